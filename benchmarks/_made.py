@@ -41,18 +41,24 @@ def recipe(network: str = "") -> Recipe:
 def network_of(tasks: Mapping[str, Task], seed: int = 0, name: str = "") -> Network:
     torch.manual_seed(seed)
     found = recipe(name)
-    network: Network = build_plugin("networks", found.network, tasks, partial(Encoder, found.backbone))
+    network: Network = build_plugin(
+        "networks", found.network, tasks, partial(Encoder, found.backbone)
+    )
     return network.to(memory_format=torch.channels_last)  # as `labelgrid.rounds.models.network_of`
 
 
-def make_files(folder: Path, count: int, size: tuple[int, int], seed: int = 0, *, every: int = 2) -> FolderDataset:
+def make_files(
+    folder: Path, count: int, size: tuple[int, int], seed: int = 0, *, every: int = 2
+) -> FolderDataset:
     """Photograph-like images, and labels of every so many cells; 0: of none."""
     rng, tasks = np.random.default_rng(seed), task_definitions()
     for number in range(count):
         name = f"{number:06d}"
         pixels = smooth(rng, size, 3) * 255 + rng.normal(0, 4, (*size, 3))
         (folder / "images").mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(folder / "images" / f"{name}.jpg"), np.clip(pixels, 0, 255).astype(np.uint8))
+        cv2.imwrite(
+            str(folder / "images" / f"{name}.jpg"), np.clip(pixels, 0, 255).astype(np.uint8)
+        )
         for place, task in enumerate(tasks.values()):
             if every and (number + place) % every == 0:
                 path = folder / "labels" / task.name / f"{name}.png"
@@ -64,7 +70,11 @@ def make_files(folder: Path, count: int, size: tuple[int, int], seed: int = 0, *
 def smooth(rng: np.random.Generator, size: tuple[int, int], channels: int) -> np.ndarray:
     """Smooth random values in 0..1: [h, w, channels]."""
     coarse = rng.random((9, 12, channels)).astype(np.float32)
-    return cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC).reshape(*size, channels).clip(0, 1)
+    return (
+        cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC)
+        .reshape(*size, channels)
+        .clip(0, 1)
+    )
 
 
 def label(rng: np.random.Generator, kind: str, size: tuple[int, int]) -> LabelArray:

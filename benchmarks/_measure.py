@@ -59,15 +59,23 @@ def interleaved(sides: Mapping[str, Callable[[], object]], repeats: int) -> dict
 def show(times: Mapping[str, Times]) -> None:
     """Print the medians."""
     for name, each in times.items():
-        print(f"  {name:44} {median(each.wall) * 1e3:10.1f} ms  (processor {median(each.processor) * 1e3:10.1f} ms)")
+        print(
+            f"  {name:44} {median(each.wall) * 1e3:10.1f} ms  (processor {median(each.processor) * 1e3:10.1f} ms)"
+        )
 
 
-def check_limit(claim: str, found: float, bar: float, unit: str = "x", *, least: bool = False) -> bool:
-    """Print a figure and its limit (a maximum, or with `least` a minimum); return whether it is met."""
+def check_limit(
+    claim: str, found: float, bar: float, unit: str = "x", *, least: bool = False
+) -> bool:
+    """Print a figure and its limit (a maximum, or with `least` a minimum).
+
+    Return whether it is met.
+    """
     holds = found >= bar if least else found <= bar
     sign = ">=" if least else "<="
     print(
-        f"{claim}: {found:.3g} {unit}, bar {sign} {bar:g} {unit}: {'holds' if holds else 'DOES NOT HOLD'}", flush=True
+        f"{claim}: {found:.3g} {unit}, bar {sign} {bar:g} {unit}: {'holds' if holds else 'DOES NOT HOLD'}",
+        flush=True,
     )
     return holds
 
@@ -76,13 +84,27 @@ def peak_mib() -> float:
     """The peak memory of this process in MiB (Linux resets its count for a new program)."""
     status = Path("/proc/self/status")
     if status.exists():
-        return int(next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM"))) / 1024
+        return (
+            int(
+                next(
+                    line.split()[1]
+                    for line in status.read_text().splitlines()
+                    if line.startswith("VmHWM")
+                )
+            )
+            / 1024
+        )
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def run_isolated(file: str, *words: str | int) -> Any:
-    """Run a benchmark file with arguments in a separate process; return the JSON of its last line."""
-    done = subprocess.run([sys.executable, file, *map(str, words)], check=True, stdout=subprocess.PIPE, text=True)
+    """Run a benchmark file with arguments in a separate process.
+
+    Return the JSON of its last line.
+    """
+    done = subprocess.run(
+        [sys.executable, file, *map(str, words)], check=True, stdout=subprocess.PIPE, text=True
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 

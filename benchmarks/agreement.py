@@ -1,7 +1,8 @@
 """Compares MC-dropout scores at lower resolutions with those at the images' original size.
 
-Takes folders of projects with a trained model. Prints Spearman's rank correlation of the scores of the pool's missing
-cells, for each task and over all cells after PartAL's min-max, and how many of the highest cells are the same.
+Takes folders of projects with a trained model. Prints Spearman's rank correlation of the scores of
+the pool's missing cells, for each task and over all cells after PartAL's min-max, and how many of
+the highest cells are the same.
 """
 
 import argparse
@@ -29,7 +30,9 @@ DEFAULT = Options().at
 SIDES: tuple[Literal["half", "head", "original"], ...] = ("half", "head", "original")
 
 
-def scores_of(project: ProjectFolder, images: int, seed: int) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
+def scores_of(
+    project: ProjectFolder, images: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
     """The scores [sides, images, tasks] of some images of the pool, their missing cells, and the tasks."""
     context, model = restore(project, model_of(project))
     grid = project.store.grid()
@@ -47,7 +50,10 @@ def scores_of(project: ProjectFolder, images: int, seed: int) -> tuple[np.ndarra
 
 
 def compare(project: ProjectFolder, options: argparse.Namespace) -> bool:
-    """Print the agreement of one project; return whether the default's correlations all hold the bar."""
+    """Print the agreement of one project.
+
+    Return whether the default's correlations all hold the bar.
+    """
     values, missing, tasks = scores_of(project, options.images, options.seed)
     print(f"{project.folder.name}: {values.shape[1]} images, {int(missing.sum())} missing cells")
     low, high = values.min(1, keepdims=True), values.max(1, keepdims=True)
@@ -58,27 +64,37 @@ def compare(project: ProjectFolder, options: argparse.Namespace) -> bool:
             rows, spread = missing[:, column], values[-1, :, column].std()
             off = (values[place, rows, column] - values[-1, rows, column]).mean() / spread
             found = spearmanr(values[place, rows, column], values[-1, rows, column]).statistic
-            print(f"  {at:5} {task:10} rank correlation {found:.4f}, {off:+.3f} standard deviations higher")
+            print(
+                f"  {at:5} {task:10} rank correlation {found:.4f}, {off:+.3f} standard deviations higher"
+            )
             kept &= at != DEFAULT or found >= BAR
         mine, papers = scaled[place][missing], scaled[-1][missing]
         found = spearmanr(mine, papers).statistic
         count = max(1, round(SHARE * len(mine)))
         same = set(np.argsort(-mine)[:count]) & set(np.argsort(-papers)[:count])
-        print(f"  {at:5} all cells  rank correlation {found:.4f}; {len(same) / count:.1%} of the top {SHARE:.0%} agree")
+        print(
+            f"  {at:5} all cells  rank correlation {found:.4f}; {len(same) / count:.1%} of the top {SHARE:.0%} agree"
+        )
         kept &= at != DEFAULT or found >= BAR
     return kept
 
 
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("projects", type=Path, nargs="*", help="folders of projects with a trained model")
-    parser.add_argument("--images", type=int, default=0, help="at most this many images of each pool; 0: all")
+    parser.add_argument(
+        "projects", type=Path, nargs="*", help="folders of projects with a trained model"
+    )
+    parser.add_argument(
+        "--images", type=int, default=0, help="at most this many images of each pool; 0: all"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the draw of --images")
     options = parser.parse_args(words)
     print(machine())
     kept = True
     if not options.projects:
-        print("No project was given, so there is nothing to hold the bar against: see docs/benchmarks.md.")
+        print(
+            "No project was given, so there is nothing to hold the bar against: see docs/benchmarks.md."
+        )
         return 0
     for folder in options.projects:
         with ProjectFolder.open(folder) as project:

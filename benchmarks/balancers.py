@@ -1,7 +1,8 @@
 """Compares a training step of every balancer with a step of fixed weights.
 
-All sides train copies of one network on the same batches, in turns. The bar holds for gradients at the shared features;
-those at the shared parameters, which need a pass through the encoder for each task, are printed beside them.
+All sides train copies of one network on the same batches, in turns. The bar holds for gradients at
+the shared features; those at the shared parameters, which need a pass through the encoder for each
+task, are printed beside them.
 """
 
 import argparse
@@ -51,7 +52,8 @@ def sides() -> list[Side]:
         Side(f"{side.name}, at {at}", side.name, {"at": at}, at != "parameters")
         for side in found
         for at in ("features", "layer", "parameters")
-        if getattr(plugins.options_class("balance", side.name)(), "at", at) != at and _takes(side.name, at)
+        if getattr(plugins.options_class("balance", side.name)(), "at", at) != at
+        and _takes(side.name, at)
     ]
     return [Side(PLAIN, PLAIN, {}), *found, *switched]
 
@@ -68,7 +70,9 @@ def balancer_of(side: Side) -> Balancer:
     return built
 
 
-def steps_of(network: Network, source: FolderDataset, batches: list[Batch]) -> dict[str, Callable[[], object]]:
+def steps_of(
+    network: Network, source: FolderDataset, batches: list[Batch]
+) -> dict[str, Callable[[], object]]:
     """A training step of each balancer whose packages are installed."""
     found: dict[str, Callable[[], object]] = {}
     for side in sides():
@@ -86,9 +90,13 @@ def steps_of(network: Network, source: FolderDataset, batches: list[Batch]) -> d
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=16)
-    parser.add_argument("--size", type=int, nargs=2, default=(240, 320), help="height and width of the files")
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=(240, 320), help="height and width of the files"
+    )
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--labelled", type=float, default=1.0, help="share of the made labels that are kept")
+    parser.add_argument(
+        "--labelled", type=float, default=1.0, help="share of the made labels that are kept"
+    )
     parser.add_argument("--threads", type=int, default=0, help="0: torch's default")
     options = parser.parse_args(words)
     torch.set_num_threads(options.threads or torch.get_num_threads())
@@ -97,7 +105,13 @@ def main(words: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         source, found = make_files(Path(folder), options.images, tuple(options.size)), recipe()
         loaded = train_batches(
-            source, task_definitions(), source.images(), found.data, batch=found.train.batch, seed=0, epoch=0
+            source,
+            task_definitions(),
+            source.images(),
+            found.data,
+            batch=found.train.batch,
+            seed=0,
+            epoch=0,
         )
         batches = [with_gaps(batch, options.labelled) for batch in loaded]
         network = network_of(build_all(task_definitions())).train()
@@ -105,7 +119,9 @@ def main(words: list[str] | None = None) -> int:
     show(times)
     kept, bound = True, {side.label for side in sides() if side.at_features}
     for label, each in times.items():
-        print(f"  {label}: processor {each.work_over(times[PLAIN]):.3g} x, wall {each.over(times[PLAIN]):.3g} x")
+        print(
+            f"  {label}: processor {each.work_over(times[PLAIN]):.3g} x, wall {each.over(times[PLAIN]):.3g} x"
+        )
         if label in bound and label != PLAIN:
             kept &= check_limit(f"{label} / {PLAIN}", each.over(times[PLAIN]), BAR)
     return 0 if kept else 1

@@ -1,8 +1,9 @@
 """Measures odsF's counts of one image, 99 thresholds, against scikit-image and SciPy a threshold at a time.
 
-Thinning and matching included. The other side thins each thresholded map with `skimage.morphology.thin`, finds the
-pairs within the distance by a KD-tree, and matches them with SciPy's `maximum_bipartite_matching`. Both give the same
-counts. One core: run it with OMP_NUM_THREADS=1.
+Thinning and matching included. The other side thins each thresholded map with
+`skimage.morphology.thin`, finds the pairs within the distance by a KD-tree, and matches them with
+SciPy's `maximum_bipartite_matching`. Both give the same counts. One core: run it with
+OMP_NUM_THREADS=1.
 """
 
 import argparse
@@ -31,11 +32,15 @@ def drawn(height: int, width: int) -> tuple[NDArray[np.float64], NDArray[np.bool
     truth = np.zeros((height, width), np.bool_)
     truth[:-1] |= regions[:-1] != regions[1:]
     truth[:, :-1] |= regions[:, :-1] != regions[:, 1:]
-    soft = gaussian_filter(truth.astype(float), 2) + 0.15 * gaussian_filter(draws.standard_normal(truth.shape), 1.5)
+    soft = gaussian_filter(truth.astype(float), 2) + 0.15 * gaussian_filter(
+        draws.standard_normal(truth.shape), 1.5
+    )
     return np.clip((soft - soft.min()) / np.ptp(soft), 0, 1), truth
 
 
-def one_by_one(soft: NDArray[np.float64], truth: NDArray[np.bool_], distance: float) -> NDArray[np.int64]:
+def one_by_one(
+    soft: NDArray[np.float64], truth: NDArray[np.bool_], distance: float
+) -> NDArray[np.int64]:
     """The counts, one threshold after the other."""
     from skimage.morphology import thin
 
@@ -47,7 +52,9 @@ def one_by_one(soft: NDArray[np.float64], truth: NDArray[np.bool_], distance: fl
         near = tree.query_ball_point(points, radius) if len(points) else []
         ends = np.concatenate([[0], np.cumsum([*map(len, near)])]).astype(int)
         partners = np.concatenate([*near, []]).astype(int)
-        graph = csr_array((np.ones(len(partners), np.bool_), partners, ends), (len(points), len(lines)))
+        graph = csr_array(
+            (np.ones(len(partners), np.bool_), partners, ends), (len(points), len(lines))
+        )
         pairs = (maximum_bipartite_matching(graph.T.tocsr(), perm_type="column") >= 0).sum()
         rows.append((pairs, len(lines), pairs, len(points)))
     return np.array(rows).T

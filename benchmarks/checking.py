@@ -1,8 +1,9 @@
 """Measures what the checks of label files cost an import, and that no damaged file is accepted with other content.
 
-Both sides import the same labels (class maps, 16-bit depth maps, 16-bit normals) into new projects, in turns: once as
-the program does, once as a plain decoder reads them, which checks the parts of 16-bit colours only. Then bits of a
-depth map are flipped, and bytes of a class map are zeroed, and both read each file.
+Both sides import the same labels (class maps, 16-bit depth maps, 16-bit normals) into new projects,
+in turns: once as the program does, once as a plain decoder reads them, which checks the parts of
+16-bit colours only. Then bits of a depth map are flipped, and bytes of a class map are zeroed, and
+both read each file.
 """
 
 import argparse
@@ -46,11 +47,16 @@ def without_checks() -> Iterator[None]:
 
 
 def importing(images: Path, labels: Path, place: Path) -> Callable[[], None]:
-    """A call that imports the labels into a new project; making the project is a part of it on both sides."""
+    """A call that imports the labels into a new project.
+
+    Making the project is a part of it on both sides.
+    """
 
     def run() -> None:
         shutil.rmtree(place, ignore_errors=True)
-        with create.create(place, [images], list(ROWS), Settings(), Silent(), check="none") as project:
+        with create.create(
+            place, [images], list(ROWS), Settings(), Silent(), check="none"
+        ) as project:
             import_labels(project, labels)
 
     return run
@@ -79,14 +85,19 @@ def accepted(task: TaskDef, sound: Path, files: Iterator[bytes], place: Path) ->
             label = task.read(place)
         except LabelError:
             continue
-        wrong += not (np.array_equal(label.value, expected.value) and np.array_equal(label.valid, expected.valid))
+        wrong += not (
+            np.array_equal(label.value, expected.value)
+            and np.array_equal(label.valid, expected.valid)
+        )
     return wrong
 
 
 def wrong_acceptances(folder: Path, flips: int, zeroed: int) -> int:
     """Print and return how many damaged files are accepted with other content."""
     tasks, place = task_definitions(), folder / "damaged.png"
-    depth, classes = (next((folder / "labels" / name).glob("*.png")) for name in ("depth", "semseg"))
+    depth, classes = (
+        next((folder / "labels" / name).glob("*.png")) for name in ("depth", "semseg")
+    )
     found = {}
     for name in ("checked", "plain"):
         kinds = (
@@ -99,14 +110,18 @@ def wrong_acceptances(folder: Path, flips: int, zeroed: int) -> int:
         else:
             found[name] = [accepted(*kind, place) for kind in kinds]
     for name, (bits, zeros) in found.items():
-        print(f"  {name}, accepted with other content: {bits} of {flips} flipped, {zeros} of {zeroed} zeroed")
+        print(
+            f"  {name}, accepted with other content: {bits} of {flips} flipped, {zeros} of {zeroed} zeroed"
+        )
     return sum(found["checked"])
 
 
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=60)
-    parser.add_argument("--size", type=int, nargs=2, default=(480, 640), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=(480, 640), metavar=("HEIGHT", "WIDTH")
+    )
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--flips", type=int, default=400)
     parser.add_argument("--zeroed", type=int, default=150)
@@ -126,7 +141,12 @@ def main(words: list[str] | None = None) -> int:
         ratio = times["import"].work_over(times["import without checks"])
         holds = check_limit("import / import without checks (processor time)", ratio, BAR)
         wrong = wrong_acceptances(folder, options.flips, options.zeroed)
-        return 0 if check_limit("damaged labels accepted with other content", wrong, 0, "files") and holds else 1
+        return (
+            0
+            if check_limit("damaged labels accepted with other content", wrong, 0, "files")
+            and holds
+            else 1
+        )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Measures the memory and the time of checking images as `init` does, by format and depth, with one thread and two.
 
-Each figure is of a process that checks one image a thread, all at once; what it had in memory before is subtracted. The
-memory is counted in decoded images: height × width × channels × bytes of a value. The images are photograph-like with
-some noise; "noise" is an image that no compression makes smaller.
+Each figure is of a process that checks one image a thread, all at once; what it had in memory
+before is subtracted. The
+memory is counted in decoded images: height × width × channels × bytes of a value. The images are
+photograph-like with some noise; "noise" is an image that no compression makes smaller.
 """
 
 import argparse
@@ -30,7 +31,10 @@ REPORTED = ("progressive", "BMP", "TIFF", "WebP", "HEIC", "AVIF")
 
 
 def check(folder: Path, threads: int) -> None:
-    """Check the images below a folder; print the peak in MiB above the memory before, and the processor seconds."""
+    """Check the images below a folder.
+
+    Print the peak in MiB above the memory before, and the processor seconds.
+    """
     from labelgrid.progress import Silent
     from labelgrid.project.image_files import find_images, rows_of
 
@@ -72,12 +76,20 @@ def kinds(size: tuple[int, int]) -> dict[str, Made]:
         "PNG, 8 bits, grey": (".png", grey, packed),
         "PNG, 16 bits": (".png", deep, {}),
         "PNG, 16 bits, noise": (".png", noise, {}),
-        "PNG, 16 bits, dark but for the last row": (".png", np.concatenate([deep[:-1] & 0xFFF, noise[-1:]]), {}),
+        "PNG, 16 bits, dark but for the last row": (
+            ".png",
+            np.concatenate([deep[:-1] & 0xFFF, noise[-1:]]),
+            {},
+        ),
         "PNG, 16 bits, grey": (".png", np.ascontiguousarray(deep[..., 0]), {}),
         "JPEG": (".jpg", photo, {"quality": 92}),
         "JPEG, 4:4:4": (".jpg", photo, {"quality": 98, "subsampling": 0}),
         "JPEG, progressive": (".jpg", photo, {"quality": 92, "progressive": True}),
-        "JPEG, progressive, 4:4:4": (".jpg", photo, {"quality": 98, "subsampling": 0, "progressive": True}),
+        "JPEG, progressive, 4:4:4": (
+            ".jpg",
+            photo,
+            {"quality": 98, "subsampling": 0, "progressive": True},
+        ),
         "BMP": (".bmp", photo, {}),
         "TIFF": (".tiff", photo, {}),
         "TIFF, LZW": (".tiff", photo, {"compression": "tiff_lzw"}),
@@ -102,7 +114,10 @@ def encoded(made: Made) -> bytes:
 
 def measured(folder: Path, made: Made, threads: int) -> tuple[float, float]:
     """The peak in decoded images for each thread, and the processor seconds, of checking an image for each."""
-    data, small = encoded(made), encoded((made[0], np.ascontiguousarray(made[1][-64:, -64:]), made[2]))
+    data, small = (
+        encoded(made),
+        encoded((made[0], np.ascontiguousarray(made[1][-64:, -64:]), made[2])),
+    )
     for place, content in ((folder / "small", small), (folder / "large", data)):
         place.mkdir(parents=True)
         for number in range(threads):
@@ -113,7 +128,9 @@ def measured(folder: Path, made: Made, threads: int) -> tuple[float, float]:
 
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=int, nargs=2, default=(4000, 6000), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=(4000, 6000), metavar=("HEIGHT", "WIDTH")
+    )
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--only", default="", help="kinds whose name contains this")
     parser.add_argument("--check", type=Path, help=argparse.SUPPRESS)
@@ -129,7 +146,10 @@ def main(words: list[str] | None = None) -> int:
         for threads in options.threads:
             with tempfile.TemporaryDirectory() as folder:
                 peak, seconds = measured(Path(folder), made, threads)
-            print(f"  {name:28} {threads} threads: {peak:5.2f} images a thread, {seconds:5.2f} s", flush=True)
+            print(
+                f"  {name:28} {threads} threads: {peak:5.2f} images a thread, {seconds:5.2f} s",
+                flush=True,
+            )
             worst = worst if any(word in name for word in REPORTED) else max(worst, peak)
     return 0 if check_limit("memory of checking", worst, BAR, "decoded images a thread") else 1
 

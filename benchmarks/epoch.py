@@ -1,9 +1,11 @@
 """Where the time of one training epoch goes, on one process: reading files, transforms, and the parts of a step.
 
-The step is the bare loop of `training_step`. Two ratios: what reading and transforms take of the epoch without workers,
-and how long images and labels take to decode, against reading them from the memory-mapped cache (`[train] cache`).
+The step is the bare loop of `training_step`. Two ratios: what reading and transforms take of the
+epoch without workers, and how long images and labels take to decode, against reading them from the
+memory-mapped cache (`[train] cache`).
 
-On a CPU the seconds are of processor time; on a GPU (`--device cuda`) of wall time, each part waiting for the GPU.
+On a CPU the seconds are of processor time; on a GPU (`--device cuda`) of wall time, each part
+waiting for the GPU.
 """
 
 import argparse
@@ -65,7 +67,9 @@ def read(source: Source, image_ids: list[str], epoch: int, profile: Profile) -> 
             labels = labels_of(source, tasks, image_id)
             _ = [label.value.sum() for label in labels.values()]
         with profile.part("transform"):
-            view = augment(Example(image, labels), tasks, options, stream(0, "augment", epoch, image_id))
+            view = augment(
+                Example(image, labels), tasks, options, stream(0, "augment", epoch, image_id)
+            )
         items.append(Item(image_id, view.image, view.labels, [1.0] * len(tasks)))
     with profile.part("collate"):
         return collate(items, tasks, options)
@@ -106,7 +110,9 @@ def show_shares(found: list[Profile]) -> dict[str, float]:
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=48)
-    parser.add_argument("--size", type=int, nargs=2, default=(480, 640), help="height and width of the files")
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=(480, 640), help="height and width of the files"
+    )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--network", default="", help="instead of PAD-Net")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
@@ -115,9 +121,15 @@ def main(words: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         source = make_files(Path(folder), options.images, tuple(options.size), every=1)
         found = recipe(options.network).train
-        network = network_of(build_all(task_definitions()), name=options.network).to(options.device).train()
+        network = (
+            network_of(build_all(task_definitions()), name=options.network)
+            .to(options.device)
+            .train()
+        )
         bare = Bare(network, found.learning_rate, found.weight_decay, found.known)
-        with cached(source, task_definitions(), source.images(), 2**34, Path(folder), Silent()) as quickly:
+        with cached(
+            source, task_definitions(), source.images(), 2**34, Path(folder), Silent()
+        ) as quickly:
             epoch(quickly, bare, 0, options.device)  # to warm up
             sides = [
                 [epoch(one, bare, number, options.device) for one in (source, quickly)]
@@ -130,7 +142,9 @@ def main(words: list[str] | None = None) -> int:
     share = sum(plain[name] for name in READING) / sum(plain.values())
     print(f"  reading and transforms without workers: {share:.1%} of an epoch")
     decoding, cache = (sum(seconds[name] for name in READING[:2]) for seconds in (plain, quick))
-    return 0 if check_limit("decoding / reading the cache", decoding / cache, BAR, least=True) else 1
+    return (
+        0 if check_limit("decoding / reading the cache", decoding / cache, BAR, least=True) else 1
+    )
 
 
 if __name__ == "__main__":

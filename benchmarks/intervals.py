@@ -33,10 +33,14 @@ def main() -> int:
     draws = parser.parse_args().draws
     shares = {name: [coverage(name, seeds, draws) for seeds in SEEDS] for name in DRAWS}
     for name, row in shares.items():
-        cells = ", ".join(f"{seeds} seeds {100 * share:.1f} %" for seeds, share in zip(SEEDS, row, strict=True))
+        cells = ", ".join(
+            f"{seeds} seeds {100 * share:.1f} %" for seeds, share in zip(SEEDS, row, strict=True)
+        )
         print(f"{name:12} {cells}")
     kept = min(shares["normal"]) >= BAR
-    print(f"The bar of {100 * BAR:.0f} % for normal differences {'holds' if kept else 'does not hold'}.")
+    print(
+        f"The bar of {100 * BAR:.0f} % for normal differences {'holds' if kept else 'does not hold'}."
+    )
     return 0 if kept else 1
 
 

@@ -1,9 +1,10 @@
 """Measures core-set selection (k-centre greedy) against scikit-activeml's and a plain NumPy version, on one thread.
 
-All sides get the same features and labelled images, and must pick the same images in the same order. scikit-activeml is
-in the extra `peers` (`pip install -e .[peers]`); without it, its bar is not checked. Each side runs in a separate
-process, whose peak memory is measured. The time of the other two sides is proportional to the picks, so they may be
-measured at fewer picks (`--peer-picks`); the ratio is then that of the seconds per pick.
+All sides get the same features and labelled images, and must pick the same images in the same
+order. scikit-activeml is in the extra `peers` (`pip install -e .[peers]`); without it, its bar is
+not checked. Each side runs in a separate process, whose peak memory is measured. The time of the
+other two sides is proportional to the picks, so they may be measured at fewer picks
+(`--peer-picks`); the ratio is then that of the seconds per pick.
 """
 
 import argparse
@@ -34,7 +35,13 @@ def pool_of(images: int, width: int, labelled: int) -> tuple[np.ndarray, Grid]:
     features += centres[rng.integers(0, 200, images)].astype(np.float32) + 5
     state = np.full((images, 1), State.MISSING, np.int8)
     state[:labelled] = State.LABELLED
-    return features, Grid([str(n) for n in range(images)], np.arange(images, dtype=np.uint64), ["a"], state, np.ones(1))
+    return features, Grid(
+        [str(n) for n in range(images)],
+        np.arange(images, dtype=np.uint64),
+        ["a"],
+        state,
+        np.ones(1),
+    )
 
 
 def ours(features: np.ndarray, grid: Grid, picks: int) -> list[int]:
@@ -66,7 +73,11 @@ def peer(features: np.ndarray, grid: Grid, picks: int) -> list[int]:
     return indices
 
 
-SIDES: dict[str, Callable[[np.ndarray, Grid, int], list[int]]] = {"ours": ours, "NumPy": naive, PEER: peer}
+SIDES: dict[str, Callable[[np.ndarray, Grid, int], list[int]]] = {
+    "ours": ours,
+    "NumPy": naive,
+    PEER: peer,
+}
 
 
 def run_side(side: str, images: int, width: int, labelled: int, picks: int) -> None:
@@ -75,7 +86,9 @@ def run_side(side: str, images: int, width: int, labelled: int, picks: int) -> N
     start = time.perf_counter(), time.process_time()
     found = SIDES[side](features, grid, picks)
     seconds, processor = time.perf_counter() - start[0], time.process_time() - start[1]
-    print(json.dumps({"seconds": seconds, "processor": processor, "peak": peak_mib(), "picks": found}))
+    print(
+        json.dumps({"seconds": seconds, "processor": processor, "peak": peak_mib(), "picks": found})
+    )
 
 
 def main(words: list[str] | None = None) -> int:
@@ -84,7 +97,9 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--width", type=int, default=512, help="of the features")
     parser.add_argument("--labelled", type=int, default=100)
     parser.add_argument("--picks", type=int, default=1000)
-    parser.add_argument("--peer-picks", type=int, default=0, help="picks of the other sides; 0: as many")
+    parser.add_argument(
+        "--peer-picks", type=int, default=0, help="picks of the other sides; 0: as many"
+    )
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     options = parser.parse_args(words)
     sizes = options.images, options.width, options.labelled
@@ -93,13 +108,27 @@ def main(words: list[str] | None = None) -> int:
         return 0
     os.environ.update(ONE_THREAD)  # of the sides' processes
     print(machine())
-    print(f"{sizes[0]:,} images x {sizes[1]}, {sizes[2]} labelled, {options.picks} picks, one thread")
-    runs, counts = {}, dict.fromkeys(SIDES, options.peer_picks or options.picks) | {"ours": options.picks}
+    print(
+        f"{sizes[0]:,} images x {sizes[1]}, {sizes[2]} labelled, {options.picks} picks, one thread"
+    )
+    runs, counts = (
+        {},
+        dict.fromkeys(SIDES, options.peer_picks or options.picks) | {"ours": options.picks},
+    )
     for side in SIDES:
         if side == PEER and find_spec("skactiveml") is None:
             print(f"  {side} is not installed: whether its bar holds is not checked.")
             continue
-        line = ("--images", sizes[0], "--width", sizes[1], "--labelled", sizes[2], "--picks", counts[side])
+        line = (
+            "--images",
+            sizes[0],
+            "--width",
+            sizes[1],
+            "--labelled",
+            sizes[2],
+            "--picks",
+            counts[side],
+        )
         run = runs[side] = run_isolated(__file__, *line, "--side", side)
         print(
             f"  {side:16} {counts[side]} picks in {run['seconds']:8.2f} s "
@@ -110,7 +139,8 @@ def main(words: list[str] | None = None) -> int:
     kept = True
     for side in [side for side in SIDES if side in runs and side != "ours"]:
         wall, work = (
-            (runs[side][key] / counts[side]) / (runs["ours"][key] / counts["ours"]) for key in ("seconds", "processor")
+            (runs[side][key] / counts[side]) / (runs["ours"][key] / counts["ours"])
+            for key in ("seconds", "processor")
         )
         print(f"{side} / ours: {wall:.3g} x by wall time, {work:.3g} x by processor time")
         if side == PEER:

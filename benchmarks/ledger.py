@@ -1,12 +1,12 @@
 """Measures the ledger's time and memory with 1,000,000 images × 5 tasks.
 
-The baseline is what a competent user would write first: sqlite3 from the standard library, one transaction, integer
-ids, and one row for every cell of the grid in any state. Both sides hold the same images and the same labels. Every
-step runs in a separate process. Times are processor seconds, so that other work on the machine does not count; memory
-is the peak of the process.
+The baseline is what a competent user would write first: sqlite3 from the standard library, one
+transaction, integer ids, and one row for every cell of the grid in any state. Both sides hold the
+same images and the same labels. Every step runs in a separate process. Times are processor seconds,
+so that other work on the machine does not count; memory is the peak of the process.
 
-`add` adds the images. `label` imports labels; there the baseline is faster, because it checks no moves and keeps no
-history. `counts` is the query of `labelgrid status`, `grid` that of a selection.
+`add` adds the images. `label` imports labels; there the baseline is faster, because it checks no
+moves and keeps no history. `counts` is the query of `labelgrid status`, `grid` that of a selection.
 """
 
 import argparse
@@ -43,7 +43,9 @@ def ours_add(path: Path, images: int, tasks: int) -> None:
 def ours_label(path: Path, images: int, tasks: int) -> None:
     with Store.open(path) as store:
         cells = (Cell(name, f"task{number}") for name in names(images) for number in range(tasks))
-        store.move([Move(cell, State.LABELLED, path=f"{cell.image_id}.png", cost=1.0) for cell in cells])
+        store.move(
+            [Move(cell, State.LABELLED, path=f"{cell.image_id}.png", cost=1.0) for cell in cells]
+        )
 
 
 def ours_counts(path: Path, images: int, tasks: int) -> list[int]:
@@ -61,13 +63,17 @@ def ours_grid(path: Path, images: int, tasks: int) -> list[int]:
 def naive_add(path: Path, images: int, tasks: int) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("CREATE TABLE images (id INTEGER PRIMARY KEY, name TEXT UNIQUE, root TEXT, split TEXT)")
+        connection.execute(
+            "CREATE TABLE images (id INTEGER PRIMARY KEY, name TEXT UNIQUE, root TEXT, split TEXT)"
+        )
         connection.execute("CREATE TABLE tasks (id INTEGER PRIMARY KEY, name TEXT UNIQUE)")
         connection.execute(
             "CREATE TABLE cells (image_id INTEGER, task_id INTEGER, state INTEGER, path TEXT, cost REAL, "
             "PRIMARY KEY (image_id, task_id))"
         )
-        connection.executemany("INSERT INTO tasks (name) VALUES (?)", ((f"task{t}",) for t in range(tasks)))
+        connection.executemany(
+            "INSERT INTO tasks (name) VALUES (?)", ((f"task{t}",) for t in range(tasks))
+        )
         rows = ((name, "photos", "train") for name in names(images))
         connection.executemany("INSERT INTO images (name, root, split) VALUES (?, ?, ?)", rows)
         cells = ((i + 1, t + 1, 0, "", 0.0) for i in range(images) for t in range(tasks))
@@ -76,9 +82,14 @@ def naive_add(path: Path, images: int, tasks: int) -> None:
 
 def naive_label(path: Path, images: int, tasks: int) -> None:
     with sqlite3.connect(path) as connection:
-        rows = ((2, f"{name}.png", 1.0, i + 1, t + 1) for i, name in enumerate(names(images)) for t in range(tasks))
+        rows = (
+            (2, f"{name}.png", 1.0, i + 1, t + 1)
+            for i, name in enumerate(names(images))
+            for t in range(tasks)
+        )
         connection.executemany(
-            "UPDATE cells SET state = ?, path = ?, cost = ? WHERE image_id = ? AND task_id = ?", rows
+            "UPDATE cells SET state = ?, path = ?, cost = ? WHERE image_id = ? AND task_id = ?",
+            rows,
         )
 
 
@@ -90,10 +101,14 @@ def naive_counts(path: Path, images: int, tasks: int) -> list[int]:
 
 def naive_grid(path: Path, images: int, tasks: int) -> list[int]:
     with sqlite3.connect(path) as connection:
-        rows = connection.execute("SELECT id, name FROM images WHERE split = 'train' ORDER BY name").fetchall()
+        rows = connection.execute(
+            "SELECT id, name FROM images WHERE split = 'train' ORDER BY name"
+        ).fetchall()
         place = {image_id: row for row, (image_id, _) in enumerate(rows)}
         state = np.zeros((len(rows), tasks), np.int8)
-        for image_id, task_id, value in connection.execute("SELECT image_id, task_id, state FROM cells"):
+        for image_id, task_id, value in connection.execute(
+            "SELECT image_id, task_id, state FROM cells"
+        ):
             state[place[image_id], task_id - 1] = value
     return [int(count) for count in (state == 2).sum(0)]
 
@@ -111,7 +126,10 @@ STEPS: dict[str, Callable[[Path, int, int], list[int] | None]] = {
 
 
 def run_isolated(step: str, path: Path, images: int, tasks: int) -> dict[str, float]:
-    """Run a step in a separate process; return its answer, processor seconds without imports, and peak MiB."""
+    """Run a step in a separate process.
+
+    Return its answer, processor seconds without imports, and peak MiB.
+    """
     command = [sys.executable, __file__, "--step", step, "--path", str(path)]
     command += ["--images", str(images), "--tasks", str(tasks)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
@@ -133,10 +151,15 @@ def compare(images: int, tasks: int, labelled: int) -> bool:
         paths = {side: Path(folder, f"{side}.db") for side in ("ours", "naive")}
         for step in ("add", "label", "counts", "grid"):
             size = labelled if step == "label" else images
-            ours, naive = (run_isolated(f"{side}_{step}", path, size, tasks) for side, path in paths.items())
+            ours, naive = (
+                run_isolated(f"{side}_{step}", path, size, tasks) for side, path in paths.items()
+            )
             assert ours["answer"] == naive["answer"], step
             shown = [f"{side['seconds']:8.2f} s {side['peak']:7.0f} MiB" for side in (ours, naive)]
-            print(f"{step:8} {shown[0]:>22} {shown[1]:>22} {naive['seconds'] / ours['seconds']:12.1f}x", flush=True)
+            print(
+                f"{step:8} {shown[0]:>22} {shown[1]:>22} {naive['seconds'] / ours['seconds']:12.1f}x",
+                flush=True,
+            )
             if step in BARS and (images, tasks) == (1_000_000, 5):
                 seconds, peak = BARS[step]
                 kept &= ours["seconds"] <= seconds and ours["peak"] <= peak
@@ -149,7 +172,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=1_000_000)
     parser.add_argument("--tasks", type=int, default=5)
-    parser.add_argument("--labelled", type=int, default=50_000, help="images with a label of every task")
+    parser.add_argument(
+        "--labelled", type=int, default=50_000, help="images with a label of every task"
+    )
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
     parser.add_argument("--path", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -157,7 +182,9 @@ def main() -> int:
         run_step(options.step, options.path, options.images, options.tasks)
         return 0
     kept = compare(options.images, options.tasks, min(options.labelled, options.images))
-    print(f"The bars {'hold' if kept else 'DO NOT HOLD'}: {BARS} (seconds, MiB; checked at 1,000,000 x 5).")
+    print(
+        f"The bars {'hold' if kept else 'DO NOT HOLD'}: {BARS} (seconds, MiB; checked at 1,000,000 x 5)."
+    )
     return 0 if kept else 1
 
 

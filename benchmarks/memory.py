@@ -1,7 +1,7 @@
 """Measures the memory of scoring over the number of passes, the size of the pool and the size of an image.
 
-Each figure is the peak of a process that only scores a pool with MC-dropout at the images' original size. A first
-version would keep D samples of every pixel; their size is printed for comparison.
+Each figure is the peak of a process that only scores a pool with MC-dropout at the images' original
+size. A first version would keep D samples of every pixel; their size is printed for comparison.
 """
 
 import argparse
@@ -11,7 +11,8 @@ from pathlib import Path
 
 from _measure import check_limit, machine, peak_mib, run_isolated
 
-#: Limits: the peak with more passes or images relative to the peak with few; the MiB that a large image may add.
+#: Limits: the peak with more passes or images relative to the peak with few; the MiB that a large
+#: image may add.
 FLAT, LARGE = 1.1, 512
 CLASSES = 40
 
@@ -48,7 +49,9 @@ def make(folder: Path, images: int, size: tuple[int, int]) -> None:
 
 
 def peak(folder: Path, images: int, passes: int, at: str = "original") -> float:
-    peak_memory: float = run_isolated(__file__, "--score", folder, "--images", images, "--passes", passes, "--at", at)
+    peak_memory: float = run_isolated(
+        __file__, "--score", folder, "--images", images, "--passes", passes, "--at", at
+    )
     return peak_memory
 
 
@@ -61,8 +64,12 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--passes", type=int, nargs="*", default=[10, 40])
     parser.add_argument("--images", type=int, nargs="*", default=[100, 1000])
-    parser.add_argument("--size", type=int, nargs=2, default=[240, 320], help="height and width of most files")
-    parser.add_argument("--large", type=int, nargs=2, default=[3000, 4000], help="of the large file")
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=[240, 320], help="height and width of most files"
+    )
+    parser.add_argument(
+        "--large", type=int, nargs=2, default=[3000, 4000], help="of the large file"
+    )
     parser.add_argument("--at", default="original", help=argparse.SUPPRESS)
     parser.add_argument("--score", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(words)
@@ -78,15 +85,25 @@ def main(words: list[str] | None = None) -> int:
         by_passes = [peak(folders["pool"], 8, passes) for passes in options.passes]
         for passes, found in zip(options.passes, by_passes, strict=True):
             samples = 8 * naive_mib(size, passes)
-            print(f"  D = {passes:3}, {size[0]}x{size[1]}: {found:6.0f} MiB (samples of 8 images: {samples:6.0f} MiB)")
+            print(
+                f"  D = {passes:3}, {size[0]}x{size[1]}: {found:6.0f} MiB (samples of 8 images: {samples:6.0f} MiB)"
+            )
         by_images = [peak(folders["pool"], images, 2, "head") for images in options.images]
         for images, found in zip(options.images, by_images, strict=True):
             print(f"  {images:6} images: {found:6.0f} MiB")
         largest, samples = peak(folders["large"], 1, 2), naive_mib(large, 2)
-        print(f"  one image of {large[0]}x{large[1]}, D = 2: {largest:6.0f} MiB (its samples: {samples:6.0f} MiB)")
-    kept = check_limit("peak with the most passes / with the fewest", by_passes[-1] / by_passes[0], FLAT)
-    kept &= check_limit("peak with the largest pool / with the smallest", by_images[-1] / by_images[0], FLAT)
-    return 0 if check_limit("a large image adds", largest - by_passes[0], LARGE, "MiB") and kept else 1
+        print(
+            f"  one image of {large[0]}x{large[1]}, D = 2: {largest:6.0f} MiB (its samples: {samples:6.0f} MiB)"
+        )
+    kept = check_limit(
+        "peak with the most passes / with the fewest", by_passes[-1] / by_passes[0], FLAT
+    )
+    kept &= check_limit(
+        "peak with the largest pool / with the smallest", by_images[-1] / by_images[0], FLAT
+    )
+    return (
+        0 if check_limit("a large image adds", largest - by_passes[0], LARGE, "MiB") and kept else 1
+    )
 
 
 if __name__ == "__main__":

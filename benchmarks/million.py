@@ -1,8 +1,8 @@
 """Measures the time and memory of commands on a grid of 1,000,000 images x 5 tasks.
 
-Runs the real commands, each in a separate process: `init` from a list with `--check none`, `status`, and a query that
-only shows its picks. The baseline of `init` copies the same ids into a bare SQLite table: one transaction, one unique
-id per row, no keys, no checks.
+Runs the real commands, each in a separate process: `init` from a list with `--check none`,
+`status`, and a query that only shows its picks. The baseline of `init` copies the same ids into a
+bare SQLite table: one transaction, one unique id per row, no keys, no checks.
 """
 
 import argparse
@@ -31,7 +31,9 @@ def write_list(folder: Path, images: int) -> None:
         path = folder / f"scene_{number // 100:05d}/frame_{number:07d}.png"
         path.parent.mkdir(exist_ok=True)
         path.symlink_to(picture)
-    (folder / "classes.txt").write_text("".join(f"class {number}\n" for number in range(40)), encoding="utf-8")
+    (folder / "classes.txt").write_text(
+        "".join(f"class {number}\n" for number in range(40)), encoding="utf-8"
+    )
 
 
 def bare(folder: Path) -> float:
@@ -46,7 +48,10 @@ def bare(folder: Path) -> float:
 
 
 def shown(name: str, run: Measurement) -> None:
-    print(f"  {name:28} {run.seconds:7.2f} s  (processor {run.processor:7.2f} s, peak {run.peak:5.0f} MiB)", flush=True)
+    print(
+        f"  {name:28} {run.seconds:7.2f} s  (processor {run.processor:7.2f} s, peak {run.peak:5.0f} MiB)",
+        flush=True,
+    )
 
 
 def main(words: list[str] | None = None) -> int:
@@ -66,7 +71,15 @@ def main(words: list[str] | None = None) -> int:
         write_list(folder, options.images)
         tasks = [word for task in TASKS for word in ("--task", task)]
         line = labelgrid(
-            "init", "grid", "--images", "list.txt", "--check", "none", "--holdout", options.holdout, *tasks
+            "init",
+            "grid",
+            "--images",
+            "list.txt",
+            "--check",
+            "none",
+            "--holdout",
+            options.holdout,
+            *tasks,
         )
         made = command(line, folder)
         shown("init", made)
@@ -75,7 +88,9 @@ def main(words: list[str] | None = None) -> int:
         shown("status", first)
         shown("status again", again)
         assert json.loads(first.text)["images"] == options.images
-        line = labelgrid("query", "grid", "--budget", options.budget, "--strategy", "random_cells", "--dry-run")
+        line = labelgrid(
+            "query", "grid", "--budget", options.budget, "--strategy", "random_cells", "--dry-run"
+        )
         asked = command(line, folder)
         shown("query --dry-run", asked)
         database = sum(file.stat().st_size for file in (folder / "grid").glob("labelgrid.db*"))
@@ -83,7 +98,12 @@ def main(words: list[str] | None = None) -> int:
     kept = check_limit("init", made.seconds, INIT, "s") & check_limit(
         "status", min(first.seconds, again.seconds), STATUS, "s"
     )
-    return 0 if check_limit("peak memory", max(r.peak for r in (made, first, asked)), MIB, "MiB") and kept else 1
+    return (
+        0
+        if check_limit("peak memory", max(r.peak for r in (made, first, asked)), MIB, "MiB")
+        and kept
+        else 1
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Compares MTPSL's term with a loop as its released code runs it: one image, one pair of tasks and one map at a time.
 
-The loop is written out below with the same layers and weights, the same scaled maps and the same features; loss and
-gradients of both are compared before the timing. A step is the loss and its backward pass to predictions and mapping.
-On a CPU the ratio is one of processor time, and ours is to be as fast at least; on a GPU (`--device cuda`) one of wall
-time, and ours is to be three times as fast.
+The loop is written out below with the same layers and weights, the same scaled maps and the same
+features; loss and gradients of both are compared before the timing. A step is the loss and its
+backward pass to predictions and mapping. On a CPU the ratio is one of processor time, and ours is
+to be as fast at least; on a GPU (`--device cuda`) one of wall time, and ours is to be three times
+as fast.
 """
 
 import argparse
@@ -53,15 +54,23 @@ class Loop:
         """One map [1, c, h, w] in the joint space."""
         x = self.layer(self.mapping.inputs[name].layer, maps, None)
         for part in (self.mapping.first, *self.mapping.rest):
-            x = self.layer(part, x, condition) if hasattr(part, "convolution") else functional.max_pool2d(x, 2)
+            x = (
+                self.layer(part, x, condition)
+                if hasattr(part, "convolution")
+                else functional.max_pool2d(x, 2)
+            )
         return x
 
     def layer(self, layer: Any, x: Tensor, condition: Tensor | None) -> Tensor:
         """Convolution, batch norm, the condition by linear layers of its one-hot vector, ReLU."""
-        x = functional.conv2d(x, layer.convolution.weight, None, layer.convolution.stride, layer.convolution.padding)
+        x = functional.conv2d(
+            x, layer.convolution.weight, None, layer.convolution.stride, layer.convolution.padding
+        )
         x = functional.batch_norm(x, None, None, layer.weight, layer.bias, training=True)
         if condition is not None:
-            scale, shift = (functional.linear(condition, part.T) for part in (layer.scale, layer.shift))
+            scale, shift = (
+                functional.linear(condition, part.T) for part in (layer.scale, layer.shift)
+            )
             x = scale.view(1, -1, 1, 1) * x + shift.view(1, -1, 1, 1)
         return torch.relu(x)
 
@@ -80,10 +89,20 @@ class Loop:
                         for i in (s * count + t, t * count + s)
                     ]
                     source, target = self.names[s], self.names[t]
-                    prediction = prediction_maps(step.tasks[source], step.output.final[source][n : n + 1], None)
-                    label = label_maps(step.tasks[target], step.batch.targets[target][n : n + 1]).to(prediction)
-                    a, b = self.one(source, prediction, conditions[0]), self.one(target, label, conditions[1])
-                    distances = [1 - functional.cosine_similarity(x, y).mean() for x, y in ((a, b), (a, f), (b, f))]
+                    prediction = prediction_maps(
+                        step.tasks[source], step.output.final[source][n : n + 1], None
+                    )
+                    label = label_maps(
+                        step.tasks[target], step.batch.targets[target][n : n + 1]
+                    ).to(prediction)
+                    a, b = (
+                        self.one(source, prediction, conditions[0]),
+                        self.one(target, label, conditions[1]),
+                    )
+                    distances = [
+                        1 - functional.cosine_similarity(x, y).mean()
+                        for x, y in ((a, b), (a, f), (b, f))
+                    ]
                     total = total + sum(distances) / len(unlabelled)
         return total
 
@@ -101,7 +120,9 @@ class Sides:
 
     def ours(self) -> list[Tensor]:
         """The loss by the term, and its gradients."""
-        return self._with_gradients(torch.stack([loss.sum() for loss in self.term.loss(self.step).values()]).sum())
+        return self._with_gradients(
+            torch.stack([loss.sum() for loss in self.term.loss(self.step).values()]).sum()
+        )
 
     def loop(self) -> list[Tensor]:
         """The loss by the loop, and its gradients."""
@@ -112,7 +133,10 @@ class Sides:
         found = torch.autograd.grad(total, inputs, allow_unused=True)
         if total.is_cuda:
             torch.cuda.synchronize()
-        return [total, *(torch.zeros_like(x) if g is None else g for x, g in zip(inputs, found, strict=True))]
+        return [
+            total,
+            *(torch.zeros_like(x) if g is None else g for x, g in zip(inputs, found, strict=True)),
+        ]
 
     def check_equal(self) -> None:
         """Compare losses and gradients; in float64, as many layers of norms amplify rounding."""
@@ -144,10 +168,16 @@ def sides_of(
         for name, task in tasks.items()
     }
     deepest = torch.rand(batch, width, *(side // 32 for side in size), dtype=dtype).to(device)
-    made = SimpleNamespace(ids=tuple(map(str, range(batch))), images=torch.zeros(batch, 3, *size), targets=targets)
+    made = SimpleNamespace(
+        ids=tuple(map(str, range(batch))), images=torch.zeros(batch, 3, *size), targets=targets
+    )
     output = Output((), final, Features(deepest, (deepest,)), {})
-    draws = SimpleNamespace(by_image=lambda *names: None)  # the most likely class: both sides make the same maps
-    return Sides(term, SimpleNamespace(batch=made, output=output, views={}, tasks=tasks, draws=draws))
+    draws = SimpleNamespace(
+        by_image=lambda *names: None
+    )  # the most likely class: both sides make the same maps
+    return Sides(
+        term, SimpleNamespace(batch=made, output=output, views={}, tasks=tasks, draws=draws)
+    )
 
 
 def main() -> int:
@@ -164,13 +194,23 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     print(machine())
-    print(f"{options.batch} images of {options.size[0]}x{options.size[1]}, one label each, mapping {options.mapping}")
+    print(
+        f"{options.batch} images of {options.size[0]}x{options.size[1]}, one label each, mapping {options.mapping}"
+    )
     holds, on_cpu = [], options.device == "cpu"
     for count in options.tasks:
-        made = (count, options.batch, tuple(options.size), Options(mapping=options.mapping), options.width)
+        made = (
+            count,
+            options.batch,
+            tuple(options.size),
+            Options(mapping=options.mapping),
+            options.width,
+        )
         sides_of(*made, options.device, torch.float64).check_equal()
         sides = sides_of(*made, options.device)
-        times = interleaved({"ours": sides.ours, "one pair and map at a time": sides.loop}, options.repeats)
+        times = interleaved(
+            {"ours": sides.ours, "one pair and map at a time": sides.loop}, options.repeats
+        )
         print(f"{count} tasks")
         show(times)
         loop, ours = times["one pair and map at a time"], times["ours"]

@@ -1,7 +1,8 @@
 """Measures the distances from a pool to its labelled images, as TCD and core-set start with, against SciPy's.
 
-All sides get the same features and give the same distances. The other sides are one pass over the pool for each
-labelled image, and blocks of `scipy.spatial.distance.cdist`, which has one thread: run it with OMP_NUM_THREADS=1.
+All sides get the same features and give the same distances. The other sides are one pass over the
+pool for each labelled image, and blocks of `scipy.spatial.distance.cdist`, which has one thread:
+run it with OMP_NUM_THREADS=1.
 """
 
 import argparse
@@ -41,18 +42,27 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--labelled", type=int, default=2000)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args(words)
-    features = np.random.default_rng(0).standard_normal((options.images, options.width), np.float32) + 5
+    features = (
+        np.random.default_rng(0).standard_normal((options.images, options.width), np.float32) + 5
+    )
     rows = np.arange(options.labelled)
     print(machine())
     print(f"{options.images:,} images x {options.width}, {options.labelled:,} labelled")
     ours = nearest_centre(features, rows)
     for name in list(SIDES)[1:]:
         np.testing.assert_allclose(SIDES[name](features, rows), ours, rtol=1e-12, err_msg=name)
-    times = interleaved({name: lambda side=side: side(features, rows) for name, side in SIDES.items()}, options.repeats)
+    times = interleaved(
+        {name: lambda side=side: side(features, rows) for name, side in SIDES.items()},
+        options.repeats,
+    )
     show(times)
     for name in list(SIDES)[1:]:
         print(f"{name} / ours: {times[name].over(times['ours']):.3g} x by wall time")
-    return 0 if check_limit("SciPy / ours", times["SciPy"].work_over(times["ours"]), BAR, least=True) else 1
+    return (
+        0
+        if check_limit("SciPy / ours", times["SciPy"].work_over(times["ours"]), BAR, least=True)
+        else 1
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Counts the planted wrong imports and the good imports that are stopped because their labels look wrong.
 
-Imports batches of real NYUv2 frames and of rendered scenes: good ones, and ones with one systematic fault. Each is
-imported as the first of a project, with the other labels of its images and alone, and alone after 20 other images.
+Imports batches of real NYUv2 frames and of rendered scenes: good ones, and ones with one systematic
+fault. Each is imported as the first of a project, with the other labels of its images and alone,
+and alone after 20 other images.
 """
 
 import argparse
@@ -46,7 +47,9 @@ class Frames:
 
     def pixels(self, task: str, name: str) -> Array:
         """A right label as stored; class 0 of NYUv2's files is "not labelled"."""
-        stored = cv2.imread(str((self.files[task] / name).with_suffix(".png")), cv2.IMREAD_UNCHANGED)
+        stored = cv2.imread(
+            str((self.files[task] / name).with_suffix(".png")), cv2.IMREAD_UNCHANGED
+        )
         assert stored is not None, (task, name)
         return (stored - self.shift).astype(np.uint8) if task == "semseg" else stored
 
@@ -78,7 +81,10 @@ SORTS: dict[str, tuple[str, Callable[[Array], Array]]] = {
     "normals: y flipped": ("normals", channel(1)),
     "normals: z flipped": ("normals", channel(0)),
     "normals: BGR": ("normals", lambda pixels: pixels[..., ::-1]),
-    "semseg: classes from 1 instead of 0": ("semseg", classes({index: index + 1 for index in range(12)})),
+    "semseg: classes from 1 instead of 0": (
+        "semseg",
+        classes({index: index + 1 for index in range(12)}),
+    ),
     "semseg: wall and floor swapped": ("semseg", classes({0: 1, 1: 0})),
     "edges: inverted": ("edges", lambda pixels: 255 - pixels),
 }
@@ -92,17 +98,34 @@ def nyuv2(root: Path) -> Frames:
     listed = (root / "classes40.txt").read_text().splitlines()
     rows = (TaskRow("semseg", "semseg", 1.0, {"classes": listed}),)
     rows += tuple(TaskRow(task, task, 1.0) for task in ("depth", "normals", "edges"))
-    return Frames(root / "images", {task: root / folder for task, folder in files.items()}, rows, names, shift=1)
+    return Frames(
+        root / "images",
+        {task: root / folder for task, folder in files.items()},
+        rows,
+        names,
+        shift=1,
+    )
 
 
 def scenes(folder: Path, count: int) -> Frames:
     command(labelgrid("scenes", str(folder), "--count", count, "--jobs", 2))
-    rows = [row for row in task_rows(folder / "tasks.toml") if row.name in ("semseg", "depth", "normals", "edges")]
-    names = tuple(str(path.relative_to(folder / "images")) for path in sorted((folder / "images").rglob("*.png")))
-    return Frames(folder / "images", {row.name: folder / "labels" / row.name for row in rows}, rows, names)
+    rows = [
+        row
+        for row in task_rows(folder / "tasks.toml")
+        if row.name in ("semseg", "depth", "normals", "edges")
+    ]
+    names = tuple(
+        str(path.relative_to(folder / "images"))
+        for path in sorted((folder / "images").rglob("*.png"))
+    )
+    return Frames(
+        folder / "images", {row.name: folder / "labels" / row.name for row in rows}, rows, names
+    )
 
 
-def write(frames: Frames, names: Sequence[str], tasks: Sequence[str], out: Path, sort: str = "") -> Path:
+def write(
+    frames: Frames, names: Sequence[str], tasks: Sequence[str], out: Path, sort: str = ""
+) -> Path:
     """Write a batch of labels; `sort` is its fault."""
     wrong, fault = SORTS.get(sort, ("", None))
     for task in tasks:
@@ -120,9 +143,13 @@ def write(frames: Frames, names: Sequence[str], tasks: Sequence[str], out: Path,
 def imported(frames: Frames, folder: Path, first: Sequence[str], batch: Path) -> str:
     """The doubts of an import, "" if it is accepted; `first` was imported before."""
     place, tasks = folder / "project", list(frames.tasks)
-    with create.create(place, [frames.images], tasks, Settings(), Silent(), check="none") as project:
+    with create.create(
+        place, [frames.images], tasks, Settings(), Silent(), check="none"
+    ) as project:
         if first:
-            import_labels(project, write(frames, first, list(frames.files), folder / "earlier"), accept=True)
+            import_labels(
+                project, write(frames, first, list(frames.files), folder / "earlier"), accept=True
+            )
         return doubts(project, batch)
 
 
@@ -153,7 +180,10 @@ def trial(frames: Frames, way: str, sort: str, names: Sequence[str], earlier: Se
 
 
 def measure(title: str, frames: Frames, size: int, verbose: bool) -> tuple[int, int]:
-    """Print a table; returns how many good batches were stopped, and how many planted ones of `BAR` never were."""
+    """Print a table.
+
+    Returns how many good batches were stopped, and how many planted ones of `BAR` never were.
+    """
     pairs, good, missed = list(batches(frames, size)), 0, 0
     print(f"\n{title}, batches of {size} images: stopped / imported\n")
     print(f"| batch | {' | '.join(WAYS)} |\n| --- |{' --- |' * len(WAYS)}")
@@ -164,8 +194,13 @@ def measure(title: str, frames: Frames, size: int, verbose: bool) -> tuple[int, 
             found = [trial(frames, way, sort, *pair) for pair in chosen]
             counts.append(sum(map(bool, found)))
             if verbose:
-                print("\n".join(f"    {way}: {text or 'accepted'}" for text in found), file=sys.stderr)
-        print(f"| {sort or 'good'} | {' | '.join(f'{count} / {len(chosen)}' for count in counts)} |", flush=True)
+                print(
+                    "\n".join(f"    {way}: {text or 'accepted'}" for text in found), file=sys.stderr
+                )
+        print(
+            f"| {sort or 'good'} | {' | '.join(f'{count} / {len(chosen)}' for count in counts)} |",
+            flush=True,
+        )
         good += sum(counts) if not sort else 0
         missed += PLANTED - max(counts) if sort in BAR else 0
     return good, missed
@@ -174,7 +209,9 @@ def measure(title: str, frames: Frames, size: int, verbose: bool) -> tuple[int, 
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nyuv2", type=Path, default=Path("../shared/data/nyuv2"))
-    parser.add_argument("--scenes", type=int, default=200, help="how many scenes to render; 0: none")
+    parser.add_argument(
+        "--scenes", type=int, default=200, help="how many scenes to render; 0: none"
+    )
     parser.add_argument("--size", type=int, default=10, help="images of a batch")
     parser.add_argument("--verbose", action="store_true", help="print the reasons")
     options = parser.parse_args(words)
@@ -187,7 +224,10 @@ def main(words: list[str] | None = None) -> int:
             counts = measure(title, frames, options.size, options.verbose)
             good, missed = good + counts[0], missed + counts[1]
     print()
-    holds = [check_limit("good batches stopped", good, 0, ""), check_limit("planted batches missed", missed, 0, "")]
+    holds = [
+        check_limit("good batches stopped", good, 0, ""),
+        check_limit("planted batches missed", missed, 0, ""),
+    ]
     return 0 if all(holds) else 1
 
 

@@ -1,9 +1,12 @@
-"""Compares predicting a large photograph with decoding it, one forward pass and writing its labels; and its memory.
+"""Compares predicting a large photograph with decoding it, one forward pass and writing its labels.
 
-The network is the small recipe's with random weights and 59 classes. Its outputs are replaced: by smooth random ones
-with some noise, in which a few classes lead in every part of the image, as in a trained network's; and by unrelated
-random numbers, in which no class leads anywhere, the worst case. With `--project` the network is a project's trained
-one, its outputs are its own, and the photograph is one of the project's images enlarged.
+And its memory.
+
+The network is the small recipe's with random weights and 59 classes. Its outputs are replaced: by
+smooth random ones with some noise, in which a few classes lead in every part of the image, as in a
+trained network's; and by unrelated random numbers, in which no class leads anywhere, the worst
+case. With `--project` the network is a project's trained one, its outputs are its own, and the
+photograph is one of the project's images enlarged.
 """
 
 import argparse
@@ -38,14 +41,20 @@ from labelgrid.train.model import TrainedModel
 #: Limits: time relative to decoding, one forward pass and writing; MiB above the start.
 TIME, MEMORY = 3.0, 1024
 CLASSES = 59
-#: With this noise 8 classes contend in a square of 256 pixels, on average; with a trained network's outputs 2 to 4.
+#: With this noise 8 classes contend in a square of 256 pixels, on average; with a trained network's
+#: outputs 2 to 4.
 NOISE = 0.1
 #: Raw outputs of a task -> those that replace them.
 Replace = Callable[[Tensor], Tensor]
 
 
 def rows(only: str) -> dict[str, TaskDef]:
-    kinds = {"semseg": {"classes": [f"class {i}" for i in range(CLASSES)]}, "depth": {}, "normals": {}, "edges": {}}
+    kinds = {
+        "semseg": {"classes": [f"class {i}" for i in range(CLASSES)]},
+        "depth": {},
+        "normals": {},
+        "edges": {},
+    }
     chosen = [only] if only else list(kinds)
     return definitions([TaskRow(name, name, 1.0, kinds[name]) for name in chosen])
 
@@ -84,11 +93,15 @@ class Bench:
         self.tasks = build_all(self.definitions)
 
     @classmethod
-    def made(cls, folder: Path, source: FolderDataset, only: str, replace: Replace = smooth) -> "Bench":
+    def made(
+        cls, folder: Path, source: FolderDataset, only: str, replace: Replace = smooth
+    ) -> "Bench":
         """With a random network for all tasks or `only` one."""
         torch.manual_seed(0)
         defined, used = rows(only), recipe()
-        network = build_plugin("networks", used.network, build_all(defined), partial(Encoder, used.backbone))
+        network = build_plugin(
+            "networks", used.network, build_all(defined), partial(Encoder, used.backbone)
+        )
         model = TrainedModel(network.to(memory_format=torch.channels_last).eval())
         return cls(folder, source, defined, model, used, replace)
 
@@ -96,7 +109,11 @@ class Bench:
     def trained(cls, folder: Path, project: ProjectFolder, size: tuple[int, int]) -> "Bench":
         """With a project's trained network, and its first image enlarged."""
         context, model = restore(project, model_of(project))
-        pixels = cv2.resize(context.source.image(context.source.images()[0]), size[::-1], interpolation=cv2.INTER_CUBIC)
+        pixels = cv2.resize(
+            context.source.image(context.source.images()[0]),
+            size[::-1],
+            interpolation=cv2.INTER_CUBIC,
+        )
         (folder / "images").mkdir(parents=True)
         cv2.imwrite(str(folder / "images" / "photo.jpg"), pixels[..., ::-1])
         return cls(folder, build(folder), context.definitions, model, context.recipe, unchanged)
@@ -104,14 +121,22 @@ class Bench:
     def outputs(self) -> Iterator[tuple[Mapping[str, Tensor], Frame]]:
         """Decode and run the network; replace its outputs."""
         names = self.source.images()
-        for _, raws, frame in predictions(self.model, self.definitions, self.source, names, self.recipe.data):
+        for _, raws, frame in predictions(
+            self.model, self.definitions, self.source, names, self.recipe.data
+        ):
             yield {name: self.replace(raw) for name, raw in raws.items()}, frame
 
     def predict(self) -> None:
         """What `labelgrid predict` does with every image."""
         for raws, frame in self.outputs():
             for name, raw in raws.items():
-                write_label(self.tasks[name], self.definitions[name], raw, frame, self.folder / f"{name}.png")
+                write_label(
+                    self.tasks[name],
+                    self.definitions[name],
+                    raw,
+                    frame,
+                    self.folder / f"{name}.png",
+                )
 
     def decode_and_forward(self) -> None:
         """Only decode and run the network."""
@@ -133,7 +158,11 @@ class Bench:
 def compare(bench: Bench, repeats: int) -> bool:
     """Print the times of one photograph; return whether the limit is met."""
     bench.keep_labels()
-    sides = {"predict": bench.predict, "decode and forward": bench.decode_and_forward, "write": bench.write}
+    sides = {
+        "predict": bench.predict,
+        "decode and forward": bench.decode_and_forward,
+        "write": bench.write,
+    }
     times = interleaved(sides, repeats)
     show(times)
     whole, first, last = times.values()
@@ -142,7 +171,9 @@ def compare(bench: Bench, repeats: int) -> bool:
         [a + b for a, b in zip(first.processor, last.processor, strict=True)],
     )
     print(f"  (processor: {whole.work_over(base):.3g} x)")
-    return check_limit("predicting / (decoding + one forward pass + writing)", whole.over(base), TIME)
+    return check_limit(
+        "predicting / (decoding + one forward pass + writing)", whole.over(base), TIME
+    )
 
 
 def memory(folder: Path) -> None:
@@ -159,11 +190,18 @@ def measured(folder: Path, size: tuple[int, int], project: Path | None, repeats:
     name = f"{size[0]}x{size[1]}"
     if project is not None:
         bench = Bench.trained(folder / "trained", ProjectFolder.open(project), size)
-        tasks = ", ".join(f"{task.name} ({task.channels} channels)" for task in bench.tasks.values())
+        tasks = ", ".join(
+            f"{task.name} ({task.channels} channels)" for task in bench.tasks.values()
+        )
         print(f"{name}, trained network: {tasks}")
         return compare(bench, repeats)
     source, kept = make_files(folder / "photo", 1, size, every=0), True
-    for only, replace in (("semseg", smooth), ("semseg", unrelated), ("edges", smooth), ("", smooth)):
+    for only, replace in (
+        ("semseg", smooth),
+        ("semseg", unrelated),
+        ("edges", smooth),
+        ("", smooth),
+    ):
         print(f"{name}, {only or 'semseg, depth, normals and edges'}, {replace.__name__} outputs")
         kept &= compare(Bench.made(folder, source, only, replace), repeats)
     added = run_isolated(__file__, "--memory", folder)
@@ -172,9 +210,13 @@ def measured(folder: Path, size: tuple[int, int], project: Path | None, repeats:
 
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=int, nargs=2, default=(4000, 6000), help="height and width of the photograph")
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=(4000, 6000), help="height and width of the photograph"
+    )
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--project", type=Path, help="a project with a trained model, to be measured instead")
+    parser.add_argument(
+        "--project", type=Path, help="a project with a trained model, to be measured instead"
+    )
     parser.add_argument("--memory", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(words)
     torch.set_num_threads(1)
@@ -183,7 +225,9 @@ def main(words: list[str] | None = None) -> int:
         return 0
     print(machine())
     with tempfile.TemporaryDirectory() as name:
-        return 0 if measured(Path(name), tuple(options.size), options.project, options.repeats) else 1
+        return (
+            0 if measured(Path(name), tuple(options.size), options.project, options.repeats) else 1
+        )
 
 
 if __name__ == "__main__":

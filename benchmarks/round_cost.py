@@ -1,8 +1,9 @@
 """Measures what strategies add to a round: scoring an image, training their modules, and picking.
 
-Prints the times of docs/strategies.md. Each is shown beside what every round costs anyway: a forward pass of the image
-for scoring, a training step for the terms. Scoring starts from encoded images, as in a pass over the pool, where all
-statistics share the encoder; the network is the small recipe's with random weights, half of the labels are known.
+Prints the times of docs/strategies.md. Each is shown beside what every round costs anyway: a
+forward pass of the image for scoring, a training step for the terms. Scoring starts from encoded
+images, as in a pass over the pool, where all statistics share the encoder; the network is the small
+recipe's with random weights, half of the labels are known.
 """
 
 import argparse
@@ -66,7 +67,9 @@ class Pool:
         self.network: Network = network_of(self.tasks).eval()
         labels = partial(labels_of, source, task_definitions())
         self.batch: Batch
-        (self.batch,) = eval_batches(source, task_definitions(), names, recipe().data, batch=len(names), known=labels)
+        (self.batch,) = eval_batches(
+            source, task_definitions(), names, recipe().data, batch=len(names), known=labels
+        )
         self.keys = np.array([image_key(name) for name in names], np.uint64)
         with torch.inference_mode():
             self.features = self.network.encode(self.batch.images)
@@ -74,7 +77,9 @@ class Pool:
     def encoded(self) -> PoolBatch:
         """The input of statistics, not yet decoded."""
         model = TrainedModel(self.network)
-        return PoolBatch(self.batch, self.keys, self.features, model, self.tasks, task_definitions())
+        return PoolBatch(
+            self.batch, self.keys, self.features, model, self.tasks, task_definitions()
+        )
 
     def statistic(self, row: str, **changes: int) -> Statistic:
         """A statistic that is ready to score; its own modules have random weights."""
@@ -95,7 +100,9 @@ class Pool:
 
         with tempfile.TemporaryDirectory() as folder:
             progress, where = Silent(), Path(folder)
-            context = FitContext(model, self.tasks, weights, batches, batches, 0, where, progress, lambda _: model)
+            context = FitContext(
+                model, self.tasks, weights, batches, batches, 0, where, progress, lambda _: model
+            )
             found.train().fit(context)
 
 
@@ -111,13 +118,17 @@ def scoring(pool: Pool, repeats: int) -> None:
         "forward pass": lambda: pool.network(pool.batch.images, pool.batch.targets),
         "encoder pass": lambda: pool.network.encode(pool.batch.images),
         "decoder pass": lambda: pool.network.decode(pool.features),
-        "decoder pass, labels fed in": lambda: pool.network.decode(pool.features, pool.batch.targets),
+        "decoder pass, labels fed in": lambda: pool.network.decode(
+            pool.features, pool.batch.targets
+        ),
     }
     for row in SCORED:
         sides[row] = lambda found=pool.statistic(row): found(pool.encoded())  # type: ignore[misc]
     with torch.inference_mode():
         times = interleaved(sides, repeats)
-    print("Scoring, ms an image, and over its forward pass; without the encoder, which all statistics share:")
+    print(
+        "Scoring, ms an image, and over its forward pass; without the encoder, which all statistics share:"
+    )
     for row, each in times.items():
         share = each.work_over(times["forward pass"])
         print(f"  {row:28} {per_image(each, images):8.2f} ms {share:8.3f} x")
@@ -137,9 +148,17 @@ def terms(source: FolderDataset, repeats: int) -> bool:
     """Print how much longer a training step takes with learning loss, and whether that is within its limit."""
     found, tasks = recipe(), build_all(task_definitions())
     size = min(found.train.batch, len(source.images()))
-    batch = next(train_batches(source, task_definitions(), source.images(), found.data, batch=size, seed=0, epoch=0))
+    batch = next(
+        train_batches(
+            source, task_definitions(), source.images(), found.data, batch=size, seed=0, epoch=0
+        )
+    )
     sides: dict[str, Callable[[], object]] = {}
-    for name, options in {"plain": None, "predict = tasks": {}, "predict = image": {"predict": "image"}}.items():
+    for name, options in {
+        "plain": None,
+        "predict = tasks": {},
+        "predict = image": {"predict": "image"},
+    }.items():
         network = network_of(tasks).train()
         plan = plan_of(network, source, 0, found.train.known)
         if options is not None:
@@ -167,7 +186,11 @@ def picking(images: int, width: int, labelled: int, cells: int, repeats: int) ->
         strategy = build_plugin("strategies", PluginChoice(name, options))
         return lambda: strategy.select(view, budget)
 
-    by_few, by_more, size = Budget(few, "images"), Budget(more, "images"), f"of {images:,} x {width}"
+    by_few, by_more, size = (
+        Budget(few, "images"),
+        Budget(more, "images"),
+        f"of {images:,} x {width}",
+    )
     sides = {
         f"random_tasks, {labels:,} of {cells:,} x 5": picks(many, Budget(labels), "random_tasks"),
         f"stratified, 20 clusters {size}": picks(scored, by_more, "stratified", by="features"),
@@ -186,12 +209,18 @@ def picking(images: int, width: int, labelled: int, cells: int, repeats: int) ->
 
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--batch", type=int, default=8, help="images of the scored and trained batch")
-    parser.add_argument("--original", type=int, nargs=2, default=(480, 640), help="height and width of their files")
+    parser.add_argument(
+        "--batch", type=int, default=8, help="images of the scored and trained batch"
+    )
+    parser.add_argument(
+        "--original", type=int, nargs=2, default=(480, 640), help="height and width of their files"
+    )
     parser.add_argument("--images", type=int, default=100_000, help="of the pool with features")
     parser.add_argument("--width", type=int, default=512, help="of the features")
     parser.add_argument("--labelled", type=int, default=100)
-    parser.add_argument("--cells", type=int, default=1_000_000, help="images of the pool with five tasks")
+    parser.add_argument(
+        "--cells", type=int, default=1_000_000, help="images of the pool with five tasks"
+    )
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(words)
@@ -203,7 +232,9 @@ def main(words: list[str] | None = None) -> int:
         scoring(pool, options.repeats)
         training(pool, max(1, options.repeats // 2))
         kept = terms(source, options.repeats)
-    picking(options.images, options.width, options.labelled, options.cells, 1 + options.repeats // 7)
+    picking(
+        options.images, options.width, options.labelled, options.cells, 1 + options.repeats // 7
+    )
     return 0 if kept else 1
 
 

@@ -1,7 +1,8 @@
 """Measures the time to render a room with all its labels.
 
-Compares the labels with the renderer alone, which is asked for one ray per pixel. Then measures the whole command,
-including processes and files, in processor seconds per image, because processes share the cores.
+Compares the labels with the renderer alone, which is asked for one ray per pixel. Then measures the
+whole command, including processes and files, in processor seconds per image, because processes
+share the cores.
 """
 
 import argparse
@@ -31,11 +32,16 @@ def one_by_one(loaded: Any, scene: Scene, size: Size) -> tuple[Any, Any, Any]:
     into = scene.camera[:3, :3].T
     for row in range(height):
         for column in range(width):
-            ray, _ = sensor.sample_ray(0.0, 0.5, [(column + 0.5) / width, (row + 0.5) / height], [0.5, 0.5])
+            ray, _ = sensor.sample_ray(
+                0.0, 0.5, [(column + 0.5) / width, (row + 0.5) / height], [0.5, 0.5]
+            )
             hit = loaded.ray_intersect(ray)
             if not hit.is_valid():
                 continue
-            direction, normal = into @ np.array(ray.d).ravel(), into @ np.array(hit.sh_frame.n).ravel()
+            direction, normal = (
+                into @ np.array(ray.d).ravel(),
+                into @ np.array(hit.sh_frame.n).ravel(),
+            )
             solid[row, column] = int(hit.shape.id().partition("solid_")[2].partition("_")[0])
             depth[row, column] = -(into @ (np.array(hit.p).ravel() - scene.camera[:3, 3]))[2]
             normals[row, column] = normal if normal @ direction < 0 else -normal
@@ -52,7 +58,10 @@ def main(words: list[str] | None = None) -> int:
     scene = make_scene(0, 0)
     loaded = load(scene, SIZE, 16)
     times = interleaved(
-        {"labels by casting": lambda: cast(scene, SIZE), "a ray a pixel": lambda: one_by_one(loaded, scene, SIZE)},
+        {
+            "labels by casting": lambda: cast(scene, SIZE),
+            "a ray a pixel": lambda: one_by_one(loaded, scene, SIZE),
+        },
         options.repeats,
     )
     show(times)
@@ -60,8 +69,14 @@ def main(words: list[str] | None = None) -> int:
     print(f"labels: {asked / cast_:.3g} x faster than asking the renderer pixel by pixel")
     with tempfile.TemporaryDirectory() as folder:
         ran = command(labelgrid("scenes", str(Path(folder) / "rooms"), "--count", options.count))
-    print(f"labelgrid scenes --count {options.count}: {ran.seconds / options.count:.3g} s an image on the clock")
-    return 0 if check_limit("processor seconds an image", ran.processor / options.count, BAR, "s") else 1
+    print(
+        f"labelgrid scenes --count {options.count}: {ran.seconds / options.count:.3g} s an image on the clock"
+    )
+    return (
+        0
+        if check_limit("processor seconds an image", ran.processor / options.count, BAR, "s")
+        else 1
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """Compares the time of D dropout passes with that of one plain forward pass.
 
-The reference is one plain forward pass (encoder and decoder) of the same batch. The naive baseline runs D whole forward
-passes with the network's own dropout, keeps all samples, then computes the entropies of PartAL A.1. The network is the
-small recipe's with random weights. The last parts compare one pass with all statistics with one pass each, and score
-files from disk, small ones with labels and large ones without, and compare this with a loop over the same files
-that only reads them and runs the network once.
+The reference is one plain forward pass (encoder and decoder) of the same batch. The naive baseline
+runs D whole forward passes with the network's own dropout, keeps all samples, then computes the
+entropies of PartAL A.1. The network is the small recipe's with random weights. The last parts
+compare one pass with all statistics with one pass each, and score files from disk, small ones with
+labels and large ones without, and compare this with a loop over the same files that only reads them
+and runs the network once.
 """
 
 import argparse
@@ -41,7 +42,8 @@ from labelgrid.streams import image_key
 from labelgrid.tasks.task import Task, build_all
 from labelgrid.train.model import TrainedModel
 
-#: Limits: dropout passes over one forward pass; scoring files over reading them and one forward pass.
+#: Limits: dropout passes over one forward pass; scoring files over reading them and one forward
+#: pass.
 BAR, DEFAULT = 1.2, 2.0
 #: The networks of the deep ensemble, the first one included.
 MEMBERS = 4
@@ -68,27 +70,38 @@ def mean_entropy(name: str, raws: list[Tensor], batch: Batch, image: int, origin
     """The mean entropy of one image's samples of a task (PartAL eq. 3 and 4)."""
     stack = torch.stack([raw[image] for raw in raws])
     if original:
-        stack = functional.interpolate(stack, batch.frames[image].original, mode="bilinear", align_corners=False)
+        stack = functional.interpolate(
+            stack, batch.frames[image].original, mode="bilinear", align_corners=False
+        )
     if name == "semseg":
         mean = stack.softmax(1).mean(0)
         return float(-(mean * mean.clamp(min=1e-30).log()).sum(0).mean())
     if name == "depth":
         return float(
-            (0.5 * stack.var(0, correction=0).clamp(min=1e-6).log()).mean() + 0.5 * math.log(2 * math.pi * math.e)
+            (0.5 * stack.var(0, correction=0).clamp(min=1e-6).log()).mean()
+            + 0.5 * math.log(2 * math.pi * math.e)
         )
     centred = functional.normalize(stack, dim=1)
     centred = centred - centred.mean(0)
-    covariance = torch.einsum("dihw,djhw->hwij", centred, centred) / len(stack) + 1e-6 * torch.eye(3)
+    covariance = torch.einsum("dihw,djhw->hwij", centred, centred) / len(stack) + 1e-6 * torch.eye(
+        3
+    )
     return float(0.5 * torch.logdet(covariance).mean() + 1.5 * math.log(2 * math.pi * math.e))
 
 
-def of_a_batch(network: Network, tasks: dict[str, Task], batch: Batch, options: argparse.Namespace) -> bool:
+def of_a_batch(
+    network: Network, tasks: dict[str, Task], batch: Batch, options: argparse.Namespace
+) -> bool:
     """Compare the statistic of one batch at all dropout positions and resolutions."""
     keys = np.array([image_key(name) for name in batch.ids], np.uint64)
 
     def ours(where: Where, original: bool) -> np.ndarray:
-        statistic = Dropout(Options(options.passes, where, at="original" if original else "head"), 0)
-        return statistic(PoolBatch(batch, keys, network.encode(batch.images), TrainedModel(network), tasks))
+        statistic = Dropout(
+            Options(options.passes, where, at="original" if original else "head"), 0
+        )
+        return statistic(
+            PoolBatch(batch, keys, network.encode(batch.images), TrainedModel(network), tasks)
+        )
 
     sides = {
         "plain forward": lambda: network(batch.images, batch.targets or None),
@@ -116,33 +129,55 @@ def of_a_batch(network: Network, tasks: dict[str, Task], batch: Batch, options: 
     return kept
 
 
-def predict_only(network: Network, source: FolderDataset, names: Sequence[str], known: bool) -> None:
+def predict_only(
+    network: Network, source: FolderDataset, names: Sequence[str], known: bool
+) -> None:
     """A plain loop over the files, as in an evaluation: load, forward."""
     labels = partial(labels_of, source, task_definitions()) if known else None
     with torch.inference_mode():
-        for batch in eval_batches(source, task_definitions(), names, recipe().data, batch=8, known=labels):
+        for batch in eval_batches(
+            source, task_definitions(), names, recipe().data, batch=8, known=labels
+        ):
             network(batch.images, batch.targets or None)
 
 
-def score(network: Network, tasks: dict[str, Task], source: FolderDataset, names: list[str], given: Options) -> None:
+def score(
+    network: Network,
+    tasks: dict[str, Task],
+    source: FolderDataset,
+    names: list[str],
+    given: Options,
+) -> None:
     """The whole path from files to the score table."""
     job = ScoringJob(
-        TrainedModel(network), tasks, task_definitions(), source, recipe().data, {"dropout": Dropout(given, 0)}, {}
+        TrainedModel(network),
+        tasks,
+        task_definitions(),
+        source,
+        recipe().data,
+        {"dropout": Dropout(given, 0)},
+        {},
     )
     with tempfile.TemporaryDirectory() as folder:
         gather(job, names, Path(folder), Silent())
 
 
-def together(network: Network, tasks: dict[str, Task], source: FolderDataset, options: argparse.Namespace) -> None:
+def together(
+    network: Network, tasks: dict[str, Task], source: FolderDataset, options: argparse.Namespace
+) -> None:
     """Compare one pass over files with all statistics with one pass each.
 
-    Their own modules, the ensemble's further networks and the term of `learning_loss` have random weights.
+    Their own modules, the ensemble's further networks and the term of `learning_loss` have random
+    weights.
     """
     statistics: dict[str, Statistic] = {
-        name: build_plugin("statistics", PluginChoice(name), 0) for name in plugin_names("statistics")
+        name: build_plugin("statistics", PluginChoice(name), 0)
+        for name in plugin_names("statistics")
     }
     names, data = source.images(), recipe().data
-    members = tuple(TrainedModel(network_of(tasks, seed).eval(), digest=str(seed)) for seed in range(1, MEMBERS))
+    members = tuple(
+        TrainedModel(network_of(tasks, seed).eval(), digest=str(seed)) for seed in range(1, MEMBERS)
+    )
     term = build_plugin("terms", PluginChoice("learning_loss"), tasks, network)
     model = TrainedModel(network, {"learning_loss": term.eval()}, members=members)
     cast("Ensemble", statistics["ensemble"]).digests = [member.digest for member in members]
@@ -160,18 +195,26 @@ def together(network: Network, tasks: dict[str, Task], source: FolderDataset, op
             statistic.eval()
 
     sides = {"all statistics in one pass": lambda: run(statistics)}
-    sides |= {f"{name} alone": lambda name=name: run({name: statistics[name]}) for name in statistics}  # type: ignore[misc]
+    sides |= {
+        f"{name} alone": lambda name=name: run({name: statistics[name]}) for name in statistics
+    }  # type: ignore[misc]
     sides["files and forward"] = lambda: predict_only(network, source, names, True)
     times = interleaved(sides, max(1, options.repeats // 5))
     show(times)
     once, *alone, plain = times.values()
     wall, work = sum(each.over(once) for each in alone), sum(each.work_over(once) for each in alone)
-    print(f"{len(statistics)} statistics one after the other / in one pass: {wall:.3g} x (processor {work:.3g} x)")
+    print(
+        f"{len(statistics)} statistics one after the other / in one pass: {wall:.3g} x (processor {work:.3g} x)"
+    )
     for name, each in zip(statistics, alone, strict=True):
-        print(f"  {name} / files and forward: {each.over(plain):.3g} x (processor {each.work_over(plain):.3g} x)")
+        print(
+            f"  {name} / files and forward: {each.over(plain):.3g} x (processor {each.work_over(plain):.3g} x)"
+        )
 
 
-def of_files(network: Network, tasks: dict[str, Task], source: FolderDataset, options: argparse.Namespace) -> bool:
+def of_files(
+    network: Network, tasks: dict[str, Task], source: FolderDataset, options: argparse.Namespace
+) -> bool:
     """Compare scoring of files with a loop that only reads them and runs the network once."""
     names = list(source.images())
     height, width = source.image(names[0]).shape[:2]
@@ -179,7 +222,9 @@ def of_files(network: Network, tasks: dict[str, Task], source: FolderDataset, op
     sides = {
         plain: lambda: predict_only(network, source, names, True),
         "score by default": lambda: score(network, tasks, source, names, Options(options.passes)),
-        "score at the heads": lambda: score(network, tasks, source, names, Options(options.passes, at="head")),
+        "score at the heads": lambda: score(
+            network, tasks, source, names, Options(options.passes, at="head")
+        ),
     }
     if height * width <= 2**20:  # a large image takes minutes
         papers = Options(options.passes, at="original")
@@ -188,8 +233,12 @@ def of_files(network: Network, tasks: dict[str, Task], source: FolderDataset, op
     show(times)
     first = times.pop(plain)
     for side, each in times.items():
-        print(f"  {side} / {plain}: {each.over(first):.3g} x (processor {each.work_over(first):.3g} x)")
-    return check_limit(f"scoring by default / {plain}", times["score by default"].over(first), DEFAULT)
+        print(
+            f"  {side} / {plain}: {each.over(first):.3g} x (processor {each.work_over(first):.3g} x)"
+        )
+    return check_limit(
+        f"scoring by default / {plain}", times["score by default"].over(first), DEFAULT
+    )
 
 
 def main(words: list[str] | None = None) -> int:
@@ -197,8 +246,12 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--passes", type=int, default=10)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--images", type=int, default=32, help="files of the last part")
-    parser.add_argument("--original", type=int, nargs=2, default=(480, 640), help="height and width of the files")
-    parser.add_argument("--large", type=int, nargs=2, default=(4000, 6000), help="of the two large files")
+    parser.add_argument(
+        "--original", type=int, nargs=2, default=(480, 640), help="height and width of the files"
+    )
+    parser.add_argument(
+        "--large", type=int, nargs=2, default=(4000, 6000), help="of the two large files"
+    )
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--threads", type=int, default=0, help="0: torch's default")
     options = parser.parse_args(words)
@@ -208,12 +261,16 @@ def main(words: list[str] | None = None) -> int:
     network = network_of(tasks).eval()
     kept = True
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-        source = make_files(Path(folder), max(options.images, options.batch), tuple(options.original))
+        source = make_files(
+            Path(folder), max(options.images, options.batch), tuple(options.original)
+        )
         names = source.images()[: options.batch]
         for known in (False, True):
             labels = partial(labels_of, source, task_definitions()) if known else None
             print("every second label fed in" if known else "no label known")
-            (batch,) = eval_batches(source, task_definitions(), names, recipe().data, batch=options.batch, known=labels)
+            (batch,) = eval_batches(
+                source, task_definitions(), names, recipe().data, batch=options.batch, known=labels
+            )
             kept &= of_a_batch(network, tasks, batch, options)
         kept &= of_files(network, tasks, source, options)
         together(network, tasks, source, options)

@@ -1,8 +1,9 @@
 """Measures the time and memory of PartAL's selection among 1,000,000 images x 5 tasks.
 
-Covers the steps of a query between the score table and the picks: bounds, scores, selection. The baseline is a
-competent NumPy version in a few lines: the same min-max, then a full sort of all cells. Both must pick the same cells.
-Each side runs in a separate process, whose peak memory is measured.
+Covers the steps of a query between the score table and the picks: bounds, scores, selection. The
+baseline is a
+competent NumPy version in a few lines: the same min-max, then a full sort of all cells. Both must
+pick the same cells. Each side runs in a separate process, whose peak memory is measured.
 """
 
 import argparse
@@ -24,7 +25,9 @@ def grid_of(images: int, tasks: int) -> Grid:
     """A grid with a label in every twentieth cell."""
     rng = np.random.default_rng(0)
     names = [f"scene_{number // 100:05d}/frame_{number:07d}.png" for number in range(images)]
-    state = np.where(rng.random((images, tasks)) < 0.05, State.LABELLED, State.MISSING).astype(np.int8)
+    state = np.where(rng.random((images, tasks)) < 0.05, State.LABELLED, State.MISSING).astype(
+        np.int8
+    )
     keys = rng.permutation(images).astype(np.uint64)
     return Grid(names, keys, [f"task{number}" for number in range(tasks)], state, np.ones(tasks))
 
@@ -60,7 +63,9 @@ def run_side(side: str, images: int, tasks: int, budget: int) -> None:
     start = time.perf_counter(), time.process_time()
     picks = SIDES[side](values, grid, budget)
     seconds, processor = time.perf_counter() - start[0], time.process_time() - start[1]
-    print(json.dumps({"seconds": seconds, "processor": processor, "peak": peak_mib(), "picks": picks}))
+    print(
+        json.dumps({"seconds": seconds, "processor": processor, "peak": peak_mib(), "picks": picks})
+    )
 
 
 def main(words: list[str] | None = None) -> int:
@@ -80,15 +85,24 @@ def main(words: list[str] | None = None) -> int:
     line = ("--images", sizes[0], "--tasks", sizes[1], "--budget", sizes[2], "--side")
     runs = [[run_isolated(__file__, *line, side) for side in SIDES] for _ in range(options.repeats)]
     for place, side in enumerate(SIDES):
-        seconds, processor = (median(pair[place][key] for pair in runs) for key in ("seconds", "processor"))
+        seconds, processor = (
+            median(pair[place][key] for pair in runs) for key in ("seconds", "processor")
+        )
         peak = max(pair[place]["peak"] for pair in runs)
         print(f"  {side:8} {seconds:7.3f} s  (processor {processor:7.3f} s, peak {peak:5.0f} MiB)")
     mine, its = runs[0]
-    assert sorted(mine["picks"]) == sorted(its["picks"]), "the two sides picked other cells"  # ties in another order
+    assert sorted(mine["picks"]) == sorted(its["picks"]), (
+        "the two sides picked other cells"
+    )  # ties in another order
     print(f"naive / ours: {median(its['seconds'] / mine['seconds'] for mine, its in runs):.3g} x")
     kept = check_limit("selection", median(mine["seconds"] for mine, _ in runs), SECONDS, "s")
     return (
-        0 if check_limit("peak memory of selection", max(mine["peak"] for mine, _ in runs), MIB, "MiB") and kept else 1
+        0
+        if check_limit(
+            "peak memory of selection", max(mine["peak"] for mine, _ in runs), MIB, "MiB"
+        )
+        and kept
+        else 1
     )
 
 

@@ -1,7 +1,8 @@
 """Measures the start-up time of the command line.
 
-Runs `labelgrid --help` in separate processes, in turns with a Python that does nothing (the minimum for any Python
-program) and with a Python that loads torch (the cost of every command if torch were loaded at the start).
+Runs `labelgrid --help` in separate processes, in turns with a Python that does nothing (the minimum
+for any Python program) and with a Python that loads torch (the cost of every command if torch were
+loaded at the start).
 """
 
 import argparse
@@ -30,10 +31,16 @@ def main(words: list[str] | None = None) -> int:
         for name, line in sides.items():
             found[name].append(command(line))
     for name, runs in found.items():
-        wall, processor = (median(values) for values in zip(*((r.seconds, r.processor) for r in runs), strict=True))
-        print(f"  {name:28} {wall:7.3f} s  (processor {processor:7.3f} s, peak {max(r.peak for r in runs):5.0f} MiB)")
+        wall, processor = (
+            median(values) for values in zip(*((r.seconds, r.processor) for r in runs), strict=True)
+        )
+        print(
+            f"  {name:28} {wall:7.3f} s  (processor {processor:7.3f} s, peak {max(r.peak for r in runs):5.0f} MiB)"
+        )
     help_, nothing, torch = (median(run.seconds for run in runs) for runs in found.values())
-    print(f"labelgrid --help / nothing: {help_ / nothing:.3g} x; / import torch: {help_ / torch:.3g} x")
+    print(
+        f"labelgrid --help / nothing: {help_ / nothing:.3g} x; / import torch: {help_ / torch:.3g} x"
+    )
     return 0 if check_limit("labelgrid --help", help_, BAR, "s") else 1
 
 

@@ -1,8 +1,9 @@
 """Compares a training step with a bare PyTorch loop, and checks that the loaders keep up.
 
-The baseline is the same computation written out for these three tasks: the same network, the same losses of partial
-labels in both stages, the same share of labels fed in, the same optimiser; no trainer, no terms, no balancer, no
-checks. Both start with equal weights, and the gradients of a first step are compared before the timing.
+The baseline is the same computation written out for these three tasks: the same network, the same
+losses of partial labels in both stages, the same share of labels fed in, the same optimiser; no
+trainer, no terms, no balancer, no checks. Both start with equal weights, and the gradients of a
+first step are compared before the timing.
 """
 
 import argparse
@@ -40,9 +41,13 @@ WEIGHTS = {"semseg": 1.0, "depth": 1.0, "normals": 10.0}
 class Bare:
     """The bare loop."""
 
-    def __init__(self, network: Network, learning_rate: float, weight_decay: float, known: float) -> None:
+    def __init__(
+        self, network: Network, learning_rate: float, weight_decay: float, known: float
+    ) -> None:
         self.network, self.known = network, known
-        self.optimiser = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
+        self.optimiser = torch.optim.AdamW(
+            network.parameters(), lr=learning_rate, weight_decay=weight_decay
+        )
 
     def step(self, batch: Batch) -> Tensor:
         """One step; the loss."""
@@ -56,15 +61,24 @@ class Bare:
     def fed_in(self, targets: Mapping[str, Target]) -> dict[str, Target]:
         """A random share of the labels."""
         device = next(self.network.parameters()).device
-        keep = (torch.rand(len(next(iter(targets.values())).valid), len(targets)) < self.known).to(device)
-        return {n: Target(t.value, t.valid & keep[:, i, None, None, None]) for i, (n, t) in enumerate(targets.items())}
+        keep = (torch.rand(len(next(iter(targets.values())).valid), len(targets)) < self.known).to(
+            device
+        )
+        return {
+            n: Target(t.value, t.valid & keep[:, i, None, None, None])
+            for i, (n, t) in enumerate(targets.items())
+        }
 
     def loss(self, raws: Mapping[str, Tensor], targets: Mapping[str, Target]) -> Tensor:
         """The weighted loss of one stage."""
         total = torch.zeros(())
         for name, target in targets.items():
-            raw = functional.interpolate(raws[name], target.valid.shape[-2:], mode="bilinear", align_corners=False)
-            error = torch.where(target.valid, self.error(name, raw, target.value.masked_fill(~target.valid, 0)), 0.0)
+            raw = functional.interpolate(
+                raws[name], target.valid.shape[-2:], mode="bilinear", align_corners=False
+            )
+            error = torch.where(
+                target.valid, self.error(name, raw, target.value.masked_fill(~target.valid, 0)), 0.0
+            )
             pixels = target.valid.sum((1, 2, 3))
             images = error.sum((1, 2, 3)) / pixels.clamp(min=1)
             total = total + WEIGHTS[name] * images.sum() / (pixels > 0).sum().clamp(min=1)
@@ -100,11 +114,15 @@ def plan_of(network: Network, source: FolderDataset, workers: int, known: float)
     )
 
 
-def sides_of(network: Network, source: FolderDataset, workers: int, known: float) -> tuple[Trainer, Bare]:
+def sides_of(
+    network: Network, source: FolderDataset, workers: int, known: float
+) -> tuple[Trainer, Bare]:
     """Both sides, with equal weights."""
     plan = plan_of(network, source, workers, known)
     options = plan.options
-    return Trainer(plan), Bare(copy.deepcopy(network), options.learning_rate, options.weight_decay, known)
+    return Trainer(plan), Bare(
+        copy.deepcopy(network), options.learning_rate, options.weight_decay, known
+    )
 
 
 def with_gaps(batch: Batch, share: float) -> Batch:
@@ -115,10 +133,14 @@ def with_gaps(batch: Batch, share: float) -> Batch:
 
 def check_equal(source: FolderDataset, batch: Batch, name: str = "") -> None:
     """Check that one step gives both sides the same gradients, without dropout and known labels, whose draws differ."""
-    trainer, bare = sides_of(network_of(build_all(task_definitions()), name=name).eval(), source, 0, 0.0)
+    trainer, bare = sides_of(
+        network_of(build_all(task_definitions()), name=name).eval(), source, 0, 0.0
+    )
     trainer.train_step(batch, 0)
     bare.step(batch)
-    for (name, mine), its in zip(trainer.network.named_parameters(), bare.network.parameters(), strict=True):
+    for (name, mine), its in zip(
+        trainer.network.named_parameters(), bare.network.parameters(), strict=True
+    ):
         torch.testing.assert_close(mine.grad, its.grad, rtol=1e-3, atol=1e-5, msg=name)
 
 
@@ -149,7 +171,9 @@ def loaders(source: FolderDataset, workers: int, step: float, repeats: int) -> b
     found = [epoch(source, workers, number) for number in range(repeats)]
     started, rest = (median(each[i] for each in found) for i in range(2))
     loaded, trained = (len(source.images()) - size) / rest, size / step
-    print(f"  loader alone, {workers} workers: {loaded:.1f} images/s, first batch after {started * 1e3:.0f} ms")
+    print(
+        f"  loader alone, {workers} workers: {loaded:.1f} images/s, first batch after {started * 1e3:.0f} ms"
+    )
     print(f"  training steps alone: {trained:.1f} images/s")
     return check_limit("images/s loaded / images/s trained", loaded / trained, 1.0, least=True)
 
@@ -157,11 +181,17 @@ def loaders(source: FolderDataset, workers: int, step: float, repeats: int) -> b
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=48)
-    parser.add_argument("--size", type=int, nargs=2, default=(480, 640), help="height and width of the files")
+    parser.add_argument(
+        "--size", type=int, nargs=2, default=(480, 640), help="height and width of the files"
+    )
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--labelled", type=float, default=1.0, help="share of the cells that have a label")
-    parser.add_argument("--network", default="", help="instead of PAD-Net, with its default options")
+    parser.add_argument(
+        "--labelled", type=float, default=1.0, help="share of the cells that have a label"
+    )
+    parser.add_argument(
+        "--network", default="", help="instead of PAD-Net, with its default options"
+    )
     parser.add_argument("--threads", type=int, default=0, help="0: torch's default")
     options = parser.parse_args(words)
     torch.set_num_threads(options.threads or torch.get_num_threads())
@@ -172,7 +202,13 @@ def main(words: list[str] | None = None) -> int:
         found = recipe()
         batches = list(
             train_batches(
-                source, task_definitions(), source.images(), found.data, batch=found.train.batch, seed=0, epoch=0
+                source,
+                task_definitions(),
+                source.images(),
+                found.data,
+                batch=found.train.batch,
+                seed=0,
+                epoch=0,
             )
         )
         batches = [with_gaps(batch, options.labelled) for batch in batches]
@@ -188,7 +224,9 @@ def main(words: list[str] | None = None) -> int:
                 "Trainer.train_step": lambda: trainer.train_step(next(ours), 0),
                 "bare loop": lambda: bare.step(next(theirs)),
                 "bare loop, weights channels-first": lambda: plain.step(next(others)),
-                "bare loop, bf16": torch.autocast("cpu", torch.bfloat16)(lambda: half.step(next(last))),
+                "bare loop, bf16": torch.autocast("cpu", torch.bfloat16)(
+                    lambda: half.step(next(last))
+                ),
             },
             options.repeats,
         )
@@ -196,7 +234,9 @@ def main(words: list[str] | None = None) -> int:
         mine, its, first, short = times.values()
         print(f"  (processor: {mine.work_over(its):.3g})")
         kept = check_limit("training step / bare loop", mine.over(its), BAR)
-        print(f"  channels-last / channels-first: {its.over(first):.3g}, processor: {its.work_over(first):.3g}")
+        print(
+            f"  channels-last / channels-first: {its.over(first):.3g}, processor: {its.work_over(first):.3g}"
+        )
         print(f"  bf16 / 32 bits: {short.over(its):.3g}, processor: {short.work_over(its):.3g}")
         kept &= loaders(source, options.workers, median(mine.wall), max(2, options.repeats // 5))
     return 0 if kept else 1

@@ -22,7 +22,9 @@ def per_cost(pool: PoolView) -> Scored:
     uncertainty = np.where(grid.eligible, pool.statistics["dropout"], np.nan)
     bounds = MinMax("each").calibrate(uncertainty, grid, {})
     scaled = MinMax("each").apply(uncertainty, grid, bounds)
-    return Scored(scaled / np.maximum(grid.cost, 1e-9), {"uncertainty": scaled}, without={"cost": scaled})
+    return Scored(
+        scaled / np.maximum(grid.cost, 1e-9), {"uncertainty": scaled}, without={"cost": scaled}
+    )
 
 
 def build(options: Options) -> Composed:

@@ -30,12 +30,19 @@ class DeepHeads(Network):
         super().__init__()
         self.encoder, width = encoder, options.width
         self.bodies = nn.ModuleDict({name: self._body(encoder.channels, width) for name in tasks})
-        self.last = nn.ModuleDict({n: Predict(width, t.channels, options.dropout, "final") for n, t in tasks.items()})
+        self.last = nn.ModuleDict(
+            {n: Predict(width, t.channels, options.dropout, "final") for n, t in tasks.items()}
+        )
 
     @staticmethod
     def _body(inputs: int, width: int) -> nn.Sequential:
-        first, second = nn.Conv2d(inputs, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
-        return nn.Sequential(first, nn.BatchNorm2d(width), nn.ReLU(), second, nn.BatchNorm2d(width), nn.ReLU())
+        first, second = (
+            nn.Conv2d(inputs, width, 3, padding=1),
+            nn.Conv2d(width, width, 3, padding=1),
+        )
+        return nn.Sequential(
+            first, nn.BatchNorm2d(width), nn.ReLU(), second, nn.BatchNorm2d(width), nn.ReLU()
+        )
 
     def encode(self, image: Tensor) -> Features:
         """Run the encoder."""

@@ -8,7 +8,12 @@ import labelgrid
 
 
 def campaign(
-    folder: Path, images: Path, tasks: list[str], answer: Callable[[Path], None], rounds: int = 2, **settings: Any
+    folder: Path,
+    images: Path,
+    tasks: list[str],
+    answer: Callable[[Path], None],
+    rounds: int = 2,
+    **settings: Any,
 ) -> Path:
     """Run rounds of labelling; `answer` writes label files into a request's folder. Returns the report's path."""
     with labelgrid.Project.create(folder, images, tasks, holdout=2, **settings) as project:
@@ -18,5 +23,7 @@ def campaign(
             answer(request)
             print(project.import_labels(request))
             done = project.fit()
-            print(f"Round {done.round}: trained on {done.images} images with {dict(done.labels)} labels")
+            print(
+                f"Round {done.round}: trained on {done.images} images with {dict(done.labels)} labels"
+            )
         return project.report().page

@@ -1,7 +1,7 @@
 """A kind of task of your own in one file: depth with a loss on its inverse, so that near objects count most.
 
-Put this folder on PYTHONPATH and give the task the kind "inverse_depth_task:build": a module and its function.
-Commands run it with `--trust inverse_depth_task`.
+Put this folder on PYTHONPATH and give the task the kind "inverse_depth_task:build": a module and
+its function. Commands run it with `--trust inverse_depth_task`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Runs a live campaign on real frames: init, then rounds of query, export, label, import, fit; then the report.
 
-`answer` writes the labels that each request asks for into the request's folder; it replaces people, sensors or a
-labelling service. All other steps are commands as a user types them.
+`answer` writes the labels that each request asks for into the request's folder; it replaces people,
+sensors or a labelling service. All other steps are commands as a user types them.
 
-    python examples/live_campaign.py --data nyud --root NYUV2 --classes NYUV2/classes40.txt --weights FILE --out flat
+    python examples/live_campaign.py --data nyud --root NYUV2 --classes NYUV2/classes40.txt
+    --weights FILE --out flat
 """
 
 import argparse
@@ -48,7 +49,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", default="nyud", help="the layout of ROOT: a data plug-in")
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--classes", required=True, help="a file of class names")
-    parser.add_argument("--weights", type=Path, help="a file of backbone weights; by default they are downloaded")
+    parser.add_argument(
+        "--weights", type=Path, help="a file of backbone weights; by default they are downloaded"
+    )
     parser.add_argument("--recipe", default="small")
     parser.add_argument("--out", type=Path, required=True, help="the project's folder")
     parser.add_argument("--frames", type=int, default=60)
@@ -67,7 +70,8 @@ def main() -> None:
     image_ids = sorted(source.images())
     chosen = image_ids[:: max(1, len(image_ids) // options.frames)][: options.frames]
     originals = options.root.absolute() / "images"
-    # Paths in a list file are below its own folder, and ROOT must not be changed, so the images are linked.
+    # Paths in a list file are below its own folder, and ROOT must not be changed, so the images are
+    # linked.
     images = options.out.with_name(options.out.name + "-images")
     for image_id in chosen:
         link = images / image_id

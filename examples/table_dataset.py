@@ -1,8 +1,8 @@
 """A dataset of your own in one file: a table `labels.csv` with the columns image, task, label and split.
 
-Put this folder on PYTHONPATH and name the source "table_dataset:build": a module and its function. Geometry, masks and
-batches come from labelgrid; a source lists the images, and reads one image or one label.
-Commands run it with `--trust table_dataset`.
+Put this folder on PYTHONPATH and name the source "table_dataset:build": a module and its function.
+Geometry, masks and batches come from labelgrid; a source lists the images, and reads one image or
+one label. Commands run it with `--trust table_dataset`.
 """
 
 import csv
@@ -54,4 +54,6 @@ def build(root: Path | str) -> Table:
             members[line["split"]][line["image"]] = None
             if line["label"]:
                 labels[line["image"], line["task"]] = line["label"]
-    return Table(Path(root), labels, {split: list(image_ids) for split, image_ids in members.items()})
+    return Table(
+        Path(root), labels, {split: list(image_ids) for split, image_ids in members.items()}
+    )

@@ -23,20 +23,32 @@ DEPTH, NORMALS = TaskRow("depth", "depth", 2.0), TaskRow("normals", "normals", 1
 Make = Callable[..., ProjectFolder]
 
 
-def make_project(folder: Path, made: Made, splits: dict[str, Split] | None = None, group: str = "") -> ProjectFolder:
+def make_project(
+    folder: Path, made: Made, splits: dict[str, Split] | None = None, group: str = ""
+) -> ProjectFolder:
     """A project over a made dataset, without labels and requests."""
     folder.mkdir(parents=True)
     (folder / "labelgrid.toml").write_text(settings_text(Settings(group=group)))
     with Store.create(folder / "labelgrid.db") as store:
         for row in made.rows:
             store.add_task(row)
-        store.add_images(_row(made, name, (splits or {}).get(name, "train"), group) for name in made.names)
+        store.add_images(
+            _row(made, name, (splits or {}).get(name, "train"), group) for name in made.names
+        )
     return ProjectFolder.open(folder)
 
 
 def _row(made: Made, name: str, split: Split, group: str) -> ImageRow:
     height, width, digest = check_image(made.images / name)
-    return ImageRow(name, str(made.images), digest, height, width, split, name.partition("/")[0] if group else "")
+    return ImageRow(
+        name,
+        str(made.images),
+        digest,
+        height,
+        width,
+        split,
+        name.partition("/")[0] if group else "",
+    )
 
 
 def cells_of(made: Made) -> list[Cell]:
@@ -45,11 +57,21 @@ def cells_of(made: Made) -> list[Cell]:
 
 
 def ask(project: ProjectFolder, cells: Iterable[Cell], number: int = 0) -> None:
-    """Request cells in a round, scored so that the first is the best; rounds before it are opened and closed."""
+    """Request cells in a round, scored so that the first is the best.
+
+    Rounds before it are opened and closed.
+    """
     cells = list(cells)
     steps = [
         Move(
-            cell, State.REQUESTED, number, request_id(number, cell), cost=1.0, score=1 - i / 1000, weight=2.0, why="it"
+            cell,
+            State.REQUESTED,
+            number,
+            request_id(number, cell),
+            cost=1.0,
+            score=1 - i / 1000,
+            weight=2.0,
+            why="it",
         )
         for i, cell in enumerate(cells)
     ]

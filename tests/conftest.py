@@ -11,7 +11,14 @@ from tests.support import Made, make_dataset
 # Before torch is loaded: test workers that each use all cores wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The plug-ins of the tests and of the examples, also in the processes that tests start.
-OWN = ("tests", "cheapest_strategy", "deep_heads_network", "inverse_depth_task", "published", "table_dataset")
+OWN = (
+    "tests",
+    "cheapest_strategy",
+    "deep_heads_network",
+    "inverse_depth_task",
+    "published",
+    "table_dataset",
+)
 os.environ["LABELGRID_TRUST"] = ",".join(OWN)
 
 NYUV2 = Path(__file__).parents[2] / "shared" / "data" / "nyuv2"
@@ -19,7 +26,10 @@ NYUV2 = Path(__file__).parents[2] / "shared" / "data" / "nyuv2"
 
 @pytest.fixture
 def nyuv2() -> Path:
-    """The real NYUv2 frames; tests that use it are marked `nyuv2` and skipped where the frames are absent."""
+    """The real NYUv2 frames.
+
+    Tests that use it are marked `nyuv2` and skipped where the frames are absent.
+    """
     if not NYUV2.is_dir():
         pytest.skip("the real NYUv2 frames are not in ../shared/data/nyuv2")
     return NYUV2

@@ -37,7 +37,9 @@ def law(function: Law) -> Law:
     return function
 
 
-def made(build: Callable[..., Network], options: object, tasks: Mapping[str, Task] = TASKS) -> Network:
+def made(
+    build: Callable[..., Network], options: object, tasks: Mapping[str, Task] = TASKS
+) -> Network:
     """A small random network in evaluation mode, whose statistics are not the identity."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -54,7 +56,15 @@ def variants(options: type[Any]) -> list[dict[str, object]]:
     """The default, and each other value of each option that is one of several words."""
     hints, plain = get_type_hints(options), options()
     words = {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
-    return [{}, *({n: word} for n, choices in words.items() for word in choices if word != getattr(plain, n))]
+    return [
+        {},
+        *(
+            {n: word}
+            for n, choices in words.items()
+            for word in choices
+            if word != getattr(plain, n)
+        ),
+    ]
 
 
 def images(count: int = 2) -> Tensor:
@@ -84,7 +94,9 @@ def outputs_have_the_tasks_channels_at_one_resolution_a_scale(make: Make) -> Non
         widths.append(sizes.pop()[1])
     assert widths[1:] == sorted(set(widths[1:]), reverse=True)  # finest first
     for raws, features in zip(
-        (output.final, *output.initial), (output.task_features, *output.initial_features), strict=True
+        (output.final, *output.initial),
+        (output.task_features, *output.initial_features),
+        strict=True,
     ):
         assert {n: (len(x), x.shape[-2:]) for n, x in features.items()} == {
             n: (len(raw), raw.shape[-2:]) for n, raw in raws.items()
@@ -129,7 +141,9 @@ def a_fully_known_tasks_initial_head_gets_no_gradient_through_other_outputs(make
     output = network(images(), {"depth": known(True, True)["depth"]})
     others = sum(raw.square().sum() for n, raw in output.final.items() if n != "depth")
     for scale in output.initial:
-        (gradient,) = torch.autograd.grad(others, scale["depth"], retain_graph=True, allow_unused=True)  # type: ignore[arg-type]
+        (gradient,) = torch.autograd.grad(
+            others, scale["depth"], retain_graph=True, allow_unused=True
+        )  # type: ignore[arg-type]
         assert gradient is None or not gradient.any()
 
 
@@ -175,9 +189,14 @@ def features_of_some_images_decode_to_these_images(make: Make) -> None:
         features = network.encode(images(3))
         whole = network.decode(features).final
         for part, rows in ((features[1:2], [1]), (features[torch.tensor([2, 0])], [2, 0])):
-            assert all(torch.allclose(raw, whole[n][rows], atol=1e-5) for n, raw in network.decode(part).final.items())
+            assert all(
+                torch.allclose(raw, whole[n][rows], atol=1e-5)
+                for n, raw in network.decode(part).final.items()
+            )
         twice = network.decode(features.repeat(2)).final
-        assert all(torch.allclose(raw, whole[n][[0, 0, 1, 1, 2, 2]], atol=1e-5) for n, raw in twice.items())
+        assert all(
+            torch.allclose(raw, whole[n][[0, 0, 1, 1, 2, 2]], atol=1e-5) for n, raw in twice.items()
+        )
 
 
 @law
@@ -194,7 +213,9 @@ def an_embedding_is_one_vector_an_image_of_that_image_alone(make: Make) -> None:
 def the_encoder_is_all_that_encoding_runs(make: Make) -> None:
     network = make(TASKS)
     features = network.encode(images())
-    torch.stack([part.square().sum() for part in (features.shared, *features.levels)]).sum().backward()
+    torch.stack(
+        [part.square().sum() for part in (features.shared, *features.levels)]
+    ).sum().backward()
     reached = {name for name, value in network.named_parameters() if value.grad is not None}
     assert reached and all(name.startswith("encoder.") for name in reached)
 
@@ -215,7 +236,9 @@ def every_scale_and_every_weight_learns_from_labels(make: Make) -> None:
     output = network(images())
     loss = torch.stack(list(task_losses(TASKS, output, targets, 1.0).values())).sum()
     for scale in output.initial:
-        gradients = torch.autograd.grad(loss, list(scale.values()), retain_graph=True, allow_unused=True)
+        gradients = torch.autograd.grad(
+            loss, list(scale.values()), retain_graph=True, allow_unused=True
+        )
         assert all(gradient is not None and gradient.any() for gradient in gradients)
     loss.backward()
     assert [name for name, value in network.named_parameters() if value.grad is None] == []
@@ -223,13 +246,18 @@ def every_scale_and_every_weight_learns_from_labels(make: Make) -> None:
 
 @law
 def one_image_of_odd_sides_and_six_tasks_work(make: Make) -> None:
-    more = [TaskRow("parts", "semseg", 1, {"classes": ["head", "leg"]}), TaskRow("saliency", "saliency", 1)]
+    more = [
+        TaskRow("parts", "semseg", 1, {"classes": ["head", "leg"]}),
+        TaskRow("saliency", "saliency", 1),
+    ]
     tasks = build_all(definitions([*ROWS, *more]))
     network, image = make(tasks), torch.rand(1, 3, 97, 131)
     for mode in (network.eval(), network.train()):
         output = mode(image)
         for raws in (output.final, *output.initial):
-            assert {n: raw.shape[1] for n, raw in raws.items()} == {n: t.channels for n, t in tasks.items()}
+            assert {n: raw.shape[1] for n, raw in raws.items()} == {
+                n: t.channels for n, t in tasks.items()
+            }
             assert all(raw.isfinite().all() for raw in raws.values())
             height, width = next(iter(raws.values())).shape[-2:]
             stride = round(131 / width)
@@ -245,14 +273,28 @@ def it_learns_a_batch_by_heart(make: Make) -> None:
             module.rate = 0.0
         elif isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-    constants = {"semseg": [0, 1, 2, 1], "depth": [1.0, 4.0, 2.0, 3.0], "edges": [1.0, 0.0, 0.0, 1.0]}
-    values = {name: torch.tensor(each).view(4, 1, 1, 1).expand(4, 1, 32, 48) for name, each in constants.items()}
+    constants = {
+        "semseg": [0, 1, 2, 1],
+        "depth": [1.0, 4.0, 2.0, 3.0],
+        "edges": [1.0, 0.0, 0.0, 1.0],
+    }
+    values = {
+        name: torch.tensor(each).view(4, 1, 1, 1).expand(4, 1, 32, 48)
+        for name, each in constants.items()
+    }
     values["normals"] = torch.eye(3)[[0, 1, 2, 1]].view(4, 3, 1, 1).expand(4, 3, 32, 48)
-    targets = {name: Target(value, torch.ones(4, 1, 32, 48, dtype=torch.bool)) for name, value in values.items()}
+    targets = {
+        name: Target(value, torch.ones(4, 1, 32, 48, dtype=torch.bool))
+        for name, value in values.items()
+    }
     optimiser = torch.optim.Adam(network.parameters(), 5e-3)
     losses: list[float] = []
     while len(losses) < 200 and (not losses or losses[-1] >= losses[0] / 10):
-        loss = torch.stack(list(task_losses(TASKS, network(batch), targets, 1.0).values())).mean(1).sum()
+        loss = (
+            torch.stack(list(task_losses(TASKS, network(batch), targets, 1.0).values()))
+            .mean(1)
+            .sum()
+        )
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

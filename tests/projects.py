@@ -39,8 +39,12 @@ def make_project(
     """A project `folder/flat` over `n` made images of `folder/made`, nothing labelled."""
     made = make_dataset(folder / "made", n=n, size=[(32, 64), (48, 40)], seed=seed, tasks=tasks)
     (folder / "tiny.toml").write_text(RECIPE)
-    settings = Settings(recipe=str((folder / "tiny.toml").absolute()), seed=seed, strategy=PluginChoice(strategy))
-    project = create.create(folder / "flat", [made.images], list(made.rows), settings, Silent(), holdout=holdout)
+    settings = Settings(
+        recipe=str((folder / "tiny.toml").absolute()), seed=seed, strategy=PluginChoice(strategy)
+    )
+    project = create.create(
+        folder / "flat", [made.images], list(made.rows), settings, Silent(), holdout=holdout
+    )
     return project, made
 
 

@@ -53,11 +53,19 @@ def pascal(root: Path) -> None:
     for number, scene in enumerate(_scenes()):
         name = f"2008_{number:06d}"
         _png(root / f"JPEGImages/{name}.jpg", scene.image)
-        _png(root / f"semseg/{'VOC12' if number % 2 else 'pascal-context'}/{name}.png", scene.semseg)
-        _png(root / f"normals_distill/{name}.png", np.rint((scene.normals + 1) * 127.5).astype(np.uint8))
+        _png(
+            root / f"semseg/{'VOC12' if number % 2 else 'pascal-context'}/{name}.png", scene.semseg
+        )
+        _png(
+            root / f"normals_distill/{name}.png",
+            np.rint((scene.normals + 1) * 127.5).astype(np.uint8),
+        )
         _png(root / f"sal_distill/{name}.png", scene.saliency.astype(np.uint8) * np.uint8(255))
         savemat(root / f"pascal-context/trainval/{name}.mat", {"LabelMap": numbers[scene.semseg]})
-        savemat(root / f"human_parts/{name}.mat", {"anno": _person(scene.semseg == 3, 13 if number == 1 else 15)})
+        savemat(
+            root / f"human_parts/{name}.mat",
+            {"anno": _person(scene.semseg == 3, 13 if number == 1 else 15)},
+        )
     _lists(root / "ImageSets/Context", [f"2008_{number:06d}" for number in range(COUNT)])
 
 
@@ -69,7 +77,12 @@ def _person(mask: np.ndarray, number: int) -> dict[str, object]:
         parts[0, column] = (name, part.astype(np.uint8))
     return {
         "imname": "x",
-        "objects": {"class": "x", "class_ind": number, "mask": mask.astype(np.uint8), "parts": parts},
+        "objects": {
+            "class": "x",
+            "class_ind": number,
+            "mask": mask.astype(np.uint8),
+            "parts": parts,
+        },
     }
 
 
@@ -84,13 +97,19 @@ def mtan_nyuv2(root: Path) -> None:
     """MTAN's arrays of NYUv2."""
     _mtan(
         root,
-        lambda s: {"label": s.semseg.astype(np.float32), "depth": s.depth[..., None], "normal": s.normals},
+        lambda s: {
+            "label": s.semseg.astype(np.float32),
+            "depth": s.depth[..., None],
+            "normal": s.normals,
+        },
     )
 
 
 def mtan_cityscapes(root: Path) -> None:
     """MTAN's arrays of Cityscapes."""
-    _mtan(root, lambda s: {"label_7": s.semseg.astype(np.float32), "depth": 0.2 / s.depth[..., None]})
+    _mtan(
+        root, lambda s: {"label_7": s.semseg.astype(np.float32), "depth": 0.2 / s.depth[..., None]}
+    )
 
 
 def cityscapes(root: Path) -> None:
@@ -100,4 +119,7 @@ def cityscapes(root: Path) -> None:
         place = f"{'train' if number < TRAIN else 'val'}/town/town_{number:06d}_000019"
         _png(root / f"leftImg8bit/{place}_leftImg8bit.png", scene.image)
         _png(root / f"gtFine/{place}_gtFine_labelIds.png", numbers[scene.semseg])
-        _png(root / f"disparity/{place}_disparity.png", np.rint(256 * 50 / scene.depth + 1).astype(np.uint16))
+        _png(
+            root / f"disparity/{place}_disparity.png",
+            np.rint(256 * 50 / scene.depth + 1).astype(np.uint16),
+        )

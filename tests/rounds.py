@@ -56,7 +56,9 @@ def fit_killed(project: ProjectFolder, changes: dict[str, Any], step: int) -> Fi
     return fit.fit(project, Silent(), changes=changes)
 
 
-def whole_round(folder: Path, changes: dict[str, Any], step: int = 3, **options: Any) -> tuple[ProjectFolder, Made]:
+def whole_round(
+    folder: Path, changes: dict[str, Any], step: int = 3, **options: Any
+) -> tuple[ProjectFolder, Made]:
     """Query, import, fit, score, query: the training is killed in a step and resumed, and is what it is without that.
 
     Returns:

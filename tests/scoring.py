@@ -33,11 +33,16 @@ def make_pool(folder: Path) -> Made:
 
 
 def job_of(
-    made: Made, statistic: Statistic, network: Network | None = None, members: Sequence[TrainedModel] = ()
+    made: Made,
+    statistic: Statistic,
+    network: Network | None = None,
+    members: Sequence[TrainedModel] = (),
 ) -> ScoringJob:
     found = definitions(list(made.rows))
     tasks = build_all(found)
-    model = TrainedModel((network or toy_network(tasks)).eval(), digest="own", members=tuple(members))
+    model = TrainedModel(
+        (network or toy_network(tasks)).eval(), digest="own", members=tuple(members)
+    )
     return ScoringJob(model, tasks, found, source_of(made), DATA, {"it": statistic}, {}, 2)
 
 
@@ -48,24 +53,42 @@ def scored(job: ScoringJob, names: Sequence[str]) -> np.ndarray:
 
 
 def predictions(
-    job: ScoringJob, network: Network, name: str, at: str, known: bool = True, mirrored: bool = False
+    job: ScoringJob,
+    network: Network,
+    name: str,
+    at: str,
+    known: bool = True,
+    mirrored: bool = False,
 ) -> Mapping[str, np.ndarray]:
-    """One image's predictions [c, h, w] by task, float64, by a whole forward pass; those of its mirrored view."""
+    """One image's predictions [c, h, w] by task, float64, by a whole forward pass.
+
+    Those of its mirrored view.
+    """
     labels = partial(labels_of, job.source, job.definitions) if known else None
     (batch,) = eval_batches(job.source, job.definitions, [name], DATA, batch=1, known=labels)
     with torch.no_grad():
-        final = network(batch.images.flip(-1) if mirrored else batch.images, batch.targets or None).final
+        final = network(
+            batch.images.flip(-1) if mirrored else batch.images, batch.targets or None
+        ).final
         found = {}
         for task, raw in final.items():
-            size = {"original": batch.frames[0].original, "half": (16, 32), "head": raw.shape[-2:]}[at]
-            wide = functional.interpolate(raw, size=tuple(size), mode="bilinear", align_corners=False)
+            size = {"original": batch.frames[0].original, "half": (16, 32), "head": raw.shape[-2:]}[
+                at
+            ]
+            wide = functional.interpolate(
+                raw, size=tuple(size), mode="bilinear", align_corners=False
+            )
             found[task] = job.tasks[task].activate(wide)[0].double().numpy()
     return found
 
 
 def shannon(probabilities: np.ndarray) -> np.ndarray:
     """Entropy [h, w] of probabilities [c, h, w]; of two classes where c = 1."""
-    full = probabilities if len(probabilities) > 1 else np.concatenate([probabilities, 1 - probabilities])
+    full = (
+        probabilities
+        if len(probabilities) > 1
+        else np.concatenate([probabilities, 1 - probabilities])
+    )
     return -(full * np.log(np.maximum(full, 1e-300))).sum(0)
 
 
@@ -76,13 +99,20 @@ def entropy(kind: str, samples: np.ndarray) -> float:
         return float(shannon(mean).mean())
     n = samples.shape[1]
     centred = samples - mean
-    covariance = np.einsum("dihw,djhw->hwij", centred, centred) / len(samples) + (1e-6 * np.eye(3) if n == 3 else 0)
+    covariance = np.einsum("dihw,djhw->hwij", centred, centred) / len(samples) + (
+        1e-6 * np.eye(3) if n == 3 else 0
+    )
     covariance = np.maximum(covariance, 1e-6) if n == 1 else covariance
-    return float((n / 2 * np.log(2 * np.pi) + 0.5 * np.linalg.slogdet(covariance)[1] + n / 2).mean())
+    return float(
+        (n / 2 * np.log(2 * np.pi) + 0.5 * np.linalg.slogdet(covariance)[1] + n / 2).mean()
+    )
 
 
 def of_mean(measure: Callable[[np.ndarray], np.ndarray]) -> Callable[[str, np.ndarray], float]:
-    """The mean over pixels of a measure of the mean probabilities [c, h, w], largest first; the variance of values."""
+    """The mean over pixels of a measure of the mean probabilities [c, h, w], largest first.
+
+    The variance of values.
+    """
 
     def mean(kind: str, samples: np.ndarray) -> float:
         if kind not in CLASSES:
@@ -101,5 +131,7 @@ margin = of_mean(lambda ordered: 1 - (ordered[0] - ordered[1]))
 def information(kind: str, samples: np.ndarray) -> float:
     """The mean over pixels of what predictions [d, c, h, w] disagree on."""
     if kind in CLASSES:
-        return float((shannon(samples.mean(0)) - np.mean([shannon(one) for one in samples], 0)).mean())
+        return float(
+            (shannon(samples.mean(0)) - np.mean([shannon(one) for one in samples], 0)).mean()
+        )
     return float(((samples - samples.mean(0)) ** 2).sum(1).mean())

@@ -7,10 +7,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-def convolved(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None, stride: int = 1) -> np.ndarray:
+def convolved(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None, stride: int = 1
+) -> np.ndarray:
     """A convolution of maps [b, i, h, w] with SAME padding, one product an output.
 
-    SAME: a side has 1 / stride of its length, rounded up; the padding is split, with the odd rest after the map.
+    SAME: a side has 1 / stride of its length, rounded up; the padding is split, with the odd rest
+    after the map.
     """
     out, _, k, _ = weight.shape
     sides = [-(-side // stride) for side in x.shape[2:]]
@@ -26,25 +29,32 @@ def convolved(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None,
 def normalised(x: np.ndarray, state: Mapping[str, np.ndarray], name: str) -> np.ndarray:
     """A batch normalisation of maps [b, c, h, w] in evaluation mode, by its state's entries under a name."""
     mean, var, weight, bias = (
-        state[f"{name}.{part}"][:, None, None] for part in ("running_mean", "running_var", "weight", "bias")
+        state[f"{name}.{part}"][:, None, None]
+        for part in ("running_mean", "running_var", "weight", "bias")
     )
     found: np.ndarray = (x - mean) / np.sqrt(var + 1e-5) * weight + bias
     return found
 
 
 class Layers:
-    """Runs the layers of a network from its tensors alone. In training, batch norm takes the batch's own moments."""
+    """Runs the layers of a network from its tensors alone.
+
+    In training, batch norm takes the batch's own moments.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         self.state, self.training = network.state_dict(), network.training
 
     def convolve(self, x: Tensor, name: str) -> Tensor:
         weight = self.state[f"{name}.weight"]
-        return functional.conv2d(x, weight, self.state.get(f"{name}.bias"), padding=weight.shape[-1] // 2)
+        return functional.conv2d(
+            x, weight, self.state.get(f"{name}.bias"), padding=weight.shape[-1] // 2
+        )
 
     def normalise(self, x: Tensor, name: str) -> Tensor:
         weight, bias, mean, variance = (
-            self.state[f"{name}.{part}"].view(1, -1, 1, 1) for part in ("weight", "bias", "running_mean", "running_var")
+            self.state[f"{name}.{part}"].view(1, -1, 1, 1)
+            for part in ("weight", "bias", "running_mean", "running_var")
         )
         if self.training:
             mean = x.mean((0, 2, 3), keepdim=True)

@@ -40,7 +40,9 @@ def round_of(
     changes: dict[str, Any] | None = None,
     kill: int = 0,
 ) -> tuple[Fit, list[str]]:
-    """query -> import -> fit -> score -> query; with `kill` the training dies at that step and is resumed.
+    """query -> import -> fit -> score -> query.
+
+    With `kill` the training dies at that step and is resumed.
 
     Returns:
         the training, and the second query's picks.
@@ -52,10 +54,14 @@ def round_of(
     done = fit.fit(project, Silent(), changes=changes)
     score.score(project, Silent())
     picked = query.query(project, Budget(3), Silent())
-    return done, [f"{pick.cell.image_id} {pick.cell.task} {pick.score:.9g}" for pick in picked.picks]
+    return done, [
+        f"{pick.cell.image_id} {pick.cell.task} {pick.score:.9g}" for pick in picked.picks
+    ]
 
 
-def killed_scoring(monkeypatch: pytest.MonkeyPatch, statistic: type[Statistic]) -> list[tuple[str, ...]]:
+def killed_scoring(
+    monkeypatch: pytest.MonkeyPatch, statistic: type[Statistic]
+) -> list[tuple[str, ...]]:
     """Let the pool be scored in parts of three images, and the second batch be interrupted.
 
     Returns:

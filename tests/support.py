@@ -16,7 +16,10 @@ COLOURS = np.array([(70, 110, 190), (150, 120, 70), (200, 60, 50), (60, 180, 80)
 
 @dataclass(frozen=True)
 class Scene:
-    """A room with a turned box front and a ball: RGB uint8 and the truth a pixel (see `KINDS`); y up, z toward us."""
+    """A room with a turned box front and a ball: RGB uint8 and the truth a pixel (see `KINDS`).
+
+    Y up, z toward us.
+    """
 
     image: np.ndarray  # uint8 [h, w, 3]
     semseg: np.ndarray  # uint8 [h, w], an index into CLASSES
@@ -30,7 +33,8 @@ def make_scene(rng: np.random.Generator, size: tuple[int, int]) -> Scene:
     """One scene at a size (height, width)."""
     h, w = size
     u, v = np.meshgrid(
-        (np.arange(w) + 0.5 - w / 2) / (0.8 * max(h, w)), (np.arange(h) + 0.5 - h / 2) / (0.8 * max(h, w))
+        (np.arange(w) + 0.5 - w / 2) / (0.8 * max(h, w)),
+        (np.arange(h) + 0.5 - h / 2) / (0.8 * max(h, w)),
     )
     ray = np.stack([u, -v, -np.ones_like(u)], -1)
     surfaces = [_wall(ray, rng), _floor(ray, rng), _box(ray, rng), _ball(ray, rng)]
@@ -39,7 +43,9 @@ def make_scene(rng: np.random.Generator, size: tuple[int, int]) -> Scene:
     normals = np.take_along_axis(np.stack([n for _, n in surfaces]), index[None, ..., None], 0)[0]
     light = np.array([0.3, 0.7, 0.65])
     shade = 0.55 + 0.45 * np.clip(normals @ light, 0, 1)
-    colour = (COLOURS + rng.normal(0, 12, COLOURS.shape))[index] * shade[..., None] + rng.normal(0, 4, (h, w, 3))
+    colour = (COLOURS + rng.normal(0, 12, COLOURS.shape))[index] * shade[..., None] + rng.normal(
+        0, 4, (h, w, 3)
+    )
     return Scene(
         np.clip(colour, 0, 255).astype(np.uint8),
         index.astype(np.uint8),
@@ -93,7 +99,10 @@ def _boundaries(index: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Made:
-    """A made dataset: `images/NAME.jpg` and `labels/TASK/NAME.png` below `root`; `names` are the image ids."""
+    """A made dataset: `images/NAME.jpg` and `labels/TASK/NAME.png` below `root`.
+
+    `names` are the image ids.
+    """
 
     root: Path
     names: tuple[str, ...]
@@ -127,7 +136,10 @@ def make_dataset(
         group: so many images share a folder (`room_00/0000.jpg`); 0: all lie in `images` itself.
     """
     sizes = [size] if isinstance(size[0], int) else list(size)
-    names = tuple(f"room_{i // group:02d}/{i:04d}{extension}" if group else f"{i:04d}{extension}" for i in range(n))
+    names = tuple(
+        f"room_{i // group:02d}/{i:04d}{extension}" if group else f"{i:04d}{extension}"
+        for i in range(n)
+    )
     made = Made(folder, names, task_rows(tasks))
     for i, name in enumerate(names):
         scene = make_scene(np.random.default_rng([seed, i]), sizes[i % len(sizes)])
@@ -139,7 +151,10 @@ def make_dataset(
 
 def task_rows(tasks: Sequence[str] = KINDS) -> tuple[TaskRow, ...]:
     """The ledger's rows of tasks that are named after their kinds."""
-    return tuple(TaskRow(task, task, 1.0, {"classes": list(CLASSES)} if task == "semseg" else {}) for task in tasks)
+    return tuple(
+        TaskRow(task, task, 1.0, {"classes": list(CLASSES)} if task == "semseg" else {})
+        for task in tasks
+    )
 
 
 def file_pixels(scene: Scene, task: str) -> np.ndarray:

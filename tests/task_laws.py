@@ -16,7 +16,8 @@ from labelgrid.tasks.task import Task, TaskDef
 
 SIZE = (16, 24)
 Floats = NDArray[np.float64]
-#: The label of a made world [h, w, c], computed again: as it is or mirrored, and zoomed about its middle.
+#: The label of a made world [h, w, c], computed again: as it is or mirrored, and zoomed about its
+#: middle.
 Truth = Callable[[bool, float], NDArray[np.generic]]
 
 
@@ -58,13 +59,22 @@ def normals(mirrored: bool, zoom: float) -> NDArray[np.generic]:
 
 
 #: The world as each label format has it.
-TRUTHS: dict[str, Truth] = {"classes": classes, "binary": region, "depth": depth, "normals": normals}
+TRUTHS: dict[str, Truth] = {
+    "classes": classes,
+    "binary": region,
+    "depth": depth,
+    "normals": normals,
+}
 
 
 def placement(flip: bool = False, zoom: float = 1.0) -> Placement:
     """The middle of an image, so many times larger, on a canvas of the image's size."""
-    source = tuple(slice(round(n * (1 - 1 / zoom) / 2), round(n * (1 + 1 / zoom) / 2)) for n in SIZE)
-    return Placement((source[0], source[1]), (slice(0, SIZE[0]), slice(0, SIZE[1])), SIZE, zoom, flip)
+    source = tuple(
+        slice(round(n * (1 - 1 / zoom) / 2), round(n * (1 + 1 / zoom) / 2)) for n in SIZE
+    )
+    return Placement(
+        (source[0], source[1]), (slice(0, SIZE[0]), slice(0, SIZE[1])), SIZE, zoom, flip
+    )
 
 
 def views_show_the_world(definition: TaskDef, truth: Truth) -> None:
@@ -75,7 +85,9 @@ def views_show_the_world(definition: TaskDef, truth: Truth) -> None:
         view, wanted = place_label(label, placement(flip, zoom), definition), truth(flip, zoom)
         assert view.valid.all() and view.value.dtype == plain.dtype
         close = np.isclose(view.value, wanted, rtol=0.1, atol=0.03).all(2)
-        assert close.mean() > 0.9, f"flip {flip}, zoom {zoom}: {close.mean():.0%} of the values are the world's"
+        assert close.mean() > 0.9, (
+            f"flip {flip}, zoom {zoom}: {close.mean():.0%} of the values are the world's"
+        )
 
 
 def a_flip_undone_is_the_label(definition: TaskDef, label: LabelArray) -> None:
@@ -90,7 +102,9 @@ def a_flip_undone_is_the_label(definition: TaskDef, label: LabelArray) -> None:
     np.testing.assert_allclose(twice.value[label.valid], label.value[label.valid], atol=1e-6)
 
 
-def a_mirrored_prediction_is_that_of_the_image(definition: TaskDef, task: Task, label: LabelArray) -> None:
+def a_mirrored_prediction_is_that_of_the_image(
+    definition: TaskDef, task: Task, label: LabelArray
+) -> None:
     """The certain prediction of a mirrored label, mirrored back by `Scale.mirrored`, is that of the label."""
     height, width = label.size
     whole = (slice(0, height), slice(0, width))
@@ -100,7 +114,9 @@ def a_mirrored_prediction_is_that_of_the_image(definition: TaskDef, task: Task, 
     np.testing.assert_allclose(back[0].numpy(), plain[0].numpy(), atol=1e-6)
 
 
-def a_prediction_survives_the_label_file(definition: TaskDef, task: Task, prediction: Tensor, folder: Path) -> None:
+def a_prediction_survives_the_label_file(
+    definition: TaskDef, task: Task, prediction: Tensor, folder: Path
+) -> None:
     """What a prediction [1, c, h, w] amounts to as labels is what is read after it was written."""
     told = label_of(task.to_target(prediction))
     path = folder / f"label{codec(definition.spec.codec).EXTENSIONS[0]}"

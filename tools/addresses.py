@@ -20,7 +20,9 @@ PATTERNS = {
 
 def faults(root: Path) -> list[str]:
     """The lines of tracked text files with such an address or path."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, check=False, text=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=root, capture_output=True, check=False, text=True
+    )
     if listed.returncode:
         return [f"git cannot list the tracked files of {root.name}: {listed.stderr.strip()}"]
     found = []
@@ -32,7 +34,10 @@ def faults(root: Path) -> list[str]:
 def _faults_of(file: Path, name: str) -> list[str]:
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
-    except (UnicodeDecodeError, FileNotFoundError):  # a picture, or a deleted file that is not committed yet
+    except (
+        UnicodeDecodeError,
+        FileNotFoundError,
+    ):  # a picture, or a deleted file that is not committed yet
         return []
     return [
         f"{name}:{number}: '{match[0]}' is {why}"

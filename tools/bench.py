@@ -18,7 +18,10 @@ def main(root: Path, names: Sequence[str]) -> int:
     known = benchmarks(root)
     unknown = [name for name in names if name not in known]
     if unknown:
-        print(f"There is no benchmark {', '.join(unknown)}; there are: {', '.join(known) or 'none'}.", file=sys.stderr)
+        print(
+            f"There is no benchmark {', '.join(unknown)}; there are: {', '.join(known) or 'none'}.",
+            file=sys.stderr,
+        )
         return 2
     failed = []
     for name in names or known:

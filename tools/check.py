@@ -1,4 +1,7 @@
-"""Runs all checks, two at a time, and prints one line per check; after a failure it continues with the next check."""
+"""Runs all checks, two at a time, and prints one line per check.
+
+After a failure it continues with the next check.
+"""
 
 import subprocess
 import sys
@@ -11,13 +14,18 @@ from tools.source import ROOT
 PYTHON = (sys.executable, "-m")
 PYTEST = (*PYTHON, "pytest", "-q", "-n", "0")
 
-#: The commands by name, the slowest first. The project's own checks have the names of their modules.
+#: The commands by name, the slowest first. The project's own checks have the names of their
+#: modules.
 CHECKS: dict[str, tuple[str, ...]] = {
     "markdown": (*PYTEST, "tests/docs"),
     "ruff": (*PYTHON, "ruff", "check"),
     "format": (*PYTHON, "ruff", "format", "--check"),
     "mypy": (*PYTHON, "mypy", "src/labelgrid", "tools"),
-    "imports": (sys.executable, "-c", "from importlinter.cli import lint_imports_command as lint; lint()"),
+    "imports": (
+        sys.executable,
+        "-c",
+        "from importlinter.cli import lint_imports_command as lint; lint()",
+    ),
     **{
         name: (*PYTHON, f"tools.{name}")
         for name in (
@@ -37,7 +45,9 @@ def run(names: Sequence[str], checks: Mapping[str, Sequence[str]]) -> int:
     failed = 0
     workers = ThreadPoolExecutor(2)
     try:
-        for job in as_completed([workers.submit(_outcome, name, checks[name]) for name in names or checks]):
+        for job in as_completed(
+            [workers.submit(_outcome, name, checks[name]) for name in names or checks]
+        ):
             passed, text = job.result()
             failed += not passed
             print(text, flush=True)
@@ -50,8 +60,12 @@ def run(names: Sequence[str], checks: Mapping[str, Sequence[str]]) -> int:
 def _outcome(name: str, command: Sequence[str]) -> tuple[bool, str]:
     """Run one check; return whether it passed, and what to print."""
     start = time.perf_counter()
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, text=True)
-    line = f"{'FAIL' if done.returncode else 'ok':4}  {name:10}  {time.perf_counter() - start:6.1f} s"
+    done = subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, text=True
+    )
+    line = (
+        f"{'FAIL' if done.returncode else 'ok':4}  {name:10}  {time.perf_counter() - start:6.1f} s"
+    )
     if not done.returncode:
         return True, line
     return False, "\n".join([line, *(f"      {part}" for part in done.stdout.splitlines()), ""])
@@ -61,7 +75,10 @@ def main(names: Sequence[str]) -> int:
     """Run the checks and return the exit status: 2 if a name is unknown."""
     unknown = [name for name in names if name not in CHECKS]
     if unknown:
-        print(f"There is no check {', '.join(unknown)}; the checks are: {', '.join(CHECKS)}.", file=sys.stderr)
+        print(
+            f"There is no check {', '.join(unknown)}; the checks are: {', '.join(CHECKS)}.",
+            file=sys.stderr,
+        )
         return 2
     return 1 if run(names, CHECKS) else 0
 

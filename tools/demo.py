@@ -34,7 +34,9 @@ def main() -> int:
     start = time.monotonic()
     for arguments in COMMANDS:
         print(f"\n$ labelgrid {' '.join(arguments)}", flush=True)
-        code = subprocess.run([sys.executable, "-m", "labelgrid", *arguments], cwd=ROOT, check=False).returncode
+        code = subprocess.run(
+            [sys.executable, "-m", "labelgrid", *arguments], cwd=ROOT, check=False
+        ).returncode
         if code:
             return code
     print(NEXT + f"\nAll this took {time.monotonic() - start:.0f} s.")

@@ -1,7 +1,7 @@
 """Checks that every key of the TOML files has a row with its default in the handwritten tables.
 
-The keys of recipes and settings are in docs/recipes.md, those of label files in docs/labels.md. The expected keys come
-from the code. `tools.reference` generates the tables of commands and plug-ins.
+The keys of recipes and settings are in docs/recipes.md, those of label files in docs/labels.md. The
+expected keys come from the code. `tools.reference` generates the tables of commands and plug-ins.
 """
 
 import importlib
@@ -37,19 +37,27 @@ def recipe_keys() -> dict[Place, Keys]:
     settings = project.Settings()
     tables = {f"[{field.name}]": getattr(recipe, field.name) for field in fields(recipe)}
     tables |= {project.SETTINGS: settings, "[strategy]": settings.strategy}
-    return {("docs/recipes.md", name): keys(table) for name, table in tables.items() if is_dataclass(table)}
+    return {
+        ("docs/recipes.md", name): keys(table)
+        for name, table in tables.items()
+        if is_dataclass(table)
+    }
 
 
 def label_keys() -> dict[Place, Keys]:
     """The options of the formats of label files."""
     codecs = {plugins.module("kinds", kind).SPEC.codec for kind in plugins.names("kinds")}
-    formats = {name: importlib.import_module(f"labelgrid.formats.codecs.{name}") for name in sorted(codecs)}
+    formats = {
+        name: importlib.import_module(f"labelgrid.formats.codecs.{name}") for name in sorted(codecs)
+    }
     return {("docs/labels.md", name): keys(module.Options) for name, module in formats.items()}
 
 
 def keys(table: Any) -> Keys:
     """The keys of a dataclass or of one of its objects, with their values as TOML, or in words if TOML has no form."""
-    return {field.name: _shown(getattr(table, field.name, _default(field))) for field in fields(table)}
+    return {
+        field.name: _shown(getattr(table, field.name, _default(field))) for field in fields(table)
+    }
 
 
 def _default(field: Field[Any]) -> Any:
@@ -83,7 +91,11 @@ def key_faults(page: str, place: Place, expected: Keys) -> list[str]:
         for key, default in rows.items()
         if expected.get(key, default) != default
     ]
-    return [*missing, *wrong, *(f"{where}: there is no `{key}`" for key in rows if key not in expected)]
+    return [
+        *missing,
+        *wrong,
+        *(f"{where}: there is no `{key}`" for key in rows if key not in expected),
+    ]
 
 
 def read(root: Path, name: str) -> str:

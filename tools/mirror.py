@@ -19,20 +19,32 @@ def faults(root: Path) -> list[str]:
     covered = {name for _, name in claims}
     for name, module in sources.items():
         test = test_of(module)
-        if module.path.name != "__init__.py" and not (root / test).exists() and not _is_covered(name, covered):
-            found.append(f"{module.path}: no {test}, and no test module has '{name}' in its COVERS list")
+        if (
+            module.path.name != "__init__.py"
+            and not (root / test).exists()
+            and not _is_covered(name, covered)
+        ):
+            found.append(
+                f"{module.path}: no {test}, and no test module has '{name}' in its COVERS list"
+            )
     return found
 
 
 def test_of(module: Module) -> Path:
     """The path of a module's own tests."""
-    package = module.path.parent.relative_to("src/labelgrid") if module.path.parts[0] == "src" else module.path.parent
+    package = (
+        module.path.parent.relative_to("src/labelgrid")
+        if module.path.parts[0] == "src"
+        else module.path.parent
+    )
     return Path("tests/unit") / package / f"test_{module.path.name}"
 
 
 def _covers(test: Module) -> Iterator[str]:
     for node in test.tree.body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "COVERS" for t in node.targets):
+        if isinstance(node, ast.Assign) and any(
+            isinstance(t, ast.Name) and t.id == "COVERS" for t in node.targets
+        ):
             yield from ast.literal_eval(node.value)
 
 

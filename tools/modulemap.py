@@ -1,4 +1,7 @@
-"""Checks the list of modules in ARCHITECTURE.md, which shows the first docstring line of each; `--write` updates it."""
+"""Checks the list of modules in ARCHITECTURE.md, which shows the first docstring line of each.
+
+`--write` updates it.
+"""
 
 import ast
 import sys
@@ -6,7 +9,10 @@ from pathlib import Path
 
 from tools.source import ROOT, modules, report
 
-BEGIN, END = "<!-- modules: ./dev check modulemap, python -m tools.modulemap --write -->", "<!-- end of modules -->"
+BEGIN, END = (
+    "<!-- modules: ./dev check modulemap, python -m tools.modulemap --write -->",
+    "<!-- end of modules -->",
+)
 PAGE = "ARCHITECTURE.md"
 
 
@@ -33,7 +39,9 @@ def faults(root: Path) -> list[str]:
     if not end:
         return [f"{PAGE} has no list of modules: put '{BEGIN}' and '{END}' where it belongs"]
     if inside.strip() != lines(root).strip():
-        return [f"the list of modules in {PAGE} is out of date: run `.venv/bin/python -m tools.modulemap --write`"]
+        return [
+            f"the list of modules in {PAGE} is out of date: run `.venv/bin/python -m tools.modulemap --write`"
+        ]
     return []
 
 
@@ -41,7 +49,9 @@ def write(root: Path) -> None:
     """Write the list between the marks."""
     page = root / PAGE
     head, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    page.write_text(f"{head}{BEGIN}\n\n{lines(root)}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    page.write_text(
+        f"{head}{BEGIN}\n\n{lines(root)}\n{END}{rest.partition(END)[2]}", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Tests the tests: plants small faults (mutants) with mutmut, one at a time, and counts those that no test notices.
 
-`./dev mutants` resumes, and tests the functions that have changed since. `./dev mutants MODULE` tests
-all mutants of a module or package anew. `--survivors` tests only those that no test has caught so far, which is for
-added tests. `[tool.mutmut]` in pyproject.toml lists the modules and the tests.
+`./dev mutants` resumes, and tests the functions that have changed since. `./dev mutants MODULE`
+tests all mutants of a module or package anew. `--survivors` tests only those that no test has
+caught so far, which is for added tests. `[tool.mutmut]` in pyproject.toml lists the modules and the
+tests.
 """
 
 import argparse
@@ -44,24 +45,33 @@ def survivors(ends: Mapping[str, str], modules: Sequence[str] = ()) -> list[str]
     return [
         mutant
         for mutant, end in ends.items()
-        if end not in (*CAUGHT, WAITING) and (not modules or any(f"{mutant}.".startswith(f"{m}.") for m in modules))
+        if end not in (*CAUGHT, WAITING)
+        and (not modules or any(f"{mutant}.".startswith(f"{m}.") for m in modules))
     ]
 
 
 def table(ends: Mapping[str, str]) -> str:
-    """The figures of each module, as Markdown; mutants that were not tested yet count as neither."""
+    """The figures of each module, as Markdown.
+
+    Mutants that were not tested yet count as neither.
+    """
     counts: dict[str, Counter[str]] = {}
     for mutant, end in sorted(ends.items()):
         kind = "caught" if end in CAUGHT else "waiting" if end == WAITING else "survivors"
         for row in (module(mutant), "**all**"):
             counts.setdefault(row, Counter())[kind] += 1
     counts["**all**"] = counts.pop("**all**", Counter())
-    lines = ["| module | mutants | caught | share | survivors | not yet tested |", "| --- |" + " ---: |" * 5]
+    lines = [
+        "| module | mutants | caught | share | survivors | not yet tested |",
+        "| --- |" + " ---: |" * 5,
+    ]
     for row, count in counts.items():
         tested = count["caught"] + count["survivors"]
         share = f"{100 * count['caught'] / tested:.1f} %" if tested else ""
         name = row if row.startswith("*") else f"`{row}`"
-        total, caught, left, waiting = (f"{n:,}" for n in (count.total(), *map(count.get, KINDS, (0, 0, 0))))
+        total, caught, left, waiting = (
+            f"{n:,}" for n in (count.total(), *map(count.get, KINDS, (0, 0, 0)))
+        )
         lines.append(f"| {name} | {total} | {caught} | {share} | {left} | {waiting} |")
     return "\n".join(lines)
 
@@ -70,13 +80,17 @@ def write(root: Path, text: str) -> None:
     """Put the table into its page."""
     page = (root / PAGE).read_text(encoding="utf-8")
     before, _, rest = page.partition(START)
-    (root / PAGE).write_text(f"{before}{START}\n{text}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    (root / PAGE).write_text(
+        f"{before}{START}\n{text}\n\n{END}{rest.partition(END)[2]}", encoding="utf-8"
+    )
 
 
 def ends_of(root: Path) -> dict[str, str]:
     """How each mutant ended in earlier runs; nothing before the first."""
     command = [MUTMUT, "results", "--all", "true"]
-    return read(subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout)
+    return read(
+        subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+    )
 
 
 def forget_removed(root: Path) -> None:
@@ -89,11 +103,25 @@ def forget_removed(root: Path) -> None:
 
 def main(root: Path, words: Sequence[str]) -> int:
     """Run mutmut, print the survivors and the table; the exit status is mutmut's."""
-    parser = argparse.ArgumentParser(prog="./dev mutants", description="Count the small faults that no test notices.")
-    parser.add_argument("modules", nargs="*", metavar="MODULE", help="such as labelgrid.select: test its mutants again")
-    parser.add_argument("--survivors", action="store_true", help="test only the mutants that no test has caught so far")
+    parser = argparse.ArgumentParser(
+        prog="./dev mutants", description="Count the small faults that no test notices."
+    )
     parser.add_argument(
-        "--processes", type=int, default=os.cpu_count() or 1, help="mutants at once (default: all cores)"
+        "modules",
+        nargs="*",
+        metavar="MODULE",
+        help="such as labelgrid.select: test its mutants again",
+    )
+    parser.add_argument(
+        "--survivors",
+        action="store_true",
+        help="test only the mutants that no test has caught so far",
+    )
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=os.cpu_count() or 1,
+        help="mutants at once (default: all cores)",
     )
     parser.add_argument("--show", action="store_true", help="only print what is known")
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE}")
@@ -107,7 +135,9 @@ def main(root: Path, words: Sequence[str]) -> int:
         command = [MUTMUT, "run", "--max-children", str(options.processes), *wanted]
         code = subprocess.run(command, cwd=root, check=False).returncode
     ends = ends_of(root)
-    print(*(f"{mutant}: {ends[mutant]}" for mutant in survivors(ends, options.modules)), "", sep="\n")
+    print(
+        *(f"{mutant}: {ends[mutant]}" for mutant in survivors(ends, options.modules)), "", sep="\n"
+    )
     print(table(ends))
     print("\nWhat a mutant changes: .venv/bin/mutmut show MUTANT")
     if options.write:

@@ -11,8 +11,14 @@ from tools.source import ROOT, Module, modules, report
 
 #: The folder with one file for each kind.
 KINDS = Path("src/labelgrid/tasks/kinds")
-#: Folders that may name kinds: readers of published layouts and formats, recipes, and the generator of scenes.
-READERS = ("src/labelgrid/data", "src/labelgrid/formats/codecs", "src/labelgrid/recipes", "src/labelgrid/scenes")
+#: Folders that may name kinds: readers of published layouts and formats, recipes, and the generator
+#: of scenes.
+READERS = (
+    "src/labelgrid/data",
+    "src/labelgrid/formats/codecs",
+    "src/labelgrid/recipes",
+    "src/labelgrid/scenes",
+)
 
 
 def faults(root: Path) -> list[str]:
@@ -33,14 +39,27 @@ def faults(root: Path) -> list[str]:
 
 def _literals(module: Module) -> Iterator[ast.Constant]:
     """String constants, except those in a `Literal[...]` type."""
-    in_types = {id(constant) for node in ast.walk(module.tree) if _is_literal_type(node) for constant in ast.walk(node)}
+    in_types = {
+        id(constant)
+        for node in ast.walk(module.tree)
+        if _is_literal_type(node)
+        for constant in ast.walk(node)
+    }
     for node in ast.walk(module.tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in in_types:
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in in_types
+        ):
             yield node
 
 
 def _is_literal_type(node: ast.AST) -> bool:
-    return isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "Literal"
+    return (
+        isinstance(node, ast.Subscript)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "Literal"
+    )
 
 
 if __name__ == "__main__":

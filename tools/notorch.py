@@ -12,7 +12,17 @@ from tools.source import ROOT, modules, report
 PACKAGE = "src/labelgrid"
 #: The folders and modules of the package that must not import torch.
 LIGHT = (
-    *("ledger", "formats", "images", "select", "drawings", "annotate", "recipes", "project", "report"),
+    *(
+        "ledger",
+        "formats",
+        "images",
+        "select",
+        "drawings",
+        "annotate",
+        "recipes",
+        "project",
+        "report",
+    ),
     *("api", "web", "plugins.py"),
 )
 
@@ -86,7 +96,9 @@ def command_faults(root: Path) -> list[str]:
             if "asked for torch" in run.stderr:
                 found.append(f"`labelgrid {line}` loads torch")
             elif run.returncode:
-                found.append(f"`labelgrid {line}` exits with {run.returncode}: {_last_line(run.stderr)}")
+                found.append(
+                    f"`labelgrid {line}` exits with {run.returncode}: {_last_line(run.stderr)}"
+                )
     return found
 
 
@@ -101,10 +113,14 @@ def make_images(place: Path) -> None:
     Image.new("I;16", (32, 24), 1500).save(place / "labels/depth/a.png")
 
 
-def _python(root: Path, code: str, words: Sequence[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+def _python(
+    root: Path, code: str, words: Sequence[str], cwd: Path
+) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(root / "src")}
     command = [sys.executable, "-c", code, *words]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, check=False, text=True)
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, check=False, text=True
+    )
 
 
 def _last_line(text: str) -> str:

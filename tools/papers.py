@@ -22,11 +22,16 @@ INVENTORY: dict[str, tuple[str, ...]] = {
         *_ids("eq", "1, 2, 3, 4, 5, 6, 7, 8"),
         *_ids("eq", "shannon, differential, rank, learning rate, total loss"),
         *_ids("section", "3, 3.1, 3.2, 3.3, A.1.2, A.3, A.4 NYUv2, A.4 PASCAL, A.5"),
-        *_ids("fig", "1, 2, 3, 4, 5, 6, 7a, 7b, 7c, 7d, 8a, 8b, 8c, 8d, 8e, 8f, 9, 10, 11, 12, 13, 14"),
+        *_ids(
+            "fig", "1, 2, 3, 4, 5, 6, 7a, 7b, 7c, 7d, 8a, 8b, 8c, 8d, 8e, 8f, 9, 10, 11, 12, 13, 14"
+        ),
         *_ids("table", "1, 2"),
         *_ids("metric", "mIoU, odsF, mErr, RMSE, multi-task error"),
         *_ids("baseline", "Random, RBAL, LLoss, CS, full supervision"),
-        *_ids("ablation", "hardest examples, improved inference, no normalisation, partial labels only"),
+        *_ids(
+            "ablation",
+            "hardest examples, improved inference, no normalisation, partial labels only",
+        ),
     ),
     "TCD": (
         *_ids("eq", "1, 2, 3, encoder, decoder, loss weighting"),
@@ -36,7 +41,9 @@ INVENTORY: dict[str, tuple[str, ...]] = {
         *_ids("baseline", "Random, Core-Set, RBAL, LL4AL, PartAL"),
         *_ids("baseline", "EquAL*, EquAL-SS, EquAL-ED, EquAL-SN, EquAL-HPS, EquAL-SE, EquAL-DE"),
         *_ids("ablation", "min, average, max, Euclidean, cosine, dimension"),
-        *_ids("ablation", "inconsistency alone, diversity alone, average of tasks, maximum of tasks"),
+        *_ids(
+            "ablation", "inconsistency alone, diversity alone, average of tasks, maximum of tasks"
+        ),
     ),
     "MTPSL": (
         *_ids("eq", "1, 2, 3, 4, cosine distance, task-pair condition, Direct-Map, Perceptual-Map"),
@@ -47,7 +54,9 @@ INVENTORY: dict[str, tuple[str, ...]] = {
         *_ids("setting", "full, random, one, 1:9, 9:1"),
         *_ids("network", "SegNet, ResNet-18 and ASPP"),
         *_ids("network", "mapping of SegNet, mapping of ResNet-18, cross-task mapping"),
-        *_ids("baseline", "Supervised Learning, Semi-supervised Learning, Direct-Map, Perceptual-Map"),
+        *_ids(
+            "baseline", "Supervised Learning, Semi-supervised Learning, Direct-Map, Perceptual-Map"
+        ),
         *_ids("baseline", "Contrastive-Loss, Discriminator-Loss, STL, MTL, MTAN, X-task"),
         *_ids("baseline", "Uncertainty, GradNorm, MGDA, DWA, Ours + Uncertainty"),
         *_ids("ablation", "w/o cond, w/o reg"),
@@ -94,7 +103,11 @@ def rows(page: str) -> list[Row]:
 
 
 def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip().strip("|").split("|")] if line.startswith("|") else []
+    return (
+        [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if line.startswith("|")
+        else []
+    )
 
 
 def inventory_faults(found: Iterable[Row]) -> list[str]:
@@ -102,7 +115,9 @@ def inventory_faults(found: Iterable[Row]) -> list[str]:
     faults = []
     ids = [(row.paper, row.id) for row in found]
     wanted = [(paper, id) for paper, all_ids in INVENTORY.items() for id in all_ids]
-    faults += [f"{PAGE}, {paper}: no row for '{id}'" for paper, id in wanted if (paper, id) not in ids]
+    faults += [
+        f"{PAGE}, {paper}: no row for '{id}'" for paper, id in wanted if (paper, id) not in ids
+    ]
     for paper, id in dict.fromkeys(ids):
         if (paper, id) not in wanted:
             faults.append(f"{PAGE}, {paper}: '{id}' is not in the inventory of tools/papers.py")
@@ -120,7 +135,10 @@ def row_faults(row: Row, root: Path) -> list[str]:
     cells = {"module": row.module, "test": row.test, "recipe": row.recipe}
     lacks = [f"names no {name}" for name in ("module", "test") if not _paths(cells[name])]
     lacks += [
-        f"{path} does not exist" for cell in cells.values() for path in _paths(cell) if not (root / path).exists()
+        f"{path} does not exist"
+        for cell in cells.values()
+        for path in _paths(cell)
+        if not (root / path).exists()
     ]
     return [f"{row.place} is done, but {lack}" for lack in lacks]
 

@@ -1,7 +1,7 @@
 """Counts the package's modules that one cell passes in each command: those in which a function runs.
 
-A project with one task is made in a temporary folder and goes through a round. `python -m tools.passes` prints the
-counts, `-v` the modules too. It fails if a query passes more than `MOST`.
+A project with one task is made in a temporary folder and goes through a round. `python -m
+tools.passes` prints the counts, `-v` the modules too. It fails if a query passes more than `MOST`.
 """
 
 import importlib
@@ -42,7 +42,9 @@ def passed(package: Path) -> Iterator[set[str]]:
 
     def note(frame: FrameType, event: str, _: object) -> None:
         name = frame.f_code.co_filename
-        is_function = frame.f_code.co_flags & CO_OPTIMIZED  # the bodies of modules and classes are not functions
+        is_function = (
+            frame.f_code.co_flags & CO_OPTIMIZED
+        )  # the bodies of modules and classes are not functions
         if event == "call" and is_function and name.startswith(start):
             modules.add(name.removeprefix(start))
 
@@ -91,7 +93,9 @@ def main(words: Sequence[str]) -> int:
     found = dict(counts(ROOT / "src" / "labelgrid"))
     for name, modules in found.items():
         most = f" (at most {MOST[name]})" if name in MOST else ""
-        print(f"{len(modules):4}  {name}{most}" + (f": {' '.join(modules)}" if "-v" in words else ""))
+        print(
+            f"{len(modules):4}  {name}{most}" + (f": {' '.join(modules)}" if "-v" in words else "")
+        )
     return int(any(len(found[name]) > most for name, most in MOST.items()))
 
 

@@ -1,8 +1,8 @@
 """Generates the tables of commands, plug-ins and recipes in docs/ from the code, and checks that they are current.
 
-`--write` updates them. They are between `<!-- from the code: WHAT -->` and `<!-- end -->`; the rest of a page is
-handwritten. Commands and their options come from Typer, a plug-in's text from its module's docstring, and the meaning
-of an option from the `Args:` of its `Options`.
+`--write` updates them. They are between `<!-- from the code: WHAT -->` and `<!-- end -->`; the rest
+of a page is handwritten. Commands and their options come from Typer, a plug-in's text from its
+module's docstring, and the meaning of an option from the `Args:` of its `Options`.
 """
 
 import re
@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from enum import Enum
+from functools import partial
 from inspect import Parameter, getdoc, signature
 from pathlib import Path
 from types import ModuleType
@@ -33,10 +34,18 @@ def faults(root: Path) -> list[str]:
     for name, expected in pages().items():
         page = root / name
         blocks = dict(BLOCK.findall(page.read_text(encoding="utf-8"))) if page.exists() else {}
-        found += [f"{name} has no '<!-- from the code: {key} -->'" for key in expected if key not in blocks]
+        found += [
+            f"{name} has no '<!-- from the code: {key} -->'"
+            for key in expected
+            if key not in blocks
+        ]
         found += [f"{name}: there is no {key}" for key in blocks if key not in expected]
         old = ", ".join(key for key, text in blocks.items() if expected.get(key, text) != text)
-        found += [f"{name} is out of date: {old}; run `.venv/bin/python -m tools.reference --write`"] if old else []
+        found += (
+            [f"{name} is out of date: {old}; run `.venv/bin/python -m tools.reference --write`"]
+            if old
+            else []
+        )
     return found
 
 
@@ -45,15 +54,22 @@ def write(root: Path) -> None:
     for name, texts in pages().items():
         page = root / name
         text = page.read_text(encoding="utf-8")
-        new = BLOCK.sub(lambda m: f"<!-- from the code: {m[1]} -->\n{texts.get(m[1], m[2])}<!-- end -->", text)  # noqa: B023
-        page.write_text(new, encoding="utf-8")
+        page.write_text(BLOCK.sub(partial(_block, texts), text), encoding="utf-8")
+
+
+def _block(texts: dict[str, str], block: re.Match[str]) -> str:
+    """A block of a page with its current text; one that is not known stays."""
+    subject, old = block.groups()
+    return f"<!-- from the code: {subject} -->\n{texts.get(subject, old)}<!-- end -->"
 
 
 def pages() -> dict[str, dict[str, str]]:
     """The generated texts, by page and by subject."""
     recipes = ((f"`{name}`", text) for name, text in shipped_recipes().items())
     return {
-        "docs/commands.md": {f"labelgrid {name}": options_table(c) for name, c in commands(cli.app)},
+        "docs/commands.md": {
+            f"labelgrid {name}": options_table(c) for name, c in commands(cli.app)
+        },
         "docs/recipes.md": {"recipes": table(("recipe", "what it is"), recipes)},
         "docs/plugins.md": {folder: plugins_text(folder) for folder in plugins.FOLDERS},
     }
@@ -62,7 +78,10 @@ def pages() -> dict[str, dict[str, str]]:
 def commands(app: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the full name and the function of every command of a Typer application."""
     for info in app.registered_commands:
-        yield f"{name} {info.name or info.callback.__name__.replace('_', '-')}".strip(), info.callback
+        yield (
+            f"{name} {info.name or info.callback.__name__.replace('_', '-')}".strip(),
+            info.callback,
+        )
     for group in app.registered_groups:
         yield from commands(group.typer_instance, f"{name} {group.name}".strip())
 
@@ -70,25 +89,39 @@ def commands(app: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 def options_table(command: Any) -> str:
     """A table of a command's arguments and options: usage, default and help."""
     hints = get_type_hints(command, include_extras=True)
-    return table(("option", "default", "meaning"), map(_option, signature(command).parameters.values(), hints.values()))
+    return table(
+        ("option", "default", "meaning"),
+        map(_option, signature(command).parameters.values(), hints.values()),
+    )
 
 
 def _option(parameter: Parameter, hint: Any) -> Row:
     whole, info = get_args(hint)  # as in Annotated[int, typer.Option(...)]
-    several, kind = any(get_origin(one) is list for one in (whole, *get_args(whole))), _innermost(whole)
+    several, kind = (
+        any(get_origin(one) is list for one in (whole, *get_args(whole))),
+        _innermost(whole),
+    )
     name, meaning = parameter.name.replace("_", "-"), info.help.replace("\\[", "[")
     if type(info).__name__ == "ArgumentInfo":
         typed = f"`{info.metavar or name.upper()}`"
     else:
-        named = [word for word in (info.default, *(info.param_decls or ())) if str(word).startswith("-")]
+        named = [
+            word for word in (info.default, *(info.param_decls or ())) if str(word).startswith("-")
+        ]
         own = named or ([f"--{name}", f"--no-{name}"] if kind is bool else [f"--{name}"])
-        typed = ", ".join(f"`{flag}{_value(kind, info)}`" for flag in own) + (" …" if several else "")
+        typed = ", ".join(f"`{flag}{_value(kind, info)}`" for flag in own) + (
+            " …" if several else ""
+        )
     if parameter.default is Parameter.empty:
         return typed, "required", meaning
     default = getattr(parameter.default, "value", parameter.default)
     if default is True:
         return typed, f"`--{name}`", meaning
-    return typed, "" if default is None or default is False or default == "" else f"`{default}`", meaning
+    return (
+        typed,
+        "" if default is None or default is False or default == "" else f"`{default}`",
+        meaning,
+    )
 
 
 def _innermost(kind: Any) -> Any:
@@ -110,7 +143,11 @@ def _value(kind: Any, info: Any) -> str:
 def plugins_text(folder: str) -> str:
     """The text on a folder's plug-ins: a table of the kinds of task, or each plug-in with its options."""
     modules = {name: plugins.module(folder, name) for name in plugins.names(folder)}
-    specs = {name: (module.SPEC, getdoc(module)) for name, module in modules.items() if hasattr(module, "SPEC")}
+    specs = {
+        name: (module.SPEC, getdoc(module))
+        for name, module in modules.items()
+        if hasattr(module, "SPEC")
+    }
     if specs:
         columns = ("kind", "what it is", "label files", "headline", "weight of the loss", "cost")
         return table(columns, (_kind_row(name, *found) for name, found in specs.items()))
@@ -126,7 +163,9 @@ def _plugin_text(name: str, module: ModuleType) -> str:
     first, _, rest = str(getdoc(module)).partition("\n")
     text = f"### {name}\n\n`{name}`: {first}\n{rest.rstrip()}".rstrip() + "\n"
     if layout := getattr(module, "LAYOUT", ""):
-        text += f"\nWhere to get it: {getattr(module, 'ORIGIN', 'not said')}.\n\n```text\n{layout}```\n"
+        text += (
+            f"\nWhere to get it: {getattr(module, 'ORIGIN', 'not said')}.\n\n```text\n{layout}```\n"
+        )
     rows = option_rows(module.Options) if hasattr(module, "Options") else []
     return text + (f"\n{table(('key', 'default', 'meaning'), rows)}" if rows else "")
 
@@ -137,12 +176,19 @@ def option_rows(options: Any) -> list[Row]:
     Raises:
         ValueError: the docstring does not document a key.
     """
-    documented = {name: text for one in reversed(options.__mro__) for name, text in meanings(getdoc(one) or "").items()}
+    documented = {
+        name: text
+        for one in reversed(options.__mro__)
+        for name, text in meanings(getdoc(one) or "").items()
+    }
     missing = [field.name for field in fields(options) if field.name not in documented]
     if missing:
-        raise ValueError(f"the Args of {options.__module__}.{options.__qualname__} do not say what {missing[0]} is")
+        raise ValueError(
+            f"the Args of {options.__module__}.{options.__qualname__} do not say what {missing[0]} is"
+        )
     return [
-        (f"`{name}`", text if text in WORDS else f"`{text}`", documented[name]) for name, text in keys(options).items()
+        (f"`{name}`", text if text in WORDS else f"`{text}`", documented[name])
+        for name, text in keys(options).items()
     ]
 
 
@@ -170,7 +216,11 @@ def table(columns: Row, rows: Iterable[Row]) -> str:
         | --- | --- |
         | divide | by \|U\| |
     """
-    lines = [columns, ("---",) * len(columns), *([cell.replace("|", r"\|") for cell in row] for row in rows)]
+    lines = [
+        columns,
+        ("---",) * len(columns),
+        *([cell.replace("|", r"\|") for cell in row] for row in rows),
+    ]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

@@ -28,7 +28,8 @@ def _long_functions(module: Module) -> list[str]:
     return [
         f"{module.path}:{node.lineno}: {node.name} has {lines} lines, at most {FUNCTION_LINES} are allowed"
         for node in ast.walk(module.tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (lines := _length(node)) > FUNCTION_LINES
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := _length(node)) > FUNCTION_LINES
     ]
 
 

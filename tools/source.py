@@ -51,7 +51,12 @@ def sections(markdown: str) -> dict[str, str]:
 
 def _without_code(markdown: str) -> str:
     """Replace fenced blocks by blanks, so that comments in them are not taken for headings."""
-    return re.sub(r"^```.*?^```", lambda m: re.sub(r"[^\n]", " ", m[0]), markdown, flags=re.MULTILINE | re.DOTALL)
+    return re.sub(
+        r"^```.*?^```",
+        lambda m: re.sub(r"[^\n]", " ", m[0]),
+        markdown,
+        flags=re.MULTILINE | re.DOTALL,
+    )
 
 
 def report(faults: Sequence[str]) -> int:

@@ -25,12 +25,17 @@ class Records:
 
     @cached_property
     def last(self) -> Mapping[str, Mapping[str, Mapping[int, Outcome]]]:
-        """The outcomes after the last rounds, by run and seed, and by task and metric; parts of a loss by their tasks.
+        """The outcomes after the last rounds, by run and seed, and by task and metric.
+
+        Parts of a loss by their tasks.
 
         Raises:
             TableError: two runs have one name.
         """
-        rounds = {(o.strategy, o.point, o.seed): o.round for o in sorted(self.outcomes, key=lambda o: o.round)}
+        rounds = {
+            (o.strategy, o.point, o.seed): o.round
+            for o in sorted(self.outcomes, key=lambda o: o.round)
+        }
         found: dict[str, dict[str, dict[int, Outcome]]] = {}
         for o in self.outcomes:
             if o.round != rounds[o.strategy, o.point, o.seed]:
@@ -43,17 +48,24 @@ class Records:
         return found
 
     def of(self, run: str, metric: Outcome) -> dict[int, float]:
-        """The values of a run's metric by seed; the loss of single-task networks is the sum of theirs.
+        """The values of a run's metric by seed.
+
+        The loss of single-task networks is the sum of theirs.
 
         Raises:
-            TableError: as `round`; a value is not finite; or seeds lack the metric or single-task networks.
+            TableError: as `round`; a value is not finite; or seeds lack the metric or single-task
+                networks.
         """
         self.round(run)
         key = f"{metric.task} {metric.metric}"
-        parts = [o for name, o in self.last[run].items() if name == key or name.startswith(f"{key} of ")]
+        parts = [
+            o for name, o in self.last[run].items() if name == key or name.startswith(f"{key} of ")
+        ]
         if any(part.keys() != parts[0].keys() for part in parts):
             raise TableError(f"not all seeds of '{run}' have a network of each task")
-        values = {seed: sum(part[seed].value for part in parts) for seed in (parts[0] if parts else ())}
+        values = {
+            seed: sum(part[seed].value for part in parts) for seed in (parts[0] if parts else ())
+        }
         seeds = {seed for found in self.last[run].values() for seed in found}
         if values and values.keys() != seeds:
             raise TableError(f"not all seeds of '{run}' have {key}")
@@ -68,7 +80,9 @@ class Records:
             TableError: there is no such run, or its seeds have had different numbers of rounds.
         """
         if run not in self.last:
-            raise TableError(f"no run of the records is '{run}'; there are: {', '.join(sorted(self.last))}")
+            raise TableError(
+                f"no run of the records is '{run}'; there are: {', '.join(sorted(self.last))}"
+            )
         found = {o.round for seeds in self.last[run].values() for o in seeds.values()}
         if len(found) > 1:
             raise TableError(f"the seeds of '{run}' have had different numbers of rounds")
@@ -85,7 +99,9 @@ class Records:
         known = {f"{o.task} {o.metric}": o for o in self.outcomes if o.task != OVERALL}
         known |= {f"{OVERALL} {LOSS}": o for o in self.outcomes if o.metric == LOSS}
         if (found := known.get(f"{task} {metric}")) is None:
-            raise TableError(f"it is not `seeds`, `{LOSS}`, *a text in italics* or one of: {', '.join(sorted(known))}")
+            raise TableError(
+                f"it is not `seeds`, `{LOSS}`, *a text in italics* or one of: {', '.join(sorted(known))}"
+            )
         if unit(found) != given:
             raise TableError(f"the unit of {name} is '{unit(found)}'")
         return found

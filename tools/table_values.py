@@ -13,7 +13,8 @@ from tools.table_records import Records, TableError
 #: Digits after the point by unit.
 DIGITS = {"%": 1, "°": 1}
 NONE = "–"
-#: The headings of p-values, corrected for all rows of the table, or of all tables of the page with this heading.
+#: The headings of p-values, corrected for all rows of the table, or of all tables of the page with
+#: this heading.
 P_TABLE, P_PAGE = "p (Holm)", "p (Holm, page)"
 #: The values of a run and of another, of the same seeds.
 Pair = tuple[list[float], list[float]]
@@ -23,10 +24,10 @@ Pair = tuple[list[float], list[float]]
 class Table:
     """A table of a page: its headings and rows of cells.
 
-    A row is of the run that the last code word of its first cell names (see `run_name`). The other columns' headings
-    are `seeds`; `TASK METRIC, UNIT`; `loss_mtl`; one of these followed by `` − `RUN` `` before the unit, for the
-    differences to a run; `P_TABLE` or `P_PAGE` for those of the column before it, where a row has two seeds or more;
-    or in italics, for text.
+    A row is of the run that the last code word of its first cell names (see `run_name`). The other
+    columns' headings are `seeds`; `TASK METRIC, UNIT`; `loss_mtl`; one of these followed by `` −
+    `RUN` `` before the unit, for the differences to a run; `P_TABLE` or `P_PAGE` for those of the
+    column before it, where a row has two seeds or more; or in italics, for text.
     """
 
     records: Records
@@ -40,7 +41,8 @@ class Table:
             page: the p-values of `P_PAGE` by run.
 
         Raises:
-            TableError: it names a run or a metric that the records do not have, or `page` lacks a run.
+            TableError: it names a run or a metric that the records do not have, or `page` lacks a
+                run.
         """
         columns = [[row[0] for row in self.rows]]
         for place, heading in enumerate(self.headings[1:], 1):
@@ -63,7 +65,9 @@ class Table:
 
     def _p_of_page(self, page: Mapping[str, float]) -> list[str]:
         if missing := self.page_pairs().keys() - page.keys():
-            raise TableError(f"'{min(missing)}' has no p-value, because another table of the page cannot be filled")
+            raise TableError(
+                f"'{min(missing)}' has no p-value, because another table of the page cannot be filled"
+            )
         return [f"{page[run]:.2g}" if run in page else NONE for run in self._runs]
 
     def _column(self, place: int) -> list[str]:
@@ -78,7 +82,10 @@ class Table:
         if " − `" in heading:
             return [difference(c, self._digits(heading)) for c in self._compared(heading)]
         metric = self.records.metric(heading)
-        return [spread([*self.records.of(run, metric).values()], self._digits(heading)) for run in self._runs]
+        return [
+            spread([*self.records.of(run, metric).values()], self._digits(heading))
+            for run in self._runs
+        ]
 
     @cached_property
     def _runs(self) -> list[str]:
@@ -92,7 +99,10 @@ class Table:
         return DIGITS.get(heading.partition(", ")[2], 3)
 
     def _compared(self, heading: str) -> list[PairComparison | None]:
-        """Each row compared with a heading's reference over the seeds that both have; None for the reference itself."""
+        """Each row compared with a heading's reference over the seeds that both have.
+
+        None for the reference itself.
+        """
         pairs = self._pairs(heading)
         single = {run: pair for run, pair in pairs.items() if len(pair[0]) == 1}
         several = {run: pair for run, pair in pairs.items() if len(pair[0]) > 1}
@@ -123,7 +133,11 @@ def page_p(tables: Mapping[int, Table]) -> dict[int, dict[str, float]]:
     Raises:
         TableError: as `Table.filled`.
     """
-    pairs = {(key, run): pair for key, table in tables.items() for run, pair in table.page_pairs().items()}
+    pairs = {
+        (key, run): pair
+        for key, table in tables.items()
+        for run, pair in table.page_pairs().items()
+    }
     corrected: dict[int, dict[str, float]] = {key: {} for key in tables}
     for (key, run), compared in compare(pairs, "lower").items():
         corrected[key][run] = compared.holm
@@ -139,14 +153,18 @@ def spread(values: Sequence[float], digits: int) -> str:
     """
     if not values:
         return NONE
-    return shown(mean(values), digits) + (f" ± {shown(stdev(values), digits)}" if len(values) > 1 else "")
+    return shown(mean(values), digits) + (
+        f" ± {shown(stdev(values), digits)}" if len(values) > 1 else ""
+    )
 
 
 def difference(compared: PairComparison | None, digits: int) -> str:
     """The mean difference with its interval, or with the smallest and the largest of few seeds."""
     if compared is None:
         return NONE
-    middle, low, high = (shown(value, digits) for value in (compared.mean, compared.low, compared.high))
+    middle, low, high = (
+        shown(value, digits) for value in (compared.mean, compared.low, compared.high)
+    )
     return middle if compared.seeds < 2 else f"{middle} ({low} to {high})"
 
 

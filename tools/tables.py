@@ -1,4 +1,7 @@
-"""Checks that the tables of docs/results have the values of the records of their studies; `--write` updates them."""
+"""Checks that the tables of docs/results have the values of the records of their studies.
+
+`--write` updates them.
+"""
 
 import re
 import sys
@@ -11,7 +14,8 @@ from tools.table_records import Records, TableError
 from tools.table_values import Table, page_p
 
 PAGES, RECORDS = "docs/results/*.md", "docs/results/records"
-#: What begins the line above a table, and such a line with its table. `Table` says what stands in the table.
+#: What begins the line above a table, and such a line with its table. `Table` says what stands in
+#: the table.
 BEGIN = "<!-- table of "
 MARK = re.compile(
     rf"^{BEGIN}([\w-]+): \./dev check tables, python -m tools\.tables --write -->\n\n"
@@ -44,7 +48,9 @@ def table_of(root: Path, mark: re.Match[str]) -> Table:
     headings, _, *rows = map(cells, mark[2].splitlines())
     for row in rows:
         if len(row) != len(headings):
-            raise TableError(f"row '{row[0]}' has {len(row)} cells, the first row has {len(headings)}")
+            raise TableError(
+                f"row '{row[0]}' has {len(row)} cells, the first row has {len(headings)}"
+            )
     return Table(records, headings, rows)
 
 
@@ -70,12 +76,18 @@ def page_faults(root: Path, file: Path) -> tuple[list[str], str]:
             for row, new in zip(table.rows, rows, strict=True)
             if list(row) != new
         )
-        lines = ("|" + "|".join(f" {cell} " if cell else " " for cell in row) + "|\n" for row in rows)
-        return mark[0].removesuffix(mark[2]) + "".join([*mark[2].splitlines(keepends=True)[:2], *lines])
+        lines = (
+            "|" + "|".join(f" {cell} " if cell else " " for cell in row) + "|\n" for row in rows
+        )
+        return mark[0].removesuffix(mark[2]) + "".join(
+            [*mark[2].splitlines(keepends=True)[:2], *lines]
+        )
 
     text = MARK.sub(filled, page)
     if len(MARK.findall(page)) < page.count(BEGIN):
-        faults.append(f"a line with '{BEGIN}' is not like the others, or has no table with a row two lines below")
+        faults.append(
+            f"a line with '{BEGIN}' is not like the others, or has no table with a row two lines below"
+        )
     return [f"{place}: {fault}" for fault in faults], text
 
 
@@ -96,7 +108,10 @@ def faults(root: Path) -> list[str]:
 
 
 def write(root: Path) -> None:
-    """Write the values into the tables of all pages; a table that cannot be filled stays as it is."""
+    """Write the values into the tables of all pages.
+
+    A table that cannot be filled stays as it is.
+    """
     for file in sorted(root.glob(PAGES)):
         file.write_text(page_faults(root, file)[1], encoding="utf-8")
 

@@ -7,8 +7,20 @@ from tools.source import ROOT, Module, modules, report
 
 #: Calls that execute code from a file or a string.
 FORBIDDEN = frozenset(
-    {"eval", "exec", "builtins.eval", "builtins.exec", "yaml.load", "yaml.unsafe_load", "yaml.full_load"}
-    | {f"{library}.{name}" for library in ("pickle", "dill", "marshal") for name in ("load", "loads", "Unpickler")}
+    {
+        "eval",
+        "exec",
+        "builtins.eval",
+        "builtins.exec",
+        "yaml.load",
+        "yaml.unsafe_load",
+        "yaml.full_load",
+    }
+    | {
+        f"{library}.{name}"
+        for library in ("pickle", "dill", "marshal")
+        for name in ("load", "loads", "Unpickler")
+    }
     | {"joblib.load", "shelve.open"}
 )
 #: Keywords with the only value that they may have.
@@ -25,7 +37,9 @@ def _faults_of(module: Module) -> list[str]:
     found = []
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Call):
-            found += [f"{module.path}:{node.lineno}: {fault}" for fault in _faults_of_call(node, aliases)]
+            found += [
+                f"{module.path}:{node.lineno}: {fault}" for fault in _faults_of_call(node, aliases)
+            ]
     return found
 
 
@@ -45,7 +59,9 @@ def _faults_of_call(call: ast.Call, aliases: dict[str, str]) -> list[str]:
 def _reads_checkpoint(name: str) -> bool:
     """Whether it is `torch.load`, or Fabric's `load` or `load_raw`, which unpickle local files by default."""
     *owners, last = name.split(".")
-    return name == "torch.load" or (last in {"load", "load_raw"} and bool(owners) and "fabric" in owners[-1].lower())
+    return name == "torch.load" or (
+        last in {"load", "load_raw"} and bool(owners) and "fabric" in owners[-1].lower()
+    )
 
 
 def _aliases(tree: ast.Module) -> dict[str, str]:

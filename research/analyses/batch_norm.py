@@ -1,13 +1,14 @@
 """How much a network's metrics depend on the running statistics of its batch norm.
 
-In training, batch norm normalises with each batch's statistics and keeps a moving mean of them, of the last batches
-alone, for evaluation. Here the last network of each run is measured on the test split with these (`kept`), and again
-with the means over whole batches of its labelled training images, without augmentation and dropout (`measured`); the
-weights are the same. Source: Wu & Johnson 2021, "Rethinking 'Batch' in BatchNorm" (precise BN).
+In training, batch norm normalises with each batch's statistics and keeps a moving mean of them, of
+the last batches alone, for evaluation. Here the last network of each run is measured on the test
+split with these (`kept`), and again with the means over whole batches of its labelled training
+images, without augmentation and dropout (`measured`); the weights are the same. Source: Wu &
+Johnson 2021, "Rethinking 'Batch' in BatchNorm" (precise BN).
 
-`largest offset` is how far a channel's mean in a test image lies from the kept mean, at most over all layers, channels
-and images, in kept standard deviations; NaN if a mean is NaN. Layers that a training did not update (`norm = "frozen"`)
-keep their statistics.
+`largest offset` is how far a channel's mean in a test image lies from the kept mean, at most over
+all layers, channels and images, in kept standard deviations; NaN if a mean is NaN. Layers that a
+training did not update (`norm = "frozen"`) keep their statistics.
 """
 
 from collections.abc import Iterator, Sequence
@@ -107,7 +108,10 @@ class BatchNorm:
 def _metrics(
     run: Run, statistics: str, project: ProjectFolder, context: RoundContext, model: TrainedModel
 ) -> Iterator[Finding]:
-    """The metrics on the test split, none if it has no label; no loss for a single task, which does not compare."""
+    """The metrics on the test split, none if it has no label.
+
+    No loss for a single task, which does not compare.
+    """
     found = measure(project, context, model, "heldout", Silent())
     if found is None:
         return
@@ -119,7 +123,9 @@ def _metrics(
     if run.kind == "single":
         return
     keys = {"statistics": statistics, "task": OVERALL}
-    yield Finding(run, keys, Result(LOSS, found.loss_mtl.value, "", "lower"), sum(found.labels.values()))
+    yield Finding(
+        run, keys, Result(LOSS, found.loss_mtl.value, "", "lower"), sum(found.labels.values())
+    )
 
 
 @contextmanager
@@ -136,7 +142,11 @@ def largest_offset(norms: Sequence[NORM]) -> Iterator[Tensor]:
     largest = torch.zeros(())
 
     def look(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        assert isinstance(norm, NORM) and norm.running_mean is not None and norm.running_var is not None
+        assert (
+            isinstance(norm, NORM)
+            and norm.running_mean is not None
+            and norm.running_var is not None
+        )
         means = inputs[0].flatten(2).mean(2) if inputs[0].ndim > 2 else inputs[0]
         offset = (means - norm.running_mean).abs() / (norm.running_var + norm.eps).sqrt()
         largest.copy_(torch.maximum(largest, offset.max()))
@@ -175,9 +185,17 @@ def measuring(network: nn.Module, norms: Sequence[NORM]) -> Iterator[None]:
 def _dots(means: Sequence[Mean]) -> Dots:
     first, marks = means[0], dict[str, dict[str, tuple[float, float]]]()
     for mean in means:
-        marks.setdefault(str(mean.keys["statistics"]), {})[mean.arm] = mean.result.value, mean.deviation
+        marks.setdefault(str(mean.keys["statistics"]), {})[mean.arm] = (
+            mean.result.value,
+            mean.deviation,
+        )
     what = f"{first.keys['task']} {first.result.name}"
-    return Dots(f"batch_norm-{first.titled(what).replace(' ', '-')}", first.axis_label, marks, first.titled(what))
+    return Dots(
+        f"batch_norm-{first.titled(what).replace(' ', '-')}",
+        first.axis_label,
+        marks,
+        first.titled(what),
+    )
 
 
 def build(options: Options) -> BatchNorm:

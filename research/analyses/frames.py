@@ -60,7 +60,9 @@ class Frames:
                 data, tasks = hidden_data(project), context.definitions
                 self.tasks |= {name: task for name, task in tasks.items() if name not in self.tasks}
                 options = context.recipe.data
-                for image, raws, frame in predictions(model, tasks, data, ids, options, progress=progress):
+                for image, raws, frame in predictions(
+                    model, tasks, data, ids, options, progress=progress
+                ):
                     self.images.setdefault(image, data.image(image))
                     for name, label in labels_of(data, tasks, image).items():
                         self.labels.setdefault((image, name), Shown(label, name))

@@ -1,13 +1,14 @@
 """What MTPSL's mapping makes of a prediction and of a label of two tasks, as pictures.
 
-MTPSL's figure 3. For an image and each ordered pair of tasks: the source's prediction and the target's label, as the
-mapping reads them, and their maps before the mapping's last layer, less the mean map of several images (a pattern of
-the border that all share), averaged over channels. The networks are the last ones of the runs with the smallest seed
-that were trained with the term `mtpsl`.
+MTPSL's figure 3. For an image and each ordered pair of tasks: the source's prediction and the
+target's label, as the mapping reads them, and their maps before the mapping's last layer, less the
+mean map of several images (a pattern of the border that all share), averaged over channels. The
+networks are the last ones of the runs with the smallest seed that were trained with the term
+`mtpsl`.
 
-The numbers are of the maps in the joint space, as the term compares them, over these images: the mean distance of an
-image's prediction to its label, that to the labels of the other images, and how often an image's own label is the
-nearest; by chance it would be in 100 / images percent.
+The numbers are of the maps in the joint space, as the term compares them, over these images: the
+mean distance of an image's prediction to its label, that to the labels of the other images, and how
+often an image's own label is the nearest; by chance it would be in 100 / images percent.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,9 +56,10 @@ class Options:
     """The images.
 
     Args:
-        id: of the image that is shown, of the test split; "": the first one with a label of every task.
-        images: how many are compared, beginning with that one; all have labels of every task and, at the network's
-            input, its size.
+        id: of the image that is shown, of the test split; "": the first one with a label of every
+            task.
+        images: how many are compared, beginning with that one; all have labels of every task and,
+            at the network's input, its size.
     """
 
     id: str = ""
@@ -103,7 +105,9 @@ class JointMaps:
             progress.advance()
 
     def _images(self, context: RoundContext) -> Iterator[str]:
-        """The images with a label of every task, the one that is shown first. Labels are read as images are taken.
+        """The images with a label of every task, the one that is shown first.
+
+        Labels are read as images are taken.
 
         Raises:
             ProjectError: there is none, or `id` is none of them.
@@ -141,18 +145,32 @@ class JointMaps:
                 continue
             with torch.inference_mode():
                 output = model.network(batch.images)
-                maps = {pair: term.pictured(output, batch.targets, *pair) for pair in permutations(term.names, 2)}
+                maps = {
+                    pair: term.pictured(output, batch.targets, *pair)
+                    for pair in permutations(term.names, 2)
+                }
             seen.append(Seen(batch, output.final, maps))
             if len(seen) == self.options.images:
                 break
         return seen
 
-    def _pairs(self, run: Run, context: RoundContext, term: JointTerm, seen: Sequence[Seen]) -> Iterator[Finding]:
+    def _pairs(
+        self, run: Run, context: RoundContext, term: JointTerm, seen: Sequence[Seen]
+    ) -> Iterator[Finding]:
         rows: list[tuple[str, list[Picture | None]]] = []
         for source, target in permutations(term.names, 2):
             sides = list(zip(*(one.maps[source, target] for one in seen), strict=True))
-            read, codes = ([torch.cat([maps[kind] for maps in side]) for side in sides] for kind in (0, 1))
-            rows.append(("", _pictures(context, seen[0], (source, target), [without_common(maps) for maps in read])))
+            read, codes = (
+                [torch.cat([maps[kind] for maps in side]) for side in sides] for kind in (0, 1)
+            )
+            rows.append(
+                (
+                    "",
+                    _pictures(
+                        context, seen[0], (source, target), [without_common(maps) for maps in read]
+                    ),
+                )
+            )
             for result in _numbers(*codes):
                 yield Finding(run, {"source": source, "target": target}, result, len(seen))
         title = f"{run.name}: {seen[0].batch.ids[0]}"
@@ -164,20 +182,30 @@ class JointMaps:
 
 
 def without_common(maps: Tensor) -> Tensor:
-    """The first of several images' maps [n, c, h, w] less their mean, [1, c, h, w]; a single map as it is."""
+    """The first of several images' maps [n, c, h, w] less their mean, [1, c, h, w].
+
+    A single map as it is.
+    """
     return maps[:1] - maps.mean(0) if len(maps) > 1 else maps
 
 
-def _pictures(context: RoundContext, seen: Seen, pair: tuple[str, str], maps: Sequence[Tensor]) -> list[Picture | None]:
+def _pictures(
+    context: RoundContext, seen: Seen, pair: tuple[str, str], maps: Sequence[Tensor]
+) -> list[Picture | None]:
     """An image's prediction and label of a source and a target, and their maps, as pictures."""
     (source, target), size = pair, seen.batch.images.shape[-2:]
     task = context.tasks[source]
     prediction = label_of(task.to_target(task.activate(resized(seen.raw[source], size))))
-    shown = [(source, "predicted", prediction), (target, "label", label_of(seen.batch.targets[target]))]
+    shown = [
+        (source, "predicted", prediction),
+        (target, "label", label_of(seen.batch.targets[target])),
+    ]
     pictures: list[Picture | None] = []
     for (name, kind, label), one in zip(shown, maps, strict=True):
         pictures += [
-            Picture(colour_map(context.definitions[name], label.value, label.valid), f"{name}, {kind}"),
+            Picture(
+                colour_map(context.definitions[name], label.value, label.valid), f"{name}, {kind}"
+            ),
             Picture(_heat(one, size), "its map"),
         ]
     return pictures

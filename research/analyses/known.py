@@ -1,9 +1,9 @@
 """How much better a network predicts a task if it is given the true labels of other tasks.
 
-PartAL's figures 10 and 11 (section 4.5, improved inference): the metrics of each task on the test split, by the number
-of other tasks whose labels are fed in (`fed`), over all their combinations (`labels`). The network is the last one of
-each run. With `over = "images"` the metrics are those of each image alone: the mean and the standard deviation over
-images.
+PartAL's figures 10 and 11 (section 4.5, improved inference): the metrics of each task on the test
+split, by the number of other tasks whose labels are fed in (`fed`), over all their combinations
+(`labels`). The network is the last one of each run. With `over = "images"` the metrics are those of
+each image alone: the mean and the standard deviation over images.
 """
 
 import math
@@ -33,8 +33,9 @@ class Options:
     """What is measured.
 
     Args:
-        over: `"set"`: the metrics of all images as one set. `"images"`: the mean and the standard deviation over images
-            of the metrics of one image; PartAL's figure 11 shows "standard deviations over samples".
+        over: `"set"`: the metrics of all images as one set. `"images"`: the mean and the standard
+            deviation over images of the metrics of one image; PartAL's figure 11 shows "standard
+            deviations over samples".
     """
 
     over: Literal["set", "images"] = "set"
@@ -55,10 +56,15 @@ class Known:
         find = _of_sets if self.options.over == "set" else _of_images
         order = {run.key: index for index, (run, _) in enumerate(runs)}
         found = list(find(questions, progress))
-        yield from sorted(found, key=lambda one: (order[one.run.key], one.keys["task"], one.keys["fed"]))
+        yield from sorted(
+            found, key=lambda one: (order[one.run.key], one.keys["task"], one.keys["fed"])
+        )
 
     def drawings(self, means: Sequence[Mean]) -> Sequence[Chart]:
-        """As `Analysis.drawings`: one drawing for each task, one line for each arm. Bands: seeds, or images."""
+        """As `Analysis.drawings`: one drawing for each task, one line for each arm.
+
+        Bands: seeds, or images.
+        """
         return [_chart(group) for group in grouped(_with_bands(means), "task").values()]
 
 
@@ -78,10 +84,16 @@ def _of_images(questions: Sequence[Question], progress: Progress) -> Iterator[Fi
         for task, headline in headlines.items():
             results = [found for cell, found in by_cell.items() if cell.task == task]
             for name, one in (results[0] if results else {}).items():
-                values = [found[name].value for found in results if math.isfinite(found[name].value)]
-                for part, value in zip(("mean", "deviation"), mean_and_deviation(values), strict=True):
+                values = [
+                    found[name].value for found in results if math.isfinite(found[name].value)
+                ]
+                for part, value in zip(
+                    ("mean", "deviation"), mean_and_deviation(values), strict=True
+                ):
                     keys = {**_keys(question, task), OVER_IMAGES: part}
-                    yield Finding(question.run, keys, replace(one, value=value), len(values), name == headline)
+                    yield Finding(
+                        question.run, keys, replace(one, value=value), len(values), name == headline
+                    )
 
 
 def _keys(question: Question, task: str) -> Keys:
@@ -101,12 +113,15 @@ def _with_bands(means: Sequence[Mean]) -> list[Mean]:
 def _questions(run: Run, folder: Path) -> Iterator[Question]:
     """What is measured of a run: its last network, given the labels of an even number of tasks.
 
-    A task's own label never reaches its own output. So a network that is given the labels of tasks A and B predicts
-    task A from B's alone, and C from both: the even numbers give every combination for every task.
+    A task's own label never reaches its own output. So a network that is given the labels of tasks
+    A and B predicts task A from B's alone, and C from both: the even numbers give every combination
+    for every task.
     """
     fit = newest_fit(folder)
     with ProjectFolder.open(folder) as project:
-        cells = frozenset(row.cell for row in project.store.cells(state=State.LABELLED, splits=("heldout",)))
+        cells = frozenset(
+            row.cell for row in project.store.cells(state=State.LABELLED, splits=("heldout",))
+        )
         tasks = list(project.tasks())
     for size in range(0, len(tasks) + 1, 2):
         for fed in combinations(tasks, size):
@@ -119,7 +134,12 @@ def _chart(means: Sequence[Mean]) -> Chart:
     title = first.titled(str(first.keys["task"]))
     lines = lines_of(means, "fed", lambda mean: mean.arm)
     return Chart(
-        f"known-{title}", "other tasks whose labels are fed in", first.axis_label, lines, whole=True, title=title
+        f"known-{title}",
+        "other tasks whose labels are fed in",
+        first.axis_label,
+        lines,
+        whole=True,
+        title=title,
     )
 
 

@@ -1,6 +1,7 @@
 """Predictions of one task for some images, with one more label of another task fed in each time, as pictures.
 
-PartAL's figure 10 (section 4.5, improved inference). The networks are the last ones of the runs with the smallest seed.
+PartAL's figure 10 (section 4.5, improved inference). The networks are the last ones of the runs
+with the smallest seed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,7 +43,8 @@ class Options(ImageOptions):
 
     Args:
         task: whose predictions are shown; "": the first. Networks without it are left out.
-        feed: the other tasks in the order in which their labels are fed in; empty: all, in the study's order.
+        feed: the other tasks in the order in which their labels are fed in; empty: all, in the
+            study's order.
     """
 
     task: str = ""
@@ -50,7 +52,10 @@ class Options(ImageOptions):
 
 
 class KnownFrames:
-    """See the module. Each network has a drawing; each image a row of predictions, above the labels that are fed in."""
+    """See the module.
+
+    Each network has a drawing; each image a row of predictions, above the labels that are fed in.
+    """
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({"start", "strategy", "full"})
     within: ClassVar[frozenset[str]] = frozenset({"image"})
@@ -73,7 +78,9 @@ class KnownFrames:
                     context, model = restore(project, fit)
                     need_two_stages(context, model)
                     fed = [name for name in feed if name in context.definitions]
-                    yield from self._network(run, context, model, _labels(context, task, ids), task, fed)
+                    yield from self._network(
+                        run, context, model, _labels(context, task, ids), task, fed
+                    )
             progress.advance()
 
     def _network(
@@ -90,12 +97,21 @@ class KnownFrames:
         maps = {image: [Shown(label, f"{task}, label")] for image, label in labels.items()}
         for count in range(len(feed) + 1):
             fed = feed[:count]
-            inputs = HiddenLabels(data, frozenset(Cell(image, name) for image in labels for name in fed))
-            outputs = predictions(model, tasks, inputs, list(labels), context.recipe.data, known=bool(fed))
+            inputs = HiddenLabels(
+                data, frozenset(Cell(image, name) for image in labels for name in fed)
+            )
+            outputs = predictions(
+                model, tasks, inputs, list(labels), context.recipe.data, known=bool(fed)
+            )
             for image, raws, frame in outputs:
                 mine, result = shown_prediction(context, task, raws[task], frame, labels[image])
                 maps[image].append(mine)
-                yield Finding(run, {"image": image, "task": task, "fed": count, "labels": "+".join(fed)}, result, 1)
+                yield Finding(
+                    run,
+                    {"image": image, "task": task, "fed": count, "labels": "+".join(fed)},
+                    result,
+                    1,
+                )
         rows: list[tuple[str, list[Picture | None]]] = []
         for image, shown in maps.items():
             rows.append(("", [Picture(data.image(image), image), *pictures(tasks[task], shown)]))
@@ -129,7 +145,9 @@ def chosen_tasks(options: Options, tasks: Sequence[str]) -> tuple[str, list[str]
     unknown = [name for name in named_tasks if name not in tasks]
     if unknown or len({*named_tasks}) < len(named_tasks):
         raise UsageError(
-            f"No network has the task '{unknown[0]}'." if unknown else "`task` and `feed` name a task twice.",
+            f"No network has the task '{unknown[0]}'."
+            if unknown
+            else "`task` and `feed` name a task twice.",
             next_step=f"The tasks are {', '.join(tasks)}.",
             unchanged="Nothing was written.",
         )
@@ -162,11 +180,17 @@ def _labels(context: RoundContext, task: str, ids: Sequence[str]) -> dict[str, L
     return labels
 
 
-def _fed(data: Source, tasks: Mapping[str, TaskDef], image: str, feed: Sequence[str]) -> Iterator[Picture | None]:
+def _fed(
+    data: Source, tasks: Mapping[str, TaskDef], image: str, feed: Sequence[str]
+) -> Iterator[Picture | None]:
     """The labels of an image that are fed in, as pictures; None for one that does not exist."""
     for name in feed:
         label = nonempty_label(data, image, tasks[name])
-        yield Picture(colour_map(tasks[name], label.value, label.valid), f"+ {name}") if label else None
+        yield (
+            Picture(colour_map(tasks[name], label.value, label.valid), f"+ {name}")
+            if label
+            else None
+        )
 
 
 def build(options: Options) -> KnownFrames:

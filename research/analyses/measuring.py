@@ -73,12 +73,17 @@ class CellMetrics:
         """The metrics of a task; none if no cell of it was measured."""
         labels = self.evaluation.labels[task]
         for result in self.evaluation.metrics[task].values() if labels else ():
-            yield Finding(self.question.run, keys, result, labels, result.name == self.headlines[task])
+            yield Finding(
+                self.question.run, keys, result, labels, result.name == self.headlines[task]
+            )
 
 
 @dataclass(frozen=True)
 class HiddenLabels:
-    """The labels of some cells of a data set, hidden or not: a `Source`. A label without a valid pixel is missing."""
+    """The labels of some cells of a data set, hidden or not: a `Source`.
+
+    A label without a valid pixel is missing.
+    """
 
     data: Source
     cells: frozenset[Cell]
@@ -93,7 +98,11 @@ class HiddenLabels:
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`."""
-        return nonempty_label(self.data, image_id, task) if Cell(image_id, task.name) in self.cells else None
+        return (
+            nonempty_label(self.data, image_id, task)
+            if Cell(image_id, task.name) in self.cells
+            else None
+        )
 
 
 def hidden_data(project: ProjectFolder) -> Source:
@@ -104,7 +113,9 @@ def hidden_data(project: ProjectFolder) -> Source:
 
 
 def measured(questions: Sequence[Question], progress: Progress) -> list[CellMetrics]:
-    """Measure each network on its cells, at the images' original size. What arms have in common is measured once.
+    """Measure each network on its cells, at the images' original size.
+
+    What arms have in common is measured once.
 
     Raises:
         ProjectError: a network is gone. LabelgridError: an image or a label cannot be read.
@@ -119,7 +130,10 @@ def measured(questions: Sequence[Question], progress: Progress) -> list[CellMetr
             headlines = {name: task.headline for name, task in context.definitions.items()}
             for stamp in group:
                 found[stamp] = _measure(context, model, first[stamp], progress), headlines
-    return [CellMetrics(question, *found[stamp]) for question, stamp in zip(questions, stamps, strict=True)]
+    return [
+        CellMetrics(question, *found[stamp])
+        for question, stamp in zip(questions, stamps, strict=True)
+    ]
 
 
 def measured_cells(
@@ -141,7 +155,9 @@ def measured_cells(
 def _alike(
     questions: Sequence[Question], fits: Mapping[tuple[Path, int], Fit], progress: Progress
 ) -> tuple[list[Hashable], dict[Hashable, Question]]:
-    """The stamp of each question, and the first question of each stamp; starts the progress over these.
+    """The stamp of each question, and the first question of each stamp.
+
+    Starts the progress over these.
 
     Raises:
         UsageError: labels are to be fed into a network of one stage.
@@ -155,14 +171,18 @@ def _alike(
     return stamps, first
 
 
-def _cells(question: Question, fit: Fit, read: Callable[[Measure], T], progress: Progress) -> dict[Cell, T]:
+def _cells(
+    question: Question, fit: Fit, read: Callable[[Measure], T], progress: Progress
+) -> dict[Cell, T]:
     found: dict[Cell, T] = {}
     with ProjectFolder.open(question.folder) as project:
         context, model = restore(project, fit)
         data, options, tasks = hidden_data(project), context.recipe.data, context.definitions
         inputs, labels = HiddenLabels(data, question.known), HiddenLabels(data, question.cells)
         feed = bool(question.known)
-        outputs = predictions(model, tasks, inputs, question.images, options, known=feed, progress=progress)
+        outputs = predictions(
+            model, tasks, inputs, question.images, options, known=feed, progress=progress
+        )
         for image, raws, frame in outputs:
             for name, label in labels_of(labels, tasks, image).items():
                 measure = Measure(context.tasks[name])
@@ -195,7 +215,9 @@ def _stamp(question: Question, fit: Fit) -> Hashable:
     return fit.model, hash_of(fit.recipe), question.cells, question.known
 
 
-def _measure(context: RoundContext, model: TrainedModel, question: Question, progress: Progress) -> Evaluation:
+def _measure(
+    context: RoundContext, model: TrainedModel, question: Question, progress: Progress
+) -> Evaluation:
     data, recipe = hidden_data(context.project), context.recipe
     return evaluate(
         model,

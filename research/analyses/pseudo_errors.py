@@ -24,8 +24,9 @@ class PseudoError:
     Args:
         confidence: the lower end of the range; the upper end is that of the next one, or 1.
         pixels: that have a hidden label, too.
-        error: of a class or binary task: the share of wrong pixels; of values: the mean of the task's
-            `disagreement`, for depth in its unit, for normals 1 - the cosine of the angle. NaN without a pixel.
+        error: of a class or binary task: the share of wrong pixels; of values: the mean of the
+            task's `disagreement`, for depth in its unit, for normals 1 - the cosine of the angle.
+            NaN without a pixel.
     """
 
     round: int
@@ -58,14 +59,20 @@ def pseudo_errors(project: ProjectFolder, bins: int = 10) -> list[PseudoError]:
         for name, task in build_all(definitions).items():
             totals, pixels = np.zeros(bins), np.zeros(bins, np.int64)
             for image in _images(files, name):
-                soft, truth = files(image, definitions[name]), nonempty_label(source, image, definitions[name])
+                soft, truth = (
+                    files(image, definitions[name]),
+                    nonempty_label(source, image, definitions[name]),
+                )
                 if soft is not None and truth is not None:
                     errors, confidence = _errors(task, soft, truth)
                     ranges = np.minimum((confidence * bins).astype(np.intp), bins - 1)
                     totals += np.bincount(ranges, errors, bins)
                     pixels += np.bincount(ranges, minlength=bins)
             means = np.where(pixels > 0, totals / np.maximum(pixels, 1), np.nan)
-            found += [PseudoError(number, name, i / bins, int(pixels[i]), float(means[i])) for i in range(bins)]
+            found += [
+                PseudoError(number, name, i / bins, int(pixels[i]), float(means[i]))
+                for i in range(bins)
+            ]
     return found
 
 
@@ -76,7 +83,9 @@ def _images(files: Files, task: str) -> Iterator[str]:
         yield path.relative_to(folder).as_posix().removesuffix(".npz")
 
 
-def _errors(task: Task, soft: SoftLabel, truth: LabelArray) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+def _errors(
+    task: Task, soft: SoftLabel, truth: LabelArray
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """The errors and confidences [n] of the pixels at which both are valid."""
     both = soft.label.valid & truth.valid
     if task.probabilities:

@@ -1,7 +1,9 @@
 """How wrong the pseudo-labels of the term `pseudo_labels` were, by round, task and confidence.
 
-`error` is the share of wrong pixels for classes, and for values the mean of the task's `disagreement` with the hidden
-label: for depth in its unit, for normals 1 − the cosine of the angle. A range of confidence is named by its lower end.
+`error` is the share of wrong pixels for classes, and for values the mean of the task's
+`disagreement` with the hidden
+label: for depth in its unit, for normals 1 − the cosine of the angle. A range of confidence is
+named by its lower end.
 """
 
 from collections.abc import Iterator, Sequence
@@ -62,7 +64,9 @@ class PseudoLabelErrors:
 def _chart(means: Sequence[Mean]) -> Chart:
     title = means[0].titled(str(means[0].keys["task"]))
     lines = lines_of(means, "confidence", lambda mean: f"{mean.arm}, round {mean.keys['round']}")
-    return Chart(f"pseudo_labels-{title}", "confidence (lower end of a range)", "error", lines, title=title)
+    return Chart(
+        f"pseudo_labels-{title}", "confidence (lower end of a range)", "error", lines, title=title
+    )
 
 
 def build(options: Options) -> PseudoLabelErrors:

@@ -1,9 +1,10 @@
 """What the scores of cells correlate with: the cell's loss, its image's rare classes, mean values and noise.
 
-Spearman's rank correlation over the cells that could be picked in a round, for each statistic with a value per cell,
-task and trait. The traits (`with`): the loss of the round's network on the cell's hidden label, given the labels that
-the image had; rare classes, or the mean value, in the image's hidden label of each task; the noise of the image. A
-run's correlations are averaged over its rounds.
+Spearman's rank correlation over the cells that could be picked in a round, for each statistic with
+a value per cell, task and trait. The traits (`with`): the loss of the round's network on the cell's
+hidden label, given the labels that the image had; rare classes, or the mean value, in the image's
+hidden label of each task; the noise of the image. A run's correlations are averaged over its
+rounds.
 """
 
 import math
@@ -48,7 +49,9 @@ class Scores:
         if not rounds:
             return
         traits = _traits([folder for _, folder in runs])
-        losses = measured_cells([scored.question for scored in rounds], lambda measure: measure.loss, progress)
+        losses = measured_cells(
+            [scored.question for scored in rounds], lambda measure: measure.loss, progress
+        )
         for scored, of_cells in zip(rounds, losses, strict=True):
             yield from _compared(scored, of_cells, traits)
 
@@ -73,14 +76,18 @@ def _rounds(run: Run, folder: Path) -> Iterator[_ScoredRound]:
         rows = list(project.store.cells(splits=("train",)))
     for path in sorted(folder.glob(f"rounds/*/scores/{FILE}")):
         whole, number = read_table(path), int(path.parent.parent.name)
-        table = whole.only([name for name, axis in whole.axes.items() if axis == "cell"], whole.stamp)
+        table = whole.only(
+            [name for name, axis in whole.axes.items() if axis == "cell"], whole.stamp
+        )
         if not table.statistics:
             continue
         earlier = [row for row in rows if row.round < number]
         known = frozenset(row.cell for row in earlier if row.state == State.LABELLED)
         scored = frozenset(Cell(image, task) for image in table.images for task in table.tasks)
         cells = scored - {row.cell for row in earlier}
-        yield _ScoredRound(Question(run, folder, number, cells, known, {"round": number}), pool, table)
+        yield _ScoredRound(
+            Question(run, folder, number, cells, known, {"round": number}), pool, table
+        )
 
 
 def _traits(folders: Sequence[Path]) -> Traits:
@@ -94,23 +101,41 @@ def _traits(folders: Sequence[Path]) -> Traits:
     return Traits(source, tasks, classes)
 
 
-def _compared(scored: _ScoredRound, losses: Mapping[Cell, float], traits: Traits) -> Iterator[Finding]:
+def _compared(
+    scored: _ScoredRound, losses: Mapping[Cell, float], traits: Traits
+) -> Iterator[Finding]:
     question, table, by_name = scored.question, scored.table, traits.of(scored.pool)
     for name, statistic in table.statistics.items():
         for column, task in enumerate(table.tasks):
             scores = dict(zip(table.images, statistic[:, column], strict=True))
-            own = {image: score for image, score in scores.items() if Cell(image, task) in question.cells}
-            every = {"the loss": {cell.image_id: loss for cell, loss in losses.items() if cell.task == task}, **by_name}
+            own = {
+                image: score
+                for image, score in scores.items()
+                if Cell(image, task) in question.cells
+            }
+            every = {
+                "the loss": {
+                    cell.image_id: loss for cell, loss in losses.items() if cell.task == task
+                },
+                **by_name,
+            }
             for trait, values in every.items():
                 value, count = _correlation(own, values)
                 if math.isfinite(value):
                     keys: Keys = {**question.keys, "scores": name, "task": task, "with": trait}
-                    yield Finding(question.run, keys, Result("Spearman's rho", value, "", "higher"), count)
+                    yield Finding(
+                        question.run, keys, Result("Spearman's rho", value, "", "higher"), count
+                    )
 
 
 def _correlation(scores: Mapping[str, float], values: Mapping[str, float]) -> tuple[float, int]:
-    """The rank correlation over the images that have both, and their number; NaN if either is the same for all."""
-    pairs = np.array([(score, values.get(image, math.nan)) for image, score in scores.items()]).reshape(-1, 2)
+    """The rank correlation over the images that have both, and their number.
+
+    NaN if either is the same for all.
+    """
+    pairs = np.array(
+        [(score, values.get(image, math.nan)) for image, score in scores.items()]
+    ).reshape(-1, 2)
     known = pairs[np.isfinite(pairs).all(1)]
     if len(known) < 3 or (known == known[0]).all(0).any():
         return math.nan, len(known)

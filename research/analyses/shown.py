@@ -52,7 +52,11 @@ class Shown:
 def shown_runs(runs: Sequence[tuple[Run, Path]]) -> list[tuple[Run, Path, Fit]]:
     """The runs with the smallest seed that have a network, each with its project's folder and last training."""
     first = min((run.seed for run, _ in runs), default=0)
-    return [(run, folder, fit) for run, folder in runs if run.seed == first and (fit := newest_fit(folder))]
+    return [
+        (run, folder, fit)
+        for run, folder in runs
+        if run.seed == first and (fit := newest_fit(folder))
+    ]
 
 
 def shown_images(folders: Sequence[Path], options: ImageOptions) -> list[str]:
@@ -71,7 +75,9 @@ def shown_images(folders: Sequence[Path], options: ImageOptions) -> list[str]:
     unknown = [image for image in options.ids if counts and image not in known]
     if unknown or (counts and not (options.ids or complete)):
         raise ProjectError(
-            f"'{unknown[0]}' is no image of the test split." if unknown else "No image has a label of every task.",
+            f"'{unknown[0]}' is no image of the test split."
+            if unknown
+            else "No image has a label of every task.",
             where=str(folders[0]),
             next_step="Name images of the test split as `ids`.",
             unchanged="Nothing was written.",
@@ -94,7 +100,9 @@ def shown_prediction(
 
 def pictures(task: TaskDef, shown: Sequence[Shown]) -> list[Picture]:
     """The pictures of one task's maps, all with one scale."""
-    value, valid = (np.concatenate([getattr(one.label, part) for one in shown]) for part in ("value", "valid"))
+    value, valid = (
+        np.concatenate([getattr(one.label, part) for one in shown]) for part in ("value", "valid")
+    )
     pixels = np.split(colour_map(task, value, valid), len(shown))
     return [Picture(part, one.caption) for one, part in zip(shown, pixels, strict=True)]
 
@@ -109,4 +117,6 @@ def _labels_of_images(folder: Path) -> tuple[set[str], set[str]]:
     with ProjectFolder.open(folder) as project:
         cells = [row.cell for row in project.store.cells(state=State.LABELLED, splits=("heldout",))]
         counts = Counter(cell.image_id for cell in cells)
-        return {image for image, count in counts.items() if count == len(project.tasks())}, set(counts)
+        return {image for image, count in counts.items() if count == len(project.tasks())}, set(
+            counts
+        )

@@ -1,4 +1,7 @@
-"""Computes numbers of images and of their hidden labels, such as rare classes and the mean depth. Loads no torch."""
+"""Computes numbers of images and of their hidden labels, such as rare classes and the mean depth.
+
+Loads no torch.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +14,8 @@ from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.task import TaskDef
 
-#: The difference of two Laplacians: nothing of an image whose tones change linearly or by a square passes it.
+#: The difference of two Laplacians: nothing of an image whose tones change linearly or by a square
+#: passes it.
 _NOISE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 
 
@@ -34,9 +38,9 @@ class Traits:
     def of(self, pool: Iterable[str]) -> dict[str, dict[str, float]]:
         """Each trait's values by image; an image without a label of the task has none.
 
-        For classes, "rare classes of TASK" is the mean of -log p over an image's pixels, where p is the share of the
-        pixel's class in the labels of the pool. For values, "the mean of TASK" is the length of their mean: the mean
-        depth; for normals 1 if all are alike.
+        For classes, "rare classes of TASK" is the mean of -log p over an image's pixels, where p is
+        the share of the pixel's class in the labels of the pool. For values, "the mean of TASK" is
+        the length of their mean: the mean depth; for normals 1 if all are alike.
         """
         pool = list(pool)
         traits = {"noise of the image": {image: self._noise_of(image) for image in pool}}
@@ -46,7 +50,9 @@ class Traits:
             if task in self.classes:
                 traits[f"rare classes of {task}"] = _rarity(known)
             else:
-                traits[f"the mean of {task}"] = {image: float(np.hypot.reduce(mean)) for image, mean in known.items()}
+                traits[f"the mean of {task}"] = {
+                    image: float(np.hypot.reduce(mean)) for image, mean in known.items()
+                }
         return traits
 
     def _noise_of(self, image: str) -> float:
@@ -58,7 +64,9 @@ class Traits:
         """The number of pixels of each class, or the mean value; empty without a label."""
         if (image, task) not in self._labels:
             label = nonempty_label(self.source, image, self.tasks[task])
-            self._labels[image, task] = np.zeros(0) if label is None else _summary(label, task in self.classes)
+            self._labels[image, task] = (
+                np.zeros(0) if label is None else _summary(label, task in self.classes)
+            )
         return self._labels[image, task]
 
 

@@ -1,7 +1,7 @@
 """labelgrid: chooses which cells of the images × tasks grid to label next, and learns from partial labels.
 
-From Python, `labelgrid.Project` is a project, `labelgrid.simulate` runs a study and `labelgrid.analyse` analyses it;
-their errors are `labelgrid.LabelgridError`.
+From Python, `labelgrid.Project` is a project, `labelgrid.simulate` runs a study and
+`labelgrid.analyse` analyses it; their errors are `labelgrid.LabelgridError`.
 
 Example:
     >>> import labelgrid
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["LabelgridError", "Project", "__version__", "analyse", "simulate", "trust"]
 
-#: The module of each public name. It is imported on first use, so that `import labelgrid` imports nothing else.
+#: The module of each public name. It is imported on first use, so that `import labelgrid` imports
+#: nothing else.
 _HOMES = {
     "LabelgridError": "labelgrid.errors",
     "Project": "labelgrid.api.project",

@@ -27,15 +27,21 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(read_text(path))
     except FileNotFoundError as error:
-        raise RecipeError("The file does not exist.", where=str(path), next_step="Check the path.") from error
+        raise RecipeError(
+            "The file does not exist.", where=str(path), next_step="Check the path."
+        ) from error
     except OSError as error:
         raise RecipeError(
-            f"The file cannot be read: {error.strerror}.", where=str(path), next_step="Check the path."
+            f"The file cannot be read: {error.strerror}.",
+            where=str(path),
+            next_step="Check the path.",
         ) from error
     except RecursionError as error:
         raise _too_deep(str(path)) from error
     except ValueError as error:  # of TOML, UTF-8, or a number with thousands of digits
-        raise RecipeError(f"The file is not TOML: {error}.", where=str(path), next_step="Fix the line.") from error
+        raise RecipeError(
+            f"The file is not TOML: {error}.", where=str(path), next_step="Fix the line."
+        ) from error
 
 
 def added(default: T) -> T:
@@ -51,11 +57,15 @@ def added_defaults(kind: Any) -> dict[str, Any]:
 def without_added(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a dataclass's fields, without the added ones that have their defaults, as earlier records are."""
     before = added_defaults(kind)
-    return {name: value for name, value in values.items() if name not in before or value != before[name]}
+    return {
+        name: value for name, value in values.items() if name not in before or value != before[name]
+    }
 
 
 def extends(now: Any, before: Any) -> bool:
-    """Whether nested tables hold everything that earlier ones held, as it was; further keys may be new.
+    """Whether nested tables hold everything that earlier ones held, as it was.
+
+    Further keys may be new.
 
     Example:
         >>> extends({"width": 8, "stride": 0}, {"width": 8}), extends({"width": 4, "stride": 0}, {"width": 8})
@@ -67,7 +77,9 @@ def extends(now: Any, before: Any) -> bool:
 
 
 def parse(kind: type[T], values: Mapping[str, Any], where: str, *, finite: bool = True) -> T:
-    """Build the frozen dataclass `kind` from TOML values; unknown keys and type conversions are errors.
+    """Build the frozen dataclass `kind` from TOML values.
+
+    Unknown keys and type conversions are errors.
 
     Args:
         kind: the dataclass.
@@ -100,8 +112,12 @@ def parse(kind: type[T], values: Mapping[str, Any], where: str, *, finite: bool 
     except RecursionError as error:
         raise _too_deep(where) from error
     except ValidationError as error:
-        faults = [_fault(kind, fault["loc"], fault["type"], _message(fault)) for fault in error.errors()]
-        raise RecipeError("; ".join(faults) + ".", where=where, next_step="Fix it and run again.") from error
+        faults = [
+            _fault(kind, fault["loc"], fault["type"], _message(fault)) for fault in error.errors()
+        ]
+        raise RecipeError(
+            "; ".join(faults) + ".", where=where, next_step="Fix it and run again."
+        ) from error
 
 
 @lru_cache(maxsize=256)
@@ -125,7 +141,9 @@ def _numbers(values: Any, key: str = "") -> Iterator[tuple[str, int | float]]:
 
 
 def _too_deep(where: str) -> RecipeError:
-    return RecipeError("The tables are nested too deeply.", where=where, next_step="Fix it and run again.")
+    return RecipeError(
+        "The tables are nested too deeply.", where=where, next_step="Fix it and run again."
+    )
 
 
 def check_ranges(options: object, **ranges: tuple[float, float]) -> None:
@@ -169,7 +187,8 @@ def check_tasks(key: str, named: Iterable[str], tasks: Iterable[str]) -> None:
     known = list(tasks)
     if unknown := sorted(set(named) - set(known)):
         raise RecipeError(
-            f"{key} names {', '.join(unknown)}, which is not a task.", next_step=f"The tasks are: {', '.join(known)}."
+            f"{key} names {', '.join(unknown)}, which is not a task.",
+            next_step=f"The tasks are: {', '.join(known)}.",
         )
 
 
@@ -185,15 +204,27 @@ def _fault(kind: object, key_path: tuple[int | str, ...], fault: str, message: s
         message = message.removeprefix("Value error, ")
         return ": ".join(filter(None, [key, f"{message[0].lower()}{message[1:]}"]))
     for step in key_path[:-1]:
-        kind = next((f.type for f in fields(kind) if f.name == step), None) if is_dataclass(kind) else None
+        kind = (
+            next((f.type for f in fields(kind) if f.name == step), None)
+            if is_dataclass(kind)
+            else None
+        )
     known = [f.name for f in fields(kind)] if is_dataclass(kind) else []
     near = difflib.get_close_matches(str(key_path[-1]), known, 1)
-    hint = f" (did you mean '{near[0]}'?)" if near else f" (known: {', '.join(known)})" if known else ""
+    hint = (
+        f" (did you mean '{near[0]}'?)"
+        if near
+        else f" (known: {', '.join(known)})"
+        if known
+        else ""
+    )
     return f"{key}: unknown key{hint}"
 
 
 def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Override keys of `base`, table by table; a table that names another plug-in replaces the whole table.
+    """Override keys of `base`, table by table.
+
+    A table that names another plug-in replaces the whole table.
 
     Example:
         >>> merge({"train": {"epochs": 3, "batch": 8}}, {"train": {"epochs": 5}})
@@ -204,7 +235,9 @@ def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, An
     merged = dict(base)
     for key, value in overrides.items():
         old = merged.get(key)
-        nested = isinstance(old, Mapping) and isinstance(value, Mapping) and not _renames(old, value)
+        nested = (
+            isinstance(old, Mapping) and isinstance(value, Mapping) and not _renames(old, value)
+        )
         merged[key] = merge(old, value) if nested else value  # type: ignore[arg-type]
     return merged
 
@@ -227,4 +260,6 @@ def as_toml(value: object) -> str:
         return "[" + ", ".join(map(as_toml, value)) + "]"
     if isinstance(value, float):
         return repr(value)  # JSON writes 1e+30 without a decimal point
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # a JSON string is a TOML string
+    return json.dumps(value, ensure_ascii=False).replace(
+        "\x7f", "\\u007f"
+    )  # a JSON string is a TOML string

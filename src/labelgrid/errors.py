@@ -7,7 +7,9 @@ from pathlib import Path
 
 
 class LabelgridError(Exception):
-    """An error in the user's input. The command line prints it without a traceback and exits with `exit_code`.
+    """An error in the user's input.
+
+    The command line prints it without a traceback and exits with `exit_code`.
 
     Args:
         what: what was found and what was expected, one sentence.
@@ -23,7 +25,9 @@ class LabelgridError(Exception):
 
     exit_code = 1
 
-    def __init__(self, what: str, *, where: str = "", next_step: str = "", unchanged: str = "") -> None:
+    def __init__(
+        self, what: str, *, where: str = "", next_step: str = "", unchanged: str = ""
+    ) -> None:
         super().__init__(what)
         self.what, self.where, self.next_step, self.unchanged = what, where, next_step, unchanged
 
@@ -40,7 +44,10 @@ def command(*words: object) -> str:
         >>> command("remove", "my flat", "--restore", "kitchen/0004.jpg")
         "labelgrid remove 'my flat' --restore kitchen/0004.jpg"
     """
-    safe = (f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words)
+    safe = (
+        f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word)
+        for word in words
+    )
     return shlex.join(("labelgrid", *safe))
 
 
@@ -96,7 +103,8 @@ class LabelError(LabelgridError):
         where: as in `LabelgridError`.
         next_step: as in `LabelgridError`; names options as a file of tasks does.
         unchanged: as in `LabelgridError`.
-        declare: the task's options that `next_step` names, with values, for those who say how a task is changed.
+        declare: the task's options that `next_step` names, with values, for those who say how a
+            task is changed.
     """
 
     def __init__(

@@ -19,10 +19,13 @@ _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
 def open_regular(path: Path, limit: int | None = None) -> BufferedReader:
-    """Open a regular file, or a link to one, for reading bytes; with `limit`, a file of more bytes is refused.
+    """Open a regular file, or a link to one, for reading bytes.
+
+    With `limit`, a file of more bytes is refused.
 
     Raises:
-        OSError: it does not exist, cannot be read, is not a regular file, or is larger than `limit`.
+        OSError: it does not exist, cannot be read, is not a regular file, or is larger than
+            `limit`.
 
     Example:
         >>> open_regular(Path("/dev/zero"))
@@ -103,11 +106,14 @@ def disk(path: Path, unchanged: str = "") -> Iterator[None]:
 def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`, and rename it to `path` if the block succeeds.
 
-    If the process is killed, `path` holds its old or its new content, never a part; a hidden file may be left over.
-    With `durable` the same is true for a power cut; without it, call `flush` later.
+    If the process is killed, `path` holds its old or its new content, never a part; a hidden file
+    may be left over. With `durable` the same is true for a power cut; without it, call `flush`
+    later.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")  # short: a name may be as long as the disk allows
+    temporary = path.with_name(
+        f".{secrets.token_hex(8)}.part"
+    )  # short: a name may be as long as the disk allows
     try:
         yield temporary
         if durable:
@@ -121,7 +127,8 @@ def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty folder that replaces `folder` if the block succeeds.
 
-    If the process is killed, `folder` is missing or has its old or its new files, never a part of them.
+    If the process is killed, `folder` is missing or has its old or its new files, never a part of
+    them.
     """
     building = folder.with_name(f".{folder.name}.part")
     remove_folder(building)  # a killed process may have left it
@@ -150,7 +157,10 @@ def remove_folder(folder: Path) -> None:
 
 
 def copy_file(source: Path, target: Path, *, link: bool = False) -> None:
-    """Make `target` a copy of `source`, or with `link` a symbolic link to it; an up-to-date target is kept."""
+    """Make `target` a copy of `source`, or with `link` a symbolic link to it.
+
+    An up-to-date target is kept.
+    """
     if link:
         if target.is_symlink() and target.readlink() == source.absolute():
             return
@@ -171,7 +181,10 @@ def _same(source: Path, target: Path) -> bool:
 
 
 def remove_files(folder: Path, names: Iterable[str]) -> None:
-    """Remove files that the program made below a folder; files that a link places outside of it are kept."""
+    """Remove files that the program made below a folder.
+
+    Files that a link places outside of it are kept.
+    """
     inside = os.path.realpath(folder)
     for name in names:
         path = folder / name

@@ -1,4 +1,7 @@
-"""Finds plug-ins: each file in a plug-in folder is one. Loads their options without the rest of the module."""
+"""Finds plug-ins: each file in a plug-in folder is one.
+
+Loads their options without the rest of the module.
+"""
 
 import ast
 import difflib
@@ -80,8 +83,8 @@ def module(folder: str, name: str) -> ModuleType:
     """Import the module of the plug-in `name`, or of `"package.module:object"`.
 
     Raises:
-        PluginError: there is no such plug-in (the message lists the folder and the nearest match), or it cannot be
-            imported or is not trusted; see `labelgrid.trusted_code`.
+        PluginError: there is no such plug-in (the message lists the folder and the nearest match),
+            or it cannot be imported or is not trusted; see `labelgrid.trusted_code`.
     """
     path = _path(folder, name)
     if ":" not in name:
@@ -109,7 +112,8 @@ def resolve_in(folders: Sequence[str], name: str) -> Any:
     """As `resolve`, in the first of several folders that has the plug-in.
 
     Raises:
-        PluginError: no folder has it (the message lists the folders and the nearest match), or it cannot be imported.
+        PluginError: no folder has it (the message lists the folders and the nearest match), or it
+            cannot be imported.
     """
     folder = next((folder for folder in folders if ":" in name or name in names(folder)), None)
     if folder is None:
@@ -125,7 +129,8 @@ def create(folder: str, name: str, *arguments: Any) -> Any:
     """Build a plug-in, and check that it is one of this folder.
 
     Raises:
-        PluginError: there is no such plug-in, it cannot be built, or what it builds lacks a member of the interface.
+        PluginError: there is no such plug-in, it cannot be built, or what it builds lacks a member
+            of the interface.
 
     Example:
         >>> create("tools", "folder").send.__name__
@@ -142,7 +147,10 @@ def call(folder: str, name: str, build: Any, *arguments: Any) -> Any:
     """
     try:
         built = build(*arguments)
-    except (TypeError, AttributeError) as error:  # of an object that is no plug-in; others are errors of its code
+    except (
+        TypeError,
+        AttributeError,
+    ) as error:  # of an object that is no plug-in; others are errors of its code
         if ":" not in name:
             raise
         raise PluginError(
@@ -168,7 +176,9 @@ def checked(folder: str, name: str, built: Any) -> Any:
 
 
 def options_class(folder: str, name: str) -> Any:
-    """The dataclass `Options` of a plug-in. If its module is not imported yet, only `Options` is executed.
+    """The dataclass `Options` of a plug-in.
+
+    If its module is not imported yet, only `Options` is executed.
 
     So the options of a network are checked without importing torch, which its module imports.
 
@@ -190,7 +200,10 @@ def options_class(folder: str, name: str) -> Any:
 
 
 def _options_alone(path: str, name: str) -> ModuleType | None:
-    """A module with the part of a file that defines `Options`; None if the file does not define it."""
+    """A module with the part of a file that defines `Options`.
+
+    None if the file does not define it.
+    """
     part = f"{path}__options"  # in the same package, so that relative imports work
     try:
         spec = find_spec(path)
@@ -217,11 +230,16 @@ class _OptionsLoader(SourceFileLoader):
 
 def _needed(statements: list[ast.stmt]) -> list[ast.stmt]:
     """The statements that `Options` needs: those that bind it, and those that bind a name which these use."""
-    wanted, before = {"Options", "annotations", "*"}, set[str]()  # the last two: of __future__, and of any import
+    wanted, before = (
+        {"Options", "annotations", "*"},
+        set[str](),
+    )  # the last two: of __future__, and of any import
     while wanted != before:
         before = set(wanted)
         kept = [part for statement in statements if (part := _part(statement, wanted)) is not None]
-        wanted |= {node.id for part in kept for node in ast.walk(part) if isinstance(node, ast.Name)}
+        wanted |= {
+            node.id for part in kept for node in ast.walk(part) if isinstance(node, ast.Name)
+        }
     return kept
 
 
@@ -230,7 +248,9 @@ def _part(statement: ast.stmt, wanted: set[str]) -> ast.stmt | None:
     if isinstance(statement, ast.Import | ast.ImportFrom):
         names = [alias for alias in statement.names if _alias(alias) in wanted]
         fields = {name: value for name, value in ast.iter_fields(statement) if name != "names"}
-        return ast.copy_location(type(statement)(names=names, **fields), statement) if names else None
+        return (
+            ast.copy_location(type(statement)(names=names, **fields), statement) if names else None
+        )
     return statement if wanted.intersection(_bound(statement)) else None
 
 
@@ -272,8 +292,14 @@ def _unknown(folders: Sequence[str], name: str) -> PluginError:
 
 
 def _not_importable(name: str, error: Exception) -> PluginError:
-    what = error if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {error}"
-    return PluginError(f"'{name}' cannot be imported: {what}.", next_step="Check the spelling and PYTHONPATH.")
+    what = (
+        error
+        if isinstance(error, ImportError | AttributeError)
+        else f"{type(error).__name__}: {error}"
+    )
+    return PluginError(
+        f"'{name}' cannot be imported: {what}.", next_step="Check the spelling and PYTHONPATH."
+    )
 
 
 def describe(folder: str) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""Sets up processes: workers end with their parent and use a given number of threads; SIGTERM stops as Ctrl-C."""
+"""Sets up processes: workers end with their parent and use a given number of threads.
+
+SIGTERM stops as Ctrl-C.
+"""
 
 import ctypes
 import multiprocessing
@@ -16,13 +19,19 @@ PR_SET_PDEATHSIG = 1
 
 def end_with_parent() -> None:
     """End this process when its parent ends, also if the parent was killed before this call, and at once at SIGTERM."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked process inherits the handler of `stopped_by_sigterm`
+    signal.signal(
+        signal.SIGTERM, signal.SIG_DFL
+    )  # a forked process inherits the handler of `stopped_by_sigterm`
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    parent = multiprocessing.parent_process()  # not the system's parent, which may be the fork server
+    parent = (
+        multiprocessing.parent_process()
+    )  # not the system's parent, which may be the fork server
     if parent is not None and not parent.is_alive():
         os._exit(1)
-    elif parent is not None and parent.pid != os.getppid():  # the fork server ends later than the parent
+    elif (
+        parent is not None and parent.pid != os.getppid()
+    ):  # the fork server ends later than the parent
         threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
 
 
@@ -44,7 +53,8 @@ def init_worker(threads: int) -> None:
 def stopped_by_sigterm() -> Iterator[None]:
     """Let SIGTERM stop the block as Ctrl-C does, with a `KeyboardInterrupt`: schedulers and containers send it.
 
-    A second one is ignored, so that the block can clean up. Where SIGTERM is handled or ignored already, it stays so.
+    A second one is ignored, so that the block can clean up. Where SIGTERM is handled or ignored
+    already, it stays so.
     """
 
     def stop(number: int, frame: object) -> None:
@@ -52,7 +62,9 @@ def stopped_by_sigterm() -> Iterator[None]:
         raise KeyboardInterrupt
 
     previous, main_thread = signal.getsignal(signal.SIGTERM), threading.main_thread()
-    if previous != signal.SIG_DFL or threading.current_thread() is not main_thread:  # no other thread can set a handler
+    if (
+        previous != signal.SIG_DFL or threading.current_thread() is not main_thread
+    ):  # no other thread can set a handler
         yield
         return
     signal.signal(signal.SIGTERM, stop)

@@ -35,7 +35,8 @@ class Result:
 def delta_mtl(results: Mapping[str, Result], single: Mapping[str, Result]) -> float:
     """Mean signed relative gain of each task's headline metric over its single-task network, as a fraction.
 
-    Source: Vandenhende et al. 2021 (the survey), multi-task performance; MTPSL and TCD report it × 100.
+    Source: Vandenhende et al. 2021 (the survey), multi-task performance; MTPSL and TCD report it ×
+    100.
 
     Example:
         >>> a = {"depth": Result("RMSE", 0.9, "m", "lower"), "semseg": Result("mIoU", 0.33, "", "higher")}
@@ -45,7 +46,9 @@ def delta_mtl(results: Mapping[str, Result], single: Mapping[str, Result]) -> fl
     """
     missing = results.keys() - single.keys()
     if missing or not results:
-        raise ValueError(f"No single-task result for {sorted(missing)}; delta_mtl needs one for each task.")
+        raise ValueError(
+            f"No single-task result for {sorted(missing)}; delta_mtl needs one for each task."
+        )
     return sum(results[name].gain_over(single[name]) for name in results) / len(results)
 
 

@@ -11,7 +11,9 @@ _MARKED = re.compile(r"'+[=+\-@\t\r]")
 
 
 def marked(value: object) -> object:
-    """The value; a text that looks like a formula gets an apostrophe in front. Numbers are unchanged.
+    """The value; a text that looks like a formula gets an apostrophe in front.
+
+    Numbers are unchanged.
 
     Example:
         >>> marked("=1+2"), marked("-3.5"), marked(-3.5), marked("a.jpg")

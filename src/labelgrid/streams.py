@@ -10,7 +10,9 @@ UINT64 = NDArray[np.uint64]
 
 
 def seed_of(seed: int, *names: str | int) -> int:
-    """A 63-bit seed for the stream `names` of `seed`; adding a stream never changes the draws of another.
+    """A 63-bit seed for the stream `names` of `seed`.
+
+    Adding a stream never changes the draws of another.
 
     Example:
         >>> seed_of(0, "augment", 3) == seed_of(0, "augment", 3) != seed_of(0, "augment", 4)

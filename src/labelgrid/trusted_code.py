@@ -1,4 +1,7 @@
-"""Decides whose code may run: own plug-ins only from modules that the user has named. Imports none of them."""
+"""Decides whose code may run: own plug-ins only from modules that the user has named.
+
+Imports none of them.
+"""
 
 import os
 import re
@@ -7,7 +10,8 @@ from collections.abc import Iterable
 
 from labelgrid.errors import PluginError, UsageError
 
-#: The environment variable with the trusted modules, separated by commas. Processes that this one starts inherit it.
+#: The environment variable with the trusted modules, separated by commas. Processes that this one
+#: starts inherit it.
 VARIABLE = "LABELGRID_TRUST"
 #: A module and an object in it: "package.module:object".
 NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
@@ -19,7 +23,8 @@ def trust(prefixes: Iterable[str]) -> None:
     """Let this process, and those that it starts, run the plug-ins of these modules and of the modules in them.
 
     Raises:
-        UsageError: one is not the name of a module, or is of labelgrid or of Python's standard library.
+        UsageError: one is not the name of a module, or is of labelgrid or of Python's standard
+            library.
     """
     wanted = [prefix.strip() for text in prefixes for prefix in text.split(",")]
     for prefix in wanted:
@@ -52,15 +57,19 @@ def check_trusted(name: str) -> str:
     """Check that the code "package.module:object" may run; returns its module. Nothing is imported.
 
     Raises:
-        PluginError: the name has another form, the module is labelgrid's or Python's, or the user has not named it.
+        PluginError: the name has another form, the module is labelgrid's or Python's, or the user
+            has not named it.
     """
     if not NAME.fullmatch(name):
         raise PluginError(
-            f"{name!r} is not the name of a plug-in.", next_step="Name your own code as 'package.module:name'."
+            f"{name!r} is not the name of a plug-in.",
+            next_step="Name your own code as 'package.module:name'.",
         )
     module = name.partition(":")[0]
     if _is_of_python(module):
-        raise PluginError(f"'{name}' is not a plug-in: the module is Python's own.", unchanged="It was not run.")
+        raise PluginError(
+            f"'{name}' is not a plug-in: the module is Python's own.", unchanged="It was not run."
+        )
     if _is_of_labelgrid(module):
         raise PluginError(
             f"'{name}' is not code of your own: the module is labelgrid's.",

@@ -11,7 +11,10 @@ CONNECTOR = "folder"
 
 
 def answer(sent: Path, labels: Mapping[str, Path], skips: Mapping[str, str]) -> Path:
-    """Put label files at their places and skips into the table, by request id; returns what is to be imported."""
+    """Put label files at their places and skips into the table, by request id.
+
+    Returns what is to be imported.
+    """
     for row in json.loads((sent / "manifest.json").read_text()):
         if row["request_id"] in labels:
             path = sent / row["path"]

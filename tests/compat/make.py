@@ -54,7 +54,9 @@ workers = 0
 passes = 4
 """
 #: That of the live campaign, which leaves no folder.
-LIVE = SMALL.replace("test_efficientnet", "mobilenetv2_035").replace("8", "16") + 'at = "original"\n'
+LIVE = (
+    SMALL.replace("test_efficientnet", "mobilenetv2_035").replace("8", "16") + 'at = "original"\n'
+)
 DEPTH = "scale = 0.002, coarser = 2"
 STUDY = f"""{SMALL}
 [simulate]
@@ -74,7 +76,11 @@ normals = {{}}
 
 def machine() -> dict[str, str]:
     """What a machine is known by: those that agree in this round alike."""
-    found = {"torch": torch.__version__, "cpu": torch.backends.cpu.get_cpu_capability(), "kernels": kernels()}
+    found = {
+        "torch": torch.__version__,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "kernels": kernels(),
+    }
     return found | {"threads": str(torch.get_num_threads())}
 
 
@@ -82,7 +88,9 @@ def kernels() -> str:
     """A digest of a small network's gradients, which differ between processors that round differently."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = timm.create_model("test_efficientnet", num_classes=16).to(memory_format=torch.channels_last)
+        network = timm.create_model("test_efficientnet", num_classes=16).to(
+            memory_format=torch.channels_last
+        )
         images = torch.randn(4, 3, 64, 96).to(memory_format=torch.channels_last)
         network(images).square().sum().backward()
     digest = hashlib.blake2b(digest_size=8)
@@ -92,26 +100,50 @@ def kernels() -> str:
 
 
 def make_data(folder: Path) -> None:
-    """Images, labels and splits below data/, and the recipes; depth is of half the size, in steps of 2 mm."""
+    """Images, labels and splits below data/, and the recipes.
+
+    Depth is of half the size, in steps of 2 mm.
+    """
     data, count = folder / "data", TRAIN + TEST
     names = make_dataset(data, n=count, size=SIZES, tasks=("semseg", "normals")).names
     (data / "labels/depth").mkdir()
     for i in range(count):
         depth = make_scene(np.random.default_rng([0, i]), SIZES[i % 2]).depth[::2, ::2]
-        assert cv2.imwrite(str(data / f"labels/depth/{i:04d}.png"), np.rint(depth * 500).astype(np.uint16))
+        assert cv2.imwrite(
+            str(data / f"labels/depth/{i:04d}.png"), np.rint(depth * 500).astype(np.uint16)
+        )
     (data / "splits").mkdir()
     for split, part in (("train", names[:TRAIN]), ("test", names[TRAIN:])):
         (data / f"splits/{split}.txt").write_text("".join(f"{name}\n" for name in part))
-    for name, text in (("small", SMALL), ("live", LIVE), ("study", STUDY), ("classes", "\n".join(CLASSES))):
+    for name, text in (
+        ("small", SMALL),
+        ("live", LIVE),
+        ("study", STUDY),
+        ("classes", "\n".join(CLASSES)),
+    ):
         (folder / f"{name}.{'txt' if name == 'classes' else 'toml'}").write_text(text)
 
 
 def make_project(run: Command, folder: Path, name: str, recipe: str) -> Path:
     """A project with held-out labels and a first round's, nothing trained."""
     project = folder / name
-    tasks = (f"semseg:{folder / 'classes.txt'},cost=10", f"depth:{DEPTH.replace(' ', '')},cost=2", "normals")
+    tasks = (
+        f"semseg:{folder / 'classes.txt'},cost=10",
+        f"depth:{DEPTH.replace(' ', '')},cost=2",
+        "normals",
+    )
     words = [word for task in tasks for word in ("--task", task)]
-    run("init", project, "--images", folder / "data/images", *words, "--holdout", 2, "--recipe", folder / recipe)
+    run(
+        "init",
+        project,
+        "--images",
+        folder / "data/images",
+        *words,
+        "--holdout",
+        2,
+        "--recipe",
+        folder / recipe,
+    )
     run("query", project, "--budget", 3, "--unit", "images")
     answer(run, project, folder / "data")
     return project
@@ -124,7 +156,9 @@ def answer(run: Command, project: Path, data: Path) -> None:
     for row in json.loads((request / "manifest.json").read_text()):
         target = request / row["path"]
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(data / "labels" / row["task"] / Path(row["image"]).with_suffix(".png"), target)
+        shutil.copyfile(
+            data / "labels" / row["task"] / Path(row["image"]).with_suffix(".png"), target
+        )
     run("import", project, request)
     shutil.rmtree(request)
 
@@ -136,7 +170,14 @@ def campaign(run: Command, folder: Path) -> list[dict[str, Any]]:
         fit = json.loads(run("fit", project, "--json"))
         found = json.loads(run("query", project, "--budget", 6, "--json"))
         heldout = json.loads((project / f"rounds/{fit['round']:04d}/heldout.json").read_text())
-        rounds.append({"model": fit["model"], "labels": fit["labels"], "heldout": heldout, "picks": found["picks"]})
+        rounds.append(
+            {
+                "model": fit["model"],
+                "labels": fit["labels"],
+                "heldout": heldout,
+                "picks": found["picks"],
+            }
+        )
         answer(run, project, folder / "data")
     return rounds
 
@@ -145,7 +186,9 @@ def later(run: Command, project: Path, data: Path) -> dict[str, Any]:
     """The status of an opened project, and the results of its next steps."""
     said = {
         "status": json.loads(run("status", project, "--json")),
-        "report": json.loads(run("report", project, "--out", project.with_suffix(".html"), "--json")),
+        "report": json.loads(
+            run("report", project, "--out", project.with_suffix(".html"), "--json")
+        ),
         "evaluate": json.loads(run("evaluate", project, "--json")),
         "query": json.loads(run("query", project, "--budget", 5, "--json")),
     }
@@ -155,7 +198,16 @@ def later(run: Command, project: Path, data: Path) -> dict[str, Any]:
 
 def study(run: Command, folder: Path, rounds: int) -> str:
     """The figures of a study after it was run so far, each run on one core."""
-    words = ("--data", folder / "data", "--out", folder / "study", "--rounds", rounds, "--jobs", cores())
+    words = (
+        "--data",
+        folder / "data",
+        "--out",
+        folder / "study",
+        "--rounds",
+        rounds,
+        "--jobs",
+        cores(),
+    )
     run("simulate", folder / "study.toml", *words)
     return (folder / "study/outcomes.csv").read_text()
 
@@ -169,13 +221,23 @@ def make(run: Command, folder: Path, archive: Path) -> None:
     run("score", project)
     study(run, folder, rounds=1)
     run("predict", project, folder / "data/images", "--out", folder / "predictions")
-    kept = {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file() and _is_kept(path)}
-    expected = {"folder": str(folder), "machine": machine(), "later": later(run, project, folder / "data")}
+    kept = {
+        path: path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and _is_kept(path)
+    }
+    expected = {
+        "folder": str(folder),
+        "machine": machine(),
+        "later": later(run, project, folder / "data"),
+    }
     expected |= {"outcomes": study(run, folder, rounds=2), "live": campaign(run, folder)}
     kept[folder / "expected.json"] = (json.dumps(expected, indent=1) + "\n").encode()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as file:
         for path, content in kept.items():
-            file.writestr(zipfile.ZipInfo(path.relative_to(folder).as_posix()), content, zipfile.ZIP_DEFLATED)
+            file.writestr(
+                zipfile.ZipInfo(path.relative_to(folder).as_posix()), content, zipfile.ZIP_DEFLATED
+            )
     shutil.rmtree(folder)
 
 
@@ -201,7 +263,9 @@ def run_apart(*words: object) -> str:
     """The command in a process of its own, on one core."""
     command = [sys.executable, "-m", "labelgrid", *map(str, words)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout
+    return subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, text=True, env=environment
+    ).stdout
 
 
 if __name__ == "__main__":

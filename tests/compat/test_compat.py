@@ -24,8 +24,15 @@ def expected():
 
 BEFORE = expected()
 #: What the version of before made of the archive on the machine of the archive, and on others.
-MACHINES = [BEFORE, *(json.loads(path.read_text()) for path in sorted(ARCHIVE.parent.glob(f"{ARCHIVE.stem}.*.json")))]
-#: Relative differences of other kernels: in what one network gives (2e-6 seen), and after training (5e-3 seen).
+MACHINES = [
+    BEFORE,
+    *(
+        json.loads(path.read_text())
+        for path in sorted(ARCHIVE.parent.glob(f"{ARCHIVE.stem}.*.json"))
+    ),
+]
+#: Relative differences of other kernels: in what one network gives (2e-6 seen), and after training
+#: (5e-3 seen).
 OUTPUTS, TRAINED = 1e-5, 0.02
 
 
@@ -34,17 +41,29 @@ def run(*words):
 
 
 def holds(found, said, rounding=0.0):
-    """Whether values have everything that was said before; they may say more, and floats may differ by `rounding`."""
+    """Whether values have everything that was said before.
+
+    They may say more, and floats may differ by `rounding`.
+    """
     if isinstance(said, dict):
-        return all(key in found and holds(found[key], value, rounding) for key, value in said.items())
+        return all(
+            key in found and holds(found[key], value, rounding) for key, value in said.items()
+        )
     if isinstance(said, list):
-        return len(found) == len(said) and all(holds(*pair, rounding) for pair in zip(found, said, strict=True))
-    return found == said or (isinstance(said, float) and math.isclose(found, said, rel_tol=rounding))
+        return len(found) == len(said) and all(
+            holds(*pair, rounding) for pair in zip(found, said, strict=True)
+        )
+    return found == said or (
+        isinstance(said, float) and math.isclose(found, said, rel_tol=rounding)
+    )
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The archive in a folder of this machine, which the settings and the study name; the images have moved there."""
+    """The archive in a folder of this machine, which the settings and the study name.
+
+    The images have moved there.
+    """
     folder = tmp_path_factory.mktemp("before")
     with zipfile.ZipFile(ARCHIVE) as file:
         file.extractall(folder)
@@ -64,7 +83,9 @@ def predicted(folder):
 def bottlenecks_before(inputs, width):
     """The heads of before: a 1×1 shortcut although the channels stay, which PAD-Net and new networks lack."""
     shortcut = nn.Sequential(nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width))
-    return nn.Sequential(Bottleneck(inputs, width // 4, downsample=shortcut), Bottleneck(width, width // 4))
+    return nn.Sequential(
+        Bottleneck(inputs, width // 4, downsample=shortcut), Bottleneck(width, width // 4)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +115,8 @@ def later(folder, predicted, heads_of_before, stale):
 def same_bits(later):
     """The figures of a machine that rounds as this one, or None: with them, everything has to give the same bits.
 
-    The machine of the archive has no digest of its kernels: it is known by the losses of the archived network.
+    The machine of the archive has no digest of its kernels: it is known by the losses of the
+    archived network.
     """
     machine = make.machine()
     known = next((figures for figures in MACHINES if figures["machine"] == machine), None)
@@ -119,11 +141,14 @@ def test_scores_made_anew_give_the_picks_they_gave(later):
 
 
 def test_a_model_of_before_predicts_and_measures_the_same(folder, predicted, later, same_bits):
-    names = sorted(path.relative_to(folder / "predictions") for path in folder.glob("predictions/*/*.png"))
+    names = sorted(
+        path.relative_to(folder / "predictions") for path in folder.glob("predictions/*/*.png")
+    )
     assert len(names) == 3 * (make.TRAIN + make.TEST)
     for name in names:
         found, said = (
-            cv2.imread(str(place / name), cv2.IMREAD_UNCHANGED) for place in (predicted, folder / "predictions")
+            cv2.imread(str(place / name), cv2.IMREAD_UNCHANGED)
+            for place in (predicted, folder / "predictions")
         )
         assert np.mean(found != said) <= (0 if same_bits is BEFORE else 0.005)
     said, rounding = (same_bits, 0.0) if same_bits else (BEFORE, OUTPUTS)

@@ -54,9 +54,14 @@ def case_of(statistic: Statistic, made: Made, folder: Path, name: str = "statist
     found = definitions(list(made.rows))
     tasks = build_all(found)
     network = toy_network(tasks)
-    terms = {term: build_plugin("terms", PluginChoice(term), tasks, network) for term in sorted(statistic.terms)}
+    terms = {
+        term: build_plugin("terms", PluginChoice(term), tasks, network)
+        for term in sorted(statistic.terms)
+    }
     model = TrainedModel(network.eval(), {term: made.eval() for term, made in terms.items()})
-    job = ScoringJob(model, tasks, found, source_of(made), DATA, {name: statistic}, {"model": "toy"}, 3)
+    job = ScoringJob(
+        model, tasks, found, source_of(made), DATA, {name: statistic}, {"model": "toy"}, 3
+    )
     names = list(made.names)
     images = FitImages(names[:3], names, 0, lambda _: model, ObjectiveOptions())
     return Case(statistic, fit_statistics(job, images, folder, Silent()), names)
@@ -91,7 +96,9 @@ def what_lies_behind_invalid_pixels_changes_nothing(case: Case) -> None:
 
 
 def _spoilt(target: Target) -> Target:
-    garbage = torch.full_like(target.value, float("nan") if target.value.is_floating_point() else 77)
+    garbage = torch.full_like(
+        target.value, float("nan") if target.value.is_floating_point() else 77
+    )
     return Target(torch.where(target.valid, target.value, garbage), target.valid)
 
 

@@ -18,18 +18,27 @@ from labelgrid.streams import image_key
 
 TASKS = ["depth", "normals", "semseg"]
 SEVEN = [*TASKS, "edges", "saliency", "parts", "far"]
-law = settings(max_examples=40, report_multiple_bugs=False, deadline=None)  # a first call may import libraries
+law = settings(
+    max_examples=40, report_multiple_bugs=False, deadline=None
+)  # a first call may import libraries
 
 
 def grid_of(
-    images: list[str], state: Any, tasks: list[str] = TASKS, cost: tuple[float, ...] = (1.0, 2.0, 10.0)
+    images: list[str],
+    state: Any,
+    tasks: list[str] = TASKS,
+    cost: tuple[float, ...] = (1.0, 2.0, 10.0),
 ) -> Grid:
     keys = np.array([image_key(name) for name in images], np.uint64)
     return Grid(images, keys, tasks, np.asarray(state, np.int8), np.array(cost[: len(tasks)]))
 
 
-def statistics_of(strategy: Strategy, grid: Grid, draw: Callable[[str, tuple[int, ...]], np.ndarray]) -> dict[str, Any]:
-    """Synthetic statistics for a strategy, by the declared scope and axis of each; the arrays are read-only.
+def statistics_of(
+    strategy: Strategy, grid: Grid, draw: Callable[[str, tuple[int, ...]], np.ndarray]
+) -> dict[str, Any]:
+    """Synthetic statistics for a strategy, by the declared scope and axis of each.
+
+    The arrays are read-only.
 
     Args:
         draw: axis and shape -> values.
@@ -39,7 +48,9 @@ def statistics_of(strategy: Strategy, grid: Grid, draw: Callable[[str, tuple[int
         statistic = build_plugin("statistics", PluginChoice(name), 0)
         n, t = grid.state.shape
         shape = {"cell": (n, t), "image": (n,), "feature": (n, 3 * t)}[statistic.axis]
-        values = draw(statistic.axis, shape).astype(np.float32 if statistic.axis == "feature" else np.float64)
+        values = draw(statistic.axis, shape).astype(
+            np.float32 if statistic.axis == "feature" else np.float64
+        )
         if statistic.scope == "pool":
             values[~grid.eligible.any(1)] = np.nan
         values.flags.writeable = False
@@ -49,7 +60,9 @@ def statistics_of(strategy: Strategy, grid: Grid, draw: Callable[[str, tuple[int
 
 def pools(strategy: Strategy) -> st.SearchStrategy[PoolView]:
     """Pools with the strategy's statistics."""
-    for name in strategy.needs:  # imports torch here, not while hypothesis measures how long a draw takes
+    for (
+        name
+    ) in strategy.needs:  # imports torch here, not while hypothesis measures how long a draw takes
         build_plugin("statistics", PluginChoice(name), 0)
     return _pools(strategy)
 
@@ -62,10 +75,14 @@ def _pools(draw: Any, strategy: Strategy) -> PoolView:
     grid = grid_of(images, draw(st.lists(states, min_size=n, max_size=n)))
 
     def values(axis: str, shape: tuple[int, ...]) -> np.ndarray:
-        unknown = [st.just(float("nan"))] if axis == "cell" else []  # a task whose head never learnt
+        unknown = (
+            [st.just(float("nan"))] if axis == "cell" else []
+        )  # a task whose head never learnt
         seen = st.one_of(st.floats(-5, 5), st.just(1.0), *unknown)
         size = int(np.prod(shape))
-        return np.array(draw(st.lists(seen, min_size=size, max_size=size)), np.float64).reshape(shape)
+        return np.array(draw(st.lists(seen, min_size=size, max_size=size)), np.float64).reshape(
+            shape
+        )
 
     return PoolView(grid, statistics_of(strategy, grid, values), draw(st.integers(0, 3)))
 
@@ -80,14 +97,23 @@ def spent(picks: list[Pick], grid: Grid, unit: str) -> float:
 
 def at_most_the_budget_is_spent_and_on_missing_cells_alone(strategy: Strategy) -> None:
     @law
-    @given(pool=pools(strategy), amount=st.floats(0.5, 40), unit=st.sampled_from(["labels", "cost", "images"]))
+    @given(
+        pool=pools(strategy),
+        amount=st.floats(0.5, 40),
+        unit=st.sampled_from(["labels", "cost", "images"]),
+    )
     def check(pool: PoolView, amount: float, unit: Any) -> None:
         picks, grid = strategy.select(pool, Budget(amount, unit)).picks, pool.grid
         if unit == "images" and strategy.unit == "cells":  # worth the labels of as many images
             assert len(picks) <= amount * len(TASKS) + 1e-6
         else:
             assert spent(list(picks), grid, unit) <= amount + 1e-6
-        missing = {(i, t) for r, i in enumerate(grid.images) for c, t in enumerate(TASKS) if grid.state[r, c] == 0}
+        missing = {
+            (i, t)
+            for r, i in enumerate(grid.images)
+            for c, t in enumerate(TASKS)
+            if grid.state[r, c] == 0
+        }
         cells = [(p.cell.image_id, p.cell.task) for p in picks]
         assert set(cells) <= missing and len(set(cells)) == len(cells)
 
@@ -100,23 +126,35 @@ def the_same_cells_are_picked_in_any_pool_order(strategy: Strategy) -> None:
     def check(pool: PoolView, order: Any) -> None:
         grid, rows = pool.grid, list(range(len(pool.grid.images)))
         order.shuffle(rows)
-        shuffled = Grid([grid.images[r] for r in rows], grid.keys[rows], TASKS, grid.state[rows], grid.cost)
-        other = PoolView(shuffled, {name: values[rows] for name, values in pool.statistics.items()}, pool.seed)
+        shuffled = Grid(
+            [grid.images[r] for r in rows], grid.keys[rows], TASKS, grid.state[rows], grid.cost
+        )
+        other = PoolView(
+            shuffled, {name: values[rows] for name, values in pool.statistics.items()}, pool.seed
+        )
         for budget in (Budget(5, "labels"), Budget(2, "images"), Budget(7.5, "cost")):
-            assert list(strategy.select(pool, budget).picks) == list(strategy.select(other, budget).picks)
+            assert list(strategy.select(pool, budget).picks) == list(
+                strategy.select(other, budget).picks
+            )
 
     check()
 
 
 def a_budget_of_the_whole_pool_buys_the_whole_pool(strategy: Strategy) -> None:
     grid = grid_of([f"i{n}" for n in range(4)], [[0, 2, 0], [0, 0, 0], [1, 1, 3], [0, 2, 2]])
-    pool = PoolView(grid, statistics_of(strategy, grid, lambda _, shape: np.arange(np.prod(shape)).reshape(shape)))
+    pool = PoolView(
+        grid,
+        statistics_of(strategy, grid, lambda _, shape: np.arange(np.prod(shape)).reshape(shape)),
+    )
     worth = float((grid.eligible * grid.cost).sum())
     for budget in (Budget(6, "labels"), Budget(3, "images"), Budget(worth, "cost")):
         assert len(strategy.select(pool, budget).picks) == 6
     # So does a sum of many prices that no float holds exactly, and no check refuses it.
     many = grid_of([f"i{n}" for n in range(300)], np.zeros((300, 3)), cost=(1234.56, 99.99, 310.1))
-    pool = PoolView(many, statistics_of(strategy, many, lambda _, shape: np.arange(np.prod(shape)).reshape(shape)))
+    pool = PoolView(
+        many,
+        statistics_of(strategy, many, lambda _, shape: np.arange(np.prod(shape)).reshape(shape)),
+    )
     half = float((many.eligible[:150] * many.cost).sum())
     for amount in (half, 2 * half):
         picks = strategy.select(pool, Budget(amount, "cost")).picks
@@ -131,7 +169,12 @@ def a_task_nobody_knows_about_and_a_pool_of_one_task_are_picked_from(strategy: S
     def unknown(axis: str, shape: tuple[int, ...]) -> np.ndarray:
         return np.full(shape, np.nan if axis == "cell" else 0.0)
 
-    assert len(strategy.select(PoolView(grid, statistics_of(strategy, grid, unknown)), Budget(2)).picks) == 2
+    assert (
+        len(
+            strategy.select(PoolView(grid, statistics_of(strategy, grid, unknown)), Budget(2)).picks
+        )
+        == 2
+    )
     one = grid_of(["a"], [[0]], ["depth"])
     ones = statistics_of(strategy, one, lambda _, shape: np.ones(shape))
     assert len(strategy.select(PoolView(one, ones), Budget(1)).picks) == 1
@@ -140,7 +183,9 @@ def a_task_nobody_knows_about_and_a_pool_of_one_task_are_picked_from(strategy: S
 def a_task_without_any_label_is_picked_beside_the_others(strategy: Strategy) -> None:
     for unknown in range(len(TASKS)):
         nothing, apart = np.zeros((40, 3)), np.full((40, 3), State.LABELLED)
-        apart[::2, unknown] = State.MISSING  # every other image lacks this task alone; the rest lacks one other task
+        apart[::2, unknown] = (
+            State.MISSING
+        )  # every other image lacks this task alone; the rest lacks one other task
         apart[1::2, unknown] = State.SKIPPED
         apart[1::4, unknown - 1] = apart[3::4, unknown - 2] = State.MISSING
         for state in (nothing, apart):
@@ -159,14 +204,19 @@ def what_is_kept_of_a_choice_can_be_kept(strategy: Strategy) -> None:
         n, t = pool.grid.state.shape
         assert all(values.shape in ((n, t), (n,)) for values in found.terms.values())
         ordered = [*found.without.values(), *([] if found.scores is None else [found.scores])]
-        assert len({values.shape for values in ordered}) <= 1 and {values.shape for values in ordered} <= {(n, t), (n,)}
+        assert len({values.shape for values in ordered}) <= 1 and {
+            values.shape for values in ordered
+        } <= {(n, t), (n,)}
         assert all(why.rank <= pool.grid.eligible.sum() for _, why in explained(found, pool.grid))
 
     check()
 
 
 def pool_of(strategy: Strategy, state: Any, seed: int = 0, unknown: int | None = None) -> PoolView:
-    """A pool with the given states; its statistics differ from row to row, and have no value for the task `unknown`."""
+    """A pool with the given states.
+
+    Its statistics differ from row to row, and have no value for the task `unknown`.
+    """
     n, t = np.asarray(state).shape
     grid = grid_of([f"i{row}" for row in range(n)], state, SEVEN[:t], (1.0, 2.0, 10.0, 1, 3, 4, 5))
     rng = np.random.default_rng(seed)
@@ -194,7 +244,9 @@ def pools_at_the_edge_are_picked_from(strategy: Strategy) -> None:
             assert (pick.cell.image_id, pick.cell.task) == ("i3", SEVEN[tasks - 1])
         for rows in (1, 6):  # no label anywhere
             budget = Budget(rows * tasks + 5)  # more than the pool holds
-            picks = strategy.select(pool_of(strategy, np.full((rows, tasks), missing)), budget).picks
+            picks = strategy.select(
+                pool_of(strategy, np.full((rows, tasks), missing)), budget
+            ).picks
             assert len({pick.cell for pick in picks}) == len(picks) == rows * tasks
 
 

@@ -1,4 +1,7 @@
-"""Laws every balancer keeps: those of `labelgrid.train.balance`, and every file added there. Each fails a wrong one."""
+"""Laws every balancer keeps: those of `labelgrid.train.balance`, and every file added there.
+
+Each fails a wrong one.
+"""
 
 from functools import partial
 
@@ -24,7 +27,9 @@ class Uncertain(Balancer):
         self.logs = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in weights})
 
     def backward(self, step):
-        terms = [(-self.logs[n]).exp() * step.of(n, self.reduce) + self.logs[n] for n in step.labelled]
+        terms = [
+            (-self.logs[n]).exp() * step.of(n, self.reduce) + self.logs[n] for n in step.labelled
+        ]
         total = sum(terms, step.other)
         step.backward(total)
         return total.detach()
@@ -64,25 +69,39 @@ class World:
         self.total = None
 
     def backward(self, build, reduction, present, tasks=TASKS, garbage=0.0, number=0):
-        """Gradients by name after one backward pass; cells without a label have the loss `garbage`."""
+        """Gradients by name after one backward pass.
+
+        Cells without a label have the loss `garbage`.
+        """
         with keyed(0, "init", "balance"):
             balancer = build(dict.fromkeys(tasks, 2.0), partial(supervised, reduction=reduction))
         features = self.shared(self.images)
         columns = present[:, [TASKS.index(name) for name in tasks]]
         losses = {
-            name: torch.where(columns[:, i], (self.heads[name](features)[:, 0] - 1) ** 2, garbage * features.sum(1))
+            name: torch.where(
+                columns[:, i],
+                (self.heads[name](features)[:, 0] - 1) ** 2,
+                garbage * features.sum(1),
+            )
             for i, name in enumerate(tasks)
         }
         other = self.term(self.images).square().mean()
         parameters = list(self.shared.parameters())
-        step = TaskLosses(losses, columns, other, features, parameters, number, 0.0, torch.Tensor.backward)
+        step = TaskLosses(
+            losses, columns, other, features, parameters, number, 0.0, torch.Tensor.backward
+        )
         self.total, self.factors = balancer.backward(step), balancer.factors
         named = {"shared": self.shared, "term": self.term, **self.heads}
-        return {name: None if m.weight.grad is None else m.weight.grad.clone() for name, m in named.items()}
+        return {
+            name: None if m.weight.grad is None else m.weight.grad.clone()
+            for name, m in named.items()
+        }
 
 
 #: Image 0 has the labels `a` and `b`, image 1 lacks `b`, no image has `c`.
-PRESENT = torch.tensor([[True, True, False], [True, False, False], [True, True, False], [False, True, False]])
+PRESENT = torch.tensor(
+    [[True, True, False], [True, False, False], [True, True, False], [False, True, False]]
+)
 
 
 def missing_labels_have_no_effect(build, reduction):
@@ -114,9 +133,14 @@ def every_task_that_has_labels_is_learnt(build, reduction):
     for number in range(8):
         world = World()
         gradients = world.backward(build, reduction, PRESENT, number=number)
-        assert world.total.shape == () and not world.total.requires_grad and torch.isfinite(world.total)
+        assert (
+            world.total.shape == ()
+            and not world.total.requires_grad
+            and torch.isfinite(world.total)
+        )
         learnt = {
-            name: found or (gradients[name] is not None and gradients[name].any()) for name, found in learnt.items()
+            name: found or (gradients[name] is not None and gradients[name].any())
+            for name, found in learnt.items()
         }
     assert all(learnt.values())
 
@@ -126,7 +150,12 @@ def its_factors_are_finite_numbers_of_labelled_tasks(build, reduction):
     world.backward(build, reduction, PRESENT)
     assert world.factors.keys() in (set(), {"a", "b"})
     for factor in world.factors.values():
-        assert factor.shape == () and not factor.requires_grad and torch.isfinite(factor) and factor >= 0
+        assert (
+            factor.shape == ()
+            and not factor.requires_grad
+            and torch.isfinite(factor)
+            and factor >= 0
+        )
 
 
 LAWS = [
@@ -175,7 +204,9 @@ class Sharing(Wrong):
     """Weighs all tasks equally, including tasks without any label."""
 
     def backward(self, step):
-        total = sum(step.of(name, self.reduce) for name in step.losses) / len(step.losses) + step.other
+        total = (
+            sum(step.of(name, self.reduce) for name in step.losses) / len(step.losses) + step.other
+        )
         step.backward(total)
         return total.detach()
 

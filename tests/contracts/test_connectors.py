@@ -1,7 +1,7 @@
 """The laws of every connector, and for each law a wrong connector that breaks it.
 
-How a tool answers is in `tests/annotators`, one file a connector: `CONNECTOR` is what it is called by, `answer` and
-`escape` fill in what was sent.
+How a tool answers is in `tests/annotators`, one file a connector: `CONNECTOR` is what it is called
+by, `answer` and `escape` fill in what was sent.
 """
 
 import contextlib
@@ -75,7 +75,11 @@ class Place:
 
 
 def listing(folder: Path) -> dict[str, bytes]:
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
 
 
 def what_is_answered_is_what_is_labelled(place: Place) -> None:
@@ -83,9 +87,14 @@ def what_is_answered_is_what_is_labelled(place: Place) -> None:
     tasks = place.project.tasks()
     assert set(states(place.project).values()) == {"labelled"}
     for row in place.project.store.cells():
-        kept, given = tasks[row.cell.task].read(place.project.inside(row.path)), place.label(row.cell)
+        kept, given = (
+            tasks[row.cell.task].read(place.project.inside(row.path)),
+            place.label(row.cell),
+        )
         read = tasks[row.cell.task].read(given)
-        assert (kept.valid == read.valid).all() and (kept.value[kept.valid] == read.value[read.valid]).all()
+        assert (kept.valid == read.valid).all() and (
+            kept.value[kept.valid] == read.value[read.valid]
+        ).all()
 
 
 def an_answer_may_be_received_twice(place: Place) -> None:
@@ -106,9 +115,15 @@ def sent_twice_nothing_changes_and_answers_stay(place: Place) -> None:
 
 
 def sent_again_the_request_is_what_is_open_now(place: Place) -> None:
-    answered = {place.ids[cell]: place.label(cell) for cell in place.ids if cell.image_id == place.made.names[0]}
+    answered = {
+        place.ids[cell]: place.label(cell)
+        for cell in place.ids
+        if cell.image_id == place.made.names[0]
+    }
     place.receive(place.annotator.answer(place.send(), answered, {}))
-    assert {name for name in listing(place.send()) if name.startswith("images/")} == {f"images/{place.made.names[1]}"}
+    assert {name for name in listing(place.send()) if name.startswith("images/")} == {
+        f"images/{place.made.names[1]}"
+    }
     assert {name for name in listing(place.send("fresh")) if name.startswith("images/")} == {
         f"images/{place.made.names[1]}"
     }
@@ -120,7 +135,9 @@ def every_image_and_request_is_sent_and_an_export_changes_no_cell(place: Place) 
     assert snapshot(place.project) == before
     text = b"".join(sent.values())
     assert all(request_id.encode() in text for request_id in place.ids.values())
-    assert all((place.made.images / name).read_bytes() in sent.values() for name in place.made.names)
+    assert all(
+        (place.made.images / name).read_bytes() in sent.values() for name in place.made.names
+    )
 
 
 def skips_come_back(place: Place) -> None:
@@ -131,7 +148,11 @@ def skips_come_back(place: Place) -> None:
 
 
 def a_foreign_folder_is_refused_and_left_as_it_is(place: Place) -> None:
-    for name, content in (("notes.txt", "mine"), ("manifest.json", "{}"), ("requests.jsonl", "mine")):
+    for name, content in (
+        ("notes.txt", "mine"),
+        ("manifest.json", "{}"),
+        ("requests.jsonl", "mine"),
+    ):
         out = place.base / f"foreign-{name}"
         out.mkdir()
         (out / name).write_text(content)
@@ -142,7 +163,9 @@ def a_foreign_folder_is_refused_and_left_as_it_is(place: Place) -> None:
 
 def a_refused_answer_leaves_the_ledger_as_it_was(place: Place) -> None:
     answer = place.answer(place.send())
-    for row in list(place.project.store.images()):  # no label has this size, so every one is a fault
+    for row in list(
+        place.project.store.images()
+    ):  # no label has this size, so every one is a fault
         place.project.store.update_images([replace(row, height=5, width=5)])
     fault = place.refused(answer)
     assert isinstance(fault, ImportRefused) and len(fault.rows) == len(place.ids)
@@ -153,7 +176,9 @@ def a_path_out_of_the_folder_is_refused(place: Place) -> None:
     cell = min(place.ids)
     outside = place.base / f"outside{place.label(cell).suffix}"
     shutil.copyfile(place.label(cell), outside)
-    assert isinstance(place.refused(place.annotator.escape(place.send(), place.ids[cell], outside)), ImportRefused)
+    assert isinstance(
+        place.refused(place.annotator.escape(place.send(), place.ids[cell], outside)), ImportRefused
+    )
 
 
 GARBAGE = (

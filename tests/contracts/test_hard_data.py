@@ -71,7 +71,9 @@ def test_one_task_is_enough(tmp_path):
     assert any("'mtpsl' compares pairs of tasks" in line for line in said)
 
 
-def test_a_depth_map_without_a_valid_pixel_is_refused_and_one_that_a_crop_leaves_none_is_no_label(tmp_path):
+def test_a_depth_map_without_a_valid_pixel_is_refused_and_one_that_a_crop_leaves_none_is_no_label(
+    tmp_path,
+):
     made = make_dataset(tmp_path, n=4, size=(32, 64), tasks=TASKS)
     for name in made.names:
         values = np.zeros((32, 64), np.uint16)
@@ -80,7 +82,12 @@ def test_a_depth_map_without_a_valid_pixel_is_refused_and_one_that_a_crop_leaves
     with pytest.raises(EmptyLabelError, match="none of its 2048 pixels is valid") as refusal:
         fit(plan_of(made), tmp_path / "refused", Said())
     assert refusal.value.where.endswith("0003.png")
-    plan = plan_of(made, replace(OPTIONS, val_every=0), train=made.names[:3], data=replace(DATA, zoom=(2.0, 2.0)))
+    plan = plan_of(
+        made,
+        replace(OPTIONS, val_every=0),
+        train=made.names[:3],
+        data=replace(DATA, zoom=(2.0, 2.0)),
+    )
     trained(plan, tmp_path / "fit")
 
 
@@ -96,7 +103,10 @@ def test_classes_that_no_training_image_has_leave_the_metrics_finite(tmp_path):
 def test_a_learning_rate_that_diverges_names_the_step_and_the_rate(tmp_path):
     made = make_dataset(tmp_path, n=4, size=(32, 64), tasks=TASKS)
     keep(made, semseg=[0, 1], depth=[1, 2], normals=[3])
-    plan = plan_of(made, replace(OPTIONS, epochs=50, learning_rate=100.0, optimiser="adamw", weight_decay=100.0))
+    plan = plan_of(
+        made,
+        replace(OPTIONS, epochs=50, learning_rate=100.0, optimiser="adamw", weight_decay=100.0),
+    )
     with pytest.raises(
         TrainingError, match=r"is (nan|inf) in epoch \d+, step \d+ of 100 at the learning rate \d"
     ) as refusal:

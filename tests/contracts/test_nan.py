@@ -70,20 +70,30 @@ def project(prepared, tmp_path):
 
 
 def store(project, strategy, wrong=""):
-    """Store a made score table of the round, fresh for this strategy; one value of the statistic `wrong` is NaN."""
+    """Store a made score table of the round, fresh for this strategy.
+
+    One value of the statistic `wrong` is NaN.
+    """
     _, chosen = strategy_of(project, strategy)
-    scores, grid = RoundScores(project, scoring_model(project, chosen), chosen), project.store.grid()
+    scores, grid = (
+        RoundScores(project, scoring_model(project, chosen), chosen),
+        project.store.grid(),
+    )
     built = {each: build_plugin("statistics", PluginChoice(each), 0) for each in chosen.needs}
     n, t = grid.state.shape
     row, column = np.argwhere(grid.eligible)[-1]
     values, draw = {}, np.random.default_rng(0)
     for each, statistic in built.items():
         shape = {"cell": (n, t), "image": (n,), "feature": (n, 4 * t)}[statistic.axis]
-        values[each] = draw.random(shape).astype(np.float32 if statistic.axis == "feature" else np.float64)
+        values[each] = draw.random(shape).astype(
+            np.float32 if statistic.axis == "feature" else np.float64
+        )
     if wrong:
         values[wrong][row if built[wrong].axis == "image" else (row, column)] = np.nan
     axes = {each: statistic.axis for each, statistic in built.items()}
-    table = Table(grid.images, values, tuple(grid.tasks), {**scores.stamp, **scores.members_stamp()}, axes)
+    table = Table(
+        grid.images, values, tuple(grid.tasks), {**scores.stamp, **scores.members_stamp()}, axes
+    )
     folder = scores.folder(project.round_number)
     folder.mkdir(parents=True, exist_ok=True)
     write_table(table, folder / FILE)
@@ -100,6 +110,9 @@ def test_one_nan_is_refused_by_the_name_of_its_statistic(project, strategy, stat
     store(project, strategy)
     assert query.query(project, Budget(6), Silent(), strategy=strategy, dry_run=True).picks
     store(project, strategy, wrong=statistic)
-    with pytest.raises(ProjectError, match=rf"^1 (cell of a trained task|scored image) has no finite '{statistic}' "):
+    with pytest.raises(
+        ProjectError,
+        match=rf"^1 (cell of a trained task|scored image) has no finite '{statistic}' ",
+    ):
         query.query(project, Budget(6), Silent(), strategy=strategy, prelabels=False)
     assert project.store.pool_hash() == before

@@ -51,7 +51,9 @@ class Odd(PadNet):
 
     def decode(self, features: Features, known: Any = None) -> Output:
         output = super().decode(features, known)
-        return dataclasses.replace(output, final={**output.final, "depth": output.final["depth"][..., 1:]})
+        return dataclasses.replace(
+            output, final={**output.final, "depth": output.final["depth"][..., 1:]}
+        )
 
 
 class CoarseFirst(PadNet):
@@ -62,7 +64,9 @@ class CoarseFirst(PadNet):
         initial = {n: raw[..., ::2, ::2] for n, raw in output.initial[0].items()}
         heads = {n: x[..., ::2, ::2] for n, x in output.initial_features[0].items()}
         return dataclasses.replace(
-            output, initial=(initial, *output.initial), initial_features=(heads, *output.initial_features)
+            output,
+            initial=(initial, *output.initial),
+            initial_features=(heads, *output.initial_features),
         )
 
 
@@ -70,7 +74,10 @@ class AlwaysReplaces(PadNet):
     """It uses known labels where they are not valid."""
 
     def decode(self, features: Features, known: Any = None) -> Output:
-        all_valid = {n: dataclasses.replace(t, valid=torch.ones_like(t.valid)) for n, t in (known or {}).items()}
+        all_valid = {
+            n: dataclasses.replace(t, valid=torch.ones_like(t.valid))
+            for n, t in (known or {}).items()
+        }
         return super().decode(features, all_valid or None)
 
 
@@ -78,7 +85,9 @@ class Mixes(PadNet):
     """It uses the first image's labels for all images."""
 
     def decode(self, features: Features, known: Any = None) -> Output:
-        return super().decode(features, {n: t[torch.zeros(len(t.value)).long()] for n, t in (known or {}).items()})
+        return super().decode(
+            features, {n: t[torch.zeros(len(t.value)).long()] for n, t in (known or {}).items()}
+        )
 
 
 class Leaks(PadNet):
@@ -88,7 +97,9 @@ class Leaks(PadNet):
         output = super().decode(features, known)
         seen = (known or {}).get("depth")
         shift = 0.0 if seen is None else seen.valid.float().mean((1, 2, 3), keepdim=True)
-        return dataclasses.replace(output, final={**output.final, "depth": output.final["depth"] + shift})
+        return dataclasses.replace(
+            output, final={**output.final, "depth": output.final["depth"] + shift}
+        )
 
 
 class Ignores(PadNet):
@@ -189,7 +200,9 @@ class Detached(PadNet):
     """Its heads start from a copy of the shared features."""
 
     def decode(self, features: Features, known: Any = None) -> Output:
-        output = super().decode(dataclasses.replace(features, shared=features.shared.clone().detach()), known)
+        output = super().decode(
+            dataclasses.replace(features, shared=features.shared.clone().detach()), known
+        )
         return dataclasses.replace(output, features=features)
 
 
@@ -198,7 +211,9 @@ class Unlearned(PadNet):
 
     def decode(self, features: Features, known: Any = None) -> Output:
         output = super().decode(features, known)
-        return dataclasses.replace(output, initial=({n: raw.detach() for n, raw in output.initial[0].items()},))
+        return dataclasses.replace(
+            output, initial=({n: raw.detach() for n, raw in output.initial[0].items()},)
+        )
 
 
 class Even(PadNet):
@@ -214,7 +229,9 @@ class Stuck(PadNet):
 
     def decode(self, features: Features, known: Any = None) -> Output:
         output = super().decode(features, known)
-        return dataclasses.replace(output, final={n: raw.detach() for n, raw in output.final.items()})
+        return dataclasses.replace(
+            output, final={n: raw.detach() for n, raw in output.final.items()}
+        )
 
 
 BROKEN = {
@@ -240,7 +257,9 @@ BROKEN = {
 
 
 def wrong(kind: type[PadNet], tasks: Mapping[str, Task]) -> Network:
-    return made(lambda tasks, encoder, options: kind(tasks, encoder(), options), Options(width=16), tasks)
+    return made(
+        lambda tasks, encoder, options: kind(tasks, encoder(), options), Options(width=16), tasks
+    )
 
 
 @pytest.mark.parametrize("kind", BROKEN, ids=lambda kind: kind.__name__)

@@ -14,7 +14,8 @@ from labelgrid.recipes.schema import PluginChoice
 from tools.notorch import WATCH
 
 ROOT = Path(__file__).parents[2]
-#: Prints the options of plug-ins, checked where torch cannot be imported, and all shipped recipes that are right.
+#: Prints the options of plug-ins, checked where torch cannot be imported, and all shipped recipes
+#: that are right.
 ALONE = f"""{WATCH}
 import json, os
 from labelgrid import plugins
@@ -53,12 +54,20 @@ def build(tasks, encoder, options):
 def shown(options):
     """The fields of options with their types and defaults, and what they are called."""
     assert is_dataclass(options) and options.__dataclass_params__.frozen
-    return [options.__qualname__, *([field.name, str(field.type), repr(field.default)] for field in fields(options))]
+    return [
+        options.__qualname__,
+        *([field.name, str(field.type), repr(field.default)] for field in fields(options)),
+    ]
 
 
 def alone(*names, place=ROOT):
-    """The options of plug-ins (`FOLDER NAME`) in a process without torch; its exit status shows if torch was needed."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT / "src", ROOT, place)))}
+    """The options of plug-ins (`FOLDER NAME`) in a process without torch.
+
+    Its exit status shows if torch was needed.
+    """
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "src", ROOT, place)))
+    }
     command = [sys.executable, "-c", ALONE, *names]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 

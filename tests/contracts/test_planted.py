@@ -18,7 +18,11 @@ def seeds_that_find(strategy, planted):
     """The seeds with which the strategy finds the answer."""
     views = {seed: replace(planted.view, seed=seed) for seed in SEEDS}
     picked = {seed: strategy.select(view, planted.budget).picks for seed, view in views.items()}
-    return [seed for seed, picks in picked.items() if planted.is_answer(frozenset(pick.cell for pick in picks))]
+    return [
+        seed
+        for seed, picks in picked.items()
+        if planted.is_answer(frozenset(pick.cell for pick in picks))
+    ]
 
 
 def test_every_strategy_but_the_plain_random_ones_has_a_planted_pool():
@@ -28,8 +32,13 @@ def test_every_strategy_but_the_plain_random_ones_has_a_planted_pool():
 ALL = [*((PluginChoice(name), planted) for name, planted in PLANTED.items()), *WITH_OPTIONS]
 
 
-@pytest.mark.parametrize(("choice", "planted"), ALL, ids=[f"{one.name} {one.options}" for one, _ in ALL])
+@pytest.mark.parametrize(
+    ("choice", "planted"), ALL, ids=[f"{one.name} {one.options}" for one, _ in ALL]
+)
 def test_a_strategy_finds_what_was_planted_in_its_pool_and_random_picks_miss_it(choice, planted):
     strategy = build_plugin("strategies", choice)
     assert seeds_that_find(strategy, planted) == list(SEEDS)
-    assert seeds_that_find(build_plugin("strategies", PluginChoice(RANDOM[strategy.unit])), planted) == []
+    assert (
+        seeds_that_find(build_plugin("strategies", PluginChoice(RANDOM[strategy.unit])), planted)
+        == []
+    )

@@ -1,7 +1,8 @@
 """The laws of every data set layout, each with a wrong layout that breaks it.
 
-`tests/layouts` writes a synthetic data set in each layout, one file per layout: `LAYOUT` is the layout's name,
-`lay_out` writes the files. `ROWS` are its tasks, of which the last has a missing label; by default semseg and depth.
+`tests/layouts` writes a synthetic data set in each layout, one file per layout: `LAYOUT` is the
+layout's name, `lay_out` writes the files. `ROWS` are its tasks, of which the last has a missing
+label; by default semseg and depth.
 """
 
 import importlib
@@ -33,7 +34,8 @@ class Case:
     """A data set in a layout.
 
     Args:
-        made: the data set; rows: its tasks; root: its folder; missing: the image and task without a label.
+        made: the data set; rows: its tasks; root: its folder; missing: the image and task without a
+            label.
         dataset: what the layout's plug-in builds.
     """
 
@@ -87,7 +89,10 @@ def a_missing_label_is_none(case: Case) -> None:
 def labels_are_those_that_were_laid_out(case: Case) -> None:
     for name, own in zip(case.names, case.made.names, strict=True):
         for task in case.tasks.values():
-            label, truth = case.dataset.label(name, task), task.read(case.made.label(own, task.name))
+            label, truth = (
+                case.dataset.label(name, task),
+                task.read(case.made.label(own, task.name)),
+            )
             if label is not None:
                 assert (label.valid == truth.valid).all()
                 assert np.allclose(label.value[label.valid], truth.value[truth.valid], atol=3e-3)
@@ -102,7 +107,10 @@ def splits_are_disjoint_and_of_the_images(case: Case) -> None:
 
 def it_is_the_same_in_another_process(case: Case) -> None:
     twin = pickle.loads(pickle.dumps(case.dataset))  # noqa: S301
-    assert list(twin.images()) == list(case.dataset.images()) and twin.splits() == case.dataset.splits()
+    assert (
+        list(twin.images()) == list(case.dataset.images())
+        and twin.splits() == case.dataset.splits()
+    )
     options = DataOptions(size=(16, 24))
     words: dict[str, Any] = {"batch": 2, "seed": 0, "epoch": 0}
     near = list(train_batches(case.dataset, case.tasks, case.names, options, **words))
@@ -112,7 +120,11 @@ def it_is_the_same_in_another_process(case: Case) -> None:
 
 
 def a_damaged_image_is_an_error_of_its_own(case: Case) -> None:
-    for path in (*case.root.rglob("*.jpg"), *case.root.rglob("image/*.npy"), *case.root.rglob("*_leftImg8bit.png")):
+    for path in (
+        *case.root.rglob("*.jpg"),
+        *case.root.rglob("image/*.npy"),
+        *case.root.rglob("*_leftImg8bit.png"),
+    ):
         path.write_bytes(b"no image")
     with pytest.raises(ImageError):
         case.dataset.image(case.names[0])
@@ -142,7 +154,9 @@ def examples(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) ->
 def case_of(name: str, folder: Path) -> Case:
     here = layout(name)
     rows = getattr(here, "ROWS", task_rows(("semseg", "depth")))
-    made = make_dataset(folder / "made", n=4, size=[(16, 24), (12, 20)], tasks=[row.name for row in rows])
+    made = make_dataset(
+        folder / "made", n=4, size=[(16, 24), (12, 20)], tasks=[row.name for row in rows]
+    )
     here.lay_out(made, folder / "root", made.label(made.names[1], rows[-1].name))
     dataset = plugins.resolve("layouts", here.LAYOUT)(folder / "root")
     return Case(made, rows, folder / "root", (1, rows[-1].name), dataset)
@@ -167,5 +181,7 @@ def test_every_law_has_a_data_set_that_breaks_it() -> None:
 def test_a_wrong_data_set_fails_at(tmp_path: Path, law: Callable[[Case], None]) -> None:
     case = case_of("folder", tmp_path)
     wrong = replace(case, dataset=wrong_sources.BREAKS[law.__name__](case.dataset))
-    with pytest.raises((AssertionError, AttributeError, pickle.PicklingError, pytest.fail.Exception)):
+    with pytest.raises(
+        (AssertionError, AttributeError, pickle.PicklingError, pytest.fail.Exception)
+    ):
         law(wrong)

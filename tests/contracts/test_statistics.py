@@ -1,4 +1,7 @@
-"""Every statistic of `labelgrid.score` satisfies the laws of statistics; for each law, a wrong one breaks it."""
+"""Every statistic of `labelgrid.score` satisfies the laws of statistics.
+
+For each law, a wrong one breaks it.
+"""
 
 from dataclasses import fields
 

@@ -1,4 +1,7 @@
-"""Every strategy of `labelgrid.select` satisfies the laws of strategies; for each law, a wrong one breaks it."""
+"""Every strategy of `labelgrid.select` satisfies the laws of strategies.
+
+For each law, a wrong one breaks it.
+"""
 
 from dataclasses import dataclass, field, replace
 
@@ -67,10 +70,16 @@ class Wrong:
 
     def scores(self, pool):
         count = pool.grid.state.size
-        return np.where(pool.grid.eligible, -np.arange(float(count)).reshape(pool.grid.state.shape), np.nan)
+        return np.where(
+            pool.grid.eligible, -np.arange(float(count)).reshape(pool.grid.state.shape), np.nan
+        )
 
     def select(self, pool, budget):
-        return Selection(best_cells(scores := self.scores(pool), pool.grid, budget, "first", np.isnan(scores), False))
+        return Selection(
+            best_cells(
+                scores := self.scores(pool), pool.grid, budget, "first", np.isnan(scores), False
+            )
+        )
 
 
 class Overspends(Wrong):
@@ -176,7 +185,9 @@ def test_terms_of_another_shape_break_the_law():
         return Scored(np.zeros(pool.grid.state.shape), {"odd": np.zeros(pool.grid.state.size + 1)})
 
     with pytest.raises(AssertionError):
-        laws.what_is_kept_of_a_choice_can_be_kept(Composed(frozenset(), scorer, AsIs(), "cells", "why"))
+        laws.what_is_kept_of_a_choice_can_be_kept(
+            Composed(frozenset(), scorer, AsIs(), "cells", "why")
+        )
 
 
 def test_states_have_the_numbers_the_grid_is_kept_in():

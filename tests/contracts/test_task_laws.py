@@ -56,7 +56,13 @@ def half_flipped(value: Any, valid: Any, geometry: Placement, options: Any) -> A
 
 @pytest.mark.parametrize(
     ("kind", "transform"),
-    [("normals", unturned), ("depth", unturned), ("semseg", unflipped), ("normals", unflipped), ("depth", one_aside)],
+    [
+        ("normals", unturned),
+        ("depth", unturned),
+        ("semseg", unflipped),
+        ("normals", unflipped),
+        ("depth", one_aside),
+    ],
 )
 def test_a_view_that_forgets_a_sign_a_zoom_or_the_flip_is_found(kind: str, transform: Any) -> None:
     wrong = changed(kind, transform=transform)
@@ -81,13 +87,20 @@ def test_a_mirrored_prediction_that_forgets_a_sign_is_found() -> None:
     ("kind", "to_target"),
     [
         ("semseg", value_target),  # probabilities in place of classes
-        ("semseg", lambda p: Target(p.argmin(1, keepdim=True) + 4, torch.ones_like(p[:, :1], dtype=torch.bool))),
+        (
+            "semseg",
+            lambda p: Target(
+                p.argmin(1, keepdim=True) + 4, torch.ones_like(p[:, :1], dtype=torch.bool)
+            ),
+        ),
         ("edges", value_target),
         ("normals", value_target),  # vectors of any length
         ("depth", value_target),  # distances below 0
     ],
 )
-def test_a_prediction_that_is_lost_in_its_label_file_is_found(kind: str, to_target: Any, tmp_path: Path) -> None:
+def test_a_prediction_that_is_lost_in_its_label_file_is_found(
+    kind: str, to_target: Any, tmp_path: Path
+) -> None:
     own = changed(kind)
     wrong = dataclasses.replace(own.build(), to_target=to_target)
     raw = 3 * torch.randn(1, wrong.channels, 6, 7, generator=torch.Generator().manual_seed(0))

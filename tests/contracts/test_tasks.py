@@ -39,13 +39,19 @@ OPTIONS: dict[str, dict[str, object]] = {"classes": {"classes": ["wall", "floor"
 LABELS: dict[str, Callable[[torch.Generator], Tensor]] = {
     "classes": lambda rng: torch.randint(4, (BATCH, 1, HEIGHT, WIDTH), generator=rng),
     "binary": lambda rng: (torch.rand(BATCH, 1, HEIGHT, WIDTH, generator=rng) < 0.3).float(),
-    "depth": lambda rng: torch.rand(BATCH, 1, HEIGHT, WIDTH, generator=rng).mul(8000).add(500).round() / 1000,
-    "normals": lambda rng: torch.nn.functional.normalize(torch.randn(BATCH, 3, HEIGHT, WIDTH, generator=rng)),
+    "depth": lambda rng: (
+        torch.rand(BATCH, 1, HEIGHT, WIDTH, generator=rng).mul(8000).add(500).round() / 1000
+    ),
+    "normals": lambda rng: torch.nn.functional.normalize(
+        torch.randn(BATCH, 3, HEIGHT, WIDTH, generator=rng)
+    ),
 }
 
 
 @pytest.fixture(params=[*plugins.names("kinds"), OWN])
-def definition(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[TaskDef]:
+def definition(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TaskDef]:
     monkeypatch.syspath_prepend(str(EXAMPLES))
     kind = str(request.param)
     yield TaskDef.of(TaskRow("mine", kind, 2.5, OPTIONS.get(spec_of(kind).codec, {})))
@@ -70,11 +76,16 @@ def target(definition: TaskDef, rng: torch.Generator) -> Target:
 
 
 def labels(definition: TaskDef, rng: torch.Generator) -> Tensor:
-    """Labels [b, c, h, w] that the format can hold; of a format that came with its kind, what predictions amount to."""
+    """Labels [b, c, h, w] that the format can hold.
+
+    Of a format that came with its kind, what predictions amount to.
+    """
     if definition.spec.codec in LABELS:
         return LABELS[definition.spec.codec](rng)
     task = definition.build()
-    return task.to_target(task.activate(torch.randn(BATCH, task.channels, HEIGHT, WIDTH, generator=rng))).value
+    return task.to_target(
+        task.activate(torch.randn(BATCH, task.channels, HEIGHT, WIDTH, generator=rng))
+    ).value
 
 
 @pytest.fixture
@@ -84,11 +95,15 @@ def raw(task: Task, rng: torch.Generator) -> Tensor:
 
 def poisoned(target: Target, poison: float) -> Target:
     whole = not target.value.is_floating_point()
-    return Target(torch.where(target.valid, target.value, int(poison) if whole else poison), target.valid)
+    return Target(
+        torch.where(target.valid, target.value, int(poison) if whole else poison), target.valid
+    )
 
 
 def poisons(target: Target) -> list[float]:
-    return [255, -1, 1e6] + ([float("nan"), float("inf")] if target.value.is_floating_point() else [])
+    return [255, -1, 1e6] + (
+        [float("nan"), float("inf")] if target.value.is_floating_point() else []
+    )
 
 
 def measured(metric: Metric, prediction: Tensor, target: Target) -> dict[str, float]:
@@ -136,15 +151,22 @@ def test_an_image_without_a_valid_pixel_has_zero_loss_and_zero_gradient(
     assert not gradient[1].any()
 
 
-def test_the_loss_map_is_one_channel_and_zero_where_not_valid(task: Task, raw: Tensor, target: Target) -> None:
+def test_the_loss_map_is_one_channel_and_zero_where_not_valid(
+    task: Task, raw: Tensor, target: Target
+) -> None:
     loss = task.pixel_loss(raw, target)
     assert loss.shape == (BATCH, 1, HEIGHT, WIDTH)
     assert not loss[~target.valid].any()
     assert (loss >= 0).all()
 
 
-def test_an_images_loss_does_not_depend_on_its_company(task: Task, raw: Tensor, target: Target) -> None:
-    alone = [task.loss(raw[i : i + 1], Target(target.value[i : i + 1], target.valid[i : i + 1])) for i in range(BATCH)]
+def test_an_images_loss_does_not_depend_on_its_company(
+    task: Task, raw: Tensor, target: Target
+) -> None:
+    alone = [
+        task.loss(raw[i : i + 1], Target(target.value[i : i + 1], target.valid[i : i + 1]))
+        for i in range(BATCH)
+    ]
     torch.testing.assert_close(torch.cat(alone), task.loss(raw, target))
 
 
@@ -158,7 +180,9 @@ def test_raw_outputs_of_zero_and_huge_ones_have_finite_losses_and_gradients(
         assert task.activate(extreme).isfinite().all()
 
 
-def test_a_metric_over_parts_is_the_metric_over_the_whole(task: Task, raw: Tensor, target: Target) -> None:
+def test_a_metric_over_parts_is_the_metric_over_the_whole(
+    task: Task, raw: Tensor, target: Target
+) -> None:
     prediction = task.activate(raw)
     whole = measured(task.metric(), prediction, target)
     in_batches, in_strips, merged = task.metric(), task.metric(), task.metric()
@@ -177,10 +201,14 @@ def test_a_metric_over_parts_is_the_metric_over_the_whole(task: Task, raw: Tenso
         assert values(split) == pytest.approx(whole, rel=1e-12)
 
 
-def test_an_empty_set_has_figures_that_are_not_numbers(task: Task, raw: Tensor, target: Target) -> None:
+def test_an_empty_set_has_figures_that_are_not_numbers(
+    task: Task, raw: Tensor, target: Target
+) -> None:
     assert all(np.isnan(value) for value in values(task.metric()).values())
     none = Target(target.value, torch.zeros_like(target.valid))
-    assert all(np.isnan(value) for value in measured(task.metric(), task.activate(raw), none).values())
+    assert all(
+        np.isnan(value) for value in measured(task.metric(), task.activate(raw), none).values()
+    )
 
 
 def test_the_headline_is_among_the_figures_in_the_tasks_unit(task: Task) -> None:
@@ -188,7 +216,9 @@ def test_the_headline_is_among_the_figures_in_the_tasks_unit(task: Task) -> None
     assert (headline.name, headline.unit) == (task.headline, task.unit)
 
 
-def test_the_labels_own_prediction_is_the_best_there_is(task: Task, raw: Tensor, target: Target) -> None:
+def test_the_labels_own_prediction_is_the_best_there_is(
+    task: Task, raw: Tensor, target: Target
+) -> None:
     truth = measured(task.metric(), task.as_prediction(target.safe()), target)[task.headline]
     noise = measured(task.metric(), task.activate(raw), target)[task.headline]
     better = task.metric().compute()[task.headline].better
@@ -209,29 +239,43 @@ def test_minimising_the_loss_improves_the_headline(task: Task, raw: Tensor, targ
     assert gap < 0.6 * abs(after - before)
 
 
-def test_uncertainty_is_one_finite_number_a_pixel_from_the_first_sample_on(task: Task, rng: torch.Generator) -> None:
+def test_uncertainty_is_one_finite_number_a_pixel_from_the_first_sample_on(
+    task: Task, rng: torch.Generator
+) -> None:
     moments = task.moments()
     with pytest.raises(ValueError, match="at least one prediction"):
         moments.uncertainty()
     for scale in (1.0, 1e4):
         moments = task.moments()
         for _ in range(3):
-            moments.update(task.activate(scale * torch.randn(2, task.channels, HEIGHT, WIDTH, generator=rng)))
+            moments.update(
+                task.activate(scale * torch.randn(2, task.channels, HEIGHT, WIDTH, generator=rng))
+            )
             assert moments.uncertainty().shape == (2, 1, HEIGHT, WIDTH)
             assert moments.uncertainty().isfinite().all()
 
 
-def test_uncertainty_depends_on_the_samples_and_not_on_their_order(task: Task, rng: torch.Generator) -> None:
-    samples = task.activate(torch.randn(6, 2, task.channels, HEIGHT, WIDTH, generator=rng).flatten(0, 1))
+def test_uncertainty_depends_on_the_samples_and_not_on_their_order(
+    task: Task, rng: torch.Generator
+) -> None:
+    samples = task.activate(
+        torch.randn(6, 2, task.channels, HEIGHT, WIDTH, generator=rng).flatten(0, 1)
+    )
     samples = samples.view(6, 2, task.channels, HEIGHT, WIDTH)
-    torch.testing.assert_close(task.uncertainty(samples.flip(0)), task.uncertainty(samples), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        task.uncertainty(samples.flip(0)), task.uncertainty(samples), rtol=1e-4, atol=1e-4
+    )
     torch.testing.assert_close(task.uncertainty(samples[:, :1]), task.uncertainty(samples)[:1])
 
 
-def test_predictions_that_differ_are_less_sure_than_one_repeated(task: Task, rng: torch.Generator) -> None:
+def test_predictions_that_differ_are_less_sure_than_one_repeated(
+    task: Task, rng: torch.Generator
+) -> None:
     raw = 5 * torch.randn(8, task.channels, HEIGHT, WIDTH, generator=rng)
     samples = task.activate(raw)[:, None]
-    repeated = torch.stack([task.uncertainty(sample.expand(8, *sample.shape)) for sample in samples]).mean(0)
+    repeated = torch.stack(
+        [task.uncertainty(sample.expand(8, *sample.shape)) for sample in samples]
+    ).mean(0)
     assert (task.uncertainty(samples) > repeated).all()
 
 
@@ -259,7 +303,9 @@ def tensors(held: Any) -> Iterator[Tensor]:
             yield from tensors(value)
 
 
-def test_disagreement_is_zero_with_oneself_and_positive_otherwise(task: Task, rng: torch.Generator) -> None:
+def test_disagreement_is_zero_with_oneself_and_positive_otherwise(
+    task: Task, rng: torch.Generator
+) -> None:
     for scale in (1.0, 1e4):
         one = task.activate(scale * torch.randn(2, task.channels, HEIGHT, WIDTH, generator=rng))
         other = task.activate(torch.randn(2, task.channels, HEIGHT, WIDTH, generator=rng))
@@ -267,14 +313,24 @@ def test_disagreement_is_zero_with_oneself_and_positive_otherwise(task: Task, rn
             gap = disagreement(one, other)
             assert gap.shape == (2, 1, HEIGHT, WIDTH)
             assert gap.isfinite().all()
-            assert (gap > 0).all() or (disagreement is not task.disagreement and (gap >= 0).all() and gap.any())
-            torch.testing.assert_close(disagreement(one, one), torch.zeros_like(gap), rtol=0, atol=1e-6)
+            assert (gap > 0).all() or (
+                disagreement is not task.disagreement and (gap >= 0).all() and gap.any()
+            )
+            torch.testing.assert_close(
+                disagreement(one, one), torch.zeros_like(gap), rtol=0, atol=1e-6
+            )
 
 
-def test_a_tasks_functions_stay_on_the_device_of_their_tensors(task: Task, raw: Tensor, target: Target) -> None:
+def test_a_tasks_functions_stay_on_the_device_of_their_tensors(
+    task: Task, raw: Tensor, target: Target
+) -> None:
     far, labels = raw.to("meta"), target.to("meta")
     prediction = task.activate(far)
-    results = [task.loss(far, labels), task.uncertainty(prediction[None]), task.disagreement(prediction, prediction)]
+    results = [
+        task.loss(far, labels),
+        task.uncertainty(prediction[None]),
+        task.disagreement(prediction, prediction),
+    ]
     assert {result.device.type for result in results} == {"meta"}
 
 
@@ -307,7 +363,9 @@ def arrays(target: Target, image: int) -> LabelArray:
     return LabelArray(target.value[image].movedim(0, 2).numpy(), target.valid[image, 0].numpy())
 
 
-def test_a_labels_picture_is_rgb_and_hatched_where_not_valid(definition: TaskDef, target: Target) -> None:
+def test_a_labels_picture_is_rgb_and_hatched_where_not_valid(
+    definition: TaskDef, target: Target
+) -> None:
     label = arrays(poisoned(target, poisons(target)[-1]), 0)
     picture = colour_map(definition, label.value, label.valid)
     assert (picture.dtype, picture.shape) == (np.uint8, (HEIGHT, WIDTH, 3))
@@ -343,33 +401,51 @@ def test_a_flip_that_is_undone_leaves_the_label(definition: TaskDef, target: Tar
         a_flip_undone_is_the_label(definition, arrays(target, image))
 
 
-def test_a_mirrored_prediction_is_that_of_the_image(definition: TaskDef, task: Task, target: Target) -> None:
+def test_a_mirrored_prediction_is_that_of_the_image(
+    definition: TaskDef, task: Task, target: Target
+) -> None:
     a_mirrored_prediction_is_that_of_the_image(definition, task, arrays(target, 0))
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind in [*plugins.names("kinds"), OWN] if kind == OWN or spec_of(kind).codec in TRUTHS]
+    "kind",
+    [
+        kind
+        for kind in [*plugins.names("kinds"), OWN]
+        if kind == OWN or spec_of(kind).codec in TRUTHS
+    ],
 )
 def test_a_view_shows_the_labels_that_the_flipped_and_zoomed_world_has(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the formats whose truth in a made world is known here; a kind with another format brings its own test."""
+    """Of the formats whose truth in a made world is known here.
+
+    A kind with another format brings its own test.
+    """
     monkeypatch.syspath_prepend(str(EXAMPLES))
     codec = spec_of(kind).codec
-    views_show_the_world(TaskDef.of(TaskRow("mine", kind, 2.5, OPTIONS.get(codec, {}))), TRUTHS[codec])
+    views_show_the_world(
+        TaskDef.of(TaskRow("mine", kind, 2.5, OPTIONS.get(codec, {}))), TRUTHS[codec]
+    )
 
 
 def test_a_disparity_grows_where_depth_falls() -> None:
-    views_show_the_world(TaskDef.of(TaskRow("stereo", "depth", 1.0, {"disparity": True})), disparity)
+    views_show_the_world(
+        TaskDef.of(TaskRow("stereo", "depth", 1.0, {"disparity": True})), disparity
+    )
 
 
 def test_how_a_map_is_coloured_decides_nothing_about_what_a_prediction_means(
     definition: TaskDef, task: Task, raw: Tensor
 ) -> None:
-    pink = dataclasses.replace(definition, spec=dataclasses.replace(definition.spec, render=all_pink))
+    pink = dataclasses.replace(
+        definition, spec=dataclasses.replace(definition.spec, render=all_pink)
+    )
     plain, other = (one.to_target(one.activate(raw)) for one in (task, pink.build()))
     assert torch.equal(plain.value, other.value) and torch.equal(plain.valid, other.valid)
-    assert (colour_map(pink, np.ones((2, 2, task.label_channels), np.float32)) == (255, 0, 255)).all()
+    assert (
+        colour_map(pink, np.ones((2, 2, task.label_channels), np.float32)) == (255, 0, 255)
+    ).all()
 
 
 def all_pink(value: Any, *_: Any) -> Any:
@@ -384,12 +460,17 @@ def test_the_plain_data_of_all_kinds_and_their_pictures_load_no_torch() -> None:
     )
     path = [str(EXAMPLES), *sys.path]
     found = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path[:0] = {path}; {code}"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", f"import sys; sys.path[:0] = {path}; {code}"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert found.stdout.split() == [str(len(plugins.names("kinds")) + 1), "False"]
 
 
-def test_the_example_kind_counts_an_error_the_more_the_nearer_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_kind_counts_an_error_the_more_the_nearer_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.syspath_prepend(str(EXAMPLES))
     task = TaskDef.of(TaskRow("mine", OWN, 1.0)).build()
     raw = torch.zeros(1, 1, 1, 2)

@@ -1,4 +1,7 @@
-"""Laws every term keeps: those of `labelgrid.train.terms`, and every file added there. Each law fails a wrong term."""
+"""Laws every term keeps: those of `labelgrid.train.terms`, and every file added there.
+
+Each law fails a wrong term.
+"""
 
 from dataclasses import replace
 
@@ -26,7 +29,9 @@ MODULES = modules("terms", ["tasks", "network", "options"])
 every = pytest.mark.parametrize(
     "term",
     [
-        pytest.param(lambda tasks, network, m=module: m.build(tasks, network, small(m.Options())), id=name)
+        pytest.param(
+            lambda tasks, network, m=module: m.build(tasks, network, small(m.Options())), id=name
+        )
         for name, module in MODULES.items()
     ],
 )
@@ -44,14 +49,20 @@ def missing_labels_have_no_effect(folder, term):
         training = trainer(made, term, known=0.0)
         training.prepare(folder / "terms", Silent(), resumed=False)
         plan = training.plan
-        batch = train_batch(plan.source, plan.definitions, made.names[:4], plan.data, seed=0, soft={})
-        targets = {n: t.where(torch.arange(4) != i) for i, (n, t) in enumerate(batch.targets.items())}
+        batch = train_batch(
+            plan.source, plan.definitions, made.names[:4], plan.data, seed=0, soft={}
+        )
+        targets = {
+            n: t.where(torch.arange(4) != i) for i, (n, t) in enumerate(batch.targets.items())
+        }
         if poison:
             targets = {n: Target(garbage(t), t.valid) for n, t in targets.items()}
         training.network.train()
         for index in range(2):
             torch.manual_seed(index)
-            training.train_step(replace(batch, targets=targets, soft=soft_of(training, batch)), index)
+            training.train_step(
+                replace(batch, targets=targets, soft=soft_of(training, batch)), index
+            )
         left.append(states(training))
     assert not different(*left)
 
@@ -62,7 +73,9 @@ def soft_of(training, batch):
     if not training.terms.soft:
         return {}
     names = [name for name in plan.train if name in batch.ids]
-    return train_batch(plan.source, plan.definitions, names, plan.data, seed=0, soft=training.terms.soft).soft
+    return train_batch(
+        plan.source, plan.definitions, names, plan.data, seed=0, soft=training.terms.soft
+    ).soft
 
 
 def garbage(target):
@@ -84,7 +97,9 @@ def losses_are_a_number_an_image(folder, term):
     training.terms.losses = lambda steps: found.append(losses(steps)) or found[-1]
     batch = next(training._batches(0))
     training.train_step(batch, 0)
-    assert all(loss.shape == (len(batch.ids),) and torch.isfinite(loss).all() for loss in found[0].values())
+    assert all(
+        loss.shape == (len(batch.ids),) and torch.isfinite(loss).all() for loss in found[0].values()
+    )
 
 
 def the_network_is_changed_by_the_optimiser_alone(folder, term):
@@ -121,7 +136,9 @@ class Leaking(Term):
     """Reads labels at invalid pixels."""
 
     def loss(self, step):
-        gap = step.output.final["depth"].mean((1, 2, 3)) - step.batch.targets["depth"].value.mean((1, 2, 3))
+        gap = step.output.final["depth"].mean((1, 2, 3)) - step.batch.targets["depth"].value.mean(
+            (1, 2, 3)
+        )
         return {"gap": gap.abs()}
 
 
@@ -161,7 +178,13 @@ class Forgetful(Term):
 
 @pytest.mark.parametrize(
     ("law", "wrong"),
-    list(zip(LAWS, [lambda t, n: Leaking(), Whim, lambda t, n: Scalar(), lambda t, n: Meddling()], strict=True)),
+    list(
+        zip(
+            LAWS,
+            [lambda t, n: Leaking(), Whim, lambda t, n: Scalar(), lambda t, n: Meddling()],
+            strict=True,
+        )
+    ),
     ids=lambda case: getattr(case, "__name__", ""),
 )
 def test_the_law_fails_a_term_that_breaks_it(tmp_path, law, wrong):
@@ -191,7 +214,10 @@ class Stealing(Term):
 
 @pytest.mark.parametrize(
     ("wrong", "fault"),
-    [(Keeping, "keeps the network among its modules"), (Stealing, "an optimiser of parameters that are not its own")],
+    [
+        (Keeping, "keeps the network among its modules"),
+        (Stealing, "an optimiser of parameters that are not its own"),
+    ],
 )
 def test_a_term_that_takes_the_networks_parameters_is_refused(tmp_path, wrong, fault):
     with pytest.raises(PluginError, match=rf"The term 'it' .*{fault}(.|\n)*Nothing was trained"):

@@ -30,19 +30,29 @@ def modules(folder: str, arguments: list[str]) -> dict[str, ModuleType]:
     shipped = {name: plugins.module(folder, name) for name in plugins.names(folder)}
     files = sorted((Path(__file__).parents[1] / "plugins").glob("*.py"))
     own = {
-        path.stem: importlib.import_module(f"tests.plugins.{path.stem}") for path in files if "test_" not in path.stem
+        path.stem: importlib.import_module(f"tests.plugins.{path.stem}")
+        for path in files
+        if "test_" not in path.stem
     }
-    takes = {name: list(inspect.signature(m.build).parameters) for name, m in own.items() if hasattr(m, "build")}
+    takes = {
+        name: list(inspect.signature(m.build).parameters)
+        for name, m in own.items()
+        if hasattr(m, "build")
+    }
     return shipped | {name: own[name] for name, found in takes.items() if found == arguments}
 
 
-#: The largest values of these options: the laws hold for networks of any width and preparations of any length.
+#: The largest values of these options: the laws hold for networks of any width and preparations of
+#: any length.
 SMALL = {"width": 8, "steps": 3}
 
 
 def small(options: Any) -> Any:
     """A plug-in's default options, with narrow networks and short preparations."""
-    return replace(options, **{n: min(most, getattr(options, n)) for n, most in SMALL.items() if hasattr(options, n)})
+    return replace(
+        options,
+        **{n: min(most, getattr(options, n)) for n, most in SMALL.items() if hasattr(options, n)},
+    )
 
 
 def dataset(folder: Path) -> Made:
@@ -68,7 +78,9 @@ def trainer(made: Made, term: Any = None, balancer: Any = None, **changes: Any) 
     if balancer:
         weights = fixed_weights(plan.tasks, plan.objective)
         with keyed(0, "init", "balance"):
-            plan = replace(plan, balancer=balancer(weights, partial(supervised, reduction="image_mean")))
+            plan = replace(
+                plan, balancer=balancer(weights, partial(supervised, reduction="image_mean"))
+            )
     return Trainer(plan)
 
 
@@ -76,7 +88,10 @@ def states(training: Trainer) -> dict[str, Any]:
     """The flattened content of a checkpoint, without its log."""
     kept = training.checkpoint()
     return flat(
-        {name: getattr(kept, name) for name in ("network", "optimiser", "parts", "balancer", "own", "evaluated")}
+        {
+            name: getattr(kept, name)
+            for name in ("network", "optimiser", "parts", "balancer", "own", "evaluated")
+        }
     )
 
 
@@ -95,7 +110,11 @@ def different(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
 
 
 def _equal(a: Any, b: Any) -> bool:
-    return torch.equal(a, b) if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor) else bool(a == b)
+    return (
+        torch.equal(a, b)
+        if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor)
+        else bool(a == b)
+    )
 
 
 def resumes_exactly(folder: Path, **parts: Any) -> None:

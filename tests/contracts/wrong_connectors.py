@@ -20,7 +20,10 @@ class Swaps(FolderConnector):
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
         found = super().receive(answer, index)
         other = dict(zip(index.images(), reversed(index.images()), strict=True))
-        found.labels = [dataclasses.replace(o, cell=Cell(other[o.cell.image_id], o.cell.task)) for o in found.labels]
+        found.labels = [
+            dataclasses.replace(o, cell=Cell(other[o.cell.image_id], o.cell.task))
+            for o in found.labels
+        ]
         return found
 
 
@@ -56,7 +59,9 @@ class Forgets(FolderConnector):
     """Omits the best request."""
 
     def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
-        super().send(dataclasses.replace(request, items=request.items[1:]), out, progress, link=link)
+        super().send(
+            dataclasses.replace(request, items=request.items[1:]), out, progress, link=link
+        )
 
 
 class IgnoresSkips(FolderConnector):
@@ -84,7 +89,9 @@ class TrustsPaths(FolderConnector):
         found = Answers()
         for row in json.loads((answer / "manifest.json").read_text()):
             if (answer / row["path"]).is_file():
-                found.labels.append(Answer(Cell(row["image"], row["task"]), row["path"], answer / row["path"]))
+                found.labels.append(
+                    Answer(Cell(row["image"], row["task"]), row["path"], answer / row["path"])
+                )
         return found
 
 

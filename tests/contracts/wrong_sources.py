@@ -57,7 +57,9 @@ class FillsIn(Wrapped):
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         height, width = self.dataset.image(image_id).shape[:2]
-        nothing = LabelArray(np.zeros((height, width, 1), np.float32), np.zeros((height, width), np.bool_))
+        nothing = LabelArray(
+            np.zeros((height, width, 1), np.float32), np.zeros((height, width), np.bool_)
+        )
         return super().label(image_id, task) or nothing
 
 

@@ -25,8 +25,8 @@ def examples_of(page: Path) -> Iterator[Example]:
 def run_block(example: Example) -> str | None:
     """What is wrong with a block: a command that fails, or one that prints something else than is shown.
 
-    `...` stands for any text and white space does not count; a command without output shown may print anything.
-    A refusal is shown with `$ echo $?` after it.
+    `...` stands for any text and white space does not count; a command without output shown may
+    print anything. A refusal is shown with `$ echo $?` after it.
     """
     status = 0
     steps = list(commands(str(example.parsed)))
@@ -35,7 +35,8 @@ def run_block(example: Example) -> str | None:
             continue
         done = subprocess.run(
             ["sh", "-c", f"(exit {status}); {command}"],
-            env=os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+            env=os.environ
+            | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             check=False,

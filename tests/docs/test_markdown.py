@@ -23,7 +23,9 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_dataset(tmp_path, n=8)
     (tmp_path / "classes.txt").write_text("\n".join(CLASSES), encoding="utf-8")
-    shutil.copytree(ROOT / "docs" / "results" / "records", tmp_path / "docs" / "results" / "records")
+    shutil.copytree(
+        ROOT / "docs" / "results" / "records", tmp_path / "docs" / "results" / "records"
+    )
     return tmp_path
 
 
@@ -47,7 +49,11 @@ def uneven_rows(text):
     """The rows of tables with more or fewer cells than the row above them."""
     lines = re.sub(r"(?s)```.*?```", "", text).splitlines()
     bars = [len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0 for line in lines]
-    return [line for line, above, own in zip(lines[1:], bars, bars[1:], strict=False) if above and own and above != own]
+    return [
+        line
+        for line, above, own in zip(lines[1:], bars, bars[1:], strict=False)
+        if above and own and above != own
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

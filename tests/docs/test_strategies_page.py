@@ -17,9 +17,15 @@ TITLES = ["strategy", "source", "unit", "needs", "cost of a round", "switches"]
 def rows() -> list[list[str]]:
     """The cells of the page's first table, without its ruler."""
     (table,) = (
-        part for part in PAGE.read_text(encoding="utf-8").split("\n\n") if part.startswith("| strategy | source")
+        part
+        for part in PAGE.read_text(encoding="utf-8").split("\n\n")
+        if part.startswith("| strategy | source")
     )
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if "---" not in line]
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in table.splitlines()
+        if "---" not in line
+    ]
 
 
 def test_it_has_a_row_for_each_strategy_and_no_empty_cell() -> None:
@@ -34,7 +40,11 @@ def test_a_row_says_what_the_strategy_declares(row: list[str]) -> None:
     name, _, unit, needs, _, switches = row
     strategy = build_plugin("strategies", PluginChoice(name.strip("`")))
     assert unit.startswith(strategy.unit)
-    assert needs == "none" if not strategy.needs else strategy.needs <= set(re.findall(r"`(\w+)`", needs))
+    assert (
+        needs == "none"
+        if not strategy.needs
+        else strategy.needs <= set(re.findall(r"`(\w+)`", needs))
+    )
     options = {field.name for field in fields(plugins.options_class("strategies", name.strip("`")))}
     own = re.sub(r"\([^)]*\)", "", re.split(r"(?:^|; )of ", switches)[0])
     assert options == {part.strip() for part in own.split(",")} - {"", "none"}

@@ -1,9 +1,10 @@
 """Runs commands one after another in its own process: `python -m tests.e2e.alone FOLDER < steps.json`.
 
-Each step is `{"words": [...]}`, optionally with `"left": N`: while it runs, a large file leaves only N kilobytes free
-on the folder's disk; and with `"fresh": PROJECT`: the folder is emptied first, and gets a copy of that project. Prints
-for each step, as JSON: exit status, output, and whether all cells below the folder are unchanged, whether the whole
-ledgers are, and whether all files are.
+Each step is `{"words": [...]}`, optionally with `"left": N`: while it runs, a large file leaves
+only N kilobytes free on the folder's disk; and with `"fresh": PROJECT`: the folder is emptied
+first, and gets a copy of that project. Prints for each step, as JSON: exit status, output, and
+whether all cells below the folder are unchanged, whether the whole ledgers are, and whether all
+files are.
 """
 
 import json
@@ -38,9 +39,14 @@ def main(folder: Path) -> None:
         (folder / FILLER).unlink(missing_ok=True)
         after = state(folder)
         events = [
-            {name: base["events"] for name, base in side[1].items() if name in before[1]} for side in (before, after)
+            {name: base["events"] for name, base in side[1].items() if name in before[1]}
+            for side in (before, after)
         ]
-        same = {"cells": events[0] == events[1], "ledger": before[1] == after[1], "files": before[0] == after[0]}
+        same = {
+            "cells": events[0] == events[1],
+            "ledger": before[1] == after[1],
+            "files": before[0] == after[0],
+        }
         results.append({"code": result.code, "out": result.out, "err": result.err, **same})
     json.dump(results, sys.stdout)
 

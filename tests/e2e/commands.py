@@ -25,7 +25,10 @@ class Done:
 
 
 def typed(*words: object) -> Done:
-    """Run `labelgrid WORDS` in this process; an exception that a user would see as a traceback fails the test."""
+    """Run `labelgrid WORDS` in this process.
+
+    An exception that a user would see as a traceback fails the test.
+    """
     out, err = io.StringIO(), io.StringIO()
     with (
         patch.object(sys, "argv", ["labelgrid", *map(str, words)]),
@@ -49,7 +52,10 @@ def done(*words: object) -> Done:
 
 
 def refused(folder: Path, *words: object, code: int = 1) -> str:
-    """Run a command that must be refused and must change nothing below the folder; returns the error message."""
+    """Run a command that must be refused and must change nothing below the folder.
+
+    Returns the error message.
+    """
     before = state(folder)
     result = typed(*words)
     assert (result.code, result.out) == (code, ""), result
@@ -77,16 +83,22 @@ def state(folder: Path) -> tuple[dict[str, Any], ...]:
 
 
 def ledger(path: Path) -> dict[str, list[tuple[object, ...]]] | bytes:
-    """All rows of all tables of a ledger, without the times of events; the bytes of a damaged ledger."""
+    """All rows of all tables of a ledger, without the times of events.
+
+    The bytes of a damaged ledger.
+    """
     tables = {}
-    # A killed process leaves a write-ahead log, which must be read too; reading it needs write access.
+    # A killed process leaves a write-ahead log, which must be read too; reading it needs write
+    # access.
     mode = "" if path.with_name(f"{path.name}-wal").exists() else "?immutable=1"
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}{mode}", uri=True)) as base:
             for (table,) in base.execute(
                 "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
             ).fetchall():
-                columns = [row[1] for row in base.execute(f"PRAGMA table_info({table})") if row[1] != "at"]
+                columns = [
+                    row[1] for row in base.execute(f"PRAGMA table_info({table})") if row[1] != "at"
+                ]
                 order = f"SELECT {', '.join(columns)} FROM {table} ORDER BY {', '.join(columns)}"
                 tables[table] = base.execute(order).fetchall()
     except sqlite3.DatabaseError:
@@ -141,11 +153,15 @@ def held_out(project: Path) -> set[str]:
 def fixed(project: Path, strategy: str) -> Any:
     """The calibration that a strategy stored in the ledger."""
     with closing(sqlite3.connect(project / "labelgrid.db")) as base:
-        (value,) = base.execute("SELECT value FROM notes WHERE key LIKE ?", (f"fixed/{strategy}%",)).fetchone()
+        (value,) = base.execute(
+            "SELECT value FROM notes WHERE key LIKE ?", (f"fixed/{strategy}%",)
+        ).fetchone()
     return json.loads(value)
 
 
 def log(project: Path, number: int) -> list[dict[str, Any]]:
     """The epochs of a round's training."""
-    lines: Iterable[str] = (project / "rounds" / f"{number:04d}" / "fit" / "log.jsonl").read_text().splitlines()
+    lines: Iterable[str] = (
+        (project / "rounds" / f"{number:04d}" / "fit" / "log.jsonl").read_text().splitlines()
+    )
     return [json.loads(line) for line in lines]

@@ -24,7 +24,9 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """Ten images with labels of three tasks, with `classes.txt` and `tiny.toml` in the same folder."""
-    made = make_dataset(tmp_path_factory.mktemp("data"), n=10, size=(32, 64), tasks=("semseg", "depth", "normals"))
+    made = make_dataset(
+        tmp_path_factory.mktemp("data"), n=10, size=(32, 64), tasks=("semseg", "depth", "normals")
+    )
     (made.root / "classes.txt").write_text("\n".join(CLASSES))
     (made.root / "tiny.toml").write_text(RECIPE)
     return made
@@ -35,7 +37,15 @@ def stages(data: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Projects to copy: `new` (two images held out), `asked` (a round requested), `fitted` (answered and trained)."""
     folder = tmp_path_factory.mktemp("stages")
     new, asked, fitted = (folder / name for name in ("new", "asked", "fitted"))
-    words = ["--images", data.images, *task_words(data), "--holdout", 2, "--recipe", data.root / "tiny.toml"]
+    words = [
+        "--images",
+        data.images,
+        *task_words(data),
+        "--holdout",
+        2,
+        "--recipe",
+        data.root / "tiny.toml",
+    ]
     done("init", new, *words)
     shutil.copytree(new, asked)
     done("query", asked, "--budget", 9)

@@ -1,8 +1,8 @@
 """Runs commands in their own processes, which are killed by SIGKILL at a chosen moment.
 
-A *moment* is right before the process makes a change durable: before it flushes or renames a file, or commits to the
-ledger. A file that was written, but neither flushed nor renamed when the process was killed, is truncated to half its
-size, as if the process had been killed while writing.
+A *moment* is right before the process makes a change durable: before it flushes or renames a file,
+or commits to the ledger. A file that was written, but neither flushed nor renamed when the process
+was killed, is truncated to half its size, as if the process had been killed while writing.
 """
 
 import multiprocessing
@@ -58,7 +58,9 @@ class Moments:
         self.named[Path(str(target)).resolve()] = Path(str(source)).stat().st_mtime_ns
         self.passed("name")
 
-    def watched(self, function: Callable[..., Any], record: Callable[..., None]) -> Callable[..., Any]:
+    def watched(
+        self, function: Callable[..., Any], record: Callable[..., None]
+    ) -> Callable[..., Any]:
         def recorded(*arguments: Any) -> Any:
             record(*arguments)
             return function(*arguments)
@@ -70,13 +72,19 @@ class Moments:
         from sqlalchemy import Engine, event
 
         os.fsync = self.watched(os.fsync, self.flushed)
-        os.replace, os.rename = self.watched(os.replace, self.renamed), self.watched(os.rename, self.renamed)
+        os.replace, os.rename = (
+            self.watched(os.replace, self.renamed),
+            self.watched(os.rename, self.renamed),
+        )
         event.listen(Engine, "commit", lambda connection: self.passed("commit"))
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended: its exit status and text, its moments and seconds; the status is None if it was killed."""
+    """How a command ended: its exit status and text, its moments and seconds.
+
+    The status is None if it was killed.
+    """
 
     code: int | None
     text: str = ""
@@ -84,7 +92,9 @@ class Ended:
     seconds: float = 0
 
 
-def ended(*words: object, die: int = 0, by: signal.Signals = signal.SIGKILL, after: float | None = None) -> Ended:
+def ended(
+    *words: object, die: int = 0, by: signal.Signals = signal.SIGKILL, after: float | None = None
+) -> Ended:
     """Run `labelgrid WORDS` in a process that is killed or stopped before moment `die` (0: never).
 
     Args:
@@ -93,7 +103,9 @@ def ended(*words: object, die: int = 0, by: signal.Signals = signal.SIGKILL, aft
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_command, args=([str(word) for word in words], die, by, sender))
+    process = context.Process(
+        target=_command, args=([str(word) for word in words], die, by, sender)
+    )
     start = time.monotonic()
     process.start()
     sender.close()
@@ -106,7 +118,11 @@ def ended(*words: object, die: int = 0, by: signal.Signals = signal.SIGKILL, aft
     try:
         return Ended(*receiver.recv(), seconds=seconds)
     except EOFError:  # killed, or it died by an exception
-        return Ended(None if process.exitcode == -signal.SIGKILL else process.exitcode, "Traceback", seconds=seconds)
+        return Ended(
+            None if process.exitcode == -signal.SIGKILL else process.exitcode,
+            "Traceback",
+            seconds=seconds,
+        )
 
 
 def command(*words: object, die: int = 0, by: signal.Signals = signal.SIGKILL) -> list[str]:
@@ -137,7 +153,9 @@ def _command(words: list[str], die: int, by: signal.Signals, sender: Any) -> Non
     from labelgrid.rounds import score
     from tests.e2e.commands import typed
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background test run inherits an ignored SIGINT
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a background test run inherits an ignored SIGINT
     torch.set_num_threads(1)  # equal sums in every run
     score.ScoringJob = partial(score.ScoringJob, part=PART)  # type: ignore[assignment,misc]
     moments = Moments(die, by)

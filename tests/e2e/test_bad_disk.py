@@ -17,7 +17,8 @@ from tests.support import Made
 
 ROOT = Path(__file__).resolve().parents[2]
 AGAIN = "and run the same command again."
-#: Mounts a small disk at $1 (visible to this process only), copies the projects there, and runs the rest.
+#: Mounts a small disk at $1 (visible to this process only), copies the projects there, and runs the
+#: rest.
 SMALL_DISK = 'mount -t tmpfs -o size=24m none "$1" && cp -r "$2" "$3" "$1" && shift 3 && exec "$@"'
 
 
@@ -36,7 +37,10 @@ def alone(folder: Path, steps: Sequence[dict[str, Any]], *before: str) -> list[d
 
 
 def works(*words: str) -> bool:
-    return bool(shutil.which(words[0])) and subprocess.run(words, capture_output=True, check=False).returncode == 0
+    return (
+        bool(shutil.which(words[0]))
+        and subprocess.run(words, capture_output=True, check=False).returncode == 0
+    )
 
 
 #: Command -> kilobytes left on the disk, and the error; ROOM is the disk, DATA the made images.
@@ -71,7 +75,9 @@ FULL: dict[str, tuple[int, str]] = {
 
 
 @pytest.fixture(scope="module")
-def full(stages: Path, data: Made, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str, Any], ...]]:
+def full(
+    stages: Path, data: Made, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[dict[str, Any], ...]]:
     """Command -> its results on a full disk, and then with enough space."""
     mounts = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
     disk = tmp_path_factory.mktemp("disk")
@@ -79,11 +85,19 @@ def full(stages: Path, data: Made, tmp_path_factory: pytest.TempPathFactory) -> 
         pytest.skip("this system does not allow a test to mount a disk")
     steps = []
     for words, (left, _) in FULL.items():
-        typed = [word.replace("ROOM", str(disk)).replace("DATA", str(data.root)) for word in words.split()]
+        typed = [
+            word.replace("ROOM", str(disk)).replace("DATA", str(data.root))
+            for word in words.split()
+        ]
         steps += [{"words": typed, "left": left}, {"words": typed}]
     shell = ["sh", "-c", SMALL_DISK, "sh", str(disk), str(stages / "asked"), str(stages / "fitted")]
     results = [
-        {**row, "said": re.sub(r"\.\d+\.partial", ".PID.partial", row["err"].replace(str(disk), "ROOM"))}
+        {
+            **row,
+            "said": re.sub(
+                r"\.\d+\.partial", ".PID.partial", row["err"].replace(str(disk), "ROOM")
+            ),
+        }
         for row in alone(disk, steps, *mounts, *shell)
     ]
     return dict(zip(FULL, zip(results[::2], results[1::2], strict=True), strict=True))
@@ -105,7 +119,12 @@ LEDGER = (
 )
 #: Commands on a read-only project: reading a ledger safely needs files beside it.
 LOCKED = [
-    *("status FLAT", "import FLAT FLAT/rounds/0001/request", "add FLAT --task edges", "query FLAT --budget 3"),
+    *(
+        "status FLAT",
+        "import FLAT FLAT/rounds/0001/request",
+        "add FLAT --task edges",
+        "query FLAT --budget 3",
+    ),
     *("export FLAT", "cancel FLAT --round 1", "report FLAT"),
 ]
 PERMISSIONS = f"Free some space or fix the folder's permissions, {AGAIN}"
@@ -123,19 +142,31 @@ SEALED = {
 }
 
 
-def locked(folder: Path, paths: Sequence[Path], commands: Sequence[str], data: Made) -> dict[str, dict[str, Any]]:
-    """Command -> its result while the paths, and everything below them, are read-only; FLAT is folder/flat."""
+def locked(
+    folder: Path, paths: Sequence[Path], commands: Sequence[str], data: Made
+) -> dict[str, dict[str, Any]]:
+    """Command -> its result while the paths, and everything below them, are read-only.
+
+    FLAT is folder/flat.
+    """
     flat = folder / "flat"
     unprivileged = [
         "setpriv",
         "--bounding-set=-dac_override,-dac_read_search",
         "--inh-caps=-dac_override,-dac_read_search",
     ]
-    before = unprivileged if os.geteuid() == 0 else []  # root can write everywhere unless it drops that capability
+    before = (
+        unprivileged if os.geteuid() == 0 else []
+    )  # root can write everywhere unless it drops that capability
     if before and not works(*before, "true"):
         pytest.skip("root cannot drop its capability to write everywhere here (setpriv)")
     steps = [
-        {"words": [word.replace("FLAT", str(flat)).replace("DATA", str(data.root)) for word in command.split()]}
+        {
+            "words": [
+                word.replace("FLAT", str(flat)).replace("DATA", str(data.root))
+                for word in command.split()
+            ]
+        }
         for command in commands
     ]
     modes = {path: path.stat().st_mode for top in paths for path in (top, *top.rglob("*"))}
@@ -151,14 +182,18 @@ def locked(folder: Path, paths: Sequence[Path], commands: Sequence[str], data: M
 
 
 @pytest.fixture(scope="module")
-def of_locked(stages: Path, data: Made, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def of_locked(
+    stages: Path, data: Made, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("locked")
     flat = Path(shutil.copytree(stages / "asked", folder / "flat"))
     return locked(folder, [flat], LOCKED, data)
 
 
 @pytest.fixture(scope="module")
-def of_sealed(stages: Path, data: Made, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def of_sealed(
+    stages: Path, data: Made, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("sealed")
     flat = Path(shutil.copytree(stages / "asked", folder / "flat"))
     (flat / "labels").mkdir()
@@ -166,14 +201,18 @@ def of_sealed(stages: Path, data: Made, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.mark.parametrize("words", LOCKED)
-def test_a_project_that_may_not_be_written_is_left_alone(of_locked: dict[str, dict[str, Any]], words: str) -> None:
+def test_a_project_that_may_not_be_written_is_left_alone(
+    of_locked: dict[str, dict[str, Any]], words: str
+) -> None:
     found = of_locked[words]
     assert (found["code"], found["out"], said(found["said"])) == (1, "", LEDGER)
     assert found["ledger"] and found["files"]
 
 
 @pytest.mark.parametrize("words", SEALED)
-def test_folders_that_may_not_be_written_are_named(of_sealed: dict[str, dict[str, Any]], words: str) -> None:
+def test_folders_that_may_not_be_written_are_named(
+    of_sealed: dict[str, dict[str, Any]], words: str
+) -> None:
     found = of_sealed[words]
     assert (found["code"], found["out"], said(found["said"])) == (1, "", SEALED[words])
     assert found["ledger"] and found["files"]

@@ -51,19 +51,25 @@ def test_an_image(special: Special, data: Made, tmp_path: Path) -> None:
     assert FAULT in fault("verify", tmp_path / "b") or FAULT in typed("verify", tmp_path / "b").out
 
 
-def test_a_list_a_class_file_a_recipe_and_a_file_of_tasks(special: Special, data: Made, tmp_path: Path) -> None:
+def test_a_list_a_class_file_a_recipe_and_a_file_of_tasks(
+    special: Special, data: Made, tmp_path: Path
+) -> None:
     path, flat = special(tmp_path / "x.toml"), tmp_path / "flat"
     assert FAULT in fault("init", flat, "--images", path, "--task", "depth")
     assert FAULT in fault("init", flat, "--images", data.images, "--task", f"semseg:{path}")
     assert FAULT in fault("init", flat, "--images", data.images, "--tasks", path)
-    assert "There is no recipe" in fault("init", flat, "--images", data.images, "--task", "depth", "--recipe", path)
+    assert "There is no recipe" in fault(
+        "init", flat, "--images", data.images, "--task", "depth", "--recipe", path
+    )
     (tmp_path / "mine.toml").write_text('extends = "x.toml"')
     words = ["--images", data.images, "--task", "depth", "--recipe", tmp_path / "mine.toml"]
     assert "There is no recipe" in fault("init", flat, *words)
     assert not flat.exists()
 
 
-def test_a_label_and_the_lists_of_an_answer(special: Special, project: Copied, data: Made, tmp_path: Path) -> None:
+def test_a_label_and_the_lists_of_an_answer(
+    special: Special, project: Copied, data: Made, tmp_path: Path
+) -> None:
     flat = project("new")
     answer = tmp_path / "answer/depth"
     answer.mkdir(parents=True)
@@ -80,19 +86,28 @@ def test_a_label_and_the_lists_of_an_answer(special: Special, project: Copied, d
 def test_a_label_in_the_project(special: Special, project: Copied, tmp_path: Path) -> None:
     flat = project("fitted")
     special(next((flat / "labels/depth").iterdir()))
-    for words in (["fit", flat, "--epochs", 3], ["export", flat, "--labels", "--out", tmp_path / "out"]):
+    for words in (
+        ["fit", flat, "--epochs", 3],
+        ["export", flat, "--labels", "--out", tmp_path / "out"],
+    ):
         text = fault(*words)
         assert FAULT in text or "leads out of the project" in text
     assert typed("verify", flat).code == 1
     assert json.loads(done("status", flat, "--json").out)["images"] == 10
 
 
-def test_a_checkpoint_and_scores(special: Special, project: Copied, data: Made, tmp_path: Path) -> None:
+def test_a_checkpoint_and_scores(
+    special: Special, project: Copied, data: Made, tmp_path: Path
+) -> None:
     flat = project("fitted")
     done("score", flat)
     special(next(flat.rglob("scores.parquet")))
     special(next(flat.rglob("last.ckpt")))
-    for words in (["evaluate", flat], ["predict", flat, data.images, "--out", tmp_path / "out"], ["fit", flat]):
+    for words in (
+        ["evaluate", flat],
+        ["predict", flat, data.images, "--out", tmp_path / "out"],
+        ["fit", flat],
+    ):
         result = typed(*words)
         assert "Traceback" not in result.err
     assert typed("predict", flat, data.images, "--out", tmp_path / "out").code == 1
@@ -104,9 +119,13 @@ def test_weights(special: Special, tmp_path: Path, ending: str) -> None:
         read_state(special(tmp_path / f"x{ending}"))
 
 
-def test_where_a_report_and_an_export_are_written(special: Special, project: Copied, tmp_path: Path) -> None:
+def test_where_a_report_and_an_export_are_written(
+    special: Special, project: Copied, tmp_path: Path
+) -> None:
     flat = project("fitted")
     assert FAULT in fault("report", flat, "--out", special(tmp_path / "x.html"))
     (tmp_path / "out").mkdir()
     special(tmp_path / "out/labels.csv")
-    assert "neither empty nor an earlier export" in fault("export", flat, "--labels", "--out", tmp_path / "out")
+    assert "neither empty nor an earlier export" in fault(
+        "export", flat, "--labels", "--out", tmp_path / "out"
+    )

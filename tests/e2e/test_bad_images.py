@@ -1,4 +1,7 @@
-"""Unusable images are refused with a clear error and nothing is created; unusual ones are read correctly."""
+"""Unusable images are refused with a clear error and nothing is created.
+
+Unusual ones are read correctly.
+"""
 
 import io
 from collections.abc import Callable
@@ -61,13 +64,22 @@ BAD = {
 
 
 @pytest.mark.parametrize(("content", "fault"), BAD.values(), ids=BAD)
-def test_one_image_that_cannot_be_used_stops_init_and_add(tmp_path: Path, content: bytes, fault: str) -> None:
+def test_one_image_that_cannot_be_used_stops_init_and_add(
+    tmp_path: Path, content: bytes, fault: str
+) -> None:
     name = "b.png" if content.startswith(b"\x89PNG") else "b.jpg"
     bad = write(tmp_path / "photos", a_png=encoded("png"), **{name: content})
     message = f"1 of 2 images cannot be used:\n    {name}: {fault}\n  Fix or remove them. "
     found = refused(tmp_path, "init", tmp_path / "flat", "--images", bad, "--task", "depth")
     assert found == f"{message}Nothing was made."
-    done("init", tmp_path / "flat", "--images", write(tmp_path / "good", c_png=encoded("png")), "--task", "depth")
+    done(
+        "init",
+        tmp_path / "flat",
+        "--images",
+        write(tmp_path / "good", c_png=encoded("png")),
+        "--task",
+        "depth",
+    )
     found = refused(tmp_path, "add", tmp_path / "flat", "--images", bad, "--task", "normals")
     assert found == f"{message}Nothing was added."
 
@@ -78,7 +90,10 @@ ODD = {
     "16-bit colour": (sixteen_bits(PIXELS[..., ::-1].astype(np.uint16) * 257), PIXELS),
     "16-bit grey": (sixteen_bits(PIXELS[..., 0].astype(np.uint16) * 257), PIXELS[..., [0, 0, 0]]),
     "8-bit grey": (encoded("png", PIXELS[..., 1]), None),
-    "grey": (encoded("png", PIXELS, "L"), np.asarray(Image.fromarray(PIXELS).convert("L"))[..., None].repeat(3, 2)),
+    "grey": (
+        encoded("png", PIXELS, "L"),
+        np.asarray(Image.fromarray(PIXELS).convert("L"))[..., None].repeat(3, 2),
+    ),
     "palette": (encoded("png", PIXELS // 128 * 128, "P"), None),
     "transparent": (encoded("png", np.dstack([PIXELS, PIXELS[..., 0]]), "RGBA"), PIXELS),
     "turned": (encoded("png", exif=TURNED), np.rot90(PIXELS, -1)),
@@ -86,7 +101,9 @@ ODD = {
 
 
 @pytest.mark.parametrize(("content", "pixels"), ODD.values(), ids=ODD)
-def test_odd_images_are_read_as_a_viewer_shows_them(tmp_path: Path, content: bytes, pixels: np.ndarray | None) -> None:
+def test_odd_images_are_read_as_a_viewer_shows_them(
+    tmp_path: Path, content: bytes, pixels: np.ndarray | None
+) -> None:
     photos = write(tmp_path / "photos", a_png=content)
     done("init", tmp_path / "flat", "--images", photos, "--task", "depth")
     if pixels is None:
@@ -114,11 +131,15 @@ def test_a_turned_photograph_is_learnt_from_and_labelled_upright(tmp_path: Path)
     with ProjectFolder.open(flat) as project:
         seen = source_of(project).image("a.jpg")
     upright = np.asarray(ImageOps.exif_transpose(Image.open(photos / "a.jpg")))
-    assert seen.shape == upright.shape == (30, 20, 3) and np.abs(seen.astype(int) - upright).max() < 8
+    assert (
+        seen.shape == upright.shape == (30, 20, 3) and np.abs(seen.astype(int) - upright).max() < 8
+    )
 
 
 def test_images_of_one_name_in_two_folders_are_two_images_below_one_root(tmp_path: Path) -> None:
-    photos = write(tmp_path / "photos", a__1_png=encoded("png"), b__1_png=encoded("png", PIXELS[::-1]))
+    photos = write(
+        tmp_path / "photos", a__1_png=encoded("png"), b__1_png=encoded("png", PIXELS[::-1])
+    )
     flat = tmp_path / "flat"
     done("init", flat, "--images", photos, "--task", "depth")
     done("query", flat, "--budget", 2)
@@ -132,9 +153,13 @@ def test_images_of_one_name_in_two_folders_are_two_images_below_one_root(tmp_pat
 
 
 def test_images_of_one_name_below_two_roots_are_refused(tmp_path: Path) -> None:
-    photos = write(tmp_path / "photos", a__1_png=encoded("png"), b__1_png=encoded("png", PIXELS[::-1]))
+    photos = write(
+        tmp_path / "photos", a__1_png=encoded("png"), b__1_png=encoded("png", PIXELS[::-1])
+    )
     one, other, flat = photos / "a", photos / "b", tmp_path / "flat"
-    assert refused(tmp_path, "init", flat, "--images", one, "--images", other, "--task", "depth") == (
+    assert refused(
+        tmp_path, "init", flat, "--images", one, "--images", other, "--task", "depth"
+    ) == (
         f"Two images have the id '1.png': one below {one}, one below {other}.\n"
         "  Give the folder above both, so that their paths differ. Nothing was made."
     )
@@ -161,7 +186,9 @@ def absent(place: Path) -> None:
     pass
 
 
-NONE = "Images are files that end in .avif, .bmp, .heic, .heif, .jpeg, .jpg, .png, .tif, .tiff, .webp."
+NONE = (
+    "Images are files that end in .avif, .bmp, .heic, .heif, .jpeg, .jpg, .png, .tif, .tiff, .webp."
+)
 
 
 @pytest.mark.parametrize(

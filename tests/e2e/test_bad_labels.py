@@ -103,7 +103,9 @@ def faults(folder: Path, *lines: str) -> str:
 
 
 @pytest.mark.parametrize(("name", "content", "fault"), BAD.values(), ids=BAD)
-def test_one_wrong_label_stops_an_import(project: Copied, tmp_path: Path, name: str, content: Any, fault: str) -> None:
+def test_one_wrong_label_stops_an_import(
+    project: Copied, tmp_path: Path, name: str, content: Any, fault: str
+) -> None:
     flat, labels = project("new"), tmp_path / "labels"
     write(labels / "depth" / "0001.png", DEPTH)  # nothing is wrong with this one
     write(labels / name, content)
@@ -118,7 +120,9 @@ def test_every_fault_of_a_folder_is_listed_at_once(project: Copied, tmp_path: Pa
     bad = [BAD[name] for name in ("0 bytes", "a class that is none", "normals of another length")]
     for name, content, _ in bad:
         write(labels / name, content)
-    expected = faults(labels, *sorted(f"{name} {fault.replace('FLAT', str(flat))}" for name, _, fault in bad))
+    expected = faults(
+        labels, *sorted(f"{name} {fault.replace('FLAT', str(flat))}" for name, _, fault in bad)
+    )
     assert refused(tmp_path, "import", flat, labels) == expected
 
 
@@ -131,7 +135,9 @@ def test_single_pixels_of_depth_that_are_no_numbers_are_left_out_and_the_rest_co
     assert cells(flat, "labelled") == {("0000.jpg", "depth")}
 
 
-def test_a_label_with_other_content_needs_replace_and_the_old_one_is_kept(project: Copied, tmp_path: Path) -> None:
+def test_a_label_with_other_content_needs_replace_and_the_old_one_is_kept(
+    project: Copied, tmp_path: Path
+) -> None:
     flat, labels = project("new"), tmp_path / "labels"
     write(labels / "depth" / "0000.png", DEPTH)
     done("import", flat, labels)
@@ -167,10 +173,15 @@ def test_a_damaged_request_is_refused_whole(project: Copied, data: Made, tmp_pat
     )
     (request / "manifest.json").write_text("{}")
     found = refused(tmp_path, "import", flat, request)
-    assert "\n  manifest.json: The file is not a request's manifest. Restore the exported one.\n" in found
+    assert (
+        "\n  manifest.json: The file is not a request's manifest. Restore the exported one.\n"
+        in found
+    )
 
 
-def test_an_image_that_is_gone_is_left_out_of_a_fit_which_says_so(project: Copied, data: Made, tmp_path: Path) -> None:
+def test_an_image_that_is_gone_is_left_out_of_a_fit_which_says_so(
+    project: Copied, data: Made, tmp_path: Path
+) -> None:
     images = Path(shutil.copytree(data.images, tmp_path / "photos"))
     flat, recipe = tmp_path / "flat", data.root / "tiny.toml"
     done("init", flat, "--images", images, "--task", "depth", "--recipe", recipe)
@@ -182,5 +193,10 @@ def test_an_image_that_is_gone_is_left_out_of_a_fit_which_says_so(project: Copie
     (images / gone).unlink()
     found = done("fit", flat)
     assert "trained on 1 image with 1 depth labels" in found.out
-    assert f"1 image is set aside, with its cells, until its file is back ('{gone}': There is no" in found.err
-    assert f"1 image is set aside, with its cells; the first is '{gone}'" in done("status", flat).out
+    assert (
+        f"1 image is set aside, with its cells, until its file is back ('{gone}': There is no"
+        in found.err
+    )
+    assert (
+        f"1 image is set aside, with its cells; the first is '{gone}'" in done("status", flat).out
+    )

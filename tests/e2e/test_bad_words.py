@@ -148,10 +148,15 @@ BUDGETS = {
 def test_a_budget_that_buys_nothing_or_more_than_there_is_is_refused(
     project: Copied, tmp_path: Path, words: str
 ) -> None:
-    assert refused(tmp_path, "query", project("new"), *words.split()) == f"{BUDGETS[words]} Nothing was requested."
+    assert (
+        refused(tmp_path, "query", project("new"), *words.split())
+        == f"{BUDGETS[words]} Nothing was requested."
+    )
 
 
-def test_a_model_is_needed_for_some_commands_and_they_say_how_to_get_one(project: Copied, tmp_path: Path) -> None:
+def test_a_model_is_needed_for_some_commands_and_they_say_how_to_get_one(
+    project: Copied, tmp_path: Path
+) -> None:
     flat = project("new")
     assert refused(tmp_path, "score", flat) == (
         f"There is no model to score with yet ({flat}).\n  Run `labelgrid fit` first; "
@@ -167,7 +172,10 @@ def test_a_model_is_needed_for_some_commands_and_they_say_how_to_get_one(project
 
 
 BAD_RECIPES = {
-    "epochs": ("epoch", "train.epoch: unknown key (did you mean 'epochs'?) (recipe {path}).\n  Fix it and run again."),
+    "epochs": (
+        "epoch",
+        "train.epoch: unknown key (did you mean 'epochs'?) (recipe {path}).\n  Fix it and run again.",
+    ),
     "width": (
         "widht",
         "widht: unknown key (did you mean 'width'?) (options of nets 'pad_net').\n  Fix it and run again.",
@@ -212,12 +220,20 @@ def test_weights_that_are_gone_or_none_are_refused(project: Copied, tmp_path: Pa
     (tmp_path / "mine.toml").write_text(RECIPE.replace("pretrained = false", "pretrained = true"))
     settings = (flat / "labelgrid.toml").read_text()
     (flat / "labelgrid.toml").write_text(settings.replace('weights = ""', f'weights = "{weights}"'))
-    words, end = ["fit", flat, "--recipe", tmp_path / "mine.toml"], " Labels and earlier rounds are unchanged."
-    assert refused(tmp_path, *words) == f"There is no such weights file ({weights}).\n  Check the path.{end}"
+    words, end = (
+        ["fit", flat, "--recipe", tmp_path / "mine.toml"],
+        " Labels and earlier rounds are unchanged.",
+    )
+    assert (
+        refused(tmp_path, *words)
+        == f"There is no such weights file ({weights}).\n  Check the path.{end}"
+    )
     for content in (b"", b"hello", b"\x80\x04K\x01."):
         weights.write_bytes(content)
         found = refused(tmp_path, *words)
-        assert found.startswith(("This is not a weights file (", "The file contains objects other than tensors"))
+        assert found.startswith(
+            ("This is not a weights file (", "The file contains objects other than tensors")
+        )
         assert str(weights) in found and found.endswith(end)
 
 
@@ -241,8 +257,12 @@ def test_broken_settings_are_refused_by_every_command(
     assert found.startswith(fault) and f"({flat / 'labelgrid.toml'}).\n  Fix " in found
 
 
-@pytest.mark.parametrize("command", ["status", "import {labels}", "query --budget 3", "add --task edges"])
-def test_a_ledger_of_a_newer_program_is_refused(project: Copied, data: Made, tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize(
+    "command", ["status", "import {labels}", "query --budget 3", "add --task edges"]
+)
+def test_a_ledger_of_a_newer_program_is_refused(
+    project: Copied, data: Made, tmp_path: Path, command: str
+) -> None:
     flat = project("new")
     with closing(sqlite3.connect(flat / "labelgrid.db")) as base, base:
         base.execute("UPDATE ledger_version SET version_num = '0099'")
@@ -296,7 +316,9 @@ def test_a_stop_by_the_user_is_no_fault(project: Copied, monkeypatch: pytest.Mon
     assert found.err == "Stopped. Finished work is kept. Run the same command to resume.\n"
 
 
-def test_an_unexpected_disk_error_has_a_clear_message(project: Copied, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_disk_error_has_a_clear_message(
+    project: Copied, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def failing(*_: object) -> None:
         raise OSError(28, "No space left on device", "/a/file")
 

@@ -14,7 +14,9 @@ def test_the_first_images_are_picked_by_features_and_the_next_by_those_of_the_mo
     with project:
         said = Said()
         asked = query.query(project, Budget(3, "images"), said)
-        assert asked.strategy == "typiclust" and len({pick.cell.image_id for pick in asked.picks}) == 3
+        assert (
+            asked.strategy == "typiclust" and len({pick.cell.image_id for pick in asked.picks}) == 3
+        )
         assert any("before the first training" in line for line in said.lines)
         cold = project.round_folder(1) / "scores" / "scores.parquet"
         first = read_table(cold)
@@ -34,7 +36,9 @@ def test_scores_of_the_untrained_network_are_reused_by_the_query(tmp_path):
         score.score(project, Silent())
         said = Said()
         dry = query.query(project, Budget(2, "images"), said, dry_run=True)
-        assert not any("Scoring" in line or "before the first training" in line for line in said.lines)
+        assert not any(
+            "Scoring" in line or "before the first training" in line for line in said.lines
+        )
         assert query.query(project, Budget(2, "images"), Silent()).picks == dry.picks
 
 

@@ -30,22 +30,37 @@ def test_a_round_is_killed_while_it_scores_and_picks_what_a_brute_force_does(tmp
             first, calls[:] = calls[0], [(), ()]
         asked = query.query(project, Budget(3, "images"), Silent())
         assert asked.strategy == "core_set"
-        assert calls[2:] and not any(set(first) & set(ids) for ids in calls), "a part was scored again"
+        assert calls[2:] and not any(set(first) & set(ids) for ids in calls), (
+            "a part was scored again"
+        )
         table = read_table(project.round_folder(2) / "scores" / "scores.parquet")
-        assert table.axes == {"features": "feature"} and table.statistics["features"].dtype == np.float32
+        assert (
+            table.axes == {"features": "feature"}
+            and table.statistics["features"].dtype == np.float32
+        )
 
         names, crew = list(table.images), models.context_of(project)
         assert len(names) == 10, "labelled images are scored, too"
         model, features = models.restore_model(crew, done), {}
         for batch in pool_batches(score.scoring_job(crew, model, {}, {}), names):
-            for row, (name, frame) in enumerate(zip(batch.batch.ids, batch.batch.frames, strict=True)):
+            for row, (name, frame) in enumerate(
+                zip(batch.batch.ids, batch.batch.frames, strict=True)
+            ):
                 rows, columns = frame.box(*batch.features.shared.shape[-2:])
                 with torch.inference_mode():
-                    features[name] = batch.features.shared[row][:, rows, columns].mean((1, 2)).numpy()
-        centres = [row for row, name in enumerate(names) if any(cell.image_id == name for cell in crew.source.labels)]
+                    features[name] = (
+                        batch.features.shared[row][:, rows, columns].mean((1, 2)).numpy()
+                    )
+        centres = [
+            row
+            for row, name in enumerate(names)
+            if any(cell.image_id == name for cell in crew.source.labels)
+        ]
         stacked = np.stack([features[name] for name in names])
         picked = brute_force(stacked, centres, set(range(10)) - set(centres), 3)
-        assert list(dict.fromkeys(pick.cell.image_id for pick in asked.picks)) == [names[row] for row in picked]
+        assert list(dict.fromkeys(pick.cell.image_id for pick in asked.picks)) == [
+            names[row] for row in picked
+        ]
         kept = json.loads((project.round_folder(2) / "picks.json").read_text())
         assert [row["terms"]["distance"] for row in kept] == [row["score"] for row in kept]
         answer(project, made)

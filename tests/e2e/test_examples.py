@@ -34,7 +34,8 @@ def test_the_loop_from_python_with_a_strategy_and_a_network_of_ones_own(tmp_path
     made = make_dataset(tmp_path / "made", n=10, size=(32, 64), tasks=("semseg", "depth"))
     (tmp_path / "classes.txt").write_text("\n".join(CLASSES))
     recipe = RECIPE.replace(
-        "[network]\noptions = { width = 16, dropout = 0.2 }", '[network]\nname = "deep_heads_network:build"'
+        "[network]\noptions = { width = 16, dropout = 0.2 }",
+        '[network]\nname = "deep_heads_network:build"',
     )
     (tmp_path / "tiny.toml").write_text(recipe)
     rows = {row.name: TaskDef.of(row) for row in made.rows}
@@ -53,12 +54,17 @@ def test_the_loop_from_python_with_a_strategy_and_a_network_of_ones_own(tmp_path
         assert newest_fit(project.folder).round == 3
         picks = json.loads((project.round_folder(2) / "picks.json").read_text())
         assert [pick["task"] for pick in picks[:3]] == ["depth"] * 3  # the cheap labels first
-        assert [row.strategy for row in project.store.rounds()][:2] == ["random_images", "cheapest_strategy:build"]
+        assert [row.strategy for row in project.store.rounds()][:2] == [
+            "random_images",
+            "cheapest_strategy:build",
+        ]
 
 
 def test_the_loop_from_python_needs_the_public_face_alone():
     lines = (EXAMPLES / "from_python.py").read_text().splitlines()
-    assert [line for line in lines if "labelgrid" in line and "import" in line] == ["import labelgrid"]
+    assert [line for line in lines if "labelgrid" in line and "import" in line] == [
+        "import labelgrid"
+    ]
 
 
 def test_the_network_of_ones_own_keeps_the_laws_that_matter():

@@ -1,4 +1,7 @@
-"""Campaigns with few labels: none at all, none of one task, or one task only. All work and report what they do."""
+"""Campaigns with few labels: none at all, none of one task, or one task only.
+
+All work and report what they do.
+"""
 
 import json
 from collections.abc import Callable
@@ -25,7 +28,9 @@ def test_without_any_label_images_are_drawn_and_that_is_said(project: Copied) ->
     assert not held_out(flat) & {pick["cell"]["image"] for pick in asked["picks"]}
 
 
-def test_a_task_without_any_label_is_said_and_drawn_at_random(project: Copied, data: Made, tmp_path: Path) -> None:
+def test_a_task_without_any_label_is_said_and_drawn_at_random(
+    project: Copied, data: Made, tmp_path: Path
+) -> None:
     flat, labels = project("new"), tmp_path / "labels" / "depth"
     learnt = sorted(set(data.names) - held_out(flat))[:4]
     labels.mkdir(parents=True)
@@ -35,16 +40,28 @@ def test_a_task_without_any_label_is_said_and_drawn_at_random(project: Copied, d
     done("import", flat, labels.parent)
     found = done("fit", flat)
     for task in ("semseg", "normals"):
-        assert f"No label of '{task}' yet: it has no supervised loss, and its cells no scores." in words(found.err)
-    assert "'depth'" not in found.err and "trained on 4 images with 4 depth labels" in words(found.out)
+        assert (
+            f"No label of '{task}' yet: it has no supervised loss, and its cells no scores."
+            in words(found.err)
+        )
+    assert "'depth'" not in found.err and "trained on 4 images with 4 depth labels" in words(
+        found.out
+    )
     asked = json.loads(done("query", flat, "--budget", 12, "--json").out)
-    assert asked["strategy"] == "partal" and {p["cell"]["task"] for p in asked["picks"]} >= {"semseg", "normals"}
+    assert asked["strategy"] == "partal" and {p["cell"]["task"] for p in asked["picks"]} >= {
+        "semseg",
+        "normals",
+    }
     assert list(fixed(flat, "partal")) == ["depth"]
 
 
-def test_one_task_alone_goes_the_whole_way_until_nothing_is_left_to_ask(data: Made, tmp_path: Path) -> None:
+def test_one_task_alone_goes_the_whole_way_until_nothing_is_left_to_ask(
+    data: Made, tmp_path: Path
+) -> None:
     flat, recipe = tmp_path / "flat", data.root / "tiny.toml"
-    done("init", flat, "--images", data.images, "--task", "depth", "--holdout", 2, "--recipe", recipe)
+    done(
+        "init", flat, "--images", data.images, "--task", "depth", "--holdout", 2, "--recipe", recipe
+    )
     done("query", flat, "--budget", 4)
     done("export", flat)
     for number in (0, 1):
@@ -64,12 +81,19 @@ def test_one_task_alone_goes_the_whole_way_until_nothing_is_left_to_ask(data: Ma
         "  Add images or tasks with `labelgrid add`. Nothing was requested."
     )
     assert status(flat)["next"] == f"labelgrid fit {flat}"
-    assert f"Next: labelgrid report {flat}, every cell has an answer\n" in done("fit", flat, "--epochs", 1).out
+    assert (
+        f"Next: labelgrid report {flat}, every cell has an answer\n"
+        in done("fit", flat, "--epochs", 1).out
+    )
 
 
-def test_labels_that_cost_nothing_are_asked_for_within_any_budget(data: Made, tmp_path: Path) -> None:
+def test_labels_that_cost_nothing_are_asked_for_within_any_budget(
+    data: Made, tmp_path: Path
+) -> None:
     flat = tmp_path / "flat"
-    done("init", flat, "--images", data.images, "--task", "depth:cost=0", "--task", "normals:cost=3")
+    done(
+        "init", flat, "--images", data.images, "--task", "depth:cost=0", "--task", "normals:cost=3"
+    )
     query = ["query", flat, "--budget", 7, "--unit", "cost", "--strategy", "random_cells", "--json"]
     asked = json.loads(done(*query).out)
     tasks = [pick["cell"]["task"] for pick in asked["picks"]]

@@ -24,8 +24,8 @@ STEPS: dict[str, list[object]] = {
     "score": ["score", "DIR"],
     "query": ["query", "DIR", "--budget", 5],
 }
-#: When a command is killed, as a share between its first and last moment, or between its first and last flush (an
-#: export has none).
+#: When a command is killed, as a share between its first and last moment, or between its first and
+#: last flush (an export has none).
 SHARES = {"first": 0.0, "early": 0.35, "late": 0.7, "last": 1.0, "flush": 0.3}
 
 
@@ -44,7 +44,9 @@ class Twin:
 
     def moment(self, step: str, share: float, kind: str = "") -> int:
         """The number of the moment at a share between the first (0) and the last (1)."""
-        numbers = [number for number, found in enumerate(self.moments[step], 1) if kind in ("", found)]
+        numbers = [
+            number for number, found in enumerate(self.moments[step], 1) if kind in ("", found)
+        ]
         return numbers[round(share * (len(numbers) - 1))]
 
 
@@ -70,7 +72,13 @@ def words(step: str, project: Path, data: Made) -> list[object]:
     """The command of a step."""
     typed = [str(word).replace("DIR", str(project)) for word in STEPS[step]]
     if step == "init":
-        typed += ["--images", str(data.images), "--recipe", str(data.root / "tiny.toml"), *task_words(data)]
+        typed += [
+            "--images",
+            str(data.images),
+            "--recipe",
+            str(data.root / "tiny.toml"),
+            *task_words(data),
+        ]
     return list(typed)
 
 
@@ -86,7 +94,9 @@ def lasting(project: Path) -> dict[str, Any]:
     for path in sorted(project.rglob("*")):
         name = path.relative_to(project).as_posix()
         if path.name == "log.jsonl":
-            found[name] = [json.loads(line) | {"seconds": 0} for line in path.read_text().splitlines()]
+            found[name] = [
+                json.loads(line) | {"seconds": 0} for line in path.read_text().splitlines()
+            ]
         elif path.suffix == ".ckpt":
             found[name] = "its weights are known by their stamp, in the ledger"
         elif path.is_file() and not is_leftover(path) and not path.name.startswith("labelgrid.db"):
@@ -95,7 +105,8 @@ def lasting(project: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("step", "when"), [(step, when) for step in STEPS for when in SHARES if (step, when) != ("export", "flush")]
+    ("step", "when"),
+    [(step, when) for step in STEPS for when in SHARES if (step, when) != ("export", "flush")],
 )
 def test_a_killed_command_that_is_typed_again_leaves_the_same_project(
     twin: Twin, data: Made, tmp_path: Path, step: str, when: str

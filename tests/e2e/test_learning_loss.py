@@ -39,15 +39,23 @@ strategy = "random_images"
 
 @pytest.mark.parametrize("predict", ["tasks", "image"])
 def test_the_trained_module_is_restored_with_the_model_of_a_killed_training(tmp_path, predict):
-    project, _ = whole_round(tmp_path, {"train": {"epochs": 3}, "terms": {"learning_loss": {"predict": predict}}})
+    project, _ = whole_round(
+        tmp_path, {"train": {"epochs": 3}, "terms": {"learning_loss": {"predict": predict}}}
+    )
     with project:
         context, model = models.restore(project, newest_fit(project.folder))
         module = model.terms["learning_loss"]
         output = model.network(torch.zeros(2, 3, 32, 64))
-        assert module.predict(output.features, lambda: output.task_features).shape == (2, 3) and not module.training
+        assert (
+            module.predict(output.features, lambda: output.task_features).shape == (2, 3)
+            and not module.training
+        )
         with keyed(context.seed, "init", "term", "learning_loss"):
             drawn = LearningLoss(context.tasks, model.network, Options(predict=predict))
-        assert any(not torch.equal(a, b) for a, b in zip(module.parameters(), drawn.parameters(), strict=True))
+        assert any(
+            not torch.equal(a, b)
+            for a, b in zip(module.parameters(), drawn.parameters(), strict=True)
+        )
 
 
 def test_a_round_asks_for_the_images_that_the_trained_modules_expect_most_of(tmp_path, monkeypatch):
@@ -56,14 +64,21 @@ def test_a_round_asks_for_the_images_that_the_trained_modules_expect_most_of(tmp
         query.query(project, Budget(9), Silent())
         answer(project, made)
         with pytest.raises(
-            ProjectError, match=r"'learning_loss', which reads the term 'learning_loss'; the recipe trains"
+            ProjectError,
+            match=r"'learning_loss', which reads the term 'learning_loss'; the recipe trains",
         ):
             fit.fit(project, Silent())
         assert not (project.round_folder(2) / "fit").exists()
-        chosen, project.settings = project.settings, replace(project.settings, strategy=PluginChoice("random_images"))
+        chosen, project.settings = (
+            project.settings,
+            replace(project.settings, strategy=PluginChoice("random_images")),
+        )
         fit.fit(project, Silent())
         project.settings = chosen
-        with pytest.raises(ProjectError, match=r"reads the term 'learning_loss'; the newest model was trained without"):
+        with pytest.raises(
+            ProjectError,
+            match=r"reads the term 'learning_loss'; the newest model was trained without",
+        ):
             query.query(project, Budget(4), Silent())
         project.settings = replace(project.settings, changes={"terms": {"learning_loss": {}}})
         done = fit.fit(project, Silent())
@@ -76,16 +91,30 @@ def test_a_round_asks_for_the_images_that_the_trained_modules_expect_most_of(tmp
 
         table = read_table(project.round_folder(2) / "scores" / "scores.parquet")
         found = table.statistics["learning_loss"]
-        np.testing.assert_allclose(found, predicted(project, done, table.images), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            found, predicted(project, done, table.images), rtol=1e-4, atol=1e-5
+        )
         scores = (found - found.min(0)) / np.ptp(found, 0)
         missing = {cell.cell for cell in asked.picks}
         best = max(
-            np.mean([scores[row, k] for k, task in enumerate(table.tasks) if (image, task) in unlabelled(project)])
+            np.mean(
+                [
+                    scores[row, k]
+                    for k, task in enumerate(table.tasks)
+                    if (image, task) in unlabelled(project)
+                ]
+            )
             for row, image in enumerate(table.images)
         )
-        assert asked.picks[0].score == pytest.approx(best) and len({cell.image_id for cell in missing}) == 2
+        assert (
+            asked.picks[0].score == pytest.approx(best)
+            and len({cell.image_id for cell in missing}) == 2
+        )
         kept = json.loads((project.round_folder(2) / "picks.json").read_text())
-        assert kept[0]["why"] == "expected to be predicted worst" and "predicted loss" in kept[0]["terms"]
+        assert (
+            kept[0]["why"] == "expected to be predicted worst"
+            and "predicted loss" in kept[0]["terms"]
+        )
         answer(project, made)
         fit.fit(project, Silent())
         assert query.query(project, Budget(1, "images"), Silent()).round == 3
@@ -107,7 +136,9 @@ def predicted(project, done, images):
         with torch.inference_mode():
             output = model.network(batch.batch.images, batch.batch.targets)
             term = model.terms["learning_loss"]
-            rows.append(term.predict(output.features, lambda output=output: output.task_features).numpy())
+            rows.append(
+                term.predict(output.features, lambda output=output: output.task_features).numpy()
+            )
     return np.concatenate(rows)
 
 
@@ -116,11 +147,23 @@ def test_one_arm_of_a_study_trains_with_the_term_from_its_start_on(tmp_path):
     path = make_recipe(tmp_path, ARMS)
     text = path.read_text().replace('strategies = ["partal", "random_cells"]', "full = false")
     path.write_text(text.replace("rounds = 2", "rounds = 1"))
-    request = StudyRequest(str(path), study_of(str(path), {}), tmp_path / "data", "", tmp_path / "out")
+    request = StudyRequest(
+        str(path), study_of(str(path), {}), tmp_path / "data", "", tmp_path / "out"
+    )
     done = run_study(request)
-    assert not done.failed and {r.strategy for r in done.outcomes()} == {"start", "start.lloss", "lloss", "images"}
+    assert not done.failed and {r.strategy for r in done.outcomes()} == {
+        "start",
+        "start.lloss",
+        "lloss",
+        "images",
+    }
     terms = {}
     for file in (tmp_path / "out").rglob("fit.json"):
         run = file.relative_to(tmp_path / "out" / "runs").parts[0].removesuffix("-seed0")
         terms.setdefault(run, set()).update(json.loads(file.read_text())["recipe"]["terms"])
-    assert terms == {"start": set(), "images": set(), "start.lloss": {"learning_loss"}, "lloss": {"learning_loss"}}
+    assert terms == {
+        "start": set(),
+        "images": set(),
+        "start.lloss": {"learning_loss"},
+        "lloss": {"learning_loss"},
+    }

@@ -42,7 +42,9 @@ def flat(data: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def note_names(path: Path) -> Callable[..., object]:
     """`train_batches`, recording its image ids."""
 
-    def noted(source: object, tasks: object, names: list[str], *rest: object, **options: object) -> object:
+    def noted(
+        source: object, tasks: object, names: list[str], *rest: object, **options: object
+    ) -> object:
         with path.open("a") as file:
             file.write("".join(f"{name}\n" for name in names))
         return train_batches(source, tasks, names, *rest, **options)  # type: ignore[arg-type]
@@ -68,8 +70,12 @@ def test_every_round_asks_for_its_budget_and_gets_its_answers(flat: Path) -> Non
     assert [r["strategy"] for r in values["rounds"]] == ["random_images", "partal", "partal", ""]
     assert not cells(flat, "requested", "skipped")
     assert len(cells(flat, "labelled")) == ROUNDS * BUDGET + HELD * 3
-    picks = [{(p["image"], p["task"]) for p in read(flat, n, "picks.json")} for n in range(1, ROUNDS + 1)]
-    assert [len(p) for p in picks] == [BUDGET] * ROUNDS and len(set.union(*picks)) == ROUNDS * BUDGET
+    picks = [
+        {(p["image"], p["task"]) for p in read(flat, n, "picks.json")} for n in range(1, ROUNDS + 1)
+    ]
+    assert [len(p) for p in picks] == [BUDGET] * ROUNDS and len(
+        set.union(*picks)
+    ) == ROUNDS * BUDGET
     asked = {(row["image"], row["task"]) for row in manifest(round_folder(flat, 0) / "request")}
     assert cells(flat, "labelled") == asked | set.union(*picks)
 
@@ -92,7 +98,9 @@ def test_held_out_images_are_measured_and_never_learnt_from(flat: Path) -> None:
 def test_what_the_held_out_labels_cost_is_counted_apart(flat: Path) -> None:
     values, last = status(flat), read(flat, ROUNDS + 1, "heldout.json")
     costs = {"semseg": 10, "depth": 1, "normals": 1}
-    assert {task: values["heldout"][task]["spent"] for task in costs} == {t: HELD * c for t, c in costs.items()}
+    assert {task: values["heldout"][task]["spent"] for task in costs} == {
+        t: HELD * c for t, c in costs.items()
+    }
     picked = [pick for number in range(1, ROUNDS + 1) for pick in read(flat, number, "picks.json")]
     assert last["spent"] == sum(costs[pick["task"]] for pick in picked)
     assert last["heldout_spent"] == HELD * sum(costs.values())
@@ -125,6 +133,8 @@ def test_the_report_holds_the_figures_that_were_measured(flat: Path) -> None:
     assert page.named("img") and not page.named("script")
 
 
-def test_the_example_runs_commands_as_processes_and_shows_them(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_example_runs_commands_as_processes_and_shows_them(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     runpy.run_path(str(EXAMPLE))["run"]("--version")
     assert capfd.readouterr().out == f"\n$ labelgrid --version\n{__version__}\n"

@@ -33,13 +33,17 @@ def written(project, number=3):
     return sorted((project.round_folder(number) / "fit" / "terms").glob("pseudo_labels.*/**/*.npz"))
 
 
-def test_what_the_model_of_the_round_before_says_of_cells_without_a_label_becomes_files(second, tmp_path):
+def test_what_the_model_of_the_round_before_says_of_cells_without_a_label_becomes_files(
+    second, tmp_path
+):
     with copied(second, tmp_path / "flat") as project:
         done = fit_killed(project, CHANGES, 3)
         labels = {(c.image_id, c.task) for c in fit.context_of(project).source.labels}
         names = [row.image_id for row in project.store.images(("train",))]
         found = {(p.stem, p.parent.name) for p in written(project)}
-        assert found == {(name, task) for name in names for task in project.tasks() if (name, task) not in labels}
+        assert found == {
+            (name, task) for name in names for task in project.tasks() if (name, task) not in labels
+        }
         with copied(second, tmp_path / "twin") as twin:
             assert fit.fit(twin, Silent(), changes=CHANGES).model == done.model
         with copied(second, tmp_path / "without") as other:
@@ -75,7 +79,9 @@ def test_a_killed_preparation_is_not_begun_again(second, tmp_path, monkeypatch):
             assert fit.fit(twin, Silent(), changes=CHANGES).model == done.model
             for one, other in zip(written(project), written(twin), strict=True):
                 with np.load(one) as first, np.load(other) as same:
-                    assert all(np.array_equal(first[name], same[name], equal_nan=True) for name in first)
+                    assert all(
+                        np.array_equal(first[name], same[name], equal_nan=True) for name in first
+                    )
 
 
 def test_a_first_round_has_no_model_before_it(tmp_path):
@@ -93,7 +99,9 @@ def test_without_a_trusted_pixel_the_network_is_that_without_pseudo_labels(secon
     models = []
     for options in ({"confidence": 1.0, "certain": 0.0}, {"weight": 0.0}):
         with copied(second, tmp_path / str(len(models))) as project:
-            context = fit.context_of(project, changes={**CHANGES, "terms": {"pseudo_labels": options}})
+            context = fit.context_of(
+                project, changes={**CHANGES, "terms": {"pseudo_labels": options}}
+            )
             plan = fit.plan_of(context, project, fit.new_network(context, project, Silent()))
             train(plan, tmp_path / f"fit-{len(models)}", Silent())
             models.append(plan.network.state_dict())

@@ -1,6 +1,7 @@
 """The recipes of published settings run on made data sets of their layouts, at an eighth of their images' sides.
 
-Each starts, trains for two steps, is evaluated on the layout's own split and stops; all else is as published.
+Each starts, trains for two steps, is evaluated on the layout's own split and stops; all else is as
+published.
 """
 
 from collections.abc import Callable
@@ -37,10 +38,31 @@ strategies = ["{}"]
 #: Recipe, its data set, the layout, an arm, rounds, and metrics that must be measured.
 CASES: list[tuple[str, Callable[[Path], None], str, str, int, str]] = [
     ("partal-nyud", published.nyud, "nyud", "partal", 1, "semseg/mIoU depth/RMSE normals/mErr"),
-    ("partal-pascal", published.pascal, "pascal", "partal", 1, "parts/mIoU edges/odsF saliency/IoU normals/mErr"),
+    (
+        "partal-pascal",
+        published.pascal,
+        "pascal",
+        "partal",
+        1,
+        "parts/mIoU edges/odsF saliency/IoU normals/mErr",
+    ),
     ("mtpsl-pascal", published.pascal, "pascal", "mtpsl", 0, "semseg/mIoU parts/mIoU edges/odsF"),
-    ("mtpsl-released", published.mtan_nyuv2, "mtan_npy", "one-label", 0, "semseg/mIoU depth/absErr normals/mErr"),
-    ("mtpsl-cityscapes", published.mtan_cityscapes, "mtan_npy", "one-label", 0, "semseg/mIoU depth/absErr"),
+    (
+        "mtpsl-released",
+        published.mtan_nyuv2,
+        "mtan_npy",
+        "one-label",
+        0,
+        "semseg/mIoU depth/absErr normals/mErr",
+    ),
+    (
+        "mtpsl-cityscapes",
+        published.mtan_cityscapes,
+        "mtan_npy",
+        "one-label",
+        0,
+        "semseg/mIoU depth/absErr",
+    ),
     ("cityscapes", published.cityscapes, "cityscapes", "one-label", 0, "semseg/mIoU depth/absErr"),
 ]
 
@@ -56,7 +78,18 @@ def test_a_published_recipe_starts_trains_measures_and_stops(
     height, width = load_recipe(recipe).data.size
     text = f'extends = "{recipe}"\n' + SHORT.format(height // 8, width // 8, rounds, arm)
     (tmp_path / "short.toml").write_text(text)
-    done("simulate", tmp_path / "short.toml", "--data", tmp_path / "data", "--out", tmp_path / "out", "--jobs", 1)
-    records = [record for record in results.read_outcomes(tmp_path / "out") if record.strategy == arm]
+    done(
+        "simulate",
+        tmp_path / "short.toml",
+        "--data",
+        tmp_path / "data",
+        "--out",
+        tmp_path / "out",
+        "--jobs",
+        1,
+    )
+    records = [
+        record for record in results.read_outcomes(tmp_path / "out") if record.strategy == arm
+    ]
     assert {f"{record.task}/{record.metric}" for record in records} >= set(measured.split())
     assert len({record.round for record in records}) == rounds + 1

@@ -40,7 +40,16 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def words(studies: Path, out: str, recipe: str = "study.toml", jobs: int = 2) -> list[object]:
-    return ["simulate", studies / recipe, "--data", studies / "data", "--out", studies / out, "--jobs", jobs]
+    return [
+        "simulate",
+        studies / recipe,
+        "--data",
+        studies / "data",
+        "--out",
+        studies / out,
+        "--jobs",
+        jobs,
+    ]
 
 
 def start(studies: Path, out: str, jobs: int) -> "subprocess.Popen[bytes]":
@@ -54,18 +63,26 @@ def test_every_run_round_task_and_metric_has_its_record(studies: Path) -> None:
     for strategy in ("partal", "random_cells"):
         rounds = sorted({(r.round, r.labels) for r in records if r.strategy == strategy})
         assert [labels for _, labels in rounds] == [6, 11, 16]
-    firsts = {r.strategy: r.value for r in records if r.labels == 6 and r.task == "all" and r.kind != "full"}
+    firsts = {
+        r.strategy: r.value
+        for r in records
+        if r.labels == 6 and r.task == "all" and r.kind != "full"
+    }
     assert len(set(firsts.values())) == 1  # all continue from the same first network
     lines = (studies / "whole" / "outcomes.csv").read_text().splitlines()
     assert len(lines) == 1 + len(records) and lines[0].startswith('"kind","strategy","seed"')
 
 
-def test_stopped_then_killed_and_resumed_with_other_jobs_a_study_ends_in_the_same_tables(studies: Path) -> None:
+def test_stopped_then_killed_and_resumed_with_other_jobs_a_study_ends_in_the_same_tables(
+    studies: Path,
+) -> None:
     out = studies / "killed"
     for least, jobs, by in ((1, 1, signal.SIGTERM), (3, 4, signal.SIGKILL)):
         process = start(studies, "killed", jobs)
         limit = time.monotonic() + 120
-        while len(list(out.glob("runs/*/rounds/*/heldout.json"))) < least and time.monotonic() < limit:
+        while (
+            len(list(out.glob("runs/*/rounds/*/heldout.json"))) < least and time.monotonic() < limit
+        ):
             time.sleep(0.05)
         os.kill(process.pid, by)
         assert process.wait() == (STOPPED if by == signal.SIGTERM else -by)
@@ -74,26 +91,37 @@ def test_stopped_then_killed_and_resumed_with_other_jobs_a_study_ends_in_the_sam
     assert (out / "outcomes.csv").read_bytes() == (studies / "whole" / "outcomes.csv").read_bytes()
 
 
-def test_its_report_has_every_section_and_its_numbers_are_the_records_own(studies: Path, tmp_path: Path) -> None:
+def test_its_report_has_every_section_and_its_numbers_are_the_records_own(
+    studies: Path, tmp_path: Path
+) -> None:
     out, plots = tmp_path / "study.html", tmp_path / "plots"
     assert "files in" in done("report", studies / "whole", "--out", out, "--plots", plots).out
     page = Page(out.read_text())
     assert {"semseg", "depth"} <= {row[0] for row in page.section("grid").tables[0]}
-    assert page.section("uncertainty").named("img") and len(page.section("curves").named("img")) == 2 * (3 + 4)
+    assert page.section("uncertainty").named("img") and len(
+        page.section("curves").named("img")
+    ) == 2 * (3 + 4)
     kinds = {image["alt"].split()[0] for image in page.section("cells").named("img")}
     assert kinds == {"image", "prediction", "uncertainty", "truth"}
     names = {path.name for path in plots.iterdir()}
     assert {"curve-overall-labels.svg", "curve-overall-labels.png", "grid-1.png"} <= names
     values = json.loads(done("report", studies / "whole", "--out", out, "--json").out)
-    final = next(m for m in values["points"][0]["measures"] if m["name"] == "loss_mtl after the last round")
+    final = next(
+        m for m in values["points"][0]["measures"] if m["name"] == "loss_mtl after the last round"
+    )
     records = results.read_outcomes(studies / "whole")
     last = next(r for r in records if (r.strategy, r.labels, r.task) == ("partal", 16, "all"))
     assert final["strategies"]["partal"]["seeds"] == {"0": last.value}
     assert values["unfinished"] == []
 
 
-def test_pictures_made_later_are_those_that_were_made_when_the_cells_were_picked(studies: Path, tmp_path: Path) -> None:
-    out, words = tmp_path / "study.html", ("report", studies / "whole", "--out", tmp_path / "study.html")
+def test_pictures_made_later_are_those_that_were_made_when_the_cells_were_picked(
+    studies: Path, tmp_path: Path
+) -> None:
+    out, words = (
+        tmp_path / "study.html",
+        ("report", studies / "whole", "--out", tmp_path / "study.html"),
+    )
     (folder,) = sorted(studies.glob("whole/runs/partal-seed0/rounds/*/pictures"))[-1:]
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     shutil.rmtree(folder)
@@ -105,7 +133,10 @@ def test_pictures_made_later_are_those_that_were_made_when_the_cells_were_picked
 
 
 def test_the_runs_read_a_recipe_that_no_edit_can_change(studies: Path) -> None:
-    frozen, own = load_recipe(str(studies / "whole" / "recipe.toml")), load_recipe(str(studies / "study.toml"))
+    frozen, own = (
+        load_recipe(str(studies / "whole" / "recipe.toml")),
+        load_recipe(str(studies / "study.toml")),
+    )
     assert frozen == own
     with ProjectFolder.open(studies / "whole" / "runs" / "partal-seed0") as project:
         assert load_recipe(project.settings.recipe, beside=project.folder) == own
@@ -128,13 +159,21 @@ def test_labels_that_no_run_was_granted_are_never_opened(tmp_path: Path) -> None
             hidden += 1
     assert 0 < hidden < 22
     done(*words(tmp_path, "hidden"))
-    assert (tmp_path / "hidden" / "outcomes.csv").read_bytes() == (tmp_path / "open" / "outcomes.csv").read_bytes()
+    assert (tmp_path / "hidden" / "outcomes.csv").read_bytes() == (
+        tmp_path / "open" / "outcomes.csv"
+    ).read_bytes()
 
 
 def test_a_strategy_that_is_added_stays_beside_those_there_are(studies: Path) -> None:
     shutil.copytree(studies / "whole", studies / "more")
-    assert "5 of 5 runs are done" in done(*words(studies, "more"), "--strategy", "random_images").out
-    assert {r.strategy for r in results.read_outcomes(studies / "more")} >= {"partal", "random_cells", "random_images"}
+    assert (
+        "5 of 5 runs are done" in done(*words(studies, "more"), "--strategy", "random_images").out
+    )
+    assert {r.strategy for r in results.read_outcomes(studies / "more")} >= {
+        "partal",
+        "random_cells",
+        "random_images",
+    }
 
 
 def test_another_budget_is_refused(studies: Path) -> None:
@@ -146,22 +185,41 @@ def test_another_budget_is_refused(studies: Path) -> None:
 
 def test_a_dry_run_lists_the_arms_and_makes_nothing(studies: Path) -> None:
     shown = done(*words(studies, "dry"), "--strategy", "partal", "--dry-run").out
-    assert re.search(r"partal +│ strategy │ +1 │ +2 │ +16 │ +4 │", shown) and "random_cells" not in shown, shown
-    assert re.search(r"3 runs, \d+ steps at most: about \d+ (s|min), 2 at a time, in \d\.\d GiB", shown), shown
+    assert (
+        re.search(r"partal +│ strategy │ +1 │ +2 │ +16 │ +4 │", shown)
+        and "random_cells" not in shown
+    ), shown
+    assert re.search(
+        r"3 runs, \d+ steps at most: about \d+ (s|min), 2 at a time, in \d\.\d GiB", shown
+    ), shown
     two = done(*words(studies, "dry"), "--strategy", "partal", "--seeds", "2", "--dry-run").out
     assert re.search(r"partal +│ strategy │ +2 │ +4 │ +16 │ +8 │", two), two
     assert not (studies / "dry").exists()
     assert "All runs are done" in done(*words(studies, "whole"), "--dry-run").out
 
 
-def test_single_task_networks_are_trained_by_one_flag_and_the_report_prints_delta_mtl_over_them(studies: Path) -> None:
+def test_single_task_networks_are_trained_by_one_flag_and_the_report_prints_delta_mtl_over_them(
+    studies: Path,
+) -> None:
     shutil.copytree(studies / "whole", studies / "single")
     assert "8 of 8 runs are done" in done(*words(studies, "single"), "--single").out
     records = results.read_outcomes(studies / "single")
     alone = {r.strategy: r.labels for r in records if r.kind == "single"}
-    assert alone == {"single.semseg": 3, "single.depth": 3, "single.full.semseg": 8, "single.full.depth": 8}
+    assert alone == {
+        "single.semseg": 3,
+        "single.depth": 3,
+        "single.full.semseg": 8,
+        "single.full.depth": 8,
+    }
     printed = done("report", studies / "single").out
-    for words_of_table in ("delta_mtl after the last round", "partal", "over single-task", "over every label"):
+    for words_of_table in (
+        "delta_mtl after the last round",
+        "partal",
+        "over single-task",
+        "over every label",
+    ):
         assert words_of_table in printed
     measures = json.loads(done("report", studies / "single", "--json").out)["points"][0]["measures"]
-    assert sum("delta_mtl over single-task networks" in measure["name"] for measure in measures) == 2
+    assert (
+        sum("delta_mtl over single-task networks" in measure["name"] for measure in measures) == 2
+    )

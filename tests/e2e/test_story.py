@@ -1,4 +1,7 @@
-"""A campaign with mistakes: the page docs/story.md is the script; after each section the project is checked."""
+"""A campaign with mistakes: the page docs/story.md is the script.
+
+After each section the project is checked.
+"""
 
 import json
 import tomllib
@@ -47,7 +50,9 @@ def check_material() -> None:
 
 def check_folder() -> None:
     assert states("missing") == [30] * 3 and not held_out(FLAT)
-    assert tomllib.loads((FLAT / "labelgrid.toml").read_text())["changes"] == {"data": {"fit": "crop"}}
+    assert tomllib.loads((FLAT / "labelgrid.toml").read_text())["changes"] == {
+        "data": {"fit": "crop"}
+    }
 
 
 def check_answers() -> None:
@@ -65,7 +70,9 @@ def check_answers() -> None:
 def check_holdout() -> None:
     held, values = held_out(FLAT), status(FLAT)
     assert len(held) == 8 and not held & {image for image, _ in requested(1)}
-    assert cells(FLAT, "labelled") == requested(1) | {(image, task) for image in held for task in TASKS}
+    assert cells(FLAT, "labelled") == requested(1) | {
+        (image, task) for image in held for task in TASKS
+    }
     assert read(2, "heldout.json")["heldout_labels"] == dict.fromkeys(TASKS, 8)
     assert read(2, "fit.json")["recipe"]["data"]["fit"] == "crop"
     assert [line["task"] for line in values["headlines"]] == list(TASKS)
@@ -73,17 +80,27 @@ def check_holdout() -> None:
 
 
 def check_declarations() -> None:
-    depth, semseg = (json.loads(done("task", FLAT, task, "--json").out) for task in ("depth", "semseg"))
+    depth, semseg = (
+        json.loads(done("task", FLAT, task, "--json").out) for task in ("depth", "semseg")
+    )
     assert depth["options"] == {"scale": 0.0005, "maximum": 20} and depth["cost"] == 2
-    assert semseg["options"]["classes"][-1] == "person" and semseg["options"]["merge"] == {"desk": "table"}
-    assert states("labelled") == [16] * 3 and states("spent") == [160, 16, 16]  # at the cost of that time
+    assert semseg["options"]["classes"][-1] == "person" and semseg["options"]["merge"] == {
+        "desk": "table"
+    }
+    assert states("labelled") == [16] * 3 and states("spent") == [
+        160,
+        16,
+        16,
+    ]  # at the cost of that time
     assert read(2, "fit.json")["labels"] == dict.fromkeys(TASKS, 8)
 
 
 def check_delivery() -> None:
     refused = json.loads(Path("faults.json").read_text())
     assert not refused["imported"] and len(refused["faults"]) == 30
-    assert set(status(FLAT)["tasks"]) == set(TASKS) and status(FLAT)["removed"]["tasks"] == ["saliency"]
+    assert set(status(FLAT)["tasks"]) == set(TASKS) and status(FLAT)["removed"]["tasks"] == [
+        "saliency"
+    ]
     assert len(list((FLAT / "labels" / "saliency").iterdir())) == 30
     assert not (FLAT / "import-faults.txt").exists()
 
@@ -101,7 +118,9 @@ def check_normals() -> None:
     assert requested(2) < cells(FLAT, "labelled") and not cells(FLAT, "requested")
     for image in answered:
         (path,) = labels(image, "normals")
-        assert np.array_equal(pixels(path), pixels(Path("truth/normals", image).with_suffix(".png")))
+        assert np.array_equal(
+            pixels(path), pixels(Path("truth/normals", image).with_suffix(".png"))
+        )
     for line in status(FLAT)["headlines"]:
         low, high = line["change_interval"]
         assert low <= line["result"]["value"] - line["before"] <= high and line["images"] == 8
@@ -110,7 +129,9 @@ def check_normals() -> None:
 
 
 def check_labels() -> None:
-    assert ("IMG_29.jpg", "depth") not in cells(FLAT, "labelled") and len(labels("IMG_29.jpg", "depth")) == 1
+    assert ("IMG_29.jpg", "depth") not in cells(FLAT, "labelled") and len(
+        labels("IMG_29.jpg", "depth")
+    ) == 1
     assert len(requested(3)) == 6 and cells(FLAT, "requested") == requested(3)
     assert json.loads(done("verify", FLAT, "--json").out)["faults"] == []
     page = Page((FLAT / "report.html").read_text())
@@ -122,7 +143,9 @@ def check_taken_back() -> None:
     """The image and all its labels are there, and nothing was paid for them again."""
     assert {("IMG_29.jpg", task) for task in TASKS} < cells(FLAT, "labelled")
     assert status(FLAT)["images"] == 28 and len(labels("IMG_29.jpg", "depth")) == 1
-    assert states("labelled") != [0] * 3 and states("spent")[1] == 16 + 2 * (states("labelled")[1] - 16)
+    assert states("labelled") != [0] * 3 and states("spent")[1] == 16 + 2 * (
+        states("labelled")[1] - 16
+    )
     assert json.loads(done("verify", FLAT, "--json").out)["faults"] == []
 
 
@@ -152,7 +175,9 @@ def sections() -> Iterator[tuple[str, Iterator[Example]]]:
 
 
 @pytest.mark.timeout(1200)
-def test_the_story_happens_as_its_page_tells_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_story_happens_as_its_page_tells_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     told = []
     for title, examples in sections():

@@ -1,4 +1,7 @@
-"""A tiny project goes through rounds with TCD; a round killed in its trainings is the one that was not."""
+"""A tiny project goes through rounds with TCD.
+
+A round killed in its trainings is the one that was not.
+"""
 
 import shutil
 from collections.abc import Iterator
@@ -49,14 +52,18 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Made]:
     """A project with a trained network; its next query scores with TCD."""
     project, made = make_project(tmp_path_factory.mktemp("prepared"), n=12, strategy="tcd")
     with project:
-        assert {p.weight for p in query.query(project, Budget(12), Silent()).picks} == {1.0}  # drawn at random
+        assert {p.weight for p in query.query(project, Budget(12), Silent()).picks} == {
+            1.0
+        }  # drawn at random
         answer(project, made)
         fit.fit(project, Silent())
     return project.folder, made
 
 
 @pytest.fixture
-def copies(prepared: tuple[Path, Made], tmp_path: Path) -> Iterator[tuple[ProjectFolder, ProjectFolder]]:
+def copies(
+    prepared: tuple[Path, Made], tmp_path: Path
+) -> Iterator[tuple[ProjectFolder, ProjectFolder]]:
     for name in "ab":
         shutil.copytree(prepared[0], tmp_path / name)
     with ProjectFolder.open(tmp_path / "a") as a, ProjectFolder.open(tmp_path / "b") as b:
@@ -69,7 +76,9 @@ def states(project: ProjectFolder) -> dict[str, Any]:
     folder = project.round_folder(2) / "scores"
     found = {}
     for path in sorted(folder.glob("*.weights")):
-        found |= {f"{path.stem} {name}": value for name, value in read_weights(path)["state"].items()}
+        found |= {
+            f"{path.stem} {name}": value for name, value in read_weights(path)["state"].items()
+        }
     return found
 
 
@@ -85,17 +94,26 @@ def test_a_killed_round_ends_with_the_same_weights_scores_and_picks(
     assert query.query(cut, Budget(5), Silent()) == expected
     mine, its = states(cut), states(whole)
     assert len(mine) > 40 and all(torch.equal(value, its[name]) for name, value in mine.items())
-    tables = [read_table(project.round_folder(2) / "scores" / "scores.parquet") for project in copies]
+    tables = [
+        read_table(project.round_folder(2) / "scores" / "scores.parquet") for project in copies
+    ]
     for name, values in tables[0].statistics.items():
         assert np.isfinite(values).all()
         np.testing.assert_array_equal(values, tables[1].statistics[name])
     assert tables[0].axes == {"committee": "cell", "embedding": "feature"}
     names = sorted(path.name for path in (cut.round_folder(2) / "scores").iterdir())
-    assert names == ["committee.weights", "embedding.weights", "explaining.parquet", "scores.parquet"]
+    assert names == [
+        "committee.weights",
+        "embedding.weights",
+        "explaining.parquet",
+        "scores.parquet",
+    ]
 
 
 def test_the_weights_of_picked_labels_reach_the_training_loss(
-    prepared: tuple[Path, Made], copies: tuple[ProjectFolder, ProjectFolder], monkeypatch: pytest.MonkeyPatch
+    prepared: tuple[Path, Made],
+    copies: tuple[ProjectFolder, ProjectFolder],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     project, _ = copies
     picks = query.query(project, Budget(2, "images"), Silent()).picks
@@ -107,7 +125,12 @@ def test_the_weights_of_picked_labels_reach_the_training_loss(
 
     def watched(trainer: Trainer, batch: Any, index: int) -> Any:
         for image, row in zip(batch.ids, batch.weights.tolist(), strict=True):
-            seen.update({(image, task): weight for task, weight in zip(trainer.plan.tasks, row, strict=True)})
+            seen.update(
+                {
+                    (image, task): weight
+                    for task, weight in zip(trainer.plan.tasks, row, strict=True)
+                }
+            )
         return step(trainer, batch, index)
 
     monkeypatch.setattr(Trainer, "train_step", watched)
@@ -122,7 +145,9 @@ def test_the_weights_of_picked_labels_reach_the_training_loss(
 
 def test_single_cells_can_be_picked_too(copies: tuple[ProjectFolder, ProjectFolder]) -> None:
     project, _ = copies
-    project.settings = replace(project.settings, strategy=PluginChoice("tcd", {"unit": "cells", "distance": "cosine"}))
+    project.settings = replace(
+        project.settings, strategy=PluginChoice("tcd", {"unit": "cells", "distance": "cosine"})
+    )
     picks = query.query(project, Budget(4), Silent()).picks
     assert len(picks) == 4 and all(np.isfinite(pick.score) for pick in picks)
 
@@ -142,12 +167,18 @@ def test_changed_weights_make_the_scores_stale(copies: tuple[ProjectFolder, Proj
     before = score.score(project, Silent()).statistics["committee"]
     path = project.round_folder(2) / "scores" / "committee.weights"
     kept = read_weights(path)
-    write_weights(path, kept | {"state": {name: value + 1 for name, value in kept["state"].items()}})
-    with pytest.raises(ProjectError, match="The scores are stale: the weights changed since they were computed"):
+    write_weights(
+        path, kept | {"state": {name: value + 1 for name, value in kept["state"].items()}}
+    )
+    with pytest.raises(
+        ProjectError, match="The scores are stale: the weights changed since they were computed"
+    ):
         query.query(project, Budget(2), Silent())
     assert not np.allclose(score.score(project, Silent()).statistics["committee"], before)
     path.unlink()
-    with pytest.raises(ProjectError, match="The scores are stale: the weights changed since they were computed"):
+    with pytest.raises(
+        ProjectError, match="The scores are stale: the weights changed since they were computed"
+    ):
         query.query(project, Budget(2), Silent())
     np.testing.assert_array_equal(score.score(project, Silent()).statistics["committee"], before)
 
@@ -157,7 +188,12 @@ def test_options_are_read_from_the_recipe_and_are_part_of_the_stamp(
 ) -> None:
     project, _ = copies
     score.score(project, Silent())
-    for wrong, message in (({"epochs": 1}, "the recipe changed"), ({"epoch": 1}, "did you mean 'epochs'")):
-        project.settings = replace(project.settings, changes={"score": {**SCORE, "committee": wrong}})
+    for wrong, message in (
+        ({"epochs": 1}, "the recipe changed"),
+        ({"epoch": 1}, "did you mean 'epochs'"),
+    ):
+        project.settings = replace(
+            project.settings, changes={"score": {**SCORE, "committee": wrong}}
+        )
         with pytest.raises(LabelgridError, match=message):
             query.query(project, Budget(2), Silent())

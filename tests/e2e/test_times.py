@@ -23,7 +23,17 @@ def fill_in(request: Path, **times: object) -> None:
 
 def bought(flat: Path) -> tuple[dict[str, int], float, str]:
     """What a query would buy for 9: labels by task, their cost, and what it says."""
-    words = ("--budget", 9, "--unit", "cost", "--strategy", "random_cells", "--dry-run", "--new", "--json")
+    words = (
+        "--budget",
+        9,
+        "--unit",
+        "cost",
+        "--strategy",
+        "random_cells",
+        "--dry-run",
+        "--new",
+        "--json",
+    )
     found = done("query", flat, *words)
     asked = json.loads(found.out)
     tasks = [pick["cell"]["task"] for pick in asked["picks"]]
@@ -32,7 +42,9 @@ def bought(flat: Path) -> tuple[dict[str, int], float, str]:
 
 def test_times_that_were_imported_change_what_a_budget_buys(data: Made, tmp_path: Path) -> None:
     flat, request = tmp_path / "flat", tmp_path / "request"
-    done("init", flat, "--images", data.images, "--task", "depth:cost=1", "--task", "normals:cost=3")
+    done(
+        "init", flat, "--images", data.images, "--task", "depth:cost=1", "--task", "normals:cost=3"
+    )
     done("query", flat, "--budget", 5, "--unit", "images")
     done("export", flat, "--out", request)
     answer(request, data)
@@ -49,7 +61,10 @@ def test_times_that_were_imported_change_what_a_budget_buys(data: Made, tmp_path
     }
     assert found["costs"] == "declared" and found["spent"] == 20.0
     said = " ".join(done("status", flat).out.split())
-    assert "learned cost" in said and 'with costs = "times" in labelgrid.toml, the learned ones' in said
+    assert (
+        "learned cost" in said
+        and 'with costs = "times" in labelgrid.toml, the learned ones' in said
+    )
     before, cost, said = bought(flat)
     assert before == {"depth": 3, "normals": 2} and cost == 9 and "learned" not in said
 
@@ -57,7 +72,10 @@ def test_times_that_were_imported_change_what_a_budget_buys(data: Made, tmp_path
     settings.write_text(settings.read_text().replace('costs = "declared"', 'costs = "times"'))
     after, cost, said = bought(flat)
     assert after == {"depth": 3, "normals": 1} and cost == 8
-    assert "Costs are learned from the times of 10 labels: depth 2 (declared 1), normals 2 (declared 3)." in said
+    assert (
+        "Costs are learned from the times of 10 labels: depth 2 (declared 1), normals 2 (declared 3)."
+        in said
+    )
     assert "these labels cost as much together as declared" in said
 
     done("query", flat, "--budget", 9, "--unit", "cost", "--strategy", "random_cells")
@@ -65,7 +83,9 @@ def test_times_that_were_imported_change_what_a_budget_buys(data: Made, tmp_path
     assert {row["cost"] for row in manifest(tmp_path / "second")} == {2.0}
     answer(tmp_path / "second", data)
     done("import", flat, tmp_path / "second")
-    assert status(flat)["spent"] == 20.0 + 8.0  # what was paid stays; the new labels cost what was promised
+    assert (
+        status(flat)["spent"] == 20.0 + 8.0
+    )  # what was paid stays; the new labels cost what was promised
     page = tmp_path / "page.html"
     done("report", flat, "--out", page)
     assert "learned cost of one label" in page.read_text()

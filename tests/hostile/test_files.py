@@ -20,7 +20,9 @@ from labelgrid.score.table import Table, read_stamp, read_table, write_table
 from labelgrid.score.weights import read_weights
 from labelgrid.train.checkpoint import Checkpoint, load, save
 
-STATE = Checkpoint(1, 2, {"w": torch.ones(2)}, {"state": {}}, {}, {"t": {"a": torch.ones(1)}}, [{"epoch": 1}], "{}")
+STATE = Checkpoint(
+    1, 2, {"w": torch.ones(2)}, {"state": {}}, {}, {"t": {"a": torch.ones(1)}}, [{"epoch": 1}], "{}"
+)
 STRANGE = (
     None,
     -1,
@@ -52,7 +54,16 @@ def header(text, magic=b"\x93NUMPY\x01\x00"):
 
 
 NPY = [
-    *("{'descr': '<f4', 'fortran_order': False, 'shape': (4", "'''", "{", "(" * 3000, "\0", "{}", "[]", "1" * 5000),
+    *(
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (4",
+        "'''",
+        "{",
+        "(" * 3000,
+        "\0",
+        "{}",
+        "[]",
+        "1" * 5000,
+    ),
     "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999, 9)}",
     "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 4)}",
     "{'descr': '<f4', 'fortran_order': False, 'shape': ('a', 4)}",
@@ -79,7 +90,9 @@ def test_damaged_arrays_are_read_or_refused(tmp_path):
         data = bytearray(buffer.getvalue())
         for _ in range(draw.randint(1, 4)):
             data[draw.randrange(110)] = draw.randrange(256)
-        (tmp_path / "a.npy").write_bytes(data[: draw.choice((len(data), draw.randrange(len(data))))])
+        (tmp_path / "a.npy").write_bytes(
+            data[: draw.choice((len(data), draw.randrange(len(data))))]
+        )
         read_or_refused(samples, tmp_path / "a.npy")
 
 
@@ -119,19 +132,32 @@ def test_no_checkpoint_with_a_flipped_bit_is_read_with_other_weights(tmp_path):
 
 def test_no_score_table_with_a_flipped_bit_is_read_with_other_scores(tmp_path):
     draw, values = random.Random(5), np.random.default_rng(6).random((40, 2))
-    write_table(Table(list(map(str, range(40))), {"s": values}, ("x", "y"), {}, {"s": "cell"}), tmp_path / "a.parquet")
+    write_table(
+        Table(list(map(str, range(40))), {"s": values}, ("x", "y"), {}, {"s": "cell"}),
+        tmp_path / "a.parquet",
+    )
     whole = (tmp_path / "a.parquet").read_bytes()
     for _ in range(300):
         (tmp_path / "b.parquet").write_bytes(flipped(whole, draw))
         if read_or_refused(read_table, tmp_path / "b.parquet"):
-            np.testing.assert_array_equal(read_table(tmp_path / "b.parquet").statistics["s"], values)
+            np.testing.assert_array_equal(
+                read_table(tmp_path / "b.parquet").statistics["s"], values
+            )
 
 
 def checkpoints():
     for name in vars(STATE):
         for value in STRANGE:
             yield {**vars(STATE), name: value}
-    yield from ({}, [], 3, None, {"format": 3}, {**vars(STATE), "more": 1}, {**vars(STATE), "format": 2})
+    yield from (
+        {},
+        [],
+        3,
+        None,
+        {"format": 3},
+        {**vars(STATE), "more": 1},
+        {**vars(STATE), "format": 2},
+    )
     yield {name: value for name, value in vars(STATE).items() if name != "network"}
 
 
@@ -151,7 +177,15 @@ def test_foreign_checkpoints_are_read_or_refused(tmp_path):
 WEIGHTS = [
     {"weight": torch.ones(3, 2, dtype=torch.complex64), "bias": torch.ones(3)},
     {"weight": torch.ones(3, 2).to_sparse(), "bias": torch.ones(3)},
-    *({"weight": 3, "bias": None}, {1: torch.ones(1)}, [torch.ones(1)], torch.ones(3), {"state_dict": 4}, {}, None),
+    *(
+        {"weight": 3, "bias": None},
+        {1: torch.ones(1)},
+        [torch.ones(1)],
+        torch.ones(3),
+        {"state_dict": 4},
+        {},
+        None,
+    ),
 ]
 
 
@@ -183,7 +217,9 @@ METADATA = [
 def test_score_tables_with_other_metadata_are_refused(metadata, tmp_path):
     table(tmp_path / "a.parquet")
     assert read_or_refused(read_table, tmp_path / "a.parquet")
-    rows = pq.read_table(tmp_path / "a.parquet").replace_schema_metadata({"labelgrid": json.dumps(metadata)})
+    rows = pq.read_table(tmp_path / "a.parquet").replace_schema_metadata(
+        {"labelgrid": json.dumps(metadata)}
+    )
     pq.write_table(rows, tmp_path / "a.parquet")
     refused(read_table, tmp_path / "a.parquet")
     read_or_refused(read_stamp, tmp_path / "a.parquet")
@@ -197,7 +233,9 @@ def test_score_tables_that_are_cut_mutated_or_of_others_are_read_or_refused(tmp_
         data = bytearray(whole)
         for _ in range(draw.randint(1, 5)):
             data[draw.randrange(len(data))] = draw.randrange(256)
-        (tmp_path / "b.parquet").write_bytes(data[: draw.choice((len(data), draw.randrange(len(data))))])
+        (tmp_path / "b.parquet").write_bytes(
+            data[: draw.choice((len(data), draw.randrange(len(data))))]
+        )
         read_or_refused(read_table, tmp_path / "b.parquet")
         read_or_refused(read_stamp, tmp_path / "b.parquet")
     for images in (["a", "a", "b"], [1, 2, 3], ["a", None, "b"]):

@@ -13,7 +13,20 @@ from labelgrid.recipes.resolve import check_recipe, load_recipe
 from labelgrid.simulation.study import read_json, study_of
 
 DEEP, LONG = "[" * 100_000 + "]" * 100_000, "9" * 5000
-VALUES = ("nan", "inf", "-inf", "1e19", "-1", "1e9", LONG, DEEP, '"\\u0000"', "{}", "1979-05-27", "true")
+VALUES = (
+    "nan",
+    "inf",
+    "-inf",
+    "1e19",
+    "-1",
+    "1e9",
+    LONG,
+    DEEP,
+    '"\\u0000"',
+    "{}",
+    "1979-05-27",
+    "true",
+)
 KEYS = {
     "train": "epochs steps batch learning_rate weight_decay power warmup clip known val_share val_every workers device",
     "data": "size flip zoom jitter mean std fit",
@@ -23,7 +36,12 @@ KEYS = {
     "score.dropout": "passes rate where",
 }
 #: Values that are in order for their keys.
-FINE = {("workers", "-1"): False, ("pretrained", "true"): True, ("weights", "{}"): True, ("name", '"\\u0000"'): True}
+FINE = {
+    ("workers", "-1"): False,
+    ("pretrained", "true"): True,
+    ("weights", "{}"): True,
+    ("name", '"\\u0000"'): True,
+}
 
 
 def refused(read, *arguments):
@@ -32,17 +50,23 @@ def refused(read, *arguments):
     assert str(caught.value)
 
 
-@pytest.mark.parametrize(("table", "key"), [(table, key) for table, keys in KEYS.items() for key in keys.split()])
+@pytest.mark.parametrize(
+    ("table", "key"), [(table, key) for table, keys in KEYS.items() for key in keys.split()]
+)
 def test_absurd_values_of_a_recipe_are_refused(tmp_path, table, key):
     for value in VALUES:
         (tmp_path / "a.toml").write_text(f'extends = "small"\n[{table}]\n{key} = {value}\n')
-        accepted = FINE.get((key, value)) or (key in ("clip", "steps", "initial") and value == "1e9")
+        accepted = FINE.get((key, value)) or (
+            key in ("clip", "steps", "initial") and value == "1e9"
+        )
         if accepted:
             continue
         refused(lambda: check_recipe(load_recipe(str(tmp_path / "a.toml"))))
 
 
-@pytest.mark.parametrize("key", ["recipe", "seed", "weights", "group", "strategy", "changes", "oracle", "nothing"])
+@pytest.mark.parametrize(
+    "key", ["recipe", "seed", "weights", "group", "strategy", "changes", "oracle", "nothing"]
+)
 def test_absurd_settings_are_refused(tmp_path, key):
     for value in ("nan", LONG, DEEP, "[1]", "1979-05-27"):
         (tmp_path / "a.toml").write_text(f"{key} = {value}\n")
@@ -50,7 +74,8 @@ def test_absurd_settings_are_refused(tmp_path, key):
 
 
 @pytest.mark.parametrize(
-    "content", [DEEP, f"[{LONG}", "{" * 99_999, "a = " + "{b=" * 50_000, "\0", b"\xff\xfe", "a=1\na=2", "﻿"]
+    "content",
+    [DEEP, f"[{LONG}", "{" * 99_999, "a = " + "{b=" * 50_000, "\0", b"\xff\xfe", "a=1\na=2", "﻿"],
 )
 def test_files_that_are_no_tables_are_refused(tmp_path, content):
     (tmp_path / "a").write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -76,22 +101,36 @@ def test_recipes_that_extend_one_another_without_end_are_refused(tmp_path):
         refused(load_recipe, str(tmp_path / "x" / "a.toml"))
 
 
-@pytest.mark.parametrize("pattern", ["(", "a{99999999999}", "(" * 5000 + ")" * 5000, "[", "(?P<a>", "\\"])
+@pytest.mark.parametrize(
+    "pattern", ["(", "a{99999999999}", "(" * 5000 + ")" * 5000, "[", "(?P<a>", "\\"]
+)
 def test_groups_that_are_no_patterns_are_refused(pattern):
     refused(check_pattern, pattern)
     refused(group_of, pattern, "a.jpg")
 
 
-@pytest.mark.parametrize("words", ["cost=nan", "cost=1e400", f"cost={LONG}", f"scale={DEEP}", "scale=nan", "x\0.txt"])
+@pytest.mark.parametrize(
+    "words", ["cost=nan", "cost=1e400", f"cost={LONG}", f"scale={DEEP}", "scale=nan", "x\0.txt"]
+)
 def test_absurd_tasks_are_refused(words):
     refused(task_row, f"depth:{words}")
 
 
 @pytest.mark.parametrize(
-    "line", ["seeds = 1000000000", "rounds = 1e9", "budget = nan", "initial = inf", "group = 1", f"grid = {DEEP}"]
+    "line",
+    [
+        "seeds = 1000000000",
+        "rounds = 1e9",
+        "budget = nan",
+        "initial = inf",
+        "group = 1",
+        f"grid = {DEEP}",
+    ],
 )
 def test_absurd_studies_are_refused(tmp_path, line):
-    (tmp_path / "a.toml").write_text(f'[simulate]\ndata = "folder"\ntasks = {{ depth = {{}} }}\n{line}\n')
+    (tmp_path / "a.toml").write_text(
+        f'[simulate]\ndata = "folder"\ntasks = {{ depth = {{}} }}\n{line}\n'
+    )
     refused(study_of, str(tmp_path / "a.toml"))
 
 

@@ -13,9 +13,26 @@ from labelgrid.errors import LabelgridError
 from labelgrid.trusted_code import VARIABLE
 
 COMMANDS = [
-    *("status", "export", "fit", "score", "query --budget 2", "evaluate", "report", "cancel --round 1"),
-    *("export --labels --out {out}", "import {flat}/../images", "predict {flat}/../images --out {out}"),
-    *("add --images {flat}/../images", "query --budget 2 --strategy os:system", "export --to os:system --out {out}"),
+    *(
+        "status",
+        "export",
+        "fit",
+        "score",
+        "query --budget 2",
+        "evaluate",
+        "report",
+        "cancel --round 1",
+    ),
+    *(
+        "export --labels --out {out}",
+        "import {flat}/../images",
+        "predict {flat}/../images --out {out}",
+    ),
+    *(
+        "add --images {flat}/../images",
+        "query --budget 2 --strategy os:system",
+        "export --to os:system --out {out}",
+    ),
     "import {flat}/../images --format os:system",
 ]
 SETTINGS = {
@@ -44,7 +61,9 @@ def flat(tmp_path, monkeypatch) -> Path:
     """A project with an open request, beside a module `stranger` that leaves the file `ran` when it is imported."""
     monkeypatch.setenv(VARIABLE, "")
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "stranger.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n\n\ndef build(*a): ...\n")
+    (tmp_path / "stranger.py").write_text(
+        f"open({str(tmp_path / 'ran')!r}, 'w')\n\n\ndef build(*a): ...\n"
+    )
     (tmp_path / "images").mkdir()
     for number in range(4):
         Image.new("RGB", (32, 24), (number, 90, 30)).save(tmp_path / "images" / f"{number}.png")
@@ -70,7 +89,11 @@ def every_command(flat, monkeypatch):
         done = CliRunner().invoke(cli.app, words)
         known = (LabelgridError, SystemExit, OSError)
         assert done.exception is None or isinstance(done.exception, known), (line, done.exception)
-    made = {path for path in set(flat.parents[2].rglob("*")) - outside if not path.is_relative_to(flat.parent)}
+    made = {
+        path
+        for path in set(flat.parents[2].rglob("*")) - outside
+        if not path.is_relative_to(flat.parent)
+    }
     assert not {path.name for path in made} - {"__pycache__"}, made
     assert not (flat.parents[2] / "ran").exists()
 
@@ -96,4 +119,6 @@ def test_the_refusal_names_the_code_and_how_to_trust_it(flat, monkeypatch, capsy
         main()
     assert ended.value.code == 1
     error = capsys.readouterr().err
-    assert "'stranger:build' is code from outside labelgrid" in error and "`--trust stranger`" in error
+    assert (
+        "'stranger:build' is code from outside labelgrid" in error and "`--trust stranger`" in error
+    )

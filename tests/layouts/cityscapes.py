@@ -20,7 +20,9 @@ def lay_out(made: Made, root: Path, missing: Path) -> None:
         place = f"{'train' if number < 3 else 'val'}/town/town_{number:06d}_000019"
         for folder in ("leftImg8bit", "gtFine", "disparity"):
             (root / folder / place).parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(root / f"leftImg8bit/{place}_leftImg8bit.png"), cv2.imread(str(made.images / name)))
+        cv2.imwrite(
+            str(root / f"leftImg8bit/{place}_leftImg8bit.png"), cv2.imread(str(made.images / name))
+        )
         classes = cv2.imread(str(made.label(name, "semseg")), cv2.IMREAD_UNCHANGED)
         stored = np.where(classes == 255, 3, numbers[np.minimum(classes, 18)])
         cv2.imwrite(str(root / f"gtFine/{place}_gtFine_labelIds.png"), stored.astype(np.uint8))

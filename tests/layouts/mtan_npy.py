@@ -22,7 +22,10 @@ def lay_out(made: Made, root: Path, missing: Path) -> None:
         image = cv2.imread(str(made.images / name))[..., ::-1]
         np.save(root / split / "image" / f"{index}.npy", image.astype(np.float64) / 255)
         classes = cv2.imread(str(made.label(name, "semseg")), cv2.IMREAD_UNCHANGED).astype(int)
-        np.save(root / split / "label" / f"{index}.npy", np.where(classes == 255, -1, classes).astype(np.float64))
+        np.save(
+            root / split / "label" / f"{index}.npy",
+            np.where(classes == 255, -1, classes).astype(np.float64),
+        )
         if made.label(name, "depth") != missing:
             depth = cv2.imread(str(made.label(name, "depth")), cv2.IMREAD_UNCHANGED)
             np.save(root / split / "depth" / f"{index}.npy", (depth / 1000.0)[..., None])

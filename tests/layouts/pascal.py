@@ -18,9 +18,13 @@ def lay_out(made: Made, root: Path, missing: Path) -> None:
         (root / folder).mkdir(parents=True)
     for number, name in enumerate(made.names):
         voc = "VOC12" if number % 2 else "pascal-context"
-        shutil.copyfile(made.label(name, "semseg"), root / "semseg" / voc / f"{Path(name).stem}.png")
+        shutil.copyfile(
+            made.label(name, "semseg"), root / "semseg" / voc / f"{Path(name).stem}.png"
+        )
         if made.label(name, "saliency") != missing:
-            shutil.copyfile(made.label(name, "saliency"), root / "sal_distill" / f"{Path(name).stem}.png")
+            shutil.copyfile(
+                made.label(name, "saliency"), root / "sal_distill" / f"{Path(name).stem}.png"
+            )
     ids = [Path(name).stem for name in made.names]
     (root / "ImageSets/Context/train.txt").write_text("\n".join(ids[:3]))
     (root / "ImageSets/Context/val.txt").write_text("\n".join(ids[3:]))

@@ -19,4 +19,6 @@ def lay_out(made: Made, root: Path, missing: Path) -> None:
             for row in made.rows:
                 path = made.label(name, row.name)
                 label = "" if path == missing else path.relative_to(made.root)
-                lines.writerow([f"images/{name}", row.name, label, "train" if number < 3 else "val"])
+                lines.writerow(
+                    [f"images/{name}", row.name, label, "train" if number < 3 else "val"]
+                )

@@ -1,6 +1,7 @@
 """A discriminator that separates labels from predictions, trained against the network.
 
-Each task has one. Where an image has the label, its map is real; where it has not, the prediction is to look so.
+Each task has one. Where an image has the label, its map is real; where it has not, the prediction
+is to look so.
 Source: Goodfellow et al. 2014, the losses of section 3, non-saturating for the network.
 """
 
@@ -38,11 +39,15 @@ class Discriminator(Term):
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
         super().__init__()
         self.options = options
-        self.tasks = {name: task for name, task in tasks.items() if task.label_channels == task.channels}
+        self.tasks = {
+            name: task for name, task in tasks.items() if task.label_channels == task.channels
+        }
         self.judges = nn.ModuleDict(
             {name: self._judge(task.channels, options.width) for name, task in self.tasks.items()}
         )
-        self.optimiser = torch.optim.Adam(self.judges.parameters(), lr=options.learning_rate, betas=(0.5, 0.999))
+        self.optimiser = torch.optim.Adam(
+            self.judges.parameters(), lr=options.learning_rate, betas=(0.5, 0.999)
+        )
 
     @staticmethod
     def _judge(channels: int, width: int) -> nn.Module:
@@ -63,19 +68,27 @@ class Discriminator(Term):
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
         """The network's loss: the discriminator should classify predictions as labels."""
-        return {name: self.options.weight * functional.softplus(-self._fake(step, name)) for name in self.tasks}
+        return {
+            name: self.options.weight * functional.softplus(-self._fake(step, name))
+            for name in self.tasks
+        }
 
     def optimisers(self) -> Mapping[str, OwnOptimiser]:
         """One optimiser for all discriminators."""
         return {"judges": OwnOptimiser(self.optimiser, self.judging)}
 
     def judging(self, step: Step) -> Mapping[str, Tensor]:
-        """The discriminator's loss: labels against predictions. The loop blocks its gradients from the network."""
+        """The discriminator's loss: labels against predictions.
+
+        The loop blocks its gradients from the network.
+        """
         losses = {}
         for name in self.tasks:
             target = step.batch.targets[name]
             real = functional.softplus(-self.judges[name](target.safe()))
-            losses[name] = torch.where(target.present, real, 0.0) + functional.softplus(self._fake(step, name))
+            losses[name] = torch.where(target.present, real, 0.0) + functional.softplus(
+                self._fake(step, name)
+            )
         return losses
 
 

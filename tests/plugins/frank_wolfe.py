@@ -1,7 +1,7 @@
 """MGDA: combines the tasks' gradients at the shared parameters so that no task's loss increases.
 
-The weights are those of the smallest convex combination of the tasks' gradients. Source: Sener & Koltun 2018, section
-3.2, algorithm 2 (Frank-Wolfe).
+The weights are those of the smallest convex combination of the tasks' gradients. Source: Sener &
+Koltun 2018, section 3.2, algorithm 2 (Frank-Wolfe).
 """
 
 from collections.abc import Mapping
@@ -34,10 +34,16 @@ def smallest(products: Tensor, steps: int, tolerance: float) -> Tensor:
         tensor([0.8000, 0.2000])
     """
     products = products.double()
-    weights = torch.full((len(products),), 1 / len(products), dtype=torch.float64, device=products.device)
+    weights = torch.full(
+        (len(products),), 1 / len(products), dtype=torch.float64, device=products.device
+    )
     for _ in range(steps):
         best = int((products @ weights).argmin())
-        mine, its, both = weights @ products @ weights, products[best, best], products[best] @ weights
+        mine, its, both = (
+            weights @ products @ weights,
+            products[best, best],
+            products[best] @ weights,
+        )
         length = ((mine - both) / (mine + its - 2 * both).clamp(min=1e-30)).clamp(0, 1)
         weights = (1 - length) * weights
         weights[best] += length
@@ -62,7 +68,9 @@ class Mgda(Balancer):
             gradients = torch.stack([self._gradient(loss, step) for loss in losses.values()])
             weights = smallest(gradients @ gradients.T, self.options.steps, self.options.tolerance)
             self.last = dict(zip(losses, weights.tolist(), strict=True))
-            total = total + sum(weight * loss for weight, loss in zip(weights, losses.values(), strict=True))
+            total = total + sum(
+                weight * loss for weight, loss in zip(weights, losses.values(), strict=True)
+            )
         step.backward(total)
         return total.detach()
 
@@ -71,7 +79,10 @@ class Mgda(Balancer):
         """One task's flattened gradient at the shared parameters."""
         found = torch.autograd.grad(loss, step.parameters, retain_graph=True, allow_unused=True)
         return torch.cat(
-            [(torch.zeros_like(p) if g is None else g).flatten() for p, g in zip(step.parameters, found, strict=True)]
+            [
+                (torch.zeros_like(p) if g is None else g).flatten()
+                for p, g in zip(step.parameters, found, strict=True)
+            ]
         )
 
 

@@ -1,4 +1,6 @@
-"""Connects by JSON lines: writes requests.jsonl and images; reads answers.jsonl (labels in base64 or as paths, skips).
+"""Connects by JSON lines: writes requests.jsonl and images.
+
+Reads answers.jsonl (labels in base64 or as paths, skips).
 
 A line of answers.jsonl is one of
 
@@ -38,7 +40,9 @@ class JsonLines:
         with files.disk(out):
             before = _images_before(out)
             files.remove_files(out, before - {f"images/{name}" for name in request.images})
-            files.write_text(out / REQUESTS, "".join(f"{json.dumps(_line(request, i))}\n" for i in request.items))
+            files.write_text(
+                out / REQUESTS, "".join(f"{json.dumps(_line(request, i))}\n" for i in request.items)
+            )
             progress.start("Writing the request", len(request.images), "images")
             for name, source in sorted(request.images.items()):
                 files.copy_file(source, out / "images" / name, link=link)
@@ -48,13 +52,21 @@ class JsonLines:
         """Read the lines of `answers.jsonl`, given as the file or as its folder."""
         path = answer / ANSWERS if answer.is_dir() else answer
         if not path.is_file():
-            raise LabelError("There is no file of answers.", where=str(path), next_step="Answer into it, a line each.")
+            raise LabelError(
+                "There is no file of answers.",
+                where=str(path),
+                next_step="Answer into it, a line each.",
+            )
         answers = Answers()
         lines = list(_lines(path, answers))
         requests = index.requests({line["request_id"] for _, line in lines})
         for where, line in lines:
-            found = _answer(line, where, path.parent, cell_of(line["request_id"], where, requests), index)
-            kept: list[Any] = {Answer: answers.labels, Skip: answers.skips, Fault: answers.faults}[type(found)]
+            found = _answer(
+                line, where, path.parent, cell_of(line["request_id"], where, requests), index
+            )
+            kept: list[Any] = {Answer: answers.labels, Skip: answers.skips, Fault: answers.faults}[
+                type(found)
+            ]
             kept.append(found)
         if not (answers.labels or answers.skips or answers.faults):
             raise LabelError("There is no answer in the file.", where=str(path))
@@ -77,13 +89,20 @@ def _line(request: Request, item: RequestItem) -> dict[str, object]:
 
 def _images_before(out: Path) -> set[str]:
     """The images of an earlier request in the folder."""
-    if not out.exists() or (out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())):
+    if not out.exists() or (
+        out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())
+    ):
         return set()
     try:
-        return {str(json.loads(line)["image"]) for line in (out / REQUESTS).read_text(encoding="utf-8").splitlines()}
+        return {
+            str(json.loads(line)["image"])
+            for line in (out / REQUESTS).read_text(encoding="utf-8").splitlines()
+        }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ProjectError(
-            "The folder is neither empty nor an earlier request.", where=str(out), unchanged="Nothing was written."
+            "The folder is neither empty nor an earlier request.",
+            where=str(out),
+            unchanged="Nothing was written.",
         ) from error
 
 
@@ -98,7 +117,9 @@ def _lines(path: Path, answers: Answers) -> Iterator[tuple[str, dict[str, Any]]]
                 continue
         except (ValueError, KeyError, TypeError):
             pass
-        answers.faults.append(Fault(where, "It is no JSON object with a request_id.", "Write it again."))
+        answers.faults.append(
+            Fault(where, "It is no JSON object with a request_id.", "Write it again.")
+        )
 
 
 def _answer(
@@ -117,7 +138,12 @@ def _answer(
         return wrong_extension(f"x{extension}", where, cell, task) or Answer(
             cell, where, partial(_decoded, label, extension, task)
         )
-    return Fault(where, "It has neither a label with its extension, nor a path, nor a skip.", "Write it again.", cell)
+    return Fault(
+        where,
+        "It has neither a label with its extension, nor a path, nor a skip.",
+        "Write it again.",
+        cell,
+    )
 
 
 def _decoded(text: str, extension: str, task: TaskDef) -> LabelArray:
@@ -126,5 +152,7 @@ def _decoded(text: str, extension: str, task: TaskDef) -> LabelArray:
         try:
             path.write_bytes(base64.b64decode(text, validate=True))
         except binascii.Error as error:
-            raise LabelError(f"The label is not base64: {error}.", next_step="Encode it again.") from error
+            raise LabelError(
+                f"The label is not base64: {error}.", next_step="Encode it again."
+            ) from error
         return task.read(path)

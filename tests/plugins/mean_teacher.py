@@ -58,7 +58,9 @@ class MeanTeacher(Term):
 
     def after_step(self, step: Step) -> None:
         """Update the averages of weights and statistics; copy counters."""
-        for own, new in zip(self.teacher.state_dict().values(), step.network.state_dict().values(), strict=True):
+        for own, new in zip(
+            self.teacher.state_dict().values(), step.network.state_dict().values(), strict=True
+        ):
             own.lerp_(new, 1 - self.options.decay) if own.is_floating_point() else own.copy_(new)
 
     def evaluated(self) -> Mapping[str, Tensor]:

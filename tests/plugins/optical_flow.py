@@ -1,6 +1,7 @@
 """Optical flow as a task: each pixel's motion to the next image, in pixels, x right and y down.
 
-As a kind: "tests.plugins.optical_flow:build". Labels are `.npy` files [h, w, 2]; NaN where the motion is not known.
+As a kind: "tests.plugins.optical_flow:build". Labels are `.npy` files [h, w, 2]; NaN where the
+motion is not known.
 """
 
 from __future__ import annotations
@@ -43,7 +44,10 @@ class Format:
         """Pixels to the right and down (float32, c = 2); NaN and infinite are not valid."""
         stored = samples(path)
         if stored.ndim != 3 or stored.shape[2] != 2 or stored.dtype.kind != "f":
-            raise LabelError(f"A flow map is h x w x 2 numbers; this one is {shape_text(stored)}.", where=str(path))
+            raise LabelError(
+                f"A flow map is h x w x 2 numbers; this one is {shape_text(stored)}.",
+                where=str(path),
+            )
         valid = np.isfinite(stored).all(2)
         some_valid(valid, path, "NaN and infinite are not")
         return LabelArray(np.where(valid[..., None], stored, 0).astype(np.float32), valid)
@@ -59,17 +63,28 @@ class Format:
         return ".npy [h, w, 2]: pixels to the right and down to the next image. Not known: NaN."
 
 
-def moved(value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, _options: object) -> Labels:
-    """Mirror the motion with a flip, and scale it with a zoom. As for depth, the fit changes neither."""
+def moved(
+    value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, _options: object
+) -> Labels:
+    """Mirror the motion with a flip, and scale it with a zoom.
+
+    As for depth, the fit changes neither.
+    """
     flow = geometry.nearest(value)
     x, y = geometry.turned(flow[..., 0], flow[..., 1])
     return np.stack([x, y], -1) * np.float32(geometry.zoom), geometry.nearest(valid)
 
 
-def wheel(value: NDArray[Any], valid: NDArray[np.bool_], limits: Range | None, _options: object) -> RGB:
+def wheel(
+    value: NDArray[Any], valid: NDArray[np.bool_], limits: Range | None, _options: object
+) -> RGB:
     """The direction as a hue, the length as its strength."""
     length, angle = np.hypot(value[..., 0], value[..., 1]), np.arctan2(value[..., 1], value[..., 0])
-    strength = np.clip(length / (limits[1] if limits else max(float(length.max(initial=0, where=valid)), 1e-6)), 0, 1)
+    strength = np.clip(
+        length / (limits[1] if limits else max(float(length.max(initial=0, where=valid)), 1e-6)),
+        0,
+        1,
+    )
     hues = 0.5 + 0.5 * np.cos(angle[..., None] - np.arange(3) * 2 * np.pi / 3)
     return np.rint(255 * (1 - strength[..., None] * (1 - hues))).astype(np.uint8)
 

@@ -45,10 +45,17 @@ def trained(folder, judged: bool, weight: float, epochs: int = 30):
     term.judging = lambda step: seen.append(real(step)) or seen[-1]
     before = {name: value.clone() for name, value in term.state_dict().items()}
     fit(replace(plan, terms={"discriminator": term}), folder / f"{judged}-{weight}", Silent())
-    return plan, term, before, [{name: float(loss.detach().mean()) for name, loss in losses.items()} for losses in seen]
+    return (
+        plan,
+        term,
+        before,
+        [{name: float(loss.detach().mean()) for name, loss in losses.items()} for losses in seen],
+    )
 
 
-def test_the_discriminator_learns_to_tell_labels_from_predictions_and_only_by_its_own_steps(tmp_path):
+def test_the_discriminator_learns_to_tell_labels_from_predictions_and_only_by_its_own_steps(
+    tmp_path,
+):
     _, term, before, losses = trained(tmp_path, True, 0.0)
     assert losses[-1]["depth"] < 0.7 * losses[0]["depth"]
     assert any(not torch.equal(before[name], value) for name, value in term.state_dict().items())
@@ -57,7 +64,9 @@ def test_the_discriminator_learns_to_tell_labels_from_predictions_and_only_by_it
 
 
 def test_judging_leaves_the_network_as_it_is_where_its_own_loss_weighs_nothing(tmp_path):
-    first, second = (trained(tmp_path, judged, 0.0, epochs=2)[0].network.state_dict() for judged in (True, False))
+    first, second = (
+        trained(tmp_path, judged, 0.0, epochs=2)[0].network.state_dict() for judged in (True, False)
+    )
     assert all(torch.equal(first[name], second[name]) for name in first)
     other = trained(tmp_path, True, 1.0, epochs=2)[0].network.state_dict()
     assert any(not torch.equal(first[name], other[name]) for name in first)

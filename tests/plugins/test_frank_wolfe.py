@@ -29,7 +29,9 @@ def two_losses(shared, present):
     """Quadratic functions of the shared parameters, one row per image."""
     targets = {"a": torch.tensor([1.0, 0.0, 2.0]), "b": torch.tensor([-1.0, 3.0, 0.5])}
     scales = {"a": 1.0, "b": 2.0}
-    columns = [scales[n] * (shared - target).square().sum().expand(2) for n, target in targets.items()]
+    columns = [
+        scales[n] * (shared - target).square().sum().expand(2) for n, target in targets.items()
+    ]
     return {n: torch.where(present[:, i], columns[i], 0.0) for i, n in enumerate(targets)}
 
 
@@ -38,10 +40,16 @@ def test_of_two_tasks_the_weights_are_the_closed_forms(seed):
     shared = torch.nn.Parameter(torch.randn(3, generator=torch.Generator().manual_seed(seed)))
     present = torch.ones(2, 2, dtype=torch.bool)
     losses = two_losses(shared, present)
-    (g,), (h,) = (torch.autograd.grad(loss.mean(), [shared], retain_graph=True) for loss in losses.values())
-    expected = float((((h - g) @ h) / (g - h).square().sum()).clamp(0, 1))  # Sener & Koltun, equation 6
+    (g,), (h,) = (
+        torch.autograd.grad(loss.mean(), [shared], retain_graph=True) for loss in losses.values()
+    )
+    expected = float(
+        (((h - g) @ h) / (g - h).square().sum()).clamp(0, 1)
+    )  # Sener & Koltun, equation 6
     balancer = Mgda({"a": 1.0, "b": 1.0}, reduce, Options())
-    step = TaskLosses(losses, present, torch.zeros(()), shared, [shared], 0, 0.0, torch.Tensor.backward)
+    step = TaskLosses(
+        losses, present, torch.zeros(()), shared, [shared], 0, 0.0, torch.Tensor.backward
+    )
     balancer.backward(step)
     assert balancer.last["a"] == pytest.approx(expected, abs=1e-5)
     np.testing.assert_allclose(shared.grad, expected * g + (1 - expected) * h, rtol=1e-4, atol=1e-5)
@@ -62,7 +70,9 @@ def test_a_task_without_a_label_in_the_batch_takes_no_part():
     present = torch.tensor([[True, False], [True, False]])
     balancer = Mgda({"a": 1.0, "b": 1.0}, reduce, Options())
     losses = two_losses(shared, present)
-    step = TaskLosses(losses, present, torch.zeros(()), shared, [shared], 0, 0.0, torch.Tensor.backward)
+    step = TaskLosses(
+        losses, present, torch.zeros(()), shared, [shared], 0, 0.0, torch.Tensor.backward
+    )
     balancer.backward(step)
     assert balancer.last == {"a": 1.0}
     torch.testing.assert_close(shared.grad, -2 * torch.tensor([1.0, 0.0, 2.0]))
@@ -73,6 +83,12 @@ def test_a_round_is_trained_with_images_that_lack_tasks(tmp_path):
     with project:
         cells = [row.cell for row in project.store.cells(state=State.LABELLED, splits=("train",))]
         lacking = [cell for cell in cells if cell.task != "depth"]
-        project.store.move([Move(Cell(cell.image_id, cell.task), State.MISSING) for cell in lacking[:-1]])
-        done = fit.fit(project, Silent(), changes={**CHANGES, "train": {"epochs": 2, "batch": 1, "norm": "frozen"}})
+        project.store.move(
+            [Move(Cell(cell.image_id, cell.task), State.MISSING) for cell in lacking[:-1]]
+        )
+        done = fit.fit(
+            project,
+            Silent(),
+            changes={**CHANGES, "train": {"epochs": 2, "batch": 1, "norm": "frozen"}},
+        )
         assert sum(done.labels.values()) == len(cells) - len(lacking) + 1

@@ -19,7 +19,11 @@ from tests.support import Made
 
 def listing(folder: Path) -> dict[str, bytes]:
     """The files of a folder; the unfinished files of a killed run are hidden."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith("."))
+    files = (
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    )
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
@@ -61,7 +65,9 @@ def imported(flat: Path, sent: Path) -> None:
             assert states == {State.LABELLED, State.SKIPPED}
 
 
-def test_a_round_goes_through_json_lines_and_the_network_learns_what_was_answered(tmp_path: Path) -> None:
+def test_a_round_goes_through_json_lines_and_the_network_learns_what_was_answered(
+    tmp_path: Path,
+) -> None:
     project, made = make_project(tmp_path, n=6, holdout=2, tasks=("semseg", "depth"))
     flat, sent = tmp_path / "flat", tmp_path / "sent"
     with project:
@@ -78,4 +84,6 @@ def test_a_round_goes_through_json_lines_and_the_network_learns_what_was_answere
         assert picks.strategy == "partal" and len(picks.picks) == 2
         assert command("export", flat, "--to", CONNECTOR, "--out", tmp_path / "next")
         text = (tmp_path / "next" / "requests.jsonl").read_text()
-        assert len(text.splitlines()) == 2 and '"prelabel": null' not in text  # the model's predictions go along
+        assert (
+            len(text.splitlines()) == 2 and '"prelabel": null' not in text
+        )  # the model's predictions go along

@@ -40,10 +40,18 @@ def test_the_average_is_the_average_of_the_weights_after_each_step(tmp_path):
     class Noting(MeanTeacher):
         def after_step(self, step):
             super().after_step(step)
-            seen.append({n: p.detach().clone().double() for n, p in step.network.named_parameters()})
+            seen.append(
+                {n: p.detach().clone().double() for n, p in step.network.named_parameters()}
+            )
 
     first = {n: p.detach().clone().double() for n, p in plan.network.named_parameters()}
-    checkpoint = load(fit(replace(plan, terms={"mean": Noting(plan.network, Options(decay=0.7))}), tmp_path, Silent()))
+    checkpoint = load(
+        fit(
+            replace(plan, terms={"mean": Noting(plan.network, Options(decay=0.7))}),
+            tmp_path,
+            Silent(),
+        )
+    )
     for name, value in first.items():
         for weights in seen:
             value = 0.7 * value + 0.3 * weights[name]
@@ -59,7 +67,9 @@ def test_the_val_split_is_measured_with_the_average(tmp_path):
     for weights in (kept.evaluated, kept.network):
         plan.network.load_state_dict(weights)
         model = TrainedModel(plan.network)
-        found = evaluate(model, plan.tasks, plan.definitions, plan.source, plan.val, plan.data, plan.objective)
+        found = evaluate(
+            model, plan.tasks, plan.definitions, plan.source, plan.val, plan.data, plan.objective
+        )
         figures.append(found.loss_mtl.value)
     assert figures[0] == logged != figures[1]
 

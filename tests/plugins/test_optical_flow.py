@@ -92,7 +92,10 @@ def test_directions_have_colours_of_their_own() -> None:
 
 
 def project_of(folder: Path) -> tuple[ProjectFolder, Path]:
-    """A project of scenes with the tasks depth and flow; the flow is that of a forward camera motion."""
+    """A project of scenes with the tasks depth and flow.
+
+    The flow is that of a forward camera motion.
+    """
     made = make_dataset(folder / "made", n=8, size=(32, 64), tasks=("depth",))
     for i, name in enumerate(made.names):
         depth = make_scene(np.random.default_rng([0, i]), (32, 64)).depth
@@ -102,7 +105,9 @@ def project_of(folder: Path) -> tuple[ProjectFolder, Path]:
     (folder / "tiny.toml").write_text(RECIPE)
     settings = Settings(recipe=str((folder / "tiny.toml").absolute()))
     rows = [*made.rows, ROW]
-    return create.create(folder / "flat", [made.images], rows, settings, Silent(), holdout=2), made.labels
+    return create.create(
+        folder / "flat", [made.images], rows, settings, Silent(), holdout=2
+    ), made.labels
 
 
 def answer_from(labels: Path, project: ProjectFolder) -> int:
@@ -124,10 +129,14 @@ def test_a_round_of_flow_killed_in_its_training_is_the_round_that_was_not(tmp_pa
         (tmp_path / name).mkdir()
         project, labels = project_of(tmp_path / name)
         with project:
-            done, picks = round_of(project, lambda p, labels=labels: answer_from(labels, p), changes, kill)
+            done, picks = round_of(
+                project, lambda p, labels=labels: answer_from(labels, p), changes, kill
+            )
             figures = evaluate.evaluate_split(project, "heldout", Silent())["metrics"]["motion"]
             prelabels = sorted(project.round_folder(2).glob("prelabels/motion/*.npy"))
-            results.append((done.model, picks, figures, [FLOW.read(path).value for path in prelabels]))
+            results.append(
+                (done.model, picks, figures, [FLOW.read(path).value for path in prelabels])
+            )
     (model, picks, figures, flows), (same_model, same_picks, same_figures, _) = results
     assert (model, picks, figures) == (same_model, same_picks, same_figures)
     assert len(picks) == 3 and any("motion" in pick for pick in picks)
@@ -136,19 +145,25 @@ def test_a_round_of_flow_killed_in_its_training_is_the_round_that_was_not(tmp_pa
     assert all(flow.shape[2] == 2 and np.isfinite(flow).all() for flow in flows)
 
 
-def test_the_batches_of_a_flipped_training_show_things_that_move_the_other_way(tmp_path: Path) -> None:
+def test_the_batches_of_a_flipped_training_show_things_that_move_the_other_way(
+    tmp_path: Path,
+) -> None:
     project, labels = project_of(tmp_path)
     with project:
         query.query(project, Budget(2, "images"), Silent())
         answer_from(labels, project)
         source, names = source_of(project), labelled_images(project, "train")
         plain, flipped, zoomed = (
-            next(train_batches(source, {"motion": FLOW}, names, options, batch=2, seed=0, epoch=0)).targets["motion"]
+            next(
+                train_batches(source, {"motion": FLOW}, names, options, batch=2, seed=0, epoch=0)
+            ).targets["motion"]
             for options in (
                 DataOptions(size=(32, 64), flip=0),
                 DataOptions(size=(32, 64), flip=1),
                 DataOptions(size=(32, 64), flip=0, zoom=(2.0,), at="centre"),
             )
         )
-    torch.testing.assert_close(flipped.value.flip(3) * torch.tensor([-1, 1]).view(2, 1, 1), plain.value)
+    torch.testing.assert_close(
+        flipped.value.flip(3) * torch.tensor([-1, 1]).view(2, 1, 1), plain.value
+    )
     torch.testing.assert_close(zoomed.value[:, :, ::2, ::2], 2 * plain.value[:, :, 8:24, 16:48])

@@ -34,21 +34,35 @@ def test_three_scales_are_summed_in_training() -> None:
     assert [scale["depth"].shape[-1] for scale in output.initial] == [16, 8, 4]
     whole = task_losses(TASKS, output, targets, 0.5)
     final = task_losses(TASKS, output, targets, 0.0)
-    one = [task_losses(TASKS, replace(output, initial=(scale,)), targets, 0.5) for scale in output.initial]
+    one = [
+        task_losses(TASKS, replace(output, initial=(scale,)), targets, 0.5)
+        for scale in output.initial
+    ]
     for name in TASKS:
-        torch.testing.assert_close(whole[name], final[name] + sum(part[name] - final[name] for part in one))
+        torch.testing.assert_close(
+            whole[name], final[name] + sum(part[name] - final[name] for part in one)
+        )
 
 
-def test_a_round_of_three_scales_killed_in_its_training_is_the_round_that_was_not(tmp_path: Path) -> None:
+def test_a_round_of_three_scales_killed_in_its_training_is_the_round_that_was_not(
+    tmp_path: Path,
+) -> None:
     results = []
     for name, kill in (("killed", 2), ("whole", 0)):
         (tmp_path / name).mkdir()
         project, dataset = make_project(tmp_path / name, tasks=("semseg", "depth"))
         with project:
-            done, picks = round_of(project, lambda p, dataset=dataset: answer(p, dataset), CHANGES, kill)
+            done, picks = round_of(
+                project, lambda p, dataset=dataset: answer(p, dataset), CHANGES, kill
+            )
             out = tmp_path / name / "out"
-            assert predict.predict(project, dataset.images, out, dataset.labels, Silent()) == 2 * len(dataset.names)
-            written = {path.relative_to(out).as_posix(): path.read_bytes() for path in sorted(out.rglob("*.png"))}
+            assert predict.predict(
+                project, dataset.images, out, dataset.labels, Silent()
+            ) == 2 * len(dataset.names)
+            written = {
+                path.relative_to(out).as_posix(): path.read_bytes()
+                for path in sorted(out.rglob("*.png"))
+            }
             results.append((done.model, picks, written))
             log = (project.round_folder(done.round) / "fit" / "log.jsonl").read_text().splitlines()
             assert [json.loads(line)["epoch"] for line in log] == [1, 2, 3]

@@ -39,7 +39,9 @@ class Pyramid(nn.Module):
     def __init__(self, trunk: Encoder, width: int) -> None:
         super().__init__()
         self.trunk, self.channels = trunk, trunk.channels
-        self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in trunk.level_channels[:SCALES])
+        self.lateral = nn.ModuleList(
+            nn.Conv2d(channels, width, 1) for channels in trunk.level_channels[:SCALES]
+        )
 
     def forward(self, image: Tensor) -> Features:
         """Encode images [b, 3, h, w]: the fused map, and three levels."""
@@ -50,7 +52,9 @@ class Pyramid(nn.Module):
 
 def block(inputs: int, width: int) -> nn.Sequential:
     """A 3×3 convolution, batch norm and ReLU."""
-    return nn.Sequential(nn.Conv2d(inputs, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
+    return nn.Sequential(
+        nn.Conv2d(inputs, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+    )
 
 
 class Scale(nn.Module):
@@ -60,8 +64,12 @@ class Scale(nn.Module):
         super().__init__()
         width, rate = options.width, options.dropout
         self.bodies = nn.ModuleDict({n: block(width, width) for n in tasks})
-        self.last = nn.ModuleDict({n: Predict(width, t.channels, rate, "initial") for n, t in tasks.items()})
-        self.embed = nn.ModuleDict({n: block(t.channels, width) for n, t in tasks.items() if len(tasks) > 1})
+        self.last = nn.ModuleDict(
+            {n: Predict(width, t.channels, rate, "initial") for n, t in tasks.items()}
+        )
+        self.embed = nn.ModuleDict(
+            {n: block(t.channels, width) for n, t in tasks.items() if len(tasks) > 1}
+        )
 
 
 class ThreeScale(Network):
@@ -71,9 +79,13 @@ class ThreeScale(Network):
         super().__init__()
         self.tasks, self.encoder = dict(tasks), Pyramid(encoder, options.width)
         self.scales = nn.ModuleList(Scale(tasks, options) for _ in range(SCALES))
-        self.bodies = nn.ModuleDict({n: block(encoder.channels + options.width, options.width) for n in tasks})
+        self.bodies = nn.ModuleDict(
+            {n: block(encoder.channels + options.width, options.width) for n in tasks}
+        )
         rate = options.dropout
-        self.last = nn.ModuleDict({n: Predict(options.width, t.channels, rate, "final") for n, t in tasks.items()})
+        self.last = nn.ModuleDict(
+            {n: Predict(options.width, t.channels, rate, "final") for n, t in tasks.items()}
+        )
         self.width = options.width
 
     def encode(self, image: Tensor) -> Features:
@@ -84,24 +96,39 @@ class ThreeScale(Network):
     def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
         """Initial predictions at each level, their messages to the other tasks, final heads."""
         shared = features.shared
-        messages = {name: shared.new_zeros(len(shared), self.width, *shared.shape[-2:]) for name in self.tasks}
+        messages = {
+            name: shared.new_zeros(len(shared), self.width, *shared.shape[-2:])
+            for name in self.tasks
+        }
         initial, heads = [], []
         for scale, level in zip(self.scales, features.levels, strict=True):
             heads.append({name: body(level) for name, body in scale.bodies.items()})  # type: ignore[operator, union-attr]
             initial.append({name: scale.last[name](x) for name, x in heads[-1].items()})  # type: ignore[index, operator]
-            predictions = {name: self.tasks[name].activate(raw) for name, raw in initial[-1].items()}
+            predictions = {
+                name: self.tasks[name].activate(raw) for name, raw in initial[-1].items()
+            }
             predictions = with_known(self.tasks, predictions, known) if known else predictions
             for source, embed in scale.embed.items():  # type: ignore[operator, union-attr]
-                sent = functional.interpolate(embed(predictions[source]), size=shared.shape[-2:], mode="bilinear")
-                messages = {name: old if name == source else old + sent for name, old in messages.items()}
-        task_features = {name: body(torch.cat([shared, messages[name]], 1)) for name, body in self.bodies.items()}
-        return Output(tuple(initial), self.predict(task_features), features, task_features, tuple(heads))
+                sent = functional.interpolate(
+                    embed(predictions[source]), size=shared.shape[-2:], mode="bilinear"
+                )
+                messages = {
+                    name: old if name == source else old + sent for name, old in messages.items()
+                }
+        task_features = {
+            name: body(torch.cat([shared, messages[name]], 1)) for name, body in self.bodies.items()
+        }
+        return Output(
+            tuple(initial), self.predict(task_features), features, task_features, tuple(heads)
+        )
 
     def predict(self, task_features: Raw) -> Raw:
         """Run the final heads' dropout and last convolution."""
         return {name: self.last[name](x) for name, x in task_features.items()}
 
 
-def build(tasks: Mapping[str, Task], encoder: Callable[[], Encoder], options: Options) -> ThreeScale:
+def build(
+    tasks: Mapping[str, Task], encoder: Callable[[], Encoder], options: Options
+) -> ThreeScale:
     """Build the network for these tasks, on the recipe's backbone."""
     return ThreeScale(tasks, encoder(), options)

@@ -4,7 +4,15 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelgrid.data.transforms import DataOptions, Example, augment, drawn, fitted, place, place_label
+from labelgrid.data.transforms import (
+    DataOptions,
+    Example,
+    augment,
+    drawn,
+    fitted,
+    place,
+    place_label,
+)
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.task import definitions
 from tests.support import task_rows
@@ -33,8 +41,14 @@ def painted(size: tuple[int, int], rng: np.random.Generator) -> Example:
         index[y : y + size[0] // 2 + 2, x : x + size[1] // 2 + 2] = colour
     normals = np.array([(0, 0, 1), (1, 0, 0), (0, 1, 0), (-0.6, 0, 0.8)], np.float32)[index]
     valid = np.ones(size, bool)
-    labels = {"semseg": index[..., None], "depth": (index[..., None] + 1).astype(np.float32), "normals": normals}
-    return Example(PALETTE[index], {name: LabelArray(value, valid) for name, value in labels.items()})
+    labels = {
+        "semseg": index[..., None],
+        "depth": (index[..., None] + 1).astype(np.float32),
+        "normals": normals,
+    }
+    return Example(
+        PALETTE[index], {name: LabelArray(value, valid) for name, value in labels.items()}
+    )
 
 
 @SETTINGS
@@ -54,17 +68,27 @@ def test_a_pixel_of_one_pure_colour_has_that_colours_label(size, data, seed):
 
 @SETTINGS
 @given(sizes, options, seeds, st.floats(0, 1), st.floats(0, 1))
-def test_the_label_of_a_canvas_pixel_is_that_of_the_image_point_under_its_centre(size, data, seed, v, u):
+def test_the_label_of_a_canvas_pixel_is_that_of_the_image_point_under_its_centre(
+    size, data, seed, v, u
+):
     placement = drawn(size, data, np.random.default_rng(seed))
     (rows, columns), (height, width) = placement.target, placement.extent
-    i, j = rows.start + min(int(v * height), height - 1), columns.start + min(int(u * width), width - 1)
+    i, j = (
+        rows.start + min(int(v * height), height - 1),
+        columns.start + min(int(u * width), width - 1),
+    )
     label = LabelArray(np.arange(size[0] * size[1]).reshape(*size, 1), np.ones(size, bool))
     placed = place_label(label, placement, TASKS["semseg"])
     source_rows, source_columns = placement.source
     y = source_rows.start + (i - rows.start + 0.5) * (source_rows.stop - source_rows.start) / height
-    x = source_columns.start + (j - columns.start + 0.5) * (source_columns.stop - source_columns.start) / width
+    x = (
+        source_columns.start
+        + (j - columns.start + 0.5) * (source_columns.stop - source_columns.start) / width
+    )
     shown = placed.value[i, placement.canvas[1] - 1 - j if placement.flip else j, 0]
-    assert (abs(shown // size[1] + 0.5 - y) <= 0.5 + 1e-9) and (abs(shown % size[1] + 0.5 - x) <= 0.5 + 1e-9)
+    assert (abs(shown // size[1] + 0.5 - y) <= 0.5 + 1e-9) and (
+        abs(shown % size[1] + 0.5 - x) <= 0.5 + 1e-9
+    )
 
 
 @SETTINGS
@@ -72,7 +96,12 @@ def test_the_label_of_a_canvas_pixel_is_that_of_the_image_point_under_its_centre
 def test_flipping_twice_is_the_identity(size, data, seed):
     before = painted(size, np.random.default_rng(seed))
     once = DataOptions(size=size, flip=1)
-    twice = augment(augment(before, TASKS, once, np.random.default_rng(0)), TASKS, once, np.random.default_rng(0))
+    twice = augment(
+        augment(before, TASKS, once, np.random.default_rng(0)),
+        TASKS,
+        once,
+        np.random.default_rng(0),
+    )
     assert (twice.image == before.image).all()
     for name, label in before.labels.items():
         assert np.allclose(twice.labels[name].value, label.value, atol=1e-6)
@@ -86,7 +115,12 @@ def test_the_canvas_has_its_size_and_normals_stay_unit_vectors(size, data, seed)
     vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
     valid = rng.random(size) > 0.2
     vectors[~valid] = np.nan
-    view = augment(Example(np.zeros((*size, 3), np.uint8), {"normals": LabelArray(vectors, valid)}), TASKS, data, rng)
+    view = augment(
+        Example(np.zeros((*size, 3), np.uint8), {"normals": LabelArray(vectors, valid)}),
+        TASKS,
+        data,
+        rng,
+    )
     assert view.image.shape == (*data.size, 3)
     normals = view.labels["normals"]
     assert normals.valid.shape == data.size
@@ -102,7 +136,10 @@ def test_things_look_larger_by_the_zoom(size, data, seed):
         scale = shown / (source.stop - source.start)
         least = max(1.0, 0.5 * zoomed.zoom)
         expected = plain.extent[axis] / size[axis] * zoomed.zoom
-        assert abs(scale / expected - 1) < least / min(shown, source.stop - source.start) + 0.5 / plain.extent[axis]
+        assert (
+            abs(scale / expected - 1)
+            < least / min(shown, source.stop - source.start) + 0.5 / plain.extent[axis]
+        )
 
 
 @SETTINGS

@@ -18,14 +18,18 @@ from tests.support import Made, make_dataset
 
 #: Names that are as alike as names can be.
 NAMES = ("a.jpg", "a.png", "a.jpg.png", "b.png.jpg", "labels/a.jpg", "d.1/a.jpg")
-slow = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+slow = settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Made, Path]:
     """A dataset of such names, and a project over it in which all cells are requested, to be copied."""
     folder = tmp_path_factory.mktemp("template")
-    plain = make_dataset(folder / "plain", len(NAMES), size=(4, 6), tasks=("depth", "edges"), extension=".png")
+    plain = make_dataset(
+        folder / "plain", len(NAMES), size=(4, 6), tasks=("depth", "edges"), extension=".png"
+    )
     data = Made(folder / "made", NAMES, plain.rows)
     for name, source in zip(NAMES, plain.names, strict=True):
         (data.images / name).parent.mkdir(parents=True, exist_ok=True)
@@ -38,11 +42,16 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Made, Path]:
 
 
 def _truth(data: Made) -> dict[Cell, bytes]:
-    return {cell: (data.labels / cell.task / f"{cell.image_id}.png").read_bytes() for cell in cells_of(data)}
+    return {
+        cell: (data.labels / cell.task / f"{cell.image_id}.png").read_bytes()
+        for cell in cells_of(data)
+    }
 
 
 def _labels(project: ProjectFolder) -> dict[Cell, bytes]:
-    return {row.cell: project.inside(row.path).read_bytes() for row in project.store.cells() if row.path}
+    return {
+        row.cell: project.inside(row.path).read_bytes() for row in project.store.cells() if row.path
+    }
 
 
 @slow

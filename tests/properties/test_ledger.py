@@ -43,7 +43,9 @@ class Ledger(RuleBasedStateMachine):
     """The store, and a dict of what every cell's row must be."""
 
     images = Bundle("images")
-    template: Path  # an empty ledger with tasks, made once: the migrations would take most of the time
+    template: (
+        Path  # an empty ledger with tasks, made once: the migrations would take most of the time
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,7 +82,9 @@ class Ledger(RuleBasedStateMachine):
     def move_anyhow(self, steps: list[Move]) -> None:
         self.move(steps)
 
-    @rule(steps=st.lists(moves(images), min_size=2, max_size=8), way=st.randoms(use_true_random=False))
+    @rule(
+        steps=st.lists(moves(images), min_size=2, max_size=8), way=st.randoms(use_true_random=False)
+    )
     def move_legally(self, steps: list[Move], way: Random) -> None:
         rows = dict(self.rows)
         for place, move in enumerate(steps):
@@ -116,7 +120,15 @@ class Ledger(RuleBasedStateMachine):
             step = replace(step, round=old.round, request_id=old.request_id, weight=old.weight)
         events.append((old.state, step))
         if step.to != State.MISSING:
-            values = (step.round, step.request_id, step.path, step.digest, step.cost, step.weight, step.seconds)
+            values = (
+                step.round,
+                step.request_id,
+                step.path,
+                step.digest,
+                step.cost,
+                step.weight,
+                step.seconds,
+            )
             rows[step.cell] = CellRow(step.cell, step.to, *values)
 
     @rule()
@@ -140,9 +152,15 @@ class Ledger(RuleBasedStateMachine):
     @invariant()
     def the_counts_are_those_of_the_dict(self) -> None:
         for splits in (None, ("heldout",)):
-            inside = {name for name, split in self.split.items() if splits is None or split in splits}
+            inside = {
+                name for name, split in self.split.items() if splits is None or split in splits
+            }
             for task, count in self.store.counts(splits).items():  # type: ignore[arg-type]
-                states = [row.state for cell, row in self.rows.items() if cell.task == task and cell.image_id in inside]
+                states = [
+                    row.state
+                    for cell, row in self.rows.items()
+                    if cell.task == task and cell.image_id in inside
+                ]
                 found = (count.requested, count.labelled, count.skipped)
                 assert found == tuple(states.count(state) for state in list(State)[1:])
                 assert count.missing == len(inside) - len(states)
@@ -174,5 +192,9 @@ def teardown_module() -> None:
 TestLedger = Ledger.TestCase
 # Without shrinking: the steps are few, and to shrink them takes longer than a test may.
 TestLedger.settings = settings(
-    max_examples=12, stateful_step_count=15, deadline=None, derandomize=True, phases=[Phase.generate]
+    max_examples=12,
+    stateful_step_count=15,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],
 )

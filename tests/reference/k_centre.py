@@ -6,7 +6,11 @@ import numpy as np
 
 
 def brute_force(
-    features: np.ndarray, centres: Sequence[int], open_rows: set[int], count: int, keys: Sequence[int] | None = None
+    features: np.ndarray,
+    centres: Sequence[int],
+    open_rows: set[int],
+    count: int,
+    keys: Sequence[int] | None = None,
 ) -> list[int]:
     """The picked rows, in order; ties are broken by key, which is the row by default."""
     found: list[int] = []

@@ -18,7 +18,9 @@ scales = pytest.mark.parametrize("scale", [1.0, 256.0])
 
 
 def built(module, reduction, **options):
-    made = module.build(WEIGHTS, partial(supervised, reduction=reduction), module.Options(**options))
+    made = module.build(
+        WEIGHTS, partial(supervised, reduction=reduction), module.Options(**options)
+    )
     return made.double()
 
 
@@ -42,7 +44,10 @@ def test_uncertainty(reduction, present, scale, form):
     for name, value in logs.items():
         balancer.logs[name].data.fill_(value)
     total = balancer.backward(toy.step(present, classes=["b"]))
-    factors = {name: (1 if form == "kendall" and name == "b" else 0.5) * np.exp(-log) for name, log in logs.items()}
+    factors = {
+        name: (1 if form == "kendall" and name == "b" else 0.5) * np.exp(-log)
+        for name, log in logs.items()
+    }
     assert_gradients(toy, combined(toy, toy.shares(present, reduction, WEIGHTS), factors, factors))
 
     def objective(found):
@@ -50,7 +55,11 @@ def test_uncertainty(reduction, present, scale, form):
         losses, value = toy.losses()[1], toy.other().item()
         for n, (t, name) in itertools.product(range(4), enumerate(TASKS)):
             if present[n, t]:
-                share = 1 / (4 * present[n].sum()) if reduction == "image_mean" else 1 / present[:, t].sum()
+                share = (
+                    1 / (4 * present[n].sum())
+                    if reduction == "image_mean"
+                    else 1 / present[:, t].sum()
+                )
                 whole = form == "kendall" and name == "b"
                 error = WEIGHTS[name] * losses[name][n].item() / np.exp(found[name])
                 value += float(share) * ((error if whole else error / 2) + found[name] / 2)
@@ -65,7 +74,10 @@ def test_uncertainty(reduction, present, scale, form):
 @reductions
 @pytest.mark.parametrize("temperature", [2.0, 0.5])
 def test_dwa(reduction, temperature):
-    """Five epochs of two steps; the losses change by the goals, and `c` has no label in the third epoch."""
+    """Five epochs of two steps.
+
+    The losses change by the goals, and `c` has no label in the third epoch.
+    """
     balancer, toy, means = built(dwa, reduction, temperature=temperature), Toy(), []
     without_c = PRESENT & torch.tensor([True, True, False])
     for epoch in range(5):
@@ -76,9 +88,14 @@ def test_dwa(reduction, temperature):
             if len(past) > 1:
                 ratios[name] = past[-1] / past[-2]
         exponents = {name: np.exp(ratio / temperature) for name, ratio in ratios.items()}
-        weights = {n: len(ratios) * exponents[n] / sum(exponents.values()) if n in ratios else 1.0 for n in TASKS}
+        weights = {
+            n: len(ratios) * exponents[n] / sum(exponents.values()) if n in ratios else 1.0
+            for n in TASKS
+        }
         for number in range(2):
-            toy.goals = toy.goals + 0.1 * torch.sin(torch.arange(12.0).double().view(4, 3) + 3 * epoch + number)
+            toy.goals = toy.goals + 0.1 * torch.sin(
+                torch.arange(12.0).double().view(4, 3) + 3 * epoch + number
+            )
             present = without_c if epoch == 2 else (FULL, PRESENT)[number]
             losses = toy.losses()[1]
             for n, (t, name) in itertools.product(range(4), enumerate(TASKS)):
@@ -87,7 +104,10 @@ def test_dwa(reduction, temperature):
             total = balancer.backward(toy.step(present, epoch))
             shares = toy.shares(present, reduction, WEIGHTS)
             assert_gradients(toy, combined(toy, shares, weights, weights))
-            expected = sum(weights[name] * share.item() for name, share in shares.items()) + toy.other().item()
+            expected = (
+                sum(weights[name] * share.item() for name, share in shares.items())
+                + toy.other().item()
+            )
             assert float(total) == pytest.approx(expected)
         means.append([np.mean(found) if found else None for found in collected.values()])
         assert (epoch < 2) == (set(weights.values()) == {1.0})
@@ -99,11 +119,19 @@ def slow_targets(toy, layer, reduction, weights, alpha):
     for present in (PRESENT & torch.tensor([True, True, False]), PRESENT, FULL):
         shares = toy.shares(present, reduction, WEIGHTS)
         if layer == "features":  # the features are an input of the heads: each image has its own
-            norms = {name: float(np.linalg.norm(at_features(toy, present, reduction, name))) for name in shares}
+            norms = {
+                name: float(np.linalg.norm(at_features(toy, present, reduction, name)))
+                for name in shares
+            }
         else:
-            norms = {name: float(toy.gradients(share)["1.weight"].norm()) for name, share in shares.items()}
+            norms = {
+                name: float(toy.gradients(share)["1.weight"].norm())
+                for name, share in shares.items()
+            }
         losses = toy.losses()[1]
-        means = {n: losses[n][present[:, t]].mean().item() for t, n in enumerate(TASKS) if n in shares}
+        means = {
+            n: losses[n][present[:, t]].mean().item() for t, n in enumerate(TASKS) if n in shares
+        }
         for name, mean in means.items():
             first.setdefault(name, mean)
         fallen = {name: mean / first[name] for name, mean in means.items()}
@@ -128,7 +156,12 @@ def at_features(toy, present, reduction, name):
         toy.second.forward = original
         return value
 
-    return np.array([[derivative(partial(share, row, channel), 0.0) for channel in range(4)] for row in range(4)])
+    return np.array(
+        [
+            [derivative(partial(share, row, channel), 0.0) for channel in range(4)]
+            for row in range(4)
+        ]
+    )
 
 
 @reductions
@@ -145,7 +178,9 @@ def test_gradnorm(reduction, scale, alpha, at, heads):
         total = balancer.backward(toy.step(present))
         own = weights if heads == "weighted" else dict.fromkeys(weights, 1.0)
         assert_gradients(toy, combined(toy, shares, weights, own))
-        expected = sum(weights[name] * share.item() for name, share in shares.items()) + toy.other().item()
+        expected = (
+            sum(weights[name] * share.item() for name, share in shares.items()) + toy.other().item()
+        )
         assert float(total) == pytest.approx(expected)
         for name in TASKS:
             found = balancer.weights[name]
@@ -166,7 +201,9 @@ def slow_least_norm(vectors):
         moved = [weights]
         for i, j in itertools.permutations(range(len(vectors)), 2):
             amount = min(step, weights[i])
-            moved.append(weights - amount * np.eye(len(vectors))[i] + amount * np.eye(len(vectors))[j])
+            moved.append(
+                weights - amount * np.eye(len(vectors))[i] + amount * np.eye(len(vectors))[j]
+            )
         best = min(moved, key=lambda tried: float(np.linalg.norm(tried @ vectors)))
         step, weights = (step / 2 if best is weights else step), best
     return weights
@@ -183,16 +220,30 @@ def test_mgda(reduction, present, scale, at, normalise, heads):
     shares = toy.shares(present, reduction, WEIGHTS)
     if at == "parameters":
         found = [toy.gradients(share) for share in shares.values()]
-        vectors = torch.stack([torch.cat([g[k].flatten() for k in g if toy.is_shared(k)]) for g in found]).numpy()
+        vectors = torch.stack(
+            [torch.cat([g[k].flatten() for k in g if toy.is_shared(k)]) for g in found]
+        ).numpy()
     else:
-        vectors = np.stack([at_features(toy, present, reduction, name).flatten() for name in shares])
-    norms, values = np.linalg.norm(vectors, axis=1), np.array([share.item() for share in shares.values()])
-    divided = vectors / {"none": norms**0, "l2": norms, "loss": values, "loss+": values * norms}[normalise][:, None]
+        vectors = np.stack(
+            [at_features(toy, present, reduction, name).flatten() for name in shares]
+        )
+    norms, values = (
+        np.linalg.norm(vectors, axis=1),
+        np.array([share.item() for share in shares.values()]),
+    )
+    divided = (
+        vectors
+        / {"none": norms**0, "l2": norms, "loss": values, "loss+": values * norms}[normalise][
+            :, None
+        ]
+    )
     best = slow_least_norm(divided)
     weights = dict(zip(shares, best, strict=True))
     balancer = built(mgda, reduction, at=at, normalise=normalise, heads=heads)
     total = balancer.backward(toy.step(present))
-    expected = combined(toy, shares, weights, weights if heads == "weighted" else dict.fromkeys(shares, 1.0))
+    expected = combined(
+        toy, shares, weights, weights if heads == "weighted" else dict.fromkeys(shares, 1.0)
+    )
     for name, gradient in toy.found().items():
         torch.testing.assert_close(gradient, expected[name], msg=name, rtol=1e-5, atol=1e-6)
     assert float(total) == pytest.approx(best @ values + toy.other().item(), rel=1e-5)
@@ -202,7 +253,9 @@ def test_mgda(reduction, present, scale, at, normalise, heads):
 @labels
 @pytest.mark.parametrize("at", ["features", "parameters"])
 def test_torchjd_gives_the_shared_part_its_aggregate(reduction, present, at):
-    aggregation = pytest.importorskip("torchjd.aggregation", reason="its aggregators need the extra [balance]")
+    aggregation = pytest.importorskip(
+        "torchjd.aggregation", reason="its aggregators need the extra [balance]"
+    )
     toy = Toy(scale=16.0)
     shares = toy.shares(present, reduction, WEIGHTS)
     built(torchjd, reduction, aggregator="Sum", at=at).backward(toy.step(present))
@@ -210,7 +263,9 @@ def test_torchjd_gives_the_shared_part_its_aggregate(reduction, present, at):
     built(torchjd, reduction, aggregator="UPGrad", at=at).backward(toy.step(present))
     if at == "parameters":
         found = [toy.gradients(share) for share in shares.values()]
-        rows = torch.stack([torch.cat([g[k].flatten() for k in g if toy.is_shared(k)]) for g in found])
+        rows = torch.stack(
+            [torch.cat([g[k].flatten() for k in g if toy.is_shared(k)]) for g in found]
+        )
         mine = torch.cat([g.flatten() for name, g in toy.found().items() if toy.is_shared(name)])
         torch.testing.assert_close(mine, aggregation.UPGrad()(rows))
     own = combined(toy, shares, *[dict.fromkeys(TASKS, 1.0)] * 2)
@@ -220,7 +275,11 @@ def test_torchjd_gives_the_shared_part_its_aggregate(reduction, present, at):
 
 
 def test_torchjds_mgda_stops_where_the_exact_weights_go_on():
-    aggregation = pytest.importorskip("torchjd.aggregation", reason="its aggregators need the extra [balance]")
-    rows = torch.tensor([[0.4, 1.3, -0.1, -2.4], [-0.3, -1.3, 0.1, 2.4], [0.8, 1.7, -0.2, 1.2]]).double()
+    aggregation = pytest.importorskip(
+        "torchjd.aggregation", reason="its aggregators need the extra [balance]"
+    )
+    rows = torch.tensor(
+        [[0.4, 1.3, -0.1, -2.4], [-0.3, -1.3, 0.1, 2.4], [0.8, 1.7, -0.2, 1.2]]
+    ).double()
     exact = torch.from_numpy(mgda.least_norm((rows @ rows.T).numpy())) @ rows
     assert float(aggregation.MGDA()(rows).square().sum()) > 5 * float(exact.square().sum())

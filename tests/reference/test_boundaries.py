@@ -57,7 +57,9 @@ def slow_pairs(points: list[tuple[int, int]], truths: list[tuple[int, int]], rad
 def blobs(shape: tuple[int, int], level: float) -> Mask:
     """Random spots, lines and filled regions."""
     noise = np.pad(RNG.random(shape), 1, mode="edge")
-    smooth = sum(np.roll(noise, (r, c), (0, 1)) for r in (-1, 0, 1) for c in (-1, 0, 1))[1:-1, 1:-1] / 9
+    smooth = (
+        sum(np.roll(noise, (r, c), (0, 1)) for r in (-1, 0, 1) for c in (-1, 0, 1))[1:-1, 1:-1] / 9
+    )
     return smooth >= np.quantile(smooth, level)
 
 
@@ -80,10 +82,14 @@ def test_pairs_are_as_many_as_there_can_be(radius: float) -> None:
         matched = Matcher(truth, radius).matched(np.argwhere(found))
         assert matched.sum() == slow_pairs(points_of(found), points_of(truth), radius)
         alone = [slow_pairs([point], points_of(truth), radius) for point in points_of(found)]
-        assert not (matched & (np.array(alone) == 0)).any()  # a point with nothing near it has no partner
+        assert not (
+            matched & (np.array(alone) == 0)
+        ).any()  # a point with nothing near it has no partner
 
 
-def slow_figures(images: list[tuple[NDArray[np.float64], Mask]], distance: float, nms: bool) -> tuple[float, float]:
+def slow_figures(
+    images: list[tuple[NDArray[np.float64], Mask]], distance: float, nms: bool
+) -> tuple[float, float]:
     """odsF and oisF in percent, one threshold at a time."""
     sums, best = np.zeros((len(THRESHOLDS), 4)), np.zeros(4)
 
@@ -92,7 +98,10 @@ def slow_figures(images: list[tuple[NDArray[np.float64], Mask]], distance: float
         return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
     for soft, truth in images:
-        radius, lines = distance * np.sqrt(soft.shape[0] ** 2 + soft.shape[1] ** 2), points_of(slow_thin(truth))
+        radius, lines = (
+            distance * np.sqrt(soft.shape[0] ** 2 + soft.shape[1] ** 2),
+            points_of(slow_thin(truth)),
+        )
         rows = []
         for level in THRESHOLDS:
             points = points_of(slow_thin(suppressed(soft) > level if nms else soft >= level))
@@ -108,15 +117,21 @@ def test_ods_and_ois_are_the_slow_ones(nms: bool) -> None:
     images = []
     for level in (0.7, 0.85):
         truth = blobs((12, 16), level)
-        soft = np.clip(0.3 * truth + 0.7 * RNG.random(truth.shape), 0, 1).round(2).astype(np.float32)
+        soft = (
+            np.clip(0.3 * truth + 0.7 * RNG.random(truth.shape), 0, 1).round(2).astype(np.float32)
+        )
         images.append((soft.astype(np.float64), truth))
     metric = BoundaryMetric(distance=0.05, nms=nms)
     for soft, truth in images:
         seen = torch.from_numpy(truth)[None, None]
-        metric.update(torch.from_numpy(soft)[None, None], Target(seen.float(), torch.ones_like(seen)))
+        metric.update(
+            torch.from_numpy(soft)[None, None], Target(seen.float(), torch.ones_like(seen))
+        )
         metric.end_image()
     found = metric.compute()
-    assert (found["odsF"].value, found["oisF"].value) == pytest.approx(slow_figures(images, 0.05, nms))
+    assert (found["odsF"].value, found["oisF"].value) == pytest.approx(
+        slow_figures(images, 0.05, nms)
+    )
     assert 20 < found["odsF"].value < found["oisF"].value < 100
 
 
@@ -127,12 +142,21 @@ def test_several_annotators_share_the_predicted_pixels_and_each_counts_its_own()
     assert both[:, 40].tolist() == [40, 40, 40, 40]
     one = boundary_counts(left * 0.5, [left, right], distance=0.05)
     assert one[:, 40].tolist() == [20, 40, 20, 20]
-    assert boundary_counts(left * 0.5, [left, left], distance=0.05)[:, 40].tolist() == [40, 40, 20, 20]
+    assert boundary_counts(left * 0.5, [left, left], distance=0.05)[:, 40].tolist() == [
+        40,
+        40,
+        20,
+        20,
+    ]
 
 
 def test_suppression_keeps_the_crest_of_a_ridge_and_lowers_the_edge() -> None:
     y, x = np.mgrid[:40, :50].astype(float)
-    for along, crest in (((x - 25), x == 25), ((y - 20), y == 20), ((x - y - 5) / np.sqrt(2), x - y == 5)):
+    for along, crest in (
+        ((x - 25), x == 25),
+        ((y - 20), y == 20),
+        ((x - y - 5) / np.sqrt(2), x - y == 5),
+    ):
         soft = np.exp(-(along**2) / 8)
         kept = suppressed(soft)
         inside = (slice(8, -8), slice(8, -8))

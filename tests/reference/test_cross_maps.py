@@ -15,17 +15,30 @@ WEIGHTS = {"semseg": 1.0, "depth": 1.0, "normals": 10.0}
 
 
 def holed_step(folder, module, options):
-    """A training and a step in float64. The labels have a hole, in which the predicted depth has its largest values."""
+    """A training and a step in float64.
+
+    The labels have a hole, in which the predicted depth has its largest values.
+    """
     training, step = step_of(folder, module, options)
     with torch.no_grad():  # so that no bias is 0, and no vector that the mappings predict
         for p in training.plan.terms["it"].parameters():
-            p.add_(0.1 * torch.randn(p.shape, dtype=p.dtype, generator=torch.Generator().manual_seed(p.numel())))
+            p.add_(
+                0.1
+                * torch.randn(
+                    p.shape, dtype=p.dtype, generator=torch.Generator().manual_seed(p.numel())
+                )
+            )
     hole = torch.ones(1, 1, *SIZE, dtype=torch.bool)
     hole[..., 4:20, 30:50] = False
-    targets = {name: replace(target, valid=target.valid & hole) for name, target in step.batch.targets.items()}
+    targets = {
+        name: replace(target, valid=target.valid & hole)
+        for name, target in step.batch.targets.items()
+    }
     final = {**step.output.final, "depth": step.output.final["depth"] + 3 * (~hole[..., ::4, ::4])}
     assert final["depth"].shape[-2:] == (8, 16)
-    return training, replace(step, batch=replace(step.batch, targets=targets), output=replace(step.output, final=final))
+    return training, replace(
+        step, batch=replace(step.batch, targets=targets), output=replace(step.output, final=final)
+    )
 
 
 def segnet(network, maps, running=False):
@@ -56,11 +69,17 @@ def segnet(network, maps, running=False):
 def noise_of(step, images):
     """The Gumbel noise of the images whose classes are drawn."""
     generators = {n: step.draws.generator("classes", "semseg", step.batch.ids[n]) for n in images}
-    return {n: -torch.empty(CLASSES, *SIZE).exponential_(generator=one).log() for n, one in generators.items()}
+    return {
+        n: -torch.empty(CLASSES, *SIZE).exponential_(generator=one).log()
+        for n, one in generators.items()
+    }
 
 
 def prediction(step, name, image, noise, valid=None, detach=False):
-    """One image's map [c, h, w] of a prediction; neutral where the label is not valid, if that counts."""
+    """One image's map [c, h, w] of a prediction.
+
+    Neutral where the label is not valid, if that counts.
+    """
     raw = step.output.final[name][image]
     raw = functional.interpolate(raw[None], size=SIZE, mode="bilinear", align_corners=False)[0]
     raw = raw.detach() if detach else raw
@@ -118,8 +137,12 @@ def slow_direct(step, term, sources, detach=False):
         for t, target in enumerate(NAMES):
             images = [n for n in range(6) if s != t and is_source[n, s] and LABELLED[n, t]]
             if images:
-                maps = torch.stack([prediction(step, source, n, noise, detach=detach) for n in images])
-                for n, raw in zip(images, segnet(term.maps.networks[f"{source}>{target}"], maps), strict=True):
+                maps = torch.stack(
+                    [prediction(step, source, n, noise, detach=detach) for n in images]
+                )
+                for n, raw in zip(
+                    images, segnet(term.maps.networks[f"{source}>{target}"], maps), strict=True
+                ):
                     total[n] = total[n] + WEIGHTS[target] * task_loss(step, target, raw, n)
     return torch.stack(total), is_source.sum(1).clamp(min=1)
 
@@ -130,13 +153,18 @@ def slow_distance(step, term, fixed=False):
     noise = noise_of(step, [n for n in range(6) if LABELLED[n, 0]])
     for s, source in enumerate(NAMES):
         for t, target in enumerate(NAMES):
-            images, network = [n for n in range(6) if s != t and LABELLED[n, s]], f"{source}>{target}"
+            images, network = (
+                [n for n in range(6) if s != t and LABELLED[n, s]],
+                f"{source}>{target}",
+            )
             if images:
                 valid = step.batch.targets[source].valid[:, 0]
                 maps = [prediction(step, source, n, noise, valid[n]) for n in images]
                 maps += [label(step, source, n) for n in images]
                 raws = segnet(term.maps.networks[network], torch.stack(maps), running=fixed)
-                for n, first, second in zip(images, raws[: len(images)], raws[len(images) :], strict=True):
+                for n, first, second in zip(
+                    images, raws[: len(images)], raws[len(images) :], strict=True
+                ):
                     total[n] = total[n] + WEIGHTS[target] * apart(target, first, second)
     return torch.stack(total), LABELLED.sum(1).clamp(min=1)
 
@@ -150,7 +178,8 @@ def same(found, wanted, parameters):
     ]
     assert any(x is not None and x.any() for x in gradients[0])
     filled = [
-        [torch.zeros_like(p) if x is None else x for p, x in zip(parameters, one, strict=True)] for one in gradients
+        [torch.zeros_like(p) if x is None else x for p, x in zip(parameters, one, strict=True)]
+        for one in gradients
     ]
     torch.testing.assert_close(*filled, rtol=1e-6, atol=1e-9)
 
@@ -169,8 +198,12 @@ def test_direct_map_is_the_targets_own_loss_of_each_mapped_prediction(tmp_path, 
     same(term.loss(step)["direct"], wanted, [*training.network.parameters(), *term.parameters()])
 
 
-@pytest.mark.parametrize("changes", [{}, {"divide": False, "weight": 0.5}, {"recompute": True}], ids=str)
-def test_perceptual_map_is_the_distance_of_both_mapped_maps_of_which_the_mapping_learns_nothing(tmp_path, changes):
+@pytest.mark.parametrize(
+    "changes", [{}, {"divide": False, "weight": 0.5}, {"recompute": True}], ids=str
+)
+def test_perceptual_map_is_the_distance_of_both_mapped_maps_of_which_the_mapping_learns_nothing(
+    tmp_path, changes
+):
     options = perceptual_map.Options(width=WIDTH, **changes)
     training, step = holed_step(tmp_path, perceptual_map, options)
     term, own = training.plan.terms["it"], training.terms.own
@@ -180,22 +213,32 @@ def test_perceptual_map_is_the_distance_of_both_mapped_maps_of_which_the_mapping
     total, sources = slow_distance(step, term)
     wanted = options.weight * total / (sources if options.divide else 1)
     same(found["distance"], wanted, list(training.network.parameters()))
-    reached = torch.autograd.grad(found["distance"].sum(), list(term.parameters()), allow_unused=True)
+    reached = torch.autograd.grad(
+        found["distance"].sum(), list(term.parameters()), allow_unused=True
+    )
     assert all(gradient is None for gradient in reached)
     (beside,) = own.declared["it"].values()
-    same(beside.loss(step)["direct"], slow_direct(step, term, "all", detach=True)[0], beside.parameters)
+    same(
+        beside.loss(step)["direct"],
+        slow_direct(step, term, "all", detach=True)[0],
+        beside.parameters,
+    )
     network = list(training.network.parameters())
     reached = torch.autograd.grad(beside.loss(step)["direct"].sum(), network, allow_unused=True)
     assert all(gradient is None for gradient in reached)
 
 
 def test_jointly_the_mapping_learns_from_both_losses(tmp_path):
-    training, step = holed_step(tmp_path, perceptual_map, perceptual_map.Options(width=WIDTH, learn="both"))
+    training, step = holed_step(
+        tmp_path, perceptual_map, perceptual_map.Options(width=WIDTH, learn="both")
+    )
     term = training.plan.terms["it"]
     assert not training.terms.own.parameters
     total, sources = slow_distance(step, term)
     wanted = total / sources + slow_direct(step, term, "all", detach=True)[0]
-    same(sum(term.loss(step).values()), wanted, [*training.network.parameters(), *term.parameters()])
+    same(
+        sum(term.loss(step).values()), wanted, [*training.network.parameters(), *term.parameters()]
+    )
 
 
 @pytest.mark.parametrize("recompute", [False, True])

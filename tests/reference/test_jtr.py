@@ -29,7 +29,11 @@ def step_of(folder, options):
     targets = {n: t.where(LABELLED[:, i]) for i, (n, t) in enumerate(batch.targets.items())}
     gaps = torch.rand(3, 6, 1, *SIZE, generator=torch.Generator().manual_seed(0)) < 0.9
     targets = {
-        n: replace(t, value=t.value.double() if t.value.is_floating_point() else t.value, valid=t.valid & gap)
+        n: replace(
+            t,
+            value=t.value.double() if t.value.is_floating_point() else t.value,
+            valid=t.valid & gap,
+        )
         for (n, t), gap in zip(targets.items(), gaps, strict=True)
     }
     batch = replace(batch, images=batch.images.double(), targets=targets)
@@ -44,7 +48,9 @@ def one_image(encoder, stack):
 
     def layer(one, x):
         x = functional.conv2d(x, one[0].weight, one[0].bias, padding=1)
-        return functional.relu(functional.batch_norm(x, None, None, one[1].weight, one[1].bias, training=True))
+        return functional.relu(
+            functional.batch_norm(x, None, None, one[1].weight, one[1].bias, training=True)
+        )
 
     x, places, body = stack, [], encoder.body
     for first, others in zip(body.first, body.second, strict=True):
@@ -122,7 +128,9 @@ def error(name, raw, maps, mask):
     if name == "depth":
         return (raw.sigmoid() - maps).abs().mean()
     vectors = 2 * maps - 1
-    return (1 - (raw * vectors).sum(0) / (raw.norm(dim=0) * vectors.norm(dim=0)).clamp(min=1e-8)).mean()
+    return (
+        1 - (raw * vectors).sum(0) / (raw.norm(dim=0) * vectors.norm(dim=0)).clamp(min=1e-8)
+    ).mean()
 
 
 def apart(first, second):
@@ -131,7 +139,11 @@ def apart(first, second):
 
 def slow_jtr(step, term):
     """The losses of each image in loops."""
-    options, rows, found = term.options, [0, 1, 2, 3, 5], {"distance": [], "codes": [], "reconstruction": []}
+    options, rows, found = (
+        term.options,
+        [0, 1, 2, 3, 5],
+        {"distance": [], "codes": [], "reconstruction": []},
+    )
 
     def noise(view):
         def one(stack, name, n):
@@ -148,10 +160,15 @@ def slow_jtr(step, term):
                 losses.append(torch.zeros(()).double())
             continue
         first, second, _ = stacks_of(step, "first", n, noise("first"), options)
-        codes = [one_image(copy, torch.cat(list(maps.values()))[None])[0] for maps in (first, second)]
+        codes = [
+            one_image(copy, torch.cat(list(maps.values()))[None])[0] for maps in (first, second)
+        ]
         found["distance"].append(options.weight * apart(*codes))
         first, second, mask = stacks_of(step, "second", n, noise("second"), options)
-        made = [one_image(term.encoder, torch.cat(list(maps.values()))[None]) for maps in (first, second)]
+        made = [
+            one_image(term.encoder, torch.cat(list(maps.values()))[None])
+            for maps in (first, second)
+        ]
         found["codes"].append(options.weight * options.encoder * apart(made[0][0], made[1][0]))
         errors = [
             error(name, part, maps[name], mask)
@@ -164,7 +181,11 @@ def slow_jtr(step, term):
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"view": "batch"}, {"scale": "maximum", "weight": 1.0, "encoder": 0.5, "reconstruction": 3.0}],
+    [
+        {},
+        {"view": "batch"},
+        {"scale": "maximum", "weight": 1.0, "encoder": 0.5, "reconstruction": 3.0},
+    ],
     ids=lambda changes: "-".join(changes) or "released",
 )
 def test_the_losses_are_those_of_one_image_at_a_time(tmp_path, changes):
@@ -173,14 +194,19 @@ def test_the_losses_are_those_of_one_image_at_a_time(tmp_path, changes):
     term = training.plan.terms["it"]
     with torch.no_grad():  # norms that change what they see
         for p in term.encoder.parameters():
-            p.add_(0.1 * torch.randn(p.shape, dtype=p.dtype, generator=torch.Generator().manual_seed(1)))
+            p.add_(
+                0.1
+                * torch.randn(p.shape, dtype=p.dtype, generator=torch.Generator().manual_seed(1))
+            )
     found, wanted = term.loss(step), slow_jtr(step, term)
     for name in wanted:
         torch.testing.assert_close(found[name], wanted[name], rtol=1e-9, atol=1e-12)
     assert bool((found["distance"] > 0.01).sum() == 5) and found["distance"][4] == 0
     parameters = [*training.network.parameters(), *term.parameters()]
     gradients = [
-        torch.autograd.grad(sum(x.sum() for x in losses.values()), parameters, allow_unused=True, retain_graph=True)
+        torch.autograd.grad(
+            sum(x.sum() for x in losses.values()), parameters, allow_unused=True, retain_graph=True
+        )
         for losses in (found, wanted)
     ]
     for a, b in zip(*gradients, strict=True):

@@ -28,19 +28,28 @@ def training_of(folder, options):
 
 
 def step_of(training, number=0):
-    """The term's step in float64 for a batch with gaps in its labels; the teacher has weights of its own."""
+    """The term's step in float64 for a batch with gaps in its labels.
+
+    The teacher has weights of its own.
+    """
     plan = training.plan
     for part in (plan.network, *plan.terms.values()):
         part.double().train()
     with torch.no_grad():
         for p in plan.terms["it"].teacher.parameters():
-            p.add_(0.02 * torch.randn(p.shape, dtype=p.dtype, generator=torch.Generator().manual_seed(2)))
+            p.add_(
+                0.02
+                * torch.randn(p.shape, dtype=p.dtype, generator=torch.Generator().manual_seed(2))
+            )
             if p.shape == (1,):
                 p.add_(1.0)  # depths above 0 count
     batch = train_batch(plan.source, plan.definitions, list(plan.train), plan.data, seed=0, soft={})
-    targets = {name: target.where(LABELLED[:, i]) for i, (name, target) in enumerate(batch.targets.items())}
     targets = {
-        n: replace(t, value=t.value.double() if t.value.is_floating_point() else t.value) for n, t in targets.items()
+        name: target.where(LABELLED[:, i]) for i, (name, target) in enumerate(batch.targets.items())
+    }
+    targets = {
+        n: replace(t, value=t.value.double() if t.value.is_floating_point() else t.value)
+        for n, t in targets.items()
     }
     batch = replace(batch, images=batch.images.double(), targets=targets)
     with keyed(0, "forward"):
@@ -52,7 +61,11 @@ def step_of(training, number=0):
 def values(name, raw):
     """One image's prediction [c, h, w]."""
     raw = functional.interpolate(raw, size=SIZE, mode="bilinear")[0]
-    return {"semseg": lambda: raw.softmax(0), "depth": lambda: raw, "normals": lambda: raw / raw.norm(dim=0)}[name]()
+    return {
+        "semseg": lambda: raw.softmax(0),
+        "depth": lambda: raw,
+        "normals": lambda: raw / raw.norm(dim=0),
+    }[name]()
 
 
 def gap(name, first, second):
@@ -87,15 +100,21 @@ def slow_losses(step, teacher, options, ramp):
                 mirrored = values(name, teacher(image.flip(-1)).final[name]).flip(-1)
                 if name == "normals":
                     mirrored = mirrored * torch.tensor([-1.0, 1, 1]).view(3, 1, 1)
-                usable = (prediction > 0)[0] if name == "depth" else torch.ones(SIZE, dtype=torch.bool)
+                usable = (
+                    (prediction > 0)[0] if name == "depth" else torch.ones(SIZE, dtype=torch.bool)
+                )
                 gaps = gap(name, plain, mirrored)
-                limit = gaps[usable].sort().values[math.ceil(options.certain * int(usable.sum())) - 1]
+                limit = (
+                    gaps[usable].sort().values[math.ceil(options.certain * int(usable.sum())) - 1]
+                )
                 mask = usable & (gaps <= limit)
             shares.append(float(mask.double().mean()))
             loss = 0.0
             for raws in (student.final, *student.initial):  # [objective] initial is 1
                 if mask.any():
-                    loss += (pixel_loss(name, raws[name][n : n + 1], wanted) * mask).sum() / mask.numel()
+                    loss += (
+                        pixel_loss(name, raws[name][n : n + 1], wanted) * mask
+                    ).sum() / mask.numel()
             found[name][n] += options.weight * ramp * WEIGHTS[name] * loss / len(lacking)
     assert any(0 < share < 1 for share in shares)
     return found

@@ -76,23 +76,31 @@ def kept(values: Tensor, target: Target, image: int | None = None) -> Tensor:
     return values[chosen].movedim(1, -1)[target.valid[chosen, 0]]
 
 
-# --- classes: torchmetrics' JaccardIndex -----------------------------------------------------------------------------
+# --- classes: torchmetrics' JaccardIndex
+# -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("absent", ["skip", "zero"])
 def test_miou_is_that_of_torchmetrics(absent: str) -> None:
     target = masked(torch.randint(4, (IMAGES, 1, HEIGHT, WIDTH), generator=DRAWS))
-    prediction = uniform(6) * torch.tensor([1, 1, 1, 1, 0.8, 0]).view(6, 1, 1)  # 4: predicted only; 5: nowhere
+    prediction = uniform(6) * torch.tensor([1, 1, 1, 1, 0.8, 0]).view(
+        6, 1, 1
+    )  # 4: predicted only; 5: nowhere
     found = values(SegmentationMetric(6, absent=absent), prediction, target)  # type: ignore[arg-type]
     seen = kept(prediction, target).argmax(1), kept(target.value, target)[:, 0]
     by_class = MulticlassJaccardIndex(6, average="none")(*seen)
     assert by_class[4] == by_class[5] == 0 < by_class[:4].min()
-    mean = MulticlassJaccardIndex(6, average="macro")(*seen) if absent == "skip" else by_class.mean()
+    mean = (
+        MulticlassJaccardIndex(6, average="macro")(*seen) if absent == "skip" else by_class.mean()
+    )
     assert found["mIoU"] == pytest.approx(100 * mean.item(), rel=1e-6)
-    assert found["pixAcc"] == pytest.approx(100 * MulticlassAccuracy(6, average="micro")(*seen).item(), rel=1e-6)
+    assert found["pixAcc"] == pytest.approx(
+        100 * MulticlassAccuracy(6, average="micro")(*seen).item(), rel=1e-6
+    )
 
 
-# --- depth and normals: torchmetrics' errors and spectral angle ------------------------------------------------------
+# --- depth and normals: torchmetrics' errors and spectral angle
+# ------------------------------------------------------
 
 
 def test_errors_of_depth_are_those_of_torchmetrics() -> None:
@@ -119,14 +127,23 @@ def test_a_zero_vector_is_90_degrees_off_here_and_makes_torchmetrics_angle_unkno
     assert SpectralAngleMapper()(zero, up).isnan()
 
 
-# --- saliency: torchmetrics' IoU, precision, recall and F at thresholds ----------------------------------------------
+# --- saliency: torchmetrics' IoU, precision, recall and F at thresholds
+# ----------------------------------------------
 
 
-def mean_of_images(make: Callable[[float], Callable[..., Tensor]], prediction: Tensor, target: Target) -> Tensor:
+def mean_of_images(
+    make: Callable[[float], Callable[..., Tensor]], prediction: Tensor, target: Target
+) -> Tensor:
     """A binary metric of torchmetrics at each threshold, averaged over images."""
-    seen = [[kept(part, target, image) for part in (prediction, target.value.int())] for image in range(IMAGES)]
+    seen = [
+        [kept(part, target, image) for part in (prediction, target.value.int())]
+        for image in range(IMAGES)
+    ]
     return torch.stack(
-        [torch.stack([make(level)(*each) for each in seen]).mean() for level in SaliencyMetric.THRESHOLDS.tolist()]
+        [
+            torch.stack([make(level)(*each) for each in seen]).mean()
+            for level in SaliencyMetric.THRESHOLDS.tolist()
+        ]
     )
 
 
@@ -146,7 +163,9 @@ def test_figures_of_saliency_are_torchmetrics_averaged_over_images(beta_squared:
     of_means = (1 + beta_squared) * precision * recall / (beta_squared * precision + recall)
     assert found["IoU"] == pytest.approx(100 * iou.max().item(), rel=1e-6)
     assert found["maxF"] == pytest.approx(100 * of_means.max().item(), rel=1e-6)
-    assert found["maxF"] != pytest.approx(100 * f.max().item(), rel=1e-4)  # the mean of F is another figure
+    assert found["maxF"] != pytest.approx(
+        100 * f.max().item(), rel=1e-4
+    )  # the mean of F is another figure
 
 
 def test_max_f_of_one_image_is_on_torchmetrics_curve() -> None:
@@ -154,7 +173,9 @@ def test_max_f_of_one_image_is_on_torchmetrics_curve() -> None:
     curve = BinaryPrecisionRecallCurve(thresholds=SaliencyMetric.THRESHOLDS.tolist())
     precision, recall, _ = curve(kept(prediction, target), kept(target.value.int(), target))
     best = (2 * precision * recall / (precision + recall)).nan_to_num(0).max()
-    assert values(SaliencyMetric(), prediction, target)["maxF"] == pytest.approx(100 * best.item(), rel=1e-6)
+    assert values(SaliencyMetric(), prediction, target)["maxF"] == pytest.approx(
+        100 * best.item(), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("beta_squared", [1.0, 0.3])
@@ -187,7 +208,8 @@ def test_a_pixel_at_a_threshold_is_negative_but_positive_on_torchmetrics_curve()
     assert metric.sums[0, level - 1] == 1 and metric.sums[0, level] == 0
 
 
-# --- edges: average precision of torchmetrics and scikit-learn -------------------------------------------------------
+# --- edges: average precision of torchmetrics and scikit-learn
+# -------------------------------------------------------
 
 
 def test_average_precision_is_torchmetrics_and_scikit_learns() -> None:
@@ -199,7 +221,9 @@ def test_average_precision_is_torchmetrics_and_scikit_learns() -> None:
 
 
 @pytest.mark.parametrize("scale", [1, 3, 8])
-def test_average_precision_depends_on_the_order_alone_however_sure_the_network_is(scale: float) -> None:
+def test_average_precision_depends_on_the_order_alone_however_sure_the_network_is(
+    scale: float,
+) -> None:
     target = masked((uniform() < 0.1).float())
     noise = torch.randn(target.value.shape, generator=DRAWS, dtype=torch.float64)
     prediction = (scale * (noise + 1.5 * target.value)).sigmoid().float()  # as networks give it
@@ -212,7 +236,9 @@ def test_a_set_without_an_edge_has_no_average_precision_here_and_0_in_the_others
     maps = none.view(1, 1, 1, 2)
     assert math.isnan(values(EdgeMetric(), soft.view(maps.shape), Target(maps, maps == 0))["AP"])
     with pytest.warns(UserWarning, match="recall is"):
-        assert BinaryAveragePrecision()(soft, none.int()) == average_precision_score(none, soft) == 0
+        assert (
+            BinaryAveragePrecision()(soft, none.int()) == average_precision_score(none, soft) == 0
+        )
 
 
 def test_average_precision_without_ties_is_scikit_learns() -> None:
@@ -229,13 +255,16 @@ def test_a_prediction_that_is_not_a_number_has_no_value_here_and_one_in_torchmet
     for metric in (SaliencyMetric(), SetFMetric(), EdgeMetric()):
         assert all(map(math.isnan, values(metric, nan, Target(truth, truth >= 0)).values()))
     labels = Target(truth.long(), truth >= 0)
-    assert all(map(math.isnan, values(SegmentationMetric(2), nan.expand(1, 2, 1, 2), labels).values()))
+    assert all(
+        map(math.isnan, values(SegmentationMetric(2), nan.expand(1, 2, 1, 2), labels).values())
+    )
     assert MulticlassJaccardIndex(2)(nan.expand(1, 2, 1, 2), truth[:, 0].long()) == 0.25
     assert BinaryJaccardIndex()(nan, truth.int()) == 0
     assert BinaryAveragePrecision()(nan.flatten(), truth.int().flatten()) == 0.5
 
 
-# --- boundaries: scikit-image's thinning, torchmetrics' F of pixels --------------------------------------------------
+# --- boundaries: scikit-image's thinning, torchmetrics' F of pixels
+# --------------------------------------------------
 
 
 def blurred(level: float) -> NDArray[np.bool_]:
@@ -254,11 +283,16 @@ def test_thinning_is_scikit_images_thin_and_not_its_skeletonize() -> None:
 
 def test_ods_without_a_tolerance_is_torchmetrics_best_f_of_thinned_pixels() -> None:
     prediction, target = soft_and_truth()
-    hidden = [torch.where(target.valid, part, 0)[:, 0].double().numpy() for part in (prediction, target.value)]
+    hidden = [
+        torch.where(target.valid, part, 0)[:, 0].double().numpy()
+        for part in (prediction, target.value)
+    ]
 
     def thinned(maps: NDArray[np.bool_]) -> Tensor:
         return torch.from_numpy(np.stack([thin(each) for each in maps])).int()
 
     truth = thinned(hidden[1] >= 0.5)
     best = max(BinaryF1Score()(thinned(hidden[0] >= level), truth).item() for level in THRESHOLDS)
-    assert values(BoundaryMetric(distance=0), prediction, target)["odsF"] == pytest.approx(100 * best, rel=1e-6)
+    assert values(BoundaryMetric(distance=0), prediction, target)["odsF"] == pytest.approx(
+        100 * best, rel=1e-6
+    )

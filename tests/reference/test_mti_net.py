@@ -39,12 +39,15 @@ class Slow(Layers):
         for task in range(len(NAMES)):
             for channel in range(width):
                 total = sum(powers[:, other * width + channel] for other in range(len(NAMES)))
-                weighed.append(powers[:, task * width + channel] / total * features[NAMES[task]][:, channel])
+                weighed.append(
+                    powers[:, task * width + channel] / total * features[NAMES[task]][:, channel]
+                )
         shared = self.block(torch.stack(weighed, 1), f"{name}.reduce.0")
         refined = {}
         for n in NAMES:
             (w1, b1), (w2, b2) = (
-                [self.state[f"{name}.excite.{n}.factors.{i}.{part}"] for part in ("weight", "bias")] for i in (0, 2)
+                [self.state[f"{name}.excite.{n}.factors.{i}.{part}"] for part in ("weight", "bias")]
+                for i in (0, 2)
             )
             squeezed = shared.mean((2, 3)) @ w1.T + b1
             factors = 1 / (1 + torch.exp(-(squeezed.clamp(min=0) @ w2.T + b2)))
@@ -67,51 +70,76 @@ class Slow(Layers):
                 refined[target] += message / (1 + torch.exp(-functional.conv2d(*seen, padding=1)))
         return refined
 
-    def forward(self, levels: tuple[Tensor, ...], labels: dict[str, Target]) -> tuple[Raw, list[Raw]]:
+    def forward(
+        self, levels: tuple[Tensor, ...], labels: dict[str, Target]
+    ) -> tuple[Raw, list[Raw]]:
         coarser: Raw = {}
         refined, initials = [], []
         if "reduce.0.0.weight" in self.state:
-            levels = tuple(self.layer(level, f"reduce.{scale}") for scale, level in enumerate(levels))
+            levels = tuple(
+                self.layer(level, f"reduce.{scale}") for scale, level in enumerate(levels)
+            )
         for scale in (3, 2, 1, 0):
             size = levels[scale].shape[-2:]
             inputs = dict.fromkeys(NAMES, levels[scale])
             if coarser:
                 passed = self.propagate(coarser, f"propagate.{scale}")
-                raised = {n: functional.interpolate(x, size=size, mode="bilinear") for n, x in passed.items()}
+                raised = {
+                    n: functional.interpolate(x, size=size, mode="bilinear")
+                    for n, x in passed.items()
+                }
                 inputs = {n: torch.cat([levels[scale], raised[n]], 1) for n in NAMES}
             here = f"scales.{scale}"
             coarser = {
-                n: self.block(self.block(inputs[n], f"{here}.bodies.{n}.0"), f"{here}.bodies.{n}.1") for n in NAMES
+                n: self.block(self.block(inputs[n], f"{here}.bodies.{n}.0"), f"{here}.bodies.{n}.1")
+                for n in NAMES
             }
-            initial = {n: self.convolve(coarser[n], f"{here}.initial.{n}.convolution") for n in NAMES}
+            initial = {
+                n: self.convolve(coarser[n], f"{here}.initial.{n}.convolution") for n in NAMES
+            }
             predicted = {n: TASKS[n].activate(initial[n]) for n in NAMES}
             plain = {n: self.layer(predicted[n], f"{here}.embed.{n}") for n in NAMES}
             sources = dict(plain)
             for n, target in labels.items():
                 value, valid = known_prediction(TASKS[n], target, (size[0], size[1]))
-                sources[n] = self.layer(torch.where(valid, value.double(), predicted[n]), f"{here}.embed.{n}")
-            refined.append(self.distil(coarser if self.features else plain, sources, f"{here}.distil"))
+                sources[n] = self.layer(
+                    torch.where(valid, value.double(), predicted[n]), f"{here}.embed.{n}"
+                )
+            refined.append(
+                self.distil(coarser if self.features else plain, sources, f"{here}.distil")
+            )
             initials.append(initial)
         size = levels[0].shape[-2:]
         finals = {}
         for n in NAMES:
             whole = torch.cat(
-                [functional.interpolate(scale[n], size=size, mode="bilinear") for scale in refined[::-1]], 1
+                [
+                    functional.interpolate(scale[n], size=size, mode="bilinear")
+                    for scale in refined[::-1]
+                ],
+                1,
             )
-            finals[n] = self.convolve(self.layer(whole, f"final_bodies.{n}"), f"final.{n}.convolution")
+            finals[n] = self.convolve(
+                self.layer(whole, f"final_bodies.{n}"), f"final.{n}.convolution"
+            )
         return finals, initials[::-1]
 
 
 @pytest.mark.parametrize("fed", [False, True])
 @pytest.mark.parametrize(
-    ("gate", "own", "width"), [("target", "prediction", 0), ("source", "features", 0), ("target", "prediction", 6)]
+    ("gate", "own", "width"),
+    [("target", "prediction", 0), ("source", "features", 0), ("target", "prediction", 6)],
 )
-def test_the_network_is_its_equations_scale_by_scale(gate: str, own: str, width: int, fed: bool) -> None:
+def test_the_network_is_its_equations_scale_by_scale(
+    gate: str, own: str, width: int, fed: bool
+) -> None:
     network = made(mti_net.build, mti_net.Options(gate=gate, own=own, width=width)).double()  # type: ignore[arg-type]
     labels = {n: target for n, target in known(True, False).items() if n != "edges"} if fed else {}
     with torch.no_grad():
         found = network(images().double(), labels or None)
-        finals, initials = Slow(network, gate == "source", own == "features").forward(found.features.levels, labels)
+        finals, initials = Slow(network, gate == "source", own == "features").forward(
+            found.features.levels, labels
+        )
     assert len(found.initial) == 4
     for mine, slow in zip((found.final, *found.initial), (finals, *initials), strict=True):
         for n in NAMES:

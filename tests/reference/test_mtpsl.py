@@ -27,9 +27,12 @@ def step_of(folder, module, options, labelled=LABELLED):
     for part in (plan.network, *plan.terms.values()):
         part.double().train()
     batch = train_batch(plan.source, plan.definitions, made.names, plan.data, seed=0, soft={})
-    targets = {name: target.where(labelled[:, i]) for i, (name, target) in enumerate(batch.targets.items())}
     targets = {
-        n: replace(t, value=t.value.double() if t.value.is_floating_point() else t.value) for n, t in targets.items()
+        name: target.where(labelled[:, i]) for i, (name, target) in enumerate(batch.targets.items())
+    }
+    targets = {
+        n: replace(t, value=t.value.double() if t.value.is_floating_point() else t.value)
+        for n, t in targets.items()
     }
     batch = replace(batch, images=batch.images.double(), targets=targets)
     with keyed(0, "forward"):
@@ -80,17 +83,29 @@ def joint_maps(step, term, pairs, kind):
         own, maps = [row for row in dict.fromkeys(rows) if row[1] == k], []
         for what, _, n in own:
             generator = step.draws.generator("classes", name, step.batch.ids[n])
-            noise = -torch.empty(CLASSES, *size).exponential_(generator=generator).log() if name == "semseg" else None
+            noise = (
+                -torch.empty(CLASSES, *size).exponential_(generator=generator).log()
+                if name == "semseg"
+                else None
+            )
             raw = output.final[name][n]
             maps.append(
-                by_hand(name, raw, size, noise) if what == "prediction" else label_by_hand(name, batch.targets[name], n)
+                by_hand(name, raw, size, noise)
+                if what == "prediction"
+                else label_by_hand(name, batch.targets[name], n)
             )
-        shared |= dict(zip(own, slow_mappings.own_layers(kind, term.mapping, name, maps, together), strict=True))
+        shared |= dict(
+            zip(
+                own, slow_mappings.own_layers(kind, term.mapping, name, maps, together), strict=True
+            )
+        )
     places = [3 * s + t for _, s, t in pairs]
     places += [3 * t + s if options.condition == "input" else 3 * s + t for _, s, t in pairs]
     conditions = [functional.one_hot(torch.tensor(place), 9).double() for place in places]
     maps, stride = [shared[row] for row in rows], options.stride or 32
-    maps = slow_mappings.body(kind, term.mapping, maps, conditions, together, stride, options.rectify)
+    maps = slow_mappings.body(
+        kind, term.mapping, maps, conditions, together, stride, options.rectify
+    )
     return list(zip(maps[: len(pairs)], maps[len(pairs) :], strict=True))
 
 
@@ -98,14 +113,30 @@ def slow_mtpsl(step, term, labelled, kind):
     """Eq. 4 in loops: consistency and regulariser of each image."""
     options, output = term.options, step.views.get("crop", (step.batch, step.output))[1]
     level = {0: -1, 8: 1}[options.stride]  # the network's maps have strides 4, 8, 16 and 32
-    sources = [[s for s in range(3) if options.sources == "all" or not labelled[n, s]] for n in range(6)]
-    pairs = [(n, s, t) for n in range(6) for s in sources[n] for t in range(3) if s != t and labelled[n, t]]
+    sources = [
+        [s for s in range(3) if options.sources == "all" or not labelled[n, s]] for n in range(6)
+    ]
+    pairs = [
+        (n, s, t)
+        for n in range(6)
+        for s in sources[n]
+        for t in range(3)
+        if s != t and labelled[n, t]
+    ]
     found = {"consistency": [0.0] * 6, "regulariser": [0.0] * 6}
     for (n, _, _), (first, second) in zip(pairs, joint_maps(step, term, pairs, kind), strict=True):
-        f, divisor = output.features.levels[level][n].detach(), len(sources[n]) if options.divide else 1
+        f, divisor = (
+            output.features.levels[level][n].detach(),
+            len(sources[n]) if options.divide else 1,
+        )
         found["consistency"][n] += options.weight * cosine(first, second) / divisor
-        found["regulariser"][n] += options.regulariser * (cosine(first, f) + cosine(second, f)) / divisor
-    return {name: torch.stack([torch.as_tensor(x, dtype=torch.float64) for x in sums]) for name, sums in found.items()}
+        found["regulariser"][n] += (
+            options.regulariser * (cosine(first, f) + cosine(second, f)) / divisor
+        )
+    return {
+        name: torch.stack([torch.as_tensor(x, dtype=torch.float64) for x in sums])
+        for name, sums in found.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -132,20 +163,27 @@ def test_eq_4_is_that_of_one_pair_and_one_map_at_a_time(tmp_path, changes):
     term = training.plan.terms["it"]
     with torch.no_grad():  # conditions change the mapping from the start, and differ
         for p in term.mapping.conditional():
-            p.add_(0.3 * torch.randn(p.shape, dtype=p.dtype, generator=torch.Generator().manual_seed(1)))
+            p.add_(
+                0.3
+                * torch.randn(p.shape, dtype=p.dtype, generator=torch.Generator().manual_seed(1))
+            )
     found, wanted = term.loss(step), slow_mtpsl(step, term, LABELLED, options["mapping"])
     for name in wanted:
         torch.testing.assert_close(found[name], wanted[name], rtol=1e-9, atol=1e-9)
     assert found["consistency"][4] == 0, "an image without labels has no pair"
     parameters = [*training.network.parameters(), *term.parameters()]
     gradients = [
-        torch.autograd.grad(sum(x.sum() for x in losses.values()), parameters, allow_unused=True, retain_graph=True)
+        torch.autograd.grad(
+            sum(x.sum() for x in losses.values()), parameters, allow_unused=True, retain_graph=True
+        )
         for losses in (found, wanted)
     ]
     for a, b in zip(*gradients, strict=True):
         assert (a is None) == (b is None) or not (a if b is None else b).any()
         if a is not None and b is not None:  # batch norms of few pixels amplify rounding
-            torch.testing.assert_close(a, b, rtol=1e-7, atol=max(1e-7 * b.abs().max().item(), 1e-10))
+            torch.testing.assert_close(
+                a, b, rtol=1e-7, atol=max(1e-7 * b.abs().max().item(), 1e-10)
+            )
 
 
 def slow_crop(step, boxes, size, learn):
@@ -156,13 +194,19 @@ def slow_crop(step, boxes, size, learn):
         for k in tasks:
             name = list(step.tasks)[k]
             whole, part = (
-                functional.interpolate(raw[n : n + 1], size=to, mode="bilinear", align_corners=False)[0]
+                functional.interpolate(
+                    raw[n : n + 1], size=to, mode="bilinear", align_corners=False
+                )[0]
                 for raw, to in (
                     (step.output.final[name], step.batch.images.shape[-2:]),
                     (step.views["crop"][1].final[name], size),
                 )
             )
-            activate = {"semseg": lambda x: x.softmax(0), "depth": lambda x: x, "normals": lambda x: x / x.norm(dim=0)}
+            activate = {
+                "semseg": lambda x: x.softmax(0),
+                "depth": lambda x: x,
+                "normals": lambda x: x / x.norm(dim=0),
+            }
             whole, part, box = activate[name](whole), activate[name](part), boxes[n]
             whole = whole[:, box.top : box.top + box.height, box.left : box.left + box.width]
             whole = whole.detach() if learn == "crop" else whole
@@ -175,10 +219,15 @@ def slow_crop(step, boxes, size, learn):
 def test_eq_2_is_the_square_error_of_the_crops_of_unlabelled_tasks(tmp_path, learn):
     training, step = step_of(tmp_path, crop, crop.Options(learn=learn, zoom=1.5))
     boxes = draw_boxes(step.draws.of_view("crop"), step.batch.ids, (32, 64), [1.5])
-    assert {(box.height, box.width) for box in boxes} == {(21, 43)} and len({(b.top, b.left) for b in boxes}) > 1
+    assert {(box.height, box.width) for box in boxes} == {(21, 43)} and len(
+        {(b.top, b.left) for b in boxes}
+    ) > 1
     for n, box in enumerate(boxes):
         torch.testing.assert_close(step.views["crop"][0].images[n], box.of(step.batch.images[n]))
-    found, wanted = training.plan.terms["it"].loss(step)["mse"], slow_crop(step, boxes, (21, 43), learn)
+    found, wanted = (
+        training.plan.terms["it"].loss(step)["mse"],
+        slow_crop(step, boxes, (21, 43), learn),
+    )
     torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-12)
     assert found[3] == 0 and found[4] > 0, "a full image has none, an image without labels has all"
     for a, b in zip(

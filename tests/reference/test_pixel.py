@@ -33,7 +33,9 @@ def same_draws_in_any_company() -> None:
     RNG.bit_generator.state = START
 
 
-def pixels(batch: int = BATCH, height: int = HEIGHT, width: int = WIDTH) -> list[tuple[int, int, int]]:
+def pixels(
+    batch: int = BATCH, height: int = HEIGHT, width: int = WIDTH
+) -> list[tuple[int, int, int]]:
     return list(itertools.product(range(batch), range(height), range(width)))
 
 
@@ -57,7 +59,8 @@ def masked(truth: Array | NDArray[np.int64]) -> tuple[Target, NDArray[np.bool_]]
     return Target(torch.from_numpy(truth), torch.from_numpy(valid)), valid
 
 
-# --- uncertainties: PartAL appendix A.1 ------------------------------------------------------------------------------
+# --- uncertainties: PartAL appendix A.1
+# ------------------------------------------------------------------------------
 
 DTYPES = [(torch.float64, 1e-10), (torch.float32, 2e-4)]
 
@@ -74,7 +77,9 @@ def test_class_uncertainty_is_partal_equation_3(dtype: torch.dtype, error: float
 
 
 @pytest.mark.parametrize(("dtype", "error"), DTYPES)
-def test_yes_no_uncertainty_is_partal_equation_3_of_two_classes(dtype: torch.dtype, error: float) -> None:
+def test_yes_no_uncertainty_is_partal_equation_3_of_two_classes(
+    dtype: torch.dtype, error: float
+) -> None:
     samples = RNG.random((PASSES, BATCH, 1, HEIGHT, WIDTH)) ** 3
     slow = np.zeros((BATCH, 1, HEIGHT, WIDTH))
     for b, y, x in pixels():
@@ -89,7 +94,9 @@ def gaussian_entropy(covariance: Array) -> float:
 
 
 @pytest.mark.parametrize(("dtype", "error"), DTYPES)
-def test_depth_uncertainty_is_partal_equation_4_with_one_dimension(dtype: torch.dtype, error: float) -> None:
+def test_depth_uncertainty_is_partal_equation_4_with_one_dimension(
+    dtype: torch.dtype, error: float
+) -> None:
     samples = 3 + RNG.normal(size=(PASSES, BATCH, 1, HEIGHT, WIDTH))
     samples[:, 0, 0, 0, 0] = 2.5  # no spread at all: the floor
     slow = np.zeros((BATCH, 1, HEIGHT, WIDTH))
@@ -102,8 +109,13 @@ def test_depth_uncertainty_is_partal_equation_4_with_one_dimension(dtype: torch.
 
 
 @pytest.mark.parametrize(("dtype", "error"), DTYPES)
-def test_normals_uncertainty_is_partal_equation_4_with_the_full_covariance(dtype: torch.dtype, error: float) -> None:
-    samples = unit(np.array([0.2, -0.3, 1.0]).reshape(3, 1, 1) + 0.3 * RNG.normal(size=(PASSES, BATCH, 3, 4, 5)))
+def test_normals_uncertainty_is_partal_equation_4_with_the_full_covariance(
+    dtype: torch.dtype, error: float
+) -> None:
+    samples = unit(
+        np.array([0.2, -0.3, 1.0]).reshape(3, 1, 1)
+        + 0.3 * RNG.normal(size=(PASSES, BATCH, 3, 4, 5))
+    )
     slow = np.zeros((BATCH, 1, HEIGHT, WIDTH))
     for b, y, x in pixels():
         here = samples[:, b, :, y, x]
@@ -114,7 +126,9 @@ def test_normals_uncertainty_is_partal_equation_4_with_the_full_covariance(dtype
 
 
 @pytest.mark.parametrize("passes", [1, 2, 3])
-def test_normals_uncertainty_of_too_few_passes_is_that_of_the_jittered_covariance(passes: int) -> None:
+def test_normals_uncertainty_of_too_few_passes_is_that_of_the_jittered_covariance(
+    passes: int,
+) -> None:
     samples = unit(RNG.normal(size=(passes, 1, 3, HEIGHT, WIDTH)))
     slow = np.zeros((1, 1, HEIGHT, WIDTH))
     for b, y, x in pixels(1):
@@ -122,27 +136,37 @@ def test_normals_uncertainty_of_too_few_passes_is_that_of_the_jittered_covarianc
         eigenvalues = np.linalg.eigvalsh(covariance).clip(0) + 1e-6
         slow[b, 0, y, x] = np.log(2 * math.pi * math.e * eigenvalues).sum() / 2
     np.testing.assert_allclose(streamed(VectorMoments(), samples, torch.float64), slow, atol=1e-6)
-    # In float32 the directions without spread hold rounding of the products, up to some percent of the jitter.
+    # In float32 the directions without spread hold rounding of the products, up to some percent of
+    # the jitter.
     np.testing.assert_allclose(streamed(VectorMoments(), samples, torch.float32), slow, atol=0.1)
 
 
 def test_an_images_uncertainty_is_the_mean_over_all_its_pixels() -> None:
     maps = RNG.normal(size=(BATCH, 1, HEIGHT, WIDTH))
-    slow = [sum(maps[b, 0, y, x] for y in range(HEIGHT) for x in range(WIDTH)) / 20 for b in range(BATCH)]
+    slow = [
+        sum(maps[b, 0, y, x] for y in range(HEIGHT) for x in range(WIDTH)) / 20
+        for b in range(BATCH)
+    ]
     frames = [Frame((HEIGHT, WIDTH), (HEIGHT, WIDTH), (slice(0, HEIGHT), slice(0, WIDTH)))] * BATCH
     np.testing.assert_allclose(content_means(torch.from_numpy(maps), frames), slow)
 
 
-# --- losses: the survey's --------------------------------------------------------------------------------------------
+# --- losses: the survey's
+# --------------------------------------------------------------------------------------------
 
 
 def test_cross_entropy_is_the_negative_log_probability_of_the_true_class() -> None:
-    raw, truth = 3 * RNG.normal(size=(BATCH, 6, HEIGHT, WIDTH)), RNG.integers(6, size=(BATCH, 1, HEIGHT, WIDTH))
+    raw, truth = (
+        3 * RNG.normal(size=(BATCH, 6, HEIGHT, WIDTH)),
+        RNG.integers(6, size=(BATCH, 1, HEIGHT, WIDTH)),
+    )
     target, valid = masked(truth)
     slow = np.zeros((BATCH, 1, HEIGHT, WIDTH))
     for b, y, x in pixels():
         total = sum(math.exp(raw[b, c, y, x]) for c in range(6))
-        slow[b, 0, y, x] = valid[b, 0, y, x] * -math.log(math.exp(raw[b, truth[b, 0, y, x], y, x]) / total)
+        slow[b, 0, y, x] = valid[b, 0, y, x] * -math.log(
+            math.exp(raw[b, truth[b, 0, y, x], y, x]) / total
+        )
     np.testing.assert_allclose(losses.cross_entropy(torch.from_numpy(raw), target), slow)
 
 
@@ -157,35 +181,53 @@ def slow_bce(raw: Array, truth: Array, valid: NDArray[np.bool_], positive: list[
 
 
 def test_edge_loss_weighs_edges_95_to_5() -> None:
-    raw, truth = RNG.normal(size=(BATCH, 1, 4, 5)), (RNG.random((BATCH, 1, HEIGHT, WIDTH)) < 0.3).astype(float)
+    raw, truth = (
+        RNG.normal(size=(BATCH, 1, 4, 5)),
+        (RNG.random((BATCH, 1, HEIGHT, WIDTH)) < 0.3).astype(float),
+    )
     target, valid = masked(truth)
     slow = slow_bce(raw, truth, valid, [0.95] * BATCH)
     np.testing.assert_allclose(losses.balanced_bce(torch.from_numpy(raw), target), slow)
 
 
 def test_saliency_loss_weighs_positives_by_the_images_share_of_negatives() -> None:
-    raw, truth = RNG.normal(size=(BATCH, 1, 4, 5)), (RNG.random((BATCH, 1, HEIGHT, WIDTH)) < 0.3).astype(float)
+    raw, truth = (
+        RNG.normal(size=(BATCH, 1, 4, 5)),
+        (RNG.random((BATCH, 1, HEIGHT, WIDTH)) < 0.3).astype(float),
+    )
     target, valid = masked(truth)
     share = [float(1 - truth[b][valid[b]].mean()) for b in range(BATCH)]
     slow = slow_bce(raw, truth, valid, share)
-    np.testing.assert_allclose(losses.area_balanced_bce(torch.from_numpy(raw), target), slow, rtol=1e-6)
+    np.testing.assert_allclose(
+        losses.area_balanced_bce(torch.from_numpy(raw), target), slow, rtol=1e-6
+    )
 
 
 def test_depth_loss_is_the_absolute_error() -> None:
-    raw, truth = RNG.normal(size=(BATCH, 1, HEIGHT, WIDTH)), RNG.normal(size=(BATCH, 1, HEIGHT, WIDTH))
+    raw, truth = (
+        RNG.normal(size=(BATCH, 1, HEIGHT, WIDTH)),
+        RNG.normal(size=(BATCH, 1, HEIGHT, WIDTH)),
+    )
     target, valid = masked(truth)
-    np.testing.assert_allclose(losses.absolute_error(torch.from_numpy(raw), target), valid * abs(raw - truth))
+    np.testing.assert_allclose(
+        losses.absolute_error(torch.from_numpy(raw), target), valid * abs(raw - truth)
+    )
 
 
 def test_normals_loss_is_the_mean_over_components_of_the_distance_to_the_unit_vector() -> None:
-    raw, truth = RNG.normal(size=(BATCH, 3, HEIGHT, WIDTH)), unit(RNG.normal(size=(BATCH, 3, HEIGHT, WIDTH)))
+    raw, truth = (
+        RNG.normal(size=(BATCH, 3, HEIGHT, WIDTH)),
+        unit(RNG.normal(size=(BATCH, 3, HEIGHT, WIDTH))),
+    )
     target, valid = masked(truth)
     l1, cosine = np.zeros((BATCH, 1, HEIGHT, WIDTH)), np.zeros((BATCH, 1, HEIGHT, WIDTH))
     for b, y, x in pixels():
         found = raw[b, :, y, x] / math.sqrt(sum(raw[b, c, y, x] ** 2 for c in range(3)))
         error = sum(abs(found[c] - truth[b, c, y, x]) for c in range(3)) / 3
         l1[b, 0, y, x] = valid[b, 0, y, x] * error
-        cosine[b, 0, y, x] = valid[b, 0, y, x] * (1 - sum(found[c] * truth[b, c, y, x] for c in range(3)))
+        cosine[b, 0, y, x] = valid[b, 0, y, x] * (
+            1 - sum(found[c] * truth[b, c, y, x] for c in range(3))
+        )
     np.testing.assert_allclose(losses.unit_vector_l1(torch.from_numpy(raw), target), l1)
     np.testing.assert_allclose(losses.unit_vector_cosine(torch.from_numpy(raw), target), cosine)
 
@@ -201,14 +243,21 @@ def test_normals_loss_is_the_mean_over_components_of_the_distance_to_the_unit_ve
         (losses.unit_vector_cosine, 3),
     ],
 )
-def test_gradients_are_those_of_the_losses(loss: Callable[[Tensor, Target], Tensor], channels: int) -> None:
+def test_gradients_are_those_of_the_losses(
+    loss: Callable[[Tensor, Target], Tensor], channels: int
+) -> None:
     raw = torch.from_numpy(RNG.normal(size=(2, channels, 2, 3))).requires_grad_()
-    values = RNG.integers(channels, size=(2, 1, 2, 3)) if channels == 4 else RNG.random((2, channels, 2, 3))
+    values = (
+        RNG.integers(channels, size=(2, 1, 2, 3))
+        if channels == 4
+        else RNG.random((2, channels, 2, 3))
+    )
     target, _ = masked(values)
     assert torch.autograd.gradcheck(lambda raw: loss(raw, target), (raw,))
 
 
-# --- disagreements ---------------------------------------------------------------------------------------------------
+# --- disagreements
+# ---------------------------------------------------------------------------------------------------
 
 
 def test_disagreements_are_divergences_and_distances() -> None:
@@ -218,7 +267,9 @@ def test_disagreements_are_divergences_and_distances() -> None:
     for _, y, x in pixels(1):
         p, q = a[0, :, y, x], b[0, :, y, x]
         classes[0, 0, y, x] = sum(q[c] * math.log(q[c] / p[c]) for c in range(5))
-        binary[0, 0, y, x] = q[0] * math.log(q[0] / p[0]) + (1 - q[0]) * math.log((1 - q[0]) / (1 - p[0]))
+        binary[0, 0, y, x] = q[0] * math.log(q[0] / p[0]) + (1 - q[0]) * math.log(
+            (1 - q[0]) / (1 - p[0])
+        )
         depth[0, 0, y, x] = abs(q[0] - p[0])
         angle[0, 0, y, x] = 1 - sum(v[0, c, y, x] * w[0, c, y, x] for c in range(3))
     first, second = torch.from_numpy(a), torch.from_numpy(b)
@@ -227,20 +278,27 @@ def test_disagreements_are_divergences_and_distances() -> None:
         found = measure(first, second) if p is a else measure(first[:, :1], second[:, :1])
         np.testing.assert_allclose(found[:, 0], jensenshannon(p, q, axis=1) ** 2, atol=1e-12)
     np.testing.assert_allclose(disagreement.class_divergence(first, second), classes, atol=1e-12)
-    np.testing.assert_allclose(disagreement.binary_divergence(first[:, :1], second[:, :1]), binary, atol=1e-12)
-    np.testing.assert_allclose(disagreement.absolute_difference(first[:, :1], second[:, :1]), depth, atol=1e-12)
+    np.testing.assert_allclose(
+        disagreement.binary_divergence(first[:, :1], second[:, :1]), binary, atol=1e-12
+    )
+    np.testing.assert_allclose(
+        disagreement.absolute_difference(first[:, :1], second[:, :1]), depth, atol=1e-12
+    )
     np.testing.assert_allclose(
         disagreement.cosine_distance(torch.from_numpy(v), torch.from_numpy(w)), angle, atol=1e-12
     )
 
 
-# --- metrics: the survey's -------------------------------------------------------------------------------------------
+# --- metrics: the survey's
+# -------------------------------------------------------------------------------------------
 
 
 def figures(metric: metrics.Metric, found: Array, target: Target) -> dict[str, float]:
     for image in range(len(found)):
         part = slice(image, image + 1)
-        metric.update(torch.from_numpy(found[part]).float(), Target(target.value[part], target.valid[part]))
+        metric.update(
+            torch.from_numpy(found[part]).float(), Target(target.value[part], target.valid[part])
+        )
         metric.end_image()
     return {name: result.value for name, result in metric.compute().items()}
 
@@ -258,14 +316,19 @@ def test_miou_is_that_of_the_confusion_matrix_summed_over_the_set() -> None:
                 hits[c] += guess == c and true == c
                 either[c] += guess == c or true == c
     values = figures(metrics.SegmentationMetric(4), found, target)
-    assert values["mIoU"] == pytest.approx(100 * sum(hits[c] / either[c] for c in range(3)) / 3, abs=1e-9)
+    assert values["mIoU"] == pytest.approx(
+        100 * sum(hits[c] / either[c] for c in range(3)) / 3, abs=1e-9
+    )
     assert values["pixAcc"] == pytest.approx(100 * right / total, abs=1e-9)
     counted_zero = figures(metrics.SegmentationMetric(4, absent="zero"), found, target)
     assert counted_zero["mIoU"] == pytest.approx(values["mIoU"] * 3 / 4, abs=1e-9)
 
 
 def test_depth_figures_are_over_the_pixels_of_the_set() -> None:
-    found, truth = RNG.normal(1, 2, size=(5, 1, HEIGHT, WIDTH)), 5 * RNG.random((5, 1, HEIGHT, WIDTH))
+    found, truth = (
+        RNG.normal(1, 2, size=(5, 1, HEIGHT, WIDTH)),
+        5 * RNG.random((5, 1, HEIGHT, WIDTH)),
+    )
     target, valid = masked(truth)
     errors = [
         max(float(np.float32(found[b, 0, y, x])), 1e-9) - truth[b, 0, y, x]
@@ -273,7 +336,9 @@ def test_depth_figures_are_over_the_pixels_of_the_set() -> None:
         if valid[b, 0, y, x]
     ]
     values = figures(metrics.DepthMetric(), found, target)
-    assert values["RMSE"] == pytest.approx(math.sqrt(sum(e * e for e in errors) / len(errors)), rel=1e-12)
+    assert values["RMSE"] == pytest.approx(
+        math.sqrt(sum(e * e for e in errors) / len(errors)), rel=1e-12
+    )
     assert values["absErr"] == pytest.approx(sum(abs(e) for e in errors) / len(errors), rel=1e-12)
 
 
@@ -289,7 +354,9 @@ def test_normals_figures_are_mean_angle_and_shares_below_limits() -> None:
     values = figures(metrics.NormalsMetric(), found, target)
     assert values["mErr"] == pytest.approx(sum(angles) / len(angles), abs=1e-4)
     for limit in (11.25, 22.5, 30):
-        assert values[f"below {limit:g}"] == pytest.approx(100 * sum(a < limit for a in angles) / len(angles))
+        assert values[f"below {limit:g}"] == pytest.approx(
+            100 * sum(a < limit for a in angles) / len(angles)
+        )
 
 
 def slow_saliency(found: Array, truth: Array, valid: NDArray[np.bool_]) -> tuple[float, float]:
@@ -316,11 +383,15 @@ def test_saliency_figures_are_the_surveys(eight_bit: bool) -> None:
     truth = (RNG.random((6, 1, HEIGHT, WIDTH)) < 0.4).astype(float)
     found[0], truth[0] = 0.1, 0  # nothing to find, nothing found
     found[1], truth[1] = 0.1, 1
-    found[2] = RNG.choice(np.array([51, 102, 153, 204], np.float32) / 255 + np.float32(1e-3), size=found[2].shape)
+    found[2] = RNG.choice(
+        np.array([51, 102, 153, 204], np.float32) / 255 + np.float32(1e-3), size=found[2].shape
+    )
     target, valid = masked(truth)
     shown = np.floor(found * 255) / 255 if eight_bit else found
     values = figures(metrics.SaliencyMetric(eight_bit), found, target)
-    assert (values["IoU"], values["maxF"]) == pytest.approx(slow_saliency(shown, truth, valid), abs=1e-9)
+    assert (values["IoU"], values["maxF"]) == pytest.approx(
+        slow_saliency(shown, truth, valid), abs=1e-9
+    )
 
 
 def test_average_precision_is_exact_when_every_probability_has_its_own_step() -> None:
@@ -329,10 +400,13 @@ def test_average_precision_is_exact_when_every_probability_has_its_own_step() ->
     truth = (RNG.random((5, 1, HEIGHT, WIDTH)) < 0.3).astype(float)
     target, valid = masked(truth)
     ranked = sorted(
-        ((found[b, 0, y, x], truth[b, 0, y, x]) for b, y, x in pixels(5) if valid[b, 0, y, x]), reverse=True
+        ((found[b, 0, y, x], truth[b, 0, y, x]) for b, y, x in pixels(5) if valid[b, 0, y, x]),
+        reverse=True,
     )
     hits, total = 0.0, 0.0
     for place, (_, true) in enumerate(ranked, 1):
         hits += true
         total += true * hits / place
-    assert figures(metrics.EdgeMetric(), found, target)["AP"] == pytest.approx(100 * total / hits, abs=1e-9)
+    assert figures(metrics.EdgeMetric(), found, target)["AP"] == pytest.approx(
+        100 * total / hits, abs=1e-9
+    )

@@ -15,14 +15,16 @@ from labelgrid.tasks.task import Task, build_all, definitions
 
 COVERS = ["labelgrid.nets.networks.shared_heads"]
 BACKBONE, FUSE = 3_860_720, 270 * 270 + 270 + 2 * 270
-#: The outputs of each task of NYUv2 and of PASCAL; of NYUv2 as MTAN prepared it, with three tasks and with one.
+#: The outputs of each task of NYUv2 and of PASCAL; of NYUv2 as MTAN prepared it, with three tasks
+#: and with one.
 OUTPUTS = {
     "nyud": {"semseg": 40, "depth": 1, "normals": 3},
     "pascal": {"semseg": 21, "parts": 7, "saliency": 1, "edges": 1, "normals": 3},
     "mtan": {"semseg": 13, "depth": 1, "normals": 3},
     "one": {"semseg": 13},
 }
-#: Two blocks at 256 channels without a shortcut; a shortcut from 270 channels and its block's wider first convolution.
+#: Two blocks at 256 channels without a shortcut; a shortcut from 270 channels and its block's wider
+#: first convolution.
 BLOCKS = 2 * (256 * 64 + 2 * 64 + 9 * 64 * 64 + 2 * 64 + 64 * 256 + 2 * 256)
 SHORTCUT = 270 * 256 + 2 * 256 + (270 - 256) * 64
 
@@ -42,7 +44,9 @@ def count(*parts: nn.Module) -> int:
 
 
 def made(build: object, data: str, options: object) -> Network:
-    encoder = partial(Encoder, BackboneOptions("hrnet_w18_small_v2", pretrained=False, upsample="bilinear"))
+    encoder = partial(
+        Encoder, BackboneOptions("hrnet_w18_small_v2", pretrained=False, upsample="bilinear")
+    )
     return build(tasks_of(data), encoder, options)  # type: ignore[no-any-return, operator]
 
 
@@ -53,10 +57,21 @@ def made(build: object, data: str, options: object) -> Network:
 def test_pad_net_is_the_public_one_but_for_the_embeddings_of_predictions(
     data: str, heads: int, embedding: int, whole: int
 ) -> None:
-    network, outputs = made(pad_net.build, data, pad_net.Options(gate="source", own="features")), OUTPUTS[data]
+    network, outputs = (
+        made(pad_net.build, data, pad_net.Options(gate="source", own="features")),
+        OUTPUTS[data],
+    )
     last = sum(256 * channels + channels for channels in outputs.values())
     parts = {name: part for name, part in network.named_children() if count(part)}
-    assert parts.keys() == {"encoder", "initial_bodies", "initial", "embed", "distil", "final_bodies", "final"}
+    assert parts.keys() == {
+        "encoder",
+        "initial_bodies",
+        "initial",
+        "embed",
+        "distil",
+        "final_bodies",
+        "final",
+    }
     assert count(parts["encoder"]) == BACKBONE + FUSE
     assert count(parts["initial_bodies"]) == len(outputs) * (BLOCKS + SHORTCUT)
     assert count(parts["initial"]) == count(parts["final"]) == last
@@ -77,19 +92,30 @@ MTI_PARTS = {
 @pytest.mark.parametrize(
     ("data", "embedding", "whole"), [("nyud", 108_540, 12_653_616), ("pascal", 82_890, 24_494_171)]
 )
-def test_mti_net_is_the_public_one_but_for_the_embeddings_of_predictions(data: str, embedding: int, whole: int) -> None:
+def test_mti_net_is_the_public_one_but_for_the_embeddings_of_predictions(
+    data: str, embedding: int, whole: int
+) -> None:
     network = made(mti_net.build, data, mti_net.Options(gate="source", own="features"))
     scales = list(network.get_submodule("scales").children())
-    found = {name: count(*(scale.get_submodule(name) for scale in scales)) for name, _ in scales[0].named_children()}
+    found = {
+        name: count(*(scale.get_submodule(name) for scale in scales))
+        for name, _ in scales[0].named_children()
+    }
     assert count(network.get_submodule("encoder")) == BACKBONE
     assert found["embed"] == embedding
-    propagated, final = count(network.get_submodule("propagate")), count(*map(network.get_submodule, FINAL))
-    assert (found["bodies"] + found["initial"], found["distil"], propagated, final) == MTI_PARTS[data]
+    propagated, final = (
+        count(network.get_submodule("propagate")),
+        count(*map(network.get_submodule, FINAL)),
+    )
+    assert (found["bodies"] + found["initial"], found["distil"], propagated, final) == MTI_PARTS[
+        data
+    ]
     assert BACKBONE + sum(MTI_PARTS[data]) == whole == count(network) - embedding
 
 
 @pytest.mark.parametrize(
-    ("data", "heads", "whole"), [("nyud", 14_177_836, 25_354_348), ("pascal", 23_619_361, 34_795_873)]
+    ("data", "heads", "whole"),
+    [("nyud", 14_177_836, 25_354_348), ("pascal", 23_619_361, 34_795_873)],
 )
 def test_resnet_18_with_aspp_heads_is_the_public_one(data: str, heads: int, whole: int) -> None:
     encoder = partial(Encoder, BackboneOptions("resnet18", pretrained=False, output_stride=8))
@@ -99,9 +125,13 @@ def test_resnet_18_with_aspp_heads_is_the_public_one(data: str, heads: int, whol
     assert count(network) == whole
 
 
-@pytest.mark.parametrize(("data", "heads", "whole"), [("nyud", 55_980, 22_736_428), ("pascal", 88_097, 22_768_545)])
+@pytest.mark.parametrize(
+    ("data", "heads", "whole"), [("nyud", 55_980, 22_736_428), ("pascal", 88_097, 22_768_545)]
+)
 def test_a_vision_transformer_has_a_light_decoder(data: str, heads: int, whole: int) -> None:
-    encoder = partial(Encoder, BackboneOptions("vit_small_patch14_dinov2", pretrained=False, fused=128))
+    encoder = partial(
+        Encoder, BackboneOptions("vit_small_patch14_dinov2", pretrained=False, fused=128)
+    )
     network = shared_heads.build(tasks_of(data), encoder, shared_heads.Options())
     pyramid = network.get_submodule("encoder.backbone")
     assert count(pyramid.get_submodule("transformer")) == 22_056_192
@@ -116,11 +146,14 @@ def test_shared_heads_are_the_public_baseline(data: str, whole: int) -> None:
     network, outputs = made(shared_heads.build, data, shared_heads.Options()), OUTPUTS[data]
     assert count(network.get_submodule("encoder")) == BACKBONE
     assert count(network.get_submodule("bodies")) == len(outputs) * FUSE
-    assert count(network.get_submodule("last")) == sum(270 * channels + channels for channels in outputs.values())
+    assert count(network.get_submodule("last")) == sum(
+        270 * channels + channels for channels in outputs.values()
+    )
     assert count(network) == whole
 
 
-#: MTAN's public networks hold the log-variances of uncertainty weighting, one a task; here they are a balancer's.
+#: MTAN's public networks hold the log-variances of uncertainty weighting, one a task; here they are
+#: a balancer's.
 LOG_VARIANCES = 3
 
 
@@ -132,5 +165,7 @@ LOG_VARIANCES = 3
         ("mtan", mtan.build, mtan.Options(), 44_229_076 - LOG_VARIANCES),
     ],
 )
-def test_segnet_and_mtan_are_the_public_ones(data: str, build: object, options: object, whole: int) -> None:
+def test_segnet_and_mtan_are_the_public_ones(
+    data: str, build: object, options: object, whole: int
+) -> None:
     assert count(made(build, data, options)) == whole

@@ -13,7 +13,8 @@ from tests.network_laws import TASKS
 from tests.slow_layers import Layers
 
 COVERS = ["labelgrid.nets.one_stage", "labelgrid.nets.unpooling"]
-#: Layers of each stage of the encoder, finest first; of the decoder, as many but for the first stage's.
+#: Layers of each stage of the encoder, finest first; of the decoder, as many but for the first
+#: stage's.
 LAYERS = (2, 2, 3, 3, 3)
 
 
@@ -34,7 +35,9 @@ def cells(x: Tensor) -> Mapping[tuple[int, ...], np.ndarray]:
     """The 2×2 cells of a map by image, channel, row and column."""
     values = x.detach().numpy()
     places = np.ndindex(*values.shape[:2], values.shape[2] // 2, values.shape[3] // 2)
-    return {(b, c, y, z): values[b, c, 2 * y : 2 * y + 2, 2 * z : 2 * z + 2] for b, c, y, z in places}
+    return {
+        (b, c, y, z): values[b, c, 2 * y : 2 * y + 2, 2 * z : 2 * z + 2] for b, c, y, z in places
+    }
 
 
 def pool(x: Tensor) -> Tensor:
@@ -59,7 +62,11 @@ def enlarge(x: Tensor, corners: bool) -> Tensor:
     for side in x.shape[-2:]:
         matrix = torch.zeros(2 * side, side, dtype=x.dtype)
         for i in range(2 * side):
-            at = i * (side - 1) / (2 * side - 1) if corners else min(max((i + 0.5) / 2 - 0.5, 0), side - 1)
+            at = (
+                i * (side - 1) / (2 * side - 1)
+                if corners
+                else min(max((i + 0.5) / 2 - 0.5, 0), side - 1)
+            )
             low = min(int(at), side - 1)
             matrix[i, low] += 1 - (at - low)
             matrix[i, min(low + 1, side - 1)] += at - low
@@ -67,8 +74,13 @@ def enlarge(x: Tensor, corners: bool) -> Tensor:
     return matrices[0] @ x @ matrices[1].T
 
 
-def trunk(slow: Slow, image: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
-    """The encoder's first and last maps and pooled maps; the decoder's inputs and outputs, all finest first."""
+def trunk(
+    slow: Slow, image: Tensor
+) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+    """The encoder's first and last maps and pooled maps.
+
+    The decoder's inputs and outputs, all finest first.
+    """
     first, second, pooled, x = [], [], [], image
     for i in range(5):
         first.append(slow.layer(x, f"encoder.first.{i}"))
@@ -129,7 +141,9 @@ def test_segnet_is_the_forward_pass_written_cell_by_cell(training: bool) -> None
         torch.testing.assert_close(raw, heads(slow, name, decoded[0]), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize(("align", "training"), [("centres", False), ("corners", False), ("centres", True)])
+@pytest.mark.parametrize(
+    ("align", "training"), [("centres", False), ("corners", False), ("centres", True)]
+)
 def test_mtan_is_its_equations_written_stage_by_stage(align: str, training: bool) -> None:
     network = made(mtan.build, mtan.Options(width=2, align=align, dropout=0.0), training)  # type: ignore[arg-type]
     image, slow = torch.rand(2, 3, 32, 64, dtype=torch.float64), Slow(network)

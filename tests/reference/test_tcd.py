@@ -47,7 +47,10 @@ def slow_scores(pool, options):
 
 
 def slow_filled(pool, scores):
-    """The scores of missing cells; an unknown one is the known score at the quantile that the cell draws."""
+    """The scores of missing cells.
+
+    An unknown one is the known score at the quantile that the cell draws.
+    """
     draws, places = draw_cells(pool.grid, pool.seed), np.ndindex(scores.shape)
     missing = [place for place in places if pool.grid.state[place] == 0]
     known = sorted(float(scores[place]) for place in missing if not np.isnan(scores[place]))
@@ -73,7 +76,9 @@ def slow_items(pool, budget, options):
             known = [scores[i, k] for k in tasks if not np.isnan(scores[i, k])]
             known = known or [filled[i, k] for k in tasks]
             joined = max(known) if options.tasks == "max" else sum(known) / len(known)
-            cost = {"labels": len(tasks), "images": 1, "cost": sum(grid.cost[k] for k in tasks)}[budget.unit]
+            cost = {"labels": len(tasks), "images": 1, "cost": sum(grid.cost[k] for k in tasks)}[
+                budget.unit
+            ]
             items[i, 0] = joined, cost, tasks
     return items
 
@@ -100,14 +105,19 @@ def slow_greedy(pool, budget, options):
     found, value = slow_picks(pool, budget, options, None)
     if budget.unit != "cost":
         return found
-    each = {item: slow_picks(pool, budget, options, item) for item in slow_items(pool, budget, options)}
+    each = {
+        item: slow_picks(pool, budget, options, item) for item in slow_items(pool, budget, options)
+    }
     each = {item: one for item, one in each.items() if one}
     best = min(each, key=lambda item: (-each[item][2], pool.grid.keys[item[0]], item[1]))
     return each[best][0] if each[best][2] > value else found
 
 
 def slow_picks(pool, budget, options, first):
-    """The picks and their total value; with a first pick also its value, None if it costs too much."""
+    """The picks and their total value.
+
+    With a first pick also its value, None if it costs too much.
+    """
     items, picked, found, gained = slow_items(pool, budget, options), [], [], []
     left = budget.amount * (3 if options.unit == "cells" and budget.unit == "images" else 1)
     while True:
@@ -118,8 +128,14 @@ def slow_picks(pool, budget, options, first):
             return (found, sum(gained)) if first is None else (found, sum(gained), gained[0])
         values = {item: value[0] for item, value in payable.items()}
         if options.score != "inconsistency":
-            values = {item: score * slow_distance(pool, options, item, picked) for item, score in values.items()}
-        rates = {item: values[item] / (payable[item][1] if budget.unit == "cost" else 1) for item in payable}
+            values = {
+                item: score * slow_distance(pool, options, item, picked)
+                for item, score in values.items()
+            }
+        rates = {
+            item: values[item] / (payable[item][1] if budget.unit == "cost" else 1)
+            for item in payable
+        }
         best = min(values, key=lambda item: (-rates[item], pool.grid.keys[item[0]], item[1]))
         best = first if first and not picked else best
         gained.append(values[best])
@@ -138,7 +154,9 @@ def slow_weights(pool, options, picks):
         else:
             others = [raw[a, k] for a in range(len(raw)) if grid.state[a, k] == 0]
         weight = raw[i, k] / np.mean(others)
-        weights.append(1.0 if options.weigh == "none" or np.isnan(weight) else min(max(weight, 0.5), 2.0))
+        weights.append(
+            1.0 if options.weigh == "none" or np.isnan(weight) else min(max(weight, 0.5), 2.0)
+        )
     return weights
 
 
@@ -155,25 +173,45 @@ SWITCHES = list(
 
 @pytest.mark.parametrize("switches", SWITCHES, ids="-".join)
 def test_the_picks_are_those_of_the_slow_greedy_selection(switches):
-    for weigh, budget in (("picks", Budget(9, "labels")), ("pool", Budget(3, "images")), ("none", Budget(21, "cost"))):
+    for weigh, budget in (
+        ("picks", Budget(9, "labels")),
+        ("pool", Budget(3, "images")),
+        ("none", Budget(21, "cost")),
+    ):
         options = Options(*switches, weigh=weigh)
         if options.score == "inconsistency" and budget.unit == "cost":
             continue  # without diversity, the most value is bought: tests/unit/select/strategies/test_tcd.py
         for pool in (pool_of(1), pool_of(2, unknown=True), pool_of(3, labelled=False)):
             if options.score != "inconsistency" and pool.seed == 3 and options.unit == "cells":
-                budget = Budget(len(pool.grid.images) * 3)  # all of it: each task's first centre is found on the way
+                budget = Budget(
+                    len(pool.grid.images) * 3
+                )  # all of it: each task's first centre is found on the way
             found = build(options).select(pool, budget).picks
             expected = slow_greedy(pool, budget, options)
-            assert [(p.cell.image_id, p.cell.task) for p in found] == [(f"image-{i}", TASKS[k]) for i, k, _ in expected]
+            assert [(p.cell.image_id, p.cell.task) for p in found] == [
+                (f"image-{i}", TASKS[k]) for i, k, _ in expected
+            ]
             np.testing.assert_allclose(
                 [p.score for p in found], [score for *_, score in expected], rtol=1e-4, atol=1e-6
             )
-            weights = slow_weights(pool, options, expected) if options.score != "diversity" else np.ones(len(found))
+            weights = (
+                slow_weights(pool, options, expected)
+                if options.score != "diversity"
+                else np.ones(len(found))
+            )
             np.testing.assert_allclose([p.weight for p in found], weights, rtol=1e-12)
 
 
 def test_equation_one_takes_the_committees_largest():
     members = np.random.default_rng(0).random((4, 5))
-    for name, slow in (("max", max), ("min", min), ("mean", lambda column: sum(column) / len(column))):
-        np.testing.assert_allclose(COMBINE[name](list(members), axis=0), [slow(column) for column in members.T])
-    assert build(Options()).options == Options("product", "max", "each", "euclidean", "images", "picks")
+    for name, slow in (
+        ("max", max),
+        ("min", min),
+        ("mean", lambda column: sum(column) / len(column)),
+    ):
+        np.testing.assert_allclose(
+            COMBINE[name](list(members), axis=0), [slow(column) for column in members.T]
+        )
+    assert build(Options()).options == Options(
+        "product", "max", "each", "euclidean", "images", "picks"
+    )

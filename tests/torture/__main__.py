@@ -1,7 +1,7 @@
 """Attacks the program, counts how it ends, and prints the table: `python -m tests.torture [--scale N] [--write]`.
 
-`--write` puts the table into docs/reliability.md. The same scale and seed make the same trials; only the times of kills
-differ. Exits with 1 if a trial ended as none may.
+`--write` puts the table into docs/reliability.md. The same scale and seed make the same trials;
+only the times of kills differ. Exits with 1 if a trial ended as none may.
 """
 
 import argparse
@@ -43,7 +43,9 @@ def files(folder: Path, scale: float, seed: int) -> Iterator[Row]:
 def projects(stages: Stages, scale: float, seed: int) -> Iterator[Row]:
     """The attacks by what lies in a project, or is given to a command."""
     special = Special(stages.folder, seed)
-    yield from pool.run(special, range(0, len(special.trials), max(1, round(1 / scale))), seconds=60)
+    yield from pool.run(
+        special, range(0, len(special.trials), max(1, round(1 / scale))), seconds=60
+    )
     for attack in hostile.attacks(stages.folder, seed):
         count = FILES if type(attack) in (hostile.Recipes, hostile.Checkpoints) else SETTINGS
         yield from pool.run(attack, range(max(8, int(count * scale))), seconds=60)
@@ -51,14 +53,21 @@ def projects(stages: Stages, scale: float, seed: int) -> Iterator[Row]:
 
 
 def processes(
-    stages: Stages, folder: Path, scale: float, seed: int, names: list[str], told: Callable[[Row], None]
+    stages: Stages,
+    folder: Path,
+    scale: float,
+    seed: int,
+    names: list[str],
+    told: Callable[[Row], None],
 ) -> Iterator[Row]:
     """The attacks on running commands."""
     attacks = (
         lambda: together.at_once(stages, folder, max(1, int(TOGETHER * scale)), seed),
         lambda: together.small_disks(stages, folder, max(7, int(DISKS * scale)), seed),
         *(
-            partial(kills.kills, stages, folder, name, max(1, int(SLOW.get(name, KILLS) * scale)), seed)
+            partial(
+                kills.kills, stages, folder, name, max(1, int(SLOW.get(name, KILLS) * scale)), seed
+            )
             for name in names
         ),
     )
@@ -68,7 +77,9 @@ def processes(
         yield row
 
 
-def attack(folder: Path, scale: float, seed: int, names: list[str], told: Callable[[Row], None]) -> list[Row]:
+def attack(
+    folder: Path, scale: float, seed: int, names: list[str], told: Callable[[Row], None]
+) -> list[Row]:
     """Run every class of attack below a folder; files and processes at the same time."""
     stages = make_stages(folder / "projects")
     groups = (
@@ -96,13 +107,19 @@ def write(text: str) -> None:
 
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="./dev torture", description=__doc__)
-    parser.add_argument("--scale", type=float, default=1, help="1: about 15 minutes on two cores; 30: hours")
+    parser.add_argument(
+        "--scale", type=float, default=1, help="1: about 15 minutes on two cores; 30: hours"
+    )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--write", action="store_true", help="put the table into docs/reliability.md")
+    parser.add_argument(
+        "--write", action="store_true", help="put the table into docs/reliability.md"
+    )
     options = parser.parse_args(words)
     with tempfile.TemporaryDirectory(prefix="torture-") as folder:
         rows = attack(Path(folder), options.scale, options.seed, list(STEPS), tell)
-    text = f"`./dev torture --scale {options.scale:g} --seed {options.seed} --write`:\n\n{table(rows)}"
+    text = (
+        f"`./dev torture --scale {options.scale:g} --seed {options.seed} --write`:\n\n{table(rows)}"
+    )
     print(text)
     if options.write:
         write(text)

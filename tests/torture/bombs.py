@@ -24,9 +24,13 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 def png(height: int, width: int, bits: int, colour: int, unpacked: int) -> bytes:
     """A sound PNG, whose pixels are so many zeros."""
     packer = zlib.compressobj(9)
-    stream = b"".join(packer.compress(bytes(2**20)) for _ in range(unpacked // 2**20)) + packer.flush()
+    stream = (
+        b"".join(packer.compress(bytes(2**20)) for _ in range(unpacked // 2**20)) + packer.flush()
+    )
     head = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", stream) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", stream) + chunk(b"IEND", b"")
+    )
 
 
 def npy(height: int, width: int) -> bytes:
@@ -81,12 +85,20 @@ class Bombs:
     @cached_property
     def files(self) -> list[tuple[str, str, bytes]]:
         claimed = [
-            *((".png", png(h, w, bits, colour, 0)) for h, w in SIZES for bits, colour in ((8, 0), (16, 0), (8, 2))),
+            *(
+                (".png", png(h, w, bits, colour, 0))
+                for h, w in SIZES
+                for bits, colour in ((8, 0), (16, 0), (8, 2))
+            ),
             *((".npy", npy(h, w)) for h, w in SIZES),
             *((".tiff", tiff(h, w)) for h, w in SIZES),
             *((".jpg", jpeg(h, w)) for h, w in SIZES),
         ]
-        every = [(of, *file) for file in (*claimed, *unpacking()) for of in ("depth", "semseg", "normals", "image")]
+        every = [
+            (of, *file)
+            for file in (*claimed, *unpacking())
+            for of in ("depth", "semseg", "normals", "image")
+        ]
         return [found for found in every if (found[1] in (".jpg",)) <= (found[0] == "image")]
 
     def named(self, number: int) -> str:

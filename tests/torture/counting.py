@@ -45,4 +45,6 @@ def table(rows: list[Row]) -> str:
         figures = [row.trials, *(row.counts[outcome] for outcome in OUTCOMES)]
         lines.append([row.name, *(f"{figure:,}" for figure in figures)])
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return text + "".join(f"\n{row.name}: not run, because {row.not_run}.\n" for row in rows if row.not_run)
+    return text + "".join(
+        f"\n{row.name}: not run, because {row.not_run}.\n" for row in rows if row.not_run
+    )

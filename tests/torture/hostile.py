@@ -26,9 +26,26 @@ from tests.torture.mutated import MUTATIONS
 from tests.torture.projects import Stages
 
 #: Values for any cell of any table of a ledger.
-ROWS: tuple[Any, ...] = (None, -1, 2**62, 1e308, float("inf"), "", "../../x", "\x1b[2J", "a" * 10_000, b"\0\xff", "{}")
+ROWS: tuple[Any, ...] = (
+    None,
+    -1,
+    2**62,
+    1e308,
+    float("inf"),
+    "",
+    "../../x",
+    "\x1b[2J",
+    "a" * 10_000,
+    b"\0\xff",
+    "{}",
+)
 TABLES = ("images", "tasks", "cells", "events", "rounds", "notes")
-COMMANDS = ("status FLAT", "export FLAT --labels --out OUT", "verify FLAT", "query FLAT --budget 1 --no-prelabels")
+COMMANDS = (
+    "status FLAT",
+    "export FLAT --labels --out OUT",
+    "verify FLAT",
+    "query FLAT --budget 1 --no-prelabels",
+)
 
 
 def outcome(words: list[str]) -> str:
@@ -79,10 +96,14 @@ class Recipes(Attack):
         if number < len(self.values):
             table, key, value = self.values[number]
             path.write_text(f'extends = "small"\n[{table}]\n{key} = {value}\n')
-            fine = FINE.get((key, value)) or (key in ("clip", "steps", "initial") and value == "1e9")
+            fine = FINE.get((key, value)) or (
+                key in ("clip", "steps", "initial") and value == "1e9"
+            )
             expected, self.note = "right" if fine else "wrong", f"{key} = {value[:40]}"
         else:
-            path.write_bytes(mutated_text((self.stages.data / "tiny.toml").read_bytes(), self.draw(number)))
+            path.write_bytes(
+                mutated_text((self.stages.data / "tiny.toml").read_bytes(), self.draw(number))
+            )
             expected = "right"
         check_recipe(load_recipe(str(path)))
         return expected
@@ -95,7 +116,9 @@ def mutated_text(data: bytes, draw: random.Random) -> bytes:
     key = lines[place].split(b"=")[0]
     match draw.randrange(5):
         case 0:
-            lines[place] = key + b"= " + draw.choice([*VALUES, DEEP, LONG, '"../x"', "[]", "[1, 2]"]).encode()
+            lines[place] = (
+                key + b"= " + draw.choice([*VALUES, DEEP, LONG, '"../x"', "[]", "[1, 2]"]).encode()
+            )
         case 1:
             lines.insert(draw.randrange(len(lines)), lines[place])
         case 2:
@@ -109,7 +132,10 @@ def mutated_text(data: bytes, draw: random.Random) -> bytes:
 
 @dataclass
 class SettingsFiles(Attack):
-    """Hostile `labelgrid.toml`: settings that name code, and mutated text; each is read, and given to a command."""
+    """Hostile `labelgrid.toml`: settings that name code, and mutated text.
+
+    Each is read, and given to a command.
+    """
 
     name = "hostile settings files"
 
@@ -122,13 +148,17 @@ class SettingsFiles(Attack):
         else:
             text = mutated_text((flat / "labelgrid.toml").read_bytes(), draw)
         (flat / "labelgrid.toml").write_bytes(text)
-        words = COMMANDS[number % 4].replace("FLAT", str(flat)).replace("OUT", str(self.room / "out"))
+        words = (
+            COMMANDS[number % 4].replace("FLAT", str(flat)).replace("OUT", str(self.room / "out"))
+        )
         self.note = f"{words} {text[:80]!r}"
         result = outcome(words.split())
         try:
             read_settings(flat / "labelgrid.toml")
         except LabelgridError:
-            assert result == "refused" or "verify" in words or "status" in words, "read by one, refused by another"
+            assert result == "refused" or "verify" in words or "status" in words, (
+                "read by one, refused by another"
+            )
         return "wrong" if ran.exists() else result
 
 
@@ -148,12 +178,22 @@ class Ledgers(Attack):
             with closing(sqlite3.connect(base)) as opened:
                 opened.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             base.write_bytes(draw.choice(list(MUTATIONS.values()))(base.read_bytes(), draw))
-        words = COMMANDS[number // 3 % 4].replace("FLAT", str(flat)).replace("OUT", str(self.room / "out"))
+        words = (
+            COMMANDS[number // 3 % 4]
+            .replace("FLAT", str(flat))
+            .replace("OUT", str(self.room / "out"))
+        )
         self.note += f" {words}"
         result = outcome(words.split())
         if {path: path.read_bytes() for path in before if path.exists()} != before:
             return "lost"
-        return "wrong" if set(self.folder.iterdir()) != outside else "unnoticed" if result == "right" else result
+        return (
+            "wrong"
+            if set(self.folder.iterdir()) != outside
+            else "unnoticed"
+            if result == "right"
+            else result
+        )
 
 
 def foreign(base: Path, draw: random.Random) -> str:
@@ -206,7 +246,10 @@ class Checkpoints(Attack):
 
 def scores(path: Path) -> Any:
     table = read_table(path)
-    return [list(table.images), {name: np.asarray(values).tobytes() for name, values in table.statistics.items()}]
+    return [
+        list(table.images),
+        {name: np.asarray(values).tobytes() for name, values in table.statistics.items()},
+    ]
 
 
 def clean(folder: Path) -> None:

@@ -1,8 +1,8 @@
 """`kill -9` of every command at random moments: the same command again must end in the undisturbed command's project.
 
-A kill comes after a random time, or before a random moment at which something becomes durable (`tests.e2e.killing`).
-Right after it, no event of the ledger and no label file may be gone, and the events must be those before the command or
-those after it, none between.
+A kill comes after a random time, or before a random moment at which something becomes durable
+(`tests.e2e.killing`). Right after it, no event of the ledger and no label file may be gone, and the
+events must be those before the command or those after it, none between.
 """
 
 import json
@@ -31,7 +31,10 @@ MADE = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
 
 
 def content(room: Path) -> Content:
-    """Everything below a folder that is read later: rows of ledgers, files without times; no leftovers."""
+    """Everything below a folder that is read later: rows of ledgers, files without times.
+
+    No leftovers.
+    """
     found: Content = {}
     for path in sorted(room.rglob("*")):
         name = path.relative_to(room)
@@ -40,7 +43,9 @@ def content(room: Path) -> Content:
         if path.name == "labelgrid.db":
             found[str(name)] = repr(ledger(path)).replace(str(room), "ROOM")
         elif path.name == "log.jsonl":
-            found[str(name)] = [json.loads(line) | {"seconds": 0} for line in path.read_text().splitlines()]
+            found[str(name)] = [
+                json.loads(line) | {"seconds": 0} for line in path.read_text().splitlines()
+            ]
         elif path.name == "runs.json":
             found[str(name)] = "how the runs of the last call ended"
         elif path.suffix == ".ckpt":
@@ -51,7 +56,10 @@ def content(room: Path) -> Content:
 
 
 def acknowledged(room: Path) -> tuple[list[Any], Content]:
-    """The events of a project's ledger, and its label files; read from a copy, which repairs what a kill left."""
+    """The events of a project's ledger, and its label files.
+
+    Read from a copy, which repairs what a kill left.
+    """
     flat = room / "flat"
     if not (flat / "labelgrid.db").exists():
         return [], {}
@@ -60,13 +68,18 @@ def acknowledged(room: Path) -> tuple[list[Any], Content]:
             shutil.copy(path, copy)
         rows = ledger(Path(copy, "labelgrid.db"))
     assert isinstance(rows, dict), "the ledger is damaged"
-    labels = {str(path): path.read_bytes() for path in (flat / "labels").rglob("*") if path.is_file()}
+    labels = {
+        str(path): path.read_bytes() for path in (flat / "labels").rglob("*") if path.is_file()
+    }
     return rows["events"], {path.removeprefix(str(room)): data for path, data in labels.items()}
 
 
 @dataclass(frozen=True)
 class Twin:
-    """An undisturbed command: how it ended, and what it left; `varying` are the files that differ from run to run."""
+    """An undisturbed command: how it ended, and what it left.
+
+    `varying` are the files that differ from run to run.
+    """
 
     end: Ended
     before: tuple[list[Any], Content]
@@ -97,7 +110,9 @@ def twin(stages: Stages, name: str, folder: Path) -> Twin:
     return Twin(ends[1], before, acknowledged(room), found[1], frozenset(varying))
 
 
-def kill(stages: Stages, name: str, twin: Twin, room: Path, draw: random.Random) -> tuple[str, str] | None:
+def kill(
+    stages: Stages, name: str, twin: Twin, room: Path, draw: random.Random
+) -> tuple[str, str] | None:
     """Kill a command once and run it again; None if it ended before it was killed."""
     stages.room(STEPS[name].stage, room)
     moments = len(twin.end.moments)
@@ -110,7 +125,10 @@ def kill(stages: Stages, name: str, twin: Twin, room: Path, draw: random.Random)
         return None
     when = f"{name}, killed {f'before moment {die}' if die else f'after {after:.2f} s'}"
     events, labels = acknowledged(room)
-    if events[: len(twin.before[0])] != twin.before[0] or not twin.before[1].items() <= labels.items():
+    if (
+        events[: len(twin.before[0])] != twin.before[0]
+        or not twin.before[1].items() <= labels.items()
+    ):
         return "lost", when
     if events not in (twin.before[0], twin.after[0]):
         return "wrong", f"{when}: half of its events"
@@ -129,7 +147,10 @@ def kills(stages: Stages, folder: Path, name: str, count: int, seed: int) -> Row
     row, found = Row(f"`kill -9` of `{name}`"), twin(stages, name, folder)
 
     def trial(number: int) -> tuple[str, str] | None:
-        draw, room = random.Random(f"{seed} {name} {number}"), folder / f"{name.replace(' ', '-')}-k{number}"
+        draw, room = (
+            random.Random(f"{seed} {name} {number}"),
+            folder / f"{name.replace(' ', '-')}-k{number}",
+        )
         tries = (kill(stages, name, found, room, draw) for _ in range(TRIES))
         result = next(filter(None, tries), None)
         shutil.rmtree(room, ignore_errors=True)

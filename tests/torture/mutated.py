@@ -1,7 +1,8 @@
 """Label and image files with flipped bits, zeroed bytes, cut ends, spliced parts, or another suffix.
 
-A label is checked as an import checks it, an image as `init` does. What is accepted must have the sound file's content.
-A format without checksums cannot notice other pixels, as long as its form is whole; that is counted apart.
+A label is checked as an import checks it, an image as `init` does. What is accepted must have the
+sound file's content. A format without checksums cannot notice other pixels, as long as its form is
+whole; that is counted apart.
 """
 
 import io
@@ -28,7 +29,12 @@ from tests.projects import make_project
 from tests.support import KINDS
 
 #: Suffixes for files of other content: formats that are read, formats that are not, and none.
-SUFFIXES = (*(".png", ".npy", ".tif", ".tiff", ".jpg", ".jpeg", ".webp", ".heic", ".avif", ".bmp"), ".eps", ".gif", "")
+SUFFIXES = (
+    *(".png", ".npy", ".tif", ".tiff", ".jpg", ".jpeg", ".webp", ".heic", ".avif", ".bmp"),
+    ".eps",
+    ".gif",
+    "",
+)
 #: The formats whose content is checked by sums.
 CHECKED = (".png",)
 
@@ -46,12 +52,18 @@ def zeroed(data: bytes, draw: random.Random) -> bytes:
 
 
 def cut(data: bytes, draw: random.Random) -> bytes:
-    return data[: draw.choice((draw.randrange(len(data)), len(data) - 1 - draw.randrange(min(40, len(data)))))]
+    return data[
+        : draw.choice(
+            (draw.randrange(len(data)), len(data) - 1 - draw.randrange(min(40, len(data))))
+        )
+    ]
 
 
 def spliced(data: bytes, draw: random.Random) -> bytes:
     """The file with parts of it in other places: chunks of a PNG, pieces of anything."""
-    pieces = chunks(data) if data.startswith(b"\x89PNG") and draw.random() < 0.7 else parts(data, draw)
+    pieces = (
+        chunks(data) if data.startswith(b"\x89PNG") and draw.random() < 0.7 else parts(data, draw)
+    )
     place = draw.randrange(len(pieces))
     match draw.randrange(4):
         case 0:
@@ -121,9 +133,13 @@ def sound_files(folder: Path, name: str) -> Iterator[Sound]:
         data = (folder / "made/labels" / task / name).with_suffix(".png").read_bytes()
         yield Sound(task, ".png", data)
         yield Sound(task, ".png", in_parts(data))
-    depth = cv2.imread(str(folder / f"made/labels/depth/{Path(name).stem}.png"), cv2.IMREAD_UNCHANGED)
+    depth = cv2.imread(
+        str(folder / f"made/labels/depth/{Path(name).stem}.png"), cv2.IMREAD_UNCHANGED
+    )
     normals = cv2.imread(str(folder / f"made/labels/normals/{Path(name).stem}.png"))[..., ::-1]
-    deep = cv2.imencode(".png", np.ascontiguousarray(normals[..., ::-1]).astype(np.uint16) * 257)[1].tobytes()
+    deep = cv2.imencode(".png", np.ascontiguousarray(normals[..., ::-1]).astype(np.uint16) * 257)[
+        1
+    ].tobytes()
     yield Sound("normals", ".png", deep)
     for task, values in (("depth", depth / 1000), ("normals", normals / 127.5 - 1)):
         buffer = io.BytesIO()
@@ -163,11 +179,15 @@ class Mutated:
     @cached_property
     def validator(self) -> LabelValidator:
         project = ProjectFolder.open(self.folder / "flat")
-        return LabelValidator(project, project.store.find([Cell("0000.jpg", kind) for kind in KINDS]), replace=False)
+        return LabelValidator(
+            project, project.store.find([Cell("0000.jpg", kind) for kind in KINDS]), replace=False
+        )
 
     @cached_property
     def expected(self) -> dict[Sound, object]:
-        return {sound: self.read(self.written(sound.data, sound.suffix), sound) for sound in self.sounds}
+        return {
+            sound: self.read(self.written(sound.data, sound.suffix), sound) for sound in self.sounds
+        }
 
     def drawn(self, number: int) -> tuple[Sound, str]:
         return self.sounds[number % len(self.sounds)], WAYS[number // len(self.sounds) % len(WAYS)]
@@ -188,7 +208,9 @@ class Mutated:
         self.note = f"{sound.of}{sound.suffix} {way} {suffix}"
         if same(found, expected):
             return "right"
-        return "unnoticed" if suffix not in CHECKED and way in MUTATIONS and way != "cut" else "wrong"
+        return (
+            "unnoticed" if suffix not in CHECKED and way in MUTATIONS and way != "cut" else "wrong"
+        )
 
     def written(self, data: bytes, suffix: str) -> Path:
         path = self.folder / f"mutated-{os.getpid()}{suffix}"
@@ -208,4 +230,6 @@ class Mutated:
 
 
 def same(found: object, expected: object) -> bool:
-    return np.array_equal(np.asarray(found), np.asarray(expected), equal_nan=np.asarray(expected).dtype.kind == "f")
+    return np.array_equal(
+        np.asarray(found), np.asarray(expected), equal_nan=np.asarray(expected).dtype.kind == "f"
+    )

@@ -55,7 +55,10 @@ def run(attack: Attack, numbers: Iterable[int], seconds: float = 30) -> list[Row
 
 
 class _Worker:
-    """A process that runs one trial after another; a new one takes its place when it hangs or dies."""
+    """A process that runs one trial after another.
+
+    A new one takes its place when it hangs or dies.
+    """
 
     def __init__(self, attack: Attack) -> None:
         self.attack, self.name = attack, getattr(attack, "name", type(attack).__name__)
@@ -117,7 +120,11 @@ def _tried(attack: Any, number: int) -> tuple[str, str, str]:
     except LabelgridError as error:
         return name, "refused" if str(error) else "traceback", "a message without words"
     except BaseException:  # noqa: BLE001
-        return name, "traceback", f"trial {number}: {getattr(attack, 'note', '')} {traceback.format_exc(limit=-3)}"
+        return (
+            name,
+            "traceback",
+            f"trial {number}: {getattr(attack, 'note', '')} {traceback.format_exc(limit=-3)}",
+        )
 
 
 def _peak(fresh: bool = False) -> float:

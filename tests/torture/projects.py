@@ -16,7 +16,10 @@ TINY = RECIPE.replace("passes = 4", "passes = 2").replace("epochs = 2", "epochs 
 
 @dataclass(frozen=True)
 class Step:
-    """A command: the stage it starts from, and its words; ROOM is the trial's folder, DATA the made files."""
+    """A command: the stage it starts from, and its words.
+
+    ROOM is the trial's folder, DATA the made files.
+    """
 
     stage: str
     words: str
@@ -71,7 +74,9 @@ class Stages:
 def init_words(data: Path) -> str:
     """The options of `init` on the made data."""
     made = Made(data, (), task_rows(TASKS))
-    return " ".join(map(str, ["--images", data / "images", "--recipe", data / "tiny.toml", *task_words(made)]))
+    return " ".join(
+        map(str, ["--images", data / "images", "--recipe", data / "tiny.toml", *task_words(made)])
+    )
 
 
 def make_stages(folder: Path) -> Stages:
@@ -83,7 +88,11 @@ def make_stages(folder: Path) -> Stages:
     (stages.data / "tiny.toml").write_text(TINY)
     make_data(stages.data / "study", pool=5, test=2)
     study = make_recipe(stages.data)
-    text = study.read_text().replace("rounds = 2", "rounds = 1\nfull = false").replace("initial = 3", "initial = 2")
+    text = (
+        study.read_text()
+        .replace("rounds = 2", "rounds = 1\nfull = false")
+        .replace("initial = 3", "initial = 2")
+    )
     study.write_text(text.replace("budget = 5", "budget = 2").replace('"partal", ', ""))
     room = folder / "stages/new"
     done(*stages.words("init", room))

@@ -33,7 +33,10 @@ PLACES: dict[str, tuple[str, ...]] = {
     "flat/rounds/*/scores/scores.parquet": ("query ROOM/flat --budget 1 --no-prelabels",),
     "flat/rounds/*/fit.json": ("status ROOM/flat", "report ROOM/flat --out ROOM/out.html"),
     "flat/rounds/0001/picks.json": ("report ROOM/flat --out ROOM/out.html", "status ROOM/flat"),
-    "flat/rounds/0001/request/manifest.json": ("import ROOM/flat ROOM/flat/rounds/0001/request", "export ROOM/flat"),
+    "flat/rounds/0001/request/manifest.json": (
+        "import ROOM/flat ROOM/flat/rounds/0001/request",
+        "export ROOM/flat",
+    ),
     "answer/depth/0003.png": ("import ROOM/flat ROOM/answer",),
     "answer/labels.csv": ("import ROOM/flat ROOM/answer",),
     "answer/skips.csv": ("import ROOM/flat ROOM/answer",),
@@ -74,7 +77,12 @@ class Special(Attack):
 
     @cached_property
     def trials(self) -> list[tuple[str, str, str]]:
-        return [(place, command, kind) for place, words in PLACES.items() for command in words for kind in KINDS]
+        return [
+            (place, command, kind)
+            for place, words in PLACES.items()
+            for command in words
+            for kind in KINDS
+        ]
 
     def __call__(self, number: int) -> str:
         place, command, kind = self.trials[number]

@@ -87,17 +87,32 @@ class Ending:
 
 def test_refusals_errors_hangs_crashes_and_too_much_memory_are_told_apart() -> None:
     (row,) = pool.run(Ending(), range(8), seconds=15)
-    assert row.counts == {"refused": 1, "traceback": 2, "hang": 1, "memory": 1, "wrong": 1, "right": 2}
+    assert row.counts == {
+        "refused": 1,
+        "traceback": 2,
+        "hang": 1,
+        "memory": 1,
+        "wrong": 1,
+        "right": 2,
+    }
     assert len(row.failures) == 5
 
 
-def test_a_label_that_is_gone_and_a_change_that_is_half_are_noticed(stages: Stages, tmp_path: Path) -> None:
+def test_a_label_that_is_gone_and_a_change_that_is_half_are_noticed(
+    stages: Stages, tmp_path: Path
+) -> None:
     room = stages.room("imported", tmp_path / "room")
     before = kills.acknowledged(room)
     next((room / "flat/labels/depth").iterdir()).unlink()
     assert not before[1].items() <= kills.acknowledged(room)[1].items()
-    assert list(together.faults(stages.room("answered", room) / "flat", ["import x flat/rounds/0001/request"]))
-    assert together.of_disk({"err": "", "code": 1, "cells": False}, {"err": "", "code": 0}) == "lost"
+    assert list(
+        together.faults(
+            stages.room("answered", room) / "flat", ["import x flat/rounds/0001/request"]
+        )
+    )
+    assert (
+        together.of_disk({"err": "", "code": 1, "cells": False}, {"err": "", "code": 0}) == "lost"
+    )
 
 
 def test_the_table_has_a_row_for_each_attack_their_sum_and_what_was_not_run() -> None:

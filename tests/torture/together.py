@@ -20,14 +20,33 @@ from tests.torture.projects import Stages, init_words
 
 ROOT = Path(__file__).resolve().parents[2]
 AT_ONCE = [
-    *("import FLAT FLAT/rounds/0001/request", "import FLAT FLAT/rounds/0000/request", "export FLAT", "status FLAT"),
-    *("cancel FLAT --round 1", "import FLAT FLAT/rounds/0001/request", "query FLAT --budget 3", "verify FLAT"),
+    *(
+        "import FLAT FLAT/rounds/0001/request",
+        "import FLAT FLAT/rounds/0000/request",
+        "export FLAT",
+        "status FLAT",
+    ),
+    *(
+        "cancel FLAT --round 1",
+        "import FLAT FLAT/rounds/0001/request",
+        "query FLAT --budget 3",
+        "verify FLAT",
+    ),
 ]
 #: Mounts a small disk at $1 (visible to this process only), and runs the rest.
 SMALL_DISK = 'mount -t tmpfs -o size=8m none "$1" && shift 1 && exec "$@"'
 ON_DISK = [
-    *("import ROOM/flat ROOM/flat/rounds/0001/request", "export ROOM/flat", "query ROOM/flat --budget 3 --new"),
-    *("init ROOM/new INIT", "add ROOM/flat --task edges", "cancel ROOM/flat --round 1", "report ROOM/flat"),
+    *(
+        "import ROOM/flat ROOM/flat/rounds/0001/request",
+        "export ROOM/flat",
+        "query ROOM/flat --budget 3 --new",
+    ),
+    *(
+        "init ROOM/new INIT",
+        "add ROOM/flat --task edges",
+        "cancel ROOM/flat --round 1",
+        "report ROOM/flat",
+    ),
 ]
 
 
@@ -64,11 +83,18 @@ def at_once(stages: Stages, folder: Path, count: int, seed: int) -> Row:
         random.Random(f"{seed} {number}").shuffle(commands)
         with ThreadPoolExecutor(8) as threads:
             ends = list(threads.map(lambda words: ended(*words.split(), after=120), commands))
-        imported = [w for w, end in zip(commands, ends, strict=True) if w.startswith("import") and end.code == 0]
+        imported = [
+            w
+            for w, end in zip(commands, ends, strict=True)
+            if w.startswith("import") and end.code == 0
+        ]
         wrong = list(faults(flat, imported))
         for words, end in zip(commands, ends, strict=True):
             lost = wrong and words in (imported or commands[:1])
-            row.count("lost" if lost else ended_well(end), f"{words}: {end.code} {end.text[-200:]} {wrong}")
+            row.count(
+                "lost" if lost else ended_well(end),
+                f"{words}: {end.code} {end.text[-200:]} {wrong}",
+            )
         shutil.rmtree(flat.parent)
     return row
 
@@ -79,13 +105,19 @@ def small_disks(stages: Stages, folder: Path, count: int, seed: int) -> Row:
     disk.mkdir()
     mounts = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
     shell = [*mounts, "sh", "-c", SMALL_DISK, "sh", str(disk)]
-    if not shutil.which("unshare") or subprocess.run([*shell, "true"], capture_output=True, check=False).returncode:
+    if (
+        not shutil.which("unshare")
+        or subprocess.run([*shell, "true"], capture_output=True, check=False).returncode
+    ):
         row.not_run = "this system does not allow a test to mount a disk"
         return row
     draw, steps = random.Random(f"disk {seed}"), []
     for number in range(count):
         words = (
-            ON_DISK[number % len(ON_DISK)].replace("INIT", init_words(stages.data)).replace("ROOM", str(disk)).split()
+            ON_DISK[number % len(ON_DISK)]
+            .replace("INIT", init_words(stages.data))
+            .replace("ROOM", str(disk))
+            .split()
         )
         fresh = str(stages.folder / "stages/answered/flat")
         steps += [{"words": words, "left": draw.randrange(200), "fresh": fresh}, {"words": words}]
@@ -103,7 +135,8 @@ def small_disks(stages: Stages, folder: Path, count: int, seed: int) -> Row:
     results = json.loads(done.stdout)
     for step, first, again in zip(steps[::2], results[::2], results[1::2], strict=True):
         row.count(
-            of_disk(first, again), f"{step['words'][:4]} {step['left']} {first['err'][-300:]} {again['err'][-300:]}"
+            of_disk(first, again),
+            f"{step['words'][:4]} {step['left']} {first['err'][-300:]} {again['err'][-300:]}",
         )
     return row
 

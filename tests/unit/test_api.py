@@ -41,7 +41,10 @@ def test_importing_the_package_loads_none_of_it_and_a_project_no_torch_until_it_
 
 
 def test_the_face_names_what_it_has_and_nothing_else():
-    assert all(getattr(labelgrid, name) for name in labelgrid.__all__) and dir(labelgrid) == labelgrid.__all__
+    assert (
+        all(getattr(labelgrid, name) for name in labelgrid.__all__)
+        and dir(labelgrid) == labelgrid.__all__
+    )
     with pytest.raises(AttributeError, match="module 'labelgrid' has no attribute 'Projekt'"):
         labelgrid.Projekt  # noqa: B018
 
@@ -57,12 +60,25 @@ def fill(place, request):
     for row in json.loads((request / "manifest.json").read_text()):
         target = request / row["path"]
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes((place / "made/labels" / row["task"] / row["image"]).with_suffix(".png").read_bytes())
+        target.write_bytes(
+            (place / "made/labels" / row["task"] / row["image"]).with_suffix(".png").read_bytes()
+        )
 
 
 def test_calls_do_what_the_commands_of_their_names_do(place):
     images, recipe = place / "made/images", place / "tiny.toml"
-    done("init", place / "typed", "--images", images, "--task", "depth:cost=2", "--recipe", recipe, "--holdout", 2)
+    done(
+        "init",
+        place / "typed",
+        "--images",
+        images,
+        "--task",
+        "depth:cost=2",
+        "--recipe",
+        recipe,
+        "--holdout",
+        2,
+    )
     done("add", place / "typed", "--task", "normals")
     done("query", place / "typed", "--budget", 2, "--unit", "images")
     done("export", place / "typed", "--out", place / "asked")
@@ -94,7 +110,10 @@ def test_calls_do_what_the_commands_of_their_names_do(place):
         assert project.evaluate()["labels"] == values["labels"] == {"depth": 2, "normals": 2}
         assert project.evaluate(place / "made/labels")["labels"]["depth"] == 8
         perfect = project.evaluate(predictions=place / "made/labels")
-        assert perfect["labels"] == values["labels"] and perfect["metrics"]["depth"]["RMSE"]["value"] == 0
+        assert (
+            perfect["labels"] == values["labels"]
+            and perfect["metrics"]["depth"]["RMSE"]["value"] == 0
+        )
         with pytest.raises(labelgrid.LabelgridError, match="LABELS were given too"):
             project.evaluate(place / "made/labels", predictions=place / "made/labels")
         assert project.predict(images, place / "out", known=place / "made/labels") == 16
@@ -117,8 +136,14 @@ def test_one_process_fits_or_queries_a_project(place):
     ("wrong", "fault"),
     [
         ({"recipe": "smal"}, "There is no recipe 'smal'"),
-        ({"changes": {"train": {"step": 3}}}, r"train\.step: unknown key \(did you mean 'steps'\?\)"),
-        ({"changes": {"network": {"options": {"widht": 3}}}}, r"widht: unknown key \(did you mean 'width'\?\)"),
+        (
+            {"changes": {"train": {"step": 3}}},
+            r"train\.step: unknown key \(did you mean 'steps'\?\)",
+        ),
+        (
+            {"changes": {"network": {"options": {"widht": 3}}}},
+            r"widht: unknown key \(did you mean 'width'\?\)",
+        ),
         ({"strategy": "partl"}, "Did you mean 'partal'"),
         ({"options": {"units": "cells"}}, r"units: unknown key \(did you mean 'unit'\?\)"),
         ({"tasks": "dept"}, "Did you mean 'depth'"),
@@ -158,7 +183,9 @@ OTHERWISE = {"folder", "json", "task_file", "labels", "cells", "trust", "restore
 def test_a_call_takes_what_its_command_takes(command, call):
     taken = inspect.signature(getattr(labelgrid.Project, call)).parameters
     app = typer.main.get_command(cli.app)
-    assert {parameter.name for parameter in app.commands[command].params} - OTHERWISE <= taken.keys()
+    assert {
+        parameter.name for parameter in app.commands[command].params
+    } - OTHERWISE <= taken.keys()
 
 
 def test_a_study_runs_from_python(tmp_path):
@@ -172,7 +199,10 @@ def test_a_study_runs_from_python(tmp_path):
         rounds=1,
         full=False,
     )
-    assert {key: one.state for key, one in ends.runs.items()} == {"start-seed0": "done", "random_cells-seed0": "done"}
+    assert {key: one.state for key, one in ends.runs.items()} == {
+        "start-seed0": "done",
+        "random_cells-seed0": "done",
+    }
     assert (tmp_path / "out/outcomes.csv").is_file()
     with pytest.raises(labelgrid.LabelgridError, match=r"simulate\.budget changed"):
         labelgrid.simulate(str(recipe), tmp_path / "data", tmp_path / "out", budget=6)

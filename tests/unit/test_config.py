@@ -33,13 +33,22 @@ def test_values_become_nested_frozen_dataclasses():
 @pytest.mark.parametrize(
     ("values", "fault"),
     [
-        ({"name": "x", "iner": {}}, r"iner: unknown key \(did you mean 'inner'\?\) *\. \(f\.toml\)|iner: unknown key"),
+        (
+            {"name": "x", "iner": {}},
+            r"iner: unknown key \(did you mean 'inner'\?\) *\. \(f\.toml\)|iner: unknown key",
+        ),
         ({"name": "x", "inner": {"rat": 1}}, r"inner\.rat: unknown key \(did you mean 'rate'\?\)"),
-        ({"name": "x", "inner": {"zzz": 1}}, r"inner\.zzz: unknown key \(known: rate, mode, sizes, share\)"),
+        (
+            {"name": "x", "inner": {"zzz": 1}},
+            r"inner\.zzz: unknown key \(known: rate, mode, sizes, share\)",
+        ),
         ({"name": 3}, r"name: input should be a valid string"),
         ({"name": "x", "inner": {"rate": "fast"}}, r"inner\.rate: input should be a valid number"),
         ({"name": "x", "inner": {"mode": "c"}}, r"inner\.mode: input should be 'a' or 'b'"),
-        ({"name": "x", "inner": {"share": 1.0}}, r"inner\.share: input should be less than 1; it is 1\.0"),
+        (
+            {"name": "x", "inner": {"share": 1.0}},
+            r"inner\.share: input should be less than 1; it is 1\.0",
+        ),
         (
             {"name": "x", "inner": {"share": -0.5}},
             r"inner\.share: input should be greater than or equal to 0; it is -0",
@@ -64,12 +73,18 @@ def test_files_that_are_no_toml_are_refused(tmp_path):
 
 def test_tables_are_merged_and_values_replaced():
     base = {"a": {"x": 1, "y": {"z": 1}}, "b": [1]}
-    assert merge(base, {"a": {"y": {"w": 2}}, "b": [2]}) == {"a": {"x": 1, "y": {"z": 1, "w": 2}}, "b": [2]}
+    assert merge(base, {"a": {"y": {"w": 2}}, "b": [2]}) == {
+        "a": {"x": 1, "y": {"z": 1, "w": 2}},
+        "b": [2],
+    }
     assert base == {"a": {"x": 1, "y": {"z": 1}}, "b": [1]}
 
 
 def test_the_options_of_another_plug_in_are_not_inherited():
     base = {"network": {"name": "pad_net", "options": {"own": "features", "width": 48}}}
-    assert merge(base, {"network": {"options": {"width": 8}}})["network"]["options"] == {"own": "features", "width": 8}
+    assert merge(base, {"network": {"options": {"width": 8}}})["network"]["options"] == {
+        "own": "features",
+        "width": 8,
+    }
     other = merge(base, {"network": {"name": "shared_heads", "options": {"width": 64}}})
     assert other["network"] == {"name": "shared_heads", "options": {"width": 64}}

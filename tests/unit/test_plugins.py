@@ -22,7 +22,9 @@ def test_every_plug_in_of_a_folder_is_found_described_and_built_from_its_file(fo
 def test_a_new_file_is_a_plug_in_at_once(tmp_path, monkeypatch):
     import labelgrid.select as package
 
-    (tmp_path / "surprise.py").write_text('"""What is new."""\n\n\ndef build(options):\n    return options\n')
+    (tmp_path / "surprise.py").write_text(
+        '"""What is new."""\n\n\ndef build(options):\n    return options\n'
+    )
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
     assert "surprise" in plugins.names("strategies")
     assert plugins.resolve("strategies", "surprise")(3) == 3
@@ -98,11 +100,15 @@ def test_options_are_had_without_the_rest_of_their_file(tmp_path, monkeypatch):
         "build",
     } & loaded.keys()
     assert "package_of_a_test.heavy" not in sys.modules
-    with pytest.raises(PluginError, match="cannot be imported: No module named 'a_heavy_library_of_nobody'"):
+    with pytest.raises(
+        PluginError, match="cannot be imported: No module named 'a_heavy_library_of_nobody'"
+    ):
         plugins.resolve("networks", name)
 
 
-def test_options_of_a_loaded_module_and_those_of_another_file_are_the_module_s_own(tmp_path, monkeypatch):
+def test_options_of_a_loaded_module_and_those_of_another_file_are_the_module_s_own(
+    tmp_path, monkeypatch
+):
     import labelgrid.nets.networks.pad_net as loaded
 
     assert plugins.options_class("networks", "pad_net") is loaded.Options
@@ -120,7 +126,10 @@ def test_options_of_a_loaded_module_and_those_of_another_file_are_the_module_s_o
 
 def test_options_of_what_has_none_or_is_not_there_are_refused(monkeypatch):
     monkeypatch.setenv("LABELGRID_TRUST", "no_such_module_at_all")
-    for name, fault in (("no_such_module_at_all:build", "cannot be imported"), ("pad_nt", "Did you mean 'pad_net'")):
+    for name, fault in (
+        ("no_such_module_at_all:build", "cannot be imported"),
+        ("pad_nt", "Did you mean 'pad_net'"),
+    ):
         with pytest.raises(PluginError, match=fault):
             plugins.options_class("networks", name)
     with pytest.raises(PluginError, match="The data plug-in 'nyud' takes no options"):

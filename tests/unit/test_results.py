@@ -9,13 +9,23 @@ COVERS = ["labelgrid.progress", "labelgrid.__main__"]
 
 
 def test_a_gain_is_positive_when_better_whatever_the_direction():
-    assert Result("mIoU", 33.0, "%", "higher").gain_over(Result("mIoU", 30.0, "%", "higher")) == pytest.approx(0.1)
-    assert Result("RMSE", 1.1, "m", "lower").gain_over(Result("RMSE", 1.0, "m", "lower")) == pytest.approx(-0.1)
+    assert Result("mIoU", 33.0, "%", "higher").gain_over(
+        Result("mIoU", 30.0, "%", "higher")
+    ) == pytest.approx(0.1)
+    assert Result("RMSE", 1.1, "m", "lower").gain_over(
+        Result("RMSE", 1.0, "m", "lower")
+    ) == pytest.approx(-0.1)
 
 
 def test_delta_mtl_reproduces_a_row_of_the_multi_task_survey_convention():
-    single = {"seg": Result("mIoU", 40.0, "%", "higher"), "depth": Result("RMSE", 0.6, "m", "lower")}
-    multi = {"seg": Result("mIoU", 38.0, "%", "higher"), "depth": Result("RMSE", 0.54, "m", "lower")}
+    single = {
+        "seg": Result("mIoU", 40.0, "%", "higher"),
+        "depth": Result("RMSE", 0.6, "m", "lower"),
+    }
+    multi = {
+        "seg": Result("mIoU", 38.0, "%", "higher"),
+        "depth": Result("RMSE", 0.54, "m", "lower"),
+    }
     assert delta_mtl(multi, single) == pytest.approx((-0.05 + 0.10) / 2)
 
 

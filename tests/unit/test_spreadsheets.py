@@ -21,4 +21,8 @@ def test_no_text_is_a_formula_and_each_comes_back(text):
 def test_lines_are_marked_and_numbers_are_not():
     rows = [{"a": "=cmd|'/C calc'!A0", "b": -1.5}, {"a": "-2", "b": None}]
     text = csv_text(("a", "b"), rows)
-    assert list(csv.reader(io.StringIO(text))) == [["a", "b"], ["'=cmd|'/C calc'!A0", "-1.5"], ["-2", ""]]
+    assert list(csv.reader(io.StringIO(text))) == [
+        ["a", "b"],
+        ["'=cmd|'/C calc'!A0", "-1.5"],
+        ["-2", ""],
+    ]

@@ -9,7 +9,9 @@ from labelgrid.streams import image_key, keyed_uniform, seed_of, stream
 
 def test_streams_of_other_names_or_seeds_are_others():
     seeds = {
-        seed_of(s, *names) for s in range(3) for names in (("a",), ("a", 1), ("a", 11), ("b",), ("a", "1", ""), ())
+        seed_of(s, *names)
+        for s in range(3)
+        for names in (("a",), ("a", 1), ("a", 11), ("b",), ("a", "1", ""), ())
     }
     assert len(seeds) == 18 and all(0 <= seed < 2**63 for seed in seeds)
     assert stream(0, "a", 1).random() == stream(0, "a", 1).random() != stream(0, "a", 2).random()
@@ -20,7 +22,10 @@ def test_seeds_do_not_change_between_versions():
     assert image_key("scene/0001.jpg") == 7139730634128386803
 
 
-@given(st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=20, unique=True), st.integers(0, 2**63 - 1))
+@given(
+    st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=20, unique=True),
+    st.integers(0, 2**63 - 1),
+)
 def test_a_keyed_draw_depends_on_its_key_alone(keys, salt):
     array = np.array(keys, np.uint64)
     drawn = keyed_uniform(array, salt)
@@ -33,5 +38,7 @@ def test_keyed_draws_are_uniform_and_independent_between_salts():
     keys = np.array([image_key(f"{i}.jpg") for i in range(20_000)], np.uint64)
     first, second = keyed_uniform(keys, 1), keyed_uniform(keys, 2)
     counts = np.histogram(first, 20, (0, 1))[0]
-    assert ((counts - 1000) ** 2 / 1000).sum() < 50  # chi-square, 19 degrees of freedom: p about 1e-4
+    assert (
+        (counts - 1000) ** 2 / 1000
+    ).sum() < 50  # chi-square, 19 degrees of freedom: p about 1e-4
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.03

@@ -32,7 +32,10 @@ NOT_NAMES = [
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """A module `own_of_a_test` that leaves a file behind when it is imported; nothing is trusted."""
+    """A module `own_of_a_test` that leaves a file behind when it is imported.
+
+    Nothing is trusted.
+    """
     text = f"open({str(tmp_path / 'ran')!r}, 'w').close()\nfrom os import system\n\n\ndef build(*a):\n    return 3\n"
     (tmp_path / "own_of_a_test.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
@@ -44,7 +47,10 @@ def own(tmp_path, monkeypatch):
 @pytest.mark.parametrize("folder", list(plugins.FOLDERS))
 def test_untrusted_code_is_refused_before_it_is_imported(folder, own):
     for way in (plugins.resolve, plugins.options_class, plugins.module):
-        with pytest.raises(PluginError, match=r"outside labelgrid(.|\n)*`--trust own_of_a_test`(.|\n)*It was not run"):
+        with pytest.raises(
+            PluginError,
+            match=r"outside labelgrid(.|\n)*`--trust own_of_a_test`(.|\n)*It was not run",
+        ):
             way(folder, "own_of_a_test:build")
     assert not own.exists()
 
@@ -80,7 +86,9 @@ def test_python_s_own_modules_are_never_plug_ins(monkeypatch):
 def test_labelgrid_s_own_plug_ins_go_by_their_plain_names(monkeypatch):
     for trusted in ("", "labelgrid"):
         monkeypatch.setenv(VARIABLE, trusted)
-        with pytest.raises(PluginError, match=r"the module is labelgrid's(.|\n)*without its module: 'random_cells'"):
+        with pytest.raises(
+            PluginError, match=r"the module is labelgrid's(.|\n)*without its module: 'random_cells'"
+        ):
             plugins.resolve("strategies", "labelgrid.select.strategies.random_cells:build")
     for wrong in ("labelgrid", "labelgrid.select"):
         with pytest.raises(UsageError, match="cannot be trusted"):
@@ -91,11 +99,15 @@ def test_labelgrid_s_own_plug_ins_go_by_their_plain_names(monkeypatch):
 def test_trust_is_of_whole_packages_and_reaches_the_processes_that_are_started(monkeypatch):
     monkeypatch.setenv(VARIABLE, "")
     trust(["mine", "a.b,c"])
-    assert [is_trusted(name) for name in ("mine", "mine.sub", "minesweeper", "a.b.c", "a", "c")] == [
+    assert [
+        is_trusted(name) for name in ("mine", "mine.sub", "minesweeper", "a.b.c", "a", "c")
+    ] == [
         *(True, True, False, True, False, True),
     ]
     code = "from labelgrid.trusted_code import is_trusted; print(is_trusted('mine.sub'))"
-    started = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
+    started = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
+    )
     assert started.stdout == "True\n"
 
 

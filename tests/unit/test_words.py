@@ -6,7 +6,8 @@ from labelgrid.words import counted, listed
 
 
 @pytest.mark.parametrize(
-    ("count", "words"), [(0, "0 images are"), (1, "1 image is"), (2, "2 images are"), (12345, "12,345 images are")]
+    ("count", "words"),
+    [(0, "0 images are"), (1, "1 image is"), (2, "2 images are"), (12345, "12,345 images are")],
 )
 def test_one_is_singular_and_all_other_counts_are_plural(count: int, words: str) -> None:
     assert counted(count, "image is", "images are") == words

@@ -8,7 +8,15 @@ from pathlib import Path, PurePosixPath
 
 from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, Skip, nearest
 from labelgrid.annotate.connector import ProjectIndex, RemovedNames
-from labelgrid.annotate.lists import LABEL_LIST, MANIFEST, MANIFEST_TABLE, SKIPS, Listed, read_lists, skip_lines
+from labelgrid.annotate.lists import (
+    LABEL_LIST,
+    MANIFEST,
+    MANIFEST_TABLE,
+    SKIPS,
+    Listed,
+    read_lists,
+    skip_lines,
+)
 from labelgrid.annotate.matching import LINK, cell_of, is_inside, links_outside, wrong_extension
 from labelgrid.errors import LabelError
 from labelgrid.formats.codec import codec
@@ -39,10 +47,11 @@ class _Known:
 def read_answers(folder: Path, index: ProjectIndex) -> Answers:
     """Match the files below a folder with cells.
 
-    A file is a label if (a) `manifest.json` or `labels.csv` in the folder lists its path, (b) its name is a request
-    id, or (c) it is `<task>/<image path>.<ext>`, also below `labels/`, with the image's extension replaced or kept. A
-    file that is none of these, or is ambiguous, is a fault; if nothing with its extension can be a label, it is only
-    listed as stray. A file of a removed image or a dropped task is only listed, too.
+    A file is a label if (a) `manifest.json` or `labels.csv` in the folder lists its path, (b) its
+    name is a request id, or (c) it is `<task>/<image path>.<ext>`, also below `labels/`, with the
+    image's extension replaced or kept. A file that is none of these, or is ambiguous, is a fault;
+    if nothing with its extension can be a label, it is only listed as stray. A file of a removed
+    image or a dropped task is only listed, too.
 
     Raises:
         LabelError: there is no such folder, or no answer in it.
@@ -53,19 +62,36 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
     answers, listed = Answers(faults=lists.faults), lists.files
     names = list(_walk(folder, set(index.tasks)))
     skips = skip_lines(folder, answers.faults)
-    known = _known(index, [n for n in names if n not in listed], listed, {line[1] for line in skips})
+    known = _known(
+        index, [n for n in names if n not in listed], listed, {line[1] for line in skips}
+    )
     unmatched: list[tuple[str, Fault]] = []
     removed = index.removed()
     for name in names:
-        match = _by_list(name, listed[name], folder, known) if name in listed else _by_name(name, folder, known)
-        if isinstance(match, Fault) and match.cell is None and match.what != LINK and _is_stray(name, index):
+        match = (
+            _by_list(name, listed[name], folder, known)
+            if name in listed
+            else _by_name(name, folder, known)
+        )
+        if (
+            isinstance(match, Fault)
+            and match.cell is None
+            and match.what != LINK
+            and _is_stray(name, index)
+        ):
             answers.stray.append(name.encode(errors="replace").decode())
-        elif isinstance(match, Fault) and match.what == UNKNOWN and _is_removed(name, listed.get(name), known, removed):
+        elif (
+            isinstance(match, Fault)
+            and match.what == UNKNOWN
+            and _is_removed(name, listed.get(name), known, removed)
+        ):
             answers.removed.append(name.encode(errors="replace").decode())
         elif isinstance(match, Fault):
             unmatched.append((name, match))
         else:
-            answers.labels.append(Answer(match, name, folder / name, lists.seconds.get(match, (None,))[0]))
+            answers.labels.append(
+                Answer(match, name, folder / name, lists.seconds.get(match, (None,))[0])
+            )
     answers.faults += _with_hints(unmatched, index)
     closed = index.closed({line[1] for line in skips} - known.requests.keys())
     answers.closed = [where for where, request_id, _ in skips if request_id in closed]
@@ -91,7 +117,9 @@ def _walk(folder: Path, tasks: set[str]) -> Iterator[str]:
         real = os.path.realpath(current)
         top = Path(current) == folder
         folders[:] = sorted(
-            f for f in folders if not f.startswith(".") and not (top and f in {IMAGES, PRELABELS} - tasks)
+            f
+            for f in folders
+            if not f.startswith(".") and not (top and f in {IMAGES, PRELABELS} - tasks)
         )
         if real in seen:
             folders.clear()
@@ -107,19 +135,32 @@ def _walk(folder: Path, tasks: set[str]) -> Iterator[str]:
 
 def _is_stray(name: str, index: ProjectIndex) -> bool:
     """Whether a file is neither an image nor of a label format of the project."""
-    formats = {ending for task in index.tasks.values() for ending in codec(task.spec.codec).EXTENSIONS}
+    formats = {
+        ending for task in index.tasks.values() for ending in codec(task.spec.codec).EXTENSIONS
+    }
     return PurePosixPath(name).suffix.lower() not in formats | FORMATS.keys()
 
 
 def _refuse_unreadable(error: OSError) -> None:
     where, what = str(error.filename), f"The folder cannot be read: {error.strerror}."
-    raise LabelError(what, where=where, next_step="Fix its permissions.", unchanged="Nothing was imported.") from error
+    raise LabelError(
+        what, where=where, next_step="Fix its permissions.", unchanged="Nothing was imported."
+    ) from error
 
 
-def _known(index: ProjectIndex, names: Iterable[str], listed: Mapping[str, Listed], ids: set[str]) -> _Known:
-    """Look up the tasks, requests and images that the names may refer to; each table of the ledger is read once."""
+def _known(
+    index: ProjectIndex, names: Iterable[str], listed: Mapping[str, Listed], ids: set[str]
+) -> _Known:
+    """Look up the tasks, requests and images that the names may refer to.
+
+    Each table of the ledger is read once.
+    """
     stems = {stem(name) for name in names}
-    ids = ids | {PurePosixPath(s).name for s in stems} | {entry.request_id for entry in listed.values()} - {""}
+    ids = (
+        ids
+        | {PurePosixPath(s).name for s in stems}
+        | {entry.request_id for entry in listed.values()} - {""}
+    )
     wanted = {"/".join(PurePosixPath(s).parts[skip:]) for s in stems for skip in (1, 2)}
     exact = {entry.cell.image_id for entry in listed.values()}
     images: set[str] = set()
@@ -152,7 +193,9 @@ def _is_removed(name: str, entry: Listed | None, known: _Known, removed: Removed
         return True
     task, image = (entry.cell.task, entry.cell.image_id) if entry else _parts(path)
     images = removed.images if entry else removed.images | removed.stems
-    return (task in known.tasks or task in removed.tasks) and (image in images or bool(_images(image, known)))
+    return (task in known.tasks or task in removed.tasks) and (
+        image in images or bool(_images(image, known))
+    )
 
 
 def _unknown(cell: Cell, known: _Known) -> str:
@@ -173,7 +216,11 @@ def _by_name(name: str, folder: Path, known: _Known) -> Cell | Fault:
         return Fault(name, UNKNOWN)
     if len(matches) > 1:
         cells = " or ".join(f"[{cell.image_id}, {cell.task}]" for cell in sorted(matches))
-        return Fault(name, f"It could be the label of {cells}.", "Keep the image's extension: TASK/IMAGE.jpg.png.")
+        return Fault(
+            name,
+            f"It could be the label of {cells}.",
+            "Keep the image's extension: TASK/IMAGE.jpg.png.",
+        )
     cell = matches.pop()
     return wrong_extension(name, name, cell, known.tasks[cell.task]) or cell
 
@@ -198,10 +245,15 @@ def _with_hints(unmatched: list[tuple[str, Fault]], index: ProjectIndex) -> Iter
             continue
         task, image = _parts(PurePosixPath(stem(name)))
         if task not in tasks:
-            hint = nearest(task, sorted(tasks)) or f"Name it REQUEST_ID.png or TASK/IMAGE.png ({', '.join(tasks)})."
+            hint = (
+                nearest(task, sorted(tasks))
+                or f"Name it REQUEST_ID.png or TASK/IMAGE.png ({', '.join(tasks)})."
+            )
         else:
             images = index.images() if images is None else images
-            hint = nearest(image, images) or "Add the image with `labelgrid add`, or remove the file."
+            hint = (
+                nearest(image, images) or "Add the image with `labelgrid add`, or remove the file."
+            )
         shown = name.encode(errors="replace").decode()  # a file name may not be valid Unicode
         yield Fault(shown, fault.what, hint)
 

@@ -25,7 +25,8 @@ class Answer:
     Args:
         cell: the cell that it labels.
         where: the file or line, for messages.
-        label: the label's file, or a function that reads the label and returns None if there is none.
+        label: the label's file, or a function that reads the label and returns None if there is
+            none.
         seconds: how long the label took, above 0 and at most a day; None if it is not known.
     """
 
@@ -101,12 +102,17 @@ class ImportRefused(LabelError):
         self.rows = tuple(sorted(rows, key=lambda row: row.where))
         lines = [str(row) for row in self.rows[:SHOWN]]
         if len(self.rows) > SHOWN:
-            lines.append(f"… and {len(self.rows) - SHOWN} more" + (f": all are in {listed}." if listed else "."))
+            lines.append(
+                f"… and {len(self.rows) - SHOWN} more"
+                + (f": all are in {listed}." if listed else ".")
+            )
         one = len(self.rows) == 1
         super().__init__(
             f"The import has {counted(len(self.rows), 'fault')}.",
             where=where,
-            next_step="\n  ".join([*lines, f"Fix {'it' if one else 'them'} and run the same command again."]),
+            next_step="\n  ".join(
+                [*lines, f"Fix {'it' if one else 'them'} and run the same command again."]
+            ),
             unchanged="Nothing was imported.",
         )
 
@@ -116,12 +122,16 @@ class ImportRefused(LabelError):
 
 
 def nearest(name: str, names: Sequence[str]) -> str:
-    """A "Did you mean" hint, or an empty string; of very many sorted names only the neighbours are compared.
+    """A "Did you mean" hint, or an empty string.
+
+    Of very many sorted names only the neighbours are compared.
 
     Example:
         >>> nearest("dept", ["depth", "normals"])
         "Did you mean 'depth'?"
     """
     index = bisect.bisect(names, name)
-    near = difflib.get_close_matches(name, names[max(0, index - NEIGHBOURS) : index + NEIGHBOURS], 1)
+    near = difflib.get_close_matches(
+        name, names[max(0, index - NEIGHBOURS) : index + NEIGHBOURS], 1
+    )
     return f"Did you mean '{near[0]}'?" if near else ""

@@ -25,7 +25,9 @@ class RemovedNames:
 
 
 class ProjectIndex:
-    """The project's tasks, images and requests, to which an answer can refer; read from the ledger on demand.
+    """The project's tasks, images and requests, to which an answer can refer.
+
+    Read from the ledger on demand.
 
     Args:
         store: the project's ledger; it is only read.
@@ -47,29 +49,44 @@ class ProjectIndex:
     def closed(self, ids: Collection[str]) -> set[str]:
         """Those of the ids that are of earlier requests: cancelled, or answered and withdrawn since."""
         return (
-            {event.move.request_id for event in self._store.events() if event.move.request_id in ids} if ids else set()
+            {
+                event.move.request_id
+                for event in self._store.events()
+                if event.move.request_id in ids
+            }
+            if ids
+            else set()
         )
 
     def removed(self) -> RemovedNames:
         """The removed images, the dropped tasks, and the ids of all requests that their cells had."""
         images, tasks = (frozenset(self._store.removed(kind)) for kind in ("images", "tasks"))
-        cells = ((e.move.request_id, e.move.cell) for e in self._store.events()) if images or tasks else ()
-        ids = {request for request, cell in cells if request and (cell.image_id in images or cell.task in tasks)}
+        cells = (
+            ((e.move.request_id, e.move.cell) for e in self._store.events())
+            if images or tasks
+            else ()
+        )
+        ids = {
+            request
+            for request, cell in cells
+            if request and (cell.image_id in images or cell.task in tasks)
+        }
         return RemovedNames(images, frozenset(map(stem, images)), tasks, frozenset(ids))
 
 
 class Connector(Protocol):
     """Connects a labelling tool: `send` writes a request in the tool's format, `receive` reads the answer.
 
-    A plug-in of `labelgrid.annotate` has a `build()` that returns one. `labelgrid export --to NAME` calls `send`,
-    `labelgrid import --format NAME` calls `receive`. `tests/contracts/test_connectors.py` tests every connector.
+    A plug-in of `labelgrid.annotate` has a `build()` that returns one. `labelgrid export --to NAME`
+    calls `send`, `labelgrid import --format NAME` calls `receive`.
+    `tests/contracts/test_connectors.py` tests every connector.
     """
 
     def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
         """Write the request to the folder `out`.
 
-        If `out` holds an earlier request, it is updated, and answers in it are kept. After a kill, calling it again
-        completes the folder.
+        If `out` holds an earlier request, it is updated, and answers in it are kept. After a kill,
+        calling it again completes the folder.
 
         Args:
             request: the cells, images and prelabels.
@@ -78,11 +95,14 @@ class Connector(Protocol):
             link: link to the images instead of copying them, if the tool's format has image files.
 
         Raises:
-            ProjectError: the folder holds something else, which is not changed, or the disk reports an error.
+            ProjectError: the folder holds something else, which is not changed, or the disk reports
+                an error.
         """
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
-        """Read the labels and skips of an answer. An error in a file or line is returned as a fault, not raised.
+        """Read the labels and skips of an answer.
+
+        An error in a file or line is returned as a fault, not raised.
 
         Args:
             answer: the folder or file that the tool wrote.

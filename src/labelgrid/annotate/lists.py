@@ -13,7 +13,12 @@ from labelgrid.annotate.matching import leads_outside
 from labelgrid.ledger.grid import Cell, is_time
 from labelgrid.spreadsheets import unmarked
 
-MANIFEST, MANIFEST_TABLE, SKIPS, LABEL_LIST = "manifest.json", "manifest.csv", "skips.csv", "labels.csv"
+MANIFEST, MANIFEST_TABLE, SKIPS, LABEL_LIST = (
+    "manifest.json",
+    "manifest.csv",
+    "skips.csv",
+    "labels.csv",
+)
 #: The key of how long a label took.
 SECONDS = "seconds"
 
@@ -55,13 +60,20 @@ class FolderLists:
 
 
 def read_lists(folder: Path) -> FolderLists:
-    """Read the manifest and the list of labels, where there are any; `manifest.csv` is only read for its times."""
+    """Read the manifest and the list of labels, where there are any.
+
+    `manifest.csv` is only read for its times.
+    """
     faults: list[Fault] = []
     rows: list[tuple[str, dict[str, Any]]] = []
     if (folder / MANIFEST).is_file():
         manifest = manifest_rows(folder / MANIFEST)
         if manifest is None:
-            faults.append(Fault(MANIFEST, "The file is not a request's manifest.", "Restore the exported one."))
+            faults.append(
+                Fault(
+                    MANIFEST, "The file is not a request's manifest.", "Restore the exported one."
+                )
+            )
         rows += [(MANIFEST, row) for row in manifest or []]
     if (folder / LABEL_LIST).is_file():
         table = _table(folder / LABEL_LIST, ("image", "task", "path"), faults)
@@ -78,7 +90,10 @@ def skip_lines(folder: Path, faults: list[Fault]) -> list[tuple[str, str, str]]:
     if not (folder / SKIPS).is_file():
         return []
     table = _table(folder / SKIPS, ("request_id", "reason"), faults)
-    return [(f"{SKIPS} line {number}", row["request_id"].strip(), row["reason"].strip()) for number, row in table]
+    return [
+        (f"{SKIPS} line {number}", row["request_id"].strip(), row["reason"].strip())
+        for number, row in table
+    ]
 
 
 def _files(rows: list[tuple[str, dict[str, Any]]], faults: list[Fault]) -> dict[str, Listed]:
@@ -88,23 +103,43 @@ def _files(rows: list[tuple[str, dict[str, Any]]], faults: list[Fault]) -> dict[
         entry = Listed(Cell(row["image"], row["task"]), row.get("request_id", ""))
         if leads_outside(path):
             faults.append(
-                Fault(where, f"The path '{path}' leads out of the folder.", "Restore the exported list.", entry.cell)
+                Fault(
+                    where,
+                    f"The path '{path}' leads out of the folder.",
+                    "Restore the exported list.",
+                    entry.cell,
+                )
             )
         elif listed.setdefault(path.as_posix(), entry).cell != entry.cell:
-            faults.append(Fault(where, f"Two cells have the path '{path}'.", "Restore the exported list.", entry.cell))
+            faults.append(
+                Fault(
+                    where,
+                    f"Two cells have the path '{path}'.",
+                    "Restore the exported list.",
+                    entry.cell,
+                )
+            )
     return listed
 
 
 def _has_times(path: Path) -> bool:
-    """Whether a line of column names says that a table holds times; also in UTF-16, which is refused then."""
+    """Whether a line of column names says that a table holds times.
+
+    Also in UTF-16, which is refused then.
+    """
     if not path.is_file():
         return False
     with path.open("rb") as file:
         return SECONDS.encode() in file.readline(10_000).replace(b"\0", b"")
 
 
-def _seconds(rows: list[tuple[str, dict[str, Any]]], faults: list[Fault]) -> dict[Cell, tuple[float, str]]:
-    """The times of the rows that have one; a time that is none, and another one of the same cell, is a fault."""
+def _seconds(
+    rows: list[tuple[str, dict[str, Any]]], faults: list[Fault]
+) -> dict[Cell, tuple[float, str]]:
+    """The times of the rows that have one.
+
+    A time that is none, and another one of the same cell, is a fault.
+    """
     found: dict[Cell, tuple[float, str]] = {}
     for where, row in rows:
         cell, given = Cell(row["image"], row["task"]), row.get(SECONDS)
@@ -129,10 +164,13 @@ def _number(given: Any) -> float | None:
     return value if is_time(value) else None
 
 
-def _table(path: Path, columns: tuple[str, ...], faults: list[Fault]) -> list[tuple[int, dict[str, Any]]]:
+def _table(
+    path: Path, columns: tuple[str, ...], faults: list[Fault]
+) -> list[tuple[int, dict[str, Any]]]:
     """The rows of a CSV file with their line numbers; a file that lacks a column is a fault.
 
-    The columns are separated by commas or, as spreadsheets of some countries write them, by semicolons.
+    The columns are separated by commas or, as spreadsheets of some countries write them, by
+    semicolons.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -146,9 +184,17 @@ def _table(path: Path, columns: tuple[str, ...], faults: list[Fault]) -> list[tu
             if not missing:
                 return [(reader.line_num, _plain(row)) for row in reader if any(row.values())]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        faults.append(Fault(path.name, f"The file cannot be read: {error}.", "Write it as CSV in UTF-8."))
+        faults.append(
+            Fault(path.name, f"The file cannot be read: {error}.", "Write it as CSV in UTF-8.")
+        )
         return []
-    faults.append(Fault(path.name, f"The first line has no column '{missing[0]}'.", f"Make it {','.join(columns)}."))
+    faults.append(
+        Fault(
+            path.name,
+            f"The first line has no column '{missing[0]}'.",
+            f"Make it {','.join(columns)}.",
+        )
+    )
     return []
 
 

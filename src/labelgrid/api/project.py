@@ -1,4 +1,7 @@
-"""Provides a project and its rounds as a Python object. Each method does the same as its command."""
+"""Provides a project and its rounds as a Python object.
+
+Each method does the same as its command.
+"""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -30,11 +33,12 @@ Places = Place | Iterable[Place]
 class Project:
     """A project in a folder: its images, tasks and labels, and its rounds.
 
-    An operation that fails raises a `labelgrid.LabelgridError` and changes nothing. Only one process at a time may fit
-    or query a project. If a call is killed, the same call resumes it.
+    An operation that fails raises a `labelgrid.LabelgridError` and changes nothing. Only one
+    process at a time may fit or query a project. If a call is killed, the same call resumes it.
 
     Args:
-        folder: an opened project folder; use `Project.create` or `Project.open` with a path instead.
+        folder: an opened project folder; use `Project.create` or `Project.open` with a path
+            instead.
         progress: receives the progress of long work; None: silent.
 
     Example:
@@ -75,14 +79,18 @@ class Project:
         Args:
             folder: the project's folder; it must not exist, or be empty.
             images: folders, or list files with one path per line.
-            tasks: strings `NAME[:KEY=VALUE,...]`, such as "depth:scale=0.001"; a `Path` is a TOML file of tasks.
-            holdout: the held-out images for evaluation, a number or a share ("20%"); their labels are requested.
-            group: a regular expression on image ids; images for which it matches the same text stay in one split.
+            tasks: strings `NAME[:KEY=VALUE,...]`, such as "depth:scale=0.001"; a `Path` is a TOML
+                file of tasks.
+            holdout: the held-out images for evaluation, a number or a share ("20%"); their labels
+                are requested.
+            group: a regular expression on image ids; images for which it matches the same text stay
+                in one split.
             recipe: the name of a shipped recipe, or the path of a recipe.
             changes: overrides of the recipe, merged table by table.
             strategy: the strategy that picks cells.
             options: the strategy's options.
-            weights: a local file of backbone weights; "" fetches them if the recipe asks for pretrained weights.
+            weights: a local file of backbone weights; "" fetches them if the recipe asks for
+                pretrained weights.
             seed: the seed of every random draw.
             check: "full" reads every image completely first, "none" opens no image.
             progress: receives the progress of long work, in this and all later calls.
@@ -92,11 +100,20 @@ class Project:
         """
         from labelgrid.project.create import create
 
-        file, choice = str(Path(weights).absolute()) if weights else "", PluginChoice(strategy, options or {})
+        file, choice = (
+            str(Path(weights).absolute()) if weights else "",
+            PluginChoice(strategy, options or {}),
+        )
         settings = Settings(resolve_recipe(recipe), seed, file, group, choice, changes or {})
         paths = [Path(path) for path in _as_list(images)]
         project = create(
-            Path(folder), paths, _rows(tasks), settings, progress or Silent(), holdout=holdout, check=check
+            Path(folder),
+            paths,
+            _rows(tasks),
+            settings,
+            progress or Silent(),
+            holdout=holdout,
+            check=check,
         )
         return cls(project, progress)
 
@@ -114,11 +131,28 @@ class Project:
         """The project's folder."""
         return self._project.folder
 
-    def add(self, images: Places = (), tasks: Places = (), *, check: Check = "full", holdout: int | str = 0) -> "Added":
-        """Add images or tasks, given as for `create`; then hold out images. If this fails, nothing is added."""
+    def add(
+        self,
+        images: Places = (),
+        tasks: Places = (),
+        *,
+        check: Check = "full",
+        holdout: int | str = 0,
+    ) -> "Added":
+        """Add images or tasks, given as for `create`; then hold out images.
+
+        If this fails, nothing is added.
+        """
         from labelgrid.project.extend import add
 
-        return add(self._project, [*map(Path, _as_list(images))], _rows(tasks), check, self._progress, holdout=holdout)
+        return add(
+            self._project,
+            [*map(Path, _as_list(images))],
+            _rows(tasks),
+            check,
+            self._progress,
+            holdout=holdout,
+        )
 
     def import_labels(
         self,
@@ -131,14 +165,17 @@ class Project:
         limit: int = 0,
         seed: int = 0,
     ) -> "Imported":
-        """Import all labels of an answered request, of any folder, or of a published data set. If this fails, none.
+        """Import all labels of an answered request, of any folder, or of a published data set.
+
+        If this fails, none.
 
         Args:
             labels: the folder.
             format: "folder", or the name of a labelling tool's connector or of a data set's layout.
             split: move the labels' images to this split.
             replace: replace existing labels that differ.
-            accept: import labels that look wrong beside earlier ones, predictions or other labels of the image.
+            accept: import labels that look wrong beside earlier ones, predictions or other labels
+                of the image.
             limit: import the labels of this number of images only, drawn at random; 0: all.
             seed: the seed of that draw.
 
@@ -147,20 +184,38 @@ class Project:
         """
         from labelgrid.project.import_labels import import_labels
 
-        options = {"format": format, "split": split, "replace": replace, "accept": accept, "limit": limit, "seed": seed}
+        options = {
+            "format": format,
+            "split": split,
+            "replace": replace,
+            "accept": accept,
+            "limit": limit,
+            "seed": seed,
+        }
         return import_labels(self._project, Path(labels), progress=self._progress, **options)  # type: ignore[arg-type]
 
-    def fit(self, *, recipe: str = "", epochs: int | None = None, weights: Place | None = None) -> "Fit":
-        """Train the round's network on the current labels, or resume its training; then evaluate it on held-out labels.
+    def fit(
+        self, *, recipe: str = "", epochs: int | None = None, weights: Place | None = None
+    ) -> "Fit":
+        """Train the round's network on the current labels, or resume its training.
 
-        `recipe`, `epochs` and `weights` (a file of the backbone's) replace the project's for this training only.
+        Then evaluate it on held-out labels.
+
+        `recipe`, `epochs` and `weights` (a file of the backbone's) replace the project's for this
+        training only.
         """
         from labelgrid.rounds.fit import fit
 
         changes = {"train": {"epochs": epochs}} if epochs else None
         with self._project.lock():
             file = Path(weights) if weights else None
-            return fit(self._project, self._progress, resolve_recipe(recipe) if recipe else "", changes, file)
+            return fit(
+                self._project,
+                self._progress,
+                resolve_recipe(recipe) if recipe else "",
+                changes,
+                file,
+            )
 
     def query(
         self,
@@ -174,18 +229,26 @@ class Project:
     ) -> "QueryResult":
         """Pick missing cells worth at most the budget (in `unit`), request them and close the round.
 
-        The same call again returns the same picks while they are unanswered; `new` requests further cells. `strategy`
-        replaces the project's; `dry_run` requests nothing; `prelabels` predicts the picks for annotators.
+        The same call again returns the same picks while they are unanswered; `new` requests further
+        cells. `strategy` replaces the project's; `dry_run` requests nothing; `prelabels` predicts
+        the picks for annotators.
         """
         from labelgrid.rounds.query import query
         from labelgrid.select.strategy import Budget
 
         options = {"dry_run": dry_run, "new": new, "prelabels": prelabels}
         with self._project.lock():
-            return query(self._project, Budget(budget, unit), self._progress, strategy=strategy, **options)
+            return query(
+                self._project, Budget(budget, unit), self._progress, strategy=strategy, **options
+            )
 
     def export(
-        self, out: Place | None = None, *, to: str = "folder", round: int | None = None, link: bool = False
+        self,
+        out: Place | None = None,
+        *,
+        to: str = "folder",
+        round: int | None = None,
+        link: bool = False,
     ) -> "Exported":
         """Export the open requests for a labelling tool. May be repeated.
 
@@ -198,23 +261,33 @@ class Project:
         from labelgrid.project.export import export
 
         target = Path(out) if out is not None else None
-        return export(self._project, target, round=round, link=link, tool=to, progress=self._progress)
+        return export(
+            self._project, target, round=round, link=link, tool=to, progress=self._progress
+        )
 
-    def cancel(self, cells: Iterable[str] = (), *, round: int | None = None, requeue: bool = False) -> int:
+    def cancel(
+        self, cells: Iterable[str] = (), *, round: int | None = None, requeue: bool = False
+    ) -> int:
         """Cancel requests and return their number.
 
-        They are given by id or as `IMAGE:TASK`, or by round; without both, all but those of held-out images are
-        cancelled. With `requeue`, skipped cells become missing instead of requested cells; those of held-out images are
-        requested again, and so are their missing cells that are named, or all with round 0.
+        They are given by id or as `IMAGE:TASK`, or by round; without both, all but those of
+        held-out images are cancelled. With `requeue`, skipped cells become missing instead of
+        requested cells; those of held-out images are requested again, and so are their missing
+        cells that are named, or all with round 0.
         """
         from labelgrid.project.cancel import cancel
 
         return len(cancel(self._project, list(cells), round=round, requeue=requeue))
 
-    def predict(self, images: Place, out: Place, *, known: Place | None = None, soft: bool = False) -> int:
-        """Write the newest model's predictions of images as label files `OUT/TASK/IMAGE`; return the number of files.
+    def predict(
+        self, images: Place, out: Place, *, known: Place | None = None, soft: bool = False
+    ) -> int:
+        """Write the newest model's predictions of images as label files `OUT/TASK/IMAGE`.
 
-        `images` is a folder or a file, `known` a folder of labels to feed in; `soft` writes class probabilities, too.
+        Return the number of files.
+
+        `images` is a folder or a file, `known` a folder of labels to feed in; `soft` writes class
+        probabilities, too.
         """
         from labelgrid.rounds.predict import predict
 
@@ -222,12 +295,18 @@ class Project:
         return predict(self._project, Path(images), Path(out), known, self._progress, soft=soft)
 
     def evaluate(
-        self, labels: Place | None = None, *, split: Split | None = None, predictions: Place | None = None
+        self,
+        labels: Place | None = None,
+        *,
+        split: Split | None = None,
+        predictions: Place | None = None,
     ) -> dict[str, Any]:
         """Evaluate the newest model, or a folder of prediction files, on a split or on a folder of labels."""
         from labelgrid.rounds.evaluate import evaluate_project
 
-        labels, predictions = (Path(place) if place is not None else None for place in (labels, predictions))
+        labels, predictions = (
+            Path(place) if place is not None else None for place in (labels, predictions)
+        )
         return evaluate_project(self._project, self._progress, labels, split, predictions)
 
     def report(
@@ -235,11 +314,15 @@ class Project:
     ) -> "WrittenReport":
         """Write a report as one HTML file, `report.html` in the project if `out` is None.
 
-        `plots` is a folder for each figure as SVG and PNG; `pictures` also predicts cells without a stored picture.
+        `plots` is a folder for each figure as SVG and PNG; `pictures` also predicts cells without a
+        stored picture.
         """
         from labelgrid.report.write import write_report
 
-        page, plots = Path(out) if out else self.folder / "report.html", Path(plots) if plots else None
+        page, plots = (
+            Path(out) if out else self.folder / "report.html",
+            Path(plots) if plots else None,
+        )
         return write_report(self.folder, page, plots, pictures=pictures)
 
     def verify(self) -> "Verified":
@@ -249,13 +332,19 @@ class Project:
         return verify(self._project, self._progress)
 
     def unlabel(self, cells: Iterable[str]) -> int:
-        """Withdraw wrong labels, given as `IMAGE:TASK`, and return their number; files and history are kept."""
+        """Withdraw wrong labels, given as `IMAGE:TASK`, and return their number.
+
+        Files and history are kept.
+        """
         from labelgrid.project.cancel import unlabel
 
         return len(unlabel(self._project, list(cells)))
 
     def remove(self, images: Iterable[str]) -> "Removed":
-        """Take images out of the project, given by id; their history is kept, and `restore` brings them back."""
+        """Take images out of the project, given by id.
+
+        Their history is kept, and `restore` brings them back.
+        """
         from labelgrid.project.remove import remove
 
         return remove(self._project, list(images))
@@ -290,4 +379,8 @@ def _as_list(paths: Places) -> list[Place]:
 
 def _rows(tasks: Places) -> list[TaskRow]:
     """The ledger's rows of tasks given as strings or as paths of TOML files."""
-    return [row for one in _as_list(tasks) for row in (task_rows(one) if isinstance(one, Path) else [task_row(one)])]
+    return [
+        row
+        for one in _as_list(tasks)
+        for row in (task_rows(one) if isinstance(one, Path) else [task_row(one)])
+    ]

@@ -25,28 +25,33 @@ def simulate(
 ) -> "StudyResult":
     """Run or resume a study: simulated campaigns over a data set whose labels are hidden until they are bought.
 
-    Each run is a separate process, so a script must call this below `if __name__ == "__main__":`. Returns the status of
-    each run, and the records of their results.
+    Each run is a separate process, so a script must call this below `if __name__ == "__main__":`.
+    Returns the status of each run, and the records of their results.
 
     Args:
         recipe: the name or path of a recipe with a table [simulate].
         data: the data set's root.
         out: the folder of all runs; an existing study in it is resumed.
-        weights: a local file of backbone weights; "" fetches them if the recipe asks for pretrained weights.
+        weights: a local file of backbone weights; "" fetches them if the recipe asks for pretrained
+            weights.
         progress: receives the progress of reading images, and the status of each run; None: silent.
         jobs: the number of runs at a time; 0: one per processor core.
         force: resume a study although the code of your own plug-ins has changed.
         study: overrides of keys of [simulate], such as `strategies=["partal"], seeds=3, rounds=5`.
 
     Raises:
-        LabelgridError: a name or value is wrong, or the folder holds another study; nothing was run.
+        LabelgridError: a name or value is wrong, or the folder holds another study; nothing was
+            run.
     """
     from labelgrid.simulation.request import StudyRequest
     from labelgrid.simulation.run_study import run_study
 
     file = Path(weights) if weights else None
     return run_study(
-        StudyRequest.of(recipe, Path(data), Path(out), weights=file, changes=study, jobs=jobs, force=force), progress
+        StudyRequest.of(
+            recipe, Path(data), Path(out), weights=file, changes=study, jobs=jobs, force=force
+        ),
+        progress,
     )
 
 
@@ -66,11 +71,13 @@ def analyse(
         name: the analysis, such as "picks"; see `labelgrid list analyses`.
         out: a folder for its tables and drawings; "" writes nothing.
         progress: receives the progress; None: silent.
-        strategies: only the runs of these arms or strategies are read, and must be finished; () is all runs.
+        strategies: only the runs of these arms or strategies are read, and must be finished; () is
+            all runs.
         options: of the analysis, such as `sample=200`.
 
     Raises:
-        LabelgridError: there is no finished study, a strategy is unknown, or networks are gone; nothing was written.
+        LabelgridError: there is no finished study, a strategy is unknown, or networks are gone;
+            nothing was written.
     """
     from labelgrid.simulation.analyse import analyse
 

@@ -1,4 +1,7 @@
-"""Defines the command line: one function per command, without logic, and the options of all. Starts without torch."""
+"""Defines the command line: one function per command, without logic, and the options of all.
+
+Starts without torch.
+"""
 
 import sys
 from collections.abc import Callable
@@ -55,7 +58,10 @@ def _trust(prefixes: list[str] | None) -> list[str] | None:
 Trust = Annotated[
     list[str] | None,
     typer.Option(
-        "--trust", callback=_trust, is_eager=True, help="Run plug-ins from this module or package. Repeatable."
+        "--trust",
+        callback=_trust,
+        is_eager=True,
+        help="Run plug-ins from this module or package. Repeatable.",
     ),
 ]
 
@@ -84,7 +90,10 @@ for own in (app, *(group.typer_instance for group in app.registered_groups)):
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 1 for wrong input, 2 for wrong usage, 130 after Ctrl-C or SIGTERM."""
+    """Run the command line.
+
+    Exit codes: 1 for wrong input, 2 for wrong usage, 130 after Ctrl-C or SIGTERM.
+    """
     try:
         with stopped_by_sigterm():
             code = app(standalone_mode=False)

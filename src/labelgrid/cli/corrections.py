@@ -1,4 +1,7 @@
-"""Commands that correct a project: change a task, withdraw labels, take images out. Loads no torch."""
+"""Commands that correct a project: change a task, withdraw labels, take images out.
+
+Loads no torch.
+"""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,17 +24,28 @@ def task(
     name: Annotated[str, typer.Argument(metavar="TASK", help="The task's name.")],
     values: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="cost, classes or an option of its label files. Repeatable."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="cost, classes or an option of its label files. Repeatable.",
+        ),
     ] = None,
     classes: Annotated[
-        list[str] | None, typer.Option("--class", metavar="NAME", help="A class to add at the end. Repeatable.")
+        list[str] | None,
+        typer.Option("--class", metavar="NAME", help="A class to add at the end. Repeatable."),
     ] = None,
     merge: Annotated[
         list[str] | None,
-        typer.Option(metavar="CLASS=INTO", help="Count the pixels of a class as another one. Repeatable."),
+        typer.Option(
+            metavar="CLASS=INTO", help="Count the pixels of a class as another one. Repeatable."
+        ),
     ] = None,
-    drop: Annotated[bool, typer.Option("--drop", help="Drop the task; its labels stay on disk.")] = False,
-    restore: Annotated[bool, typer.Option("--restore", help="Bring a dropped task back with its labels.")] = False,
+    drop: Annotated[
+        bool, typer.Option("--drop", help="Drop the task; its labels stay on disk.")
+    ] = False,
+    restore: Annotated[
+        bool, typer.Option("--restore", help="Bring a dropped task back with its labels.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Change what a task declares, after checking its labels; drop it, or bring it back; show it.
@@ -44,8 +58,12 @@ def task(
     from labelgrid.project.task_spec import assignments
 
     if drop + restore + bool(values or classes or merge) > 1:
-        raise UsageError("--drop, --restore and changes exclude each other.", next_step="Give one of them.")
-    change = TaskChange(assignments(values or [], "--set"), classes or [], assignments(merge or [], "--merge"))
+        raise UsageError(
+            "--drop, --restore and changes exclude each other.", next_step="Give one of them."
+        )
+    change = TaskChange(
+        assignments(values or [], "--set"), classes or [], assignments(merge or [], "--merge")
+    )
     with ProjectFolder.open(folder) as project, screen.Bar() as bar:
         if drop:
             cancelled = drop_task(project, name)
@@ -89,7 +107,9 @@ def _words(done: "Changed", project: "ProjectFolder") -> str:
 @with_unchanged("Nothing was withdrawn.")
 def unlabel(
     folder: Folder,
-    cells: Annotated[list[str], typer.Argument(metavar="CELLS", help="Labelled cells as IMAGE:TASK.")],
+    cells: Annotated[
+        list[str], typer.Argument(metavar="CELLS", help="Labelled cells as IMAGE:TASK.")
+    ],
     json: AsJson = False,
 ) -> None:
     """Withdraw wrong labels: their cells are missing again; files and history are kept.
@@ -105,14 +125,21 @@ def unlabel(
     if json:
         screen.as_json({"withdrawn": len(withdrawn)})
     else:
-        screen.say(f"Withdrew {counted(len(withdrawn), 'label')}." + (f" {asked_again(held)}" if held else ""))
+        screen.say(
+            f"Withdrew {counted(len(withdrawn), 'label')}."
+            + (f" {asked_again(held)}" if held else "")
+        )
 
 
 @with_unchanged("Nothing was removed.")
 def remove(
     folder: Folder,
-    images: Annotated[list[str], typer.Argument(metavar="IMAGES", help="Image ids, as requests name them.")],
-    restore: Annotated[bool, typer.Option("--restore", help="Bring removed images back with their labels.")] = False,
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGES", help="Image ids, as requests name them.")
+    ],
+    restore: Annotated[
+        bool, typer.Option("--restore", help="Bring removed images back with their labels.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Take images out of the project, or bring them back; their files, labels and history are kept.
@@ -125,7 +152,9 @@ def remove(
     from labelgrid.project.folder import ProjectFolder
 
     with ProjectFolder.open(folder) as project, screen.Bar() as bar:
-        done = removing.restore(project, images, bar) if restore else removing.remove(project, images)
+        done = (
+            removing.restore(project, images, bar) if restore else removing.remove(project, images)
+        )
     if json:
         screen.as_json(asdict(done))
     else:

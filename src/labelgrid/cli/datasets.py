@@ -16,22 +16,37 @@ if TYPE_CHECKING:
     from labelgrid.data.dataset import Dataset
     from labelgrid.project.dataset_check import Contents
 
-Layout = Annotated[str, typer.Argument(metavar="NAME", help="The layout; see `labelgrid list layouts`.")]
-Root = Annotated[Path, typer.Argument(metavar="ROOT", help="The data set's root.", exists=True, file_okay=False)]
-Tasks = Annotated[Path | None, typer.Option(help="A TOML file of tasks; by default the data set's own.")]
+Layout = Annotated[
+    str, typer.Argument(metavar="NAME", help="The layout; see `labelgrid list layouts`.")
+]
+Root = Annotated[
+    Path, typer.Argument(metavar="ROOT", help="The data set's root.", exists=True, file_okay=False)
+]
+Tasks = Annotated[
+    Path | None, typer.Option(help="A TOML file of tasks; by default the data set's own.")
+]
 #: The faults that `data check` prints.
 FAULTS = 20
 
 
 @with_unchanged("Rendered scenes are kept.")
 def scenes(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The data set's folder; an existing one is extended.")],
+    out: Annotated[
+        Path,
+        typer.Argument(metavar="OUT", help="The data set's folder; an existing one is extended."),
+    ],
     count: Annotated[int, typer.Option(help="Total number of scenes.", min=1)] = 500,
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")] = "96x128",
     seed: Annotated[int, typer.Option(help="Seed of rooms, cameras and light.")] = 0,
-    samples: Annotated[int, typer.Option(help="Light paths per pixel; fewer give more noise.", min=1)] = 16,
-    frames: Annotated[int, typer.Option(help="Scenes of each room, from slightly moved cameras.", min=1)] = 1,
-    jobs: Annotated[int, typer.Option(help="Parallel processes; 0: one per processor core.", min=0)] = 0,
+    samples: Annotated[
+        int, typer.Option(help="Light paths per pixel; fewer give more noise.", min=1)
+    ] = 16,
+    frames: Annotated[
+        int, typer.Option(help="Scenes of each room, from slightly moved cameras.", min=1)
+    ] = 1,
+    jobs: Annotated[
+        int, typer.Option(help="Parallel processes; 0: one per processor core.", min=0)
+    ] = 0,
 ) -> None:
     """Render rooms with exact labels of every task, as a data set of the layout `folder`.
 
@@ -42,7 +57,9 @@ def scenes(
 
     match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", size)
     if not match:
-        raise UsageError(f"'{size}' is not a size.", next_step="Give height, then width: --size 96x128.")
+        raise UsageError(
+            f"'{size}' is not a size.", next_step="Give height, then width: --size 96x128."
+        )
     settings = SceneSettings((int(match[1]), int(match[2])), seed, samples, frames)
     with screen.Bar() as bar:
         total, new = write_scenes(out, count, settings, bar, jobs)
@@ -55,9 +72,13 @@ def scenes(
 def sheet(
     root: Root,
     out: Annotated[Path, typer.Option(help="The PNG file to write.")],
-    format: Annotated[str, typer.Option(help="The data set's layout; see `labelgrid list layouts`.")] = "folder",
+    format: Annotated[
+        str, typer.Option(help="The data set's layout; see `labelgrid list layouts`.")
+    ] = "folder",
     tasks: Tasks = None,
-    count: Annotated[int, typer.Option(help="Number of images, spread evenly over the data set.", min=1)] = 12,
+    count: Annotated[
+        int, typer.Option(help="Number of images, spread evenly over the data set.", min=1)
+    ] = 12,
 ) -> None:
     """Draw images of a data set beside their labels: one row per image, one column per task.
 
@@ -79,12 +100,17 @@ def check(
     root: Root,
     tasks: Tasks = None,
     count: Annotated[
-        int | None, typer.Option(help="Read so many images, spread evenly over the data set, not all.", min=1)
+        int | None,
+        typer.Option(help="Read so many images, spread evenly over the data set, not all.", min=1),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="A PNG file for a sheet of 12 images with their labels.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A PNG file for a sheet of 12 images with their labels.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
-    """Read the images and labels of a data set, and say what is there and what is wrong; exits with 1 if anything is.
+    """Read the images and labels of a data set, and say what is there and what is wrong.
+
+    Exits with 1 if anything is.
 
     Example: [bold]labelgrid data check folder rooms --out sheet.png[/]
     """
@@ -118,9 +144,14 @@ def evaluate(
     name: Layout,
     root: Root,
     predictions: Annotated[
-        Path, typer.Argument(metavar="PREDICTIONS", help="Their folder, as TASK/IMAGE.", exists=True, file_okay=False)
+        Path,
+        typer.Argument(
+            metavar="PREDICTIONS", help="Their folder, as TASK/IMAGE.", exists=True, file_okay=False
+        ),
     ],
-    split: Annotated[str, typer.Option(help="The data set's split to measure on; all images by default.")] = "",
+    split: Annotated[
+        str, typer.Option(help="The data set's split to measure on; all images by default.")
+    ] = "",
     tasks: Tasks = None,
     json: AsJson = False,
 ) -> None:
@@ -137,7 +168,8 @@ def evaluate(
     splits = source.splits() if split else {}
     if split and split not in splits:
         raise UsageError(
-            f"The data set has no split '{split}'.", next_step=f"Its splits are: {', '.join(splits) or 'none'}."
+            f"The data set has no split '{split}'.",
+            next_step=f"Its splits are: {', '.join(splits) or 'none'}.",
         )
     image_ids = splits.get(split, source.images())
     with in_file_of_tasks(), screen.Bar() as bar:
@@ -161,7 +193,9 @@ def layout(name: Layout) -> None:
     screen.say(getattr(module, "LAYOUT", "The module has no text LAYOUT.").rstrip())
 
 
-data = typer.Typer(help="Check a data set, measure predictions on it, or print its layout.", no_args_is_help=True)
+data = typer.Typer(
+    help="Check a data set, measure predictions on it, or print its layout.", no_args_is_help=True
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -175,14 +209,19 @@ def register(app: typer.Typer) -> None:
 
 
 def _source(name: str, root: Path) -> "Dataset":
-    """The data set below a root; if it has no images, the error names the command that prints its layout."""
+    """The data set below a root.
+
+    If it has no images, the error names the command that prints its layout.
+    """
     from labelgrid import plugins
     from labelgrid.errors import ImageError
 
     try:
         return cast("Dataset", plugins.create("layouts", name, root))
     except ImageError as error:
-        error.next_step = f"{error.next_step} `{command('data', 'layout', name)}` prints the layout.".lstrip()
+        error.next_step = (
+            f"{error.next_step} `{command('data', 'layout', name)}` prints the layout.".lstrip()
+        )
         raise
 
 
@@ -190,7 +229,10 @@ def _refuse_inside(out: Path, root: Path) -> None:
     from labelgrid.errors import UsageError
 
     if out.resolve().is_relative_to(root.resolve()):
-        raise UsageError(f"{out} is inside the data set, which must not be changed.", next_step="Name another path.")
+        raise UsageError(
+            f"{out} is inside the data set, which must not be changed.",
+            next_step="Name another path.",
+        )
 
 
 def _spread(image_ids: Sequence[str], count: int) -> list[str]:
@@ -206,7 +248,16 @@ def _show(found: "Contents") -> None:
     screen.say(f"Read {images}, of the sizes {sizes}. Splits: {splits}.")
     columns = ["task", "kind", "labels", "missing", "empty", "wrong", "valid, %", "values"]
     rows = [
-        [name, one.kind, one.labels, one.missing, one.empty, one.damaged, 100 * one.valid, one.values]
+        [
+            name,
+            one.kind,
+            one.labels,
+            one.missing,
+            one.empty,
+            one.damaged,
+            100 * one.valid,
+            one.values,
+        ]
         for name, one in found.tasks.items()
     ]
     screen.table("", columns, rows)

@@ -1,4 +1,7 @@
-"""Commands that exchange requests and labels with labelling tools: import, export, cancel. Loads no torch."""
+"""Commands that exchange requests and labels with labelling tools: import, export, cancel.
+
+Loads no torch.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,15 +28,30 @@ class Split(StrEnum):
 @with_unchanged("Nothing was imported.")
 def import_(
     folder: Folder,
-    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="A folder of labels or an answered request.")],
+    labels: Annotated[
+        Path, typer.Argument(metavar="LABELS", help="A folder of labels or an answered request.")
+    ],
     format: Annotated[
-        str, typer.Option(help="The labelling tool or data set layout; see `labelgrid list tools` and `list data`.")
+        str,
+        typer.Option(
+            help="The labelling tool or data set layout; see `labelgrid list tools` and `list data`."
+        ),
     ] = "folder",
-    split: Annotated[Split | None, typer.Option(help="Put the images of these labels in this split.")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace labels; the old versions are kept.")] = False,
-    accept: Annotated[bool, typer.Option("--accept", help="Import labels although they look wrong.")] = False,
-    limit: Annotated[int, typer.Option(help="Import only this many images, drawn with --seed.")] = 0,
-    seed: Annotated[int | None, typer.Option(help="Seed of the draw of --limit; 0 by default.")] = None,
+    split: Annotated[
+        Split | None, typer.Option(help="Put the images of these labels in this split.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace labels; the old versions are kept.")
+    ] = False,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Import labels although they look wrong.")
+    ] = False,
+    limit: Annotated[
+        int, typer.Option(help="Import only this many images, drawn with --seed.")
+    ] = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the draw of --limit; 0 by default.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Import labels: all of them, or none and a list of faults.
@@ -45,7 +63,9 @@ def import_(
     from labelgrid.project.folder import ProjectFolder
 
     if seed is not None and not limit:
-        raise UsageError("--seed is the seed of --limit, which was not given.", next_step="Add --limit N.")
+        raise UsageError(
+            "--seed is the seed of --limit, which was not given.", next_step="Add --limit N."
+        )
     with ProjectFolder.open(folder) as project, screen.Bar() as bar, faults_as_json(json):
         done = import_labels.import_labels(
             project,
@@ -100,14 +120,22 @@ def _connector(name: str) -> str:
 def export(
     folder: Folder,
     to: Annotated[
-        str, typer.Option(help="The labelling tool; see `labelgrid list tools`.", callback=_connector)
+        str,
+        typer.Option(help="The labelling tool; see `labelgrid list tools`.", callback=_connector),
     ] = "folder",
-    out: Annotated[Path | None, typer.Option(help="The folder to write; by default below the round's folder.")] = None,
-    round: Annotated[
-        int | None, typer.Option(help="Only this round's requests; 0: those of the held-out images.")
+    out: Annotated[
+        Path | None, typer.Option(help="The folder to write; by default below the round's folder.")
     ] = None,
-    labels: Annotated[bool, typer.Option("--labels", help="Write all labels instead of requests.")] = False,
-    link: Annotated[bool, typer.Option("--link", help="Link images instead of copying them.")] = False,
+    round: Annotated[
+        int | None,
+        typer.Option(help="Only this round's requests; 0: those of the held-out images."),
+    ] = None,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="Write all labels instead of requests.")
+    ] = False,
+    link: Annotated[
+        bool, typer.Option("--link", help="Link images instead of copying them.")
+    ] = False,
 ) -> None:
     """Write the open requests (or all labels) as files; run again, it updates the folder.
 
@@ -119,7 +147,8 @@ def export(
 
     if labels and (link or round is not None):
         raise UsageError(
-            "--labels writes all labels: it cannot be combined with --round or --link.", next_step="Leave them out."
+            "--labels writes all labels: it cannot be combined with --round or --link.",
+            next_step="Leave them out.",
         )
     with ProjectFolder.open(folder) as project, screen.Bar() as bar:
         if labels:
@@ -133,9 +162,12 @@ def export(
 def cancel(
     folder: Folder,
     cells: Annotated[
-        list[str] | None, typer.Argument(metavar="[CELLS]", help="Cells as IMAGE:TASK, or request ids.")
+        list[str] | None,
+        typer.Argument(metavar="[CELLS]", help="Cells as IMAGE:TASK, or request ids."),
     ] = None,
-    round: Annotated[int | None, typer.Option(help="Cancel all open requests of this round.")] = None,
+    round: Annotated[
+        int | None, typer.Option(help="Cancel all open requests of this round.")
+    ] = None,
     requeue: Annotated[
         bool,
         typer.Option("--requeue", help="Ask again for skipped cells; held-out ones are requested."),

@@ -1,4 +1,7 @@
-"""Commands on the grid: create and extend a project, import labels, export requests, show status. Loads no torch."""
+"""Commands on the grid: create and extend a project, import labels, export requests, show status.
+
+Loads no torch.
+"""
 
 from enum import StrEnum
 from pathlib import Path
@@ -22,13 +25,18 @@ Images = Annotated[
 Tasks = Annotated[
     list[str] | None,
     typer.Option(
-        "--task", help="NAME[:KEY=VALUE,...], such as depth:scale=0.001 or parts:kind=semseg,classes=parts.txt."
+        "--task",
+        help="NAME[:KEY=VALUE,...], such as depth:scale=0.001 or parts:kind=semseg,classes=parts.txt.",
     ),
 ]
-TaskFile = Annotated[Path | None, typer.Option("--tasks", help="A TOML file with one table per task.")]
+TaskFile = Annotated[
+    Path | None, typer.Option("--tasks", help="A TOML file with one table per task.")
+]
 #: What an export after `init` and `add` asks for.
 HELDOUT_FIRST = "   (the held-out images' labels come first)"
-Weights = Annotated[Path | None, typer.Option(help="A local file of backbone weights.", exists=True, dir_okay=False)]
+Weights = Annotated[
+    Path | None, typer.Option(help="A local file of backbone weights.", exists=True, dir_okay=False)
+]
 
 
 class Check(StrEnum):
@@ -38,7 +46,9 @@ class Check(StrEnum):
     none = "none"
 
 
-Checking = Annotated[Check, typer.Option(help="Read every image completely, or open none (for very many images).")]
+Checking = Annotated[
+    Check, typer.Option(help="Read every image completely, or open none (for very many images).")
+]
 
 
 @with_unchanged("Nothing was made.")
@@ -49,9 +59,14 @@ def init(
     task_file: TaskFile = None,
     holdout: Annotated[
         str,
-        typer.Option(metavar="N|N%", help="Images to hold out for measuring, drawn at random: a number or a share."),
+        typer.Option(
+            metavar="N|N%",
+            help="Images to hold out for measuring, drawn at random: a number or a share.",
+        ),
     ] = "0",
-    group: Annotated[str, typer.Option(help="Regular expression on ids; equal matches stay together.")] = "",
+    group: Annotated[
+        str, typer.Option(help="Regular expression on ids; equal matches stay together.")
+    ] = "",
     recipe: Annotated[str, typer.Option(help="A shipped recipe, or the path of one.")] = "small",
     strategy: Annotated[
         str, typer.Option(help="Strategy that picks cells; see `labelgrid list strategies`.")
@@ -62,7 +77,8 @@ def init(
 ) -> None:
     """Create a project from images and tasks.
 
-    Example: [bold]labelgrid init flat --images photos --task semseg:classes.txt --task depth --holdout 50[/]
+    Example: [bold]labelgrid init flat --images photos --task semseg:classes.txt --task depth
+    --holdout 50[/]
     """
     from labelgrid import plugins
     from labelgrid.errors import UsageError
@@ -75,10 +91,16 @@ def init(
     rows = _task_rows(tasks, task_file)
     plugins.resolve("strategies", strategy)
     settings = Settings(
-        resolve_recipe(recipe), seed, str(weights.absolute()) if weights else "", group, PluginChoice(strategy)
+        resolve_recipe(recipe),
+        seed,
+        str(weights.absolute()) if weights else "",
+        group,
+        PluginChoice(strategy),
     )
     with screen.Bar() as bar:
-        project = create.create(folder, images, rows, settings, bar, holdout=holdout, check=check.value)
+        project = create.create(
+            folder, images, rows, settings, bar, holdout=holdout, check=check.value
+        )
     with project:
         _show_new(project)
 
@@ -93,7 +115,9 @@ def _show_new(project: "ProjectFolder") -> None:
     images, columns = counted(total, "image"), counted(len(tasks), "task")
     screen.say(f"Made {folder}: {images}, {held:,} of them held out for measuring, {columns}.")
     for task in tasks.values():
-        screen.say(f"  {task.name} ({task.kind}), cost {task.cost:g} a label: {task.describe().splitlines()[0]}")
+        screen.say(
+            f"  {task.name} ({task.kind}), cost {task.cost:g} a label: {task.describe().splitlines()[0]}"
+        )
     screen.say(
         f"  If your costs or label files differ: {command('task', folder, 'TASK', '--set', 'cost=2')}, for example."
     )
@@ -106,7 +130,10 @@ def _show_new(project: "ProjectFolder") -> None:
 def _task_rows(tasks: list[str] | None, task_file: Path | None) -> list:  # type: ignore[type-arg]
     from labelgrid.project.task_spec import task_row, task_rows
 
-    return [*(task_rows(task_file) if task_file else []), *(task_row(words) for words in tasks or [])]
+    return [
+        *(task_rows(task_file) if task_file else []),
+        *(task_row(words) for words in tasks or []),
+    ]
 
 
 @with_unchanged("Nothing was added.")
@@ -116,7 +143,10 @@ def add(
     tasks: Tasks = None,
     task_file: TaskFile = None,
     holdout: Annotated[
-        str, typer.Option(metavar="N|N%", help="Further images to hold out, never ones that were trained on.")
+        str,
+        typer.Option(
+            metavar="N|N%", help="Further images to hold out, never ones that were trained on."
+        ),
     ] = "0",
     check: Checking = Check.full,
 ) -> None:
@@ -155,10 +185,16 @@ def status(folder: Folder, json: AsJson = False) -> None:
     if json:
         screen.as_json(values)
         return
-    screen.say(f"{folder}: {counted(values['images'], 'image')} ({values['heldout_images']:,} held out)")
+    screen.say(
+        f"{folder}: {counted(values['images'], 'image')} ({values['heldout_images']:,} held out)"
+    )
     if aside := values["set_aside"]:
         name, reason = next(iter(aside.items()))
-        images = counted(len(aside), "image is set aside, with its cells", "images are set aside, with their cells")
+        images = counted(
+            len(aside),
+            "image is set aside, with its cells",
+            "images are set aside, with their cells",
+        )
         screen.say(f"{images}; the first is '{name}': {reason}")
     if gone := values["removed"]["images"]:
         screen.say(f"Removed: {counted(gone, 'image')}.")
@@ -186,7 +222,9 @@ def _show_times(values: dict[str, Any]) -> None:
     titles = ["task", "labels with a time", "median s", "mean s", "learned cost"]
     screen.table("", titles, [[name, *(task[c] for c in columns)] for name, task in times.items()])
     if values["costs"] == "declared":
-        screen.say('Queries use the declared costs; with costs = "times" in labelgrid.toml, the learned ones.')
+        screen.say(
+            'Queries use the declared costs; with costs = "times" in labelgrid.toml, the learned ones.'
+        )
 
 
 def register(app: typer.Typer) -> None:

@@ -13,17 +13,26 @@ from labelgrid.words import counted
 
 @with_unchanged("Nothing was written.")
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a project or a study.")],
-    out: Annotated[Path | None, typer.Option(help="The HTML file; DIR/report.html by default.")] = None,
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The folder of a project or a study.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="The HTML file; DIR/report.html by default.")
+    ] = None,
     plots: Annotated[
         Path | None, typer.Option(help="A folder for each figure as SVG and PNG.", file_okay=False)
     ] = None,
     pictures: Annotated[
-        bool, typer.Option("--pictures", help="Predict the shown cells that have no pictures yet; loads the model.")
+        bool,
+        typer.Option(
+            "--pictures", help="Predict the shown cells that have no pictures yet; loads the model."
+        ),
     ] = False,
     json: AsJson = False,
 ) -> None:
-    """Write the report of a project or a study as one self-contained HTML file; of a study, print delta_mtl.
+    """Write the report of a project or a study as one self-contained HTML file.
+
+    Of a study, print delta_mtl.
 
     Example: [bold]labelgrid report flat --out flat.html[/]
     """
@@ -39,13 +48,18 @@ def report(
         screen.say(f"Wrote {counted(written.drawings, 'file')} in {plots}")
     columns, rows = delta_mtl_rows(written.values)
     if rows:
-        screen.table("delta_mtl after the last round in %: mean ± deviation over seeds", columns, rows)
+        screen.table(
+            "delta_mtl after the last round in %: mean ± deviation over seeds", columns, rows
+        )
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")], json: AsJson = False
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")],
+    json: AsJson = False,
 ) -> None:
-    """Read every image and label of a project, and list those that are damaged or changed; exits with 1 if any is.
+    """Read every image and label of a project, and list those that are damaged or changed.
+
+    Exits with 1 if any is.
 
     Example: [bold]labelgrid verify flat[/]
     """
@@ -65,7 +79,9 @@ def verify(
 
 
 def list_(
-    folder: Annotated[str, typer.Argument(metavar="[FOLDER]", help="strategies, networks, recipes, ...")] = "",
+    folder: Annotated[
+        str, typer.Argument(metavar="[FOLDER]", help="strategies, networks, recipes, ...")
+    ] = "",
     json: AsJson = False,
 ) -> None:
     """List plug-ins and recipes, one per line.
@@ -76,9 +92,14 @@ def list_(
     from labelgrid.errors import UsageError
     from labelgrid.recipes.resolve import shipped_recipes
 
-    known = {**{name: plugins.describe(name) for name in plugins.FOLDERS}, "recipes": shipped_recipes()}
+    known = {
+        **{name: plugins.describe(name) for name in plugins.FOLDERS},
+        "recipes": shipped_recipes(),
+    }
     if folder and folder not in known:
-        raise UsageError(f"There is no folder '{folder}'.", next_step=f"There are: {', '.join(known)}.")
+        raise UsageError(
+            f"There is no folder '{folder}'.", next_step=f"There are: {', '.join(known)}."
+        )
     shown = {folder: known[folder]} if folder else known
     if json:
         screen.as_json(shown)

@@ -11,7 +11,9 @@ from labelgrid.cli.grid import AsJson, Folder, Weights
 from labelgrid.errors import command, with_unchanged
 from labelgrid.words import counted
 
-Strategy = Annotated[str, typer.Option(help="Replaces the project's strategy; see `labelgrid list strategies`.")]
+Strategy = Annotated[
+    str, typer.Option(help="Replaces the project's strategy; see `labelgrid list strategies`.")
+]
 
 
 class Unit(StrEnum):
@@ -34,7 +36,8 @@ class EvaluatedSplit(StrEnum):
 def fit(
     folder: Folder,
     recipe: Annotated[
-        str, typer.Option(help="Replaces the project's recipe: a shipped one, or the path of a file.")
+        str,
+        typer.Option(help="Replaces the project's recipe: a shipped one, or the path of a file."),
     ] = "",
     epochs: Annotated[int | None, typer.Option(help="Replaces the recipe's length.", min=1)] = None,
     weights: Weights = None,
@@ -70,7 +73,9 @@ def fit(
 
 @with_unchanged("Nothing was requested; finished scores are unchanged.")
 def score(folder: Folder, strategy: Strategy = "") -> None:
-    """Score the pool with the newest model, or resume a stopped run; the strategy says what it needs.
+    """Score the pool with the newest model, or resume a stopped run.
+
+    The strategy says what it needs.
 
     Example: [bold]labelgrid score flat[/]
     """
@@ -88,13 +93,20 @@ def score(folder: Folder, strategy: Strategy = "") -> None:
 def query(
     folder: Folder,
     budget: Annotated[float, typer.Option(help="How much to spend, in --unit.")],
-    unit: Annotated[Unit, typer.Option(help="Labels, images (all missing labels of one) or cost.")] = Unit.labels,
+    unit: Annotated[
+        Unit, typer.Option(help="Labels, images (all missing labels of one) or cost.")
+    ] = Unit.labels,
     strategy: Strategy = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the picks and request nothing.")] = False,
-    new: Annotated[
-        bool, typer.Option("--new", help="Request further cells while the last ones are unanswered.")
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the picks and request nothing.")
     ] = False,
-    prelabels: Annotated[bool, typer.Option(help="Write the model's predictions for the picks.")] = True,
+    new: Annotated[
+        bool,
+        typer.Option("--new", help="Request further cells while the last ones are unanswered."),
+    ] = False,
+    prelabels: Annotated[
+        bool, typer.Option(help="Write the model's predictions for the picks.")
+    ] = True,
     json: AsJson = False,
 ) -> None:
     """Pick cells within the budget, mark them requested and close the round.
@@ -115,7 +127,11 @@ def query(
     for pick in asked.picks:
         counts[pick.cell.task] = counts.get(pick.cell.task, 0) + 1
     rows = [[p.cell.image_id, p.cell.task, p.score, p.why] for p in asked.picks[:10]]
-    screen.table(f"Picks: the first {len(rows)} of {len(asked.picks):,}", ["image", "task", "score", "why"], rows)
+    screen.table(
+        f"Picks: the first {len(rows)} of {len(asked.picks):,}",
+        ["image", "task", "score", "why"],
+        rows,
+    )
     parts = ", ".join(f"{count} {task}" for task, count in counts.items())
     verb = "already requested" if asked.repeated else "would request" if dry_run else "requested"
     screen.say(f"Round {asked.round} ({asked.strategy}) {verb} {parts}: cost {asked.cost:g}.")
@@ -125,10 +141,16 @@ def query(
 
 def predict(
     folder: Folder,
-    images: Annotated[Path, typer.Argument(metavar="IMAGES", help="A folder of images, or one image.")],
+    images: Annotated[
+        Path, typer.Argument(metavar="IMAGES", help="A folder of images, or one image.")
+    ],
     out: Annotated[Path, typer.Option(help="The folder for the predictions, as OUT/TASK/IMAGE.")],
-    known: Annotated[Path | None, typer.Option(help="A folder of known labels to feed to the network.")] = None,
-    soft: Annotated[bool, typer.Option("--soft", help="Also write class probabilities and the like, as .npz.")] = False,
+    known: Annotated[
+        Path | None, typer.Option(help="A folder of known labels to feed to the network.")
+    ] = None,
+    soft: Annotated[
+        bool, typer.Option("--soft", help="Also write class probabilities and the like, as .npz.")
+    ] = False,
 ) -> None:
     """Predict all tasks of images as label files, at the images' original size.
 
@@ -144,14 +166,18 @@ def predict(
 
 def evaluate(
     folder: Folder,
-    labels: Annotated[Path | None, typer.Argument(metavar="[LABELS]", help="A folder of labels.")] = None,
+    labels: Annotated[
+        Path | None, typer.Argument(metavar="[LABELS]", help="A folder of labels.")
+    ] = None,
     split: Annotated[
         EvaluatedSplit | None,
         typer.Option(help="Without LABELS: the project's split to measure on; heldout by default."),
     ] = None,
     predictions: Annotated[
         Path | None,
-        typer.Option(help="Measure the predictions in this folder, not the newest model's.", file_okay=False),
+        typer.Option(
+            help="Measure the predictions in this folder, not the newest model's.", file_okay=False
+        ),
     ] = None,
     json: AsJson = False,
 ) -> None:

@@ -10,7 +10,14 @@ from typing import Any, Self
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from labelgrid.errors import LabelgridError
@@ -21,7 +28,8 @@ console = Console(stderr=True, highlight=False)
 out = Console(highlight=False)
 #: Seconds between two lines of progress where there is no terminal.
 EVERY = 10.0
-#: The width of a table where there is no terminal: none of its cells is folded, and all can be searched for.
+#: The width of a table where there is no terminal: none of its cells is folded, and all can be
+#: searched for.
 WIDE = 10_000
 
 
@@ -43,7 +51,11 @@ class Lines:
         self.done, self.note, now = self.done + amount, text, time.monotonic()
         if self.what and now - self.printed >= EVERY and self.done < self.total:
             self.printed, rate = now, self.done / (now - self.began)
-            self._print(f", {rate:.1f} {self.unit}/s, ETA {duration((self.total - self.done) / rate)}" if rate else "")
+            self._print(
+                f", {rate:.1f} {self.unit}/s, ETA {duration((self.total - self.done) / rate)}"
+                if rate
+                else ""
+            )
 
     def end(self) -> None:
         """End the step, if there is one."""
@@ -119,7 +131,10 @@ class Bar:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self.lines:
             self.lines.end()
@@ -128,7 +143,10 @@ class Bar:
 
 
 class Runs:
-    """Shows the runs of a study as a live table; without a terminal it prints one line per change."""
+    """Shows the runs of a study as a live table.
+
+    Without a terminal it prints one line per change.
+    """
 
     def __init__(self) -> None:
         self.live = Live(console=console, refresh_per_second=2)
@@ -140,7 +158,10 @@ class Runs:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.live.stop()
 
@@ -172,7 +193,9 @@ class Runs:
     def _eta(self, reports: Mapping[str, Any]) -> str:
         """The time until all runs are done, from the rate of this call; "" before any work is done."""
         done = sum(report.done - (report.found or 0.0) for report in reports.values())
-        left = sum(report.work - report.done for report in reports.values() if report.state != "failed")
+        left = sum(
+            report.work - report.done for report in reports.values() if report.state != "failed"
+        )
         if not done:
             return ""
         return f", ETA {duration((time.monotonic() - self.started) / done * left)}"
@@ -193,7 +216,10 @@ class StudyBar(Bar):
         self.table.show(statuses)
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         super().__exit__(kind, error, trace)
         if self.table is not None:
@@ -249,7 +275,10 @@ def metrics(values: Mapping[str, Any]) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table of the result; columns of numbers are right-aligned. Only a terminal's width folds its cells."""
+    """Print a table of the result; columns of numbers are right-aligned.
+
+    Only a terminal's width folds its cells.
+    """
     drawn = Table(title=_shown(title), title_justify="left")
     for index, column in enumerate(columns):
         numbers = bool(rows) and all(isinstance(row[index], int | float) for row in rows)

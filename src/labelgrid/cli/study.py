@@ -18,20 +18,37 @@ if TYPE_CHECKING:
 
 @with_unchanged("Finished steps of the runs are kept.")
 def simulate(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help=r"A recipe with a \[simulate] table.")],
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help=r"A recipe with a \[simulate] table.")
+    ],
     out: Annotated[Path, typer.Option(help="The folder of all runs; an existing one is resumed.")],
     data: Annotated[Path, typer.Option(help="The data set's root.", exists=True, file_okay=False)],
     weights: Weights = None,
     strategy: Annotated[
-        str, typer.Option(help="Arms or strategies to run instead of the recipe's, separated by commas.")
+        str,
+        typer.Option(
+            help="Arms or strategies to run instead of the recipe's, separated by commas."
+        ),
     ] = "",
-    tasks: Annotated[str, typer.Option(help="Only these of the recipe's tasks, separated by commas.")] = "",
-    seeds: Annotated[int | None, typer.Option(help="Number of seeds instead of the recipe's.", min=1)] = None,
-    rounds: Annotated[int | None, typer.Option(help="Number of rounds instead of the recipe's.", min=0)] = None,
-    single: Annotated[bool, typer.Option("--single", help="Also train a network for each task alone.")] = False,
+    tasks: Annotated[
+        str, typer.Option(help="Only these of the recipe's tasks, separated by commas.")
+    ] = "",
+    seeds: Annotated[
+        int | None, typer.Option(help="Number of seeds instead of the recipe's.", min=1)
+    ] = None,
+    rounds: Annotated[
+        int | None, typer.Option(help="Number of rounds instead of the recipe's.", min=0)
+    ] = None,
+    single: Annotated[
+        bool, typer.Option("--single", help="Also train a network for each task alone.")
+    ] = False,
     jobs: Annotated[int, typer.Option(help="Parallel runs; 0: one per processor core.", min=0)] = 0,
     force: Annotated[
-        bool, typer.Option("--force", help="Resume although the code of your own plug-in changed; the report notes it.")
+        bool,
+        typer.Option(
+            "--force",
+            help="Resume although the code of your own plug-in changed; the report notes it.",
+        ),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the runs and the estimated time; run nothing.")
@@ -49,7 +66,9 @@ def simulate(
     changes: dict[str, Any] = {key: _names(text) for key, text in lists.items() if text}
     values = {"seeds": seeds, "rounds": rounds, "single": single or None}
     changes |= {name: value for name, value in values.items() if value is not None}
-    request = StudyRequest.of(recipe, data, out, weights=weights, changes=changes, jobs=jobs, force=force)
+    request = StudyRequest.of(
+        recipe, data, out, weights=weights, changes=changes, jobs=jobs, force=force
+    )
     if dry_run:
         with screen.Bar() as bar:
             estimate = estimate_study(request, bar)
@@ -78,7 +97,14 @@ def _show_estimate(estimate: "StudyEstimate") -> None:
     groups: dict[tuple[str, str], list[RunWork]] = {}
     for key, run in estimate.planned.items():
         groups.setdefault((run.name, run.kind), []).append(estimate.left[key])
-    columns = ["arm", "kind", "runs", "trainings left", "labels of a run at most", "steps left at most"]
+    columns = [
+        "arm",
+        "kind",
+        "runs",
+        "trainings left",
+        "labels of a run at most",
+        "steps left at most",
+    ]
     screen.table("", columns, [[*arm, *_sums(works)] for arm, works in groups.items()])
     if not estimate.runs:
         screen.say("All runs are done. Nothing was written.")
@@ -98,17 +124,27 @@ def _sums(works: Sequence["RunWork"]) -> tuple[int, ...]:
 
 @with_unchanged("The study is unchanged.")
 def analyse(
-    folder: Annotated[Path, typer.Argument(metavar="STUDY", help="The folder of a finished study.")],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The analysis; see `labelgrid list analyses`.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="STUDY", help="The folder of a finished study.")
+    ],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The analysis; see `labelgrid list analyses`.")
+    ],
     out: Annotated[
-        Path | None, typer.Option(help="A folder for the tables (CSV) and drawings (SVG, PNG).", file_okay=False)
+        Path | None,
+        typer.Option(
+            help="A folder for the tables (CSV) and drawings (SVG, PNG).", file_okay=False
+        ),
     ] = None,
     values: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the analysis. Repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="An option of the analysis. Repeatable."),
     ] = None,
     strategy: Annotated[
         str,
-        typer.Option(help="Only the runs of these arms or strategies, separated by commas; others may be unfinished."),
+        typer.Option(
+            help="Only the runs of these arms or strategies, separated by commas; others may be unfinished."
+        ),
     ] = "",
     json: AsJson = False,
 ) -> None:
@@ -121,12 +157,18 @@ def analyse(
     from labelgrid.simulation.analyse import analyse
 
     with screen.Bar() as bar:
-        result = analyse(folder, name, out, assignments(values or [], "--set"), bar, _names(strategy))
+        result = analyse(
+            folder, name, out, assignments(values or [], "--set"), bar, _names(strategy)
+        )
     if json:
         screen.as_json(result.as_json())
         return
     shown = [mean for mean in result.means if mean.headline]
-    columns = list(dict.fromkeys(["arm", *(["point"] if any(mean.point for mean in shown) else []), *shown[0].keys]))
+    columns = list(
+        dict.fromkeys(
+            ["arm", *(["point"] if any(mean.point for mean in shown) else []), *shown[0].keys]
+        )
+    )
     rows = [
         [
             *(mean.row()[column] for column in columns),

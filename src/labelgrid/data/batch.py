@@ -48,7 +48,8 @@ class Batch:
         ids: b image ids.
         images: float32 [b, 3, h, w], normalised.
         targets: by task, a target [b, c, h, w]; a missing label has no valid pixel.
-        weights: the weight of each cell's label in training, float32 [b, t], in the order of the tasks.
+        weights: the weight of each cell's label in training, float32 [b, t], in the order of the
+            tasks.
         frames: the b frames of whole images; empty in training.
         soft: in training, soft targets by term and task, for the terms that read soft labels.
         known: in training, by task, the labels that the network gets as known labels; empty: none.
@@ -65,8 +66,14 @@ class Batch:
     def to(self, device: torch.device | str) -> "Batch":
         """The batch on another device."""
         targets = {name: target.to(device) for name, target in self.targets.items()}
-        images, weights = self.images.to(device, non_blocking=True), self.weights.to(device, non_blocking=True)
-        soft = {term: {name: target.to(device) for name, target in group.items()} for term, group in self.soft.items()}
+        images, weights = (
+            self.images.to(device, non_blocking=True),
+            self.weights.to(device, non_blocking=True),
+        )
+        soft = {
+            term: {name: target.to(device) for name, target in group.items()}
+            for term, group in self.soft.items()
+        }
         return replace(self, images=images, targets=targets, weights=weights, soft=soft)
 
 
@@ -92,29 +99,45 @@ class Item:
 
 
 def collate(
-    items: Sequence[Item], tasks: Mapping[str, TaskDef], options: DataOptions, terms: Sequence[str] = ()
+    items: Sequence[Item],
+    tasks: Mapping[str, TaskDef],
+    options: DataOptions,
+    terms: Sequence[str] = (),
 ) -> Batch:
-    """Collate items of one size into a batch, with soft targets of `terms`. A missing label is 0 and nowhere valid."""
+    """Collate items of one size into a batch, with soft targets of `terms`.
+
+    A missing label is 0 and nowhere valid.
+    """
     size = items[0].image.shape[:2]
     return Batch(
         tuple(item.id for item in items),
         normalised(np.stack([item.image for item in items]), options),
-        {name: _target([item.labels.get(name) for item in items], task, size) for name, task in tasks.items()},
+        {
+            name: _target([item.labels.get(name) for item in items], task, size)
+            for name, task in tasks.items()
+        },
         torch.tensor([list(item.weights) for item in items], dtype=torch.float32),
         tuple(item.frame for item in items if item.frame),
-        {term: {name: _soft(items, f"{term}/{name}", task, size) for name, task in tasks.items()} for term in terms},
+        {
+            term: {name: _soft(items, f"{term}/{name}", task, size) for name, task in tasks.items()}
+            for term in terms
+        },
     )
 
 
 def network_inputs(batches: Sequence[Batch]) -> tuple[Tensor, dict[str, Target] | None]:
     """The images of all batches in one tensor, and their known labels; None if no batch has any.
 
-    A batch without known labels beside one with some gets targets that are nowhere valid. All have the first's tasks.
+    A batch without known labels beside one with some gets targets that are nowhere valid. All have
+    the first's tasks.
     """
     images = torch.cat([one.images for one in batches])
     if not any(one.known for one in batches):
         return images, None
-    known = {name: [one.known.get(name, _absent(one.targets[name])) for one in batches] for name in batches[0].targets}
+    known = {
+        name: [one.known.get(name, _absent(one.targets[name])) for one in batches]
+        for name in batches[0].targets
+    }
     return images, {name: Target.cat(parts) for name, parts in known.items()}
 
 
@@ -130,7 +153,11 @@ def normalised(images: NDArray[np.uint8], options: DataOptions) -> Tensor:
         >>> normalised(np.zeros((1, 2, 2, 3), np.uint8), DataOptions(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))).max()
         tensor(-1.)
     """
-    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+    pixels = (
+        torch.from_numpy(images)
+        .permute(0, 3, 1, 2)
+        .to(torch.float32, memory_format=torch.contiguous_format)
+    )
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (options.mean, options.std))
     return pixels.mul_(1 / (255 * std)).sub_(mean / std)
 
@@ -139,7 +166,9 @@ def _soft(items: Sequence[Item], key: str, task: TaskDef, size: tuple[int, ...])
     """The soft target of one term and task."""
     softs = [item.soft.get(key) for item in items]
     target = _target([soft.label if soft else None for soft in softs], task, size)
-    confidence = np.stack([soft.confidence if soft else np.zeros(size, np.float32) for soft in softs])
+    confidence = np.stack(
+        [soft.confidence if soft else np.zeros(size, np.float32) for soft in softs]
+    )
     return SoftTarget(target, torch.from_numpy(confidence)[:, None] * target.valid)
 
 
@@ -155,9 +184,14 @@ def _target(labels: Sequence[LabelArray | None], task: TaskDef, size: tuple[int,
 
 
 def _annotated(labels: Sequence[LabelArray | None]) -> Tensor | None:
-    """The mask of annotated classes, bool [b, classes]; None if every label has all classes annotated."""
+    """The mask of annotated classes, bool [b, classes].
+
+    None if every label has all classes annotated.
+    """
     masks = [None if label is None else label.annotated for label in labels]
     first = next((mask for mask in masks if mask is not None), None)
     if first is None:
         return None
-    return torch.from_numpy(np.stack([np.ones_like(first) if mask is None else mask for mask in masks]))
+    return torch.from_numpy(
+        np.stack([np.ones_like(first) if mask is None else mask for mask in masks])
+    )

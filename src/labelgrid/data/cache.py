@@ -41,7 +41,12 @@ class Stored(NamedTuple):
 
     def read(self, file: NDArray[np.uint8], dtype: np.dtype[Any] | None = None) -> Array:
         """A copy of the array, in another type if one is given."""
-        return file[self.start : self.stop].view(self.dtype).reshape(self.shape).astype(dtype or self.dtype)
+        return (
+            file[self.start : self.stop]
+            .view(self.dtype)
+            .reshape(self.shape)
+            .astype(dtype or self.dtype)
+        )
 
 
 class StoredLabel(NamedTuple):
@@ -112,9 +117,9 @@ def cached(
 ) -> Iterator[Source]:
     """Decode images and their labels into a file of at most `limit` bytes, and read them from there inside the block.
 
-    The file has no name, so that nothing is left of it, even after a kill. What does not fit is read from its own
-    files; if the disk is full, so is what is left. What cannot be read is left to whoever needs it, and so is a label
-    of which only some classes were annotated.
+    The file has no name, so that nothing is left of it, even after a kill. What does not fit is
+    read from its own files; if the disk is full, so is what is left. What cannot be read is left to
+    whoever needs it, and so is a label of which only some classes were annotated.
 
     Args:
         source: the images and labels.
@@ -161,7 +166,9 @@ class _Writer:
             return False
         stored = self._write(image)
         maps = {
-            (image_id, task): StoredLabel(self._write(narrow[task]), self._write(label.valid), label.value.dtype)
+            (image_id, task): StoredLabel(
+                self._write(narrow[task]), self._write(label.valid), label.value.dtype
+            )
             for task, label in labels.items()
         }
         self.pixels[image_id] = stored
@@ -186,7 +193,9 @@ def _narrowed(value: Array) -> Array:
     """Whole numbers in the narrowest type that holds them; other values as they are."""
     if value.dtype.kind not in "iu" or not value.size:
         return value
-    return value.astype(np.result_type(*(np.min_scalar_type(int(end)) for end in (value.min(), value.max()))))
+    return value.astype(
+        np.result_type(*(np.min_scalar_type(int(end)) for end in (value.min(), value.max())))
+    )
 
 
 def _decoded(
@@ -197,7 +206,9 @@ def _decoded(
     with ThreadPoolExecutor(AHEAD) as threads:
         for first in range(0, len(image_ids), AHEAD):
             chunk = image_ids[first : first + AHEAD]
-            for image_id, found in zip(chunk, threads.map(partial(_readable, source, tasks), chunk), strict=True):
+            for image_id, found in zip(
+                chunk, threads.map(partial(_readable, source, tasks), chunk), strict=True
+            ):
                 progress.advance()
                 if found is not None:
                     yield image_id, *found

@@ -34,7 +34,10 @@ class Source(ImageSource, Protocol):
 
 
 class Dataset(Source, Protocol):
-    """A published data set: images, labels and named splits. The plug-ins of `labelgrid.data` build one from a root."""
+    """A published data set: images, labels and named splits.
+
+    The plug-ins of `labelgrid.data` build one from a root.
+    """
 
     def splits(self) -> Mapping[str, Sequence[str]]:
         """The image ids of each named split; empty if the data set has no splits."""
@@ -79,7 +82,10 @@ def labels_of(source: Source, tasks: Mapping[str, TaskDef], image_id: str) -> di
 
 
 def nonempty_label(source: Source, image_id: str, task: TaskDef) -> LabelArray | None:
-    """Read the label of a cell; None if it is missing or has no valid pixel (the parts of an image without people)."""
+    """Read the label of a cell.
+
+    None if it is missing or has no valid pixel (the parts of an image without people).
+    """
     try:
         label = source.label(image_id, task)
     except EmptyLabelError:

@@ -54,7 +54,9 @@ class Frame:
         return cls(original, placement.canvas, placement.target)
 
     def box(self, height: int, width: int) -> tuple[slice, slice]:
-        """The rows and columns of a map [height, width] over the input that show the image; at least one pixel each.
+        """The rows and columns of a map [height, width] over the input that show the image.
+
+        At least one pixel each.
 
         Example:
             >>> Frame((480, 640), (96, 96), (slice(12, 84), slice(0, 96))).box(24, 24)
@@ -92,12 +94,14 @@ def content_means(maps: Tensor, frames: Sequence[Frame]) -> Tensor:
     return torch.stack([part.double().mean() for part in contents(maps, frames)])
 
 
-def to_original(raw: Tensor, frame: Frame, rows: Pixels | None = None, columns: Pixels | None = None) -> Tensor:
+def to_original(
+    raw: Tensor, frame: Frame, rows: Pixels | None = None, columns: Pixels | None = None
+) -> Tensor:
     """Resize a network's output [..., h', w'] to the original image's pixels [..., H, W], bilinearly, in one step.
 
-    Equals `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)` from the heads' resolution directly
-    to the original's. Parts may be requested, to bound the memory for large images; a part is bitwise equal to the
-    same pixels of the whole result.
+    Equals `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)` from the heads'
+    resolution directly to the original's. Parts may be requested, to bound the memory for large
+    images; a part is bitwise equal to the same pixels of the whole result.
 
     Args:
         raw: an output over the whole input, at any resolution.
@@ -125,7 +129,10 @@ def around(raw: Tensor, frame: Frame, rows: slice, columns: slice) -> Tensor:
 
 
 def _bands(wide: Tensor, top: Tensor, bottom: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Yield runs of rows between the same two rows of `wide`, with these two; short runs, or on a GPU, all at once."""
+    """Yield runs of rows between the same two rows of `wide`, with these two.
+
+    Short runs, or on a GPU, all at once.
+    """
     ends = [] if wide.is_cuda else (top.diff().nonzero().flatten() + 1).tolist()
     if wide.is_cuda or SHORT * len(ends) > len(top):
         yield slice(None), wide.index_select(-2, top), wide.index_select(-2, bottom)
@@ -144,12 +151,15 @@ def to_patches(raw: Tensor, channels: Tensor, down: Neighbours, across: Neighbou
         raw: the output.
         channels: those of each patch.
         down: the neighbours of the patches' rows [n, height]: the same two for all rows of a patch.
-        across: the neighbours of the patches' columns [n, width]: the same two for all columns of a patch.
+        across: the neighbours of the patches' columns [n, width]: the same two for all columns of a
+            patch.
     """
     share = across.share[:, None]
     lines = []
     for row in (down.low, down.high):
-        left, right = (raw[channels, row[:, :1], column[:, :1], None] for column in (across.low, across.high))
+        left, right = (
+            raw[channels, row[:, :1], column[:, :1], None] for column in (across.low, across.high)
+        )
         lines.append((left * (1 - share) + right * share)[:, :, None])
     return torch.addcmul(lines[0], lines[1] - lines[0], down.share[:, None, :, None])
 
@@ -163,13 +173,24 @@ def neighbours(frame: Frame, axis: int, part: Pixels | None, raw: Tensor) -> Nei
         part: the pixels along this axis; all by default.
         raw: the output; its last axis is the one meant.
     """
-    original, content, size, length = frame.original[axis], frame.content[axis], frame.input[axis], raw.shape[-1]
-    pixels = part.cpu() if isinstance(part, Tensor) else torch.arange(*(part or slice(None)).indices(original))
+    original, content, size, length = (
+        frame.original[axis],
+        frame.content[axis],
+        frame.input[axis],
+        raw.shape[-1],
+    )
+    pixels = (
+        part.cpu()
+        if isinstance(part, Tensor)
+        else torch.arange(*(part or slice(None)).indices(original))
+    )
     on_input = content.start + (pixels.double() + 0.5) * ((content.stop - content.start) / original)
     position = (on_input * (length / size) - 0.5).clamp(0, length - 1)
     low = position.floor().long()
     high = (low + 1).clamp(max=length - 1)
-    share = (position - low).to(torch.promote_types(raw.dtype, torch.float32))  # half precision is too coarse
+    share = (position - low).to(
+        torch.promote_types(raw.dtype, torch.float32)
+    )  # half precision is too coarse
     return Neighbours(low.to(raw.device), high.to(raw.device), share.to(raw.device))
 
 

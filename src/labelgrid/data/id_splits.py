@@ -28,7 +28,9 @@ ALL_CLASSES = "Name all classes of the data set, in their order; `merge` joins t
 
 @dataclass(frozen=True)
 class ImagesById:
-    """The part of a data set that is alike where images have IDs; it holds image ids, and every call reads files.
+    """The part of a data set that is alike where images have IDs.
+
+    It holds image ids, and every call reads files.
 
     Args:
         root: the folder of the layout.
@@ -74,10 +76,14 @@ class ImagesById:
         lists = self.root / self.SPLITS
         try:
             self.splits()
-            faults = self._unlisted(lists) if lists.is_dir() else [f"There is no folder {self.SPLITS}."]
+            faults = (
+                self._unlisted(lists) if lists.is_dir() else [f"There is no folder {self.SPLITS}."]
+            )
         except ImageError as error:
             faults = [f"{error.where}: {error.what} {error.next_step}".rstrip()]
-        return faults + [fault for what, own in has.items() for fault in lacking(self.names, what, own)]
+        return faults + [
+            fault for what, own in has.items() for fault in lacking(self.names, what, own)
+        ]
 
     def _unlisted(self, lists: Path) -> list[str]:
         """Sentences on published lists that do not exist, and on images in no list."""
@@ -116,7 +122,9 @@ def _ids(path: Path) -> list[str]:
         return read_text(path, "utf-8-sig").split()
     except UnicodeDecodeError as error:
         raise ImageError(
-            f"The list cannot be read: {error}.", where=str(path), next_step="Save it as UTF-8 text, or get it again."
+            f"The list cannot be read: {error}.",
+            where=str(path),
+            next_step="Save it as UTF-8 text, or get it again.",
         ) from error
 
 
@@ -137,7 +145,8 @@ def read_classes(
         first: the number of the first class.
 
     Raises:
-        EmptyLabelError: no pixel is labelled. LabelError: the file is damaged, or holds other numbers.
+        EmptyLabelError: no pixel is labelled. LabelError: the file is damaged, or holds other
+            numbers.
     """
     stored, index = one_channel(samples(path), path, "A class map"), task.options.index
     unlabelled = f"not labelled: {', '.join(map(str, void))}"
@@ -166,7 +175,9 @@ def as_defined(next_step: str) -> Iterator[None]:
 
 
 def check_order(task: str, given: Sequence[str], own: Sequence[str]) -> None:
-    """Refuse a data set's own classes in another order: their numbers would mean others. Other names are free.
+    """Refuse a data set's own classes in another order: their numbers would mean others.
+
+    Other names are free.
 
     Raises:
         RecipeError: they are.
@@ -231,7 +242,11 @@ def _split(path: Path, names: Mapping[str, str]) -> list[str]:
     ids = _ids(path)
     check_listed(path, ids, names)
     if not ids:
-        raise ImageError("The list names no images.", where=str(path), next_step="Write one ID a line, or remove it.")
+        raise ImageError(
+            "The list names no images.",
+            where=str(path),
+            next_step="Write one ID a line, or remove it.",
+        )
     twice = [name for name, count in Counter(ids).items() if count > 1]
     if twice:
         raise ImageError(
@@ -243,7 +258,9 @@ def _split(path: Path, names: Mapping[str, str]) -> list[str]:
 
 
 def lacking(ids: Collection[T], what: str, has: Callable[[T], object], of: str = "") -> list[str]:
-    """One sentence on the images that have no `what`; no sentence if all have it. `of` follows the word "images".
+    """One sentence on the images that have no `what`; no sentence if all have it.
+
+    `of` follows the word "images".
 
     Example:
         >>> lacking(["a", "b", "c"], "depth", {"a"}.__contains__)
@@ -251,7 +268,9 @@ def lacking(ids: Collection[T], what: str, has: Callable[[T], object], of: str =
     """
     missing = [name for name in ids if not has(name)]
     images = counted(len(ids), f"image{of} has", f"images{of} have")
-    return [f"{len(missing):,} of {images} no {what}, the first is {missing[0]}."] if missing else []
+    return (
+        [f"{len(missing):,} of {images} no {what}, the first is {missing[0]}."] if missing else []
+    )
 
 
 def unmatched(labels: Collection[T], ids: Collection[T], what: str) -> list[str]:

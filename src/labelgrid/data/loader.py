@@ -1,4 +1,7 @@
-"""Loads batches from a source; their order and augmentation depend only on the seed, the epoch and the image."""
+"""Loads batches from a source.
+
+Their order and augmentation depend only on the seed, the epoch and the image.
+"""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,8 +45,9 @@ def train_batches(
 ) -> Iterator[Batch]:
     """Yield one epoch of augmented batches: `passes` passes over all images, each in a new random order.
 
-    The result depends neither on the number of workers nor on the order of `ids`: the sorted ids are shuffled, and each
-    image's augmentation is drawn from the stream (seed, "augment", epoch, id).
+    The result depends neither on the number of workers nor on the order of `ids`: the sorted ids
+    are shuffled, and each image's augmentation is drawn from the stream (seed, "augment", epoch,
+    id).
 
     Args:
         source: the images and labels.
@@ -59,24 +63,38 @@ def train_batches(
         split: splits the images of one pass, in their order, into other batches.
 
     Raises:
-        ImageError: an image cannot be read. LabelError: a label cannot be read, or differs in size from its image.
+        ImageError: an image cannot be read. LabelError: a label cannot be read, or differs in size
+            from its image.
     """
     chunks: list[Chunk] = []
     for number in range(epoch * passes, (epoch + 1) * passes):
         order = stream(seed, "order", number).permutation(len(ids))
         ordered = np.array(sorted(ids), dtype=object)[order].tolist()
         reader = _Train(source, tasks, options, seed, number, soft or {})
-        chunks += [(reader, part) for part in split(ordered)] if split else _chunks(reader, ordered, batch)
+        chunks += (
+            [(reader, part) for part in split(ordered)]
+            if split
+            else _chunks(reader, ordered, batch)
+        )
     return _stream(_Parts(chunks), workers)
 
 
 def train_batch(
-    source: Source, tasks: Tasks, ids: Sequence[str], options: DataOptions, *, seed: int, soft: Mapping[str, SoftLabels]
+    source: Source,
+    tasks: Tasks,
+    ids: Sequence[str],
+    options: DataOptions,
+    *,
+    seed: int,
+    soft: Mapping[str, SoftLabels],
 ) -> Batch:
-    """Load one augmented batch of the given images in this process; each augmentation depends on `seed` and image only.
+    """Load one augmented batch of the given images in this process.
+
+    Each augmentation depends on `seed` and image only.
 
     Raises:
-        ImageError: an image cannot be read. LabelError: a label cannot be read, or differs in size from its image.
+        ImageError: an image cannot be read. LabelError: a label cannot be read, or differs in size
+            from its image.
     """
     reader = _Train(source, tasks, options, seed, 0, soft)
     (batch,) = reader.batches([reader.item(image_id) for image_id in ids])
@@ -100,15 +118,18 @@ def eval_batches(
         tasks: the tasks of the targets.
         ids: the image ids.
         options: the network input.
-        batch: the largest number of images in a batch. All images of a batch have one size, so a batch ends where the
-            size changes (fit "crop" keeps each image's shape).
+        batch: the largest number of images in a batch. All images of a batch have one size, so a
+            batch ends where the size changes (fit "crop" keeps each image's shape).
         workers: the number of processes that read ahead; 0: this process reads.
         known: returns the labels of an image, which become the targets; None: there are no targets.
 
     Raises:
-        ImageError: an image cannot be read. LabelError: a label cannot be read, or differs in size from its image.
+        ImageError: an image cannot be read. LabelError: a label cannot be read, or differs in size
+            from its image.
     """
-    return _stream(_Parts(_chunks(_Whole(source, tasks, options, known), list(ids), batch)), workers)
+    return _stream(
+        _Parts(_chunks(_Whole(source, tasks, options, known), list(ids), batch)), workers
+    )
 
 
 @dataclass(frozen=True)
@@ -138,7 +159,9 @@ class _Train:
 
     def _soft(self, image_id: str) -> dict[str, SoftLabel]:
         """An image's soft labels, by `term/task`."""
-        readers = ((term, read, task) for term, read in self.soft.items() for task in self.tasks.values())
+        readers = (
+            (term, read, task) for term, read in self.soft.items() for task in self.tasks.values()
+        )
         labels = {f"{term}/{task.name}": read(image_id, task) for term, read, task in readers}
         return {key: label for key, label in labels.items() if label is not None}
 
@@ -166,7 +189,10 @@ class _Whole:
 
     def batches(self, items: Sequence[Item]) -> list[Batch]:
         tasks = self.tasks if self.known else {}
-        return [collate(list(run), tasks, self.options) for _, run in groupby(items, lambda item: item.image.shape)]
+        return [
+            collate(list(run), tasks, self.options)
+            for _, run in groupby(items, lambda item: item.image.shape)
+        ]
 
 
 def _check_sizes(image_id: str, size: tuple[int, ...], labels: Mapping[str, LabelArray]) -> None:
@@ -206,7 +232,10 @@ class _Parts(Dataset[Any]):
 
 
 def _stream(parts: _Parts, workers: int) -> Iterator[Batch]:
-    """Yield the batches of all parts. Workers are forked: importing torch again in each epoch would take too long."""
+    """Yield the batches of all parts.
+
+    Workers are forked: importing torch again in each epoch would take too long.
+    """
     count = min(workers, len(parts))
     loader = DataLoader(
         parts,
@@ -215,7 +244,9 @@ def _stream(parts: _Parts, workers: int) -> Iterator[Batch]:
         collate_fn=_identity,
         worker_init_fn=_init_worker,
         multiprocessing_context="fork" if count and sys.platform == "linux" else None,
-        generator=torch.Generator().manual_seed(seed_of(0, "workers")),  # else torch's global generator advances
+        generator=torch.Generator().manual_seed(
+            seed_of(0, "workers")
+        ),  # else torch's global generator advances
     )
     for part in _with_advice(loader):
         if isinstance(part, LabelgridError):
@@ -224,7 +255,12 @@ def _stream(parts: _Parts, workers: int) -> Iterator[Batch]:
 
 
 #: What torch says when a worker died, or could not share a batch with this process.
-_DEAD_WORKER = ("DataLoader worker", "shared memory", "unable to write to file", "No space left on device")
+_DEAD_WORKER = (
+    "DataLoader worker",
+    "shared memory",
+    "unable to write to file",
+    "No space left on device",
+)
 
 
 def _with_advice(loader: DataLoader[Any]) -> Iterator[Any]:
@@ -245,7 +281,10 @@ def _with_advice(loader: DataLoader[Any]) -> Iterator[Any]:
 
 
 def _started(loader: DataLoader[Any]) -> Iterator[Any]:
-    """The loader's iterator. Workers are forked while OpenCV has one thread: with more, they would deadlock."""
+    """The loader's iterator.
+
+    Workers are forked while OpenCV has one thread: with more, they would deadlock.
+    """
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

@@ -20,12 +20,15 @@ HEADER = 128
 ARRAY, COMPRESSED = 14, 15
 #: Arrays within arrays at most. SciPy reads them by recursion; PASCAL-Part has four.
 DEEPEST = 16
-#: Bytes of a file's elements at most, decompressed: twenty people with all their parts have a third.
+#: Bytes of a file's elements at most, decompressed: twenty people with all their parts have a
+#: third.
 LARGEST = 2**28
 
 
 def variable(path: Path, name: str) -> NDArray[Any]:
-    """Read one variable of a .mat file, as Matlab 4 to 7.2 write them. Structures become arrays with named fields.
+    """Read one variable of a .mat file, as Matlab 4 to 7.2 write them.
+
+    Structures become arrays with named fields.
 
     Raises:
         LabelError: the file is missing, damaged, too large, of Matlab 7.3, or lacks the variable.
@@ -36,17 +39,25 @@ def variable(path: Path, name: str) -> NDArray[Any]:
         data = read_bytes(path, max_bytes())
     except OSError as error:
         raise LabelError(
-            f"The label cannot be read: {error.strerror}.", where=str(path), next_step="Get the file again."
+            f"The label cannot be read: {error.strerror}.",
+            where=str(path),
+            next_step="Get the file again.",
         ) from error
     if data.startswith(NEWER):
-        raise LabelError("This is a file of Matlab 7.3.", where=str(path), next_step="Save it again with '-v7'.")
+        raise LabelError(
+            "This is a file of Matlab 7.3.", where=str(path), next_step="Save it again with '-v7'."
+        )
     try:
         _check(data)
         content = loadmat(io.BytesIO(data), variable_names=[name])
-        found = "" if name in content else ", ".join(each for each, _, _ in whosmat(io.BytesIO(data)))
+        found = (
+            "" if name in content else ", ".join(each for each, _, _ in whosmat(io.BytesIO(data)))
+        )
     except Exception as error:  # SciPy raises whatever damaged bytes lead to
         raise LabelError(
-            f"The .mat file is damaged or cut short: {error}.", where=str(path), next_step="Get the file again."
+            f"The .mat file is damaged or cut short: {error}.",
+            where=str(path),
+            next_step="Get the file again.",
         ) from error
     if name not in content:
         raise LabelError(

@@ -27,16 +27,21 @@ class DataOptions:
 
     Args:
         size: height and width in training, and the size that images are fitted to in evaluation.
-        fit: "resize" stretches the image to the size; "crop" keeps its aspect ratio and covers the size (training uses
-            a crop; evaluation uses the whole image with its aspect ratio); "pad" keeps its aspect ratio within the
-            size, and the padding is not valid in any label.
+        fit: "resize" stretches the image to the size; "crop" keeps its aspect ratio and covers the
+            size (training uses a crop; evaluation uses the whole image with its aspect ratio);
+            "pad" keeps its aspect ratio within the size, and the padding is not valid in any label.
         flip: probability of a left-right flip in training.
-        zoom: factors of which training draws one; below 1 the image shrinks, and the rest is padding.
-        zoom_between: draw any factor between the smallest and the largest of `zoom` instead, evenly.
-        rotate: in training the image turns by up to so many degrees to either side; what is empty then is padding.
+        zoom: factors of which training draws one; below 1 the image shrinks, and the rest is
+            padding.
+        zoom_between: draw any factor between the smallest and the largest of `zoom` instead,
+            evenly.
+        rotate: in training the image turns by up to so many degrees to either side; what is empty
+            then is padding.
         at: position of crops in training: "random", or always the "centre" (the survey's zoom).
-        jitter: brightness, contrast and saturation change by up to this share in training; 0: no change.
-        mean, std: of the input's channels (RGB in 0..1), for normalisation; the defaults are ImageNet's.
+        jitter: brightness, contrast and saturation change by up to this share in training; 0: no
+            change.
+        mean, std: of the input's channels (RGB in 0..1), for normalisation; the defaults are
+            ImageNet's.
     """
 
     size: Size = (96, 128)
@@ -58,13 +63,19 @@ class DataOptions:
                 f"size must be at most {LARGEST_SIDE}x{LARGEST_SIDE}; it is {'x'.join(map(str, self.size))}"
             )
         if not 0 <= self.flip <= 1 or not 0 <= self.jitter <= 1:
-            raise ValueError(f"flip and jitter lie between 0 and 1; they are {self.flip} and {self.jitter}")
+            raise ValueError(
+                f"flip and jitter lie between 0 and 1; they are {self.flip} and {self.jitter}"
+            )
         if not self.zoom or min(self.zoom) <= 0 or max(self.zoom) > 100:
-            raise ValueError(f"zoom needs factors larger than 0 and at most 100; it is {list(self.zoom)}")
+            raise ValueError(
+                f"zoom needs factors larger than 0 and at most 100; it is {list(self.zoom)}"
+            )
         if not 0 <= self.rotate <= 180:
             raise ValueError(f"rotate lies between 0 and 180 degrees; it is {self.rotate}")
         if max(map(abs, (*self.mean, *self.std))) > 1000:
-            raise ValueError(f"mean and std are at most 1000; they are {list(self.mean)} and {list(self.std)}")
+            raise ValueError(
+                f"mean and std are at most 1000; they are {list(self.mean)} and {list(self.std)}"
+            )
         if min(self.std) <= 0:
             raise ValueError(f"std must be larger than 0; it is {list(self.std)}")
 
@@ -95,7 +106,9 @@ def fitted(size: Size, options: DataOptions) -> Placement:
     """
     if options.fit == "crop":
         scale = max(options.size[0] / size[0], options.size[1] / size[1])
-        options = replace(options, size=(_whole(size[0] * scale), _whole(size[1] * scale)), fit="resize")
+        options = replace(
+            options, size=(_whole(size[0] * scale), _whole(size[1] * scale)), fit="resize"
+        )
     return _placed(size, options, 1.0, (0.5, 0.5))
 
 
@@ -138,8 +151,13 @@ def _whole(length: float) -> int:
     return max(1, round(length))
 
 
-def place_image(image: Pixels, placement: Placement, options: DataOptions, jitter: Jitter | None = None) -> Pixels:
-    """Place an image on its canvas [H, W, 3]: area averaging to shrink, bilinear to enlarge; padding is `mean`."""
+def place_image(
+    image: Pixels, placement: Placement, options: DataOptions, jitter: Jitter | None = None
+) -> Pixels:
+    """Place an image on its canvas [H, W, 3]: area averaging to shrink, bilinear to enlarge.
+
+    Padding is `mean`.
+    """
     if placement.angle:
         part = placement.warped(_jittered(image, *jitter) if jitter else image, _padding(options))
     else:
@@ -147,11 +165,15 @@ def place_image(image: Pixels, placement: Placement, options: DataOptions, jitte
     return np.ascontiguousarray(part[:, ::-1]) if placement.flip else part
 
 
-def _fitted(image: Pixels, placement: Placement, options: DataOptions, jitter: Jitter | None) -> Pixels:
+def _fitted(
+    image: Pixels, placement: Placement, options: DataOptions, jitter: Jitter | None
+) -> Pixels:
     part = image[placement.source]
     height, width = placement.extent
     shrinks = part.shape[0] >= height and part.shape[1] >= width
-    part = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    part = cv2.resize(
+        part, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
     if jitter:
         part = _jittered(part, *jitter)
     if placement.extent == placement.canvas:
@@ -191,12 +213,16 @@ def place(
     jitter: Jitter | None = None,
 ) -> Example:
     """Place an image and its labels on the canvas of one placement."""
-    labels = {name: place_label(label, placement, tasks[name]) for name, label in example.labels.items()}
+    labels = {
+        name: place_label(label, placement, tasks[name]) for name, label in example.labels.items()
+    }
     maps = {name: placement.nearest(values) for name, values in example.maps.items()}
     return Example(place_image(example.image, placement, options, jitter), labels, maps)
 
 
-def augment(example: Example, tasks: Mapping[str, TaskDef], options: DataOptions, rng: np.random.Generator) -> Example:
+def augment(
+    example: Example, tasks: Mapping[str, TaskDef], options: DataOptions, rng: np.random.Generator
+) -> Example:
     """Augment an example with draws from `rng`: the placement first, then the colours and the angle."""
     height, width = example.image.shape[:2]
     placement = drawn((height, width), options, rng)

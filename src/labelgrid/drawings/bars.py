@@ -39,7 +39,9 @@ class Bars:
         """As `Drawing.alt`."""
         rows = []
         for row in self.rows:
-            shares = [f"{number(share)} % {part}" for part, share in self.shares(row).items() if share]
+            shares = [
+                f"{number(share)} % {part}" for part, share in self.shares(row).items() if share
+            ]
             rows.append(f"{row}: {', '.join(shares) or 'nothing'}")
         return "; ".join(rows)
 
@@ -64,4 +66,10 @@ class Bars:
         axes.set_xticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100 %"])
         axes.tick_params(colors=INK, length=0)
         axes.spines[:].set_visible(False)
-        figure.legend(loc="outside upper left", ncols=len(self.colours), frameon=False, fontsize=9, handlelength=1.0)
+        figure.legend(
+            loc="outside upper left",
+            ncols=len(self.colours),
+            frameon=False,
+            fontsize=9,
+            handlelength=1.0,
+        )

@@ -27,7 +27,8 @@ class Line:
     Args:
         name: its name in the legend.
         x, y: the points, joined in order.
-        low, high: the edges of a band around the line, or of a bar at a point without neighbours; empty for none.
+        low, high: the edges of a band around the line, or of a bar at a point without neighbours;
+            empty for none.
     """
 
     name: str
@@ -56,7 +57,8 @@ class Chart:
         levels: dashed reference levels.
         whole: whether x is a count, with ticks at whole numbers only.
         title: the chart's title; "" for none.
-        least_height: the y-axis covers at least this much, so that noise does not look like a change.
+        least_height: the y-axis covers at least this much, so that noise does not look like a
+            change.
 
     Example:
         >>> Chart("a", "epoch", "loss", [Line("depth", [1, 2], [0.5, 0.25])]).alt
@@ -76,7 +78,9 @@ class Chart:
     def alt(self) -> str:
         """As `Drawing.alt`: the first and the last point of each line."""
         parts = [
-            (f"{line.name} " if self._has_legend else "") + _first_and_last(line) for line in self.lines if len(line.y)
+            (f"{line.name} " if self._has_legend else "") + _first_and_last(line)
+            for line in self.lines
+            if len(line.y)
         ]
         parts += [f"{level.name} at {number(level.value)}" for level in self.levels]
         start = f"{self.title}: " if self.title else ""
@@ -98,7 +102,9 @@ class Chart:
         for index, line in enumerate(self.lines):
             _draw_line(axes, line, index)
         for level in self.levels:
-            axes.axhline(level.value, color=INK, linewidth=1.3, linestyle=(0, (5, 3)), label=level.name)
+            axes.axhline(
+                level.value, color=INK, linewidth=1.3, linestyle=(0, (5, 3)), label=level.name
+            )
         axes.set_xlabel(self.x_label, color=INK)
         axes.set_ylabel(self.y_label, color=INK)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=self.whole))
@@ -114,7 +120,12 @@ class Chart:
         if self._has_legend:
             handles = row_major(axes.get_legend_handles_labels()[0], 2)
             figure.legend(
-                handles=handles, loc="outside upper left", ncols=2, frameon=False, fontsize=9, handlelength=2.6
+                handles=handles,
+                loc="outside upper left",
+                ncols=2,
+                frameon=False,
+                fontsize=9,
+                handlelength=2.6,
             )
 
 
@@ -123,7 +134,10 @@ def _first_and_last(line: Line) -> str:
 
 
 def _draw_line(axes: Axes, line: Line, index: int) -> None:
-    """Draw a line; its index chooses colour and marker, and a dashed stroke when the colours start over."""
+    """Draw a line.
+
+    Its index chooses colour and marker, and a dashed stroke when the colours start over.
+    """
     repeat, style = divmod(index, len(COLOURS))
     colour = COLOURS[style]
     axes.plot(
@@ -139,7 +153,9 @@ def _draw_line(axes: Axes, line: Line, index: int) -> None:
     if len(line.low):
         axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.15, linewidth=0)
         alone = _alone(line.y)  # such points have no band
-        x, low, high = (np.asarray(values, float)[alone] for values in (line.x, line.low, line.high))
+        x, low, high = (
+            np.asarray(values, float)[alone] for values in (line.x, line.low, line.high)
+        )
         axes.vlines(x, low, high, color=colour, alpha=0.5, linewidth=1.5)
 
 

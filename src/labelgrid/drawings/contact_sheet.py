@@ -17,17 +17,23 @@ from labelgrid.tasks.task import TaskDef
 GAP = 2
 
 
-def contact_sheet(source: Source, tasks: Mapping[str, TaskDef], image_ids: Sequence[str], out: Path) -> None:
-    """Write a PNG of images and labels, all at the size of the first image; a missing or empty label is white.
+def contact_sheet(
+    source: Source, tasks: Mapping[str, TaskDef], image_ids: Sequence[str], out: Path
+) -> None:
+    """Write a PNG of images and labels, all at the size of the first image.
+
+    A missing or empty label is white.
 
     Raises:
-        ImageError: an image cannot be read. LabelError: a label cannot be read. ProjectError: the file name does not
-            end in .png, or the disk reports an error.
+        ImageError: an image cannot be read. LabelError: a label cannot be read. ProjectError: the
+            file name does not end in .png, or the disk reports an error.
     """
     check_out(out)
     height, width = source.image(image_ids[0]).shape[:2]
     rows = [_row(source, tasks, image_id, (width, height)) for image_id in image_ids]
-    sheet = np.full((len(rows) * (height + GAP), (1 + len(tasks)) * (width + GAP), 3), 255, np.uint8)
+    sheet = np.full(
+        (len(rows) * (height + GAP), (1 + len(tasks)) * (width + GAP), 3), 255, np.uint8
+    )
     for row, pictures in enumerate(rows):
         for column, picture in enumerate(pictures):
             top, left = row * (height + GAP), column * (width + GAP)
@@ -51,13 +57,21 @@ def check_out(out: Path) -> None:
             unchanged="Nothing was written.",
         )
     if not out.absolute().parent.is_dir():
-        raise ProjectError("There is no such folder.", where=str(out.parent), next_step="Make it, or name another.")
+        raise ProjectError(
+            "There is no such folder.", where=str(out.parent), next_step="Make it, or name another."
+        )
 
 
-def _row(source: Source, tasks: Mapping[str, TaskDef], image_id: str, size: tuple[int, int]) -> list[Pixels]:
+def _row(
+    source: Source, tasks: Mapping[str, TaskDef], image_id: str, size: tuple[int, int]
+) -> list[Pixels]:
     image = source.image(image_id)
     pictures = [image]
     for task in tasks.values():
         label = nonempty_label(source, image_id, task)
-        pictures.append(np.full_like(image, 255) if label is None else colour_map(task, label.value, label.valid))
+        pictures.append(
+            np.full_like(image, 255)
+            if label is None
+            else colour_map(task, label.value, label.valid)
+        )
     return [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pictures]

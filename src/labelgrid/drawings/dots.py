@@ -51,7 +51,9 @@ class Dots:
         rows = (
             f"{row} "
             + ", ".join(
-                spread(*own[row]) + (f" ({mark})" if named else "") for mark, own in self.marks.items() if row in own
+                spread(*own[row]) + (f" ({mark})" if named else "")
+                for mark, own in self.marks.items()
+                if row in own
             )
             for row in self.rows
         )
@@ -68,8 +70,13 @@ class Dots:
         axes, rows = figure.subplots(), self.rows
         space = min(SPACE, ROOM / len(self.marks))
         for index, (mark, values) in enumerate(self.marks.items()):
-            means, spreads = [mean for mean, _ in values.values()], [spread for _, spread in values.values()]
-            places = [rows.index(row) + space * (index - (len(self.marks) - 1) / 2) for row in values]
+            means, spreads = (
+                [mean for mean, _ in values.values()],
+                [spread for _, spread in values.values()],
+            )
+            places = [
+                rows.index(row) + space * (index - (len(self.marks) - 1) / 2) for row in values
+            ]
             repeat, style = divmod(index, len(COLOURS))
             axes.errorbar(
                 means,

@@ -9,14 +9,20 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 T = TypeVar("T")
-#: Okabe & Ito's palette, distinguishable with any colour vision; without its yellow, which is too faint on white.
+#: Okabe & Ito's palette, distinguishable with any colour vision; without its yellow, which is too
+#: faint on white.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 INK, RULE = "#333333", "#dddddd"
 #: What a title adds to a drawing's height, in inches.
 TITLE_HEIGHT = 0.22
 
 # Text stays text, names are not parsed as formulas, and equal drawings give equal files.
-STYLE = {"svg.fonttype": "none", "svg.hashsalt": "labelgrid", "text.parse_math": False, "font.size": 10}
+STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "labelgrid",
+    "text.parse_math": False,
+    "font.size": 10,
+}
 
 
 class Drawing(Protocol):
@@ -43,7 +49,9 @@ class Drawing(Protocol):
 
 
 def row_major(entries: Sequence[T], columns: int) -> list[T]:
-    """Reorder legend entries so that they read row by row; Matplotlib fills the columns one after the other.
+    """Reorder legend entries so that they read row by row.
+
+    Matplotlib fills the columns one after the other.
 
     Example:
         >>> row_major("abcde", 2)
@@ -70,7 +78,10 @@ def drawing_bytes(drawing: Drawing, kind: Literal["svg", "png"], title: bool = F
 
 
 def _put_title(figure: Figure, title: str) -> None:
-    """Add a title; with a legend it becomes the legend's title, because both take the same place."""
+    """Add a title.
+
+    With a legend it becomes the legend's title, because both take the same place.
+    """
     if figure.legends:
         figure.legends[0].set_title(title)
         figure.legends[0].set_alignment("left")

@@ -53,7 +53,10 @@ class GridMap:
         """As `Drawing.draw`."""
         axes, colours = figure.subplots(), self.colours()
         codes, tasks = self.requests.codes(), self.requests.tasks
-        order = np.lexsort([codes[:, column] for column in reversed(range(len(tasks)))] + [codes.min(1, initial=99)])
+        order = np.lexsort(
+            [codes[:, column] for column in reversed(range(len(tasks)))]
+            + [codes.min(1, initial=99)]
+        )
         axes.imshow(
             codes[order].T,
             aspect="auto",
@@ -71,5 +74,10 @@ class GridMap:
         axes.spines[:].set_visible(False)
         keys = [Patch(color=colours[kind], label=kind) for kind in self._shown]
         figure.legend(
-            handles=row_major(keys, 4), loc="outside upper left", ncols=4, frameon=False, fontsize=9, handlelength=1.0
+            handles=row_major(keys, 4),
+            loc="outside upper left",
+            ncols=4,
+            frameon=False,
+            fontsize=9,
+            handlelength=1.0,
         )

@@ -43,7 +43,10 @@ class PictureGrid:
     @property
     def alt(self) -> str:
         """As `Drawing.alt`."""
-        captions = [(name, ", ".join(p.caption for p in pictures if p and p.caption)) for name, pictures in self.rows]
+        captions = [
+            (name, ", ".join(p.caption for p in pictures if p and p.caption))
+            for name, pictures in self.rows
+        ]
         return "; ".join(": ".join(filter(None, parts)) for parts in captions)
 
     @property

@@ -17,7 +17,8 @@ class RequestHistory:
 
     Args:
         tasks: t task names.
-        round: int [n, t], the round that requested each cell; 0 is outside the rounds, -1 never requested.
+        round: int [n, t], the round that requested each cell; 0 is outside the rounds, -1 never
+            requested.
         waiting: bool [n, t], requested cells without an answer.
         skipped: bool [n, t], cells that the annotator refused.
     """
@@ -52,7 +53,11 @@ class RequestHistory:
         """
         codes, kinds = self.codes(), self.kinds
         return {
-            task: dict(zip(kinds, np.bincount(codes[:, column], minlength=len(kinds)).tolist(), strict=True))
+            task: dict(
+                zip(
+                    kinds, np.bincount(codes[:, column], minlength=len(kinds)).tolist(), strict=True
+                )
+            )
             for column, task in enumerate(self.tasks)
         }
 

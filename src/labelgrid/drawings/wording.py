@@ -62,16 +62,23 @@ def spread(mean: float, deviation: float) -> str:
 
 
 def explained(terms: Mapping[str, float], explanation: Explanation) -> list[str]:
-    """The terms of a pick, its ranks and the nearest labelled image, a line each; none if nothing is known.
+    """The terms of a pick, its ranks and the nearest labelled image, a line each.
+
+    None if nothing is known.
 
     Example:
         >>> explained({"unsure": 2.31}, Explanation({"unsure": 0.987}, 12, {"noise": 480}, "b.jpg", 3.0))
         ['unsure 2.31: higher than 98 % of candidates', 'rank 12; 480 without noise', 'nearest labelled image: b.jpg']
     """
-    shares = {name: int(100 * max(share, 1 - share)) for name, share in explanation.quantiles.items()}
-    sides = {name: "higher" if share >= 0.5 else "lower" for name, share in explanation.quantiles.items()}
+    shares = {
+        name: int(100 * max(share, 1 - share)) for name, share in explanation.quantiles.items()
+    }
+    sides = {
+        name: "higher" if share >= 0.5 else "lower" for name, share in explanation.quantiles.items()
+    }
     parts = [
-        f"{name} {number(value)}" + (f": {sides[name]} than {shares[name]} % of candidates" if name in shares else "")
+        f"{name} {number(value)}"
+        + (f": {sides[name]} than {shares[name]} % of candidates" if name in shares else "")
         for name, value in terms.items()
         if math.isfinite(value)
     ]

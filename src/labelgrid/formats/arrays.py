@@ -1,4 +1,7 @@
-"""Reads arrays from label files with clear errors, and writes label files atomically; shared by all formats."""
+"""Reads arrays from label files with clear errors, and writes label files atomically.
+
+Shared by all formats.
+"""
 
 import io
 import math
@@ -15,20 +18,29 @@ from PIL import Image
 from labelgrid.errors import EmptyLabelError, LabelError
 from labelgrid.files import atomic_write, open_regular, read_bytes
 from labelgrid.images import png
-from labelgrid.images.opening import decoding, max_bytes, open_as_named, refuse_giant, refuse_other_format
+from labelgrid.images.opening import (
+    decoding,
+    max_bytes,
+    open_as_named,
+    refuse_giant,
+    refuse_other_format,
+)
 
 Array = NDArray[Any]
 
-#: Pillow's modes whose arrays hold the stored numbers: 1-bit, grey, palette indices, integers, floats, colour.
+#: Pillow's modes whose arrays hold the stored numbers: 1-bit, grey, palette indices, integers,
+#: floats, colour.
 SAMPLES = frozenset({"1", "L", "P", "I;16", "I;16B", "I", "F", "LA", "RGB", "RGBA"})
 
 
 def samples(path: Path) -> Array:
-    """Read the numbers in a label file, as stored: [h, w] or [h, w, c]; bool for 1-bit PNG, palette PNGs as indices.
+    """Read the numbers in a label file, as stored: [h, w] or [h, w, c].
+
+    Bool for 1-bit PNG, palette PNGs as indices.
 
     Raises:
-        LabelError: the file is missing, not a regular file, empty, truncated, too large, or does not match its
-            extension; or a checksum in a PNG is wrong.
+        LabelError: the file is missing, not a regular file, empty, truncated, too large, or does
+            not match its extension; or a checksum in a PNG is wrong.
     """
     return _read(path)[1]
 
@@ -49,21 +61,28 @@ def _read(path: Path) -> tuple[bytes, Array]:
     readers = {".png": _png, ".npy": _npy, ".tiff": _tiff, ".tif": _tiff}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise LabelError(f"Label files with the extension '{path.suffix}' are not supported.", where=str(path))
+        raise LabelError(
+            f"Label files with the extension '{path.suffix}' are not supported.", where=str(path)
+        )
     with _faults(path):
         data = read_bytes(path, max_bytes())
         _check_start(data, path)
         array = reader(data, path)
     if array.size == 0:
-        raise LabelError(f"The label has no pixels: its shape is {shape_text(array)}.", where=str(path))
+        raise LabelError(
+            f"The label has no pixels: its shape is {shape_text(array)}.", where=str(path)
+        )
     return data, array
 
 
 def stored_size(path: Path) -> tuple[int, int] | None:
-    """Height and width from the header of a PNG or TIFF; None for another file (an .npy file is never compressed).
+    """Height and width from the header of a PNG or TIFF.
+
+    None for another file (an .npy file is never compressed).
 
     Raises:
-        LabelError: the file cannot be read, or its header is damaged or does not match its extension.
+        LabelError: the file cannot be read, or its header is damaged or does not match its
+            extension.
     """
     with _faults(path), open_regular(path) as file:
         head = file.read(64)
@@ -81,7 +100,9 @@ def stored_size(path: Path) -> tuple[int, int] | None:
 
 def _check_start(data: bytes, path: Path) -> None:
     if not data:
-        raise LabelError("The label file is empty: 0 bytes.", where=str(path), next_step="Export it again.")
+        raise LabelError(
+            "The label file is empty: 0 bytes.", where=str(path), next_step="Export it again."
+        )
     refuse_other_format(data, path)
 
 
@@ -95,7 +116,9 @@ def _faults(path: Path) -> Iterator[None]:
         except OSError as error:
             if error.strerror is None:  # raised by a decoder
                 raise
-            raise LabelError(f"The label cannot be read: {error.strerror}.", where=str(path)) from error
+            raise LabelError(
+                f"The label cannot be read: {error.strerror}.", where=str(path)
+            ) from error
 
 
 def _png(data: bytes, path: Path) -> Array:
@@ -136,7 +159,9 @@ def _pillow(data: bytes, path: Path) -> Array:
             )
         image.load()
         if image.mode not in SAMPLES:
-            raise LabelError(f"The label's pixel mode '{image.mode}' is not supported.", where=str(path))
+            raise LabelError(
+                f"The label's pixel mode '{image.mode}' is not supported.", where=str(path)
+            )
         return np.asarray(image)
 
 
@@ -146,7 +171,9 @@ def _npy(data: bytes, path: Path) -> Array:
         shape, dtype = _npy_header(file)
         expected, found = math.prod(shape) * dtype.itemsize, len(data) - file.tell()
         if expected != found:
-            raise ValueError(f"its {'x'.join(map(str, shape))} {dtype} need {expected} bytes, and it holds {found}")
+            raise ValueError(
+                f"its {'x'.join(map(str, shape))} {dtype} need {expected} bytes, and it holds {found}"
+            )
     except ValueError as error:
         raise LabelError(f"This .npy file cannot be read: {error}.", where=str(path)) from error
     if len(shape) > 1:
@@ -162,9 +189,20 @@ def _npy_header(file: BinaryIO) -> tuple[tuple[int, ...], "np.dtype[Any]"]:
         ValueError: the header is wrong, or of something else than numbers.
     """
     try:
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }
         shape, _, dtype = read[np.lib.format.read_magic(file)](file)
-    except (KeyError, SyntaxError, TypeError, OverflowError, RecursionError, MemoryError, TokenError) as error:
+    except (
+        KeyError,
+        SyntaxError,
+        TypeError,
+        OverflowError,
+        RecursionError,
+        MemoryError,
+        TokenError,
+    ) as error:
         raise ValueError("its header is wrong") from error
     if dtype.kind not in "buif":
         raise ValueError("it does not hold an array of numbers")

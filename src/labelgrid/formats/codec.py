@@ -26,7 +26,8 @@ class LabelArray:
     Args:
         value: [h, w, c]: int64 class indices (c = 1) or float32 values; undefined where not valid.
         valid: bool [h, w].
-        annotated: bool [classes], the classes that were annotated; None: all. Pixels say nothing about other classes.
+        annotated: bool [classes], the classes that were annotated; None: all. Pixels say nothing
+            about other classes.
     """
 
     value: NDArray[Any]
@@ -44,8 +45,9 @@ class Form:
     """The options that every label format has.
 
     Args:
-        stride: the image's sides divided by the label's; each number of the label stands for a square of so many
-            pixels. Ledgers, `tasks.toml` and `--task` may use its old name, `coarser`.
+        stride: the image's sides divided by the label's; each number of the label stands for a
+            square of so many pixels. Ledgers, `tasks.toml` and `--task` may use its old name,
+            `coarser`.
     """
 
     stride: int = 1
@@ -56,7 +58,9 @@ class Form:
 
     def kept(self) -> dict[str, Any]:
         """All options as plain values under their names in checkpoints, where the stride is called `coarser`."""
-        return {("coarser" if name == "stride" else name): value for name, value in asdict(self).items()}
+        return {
+            ("coarser" if name == "stride" else name): value for name, value in asdict(self).items()
+        }
 
     def upsample(self, label: LabelArray) -> LabelArray:
         """Repeat a file's label to its image's size.
@@ -68,7 +72,9 @@ class Form:
         """
         if self.stride == 1:
             return label
-        value, valid = (a.repeat(self.stride, 0).repeat(self.stride, 1) for a in (label.value, label.valid))
+        value, valid = (
+            a.repeat(self.stride, 0).repeat(self.stride, 1) for a in (label.value, label.valid)
+        )
         return replace(label, value=value, valid=valid)
 
     def downsample(self, label: LabelArray) -> LabelArray:
@@ -89,9 +95,10 @@ class Form:
 class Codec(Protocol[O_contra]):
     """The functions of a module of `formats/`, which also has a frozen dataclass `Options`.
 
-    A module may also have `stored_size(path)`, the height and width in a file's header or None: then a label of another
-    size than its image is refused before it is decoded. And `read_prediction(path, options)`, if a prediction in such a
-    file may have values that a label may not have.
+    A module may also have `stored_size(path)`, the height and width in a file's header or None:
+    then a label of another size than its image is refused before it is decoded. And
+    `read_prediction(path, options)`, if a prediction in such a file may have values that a label
+    may not have.
     """
 
     EXTENSIONS: tuple[str, ...]  #: the extensions that it reads; it writes the first
@@ -111,7 +118,9 @@ class Codec(Protocol[O_contra]):
 def codec(name: str) -> Codec[Any]:
     """The format module `name`, or your own object `"package.module:object"`."""
     if ":" in name:
-        return cast("Codec[Any]", plugins.checked("formats", name, plugins.resolve("formats", name)))
+        return cast(
+            "Codec[Any]", plugins.checked("formats", name, plugins.resolve("formats", name))
+        )
     return cast("Codec[Any]", importlib.import_module(f"labelgrid.formats.codecs.{name}"))
 
 

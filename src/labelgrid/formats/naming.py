@@ -44,7 +44,9 @@ def label_name(image_id: str, extension: str, whole: bool) -> str:
 
 
 def shortened(path: str) -> str:
-    """A path whose last part is at most 255 bytes long, as file systems demand; a longer one gets a hash instead.
+    """A path whose last part is at most 255 bytes long, as file systems demand.
+
+    A longer one gets a hash instead.
 
     Example:
         >>> len(shortened("a/" + "x" * 252 + ".png")), shortened("a/b.png")

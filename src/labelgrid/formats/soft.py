@@ -1,7 +1,8 @@
 """Reads and writes soft predictions: quantised probabilities or other values, so that a threshold can be chosen later.
 
-The file is a `.npz` (a zip of NumPy arrays) with `steps`, uint8 or uint16 [c, h, w], and `ends`, float64 [2]: step s of
-n bits means ends[0] + s / (2^n - 1) * (ends[1] - ends[0]). `numpy.load` reads it too.
+The file is a `.npz` (a zip of NumPy arrays) with `steps`, uint8 or uint16 [c, h, w], and `ends`,
+float64 [2]: step s of n bits means ends[0] + s / (2^n - 1) * (ends[1] - ends[0]). `numpy.load`
+reads it too.
 """
 
 import io
@@ -17,14 +18,18 @@ from labelgrid.errors import LabelError
 from labelgrid.formats.arrays import save_bytes, shape_text
 
 EXTENSION = ".npz"
-#: A file whose arrays are larger is refused, in bytes: 40 classes of a 4K image in 16 bits have 0.7 · 10^9.
+#: A file whose arrays are larger is refused, in bytes: 40 classes of a 4K image in 16 bits have 0.7
+#: · 10^9.
 LARGEST = 2**32
 
 
-def write_soft(path: Path, prediction: NDArray[np.floating[Any]], bits: Literal[8, 16] = 16) -> None:
+def write_soft(
+    path: Path, prediction: NDArray[np.floating[Any]], bits: Literal[8, 16] = 16
+) -> None:
     """Write a prediction [c, h, w], quantised between its smallest and largest value, atomically.
 
-    Values are read back within half a step, the two ends exactly. Equal predictions give identical files.
+    Values are read back within half a step, the two ends exactly. Equal predictions give identical
+    files.
 
     Raises:
         LabelError: a value is not finite, or the disk reports an error.
@@ -50,7 +55,9 @@ def write_soft(path: Path, prediction: NDArray[np.floating[Any]], bits: Literal[
         for name, array in (("steps", steps.astype(f"<u{bits // 8}")), ("ends", ends)):
             member = io.BytesIO()
             np.lib.format.write_array(member, array, allow_pickle=False)
-            archive.writestr(ZipInfo(f"{name}.npy"), member.getvalue(), ZIP_DEFLATED)  # without a timestamp
+            archive.writestr(
+                ZipInfo(f"{name}.npy"), member.getvalue(), ZIP_DEFLATED
+            )  # without a timestamp
     save_bytes(path, packed.getvalue())
 
 
@@ -69,9 +76,20 @@ def read_soft(path: Path) -> NDArray[np.float32]:
             raise ValueError(f"its steps are {shape_text(steps)}")
         if ends.shape != (2,) or not np.isfinite(ends).all() or ends[0] > ends[1]:
             raise ValueError("its ends are not two finite numbers in ascending order")
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error, SyntaxError, NotImplementedError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        BadZipFile,
+        zlib.error,
+        SyntaxError,
+        NotImplementedError,
+    ) as error:
         raise LabelError(
-            f"This is not a soft prediction file: {error}.", where=str(path), next_step="Predict again."
+            f"This is not a soft prediction file: {error}.",
+            where=str(path),
+            next_step="Predict again.",
         ) from error
     low, high = (float(end) for end in ends)
     return (low + steps * ((high - low) / np.iinfo(steps.dtype).max)).astype(np.float32)

@@ -30,7 +30,9 @@ def scan_folder(folder: Path) -> tuple[list[str], Counter[str]]:
         ImageError: as `list_images`.
     """
     if not folder.is_dir():
-        raise ImageError("There is no such folder of images.", where=str(folder), next_step="Check the path.")
+        raise ImageError(
+            "There is no such folder of images.", where=str(folder), next_step="Check the path."
+        )
     image_ids: list[str] = []
     others: Counter[str] = Counter()
     for parent, folders, files in _walk(folder):
@@ -76,18 +78,22 @@ def _unicode(name: str, folder: Path) -> str:
 
 
 def read_list(path: Path) -> list[str]:
-    """The ids in a list file, in its order: one path per line, relative to the list's folder; empty lines are ignored.
+    """The ids in a list file, in its order: one path per line, relative to the list's folder.
+
+    Empty lines are ignored.
 
     Raises:
-        ImageError: the list does not exist or is empty, or a line leaves the list's folder, has no image extension or
-            appears twice.
+        ImageError: the list does not exist or is empty, or a line leaves the list's folder, has no
+            image extension or appears twice.
     """
     try:
         lines = read_text(path, "utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         fault = error.strerror if isinstance(error, OSError) else error
         raise ImageError(
-            f"The list cannot be read: {fault}.", where=str(path), next_step="Give a folder, or a text file of paths."
+            f"The list cannot be read: {fault}.",
+            where=str(path),
+            next_step="Give a folder, or a text file of paths.",
         ) from error
     line_of: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
@@ -95,10 +101,14 @@ def read_list(path: Path) -> list[str]:
             continue
         image_id = _listed_id(line.strip(), path, number)
         if image_id in line_of:
-            raise ImageError(f"'{image_id}' is on lines {line_of[image_id]} and {number}.", where=str(path))
+            raise ImageError(
+                f"'{image_id}' is on lines {line_of[image_id]} and {number}.", where=str(path)
+            )
         line_of[image_id] = number
     if not line_of:
-        raise ImageError("The list names no images.", where=str(path), next_step="Write one path per line.")
+        raise ImageError(
+            "The list names no images.", where=str(path), next_step="Write one path per line."
+        )
     return list(line_of)
 
 
@@ -111,5 +121,7 @@ def _listed_id(line: str, path: Path, number: int) -> str:
             next_step="Put the list above its images and write paths relative to it.",
         )
     if _ending(line) not in EXTENSIONS:
-        raise ImageError(f"Line {number}, '{line}', does not have the extension of an image.", where=str(path))
+        raise ImageError(
+            f"Line {number}, '{line}', does not have the extension of an image.", where=str(path)
+        )
     return image_id

@@ -54,7 +54,8 @@ _MIDDLES = {
 }
 #: The formats that Pillow reads with a plug-in, and how that is registered.
 _PLUGINS: dict[str, Callable[[], None]] = {"HEIF": pillow_heif.register_heif_opener}
-#: Pillow's modes with an unambiguous conversion to 8-bit RGB; alpha is dropped, the colours under it are kept.
+#: Pillow's modes with an unambiguous conversion to 8-bit RGB; alpha is dropped, the colours under
+#: it are kept.
 PLAIN = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "YCbCr"})
 #: The variable that raises the limit of pixels.
 LIMIT = "LABELGRID_MAX_PIXELS"
@@ -78,7 +79,10 @@ def max_pixels() -> int:
     """
     text = os.environ.get(LIMIT, str(MAX_PIXELS))
     if not (text.isascii() and text.isdigit() and len(text) < 16 and int(text)):
-        raise UsageError(f"{LIMIT} is '{text}'; it must be a whole number of pixels.", next_step="Fix or unset it.")
+        raise UsageError(
+            f"{LIMIT} is '{text}'; it must be a whole number of pixels.",
+            next_step="Fix or unset it.",
+        )
     return int(text)
 
 
@@ -88,7 +92,9 @@ def max_bytes() -> int:
 
 
 def check_content(data: bytes, path: Path) -> bytes:
-    """Check all checksums of a PNG, and return it with its pixels uncompressed; other content is returned as it is.
+    """Check all checksums of a PNG, and return it with its pixels uncompressed.
+
+    Other content is returned as it is.
 
     Raises:
         ImageError: it is damaged, or has too many pixels.
@@ -106,9 +112,13 @@ def opened(file: BinaryIO, path: Path) -> Iterator[Image.Image]:
     Errors of decoders inside the block become an `ImageError`; their warnings are suppressed.
 
     Raises:
-        ImageError: the content is damaged or of another format, has too many pixels, or is of a form that is not read.
+        ImageError: the content is damaged or of another format, has too many pixels, or is of a
+            form that is not read.
     """
-    damaged, again = "The image is damaged, cut short or not an image", "Copy it again or take it out of the folder."
+    damaged, again = (
+        "The image is damaged, cut short or not an image",
+        "Copy it again or take it out of the folder.",
+    )
     with decoding(path, ImageError, "image", damaged, again), open_as_named(file, path) as image:
         _check_form(image, path)
         yield image
@@ -118,7 +128,8 @@ def open_as_named(file: BinaryIO, path: Path) -> Image.Image:
     """Open an image or a label as the format that its name says; only the header is read.
 
     Raises:
-        WrongFileError: the content is of another format, or has too many pixels. Pillow's own errors: it is damaged.
+        WrongFileError: the content is of another format, or has too many pixels. Pillow's own
+            errors: it is damaged.
     """
     refuse_other_format(file.read(16), path)
     file.seek(0)
@@ -151,7 +162,11 @@ def refuse_other_format(data: bytes, path: Path) -> None:
     found = found or _MIDDLES.get(data[8:12])
     if found is not None and found != FORMATS.get(path.suffix.lower(), "NPY"):
         right = next((extension for extension, name in FORMATS.items() if name == found), "")
-        step = f"Rename it to end in {right}, if that is what it should be." if right else "Convert it or take it out."
+        step = (
+            f"Rename it to end in {right}, if that is what it should be."
+            if right
+            else "Convert it or take it out."
+        )
         raise WrongFileError(f"its name ends in {path.suffix}, but its content is {found}", step)
 
 
@@ -167,7 +182,9 @@ def refuse_giant(height: int, width: int) -> None:
 
 def _giant(size: str) -> WrongFileError:
     what = f"it has {size} pixels, more than the limit of {max_pixels() / 1e6:g} million"
-    return WrongFileError(what, f"Make it smaller; or, if you trust it, set {LIMIT} to a larger number.")
+    return WrongFileError(
+        what, f"Make it smaller; or, if you trust it, set {LIMIT} to a larger number."
+    )
 
 
 def _check_form(image: Image.Image, path: Path) -> None:
@@ -184,17 +201,29 @@ def _check_form(image: Image.Image, path: Path) -> None:
             next_step="Convert it to 8-bit RGB.",
         )
     frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format not in ("MPO", "HEIF"):  # phones add a second picture; the first is the photograph
-        raise ImageError(f"The file holds {frames} pictures.", where=str(path), next_step="Save each as its own file.")
+    if frames > 1 and image.format not in (
+        "MPO",
+        "HEIF",
+    ):  # phones add a second picture; the first is the photograph
+        raise ImageError(
+            f"The file holds {frames} pictures.",
+            where=str(path),
+            next_step="Save each as its own file.",
+        )
 
 
 def has_16_bits(image: Image.Image) -> bool:
-    """Whether the file has 16 bits per channel, of which Pillow keeps only the high 8; call it before loading."""
+    """Whether the file has 16 bits per channel, of which Pillow keeps only the high 8.
+
+    Call it before loading.
+    """
     return image.format in ("PNG", "TIFF") and ";16" in f"{image.mode} {getattr(image, 'tile', '')}"
 
 
 @contextmanager
-def decoding(path: Path, error: type[LabelgridError], thing: str, damaged: str, again: str) -> Iterator[None]:
+def decoding(
+    path: Path, error: type[LabelgridError], thing: str, damaged: str, again: str
+) -> Iterator[None]:
     """Turn the exceptions of decoders into errors of one type, and suppress their warnings.
 
     Args:
@@ -208,9 +237,13 @@ def decoding(path: Path, error: type[LabelgridError], thing: str, damaged: str, 
         with warnings.catch_warnings(action="ignore"):
             yield
     except WrongFileError as wrong:
-        raise error(f"The {thing} cannot be used: {wrong}.", where=str(path), next_step=wrong.next_step) from wrong
+        raise error(
+            f"The {thing} cannot be used: {wrong}.", where=str(path), next_step=wrong.next_step
+        ) from wrong
     except error:
         raise
-    except Exception as fault:  # decoders raise many types for damaged files, such as TypeError and struct.error
+    except (
+        Exception
+    ) as fault:  # decoders raise many types for damaged files, such as TypeError and struct.error
         found = "its kind is unknown" if isinstance(fault, UnidentifiedImageError) else fault
         raise error(f"{damaged}: {found}.", where=str(path), next_step=again) from fault

@@ -11,7 +11,15 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: The values of a pixel, by the header's type of colour.
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 #: Adam7: the first column and row of each pass, and the steps between its columns and rows.
-_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+_PASSES = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
 #: The filters of a row: none, left, above, average and Paeth.
 _FILTERS = bytes(range(5))
 #: The chunks that name a size: the header, and those of an animation.
@@ -39,8 +47,14 @@ class Header:
         """The rows of each pass, and the bytes of a row: each follows a byte with its filter."""
         depth = self.bits * _CHANNELS[self.colour]
         passes = _PASSES if self.interlaced else ((0, 0, 1, 1),)
-        sizes = ((-(-(self.width - x) // dx), -(-(self.height - y) // dy)) for x, y, dx, dy in passes)
-        return [(rows, 1 + -(-columns * depth // 8)) for columns, rows in sizes if columns > 0 and rows > 0]
+        sizes = (
+            (-(-(self.width - x) // dx), -(-(self.height - y) // dy)) for x, y, dx, dy in passes
+        )
+        return [
+            (rows, 1 + -(-columns * depth // 8))
+            for columns, rows in sizes
+            if columns > 0 and rows > 0
+        ]
 
     @property
     def stream_size(self) -> int:
@@ -64,37 +78,50 @@ def header_of(data: bytes) -> Header:
         raise ValueError("its header is missing")
     width, height = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
     bits, colour, interlaced = data[24], data[25], data[28]
-    if not (width and height and bits in (1, 2, 4, 8, 16) and colour in _CHANNELS and interlaced < 2):
+    if not (
+        width and height and bits in (1, 2, 4, 8, 16) and colour in _CHANNELS and interlaced < 2
+    ):
         raise ValueError("its header is wrong")
     return Header(height, width, bits, colour, bool(interlaced))
 
 
 def checked(data: bytes) -> bytes:
-    """Check a PNG file to its end; return it with its pixels uncompressed, so that they are not uncompressed twice.
+    """Check a PNG file to its end.
 
-    Decoders stop at the last pixel: they check neither the sum of the compressed stream nor, in some, of its chunks.
-    Compare the header's size with a limit first: the result has the size of the uncompressed pixels.
+    Return it with its pixels uncompressed, so that they are not uncompressed twice.
+
+    Decoders stop at the last pixel: they check neither the sum of the compressed stream nor, in
+    some, of its chunks. Compare the header's size with a limit first: the result has the size of
+    the uncompressed pixels.
 
     Raises:
-        ValueError: a checksum is wrong, the end is missing, or the pixels do not fill the size in the header.
+        ValueError: a checksum is wrong, the end is missing, or the pixels do not fill the size in
+            the header.
     """
     size = header_of(data).stream_size
     return _rewritten(io.BytesIO(data), lambda pixels, out: _store(pixels, size, out))
 
 
 def outline(file: BinaryIO) -> bytes:
-    """Check a PNG file as `checked`, and the filters of its rows, piece by piece; return it with few pixels.
+    """Check a PNG file as `checked`, and the filters of its rows, piece by piece.
 
-    A decoder accepts or refuses the result as it would the whole file, since all chunks but the pixels are kept.
-    Neither the file nor its pixels are ever in memory as a whole. The pixels are the first rows of 16 bits; in place of
-    others, of interlaced and of very long rows there is one black pixel. The result is empty if other parts of the file
-    depend on its size: those of an animation, or a second header.
+    Return it with few pixels.
+
+    A decoder accepts or refuses the result as it would the whole file, since all chunks but the
+    pixels are kept. Neither the file nor its pixels are ever in memory as a whole. The pixels are
+    the first rows of 16 bits; in place of others, of interlaced and of very long rows there is one
+    black pixel. The result is empty if other parts of the file depend on its size: those of an
+    animation, or a second header.
 
     Raises:
         ValueError: as `checked`, or a row has an unknown filter.
     """
     header = header_of(file.read(33))
-    rows = 0 if header.interlaced or header.bits < 16 else min(header.height, _KEPT // header.passes[0][1])
+    rows = (
+        0
+        if header.interlaced or header.bits < 16
+        else min(header.height, _KEPT // header.passes[0][1])
+    )
     kept = replace(header, height=rows) if rows else replace(header, height=1, width=1)
 
     def write_kept(pixels: Iterable[bytes], out: BinaryIO) -> None:
@@ -144,7 +171,10 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _rewritten(file: BinaryIO, write: Callable[[Iterable[bytes], BinaryIO], None]) -> bytes:
-    """Check the parts of a PNG; return it with what `write` makes of its uncompressed pixels in place of them."""
+    """Check the parts of a PNG.
+
+    Return it with what `write` makes of its uncompressed pixels in place of them.
+    """
     out = io.BytesIO()
     out.write(SIGNATURE)
     found = False
@@ -163,7 +193,10 @@ def _rewritten(file: BinaryIO, write: Callable[[Iterable[bytes], BinaryIO], None
 
 
 def _chunks(file: BinaryIO, offset: int) -> Iterator[tuple[bytes, bytes]]:
-    """Kind and bytes of each chunk; of a chunk of pixels the content, in pieces. Bytes after the end are left out."""
+    """Kind and bytes of each chunk; of a chunk of pixels the content, in pieces.
+
+    Bytes after the end are left out.
+    """
     size, kind = file.seek(0, io.SEEK_END), b""
     file.seek(offset)
     while kind != b"IEND":
@@ -187,7 +220,10 @@ def _chunks(file: BinaryIO, offset: int) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _check_rows(pieces: Iterable[bytes], header: Header, kept: int) -> bytes:
-    """Check that uncompressed pixels have the header's size, and that each row's filter exists; return the first."""
+    """Check that uncompressed pixels have the header's size, and that each row's filter exists.
+
+    Return the first.
+    """
     passes, left, stride, place, start = iter(header.passes), 0, 1, 0, bytearray()
     for piece in pieces:
         start += piece[: kept - len(start)]
@@ -221,7 +257,9 @@ def _store(pixels: Iterable[bytes], size: int, out: BinaryIO) -> None:
         total, adler = total + len(piece), zlib.adler32(piece, adler)
         if total > size:
             raise ValueError("it holds more pixels than its header says")
-        write(b"\0" + len(piece).to_bytes(2, "little") + (len(piece) ^ 0xFFFF).to_bytes(2, "little"))
+        write(
+            b"\0" + len(piece).to_bytes(2, "little") + (len(piece) ^ 0xFFFF).to_bytes(2, "little")
+        )
         write(piece)
     if total != size:
         raise ValueError("it holds fewer pixels than its header says")
@@ -234,7 +272,10 @@ def _store(pixels: Iterable[bytes], size: int, out: BinaryIO) -> None:
 
 
 def _inflated(stream: Iterable[bytes]) -> Iterator[bytes]:
-    """Uncompress a stream, given in pieces, to its end, which checks its sum; bytes after the end are left out."""
+    """Uncompress a stream, given in pieces, to its end, which checks its sum.
+
+    Bytes after the end are left out.
+    """
     inflater = zlib.decompressobj()
     try:
         for rest in stream:

@@ -19,7 +19,8 @@ from labelgrid.images.opening import check_content, has_16_bits, max_bytes, open
 
 Pixels = NDArray[np.uint8]
 
-#: A 16-bit image whose largest value is below this would become almost black; its real range is unknown.
+#: A 16-bit image whose largest value is below this would become almost black; its real range is
+#: unknown.
 DARKEST_16_BIT = 4096
 ORIENTATION = 0x0112
 
@@ -35,15 +36,18 @@ class CheckedImage(NamedTuple):
 def read_image(path: Path, digest: str = "") -> Pixels:
     """Read an image as RGB, uint8 [h, w, 3], upright (the EXIF orientation is applied).
 
-    Grey and palette images become RGB, an alpha channel is dropped (the colours under it are kept), 16 bits become 8.
+    Grey and palette images become RGB, an alpha channel is dropped (the colours under it are kept),
+    16 bits become 8.
 
-    A `digest` is the expected content hash; "" accepts any content. The checksums in a PNG with a known digest are not
+    A `digest` is the expected content hash; "" accepts any content. The checksums in a PNG with a
+    known digest are not
     checked again: they were when the image was added.
 
     Raises:
-        ImageError: the file is missing, is not a regular file, has another digest, is empty, damaged, truncated, of
-            another format than its name says, CMYK or 32-bit, has more pixels than the limit, holds several pictures,
-            or is a 16-bit image that uses so little of its range that it would become almost black.
+        ImageError: the file is missing, is not a regular file, has another digest, is empty,
+            damaged, truncated, of another format than its name says, CMYK or 32-bit, has more
+            pixels than the limit, holds several pictures, or is a 16-bit image that uses so little
+            of its range that it would become almost black.
     """
     data = _contents(path)
     if digest and _digest(data) != digest:
@@ -68,9 +72,10 @@ def changed_image(path: Path) -> ImageError:
 def check_image(path: Path) -> CheckedImage:
     """Read an image to its end, accept it as `read_image` does, and return upright height, width and digest.
 
-    The digest is `labelgrid.files.digest` of the file. All checksums of a PNG are checked. JPEG has none: a
-    truncated file is refused, but damage in the middle that still decodes is not detected. Of a PNG or JPEG not all
-    pixels are kept: the memory is at most that of the decoded image, or twice that if a JPEG is progressive (4:4:4).
+    The digest is `labelgrid.files.digest` of the file. All checksums of a PNG are checked. JPEG has
+    none: a truncated file is refused, but damage in the middle that still decodes is not detected.
+    Of a PNG or JPEG not all pixels are kept: the memory is at most that of the decoded image, or
+    twice that if a JPEG is progressive (4:4:4).
 
     Raises:
         ImageError: as `read_image`.
@@ -84,7 +89,9 @@ def check_image(path: Path) -> CheckedImage:
             raise _empty(path)
         file.seek(0)
         with opened(file, path) as image:
-            check = {"PNG": _check_png, "JPEG": _check_jpeg, "MPO": _check_jpeg}.get(image.format or "", _check_other)
+            check = {"PNG": _check_png, "JPEG": _check_jpeg, "MPO": _check_jpeg}.get(
+                image.format or "", _check_other
+            )
             width, height, orientation = check(image, file, path)
     return CheckedImage(*((width, height) if orientation >= 5 else (height, width)), digest)
 
@@ -110,7 +117,10 @@ def _check_png(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, int
 
 
 def _is_bright(image: Image.Image) -> bool:
-    """Whether a 16-bit PNG has a large enough value; of colours and grey with alpha Pillow keeps the high bytes."""
+    """Whether a 16-bit PNG has a large enough value.
+
+    Of colours and grey with alpha Pillow keeps the high bytes.
+    """
     least = DARKEST_16_BIT if image.mode.startswith("I") else DARKEST_16_BIT >> 8
     colours = 1 if image.mode.startswith(("I", "L")) else 3
     image.load()
@@ -122,7 +132,10 @@ def _is_bright(image: Image.Image) -> bool:
 
 
 def _check_jpeg(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, int, int]:
-    """Check a JPEG, all of which is read for pixels of an eighth of its size; else as `_check_png`."""
+    """Check a JPEG, all of which is read for pixels of an eighth of its size.
+
+    Else as `_check_png`.
+    """
     size, orientation = image.size, _orientation(image)
     image.draft(image.mode, (1, 1))
     try:
@@ -171,7 +184,9 @@ def image_size(path: Path) -> tuple[int, int]:
     with file, opened(file, path) as image:
         tags = getattr(image, "tag_v2", {})
         width, height = tags.get(256, image.size[0]), tags.get(257, image.size[1])
-        late = image.format == "PNG" and "exif" not in image.info  # reading it would decode the pixels
+        late = (
+            image.format == "PNG" and "exif" not in image.info
+        )  # reading it would decode the pixels
         return (width, height) if not late and _orientation(image) >= 5 else (height, width)
 
 
@@ -184,7 +199,9 @@ def _contents(path: Path) -> bytes:
 
 
 def _empty(path: Path) -> ImageError:
-    return ImageError("The image file is empty: 0 bytes.", where=str(path), next_step="Copy it again.")
+    return ImageError(
+        "The image file is empty: 0 bytes.", where=str(path), next_step="Copy it again."
+    )
 
 
 @contextmanager
@@ -201,7 +218,9 @@ def _readable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _load(image: Image.Image, data: bytes, path: Path, *, convert: bool = True) -> NDArray[Any] | None:
+def _load(
+    image: Image.Image, data: bytes, path: Path, *, convert: bool = True
+) -> NDArray[Any] | None:
     """Decode the whole image: the pixels if OpenCV decodes it (of 8 bits if `convert`), None if `image` holds them."""
     if image.format in ("JPEG", "MPO") and _is_whole_jpeg(data):
         pixels = _fast_jpeg(data)
@@ -215,9 +234,16 @@ def _load(image: Image.Image, data: bytes, path: Path, *, convert: bool = True) 
 
 
 def _fast_jpeg(data: bytes) -> Pixels | None:
-    """Decode with OpenCV: the same pixels as Pillow, but faster on large images; None if it fails."""
+    """Decode with OpenCV: the same pixels as Pillow, but faster on large images.
+
+    None if it fails.
+    """
     pixels = _imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+    return (
+        None
+        if pixels is None
+        else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+    )
 
 
 def _imdecode(data: bytes, flags: int) -> NDArray[Any] | None:
@@ -239,9 +265,15 @@ def _is_whole_jpeg(data: bytes) -> bool:
 
 
 def _deep(data: bytes, path: Path) -> NDArray[Any]:
-    pixels = _imdecode(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
+    pixels = _imdecode(
+        data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    )
     if pixels is None or pixels.dtype != np.uint16:
-        raise ImageError("The 16-bit image cannot be read.", where=str(path), next_step="Convert it to 8-bit RGB.")
+        raise ImageError(
+            "The 16-bit image cannot be read.",
+            where=str(path),
+            next_step="Convert it to 8-bit RGB.",
+        )
     return pixels
 
 
@@ -257,7 +289,9 @@ def _sixteen_bits(data: bytes, path: Path, convert: bool) -> NDArray[Any]:
     if not convert:
         return pixels
     eight = np.empty(pixels.shape, np.uint8)
-    for start in range(0, len(pixels), 64):  # row by row: a wider copy of a whole image would take much memory
+    for start in range(
+        0, len(pixels), 64
+    ):  # row by row: a wider copy of a whole image would take much memory
         rows = pixels[start : start + 64].astype(np.uint32)
         eight[start : start + 64] = (rows * 255 + 32895) >> 16  # exactly (v + 128) // 257
     colours = cv2.cvtColor(eight, cv2.COLOR_GRAY2RGB if eight.ndim == 2 else cv2.COLOR_BGR2RGB)

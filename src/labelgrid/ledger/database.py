@@ -25,9 +25,10 @@ UNCHANGED = "Nothing was changed."
 class Database:
     """A ledger's database and its connections; safe to use from several threads and processes.
 
-    A writer always sees the newest state, and writers of several processes wait for each other. Readers are never
-    blocked. Every commit is flushed to the disk, so that neither a kill nor a power cut loses it: labels cost money,
-    and commits are few.
+    A writer always sees the newest state, and writers of several processes wait for each other.
+    Readers are never
+    blocked. Every commit is flushed to the disk, so that neither a kill nor a power cut loses it:
+    labels cost money, and commits are few.
 
     Args:
         path: the ledger's file.
@@ -39,14 +40,19 @@ class Database:
         self._engine = create_engine(
             self.dialect.url(path),
             connect_args=self.dialect.arguments(),
-            json_serializer=partial(json.dumps, sort_keys=True, ensure_ascii=False, allow_nan=False),
+            json_serializer=partial(
+                json.dumps, sort_keys=True, ensure_ascii=False, allow_nan=False
+            ),
         )
         self._local = threading.local()
         self.dialect.attach(self._engine)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Open a read transaction: one consistent snapshot; inside `writing`, the same transaction."""
+        """Open a read transaction: one consistent snapshot.
+
+        Inside `writing`, the same transaction.
+        """
         outer = getattr(self._local, "connection", None)
         if outer is not None:
             with foreign_values():
@@ -90,8 +96,13 @@ class Database:
 
     def _ledger_error(self, error: Exception) -> LedgerError:
         cause = getattr(error, "orig", error)
-        what, next_step = self.dialect.meaning(cause) or (f"the database reports '{cause}'", "Run again.")
-        return LedgerError(_message(what), where=str(self.path), next_step=next_step, unchanged=UNCHANGED)
+        what, next_step = self.dialect.meaning(cause) or (
+            f"the database reports '{cause}'",
+            "Run again.",
+        )
+        return LedgerError(
+            _message(what), where=str(self.path), next_step=next_step, unchanged=UNCHANGED
+        )
 
 
 def create_database(path: Path, dialect: Dialect | None = None) -> Database:
@@ -101,7 +112,9 @@ def create_database(path: Path, dialect: Dialect | None = None) -> Database:
         LedgerError: it exists already, or it cannot be written.
     """
     if not path.parent.is_dir():
-        raise LedgerError("There is no such folder.", where=str(path.parent), next_step="Create it and run again.")
+        raise LedgerError(
+            "There is no such folder.", where=str(path.parent), next_step="Create it and run again."
+        )
     database = Database(path, dialect)
     try:
         _refuse_tables(database)
@@ -119,18 +132,22 @@ def open_database(path: Path, *, read_only: bool = False) -> Database:
     """Open a database; an older one is migrated in one transaction.
 
     Raises:
-        LedgerError: it is missing, not a ledger, newer than this program, or cannot be written; with `read_only`, it is
-            older than this program.
+        LedgerError: it is missing, not a ledger, newer than this program, or cannot be written;
+            with `read_only`, it is older than this program.
     """
     if not path.is_file():
-        raise LedgerError("There is no ledger.", where=str(path), next_step="Create one with `labelgrid init`.")
+        raise LedgerError(
+            "There is no ledger.", where=str(path), next_step="Create one with `labelgrid init`."
+        )
     database = Database(path, SQLite(read_only=read_only))
     try:
         with database.reading() as connection:
             current = _is_current(connection, path)
         if not current and read_only:
             next_step = "`labelgrid status` of its project brings it up to date."
-            raise LedgerError("The ledger is of an older labelgrid.", where=str(path), next_step=next_step)
+            raise LedgerError(
+                "The ledger is of an older labelgrid.", where=str(path), next_step=next_step
+            )
         if not current:
             with database.writing() as connection:
                 _migrate(connection)
@@ -186,7 +203,9 @@ def foreign_values() -> Iterator[None]:
     try:
         yield
     except (KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
-        raise foreign(f"it holds a value that cannot be read ({type(error).__name__}: {error})") from error
+        raise foreign(
+            f"it holds a value that cannot be read ({type(error).__name__}: {error})"
+        ) from error
 
 
 def _refuse_tables(database: Database) -> None:
@@ -201,7 +220,9 @@ def _refuse_tables(database: Database) -> None:
 
 
 def _is_current(connection: Connection, path: Path) -> bool:
-    known = sorted(file.name.partition("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    known = sorted(
+        file.name.partition("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*.py")
+    )
     ours = inspect(connection).has_table(VERSION_TABLE)
     version = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) if ours else None
     if version is None:

@@ -13,13 +13,19 @@ WAIT_SECONDS = 60
 #: An error's meaning, and what to do about it.
 Meaning = tuple[str, str]
 #: The file is not a labelgrid database.
-FOREIGN: Meaning = ("it is not a labelgrid database", "Name the folder that `labelgrid init` created.")
+FOREIGN: Meaning = (
+    "it is not a labelgrid database",
+    "Name the folder that `labelgrid init` created.",
+)
 #: The key of its dialect in a connection's `info`.
 _KEY = "labelgrid.dialect"
 
 
 class Dialect(Protocol):
-    """One kind of database. All other code in `labelgrid.ledger` is SQLAlchemy that runs on SQLite and PostgreSQL."""
+    """One kind of database.
+
+    All other code in `labelgrid.ledger` is SQLAlchemy that runs on SQLite and PostgreSQL.
+    """
 
     def url(self, path: Path) -> URL:
         """The URL of the ledger at a path."""
@@ -30,8 +36,8 @@ class Dialect(Protocol):
     def attach(self, engine: Engine) -> None:
         """Set up each connection of the engine, and how its transactions begin.
 
-        A transaction whose connection has the execution option `writing` sees the newest state and makes other
-        writers wait. Every commit is flushed to the disk.
+        A transaction whose connection has the execution option `writing` sees the newest state and
+        makes other writers wait. Every commit is flushed to the disk.
         """
 
     def share(self, connection: Connection) -> None:
@@ -52,8 +58,14 @@ def dialect_of(connection: Connection) -> Dialect:
     return cast("Dialect", connection.info[_KEY])
 
 
-_LOCKED = (f"another process has kept it locked for {WAIT_SECONDS} s", "Wait for it or stop it, and run again.")
-_READ_ONLY = ("it cannot be written", "Make its folder and its files writable for you and run again.")
+_LOCKED = (
+    f"another process has kept it locked for {WAIT_SECONDS} s",
+    "Wait for it or stop it, and run again.",
+)
+_READ_ONLY = (
+    "it cannot be written",
+    "Make its folder and its files writable for you and run again.",
+)
 
 
 class SQLite:
@@ -72,8 +84,14 @@ class SQLite:
         "SQLITE_BUSY": _LOCKED,
         "SQLITE_LOCKED": _LOCKED,
         "SQLITE_NOTADB": FOREIGN,
-        "SQLITE_CORRUPT": ("it is damaged", "Restore a copy; `sqlite3 FILE .recover` may save what is readable."),
-        "SQLITE_IOERR": ("the disk reports an error", "Check the disk (space, quota, network) and run again."),
+        "SQLITE_CORRUPT": (
+            "it is damaged",
+            "Restore a copy; `sqlite3 FILE .recover` may save what is readable.",
+        ),
+        "SQLITE_IOERR": (
+            "the disk reports an error",
+            "Check the disk (space, quota, network) and run again.",
+        ),
     }
     SETTINGS = ("foreign_keys=ON", "synchronous=FULL", "cache_size=-65536")
     read_only = False
@@ -84,7 +102,9 @@ class SQLite:
     def url(self, path: Path) -> URL:
         """As `Dialect.url`: the file's URL."""
         if self.read_only:
-            return URL.create("sqlite", database=path.absolute().as_uri(), query={"mode": "ro", "uri": "true"})
+            return URL.create(
+                "sqlite", database=path.absolute().as_uri(), query={"mode": "ro", "uri": "true"}
+            )
         return URL.create("sqlite", database=str(path.absolute()))
 
     def arguments(self) -> dict[str, Any]:
@@ -96,7 +116,9 @@ class SQLite:
 
         def connect(connection: sqlite3.Connection, record: Any) -> None:
             record.info[_KEY] = self
-            connection.isolation_level = None  # transactions begin in `begin`, not where the driver decides
+            connection.isolation_level = (
+                None  # transactions begin in `begin`, not where the driver decides
+            )
             for setting in self.SETTINGS:
                 connection.execute(f"PRAGMA {setting}")
 
@@ -109,7 +131,9 @@ class SQLite:
 
     def share(self, connection: Connection) -> None:
         """As `Dialect.share`: a write-ahead log; the setting is stored in the file."""
-        cast("sqlite3.Connection", connection.connection.driver_connection).execute("PRAGMA journal_mode=WAL")
+        cast("sqlite3.Connection", connection.connection.driver_connection).execute(
+            "PRAGMA journal_mode=WAL"
+        )
 
     def insert_new(self, table: Table) -> Insert:
         """As `Dialect.insert_new`."""
@@ -126,4 +150,6 @@ class SQLite:
     def meaning(self, cause: BaseException) -> Meaning | None:
         """As `Dialect.meaning`, by SQLite's name for the error."""
         name = getattr(cause, "sqlite_errorname", "")
-        return next((meaning for start, meaning in self.FAULTS.items() if name.startswith(start)), None)
+        return next(
+            (meaning for start, meaning in self.FAULTS.items() if name.startswith(start)), None
+        )

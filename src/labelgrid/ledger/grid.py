@@ -98,11 +98,14 @@ class Explanation:
     """Why a cell was picked, beside its score and the terms of it. What is not known is empty.
 
     Args:
-        quantiles: by term, the share of the candidates whose value is smaller, equal ones counted half. The candidates
-            are the missing cells of the same task, or the images with a missing cell if the term is of images.
-        rank: by the score, among all missing cells, or among images if these were picked; 1 is the best.
+        quantiles: by term, the share of the candidates whose value is smaller, equal ones counted
+            half. The candidates are the missing cells of the same task, or the images with a
+            missing cell if the term is of images.
+        rank: by the score, among all missing cells, or among images if these were picked; 1 is the
+            best.
         without: by what is left out of the score, the rank by the rest of it.
-        nearest: of the images with a label of the same task, the one with the nearest pooled features.
+        nearest: of the images with a label of the same task, the one with the nearest pooled
+            features.
         distance: the Euclidean distance of its features.
     """
 
@@ -124,7 +127,9 @@ class Explanation:
 
 
 def explained_row(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a pick or of a request as JSON values; those that explain it only where something is known.
+    """The fields of a pick or of a request as JSON values.
+
+    Those that explain it only where something is known.
 
     Example:
         >>> explained_row({"image": "i", "terms": {}, "explanation": Explanation(rank=3)})
@@ -136,7 +141,10 @@ def explained_row(values: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Move:
-    """The change of a cell to another state, with the values of its event; `seconds` is how long its label took."""
+    """The change of a cell to another state, with the values of its event.
+
+    `seconds` is how long its label took.
+    """
 
     cell: Cell
     to: State
@@ -199,7 +207,9 @@ class Grid:
         if not image_ids:
             return self
         kept = np.array([image_id not in image_ids for image_id in self.images], np.bool_)
-        images = [image_id for image_id, keep in zip(self.images, kept.tolist(), strict=True) if keep]
+        images = [
+            image_id for image_id, keep in zip(self.images, kept.tolist(), strict=True) if keep
+        ]
         return Grid(images, self.keys[kept], self.tasks, self.state[kept], self.cost)
 
     def cell(self, row: int, column: int) -> Cell:
@@ -209,7 +219,9 @@ class Grid:
     def cell_picks(self, found: Iterable[tuple[int, float, str]]) -> list[Pick]:
         """Picks of cells, given the indices in the flattened grid, scores and reasons."""
         t = len(self.tasks)
-        return [Pick(self.cell(*divmod(item, t)), float(score), why=why) for item, score, why in found]
+        return [
+            Pick(self.cell(*divmod(item, t)), float(score), why=why) for item, score, why in found
+        ]
 
     def image_picks(self, found: Iterable[tuple[int, float, str]]) -> list[Pick]:
         """Picks of all missing cells of images, given their rows, scores and reasons."""

@@ -22,7 +22,8 @@ class CellRow:
     Args:
         cell: the cell.
         state: its state.
-        round: the round that requested it or imported its label without a request; 0 is outside the rounds.
+        round: the round that requested it or imported its label without a request; 0 is outside the
+            rounds.
         request_id: the open request, or the request that the label answered.
         path: the label's file.
         digest: the content hash of the label's file.
@@ -96,12 +97,18 @@ def move(connection: Connection, moves: Sequence[Move]) -> None:
 
 @foreign_values()
 def _load(connection: Connection, cells: Sequence[Cell]) -> _Working:
-    working = _Working(task_ids={row.name: number for number, row in roster.tasks(connection).items()})
+    working = _Working(
+        task_ids={row.name: number for number, row in roster.tasks(connection).items()}
+    )
     names = {number: name for name, number in working.task_ids.items()}
-    joined = select(IMAGES.c.name, IMAGES.c.id, CELLS).outerjoin(CELLS, CELLS.c.image_id == IMAGES.c.id)
+    joined = select(IMAGES.c.name, IMAGES.c.id, CELLS).outerjoin(
+        CELLS, CELLS.c.image_id == IMAGES.c.id
+    )
     joined = roster.within(joined, None)
     for batch in roster.batches(dict.fromkeys(cell.image_id for cell in cells)):
-        for image_id, number, _, task_id, state, *rest in connection.execute(joined.where(IMAGES.c.name.in_(batch))):
+        for image_id, number, _, task_id, state, *rest in connection.execute(
+            joined.where(IMAGES.c.name.in_(batch))
+        ):
             working.image_ids[image_id] = number
             if task_id in names:
                 cell = Cell(image_id, names[task_id])
@@ -119,7 +126,9 @@ def _check(working: _Working, old: CellRow, step: Move) -> None:
             unchanged=UNCHANGED,
         )
     if (old.state, step.to) not in LEGAL:
-        allowed = " or ".join(_word(after) for before, after in sorted(LEGAL) if before == old.state)
+        allowed = " or ".join(
+            _word(after) for before, after in sorted(LEGAL) if before == old.state
+        )
         raise LedgerError(
             f"{_name(step.cell)} is {_word(old.state)} and cannot become {_word(step.to)}.",
             next_step=f"It may become {allowed}.",
@@ -153,7 +162,15 @@ def _answering(old: CellRow, step: Move) -> Move:
 
 
 def _after(step: Move) -> CellRow:
-    values = (step.round, step.request_id, step.path, step.digest, step.cost, step.weight, step.seconds)
+    values = (
+        step.round,
+        step.request_id,
+        step.path,
+        step.digest,
+        step.cost,
+        step.weight,
+        step.seconds,
+    )
     return CellRow(step.cell, step.to, *values)
 
 
@@ -188,7 +205,8 @@ def _write(connection: Connection, working: _Working, before: dict[Cell, CellRow
     old = [working.key(row.cell) for row in changed if row.cell in before]
     for batch in roster.batches(old):
         connection.execute(
-            delete(CELLS).where(same_cell), [{"image": k["image_id"], "task": k["task_id"]} for k in batch]
+            delete(CELLS).where(same_cell),
+            [{"image": k["image_id"], "task": k["task_id"]} for k in batch],
         )
     new = (working.key(row.cell) | _values(row) for row in changed if row.state != State.MISSING)
     for batch in roster.batches(new):

@@ -9,13 +9,17 @@ def rebuild(connection: Connection) -> int:
     """Recompute the cells' table from the events alone; see `Store.rebuild`."""
     columns = [column.name for column in CELLS.c if column.name != "state"]
     last = select(func.max(EVENTS.c.id)).group_by(EVENTS.c.image_id, EVENTS.c.task_id)
-    expected = select(*(EVENTS.c[name] for name in columns), EVENTS.c.to_state.label("state")).where(
-        EVENTS.c.id.in_(last), EVENTS.c.to_state != 0
-    )
+    expected = select(
+        *(EVENTS.c[name] for name in columns), EVENTS.c.to_state.label("state")
+    ).where(EVENTS.c.id.in_(last), EVENTS.c.to_state != 0)
     kept = select(*(CELLS.c[name] for name in columns), CELLS.c.state)
     key = [name.key for name in CELLS.primary_key]
     wrong = kept.except_(expected).subquery(), expected.except_(kept).subquery()
-    either = select(*(wrong[0].c[name] for name in key)).union(select(*(wrong[1].c[name] for name in key))).subquery()
+    either = (
+        select(*(wrong[0].c[name] for name in key))
+        .union(select(*(wrong[1].c[name] for name in key)))
+        .subquery()
+    )
     differing = connection.scalar(select(func.count()).select_from(either)) or 0
     if differing:
         connection.execute(delete(CELLS))

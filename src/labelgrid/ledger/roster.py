@@ -15,8 +15,8 @@ from labelgrid.ledger.schema import IMAGES, TASKS
 from labelgrid.streams import image_key
 
 T = TypeVar("T")
-#: Rows per statement or fetch, and ids per IN. Measured: ten times more rows cost 50 % more time in Python's garbage
-#: collector.
+#: Rows per statement or fetch, and ids per IN. Measured: ten times more rows cost 50 % more time in
+#: Python's garbage collector.
 BATCH = 500
 #: What can be removed.
 Removable = Literal["images", "tasks"]
@@ -47,7 +47,9 @@ def update_images(connection: Connection, rows: Iterable[ImageRow]) -> int:
     statement = update(IMAGES).where(IMAGES.c.name == bindparam("known"))
     changed = 0
     for batch in batches(rows):
-        count = connection.execute(statement, [_values(row) | {"known": row.image_id} for row in batch]).rowcount
+        count = connection.execute(
+            statement, [_values(row) | {"known": row.image_id} for row in batch]
+        ).rowcount
         if count < len(batch):
             known = _roots(connection, batch)
             raise unknown_image(next(row.image_id for row in batch if row.image_id not in known))
@@ -61,7 +63,9 @@ def add_task(connection: Connection, row: TaskRow) -> None:
     removed = connection.scalar(select(TASKS.c.removed).where(TASKS.c.name == row.name))
     if removed is not None:
         raise LedgerError(
-            f"There was a task '{row.name}'; it was dropped." if removed else f"There is already a task '{row.name}'.",
+            f"There was a task '{row.name}'; it was dropped."
+            if removed
+            else f"There is already a task '{row.name}'.",
             next_step=(
                 f"`labelgrid task DIR {row.name} --restore` brings it back with its labels; or give"
                 if removed
@@ -91,7 +95,9 @@ def update_task(connection: Connection, row: TaskRow) -> None:
         raise unknown_task(row.name)
 
 
-def set_removed(connection: Connection, kind: Removable, names: Sequence[str], removed: bool) -> int:
+def set_removed(
+    connection: Connection, kind: Removable, names: Sequence[str], removed: bool
+) -> int:
     """Mark images or tasks as removed, or restore them; see `Store.remove`."""
     table, changed = _TABLES[kind], 0
     for batch in batches(names):
@@ -103,13 +109,17 @@ def set_removed(connection: Connection, kind: Removable, names: Sequence[str], r
 def removed_names(connection: Connection, kind: Removable) -> list[str]:
     """The names of the removed images or tasks; see `Store.removed`."""
     table = _TABLES[kind]
-    return list(connection.scalars(select(table.c.name).where(table.c.removed).order_by(table.c.id)))
+    return list(
+        connection.scalars(select(table.c.name).where(table.c.removed).order_by(table.c.id))
+    )
 
 
 def unknown_task(name: str) -> LedgerError:
     """The error for an unknown task."""
     return LedgerError(
-        f"The ledger has no task '{name}'.", next_step="`labelgrid status` lists the tasks.", unchanged=UNCHANGED
+        f"The ledger has no task '{name}'.",
+        next_step="`labelgrid status` lists the tasks.",
+        unchanged=UNCHANGED,
     )
 
 
@@ -119,9 +129,13 @@ def tasks(connection: Connection) -> dict[int, TaskRow]:
     return {row.id: _task(row) for row in rows}
 
 
-def images(connection: Connection, splits: Sequence[Split] | None, names: Collection[str] | None) -> Iterator[ImageRow]:
+def images(
+    connection: Connection, splits: Sequence[Split] | None, names: Collection[str] | None
+) -> Iterator[ImageRow]:
     """The images of the splits and names, ordered by id; see `Store.images`."""
-    statement = within(select(IMAGES).order_by(IMAGES.c.name), splits).execution_options(yield_per=BATCH)
+    statement = within(select(IMAGES).order_by(IMAGES.c.name), splits).execution_options(
+        yield_per=BATCH
+    )
     if names is None:
         statements = iter([statement])
     else:
@@ -133,7 +147,9 @@ def images(connection: Connection, splits: Sequence[Split] | None, names: Collec
 
 def image(connection: Connection, image_id: str) -> ImageRow:
     """One image; see `Store.image`."""
-    row = connection.execute(select(IMAGES).where(IMAGES.c.name == image_id, ~IMAGES.c.removed)).one_or_none()
+    row = connection.execute(
+        select(IMAGES).where(IMAGES.c.name == image_id, ~IMAGES.c.removed)
+    ).one_or_none()
     if row is None:
         raise unknown_image(image_id)
     return _image(row)
@@ -169,7 +185,9 @@ def _values(row: ImageRow) -> dict[str, Any]:
         key = image_key(row.image_id)
     except UnicodeEncodeError as error:
         raise LedgerError(
-            f"The image name {row.image_id!r} is not Unicode text.", next_step="Rename the file.", unchanged=UNCHANGED
+            f"The image name {row.image_id!r} is not Unicode text.",
+            next_step="Rename the file.",
+            unchanged=UNCHANGED,
         ) from error
     return {
         "name": row.image_id,
@@ -199,7 +217,9 @@ def _image(row: Any) -> ImageRow:
 
 
 def _roots(connection: Connection, batch: Sequence[ImageRow]) -> dict[str, str]:
-    named = select(IMAGES.c.name, IMAGES.c.root).where(IMAGES.c.name.in_([row.image_id for row in batch]))
+    named = select(IMAGES.c.name, IMAGES.c.root).where(
+        IMAGES.c.name.in_([row.image_id for row in batch])
+    )
     return {row.name: row.root for row in connection.execute(named)}
 
 

@@ -42,7 +42,9 @@ class RoundRow:
 
 def rounds(connection: Connection) -> tuple[RoundRow, ...]:
     """All rounds, ordered by number."""
-    return tuple(_round(row) for row in connection.execute(select(ROUNDS).order_by(ROUNDS.c.number)))
+    return tuple(
+        _round(row) for row in connection.execute(select(ROUNDS).order_by(ROUNDS.c.number))
+    )
 
 
 def current_round(connection: Connection) -> RoundRow | None:
@@ -64,14 +66,21 @@ def open_round(connection: Connection) -> RoundRow:
     """Open the next round; see `Store.open_round`."""
     current = current_round(connection)
     if current:
-        raise LedgerError(f"Round {current.number} is still open.", next_step="Close it first.", unchanged=UNCHANGED)
+        raise LedgerError(
+            f"Round {current.number} is still open.",
+            next_step="Close it first.",
+            unchanged=UNCHANGED,
+        )
     row = RoundRow((connection.scalar(select(func.max(ROUNDS.c.number))) or 0) + 1)
     connection.execute(insert(ROUNDS), asdict(row))
     return row
 
 
 def update_round(connection: Connection, row: RoundRow) -> None:
-    """Replace the open round's row, which may close it; see `Store.update_round` and `Store.close_round`."""
+    """Replace the open round's row, which may close it.
+
+    See `Store.update_round` and `Store.close_round`.
+    """
     current = current_round(connection)
     if current is None or current.number != row.number:
         open_now = f"round {current.number} is" if current else "no round is"

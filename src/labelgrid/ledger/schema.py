@@ -18,7 +18,8 @@ from sqlalchemy import (
     false,
 )
 
-#: The newest file in `migrations/versions`; a test compares the tables below with the result of the migrations.
+#: The newest file in `migrations/versions`; a test compares the tables below with the result of the
+#: migrations.
 REVISION = "0003"
 MIGRATIONS = Path(__file__).parent / "migrations"
 #: Not Alembic's default name, so that another program's database is never mistaken for a ledger.

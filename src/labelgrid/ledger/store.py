@@ -17,10 +17,10 @@ __all__ = ["CellRow", "Event", "RoundRow", "Store", "TaskCount"]
 class Store:
     """The ledger: the history of all moves of all cells, and the state of the grid that follows from it.
 
-    Each method is one transaction: it happens completely or not at all. Once it has returned, neither `kill -9`
-    nor a power cut undoes it. Several processes may read and write at the same time. Every method raises
-    `LedgerError` if the database cannot be read or written (full disk, read-only folder, locked or damaged file);
-    nothing has changed then.
+    Each method is one transaction: it happens completely or not at all. Once it has returned,
+    neither `kill -9` nor a power cut undoes it. Several processes may read and write at the same
+    time. Every method raises `LedgerError` if the database cannot be read or written (full disk,
+    read-only folder, locked or damaged file); nothing has changed then.
 
     Iterators read while they are consumed: make a list before writing what depends on it.
 
@@ -48,10 +48,13 @@ class Store:
 
     @classmethod
     def open(cls, path: Path, *, read_only: bool = False) -> Self:
-        """Open a ledger; one of an older program is migrated in one transaction, or refused with `read_only`.
+        """Open a ledger.
+
+        One of an older program is migrated in one transaction, or refused with `read_only`.
 
         Raises:
-            LedgerError: it is missing, not a ledger, made by a newer program, or its folder is read-only.
+            LedgerError: it is missing, not a ledger, made by a newer program, or its folder is
+                read-only.
         """
         return cls(database.open_database(path, read_only=read_only))
 
@@ -74,7 +77,8 @@ class Store:
     def transaction(self) -> Iterator[None]:
         """Run everything inside, by this thread, in one transaction; any error undoes all of it.
 
-        Other processes wait with their writes, so values read inside cannot change before the writes.
+        Other processes wait with their writes, so values read inside cannot change before the
+        writes.
 
         Example:
             >>> from tempfile import TemporaryDirectory
@@ -88,16 +92,21 @@ class Store:
             yield
 
     def add_images(self, rows: Iterable[ImageRow]) -> int:
-        """Add images and return the number of new ones; known images (same id, same root) are unchanged.
+        """Add images and return the number of new ones.
+
+        Known images (same id, same root) are unchanged.
 
         Raises:
-            LedgerError: two different images have the same id; the error names both roots. Nothing was added.
+            LedgerError: two different images have the same id; the error names both roots. Nothing
+                was added.
         """
         with self._database.writing() as connection:
             return roster.add_images(connection, rows)
 
     def update_images(self, rows: Iterable[ImageRow]) -> int:
-        """Replace the rows of these images (digest, size, split, group, root); returns their number.
+        """Replace the rows of these images (digest, size, split, group, root).
+
+        Returns their number.
 
         Raises:
             LedgerError: an image is unknown. Nothing was changed.
@@ -105,7 +114,9 @@ class Store:
         with self._database.writing() as connection:
             return roster.update_images(connection, rows)
 
-    def images(self, splits: Sequence[Split] | None = None, names: Collection[str] | None = None) -> Iterator[ImageRow]:
+    def images(
+        self, splits: Sequence[Split] | None = None, names: Collection[str] | None = None
+    ) -> Iterator[ImageRow]:
         """The images of some splits and some names (None: all), ordered by id (code points)."""
         with self._database.reading() as connection:
             yield from roster.images(connection, splits, names)
@@ -148,7 +159,10 @@ class Store:
             roster.update_task(connection, row)
 
     def remove(self, kind: roster.Removable, names: Sequence[str]) -> int:
-        """Remove images or tasks; returns their number. Until they are restored, only `events` shows their cells."""
+        """Remove images or tasks; returns their number.
+
+        Until they are restored, only `events` shows their cells.
+        """
         with self._database.writing() as connection:
             return roster.set_removed(connection, kind, names, True)
 
@@ -165,13 +179,15 @@ class Store:
     def move(self, steps: Sequence[Move]) -> None:
         """Make all these moves in order, or none.
 
-        A cell may move several times: labelled → missing → labelled replaces a label, and `history` keeps the old
-        one. A move to `labelled` or `skipped` spends its cost, a move to `requested` promises it. The answer to a
-        request keeps the request's round, id and weight; those of the move are ignored.
+        A cell may move several times: labelled → missing → labelled replaces a label, and `history`
+        keeps the old one. A move to `labelled` or `skipped` spends its cost, a move to `requested`
+        promises it. The answer to a request keeps the request's round, id and weight; those of the
+        move are ignored.
 
         Raises:
-            LedgerError: a move is not legal, answers a request other than the cell's open one, or names an unknown
-                image or task; the error names the cell, its state and the allowed moves. Nothing was changed.
+            LedgerError: a move is not legal, answers a request other than the cell's open one, or
+                names an unknown image or task; the error names the cell, its state and the allowed
+                moves. Nothing was changed.
         """
         with self._database.writing() as connection:
             moves.move(connection, steps)
@@ -195,7 +211,13 @@ class Store:
         splits: Sequence[Split] | None = None,
     ) -> Iterator[CellRow]:
         """The cells that are not missing and match all given values, ordered by image id, then task."""
-        wanted = {"state": state, "task": task, "image_id": image_id, "round": round, "request_id": request_id}
+        wanted = {
+            "state": state,
+            "task": task,
+            "image_id": image_id,
+            "round": round,
+            "request_id": request_id,
+        }
         with self._database.reading() as connection:
             yield from views.cells(connection, splits, **wanted)
 
@@ -230,7 +252,9 @@ class Store:
     ) -> Iterator[Event]:
         """The events after number `after` that match all given values, in order."""
         with self._database.reading() as connection:
-            yield from views.events(connection, after, image_id=image_id, task=task, round=round, why=why)
+            yield from views.events(
+                connection, after, image_id=image_id, task=task, round=round, why=why
+            )
 
     def history(self, cell: Cell) -> tuple[Event, ...]:
         """All events of one cell; those to `labelled` are the versions of its label."""
@@ -268,7 +292,8 @@ class Store:
         """Close the round and request its picks in one transaction.
 
         Raises:
-            LedgerError: the round is not open, or a move is refused (see `move`). Nothing was changed.
+            LedgerError: the round is not open, or a move is refused (see `move`). Nothing was
+                changed.
         """
         with self._database.writing() as connection:
             rounds.close_round(connection, row)
@@ -295,6 +320,9 @@ class Store:
             views.count_change(connection)
 
     def rebuild(self) -> int:
-        """Recompute the current state from the events; returns the number of cells that differed (0: sound)."""
+        """Recompute the current state from the events.
+
+        Returns the number of cells that differed (0: sound).
+        """
         with self._database.writing() as connection:
             return rebuild.rebuild(connection)

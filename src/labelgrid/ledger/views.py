@@ -60,7 +60,9 @@ def grid(connection: Connection, splits: Sequence[Split]) -> Grid:
     row_of[ids] = np.arange(len(names))
     for column, task_id in enumerate(tasks):
         for value in (State.REQUESTED, State.LABELLED, State.SKIPPED):
-            here = select(CELLS.c.image_id).where(CELLS.c.task_id == task_id, CELLS.c.state == int(value))
+            here = select(CELLS.c.image_id).where(
+                CELLS.c.task_id == task_id, CELLS.c.state == int(value)
+            )
             cells = _integers(connection, here)
             rows = row_of[cells[cells < len(row_of)]]
             state[rows[rows >= 0], column] = value
@@ -72,22 +74,32 @@ def counts(connection: Connection, splits: Sequence[Split] | None) -> dict[str, 
     """Counts and costs by task; see `Store.counts`."""
     images = roster.count_images(connection, splits)
     by_state = select(CELLS.c.task_id, CELLS.c.state, func.count(), func.sum(CELLS.c.cost))
-    if splits is not None or roster.removed_names(connection, "images"):  # else the sum needs no join
+    if splits is not None or roster.removed_names(
+        connection, "images"
+    ):  # else the sum needs no join
         by_state = roster.within(by_state.join_from(CELLS, IMAGES), splits)
     rows = connection.execute(by_state.group_by(CELLS.c.task_id, CELLS.c.state))
     known = {(task_id, state): (cells, cost) for task_id, state, cells, cost in rows}
     paid = _paid(connection, splits)
     task_counts = {}
     for task_id, task in roster.tasks(connection).items():
-        (requested, promised), (labelled, _), (skipped, _) = (known.get((task_id, s), (0, 0.0)) for s in (1, 2, 3))
+        (requested, promised), (labelled, _), (skipped, _) = (
+            known.get((task_id, s), (0, 0.0)) for s in (1, 2, 3)
+        )
         missing = images - requested - labelled - skipped
-        task_counts[task.name] = TaskCount(missing, requested, labelled, skipped, paid.get(task_id, 0.0), promised)
+        task_counts[task.name] = TaskCount(
+            missing, requested, labelled, skipped, paid.get(task_id, 0.0), promised
+        )
     return task_counts
 
 
 def seconds(connection: Connection, splits: Sequence[Split] | None) -> dict[str, list[float]]:
     """The seconds of the labels that have a time, by task; see `Store.seconds`."""
-    timed = select(CELLS.c.task_id, CELLS.c.seconds).join_from(CELLS, IMAGES).where(CELLS.c.seconds.is_not(None))
+    timed = (
+        select(CELLS.c.task_id, CELLS.c.seconds)
+        .join_from(CELLS, IMAGES)
+        .where(CELLS.c.seconds.is_not(None))
+    )
     names = {task_id: task.name for task_id, task in roster.tasks(connection).items()}
     found: dict[str, list[float]] = {name: [] for name in names.values()}
     for task_id, value in connection.execute(roster.within(timed, splits)):
@@ -105,13 +117,17 @@ def spent(connection: Connection, splits: Sequence[Split] | None) -> float:
 
 def _paid(connection: Connection, splits: Sequence[Split] | None) -> dict[int, float]:
     """The cost of all answers by task, dropped ones too; money spent on removed images is spent."""
-    paid = select(EVENTS.c.task_id, func.sum(EVENTS.c.cost).label("spent")).where(EVENTS.c.to_state.in_((2, 3)))
+    paid = select(EVENTS.c.task_id, func.sum(EVENTS.c.cost).label("spent")).where(
+        EVENTS.c.to_state.in_((2, 3))
+    )
     if splits is not None:
         paid = paid.join_from(EVENTS, IMAGES).where(IMAGES.c.split.in_(splits))
     return {row.task_id: row.spent for row in connection.execute(paid.group_by(EVENTS.c.task_id))}
 
 
-def cells(connection: Connection, splits: Sequence[Split] | None, **wanted: int | str | None) -> Iterator[CellRow]:
+def cells(
+    connection: Connection, splits: Sequence[Split] | None, **wanted: int | str | None
+) -> Iterator[CellRow]:
     """The cells that are not missing, ordered by image id, then task; see `Store.cells`."""
     columns = {
         "image_id": IMAGES.c.name,
@@ -124,7 +140,10 @@ def cells(connection: Connection, splits: Sequence[Split] | None, **wanted: int 
         select(IMAGES.c.name, TASKS.c.name, *CELLS.c[2:])
         .join_from(CELLS, IMAGES)
         .join(TASKS)
-        .where(~TASKS.c.removed, *(columns[name] == value for name, value in wanted.items() if value is not None))
+        .where(
+            ~TASKS.c.removed,
+            *(columns[name] == value for name, value in wanted.items() if value is not None),
+        )
         .order_by(IMAGES.c.name, TASKS.c.id)
         .execution_options(yield_per=roster.BATCH)
     )
@@ -134,12 +153,20 @@ def cells(connection: Connection, splits: Sequence[Split] | None, **wanted: int 
 
 def events(connection: Connection, after: int, **wanted: int | str | None) -> Iterator[Event]:
     """The events after a given one, in order; see `Store.events`."""
-    columns = {"image_id": IMAGES.c.name, "task": TASKS.c.name, "round": EVENTS.c.round, "why": EVENTS.c.why}
+    columns = {
+        "image_id": IMAGES.c.name,
+        "task": TASKS.c.name,
+        "round": EVENTS.c.round,
+        "why": EVENTS.c.why,
+    }
     statement = (
         select(EVENTS, IMAGES.c.name.label("image"), TASKS.c.name.label("task"))
         .join_from(EVENTS, IMAGES)
         .join(TASKS)
-        .where(EVENTS.c.id > after, *(columns[name] == value for name, value in wanted.items() if value is not None))
+        .where(
+            EVENTS.c.id > after,
+            *(columns[name] == value for name, value in wanted.items() if value is not None),
+        )
         .order_by(EVENTS.c.id)
         .execution_options(yield_per=roster.BATCH)
     )
@@ -147,7 +174,8 @@ def events(connection: Connection, after: int, **wanted: int | str | None) -> It
         yield Event(row.id, row.at, State(row.from_state), _move(row))
 
 
-#: The note that counts how often the content of image files, or what a task declares of its labels, was updated.
+#: The note that counts how often the content of image files, or what a task declares of its labels,
+#: was updated.
 CONTENTS = "contents"
 
 
@@ -160,17 +188,26 @@ def count_change(connection: Connection) -> None:
 def pool_hash(connection: Connection) -> str:
     """A hash of states, images, their contents and tasks; see `Store.pool_hash`."""
     last = connection.scalar(select(func.max(EVENTS.c.id))) or 0
-    # Half of each key is enough to detect a new image, and the sum of 2**31 halves fits the database's integers.
-    sums = select(IMAGES.c.split, func.count(), func.sum(IMAGES.c.key % 2**32)).group_by(IMAGES.c.split)
+    # Half of each key is enough to detect a new image, and the sum of 2**31 halves fits the
+    # database's integers.
+    sums = select(IMAGES.c.split, func.count(), func.sum(IMAGES.c.key % 2**32)).group_by(
+        IMAGES.c.split
+    )
     images = roster.within(sums, None)
-    splits = sorted((split, count, int(total)) for split, count, total in connection.execute(images))
+    splits = sorted(
+        (split, count, int(total)) for split, count, total in connection.execute(images)
+    )
     tasks = [task.name for task in roster.tasks(connection).values()]
     text = json.dumps([last, splits, tasks, rounds.get(connection, CONTENTS, 0)])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _columns_of_images(connection: Connection, splits: Sequence[Split]) -> tuple[list[str], INT64, INT64]:
-    statement = roster.within(select(IMAGES.c.name, IMAGES.c.id, IMAGES.c.key), splits).order_by(IMAGES.c.name)
+def _columns_of_images(
+    connection: Connection, splits: Sequence[Split]
+) -> tuple[list[str], INT64, INT64]:
+    statement = roster.within(select(IMAGES.c.name, IMAGES.c.id, IMAGES.c.key), splits).order_by(
+        IMAGES.c.name
+    )
     names: list[str] = []
     ids, keys = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for rows in _chunks(connection, statement):
@@ -201,7 +238,16 @@ EVENT_TYPES = (str, int, str, str, str, float, float, str)
 
 
 def _move(row: Any) -> Move:
-    values = (row.at, row.round, row.request_id, row.path, row.digest, row.cost, row.weight, row.why)
+    values = (
+        row.at,
+        row.round,
+        row.request_id,
+        row.path,
+        row.digest,
+        row.cost,
+        row.weight,
+        row.why,
+    )
     check_values(values, EVENT_TYPES, "an event")
     for value in (row.score, row.seconds):
         check_optional(value, "an event")

@@ -21,8 +21,8 @@ from labelgrid.nets.pyramid import STRIDES, TransformerPyramid, is_transformer, 
 
 Fuse = Literal["mixed", "concatenated", "none"]
 
-#: What timm's modules need to be told: HRNet to return its branches, not classification features; Swin that images may
-#: have any size.
+#: What timm's modules need to be told: HRNet to return its branches, not classification features;
+#: Swin that images may have any size.
 _ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "timm.models.hrnet": {"feature_location": ""},
     "timm.models.swin_transformer": {"strict_img_size": False},
@@ -35,16 +35,18 @@ class Encoder(nn.Module):
 
     The scales of a vision transformer are those of a `TransformerPyramid`.
 
-    `channels` is the number of channels of the fused map; `level_channels` and `strides` are those of the scales,
-    finest first. If the coarsest stride does not divide the image's sides, the image is padded with zeros at the bottom
-    and right (HRNet adds its scales, which fails if each is rounded separately), and the maps are cropped to the image:
-    the cells of every map span exactly the image, as losses, labels and predictions at original size assume.
+    `channels` is the number of channels of the fused map; `level_channels` and `strides` are those
+    of the scales, finest first. If the coarsest stride does not divide the image's sides, the image
+    is padded with zeros at the bottom and right (HRNet adds its scales, which fails if each is
+    rounded separately), and the maps are cropped to the image: the cells of every map span exactly
+    the image, as losses, labels and predictions at original size assume.
 
     Args:
         options: the backbone.
         weights: a local file of the backbone's weights.
-        fuse: how the scales become one map: `"mixed"` by the 1×1 convolution, `"concatenated"` without it if
-            `options.fused` is 0, or `"none"`: the coarsest scale alone, without any layer.
+        fuse: how the scales become one map: `"mixed"` by the 1×1 convolution, `"concatenated"`
+            without it if `options.fused` is 0, or `"none"`: the coarsest scale alone, without any
+            layer.
 
     Example:
         >>> encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=16))
@@ -52,7 +54,9 @@ class Encoder(nn.Module):
         torch.Size([1, 16, 8, 16])
     """
 
-    def __init__(self, options: BackboneOptions, weights: Path | None = None, *, fuse: Fuse = "mixed") -> None:
+    def __init__(
+        self, options: BackboneOptions, weights: Path | None = None, *, fuse: Fuse = "mixed"
+    ) -> None:
         super().__init__()
         self.backbone = _create(options, load=options.pretrained and weights is None)
         if options.upsample == "bilinear":
@@ -65,7 +69,9 @@ class Encoder(nn.Module):
         else:
             info = self.backbone.feature_info
             reductions, channels = info.reduction(), info.channels()
-        self.channels_last = getattr(self.backbone, "output_fmt", "NCHW") == "NHWC"  # maps [b, h, w, c], such as Swin's
+        self.channels_last = (
+            getattr(self.backbone, "output_fmt", "NCHW") == "NHWC"
+        )  # maps [b, h, w, c], such as Swin's
         self.used = [i for i, reduction in enumerate(reductions) if reduction >= 4]
         if not self.used:
             raise ModelError(f"Backbone '{options.name}' has no scale of 1/4 or coarser.")
@@ -84,15 +90,23 @@ class Encoder(nn.Module):
         height, width = image.shape[-2:]
         scales = self.backbone(padded(image, self.reduction))
         maps = [
-            scale.movedim(-1, 1) if self.channels_last else scale for i, scale in enumerate(scales) if i in self.used
+            scale.movedim(-1, 1) if self.channels_last else scale
+            for i, scale in enumerate(scales)
+            if i in self.used
         ]
-        levels = tuple(cropped(scale, stride, height, width) for scale, stride in zip(maps, self.strides, strict=True))
-        return Features(levels[-1] if self.fuse == "none" else self._fused(maps, height, width), levels)
+        levels = tuple(
+            cropped(scale, stride, height, width)
+            for scale, stride in zip(maps, self.strides, strict=True)
+        )
+        return Features(
+            levels[-1] if self.fuse == "none" else self._fused(maps, height, width), levels
+        )
 
     def _fused(self, maps: list[Tensor], height: int, width: int) -> Tensor:
         """All scales, upsampled to the finest, concatenated, cropped to the image and mixed.
 
-        A 1×1 convolution and upsampling are both linear, so each scale is convolved before it is upsampled.
+        A 1×1 convolution and upsampling are both linear, so each scale is convolved before it is
+        upsampled.
         """
         size, stride = maps[0].shape[-2:], self.strides[0]
         if self.mix is None:
@@ -123,7 +137,9 @@ def _create(options: BackboneOptions, load: bool) -> Any:
         return timm.create_model(options.name, pretrained=load, **extra)
     except Exception as error:  # timm and its hub raise many types
         if not load or isinstance(error, TypeError | AssertionError):
-            stride = f" and output_stride = {options.output_stride}" if options.output_stride else ""
+            stride = (
+                f" and output_stride = {options.output_stride}" if options.output_stride else ""
+            )
             raise ModelError(
                 f"timm cannot build the backbone '{options.name}' with feature maps{stride}: "
                 f"{str(error) or type(error).__name__}.",
@@ -139,7 +155,10 @@ def _create(options: BackboneOptions, load: bool) -> Any:
 
 
 def _upsample_bilinearly(backbone: nn.Module, name: str) -> None:
-    """Make the layers in which HRNet raises its scales bilinear; timm's take the nearest neighbour."""
+    """Make the layers in which HRNet raises its scales bilinear.
+
+    Timm's take the nearest neighbour.
+    """
     layers = [module for module in backbone.modules() if isinstance(module, nn.Upsample)]
     if not layers:
         raise ModelError(
@@ -159,14 +178,21 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
     """
     state = read_state(path)
     expected = backbone.state_dict()
-    prefixes = {key[: key.index(name)] for key in state for name in (next(iter(expected)),) if key.endswith(name)}
+    prefixes = {
+        key[: key.index(name)]
+        for key in state
+        for name in (next(iter(expected)),)
+        if key.endswith(name)
+    }
     prefix = min(prefixes, key=len, default="")
     matching = {
         key.removeprefix(prefix): value
         for key, value in state.items()
         if key.startswith(prefix) and key.removeprefix(prefix) in expected
     }
-    missing = [key for key in expected if key not in matching and not key.endswith("num_batches_tracked")]
+    missing = [
+        key for key in expected if key not in matching and not key.endswith("num_batches_tracked")
+    ]
     misshapen = [key for key, value in matching.items() if not _fits(value, expected[key])]
     if missing or misshapen:
         raise ModelError(
@@ -179,7 +205,10 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
 
 
 def _fits(value: Tensor, expected: Tensor) -> bool:
-    """Whether plain numbers of the right shape; half precision and integers are converted, complex numbers are not."""
+    """Whether plain numbers of the right shape.
+
+    Half precision and integers are converted, complex numbers are not.
+    """
     plain = value.layout == torch.strided and not value.is_quantized and not value.is_complex()
     return plain and value.shape == expected.shape
 
@@ -191,14 +220,18 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
         ModelError: the file is missing, or holds anything else than tensors.
     """
     if not path.is_file():
-        raise ModelError("There is no such weights file.", where=str(path), next_step="Check the path.")
+        raise ModelError(
+            "There is no such weights file.", where=str(path), next_step="Check the path."
+        )
     try:
         if path.suffix == ".safetensors":
             return load(read_bytes(path))
         with open_regular(path) as file:
             state = torch.load(file, map_location="cpu", weights_only=True)
         state = state.get("state_dict", state)
-        if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()):
+        if not all(
+            isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+        ):
             raise TypeError("it does not hold named tensors")
         return state
     except UnpicklingError as error:

@@ -24,7 +24,9 @@ def bottlenecks(inputs: int, width: int) -> nn.Sequential:
         torch.Size([2, 16, 4, 4])
     """
     shortcut = None if inputs == width else _shortcut(inputs, width)
-    blocks = nn.Sequential(Bottleneck(inputs, width // 4, downsample=shortcut), Bottleneck(width, width // 4))
+    blocks = nn.Sequential(
+        Bottleneck(inputs, width // 4, downsample=shortcut), Bottleneck(width, width // 4)
+    )
     blocks.register_load_state_dict_pre_hook(_add_shortcut)  # type: ignore[no-untyped-call]
     return blocks
 
@@ -38,7 +40,10 @@ def basic_blocks(inputs: int, width: int, outputs: int | None = None) -> nn.Sequ
     """
     widths = [inputs, width] if outputs is None else [inputs, width, outputs]
     return nn.Sequential(
-        *(BasicBlock(a, b, downsample=None if a == b else _shortcut(a, b)) for a, b in pairwise(widths))
+        *(
+            BasicBlock(a, b, downsample=None if a == b else _shortcut(a, b))
+            for a, b in pairwise(widths)
+        )
     )
 
 
@@ -72,18 +77,22 @@ class Predict(nn.Module):
         if self.dropout.mask is None:
             raw: Tensor = self.convolution(self.dropout(features))
             return raw
-        # Applying the masks to the weights gives the same sums, and needs no masked copy of the features.
+        # Applying the masks to the weights gives the same sums, and needs no masked copy of the
+        # features.
         bias = self.convolution.get_parameter("bias")
         masked = self.convolution.weight.flatten(1) * self.dropout.mask.flatten(1)[:, None]
         batch, _, height, width = features.shape
-        return torch.baddbmm(bias[:, None], masked, features.flatten(2)).view(batch, -1, height, width)
+        return torch.baddbmm(bias[:, None], masked, features.flatten(2)).view(
+            batch, -1, height, width
+        )
 
 
 def known_prediction(task: Task, target: Target, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Convert a label to a prediction at the heads' size: its mean over the valid pixels of each output pixel's area.
 
     Returns:
-        The values [b, channels, h, w], and a mask, bool [b, 1, h, w]: valid if at least half of the area is valid.
+        The values [b, channels, h, w], and a mask, bool [b, 1, h, w]: valid if at least half of the
+            area is valid.
     """
     valid = target.valid.float()
     share = functional.adaptive_avg_pool2d(valid, size)

@@ -13,16 +13,18 @@ class Embed(nn.Sequential):
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__(
-            nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+            nn.Conv2d(channels, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
         )
 
 
 class Distil(nn.Module):
     """Attention-gated messages between tasks: O_t = F_t + sum over a ≠ t of G ⊙ (W_at E_a).
 
-    E_a are source a's embedded prediction (or known label), F_t the target's own feature, and G = sigmoid(W_g ·)
-    of the target's F_t (one gate a target) or of the source's E_a (one a pair). The messages of one source share
-    one wide convolution.
+    E_a are source a's embedded prediction (or known label), F_t the target's own feature, and G =
+    sigmoid(W_g ·) of the target's F_t (one gate a target) or of the source's E_a (one a pair). The
+    messages of one source share one wide convolution.
 
     Source: Xu et al. 2018 (PAD-Net), module C; PartAL figure 3.
     """
@@ -36,12 +38,17 @@ class Distil(nn.Module):
         self.gates = nn.ModuleDict({n: _wide(width, gates) for n in names if others})
 
     def forward(self, own: Raw, sources: Raw) -> Raw:
-        """Refine the tasks' own features with messages from the sources; all are [b, width, h, w], by task."""
+        """Refine the tasks' own features with messages from the sources.
+
+        All are [b, width, h, w], by task.
+        """
         refined = dict(own)
         if not self.messages:
             return refined
         target_gates = (
-            {t: torch.sigmoid(gate(own[t])) for t, gate in self.gates.items()} if self.gate == "target" else {}
+            {t: torch.sigmoid(gate(own[t])) for t, gate in self.gates.items()}
+            if self.gate == "target"
+            else {}
         )
         for a in self.names:
             targets = [t for t in self.names if t != a]

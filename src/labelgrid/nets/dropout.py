@@ -46,7 +46,9 @@ STAGES: dict[Where, frozenset[str]] = {
 }
 
 
-def sites(network: nn.Module, where: Where, rate: float = 0.0) -> dict[str, tuple[ChannelDropout, float]]:
+def sites(
+    network: nn.Module, where: Where, rate: float = 0.0
+) -> dict[str, tuple[ChannelDropout, float]]:
     """The dropout modules that `where` selects, with their rates (`rate`, or their own if `rate` is 0), by name."""
     selected = {
         name: (module, rate or module.rate)
@@ -56,10 +58,18 @@ def sites(network: nn.Module, where: Where, rate: float = 0.0) -> dict[str, tupl
     return {name: (module, used) for name, (module, used) in selected.items() if used > 0}
 
 
-def masks(site: str, channels: int, rate: float, keys: NDArray[np.uint64], seed: int, index: int) -> Tensor:
-    """Draw the masks [b, c, 1, 1] of pass `index`; they depend on seed, module, pass, channel and image key only."""
+def masks(
+    site: str, channels: int, rate: float, keys: NDArray[np.uint64], seed: int, index: int
+) -> Tensor:
+    """Draw the masks [b, c, 1, 1] of pass `index`.
+
+    They depend on seed, module, pass, channel and image key only.
+    """
     channel_keys = np.arange(channels, dtype=np.uint64) * np.uint64(0xD6E8FEB86659FD93)
-    kept = keyed_uniform(keys[:, None] ^ channel_keys[None], seed_of(seed, "dropout", site, index)) >= rate
+    kept = (
+        keyed_uniform(keys[:, None] ^ channel_keys[None], seed_of(seed, "dropout", site, index))
+        >= rate
+    )
     return torch.from_numpy(kept / (1 - rate)).float()[:, :, None, None]
 
 
@@ -72,9 +82,12 @@ def keyed_dropout(
     rate: float = 0.0,
     device: torch.device | str = "cpu",
 ) -> Iterator[Callable[[int], None]]:
-    """Use masks keyed by image in the network's dropout modules; yields a function that sets the masks of a pass.
+    """Use masks keyed by image in the network's dropout modules.
 
-    The masks of an image depend neither on the order nor on the rest of the batch. They are removed at the end.
+    Yields a function that sets the masks of a pass.
+
+    The masks of an image depend neither on the order nor on the rest of the batch. They are removed
+    at the end.
     """
     active = sites(network, where, rate)
 

@@ -17,11 +17,12 @@ Raw = dict[str, Tensor]
 class Features:
     """The encoder's features of b images.
 
-    A network whose encoder returns more features subclasses it. Further fields must be tensors, or tuples or mappings
-    of tensors, with a leading axis b; they are indexed and repeated, too.
+    A network whose encoder returns more features subclasses it. Further fields must be tensors, or
+    tuples or mappings of tensors, with a leading axis b; they are indexed and repeated, too.
 
     Args:
-        shared: [b, c, h, w], the map from which all tasks are predicted and at which balancers compare gradients.
+        shared: [b, c, h, w], the map from which all tasks are predicted and at which balancers
+            compare gradients.
         levels: the encoder's maps, finest first.
     """
 
@@ -54,7 +55,10 @@ class Features:
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Self:
         """The features with each of their maps changed."""
-        return replace(self, **{field.name: _changed(getattr(self, field.name), change) for field in fields(self)})
+        return replace(
+            self,
+            **{field.name: _changed(getattr(self, field.name), change) for field in fields(self)},
+        )
 
 
 def _part(count: int, i: int, maps: Tensor) -> Tensor:
@@ -76,12 +80,13 @@ class Output:
     """A network's raw outputs, by task.
 
     Args:
-        initial: the first stage's outputs, one dict per scale, finest first; empty for one-stage networks. Training
-            sums the losses of all scales.
+        initial: the first stage's outputs, one dict per scale, finest first; empty for one-stage
+            networks. Training sums the losses of all scales.
         final: the final outputs, [b, channels, h', w'] at the heads' resolution.
         features: the encoder's features.
         task_features: the final heads' features before their dropout and last convolution.
-        initial_features: the initial heads' features before these layers, one dict per scale as in `initial`.
+        initial_features: the initial heads' features before these layers, one dict per scale as in
+            `initial`.
     """
 
     initial: tuple[Raw, ...]
@@ -101,19 +106,23 @@ class Output:
 class Network(nn.Module):
     """A network that predicts several tasks from images [b, 3, h, w].
 
-    `known` holds labels of any size that replace initial predictions where they are valid; one-stage networks ignore
-    it. Laws (tests/contracts/test_networks.py): in evaluation mode, known labels without a valid pixel give bitwise the
-    output without `known`; an image's labels do not change the outputs of other images; a task's own label never
-    reaches its own output.
+    `known` holds labels of any size that replace initial predictions where they are valid;
+    one-stage networks ignore it. Laws (tests/contracts/test_networks.py): in evaluation mode, known
+    labels without a valid pixel give bitwise the output without `known`; an image's labels do not
+    change the outputs of other images; a task's own label never reaches its own output.
 
     Attributes:
-        encoder: contains every module that `encode` runs; `norm = "frozen"` and `shared_parameters` use it.
+        encoder: contains every module that `encode` runs; `norm = "frozen"` and `shared_parameters`
+            use it.
     """
 
     encoder: nn.Module
 
     def encode(self, image: Tensor) -> Features:
-        """Run the encoder; a network whose features are not what `encoder` returns overrides this."""
+        """Run the encoder.
+
+        A network whose features are not what `encoder` returns overrides this.
+        """
         features: Features = self.encoder(image)
         return features
 
@@ -144,9 +153,14 @@ EXAMPLE_SIDE = 64
 
 
 def example_output(network: Network) -> Output:
-    """The network's output for a small image, to size modules that read it; the network is left as it was."""
+    """The network's output for a small image, to size modules that read it.
+
+    The network is left as it was.
+    """
     training = network.training
     with torch.no_grad():
-        output = network.eval()(torch.zeros(1, 3, EXAMPLE_SIDE, EXAMPLE_SIDE, device=next(network.parameters()).device))
+        output = network.eval()(
+            torch.zeros(1, 3, EXAMPLE_SIDE, EXAMPLE_SIDE, device=next(network.parameters()).device)
+        )
     network.train(training)
     return output

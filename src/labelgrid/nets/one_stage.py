@@ -50,7 +50,10 @@ class OneStage(Network):
         self.dropout = ChannelDropout(options.encoder_dropout, channels, "encoder")
         self.bodies = bodies
         self.last = nn.ModuleDict(
-            {name: Predict(width, task.channels, options.dropout, "final") for name, task in tasks.items()}
+            {
+                name: Predict(width, task.channels, options.dropout, "final")
+                for name, task in tasks.items()
+            }
         )
 
     def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:

@@ -20,15 +20,18 @@ class BackboneOptions:
     """The encoder.
 
     Args:
-        name: the name of a timm model; the papers' HRNet-18 is `hrnet_w18_small_v2`. A name with a source, such as
-            `hf-hub:OWNER/MODEL`, is used only with `--trust hf-hub`.
-        pretrained: start from ImageNet weights, fetched by timm or read from the settings' `weights`.
+        name: the name of a timm model; the papers' HRNet-18 is `hrnet_w18_small_v2`. A name with a
+            source, such as `hf-hub:OWNER/MODEL`, is used only with `--trust hf-hub`.
+        pretrained: start from ImageNet weights, fetched by timm or read from the settings'
+            `weights`.
         fused: channels of the fused map; 0 keeps the sum of the scales' channels, as in the papers.
-        upsample: how HRNet raises coarse scales before it adds them: `"nearest"`, as in timm and in the training of its
-            ImageNet weights, or `"bilinear"`, as in the survey and the papers. Other backbones have no such layers.
-        output_stride: 8 or 16: dilated convolutions instead of strides keep the coarser scales at 1/8 or 1/16; 0: the
-            backbone's own strides.
-        pyramid: channels of each of the four maps that are made from a vision transformer's; not used by others.
+        upsample: how HRNet raises coarse scales before it adds them: `"nearest"`, as in timm and in
+            the training of its ImageNet weights, or `"bilinear"`, as in the survey and the papers.
+            Other backbones have no such layers.
+        output_stride: 8 or 16: dilated convolutions instead of strides keep the coarser scales at
+            1/8 or 1/16; 0: the backbone's own strides.
+        pyramid: channels of each of the four maps that are made from a vision transformer's; not
+            used by others.
     """
 
     name: str = "hrnet_w18_small_v2"

@@ -42,5 +42,8 @@ def _fitted(cells: Tensor, share: float, axis: int) -> Tensor:
     position = ((torch.arange(count, device=cells.device) + 0.5) * share - 0.5).clamp(min=0)
     low = position.long()
     weight = (position - low).to(cells.dtype).view(-1, *[1] * (-1 - axis))
-    below, above = cells.index_select(axis, low), cells.index_select(axis, (low + 1).clamp(max=count - 1))
+    below, above = (
+        cells.index_select(axis, low),
+        cells.index_select(axis, (low + 1).clamp(max=count - 1)),
+    )
     return torch.lerp(below, above, weight)

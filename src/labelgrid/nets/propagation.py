@@ -13,10 +13,12 @@ SQUEEZE = 16
 
 
 class Propagation(nn.Module):
-    """A softmax over tasks weighs their features into one shared map; each task adds its own channels of it to its own.
+    """A softmax over tasks weighs their features into one shared map.
 
-    Deviation: in the published code the softmax does not compare the tasks at one channel, because a view puts channels
-    and tasks in another order than the concatenation has.
+    Each task adds its own channels of it to its own.
+
+    Deviation: in the published code the softmax does not compare the tasks at one channel, because
+    a view puts channels and tasks in another order than the concatenation has.
 
     Args:
         names: of the tasks.

@@ -8,11 +8,13 @@ from torch.nn import functional
 
 #: The strides of the maps.
 STRIDES = (4, 8, 16, 32)
-#: The stride of the transformer's own maps, in pixels of the image: an image is resized for patches of another size.
+#: The stride of the transformer's own maps, in pixels of the image: an image is resized for patches
+#: of another size.
 PATCH = 16
 
 
-#: timm's modules of plain vision transformers. Others, such as Swin's, have maps of several scales, or none.
+#: timm's modules of plain vision transformers. Others, such as Swin's, have maps of several scales,
+#: or none.
 MODULES = frozenset({"timm.models.vision_transformer", "timm.models.deit", "timm.models.eva"})
 
 
@@ -40,14 +42,16 @@ def module_of(name: str) -> str:
 class TransformerPyramid(nn.Module):
     """Maps [b, width, h / s, w / s] for s = 4, 8, 16, 32, each from one of four blocks that are spread evenly.
 
-    Transposed convolutions raise the maps of the earlier blocks, max-pooling halves that of the last. Images have sides
-    that are multiples of 32. For patches of 14 pixels an image is resized by 14/16.
+    Transposed convolutions raise the maps of the earlier blocks, max-pooling halves that of the
+    last. Images have sides that are multiples of 32. For patches of 14 pixels an image is resized
+    by 14/16.
 
     Args:
         transformer: timm's, without a classifier, for images of any size.
         width: channels of the maps.
 
-    Source: Li et al. 2022 (ViTDet) for the layers; Ranftl et al. 2021 (DPT) for reading four blocks.
+    Source: Li et al. 2022 (ViTDet) for the layers; Ranftl et al. 2021 (DPT) for reading four
+    blocks.
     """
 
     def __init__(self, transformer: Any, width: int) -> None:
@@ -60,9 +64,14 @@ class TransformerPyramid(nn.Module):
             (
                 nn.Sequential(*_raising(inputs, width), *_raising(width, width)),
                 nn.Sequential(*_raising(inputs, width)),
-                nn.Sequential(nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width), nn.GELU()),
                 nn.Sequential(
-                    nn.MaxPool2d(2), nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width), nn.GELU()
+                    nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width), nn.GELU()
+                ),
+                nn.Sequential(
+                    nn.MaxPool2d(2),
+                    nn.Conv2d(inputs, width, 1, bias=False),
+                    nn.BatchNorm2d(width),
+                    nn.GELU(),
                 ),
             )
         )
@@ -71,8 +80,12 @@ class TransformerPyramid(nn.Module):
         """The maps of images [b, 3, h, w], finest first."""
         if self.patch != PATCH:
             size = [side * self.patch // PATCH for side in image.shape[-2:]]
-            image = functional.interpolate(image, size=size, mode="bilinear", align_corners=False, antialias=True)
-        maps = self.transformer.forward_intermediates(image, indices=self.blocks, norm=True, intermediates_only=True)
+            image = functional.interpolate(
+                image, size=size, mode="bilinear", align_corners=False, antialias=True
+            )
+        maps = self.transformer.forward_intermediates(
+            image, indices=self.blocks, norm=True, intermediates_only=True
+        )
         return [layer(each) for layer, each in zip(self.layers, maps, strict=True)]
 
 

@@ -1,8 +1,8 @@
 """Builds SegNet's encoder and decoder in the form of MTAN's "split" network, and the heads on its full-resolution map.
 
-A layer is a 3×3 convolution, batch norm and ReLU. The encoder has five stages, each of two or three layers and a 2×2
-max-pooling; the decoder mirrors them: it puts each value back where its maximum was (Badrinarayanan, Kendall & Cipolla
-2017; Liu, Johns & Davison 2019).
+A layer is a 3×3 convolution, batch norm and ReLU. The encoder has five stages, each of two or three
+layers and a 2×2 max-pooling; the decoder mirrors them: it puts each value back where its maximum
+was (Badrinarayanan, Kendall & Cipolla 2017; Liu, Johns & Davison 2019).
 """
 
 from collections.abc import Callable, Mapping
@@ -64,13 +64,18 @@ def initialise(network: nn.Module) -> None:
 
 
 def heads(width: int, tasks: Mapping[str, Task]) -> nn.ModuleDict:
-    """The 3×3 convolution of each task's head, without batch norm and ReLU; a 1×1 convolution follows it."""
+    """The 3×3 convolution of each task's head, without batch norm and ReLU.
+
+    A 1×1 convolution follows it.
+    """
     return nn.ModuleDict({name: nn.Conv2d(width, width, 3, padding=1) for name in tasks})
 
 
 @dataclass(frozen=True)
 class StageFeatures(Features):
-    """Features with the maps of all stages, which span the padded image; all are ordered from the finest stage.
+    """Features with the maps of all stages, which span the padded image.
+
+    All are ordered from the finest stage.
 
     Args:
         first: the outputs of the encoder's first layers.
@@ -86,10 +91,13 @@ class StageFeatures(Features):
 
 
 class EncoderDecoder(nn.Module):
-    """The encoder and decoder, which all tasks share. `filters` are those of the stages, finest first.
+    """The encoder and decoder, which all tasks share.
 
-    Images [b, 3, h, w] of any size are padded with zeros at the bottom and right to multiples of 32. The decoder's last
-    map and the pooled maps are cropped to the image, so that their cells span exactly the image.
+    `filters` are those of the stages, finest first.
+
+    Images [b, 3, h, w] of any size are padded with zeros at the bottom and right to multiples of
+    32. The decoder's last map and the pooled maps are cropped to the image, so that their cells
+    span exactly the image.
 
     Args:
         width: filters of the first stage; the others have 2, 4, 8 and 8 times as many.
@@ -126,7 +134,9 @@ class EncoderDecoder(nn.Module):
             raised.append(functional.max_unpool2d(decoded[-1], places[stage], (2, 2)))
             decoded.append(self.second_up[stage](self.first_up[stage](raised[-1])))
         *coarser, finest = decoded[1:]
-        levels = tuple(cropped(level, 2 ** (i + 1), height, width) for i, level in enumerate(pooled))
+        levels = tuple(
+            cropped(level, 2 ** (i + 1), height, width) for i, level in enumerate(pooled)
+        )
         maps = (tuple(first), tuple(second), tuple(raised[::-1]), tuple(coarser[::-1]))
         return StageFeatures(finest[..., :height, :width], levels, *maps)
 

@@ -23,8 +23,9 @@ def boundary_counts(
 ) -> NDArray[np.int64]:
     """Counts [4, thresholds] of an image: true pixels found, all of them, predicted pixels with a partner, all of them.
 
-    The pixels at or above each threshold and the true boundaries are thinned, then matched one to one. With several
-    annotators, each one's true pixels count, and a predicted pixel has a partner if it has one with any of them.
+    The pixels at or above each threshold and the true boundaries are thinned, then matched one to
+    one. With several annotators, each one's true pixels count, and a predicted pixel has a partner
+    if it has one with any of them.
 
     Args:
         prediction: probabilities [h, w].
@@ -62,16 +63,23 @@ def boundary_counts(
 def suppressed(prediction: Floats) -> Floats:
     """Boundaries [h, w] with non-maximum suppression: 0 where 1.01 times a value is below one a pixel across the line.
 
-    The line's direction is that of the second derivatives of the map, smoothed by a triangle of radius 4. The five
-    pixels along each edge of the image are lowered, to 0 at the edge.
+    The line's direction is that of the second derivatives of the map, smoothed by a triangle of
+    radius 4. The five pixels along each edge of the image are lowered, to 0 at the edge.
 
-    Source: Dollár and Zitnick 2015, as their published code (`edgesNms`: radius 1, border 5, multiplier 1.01).
+    Source: Dollár and Zitnick 2015, as their published code (`edgesNms`: radius 1, border 5,
+    multiplier 1.01).
     """
     height, width = prediction.shape
     smooth = _triangle_filtered(prediction, 4)
     right = _slope(smooth, 1)
-    down_down, down_right, right_right = _slope(_slope(smooth, 0), 0), _slope(right, 0), _slope(right, 1)
-    angle = np.mod(np.arctan(down_down * np.where(down_right > 0, -1, 1) / (right_right + 1e-5)), np.pi)
+    down_down, down_right, right_right = (
+        _slope(_slope(smooth, 0), 0),
+        _slope(right, 0),
+        _slope(right, 1),
+    )
+    angle = np.mod(
+        np.arctan(down_down * np.where(down_right > 0, -1, 1) / (right_right + 1e-5)), np.pi
+    )
     y, x = np.mgrid[:height, :width].astype(np.float64)
     kept = prediction.copy()
     for step in (-1, 1):
@@ -89,17 +97,28 @@ def _rising(length: int, border: int) -> Floats:
 
 def _slope(values: Floats, axis: int) -> Floats:
     """The derivative along an axis; 0 along a side of one pixel."""
-    return np.asarray(np.gradient(values, axis=axis)) if values.shape[axis] > 1 else np.zeros_like(values)
+    return (
+        np.asarray(np.gradient(values, axis=axis))
+        if values.shape[axis] > 1
+        else np.zeros_like(values)
+    )
 
 
 def _triangle_filtered(values: Floats, radius: int) -> Floats:
     """Values [h, w] smoothed by a triangle in both directions; the edge is mirrored."""
-    weights = np.concatenate([np.arange(1, radius + 2), np.arange(radius, 0, -1)]) / (radius + 1) ** 2
-    return np.asarray(convolve1d(convolve1d(values, weights, 0, mode="reflect"), weights, 1, mode="reflect"))
+    weights = (
+        np.concatenate([np.arange(1, radius + 2), np.arange(radius, 0, -1)]) / (radius + 1) ** 2
+    )
+    return np.asarray(
+        convolve1d(convolve1d(values, weights, 0, mode="reflect"), weights, 1, mode="reflect")
+    )
 
 
 def precision_recall_f(counts: NDArray[np.generic]) -> tuple[Floats, Floats, Floats]:
-    """Precision, recall and F [thresholds] of counts [4, thresholds]; 0 where there is nothing to divide by."""
+    """Precision, recall and F [thresholds] of counts [4, thresholds].
+
+    0 where there is nothing to divide by.
+    """
     found, truths, partners, predicted = counts.astype(np.float64)
     precision, recall = partners / np.maximum(predicted, 1), found / np.maximum(truths, 1)
     return precision, recall, 2 * precision * recall / np.maximum(precision + recall, 1e-12)
@@ -114,4 +133,7 @@ def average_precision(precision: Floats, recall: Floats) -> float:
     """
     order = np.lexsort((-precision, recall))
     recalls, first = np.unique(recall[order], return_index=True)
-    return float(np.interp(np.arange(101) / 100, recalls, precision[order][first], left=0, right=0).sum() / 100)
+    return float(
+        np.interp(np.arange(101) / 100, recalls, precision[order][first], left=0, right=0).sum()
+        / 100
+    )

@@ -1,6 +1,7 @@
 """Measures how unsure one prediction of classes is, at each pixel; higher = less sure.
 
-Args of all: probabilities [b, k, h, w] of k >= 2 classes. Source: the three measures of Settles 2009, section 3.1.
+Args of all: probabilities [b, k, h, w] of k >= 2 classes. Source: the three measures of Settles
+2009, section 3.1.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,7 +1,8 @@
 """Measures how much two predictions of one task differ at each pixel (TCD's inconsistency of stages).
 
-The TCD paper names no per-pixel measure. This project uses the information gain from the initial to the refined
-prediction for probabilities (nats), and a distance for other values. All are >= 0, and 0 for equal predictions.
+The TCD paper names no per-pixel measure. This project uses the information gain from the initial to
+the refined prediction for probabilities (nats), and a distance for other values. All are >= 0, and
+0 for equal predictions.
 """
 
 import torch

@@ -1,8 +1,9 @@
 """Provides the pixel losses: one loss map per task, from raw outputs and partial labels.
 
-Every function takes raw outputs [b, c, h, w] and a target of their size and returns [b, 1, h, w], 0 where the
-target is not valid. Invalid label values are replaced before any arithmetic, so that garbage (including NaN) reaches
-neither a loss nor a gradient. Each image's losses depend on that image alone.
+Every function takes raw outputs [b, c, h, w] and a target of their size and returns [b, 1, h, w], 0
+where the target is not valid. Invalid label values are replaced before any arithmetic, so that
+garbage (including NaN) reaches neither a loss nor a gradient. Each image's losses depend on that
+image alone.
 """
 
 import torch
@@ -20,7 +21,8 @@ def _kept(loss: Tensor, target: Target) -> Tensor:
 def cross_entropy(raw: Tensor, target: Target) -> Tensor:
     """Negative log probability of the true class, nats; raw outputs are logits [b, classes, h, w].
 
-    If only some classes were annotated in an image, the softmax is over these; the others get no gradient.
+    If only some classes were annotated in an image, the softmax is over these; the others get no
+    gradient.
 
     Example:
         >>> target = Target(torch.tensor([[[[1, 255]]]]), torch.tensor([[[[True, False]]]]))
@@ -45,13 +47,16 @@ def balanced_bce(raw: Tensor, target: Target, positive: float | Tensor = 0.95) -
 
 
 def area_balanced_bce(raw: Tensor, target: Target) -> Tensor:
-    """Binary cross entropy of logits [b, 1, h, w]; the weight of positives is the image's share of negatives.
+    """Binary cross entropy of logits [b, 1, h, w].
+
+    The weight of positives is the image's share of negatives.
 
     Source: the survey's saliency loss (Vandenhende et al. 2021).
     """
-    # Deviates from the survey: it computes the share over the batch; here it is over each image's valid
-    # pixels, so that a loss depends on one image only. In an image with a single class all pixels have the weight 1/2,
-    # where the survey's formula would give a weight, and so a loss, of zero.
+    # Deviates from the survey: it computes the share over the batch; here it is over each image's
+    # valid pixels, so that a loss depends on one image only. In an image with a single class all
+    # pixels have the weight 1/2, where the survey's formula would give a weight, and so a loss, of
+    # zero.
     positives = ((target.safe() >= 0.5) & target.valid).sum((1, 2, 3), keepdim=True)
     total = target.valid.sum((1, 2, 3), keepdim=True)
     mixed = (positives > 0) & (positives < total)
@@ -70,7 +75,8 @@ def absolute_error(raw: Tensor, target: Target) -> Tensor:
 def unit_vector_l1(raw: Tensor, target: Target) -> Tensor:
     """L1 distance of the normalised raw vector to the label's, averaged over the three components.
 
-    Source: the survey's normals loss (Vandenhende et al. 2021), mean over elements rather than over pixels.
+    Source: the survey's normals loss (Vandenhende et al. 2021), mean over elements rather than over
+    pixels.
     """
     return _kept((unit_vectors(raw) - target.safe()).abs().mean(1, keepdim=True), target)
 

@@ -14,8 +14,10 @@ CHUNK = 2048
 class Matcher:
     """Matches points with those of a true map [h, w]: as many pairs as possible, each at most `radius` pixels apart.
 
-    The number of pairs is the exact maximum; Berkeley's code finds up to a few fewer. Which points have a partner is
-    not unique. It is a maximum flow: SciPy's `maximum_bipartite_matching` takes minutes on some real maps.
+    The number of pairs is the exact maximum; Berkeley's code finds up to a few fewer. Which points
+    have a partner is
+    not unique. It is a maximum flow: SciPy's `maximum_bipartite_matching` takes minutes on some
+    real maps.
 
     Example:
         >>> truth = np.zeros((4, 4), bool)
@@ -46,16 +48,27 @@ class Matcher:
     def _near(self, points: NDArray[np.intp], first: int) -> NDArray[np.intp]:
         """The pairs [2, n] (point, truth) of some points, from the `first` on."""
         some = points[first : first + CHUNK] + self.reach
-        partners = self.numbers.ravel()[(some[:, 0] * self.numbers.shape[1] + some[:, 1])[:, None] + self.offsets]
+        partners = self.numbers.ravel()[
+            (some[:, 0] * self.numbers.shape[1] + some[:, 1])[:, None] + self.offsets
+        ]
         point, offset = (partners >= 0).nonzero()
         return np.stack([point + first, partners[point, offset]])
 
 
-def _network(point: NDArray[np.intp], partner: NDArray[np.intp], sizes: tuple[int, int]) -> csr_array:
-    """A source (node 0), the points, the truths and a sink (last); every edge has a capacity of 1."""
+def _network(
+    point: NDArray[np.intp], partner: NDArray[np.intp], sizes: tuple[int, int]
+) -> csr_array:
+    """A source (node 0), the points, the truths and a sink (last).
+
+    Every edge has a capacity of 1.
+    """
     points, truths = sizes
     sink = points + truths + 1
-    degrees = np.concatenate([[points], np.bincount(point, minlength=points), np.ones(truths, np.int64), [0]])
-    ends = np.concatenate([np.arange(1, points + 1), partner + points + 1, np.full(truths, sink)]).astype(np.int32)
+    degrees = np.concatenate(
+        [[points], np.bincount(point, minlength=points), np.ones(truths, np.int64), [0]]
+    )
+    ends = np.concatenate(
+        [np.arange(1, points + 1), partner + points + 1, np.full(truths, sink)]
+    ).astype(np.int32)
     starts = np.concatenate([[0], degrees.cumsum()]).astype(np.int32)
     return csr_array((np.ones(len(ends), np.int32), ends, starts), (sink + 1, sink + 1))

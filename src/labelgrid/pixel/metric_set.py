@@ -33,4 +33,6 @@ class MetricSet:
 
     def compute(self) -> dict[str, Result]:
         """The values of all metrics, by name."""
-        return {name: result for metric in self.metrics for name, result in metric.compute().items()}
+        return {
+            name: result for metric in self.metrics for name, result in metric.compute().items()
+        }

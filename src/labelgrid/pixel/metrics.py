@@ -1,8 +1,9 @@
 """Provides the metrics: mergeable sums over a set's valid pixels, and values computed from them.
 
-`update` takes whole images or strips of rows, in batches of any size, with the same result. Only the saliency metric
-averages over images and needs to know where an image ends, but every caller must call `end_image`.
-The values of an empty set are NaN, and those of a set with a prediction at a valid pixel that is NaN or infinite.
+`update` takes whole images or strips of rows, in batches of any size, with the same result. Only
+the saliency metric averages over images and needs to know where an image ends, but every caller
+must call `end_image`. The values of an empty set are NaN, and those of a set with a prediction at a
+valid pixel that is NaN or infinite.
 """
 
 import math
@@ -35,7 +36,10 @@ class Metric(Protocol):
         """Add predictions [b, channels, h, w] of b images, or of a strip of rows of each of b images."""
 
     def end_image(self) -> None:
-        """Mark the images of the updates since the last call as complete; the next update starts new images."""
+        """Mark the images of the updates since the last call as complete.
+
+        The next update starts new images.
+        """
 
     def merge(self, other: Self) -> None:
         """Add the counts of another metric with the same options over other images."""
@@ -88,8 +92,8 @@ class SegmentationMetric(SumMetric):
 
     Args:
         classes: the number of classes.
-        absent: a class that is neither in labels nor in predictions is left out of the mean ("skip", as MTAN does),
-            or counts as IoU 0 ("zero", as the survey's code does).
+        absent: a class that is neither in labels nor in predictions is left out of the mean
+            ("skip", as MTAN does), or counts as IoU 0 ("zero", as the survey's code does).
 
     Source: Vandenhende et al. 2021 (the survey); summed, never averaged over batches or images.
 
@@ -102,14 +106,17 @@ class SegmentationMetric(SumMetric):
     """
 
     def __init__(self, classes: int, absent: Literal["skip", "zero"] = "skip") -> None:
-        super().__init__(classes, classes + 1)  # the last column: none of the annotated classes was predicted
+        super().__init__(
+            classes, classes + 1
+        )  # the last column: none of the annotated classes was predicted
         self.classes, self.absent = classes, absent
 
     def update(self, prediction: Tensor, target: Target) -> None:
         """Add class probabilities [b, classes, h, w]; the first of equal ones is the prediction.
 
-        If only some classes were annotated in an image, the prediction is the likeliest of these. If all of these have
-        probability 0, the true class is missed, and no other one is counted as predicted.
+        If only some classes were annotated in an image, the prediction is the likeliest of these.
+        If all of these have probability 0, the true class is missed, and no other one is counted as
+        predicted.
         """
         prediction, target = target.judged(prediction, -1.0)
         self.need_finite(prediction, target)
@@ -126,7 +133,10 @@ class SegmentationMetric(SumMetric):
         iou = hits / either
         if self.absent == "zero" and total > 0:
             iou = iou.nan_to_num(0.0)
-        return {"mIoU": _percent("mIoU", iou.nanmean()), "pixAcc": _percent("pixAcc", hits.sum() / total)}
+        return {
+            "mIoU": _percent("mIoU", iou.nanmean()),
+            "pixAcc": _percent("pixAcc", hits.sum() / total),
+        }
 
 
 class DepthMetric(SumMetric):
@@ -134,7 +144,8 @@ class DepthMetric(SumMetric):
 
     Args:
         unit: of the values; a disparity has none.
-        least: predictions are raised to at least this value first (the survey's rule for predictions <= 0).
+        least: predictions are raised to at least this value first (the survey's rule for
+            predictions <= 0).
 
     Source: Vandenhende et al. 2021 (the survey): over pixels of the set, not a mean of images.
     """
@@ -148,19 +159,24 @@ class DepthMetric(SumMetric):
         self.need_finite(prediction, target)
         predicted = _at_valid(prediction, target).double().clamp(min=self.least)
         error = predicted - _at_valid(target.value, target).double()
-        self.add(torch.stack([error.square().sum(), error.abs().sum(), error.new_tensor(error.numel())]))
+        self.add(
+            torch.stack([error.square().sum(), error.abs().sum(), error.new_tensor(error.numel())])
+        )
 
     def compute(self) -> dict[str, Result]:
         """`RMSE` and `absErr`."""
         squares, absolutes, count = self.sums
         values = {"RMSE": (squares / count).sqrt(), "absErr": absolutes / count}
-        return {name: Result(name, value.item(), self.unit, "lower") for name, value in values.items()}
+        return {
+            name: Result(name, value.item(), self.unit, "lower") for name, value in values.items()
+        }
 
 
 class NormalsMetric(SumMetric):
     """Mean angle in degrees over the set's pixels, and the shares of pixels below 11.25, 22.5 and 30 degrees.
 
-    Vectors are normalised first, so lengths do not matter; a zero vector has an error of 90 degrees.
+    Vectors are normalised first, so lengths do not matter; a zero vector has an error of 90
+    degrees.
 
     Source: Vandenhende et al. 2021 (the survey).
     """
@@ -176,14 +192,19 @@ class NormalsMetric(SumMetric):
         predicted = F.normalize(_at_valid(prediction, target).double())
         truth = F.normalize(_at_valid(target.value, target).double())
         # Equal to acos(predicted · truth), but exact for small angles too.
-        angle = torch.rad2deg(2 * torch.atan2((predicted - truth).norm(dim=1), (predicted + truth).norm(dim=1)))
+        angle = torch.rad2deg(
+            2 * torch.atan2((predicted - truth).norm(dim=1), (predicted + truth).norm(dim=1))
+        )
         below = [(angle < limit).sum() for limit in self.LIMITS]
         self.add(torch.stack([angle.sum(), angle.new_tensor(angle.numel()), *below]))
 
     def compute(self) -> dict[str, Result]:
         """`mErr` and `below 11.25`, `below 22.5`, `below 30`."""
         total, count, *below = self.sums
-        shares = {f"below {limit:g}": number / count for limit, number in zip(self.LIMITS, below, strict=True)}
+        shares = {
+            f"below {limit:g}": number / count
+            for limit, number in zip(self.LIMITS, below, strict=True)
+        }
         error = {"mErr": Result("mErr", (total / count).item(), "degree", "lower")}
         return error | {name: _percent(name, share) for name, share in shares.items()}
 
@@ -191,15 +212,17 @@ class NormalsMetric(SumMetric):
 class SaliencyMetric(SumMetric):
     """IoU and maxF in percent: best over 15 thresholds of values averaged over images.
 
-    At each threshold an image has the IoU of its foreground (1 if neither label nor prediction has a positive),
-    a precision and a recall (0 if the denominator is 0). F is that of mean precision and mean recall.
-    Images without a valid pixel do not count.
+    At each threshold an image has the IoU of its foreground (1 if neither label nor prediction has
+    a positive), a precision and a recall (0 if the denominator is 0). F is that of mean precision
+    and mean recall. Images without a valid pixel do not count.
 
     Args:
-        eight_bit: round predictions down to 8 bits first, as the survey does by saving them as pictures.
+        eight_bit: round predictions down to 8 bits first, as the survey does by saving them as
+            pictures.
         beta_squared: F is (1 + b) P R / (b P + R); 1 in the survey, 0.3 in papers on saliency.
 
-    Source: Vandenhende et al. 2021 (the survey), whose "mIoU" of saliency this IoU is; Achanta et al. 2009 for 0.3.
+    Source: Vandenhende et al. 2021 (the survey), whose "mIoU" of saliency this IoU is; Achanta et
+    al. 2009 for 0.3.
     """
 
     THRESHOLDS = torch.from_numpy(np.linspace(0.2, 0.9, 15))
@@ -222,7 +245,9 @@ class SaliencyMetric(SumMetric):
         bins = (image * 2 + truth) * shape[2] + exceeded
         counted = torch.bincount(bins, minlength=shape[0] * shape[1] * shape[2]).view(shape).cpu()
         if self.open is not None and self.open.shape != counted.shape:
-            raise ValueError(f"{len(counted)} images follow {len(self.open)} unended ones; call `end_image` between.")
+            raise ValueError(
+                f"{len(counted)} images follow {len(self.open)} unended ones; call `end_image` between."
+            )
         self.open = counted if self.open is None else self.open + counted
 
     def end_image(self) -> None:
@@ -257,16 +282,20 @@ class SaliencyMetric(SumMetric):
 
     def _need_ended(self) -> None:
         if self.open is not None:
-            raise ValueError("Saliency is averaged over images; call `end_image` after the last update.")
+            raise ValueError(
+                "Saliency is averaged over images; call `end_image` after the last update."
+            )
 
 
 class EdgeMetric(SumMetric):
     """Average precision of edge pixels over the set, in percent, from a histogram of the predictions.
 
-    The histogram's 16,384 steps are equal in the logit, from -17 to 17, so that probabilities near 0 and 1, where those
-    of confident networks crowd, are told apart as well as others; pixels of one step count as ties.
+    The histogram's 16,384 steps are equal in the logit, from -17 to 17, so that probabilities near
+    0 and 1, where those of confident networks crowd, are told apart as well as others; pixels of
+    one step count as ties.
 
-    Source: the sum of precision times gain in recall, from the highest probability down (no interpolation).
+    Source: the sum of precision times gain in recall, from the highest probability down (no
+    interpolation).
     """
 
     STEPS, LIMIT = 16_384, 17.0

@@ -6,7 +6,8 @@ from torch.nn import functional
 
 from labelgrid.pixel.target import Target
 
-#: The number of channels, those with the highest minima, that `contenders` compares all channels with.
+#: The number of channels, those with the highest minima, that `contenders` compares all channels
+#: with.
 LEADERS = 3
 
 
@@ -18,15 +19,17 @@ def class_probabilities(raw: Tensor) -> Tensor:
 def unit_vectors(raw: Tensor, eps: float = 1e-6) -> Tensor:
     """Each pixel's vector divided by its length: [b, c, h, w] -> the same shape.
 
-    Vectors shorter than `eps` are divided by `eps` instead, so that a zero vector stays zero and its gradient
-    stays finite.
+    Vectors shorter than `eps` are divided by `eps` instead, so that a zero vector stays zero and
+    its gradient stays finite.
 
     Example:
         >>> unit_vectors(torch.tensor([3.0, 0.0, 4.0]).view(1, 3, 1, 1)).flatten()
         tensor([0.6000, 0.0000, 0.8000])
     """
     # `F.normalize` reduces over a few channels tens of times slower on a CPU.
-    wide = raw.to(torch.promote_types(raw.dtype, torch.float32))  # squares exceed half precision's range
+    wide = raw.to(
+        torch.promote_types(raw.dtype, torch.float32)
+    )  # squares exceed half precision's range
     length = wide.square().sum(1, keepdim=True).clamp(min=eps**2).sqrt()
     return raw / length.to(raw.dtype)
 
@@ -59,7 +62,9 @@ def unit_mean(mean: Tensor) -> Tensor:
 
 
 def class_target(prediction: Tensor) -> Target:
-    """The most likely class of probabilities [b, classes, h, w], the first of equal ones; valid where finite.
+    """The most likely class of probabilities [b, classes, h, w], the first of equal ones.
+
+    Valid where finite.
 
     Example:
         >>> class_target(torch.tensor([0.2, 0.5, 0.3]).view(1, 3, 1, 1)).value.flatten()
@@ -72,7 +77,8 @@ def class_target(prediction: Tensor) -> Target:
 def first_largest(values: Tensor) -> Tensor:
     """The index [b, 1, h, w] of the largest of finite values [b, c, h, w], the first of equal ones.
 
-    Equal to `argmax`, which is many times slower on a CPU: counts down over the channels that equal the largest value.
+    Equal to `argmax`, which is many times slower on a CPU: counts down over the channels that equal
+    the largest value.
 
     Example:
         >>> first_largest(torch.tensor([1.0, 3.0, 3.0]).view(1, 3, 1, 1)).flatten()
@@ -88,12 +94,13 @@ def first_largest(values: Tensor) -> Tensor:
 def contenders(points: Tensor, largest: float | None = None) -> Tensor:
     """The channels that can be the largest of all at a weighted mean of points [p, c, n]: bool [c, n].
 
-    A channel is left out if one of `LEADERS` high ones exceeds it at every point by more than rounding can change. All
-    channels are kept where a value is not finite.
+    A channel is left out if one of `LEADERS` high ones exceeds it at every point by more than
+    rounding can change. All channels are kept where a value is not finite.
 
     Args:
         points: p values of c channels, at each of n places.
-        largest: the largest of the absolute values that the points were interpolated from; the points' own by default.
+        largest: the largest of the absolute values that the points were interpolated from; the
+            points' own by default.
 
     Example:
         >>> contenders(torch.tensor([[3.0, 1.0, 0.0], [0.0, 2.0, -1.0]])[..., None])[:, 0]
@@ -125,7 +132,8 @@ def vector_target(prediction: Tensor) -> Target:
     """Vectors [b, c, h, w] normalised to unit length, valid where finite and not zero."""
     safe, finite = _safe(prediction)
     squares = safe.square().unbind(1)
-    # In float64: torch and NumPy round square roots of float32 differently, and label files are written with NumPy.
+    # In float64: torch and NumPy round square roots of float32 differently, and label files are
+    # written with NumPy.
     length = sum(squares[1:], squares[0]).double().sqrt().float()[:, None]
     return Target(safe / torch.where(length > 0, length, 1), finite & (length > 0))
 
@@ -136,8 +144,12 @@ def value_target(prediction: Tensor) -> Target:
 
 
 def _safe(prediction: Tensor) -> tuple[Tensor, Tensor]:
-    """A prediction in float32, 0 wherever a channel is not finite; and the mask of where all channels are finite."""
+    """A prediction in float32, 0 wherever a channel is not finite.
+
+    And the mask of where all channels are finite.
+    """
     values = prediction.detach()
-    # NaN is both the least and the largest of its pixel; testing every channel is several times slower on a CPU.
+    # NaN is both the least and the largest of its pixel; testing every channel is several times
+    # slower on a CPU.
     finite = values.amin(1, keepdim=True).isfinite() & values.amax(1, keepdim=True).isfinite()
     return (values if finite.all() else torch.where(finite, values, 0)).float(), finite

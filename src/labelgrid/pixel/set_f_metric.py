@@ -11,14 +11,18 @@ from labelgrid.results import Result
 
 
 class SetFMetric(SumMetric):
-    """The best F in percent over 19 thresholds, 0.05 to 0.95; precision and recall are of the pixels of all images.
+    """The best F in percent over 19 thresholds, 0.05 to 0.95.
 
-    A pixel at a threshold is positive. `maxF` of `SaliencyMetric` averages precision and recall over images instead.
+    Precision and recall are of the pixels of all images.
+
+    A pixel at a threshold is positive. `maxF` of `SaliencyMetric` averages precision and recall
+    over images instead.
 
     Args:
         beta_squared: F is (1 + b) P R / (b P + R) with this b.
 
-    Source: the figure of ATRC and InvPT; theirs apply the sigmoid twice, which leaves few of the thresholds (not done).
+    Source: the figure of ATRC and InvPT; theirs apply the sigmoid twice, which leaves few of the
+    thresholds (not done).
 
     Example:
         >>> metric = SetFMetric(beta_squared=1.0)
@@ -31,7 +35,9 @@ class SetFMetric(SumMetric):
     THRESHOLDS = torch.arange(1, 20, dtype=torch.float64) / 20
 
     def __init__(self, beta_squared: float = 0.3) -> None:
-        super().__init__(2, len(self.THRESHOLDS) + 1)  # pixels by truth, then by the number of thresholds reached
+        super().__init__(
+            2, len(self.THRESHOLDS) + 1
+        )  # pixels by truth, then by the number of thresholds reached
         self.beta_squared = beta_squared
 
     def update(self, prediction: Tensor, target: Target) -> None:
@@ -40,7 +46,11 @@ class SetFMetric(SumMetric):
         levels = self.THRESHOLDS.to(prediction.device, prediction.dtype)
         reached = torch.bucketize(prediction[target.valid], levels, right=True)
         truth = (target.value[target.valid] >= 0.5).long()
-        self.add(torch.bincount(truth * self.sums.shape[1] + reached, minlength=self.sums.numel()).view_as(self.sums))
+        self.add(
+            torch.bincount(
+                truth * self.sums.shape[1] + reached, minlength=self.sums.numel()
+            ).view_as(self.sums)
+        )
 
     def compute(self) -> dict[str, Result]:
         """`setF`; NaN for a set without a positive pixel."""

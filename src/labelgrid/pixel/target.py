@@ -12,10 +12,11 @@ class Target:
     """The labels of one task for a batch; a missing label is one that is valid nowhere.
 
     Args:
-        value: [b, c, h, w]: class indices (int64, c = 1), or float32 values; undefined where not valid.
+        value: [b, c, h, w]: class indices (int64, c = 1), or float32 values; undefined where not
+            valid.
         valid: bool [b, 1, h, w].
-        annotated: bool [b, classes], the classes that were annotated in each image; None: all. Other classes count
-            neither for nor against a prediction.
+        annotated: bool [b, classes], the classes that were annotated in each image; None: all.
+            Other classes count neither for nor against a prediction.
 
     Example:
         >>> Target(torch.zeros(2, 1, 4, 4), torch.zeros(2, 1, 4, 4, dtype=torch.bool)).present
@@ -42,7 +43,8 @@ class Target:
     def judged(self, values: Tensor, fill: float) -> tuple[Tensor, "Target"]:
         """Class values [b, classes, h, w] and labels without the classes that were not annotated.
 
-        The values of such a class become `fill`, and its pixels invalid. Nothing changes where all were annotated.
+        The values of such a class become `fill`, and its pixels invalid. Nothing changes where all
+        were annotated.
         """
         if self.annotated is None:
             return values, self
@@ -53,30 +55,48 @@ class Target:
     def to(self, device: torch.device | str) -> "Target":
         """Move the target to another device."""
         annotated = None if self.annotated is None else self.annotated.to(device, non_blocking=True)
-        return Target(self.value.to(device, non_blocking=True), self.valid.to(device, non_blocking=True), annotated)
+        return Target(
+            self.value.to(device, non_blocking=True),
+            self.valid.to(device, non_blocking=True),
+            annotated,
+        )
 
     def __getitem__(self, rows: slice | Tensor) -> "Target":
         """The labels of some images of the batch."""
-        return Target(self.value[rows], self.valid[rows], None if self.annotated is None else self.annotated[rows])
+        return Target(
+            self.value[rows],
+            self.valid[rows],
+            None if self.annotated is None else self.annotated[rows],
+        )
 
     @staticmethod
     def cat(parts: Sequence["Target"]) -> "Target":
         """Concatenate batches of the same image size."""
         some = next((part.annotated for part in parts if part.annotated is not None), None)
         annotated = None if some is None else torch.cat([part._all(some) for part in parts])
-        return Target(torch.cat([p.value for p in parts]), torch.cat([p.valid for p in parts]), annotated)
+        return Target(
+            torch.cat([p.value for p in parts]), torch.cat([p.valid for p in parts]), annotated
+        )
 
     def _all(self, like: Tensor) -> Tensor:
         """`annotated`, with all classes of `like` where it is None."""
-        return like.new_ones((len(self.value), like.shape[1])) if self.annotated is None else self.annotated
+        return (
+            like.new_ones((len(self.value), like.shape[1]))
+            if self.annotated is None
+            else self.annotated
+        )
 
 
 def per_image(values: Tensor, valid: Tensor) -> Tensor:
-    """Mean of `values` [b, 1, h, w] over each image's valid pixels: [b]; 0 for an image without any.
+    """Mean of `values` [b, 1, h, w] over each image's valid pixels: [b].
+
+    0 for an image without any.
 
     Example:
         >>> per_image(torch.tensor([[[[1.0, float("nan")]]]]), torch.tensor([[[[True, False]]]]))
         tensor([1.])
     """
-    total = torch.where(valid, values, torch.zeros((), dtype=values.dtype, device=values.device)).sum((1, 2, 3))
+    total = torch.where(
+        valid, values, torch.zeros((), dtype=values.dtype, device=values.device)
+    ).sum((1, 2, 3))
     return total / valid.sum((1, 2, 3)).clamp(min=1)

@@ -9,11 +9,11 @@ Words = NDArray[np.uint64]
 def thin(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Thin masks [t, h, w] until nothing changes; lines stay connected, and a spot becomes a pixel.
 
-    Only pixels beside one that was deleted since they were last examined are examined again. The result equals
-    examining all pixels in each pass.
+    Only pixels beside one that was deleted since they were last examined are examined again. The
+    result equals examining all pixels in each pass.
 
-    Source: Lam, Lee and Suen 1992, as Matlab's `bwmorph(..., "thin", inf)`: two passes in turns, which delete from
-    opposite sides.
+    Source: Lam, Lee and Suen 1992, as Matlab's `bwmorph(..., "thin", inf)`: two passes in turns,
+    which delete from opposite sides.
 
     Example:
         >>> bar = np.zeros((1, 5, 7), bool)
@@ -28,7 +28,9 @@ def thin(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
     count, height, width = masks.shape
     pixels = _packed(masks)
     stride = width + 2
-    around = np.array([1, 1 - stride, -stride, -1 - stride, -1, stride - 1, stride, stride + 1])  # counterclockwise
+    around = np.array(
+        [1, 1 - stride, -stride, -1 - stride, -1, stride - 1, stride, stride + 1]
+    )  # counterclockwise
     due = np.ones((2, len(pixels)), np.bool_)  # what each of the two passes has to examine
     while due.any():
         for number in (0, 1):
@@ -42,7 +44,9 @@ def thin(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
             for offset in around:
                 due[:, here + offset] = True
     bits = pixels.view(np.uint8).reshape(height + 2, stride, -1)[1:-1, 1:-1]
-    return np.moveaxis(np.unpackbits(bits, axis=-1, count=count, bitorder="little"), -1, 0).astype(np.bool_)
+    return np.moveaxis(np.unpackbits(bits, axis=-1, count=count, bitorder="little"), -1, 0).astype(
+        np.bool_
+    )
 
 
 def _packed(masks: NDArray[np.bool_]) -> Words:
@@ -57,7 +61,8 @@ def _packed(masks: NDArray[np.bool_]) -> Words:
 def _deletable(pixels: Words, here: NDArray[np.intp], around: NDArray[np.intp]) -> Words:
     """The bits [here, n] of pixels that one pass deletes.
 
-    `around` are the offsets of the eight neighbours, counterclockwise, from the side towards which the pass works.
+    `around` are the offsets of the eight neighbours, counterclockwise, from the side towards which
+    the pass works.
     """
     x = [pixels.take(here + offset, 0) for offset in around]
     # One run of neighbours: exactly one of four sides is empty with a set pixel after it.

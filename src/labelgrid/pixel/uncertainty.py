@@ -1,8 +1,9 @@
 """Computes the uncertainty of many predictions of one input: pixelwise entropies in nats, from streamed moments.
 
-Source: PartAL, appendix A.1. Probabilities: Shannon entropy of the mean prediction (eq. 3). Values: differential
-entropy of a Gaussian with the predictions' covariance (eq. 4). `Information` and `Spread` measure only what the
-predictions disagree on; `MeanMeasure` is another measure of the mean probabilities.
+Source: PartAL, appendix A.1. Probabilities: Shannon entropy of the mean prediction (eq. 3). Values:
+differential entropy of a Gaussian with the predictions' covariance (eq. 4). `Information` and
+`Spread` measure only what the predictions disagree on; `MeanMeasure` is another measure of the mean
+probabilities.
 """
 
 import math
@@ -12,12 +13,16 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-#: The smallest variance of a value (in its unit squared), and what is added to the variances of a vector.
+#: The smallest variance of a value (in its unit squared), and what is added to the variances of a
+#: vector.
 FLOOR = 1e-6
 
 
 class Moments(Protocol):
-    """Statistics of a stream of predictions; their size does not grow with the number of predictions."""
+    """Statistics of a stream of predictions.
+
+    Their size does not grow with the number of predictions.
+    """
 
     def update(self, prediction: Tensor) -> None:
         """Add one more prediction [b, c, h, w] of the same input."""
@@ -76,7 +81,8 @@ class BinaryMoments(ClassMoments):
 class _Covariance:
     """Streamed covariance of [b, c, h, w] over predictions: the upper triangle, row by row, as channels.
 
-    Sums products of deviations from the running mean (Welford 1962), so a large mean costs no precision.
+    Sums products of deviations from the running mean (Welford 1962), so a large mean costs no
+    precision.
     """
 
     def __init__(self) -> None:
@@ -104,7 +110,8 @@ class _Covariance:
 class GaussianMoments(_Covariance):
     """Differential entropy of a one-dimensional Gaussian with the variance of values [b, 1, h, w].
 
-    The variance is the mean square, divided by D, and at least `FLOOR`, which is that of a single prediction.
+    The variance is the mean square, divided by D, and at least `FLOOR`, which is that of a single
+    prediction.
 
     Source: PartAL eq. 4 with N = 1.
 
@@ -124,8 +131,8 @@ class GaussianMoments(_Covariance):
 class VectorMoments(_Covariance):
     """Differential entropy of a Gaussian with the full 3×3 covariance of unit vectors [b, 3, h, w].
 
-    `FLOOR` is added to the three variances. Unit vectors vary little along their mean, and fewer than four predictions
-    have a singular covariance.
+    `FLOOR` is added to the three variances. Unit vectors vary little along their mean, and fewer
+    than four predictions have a singular covariance.
 
     Source: PartAL eq. 4 with N = 3.
     """
@@ -184,7 +191,9 @@ class MeanMeasure:
         0.25
     """
 
-    def __init__(self, probabilities: Callable[[Tensor], Tensor], measure: Callable[[Tensor], Tensor]) -> None:
+    def __init__(
+        self, probabilities: Callable[[Tensor], Tensor], measure: Callable[[Tensor], Tensor]
+    ) -> None:
         self.probabilities, self.measure, self.mean = probabilities, measure, ClassMoments()
 
     def update(self, prediction: Tensor) -> None:
@@ -228,8 +237,8 @@ class Spread:
 def _pivots(covariance: Tensor, jitter: float) -> tuple[Tensor, Tensor, Tensor]:
     """The pivots of covariance + jitter·I [b, 6, h, w]; their product is its determinant.
 
-    In exact arithmetic none is below the jitter. Clamping rounded ones to it keeps the logarithm finite; expanding the
-    determinant would lose all digits of a near-singular one.
+    In exact arithmetic none is below the jitter. Clamping rounded ones to it keeps the logarithm
+    finite; expanding the determinant would lose all digits of a near-singular one.
     """
     xx, xy, xz, yy, yz, zz = covariance.unbind(1)
     first = xx + jitter
@@ -250,4 +259,6 @@ def _wide(prediction: Tensor) -> Tensor:
 
 def _need_one(count: int) -> None:
     if not count:
-        raise ValueError("Uncertainty needs at least one prediction; found none. Call `update` first.")
+        raise ValueError(
+            "Uncertainty needs at least one prediction; found none. Call `update` first."
+        )

@@ -34,7 +34,9 @@ def advice_of(project: ProjectFolder) -> list[str]:
     if has_own_encoder(recipe.network.name):
         lines.append(weights_unused(recipe.network.name, project.weights()))
     elif missing := weights_missing(recipe.backbone, project.weights()):
-        lines.append(f"{missing} Give a file with `{command('fit', project.folder, '--weights', 'FILE')}`.")
+        lines.append(
+            f"{missing} Give a file with `{command('fit', project.folder, '--weights', 'FILE')}`."
+        )
     return [line for line in lines if line]
 
 
@@ -45,13 +47,20 @@ def weights_missing(backbone: BackboneOptions, weights: Path | None) -> str:
         backbone: of the recipe.
         weights: the given file, or None.
     """
-    if not backbone.pretrained or weights is not None or _is_cached(backbone.name) or _is_reachable():
+    if (
+        not backbone.pretrained
+        or weights is not None
+        or _is_cached(backbone.name)
+        or _is_reachable()
+    ):
         return ""
     return f"The ImageNet weights of '{backbone.name}' are not in the local cache, and {_endpoint()} cannot be reached."
 
 
 def weights_unused(network: str, weights: Path | None) -> str:
-    """What becomes of weights for a network with an encoder of its own: nothing. "" if none were given.
+    """What becomes of weights for a network with an encoder of its own: nothing.
+
+    "" if none were given.
 
     Args:
         network: the name of the network.
@@ -76,7 +85,11 @@ def _is_cached(name: str) -> bool:
         name = model.partition("@")[0].removeprefix("timm/")
     if "/" in name:  # another owner's
         return any(Path(HF_HUB_CACHE).glob(f"models--{name.replace('/', '--')}/snapshots/*/*"))
-    folders = (path for pattern in (name, f"{name}.*") for path in Path(HF_HUB_CACHE).glob(f"models--timm--{pattern}"))
+    folders = (
+        path
+        for pattern in (name, f"{name}.*")
+        for path in Path(HF_HUB_CACHE).glob(f"models--timm--{pattern}")
+    )
     return any(any(folder.glob("snapshots/*/*")) for folder in folders)
 
 

@@ -1,4 +1,7 @@
-"""Makes cells missing again: cancels requests, asks for skipped cells again, withdraws labels. Loads no torch."""
+"""Makes cells missing again: cancels requests, asks for skipped cells again, withdraws labels.
+
+Loads no torch.
+"""
 
 from collections.abc import Collection, Sequence
 
@@ -14,23 +17,29 @@ WITHDRAWN = "withdrawn"
 
 
 def cancel(
-    project: ProjectFolder, cells: Sequence[str] = (), *, round: int | None = None, requeue: bool = False
+    project: ProjectFolder,
+    cells: Sequence[str] = (),
+    *,
+    round: int | None = None,
+    requeue: bool = False,
 ) -> list[Cell]:
     """Cancel open requests, all or none: their cells become missing and may be picked again.
 
     Args:
         project: the project.
         cells: request ids, or cells as `IMAGE:TASK`.
-        round: all open requests of this round. Without cells and round: all except those of held-out images.
-        requeue: select skipped cells instead of requested ones, so that they may be requested again. Those of held-out
-            images are requested at once, since no strategy picks them; so are their missing cells: the given ones, or
-            all with round 0.
+        round: all open requests of this round. Without cells and round: all except those of
+            held-out images.
+        requeue: select skipped cells instead of requested ones, so that they may be requested
+            again. Those of held-out images are requested at once, since no strategy picks them; so
+            are their missing cells: the given ones, or all with round 0.
 
     Returns:
         the cells that became missing or, with `requeue`, were requested.
 
     Raises:
-        LedgerError: a name is unknown, or its cell is in another state; the error lists them. Nothing was cancelled.
+        LedgerError: a name is unknown, or its cell is in another state; the error lists them.
+            Nothing was cancelled.
         UsageError: cells and a round were given.
     """
     if cells and round is not None:
@@ -39,7 +48,11 @@ def cancel(
     store = project.store
     with store.transaction():
         held = {row.image_id for row in store.images(("heldout",))} if requeue else set()
-        rows = _named(project, cells, state, "cancelled", held) if cells else _all(project, round, state)
+        rows = (
+            _named(project, cells, state, "cancelled", held)
+            if cells
+            else _all(project, round, state)
+        )
         old = [row for row in rows if row.state == state]
         cancel_all(store, old, why)
         chosen = {row.cell for row in rows}
@@ -50,8 +63,13 @@ def cancel(
 
 
 def cancel_all(store: Store, rows: Sequence[CellRow], why: str) -> int:
-    """Make requested or skipped cells missing, and return their number; `why` is the reason of the events."""
-    store.move([Move(r.cell, State.MISSING, r.round, r.request_id, weight=r.weight, why=why) for r in rows])
+    """Make requested or skipped cells missing, and return their number.
+
+    `why` is the reason of the events.
+    """
+    store.move(
+        [Move(r.cell, State.MISSING, r.round, r.request_id, weight=r.weight, why=why) for r in rows]
+    )
     return len(rows)
 
 
@@ -68,12 +86,15 @@ def unlabel(project: ProjectFolder, cells: Sequence[str]) -> list[Cell]:
         the cells of the labels.
 
     Raises:
-        LedgerError: a name is unknown, or its cell has no label; the error lists them. Nothing was withdrawn.
+        LedgerError: a name is unknown, or its cell has no label; the error lists them. Nothing was
+            withdrawn.
     """
     store = project.store
     with store.transaction():
         rows = _named(project, cells, State.LABELLED, "withdrawn")
-        store.move([Move(r.cell, State.MISSING, r.round, weight=r.weight, why=WITHDRAWN) for r in rows])
+        store.move(
+            [Move(r.cell, State.MISSING, r.round, weight=r.weight, why=WITHDRAWN) for r in rows]
+        )
         _request_again(store, [row.cell for row in rows])
     return [row.cell for row in rows]
 
@@ -96,7 +117,9 @@ def _request_again(store: Store, cells: Collection[Cell]) -> list[Cell]:
 def withdrawn(project: ProjectFolder, cells: Collection[Cell]) -> dict[Cell, set[str]]:
     """Those of the cells whose labels were withdrawn, with the content hashes of these labels."""
     digests: dict[Cell, set[str]] = {}
-    for cell in {event.move.cell for event in project.store.events(why=WITHDRAWN)}.intersection(cells):
+    for cell in {event.move.cell for event in project.store.events(why=WITHDRAWN)}.intersection(
+        cells
+    ):
         last, digests[cell] = "", set()
         for event in project.store.history(cell):
             if event.move.to == State.LABELLED:
@@ -113,19 +136,26 @@ def _all(project: ProjectFolder, round: int | None, state: State) -> list[CellRo
 
 
 def _named(
-    project: ProjectFolder, names: Sequence[str], state: State, done: str, held: Collection[str] = ()
+    project: ProjectFolder,
+    names: Sequence[str],
+    state: State,
+    done: str,
+    held: Collection[str] = (),
 ) -> list[CellRow]:
     """The rows of the named cells in this state; those of the images `held` may be missing, too.
 
     Raises:
-        LedgerError: a name is unknown, or its cell is in another state; lists them. `done` is what would be done.
+        LedgerError: a name is unknown, or its cell is in another state; lists them. `done` is what
+            would be done.
     """
     rows: dict[Cell, CellRow] = {}
     faults = []
     for name in names:
         row = _row(project, name)
         if row is None:
-            faults.append(f"'{name}' is neither a cell (IMAGE:TASK) of the project nor the id of a request")
+            faults.append(
+                f"'{name}' is neither a cell (IMAGE:TASK) of the project nor the id of a request"
+            )
         elif row.state != state and not (row.state == State.MISSING and row.cell.image_id in held):
             faults.append(f"'{name}' is {row.state.name.lower()}, not {state.name.lower()}")
         else:
@@ -144,7 +174,11 @@ def _example(project: ProjectFolder, state: State) -> str:
     """A cell in this state, as a hint."""
     row = next(project.store.cells(state=state), None)
     word = state.name.lower()
-    return f"A {word} cell is, for example, '{row.cell.image_id}:{row.cell.task}'." if row else f"No cell is {word}."
+    return (
+        f"A {word} cell is, for example, '{row.cell.image_id}:{row.cell.task}'."
+        if row
+        else f"No cell is {word}."
+    )
 
 
 def _row(project: ProjectFolder, name: str) -> CellRow | None:

@@ -10,7 +10,14 @@ from labelgrid.files import remove_folder, write_text
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.ledger.store import Store
 from labelgrid.progress import Progress
-from labelgrid.project.folder import DATABASE, MARKER, SETTINGS, ProjectFolder, check_new, remove_unfinished
+from labelgrid.project.folder import (
+    DATABASE,
+    MARKER,
+    SETTINGS,
+    ProjectFolder,
+    check_new,
+    remove_unfinished,
+)
 from labelgrid.project.holdout import hold_out, holdout_count
 from labelgrid.project.image_files import Check, find_images, rows_of, say_others
 from labelgrid.project.settings import Settings, check_pattern, read_settings, settings_text
@@ -31,9 +38,9 @@ def create(
 ) -> ProjectFolder:
     """Create a project, or on any error nothing.
 
-    Held-out images are drawn at random (whole groups, if there are groups, and with all copies of a picture). Their
-    labels are requested at once, as round 0. They are used for measuring and never trained on. `holdout` is their
-    number, or a share such as "20%".
+    Held-out images are drawn at random (whole groups, if there are groups, and with all copies of a
+    picture). Their labels are requested at once, as round 0. They are used for measuring and never
+    trained on. `holdout` is their number, or a share such as "20%".
 
     Raises:
         LabelgridError: an argument cannot be used; nothing was created.
@@ -43,7 +50,9 @@ def create(
     check_recipe(load_recipe(settings.recipe, settings.changes, beside=folder))
     check_options("strategies", settings.strategy)
     if not tasks:
-        raise ProjectError("A project needs a task.", next_step="Add one, for example --task depth.")
+        raise ProjectError(
+            "A project needs a task.", next_step="Add one, for example --task depth."
+        )
     folders = find_images(images)
     say_others(folders, progress)
     total = sum(len(folder.image_ids) for folder in folders)
@@ -88,7 +97,8 @@ def atomic_project(folder: Path, settings: Settings) -> Iterator[Path]:
         _move_into_place(building, folder)
     except UnicodeEncodeError as error:
         raise ProjectError(
-            f"The settings are not Unicode: {error.object!r}.", next_step="Rename the file or folder that they name."
+            f"The settings are not Unicode: {error.object!r}.",
+            next_step="Rename the file or folder that they name.",
         ) from error
     except OSError as error:
         raise ProjectError(
@@ -101,9 +111,12 @@ def atomic_project(folder: Path, settings: Settings) -> Iterator[Path]:
 
 
 def _move_into_place(building: Path, folder: Path) -> None:
-    """Rename the finished project to `folder`; into an existing empty folder file by file, the settings last.
+    """Rename the finished project to `folder`.
 
-    A marker shows that the files are of a call that was stopped, so that the next one may remove them.
+    Into an existing empty folder file by file, the settings last.
+
+    A marker shows that the files are of a call that was stopped, so that the next one may remove
+    them.
     """
     if not folder.exists():
         building.rename(folder)
@@ -119,5 +132,6 @@ def _move_into_place(building: Path, folder: Path) -> None:
 def _check_holdout(count: int, total: int) -> None:
     if count >= total:
         raise ProjectError(
-            f"--holdout {count} of {total} images leaves none to train on.", next_step="Hold out fewer images."
+            f"--holdout {count} of {total} images leaves none to train on.",
+            next_step="Hold out fewer images.",
         )

@@ -30,12 +30,14 @@ class TaskContents:
 
     Args:
         kind: of the task.
-        labels, empty, missing, damaged: images with a label, with one that has no valid pixel, without one, and with
-            one that is wrong.
+        labels, empty, missing, damaged: images with a label, with one that has no valid pixel,
+            without one, and with one that is wrong.
         valid: the share of the labels' pixels that is valid; 0 without labels.
         lowest, highest: of the valid values of all channels; None without labels, or with classes.
-        mean: of the valid values of one channel; None without labels, or with classes or several channels.
-        classes: the share of the valid pixels by class; empty for a task without classes, or without labels.
+        mean: of the valid values of one channel; None without labels, or with classes or several
+            channels.
+        classes: the share of the valid pixels by class; empty for a task without classes, or
+            without labels.
     """
 
     kind: str
@@ -57,7 +59,11 @@ class TaskContents:
             return f"{self.lowest:.4g} to {self.highest:.4g}{mean}"
         absent = [name for name, share in self.classes.items() if not share]
         never = f", not {listed(absent, 5)}" if absent else ""
-        return f"{len(self.classes) - len(absent)} of {len(self.classes)} classes{never}" if self.classes else "–"
+        return (
+            f"{len(self.classes) - len(absent)} of {len(self.classes)} classes{never}"
+            if self.classes
+            else "–"
+        )
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,8 @@ def tasks_of(dataset: Dataset, root: Path, file: Path | None) -> dict[str, TaskD
     """The tasks of a file, or those of the data set itself.
 
     Raises:
-        ProjectError: there is no file, and the data set does not know its tasks. RecipeError: the file is wrong.
+        ProjectError: there is no file, and the data set does not know its tasks. RecipeError: the
+            file is wrong.
     """
     if file is not None:
         return definitions(task_rows(file))
@@ -125,7 +132,10 @@ def contents(
     layout: Sequence[str],
     progress: Progress,
 ) -> Contents:
-    """Read the given images and their labels of the tasks; `layout` is what `layout_faults` found."""
+    """Read the given images and their labels of the tasks.
+
+    `layout` is what `layout_faults` found.
+    """
     splits, wrong = _splits(dataset, layout)
     progress.start("Reading images and labels", len(image_ids), "images")
     found = []
@@ -149,13 +159,18 @@ def contents(
 
 
 def _splits(dataset: Dataset, layout: Sequence[str]) -> tuple[dict[str, int], list[Fault]]:
-    """The number of images by split; none, and a fault that is not in `layout`, if they cannot be read."""
+    """The number of images by split.
+
+    None, and a fault that is not in `layout`, if they cannot be read.
+    """
     try:
         splits = dataset.splits()
     except ImageError as error:
         known = any(error.what in text for text in layout)
         return {}, [] if known else [Fault(error.where, error.what, error.next_step)]
-    return {name: len(members) for name, members in splits.items()}, list(_overlaps(dataset, splits))
+    return {name: len(members) for name, members in splits.items()}, list(
+        _overlaps(dataset, splits)
+    )
 
 
 def _overlaps(dataset: Dataset, splits: Mapping[str, Sequence[str]]) -> Iterator[Fault]:
@@ -193,16 +208,22 @@ def _seen(dataset: Dataset, tasks: Mapping[str, TaskDef], image_id: str) -> _See
             if label is not None:
                 seen.labels[task.name] = facts_of(label, task)
                 if size is not None and label.size != size:
-                    raise _other_size(dataset, image_id, task, f"{label.size[0]}x{label.size[1]}", seen.size)
+                    raise _other_size(
+                        dataset, image_id, task, f"{label.size[0]}x{label.size[1]}", seen.size
+                    )
         except EmptyLabelError:
             seen.labels[task.name] = LabelFacts()
         except LabelError as error:
             seen.labels.pop(task.name, None)
-            seen.faults.append(Fault(error.where, error.what, error.next_step, Cell(image_id, task.name)))
+            seen.faults.append(
+                Fault(error.where, error.what, error.next_step, Cell(image_id, task.name))
+            )
     return seen
 
 
-def _other_size(dataset: Dataset, image_id: str, task: TaskDef, found: str, image: str) -> LabelError:
+def _other_size(
+    dataset: Dataset, image_id: str, task: TaskDef, found: str, image: str
+) -> LabelError:
     path = dataset.label_file(image_id, task) if isinstance(dataset, Located) else None
     return LabelError(
         f"The label is {found}, its image {image} (height x width).",
@@ -218,7 +239,11 @@ def _labels(task: str, found: Sequence[_Seen]) -> dict[str, LabelFacts]:
 
 def _contents(task: TaskDef, found: Sequence[_Seen]) -> TaskContents:
     facts = [*_labels(task.name, found).values()]
-    damaged = sum(fault.cell is not None and fault.cell.task == task.name for seen in found for fault in seen.faults)
+    damaged = sum(
+        fault.cell is not None and fault.cell.task == task.name
+        for seen in found
+        for fault in seen.faults
+    )
     filled = [one for one in facts if one.valid]
     valid = sum(one.valid for one in filled)
     counts = [one.counts for one in filled if one.counts is not None]
@@ -232,6 +257,10 @@ def _contents(task: TaskDef, found: Sequence[_Seen]) -> TaskContents:
         valid=valid / sum(one.pixels for one in filled) if filled else 0.0,
         lowest=min(one.lowest for one in filled) if values else None,
         highest=max(one.highest for one in filled) if values else None,
-        mean=sum(one.total for one in filled) / valid if values and codec(task.spec.codec).CHANNELS == 1 else None,
-        classes=dict(zip(task.options.names, (np.sum(counts, 0) / valid).tolist(), strict=True)) if counts else {},
+        mean=sum(one.total for one in filled) / valid
+        if values and codec(task.spec.codec).CHANNELS == 1
+        else None,
+        classes=dict(zip(task.options.names, (np.sum(counts, 0) / valid).tolist(), strict=True))
+        if counts
+        else {},
     )

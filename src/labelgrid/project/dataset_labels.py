@@ -12,11 +12,15 @@ from labelgrid.ledger.grid import SPLITS, Cell, Split
 from labelgrid.project.folder import ProjectFolder
 
 
-def answers_of(dataset: Dataset, project: ProjectFolder, split: Split | None, where: str) -> Answers:
-    """The data set's labels of the project's images; with `split`, only of images in the data set's split of that name.
+def answers_of(
+    dataset: Dataset, project: ProjectFolder, split: Split | None, where: str
+) -> Answers:
+    """The data set's labels of the project's images.
 
-    Images match by id or, if exactly one image of the project has it, by file name without extension. A label without
-    a valid pixel counts as missing.
+    With `split`, only of images in the data set's split of that name.
+
+    Images match by id or, if exactly one image of the project has it, by file name without
+    extension. A label without a valid pixel counts as missing.
 
     Raises:
         LabelError: the data set has splits, but not this one.
@@ -26,7 +30,9 @@ def answers_of(dataset: Dataset, project: ProjectFolder, split: Split | None, wh
     tasks = project.tasks()
     labels = [
         Answer(
-            Cell(image_id, task.name), f"{source_id} ({task.name})", partial(nonempty_label, dataset, source_id, task)
+            Cell(image_id, task.name),
+            f"{source_id} ({task.name})",
+            partial(nonempty_label, dataset, source_id, task),
         )
         for source_id, image_id in matches.items()
         for task in tasks.values()
@@ -48,8 +54,13 @@ def _of_split(dataset: Dataset, split: Split | None, where: str) -> Sequence[str
     return splits[split]
 
 
-def _project_images(source_ids: Sequence[str], project: ProjectFolder) -> tuple[dict[str, str], list[Fault]]:
-    """Data set's id -> project's id; and a fault for each id that matches several of the project's images."""
+def _project_images(
+    source_ids: Sequence[str], project: ProjectFolder
+) -> tuple[dict[str, str], list[Fault]]:
+    """Data set's id -> project's id.
+
+    And a fault for each id that matches several of the project's images.
+    """
     ids, stems = set(source_ids), {_stem(source_id) for source_id in source_ids}
     same_id: set[str] = set()
     same_stem: dict[str, list[str]] = defaultdict(list)

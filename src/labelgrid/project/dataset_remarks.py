@@ -43,14 +43,21 @@ def facts_of(label: LabelArray, task: TaskDef) -> LabelFacts:
         return LabelFacts()
     names = getattr(task.options, "names", None)
     counts = None if names is None else np.bincount(values[:, 0], minlength=len(names))
-    figures = {name: figure for name, figure in task.figures(label).items() if np.isfinite(figure.range).any()}
-    return LabelFacts(label.valid.size, len(values), *_range(values), counts, label.annotated is not None, figures)
+    figures = {
+        name: figure
+        for name, figure in task.figures(label).items()
+        if np.isfinite(figure.range).any()
+    }
+    return LabelFacts(
+        label.valid.size, len(values), *_range(values), counts, label.annotated is not None, figures
+    )
 
 
 def remarks_on(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
     """Remarks on a task: labels that say nothing or of some classes alone, unusual figures.
 
-    Ratios, such as a depth, are judged label by label, other figures, such as the mean of a normal, by their median.
+    Ratios, such as a depth, are judged label by label, other figures, such as the mean of a normal,
+    by their median.
 
     Args:
         task: its name.
@@ -60,7 +67,9 @@ def remarks_on(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
     yield from _uniform(task, filled)
     if some := sum(one.some for one in facts.values()):
         yield f"{task}: in {some:,} of {counted(len(facts), 'label')} only some of the classes were annotated."
-    for name in {name: None for one in filled for name, figure in one.figures.items() if not figure.ratio}:
+    for name in {
+        name: None for one in filled for name, figure in one.figures.items() if not figure.ratio
+    }:
         found = [one.figures[name] for one in filled if name in one.figures]
         (low, high), middle = found[0].range, median(figure.value for figure in found)
         if not low <= middle <= high:
@@ -68,8 +77,15 @@ def remarks_on(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
                 f"{task}: {name} is {middle:.3g}{found[0].unit} in the median of {counted(len(found), 'label')}; "
                 f"{low:g} to {high:g}{found[0].unit} is usual. Check the axes of the files."
             )
-    for name in {name: None for one in facts.values() for name, figure in one.figures.items() if _is_odd(figure)}:
-        named = {image_id: one.figures[name] for image_id, one in facts.items() if name in one.figures}
+    for name in {
+        name: None
+        for one in facts.values()
+        for name, figure in one.figures.items()
+        if _is_odd(figure)
+    }:
+        named = {
+            image_id: one.figures[name] for image_id, one in facts.items() if name in one.figures
+        }
         odd = {image_id: figure for image_id, figure in named.items() if _is_odd(figure)}
         first, figure = next(iter(odd.items()))
         low, high = figure.range

@@ -1,4 +1,7 @@
-"""Compares what tasks declare now with what they declared when a model was trained. Loads no torch."""
+"""Compares what tasks declare now with what they declared when a model was trained.
+
+Loads no torch.
+"""
 
 import json
 from collections.abc import Mapping
@@ -16,6 +19,9 @@ def declared(definitions: Mapping[str, TaskDef]) -> dict[str, dict[str, Any]]:
 
 
 def redeclared(fit: Fit, definitions: Mapping[str, TaskDef]) -> list[str]:
-    """The tasks that declare something else than when the model was trained; unknown for models of older programs."""
+    """The tasks that declare something else than when the model was trained.
+
+    Unknown for models of older programs.
+    """
     now = declared(definitions)
     return [name for name, then in fit.tasks.items() if name in now and now[name] != then]

@@ -46,7 +46,9 @@ class Exported:
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count} {task}" for task, count in self.tasks.items())
-        predicted = f", {self.prelabels} of them with the model's prediction" if self.prelabels else ""
+        predicted = (
+            f", {self.prelabels} of them with the model's prediction" if self.prelabels else ""
+        )
         return f"Wrote {self.what} ({counts}{predicted}) to {', '.join(map(str, self.folders))}."
 
 
@@ -71,7 +73,8 @@ def export(
 
     Raises:
         PluginError: there is no such connector.
-        ProjectError: no request is open, the folder holds something else, or the disk reports an error.
+        ProjectError: no request is open, the folder holds something else, or the disk reports an
+            error.
     """
     requested = open_requests(project, round)
     if not requested:
@@ -95,69 +98,102 @@ def export(
     return Exported(tuple(by_folder), Counter(cell.task for cell in requested), prelabels)
 
 
-def _readable(project: ProjectFolder, requested: Mapping[Cell, Move], progress: Progress) -> dict[Cell, Move]:
+def _readable(
+    project: ProjectFolder, requested: Mapping[Cell, Move], progress: Progress
+) -> dict[Cell, Move]:
     """The requests without those of images that are set aside."""
     left = set(usable(project, sorted({cell.image_id for cell in requested}), progress))
     return {cell: move for cell, move in requested.items() if cell.image_id in left}
 
 
 def _request(project: ProjectFolder, moves: Mapping[Cell, Move], progress: Progress) -> Request:
-    tasks, picks = project.tasks(), _picks(project, {move.round for move in moves.values()}, progress)
+    tasks, picks = (
+        project.tasks(),
+        _picks(project, {move.round for move in moves.values()}, progress),
+    )
     image_ids = {cell.image_id for cell in moves}
     whole = whole_names(image_ids, project.store.grid(SPLITS).images)
     items, prelabels = [], {}
     for cell, move in moves.items():
         task = tasks[cell.task]
-        name = label_name(cell.image_id, codec(task.spec.codec).EXTENSIONS[0], cell.image_id in whole)
+        name = label_name(
+            cell.image_id, codec(task.spec.codec).EXTENSIONS[0], cell.image_id in whole
+        )
         path = f"labels/{cell.task}/{name}"
         item = RequestItem(
-            move.request_id, cell.image_id, cell.task, path, task.spec.codec, move.score, move.cost, move.why
+            move.request_id,
+            cell.image_id,
+            cell.task,
+            path,
+            task.spec.codec,
+            move.score,
+            move.cost,
+            move.why,
         )
         pick = picks.get((move.round, cell))
-        items.append(replace(item, terms=pick.terms, explanation=pick.explanation) if pick else item)
+        items.append(
+            replace(item, terms=pick.terms, explanation=pick.explanation) if pick else item
+        )
         if prelabel_path := prelabel(project, move, task, cell.image_id in whole):
             prelabels[cell] = prelabel_path
     images = {image_id: _unchanged(project.store.image(image_id)) for image_id in image_ids}
     return Request(items, tasks, images, prelabels)
 
 
-def _picks(project: ProjectFolder, rounds: Collection[int], progress: Progress) -> dict[tuple[int, Cell], PickRecord]:
-    """The picks of these rounds, which explain their requests; a damaged file is left out, with a warning."""
+def _picks(
+    project: ProjectFolder, rounds: Collection[int], progress: Progress
+) -> dict[tuple[int, Cell], PickRecord]:
+    """The picks of these rounds, which explain their requests.
+
+    A damaged file is left out, with a warning.
+    """
     picks: dict[tuple[int, Cell], PickRecord] = {}
     for number in sorted(rounds):
         try:
             records = read_picks(project.round_folder(number))
         except ProjectError as error:
-            progress.say(f"The requests of round {number} are not explained. {error.what} {error.where}")
+            progress.say(
+                f"The requests of round {number} are not explained. {error.what} {error.where}"
+            )
             continue
         picks |= {(number, Cell(record.image, record.task)): record for record in records}
     return picks
 
 
 def _unchanged(image: ImageRow) -> Path:
-    """The image's file; raises `ImageError` if it is no image, or its content changed since it was added."""
+    """The image's file.
+
+    Raises `ImageError` if it is no image, or its content changed since it was added.
+    """
     path = Path(image.root) / image.image_id
     with files.disk(path):
-        if digest(path) != image.digest and image.digest:  # also of an image that was never read: it may be a device
+        if (
+            digest(path) != image.digest and image.digest
+        ):  # also of an image that was never read: it may be a device
             raise changed_image(path)
         image_size(path)  # a ledger may name any file; only images are copied
     return path
 
 
-def export_labels(project: ProjectFolder, out: Path, *, progress: Progress | None = None) -> Exported:
+def export_labels(
+    project: ProjectFolder, out: Path, *, progress: Progress | None = None
+) -> Exported:
     """Copy all labels to `<out>/<task>/<image path>.<ext>`, with a list of them, `labels.csv`.
 
-    Importing that folder into a project with the same images gives the same labels. Called again, it updates the
-    folder.
+    Importing that folder into a project with the same images gives the same labels. Called again,
+    it updates the folder.
 
     Raises:
         LabelError: a label's file has changed since its import.
-        ProjectError: there is no label, the folder holds something else, or the disk reports an error.
+        ProjectError: there is no label, the folder holds something else, or the disk reports an
+            error.
     """
     progress = progress or Silent()
     rows = _labels(project)
     if not rows:
-        raise ProjectError("There are no labels yet.", where=str(project.folder), unchanged="Nothing was written.")
+        raise ProjectError(
+            "There are no labels yet.", where=str(project.folder), unchanged="Nothing was written."
+        )
     with files.disk(out):
         earlier = _earlier_files(out)
         files.remove_files(out, earlier - {str(row["path"]) for row, *_ in rows})
@@ -180,7 +216,16 @@ def _labels(project: ProjectFolder) -> list[tuple[dict[str, object], Path, str]]
     for row in cells:
         image_id, task, source = row.cell.image_id, row.cell.task, project.inside(row.path)
         path = f"{task}/{label_name(image_id, source.suffix, image_id in whole)}"
-        values = (image_id, task, path, row.round, row.cost, row.weight, split[image_id], row.seconds)
+        values = (
+            image_id,
+            task,
+            path,
+            row.round,
+            row.cost,
+            row.weight,
+            split[image_id],
+            row.seconds,
+        )
         lines.append((dict(zip(COLUMNS, values, strict=True)), source, row.digest))
     return lines
 
@@ -191,11 +236,16 @@ def _earlier_files(out: Path) -> set[str]:
     Raises:
         ProjectError: the folder holds something other than an export of labels.
     """
-    if not out.exists() or (out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())):
+    if not out.exists() or (
+        out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())
+    ):
         return set()
     try:
         reader = csv.DictReader(io.StringIO(read_bytes(out / LIST).decode(), newline=""))
-        if tuple(reader.fieldnames or ()) in (COLUMNS, COLUMNS[:-1]):  # earlier versions wrote no times
+        if tuple(reader.fieldnames or ()) in (
+            COLUMNS,
+            COLUMNS[:-1],
+        ):  # earlier versions wrote no times
             return {unmarked(row["path"]) for row in reader}
     except (OSError, ValueError, csv.Error):
         pass

@@ -40,7 +40,9 @@ class Added:
         parts = [counted(self.new, "new image")]
         parts += [f"{self.moved:,} moved"] if self.moved else []
         parts += [f"{self.changed:,} updated to the new content"] if self.changed else []
-        parts += [f"{self.removed:,} left out, because of `labelgrid remove`"] if self.removed else []
+        parts += (
+            [f"{self.removed:,} left out, because of `labelgrid remove`"] if self.removed else []
+        )
         parts += [f"{self.held:,} held out now"] if self.held else []
         return ", ".join(parts)
 
@@ -57,12 +59,14 @@ def add(
 ) -> Added:
     """Add images, each to the split of its group, and tasks; then hold out images.
 
-    A known image whose file has disappeared is looked up in the given folders; it is moved there if the content is the
-    same. A removed image is left out, and its file is not read. `holdout` is a number of further images to hold out, or
-    a share of the training images such as "20%"; images that were trained on are never held out.
+    A known image whose file has disappeared is looked up in the given folders; it is moved there if
+    the content is the same. A removed image is left out, and its file is not read. `holdout` is a
+    number of further images to hold out, or a share of the training images such as "20%"; images
+    that were trained on are never held out.
 
     Raises:
-        ImageError: an image cannot be used, or an image with labels has changed. LedgerError: a name is taken.
+        ImageError: an image cannot be used, or an image with labels has changed. LedgerError: a
+            name is taken.
         ProjectError: too few images can be held out.
     """
     store, group = project.store, project.settings.group
@@ -76,7 +80,9 @@ def add(
         moved = [_updated(known[row.image_id], row) for row in rows if _has_moved(row, known)]
         changed = [_updated(known[row.image_id], row) for row in rows if _has_changed(row, known)]
         _refuse_answered(project, known, changed)
-        splits = {row.group: row.split for row in known.values() if row.group and row.split != "train"}
+        splits = {
+            row.group: row.split for row in known.values() if row.group and row.split != "train"
+        }
         placed = [replace(row, split=splits.get(row.group, "train")) for row in rows]
         _refuse_twins(placed, known)
         for task in tasks:
@@ -98,15 +104,23 @@ def add(
 def _without_removed(
     project: ProjectFolder, folders: Sequence[ImageFolder], progress: Progress
 ) -> tuple[list[ImageFolder], int]:
-    """The folders without the images that were removed from the project; and the number of these."""
+    """The folders without the images that were removed from the project.
+
+    And the number of these.
+    """
     removed = set(project.store.removed("images"))
-    found = sorted({image_id for folder in folders for image_id in folder.image_ids if image_id in removed})
+    found = sorted(
+        {image_id for folder in folders for image_id in folder.image_ids if image_id in removed}
+    )
     if found:
         progress.say(
             f"Left out, since {counted(len(found), 'image was', 'images were')} removed: {listed(found, 5)}. To bring "
             f"one back: {command('remove', project.folder, '--restore', found[0])}"
         )
-    left = [replace(f, image_ids=[image_id for image_id in f.image_ids if image_id not in removed]) for f in folders]
+    left = [
+        replace(f, image_ids=[image_id for image_id in f.image_ids if image_id not in removed])
+        for f in folders
+    ]
     return left, len(found)
 
 
@@ -132,10 +146,14 @@ def _has_moved(row: ImageRow, known: Mapping[str, ImageRow]) -> bool:
 
 def _has_changed(row: ImageRow, known: Mapping[str, ImageRow]) -> bool:
     old = known.get(row.image_id)
-    return old is not None and old.root == row.root and bool(row.digest) and old.digest != row.digest
+    return (
+        old is not None and old.root == row.root and bool(row.digest) and old.digest != row.digest
+    )
 
 
-def _refuse_answered(project: ProjectFolder, known: Mapping[str, ImageRow], changed: Sequence[ImageRow]) -> None:
+def _refuse_answered(
+    project: ProjectFolder, known: Mapping[str, ImageRow], changed: Sequence[ImageRow]
+) -> None:
     """Refuse changed files of images with labels or requests, because these may belong to another picture.
 
     If the old content is unknown, a label of another size shows that the picture differs.

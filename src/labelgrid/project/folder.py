@@ -37,7 +37,8 @@ class ProjectFolder:
         """Open a project.
 
         Raises:
-            ProjectError: there is no project. RecipeError: its settings are wrong. LedgerError: its database is wrong.
+            ProjectError: there is no project. RecipeError: its settings are wrong. LedgerError: its
+                database is wrong.
         """
         if (folder / STUDY).is_file() and not (folder / SETTINGS).is_file():
             raise ProjectError(
@@ -62,7 +63,11 @@ class ProjectFolder:
     def round_number(self) -> int:
         """The number of the open round, or of the next one."""
         current = self.store.current_round()
-        return current.number if current else max((row.number for row in self.store.rounds()), default=0) + 1
+        return (
+            current.number
+            if current
+            else max((row.number for row in self.store.rounds()), default=0) + 1
+        )
 
     def open_round(self) -> RoundRow:
         """The open round; opens one if there is none."""
@@ -81,7 +86,9 @@ class ProjectFolder:
         root = os.path.realpath(self.folder)
         path = Path(os.path.realpath(self.folder / relative.replace("\0", "")))
         if "\0" in relative or not path.is_relative_to(root):
-            raise ProjectError(f"The path leads out of the project: {relative!r}.", unchanged="Nothing was read.")
+            raise ProjectError(
+                f"The path leads out of the project: {relative!r}.", unchanged="Nothing was read."
+            )
         return path
 
     def weights(self) -> Path | None:
@@ -92,7 +99,9 @@ class ProjectFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Lock the project for fit, score or query: one process at a time. The lock ends with the process.
+        """Lock the project for fit, score or query: one process at a time.
+
+        The lock ends with the process.
 
         Raises:
             ProjectError: another process holds the lock.
@@ -145,7 +154,11 @@ def check_new(folder: Path) -> None:
             next_step="Give another folder, or extend this one with `labelgrid add`.",
             unchanged="It was not changed.",
         )
-    if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - _unfinished(folder)):
+    if folder.exists() and (
+        not folder.is_dir() or {path.name for path in folder.iterdir()} - _unfinished(folder)
+    ):
         raise ProjectError(
-            "This is a file, or a folder that is not empty.", where=str(folder), next_step="Give a new folder."
+            "This is a file, or a folder that is not empty.",
+            where=str(folder),
+            next_step="Give a new folder.",
         )

@@ -1,4 +1,7 @@
-"""Computes the headline metrics of the newest round, and whether their change is more than noise. Loads no torch."""
+"""Computes the headline metrics of the newest round, and whether their change is more than noise.
+
+Loads no torch.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -25,7 +28,8 @@ class Headline:
         task: its name.
         result: the newest metric.
         before: the metric of the round before; None without a comparable one.
-        change_interval: 95 % interval of the change over the held-out images; None with too few of them.
+        change_interval: 95 % interval of the change over the held-out images; None with too few of
+            them.
         images: the number of held-out labels.
     """
 
@@ -54,7 +58,9 @@ class Headline:
         if self.change_interval is None:
             return f"{name} {self.before:.3g} → {value} ({images}, too few to tell a change from noise)"
         low, high = (rough(edge) for edge in self.change_interval)
-        return f"{name} {self.before:.3g} → {value} ({images}, change {low} to {high}: {self.verdict})"
+        return (
+            f"{name} {self.before:.3g} → {value} ({images}, change {low} to {high}: {self.verdict})"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The metric as JSON values, with the sentence that is printed."""
@@ -62,7 +68,9 @@ class Headline:
 
 
 def headlines_of(measured: Sequence[Measured], metrics: Mapping[str, str]) -> list[Headline]:
-    """The headline metrics of the newest measured round; tasks without held-out labels are left out.
+    """The headline metrics of the newest measured round.
+
+    Tasks without held-out labels are left out.
 
     Args:
         measured: the measured rounds, ordered by number.
@@ -71,7 +79,10 @@ def headlines_of(measured: Sequence[Measured], metrics: Mapping[str, str]) -> li
     if not measured:
         return []
     last, previous = measured[-1], measured[-2] if len(measured) > 1 else None
-    if previous and (previous.heldout_set, previous.heldout_labels) != (last.heldout_set, last.heldout_labels):
+    if previous and (previous.heldout_set, previous.heldout_labels) != (
+        last.heldout_set,
+        last.heldout_labels,
+    ):
         previous = None  # measured on other labels
     found = []
     for task, metric in metrics.items():
@@ -88,7 +99,9 @@ def headlines_of(measured: Sequence[Measured], metrics: Mapping[str, str]) -> li
     return found
 
 
-def jackknife_interval(change: float, before: Sequence[float], after: Sequence[float]) -> tuple[float, float] | None:
+def jackknife_interval(
+    change: float, before: Sequence[float], after: Sequence[float]
+) -> tuple[float, float] | None:
     """A 95 % interval of a metric's change, over the images that it was measured on.
 
     Source: Tukey's jackknife with blocks of images. For a mean it is the paired t interval.

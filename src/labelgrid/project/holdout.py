@@ -1,4 +1,7 @@
-"""Holds images out for measuring: drawn at random, whole groups with all copies, never trained on. Loads no torch."""
+"""Holds images out for measuring: drawn at random, whole groups with all copies, never trained on.
+
+Loads no torch.
+"""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -43,11 +46,19 @@ def holdout_count(asked: str | int, total: int) -> int:
 
 
 def hold_out(
-    store: Store, seed: int, count: int, progress: Progress, fits: Sequence[Fit] = (), new: Collection[str] = ()
+    store: Store,
+    seed: int,
+    count: int,
+    progress: Progress,
+    fits: Sequence[Fit] = (),
+    new: Collection[str] = (),
 ) -> int:
-    """Hold out `count` training images drawn at random, or whole groups until `count` is reached; request their labels.
+    """Hold out `count` training images drawn at random, or whole groups until `count` is reached.
 
-    Images with the same content are drawn together, so that no copy of a held-out image stays in training.
+    Request their labels.
+
+    Images with the same content are drawn together, so that no copy of a held-out image stays in
+    training.
 
     Args:
         store: the ledger.
@@ -68,7 +79,9 @@ def hold_out(
     rows = list(store.images())
     family = families(rows)
     used = _trained_on(store, rows, fits) - set(new)
-    fixed = {family[row.image_id] for row in rows if row.image_id in used or row.split in ("val", "test")}
+    fixed = {
+        family[row.image_id] for row in rows if row.image_id in used or row.split in ("val", "test")
+    }
     free = [row for row in rows if row.split == "train" and family[row.image_id] not in fixed]
     held = _drawn(free, family, seed, count)
     left = sum(row.split == "train" for row in rows) - len(held)
@@ -85,15 +98,22 @@ def hold_out(
         )
     copies = _copies(held)
     if copies:
-        among = counted(copies, "of the held-out images is a copy", "of the held-out images are copies")
+        among = counted(
+            copies, "of the held-out images is a copy", "of the held-out images are copies"
+        )
         progress.say(f"{among} of others among them; no copy stays in training.")
     store.update_images(replace(row, split="heldout") for row in held)
     request_heldout(store, [row.image_id for row in held], [task.name for task in store.tasks()])
     return len(held)
 
 
-def _drawn(rows: Sequence[ImageRow], family: Mapping[str, str], seed: int, count: int) -> list[ImageRow]:
-    """Draw whole families until there are `count` images; a family's draw depends on its name and the seed only."""
+def _drawn(
+    rows: Sequence[ImageRow], family: Mapping[str, str], seed: int, count: int
+) -> list[ImageRow]:
+    """Draw whole families until there are `count` images.
+
+    A family's draw depends on its name and the seed only.
+    """
     keys = image_keys(family[row.image_id] for row in rows)
     draws = keyed_uniform(keys, seed_of(seed, "holdout"))
     held: list[ImageRow] = []

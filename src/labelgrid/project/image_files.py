@@ -1,4 +1,7 @@
-"""Lists the image files of folders and list files, and checks that they can be read. Loads no torch."""
+"""Lists the image files of folders and list files, and checks that they can be read.
+
+Loads no torch.
+"""
 
 import os
 from collections import Counter
@@ -22,7 +25,10 @@ Check = Literal["full", "none"]
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """Image files below one folder: the root and their ids; and the number of other files by the end of their names."""
+    """Image files below one folder: the root and their ids.
+
+    And the number of other files by the end of their names.
+    """
 
     root: Path
     image_ids: list[str]
@@ -33,15 +39,20 @@ def find_images(paths: Sequence[Path]) -> list[ImageFolder]:
     """The images of folders and list files (one path per line, relative to the list).
 
     Raises:
-        ImageError: a path does not exist or holds no images, or two paths hold different images with the same id.
+        ImageError: a path does not exist or holds no images, or two paths hold different images
+            with the same id.
     """
     for path in paths:
         if not path.exists():
             raise ImageError(
-                "There is no such folder of images, and no such list.", where=str(path), next_step="Check the path."
+                "There is no such folder of images, and no such list.",
+                where=str(path),
+                next_step="Check the path.",
             )
     folders = [
-        ImageFolder(p.resolve(), *scan_folder(p)) if p.is_dir() else ImageFolder(p.resolve().parent, read_list(p))
+        ImageFolder(p.resolve(), *scan_folder(p))
+        if p.is_dir()
+        else ImageFolder(p.resolve().parent, read_list(p))
         for p in paths
     ]
     roots: dict[str, Path] = {}
@@ -71,10 +82,14 @@ def say_others(folders: Iterable[ImageFolder], progress: Progress) -> None:
     """Say how many files of which kind were not taken."""
     others = sum((Counter(folder.others) for folder in folders), Counter[str]())
     if others:
-        progress.say(f"Not taken, because they are not images that can be read: {others_text(others)}.")
+        progress.say(
+            f"Not taken, because they are not images that can be read: {others_text(others)}."
+        )
 
 
-def rows_of(folders: Iterable[ImageFolder], check: Check, group: str, progress: Progress) -> Iterator[ImageRow]:
+def rows_of(
+    folders: Iterable[ImageFolder], check: Check, group: str, progress: Progress
+) -> Iterator[ImageRow]:
     """Ledger rows of the images; `full` reads every file to its end, `none` opens no file.
 
     Raises:
@@ -99,7 +114,8 @@ def rows_of(folders: Iterable[ImageFolder], check: Check, group: str, progress: 
                     yield row
     if faults:
         raise ImageError(
-            f"{len(faults)} of {counted(total, 'image')} cannot be used:\n    " + listed(faults, between="\n    "),
+            f"{len(faults)} of {counted(total, 'image')} cannot be used:\n    "
+            + listed(faults, between="\n    "),
             next_step="Fix or remove them.",
         )
 

@@ -22,7 +22,13 @@ from labelgrid.progress import Progress, Silent
 from labelgrid.project.dataset_labels import answers_of
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.suspicion import SHEET, check_plausible
-from labelgrid.project.validate_labels import UNCHANGED, AcceptedLabel, ValidatedLabels, as_file, validate_labels
+from labelgrid.project.validate_labels import (
+    UNCHANGED,
+    AcceptedLabel,
+    ValidatedLabels,
+    as_file,
+    validate_labels,
+)
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import counted, listed
@@ -35,8 +41,8 @@ FAULTS = "import-faults.txt"
 class Tally:
     """The counts of one task in an import.
 
-    `repaired` are known labels whose file in the project had changed or disappeared; `predicted` are new labels
-    identical to the model's prediction.
+    `repaired` are known labels whose file in the project had changed or disappeared; `predicted`
+    are new labels identical to the model's prediction.
     """
 
     new: int = 0
@@ -47,7 +53,11 @@ class Tally:
     predicted: int = 0
 
     def __str__(self) -> str:
-        parts = ((name.name, getattr(self, name.name)) for name in fields(self) if name.name != "predicted")
+        parts = (
+            (name.name, getattr(self, name.name))
+            for name in fields(self)
+            if name.name != "predicted"
+        )
         return ", ".join(f"{count} {name}" for name, count in parts if count) or "nothing"
 
 
@@ -60,7 +70,8 @@ class Imported:
         foreign: the number of labelled images that are not in the project.
         stray: files that cannot be labels and were left out.
         removed: files of removed images and dropped tasks, which were left out.
-        closed: lines of skips whose requests were cancelled or withdrawn since, which were left out.
+        closed: lines of skips whose requests were cancelled or withdrawn since, which were left
+            out.
     """
 
     tasks: Mapping[str, Tally]
@@ -99,16 +110,20 @@ def import_labels(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Imported:
-    """Import labels, all of them or none; importing again changes nothing, and a killed import changes no cell.
+    """Import labels, all of them or none.
 
-    Files are copied first, under names with a part of their content's hash, so that no file is ever overwritten, except
-    one whose content is no longer what was imported, by the right one.
-    Then one ledger transaction labels all cells.
+    Importing again changes nothing, and a killed import changes no cell.
+
+    Files are copied first, under names with a part of their content's hash, so that no file is ever
+    overwritten, except one whose content is no longer what was imported, by the right one. Then one
+    ledger transaction labels all cells.
 
     Args:
         project: the project that gets the labels.
-        folder: the answer of a labelling tool (a folder or a file), a folder of labels, or a data set's root.
-        format: a connector of `labelgrid.annotate`, a layout of `labelgrid.data`, or "package.module:build" of either.
+        folder: the answer of a labelling tool (a folder or a file), a folder of labels, or a data
+            set's root.
+        format: a connector of `labelgrid.annotate`, a layout of `labelgrid.data`, or
+            "package.module:build" of either.
         split: moves the labels' images (and all others of their groups) into this split.
         replace: replace labels of cells that have another label; the old file and event are kept.
         accept: import labels that look wrong; see `suspicion.check_plausible`.
@@ -117,9 +132,9 @@ def import_labels(
         progress: reports each file.
 
     Raises:
-        ImportRefused: lists every fault, or why labels look wrong. LabelError: there is no label. PluginError: there is
-            no such format. ProjectError: the disk reports an error. LedgerError: the ledger cannot be written. No cell
-            was changed.
+        ImportRefused: lists every fault, or why labels look wrong. LabelError: there is no label.
+            PluginError: there is no such format. ProjectError: the disk reports an error.
+            LedgerError: the ledger cannot be written. No cell was changed.
     """
     if limit < 0:
         raise UsageError(f"--limit must not be below 0. Found {limit}.", unchanged=UNCHANGED)
@@ -131,7 +146,9 @@ def import_labels(
     if validated.faults:
         raise ImportRefused(validated.faults, str(folder), _list_faults(project, validated.faults))
     if not (validated.labels or answers.skips or answers.removed or answers.closed):
-        raise LabelError("There are no labels of the project's images.", where=str(folder), unchanged=UNCHANGED)
+        raise LabelError(
+            "There are no labels of the project's images.", where=str(folder), unchanged=UNCHANGED
+        )
     for report in (FAULTS, SHEET):
         (project.folder / report).unlink(missing_ok=True)
     if not accept:
@@ -141,7 +158,10 @@ def import_labels(
 
 
 def _list_faults(project: ProjectFolder, faults: Sequence[Fault]) -> Path | None:
-    """Write all faults to a file of the project, one a line; None if the message shows them all or the disk is full."""
+    """Write all faults to a file of the project, one a line.
+
+    None if the message shows them all or the disk is full.
+    """
     path = project.folder / FAULTS
     if len(faults) <= SHOWN:
         return None
@@ -153,10 +173,15 @@ def _list_faults(project: ProjectFolder, faults: Sequence[Fault]) -> Path | None
 
 
 def _received(project: ProjectFolder, folder: Path, format: str, split: Split | None) -> Answers:
-    """The answers from a connector, or the labels of a data set; the `build` of a data set needs its root."""
+    """The answers from a connector, or the labels of a data set.
+
+    The `build` of a data set needs its root.
+    """
     build = plugins.resolve_in(("tools", "layouts"), format)
     if needs_root(build):
-        return answers_of(plugins.call("layouts", format, build, folder), project, split, str(folder))
+        return answers_of(
+            plugins.call("layouts", format, build, folder), project, split, str(folder)
+        )
     connector: Connector = plugins.call("tools", format, build)
     return connector.receive(folder, ProjectIndex(project.store, project.tasks()))
 
@@ -172,7 +197,9 @@ def needs_root(build: Callable[..., object]) -> bool:
         parameters = inspect.signature(build).parameters.values()
     except (TypeError, ValueError):  # of an object that cannot be called, or of a built-in function
         return False
-    return any(p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
+    return any(
+        p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters
+    )
 
 
 def _drawn(labels: Sequence[Answer], limit: int, seed: int) -> list[Answer]:
@@ -184,8 +211,13 @@ def _drawn(labels: Sequence[Answer], limit: int, seed: int) -> list[Answer]:
     return [answer for answer in labels if answer.cell.image_id in drawn]
 
 
-def _copy_labels(project: ProjectFolder, labels: Sequence[AcceptedLabel], progress: Progress) -> list[str]:
-    """Copy the labels into the project and flush them to the disk; returns their paths in the project."""
+def _copy_labels(
+    project: ProjectFolder, labels: Sequence[AcceptedLabel], progress: Progress
+) -> list[str]:
+    """Copy the labels into the project and flush them to the disk.
+
+    Returns their paths in the project.
+    """
     tasks, root = project.tasks(), project.folder.resolve()
     paths: list[str] = []
     copies: list[Path] = []
@@ -202,7 +234,9 @@ def _copy_labels(project: ProjectFolder, labels: Sequence[AcceptedLabel], progre
         progress.start("Flushing labels to the disk", len(copies), "files")
         for _ in files.flush(copies):
             progress.advance()
-        folders = {folder for path in {path.parent for path in copies} for folder in (path, *path.parents)}
+        folders = {
+            folder for path in {path.parent for path in copies} for folder in (path, *path.parents)
+        }
         list(files.flush(folder for folder in folders if folder.is_relative_to(root)))
     return paths
 
@@ -221,7 +255,9 @@ def _path(project: ProjectFolder, label: AcceptedLabel) -> str:
     short = shortened(f"{start}{label.digest[:8]}{end}")
     existing = project.folder / short
     return (
-        short if not existing.exists() or digest(existing) == label.digest else shortened(f"{start}{label.digest}{end}")
+        short
+        if not existing.exists() or digest(existing) == label.digest
+        else shortened(f"{start}{label.digest}{end}")
     )
 
 
@@ -238,8 +274,13 @@ def _copy(label: AcceptedLabel, task: TaskDef, target: Path) -> None:
             )
 
 
-def _record(project: ProjectFolder, validated: ValidatedLabels, paths: Sequence[str], split: Split | None) -> None:
-    """Record the import in the ledger, in one transaction; refuse if a cell has changed since it was validated."""
+def _record(
+    project: ProjectFolder, validated: ValidatedLabels, paths: Sequence[str], split: Split | None
+) -> None:
+    """Record the import in the ledger, in one transaction.
+
+    Refuse if a cell has changed since it was validated.
+    """
     store, costs = project.store, {task.name: task.cost for task in project.store.tasks()}
     number = max((row.number for row in store.rounds()), default=0)
     steps = [
@@ -262,7 +303,9 @@ def _record(project: ProjectFolder, validated: ValidatedLabels, paths: Sequence[
 
 
 def _steps(label: AcceptedLabel, path: str, cost: float, number: int) -> Iterator[Move]:
-    """The moves that make the cell labelled; its round, request id and weight are kept. No label is paid twice.
+    """The moves that make the cell labelled; its round, request id and weight are kept.
+
+    No label is paid twice.
 
     The answer of a request costs what was promised; another label costs the task's price.
     """
@@ -289,10 +332,18 @@ def _steps(label: AcceptedLabel, path: str, cost: float, number: int) -> Iterato
 def _imported(project: ProjectFolder, validated: ValidatedLabels, answers: Answers) -> Imported:
     counts: dict[str, Counter[str]] = {name: Counter() for name in project.tasks()}
     for label in validated.labels:
-        counts[label.row.cell.task].update([label.status, *(["predicted"] if label.predicted else [])])
+        counts[label.row.cell.task].update(
+            [label.status, *(["predicted"] if label.predicted else [])]
+        )
     for skip in validated.skips:
         counts[skip.cell.task]["skipped"] += 1
     for skip in set(answers.skips) - set(validated.skips):
         counts[skip.cell.task]["unchanged"] += 1
     tallies = {name: Tally(**count) for name, count in counts.items()}
-    return Imported(tallies, answers.foreign, tuple(answers.stray), tuple(answers.removed), tuple(answers.closed))
+    return Imported(
+        tallies,
+        answers.foreign,
+        tuple(answers.stray),
+        tuple(answers.removed),
+        tuple(answers.closed),
+    )

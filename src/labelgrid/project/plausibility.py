@@ -19,11 +19,14 @@ from labelgrid.words import counted
 SIDE = 160
 #: Fewer labels say nothing about what is normal for a task.
 FEW = 8
-#: A figure is compared if more than this share of the labels on both sides have it, as not every label has each class.
+#: A figure is compared if more than this share of the labels on both sides have it, as not every
+#: label has each class.
 COMMON = 0.5
-#: How many times the spread of single labels two medians may differ: for large sets, and in addition for small ones.
+#: How many times the spread of single labels two medians may differ: for large sets, and in
+#: addition for small ones.
 SPREADS, MORE = 1.0, 3.0
-#: Slopes that agree less than this contradict each other; from -1 (opposite everywhere) to 1 (equal everywhere).
+#: Slopes that agree less than this contradict each other; from -1 (opposite everywhere) to 1 (equal
+#: everywhere).
 AGREEMENT = -0.2
 #: Fewer pixels with a slope in both maps say nothing, nor do fewer predictions.
 PIXELS, PREDICTIONS = 100, 3
@@ -52,14 +55,21 @@ class Doubt:
 
 
 def against_range(task: str, labels: FigureSet) -> list[Doubt]:
-    """Compare the figures with the ranges that labels of the kind have; the middle half of the labels lies inside."""
+    """Compare the figures with the ranges that labels of the kind have.
+
+    The middle half of the labels lies inside.
+    """
     doubts = []
     for name, found in _by_name(labels).items():
         low, high = found[0].range
         first, third = np.quantile([figure.value for figure in found], (0.25, 0.75))
         if first < low or third > high:
             unit, one = found[0].unit, len(found) == 1
-            values = f"{first:.3g}{unit} in" if one else f"{first:.3g} to {third:.3g}{unit} in the middle half of"
+            values = (
+                f"{first:.3g}{unit} in"
+                if one
+                else f"{first:.3g} to {third:.3g}{unit} in the middle half of"
+            )
             what = f"{name} is {values} {counted(len(found), 'label')}; expected {low:g} to {high:g}{unit}."
             doubts.append(Doubt(task, what))
     return doubts
@@ -84,8 +94,9 @@ def against_earlier(task: str, labels: FigureSet, earlier: FigureSet) -> list[Do
 def against_predictions(task: str, pairs: Sequence[Pair], earlier: Sequence[Pair]) -> list[Doubt]:
     """Compare labels with the model's predictions of the same cells.
 
-    A poor model is no evidence: earlier labels show how far its predictions usually are from labels. Only a larger
-    distance is suspicious, and only opposite slopes where they were the same before.
+    A poor model is no evidence: earlier labels show how far its predictions usually are from
+    labels. Only a larger distance is suspicious, and only opposite slopes where they were the same
+    before.
     """
     if len(pairs) < PREDICTIONS or len(earlier) < FEW:
         return []
@@ -96,9 +107,16 @@ def against_predictions(task: str, pairs: Sequence[Pair], earlier: Sequence[Pair
             continue
         mine, its = [gap for _, gap in found], [gap for _, gap in known]
         if abs(median(mine)) - abs(median(its)) > _limit(found[0][0], mine, its):
-            guesses = [predicted.figures[name] for _, predicted in pairs if name in predicted.figures]
+            guesses = [
+                predicted.figures[name] for _, predicted in pairs if name in predicted.figures
+            ]
             both = _median([label for label, _ in found]), _median(guesses)
-            doubts.append(Doubt(task, f"{name} is {both[0]}, but {both[1]} in the model's predictions (medians)."))
+            doubts.append(
+                Doubt(
+                    task,
+                    f"{name} is {both[0]}, but {both[1]} in the model's predictions (medians).",
+                )
+            )
     reliable = all(along and median(along) > -AGREEMENT for along in _agreements(earlier))
     return doubts + against_slopes(task, "the model's predictions", pairs) if reliable else doubts
 
@@ -106,7 +124,8 @@ def against_predictions(task: str, pairs: Sequence[Pair], earlier: Sequence[Pair
 def against_labels(task: str, pairs: Iterable[Pair]) -> list[Doubt]:
     """Compare predictions, the second of each pair, with labels by the figures that show another unit or other axes.
 
-    Ratios may differ by the figure's tolerance; other figures lie in the range of labels, unless the labels do not.
+    Ratios may differ by the figure's tolerance; other figures lie in the range of labels, unless
+    the labels do not.
     """
     doubts = []
     for name, found in _gaps(pairs).items():
@@ -145,14 +164,22 @@ def differences(before: FigureSet, after: FigureSet) -> list[str]:
     """
     old, new = _by_name(before), _by_name(after)
     both = [(name, old[name], found) for name, found in new.items() if name in old]
-    words = [(name, _median(was), _median(now), counted(len(now), "label")) for name, was, now in both]
-    return [f"{name} was {was} and is {now} now ({count})." for name, was, now, count in words if was != now]
+    words = [
+        (name, _median(was), _median(now), counted(len(now), "label")) for name, was, now in both
+    ]
+    return [
+        f"{name} was {was} and is {now} now ({count})."
+        for name, was, now, count in words
+        if was != now
+    ]
 
 
 def _agreements(pairs: Iterable[Pair]) -> tuple[list[float], list[float]]:
     """The agreements of slopes along both axes, where they are known."""
     slopes = [(mine.slope, its.slope) for mine, its in pairs]
-    found = [agreement(a, b) for a, b in slopes if a is not None and b is not None and a.shape == b.shape]
+    found = [
+        agreement(a, b) for a, b in slopes if a is not None and b is not None and a.shape == b.shape
+    ]
     along = [[pair[axis] for pair in found if not math.isnan(pair[axis])] for axis in (0, 1)]
     return along[0], along[1]
 
@@ -168,7 +195,9 @@ def _gaps(pairs: Iterable[Pair]) -> dict[str, list[tuple[LabelFigure, float]]]:
 
 
 def agreement(one: NDArray[np.int8], other: NDArray[np.int8]) -> tuple[float, float]:
-    """The mean product of the signs [h, w, 2] along each axis, where both are known; NaN if at too few pixels.
+    """The mean product of the signs [h, w, 2] along each axis, where both are known.
+
+    NaN if at too few pixels.
 
     Example:
         >>> right = np.ones((20, 20, 2), np.int8)
@@ -178,7 +207,9 @@ def agreement(one: NDArray[np.int8], other: NDArray[np.int8]) -> tuple[float, fl
     products = one * other
     counts = np.count_nonzero(products, (0, 1))
     sums = products.sum((0, 1), dtype=np.int64)
-    along = [float(sums[axis] / counts[axis]) if counts[axis] >= PIXELS else math.nan for axis in (0, 1)]
+    along = [
+        float(sums[axis] / counts[axis]) if counts[axis] >= PIXELS else math.nan for axis in (0, 1)
+    ]
     return along[0], along[1]
 
 
@@ -192,15 +223,21 @@ def _by_name(labels: FigureSet) -> dict[str, list[LabelFigure]]:
 
 def _scaled(figures: Iterable[LabelFigure]) -> list[float]:
     """The values; as logarithms if their ratio counts."""
-    return [math.log(max(figure.value, 1e-30)) if figure.ratio else figure.value for figure in figures]
+    return [
+        math.log(max(figure.value, 1e-30)) if figure.ratio else figure.value for figure in figures
+    ]
 
 
 def _limit(figure: LabelFigure, one: Sequence[float], other: Sequence[float]) -> float:
-    """How far the medians of two sets of values may be from each other; farther if the first is one label."""
+    """How far the medians of two sets of values may be from each other.
+
+    Farther if the first is one label.
+    """
     tolerance = math.log(figure.tolerance) if figure.ratio else figure.tolerance
     spread = max(_spread(one), _spread(other))
     return max(
-        tolerance * (1 + 1 / len(one) ** 2), spread * (SPREADS + MORE * math.sqrt(1 / len(one) + 1 / len(other)))
+        tolerance * (1 + 1 / len(one) ** 2),
+        spread * (SPREADS + MORE * math.sqrt(1 / len(one) + 1 / len(other))),
     )
 
 

@@ -14,7 +14,8 @@ from labelgrid.words import counted
 DECLARED_LABELS = 5
 #: A time counts as at most this many medians of its task: the rest was a break.
 MOST_MEDIANS = 10
-#: The significant digits of a learned cost. An estimate has no more, and exact purchases need round numbers.
+#: The significant digits of a learned cost. An estimate has no more, and exact purchases need round
+#: numbers.
 DIGITS = 3
 
 
@@ -28,14 +29,17 @@ class TaskTimes:
     cost: float
 
 
-def learned_costs(declared: Mapping[str, float], seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
+def learned_costs(
+    declared: Mapping[str, float], seconds: Mapping[str, Sequence[float]]
+) -> dict[str, float]:
     """The cost of a label of each task, in the unit of the declared costs, learned from how long labels took.
 
-    The budget pays for the sum of all labels, so a task's mean time counts, not its median; a time is cut at
-    `MOST_MEDIANS` medians. The mean is shrunk toward the declared cost: n labels of m seconds and a declared cost c
-    give (n·r·m + 5·c) / (n + 5). The rate r of units a second is such that all labels with a time together cost what
-    they cost as declared, but for rounding. So only the ratios between tasks are learned: the costs of a single task
-    with times, and of tasks without, are the declared ones; a free task stays free.
+    The budget pays for the sum of all labels, so a task's mean time counts, not its median; a time
+    is cut at `MOST_MEDIANS` medians. The mean is shrunk toward the declared cost: n labels of m
+    seconds and a declared cost c give (n·r·m + 5·c) / (n + 5). The rate r of units a second is such
+    that all labels with a time together cost what they cost as declared, but for rounding. So only
+    the ratios between tasks are learned: the costs of a single task with times, and of tasks
+    without, are the declared ones; a free task stays free.
 
     Args:
         declared: task -> the declared cost of a label.
@@ -50,17 +54,25 @@ def learned_costs(declared: Mapping[str, float], seconds: Mapping[str, Sequence[
     if len(timed) < 2:
         return dict(declared)
     count = np.array([len(times) for times in timed.values()])
-    mean = np.array([np.minimum(times, MOST_MEDIANS * np.median(times)).mean() for times in timed.values()])
+    mean = np.array(
+        [np.minimum(times, MOST_MEDIANS * np.median(times)).mean() for times in timed.values()]
+    )
     mean /= mean.max()  # only ratios count; the rate is finite then
     cost = np.array([declared[name] for name in timed])
     weight = count / (count + DECLARED_LABELS)
     rate = (weight * count * cost).sum() / (weight * count * mean).sum()
     learned = weight * rate * mean + (1 - weight) * cost
-    return {**declared, **{name: float(f"{c:.{DIGITS}g}") for name, c in zip(timed, learned.tolist(), strict=True)}}
+    return {
+        **declared,
+        **{name: float(f"{c:.{DIGITS}g}") for name, c in zip(timed, learned.tolist(), strict=True)},
+    }
 
 
 def times_of(project: ProjectFolder, splits: Sequence[Split] | None = None) -> dict[str, TaskTimes]:
-    """The times of the labels in some splits (None: all), of tasks that have any; all splits' count for the costs."""
+    """The times of the labels in some splits (None: all), of tasks that have any.
+
+    All splits' count for the costs.
+    """
     costs, seconds = _learned(project)
     return {
         name: TaskTimes(len(times), float(np.median(times)), float(np.mean(times)), costs[name])
@@ -73,7 +85,9 @@ def with_learned_costs(project: ProjectFolder, grid: Grid, progress: Progress) -
     """The grid with learned costs; says what they are, and what a budget of them means."""
     costs, timed = _learned(project)
     if sum(cost > 0 for name, cost in costs.items() if name in timed) < 2:
-        progress.say("Costs are as declared: they are learned once two tasks have labels with times.")
+        progress.say(
+            "Costs are as declared: they are learned once two tasks have labels with times."
+        )
         return grid
     labels = counted(sum(map(len, timed.values())), "label")
     declared = zip(grid.tasks, grid.cost.tolist(), strict=True)

@@ -1,4 +1,7 @@
-"""Reads and writes the files of a round as typed records, and the note of previews to come. Loads no torch."""
+"""Reads and writes the files of a round as typed records, and the note of previews to come.
+
+Loads no torch.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -17,7 +20,8 @@ T = TypeVar("T")
 BEST = "best.ckpt"
 #: The number of picks of a round, from the first, that get pictures.
 SHOWN = 24
-#: The previews of a round, by their folders; and the file that lists those which are not written yet.
+#: The previews of a round, by their folders; and the file that lists those which are not written
+#: yet.
 PREVIEWS, PENDING = ("prelabels", "pictures"), "previews-pending.txt"
 
 
@@ -35,8 +39,10 @@ class Fit:
         images: the number of images that were trained on, without those that only choose the model.
         labels: the number of their labels, by task.
         spent: the cost of all labels in the splits train and val at that time.
-        named: the recipe that was named for this training instead of the project's; "" is the project's.
-        tasks: what the tasks declared of their labels, see `declared`; empty in files of older programs.
+        named: the recipe that was named for this training instead of the project's; "" is the
+            project's.
+        tasks: what the tasks declared of their labels, see `declared`; empty in files of older
+            programs.
     """
 
     round: int
@@ -78,8 +84,8 @@ class PickRecord:
         terms: what the score was made of, by name.
         request_id: of its request.
         weight: in training.
-        explanation: how its terms compare, its ranks without a term, and the nearest labelled image; empty in files of
-            older programs.
+        explanation: how its terms compare, its ranks without a term, and the nearest labelled
+            image; empty in files of older programs.
     """
 
     image: str
@@ -105,7 +111,8 @@ class Measured:
         heldout_labels: the number of labels of each task it was measured on.
         metrics: by task, then by metric name; NaN without labels to measure on.
         loss_mtl: the weighted sum of the losses of the final predictions.
-        heldout_set: the hash of the held-out labels; metrics on other labels are not comparable. "" if unknown.
+        heldout_set: the hash of the held-out labels; metrics on other labels are not comparable. ""
+            if unknown.
         without: by task and metric, its values with each block of held-out images left out in turn.
     """
 
@@ -148,7 +155,10 @@ def read_fit(folder: Path) -> Fit | None:
 
 
 def newest_fit(project_folder: Path, before: int = 0) -> Fit | None:
-    """The newest finished training, or the newest one of a round before `before`; None if there is none."""
+    """The newest finished training, or the newest one of a round before `before`.
+
+    None if there is none.
+    """
     for path in sorted(project_folder.glob("rounds/*/fit.json"), reverse=True):
         fit = read_fit(path.parent)
         if fit and (not before or fit.round < before):
@@ -197,7 +207,9 @@ def measured_rounds(project_folder: Path) -> list[Measured]:
     return [measured for fit, measured in pairs if fit and measured and measured.model == fit.model]
 
 
-def write_measured(folder: Path, measured: Measured, heldout_spent: float, losses: Mapping[str, float]) -> None:
+def write_measured(
+    folder: Path, measured: Measured, heldout_spent: float, losses: Mapping[str, float]
+) -> None:
     """Write the metrics of a round's network on the held-out labels.
 
     Args:
@@ -206,7 +218,10 @@ def write_measured(folder: Path, measured: Measured, heldout_spent: float, losse
         heldout_spent: the cost of the held-out labels.
         losses: by task.
     """
-    _write(folder / "heldout.json", asdict(measured) | {"heldout_spent": heldout_spent, "losses": dict(losses)})
+    _write(
+        folder / "heldout.json",
+        asdict(measured) | {"heldout_spent": heldout_spent, "losses": dict(losses)},
+    )
 
 
 def remove_measured(folder: Path) -> None:
@@ -237,7 +252,8 @@ def write_picks(folder: Path, picks: Sequence[PickRecord]) -> None:
 def announce_previews(folder: Path, names: Sequence[str]) -> None:
     """Note the previews that follow a round's request, and remove those of picks that were not requested.
 
-    Call it before the request: a query that is killed in between is an open round, and chooses again.
+    Call it before the request: a query that is killed in between is an open round, and chooses
+    again.
 
     Raises:
         ProjectError: the disk reports an error.
@@ -268,7 +284,9 @@ def read_log(folder: Path) -> list[EpochRecord] | None:
     path = folder / "fit" / "log.jsonl"
     if not path.is_file():
         return None
-    return [_record(EpochRecord, _parsed(line, path), path) for line in path.read_bytes().splitlines()]
+    return [
+        _record(EpochRecord, _parsed(line, path), path) for line in path.read_bytes().splitlines()
+    ]
 
 
 def val_metrics(log: Sequence[EpochRecord], checkpoint: str) -> Mapping[str, float]:
@@ -301,12 +319,17 @@ def _parsed(text: bytes, path: Path) -> Any:
 
 
 def _record(kind: type[T], values: Any, path: Path) -> T:
-    """Parse a file's values as `kind`; unknown fields, which a newer program may have written, are ignored."""
+    """Parse a file's values as `kind`.
+
+    Unknown fields, which a newer program may have written, are ignored.
+    """
     names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
     if not isinstance(values, Mapping):
         raise _damaged(path, "a table was expected")
     try:
-        return parse(kind, {name: values[name] for name in names if name in values}, str(path), finite=False)
+        return parse(
+            kind, {name: values[name] for name in names if name in values}, str(path), finite=False
+        )
     except RecipeError as error:
         raise _damaged(path, error.what) from error
 

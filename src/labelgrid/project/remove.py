@@ -1,4 +1,7 @@
-"""Takes images out of a project, and brings them back; their history stays in the ledger. Loads no torch."""
+"""Takes images out of a project, and brings them back; their history stays in the ledger.
+
+Loads no torch.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -26,7 +29,11 @@ class Removed:
 
     def __str__(self) -> str:
         """A summary in words."""
-        kept = f" {counted(self.labels, 'label stays', 'labels stay')} on disk, unused." if self.labels else ""
+        kept = (
+            f" {counted(self.labels, 'label stays', 'labels stay')} on disk, unused."
+            if self.labels
+            else ""
+        )
         return f"Removed {counted(self.images, 'image')}, cancelled {counted(self.cancelled, 'request')}.{kept}"
 
 
@@ -43,9 +50,12 @@ class Restored:
 
 
 def remove(project: ProjectFolder, image_ids: Sequence[str]) -> Removed:
-    """Take images out of the project, all or none. Neither their files nor those of their labels are touched.
+    """Take images out of the project, all or none.
 
-    Open requests are cancelled. What was spent on the images counts as spent. `restore` brings images back.
+    Neither their files nor those of their labels are touched.
+
+    Open requests are cancelled. What was spent on the images counts as spent. `restore` brings
+    images back.
 
     Args:
         project: the project.
@@ -65,13 +75,19 @@ def remove(project: ProjectFolder, image_ids: Sequence[str]) -> Removed:
                 unchanged="Nothing was removed.",
             )
         rows = [row for image_id in wanted for row in store.cells(image_id=image_id)]
-        cancelled = cancel_all(store, [row for row in rows if row.state == State.REQUESTED], "image removed")
+        cancelled = cancel_all(
+            store, [row for row in rows if row.state == State.REQUESTED], "image removed"
+        )
         count = store.remove("images", wanted)
     return Removed(count, cancelled, sum(row.state == State.LABELLED for row in rows))
 
 
-def restore(project: ProjectFolder, image_ids: Sequence[str], progress: Progress | None = None) -> Restored:
-    """Bring removed images back, all or none, with their labels; missing ones of held-out images are requested again.
+def restore(
+    project: ProjectFolder, image_ids: Sequence[str], progress: Progress | None = None
+) -> Restored:
+    """Bring removed images back, all or none, with their labels.
+
+    Missing ones of held-out images are requested again.
 
     Args:
         project: the project.
@@ -79,8 +95,10 @@ def restore(project: ProjectFolder, image_ids: Sequence[str], progress: Progress
         progress: reports each label that is read.
 
     Raises:
-        LedgerError: an image was not removed, or an image of its group or with its content is in another split now.
-        LabelError: labels do not fit what their tasks declare today; lists them. Damaged files are left to `verify`.
+        LedgerError: an image was not removed, or an image of its group or with its content is in
+            another split now.
+        LabelError: labels do not fit what their tasks declare today; lists them. Damaged files are
+            left to `verify`.
         ImageError: a task's stride does not divide an image's sides. Nothing was restored.
     """
     store, wanted = project.store, list(dict.fromkeys(image_ids))
@@ -98,7 +116,11 @@ def restore(project: ProjectFolder, image_ids: Sequence[str], progress: Progress
         back = [row for row in rows if row.image_id in set(wanted)]
         _refuse_other_split(rows, back)
         check_strides(store)
-        cells = [row for image_id in wanted for row in store.cells(image_id=image_id, state=State.LABELLED)]
+        cells = [
+            row
+            for image_id in wanted
+            for row in store.cells(image_id=image_id, state=State.LABELLED)
+        ]
         refuse_misfits(project, cells, progress or Silent())
         held = [row.image_id for row in back if row.split == "heldout"]
         request_heldout(store, held, [task.name for task in store.tasks()])

@@ -19,7 +19,14 @@ def request_heldout(store: Store, image_ids: Sequence[str], tasks: Sequence[str]
     rows = store.find(cells)
     store.move(
         [
-            Move(cell, State.REQUESTED, 0, request_id(0, cell), cost=cost[cell.task], why="held out for measuring")
+            Move(
+                cell,
+                State.REQUESTED,
+                0,
+                request_id(0, cell),
+                cost=cost[cell.task],
+                why="held out for measuring",
+            )
             for cell in cells
             if rows[cell].state == State.MISSING
         ]
@@ -45,13 +52,21 @@ def open_requests(project: ProjectFolder, round: int | None = None) -> dict[Cell
         for event in project.store.events(round=number):
             move = event.move
             row = open_cells.get(move.cell)
-            if row and move.to == State.REQUESTED and (move.round, move.request_id) == (row.round, row.request_id):
-                requests.pop(move.cell, None)  # requested, cancelled and requested again: the last request counts
+            if (
+                row
+                and move.to == State.REQUESTED
+                and (move.round, move.request_id) == (row.round, row.request_id)
+            ):
+                requests.pop(
+                    move.cell, None
+                )  # requested, cancelled and requested again: the last request counts
                 requests[move.cell] = move
     return requests
 
 
-def prelabel(project: ProjectFolder, row: CellRow | Move, task: TaskDef, whole: bool = False) -> Path | None:
+def prelabel(
+    project: ProjectFolder, row: CellRow | Move, task: TaskDef, whole: bool = False
+) -> Path | None:
     """The label file with the model's prediction for a request, if there is one.
 
     Args:
@@ -62,7 +77,11 @@ def prelabel(project: ProjectFolder, row: CellRow | Move, task: TaskDef, whole: 
     """
     folder = project.round_folder(row.round) / "prelabels" / task.name
     extensions = codec(task.spec.codec).EXTENSIONS
-    kept_extension = (folder / label_name(row.cell.image_id, extension, whole=True) for extension in extensions)
-    replaced_extension = (folder / label_name(row.cell.image_id, extension, whole=False) for extension in extensions)
+    kept_extension = (
+        folder / label_name(row.cell.image_id, extension, whole=True) for extension in extensions
+    )
+    replaced_extension = (
+        folder / label_name(row.cell.image_id, extension, whole=False) for extension in extensions
+    )
     paths = kept_extension if whole else (*kept_extension, *replaced_extension)
     return next((path for path in paths if path.is_file()), None)

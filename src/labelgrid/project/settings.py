@@ -35,7 +35,8 @@ class Settings:
         strategy: the plug-in that picks cells.
         changes: overrides of the recipe, table by table.
         oracle: of a simulated campaign, None in a live one.
-        costs: what labels cost in queries: what is declared, or what is learned from the times of labels.
+        costs: what labels cost in queries: what is declared, or what is learned from the times of
+            labels.
         explain: whether to compute features that only explain the picks; None: in a live campaign.
     """
 
@@ -59,8 +60,8 @@ def read_settings(path: Path) -> Settings:
     """Read settings from a file; [strategy] may omit its name.
 
     Raises:
-        RecipeError: the file is missing, is not TOML, or has an unknown key or a wrong value. ProjectError: the pattern
-            of groups is no regular expression.
+        RecipeError: the file is missing, is not TOML, or has an unknown key or a wrong value.
+            ProjectError: the pattern of groups is no regular expression.
     """
     values = read_toml(path)
     if isinstance(values.get("strategy"), dict):
@@ -84,8 +85,16 @@ def settings_text(settings: Settings) -> str:
         + (f"changes = {as_toml(changes)}    # overrides of the recipe\n" if changes else "")
         + f"\n[strategy]\nname = {as_toml(chosen.name)}\n"
         + (f"options = {as_toml(chosen.options)}\n" if chosen.options else "")
-        + (f"\n[oracle]\ndata = {as_toml(oracle.data)}\nroot = {as_toml(oracle.root)}\n" if oracle else "")
-        + ("" if changes else "\n# [changes.train]         # overrides of the recipe\n# steps = 2000\n")
+        + (
+            f"\n[oracle]\ndata = {as_toml(oracle.data)}\nroot = {as_toml(oracle.root)}\n"
+            if oracle
+            else ""
+        )
+        + (
+            ""
+            if changes
+            else "\n# [changes.train]         # overrides of the recipe\n# steps = 2000\n"
+        )
     )
 
 

@@ -32,10 +32,13 @@ class GrantedLabel(NamedTuple):
 
 @dataclass(frozen=True)
 class ProjectSource:
-    """A snapshot of a project as a `Source` with weights; it holds ids and paths, so workers can unpickle it.
+    """A snapshot of a project as a `Source` with weights.
+
+    It holds ids and paths, so workers can unpickle it.
 
     Args:
-        files: image id -> the root folder of its path, and the digest of its content ("" if unknown).
+        files: image id -> the root folder of its path, and the digest of its content ("" if
+            unknown).
         labels: cell -> its label.
     """
 
@@ -107,8 +110,12 @@ def source_of(project: ProjectFolder) -> ProjectSource | OracleSource:
     if project.settings.oracle:
         granted = {row.cell: GrantedLabel(Path(), row.weight, "") for row in rows}
         return OracleSource(dataset_of(project.settings.oracle), granted)
-    labels = {row.cell: GrantedLabel(project.inside(row.path), row.weight, row.digest) for row in rows}
-    return ProjectSource({row.image_id: (row.root, row.digest) for row in project.store.images()}, labels)
+    labels = {
+        row.cell: GrantedLabel(project.inside(row.path), row.weight, row.digest) for row in rows
+    }
+    return ProjectSource(
+        {row.image_id: (row.root, row.digest) for row in project.store.images()}, labels
+    )
 
 
 @dataclass(frozen=True)
@@ -132,11 +139,18 @@ class ImageFiles:
         """The images of a folder, or the one image at a path.
 
         Raises:
-            ImageError: there is no such image or folder. LabelError: there is no such folder of labels.
+            ImageError: there is no such image or folder. LabelError: there is no such folder of
+                labels.
         """
         if not path.exists():
-            raise ImageError("There is no such image or folder.", where=str(path), next_step="Check the path.")
-        paths = {path.name: path} if path.is_file() else {name: path / name for name in list_images(path)}
+            raise ImageError(
+                "There is no such image or folder.", where=str(path), next_step="Check the path."
+            )
+        paths = (
+            {path.name: path}
+            if path.is_file()
+            else {name: path / name for name in list_images(path)}
+        )
         return cls(paths, labels_folder(labels) if labels else None, whole_names(paths, paths))
 
     def images(self) -> Sequence[str]:
@@ -153,25 +167,34 @@ class ImageFiles:
         if path is None:
             return None
         stored, size = task.stored_size(path), image_size(self.paths[image_id])
-        if stored and sorted(stored) != sorted(size):  # a header may leave open which side of the image is up
+        if stored and sorted(stored) != sorted(
+            size
+        ):  # a header may leave open which side of the image is up
             label, image = (f"{height}x{width}" for height, width in (stored, size))
-            raise LabelError(f"The {task.name} label is {label}, its image {image}.", where=str(path))
+            raise LabelError(
+                f"The {task.name} label is {label}, its image {image}.", where=str(path)
+            )
         return task.read(path)
 
     def label_counts(self, tasks: Mapping[str, TaskDef]) -> dict[str, int]:
         """The number of label files of these images, for each task that has any."""
         counts = {
-            name: sum(self._label_file(image, task) is not None for image in self.paths) for name, task in tasks.items()
+            name: sum(self._label_file(image, task) is not None for image in self.paths)
+            for name, task in tasks.items()
         }
         return {name: count for name, count in counts.items() if count}
 
     def _label_file(self, image_id: str, task: TaskDef) -> Path | None:
-        return label_file(self.labels / task.name, image_id, task, self.whole) if self.labels else None
+        return (
+            label_file(self.labels / task.name, image_id, task, self.whole) if self.labels else None
+        )
 
 
 def other_folders(folder: Path, tasks: Collection[str]) -> list[str]:
     """The names of a folder's folders that are of none of the tasks."""
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name not in tasks)
+    return sorted(
+        path.name for path in folder.iterdir() if path.is_dir() and path.name not in tasks
+    )
 
 
 def labels_folder(folder: Path) -> Path:
@@ -181,5 +204,7 @@ def labels_folder(folder: Path) -> Path:
         LabelError: there is no such folder.
     """
     if not folder.is_dir():
-        raise LabelError("There is no such folder of labels.", where=str(folder), next_step="Check the path.")
+        raise LabelError(
+            "There is no such folder of labels.", where=str(folder), next_step="Check the path."
+        )
     return folder / "labels" if (folder / "labels").is_dir() else folder

@@ -1,4 +1,7 @@
-"""Summarises a project: images, cells, costs, rounds, headline metrics, and the next command. Loads no torch."""
+"""Summarises a project: images, cells, costs, rounds, headline metrics, and the next command.
+
+Loads no torch.
+"""
 
 from dataclasses import asdict
 from typing import Any
@@ -14,11 +17,14 @@ from labelgrid.project.unusable_images import noted
 
 
 def status_of(project: ProjectFolder) -> dict[str, Any]:
-    """The status as JSON values; `tasks` counts all images including held-out ones, `heldout` only these.
+    """The status as JSON values.
 
-    `spent` is the cost of all answers, those of dropped tasks too. `times` says how long a task's labels took, and the
-    cost that is learned from that; None if no import said so. `set_aside` holds the images that the last commands left
-    out and that still cannot be used, with the reasons.
+    `tasks` counts all images including held-out ones, `heldout` only these.
+
+    `spent` is the cost of all answers, those of dropped tasks too. `times` says how long a task's
+    labels took, and the cost that is learned from that; None if no import said so. `set_aside`
+    holds the images that the last commands left out and that still cannot be used, with the
+    reasons.
     """
     counts, rounds = project.store.counts(), project.store.rounds()
     held = project.store.counts(("heldout",))
@@ -28,19 +34,32 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
         "images": project.store.count_images(),
         "heldout_images": project.store.count_images(("heldout",)),
         "tasks": {
-            name: {"kind": kinds[name], **_counts(count), "times": asdict(times[name]) if name in times else None}
+            name: {
+                "kind": kinds[name],
+                **_counts(count),
+                "times": asdict(times[name]) if name in times else None,
+            }
             for name, count in counts.items()
         },
         "costs": project.settings.costs,
         "heldout": {name: _counts(count) for name, count in held.items()},
         "rounds": [
-            {"round": r.number, "strategy": r.strategy, "budget": r.budget, "unit": r.unit, "state": r.state}
+            {
+                "round": r.number,
+                "strategy": r.strategy,
+                "budget": r.budget,
+                "unit": r.unit,
+                "state": r.state,
+            }
             for r in rounds
         ],
         "headlines": [headline.as_json() for headline in headlines(project)],
         "set_aside": noted(project),
         "spent": project.store.spent(),
-        "removed": {"images": len(project.store.removed("images")), "tasks": project.store.removed("tasks")},
+        "removed": {
+            "images": len(project.store.removed("images")),
+            "tasks": project.store.removed("tasks"),
+        },
     }
     return {**values, "next": next_command(project)}
 
@@ -52,7 +71,10 @@ def headlines(project: ProjectFolder) -> list[Headline]:
 
 
 def _counts(count: Any) -> dict[str, Any]:
-    return {name: getattr(count, name) for name in ("missing", "requested", "labelled", "skipped", "spent")}
+    return {
+        name: getattr(count, name)
+        for name in ("missing", "requested", "labelled", "skipped", "spent")
+    }
 
 
 def next_command(project: ProjectFolder) -> str:

@@ -19,7 +19,8 @@ def read_stored(project: ProjectFolder, row: CellRow, task: TaskDef) -> LabelArr
     """Read a label of the project as its task is declared.
 
     Raises:
-        LabelError: its file is missing or changed, or is not a label of the task. ProjectError: its path leads out.
+        LabelError: its file is missing or changed, or is not a label of the task. ProjectError: its
+            path leads out.
     """
     path = project.inside(row.path)
     check_digest(path, row.digest)
@@ -51,7 +52,10 @@ def is_intact(project: ProjectFolder, row: CellRow) -> bool:
 
 
 def misfits(
-    project: ProjectFolder, cells: Sequence[CellRow], tasks: Mapping[str, TaskDef], progress: Progress
+    project: ProjectFolder,
+    cells: Sequence[CellRow],
+    tasks: Mapping[str, TaskDef],
+    progress: Progress,
 ) -> list[str]:
     """The labels that cannot be read as these tasks declare them, or have another size then, each with the reason."""
     faults = []
@@ -68,7 +72,9 @@ def misfits(
 
 
 def refuse_misfits(project: ProjectFolder, cells: Sequence[CellRow], progress: Progress) -> None:
-    """Refuse labels that no longer fit: a task may have changed while nothing saw them. Damaged files are left out.
+    """Refuse labels that no longer fit: a task may have changed while nothing saw them.
+
+    Damaged files are left out.
 
     Raises:
         LabelError: labels do not fit; lists them.
@@ -92,8 +98,12 @@ def named_task(project: ProjectFolder, task: str) -> Iterator[None]:
     except LabelError as error:
         if error.declare:
             change = ("task", project.folder, task)
-            commands = [command(*change, *_flag(key, value)) for key, value in error.declare.items()]
-            error.next_step += f" In this project: {' or '.join(f'`{words}`' for words in commands)}."
+            commands = [
+                command(*change, *_flag(key, value)) for key, value in error.declare.items()
+            ]
+            error.next_step += (
+                f" In this project: {' or '.join(f'`{words}`' for words in commands)}."
+            )
         raise
 
 

@@ -1,4 +1,7 @@
-"""Checks that every image has a size that the strides of the tasks' labels divide. Loads no torch."""
+"""Checks that every image has a size that the strides of the tasks' labels divide.
+
+Loads no torch.
+"""
 
 from labelgrid.errors import ImageError
 from labelgrid.ledger.store import Store
@@ -10,9 +13,14 @@ def check_strides(store: Store) -> None:
     """Check the images of known size: others would never get a label, since a label's file has whole pixels.
 
     Raises:
-        ImageError: a stride does not divide the sides of an image; names the task and the first such image.
+        ImageError: a stride does not divide the sides of an image; names the task and the first
+            such image.
     """
-    strides = {name: task.form.stride for name, task in definitions(store.tasks()).items() if task.form.stride > 1}
+    strides = {
+        name: task.form.stride
+        for name, task in definitions(store.tasks()).items()
+        if task.form.stride > 1
+    }
     images = [row for row in store.images() if row.height] if strides else []
     for task, stride in strides.items():
         wrong = [row for row in images if row.height % stride or row.width % stride]

@@ -1,6 +1,7 @@
 """Refuses an import whose labels look wrong beside earlier labels, predictions, and other labels of the same images.
 
-A sample of the labels is compared. No network runs: predictions are the pre-labels of the requests. Loads no torch.
+A sample of the labels is compared. No network runs: predictions are the pre-labels of the requests.
+Loads no torch.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,7 +34,8 @@ from labelgrid.tasks.task import TaskDef
 SHEET = "import-suspicious.png"
 #: At most so many labels of a task are compared, with as many earlier ones.
 SAMPLE = 32
-#: Rows of the picture from the import, and as many from earlier labels; and the height of a row in pixels.
+#: Rows of the picture from the import, and as many from earlier labels; and the height of a row in
+#: pixels.
 ROWS, HEIGHT = 4, 160
 
 T = TypeVar("T")
@@ -46,14 +48,22 @@ class SuspiciousImport(ImportRefused):
         lines = [f"{doubt.task}: {doubt.what}" for doubt in doubts]
         if sheet:
             lines.append(f"{sheet} shows labels of this import, and below them earlier ones.")
-        lines.append("Check the unit, the axes and the class numbers; if these labels are right, repeat with --accept.")
+        lines.append(
+            "Check the unit, the axes and the class numbers; if these labels are right, repeat with --accept."
+        )
         LabelError.__init__(
-            self, "The labels look wrong.", where=where, next_step="\n  ".join(lines), unchanged=UNCHANGED
+            self,
+            "The labels look wrong.",
+            where=where,
+            next_step="\n  ".join(lines),
+            unchanged=UNCHANGED,
         )
         self.rows = tuple(Fault(doubt.task, doubt.what) for doubt in doubts)
 
 
-def check_plausible(project: ProjectFolder, labels: Sequence[AcceptedLabel], where: str, progress: Progress) -> None:
+def check_plausible(
+    project: ProjectFolder, labels: Sequence[AcceptedLabel], where: str, progress: Progress
+) -> None:
     """Refuse labels that look wrong, with numbers and a picture of some of them.
 
     Args:
@@ -93,7 +103,9 @@ class _Evidence:
         cells = self.sample(task)
         found = {cell: summary for cell in cells if (summary := self.summary(cell))}
         figures = [summary.figures for summary in found.values()]
-        earlier = [summary.figures for row in self.earlier(task) if (summary := self._summary_of(row))]
+        earlier = [
+            summary.figures for row in self.earlier(task) if (summary := self._summary_of(row))
+        ]
         if len(earlier) < plausibility.FEW:
             doubts = plausibility.against_range(task, figures)
         else:
@@ -101,7 +113,9 @@ class _Evidence:
         doubts += plausibility.against_predictions(task, *self._predictions(task, found))
         return doubts + self._against_other_tasks(task, found)
 
-    def _predictions(self, task: str, found: Mapping[Cell, Summary]) -> tuple[list[Pair], list[Pair]]:
+    def _predictions(
+        self, task: str, found: Mapping[Cell, Summary]
+    ) -> tuple[list[Pair], list[Pair]]:
         """The labels that have predictions, with these: of the import, and earlier ones."""
         rows = ((mine, self.fresh[cell].row) for cell, mine in found.items())
         pairs = [(mine, guess) for mine, row in rows if (guess := self._prediction(row))]
@@ -116,9 +130,15 @@ class _Evidence:
         doubts = []
         for name in self.tasks:
             pairs = {cell: Cell(cell.image_id, name) for cell in sloping if name != task}
-            fresh = {cell: other for cell, other in pairs.items() if frozenset((cell, other)) not in self.compared}
+            fresh = {
+                cell: other
+                for cell, other in pairs.items()
+                if frozenset((cell, other)) not in self.compared
+            }
             self.compared.update(frozenset(pair) for pair in fresh.items())
-            both = ((found[cell], its) for cell, other in fresh.items() if (its := self.summary(other)))
+            both = (
+                (found[cell], its) for cell, other in fresh.items() if (its := self.summary(other))
+            )
             doubts += plausibility.against_slopes(task, name, both)
         return doubts
 
@@ -163,7 +183,9 @@ def _summary(task: TaskDef, read: Callable[[], LabelArray | None]) -> Summary | 
         label = read()
         if label and label.valid.any():
             slope = task.slope(label)
-            return Summary(task.figures(label), None if slope is None else np.sign(slope).astype(np.int8))
+            return Summary(
+                task.figures(label), None if slope is None else np.sign(slope).astype(np.int8)
+            )
     return None
 
 
@@ -183,7 +205,10 @@ def _drawn(items: Iterable[T], cell: Callable[[T], Cell]) -> list[T]:
 
 @dataclass(frozen=True)
 class _Shown:
-    """The images and labels of a picture, as a `Source`; labels of the import replace those of the project."""
+    """The images and labels of a picture, as a `Source`.
+
+    Labels of the import replace those of the project.
+    """
 
     evidence: _Evidence
 
@@ -205,13 +230,22 @@ class _Shown:
 
 
 def _sheet(evidence: _Evidence, doubted: Sequence[str]) -> Path | None:
-    """Draw images with their labels, first those of the import; None if a file cannot be read or written."""
+    """Draw images with their labels, first those of the import.
+
+    None if a file cannot be read or written.
+    """
     from labelgrid.drawings.contact_sheet import contact_sheet
 
     here = [cell.image_id for cell in evidence.sample(doubted[0])][:ROWS]
-    before = [row.cell.image_id for row in evidence.earlier(doubted[0]) if row.cell.image_id not in here][:ROWS]
+    before = [
+        row.cell.image_id for row in evidence.earlier(doubted[0]) if row.cell.image_id not in here
+    ][:ROWS]
     path = evidence.project.folder / SHEET
-    tasks = {name: task for name, task in evidence.tasks.items() if name in doubted or evidence.sample(name)}
+    tasks = {
+        name: task
+        for name, task in evidence.tasks.items()
+        if name in doubted or evidence.sample(name)
+    }
     with suppress(LabelgridError, OSError):
         contact_sheet(_Shown(evidence), tasks, [*here, *before], path)
         return path

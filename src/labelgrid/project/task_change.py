@@ -1,4 +1,7 @@
-"""Changes what a task declares of its labels, after checking the labels that are there. Loads no torch."""
+"""Changes what a task declares of its labels, after checking the labels that are there.
+
+Loads no torch.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +22,8 @@ from labelgrid.project.task_spec import changed_row
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import counted, listed
 
-#: At most so many labels are read with both declarations, to say what the change does to their values.
+#: At most so many labels are read with both declarations, to say what the change does to their
+#: values.
 SAMPLE = 32
 UNCHANGED = "The task is unchanged."
 
@@ -29,8 +33,8 @@ class TaskChange:
     """A change of a task.
 
     Args:
-        values: new values by key: `cost`, `classes` (a file or a list) and the options of its label files; None removes
-            an option, so that its default counts.
+        values: new values by key: `cost`, `classes` (a file or a list) and the options of its label
+            files; None removes an option, so that its default counts.
         classes: names of classes to add at the end.
         merge: class -> the class that it becomes a part of.
     """
@@ -49,7 +53,8 @@ class Changed:
         checked: the number of labels that were read with the new declaration.
         requested: the number of open requests of the task.
         stale: whether models and scores made before are of the old declaration.
-        moved: figures of the labels that differ with the new declaration, such as their median depth, in words.
+        moved: figures of the labels that differ with the new declaration, such as their median
+            depth, in words.
     """
 
     row: TaskRow
@@ -60,15 +65,19 @@ class Changed:
 
 
 @with_unchanged(UNCHANGED)
-def change_task(project: ProjectFolder, name: str, change: TaskChange, progress: Progress) -> Changed:
+def change_task(
+    project: ProjectFolder, name: str, change: TaskChange, progress: Progress
+) -> Changed:
     """Change what a task declares; every label that it has is read with the new declaration first.
 
-    Models and scores made with the old declaration are refused as stale from then on, unless only the cost changed.
-    Costs of labels that are paid or requested stay.
+    Models and scores made with the old declaration are refused as stale from then on, unless only
+    the cost changed. Costs of labels that are paid or requested stay.
 
     Raises:
-        LedgerError: there is no such task, or another command changed the ledger meanwhile. RecipeError, ProjectError:
-            a value is wrong. LabelError: labels do not fit the new declaration; lists them. The task is unchanged.
+        LedgerError: there is no such task, or another command changed the ledger meanwhile.
+            RecipeError, ProjectError:
+            a value is wrong. LabelError: labels do not fit the new declaration; lists them. The
+                task is unchanged.
     """
     store = project.store
     stamp = store.pool_hash()
@@ -77,7 +86,11 @@ def change_task(project: ProjectFolder, name: str, change: TaskChange, progress:
     before, after = TaskDef.of(old), TaskDef.of(row)
     _keep_indices(before, after, progress)
     stale = before.options != after.options or before.metrics != after.metrics
-    cells = list(store.cells(task=name, state=State.LABELLED)) if before.options != after.options else []
+    cells = (
+        list(store.cells(task=name, state=State.LABELLED))
+        if before.options != after.options
+        else []
+    )
     moved: list[str] = []
     if not project.settings.oracle:
         _check_labels(project, cells, after, progress)
@@ -98,7 +111,9 @@ def change_task(project: ProjectFolder, name: str, change: TaskChange, progress:
 
 @with_unchanged(UNCHANGED)
 def drop_task(project: ProjectFolder, name: str) -> int:
-    """Drop a task: nothing sees its cells until it is restored; returns the number of its cancelled requests.
+    """Drop a task: nothing sees its cells until it is restored.
+
+    Returns the number of its cancelled requests.
 
     Raises:
         LedgerError: there is no such task. ProjectError: it is the only one.
@@ -111,17 +126,22 @@ def drop_task(project: ProjectFolder, name: str) -> int:
                 f"'{name}' is the project's only task.",
                 next_step="Add another one first, with `labelgrid add`.",
             )
-        cancelled = cancel_all(store, list(store.cells(task=name, state=State.REQUESTED)), "task dropped")
+        cancelled = cancel_all(
+            store, list(store.cells(task=name, state=State.REQUESTED)), "task dropped"
+        )
         store.remove("tasks", [name])
     return cancelled
 
 
 @with_unchanged(UNCHANGED)
 def restore_task(project: ProjectFolder, name: str) -> None:
-    """Bring a dropped task back, with its labels; the missing labels of held-out images are requested again.
+    """Bring a dropped task back, with its labels.
+
+    The missing labels of held-out images are requested again.
 
     Raises:
-        LedgerError: no task of this name was dropped. ImageError: its stride does not divide an image's sides.
+        LedgerError: no task of this name was dropped. ImageError: its stride does not divide an
+            image's sides.
         LabelError: labels do not fit what it declares; lists them.
     """
     store = project.store
@@ -163,14 +183,18 @@ def _keep_indices(before: TaskDef, after: TaskDef, progress: Progress) -> None:
         progress.say(f"Renamed: {', '.join(renamed)}.")
 
 
-def _moved(project: ProjectFolder, cells: Sequence[CellRow], before: TaskDef, after: TaskDef) -> list[str]:
+def _moved(
+    project: ProjectFolder, cells: Sequence[CellRow], before: TaskDef, after: TaskDef
+) -> list[str]:
     """Compare the figures of a sample of the labels, read with both declarations."""
     paths = [project.inside(cell.path) for cell in cells[:: -(-len(cells) // SAMPLE) or 1]]
     old, new = ([task.figures(task.read(path)) for path in paths] for task in (before, after))
     return plausibility.differences(old, new)
 
 
-def _check_labels(project: ProjectFolder, cells: Sequence[CellRow], task: TaskDef, progress: Progress) -> None:
+def _check_labels(
+    project: ProjectFolder, cells: Sequence[CellRow], task: TaskDef, progress: Progress
+) -> None:
     """Read every label with the new declaration, and refuse the change with a list of those that do not fit."""
     if faults := misfits(project, cells, {task.name: task}, progress):
         raise LabelError(

@@ -23,11 +23,12 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 def task_row(words: str, folder: Path = Path()) -> TaskRow:
     """Parse `NAME[:KEY=VALUE,...]`; a bare word is a file of class names, one per line.
 
-    The kind is NAME unless `kind=` is given. `cost=` is the cost of one label. All other keys are options of the label
-    format.
+    The kind is NAME unless `kind=` is given. `cost=` is the cost of one label. All other keys are
+    options of the label format.
 
     Raises:
-        ProjectError: the name or a value is wrong. PluginError: the kind is unknown. RecipeError: an option is unknown.
+        ProjectError: the name or a value is wrong. PluginError: the kind is unknown. RecipeError:
+            an option is unknown.
 
     Example:
         >>> task_row("depth:scale=0.001,cost=2")
@@ -54,19 +55,26 @@ def task_rows_of(tables: Mapping[str, Any], folder: Path) -> list[TaskRow]:
 
 
 def changed_row(
-    row: TaskRow, values: Mapping[str, Any], classes: Sequence[str], merge: Mapping[str, str], folder: Path
+    row: TaskRow,
+    values: Mapping[str, Any],
+    classes: Sequence[str],
+    merge: Mapping[str, str],
+    folder: Path,
 ) -> TaskRow:
     """A task's row with other values; see `task_change.TaskChange`.
 
     Raises:
-        ProjectError: a key cannot be changed, or a value is wrong. RecipeError: an option is unknown or wrong.
+        ProjectError: a key cannot be changed, or a value is wrong. RecipeError: an option is
+            unknown or wrong.
     """
     if "kind" in values and values["kind"] != row.kind:
         raise ProjectError(
             f"The kind of '{row.name}' is {row.kind} and cannot be changed.",
             next_step=f"Use `labelgrid add DIR --task NAME:kind={values['kind']}`, and drop this one.",
         )
-    options = current_names(row.options) | {"kind": row.kind, "cost": row.cost} | current_names(values)
+    options = (
+        current_names(row.options) | {"kind": row.kind, "cost": row.cost} | current_names(values)
+    )
     options = {key: value for key, value in options.items() if value is not None}
     if isinstance(options.get("classes"), str):
         options["classes"] = _classes(folder / options["classes"], row.name)
@@ -93,7 +101,8 @@ def assignments(words: Sequence[str], option: str) -> dict[str, Any]:
         key, equals, value = word.partition("=")
         if not (equals and key.strip()):
             raise ProjectError(
-                f"{option} needs KEY=VALUE. Found {word!r}.", next_step=f"Use, for example, {option} cost=2."
+                f"{option} needs KEY=VALUE. Found {word!r}.",
+                next_step=f"Use, for example, {option} cost=2.",
             )
         values[key.strip()] = _value(value.strip())
     return values
@@ -120,10 +129,13 @@ def _value(text: str) -> Any:
 def _row(name: str, values: Mapping[str, Any], folder: Path) -> TaskRow:
     if not NAME.fullmatch(name):
         raise ProjectError(
-            f"'{name}' is not a valid task name.", next_step="Use small letters, digits and _, a letter first."
+            f"'{name}' is not a valid task name.",
+            next_step="Use small letters, digits and _, a letter first.",
         )
     if not isinstance(values, Mapping):
-        raise ProjectError(f"Task '{name}' is not a table.", next_step=f"Write [{name}] above its keys.")
+        raise ProjectError(
+            f"Task '{name}' is not a table.", next_step=f"Write [{name}] above its keys."
+        )
     options = dict(values)
     kind = str(options.pop("kind", name))
     _check_kind(name, kind)
@@ -162,7 +174,11 @@ def _check_classes(name: str, kind: str, options: Mapping[str, Any]) -> None:
     """Refuse a task of classes with fewer than two class names."""
     form: Any = codec(spec_of(kind).codec)
     given = options.get("classes", [])
-    if "classes" in {field.name for field in fields(form.Options)} and isinstance(given, list) and len(given) < 2:
+    if (
+        "classes" in {field.name for field in fields(form.Options)}
+        and isinstance(given, list)
+        and len(given) < 2
+    ):
         raise ProjectError(
             f"Task '{name}' has {len(given)} classes; it needs at least 2.",
             next_step=f"Name a file with one class name per line: --task {name}:classes.txt for a new task; --set "

@@ -1,4 +1,7 @@
-"""Sets aside images whose files are missing, changed or unreadable, so that they stop no command. Loads no torch."""
+"""Sets aside images whose files are missing, changed or unreadable, so that they stop no command.
+
+Loads no torch.
+"""
 
 import os
 from collections.abc import Collection, Sequence
@@ -19,11 +22,13 @@ SET_ASIDE = "set_aside"
 SHOWN = 5
 
 
-def set_aside(project: ProjectFolder, image_ids: Collection[str], progress: Progress) -> frozenset[str]:
+def set_aside(
+    project: ProjectFolder, image_ids: Collection[str], progress: Progress
+) -> frozenset[str]:
     """Check the files of these images, and return those that a run must leave out; warn of them.
 
-    An image is left out if its file is missing, unreadable, or not the file that was added. An image that can be read
-    again is used again. The result depends on the files only.
+    An image is left out if its file is missing, unreadable, or not the file that was added. An
+    image that can be read again is used again. The result depends on the files only.
     """
     if project.settings.oracle or not image_ids:
         return frozenset()
@@ -91,7 +96,9 @@ def _note(project: ProjectFolder, checked: Collection[str], faults: dict[str, st
     store = project.store
     with store.transaction():
         before = store.get(SET_ASIDE, {})
-        after = {image_id: reason for image_id, reason in before.items() if image_id not in checked} | faults
+        after = {
+            image_id: reason for image_id, reason in before.items() if image_id not in checked
+        } | faults
         if after != before:
             store.put(SET_ASIDE, after)
 

@@ -35,9 +35,11 @@ class AcceptedLabel:
         row: the ledger's row of its cell.
         digest: the content hash of its file.
         suffix: the suffix of its file's name.
-        status: whether it is new, replaces the cell's label, repairs the label's file, or is the same label.
+        status: whether it is new, replaces the cell's label, repairs the label's file, or is the
+            same label.
         predicted: whether it is identical to the model's prediction.
-        taken_back: whether it is a withdrawn label of the cell, which was paid when it was imported first.
+        taken_back: whether it is a withdrawn label of the cell, which was paid when it was imported
+            first.
     """
 
     answer: Answer
@@ -67,7 +69,12 @@ class ValidatedLabels:
 
 
 def validate_labels(
-    project: ProjectFolder, answers: Answers, *, split: Split | None, replace: bool, progress: Progress
+    project: ProjectFolder,
+    answers: Answers,
+    *,
+    split: Split | None,
+    replace: bool,
+    progress: Progress,
 ) -> ValidatedLabels:
     """Read every label, check its size, and compare it with the ledger; collects all faults.
 
@@ -91,7 +98,11 @@ def validate_labels(
             faults.append(result)
         elif result:
             labels.append(result)
-    skips = [skip for skip in sorted(answers.skips, key=lambda s: s.cell) if rows[skip.cell].state == State.REQUESTED]
+    skips = [
+        skip
+        for skip in sorted(answers.skips, key=lambda s: s.cell)
+        if rows[skip.cell].state == State.REQUESTED
+    ]
     moved, fixed = _moved(project, {label.row.cell.image_id for label in labels}, split)
     return ValidatedLabels(labels, skips, moved, [*faults, *fixed])
 
@@ -115,12 +126,17 @@ class LabelValidator:
         if answer.seconds is not None and not is_time(answer.seconds):
             return wrong_time(answer.where, answer.seconds, answer.cell)
         try:
-            with named_task(self.project, answer.cell.task), as_file(answer, self.tasks[answer.cell.task]) as path:
+            with (
+                named_task(self.project, answer.cell.task),
+                as_file(answer, self.tasks[answer.cell.task]) as path,
+            ):
                 return self._compared(answer, path) if path else None
         except (LabelError, ImageError) as error:
             return Fault(answer.where, error.what, error.next_step, answer.cell)
         except OSError as error:
-            return Fault(answer.where, f"The label cannot be read: {error.strerror}.", "", answer.cell)
+            return Fault(
+                answer.where, f"The label cannot be read: {error.strerror}.", "", answer.cell
+            )
 
     def _compared(self, answer: Answer, path: Path) -> AcceptedLabel | Fault:
         row, task = self.rows[answer.cell], self.tasks[answer.cell.task]
@@ -130,16 +146,26 @@ class LabelValidator:
             return AcceptedLabel(answer, row, content, path.suffix, known)
         taken_back = content in self.withdrawn.get(answer.cell, ())
         if taken_back and not self.replace:
-            what, advice = "This label was withdrawn.", "Leave the file out, or use --replace to take the label back."
+            what, advice = (
+                "This label was withdrawn.",
+                "Leave the file out, or use --replace to take the label back.",
+            )
             return Fault(answer.where, what, advice, answer.cell)
         size = _size(self.project.store.image(answer.cell.image_id))
-        stored = task.stored_size(path) or size  # compared before the label is decoded, which may take much memory
+        stored = (
+            task.stored_size(path) or size
+        )  # compared before the label is decoded, which may take much memory
         found = task.read(path).size if stored == size else stored
         if found != size:
             return _wrong_size(answer, found, size, task.form.stride)
         if row.state == State.LABELLED and not self.replace:
             what = f"The cell has a label with other content, imported in round {row.round} ({row.path})."
-            return Fault(answer.where, what, "Use --replace to replace it; the old label is kept.", answer.cell)
+            return Fault(
+                answer.where,
+                what,
+                "Use --replace to replace it; the old label is kept.",
+                answer.cell,
+            )
         status: ImportStatus = "replaced" if row.state == State.LABELLED else "new"
         predicted = self._predicted(row, task, content)
         return AcceptedLabel(answer, row, content, path.suffix, status, predicted, taken_back)
@@ -162,7 +188,8 @@ def as_file(answer: Answer, task: TaskDef) -> Iterator[Path | None]:
     """Provide the label as a file: its own, or a temporary one; None if there is no label.
 
     Raises:
-        LabelError: the label cannot be read, or is not a label of this task. ProjectError: the disk reports an error.
+        LabelError: the label cannot be read, or is not a label of this task. ProjectError: the disk
+            reports an error.
     """
     if isinstance(answer.label, Path):
         yield answer.label
@@ -171,7 +198,10 @@ def as_file(answer: Answer, task: TaskDef) -> Iterator[Path | None]:
     if label is None:
         yield None
         return
-    with files.disk(Path(gettempdir()), UNCHANGED), TemporaryDirectory(prefix="labelgrid-") as folder:
+    with (
+        files.disk(Path(gettempdir()), UNCHANGED),
+        TemporaryDirectory(prefix="labelgrid-") as folder,
+    ):
         path = Path(folder, f"label{codec(task.spec.codec).EXTENSIONS[0]}")
         try:
             task.write(path, label)
@@ -184,7 +214,11 @@ def as_file(answer: Answer, task: TaskDef) -> Iterator[Path | None]:
 
 def _size(image: ImageRow) -> tuple[int, int]:
     """Height and width; read from the image's header if they are not in the ledger."""
-    return (image.height, image.width) if image.height else image_size(Path(image.root) / image.image_id)
+    return (
+        (image.height, image.width)
+        if image.height
+        else image_size(Path(image.root) / image.image_id)
+    )
 
 
 def _duplicates(answers: Answers) -> Iterator[Fault]:
@@ -194,25 +228,45 @@ def _duplicates(answers: Answers) -> Iterator[Fault]:
     for answer in sorted(both, key=lambda answer: answer.where):
         other = first.setdefault(answer.cell, answer.where)
         if other is not answer.where:
-            yield Fault(answer.where, f"{other} answers the same cell.", "Remove one of the two.", answer.cell)
+            yield Fault(
+                answer.where,
+                f"{other} answers the same cell.",
+                "Remove one of the two.",
+                answer.cell,
+            )
 
 
-def _moved(project: ProjectFolder, image_ids: set[str], split: Split | None) -> tuple[list[ImageRow], list[Fault]]:
-    """The images, with the others of their groups, that must change their split; and a fault for each that cannot."""
+def _moved(
+    project: ProjectFolder, image_ids: set[str], split: Split | None
+) -> tuple[list[ImageRow], list[Fault]]:
+    """The images, with the others of their groups, that must change their split.
+
+    And a fault for each that cannot.
+    """
     if split is None:
         return [], []
     named = list(project.store.images(names=image_ids))
     groups = {row.group for row in named if row.group}
     candidates = project.store.images() if groups else named
-    moving = [row for row in candidates if row.split != split and (row.image_id in image_ids or row.group in groups)]
+    moving = [
+        row
+        for row in candidates
+        if row.split != split and (row.image_id in image_ids or row.group in groups)
+    ]
     labelled = {row.cell.image_id for row in project.store.cells(state=State.LABELLED)}
     faults = []
     for row in moving:
         if row.split == "heldout":
             faults.append(
-                Fault(row.image_id, f"The image is held out; it cannot move to '{split}'.", "Leave out --split.")
+                Fault(
+                    row.image_id,
+                    f"The image is held out; it cannot move to '{split}'.",
+                    "Leave out --split.",
+                )
             )
         elif row.image_id in labelled:
             what = f"The image has labels in the split '{row.split}'; it cannot move to '{split}'."
-            faults.append(Fault(row.image_id, what, f"Use --split {row.split}, or remove the label."))
+            faults.append(
+                Fault(row.image_id, what, f"Use --split {row.split}, or remove the label.")
+            )
     return moving, faults

@@ -1,4 +1,7 @@
-"""Verifies a project: reads every image and every label, and compares them with the ledger. Loads no torch."""
+"""Verifies a project: reads every image and every label, and compares them with the ledger.
+
+Loads no torch.
+"""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +33,9 @@ class Verified:
     def __str__(self) -> str:
         """A summary in words, then one line a fault."""
         read = f"{counted(self.images, 'image')} and {counted(self.labels, 'label')}"
-        return "\n  ".join([f"Read {read}: {counted(len(self.faults), 'fault')}.", *map(str, self.faults)])
+        return "\n  ".join(
+            [f"Read {read}: {counted(len(self.faults), 'fault')}.", *map(str, self.faults)]
+        )
 
 
 def verify(project: ProjectFolder, progress: Progress) -> Verified:
@@ -41,7 +46,8 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
         progress: reports each file.
 
     Raises:
-        ProjectError: the project is a run of a simulation, whose images and labels belong to its data set.
+        ProjectError: the project is a run of a simulation, whose images and labels belong to its
+            data set.
     """
     if project.settings.oracle:
         raise ProjectError(
@@ -55,7 +61,9 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
         progress.start("Reading images", len(rows), "images")
         images = _told(threads.map(partial(_image_fault, project), rows.values()), progress)
         progress.start("Reading labels", len(cells), "labels")
-        labels = _told(threads.map(partial(_label_fault, project, project.tasks(), rows), cells), progress)
+        labels = _told(
+            threads.map(partial(_label_fault, project, project.tasks(), rows), cells), progress
+        )
     return Verified(len(rows), len(cells), [*images, *labels])
 
 
@@ -86,7 +94,10 @@ def _label_fault(
     image = images.get(row.cell.image_id)
     if image is None:
         return Fault(
-            row.path, "The ledger has no such image.", "Its file labelgrid.db is damaged; restore a copy.", row.cell
+            row.path,
+            "The ledger has no such image.",
+            "Its file labelgrid.db is damaged; restore a copy.",
+            row.cell,
         )
     try:
         check_stored(project, row, tasks[row.cell.task], image)

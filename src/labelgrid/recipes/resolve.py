@@ -1,4 +1,7 @@
-"""Resolves recipes: finds and merges their files, checks their plug-ins, and builds these. Loads no torch by itself."""
+"""Resolves recipes: finds and merges their files, checks their plug-ins, and builds these.
+
+Loads no torch by itself.
+"""
 
 import hashlib
 import json
@@ -18,20 +21,24 @@ from labelgrid.recipes.task_subset import WITHOUT, without_tasks
 from labelgrid.train.options import LENGTHS
 
 
-def load_recipe(name: str, changes: Mapping[str, Any] | None = None, beside: Path | None = None) -> Recipe:
+def load_recipe(
+    name: str, changes: Mapping[str, Any] | None = None, beside: Path | None = None
+) -> Recipe:
     """Load a recipe: its keys override those of the recipe that it extends, and `changes` override its keys.
 
-    `false` in place of a term's table drops the term. `without_tasks` in `changes` lists tasks that are left out of the
-    result; see `labelgrid.recipes.task_subset`.
+    `false` in place of a term's table drops the term. `without_tasks` in `changes` lists tasks that
+    are left out of the result; see `labelgrid.recipes.task_subset`.
 
     Raises:
-        RecipeError: it does not exist, is not TOML, has an unknown key or a wrong value, or extends itself; or it
-            cannot do without a task.
+        RecipeError: it does not exist, is not TOML, has an unknown key or a wrong value, or extends
+            itself; or it cannot do without a task.
     """
     return parse(Recipe, load_tables(name, changes, beside), f"recipe {name}")
 
 
-def load_tables(name: str, changes: Mapping[str, Any] | None = None, beside: Path | None = None) -> dict[str, Any]:
+def load_tables(
+    name: str, changes: Mapping[str, Any] | None = None, beside: Path | None = None
+) -> dict[str, Any]:
     """Load the tables of a recipe as `load_recipe`, without checking their keys and values.
 
     Raises:
@@ -39,7 +46,9 @@ def load_tables(name: str, changes: Mapping[str, Any] | None = None, beside: Pat
     """
     values: dict[str, Any] = {}
     for tables in chain(find(name, beside)):
-        values = override(values, {key: table for key, table in tables.items() if key not in OTHER_KEYS})
+        values = override(
+            values, {key: table for key, table in tables.items() if key not in OTHER_KEYS}
+        )
     values = override(values, changes or {})
     if isinstance(terms := values.get("terms"), Mapping):
         values["terms"] = {term: options for term, options in terms.items() if options is not False}
@@ -90,11 +99,13 @@ LONGEST = 32
 
 
 def chain(path: Path, seen: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
-    """Read a recipe's file and the files that it extends, directly or indirectly; the base file comes first.
+    """Read a recipe's file and the files that it extends, directly or indirectly.
+
+    The base file comes first.
 
     Raises:
-        RecipeError: a file is missing, is not TOML, or extends itself or too many others; `extends` or `simulate`
-            has a wrong type.
+        RecipeError: a file is missing, is not TOML, or extends itself or too many others; `extends`
+            or `simulate` has a wrong type.
     """
     path = Path(os.path.realpath(path))
     if len(seen) == LONGEST:
@@ -110,7 +121,9 @@ def chain(path: Path, seen: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
 
 
 def override(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge a recipe's tables with overrides. A new length of the training replaces one in another unit.
+    """Merge a recipe's tables with overrides.
+
+    A new length of the training replaces one in another unit.
 
     Example:
         >>> override({"train": {"steps": 500, "batch": 8}}, {"train": {"epochs": 20}})
@@ -148,7 +161,11 @@ def check_options(folder: str, choice: PluginChoice) -> Any:
     Raises:
         PluginError: there is no such plug-in. RecipeError: an option is unknown or wrong.
     """
-    return parse(plugins.options_class(folder, choice.name), choice.options, f"options of {folder} '{choice.name}'")
+    return parse(
+        plugins.options_class(folder, choice.name),
+        choice.options,
+        f"options of {folder} '{choice.name}'",
+    )
 
 
 def has_own_encoder(network: str) -> bool:
@@ -199,7 +216,10 @@ def resolved_options(
         >>> resolved_options("strategies", ["partal"], {})["partal"]["normalise"]
         'first'
     """
-    options = {n: asdict(check_options(folder, PluginChoice(n, tables.get(n, {})))) for n in sorted(set(names))}
+    options = {
+        n: asdict(check_options(folder, PluginChoice(n, tables.get(n, {}))))
+        for n in sorted(set(names))
+    }
     values: dict[str, dict[str, Any]] = json.loads(json.dumps(options, default=str))
     return values
 
@@ -215,7 +235,9 @@ def training_options(recipe: Recipe) -> dict[str, dict[str, dict[str, Any]]]:
         256
     """
     one = {"networks": recipe.network, "balance": recipe.balance}
-    tables = {folder: {choice.name: choice.options} for folder, choice in one.items()} | {"terms": recipe.terms}
+    tables = {folder: {choice.name: choice.options} for folder, choice in one.items()} | {
+        "terms": recipe.terms
+    }
     return {folder: resolved_options(folder, chosen, chosen) for folder, chosen in tables.items()}
 
 
@@ -223,7 +245,10 @@ def build_plugin(folder: str, choice: PluginChoice, *arguments: Any) -> Any:
     """Build a plug-in of a folder from the arguments and its checked options, which come last.
 
     Raises:
-        PluginError: there is no such plug-in, or it cannot be built. RecipeError: an option is unknown or wrong.
+        PluginError: there is no such plug-in, or it cannot be built. RecipeError: an option is
+            unknown or wrong.
     """
-    build = plugins.resolve(folder, choice.name)  # first, so that the options are of the imported module's class
+    build = plugins.resolve(
+        folder, choice.name
+    )  # first, so that the options are of the imported module's class
     return plugins.call(folder, choice.name, build, *arguments, check_options(folder, choice))

@@ -28,7 +28,9 @@ class PluginChoice:
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings of loading, training and scoring. Paths and the strategy are settings of the project instead.
+    """The settings of loading, training and scoring.
+
+    Paths and the strategy are settings of the project instead.
 
     Args:
         data: the transform from image to network input.

@@ -1,4 +1,7 @@
-"""Leaves tasks out of a recipe, for runs of a study that have only some of its tasks. Loads no torch."""
+"""Leaves tasks out of a recipe, for runs of a study that have only some of its tasks.
+
+Loads no torch.
+"""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -15,15 +18,17 @@ EMPTY: Any = object()
 def without_tasks(tables: Mapping[str, Any], tasks: Collection[str]) -> dict[str, Any]:
     """The tables of a recipe without what they say of some tasks.
 
-    The objective's weights and losses lose these tasks, and so do lists and tables in the options of the network, the
-    balancer and the terms. A term goes if a list in its options is left empty, which would mean all tasks.
+    The objective's weights and losses lose these tasks, and so do lists and tables in the options
+    of the network, the balancer and the terms. A term goes if a list in its options is left empty,
+    which would mean all tasks.
 
     Args:
         tables: of a recipe, by name; they stay as they are.
         tasks: the tasks to leave out.
 
     Raises:
-        RecipeError: `tasks` is not a list of names, or an option names one of them in a way that cannot be left out.
+        RecipeError: `tasks` is not a list of names, or an option names one of them in a way that
+            cannot be left out.
 
     Example:
         >>> tables = {"objective": {"weights": {"depth": 2.0, "parts": 1.0}}, "terms": {"mtpsl": {}}}
@@ -41,7 +46,9 @@ def without_tasks(tables: Mapping[str, Any], tasks: Collection[str]) -> dict[str
         if given := _table(chosen, "options"):
             options = _options(folder, chosen.get("name", ""), given, tasks)
             if options is EMPTY:
-                raise _needed(chosen.get("name", ""), next(word for word in _words(given) if word in tasks))
+                raise _needed(
+                    chosen.get("name", ""), next(word for word in _words(given) if word in tasks)
+                )
             kept[part] = {**chosen, "options": options}
     if terms:
         found = {name: _options("terms", name, given, tasks) for name, given in terms.items()}
@@ -56,19 +63,27 @@ def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _options(folder: str, plugin: str, options: Any, tasks: Collection[str]) -> Any:
-    """A plug-in's options without the tasks; EMPTY if a list is left empty. A value that is no table is returned."""
+    """A plug-in's options without the tasks; EMPTY if a list is left empty.
+
+    A value that is no table is returned.
+    """
     if not isinstance(options, Mapping):
         return options
     kept = {name: _kept(value, tasks) for name, value in options.items()}
     words = list(_words(kept))
     named = [word for word in words if word in tasks]
-    if named and plugin not in plugins.names(folder):  # in the options of shipped plug-ins, single words are no tasks
+    if named and plugin not in plugins.names(
+        folder
+    ):  # in the options of shipped plug-ins, single words are no tasks
         raise _needed(plugin, named[0])
     return EMPTY if EMPTY in words else kept
 
 
 def _kept(value: Any, tasks: Collection[str]) -> Any:
-    """An option without the tasks: their keys of tables, and the parts of lists that name them; EMPTY if all do."""
+    """An option without the tasks: their keys of tables, and the parts of lists that name them.
+
+    EMPTY if all do.
+    """
     if isinstance(value, Mapping):
         return {name: _kept(one, tasks) for name, one in value.items() if name not in tasks}
     if not isinstance(value, list | tuple):

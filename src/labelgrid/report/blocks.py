@@ -129,7 +129,9 @@ class Page:
     def drawings(self) -> list[Drawing]:
         """All drawings, in order."""
         blocks = [*self.lead, *(block for section in self.sections for block in section.blocks)]
-        return [drawing for block in blocks if isinstance(block, Figure) for drawing in block.drawings]
+        return [
+            drawing for block in blocks if isinstance(block, Figure) for drawing in block.drawings
+        ]
 
 
 def numeric(*names: str) -> list[Column]:

@@ -63,10 +63,16 @@ class CampaignMeasure:
 
     def summary(self, strategy: str) -> tuple[float, float, int]:
         """Mean, standard deviation and number of seeds."""
-        return (*mean_and_deviation(list(self.values.get(strategy, {}).values())), len(self.values.get(strategy, {})))
+        return (
+            *mean_and_deviation(list(self.values.get(strategy, {}).values())),
+            len(self.values.get(strategy, {})),
+        )
 
     def pairs(self) -> dict[tuple[str, str], PairComparison]:
-        """Every pair of strategies, compared over their common seeds; p-values are corrected for their number."""
+        """Every pair of strategies, compared over their common seeds.
+
+        P-values are corrected for their number.
+        """
         return self._pairs
 
     @cached_property
@@ -83,11 +89,18 @@ class CampaignMeasure:
 
 
 def study_measures(report: StudyReport) -> list[list[CampaignMeasure]]:
-    """The measures of each point of a study's grid; the page and the JSON values show the same ones."""
-    return [campaign_measures(results, report.headlines, report.reference) for results in report.points]
+    """The measures of each point of a study's grid.
+
+    The page and the JSON values show the same ones.
+    """
+    return [
+        campaign_measures(results, report.headlines, report.reference) for results in report.points
+    ]
 
 
-def campaign_measures(results: PointResults, headlines: Mapping[str, str], reference: str) -> list[CampaignMeasure]:
+def campaign_measures(
+    results: PointResults, headlines: Mapping[str, str], reference: str
+) -> list[CampaignMeasure]:
     """All measures by which the strategies are compared; the verdict is on the first."""
     last, alike = after_last_round(results), at_equal_cost(results)
     measures = [
@@ -96,7 +109,10 @@ def campaign_measures(results: PointResults, headlines: Mapping[str, str], refer
         _labels_to_reach(results, reference),
         _loss_at(last),
         _loss_at(alike),
-        *(_delta_mtl(ending, headlines, lambda _: results.full, *OVER_FULL) for ending in (last, alike)),
+        *(
+            _delta_mtl(ending, headlines, lambda _: results.full, *OVER_FULL)
+            for ending in (last, alike)
+        ),
         _delta_mtl(last, headlines, results.single_task, *OVER_SINGLE),
         _delta_mtl(last, headlines, lambda _: results.single_task("full"), *OVER_SINGLE_FULL),
         *(_gap_to_full(results, task, name, last) for task, name in headlines.items()),
@@ -130,7 +146,9 @@ def loss_curve(run: RunResult, x_of: ValueGetter) -> Curve:
 
 
 def _labels_to_reach(results: PointResults, reference: str) -> CampaignMeasure:
-    goals = {seed: loss_curve(run, label_count) for seed, run in results.finished(reference).items()}
+    goals = {
+        seed: loss_curve(run, label_count) for seed, run in results.finished(reference).items()
+    }
     values: dict[str, dict[int, float]] = {}
     reached: dict[str, int] = {}
     most = {
@@ -150,17 +168,27 @@ def _labels_to_reach(results: PointResults, reference: str) -> CampaignMeasure:
         f"The number of labels a strategy needs to reach the final loss of {reference}, seed by seed. A run that never "
         "reaches it counts with the largest number of labels of any run of its seed; the true number may be larger."
     )
-    return CampaignMeasure(f"Labels to reach the final loss of {reference}", method, "labels", "lower", values, reached)
+    return CampaignMeasure(
+        f"Labels to reach the final loss of {reference}", method, "labels", "lower", values, reached
+    )
 
 
 def _loss_at(ending: Ending) -> CampaignMeasure:
-    return CampaignMeasure(f"loss_mtl {ending.name}", ending.method, "", "lower", ending.values(loss))
+    return CampaignMeasure(
+        f"loss_mtl {ending.name}", ending.method, "", "lower", ending.values(loss)
+    )
 
 
 def _delta_mtl(
-    ending: Ending, headlines: Mapping[str, str], references: Callable[[str], Mapping[int, Measured]], *words: str
+    ending: Ending,
+    headlines: Mapping[str, str],
+    references: Callable[[str], Mapping[int, Measured]],
+    *words: str,
 ) -> CampaignMeasure:
-    """The gain over the references of a strategy, by seed; `words` are the measure's name and its references."""
+    """The gain over the references of a strategy, by seed.
+
+    `words` are the measure's name and its references.
+    """
     name, over = words
     values: dict[str, dict[int, float]] = {}
     for strategy, networks in ending.networks.items():
@@ -175,8 +203,12 @@ def _gap_to_full(results: PointResults, task: str, name: str, ending: Ending) ->
     value_of, full, unit = metric(task, name), results.full, ""
     values: dict[str, dict[int, float]] = {}
     for strategy, last in ending.values(value_of).items():
-        known = {seed: abs(value - value_of(full[seed])) for seed, value in last.items() if seed in full}
+        known = {
+            seed: abs(value - value_of(full[seed])) for seed, value in last.items() if seed in full
+        }
         values[strategy] = {seed: value for seed, value in known.items() if math.isfinite(value)}
-        unit = next((ending.networks[strategy][seed].metrics[task][name].unit for seed in last), unit)
+        unit = next(
+            (ending.networks[strategy][seed].metrics[task][name].unit for seed in last), unit
+        )
     method = f"|{name} {ending.name} − {name} with every label|, seed by seed."
     return CampaignMeasure(f"δ of {task} ({name})", method, unit, "lower", values)

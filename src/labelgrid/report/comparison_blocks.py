@@ -36,7 +36,11 @@ def band(results: PointResults) -> str:
     """Explains the lines and bands of the curves."""
     if without_rounds(results):
         return "Each point is the mean over seeds, the line through it one standard deviation to either side."
-    dashed = "The dashed line is the mean of the networks trained on every label of the pool. " if results.full else ""
+    dashed = (
+        "The dashed line is the mean of the networks trained on every label of the pool. "
+        if results.full
+        else ""
+    )
     if not _banded(results):
         return f"Each line is the mean over seeds. {dashed}The numbers have the standard deviations.".strip()
     return (
@@ -48,7 +52,9 @@ def band(results: PointResults) -> str:
 
 def without_rounds(results: PointResults) -> bool:
     """Whether every strategy has one network only: no labels were bought."""
-    return {len(run.measured) for name in results.strategies for run in results.of(name).values()} == {1}
+    return {
+        len(run.measured) for name in results.strategies for run in results.of(name).values()
+    } == {1}
 
 
 def _banded(results: PointResults) -> bool:
@@ -56,7 +62,9 @@ def _banded(results: PointResults) -> bool:
     return len(drawn) + len(results.best_of) <= MAX_BANDS
 
 
-def curves(results: PointResults, headlines: Mapping[str, str], reference: str, name: str) -> list[Block]:
+def curves(
+    results: PointResults, headlines: Mapping[str, str], reference: str, name: str
+) -> list[Block]:
     """The overall curves and those of each task, against labels and against cost, and the differences to a reference.
 
     Args:
@@ -69,31 +77,48 @@ def curves(results: PointResults, headlines: Mapping[str, str], reference: str, 
         Heading("All tasks together: loss_mtl, lower is better"),
         curve_figure(results, loss, "loss_mtl", f"{name}-overall"),
     ]
-    compared = difference_blocks(results, by_seed(loss), "loss_mtl", "lower", reference, f"{name}-overall")
+    compared = difference_blocks(
+        results, by_seed(loss), "loss_mtl", "lower", reference, f"{name}-overall"
+    )
     deltas = delta_mtl_value(results.full, headlines)
-    gains = difference_blocks(results, deltas, with_unit("delta_mtl", "%"), "higher", reference, f"{name}-delta_mtl")
-    heading: list[Block] = [Heading("All tasks together: delta_mtl, higher is better")] if gains else []
+    gains = difference_blocks(
+        results, deltas, with_unit("delta_mtl", "%"), "higher", reference, f"{name}-delta_mtl"
+    )
+    heading: list[Block] = (
+        [Heading("All tasks together: delta_mtl, higher is better")] if gains else []
+    )
     sections: list[tuple[list[Block], list[Block]]] = [(losses, compared), (heading, gains)]
     for task, own in headlines.items():
         known = first_result((one for run in results.runs for one in run.measured), task, own)
         if known:
             sections.append(_task_curves(results, task, known, reference, f"{name}-task-{task}"))
-    explained = [Text(differences_method(reference))] if any(differences for _, differences in sections) else []
+    explained = (
+        [Text(differences_method(reference))]
+        if any(differences for _, differences in sections)
+        else []
+    )
     return [*explained, *(block for section in sections for blocks in section for block in blocks)]
 
 
 def _task_curves(
     results: PointResults, task: str, known: Result, reference: str, name: str
 ) -> tuple[list[Block], list[Block]]:
-    """The curves of a task's metric, and its differences to the reference; `known` is one of its results."""
+    """The curves of a task's metric, and its differences to the reference.
+
+    `known` is one of its results.
+    """
     unit = f" in {known.unit}" if known.unit else ""
     value_of, label = metric(task, known.name), with_unit(known.name, known.unit)
     heading = Heading(f"{task}: {known.name}{unit}, {known.better} is better")
-    differences = difference_blocks(results, by_seed(value_of), label, known.better, reference, name)
+    differences = difference_blocks(
+        results, by_seed(value_of), label, known.better, reference, name
+    )
     return [heading, curve_figure(results, value_of, label, name)], differences
 
 
-def curve_figure(results: PointResults, value_of: ValueGetter, label: str, name: str, *, cost: bool = True) -> Figure:
+def curve_figure(
+    results: PointResults, value_of: ValueGetter, label: str, name: str, *, cost: bool = True
+) -> Figure:
     """The curves of all strategies, and of the best in hindsight, against labels and, with `cost`, against cost."""
     lines = {s: means_by_round(list(results.of(s).values()), value_of) for s in results.strategies}
     lines |= hindsight_lines(results, value_of)
@@ -101,12 +126,17 @@ def curve_figure(results: PointResults, value_of: ValueGetter, label: str, name:
     level, deviation = mean_and_deviation([value_of(one) for one in full])
     levels = [Level(f"every label: {number(level)}", level)] if full else []
     if without_rounds(results):
-        ends = {own: (points[-1].value, points[-1].deviation) for own, points in lines.items() if points}
+        ends = {
+            own: (points[-1].value, points[-1].deviation) for own, points in lines.items() if points
+        }
         ends |= {"every label": (level, deviation)} if full else {}
         drawings: list[Drawing] = [Dots(name, label, {"": ends})] if ends else []
     else:
         drawings = [*_charts(results, lines, levels, label, name)[: 2 if cost else 1]]
-    columns = [Column("strategy"), *numeric("rounds bought", "labels", "cost", f"{label}, mean", "±", "seeds")]
+    columns = [
+        Column("strategy"),
+        *numeric("rounds bought", "labels", "cost", f"{label}, mean", "±", "seeds"),
+    ]
     rows: list[list[Value]] = [
         [strategy, p.rounds_bought, p.labels, p.cost, p.value, p.deviation, p.seeds]
         for strategy, points in lines.items()
@@ -118,14 +148,22 @@ def curve_figure(results: PointResults, value_of: ValueGetter, label: str, name:
 
 
 def _charts(
-    results: PointResults, lines: Mapping[str, Sequence[RoundMean]], levels: Sequence[Level], label: str, name: str
+    results: PointResults,
+    lines: Mapping[str, Sequence[RoundMean]],
+    levels: Sequence[Level],
+    label: str,
+    name: str,
 ) -> list[Chart]:
     """The curves against labels and against cost; an empty list if there are none."""
     banded, points_of = _banded(results), {own: points for own, points in lines.items() if points}
     if not points_of:
         return []
-    labels = [_line(own, points, [p.labels for p in points], banded) for own, points in points_of.items()]
-    costs = [_line(own, points, [p.cost for p in points], banded) for own, points in points_of.items()]
+    labels = [
+        _line(own, points, [p.labels for p in points], banded) for own, points in points_of.items()
+    ]
+    costs = [
+        _line(own, points, [p.cost for p in points], banded) for own, points in points_of.items()
+    ]
     return [
         Chart(f"{name}-labels", AXES["labels"][0], label, labels, levels, whole=True),
         Chart(f"{name}-cost", AXES["cost"][0], label, costs, levels),
@@ -149,7 +187,8 @@ def strategy_table(measures: Sequence[CampaignMeasure], strategies: Sequence[str
         rows = [[strategy, *own] for strategy, *own in zip(strategies, *cells, strict=True)]
         return DataTable([Column("strategy"), *numeric(*names)], rows)
     return DataTable(
-        [Column("measure"), *numeric(*strategies)], [[name, *own] for name, own in zip(names, cells, strict=True)]
+        [Column("measure"), *numeric(*strategies)],
+        [[name, *own] for name, own in zip(names, cells, strict=True)],
     )
 
 
@@ -157,7 +196,9 @@ def _summary(measure: CampaignMeasure, strategy: str) -> Value:
     """A strategy's mean and standard deviation as text; None without a seed."""
     mean, deviation, seeds = measure.summary(strategy)
     reached = _reached(measure, strategy)
-    return spread(mean, deviation) + (f" (reached by {reached})" if reached else "") if seeds else None
+    return (
+        spread(mean, deviation) + (f" (reached by {reached})" if reached else "") if seeds else None
+    )
 
 
 def _reached(measure: CampaignMeasure, strategy: str) -> str:
@@ -167,7 +208,9 @@ def _reached(measure: CampaignMeasure, strategy: str) -> str:
     return f"{count} of {seeds}" if count < seeds else ""
 
 
-def ending_table(ending: Ending, results: PointResults, headlines: Mapping[str, str]) -> list[Block]:
+def ending_table(
+    ending: Ending, results: PointResults, headlines: Mapping[str, str]
+) -> list[Block]:
     """Labels, cost, loss and each task's headline metric of the networks that strategies end with.
 
     An empty list without networks.
@@ -188,7 +231,14 @@ def ending_table(ending: Ending, results: PointResults, headlines: Mapping[str, 
     columns = [Column("strategy"), *numeric("seeds", "labels", "cost", *getters)]
     rows: list[list[Value]] = []
     for name, own in networks.items():
-        rows.append([name, len(own), *labels_and_cost(own), *(_of_finite(own, getter) for getter in getters.values())])
+        rows.append(
+            [
+                name,
+                len(own),
+                *labels_and_cost(own),
+                *(_of_finite(own, getter) for getter in getters.values()),
+            ]
+        )
     heading = Heading(f"Metrics {ending.name}: mean ± standard deviation over seeds")
     return [heading, Text(ending.method, "small"), DataTable(columns, rows)]
 
@@ -208,15 +258,34 @@ def pair_blocks(measure: CampaignMeasure, name: str) -> list[Block]:
     """
     pairs = measure.pairs()
     span = "95 % interval" if all(c.has_interval for c in pairs.values()) else "smallest to largest"
-    columns = [Column("pair"), *numeric("difference", span, "p", "p corrected", "seeds"), Column("verdict")]
+    columns = [
+        Column("pair"),
+        *numeric("difference", span, "p", "p corrected", "seeds"),
+        Column("verdict"),
+    ]
     rows: list[list[Value]] = []
     for (first, second), c in pairs.items():
         verdict = c.verdict if c.verdict == "no difference seen" else f"{first} is {c.verdict}"
-        rows.append([f"{first} − {second}", rough(c.mean), rough_range(c.low, c.high), c.p, c.holm, c.seeds, verdict])
+        rows.append(
+            [
+                f"{first} − {second}",
+                rough(c.mean),
+                rough_range(c.low, c.high),
+                c.p,
+                c.holm,
+                c.seeds,
+                verdict,
+            ]
+        )
     if not rows:
         return []
     text = f"{measure.method} {measure.better.capitalize()} is better. {_dots_text(measure)}"
-    shown = Figure([_dots(measure, name)], DataTable(columns, rows), "The pairs", open=len(rows) <= MAX_OPEN_PAIRS)
+    shown = Figure(
+        [_dots(measure, name)],
+        DataTable(columns, rows),
+        "The pairs",
+        open=len(rows) <= MAX_OPEN_PAIRS,
+    )
     return [Heading(with_unit(measure.name, measure.unit)), Text(text, "small"), shown]
 
 
@@ -234,7 +303,11 @@ def _dots_text(measure: CampaignMeasure) -> str:
 def _dots(measure: CampaignMeasure, name: str) -> Dots:
     """The mean and standard deviation of each strategy, the best first."""
     known = [strategy for strategy, values in measure.values.items() if values]
-    known.sort(key=lambda strategy: measure.summary(strategy)[0], reverse=measure.better == "higher")
-    names = {one: f"{one} ({reached})" if (reached := _reached(measure, one)) else one for one in known}
+    known.sort(
+        key=lambda strategy: measure.summary(strategy)[0], reverse=measure.better == "higher"
+    )
+    names = {
+        one: f"{one} ({reached})" if (reached := _reached(measure, one)) else one for one in known
+    }
     marks = {names[strategy]: measure.summary(strategy)[:2] for strategy in known}
     return Dots(name, with_unit(measure.name, measure.unit), {"": marks})

@@ -57,7 +57,10 @@ class TaskCells:
 
 @dataclass(frozen=True)
 class SplitCells:
-    """The images of one split and their cells; `dropped` is what was spent on tasks that were dropped since."""
+    """The images of one split and their cells.
+
+    `dropped` is what was spent on tasks that were dropped since.
+    """
 
     name: str
     images: int

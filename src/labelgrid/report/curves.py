@@ -67,7 +67,10 @@ class NewestMetric:
 
 
 def curves(measured: Sequence[Measured], headlines: Mapping[str, str]) -> list[Curve]:
-    """The curve of loss_mtl, then of each task's headline metric; tasks that were never measured are left out."""
+    """The curve of loss_mtl, then of each task's headline metric.
+
+    Tasks that were never measured are left out.
+    """
     overall = [_point(m, OVERALL, m.loss_mtl) for m in measured]
     result_curves = [Curve(OVERALL, "loss_mtl", "", "lower", overall)] if overall else []
     for task, metric in headlines.items():
@@ -115,4 +118,8 @@ def set_changes(measured: Sequence[Measured]) -> list[tuple[int, int]]:
         >>> set_changes([one, Measured(2, "", {}, 0.0, {"depth": 9}, {}, 0.4)])
         [(1, 2)]
     """
-    return [(a.round, b.round) for a, b in pairwise(measured) if dict(a.heldout_labels) != dict(b.heldout_labels)]
+    return [
+        (a.round, b.round)
+        for a, b in pairwise(measured)
+        if dict(a.heldout_labels) != dict(b.heldout_labels)
+    ]

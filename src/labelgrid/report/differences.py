@@ -24,7 +24,8 @@ class MeanDifference:
         seeds: the number of pairs.
         at: the labels or the cost at which both are read, mean over seeds.
         mean: of the paired differences, strategy minus reference.
-        low, high: its 95 % bootstrap interval, or the smallest and the largest difference with too few pairs.
+        low, high: its 95 % bootstrap interval, or the smallest and the largest difference with too
+            few pairs.
     """
 
     rounds_bought: int
@@ -49,13 +50,18 @@ def differences_method(reference: str) -> str:
 
 
 def mean_differences(
-    results: PointResults, strategy: str, reference: str, value_of: SeedValueGetter, x_of: ValueGetter
+    results: PointResults,
+    strategy: str,
+    reference: str,
+    value_of: SeedValueGetter,
+    x_of: ValueGetter,
 ) -> list[MeanDifference]:
     """The mean differences of a strategy to the reference after each of its rounds, over finished runs of both.
 
-    Each seed is read at the labels (or cost) of the strategy's round, on straight lines between the rounds of the
-    reference. A round beyond the reference's end is read at that end, once. Rounds that are read between the first two
-    points of a curve, in any seed, are left out, as are those that not all seeds have.
+    Each seed is read at the labels (or cost) of the strategy's round, on straight lines between the
+    rounds of the reference. A round beyond the reference's end is read at that end, once. Rounds
+    that are read between the first two points of a curve, in any seed, are left out, as are those
+    that not all seeds have.
     """
     own, other = results.finished(strategy), results.finished(reference)
     seeds = sorted(own.keys() & other.keys())
@@ -66,7 +72,11 @@ def mean_differences(
     for bought in sorted(common):
         at, differences = np.array([one[bought] for one in found]).T
         low, high = interval(differences, 0)
-        means.append(MeanDifference(bought, len(found), float(at.mean()), float(differences.mean()), low, high))
+        means.append(
+            MeanDifference(
+                bought, len(found), float(at.mean()), float(differences.mean()), low, high
+            )
+        )
     return means
 
 
@@ -89,7 +99,10 @@ def _seed_differences(
 
 
 def _value_at(curve: Curve, at: float) -> float:
-    """The value of a curve, linear between its points; NaN outside it, and between its first two points."""
+    """The value of a curve, linear between its points.
+
+    NaN outside it, and between its first two points.
+    """
     x, y = curve
     exact = np.flatnonzero(np.isclose(x, at, rtol=1e-9))
     if len(exact):
@@ -98,12 +111,17 @@ def _value_at(curve: Curve, at: float) -> float:
 
 
 def difference_blocks(
-    results: PointResults, value_of: SeedValueGetter, label: str, better: Better, reference: str, name: str
+    results: PointResults,
+    value_of: SeedValueGetter,
+    label: str,
+    better: Better,
+    reference: str,
+    name: str,
 ) -> list[Block]:
     """The curves of the differences to the reference, against labels and against cost.
 
-    An empty list if no strategy has a difference after a round. Each strategy with a curve has a line, even if it has
-    no points, so that it has the colour of its curve.
+    An empty list if no strategy has a difference after a round. Each strategy with a curve has a
+    line, even if it has no points, so that it has the colour of its curve.
 
     Args:
         results: the runs.
@@ -126,7 +144,16 @@ def difference_blocks(
         drawings.append(Chart(place, x_label, y_label, lines, whole=axis == "labels"))
         for one, own in others.items():
             rows += [
-                [one, d.rounds_bought, axis, d.at, rough(d.mean), rough_range(d.low, d.high), d.seeds] for d in own
+                [
+                    one,
+                    d.rounds_bought,
+                    axis,
+                    d.at,
+                    rough(d.mean),
+                    rough_range(d.low, d.high),
+                    d.seeds,
+                ]
+                for d in own
             ]
     if not drawings:
         return []

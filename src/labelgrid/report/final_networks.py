@@ -30,8 +30,14 @@ class Ending:
 
     def values(self, value_of: ValueGetter) -> dict[str, dict[int, float]]:
         """The finite values of a metric or of the loss, by strategy and seed."""
-        values = {name: {seed: value_of(one) for seed, one in own.items()} for name, own in self.networks.items()}
-        return {name: {seed: v for seed, v in own.items() if math.isfinite(v)} for name, own in values.items()}
+        values = {
+            name: {seed: value_of(one) for seed, one in own.items()}
+            for name, own in self.networks.items()
+        }
+        return {
+            name: {seed: v for seed, v in own.items() if math.isfinite(v)}
+            for name, own in values.items()
+        }
 
 
 def after_last_round(results: PointResults) -> Ending:
@@ -52,14 +58,20 @@ def after_last_round(results: PointResults) -> Ending:
 def at_equal_cost(results: PointResults) -> Ending:
     """The metrics of each seed at the largest cost that all its finished runs reach, linear between rounds.
 
-    Runs of one network, of fewer tasks (they have no `loss_mtl`), or that start above this cost are left out. No
-    networks if all runs of each seed end at the same cost: then they are those after the last round.
+    Runs of one network, of fewer tasks (they have no `loss_mtl`), or that start above this cost are
+    left out. No
+    networks if all runs of each seed end at the same cost: then they are those after the last
+    round.
     """
     networks: dict[str, dict[int, Measured]] = {name: {} for name in results.strategies}
     differ = False
     for seed, own in results.finished_by_seed.items():
         curves = {name: run.measured for name, run in own.items() if len(run.measured) > 1}
-        curves = {name: measured for name, measured in curves.items() if math.isfinite(measured[-1].loss_mtl)}
+        curves = {
+            name: measured
+            for name, measured in curves.items()
+            if math.isfinite(measured[-1].loss_mtl)
+        }
         ends = [measured[-1].spent for measured in curves.values()]
         cost = min(ends, default=0.0)
         differ |= not np.allclose(ends, cost)
@@ -74,7 +86,9 @@ def at_equal_cost(results: PointResults) -> Ending:
 
 
 def between(measured: Sequence[Measured], cost: float) -> Measured:
-    """The metrics of a run at a cost, on straight lines between its networks; those at either end beyond them.
+    """The metrics of a run at a cost, on straight lines between its networks.
+
+    Those at either end beyond them.
 
     Example:
         >>> first = Measured(1, "", {"depth": 10}, 10.0, {}, {}, 6.0)

@@ -35,7 +35,8 @@ class BestArm:
 def best_by_round(results: PointResults, arms: Sequence[str]) -> list[BestArm]:
     """The arm with the lowest mean loss_mtl after each round, over the seeds in which all arms got this far.
 
-    The mean over seeds decides, as in the papers' tables. The best arm of each seed would often be the luckiest one.
+    The mean over seeds decides, as in the papers' tables. The best arm of each seed would often be
+    the luckiest one.
     """
     found: list[BestArm] = []
     for bought in count():
@@ -43,20 +44,33 @@ def best_by_round(results: PointResults, arms: Sequence[str]) -> list[BestArm]:
         seeds = sorted(set.intersection(*(set(own) for own in networks.values())))
         if not seeds:
             return found
-        means = {arm: mean_and_deviation([own[seed].loss_mtl for seed in seeds])[0] for arm, own in networks.items()}
+        means = {
+            arm: mean_and_deviation([own[seed].loss_mtl for seed in seeds])[0]
+            for arm, own in networks.items()
+        }
         best = min(means, key=means.__getitem__)
         found.append(BestArm(bought, best, [networks[best][seed] for seed in seeds]))
     return found
 
 
 def _after(results: PointResults, arm: str, bought: int) -> dict[int, Measured]:
-    """By seed, the networks of an arm after a number of rounds; those without a finite loss are left out."""
-    known = {seed: run.measured[bought] for seed, run in results.of(arm).items() if len(run.measured) > bought}
+    """By seed, the networks of an arm after a number of rounds.
+
+    Those without a finite loss are left out.
+    """
+    known = {
+        seed: run.measured[bought]
+        for seed, run in results.of(arm).items()
+        if len(run.measured) > bought
+    }
     return {seed: one for seed, one in known.items() if math.isfinite(one.loss_mtl)}
 
 
 def hindsight_lines(results: PointResults, value_of: ValueGetter) -> dict[str, list[RoundMean]]:
-    """The means of a value by round, for each `best_of` of the study; the names say that they are no strategies."""
+    """The means of a value by round, for each `best_of` of the study.
+
+    The names say that they are no strategies.
+    """
     lines = {
         f"{name} (in hindsight)": [best.mean(value_of) for best in best_by_round(results, arms)]
         for name, arms in results.best_of.items()
@@ -82,8 +96,13 @@ def hindsight_blocks(results: PointResults) -> list[Block]:
     for name, arms in results.best_of.items():
         for best in best_by_round(results, arms):
             mean = best.mean(loss)
-            rows.append([name, mean.rounds_bought, best.arm, mean.labels, mean.cost, mean.value, mean.seeds])
+            rows.append(
+                [name, mean.rounds_bought, best.arm, mean.labels, mean.cost, mean.value, mean.seeds]
+            )
     if not rows:
         return []
     bought, *rest = numeric("rounds bought", "labels", "cost", "loss_mtl, mean", "seeds")
-    return [*hindsight_texts(results), DataTable([Column("in hindsight"), bought, Column("best arm"), *rest], rows)]
+    return [
+        *hindsight_texts(results),
+        DataTable([Column("in hindsight"), bought, Column("best arm"), *rest], rows),
+    ]

@@ -56,14 +56,21 @@ def by_seed(value_of: ValueGetter) -> SeedValueGetter:
     return lambda _seed, measured: value_of(measured)
 
 
-def delta_mtl_value(references: Mapping[int, Measured], headlines: Mapping[str, str]) -> SeedValueGetter:
-    """A getter of delta_mtl in %: the gain over the reference of the same seed; NaN without one for each task."""
+def delta_mtl_value(
+    references: Mapping[int, Measured], headlines: Mapping[str, str]
+) -> SeedValueGetter:
+    """A getter of delta_mtl in %: the gain over the reference of the same seed.
+
+    NaN without one for each task.
+    """
 
     def value_of(seed: int, measured: Measured) -> float:
         if seed not in references:
             return math.nan
         found, base = (_headline_results(one, headlines) for one in (measured, references[seed]))
-        if not found.keys() == base.keys() == headlines.keys() or not all(result.value for result in base.values()):
+        if not found.keys() == base.keys() == headlines.keys() or not all(
+            result.value for result in base.values()
+        ):
             return math.nan
         return 100 * delta_mtl(found, base)
 
@@ -76,7 +83,9 @@ def _headline_results(measured: Measured, headlines: Mapping[str, str]) -> dict[
     return {task: result for task, result in found.items() if result}
 
 
-def finite_points(run: RunResult, value_of: SeedValueGetter, x_of: ValueGetter) -> tuple[list[int], Curve]:
+def finite_points(
+    run: RunResult, value_of: SeedValueGetter, x_of: ValueGetter
+) -> tuple[list[int], Curve]:
     """The numbers of bought rounds after which a run has a finite value, and its curve over x there."""
     known = [
         (bought, x_of(one), value)
@@ -88,7 +97,10 @@ def finite_points(run: RunResult, value_of: SeedValueGetter, x_of: ValueGetter) 
 
 
 def first_result(networks: Iterable[Measured], task: str, name: str) -> Result | None:
-    """The first result of a task's metric among networks, for its unit and direction; None if no network has one."""
+    """The first result of a task's metric among networks, for its unit and direction.
+
+    None if no network has one.
+    """
     return next((found for one in networks if (found := one.metrics.get(task, {}).get(name))), None)
 
 
@@ -111,7 +123,8 @@ def round_mean(rounds_bought: int, reached: Sequence[Measured], value_of: ValueG
 def labels_and_cost(networks: Sequence[Measured]) -> tuple[float, float]:
     """The mean number of labels of networks, and their mean cost; NaN without networks."""
     labels, cost = (
-        mean_and_deviation([value_of(one) for one in networks])[0] for value_of in (label_count, label_cost)
+        mean_and_deviation([value_of(one) for one in networks])[0]
+        for value_of in (label_count, label_cost)
     )
     return labels, cost
 

@@ -13,7 +13,9 @@ BEGINS = "<!doctype html>\n<!-- labelgrid report -->\n"
 
 
 def render(page: Page) -> str:
-    """The page as HTML. All text is escaped, since names of images and tasks may hold any character.
+    """The page as HTML.
+
+    All text is escaped, since names of images and tasks may hold any character.
 
     Example:
         >>> render(Page("flat", "today")).startswith("<!doctype html>")
@@ -26,7 +28,12 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"cell_text": cell_text, "number": number, "jpeg_uri": jpeg_uri, "svg_uri": svg_uri}
+    environment.filters |= {
+        "cell_text": cell_text,
+        "number": number,
+        "jpeg_uri": jpeg_uri,
+        "svg_uri": svg_uri,
+    }
     environment.filters["explained"] = lambda pick: explained(pick.terms, pick.explanation)
     return BEGINS + environment.get_template("page.html.j2").render(page=page)
 

@@ -1,4 +1,7 @@
-"""Reads the content of a project's report from the ledger and the files of its rounds. Loads no torch."""
+"""Reads the content of a project's report from the ledger and the files of its rounds.
+
+Loads no torch.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +15,14 @@ from labelgrid.ledger.grid import Cell, Split, State
 from labelgrid.ledger.store import RoundRow
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import TaskTimes, times_of
-from labelgrid.project.records import Fit, PickRecord, measured_rounds, read_fit, read_log, read_picks
+from labelgrid.project.records import (
+    Fit,
+    PickRecord,
+    measured_rounds,
+    read_fit,
+    read_log,
+    read_picks,
+)
 from labelgrid.project.status import status_of
 from labelgrid.recipes.resolve import network_words
 from labelgrid.report.content import Hint, ProjectReport, Round, SplitCells, TaskCells, Training
@@ -40,11 +50,17 @@ def project_report(project: ProjectFolder) -> ProjectReport:
         made=timestamp(),
         about=_about(project, fits),
         headlines={name: task.headline for name, task in project.tasks().items()},
-        parts=[_part(project, s, name) for s, name in PARTS.items() if s == "train" or store.count_images((s,))],
+        parts=[
+            _part(project, s, name)
+            for s, name in PARTS.items()
+            if s == "train" or store.count_images((s,))
+        ],
         heldout=_part(project, "heldout", "Held out") if store.count_images(("heldout",)) else None,
         measured=measured_rounds(project.folder),
         rounds=[_round(project, row, fits.get(row.number), picks[row.number]) for row in rows],
-        picked=round_picks(project, max((number for number, some in picks.items() if some), default=0)),
+        picked=round_picks(
+            project, max((number for number, some in picks.items() if some), default=0)
+        ),
         training=_newest_training(project, rows),
         next_step=status_of(project)["next"],
         hints={},
@@ -94,13 +110,19 @@ def _part(project: ProjectFolder, split: Split, name: str) -> SplitCells:
         )
         for task, count in project.store.counts((split,)).items()
     ]
-    dropped = round(project.store.spent((split,)) - sum(task.spent for task in counts), 9)  # costs are sums of floats
+    dropped = round(
+        project.store.spent((split,)) - sum(task.spent for task in counts), 9
+    )  # costs are sums of floats
     return SplitCells(name, project.store.count_images((split,)), counts, dropped)
 
 
 def _times(times: TaskTimes | None) -> dict[str, Any]:
     """How long labels took, as fields of `TaskCells`."""
-    return {"timed": times.labels, "median": times.median, "mean": times.mean, "learned": times.cost} if times else {}
+    return (
+        {"timed": times.labels, "median": times.median, "mean": times.mean, "learned": times.cost}
+        if times
+        else {}
+    )
 
 
 def _picks(project: ProjectFolder, row: RoundRow) -> list[PickRecord]:
@@ -108,7 +130,9 @@ def _picks(project: ProjectFolder, row: RoundRow) -> list[PickRecord]:
     return read_picks(project.round_folder(row.number)) if row.state == "closed" else []
 
 
-def _round(project: ProjectFolder, row: RoundRow, fit: Fit | None, picks: Sequence[PickRecord]) -> Round:
+def _round(
+    project: ProjectFolder, row: RoundRow, fit: Fit | None, picks: Sequence[PickRecord]
+) -> Round:
     known = project.store.find(Cell(pick.image, pick.task) for pick in picks)
     states = Counter(cell.state for cell in known.values())
     return Round(
@@ -118,7 +142,10 @@ def _round(project: ProjectFolder, row: RoundRow, fit: Fit | None, picks: Sequen
         budget=f"{row.budget:g} {row.unit}" if row.state == "closed" else "",
         picks=Counter(pick.task for pick in picks),
         cost=sum(pick.cost for pick in picks),
-        now={state.name.lower(): states[state] for state in (State.LABELLED, State.SKIPPED, State.REQUESTED)},
+        now={
+            state.name.lower(): states[state]
+            for state in (State.LABELLED, State.SKIPPED, State.REQUESTED)
+        },
         trained=(fit.images, sum(fit.labels.values())) if fit else None,
     )
 
@@ -130,7 +157,11 @@ def _newest_training(project: ProjectFolder, rows: Sequence[RoundRow]) -> Traini
         if epochs:
             losses: dict[str, dict[int, float]] = {}
             for epoch in epochs:
-                val = {"validation: loss_mtl": epoch.val["loss_mtl"]} if "loss_mtl" in epoch.val else {}
+                val = (
+                    {"validation: loss_mtl": epoch.val["loss_mtl"]}
+                    if "loss_mtl" in epoch.val
+                    else {}
+                )
                 for name, loss in {**epoch.loss, **epoch.terms, **val}.items():
                     losses.setdefault(name, {})[epoch.epoch] = loss
             return Training(row.number, losses)
@@ -161,9 +192,13 @@ def _metrics_hint(folder: Path, content: ProjectReport) -> Hint | None:
             f"{command('export', folder, '--round', '0')}, then {command('import', folder)} with the labels",
         )
     if not content.measured:
-        return Hint("No network has been measured on the held-out labels yet.", command("fit", folder))
+        return Hint(
+            "No network has been measured on the held-out labels yet.", command("fit", folder)
+        )
     if len(content.measured) == 1:
-        return Hint("One round is measured. Curves need two. Label more, then fit again.", content.next_step)
+        return Hint(
+            "One round is measured. Curves need two. Label more, then fit again.", content.next_step
+        )
     return None
 
 
@@ -171,14 +206,19 @@ def _picks_hint(folder: Path, content: ProjectReport) -> Hint | None:
     if content.picked is None:
         return Hint("Nothing has been picked yet.", command("query", folder, "--budget", "N"))
     if not any(pick.pictures for pick in content.picked.first):
-        return Hint("There are no pictures, because no network predicted these cells when they were picked.")
+        return Hint(
+            "There are no pictures, because no network predicted these cells when they were picked."
+        )
     return None
 
 
 def _training_hint(folder: Path, content: ProjectReport, fits: Mapping[int, Fit]) -> Hint | None:
     if content.training is None:
         has_labels = any(count.labelled for count in content.parts[0].tasks)
-        return Hint("No network has been trained yet.", command("fit", folder) if has_labels else content.next_step)
+        return Hint(
+            "No network has been trained yet.",
+            command("fit", folder) if has_labels else content.next_step,
+        )
     if content.training.round not in fits:
         return Hint(
             f"The training of round {content.training.round} is not finished. These are its losses so far.",

@@ -20,7 +20,12 @@ from labelgrid.report.blocks import (
 )
 from labelgrid.report.content import ProjectReport, SplitCells
 from labelgrid.report.curves import OVERALL, Curve, curves, newest_metrics, set_changes
-from labelgrid.report.shared_blocks import UNCERTAINTY_METHOD, grid_map, picked_cells, uncertainty_charts
+from labelgrid.report.shared_blocks import (
+    UNCERTAINTY_METHOD,
+    grid_map,
+    picked_cells,
+    uncertainty_charts,
+)
 from labelgrid.results import Better
 from labelgrid.words import counted
 
@@ -45,8 +50,15 @@ def project_page(report: ProjectReport) -> Page:
         Section("training", "Training", _training(report)),
         Section("settings", "Settings", [Facts(report.about)]),
     ]
-    headlines = [Text(f"{headline}.") for headline in headlines_of(report.measured, report.headlines)]
-    return Page(report.name, report.made, [*headlines, Text("Next step:", "verdict", report.next_step)], sections)
+    headlines = [
+        Text(f"{headline}.") for headline in headlines_of(report.measured, report.headlines)
+    ]
+    return Page(
+        report.name,
+        report.made,
+        [*headlines, Text("Next step:", "verdict", report.next_step)],
+        sections,
+    )
 
 
 def direction(better: Better) -> str:
@@ -62,7 +74,10 @@ def _status(report: ProjectReport) -> list[Block]:
         )
     ]
     for index, part in enumerate(report.parts):
-        blocks += [Heading(f"{part.name}: {counted(part.images, 'image')}"), cells_figure(part, f"cells-{index}")]
+        blocks += [
+            Heading(f"{part.name}: {counted(part.images, 'image')}"),
+            cells_figure(part, f"cells-{index}"),
+        ]
     if report.requests is not None:
         blocks += [
             Heading("Requests by round"),
@@ -82,16 +97,34 @@ def _status(report: ProjectReport) -> list[Block]:
 
 def cells_figure(part: SplitCells, name: str) -> Figure:
     """The cells of a split by state, and their costs."""
-    rows = {task.task: {state: float(getattr(task, state)) for state in STATES} for task in part.tasks}
+    rows = {
+        task.task: {state: float(getattr(task, state)) for state in STATES} for task in part.tasks
+    }
     keys = [Column(state, True, colour) for state, colour in STATES.items()]
-    columns = [Column("task"), Column("kind"), *keys, *numeric("cost of one label", "spent", "promised")]
+    columns = [
+        Column("task"),
+        Column("kind"),
+        *keys,
+        *numeric("cost of one label", "spent", "promised"),
+    ]
     timed = TIMES if any(task.timed for task in part.tasks) else {}
     columns += numeric(*timed.values())
     lines: list[list[Value]] = [
-        [t.task, t.kind, *(getattr(t, s) for s in [*STATES, "cost", "spent", "promised", *timed])] for t in part.tasks
+        [t.task, t.kind, *(getattr(t, s) for s in [*STATES, "cost", "spent", "promised", *timed])]
+        for t in part.tasks
     ]
     if part.dropped:
-        lines.append(["dropped tasks", "", *(None for _ in STATES), None, part.dropped, None, *(None for _ in timed)])
+        lines.append(
+            [
+                "dropped tasks",
+                "",
+                *(None for _ in STATES),
+                None,
+                part.dropped,
+                None,
+                *(None for _ in timed),
+            ]
+        )
     foot: list[Value] = [
         "all tasks",
         "",
@@ -112,7 +145,11 @@ def _curves(report: ProjectReport) -> list[Block]:
     blocks = hinted(report.hints.get("metrics"))
     all_curves = curves(report.measured, report.headlines)
     if all_curves:
-        measured_on = f"Measured on {counted(report.heldout.images, 'held-out image')}. " if report.heldout else ""
+        measured_on = (
+            f"Measured on {counted(report.heldout.images, 'held-out image')}. "
+            if report.heldout
+            else ""
+        )
         blocks.append(
             Text(
                 f"{measured_on}This is one run. The intervals at the top of this page cover the choice of the held-out "
@@ -143,16 +180,33 @@ def _curves(report: ProjectReport) -> list[Block]:
 
 
 def _newest(report: ProjectReport) -> DataTable:
-    columns = [Column("task"), Column("metric"), *numeric("value"), Column("unit"), Column("direction")]
+    columns = [
+        Column("task"),
+        Column("metric"),
+        *numeric("value"),
+        Column("unit"),
+        Column("direction"),
+    ]
     before = len(report.measured) > 1
     if before:
-        columns += [Column(f"change since round {report.measured[-2].round}", numeric=True), Column("")]
+        columns += [
+            Column(f"change since round {report.measured[-2].round}", numeric=True),
+            Column(""),
+        ]
     rows: list[list[Value]] = []
     for row in newest_metrics(report.measured, list(report.headlines)):
         result = row.result
         change = [signed(row.change), row.verdict] if before else []
         rows.append(
-            [row.task, result.name, result.value, result.unit, direction(result.better), *change, row.measured_on]
+            [
+                row.task,
+                result.name,
+                result.value,
+                result.unit,
+                direction(result.better),
+                *change,
+                row.measured_on,
+            ]
         )
     return DataTable([*columns, *numeric("held-out labels")], rows)
 
@@ -168,20 +222,33 @@ def _curve(curve: Curve, least_height: float) -> list[Block]:
     who = "All tasks together" if overall else curve.name
     blocks: list[Block] = [Heading(f"{who}: {curve.metric}{in_unit}, {direction(curve.better)}")]
     if overall:
-        blocks.append(Text("This is the weighted sum of the tasks' losses, with the weights of the recipe."))
+        blocks.append(
+            Text("This is the weighted sum of the tasks' losses, with the weights of the recipe.")
+        )
     columns = numeric("round", "training labels", *([] if overall else [f"of {curve.name}"]))
     columns += numeric("their cost", label, "held-out labels")
     rows = [
-        [p.round, p.labels, *([] if overall else [p.own_labels]), p.cost, p.value, p.measured_on] for p in curve.points
+        [p.round, p.labels, *([] if overall else [p.own_labels]), p.cost, p.value, p.measured_on]
+        for p in curve.points
     ]
     drawings, points = [], curve.finite
     if len(points) > 1:
         values = [point.value for point in points]
         height = max(least_height, max(map(abs, values)) / 10)
         name = f"curve-{'overall' if overall else f'task-{curve.name}'}"
-        labels, cost = Line(who, [p.labels for p in points], values), Line(who, [p.cost for p in points], values)
+        labels, cost = (
+            Line(who, [p.labels for p in points], values),
+            Line(who, [p.cost for p in points], values),
+        )
         drawings = [
-            Chart(f"{name}-labels", "training labels", label, [labels], whole=True, least_height=height),
+            Chart(
+                f"{name}-labels",
+                "training labels",
+                label,
+                [labels],
+                whole=True,
+                least_height=height,
+            ),
             Chart(f"{name}-cost", "cost of training labels", label, [cost], least_height=height),
         ]
     elif points:
@@ -195,8 +262,16 @@ def _rounds(report: ProjectReport) -> list[Block]:
     blocks = hinted(report.hints.get("rounds"))
     if report.rounds:
         picks = [f"picks of {task}" for task in report.headlines]
-        columns = [*numeric("round"), Column("state"), *numeric("images trained on", "labels trained on")]
-        columns += [Column("strategy"), Column("budget"), *numeric(*picks, "cost", "now labelled", "skipped")]
+        columns = [
+            *numeric("round"),
+            Column("state"),
+            *numeric("images trained on", "labels trained on"),
+        ]
+        columns += [
+            Column("strategy"),
+            Column("budget"),
+            *numeric(*picks, "cost", "now labelled", "skipped"),
+        ]
         rows = [
             [r.number, r.state, *(r.trained or (None, None)), r.strategy or None, r.budget or None]
             + [r.picks.get(task, 0) for task in report.headlines]
@@ -208,7 +283,9 @@ def _rounds(report: ProjectReport) -> list[Block]:
 
 
 def _picks(report: ProjectReport) -> list[Block]:
-    return hinted(report.hints.get("picks")) + (picked_cells(report.picked) if report.picked else [])
+    return hinted(report.hints.get("picks")) + (
+        picked_cells(report.picked) if report.picked else []
+    )
 
 
 def _training(report: ProjectReport) -> list[Block]:
@@ -231,6 +308,8 @@ def _training(report: ProjectReport) -> list[Block]:
             )
             for index, (name, loss) in enumerate(training.losses.items())
         ]
-        rows = [[e, *(losses.get(e) for losses in training.losses.values())] for e in training.epochs]
+        rows = [
+            [e, *(losses.get(e) for losses in training.losses.values())] for e in training.epochs
+        ]
         blocks.append(Figure(drawings, DataTable(numeric("epoch", *training.losses), rows)))
     return blocks

@@ -32,13 +32,17 @@ def request_history(project: ProjectFolder) -> RequestHistory | None:
     rounds = _rounds(project, grid)
     if not (rounds >= 0).any():
         return None
-    return RequestHistory(list(grid.tasks), rounds, grid.state == State.REQUESTED, grid.state == State.SKIPPED)
+    return RequestHistory(
+        list(grid.tasks), rounds, grid.state == State.REQUESTED, grid.state == State.SKIPPED
+    )
 
 
 def _rounds(project: ProjectFolder, grid: Grid) -> np.ndarray:
     """Int [n, t], the round that requested each cell; -1 for a missing cell."""
     rounds = np.full(grid.state.shape, -1, np.int64)
-    rows, columns = ({name: index for index, name in enumerate(names)} for names in (grid.images, grid.tasks))
+    rows, columns = (
+        {name: index for index, name in enumerate(names)} for names in (grid.images, grid.tasks)
+    )
     for cell in project.store.cells():
         if cell.cell.image_id in rows and cell.state != State.MISSING:
             rounds[rows[cell.cell.image_id], columns[cell.cell.task]] = cell.round
@@ -62,7 +66,9 @@ def uncertainty_of(project: ProjectFolder) -> PoolUncertainty:
         missing = (rounds < 0) | (rounds >= row.number)
         for name, values in table.aligned(grid.images).items():
             if table.tasks == tuple(tasks) and table.axes[name] == "cell":
-                untrained = np.array([task not in done.trained for task in tasks]) if done else False
+                untrained = (
+                    np.array([task not in done.trained for task in tasks]) if done else False
+                )
                 scored.setdefault(name, []).append(
                     ScoredRound(row.number, np.where(untrained, np.nan, values), missing)
                 )
@@ -106,7 +112,9 @@ def round_picks(project: ProjectFolder, number: int, count: int = 0) -> RoundPic
 
 
 def _pictures(folder: Path, index: int) -> dict[Picture, bytes]:
-    places: dict[Picture, Path] = {what: folder / f"{index:03d}-{what}.jpg" for what in get_args(Picture)}
+    places: dict[Picture, Path] = {
+        what: folder / f"{index:03d}-{what}.jpg" for what in get_args(Picture)
+    }
     return {what: path.read_bytes() for what, path in places.items() if path.is_file()}
 
 

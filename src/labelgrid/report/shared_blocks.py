@@ -14,7 +14,9 @@ def grid_map(requests: RequestHistory, name: str, title: str = "") -> Figure:
     drawing = GridMap(name, requests, title)
     counts, colours = requests.counts(), drawing.colours()
     columns = [Column("task"), *(Column(kind, True, colours[kind]) for kind in requests.kinds)]
-    rows: list[list[Value]] = [[task, *(kinds[kind] for kind in requests.kinds)] for task, kinds in counts.items()]
+    rows: list[list[Value]] = [
+        [task, *(kinds[kind] for kind in requests.kinds)] for task, kinds in counts.items()
+    ]
     return Figure([drawing], DataTable(columns, rows), wide=True)
 
 
@@ -27,7 +29,8 @@ def uncertainty_charts(uncertainty: PoolUncertainty, name: str, title: str = "")
         label = f"mean normalised {statistic}"
         chart = Chart(f"{name}-{statistic}", "round", label, lines, whole=True, title=title)
         table = DataTable(
-            numeric("round", *tasks), [[r, *(values.get(r) for values in tasks.values())] for r in rounds]
+            numeric("round", *tasks),
+            [[r, *(values.get(r) for values in tasks.values())] for r in rounds],
         )
         blocks.append(Figure([chart], table))
     return blocks

@@ -9,8 +9,15 @@ from labelgrid.results import mean_and_deviation
 
 
 def spending_table(results: PointResults, label_costs: Mapping[str, float]) -> DataTable:
-    """The labels of each task that the networks were trained on, and their cost; means over seeds."""
-    columns = [Column("strategy"), *numeric("rounds bought", "seeds"), *numeric(*(f"{t} labels" for t in label_costs))]
+    """The labels of each task that the networks were trained on, and their cost.
+
+    Means over seeds.
+    """
+    columns = [
+        Column("strategy"),
+        *numeric("rounds bought", "seeds"),
+        *numeric(*(f"{t} labels" for t in label_costs)),
+    ]
     columns += numeric("all labels", *(f"{t} cost" for t in label_costs), "all cost")
     rows: list[list[Value]] = []
     for strategy in results.strategies:
@@ -20,7 +27,17 @@ def spending_table(results: PointResults, label_costs: Mapping[str, float]) -> D
             labels = {task: _mean_labels(reached, task) for task in label_costs}
             costs = [labels[task] * cost for task, cost in label_costs.items()]
             spent = mean_and_deviation([one.spent for one in reached])[0]
-            rows.append([strategy, index, len(reached), *labels.values(), sum(labels.values()), *costs, spent])
+            rows.append(
+                [
+                    strategy,
+                    index,
+                    len(reached),
+                    *labels.values(),
+                    sum(labels.values()),
+                    *costs,
+                    spent,
+                ]
+            )
     return DataTable(columns, rows)
 
 

@@ -15,7 +15,8 @@ Verdict = Literal["better", "worse", "no difference seen"]
 Key = TypeVar("Key", bound=Hashable)
 #: A corrected p-value up to this level counts as a difference.
 LEVEL = 0.05
-#: With fewer pairs no valid interval exists; the smallest and the largest difference are reported instead.
+#: With fewer pairs no valid interval exists; the smallest and the largest difference are reported
+#: instead.
 MIN_PAIRS = 6
 
 
@@ -36,7 +37,9 @@ def mean_over(curve: Curve, start: float, end: float) -> float:
 
 
 def first_crossing(curve: Curve, goal: float, better: Literal["higher", "lower"]) -> float:
-    """The x at which a curve first reaches a goal, linear between its points; infinity if it never does.
+    """The x at which a curve first reaches a goal, linear between its points.
+
+    Infinity if it never does.
 
     Example:
         >>> first_crossing((np.array([100.0, 200.0]), np.array([6.0, 5.0])), 5.5, "lower")
@@ -58,7 +61,8 @@ class PairComparison:
 
     Args:
         mean: of the paired differences, first minus second.
-        low, high: its 95 % bootstrap interval, or the smallest and the largest difference with too few pairs.
+        low, high: its 95 % bootstrap interval, or the smallest and the largest difference with too
+            few pairs.
         p: of the exact paired permutation test, two-sided.
         holm: `p`, corrected for all compared pairs.
         seeds: the number of pairs.
@@ -80,12 +84,15 @@ class PairComparison:
 
 
 def compare(
-    pairs: Mapping[Key, tuple[Sequence[float], Sequence[float]]], better: Literal["higher", "lower"], seed: int = 0
+    pairs: Mapping[Key, tuple[Sequence[float], Sequence[float]]],
+    better: Literal["higher", "lower"],
+    seed: int = 0,
 ) -> dict[Key, PairComparison]:
     """Compare every pair seed by seed, with p-values corrected for the number of pairs (Holm 1979).
 
     Args:
-        pairs: by name, the values of the first and of the second, of the same seeds in the same order.
+        pairs: by name, the values of the first and of the second, of the same seeds in the same
+            order.
         better: whether higher or lower values are better.
         seed: of the bootstrap draws.
 
@@ -98,7 +105,8 @@ def compare(
         (-1.0, 0.0078125, 'better')
     """
     differences = {
-        name: np.asarray(first, float) - np.asarray(second, float) for name, (first, second) in pairs.items()
+        name: np.asarray(first, float) - np.asarray(second, float)
+        for name, (first, second) in pairs.items()
     }
     wrong = [name for name, values in differences.items() if not np.isfinite(values).all()]
     if wrong:
@@ -113,7 +121,9 @@ def compare(
         verdict: Verdict = "no difference seen"
         if corrected[name] <= LEVEL:
             verdict = "better" if good else "worse"
-        comparisons[name] = PairComparison(mean, low, high, p[name], corrected[name], len(values), verdict)
+        comparisons[name] = PairComparison(
+            mean, low, high, p[name], corrected[name], len(values), verdict
+        )
     return comparisons
 
 
@@ -170,9 +180,12 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def interval(differences: NDArray[np.float64], seed: int) -> tuple[float, float]:
-    """A 95 % bootstrap interval of the mean; with fewer than 6 pairs the smallest and the largest difference.
+    """A 95 % bootstrap interval of the mean.
 
-    A percentile interval of few values is too narrow (with 6 it covers the mean in 87 % of cases), so wider
+    With fewer than 6 pairs the smallest and the largest difference.
+
+    A percentile interval of few values is too narrow (with 6 it covers the mean in 87 % of cases),
+    so wider
     percentiles are used: 93 to 96 % of cases for normal differences, 88 to 93 % for exponential
     ones. Source: Hesterberg 2015 (expanded percentile interval).
     """

@@ -21,7 +21,8 @@ class RunResult:
         kind: start, strategy or full.
         strategy: its name.
         seed: of the run.
-        measured: the metrics of its networks, in order; all strategies of a seed share the first network.
+        measured: the metrics of its networks, in order; all strategies of a seed share the first
+            network.
         state: of the run.
         fault: why it failed.
         expected: the number of networks it trains at most.
@@ -60,9 +61,10 @@ class PointResults:
         runs: all runs of the point.
         details: of one run of each strategy.
         best_of: by name, the arms of which the best after each round is shown in hindsight.
-        single: by name and seed, networks of one task each with the same initial labels, as one: each task's metrics
-            are those of its network.
-        single_of: by strategy, the name of those with its initial labels; "full": of those with every label.
+        single: by name and seed, networks of one task each with the same initial labels, as one:
+            each task's metrics are those of its network.
+        single_of: by strategy, the name of those with its initial labels; "full": of those with
+            every label.
     """
 
     point: str
@@ -75,7 +77,11 @@ class PointResults:
 
     def of(self, strategy: str) -> dict[int, RunResult]:
         """The runs of a strategy with at least one measured network, finished or not, by seed."""
-        return {r.seed: r for r in self.runs if r.kind == "strategy" and r.strategy == strategy and r.measured}
+        return {
+            r.seed: r
+            for r in self.runs
+            if r.kind == "strategy" and r.strategy == strategy and r.measured
+        }
 
     def finished(self, strategy: str) -> dict[int, RunResult]:
         """The finished runs of a strategy by seed; only these may be compared."""
@@ -96,7 +102,10 @@ class PointResults:
         return {r.seed: r.measured[-1] for r in self.runs if r.kind == "full" and r.measured}
 
     def single_task(self, name: str) -> Mapping[int, Measured]:
-        """By seed, the networks of one task each with a strategy's initial labels; of "full" with every label."""
+        """By seed, the networks of one task each with a strategy's initial labels.
+
+        Of "full" with every label.
+        """
         return self.single.get(self.single_of.get(name, ""), {})
 
 

@@ -20,11 +20,25 @@ from labelgrid.report.project_view import (
     round_picks,
     uncertainty_of,
 )
-from labelgrid.report.study_content import PointResults, RunDetails, RunResult, RunState, StudyReport
+from labelgrid.report.study_content import (
+    PointResults,
+    RunDetails,
+    RunResult,
+    RunState,
+    StudyReport,
+)
 from labelgrid.simulation import results
 from labelgrid.simulation.arms import FULL
 from labelgrid.simulation.runs import Run, describe_point, runs_at, runs_of, single_name
-from labelgrid.simulation.study import ENDINGS, KEPT, Study, kept_study, notes_of, read_json, versions_of
+from labelgrid.simulation.study import (
+    ENDINGS,
+    KEPT,
+    Study,
+    kept_study,
+    notes_of,
+    read_json,
+    versions_of,
+)
 from labelgrid.tasks.task import definitions
 from labelgrid.versions import installed_versions
 from labelgrid.words import counted
@@ -65,7 +79,10 @@ class StudyFolder:
         Raises:
             LabelgridError: `study.json` is damaged or was written by another program.
         """
-        kept, endings = read_json(path / KEPT), read_json(path / ENDINGS) if (path / ENDINGS).is_file() else {}
+        kept, endings = (
+            read_json(path / KEPT),
+            read_json(path / ENDINGS) if (path / ENDINGS).is_file() else {},
+        )
         study = kept_study(kept, path)
         records = results.read_outcomes(path) if (path / results.TABLE).is_file() else []
         endings = {key: row for key, row in endings.items() if isinstance(row, Mapping)}
@@ -90,16 +107,26 @@ def study_report(path: Path) -> StudyReport:
     rows = folder.study.rows()
     points = [_point_results(folder, point) for point in folder.study.points()]
     hints = {}
-    cells = [cell for point in points for details in point.details if details.picked for cell in details.picked.first]
+    cells = [
+        cell
+        for point in points
+        for details in point.details
+        if details.picked
+        for cell in details.picked.first
+    ]
     if cells and not any(cell.pictures for cell in cells):
-        hints["cells"] = Hint("No pictures of these cells were kept.", command("report", path, "--pictures"))
+        hints["cells"] = Hint(
+            "No pictures of these cells were kept.", command("report", path, "--pictures")
+        )
     return StudyReport(
         name=path.resolve().name,
         made=timestamp(),
         about=_about(folder),
         headlines={name: task.headline for name, task in definitions(rows).items()},
         costs={row.name: row.cost for row in rows},
-        reference=next((name for name in REFERENCES if name in folder.study.strategies), REFERENCES[0]),
+        reference=next(
+            (name for name in REFERENCES if name in folder.study.strategies), REFERENCES[0]
+        ),
         points=points,
         hints=hints,
         notes=notes_of(folder.kept),
@@ -109,13 +136,20 @@ def study_report(path: Path) -> StudyReport:
 def _point_results(folder: StudyFolder, point: Mapping[str, Any]) -> PointResults:
     runs = [run for seed in range(folder.study.seeds) for run in runs_at(folder.study, seed, point)]
     strategies = list(dict.fromkeys(run.name for run in runs if run.kind == "strategy"))
-    firsts = [next((r for r in runs if r.name == name and folder.has_project(r)), None) for name in strategies]
+    firsts = [
+        next((r for r in runs if r.name == name and folder.has_project(r)), None)
+        for name in strategies
+    ]
     details = [_run_details(folder, first) for first in firsts if first]
-    best_of = {name: arms for name, arms in folder.study.best_of.items() if set(arms) <= set(strategies)}
+    best_of = {
+        name: arms for name, arms in folder.study.best_of.items() if set(arms) <= set(strategies)
+    }
     found = [_run_result(folder, run) for run in runs]
     single = _single_task(runs, found)
     single_of = {name: single_name(folder.study.single_of(name)) for name in [*strategies, FULL]}
-    return PointResults(describe_point(point), strategies, found, details, best_of, single, single_of)
+    return PointResults(
+        describe_point(point), strategies, found, details, best_of, single, single_of
+    )
 
 
 def _single_task(runs: Sequence[Run], found: Sequence[RunResult]) -> dict[str, dict[int, Measured]]:
@@ -126,9 +160,15 @@ def _single_task(runs: Sequence[Run], found: Sequence[RunResult]) -> dict[str, d
             networks.setdefault((single_name(run.arm), run.seed), []).append(result.measured[-1])
     single: dict[str, dict[int, Measured]] = {}
     for (name, seed), ones in networks.items():
-        parts: dict[str, Any] = {"model": "", "spent": sum(one.spent for one in ones), "loss_mtl": math.nan}
+        parts: dict[str, Any] = {
+            "model": "",
+            "spent": sum(one.spent for one in ones),
+            "loss_mtl": math.nan,
+        }
         for part in ("labels", "heldout_labels", "metrics", "without"):
-            parts[part] = {task: value for one in ones for task, value in getattr(one, part).items()}
+            parts[part] = {
+                task: value for one in ones for task, value in getattr(one, part).items()
+            }
         single.setdefault(name, {})[seed] = replace(ones[0], **parts)
     return single
 
@@ -138,7 +178,11 @@ def shown_rounds(path: Path) -> list[tuple[Path, int]]:
     folder = StudyFolder.read(path)
     rounds: dict[str, tuple[Path, int]] = {}
     for run in sorted(runs_of(folder.study), key=lambda run: run.seed):
-        if run.kind == "strategy" and folder.has_project(run) and describe_point(run.point) not in rounds:
+        if (
+            run.kind == "strategy"
+            and folder.has_project(run)
+            and describe_point(run.point) not in rounds
+        ):
             with ProjectFolder.open(folder.run_folder(run)) as project:
                 number = newest_scored_round(project)
             if number:
@@ -149,17 +193,23 @@ def shown_rounds(path: Path) -> list[tuple[Path, int]]:
 def _run_details(folder: StudyFolder, run: Run) -> RunDetails:
     with ProjectFolder.open(folder.run_folder(run)) as project:
         picked = round_picks(project, newest_scored_round(project), SHOWN)
-        return RunDetails(run.name, run.seed, request_history(project), uncertainty_of(project), picked)
+        return RunDetails(
+            run.name, run.seed, request_history(project), uncertainty_of(project), picked
+        )
 
 
 def _run_result(folder: StudyFolder, run: Run) -> RunResult:
     run_folder, expected = folder.run_folder(run), run.networks(folder.study)
     point = describe_point(run.point)
     if run_folder.is_dir():
-        measured = [one for path in sorted(run_folder.glob("rounds/*")) if (one := read_measured(path))]
+        measured = [
+            one for path in sorted(run_folder.glob("rounds/*")) if (one := read_measured(path))
+        ]
     else:
         measured = results.measured_of(folder.records.get(run.key, []))
-    if len(run.rows(folder.study)) < len(folder.study.used_tasks):  # a sum over fewer tasks is not comparable
+    if len(run.rows(folder.study)) < len(
+        folder.study.used_tasks
+    ):  # a sum over fewer tasks is not comparable
         measured = [replace(one, loss_mtl=math.nan) for one in measured]
     state, fault = _ending(folder, run, len(measured), expected)
     return RunResult(run.key, run.kind, run.name, run.seed, measured, state, fault, expected, point)
@@ -168,7 +218,11 @@ def _run_result(folder: StudyFolder, run: Run) -> RunResult:
 def _ending(folder: StudyFolder, run: Run, measured: int, expected: int) -> tuple[RunState, str]:
     """The state of a run and its fault: from the study's records, otherwise from the run's folder."""
     run_folder, known = folder.run_folder(run), folder.endings.get(run.key, {})
-    if run.is_done(folder.study, run_folder) or measured >= expected or known.get("state") == "done":
+    if (
+        run.is_done(folder.study, run_folder)
+        or measured >= expected
+        or known.get("state") == "done"
+    ):
         return "done", ""
     if known.get("state") == "failed":
         return "failed", str(known.get("fault", ""))
@@ -180,7 +234,8 @@ def _about(folder: StudyFolder) -> dict[str, str]:
     study, recipe = folder.study, folder.kept.get("recipe", {})
     plain = {k: v for k, v in recipe.get("train", {}).items() if isinstance(v, int | float | str)}
     about = {
-        "Data": f"{study.data}: pool {study.pool}, test {study.test}" + (f", val {study.val}" if study.val else ""),
+        "Data": f"{study.data}: pool {study.pool}, test {study.test}"
+        + (f", val {study.val}" if study.val else ""),
         "Tasks": ", ".join(study.used_tasks),
         "Strategies": ", ".join(study.strategies),
         "Seeds": str(study.seeds),
@@ -190,7 +245,11 @@ def _about(folder: StudyFolder) -> dict[str, str]:
         "Network": network_words(recipe),
         "Training": ", ".join(f"{key} = {value}" for key, value in plain.items()),
     }
-    about |= {f"Arm {name}": json.dumps(asdict(arm)) for name, arm in study.arms.items() if name in study.strategies}
+    about |= {
+        f"Arm {name}": json.dumps(asdict(arm))
+        for name, arm in study.arms.items()
+        if name in study.strategies
+    }
     about |= {"Grid": json.dumps(study.grid)} if study.grid else {}
     about |= {"Overrides by kind of run": json.dumps(study.changes)} if study.changes else {}
     about |= {"Stops when": f"{study.spend:g} is spent"} if study.spend else {}
@@ -208,4 +267,6 @@ def _data_hash(folder: StudyFolder) -> str:
         return "unknown: the folders of the runs are not here"
     with ProjectFolder.open(folder.run_folder(first)) as project:
         known = any(row.digest for row in project.store.images())
-        return data_hash(project) + ("" if known else " (image ids and splits; contents are not known)")
+        return data_hash(project) + (
+            "" if known else " (image ids and splits; contents are not known)"
+        )

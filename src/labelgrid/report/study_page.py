@@ -17,11 +17,23 @@ from labelgrid.report.blocks import (
     numeric,
 )
 from labelgrid.report.campaign_measures import CampaignMeasure
-from labelgrid.report.comparison_blocks import band, curve_figure, curves, ending_table, pair_blocks, strategy_table
+from labelgrid.report.comparison_blocks import (
+    band,
+    curve_figure,
+    curves,
+    ending_table,
+    pair_blocks,
+    strategy_table,
+)
 from labelgrid.report.final_networks import after_last_round, at_equal_cost
 from labelgrid.report.hindsight import hindsight_blocks, hindsight_texts
 from labelgrid.report.means import loss
-from labelgrid.report.shared_blocks import UNCERTAINTY_METHOD, grid_map, picked_cells, uncertainty_charts
+from labelgrid.report.shared_blocks import (
+    UNCERTAINTY_METHOD,
+    grid_map,
+    picked_cells,
+    uncertainty_charts,
+)
 from labelgrid.report.spending import spending_table
 from labelgrid.report.statistics import MIN_PAIRS
 from labelgrid.report.study_content import PointResults, StudyReport
@@ -48,9 +60,14 @@ def study_page(report: StudyReport, measures_of: Sequence[list[CampaignMeasure]]
     for index, (results, measures) in enumerate(zip(report.points, measures_of, strict=True)):
         lead += _verdict(results, measures, index)
         sections += _sections(report, results, measures, index)
-    runs, settings = Section("runs", "Runs", _runs(report)), Section("settings", "Settings", [Facts(report.about)])
+    runs, settings = (
+        Section("runs", "Runs", _runs(report)),
+        Section("settings", "Settings", [Facts(report.about)]),
+    )
     notes = [Text(note, "caution") for note in report.notes]
-    return Page(report.name, report.made, [*notes, *_unfinished(report), *lead], [*sections, runs, settings])
+    return Page(
+        report.name, report.made, [*notes, *_unfinished(report), *lead], [*sections, runs, settings]
+    )
 
 
 def _unfinished(report: StudyReport) -> list[Block]:
@@ -60,7 +77,9 @@ def _unfinished(report: StudyReport) -> list[Block]:
     if not left:
         return []
     names = listed([f"{run.key} ({run.state})" for run in left], 12)
-    warning = f"{len(left)} of {counted(len(runs), 'run')} are not done: {names}. They are not compared."
+    warning = (
+        f"{len(left)} of {counted(len(runs), 'run')} are not done: {names}. They are not compared."
+    )
     return [Text(warning, "caution")]
 
 
@@ -75,7 +94,12 @@ def _verdict(results: PointResults, measures: list[CampaignMeasure], index: int)
     figure = curve_figure(results, loss, "loss_mtl", name, cost=False)
     if not figure.drawings:
         return blocks
-    return [*blocks, figure, Text(f"{band(results)} Lower is better.", "small"), *hindsight_texts(results)]
+    return [
+        *blocks,
+        figure,
+        Text(f"{band(results)} Lower is better.", "small"),
+        *hindsight_texts(results),
+    ]
 
 
 def _power_text(results: PointResults, measures: list[CampaignMeasure]) -> str:
@@ -89,7 +113,9 @@ def _numbered(word: str, index: int) -> str:
     return f"{word}-{index + 1}" if index else word
 
 
-def _sections(report: StudyReport, results: PointResults, measures: list[CampaignMeasure], index: int) -> list[Section]:
+def _sections(
+    report: StudyReport, results: PointResults, measures: list[CampaignMeasure], index: int
+) -> list[Section]:
     suffix = f" ({results.point})" if results.point else ""
     blocks: dict[tuple[str, str], list[Block]] = {
         ("curves", "Learning curves"): [
@@ -109,7 +135,10 @@ def _sections(report: StudyReport, results: PointResults, measures: list[Campaig
         ("uncertainty", "Uncertainty of the pool"): _uncertainty(results, index),
         ("cells", "Hardest cells"): _cells(report, results),
     }
-    return [Section(_numbered(id_, index), f"{title}{suffix}", own) for (id_, title), own in blocks.items()]
+    return [
+        Section(_numbered(id_, index), f"{title}{suffix}", own)
+        for (id_, title), own in blocks.items()
+    ]
 
 
 def _differences(
@@ -136,7 +165,10 @@ def _grids(results: PointResults, index: int) -> list[Block]:
     blocks: list[Block] = [Text("The requests of each strategy by round, for one seed.")]
     for number, details in enumerate(shown, 1):
         assert details.requests is not None
-        name, title = f"{_numbered('grid', index)}-{number}", f"{details.strategy}, seed {details.seed}"
+        name, title = (
+            f"{_numbered('grid', index)}-{number}",
+            f"{details.strategy}, seed {details.seed}",
+        )
         blocks.append(grid_map(details.requests, name, title))
     return blocks
 
@@ -145,7 +177,9 @@ def _uncertainty(results: PointResults, index: int) -> list[Block]:
     blocks: list[Block] = []
     for number, details in enumerate(results.details, 1):
         name = f"{_numbered('uncertainty', index)}-{number}"
-        blocks += uncertainty_charts(details.uncertainty, name, f"{details.strategy}, seed {details.seed}")
+        blocks += uncertainty_charts(
+            details.uncertainty, name, f"{details.strategy}, seed {details.seed}"
+        )
     if not blocks:
         scored = "No strategy of this study scored the pool."
         return [Text(scored if results.details else NO_FOLDERS.format(what="scores"), "hint")]
@@ -162,9 +196,26 @@ def _cells(report: StudyReport, results: PointResults) -> list[Block]:
 
 
 def _runs(report: StudyReport) -> list[Block]:
-    columns = [Column("run"), Column("strategy"), *numeric("seed"), Column("point"), Column("state")]
+    columns = [
+        Column("run"),
+        Column("strategy"),
+        *numeric("seed"),
+        Column("point"),
+        Column("state"),
+    ]
     rows: list[list[Value]] = [
-        [run.key, run.strategy, run.seed, run.point or None, run.state, len(run.measured), run.expected, run.fault]
+        [
+            run.key,
+            run.strategy,
+            run.seed,
+            run.point or None,
+            run.state,
+            len(run.measured),
+            run.expected,
+            run.fault,
+        ]
         for run in report.runs
     ]
-    return [DataTable([*columns, *numeric("networks measured", "of at most"), Column("fault")], rows)]
+    return [
+        DataTable([*columns, *numeric("networks measured", "of at most"), Column("fault")], rows)
+    ]

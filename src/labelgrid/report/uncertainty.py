@@ -22,10 +22,13 @@ class ScoredRound:
     missing: NDArray[np.bool_]
 
 
-def mean_normalised(scored: Sequence[ScoredRound], tasks: Sequence[str]) -> dict[str, dict[int, float]]:
+def mean_normalised(
+    scored: Sequence[ScoredRound], tasks: Sequence[str]
+) -> dict[str, dict[int, float]]:
     """By task and round, the mean over the missing cells of (u - min) / (max - min).
 
-    A task's min and max are those of its first scored round and do not change, so the value can fall (eq. 8).
+    A task's min and max are those of its first scored round and do not change, so the value can
+    fall (eq. 8).
 
     Source: PartAL eq. 1, A.3 and eq. 8.
 
@@ -44,5 +47,7 @@ def mean_normalised(scored: Sequence[ScoredRound], tasks: Sequence[str]) -> dict
             if not len(values):
                 continue
             low, high = bounds.setdefault(task, (float(values.min()), float(values.max())))
-            means[task][scores.round] = float((values.mean() - low) / (high - low)) if high > low else 0.0
+            means[task][scores.round] = (
+                float((values.mean() - low) / (high - low)) if high > low else 0.0
+            )
     return {task: rounds for task, rounds in means.items() if rounds}

@@ -14,12 +14,18 @@ SHOWN = 6
 def verdicts(measure: CampaignMeasure) -> list[tuple[str, str]]:
     """The verdict on each pair and the numbers that support it, differences first."""
     pairs = measure.pairs()
-    differences = [finding(measure, pair, compared) for pair, compared in pairs.items() if is_difference(compared)]
+    differences = [
+        finding(measure, pair, compared)
+        for pair, compared in pairs.items()
+        if is_difference(compared)
+    ]
     quiet = {pair: compared for pair, compared in pairs.items() if not is_difference(compared)}
     if len(pairs) <= SHOWN:
         return differences + [finding(measure, pair, compared) for pair, compared in quiet.items()]
     rest = (
-        f"in the other {counted(len(quiet), 'pair')}" if differences else f"in any of the {counted(len(quiet), 'pair')}"
+        f"in the other {counted(len(quiet), 'pair')}"
+        if differences
+        else f"in any of the {counted(len(quiet), 'pair')}"
     )
     return differences + ([(f"No difference was seen {rest}.", "")] if quiet else [])
 
@@ -29,7 +35,9 @@ def is_difference(compared: PairComparison) -> bool:
     return compared.verdict != "no difference seen"
 
 
-def finding(measure: CampaignMeasure, pair: tuple[str, str], compared: PairComparison) -> tuple[str, str]:
+def finding(
+    measure: CampaignMeasure, pair: tuple[str, str], compared: PairComparison
+) -> tuple[str, str]:
     """The verdict on a pair, and the difference that supports it.
 
     Example:

@@ -1,4 +1,7 @@
-"""Writes a report: one HTML page, its drawings as files, its numbers as JSON values. Loads no torch."""
+"""Writes a report: one HTML page, its drawings as files, its numbers as JSON values.
+
+Loads no torch.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -37,7 +40,9 @@ class WrittenReport:
     values: Mapping[str, Any]
 
 
-def write_report(folder: Path, out: Path, drawings: Path | None = None, *, pictures: bool = False) -> WrittenReport:
+def write_report(
+    folder: Path, out: Path, drawings: Path | None = None, *, pictures: bool = False
+) -> WrittenReport:
     """Write the report of a study or a project; see `write_project_report`.
 
     Args:
@@ -58,7 +63,9 @@ def write_report(folder: Path, out: Path, drawings: Path | None = None, *, pictu
         return write_project_report(project, out, drawings)
 
 
-def write_project_report(project: ProjectFolder, out: Path, drawings: Path | None = None) -> WrittenReport:
+def write_project_report(
+    project: ProjectFolder, out: Path, drawings: Path | None = None
+) -> WrittenReport:
     """Write the report of a project as one HTML file. It replaces an older report.
 
     Args:
@@ -67,12 +74,14 @@ def write_project_report(project: ProjectFolder, out: Path, drawings: Path | Non
         drawings: a folder for each drawing as SVG and PNG, created if needed; None for no files.
 
     Raises:
-        ProjectError: the folder of `out` does not exist, `out` is something other than a report, or a round's file is
-            damaged.
+        ProjectError: the folder of `out` does not exist, `out` is something other than a report, or
+            a round's file is damaged.
     """
     _check_out(out)
     report = project_report(project)
-    measured = [for_json(asdict(replace(one, without={}))) for one in report.measured]  # many numbers that nobody reads
+    measured = [
+        for_json(asdict(replace(one, without={}))) for one in report.measured
+    ]  # many numbers that nobody reads
     values = {
         "project": report.name,
         "headlines": dict(report.headlines),
@@ -89,7 +98,9 @@ def _redraw(shown: Sequence[tuple[Path, int]]) -> None:
         redraw(folder, number)
 
 
-def _write(page: Page, out: Path, drawings: Path | None, values: Mapping[str, Any]) -> WrittenReport:
+def _write(
+    page: Page, out: Path, drawings: Path | None, values: Mapping[str, Any]
+) -> WrittenReport:
     made = {}
     if drawings is not None:
         with files.disk(drawings):
@@ -104,14 +115,25 @@ def _write(page: Page, out: Path, drawings: Path | None, values: Mapping[str, An
 
 def _check_out(out: Path) -> None:
     if not out.parent.is_dir():
-        fault, next_step = "The report's folder does not exist", f"Create {out.parent}, or give another --out."
+        fault, next_step = (
+            "The report's folder does not exist",
+            f"Create {out.parent}, or give another --out.",
+        )
     elif out.is_dir():
-        fault, next_step = "The report is a file, but this is a folder", f"Use --out {out / 'report.html'}."
+        fault, next_step = (
+            "The report is a file, but this is a folder",
+            f"Use --out {out / 'report.html'}.",
+        )
     elif out.exists() and not _is_report(out):
-        fault, next_step = "The file exists and is not a labelgrid report", "Give another --out, or remove the file."
+        fault, next_step = (
+            "The file exists and is not a labelgrid report",
+            "Give another --out, or remove the file.",
+        )
     else:
         return
-    raise ProjectError(f"{fault}.", where=str(out), next_step=next_step, unchanged="Nothing was written.")
+    raise ProjectError(
+        f"{fault}.", where=str(out), next_step=next_step, unchanged="Nothing was written."
+    )
 
 
 def _is_report(path: Path) -> bool:

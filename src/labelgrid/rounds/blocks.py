@@ -1,8 +1,8 @@
 """Finds the largest channel of every pixel of an original image, block by block, from few of the channels.
 
-Between four neighbouring values of a network's output the interpolation is bilinear. So in a block of pixels between
-them a channel that another one exceeds at the block's four corners is exceeded everywhere in it. Most blocks keep one
-channel, and need no more work.
+Between four neighbouring values of a network's output the interpolation is bilinear. So in a block
+of pixels between them a channel that another one exceeds at the block's four corners is exceeded
+everywhere in it. Most blocks keep one channel, and need no more work.
 """
 
 from collections.abc import Iterator
@@ -74,15 +74,17 @@ def _split(start: int, stop: int) -> list[int]:
 def class_map(raw: Tensor, frame: Frame) -> LabelArray | None:
     """The index of the largest channel of an output [c, h', w'] at every original pixel, the first of equal ones.
 
-    Equals `class_target` of all values that `to_original` gives. None if the blocks are so small that they save
-    nothing, or if a value is not finite.
+    Equals `class_target` of all values that `to_original` gives. None if the blocks are so small
+    that they save nothing, or if a value is not finite.
 
     Example:
         >>> frame = Frame((16, 32), (2, 2), (slice(0, 2), slice(0, 2)))
         >>> class_map(torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]), frame).value[0, ::6, 0]
         array([0, 0, 0, 1, 1, 1])
     """
-    rows, columns = (Axis.of(neighbours(frame, axis, None, part)) for axis, part in enumerate((raw.mT, raw)))
+    rows, columns = (
+        Axis.of(neighbours(frame, axis, None, part)) for axis, part in enumerate((raw.mT, raw))
+    )
     largest = float(raw.abs().amax())
     blocks, (height, width) = len(rows.start) * len(columns.start), frame.original
     if FEWEST * blocks > height * width or not largest < LARGE:
@@ -116,14 +118,22 @@ def _fill(value: NDArray[np.int64], kept: Tensor, rows: Axis, columns: Axis) -> 
 
 
 def _solve(value: NDArray[np.int64], raw: Tensor, kept: Tensor, rows: Axis, columns: Axis) -> None:
-    """Write the labels of the blocks that keep several channels; blocks that keep equally many are solved together."""
+    """Write the labels of the blocks that keep several channels.
+
+    Blocks that keep equally many are solved together.
+    """
     counts = kept.sum(0)
     for count in sorted(set(counts.tolist()) - {1}):
         few = max(1, VALUES // (count * rows.longest * columns.longest))
         for blocks in (counts == count).nonzero().flatten().split(few):
             channels = kept[:, blocks].T.nonzero()[:, 1].view(-1, count)
-            down, across = rows.pixels(blocks // len(columns.start)), columns.pixels(blocks % len(columns.start))
+            down, across = (
+                rows.pixels(blocks // len(columns.start)),
+                columns.pixels(blocks % len(columns.start)),
+            )
             values = to_patches(raw, channels, rows.near.of(down), columns.near.of(across))
             found = first_largest(values.float())[:, 0]
             labels = channels.gather(1, found.flatten(1)).view_as(found)
-            value[down.cpu().numpy()[:, :, None], across.cpu().numpy()[:, None]] = labels.cpu().numpy()
+            value[down.cpu().numpy()[:, :, None], across.cpu().numpy()[:, None]] = (
+                labels.cpu().numpy()
+            )

@@ -1,4 +1,7 @@
-"""Chooses cells by a strategy, and requests them once, in one ledger transaction. Loads no torch."""
+"""Chooses cells by a strategy, and requests them once, in one ledger transaction.
+
+Loads no torch.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -39,7 +42,9 @@ class QueryResult:
     def as_json(self) -> dict[str, Any]:
         """The result as JSON values; a cell is `{"image": ID, "task": NAME}`."""
         cells = [{"image": pick.cell.image_id, "task": pick.cell.task} for pick in self.picks]
-        picks = [asdict(pick) | {"cell": cell} for pick, cell in zip(self.picks, cells, strict=True)]
+        picks = [
+            asdict(pick) | {"cell": cell} for pick, cell in zip(self.picks, cells, strict=True)
+        ]
         return asdict(self) | {"picks": picks}
 
 
@@ -51,7 +56,8 @@ class Choice:
         result: the picks.
         records: the picks as `picks.json` keeps them.
         calibration: what the ledger keeps of the strategy.
-        unspent: the rest of the budget that no further pick fits into, in its unit; 0 if the pool is used up.
+        unspent: the rest of the budget that no further pick fits into, in its unit; 0 if the pool
+            is used up.
         seed: of the round's draws.
     """
 
@@ -84,7 +90,9 @@ def carried(project: ProjectFolder, unit: Unit) -> float:
     return float(rest)
 
 
-def choose(name: str, strategy: Strategy, number: int, pool: PoolView, budget: Budget, progress: Progress) -> Choice:
+def choose(
+    name: str, strategy: Strategy, number: int, pool: PoolView, budget: Budget, progress: Progress
+) -> Choice:
     """Choose missing cells worth at most the budget.
 
     Args:
@@ -96,7 +104,8 @@ def choose(name: str, strategy: Strategy, number: int, pool: PoolView, budget: B
         progress: receives the warnings.
 
     Raises:
-        NothingToBuyError: the budget does not pay for a single pick. PluginError: a pick is not allowed.
+        NothingToBuyError: the budget does not pay for a single pick. PluginError: a pick is not
+            allowed.
     """
     grid = pool.grid
     selection = strategy.select(pool, budget)
@@ -151,35 +160,47 @@ def request(project: ProjectFolder, choice: Choice, budget: Budget, stamp: str, 
         project.store.put(CARRIED, {**project.store.get(CARRIED, {}), budget.unit: choice.unspent})
         row = replace(project.open_round(), strategy=result.strategy, seed=choice.seed, pool=stamp)
         write_picks(project.round_folder(result.round), choice.records)
-        moves = [_move(pick, record, result.round) for pick, record in zip(result.picks, choice.records, strict=True)]
+        moves = [
+            _move(pick, record, result.round)
+            for pick, record in zip(result.picks, choice.records, strict=True)
+        ]
         project.store.close_round(replace(row, budget=budget.amount, unit=budget.unit), moves)
 
 
 def repeated(project: ProjectFolder, strategy: str, budget: Budget, key: str) -> QueryResult | None:
     """The result of the last query, if the same query would only spend the budget a second time.
 
-    It is the same if the strategy, the budget, the model and the options of the scores are the same, and if none of the
-    requested cells has been labelled, skipped or cancelled since.
+    It is the same if the strategy, the budget, the model and the options of the scores are the
+    same, and if none of the requested cells has been labelled, skipped or cancelled since.
 
     Args:
         project: the project.
         strategy: the name of the strategy that would pick.
         budget: the most that the picks may take.
-        key: of the strategy's calibration, which differs with the options; an older program did not keep it.
+        key: of the strategy's calibration, which differs with the options; an older program did not
+            keep it.
     """
     closed = [row for row in project.store.rounds() if row.state == "closed"]
     if not closed:
         return None
     last, fit = closed[-1], newest_fit(project.folder)
     same = (last.strategy, last.budget, last.unit) == (strategy, budget.amount, budget.unit)
-    if not same or (fit and fit.round > last.number) or project.store.get(ASKED.format(last.number)) not in (None, key):
+    if (
+        not same
+        or (fit and fit.round > last.number)
+        or project.store.get(ASKED.format(last.number)) not in (None, key)
+    ):
         return None
     records = read_picks(project.round_folder(last.number))
-    open_cells = {row.cell for row in project.store.cells(state=State.REQUESTED) if row.round == last.number}
+    open_cells = {
+        row.cell for row in project.store.cells(state=State.REQUESTED) if row.round == last.number
+    }
     picks = [Pick(Cell(r.image, r.task), r.score or 0.0, r.weight, r.why) for r in records]
     if not picks or {pick.cell for pick in picks} != open_cells:
         return None
-    return QueryResult(last.number, strategy, picks, sum(record.cost for record in records), repeated=True)
+    return QueryResult(
+        last.number, strategy, picks, sum(record.cost for record in records), repeated=True
+    )
 
 
 def _check_unchanged(project: ProjectFolder, stamp: str, number: int) -> None:
@@ -214,7 +235,11 @@ def _move(pick: Pick, record: PickRecord, number: int) -> Move:
 def _unspent(budget: Budget, result: QueryResult, strategy: Strategy, tasks: int) -> float:
     """The rest of the budget; an image is worth one label of each task."""
     picks = result.picks
-    images = len(picks) / tasks if strategy.unit == "cells" else len({pick.cell.image_id for pick in picks})
+    images = (
+        len(picks) / tasks
+        if strategy.unit == "cells"
+        else len({pick.cell.image_id for pick in picks})
+    )
     spent = {"labels": len(picks), "images": images, "cost": result.cost}[budget.unit]
     return max(round(budget.amount - spent, 9), 0.0)  # costs are sums of floats
 

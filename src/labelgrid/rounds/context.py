@@ -1,4 +1,7 @@
-"""Builds the context of a round's steps: recipe, tasks, images and labels; and finds or opens the round."""
+"""Builds the context of a round's steps: recipe, tasks, images and labels.
+
+And finds or opens the round.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -26,15 +29,25 @@ class RoundContext:
     seed: int
 
 
-def recipe_of(project: ProjectFolder, recipe: str = "", changes: dict[str, object] | None = None) -> Recipe:
-    """Load the recipe of a project's settings; `recipe` and `changes` (from the command line) override them."""
+def recipe_of(
+    project: ProjectFolder, recipe: str = "", changes: dict[str, object] | None = None
+) -> Recipe:
+    """Load the recipe of a project's settings.
+
+    `recipe` and `changes` (from the command line) override them.
+    """
     settings = project.settings
     overrides = merge(settings.changes, changes or {})
     return load_recipe(recipe or settings.recipe, overrides, beside=project.folder)
 
 
-def context_of(project: ProjectFolder, recipe: str = "", changes: dict[str, object] | None = None) -> RoundContext:
-    """The context of a project; `recipe` and `changes` (from the command line) override its settings."""
+def context_of(
+    project: ProjectFolder, recipe: str = "", changes: dict[str, object] | None = None
+) -> RoundContext:
+    """The context of a project.
+
+    `recipe` and `changes` (from the command line) override its settings.
+    """
     return context_with(project, recipe_of(project, recipe, changes))
 
 
@@ -45,20 +58,33 @@ def context_with(project: ProjectFolder, recipe: Recipe) -> RoundContext:
             check_options(folder, PluginChoice(name, options))
     definitions = project.tasks()
     tasks = build_all(definitions, recipe.objective.losses)
-    return RoundContext(project, recipe, definitions, tasks, source_of(project), project.settings.seed)
+    return RoundContext(
+        project, recipe, definitions, tasks, source_of(project), project.settings.seed
+    )
 
 
-def as_fitted(context: RoundContext, fit: Fit, score: Mapping[str, Any] | None = None) -> RoundContext:
-    """The context with the recipe and the seed of a training; `score` replaces the recipe's [score]."""
-    recipe = parse(Recipe, {**fit.recipe, **({"score": score} if score is not None else {})}, "fit.json")
+def as_fitted(
+    context: RoundContext, fit: Fit, score: Mapping[str, Any] | None = None
+) -> RoundContext:
+    """The context with the recipe and the seed of a training.
+
+    `score` replaces the recipe's [score].
+    """
+    recipe = parse(
+        Recipe, {**fit.recipe, **({"score": score} if score is not None else {})}, "fit.json"
+    )
     losses = recipe.objective.losses or {}
-    tasks = build_all(context.definitions, {n: loss for n, loss in losses.items() if n in context.definitions})
+    tasks = build_all(
+        context.definitions, {n: loss for n, loss in losses.items() if n in context.definitions}
+    )
     return replace(context, recipe=recipe, tasks=tasks, seed=fit.seed)
 
 
 def labelled_images(project: ProjectFolder, split: Split) -> list[str]:
     """The sorted ids of the images of a split with at least one label."""
-    return sorted({row.cell.image_id for row in project.store.cells(state=State.LABELLED, splits=(split,))})
+    return sorted(
+        {row.cell.image_id for row in project.store.cells(state=State.LABELLED, splits=(split,))}
+    )
 
 
 def tasks_by_image(cells: Iterable[Cell]) -> dict[str, frozenset[str]]:

@@ -43,7 +43,8 @@ def measure_heldout(
             result.metrics,
             result.loss_mtl.value,
             hash_of(
-                sorted((row.cell.image_id, row.cell.task, row.digest) for row in cells), declared(context.definitions)
+                sorted((row.cell.image_id, row.cell.task, row.digest) for row in cells),
+                declared(context.definitions),
             ),
             result.without,
         )
@@ -52,7 +53,11 @@ def measure_heldout(
 
 
 def measure(
-    project: ProjectFolder, context: RoundContext, model: TrainedModel, split: Split, progress: Progress
+    project: ProjectFolder,
+    context: RoundContext,
+    model: TrainedModel,
+    split: Split,
+    progress: Progress,
 ) -> Evaluation | None:
     """Evaluate a network on the labels of a split; None if the split has no label."""
     image_ids = usable(project, labelled_images(project, split), progress)
@@ -82,12 +87,17 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def evaluate_project(
-    project: ProjectFolder, progress: Progress, labels: Path | None, split: Split | None, predictions: Path | None
+    project: ProjectFolder,
+    progress: Progress,
+    labels: Path | None,
+    split: Split | None,
+    predictions: Path | None,
 ) -> dict[str, Any]:
     """Evaluate the newest model, or a folder of prediction files, on a split (heldout by default) or folder of labels.
 
     Raises:
-        UsageError: a folder of labels is given beside a split or predictions. LabelgridError: as each of them.
+        UsageError: a folder of labels is given beside a split or predictions. LabelgridError: as
+            each of them.
     """
     if labels is not None and (split is not None or predictions is not None):
         raise UsageError(
@@ -102,7 +112,9 @@ def evaluate_project(
 
 
 def evaluate_split(project: ProjectFolder, split: Split, progress: Progress) -> dict[str, Any]:
-    """Evaluate the newest model on a split of the project. Held-out results are also written for the report.
+    """Evaluate the newest model on a split of the project.
+
+    Held-out results are also written for the report.
 
     Raises:
         ProjectError: there is no model, or the split has no label.
@@ -114,7 +126,9 @@ def evaluate_split(project: ProjectFolder, split: Split, progress: Progress) -> 
     else:
         result = measure(project, context, model, split, progress)
     if result is None:
-        raise ProjectError(f"The {split} split has no label.", next_step="Import labels for it first.")
+        raise ProjectError(
+            f"The {split} split has no label.", next_step="Import labels for it first."
+        )
     return {"labels": dict(result.labels), **as_json(result)}
 
 
@@ -122,12 +136,16 @@ def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) ->
     """Evaluate the newest model on a folder of labels, for the images in its `images/` or else the project's images.
 
     Raises:
-        ProjectError: there is no model, or no image has a label. LabelError: a label cannot be read.
+        ProjectError: there is no model, or no image has a label. LabelError: a label cannot be
+            read.
     """
     context, model = restore(project, model_of(project))
     image_folder = labels / "images"
     if image_folder.is_dir():
-        paths, digests = {image_id: image_folder / image_id for image_id in list_images(image_folder)}, {}
+        paths, digests = (
+            {image_id: image_folder / image_id for image_id in list_images(image_folder)},
+            {},
+        )
     else:
         rows = list(project.store.images())
         paths, digests = (
@@ -136,7 +154,11 @@ def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) ->
         )
     source = ImageFiles(paths, labels_folder(labels), whole_names(paths, paths), digests)
     tasks = context.definitions.values()
-    image_ids = [name for name in source.images() if any(source.label(name, task) is not None for task in tasks)]
+    image_ids = [
+        name
+        for name in source.images()
+        if any(source.label(name, task) is not None for task in tasks)
+    ]
     if not image_ids:
         raise ProjectError(
             "No image has a label in the folder.",
@@ -145,12 +167,21 @@ def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) ->
         )
     recipe = context.recipe
     result = evaluate(
-        model, context.tasks, context.definitions, source, image_ids, recipe.data, recipe.objective, progress=progress
+        model,
+        context.tasks,
+        context.definitions,
+        source,
+        image_ids,
+        recipe.data,
+        recipe.objective,
+        progress=progress,
     )
     return {"labels": dict(result.labels), **as_json(result)}
 
 
-def evaluate_predictions(project: ProjectFolder, predictions: Path, split: Split, progress: Progress) -> dict[str, Any]:
+def evaluate_predictions(
+    project: ProjectFolder, predictions: Path, split: Split, progress: Progress
+) -> dict[str, Any]:
     """Evaluate prediction files from any program on a split of the project; no model is needed.
 
     Raises:
@@ -158,5 +189,7 @@ def evaluate_predictions(project: ProjectFolder, predictions: Path, split: Split
     """
     image_ids = usable(project, labelled_images(project, split), progress)
     if not image_ids:
-        raise ProjectError(f"The {split} split has no label.", next_step="Import labels for it first.")
+        raise ProjectError(
+            f"The {split} split has no label.", next_step="Import labels for it first."
+        )
     return evaluate_files(source_of(project), project.tasks(), image_ids, predictions, progress)

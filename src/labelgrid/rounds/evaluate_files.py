@@ -18,39 +18,57 @@ from labelgrid.progress import Progress
 from labelgrid.project.plausibility import Pair, Summary, against_labels
 from labelgrid.project.sources import other_folders
 from labelgrid.results import Result
-from labelgrid.rounds.prediction_files import find_predictions, hard_prediction, known_tasks, soft_prediction
+from labelgrid.rounds.prediction_files import (
+    find_predictions,
+    hard_prediction,
+    known_tasks,
+    soft_prediction,
+)
 from labelgrid.tasks.task import Task, TaskDef, build_all
 from labelgrid.train.evaluate import strips
 from labelgrid.words import counted, listed
 
-#: At most so many predictions of a task, the first ones, are compared with their labels to find another unit or axes.
+#: At most so many predictions of a task, the first ones, are compared with their labels to find
+#: another unit or axes.
 PAIRS = 32
 
 
 def evaluate_files(
-    source: Source, definitions: Mapping[str, TaskDef], image_ids: Sequence[str], folder: Path, progress: Progress
+    source: Source,
+    definitions: Mapping[str, TaskDef],
+    image_ids: Sequence[str],
+    folder: Path,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Measure the predictions `folder/TASK/IMAGE.EXT` of the given images' labels, for the tasks with such a folder.
 
-    A prediction is a label file (for depth `0001.npy` in metres, say), a soft prediction as `predict --soft` writes it,
-    or for tasks of one probability, such as edges: grey of 8 or 16 bits, or `.npy` from 0 to 1; for classes also `.npy`
-    [h, w] of their numbers, -1 for none. Where a file of depth or normals has no value, depth counts as 0, and normals
-    are off by 90 degrees. `Progress.say` names folders that are of no task, says how many pixels have no value, and
-    which values seem to have another unit or other axes.
+    A prediction is a label file (for depth `0001.npy` in metres, say), a soft prediction as
+    `predict --soft` writes it,
+    or for tasks of one probability, such as edges: grey of 8 or 16 bits, or `.npy` from 0 to 1; for
+    classes also `.npy` [h, w] of their numbers, -1 for none. Where a file of depth or normals has
+    no value, depth counts as 0, and normals are off by 90 degrees. `Progress.say` names folders
+    that are of no task, says how many pixels have no value, and which values seem to have another
+    unit or other axes.
 
     Returns:
         `labels`, the number of labels by task, and `metrics` by task and name, as JSON values.
 
     Raises:
-        ProjectError: no task has a folder, an image with a label has no prediction, or no image has a label.
-        LabelError: a prediction cannot be read, has another size than its label, or lacks a class where the label has
-            one; or two files could be it.
+        ProjectError: no task has a folder, an image with a label has no prediction, or no image has
+            a label.
+        LabelError: a prediction cannot be read, has another size than its label, or lacks a class
+            where the label has one; or two files could be it.
     """
     files = find_predictions(source, definitions, image_ids, folder)
     if others := other_folders(folder, definitions):
-        progress.say(f"Not measured, as no task has this name: {listed(others)}. {known_tasks(definitions)}")
+        progress.say(
+            f"Not measured, as no task has this name: {listed(others)}. {known_tasks(definitions)}"
+        )
     tasks = build_all({name: definitions[name] for name in files})
-    measures, labels = {name: task.metric() for name, task in tasks.items()}, dict.fromkeys(tasks, 0)
+    measures, labels = (
+        {name: task.metric() for name, task in tasks.items()},
+        dict.fromkeys(tasks, 0),
+    )
     progress.start("Evaluating", sum(map(len, files.values())), "predictions")
     for name, paths in files.items():
         gathered = _Gathered(definitions[name])
@@ -64,12 +82,18 @@ def evaluate_files(
             progress.say(f"{name}: {remark}")
     if not any(labels.values()):
         raise ProjectError("None of these images has a label of these tasks.", where=str(folder))
-    return {"labels": labels, "metrics": plain({name: measure.compute() for name, measure in measures.items()})}
+    return {
+        "labels": labels,
+        "metrics": plain({name: measure.compute() for name, measure in measures.items()}),
+    }
 
 
 def plain(results: Mapping[str, Mapping[str, Result]]) -> dict[str, Any]:
     """Results by task and name as JSON values."""
-    return {task: {name: asdict(result) for name, result in group.items()} for task, group in results.items()}
+    return {
+        task: {name: asdict(result) for name, result in group.items()}
+        for task, group in results.items()
+    }
 
 
 @dataclass
@@ -79,7 +103,8 @@ class _Gathered:
     Args:
         task: the task.
         hard: whether a prediction is a label file, or holds class numbers.
-        pixels, without: those of the labels of values, and how many of them have no value in the predictions.
+        pixels, without: those of the labels of values, and how many of them have no value in the
+            predictions.
         pairs: the figures of the first labels and of their predictions.
     """
 

@@ -40,17 +40,22 @@ def splits_for_training(
 
     Images whose files are missing, changed or unreadable are set aside.
 
-    If no image of the val split has a label, val images are drawn from the training images, in whole groups, with
-    `val_share`.
+    If no image of the val split has a label, val images are drawn from the training images, in
+    whole groups, with `val_share`.
 
     Raises:
         TrainingError: the draw leaves no label for training. ImageError: no image can be read.
     """
     train, val = _drawn_splits(context, project)
     left = set(usable(project, [*train, *val], progress))
-    train, val = [image for image in train if image in left], [image for image in val if image in left]
+    train, val = (
+        [image for image in train if image in left],
+        [image for image in val if image in left],
+    )
     if not train:
-        raise TrainingError("No training image with a label can be read.", next_step="Put the image files back.")
+        raise TrainingError(
+            "No training image with a label can be read.", next_step="Put the image files back."
+        )
     return train, val
 
 
@@ -60,10 +65,14 @@ def _drawn_splits(context: RoundContext, project: ProjectFolder) -> tuple[list[s
     options = context.recipe.train
     if options.val_share and not val:
         drawn = _draw_val_images(context, project, options.val_share)
-        val, train = [image for image in train if image in drawn], [image for image in train if image not in drawn]
+        val, train = (
+            [image for image in train if image in drawn],
+            [image for image in train if image not in drawn],
+        )
         if not train:
             raise TrainingError(
-                f"val_share = {options.val_share} took all labelled images.", next_step="Set a smaller val_share."
+                f"val_share = {options.val_share} took all labelled images.",
+                next_step="Set a smaller val_share.",
             )
         if options.images == "all":
             return sorted({row.image_id for row in project.store.images(("train",))} - drawn), val
@@ -98,7 +107,8 @@ def plan_of(
         context: the project's context.
         project: the project with the labels.
         network: with its initial weights.
-        start: the digest of the model from whose weights the network starts; "" if it starts from initial weights.
+        start: the digest of the model from whose weights the network starts; "" if it starts from
+            initial weights.
         splits: training and val images; None: as by `splits_for_training`.
         number: the round that is trained; 0: the current one.
     """
@@ -129,7 +139,10 @@ def plan_of(
 
 
 def identity_of(context: RoundContext, train: list[str], val: list[str], start: str) -> str:
-    """Everything that affects the trained weights, as JSON. A checkpoint with another identity is not resumed."""
+    """Everything that affects the trained weights, as JSON.
+
+    A checkpoint with another identity is not resumed.
+    """
     used = {*train, *val}
     labels = sorted(
         (cell.image_id, cell.task, label.path.name, label.weight)
@@ -137,12 +150,21 @@ def identity_of(context: RoundContext, train: list[str], val: list[str], start: 
         if cell.image_id in used
     )
     recipe = json.loads(context.recipe.json())
-    recipe |= {part: without_added(SECTIONS[part], recipe[part]) for part in ("data", "backbone", "objective")}
+    recipe |= {
+        part: without_added(SECTIONS[part], recipe[part])
+        for part in ("data", "backbone", "objective")
+    }
     recipe["train"] = context.recipe.train.shaping()
     del recipe["score"]
     tasks = [(task.name, task.kind, task.form.kept()) for task in context.definitions.values()]
     data = hash_of(train, val, labels)
-    identity = {"recipe": recipe, "seed": context.seed, "tasks": tasks, "data": data, "start": start}
+    identity = {
+        "recipe": recipe,
+        "seed": context.seed,
+        "tasks": tasks,
+        "data": data,
+        "start": start,
+    }
     identity["options"] = training_options(context.recipe)
     return json.dumps(identity, sort_keys=True)
 
@@ -156,12 +178,14 @@ def fit(
 ) -> Fit:
     """Train the open round's network on the current labels, or resume its training.
 
-    Then evaluate it on the held-out labels. `recipe`, `changes` and `weights` (of the backbone) replace the project's.
+    Then evaluate it on the held-out labels. `recipe`, `changes` and `weights` (of the backbone)
+    replace the project's.
 
     Raises:
-        TrainingError: there is no label, or a loss is not finite. RecipeError: the recipe is wrong. ProjectError: it
-        lacks a term that the strategy reads. ModelError: the network or its weights cannot be used. LabelError: a
-        label's file is missing or has changed.
+        TrainingError: there is no label, or a loss is not finite. RecipeError: the recipe is wrong.
+            ProjectError: it
+        lacks a term that the strategy reads. ModelError: the network or its weights cannot be used.
+        LabelError: a label's file is missing or has changed.
     """
     context = context_of(project, recipe, changes)
     _refuse_early(context)
@@ -177,7 +201,9 @@ def fit(
     spent = project.store.spent(("train", "val"))
     _remove_outdated_fit(project, number, plan.identity, progress)
     for task in sorted(context.tasks.keys() - plan.labelled_tasks):
-        progress.say(f"No label of '{task}' yet: it has no supervised loss, and its cells no scores.")
+        progress.say(
+            f"No label of '{task}' yet: it has no supervised loss, and its cells no scores."
+        )
     checkpoint = train(plan, project.round_folder(number) / "fit", progress)
     model = with_states(load(checkpoint), network, plan.terms)
     record = Fit(
@@ -188,7 +214,9 @@ def fit(
         seed=context.seed,
         trained=sorted(plan.labelled_tasks),
         images=len(learned),
-        labels=dict(Counter(cell.task for cell in context.source.labels if cell.image_id in learned)),
+        labels=dict(
+            Counter(cell.task for cell in context.source.labels if cell.image_id in learned)
+        ),
         spent=spent,
         named=recipe,
         tasks=declared(context.definitions),
@@ -226,9 +254,16 @@ def _refuse_early(context: RoundContext) -> None:
 
 
 def _measure(
-    project: ProjectFolder, context: RoundContext, model: TrainedModel, record: Fit, progress: Progress
+    project: ProjectFolder,
+    context: RoundContext,
+    model: TrainedModel,
+    record: Fit,
+    progress: Progress,
 ) -> None:
-    """Measure the finished network on the held-out images; outside studies, only warn if none can be read."""
+    """Measure the finished network on the held-out images.
+
+    Outside studies, only warn if none can be read.
+    """
     try:
         measure_heldout(project, context, model, record, progress)
     except ImageError as error:
@@ -248,8 +283,13 @@ def _check_labels(context: RoundContext, image_ids: set[str]) -> None:
                 check_digest(label.path, label.digest)
 
 
-def _remove_outdated_fit(project: ProjectFolder, number: int, identity: str, progress: Progress) -> None:
-    """Remove a training of the round with another identity; the record first, so that it never lacks its checkpoint."""
+def _remove_outdated_fit(
+    project: ProjectFolder, number: int, identity: str, progress: Progress
+) -> None:
+    """Remove a training of the round with another identity.
+
+    The record first, so that it never lacks its checkpoint.
+    """
     folder = project.round_folder(number)
     last = folder / "fit" / "last.ckpt"
     if last.exists() and not same_training(load(last).identity, identity):

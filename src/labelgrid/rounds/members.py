@@ -22,9 +22,10 @@ def train_member(
 ) -> TrainedModel:
     """Train another network on a round's labels under its own seed, or resume its training.
 
-    A member that is already trained is restored. The member is saved in the folder of the round's fit, and is part of
-    the model from then on. It uses the same training and val images as the round's own network. With `restart = false`
-    it continues from the member of the same name of the round before, if there is one.
+    A member that is already trained is restored. The member is saved in the folder of the round's
+    fit, and is part of the model from then on. It uses the same training and val images as the
+    round's own network. With `restart = false` it continues from the member of the same name of the
+    round before, if there is one.
 
     Args:
         context: the project's context.
@@ -53,17 +54,25 @@ def train_member(
     _check_same_labels(project, fit, plan)
     last = folder / "last.ckpt"
     if last.exists() and not same_training(load(last).identity, plan.identity):
-        progress.say(f"The labels changed since the training of member '{name}' started: restarting it.")
+        progress.say(
+            f"The labels changed since the training of member '{name}' started: restarting it."
+        )
         remove_folder(folder)
     checkpoint = train(plan, folder, progress)
-    record = MemberRecord(checkpoint.relative_to(project.folder).as_posix(), load(checkpoint).digest)
+    record = MemberRecord(
+        checkpoint.relative_to(project.folder).as_posix(), load(checkpoint).digest
+    )
     write_member(project.round_folder(fit.round), name, record)
     return restore_member(context, fit, name, record)
 
 
-def _before(context: RoundContext, project: ProjectFolder, fit: Fit, name: str) -> MemberRecord | None:
+def _before(
+    context: RoundContext, project: ProjectFolder, fit: Fit, name: str
+) -> MemberRecord | None:
     """The member from which a member continues: the one of its name of the round before."""
-    previous = None if context.recipe.train.restart else newest_fit(project.folder, before=fit.round)
+    previous = (
+        None if context.recipe.train.restart else newest_fit(project.folder, before=fit.round)
+    )
     return read_members(project.round_folder(previous.round)).get(name) if previous else None
 
 
@@ -73,7 +82,10 @@ def _check_same_labels(project: ProjectFolder, fit: Fit, plan: Plan) -> None:
     Raises:
         ModelError: the labels have changed since the round's training.
     """
-    own, other = json.loads(load(project.inside(fit.checkpoint)).identity), json.loads(plan.identity)
+    own, other = (
+        json.loads(load(project.inside(fit.checkpoint)).identity),
+        json.loads(plan.identity),
+    )
     if own["data"] != other["data"]:
         raise ModelError(
             f"The labels changed since the training of round {fit.round}, so a member would learn from others.",

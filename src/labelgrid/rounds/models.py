@@ -25,7 +25,9 @@ from labelgrid.train.term import Term
 
 
 def network_of(context: RoundContext, weights: Path | None, *, pretrained: bool = True) -> Network:
-    """Build the network. The backbone's weights are read from a file or fetched, all others are random from the seed.
+    """Build the network.
+
+    The backbone's weights are read from a file or fetched, all others are random from the seed.
 
     Args:
         context: the project's context.
@@ -38,7 +40,9 @@ def network_of(context: RoundContext, weights: Path | None, *, pretrained: bool 
     with keyed(context.seed, "init"):
         encoder = partial(Encoder, options, weights if pretrained and options.pretrained else None)
         network: Network = build_plugin("networks", context.recipe.network, context.tasks, encoder)
-    return network.to(memory_format=torch.channels_last)  # cheaper on a CPU: see benchmarks/training_step.py
+    return network.to(
+        memory_format=torch.channels_last
+    )  # cheaper on a CPU: see benchmarks/training_step.py
 
 
 def new_network(
@@ -49,8 +53,8 @@ def new_network(
     `weights` is a file of backbone weights, which replaces the project's.
 
     Raises:
-        ModelError: it does not accept them; its weights cannot be read or fetched; or `weights` is given, and the
-            network has an encoder of its own.
+        ModelError: it does not accept them; its weights cannot be read or fetched; or `weights` is
+            given, and the network has an encoder of its own.
     """
     if has_own_encoder(context.recipe.network.name):
         _check_unused(context.recipe.network.name, weights, project, progress)
@@ -61,8 +65,13 @@ def new_network(
     return network
 
 
-def _check_unused(network: str, weights: Path | None, project: ProjectFolder, progress: Progress) -> None:
-    """Refuse weights given for this training; say that those of the settings, which other recipes may use, are not."""
+def _check_unused(
+    network: str, weights: Path | None, project: ProjectFolder, progress: Progress
+) -> None:
+    """Refuse weights given for this training.
+
+    Say that those of the settings, which other recipes may use, are not.
+    """
     if weights is not None:
         raise ModelError(
             weights_unused(network, weights),
@@ -74,7 +83,9 @@ def _check_unused(network: str, weights: Path | None, project: ProjectFolder, pr
         progress.say(unused)
 
 
-def _with_backbone(context: RoundContext, project: ProjectFolder, progress: Progress, weights: Path | None) -> Network:
+def _with_backbone(
+    context: RoundContext, project: ProjectFolder, progress: Progress, weights: Path | None
+) -> Network:
     """Build the network on the recipe's backbone with its initial weights, after a check that they can be had."""
     backbone = context.recipe.backbone
     if missing := weights_missing(backbone, weights):
@@ -87,11 +98,15 @@ def _with_backbone(context: RoundContext, project: ProjectFolder, progress: Prog
             unchanged="Nothing was trained.",
         )
     if backbone.pretrained and weights is None:
-        progress.say(f"Fetching the ImageNet weights of '{backbone.name}', unless they are in the local cache.")
+        progress.say(
+            f"Fetching the ImageNet weights of '{backbone.name}', unless they are in the local cache."
+        )
     return network_of(context, weights)
 
 
-def untrained_model(context: RoundContext, project: ProjectFolder, progress: Progress) -> TrainedModel:
+def untrained_model(
+    context: RoundContext, project: ProjectFolder, progress: Progress
+) -> TrainedModel:
     """The network with its initial weights, before any training, and without terms.
 
     Raises:
@@ -118,9 +133,15 @@ def check_size(network: Network, size: tuple[int, int]) -> None:
 
 
 def continue_from(
-    previous: Fit | MemberRecord, name: str, project: ProjectFolder, network: Network, progress: Progress
+    previous: Fit | MemberRecord,
+    name: str,
+    project: ProjectFolder,
+    network: Network,
+    progress: Progress,
 ) -> None:
-    """Load the weights of an earlier network; new tensors (a new task's heads) keep their initial weights.
+    """Load the weights of an earlier network.
+
+    New tensors (a new task's heads) keep their initial weights.
 
     Args:
         previous: the record of its training.
@@ -130,10 +151,14 @@ def continue_from(
         progress: receives what is continued.
     """
     old, new = load(project.inside(previous.checkpoint)).counting, network.state_dict()
-    matching = {name: value for name, value in old.items() if name in new and new[name].shape == value.shape}
+    matching = {
+        name: value for name, value in old.items() if name in new and new[name].shape == value.shape
+    }
     progress.say(f"Continuing from the weights of {name}.")
     if len(matching) < len(new):
-        progress.say(f"{len(new) - len(matching)} of {len(new)} tensors are new and start from random weights.")
+        progress.say(
+            f"{len(new) - len(matching)} of {len(new)} tensors are new and start from random weights."
+        )
     network.load_state_dict(matching, strict=False)
 
 
@@ -154,7 +179,8 @@ def restore_model(context: RoundContext, fit: Fit) -> TrainedModel:
         fit: the record of the training.
 
     Raises:
-        ModelError: a checkpoint is missing, is not the recorded one, or was trained for other tasks.
+        ModelError: a checkpoint is missing, is not the recorded one, or was trained for other
+            tasks.
     """
     changed = redeclared(fit, context.definitions)
     if changed:
@@ -170,7 +196,9 @@ def restore_model(context: RoundContext, fit: Fit) -> TrainedModel:
     return replace(model, members=members, trained=frozenset(fit.trained))
 
 
-def restore_member(context: RoundContext, fit: Fit, name: str, record: MemberRecord) -> TrainedModel:
+def restore_member(
+    context: RoundContext, fit: Fit, name: str, record: MemberRecord
+) -> TrainedModel:
     """Restore one member of a finished training.
 
     Raises:
@@ -199,7 +227,9 @@ def _restore(context: RoundContext, path_in_project: str, digest: str, name: str
 
 
 def previous_model(context: RoundContext, number: int) -> TrainedModel | None:
-    """The model of the newest round before `number`; None if there is none, or if it was trained for other tasks.
+    """The model of the newest round before `number`.
+
+    None if there is none, or if it was trained for other tasks.
 
     Raises:
         ModelError: its checkpoint is missing, or is not the recorded one.

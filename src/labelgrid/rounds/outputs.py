@@ -15,7 +15,8 @@ from labelgrid.rounds.blocks import class_map
 from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.evaluate import strips
 
-#: The sides of a window in pixels: few channels of it fit a processor's cache, and it holds few of the heads' values.
+#: The sides of a window in pixels: few channels of it fit a processor's cache, and it holds few of
+#: the heads' values.
 SIDE = 256
 
 
@@ -27,7 +28,10 @@ def windows(height: int, width: int) -> Iterator[tuple[slice, slice]]:
 
 
 def predicted(task: Task, definition: TaskDef, raw: Tensor, frame: Frame) -> LabelArray:
-    """A raw output as a label at the image's original size. Beside the label itself, memory holds one window."""
+    """A raw output as a label at the image's original size.
+
+    Beside the label itself, memory holds one window.
+    """
     with torch.inference_mode():
         if task.largest and (label := class_map(raw, frame)) is not None:
             return label
@@ -44,12 +48,17 @@ def predicted(task: Task, definition: TaskDef, raw: Tensor, frame: Frame) -> Lab
 def window_label(task: Task, raw: Tensor, frame: Frame, rows: slice, columns: slice) -> LabelArray:
     """Rows and columns of a raw output as a label.
 
-    If the label is the index of the largest channel, only channels that can be the largest somewhere in the window
+    If the label is the index of the largest channel, only channels that can be the largest
+    somewhere in the window
     are interpolated: with many classes most cannot.
     """
     if not task.largest:
         return label_of(task.to_target(task.activate(to_original(raw, frame, rows, columns)[None])))
-    kept = contenders(around(raw, frame, rows, columns).flatten(1).T[..., None])[:, 0].nonzero().flatten()
+    kept = (
+        contenders(around(raw, frame, rows, columns).flatten(1).T[..., None])[:, 0]
+        .nonzero()
+        .flatten()
+    )
     label = label_of(task.to_target(to_original(raw[kept], frame, rows, columns)[None]))
     return LabelArray(kept.cpu().numpy()[label.value], label.valid)
 

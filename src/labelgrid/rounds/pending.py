@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from labelgrid.rounds.score import PoolScorer
 
 
-def complete(project: ProjectFolder, number: int, names: Collection[str], progress: Progress) -> None:
+def complete(
+    project: ProjectFolder, number: int, names: Collection[str], progress: Progress
+) -> None:
     """Write the previews that a round's query was stopped before, with the model and the labels of that round."""
     fit = newest_fit(project.folder, before=number + 1)
     if fit is None:
@@ -33,14 +35,19 @@ def complete(project: ProjectFolder, number: int, names: Collection[str], progre
 
 
 def write(scorer: "PoolScorer", number: int, names: Collection[str]) -> None:
-    """Write the previews of a closed round that are missing; if its model cannot be used any more, say so instead."""
+    """Write the previews of a closed round that are missing.
+
+    If its model cannot be used any more, say so instead.
+    """
     from labelgrid.rounds.previews import write_previews
 
     folder = scorer.project.round_folder(number)
     requested = "The cells are requested; the next query writes the previews that are missing."
     with with_unchanged(requested), disk(folder):
         try:
-            write_previews(scorer, number, prelabels="prelabels" in names, pictures="pictures" in names)
+            write_previews(
+                scorer, number, prelabels="prelabels" in names, pictures="pictures" in names
+            )
         except ModelError as error:
             scorer.progress.say(f"No previews are written: {error.what}")
         (folder / PENDING).unlink(missing_ok=True)

@@ -17,7 +17,13 @@ from labelgrid.words import listed
 
 
 def predict(
-    project: ProjectFolder, images: Path, out: Path, known: Path | None, progress: Progress, *, soft: bool = False
+    project: ProjectFolder,
+    images: Path,
+    out: Path,
+    known: Path | None,
+    progress: Progress,
+    *,
+    soft: bool = False,
 ) -> int:
     """Write the predictions of all tasks for a folder of images, as label files at original size.
 
@@ -27,15 +33,15 @@ def predict(
         out: the folder for the files `<task>/<image path>.<ext>`.
         known: a folder of labels to feed in.
         progress: receives the progress.
-        soft: also write the soft predictions (class probabilities, say) beside each label file; `labels.soft` reads
-            them.
+        soft: also write the soft predictions (class probabilities, say) beside each label file;
+            `labels.soft` reads them.
 
     Returns:
         The number of label files written.
 
     Raises:
-        LabelgridError: there is no model or no image, no known label is of these images or the network can use none, or
-            a file cannot be read.
+        LabelgridError: there is no model or no image, no known label is of these images or the
+            network can use none, or a file cannot be read.
     """
     fit, source = model_of(project), ImageFiles.of(images, known)
     context, model = restore(project, fit)
@@ -45,7 +51,13 @@ def predict(
     progress.start("Predicting", len(image_ids), "images")
     whole = whole_names(image_ids, image_ids)
     outputs = predictions(
-        model, definitions, source, image_ids, context.recipe.data, known=known is not None, progress=progress
+        model,
+        definitions,
+        source,
+        image_ids,
+        context.recipe.data,
+        known=known is not None,
+        progress=progress,
     )
     for image_id, raws, frame in outputs:
         for task, raw in raws.items():
@@ -56,7 +68,9 @@ def predict(
                     write_soft_prediction(context.tasks[task], raw, frame, path)
                 written += 1
             except LabelError as error:
-                if isinstance(error.__cause__, OSError):  # a failed write is not specific to this label
+                if isinstance(
+                    error.__cause__, OSError
+                ):  # a failed write is not specific to this label
                     raise
                 progress.say(f"{task} of {image_id} was not written: {error.what}")
     return written
@@ -77,4 +91,6 @@ def _check_known(
         )
     if others := other_folders(labels_folder(folder), context.definitions):
         progress.say(f"Not fed in, as no task has this name: {listed(others)}.")
-    progress.say(f"Feeding in known labels: {', '.join(f'{count} of {name}' for name, count in counts.items())}.")
+    progress.say(
+        f"Feeding in known labels: {', '.join(f'{count} of {name}' for name, count in counts.items())}."
+    )

@@ -29,8 +29,8 @@ def find_predictions(
     """The files of predictions, by task and image, of the tasks with a folder; each label has one.
 
     Raises:
-        ProjectError: no task has a folder, or an image with a label has no prediction. LabelError: two files could be
-            the prediction of an image.
+        ProjectError: no task has a folder, or an image with a label has no prediction. LabelError:
+            two files could be the prediction of an image.
     """
     present = [task for task in definitions.values() if (folder / task.name).is_dir()]
     if not present:
@@ -43,16 +43,22 @@ def find_predictions(
     whole = whole_names(image_ids, source.images())
     found: dict[str, dict[str, Path]] = {}
     for task in present:
-        paths = {image_id: _file(folder / task.name, image_id, task, whole) for image_id in image_ids}
+        paths = {
+            image_id: _file(folder / task.name, image_id, task, whole) for image_id in image_ids
+        }
         found[task.name] = {image_id: path for image_id, path in paths.items() if path}
         without = [image_id for image_id, path in paths.items() if path is None]
-        missing = [image_id for image_id in without if nonempty_label(source, image_id, task) is not None]
+        missing = [
+            image_id for image_id in without if nonempty_label(source, image_id, task) is not None
+        ]
         if missing:
             raise _missing(folder / task.name, missing, task, _names(missing[0], task, whole))
     return found
 
 
-def _missing(folder: Path, image_ids: Sequence[str], task: TaskDef, names: Sequence[str]) -> ProjectError:
+def _missing(
+    folder: Path, image_ids: Sequence[str], task: TaskDef, names: Sequence[str]
+) -> ProjectError:
     """The error about labels without a prediction, with the names that the first one's file may have."""
     found = sorted(path.name for path in folder.iterdir())
     return ProjectError(
@@ -73,7 +79,9 @@ def _file(folder: Path, image_id: str, task: TaskDef, whole: Collection[str]) ->
     paths = [path for name in _names(image_id, task, whole) if (path := folder / name).is_file()]
     if len(paths) > 1 and paths[0].suffix != EXTENSION:
         raise LabelError(
-            f"Both '{paths[0].name}' and '{paths[1].name}' exist.", where=str(folder), next_step="Remove one of them."
+            f"Both '{paths[0].name}' and '{paths[1].name}' exist.",
+            where=str(folder),
+            next_step="Remove one of them.",
         )
     return paths[0] if paths else None
 
@@ -84,7 +92,9 @@ def _names(image_id: str, task: TaskDef, whole: Collection[str]) -> list[str]:
     return [label_name(image_id, extension, image_id in whole) for extension in extensions]
 
 
-def hard_prediction(task: Task, definition: TaskDef, path: Path, size: tuple[int, int]) -> LabelArray:
+def hard_prediction(
+    task: Task, definition: TaskDef, path: Path, size: tuple[int, int]
+) -> LabelArray:
     """Read a prediction that is a label: its file, or class numbers in `.npy`.
 
     Returns:
@@ -104,12 +114,18 @@ def hard_prediction(task: Task, definition: TaskDef, path: Path, size: tuple[int
             return definition.read(path)
     except EmptyLabelError as error:
         if task.probabilities:
-            raise LabelError("The prediction has no class at any pixel.", where=str(path)) from error
-        return LabelArray(np.zeros((*size, task.label_channels), np.float32), np.zeros(size, np.bool_))
+            raise LabelError(
+                "The prediction has no class at any pixel.", where=str(path)
+            ) from error
+        return LabelArray(
+            np.zeros((*size, task.label_channels), np.float32), np.zeros(size, np.bool_)
+        )
 
 
 def soft_prediction(task: Task, definition: TaskDef, path: Path) -> Tensor | None:
-    """The soft prediction [channels, h, w] in a file; None if the file is a label file, or has one number a pixel.
+    """The soft prediction [channels, h, w] in a file.
+
+    None if the file is a label file, or has one number a pixel.
 
     Raises:
         LabelError: it is damaged, has other channels, or a probability is not from 0 to 1.
@@ -133,7 +149,9 @@ def soft_prediction(task: Task, definition: TaskDef, path: Path) -> Tensor | Non
             else "",
         )
     if wrong := int(np.count_nonzero(~np.isfinite(values))):
-        raise LabelError(f"{counted(wrong, 'number is', 'numbers are')} NaN or infinite.", where=str(path))
+        raise LabelError(
+            f"{counted(wrong, 'number is', 'numbers are')} NaN or infinite.", where=str(path)
+        )
     if task.probabilities and not ((values >= 0) & (values <= 1)).all():
         raise LabelError(
             f"Probabilities are from 0 to 1; these are {values.min():.4g} to {values.max():.4g}.",
@@ -143,7 +161,9 @@ def soft_prediction(task: Task, definition: TaskDef, path: Path) -> Tensor | Non
     found = torch.from_numpy(values.astype(np.float32))
     if len(found) == task.channels:
         return found
-    return found.new_zeros(task.channels, *found.shape[1:]).index_add_(0, torch.from_numpy(index), found)
+    return found.new_zeros(task.channels, *found.shape[1:]).index_add_(
+        0, torch.from_numpy(index), found
+    )
 
 
 def _grey(task: Task, path: Path) -> NDArray[np.float32]:

@@ -34,7 +34,9 @@ from labelgrid.train.evaluate import predictions
 from labelgrid.train.model import TrainedModel
 
 
-def write_previews(scorer: PoolScorer, number: int, *, prelabels: bool = True, pictures: bool = True) -> None:
+def write_previews(
+    scorer: PoolScorer, number: int, *, prelabels: bool = True, pictures: bool = True
+) -> None:
     """Write the previews of a closed round's picks that are missing, with the labels of that time.
 
     If it is killed, the same call starts again.
@@ -49,7 +51,9 @@ def write_previews(scorer: PoolScorer, number: int, *, prelabels: bool = True, p
         ModelError: the checkpoint of the round's model is missing.
     """
     folder = scorer.project.round_folder(number)
-    picks = [Pick(Cell(record.image, record.task), record.score or 0.0) for record in read_picks(folder)]
+    picks = [
+        Pick(Cell(record.image, record.task), record.score or 0.0) for record in read_picks(folder)
+    ]
     prelabels = prelabels and not (folder / "prelabels").is_dir()
     pictures = pictures and not (folder / "pictures").is_dir()
     if not picks or not (prelabels or pictures):
@@ -57,13 +61,19 @@ def write_previews(scorer: PoolScorer, number: int, *, prelabels: bool = True, p
     aside = set_aside(scorer.project, {pick.cell.image_id for pick in picks}, scorer.progress)
     context = _as_of(scorer.context, number)
     images = set(context.source.images()) - aside
-    left = [pick for pick in picks if pick.cell.image_id in images and pick.cell.task in context.definitions]
+    left = [
+        pick
+        for pick in picks
+        if pick.cell.image_id in images and pick.cell.task in context.definitions
+    ]
     if prelabels:
         with atomic_folder(folder / "prelabels") as building:
             _write_prelabels(context, scorer.model, left, building, scorer.progress)
     if pictures:
         with atomic_folder(folder / "pictures") as building:
-            Pictures(context, scorer.model, building).write(picks[:SHOWN], {pick.cell for pick in left})
+            Pictures(context, scorer.model, building).write(
+                picks[:SHOWN], {pick.cell for pick in left}
+            )
 
 
 def redraw(folder: Path, number: int) -> None:
@@ -81,13 +91,21 @@ def redraw(folder: Path, number: int) -> None:
 
 def _as_of(context: RoundContext, number: int) -> RoundContext:
     """The context with the labels that a round's picks were chosen with."""
-    requested_in = {row.cell: row.round for row in context.project.store.cells(state=State.LABELLED)}
-    known = {cell: label for cell, label in context.source.labels.items() if requested_in[cell] < number}
+    requested_in = {
+        row.cell: row.round for row in context.project.store.cells(state=State.LABELLED)
+    }
+    known = {
+        cell: label for cell, label in context.source.labels.items() if requested_in[cell] < number
+    }
     return replace(context, source=replace(context.source, labels=known))
 
 
 def _write_prelabels(
-    context: RoundContext, model: TrainedModel, picks: Sequence[Pick], folder: Path, progress: Progress
+    context: RoundContext,
+    model: TrainedModel,
+    picks: Sequence[Pick],
+    folder: Path,
+    progress: Progress,
 ) -> None:
     """Write the model's prediction of each picked cell as a label file."""
     tasks_by_image: dict[str, list[str]] = {}
@@ -97,7 +115,13 @@ def _write_prelabels(
     definitions, data = context.definitions, context.recipe.data
     progress.start("Predicting the picks", len(tasks_by_image), "images")
     outputs = predictions(
-        model, definitions, context.source, sorted(tasks_by_image), data, known=True, progress=progress
+        model,
+        definitions,
+        context.source,
+        sorted(tasks_by_image),
+        data,
+        known=True,
+        progress=progress,
     )
     for image_id, raws, frame in outputs:
         for task in tasks_by_image[image_id]:
@@ -105,7 +129,9 @@ def _write_prelabels(
             try:
                 write_label(context.tasks[task], definitions[task], raws[task], frame, path)
             except LabelError as error:
-                if isinstance(error.__cause__, OSError):  # a failed write is not specific to this label
+                if isinstance(
+                    error.__cause__, OSError
+                ):  # a failed write is not specific to this label
                     raise
                 progress.say(f"No pre-label of {task} for {image_id}: {error.what}")
 
@@ -117,7 +143,8 @@ def label_path(folder: Path, task: TaskDef, image_id: str, whole: bool) -> Path:
         folder: the folder of the files.
         task: its format gives the extension.
         image_id: the image.
-        whole: keep the image's own extension, because several images share the rest; see `naming.whole_names`.
+        whole: keep the image's own extension, because several images share the rest; see
+            `naming.whole_names`.
     """
     return folder / task.name / label_name(image_id, codec(task.spec.codec).EXTENSIONS[0], whole)
 
@@ -146,9 +173,13 @@ class Pictures:
                 final = self.model.network.decode(pool.features, pool.batch.targets or None).final
             for i, image_id in enumerate(pool.batch.ids):
                 for index, task in picks_by_image[image_id]:
-                    self._draw(index, image_id, task, final[task][i], maps[task][i], pool.batch.frames[i])
+                    self._draw(
+                        index, image_id, task, final[task][i], maps[task][i], pool.batch.frames[i]
+                    )
 
-    def _draw(self, index: int, image_id: str, task: str, raw: Tensor, uncertainty: Tensor, frame: Frame) -> None:
+    def _draw(
+        self, index: int, image_id: str, task: str, raw: Tensor, uncertainty: Tensor, frame: Frame
+    ) -> None:
         definition = self.context.definitions[task]
         label = predicted(self.context.tasks[task], definition, raw, frame)
         self._save(index, "image", self.context.source.image(image_id))

@@ -50,10 +50,12 @@ def query(
 ) -> QueryResult:
     """Pick missing cells worth at most the budget, request them, close the round, and write previews of the picks.
 
-    What an earlier budget in the same unit left over, because no further pick fitted, is added to this one.
+    What an earlier budget in the same unit left over, because no further pick fitted, is added to
+    this one.
 
-    A query that repeats the last one requests nothing (see `choose.repeated`) and writes the previews that are missing.
-    Previews that an earlier query was stopped before are written first, whatever has been answered since.
+    A query that repeats the last one requests nothing (see `choose.repeated`) and writes the
+    previews that are missing. Previews that an earlier query was stopped before are written first,
+    whatever has been answered since.
 
     Args:
         project: the project.
@@ -75,7 +77,9 @@ def query(
     name, chosen = strategy_of(project, COLD) if chosen.needs and not scored else (asked, chosen)
     wanted = (prelabels, prelabels if pictures is None else pictures)
     previews = [name for name, wish in zip(PREVIEWS, wanted, strict=True) if fit and wish]
-    job = _Query(project, name, chosen, RoundScores(project, scored, chosen) if scored else None, progress)
+    job = _Query(
+        project, name, chosen, RoundScores(project, scored, chosen) if scored else None, progress
+    )
     if not dry_run:
         for number in range(1, project.round_number):
             if names := pending_previews(project.round_folder(number)):
@@ -129,7 +133,9 @@ class _Query:
             grid = with_learned_costs(project, grid, self.progress)
         check_budget(budget, grid)
         if self.name != asked:
-            self.progress.say(f"There is no model yet, so '{asked}' has no scores: picking images at random.")
+            self.progress.say(
+                f"There is no model yet, so '{asked}' has no scores: picking images at random."
+            )
         _warn_of_open_requests(project, self.progress)
         earlier = needed.fresh(number) if needed else None
         table = earlier or (self.scorer.scored(number, grid) if needed else None)
@@ -151,18 +157,26 @@ class _Query:
     def _with_nearest(self, choice: Choice, pool: Grid, table: Table | None) -> Choice:
         """The choice with the nearest labelled image of each pick, if its features were computed with the scores."""
         try:
-            found = self.scores.features(choice.result.round, table) if self.scores and table else None
+            found = (
+                self.scores.features(choice.result.round, table) if self.scores and table else None
+            )
         except ProjectError as error:
-            self.progress.say(f"The picks are not explained by the nearest labelled images. {error.what} {error.where}")
+            self.progress.say(
+                f"The picks are not explained by the nearest labelled images. {error.what} {error.where}"
+            )
             found = None
         if not found:
             return choice
         picked = {pick.cell.image_id for pick in choice.result.picks}
         labelled = np.any(pool.state == State.LABELLED, axis=1).tolist()
-        grid = pool.without({image for image, used in zip(pool.images, labelled, strict=True) if not used} - picked)
+        grid = pool.without(
+            {image for image, used in zip(pool.images, labelled, strict=True) if not used} - picked
+        )
         nearest = nearest_labelled(found.aligned(grid.images)[FEATURES], grid, choice.result.picks)
         records = [
-            replace(record, explanation=replace(record.explanation, nearest=image, distance=distance))
+            replace(
+                record, explanation=replace(record.explanation, nearest=image, distance=distance)
+            )
             if image
             else record
             for record, (image, distance) in zip(choice.records, nearest, strict=True)
@@ -170,7 +184,13 @@ class _Query:
         return replace(choice, records=records)
 
     def _choice(
-        self, number: int, pool: Grid, gone: frozenset[str], table: Table | None, key: str, budget: Budget
+        self,
+        number: int,
+        pool: Grid,
+        gone: frozenset[str],
+        table: Table | None,
+        key: str,
+        budget: Budget,
     ) -> Choice:
         """Choose cells of images whose files can be read: where one cannot, it is set aside, and all are chosen again.
 
@@ -188,20 +208,26 @@ class _Query:
         project, found = self.project, frozenset[str]()
         left = carried(project, budget.unit)
         if left:
-            self.progress.say(f"Added to the budget: {left:g} {budget.unit} that earlier queries did not spend.")
+            self.progress.say(
+                f"Added to the budget: {left:g} {budget.unit} that earlier queries did not spend."
+            )
         while True:
             grid = pool.without(gone)
             check_budget(budget, grid, len(gone))
             whole = Budget(min(budget.amount + left, pool_size(grid, budget.unit)), budget.unit)
             view = PoolView(
                 grid=grid,
-                statistics=_statistics(table, self.scores.fit, grid) if table and self.scores else {},
+                statistics=_statistics(table, self.scores.fit, grid)
+                if table and self.scores
+                else {},
                 seed=seed_of(project.settings.seed, "select", number),
                 calibration=project.store.get(key, {}),
                 read_history=partial(history_of, project.folder),
             )
             choice = choose(self.name, self.strategy, number, view, whole, self.progress)
-            faulty = set_aside(project, {pick.cell.image_id for pick in choice.result.picks}, Silent())
+            faulty = set_aside(
+                project, {pick.cell.image_id for pick in choice.result.picks}, Silent()
+            )
             if not faulty:
                 return choice
             if not found:  # of the other images, missing files are noticed, too
@@ -216,7 +242,9 @@ def _unscored(table: Table | None, grid: Grid) -> frozenset[str]:
         return frozenset()
     scored = set(table.images)
     return frozenset(
-        image for row in np.flatnonzero(grid.eligible.any(1)).tolist() if (image := grid.images[row]) not in scored
+        image
+        for row in np.flatnonzero(grid.eligible.any(1)).tolist()
+        if (image := grid.images[row]) not in scored
     )
 
 
@@ -236,7 +264,9 @@ def _warn_of_open_requests(project: ProjectFolder, progress: Progress) -> None:
     """Warn of open requests: a second query may be intended, or a mistake (after a kill, say)."""
     requested = sum(count.requested for count in project.store.counts(("train",)).values())
     if requested:
-        requests = counted(requested, "request of earlier rounds is", "requests of earlier rounds are")
+        requests = counted(
+            requested, "request of earlier rounds is", "requests of earlier rounds are"
+        )
         progress.say(f"{requests} still open; the new picks are added to them.")
 
 
@@ -244,7 +274,8 @@ def _statistics(table: Table, fit: Fit, grid: Grid) -> dict[str, NDArray[Any]]:
     """The statistics at the grid's rows; NaN for tasks whose head is untrained.
 
     Raises:
-        ProjectError: a required value is not finite. (Picking such cells at random would hide the fault.)
+        ProjectError: a required value is not finite. (Picking such cells at random would hide the
+            fault.)
     """
     untrained = np.array([task not in fit.trained for task in grid.tasks])
     statistics = table.aligned(grid.images)
@@ -258,8 +289,13 @@ def _statistics(table: Table, fit: Fit, grid: Grid) -> dict[str, NDArray[Any]]:
         else:
             sums = values if values.ndim == 1 else values.sum(1, dtype=np.float64)
             scored = set(table.images)
-            rows = np.fromiter((image_id in scored for image_id in grid.images), np.bool_, len(grid.images))
-            wrong, unit = int((~np.isfinite(sums) & rows).sum()), ("scored image has", "scored images have")
+            rows = np.fromiter(
+                (image_id in scored for image_id in grid.images), np.bool_, len(grid.images)
+            )
+            wrong, unit = (
+                int((~np.isfinite(sums) & rows).sum()),
+                ("scored image has", "scored images have"),
+            )
         if wrong:
             raise ProjectError(
                 f"{counted(wrong, *unit)} no finite '{name}'.",
@@ -273,7 +309,9 @@ def _statistics(table: Table, fit: Fit, grid: Grid) -> dict[str, NDArray[Any]]:
 def calibration_key(
     project: ProjectFolder, name: str, strategy: Strategy, options: Mapping[str, Mapping[str, Any]]
 ) -> str:
-    """The ledger's key of a strategy's calibration. It changes with the options of the strategy and of its statistics.
+    """The ledger's key of a strategy's calibration.
+
+    It changes with the options of the strategy and of its statistics.
 
     Options at their defaults count: a calibration of values that another default gave is not used.
 
@@ -288,10 +326,16 @@ def calibration_key(
     return f"fixed/{name}/{hash_of(resolved_options('statistics', strategy.needs, options), own)}"
 
 
-def _say_calibrated_anew(project: ProjectFolder, key: str, choice: Choice, progress: Progress) -> None:
+def _say_calibrated_anew(
+    project: ProjectFolder, key: str, choice: Choice, progress: Progress
+) -> None:
     """Say so if the strategy calibrates its scores although it picked in earlier rounds, with other options."""
     name = choice.result.strategy
-    before = [row.number for row in project.store.rounds() if row.state == "closed" and row.strategy == name]
+    before = [
+        row.number
+        for row in project.store.rounds()
+        if row.state == "closed" and row.strategy == name
+    ]
     if choice.calibration and before and project.store.get(key, None) is None:
         progress.say(
             f"'{name}' calibrates its scores again: their options, or the defaults of these, changed since round "

@@ -14,7 +14,13 @@ from labelgrid.errors import PluginError, ProjectError, RecipeError, command
 from labelgrid.files import digest
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, newest_fit, read_members
-from labelgrid.recipes.resolve import build_plugin, hash_of, load_recipe, load_tables, resolved_options
+from labelgrid.recipes.resolve import (
+    build_plugin,
+    hash_of,
+    load_recipe,
+    load_tables,
+    resolved_options,
+)
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.score.table import EXPLAINING, FILE, Table, read_stamp, read_table, weights_stamp
 from labelgrid.select.strategy import Strategy
@@ -29,19 +35,30 @@ def strategy_of(project: ProjectFolder, name: str = "") -> tuple[str, Strategy]:
     """The name and the strategy: the given one, or else that of the settings."""
     chosen = project.settings.strategy
     options = chosen.options if name in ("", chosen.name) else {}
-    return name or chosen.name, build_plugin("strategies", PluginChoice(name or chosen.name, options))
+    return name or chosen.name, build_plugin(
+        "strategies", PluginChoice(name or chosen.name, options)
+    )
 
 
-def score_tables(strategy: Strategy, tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+def score_tables(
+    strategy: Strategy, tables: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
     """The recipe's [score] tables, with the options that a strategy relies on where the recipe names none."""
-    expected: Mapping[str, Mapping[str, Any]] = getattr(strategy, "expects", {}).get("statistics", {})
-    return {**tables, **{name: {**options, **tables.get(name, {})} for name, options in expected.items()}}
+    expected: Mapping[str, Mapping[str, Any]] = getattr(strategy, "expects", {}).get(
+        "statistics", {}
+    )
+    return {
+        **tables,
+        **{name: {**options, **tables.get(name, {})} for name, options in expected.items()},
+    }
 
 
 def lacking_term(
     strategy: Strategy, score: Mapping[str, Mapping[str, Any]], terms: Collection[str]
 ) -> tuple[str, str] | None:
-    """The first statistic of a strategy that reads a term which a training lacks, and that term. It loads torch.
+    """The first statistic of a strategy that reads a term which a training lacks, and that term.
+
+    It loads torch.
 
     Args:
         strategy: declares the statistics.
@@ -56,17 +73,20 @@ def lacking_term(
     return None
 
 
-def check_expected(who: str, strategy: Strategy, given: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+def check_expected(
+    who: str, strategy: Strategy, given: Mapping[str, Mapping[str, Mapping[str, Any]]]
+) -> None:
     """Check that the plug-ins that a strategy reads have the options that it relies on, or can have them.
 
     Args:
         who: begins the message, such as "The strategy 'clasp_pe'".
-        strategy: declares them in its attribute `expects`; those of statistics are added by `score_tables`.
+        strategy: declares them in its attribute `expects`; those of statistics are added by
+            `score_tables`.
         given: the recipe's tables, by folder: those of "statistics" and of "terms".
 
     Raises:
-        RecipeError: a plug-in has another option, or cannot have this one. PluginError: it has none of this name, or
-            there is no such folder.
+        RecipeError: a plug-in has another option, or cannot have this one. PluginError: it has none
+            of this name, or there is no such folder.
     """
     expected: Mapping[str, Mapping[str, Mapping[str, Any]]] = getattr(strategy, "expects", {})
     for folder, tables in expected.items():
@@ -79,14 +99,18 @@ def check_expected(who: str, strategy: Strategy, given: Mapping[str, Mapping[str
         table, own = TABLES[folder], given[folder]
         _check_names(who, folder, tables)
         try:
-            resolved = resolved_options(folder, tables, score_tables(strategy, own) if folder == "statistics" else own)
+            resolved = resolved_options(
+                folder, tables, score_tables(strategy, own) if folder == "statistics" else own
+            )
         except RecipeError as error:
             raise RecipeError(
                 f"{who} relies on {json.dumps(tables)} in [{table}]. {error.what}",
                 next_step="Choose another statistic or strategy, or correct the options.",
                 unchanged="Nothing was changed.",
             ) from error
-        for name, key, value in ((name, *item) for name, options in tables.items() for item in options.items()):
+        for name, key, value in (
+            (name, *item) for name, options in tables.items() for item in options.items()
+        ):
             if resolved[name][key] != value:
                 raise RecipeError(
                     f"{who} needs {key} = {json.dumps(value)} in [{table}.{name}]; the recipe has "
@@ -100,7 +124,9 @@ def _check_names(who: str, folder: str, tables: Mapping[str, Mapping[str, Any]])
     """Check that plug-ins have options of these names."""
     table = TABLES[folder]
     for name, options in tables.items():
-        for key in sorted(options.keys() - {known.name for known in fields(plugins.options_class(folder, name))}):
+        for key in sorted(
+            options.keys() - {known.name for known in fields(plugins.options_class(folder, name))}
+        ):
             raise PluginError(
                 f"{who} relies on the option '{key}' of [{table}.{name}], which has no such option.",
                 next_step="Choose another statistic or strategy.",
@@ -111,8 +137,8 @@ def _check_names(who: str, folder: str, tables: Mapping[str, Mapping[str, Any]])
 def scoring_model(project: ProjectFolder, strategy: Strategy) -> Fit | None:
     """The record of the model that scores for a strategy: that of the newest training.
 
-    Before the first training, it is a record without a checkpoint if the strategy is `cold`: that of the network with
-    its initial weights. None for other strategies.
+    Before the first training, it is a record without a checkpoint if the strategy is `cold`: that
+    of the network with its initial weights. None for other strategies.
     """
     fit = newest_fit(project.folder)
     if fit or not getattr(strategy, "cold", False):
@@ -121,7 +147,9 @@ def scoring_model(project: ProjectFolder, strategy: Strategy) -> Fit | None:
     recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
     tables, tasks = json.loads(recipe.json()), sorted(project.tasks())
     content = digest(weights) if weights and weights.is_file() else ""
-    model = hash_of("untrained", tables["network"], tables["backbone"], settings.seed, tasks, content)
+    model = hash_of(
+        "untrained", tables["network"], tables["backbone"], settings.seed, tasks, content
+    )
     return Fit(project.round_number, "", model, tables, settings.seed, [], 0, {}, 0.0)
 
 
@@ -143,8 +171,8 @@ class RoundScores:
     def tables(self) -> Mapping[str, Any]:
         """The tables that score, unchecked: scores that are fresh need no check of the rest.
 
-        They are those of the project's current recipe or, if the training named its own, those of that recipe as it was
-        trained, with the project's current overrides of [score].
+        They are those of the project's current recipe or, if the training named its own, those of
+        that recipe as it was trained, with the project's current overrides of [score].
         """
         settings = self.project.settings
         if self.fit.named:
@@ -156,10 +184,14 @@ class RoundScores:
         """The [score] tables, with the options that the strategy relies on.
 
         Raises:
-            RecipeError: `score` is not a table of tables, or has another option than the strategy relies on.
+            RecipeError: `score` is not a table of tables, or has another option than the strategy
+                relies on.
         """
         tables = self.tables.get("score", {})
-        if not (isinstance(tables, Mapping) and all(isinstance(table, Mapping) for table in tables.values())):
+        if not (
+            isinstance(tables, Mapping)
+            and all(isinstance(table, Mapping) for table in tables.values())
+        ):
             raise RecipeError(f"score must hold tables, one for each statistic; it is {tables!r}.")
         terms = self.fit.recipe.get("terms", {})
         check_expected("The strategy", self.strategy, {"statistics": tables, "terms": terms})
@@ -170,7 +202,8 @@ class RoundScores:
         """What scores depend on: the model with its terms, the scoring recipe, and the pool with its labels.
 
         Raises:
-            RecipeError: an option of a statistic is unknown or wrong, or differs from what the strategy relies on.
+            RecipeError: an option of a statistic is unknown or wrong, or differs from what the
+                strategy relies on.
         """
         needs, options = sorted(self.strategy.needs), self.options
         data = without_added(DataOptions, self.fit.recipe["data"])
@@ -183,7 +216,10 @@ class RoundScores:
 
     @cached_property
     def explaining(self) -> frozenset[str]:
-        """The statistics that are computed only to explain the picks; none if the strategy itself needs no scores."""
+        """The statistics that are computed only to explain the picks.
+
+        None if the strategy itself needs no scores.
+        """
         wanted = self.project.settings.explains and self.strategy.needs
         return frozenset({FEATURES} if wanted else ()) - self.strategy.needs
 
@@ -214,7 +250,11 @@ class RoundScores:
     def members_stamp(self) -> dict[str, str]:
         """The entry of the stamp for the model's members; none without members."""
         members = read_members(self.project.round_folder(self.fit.round))
-        return {"members": hash_of({name: member.model for name, member in members.items()})} if members else {}
+        return (
+            {"members": hash_of({name: member.model for name, member in members.items()})}
+            if members
+            else {}
+        )
 
     def folder(self, number: int) -> Path:
         """The folder of a round's scores."""
@@ -224,7 +264,8 @@ class RoundScores:
         """The round's scores; None if there are none.
 
         Raises:
-            ProjectError: they are stale: computed with another model, recipe, pool, terms or weights.
+            ProjectError: they are stale: computed with another model, recipe, pool, terms or
+                weights.
         """
         folder = self.folder(number)
         if not (folder / FILE).exists():
@@ -233,7 +274,9 @@ class RoundScores:
         expected = {**self.stamp, **self.members_stamp()}
         if "weights" in stored:  # of statistics with modules
             expected |= weights_stamp(folder, sorted(self.strategy.needs))
-        stale = sorted(key for key in expected.keys() | stored.keys() if stored.get(key) != expected.get(key))
+        stale = sorted(
+            key for key in expected.keys() | stored.keys() if stored.get(key) != expected.get(key)
+        )
         if stale:
             raise ProjectError(
                 f"The scores are stale: the {' and the '.join(stale)} changed since they were computed.",

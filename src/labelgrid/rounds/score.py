@@ -52,7 +52,9 @@ class PoolScorer:
     @cached_property
     def context(self) -> RoundContext:
         """The context with the training's recipe and the current [score] tables."""
-        current = parse(Recipe, self.scores.tables, f"recipe {self.fit.named or self.project.settings.recipe}")
+        current = parse(
+            Recipe, self.scores.tables, f"recipe {self.fit.named or self.project.settings.recipe}"
+        )
         return as_fitted(context_with(self.project, current), self.fit, current.score)
 
     @cached_property
@@ -78,13 +80,18 @@ class PoolScorer:
         """Score the round's pool; a killed run resumes where it stopped.
 
         Raises:
-            ProjectError: the model was trained without a term that a statistic reads. ImageError: no image can be read.
+            ProjectError: the model was trained without a term that a statistic reads. ImageError:
+                no image can be read.
         """
         self._check_terms()
         if not self.fit.checkpoint:
-            self.progress.say("There is no model yet: scoring with the encoder's features before the first training.")
+            self.progress.say(
+                "There is no model yet: scoring with the encoder's features before the first training."
+            )
         elif self.fit.round != number:
-            self.progress.say(f"Scoring with the network of round {self.fit.round}: this round has no network yet.")
+            self.progress.say(
+                f"Scoring with the network of round {self.fit.round}: this round has no network yet."
+            )
         missing = [str(grid.images[row]) for row in np.flatnonzero(grid.eligible.any(1)).tolist()]
         all_images = any(statistic.scope == "all" for statistic in self.statistics.values())
         labelled, members = labelled_images(self.project, "train"), self._members()
@@ -92,8 +99,12 @@ class PoolScorer:
         left = set(usable(self.project, list(dict.fromkeys([*pool, *labelled])), self.progress))
         if missing and left.isdisjoint(missing):
             raise self._unreadable(len(missing))
-        missing, labelled, pool = ([image for image in ids if image in left] for ids in (missing, labelled, pool))
-        images = FitImages(labelled, missing, self.fit.seed, self._train_member, self.context.recipe.objective)
+        missing, labelled, pool = (
+            [image for image in ids if image in left] for ids in (missing, labelled, pool)
+        )
+        images = FitImages(
+            labelled, missing, self.fit.seed, self._train_member, self.context.recipe.objective
+        )
         job, folder = (
             scoring_job(self.context, self.model, self.statistics, self.scores.stamp),
             self.scores.folder(number),
@@ -166,7 +177,10 @@ def score(project: ProjectFolder, progress: Progress, strategy: str = "") -> Tab
 
 
 def scoring_job(
-    context: RoundContext, model: TrainedModel, statistics: Mapping[str, Statistic], stamp: Mapping[str, str]
+    context: RoundContext,
+    model: TrainedModel,
+    statistics: Mapping[str, Statistic],
+    stamp: Mapping[str, str],
 ) -> ScoringJob:
     """The description of a pass over the pool with a restored model."""
     return ScoringJob(

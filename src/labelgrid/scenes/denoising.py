@@ -11,9 +11,11 @@ Reals = NDArray[np.float64]
 Number = TypeVar("Number", bound=np.generic)
 #: The radius of the average, in pixels.
 REACH = 2
-#: The scale of tone differences in [0, 1] within one surface: larger than noise, smaller than a pattern.
+#: The scale of tone differences in [0, 1] within one surface: larger than noise, smaller than a
+#: pattern.
 TONE_SCALE = 0.06
-#: The limit of a pixel relative to the median of its neighbourhood, plus a tenth of the picture's median.
+#: The limit of a pixel relative to the median of its neighbourhood, plus a tenth of the picture's
+#: median.
 CAP = 2.0
 
 
@@ -32,13 +34,19 @@ def denoised(tones: Reals, solid: NDArray[np.int64]) -> Reals:
 
 
 def _average(tones: Reals, weights: Reals | NDArray[np.bool_], reach: int) -> Reals:
-    total = sum((weight * other for weight, other in zip(weights, _shifts(tones, reach), strict=True)), start=0.0)
+    total = sum(
+        (weight * other for weight, other in zip(weights, _shifts(tones, reach), strict=True)),
+        start=0.0,
+    )
     average: Reals = total / weights.sum(0)
     return average
 
 
 def _shifts(values: NDArray[Number], reach: int) -> Iterator[NDArray[Number]]:
-    """Yield the values shifted to each neighbour; beyond the border, the border's value is repeated."""
+    """Yield the values shifted to each neighbour.
+
+    Beyond the border, the border's value is repeated.
+    """
     padded = np.pad(values, [(reach, reach), (reach, reach)] + [(0, 0)] * (values.ndim - 2), "edge")
     height, width = values.shape[:2]
     for down in range(2 * reach + 1):

@@ -27,8 +27,8 @@ PERSON_WEIGHT = 10.0
 def labels_of(scene: Scene, hits: RayHits) -> Mapping[str, LabelArray]:
     """The exact labels of a scene, by task; valid where a ray hits a solid.
 
-    The salient object is the one that fills most of the picture's middle; a person counts ten times. Edges are pixels
-    whose right or lower neighbour belongs to another object or class.
+    The salient object is the one that fills most of the picture's middle; a person counts ten
+    times. Edges are pixels whose right or lower neighbour belongs to another object or class.
     """
     hit = hits.solid >= 0
     named = np.array([CLASSES.index(solid.label) for solid in scene.solids])[hits.solid]
@@ -38,17 +38,25 @@ def labels_of(scene: Scene, hits: RayHits) -> Mapping[str, LabelArray]:
     return {
         "semseg": LabelArray(named[..., None], hit),
         "parts": LabelArray(part[..., None], hit),
-        "saliency": LabelArray(_salient(named, thing, hit).astype(np.float32)[..., None], everywhere),
-        "edges": LabelArray(_borders(thing * len(CLASSES) + named).astype(np.float32)[..., None], everywhere),
+        "saliency": LabelArray(
+            _salient(named, thing, hit).astype(np.float32)[..., None], everywhere
+        ),
+        "edges": LabelArray(
+            _borders(thing * len(CLASSES) + named).astype(np.float32)[..., None], everywhere
+        ),
         "depth": LabelArray(hits.depth[..., None], hit),
         "normals": LabelArray(hits.normals, hit),
     }
 
 
-def _salient(named: NDArray[np.int64], thing: NDArray[np.int64], hit: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _salient(
+    named: NDArray[np.int64], thing: NDArray[np.int64], hit: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
     height, width = thing.shape
     up, across = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
-    middle = np.exp(-2 * (up**2 + across**2)) * np.where(named == CLASSES.index(PERSON), PERSON_WEIGHT, 1.0)
+    middle = np.exp(-2 * (up**2 + across**2)) * np.where(
+        named == CLASSES.index(PERSON), PERSON_WEIGHT, 1.0
+    )
     weight = np.bincount(thing[hit], middle[hit], minlength=2)
     weight[0] = 0  # the room itself
     best = int(weight.argmax())

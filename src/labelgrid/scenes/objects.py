@@ -31,12 +31,21 @@ def wood(rng: np.random.Generator) -> Material:
     shade = rng.uniform(0.25, 1.0)
     first: Colour = (0.75 * shade, 0.5 * shade, 0.28 * shade)
     second: Colour = (0.65 * shade, 0.42 * shade, 0.22 * shade)
-    return Material(first, second, "stripes" if rng.random() < 0.5 else "plain", int(rng.integers(4, 14)), 0.3)
+    return Material(
+        first, second, "stripes" if rng.random() < 0.5 else "plain", int(rng.integers(4, 14)), 0.3
+    )
 
 
-def _legs(width: float, depth: float, height: float, thick: float, m: Material, label: str) -> list[Solid]:
+def _legs(
+    width: float, depth: float, height: float, thick: float, m: Material, label: str
+) -> list[Solid]:
     return [
-        cube((thick, height, thick), (sx * (width - thick) / 2, height / 2, sz * (depth - thick) / 2), m, label)
+        cube(
+            (thick, height, thick),
+            (sx * (width - thick) / 2, height / 2, sz * (depth - thick) / 2),
+            m,
+            label,
+        )
         for sx in (-1, 1)
         for sz in (-1, 1)
     ]
@@ -45,13 +54,20 @@ def _legs(width: float, depth: float, height: float, thick: float, m: Material, 
 def _table(rng: np.random.Generator) -> list[Solid]:
     w, d, h = rng.uniform(0.9, 1.8), rng.uniform(0.6, 1.0), rng.uniform(0.45, 0.78)
     m = wood(rng)
-    return [cube((w, 0.05, d), (0, h - 0.025, 0), m, "table"), *_legs(w, d, h - 0.05, 0.06, m, "table")]
+    return [
+        cube((w, 0.05, d), (0, h - 0.025, 0), m, "table"),
+        *_legs(w, d, h - 0.05, 0.06, m, "table"),
+    ]
 
 
 def _desk(rng: np.random.Generator) -> list[Solid]:
     w, h, m = rng.uniform(1.1, 1.6), 0.74, material(rng, (0.6, 0.58, 0.55))
     sides = [cube((0.04, h, 0.65), (s * (w / 2 - 0.02), h / 2, 0), m, "desk") for s in (-1, 1)]
-    return [cube((w, 0.04, 0.7), (0, h, 0), m, "desk"), *sides, cube((w, 0.4, 0.03), (0, h - 0.25, -0.3), m, "desk")]
+    return [
+        cube((w, 0.04, 0.7), (0, h, 0), m, "desk"),
+        *sides,
+        cube((w, 0.4, 0.03), (0, h - 0.25, -0.3), m, "desk"),
+    ]
 
 
 def _chair(rng: np.random.Generator) -> list[Solid]:
@@ -64,13 +80,21 @@ def _chair(rng: np.random.Generator) -> list[Solid]:
 def _sofa(rng: np.random.Generator) -> list[Solid]:
     w, m = rng.uniform(1.4, 2.2), material(rng)
     arms = [cube((0.2, 0.6, 0.85), (s * (w / 2 - 0.1), 0.3, 0), m, "sofa") for s in (-1, 1)]
-    return [cube((w, 0.42, 0.85), (0, 0.21, 0), m, "sofa"), cube((w, 0.5, 0.2), (0, 0.6, -0.32), m, "sofa"), *arms]
+    return [
+        cube((w, 0.42, 0.85), (0, 0.21, 0), m, "sofa"),
+        cube((w, 0.5, 0.2), (0, 0.6, -0.32), m, "sofa"),
+        *arms,
+    ]
 
 
 def _bed(rng: np.random.Generator) -> list[Solid]:
     w, m = rng.uniform(0.9, 1.6), wood(rng)
     cover = cube((w - 0.06, 0.22, 1.7), (0, 0.46, 0.12), material(rng), "bed")
-    return [cube((w, 0.35, 2.0), (0, 0.175, 0), m, "bed"), cover, cube((w, 0.9, 0.06), (0, 0.45, -1.0), m, "bed")]
+    return [
+        cube((w, 0.35, 2.0), (0, 0.175, 0), m, "bed"),
+        cover,
+        cube((w, 0.9, 0.06), (0, 0.45, -1.0), m, "bed"),
+    ]
 
 
 def _pillow(rng: np.random.Generator) -> list[Solid]:
@@ -80,19 +104,26 @@ def _pillow(rng: np.random.Generator) -> list[Solid]:
 def _cabinet(rng: np.random.Generator) -> list[Solid]:
     w, d, h = rng.uniform(0.6, 1.4), rng.uniform(0.35, 0.6), rng.uniform(0.7, 2.1)
     knob, at = Material((0.8, 0.8, 0.8), gloss=1.0), h * 0.55
-    knobs = [ball((0.02,) * 3, (side * 0.06, at, d / 2 + 0.02), knob, "cabinet") for side in (-1, 1)]
+    knobs = [
+        ball((0.02,) * 3, (side * 0.06, at, d / 2 + 0.02), knob, "cabinet") for side in (-1, 1)
+    ]
     return [cube((w, h, d), (0, h / 2, 0), material(rng, (0.6, 0.5, 0.4)), "cabinet"), *knobs]
 
 
 def _shelf(rng: np.random.Generator) -> list[Solid]:
     w, h, m, n = rng.uniform(0.7, 1.3), rng.uniform(1.2, 2.0), wood(rng), int(rng.integers(3, 6))
-    boards = [cube((w, 0.03, 0.3), (0, 0.02 + i * (h - 0.04) / n, 0), m, "shelf") for i in range(n + 1)]
+    boards = [
+        cube((w, 0.03, 0.3), (0, 0.02 + i * (h - 0.04) / n, 0), m, "shelf") for i in range(n + 1)
+    ]
     sides = [cube((0.03, h, 0.3), (s * w / 2, h / 2, 0), m, "shelf") for s in (-1, 1)]
     solids = [*boards, *sides]
     for level in range(n):
         x = -w / 2 + 0.08
         while x < w / 2 - 0.1 and rng.random() < 0.9:
-            thick, tall = rng.uniform(0.02, 0.05), rng.uniform(0.15, min(0.28, 0.9 * (h - 0.04) / n))
+            thick, tall = (
+                rng.uniform(0.02, 0.05),
+                rng.uniform(0.15, min(0.28, 0.9 * (h - 0.04) / n)),
+            )
             y = 0.035 + level * (h - 0.04) / n + tall / 2
             solids.append(cube((thick, tall, 0.2), (x, y, 0), Material(colour(rng)), "books"))
             x += thick + (0.004 if rng.random() < 0.8 else 0.12)
@@ -136,12 +167,17 @@ def _box(rng: np.random.Generator) -> list[Solid]:
 
 def _toy(rng: np.random.Generator) -> list[Solid]:
     r = rng.uniform(0.08, 0.25)
-    return [ball((r, r, r), (0, r, 0), Material(colour(rng), colour(rng), "checks", 4, 0.6), "ball")]
+    return [
+        ball((r, r, r), (0, r, 0), Material(colour(rng), colour(rng), "checks", 4, 0.6), "ball")
+    ]
 
 
 def _bottle(rng: np.random.Generator) -> list[Solid]:
     m, h = Material(colour(rng), gloss=0.9), rng.uniform(0.12, 0.22)
-    return [tube(0.04, h, (0, h / 2, 0), m, "bottle"), tube(0.015, 0.08, (0, h + 0.04, 0), m, "bottle")]
+    return [
+        tube(0.04, h, (0, h / 2, 0), m, "bottle"),
+        tube(0.015, 0.08, (0, h + 0.04, 0), m, "bottle"),
+    ]
 
 
 def _bowl(rng: np.random.Generator) -> list[Solid]:
@@ -155,7 +191,10 @@ def _bowl(rng: np.random.Generator) -> list[Solid]:
 def _books(rng: np.random.Generator) -> list[Solid]:
     thick = rng.uniform(0.02, 0.05, int(rng.integers(1, 5)))
     places = zip(thick.tolist(), np.cumsum(thick).tolist(), strict=True)
-    return [cube((0.2, t, 0.15), (0, top - t / 2, 0), Material(colour(rng)), "books") for t, top in places]
+    return [
+        cube((0.2, t, 0.15), (0, top - t / 2, 0), Material(colour(rng)), "books")
+        for t, top in places
+    ]
 
 
 def _bin(rng: np.random.Generator) -> list[Solid]:
@@ -165,7 +204,10 @@ def _bin(rng: np.random.Generator) -> list[Solid]:
 
 def _basin(rng: np.random.Generator) -> list[Solid]:
     white = Material((0.85, 0.85, 0.85), gloss=0.8)
-    return [tube(0.08, 0.75, (0, 0.375, 0), white, "basin"), ball((0.3, 0.12, 0.22), (0, 0.8, 0), white, "basin")]
+    return [
+        tube(0.08, 0.75, (0, 0.375, 0), white, "basin"),
+        ball((0.3, 0.12, 0.22), (0, 0.8, 0), white, "basin"),
+    ]
 
 
 def _bath(rng: np.random.Generator) -> list[Solid]:
@@ -179,7 +221,10 @@ def _bath(rng: np.random.Generator) -> list[Solid]:
 def _ladder(rng: np.random.Generator) -> list[Solid]:
     m = material(rng, (0.6, 0.6, 0.62))
     rails = [cube((0.05, 1.8, 0.05), (s * 0.22, 0.9, 0), m, "ladder") for s in (-1, 1)]
-    return [*rails, *(cube((0.44, 0.03, 0.05), (0, 0.25 + 0.3 * i, 0), m, "ladder") for i in range(6))]
+    return [
+        *rails,
+        *(cube((0.44, 0.03, 0.05), (0, 0.25 + 0.3 * i, 0), m, "ladder") for i in range(6)),
+    ]
 
 
 #: Objects that stand on the floor.
@@ -202,4 +247,10 @@ STANDING: Mapping[str, Builder] = {
     "ladder": _ladder,
 }
 #: Objects that lie on furniture or on the floor.
-LYING: Mapping[str, Builder] = {"bottle": _bottle, "bowl": _bowl, "books": _books, "pillow": _pillow, "ball": _toy}
+LYING: Mapping[str, Builder] = {
+    "bottle": _bottle,
+    "bowl": _bowl,
+    "books": _books,
+    "pillow": _pillow,
+    "ball": _toy,
+}

@@ -3,7 +3,16 @@
 import numpy as np
 
 from labelgrid.scenes.objects import colour
-from labelgrid.scenes.solids import Material, Matrix, Solid, ball, moved, place_object, scaled, turned
+from labelgrid.scenes.solids import (
+    Material,
+    Matrix,
+    Solid,
+    ball,
+    moved,
+    place_object,
+    scaled,
+    turned,
+)
 
 #: The parts in the order of the label's classes; the first is for pixels without a person.
 PARTS = ("none", "head", "torso", "upper arm", "lower arm", "upper leg", "lower leg")
@@ -20,12 +29,20 @@ def person(rng: np.random.Generator) -> list[Solid]:
         ball((0.1, 0.13, 0.11), (0, hip + 0.72, 0), skin, PERSON, "head"),
     ]
     for side in (-1, 1):
-        swing, bend = (-80.0, 80.0) if sitting else (float(rng.normal(0, 22)), float(rng.uniform(0, 35)))
+        swing, bend = (
+            (-80.0, 80.0) if sitting else (float(rng.normal(0, 22)), float(rng.uniform(0, 35)))
+        )
         transform = moved(side * 0.1, hip, 0) @ turned("x", swing)
         solids += _limb(transform, 0.44, 0.42, bend, (0.085, 0.06), trousers, trousers, "leg")
         raised = float(rng.choice([rng.normal(0, 30), rng.uniform(-150, -60)], p=[0.75, 0.25]))
-        shoulder = moved(side * 0.2, hip + 0.5, 0) @ turned("z", side * float(rng.uniform(4, 25))) @ turned("x", raised)
-        solids += _limb(shoulder, 0.3, 0.27, -float(rng.uniform(0, 80)), (0.055, 0.045), shirt, skin, "arm")
+        shoulder = (
+            moved(side * 0.2, hip + 0.5, 0)
+            @ turned("z", side * float(rng.uniform(4, 25)))
+            @ turned("x", raised)
+        )
+        solids += _limb(
+            shoulder, 0.3, 0.27, -float(rng.uniform(0, 80)), (0.055, 0.045), shirt, skin, "arm"
+        )
     return place_object(solids, scaled(size, size, size), 0)
 
 

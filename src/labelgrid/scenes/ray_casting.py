@@ -1,7 +1,7 @@
 """Casts one ray through each pixel's centre and finds the nearest solid, in float64 and without a renderer.
 
-Solids are convex, so a ray is inside a solid between at most two depths. Rays are cast in the camera's frame with
-z = -1, so the distance along a ray equals the depth along the camera's axis.
+Solids are convex, so a ray is inside a solid between at most two depths. Rays are cast in the
+camera's frame with z = -1, so the distance along a ray equals the depth along the camera's axis.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,10 @@ class RayHits:
 
 
 def cast(scene: Scene, size: Size) -> RayHits:
-    """Cast a scene's rays for a picture of (height, width); of solids at the same depth, the first counts."""
+    """Cast a scene's rays for a picture of (height, width).
+
+    Of solids at the same depth, the first counts.
+    """
     rays = directions(scene.fov, size)
     solid, depth, normals = np.full(size, -1, np.int64), np.full(size, np.inf), np.zeros((*size, 3))
     for number, one in enumerate(scene.solids):
@@ -53,11 +56,15 @@ def cast(scene: Scene, size: Size) -> RayHits:
         away = (outward * ways[closer]).sum(-1, keepdims=True) > 0
         solid[window][closer], depth[window][closer] = number, at[closer]
         normals[window][closer] = np.where(away, -outward, outward)
-    return RayHits(solid, np.where(solid < 0, 0, depth).astype(np.float32), normals.astype(np.float32))
+    return RayHits(
+        solid, np.where(solid < 0, 0, depth).astype(np.float32), normals.astype(np.float32)
+    )
 
 
 def directions(fov: float, size: Size) -> Reals:
-    """Rays with z = -1 through the pixels' centres, float64 [h, w, 3]; `fov` is the angle of the width, in degrees.
+    """Rays with z = -1 through the pixels' centres, float64 [h, w, 3].
+
+    `fov` is the angle of the width, in degrees.
 
     Example:
         >>> directions(90.0, (2, 2))[0].round(6).tolist()
@@ -100,7 +107,10 @@ def _range(values: Reals, end: int) -> slice:
 
 
 def _inside(shape: Shape, start: Reals, way: Reals) -> tuple[Reals, Reals]:
-    """The depths where rays enter and leave a solid of unit half-width; for a miss, enter is larger than leave."""
+    """The depths where rays enter and leave a solid of unit half-width.
+
+    For a miss, enter is larger than leave.
+    """
     if shape == "sphere":
         return _round(start, way)
     if shape == "cube":

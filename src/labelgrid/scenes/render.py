@@ -39,10 +39,17 @@ def mitsuba() -> Any:
 
 
 def render(scene: Scene, hits: RayHits, samples: int, seed: int) -> NDArray[np.uint8]:
-    """The picture of a scene, uint8 sRGB [h, w, 3], from `samples` light paths per pixel; `hits` guides denoising."""
+    """The picture of a scene, uint8 sRGB [h, w, 3], from `samples` light paths per pixel.
+
+    `hits` guides denoising.
+    """
     height, width = hits.solid.shape
-    linear = np.array(mitsuba().render(load(scene, (height, width), samples), spp=samples, seed=seed), np.float64)
-    return np.rint(255 * denoised(_developed(without_fireflies(linear)), hits.solid)).astype(np.uint8)
+    linear = np.array(
+        mitsuba().render(load(scene, (height, width), samples), spp=samples, seed=seed), np.float64
+    )
+    return np.rint(255 * denoised(_developed(without_fireflies(linear)), hits.solid)).astype(
+        np.uint8
+    )
 
 
 def load(scene: Scene, size: Size, samples: int) -> Any:
@@ -80,7 +87,12 @@ def _scene(scene: Scene, size: Size, samples: int, ball: Path) -> dict[str, Any]
         shapes, bsdf = _shapes(mi, solid, ball), _bsdf(mi, solid.material)
         for name, shape in shapes.items():
             light = _light(solid.material) if name in LIT else {}
-            description[f"solid_{number}_{name}"] = {**shape, "id": f"solid_{number}_{name}", **bsdf, **light}
+            description[f"solid_{number}_{name}"] = {
+                **shape,
+                "id": f"solid_{number}_{name}",
+                **bsdf,
+                **light,
+            }
     return description
 
 
@@ -91,28 +103,47 @@ def _shapes(mi: Any, solid: Solid, ball: Path) -> dict[str, dict[str, Any]]:
         return {"whole": {"type": "ply", "filename": str(ball), "to_world": transform}}
     lid = mi.ScalarTransform4f
     if solid.shape == "cube":
-        pane = {"pane": {"type": "rectangle", "to_world": transform @ lid().translate([0, 0, 1.05])}}
-        return {"whole": {"type": "cube", "to_world": transform}} | (pane if solid.material.light else {})
+        pane = {
+            "pane": {"type": "rectangle", "to_world": transform @ lid().translate([0, 0, 1.05])}
+        }
+        return {"whole": {"type": "cube", "to_world": transform}} | (
+            pane if solid.material.light else {}
+        )
     return {
-        "side": {"type": "cylinder", "p0": [0, 0, -1], "p1": [0, 0, 1], "radius": 1.0, "to_world": transform},
+        "side": {
+            "type": "cylinder",
+            "p0": [0, 0, -1],
+            "p1": [0, 0, 1],
+            "radius": 1.0,
+            "to_world": transform,
+        },
         "top": {"type": "disk", "to_world": transform @ lid().translate([0, 0, 1])},
-        "base": {"type": "disk", "to_world": transform @ lid().translate([0, 0, -1]) @ lid().rotate([1, 0, 0], 180)},
+        "base": {
+            "type": "disk",
+            "to_world": transform @ lid().translate([0, 0, -1]) @ lid().rotate([1, 0, 0], 180),
+        },
     }
 
 
 def _write_ball(path: Path) -> None:
     """Write a unit ball of triangles with smooth normals."""
     around, up = np.meshgrid(np.linspace(0, 2 * np.pi, 33)[:-1], np.linspace(0, np.pi, 17))
-    points = np.stack([np.sin(up) * np.cos(around), np.cos(up), np.sin(up) * np.sin(around)], -1).reshape(-1, 3)
+    points = np.stack(
+        [np.sin(up) * np.cos(around), np.cos(up), np.sin(up) * np.sin(around)], -1
+    ).reshape(-1, 3)
     corner = np.arange(17 * 32).reshape(17, 32)
     a, b, c, d = corner[:-1], np.roll(corner, -1, 1)[:-1], corner[1:], np.roll(corner, -1, 1)[1:]
-    faces = np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([b, d, c], -1).reshape(-1, 3)])
+    faces = np.concatenate(
+        [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([b, d, c], -1).reshape(-1, 3)]
+    )
     names = "".join(f"property float {name}\n" for name in ("x", "y", "z", "nx", "ny", "nz"))
     head = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(points)}\n{names}"
     head += f"element face {len(faces)}\nproperty list uchar int vertex_indices\nend_header\n"
     triangles = np.empty(len(faces), [("n", "u1"), ("corners", "<i4", 3)])
     triangles["n"], triangles["corners"] = 3, faces
-    path.write_bytes(head.encode() + np.hstack([points, points]).astype("<f4").tobytes() + triangles.tobytes())
+    path.write_bytes(
+        head.encode() + np.hstack([points, points]).astype("<f4").tobytes() + triangles.tobytes()
+    )
 
 
 def _bsdf(mi: Any, material: Material) -> dict[str, Any]:
@@ -129,7 +160,12 @@ def _bsdf(mi: Any, material: Material) -> dict[str, Any]:
         }
     surface: dict[str, Any] = {"type": "diffuse", "reflectance": paint}
     if material.gloss:
-        surface = {"type": "principled", "base_color": paint, "roughness": 1 - 0.8 * material.gloss, "specular": 0.5}
+        surface = {
+            "type": "principled",
+            "base_color": paint,
+            "roughness": 1 - 0.8 * material.gloss,
+            "specular": 0.5,
+        }
     return {"bsdf": {"type": "twosided", "inner": surface}}
 
 

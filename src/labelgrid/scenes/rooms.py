@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 from labelgrid.scenes import objects
 from labelgrid.scenes.objects import Builder, colour, material, wood
 from labelgrid.scenes.people import PERSON, person
-from labelgrid.scenes.solids import CORNERS, Material, Matrix, Solid, cube, moved, place_object, turned
+from labelgrid.scenes.solids import (
+    CORNERS,
+    Material,
+    Matrix,
+    Solid,
+    cube,
+    moved,
+    place_object,
+    turned,
+)
 from labelgrid.streams import stream
 
 Reals = NDArray[np.float64]
@@ -32,21 +41,42 @@ class Room(NamedTuple):
 
 #: Rare rooms hold rare objects: a long tail.
 KINDS: Mapping[str, Room] = {
-    "living": Room(0.33, {"sofa": 1, "television": 0.8, "table": 1, "chair": 1.5, "shelf": 1, "lamp": 1, "plant": 1}),
-    "bedroom": Room(0.23, {"bed": 1.3, "cabinet": 1.2, "lamp": 0.8, "chair": 0.6, "box": 0.5, "shelf": 0.4}),
-    "office": Room(0.2, {"desk": 1.6, "chair": 2, "shelf": 1.2, "cabinet": 0.8, "bin": 0.8, "plant": 0.5, "box": 0.6}),
+    "living": Room(
+        0.33,
+        {"sofa": 1, "television": 0.8, "table": 1, "chair": 1.5, "shelf": 1, "lamp": 1, "plant": 1},
+    ),
+    "bedroom": Room(
+        0.23, {"bed": 1.3, "cabinet": 1.2, "lamp": 0.8, "chair": 0.6, "box": 0.5, "shelf": 0.4}
+    ),
+    "office": Room(
+        0.2,
+        {
+            "desk": 1.6,
+            "chair": 2,
+            "shelf": 1.2,
+            "cabinet": 0.8,
+            "bin": 0.8,
+            "plant": 0.5,
+            "box": 0.6,
+        },
+    ),
     "kitchen": Room(0.12, {"table": 1.3, "chair": 2.2, "cabinet": 2, "bin": 0.6, "plant": 0.3}),
     "bathroom": Room(0.07, {"basin": 1.3, "bath": 1, "cabinet": 0.7, "bin": 0.7}),
-    "workshop": Room(0.05, {"ladder": 1.2, "table": 1.2, "box": 2.5, "shelf": 1, "bin": 0.7, "ball": 0.4}),
+    "workshop": Room(
+        0.05, {"ladder": 1.2, "table": 1.2, "box": 2.5, "shelf": 1, "bin": 0.7, "ball": 0.4}
+    ),
 }
 #: Objects on which small things lie.
 TOPS = frozenset({"table", "desk", "bed", "sofa", "cabinet"})
 #: Objects that mostly stand with their back to a wall.
-BACKED = frozenset({"desk", "sofa", "bed", "cabinet", "shelf", "television", "basin", "bath", "ladder"})
-#: The distance around the camera, in metres along the floor's axes, that is kept free, so that nothing fills the view.
+BACKED = frozenset(
+    {"desk", "sofa", "bed", "cabinet", "shelf", "television", "basin", "bath", "ladder"}
+)
+#: The distance around the camera, in metres along the floor's axes, that is kept free, so that
+#: nothing fills the view.
 CLEAR = 1.2
-#: Degrees across the picture's width. A data set uses one camera at nearly one height: with many of both, depth in
-#: metres cannot be inferred from a picture, however many labels there are.
+#: Degrees across the picture's width. A data set uses one camera at nearly one height: with many of
+#: both, depth in metres cannot be inferred from a picture, however many labels there are.
 FOV = 66.0
 HEIGHTS = (1.35, 1.6)
 #: One scene in this many shows the room of the scene before again, from a nearby viewpoint.
@@ -86,8 +116,8 @@ def room_of(seed: int, index: int, frames: int = 1) -> tuple[int, int]:
     Args:
         seed: of the draws.
         index: of the scene.
-        frames: the number of views of each room. 1: most rooms have one, some more; a room's number is then that of
-            the first scene in it.
+        frames: the number of views of each room. 1: most rooms have one, some more; a room's number
+            is then that of the first scene in it.
 
     Example:
         >>> [room_of(0, i, frames=3) for i in range(4)]
@@ -105,14 +135,19 @@ def room_of(seed: int, index: int, frames: int = 1) -> tuple[int, int]:
 
 
 def make_scene(seed: int, index: int, frames: int = 1) -> Scene:
-    """Scene `index` of a data set; it depends only on seed, index and the number of frames of each room."""
+    """Scene `index` of a data set.
+
+    It depends only on seed, index and the number of frames of each room.
+    """
     room, view = room_of(seed, index, frames)
     rng = stream(seed, "scenes room", room)
     kind = KINDS[str(rng.choice(list(KINDS), p=[kind.share for kind in KINDS.values()]))]
     size = np.array([rng.uniform(3.2, 5.5), rng.uniform(2.4, 3.0), rng.uniform(3.2, 6)])
     solids = _shell(rng, size)
     viewpoint = _viewpoint(rng, size)
-    taken = [(np.array([viewpoint.x, viewpoint.z]) - CLEAR, np.array([viewpoint.x, viewpoint.z]) + CLEAR)]
+    taken = [
+        (np.array([viewpoint.x, viewpoint.z]) - CLEAR, np.array([viewpoint.x, viewpoint.z]) + CLEAR)
+    ]
     thing = 1
     if rng.random() < PEOPLE:
         thing = _stand(rng, size, solids, taken, person, thing)
@@ -120,7 +155,9 @@ def make_scene(seed: int, index: int, frames: int = 1) -> Scene:
         for _ in range(rng.poisson(often)):
             thing = _stand(rng, size, solids, taken, objects.STANDING[name], thing, name in BACKED)
     _scatter(rng, size, solids, viewpoint, thing)
-    return Scene(tuple(solids), _camera(stream(seed, "scenes camera", room, view), viewpoint, view), FOV)
+    return Scene(
+        tuple(solids), _camera(stream(seed, "scenes camera", room, view), viewpoint, view), FOV
+    )
 
 
 def _shell(rng: np.random.Generator, size: Reals) -> list[Solid]:
@@ -128,7 +165,10 @@ def _shell(rng: np.random.Generator, size: Reals) -> list[Solid]:
     w, h, d = size.tolist()
     paint, t = material(rng, colour(rng, 0.4, 0.9)), 0.1
     ground = wood(rng) if rng.random() < 0.6 else material(rng)
-    glow, lamp = float(rng.uniform(0.1, 0.3)), float(rng.choice([0, rng.uniform(3, 9)], p=[0.2, 0.8]))
+    glow, lamp = (
+        float(rng.uniform(0.1, 0.3)),
+        float(rng.choice([0, rng.uniform(3, 9)], p=[0.2, 0.8])),
+    )
     solids = [
         cube((w, t, d), (0, -t / 2, 0), ground, "floor"),
         *_overhead((w, d), h + t / 2, t, Material((0.85, 0.85, 0.83), light=glow), "ceiling"),
@@ -145,14 +185,22 @@ def _shell(rng: np.random.Generator, size: Reals) -> list[Solid]:
     return [*solids, *_on_walls(rng, w, d)]
 
 
-def _overhead(size: tuple[float, float], y: float, thick: float, m: Material, label: str) -> list[Solid]:
+def _overhead(
+    size: tuple[float, float], y: float, thick: float, m: Material, label: str
+) -> list[Solid]:
     """A board whose front, which emits its light, faces down."""
-    return place_object([cube((*size, thick), (0, 0, 0), m, label)], moved(y=y) @ turned("x", 90), 0)
+    return place_object(
+        [cube((*size, thick), (0, 0, 0), m, label)], moved(y=y) @ turned("x", 90), 0
+    )
 
 
 def _on_walls(rng: np.random.Generator, w: float, d: float) -> list[Solid]:
     """A window with or without curtains, a door, pictures; and a rug."""
-    where, broad, tall = float(rng.uniform(-0.25, 0.25)) * w, float(rng.uniform(0.9, 1.8)), float(rng.uniform(0.8, 1.4))
+    where, broad, tall = (
+        float(rng.uniform(-0.25, 0.25)) * w,
+        float(rng.uniform(0.9, 1.8)),
+        float(rng.uniform(0.8, 1.4)),
+    )
     day = Material((0.8, 0.85, 0.9), light=float(np.exp(rng.uniform(np.log(0.3), np.log(5)))))
     solids = [cube((broad, tall, 0.02), (where, 1.5, -d / 2 + 0.01), day, "window")]
     cloth = material(rng)
@@ -164,7 +212,11 @@ def _on_walls(rng: np.random.Generator, w: float, d: float) -> list[Solid]:
     solids.append(cube((0.04, 2.0, 0.9), (side * (w / 2 - 0.02), 1.0, along), wood(rng), "door"))
     for _ in range(int(rng.integers(0, 4))):
         across, up = rng.uniform(0.25, 0.7, 2)
-        at = (-side * (w / 2 - 0.02), float(rng.uniform(1.3, 1.9)), float(rng.uniform(-0.4, 0.4)) * d)
+        at = (
+            -side * (w / 2 - 0.02),
+            float(rng.uniform(1.3, 1.9)),
+            float(rng.uniform(-0.4, 0.4)) * d,
+        )
         solids.append(cube((0.03, up, across), at, material(rng), "picture"))
     if rng.random() < 0.5:
         solids.append(cube((w * 0.5, 0.015, d * 0.4), (0, 0.008, 0), material(rng), "rug"))
@@ -180,7 +232,10 @@ def _stand(
     thing: int,
     backed: bool = False,
 ) -> int:
-    """Place an object where there is room for it, if there is any; returns the number of the next object."""
+    """Place an object where there is room for it, if there is any.
+
+    Returns the number of the next object.
+    """
     made = build(rng)
     corners = np.concatenate([solid.transform @ CORNERS for solid in made], 1)
     radius = float(np.abs(corners[[0, 2]]).max())
@@ -188,7 +243,9 @@ def _stand(
         if backed and rng.random() < 0.8:
             x, z, turn = _at_wall(rng, size, radius, -float(corners[2].min()))
         else:
-            x, z = (float(rng.uniform(-1, 1)) * max(0.1, size[axis] / 2 - radius) for axis in (0, 2))
+            x, z = (
+                float(rng.uniform(-1, 1)) * max(0.1, size[axis] / 2 - radius) for axis in (0, 2)
+            )
             turn = float(rng.choice([0, 90, 180, 270]) + rng.normal(0, 12))
         transform = moved(x, 0, z) @ turned("y", turn)
         foot = (transform @ corners)[[0, 2]]
@@ -200,7 +257,9 @@ def _stand(
     return thing
 
 
-def _at_wall(rng: np.random.Generator, size: Reals, radius: float, back: float) -> tuple[float, float, float]:
+def _at_wall(
+    rng: np.random.Generator, size: Reals, radius: float, back: float
+) -> tuple[float, float, float]:
     """A random position with the back to the back, left or right wall: x, z and the object's rotation."""
     side, across = int(rng.integers(-1, 2)), float(rng.uniform(-1, 1))
     gap = back + 0.13  # curtains, pictures and doors fit behind
@@ -209,7 +268,9 @@ def _at_wall(rng: np.random.Generator, size: Reals, radius: float, back: float) 
     return across * max(0.1, size[0] / 2 - radius), gap - size[2] / 2, 0.0
 
 
-def _scatter(rng: np.random.Generator, size: Reals, solids: list[Solid], viewpoint: Viewpoint, thing: int) -> None:
+def _scatter(
+    rng: np.random.Generator, size: Reals, solids: list[Solid], viewpoint: Viewpoint, thing: int
+) -> None:
     """Place small objects on furniture and on the floor."""
     tops = [solid for solid in solids if _is_top(solid)]
     for _ in range(int(rng.poisson(6))):

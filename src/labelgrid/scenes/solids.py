@@ -1,4 +1,7 @@
-"""Defines the solids of scenes, with material and class. Metres; x right, y up, z toward the viewer."""
+"""Defines the solids of scenes, with material and class.
+
+Metres; x right, y up, z toward the viewer.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -82,17 +85,28 @@ def turned(axis: Literal["x", "y", "z"], degrees: float) -> Matrix:
     return matrix
 
 
-def cube(size: Sequence[float], at: Sequence[float], material: Material, label: str, part: str = "") -> Solid:
+def cube(
+    size: Sequence[float], at: Sequence[float], material: Material, label: str, part: str = ""
+) -> Solid:
     """A box of full `size`, centred at `at`."""
     return Solid("cube", moved(*at) @ scaled(*(np.asarray(size) / 2)), material, label, part)
 
 
-def ball(radii: Sequence[float], at: Sequence[float], material: Material, label: str, part: str = "") -> Solid:
+def ball(
+    radii: Sequence[float], at: Sequence[float], material: Material, label: str, part: str = ""
+) -> Solid:
     """An ellipsoid, centred at `at`."""
     return Solid("sphere", moved(*at) @ scaled(*radii), material, label, part)
 
 
-def tube(radius: float, height: float, at: Sequence[float], material: Material, label: str, part: str = "") -> Solid:
+def tube(
+    radius: float,
+    height: float,
+    at: Sequence[float],
+    material: Material,
+    label: str,
+    part: str = "",
+) -> Solid:
     """An upright cylinder with lids, centred at `at`."""
     transform = moved(*at) @ turned("x", -90) @ scaled(radius, radius, height / 2)
     return Solid("tube", transform, material, label, part)

@@ -1,4 +1,7 @@
-"""Writes a data set of scenes in parallel, as a folder of images and labels; resumes after a stop."""
+"""Writes a data set of scenes in parallel, as a folder of images and labels.
+
+Resumes after a stop.
+"""
 
 import json
 from collections.abc import Callable, Sequence
@@ -35,7 +38,8 @@ class SceneSettings:
         size: height and width of the images.
         seed: of all random draws.
         samples: light paths per pixel.
-        frames: views of each room, near-duplicates of one another; 1: one in most rooms, more in some.
+        frames: views of each room, near-duplicates of one another; 1: one in most rooms, more in
+            some.
     """
 
     size: Size = (96, 128)
@@ -62,14 +66,19 @@ def image_id_of(settings: SceneSettings, index: int) -> str:
     return f"room_{room:05d}/{view}.png"
 
 
-def write_scenes(out: Path, count: int, settings: SceneSettings, progress: Progress, jobs: int = 0) -> tuple[int, int]:
-    """Write images, labels, splits and task definitions; a folder with more scenes keeps all of them.
+def write_scenes(
+    out: Path, count: int, settings: SceneSettings, progress: Progress, jobs: int = 0
+) -> tuple[int, int]:
+    """Write images, labels, splits and task definitions.
+
+    A folder with more scenes keeps all of them.
 
     Returns:
         the number of scenes, and how many of them were rendered by this call.
 
     Raises:
-        ProjectError: the folder holds other scenes, the disk reports an error, or a worker was killed.
+        ProjectError: the folder holds other scenes, the disk reports an error, or a worker was
+            killed.
         PluginError: Mitsuba is not installed.
     """
     mitsuba()
@@ -77,7 +86,11 @@ def write_scenes(out: Path, count: int, settings: SceneSettings, progress: Progr
     count = max(count, _listed(out))
     with files.disk(out):
         files.write_text(out / KEPT, settings.json())
-        missing = [index for index in range(count) if not (out / "images" / image_id_of(settings, index)).is_file()]
+        missing = [
+            index
+            for index in range(count)
+            if not (out / "images" / image_id_of(settings, index)).is_file()
+        ]
         progress.start("Rendering scenes", count, "scenes")
         progress.advance(count - len(missing))
         _render_all(partial(write_scene, out, settings), missing, progress, jobs or cores())
@@ -85,7 +98,9 @@ def write_scenes(out: Path, count: int, settings: SceneSettings, progress: Progr
     return count, len(missing)
 
 
-def _render_all(write: Callable[[int], None], missing: Sequence[int], progress: Progress, jobs: int) -> None:
+def _render_all(
+    write: Callable[[int], None], missing: Sequence[int], progress: Progress, jobs: int
+) -> None:
     try:
         spawned = get_context(
             "spawn"
@@ -103,14 +118,21 @@ def _render_all(write: Callable[[int], None], missing: Sequence[int], progress: 
 
 def _listed(out: Path) -> int:
     """The number of scenes in the folder's splits."""
-    return sum(len(path.read_text(encoding="utf-8").split()) for path in (out / "splits").glob("*.txt"))
+    return sum(
+        len(path.read_text(encoding="utf-8").split()) for path in (out / "splits").glob("*.txt")
+    )
 
 
 def write_scene(out: Path, settings: SceneSettings, index: int) -> None:
     """Render one scene and write its labels, then its image, so that every image in the folder has its labels."""
-    scene, image_id = make_scene(settings.seed, index, settings.frames), image_id_of(settings, index)
+    scene, image_id = (
+        make_scene(settings.seed, index, settings.frames),
+        image_id_of(settings, index),
+    )
     hits = cast(scene, settings.size)
-    image = render(scene, hits, settings.samples, seed_of(settings.seed, "scenes light", index) % 2**31)
+    image = render(
+        scene, hits, settings.samples, seed_of(settings.seed, "scenes light", index) % 2**31
+    )
     tasks = definitions(TASKS)
     for task, label in labels_of(scene, hits).items():
         path = out / "labels" / task / Path(image_id).with_suffix(".png")
@@ -142,7 +164,9 @@ def _check_same(out: Path, settings: SceneSettings) -> None:
             unchanged="Nothing was rendered.",
         )
     if not path.is_file() and out.is_dir() and any(out.iterdir()):
-        raise ProjectError("The folder holds something else.", where=str(out), next_step="Give a new folder.")
+        raise ProjectError(
+            "The folder holds something else.", where=str(out), next_step="Give a new folder."
+        )
 
 
 def _write_lists(out: Path, count: int, settings: SceneSettings) -> None:
@@ -157,7 +181,9 @@ def _write_lists(out: Path, count: int, settings: SceneSettings) -> None:
         if not image_ids:  # few scenes may leave a split without a room
             (out / "splits" / f"{split}.txt").unlink(missing_ok=True)
             continue
-        files.write_text(out / "splits" / f"{split}.txt", "".join(f"{image_id}\n" for image_id in image_ids))
+        files.write_text(
+            out / "splits" / f"{split}.txt", "".join(f"{image_id}\n" for image_id in image_ids)
+        )
     files.write_text(out / "tasks.toml", tasks_toml())
 
 
@@ -165,6 +191,8 @@ def tasks_toml() -> str:
     """The tasks of rendered rooms as the content of `tasks.toml`."""
     tables = []
     for row in TASKS:
-        classes = f"classes = {json.dumps(row.options['classes'])}\n" if "classes" in row.options else ""
+        classes = (
+            f"classes = {json.dumps(row.options['classes'])}\n" if "classes" in row.options else ""
+        )
         tables.append(f'[{row.name}]\nkind = "{row.kind}"\ncost = {row.cost}\n{classes}')
     return "\n".join(tables)

@@ -27,10 +27,14 @@ class ClassMeans(Statistic):
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
         """The means of a batch, float32 [b, t * c], task after task.
 
-        c is the largest number of classes of a task; values are 0 where a task has fewer classes, predicts none, or had
-        no label in training.
+        c is the largest number of classes of a task; values are 0 where a task has fewer classes,
+        predicts none, or had no label in training.
         """
-        raws, frames, trained = batch.decoded(known=True).final, batch.batch.frames, batch.model.trained
+        raws, frames, trained = (
+            batch.decoded(known=True).final,
+            batch.batch.frames,
+            batch.model.trained,
+        )
         found = {}
         for name, task in batch.tasks.items():
             if task.probabilities and (trained is None or name in trained):

@@ -46,7 +46,9 @@ class FitImages:
     objective: ObjectiveOptions
 
 
-def fit_statistics(job: ScoringJob, images: FitImages, folder: Path, progress: Progress) -> ScoringJob:
+def fit_statistics(
+    job: ScoringJob, images: FitImages, folder: Path, progress: Progress
+) -> ScoringJob:
     """Train the job's statistics that have modules, or load their weights saved under the same stamp.
 
     Returns:
@@ -55,14 +57,25 @@ def fit_statistics(job: ScoringJob, images: FitImages, folder: Path, progress: P
     Raises:
         PluginError: a statistic has changed the model. ModelError: saved weights are damaged.
     """
-    trained = {name: one for name, one in job.statistics.items() if isinstance(one, TrainedStatistic)}
+    trained = {
+        name: one for name, one in job.statistics.items() if isinstance(one, TrainedStatistic)
+    }
     for name, statistic in trained.items():
         _fit(name, statistic, job, images, folder, progress)
-    return replace(job, stamp={**job.stamp, **weights_stamp(folder, list(trained))}) if trained else job
+    return (
+        replace(job, stamp={**job.stamp, **weights_stamp(folder, list(trained))})
+        if trained
+        else job
+    )
 
 
 def _fit(
-    name: str, statistic: TrainedStatistic, job: ScoringJob, images: FitImages, folder: Path, progress: Progress
+    name: str,
+    statistic: TrainedStatistic,
+    job: ScoringJob,
+    images: FitImages,
+    folder: Path,
+    progress: Progress,
 ) -> None:
     """Load a statistic's saved weights, or else train its modules and save them."""
     path, identity = weights_path(folder, name), json.dumps(dict(job.stamp), sort_keys=True)
@@ -93,12 +106,16 @@ def _training_folder(path: Path, identity: str) -> Path:
     return folder
 
 
-def _context(name: str, job: ScoringJob, images: FitImages, folder: Path, progress: Progress) -> FitContext:
+def _context(
+    name: str, job: ScoringJob, images: FitImages, folder: Path, progress: Progress
+) -> FitContext:
     seed = seed_of(images.seed, "score", name)
 
     def shuffled(image_ids: Sequence[str], stream_name: str, epoch: int) -> Iterator[PoolBatch]:
         ordered = np.array(sorted(image_ids), object)
-        return pool_batches(job, ordered[stream(seed, stream_name, epoch).permutation(len(ordered))].tolist())
+        return pool_batches(
+            job, ordered[stream(seed, stream_name, epoch).permutation(len(ordered))].tolist()
+        )
 
     return FitContext(
         model=job.model,
@@ -118,7 +135,8 @@ def frozen(name: str, model: TrainedModel) -> Iterator[None]:
     """Freeze the model's parameters inside the block, and raise an error if the model has changed at its end.
 
     Raises:
-        PluginError: the statistic `name` changed a parameter, or a buffer, also one that no checkpoint holds.
+        PluginError: the statistic `name` changed a parameter, or a buffer, also one that no
+            checkpoint holds.
     """
     modules = _modules(model)
     trainable = [p for module in modules.values() for p in module.parameters() if p.requires_grad]

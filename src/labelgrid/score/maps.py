@@ -16,15 +16,18 @@ from labelgrid.pixel.uncertainty import Information, MeanMeasure, Moments, Sprea
 from labelgrid.score.options import At, Measure
 from labelgrid.tasks.task import Task
 
-#: The largest number of values of one task's map in memory at original size; and the number of them that a CPU
-#: processes at a time, chosen to fit its cache.
+#: The largest number of values of one task's map in memory at original size; and the number of them
+#: that a CPU processes at a time, chosen to fit its cache.
 STRIP, CACHED = 2**22, 2**20
 #: Creates the accumulator of a task's predictions.
 MakeMoments = Callable[[Task], Moments]
 
 
 class Passes(Protocol):
-    """Several predictions of the same batch; iterating yields the raw outputs [b, c, h', w'] of each, by task."""
+    """Several predictions of the same batch.
+
+    Iterating yields the raw outputs [b, c, h', w'] of each, by task.
+    """
 
     def __iter__(self) -> Iterator[Raw]:
         """Run the passes one after the other; the same each time."""
@@ -44,7 +47,9 @@ class Outputs:
 
     def only(self, index: int) -> "Outputs":
         """The outputs of one image of the batch."""
-        return Outputs([{name: raw[index : index + 1] for name, raw in raws.items()} for raws in self.raws])
+        return Outputs(
+            [{name: raw[index : index + 1] for name, raw in raws.items()} for raws in self.raws]
+        )
 
 
 def information(task: Task) -> Moments:
@@ -75,8 +80,8 @@ def image_means(
 ) -> NDArray[np.float64]:
     """The means [b, t] over each image's pixels of what the passes say of a pixel.
 
-    Values are collected pass by pass, and images at their original size are processed in strips of rows, so memory
-    grows neither with the number of passes nor with the pool.
+    Values are collected pass by pass, and images at their original size are processed in strips of
+    rows, so memory grows neither with the number of passes nor with the pool.
 
     Args:
         passes: over the batch.
@@ -89,7 +94,9 @@ def image_means(
         return _head_means(passes, tasks, frames, make)
     if at == "half":
         frames = [halved(frame) for frame in frames]
-    return np.stack([_original_means(passes.only(i), tasks, frame, make) for i, frame in enumerate(frames)])
+    return np.stack(
+        [_original_means(passes.only(i), tasks, frame, make) for i, frame in enumerate(frames)]
+    )
 
 
 def head_maps(passes: Passes, tasks: Mapping[str, Task], make: MakeMoments) -> dict[str, Tensor]:
@@ -102,7 +109,9 @@ def head_maps(passes: Passes, tasks: Mapping[str, Task], make: MakeMoments) -> d
 
 
 def halved(frame: Frame) -> Frame:
-    """The frame of the same image at half the size at which the network sees it; no larger than the image.
+    """The frame of the same image at half the size at which the network sees it.
+
+    No larger than the image.
 
     Example:
         >>> halved(Frame((480, 640), (96, 96), (slice(12, 84), slice(0, 96)))).original
@@ -123,11 +132,15 @@ def _head_means(
     return np.stack([content_means(own[:, None], frames).cpu().numpy() for own in maps], 1)
 
 
-def _original_means(passes: Passes, tasks: Mapping[str, Task], frame: Frame, make: MakeMoments) -> NDArray[np.float64]:
+def _original_means(
+    passes: Passes, tasks: Mapping[str, Task], frame: Frame, make: MakeMoments
+) -> NDArray[np.float64]:
     """Means [t] of one image at the frame's original size."""
     height, width = frame.original
     totals = np.zeros(len(tasks))
-    for rows in _cut(slice(0, height), STRIP, max(task.channels for task in tasks.values()) * width):
+    for rows in _cut(
+        slice(0, height), STRIP, max(task.channels for task in tasks.values()) * width
+    ):
         maps = _original_maps(passes, tasks, frame, rows, make)
         totals += [float(part.double().sum()) for part in maps.values()]
     return totals / (height * width)
@@ -146,11 +159,17 @@ def _original_maps(
                 moments[name] = [(part, make(task)) for part in cut]
             for part, moment in moments[name]:
                 moment.update(task.activate(to_original(raws[name][0], frame, part)[None]))
-    return {name: torch.cat([moment.uncertainty()[0, 0] for _, moment in parts]) for name, parts in moments.items()}
+    return {
+        name: torch.cat([moment.uncertainty()[0, 0] for _, moment in parts])
+        for name, parts in moments.items()
+    }
 
 
 def _cut(rows: slice, limit: int, row_values: int) -> Iterator[slice]:
-    """Split rows into strips of at most `limit` values, at least one row each; a row has `row_values` values."""
+    """Split rows into strips of at most `limit` values, at least one row each.
+
+    A row has `row_values` values.
+    """
     step = max(1, limit // row_values)
     for start in range(rows.start, rows.stop, step):
         yield slice(start, min(start + step, rows.stop))

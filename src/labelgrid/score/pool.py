@@ -16,7 +16,15 @@ from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import PluginError
 from labelgrid.progress import Progress
 from labelgrid.score.statistic import PoolBatch, Statistic
-from labelgrid.score.table import EXPLAINING, FILE, Axis, Table, read_table, write_table, write_tables
+from labelgrid.score.table import (
+    EXPLAINING,
+    FILE,
+    Axis,
+    Table,
+    read_table,
+    write_table,
+    write_tables,
+)
 from labelgrid.streams import image_keys
 from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.model import TrainedModel
@@ -64,21 +72,33 @@ class Explaining:
 
 
 def gather(
-    job: ScoringJob, image_ids: Sequence[str], folder: Path, progress: Progress, explaining: Explaining | None = None
+    job: ScoringJob,
+    image_ids: Sequence[str],
+    folder: Path,
+    progress: Progress,
+    explaining: Explaining | None = None,
 ) -> Table:
     """Compute the statistics of the given images, in the order of their ids, and write `folder/scores.parquet`.
 
-    Each part of the pool is a separate file until all parts are finished. A part with the same stamp is not computed
-    again. Memory does not grow with the pool while it is scored. What explains the picks is written to a file of its
-    own, `folder/explaining.parquet`; the batches of the pool, and so the scores, are the same without it.
+    Each part of the pool is a separate file until all parts are finished. A part with the same
+    stamp is not computed again. Memory does not grow with the pool while it is scored. What
+    explains the picks is written to a file of its own, `folder/explaining.parquet`; the batches of
+    the pool, and so the scores, are the same without it.
 
     Raises:
         PluginError: the shape of a statistic's values does not match its axis.
     """
     more = explaining or Explaining()
-    both = replace(job, statistics={**job.statistics, **more.statistics}, stamp={**job.stamp, **more.stamp})
-    pool, further = _parts(image_ids, job.part) or [[]], _parts({*more.images} - {*image_ids}, job.part)
-    unlabelled = replace(both, statistics=more.statistics, definitions={})  # their labels are not read
+    both = replace(
+        job, statistics={**job.statistics, **more.statistics}, stamp={**job.stamp, **more.stamp}
+    )
+    pool, further = (
+        _parts(image_ids, job.part) or [[]],
+        _parts({*more.images} - {*image_ids}, job.part),
+    )
+    unlabelled = replace(
+        both, statistics=more.statistics, definitions={}
+    )  # their labels are not read
     jobs = [(both, part) for part in pool] + [(unlabelled, part) for part in further]
     paths = [folder / f"scores-{index:05d}.part" for index in range(len(jobs))]
     folder.mkdir(parents=True, exist_ok=True)
@@ -92,8 +112,14 @@ def gather(
     (folder / EXPLAINING).unlink(missing_ok=True)
     if more.statistics:
         filled = [path for path, (_, part) in zip(paths, jobs, strict=True) if part]
-        write_tables((read_table(path).only(more.statistics, both.stamp) for path in filled), folder / EXPLAINING)
-    write_tables((read_table(path).only(job.statistics, job.stamp) for path in paths[: len(pool)]), folder / FILE)
+        write_tables(
+            (read_table(path).only(more.statistics, both.stamp) for path in filled),
+            folder / EXPLAINING,
+        )
+    write_tables(
+        (read_table(path).only(job.statistics, job.stamp) for path in paths[: len(pool)]),
+        folder / FILE,
+    )
     for path in paths:
         path.unlink(missing_ok=True)
     return read_table(folder / FILE)
@@ -110,7 +136,13 @@ def pool_batches(job: ScoringJob, image_ids: Sequence[str]) -> Iterator[PoolBatc
     device = next(network.parameters()).device
     known = partial(labels_of, job.source, job.definitions)
     loaded = eval_batches(
-        job.source, job.definitions, image_ids, job.data, batch=job.batch, workers=job.workers, known=known
+        job.source,
+        job.definitions,
+        image_ids,
+        job.data,
+        batch=job.batch,
+        workers=job.workers,
+        known=known,
     )
     for cpu_batch in loaded:
         batch = cpu_batch.to(device)
@@ -129,7 +161,9 @@ def _score_part(job: ScoringJob, image_ids: Sequence[str], progress: Progress) -
                 chunks[name].append(_checked(name, statistic, batch))
         progress.advance(len(batch.batch.ids))
     values = {name: np.concatenate(arrays) for name, arrays in chunks.items() if arrays}
-    return Table(image_ids, values, tuple(job.tasks), job.stamp, {name: axes[name] for name in values})
+    return Table(
+        image_ids, values, tuple(job.tasks), job.stamp, {name: axes[name] for name in values}
+    )
 
 
 def _checked(name: str, statistic: Statistic, batch: PoolBatch) -> NDArray[Any]:
@@ -137,7 +171,9 @@ def _checked(name: str, statistic: Statistic, batch: PoolBatch) -> NDArray[Any]:
     axis = statistic.axis
     values = np.asarray(statistic(batch), np.float32 if axis == "feature" else np.float64)
     b, t = len(batch.batch.ids), len(batch.tasks)
-    matches = values.shape == {"cell": (b, t), "image": (b,), "feature": (b, *values.shape[1:2])}[axis]
+    matches = (
+        values.shape == {"cell": (b, t), "image": (b,), "feature": (b, *values.shape[1:2])}[axis]
+    )
     if not matches or (axis == "feature" and values.ndim != 2):
         raise PluginError(
             f"The statistic '{name}' returns values of shape {list(values.shape)} for {b} images and {t} tasks.",

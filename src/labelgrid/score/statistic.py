@@ -33,7 +33,8 @@ class PoolBatch:
         features: the encoder's features of the images.
         model: the trained model, in evaluation mode.
         tasks: the tasks by name.
-        definitions: the tasks as they are defined, by name; their `transform` says how a mirrored view's values differ.
+        definitions: the tasks as they are defined, by name; their `transform` says how a mirrored
+            view's values differ.
     """
 
     batch: Batch
@@ -46,11 +47,16 @@ class PoolBatch:
     @property
     def known(self) -> Mapping[str, Target] | None:
         """The labels of the tasks that are known of at least one image, as `Network.decode` takes them."""
-        return {name: target for name, target in self.batch.targets.items() if target.present.any()} or None
+        return {
+            name: target for name, target in self.batch.targets.items() if target.present.any()
+        } or None
 
     @cached_property
     def output(self) -> Output:
-        """The network's output without known labels; the encoder is not repeated, and it is decoded once a batch."""
+        """The network's output without known labels.
+
+        The encoder is not repeated, and it is decoded once a batch.
+        """
         with torch.no_grad():
             return self.model.network.decode(self.features)
 
@@ -61,15 +67,20 @@ class PoolBatch:
 
 
 class Statistic:
-    """Computes values of each image from the model. A subclass sets the attributes and implements `__call__`.
+    """Computes values of each image from the model.
 
-    Laws (tests/contracts/test_statistics.py): an image's values depend on that image only, not on its position or on
-    the rest of its batch; label values of invalid pixels have no effect; the model is not changed.
+    A subclass sets the attributes and implements `__call__`.
+
+    Laws (tests/contracts/test_statistics.py): an image's values depend on that image only, not on
+    its position or on the rest of its batch; label values of invalid pixels have no effect; the
+    model is not changed.
 
     Attributes:
-        scope: "pool" for the images with a missing cell, or "all" for all images of the train split.
+        scope: "pool" for the images with a missing cell, or "all" for all images of the train
+            split.
         axis: what a value belongs to, which determines the shape; see `Axis`.
-        terms: names of the terms it reads, as in the recipe; a model that was trained without them is refused.
+        terms: names of the terms it reads, as in the recipe; a model that was trained without them
+            is refused.
     """
 
     scope: Scope = "pool"
@@ -89,12 +100,15 @@ class FitContext:
         model: frozen, in evaluation mode. Neither its parameters nor its buffers may change.
         tasks: the tasks by name.
         weights: of the tasks' losses, as the model was trained.
-        labelled: maps an epoch to batches of the train split's images with a label, in random order.
+        labelled: maps an epoch to batches of the train split's images with a label, in random
+            order.
         pool: maps an epoch to batches of the images with a missing cell, in random order.
         seed: the seed of this statistic's random draws.
-        folder: keeps files of a training that was stopped until it is resumed; removed at the end of the training.
+        folder: keeps files of a training that was stopped until it is resumed; removed at the end
+            of the training.
         progress: receives the progress.
-        train_member: trains or resumes a further network with the model's recipe, under a seed derived from a name.
+        train_member: trains or resumes a further network with the model's recipe, under a seed
+            derived from a name.
     """
 
     model: TrainedModel
@@ -111,12 +125,15 @@ class FitContext:
 class TrainedStatistic(Statistic, nn.Module):
     """A statistic with its own modules, which are trained on the frozen model before the pool is scored.
 
-    `setup` builds the modules, `fit` trains them. Their state is saved beside the scores. When the same scores are
-    computed again, it is loaded after `setup`.
+    `setup` builds the modules, `fit` trains them. Their state is saved beside the scores. When the
+    same scores are computed again, it is loaded after `setup`.
     """
 
     def setup(self, example: PoolBatch) -> None:
-        """Build the modules, shaped by an example batch. Random weights are drawn from the statistic's own stream."""
+        """Build the modules, shaped by an example batch.
+
+        Random weights are drawn from the statistic's own stream.
+        """
         raise NotImplementedError
 
     def fit(self, context: FitContext) -> None:

@@ -1,4 +1,7 @@
-"""Reads and writes score tables: Parquet files with a stamp and one row per image. Loads no torch."""
+"""Reads and writes score tables: Parquet files with a stamp and one row per image.
+
+Loads no torch.
+"""
 
 import hashlib
 import json
@@ -20,12 +23,13 @@ from labelgrid.files import atomic_write, open_regular
 FILE = "scores.parquet"
 #: The file name of the statistics that only explain the picks.
 EXPLAINING = "explaining.parquet"
-#: What a statistic's values belong to: cells, float64 [n, t]; images, float64 [n]; or one feature vector per image,
-#: float32 [n, d].
+#: What a statistic's values belong to: cells, float64 [n, t]; images, float64 [n]; or one feature
+#: vector per image, float32 [n, d].
 Axis = Literal["cell", "image", "feature"]
 #: The number of values that are read at once; small, because Arrow buffers several such batches.
 VALUES_AT_ONCE = 2**18
-#: The largest number of values for each byte of a file; a file that claims more is refused before it is read.
+#: The largest number of values for each byte of a file; a file that claims more is refused before
+#: it is read.
 WIDEST = 1000
 
 
@@ -50,10 +54,18 @@ class Table:
     def only(self, names: Collection[str], stamp: Mapping[str, str]) -> "Table":
         """The table of some statistics, under another stamp."""
         statistics = {name: values for name, values in self.statistics.items() if name in names}
-        return replace(self, statistics=statistics, stamp=stamp, axes={name: self.axes[name] for name in statistics})
+        return replace(
+            self,
+            statistics=statistics,
+            stamp=stamp,
+            axes={name: self.axes[name] for name in statistics},
+        )
 
     def aligned(self, images: Sequence[str]) -> dict[str, NDArray[Any]]:
-        """The statistics of the given images, in their order; NaN for an image that was not scored."""
+        """The statistics of the given images, in their order.
+
+        NaN for an image that was not scored.
+        """
         if list(images) == list(self.images):
             return dict(self.statistics)  # avoids a copy of a large pool's features
         row_of = {image_id: row for row, image_id in enumerate(self.images)}
@@ -69,8 +81,8 @@ class Table:
 def write_table(table: Table, path: Path) -> None:
     """Write a table atomically.
 
-    Axis "cell" becomes one column `name/task` per task, axis "image" a column `name`, axis "feature" a column `name` of
-    vectors.
+    Axis "cell" becomes one column `name/task` per task, axis "image" a column `name`, axis
+    "feature" a column `name` of vectors.
     """
     write_tables([table], path)
 
@@ -81,7 +93,9 @@ def write_tables(tables: Iterable[Table], path: Path) -> None:
         writer = None
         for table in tables:
             rows = _arrow(table)
-            writer = writer or pq.ParquetWriter(temporary, rows.schema, use_dictionary=False, write_page_checksum=True)
+            writer = writer or pq.ParquetWriter(
+                temporary, rows.schema, use_dictionary=False, write_page_checksum=True
+            )
             writer.write_table(rows)
         if writer:
             writer.close()
@@ -98,7 +112,9 @@ def _arrow(table: Table) -> pa.Table:
     return pa.table(columns).replace_schema_metadata({"labelgrid": json.dumps(metadata)})
 
 
-def _columns(name: str, axis: Axis, values: NDArray[Any], tasks: Sequence[str]) -> dict[str, pa.Array]:
+def _columns(
+    name: str, axis: Axis, values: NDArray[Any], tasks: Sequence[str]
+) -> dict[str, pa.Array]:
     if axis == "cell":
         return {f"{name}/{task}": pa.array(values[:, i]) for i, task in enumerate(tasks)}
     if axis == "image":
@@ -113,7 +129,11 @@ def read_table(path: Path) -> Table:
     Raises:
         ProjectError: the file is not a score table.
     """
-    with _reading(path), open_regular(path) as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
+    with (
+        _reading(path),
+        open_regular(path) as source,
+        pq.ParquetFile(source, page_checksum_verification=True) as file,
+    ):
         return _read(file)
 
 
@@ -135,12 +155,15 @@ def _read(file: pq.ParquetFile) -> Table:
     tasks, names = tuple(metadata["tasks"]), file.schema_arrow.names
     shapes = {name: _shape(entry, len(tasks)) for name, entry in metadata["statistics"].items()}
     axes = {name: axis for name, (axis, _) in shapes.items()}
-    stored = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
+    stored = sum(
+        file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)
+    )
     if count * sum(width for _, width in shapes.values()) > WIDEST * max(stored, 1):
         raise ValueError("the widths of the statistics are not those of the columns")
     values = {name: _empty(axis, count, width) for name, (axis, width) in shapes.items()}
     columns_of = {
-        name: [column for column in names if column == name or column.startswith(f"{name}/")] for name in shapes
+        name: [column for column in names if column == name or column.startswith(f"{name}/")]
+        for name in shapes
     }
     images: list[str] = []
     row_width = sum(width for _, width in shapes.values())
@@ -153,13 +176,20 @@ def _read(file: pq.ParquetFile) -> Table:
                 arrays = [batch[column].to_numpy() for column in columns]
                 values[name][rows] = arrays[0] if axes[name] == "image" else np.stack(arrays, 1)
         images += batch["image"].to_pylist()
-    if any(type(image_id) is not str for image_id in images) or len(images) != count or len(set(images)) != count:
+    if (
+        any(type(image_id) is not str for image_id in images)
+        or len(images) != count
+        or len(set(images)) != count
+    ):
         raise ValueError("the images are not distinct names")
     return Table(images, values, tasks, metadata["stamp"], axes)
 
 
 def _shape(entry: Any, tasks: int) -> tuple[Axis, int]:
-    """A statistic's axis and width. Tables of the first version store the width only, and features as float columns."""
+    """A statistic's axis and width.
+
+    Tables of the first version store the width only, and features as float columns.
+    """
     if isinstance(entry, int):
         return ("cell" if entry == tasks else "feature"), entry
     axis, width = entry["axis"], entry["width"]
@@ -182,15 +212,24 @@ def read_stamp(path: Path) -> Mapping[str, str]:
     """
     with _reading(path), open_regular(path) as source:
         metadata = pq.read_schema(source).metadata or {}
-        stamp: Mapping[str, str] = dict(json.loads(metadata.get(b"labelgrid", b"{}")).get("stamp", {}))
+        stamp: Mapping[str, str] = dict(
+            json.loads(metadata.get(b"labelgrid", b"{}")).get("stamp", {})
+        )
         return stamp
 
 
 def weights_stamp(folder: Path, names: Sequence[str]) -> dict[str, str]:
-    """The part of a stamp that hashes the saved weights of statistics; those without weights do not count."""
+    """The part of a stamp that hashes the saved weights of statistics.
+
+    Those without weights do not count.
+    """
     paths = [weights_path(folder, name) for name in sorted(names)]
     files = [path.read_bytes() for path in paths if path.is_file()]
-    return {"weights": hashlib.blake2b(b"".join(hashlib.blake2b(f).digest() for f in files), digest_size=8).hexdigest()}
+    return {
+        "weights": hashlib.blake2b(
+            b"".join(hashlib.blake2b(f).digest() for f in files), digest_size=8
+        ).hexdigest()
+    }
 
 
 def weights_path(folder: Path, name: str) -> Path:

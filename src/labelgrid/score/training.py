@@ -14,9 +14,11 @@ from labelgrid.score.statistic import FitContext, PoolBatch
 from labelgrid.score.weights import read_weights, write_weights
 from labelgrid.streams import stream
 
-#: The largest number of bytes of the network's output that are kept in memory from the first pass on.
+#: The largest number of bytes of the network's output that are kept in memory from the first pass
+#: on.
 MEMORY = 2**30
-#: The least number of seconds between two saves of a training's state: the state of a large module takes a while.
+#: The least number of seconds between two saves of a training's state: the state of a large module
+#: takes a while.
 SAVE_EVERY = 30.0
 
 
@@ -45,19 +47,28 @@ class Rows:
     @property
     def size(self) -> int:
         """The number of bytes in memory."""
-        parts = [*self.maps.values(), *(part for t in self.targets.values() for part in (t.value, t.valid))]
+        parts = [
+            *self.maps.values(),
+            *(part for t in self.targets.values() for part in (t.value, t.valid)),
+        ]
         return sum(part.nbytes for part in parts)
 
     @property
     def shapes(self) -> tuple[torch.Size, ...]:
         """The shapes of one image's maps and targets: rows with other shapes do not fit into the same batch."""
-        return tuple(part.shape[1:] for part in (*self.maps.values(), *(t.value for t in self.targets.values())))
+        return tuple(
+            part.shape[1:]
+            for part in (*self.maps.values(), *(t.value for t in self.targets.values()))
+        )
 
     @staticmethod
     def cat(parts: Sequence["Rows"]) -> "Rows":
         """Concatenate rows of the same shapes."""
         maps = {name: torch.cat([part.maps[name] for part in parts]) for name in parts[0].maps}
-        return Rows(maps, {name: Target.cat([part.targets[name] for part in parts]) for name in parts[0].targets})
+        return Rows(
+            maps,
+            {name: Target.cat([part.targets[name] for part in parts]) for name in parts[0].targets},
+        )
 
 
 #: Maps an epoch to the batches of its pass over the images, in random order.
@@ -65,7 +76,10 @@ Passes = Callable[[int], Iterator[Rows]]
 
 
 def replayed(
-    batches: Callable[[int], Iterator[PoolBatch]], read: Callable[[PoolBatch], Rows], seed: int, memory: int = MEMORY
+    batches: Callable[[int], Iterator[PoolBatch]],
+    read: Callable[[PoolBatch], Rows],
+    seed: int,
+    memory: int = MEMORY,
 ) -> Passes:
     """Passes over the images that run the network once on each image if what is read of all fits in memory.
 
@@ -115,7 +129,8 @@ def train(
 ) -> None:
     """Train modules; after a kill, resume bit for bit from the last epoch whose state was saved.
 
-    A batch of one image is normalised with the running statistics: its own may be of a single value.
+    A batch of one image is normalised with the running statistics: its own may be of a single
+    value.
 
     Args:
         what: says what is trained, for the progress.
@@ -123,7 +138,8 @@ def train(
         context: where the state of a stopped training is kept.
         schedule: of the training.
         passes: the batches of an epoch.
-        losses: the parts of a batch's loss; each is differentiated before the next is computed, to save memory.
+        losses: the parts of a batch's loss; each is differentiated before the next is computed, to
+            save memory.
     """
     optimiser = torch.optim.Adam(modules.parameters(), schedule.learning_rate, fused=True)
     path = context.folder / "last"
@@ -135,11 +151,17 @@ def train(
             modules.train(len(rows) > 1)
             optimiser.zero_grad()
             for loss in losses(rows):
-                if loss.requires_grad:  # else no image of the batch has a label that this part learns from
+                if (
+                    loss.requires_grad
+                ):  # else no image of the batch has a label that this part learns from
                     torch.autograd.backward(loss)
             optimiser.step()
         if time.monotonic() - saved >= SAVE_EVERY:
-            state = {"epoch": epoch + 1, "modules": modules.state_dict(), "optimiser": optimiser.state_dict()}
+            state = {
+                "epoch": epoch + 1,
+                "modules": modules.state_dict(),
+                "optimiser": optimiser.state_dict(),
+            }
             write_weights(path, state)
             saved = time.monotonic()
         context.progress.advance()

@@ -18,24 +18,32 @@ Floats = NDArray[np.float64]
 ROUNDING = 1e-9
 
 
-def check_picks(name: str, picks: Sequence[Pick], grid: Grid, budget: Budget, unit: Literal["cells", "images"]) -> None:
+def check_picks(
+    name: str, picks: Sequence[Pick], grid: Grid, budget: Budget, unit: Literal["cells", "images"]
+) -> None:
     """Refuse picks that no strategy may make; nothing was done with them yet.
 
     Args:
         name: the strategy's name.
         picks: its picks.
         grid: the pool.
-        budget: the most that they may take. For a strategy of cells, an image is as many labels as there are tasks.
+        budget: the most that they may take. For a strategy of cells, an image is as many labels as
+            there are tasks.
         unit: the unit of the strategy's picks.
 
     Raises:
-        PluginError: a cell is picked twice, is not missing, has no finite score, or the picks exceed the budget.
+        PluginError: a cell is picked twice, is not missing, has no finite score, or the picks
+            exceed the budget.
     """
     cells = [pick.cell for pick in picks]
     picked, eligible = {cell.image_id for cell in cells}, grid.eligible
     rows = {image_id: row for row, image_id in enumerate(grid.images) if image_id in picked}
     columns = {task: column for column, task in enumerate(grid.tasks)}
-    faults = [f"({cell.image_id}, {cell.task}) twice" for cell, count in Counter(cells).items() if count > 1]
+    faults = [
+        f"({cell.image_id}, {cell.task}) twice"
+        for cell, count in Counter(cells).items()
+        if count > 1
+    ]
     for pick in picks:
         row, column = rows.get(pick.cell.image_id), columns.get(pick.cell.task)
         if row is None or column is None or not eligible[row, column]:
@@ -121,7 +129,9 @@ def check_budget(budget: Budget, grid: Grid, set_aside: int = 0) -> None:
 
 
 def image_costs(grid: Grid, budget: Budget) -> Floats:
-    """What all missing cells of each image cost in the budget's unit, float64 [n]; infinite where there are none.
+    """What all missing cells of each image cost in the budget's unit, float64 [n].
+
+    Infinite where there are none.
 
     Example:
         >>> grid = Grid(["i", "j"], np.arange(2, dtype=np.uint64), ["a", "b"], np.array([[0, 0], [2, 2]]), np.ones(2))
@@ -129,14 +139,19 @@ def image_costs(grid: Grid, budget: Budget) -> Floats:
         array([ 2., inf])
     """
     eligible = grid.eligible
-    costs = {"labels": eligible.sum(1), "images": eligible.any(1), "cost": (eligible * grid.cost).sum(1)}[budget.unit]
+    costs = {
+        "labels": eligible.sum(1),
+        "images": eligible.any(1),
+        "cost": (eligible * grid.cost).sum(1),
+    }[budget.unit]
     return np.where(eligible.any(1), costs.astype(np.float64), np.inf)
 
 
 def cell_costs(grid: Grid, budget: Budget) -> tuple[Floats, float]:
     """What each cell costs, float64 [n × t], infinite unless missing, and the budget's amount in the same unit.
 
-    A budget of one image is worth t cells, so that strategies of both units spend equally many labels.
+    A budget of one image is worth t cells, so that strategies of both units spend equally many
+    labels.
     """
     eligible = grid.eligible
     costs = np.where(eligible, grid.cost if budget.unit == "cost" else 1.0, np.inf)
@@ -146,7 +161,8 @@ def cell_costs(grid: Grid, budget: Budget) -> tuple[Floats, float]:
 def buy(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: float) -> list[int]:
     """Go through the items with a finite score, highest first, and take each that the rest of `amount` pays for.
 
-    Ties are broken by key, then by index (a cell's task). Only the best items that `amount` could pay for are sorted.
+    Ties are broken by key, then by index (a cell's task). Only the best items that `amount` could
+    pay for are sorted.
 
     Args:
         scores: float64 [n]; NaN items are never taken.

@@ -11,23 +11,28 @@ from labelgrid.select.budget import payable
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
-#: Sizes that fit a CPU cache: rows converted to float64, centres per matrix product, and pairs per subtraction.
+#: Sizes that fit a CPU cache: rows converted to float64, centres per matrix product, and pairs per
+#: subtraction.
 BLOCK, TOGETHER, PAIRS = 1024, 512, 4096
-#: The least number of rows in the short list that centres are picked from, and its share of the pool.
+#: The least number of rows in the short list that centres are picked from, and its share of the
+#: pool.
 LEAST, SHARE = 256, 1 / 64
 
 
 def squared_distances(features: NDArray[np.floating], centre: NDArray[np.floating]) -> Floats:
     """Squared Euclidean distances [m] of rows [m, d] to one vector or as many [m, d], in float64.
 
-    They are sums of squared differences, so features with a large mean lose no precision; a distance depends on its
-    two vectors only.
+    They are sums of squared differences, so features with a large mean lose no precision; a
+    distance depends on its two vectors only.
 
     Example:
         >>> squared_distances(np.array([[1e9, 0], [1e9 + 3, 4]]), np.array([1e9, 0]))
         array([ 0., 25.])
     """
-    found, buffer = np.empty(len(features)), np.empty((min(len(features), BLOCK), features.shape[1]))
+    found, buffer = (
+        np.empty(len(features)),
+        np.empty((min(len(features), BLOCK), features.shape[1])),
+    )
     for start in range(0, len(features), BLOCK):
         rows = slice(start, start + BLOCK)
         part = np.subtract(
@@ -49,8 +54,8 @@ def finite_rows(features: NDArray[np.floating]) -> NDArray[np.bool_]:
 class Nearest:
     """The squared distance of each row to its nearest centre.
 
-    `values` come from matrix products of the centred features, many centres in one pass. They err by less than
-    `rounding`; `exact` gives the exact ones.
+    `values` come from matrix products of the centred features, many centres in one pass. They err
+    by less than `rounding`; `exact` gives the exact ones.
 
     Args:
         features: [n, d], finite.
@@ -67,7 +72,9 @@ class Nearest:
     def add(self, centres: Sequence[int]) -> None:
         """Add centres; one pass over the features for each `TOGETHER` of them."""
         for start in range(0, len(centres), TOGETHER):
-            for rows, products in self.products(np.array(centres[start : start + TOGETHER], np.intp)):
+            for rows, products in self.products(
+                np.array(centres[start : start + TOGETHER], np.intp)
+            ):
                 found = np.maximum(products.min(1) + self.norms[rows], 0.0)
                 np.minimum(self.values[rows], found, out=self.values[rows])
         self.centres += centres
@@ -93,7 +100,9 @@ class Nearest:
                     for one, other in _chunks(*close)
                 ]
             )
-            found[start : start + BLOCK] = np.minimum.reduceat(exact, np.searchsorted(close[0], np.arange(len(part))))
+            found[start : start + BLOCK] = np.minimum.reduceat(
+                exact, np.searchsorted(close[0], np.arange(len(part)))
+            )
         return found
 
     def _centred(self, rows: Rows) -> Floats:
@@ -104,11 +113,16 @@ class Nearest:
         buffer = np.empty((min(len(self.features), BLOCK), self.features.shape[1]))
         for start in range(0, len(self.features), BLOCK):
             block = self.features[start : start + BLOCK]
-            yield slice(start, start + len(block)), np.subtract(block, self.mean, out=buffer[: len(block)])
+            yield (
+                slice(start, start + len(block)),
+                np.subtract(block, self.mean, out=buffer[: len(block)]),
+            )
 
 
 def nearest_centre(features: NDArray[np.floating], centres: Rows) -> Floats:
-    """The exact squared distance [n] of each row [n, d], finite, to the nearest of some rows; infinite without any.
+    """The exact squared distance [n] of each row [n, d], finite, to the nearest of some rows.
+
+    Infinite without any.
 
     Example:
         >>> nearest_centre(np.array([[0.0], [1.0], [5.0]]), np.array([0, 2]))
@@ -143,10 +157,12 @@ def _chunks(one: Rows, other: Rows) -> Iterator[tuple[Rows, Rows]]:
 
 @dataclass
 class ShortList:
-    """The rows that are farthest from all centres. Further centres are compared with these rows only.
+    """The rows that are farthest from all centres.
 
-    A distance to the nearest centre only falls. So the farthest row of the list is the farthest of all rows, as long as
-    it is farther than `rest`, which bounds those outside the list.
+    Further centres are compared with these rows only.
+
+    A distance to the nearest centre only falls. So the farthest row of the list is the farthest of
+    all rows, as long as it is farther than `rest`, which bounds those outside the list.
 
     Args:
         nearest: the distances of all rows, up to date when the list was made.
@@ -163,7 +179,9 @@ class ShortList:
     def __post_init__(self) -> None:
         self.features = self.nearest.features[self.rows]
         self.before, self.exact = self.nearest.values[self.rows], np.zeros(len(self.rows), np.bool_)
-        self.since = np.full(len(self.rows), np.inf)  # exact distances to the centres that were added since
+        self.since = np.full(
+            len(self.rows), np.inf
+        )  # exact distances to the centres that were added since
 
     def farthest(self, open_rows: NDArray[np.bool_]) -> tuple[int, float] | None:
         """The place in the list and the exact squared distance of the farthest of the open rows [m].
@@ -178,7 +196,9 @@ class ShortList:
             unsure = np.flatnonzero(close & ~self.exact & (self.before - rounding < self.since))
             if not len(unsure):
                 break
-            self.before[unsure] = self.nearest.exact(self.rows[unsure], np.array(self.nearest.centres, np.intp))
+            self.before[unsure] = self.nearest.exact(
+                self.rows[unsure], np.array(self.nearest.centres, np.intp)
+            )
             self.exact[unsure] = True
         if not close.any() or top < self.rest + rounding:
             return None
@@ -187,10 +207,14 @@ class ShortList:
 
     def add(self, place: int) -> None:
         """Add a centre: a row of the list."""
-        np.minimum(self.since, squared_distances(self.features, self.features[place]), out=self.since)
+        np.minimum(
+            self.since, squared_distances(self.features, self.features[place]), out=self.since
+        )
 
 
-def short_list(nearest: Nearest, open_rows: NDArray[np.bool_], keys: NDArray[np.uint64]) -> ShortList:
+def short_list(
+    nearest: Nearest, open_rows: NDArray[np.bool_], keys: NDArray[np.uint64]
+) -> ShortList:
     """The farthest of the open rows [n], and all that could be as far as the farthest."""
     rows = np.flatnonzero(open_rows)
     values, rest = nearest.values[rows], -np.inf
@@ -213,8 +237,8 @@ def farthest_first(
 ) -> tuple[list[int], Floats]:
     """Pick the row that is farthest from all centres, make it a centre, and so on, while `amount` pays for one.
 
-    The picks are those that all distances in float64 give; ties are broken by key. Memory beside the features: a few
-    blocks of rows, the centres and 1/64 of the pool.
+    The picks are those that all distances in float64 give; ties are broken by key. Memory beside
+    the features: a few blocks of rows, the centres and 1/64 of the pool.
 
     Args:
         features: [n, d]; rows that are not finite are neither picked nor centres.
@@ -222,11 +246,12 @@ def farthest_first(
         costs: float64 [n]; infinite for rows that cannot be picked.
         keys: uint64 [n], distinct.
         amount: what may be spent.
-        draws: float64 [n]; without any first centre, the row with the highest is picked first, at a distance of 0.
+        draws: float64 [n]; without any first centre, the row with the highest is picked first, at a
+            distance of 0.
 
     Returns:
-        The picked rows, in order; the distances [n] to the nearest centre, of a pick when it was picked, of other rows
-        after the last pick; infinite where there is no centre.
+        The picked rows, in order; the distances [n] to the nearest centre, of a pick when it was
+        picked, of other rows after the last pick; infinite where there is no centre.
 
     Source: Sener & Savarese 2018, algorithm 1.
 
@@ -238,11 +263,18 @@ def farthest_first(
     known = finite_rows(features)
     if not known.all():
         rows = np.flatnonzero(known)
-        found, some = farthest_first(features[rows], centres[rows], costs[rows], keys[rows], amount, draws[rows])
+        found, some = farthest_first(
+            features[rows], centres[rows], costs[rows], keys[rows], amount, draws[rows]
+        )
         distances = np.full(len(features), np.inf)
         distances[rows] = some
         return rows[found].tolist(), distances
-    nearest, left, picks, at_pick = Nearest(features), payable(amount), list[int](), dict[int, float]()
+    nearest, left, picks, at_pick = (
+        Nearest(features),
+        payable(amount),
+        list[int](),
+        dict[int, float](),
+    )
     nearest.add(np.flatnonzero(centres).tolist())
     costs = costs.copy()
     if not nearest.centres and (costs <= left).any():

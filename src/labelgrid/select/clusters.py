@@ -12,12 +12,15 @@ from labelgrid.streams import stream
 ITERATIONS = 20
 
 
-def k_means(features: NDArray[np.floating], keys: NDArray[np.uint64], count: int, seed: int) -> NDArray[np.intp]:
+def k_means(
+    features: NDArray[np.floating], keys: NDArray[np.uint64], count: int, seed: int
+) -> NDArray[np.intp]:
     """The cluster of each row, [n], by k-means from k-means++ seeds.
 
     Args:
         features: [n, d], finite.
-        keys: uint64 [n], distinct; the draws depend on the order of the keys, not on that of the rows.
+        keys: uint64 [n], distinct; the draws depend on the order of the keys, not on that of the
+            rows.
         count: the number of clusters; fewer where fewer rows differ.
         seed: of the draws.
 
@@ -35,10 +38,16 @@ def k_means(features: NDArray[np.floating], keys: NDArray[np.uint64], count: int
     order = np.argsort(keys)
     ordered = features[order]
     ordered = ordered - ordered.mean(0, dtype=np.float64)  # products of a large mean are not exact
-    ordered = np.ldexp(ordered, -np.frexp(np.abs(ordered).max())[1]).astype(np.float32)  # nor do squares overflow
+    ordered = np.ldexp(ordered, -np.frexp(np.abs(ordered).max())[1]).astype(
+        np.float32
+    )  # nor do squares overflow
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a cluster may lose its last row; its centre stays
-        _, labels = kmeans2(ordered, _seeds(ordered, count, seed), iter=ITERATIONS, minit="matrix", missing="warn")
+        warnings.simplefilter(
+            "ignore", UserWarning
+        )  # a cluster may lose its last row; its centre stays
+        _, labels = kmeans2(
+            ordered, _seeds(ordered, count, seed), iter=ITERATIONS, minit="matrix", missing="warn"
+        )
     found = np.empty(len(features), np.intp)
     found[order] = labels
     return found

@@ -19,7 +19,9 @@ PICKS, LABELLED = 512, 4096
 
 
 def explained(selection: Selection, grid: Grid) -> Iterator[tuple[dict[str, float], Explanation]]:
-    """The terms that are finite and the explanation of each pick, in their order; without the nearest labelled image.
+    """The terms that are finite and the explanation of each pick, in their order.
+
+    Without the nearest labelled image.
 
     Args:
         selection: the picks, with the terms and the scores that their strategy gives.
@@ -30,10 +32,21 @@ def explained(selection: Selection, grid: Grid) -> Iterator[tuple[dict[str, floa
     """
     _check_shapes(selection, grid)
     rows, columns = _places(selection.picks, grid)
-    terms = {name: values[(rows, columns)[: values.ndim]].tolist() for name, values in selection.terms.items()}
-    compared = {name: values for name, values in selection.terms.items() if values.dtype.kind == "f"}
-    quantiles = {name: quantiles_of(values, grid, rows, columns).tolist() for name, values in compared.items()}
-    without = {name: ranks_of(values, grid, rows, columns).tolist() for name, values in selection.without.items()}
+    terms = {
+        name: values[(rows, columns)[: values.ndim]].tolist()
+        for name, values in selection.terms.items()
+    }
+    compared = {
+        name: values for name, values in selection.terms.items() if values.dtype.kind == "f"
+    }
+    quantiles = {
+        name: quantiles_of(values, grid, rows, columns).tolist()
+        for name, values in compared.items()
+    }
+    without = {
+        name: ranks_of(values, grid, rows, columns).tolist()
+        for name, values in selection.without.items()
+    }
     if selection.scores is None:
         whole = any(values.ndim == 1 for values in selection.without.values())
         items = rows.tolist() if whole else list(range(len(rows)))
@@ -44,9 +57,17 @@ def explained(selection: Selection, grid: Grid) -> Iterator[tuple[dict[str, floa
     for index, rank in enumerate(ranks):
         others = {name: found[index] for name, found in without.items() if found[index]}
         yield (
-            {name: float(found[index]) for name, found in terms.items() if math.isfinite(found[index])},
+            {
+                name: float(found[index])
+                for name, found in terms.items()
+                if math.isfinite(found[index])
+            },
             Explanation(
-                {name: found[index] for name, found in quantiles.items() if not np.isnan(found[index])},
+                {
+                    name: found[index]
+                    for name, found in quantiles.items()
+                    if not np.isnan(found[index])
+                },
                 rank if others else 0,
                 others,
             ),
@@ -78,8 +99,9 @@ def quantiles_of(values: NDArray[Any], grid: Grid, rows: Rows, columns: Rows) ->
     """The share of the candidates whose value is smaller than a cell's, equal ones counted half.
 
     Args:
-        values: of cells [n, t]; the candidates are the task's missing cells. Or of images [n]; the candidates are those
-            with a missing cell. NaN where unknown: such candidates do not count.
+        values: of cells [n, t]; the candidates are the task's missing cells. Or of images [n]; the
+            candidates are those with a missing cell. NaN where unknown: such candidates do not
+            count.
         grid: the pool.
         rows: of the cells [m].
         columns: of the cells [m].
@@ -94,13 +116,19 @@ def quantiles_of(values: NDArray[Any], grid: Grid, rows: Rows, columns: Rows) ->
     """
     candidates, found = grid.eligible, np.full(len(rows), np.nan)
     if values.ndim == 1:
-        values, columns, candidates = values[:, None], np.zeros_like(columns), np.any(candidates, 1, keepdims=True)
+        values, columns, candidates = (
+            values[:, None],
+            np.zeros_like(columns),
+            np.any(candidates, 1, keepdims=True),
+        )
     for column in np.unique(columns):
         known = np.sort(values[candidates[:, column] & ~np.isnan(values[:, column]), column])
         own = values[rows[columns == column], column]
         if len(known) and known[0] < known[-1]:
             below, up_to = (np.searchsorted(known, own, side) for side in ("left", "right"))
-            found[columns == column] = np.where(np.isnan(own), np.nan, (below + up_to) / (2 * len(known)))
+            found[columns == column] = np.where(
+                np.isnan(own), np.nan, (below + up_to) / (2 * len(known))
+            )
     return found
 
 
@@ -108,8 +136,8 @@ def ranks_of(scores: NDArray[Any], grid: Grid, rows: Rows, columns: Rows) -> Row
     """The rank of a cell by scores [n, t] among all missing cells, or of its image by scores [n] among images.
 
     Returns:
-        Integers [m]: 1 + the number of candidates with a higher score, those with NaN not counted; 0 where the score is
-        NaN.
+        Integers [m]: 1 + the number of candidates with a higher score, those with NaN not counted;
+        0 where the score is NaN.
 
     Example:
         >>> grid = Grid(["i", "j"], np.arange(2, dtype=np.uint64), ["a"], np.zeros((2, 1), np.int8), np.ones(1))
@@ -117,11 +145,16 @@ def ranks_of(scores: NDArray[Any], grid: Grid, rows: Rows, columns: Rows) -> Row
         [2, 1]
     """
     candidates = grid.eligible if scores.ndim == 2 else grid.eligible.any(1)
-    known, own = np.sort(scores[candidates & ~np.isnan(scores)]), scores[(rows, columns)[: scores.ndim]]
+    known, own = (
+        np.sort(scores[candidates & ~np.isnan(scores)]),
+        scores[(rows, columns)[: scores.ndim]],
+    )
     return np.where(np.isnan(own), 0, len(known) - np.searchsorted(known, own, "right") + 1)
 
 
-def nearest_labelled(features: NDArray[np.floating], grid: Grid, picks: Sequence[Pick]) -> list[tuple[str, float]]:
+def nearest_labelled(
+    features: NDArray[np.floating], grid: Grid, picks: Sequence[Pick]
+) -> list[tuple[str, float]]:
     """The image with a label of a pick's task whose features are nearest, and their Euclidean distance.
 
     Memory beside the features: a few blocks of rows.
@@ -159,7 +192,9 @@ def nearest_labelled(features: NDArray[np.floating], grid: Grid, picks: Sequence
 
 def _nearest(features: NDArray[np.floating], rows: Rows, centres: Rows) -> Rows:
     """The nearest centre of each row [m]; of equal ones the first."""
-    mean = features[rows].mean(0, dtype=np.float64)  # products of features with a large mean are not exact
+    mean = features[rows].mean(
+        0, dtype=np.float64
+    )  # products of features with a large mean are not exact
     own = features[rows] - mean
     nearest, least = np.zeros(len(rows), np.intp), np.full(len(rows), np.inf)
     for start in range(0, len(centres), LABELLED):

@@ -16,9 +16,10 @@ MOST_KEPT = 2 * 10**7
 def buy_value(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: float) -> list[int]:
     """Take the items of the largest total value that `amount` pays for, then others that the rest pays for.
 
-    An item's value is its score, above the lowest score if any is below 0. Where costs are multiples of `STEP` and the
-    problem is small (`MOST_SUMS`, `MOST_KEPT`), the total value is the largest possible. Otherwise it is at least half
-    of that: the items are taken by value per cost, or the most valuable item alone if it is worth more than all these.
+    An item's value is its score, above the lowest score if any is below 0. Where costs are
+    multiples of `STEP` and the problem is small (`MOST_SUMS`, `MOST_KEPT`), the total value is the
+    largest possible. Otherwise it is at least half of that: the items are taken by value per cost,
+    or the most valuable item alone if it is worth more than all these.
 
     Args:
         scores: float64 [n]; NaN items are never taken.
@@ -29,8 +30,8 @@ def buy_value(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: f
     Returns:
         The indices of the taken items, the highest value per cost first.
 
-    Source: the 0-1 knapsack problem; the bound of a half is Dantzig's (1957), see Kellerer, Pferschy & Pisinger 2004,
-    section 2.1.
+    Source: the 0-1 knapsack problem; the bound of a half is Dantzig's (1957), see Kellerer,
+    Pferschy & Pisinger 2004, section 2.1.
 
     Example:
         >>> keys = np.array([2, 1, 0], np.uint64)
@@ -52,12 +53,22 @@ def buy_value(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: f
         best = int(_highest(known, values, keys, 1)[0])
         taken = [best] if values[best] > values[taken].sum() else taken
     values[taken] = np.nan
-    taken += buy(np.where(np.isnan(values), np.nan, rates), keys, costs, payable(amount) - float(costs[taken].sum()))
+    taken += buy(
+        np.where(np.isnan(values), np.nan, rates),
+        keys,
+        costs,
+        payable(amount) - float(costs[taken].sum()),
+    )
     return sorted(taken, key=lambda item: (-rates[item], keys[item], item))
 
 
-def _highest(items: NDArray[np.intp], values: Floats, keys: NDArray[np.uint64], count: int) -> NDArray[np.intp]:
-    """The `count` items of the highest value, highest first; ties are broken by key, then by index."""
+def _highest(
+    items: NDArray[np.intp], values: Floats, keys: NDArray[np.uint64], count: int
+) -> NDArray[np.intp]:
+    """The `count` items of the highest value, highest first.
+
+    Ties are broken by key, then by index.
+    """
     if 0 < count < len(items):
         items = items[values[items] >= np.partition(values[items], -count)[-count]]
     return items[np.lexsort((keys[items], -values[items]))][:count]
@@ -69,7 +80,9 @@ def _in_steps(costs: Floats) -> NDArray[np.int64] | None:
     if steps.max() >= 2**53:  # where floats are further apart than 1
         return None
     whole = np.rint(steps).astype(np.int64)
-    fits = (np.abs(whole * STEP - costs) <= ROUNDING * np.maximum(costs, 1.0)) & ((whole > 0) | (costs == 0))
+    fits = (np.abs(whole * STEP - costs) <= ROUNDING * np.maximum(costs, 1.0)) & (
+        (whole > 0) | (costs == 0)
+    )
     return whole if fits.all() else None
 
 
@@ -82,8 +95,8 @@ def _best_exactly(
 ) -> list[int] | None:
     """The items of the largest total value, or None if that takes too long.
 
-    Of items that cost the same, the most valuable are taken, so that only their number is open for each cost. The best
-    value of each amount is computed cost by cost (dynamic programming).
+    Of items that cost the same, the most valuable are taken, so that only their number is open for
+    each cost. The best value of each amount is computed cost by cost (dynamic programming).
     """
     weights = _in_steps(costs[items])
     if weights is None:

@@ -17,7 +17,8 @@ from labelgrid.streams import keyed_uniform, seed_of
 
 #: The reason given for a pick whose score was drawn at random.
 DRAWN = "drawn at random: the network has learnt nothing of this task yet"
-#: Scores in a range up to this count as equal, and a mean up to this as 0: a division by such a number overflows.
+#: Scores in a range up to this count as equal, and a mean up to this as 0: a division by such a
+#: number overflows.
 LEAST_RANGE = 1e-300
 #: So do scores in a range up to this share of the largest: they differ by rounding.
 LEAST_SHARE = 1e-6
@@ -33,7 +34,8 @@ class Scored:
         values: scores [n, t], NaN where unknown.
         terms: named terms of these scores, [n, t] or [n].
         without: by what is left out, the scores [n, t] without it.
-        shared: whether all cells of an image have one score, so that no task is a term of the image's.
+        shared: whether all cells of an image have one score, so that no task is a term of the
+            image's.
     """
 
     values: Scores
@@ -48,7 +50,9 @@ Scorer = Callable[[PoolView], Scored]
 
 def draw_cells(grid: Grid, seed: int) -> Scores:
     """Uniform draws [n, t] in [0, 1), one per cell, keyed by image and task."""
-    return np.stack([keyed_uniform(grid.keys, seed_of(seed, "cell", task)) for task in grid.tasks], 1)
+    return np.stack(
+        [keyed_uniform(grid.keys, seed_of(seed, "cell", task)) for task in grid.tasks], 1
+    )
 
 
 def draw_images(grid: Grid, seed: int) -> Scores:
@@ -97,7 +101,9 @@ class AsIs:
 
     removed: ClassVar[Sequence[str]] = ()
 
-    def calibrate(self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]) -> Mapping[str, Any]:
+    def calibrate(
+        self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
         """The calibration, unchanged."""
         return calibration
 
@@ -124,8 +130,8 @@ class MinMax:
     Scores outside the bounds are not clipped. If all scores of a task are equal, they become 0.
 
     Args:
-        keep: "first" keeps the bounds of the task's first round in which its scores differ (PartAL A.3), "each"
-            recomputes them in each round.
+        keep: "first" keeps the bounds of the task's first round in which its scores differ (PartAL
+            A.3), "each" recomputes them in each round.
 
     Source: PartAL eq. 1.
     """
@@ -133,10 +139,19 @@ class MinMax:
     keep: Literal["first", "each"] = "first"
     removed: ClassVar[Sequence[str]] = ("normalisation",)
 
-    def calibrate(self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The bounds by task: kept ones unchanged if their ends differ; for all other tasks with scores, new ones."""
+    def calibrate(
+        self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """The bounds by task: kept ones unchanged if their ends differ.
+
+        For all other tasks with scores, new ones.
+        """
         kept = dict(calibration) if self.keep == "first" else {}
-        bounds = {task: pair for task, pair in kept.items() if np.isfinite(widths(*np.array(pair, np.float64)))}
+        bounds = {
+            task: pair
+            for task, pair in kept.items()
+            if np.isfinite(widths(*np.array(pair, np.float64)))
+        }
         for column, task in enumerate(grid.tasks):
             known = scores[:, column][grid.eligible[:, column]]
             known = known[np.isfinite(known)]
@@ -152,9 +167,12 @@ class MinMax:
 
 
 def fill_unknown(scores: Scores, grid: Grid, seed: int) -> Scores:
-    """Give each missing cell without a score a random one of the scores there are; a uniform draw if there are none.
+    """Give each missing cell without a score a random one of the scores there are.
 
-    Whatever the range of the scores, the share of such cells is the same among the best scores as among all cells.
+    A uniform draw if there are none.
+
+    Whatever the range of the scores, the share of such cells is the same among the best scores as
+    among all cells.
 
     Args:
         scores: float64 [n, t], comparable between tasks; NaN where unknown.
@@ -181,19 +199,23 @@ def fill_unknown(scores: Scores, grid: Grid, seed: int) -> Scores:
 class Composed:
     """A strategy composed of parts.
 
-    A missing cell without a score (its task had no label when the network was trained) gets a random one of the other
-    scores (`fill_unknown`), so that such a task gets its share of the picks, at random images.
+    A missing cell without a score (its task had no label when the network was trained) gets a
+    random one of the other scores (`fill_unknown`), so that such a task gets its share of the
+    picks, at random images.
 
-    Picks are explained by their rank without the normalisation and, of images, by that without each task.
+    Picks are explained by their rank without the normalisation and, of images, by that without each
+    task.
 
     Args:
         needs: the statistics it reads.
         scorer: computes the raw scores.
         normaliser: makes the scores of different tasks comparable.
-        unit: picks single cells, or whole images (all missing cells of the images with the highest mean score).
+        unit: picks single cells, or whole images (all missing cells of the images with the highest
+            mean score).
         why: the reason given for each pick.
-        valued: scores are values, and a budget of costs buys the most value (`buy_value`). Otherwise they are an order
-            only, such as that of random draws, in which a budget is spent.
+        valued: scores are values, and a budget of costs buys the most value (`buy_value`).
+            Otherwise they are an order only, such as that of random draws, in which a budget is
+            spent.
         tasks: the tasks that its options name.
         expects: as of `Strategy`.
     """
@@ -214,7 +236,14 @@ class Composed:
         scores = self.normaliser.apply(raw.values, grid, calibration)
         scores = fill_unknown(scores, grid, pool.seed)
         best = best_cells if self.unit == "cells" else best_images
-        picks = best(scores, grid, budget, self.why, np.isnan(raw.values), self.valued and budget.unit == "cost")
+        picks = best(
+            scores,
+            grid,
+            budget,
+            self.why,
+            np.isnan(raw.values),
+            self.valued and budget.unit == "cost",
+        )
         if not self.valued:
             return Selection(picks, raw.terms, calibration)
         without = {**raw.without, **dict.fromkeys(self.normaliser.removed, raw.values)}
@@ -222,12 +251,17 @@ class Composed:
             return Selection(picks, raw.terms, calibration, scores, without)
         if not raw.shared:
             others = [np.arange(len(grid.tasks)) != column for column in range(len(grid.tasks))]
-            without |= {task: np.where(kept, scores, np.nan) for task, kept in zip(grid.tasks, others, strict=True)}
+            without |= {
+                task: np.where(kept, scores, np.nan)
+                for task, kept in zip(grid.tasks, others, strict=True)
+            }
         means = {name: missing_means(values, grid) for name, values in without.items()}
         return Selection(picks, raw.terms, calibration, missing_means(scores, grid), means)
 
 
-def most_uncertain(options: UncertaintyOptions, why: str = "most uncertain", measure: str = "") -> Composed:
+def most_uncertain(
+    options: UncertaintyOptions, why: str = "most uncertain", measure: str = ""
+) -> Composed:
     """Compose a strategy that picks by the uncertainty of a cell.
 
     `measure` is that of the statistic, which the strategy sets; "" leaves it to the recipe.
@@ -243,7 +277,9 @@ def most_uncertain(options: UncertaintyOptions, why: str = "most uncertain", mea
 
 
 def missing_means(scores: Scores, grid: Grid) -> Scores:
-    """The mean [n] of each image's scores [n, t] over its missing cells that have one; NaN where none has.
+    """The mean [n] of each image's scores [n, t] over its missing cells that have one.
+
+    NaN where none has.
 
     Example:
         >>> pool = Grid(["i", "j"], np.arange(2, dtype=np.uint64), ["a", "b"], np.array([[0, 0], [0, 2]]), np.ones(2))
@@ -258,14 +294,21 @@ def missing_means(scores: Scores, grid: Grid) -> Scores:
 def best_cells(
     scores: Scores, grid: Grid, budget: Budget, why: str, drawn: NDArray[np.bool_], valued: bool
 ) -> list[Pick]:
-    """Pick the cells with the highest scores in the whole grid within the budget; ties are broken by image key.
+    """Pick the cells with the highest scores in the whole grid within the budget.
 
-    A budget of one image is worth t cells, so that strategies of both units spend equally many labels. `drawn`, bool
-    [n, t], marks the scores that were drawn at random; the picks state it. `valued`: buy the most score for the money.
+    Ties are broken by image key.
+
+    A budget of one image is worth t cells, so that strategies of both units spend equally many
+    labels. `drawn`, bool [n, t], marks the scores that were drawn at random; the picks state it.
+    `valued`: buy the most score for the money.
     """
     values, at_random, (costs, amount) = scores.ravel(), drawn.ravel(), cell_costs(grid, budget)
-    bought = (buy_value if valued else buy)(values, np.repeat(grid.keys, len(grid.tasks)), costs, amount)
-    return grid.cell_picks((item, values[item], DRAWN if at_random[item] else why) for item in bought)
+    bought = (buy_value if valued else buy)(
+        values, np.repeat(grid.keys, len(grid.tasks)), costs, amount
+    )
+    return grid.cell_picks(
+        (item, values[item], DRAWN if at_random[item] else why) for item in bought
+    )
 
 
 def best_images(
@@ -273,15 +316,22 @@ def best_images(
 ) -> list[Pick]:
     """Pick all missing cells of the images with the highest mean score over their missing cells, within the budget.
 
-    `drawn`, bool [n, t], marks the scores that were drawn at random; the picks of an image without any other state it.
-    `valued`: buy the most score for the money; an image's value is the sum of its scores above the pool's lowest, or
-    above 0 if none is below.
+    `drawn`, bool [n, t], marks the scores that were drawn at random; the picks of an image without
+    any other state it. `valued`: buy the most score for the money; an image's value is the sum of
+    its scores above the pool's lowest, or above 0 if none is below.
     """
     mean = missing_means(scores, grid)
     if valued:
         lowest = min(float(scores[grid.eligible].min(initial=0.0)), 0.0)
-        bought = buy_value((mean - lowest) * grid.eligible.sum(1), grid.keys, image_costs(grid, budget), budget.amount)
+        bought = buy_value(
+            (mean - lowest) * grid.eligible.sum(1),
+            grid.keys,
+            image_costs(grid, budget),
+            budget.amount,
+        )
     else:
         bought = buy(mean, grid.keys, image_costs(grid, budget), budget.amount)
     scored = np.any(grid.eligible & ~drawn, axis=1)
-    return grid.image_picks((row, float(mean[row]), why if scored[row] else DRAWN_IMAGE) for row in bought)
+    return grid.image_picks(
+        (row, float(mean[row]), why if scored[row] else DRAWN_IMAGE) for row in bought
+    )

@@ -10,7 +10,8 @@ from labelgrid.select.budget import Floats, payable
 from labelgrid.streams import stream
 
 Rows = NDArray[np.intp]
-#: Yields the index of the group whose turn it is, given the groups that have nothing left, which grow meanwhile.
+#: Yields the index of the group whose turn it is, given the groups that have nothing left, which
+#: grow meanwhile.
 Turns = Callable[[Container[int]], Iterator[int]]
 
 
@@ -90,11 +91,13 @@ def deal(
 ) -> list[tuple[int, int, float]]:
     """Let the groups take turns until the amount pays for no further item.
 
-    In its turn a group takes its best item that no group took and that the rest of the amount pays for.
+    In its turn a group takes its best item that no group took and that the rest of the amount pays
+    for.
 
     Args:
         groups: the groups.
-        turns: whose turn it is, such as `alternate([1, 0])`; each group again and again while it has items.
+        turns: whose turn it is, such as `alternate([1, 0])`; each group again and again while it
+            has items.
         costs: float64 [items], in the unit of `amount`.
         keys: uint64 [items]; they break ties of scores, then the index does.
         amount: what may be spent.
@@ -115,7 +118,9 @@ def deal(
     for group in turns(spent):
         if left < least:
             break
-        found = next(((i, score) for i, score in queues[group] if not taken[i] and costs[i] <= left), None)
+        found = next(
+            ((i, score) for i, score in queues[group] if not taken[i] and costs[i] <= left), None
+        )
         if found is None:
             spent.add(group)
             continue
@@ -127,7 +132,10 @@ def deal(
 
 
 def _best_first(group: Group, keys: NDArray[np.uint64], most: int) -> Iterator[tuple[int, float]]:
-    """The items of a group, best first; the best `most` are sorted first, and the others when they are reached."""
+    """The items of a group, best first.
+
+    The best `most` are sorted first, and the others when they are reached.
+    """
     top = np.ones(len(group.items), np.bool_)
     if 0 < most < len(top):
         top = group.scores >= np.partition(group.scores, -most)[-most]

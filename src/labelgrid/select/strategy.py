@@ -1,4 +1,7 @@
-"""Defines the interface of strategies, which pick cells within a budget; higher score = label first."""
+"""Defines the interface of strategies, which pick cells within a budget.
+
+Higher score = label first.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +14,8 @@ from numpy.typing import NDArray
 from labelgrid.errors import PluginError
 from labelgrid.ledger.grid import Grid, Pick, Unit
 
-#: Named arrays with the grid's rows: float64 [n, t] for cells, float64 [n] for images or float32 [n, d] for features,
-#: as each statistic declares; NaN where unknown.
+#: Named arrays with the grid's rows: float64 [n, t] for cells, float64 [n] for images or float32
+#: [n, d] for features, as each statistic declares; NaN where unknown.
 Statistics = Mapping[str, NDArray[Any]]
 #: Float64 [n, t]; higher = label first.
 Scores = NDArray[np.float64]
@@ -73,12 +76,16 @@ class Selection:
 
     Args:
         picks: missing cells worth at most the budget, best first.
-        terms: named terms of the scores, [n, t] for cells or [n] for images; stored with the picks. Those
-            that are not floats, such as numbers and sizes of groups, are stored without quantiles.
-        calibration: JSON values that are fixed once and kept in the ledger: the pool's and those added in this round.
-        scores: what the picks are ordered by, prices aside, [n, t] for cells or [n] for images; None if they are not.
-        without: by what is left out, such as a term or a task, the scores without it, all [n, t] or all [n]; NaN where
-            nothing is left. The picks' ranks by these are stored with them. Empty if there is one term only.
+        terms: named terms of the scores, [n, t] for cells or [n] for images; stored with the picks.
+            Those that are not floats, such as numbers and sizes of groups, are stored without
+            quantiles.
+        calibration: JSON values that are fixed once and kept in the ledger: the pool's and those
+            added in this round.
+        scores: what the picks are ordered by, prices aside, [n, t] for cells or [n] for images;
+            None if they are not.
+        without: by what is left out, such as a term or a task, the scores without it, all [n, t] or
+            all [n]; NaN where nothing is left. The picks' ranks by these are stored with them.
+            Empty if there is one term only.
     """
 
     picks: Sequence[Pick]
@@ -91,19 +98,22 @@ class Selection:
 class Strategy(Protocol):
     """Picks cells. Most strategies are composed of `labelgrid.select.parts`.
 
-    Laws (tests/contracts/test_strategies.py): picks are missing cells worth at most the budget; they do not depend on
-    the order of the pool; a budget of the whole pool buys the whole pool; a task without any label is picked beside
-    the others.
+    Laws (tests/contracts/test_strategies.py): picks are missing cells worth at most the budget;
+    they do not depend on the order of the pool; a budget of the whole pool buys the whole pool; a
+    task without any label is picked beside the others.
 
-    A strategy with an attribute `cold = True` also picks before the first training, by statistics of the network with
-    its initial weights: the pretrained encoder's features. Others are replaced by random images then.
+    A strategy with an attribute `cold = True` also picks before the first training, by statistics
+    of the network with
+    its initial weights: the pretrained encoder's features. Others are replaced by random images
+    then.
 
-    A strategy that relies on options of its statistics, or of terms that these read, has them in an attribute
-    `expects`, by folder and name: `{"statistics": {"dropout": {"measure": "entropy"}}}`. A recipe with others is
-    refused. Those of statistics are used where the recipe names none.
+    A strategy that relies on options of its statistics, or of terms that these read, has them in an
+    attribute `expects`, by folder and name: `{"statistics": {"dropout": {"measure": "entropy"}}}`.
+    A recipe with others is refused. Those of statistics are used where the recipe names none.
 
-    A strategy whose options name tasks has them in an attribute `tasks`; a study without one of them is refused before
-    it runs. If it is to pick of some tasks only, the last two laws hold for their cells.
+    A strategy whose options name tasks has them in an attribute `tasks`; a study without one of
+    them is refused before it runs. If it is to pick of some tasks only, the last two laws hold for
+    their cells.
     """
 
     @property

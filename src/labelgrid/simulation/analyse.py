@@ -67,20 +67,24 @@ def analyse(
         out: a folder for its tables and drawings; None writes nothing.
         options: of the analysis.
         progress: receives the progress.
-        strategies: only the runs of these arms or strategies, with their single-task networks, are read and must be
-            finished; () is all runs.
+        strategies: only the runs of these arms or strategies, with their single-task networks, are
+            read and must be finished; () is all runs.
 
     Raises:
-        LabelgridError: the folder holds no finished study, a strategy is unknown, or a run lacks what the analysis
-            needs.
+        LabelgridError: the folder holds no finished study, a strategy is unknown, or a run lacks
+            what the analysis needs.
     """
     analysis: Analysis = build_plugin(ANALYSES, PluginChoice(name, options or {}))
     if out and out.resolve().is_relative_to(folder.resolve() / "runs"):
-        raise UsageError(f"{out} is inside the study's runs.", next_step="Name another folder with --out.")
+        raise UsageError(
+            f"{out} is inside the study's runs.", next_step="Name another folder with --out."
+        )
     progress = progress or Silent()
     findings = list(analysis.findings(_runs(folder, analysis, strategies, progress), progress))
     if not findings:
-        raise ProjectError(f"No run has {analysis.needs}.", where=str(folder), unchanged="Nothing was written.")
+        raise ProjectError(
+            f"No run has {analysis.needs}.", where=str(folder), unchanged="Nothing was written."
+        )
     means = list(means_of(findings, analysis.within))
     written: list[Path] = []
     if out:
@@ -89,11 +93,14 @@ def analyse(
     return AnalysisResult(name, findings, means, written)
 
 
-def _runs(folder: Path, analysis: Analysis, strategies: Sequence[str], progress: Progress) -> list[tuple[Run, Path]]:
+def _runs(
+    folder: Path, analysis: Analysis, strategies: Sequence[str], progress: Progress
+) -> list[tuple[Run, Path]]:
     """The runs that an analysis reads, each with the folder of its project, if all runs of the strategies are done.
 
     Raises:
-        ProjectError: there is no study, a run is not done, or the data set has other images than the runs had.
+        ProjectError: there is no study, a run is not done, or the data set has other images than
+            the runs had.
         UsageError: the study has no such strategy.
     """
     if not (folder / KEPT).is_file():
@@ -111,7 +118,8 @@ def _runs(folder: Path, analysis: Analysis, strategies: Sequence[str], progress:
     chosen = [
         run
         for run in runs_of(study)
-        if not strategies or (run.start_arm in single if run.kind == "single" else run.arm in strategies)
+        if not strategies
+        or (run.start_arm in single if run.kind == "single" else run.arm in strategies)
     ]
     places = [(run, folder / "runs" / run.key) for run in chosen]
     recorded = recorded_runs(folder, [run for run, _ in places], study)
@@ -148,11 +156,21 @@ def _check_strategies(strategies: Sequence[str], known: Sequence[str]) -> None:
 
 
 def _write(
-    out: Path, name: str, findings: Sequence[Finding], means: Sequence[Mean], drawings: Sequence[Drawing]
+    out: Path,
+    name: str,
+    findings: Sequence[Finding],
+    means: Sequence[Mean],
+    drawings: Sequence[Drawing],
 ) -> list[Path]:
-    """Write the numbers of all runs, their means and each drawing as SVG and PNG; older ones are replaced."""
+    """Write the numbers of all runs, their means and each drawing as SVG and PNG.
+
+    Older ones are replaced.
+    """
     content: dict[str, bytes] = {}
-    for ending, rows in (("", [one.row() for one in findings]), ("-means", [one.row() for one in means])):
+    for ending, rows in (
+        ("", [one.row() for one in findings]),
+        ("-means", [one.row() for one in means]),
+    ):
         columns = dict.fromkeys(key for row in rows for key in row)
         content[f"{name}{ending}.csv"] = csv_text(list(columns), rows).encode()
     content |= dict(drawing_files(drawings))
@@ -165,4 +183,7 @@ def _write(
 
 
 def _finite(row: Mapping[str, object]) -> dict[str, object]:
-    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in row.items()
+    }

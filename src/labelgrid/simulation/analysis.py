@@ -1,4 +1,7 @@
-"""Defines the interface of analyses of a study, and the means of their findings over seeds. Loads no torch."""
+"""Defines the interface of analyses of a study, and the means of their findings over seeds.
+
+Loads no torch.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -53,7 +56,8 @@ class Mean:
         result: the mean.
         deviation: the standard deviation over seeds; NaN for one seed.
         seeds: the number of seeds.
-        count: the mean number of labels, or of pixels, that it covers. mIoU over few images is lower than over many.
+        count: the mean number of labels, or of pixels, that it covers. mIoU over few images is
+            lower than over many.
         headline: as in `Finding`.
     """
 
@@ -78,14 +82,20 @@ class Mean:
     def row(self) -> dict[str, object]:
         """The mean as a row of a table."""
         spread = {"deviation": self.deviation, "seeds": self.seeds, "count": self.count}
-        return {"arm": self.arm, "point": self.point, **self.keys, **_of_result(self.result), **spread}
+        return {
+            "arm": self.arm,
+            "point": self.point,
+            **self.keys,
+            **_of_result(self.result),
+            **spread,
+        }
 
 
 class Analysis(Protocol):
     """Finds numbers in the runs of a finished study, and draws them.
 
-    An analysis is a file of this folder with `build(options)` and the dataclass `Options`. It may read the hidden
-    labels, since the runs have ended.
+    An analysis is a file of this folder with `build(options)` and the dataclass `Options`. It may
+    read the hidden labels, since the runs have ended.
     """
 
     @property
@@ -112,7 +122,9 @@ class Analysis(Protocol):
 
 
 def means_of(findings: Iterable[Finding], within: frozenset[str]) -> Iterator[Mean]:
-    """The means over seeds, in the order of the findings; each seed counts once, however many numbers it has.
+    """The means over seeds, in the order of the findings.
+
+    Each seed counts once, however many numbers it has.
 
     Example:
         >>> finding = Finding(Run("strategy", "partal", 0), {"task": "depth"}, Result("RMSE", 1.0, "m", "lower"), 5)
@@ -129,11 +141,15 @@ def means_of(findings: Iterable[Finding], within: frozenset[str]) -> Iterator[Me
         first, by_seed = group[0], dict[int, list[float]]()
         for finding in group:
             by_seed.setdefault(finding.run.seed, []).append(finding.result.value)
-        value, deviation = mean_and_deviation([mean_and_deviation(values)[0] for values in by_seed.values()])
+        value, deviation = mean_and_deviation(
+            [mean_and_deviation(values)[0] for values in by_seed.values()]
+        )
         keys = {name: key for name, key in first.keys.items() if name not in within}
         result, point = replace(first.result, value=value), describe_point(first.run.point)
         count = mean_and_deviation([finding.count for finding in group])[0]
-        yield Mean(first.run.name, point, keys, result, deviation, len(by_seed), count, first.headline)
+        yield Mean(
+            first.run.name, point, keys, result, deviation, len(by_seed), count, first.headline
+        )
 
 
 def lines_of(means: Iterable[Mean], x: str, name: Callable[[Mean], str]) -> list[Line]:
@@ -163,4 +179,9 @@ def grouped(means: Iterable[Mean], *names: str) -> dict[tuple[object, ...], list
 
 
 def _of_result(result: Result) -> dict[str, object]:
-    return {"metric": result.name, "value": result.value, "unit": result.unit, "better": result.better}
+    return {
+        "metric": result.name,
+        "value": result.value,
+        "unit": result.unit,
+        "better": result.better,
+    }

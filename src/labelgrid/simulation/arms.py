@@ -1,4 +1,7 @@
-"""Defines an arm of a study: a strategy with its own tasks, initial labels, overrides and rounds. Loads no torch."""
+"""Defines an arm of a study: a strategy with its own tasks, initial labels, overrides and rounds.
+
+Loads no torch.
+"""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -7,7 +10,8 @@ from typing import Any, Literal
 
 from labelgrid.recipes.schema import PluginChoice
 
-#: How initial labels are distributed; see `labelgrid.simulation.initial_cells` and, of those with a file, `listed`.
+#: How initial labels are distributed; see `labelgrid.simulation.initial_cells` and, of those with a
+#: file, `listed`.
 InitialPlan = Literal["images", "one", "random", "shares", "cells", "ledger", "published"]
 #: The plans whose cells a file lists.
 LISTED = frozenset({"cells", "ledger", "published"})
@@ -21,19 +25,25 @@ FULL = "full"
 
 @dataclass(frozen=True)
 class InitialLabels:
-    """The labels a run starts with. Arms of a seed with equally many initial images get the same images.
+    """The labels a run starts with.
+
+    Arms of a seed with equally many initial images get the same images.
 
     Args:
-        plan: "images": all tasks' labels of each image; "one": one label per image, equally many of each task;
-            "random": a random number of labels per image, from 1 to one less than the tasks, each equally likely;
-            "shares": one label per image, tasks in the ratio of `shares`; "cells": the cells listed in `file`;
-            "ledger": the labelled cells of an existing project; "published": those of a split file of MTPSL.
-        images: how many images; 0: the whole pool; None: the study's `initial`. Not used by plans with a file.
+        plan: "images": all tasks' labels of each image; "one": one label per image, equally many of
+            each task; "random": a random number of labels per image, from 1 to one less than the
+            tasks, each equally likely; "shares": one label per image, tasks in the ratio of
+            `shares`; "cells": the cells listed in `file`; "ledger": the labelled cells of an
+            existing project; "published": those of a split file of MTPSL.
+        images: how many images; 0: the whole pool; None: the study's `initial`. Not used by plans
+            with a file.
         shares: task -> its share, such as { semseg = 1, depth = 9 }.
-        file: its path, absolute or below the data set's root: of "cells" a CSV file with the columns image and task,
-            of "ledger" the folder of a project or of a study's run, of "published" the split file.
-        rows: the image of each row of a split file that is a tensor: "sorted" (the pool's image ids as sorted text),
-            "numbers" (by the number that is the file's name) or the path of a list with one image id a line.
+        file: its path, absolute or below the data set's root: of "cells" a CSV file with the
+            columns image and task, of "ledger" the folder of a project or of a study's run, of
+            "published" the split file.
+        rows: the image of each row of a split file that is a tensor: "sorted" (the pool's image ids
+            as sorted text), "numbers" (by the number that is the file's name) or the path of a list
+            with one image id a line.
         columns: task -> its column of a tensor, from 0, or its name in a split file of image ids.
     """
 
@@ -59,11 +69,15 @@ class InitialLabels:
         if bool(self.shares) != (self.plan == "shares"):
             raise ValueError("the plan 'shares' needs initial.shares, and no other plan uses it")
         if bool(self.file) != (self.plan in LISTED):
-            raise ValueError("the plans 'cells', 'ledger' and 'published' need initial.file, and no other plan uses it")
+            raise ValueError(
+                "the plans 'cells', 'ledger' and 'published' need initial.file, and no other plan uses it"
+            )
         if (self.rows or self.columns) and self.plan != "published":
             raise ValueError("only the plan 'published' uses initial.rows and initial.columns")
         if self.shares and not (min(self.shares.values()) >= 0 < sum(self.shares.values())):
-            raise ValueError("initial.shares must be numbers of at least 0, at least one of them above 0")
+            raise ValueError(
+                "initial.shares must be numbers of at least 0, at least one of them above 0"
+            )
 
 
 @dataclass(frozen=True)
@@ -75,7 +89,8 @@ class Arm:
         tasks: which of the study's tasks; all if empty.
         initial: the labels it starts with; None: the study's `initial` images with all labels.
         rounds: how many budgets it spends; None: the study's.
-        changes: overrides of the recipe; they take precedence over the study's `grid` and `changes`.
+        changes: overrides of the recipe; they take precedence over the study's `grid` and
+            `changes`.
     """
 
     strategy: str | PluginChoice = "random_images"

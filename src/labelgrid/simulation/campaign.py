@@ -1,7 +1,7 @@
 """Runs one simulated campaign: the rounds of a live campaign, with a data set that answers the requests.
 
-The test split becomes the project's held-out split, so that a simulated project is measured and reported like a live
-one.
+The test split becomes the project's held-out split, so that a simulated project is measured and
+reported like a live one.
 """
 
 import math
@@ -43,10 +43,14 @@ def settings_of(run: Run, recipe: str, weights: str, study: Study, root: Path) -
     chosen = study.chosen(run.name) if run.kind == "strategy" else PluginChoice(FIRST)
     oracle = Oracle(study.data, str(root.absolute()))
     changes, explain = run.overrides(study), study.explain or None
-    return Settings(recipe, run.seed, weights, study.group, chosen, changes, oracle, explain=explain)
+    return Settings(
+        recipe, run.seed, weights, study.group, chosen, changes, oracle, explain=explain
+    )
 
 
-def create_run(folder: Path, settings: Settings, study: Study, rows: Sequence[TaskRow] | None = None) -> None:
+def create_run(
+    folder: Path, settings: Settings, study: Study, rows: Sequence[TaskRow] | None = None
+) -> None:
     """Create a run's project: no labels in the pool, all labels in the test and val splits.
 
     Args:
@@ -67,11 +71,21 @@ def create_run(folder: Path, settings: Settings, study: Study, rows: Sequence[Ta
     with new_project(folder, settings, study.rows() if rows is None else rows) as store:
         for split, role in splits.items():
             store.add_images(
-                ImageRow(image_id, settings.oracle.root, split=role, group=group_of(study.group, image_id))
+                ImageRow(
+                    image_id,
+                    settings.oracle.root,
+                    split=role,
+                    group=group_of(study.group, image_id),
+                )
                 for image_id in known[split]
             )
         tasks = [row.name for row in store.tasks()]
-        measured = [image_id for split, role in splits.items() if role != "train" for image_id in known[split]]
+        measured = [
+            image_id
+            for split, role in splits.items()
+            if role != "train"
+            for image_id in known[split]
+        ]
         grant(store, source, [Cell(image_id, task) for image_id in measured for task in tasks])
         if not any(count.labelled for count in store.counts(("heldout",)).values()):
             raise RecipeError(
@@ -91,7 +105,8 @@ def copy_run(start: Path, folder: Path, settings: Settings) -> None:
 def step(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> bool:
     """Do the next step of a campaign; returns False if none is left.
 
-    Each step is atomic in the ledger or in the round's files, so that a killed run resumes after its last step.
+    Each step is atomic in the ledger or in the round's files, so that a killed run resumes after
+    its last step.
     """
     closed = [row for row in project.store.rounds() if row.state == "closed"]
     if not closed:
@@ -105,7 +120,9 @@ def step(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> 
     if read_fit(folder) is None or read_measured(folder) is None:
         fit.fit(project, progress)
         return True
-    reached = _reached(project, study, folder)  # in every run, so that an unknown metric fails in the first one
+    reached = _reached(
+        project, study, folder
+    )  # in every run, so that an unknown metric fails in the first one
     if reached or run.kind != "strategy" or len(closed) > run.rounds(study):
         return False
     return _query(project, run, study, progress)
@@ -114,13 +131,16 @@ def step(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> 
 def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> None:
     """Request the initial labels as round 1.
 
-    They are drawn with all tasks of the run's arm, so that a network of one task has those that the arm has of it.
+    They are drawn with all tasks of the run's arm, so that a network of one task has those that the
+    arm has of it.
     """
     plan = run.initial(study)
     pool = project.store.count_images(("train",))
     images = Budget(plan.count(pool), "images")
     if plan.images and plan.images > pool and not plan.file:
-        progress.say(f"The pool has {counted(pool, 'image')}, fewer than `initial` ({plan.images}): all are used.")
+        progress.say(
+            f"The pool has {counted(pool, 'image')}, fewer than `initial` ({plan.images}): all are used."
+        )
     if plan.plan == "images":
         query.query(project, images, progress, strategy=FIRST, prelabels=False)
         return
@@ -129,25 +149,39 @@ def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: P
         image_ids = [row.image_id for row in project.store.images(("train",))]
         cells = listed_cells(plan, Path(project.settings.oracle.root), image_ids)
     else:
-        drawn = query.query(project, images, Silent(), strategy=FIRST, dry_run=True, prelabels=False).picks
+        drawn = query.query(
+            project, images, Silent(), strategy=FIRST, dry_run=True, prelabels=False
+        ).picks
         image_ids = sorted({pick.cell.image_id for pick in drawn})
-        cells = initial_cells(plan, image_ids, [row.name for row in study.rows(run.arm)], project.settings.seed)
+        cells = initial_cells(
+            plan, image_ids, [row.name for row in study.rows(run.arm)], project.settings.seed
+        )
     costs = {row.name: row.cost for row in project.store.tasks()}
     moves = [
-        Move(cell, State.REQUESTED, 1, request_id(1, cell), cost=costs[cell.task], why=f"initial: {plan.plan}")
+        Move(
+            cell,
+            State.REQUESTED,
+            1,
+            request_id(1, cell),
+            cost=costs[cell.task],
+            why=f"initial: {plan.plan}",
+        )
         for cell in cells
         if cell.task in costs
     ]
     with project.store.transaction():
         row = project.open_round()
         strategy = f"initial/{plan.plan}"
-        project.store.close_round(replace(row, strategy=strategy, seed=project.settings.seed, budget=len(moves)), moves)
+        project.store.close_round(
+            replace(row, strategy=strategy, seed=project.settings.seed, budget=len(moves)), moves
+        )
 
 
 def _query(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> bool:
     """Request a round's labels, or the rest of the pool; returns False if nothing is left.
 
-    For seed 0, pictures of scored picks are made for the report, while their labels are still hidden.
+    For seed 0, pictures of scored picks are made for the report, while their labels are still
+    hidden.
     """
     grid = project.store.grid()
     left = pool_size(grid, study.unit)
@@ -165,13 +199,20 @@ def _query(project: ProjectFolder, run: Run, study: Study, progress: Progress) -
 
 
 def _returned(project: ProjectFolder, study: Study) -> float:
-    """The part of earlier budgets that skipped cells took, without what later budgets had on top; in the study's unit.
+    """The part of earlier budgets that skipped cells took, without what later budgets had on top.
 
-    Skipped initial labels took no budget. An image is worth one label of each task, and only whole images come back.
+    In the study's unit.
+
+    Skipped initial labels took no budget. An image is worth one label of each task, and only whole
+    images come back.
     """
     costs = {row.name: row.cost for row in project.store.tasks()}
-    skipped = [costs[row.cell.task] for row in project.store.cells(state=State.SKIPPED) if row.round > 1]
-    value = {"labels": len(skipped), "images": len(skipped) / len(costs), "cost": sum(skipped)}[study.unit]
+    skipped = [
+        costs[row.cell.task] for row in project.store.cells(state=State.SKIPPED) if row.round > 1
+    ]
+    value = {"labels": len(skipped), "images": len(skipped) / len(costs), "cost": sum(skipped)}[
+        study.unit
+    ]
     bought = [row for row in project.store.rounds() if row.state == "closed" and row.number > 1]
     value = round(value - sum(row.budget - study.budget for row in bought), 9)
     return float(math.floor(value)) if study.unit == "images" else value
@@ -183,14 +224,19 @@ def _reached(project: ProjectFolder, study: Study, folder: Path) -> bool:
     if study.spend and done and done.spent >= study.spend:
         return True
     tasks = project.tasks()
-    goals = {name: goal for name, goal in study.until.items() if name == LOSS or name.partition("/")[0] in tasks}
+    goals = {
+        name: goal
+        for name, goal in study.until.items()
+        if name == LOSS or name.partition("/")[0] in tasks
+    }
     if not (goals and done):
         return False
     val = val_metrics(read_log(folder) or [], done.checkpoint)
     unknown = [name for name in goals if name not in val]
     if unknown:
         raise RecipeError(
-            f"until names '{unknown[0]}', which is not measured.", next_step=f"Measured: {', '.join(val)}."
+            f"until names '{unknown[0]}', which is not measured.",
+            next_step=f"Measured: {', '.join(val)}.",
         )
     lower = {name for name in goals if not _higher_is_better(project, name)}
     return all(val[n] <= goal if n in lower else val[n] >= goal for n, goal in goals.items())

@@ -24,14 +24,17 @@ def listed_cells(plan: InitialLabels, root: Path, pool: Collection[str]) -> list
         pool: the ids of the pool's images.
 
     Raises:
-        RecipeError: the file is missing, is of another form, does not fit the pool, or lists no cell.
+        RecipeError: the file is missing, is of another form, does not fit the pool, or lists no
+            cell.
         LedgerError: a ledger cannot be read.
     """
     return _READERS[plan.plan](plan, root, pool)
 
 
 def listed_digests(plan: InitialLabels, root: Path) -> dict[str, str]:
-    """The digests of the files that list a plan's cells, by path; of a ledger, that of its labelled cells.
+    """The digests of the files that list a plan's cells, by path.
+
+    Of a ledger, that of its labelled cells.
 
     Raises:
         RecipeError, LedgerError: a ledger cannot be read. OSError: a file cannot be read.
@@ -47,7 +50,8 @@ def read_cells(path: Path) -> list[Cell]:
     """The cells that a CSV file lists.
 
     Raises:
-        RecipeError: the file is missing, is not CSV with the columns image and task, or lists no cell.
+        RecipeError: the file is missing, is not CSV with the columns image and task, or lists no
+            cell.
     """
     try:
         reader = csv.DictReader(io.StringIO(read_bytes(path).decode("utf-8-sig"), newline=""))
@@ -61,7 +65,9 @@ def read_cells(path: Path) -> list[Cell]:
         raise _no_cells(path, "The file of initial cells lists no cell.")
     for line, row in rows:
         if not (row["image"] and row["task"]):
-            raise _no_cells(path, f"Line {line} of the file of initial cells names no image or no task.")
+            raise _no_cells(
+                path, f"Line {line} of the file of initial cells names no image or no task."
+            )
     return sorted({Cell(row["image"], row["task"]) for _, row in rows})
 
 
@@ -75,7 +81,10 @@ def _csv_cells(plan: InitialLabels, root: Path, _: Collection[str]) -> list[Cell
 
 
 def _ledger_cells(plan: InitialLabels, root: Path, _: Collection[str]) -> list[Cell]:
-    """The labelled cells of a project's training images. Its database is opened for reading only."""
+    """The labelled cells of a project's training images.
+
+    Its database is opened for reading only.
+    """
     path = root / plan.file / DATABASE
     cells = []
     if path.is_file():

@@ -20,7 +20,8 @@ def with_dataset_classes(study: Study, root: Path) -> Study:
         root: of its data set.
 
     Raises:
-        ImageError: the data set cannot be read. RecipeError, ProjectError: its `tasks.toml` is wrong.
+        ImageError: the data set cannot be read. RecipeError, ProjectError: its `tasks.toml` is
+            wrong.
     """
     source = plugins.create("layouts", study.data, root)
     known = source.tasks() if isinstance(source, Described) else {}

@@ -59,7 +59,9 @@ def estimate_study(request: StudyRequest, progress: Progress | None = None) -> S
     planned = {key: job.run for key, job in jobs.items()}
     if not at_once:
         return StudyEstimate(planned, left, 0, 0.0, 0)
-    timings = _timings([jobs[key] for key, work in left.items() if work.steps], progress or Silent())
+    timings = _timings(
+        [jobs[key] for key, work in left.items() if work.steps], progress or Silent()
+    )
     seconds = sum(timing.seconds(left[key]) for key, timing in timings.items()) / at_once
     memory = max(timing.memory for timing in timings.values())
     return StudyEstimate(planned, left, at_once, seconds, at_once * memory)
@@ -73,18 +75,29 @@ def _signature(job: Job) -> tuple[str, str]:
     tasks = [row.name for row in job.run.rows(job.study)]
     growing = has_growing_batches(job) and job.run.rounds(job.study)
     training = json.dumps([tasks, changes, growing], sort_keys=True)
-    scoring = json.dumps([asdict(job.settings.strategy), score], sort_keys=True) if job.max_work.scored else ""
+    scoring = (
+        json.dumps([asdict(job.settings.strategy), score], sort_keys=True)
+        if job.max_work.scored
+        else ""
+    )
     return training, scoring
 
 
 def _timings(jobs: Sequence[Job], progress: Progress) -> dict[str, StepTiming]:
-    """Run -> timing. One run of each signature is timed; one that scores nothing takes those of the same steps."""
+    """Run -> timing.
+
+    One run of each signature is timed; one that scores nothing takes those of the same steps.
+    """
     timed: dict[tuple[str, str], StepTiming] = {}
     found: dict[str, StepTiming] = {}
     for job in sorted(jobs, key=lambda job: not job.max_work.scored):
         training, scoring = signature = _signature(job)
         if signature not in timed:
-            same = [timing for (steps, _), timing in timed.items() if steps == training] if not scoring else []
+            same = (
+                [timing for (steps, _), timing in timed.items() if steps == training]
+                if not scoring
+                else []
+            )
             if not same:
                 progress.say(f"Timing a short training of {job.run.key}, which is discarded.")
             timed[signature] = replace(same[0], members=0) if same else time_training(job)

@@ -12,7 +12,9 @@ from labelgrid.streams import image_keys, keyed_uniform, seed_of
 Draw = Callable[[Sequence[str], Sequence[str], InitialLabels, int], list[Cell]]
 
 
-def initial_cells(plan: InitialLabels, images: Sequence[str], tasks: Sequence[str], seed: int) -> list[Cell]:
+def initial_cells(
+    plan: InitialLabels, images: Sequence[str], tasks: Sequence[str], seed: int
+) -> list[Cell]:
     """The cells whose labels a run starts with, ordered by image id, then task.
 
     Args:
@@ -45,23 +47,36 @@ def _shuffled(images: Sequence[str], seed: int) -> list[str]:
     return sorted(images, key=lambda image: (draws[image], image))
 
 
-def _all_labels(images: Sequence[str], tasks: Sequence[str], _: InitialLabels, __: int) -> list[Cell]:
+def _all_labels(
+    images: Sequence[str], tasks: Sequence[str], _: InitialLabels, __: int
+) -> list[Cell]:
     return [Cell(image, task) for image in images for task in tasks]
 
 
-def _one_label(images: Sequence[str], tasks: Sequence[str], _: InitialLabels, seed: int) -> list[Cell]:
-    """Source: MTPSL section 4, one label. As in its published splits, the tasks' counts differ by at most one.
+def _one_label(
+    images: Sequence[str], tasks: Sequence[str], _: InitialLabels, seed: int
+) -> list[Cell]:
+    """Source: MTPSL section 4, one label.
 
-    Images are ordered by their own draws and dealt to the tasks in turn; the order of the tasks, and so those that the
-    remainder goes to, depends on the seed and their names.
+    As in its published splits, the tasks' counts differ by at most one.
+
+    Images are ordered by their own draws and dealt to the tasks in turn; the order of the tasks,
+    and so those that the remainder goes to, depends on the seed and their names.
     """
     turns = sorted(tasks, key=lambda task: (seed_of(seed, "turn", task), task))
-    return [Cell(image, turns[place % len(turns)]) for place, image in enumerate(_shuffled(images, seed))]
+    return [
+        Cell(image, turns[place % len(turns)])
+        for place, image in enumerate(_shuffled(images, seed))
+    ]
 
 
-def _random_labels(images: Sequence[str], tasks: Sequence[str], _: InitialLabels, seed: int) -> list[Cell]:
+def _random_labels(
+    images: Sequence[str], tasks: Sequence[str], _: InitialLabels, seed: int
+) -> list[Cell]:
     """Source: MTPSL section 4, random labels: from 1 to K - 1 of K tasks, each number equally likely; 1 of one task."""
-    counts = {image: 1 + int(u * _most_random(len(tasks))) for image, u in _uniform(images, seed).items()}
+    counts = {
+        image: 1 + int(u * _most_random(len(tasks))) for image, u in _uniform(images, seed).items()
+    }
     keys = {task: _uniform(images, seed_of(seed, task)) for task in tasks}
     return [
         Cell(image, task)
@@ -75,8 +90,13 @@ def _most_random(tasks: int) -> int:
     return max(tasks - 1, 1)
 
 
-def _shares(images: Sequence[str], tasks: Sequence[str], plan: InitialLabels, seed: int) -> list[Cell]:
-    """Source: MTPSL section 4, labels of the tasks in the ratio p:q. The counts are exact to one label."""
+def _shares(
+    images: Sequence[str], tasks: Sequence[str], plan: InitialLabels, seed: int
+) -> list[Cell]:
+    """Source: MTPSL section 4, labels of the tasks in the ratio p:q.
+
+    The counts are exact to one label.
+    """
     order = _shuffled(images, seed)
     ends = np.cumsum([plan.shares.get(task, 0.0) for task in tasks])
     ends = np.floor(ends / ends[-1] * len(order) + 0.5).astype(int)

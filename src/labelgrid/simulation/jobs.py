@@ -24,8 +24,10 @@ class RunWork:
     Args:
         labels: the labels of the pool's images at the end.
         steps: optimiser steps of each training.
-        scored: images that are scored for picks, over all rounds; some statistics are of labelled images, too.
-        labelled: images with a label in each training; as many, at most, have one when the pool is scored before it.
+        scored: images that are scored for picks, over all rounds; some statistics are of labelled
+            images, too.
+        labelled: images with a label in each training; as many, at most, have one when the pool is
+            scored before it.
     """
 
     labels: int
@@ -61,7 +63,10 @@ def work_of(run: Run, study: Study, recipe: str, pool: int, root: Path = Path())
         return RunWork(labels, [train.length(images, labels, len(rows))] if labels else [])
     rounds, (more_labels, more_images) = run.rounds(study), _bought(study, rows, pool)
     sizes = [
-        (min(pool, images + more_images * number), min(pool * len(rows), labels + more_labels * number))
+        (
+            min(pool, images + more_images * number),
+            min(pool * len(rows), labels + more_labels * number),
+        )
         for number in range(1, rounds + 1)
     ]
     needs = build_plugin("strategies", study.chosen(run.name)).needs
@@ -77,14 +82,21 @@ def _initial(run: Run, study: Study, pool: int, root: Path) -> tuple[int, int]:
     """The numbers of initial images and labels, at most."""
     plan, tasks = run.initial(study), [row.name for row in run.rows(study)]
     if plan.file:
-        cells = [c for c in listed_cells(plan, root, study.splits(root).get(study.pool, ())) if c.task in tasks]
+        cells = [
+            c
+            for c in listed_cells(plan, root, study.splits(root).get(study.pool, ()))
+            if c.task in tasks
+        ]
         return len({cell.image_id for cell in cells}), len(cells)
     images = plan.count(pool)
     return images, min(most_labels(plan, images, len(study.rows(run.arm))), images * len(tasks))
 
 
 def _bought(study: Study, rows: Sequence[TaskRow], pool: int) -> tuple[int, int]:
-    """The numbers of labels and images that a round's budget buys, at most; free labels are all bought."""
+    """The numbers of labels and images that a round's budget buys, at most.
+
+    Free labels are all bought.
+    """
     if study.unit == "images":
         return int(study.budget) * len(rows), int(study.budget)
     cheapest = 1.0 if study.unit == "labels" else min(row.cost for row in rows)

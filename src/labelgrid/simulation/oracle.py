@@ -13,7 +13,10 @@ NO_LABEL = "the data set has no label here, or one without a valid pixel"
 
 
 def grant(store: Store, source: Source, cells: Iterable[Cell]) -> None:
-    """Label the cells whose label has a valid pixel; others are skipped if requested, else stay missing."""
+    """Label the cells whose label has a valid pixel.
+
+    Others are skipped if requested, else stay missing.
+    """
     from labelgrid.tasks.task import definitions
 
     tasks, costs = definitions(store.tasks()), {row.name: row.cost for row in store.tasks()}
@@ -22,7 +25,14 @@ def grant(store: Store, source: Source, cells: Iterable[Cell]) -> None:
     for cell, row in rows.items():
         if nonempty_label(source, cell.image_id, tasks[cell.task]) is not None:
             moves.append(
-                Move(cell, State.LABELLED, row.round, row.request_id, cost=costs[cell.task], weight=row.weight)
+                Move(
+                    cell,
+                    State.LABELLED,
+                    row.round,
+                    row.request_id,
+                    cost=costs[cell.task],
+                    weight=row.weight,
+                )
             )
         elif row.state == State.REQUESTED:
             moves.append(Move(cell, State.SKIPPED, row.round, row.request_id, why=NO_LABEL))

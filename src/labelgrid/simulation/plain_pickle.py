@@ -6,10 +6,16 @@ from typing import Any
 #: Where a collection begins on the stack.
 _MARK = object()
 #: Opcodes that put their argument on the stack.
-_VALUES = frozenset({"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE", "SHORT_BINSTRING", "BINSTRING"})
+_VALUES = frozenset(
+    {"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE", "SHORT_BINSTRING", "BINSTRING"}
+)
 _VALUES |= {"STRING", "BININT", "BININT1", "BININT2", "INT", "LONG", "LONG1"}
-#: Opcodes that put an entry of the memo on the stack, and that put the top of the stack into the memo.
-_GETS, _PUTS = frozenset({"GET", "BINGET", "LONG_BINGET"}), frozenset({"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"})
+#: Opcodes that put an entry of the memo on the stack, and that put the top of the stack into the
+#: memo.
+_GETS, _PUTS = (
+    frozenset({"GET", "BINGET", "LONG_BINGET"}),
+    frozenset({"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"}),
+)
 _IGNORED = frozenset({"PROTO", "FRAME"})
 _MALFORMED = "it is not a well-formed pickle"
 
@@ -17,8 +23,9 @@ _MALFORMED = "it is not a well-formed pickle"
 def plain_value(data: bytes) -> Any:
     """The value that a pickle holds, of dicts, lists, texts and whole numbers.
 
-    Its opcodes are interpreted here, not by `pickle`. Those for classes, functions, calls and persistent objects are
-    refused, so nothing is imported or called. The time and memory grow linearly with the file.
+    Its opcodes are interpreted here, not by `pickle`. Those for classes, functions, calls and
+    persistent objects are refused, so nothing is imported or called. The time and memory grow
+    linearly with the file.
 
     Raises:
         ValueError: it holds anything else, is truncated, or is no pickle.

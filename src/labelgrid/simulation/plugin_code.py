@@ -1,4 +1,7 @@
-"""Digests the source of a study's own plug-ins, so that runs made by other code are noticed. Imports none of it."""
+"""Digests the source of a study's own plug-ins, so that runs made by other code are noticed.
+
+Imports none of it.
+"""
 
 import ast
 import hashlib
@@ -15,8 +18,8 @@ OWN = re.compile(r"(?!labelgrid[.:])[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 def digests(values: Any) -> dict[str, str]:
     """The plug-ins that JSON values name as "package.module:object", each with the digest of its source.
 
-    The source is the module's file and the modules of the same package that it imports, directly or indirectly.
-    Words that look like a plug-in, but have no source, are left out.
+    The source is the module's file and the modules of the same package that it imports, directly or
+    indirectly. Words that look like a plug-in, but have no source, are left out.
     """
     found = {}
     for name in sorted(set(_names(values))):
@@ -60,12 +63,19 @@ def _sources(module: str) -> dict[str, Path]:
         path = None if name in found else _file(name)
         if path:
             found[name] = path
-            waiting += [other for other in _imports(name, path) if other.split(".")[0] == module.split(".")[0]]
+            waiting += [
+                other
+                for other in _imports(name, path)
+                if other.split(".")[0] == module.split(".")[0]
+            ]
     return found
 
 
 def _file(module: str) -> Path | None:
-    """The source file of a module, found without importing a package above it; None if there is none."""
+    """The source file of a module, found without importing a package above it.
+
+    None if there is none.
+    """
     top, *rest = module.split(".")
     try:
         spec = find_spec(top)
@@ -74,7 +84,9 @@ def _file(module: str) -> Path | None:
     if spec is None:
         return None
     bases = [Path(base).joinpath(*rest) for base in spec.submodule_search_locations or ()]
-    candidates = [path for base in bases for path in (base.with_name(f"{base.name}.py"), base / "__init__.py")]
+    candidates = [
+        path for base in bases for path in (base.with_name(f"{base.name}.py"), base / "__init__.py")
+    ]
     if not rest:
         candidates = [Path(spec.origin or "")]
     return next((path for path in candidates if path.suffix == ".py" and path.is_file()), None)
@@ -85,11 +97,22 @@ def _imports(module: str, path: Path) -> Iterator[str]:
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     try:
         tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # found when the plug-in is loaded
+    except (
+        SyntaxError,
+        ValueError,
+        RecursionError,
+        MemoryError,
+    ):  # found when the plug-in is loaded
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level <= (package.count(".") + 1 if package else 0):
-            base = resolve_name("." * node.level + (node.module or ""), package) if node.level else str(node.module)
+        elif isinstance(node, ast.ImportFrom) and node.level <= (
+            package.count(".") + 1 if package else 0
+        ):
+            base = (
+                resolve_name("." * node.level + (node.module or ""), package)
+                if node.level
+                else str(node.module)
+            )
             yield from (base, *(f"{base}.{alias.name}" for alias in node.names))

@@ -1,7 +1,9 @@
-"""Reads the split files that MTPSL published: which image has a label of which task. Runs nothing that they hold.
+"""Reads the split files that MTPSL published: which image has a label of which task.
 
-For NYUv2 and Cityscapes a file of PyTorch holds the tensor `labels_weights`, rows × tasks, with 1 where an image has a
-label; for PASCAL a pickled dict lists image ids by task.
+Runs nothing that they hold.
+
+For NYUv2 and Cityscapes a file of PyTorch holds the tensor `labels_weights`, rows × tasks, with 1
+where an image has a label; for PASCAL a pickled dict lists image ids by task.
 """
 
 import io
@@ -26,7 +28,8 @@ from labelgrid.words import counted
 LIMIT = 2**24
 #: The name of the tensor.
 WEIGHTS = "labels_weights"
-#: How files of `torch.save` begin: zip archives since PyTorch 1.6, before that a pickled number after two bytes.
+#: How files of `torch.save` begin: zip archives since PyTorch 1.6, before that a pickled number
+#: after two bytes.
 _ZIP, _OLD = b"PK\x03\x04", b"\x8a\x0a" + (0x1950A86A20F9469CFC6C).to_bytes(10, "little")
 
 
@@ -47,7 +50,9 @@ def published_cells(plan: InitialLabels, root: Path, pool: Collection[str]) -> l
     value = _read(path)
     if isinstance(value, Mapping):
         if plan.rows:
-            raise _refused(path, "The split file lists image ids, so it has no rows", "Remove initial.rows.")
+            raise _refused(
+                path, "The split file lists image ids, so it has no rows", "Remove initial.rows."
+            )
         return sorted(_listed(value, plan.columns, pool, path))
     return sorted(_of_rows(value, plan, _order(plan.rows, root, pool, path), path))
 
@@ -58,10 +63,14 @@ def _read(path: Path) -> Any:
         data = read_bytes(path, LIMIT)
         value = _tensor(data) if data.startswith(_ZIP) or data[2:14] == _OLD else plain_value(data)
     except OSError as error:
-        raise _refused(path, f"The split file cannot be read: {error}", "Check the path.") from error
+        raise _refused(
+            path, f"The split file cannot be read: {error}", "Check the path."
+        ) from error
     except Exception as error:  # torch raises many types for damaged files and for objects
         what = str(error).strip().partition("\n")[0].rstrip(".")
-        raise _refused(path, f"The split file was not opened: {what or type(error).__name__}") from error
+        raise _refused(
+            path, f"The split file was not opened: {what or type(error).__name__}"
+        ) from error
     if isinstance(value, np.ndarray) or _is_lists_of_texts(value):
         return value
     raise _refused(path, "The split file holds something else than a tensor or lists of image ids")
@@ -79,12 +88,19 @@ def _tensor(data: bytes) -> NDArray[np.float64]:
     """The weights in a file of `torch.save`, [rows, tasks]."""
     import torch
 
-    if data.startswith(_ZIP) and sum(part.file_size for part in zipfile.ZipFile(io.BytesIO(data)).infolist()) > LIMIT:
+    if (
+        data.startswith(_ZIP)
+        and sum(part.file_size for part in zipfile.ZipFile(io.BytesIO(data)).infolist()) > LIMIT
+    ):
         raise ValueError(f"unpacked it has more than {LIMIT} bytes")
     try:
         value = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:  # its text recommends to load the file without `weights_only`
-        raise ValueError("it is damaged, or holds other objects than tensors, which may run code") from error
+    except (
+        pickle.UnpicklingError
+    ) as error:  # its text recommends to load the file without `weights_only`
+        raise ValueError(
+            "it is damaged, or holds other objects than tensors, which may run code"
+        ) from error
     if isinstance(value, Mapping):
         value = value.get(WEIGHTS)
     if not isinstance(value, torch.Tensor) or not torch.can_cast(value.dtype, torch.float64):
@@ -99,7 +115,11 @@ def _order(rows: str, root: Path, pool: Collection[str], path: Path) -> Sequence
     """The image id of each row, as the option `rows` says."""
     if not rows:
         choices = 'Set initial.rows to "sorted", "numbers", or the path of a list with one image id a line.'
-        raise _refused(path, "The split file is a tensor, and nothing says which image is in which row", choices)
+        raise _refused(
+            path,
+            "The split file is a tensor, and nothing says which image is in which row",
+            choices,
+        )
     if rows == "sorted":
         return sorted(pool)
     if rows == "numbers":
@@ -107,7 +127,9 @@ def _order(rows: str, root: Path, pool: Collection[str], path: Path) -> Sequence
     try:
         order = [line.strip() for line in read_text(root / rows).splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise _refused(root / rows, f"The list of rows cannot be read: {error}", "Check initial.rows.") from error
+        raise _refused(
+            root / rows, f"The list of rows cannot be read: {error}", "Check initial.rows."
+        ) from error
     known = set(pool)
     unknown = [image_id for image_id in order if image_id not in known]
     if unknown or len(set(order)) < len(order):
@@ -119,41 +141,76 @@ def _order(rows: str, root: Path, pool: Collection[str], path: Path) -> Sequence
 def _by_number(pool: Collection[str], path: Path) -> list[str]:
     """The pool's images in the order of the numbers that are their names."""
     numbers = {image_id: PurePosixPath(image_id).stem for image_id in pool}
-    wrong = [image_id for image_id, text in numbers.items() if not (text.isascii() and text.isdecimal())]
+    wrong = [
+        image_id for image_id, text in numbers.items() if not (text.isascii() and text.isdecimal())
+    ]
     if wrong or len({int(text) for text in numbers.values()}) < len(numbers):
-        what = f"The file name of '{min(wrong)}' is not a number" if wrong else "Two images have the same number"
-        raise _refused(path, f'{what}, and initial.rows is "numbers"', "Name a list of the rows' images instead.")
+        what = (
+            f"The file name of '{min(wrong)}' is not a number"
+            if wrong
+            else "Two images have the same number"
+        )
+        raise _refused(
+            path,
+            f'{what}, and initial.rows is "numbers"',
+            "Name a list of the rows' images instead.",
+        )
     return sorted(numbers, key=lambda image_id: int(numbers[image_id]))
 
 
-def _of_rows(weights: NDArray[np.float64], plan: InitialLabels, order: Sequence[str], path: Path) -> list[Cell]:
+def _of_rows(
+    weights: NDArray[np.float64], plan: InitialLabels, order: Sequence[str], path: Path
+) -> list[Cell]:
     shape = weights.shape
     if len(shape) != 2 or not shape[1]:
-        raise _refused(path, f"The tensor of the split file is not of rows × tasks; its shape is {shape}")
+        raise _refused(
+            path, f"The tensor of the split file is not of rows × tasks; its shape is {shape}"
+        )
     if shape[0] != len(order):
         what = f"The split file has {counted(shape[0], 'row')}, and initial.rows gives {counted(len(order), 'image')}"
-        raise _refused(path, what, "Use the split of this data set, with all its images in the pool.")
+        raise _refused(
+            path, what, "Use the split of this data set, with all its images in the pool."
+        )
     columns = range(shape[1])
-    known = {task: column for task, column in plan.columns.items() if isinstance(column, int) and column in columns}
+    known = {
+        task: column
+        for task, column in plan.columns.items()
+        if isinstance(column, int) and column in columns
+    }
     if not known or known != dict(plan.columns):
         wanted = f"Set initial.columns to each task's column, from 0 to {shape[1] - 1}, such as {{ depth = 1 }}."
-        raise _refused(path, f"initial.columns does not name columns of the {shape[1]} of the split file", wanted)
+        raise _refused(
+            path,
+            f"initial.columns does not name columns of the {shape[1]} of the split file",
+            wanted,
+        )
     cells = []
     for task, column in known.items():
         values = weights[:, column].tolist()
         other = [value for value in values if value not in (0, 1)]
         if other:
-            raise _refused(path, f"The split file has the weight {other[0]}; only 0 and 1 are expected")
-        cells += [Cell(image_id, task) for image_id, value in zip(order, values, strict=True) if value]
+            raise _refused(
+                path, f"The split file has the weight {other[0]}; only 0 and 1 are expected"
+            )
+        cells += [
+            Cell(image_id, task) for image_id, value in zip(order, values, strict=True) if value
+        ]
     return cells
 
 
 def _listed(
-    lists: Mapping[str, Sequence[str]], columns: Mapping[str, int | str], pool: Collection[str], path: Path
+    lists: Mapping[str, Sequence[str]],
+    columns: Mapping[str, int | str],
+    pool: Collection[str],
+    path: Path,
 ) -> set[Cell]:
     names: dict[str, set[str]] = {}
     for image_id in pool:
-        for name in (image_id, str(PurePosixPath(image_id).with_suffix("")), PurePosixPath(image_id).stem):
+        for name in (
+            image_id,
+            str(PurePosixPath(image_id).with_suffix("")),
+            PurePosixPath(image_id).stem,
+        ):
             names.setdefault(name, set()).add(image_id)
     cells: set[Cell] = set()
     for task, key in (columns or {key: key for key in lists}).items():
@@ -164,10 +221,16 @@ def _listed(
             found = names.get(name, set())
             if len(found) != 1:
                 what = f"'{name}' of the split file is the name of {counted(len(found), 'image')} of the pool"
-                raise _refused(path, what, "Use the split of this data set, with all its images in the pool.")
+                raise _refused(
+                    path, what, "Use the split of this data set, with all its images in the pool."
+                )
             cells.update(Cell(image_id, task) for image_id in found)
     return cells
 
 
-def _refused(path: Path, what: str, next_step: str = "Use a split file as it was published.") -> RecipeError:
-    return RecipeError(f"{what}.", where=str(path), next_step=next_step, unchanged="Nothing was run.")
+def _refused(
+    path: Path, what: str, next_step: str = "Use a split file as it was published."
+) -> RecipeError:
+    return RecipeError(
+        f"{what}.", where=str(path), next_step=next_step, unchanged="Nothing was run."
+    )

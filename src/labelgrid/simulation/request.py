@@ -1,4 +1,7 @@
-"""Defines the request for a study: recipe, data set, folder and number of parallel runs. Loads no torch."""
+"""Defines the request for a study: recipe, data set, folder and number of parallel runs.
+
+Loads no torch.
+"""
 
 import json
 from collections.abc import Mapping
@@ -29,7 +32,8 @@ class StudyRequest:
         recipe: a shipped recipe's name, or the absolute path of one.
         study: the runs and their budgets.
         root: the data set's root.
-        weights: the absolute path of a local file of backbone weights; "" downloads them if the recipe needs them.
+        weights: the absolute path of a local file of backbone weights; "" downloads them if the
+            recipe needs them.
         out: the folder of all runs; an existing one is resumed.
         jobs: the number of parallel runs; 0: one per processor core.
         force: resume runs although the code of an own plug-in has changed; the report notes it.
@@ -68,8 +72,9 @@ class StudyRequest:
             force: resume runs although the code of an own plug-in has changed.
 
         Raises:
-            RecipeError: there is no such recipe, it has no [simulate], or a value is wrong. ImageError: the data set
-                cannot be read. ProjectError: the class names in its `tasks.toml` are wrong.
+            RecipeError: there is no such recipe, it has no [simulate], or a value is wrong.
+                ImageError: the data set cannot be read. ProjectError: the class names in its
+                `tasks.toml` are wrong.
         """
         name = resolve_recipe(recipe)
         study = with_dataset_classes(study_of(name, changes), data)
@@ -84,8 +89,14 @@ class StudyRequest:
         """The content of `study.json`."""
         loaded = load_recipe(self.recipe)
         recipe = json.loads(loaded.json())
-        plans = [plan for name in self.study.strategies if (plan := self.study.initial_of(name)).file]
-        cells = {file: known for plan in plans for file, known in sorted(listed_digests(plan, self.root).items())}
+        plans = [
+            plan for name in self.study.strategies if (plan := self.study.initial_of(name)).file
+        ]
+        cells = {
+            file: known
+            for plan in plans
+            for file, known in sorted(listed_digests(plan, self.root).items())
+        }
         study = json.loads(json.dumps(asdict(self.study)))
         code = plugin_code.digests([recipe, study])
         return {
@@ -106,11 +117,17 @@ class StudyRequest:
             plain = resolved_options("statistics", strategy.needs, tables)
             own = resolved_options("statistics", strategy.needs, score_tables(strategy, tables))
             found |= plain
-            found |= {f"{key} of {choice.name}": options for key, options in own.items() if options != plain[key]}
+            found |= {
+                f"{key} of {choice.name}": options
+                for key, options in own.items()
+                if options != plain[key]
+            }
         return dict(sorted(found.items()))
 
     def previous(self) -> dict[str, Any] | None:
-        """The `study.json` of the folder's earlier runs, with options that were added since; None if there is none.
+        """The `study.json` of the folder's earlier runs, with options that were added since.
+
+        None if there is none.
 
         Raises:
             ProjectError: the file is damaged.
@@ -127,4 +144,8 @@ class StudyRequest:
     def changed_code(self) -> list[str]:
         """The own plug-ins whose source has changed since the folder's runs were started."""
         before = (self.previous() or {}).get("code")
-        return plugin_code.changed(before, self.to_json().get("code", {})) if isinstance(before, Mapping) else []
+        return (
+            plugin_code.changed(before, self.to_json().get("code", {}))
+            if isinstance(before, Mapping)
+            else []
+        )

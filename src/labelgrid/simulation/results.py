@@ -1,4 +1,7 @@
-"""Collects, writes and reads the results of a study: one record per run, round, task and metric. Loads no torch."""
+"""Collects, writes and reads the results of a study: one record per run, round, task and metric.
+
+Loads no torch.
+"""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -88,7 +91,9 @@ def write_outcomes(outcomes: Iterable[Outcome], folder: Path) -> None:
         ProjectError: the disk reports an error.
     """
     rows = [asdict(outcome) for outcome in outcomes]
-    table = pa.table({f.name: [row[f.name] for row in rows] for f in fields(Outcome)}, schema=SCHEMA)
+    table = pa.table(
+        {f.name: [row[f.name] for row in rows] for f in fields(Outcome)}, schema=SCHEMA
+    )
     with disk(folder):
         with atomic_write(folder / TABLE, durable=True) as temporary:
             pq.write_table(table, temporary, write_page_checksum=True)

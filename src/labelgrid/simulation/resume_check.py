@@ -14,8 +14,11 @@ from labelgrid.simulation.study import LOCK, Study, kept_study
 from labelgrid.train.options import WITHOUT_EFFECT
 from labelgrid.words import listed
 
-#: The fields of a study that may change between two calls: they select, end, show or explain runs, and change none.
-OPEN = frozenset({"rounds", "strategies", "seeds", "full", "single", "spend", "until", "best_of", "explain"})
+#: The fields of a study that may change between two calls: they select, end, show or explain runs,
+#: and change none.
+OPEN = frozenset(
+    {"rounds", "strategies", "seeds", "full", "single", "spend", "until", "best_of", "explain"}
+)
 
 
 def widened(request: StudyRequest) -> StudyRequest:
@@ -31,10 +34,15 @@ def widened(request: StudyRequest) -> StudyRequest:
         return request
     study, old = request.study, kept_study(previous, request.out)
     removed, started = old.arms.keys() - study.arms.keys(), _started(old, request.out).values()
-    _refuse_changed([f"simulate.arms.{name}" for name in sorted(removed & set(started))], request.out)
+    _refuse_changed(
+        [f"simulate.arms.{name}" for name in sorted(removed & set(started))], request.out
+    )
     kept = [name for name in old.strategies if name not in removed]
     strategies = tuple(dict.fromkeys([*kept, *study.strategies]))
-    wider = {name: max(getattr(old, name), getattr(study, name)) for name in ("seeds", "rounds", "full", "single")}
+    wider = {
+        name: max(getattr(old, name), getattr(study, name))
+        for name in ("seeds", "rounds", "full", "single")
+    }
     return replace(request, study=replace(study, strategies=strategies, **wider))
 
 
@@ -46,7 +54,9 @@ def said_of_others(asked: StudyRequest, wider: StudyRequest) -> str:
     old, study = kept_study(previous, asked.out), wider.study
     others = [name for name in study.strategies if name not in asked.study.strategies]
     more = [
-        f"{getattr(study, name)} {name}" for name in ("seeds", "rounds") if getattr(study, name) > getattr(old, name)
+        f"{getattr(study, name)} {name}"
+        for name in ("seeds", "rounds")
+        if getattr(study, name) > getattr(old, name)
     ]
     if not others or not more:
         return ""
@@ -83,7 +93,9 @@ def check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
     study = replace(
         study,
         tasks=study.used_tasks,
-        variants={name: variant for name, variant in study.variants.items() if name in old.variants},
+        variants={
+            name: variant for name, variant in study.variants.items() if name in old.variants
+        },
     )
     fixed = sorted({field.name for field in fields(Study)} - OPEN - {"arms"})
     keys = ["recipe", "weights"]
@@ -91,16 +103,25 @@ def check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
         keys.append("root")
     changed = [key for key in keys if _compared(previous.get(key)) != _compared(now[key])]
     scoring, training, cells = now["scoring"], now["training"], now.get("cells", {})
-    changed += [f"score.{n}" for n, known in previous.get("scoring", {}).items() if scoring.get(n, known) != known]
+    changed += [
+        f"score.{n}"
+        for n, known in previous.get("scoring", {}).items()
+        if scoring.get(n, known) != known
+    ]
     changed += [
         f"{folder}.{name}"
         for folder, plugins in previous.get("training", {}).items()
         for name, known in plugins.items()
         if not extends(training.get(folder, {}).get(name), known)
     ]
-    changed += [path for path, known in previous.get("cells", {}).items() if cells.get(path, known) != known]
+    changed += [
+        path for path, known in previous.get("cells", {}).items() if cells.get(path, known) != known
+    ]
     changed += [f"simulate.{name}" for name in fixed if getattr(old, name) != getattr(study, name)]
-    changed += [f"simulate.arms.{name}" for name in _changed_arms(old, study, request.out, {run.key for run in runs})]
+    changed += [
+        f"simulate.arms.{name}"
+        for name in _changed_arms(old, study, request.out, {run.key for run in runs})
+    ]
     _refuse_changed(changed, request.out)
     _check_code(request, runs)
 
@@ -109,7 +130,10 @@ def _compared(value: Any) -> Any:
     """A value of `study.json`; a recipe without the options of `[train]` that change no result."""
     if not (isinstance(value, Mapping) and isinstance(value.get("train"), Mapping)):
         return value
-    return {**value, "train": {name: one for name, one in value["train"].items() if name not in WITHOUT_EFFECT}}
+    return {
+        **value,
+        "train": {name: one for name, one in value["train"].items() if name not in WITHOUT_EFFECT},
+    }
 
 
 def _refuse_changed(changed: Sequence[str], out: Path) -> None:
@@ -126,18 +150,22 @@ def _started(study: Study, out: Path) -> dict[str, str]:
     """The arms of the runs that have a record, or trained something, by run key."""
     runs = runs_of(study)
     recorded = keys_with_records(out, runs)
-    return {run.key: run.arm for run in runs if run.key in recorded or has_work(out / "runs" / run.key)}
+    return {
+        run.key: run.arm for run in runs if run.key in recorded or has_work(out / "runs" / run.key)
+    }
 
 
 def _changed_arms(old: Study, new: Study, out: Path, keys: Set[str]) -> list[str]:
     """The changed arms that have a run.
 
-    All changed arms, if a run in the folder is not among `keys`, those of the new study: one of them shared its start
-    with that run, and does no longer.
+    All changed arms, if a run in the folder is not among `keys`, those of the new study: one of
+    them shared its start with that run, and does no longer.
     """
     started = _started(old, out)
     changed = sorted(name for name in {*old.arms, *new.arms} if old.arm(name) != new.arm(name))
-    return changed if started.keys() - keys else [name for name in changed if name in started.values()]
+    return (
+        changed if started.keys() - keys else [name for name in changed if name in started.values()]
+    )
 
 
 def _check_code(request: StudyRequest, runs: Sequence[Run]) -> None:
@@ -145,7 +173,9 @@ def _check_code(request: StudyRequest, runs: Sequence[Run]) -> None:
     other = [] if request.force else request.changed_code()
     recorded = recorded_runs(request.out, runs, request.study) if other else {}
     left = [run for run in runs if run.key not in recorded]
-    if other and not all(run.is_done(request.study, request.out / "runs" / run.key) for run in left):
+    if other and not all(
+        run.is_done(request.study, request.out / "runs" / run.key) for run in left
+    ):
         raise ProjectError(
             f"The code of {', '.join(other)} has changed since the folder's runs were started.",
             where=str(request.out),
@@ -157,14 +187,24 @@ def _check_code(request: StudyRequest, runs: Sequence[Run]) -> None:
 def _check_version(previous: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> None:
     """Refuse to add runs to those of an earlier version, whose settings lack keys: its networks or scores may differ.
 
-    Earlier versions kept only the given options of statistics, and computed with their own defaults of the others.
+    Earlier versions kept only the given options of statistics, and computed with their own defaults
+    of the others.
     """
     recorded = previous.get("recipe", {})
     given = {name: recorded.get("score", {}).get(name, {}) for name in now["scoring"]}
-    before = {name: recorded[name] for name in ("data", "backbone", "train", "objective") if name in recorded}
+    before = {
+        name: recorded[name]
+        for name in ("data", "backbone", "train", "objective")
+        if name in recorded
+    }
     before |= {f"score.{name}": options for name, options in previous.get("scoring", given).items()}
     current = now["recipe"] | {f"score.{name}": options for name, options in now["scoring"].items()}
-    missing = [f"{n}.{key}" for n, known in before.items() for key in current.get(n, {}) if key not in known]
+    missing = [
+        f"{n}.{key}"
+        for n, known in before.items()
+        for key in current.get(n, {})
+        if key not in known
+    ]
     if missing:
         raise ProjectError(
             f"The folder holds runs of an earlier version, without {', '.join(missing)}; newer ones do not compare.",

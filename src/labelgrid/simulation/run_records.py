@@ -20,14 +20,18 @@ def keys_with_records(out: Path, runs: Sequence[Run]) -> set[str]:
     """
     if not (out / RECORDS).is_file():
         return set()
-    return {key for key, found in results.by_run(results.read_outcomes(out, RECORDS), runs).items() if found}
+    return {
+        key
+        for key, found in results.by_run(results.read_outcomes(out, RECORDS), runs).items()
+        if found
+    }
 
 
 def recorded_runs(out: Path, runs: Sequence[Run], study: Study) -> dict[str, Sequence[Outcome]]:
     """The records of runs that need not run, by run key.
 
-    These runs have no folder, and `records.parquet` has a record of each of their rounds. A start that another run
-    still has to continue is not among them.
+    These runs have no folder, and `records.parquet` has a record of each of their rounds. A start
+    that another run still has to continue is not among them.
 
     Args:
         out: the study's folder.
@@ -41,6 +45,10 @@ def recorded_runs(out: Path, runs: Sequence[Run], study: Study) -> dict[str, Seq
         return {}
     absent = [run for run in runs if not (out / "runs" / run.key).exists()]
     records = results.by_run(results.read_outcomes(out, RECORDS), absent)
-    complete = {run.key for run in absent if len({r.round for r in records[run.key]}) >= run.networks(study)}
-    needed = {run.start(study).key for run in absent if run.kind == "strategy" and run.key not in complete}
+    complete = {
+        run.key for run in absent if len({r.round for r in records[run.key]}) >= run.networks(study)
+    }
+    needed = {
+        run.start(study).key for run in absent if run.kind == "strategy" and run.key not in complete
+    }
     return {key: records[key] for key in complete - needed}

@@ -30,7 +30,9 @@ from labelgrid.versions import installed_versions
 #: The recipe that the runs read, in the study's folder.
 FROZEN = "recipe.toml"
 #: The report's note if some runs have no folder.
-FROM_RECORDS = f"Some runs were not run here: their results are from {RECORDS}, maybe of another machine."
+FROM_RECORDS = (
+    f"Some runs were not run here: their results are from {RECORDS}, maybe of another machine."
+)
 
 
 class StudyProgress(Progress, Protocol):
@@ -72,19 +74,22 @@ class StudyResult:
 def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> StudyResult:
     """Execute all runs of a study that are not done, then write the records of all runs.
 
-    An existing folder of the same study is resumed, with its strategies, seeds, rounds and `full`. A failed run does
-    not stop the others; see `StudyResult.failed`.
+    An existing folder of the same study is resumed, with its strategies, seeds, rounds and `full`.
+    A failed run does not stop the others; see `StudyResult.failed`.
 
     Raises:
-        LabelgridError: the study is refused (a name is unknown, a value wrong, an image unreadable, the folder holds
-            another study), or another process works on the same folder. Nothing was run.
+        LabelgridError: the study is refused (a name is unknown, a value wrong, an image unreadable,
+            the folder holds another study), or another process works on the same folder. Nothing
+            was run.
     """
     progress = progress or SilentStudy()
     asked, request = request, widened(request)
     if said := said_of_others(asked, request):
         progress.say(said)
     runs = validate_study(request)
-    check_weights(request, [job.run for job in jobs_of(request, runs).values() if work_left(job).steps])
+    check_weights(
+        request, [job.run for job in jobs_of(request, runs).values() if work_left(job).steps]
+    )
     images = digest_images(request.study, request.root, request.previous() or {}, progress)
     with _locked(request.out):
         check_same(request, runs)  # another process may have run some since
@@ -98,7 +103,9 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
         try:
             statuses = Runner(jobs, request.at_once, progress.show, progress.say).run()
         finally:  # a stopped call writes the records so far, too
-            records = (job.records or results.outcomes_of(job.run, job.folder) for job in jobs.values())
+            records = (
+                job.records or results.outcomes_of(job.run, job.folder) for job in jobs.values()
+            )
             results.write_outcomes(itertools.chain.from_iterable(records), request.out)
         endings = {key: asdict(status) for key, status in statuses.items()}
         write_text(request.out / ENDINGS, json.dumps(endings, indent=1) + "\n")
@@ -117,26 +124,41 @@ def _history(request: StudyRequest, jobs: Mapping[str, Job]) -> dict[str, Any]:
     if previous and all(job.is_done for job in jobs.values()):
         history = {key: previous[key] for key in ("code", "versions") if key in previous}
         return history | ({"notes": notes} if notes else {})
-    updated = [f"{name} {new} instead of {before[name]}" for name, new in now.items() if before.get(name, new) != new]
+    updated = [
+        f"{name} {new} instead of {before[name]}"
+        for name, new in now.items()
+        if before.get(name, new) != new
+    ]
     if previous and not before:
-        updated = [f"{name} {new}, and those of earlier runs are unknown" for name, new in now.items()]
+        updated = [
+            f"{name} {new}, and those of earlier runs are unknown" for name, new in now.items()
+        ]
     if other:
         updated.append(f"other code of {', '.join(other)} than earlier runs")
-    notes += [f"Runs were started or resumed on {datetime.now(UTC).date()} with {change}." for change in updated]
+    notes += [
+        f"Runs were started or resumed on {datetime.now(UTC).date()} with {change}."
+        for change in updated
+    ]
     return {"versions": now} | ({"notes": notes} if notes else {})
 
 
 def _jobs(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:
     """The jobs of the runs; they read the frozen recipe."""
     jobs = jobs_of(request, runs)
-    return {key: replace(job, settings=replace(job.settings, recipe=f"../../{FROZEN}")) for key, job in jobs.items()}
+    return {
+        key: replace(job, settings=replace(job.settings, recipe=f"../../{FROZEN}"))
+        for key, job in jobs.items()
+    }
 
 
 def _freeze(request: StudyRequest) -> None:
     """Write the complete recipe into the study's folder, so that later edits of the recipe's file change no run."""
     tables = json.loads(load_recipe(request.recipe).json())
     header = "# The recipe of all runs here; written by `labelgrid simulate`.\n"
-    write_text(request.out / FROZEN, header + "".join(f"{key} = {as_toml(table)}\n" for key, table in tables.items()))
+    write_text(
+        request.out / FROZEN,
+        header + "".join(f"{key} = {as_toml(table)}\n" for key, table in tables.items()),
+    )
 
 
 def _remove_unstarted(out: Path) -> None:

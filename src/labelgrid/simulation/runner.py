@@ -19,10 +19,11 @@ from labelgrid.simulation.jobs import Job, RunWork
 from labelgrid.simulation.runs import DONE, Run
 from labelgrid.simulation.workers import start_worker
 
-#: How many times a process that was killed, or that the machine failed (memory, disk), is restarted.
+#: How many times a process that was killed, or that the machine failed (memory, disk), is
+#: restarted.
 RETRIES = 2
-#: Parts of torch's messages about a killed data worker or full memory, which a restart may avoid; torch raises a
-#: RuntimeError for all sorts of errors.
+#: Parts of torch's messages about a killed data worker or full memory, which a restart may avoid;
+#: torch raises a RuntimeError for all sorts of errors.
 TRANSIENT = ("killed by signal", "exited unexpectedly", "out of memory", "allocate memory")
 JobState = Literal["waiting", "running", "done", "failed"]
 
@@ -91,7 +92,12 @@ def run_job(job: Job, pipe: "Connection[Any, Any]") -> None:
     except Exception as error:  # a killed data worker, no memory left, a bug
         trace = job.folder.with_name(f"{job.run.key}.error.txt")
         write_text(trace, traceback.format_exc())
-        pipe.send(("died" if is_transient(error) else "end", f"{type(error).__name__}: {error} (see {trace})."))
+        pipe.send(
+            (
+                "died" if is_transient(error) else "end",
+                f"{type(error).__name__}: {error} (see {trace}).",
+            )
+        )
         raise SystemExit(1) from error
 
 
@@ -125,7 +131,8 @@ class Runner:
         jobs: by key; a job whose `start` is another job's folder waits for it.
         at_once: the number of parallel processes.
         show: called a few times a second with the statuses by key.
-        say: called with each message of the runs, once for each arm; messages that differ in numbers are one.
+        say: called with each message of the runs, once for each arm; messages that differ in
+            numbers are one.
     """
 
     jobs: Mapping[str, Job]
@@ -134,7 +141,9 @@ class Runner:
     say: Callable[[str], None] = lambda _: None
     statuses: dict[str, JobStatus] = field(init=False, default_factory=dict)
     _said: set[tuple[str, str]] = field(init=False, default_factory=set)
-    _running: dict[str, tuple[BaseProcess, "Connection[Any, Any]"]] = field(init=False, default_factory=dict)
+    _running: dict[str, tuple[BaseProcess, "Connection[Any, Any]"]] = field(
+        init=False, default_factory=dict
+    )
 
     def run(self) -> Mapping[str, JobStatus]:
         """Run until every job is done or failed; returns the final statuses."""
@@ -154,13 +163,19 @@ class Runner:
     def _start_ready(self) -> bool:
         """Start the jobs that can start; returns whether any is running."""
         for key, job in self.jobs.items():
-            if len(self._running) < self.at_once and self.statuses[key].state == "waiting" and self._is_ready(key, job):
+            if (
+                len(self._running) < self.at_once
+                and self.statuses[key].state == "waiting"
+                and self._is_ready(key, job)
+            ):
                 self._start(key, job)
         return bool(self._running)
 
     def _is_ready(self, key: str, job: Job) -> bool:
         """Whether the run it continues is done; if that failed, this job fails too."""
-        start = next((self.statuses[k] for k, other in self.jobs.items() if other.folder == job.start), None)
+        start = next(
+            (self.statuses[k] for k, other in self.jobs.items() if other.folder == job.start), None
+        )
         if start and start.state == "failed":
             self.statuses[key] = JobStatus("failed", fault="The run it continues failed.")
         return start is None or start.state == "done"
@@ -183,7 +198,11 @@ class Runner:
                 kind, message = pipe.recv()
             except EOFError:
                 process.join()
-                self._finish(key, f"Its process ended without a result, with code {process.exitcode}.", again=True)
+                self._finish(
+                    key,
+                    f"Its process ended without a result, with code {process.exitcode}.",
+                    again=True,
+                )
                 continue
             if kind in ("end", "died"):
                 process.join()
@@ -217,4 +236,6 @@ class Runner:
             status.state, status.what = "waiting", ""
             return
         status.fault = f"{fault} It was tried {status.tries} times." if again else fault
-        status.state, status.done = ("failed", status.done) if status.fault else ("done", status.work)
+        status.state, status.done = (
+            ("failed", status.done) if status.fault else ("done", status.work)
+        )

@@ -1,4 +1,7 @@
-"""Lists the runs of a study: one per arm, seed and grid point, and the starts they share. Loads no torch."""
+"""Lists the runs of a study: one per arm, seed and grid point, and the starts they share.
+
+Loads no torch.
+"""
 
 import itertools
 import json
@@ -24,11 +27,13 @@ class Run:
 
     Args:
         kind: an arm's campaign, a start, `full`, or a network of one task.
-        name: the arm's name, or "start", "start.ARM", "full", "single.TASK", "single.ARM.TASK" or "single.full.TASK".
+        name: the arm's name, or "start", "start.ARM", "full", "single.TASK", "single.ARM.TASK" or
+            "single.full.TASK".
         seed: of all its draws.
         point: its values of recipe keys, as in the grid: `{"train.steps": 500}`.
-        start_arm: of a start, the arm with its tasks, initial labels and overrides; "" is the study itself. Of a
-            network of one task, the arm (or `FULL`) with its initial labels; it has the study's overrides.
+        start_arm: of a start, the arm with its tasks, initial labels and overrides; "" is the study
+            itself. Of a network of one task, the arm (or `FULL`) with its initial labels; it has
+            the study's overrides.
         task: of a network of one task, this task.
     """
 
@@ -70,7 +75,10 @@ class Run:
 
     def overrides(self, study: Study) -> dict[str, Any]:
         """Its overrides of the recipe, with the study's tasks that it leaves out."""
-        found, own = study.overrides(self.kind, self.point, "" if self.task else self.arm), self.rows(study)
+        found, own = (
+            study.overrides(self.kind, self.point, "" if self.task else self.arm),
+            self.rows(study),
+        )
         left_out = sorted(study.tasks.keys() - {row.name for row in own})
         return found | ({WITHOUT: left_out} if left_out else {})
 
@@ -86,7 +94,11 @@ class Run:
         """The conditions that end the run."""
         if self.kind != "strategy":
             return {}
-        return {"rounds": study.rounds_of(self.arm), "spend": study.spend, "until": dict(study.until)}
+        return {
+            "rounds": study.rounds_of(self.arm),
+            "spend": study.spend,
+            "until": dict(study.until),
+        }
 
     def done_text(self, study: Study) -> str:
         """The content of `DONE`."""
@@ -109,9 +121,12 @@ class Run:
 def has_work(folder: Path) -> bool:
     """Whether a run's folder holds a part of a training, or all that the run does.
 
-    Without any, the run may start anew, with other settings: what else it holds is made again in no time.
+    Without any, the run may start anew, with other settings: what else it holds is made again in no
+    time.
     """
-    return (folder / DONE).is_file() or any(path.is_file() for path in folder.glob("rounds/*/fit/**/*"))
+    return (folder / DONE).is_file() or any(
+        path.is_file() for path in folder.glob("rounds/*/fit/**/*")
+    )
 
 
 def describe_point(point: Mapping[str, Any]) -> str:
@@ -143,17 +158,28 @@ def runs_of(study: Study) -> list[Run]:
 
 
 def runs_at(study: Study, seed: int, point: Mapping[str, Any]) -> Iterator[Run]:
-    """The runs of a seed at a grid point, starts first; several points may share starts and `full`."""
+    """The runs of a seed at a grid point, starts first.
+
+    Several points may share starts and `full`.
+    """
     names = [name for name in study.strategies if study.rounds or name in study.arms]
-    campaigns = [Run("strategy", name, seed, study.effective("strategy", point, name)) for name in names]
+    campaigns = [
+        Run("strategy", name, seed, study.effective("strategy", point, name)) for name in names
+    ]
     starts = [Run("strategy", name, seed, point).start(study) for name in names or [""]]
     yield from {start.key: start for start in starts}.values()
     yield from campaigns
     if study.full:
         yield Run("full", "full", seed, study.effective("full", point))
     if study.single:
-        arms = dict.fromkeys(study.single_of(name) for name in [*(names or [""]), *([FULL] if study.full else [])])
-        yield from (run for arm in arms for run in _single_runs(study, arm, seed, study.effective("single", point)))
+        arms = dict.fromkeys(
+            study.single_of(name) for name in [*(names or [""]), *([FULL] if study.full else [])]
+        )
+        yield from (
+            run
+            for arm in arms
+            for run in _single_runs(study, arm, seed, study.effective("single", point))
+        )
 
 
 def _single_runs(study: Study, arm: str, seed: int, point: Mapping[str, Any]) -> Iterator[Run]:

@@ -16,10 +16,18 @@ from labelgrid.ledger.grid import TaskRow, Unit
 from labelgrid.project.task_spec import task_rows_of
 from labelgrid.recipes.resolve import chain, find, override
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.simulation.arms import FULL, Arm, InitialLabels, check_best_of, check_names, check_only, check_tasks
+from labelgrid.simulation.arms import (
+    FULL,
+    Arm,
+    InitialLabels,
+    check_best_of,
+    check_names,
+    check_only,
+    check_tasks,
+)
 
-#: The kinds of runs: the start that runs of a seed share, an arm's campaign, training on every label, or a network of
-#: one task.
+#: The kinds of runs: the start that runs of a seed share, an arm's campaign, training on every
+#: label, or a network of one task.
 Kind = Literal["start", "strategy", "full", "single"]
 #: Files of a study's folder: the study, and how its runs ended.
 KEPT, ENDINGS = "study.json", "runs.json"
@@ -32,31 +40,38 @@ class Study:
     """A grid of simulated campaigns: arms × seeds × values of recipe keys.
 
     Args:
-        data: the data set's layout, a plug-in of `labelgrid.data`; its root is given when the study is run.
+        data: the data set's layout, a plug-in of `labelgrid.data`; its root is given when the study
+            is run.
         tasks: by name, as in a file of tasks.
         only: which of these tasks are used; all if empty.
         pool: the split whose labels are hidden until they are bought.
         test: the split to measure on.
         val: the split for model choice and for `until`; "" uses none.
-        initial: the number of images that have all labels from the start, the same images for all runs of a seed.
+        initial: the number of images that have all labels from the start, the same images for all
+            runs of a seed.
         budget: of a round, in `unit`.
         unit: what the budget counts: labels, images or cost.
         rounds: the number of budgets.
         strategies: what is compared: names of `arms`, of `variants`, or of strategies.
         seeds: the number of seeds.
         full: also train once per seed on every label of the pool.
-        single: also train networks of one task each on the arms' initial labels, and with `full` on every label.
-        threads: of each run. Sums depend on it in their last digits, so it belongs to the study, not to a machine.
+        single: also train networks of one task each on the arms' initial labels, and with `full` on
+            every label.
+        threads: of each run. Sums depend on it in their last digits, so it belongs to the study,
+            not to a machine.
         group: a regular expression on image ids; images of one group stay together.
         spend: end a run once its labels, including those of val, cost this much; 0: no limit.
         until: end a run once these val metrics are reached, such as { "semseg/mIoU" = 40.0 }.
-        explain: compute the features by which picks are explained by the nearest labelled image; they change no pick.
+        explain: compute the features by which picks are explained by the nearest labelled image;
+            they change no pick.
         variants: strategies with options, by name.
         arms: strategies with their own tasks, initial labels, recipe overrides or rounds, by name.
-        grid: values of recipe keys, such as { "train.steps" = [500, 1000] }; every combination is run.
-        changes: overrides of the recipe and of the grid, by kind of run: changes.full.train.steps is the length of
-            `full`.
-        best_of: by name, the arms of which the report shows the best after each round, chosen in hindsight.
+        grid: values of recipe keys, such as { "train.steps" = [500, 1000] }; every combination is
+            run.
+        changes: overrides of the recipe and of the grid, by kind of run: changes.full.train.steps
+            is the length of `full`.
+        best_of: by name, the arms of which the report shows the best after each round, chosen in
+            hindsight.
     """
 
     data: str
@@ -89,7 +104,9 @@ class Study:
         minimum["budget"] = 0 if self.unit == "cost" else 1
         for name, value in minimum.items():
             if not value <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be a number of at least {value}; it is {getattr(self, name)}")
+                raise ValueError(
+                    f"{name} must be a number of at least {value}; it is {getattr(self, name)}"
+                )
         check_ranges(self, initial=(1, 10**9), seeds=(1, 10_000), rounds=(0, 10_000))
         if math.prod(map(len, self.grid.values())) > 10_000:
             raise ValueError("grid has more than 10000 combinations")
@@ -98,7 +115,9 @@ class Study:
         empty = [name for name, values in self.grid.items() if not values]
         if empty:
             raise ValueError(f"grid.{empty[0]} has no value")
-        twice = [name for name, values in self.grid.items() if len({*map(repr, values)}) < len(values)]
+        twice = [
+            name for name, values in self.grid.items() if len({*map(repr, values)}) < len(values)
+        ]
         if twice:
             raise ValueError(f"grid.{twice[0]} has a value twice")
         if self.until and not self.val:
@@ -112,7 +131,9 @@ class Study:
     @property
     def used_tasks(self) -> dict[str, Mapping[str, Any]]:
         """The tasks that are used, in their order."""
-        return {name: values for name, values in self.tasks.items() if name in (self.only or self.tasks)}
+        return {
+            name: values for name, values in self.tasks.items() if name in (self.only or self.tasks)
+        }
 
     @property
     def parts(self) -> list[str]:
@@ -136,7 +157,10 @@ class Study:
         return self.rounds if rounds is None else rounds
 
     def initial_of(self, name: str) -> InitialLabels:
-        """The labels an arm starts with, with the number of images filled in; of `FULL` all labels."""
+        """The labels an arm starts with, with the number of images filled in.
+
+        Of `FULL` all labels.
+        """
         if name == FULL:
             return InitialLabels(images=0)
         plan = self.arm(name).initial or InitialLabels()
@@ -150,7 +174,10 @@ class Study:
     def points(self) -> list[dict[str, Any]]:
         """Every combination of the grid's values; one empty point if there is no grid."""
         names = sorted(self.grid)
-        return [dict(zip(names, values, strict=True)) for values in itertools.product(*(self.grid[n] for n in names))]
+        return [
+            dict(zip(names, values, strict=True))
+            for values in itertools.product(*(self.grid[n] for n in names))
+        ]
 
     def overrides(self, kind: Kind, point: Mapping[str, Any], arm: str = "") -> dict[str, Any]:
         """The recipe overrides of runs of a kind: the point's values, then `changes` of the kind, then the arm's.
@@ -170,9 +197,12 @@ class Study:
         return values
 
     def effective(self, kind: Kind, point: Mapping[str, Any], arm: str = "") -> dict[str, Any]:
-        """The values of a point that change a run of a kind; runs that differ in none of them are one run.
+        """The values of a point that change a run of a kind.
 
-        A campaign starts with the network of its `start`, so a value that changes the start changes the campaign.
+        Runs that differ in none of them are one run.
+
+        A campaign starts with the network of its `start`, so a value that changes the start changes
+        the campaign.
 
         Example:
             >>> study = Study("folder", {}, changes={"full": {"train": {"steps": 900}}})
@@ -190,14 +220,20 @@ class Study:
     def start_of(self, name: str) -> str:
         """The arm whose start an arm shares: the first with the same start settings; "" is the study itself."""
         settings = self._start_settings(name)
-        return next((other for other in ("", *self.strategies) if self._start_settings(other) == settings), name)
+        return next(
+            (other for other in ("", *self.strategies) if self._start_settings(other) == settings),
+            name,
+        )
 
     def single_of(self, name: str) -> str:
         """The arm whose single-task networks an arm is compared with: the first with the same tasks and initial labels.
 
         "" is the study itself, `FULL` every label.
         """
-        labels = {other: (self.rows(other), self.initial_of(other)) for other in ("", FULL, *self.strategies, name)}
+        labels = {
+            other: (self.rows(other), self.initial_of(other))
+            for other in ("", FULL, *self.strategies, name)
+        }
         return next(other for other, found in labels.items() if found == labels[name])
 
     def _start_settings(self, name: str) -> tuple[list[str], InitialLabels, list[dict[str, Any]]]:
@@ -251,9 +287,16 @@ def notes_of(kept: Mapping[str, Any]) -> list[str]:
 
 
 def versions_of(kept: Mapping[str, Any]) -> dict[str, str]:
-    """The versions that made the runs, by package, in the values of `study.json`; empty if it has none."""
+    """The versions that made the runs, by package, in the values of `study.json`.
+
+    Empty if it has none.
+    """
     versions = kept.get("versions")
-    return {str(name): str(one) for name, one in versions.items()} if isinstance(versions, dict) else {}
+    return (
+        {str(name): str(one) for name, one in versions.items()}
+        if isinstance(versions, dict)
+        else {}
+    )
 
 
 def study_of(recipe: str, changes: Mapping[str, Any] | None = None) -> Study:

@@ -78,9 +78,13 @@ class StepTiming:
 def has_growing_batches(job: Job) -> bool:
     """Whether later batches of a run have more images than its first ones.
 
-    It buys single cells, and its batches are filled by labels: the fewer labels an image has, the more images fill one.
+    It buys single cells, and its batches are filled by labels: the fewer labels an image has, the
+    more images fill one.
     """
-    if job.run.kind != "strategy" or build_plugin("strategies", job.settings.strategy).unit != "cells":
+    if (
+        job.run.kind != "strategy"
+        or build_plugin("strategies", job.settings.strategy).unit != "cells"
+    ):
         return False
     return load_recipe(job.settings.recipe, job.settings.changes).train.fill == "labels"
 
@@ -93,14 +97,18 @@ def time_training(job: Job) -> StepTiming:
     """
     ours, theirs = Pipe(duplex=False)
     with tempfile.TemporaryDirectory(prefix="labelgrid-") as folder:
-        settings = replace(job.settings, changes=override(job.settings.changes, {"train": {"steps": STEPS}}))
+        settings = replace(
+            job.settings, changes=override(job.settings.changes, {"train": {"steps": STEPS}})
+        )
         short = replace(job, folder=Path(folder) / "run", settings=settings)
         process = start_worker(_time_in_process, short, theirs)
         theirs.close()
         try:
             received = ours.recv()
         except EOFError as error:
-            raise LabelgridError("The process of the timed training ended without a result.") from error
+            raise LabelgridError(
+                "The process of the timed training ended without a result."
+            ) from error
         finally:
             process.terminate()  # it has sent all, or this call was stopped
             process.join()
@@ -121,25 +129,35 @@ def _time_in_process(job: Job, pipe: "Connection[Any, Any]") -> None:
                 pass
             times = timer.timing()
             scoring = _time_scoring(project, timer) if job.max_work.scored else ()
-            memory = peak_memory(load_recipe(job.settings.recipe, job.settings.changes).train.workers)
+            memory = peak_memory(
+                load_recipe(job.settings.recipe, job.settings.changes).train.workers
+            )
         pipe.send((*times, memory, *scoring))
     except LabelgridError as error:
         pipe.send(str(error))
 
 
 def _buy_cells(project: ProjectFolder, job: Job) -> None:
-    """Request the initial labels, and as many random cells as all rounds buy; the labels are granted.
+    """Request the initial labels, and as many random cells as all rounds buy.
 
-    The cells that the run's own strategy will pick are unknown. At most half of the pool is bought: the rest is scored.
+    The labels are granted.
+
+    The cells that the run's own strategy will pick are unknown. At most half of the pool is bought:
+    the rest is scored.
     """
     step(project, job.run, job.study, Silent())
     answer(project)
     unit: Unit = "cost" if job.study.unit == "cost" else "labels"
     each = len(project.tasks()) if job.study.unit == "images" else 1
-    amount = min(job.study.budget * each * job.run.rounds(job.study), pool_size(project.store.grid(), unit) / 2)
+    amount = min(
+        job.study.budget * each * job.run.rounds(job.study),
+        pool_size(project.store.grid(), unit) / 2,
+    )
     if amount > 0:
         with suppress(NothingToBuyError):  # half of the pool may cost less than one label
-            query.query(project, Budget(amount, unit), Silent(), strategy="random_cells", prelabels=False)
+            query.query(
+                project, Budget(amount, unit), Silent(), strategy="random_cells", prelabels=False
+            )
         answer(project)
 
 
@@ -154,7 +172,10 @@ class TrackedIds(list[str]):
 
 
 def _time_scoring(project: ProjectFolder, timer: "TimingProgress") -> tuple[float, float, int]:
-    """Train the statistics on a few images, and score these; returns the last three fields of a `StepTiming`."""
+    """Train the statistics on a few images, and score these.
+
+    Returns the last three fields of a `StepTiming`.
+    """
     from labelgrid.rounds.score import PoolScorer
 
     grid, fit = project.store.grid(), newest_fit(project.folder)
@@ -165,7 +186,9 @@ def _time_scoring(project: ProjectFolder, timer: "TimingProgress") -> tuple[floa
     few = replace(grid, images=images, keys=grid.keys[rows], state=grid.state[rows])
     scores = RoundScores(project, fit, strategy_of(project)[1])
     own, learn, members = _time_statistics(PoolScorer(scores, timer), images)
-    PoolScorer(scores, timer).scored(project.round_number, few)  # the statistics are trained already
+    PoolScorer(scores, timer).scored(
+        project.round_number, few
+    )  # the statistics are trained already
     scored = timer.moments[-1]
     return own + (scored[-1] - scored[0]) / max(timer.totals[-1], 1), learn, members
 
@@ -174,7 +197,8 @@ def _time_statistics(scorer: "PoolScorer", pool: Sequence[str]) -> tuple[float, 
     """Train each statistic on a few images, and save it as a scoring does.
 
     Returns:
-        The seconds of an image of the pool and of an image with a label, and the number of trained networks.
+        The seconds of an image of the pool and of an image with a label, and the number of trained
+        networks.
     """
     from labelgrid.rounds.context import labelled_images
     from labelgrid.rounds.members import train_member
@@ -221,7 +245,10 @@ class TimingProgress(Silent):
         self.moments[-1].append(time.perf_counter())
 
     def timing(self) -> tuple[float, float, int]:
-        """The first fields of a `StepTiming`; the last bar was measuring, the one before it training."""
+        """The first fields of a `StepTiming`.
+
+        The last bar was measuring, the one before it training.
+        """
         steps, images = self.moments[-2:]
         first = min(WARM, len(steps) - 2)
         step = (steps[-1] - steps[first]) / max(len(steps) - 1 - first, 1)
@@ -231,5 +258,8 @@ class TimingProgress(Silent):
 def peak_memory(workers: int) -> int:
     """The peak memory, in bytes, of this process and this many of its finished child processes."""
     unit = 1 if sys.platform == "darwin" else 1024
-    own, child = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    own, child = (
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
     return unit * (own + workers * child)

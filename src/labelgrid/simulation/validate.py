@@ -35,7 +35,8 @@ def validate_study(request: StudyRequest) -> list[Run]:
     """Check everything that can be checked before a run; returns the runs.
 
     Raises:
-        LabelgridError: a name is unknown, a value is wrong, or the folder holds another study. Nothing was run.
+        LabelgridError: a name is unknown, a value is wrong, or the folder holds another study.
+            Nothing was run.
     """
     runs = check_arms(request.recipe, request.study)
     _check_splits(request)
@@ -46,7 +47,9 @@ def validate_study(request: StudyRequest) -> list[Run]:
 
 
 def check_arms(recipe: str, study: Study) -> list[Run]:
-    """Check everything about a recipe's study that needs neither its data set nor its folder; returns the runs.
+    """Check everything about a recipe's study that needs neither its data set nor its folder.
+
+    Returns the runs.
 
     Raises:
         RecipeError: a name is unknown, a value is wrong, or an arm lacks what its strategy reads.
@@ -59,12 +62,18 @@ def check_arms(recipe: str, study: Study) -> list[Run]:
     for strategy in study.strategies:
         _check_strategy(study, strategy)
     for name in chain(*study.best_of.values()):
-        build_plugin("strategies", study.chosen(name))  # it may pick by a task that this study leaves out
+        build_plugin(
+            "strategies", study.chosen(name)
+        )  # it may pick by a task that this study leaves out
     for run in runs:
         if run.kind == "strategy" and run.rounds(study) and not run.seed:
             _check_scoring(recipe, study, run)
     check_pattern(study.group)
-    unknown = [name for name in study.until if name != LOSS and name.partition("/")[0] not in study.used_tasks]
+    unknown = [
+        name
+        for name in study.until
+        if name != LOSS and name.partition("/")[0] not in study.used_tasks
+    ]
     if unknown:
         raise RecipeError(
             f"until names '{unknown[0]}', which is not a metric of a task.",
@@ -86,8 +95,14 @@ def check_weights(request: StudyRequest, runs: Iterable[Run]) -> None:
     Raises:
         ModelError: a network of these runs starts from them.
     """
-    recipes = [] if request.weights else [loaded for _, loaded in _recipes(request.recipe, request.study, runs)]
-    for backbone in {one.backbone: None for one in recipes if not has_own_encoder(one.network.name)}:
+    recipes = (
+        []
+        if request.weights
+        else [loaded for _, loaded in _recipes(request.recipe, request.study, runs)]
+    )
+    for backbone in {
+        one.backbone: None for one in recipes if not has_own_encoder(one.network.name)
+    }:
         if missing := weights_missing(backbone, None):
             raise ModelError(
                 missing,
@@ -153,7 +168,9 @@ def _check_scoring(recipe: str, study: Study, run: Run) -> None:
 
 
 def digest_images(study: Study, root: Path, kept: Mapping[str, Any], progress: Progress) -> str:
-    """Digest the ids, splits and pixels of all images; labels are not included, because they are hidden.
+    """Digest the ids, splits and pixels of all images.
+
+    Labels are not included, because they are hidden.
 
     Args:
         study: the study.

@@ -17,7 +17,9 @@ def start_worker(target: Callable[..., None], *args: Any, name: str = "") -> Bas
     """
     context = get_context("forkserver")
     context.set_forkserver_preload([PRELOADED])
-    process = context.Process(target=_work, args=(dict(os.environ), target, *args), name=name or None)
+    process = context.Process(
+        target=_work, args=(dict(os.environ), target, *args), name=name or None
+    )
     process.start()
     return process
 

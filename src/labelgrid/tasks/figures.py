@@ -22,9 +22,11 @@ class LabelFigure:
 
     Args:
         value: of this label.
-        tolerance: a difference between sets of labels up to this is never suspicious; of a ratio, a factor.
+        tolerance: a difference between sets of labels up to this is never suspicious; of a ratio, a
+            factor.
         ratio: values are compared by their ratio instead of their difference.
-        range: where labels of this kind lie, whatever they show; used while there are no earlier labels.
+        range: where labels of this kind lie, whatever they show; used while there are no earlier
+            labels.
         unit: of the value.
     """
 
@@ -35,17 +37,23 @@ class LabelFigure:
     unit: str = ""
 
 
-def no_figures(_value: NDArray[Any], _valid: NDArray[np.bool_], _options: object) -> Mapping[str, LabelFigure]:
+def no_figures(
+    _value: NDArray[Any], _valid: NDArray[np.bool_], _options: object
+) -> Mapping[str, LabelFigure]:
     """The `figures` of kinds that have none: an import compares nothing."""
     return {}
 
 
-def no_slope(_value: NDArray[Any], _valid: NDArray[np.bool_], _options: object) -> NDArray[Any] | None:
+def no_slope(
+    _value: NDArray[Any], _valid: NDArray[np.bool_], _options: object
+) -> NDArray[Any] | None:
     """The `slope` of kinds that say nothing about the shape of surfaces."""
     return None
 
 
-def positions(value: NDArray[Any], valid: NDArray[np.bool_], options: Any) -> Mapping[str, LabelFigure]:
+def positions(
+    value: NDArray[Any], valid: NDArray[np.bool_], options: Any
+) -> Mapping[str, LabelFigure]:
     """The `figures` of class indices [h, w, 1]: the mean height of each class, from 0 (bottom) to 1 (top)."""
     index = value[..., 0][valid].astype(np.int64)
     heights = np.broadcast_to(np.linspace(1, 0, len(valid))[:, None], valid.shape)[valid]
@@ -58,7 +66,9 @@ def positions(value: NDArray[Any], valid: NDArray[np.bool_], options: Any) -> Ma
     }
 
 
-def positive_share(value: NDArray[Any], valid: NDArray[np.bool_], _options: object) -> Mapping[str, LabelFigure]:
+def positive_share(
+    value: NDArray[Any], valid: NDArray[np.bool_], _options: object
+) -> Mapping[str, LabelFigure]:
     """The `figures` of a binary map [h, w, 1]: the share of pixels that are positive."""
     return {"the share of positive pixels": LabelFigure(float(value[..., 0][valid].mean()), 0.3)}
 

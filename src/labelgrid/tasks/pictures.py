@@ -1,7 +1,10 @@
-"""Renders maps as RGB pictures: classes, distances, vectors and uncertainties. Needs NumPy only, no torch.
+"""Renders maps as RGB pictures: classes, distances, vectors and uncertainties.
 
-The colours suit every kind of colour vision: class colours are well separated for red- and green-blind people too,
-distances and heat maps use a scale of increasing lightness, and invalid pixels are hatched grey.
+Needs NumPy only, no torch.
+
+The colours suit every kind of colour vision: class colours are well separated for red- and
+green-blind people too, distances and heat maps use a scale of increasing lightness, and invalid
+pixels are hatched grey.
 """
 
 from __future__ import annotations
@@ -23,11 +26,20 @@ INFERNO = ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 16
 WIDTH = 320
 HATCH = np.array([[72, 72, 72], [104, 104, 104]], np.uint8)
 
-# From linear sRGB to what a green-blind and a red-blind person sees (Machado, Oliveira & Fernandes 2009).
+# From linear sRGB to what a green-blind and a red-blind person sees (Machado, Oliveira & Fernandes
+# 2009).
 _VISIONS = (
     ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
-    ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)),
-    ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
+    (
+        (0.367322, 0.860646, -0.227968),
+        (0.280085, 0.672501, 0.047413),
+        (-0.011820, 0.042940, 0.968881),
+    ),
+    (
+        (0.152286, 1.052583, -0.204868),
+        (0.114503, 0.786281, 0.099216),
+        (-0.003882, -0.048116, 1.051998),
+    ),
 )
 # From linear sRGB to cone responses and from their cube roots to Oklab (Ottosson 2020).
 _CONES = (
@@ -42,15 +54,20 @@ _OKLAB = (
 )
 
 
-def colour_map(task: TaskDef, value: NDArray[Any], valid: ArrayLike = True, limits: Range | None = None) -> RGB:
-    """Render a label, or a prediction in label form, as a picture [h, w, 3]; invalid and non-finite pixels are hatched.
+def colour_map(
+    task: TaskDef, value: NDArray[Any], valid: ArrayLike = True, limits: Range | None = None
+) -> RGB:
+    """Render a label, or a prediction in label form, as a picture [h, w, 3].
+
+    Invalid and non-finite pixels are hatched.
 
     Args:
         task: its kind renders the values (`Spec.render`).
         value: [h, w, c].
         valid: bool [h, w], or one for all.
-        limits: the values at the ends of the scale (low and high; for distances, near and far), so that pictures can
-            be compared; by default distances use the map's own range, other values 0 to 1.
+        limits: the values at the ends of the scale (low and high; for distances, near and far), so
+            that pictures can be compared; by default distances use the map's own range, other
+            values 0 to 1.
 
     Example:
         >>> from labelgrid.ledger.grid import TaskRow
@@ -73,9 +90,10 @@ def heat_map(value: NDArray[Any], limits: Range | None = None) -> RGB:
 def palette(count: int) -> RGB:
     """Colours [count, 3] of classes; a class keeps its colour when classes are added.
 
-    Each colour is the farthest from all earlier ones, by Oklab distance for the worst of three kinds of vision: normal
-    (distances count half, since it separates more colours), green-blind and red-blind. Colours near white, black or
-    grey are excluded. There are about 1,600 colours; then they repeat.
+    Each colour is the farthest from all earlier ones, by Oklab distance for the worst of three
+    kinds of vision: normal (distances count half, since it separates more colours), green-blind and
+    red-blind. Colours near white, black or grey are excluded. There are about 1,600 colours; then
+    they repeat.
     """
     steps = np.linspace(0, 255, 13).round().astype(np.uint8)
     candidates = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
@@ -138,25 +156,40 @@ def _along(stops: tuple[tuple[int, int, int], ...], value: NDArray[Any], limits:
     low, high = limits
     share = (value.astype(np.float64) - low) / (high - low or 1.0)
     positions, colours = np.linspace(0, 1, len(stops)), np.array(stops, np.float64)
-    return np.stack([np.interp(share, positions, colours[:, c]) for c in range(3)], -1).round().astype(np.uint8)
+    return (
+        np.stack([np.interp(share, positions, colours[:, c]) for c in range(3)], -1)
+        .round()
+        .astype(np.uint8)
+    )
 
 
-def class_colours(value: NDArray[Any], _valid: NDArray[np.bool_], _limits: Range | None, options: Any) -> RGB:
+def class_colours(
+    value: NDArray[Any], _valid: NDArray[np.bool_], _limits: Range | None, options: Any
+) -> RGB:
     """The `render` of class indices [h, w, 1]: one colour per class."""
     return palette(len(options.names))[value[..., 0].astype(np.int64)]
 
 
-def grey(value: NDArray[Any], _valid: NDArray[np.bool_], limits: Range | None, _options: object) -> RGB:
+def grey(
+    value: NDArray[Any], _valid: NDArray[np.bool_], limits: Range | None, _options: object
+) -> RGB:
     """The `render` of values from 0 to 1 [h, w, 1]: 0 is black, 1 is white."""
     return _along(((0, 0, 0), (255, 255, 255)), value[..., 0], limits or (0.0, 1.0))
 
 
-def vectors(value: NDArray[Any], _valid: NDArray[np.bool_], _limits: Range | None, _options: object) -> RGB:
+def vectors(
+    value: NDArray[Any], _valid: NDArray[np.bool_], _limits: Range | None, _options: object
+) -> RGB:
     """The `render` of unit vectors [h, w, 3]: each direction as red, green and blue."""
     return np.clip((value + 1) * 127.5, 0, 255).round().astype(np.uint8)
 
 
-def along_distance(value: NDArray[Any], valid: NDArray[np.bool_], limits: Range | None, larger_is_nearer: bool) -> RGB:
-    """Render distances or disparities [h, w]: near is bright; `limits` are the values of near and far."""
+def along_distance(
+    value: NDArray[Any], valid: NDArray[np.bool_], limits: Range | None, larger_is_nearer: bool
+) -> RGB:
+    """Render distances or disparities [h, w]: near is bright.
+
+    `limits` are the values of near and far.
+    """
     near, far = limits or _range(value, valid)[:: -1 if larger_is_nearer else 1]
     return _along(VIRIDIS, value, (far, near))

@@ -17,8 +17,8 @@ Labels = tuple[NDArray[Any], NDArray[np.bool_]]
 class Placement:
     """Which part of an image is placed where on the canvas, in whole pixels, so that labels follow exactly.
 
-    A kind of task moves its label values to the canvas with `nearest` or `linear`, and transforms directions in the
-    image with `turned`. A new kind of view therefore changes this class only.
+    A kind of task moves its label values to the canvas with `nearest` or `linear`, and transforms
+    directions in the image with `turned`. A new kind of view therefore changes this class only.
 
     Args:
         source: the part of the image that is used: rows and columns.
@@ -26,8 +26,9 @@ class Placement:
         canvas: height and width of the result.
         zoom: how much larger objects look than after fitting to the canvas alone.
         flip: mirror left and right, after everything else.
-        angle: rotates the image's content clockwise around the middle of the part that is used, in degrees. Then the
-            canvas also shows what turns into it from outside that part; the rest is padding.
+        angle: rotates the image's content clockwise around the middle of the part that is used, in
+            degrees. Then the canvas also shows what turns into it from outside that part; the rest
+            is padding.
     """
 
     source: tuple[slice, slice]
@@ -49,15 +50,22 @@ class Placement:
             return self._mirrored(self._rotated_nearest(array))
         for axis, (source, length) in enumerate(zip(self.source, self.extent, strict=True)):
             extent = source.stop - source.start
-            array = array.take(source.start + ((2 * np.arange(length) + 1) * extent) // (2 * length), axis)
+            array = array.take(
+                source.start + ((2 * np.arange(length) + 1) * extent) // (2 * length), axis
+            )
         return self._on_canvas(array)
 
     def linear(self, value: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Resample [h, w, c] to the canvas by linear interpolation; invalid pixels count as 0, and padding is 0."""
+        """Resample [h, w, c] to the canvas by linear interpolation.
+
+        Invalid pixels count as 0, and padding is 0.
+        """
         import cv2  # imported late: commands that only need the options start faster
 
         if self.angle:
-            return self._mirrored(self.warped(np.where(valid[..., None], value, 0).astype(np.float32)))
+            return self._mirrored(
+                self.warped(np.where(valid[..., None], value, 0).astype(np.float32))
+            )
         part, known = value[self.source].astype(np.float32), valid[self.source]
         if not known.all():
             part[~known] = 0
@@ -80,9 +88,14 @@ class Placement:
     def matrix(self) -> NDArray[np.float64]:
         """[2, 3]: maps a pixel (x, y, 1) of the canvas before the flip to a point of the image."""
         cosine, sine = self._turn
-        scales = [(s.stop - s.start) / length for s, length in zip(self.source, self.extent, strict=True)]
+        scales = [
+            (s.stop - s.start) / length for s, length in zip(self.source, self.extent, strict=True)
+        ]
         turn = np.array([[cosine, sine], [-sine, cosine]]) @ np.diag(scales[::-1])
-        middles = ([(part.start + part.stop - 1) / 2 for part in parts[::-1]] for parts in (self.source, self.target))
+        middles = (
+            [(part.start + part.stop - 1) / 2 for part in parts[::-1]]
+            for parts in (self.source, self.target)
+        )
         there, here = map(np.array, middles)
         return np.column_stack([turn, there - turn @ here])
 
@@ -136,6 +149,8 @@ class Placement:
         return part[:, ::-1].copy() if self.flip else part
 
 
-def same_values(value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, _options: object) -> Labels:
+def same_values(
+    value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, _options: object
+) -> Labels:
     """The `transform` of values that no view changes (class indices, binary labels): they move with their pixels."""
     return geometry.nearest(value), geometry.nearest(valid)

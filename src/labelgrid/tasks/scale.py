@@ -28,7 +28,9 @@ def probability_error(raw: Tensor, maps: Tensor) -> Tensor:
     """
     from torch.nn import functional
 
-    return functional.binary_cross_entropy_with_logits(raw, maps, reduction="none").sum(1, keepdim=True)
+    return functional.binary_cross_entropy_with_logits(raw, maps, reduction="none").sum(
+        1, keepdim=True
+    )
 
 
 def value_error(raw: Tensor, maps: Tensor) -> Tensor:
@@ -63,9 +65,12 @@ class Scale:
     Args:
         scaled: predictions [b, channels, h, w], or labels in the same form -> the same shape.
         neutral: the scaled value of pixels without a label.
-        zoomed: predictions and zooms [b, 1, 1, 1] -> the predictions of images that look `zoom` times as large.
-        mirrored: predictions of mirrored images, whose pixels are in place again -> the predictions of the images.
-        unbounded: predictions have a unit and no largest value, so that `scaled` depends on the image.
+        zoomed: predictions and zooms [b, 1, 1, 1] -> the predictions of images that look `zoom`
+            times as large.
+        mirrored: predictions of mirrored images, whose pixels are in place again -> the predictions
+            of the images.
+        unbounded: predictions have a unit and no largest value, so that `scaled` depends on the
+            image.
         error: raw outputs of a network that reconstructs scaled maps, and the maps -> [b, 1, h, w].
     """
 

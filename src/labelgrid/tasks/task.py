@@ -28,13 +28,19 @@ if TYPE_CHECKING:
     from labelgrid.pixel.target import Target
     from labelgrid.pixel.uncertainty import Moments
 
-#: Values [h, w, c], valid [h, w], the view's placement, the label files' options -> values and valid on the canvas.
-Transform = Callable[[NDArray[Any], NDArray[np.bool_], Placement, Any], tuple[NDArray[Any], NDArray[np.bool_]]]
-#: Values [h, w, c] (0 where not valid), valid [h, w], ends of the scale, the label files' options -> RGB [h, w, 3].
+#: Values [h, w, c], valid [h, w], the view's placement, the label files' options -> values and
+#: valid on the canvas.
+Transform = Callable[
+    [NDArray[Any], NDArray[np.bool_], Placement, Any], tuple[NDArray[Any], NDArray[np.bool_]]
+]
+#: Values [h, w, c] (0 where not valid), valid [h, w], ends of the scale, the label files' options
+#: -> RGB [h, w, 3].
 Render = Callable[[NDArray[Any], NDArray[np.bool_], "Range | None", Any], NDArray[np.uint8]]
-#: Values [h, w, c], valid [h, w], the label files' options -> the label's figures by name, in words.
+#: Values [h, w, c], valid [h, w], the label files' options -> the label's figures by name, in
+#: words.
 Figures = Callable[[NDArray[Any], NDArray[np.bool_], Any], Mapping[str, LabelFigure]]
-#: Values [h, w, c], valid [h, w], the label files' options -> how surfaces recede to the right and upward [h, w, 2].
+#: Values [h, w, c], valid [h, w], the label files' options -> how surfaces recede to the right and
+#: upward [h, w, 2].
 Slope = Callable[[NDArray[Any], NDArray[np.bool_], Any], NDArray[Any] | None]
 #: The values at the ends of a picture's scale.
 Range = tuple[float, float]
@@ -50,18 +56,21 @@ class Spec:
     """A kind of task: plain data, and functions on NumPy arrays. Loads no torch.
 
     Args:
-        codec: the label format: a module of `labelgrid.formats.codecs`, or `"package.module:object"`.
+        codec: the label format: a module of `labelgrid.formats.codecs`, or
+            `"package.module:object"`.
         unit: of the headline metric.
         cost: default cost of one label, in any unit.
         weight: default weight of its loss (the survey's and PartAL's).
         headline: the metric that delta_mtl uses, unless a task names another.
-        metrics: the kind's metrics by name, each with the dataclass of its options. A metric is named after the first
-            of its figures. By default a task measures the metric of its headline.
+        metrics: the kind's metrics by name, each with the dataclass of its options. A metric is
+            named after the first of its figures. By default a task measures the metric of its
+            headline.
         transform: moves label values to a view, and applies what a flip or a zoom does to them.
         render: draws a map for people; nothing else depends on it.
-        figures: numbers of a label that an import compares with those of other labels of the task; default: none.
-        slope: how the surface recedes to the right and upward; an import compares its sign (0: unknown) with that of
-            the image's other labels. Default: None, which says nothing.
+        figures: numbers of a label that an import compares with those of other labels of the task;
+            default: none.
+        slope: how the surface recedes to the right and upward; an import compares its sign (0:
+            unknown) with that of the image's other labels. Default: None, which says nothing.
         other_figures: further figures that can be a headline -> the metric that computes them.
     """
 
@@ -81,7 +90,9 @@ class Spec:
 
 @dataclass(frozen=True)
 class TaskDef:
-    """A task of a project: a name, a kind and the checked options of its label files. Loads no torch.
+    """A task of a project: a name, a kind and the checked options of its label files.
+
+    Loads no torch.
 
     Args:
         metrics: the options of the metrics that are measured, by name.
@@ -101,13 +112,22 @@ class TaskDef:
         """The definition that a ledger row holds.
 
         Raises:
-            PluginError: the kind is unknown. RecipeError: an option or a metric is unknown or wrong.
+            PluginError: the kind is unknown. RecipeError: an option or a metric is unknown or
+                wrong.
         """
         spec, where = spec_of(row.kind), f"task '{row.name}'"
         options = dict(row.options)
         headline = options.pop("headline", spec.headline)
         metrics = _metric_options(spec, headline, options.pop("metrics", None), where)
-        return cls(row.name, row.kind, row.cost, options_of(spec.codec, options, where), spec, metrics, headline)
+        return cls(
+            row.name,
+            row.kind,
+            row.cost,
+            options_of(spec.codec, options, where),
+            spec,
+            metrics,
+            headline,
+        )
 
     @property
     def form(self) -> Form:
@@ -121,8 +141,13 @@ class TaskDef:
         """Transform label values [h, w, c] and valid [h, w] to a view of the image."""
         return self.spec.transform(value, valid, geometry, self.options)
 
-    def render(self, value: NDArray[Any], valid: NDArray[np.bool_], limits: Range | None = None) -> NDArray[np.uint8]:
-        """Render values [h, w, c], 0 where not valid [h, w], as a picture [h, w, 3]; `limits` sets the scale's ends."""
+    def render(
+        self, value: NDArray[Any], valid: NDArray[np.bool_], limits: Range | None = None
+    ) -> NDArray[np.uint8]:
+        """Render values [h, w, c], 0 where not valid [h, w], as a picture [h, w, 3].
+
+        `limits` sets the scale's ends.
+        """
         return self.spec.render(value, valid, limits, self.options)
 
     def figures(self, label: LabelArray) -> Mapping[str, LabelFigure]:
@@ -130,7 +155,10 @@ class TaskDef:
         return self.spec.figures(label.value, label.valid, self.options)
 
     def slope(self, label: LabelArray) -> NDArray[Any] | None:
-        """How the surface of a label recedes to the right and upward, [h, w, 2]; None if the kind does not tell."""
+        """How the surface of a label recedes to the right and upward, [h, w, 2].
+
+        None if the kind does not tell.
+        """
         return self.spec.slope(label.value, label.valid, self.options)
 
     def read(self, path: Path) -> LabelArray:
@@ -144,19 +172,24 @@ class TaskDef:
         return self.form.upsample(read(path, self.options))
 
     def stored_size(self, path: Path) -> tuple[int, int] | None:
-        """The size of the image that a label file is for, from the file's header; None if the format cannot tell.
+        """The size of the image that a label file is for, from the file's header.
+
+        None if the format cannot tell.
 
         Raises:
             LabelError: the header cannot be read.
         """
-        size: tuple[int, int] | None = getattr(codec(self.spec.codec), "stored_size", lambda _: None)(path)
+        size: tuple[int, int] | None = getattr(
+            codec(self.spec.codec), "stored_size", lambda _: None
+        )(path)
         return size and (size[0] * self.form.stride, size[1] * self.form.stride)
 
     def write(self, path: Path, label: LabelArray) -> None:
         """Write the file of a label that has its image's size.
 
         Raises:
-            LabelError: the disk reports an error, or the task's stride does not divide the image's sides.
+            LabelError: the disk reports an error, or the task's stride does not divide the image's
+                sides.
         """
         codec(self.spec.codec).write(path, self.form.downsample(label), self.options)
 
@@ -167,9 +200,16 @@ class TaskDef:
             line += f" Its sides are 1/{step} of the image's."
         return "\n".join([line, *rest])
 
-    def chosen(self, metrics: Mapping[str, Callable[..., Metric]]) -> dict[str, Callable[[], Metric]]:
-        """The metrics that are measured, by name, built from their options; `metrics` are all of the kind."""
-        return {name: partial(metrics[name], **vars(options)) for name, options in self.metrics.items()}
+    def chosen(
+        self, metrics: Mapping[str, Callable[..., Metric]]
+    ) -> dict[str, Callable[[], Metric]]:
+        """The metrics that are measured, by name, built from their options.
+
+        `metrics` are all of the kind.
+        """
+        return {
+            name: partial(metrics[name], **vars(options)) for name, options in self.metrics.items()
+        }
 
     def build(self) -> Task:
         """The task's functions on tensors (imports torch)."""
@@ -183,25 +223,33 @@ def _unchanged(values: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Task:
-    """A task's functions on tensors. `raw` is a network's output for it, a *prediction* is `activate(raw)`.
+    """A task's functions on tensors.
+
+    `raw` is a network's output for it, a *prediction* is `activate(raw)`.
 
     Args:
         channels: of raw outputs and predictions.
         label_channels: c of the targets' values.
         activate: raw [b, channels, h, w] -> prediction of the same shape.
-        pixel_loss: raw and target of one size -> [b, 1, h, w], 0 where the target is not valid. An image's losses must
-            depend on that image alone: training calls it with the labelled images of a batch.
-        as_prediction: label values [b, label_channels, h, w] (safe ones) -> the certain prediction of these values.
-        to_target: prediction -> the label it corresponds to, valid where it can be used: pseudo-labels, prelabels.
+        pixel_loss: raw and target of one size -> [b, 1, h, w], 0 where the target is not valid. An
+            image's losses must depend on that image alone: training calls it with the labelled
+            images of a batch.
+        as_prediction: label values [b, label_channels, h, w] (safe ones) -> the certain prediction
+            of these values.
+        to_target: prediction -> the label it corresponds to, valid where it can be used:
+            pseudo-labels, prelabels.
         moments: creates the streamed statistics of many predictions of one input.
         disagreement: two predictions -> [b, 1, h, w] >= 0 (TCD).
-        metrics: create the metrics that are measured over a set, by name; `TaskDef.chosen` selects them.
-        from_mean: the mean of predictions -> a valid prediction; mean vectors are normalised to unit length.
+        metrics: create the metrics that are measured over a set, by name; `TaskDef.chosen` selects
+            them.
+        from_mean: the mean of predictions -> a valid prediction; mean vectors are normalised to
+            unit length.
         other_losses: further pixel losses by name; a recipe's `[objective] losses` can choose one.
         other_disagreements: further measures of disagreement by name.
-        probabilities: prediction -> probabilities [b, k, h, w] of k >= 2 classes; None for tasks that predict values.
-        largest: a label is the index of the largest channel, in raw outputs as in predictions: `to_target` takes both,
-            and any channels of them.
+        probabilities: prediction -> probabilities [b, k, h, w] of k >= 2 classes; None for tasks
+            that predict values.
+        largest: a label is the index of the largest channel, in raw outputs as in predictions:
+            `to_target` takes both, and any channels of them.
         scale: scales predictions and labels for networks that read maps of several tasks.
     """
 
@@ -222,7 +270,9 @@ class Task:
     metrics: Mapping[str, Callable[[], Metric]]
     from_mean: Callable[[Tensor], Tensor] = _unchanged
     other_losses: Mapping[str, Callable[[Tensor, Target], Tensor]] = field(default_factory=dict)
-    other_disagreements: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = field(default_factory=dict)
+    other_disagreements: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = field(
+        default_factory=dict
+    )
     probabilities: Callable[[Tensor], Tensor] | None = None
     largest: bool = False
     scale: Scale = field(default_factory=Scale)
@@ -263,7 +313,9 @@ def definitions(rows: list[TaskRow] | tuple[TaskRow, ...]) -> dict[str, TaskDef]
     return {row.name: TaskDef.of(row) for row in rows}
 
 
-def build_all(tasks: Mapping[str, TaskDef], losses: Mapping[str, str] | None = None) -> dict[str, Task]:
+def build_all(
+    tasks: Mapping[str, TaskDef], losses: Mapping[str, str] | None = None
+) -> dict[str, Task]:
     """The functions of all tasks by name, some with another loss of their kind.
 
     Raises:
@@ -288,11 +340,13 @@ def build_all(tasks: Mapping[str, TaskDef], losses: Mapping[str, str] | None = N
 
 
 def _metric_options(spec: Spec, headline: object, tables: object, where: str) -> dict[str, Any]:
-    """The checked options of the metrics that a task names; of that of its headline, if it names none.
+    """The checked options of the metrics that a task names.
+
+    Of that of its headline, if it names none.
 
     Raises:
-        RecipeError: the kind has no such headline or metric, it has no such option, or the headline's is not among
-            them.
+        RecipeError: the kind has no such headline or metric, it has no such option, or the
+            headline's is not among them.
     """
     figures = {**{name: name for name in spec.metrics}, **spec.other_figures}
     if not isinstance(headline, str) or headline not in figures:
@@ -303,7 +357,11 @@ def _metric_options(spec: Spec, headline: object, tables: object, where: str) ->
         )
     needed = figures[headline]
     tables = {needed: {}} if tables is None else tables
-    if not isinstance(tables, Mapping) or needed not in tables or tables.keys() - spec.metrics.keys():
+    if (
+        not isinstance(tables, Mapping)
+        or needed not in tables
+        or tables.keys() - spec.metrics.keys()
+    ):
         raise RecipeError(
             f"metrics is {tables!r}; it is a table of metrics and their options, '{needed}' among them.",
             where=where,

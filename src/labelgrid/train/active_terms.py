@@ -45,7 +45,11 @@ class ActiveTerms:
         Raises:
             PluginError: two terms give weights.
         """
-        by_term = {name: weights for name, term in self.plan.terms.items() if (weights := term.evaluated()) is not None}
+        by_term = {
+            name: weights
+            for name, term in self.plan.terms.items()
+            if (weights := term.evaluated()) is not None
+        }
         if len(by_term) > 1:
             raise PluginError(
                 f"The terms {' and '.join(by_term)} both choose the weights to evaluate.",
@@ -66,7 +70,12 @@ class ActiveTerms:
         return self._restored
 
     def prepare(
-        self, folder: Path, progress: Progress, batches: Callable[[int], Iterator[Batch]], *, resumed: bool
+        self,
+        folder: Path,
+        progress: Progress,
+        batches: Callable[[int], Iterator[Batch]],
+        *,
+        resumed: bool,
     ) -> None:
         """Prepare the terms before the first step, unless an earlier run did, and get their readers of soft labels.
 
@@ -86,7 +95,10 @@ class ActiveTerms:
                 self.soft[name] = soft
 
     def _folder(self, parent: Path, name: str) -> Path:
-        """The folder of a term's preparation. Another recipe, other tasks or other labels have another one."""
+        """The folder of a term's preparation.
+
+        Another recipe, other tasks or other labels have another one.
+        """
         identity = hashlib.blake2b(self.plan.identity.encode(), digest_size=8).hexdigest()
         return parent / f"{name.replace(':', '-')}.{identity}"
 
@@ -123,20 +135,41 @@ class ActiveTerms:
 
     def _view(self, name: str, view: str, batch: Batch, number: int) -> Batch:
         """A term's view of the batch, without the known labels of the whole batch, which need not fit its images."""
-        made = self.plan.terms[name].views()[view](batch, self._draws(name, batch, number).of_view(view))
+        made = self.plan.terms[name].views()[view](
+            batch, self._draws(name, batch, number).of_view(view)
+        )
         return replace(made, known={}) if made.known is batch.known else made
 
     def _draws(self, name: str, batch: Batch, number: int) -> Draws:
-        return Draws(seed_of(self.plan.seed, "term", name), number, batch.ids, self.plan.train, self._read)
+        return Draws(
+            seed_of(self.plan.seed, "term", name), number, batch.ids, self.plan.train, self._read
+        )
 
     def steps(
-        self, batch: Batch, output: Output, losses: Mapping[str, Tensor], number: int, joined: Joined | None = None
+        self,
+        batch: Batch,
+        output: Output,
+        losses: Mapping[str, Tensor],
+        number: int,
+        joined: Joined | None = None,
     ) -> dict[str, Step]:
-        """The `Step` of each term for one training step, by the term's name; `joined` holds views with an output."""
-        return {name: self._step(name, batch, output, losses, number, joined or {}) for name in self.plan.terms}
+        """The `Step` of each term for one training step, by the term's name.
+
+        `joined` holds views with an output.
+        """
+        return {
+            name: self._step(name, batch, output, losses, number, joined or {})
+            for name in self.plan.terms
+        }
 
     def _step(
-        self, name: str, batch: Batch, output: Output, losses: Mapping[str, Tensor], number: int, joined: Joined
+        self,
+        name: str,
+        batch: Batch,
+        output: Output,
+        losses: Mapping[str, Tensor],
+        number: int,
+        joined: Joined,
     ) -> Step:
         plan, views = self.plan, {}
         for view in plan.terms[name].views():
@@ -164,16 +197,25 @@ class ActiveTerms:
     def _read(self, ids: Sequence[str], seed: int) -> Batch:
         """An augmented batch of the training images that a term asks for, on the device."""
         plan = self.plan
-        batch = train_batch(plan.source, plan.definitions, ids, plan.data, seed=seed, soft=self.soft)
+        batch = train_batch(
+            plan.source, plan.definitions, ids, plan.data, seed=seed, soft=self.soft
+        )
         return batch.to(self.device)
 
     def losses(self, steps: Mapping[str, Step]) -> dict[str, Tensor]:
         """The losses of all terms, [b] each, by `term.name`."""
         terms = self.plan.terms
-        return {f"{name}.{key}": loss for name, step in steps.items() for key, loss in terms[name].loss(step).items()}
+        return {
+            f"{name}.{key}": loss
+            for name, step in steps.items()
+            for key, loss in terms[name].loss(step).items()
+        }
 
     def after_step(self, steps: Mapping[str, Step], check: Check) -> None:
-        """Step the terms' own optimisers, then call `Term.after_step`. `check` refuses losses that are not finite."""
+        """Step the terms' own optimisers, then call `Term.after_step`.
+
+        `check` refuses losses that are not finite.
+        """
         for name, step in steps.items():
             self.own.step(name, step, check)
             with torch.no_grad():

@@ -17,16 +17,18 @@ class TaskLosses:
 
     Args:
         losses: per-image losses by task, [b]; 0 where the image lacks the task's label.
-        present: bool [b, t], True where an image has a task's label; tasks in the order of `losses`.
+        present: bool [b, t], True where an image has a task's label; tasks in the order of
+            `losses`.
         other: the sum of the terms' losses, a scalar.
-        features: the shared features [b, c, h, w] from which all tasks are predicted, with their graph; b counts the
-            images of views that were predicted in one pass with the batch, too.
+        features: the shared features [b, c, h, w] from which all tasks are predicted, with their
+            graph; b counts the images of views that were predicted in one pass with the batch, too.
         parameters: the shared parameters, on which every task's loss depends.
         step: the number of optimiser steps before this one.
         progress: 0 at the start of the training, 1 at its end.
         backward: runs `loss.backward()` with the device's loss scaling.
         epoch: the number of whole epochs before this step.
-        classes: the tasks whose predictions are probabilities of classes; the others predict values.
+        classes: the tasks whose predictions are probabilities of classes; the others predict
+            values.
     """
 
     losses: Mapping[str, Tensor]
@@ -42,7 +44,9 @@ class TaskLosses:
 
     @property
     def labelled(self) -> list[str]:
-        """The tasks with at least one label in the batch. The loss of any other task is 0 and carries no information.
+        """The tasks with at least one label in the batch.
+
+        The loss of any other task is 0 and carries no information.
 
         Example:
             >>> import torch
@@ -62,7 +66,11 @@ class TaskLosses:
     def only(self, tasks: Sequence[str]) -> "TaskLosses":
         """The same step with some of its tasks."""
         columns = [list(self.losses).index(task) for task in tasks]
-        return replace(self, losses={task: self.losses[task] for task in tasks}, present=self.present[:, columns])
+        return replace(
+            self,
+            losses={task: self.losses[task] for task in tasks},
+            present=self.present[:, columns],
+        )
 
     def parts(self, reduce: Reduce, weights: Mapping[str, float]) -> dict[str, Tensor]:
         """The labelled tasks' shares of the supervised loss with these weights, scalars that add up to it.
@@ -83,7 +91,8 @@ class TaskLosses:
         step = self.only(self.labelled)
         nothing = {name: torch.zeros_like(loss) for name, loss in step.losses.items()}
         return {
-            name: reduce({**nothing, name: weights[name] * loss}, step.present) for name, loss in step.losses.items()
+            name: reduce({**nothing, name: weights[name] * loss}, step.present)
+            for name, loss in step.losses.items()
         }
 
     def mean(self, task: str) -> Tensor:
@@ -92,7 +101,10 @@ class TaskLosses:
         return self.losses[task].detach()[self.present[:, column]].mean()
 
     def without_labels(self, reduce: Reduce) -> Tensor:
-        """Back-propagate a step in which no image has a label: only the terms' losses count. Returns the total."""
+        """Back-propagate a step in which no image has a label: only the terms' losses count.
+
+        Returns the total.
+        """
         total = reduce(self.losses, self.present) + self.other
         if total.requires_grad:
             self.backward(total)
@@ -100,13 +112,16 @@ class TaskLosses:
 
 
 class Balancer(nn.Module):
-    """Runs the backward pass of the task losses. Its parameters are trained and its `state_dict` is saved.
+    """Runs the backward pass of the task losses.
+
+    Its parameters are trained and its `state_dict` is saved.
 
     Attributes:
-        learning_rate: the initial rate of its own parameters, which decays as the training's does; 0: the training's
-            rate. These parameters have no weight decay.
-        factors: by what it multiplied the labelled tasks' gradients at the shared part in the last step, beside the
-            objective's weights: scalars by task, for the log. Empty if there are no such numbers.
+        learning_rate: the initial rate of its own parameters, which decays as the training's does;
+            0: the training's rate. These parameters have no weight decay.
+        factors: by what it multiplied the labelled tasks' gradients at the shared part in the last
+            step, beside the objective's weights: scalars by task, for the log. Empty if there are
+            no such numbers.
     """
 
     learning_rate: float = 0.0
@@ -116,7 +131,9 @@ class Balancer(nn.Module):
         self.factors: Mapping[str, Tensor] = {}
 
     def backward(self, step: TaskLosses) -> Tensor:
-        """Back-propagate the task losses and `step.other`; ignore tasks without a label in the batch.
+        """Back-propagate the task losses and `step.other`.
+
+        Ignore tasks without a label in the batch.
 
         Returns:
             The total loss, a scalar, for the log.

@@ -17,7 +17,8 @@ from labelgrid.errors import ModelError
 from labelgrid.files import open_regular
 
 FORMAT = 3
-#: Formats that can be read. Format 2 kept the balancer in `parts`, and had no averaged weights and no own optimisers.
+#: Formats that can be read. Format 2 kept the balancer in `parts`, and had no averaged weights and
+#: no own optimisers.
 READABLE = (2, FORMAT)
 #: The types of a checkpoint's values.
 TYPES: Mapping[str, type] = {
@@ -25,7 +26,9 @@ TYPES: Mapping[str, type] = {
     "step": int,
     "identity": str,
     "history": list,
-    **dict.fromkeys(("network", "optimiser", "scaler", "parts", "evaluated", "balancer", "own"), dict),
+    **dict.fromkeys(
+        ("network", "optimiser", "scaler", "parts", "evaluated", "balancer", "own"), dict
+    ),
 }
 
 
@@ -42,7 +45,8 @@ class Checkpoint:
         parts: the states of the terms, by name.
         history: the log, one record per epoch.
         identity: the recipe, seed, tasks and data of the training, as JSON.
-        evaluated: the network's state to evaluate if it is not the trained one (averaged weights); else empty.
+        evaluated: the network's state to evaluate if it is not the trained one (averaged weights);
+            else empty.
         balancer: the balancer's state.
         own: the states of the terms' own optimisers, by term and name.
     """
@@ -67,19 +71,27 @@ class Checkpoint:
 
     @property
     def digest(self) -> str:
-        """A hash of the evaluated weights and the terms' states; it stamps everything computed with the model."""
-        terms = {name: weights_hash(dict(_tensors(state))) for name, state in self.parts.items() if state}
+        """A hash of the evaluated weights and the terms' states.
+
+        It stamps everything computed with the model.
+        """
+        terms = {
+            name: weights_hash(dict(_tensors(state))) for name, state in self.parts.items() if state
+        }
         own = weights_hash(self.counting)
         if not terms:
             return own
-        return hashlib.blake2b(json.dumps([own, terms], sort_keys=True).encode(), digest_size=8).hexdigest()
+        return hashlib.blake2b(
+            json.dumps([own, terms], sort_keys=True).encode(), digest_size=8
+        ).hexdigest()
 
 
 def same_training(kept: str, now: str) -> bool:
     """Whether a checkpoint's identity is that of a training now.
 
-    Options of plug-ins that are new since the checkpoint do not count: at their defaults they change nothing, and other
-    values of them stand in the recipe, which is compared. Older programs kept none of the `options`.
+    Options of plug-ins that are new since the checkpoint do not count: at their defaults they
+    change nothing, and other values of them stand in the recipe, which is compared. Older programs
+    kept none of the `options`.
 
     Example:
         >>> same_training('{"seed": 1}', '{"options": {}, "seed": 1}'), same_training('{"seed": 1}', '{"seed": 2}')
@@ -134,14 +146,17 @@ def load(path: Path) -> Checkpoint:
     """Read a checkpoint without unpickling objects.
 
     Raises:
-        ModelError: the file is missing, damaged, of another format, or holds more than tensors and plain values.
+        ModelError: the file is missing, damaged, of another format, or holds more than tensors and
+            plain values.
     """
     try:
         with open_regular(path) as file:
             _check_sums(file)
             values: Mapping[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise ModelError("There is no checkpoint.", where=str(path), next_step="Run `labelgrid fit` first.") from error
+        raise ModelError(
+            "There is no checkpoint.", where=str(path), next_step="Run `labelgrid fit` first."
+        ) from error
     except Exception as error:  # torch raises many types for damaged files
         raise ModelError(
             f"The checkpoint cannot be read ({type(error).__name__}).",
@@ -157,7 +172,12 @@ def load(path: Path) -> Checkpoint:
     try:
         if values["format"] != FORMAT:
             parts = dict(values["parts"])
-            values = {**values, "balancer": parts.pop("balancer", {}), "parts": parts, "format": FORMAT}
+            values = {
+                **values,
+                "balancer": parts.pop("balancer", {}),
+                "parts": parts,
+                "format": FORMAT,
+            }
         checkpoint = Checkpoint(**values)
         _check_types(checkpoint)
     except (KeyError, RecursionError, TypeError, ValueError) as error:
@@ -178,14 +198,20 @@ def _check_types(checkpoint: Checkpoint) -> None:
         raise ValueError("epoch and step are counts")
     if not all(isinstance(record, dict) for record in checkpoint.history):
         raise TypeError("history is not a list of tables")
-    if not all(isinstance(state, dict) for state in (*checkpoint.parts.values(), *checkpoint.own.values())):
+    if not all(
+        isinstance(state, dict) for state in (*checkpoint.parts.values(), *checkpoint.own.values())
+    ):
         raise TypeError("the states of terms are not tables")
     states = [checkpoint.parts, checkpoint.balancer, checkpoint.own, checkpoint.optimiser]
     nested = [value for state in states for _, value in _tensors(state)]
-    weights = [value for state in (checkpoint.network, checkpoint.evaluated) for value in state.values()]
+    weights = [
+        value for state in (checkpoint.network, checkpoint.evaluated) for value in state.values()
+    ]
     if not all(isinstance(value, torch.Tensor) for value in weights):
         raise TypeError("the network's state is not a table of tensors")
-    if not all(value.layout == torch.strided and not value.is_quantized for value in [*weights, *nested]):
+    if not all(
+        value.layout == torch.strided and not value.is_quantized for value in [*weights, *nested]
+    ):
         raise TypeError("a tensor is sparse or quantised")
 
 
@@ -199,11 +225,16 @@ def _tensors(state: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
         elif isinstance(value, torch.Tensor):
             yield f"{prefix}{key}", value
         else:
-            yield f"{prefix}{key}", torch.frombuffer(bytearray(repr(value).encode()), dtype=torch.uint8)
+            yield (
+                f"{prefix}{key}",
+                torch.frombuffer(bytearray(repr(value).encode()), dtype=torch.uint8),
+            )
 
 
 def weights_hash(weights: Mapping[str, torch.Tensor]) -> str:
-    """The hash of named tensors. It does not depend on their order, so two equal trainings have the same hash.
+    """The hash of named tensors.
+
+    It does not depend on their order, so two equal trainings have the same hash.
 
     Example:
         >>> a, b = torch.zeros(2), torch.ones(1)

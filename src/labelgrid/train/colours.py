@@ -15,7 +15,8 @@ def _factor(change: Callable[[Tensor, float], Tensor]) -> Callable[[Tensor, floa
     return lambda image, strength: change(image, 1 + 0.9 * strength)
 
 
-#: The operations on RGB images in 0..1 with a strength in -1..1, by name; those without direction take its absolute.
+#: The operations on RGB images in 0..1 with a strength in -1..1, by name; those without direction
+#: take its absolute.
 OPERATIONS: dict[str, Callable[[Tensor, float], Tensor]] = {
     "nothing": lambda image, _: image,
     "brightness": _factor(colour.adjust_brightness),
@@ -30,11 +31,18 @@ OPERATIONS: dict[str, Callable[[Tensor, float], Tensor]] = {
 
 
 def recoloured(
-    images: Tensor, ids: Sequence[str], draws: Draws, operations: int, levels: int, mean: Tensor, std: Tensor
+    images: Tensor,
+    ids: Sequence[str],
+    draws: Draws,
+    operations: int,
+    levels: int,
+    mean: Tensor,
+    std: Tensor,
 ) -> Tensor:
     """Images whose colours are changed by operations drawn for each, one after the other.
 
-    Each image's draws have its own stream. All operations are equally likely, and so are the strengths below `levels`
+    Each image's draws have its own stream. All operations are equally likely, and so are the
+    strengths below `levels`
     and both directions. Nothing moves: the labels still fit.
 
     Args:
@@ -46,8 +54,8 @@ def recoloured(
         mean: of the normalisation, [3].
         std: of the normalisation, [3].
 
-    Source: Cubuk et al. 2020 (RandAugment), without the operations that move pixels. Deviation: pixels keep their
-    precision; RandAugment rounds to 8 bits.
+    Source: Cubuk et al. 2020 (RandAugment), without the operations that move pixels. Deviation:
+    pixels keep their precision; RandAugment rounds to 8 bits.
 
     Example:
         >>> draws = Draws(0, 7, ("a.jpg",), (), lambda ids, seed: None)
@@ -62,7 +70,9 @@ def recoloured(
     for image, image_id in zip((images * std + mean).clamp(0, 1), ids, strict=True):
         generator = draws.generator("colours", image_id)
         for _ in range(operations):
-            kind, level, sign = (int(torch.randint(n, (), generator=generator)) for n in (len(kinds), levels, 2))
+            kind, level, sign = (
+                int(torch.randint(n, (), generator=generator)) for n in (len(kinds), levels, 2)
+            )
             image = kinds[kind](image, (2 * sign - 1) * level / (LEVELS - 1)).clamp(0, 1)
         changed.append(image)
     return (torch.stack(changed) - mean) / std

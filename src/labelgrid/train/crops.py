@@ -60,11 +60,16 @@ def _draw_box(generator: torch.Generator, size: Size, zooms: Sequence[float]) ->
 def cropped(batch: Batch, tasks: Mapping[str, Task], boxes: Sequence[Box], size: Size) -> Batch:
     """The boxes of a batch's images and targets, resized to `size`: images linearly, labels to the nearest pixel.
 
-    Label values change as a zoom changes them (depth is divided by it). Targets of other tasks than `tasks`, soft
-    targets and frames are left out.
+    Label values change as a zoom changes them (depth is divided by it). Targets of other tasks than
+    `tasks`, soft targets and frames are left out.
     """
-    targets = {name: _cropped_target(task, batch.targets[name], boxes, size) for name, task in tasks.items()}
-    return replace(batch, images=cropped_maps(batch.images, boxes, size), targets=targets, soft={}, frames=())
+    targets = {
+        name: _cropped_target(task, batch.targets[name], boxes, size)
+        for name, task in tasks.items()
+    }
+    return replace(
+        batch, images=cropped_maps(batch.images, boxes, size), targets=targets, soft={}, frames=()
+    )
 
 
 def cropped_maps(maps: Tensor, boxes: Sequence[Box], size: Size) -> Tensor:
@@ -84,7 +89,9 @@ def _resized(part: Tensor, size: Size) -> Tensor:
 
 def cropped_prediction(task: Task, prediction: Tensor, boxes: Sequence[Box], size: Size) -> Tensor:
     """The boxes of predictions [b, channels, h, w], in pixels of these, as predictions of the resized crops."""
-    return task.from_mean(task.scale.zoomed(cropped_maps(prediction, boxes, size), _zooms(boxes, size, prediction)))
+    return task.from_mean(
+        task.scale.zoomed(cropped_maps(prediction, boxes, size), _zooms(boxes, size, prediction))
+    )
 
 
 def _zooms(boxes: Sequence[Box], size: Size, like: Tensor) -> Tensor:
@@ -105,7 +112,9 @@ def _nearest(maps: Tensor, boxes: Sequence[Box], size: Size) -> Tensor:
     for box, one in zip(boxes, maps, strict=True):
         rows, columns = (
             start + (2 * torch.arange(count, device=maps.device) + 1) * length // (2 * count)
-            for start, length, count in zip((box.top, box.left), (box.height, box.width), size, strict=True)
+            for start, length, count in zip(
+                (box.top, box.left), (box.height, box.width), size, strict=True
+            )
         )
         parts.append(one[:, rows[:, None], columns])
     return torch.stack(parts)

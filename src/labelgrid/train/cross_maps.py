@@ -18,8 +18,8 @@ from labelgrid.train.term import Step
 class CrossMap(nn.Module):
     """A whole SegNet: maps [m, source, h, w] of any size -> raw outputs of another task, [m, target, h, w].
 
-    Source: MTPSL section 4, "we use the whole SegNet as the cross-task mapping functions". Its last layer is a 1×1
-    convolution, a reading.
+    Source: MTPSL section 4, "we use the whole SegNet as the cross-task mapping functions". Its last
+    layer is a 1×1 convolution, a reading.
 
     Args:
         source: channels of the maps.
@@ -46,17 +46,17 @@ class CrossMap(nn.Module):
 class CrossMaps(nn.Module):
     """A `CrossMap` for each pair of a source and a target: K (K - 1) networks for all pairs of K tasks.
 
-    Reading: batch norm normalises a mapping's maps with the statistics of the pass (the predictions and the labels that
-    are compared are one pass, so that both are mapped alike) and keeps none. Maps that are trained before, and then
-    `fixed`, keep running ones, and use these.
+    Reading: batch norm normalises a mapping's maps with the statistics of the pass (the predictions
+    and the labels that are compared are one pass, so that both are mapped alike) and keeps none.
+    Maps that are trained before, and then `fixed`, keep running ones, and use these.
 
     Args:
         tasks: the tasks by name.
         allowed: bool [t, t], True for the sources (rows) and targets (columns) that have a mapping.
         width: of each.
         fixed: the training does not change them.
-        recompute: compute each mapping's activations again for its gradients, so that memory does not grow with the
-            number of pairs.
+        recompute: compute each mapping's activations again for its gradients, so that memory does
+            not grow with the number of pairs.
 
     Example:
         >>> from labelgrid.ledger.grid import TaskRow
@@ -68,7 +68,13 @@ class CrossMaps(nn.Module):
     """
 
     def __init__(
-        self, tasks: Mapping[str, Task], allowed: Tensor, width: int, *, fixed: bool = False, recompute: bool = False
+        self,
+        tasks: Mapping[str, Task],
+        allowed: Tensor,
+        width: int,
+        *,
+        fixed: bool = False,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         self.names, self.recompute = list(tasks), recompute
@@ -100,7 +106,9 @@ class CrossMaps(nn.Module):
             return in_full(checkpoint(network, maps, use_reentrant=False))
         return in_full(network(maps))
 
-    def of_both(self, source: int, target: int, predicted: Tensor, labelled: Tensor) -> tuple[Tensor, Tensor]:
+    def of_both(
+        self, source: int, target: int, predicted: Tensor, labelled: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """As `raw`, for the maps of predictions and of labels."""
         if not self.fixed:
             first, second = self.raw(source, target, torch.cat([predicted, labelled])).chunk(2)
@@ -162,8 +170,8 @@ def direct_losses(maps: CrossMaps, step: Step, pairs: Pairs, *, detach: bool = F
 def distances(maps: CrossMaps, step: Step, pairs: Pairs) -> Tensor:
     """The distance of each pair's mapped prediction of the source to its mapped label, [p], in the target's space.
 
-    It is the target's `disagreement` of the two mapped maps, as predictions of the target, the mean over all pixels.
-    Pixels of which the source has no label are neutral in both maps.
+    It is the target's `disagreement` of the two mapped maps, as predictions of the target, the mean
+    over all pixels. Pixels of which the source has no label are neutral in both maps.
 
     Args:
         maps: the mappings.
@@ -203,7 +211,9 @@ def _zeros(step: Step, count: int) -> Tensor:
     return in_full(next(iter(step.output.final.values())).new_zeros(count))
 
 
-def _predicted(step: Step, name: str, images: Tensor, valid: Tensor | None = None, *, detach: bool = False) -> Tensor:
+def _predicted(
+    step: Step, name: str, images: Tensor, valid: Tensor | None = None, *, detach: bool = False
+) -> Tensor:
     """The maps of a task's final predictions of some images, at the batch's size."""
     raw = resized(in_full(step.output.final[name][images]), step.batch.images.shape[-2:])
     raw = raw.detach() if detach else raw

@@ -11,8 +11,9 @@ def diverged(history: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, flo
     """The losses of tasks that ended too high, with their first and their last values.
 
     Args:
-        history: the log records of a training's epochs. The first one holds the mean loss of each task in its first
-            batch with a label (`start`), if the network began from its initial weights.
+        history: the log records of a training's epochs. The first one holds the mean loss of each
+            task in its first batch with a label (`start`), if the network began from its initial
+            weights.
 
     Example:
         >>> first = {"loss": {"depth": 9e8, "edges": 0.4}, "start": {"depth": 3.0, "edges": 0.6}}
@@ -20,7 +21,11 @@ def diverged(history: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, flo
         {'depth': (3.0, 800000000.0)}
     """
     start, last = history[0].get("start", {}), history[-1]["loss"]
-    return {task: (start[task], loss) for task, loss in last.items() if loss > RISE * start.get(task, float("inf"))}
+    return {
+        task: (start[task], loss)
+        for task, loss in last.items()
+        if loss > RISE * start.get(task, float("inf"))
+    }
 
 
 def warning(history: Sequence[Mapping[str, Any]], learning_rate: float) -> str:
@@ -37,7 +42,9 @@ def warning(history: Sequence[Mapping[str, Any]], learning_rate: float) -> str:
     found = diverged(history)
     if not found:
         return ""
-    values = "; ".join(f"'{task}' {last:.3g}, at first {first:.3g}" for task, (first, last) in found.items())
+    values = "; ".join(
+        f"'{task}' {last:.3g}, at first {first:.3g}" for task, (first, last) in found.items()
+    )
     return (
         f"Warning: the training diverged. Mean losses of the last epoch: {values}. "
         f"Lower `learning_rate` in [train] (it is {learning_rate:g}), or set `clip`."

@@ -11,14 +11,17 @@ from labelgrid.streams import seed_of, stream
 
 @dataclass(frozen=True)
 class Draws:
-    """The random draws of one term, or of one of its views, in one step. A resumed training draws the same values.
+    """The random draws of one term, or of one of its views, in one step.
+
+    A resumed training draws the same values.
 
     Args:
         seed: the seed of the term's own stream.
         step: the number of optimiser steps before this one.
         ids: the ids of the images in the step's batch.
         pool: the ids of all training images.
-        load: reads images by id and returns an augmented batch on the device; the second argument is a seed.
+        load: reads images by id and returns an augmented batch on the device; the second argument
+            is a seed.
 
     Example:
         >>> draws = Draws(0, 7, ("a.jpg",), ("a.jpg", "b.jpg"), lambda ids, seed: None)
@@ -51,9 +54,11 @@ class Draws:
     def others(self, count: int) -> Batch:
         """`count` other training images, drawn at random, loaded as by `images`.
 
-        They come from outside this batch, unless the batch is the whole training set. No image is drawn twice if there
-        are enough.
+        They come from outside this batch, unless the batch is the whole training set. No image is
+        drawn twice if there are enough.
         """
         others = sorted(set(self.pool) - set(self.ids)) or sorted(self.pool)
-        indices = stream(self.seed, "others", self.step).choice(len(others), count, replace=len(others) < count)
+        indices = stream(self.seed, "others", self.step).choice(
+            len(others), count, replace=len(others) < count
+        )
         return self.images([others[i] for i in indices.tolist()])

@@ -23,8 +23,8 @@ from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import fixed_weights
 from labelgrid.train.options import ObjectiveOptions
 
-#: Maps with more values than STRIP are processed in strips of rows. Maps with at most FEW channels stay whole, because
-#: the saliency loss needs the share of salient pixels in the whole image.
+#: Maps with more values than STRIP are processed in strips of rows. Maps with at most FEW channels
+#: stay whole, because the saliency loss needs the share of salient pixels in the whole image.
 STRIP, FEW = 2**24, 4
 #: The images are divided into at most so many blocks, whose effect on the metrics is measured.
 BLOCKS = 50
@@ -51,7 +51,9 @@ class Evaluation:
 
     def flat(self) -> dict[str, float]:
         """The values by `task/metric`, and `loss_mtl`."""
-        values = {f"{t}/{name}": r.value for t, group in self.metrics.items() for name, r in group.items()}
+        values = {
+            f"{t}/{name}": r.value for t, group in self.metrics.items() for name, r in group.items()
+        }
         return {**values, "loss_mtl": self.loss_mtl.value}
 
 
@@ -81,7 +83,8 @@ def predictions(
 ) -> Iterator[tuple[str, Raw, Frame]]:
     """Yield the id, the final raw outputs [channels, h', w'] and the frame of each image, in the given order.
 
-    The network runs in evaluation mode. With `known`, the labels of `source` are fed in (PartAL section 3.3).
+    The network runs in evaluation mode. With `known`, the labels of `source` are fed in (PartAL
+    section 3.3).
     """
     network = model.network
     device = next(network.parameters()).device
@@ -89,7 +92,9 @@ def predictions(
     network.eval()
     labels = partial(labels_of, source, definitions) if known else None
     try:
-        for cpu_batch in eval_batches(source, definitions, image_ids, data, batch=batch, workers=workers, known=labels):
+        for cpu_batch in eval_batches(
+            source, definitions, image_ids, data, batch=batch, workers=workers, known=labels
+        ):
             device_batch = cpu_batch.to(device)
             with torch.inference_mode():
                 final = network(device_batch.images, device_batch.targets or None).final
@@ -117,20 +122,31 @@ def evaluate(
 ) -> Evaluation:
     """Compute metrics and losses of the final predictions on the labels of `source` for the given images.
 
-    The labels of `known` for the same images are fed in; a task's own label never reaches its own output.
+    The labels of `known` for the same images are fed in; a task's own label never reaches its own
+    output.
     """
     progress = progress or Silent()
     progress.start("Evaluating", len(image_ids), "images")
     measures = {name: Measure(task) for name, task in tasks.items()}
     inputs, feed = known or source, known is not None
     outputs = predictions(
-        model, definitions, inputs, image_ids, data, batch=batch, workers=workers, known=feed, progress=progress
+        model,
+        definitions,
+        inputs,
+        image_ids,
+        data,
+        batch=batch,
+        workers=workers,
+        known=feed,
+        progress=progress,
     )
     for index, (image_id, raws, frame) in enumerate(outputs):
         for task, measure in measures.items():
             label = source.label(image_id, definitions[task])
             if label is not None:
-                measure.add(raws[task], frame, label, index * min(BLOCKS, len(image_ids)) // len(image_ids))
+                measure.add(
+                    raws[task], frame, label, index * min(BLOCKS, len(image_ids)) // len(image_ids)
+                )
     weights = fixed_weights(tasks, objective)
     losses = {name: measure.loss for name, measure in measures.items() if measure.labels}
     total = sum(weights[name] * loss for name, loss in losses.items()) if losses else float("nan")
@@ -157,13 +173,19 @@ class Measure:
         return self.total / max(self.pixels, 1)
 
     def without(self) -> dict[str, list[float]]:
-        """The values of each metric with each block left out in turn; empty with fewer than two blocks."""
+        """The values of each metric with each block left out in turn.
+
+        Empty with fewer than two blocks.
+        """
         blocks = list(self.blocks.values())
         before, after = [self.task.metric()], [self.task.metric()]
         for block, last in zip(blocks, reversed(blocks), strict=True):
             before.append(self._merged(before[-1], block))
             after.append(self._merged(after[-1], last))
-        rest = [self._merged(before[i], after[len(blocks) - 1 - i]).compute() for i in range(len(blocks))]
+        rest = [
+            self._merged(before[i], after[len(blocks) - 1 - i]).compute()
+            for i in range(len(blocks))
+        ]
         names = rest[0] if len(blocks) > 1 else ()
         return {name: [values[name].value for values in rest] for name in names}
 

@@ -30,7 +30,11 @@ def trained_values(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     """
     found = {}
     for name, module in modules.items():
-        buffers = [(key, value) for key, value in module.named_buffers() if key.split(".")[-1].startswith("running_")]
+        buffers = [
+            (key, value)
+            for key, value in module.named_buffers()
+            if key.split(".")[-1].startswith("running_")
+        ]
         for key, value in [*module.named_parameters(), *buffers]:
             found[f"{name}.{key}" if name else key] = value
     return found

@@ -11,7 +11,8 @@ from labelgrid.words import listed as in_words
 
 #: What lets a term with the option `sources` learn from labelled tasks.
 SOURCES_ALL = 'Set sources = "all" for predictions of labelled tasks, too.'
-#: Maps the labels present, bool [b, t], and the pairs allowed, bool [t, t], to the pairs that a term uses.
+#: Maps the labels present, bool [b, t], and the pairs allowed, bool [t, t], to the pairs that a
+#: term uses.
 FindPairs = Callable[[Tensor, Tensor], Pairs]
 
 
@@ -39,9 +40,13 @@ def say_if_idle(
         pairs: finds the pairs that it uses in images with these labels.
     """
     if (several or pairs) and len(data.tasks) < 2:
-        data.progress.say(f"The term '{term}' compares pairs of tasks: with one task it does nothing.")
+        data.progress.say(
+            f"The term '{term}' compares pairs of tasks: with one task it does nothing."
+        )
     elif images and data.batch == 1:
-        data.progress.say(f"The term '{term}' compares the images of a batch: with one image in each it does nothing.")
+        data.progress.say(
+            f"The term '{term}' compares the images of a batch: with one image in each it does nothing."
+        )
     elif unlabelled and all(tasks >= data.tasks.keys() for tasks in data.label_sets):
         data.progress.say(
             f"The term '{term}' learns from tasks without a label: every training image has all labels, so it teaches "
@@ -51,11 +56,19 @@ def say_if_idle(
         _say_unused(term, data, listed, _occurring(data, pairs))
 
 
-def _say_unused(term: str, data: Preparation, listed: Sequence[tuple[str, str]], found: set[tuple[str, str]]) -> None:
+def _say_unused(
+    term: str, data: Preparation, listed: Sequence[tuple[str, str]], found: set[tuple[str, str]]
+) -> None:
     """Say which listed pairs do not occur, or that none of all pairs does."""
-    unused = [f"{source} to {target}" for source, target in dict.fromkeys(listed) if (source, target) not in found]
+    unused = [
+        f"{source} to {target}"
+        for source, target in dict.fromkeys(listed)
+        if (source, target) not in found
+    ]
     if not found:
-        data.progress.say(f"No training image has a pair of tasks that the term '{term}' uses: it does nothing.")
+        data.progress.say(
+            f"No training image has a pair of tasks that the term '{term}' uses: it does nothing."
+        )
     elif unused:
         data.progress.say(
             f"Pairs of the option 'listed' of the term '{term}' that occur in no training image, and do nothing: "
@@ -66,6 +79,11 @@ def _say_unused(term: str, data: Preparation, listed: Sequence[tuple[str, str]],
 def _occurring(data: Preparation, pairs: FindPairs) -> set[tuple[str, str]]:
     """The pairs of a source and a target task that a term uses in training images, if it uses all that it can."""
     names = list(data.tasks)
-    present = torch.tensor([[name in tasks for name in names] for tasks in data.label_sets]).reshape(-1, len(names))
+    present = torch.tensor(
+        [[name in tasks for name in names] for tasks in data.label_sets]
+    ).reshape(-1, len(names))
     found = pairs(present.bool(), ~torch.eye(len(names), dtype=torch.bool))
-    return {(names[s], names[t]) for s, t in zip(found.source.tolist(), found.target.tolist(), strict=True)}
+    return {
+        (names[s], names[t])
+        for s, t in zip(found.source.tolist(), found.target.tolist(), strict=True)
+    }

@@ -13,18 +13,22 @@ from labelgrid.train.objective import in_full
 Generators = Sequence[torch.Generator]
 
 
-def prediction_maps(task: Task, raw: Tensor, draws: Generators | None, valid: Tensor | None = None) -> Tensor:
-    """A task's raw outputs [b, channels, h, w] as maps of the same shape, about 0..1; differentiable.
+def prediction_maps(
+    task: Task, raw: Tensor, draws: Generators | None, valid: Tensor | None = None
+) -> Tensor:
+    """A task's raw outputs [b, channels, h, w] as maps of the same shape, about 0..1.
 
-    Classes are drawn: one-hot maps of a Gumbel-softmax sample at temperature 1, whose gradient is that of the soft
-    sample (straight-through). Other kinds give their scaled predictions.
+    Differentiable.
+
+    Classes are drawn: one-hot maps of a Gumbel-softmax sample at temperature 1, whose gradient is
+    that of the soft sample (straight-through). Other kinds give their scaled predictions.
 
     Args:
         task: the task.
         raw: its raw outputs.
         draws: a generator for each image, on the CPU; None takes the most likely class.
-        valid: bool [b, 1, h, w]; other pixels are neutral, as in the maps of a label that is valid here. None: no
-            pixel is, as in the released code.
+        valid: bool [b, 1, h, w]; other pixels are neutral, as in the maps of a label that is valid
+            here. None: no pixel is, as in the released code.
 
     Source: MTPSL's released code; Jang, Gu & Poole 2017 for the samples.
     """
@@ -36,7 +40,9 @@ def _drawn(raw: Tensor, draws: Generators | None) -> Tensor:
     """One-hot maps of drawn classes, with the gradient of the soft sample."""
     logits = in_full(raw)
     if draws:
-        noise = torch.stack([torch.empty(raw.shape[1:]).exponential_(generator=one) for one in draws])
+        noise = torch.stack(
+            [torch.empty(raw.shape[1:]).exponential_(generator=one) for one in draws]
+        )
         logits = logits - noise.log().to(raw.device)
     soft = torch.softmax(logits, 1)
     hard = torch.zeros_like(soft).scatter_(1, soft.argmax(1, keepdim=True), 1.0)
@@ -46,12 +52,17 @@ def _drawn(raw: Tensor, draws: Generators | None) -> Tensor:
 def label_maps(task: Task, target: Target) -> Tensor:
     """A task's labels as maps [b, channels, h, w], about 0..1; pixels without a label are neutral.
 
-    Deviation: the released code of MTPSL gives binary labels no neutral value, as it has no binary task.
+    Deviation: the released code of MTPSL gives binary labels no neutral value, as it has no binary
+    task.
     """
     return _neutral_outside(task, task.as_prediction(target.safe()), target.valid)
 
 
 def _neutral_outside(task: Task, values: Tensor, valid: Tensor) -> Tensor:
     """Values scaled as if they were 0 where not valid, and neutral there."""
-    maps = task.scale.scaled(torch.where(valid, values, torch.zeros((), device=values.device, dtype=values.dtype)))
-    return torch.where(valid, maps, torch.full((), task.scale.neutral, device=maps.device, dtype=maps.dtype))
+    maps = task.scale.scaled(
+        torch.where(valid, values, torch.zeros((), device=values.device, dtype=values.dtype))
+    )
+    return torch.where(
+        valid, maps, torch.full((), task.scale.neutral, device=maps.device, dtype=maps.dtype)
+    )

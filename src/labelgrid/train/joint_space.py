@@ -33,8 +33,8 @@ class Codes:
         pairs: of the batch.
         sources: [p, d, h, w], of each source's prediction.
         targets: [p, d, h, w], of each target's label.
-        features: [p, d, h', w'], the encoder's map that the joint space is compared with, of each pair's image,
-            without gradient.
+        features: [p, d, h', w'], the encoder's map that the joint space is compared with, of each
+            pair's image, without gradient.
     """
 
     pairs: Pairs
@@ -58,7 +58,9 @@ class JointTerm(Term):
     allowed: Tensor
     across_images = False
 
-    def __init__(self, name: str, tasks: Mapping[str, Task], network: Network, options: JointOptions) -> None:
+    def __init__(
+        self, name: str, tasks: Mapping[str, Task], network: Network, options: JointOptions
+    ) -> None:
         super().__init__()
         self.name, self.space, self.tasks, self.names = name, options, dict(tasks), list(tasks)
         self.one_pass, self.track = options.one_pass, options.track
@@ -71,7 +73,9 @@ class JointTerm(Term):
         conditions = 0 if options.condition == "none" else count * count  # its diagonal is not used
         norm, stride = Norm(options.norm == "map"), options.stride or 32
         build = MAPPINGS[options.mapping]
-        self.mapping = build(channels, self.width, conditions, norm, stride, rectify=options.rectify)
+        self.mapping = build(
+            channels, self.width, conditions, norm, stride, rectify=options.rectify
+        )
         if options.init == "xavier":
             initialise(self.mapping)
 
@@ -109,14 +113,21 @@ class JointTerm(Term):
 
     def _crop(self, batch: Batch, draws: Draws) -> Batch:
         size = (batch.images.shape[-2], batch.images.shape[-1])
-        return cropped(batch, self.tasks, draw_boxes(draws, batch.ids, size, self.space.zooms), size)
+        return cropped(
+            batch, self.tasks, draw_boxes(draws, batch.ids, size, self.space.zooms), size
+        )
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
-        """The sums over each image's pairs, over the number of its source tasks, [b]; none if no image has a pair."""
+        """The sums over each image's pairs, over the number of its source tasks, [b].
+
+        None if no image has a pair.
+        """
         codes = self.codes(step)
         if codes is None:
             return {}
-        return {name: self.divided(codes.pairs, loss) for name, loss in self.compared(codes).items()}
+        return {
+            name: self.divided(codes.pairs, loss) for name, loss in self.compared(codes).items()
+        }
 
     def divided(self, pairs: Pairs, losses: Tensor) -> Tensor:
         """Losses [p], summed over each image's pairs, over the number of its source tasks if `divide` is set: [b]."""
@@ -125,27 +136,41 @@ class JointTerm(Term):
     def codes(self, step: Step) -> Codes | None:
         """The batch's pairs in their joint spaces; None if there is no pair."""
         batch, output = step.views.get("crop", (step.batch, step.output))
-        pairs = pairs_of(targets_present(batch.targets, self.names), self.allowed, self.space.sources)
+        pairs = pairs_of(
+            targets_present(batch.targets, self.names), self.allowed, self.space.sources
+        )
         if not len(pairs):
             return None
         sources, targets = self._joint(step, batch, output, pairs)
-        return Codes(pairs, sources, targets, output.features.levels[self.level].detach()[pairs.image])
+        return Codes(
+            pairs, sources, targets, output.features.levels[self.level].detach()[pairs.image]
+        )
 
-    def _joint(self, step: Step, batch: Batch, output: Output, pairs: Pairs) -> tuple[Tensor, Tensor]:
+    def _joint(
+        self, step: Step, batch: Batch, output: Output, pairs: Pairs
+    ) -> tuple[Tensor, Tensor]:
         """Each pair's maps in its joint space, [p, d, h', w']: of the source's prediction, of the target's label."""
         size, parts, count = batch.images.shape[-2:], [], 0
-        places = torch.zeros(2, len(self.names), len(batch.ids), dtype=torch.long, device=pairs.image.device)
+        places = torch.zeros(
+            2, len(self.names), len(batch.ids), dtype=torch.long, device=pairs.image.device
+        )
         for column, name in enumerate(self.names):
             task, predicted, labelled = step.tasks[name], *pairs.images_of(column)
             raw = resized(output.final[name][predicted], size)
-            noise = step.draws.by_image([batch.ids[row] for row in predicted.tolist()], "classes", name)
-            maps = torch.cat([prediction_maps(task, raw, noise), label_maps(task, batch.targets[name][labelled])])
+            noise = step.draws.by_image(
+                [batch.ids[row] for row in predicted.tolist()], "classes", name
+            )
+            maps = torch.cat(
+                [prediction_maps(task, raw, noise), label_maps(task, batch.targets[name][labelled])]
+            )
             for kind, rows in enumerate((predicted, labelled)):
                 places[kind, column, rows] = count + torch.arange(len(rows), device=rows.device)
                 count += len(rows)
             if len(maps):
                 parts.append(self.mapping.shared(name, maps))
-        rows = torch.cat([places[0, pairs.source, pairs.image], places[1, pairs.target, pairs.image]])
+        rows = torch.cat(
+            [places[0, pairs.source, pairs.image], places[1, pairs.target, pairs.image]]
+        )
         sources, targets = self._mapped(torch.cat(parts), rows, self._conditions(pairs)).chunk(2)
         return sources, targets
 
@@ -161,21 +186,28 @@ class JointTerm(Term):
             target: another task, of which the image has a label.
 
         Returns:
-            Of the source's prediction, and of the target's label: the maps [1, c, h, w] that the last layer reads, and
-            those in the joint space, [1, d, h', w'].
+            Of the source's prediction, and of the target's label: the maps [1, c, h, w] that the
+            last layer reads, and those in the joint space, [1, d, h', w'].
         """
-        size, numbers = targets[target].value.shape[-2:], [self.names.index(name) for name in (source, target)]
+        size, numbers = (
+            targets[target].value.shape[-2:],
+            [self.names.index(name) for name in (source, target)],
+        )
         maps = {
             source: prediction_maps(self.tasks[source], resized(output.final[source], size), None),
             target: label_maps(self.tasks[target], targets[target]),
         }
         one = torch.zeros(1, dtype=torch.long, device=targets[target].value.device)
-        conditions = self._conditions(Pairs(one, one + numbers[0], one + numbers[1], one + 1)).chunk(2)
+        conditions = self._conditions(
+            Pairs(one, one + numbers[0], one + numbers[1], one + 1)
+        ).chunk(2)
         read = [
             self.mapping.before_last(self.mapping.shared(name, maps[name]), condition)
             for name, condition in zip((source, target), conditions, strict=True)
         ]
-        first, second = ((x, self.mapping.from_last(x, own)) for x, own in zip(read, conditions, strict=True))
+        first, second = (
+            (x, self.mapping.from_last(x, own)) for x, own in zip(read, conditions, strict=True)
+        )
         return first, second
 
     def _conditions(self, pairs: Pairs) -> Tensor:
@@ -189,8 +221,12 @@ class JointTerm(Term):
         """The joint maps of these rows of `shared` under their conditions, in passes of `maps`."""
         if len(rows) <= self.space.maps:
             return self._pass(shared, rows, conditions)
-        passes = zip(*(torch.split(part, self.space.maps) for part in (rows, conditions)), strict=True)
-        return torch.cat([checkpoint(self._pass, shared, *part, use_reentrant=False) for part in passes])
+        passes = zip(
+            *(torch.split(part, self.space.maps) for part in (rows, conditions)), strict=True
+        )
+        return torch.cat(
+            [checkpoint(self._pass, shared, *part, use_reentrant=False) for part in passes]
+        )
 
     def _pass(self, shared: Tensor, rows: Tensor, conditions: Tensor) -> Tensor:
         codes: Tensor = self.mapping(shared[rows], conditions)
@@ -198,7 +234,9 @@ class JointTerm(Term):
 
 
 def level_with(strides: Sequence[int], stride: int, term: str) -> int:
-    """The place of the encoder's deepest map with this stride among all of its maps; 0: of the deepest of all.
+    """The place of the encoder's deepest map with this stride among all of its maps.
+
+    0: of the deepest of all.
 
     Raises:
         RecipeError: there is none.

@@ -1,6 +1,7 @@
 """Finds the convex combination of a few vectors with the least norm, exactly, from their inner products.
 
-Source: Désidéri 2012; the weights of MGDA (Sener & Koltun 2018, equation 3), which they approach by Frank-Wolfe steps.
+Source: Désidéri 2012; the weights of MGDA (Sener & Koltun 2018, equation 3), which they approach by
+Frank-Wolfe steps.
 """
 
 from itertools import combinations
@@ -18,8 +19,8 @@ Floats = NDArray[np.float64]
 def least_norm(products: Floats) -> Floats:
     """The weights [t], at least 0 with sum 1, of the combination of least norm.
 
-    Up to `MOST_ENUMERATED` vectors the solution of each support is computed; more are a problem of non-negative least
-    squares, which is solved by an active set.
+    Up to `MOST_ENUMERATED` vectors the solution of each support is computed; more are a problem of
+    non-negative least squares, which is solved by an active set.
 
     Args:
         products: the vectors' inner products [t, t], positive semi-definite.
@@ -39,15 +40,23 @@ def least_norm(products: Floats) -> Floats:
 
 
 def _enumerated(products: Floats) -> Floats:
-    """The best of the solutions of all supports. The optimum has a support of affinely independent vectors."""
+    """The best of the solutions of all supports.
+
+    The optimum has a support of affinely independent vectors.
+    """
     count = len(products)
-    supports = (list(rows) for size in range(1, count + 1) for rows in combinations(range(count), size))
+    supports = (
+        list(rows) for size in range(1, count + 1) for rows in combinations(range(count), size)
+    )
     found = [weights for rows in supports if (weights := _on_support(products, rows)) is not None]
     return min(found, key=lambda weights: float(weights @ products @ weights))
 
 
 def _on_support(products: Floats, rows: list[int]) -> Floats | None:
-    """The best weights with sum 1 that are 0 outside `rows`; None if one is negative or they are not unique."""
+    """The best weights with sum 1 that are 0 outside `rows`.
+
+    None if one is negative or they are not unique.
+    """
     size, weights = len(rows), np.zeros(len(products))
     system = np.ones((size + 1, size + 1))
     system[:size, :size], system[size, size] = products[np.ix_(rows, rows)], 0
@@ -65,6 +74,8 @@ def _active_set(products: Floats) -> Floats:
     """Minimise |Vx|² + (sum x - 1)² over x >= 0: its solution is a multiple of the weights."""
     values, vectors = np.linalg.eigh(products)
     roots = np.sqrt(values.clip(min=0))[:, None] * vectors.T
-    solution, _ = nnls(np.vstack([roots, np.ones(len(products))]), np.append(np.zeros(len(products)), 1.0))
+    solution, _ = nnls(
+        np.vstack([roots, np.ones(len(products))]), np.append(np.zeros(len(products)), 1.0)
+    )
     weights: Floats = solution / solution.sum()
     return weights

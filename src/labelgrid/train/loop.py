@@ -32,7 +32,8 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
         The final checkpoint: `best.ckpt` if the val split chooses the model, else `last.ckpt`.
 
     Raises:
-        TrainingError: there is no label, a loss is not finite, or the checkpoint in `folder` has another identity.
+        TrainingError: there is no label, a loss is not finite, or the checkpoint in `folder` has
+            another identity.
     """
     with torch.random.fork_rng(devices=[]):
         trainer = Trainer(plan)
@@ -50,12 +51,16 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
             while not _ended(trainer):
                 record = _epoch(trainer, progress)
                 trainer.history.append(record)
-                lowest = min((r["val"]["loss_mtl"] for r in trainer.history if "val" in r), default=None)
+                lowest = min(
+                    (r["val"]["loss_mtl"] for r in trainer.history if "val" in r), default=None
+                )
                 if "val" in record and record["val"]["loss_mtl"] == lowest:
                     save(trainer.checkpoint(), best)
                 save(trainer.checkpoint(), last)
                 write_log(folder, trainer.history, plan.options.tensorboard)
-                if _ended(trainer) and (said := warning(trainer.history, plan.options.learning_rate)):
+                if _ended(trainer) and (
+                    said := warning(trainer.history, plan.options.learning_rate)
+                ):
                     progress.say(said)
     return best if plan.options.choose == "best" and plan.val else last
 
@@ -65,7 +70,9 @@ def _cached(trainer: Trainer, folder: Path, progress: Progress) -> Iterator[None
     """Let the training read decoded files from a cache, if the options say so and it has not ended."""
     plan = trainer.plan
     limit = 0 if _ended(trainer) else round(plan.options.cache * 2**30)
-    with cached(plan.source, plan.definitions, [*plan.train, *plan.val], limit, folder, progress) as source:
+    with cached(
+        plan.source, plan.definitions, [*plan.train, *plan.val], limit, folder, progress
+    ) as source:
         trainer.plan = replace(plan, source=source)
         try:
             yield
@@ -84,7 +91,9 @@ def _say_unused(plan: Plan, progress: Progress) -> None:
 def _epoch(trainer: Trainer, progress: Progress) -> dict[str, Any]:
     """Train an epoch, and evaluate the val split if it is due; returns its log record."""
     plan, every = trainer.plan, trainer.plan.options.val_every
-    with with_unchanged(f"The checkpoint after epoch {trainer.epoch} is kept." if trainer.epoch else ""):
+    with with_unchanged(
+        f"The checkpoint after epoch {trainer.epoch} is kept." if trainer.epoch else ""
+    ):
         record = trainer.run_epoch(progress)
     if plan.val and (trainer.epoch == plan.epochs or (every and trainer.epoch % every == 0)):
         record["val"] = _validate(trainer).flat()
@@ -104,7 +113,9 @@ def _validate(trainer: Trainer) -> Evaluation:
     plan = trainer.plan
     with weights_of(plan.network, trainer.terms.evaluated()):
         model = TrainedModel(plan.network, plan.terms)
-        return evaluate(model, plan.tasks, plan.definitions, plan.source, plan.val, plan.data, plan.objective)
+        return evaluate(
+            model, plan.tasks, plan.definitions, plan.source, plan.val, plan.data, plan.objective
+        )
 
 
 @contextmanager

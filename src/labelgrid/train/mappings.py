@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-#: Widths and numbers of layers of the stages of SegNet's encoder, and of a light one, whose input layer has stride 2.
+#: Widths and numbers of layers of the stages of SegNet's encoder, and of a light one, whose input
+#: layer has stride 2.
 SEGNET = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 LIGHT = ((16, 1), (32, 1), (64, 1), (64, 1))
 #: Widths of ResNet-18's stages, of two blocks each.
@@ -21,8 +22,8 @@ class Norm:
     """How a mapping normalises.
 
     Args:
-        each: normalise each map by itself, over its pixels, as batch norm does if it sees one map at a time (MTPSL's
-            released code does so); else over all maps of a pass.
+        each: normalise each map by itself, over its pixels, as batch norm does if it sees one map
+            at a time (MTPSL's released code does so); else over all maps of a pass.
     """
 
     each: bool = True
@@ -31,20 +32,29 @@ class Norm:
         """Normalise maps [m, c, h, w], then scale and shift their channels."""
         if not self.each:
             return _batch_norm(x, weight, bias)
-        count = len(x)  # all channels of all maps as those of one; `torch.group_norm` takes twice the time on a CPU
-        return _batch_norm(x.reshape(1, -1, *x.shape[2:]), weight.repeat(count), bias.repeat(count)).view_as(x)
+        count = len(
+            x
+        )  # all channels of all maps as those of one; `torch.group_norm` takes twice the time on a CPU
+        return _batch_norm(
+            x.reshape(1, -1, *x.shape[2:]), weight.repeat(count), bias.repeat(count)
+        ).view_as(x)
 
 
 def _batch_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Batch norm by the maps' own statistics; unlike `functional.batch_norm` it takes a single pixel."""
-    return torch.batch_norm(x, weight, bias, None, None, True, 0.0, 1e-5, torch.backends.cudnn.enabled)
+    """Batch norm by the maps' own statistics.
+
+    Unlike `functional.batch_norm` it takes a single pixel.
+    """
+    return torch.batch_norm(
+        x, weight, bias, None, None, True, 0.0, 1e-5, torch.backends.cudnn.enabled
+    )
 
 
 class Layer(nn.Module):
     """A convolution, a norm, channels scaled and shifted by the condition, and ReLU.
 
-    Source: MTPSL section 3.2, h ← a^c(A) ⊙ h + a^b(A), where a^c and a^b are linear in the one-hot condition A: one
-    vector for each condition, 1 and 0 at the start.
+    Source: MTPSL section 3.2, h ← a^c(A) ⊙ h + a^b(A), where a^c and a^b are linear in the one-hot
+    condition A: one vector for each condition, 1 and 0 at the start.
 
     Args:
         conditions: their number; 0: the layer has none.
@@ -65,7 +75,11 @@ class Layer(nn.Module):
         super().__init__()
         self.rectify = rectify
         self.convolution = nn.Conv2d(inputs, width, kernel, stride, kernel // 2, bias=False)
-        self.norm, self.weight, self.bias = norm, nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+        self.norm, self.weight, self.bias = (
+            norm,
+            nn.Parameter(torch.ones(width)),
+            nn.Parameter(torch.zeros(width)),
+        )
         self.scale = nn.Parameter(torch.ones(conditions, width)) if conditions else None
         self.shift = nn.Parameter(torch.zeros(conditions, width)) if conditions else None
 
@@ -94,10 +108,20 @@ class Pool(nn.Module):
 
 
 class ConditionalBlock(nn.Module):
-    """A basic residual block of ResNet whose two layers have the condition; the last ReLU follows the sum."""
+    """A basic residual block of ResNet whose two layers have the condition.
+
+    The last ReLU follows the sum.
+    """
 
     def __init__(
-        self, inputs: int, width: int, conditions: int, norm: Norm, stride: int, *, rectify: bool = True
+        self,
+        inputs: int,
+        width: int,
+        conditions: int,
+        norm: Norm,
+        stride: int,
+        *,
+        rectify: bool = True,
     ) -> None:
         super().__init__()
         self.rectify = rectify
@@ -130,7 +154,8 @@ class InputLayer(nn.Module):
 class JointMapping(nn.Module):
     """Maps of one task -> a joint space: an input layer a task, then one body for all, changed by the condition.
 
-    What does not depend on the condition is computed by `shared`: once for maps that are mapped under several.
+    What does not depend on the condition is computed by `shared`: once for maps that are mapped
+    under several.
 
     Args:
         inputs: the input layer of each task.
@@ -138,7 +163,9 @@ class JointMapping(nn.Module):
         rest: of the body.
     """
 
-    def __init__(self, inputs: Mapping[str, InputLayer], first: Layer | None, rest: Sequence[nn.Module]) -> None:
+    def __init__(
+        self, inputs: Mapping[str, InputLayer], first: Layer | None, rest: Sequence[nn.Module]
+    ) -> None:
         super().__init__()
         self.inputs, self.first, self.rest = nn.ModuleDict(inputs), first, nn.ModuleList(rest)
         self.last = max(i for i, part in enumerate(rest) if not isinstance(part, Pool))
@@ -189,8 +216,8 @@ def by_stages(
         last: width of the last stage.
         conditions: their number, 0 for a mapping without condition.
         norm: how it normalises.
-        stride: of the joint space, a power of 2 from `inputs` to 32; the last stages do without their maxima if it is
-            below 32.
+        stride: of the joint space, a power of 2 from `inputs` to 32; the last stages do without
+            their maxima if it is below 32.
         rectify: the last layer ends with ReLU, too.
         stages: (width, layers) of each.
         inputs: stride of the input layers.
@@ -201,36 +228,63 @@ def by_stages(
         torch.Size([3, 32, 1, 2])
     """
     widths = [*(width for width, _ in stages[:-1]), last]
-    sizes = [widths[0], *(width for width, (_, count) in zip(widths, stages, strict=True) for _ in range(count))]
+    sizes = [
+        widths[0],
+        *(width for width, (_, count) in zip(widths, stages, strict=True) for _ in range(count)),
+    ]
     pairs = list(itertools.pairwise(sizes))
-    layers = [Layer(a, b, conditions, norm, rectify=rectify or i < len(pairs)) for i, (a, b) in enumerate(pairs, 1)]
+    layers = [
+        Layer(a, b, conditions, norm, rectify=rectify or i < len(pairs))
+        for i, (a, b) in enumerate(pairs, 1)
+    ]
     halvings = (stride // inputs).bit_length() - 1
     ends = set(list(itertools.accumulate(count for _, count in stages))[:halvings])
-    rest = [part for i, layer in enumerate(layers, 1) for part in ([layer, Pool()] if i in ends else [layer])]
-    own = {name: InputLayer(Layer(count, widths[0], 0, norm, stride=inputs)) for name, count in channels.items()}
+    rest = [
+        part
+        for i, layer in enumerate(layers, 1)
+        for part in ([layer, Pool()] if i in ends else [layer])
+    ]
+    own = {
+        name: InputLayer(Layer(count, widths[0], 0, norm, stride=inputs))
+        for name, count in channels.items()
+    }
     return JointMapping(own, layers[0], rest[1:])
 
 
 def resnet18(
-    channels: Mapping[str, int], last: int, conditions: int, norm: Norm, stride: int = 32, *, rectify: bool = True
+    channels: Mapping[str, int],
+    last: int,
+    conditions: int,
+    norm: Norm,
+    stride: int = 32,
+    *,
+    rectify: bool = True,
 ) -> JointMapping:
-    """ResNet-18 with an input layer of each task in place of its first layer; arguments as of `by_stages`.
+    """ResNet-18 with an input layer of each task in place of its first layer.
+
+    Arguments as of `by_stages`.
 
     Its input layers have stride 4.
 
-    Source: MTPSL section 4, for PASCAL. Deviation: it starts from random weights; whether the paper's does is not said.
+    Source: MTPSL section 4, for PASCAL. Deviation: it starts from random weights; whether the
+    paper's does is not said.
     """
     widths = [64, *RESNET18[:-1], last]
     blocks = [
         block
         for i, (inputs, width) in enumerate(itertools.pairwise(widths))
         for block in (
-            ConditionalBlock(inputs, width, conditions, norm, 2 if i and 2**i <= stride // 4 else 1),
-            ConditionalBlock(width, width, conditions, norm, 1, rectify=rectify or i + 1 < len(RESNET18)),
+            ConditionalBlock(
+                inputs, width, conditions, norm, 2 if i and 2**i <= stride // 4 else 1
+            ),
+            ConditionalBlock(
+                width, width, conditions, norm, 1, rectify=rectify or i + 1 < len(RESNET18)
+            ),
         )
     ]
     inputs = {
-        name: InputLayer(Layer(count, 64, 0, norm, kernel=7, stride=2), pool=True) for name, count in channels.items()
+        name: InputLayer(Layer(count, 64, 0, norm, kernel=7, stride=2), pool=True)
+        for name, count in channels.items()
     }
     return JointMapping(inputs, None, blocks)
 

@@ -21,10 +21,12 @@ class TrainedModel:
     Args:
         network: holds the evaluated weights, in evaluation mode.
         terms: by name, with their trained states, in evaluation mode; statistics may read them.
-        digest: a hash of the network's weights and the terms' states; stamps everything computed with the model.
-        members: further networks of a deep ensemble, each trained under its own seed; most models have none. Evaluation
-            and prediction use `network` alone; a statistic may use all.
-        trained: the tasks that had a training label; None if that is not known. Only terms trained the heads of others.
+        digest: a hash of the network's weights and the terms' states; stamps everything computed
+            with the model.
+        members: further networks of a deep ensemble, each trained under its own seed; most models
+            have none. Evaluation and prediction use `network` alone; a statistic may use all.
+        trained: the tasks that had a training label; None if that is not known. Only terms trained
+            the heads of others.
     """
 
     network: Network
@@ -34,7 +36,9 @@ class TrainedModel:
     trained: frozenset[str] | None = None
 
 
-def with_states(checkpoint: Checkpoint, network: Network, terms: Mapping[str, nn.Module]) -> TrainedModel:
+def with_states(
+    checkpoint: Checkpoint, network: Network, terms: Mapping[str, nn.Module]
+) -> TrainedModel:
     """Load a checkpoint into a network and terms that were built as for its training.
 
     Raises:
@@ -49,4 +53,6 @@ def with_states(checkpoint: Checkpoint, network: Network, terms: Mapping[str, nn
             "The model was trained for other tasks, with another network or other terms, or by an earlier version.",
             next_step="Run `labelgrid fit` again.",
         ) from error
-    return TrainedModel(network.eval(), {name: term.eval() for name, term in terms.items()}, checkpoint.digest)
+    return TrainedModel(
+        network.eval(), {name: term.eval() for name, term in terms.items()}, checkpoint.digest
+    )

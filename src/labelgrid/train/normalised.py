@@ -11,7 +11,8 @@ def refuse_tiny(ids: Sequence[str]) -> Iterator[None]:
     """Refuse a batch of these images in which batch norm sees one value a channel.
 
     Raises:
-        TrainingError: the batch, or a term's view of it, is one image whose smallest map is a single pixel.
+        TrainingError: the batch, or a term's view of it, is one image whose smallest map is a
+            single pixel.
     """
     try:
         yield

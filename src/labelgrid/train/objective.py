@@ -27,9 +27,12 @@ def fixed_weights(tasks: Mapping[str, Task], options: ObjectiveOptions) -> dict[
 def task_losses(
     tasks: Mapping[str, Task], output: Output, targets: Mapping[str, Target], initial: float
 ) -> dict[str, Tensor]:
-    """The per-image losses [b] of each task, final plus weighted initial stages; 0 where the label is missing.
+    """The per-image losses [b] of each task, final plus weighted initial stages.
 
-    The loss of each stage is a mean over the image's valid pixels. `initial` is the weight of the initial stages.
+    0 where the label is missing.
+
+    The loss of each stage is a mean over the image's valid pixels. `initial` is the weight of the
+    initial stages.
     """
     losses = {}
     for name, task in tasks.items():
@@ -40,11 +43,15 @@ def task_losses(
 
 
 def image_losses(task: Task, raws: Sequence[Tensor], target: Target) -> list[Tensor]:
-    """A task's losses [b] of each raw output [b, c, h, w] at the target's size; 0 for images without a label.
+    """A task's losses [b] of each raw output [b, c, h, w] at the target's size.
 
-    Only images with a label are computed: in a grid with gaps most have none. If none has one, the losses have no
-    graph: parameters that nothing else reaches get no gradient, and the optimiser leaves them as they are. With
-    gradients of 0, Adam's weight decay would shrink the heads of tasks that are rarely labelled.
+    0 for images without a label.
+
+    Only images with a label are computed: in a grid with gaps most have none. If none has one, the
+    losses have no
+    graph: parameters that nothing else reaches get no gradient, and the optimiser leaves them as
+    they are. With gradients of 0, Adam's weight decay would shrink the heads of tasks that are
+    rarely labelled.
     """
     rows = target.present.nonzero()[:, 0]
     if len(rows) == len(target.valid):
@@ -78,8 +85,8 @@ def resized(raw: Tensor, size: Sequence[int]) -> Tensor:
 def supervised(losses: Mapping[str, Tensor], present: Tensor, reduction: str) -> Tensor:
     """The supervised loss, a scalar, from weighted per-image losses [b] by task and the mask of labels, bool [b, t].
 
-    Source: MTPSL eq. 1 for `image_mean`: (1/N) sum_n (1/|T_n|) sum_{t in T_n} L_t. `image_sum` leaves out 1/|T_n|. An
-    image without a label adds 0.
+    Source: MTPSL eq. 1 for `image_mean`: (1/N) sum_n (1/|T_n|) sum_{t in T_n} L_t. `image_sum`
+    leaves out 1/|T_n|. An image without a label adds 0.
 
     Example:
         >>> losses = {"a": torch.tensor([2.0, 4.0]), "b": torch.tensor([0.0, 2.0])}

@@ -12,13 +12,14 @@ class ObjectiveOptions:
     """The supervised loss.
 
     Args:
-        reduction: `image_mean`, each image's mean over its labelled tasks (MTPSL eq. 1); `image_sum`, its sum over
-            them; or `task_sum`, the sum over tasks of the mean over the images that have the label (PartAL, the
-            survey).
-        rescale: multiply each image's losses by K/|T|, the number of all tasks over that of its labelled ones, so that
-            images with few labels count as much as others (DiffusionMTL). With `image_sum`, which is DiffusionMTL's,
-            this is K times `image_mean`.
-        initial: weight of the initial predictions' losses (deep supervision; the survey and PartAL use 1).
+        reduction: `image_mean`, each image's mean over its labelled tasks (MTPSL eq. 1);
+            `image_sum`, its sum over them; or `task_sum`, the sum over tasks of the mean over the
+            images that have the label (PartAL, the survey).
+        rescale: multiply each image's losses by K/|T|, the number of all tasks over that of its
+            labelled ones, so that images with few labels count as much as others (DiffusionMTL).
+            With `image_sum`, which is DiffusionMTL's, this is K times `image_mean`.
+        initial: weight of the initial predictions' losses (deep supervision; the survey and PartAL
+            use 1).
         weights: fixed task weights; other tasks have the default weight of their kind.
         losses: the pixel losses by task; other tasks have the default loss of their kind.
     """
@@ -33,9 +34,13 @@ class ObjectiveOptions:
         check_ranges(self, initial=(0, 10**9))
         wrong = [name for name, weight in (self.weights or {}).items() if not 0 <= weight <= 10**9]
         if wrong:
-            raise ValueError(f"weights.{wrong[0]} must be from 0 to 1e+09; it is {(self.weights or {})[wrong[0]]:g}")
+            raise ValueError(
+                f"weights.{wrong[0]} must be from 0 to 1e+09; it is {(self.weights or {})[wrong[0]]:g}"
+            )
         if self.rescale and self.reduction == "image_mean":
-            raise ValueError("rescale needs reduction = 'image_sum' or 'task_sum': image_mean divides by the labels")
+            raise ValueError(
+                "rescale needs reduction = 'image_sum' or 'task_sum': image_mean divides by the labels"
+            )
 
 
 #: The strengths of RandAugment's operations: 0 to 30.
@@ -53,29 +58,37 @@ class TrainOptions:
     Args:
         epochs: length in passes over the training images.
         steps: length in optimiser steps instead, if above 0.
-        label_visits: length in visits to each label instead, on average, if above 0. Batches of images see fewer labels
-            where labels spread over more images, so these trainings take more steps.
-        fill: a step sees `batch` `"images"`, or as many images as have about `batch` × the number of tasks `"labels"`
-            in all. Partially labelled images then make larger batches, which take more memory.
-        power: exponent of the polynomial decay of the learning rate: (1 - e / E) ** power by epochs, or by optimiser
-            steps if the length is given in steps or label visits.
-        halve: halve the learning rate after each such share of the training instead, if above 0; MTAN and MTPSL: 0.5.
-        warmup: share of the training over which the learning rate rises from almost 0, so that heads with random
-            weights disturb the pretrained encoder less.
+        label_visits: length in visits to each label instead, on average, if above 0. Batches of
+            images see fewer labels where labels spread over more images, so these trainings take
+            more steps.
+        fill: a step sees `batch` `"images"`, or as many images as have about `batch` × the number
+            of tasks `"labels"` in all. Partially labelled images then make larger batches, which
+            take more memory.
+        power: exponent of the polynomial decay of the learning rate: (1 - e / E) ** power by
+            epochs, or by optimiser steps if the length is given in steps or label visits.
+        halve: halve the learning rate after each such share of the training instead, if above 0;
+            MTAN and MTPSL: 0.5.
+        warmup: share of the training over which the learning rate rises from almost 0, so that
+            heads with random weights disturb the pretrained encoder less.
         clip: largest gradient norm; 0 does not clip.
-        norm: "batch" normalises with each batch's statistics; "frozen" keeps the encoder's, for small batches.
-        known: probability with which a labelled cell's label is fed in as known (two-stage networks). Terms read these
-            predictions, too; further views get no known labels, but `crop`'s has those of its batch.
-        images: train on the images with a label, or on all images of the train split (terms may learn from them).
+        norm: "batch" normalises with each batch's statistics; "frozen" keeps the encoder's, for
+            small batches.
+        known: probability with which a labelled cell's label is fed in as known (two-stage
+            networks). Terms read these predictions, too; further views get no known labels, but
+            `crop`'s has those of its batch.
+        images: train on the images with a label, or on all images of the train split (terms may
+            learn from them).
         choose: the final model: the last epoch's, or the best epoch's on the val split.
-        val_share: share of the labelled training images (whole groups) kept for model selection if the project has no
-            val split.
-        val_every: epochs between evaluations on the val split; 0 evaluates after the last epoch only.
-        patience: early stopping: end the training after this many evaluations without a lower `loss_mtl` on the val
-            split, if above 0. The other lengths are the most that it takes.
-        cache: GiB on the project's disk that decoded images and labels may take while the network is trained, read
-            through the memory; 0: each is decoded in each epoch.
-        restart: start each round from the initial weights; false continues from the previous round's weights.
+        val_share: share of the labelled training images (whole groups) kept for model selection if
+            the project has no val split.
+        val_every: epochs between evaluations on the val split; 0 evaluates after the last epoch
+            only.
+        patience: early stopping: end the training after this many evaluations without a lower
+            `loss_mtl` on the val split, if above 0. The other lengths are the most that it takes.
+        cache: GiB on the project's disk that decoded images and labels may take while the network
+            is trained, read through the memory; 0: each is decoded in each epoch.
+        restart: start each round from the initial weights; false continues from the previous
+            round's weights.
     """
 
     epochs: int = 100
@@ -122,7 +135,12 @@ class TrainOptions:
         )
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0; it is {self.learning_rate}")
-        if not (0 <= self.known <= 1 and 0 <= self.val_share < 1 and 0 <= self.warmup <= 1 and 0 <= self.halve <= 1):
+        if not (
+            0 <= self.known <= 1
+            and 0 <= self.val_share < 1
+            and 0 <= self.warmup <= 1
+            and 0 <= self.halve <= 1
+        ):
             shares = f"{self.known}, {self.val_share}, {self.warmup} and {self.halve}"
             raise ValueError(f"known, val_share, warmup and halve are shares; they are {shares}")
         self._check_combinations()
@@ -130,20 +148,29 @@ class TrainOptions:
     def _check_combinations(self) -> None:
         """Refuse options that contradict each other."""
         if self.choose == "best" and not self.val_every:
-            raise ValueError("choose = 'best' needs val_every above 0, to have epochs to choose from")
+            raise ValueError(
+                "choose = 'best' needs val_every above 0, to have epochs to choose from"
+            )
         if self.patience and not self.val_every:
             raise ValueError("patience needs val_every above 0, to see whether val improves")
         if self.fill == "labels" and self.images == "all":
-            raise ValueError("fill = 'labels' needs images = 'labelled': images without labels would fill no batch")
+            raise ValueError(
+                "fill = 'labels' needs images = 'labelled': images without labels would fill no batch"
+            )
         if self.steps and self.label_visits:
             raise ValueError("steps and label_visits are both above 0; set one of them to 0")
 
     def steps_per_pass(self, images: int, labels: int = 0, tasks: int = 1) -> int:
         """The number of optimiser steps of one pass over the images, at least one if there are images.
 
-        An incomplete last batch of images is dropped; batches of labels share all labels among them.
+        An incomplete last batch of images is dropped; batches of labels share all labels among
+        them.
         """
-        size, amount = (self.batch * tasks, labels) if self.fill == "labels" and labels else (self.batch, images)
+        size, amount = (
+            (self.batch * tasks, labels)
+            if self.fill == "labels" and labels
+            else (self.batch, images)
+        )
         return max(amount // size, min(images, 1))
 
     def length(self, images: int, labels: int = 0, tasks: int = 1) -> int:
@@ -157,9 +184,18 @@ class TrainOptions:
             (120, 120)
         """
         passes = self.label_visits or self.epochs
-        return self.steps or max(round(passes * self.steps_per_pass(images, labels, tasks)), min(images, 1))
+        return self.steps or max(
+            round(passes * self.steps_per_pass(images, labels, tasks)), min(images, 1)
+        )
 
     def shaping(self) -> dict[str, Any]:
-        """The options that affect the trained weights; the others may differ when a training is resumed."""
+        """The options that affect the trained weights.
+
+        The others may differ when a training is resumed.
+        """
         without_effect = WITHOUT_EFFECT | {"device"} | (set() if self.patience else {"val_every"})
-        return {name: value for name, value in without_added(self, asdict(self)).items() if name not in without_effect}
+        return {
+            name: value
+            for name, value in without_added(self, asdict(self)).items()
+            if name not in without_effect
+        }

@@ -26,10 +26,18 @@ class OwnOptimisers:
         for term, module in terms.items():
             kept = {id(p) for p in module.parameters()}
             if kept & shared:
-                raise _wrong(term, "keeps the network among its modules", "Use `step.network`, or copy it.")
+                raise _wrong(
+                    term, "keeps the network among its modules", "Use `step.network`, or copy it."
+                )
             self.declared[term] = dict(module.optimisers())
-            if any(id(p) not in kept for own in self.declared[term].values() for p in own.parameters):
-                raise _wrong(term, "has an optimiser of parameters that are not its own", "Make them its modules'.")
+            if any(
+                id(p) not in kept for own in self.declared[term].values() for p in own.parameters
+            ):
+                raise _wrong(
+                    term,
+                    "has an optimiser of parameters that are not its own",
+                    "Make them its modules'.",
+                )
         self.optimisers = {
             f"{term}/{name}": fabric.setup_optimizers(own.optimiser)
             for term, group in self.declared.items()
@@ -52,7 +60,10 @@ class OwnOptimisers:
                 parameter.requires_grad_(True)
 
     def step(self, term: str, step: Step, check: Check) -> None:
-        """Step a term's optimisers. The gradients of their losses reach their own parameters only."""
+        """Step a term's optimisers.
+
+        The gradients of their losses reach their own parameters only.
+        """
         for name, own in self.declared[term].items():
             optimiser, key = self.optimisers[f"{term}/{name}"], f"{term}.{name}"
             with self.fabric.autocast():
@@ -77,4 +88,6 @@ class OwnOptimisers:
 
 
 def _wrong(term: str, what: str, fix: str) -> PluginError:
-    return PluginError(f"The term '{term}' {what}.", next_step=fix, unchanged="Nothing was trained.")
+    return PluginError(
+        f"The term '{term}' {what}.", next_step=fix, unchanged="Nothing was trained."
+    )

@@ -20,7 +20,8 @@ class Pairs:
         image: [p], the image's place in the batch.
         source: [p].
         target: [p].
-        divisors: [b], the number of source tasks of each image, at least 1 (|U| of MTPSL eqs. 3 and 4).
+        divisors: [b], the number of source tasks of each image, at least 1 (|U| of MTPSL eqs. 3 and
+            4).
     """
 
     image: Tensor
@@ -33,10 +34,14 @@ class Pairs:
 
     def images_of(self, task: int) -> tuple[Tensor, Tensor]:
         """The images in which a task is a source, and those in which it is a target."""
-        return torch.unique(self.image[self.source == task]), torch.unique(self.image[self.target == task])
+        return torch.unique(self.image[self.source == task]), torch.unique(
+            self.image[self.target == task]
+        )
 
     def of_another_image(self) -> Tensor:
-        """For each pair the next one of the same two tasks, which has another image, [p]; itself if there is none.
+        """For each pair the next one of the same two tasks, which has another image, [p].
+
+        Itself if there is none.
 
         Example:
             >>> none = torch.zeros(3, dtype=torch.long)
@@ -69,12 +74,16 @@ def pairs_of(present: Tensor, allowed: Tensor, sources: Sources) -> Pairs:
         ([1, 2], [0, 0], [2])
     """
     predicted = torch.ones_like(present) if sources == "all" else ~present
-    image, source, target = (predicted[:, :, None] & present[:, None] & allowed).nonzero(as_tuple=True)
+    image, source, target = (predicted[:, :, None] & present[:, None] & allowed).nonzero(
+        as_tuple=True
+    )
     return Pairs(image, source, target, predicted.sum(1).clamp(min=1))
 
 
 def listed(names: Sequence[str], pairs: Sequence[Sequence[str]], term: str) -> Tensor:
-    """Bool [t, t]: True for the listed pairs of a source and a target; for all of two tasks if none is listed.
+    """Bool [t, t]: True for the listed pairs of a source and a target.
+
+    For all of two tasks if none is listed.
 
     Raises:
         RecipeError: a pair is not one of two different tasks.
@@ -92,9 +101,11 @@ def listed(names: Sequence[str], pairs: Sequence[Sequence[str]], term: str) -> T
 
 
 def distance(first: Tensor, second: Tensor) -> Tensor:
-    """1 - cosine over the channels of maps [m, c, h, w], the mean over their places: [m]; 1 where a vector is 0.
+    """1 - cosine over the channels of maps [m, c, h, w], the mean over their places: [m].
 
-    Source: MTPSL section 3.2, L_ct and R. As in the released code it is the distance at each place, not of one
-    vector an image.
+    1 where a vector is 0.
+
+    Source: MTPSL section 3.2, L_ct and R. As in the released code it is the distance at each place,
+    not of one vector an image.
     """
     return 1 - functional.cosine_similarity(in_full(first), in_full(second), 1).mean((1, 2))

@@ -34,8 +34,8 @@ class Plan:
         network: with its initial weights.
         train: the ids of the training images.
         val: the ids of the images for model selection, never test or held-out images.
-        identity: the recipe, seed, tasks and data of the training, as JSON; a checkpoint with another identity is not
-            resumed.
+        identity: the recipe, seed, tasks and data of the training, as JSON; a checkpoint with
+            another identity is not resumed.
         previous: restores the previous round's model, for terms that read it.
         labels: the tasks of which each training image has a label.
         continued: the network starts from trained weights.
@@ -80,18 +80,26 @@ class Plan:
     def images_per_step(self) -> float:
         """The number of images that a step sees, on average if batches are filled by labels."""
         count = len(self.train)
-        return count / self.steps_per_pass if self.options.fill == "labels" else min(self.options.batch, count)
+        return (
+            count / self.steps_per_pass
+            if self.options.fill == "labels"
+            else min(self.options.batch, count)
+        )
 
     @property
     def passes(self) -> int:
         """Passes per epoch: one, or as many as limit a training with a length in steps to `MOST_EPOCHS` checkpoints."""
-        return max(1, math.ceil(self.steps / self.steps_per_pass / MOST_EPOCHS)) if self.in_steps else 1
+        return (
+            max(1, math.ceil(self.steps / self.steps_per_pass / MOST_EPOCHS))
+            if self.in_steps
+            else 1
+        )
 
     def batches(self, ordered: Sequence[str]) -> list[list[str]]:
         """Split one pass over the training images into batches, one for each step.
 
-        Batches of images drop an incomplete last batch, unless it is the only one. Batches of labels have nearly
-        equally many labels, and drop no image.
+        Batches of images drop an incomplete last batch, unless it is the only one. Batches of
+        labels have nearly equally many labels, and drop no image.
         """
         count, size, ids = self.steps_per_pass, self.options.batch, list(ordered)
         total = self._sizes[1]
@@ -99,16 +107,25 @@ class Plan:
             return [ids[start : start + size] for start in range(0, count * size, size)]
         before = np.cumsum([0, *map(self._labels_of, ids)])[:-1]
         numbers = np.minimum(before * count // total, count - 1)
-        return [[ids[i] for i in rows] for _, rows in groupby(range(len(ids)), key=lambda i: int(numbers[i]))]
+        return [
+            [ids[i] for i in rows]
+            for _, rows in groupby(range(len(ids)), key=lambda i: int(numbers[i]))
+        ]
 
     @property
     def largest_batch(self) -> int:
-        """The largest number of images in a batch; of batches of labels, in one order of the images."""
+        """The largest number of images in a batch.
+
+        Of batches of labels, in one order of the images.
+        """
         return max(map(len, self.batches(self.train)), default=0)
 
     @property
     def label_sets(self) -> frozenset[frozenset[str]]:
-        """The sets of tasks of which some training image has labels, and of no others; at most one for each image."""
+        """The sets of tasks of which some training image has labels, and of no others.
+
+        At most one for each image.
+        """
         return frozenset(self.labels.get(image_id, frozenset()) for image_id in self.train)
 
     @cached_property
@@ -124,7 +141,9 @@ class Plan:
     @property
     def epochs(self) -> int:
         """The length in epochs; if it is a number of steps, the last epoch may be shorter."""
-        return math.ceil(self.steps / self.steps_per_epoch) if self.in_steps else self.options.epochs
+        return (
+            math.ceil(self.steps / self.steps_per_epoch) if self.in_steps else self.options.epochs
+        )
 
     @property
     def steps(self) -> int:
@@ -140,11 +159,16 @@ class Plan:
             start: the rate before the decay; 0: the options'.
             halve: the share of the training after which the rate is halved; 0: the options'.
 
-        Source: PartAL A.4 and MTPSL decay by epochs. Deviation: if the length is given in steps or label visits, the
-        rate decays by steps, because a few long epochs would end the training at a high rate.
+        Source: PartAL A.4 and MTPSL decay by epochs. Deviation: if the length is given in steps or
+        label visits, the rate decays by steps, because a few long epochs would end the training at
+        a high rate.
         """
         options = self.options
         done = step / self.steps if self.in_steps else epoch / self.epochs
         halve = halve or options.halve
         decay = 0.5 ** int(done / halve + 1e-9) if halve else (1 - done) ** options.power
-        return (start or options.learning_rate) * decay * min(1, (step + 1) / max(options.warmup * self.steps, 1))
+        return (
+            (start or options.learning_rate)
+            * decay
+            * min(1, (step + 1) / max(options.warmup * self.steps, 1))
+        )

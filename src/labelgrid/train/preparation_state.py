@@ -56,14 +56,20 @@ class Unfinished:
             return
         memory = io.BytesIO()  # torch would wrap an OSError of the disk in a RuntimeError
         torch.save(
-            {"position": list(position), **{name: part.state_dict() for name, part in self.parts.items()}}, memory
+            {
+                "position": list(position),
+                **{name: part.state_dict() for name, part in self.parts.items()},
+            },
+            memory,
         )
         with disk(self.path), atomic_write(self.path, durable=True) as temporary:
             temporary.write_bytes(memory.getbuffer())
         self.saved = time.monotonic()
 
     def resumed(self) -> tuple[int, ...] | None:
-        """Load the state without unpickling objects; returns the position, None if there is no file.
+        """Load the state without unpickling objects.
+
+        Returns the position, None if there is no file.
 
         Raises:
             ModelError: the file is damaged, or holds more than tensors and plain values.

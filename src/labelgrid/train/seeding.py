@@ -12,8 +12,9 @@ from labelgrid.streams import seed_of
 def keyed(seed: int, *names: str | int) -> Iterator[None]:
     """Seed torch from the stream `names` of `seed` inside the block, and restore its state afterwards.
 
-    Modules with random weights are built in such a block: the network in ("init",), a term in ("init", "term", name),
-    the balancer in ("init", "balance"), a trained statistic in ("init", "score", name).
+    Modules with random weights are built in such a block: the network in ("init",), a term in
+    ("init", "term", name), the balancer in ("init", "balance"), a trained statistic in ("init",
+    "score", name).
 
     Example:
         >>> with keyed(0, "init", "term", "crop"):

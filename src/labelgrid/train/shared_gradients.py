@@ -1,6 +1,7 @@
 """Computes each task's gradient at the shared features or parameters, and back-propagates a combination of them.
 
-At the features, the combination passes through the encoder once (MGDA-UB; Sener & Koltun 2018, section 3.3).
+At the features, the combination passes through the encoder once (MGDA-UB; Sener & Koltun 2018,
+section 3.3).
 """
 
 from collections import deque
@@ -19,7 +20,8 @@ Place = Literal["features", "parameters"]
 class SharedGradients:
     """The gradients of several losses, before they are added up.
 
-    The loss scale of half precision is in no value here; the gradients that are left for the optimiser have it.
+    The loss scale of half precision is in no value here; the gradients that are left for the
+    optimiser have it.
 
     Args:
         step: the training step.
@@ -29,8 +31,8 @@ class SharedGradients:
     Attributes:
         rows: the flattened gradients, [t, n], one row per task in the order of `losses`.
         heads: the parameters that the losses depend on, but for the shared ones.
-        bypassed: whether the losses depend on the shared parameters in other ways than through the shared features. The
-            gradients at the features then lack a part.
+        bypassed: whether the losses depend on the shared parameters in other ways than through the
+            shared features. The gradients at the features then lack a part.
 
     Example:
         >>> from torch import nn
@@ -85,11 +87,16 @@ class SharedGradients:
             found = [self._of(loss, [layer]) for loss in self.losses.values()]
             return torch.stack([_flat([layer], gradients) for gradients in found]) / self.scale
         given = (self.scale * self.rows).to(features.dtype).view(-1, *features.shape)
-        found = [torch.autograd.grad(features, [layer], row, retain_graph=True, allow_unused=True) for row in given]
+        found = [
+            torch.autograd.grad(features, [layer], row, retain_graph=True, allow_unused=True)
+            for row in given
+        ]
         return torch.stack([_flat([layer], gradients) for gradients in found]) / self.scale
 
     def refuse_bypass(self, instead: str = "parameters") -> None:
-        """Raise if the gradients at the features lack a part; `instead` is the option that does without them.
+        """Raise if the gradients at the features lack a part.
+
+        `instead` is the option that does without them.
 
         Raises:
             TrainingError: they do.
@@ -101,7 +108,9 @@ class SharedGradients:
                 next_step=f'Set at = "{instead}" in the options of [balance].',
             )
 
-    def backward(self, combined: Tensor, heads: Sequence[float], more: Tensor | float = 0.0) -> None:
+    def backward(
+        self, combined: Tensor, heads: Sequence[float], more: Tensor | float = 0.0
+    ) -> None:
         """Back-propagate `combined` instead of the tasks' gradients, and the terms' losses.
 
         Args:
@@ -133,7 +142,9 @@ class SharedGradients:
         if not self.bypassed:
             return self.backward(weights.to(self.rows) @ self.rows, heads, more)
         factors = weights.tolist()
-        total = sum(factor * loss for factor, loss in zip(factors, self.losses.values(), strict=True))
+        total = sum(
+            factor * loss for factor, loss in zip(factors, self.losses.values(), strict=True)
+        )
         self.step.backward(total + self.step.other + more)
         return self._add_heads([head - factor for head, factor in zip(heads, factors, strict=True)])
 
@@ -155,7 +166,10 @@ def _scale(step: TaskLosses) -> float:
 def _leaves(losses: Iterable[Tensor], features: Tensor | None) -> list[Tensor]:
     """The parameters that losses depend on other than through the features."""
     found: list[Tensor] = []
-    stack, seen = [loss.grad_fn for loss in losses], {features.grad_fn if features is not None else None}
+    stack, seen = (
+        [loss.grad_fn for loss in losses],
+        {features.grad_fn if features is not None else None},
+    )
     while stack:
         node = stack.pop()
         if node is None or node in seen:
@@ -168,8 +182,13 @@ def _leaves(losses: Iterable[Tensor], features: Tensor | None) -> list[Tensor]:
 
 
 def _flat(places: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> Tensor:
-    """Gradients as one vector, in single precision or better; 0 where the loss does not depend on a place."""
-    parts = [torch.zeros_like(p) if g is None else g for p, g in zip(places, gradients, strict=False)]
+    """Gradients as one vector, in single precision or better.
+
+    0 where the loss does not depend on a place.
+    """
+    parts = [
+        torch.zeros_like(p) if g is None else g for p, g in zip(places, gradients, strict=False)
+    ]
     flat = torch.cat([part.flatten() for part in parts])
     return flat.to(torch.promote_types(flat.dtype, torch.float32))
 

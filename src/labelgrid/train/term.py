@@ -19,7 +19,8 @@ from labelgrid.train.options import ObjectiveOptions
 
 #: Makes a further view of a batch: another batch with the same or other images, of any size.
 View = Callable[[Batch, Draws], Batch]
-#: Returns the previous round's model on the training's device, None in the first round. Restored on the first call.
+#: Returns the previous round's model on the training's device, None in the first round. Restored on
+#: the first call.
 Previous = Callable[[], TrainedModel | None]
 
 
@@ -39,7 +40,8 @@ class Step:
         draws: the term's random draws in this step.
         previous: returns the previous round's model.
         name: the term's name; its soft targets are in `batch.soft[name]`.
-        objective: the recipe's `[objective]`: the tasks' weights, and that of the initial predictions.
+        objective: the recipe's `[objective]`: the tasks' weights, and that of the initial
+            predictions.
     """
 
     batch: Batch
@@ -72,8 +74,8 @@ class Preparation:
         previous: returns the previous round's model.
         progress: receives the progress.
         seed: the seed of the term's own stream. Torch's global generator is seeded from it, too.
-        folder: the term's own folder, kept until the training is removed. Save partial results in it, so that a
-            preparation that is killed can resume.
+        folder: the term's own folder, kept until the training is removed. Save partial results in
+            it, so that a preparation that is killed can resume.
         device: the training's device.
         batch: the largest number of images in a batch.
         label_sets: the sets of tasks of which some training image has labels, and of no others.
@@ -100,12 +102,15 @@ class Preparation:
 class OwnOptimiser:
     """A term's own optimiser, which the loop steps after the training's optimiser.
 
-    It may hold the term's own parameters only. They are frozen in the training's backward pass: gradients flow through
-    them, but do not accumulate in them. The gradients of `loss` reach no other parameter.
+    It may hold the term's own parameters only. They are frozen in the training's backward pass:
+    gradients flow through them, but do not accumulate in them. The gradients of `loss` reach no
+    other parameter.
 
     Args:
-        optimiser: built by the term over some of its parameters; the loop does not change its learning rates.
-        loss: maps the step to named losses, [b] each; computed under autocast, after the training's own step.
+        optimiser: built by the term over some of its parameters; the loop does not change its
+            learning rates.
+        loss: maps the step to named losses, [b] each; computed under autocast, after the training's
+            own step.
     """
 
     optimiser: torch.optim.Optimizer
@@ -123,7 +128,8 @@ class RateGroup:
 
     Args:
         learning_rate: at the start; 0: the training's.
-        halve: halve the rate after each such share of the training; 0: it decays as the training's does.
+        halve: halve the rate after each such share of the training; 0: it decays as the training's
+            does.
         decay: they have the training's weight decay; false: none.
     """
 
@@ -136,15 +142,18 @@ class RateGroup:
 class Term(nn.Module):
     """The base class of terms. Override the methods that you need.
 
-    `build(tasks, network, options)` builds it before any state is loaded. Create all modules and buffers there, so that
-    a resumed training has the same ones. A term may copy the network, but must not keep it: each step provides it. The
-    term's parameters are trained with the network's, and its whole `state_dict` is saved in the checkpoint.
+    `build(tasks, network, options)` builds it before any state is loaded. Create all modules and
+    buffers there, so that
+    a resumed training has the same ones. A term may copy the network, but must not keep it: each
+    step provides it. The term's parameters are trained with the network's, and its whole
+    `state_dict` is saved in the checkpoint.
 
     Attributes:
-        one_pass: predict its views in one pass of the network with the batch, so that batch norm normalises them
-            together. They must then have as many images as the batch, of the same size.
-        track: also update the running statistics of batch norm from its views; false: from the batch alone. Without
-            effect with `one_pass`.
+        one_pass: predict its views in one pass of the network with the batch, so that batch norm
+            normalises them together. They must then have as many images as the batch, of the same
+            size.
+        track: also update the running statistics of batch norm from its views; false: from the
+            batch alone. Without effect with `one_pass`.
     """
 
     one_pass: bool = False
@@ -153,21 +162,30 @@ class Term(nn.Module):
     def views(self) -> Mapping[str, View]:
         """The further views of the batch that it needs, by name. Two terms may use the same name.
 
-        A view is predicted without known labels, unless it returns a batch with others than those of `batch.known`.
+        A view is predicted without known labels, unless it returns a batch with others than those
+        of `batch.known`.
         """
         return {}
 
     def prepare(self, data: Preparation) -> None:
-        """Prepare the term before the first step, for example train a module. Not called when a training is resumed.
+        """Prepare the term before the first step, for example train a module.
 
-        The checkpoints keep its `state_dict`; `data.folder` keeps its files until the training is removed.
+        Not called when a training is resumed.
+
+        The checkpoints keep its `state_dict`; `data.folder` keeps its files until the training is
+        removed.
         """
 
     def resume(self, data: Preparation) -> None:
-        """Read what `prepare` left in `data.folder` and checkpoints do not hold; called when a training is resumed."""
+        """Read what `prepare` left in `data.folder` and checkpoints do not hold.
+
+        Called when a training is resumed.
+        """
 
     def soft_labels(self, data: Preparation) -> SoftLabels | None:
-        """Return a function that reads the soft label of an image and a task (a pseudo-label); None: there are none.
+        """Return a function that reads the soft label of an image and a task (a pseudo-label).
+
+        None: there are none.
 
         Called after `prepare` or `resume`. Soft labels are flipped, zoomed and cropped as labels
         are, and are in `step.batch.soft[step.name]`. Worker processes call the function.
@@ -192,6 +210,7 @@ class Term(nn.Module):
     def evaluated(self) -> Mapping[str, Tensor] | None:
         """The network weights to evaluate, score and predict with (averaged ones, say), as a `state_dict`.
 
-        None: the trained weights. The val split is evaluated with them, and a restored model holds them.
+        None: the trained weights. The val split is evaluated with them, and a restored model holds
+            them.
         """
         return None

@@ -40,13 +40,16 @@ class Trainer:
             )
         self.plan, self.network, options = plan, plan.network, plan.options
         self.fabric = fabric_on(options.device, options.precision)
-        # Fabric does not wrap the network: its wrapper would convert the outputs, which are frozen dataclasses.
+        # Fabric does not wrap the network: its wrapper would convert the outputs, which are frozen
+        # dataclasses.
         for module in (plan.network, *plan.terms.values(), plan.balancer):
             module.to(self.fabric.device)
         self.terms = ActiveTerms(plan, self.fabric)
         groups, self.rates = self._groups()
         optimiser_class = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.optimiser]
-        optimiser = optimiser_class(groups, lr=options.learning_rate, weight_decay=options.weight_decay)
+        optimiser = optimiser_class(
+            groups, lr=options.learning_rate, weight_decay=options.weight_decay
+        )
         self.optimiser = self.fabric.setup_optimizers(optimiser)
         self.shared = plan.network.shared_parameters()
         self.classes = frozenset(name for name, task in plan.tasks.items() if task.probabilities)
@@ -54,7 +57,9 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
 
     def _groups(self) -> tuple[list[dict[str, Any]], list[tuple[float, float]]]:
-        """The optimiser's parameter groups, and the initial rate and `halve` of each; 0: the training's.
+        """The optimiser's parameter groups, and the initial rate and `halve` of each.
+
+        0: the training's.
 
         The balancer's group has no weight decay.
         """
@@ -62,11 +67,15 @@ class Trainer:
         groups: list[dict[str, Any]] = []
         rates = []
         for group in [group for term in plan.terms.values() for group in term.groups()]:
-            groups.append({"params": list(group.parameters), **({} if group.decay else {"weight_decay": 0.0})})
+            groups.append(
+                {"params": list(group.parameters), **({} if group.decay else {"weight_decay": 0.0})}
+            )
             rates.append((group.learning_rate, group.halve))
         taken = own | {id(p) for group in groups for p in group["params"]}
         modules = (plan.network, *plan.terms.values())
-        rest = [p for m in modules for p in m.parameters() if p.requires_grad and id(p) not in taken]
+        rest = [
+            p for m in modules for p in m.parameters() if p.requires_grad and id(p) not in taken
+        ]
         groups, rates = [{"params": rest}, *groups], [(0.0, 0.0), *rates]
         balancing = [p for p in plan.balancer.parameters() if p.requires_grad]
         if balancing:
@@ -81,7 +90,8 @@ class Trainer:
             Whether there was a checkpoint.
 
         Raises:
-            TrainingError: it has another identity, or does not fit the modules. ModelError: it cannot be read.
+            TrainingError: it has another identity, or does not fit the modules. ModelError: it
+                cannot be read.
         """
         if not path.exists():
             return False
@@ -144,7 +154,10 @@ class Trainer:
         self.terms.prepare(folder, progress, self._batches, resumed=resumed)
 
     def run_epoch(self, progress: Progress) -> dict[str, Any]:
-        """Train one epoch and return its log record. Its random draws depend only on the seed and its number."""
+        """Train one epoch and return its log record.
+
+        Its random draws depend only on the seed and its number.
+        """
         plan, started = self.plan, time.perf_counter()
         torch.manual_seed(seed_of(plan.seed, "dropout", self.epoch))
         self._modes()
@@ -159,17 +172,26 @@ class Trainer:
         self._refuse_nan_weights()
         self.epoch += 1
         seconds = round(time.perf_counter() - started, 3)
-        record = {"epoch": self.epoch, "step": self.step, "lr": self.rate, "seconds": seconds, "loss": tasks.means()}
+        record = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "lr": self.rate,
+            "seconds": seconds,
+            "loss": tasks.means(),
+        }
         record |= {"terms": terms.means()} if plan.terms else {}
         start = self.epoch == 1 and not plan.continued
         further = {"balance": factors.means(), "start": tasks.first if start else {}}
         return record | {name: values for name, values in further.items() if values}
 
-    def train_step(self, batch: Batch, index: int) -> tuple[Mapping[str, Tensor], Tensor, Mapping[str, Tensor]]:
+    def train_step(
+        self, batch: Batch, index: int
+    ) -> tuple[Mapping[str, Tensor], Tensor, Mapping[str, Tensor]]:
         """Do one optimiser step.
 
         Returns:
-            The unweighted task losses, [b] each, the mask of labels, bool [b, t], and the terms' losses, [b] each.
+            The unweighted task losses, [b] each, the mask of labels, bool [b, t], and the terms'
+            losses, [b] each.
         """
         plan, progress = self.plan, self.step / max(self.plan.steps, 1)
         plan.balancer.factors = {}
@@ -178,19 +200,28 @@ class Trainer:
             views = self.terms.joined(batch, self.step)
             whole: Output = self.network(*network_inputs([batch, *views.values()]))
             output, *others = whole.parts(1 + len(views))
-            joined = {key: (view, other) for (key, view), other in zip(views.items(), others, strict=True)}
+            joined = {
+                key: (view, other) for (key, view), other in zip(views.items(), others, strict=True)
+            }
             losses = task_losses(plan.tasks, output, batch.targets, plan.objective.initial)
             self._refuse_nan(losses, batch)
             steps = self.terms.steps(batch, output, losses, self.step, joined)
             term_losses = self.terms.losses(steps)
             self._refuse_nan(term_losses, batch)
-            other = sum((loss.mean() for loss in term_losses.values()), torch.zeros((), device=self.fabric.device))
+            other = sum(
+                (loss.mean() for loss in term_losses.values()),
+                torch.zeros((), device=self.fabric.device),
+            )
         present = targets_present(batch.targets, list(plan.tasks))
-        weighted = {name: loss * batch.weights[:, i] for i, (name, loss) in enumerate(losses.items())}
+        weighted = {
+            name: loss * batch.weights[:, i] for i, (name, loss) in enumerate(losses.items())
+        }
         if plan.objective.rescale:
             weighted = rescaled(weighted, present)
         self._set_rates()
-        if any(loss.requires_grad for loss in (*weighted.values(), other)):  # else there is nothing to learn
+        if any(
+            loss.requires_grad for loss in (*weighted.values(), other)
+        ):  # else there is nothing to learn
             self._optimise(
                 TaskLosses(
                     losses=weighted,
@@ -215,7 +246,10 @@ class Trainer:
         self.plan.balancer.backward(step)
         if self.plan.options.clip:
             self.fabric.clip_gradients(
-                self.network, self.optimiser, max_norm=self.plan.options.clip, error_if_nonfinite=False
+                self.network,
+                self.optimiser,
+                max_norm=self.plan.options.clip,
+                error_if_nonfinite=False,
             )  # clips all the optimiser's parameters; the loss scaler skips a step that overflows in half precision
         self.optimiser.step()
 
@@ -230,8 +264,12 @@ class Trainer:
         if not share:
             return {}
         rng = stream(self.plan.seed, "known", self.epoch, index)
-        draws = torch.from_numpy(rng.random((len(batch.ids), len(self.plan.tasks))) < share).to(self.fabric.device)
-        return {name: batch.targets[name].where(draws[:, i]) for i, name in enumerate(self.plan.tasks)}
+        draws = torch.from_numpy(rng.random((len(batch.ids), len(self.plan.tasks))) < share).to(
+            self.fabric.device
+        )
+        return {
+            name: batch.targets[name].where(draws[:, i]) for i, name in enumerate(self.plan.tasks)
+        }
 
     def _modes(self) -> None:
         self.network.train()

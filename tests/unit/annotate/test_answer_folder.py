@@ -18,7 +18,11 @@ from tests.support import task_rows
 
 TASKS = ("depth", "semseg")
 IMAGES = ("a.jpg", "b.jpg", "b.png", "c.jpg", "d.v1/a.jpg", "e.jpg", "e.jpg.png")
-REQUESTS = {"r1-aa": Cell("a.jpg", "depth"), "r1-ab": Cell("a.jpg", "semseg"), "r1-ca": Cell("c.jpg", "depth")}
+REQUESTS = {
+    "r1-aa": Cell("a.jpg", "depth"),
+    "r1-ab": Cell("a.jpg", "semseg"),
+    "r1-ca": Cell("c.jpg", "depth"),
+}
 
 
 @pytest.fixture
@@ -55,7 +59,12 @@ def faults(store: Store, folder: Path) -> list[str]:
 
 def listed(*rows: tuple[str, Cell, str]) -> str:
     keys = ("request_id", "image", "task", "path")
-    return json.dumps([dict(zip(keys, (i, cell.image_id, cell.task, path), strict=True)) for i, cell, path in rows])
+    return json.dumps(
+        [
+            dict(zip(keys, (i, cell.image_id, cell.task, path), strict=True))
+            for i, cell, path in rows
+        ]
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,7 +90,9 @@ def test_a_label_is_found_by_request_id_or_by_name(
     assert not answers.faults
 
 
-def test_a_list_in_the_folder_says_whose_any_path_is(store: Store, put: Callable[..., Path]) -> None:
+def test_a_list_in_the_folder_says_whose_any_path_is(
+    store: Store, put: Callable[..., Path]
+) -> None:
     folder = put("x/one.png", "e.png", "depth/a.png")
     put(**{"manifest.json": listed(("r1-ca", REQUESTS["r1-ca"], "x/one.png"))})
     put(**{"labels.csv": "image,task,path,round\ne.jpg.png,semseg,e.png,3\n"})
@@ -92,8 +103,17 @@ def test_a_list_in_the_folder_says_whose_any_path_is(store: Store, put: Callable
     }
 
 
-def test_what_belongs_to_the_request_or_the_system_is_no_label(store: Store, put: Callable[..., Path]) -> None:
-    folder = put("README.txt", "manifest.csv", "images/x.png", "prelabels/depth/a.png", ".DS_Store", "depth/.a.png")
+def test_what_belongs_to_the_request_or_the_system_is_no_label(
+    store: Store, put: Callable[..., Path]
+) -> None:
+    folder = put(
+        "README.txt",
+        "manifest.csv",
+        "images/x.png",
+        "prelabels/depth/a.png",
+        ".DS_Store",
+        "depth/.a.png",
+    )
     put("depth/a.png", ".git/b", **{"skips.csv": "", "manifest.json": "[]"})
     answers = got(store, folder)
     assert [answer.where for answer in answers.labels] == ["depth/a.png"]
@@ -103,17 +123,35 @@ def test_what_belongs_to_the_request_or_the_system_is_no_label(store: Store, put
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("depth/aa/x.png", "The label is of an unknown image or task. Add the image with `labelgrid add`, or remove"),
+        (
+            "depth/aa/x.png",
+            "The label is of an unknown image or task. Add the image with `labelgrid add`, or remove",
+        ),
         ("dept/a.png", "The label is of an unknown image or task. Did you mean 'depth'?"),
-        ("depth/d.v2/a.png", "The label is of an unknown image or task. Did you mean 'd.v1/a.jpg'?"),
+        (
+            "depth/d.v2/a.png",
+            "The label is of an unknown image or task. Did you mean 'd.v1/a.jpg'?",
+        ),
         (
             "a.png",
             "The label is of an unknown image or task. Name it REQUEST_ID.png or TASK/IMAGE.png (depth, semseg).",
         ),
-        ("depth/b.png", "It could be the label of [b.jpg, depth] or [b.png, depth]. Keep the image's extension"),
-        ("depth/e.jpg.png", "It could be the label of [e.jpg, depth] or [e.jpg.png, depth]. Keep the image's"),
-        ("depth/r1-ab.exr", " [a.jpg, semseg]: Labels of semseg are .png files, not '.exr'. Convert it, or remove it"),
-        ("semseg/a.npy", " [a.jpg, semseg]: Labels of semseg are .png files, not '.npy'. Convert it, or remove it."),
+        (
+            "depth/b.png",
+            "It could be the label of [b.jpg, depth] or [b.png, depth]. Keep the image's extension",
+        ),
+        (
+            "depth/e.jpg.png",
+            "It could be the label of [e.jpg, depth] or [e.jpg.png, depth]. Keep the image's",
+        ),
+        (
+            "depth/r1-ab.exr",
+            " [a.jpg, semseg]: Labels of semseg are .png files, not '.exr'. Convert it, or remove it",
+        ),
+        (
+            "semseg/a.npy",
+            " [a.jpg, semseg]: Labels of semseg are .png files, not '.npy'. Convert it, or remove it.",
+        ),
     ],
 )
 def test_a_file_that_is_no_label_is_a_fault_with_a_hint(
@@ -124,36 +162,51 @@ def test_a_file_that_is_no_label_is_a_fault_with_a_hint(
     assert sentence in fault
 
 
-def test_a_file_whose_id_and_name_say_different_cells_is_a_fault(store: Store, put: Callable[..., Path]) -> None:
+def test_a_file_whose_id_and_name_say_different_cells_is_a_fault(
+    store: Store, put: Callable[..., Path]
+) -> None:
     with Store.open(store.path) as other:
         other.add_images([ImageRow("r1-aa.jpg", "photos")])
     (fault,) = faults(store, put("depth/r1-aa.png"))
     assert "It could be the label of [a.jpg, depth] or [r1-aa.jpg, depth]." in fault
 
 
-@pytest.mark.parametrize("name", ["depth/c.png", "depth/c.jpg.png", "r1-ca.png", "semseg/a.png", "r1-ab.png", "l.png"])
+@pytest.mark.parametrize(
+    "name", ["depth/c.png", "depth/c.jpg.png", "r1-ca.png", "semseg/a.png", "r1-ab.png", "l.png"]
+)
 def test_a_file_of_a_removed_image_or_a_dropped_task_is_left_out(
     store: Store, put: Callable[..., Path], name: str
 ) -> None:
-    folder = put("depth/a.png", name, **{"manifest.json": listed(("r1-ca", REQUESTS["r1-ca"], "l.png"))})
-    store.move([Move(cell, State.MISSING) for request, cell in REQUESTS.items() if request != "r1-aa"])
+    folder = put(
+        "depth/a.png", name, **{"manifest.json": listed(("r1-ca", REQUESTS["r1-ca"], "l.png"))}
+    )
+    store.move(
+        [Move(cell, State.MISSING) for request, cell in REQUESTS.items() if request != "r1-aa"]
+    )
     store.remove("images", ["c.jpg"])
     store.remove("tasks", ["semseg"])
     answers = got(store, folder)
-    assert ([answer.where for answer in answers.labels], answers.removed) == (["depth/a.png"], [name])
+    assert ([answer.where for answer in answers.labels], answers.removed) == (
+        ["depth/a.png"],
+        [name],
+    )
     assert not answers.faults and not answers.stray
     (fault,) = faults(store, put("semseg/nowhere.png"))
     assert "semseg/nowhere.png: The label is of an unknown image or task." in fault
 
 
-def test_hints_are_looked_for_only_where_they_are_shown(store: Store, put: Callable[..., Path]) -> None:
+def test_hints_are_looked_for_only_where_they_are_shown(
+    store: Store, put: Callable[..., Path]
+) -> None:
     found = faults(store, put(*(f"depth/d.v2/{i:03d}.png" for i in range(SHOWN + 5))))
     assert sum("Did you mean" in fault or "labelgrid add" in fault for fault in found) == SHOWN
     assert len(found) == SHOWN + 5
 
 
 @pytest.mark.parametrize("path", ["../outside.png", "/etc/passwd", "labels/../../outside.png"])
-def test_a_list_that_leads_out_of_the_folder_is_refused(store: Store, put: Callable[..., Path], path: str) -> None:
+def test_a_list_that_leads_out_of_the_folder_is_refused(
+    store: Store, put: Callable[..., Path], path: str
+) -> None:
     put(**{"../outside.png": "secret"})
     folder = put("depth/c.png", **{"manifest.json": listed(("r1-aa", REQUESTS["r1-aa"], path))})
     answers = got(store, folder)
@@ -163,8 +216,15 @@ def test_a_list_that_leads_out_of_the_folder_is_refused(store: Store, put: Calla
     assert [answer.where for answer in answers.labels] == ["depth/c.png"]
 
 
-def test_a_listed_file_that_is_a_link_out_of_the_folder_is_refused(store: Store, put: Callable[..., Path]) -> None:
-    folder = put(**{"../outside.png": "secret", "manifest.json": listed(("r1-aa", REQUESTS["r1-aa"], "labels/x.png"))})
+def test_a_listed_file_that_is_a_link_out_of_the_folder_is_refused(
+    store: Store, put: Callable[..., Path]
+) -> None:
+    folder = put(
+        **{
+            "../outside.png": "secret",
+            "manifest.json": listed(("r1-aa", REQUESTS["r1-aa"], "labels/x.png")),
+        }
+    )
     (folder / "labels").mkdir()
     (folder / "labels/x.png").symlink_to("../../outside.png")
     assert faults(store, folder) == [
@@ -184,20 +244,30 @@ def test_links_inside_the_folder_are_followed_and_each_folder_counts_once(
     assert [fault.partition(":")[0] for fault in faults(store, folder)] == ["depth/b.png"]
 
 
-def test_a_found_link_out_of_the_folder_is_refused_as_a_listed_one_is(store: Store, put: Callable[..., Path]) -> None:
+def test_a_found_link_out_of_the_folder_is_refused_as_a_listed_one_is(
+    store: Store, put: Callable[..., Path]
+) -> None:
     folder = put("../elsewhere/a.png", "semseg/README.txt")
     (folder / "semseg/README.txt").unlink()
     (folder / "depth").symlink_to("../elsewhere")
     (folder / "semseg/a.png").symlink_to("../../elsewhere/a.png")
-    sentence = "The file is a link that leads out of the folder. Copy the label itself into the folder."
+    sentence = (
+        "The file is a link that leads out of the folder. Copy the label itself into the folder."
+    )
     assert faults(store, folder) == [f"depth: {sentence}", f"semseg/a.png: {sentence}"]
 
 
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [
-        ([("", Cell("z.jpg", "depth"), "l.png")], "The label is of an unknown image or task. Add the image with"),
-        ([("", Cell("a.jpg", "dept"), "l.png")], "The label is of an unknown image or task. Did you mean 'depth'?"),
+        (
+            [("", Cell("z.jpg", "depth"), "l.png")],
+            "The label is of an unknown image or task. Add the image with",
+        ),
+        (
+            [("", Cell("a.jpg", "dept"), "l.png")],
+            "The label is of an unknown image or task. Did you mean 'depth'?",
+        ),
         (
             [("r1-ab", Cell("a.jpg", "depth"), "l.png")],
             "The list gives it request r1-ab, which is for [a.jpg, semseg].",
@@ -216,14 +286,20 @@ def test_a_list_that_contradicts_the_ledger_or_itself_is_a_fault(
 
 
 @pytest.mark.parametrize("text", ["{}", "not json", '[{"image": "a.jpg"}]', "\udcff"])
-def test_a_manifest_that_is_none_is_a_fault(store: Store, put: Callable[..., Path], text: str) -> None:
+def test_a_manifest_that_is_none_is_a_fault(
+    store: Store, put: Callable[..., Path], text: str
+) -> None:
     folder = put("depth/a.png")
     (folder / "manifest.json").write_bytes(text.encode(errors="surrogateescape"))
-    assert faults(store, folder) == ["manifest.json: The file is not a request's manifest. Restore the exported one."]
+    assert faults(store, folder) == [
+        "manifest.json: The file is not a request's manifest. Restore the exported one."
+    ]
 
 
 def test_skips_are_read_as_spreadsheets_write_them(store: Store, put: Callable[..., Path]) -> None:
-    folder = put(**{"skips.csv": '\ufeffrequest_id,reason\r\nr1-aa,"too dark, blurred"\r\n\r\n r1-ca ,\r\n'})
+    folder = put(
+        **{"skips.csv": '\ufeffrequest_id,reason\r\nr1-aa,"too dark, blurred"\r\n\r\n r1-ca ,\r\n'}
+    )
     assert [(skip.cell, skip.where, skip.reason) for skip in got(store, folder).skips] == [
         (Cell("a.jpg", "depth"), "skips.csv line 2", "too dark, blurred"),
         (Cell("c.jpg", "depth"), "skips.csv line 4", ""),
@@ -233,17 +309,30 @@ def test_skips_are_read_as_spreadsheets_write_them(store: Store, put: Callable[.
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("request_id,reason\nr9-zz,dark\n", "skips.csv line 2: The project has no request 'r9-zz'. Check the id."),
-        ("r1-aa,dark\n", "skips.csv: The first line has no column 'request_id'. Make it request_id,reason."),
-        ("request_id\treason\nr1-aa\tdark\n", "skips.csv: The first line has no column 'request_id'. Make it"),
+        (
+            "request_id,reason\nr9-zz,dark\n",
+            "skips.csv line 2: The project has no request 'r9-zz'. Check the id.",
+        ),
+        (
+            "r1-aa,dark\n",
+            "skips.csv: The first line has no column 'request_id'. Make it request_id,reason.",
+        ),
+        (
+            "request_id\treason\nr1-aa\tdark\n",
+            "skips.csv: The first line has no column 'request_id'. Make it",
+        ),
     ],
 )
-def test_skips_that_say_nothing_known_are_faults(store: Store, put: Callable[..., Path], text: str, fault: str) -> None:
+def test_skips_that_say_nothing_known_are_faults(
+    store: Store, put: Callable[..., Path], text: str, fault: str
+) -> None:
     (found,) = faults(store, put("depth/c.png", **{"skips.csv": text}))
     assert found.startswith(fault)
 
 
-def test_a_folder_without_any_answer_is_refused(store: Store, put: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_folder_without_any_answer_is_refused(
+    store: Store, put: Callable[..., Path], tmp_path: Path
+) -> None:
     folder = put("images/a.jpg", **{"skips.csv": "request_id,reason\n", "manifest.json": "[]"})
     with pytest.raises(LabelError) as caught:
         got(store, folder)
@@ -255,7 +344,9 @@ def test_a_folder_without_any_answer_is_refused(store: Store, put: Callable[...,
         got(store, tmp_path / "nowhere")
 
 
-def test_a_name_that_is_no_unicode_is_a_fault_that_can_be_printed(store: Store, put: Callable[..., Path]) -> None:
+def test_a_name_that_is_no_unicode_is_a_fault_that_can_be_printed(
+    store: Store, put: Callable[..., Path]
+) -> None:
     folder = put("depth/a.png")
     (folder / os.fsdecode(b"depth/\xff.png")).write_text("")
     (fault,) = faults(store, folder)

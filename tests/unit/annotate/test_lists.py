@@ -16,7 +16,13 @@ COLUMNS = "request_id,image,task,path,seconds\n"
 def manifest(*seconds: object) -> str:
     """A manifest of depth labels of a.jpg, b.jpg, …, with these times."""
     rows = [
-        {"request_id": f"r1-{name}", "image": f"{name}.jpg", "task": "depth", "path": f"{name}.png", "seconds": value}
+        {
+            "request_id": f"r1-{name}",
+            "image": f"{name}.jpg",
+            "task": "depth",
+            "path": f"{name}.png",
+            "seconds": value,
+        }
         for name, value in zip("abc", seconds, strict=False)
     ]
     return json.dumps(rows)
@@ -33,7 +39,9 @@ def test_times_are_read_from_each_list_and_empty_ones_are_unknown(tmp_path: Path
     table = COLUMNS + "r1-a,a.jpg,depth,a.png, 31.5 \nr1-b,b.jpg,depth,b.png,\n"
     assert read(tmp_path, manifest_csv=table) == ({A: 31.5}, [])
     assert read(tmp_path, manifest_json=manifest(None, 7)) == ({A: 31.5, B: 7.0}, [])
-    assert read(tmp_path, labels_csv="image,task,path,seconds\nc.jpg,depth,c.png,1e3\nb.jpg,depth,b.png,7\n") == (
+    assert read(
+        tmp_path, labels_csv="image,task,path,seconds\nc.jpg,depth,c.png,1e3\nb.jpg,depth,b.png,7\n"
+    ) == (
         {A: 31.5, B: 7.0, Cell("c.jpg", "depth"): 1000.0},
         [],
     )
@@ -41,8 +49,12 @@ def test_times_are_read_from_each_list_and_empty_ones_are_unknown(tmp_path: Path
 
 def test_a_table_without_times_is_not_read(tmp_path: Path) -> None:
     assert read(tmp_path, manifest_csv="request_id;image;path\nr1-a;a.jpg;a.png\n") == ({}, [])
-    found, (fault,) = read(tmp_path, manifest_csv="request_id\timage\ttask\tseconds\nr1-a\ta.jpg\tdepth\t3\n")
-    assert not found and fault.startswith("manifest.csv: The first line has no column 'image'. Make it image,task,")
+    found, (fault,) = read(
+        tmp_path, manifest_csv="request_id\timage\ttask\tseconds\nr1-a\ta.jpg\tdepth\t3\n"
+    )
+    assert not found and fault.startswith(
+        "manifest.csv: The first line has no column 'image'. Make it image,task,"
+    )
 
 
 def test_tables_with_semicolons_as_some_spreadsheets_write_them_are_read(tmp_path: Path) -> None:
@@ -53,7 +65,9 @@ def test_tables_with_semicolons_as_some_spreadsheets_write_them_are_read(tmp_pat
 
 
 def test_times_in_another_encoding_are_refused_and_not_lost(tmp_path: Path) -> None:
-    (tmp_path / "manifest.csv").write_text(COLUMNS + "r1-a,a.jpg,depth,a.png,31.5\n", encoding="utf-16")
+    (tmp_path / "manifest.csv").write_text(
+        COLUMNS + "r1-a,a.jpg,depth,a.png,31.5\n", encoding="utf-16"
+    )
     found, (fault,) = read(tmp_path)
     assert not found and "Write it as CSV in UTF-8." in fault
 
@@ -65,19 +79,27 @@ def test_a_pipe_is_no_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [-3, 0, "nan", "inf", "soon", "1:30", "12,5", True, [3], {"s": 3}, MOST_SECONDS + 1, 10**400]
+    "given",
+    [-3, 0, "nan", "inf", "soon", "1:30", "12,5", True, [3], {"s": 3}, MOST_SECONDS + 1, 10**400],
 )
 def test_a_time_that_is_none_is_a_fault(tmp_path: Path, given: object) -> None:
     found, (fault,) = read(tmp_path, manifest_json=manifest(given, MOST_SECONDS))
     assert found == {B: MOST_SECONDS}
-    assert fault.startswith("manifest.json [a.jpg, depth]: The label's time is ") and len(fault) < 300
-    assert "it must be a number of seconds above 0, at most a day. Fix it, or leave it empty if it is not" in fault
+    assert (
+        fault.startswith("manifest.json [a.jpg, depth]: The label's time is ") and len(fault) < 300
+    )
+    assert (
+        "it must be a number of seconds above 0, at most a day. Fix it, or leave it empty if it is not"
+        in fault
+    )
 
 
 def test_a_fault_of_a_table_names_its_line(tmp_path: Path) -> None:
     table = COLUMNS + "r1-b,b.jpg,depth,b.png,4\nr1-a,a.jpg,depth,a.png,-4\n"
     found, (fault,) = read(tmp_path, manifest_csv=table)
-    assert found == {B: 4.0} and fault.startswith("manifest.csv line 3 [a.jpg, depth]: The label's time is '-4'; ")
+    assert found == {B: 4.0} and fault.startswith(
+        "manifest.csv line 3 [a.jpg, depth]: The label's time is '-4'; "
+    )
 
 
 def test_two_times_of_one_label_are_a_fault(tmp_path: Path) -> None:

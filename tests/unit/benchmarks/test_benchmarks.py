@@ -1,4 +1,7 @@
-"""Every benchmark runs to its end at a tiny size and shows its figures beside its bars; these are not judged here."""
+"""Every benchmark runs to its end at a tiny size and shows its figures beside its bars.
+
+These are not judged here.
+"""
 
 import importlib
 import io
@@ -20,11 +23,34 @@ TINY = {
     "balancers": ["--images", "4", "--size", "24", "32", "--repeats", "1"],
     "epoch": ["--images", "8", "--size", "24", "32", "--repeats", "1"],
     "intervals": ["--draws", "5"],
-    "checking": ["--images", "2", "--size", "24", "32", "--repeats", "1", "--flips", "2", "--zeroed", "2"],
+    "checking": [
+        "--images",
+        "2",
+        "--size",
+        "24",
+        "32",
+        "--repeats",
+        "1",
+        "--flips",
+        "2",
+        "--zeroed",
+        "2",
+    ],
     "agreement": [],
     "boundaries": ["--height", "24", "--width", "32", "--repeats", "1"],
     "checking_images": ["--size", "24", "32", "--threads", "1", "--only", "PNG"],
-    "k_centre": ["--images", "300", "--width", "4", "--labelled", "5", "--picks", "20", "--peer-picks", "10"],
+    "k_centre": [
+        "--images",
+        "300",
+        "--width",
+        "4",
+        "--labelled",
+        "5",
+        "--picks",
+        "20",
+        "--peer-picks",
+        "10",
+    ],
     "learning": [
         "--images",
         "3",
@@ -39,7 +65,20 @@ TINY = {
         "mtpsl, light",
     ],
     "ledger": ["--images", "200", "--labelled", "20"],
-    "memory": ["--passes", "2", "3", "--images", "2", "9", "--size", "12", "16", "--large", "24", "32"],
+    "memory": [
+        "--passes",
+        "2",
+        "3",
+        "--images",
+        "2",
+        "9",
+        "--size",
+        "12",
+        "16",
+        "--large",
+        "24",
+        "32",
+    ],
     "million": ["--images", "500", "--budget", "10", "--holdout", "2"],
     "mtpsl": [
         "--batch",
@@ -101,7 +140,10 @@ TINY = {
 
 @pytest.fixture(autouse=True)
 def place(monkeypatch):
-    """Benchmarks import each other's helpers from their own folder; they draw from torch's global generator."""
+    """Benchmarks import each other's helpers from their own folder.
+
+    They draw from torch's global generator.
+    """
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     with torch.random.fork_rng():
         yield
@@ -117,10 +159,14 @@ def said(function, *arguments):
 def within(module, monkeypatch):
     """Let a benchmark do in this process what it does in processes of their own, which would load torch each time."""
     if module.__name__ == "ledger":
-        monkeypatch.setattr(module, "run_isolated", lambda *words: json.loads(said(module.run_step, *words)))
+        monkeypatch.setattr(
+            module, "run_isolated", lambda *words: json.loads(said(module.run_step, *words))
+        )
     elif hasattr(module, "run_isolated"):
         monkeypatch.setattr(
-            module, "run_isolated", lambda _, *words: json.loads(said(module.main, [*map(str, words)]).splitlines()[-1])
+            module,
+            "run_isolated",
+            lambda _, *words: json.loads(said(module.main, [*map(str, words)]).splitlines()[-1]),
         )
 
 
@@ -142,7 +188,9 @@ def quick(monkeypatch):
     """`_measure.command`, but for the seconds that loading torch takes."""
     from _measure import Measurement, command
 
-    return lambda words: Measurement(9.0, 9.0, 9.0, "") if "import torch" in words else command(words)
+    return lambda words: (
+        Measurement(9.0, 9.0, 9.0, "") if "import torch" in words else command(words)
+    )
 
 
 def test_every_benchmark_has_a_tiny_size():
@@ -154,7 +202,9 @@ def test_a_benchmark_runs_to_its_end(name, monkeypatch, capsys):
     module = importlib.import_module(name)
     within(module, monkeypatch)
     if name in ("million", "startup"):
-        monkeypatch.setattr(module, "command", {"million": command_line, "startup": quick}[name](monkeypatch))
+        monkeypatch.setattr(
+            module, "command", {"million": command_line, "startup": quick}[name](monkeypatch)
+        )
     monkeypatch.setattr(sys, "argv", [name, *TINY[name]])
     assert module.main() in (0, 1)
     assert "hold" in capsys.readouterr().out.lower()
@@ -165,10 +215,18 @@ def test_the_bare_loop_and_the_trainer_are_told_apart(monkeypatch, tmp_path):
     monkeypatch.setitem(module.WEIGHTS, "depth", 1.0)
     source = importlib.import_module("_made").make_files(tmp_path, 2, (24, 32))
     (batch,) = module.train_batches(
-        source, module.task_definitions(), source.images(), module.recipe().data, batch=2, seed=0, epoch=0
+        source,
+        module.task_definitions(),
+        source.images(),
+        module.recipe().data,
+        batch=2,
+        seed=0,
+        epoch=0,
     )
     module.check_equal(source, batch)
-    monkeypatch.setattr(module.Bare, "error", lambda self, name, raw, value: (raw - value).square().mean(1, True))
+    monkeypatch.setattr(
+        module.Bare, "error", lambda self, name, raw, value: (raw - value).square().mean(1, True)
+    )
     with pytest.raises(AssertionError):
         module.check_equal(source, batch)
 
@@ -179,7 +237,10 @@ def test_the_agreement_of_scores_is_measured_on_a_trained_project(tmp_path, caps
         query.query(project, Budget(3, "images"), Silent())
         answer(project, made)
         fit.fit(project, Silent(), changes={"train": {"epochs": 1}})
-    assert importlib.import_module("agreement").main([str(project.folder), "--images", "4"]) in (0, 1)
+    assert importlib.import_module("agreement").main([str(project.folder), "--images", "4"]) in (
+        0,
+        1,
+    )
     said = capsys.readouterr().out
     assert "4 images, 8 missing cells" in said and "'half' with 'original', bar >= 0.99" in said
 
@@ -190,4 +251,9 @@ def test_methods_of_learning_are_measured_beside_supervised_learning(monkeypatch
     methods = ["--methods", "mtpsl, light", "one_task"]
     assert module.main(["--images", "2", "--size", "32", "32", "--repeats", "1", *methods]) == 0
     said = capsys.readouterr().out
-    assert "mtpsl, light" in said and "one_task" in said and "supervised  " in said and "crop" not in said
+    assert (
+        "mtpsl, light" in said
+        and "one_task" in said
+        and "supervised  " in said
+        and "crop" not in said
+    )

@@ -16,7 +16,10 @@ def measure(monkeypatch):
 
 
 def test_a_ratio_is_the_median_over_pairs_so_that_one_disturbed_pair_does_not_count(measure):
-    mine, its = measure.Times([1.0, 9.0, 2.0], [3.0, 3.0, 3.0]), measure.Times([1.0, 1.0, 1.0], [1.0, 1.0, 9.0])
+    mine, its = (
+        measure.Times([1.0, 9.0, 2.0], [3.0, 3.0, 3.0]),
+        measure.Times([1.0, 1.0, 1.0], [1.0, 1.0, 9.0]),
+    )
     assert mine.over(its) == 2
     assert mine.work_over(its) == 3
 
@@ -29,7 +32,8 @@ def test_sides_take_turns_after_a_warm_up(measure):
 
 
 @pytest.mark.parametrize(
-    ("found", "least", "holds"), [(1.1, False, True), (1.3, False, False), (1.3, True, True), (1.1, True, False)]
+    ("found", "least", "holds"),
+    [(1.1, False, True), (1.3, False, False), (1.3, True, True), (1.1, True, False)],
 )
 def test_a_bar_is_held_from_its_side(measure, capsys, found, least, holds):
     assert measure.check_limit("claim", found, 1.2, least=least) == holds

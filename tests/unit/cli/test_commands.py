@@ -1,4 +1,7 @@
-"""Laws of the commands: each explains itself with an example that can be typed; what programs read has one form."""
+"""Laws of the commands: each explains itself with an example that can be typed.
+
+What programs read has one form.
+"""
 
 import json
 import re
@@ -21,7 +24,12 @@ from tests.campaigns import ask, cells_of, copy, make_project
 from tests.e2e.commands import done, typed
 from tests.support import Made
 
-COVERS = ["labelgrid.cli.exchange", "labelgrid.cli.grid", "labelgrid.cli.model", "labelgrid.cli.inspection"]
+COVERS = [
+    "labelgrid.cli.exchange",
+    "labelgrid.cli.grid",
+    "labelgrid.cli.model",
+    "labelgrid.cli.inspection",
+]
 
 APP: Any = typer.main.get_command(cli.app)
 #: The commands by full name; those of a group are "group command".
@@ -84,16 +92,24 @@ def test_the_version_is_the_packages() -> None:
     assert done("--version").out == f"{__version__}\n"
 
 
-def test_list_shows_every_plug_in_and_recipe_with_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_shows_every_plug_in_and_recipe_with_what_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(screen.out, "width", 200)
     text = done("list").out
     values = json.loads(done("list", "--json").out)
     assert list(values) == [*plugins.FOLDERS, "recipes"]
     for folder in plugins.FOLDERS:
-        assert values[folder] == plugins.describe(folder) and list(values[folder]) == plugins.names(folder)
+        assert values[folder] == plugins.describe(folder) and list(values[folder]) == plugins.names(
+            folder
+        )
         assert all(name in text and line in text for name, line in values[folder].items())
-    assert values["recipes"] == shipped_recipes() and all(name in text for name in values["recipes"])
-    assert json.loads(done("list", "strategies", "--json").out) == {"strategies": values["strategies"]}
+    assert values["recipes"] == shipped_recipes() and all(
+        name in text for name in values["recipes"]
+    )
+    assert json.loads(done("list", "strategies", "--json").out) == {
+        "strategies": values["strategies"]
+    }
     assert "pad_net" not in done("list", "strategies").out
 
 
@@ -101,7 +117,15 @@ def test_status_has_the_form_that_programs_rely_on(flat: Path) -> None:
     values = json.loads(done("status", flat, "--json").out)
     assert values["images"] == 3 and list(values["tasks"]) == ["semseg", "depth"]
     for task in values["tasks"].values():
-        assert list(task) == ["kind", "missing", "requested", "labelled", "skipped", "spent", "times"]
+        assert list(task) == [
+            "kind",
+            "missing",
+            "requested",
+            "labelled",
+            "skipped",
+            "spent",
+            "times",
+        ]
     (row,) = values["rounds"]
     assert row == {"round": 1, "strategy": "", "budget": 0.0, "unit": "labels", "state": "closed"}
 
@@ -110,7 +134,9 @@ def test_status_shows_people_the_same(flat: Path) -> None:
     text = done("status", flat).out
     assert text.startswith(f"{flat}: 3 images (1 held out)\n")
     assert re.search(r"│ depth +│ depth +│ +2 │ +1 │ +0 │ +0 │ +0 │", text)
-    assert text.endswith(f"Next: labelgrid export {flat}, then labelgrid import {flat} with the labels\n")
+    assert text.endswith(
+        f"Next: labelgrid export {flat}, then labelgrid import {flat} with the labels\n"
+    )
 
 
 def test_import_says_what_it_did_to_each_task(flat: Path, data: Made, tmp_path: Path) -> None:
@@ -118,24 +144,38 @@ def test_import_says_what_it_did_to_each_task(flat: Path, data: Made, tmp_path: 
     values = json.loads(done("import", flat, tmp_path / "given", "--json").out)
     none = {"new": 0, "replaced": 0, "repaired": 0, "unchanged": 0, "skipped": 0, "predicted": 0}
     nothing: dict[str, list[str]] = {"stray": [], "removed": [], "closed": []}
-    assert values == {"tasks": {"semseg": none, "depth": none | {"new": 1}}, "foreign": 0, **nothing}
+    assert values == {
+        "tasks": {"semseg": none, "depth": none | {"new": 1}},
+        "foreign": 0,
+        **nothing,
+    }
     assert done("import", flat, tmp_path / "given").out == "semseg: nothing.\ndepth: 1 unchanged.\n"
 
 
-def test_a_refused_import_lists_all_its_faults_in_a_file_and_as_json(flat: Path, tmp_path: Path) -> None:
+def test_a_refused_import_lists_all_its_faults_in_a_file_and_as_json(
+    flat: Path, tmp_path: Path
+) -> None:
     for number in range(30):
         (tmp_path / "given/depth").mkdir(parents=True, exist_ok=True)
         (tmp_path / f"given/depth/{number:04d}.png").write_bytes(b"no picture")
     refused = typed("import", flat, tmp_path / "given", "--json")
     faults = json.loads(refused.out)["faults"]
-    assert refused.code == 1 and len(faults) == 30 and {"where", "what", "next_step", "cell"} == set(faults[0])
+    assert (
+        refused.code == 1
+        and len(faults) == 30
+        and {"where", "what", "next_step", "cell"} == set(faults[0])
+    )
     lines = (flat / "import-faults.txt").read_text().splitlines()
-    assert len(lines) == 30 and f"… and 10 more: all are in {flat / 'import-faults.txt'}." in refused.err.replace(
+    assert len(
+        lines
+    ) == 30 and f"… and 10 more: all are in {flat / 'import-faults.txt'}." in refused.err.replace(
         "\n", " "
     )
 
 
-def test_an_import_can_put_images_in_a_split_and_replace(flat: Path, data: Made, tmp_path: Path) -> None:
+def test_an_import_can_put_images_in_a_split_and_replace(
+    flat: Path, data: Made, tmp_path: Path
+) -> None:
     given = copy(data.label(data.names[2], "depth"), tmp_path / "given" / "depth" / "0002.png")
     done("import", flat, tmp_path / "given", "--split", "val")
     copy(data.label(data.names[1], "depth"), given)
@@ -167,13 +207,18 @@ def test_cancel_names_the_command_that_requests_held_out_cells_again(flat: Path)
     said = done("cancel", flat, "--requeue", "0001.jpg:depth").out
     assert said == "0 cells are missing again.\n1 cell of a held-out image is requested again.\n"
     with ProjectFolder.open(flat) as project:
-        assert Cell("0001.jpg", "depth") in {row.cell for row in project.store.cells(state=State.REQUESTED)}
+        assert Cell("0001.jpg", "depth") in {
+            row.cell for row in project.store.cells(state=State.REQUESTED)
+        }
 
 
 @pytest.mark.parametrize(
-    ("words", "count"), [([], 2), (["--round", "1"], 2), (["--round", "7"], 0), (["0001.jpg:depth"], 1)]
+    ("words", "count"),
+    [([], 2), (["--round", "1"], 2), (["--round", "7"], 0), (["0001.jpg:depth"], 1)],
 )
-def test_cancel_says_how_many_cells_are_missing_again(flat: Path, words: list[str], count: int) -> None:
+def test_cancel_says_how_many_cells_are_missing_again(
+    flat: Path, words: list[str], count: int
+) -> None:
     said = done("cancel", flat, *words).out
     assert said.startswith(f"{counted(count, 'cell is', 'cells are')} missing again.\n")
     assert "requests theirs again" not in said
@@ -185,19 +230,29 @@ def test_add_says_what_is_new(flat: Path, data: Made, tmp_path: Path) -> None:
     new = copy(data.images / data.names[0], tmp_path / "more" / "new.jpg")
     with new.open("ab") as file:  # another content, the same picture
         file.write(b"more")
-    found = done("add", flat, "--images", tmp_path / "more", "--images", data.images, "--task", "edges")
+    found = done(
+        "add", flat, "--images", tmp_path / "more", "--images", data.images, "--task", "edges"
+    )
     assert found.out == (
         f"{flat}: 1 new image; 1 new task.\nNext: labelgrid export {flat}   (the held-out images' labels come first)\n"
     )
     with ProjectFolder.open(flat) as project:
         (row,) = project.store.cells(task="edges")
-        assert row.cell == Cell(data.names[0], "edges")  # the held-out image's label is requested at once
+        assert row.cell == Cell(
+            data.names[0], "edges"
+        )  # the held-out image's label is requested at once
 
 
 def test_a_dry_query_shows_the_picks_and_changes_nothing(flat: Path) -> None:
     words = ["query", flat, "--budget", 1, "--strategy", "random_cells"]
     values = json.loads(done(*words, "--dry-run", "--json").out)
-    expected = {"round": 2, "strategy": "random_cells", "cost": 1.0, "repeated": False, "dry_run": True}
+    expected = {
+        "round": 2,
+        "strategy": "random_cells",
+        "cost": 1.0,
+        "repeated": False,
+        "dry_run": True,
+    }
     assert values | {"picks": []} == expected | {"picks": []}
     (pick,) = values["picks"]
     assert pick["cell"] == {"image": "0002.jpg", "task": "depth"} and pick["why"] == "random cell"
@@ -213,10 +268,14 @@ def test_a_dry_query_shows_the_picks_and_changes_nothing(flat: Path) -> None:
 
 def test_a_report_lies_in_the_project_unless_told(flat: Path, tmp_path: Path) -> None:
     assert done("report", flat).out == f"Wrote {flat / 'report.html'}\n"
-    assert done("report", flat, "--out", tmp_path / "r.html").out == f"Wrote {tmp_path / 'r.html'}\n"
+    assert (
+        done("report", flat, "--out", tmp_path / "r.html").out == f"Wrote {tmp_path / 'r.html'}\n"
+    )
 
 
-def test_what_no_sentence_was_made_for_is_not_hidden(flat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_no_sentence_was_made_for_is_not_hidden(
+    flat: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def wrong(*_: object) -> None:
         raise ZeroDivisionError("a fault of the program")
 

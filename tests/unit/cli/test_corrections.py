@@ -24,7 +24,9 @@ def data(tmp_path: Path) -> Made:
 @pytest.fixture
 def flat(data: Made, tmp_path: Path) -> Path:
     with make_project(tmp_path / "flat", data) as project:
-        project.store.move([Move(Cell("0000.jpg", "depth"), State.LABELLED, path="labels/x", digest="d", cost=1.0)])
+        project.store.move(
+            [Move(Cell("0000.jpg", "depth"), State.LABELLED, path="labels/x", digest="d", cost=1.0)]
+        )
         project.store.move([Move(Cell("0001.jpg", "depth"), State.REQUESTED, 1, "r1", cost=1.0)])
     return tmp_path / "flat"
 
@@ -43,11 +45,20 @@ def values(*words: object) -> dict[str, Any]:
 
 
 def test_a_task_is_changed_shown_dropped_and_restored(flat: Path) -> None:
-    done = values("task", flat, "semseg", "--class", "lamp", "--merge", "box=ball", "--set", "cost=4")
-    assert done["options"] == {"classes": ["wall", "floor", "box", "ball", "lamp"], "merge": {"box": "ball"}}
+    done = values(
+        "task", flat, "semseg", "--class", "lamp", "--merge", "box=ball", "--set", "cost=4"
+    )
+    assert done["options"] == {
+        "classes": ["wall", "floor", "box", "ball", "lamp"],
+        "merge": {"box": "ball"},
+    }
     assert (done["cost"], done["checked"], done["requested"], done["stale"]) == (4.0, 0, 0, True)
     assert run("task", flat, "semseg").startswith("semseg (semseg), cost 4 a label: 5 classes, PNG")
-    assert values("task", flat, "depth", "--drop") == {"task": "depth", "dropped": True, "cancelled": 1}
+    assert values("task", flat, "depth", "--drop") == {
+        "task": "depth",
+        "dropped": True,
+        "cancelled": 1,
+    }
     assert values("status", flat)["removed"] == {"images": 0, "tasks": ["depth"]}
     assert "Dropped tasks: depth; 1 was spent on them." in run("status", flat)
     assert run("task", flat, "depth", "--restore").startswith("depth (depth), cost 1 a label")
@@ -73,11 +84,15 @@ def test_labels_are_withdrawn_and_images_removed(flat: Path) -> None:
         assert not list(project.store.cells())
 
 
-def test_only_withdrawn_labels_of_held_out_images_are_said_to_be_requested_again(flat: Path) -> None:
+def test_only_withdrawn_labels_of_held_out_images_are_said_to_be_requested_again(
+    flat: Path,
+) -> None:
     assert run("unlabel", flat, "0000.jpg:depth") == "Withdrew 1 label.\n"
     with ProjectFolder.open(flat) as project:
         project.store.update_images([replace(project.store.image("0000.jpg"), split="heldout")])
-        project.store.move([Move(Cell("0000.jpg", "depth"), State.LABELLED, path="labels/x", digest="d", cost=1.0)])
+        project.store.move(
+            [Move(Cell("0000.jpg", "depth"), State.LABELLED, path="labels/x", digest="d", cost=1.0)]
+        )
     assert run("unlabel", flat, "0000.jpg:depth") == (
         "Withdrew 1 label. 1 cell of a held-out image is requested again.\n"
     )
@@ -95,18 +110,32 @@ def test_a_folder_of_a_study_is_named_as_one(tmp_path: Path) -> None:
     (tmp_path / "study.json").write_text("{}")
     with pytest.raises(LabelgridError) as caught:
         run("status", tmp_path)
-    assert "holds a study, not a project" in str(caught.value) and f"labelgrid report {tmp_path}" in str(caught.value)
+    assert "holds a study, not a project" in str(
+        caught.value
+    ) and f"labelgrid report {tmp_path}" in str(caught.value)
 
 
 def test_an_init_says_what_will_be_missing(data: Made, tmp_path: Path) -> None:
     for number in range(2):
         (data.images / f"{number}.gif").write_bytes(b"GIF89a")
     (data.images / "notes").write_text("x")
-    words = ("init", tmp_path / "new", "--images", data.images, "--task", "depth", "--recipe", "small")
+    words = (
+        "init",
+        tmp_path / "new",
+        "--images",
+        data.images,
+        "--task",
+        "depth",
+        "--recipe",
+        "small",
+    )
     weights = tmp_path / "weights.pt"
     weights.write_bytes(b"")
     done = CliRunner().invoke(app, [str(word) for word in (*words, "--weights", weights)])
-    assert "Not taken, because they are not images that can be read: 2 .gif, 1 without an extension." in done.output
+    assert (
+        "Not taken, because they are not images that can be read: 2 .gif, 1 without an extension."
+        in done.output
+    )
     assert "No image is held out, so nothing will be measured" in done.output
     assert f"Next: labelgrid query {tmp_path / 'new'} --budget 3" in done.output
     with pytest.raises(LabelgridError) as caught:

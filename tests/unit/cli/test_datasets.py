@@ -95,10 +95,17 @@ def test_a_remark_is_printed_and_advice_is_on_the_file_of_tasks(tmp_path: Path) 
     away = tmp_path / "out/normals"
     away.mkdir(parents=True)
     for name in made.names:
-        np.save(away / Path(name).with_suffix(".npy"), np.full((16, 24, 3), (0.0, 0.0, -1.0), np.float32))
+        np.save(
+            away / Path(name).with_suffix(".npy"),
+            np.full((16, 24, 3), (0.0, 0.0, -1.0), np.float32),
+        )
     found = typed("data", "evaluate", "folder", made.root, tmp_path / "out")
-    assert found.code == 0 and "of the predictions is -1, that of the labels" in " ".join(found.err.split())
-    (made.root / "tasks.toml").write_text('[depth]\n[normals]\naxes = "x right, y up, z away from the camera"\n')
+    assert found.code == 0 and "of the predictions is -1, that of the labels" in " ".join(
+        found.err.split()
+    )
+    (made.root / "tasks.toml").write_text(
+        '[depth]\n[normals]\naxes = "x right, y up, z away from the camera"\n'
+    )
     words = " ".join(typed("data", "check", "folder", made.root).out.split())
     assert '`axes = "x right, y down, z away from the camera"`' in words
     assert "labelgrid task" not in words and "--tasks names" in words
@@ -109,4 +116,6 @@ def test_a_root_of_another_layout_is_answered_with_the_command_that_prints_the_l
     words: tuple[str, str], tmp_path: Path
 ) -> None:
     found = typed("data", *words, tmp_path, *([tmp_path] if words[0] == "evaluate" else []))
-    assert found.code == 1 and f"`labelgrid data layout {words[1]}` prints the layout." in " ".join(found.err.split())
+    assert found.code == 1 and f"`labelgrid data layout {words[1]}` prints the layout." in " ".join(
+        found.err.split()
+    )

@@ -20,7 +20,9 @@ def test_a_bar_without_work_draws_nothing(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr() == ("", "")
 
 
-def test_without_a_terminal_each_piece_of_work_is_one_line_at_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_each_piece_of_work_is_one_line_at_its_end(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with screen.Bar() as bar:
         bar.start("Reading", 3, "files")
         bar.advance()
@@ -66,7 +68,9 @@ def test_a_terminal_shows_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) ->
     assert "images/s" in text and "ETA" in text and "epoch 1/5" in text and "20/100" in text
 
 
-def test_what_is_said_beside_a_bar_is_not_cut_or_read_as_markup(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_said_beside_a_bar_is_not_cut_or_read_as_markup(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with screen.Bar() as bar:
         bar.say(f"a[0].jpg [red]{LONG}")
         bar.start("Reading", 1, "files")
@@ -77,9 +81,17 @@ def test_what_is_said_beside_a_bar_is_not_cut_or_read_as_markup(capsys: pytest.C
 
 def test_a_refusal_stands_on_stderr_with_its_next_step(capsys: pytest.CaptureFixture[str]) -> None:
     screen.error(
-        LabelError(f"It is wrong: {LONG}.", where="[a].png", next_step="Fix [it].", unchanged="Nothing moved.")
+        LabelError(
+            f"It is wrong: {LONG}.",
+            where="[a].png",
+            next_step="Fix [it].",
+            unchanged="Nothing moved.",
+        )
     )
-    assert capsys.readouterr() == ("", f"Error: It is wrong: {LONG} ([a].png).\n  Fix [it]. Nothing moved.\n")
+    assert capsys.readouterr() == (
+        "",
+        f"Error: It is wrong: {LONG} ([a].png).\n  Fix [it]. Nothing moved.\n",
+    )
     screen.error(LabelError("It is wrong."))
     assert capsys.readouterr() == ("", "Error: It is wrong.\n")
 
@@ -99,24 +111,34 @@ def cells_of(text: str) -> list[list[str]]:
     return [line.strip("│").split("│") for line in text.splitlines() if line.startswith("│")]
 
 
-def test_a_table_holds_every_value_and_numbers_stand_to_the_right(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_holds_every_value_and_numbers_stand_to_the_right(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     screen.table("Of [two]", ["image", "cost"], [[NAME, 1.23456], ["b.jpg", 10], ["c.jpg", 2.0]])
     out, err = capsys.readouterr()
     assert err == "" and out.splitlines()[0].rstrip() == "Of [two]"
-    assert [row[0].strip() for row in cells_of(out)] == [NAME, "b.jpg", "c.jpg"]  # not folded: no terminal
+    assert [row[0].strip() for row in cells_of(out)] == [
+        NAME,
+        "b.jpg",
+        "c.jpg",
+    ]  # not folded: no terminal
     assert [row[1] for row in cells_of(out)] == [" 1.235 ", "    10 ", "     2 "]
 
 
 def test_a_table_is_folded_to_the_width_of_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = io.StringIO()
-    monkeypatch.setattr(screen, "out", Console(file=seen, force_terminal=True, width=60, color_system=None))
+    monkeypatch.setattr(
+        screen, "out", Console(file=seen, force_terminal=True, width=60, color_system=None)
+    )
     screen.table("", ["image", "cost"], [[NAME, 1.23456]])
     text = seen.getvalue()
     assert max(map(len, text.splitlines())) == 60
     assert "".join(row[0].strip() for row in cells_of(text)) == NAME
 
 
-def test_control_characters_of_file_names_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_of_file_names_do_not_reach_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     name = "a\x1b[31m\x07\x7f\x9b\udcff\u202e.jpg"
     screen.say(name)
     screen.note(name)
@@ -136,9 +158,13 @@ def test_a_table_without_rows_is_its_head(capsys: pytest.CaptureFixture[str]) ->
     assert "name" in capsys.readouterr().out
 
 
-def test_many_runs_are_a_table_with_the_time_left_at_the_rate_of_this_call(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_runs_are_a_table_with_the_time_left_at_the_rate_of_this_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     seen = io.StringIO()
-    monkeypatch.setattr(screen, "console", Console(file=seen, force_terminal=True, width=120, color_system=None))
+    monkeypatch.setattr(
+        screen, "console", Console(file=seen, force_terminal=True, width=120, color_system=None)
+    )
     reports = {
         "a": JobStatus("done", work=100.0, done=100.0, found=100.0),  # by an earlier call
         "b": JobStatus("running", "Training 3/8", work=100.0, done=50.0, found=0.0),
@@ -153,24 +179,42 @@ def test_many_runs_are_a_table_with_the_time_left_at_the_rate_of_this_call(monke
         assert words in seen.getvalue()
 
 
-def test_of_many_runs_those_that_are_running_are_on_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_runs_those_that_are_running_are_on_the_screen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     seen = io.StringIO()
     narrow = Console(file=seen, force_terminal=True, width=80, height=12, color_system=None)
     monkeypatch.setattr(screen, "console", narrow)
     reports = {f"old{n}": JobStatus("done", work=1.0, done=1.0) for n in range(40)}
-    reports |= {f"next{n}": JobStatus() for n in range(40)} | {"now": JobStatus("running", "Training 1/2")}
+    reports |= {f"next{n}": JobStatus() for n in range(40)} | {
+        "now": JobStatus("running", "Training 1/2")
+    }
     with screen.Runs() as table:
         table.show(reports)
         table.live.refresh()
-    assert "40 of 81 runs" in seen.getvalue() and "40 waiting" in seen.getvalue() and "Training 1/2" in seen.getvalue()
+    assert (
+        "40 of 81 runs" in seen.getvalue()
+        and "40 waiting" in seen.getvalue()
+        and "Training 1/2" in seen.getvalue()
+    )
 
 
 def test_without_a_terminal_a_run_has_a_line_a_change(capsys: pytest.CaptureFixture[str]) -> None:
     table = screen.Runs()
     table.started -= 60.0
-    for state, done in (("waiting", 0.0), ("running", 0.0), ("running", 2.0), ("running", 2.0), ("done", 4.0)):
+    for state, done in (
+        ("waiting", 0.0),
+        ("running", 0.0),
+        ("running", 2.0),
+        ("running", 2.0),
+        ("done", 4.0),
+    ):
         table.show({"a": JobStatus(state, work=4.0, done=done)})
-    told = ["a: running 0 % (0 of 1 run)", "a: running 50 % (0 of 1 run, ETA 60 s)", "a: done (1 of 1 run, ETA 0 s)"]
+    told = [
+        "a: running 0 % (0 of 1 run)",
+        "a: running 50 % (0 of 1 run, ETA 60 s)",
+        "a: done (1 of 1 run, ETA 0 s)",
+    ]
     assert capsys.readouterr().err.split("\n") == [*told, ""]
 
 

@@ -28,7 +28,9 @@ def test_a_command_runs_with_the_trust_of_its_option(monkeypatch):
     from typer.testing import CliRunner
 
     monkeypatch.setenv(VARIABLE, "")
-    done = CliRunner().invoke(cli.app, ["status", "nowhere", "--trust", "mine", "--trust", "yours.too"])
+    done = CliRunner().invoke(
+        cli.app, ["status", "nowhere", "--trust", "mine", "--trust", "yours.too"]
+    )
     assert done.exit_code == 1 and is_trusted("mine.a") and is_trusted("yours.too")
     refused = CliRunner().invoke(cli.app, ["status", "nowhere", "--trust", "os"])
     assert isinstance(refused.exception, UsageError)

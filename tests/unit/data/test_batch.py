@@ -57,22 +57,38 @@ def test_weights_are_images_by_tasks_and_everything_moves_to_a_device():
     items = [Item("a", image(), {}, [1, 2, 3, 4, 5]), Item("b", image(), {}, [6, 7, 8, 9, 10])]
     batch = collate(items, TASKS, DataOptions()).to("meta")
     assert batch.weights.shape == (2, 5)
-    moved = [batch.images, batch.weights, *(part for t in batch.targets.values() for part in (t.value, t.valid))]
+    moved = [
+        batch.images,
+        batch.weights,
+        *(part for t in batch.targets.values() for part in (t.value, t.valid)),
+    ]
     assert {tensor.device.type for tensor in moved} == {"meta"}
 
 
 def test_the_classes_that_were_annotated_reach_the_target_and_all_were_where_nobody_says():
-    label = LabelArray(np.zeros((6, 8, 1), np.int64), np.ones((6, 8), bool), np.array([True, False, True, True]))
+    label = LabelArray(
+        np.zeros((6, 8, 1), np.int64), np.ones((6, 8), bool), np.array([True, False, True, True])
+    )
     free = LabelArray(label.value, label.valid)
-    items = [Item("a", image(), {}), Item("b", image(), {"semseg": label}), Item("c", image(), {"semseg": free})]
+    items = [
+        Item("a", image(), {}),
+        Item("b", image(), {"semseg": label}),
+        Item("c", image(), {"semseg": free}),
+    ]
     targets = collate(items, TASKS, DataOptions()).targets
-    assert targets["semseg"].annotated.tolist() == [[True] * 4, [True, False, True, True], [True] * 4]
+    assert targets["semseg"].annotated.tolist() == [
+        [True] * 4,
+        [True, False, True, True],
+        [True] * 4,
+    ]
     assert targets["depth"].annotated is None
     assert collate([items[0], items[2]], TASKS, DataOptions()).targets["semseg"].annotated is None
 
 
 def test_views_and_strides_keep_the_classes_that_were_annotated():
-    label = LabelArray(np.zeros((6, 8, 1), np.int64), np.ones((6, 8), bool), np.array([True, False, True, True]))
+    label = LabelArray(
+        np.zeros((6, 8, 1), np.int64), np.ones((6, 8), bool), np.array([True, False, True, True])
+    )
     form = TASKS["semseg"].form
     coarse = dataclasses.replace(form, stride=2)
     views = [
@@ -87,11 +103,15 @@ def test_views_and_strides_keep_the_classes_that_were_annotated():
 @pytest.mark.parametrize("first", [0, 1])
 def test_batches_without_known_labels_beside_one_with_some_get_ones_that_are_nowhere_valid(first):
     plain = collate([Item("a", image(), {}), Item("b", image(), {})], TASKS, DataOptions())
-    given = dataclasses.replace(plain, known={"depth": Target(torch.rand(2, 1, 6, 8), torch.ones(2, 1, 6, 8).bool())})
+    given = dataclasses.replace(
+        plain, known={"depth": Target(torch.rand(2, 1, 6, 8), torch.ones(2, 1, 6, 8).bool())}
+    )
     batches = [plain, given] if first == 0 else [given, plain]
     images, known = network_inputs(batches)
     assert len(images) == 4 and set(known) == set(TASKS)
-    assert known["depth"].present.tolist() == ([False, False, True, True] if first == 0 else [True, True, False, False])
+    assert known["depth"].present.tolist() == (
+        [False, False, True, True] if first == 0 else [True, True, False, False]
+    )
     rows = slice(2, 4) if first == 0 else slice(0, 2)
     assert torch.equal(known["depth"].value[rows], given.known["depth"].value)
     assert not known["semseg"].valid.any() and network_inputs([plain, plain])[1] is None

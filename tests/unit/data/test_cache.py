@@ -100,7 +100,10 @@ def test_damaged_files_are_left_to_whoever_needs_them(made: Made, tmp_path: Path
     made.label(made.names[2], "depth").write_bytes(b"damaged")
     said = Said()
     with cached(folder.build(made.root), TASKS, made.names, 2**30, tmp_path, said) as one:
-        assert one.image(made.names[2]).shape == (12, 16, 3) and one.label(made.names[2], TASKS["semseg"]) is not None
+        assert (
+            one.image(made.names[2]).shape == (12, 16, 3)
+            and one.label(made.names[2], TASKS["semseg"]) is not None
+        )
         with pytest.raises(ImageError):
             one.image(made.names[1])
         with pytest.raises(LabelError):
@@ -109,7 +112,10 @@ def test_damaged_files_are_left_to_whoever_needs_them(made: Made, tmp_path: Path
 
 
 class Odd(folder.FolderDataset):
-    """Weights other than 1; labels with negative numbers, of which only some classes were annotated."""
+    """Weights other than 1.
+
+    Labels with negative numbers, of which only some classes were annotated.
+    """
 
     def weight(self, image_id: str, task: str) -> float:
         return 2.5
@@ -118,11 +124,15 @@ class Odd(folder.FolderDataset):
         label = super().label(image_id, task)
         assert label is not None
         if task.name == "semseg":
-            return replace(label, value=label.value - 3, annotated=np.array([True, False, True, True]))
+            return replace(
+                label, value=label.value - 3, annotated=np.array([True, False, True, True])
+            )
         return replace(label, value=label.value.astype(np.int64) - 300)
 
 
-def test_weights_annotated_classes_and_negative_numbers_are_kept(made: Made, tmp_path: Path) -> None:
+def test_weights_annotated_classes_and_negative_numbers_are_kept(
+    made: Made, tmp_path: Path
+) -> None:
     plain = folder.build(made.root)
     source = Odd(plain.root, plain.names, plain.whole)
     with cached(source, TASKS, made.names, 2**30, tmp_path, Said()) as one:
@@ -134,14 +144,21 @@ def test_weights_annotated_classes_and_negative_numbers_are_kept(made: Made, tmp
             assert (mine.annotated is None) == (task.name != "semseg")
 
 
-def test_what_is_read_may_be_written_to_and_is_the_same_the_next_time(made: Made, tmp_path: Path) -> None:
+def test_what_is_read_may_be_written_to_and_is_the_same_the_next_time(
+    made: Made, tmp_path: Path
+) -> None:
     with cached(folder.build(made.root), TASKS, made.names, 2**30, tmp_path, Said()) as one:
         label = one.label(made.names[0], TASKS["depth"])
         assert label is not None
         for array in (one.image(made.names[0]), label.value, label.valid):
             array[...] = 0
         again = one.label(made.names[0], TASKS["depth"])
-        assert again is not None and again.value.any() and again.valid.any() and one.image(made.names[0]).any()
+        assert (
+            again is not None
+            and again.value.any()
+            and again.valid.any()
+            and one.image(made.names[0]).any()
+        )
 
 
 def test_no_file_is_seen_and_no_limit_is_no_cache(made: Made, tmp_path: Path) -> None:
@@ -178,7 +195,11 @@ def test_a_training_with_the_cache_decodes_each_file_once_and_has_the_same_weigh
             found.append(record.model)
             assert len(read) == 5 and set(read.values()) == ({1} if gigabytes else {3})
             read.clear()
-            again = fit.fit(project, Silent(), changes={"train": {**changes, "cache": 1.0 - gigabytes}})
-            assert again.model == record.model and not read and not list(project.folder.rglob("tmp*"))
+            again = fit.fit(
+                project, Silent(), changes={"train": {**changes, "cache": 1.0 - gigabytes}}
+            )
+            assert (
+                again.model == record.model and not read and not list(project.folder.rglob("tmp*"))
+            )
             monkeypatch.undo()
     assert found[0] == found[1]

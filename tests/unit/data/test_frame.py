@@ -6,7 +6,15 @@ import torch
 from torch.nn import functional
 
 from labelgrid.data import frame as module
-from labelgrid.data.frame import Frame, around, content_means, neighbours, to_input, to_original, to_patches
+from labelgrid.data.frame import (
+    Frame,
+    around,
+    content_means,
+    neighbours,
+    to_input,
+    to_original,
+    to_patches,
+)
 from labelgrid.data.transforms import DataOptions, fitted, place_label
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
@@ -26,7 +34,9 @@ def test_restoring_a_resized_image_is_one_bilinear_interpolation(size, heads):
     raw = torch.randn(3, *heads, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     expected = functional.interpolate(raw[None], size=size, mode="bilinear", align_corners=False)[0]
     assert torch.allclose(to_original(raw, frame_of(size, "resize")), expected, atol=1e-10)
-    assert torch.allclose(to_original(raw.float(), frame_of(size, "resize")), expected.float(), atol=1e-5)
+    assert torch.allclose(
+        to_original(raw.float(), frame_of(size, "resize")), expected.float(), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("fit", FITS)
@@ -37,7 +47,10 @@ def test_strips_equal_the_whole_bitwise(size, fit):
     whole = to_original(raw, frame)
     assert whole.shape == (2, 5, *size)
     for rows in (1, 7, 50):
-        strips = [to_original(raw, frame, slice(i, min(i + rows, size[0]))) for i in range(0, size[0], rows)]
+        strips = [
+            to_original(raw, frame, slice(i, min(i + rows, size[0])))
+            for i in range(0, size[0], rows)
+        ]
         assert torch.equal(torch.cat(strips, -2), whole)
 
 
@@ -47,7 +60,11 @@ def test_windows_equal_the_whole_bitwise_and_depend_on_the_values_around_them_al
     raw = torch.randn(5, 24, 32, generator=torch.Generator().manual_seed(0))
     frame = frame_of(size, fit)
     whole = to_original(raw, frame)
-    for rows, columns in [(slice(3, 4), slice(0, 91)), (slice(9, 30), slice(13, 64)), (slice(30, 37), slice(50, 90))]:
+    for rows, columns in [
+        (slice(3, 4), slice(0, 91)),
+        (slice(9, 30), slice(13, 64)),
+        (slice(30, 37), slice(50, 90)),
+    ]:
         assert torch.equal(to_original(raw, frame, rows, columns), whole[:, rows, columns])
         near = around(raw, frame, rows, columns)
         assert (whole[:, rows, columns].amax((1, 2)) <= near.amax((1, 2)) + 1e-5).all()
@@ -61,14 +78,26 @@ def test_windows_equal_the_whole_bitwise_and_depend_on_the_values_around_them_al
 def test_chosen_pixels_and_patches_equal_the_whole_bitwise(fit, dtype):
     raw = torch.randn(5, 24, 32, generator=torch.Generator().manual_seed(0)).to(dtype)
     frame = frame_of((700, 301), fit)
-    whole, rows, columns = to_original(raw, frame), torch.tensor([3, 4, 99, 699]), torch.tensor([0, 255, 300])
+    whole, rows, columns = (
+        to_original(raw, frame),
+        torch.tensor([3, 4, 99, 699]),
+        torch.tensor([0, 255, 300]),
+    )
     assert torch.equal(to_original(raw, frame, rows, columns), whole[:, rows[:, None], columns])
     down, across = neighbours(frame, 0, None, raw.mT), neighbours(frame, 1, None, raw)
     channels = torch.tensor([[0, 3], [4, 1], [2, 2]])
-    starts = [[int((low == at).nonzero()[0]) for at in low.unique()[[0, 5, -2]]] for low in (down.low, across.low)]
-    y, x = torch.tensor(starts[0])[:, None] + torch.arange(9), torch.tensor(starts[1])[:, None] + torch.arange(4)
+    starts = [
+        [int((low == at).nonzero()[0]) for at in low.unique()[[0, 5, -2]]]
+        for low in (down.low, across.low)
+    ]
+    y, x = (
+        torch.tensor(starts[0])[:, None] + torch.arange(9),
+        torch.tensor(starts[1])[:, None] + torch.arange(4),
+    )
     found = to_patches(raw, channels, down.of(y), across.of(x))
-    assert torch.equal(found, whole[channels[:, :, None, None], y[:, None, :, None], x[:, None, None]])
+    assert torch.equal(
+        found, whole[channels[:, :, None, None], y[:, None, :, None], x[:, None, None]]
+    )
 
 
 @pytest.mark.parametrize("rows", [60, 250])
@@ -91,7 +120,9 @@ def test_a_point_of_the_original_gets_what_the_network_said_at_its_place(size, f
     back = to_original(raw, frame)
     for axis in range(2):
         content = frame.content[axis]
-        points = (torch.arange(size[axis]) + 0.5) * (content.stop - content.start) / size[axis] + content.start
+        points = (torch.arange(size[axis]) + 0.5) * (content.stop - content.start) / size[
+            axis
+        ] + content.start
         points = points.clamp(0.5, frame.input[axis] - 0.5)
         expected = (points[:, None] if axis == 0 else points[None]).expand(size)
         assert torch.allclose(back[axis], expected.float(), atol=1e-4)
@@ -105,7 +136,9 @@ def test_half_precision_is_restored_in_full_precision():
 
 def test_gradients_pass_through():
     raw = torch.randn(1, 4, 4, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x: to_original(x, frame_of((9, 11), "pad", (16, 16))), raw)
+    assert torch.autograd.gradcheck(
+        lambda x: to_original(x, frame_of((9, 11), "pad", (16, 16))), raw
+    )
 
 
 @pytest.mark.parametrize("fit", FITS)
@@ -134,7 +167,10 @@ def test_the_box_of_a_small_map_is_the_part_that_shows_the_image():
 def test_means_are_over_the_part_that_shows_the_image_in_double_precision():
     maps = torch.full((2, 1, 24, 32), 1e8) + torch.arange(32) * 8
     maps[1, :, :, 16:] = torch.nan
-    whole, half = Frame((9, 9), (96, 128), (slice(0, 96), slice(0, 128))), (slice(0, 96), slice(0, 64))
+    whole, half = (
+        Frame((9, 9), (96, 128), (slice(0, 96), slice(0, 128))),
+        (slice(0, 96), slice(0, 64)),
+    )
     means = content_means(maps, [whole, Frame((9, 9), (96, 128), half)])
     assert means.dtype == torch.float64
     assert means.tolist() == [1e8 + 8 * 15.5, 1e8 + 8 * 7.5]

@@ -1,4 +1,7 @@
-"""Laws of the loaders: what is drawn depends on seed, epoch and image alone; errors arrive as they were raised."""
+"""Laws of the loaders: what is drawn depends on seed, epoch and image alone.
+
+Errors arrive as they were raised.
+"""
 
 import os
 import pickle
@@ -47,7 +50,11 @@ def by_image(batches: list[Batch]) -> dict[str, list[torch.Tensor]]:
     found = {}
     for batch in batches:
         for i, name in enumerate(batch.ids):
-            targets = [part[i] for target in batch.targets.values() for part in (target.value, target.valid)]
+            targets = [
+                part[i]
+                for target in batch.targets.values()
+                for part in (target.value, target.valid)
+            ]
             found[name] = [batch.images[i], *targets]
     return found
 
@@ -130,7 +137,9 @@ def test_evaluation_keeps_the_order_and_every_batch_has_one_size(source, tasks, 
         for name, frame in zip(batch.ids, batch.frames, strict=True):
             assert frame.original == source.image(name).shape[:2]
             assert frame.input == tuple(batch.images.shape[-2:])
-    assert [len(batch.ids) for batch in batches] == ([1, 1, 1, 2, 1, 1] if fit == "crop" else [3, 3, 1])
+    assert [len(batch.ids) for batch in batches] == (
+        [1, 1, 1, 2, 1, 1] if fit == "crop" else [3, 3, 1]
+    )
 
 
 def test_known_labels_become_targets_and_no_other_label_is_read(source, tasks, data):
@@ -141,7 +150,9 @@ def test_known_labels_become_targets_and_no_other_label_is_read(source, tasks, d
     blind = Blind(source.root, source.names, source.whole)
     depth = {name: source.label(name, tasks["depth"]) for name in data.names[:2]}
     known = {name: {"depth": label} for name, label in depth.items()}
-    (batch,) = eval_batches(blind, tasks, data.names[:3], OPTIONS, batch=4, known=lambda name: known.get(name, {}))
+    (batch,) = eval_batches(
+        blind, tasks, data.names[:3], OPTIONS, batch=4, known=lambda name: known.get(name, {})
+    )
     assert batch.targets["depth"].present.tolist() == [True, True, False]
     assert not batch.targets["semseg"].present.any()
 
@@ -163,7 +174,9 @@ def test_a_label_of_another_size_than_its_image_is_refused(tmp_path):
     made = make_dataset(tmp_path / "a", n=1, size=(30, 40))
     other = make_dataset(tmp_path / "b", n=1, size=(15, 20))
     made.label("0000.jpg", "depth").write_bytes(other.label("0000.jpg", "depth").read_bytes())
-    with pytest.raises(LabelError, match=r"The depth label is 15x20, its image 30x40 \(0000\.jpg\)"):
+    with pytest.raises(
+        LabelError, match=r"The depth label is 15x20, its image 30x40 \(0000\.jpg\)"
+    ):
         epoch(folder.build(made.root), definitions(made.rows))
 
 
@@ -202,31 +215,45 @@ def soft_depth(source, size=None):
     """What reads, as soft labels, the depth labels of all images but the first."""
 
     def read(image, task):
-        label = source.label(image, task) if task.name == "depth" and image != source.images()[0] else None
+        label = (
+            source.label(image, task)
+            if task.name == "depth" and image != source.images()[0]
+            else None
+        )
         return label and SoftLabel(label, np.full(size or label.size, 0.5, np.float32))
 
     return read
 
 
 def test_soft_labels_arrive_by_term_and_task_and_change_nothing_else(source, tasks):
-    plain, found = epoch(source, tasks), epoch(source, tasks, soft={"a": soft_depth(source), "b": lambda *_: None})
+    plain, found = (
+        epoch(source, tasks),
+        epoch(source, tasks, soft={"a": soft_depth(source), "b": lambda *_: None}),
+    )
     first = source.images()[0]
     for batch, other in zip(found, plain, strict=True):
-        assert batch.ids == other.ids and torch.equal(batch.images, other.images) and other.soft == {}
+        assert (
+            batch.ids == other.ids and torch.equal(batch.images, other.images) and other.soft == {}
+        )
         assert all(torch.equal(batch.targets[n].value, other.targets[n].value) for n in tasks)
         assert batch.soft.keys() == {"a", "b"} and batch.soft["a"].keys() == tasks.keys()
         soft, target = batch.soft["a"]["depth"], batch.targets["depth"]
         there = torch.tensor([name != first for name in batch.ids]).view(-1, 1, 1, 1)
         assert torch.equal(soft.target.valid, target.valid & there)
         assert torch.equal(soft.confidence, 0.5 * soft.target.valid)
-        assert not batch.soft["a"]["normals"].target.valid.any() and not batch.soft["b"]["depth"].confidence.any()
+        assert (
+            not batch.soft["a"]["normals"].target.valid.any()
+            and not batch.soft["b"]["depth"].confidence.any()
+        )
         moved = batch.to("meta").soft["a"]["depth"]
         assert moved.confidence.is_meta and moved.target.value.is_meta
 
 
 def test_a_batch_of_ones_own_choice_depends_on_its_seed_and_each_image_alone(source, tasks):
     ids = list(source.images()[:3])
-    one, again, alone = (train_batch(source, tasks, i, OPTIONS, seed=4, soft={}) for i in (ids, ids, ids[1:2]))
+    one, again, alone = (
+        train_batch(source, tasks, i, OPTIONS, seed=4, soft={}) for i in (ids, ids, ids[1:2])
+    )
     other = train_batch(source, tasks, ids, OPTIONS, seed=5, soft={})
     assert one.ids == tuple(ids) and torch.equal(one.images, again.images)
     assert torch.equal(one.images[1:2], alone.images) and not torch.equal(one.images, other.images)

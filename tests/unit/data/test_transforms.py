@@ -61,7 +61,8 @@ def test_resize_fills_the_canvas_with_the_whole_image(size):
 
 
 @pytest.mark.parametrize(
-    ("size", "canvas"), [((480, 640), (64, 85)), ((640, 480), (85, 64)), ((64, 64), (64, 64)), ((10, 30), (64, 192))]
+    ("size", "canvas"),
+    [((480, 640), (64, 85)), ((640, 480), (85, 64)), ((64, 64), (64, 64)), ((10, 30), (64, 192))],
 )
 def test_at_evaluation_crop_cuts_nothing_and_keeps_the_shape(size, canvas):
     placement = fitted(size, DataOptions(size=(64, 64), fit="crop"))
@@ -102,7 +103,9 @@ def test_pad_keeps_the_shape_and_what_is_left_is_not_valid_in_any_label(size):
 
 def test_zooming_out_pads_and_padding_is_no_class():
     options = DataOptions(size=(48, 64), zoom=(0.5,), flip=0)
-    label = place_label(full(np.zeros((48, 64, 1), np.int64)), drawn((48, 64), options, RNG), TASKS["semseg"])
+    label = place_label(
+        full(np.zeros((48, 64, 1), np.int64)), drawn((48, 64), options, RNG), TASKS["semseg"]
+    )
     assert label.valid.sum() == 24 * 32
     assert label.valid[12:36, 16:48].all()
 
@@ -114,7 +117,10 @@ def test_a_zoom_about_the_centre_is_the_surveys():
 
 def test_zooms_flips_and_places_are_drawn_as_often_whatever_is_switched_on():
     ends = set()
-    for options in (DataOptions(), DataOptions(flip=0, zoom=(1, 1.2, 1.5), jitter=0.4, at="centre", fit="crop")):
+    for options in (
+        DataOptions(),
+        DataOptions(flip=0, zoom=(1, 1.2, 1.5), jitter=0.4, at="centre", fit="crop"),
+    ):
         rng = np.random.default_rng(7)
         augment(example(), TASKS, options, rng)
         ends.add(float(rng.random()))
@@ -128,7 +134,9 @@ def test_depth_is_divided_by_the_zoom_and_disparity_multiplied_but_no_fit_change
     assert np.allclose(place_label(label, zoomed, DISPARITY).value, 4.5)
     assert np.allclose(place_label(label, zoomed, TASKS["semseg"]).value, 3)
     for fit in ("resize", "crop", "pad"):
-        placed = place_label(label, fitted((48, 64), DataOptions(size=(20, 50), fit=fit)), TASKS["depth"])
+        placed = place_label(
+            label, fitted((48, 64), DataOptions(size=(20, 50), fit=fit)), TASKS["depth"]
+        )
         assert (placed.value[placed.valid] == 3).all()
 
 
@@ -138,7 +146,11 @@ def test_a_flip_turns_the_x_of_normals():
     after = augment(before, TASKS, options, RNG)
     assert (after.image == before.image[:, ::-1]).all()
     assert (after.labels["semseg"].value == before.labels["semseg"].value[:, ::-1]).all()
-    assert all(part.flags.c_contiguous for label in after.labels.values() for part in (label.value, label.valid))
+    assert all(
+        part.flags.c_contiguous
+        for label in after.labels.values()
+        for part in (label.value, label.valid)
+    )
     turned = before.labels["normals"].value[:, ::-1] * np.array([-1, 1, 1])
     assert np.allclose(after.labels["normals"].value, turned, atol=1e-6)
 
@@ -149,9 +161,13 @@ def test_resized_normals_blend_valid_neighbours_and_only_those():
     value[0, 2:] = (-0.6, 0, 0.8)
     valid = np.array([[False, True, True, True]])
     value[0, 0] = np.nan
-    label = place_label(LabelArray(value, valid), fitted((1, 4), DataOptions(size=(1, 8))), TASKS["normals"])
+    label = place_label(
+        LabelArray(value, valid), fitted((1, 4), DataOptions(size=(1, 8))), TASKS["normals"]
+    )
     assert label.valid[0].tolist() == [False, False] + [True] * 6
-    assert np.allclose(label.value[0, 2], (0.6, 0, 0.8), atol=1e-6)  # beside the hole: nothing of it
+    assert np.allclose(
+        label.value[0, 2], (0.6, 0, 0.8), atol=1e-6
+    )  # beside the hole: nothing of it
     mixed = np.array([0.3, 0, 0.8]) / np.linalg.norm([0.3, 0, 0.8])
     assert np.allclose(label.value[0, 3], mixed, atol=1e-6)
 
@@ -162,7 +178,9 @@ def test_opposite_normals_blend_to_no_vector_and_the_nearest_is_taken():
     assert np.allclose(np.linalg.norm(label.value, axis=-1), 1)
 
 
-def turned_by(angle: float, size: tuple[int, int], canvas: tuple[int, int], zoom: float = 1.0, **values) -> Placement:
+def turned_by(
+    angle: float, size: tuple[int, int], canvas: tuple[int, int], zoom: float = 1.0, **values
+) -> Placement:
     options = DataOptions(size=canvas, zoom=(zoom,), at="centre", flip=0.0)
     return replace(drawn(size, options, np.random.default_rng(0)), angle=angle, **values)
 
@@ -172,8 +190,12 @@ def test_a_quarter_turn_moves_each_pixel_to_one_place_clockwise(quarters):
     before = example((32, 32))
     hole = before.labels["depth"].valid.copy()
     hole[:5, :3] = False
-    before = replace(before, labels={**before.labels, "depth": replace(before.labels["depth"], valid=hole)})
-    after = place(before, turned_by(90.0 * quarters, (32, 32), (32, 32)), TASKS, DataOptions(size=(32, 32)))
+    before = replace(
+        before, labels={**before.labels, "depth": replace(before.labels["depth"], valid=hole)}
+    )
+    after = place(
+        before, turned_by(90.0 * quarters, (32, 32), (32, 32)), TASKS, DataOptions(size=(32, 32))
+    )
     assert np.abs(after.image.astype(int) - np.rot90(before.image, -quarters)).max() <= 1
     for name in ("semseg", "depth"):
         assert (
@@ -188,13 +210,20 @@ def test_a_quarter_turn_moves_each_pixel_to_one_place_clockwise(quarters):
 
 
 @pytest.mark.parametrize("flip", [False, True])
-@pytest.mark.parametrize(("angle", "zoom"), [(20.0, 1.0), (-35.0, 0.75), (10.0, 1.25), (100.0, 1.0)])
+@pytest.mark.parametrize(
+    ("angle", "zoom"), [(20.0, 1.0), (-35.0, 0.75), (10.0, 1.25), (100.0, 1.0)]
+)
 def test_image_and_labels_turn_alike_also_where_the_aspect_is_not_kept(angle, zoom, flip):
     rows, columns = np.mgrid[:90, :120]
     image = np.stack([2 * columns, 2 * rows, 0 * rows], -1).astype(np.uint8)
     labels = {"depth": full((1 + columns + 1000.0 * rows).astype(np.float32)[..., None])}
     options = DataOptions(size=(64, 64))
-    after = place(Example(image, labels), turned_by(angle, (90, 120), (64, 64), zoom, flip=flip), TASKS, options)
+    after = place(
+        Example(image, labels),
+        turned_by(angle, (90, 120), (64, 64), zoom, flip=flip),
+        TASKS,
+        options,
+    )
     label = after.labels["depth"]
     value = label.value[..., 0] * zoom - 1
     found = np.stack([value % 1000, value // 1000], -1)
@@ -209,7 +238,9 @@ def test_a_large_image_is_shrunk_and_turned_about_the_same_middle():
     labels = {"depth": full((1 + columns).astype(np.float32)[..., None])}
     options = DataOptions(size=(45, 60))
     after = place(Example(image, labels), turned_by(25.0, (450, 600), (45, 60)), TASKS, options)
-    inner = cv2.erode(after.labels["depth"].valid.astype(np.uint8), np.ones((5, 5)), borderValue=0).astype(bool)
+    inner = cv2.erode(
+        after.labels["depth"].valid.astype(np.uint8), np.ones((5, 5)), borderValue=0
+    ).astype(bool)
     away = 3.0 * after.image[..., 0] + 1 - (after.labels["depth"].value[..., 0] - 1)
     assert abs(away[inner].mean()) < 1
 
@@ -227,10 +258,18 @@ def test_normals_turn_first_and_are_mirrored_then():
     up[..., 1] = 1
     hole = np.ones((32, 32), bool)
     hole[:, 16:] = False
-    before = Example(np.zeros((32, 32, 3), np.uint8), {"normals": LabelArray(np.where(hole[..., None], up, 7), hole)})
-    after = place(before, turned_by(90.0, (32, 32), (32, 32), flip=True), TASKS, DataOptions(size=(32, 32)))
+    before = Example(
+        np.zeros((32, 32, 3), np.uint8),
+        {"normals": LabelArray(np.where(hole[..., None], up, 7), hole)},
+    )
+    after = place(
+        before, turned_by(90.0, (32, 32), (32, 32), flip=True), TASKS, DataOptions(size=(32, 32))
+    )
     label = after.labels["normals"]
-    assert np.allclose(label.value[label.valid], (-1, 0, 0), atol=1e-6) and 0.45 < label.valid.mean() <= 0.5
+    assert (
+        np.allclose(label.value[label.valid], (-1, 0, 0), atol=1e-6)
+        and 0.45 < label.valid.mean() <= 0.5
+    )
 
 
 def test_what_a_rotation_leaves_empty_is_not_valid_in_any_label_and_grey_in_the_image():
@@ -249,9 +288,9 @@ def augment_angle(before: Example, options: DataOptions, seed: int) -> float:
     """The angle of an augmentation, from where normals that point up point to."""
     up = np.zeros((*before.image.shape[:2], 3), np.float32)
     up[..., 1] = 1
-    label = augment(Example(before.image, {"normals": full(up)}), TASKS, options, np.random.default_rng(seed)).labels[
-        "normals"
-    ]
+    label = augment(
+        Example(before.image, {"normals": full(up)}), TASKS, options, np.random.default_rng(seed)
+    ).labels["normals"]
     x, y, _ = label.value[label.valid].mean(0)
     return float(np.degrees(np.arctan2(x, y)))
 
@@ -265,7 +304,9 @@ def test_angles_reach_both_ends_and_leave_all_other_draws_as_they_were():
             augment(before, TASKS, options, np.random.default_rng(seed))
             for options in (plain, replace(plain, rotate=1e-9))
         ]
-        assert np.abs(views[0].image.astype(int) - views[1].image).mean() < 8  # resampled in another way, same place
+        assert (
+            np.abs(views[0].image.astype(int) - views[1].image).mean() < 8
+        )  # resampled in another way, same place
         angles.append(augment_angle(before, replace(plain, rotate=40.0, flip=0.0), seed))
     assert min(angles) < -32 and max(angles) > 32
     turned = augment(before, TASKS, replace(plain, rotate=45.0), np.random.default_rng(3))
@@ -281,7 +322,9 @@ def test_a_zoom_between_two_factors_is_any_of_them():
 def test_jitter_changes_colours_alone_and_only_when_asked_for():
     before = example()
     plain = augment(before, TASKS, DataOptions(size=(48, 64), flip=0), np.random.default_rng(3))
-    jittered = augment(before, TASKS, DataOptions(size=(48, 64), flip=0, jitter=0.4), np.random.default_rng(3))
+    jittered = augment(
+        before, TASKS, DataOptions(size=(48, 64), flip=0, jitter=0.4), np.random.default_rng(3)
+    )
     assert (plain.image == before.image).all()
     assert np.abs(jittered.image.astype(int) - before.image).mean() > 2
     for name in before.labels:

@@ -18,7 +18,10 @@ def line_chart(x, y, x_label: str, y_label: str, **options) -> bytes:
 
 def texts(chart: bytes) -> list[str]:
     """The words and numbers written in a chart."""
-    return ["".join(node.itertext()).strip() for node in ElementTree.fromstring(chart).iter(f"{SVG}text")]
+    return [
+        "".join(node.itertext()).strip()
+        for node in ElementTree.fromstring(chart).iter(f"{SVG}text")
+    ]
 
 
 def marks(chart: bytes) -> int:
@@ -29,7 +32,9 @@ def marks(chart: bytes) -> int:
 def shapes(chart: bytes) -> set[str | None]:
     """The outlines of ticks and markers."""
     return {
-        path.get("d") for defs in ElementTree.fromstring(chart).iter(f"{SVG}defs") for path in defs.iter(f"{SVG}path")
+        path.get("d")
+        for defs in ElementTree.fromstring(chart).iter(f"{SVG}defs")
+        for path in defs.iter(f"{SVG}path")
     }
 
 
@@ -44,14 +49,21 @@ def test_equal_curves_give_equal_files() -> None:
 
 
 def test_counts_are_marked_at_whole_numbers() -> None:
-    whole = [t for t in texts(line_chart([1, 2], [7.0, 7.0], "x", "", whole=True)) if t.startswith(("1", "2"))]
+    whole = [
+        t
+        for t in texts(line_chart([1, 2], [7.0, 7.0], "x", "", whole=True))
+        if t.startswith(("1", "2"))
+    ]
     assert whole == ["1", "2"]
     assert "1.50" in texts(line_chart([1, 2], [7.0, 7.0], "x", ""))
 
 
 @pytest.mark.parametrize("gap", [math.nan, math.inf])
 def test_a_value_that_is_no_number_has_no_point(gap: float) -> None:
-    whole, gapped = line_chart([1, 2, 3], [0.5, 0.4, 0.3], "x", "y"), line_chart([1, 2, 3], [0.5, gap, 0.3], "x", "y")
+    whole, gapped = (
+        line_chart([1, 2, 3], [0.5, 0.4, 0.3], "x", "y"),
+        line_chart([1, 2, 3], [0.5, gap, 0.3], "x", "y"),
+    )
     assert texts(whole) == texts(gapped)
     assert marks(whole) == marks(gapped) + 1
 
@@ -68,25 +80,33 @@ def test_drawing_leaves_the_drawing_library_s_settings_alone() -> None:
 
 
 def test_several_lines_have_a_legend_markers_of_their_own_and_a_dashed_level() -> None:
-    lines = [Line("partal", [1, 2], [3.0, 2.0], [2.5, 1.5], [3.5, 2.5]), Line("random", [1, 2], [3.0, 2.5])]
+    lines = [
+        Line("partal", [1, 2], [3.0, 2.0], [2.5, 1.5], [3.5, 2.5]),
+        Line("random", [1, 2], [3.0, 2.5]),
+    ]
     chart = Chart("a", "labels", "loss", lines, [Level("every label: 1.5", 1.5)])
     svg = drawing_bytes(chart, "svg")
     assert {"partal", "random", "every label: 1.5"} <= set(texts(svg))
     assert (
-        b"stroke-dasharray" in svg and b"stroke-dasharray" not in line_chart([1, 2], [3, 2], "x", "y").split(b"axes")[0]
+        b"stroke-dasharray" in svg
+        and b"stroke-dasharray" not in line_chart([1, 2], [3, 2], "x", "y").split(b"axes")[0]
     )
     assert (
         chart.alt
         == "loss against labels: partal from 3 at 1 to 2 at 2; random from 3 at 1 to 2.5 at 2; every label: 1.5 at 1.5"
     )
     bare = [Line("a", [1, 2], [3, 2]), Line("b", [1, 2], [3, 2.5])]
-    one, two = (shapes(drawing_bytes(Chart("a", "x", "y", some), "svg")) for some in (bare[:1], bare))
+    one, two = (
+        shapes(drawing_bytes(Chart("a", "x", "y", some), "svg")) for some in (bare[:1], bare)
+    )
     assert len(two - one) == 1
 
 
 def test_a_band_widens_the_picture_and_none_is_drawn_for_one_line_without() -> None:
     plain = drawing_bytes(Chart("a", "x", "y", [Line("one", [1, 2], [3.0, 2.0])]), "svg")
-    banded = drawing_bytes(Chart("a", "x", "y", [Line("one", [1, 2], [3.0, 2.0], [1.0, 0.0], [5.0, 4.0])]), "svg")
+    banded = drawing_bytes(
+        Chart("a", "x", "y", [Line("one", [1, 2], [3.0, 2.0], [1.0, 0.0], [5.0, 4.0])]), "svg"
+    )
     assert b"opacity: 0.15" in banded and b"opacity: 0.15" not in plain
 
 
@@ -112,7 +132,10 @@ def test_a_file_that_stands_alone_has_its_title_and_both_kinds_can_be_made() -> 
 def test_a_title_and_a_legend_do_not_lie_over_each_other() -> None:
     lines = [Line("one", [1, 2], [3, 2]), Line("two", [1, 2], [3, 1])]
     svg = drawing_bytes(Chart("a", "x", "y", lines, title="semseg"), "svg", title=True)
-    nodes = {"".join(node.itertext()).strip(): node for node in ElementTree.fromstring(svg).iter(f"{SVG}text")}
+    nodes = {
+        "".join(node.itertext()).strip(): node
+        for node in ElementTree.fromstring(svg).iter(f"{SVG}text")
+    }
     title, entry = (float(nodes[word].get("y", "nan")) for word in ("semseg", "one"))
     assert title < entry - 8  # a line above it
 
@@ -130,8 +153,11 @@ def test_a_point_without_neighbours_has_a_bar_for_its_band() -> None:
     (bars,) = [part for part in figure.axes[0].collections if isinstance(part, LineCollection)]
     assert [bar.tolist() for bar in bars.get_segments()] == [[[1, 0], [1, 0]]]
     figure = Figure()
-    Chart("a", "x", "y", [Line("one", [1, 2, 3], [1, math.nan, 3], [0.5, math.nan, 2], [1.5, math.nan, 4])]).draw(
-        figure
-    )
+    Chart(
+        "a",
+        "x",
+        "y",
+        [Line("one", [1, 2, 3], [1, math.nan, 3], [0.5, math.nan, 2], [1.5, math.nan, 4])],
+    ).draw(figure)
     (bars,) = [part for part in figure.axes[0].collections if isinstance(part, LineCollection)]
     assert [bar.tolist() for bar in bars.get_segments()] == [[[1, 0.5], [1, 1.5]], [[3, 2], [3, 4]]]

@@ -9,7 +9,12 @@ COVERS = ["labelgrid.drawings.drawing", "labelgrid.report.blocks"]
 
 def page(*names: str) -> Page:
     charts = [Chart(name, "x", "y", [Line("one", [1, 2], [3, 2])], title=name) for name in names]
-    return Page("flat", "today", [], [Section("a", "A", [Figure([chart], DataTable([], [])) for chart in charts])])
+    return Page(
+        "flat",
+        "today",
+        [],
+        [Section("a", "A", [Figure([chart], DataTable([], [])) for chart in charts])],
+    )
 
 
 def test_each_drawing_is_an_svg_and_a_png() -> None:
@@ -18,6 +23,9 @@ def test_each_drawing_is_an_svg_and_a_png() -> None:
 
 
 def test_names_lead_nowhere_and_never_fall_together() -> None:
-    names = [name for name, _ in drawing_files(page("../../etc/x y", "a/b", "a-b", "A-B", "..").drawings())]
+    names = [
+        name
+        for name, _ in drawing_files(page("../../etc/x y", "a/b", "a-b", "A-B", "..").drawings())
+    ]
     assert len({name.casefold() for name in names}) == len(names) == 10
     assert not any("/" in name or name.startswith("..") for name in names)

@@ -28,13 +28,20 @@ def test_the_picture_has_a_colour_a_kind_and_says_what_it_shows() -> None:
         "The grid of partal, seed 0. semseg: 1 outside the rounds, 1 round 1, 1 round 3, 1 skipped; "
         "depth: 1 round 1, 1 round 3, 1 no answer yet, 1 not requested"
     )
-    assert b"semseg" in drawing_bytes(drawing, "svg") and b"round 3" in drawing_bytes(drawing, "svg")
+    assert b"semseg" in drawing_bytes(drawing, "svg") and b"round 3" in drawing_bytes(
+        drawing, "svg"
+    )
 
 
 def test_a_grid_of_very_many_images_makes_a_small_file_and_one_of_none_makes_one_too() -> None:
     n = 100_000
     rounds = np.random.default_rng(0).integers(-1, 5, (n, 5))
     no = np.zeros((n, 5), bool)
-    assert len(drawing_bytes(GridMap("grid", RequestHistory([*"abcde"], rounds, no, no)), "svg")) < 200_000
-    none = RequestHistory(["a"], np.zeros((0, 1), np.int64), np.zeros((0, 1), bool), np.zeros((0, 1), bool))
+    assert (
+        len(drawing_bytes(GridMap("grid", RequestHistory([*"abcde"], rounds, no, no)), "svg"))
+        < 200_000
+    )
+    none = RequestHistory(
+        ["a"], np.zeros((0, 1), np.int64), np.zeros((0, 1), bool), np.zeros((0, 1), bool)
+    )
     assert drawing_bytes(GridMap("grid", none), "png")

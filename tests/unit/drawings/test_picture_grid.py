@@ -9,7 +9,10 @@ from labelgrid.drawings.picture_grid import Picture, PictureGrid
 
 def test_every_picture_has_its_caption_and_a_missing_one_is_blank():
     picture = np.full((20, 30, 3), 90, np.uint8)
-    rows = [("label", [Picture(picture), Picture(picture, "depth")]), ("sl", [None, Picture(picture, "RMSE 0.4 m")])]
+    rows = [
+        ("label", [Picture(picture), Picture(picture, "depth")]),
+        ("sl", [None, Picture(picture, "RMSE 0.4 m")]),
+    ]
     grid = PictureGrid("frames-1", "1.png", rows)
     svg = drawing_bytes(grid, "svg", title=True)
     assert {"label", "depth", "sl", "RMSE 0.4 m", "1.png"} <= set(texts(svg))

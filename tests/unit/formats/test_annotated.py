@@ -23,7 +23,14 @@ MERGED = classes.Options(("a", "b", "c", "d"), merge={"d": "c"})
 STORED = np.array([[0, 1, 2], [3, 255, 0]], np.uint8)
 
 
-def write(path: Path, text: str, stored: NDArray[np.uint8] = STORED, *, utf8: bool = False, zip: bool = False) -> Path:
+def write(
+    path: Path,
+    text: str,
+    stored: NDArray[np.uint8] = STORED,
+    *,
+    utf8: bool = False,
+    zip: bool = False,
+) -> Path:
     info = PngInfo()
     if utf8:
         info.add_itxt("annotated", text, zip=zip)
@@ -34,7 +41,9 @@ def write(path: Path, text: str, stored: NDArray[np.uint8] = STORED, *, utf8: bo
 
 
 @pytest.mark.parametrize("utf8", [True, False])
-def test_the_file_names_the_annotated_classes_and_pixels_of_others_are_not_labelled(tmp_path: Path, utf8: bool) -> None:
+def test_the_file_names_the_annotated_classes_and_pixels_of_others_are_not_labelled(
+    tmp_path: Path, utf8: bool
+) -> None:
     label = classes.read(write(tmp_path / "a.png", "a\n d \n", utf8=utf8), NAMES)
     assert label.annotated is not None and label.annotated.tolist() == [True, False, False, True]
     assert label.valid.tolist() == [[True, False, False], [True, False, True]]
@@ -66,7 +75,9 @@ def test_of_merged_classes_all_must_have_been_annotated(tmp_path: Path) -> None:
         ("b\nc", "All-invalid label"),
     ],
 )
-def test_names_that_are_unknown_too_few_or_without_a_pixel_are_refused(tmp_path: Path, text: str, said: str) -> None:
+def test_names_that_are_unknown_too_few_or_without_a_pixel_are_refused(
+    tmp_path: Path, text: str, said: str
+) -> None:
     path = write(tmp_path / "a.png", text, np.array([[0, 3]], np.uint8))
     with pytest.raises(LabelError, match=said) as caught:
         classes.read(path, NAMES)
@@ -80,8 +91,12 @@ def test_compressed_names_are_refused(tmp_path: Path, utf8: bool) -> None:
         classes.read(path, NAMES)
 
 
-def test_nothing_is_learnt_or_measured_about_classes_that_were_not_annotated(tmp_path: Path) -> None:
-    task = build_all(definitions([TaskRow("semseg", "semseg", 1.0, {"classes": list(NAMES.classes)})]))["semseg"]
+def test_nothing_is_learnt_or_measured_about_classes_that_were_not_annotated(
+    tmp_path: Path,
+) -> None:
+    task = build_all(
+        definitions([TaskRow("semseg", "semseg", 1.0, {"classes": list(NAMES.classes)})])
+    )["semseg"]
     label = classes.read(write(tmp_path / "a.png", "a\nd"), NAMES)
     target = target_of(label, slice(None))
     raw = torch.zeros(1, 4, 2, 3)
@@ -94,4 +109,6 @@ def test_nothing_is_learnt_or_measured_about_classes_that_were_not_annotated(tmp
     metric = task.metric()
     metric.update(task.activate(raw.detach()), target)
     metric.end_image()
-    assert metric.compute()["mIoU"].value == pytest.approx(100 * (2 / 3 + 0) / 2)  # a: 2 of 3; d: 0 of 1
+    assert metric.compute()["mIoU"].value == pytest.approx(
+        100 * (2 / 3 + 0) / 2
+    )  # a: 2 of 3; d: 0 of 1

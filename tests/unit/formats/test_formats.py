@@ -54,14 +54,24 @@ def _grey_png(stored: np.ndarray, bits: int) -> bytes:
     import zlib
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     rows = b"".join(
-        b"\0" + np.packbits(((row[:, None] >> np.arange(bits - 1, -1, -1)) & 1).astype(np.uint8).ravel()).tobytes()
+        b"\0"
+        + np.packbits(
+            ((row[:, None] >> np.arange(bits - 1, -1, -1)) & 1).astype(np.uint8).ravel()
+        ).tobytes()
         for row in stored
     )
     header = struct.pack(">IIBBBBB", stored.shape[1], stored.shape[0], bits, 0, 0, 0, 0)
-    return SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return (
+        SIGNATURE
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def test_an_index_without_a_class_is_refused_with_its_values_and_pixels(tmp_path):
@@ -70,7 +80,9 @@ def test_an_index_without_a_class_is_refused_with_its_values_and_pixels(tmp_path
 
 
 def test_the_first_index_beyond_the_classes_is_refused_too(tmp_path):
-    refused(classes.read, png(tmp_path / "a.png", np.array([[0, 4]], np.uint8)), NAMES, "4 (1 pixel)")
+    refused(
+        classes.read, png(tmp_path / "a.png", np.array([[0, 4]], np.uint8)), NAMES, "4 (1 pixel)"
+    )
 
 
 def test_a_declared_ignore_number_is_not_labelled_even_if_it_is_a_class(tmp_path):
@@ -80,12 +92,19 @@ def test_a_declared_ignore_number_is_not_labelled_even_if_it_is_a_class(tmp_path
 
 
 def test_colours_are_no_class_map(tmp_path):
-    refused(classes.read, png(tmp_path / "a.png", np.zeros((2, 3, 3), np.uint8)), NAMES, "3 channels of colour")
+    refused(
+        classes.read,
+        png(tmp_path / "a.png", np.zeros((2, 3, 3), np.uint8)),
+        NAMES,
+        "3 channels of colour",
+    )
 
 
 def test_more_than_255_classes_are_written_in_16_bits_and_come_back(tmp_path):
     options = classes.Options(tuple(f"c{i}" for i in range(300)))
-    label = LabelArray(np.array([[[299], [255]], [[0], [5]]]), np.array([[True, True], [True, False]]))
+    label = LabelArray(
+        np.array([[[299], [255]], [[0], [5]]]), np.array([[True, True], [True, False]])
+    )
     classes.write(tmp_path / "a.png", label, options)
     again = classes.read(tmp_path / "a.png", options)
     assert (again.valid == label.valid).all()
@@ -94,7 +113,11 @@ def test_more_than_255_classes_are_written_in_16_bits_and_come_back(tmp_path):
 
 def test_a_class_map_that_could_not_be_read_back_is_not_written(tmp_path):
     valid = np.ones((1, 1), bool)
-    for value, options in ((4, NAMES), (-1, NAMES), (2, classes.Options(NAMES.classes, ignore=(2,)))):
+    for value, options in (
+        (4, NAMES),
+        (-1, NAMES),
+        (2, classes.Options(NAMES.classes, ignore=(2,))),
+    ):
         with pytest.raises(LabelError, match=r"index|indices"):
             classes.write(tmp_path / "a.png", LabelArray(np.full((1, 1, 1), value), valid), options)
     assert not list(tmp_path.iterdir())
@@ -112,7 +135,9 @@ def test_class_names_must_be_several_and_differ(names):
 @pytest.mark.parametrize("one_bit", [True, False])
 def test_yes_no_maps_of_1_and_8_bits_are_valid_everywhere(tmp_path, one_bit):
     yes = np.array([[True, False], [False, False]])
-    Image.fromarray(yes if one_bit else yes.astype(np.uint8) * np.uint8(255)).save(tmp_path / "a.png")
+    Image.fromarray(yes if one_bit else yes.astype(np.uint8) * np.uint8(255)).save(
+        tmp_path / "a.png"
+    )
     label = binary.read(tmp_path / "a.png", binary.Options())
     assert label.value[..., 0].tolist() == yes.astype(float).tolist()
     assert label.value.dtype == np.float32
@@ -127,19 +152,39 @@ def test_a_map_without_any_yes_is_a_label(tmp_path):
 
 def test_a_map_of_0_and_1_is_refused_until_it_is_declared(tmp_path):
     path = png(tmp_path / "a.png", np.eye(3, dtype=np.uint8))
-    refused(binary.read, path, binary.Options(), "largest value of this binary map is 1", "one_is_positive")
-    assert (binary.read(path, binary.Options(one_is_positive=True)).value[..., 0] == np.eye(3)).all()
+    refused(
+        binary.read,
+        path,
+        binary.Options(),
+        "largest value of this binary map is 1",
+        "one_is_positive",
+    )
+    assert (
+        binary.read(path, binary.Options(one_is_positive=True)).value[..., 0] == np.eye(3)
+    ).all()
 
 
 @pytest.mark.parametrize("one_is_positive", [False, True])
 def test_grey_between_yes_and_no_is_refused(tmp_path, one_is_positive):
     path = png(tmp_path / "a.png", np.array([[0, 128, 128, 200]], np.uint8))
-    refused(binary.read, path, binary.Options(one_is_positive), "3 pixels of other values, 128, 200")
+    refused(
+        binary.read, path, binary.Options(one_is_positive), "3 pixels of other values, 128, 200"
+    )
 
 
 def test_sixteen_bits_and_colours_are_no_yes_no_map(tmp_path):
-    refused(binary.read, png(tmp_path / "a.png", np.zeros((2, 2), np.uint16)), binary.Options(), "uint16")
-    refused(binary.read, png(tmp_path / "b.png", np.zeros((2, 2, 3), np.uint8)), binary.Options(), "one channel")
+    refused(
+        binary.read,
+        png(tmp_path / "a.png", np.zeros((2, 2), np.uint16)),
+        binary.Options(),
+        "uint16",
+    )
+    refused(
+        binary.read,
+        png(tmp_path / "b.png", np.zeros((2, 2, 3), np.uint8)),
+        binary.Options(),
+        "one channel",
+    )
 
 
 @pytest.mark.parametrize("one_is_positive", [False, True])
@@ -154,7 +199,12 @@ def test_a_yes_no_map_comes_back_and_has_no_way_to_say_not_labelled(tmp_path, on
 
 # --- all formats
 
-READERS = [(classes, NAMES), (binary, binary.Options()), (depth, depth.Options()), (normals, normals.Options())]
+READERS = [
+    (classes, NAMES),
+    (binary, binary.Options()),
+    (depth, depth.Options()),
+    (normals, normals.Options()),
+]
 
 
 @pytest.mark.parametrize(("module", "options"), READERS)
@@ -182,11 +232,19 @@ def test_damaged_16_bit_colours_are_refused_too(tmp_path, capfd):
     unit = RNG.normal(size=(32, 32, 3))
     unit /= np.linalg.norm(unit, axis=-1, keepdims=True)
     path = tmp_path / "a.png"
-    normals.write(path, LabelArray(unit.astype(np.float32), np.ones((32, 32), bool)), normals.Options())
+    normals.write(
+        path, LabelArray(unit.astype(np.float32), np.ones((32, 32), bool)), normals.Options()
+    )
     whole = path.read_bytes()
     assert whole[24] == 16
     middle = len(whole) // 2
-    pieces = (whole[:middle], whole[:-12], whole[:10], whole[:26], whole[:middle] + b"\0\0\0\0" + whole[middle + 4 :])
+    pieces = (
+        whole[:middle],
+        whole[:-12],
+        whole[:10],
+        whole[:26],
+        whole[:middle] + b"\0\0\0\0" + whole[middle + 4 :],
+    )
     for content in pieces:
         path.write_bytes(content)
         refused(normals.read, path, normals.Options(), "damaged")
@@ -195,7 +253,9 @@ def test_damaged_16_bit_colours_are_refused_too(tmp_path, capfd):
 
 def test_large_labels_are_read_without_a_warning(tmp_path, monkeypatch):
     path = png(tmp_path / "a.png", np.ones((40, 40), np.uint16))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # from here on Pillow warns, from twice that on it refuses
+    monkeypatch.setattr(
+        Image, "MAX_IMAGE_PIXELS", 1000
+    )  # from here on Pillow warns, from twice that on it refuses
     assert depth.read(path, depth.Options()).valid.all()
     monkeypatch.setenv("LABELGRID_MAX_PIXELS", "1599")
     refused(depth.read, path, depth.Options(), "it has 40x40 pixels, more than the limit")

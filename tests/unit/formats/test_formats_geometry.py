@@ -26,7 +26,9 @@ def test_a_16_bit_png_is_millimetres_unless_a_scale_is_declared(tmp_path):
     label = depth.read(path, depth.Options())
     assert label.valid.tolist() == [[False, True]]
     assert label.value[0, 1, 0] == pytest.approx(1.5)
-    assert depth.read(path, depth.Options(scale=1 / 256)).value[0, 1, 0] == pytest.approx(1500 / 256)
+    assert depth.read(path, depth.Options(scale=1 / 256)).value[0, 1, 0] == pytest.approx(
+        1500 / 256
+    )
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".tiff", ".tif"])
@@ -45,19 +47,29 @@ def test_floating_point_depth_is_metres_and_void_where_it_cannot_be_depth(tmp_pa
 
 def test_8_bit_depth_is_refused_until_its_scale_is_declared(tmp_path):
     path = png(tmp_path / "a.png", np.array([[10, 20]], np.uint8))
-    refused(depth.read, path, depth.Options(), "1x2 uint8", "declare the scale of all the task's labels")
+    refused(
+        depth.read, path, depth.Options(), "1x2 uint8", "declare the scale of all the task's labels"
+    )
     assert depth.read(path, depth.Options(scale=0.1)).value[0, 1, 0] == pytest.approx(2.0)
 
 
 def test_whole_numbers_of_metres_in_npy_are_refused_without_a_scale(tmp_path):
-    refused(depth.read, npy(tmp_path / "a.npy", np.ones((2, 2), np.int32)), depth.Options(), "int32")
+    refused(
+        depth.read, npy(tmp_path / "a.npy", np.ones((2, 2), np.int32)), depth.Options(), "int32"
+    )
 
 
 @pytest.mark.parametrize(
     "stored", [np.zeros((3, 4)), np.full((3, 4), np.nan), np.full((3, 4), np.inf), -np.ones((3, 4))]
 )
 def test_an_all_invalid_depth_is_refused(tmp_path, stored):
-    refused(depth.read, npy(tmp_path / "a.npy", stored), depth.Options(), "All-invalid label", "12 pixels")
+    refused(
+        depth.read,
+        npy(tmp_path / "a.npy", stored),
+        depth.Options(),
+        "All-invalid label",
+        "12 pixels",
+    )
 
 
 def test_depth_beyond_the_declared_maximum_is_refused(tmp_path):
@@ -67,7 +79,13 @@ def test_depth_beyond_the_declared_maximum_is_refused(tmp_path):
 
 
 def test_a_depth_map_has_one_channel(tmp_path):
-    refused(depth.read, npy(tmp_path / "a.npy", np.ones((4, 4, 3))), depth.Options(), "one channel", "4x4x3")
+    refused(
+        depth.read,
+        npy(tmp_path / "a.npy", np.ones((4, 4, 3))),
+        depth.Options(),
+        "one channel",
+        "4x4x3",
+    )
     assert depth.read(npy(tmp_path / "b.npy", np.ones((4, 5, 1))), depth.Options()).size == (4, 5)
 
 
@@ -123,12 +141,20 @@ def test_normals_in_npy_are_void_where_zero_or_not_finite(tmp_path):
 
 
 def test_a_vector_is_not_taken_for_void_because_its_parts_sum_to_zero(tmp_path):
-    path = npy(tmp_path / "a.npy", np.array([[[1, -1, 0]]], np.float32) / np.sqrt(2, dtype=np.float32))
+    path = npy(
+        tmp_path / "a.npy", np.array([[[1, -1, 0]]], np.float32) / np.sqrt(2, dtype=np.float32)
+    )
     assert normals.read(path, normals.Options()).valid.all()
 
 
 def test_normals_that_are_not_unit_vectors_are_refused(tmp_path):
-    refused(normals.read, npy(tmp_path / "a.npy", unit((4, 5)) * 0.8), normals.Options(), "20 of 20", "0.8")
+    refused(
+        normals.read,
+        npy(tmp_path / "a.npy", unit((4, 5)) * 0.8),
+        normals.Options(),
+        "20 of 20",
+        "0.8",
+    )
 
 
 def test_a_few_vectors_blended_across_an_edge_are_void_not_a_refusal(tmp_path):
@@ -146,12 +172,16 @@ def test_every_declared_convention_of_axes_gives_ours_and_comes_back(tmp_path, a
     label = normals.read(npy(tmp_path / "a.npy", truth * np.array(signs)), normals.Options(axes))
     assert np.allclose(label.value, truth, atol=1e-6)
     normals.write(tmp_path / "b.png", label, normals.Options(axes))
-    assert np.abs(normals.read(tmp_path / "b.png", normals.Options(axes)).value - truth).max() < 4e-5
+    assert (
+        np.abs(normals.read(tmp_path / "b.png", normals.Options(axes)).value - truth).max() < 4e-5
+    )
 
 
 def test_normals_that_look_away_from_the_camera_are_refused(tmp_path):
     path = npy(tmp_path / "a.npy", unit((5, 6)) * np.array([1, 1, -1], np.float32))
-    refused(normals.read, path, normals.Options(), "100% of the normals point away", "Declare the axes")
+    refused(
+        normals.read, path, normals.Options(), "100% of the normals point away", "Declare the axes"
+    )
 
 
 def test_unknown_axes_are_refused_with_the_known_ones():
@@ -160,9 +190,25 @@ def test_unknown_axes_are_refused_with_the_known_ones():
 
 
 def test_normals_have_three_channels_last_and_are_real_numbers(tmp_path):
-    refused(normals.read, npy(tmp_path / "a.npy", np.ones((3, 8, 9))), normals.Options(), "three channels", "3x8x9")
-    refused(normals.read, npy(tmp_path / "b.npy", np.ones((8, 9, 3), np.int64)), normals.Options(), "[-1, 1]")
-    refused(normals.read, png(tmp_path / "c.png", np.ones((8, 9), np.uint8)), normals.Options(), "three channels")
+    refused(
+        normals.read,
+        npy(tmp_path / "a.npy", np.ones((3, 8, 9))),
+        normals.Options(),
+        "three channels",
+        "3x8x9",
+    )
+    refused(
+        normals.read,
+        npy(tmp_path / "b.npy", np.ones((8, 9, 3), np.int64)),
+        normals.Options(),
+        "[-1, 1]",
+    )
+    refused(
+        normals.read,
+        png(tmp_path / "c.png", np.ones((8, 9), np.uint8)),
+        normals.Options(),
+        "three channels",
+    )
 
 
 def test_normals_come_back_with_their_void(tmp_path):

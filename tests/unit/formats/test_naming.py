@@ -10,9 +10,10 @@ from labelgrid.errors import ImageError
 from labelgrid.formats.naming import label_name, stem, whole_names
 
 NAMES = st.lists(
-    st.tuples(st.sampled_from(["a", "b", "d/a", "a.jpg"]), st.sampled_from([".jpg", ".png", ".JPG", ".png.png"])).map(
-        "".join
-    ),
+    st.tuples(
+        st.sampled_from(["a", "b", "d/a", "a.jpg"]),
+        st.sampled_from([".jpg", ".png", ".JPG", ".png.png"]),
+    ).map("".join),
     unique=True,
     max_size=12,
 )
@@ -26,19 +27,27 @@ def test_no_two_images_share_the_name_of_a_label(images: list[str]) -> None:
 
 
 @given(NAMES)
-def test_an_extension_is_replaced_wherever_the_stem_means_one_image_alone(images: list[str]) -> None:
+def test_an_extension_is_replaced_wherever_the_stem_means_one_image_alone(
+    images: list[str],
+) -> None:
     for image in images:
-        alone = sum(stem(other) == stem(image) for other in images) == 1 and stem(image) not in images
+        alone = (
+            sum(stem(other) == stem(image) for other in images) == 1 and stem(image) not in images
+        )
         assert (image not in whole_names(images, images)) == alone
 
 
 @given(NAMES.filter(bool), st.data())
-def test_names_do_not_depend_on_which_images_are_asked_for(images: list[str], data: st.DataObject) -> None:
+def test_names_do_not_depend_on_which_images_are_asked_for(
+    images: list[str], data: st.DataObject
+) -> None:
     wanted = data.draw(st.lists(st.sampled_from(images), unique=True))
     assert whole_names(wanted, images) == whole_names(images, images) & set(wanted)
 
 
-@pytest.mark.parametrize(("name", "without"), [("a/b.c/d.jpg", "a/b.c/d"), ("a.b/c", "a.b/c"), ("x.jpg.png", "x.jpg")])
+@pytest.mark.parametrize(
+    ("name", "without"), [("a/b.c/d.jpg", "a/b.c/d"), ("a.b/c", "a.b/c"), ("x.jpg.png", "x.jpg")]
+)
 def test_a_stem_is_the_path_without_its_last_extension(name: str, without: str) -> None:
     assert stem(name) == without
 
@@ -49,7 +58,10 @@ def test_an_image_of_the_pool_that_was_not_asked_for_counts_too() -> None:
 
 
 def test_a_name_that_is_too_long_for_the_disk_is_cut_and_stays_unique() -> None:
-    names = {label_name(f"a/{'ü' * 120}{end}.jpg", ".12345678.png", whole=False) for end in ("one", "two", "ü")}
+    names = {
+        label_name(f"a/{'ü' * 120}{end}.jpg", ".12345678.png", whole=False)
+        for end in ("one", "two", "ü")
+    }
     assert len(names) == 3 and all(len(Path(name).name.encode()) <= 255 for name in names)
     assert all(name.startswith("a/üü") and name.endswith(".png") for name in names)
     assert label_name("x" * 251 + ".jpg", ".png", whole=False) == "x" * 251 + ".png"

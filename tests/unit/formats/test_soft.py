@@ -20,7 +20,9 @@ def classes() -> np.ndarray:
 
 @pytest.mark.parametrize(("bits", "most"), [(16, 0.5 / 65535), (8, 0.5 / 255)])
 @pytest.mark.parametrize("scale", [1.0, 80.0])
-def test_values_come_back_within_half_a_step(tmp_path: Path, bits: int, most: float, scale: float) -> None:
+def test_values_come_back_within_half_a_step(
+    tmp_path: Path, bits: int, most: float, scale: float
+) -> None:
     values = scale * classes()
     write_soft(tmp_path / "a.npz", values, bits)  # type: ignore[arg-type]
     found = read_soft(tmp_path / "a.npz")
@@ -43,7 +45,9 @@ def test_the_likeliest_class_stays_the_likeliest(tmp_path: Path) -> None:
     write_soft(tmp_path / "a.npz", values)
     ordered = np.sort(values, 0)
     clear = ordered[-1] - ordered[-2] > 1e-4
-    assert (read_soft(tmp_path / "a.npz").argmax(0) == values.argmax(0))[clear].all() and clear.mean() > 0.9
+    assert (read_soft(tmp_path / "a.npz").argmax(0) == values.argmax(0))[
+        clear
+    ].all() and clear.mean() > 0.9
 
 
 def test_one_value_throughout_is_that_value(tmp_path: Path) -> None:
@@ -57,10 +61,15 @@ def test_equal_predictions_make_equal_files_that_numpy_reads(tmp_path: Path) -> 
         write_soft(tmp_path / f"{name}.npz", values)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
-        assert file["steps"].dtype == np.uint16 and file["ends"].tolist() == [values.min(), values.max()]
+        assert file["steps"].dtype == np.uint16 and file["ends"].tolist() == [
+            values.min(),
+            values.max(),
+        ]
 
 
-@pytest.mark.parametrize("values", [np.full((1, 2, 2), np.nan), np.full((1, 2, 2), np.inf), np.zeros((2, 2))])
+@pytest.mark.parametrize(
+    "values", [np.full((1, 2, 2), np.nan), np.full((1, 2, 2), np.inf), np.zeros((2, 2))]
+)
 def test_what_is_not_finite_or_no_map_is_not_written(tmp_path: Path, values: np.ndarray) -> None:
     with pytest.raises(LabelError, match="c x h x w finite values"):
         write_soft(tmp_path / "a.npz", values)
@@ -83,7 +92,9 @@ def packed(path: Path, **arrays: object) -> bytes:
         {"steps": np.array([[["x"]]], object), "ends": np.array([0.0, 1])},
     ],
 )
-def test_a_file_of_something_else_is_refused_and_not_run(tmp_path: Path, arrays: dict[str, object]) -> None:
+def test_a_file_of_something_else_is_refused_and_not_run(
+    tmp_path: Path, arrays: dict[str, object]
+) -> None:
     packed(tmp_path / "a.npz", **arrays)
     with pytest.raises(LabelError, match="not a soft prediction file"):
         read_soft(tmp_path / "a.npz")
@@ -96,13 +107,19 @@ def test_a_missing_cut_or_changed_file_is_refused(tmp_path: Path) -> None:
     write_soft(path, classes())
     whole = path.read_bytes()
     middle = len(whole) // 2
-    for data in (b"", whole[:middle], whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]):
+    for data in (
+        b"",
+        whole[:middle],
+        whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
+    ):
         path.write_bytes(data)
         with pytest.raises(LabelError, match="not a soft prediction file"):
             read_soft(path)
 
 
-def test_a_file_that_unpacks_to_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_unpacks_to_too_much_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("steps.npy", bytes(10**6))
     monkeypatch.setattr(soft, "LARGEST", 10**5)

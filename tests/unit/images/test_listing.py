@@ -1,4 +1,7 @@
-"""Laws of listed images: by their paths, in order, each once; a list that cannot be meant is refused."""
+"""Laws of listed images: by their paths, in order, each once.
+
+A list that cannot be meant is refused.
+"""
 
 import os
 import re
@@ -16,7 +19,17 @@ def touch(path: Path) -> None:
 
 
 def test_images_are_listed_by_their_paths_sorted_and_without_hidden_files(tmp_path):
-    for name in ("b.JPG", "a/b.jpg", "a/b.png", "a.tif", "c/d/e.webp", ".x.png", ".hidden/a.png", "notes.txt", "a/b"):
+    for name in (
+        "b.JPG",
+        "a/b.jpg",
+        "a/b.png",
+        "a.tif",
+        "c/d/e.webp",
+        ".x.png",
+        ".hidden/a.png",
+        "notes.txt",
+        "a/b",
+    ):
         touch(tmp_path / name)
     assert list_images(tmp_path) == ["a.tif", "a/b.jpg", "a/b.png", "b.JPG", "c/d/e.webp"]
 
@@ -52,7 +65,11 @@ def write_list(folder: Path, text: str) -> Path:
 
 
 def test_a_list_gives_its_lines_in_their_order(tmp_path):
-    assert read_list(write_list(tmp_path, "b/ü.jpg\n\n./a.png \r\nb/#1.png\n")) == ["b/ü.jpg", "a.png", "b/#1.png"]
+    assert read_list(write_list(tmp_path, "b/ü.jpg\n\n./a.png \r\nb/#1.png\n")) == [
+        "b/ü.jpg",
+        "a.png",
+        "b/#1.png",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -45,17 +45,28 @@ def refused(path: Path, sentence: str) -> None:
 
 @pytest.mark.parametrize("extension", sorted(EXTENSIONS))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF"])
-def test_content_is_read_only_as_the_format_that_the_name_says(tmp_path: Path, extension: str, kind: str) -> None:
+def test_content_is_read_only_as_the_format_that_the_name_says(
+    tmp_path: Path, extension: str, kind: str
+) -> None:
     path = tmp_path / f"a{extension}"
     path.write_bytes(saved(kind))
     if FORMATS[extension] == kind:
-        assert read_image(path).shape == PIXELS.shape and check_image(path)[:2] == image_size(path) == (20, 30)
+        assert read_image(path).shape == PIXELS.shape and check_image(path)[:2] == image_size(
+            path
+        ) == (20, 30)
     else:
-        refused(path, f"The image cannot be used: its name ends in {extension}, but its content is {kind}")
+        refused(
+            path,
+            f"The image cannot be used: its name ends in {extension}, but its content is {kind}",
+        )
 
 
-def test_postscript_never_reaches_ghostscript(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was called"))
+def test_postscript_never_reaches_ghostscript(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was called")
+    )
     (tmp_path / "a.jpg").write_bytes(saved("EPS"))
     refused(tmp_path / "a.jpg", "its name ends in .jpg, but its content is PostScript")
     (tmp_path / "a.tiff").write_bytes(saved("EPS"))
@@ -65,7 +76,9 @@ def test_postscript_never_reaches_ghostscript(tmp_path: Path, monkeypatch: pytes
 
 def test_a_label_is_read_only_as_the_format_that_its_name_says(tmp_path: Path) -> None:
     (tmp_path / "a.tiff").write_bytes(saved("PNG", np.full((4, 5), 1000, np.uint16)))
-    with pytest.raises(LabelError, match=r"its name ends in \.tiff, but its content is PNG(.|\n)*end in \.png"):
+    with pytest.raises(
+        LabelError, match=r"its name ends in \.tiff, but its content is PNG(.|\n)*end in \.png"
+    ):
         depth.read(tmp_path / "a.tiff", depth.Options())
     np.save(tmp_path / "a.npy", np.ones((4, 5)))
     (tmp_path / "a.npy").rename(tmp_path / "a.png")
@@ -90,7 +103,9 @@ def test_giants_are_refused_by_their_headers(tmp_path: Path) -> None:
     assert time.monotonic() - start < 5
 
 
-def test_a_variable_raises_the_limit_and_a_wrong_value_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_raises_the_limit_and_a_wrong_value_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "a.png").write_bytes(saved("PNG"))
     monkeypatch.setenv("LABELGRID_MAX_PIXELS", "599")
     refused(tmp_path / "a.png", "it has 20x30 pixels, more than the limit of 0.000599 million")
@@ -121,14 +136,20 @@ def test_an_npy_must_hold_exactly_what_its_header_says(tmp_path: Path, cut: int)
     np.save(tmp_path / "a.npy", np.ones((4, 5)))
     data = (tmp_path / "a.npy").read_bytes()
     (tmp_path / "a.npy").write_bytes(data[:cut] if cut < 0 else data + bytes(cut))
-    with pytest.raises(LabelError, match=r"cannot be read: its 4x5 float64 need 160 bytes, and it holds (152|168)"):
+    with pytest.raises(
+        LabelError, match=r"cannot be read: its 4x5 float64 need 160 bytes, and it holds (152|168)"
+    ):
         samples(tmp_path / "a.npy")
 
 
-@pytest.mark.parametrize("header", ["{'descr': '<f8', 'fortran_order': False, 'shape': (10**9, 10**9), }", "((((", "9"])
+@pytest.mark.parametrize(
+    "header", ["{'descr': '<f8', 'fortran_order': False, 'shape': (10**9, 10**9), }", "((((", "9"]
+)
 def test_a_wrong_npy_header_is_refused(tmp_path: Path, header: str) -> None:
     text = header.ljust(117) + "\n"
-    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode())
+    (tmp_path / "a.npy").write_bytes(
+        b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode()
+    )
     with pytest.raises(LabelError, match=r"This \.npy file cannot be read"):
         samples(tmp_path / "a.npy")
 
@@ -137,7 +158,11 @@ def test_the_stored_size_is_read_from_the_header(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(bomb(9000, 7000))
     Image.new("F", (6, 4)).save(tmp_path / "a.tiff")
     np.save(tmp_path / "a.npy", np.ones((4, 5)))
-    assert [stored_size(tmp_path / f"a.{end}") for end in ("png", "tiff", "npy")] == [(9000, 7000), (4, 6), None]
+    assert [stored_size(tmp_path / f"a.{end}") for end in ("png", "tiff", "npy")] == [
+        (9000, 7000),
+        (4, 6),
+        None,
+    ]
     (tmp_path / "a.png").write_bytes(b"\x89PNG")
     with pytest.raises(LabelError, match="damaged or cut short"):
         stored_size(tmp_path / "a.png")

@@ -36,7 +36,9 @@ def grey(stream: bytes | None = None, more: bytes = b"", end: bytes = chunk(b"IE
 
 def depth_map(height: int = 120, width: int = 160) -> np.ndarray:
     """A 16-bit map as a sensor gives it: smooth surfaces and noise, in millimetres."""
-    smooth = cv2.resize(RNG.random((5, 6)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    smooth = cv2.resize(
+        RNG.random((5, 6)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
+    )
     return (1000 + 5000 * smooth.clip(0, 1) + RNG.normal(0, 5, smooth.shape)).astype(np.uint16)
 
 
@@ -46,15 +48,32 @@ def encoded(array: np.ndarray) -> bytes:
 
 def interlaced(array: np.ndarray) -> bytes:
     """An 8-bit grey PNG in seven passes (Adam7)."""
-    starts = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+    starts = (
+        (0, 0, 8, 8),
+        (4, 0, 8, 8),
+        (0, 4, 4, 8),
+        (2, 0, 4, 4),
+        (0, 2, 2, 4),
+        (1, 0, 2, 2),
+        (0, 1, 1, 2),
+    )
     parts = [array[y::dy, x::dx] for x, y, dx, dy in starts]
     rows = b"".join(b"\0" + row.tobytes() for part in parts if part.size for row in part)
-    return SIGNATURE + header(*array.shape, 8, 0, 1) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return (
+        SIGNATURE
+        + header(*array.shape, 8, 0, 1)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
 
 
 def saved(mode: str, **options: object) -> bytes:
     buffer = io.BytesIO()
-    image = Image.fromarray(RNG.integers(0, 256, (21, 33, 4), dtype=np.uint8)).convert("RGB").convert(mode)
+    image = (
+        Image.fromarray(RNG.integers(0, 256, (21, 33, 4), dtype=np.uint8))
+        .convert("RGB")
+        .convert(mode)
+    )
     image.save(buffer, "png", **options)
     return buffer.getvalue()
 
@@ -93,7 +112,10 @@ def test_a_sound_png_comes_back_with_its_pixels(data: bytes) -> None:
                 new.info.get("transparency"),
             )
             np.testing.assert_array_equal(np.asarray(old), np.asarray(new))
-        flags = (cv2.imdecode(np.frombuffer(each, np.uint8), cv2.IMREAD_UNCHANGED) for each in (one, other))
+        flags = (
+            cv2.imdecode(np.frombuffer(each, np.uint8), cv2.IMREAD_UNCHANGED)
+            for each in (one, other)
+        )
         np.testing.assert_array_equal(*flags)
 
 
@@ -130,11 +152,17 @@ WRONG = {
         grey(more=chunk(b"tEXt", b"a\0b") + chunk(b"IDAT", zlib.compress(ROWS))),
         "its pixels are in several places",
     ),
-    "a wrong sum of the pixels": (grey(zlib.compress(ROWS)[:-1] + b"\0"), "the checksum or the coding"),
+    "a wrong sum of the pixels": (
+        grey(zlib.compress(ROWS)[:-1] + b"\0"),
+        "the checksum or the coding",
+    ),
     "no sum of the pixels": (grey(zlib.compress(ROWS)[:-4]), "its pixels are cut short"),
     "a row too few": (grey(zlib.compress(ROWS[:4])), "fewer pixels than its header says"),
     "a row too many": (grey(zlib.compress(ROWS + ROWS[:4])), "more pixels than its header says"),
-    "a giant behind a small header": (grey(zlib.compress(bytes(50_000_000))), "more pixels than its header says"),
+    "a giant behind a small header": (
+        grey(zlib.compress(bytes(50_000_000))),
+        "more pixels than its header says",
+    ),
     "no header": (SIGNATURE + chunk(b"IEND", b""), "its header is missing"),
     "a wrong type of colour": (SIGNATURE + header(2, 3, 8, 5) + grey()[33:], "its header is wrong"),
     "a text": (b"hello", "it is not a PNG"),
@@ -165,7 +193,9 @@ def test_the_outline_of_16_bits_has_the_first_rows(monkeypatch: pytest.MonkeyPat
     np.testing.assert_array_equal(found, pixels[:7])
 
 
-@pytest.mark.parametrize("data", [interlaced(np.full((19, 13), 9, np.uint8)), grey()], ids=["interlaced", "grey"])
+@pytest.mark.parametrize(
+    "data", [interlaced(np.full((19, 13), 9, np.uint8)), grey()], ids=["interlaced", "grey"]
+)
 def test_an_unknown_filter_of_any_row_is_found(data: bytes) -> None:
     start = data.index(b"IDAT")
     size = int.from_bytes(data[start - 4 : start])
@@ -183,10 +213,18 @@ def test_what_depends_on_the_size_has_no_outline(kind: bytes) -> None:
 
 def test_the_header_is_read_from_the_first_bytes() -> None:
     found = header_of(encoded(depth_map(30, 40))[:33])
-    assert (found.height, found.width, found.bits, found.colour, found.interlaced) == (30, 40, 16, 0, False)
+    assert (found.height, found.width, found.bits, found.colour, found.interlaced) == (
+        30,
+        40,
+        16,
+        0,
+        False,
+    )
 
 
-def test_bytes_after_the_end_of_the_pixels_are_not_uncompressed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_after_the_end_of_the_pixels_are_not_uncompressed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     fed: list[int] = []
 
     class Inflater:
@@ -207,7 +245,10 @@ def test_bytes_after_the_end_of_the_pixels_are_not_uncompressed(monkeypatch: pyt
 
 
 def flipped_and_refused(data: bytes, path: Path, count: int) -> int:
-    """How many single flipped bits of a depth map's file are refused; the others must leave the values unchanged."""
+    """How many single flipped bits of a depth map's file are refused.
+
+    The others must leave the values unchanged.
+    """
     path.write_bytes(data)
     before, refused = depth.read(path, depth.Options(scale=0.001)), 0
     for place in np.random.default_rng(1).choice(8 * len(data), count, replace=False).tolist():
@@ -246,7 +287,10 @@ def test_damaged_real_labels_are_refused(nyuv2: Path, tmp_path: Path) -> None:
     real = sorted((nyuv2 / "depth").glob("*.png"))[7].read_bytes()
     assert real[24] == 16 and flipped_and_refused(real, tmp_path / "a.png", 400) == 400
     files = sorted((nyuv2 / "segmentation").glob("*.png"))[:150]
-    assert sum(zeroed_and_refused(path.read_bytes(), tmp_path / "b.png", 41, 1) for path in files) == 150
+    assert (
+        sum(zeroed_and_refused(path.read_bytes(), tmp_path / "b.png", 41, 1) for path in files)
+        == 150
+    )
 
 
 @pytest.mark.nyuv2

@@ -46,7 +46,11 @@ def test_every_orientation_is_read_upright_and_the_header_agrees(tmp_path, exten
     path, image = tmp_path / f"a{extension}", Image.fromarray(picture())
     exif = image.getexif()
     exif[0x0112] = orientation
-    image.save(path, exif=exif, **({"quality": 95, "subsampling": 0} if extension in (".jpg", ".webp") else {}))
+    image.save(
+        path,
+        exif=exif,
+        **({"quality": 95, "subsampling": 0} if extension in (".jpg", ".webp") else {}),
+    )
     with Image.open(path) as stored:
         upright = np.asarray(ImageOps.exif_transpose(stored).convert("RGB")).astype(int)
     read = read_image(path)
@@ -58,7 +62,9 @@ def test_every_orientation_is_read_upright_and_the_header_agrees(tmp_path, exten
 
 
 def test_a_16_bit_tiff_with_an_orientation_is_read_upright(tmp_path):
-    Image.fromarray(picture()[..., 0].astype(np.uint16) * 257).save(tmp_path / "a.tiff", tiffinfo={274: 6})
+    Image.fromarray(picture()[..., 0].astype(np.uint16) * 257).save(
+        tmp_path / "a.tiff", tiffinfo={274: 6}
+    )
     expected = np.rot90(picture()[..., 0], -1)
     assert (read_image(tmp_path / "a.tiff")[..., 0] == expected).all()
     assert image_size(tmp_path / "a.tiff") == expected.shape
@@ -153,10 +159,14 @@ def test_a_cut_jpeg_is_refused_although_its_thumbnail_ends_well(tmp_path):
     exif = Image.Exif()
     exif[0x010E] = "x"
     buffer = io.BytesIO()
-    Image.fromarray(RNG.integers(0, 255, (64, 96, 3), dtype=np.uint8)).save(buffer, "jpeg", exif=exif)
+    Image.fromarray(RNG.integers(0, 255, (64, 96, 3), dtype=np.uint8)).save(
+        buffer, "jpeg", exif=exif
+    )
     data = buffer.getvalue()
     thumbnail = b"\xff\xe3" + (2 + len(jpeg())).to_bytes(2, "big") + jpeg()
-    (tmp_path / "a.jpg").write_bytes((data[:2] + thumbnail + data[2:])[: len(thumbnail) + len(data) // 2])
+    (tmp_path / "a.jpg").write_bytes(
+        (data[:2] + thumbnail + data[2:])[: len(thumbnail) + len(data) // 2]
+    )
     refused(tmp_path / "a.jpg", "damaged")
 
 
@@ -168,7 +178,9 @@ def test_a_cut_jpeg_is_not_left_to_opencv_which_may_fill_it_with_grey(tmp_path, 
 
 def test_large_images_are_read_without_a_word_and_giants_are_refused(tmp_path, monkeypatch):
     Image.fromarray(picture(40, 40)).save(tmp_path / "a.png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # from here on Pillow warns, from twice that on it refuses
+    monkeypatch.setattr(
+        Image, "MAX_IMAGE_PIXELS", 1000
+    )  # from here on Pillow warns, from twice that on it refuses
     assert read_image(tmp_path / "a.png").shape == (40, 40, 3)
     monkeypatch.setenv("LABELGRID_MAX_PIXELS", "1599")
     refused(tmp_path / "a.png", "it has 40x40 pixels, more than the limit of 0.001599 million")
@@ -183,8 +195,15 @@ def test_a_jpeg_is_read_the_same_by_both_decoders(tmp_path):
 
 def rows_of_png(*rows: bytes, bits: int, colour: int, passes: int = 0, after: bytes = b"") -> bytes:
     head = struct.pack(">IIBBBBB", 2, 3, bits, colour, 0, 0, passes)
-    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(b"".join(rows))), *([(b"tRNS", after)] if after else [])]
-    parts = [len(b).to_bytes(4) + k + b + zlib.crc32(k + b).to_bytes(4) for k, b in (*chunks, (b"IEND", b""))]
+    chunks = [
+        (b"IHDR", head),
+        (b"IDAT", zlib.compress(b"".join(rows))),
+        *([(b"tRNS", after)] if after else []),
+    ]
+    parts = [
+        len(b).to_bytes(4) + k + b + zlib.crc32(k + b).to_bytes(4)
+        for k, b in (*chunks, (b"IEND", b""))
+    ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
@@ -208,7 +227,9 @@ def accepts(read: Callable[[Path], object], path: Path) -> bool:
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_16_bits_with_one_bright_value_in_the_last_row_are_accepted(tmp_path, monkeypatch, channels):
+def test_16_bits_with_one_bright_value_in_the_last_row_are_accepted(
+    tmp_path, monkeypatch, channels
+):
     monkeypatch.setattr("labelgrid.images.png._KEPT", 20)
     path, colour = tmp_path / "a.png", {1: 0, 2: 4, 3: 2, 4: 6}[channels]
     dark = b"\0" + np.full((2, channels), 4095, ">u2").tobytes()
@@ -223,7 +244,9 @@ def test_16_bits_with_one_bright_value_in_the_last_row_are_accepted(tmp_path, mo
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"progressive": True}, {"subsampling": 0}, {"restart_marker_blocks": 3}], ids=str
+    "options",
+    [{}, {"progressive": True}, {"subsampling": 0}, {"restart_marker_blocks": 3}],
+    ids=str,
 )
 def test_a_jpeg_cut_anywhere_is_accepted_only_if_it_is_read(tmp_path, options):
     buffer, path = io.BytesIO(), tmp_path / "a.jpg"
@@ -253,10 +276,16 @@ def test_pictures_of_phones_are_read_upright(tmp_path: Path, ending: str) -> Non
     pixels = np.repeat(np.tile(ramp, (32, 1))[..., None], 3, -1)
     picture = Image.fromarray(pixels)
     exif = picture.getexif()
-    exif[0x0112] = 6 if ending == ".avif" else 1  # a HEIC holds its rotation elsewhere; its decoder applies it
-    (picture if ending == ".avif" else picture.rotate(-90, expand=True)).save(path, exif=exif, quality=95)
+    exif[0x0112] = (
+        6 if ending == ".avif" else 1
+    )  # a HEIC holds its rotation elsewhere; its decoder applies it
+    (picture if ending == ".avif" else picture.rotate(-90, expand=True)).save(
+        path, exif=exif, quality=95
+    )
     read, checked = read_image(path), check_image(path)
-    assert read.shape == (48, 32, 3) and (checked.height, checked.width) == (48, 32) == image_size(path)
+    assert read.shape == (48, 32, 3) and (checked.height, checked.width) == (48, 32) == image_size(
+        path
+    )
     assert np.abs(read[:, 16, 0].astype(int) - ramp).max() < 12
     assert list_images(tmp_path) == [path.name]
     data = path.read_bytes()
@@ -271,7 +300,10 @@ def test_pictures_of_phones_are_read_upright(tmp_path: Path, ending: str) -> Non
 
 def test_a_pipe_is_refused_and_the_hint_fits(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.jpg")
-    for path, hint in ((tmp_path / "a.jpg", "Replace it by an image"), (tmp_path / "b.jpg", "Put it back; if the")):
+    for path, hint in (
+        (tmp_path / "a.jpg", "Replace it by an image"),
+        (tmp_path / "b.jpg", "Put it back; if the"),
+    ):
         with pytest.raises(ImageError) as caught:
             check_image(path)
         assert caught.value.next_step.startswith(hint)

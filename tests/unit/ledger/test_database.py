@@ -75,7 +75,9 @@ def test_creating_over_an_existing_ledger_is_refused_and_leaves_it_as_it_was(pat
     assert path.read_bytes() == before
 
 
-def test_creating_over_a_file_that_is_no_database_is_refused_and_leaves_it_as_it_was(tmp_path: Path) -> None:
+def test_creating_over_a_file_that_is_no_database_is_refused_and_leaves_it_as_it_was(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("not a database, and long enough to be looked at")
     assert "it is not a labelgrid database" in refused(Store.create, path)
@@ -90,7 +92,10 @@ def test_creating_in_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
 
 def test_opening_what_is_not_there_makes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    assert refused(Store.open, path) == f"There is no ledger ({path}).\n  Create one with `labelgrid init`."
+    assert (
+        refused(Store.open, path)
+        == f"There is no ledger ({path}).\n  Create one with `labelgrid init`."
+    )
     assert not path.exists()
 
 
@@ -122,7 +127,9 @@ def test_an_older_ledger_is_upgraded_and_keeps_what_it_has(path: Path, newer: Pa
     assert "mood" in columns(path, "rounds")
 
 
-def test_a_ledger_without_times_is_upgraded_and_takes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ledger_without_times_is_upgraded_and_takes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, cell, other = tmp_path / "ledger.db", Cell("a.png", "depth"), Cell("b.png", "depth")
     folder = tmp_path / "migrations"
     shutil.copytree(database.MIGRATIONS, folder)
@@ -134,7 +141,9 @@ def test_a_ledger_without_times_is_upgraded_and_takes_them(tmp_path: Path, monke
         store.add_images([ImageRow("a.png", "photos"), ImageRow("b.png", "photos")])
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("INSERT INTO cells VALUES (1, 1, 2, 0, '', 'a.png', '0f', 1.0, 1.0)")
-        values = "(1, '2026-01-01T00:00:00+00:00', 1, 1, 0, 2, 0, '', 'a.png', '0f', 1.0, NULL, 1.0, '')"
+        values = (
+            "(1, '2026-01-01T00:00:00+00:00', 1, 1, 0, 2, 0, '', 'a.png', '0f', 1.0, NULL, 1.0, '')"
+        )
         connection.execute(f"INSERT INTO events VALUES {values}")
         connection.commit()
     monkeypatch.undo()
@@ -142,11 +151,18 @@ def test_a_ledger_without_times_is_upgraded_and_takes_them(tmp_path: Path, monke
         assert store.find([cell])[cell].seconds is None and store.seconds() == {"depth": []}
         store.move([Move(other, State.LABELLED, seconds=12.5)])
         assert store.find([other])[other].seconds == 12.5 and store.seconds() == {"depth": [12.5]}
-        assert [event.move.seconds for event in store.events()] == [None, 12.5] and store.rebuild() == 0
+        assert [event.move.seconds for event in store.events()] == [
+            None,
+            12.5,
+        ] and store.rebuild() == 0
 
 
 def test_a_failing_upgrade_changes_nothing(path: Path, newer: Path) -> None:
-    third = SECOND.replace("0004", "0005").replace('"0003"', '"0004"').replace("ALTER TABLE rounds", "ALTER TABLE no")
+    third = (
+        SECOND.replace("0004", "0005")
+        .replace('"0003"', '"0004"')
+        .replace("ALTER TABLE rounds", "ALTER TABLE no")
+    )
     (newer / "versions" / "0005_broken.py").write_text(third)
     assert "the database reports 'no such table: no'" in refused(Store.open, path)
     assert "mood" not in columns(path, "rounds")
@@ -176,7 +192,9 @@ def test_a_full_disk_is_one_sentence_and_changes_nothing(path: Path) -> None:
         assert store.count_images() == 1
 
 
-def test_of_two_that_create_a_ledger_at_once_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_two_that_create_a_ledger_at_once_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "ledger.db"
 
     def quicker(_: database.Database) -> None:
@@ -190,7 +208,9 @@ def test_of_two_that_create_a_ledger_at_once_one_is_refused(tmp_path: Path, monk
         assert store.get("note") == 1
 
 
-def test_a_create_that_was_stopped_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_create_that_was_stopped_is_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def stop(_: object) -> None:
         raise KeyboardInterrupt
 
@@ -238,7 +258,10 @@ def test_a_read_only_folder_or_file_is_one_sentence(path: Path, act: str) -> Non
             assert len(store.tasks()) == 1
     assert answer.stderr == ""
     assert answer.stdout.startswith("The ledger cannot be used: it cannot be written (")
-    assert "Make its folder and its files writable for you and run again. Nothing was changed." in answer.stdout
+    assert (
+        "Make its folder and its files writable for you and run again. Nothing was changed."
+        in answer.stdout
+    )
 
 
 def test_a_damaged_ledger_is_one_sentence(path: Path) -> None:
@@ -269,14 +292,19 @@ def test_events_can_only_be_added(path: Path) -> None:
 def test_a_cell_of_an_image_that_is_not_there_is_refused(path: Path) -> None:
     def add() -> None:
         with closing(database.open_database(path)) as base, base.writing() as connection:
-            connection.exec_driver_sql("INSERT INTO cells VALUES (99, 1, 2, 0, '', '', '', 0.0, 1.0, NULL)")
+            connection.exec_driver_sql(
+                "INSERT INTO cells VALUES (99, 1, 2, 0, '', '', '', 0.0, 1.0, NULL)"
+            )
 
     assert "the database reports 'FOREIGN KEY constraint failed'" in refused(add)
 
 
 def test_every_commit_is_flushed_to_the_disk_and_readers_are_not_blocked(path: Path) -> None:
     with closing(database.open_database(path)) as base, base.reading() as connection:
-        settings = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("synchronous", "journal_mode")]
+        settings = [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("synchronous", "journal_mode")
+        ]
     assert settings == [2, "wal"]
 
 

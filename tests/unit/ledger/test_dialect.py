@@ -47,7 +47,10 @@ def use_everything(path: Path) -> None:
         store.close_round(opened, [Move(a, State.REQUESTED, 1, "r1")])
         store.move([Move(a, State.LABELLED), Move(b, State.LABELLED)])
         store.move([Move(a, State.MISSING)])
-        store.find([a, b]), list(store.cells(state=State.LABELLED, splits=("train",), request_id="r1"))
+        (
+            store.find([a, b]),
+            list(store.cells(state=State.LABELLED, splits=("train",), request_id="r1")),
+        )
         store.grid(), store.counts(), store.counts(("train",)), store.history(a), store.pool_hash()
         store.current_round(), store.rounds()
         store.put("key", 1), store.put("key", 2), store.get("key"), store.rebuild()
@@ -55,12 +58,16 @@ def use_everything(path: Path) -> None:
             store.put("key", 3)
 
 
-def test_every_statement_of_the_ledger_is_one_that_postgresql_has(tmp_path: Path, statements: list[Any]) -> None:
+def test_every_statement_of_the_ledger_is_one_that_postgresql_has(
+    tmp_path: Path, statements: list[Any]
+) -> None:
     use_everything(tmp_path / "ledger.db")
     own = [one for one in statements if isinstance(one, ClauseElement) and not _is_alembic(one)]
     assert len(own) > 40
     for statement in own:
-        if isinstance(statement, Insert):  # the dialect's: the one that another database has its own of
+        if isinstance(
+            statement, Insert
+        ):  # the dialect's: the one that another database has its own of
             assert str(statement) == str(SQLite().insert_new(IMAGES))
         else:
             assert statement.compile(dialect=POSTGRESQL)
@@ -71,7 +78,9 @@ def _is_alembic(statement: ClauseElement) -> bool:
     return isinstance(statement, TextClause) or "alembic_version" in str(statement)
 
 
-def test_the_only_plain_sql_is_the_version_s_and_the_dialect_s(tmp_path: Path, statements: list[Any]) -> None:
+def test_the_only_plain_sql_is_the_version_s_and_the_dialect_s(
+    tmp_path: Path, statements: list[Any]
+) -> None:
     use_everything(tmp_path / "ledger.db")
     texts = {str(one) for one in statements if isinstance(one, TextClause | str)}
     allowed = {*SQLite().append_only("events")}

@@ -1,4 +1,7 @@
-"""A ledger from somebody else: any type may be in any column; every reader answers with a sentence."""
+"""A ledger from somebody else: any type may be in any column.
+
+Every reader answers with a sentence.
+"""
 
 import shutil
 import sqlite3
@@ -53,17 +56,32 @@ def ledger(tmp_path):
         store.add_task(TaskRow("depth", "depth", 2.0))
         store.add_images([ImageRow("a.png", "photos")])
         store.open_round()
-        store.move([Move(Cell("a.png", "depth"), State.LABELLED, 1, path="labels/a.png", cost=2.0, seconds=9.0)])
+        store.move(
+            [
+                Move(
+                    Cell("a.png", "depth"),
+                    State.LABELLED,
+                    1,
+                    path="labels/a.png",
+                    cost=2.0,
+                    seconds=9.0,
+                )
+            ]
+        )
         store.put("note", {"a": 1})
     return tmp_path / "ledger.db"
 
 
-@pytest.mark.parametrize(("table", "column"), [(table, column) for table in COLUMNS for column in COLUMNS[table]])
+@pytest.mark.parametrize(
+    ("table", "column"), [(table, column) for table in COLUMNS for column in COLUMNS[table]]
+)
 def test_any_value_in_any_column_is_read_or_refused(ledger, table, column, tmp_path):
     for value in STRANGE:
         path = shutil.copy(ledger, tmp_path / "other.db")
         with sqlite3.connect(path) as database:
-            for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            for (trigger,) in database.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+            ).fetchall():
                 database.execute(f"DROP TRIGGER {trigger}")
             database.execute("PRAGMA ignore_check_constraints = 1")
             database.execute(f"UPDATE {table} SET {column} = {value}")

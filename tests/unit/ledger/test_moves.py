@@ -42,14 +42,18 @@ def refusal(store: Store, *moves: Move) -> str:
 
 @pytest.mark.parametrize("old", State)
 @pytest.mark.parametrize("new", State)
-def test_a_move_is_made_if_it_is_legal_and_otherwise_changes_nothing(store: Store, old: State, new: State) -> None:
+def test_a_move_is_made_if_it_is_legal_and_otherwise_changes_nothing(
+    store: Store, old: State, new: State
+) -> None:
     store.move([Move(A, step) for step in WAYS[old]])
     if (old, new) in LEGAL:
         store.move([Move(A, new)])
         assert state(store) == new
         assert [(event.before, event.move.to) for event in store.history(A)][-1] == (old, new)
     else:
-        assert f"is {old.name.lower()} and cannot become {new.name.lower()}" in refusal(store, Move(A, new))
+        assert f"is {old.name.lower()} and cannot become {new.name.lower()}" in refusal(
+            store, Move(A, new)
+        )
     assert store.rebuild() == 0
 
 
@@ -63,7 +67,9 @@ def test_a_refused_move_names_the_cell_its_state_and_what_is_allowed(store: Stor
 
 def test_one_refused_move_among_many_refuses_all(store: Store) -> None:
     good = [Move(A, State.LABELLED), Move(Cell("b", "depth"), State.REQUESTED)]
-    assert "cannot become skipped" in refusal(store, *good, Move(Cell("b", "normals"), State.SKIPPED))
+    assert "cannot become skipped" in refusal(
+        store, *good, Move(Cell("b", "normals"), State.SKIPPED)
+    )
 
 
 def test_a_move_of_an_unknown_image_or_task_is_refused(store: Store) -> None:
@@ -84,16 +90,22 @@ def test_a_move_of_an_unknown_image_or_task_is_refused(store: Store) -> None:
         {"seconds": 1e6},
     ],
 )
-def test_a_move_with_numbers_that_are_none_is_refused(store: Store, numbers: dict[str, float]) -> None:
+def test_a_move_with_numbers_that_are_none_is_refused(
+    store: Store, numbers: dict[str, float]
+) -> None:
     assert "All must be finite numbers, the cost not below 0, the seconds above 0" in refusal(
         store, Move(A, State.LABELLED, **numbers)
     )  # type: ignore[arg-type]
 
 
 def test_what_a_move_says_is_kept(store: Store) -> None:
-    asked = Move(A, State.REQUESTED, 3, "r3-1", "depth/a.png", "", 1.5, -0.25, 0.5, "far from all", 12.5)
+    asked = Move(
+        A, State.REQUESTED, 3, "r3-1", "depth/a.png", "", 1.5, -0.25, 0.5, "far from all", 12.5
+    )
     store.move([asked])
-    assert store.find([A])[A] == CellRow(A, State.REQUESTED, 3, "r3-1", "depth/a.png", "", 1.5, 0.5, 12.5)
+    assert store.find([A])[A] == CellRow(
+        A, State.REQUESTED, 3, "r3-1", "depth/a.png", "", 1.5, 0.5, 12.5
+    )
     (event,) = store.history(A)
     assert event.move == asked
     assert event.at.endswith("+00:00")
@@ -123,7 +135,12 @@ def test_the_answer_to_another_request_is_refused(store: Store) -> None:
 
 def test_a_label_is_replaced_in_one_step_and_the_old_one_stays_in_the_history(store: Store) -> None:
     store.move([Move(A, State.LABELLED, path="old.png", digest="1")])
-    store.move([Move(A, State.MISSING, why="replaced"), Move(A, State.LABELLED, path="new.png", digest="2")])
+    store.move(
+        [
+            Move(A, State.MISSING, why="replaced"),
+            Move(A, State.LABELLED, path="new.png", digest="2"),
+        ]
+    )
     assert store.find([A])[A].path == "new.png"
     versions = [event.move.path for event in store.history(A) if event.move.to == State.LABELLED]
     assert versions == ["old.png", "new.png"]
@@ -137,9 +154,16 @@ def test_a_cell_taken_back_has_no_row(store: Store) -> None:
     assert store.find([A]) == {A: CellRow(A)}
 
 
-def test_a_move_leaves_the_images_other_cells_and_the_tasks_other_images_alone(store: Store) -> None:
+def test_a_move_leaves_the_images_other_cells_and_the_tasks_other_images_alone(
+    store: Store,
+) -> None:
     others = [Cell("a", "normals"), Cell("b", "depth"), Cell("b", "normals")]
-    store.move([Move(cell, State.LABELLED, path=f"{cell.image_id}-{cell.task}.png") for cell in (A, *others)])
+    store.move(
+        [
+            Move(cell, State.LABELLED, path=f"{cell.image_id}-{cell.task}.png")
+            for cell in (A, *others)
+        ]
+    )
     before = store.find(others)
     store.move([Move(A, State.MISSING)])
     assert store.find(others) == before and [row.cell for row in store.cells()] == others
@@ -150,7 +174,9 @@ def test_a_move_leaves_the_images_other_cells_and_the_tasks_other_images_alone(s
 
 def test_a_cell_of_values_of_other_types_is_refused_as_a_cell() -> None:
     values = [3, "r3-1", "depth/a.png", "0f", 1.5, 0.5, None]
-    assert cell_row(A, 2, values) == CellRow(A, State.LABELLED, 3, "r3-1", "depth/a.png", "0f", 1.5, 0.5)
+    assert cell_row(A, 2, values) == CellRow(
+        A, State.LABELLED, 3, "r3-1", "depth/a.png", "0f", 1.5, 0.5
+    )
     for place, wrong in ((0, "3"), (2, None), (4, 1), (6, 1)):
         with pytest.raises(LedgerError, match=": a cell has a value of another type"):
             cell_row(A, 2, [*values[:place], wrong, *values[place + 1 :]])

@@ -15,10 +15,26 @@ def store(tmp_path: Path) -> Iterator[Store]:
     with Store.create(tmp_path / "ledger.db") as store:
         store.add_task(TaskRow("depth", "depth", 1.0))
         store.add_images(ImageRow(name, "photos") for name in "abcde")
-        asked = [Move(Cell(name, "depth"), State.REQUESTED, 1, f"r1-{name}", cost=0.1, weight=0.3) for name in "abc"]
+        asked = [
+            Move(Cell(name, "depth"), State.REQUESTED, 1, f"r1-{name}", cost=0.1, weight=0.3)
+            for name in "abc"
+        ]
         store.move(asked)
-        store.move([Move(Cell("b", "depth"), State.LABELLED, path="b.png", digest="0f", cost=0.2, seconds=7.5)])
-        store.move([Move(Cell("c", "depth"), State.SKIPPED), Move(Cell("d", "depth"), State.LABELLED)])
+        store.move(
+            [
+                Move(
+                    Cell("b", "depth"),
+                    State.LABELLED,
+                    path="b.png",
+                    digest="0f",
+                    cost=0.2,
+                    seconds=7.5,
+                )
+            ]
+        )
+        store.move(
+            [Move(Cell("c", "depth"), State.SKIPPED), Move(Cell("d", "depth"), State.LABELLED)]
+        )
         store.move([Move(Cell("d", "depth"), State.MISSING)])
         yield store
 
@@ -48,10 +64,14 @@ def test_a_sound_ledger_is_what_its_events_say(store: Store) -> None:
         ("UPDATE cells SET seconds = 8.0 WHERE state = 2", 1),
     ],
 )
-def test_a_damaged_state_is_counted_and_made_anew_from_the_events(store: Store, statement: str, wrong: int) -> None:
+def test_a_damaged_state_is_counted_and_made_anew_from_the_events(
+    store: Store, statement: str, wrong: int
+) -> None:
     before = list(store.cells())
     damage(store, statement)
     assert list(store.cells()) != before
     assert store.rebuild() == wrong
     assert list(store.cells()) == before
-    assert before[1] == CellRow(Cell("b", "depth"), State.LABELLED, 1, "r1-b", "b.png", "0f", 0.2, 0.3, 7.5)
+    assert before[1] == CellRow(
+        Cell("b", "depth"), State.LABELLED, 1, "r1-b", "b.png", "0f", 0.2, 0.3, 7.5
+    )

@@ -29,16 +29,31 @@ def test_an_image_comes_back_as_it_was_given(store: Store) -> None:
 
 
 def test_images_come_in_the_order_of_their_names_code_points(store: Store) -> None:
-    names = ["b.png", "a/10.png", "a/9.png", "Z.png", "ä.png", "a.png", "\U0001f600.png", "\uffee.png"]
+    names = [
+        "b.png",
+        "a/10.png",
+        "a/9.png",
+        "Z.png",
+        "ä.png",
+        "a.png",
+        "\U0001f600.png",
+        "\uffee.png",
+    ]
     store.add_images(map(image, names))
     assert [row.image_id for row in store.images()] == sorted(names)
     assert store.grid().images == sorted(names)
 
 
 def test_images_are_listed_and_counted_by_split(store: Store) -> None:
-    store.add_images([image("a"), replace(image("b"), split="heldout"), replace(image("c"), split="val")])
+    store.add_images(
+        [image("a"), replace(image("b"), split="heldout"), replace(image("c"), split="val")]
+    )
     assert [row.image_id for row in store.images(("heldout", "val"))] == ["b", "c"]
-    assert (store.count_images(), store.count_images(("train",)), store.count_images(())) == (3, 1, 0)
+    assert (store.count_images(), store.count_images(("train",)), store.count_images(())) == (
+        3,
+        1,
+        0,
+    )
 
 
 def test_images_are_found_by_their_names_in_their_order_without_removed_ones(store: Store) -> None:
@@ -57,11 +72,17 @@ def test_images_are_found_by_their_names_in_their_order_without_removed_ones(sto
 def test_an_image_given_again_is_counted_once_and_stays_as_it_is(store: Store) -> None:
     assert store.add_images([image("a"), image("a"), image("b")]) == 2
     assert store.add_images([replace(image("a"), split="test"), image("c")]) == 1
-    assert [(row.image_id, row.split) for row in store.images()] == [("a", "train"), ("b", "train"), ("c", "train")]
+    assert [(row.image_id, row.split) for row in store.images()] == [
+        ("a", "train"),
+        ("b", "train"),
+        ("c", "train"),
+    ]
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_two_images_of_one_name_are_refused_with_both_roots_and_nothing_is_added(store: Store, known: bool) -> None:
+def test_two_images_of_one_name_are_refused_with_both_roots_and_nothing_is_added(
+    store: Store, known: bool
+) -> None:
     rows = [image(f"{number:05d}") for number in range(roster.BATCH + 1)]
     twin = image("00000", "other")
     if known:
@@ -101,7 +122,10 @@ def test_asking_for_an_unknown_image_says_so(store: Store) -> None:
 
 
 def test_tasks_come_back_as_they_were_given_in_their_order(store: Store) -> None:
-    rows = [TaskRow("parts", "semseg", 2.5, {"classes": ["kopf", "fuß"], "ignore": 255}), TaskRow("depth", "depth", 0)]
+    rows = [
+        TaskRow("parts", "semseg", 2.5, {"classes": ["kopf", "fuß"], "ignore": 255}),
+        TaskRow("depth", "depth", 0),
+    ]
     for row in rows:
         store.add_task(row)
     assert store.tasks() == tuple(rows)

@@ -60,7 +60,9 @@ def test_a_round_that_is_not_open_is_neither_changed_nor_closed_again(store: Sto
     assert list(store.events()) == []
 
 
-@pytest.mark.parametrize("value", [None, 0.1, "größe", [1, 2], {"depth": {"low": -1.5, "high": 3.0}}])
+@pytest.mark.parametrize(
+    "value", [None, 0.1, "größe", [1, 2], {"depth": {"low": -1.5, "high": 3.0}}]
+)
 def test_a_note_comes_back_as_it_was_put(store: Store, value: object) -> None:
     store.put("normaliser", "older")
     store.put("other", 1)

@@ -24,7 +24,9 @@ def test_the_migrations_make_exactly_the_tables_that_the_program_uses(tmp_path: 
         assert compare_metadata(context, METADATA) == []
         assert connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) == REVISION
         cells = connection.scalar(text("SELECT sql FROM sqlite_master WHERE name = 'cells'"))
-        partial = connection.scalars(text("SELECT name FROM sqlite_master WHERE sql LIKE '%WHERE%' ORDER BY name"))
+        partial = connection.scalars(
+            text("SELECT name FROM sqlite_master WHERE sql LIKE '%WHERE%' ORDER BY name")
+        )
         assert "WITHOUT ROWID" in str(cells)
         assert list(partial) == ["cells_by_request", "cells_timed", "events_paid"]
     engine.dispose()

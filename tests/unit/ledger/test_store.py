@@ -90,7 +90,9 @@ for number in range(1, 2000):
 
 
 @pytest.mark.parametrize("later", [0.0, 0.003, 0.007])
-def test_kill_9_leaves_every_round_closed_with_its_picks_or_open_without(store: Store, later: float) -> None:
+def test_kill_9_leaves_every_round_closed_with_its_picks_or_open_without(
+    store: Store, later: float
+) -> None:
     killed(start(store, ROUNDS), lines=3, later=later)
     for row in store.rounds():
         picks = len(list(store.cells(round=row.number)))

@@ -17,7 +17,10 @@ COVERS = ["labelgrid.ledger.grid"]
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    """Images c, a, b (held out), d (no cell touched); tasks depth (2.0 a label) and normals (0.5)."""
+    """Images c, a, b (held out), d (no cell touched).
+
+    Tasks depth (2.0 a label) and normals (0.5).
+    """
     splits: dict[str, Split] = {"c": "train", "a": "train", "b": "heldout", "d": "train"}
     with Store.create(tmp_path / "ledger.db") as store:
         store.add_images(ImageRow(name, "photos", split=split) for name, split in splits.items())
@@ -37,7 +40,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def test_the_grid_has_the_train_images_in_name_order_and_their_states(store: Store) -> None:
     grid = store.grid()
-    assert (grid.images, grid.tasks, grid.cost.tolist()) == (["a", "c", "d"], ["depth", "normals"], [2.0, 0.5])
+    assert (grid.images, grid.tasks, grid.cost.tolist()) == (
+        ["a", "c", "d"],
+        ["depth", "normals"],
+        [2.0, 0.5],
+    )
     assert grid.state.tolist() == [[1, 0], [3, 2], [0, 0]]
     assert (grid.state.dtype, grid.keys.dtype, grid.cost.dtype) == (np.int8, np.uint64, np.float64)
 
@@ -65,17 +72,27 @@ def test_a_grid_without_tasks_or_images_is_empty(tmp_path: Path) -> None:
 def test_counts_add_up_and_tell_what_was_spent_and_what_is_promised(store: Store) -> None:
     assert store.counts() == {
         "depth": TaskCount(missing=1, requested=1, labelled=1, skipped=1, spent=2.25, promised=2.0),
-        "normals": TaskCount(missing=3, requested=0, labelled=1, skipped=0, spent=0.5, promised=0.0),
+        "normals": TaskCount(
+            missing=3, requested=0, labelled=1, skipped=0, spent=0.5, promised=0.0
+        ),
     }
 
 
 def test_the_seconds_are_those_of_the_labels_there_are(store: Store) -> None:
     assert store.seconds() == {"depth": [], "normals": []}
     first, second = Cell("d", "depth"), Cell("d", "normals")
-    store.move([Move(first, State.LABELLED, seconds=60.0), Move(second, State.LABELLED, seconds=4.0)])
+    store.move(
+        [Move(first, State.LABELLED, seconds=60.0), Move(second, State.LABELLED, seconds=4.0)]
+    )
     assert store.seconds() == store.seconds(("train",)) == {"depth": [60.0], "normals": [4.0]}
     assert store.seconds(("heldout",)) == {"depth": [], "normals": []}
-    store.move([Move(first, State.MISSING), Move(first, State.LABELLED, seconds=90.0), Move(second, State.MISSING)])
+    store.move(
+        [
+            Move(first, State.MISSING),
+            Move(first, State.LABELLED, seconds=90.0),
+            Move(second, State.MISSING),
+        ]
+    )
     assert store.seconds() == {"depth": [90.0], "normals": []}
     store.remove("images", ["d"])
     assert store.seconds() == {"depth": [], "normals": []}
@@ -87,7 +104,9 @@ def test_the_seconds_are_those_of_the_labels_there_are(store: Store) -> None:
 def test_counts_of_splits_are_those_of_their_images(store: Store) -> None:
     assert store.counts(("heldout",)) == {
         "depth": TaskCount(missing=0, requested=0, labelled=1, skipped=0, spent=2.0, promised=0.0),
-        "normals": TaskCount(missing=1, requested=0, labelled=0, skipped=0, spent=0.0, promised=0.0),
+        "normals": TaskCount(
+            missing=1, requested=0, labelled=0, skipped=0, spent=0.0, promised=0.0
+        ),
     }
     assert store.counts(("train", "heldout")) == store.counts()
     assert store.counts(("test",))["depth"] == TaskCount(0, 0, 0, 0, 0.0, 0.0)
@@ -101,10 +120,18 @@ def test_what_a_label_taken_back_has_cost_stays_spent(store: Store) -> None:
 
 
 def test_what_a_dropped_task_and_a_removed_image_have_cost_stays_spent(store: Store) -> None:
-    assert (store.spent(), store.spent(("train", "val")), store.spent(("test",))) == (2.75, 0.75, 0.0)
+    assert (store.spent(), store.spent(("train", "val")), store.spent(("test",))) == (
+        2.75,
+        0.75,
+        0.0,
+    )
     store.remove("tasks", ["depth"])
     store.remove("images", ["c"])
-    assert (store.spent(), store.spent(("train", "val")), store.spent(("heldout",))) == (2.75, 0.75, 2.0)
+    assert (store.spent(), store.spent(("train", "val")), store.spent(("heldout",))) == (
+        2.75,
+        0.75,
+        2.0,
+    )
 
 
 def test_a_cancelled_request_is_neither_spent_nor_promised(store: Store) -> None:
@@ -126,7 +153,9 @@ def test_a_cancelled_request_is_neither_spent_nor_promised(store: Store) -> None
         ({"task": "depth", "state": State.LABELLED, "splits": ("train",)}, []),
     ],
 )
-def test_cells_are_those_that_fit_all_that_is_given(store: Store, wanted: dict[str, object], cells: list[str]) -> None:
+def test_cells_are_those_that_fit_all_that_is_given(
+    store: Store, wanted: dict[str, object], cells: list[str]
+) -> None:
     found = store.cells(**wanted)  # type: ignore[arg-type]
     assert [f"{row.cell.image_id} {row.cell.task}" for row in found] == cells
 
@@ -161,7 +190,9 @@ CHANGES: dict[str, Callable[[Store], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_the_pool_hash_changes_with_states_images_splits_and_tasks(store: Store, change: str) -> None:
+def test_the_pool_hash_changes_with_states_images_splits_and_tasks(
+    store: Store, change: str
+) -> None:
     before = store.pool_hash()
     CHANGES[change](store)
     assert store.pool_hash() != before

@@ -21,11 +21,15 @@ def cut(padded: torch.Tensor, stride: int, size: tuple[int, int]) -> torch.Tenso
     """The map over the image alone: ceil(side / stride) cells that span it, read off the padded map in between."""
     for axis, side in ((-2, size[0]), (-1, size[1])):
         count = -(-side // stride)
-        at = np.clip((np.arange(count) + 0.5) * side / count / stride - 0.5, 0, padded.shape[axis] - 1)
+        at = np.clip(
+            (np.arange(count) + 0.5) * side / count / stride - 0.5, 0, padded.shape[axis] - 1
+        )
         low = torch.from_numpy(np.floor(at)).long()
         share = torch.from_numpy(at - np.floor(at)).float().view(-1, *[1] * (-1 - axis))
         high = (low + 1).clamp(max=padded.shape[axis] - 1)
-        padded = padded.index_select(axis, low) * (1 - share) + padded.index_select(axis, high) * share
+        padded = (
+            padded.index_select(axis, low) * (1 - share) + padded.index_select(axis, high) * share
+        )
     return padded
 
 
@@ -33,7 +37,10 @@ def raised(encoder: Encoder, padded: torch.Tensor) -> list[torch.Tensor]:
     """The used scales of a padded image at the size of the finest."""
     maps = [scale for i, scale in enumerate(encoder.backbone(padded)) if i in encoder.used]
     size = maps[0].shape[-2:]
-    return [functional.interpolate(scale, size=size, mode="bilinear", align_corners=False) for scale in maps]
+    return [
+        functional.interpolate(scale, size=size, mode="bilinear", align_corners=False)
+        for scale in maps
+    ]
 
 
 class Means(nn.Module):
@@ -55,13 +62,17 @@ def test_the_papers_hrnet_gives_its_raw_branches_summed_to_270_channels():
     assert features.deepest.shape == (1, 144, 2, 2)
 
 
-@pytest.mark.parametrize("name, stride", [("resnet18", 4), ("convnext_atto", 4), ("mobilenetv2_035", 4)])
+@pytest.mark.parametrize(
+    "name, stride", [("resnet18", 4), ("convnext_atto", 4), ("mobilenetv2_035", 4)]
+)
 def test_any_timm_backbone_is_fused_at_its_finest_scale_from_a_quarter_on(name, stride):
     encoder = Encoder(BackboneOptions(name, pretrained=False, fused=8))
     assert encoder(torch.zeros(1, 3, 64, 96)).shared.shape == (1, 8, 64 // stride, 96 // stride)
 
 
-@pytest.mark.parametrize("name", ["mambaout_femto", "swin_tiny_patch4_window7_224", "swinv2_tiny_window8_256"])
+@pytest.mark.parametrize(
+    "name", ["mambaout_femto", "swin_tiny_patch4_window7_224", "swinv2_tiny_window8_256"]
+)
 def test_backbones_whose_maps_have_channels_last_give_channels_first_for_images_of_any_size(name):
     encoder = Encoder(BackboneOptions(name, pretrained=False, fused=8)).eval()
     features = encoder(torch.zeros(1, 3, 50, 70))
@@ -111,37 +122,54 @@ def test_images_of_any_size_are_taken_as_if_padded_to_the_coarsest_scale(name, s
     whole = torch.zeros(1, 3, -(-height // 32) * 32, -(-width // 32) * 32)
     whole[..., :height, :width] = image
     mixed = encoder.mix[0](torch.cat(raised(encoder, whole), 1))
-    torch.testing.assert_close(encoder(image).shared, encoder.mix[1:](cut(mixed, 4, size)), rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(
+        encoder(image).shared, encoder.mix[1:](cut(mixed, 4, size)), rtol=1e-3, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("size", [(61, 97), (64, 98), (63, 99), (64, 100), (96, 128)])
 def test_a_map_shows_a_place_where_the_image_has_it(size):
-    encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False), fuse="concatenated").eval()
+    encoder = Encoder(
+        BackboneOptions("mobilenetv2_035", pretrained=False), fuse="concatenated"
+    ).eval()
     encoder.backbone = Means()
     down, right = torch.meshgrid(*(torch.arange(side) + 0.5 for side in size), indexing="ij")
     features = encoder(torch.stack([down, right, down])[None])
-    inside = slice(12, size[0] - 40), slice(12, size[1] - 40)  # no cell there reaches the image's or the padding's edge
+    inside = (
+        slice(12, size[0] - 40),
+        slice(12, size[1] - 40),
+    )  # no cell there reaches the image's or the padding's edge
     for level, stride in zip(features.levels[:2], (4, 8), strict=False):
         assert level.shape[-2:] == tuple(-(-side // stride) for side in size)
         shown = functional.interpolate(level, size=size, mode="bilinear", align_corners=False)[0]
         assert (shown[0] - down)[inside].abs().max() < 0.01
         assert (shown[1] - right)[inside].abs().max() < 0.01
-    shown = functional.interpolate(features.shared[:, :2], size=size, mode="bilinear", align_corners=False)[0]
+    shown = functional.interpolate(
+        features.shared[:, :2], size=size, mode="bilinear", align_corners=False
+    )[0]
     assert (shown[1] - right)[inside].abs().max() < 0.01
 
 
 def test_the_scales_are_concatenated_where_no_mix_is_asked_for():
-    encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False), fuse="concatenated").eval()
+    encoder = Encoder(
+        BackboneOptions("mobilenetv2_035", pretrained=False), fuse="concatenated"
+    ).eval()
     image = torch.rand(1, 3, 50, 70)
     padded = functional.pad(image, (0, 26, 0, 14))
     assert encoder.channels == sum(encoder.level_channels)
-    torch.testing.assert_close(encoder(image).shared, cut(torch.cat(raised(encoder, padded), 1), 4, (50, 70)))
-    fused = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=8), fuse="concatenated")
+    torch.testing.assert_close(
+        encoder(image).shared, cut(torch.cat(raised(encoder, padded), 1), 4, (50, 70))
+    )
+    fused = Encoder(
+        BackboneOptions("mobilenetv2_035", pretrained=False, fused=8), fuse="concatenated"
+    )
     assert fused(torch.rand(2, 3, 32, 32)).shared.shape[1] == 8
 
 
 def test_without_fusion_the_coarsest_scale_is_shared_and_no_layer_is_added():
-    encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=8), fuse="none").eval()
+    encoder = Encoder(
+        BackboneOptions("mobilenetv2_035", pretrained=False, fused=8), fuse="none"
+    ).eval()
     features = encoder(torch.rand(1, 3, 50, 70))
     assert features.shared is features.deepest and encoder.channels == encoder.level_channels[-1]
     assert {name.split(".")[0] for name, _ in encoder.named_parameters()} == {"backbone"}
@@ -149,7 +177,9 @@ def test_without_fusion_the_coarsest_scale_is_shared_and_no_layer_is_added():
 
 @pytest.mark.parametrize(("stride", "strides"), [(8, (4, 8, 8, 8)), (16, (4, 8, 16, 16))])
 def test_an_output_stride_keeps_coarse_scales_fine_with_the_same_weights(stride, strides):
-    dilated = Encoder(BackboneOptions("resnet18", pretrained=False, output_stride=stride), fuse="none").eval()
+    dilated = Encoder(
+        BackboneOptions("resnet18", pretrained=False, output_stride=stride), fuse="none"
+    ).eval()
     levels = dilated(torch.rand(1, 3, 64, 96)).levels
     assert dilated.strides == strides
     assert [tuple(level.shape[-2:]) for level in levels] == [(64 // s, 96 // s) for s in strides]
@@ -157,12 +187,17 @@ def test_an_output_stride_keeps_coarse_scales_fine_with_the_same_weights(stride,
     assert dilated.state_dict().keys() == plain.state_dict().keys()
     dilations = {module.dilation for module in dilated.modules() if isinstance(module, nn.Conv2d)}
     assert dilations == {(1, 1), (2, 2), (4, 4)} if stride == 8 else {(1, 1), (2, 2)}
-    assert dilated(torch.rand(1, 3, 33, 50)).shared.shape[-2:] == (-(-33 // stride), -(-50 // stride))
+    assert dilated(torch.rand(1, 3, 33, 50)).shared.shape[-2:] == (
+        -(-33 // stride),
+        -(-50 // stride),
+    )
 
 
 def test_a_backbone_without_dilation_is_refused_with_its_output_stride():
     for pretrained in (False, True):
-        with pytest.raises(ModelError, match=r"and output_stride = 8: \w+[^:]*\.\n?.*Not all of them"):
+        with pytest.raises(
+            ModelError, match=r"and output_stride = 8: \w+[^:]*\.\n?.*Not all of them"
+        ):
             Encoder(BackboneOptions("hrnet_w18_small_v2", pretrained=pretrained, output_stride=8))
 
 
@@ -176,7 +211,9 @@ class Bilinear(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         for axis in (-2, -1):
             length = x.shape[axis]
-            at = ((torch.arange(length * self.scale, dtype=x.dtype) + 0.5) / self.scale - 0.5).clamp(0, length - 1)
+            at = (
+                (torch.arange(length * self.scale, dtype=x.dtype) + 0.5) / self.scale - 0.5
+            ).clamp(0, length - 1)
             low, share = at.long(), (at - at.long()).view(-1, *[1] * (-1 - axis))
             high = (low + 1).clamp(max=length - 1)
             x = x.index_select(axis, low) * (1 - share) + x.index_select(axis, high) * share
@@ -186,7 +223,11 @@ class Bilinear(nn.Module):
 def test_hrnet_adds_its_scales_raised_by_nearest_neighbour_or_bilinearly():
     torch.manual_seed(0)
     plain = Encoder(BackboneOptions("hrnet_w18_small_v2", pretrained=False)).eval().double()
-    papers = Encoder(BackboneOptions("hrnet_w18_small_v2", pretrained=False, upsample="bilinear")).eval().double()
+    papers = (
+        Encoder(BackboneOptions("hrnet_w18_small_v2", pretrained=False, upsample="bilinear"))
+        .eval()
+        .double()
+    )
     papers.load_state_dict(plain.state_dict())
     image = torch.rand(1, 3, 64, 96, dtype=torch.float64)
     with torch.no_grad():
@@ -195,7 +236,9 @@ def test_hrnet_adds_its_scales_raised_by_nearest_neighbour_or_bilinearly():
         assert len(layers) == 22
         for name in layers:
             parent, _, last = name.rpartition(".")
-            plain.get_submodule(parent)[int(last)] = Bilinear(int(plain.get_submodule(name).scale_factor))
+            plain.get_submodule(parent)[int(last)] = Bilinear(
+                int(plain.get_submodule(name).scale_factor)
+            )
         for found, wanted in zip(bilinear.levels, plain(image).levels, strict=True):
             torch.testing.assert_close(found, wanted)
     first = nearest.levels[0], bilinear.levels[0]
@@ -203,15 +246,23 @@ def test_hrnet_adds_its_scales_raised_by_nearest_neighbour_or_bilinearly():
 
 
 def test_bilinear_upsampling_of_a_backbone_without_upsampling_is_refused():
-    with pytest.raises(ModelError, match=r"'mobilenetv2_035' has no upsampling layers(.|\n)*Remove `upsample"):
+    with pytest.raises(
+        ModelError, match=r"'mobilenetv2_035' has no upsampling layers(.|\n)*Remove `upsample"
+    ):
         Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, upsample="bilinear"))
 
 
-@pytest.mark.parametrize("form", ["safetensors", "pth", "prefixed", "with classifier", "in state_dict"])
+@pytest.mark.parametrize(
+    "form", ["safetensors", "pth", "prefixed", "with classifier", "in state_dict"]
+)
 def test_local_weights_are_loaded_whatever_their_prefix(tmp_path, state, form):
     wanted = {k: torch.full_like(v, 0.5) if v.is_floating_point() else v for k, v in state.items()}
     path = tmp_path / ("w.safetensors" if form != "pth" else "w.pth")
-    given = {f"module.backbone.{k}": v for k, v in wanted.items()} if form == "prefixed" else dict(wanted)
+    given = (
+        {f"module.backbone.{k}": v for k, v in wanted.items()}
+        if form == "prefixed"
+        else dict(wanted)
+    )
     if form == "with classifier":
         given["classifier.weight"] = torch.zeros(3, 3)
     if form in ("pth", "in state_dict"):
@@ -226,11 +277,17 @@ def test_local_weights_are_loaded_whatever_their_prefix(tmp_path, state, form):
 def test_weights_of_another_backbone_are_refused(tmp_path, state):
     save_file({"other.weight": torch.zeros(1)}, tmp_path / "w.safetensors")
     with pytest.raises(ModelError, match="The weights do not fit the backbone"):
-        load_weights(Encoder(BackboneOptions("mobilenetv2_035", pretrained=False)).backbone, tmp_path / "w.safetensors")
+        load_weights(
+            Encoder(BackboneOptions("mobilenetv2_035", pretrained=False)).backbone,
+            tmp_path / "w.safetensors",
+        )
     wrong = {k: v[:1].clone() if v.ndim > 1 else v for k, v in state.items()}
     save_file(wrong, tmp_path / "v.safetensors")
     with pytest.raises(ModelError, match="have another shape"):
-        load_weights(Encoder(BackboneOptions("mobilenetv2_035", pretrained=False)).backbone, tmp_path / "v.safetensors")
+        load_weights(
+            Encoder(BackboneOptions("mobilenetv2_035", pretrained=False)).backbone,
+            tmp_path / "v.safetensors",
+        )
 
 
 def test_a_file_that_is_no_weights_file_is_refused(tmp_path):
@@ -252,7 +309,9 @@ def test_a_download_that_cannot_be_says_what_to_do_instead(monkeypatch):
         return real(name, pretrained=False, **options)
 
     monkeypatch.setattr(timm, "create_model", offline)
-    with pytest.raises(ModelError, match=r"could not be fetched \(ConnectionError\)(.|\n)*--weights FILE"):
+    with pytest.raises(
+        ModelError, match=r"could not be fetched \(ConnectionError\)(.|\n)*--weights FILE"
+    ):
         Encoder(TINY)
 
 

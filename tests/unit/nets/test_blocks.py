@@ -9,7 +9,9 @@ from labelgrid.nets.blocks import bottlenecks
 def always_short(width: int) -> nn.Sequential:
     """Heads as earlier versions made them: a 1×1 shortcut although the channels stay."""
     blocks = bottlenecks(width, width)
-    blocks[0].downsample = nn.Sequential(nn.Conv2d(width, width, 1, bias=False), nn.BatchNorm2d(width))
+    blocks[0].downsample = nn.Sequential(
+        nn.Conv2d(width, width, 1, bias=False), nn.BatchNorm2d(width)
+    )
     return blocks.eval()
 
 

@@ -27,17 +27,27 @@ def parts(found: More) -> list[Tensor]:
     return [found.shared, *found.levels, *found.own.values()]
 
 
-@pytest.mark.parametrize("rows", [slice(1, 2), torch.tensor([2, 0]), torch.tensor([True, False, True])])
+@pytest.mark.parametrize(
+    "rows", [slice(1, 2), torch.tensor([2, 0]), torch.tensor([True, False, True])]
+)
 def test_every_part_is_indexed_and_the_sort_of_features_stays(rows: slice | Tensor) -> None:
     some = features()[rows]
-    assert isinstance(some, More) and len(parts(some)) == len(parts(features())) == len(fields(More)) + 1
-    assert all(torch.equal(part, whole[rows]) for part, whole in zip(parts(some), parts(features()), strict=True))
+    assert (
+        isinstance(some, More)
+        and len(parts(some)) == len(parts(features())) == len(fields(More)) + 1
+    )
+    assert all(
+        torch.equal(part, whole[rows])
+        for part, whole in zip(parts(some), parts(features()), strict=True)
+    )
 
 
 def test_each_image_is_repeated_beside_itself() -> None:
     twice = features().repeat(2)
     wanted = features()[torch.tensor([0, 0, 1, 1, 2, 2])]
-    assert all(torch.equal(part, whole) for part, whole in zip(parts(twice), parts(wanted), strict=True))
+    assert all(
+        torch.equal(part, whole) for part, whole in zip(parts(twice), parts(wanted), strict=True)
+    )
 
 
 def test_an_embedding_is_the_mean_of_the_deepest_map() -> None:
@@ -49,11 +59,23 @@ def test_an_embedding_is_the_mean_of_the_deepest_map() -> None:
 
 def test_an_output_is_split_into_equal_parts_of_its_batch() -> None:
     found = features(4)
-    whole = Output(({"depth": found.shared},), {"depth": found.levels[0]}, found, {"depth": found.levels[1]})
+    whole = Output(
+        ({"depth": found.shared},), {"depth": found.levels[0]}, found, {"depth": found.levels[1]}
+    )
     assert whole.parts(1) == [whole]
     for i, part in enumerate(whole.parts(2)):
         rows = slice(2 * i, 2 * i + 2)
         assert isinstance(part.features, More) and part.initial_features == ()
-        wanted = [*parts(found[rows]), found.shared[rows], found.levels[0][rows], found.levels[1][rows]]
-        got = [*parts(part.features), part.initial[0]["depth"], part.final["depth"], part.task_features["depth"]]
+        wanted = [
+            *parts(found[rows]),
+            found.shared[rows],
+            found.levels[0][rows],
+            found.levels[1][rows],
+        ]
+        got = [
+            *parts(part.features),
+            part.initial[0]["depth"],
+            part.final["depth"],
+            part.task_features["depth"],
+        ]
         assert all(torch.equal(a, b) for a, b in zip(got, wanted, strict=True))

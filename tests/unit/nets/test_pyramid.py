@@ -15,7 +15,10 @@ NAME = "test_vit"  # timm's smallest: 6 blocks, patches of 16
 
 
 class Transformer(nn.Module):
-    """Its blocks return the image's patches times the number of the block; patches have 14 pixels."""
+    """Its blocks return the image's patches times the number of the block.
+
+    Patches have 14 pixels.
+    """
 
     num_features = 3
 
@@ -40,7 +43,9 @@ def encoder(name: str = NAME, **options: object) -> Encoder:
 
 @pytest.mark.parametrize("name", [NAME, "vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224"])
 @pytest.mark.parametrize("size", [(64, 96), (50, 70)])
-def test_a_transformer_gives_maps_at_every_scale_of_images_of_any_size(name: str, size: tuple[int, int]) -> None:
+def test_a_transformer_gives_maps_at_every_scale_of_images_of_any_size(
+    name: str, size: tuple[int, int]
+) -> None:
     features = encoder(name)(torch.rand(2, 3, *size))
     assert [tuple(level.shape) for level in features.levels] == [
         (2, 12, -(-size[0] // stride), -(-size[1] // stride)) for stride in (4, 8, 16, 32)
@@ -62,7 +67,9 @@ def test_each_map_is_of_its_own_block_at_its_own_place() -> None:
     for found, block, stride in zip(maps, (1, 3, 5, 7), (4, 8, 16, 32), strict=True):
         assert found.shape == (1, 3, 64 // stride, 96 // stride)
         wanted = nn.functional.avg_pool2d(right, stride) * block
-        assert ((found - wanted) / block).abs().max() < 0.1  # a cell is at most 16 pixels, a sixth, from its place
+        assert (
+            (found - wanted) / block
+        ).abs().max() < 0.1  # a cell is at most 16 pixels, a sixth, from its place
         rising = found[0, 0, 0]
         assert (rising.diff() >= -1e-4).all() and rising[-1] > rising[0]
 
@@ -90,7 +97,13 @@ def test_a_file_of_the_plain_transformers_weights_fits(tmp_path) -> None:  # typ
 def test_names_tell_transformers_and_an_output_stride_is_refused_for_them() -> None:
     names = (NAME, "vit_small_patch16_dinov3", "hf-hub:timm/vit_small_patch14_dinov2.lvd142m")
     assert all(map(is_transformer, names))
-    others = ("resnet18", "mvitv2_tiny", "swin_tiny_patch4_window7_224", "vit_tiny_r_s16_p8_224", "none_such")
+    others = (
+        "resnet18",
+        "mvitv2_tiny",
+        "swin_tiny_patch4_window7_224",
+        "vit_tiny_r_s16_p8_224",
+        "none_such",
+    )
     assert not any(map(is_transformer, others))
     with pytest.raises(ModelError, match="output_stride = 8"):
         encoder(output_stride=8)
@@ -108,4 +121,6 @@ def test_every_network_with_a_backbone_takes_a_transformer(name: str) -> None:
     output = network(torch.rand(2, 3, 45, 71))
     assert all(raw.isfinite().all() for raw in output.final.values())
     stride = 32 if name == "aspp_heads" else 4
-    assert {tuple(raw.shape[-2:]) for raw in output.final.values()} == {(-(-45 // stride), -(-71 // stride))}
+    assert {tuple(raw.shape[-2:]) for raw in output.final.values()} == {
+        (-(-45 // stride), -(-71 // stride))
+    }

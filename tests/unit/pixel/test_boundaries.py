@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from labelgrid.pixel.boundaries import THRESHOLDS, average_precision, boundary_counts, precision_recall_f
+from labelgrid.pixel.boundaries import (
+    THRESHOLDS,
+    average_precision,
+    boundary_counts,
+    precision_recall_f,
+)
 
 
 def test_predictions_at_a_threshold_count_and_thresholds_are_hundredths() -> None:
@@ -37,7 +42,13 @@ def test_a_map_that_is_smaller_than_the_border_can_be_suppressed() -> None:
 
 
 def test_average_precision_lies_on_straight_lines_between_recalls() -> None:
-    assert average_precision(np.array([1.0, 0.5]), np.array([0.0, 1.0])) == pytest.approx(0.75 * 1.01)
-    part = average_precision(np.array([1.0, 1.0]), np.array([0.25, 0.5]))  # recalls of .25 to .50: 26 of them
+    assert average_precision(np.array([1.0, 0.5]), np.array([0.0, 1.0])) == pytest.approx(
+        0.75 * 1.01
+    )
+    part = average_precision(
+        np.array([1.0, 1.0]), np.array([0.25, 0.5])
+    )  # recalls of .25 to .50: 26 of them
     assert part == pytest.approx(0.26)
-    assert average_precision(np.array([0.2, 0.8, 0.4]), np.array([0.5, 0.5, 0.5])) == pytest.approx(0.008)
+    assert average_precision(np.array([0.2, 0.8, 0.4]), np.array([0.5, 0.5, 0.5])) == pytest.approx(
+        0.008
+    )

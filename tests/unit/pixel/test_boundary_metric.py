@@ -70,9 +70,16 @@ def test_strips_batches_and_merged_halves_are_the_whole(
 
 
 def test_thresholds_are_evenly_spaced_between_0_and_1_and_a_pixel_at_one_counts() -> None:
-    for count, low, level in ((1, 0.49, 0.5), (4, 0.59, 0.6), (99, 0.989, 0.99), (999, 0.9989, 0.999)):
+    for count, low, level in (
+        (1, 0.49, 0.5),
+        (4, 0.59, 0.6),
+        (99, 0.989, 0.99),
+        (999, 0.9989, 0.999),
+    ):
         metric = BoundaryMetric(thresholds=count)
-        metric.update(line(5, level) + line(20, low), labelled(line(5)))  # a threshold parts the two lines
+        metric.update(
+            line(5, level) + line(20, low), labelled(line(5))
+        )  # a threshold parts the two lines
         metric.end_image()
         assert values(metric)["odsF"] == pytest.approx(100)
         assert metric.sums.shape == (4, count + 1)
@@ -94,7 +101,9 @@ def test_thresholds_can_be_named_and_metrics_of_others_do_not_merge() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 5, 300])
-def test_the_counts_do_not_depend_on_the_number_of_threads(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_counts_do_not_depend_on_the_number_of_threads(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found, truth = drawn(2)
     sums = []
     for count in (2, threads):

@@ -10,7 +10,10 @@ from labelgrid.pixel.confidence import MEASURES, entropy, least_confidence, marg
 
 
 def test_a_certain_prediction_has_none_and_a_uniform_one_the_most():
-    certain, uniform = torch.tensor([0.0, 1.0, 0.0]).view(1, 3, 1, 1), torch.full((1, 3, 1, 1), 1 / 3)
+    certain, uniform = (
+        torch.tensor([0.0, 1.0, 0.0]).view(1, 3, 1, 1),
+        torch.full((1, 3, 1, 1), 1 / 3),
+    )
     assert [float(measure(certain)) for measure in MEASURES.values()] == [0, 0, 0]
     found = [float(measure(uniform)) for measure in (entropy, least_confidence, margin)]
     assert found == pytest.approx([math.log(3), 2 / 3, 1])
@@ -30,7 +33,13 @@ def test_they_are_those_of_float64():
 
 def test_they_rank_differently():
     """Two classes compete in the first pixel; in the second none is likely."""
-    two, many = torch.tensor([[0.5, 0.5, 0.0, 0.0], [0.4, 0.2, 0.2, 0.2]]).view(2, 4, 1, 1)[:, None].unbind(0)
+    two, many = (
+        torch.tensor([[0.5, 0.5, 0.0, 0.0], [0.4, 0.2, 0.2, 0.2]])
+        .view(2, 4, 1, 1)[:, None]
+        .unbind(0)
+    )
     assert (
-        margin(two) > margin(many) and least_confidence(two) < least_confidence(many) and entropy(two) < entropy(many)
+        margin(two) > margin(many)
+        and least_confidence(two) < least_confidence(many)
+        and entropy(two) < entropy(many)
     )

@@ -77,7 +77,9 @@ def test_depth_costs_its_absolute_error_in_metres() -> None:
 
 
 @pytest.mark.parametrize("loss", [unit_vector_l1, unit_vector_cosine])
-def test_a_normals_length_costs_nothing_and_its_sign_does(loss: Callable[[Tensor, Target], Tensor]) -> None:
+def test_a_normals_length_costs_nothing_and_its_sign_does(
+    loss: Callable[[Tensor, Target], Tensor],
+) -> None:
     truth = labelled(vector(0, 0, 1))
     assert loss(vector(0, 0, 0.1), truth).item() == 0
     aside, opposite = loss(vector(1, 0, 0), truth).item(), loss(vector(0, 0, -1), truth).item()

@@ -13,7 +13,12 @@ def line(column: int, shape: tuple[int, int] = (12, 12)) -> np.ndarray:
 
 def test_a_shifted_line_has_partners_up_to_the_radius() -> None:
     truth = Matcher(line(4), radius=2)
-    assert [truth.matched(np.argwhere(line(column))).sum() for column in (2, 4, 6, 7)] == [12, 12, 12, 0]
+    assert [truth.matched(np.argwhere(line(column))).sum() for column in (2, 4, 6, 7)] == [
+        12,
+        12,
+        12,
+        0,
+    ]
 
 
 def test_a_second_response_to_a_line_has_no_partner() -> None:
@@ -24,7 +29,9 @@ def test_a_second_response_to_a_line_has_no_partner() -> None:
 def test_every_pixel_gets_a_partner_where_the_nearest_ones_would_not_do() -> None:
     truth = np.zeros((1, 8), np.bool_)
     truth[0, [1, 3]] = True
-    assert Matcher(truth, radius=2).matched(np.array([[0, 2], [0, 0]])).all()  # (0, 0) reaches column 1 alone
+    assert (
+        Matcher(truth, radius=2).matched(np.array([[0, 2], [0, 0]])).all()
+    )  # (0, 0) reaches column 1 alone
 
 
 def test_nothing_to_find_and_nothing_found() -> None:
@@ -33,7 +40,9 @@ def test_nothing_to_find_and_nothing_found() -> None:
     assert Matcher(line(3), radius=2).matched(np.argwhere(empty)).shape == (0,)
 
 
-def test_more_points_than_are_looked_up_at_once_are_matched(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_points_than_are_looked_up_at_once_are_matched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     draws = np.random.default_rng(1)
     truth, found = draws.random((2, 20, 30)) < 0.3
     whole = Matcher(truth, radius=1).matched(np.argwhere(found))

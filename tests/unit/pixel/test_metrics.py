@@ -49,7 +49,9 @@ def test_a_class_nowhere_found_is_left_out_or_counts_as_zero() -> None:
     assert measured(SegmentationMetric(4), (one_hot(truth, 4), truth))["mIoU"] == 100
     assert measured(SegmentationMetric(4, absent="zero"), (one_hot(truth, 4), truth))["mIoU"] == 50
     single = truth[..., :1]
-    assert measured(SegmentationMetric(4, absent="zero"), (one_hot(single, 4), single))["mIoU"] == 25
+    assert (
+        measured(SegmentationMetric(4, absent="zero"), (one_hot(single, 4), single))["mIoU"] == 25
+    )
 
 
 def test_a_class_predicted_but_never_true_counts_against() -> None:
@@ -84,7 +86,9 @@ def test_a_million_pixels_lose_no_digits() -> None:
 def test_angles_run_from_none_over_right_to_opposite_whatever_the_length() -> None:
     up = torch.tensor([0.0, 2.0, 0.0]).view(1, 3, 1, 1)
     right = torch.tensor([0.1, 0.0, 0.0]).view(1, 3, 1, 1)
-    angles = [measured(NormalsMetric(), (v, up))["mErr"] for v in (up, right, -up, torch.zeros_like(up))]
+    angles = [
+        measured(NormalsMetric(), (v, up))["mErr"] for v in (up, right, -up, torch.zeros_like(up))
+    ]
     assert angles == pytest.approx([0, 90, 180, 90])
 
 
@@ -92,7 +96,9 @@ def test_a_small_angle_is_not_lost_to_rounding() -> None:
     angle = 1e-4
     tilted = torch.tensor([math.sin(angle), 0.0, math.cos(angle)]).view(1, 3, 1, 1)
     truth = torch.tensor([0.0, 0.0, 1.0]).view(1, 3, 1, 1)
-    assert measured(NormalsMetric(), (tilted, truth))["mErr"] == pytest.approx(math.degrees(angle), rel=1e-4)
+    assert measured(NormalsMetric(), (tilted, truth))["mErr"] == pytest.approx(
+        math.degrees(angle), rel=1e-4
+    )
 
 
 def test_shares_of_pixels_lie_below_their_limits() -> None:
@@ -134,7 +140,9 @@ def test_saliency_rounds_down_to_eight_bits_where_told() -> None:
 def test_recall_weighs_less_in_max_f_where_told() -> None:
     images = (row(0.3, 0.3, 0.3, 0.1), row(1, 0, 0, 1))  # precision 1/3, recall 1/2
     for squared, wanted in ((1.0, 0.4), (0.3, 1.3 / 6 / 0.6), (4.0, 5 / 6 / (4 / 3 + 0.5))):
-        assert measured(SaliencyMetric(beta_squared=squared), images)["maxF"] == pytest.approx(100 * wanted)
+        assert measured(SaliencyMetric(beta_squared=squared), images)["maxF"] == pytest.approx(
+            100 * wanted
+        )
 
 
 def test_eight_bits_have_255_steps() -> None:
@@ -150,13 +158,19 @@ def test_half_and_more_is_positive(metric: type[Metric], figure: str) -> None:
 def test_saliency_of_a_batch_in_strips_is_that_of_each_image() -> None:
     draws = torch.Generator().manual_seed(3)
     found = torch.rand(3, 1, 4, 5, generator=draws)
-    truth = (torch.rand(3, 1, 4, 5, generator=draws) < torch.tensor([0.2, 0.5, 0.0]).view(3, 1, 1, 1)).float()
-    one_by_one = measured(SaliencyMetric(), *((found[i : i + 1], truth[i : i + 1]) for i in range(3)))
+    truth = (
+        torch.rand(3, 1, 4, 5, generator=draws) < torch.tensor([0.2, 0.5, 0.0]).view(3, 1, 1, 1)
+    ).float()
+    one_by_one = measured(
+        SaliencyMetric(), *((found[i : i + 1], truth[i : i + 1]) for i in range(3))
+    )
     strips = SaliencyMetric()
     for rows in (slice(0, 1), slice(1, 4)):
         strips.update(found[:, :, rows], labelled(truth[:, :, rows]))
     strips.end_image()
-    assert {name: result.value for name, result in strips.compute().items()} == pytest.approx(one_by_one)
+    assert {name: result.value for name, result in strips.compute().items()} == pytest.approx(
+        one_by_one
+    )
     assert 0 < one_by_one["IoU"] < 100
 
 
@@ -166,14 +180,21 @@ def test_saliency_that_finds_nothing_right_is_zero_and_that_of_no_image_is_unkno
 
 
 def test_f_over_the_set_is_of_all_pixels_at_one_threshold_which_a_positive_may_equal() -> None:
-    # At 0.5, 2 of 3 found pixels are right and both truths are found; at 0.65, the one found is right.
+    # At 0.5, 2 of 3 found pixels are right and both truths are found; at 0.65, the one found is
+    # right.
     images = (row(0.5, 0.1), row(1, 0)), (row(0.7, 0.6), row(1, 0))
-    assert measured(SetFMetric(1.0), *images)["setF"] == pytest.approx(100 * 2 * (2 / 3) / (2 / 3 + 1))
+    assert measured(SetFMetric(1.0), *images)["setF"] == pytest.approx(
+        100 * 2 * (2 / 3) / (2 / 3 + 1)
+    )
     assert measured(SetFMetric(), *images)["setF"] == pytest.approx(130 * 0.5 / (0.3 + 0.5))
-    assert measured(SetFMetric(), (row(0.5, 0.49), row(1, 0)))["setF"] == 100  # 0.5 is at a threshold
+    assert (
+        measured(SetFMetric(), (row(0.5, 0.49), row(1, 0)))["setF"] == 100
+    )  # 0.5 is at a threshold
 
 
-def test_f_over_the_set_is_zero_where_nothing_is_found_right_and_unknown_without_a_positive() -> None:
+def test_f_over_the_set_is_zero_where_nothing_is_found_right_and_unknown_without_a_positive() -> (
+    None
+):
     assert measured(SetFMetric(), (row(0.0, 1), row(1, 0)))["setF"] == 0
     assert math.isnan(measured(SetFMetric(), (row(0.3), row(0)))["setF"])
     assert math.isnan(measured(SetFMetric())["setF"])
@@ -189,7 +210,10 @@ def test_every_figure_has_its_name_unit_and_direction() -> None:
         EdgeMetric(),
         SetFMetric(),
     )
-    found = [{name: (r.name, r.unit, r.better) for name, r in metric.compute().items()} for metric in made]
+    found = [
+        {name: (r.name, r.unit, r.better) for name, r in metric.compute().items()}
+        for metric in made
+    ]
 
     def percent(*names: str) -> dict[str, tuple[str, str, str]]:
         return {name: (name, "%", "higher") for name in names}
@@ -242,7 +266,9 @@ def test_probabilities_near_0_and_1_are_no_ties() -> None:
     for low, high in ends:
         assert measured(EdgeMetric(), (row(low, high), row(0, 1)))["AP"] == 100
         assert measured(EdgeMetric(), (row(low, high), row(1, 1)))["AP"] == 100
-    assert measured(EdgeMetric(), (row(-0.01, 1.01), row(0, 1)))["AP"] == 100  # rounding beyond the range
+    assert (
+        measured(EdgeMetric(), (row(-0.01, 1.01), row(0, 1)))["AP"] == 100
+    )  # rounding beyond the range
 
 
 def test_a_set_without_an_edge_has_no_average_precision() -> None:
@@ -255,22 +281,33 @@ def test_metrics_of_different_makings_do_not_merge() -> None:
 
 
 def test_miou_counts_a_class_that_was_not_annotated_neither_for_nor_against() -> None:
-    told = torch.eye(3)[[1, 2, 1]].T.reshape(1, 3, 1, 3) * 0.6 + 0.1 * torch.tensor([2.0, 0, 1]).view(1, 3, 1, 1)
+    told = torch.eye(3)[[1, 2, 1]].T.reshape(1, 3, 1, 3) * 0.6 + 0.1 * torch.tensor(
+        [2.0, 0, 1]
+    ).view(1, 3, 1, 1)
     truth = torch.tensor([0, 2, 1]).view(1, 1, 1, 3)
     valid = torch.ones(1, 1, 1, 3, dtype=torch.bool)
     plain, some = SegmentationMetric(3), SegmentationMetric(3)
     plain.update(told, Target(truth, valid))
     some.update(told, Target(truth, valid, torch.tensor([[True, False, True]])))
     assert plain.compute()["pixAcc"].value == pytest.approx(200 / 3)
-    assert {name: result.value for name, result in some.compute().items()} == {"mIoU": 100, "pixAcc": 100}
+    assert {name: result.value for name, result in some.compute().items()} == {
+        "mIoU": 100,
+        "pixAcc": 100,
+    }
 
 
 def test_a_prediction_of_no_annotated_class_misses_the_true_one_alone() -> None:
     chair = torch.eye(3)[[1, 1, 0, 2]].T.reshape(1, 3, 1, 4)
-    truth, valid = torch.tensor([0, 2, 0, 2]).view(1, 1, 1, 4), torch.ones(1, 1, 1, 4, dtype=torch.bool)
+    truth, valid = (
+        torch.tensor([0, 2, 0, 2]).view(1, 1, 1, 4),
+        torch.ones(1, 1, 1, 4, dtype=torch.bool),
+    )
     some = SegmentationMetric(3)
     some.update(chair, Target(truth, valid, torch.tensor([[True, False, True]])))
-    assert {name: result.value for name, result in some.compute().items()} == {"mIoU": 50, "pixAcc": 50}
+    assert {name: result.value for name, result in some.compute().items()} == {
+        "mIoU": 50,
+        "pixAcc": 50,
+    }
 
 
 #: A metric with as many channels of its predictions, and of its labels.
@@ -300,7 +337,10 @@ def test_a_prediction_that_is_not_a_number_makes_all_figures_unknown(
         metrics = [make(), make()]
         for image in (0, 1):
             for part in rows:
-                labels = Target(target.value[image : image + 1, :, part], target.valid[image : image + 1, :, part])
+                labels = Target(
+                    target.value[image : image + 1, :, part],
+                    target.valid[image : image + 1, :, part],
+                )
                 metrics[image * merged].update(prediction[image : image + 1, :, part], labels)
             metrics[image * merged].end_image()
         if merged:

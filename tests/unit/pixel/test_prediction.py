@@ -63,7 +63,9 @@ def test_vectors_whose_squares_exceed_half_precision_keep_their_direction_and_pr
 
 
 def test_one_hot_stays_on_its_device() -> None:
-    assert one_hot(torch.zeros(1, 1, 2, 2, dtype=torch.int64, device="meta"), 3).device.type == "meta"
+    assert (
+        one_hot(torch.zeros(1, 1, 2, 2, dtype=torch.int64, device="meta"), 3).device.type == "meta"
+    )
 
 
 def test_one_hot_is_certain_of_each_pixels_class() -> None:
@@ -87,7 +89,9 @@ def test_the_likeliest_class_is_the_label() -> None:
 
 @pytest.mark.parametrize("classes", [2, 59, 255, 256, 300])
 def test_the_first_of_equally_likely_classes_is_the_label(classes: int) -> None:
-    levels = torch.randint(0, 9, (2, classes, 5, 7), generator=torch.Generator().manual_seed(0)).float()
+    levels = torch.randint(
+        0, 9, (2, classes, 5, 7), generator=torch.Generator().manual_seed(0)
+    ).float()
     assert torch.equal(class_target(levels).value, levels.argmax(1, keepdim=True))
     assert class_target(levels.flip(1).sort(1).values).value.max() < classes
 
@@ -99,7 +103,9 @@ def test_more_than_the_threshold_is_yes() -> None:
 
 
 def test_a_distance_not_above_zero_is_no_label() -> None:
-    assert positive_target(torch.tensor([-1, 0, 2.0]).view(1, 1, 1, 3)).valid.flatten().tolist() == [False, False, True]
+    assert positive_target(
+        torch.tensor([-1, 0, 2.0]).view(1, 1, 1, 3)
+    ).valid.flatten().tolist() == [False, False, True]
 
 
 @pytest.mark.parametrize("length", [0.2, 1.0, 7.0])
@@ -109,8 +115,12 @@ def test_a_vector_label_has_length_one_and_a_zero_vector_is_none(length: float) 
     torch.testing.assert_close(target.value[0, :, 0, 0], torch.tensor([0.6, 0, -0.8]))
 
 
-@pytest.mark.parametrize("made", [class_target, binary_target, positive_target, vector_target, value_target])
-def test_what_is_not_finite_is_no_label_and_labels_carry_no_gradient(made: Callable[[Tensor], Target]) -> None:
+@pytest.mark.parametrize(
+    "made", [class_target, binary_target, positive_target, vector_target, value_target]
+)
+def test_what_is_not_finite_is_no_label_and_labels_carry_no_gradient(
+    made: Callable[[Tensor], Target],
+) -> None:
     raw = torch.tensor([torch.nan, torch.inf, 0.7], requires_grad=True)
     target = made(raw.view(1, 1, 1, 3).expand(1, 3, 1, 3).half())
     assert target.valid.flatten().tolist() == [False, False, True]
@@ -124,7 +134,9 @@ def contending(values: Tensor) -> list[int]:
 
 
 def test_each_place_keeps_its_own_contenders_and_a_margin_of_the_largest_value() -> None:
-    points = torch.tensor([[[5.0, 0.0], [1.0, 2.0]], [[4.0, 1.0], [3.0, 4.0]]])  # two points, channels and places
+    points = torch.tensor(
+        [[[5.0, 0.0], [1.0, 2.0]], [[4.0, 1.0], [3.0, 4.0]]]
+    )  # two points, channels and places
     assert contenders(points).tolist() == [[True, False], [False, True]]
     assert contenders(points, largest=2e5).tolist() == [[True, True], [True, True]]
 
@@ -159,7 +171,9 @@ def test_one_channel_that_is_not_finite_leaves_its_pixel_out_with_the_value_zero
 def test_only_channels_that_are_never_the_largest_are_left_out(spread: float) -> None:
     generator = torch.Generator().manual_seed(0)
     for _ in range(20):
-        values = spread * torch.randn(30, 1, 1, generator=generator) + torch.randn(30, 3, 2, generator=generator)
+        values = spread * torch.randn(30, 1, 1, generator=generator) + torch.randn(
+            30, 3, 2, generator=generator
+        )
         weights = torch.rand(2000, 6, generator=generator) ** 4
         largest = (values.flatten(1) @ (weights / weights.sum(1, keepdim=True)).T).argmax(0)
         assert set(largest.tolist()) <= set(contending(values))

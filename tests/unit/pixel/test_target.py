@@ -3,7 +3,10 @@ import torch
 from labelgrid.pixel.target import Target, per_image
 
 NAN = float("nan")
-TARGET = Target(torch.tensor([[[[1.0, NAN]]], [[[NAN, NAN]]]]), torch.tensor([[[[True, False]]], [[[False, False]]]]))
+TARGET = Target(
+    torch.tensor([[[[1.0, NAN]]], [[[NAN, NAN]]]]),
+    torch.tensor([[[[True, False]]], [[[False, False]]]]),
+)
 
 
 def test_an_image_is_present_where_a_pixel_is_valid() -> None:

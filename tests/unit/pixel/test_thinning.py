@@ -16,7 +16,10 @@ def test_a_filled_square_becomes_a_pixel_and_a_ring_stays_closed() -> None:
     square, ring = thin(masks)
     assert square.sum() == 1
     assert not ring[5, 5] and ring.sum() >= 4
-    assert all(ring[5].nonzero()[0].size == 2 and line.any() for line in (ring[:, 5], ring[:5, 5], ring[6:, 5]))
+    assert all(
+        ring[5].nonzero()[0].size == 2 and line.any()
+        for line in (ring[:, 5], ring[:5, 5], ring[6:, 5])
+    )
 
 
 def test_pixels_at_the_edge_of_the_map_are_thinned_too() -> None:

@@ -65,15 +65,21 @@ def test_a_far_mean_costs_no_precision() -> None:
 
 
 def test_vectors_that_vary_together_are_surer_than_those_that_vary_freely() -> None:
-    free = after(VectorMoments(), *(pixel(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)))
-    bound = after(VectorMoments(), *(pixel(x, y, x * 0.99 + y * 0.1) for x in (-1, 1) for y in (-1, 1)))
+    free = after(
+        VectorMoments(), *(pixel(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1))
+    )
+    bound = after(
+        VectorMoments(), *(pixel(x, y, x * 0.99 + y * 0.1) for x in (-1, 1) for y in (-1, 1))
+    )
     assert free == pytest.approx(3 * UNIT_GAUSSIAN, abs=1e-5)
     assert bound < free - 2
 
 
 def test_turning_all_vectors_changes_no_uncertainty() -> None:
     generator = torch.Generator().manual_seed(0)
-    vectors = torch.nn.functional.normalize(torch.randn(9, 3, generator=generator, dtype=torch.float64))
+    vectors = torch.nn.functional.normalize(
+        torch.randn(9, 3, generator=generator, dtype=torch.float64)
+    )
     turn = torch.linalg.qr(torch.randn(3, 3, generator=generator, dtype=torch.float64))[0]
     straight = after(VectorMoments(), *(v.view(1, 3, 1, 1) for v in vectors))
     turned = after(VectorMoments(), *(v.view(1, 3, 1, 1) for v in vectors @ turn))
@@ -82,7 +88,9 @@ def test_turning_all_vectors_changes_no_uncertainty() -> None:
 
 def test_vectors_along_one_line_have_a_finite_entropy_however_long_they_are() -> None:
     for length in (1e-3, 1.0, 1e3):
-        entropy = after(VectorMoments(), *(length * sign * pixel(0.6, -0.64, 0.48) for sign in (1, -1, 1)))
+        entropy = after(
+            VectorMoments(), *(length * sign * pixel(0.6, -0.64, 0.48) for sign in (1, -1, 1))
+        )
         assert math.isfinite(entropy)
 
 
@@ -101,7 +109,9 @@ def test_half_precision_predictions_are_summed_in_single() -> None:
         (VectorMoments(), pixel(0.6, 0, 0.8)),
     ],
 )
-def test_a_prediction_changed_after_the_update_changes_nothing(moments: Moments, prediction: Tensor) -> None:
+def test_a_prediction_changed_after_the_update_changes_nothing(
+    moments: Moments, prediction: Tensor
+) -> None:
     again = prediction.clone()
     moments.update(prediction)
     prediction.fill_(0.5)

@@ -44,9 +44,15 @@ def photos(made: Callable[..., Made]) -> Made:
 @pytest.fixture
 def make(photos: Made, tmp_path: Path) -> Make:
     def made(
-        name: str = "flat", images: Sequence[Path] = (), seed: int = 0, group: str = "", **options: Any
+        name: str = "flat",
+        images: Sequence[Path] = (),
+        seed: int = 0,
+        group: str = "",
+        **options: Any,
     ) -> ProjectFolder:
         places, settings = list(images) or [photos.images], Settings(seed=seed, group=group)
-        return create.create(tmp_path / name, places, [DEPTH, NORMALS], settings, Silent(), **options)
+        return create.create(
+            tmp_path / name, places, [DEPTH, NORMALS], settings, Silent(), **options
+        )
 
     return made

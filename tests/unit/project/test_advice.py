@@ -61,7 +61,9 @@ def test_weights_are_not_missing_if_given_cached_fetchable_or_not_wanted(
     assert weights_missing(BACKBONE, None)
 
 
-def test_weights_of_a_network_with_an_encoder_of_its_own_are_neither_missed_nor_passed_over(make: Make) -> None:
+def test_weights_of_a_network_with_an_encoder_of_its_own_are_neither_missed_nor_passed_over(
+    make: Make,
+) -> None:
     with make("own") as project:
         text = 'recipe = "small"\nweights = "w.pt"\n[changes.network]\nname = "segnet"\noptions = { width = 4 }\n'
         for weights, wanted in (("w.pt", 1), ("", 0)):
@@ -70,7 +72,8 @@ def test_weights_of_a_network_with_an_encoder_of_its_own_are_neither_missed_nor_
                 lines = [line for line in advice_of(changed) if "backbone weights" in line]
             assert len(lines) == wanted
             assert all(
-                line == "The network 'segnet' has an encoder of its own and starts from random weights; the backbone "
+                line
+                == "The network 'segnet' has an encoder of its own and starts from random weights; the backbone "
                 f"weights in {project.folder / 'w.pt'} are not used."
                 for line in lines
             )
@@ -78,13 +81,18 @@ def test_weights_of_a_network_with_an_encoder_of_its_own_are_neither_missed_nor_
 
 def rows(upright: int, wide: int) -> list[ImageRow]:
     sizes = [(4, 3)] * upright + [(3, 4)] * wide + [(0, 0)]
-    return [ImageRow(str(number), "", height=height, width=width) for number, (height, width) in enumerate(sizes)]
+    return [
+        ImageRow(str(number), "", height=height, width=width)
+        for number, (height, width) in enumerate(sizes)
+    ]
 
 
 def test_images_that_would_be_squeezed_are_counted_with_the_option_that_helps() -> None:
     recipe = Recipe()
     text = shape_advice(rows(3, 9), recipe)
-    assert text.startswith("3 of 12 images are upright and will be squeezed into a wide input of 96x128. ")
+    assert text.startswith(
+        "3 of 12 images are upright and will be squeezed into a wide input of 96x128. "
+    )
     assert 'fit = "crop"' in text and 'fit = "pad"' in text
     assert shape_advice(rows(0, 9), recipe) == shape_advice(rows(1, 40), recipe) == ""
     tall = replace(recipe, data=replace(recipe.data, size=(128, 96)))
@@ -96,9 +104,14 @@ def test_images_that_would_be_squeezed_are_counted_with_the_option_that_helps() 
 def test_a_project_without_held_out_images_is_told_what_it_will_lack(make: Make) -> None:
     with make("none") as project:
         first, *_ = advice_of(project)
-        assert first.startswith("No image is held out, so nothing will be measured: no metrics, no curves")
+        assert first.startswith(
+            "No image is held out, so nothing will be measured: no metrics, no curves"
+        )
         assert f"`labelgrid add {project.folder} --holdout 20%`" in first
-        assert any(line.endswith(f"`labelgrid fit {project.folder} --weights FILE`.") for line in advice_of(project))
+        assert any(
+            line.endswith(f"`labelgrid fit {project.folder} --weights FILE`.")
+            for line in advice_of(project)
+        )
     with make("some", holdout=2) as project:
         assert not any("held out" in line for line in advice_of(project))
 
@@ -109,7 +122,8 @@ def test_backbones_of_other_sources_are_looked_for_where_they_are_kept(
     monkeypatch.setenv(VARIABLE, "hf-hub,local-dir")
     assert weights_missing(replace(BACKBONE, name="local-dir:/a/folder"), None) == ""
     others = [
-        replace(BACKBONE, name=name) for name in ("hf-hub:owner/model@main", "hf_hub:timm/mobilenetv2_035.some_tag")
+        replace(BACKBONE, name=name)
+        for name in ("hf-hub:owner/model@main", "hf_hub:timm/mobilenetv2_035.some_tag")
     ]
     assert all(weights_missing(one, None) for one in others)
     for name in ("owner--model", "timm--mobilenetv2_035.some_tag"):

@@ -21,7 +21,9 @@ def test_cells_and_request_ids_name_what_is_taken_back(project: ProjectFolder, d
     assert project.store.history(cells[0])[-1].move.why == "cancelled"
 
 
-def test_a_name_with_colons_is_a_cell_of_the_part_after_the_last_one(project: ProjectFolder) -> None:
+def test_a_name_with_colons_is_a_cell_of_the_part_after_the_last_one(
+    project: ProjectFolder,
+) -> None:
     project.store.add_images([ImageRow("a:b.jpg", "x")])
     ask(project, [Cell("a:b.jpg", "depth")], number=1)
     assert len(cancel(project, ["a:b.jpg:depth"])) == 1
@@ -74,19 +76,34 @@ def test_skipped_cells_may_be_asked_for_again(project: ProjectFolder, data: Made
         cancel(project, [request_id(1, cells[1])], requeue=True)
 
 
-def test_withdrawn_labels_are_missing_and_their_files_and_events_stay(project: ProjectFolder, data: Made) -> None:
+def test_withdrawn_labels_are_missing_and_their_files_and_events_stay(
+    project: ProjectFolder, data: Made
+) -> None:
     cells = cells_of(data)
     ask(project, cells[:1], number=1)
-    project.store.move([Move(cell, State.LABELLED, path="labels/x", digest="d", cost=1.0) for cell in cells[:3]])
+    project.store.move(
+        [Move(cell, State.LABELLED, path="labels/x", digest="d", cost=1.0) for cell in cells[:3]]
+    )
     spent = project.store.counts()["semseg"].spent
-    assert len(unlabel(project, ["0000.jpg:semseg", request_id(1, cells[0]), "0000.jpg:depth"])) == 2
-    assert states(project) == {cells[2]: "labelled"} and project.store.counts()["semseg"].spent == spent
+    assert (
+        len(unlabel(project, ["0000.jpg:semseg", request_id(1, cells[0]), "0000.jpg:depth"])) == 2
+    )
+    assert (
+        states(project) == {cells[2]: "labelled"}
+        and project.store.counts()["semseg"].spent == spent
+    )
     *_, labelled, withdrawn = project.store.history(cells[0])
-    assert (labelled.move.path, withdrawn.move.why, withdrawn.move.to) == ("labels/x", "withdrawn", State.MISSING)
+    assert (labelled.move.path, withdrawn.move.why, withdrawn.move.to) == (
+        "labels/x",
+        "withdrawn",
+        State.MISSING,
+    )
     project.store.move([Move(cells[0], State.LABELLED, path="labels/y", digest="e", cost=1.0)])
 
 
-def test_one_cell_without_a_label_and_nothing_is_withdrawn(project: ProjectFolder, data: Made) -> None:
+def test_one_cell_without_a_label_and_nothing_is_withdrawn(
+    project: ProjectFolder, data: Made
+) -> None:
     cells = cells_of(data)
     project.store.move([Move(cells[0], State.LABELLED, path="labels/x", digest="d")])
     before = ledger(project)
@@ -96,7 +113,9 @@ def test_one_cell_without_a_label_and_nothing_is_withdrawn(project: ProjectFolde
     assert caught.value.unchanged == "Nothing was withdrawn." and ledger(project) == before
 
 
-def test_a_withdrawn_label_of_a_held_out_image_is_requested_again(data: Made, tmp_path: Path) -> None:
+def test_a_withdrawn_label_of_a_held_out_image_is_requested_again(
+    data: Made, tmp_path: Path
+) -> None:
     with make_project(tmp_path / "held", data, splits={data.names[0]: "heldout"}) as project:
         cell = Cell(data.names[0], "depth")
         project.store.move([Move(cell, State.LABELLED, path="labels/x", digest="d")])
@@ -111,14 +130,19 @@ def test_a_label_that_is_not_there_is_not_withdrawn_and_the_hint_names_one_that_
 ) -> None:
     with pytest.raises(LedgerError) as caught:
         unlabel(project, [name])
-    assert (caught.value.next_step, caught.value.unchanged) == ("No cell is labelled.", "Nothing was withdrawn.")
+    assert (caught.value.next_step, caught.value.unchanged) == (
+        "No cell is labelled.",
+        "Nothing was withdrawn.",
+    )
     project.store.move([Move(Cell(data.names[1], "depth"), State.LABELLED, path="x", digest="d")])
     with pytest.raises(LedgerError) as caught:
         unlabel(project, [name])
     assert caught.value.next_step == f"A labelled cell is, for example, '{data.names[1]}:depth'."
 
 
-def test_cancelled_and_skipped_cells_of_held_out_images_are_requested_again(data: Made, tmp_path: Path) -> None:
+def test_cancelled_and_skipped_cells_of_held_out_images_are_requested_again(
+    data: Made, tmp_path: Path
+) -> None:
     with make_project(tmp_path / "held", data, splits={data.names[0]: "heldout"}) as project:
         first, second = (Cell(data.names[0], task) for task in ("semseg", "depth"))
         ask(project, [first, second], number=0)

@@ -24,10 +24,15 @@ def test_a_project_knows_its_images_by_path_size_and_content(make: Make, photos:
         height, width, digest = check_image(photos.images / photos.names[4])
         assert rows[4] == ImageRow(photos.names[4], str(photos.images), digest, height, width)
         assert project.store.tasks() == (DEPTH, NORMALS) and not states(project)
-        assert project.folder.name == "flat" and [p.name for p in project.folder.parent.glob(".*")] == []
+        assert (
+            project.folder.name == "flat"
+            and [p.name for p in project.folder.parent.glob(".*")] == []
+        )
 
 
-def test_unopened_images_have_no_size_and_may_be_absent(make: Make, photos: Made, tmp_path: Path) -> None:
+def test_unopened_images_have_no_size_and_may_be_absent(
+    make: Make, photos: Made, tmp_path: Path
+) -> None:
     (photos.root / "list.txt").write_text("images/room_00/0000.jpg\nelsewhere.png\n")
     with make(images=[photos.root / "list.txt"], check="none") as project:
         assert list(project.store.images()) == [
@@ -36,18 +41,24 @@ def test_unopened_images_have_no_size_and_may_be_absent(make: Make, photos: Made
         ]
 
 
-def test_held_out_images_are_drawn_by_the_seed_alone_and_requested_as_round_0(make: Make, photos: Made) -> None:
+def test_held_out_images_are_drawn_by_the_seed_alone_and_requested_as_round_0(
+    make: Make, photos: Made
+) -> None:
     with make("a", holdout=4) as a, make("b", holdout=4) as b, make("c", holdout=4, seed=1) as c:
         assert held(a) == held(b) != held(c) and len(held(a)) == len(held(c)) == 4
         rows = list(a.store.cells())
-        assert {row.cell for row in rows} == {Cell(name, task) for name in held(a) for task in ("depth", "normals")}
+        assert {row.cell for row in rows} == {
+            Cell(name, task) for name in held(a) for task in ("depth", "normals")
+        }
         assert {(row.state, row.round) for row in rows} == {(State.REQUESTED, 0)}
         assert {(row.cell.task, row.cost) for row in rows} == {("depth", 2.0), ("normals", 1.0)}
         assert len({row.request_id for row in rows}) == 8
         assert {row.request_id for row in rows} == {row.request_id for row in b.store.cells()}
 
 
-def test_the_draw_does_not_depend_on_which_other_images_there_are(make: Make, photos: Made, tmp_path: Path) -> None:
+def test_the_draw_does_not_depend_on_which_other_images_there_are(
+    make: Make, photos: Made, tmp_path: Path
+) -> None:
     with make("a", holdout=8) as a:
         more = set(held(a))
     with make("b", holdout=3) as b:
@@ -66,7 +77,9 @@ def test_images_of_a_group_are_held_out_together(make: Make) -> None:
         assert not set(groups) & {row.group for row in project.store.images(("train",))}
 
 
-@pytest.mark.parametrize(("holdout", "group"), [(-1, ""), (12, ""), (99, ""), (10, r"^[^/]+"), (1, "room")])
+@pytest.mark.parametrize(
+    ("holdout", "group"), [(-1, ""), (12, ""), (99, ""), (10, r"^[^/]+"), (1, "room")]
+)
 def test_a_holdout_that_leaves_nothing_to_learn_from_is_refused(
     make: Make, tmp_path: Path, holdout: int, group: str
 ) -> None:
@@ -76,13 +89,17 @@ def test_a_holdout_that_leaves_nothing_to_learn_from_is_refused(
     assert caught.value.unchanged == "Nothing was made." and sorted(tmp_path.iterdir()) == before
 
 
-def test_an_impossible_holdout_is_refused_before_images_are_read(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_impossible_holdout_is_refused_before_images_are_read(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(image_files, "check_image", lambda path: pytest.fail("an image was read"))
     with pytest.raises(ProjectError, match="leaves none to train on"):
         make(holdout=12)
 
 
-def test_all_images_that_cannot_be_used_are_named_and_nothing_is_made(make: Make, photos: Made, tmp_path: Path) -> None:
+def test_all_images_that_cannot_be_used_are_named_and_nothing_is_made(
+    make: Make, photos: Made, tmp_path: Path
+) -> None:
     for name in photos.names[1:3]:
         (photos.images / name).write_bytes(b"")
     before = sorted(tmp_path.iterdir())
@@ -103,10 +120,14 @@ def test_of_very_many_faults_the_first_are_named_and_the_rest_counted(tmp_path: 
     with pytest.raises(ImageError) as caught:
         list(create.rows_of(create.find_images([tmp_path]), "full", "", Silent()))
     lines = str(caught.value).splitlines()
-    assert len(lines) == 23 and lines[20].startswith("    19.jpg: ") and lines[21] == "    and 3 more"
+    assert (
+        len(lines) == 23 and lines[20].startswith("    19.jpg: ") and lines[21] == "    and 3 more"
+    )
 
 
-@pytest.mark.parametrize("fault", [KeyboardInterrupt, OSError(28, "No space left on device"), MemoryError])
+@pytest.mark.parametrize(
+    "fault", [KeyboardInterrupt, OSError(28, "No space left on device"), MemoryError]
+)
 def test_an_init_that_ends_early_leaves_no_project(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: BaseException
 ) -> None:
@@ -146,7 +167,9 @@ def test_an_empty_folder_becomes_the_project_and_stays_the_same_folder(
     assert sorted(path.name for path in Path.cwd().iterdir()) == ["labelgrid.db", "labelgrid.toml"]
 
 
-def test_two_places_may_overlap_but_not_give_one_name_to_two_images(make: Make, photos: Made, tmp_path: Path) -> None:
+def test_two_places_may_overlap_but_not_give_one_name_to_two_images(
+    make: Make, photos: Made, tmp_path: Path
+) -> None:
     with make("a", images=[photos.images, photos.images]) as project:
         assert project.store.count_images() == 12
     rooms = [photos.images / "room_00", photos.images / "room_01"]
@@ -175,10 +198,15 @@ def test_a_kill_while_the_files_move_into_an_empty_folder_is_repaired_by_the_sam
     monkeypatch.setattr(Path, "rename", killed)
     with pytest.raises(KeyboardInterrupt):
         make("flat")
-    assert sorted(path.name for path in (tmp_path / "flat").iterdir()) == [".labelgrid-unfinished", "labelgrid.db"]
+    assert sorted(path.name for path in (tmp_path / "flat").iterdir()) == [
+        ".labelgrid-unfinished",
+        "labelgrid.db",
+    ]
     monkeypatch.setattr(Path, "rename", rename)
     with make("flat") as project:
-        assert not (project.folder / ".labelgrid-unfinished").exists() and project.store.count_images()
+        assert (
+            not (project.folder / ".labelgrid-unfinished").exists() and project.store.count_images()
+        )
 
 
 def test_a_database_of_nobody_s_stopped_call_is_not_removed(make: Make, tmp_path: Path) -> None:

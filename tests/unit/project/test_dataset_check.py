@@ -54,7 +54,9 @@ def made(tmp_path: Path) -> Made:
 
 def check(made: Made, **options: object) -> Contents:
     source = folder.build(made.root)
-    return contents(source, tasks_of(source, made.root, None), source.images(), ["text"], Silent(), **options)
+    return contents(
+        source, tasks_of(source, made.root, None), source.images(), ["text"], Silent(), **options
+    )
 
 
 def test_counts_shares_and_ranges_are_those_of_the_files(made: Made) -> None:
@@ -94,8 +96,15 @@ def test_wrong_images_and_labels_are_listed_and_the_others_still_read(made: Made
     edges = found.tasks["edges"]
     assert (edges.labels, edges.damaged, edges.missing) == (1, 2, 1)
     texts = list(map(str, found.faults))
-    assert len(texts) == 3 and "The label is 4x6, its image 4x8" in texts[0] and made.names[1] in texts[0]
-    assert found.faults[0].where == str(made.label(made.names[1], "edges")) and found.faults[0].next_step
+    assert (
+        len(texts) == 3
+        and "The label is 4x6, its image 4x8" in texts[0]
+        and made.names[1] in texts[0]
+    )
+    assert (
+        found.faults[0].where == str(made.label(made.names[1], "edges"))
+        and found.faults[0].next_step
+    )
     assert str(damaged) in texts[1] and str(made.images / made.names[3]) in texts[2]
     assert sum(found.sizes.values()) == 3
 
@@ -135,17 +144,28 @@ def test_a_label_of_another_size_than_its_image_is_named_in_every_layout(
 
 def test_an_image_in_two_splits_is_a_fault_that_names_both_lists(made: Made) -> None:
     (made.root / "splits").mkdir()
-    for split, names in {"train": made.names[:3], "val": made.names[2:], "trainval": made.names}.items():
+    for split, names in {
+        "train": made.names[:3],
+        "val": made.names[2:],
+        "trainval": made.names,
+    }.items():
         (made.root / f"splits/{split}.txt").write_text("\n".join(names))
     found = check(made)
     (fault,) = found.faults
-    assert fault.what == f"1 image is in both splits, train and val, the first is '{made.names[2]}'."
-    assert fault.where == f"{made.root / 'splits/train.txt'}, {made.root / 'splits/val.txt'}" and fault.next_step
+    assert (
+        fault.what == f"1 image is in both splits, train and val, the first is '{made.names[2]}'."
+    )
+    assert (
+        fault.where == f"{made.root / 'splits/train.txt'}, {made.root / 'splits/val.txt'}"
+        and fault.next_step
+    )
     assert found.splits == {"train": 3, "trainval": 4, "val": 2}
     (made.root / "splits/train.txt").write_text("\n".join(made.names[:2]))
     assert not check(made).faults
     (made.root / "splits/val.txt").write_text(made.names[0])
-    assert "are in both splits" in str(check(made).faults[0]) or "is in both splits" in str(check(made).faults[0])
+    assert "are in both splits" in str(check(made).faults[0]) or "is in both splits" in str(
+        check(made).faults[0]
+    )
 
 
 def test_depth_in_millimetres_is_a_remark(made: Made) -> None:
@@ -162,7 +182,9 @@ def test_depth_in_millimetres_is_a_remark(made: Made) -> None:
 
 
 def test_advice_is_on_the_file_of_tasks(made: Made) -> None:
-    write(made, 0, "normals", np.full((4, 6, 3), (0, 128, 128), np.uint8))  # BGR: away from the camera
+    write(
+        made, 0, "normals", np.full((4, 6, 3), (0, 128, 128), np.uint8)
+    )  # BGR: away from the camera
     write(made, 1, "edges", np.eye(4, 8, dtype=np.uint8))
     write(made, 2, "semseg", np.full((4, 6), 9, np.uint8))
     advice = {fault.cell.task: fault.next_step for fault in check(made).faults if fault.cell}
@@ -170,7 +192,9 @@ def test_advice_is_on_the_file_of_tasks(made: Made) -> None:
     assert "`one_is_positive = true`" in advice["edges"]
     assert "`classes`" in advice["semseg"] and "`ignore = [9]`" in advice["semseg"]
     for text in advice.values():
-        assert "labelgrid task" not in text and text.endswith("the task's table of the file that --tasks names.")
+        assert "labelgrid task" not in text and text.endswith(
+            "the task's table of the file that --tasks names."
+        )
 
 
 def test_tasks_are_those_of_the_file_or_the_data_set_s_own(made: Made, tmp_path: Path) -> None:
@@ -186,12 +210,19 @@ def test_tasks_are_those_of_the_file_or_the_data_set_s_own(made: Made, tmp_path:
 
 def test_labels_of_some_classes_alone_are_remarked_on(made: Made) -> None:
     for number in range(3):
-        path = write(made, number, "semseg", np.eye(*((4, 6) if number % 2 == 0 else (4, 8))).astype(np.uint8))
+        path = write(
+            made,
+            number,
+            "semseg",
+            np.eye(*((4, 6) if number % 2 == 0 else (4, 8))).astype(np.uint8),
+        )
         if number < 2:
             text = PngInfo()
             text.add_text("annotated", "a\nb")
             Image.open(path).save(path, pnginfo=text)
-    assert "semseg: in 2 of 3 labels only some of the classes were annotated." in check(made).remarks
+    assert (
+        "semseg: in 2 of 3 labels only some of the classes were annotated." in check(made).remarks
+    )
 
 
 def test_labels_that_say_nothing_are_remarked_on(made: Made) -> None:
@@ -240,9 +271,16 @@ def test_normals_in_other_axes_are_remarked_on(made: Made) -> None:
         for number in range(4):
             size = (4, 6 if number % 2 == 0 else 8)
             vector = np.array([0.1, 0.6 * turn, 0.79]) / np.linalg.norm([0.1, 0.6, 0.79])
-            write(made, number, "normals", np.rint((np.full((*size, 3), vector[::-1]) + 1) * 127.5).astype(np.uint8))
+            write(
+                made,
+                number,
+                "normals",
+                np.rint((np.full((*size, 3), vector[::-1]) + 1) * 127.5).astype(np.uint8),
+            )
         said = [text for text in check(made).remarks if "Check the axes" in text]
         assert [text.removeprefix("normals: ").partition(" is")[0] for text in said] == odd
     write(made, 2, "normals", np.full((4, 6, 3), (228, 200, 128), np.uint8))
     write(made, 3, "normals", np.full((4, 8, 3), (228, 200, 128), np.uint8))
-    assert not any("Check the axes" in text for text in check(made).remarks)  # half of them is not the median
+    assert not any(
+        "Check the axes" in text for text in check(made).remarks
+    )  # half of them is not the median

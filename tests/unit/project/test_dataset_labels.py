@@ -39,7 +39,9 @@ class Published:
         if "blank" in image_id:
             raise EmptyLabelError("All-invalid label.", where=image_id)
         size = (8, 8) if "small" in image_id else (16, 24)
-        return LabelArray(np.full((*size, 1), 2 + len(image_id) / 100, np.float32), np.ones(size, np.bool_))
+        return LabelArray(
+            np.full((*size, 1), 2 + len(image_id) / 100, np.float32), np.ones(size, np.bool_)
+        )
 
     def splits(self) -> Mapping[str, Sequence[str]]:
         return {path.stem: path.read_text().split() for path in self.root.glob("split/*.txt")}
@@ -64,7 +66,9 @@ def test_labels_are_taken_by_id_or_by_file_name_and_written_in_the_task_s_format
 ) -> None:
     done = import_labels(project, source("0000.jpg", "0002", "none/0001", "0003"), format=FORMAT)
     assert done == Imported({"semseg": Tally(), "depth": Tally(new=2)}, foreign=1)
-    assert str(done) == ("semseg: nothing.\ndepth: 2 new.\n1 other labelled image is not in the project.")
+    assert str(done) == (
+        "semseg: nothing.\ndepth: 2 new.\n1 other labelled image is not in the project."
+    )
     assert set(states(project)) == {Cell("0000.jpg", "depth"), Cell("0002.jpg", "depth")}
     (row,) = project.store.cells(image_id="0002.jpg")
     assert row.path == f"labels/depth/0002.{row.digest[:8]}.png"
@@ -79,7 +83,9 @@ def test_taken_twice_nothing_changes(project: ProjectFolder, source: Callable[..
     assert snapshot(project) == before
 
 
-def test_a_split_takes_the_images_of_the_data_set_s_split(project: ProjectFolder, source: Callable[..., Path]) -> None:
+def test_a_split_takes_the_images_of_the_data_set_s_split(
+    project: ProjectFolder, source: Callable[..., Path]
+) -> None:
     folder = source("0000", "0001", "0002", val="0001", test="0002")
     import_labels(project, folder, format=FORMAT, split="val")
     assert [(row.image_id, row.split) for row in project.store.images()] == [
@@ -88,7 +94,9 @@ def test_a_split_takes_the_images_of_the_data_set_s_split(project: ProjectFolder
     assert set(states(project)) == {Cell("0001.jpg", "depth")}
     with pytest.raises(LabelError) as caught:
         import_labels(project, folder, format=FORMAT, split="train")
-    assert str(caught.value).startswith(f"The data set has no split 'train' ({folder}).\n  Its splits are ")
+    assert str(caught.value).startswith(
+        f"The data set has no split 'train' ({folder}).\n  Its splits are "
+    )
 
 
 def test_a_data_set_without_splits_goes_whole_into_the_one_named(
@@ -98,7 +106,9 @@ def test_a_data_set_without_splits_goes_whole_into_the_one_named(
     assert [row.split for row in project.store.images()] == ["test", "test", "train"]
 
 
-def test_a_label_without_a_valid_pixel_counts_as_missing(project: ProjectFolder, source: Callable[..., Path]) -> None:
+def test_a_label_without_a_valid_pixel_counts_as_missing(
+    project: ProjectFolder, source: Callable[..., Path]
+) -> None:
     done = import_labels(project, source("blank/0000", "0001"), format=FORMAT)
     assert done == Imported({"semseg": Tally(), "depth": Tally(new=1)})
     assert set(states(project)) == {Cell("0001.jpg", "depth")}
@@ -107,8 +117,14 @@ def test_a_label_without_a_valid_pixel_counts_as_missing(project: ProjectFolder,
 @pytest.mark.parametrize(
     ("name", "fault"),
     [
-        ("small/0000", "small/0000 (depth) [0000.jpg, depth]: The label is 8x8, its image is 16x24 (height x width)."),
-        ("broken/0000", "broken/0000 (depth) [0000.jpg, depth]: The file is broken. Fetch it again."),
+        (
+            "small/0000",
+            "small/0000 (depth) [0000.jpg, depth]: The label is 8x8, its image is 16x24 (height x width).",
+        ),
+        (
+            "broken/0000",
+            "broken/0000 (depth) [0000.jpg, depth]: The file is broken. Fetch it again.",
+        ),
     ],
 )
 def test_one_wrong_label_refuses_all(
@@ -128,23 +144,32 @@ def test_a_file_name_that_two_images_have_is_a_fault(
     for room in ("a", "b"):
         copy(data.images / "0000.jpg", data.images / room / "0000.jpg")
     twins = Made(data.root, ("a/0000.jpg", "b/0000.jpg", "0001.jpg"), data.rows)
-    with make_project(tmp_path / "project", twins) as project, pytest.raises(ImportRefused) as caught:
+    with (
+        make_project(tmp_path / "project", twins) as project,
+        pytest.raises(ImportRefused) as caught,
+    ):
         import_labels(project, source("0000", "0001"), format=FORMAT)
-    assert str(caught.value.rows[0]).startswith("0000: It could be the image a/0000.jpg or b/0000.jpg.")
+    assert str(caught.value.rows[0]).startswith(
+        "0000: It could be the image a/0000.jpg or b/0000.jpg."
+    )
     with ProjectFolder.open(tmp_path / "project") as project:
         (tmp_path / "set" / "ids.txt").write_text("b/0000.jpg")
         import_labels(project, tmp_path / "set", format=FORMAT)
         assert set(states(project)) == {Cell("b/0000.jpg", "depth")}
 
 
-def test_a_data_set_of_other_images_is_refused(project: ProjectFolder, source: Callable[..., Path]) -> None:
+def test_a_data_set_of_other_images_is_refused(
+    project: ProjectFolder, source: Callable[..., Path]
+) -> None:
     with pytest.raises(LabelError, match="There are no labels of the project's images"):
         import_labels(project, source("0007", "none/0001"), format=FORMAT)
     with pytest.raises(PluginError, match="no annotate or data plug-in 'nuyd'"):
         import_labels(project, Path(), format="nuyd")
 
 
-def test_a_limit_draws_images_of_the_data_set(project: ProjectFolder, source: Callable[..., Path]) -> None:
+def test_a_limit_draws_images_of_the_data_set(
+    project: ProjectFolder, source: Callable[..., Path]
+) -> None:
     import_labels(project, source("0000", "0001", "0002"), format=FORMAT, limit=2)
     assert len(states(project)) == 2
 

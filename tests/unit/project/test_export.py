@@ -19,7 +19,9 @@ from tests.support import Made, make_dataset
 
 
 def listing(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
 
 
 def test_each_round_has_its_own_folder_and_one_named_takes_all(
@@ -29,11 +31,16 @@ def test_each_round_has_its_own_folder_and_one_named_takes_all(
     ask(project, cells[:2], number=0)
     ask(project, cells[2:5], number=3)
     done = export(project)
-    assert done.folders == (project.folder / "rounds/0000/request", project.folder / "rounds/0003/request")
+    assert done.folders == (
+        project.folder / "rounds/0000/request",
+        project.folder / "rounds/0003/request",
+    )
     assert [len(manifest(folder)) for folder in done.folders] == [2, 3]
     assert export(project, round=3).folders == done.folders[1:]
     assert len(manifest(export(project, tmp_path / "all").folders[0])) == 5
-    assert str(done) == (f"Wrote requests (3 semseg, 2 depth) to {done.folders[0]}, {done.folders[1]}.")
+    assert str(done) == (
+        f"Wrote requests (3 semseg, 2 depth) to {done.folders[0]}, {done.folders[1]}."
+    )
 
 
 def test_the_manifest_says_what_the_ledger_says(project: ProjectFolder, data: Made) -> None:
@@ -54,7 +61,9 @@ def test_the_manifest_says_what_the_ledger_says(project: ProjectFolder, data: Ma
     ]
 
 
-def test_an_export_changes_no_state_and_follows_the_answers(project: ProjectFolder, data: Made) -> None:
+def test_an_export_changes_no_state_and_follows_the_answers(
+    project: ProjectFolder, data: Made
+) -> None:
     ask(project, cells_of(data), number=1)
     before = ledger(project)
     (folder,) = export(project).folders
@@ -101,7 +110,11 @@ def test_images_of_one_stem_come_back_to_their_own_cells(tmp_path: Path) -> None
             "labels/depth/0000.png.png",
         ]
         for step, row in enumerate(manifest(done.folders[0])):
-            put(done.folders[0] / "labels", Cell(row["image"], "depth"), np.full((8, 8), 100 * (step + 1), np.uint16))
+            put(
+                done.folders[0] / "labels",
+                Cell(row["image"], "depth"),
+                np.full((8, 8), 100 * (step + 1), np.uint16),
+            )
         import_labels(project, done.folders[0])
         assert _values(project, both) == [100, 200]
         (again,) = export_labels(project, tmp_path / "labels").folders
@@ -116,7 +129,9 @@ def _values(project: ProjectFolder, data: Made) -> list[int]:
     return [round(task.read(project.inside(row.path)).value.max() * 1000) for row in rows]
 
 
-def test_all_labels_go_into_a_fresh_project_as_they_are(made: Callable[..., Made], tmp_path: Path) -> None:
+def test_all_labels_go_into_a_fresh_project_as_they_are(
+    made: Callable[..., Made], tmp_path: Path
+) -> None:
     data = made(n=4, size=(16, 24), group=2)
     with make_project(tmp_path / "one", data) as one, make_project(tmp_path / "two", data) as two:
         import_labels(one, data.labels)
@@ -163,12 +178,16 @@ def test_times_go_out_with_the_labels_and_come_back_with_them(
         import_labels(other, tmp_path / "labels")
         assert {row.cell: row.seconds for row in other.store.cells()} == times
         path = tmp_path / "labels" / "labels.csv"
-        path.write_text("".join(f"{line.rpartition(',')[0]}\n" for line in path.read_text().splitlines()))
+        path.write_text(
+            "".join(f"{line.rpartition(',')[0]}\n" for line in path.read_text().splitlines())
+        )
         export_labels(other, tmp_path / "labels")  # over the list of a version without times
         assert path.read_text().count(".5\n") == 4
 
 
-def test_labels_exported_again_are_the_labels_there_are_now(project: ProjectFolder, data: Made, tmp_path: Path) -> None:
+def test_labels_exported_again_are_the_labels_there_are_now(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
     out = tmp_path / "labels"
     with pytest.raises(ProjectError, match="There are no labels yet"):
         export_labels(project, out)
@@ -179,9 +198,18 @@ def test_labels_exported_again_are_the_labels_there_are_now(project: ProjectFold
     import_labels(project, tmp_path / "new", replace=True)
     export_labels(project, out)
     assert listing(out) == [
-        *("depth/0000.png", "depth/0002.png", "labels.csv", "semseg/0000.png", "semseg/0001.png", "semseg/0002.png")
+        *(
+            "depth/0000.png",
+            "depth/0002.png",
+            "labels.csv",
+            "semseg/0000.png",
+            "semseg/0001.png",
+            "semseg/0002.png",
+        )
     ]
-    assert (out / "depth/0000.png").read_bytes() == (tmp_path / "new/depth/0000.jpg.png").read_bytes()
+    assert (out / "depth/0000.png").read_bytes() == (
+        tmp_path / "new/depth/0000.jpg.png"
+    ).read_bytes()
 
 
 @pytest.mark.parametrize(("name", "text"), [("mine.txt", ""), ("labels.csv", "image,label\n")])
@@ -196,7 +224,9 @@ def test_labels_are_not_written_among_other_files(
     assert listing(tmp_path / "out") == [name]
 
 
-def test_a_request_for_an_image_that_changed_is_not_written(project: ProjectFolder, data: Made, tmp_path: Path) -> None:
+def test_a_request_for_an_image_that_changed_is_not_written(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
     ask(project, cells_of(data)[:1])
     image = data.images / data.names[0]
     kept = image.read_bytes()

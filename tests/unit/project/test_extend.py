@@ -27,12 +27,16 @@ def more(photos: Made, tmp_path: Path, *names: str) -> Path:
     return tmp_path / "more"
 
 
-def test_new_images_and_tasks_are_missing_cells_and_old_ones_stay(make: Make, photos: Made, tmp_path: Path) -> None:
+def test_new_images_and_tasks_are_missing_cells_and_old_ones_stay(
+    make: Make, photos: Made, tmp_path: Path
+) -> None:
     edges = TaskRow("edges", "edges", 3.0)
     with make(holdout=2) as project:
         before = states(project)
         assert extend.add(project, [photos.images], [], "full", Silent()) == Added(0, 0, 0)
-        assert extend.add(project, [more(photos, tmp_path, "a.jpg")], [edges], "full", Silent()) == Added(1, 0, 0)
+        assert extend.add(
+            project, [more(photos, tmp_path, "a.jpg")], [edges], "full", Silent()
+        ) == Added(1, 0, 0)
         assert project.store.image("a.jpg").split == "train" and project.store.tasks()[-1] == edges
         new = {cell: state for cell, state in states(project).items() if cell not in before}
         assert new == {Cell(name, "edges"): "requested" for name in held(project)}
@@ -43,11 +47,20 @@ def test_a_new_image_goes_where_its_group_is(make: Make, photos: Made, tmp_path:
         (group,) = {row.group for row in project.store.images(("heldout",))}
         free = sorted({row.group for row in project.store.images(("train",))})
         project.store.update_images(
-            replace(row, split="val") for row in list(project.store.images(("train",))) if row.group == free[0]
+            replace(row, split="val")
+            for row in list(project.store.images(("train",)))
+            if row.group == free[0]
         )
         names = [f"{group}/new.jpg", f"{free[0]}/new.jpg", f"{free[1]}/new.jpg", "other/new.jpg"]
-        assert extend.add(project, [more(photos, tmp_path, *names)], [], "full", Silent()) == Added(4, 0, 0)
-        assert [project.store.image(name).split for name in names] == ["heldout", "val", "train", "train"]
+        assert extend.add(project, [more(photos, tmp_path, *names)], [], "full", Silent()) == Added(
+            4, 0, 0
+        )
+        assert [project.store.image(name).split for name in names] == [
+            "heldout",
+            "val",
+            "train",
+            "train",
+        ]
         assert {Cell(names[0], "depth"), Cell(names[0], "normals")} <= set(states(project))
 
 
@@ -72,7 +85,9 @@ def test_images_that_were_moved_are_found_again(make: Make, photos: Made, tmp_pa
         with pytest.raises(ImageError, match="cannot be read"):
             source_of(project).image(rows[0].image_id)
         assert extend.add(project, [tmp_path / "away"], [], "full", Silent()) == Added(0, 12, 0)
-        assert list(project.store.images()) == [replace(row, root=str(tmp_path / "away")) for row in rows]
+        assert list(project.store.images()) == [
+            replace(row, root=str(tmp_path / "away")) for row in rows
+        ]
         assert source_of(project).image(rows[0].image_id).shape == (8, 12, 3)
 
 
@@ -81,7 +96,9 @@ def test_a_namesake_is_no_moved_image(make: Make, photos: Made, tmp_path: Path) 
     copies = more(photos, tmp_path, name)
     (copies / name).write_bytes((photos.images / name).read_bytes())
     with make() as project:
-        with pytest.raises(LedgerError, match="Two images have the id"):  # the old one is still there
+        with pytest.raises(
+            LedgerError, match="Two images have the id"
+        ):  # the old one is still there
             extend.add(project, [copies], [], "full", Silent())
         (photos.images / name).unlink()
         (copies / name).write_bytes(other)
@@ -101,9 +118,13 @@ def test_a_changed_file_is_noticed_where_it_is_read_and_taken_only_while_nothing
         assert extend.add(project, [photos.images], [], "full", Silent()) == Added(0, 0, 1)
         assert project.store.pool_hash() != before  # scores of the old content are stale
         assert source_of(project).image(name).shape == (8, 12, 3)
-        project.store.move([Move(Cell(name, "depth"), State.REQUESTED, 1, request_id="r", cost=1.0)])
+        project.store.move(
+            [Move(Cell(name, "depth"), State.REQUESTED, 1, request_id="r", cost=1.0)]
+        )
         (photos.images / name).write_bytes((photos.images / photos.names[2]).read_bytes())
-        with pytest.raises(ImageError, match=f"1 image with labels or requests changed on disk.*'{name}'") as caught:
+        with pytest.raises(
+            ImageError, match=f"1 image with labels or requests changed on disk.*'{name}'"
+        ) as caught:
             extend.add(project, [photos.images], [], "full", Silent())
         assert caught.value.unchanged == "Nothing was added."
 
@@ -112,17 +133,26 @@ def test_what_was_added_unopened_learns_its_content(make: Make, photos: Made) ->
     with make(check="none") as project:
         assert not project.store.image(photos.names[0]).digest
         assert extend.add(project, [photos.images], [], "full", Silent()) == Added(0, 0, 12)
-        assert project.store.image(photos.names[0]).digest and project.store.image(photos.names[0]).height == 8
+        assert (
+            project.store.image(photos.names[0]).digest
+            and project.store.image(photos.names[0]).height == 8
+        )
 
 
-def test_where_the_old_content_is_not_known_a_label_of_another_size_tells(make: Make, photos: Made) -> None:
+def test_where_the_old_content_is_not_known_a_label_of_another_size_tells(
+    make: Make, photos: Made
+) -> None:
     name = photos.names[0]
     with make(check="none") as project:
         (project.folder / "labels").mkdir()
         cv2.imwrite(str(project.folder / "labels" / "a.png"), np.full((8, 12), 1000, np.uint16))
-        project.store.move([Move(Cell(name, "depth"), State.LABELLED, path="labels/a.png", cost=1.0)])
+        project.store.move(
+            [Move(Cell(name, "depth"), State.LABELLED, path="labels/a.png", cost=1.0)]
+        )
         cv2.imwrite(str(photos.images / name), np.zeros((9, 12, 3), np.uint8))
-        with pytest.raises(ImageError, match=f"1 image with labels or requests changed on disk.*'{name}'"):
+        with pytest.raises(
+            ImageError, match=f"1 image with labels or requests changed on disk.*'{name}'"
+        ):
             extend.add(project, [photos.images], [], "full", Silent())
         cv2.imwrite(str(photos.images / name), np.zeros((8, 12, 3), np.uint8))
         assert extend.add(project, [photos.images], [], "full", Silent()) == Added(0, 0, 12)
@@ -136,7 +166,9 @@ def test_a_picture_that_measures_is_not_added_for_training_under_another_name(
         photos.images.rename(tmp_path / "all" / "photos")
         with pytest.raises(ImageError, match=r"is the same picture as .* of split 'heldout'"):
             extend.add(project, [tmp_path / "all"], [], "full", Silent())
-        assert extend.add(project, [tmp_path / "all" / "photos"], [], "full", Silent()) == Added(0, 12, 0)
+        assert extend.add(project, [tmp_path / "all" / "photos"], [], "full", Silent()) == Added(
+            0, 12, 0
+        )
 
 
 def test_a_folder_is_the_same_however_it_is_spelt(make: Make, photos: Made, tmp_path: Path) -> None:

@@ -10,13 +10,22 @@ from labelgrid.config import parse, read_toml
 from labelgrid.errors import LedgerError, ProjectError, RecipeError
 from labelgrid.files import write_text
 from labelgrid.project.folder import ProjectFolder, check_new
-from labelgrid.project.settings import Oracle, Settings, check_pattern, group_of, resolve_recipe, settings_text
+from labelgrid.project.settings import (
+    Oracle,
+    Settings,
+    check_pattern,
+    group_of,
+    resolve_recipe,
+    settings_text,
+)
 from labelgrid.recipes.schema import PluginChoice
 from tests.projects import make_project
 
 COVERS = ["labelgrid.project.settings"]
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=12)
-VALUES = st.one_of(WORDS, st.booleans(), st.integers(-9, 9), st.floats(allow_nan=False, allow_infinity=False))
+VALUES = st.one_of(
+    WORDS, st.booleans(), st.integers(-9, 9), st.floats(allow_nan=False, allow_infinity=False)
+)
 
 
 @given(
@@ -31,7 +40,9 @@ VALUES = st.one_of(WORDS, st.booleans(), st.integers(-9, 9), st.floats(allow_nan
         explain=st.sampled_from([None, True, False]),
     )
 )
-def test_settings_that_are_written_are_read_again(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> None:
+def test_settings_that_are_written_are_read_again(
+    tmp_path_factory: pytest.TempPathFactory, settings: Settings
+) -> None:
     path = tmp_path_factory.mktemp("settings") / "labelgrid.toml"
     path.write_text(settings_text(settings), encoding="utf-8")
     assert parse(Settings, read_toml(path), "it") == settings
@@ -66,11 +77,15 @@ def test_a_group_is_what_the_pattern_finds_in_an_id(pattern: str, image: str, gr
 
 def test_a_pattern_that_is_none_is_refused() -> None:
     check_pattern(r"^[^/]+")
-    with pytest.raises(ProjectError, match=r"The pattern of groups, '\[', is not a regular expression: "):
+    with pytest.raises(
+        ProjectError, match=r"The pattern of groups, '\[', is not a regular expression: "
+    ):
         check_pattern("[")
 
 
-def test_a_pattern_that_is_none_in_the_settings_is_refused_with_their_file(project: ProjectFolder) -> None:
+def test_a_pattern_that_is_none_in_the_settings_is_refused_with_their_file(
+    project: ProjectFolder,
+) -> None:
     path = project.folder / "labelgrid.toml"
     path.write_text("group = '['\n")
     with pytest.raises(ProjectError, match="The pattern of groups") as caught:
@@ -126,7 +141,9 @@ def test_a_recipe_is_a_shipped_name_or_a_file_that_is_found_from_anywhere(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.toml").write_text("")
     assert resolve_recipe("small") == "small"
-    assert resolve_recipe("mine.toml") == resolve_recipe("./mine.toml") == str(tmp_path / "mine.toml")
+    assert (
+        resolve_recipe("mine.toml") == resolve_recipe("./mine.toml") == str(tmp_path / "mine.toml")
+    )
     (tmp_path / "folder").mkdir()
     for word in ("smal", "yours.toml", "folder"):
         with pytest.raises(RecipeError, match=f"There is no recipe '{word}'"):
@@ -139,7 +156,9 @@ def test_a_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         write_text(path, "after \ud800")
     (tmp_path / "file").write_text("")
-    with pytest.raises(ProjectError, match=r"The disk reports an error: (Not a directory|File exists)"):
+    with pytest.raises(
+        ProjectError, match=r"The disk reports an error: (Not a directory|File exists)"
+    ):
         write_text(tmp_path / "file" / "note.txt", "x")
     assert path.read_text() == "before" and [p.name for p in path.parent.iterdir()] == ["note.txt"]
 

@@ -23,7 +23,9 @@ def test_the_interval_of_a_mean_is_the_paired_t_interval() -> None:
     before, after = rng.normal(size=12), rng.normal(size=12)
     change = float(after.mean() - before.mean())
     expected = stats.ttest_rel(after, before).confidence_interval(0.95)
-    assert jackknife_interval(change, without(before.tolist()), without(after.tolist())) == pytest.approx(expected)
+    assert jackknife_interval(
+        change, without(before.tolist()), without(after.tolist())
+    ) == pytest.approx(expected)
 
 
 def test_an_interval_covers_the_truth_of_a_ratio_in_95_of_100_cases() -> None:
@@ -34,13 +36,18 @@ def test_an_interval_covers_the_truth_of_a_ratio_in_95_of_100_cases() -> None:
         inside = union * rng.uniform(0, 1, (2, 30))
         ratio = inside.sum(1) / union.sum(1)
         rest = (inside.sum(1)[:, None] - inside) / (union.sum(1)[:, None] - union)
-        low, high = jackknife_interval(ratio[1] - ratio[0], rest[0].tolist(), rest[1].tolist()) or (1.0, 1.0)
+        low, high = jackknife_interval(ratio[1] - ratio[0], rest[0].tolist(), rest[1].tolist()) or (
+            1.0,
+            1.0,
+        )
         covered += low <= 0 <= high
     assert 0.925 < covered / 600 < 0.975
 
 
 @pytest.mark.parametrize("values", [[1.0] * 4, [1.0, 2.0, 3.0, 4.0, float("nan")]])
-def test_there_is_no_interval_with_few_blocks_or_metrics_that_are_not_finite(values: list[float]) -> None:
+def test_there_is_no_interval_with_few_blocks_or_metrics_that_are_not_finite(
+    values: list[float],
+) -> None:
     assert jackknife_interval(0.1, values, values) is None
 
 
@@ -52,7 +59,9 @@ def measured(number: int, values: list[float], heldout: str = "same") -> Measure
     """A round with an RMSE of this mean."""
     metrics = {"depth": {"RMSE": Result("RMSE", float(np.mean(values)), "m", "lower")}}
     counts = {"depth": len(values)}
-    return Measured(number, "", {}, 0.0, counts, metrics, 0.5, heldout, {"depth": {"RMSE": without(values)}})
+    return Measured(
+        number, "", {}, 0.0, counts, metrics, 0.5, heldout, {"depth": {"RMSE": without(values)}}
+    )
 
 
 NOISE = [0.9, 1.1, 1.0, 1.2, 0.8]
@@ -60,12 +69,20 @@ NOISE = [0.9, 1.1, 1.0, 1.2, 0.8]
 
 @pytest.mark.parametrize(
     ("after", "verdict"),
-    [([1.2, 0.9, 1.0, 0.8, 1.2], "within noise"), ([v - 0.5 for v in NOISE], "better"), ([9.0, 9, 8, 9, 8], "worse")],
+    [
+        ([1.2, 0.9, 1.0, 0.8, 1.2], "within noise"),
+        ([v - 0.5 for v in NOISE], "better"),
+        ([9.0, 9, 8, 9, 8], "worse"),
+    ],
 )
-def test_a_change_is_compared_with_the_noise_of_the_held_out_images(after: list[float], verdict: str) -> None:
+def test_a_change_is_compared_with_the_noise_of_the_held_out_images(
+    after: list[float], verdict: str
+) -> None:
     (headline,) = headlines_of([measured(1, NOISE), measured(2, after)], METRICS)
     assert headline.verdict == verdict and str(headline).endswith(f": {verdict})")
-    assert str(headline).startswith(f"depth RMSE 1 → {np.mean(after):.3g} m (5 held-out images, change ")
+    assert str(headline).startswith(
+        f"depth RMSE 1 → {np.mean(after):.3g} m (5 held-out images, change "
+    )
     assert headline.as_json()["text"] == str(headline)
 
 
@@ -79,4 +96,7 @@ def test_without_a_comparable_round_before_the_metric_stands_alone() -> None:
 def test_rounds_measured_before_such_intervals_existed_show_the_change_alone() -> None:
     first, last = (replace(measured(n, NOISE), without={}) for n in (1, 2))
     (headline,) = headlines_of([first, last], METRICS)
-    assert str(headline) == "depth RMSE 1 → 1 m (5 held-out images, too few to tell a change from noise)"
+    assert (
+        str(headline)
+        == "depth RMSE 1 → 1 m (5 held-out images, too few to tell a change from noise)"
+    )

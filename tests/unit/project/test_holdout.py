@@ -24,16 +24,23 @@ def trained(project: ProjectFolder, images: str = "labelled") -> None:
     """Record a finished training of round 1."""
     project.round_folder(1).mkdir(parents=True)
     recipe = {"train": {"images": images}}
-    write_fit(project.round_folder(1), Fit(1, "rounds/0001/fit/last.ckpt", "m", recipe, 0, ["depth"], 1, {}, 1.0))
+    write_fit(
+        project.round_folder(1),
+        Fit(1, "rounds/0001/fit/last.ckpt", "m", recipe, 0, ["depth"], 1, {}, 1.0),
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_no_copy_of_a_held_out_picture_stays_in_training(photos: Made, tmp_path: Path, seed: int) -> None:
+def test_no_copy_of_a_held_out_picture_stays_in_training(
+    photos: Made, tmp_path: Path, seed: int
+) -> None:
     for number in range(6):
         shutil.copyfile(photos.images / photos.names[number], photos.images / f"copy{number}.jpg")
     said = Said()
     settings = Settings(seed=seed)
-    with create.create(tmp_path / "flat", [photos.images], [DEPTH], settings, said, holdout=5) as project:
+    with create.create(
+        tmp_path / "flat", [photos.images], [DEPTH], settings, said, holdout=5
+    ) as project:
         digests = {row.digest for row in project.store.images(("heldout",))}
         assert not digests & {row.digest for row in project.store.images(("train",))}
         copies = len(held(project)) - len(digests)
@@ -51,7 +58,8 @@ def test_a_family_joins_groups_and_copies_across_both() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "count"), [(3, 3), ("3", 3), ("25%", 30), (" 20 % ", 24), ("0", 0), ("0%", 0), ("0.1%", 1)]
+    ("asked", "count"),
+    [(3, 3), ("3", 3), ("25%", 30), (" 20 % ", 24), ("0", 0), ("0%", 0), ("0.1%", 1)],
 )
 def test_a_holdout_is_a_number_or_a_share(asked: str | int, count: int) -> None:
     assert holdout_count(asked, 120) == count
@@ -59,20 +67,28 @@ def test_a_holdout_is_a_number_or_a_share(asked: str | int, count: int) -> None:
 
 @pytest.mark.parametrize("asked", ["-1", "120%", "-5%", "x", "", "%", "nan%", "inf%", "1.5"])
 def test_another_holdout_is_refused(asked: str) -> None:
-    with pytest.raises(ProjectError, match="--holdout must be a number of images from 0 up, or a share such as 20%"):
+    with pytest.raises(
+        ProjectError, match="--holdout must be a number of images from 0 up, or a share such as 20%"
+    ):
         holdout_count(asked, 120)
 
 
-def test_images_are_held_out_later_but_never_ones_that_were_trained_on(make: Make, photos: Made) -> None:
+def test_images_are_held_out_later_but_never_ones_that_were_trained_on(
+    make: Make, photos: Made
+) -> None:
     with make() as project:
         used = photos.names[:4]
-        project.store.move([Move(Cell(name, "depth"), State.LABELLED, path="x", cost=1.0) for name in used])
+        project.store.move(
+            [Move(Cell(name, "depth"), State.LABELLED, path="x", cost=1.0) for name in used]
+        )
         trained(project)
         added = extend.add(project, [], [], "full", Silent(), holdout="50%")
         assert added.held == 6 and str(added) == "0 new images, 6 held out now"
         assert not set(held(project)) & set(used)
         requested = {row.cell for row in project.store.cells(state=State.REQUESTED)}
-        assert requested == {Cell(name, task) for name in held(project) for task in ("depth", "normals")}
+        assert requested == {
+            Cell(name, task) for name in held(project) for task in ("depth", "normals")
+        }
         fault = "3 images cannot be held out: only 2 are in no other split and cannot have been trained on"
         with pytest.raises(ProjectError, match=fault) as caught:
             extend.add(project, [], [], "full", Silent(), holdout=3)
@@ -81,11 +97,15 @@ def test_images_are_held_out_later_but_never_ones_that_were_trained_on(make: Mak
 
 def test_before_a_training_labelled_images_may_be_held_out(make: Make, photos: Made) -> None:
     with make() as project:
-        project.store.move([Move(Cell(name, "depth"), State.LABELLED, path="x") for name in photos.names])
+        project.store.move(
+            [Move(Cell(name, "depth"), State.LABELLED, path="x") for name in photos.names]
+        )
         assert extend.add(project, [], [], "full", Silent(), holdout=5).held == 5
 
 
-def test_a_training_on_all_images_leaves_only_new_ones(make: Make, photos: Made, tmp_path: Path) -> None:
+def test_a_training_on_all_images_leaves_only_new_ones(
+    make: Make, photos: Made, tmp_path: Path
+) -> None:
     with make() as project:
         trained(project, "all")
         with pytest.raises(ProjectError, match="only 0 are in no other split"):

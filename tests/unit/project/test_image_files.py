@@ -26,7 +26,9 @@ print(status("VmHWM") - before)
 
 def noise(dtype: type, channels: int = 3) -> np.ndarray:
     """What no compression makes smaller."""
-    return np.random.default_rng(0).integers(0, np.iinfo(dtype).max + 1, (2500, 4000, channels), dtype)
+    return np.random.default_rng(0).integers(
+        0, np.iinfo(dtype).max + 1, (2500, 4000, channels), dtype
+    )
 
 
 def dark_above(pixels: np.ndarray) -> np.ndarray:
@@ -46,7 +48,9 @@ FILES = {
 @pytest.mark.skipif(sys.platform != "linux", reason="measures peak memory with Linux's /proc")
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("kind", FILES)
-def test_checking_images_takes_no_more_memory_than_an_image_a_thread(tmp_path: Path, kind: str, threads: int) -> None:
+def test_checking_images_takes_no_more_memory_than_an_image_a_thread(
+    tmp_path: Path, kind: str, threads: int
+) -> None:
     extension, make, options = FILES[kind]
     large = make()
     for folder, pixels in (("small", large[-8:, -8:]), ("large", large)):
@@ -56,7 +60,9 @@ def test_checking_images_takes_no_more_memory_than_an_image_a_thread(tmp_path: P
             if pixels.dtype == np.uint16:
                 cv2.imwrite(str(path), pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
             else:
-                Image.fromarray(np.ascontiguousarray(pixels)).save(path, **{"compress_level": 1, **options})
+                Image.fromarray(np.ascontiguousarray(pixels)).save(
+                    path, **{"compress_level": 1, **options}
+                )
     words = [sys.executable, "-c", PEAK, str(tmp_path), str(threads)]
     peak = float(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
     assert peak <= threads * large.nbytes / 2**20

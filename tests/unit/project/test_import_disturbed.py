@@ -78,7 +78,9 @@ def test_killed_anywhere_the_next_run_makes_the_same_ledger(
         assert project.store.rebuild() == 0
 
 
-def test_a_full_disk_is_a_sentence_and_nothing_is_imported(made: Callable[..., Made], tmp_path: Path) -> None:
+def test_a_full_disk_is_a_sentence_and_nothing_is_imported(
+    made: Callable[..., Made], tmp_path: Path
+) -> None:
     data = made(n=2, tasks=("depth",), size=(200, 300))
     big = np.random.default_rng(0).integers(1, 60_000, (200, 300)).astype(np.uint16)
     put(tmp_path / "answers", Cell(data.names[0], "depth"), big)
@@ -99,14 +101,18 @@ def test_a_full_disk_is_a_sentence_and_nothing_is_imported(made: Callable[..., M
 
 
 @pytest.mark.parametrize("shut", [".", "labels"])
-def test_a_read_only_project_is_a_sentence_and_nothing_is_imported(shut: str, made: Callable[..., Made]) -> None:
+def test_a_read_only_project_is_a_sentence_and_nothing_is_imported(
+    shut: str, made: Callable[..., Made]
+) -> None:
     with tempfile.TemporaryDirectory() as name:  # where another user can get to
         folder = Path(name)
         data = made(n=1, tasks=("depth",), size=(8, 8))
         shutil.copytree(data.root, folder / "made")
         for path in (folder, *folder.rglob("*")):
             path.chmod(0o777 if path.is_dir() else 0o666)
-        with make_project(folder / "project", Made(folder / "made", data.names, data.rows)) as project:
+        with make_project(
+            folder / "project", Made(folder / "made", data.names, data.rows)
+        ) as project:
             (project.folder / "labels").mkdir()
         for path in (folder / "project", *(folder / "project").rglob("*")):
             path.chmod(0o777 if path.is_dir() else 0o666)
@@ -115,7 +121,9 @@ def test_a_read_only_project_is_a_sentence_and_nothing_is_imported(shut: str, ma
         done = run(other, folder / "project", folder / "made/labels")
         assert done.returncode == 1, done.stderr
         assert done.stderr.startswith(
-            "The ledger cannot be used: " if shut == "." else "The disk reports an error: Permission"
+            "The ledger cannot be used: "
+            if shut == "."
+            else "The disk reports an error: Permission"
         )
         (folder / "project" / shut).chmod(0o777)
         with ProjectFolder.open(folder / "project") as project:

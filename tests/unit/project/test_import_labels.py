@@ -22,13 +22,27 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import Imported, Tally, import_labels
 from labelgrid.project.remove import remove
 from labelgrid.trusted_code import VARIABLE
-from tests.campaigns import ask, cells_of, copy, fill, ledger, make_project, manifest, put, refusal, snapshot, states
+from tests.campaigns import (
+    ask,
+    cells_of,
+    copy,
+    fill,
+    ledger,
+    make_project,
+    manifest,
+    put,
+    refusal,
+    snapshot,
+    states,
+)
 from tests.support import Made
 
 TASKS = ("semseg", "depth")
 
 
-def test_an_exported_request_comes_back_filled(project: ProjectFolder, data: Made, answered: Path) -> None:
+def test_an_exported_request_comes_back_filled(
+    project: ProjectFolder, data: Made, answered: Path
+) -> None:
     done = import_labels(project, answered)
     assert done == Imported({"semseg": Tally(new=3), "depth": Tally(new=3)})
     assert str(done) == "semseg: 3 new.\ndepth: 3 new."
@@ -49,10 +63,15 @@ def test_importing_twice_changes_nothing(project: ProjectFolder, answered: Path)
     assert snapshot(project) == before
 
 
-def test_an_answer_may_come_in_parts_and_by_request_id(project: ProjectFolder, data: Made, answered: Path) -> None:
+def test_an_answer_may_come_in_parts_and_by_request_id(
+    project: ProjectFolder, data: Made, answered: Path
+) -> None:
     rows = manifest(answered)
     shutil.rmtree(answered / "labels")
-    copy(data.label(rows[0]["image"], rows[0]["task"]), answered / "done" / f"{rows[0]['request_id']}.png")
+    copy(
+        data.label(rows[0]["image"], rows[0]["task"]),
+        answered / "done" / f"{rows[0]['request_id']}.png",
+    )
     import_labels(project, answered)
     assert list(states(project).values()).count("labelled") == 1
     fill(data, answered)
@@ -62,7 +81,9 @@ def test_an_answer_may_come_in_parts_and_by_request_id(project: ProjectFolder, d
     assert sum(tally.unchanged for tally in done.tasks.values()) == 1
 
 
-def test_a_label_nobody_asked_for_is_welcome_and_costs_the_task_s_price(project: ProjectFolder, data: Made) -> None:
+def test_a_label_nobody_asked_for_is_welcome_and_costs_the_task_s_price(
+    project: ProjectFolder, data: Made
+) -> None:
     project.store.close_round(project.store.open_round())
     import_labels(project, data.labels)
     rows = list(project.store.cells())
@@ -72,7 +93,9 @@ def test_a_label_nobody_asked_for_is_welcome_and_costs_the_task_s_price(project:
     }
 
 
-def test_the_answer_of_a_request_costs_what_was_promised(project: ProjectFolder, data: Made, answered: Path) -> None:
+def test_the_answer_of_a_request_costs_what_was_promised(
+    project: ProjectFolder, data: Made, answered: Path
+) -> None:
     rows = {row.name: row for row in project.store.tasks()}
     project.store.update_task(dataclasses.replace(rows["depth"], cost=7.0))
     before = project.store.counts()["depth"].promised
@@ -87,10 +110,14 @@ def test_a_wrong_time_refuses_the_whole_import(project: ProjectFolder, answered:
     (answered / "manifest.json").write_text(json.dumps(rows))
     (fault,) = refusal(project, answered).rows
     assert (fault.where, fault.cell) == ("manifest.json", Cell(rows[1]["image"], rows[1]["task"]))
-    assert fault.what.startswith("The label's time is '-1'; it must be a number of seconds above 0, at most a day.")
+    assert fault.what.startswith(
+        "The label's time is '-1'; it must be a number of seconds above 0, at most a day."
+    )
 
 
-def test_skips_mark_cells_and_a_label_later_fills_them(project: ProjectFolder, data: Made, answered: Path) -> None:
+def test_skips_mark_cells_and_a_label_later_fills_them(
+    project: ProjectFolder, data: Made, answered: Path
+) -> None:
     row = manifest(answered)[0]
     cell = Cell(row["image"], row["task"])
     (answered / row["path"]).unlink()
@@ -104,7 +131,12 @@ def test_skips_mark_cells_and_a_label_later_fills_them(project: ProjectFolder, d
     copy(data.label(*(row["image"], row["task"])), answered / row["path"])
     assert import_labels(project, answered).tasks["semseg"] == Tally(new=1, unchanged=2)
     (kept,) = project.store.cells(image_id=cell.image_id, task=cell.task)
-    assert (kept.state, kept.round, kept.request_id, kept.weight) == (State.LABELLED, 2, row["request_id"], 2.0)
+    assert (kept.state, kept.round, kept.request_id, kept.weight) == (
+        State.LABELLED,
+        2,
+        row["request_id"],
+        2.0,
+    )
 
 
 def test_other_content_is_refused_and_replace_keeps_the_old_version(
@@ -113,7 +145,11 @@ def test_other_content_is_refused_and_replace_keeps_the_old_version(
     import_labels(project, answered)
     cell = Cell(data.names[0], "depth")
     (old,) = project.store.cells(image_id=cell.image_id, task=cell.task)
-    path = next(answered / row["path"] for row in manifest(answered) if Cell(row["image"], row["task"]) == cell)
+    path = next(
+        answered / row["path"]
+        for row in manifest(answered)
+        if Cell(row["image"], row["task"]) == cell
+    )
     assert cv2.imwrite(str(path), np.full((16, 24), 1500, np.uint16))
     (fault,) = refusal(project, answered).rows
     assert str(fault) == (
@@ -127,15 +163,24 @@ def test_other_content_is_refused_and_replace_keeps_the_old_version(
     assert (new.round, new.request_id, new.weight) == (old.round, old.request_id, old.weight)
     assert project.inside(old.path).is_file()
     assert project.inside(new.path).read_bytes() == path.read_bytes()
-    assert [event.move.to.name for event in project.store.history(cell)][-3:] == ["LABELLED", "MISSING", "LABELLED"]
+    assert [event.move.to.name for event in project.store.history(cell)][-3:] == [
+        "LABELLED",
+        "MISSING",
+        "LABELLED",
+    ]
     assert import_labels(project, answered).tasks["depth"] == Tally(unchanged=3)
 
 
-def test_a_prediction_that_comes_back_as_it_was_is_counted(project: ProjectFolder, data: Made) -> None:
+def test_a_prediction_that_comes_back_as_it_was_is_counted(
+    project: ProjectFolder, data: Made
+) -> None:
     ask(project, cells_of(data), number=1)
     for cell in cells_of(data)[:3]:
         name = cell.image_id.replace(".jpg", ".png")
-        copy(data.label(cell.image_id, cell.task), project.round_folder(1) / "prelabels" / cell.task / name)
+        copy(
+            data.label(cell.image_id, cell.task),
+            project.round_folder(1) / "prelabels" / cell.task / name,
+        )
     done = export(project)
     assert done.prelabels == 3
     shutil.copytree(done.folders[0] / "prelabels", done.folders[0] / "labels", dirs_exist_ok=True)
@@ -145,7 +190,9 @@ def test_a_prediction_that_comes_back_as_it_was_is_counted(project: ProjectFolde
     assert project.store.history(cells_of(data)[0])[-1].move.why == "the model's own prediction"
 
 
-def test_a_missing_copy_of_a_known_label_is_put_back(project: ProjectFolder, answered: Path) -> None:
+def test_a_missing_copy_of_a_known_label_is_put_back(
+    project: ProjectFolder, answered: Path
+) -> None:
     import_labels(project, answered)
     before = snapshot(project)
     row = next(project.store.cells())
@@ -154,7 +201,9 @@ def test_a_missing_copy_of_a_known_label_is_put_back(project: ProjectFolder, ans
     assert snapshot(project) == before
 
 
-def test_no_file_is_overwritten_even_where_its_name_is_taken(project: ProjectFolder, data: Made) -> None:
+def test_no_file_is_overwritten_even_where_its_name_is_taken(
+    project: ProjectFolder, data: Made
+) -> None:
     path = data.label(data.names[0], "depth")
     taken = project.folder / f"labels/depth/0000.{digest(path)[:8]}.png"
     taken.parent.mkdir(parents=True)
@@ -174,7 +223,10 @@ def test_a_limit_draws_whole_images_by_the_seed(made: Callable[..., Made], tmp_p
             drawn.append(set(states(project)))
             assert len(drawn[-1]) == 4 * len(TASKS)
     assert drawn[0] == drawn[1] != drawn[2]
-    with make_project(tmp_path / "project", data) as project, pytest.raises(UsageError, match="--limit must not be"):
+    with (
+        make_project(tmp_path / "project", data) as project,
+        pytest.raises(UsageError, match="--limit must not be"),
+    ):
         import_labels(project, data.labels, limit=-1)
 
 
@@ -193,7 +245,9 @@ def test_a_ledger_that_changed_meanwhile_is_not_written(
     assert "labelled" not in states(project).values()
 
 
-def test_a_label_that_changes_while_it_is_imported_is_refused(project: ProjectFolder, answered: Path) -> None:
+def test_a_label_that_changes_while_it_is_imported_is_refused(
+    project: ProjectFolder, answered: Path
+) -> None:
     class Meddling(Silent):
         def start(self, what: str, total: int, unit: str) -> None:
             if what == "Copying labels":
@@ -214,7 +268,9 @@ def test_the_order_of_the_files_does_not_matter(
     import_labels(project, answered)
     real = os.walk
 
-    def shuffled(*arguments: object, **options: object) -> Iterator[tuple[str, list[str], list[str]]]:
+    def shuffled(
+        *arguments: object, **options: object
+    ) -> Iterator[tuple[str, list[str], list[str]]]:
         for place, folders, names in real(*arguments, **options):  # type: ignore[call-overload]
             random.Random(1).shuffle(names)
             folders.reverse()
@@ -230,7 +286,14 @@ def test_files_that_cannot_be_labels_are_listed_and_not_fatal(
     project: ProjectFolder, data: Made, tmp_path: Path
 ) -> None:
     folder = tmp_path / "answer"
-    for name in ("notes.txt", "Thumbs.db", "depth/Thumbs.db", "depth/.DS_Store", "depth/readme.md", ".hidden"):
+    for name in (
+        "notes.txt",
+        "Thumbs.db",
+        "depth/Thumbs.db",
+        "depth/.DS_Store",
+        "depth/readme.md",
+        ".hidden",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("x")
     copy(data.label(data.names[0], "depth"), folder / "depth" / "0000.png")
@@ -243,18 +306,24 @@ def test_files_that_cannot_be_labels_are_listed_and_not_fatal(
         import_labels(project, folder)
 
 
-def test_files_of_a_removed_image_are_listed_and_not_fatal(project: ProjectFolder, data: Made, tmp_path: Path) -> None:
+def test_files_of_a_removed_image_are_listed_and_not_fatal(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
     for name in data.names[:2]:
         copy(data.label(name, "depth"), tmp_path / "answer" / "depth" / f"{Path(name).stem}.png")
     remove(project, data.names[:1])
     done = import_labels(project, tmp_path / "answer")
     assert done.removed == ("depth/0000.png",) and done.tasks["depth"].new == 1
-    assert "Left out, since their image was removed or their task dropped: depth/0000.png." in str(done)
+    assert "Left out, since their image was removed or their task dropped: depth/0000.png." in str(
+        done
+    )
     (tmp_path / "answer" / "depth" / "0001.png").unlink()
     assert import_labels(project, tmp_path / "answer").removed == done.removed
 
 
-def test_an_image_with_the_longest_name_that_a_disk_allows_is_exported_and_imported(data: Made, tmp_path: Path) -> None:
+def test_an_image_with_the_longest_name_that_a_disk_allows_is_exported_and_imported(
+    data: Made, tmp_path: Path
+) -> None:
     longest = "x" * 251 + ".jpg"
     (data.images / data.names[0]).rename(data.images / longest)
     for task in TASKS:
@@ -284,22 +353,33 @@ def spoil(path: Path, how: str) -> None:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("how", ["overwritten", "missing", "a pipe", "a link out"])
-def test_importing_the_right_file_again_repairs_it(project: ProjectFolder, answered: Path, how: str) -> None:
+def test_importing_the_right_file_again_repairs_it(
+    project: ProjectFolder, answered: Path, how: str
+) -> None:
     import_labels(project, answered)
     before, row = snapshot(project), next(project.store.cells(task="depth"))
     spoil(project.folder / row.path, how)
     done = import_labels(project, answered)
-    assert done.tasks["depth"] == Tally(repaired=1, unchanged=2) and str(done).endswith("1 repaired, 2 unchanged.")
+    assert done.tasks["depth"] == Tally(repaired=1, unchanged=2) and str(done).endswith(
+        "1 repaired, 2 unchanged."
+    )
     assert snapshot(project) == before and digest(project.inside(row.path)) == row.digest
     assert import_labels(project, answered).tasks["depth"] == Tally(unchanged=3)
 
 
 @pytest.mark.parametrize("name", ["number", "smallest"])
 def test_an_own_format_that_is_no_plug_in_is_refused(
-    project: ProjectFolder, answered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    project: ProjectFolder,
+    answered: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
 ) -> None:
     (tmp_path / "own_formats.py").write_text("number, smallest = 5, min\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv(VARIABLE, "own_formats")
-    with pytest.raises(PluginError, match=f"'own_formats:{name}' cannot be built as a plug-in of labelgrid.annotate"):
+    with pytest.raises(
+        PluginError,
+        match=f"'own_formats:{name}' cannot be built as a plug-in of labelgrid.annotate",
+    ):
         import_labels(project, answered, format=f"own_formats:{name}")

@@ -22,7 +22,8 @@ FLIPPED_X = RIGHT * np.array([-1, 1], np.int8)
 
 def depth(*values: float) -> list[dict[str, LabelFigure]]:
     return [
-        {"the median depth": LabelFigure(value, 5.0, ratio=True, range=(0.05, 200.0), unit=" m")} for value in values
+        {"the median depth": LabelFigure(value, 5.0, ratio=True, range=(0.05, 200.0), unit=" m")}
+        for value in values
     ]
 
 
@@ -30,7 +31,9 @@ def shares(*values: float) -> list[dict[str, LabelFigure]]:
     return [{"the share": LabelFigure(value, 0.3)} for value in values]
 
 
-def pairs(labels: list[dict[str, LabelFigure]], predictions: list[dict[str, LabelFigure]]) -> list[Pair]:
+def pairs(
+    labels: list[dict[str, LabelFigure]], predictions: list[dict[str, LabelFigure]]
+) -> list[Pair]:
     both = zip(labels, predictions, strict=True)
     return [(Summary(label, RIGHT), Summary(predicted, RIGHT)) for label, predicted in both]
 
@@ -46,7 +49,9 @@ def pairs(labels: list[dict[str, LabelFigure]], predictions: list[dict[str, Labe
         ((0.002,), True),
     ],
 )
-def test_the_middle_half_of_the_labels_lies_in_the_range(values: tuple[float, ...], doubted: bool) -> None:
+def test_the_middle_half_of_the_labels_lies_in_the_range(
+    values: tuple[float, ...], doubted: bool
+) -> None:
     assert bool(against_range("depth", depth(*values))) == doubted
 
 
@@ -57,7 +62,10 @@ def test_a_doubt_has_the_numbers() -> None:
     (doubt,) = against_range("depth", depth(0.002))
     assert doubt.what == "the median depth is 0.002 m in 1 label; expected 0.05 to 200 m."
     (doubt,) = against_earlier("depth", depth(0.01), depth(*[2.0] * FEW, 3.0))
-    assert doubt.what == "the median depth is 0.01 m (median of 1 label), but 2 m in 9 labels imported before."
+    assert (
+        doubt.what
+        == "the median depth is 0.01 m (median of 1 label), but 2 m in 9 labels imported before."
+    )
 
 
 def test_medians_may_differ_by_the_tolerance_and_farther_where_labels_vary() -> None:
@@ -84,7 +92,9 @@ def test_opposite_slopes_are_found_by_axis() -> None:
     (doubt,) = against_slopes("normals", "depth", [(wrong, good)] * 3)
     wanted = "the slopes contradict depth of the same 3 images along x (right): agreement -1.00"
     assert doubt.what == f"{wanted} (1: equal signs, -1: opposite)."
-    assert not against_slopes("normals", "depth", [(wrong, good), (good, good), (good, good)])  # one odd label
+    assert not against_slopes(
+        "normals", "depth", [(wrong, good), (good, good), (good, good)]
+    )  # one odd label
 
 
 def test_slopes_at_few_pixels_or_of_other_sizes_say_nothing() -> None:
@@ -92,21 +102,31 @@ def test_slopes_at_few_pixels_or_of_other_sizes_say_nothing() -> None:
     few[:5, :5] = 1
     assert np.isnan(agreement(few, RIGHT)).all()
     small = Summary({}, np.ones((10, 20, 2), np.int8))
-    assert not against_slopes("normals", "depth", [(small, Summary({}, FLIPPED_X)), (small, Summary({}, None))])
+    assert not against_slopes(
+        "normals", "depth", [(small, Summary({}, FLIPPED_X)), (small, Summary({}, None))]
+    )
 
 
 def test_predictions_count_once_they_were_near_the_labels() -> None:
     truth, wrong = [0.5] * FEW, shares(0.95, 0.9, 0.92)
-    near, far = pairs(shares(*truth), shares(*[0.45] * FEW)), pairs(shares(*truth), shares(*[0.05] * FEW))
+    near, far = (
+        pairs(shares(*truth), shares(*[0.45] * FEW)),
+        pairs(shares(*truth), shares(*[0.05] * FEW)),
+    )
     new = pairs(wrong, shares(0.5, 0.5, 0.45))
     (doubt,) = against_predictions("seg", new, near)
     assert doubt.what == "the share is 0.92, but 0.5 in the model's predictions (medians)."
-    assert not against_predictions("seg", new, far) and not against_predictions("seg", new, near[:3])
+    assert not against_predictions("seg", new, far) and not against_predictions(
+        "seg", new, near[:3]
+    )
     assert not against_predictions("seg", new[:2], near)
 
 
 def test_opposite_slopes_of_predictions_count_once_they_agreed() -> None:
-    same, other = (Summary({}, RIGHT), Summary({}, RIGHT)), (Summary({}, FLIPPED_X), Summary({}, RIGHT))
+    same, other = (
+        (Summary({}, RIGHT), Summary({}, RIGHT)),
+        (Summary({}, FLIPPED_X), Summary({}, RIGHT)),
+    )
     assert against_predictions("normals", [other] * 3, [same] * FEW)
     assert not against_predictions("normals", [other] * 3, [other] * FEW)
     assert not against_predictions("normals", [same] * 3, [same] * FEW)
@@ -115,7 +135,12 @@ def test_opposite_slopes_of_predictions_count_once_they_agreed() -> None:
 def test_units_are_compared_by_the_median_ratio_of_figures_that_have_one() -> None:
     labels = depth(2.0, 3.0, 1.0)
     (doubt,) = against_labels("depth", pairs(labels, depth(2000.0, 3000.0, 4.0)))
-    assert doubt.what == "the median depth of the predictions is 1e+03 times that of the labels. Check the unit."
-    assert against_labels("depth", pairs(labels, depth(8.0, 1.0, 4000.0))) == []  # a poor model, one odd image
+    assert (
+        doubt.what
+        == "the median depth of the predictions is 1e+03 times that of the labels. Check the unit."
+    )
+    assert (
+        against_labels("depth", pairs(labels, depth(8.0, 1.0, 4000.0))) == []
+    )  # a poor model, one odd image
     assert against_labels("edges", pairs(shares(0.1, 0.2), shares(0.9, 0.9))) == []
     assert against_labels("depth", []) == []

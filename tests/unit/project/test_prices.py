@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.prices import DECLARED_LABELS, MOST_MEDIANS, TaskTimes, learned_costs, times_of
+from labelgrid.project.prices import (
+    DECLARED_LABELS,
+    MOST_MEDIANS,
+    TaskTimes,
+    learned_costs,
+    times_of,
+)
 from labelgrid.project.prices import with_learned_costs as priced
 from labelgrid.project.status import status_of
 from labelgrid.report.project_data import project_report
@@ -29,21 +35,31 @@ TABLES = st.dictionaries(st.sampled_from("abcd"), st.tuples(COSTS, TIMES), min_s
 ROUNDING = 6e-3
 
 
-def split(table: dict[str, tuple[float, list[float]]]) -> tuple[dict[str, float], dict[str, list[float]]]:
-    return {name: cost for name, (cost, _) in table.items()}, {name: times for name, (_, times) in table.items()}
+def split(
+    table: dict[str, tuple[float, list[float]]],
+) -> tuple[dict[str, float], dict[str, list[float]]]:
+    return {name: cost for name, (cost, _) in table.items()}, {
+        name: times for name, (_, times) in table.items()
+    }
 
 
 @given(TABLES)
-def test_labels_with_a_time_cost_together_what_was_declared(table: dict[str, tuple[float, list[float]]]) -> None:
+def test_labels_with_a_time_cost_together_what_was_declared(
+    table: dict[str, tuple[float, list[float]]],
+) -> None:
     declared, seconds = split(table)
     learned = learned_costs(declared, seconds)
-    paid, before = (sum(len(seconds[name]) * costs[name] for name in costs) for costs in (learned, declared))
+    paid, before = (
+        sum(len(seconds[name]) * costs[name] for name in costs) for costs in (learned, declared)
+    )
     assert paid == pytest.approx(before, rel=ROUNDING)
     for name, cost in declared.items():
         if not seconds[name] or sum(map(bool, seconds.values())) < 2:
             assert learned[name] == cost
         else:  # the declared cost keeps its share
-            assert learned[name] >= cost * DECLARED_LABELS / (DECLARED_LABELS + len(seconds[name])) * (1 - ROUNDING)
+            assert learned[name] >= cost * DECLARED_LABELS / (
+                DECLARED_LABELS + len(seconds[name])
+            ) * (1 - ROUNDING)
 
 
 @settings(max_examples=50)
@@ -57,7 +73,9 @@ def test_the_units_of_times_and_of_costs_do_not_matter(
         {name: cost * money for name, cost in declared.items()},
         {name: [value * clock for value in times] for name, times in seconds.items()},
     )
-    assert other == pytest.approx({name: cost * money for name, cost in learned.items()}, rel=2 * ROUNDING)
+    assert other == pytest.approx(
+        {name: cost * money for name, cost in learned.items()}, rel=2 * ROUNDING
+    )
 
 
 @settings(max_examples=50)
@@ -68,7 +86,9 @@ def test_with_more_labels_the_ratio_of_the_costs_goes_to_that_of_the_mean_times(
     assume(0.01 < first / second < 100)
     ratios = []
     for labels in (1, 20, 10**5):
-        learned = learned_costs({"a": one, "b": two}, {"a": [first] * labels, "b": [second] * labels})
+        learned = learned_costs(
+            {"a": one, "b": two}, {"a": [first] * labels, "b": [second] * labels}
+        )
         ratios.append(abs(np.log(learned["a"] / learned["b"] * second / first)))
     assert ratios[0] + ROUNDING >= ratios[1] and ratios[2] <= 2 * ROUNDING
 
@@ -95,7 +115,10 @@ def test_the_costs_of_the_shortest_times_are_finite() -> None:
 def test_a_free_task_stays_free_and_teaches_nothing() -> None:
     times = {"a": [60.0] * 9, "b": [60.0] * 9, "c": [600.0] * 9}
     assert learned_costs({"a": 1, "b": 0}, times) == {"a": 1, "b": 0}
-    assert learned_costs({"a": 5, "b": 0, "c": 5}, times) == {**learned_costs({"a": 5, "c": 5}, times), "b": 0}
+    assert learned_costs({"a": 5, "b": 0, "c": 5}, times) == {
+        **learned_costs({"a": 5, "c": 5}, times),
+        "b": 0,
+    }
 
 
 def test_few_times_move_a_cost_little() -> None:
@@ -106,7 +129,10 @@ def test_few_times_move_a_cost_little() -> None:
 
 @pytest.fixture
 def timed(data: Made, tmp_path: Path) -> Iterator[ProjectFolder]:
-    """A project with a label of each task that took a minute, of semseg, and 10 s, of depth; one has no time."""
+    """A project with a label of each task that took a minute, of semseg, and 10 s, of depth.
+
+    One has no time.
+    """
     with make_project(tmp_path / "flat", data, splits={data.names[0]: "val"}) as project:
         took = {"semseg": 60.0, "depth": 10.0}
         moves = [Move(cell, State.LABELLED, seconds=took[cell.task]) for cell in cells_of(data)[:4]]
@@ -114,10 +140,15 @@ def timed(data: Made, tmp_path: Path) -> Iterator[ProjectFolder]:
         yield project
 
 
-def test_the_status_and_the_report_show_times_and_what_is_learned_from_them(timed: ProjectFolder, data: Made) -> None:
+def test_the_status_and_the_report_show_times_and_what_is_learned_from_them(
+    timed: ProjectFolder, data: Made
+) -> None:
     semseg, depth = TaskTimes(2, 60.0, 60.0, 1.2), TaskTimes(2, 10.0, 10.0, 0.796)
     assert times_of(timed) == {"semseg": semseg, "depth": depth}
-    assert times_of(timed, ("val",)) == {"semseg": replace(semseg, labels=1), "depth": replace(depth, labels=1)}
+    assert times_of(timed, ("val",)) == {
+        "semseg": replace(semseg, labels=1),
+        "depth": replace(depth, labels=1),
+    }
     assert times_of(timed, ("test",)) == {}
     tasks = status_of(timed)["tasks"]
     assert tasks["semseg"]["times"] == {"labels": 2, "median": 60.0, "mean": 60.0, "cost": 1.2}
@@ -126,12 +157,20 @@ def test_the_status_and_the_report_show_times_and_what_is_learned_from_them(time
     assert [column.name for column in numbers.columns][-4:] == [
         *("labels with a time", "median seconds", "mean seconds", "learned cost of one label")
     ]
-    assert [list(row[-4:]) for row in numbers.rows] == [[1, 60.0, 60.0, 1.2], [1, 10.0, 10.0, 0.796]]
+    assert [list(row[-4:]) for row in numbers.rows] == [
+        [1, 60.0, 60.0, 1.2],
+        [1, 10.0, 10.0, 0.796],
+    ]
     timed.store.move([Move(cell, State.MISSING) for cell in cells_of(data)[:2]])
-    assert len(cells_figure(project_report(timed).parts[1], "cells").numbers.columns) == len(numbers.columns) - 4
+    assert (
+        len(cells_figure(project_report(timed).parts[1], "cells").numbers.columns)
+        == len(numbers.columns) - 4
+    )
 
 
-def test_a_grid_gets_learned_costs_and_it_is_said_what_they_mean(timed: ProjectFolder, data: Made) -> None:
+def test_a_grid_gets_learned_costs_and_it_is_said_what_they_mean(
+    timed: ProjectFolder, data: Made
+) -> None:
     said = Said()
     grid = timed.store.grid()
     found = priced(timed, grid, said)
@@ -143,7 +182,9 @@ def test_a_grid_gets_learned_costs_and_it_is_said_what_they_mean(timed: ProjectF
     ]
     timed.store.move([Move(Cell(name, "depth"), State.MISSING) for name in data.names[:2]])
     assert priced(timed, grid, said) is grid
-    assert said.lines[1:] == ["Costs are as declared: they are learned once two tasks have labels with times."]
+    assert said.lines[1:] == [
+        "Costs are as declared: they are learned once two tasks have labels with times."
+    ]
     assert priced(timed, grid, Silent()).cost.tolist() == [1.0, 1.0]
 
 
@@ -152,4 +193,6 @@ def test_times_of_a_free_task_do_not_count_as_learned_from(timed: ProjectFolder)
     timed.store.update_task(replace(timed.store.tasks()[1], cost=0.0))
     grid = timed.store.grid()
     assert priced(timed, grid, said) is grid
-    assert said.lines == ["Costs are as declared: they are learned once two tasks have labels with times."]
+    assert said.lines == [
+        "Costs are as declared: they are learned once two tasks have labels with times."
+    ]

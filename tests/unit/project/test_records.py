@@ -27,8 +27,21 @@ from labelgrid.project.records import (
 )
 from labelgrid.results import Result
 
-PICK = {"request_id": "r1-1", "image": "a.jpg", "task": "depth", "score": 0.5, "cost": 2.0, "weight": 1.0, "why": "it"}
-FIT = {"round": 1, "checkpoint": "rounds/0001/fit/last.ckpt", "model": "m", "recipe": {"network": {"name": "n"}}}
+PICK = {
+    "request_id": "r1-1",
+    "image": "a.jpg",
+    "task": "depth",
+    "score": 0.5,
+    "cost": 2.0,
+    "weight": 1.0,
+    "why": "it",
+}
+FIT = {
+    "round": 1,
+    "checkpoint": "rounds/0001/fit/last.ckpt",
+    "model": "m",
+    "recipe": {"network": {"name": "n"}},
+}
 FIT |= {"seed": 0, "trained": ["depth"], "images": 3, "labels": {"depth": 2}, "spent": 4.0}
 HELDOUT = {
     "round": 1,
@@ -37,7 +50,9 @@ HELDOUT = {
     "spent": 4.0,
     "heldout_labels": {"depth": 1},
     "heldout_spent": 2.0,
-    "metrics": {"depth": {"RMSE": {"name": "RMSE", "value": math.nan, "unit": "m", "better": "lower"}}},
+    "metrics": {
+        "depth": {"RMSE": {"name": "RMSE", "value": math.nan, "unit": "m", "better": "lower"}}
+    },
     "losses": {},
     "loss_mtl": math.inf,
 }
@@ -50,7 +65,9 @@ def test_a_round_without_files_has_nothing_to_say(tmp_path: Path) -> None:
     assert read_picks(tmp_path) == []
 
 
-def test_what_a_round_wrote_is_read_back_and_what_a_reader_needs_not_is_passed_over(tmp_path: Path) -> None:
+def test_what_a_round_wrote_is_read_back_and_what_a_reader_needs_not_is_passed_over(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "fit.json").write_text(json.dumps(FIT | {"of a later program": 1}))
     (tmp_path / "picks.json").write_text(json.dumps([PICK, PICK | {"score": None}]))
     (tmp_path / "fit").mkdir()
@@ -70,7 +87,9 @@ def test_what_a_round_wrote_is_read_back_and_what_a_reader_needs_not_is_passed_o
     ]
 
 
-def test_what_explains_a_pick_is_read_back_and_only_what_is_known_is_written(tmp_path: Path) -> None:
+def test_what_explains_a_pick_is_read_back_and_only_what_is_known_is_written(
+    tmp_path: Path,
+) -> None:
     why = Explanation({"unsure": 0.5}, 3, {"noise": 7}, "b.jpg", 0.0)
     picks = [PickRecord("a.jpg", "depth", 0.5, 2.0, "it", {"unsure": 1.0}, "r1-1", 1.0, why)]
     picks += [PickRecord("b.jpg", "depth", 0.5, 2.0, "it")]
@@ -96,21 +115,38 @@ def test_figures_that_are_no_numbers_are_read_as_they_are(tmp_path: Path) -> Non
         ("fit.json", b'"\xff"', "codec can't decode"),
         ("fit.json", b"[]", "a table was expected"),
         ("fit.json", json.dumps({k: v for k, v in FIT.items() if k != "seed"}).encode(), "seed: "),
-        ("fit.json", json.dumps(FIT | {"images": "three"}).encode(), "images: input should be a valid integer"),
+        (
+            "fit.json",
+            json.dumps(FIT | {"images": "three"}).encode(),
+            "images: input should be a valid integer",
+        ),
         ("picks.json", b"{}", "a list was expected"),
         ("picks.json", b"[3]", "a table was expected"),
-        ("picks.json", json.dumps([PICK | {"cost": None}]).encode(), "cost: input should be a valid number"),
-        ("heldout.json", json.dumps(HELDOUT | {"metrics": {"depth": 1}}).encode(), "metrics.depth: "),
+        (
+            "picks.json",
+            json.dumps([PICK | {"cost": None}]).encode(),
+            "cost: input should be a valid number",
+        ),
+        (
+            "heldout.json",
+            json.dumps(HELDOUT | {"metrics": {"depth": 1}}).encode(),
+            "metrics.depth: ",
+        ),
         ("fit/log.jsonl", b'{"epoch": 1, "loss": {}}\n{"epo', "Unterminated string"),
     ],
 )
-def test_a_damaged_file_is_named_with_its_fault(tmp_path: Path, name: str, content: bytes, fault: str) -> None:
+def test_a_damaged_file_is_named_with_its_fault(
+    tmp_path: Path, name: str, content: bytes, fault: str
+) -> None:
     (tmp_path / "fit").mkdir()
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ProjectError) as caught:
         for read in (read_fit, read_measured, read_picks, read_log):
             read(tmp_path)
-    assert caught.value.what.startswith("A file of a round is damaged: ") and fault in caught.value.what
+    assert (
+        caught.value.what.startswith("A file of a round is damaged: ")
+        and fault in caught.value.what
+    )
     assert caught.value.where == str(tmp_path / name)
 
 

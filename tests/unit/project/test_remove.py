@@ -22,17 +22,25 @@ from tests.support import Made
 
 
 def label(project: ProjectFolder, *cells: Cell) -> None:
-    project.store.move([Move(cell, State.LABELLED, path="labels/x", digest="d", cost=2.0) for cell in cells])
+    project.store.move(
+        [Move(cell, State.LABELLED, path="labels/x", digest="d", cost=2.0) for cell in cells]
+    )
 
 
-def test_a_removed_image_is_gone_for_everything_but_the_history(project: ProjectFolder, data: Made) -> None:
+def test_a_removed_image_is_gone_for_everything_but_the_history(
+    project: ProjectFolder, data: Made
+) -> None:
     gone, other = data.names[:2]
     ask(project, [Cell(gone, "depth"), Cell(other, "depth")], number=1)
     label(project, Cell(gone, "semseg"))
     stamp, spent = project.store.pool_hash(), project.store.counts()["semseg"].spent
     assert remove(project, [gone]) == Removed(1, 1, 1)
     store = project.store
-    assert [row.image_id for row in store.images()] == list(data.names[1:]) == list(store.grid(SPLITS).images)
+    assert (
+        [row.image_id for row in store.images()]
+        == list(data.names[1:])
+        == list(store.grid(SPLITS).images)
+    )
     assert {row.cell for row in store.cells()} == {Cell(other, "depth")}
     assert store.find([Cell(gone, "depth")]) == {} and store.pool_hash() != stamp
     for splits in (None, ("train",)):
@@ -79,11 +87,15 @@ def test_a_restored_image_has_its_labels(project: ProjectFolder, data: Made) -> 
     gone = data.names[0]
     label(project, Cell(gone, "depth"))
     remove(project, [gone, data.names[1]])
-    with pytest.raises(LedgerError, match=f"no removed image '{data.names[2]}'.*\n.*Nothing was restored"):
+    with pytest.raises(
+        LedgerError, match=f"no removed image '{data.names[2]}'.*\n.*Nothing was restored"
+    ):
         restore(project, [gone, data.names[2]])
     done = restore(project, [gone, data.names[1]])
     assert done == Restored(2, 1) and str(done) == "Restored 2 images, with 1 label."
-    assert {row.cell: row.state for row in project.store.cells()} == {Cell(gone, "depth"): State.LABELLED}
+    assert {row.cell: row.state for row in project.store.cells()} == {
+        Cell(gone, "depth"): State.LABELLED
+    }
     assert project.store.removed("images") == []
 
 
@@ -106,7 +118,9 @@ def test_an_image_whose_labels_do_not_fit_today_s_declaration_is_not_restored(
     assert restore(project, data.names[:2]) == Restored(2, 4)
 
 
-def test_a_task_whose_labels_do_not_fit_what_it_declares_is_not_restored(project: ProjectFolder, data: Made) -> None:
+def test_a_task_whose_labels_do_not_fit_what_it_declares_is_not_restored(
+    project: ProjectFolder, data: Made
+) -> None:
     import_labels(project, data.labels)
     gone = data.names[0]
     remove(project, [gone])
@@ -115,7 +129,9 @@ def test_a_task_whose_labels_do_not_fit_what_it_declares_is_not_restored(project
     change_task(project, "depth", TaskChange({"maximum": 0.001}), Silent())
     drop_task(project, "depth")
     restore(project, [gone])  # nothing sees its depth
-    with pytest.raises(LabelError, match=rf"1 label does not fit(.|\n)*{gone}:depth(.|\n)*unchanged"):
+    with pytest.raises(
+        LabelError, match=rf"1 label does not fit(.|\n)*{gone}:depth(.|\n)*unchanged"
+    ):
         restore_task(project, "depth")
     assert "depth" not in project.tasks()
 
@@ -130,22 +146,30 @@ def test_an_image_whose_label_file_is_damaged_is_restored_so_that_it_can_be_repa
     assert restore(project, [gone]) == Restored(1, 2)
 
 
-def test_a_restored_image_that_is_held_out_is_asked_for_again(project: ProjectFolder, data: Made) -> None:
+def test_a_restored_image_that_is_held_out_is_asked_for_again(
+    project: ProjectFolder, data: Made
+) -> None:
     gone = data.names[0]
     row = next(row for row in project.store.images() if row.image_id == gone)
     project.store.update_images([dataclasses.replace(row, split="heldout")])
     remove(project, [gone])
     restore(project, [gone])
-    assert {row.cell.image_id: row.state for row in project.store.cells()} == {gone: State.REQUESTED}
+    assert {row.cell.image_id: row.state for row in project.store.cells()} == {
+        gone: State.REQUESTED
+    }
 
 
-def test_an_image_whose_copy_is_held_out_now_is_not_restored(project: ProjectFolder, data: Made) -> None:
+def test_an_image_whose_copy_is_held_out_now_is_not_restored(
+    project: ProjectFolder, data: Made
+) -> None:
     gone, copy = data.names[:2]
     remove(project, [gone])
     known = {row.image_id: row for row in project.store.images()}
     digest = project.store.removed("images") and check_image(data.images / gone).digest
     project.store.update_images([dataclasses.replace(known[copy], split="heldout", digest=digest)])
-    with pytest.raises(LedgerError, match=f"'{gone}' is of the split 'train', but '{copy}'.*is of 'heldout' now"):
+    with pytest.raises(
+        LedgerError, match=f"'{gone}' is of the split 'train', but '{copy}'.*is of 'heldout' now"
+    ):
         restore(project, [gone])
     assert project.store.removed("images") == [gone]
 
@@ -162,12 +186,16 @@ def test_an_image_and_its_copy_that_were_put_in_different_splits_are_not_restore
     ]
     project.store.update_images(changed)
     remove(project, [one, copy])
-    with pytest.raises(LedgerError, match=f"'{one}' is of the split 'train', but '{copy}'.*is of 'heldout' now"):
+    with pytest.raises(
+        LedgerError, match=f"'{one}' is of the split 'train', but '{copy}'.*is of 'heldout' now"
+    ):
         restore(project, [one, copy])
     assert project.store.removed("images") == [one, copy]
 
 
-def test_an_image_that_the_stride_of_a_task_does_not_divide_is_not_restored(project: ProjectFolder, data: Made) -> None:
+def test_an_image_that_the_stride_of_a_task_does_not_divide_is_not_restored(
+    project: ProjectFolder, data: Made
+) -> None:
     (gone, *_) = data.names
     (row,) = (row for row in project.store.images() if row.image_id == gone)
     project.store.update_images([dataclasses.replace(row, height=row.height + 1)])
@@ -179,7 +207,9 @@ def test_an_image_that_the_stride_of_a_task_does_not_divide_is_not_restored(proj
     assert project.store.removed("images") == [gone]
 
 
-def test_a_ledger_made_before_images_could_be_removed_opens(project: ProjectFolder, tmp_path: Path) -> None:
+def test_a_ledger_made_before_images_could_be_removed_opens(
+    project: ProjectFolder, tmp_path: Path
+) -> None:
     import sqlite3
 
     path = project.store.path

@@ -18,12 +18,19 @@ def test_open_requests_come_by_round_and_best_first(project: ProjectFolder, data
     assert open_requests(project, 3)[cells[3]].why == "it"
 
 
-def test_a_cell_that_was_requested_again_counts_with_its_last_request(project: ProjectFolder, data: Made) -> None:
+def test_a_cell_that_was_requested_again_counts_with_its_last_request(
+    project: ProjectFolder, data: Made
+) -> None:
     cell, other, third = cells_of(data)[:3]
     for round, request in ((1, "old"), (1, "old"), (2, "new")):
         project.store.move([Move(cell, State.REQUESTED, round, request, why=request)])
         project.store.move([Move(cell, State.MISSING)])
-    project.store.move([Move(other, State.REQUESTED, 1, "other"), Move(cell, State.REQUESTED, 1, "old", why="last")])
+    project.store.move(
+        [
+            Move(other, State.REQUESTED, 1, "other"),
+            Move(cell, State.REQUESTED, 1, "old", why="last"),
+        ]
+    )
     project.store.move([Move(third, State.REQUESTED, 2, "third")])
     found = [(move.cell, move.why) for move in open_requests(project).values()]
     assert found == [(other, ""), (cell, "last"), (third, "")]
@@ -36,7 +43,9 @@ def test_an_answered_request_is_not_open(project: ProjectFolder, data: Made) -> 
     assert list(open_requests(project)) == [cells[2]]
 
 
-def test_a_prediction_is_found_under_both_names_of_its_image(project: ProjectFolder, data: Made) -> None:
+def test_a_prediction_is_found_under_both_names_of_its_image(
+    project: ProjectFolder, data: Made
+) -> None:
     cell, label = Cell("0000.jpg", "depth"), data.label("0000.jpg", "depth")
     asked, task = Move(cell, State.REQUESTED, 3), project.tasks()["depth"]
     folder = project.round_folder(3) / "prelabels" / "depth"

@@ -23,20 +23,36 @@ from tests.support import Made
 
 
 def label(project: ProjectFolder, *cells: Cell) -> None:
-    project.store.move([Move(cell, State.LABELLED, path=f"labels/{cell.task}", digest="d", cost=2.0) for cell in cells])
+    project.store.move(
+        [
+            Move(cell, State.LABELLED, path=f"labels/{cell.task}", digest="d", cost=2.0)
+            for cell in cells
+        ]
+    )
 
 
-def counted(missing: int, requested: int, labelled: int, skipped: int, spent: float) -> dict[str, float]:
+def counted(
+    missing: int, requested: int, labelled: int, skipped: int, spent: float
+) -> dict[str, float]:
     return {
         "missing": missing, "requested": requested, "labelled": labelled, "skipped": skipped, "spent": spent
     }  # fmt: skip
 
 
-def test_cells_are_counted_by_task_and_state_and_the_held_out_ones_apart(data: Made, tmp_path: Path) -> None:
+def test_cells_are_counted_by_task_and_state_and_the_held_out_ones_apart(
+    data: Made, tmp_path: Path
+) -> None:
     with make_project(tmp_path / "flat", data, splits={data.names[0]: "heldout"}) as project:
-        held, first, second = ([Cell(name, task) for task in ("semseg", "depth")] for name in data.names)
+        held, first, second = (
+            [Cell(name, task) for task in ("semseg", "depth")] for name in data.names
+        )
         ask(project, [first[0], first[1], second[1]], number=1)
-        project.store.move([Move(first[1], State.SKIPPED, cost=0.5), Move(second[1], State.LABELLED, path="p", cost=3)])
+        project.store.move(
+            [
+                Move(first[1], State.SKIPPED, cost=0.5),
+                Move(second[1], State.LABELLED, path="p", cost=3),
+            ]
+        )
         label(project, held[0])
         assert status_of(project) == {
             "images": 3,
@@ -50,7 +66,9 @@ def test_cells_are_counted_by_task_and_state_and_the_held_out_ones_apart(data: M
                 "depth": {"kind": "depth", **counted(1, 0, 1, 1, 3.5), "times": None},
             },
             "heldout": {"semseg": counted(0, 0, 1, 0, 2.0), "depth": counted(1, 0, 0, 0, 0.0)},
-            "rounds": [{"round": 1, "strategy": "", "budget": 0.0, "unit": "labels", "state": "closed"}],
+            "rounds": [
+                {"round": 1, "strategy": "", "budget": 0.0, "unit": "labels", "state": "closed"}
+            ],
             "headlines": [],
             "next": f"labelgrid export {tmp_path}/flat, then labelgrid import {tmp_path}/flat with the labels",
         }
@@ -60,7 +78,9 @@ def test_the_next_command_follows_the_way_of_a_round(project: ProjectFolder, dat
     cells, folder = cells_of(data), project.folder
     assert status_of(project)["next"] == f"labelgrid query {folder} --budget 6"
     ask(project, cells[:2], number=1)
-    assert status_of(project)["next"].startswith(f"labelgrid export {folder}, then labelgrid import {folder}")
+    assert status_of(project)["next"].startswith(
+        f"labelgrid export {folder}, then labelgrid import {folder}"
+    )
     project.store.move([Move(cell, State.LABELLED, path="p", cost=1.0) for cell in cells[:2]])
     assert status_of(project)["next"] == f"labelgrid fit {folder}"
     row = project.store.open_round()
@@ -90,7 +110,11 @@ def test_what_was_spent_on_a_dropped_task_counts(project: ProjectFolder, data: M
     assert (values["spent"], values["tasks"]["semseg"]["spent"]) == (4.0, 2.0)
     (part,) = project_report(project).parts
     numbers = cells_figure(part, "cells").numbers
-    assert numbers.rows[-1][0] == "dropped tasks" and numbers.rows[-1][-2] == 2.0 and numbers.foot[-2] == 4.0
+    assert (
+        numbers.rows[-1][0] == "dropped tasks"
+        and numbers.rows[-1][-2] == 2.0
+        and numbers.foot[-2] == 4.0
+    )
 
 
 def test_commands_of_a_project_in_any_folder_can_be_pasted(data: Made, tmp_path: Path) -> None:

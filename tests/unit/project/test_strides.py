@@ -21,7 +21,9 @@ def photos(made: Callable[..., Made]) -> Made:
     return made(n=3, tasks=("depth",), size=[(16, 24), (18, 24), (16, 24)])
 
 
-def test_init_refuses_a_stride_that_an_image_s_sides_are_no_multiples_of(photos: Made, tmp_path: Path) -> None:
+def test_init_refuses_a_stride_that_an_image_s_sides_are_no_multiples_of(
+    photos: Made, tmp_path: Path
+) -> None:
     with pytest.raises(ImageError, match=FAULT) as caught:
         create.create(tmp_path / "flat", [photos.images], [FAR], Settings(), Silent())
     assert caught.value.unchanged == "Nothing was made." and not (tmp_path / "flat").exists()
@@ -30,7 +32,9 @@ def test_init_refuses_a_stride_that_an_image_s_sides_are_no_multiples_of(photos:
 def test_add_refuses_such_a_task_and_such_images(photos: Made, tmp_path: Path) -> None:
     odd = photos.images / "0001.jpg"
     content = odd.read_bytes()
-    with create.create(tmp_path / "flat", [photos.images], [*photos.rows], Settings(), Silent()) as project:
+    with create.create(
+        tmp_path / "flat", [photos.images], [*photos.rows], Settings(), Silent()
+    ) as project:
         with pytest.raises(ImageError, match=FAULT):
             extend.add(project, [], [FAR], "full", Silent())
         assert [row.name for row in project.store.tasks()] == ["depth"]
@@ -43,4 +47,6 @@ def test_add_refuses_such_a_task_and_such_images(photos: Made, tmp_path: Path) -
 
 
 def test_images_of_unknown_size_pass(photos: Made, tmp_path: Path) -> None:
-    create.create(tmp_path / "flat", [photos.images], [FAR], Settings(), Silent(), check="none").close()
+    create.create(
+        tmp_path / "flat", [photos.images], [FAR], Settings(), Silent(), check="none"
+    ).close()

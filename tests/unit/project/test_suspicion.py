@@ -34,9 +34,15 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "millimetres as floats": ("depth", lambda mm: mm.astype(np.float32)),
     "x flipped": ("normals", flip(2)),
     "y flipped": ("normals", flip(1)),
-    "z flipped": ("normals", lambda pixels: np.hstack([pixels[:, :9], flip(0)(pixels[:, 9:])])),  # the format sees all
+    "z flipped": (
+        "normals",
+        lambda pixels: np.hstack([pixels[:, :9], flip(0)(pixels[:, 9:])]),
+    ),  # the format sees all
     "BGR": ("normals", lambda pixels: pixels[..., ::-1]),
-    "classes swapped": ("semseg", lambda index: np.choose(np.minimum(index, 4), [1, 0, 2, 3, 255]).astype(np.uint8)),
+    "classes swapped": (
+        "semseg",
+        lambda index: np.choose(np.minimum(index, 4), [1, 0, 2, 3, 255]).astype(np.uint8),
+    ),
     "edges inverted": ("edges", lambda pixels: 255 - pixels),
 }
 #: What a first batch shows by itself, given the other labels of its images.
@@ -54,7 +60,9 @@ def project(data: Made, tmp_path: Path) -> Iterator[ProjectFolder]:
         yield project
 
 
-def batch(data: Made, folder: Path, names: Any, tasks: tuple[str, ...] = TASKS, fault: str = "") -> Path:
+def batch(
+    data: Made, folder: Path, names: Any, tasks: tuple[str, ...] = TASKS, fault: str = ""
+) -> Path:
     """Labels of some images, with a fault in those of one task."""
     wrong, change = FAULTS.get(fault, ("", None))
     for name in names:
@@ -71,7 +79,9 @@ def batch(data: Made, folder: Path, names: Any, tasks: tuple[str, ...] = TASKS, 
 
 
 @pytest.mark.parametrize("fault", AT_ONCE)
-def test_a_wrong_first_batch_is_refused(project: ProjectFolder, data: Made, tmp_path: Path, fault: str) -> None:
+def test_a_wrong_first_batch_is_refused(
+    project: ProjectFolder, data: Made, tmp_path: Path, fault: str
+) -> None:
     folder = batch(data, tmp_path / "new", data.names[:8], fault=fault)
     with pytest.raises(SuspiciousImport) as caught:
         import_labels(project, folder)
@@ -80,7 +90,9 @@ def test_a_wrong_first_batch_is_refused(project: ProjectFolder, data: Made, tmp_
     assert "--accept" in str(caught.value) and str(project.folder / SHEET) in str(caught.value)
 
 
-@pytest.mark.parametrize("fault", sorted(FAULTS.keys() - {"x flipped"}))  # these scenes are alike from left to right
+@pytest.mark.parametrize(
+    "fault", sorted(FAULTS.keys() - {"x flipped"})
+)  # these scenes are alike from left to right
 def test_a_wrong_batch_is_refused_beside_earlier_labels(
     project: ProjectFolder, data: Made, tmp_path: Path, fault: str
 ) -> None:
@@ -93,7 +105,9 @@ def test_a_wrong_batch_is_refused_beside_earlier_labels(
 
 def test_good_batches_are_accepted(project: ProjectFolder, data: Made, tmp_path: Path) -> None:
     for start in range(0, 24, 6):
-        done = import_labels(project, batch(data, tmp_path / str(start), data.names[start : start + 6]))
+        done = import_labels(
+            project, batch(data, tmp_path / str(start), data.names[start : start + 6])
+        )
         assert all(tally.new == 6 for tally in done.tasks.values())
     assert not (project.folder / SHEET).exists()
 
@@ -111,7 +125,9 @@ def test_the_picture_shows_labels_of_the_import_and_earlier_ones(
     assert (rows, columns) == (8, 2)  # four new and four earlier images, each with its depth
 
 
-def test_accept_imports_them_and_removes_the_picture(project: ProjectFolder, data: Made, tmp_path: Path) -> None:
+def test_accept_imports_them_and_removes_the_picture(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
     folder = batch(data, tmp_path / "new", data.names[:8], ("depth",), "whole metres")
     with pytest.raises(SuspiciousImport):
         import_labels(project, folder)
@@ -136,10 +152,14 @@ def test_labels_that_are_in_the_project_are_not_judged_again(
     assert import_labels(project, wrong).tasks["depth"].unchanged == 12
 
 
-def test_normals_contradict_depth_that_was_imported_before(project: ProjectFolder, data: Made, tmp_path: Path) -> None:
+def test_normals_contradict_depth_that_was_imported_before(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
     import_labels(project, batch(data, tmp_path / "old", data.names[:5], ("depth",)))
     with pytest.raises(SuspiciousImport, match="contradict depth of the same 5 images along x"):
-        import_labels(project, batch(data, tmp_path / "new", data.names[:5], ("normals",), "x flipped"))
+        import_labels(
+            project, batch(data, tmp_path / "new", data.names[:5], ("normals",), "x flipped")
+        )
 
 
 def predicted(project: ProjectFolder, data: Made, names: Any, number: int) -> None:
@@ -147,7 +167,10 @@ def predicted(project: ProjectFolder, data: Made, names: Any, number: int) -> No
     ask(project, [Cell(name, "normals") for name in names], number=number)
     for name in names:
         kept = label_name(name, codec("normals").EXTENSIONS[0], whole=True)
-        copy(data.label(name, "normals"), project.round_folder(number) / "prelabels" / "normals" / kept)
+        copy(
+            data.label(name, "normals"),
+            project.round_folder(number) / "prelabels" / "normals" / kept,
+        )
 
 
 def test_labels_that_contradict_good_predictions_are_refused(tmp_path: Path) -> None:
@@ -157,7 +180,10 @@ def test_labels_that_contradict_good_predictions_are_refused(tmp_path: Path) -> 
         import_labels(project, batch(data, tmp_path / "old", data.names[:8], ("normals",)))
         predicted(project, data, data.names[8:], 3)
         wrong = batch(data, tmp_path / "new", data.names[8:], ("normals",), "x flipped")
-        with pytest.raises(SuspiciousImport, match="contradict the model's predictions of the same 4 images along x"):
+        with pytest.raises(
+            SuspiciousImport,
+            match="contradict the model's predictions of the same 4 images along x",
+        ):
             import_labels(project, wrong)
 
 
@@ -167,10 +193,17 @@ def test_an_earlier_label_that_changed_does_not_stop_an_import(
     import_labels(project, batch(data, tmp_path / "old", data.names[:9], ("depth",)))
     row = next(project.store.cells(state=State.LABELLED, task="depth"))
     (project.folder / row.path).write_bytes(b"")
-    assert import_labels(project, batch(data, tmp_path / "new", data.names[9:], ("depth",))).tasks["depth"].new == 15
+    assert (
+        import_labels(project, batch(data, tmp_path / "new", data.names[9:], ("depth",)))
+        .tasks["depth"]
+        .new
+        == 15
+    )
 
 
-def test_a_missing_image_only_costs_the_picture(project: ProjectFolder, data: Made, tmp_path: Path) -> None:
+def test_a_missing_image_only_costs_the_picture(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
     folder = batch(data, tmp_path / "new", data.names[:8], ("depth",), "whole metres")
     shutil.rmtree(data.images)
     refused = refusal(project, folder)
@@ -183,7 +216,9 @@ def test_real_depth_and_normals_agree_and_flipped_ones_do_not(nyuv2: Path, tmp_p
     made = Made(nyuv2, names, (TaskRow("depth", "depth", 1.0), TaskRow("normals", "normals", 1.0)))
     for name in names:
         for task, folder in (("depth", "good"), ("normals", "good"), ("depth", "bad")):
-            copy((nyuv2 / task / name).with_suffix(".png"), tmp_path / folder / task / f"{name}.png")
+            copy(
+                (nyuv2 / task / name).with_suffix(".png"), tmp_path / folder / task / f"{name}.png"
+            )
         pixels = cv2.imread(str((nyuv2 / "normals" / name).with_suffix(".png")))
         put(tmp_path / "bad", Cell(name, "normals"), flip(2)(pixels))
     with make_project(tmp_path / "project", made) as project:

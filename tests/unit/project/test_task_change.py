@@ -34,7 +34,11 @@ def full(project: ProjectFolder, data: Made) -> ProjectFolder:
 
 
 def changed(
-    project: ProjectFolder, name: str, *added: str, merge: dict[str, str] | None = None, **values: object
+    project: ProjectFolder,
+    name: str,
+    *added: str,
+    merge: dict[str, str] | None = None,
+    **values: object,
 ) -> Changed:
     return change_task(project, name, TaskChange(values, added, merge or {}), Silent())
 
@@ -56,7 +60,9 @@ def test_a_cost_changes_for_later_labels_and_makes_no_model_stale(full: ProjectF
     assert full.store.counts()["depth"].spent == spent and full.store.pool_hash() == stamp
 
 
-def test_a_scale_is_read_from_then_on_and_models_made_before_are_stale(full: ProjectFolder, data: Made) -> None:
+def test_a_scale_is_read_from_then_on_and_models_made_before_are_stale(
+    full: ProjectFolder, data: Made
+) -> None:
     before, stamp = read(full, data, "depth"), full.store.pool_hash()
     fit = Fit(1, "c", "m", {}, 0, ["depth"], 3, {}, 1.0, tasks=declared(full.tasks()))
     assert redeclared(fit, full.tasks()) == []
@@ -65,13 +71,24 @@ def test_a_scale_is_read_from_then_on_and_models_made_before_are_stale(full: Pro
     np.testing.assert_allclose(read(full, data, "depth").value, 2 * before.value, rtol=1e-6)
     assert redeclared(fit, full.tasks()) == ["depth"]
     assert not changed(full, "depth", scale=0.002).stale
-    assert changed(full, "depth", scale=None).row.options == {} and redeclared(fit, full.tasks()) == []
+    assert (
+        changed(full, "depth", scale=None).row.options == {} and redeclared(fit, full.tasks()) == []
+    )
 
 
-def test_a_change_says_what_it_does_to_the_values_of_labels(full: ProjectFolder, data: Made) -> None:
-    (was, now) = (f"{np.median([np.median(v.value[v.valid]) for v in depths(full, data)]) * s:.3g} m" for s in (1, 50))
-    assert changed(full, "depth", scale=0.05).moved == [f"the median depth was {was} and is {now} now (3 labels)."]
-    assert not changed(full, "depth", cost=2).moved and not changed(full, "depth", maximum=1e4).moved
+def test_a_change_says_what_it_does_to_the_values_of_labels(
+    full: ProjectFolder, data: Made
+) -> None:
+    (was, now) = (
+        f"{np.median([np.median(v.value[v.valid]) for v in depths(full, data)]) * s:.3g} m"
+        for s in (1, 50)
+    )
+    assert changed(full, "depth", scale=0.05).moved == [
+        f"the median depth was {was} and is {now} now (3 labels)."
+    ]
+    assert (
+        not changed(full, "depth", cost=2).moved and not changed(full, "depth", maximum=1e4).moved
+    )
 
 
 def test_labels_that_do_not_fit_refuse_the_change_with_a_list(full: ProjectFolder) -> None:
@@ -86,22 +103,33 @@ def test_labels_that_do_not_fit_refuse_the_change_with_a_list(full: ProjectFolde
         f"Withdraw them with `labelgrid unlabel {full.folder} IMAGE:depth`, or declare otherwise. "
         "The task is unchanged."
     )
-    with pytest.raises(LabelError, match=r"0000\.jpg:depth: The label is 32x48, its image is 16x24"):
+    with pytest.raises(
+        LabelError, match=r"0000\.jpg:depth: The label is 32x48, its image is 16x24"
+    ):
         changed(full, "depth", stride=2)
     assert (ledger(full), full.store.tasks()) == before
 
 
-def test_classes_are_added_renamed_and_merged_and_files_keep_their_indices(full: ProjectFolder, data: Made) -> None:
+def test_classes_are_added_renamed_and_merged_and_files_keep_their_indices(
+    full: ProjectFolder, data: Made
+) -> None:
     names, before = ["wall", "floor", "box", "ball"], read(full, data, "semseg").value
     said = Said()
     assert changed(full, "semseg", "lamp").row.options["classes"] == [*names, "lamp"]
-    change_task(full, "semseg", TaskChange({"classes": ["wall", "ground", "box", "ball", "lamp"]}), said)
+    change_task(
+        full, "semseg", TaskChange({"classes": ["wall", "ground", "box", "ball", "lamp"]}), said
+    )
     assert said.lines == ["Renamed: 'floor' is 'ground' now."]
     changed(full, "semseg", merge={"box": "ball"})
     options = full.tasks()["semseg"].options
-    assert options.names == ("wall", "ground", "ball", "lamp") and full.tasks()["semseg"].build().channels == 4
+    assert (
+        options.names == ("wall", "ground", "ball", "lamp")
+        and full.tasks()["semseg"].build().channels == 4
+    )
     after = read(full, data, "semseg")
-    np.testing.assert_array_equal(after.value[after.valid], np.array([0, 1, 2, 2, 3])[before[after.valid]])
+    np.testing.assert_array_equal(
+        after.value[after.valid], np.array([0, 1, 2, 2, 3])[before[after.valid]]
+    )
     changed(full, "semseg", merge={"ball": "lamp"})
     assert full.store.tasks()[0].options["merge"] == {"box": "lamp", "ball": "lamp"}
 
@@ -113,7 +141,9 @@ def test_a_label_of_merged_classes_is_written_with_the_files_own_indices(tmp_pat
     plain = classes.read(tmp_path / "x.png", classes.Options(("a", "b", "c", "d")))
     assert plain.value[0, :3, 0].tolist() == [0, 2, 3]
     again = classes.read(tmp_path / "x.png", options)
-    assert again.value[0, :3, 0].tolist() == [0, 1, 2] and again.valid.tolist() == label.valid.tolist()
+    assert (
+        again.value[0, :3, 0].tolist() == [0, 1, 2] and again.valid.tolist() == label.valid.tolist()
+    )
     assert "    1  b (counts as d)" in classes.describe(options)
 
 
@@ -144,12 +174,19 @@ def test_wrong_classes_are_refused(project: ProjectFolder) -> None:
         changed(project, "seg", cost=1)
 
 
-def test_a_dropped_task_is_gone_until_it_is_restored_with_its_labels(full: ProjectFolder, data: Made) -> None:
+def test_a_dropped_task_is_gone_until_it_is_restored_with_its_labels(
+    full: ProjectFolder, data: Made
+) -> None:
     project, cells = full, cells_of(data)
     project.store.move([Move(cells[1], State.MISSING)])
     ask(project, [cells[1]], number=1)
     assert drop_task(project, "depth") == 1
-    assert list(project.tasks()) == ["semseg"] == list(project.store.counts()) == list(project.store.grid().tasks)
+    assert (
+        list(project.tasks())
+        == ["semseg"]
+        == list(project.store.counts())
+        == list(project.store.grid().tasks)
+    )
     assert {row.cell.task for row in project.store.cells()} == {"semseg"}
     with pytest.raises(LedgerError, match="There was a task 'depth'; it was dropped"):
         extend.add(project, [], [TaskRow("depth", "depth", 1.0)], "full", Silent())
@@ -162,14 +199,18 @@ def test_a_dropped_task_is_gone_until_it_is_restored_with_its_labels(full: Proje
         restore_task(project, "depth")
 
 
-def test_a_task_whose_stride_a_new_image_does_not_allow_is_not_restored(project: ProjectFolder, data: Made) -> None:
+def test_a_task_whose_stride_a_new_image_does_not_allow_is_not_restored(
+    project: ProjectFolder, data: Made
+) -> None:
     changed(project, "depth", stride=2)
     drop_task(project, "depth")
     row = project.store.image(data.names[0])
     project.store.update_images([replace(row, height=row.height + 1)])
     with pytest.raises(ImageError, match="The stride of 'depth'") as caught:
         restore_task(project, "depth")
-    assert caught.value.unchanged == "The task is unchanged." and project.store.removed("tasks") == ["depth"]
+    assert caught.value.unchanged == "The task is unchanged." and project.store.removed(
+        "tasks"
+    ) == ["depth"]
 
 
 def test_a_restored_task_has_its_heldout_requests_again(data: Made, tmp_path: Path) -> None:

@@ -24,7 +24,10 @@ def classes(tmp_path: Path) -> Path:
         ("depth", TaskRow("depth", "depth", 1.0)),
         ("depth:", TaskRow("depth", "depth", 1.0)),
         ("depth:scale=0.01,cost=2.5", TaskRow("depth", "depth", 2.5, {"scale": 0.01})),
-        ("depth: scale = 0.01 , disparity = true", TaskRow("depth", "depth", 1.0, {"scale": 0.01, "disparity": True})),
+        (
+            "depth: scale = 0.01 , disparity = true",
+            TaskRow("depth", "depth", 1.0, {"scale": 0.01, "disparity": True}),
+        ),
         ("far:kind=depth", TaskRow("far", "depth", 1.0)),
         ("semseg:rooms.txt", TaskRow("semseg", "semseg", 10.0, ROOMS)),
         ("parts:kind=semseg,classes=rooms.txt,cost=0", TaskRow("parts", "semseg", 0.0, ROOMS)),
@@ -62,9 +65,21 @@ def test_a_cost_is_a_number_from_0_up(cost: str) -> None:
 @pytest.mark.parametrize(
     ("words", "kind", "text"),
     [
-        ("depht", PluginError, "Did you mean 'depth'? Write --task depth, or --task depht:kind=depth. The kinds"),
-        ("far:kind=depht", PluginError, "Did you mean 'depth'? Write --task far:kind=depth. The kinds are"),
-        ("height", PluginError, "Say which kind it is, such as --task height:kind=depth. The kinds are"),
+        (
+            "depht",
+            PluginError,
+            "Did you mean 'depth'? Write --task depth, or --task depht:kind=depth. The kinds",
+        ),
+        (
+            "far:kind=depht",
+            PluginError,
+            "Did you mean 'depth'? Write --task far:kind=depth. The kinds are",
+        ),
+        (
+            "height",
+            PluginError,
+            "Say which kind it is, such as --task height:kind=depth. The kinds are",
+        ),
         ("depth:skale=1", RecipeError, "skale: unknown key (did you mean 'scale'?) (task 'depth')"),
         ("depth:scale=big", RecipeError, "scale: input should be a valid number (task 'depth')"),
         ("depth:scale=0", RecipeError, "scale must be larger than 0; it is 0.0 (task 'depth')"),
@@ -102,20 +117,32 @@ def test_a_file_that_is_no_table_of_tables_is_refused(tmp_path: Path) -> None:
         task_rows(tmp_path / "nowhere.toml")
 
 
-def test_the_old_name_of_the_stride_is_read_on_the_command_line_and_in_a_file(tmp_path: Path) -> None:
-    (tmp_path / "tasks.toml").write_text('[far]\nkind = "depth"\ncoarser = 3\n[near]\nkind = "depth"\nstride = 3\n')
-    rows = [*task_rows(tmp_path / "tasks.toml"), task_row("depth:coarser=3"), task_row("depth:stride=3")]
+def test_the_old_name_of_the_stride_is_read_on_the_command_line_and_in_a_file(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "tasks.toml").write_text(
+        '[far]\nkind = "depth"\ncoarser = 3\n[near]\nkind = "depth"\nstride = 3\n'
+    )
+    rows = [
+        *task_rows(tmp_path / "tasks.toml"),
+        task_row("depth:coarser=3"),
+        task_row("depth:stride=3"),
+    ]
     assert [TaskDef.of(row).form.stride for row in rows] == [3, 3, 3, 3]
 
 
 def test_metrics_are_chosen_on_the_command_line_and_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "tasks.toml").write_text("[saliency]\nmetrics = { IoU = { eight_bit = true } }\n")
-    rows = [*task_rows(tmp_path / "tasks.toml"), task_row('saliency:metrics={"IoU":{"eight_bit":true}}')]
+    rows = [
+        *task_rows(tmp_path / "tasks.toml"),
+        task_row('saliency:metrics={"IoU":{"eight_bit":true}}'),
+    ]
     assert [TaskDef.of(row).metrics["IoU"].eight_bit for row in rows] == [True] * 2
 
 
 @pytest.mark.parametrize(
-    ("values", "hint"), [({"cost": "nan"}, "cost=2"), ({"cost": -1}, "cost=2"), ({"classes": []}, "--set classes=")]
+    ("values", "hint"),
+    [({"cost": "nan"}, "cost=2"), ({"cost": -1}, "cost=2"), ({"classes": []}, "--set classes=")],
 )
 def test_a_wrong_change_is_refused_with_a_hint_that_works_for_a_task_that_is_there(
     values: dict[str, object], hint: str

@@ -19,7 +19,9 @@ from tests.support import Made
 
 FAULTS: dict[str, Callable[[Path], object]] = {
     "There is no such file.": lambda path: path.unlink(),
-    "The image is not the one that was added: the content of its file has changed.": lambda path: path.write_text(""),
+    "The image is not the one that was added: the content of its file has changed.": lambda path: (
+        path.write_text("")
+    ),
     "The file cannot be read: Is a directory.": lambda path: (path.unlink(), path.mkdir()),
 }
 
@@ -30,7 +32,11 @@ def test_an_image_that_cannot_be_read_is_set_aside_until_its_file_is_back(
 ) -> None:
     said, (first, second, third) = Said(), data.names
     path, content = data.images / first, (data.images / first).read_bytes()
-    assert set_aside(project, data.names, said) == frozenset() and noted(project) == {} and not said.lines
+    assert (
+        set_aside(project, data.names, said) == frozenset()
+        and noted(project) == {}
+        and not said.lines
+    )
     FAULTS[reason](path)
     assert usable(project, [third, first, second], said) == [third, second]
     assert said.lines == [
@@ -43,7 +49,10 @@ def test_an_image_that_cannot_be_read_is_set_aside_until_its_file_is_back(
         path.rmdir()
     path.write_bytes(content)
     assert noted(project) == {}
-    assert usable(project, data.names, said) == list(data.names) and project.store.get("set_aside") == {}
+    assert (
+        usable(project, data.names, said) == list(data.names)
+        and project.store.get("set_aside") == {}
+    )
 
 
 def test_an_image_of_unknown_content_is_read(project: ProjectFolder, data: Made) -> None:
@@ -67,7 +76,9 @@ def test_only_the_rows_of_the_images_in_question_are_read(
     assert read == [first, first, first, second]
 
 
-def test_if_no_image_can_be_read_the_next_step_is_named(project: ProjectFolder, data: Made, tmp_path: Path) -> None:
+def test_if_no_image_can_be_read_the_next_step_is_named(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
     data.images.rename(tmp_path / "elsewhere")
     assert absent(project, data.names) == frozenset(data.names)
     with pytest.raises(ImageError) as caught:
@@ -79,7 +90,9 @@ def test_if_no_image_can_be_read_the_next_step_is_named(project: ProjectFolder, 
     )
 
 
-def test_requests_of_images_that_are_set_aside_are_not_exported(project: ProjectFolder, data: Made) -> None:
+def test_requests_of_images_that_are_set_aside_are_not_exported(
+    project: ProjectFolder, data: Made
+) -> None:
     ask(project, cells_of(data), number=1)
     (data.images / data.names[1]).unlink()
     said = Said()

@@ -28,9 +28,21 @@ ZEROS, CELL = np.zeros((16, 24), np.uint8), "[0000.jpg, {}]"
 @pytest.mark.parametrize(
     ("task", "pixels", "sentence"),
     [
-        ("depth", np.ones((8, 24), np.uint16), "The label is 8x24, its image is 16x24 (height x width)."),
-        ("semseg", ZEROS + 4, "It holds indices without a class: 4 (384 pixels): its 4 classes are 0 to 3."),
-        ("semseg", ZEROS + 255, "All-invalid label: none of its 384 pixels is valid (not labelled are 255)."),
+        (
+            "depth",
+            np.ones((8, 24), np.uint16),
+            "The label is 8x24, its image is 16x24 (height x width).",
+        ),
+        (
+            "semseg",
+            ZEROS + 4,
+            "It holds indices without a class: 4 (384 pixels): its 4 classes are 0 to 3.",
+        ),
+        (
+            "semseg",
+            ZEROS + 255,
+            "All-invalid label: none of its 384 pixels is valid (not labelled are 255).",
+        ),
         ("depth", ZEROS + 9, "The depth is 16x24 uint8, and its scale is not declared."),
         ("depth", ZEROS.astype(np.uint16), "All-invalid label: none of its 384 pixels is valid"),
     ],
@@ -53,16 +65,35 @@ def test_a_time_that_a_connector_gives_is_checked(project: ProjectFolder, answer
         answers.labels = [replace(first, seconds=seconds), *others]
         found = validate_labels(project, answers, split=None, replace=False, progress=Silent())
         (fault,) = found.faults
-        assert (fault.where, fault.cell) == (first.where, first.cell) and "The label's time is" in fault.what
+        assert (fault.where, fault.cell) == (
+            first.where,
+            first.cell,
+        ) and "The label's time is" in fault.what
 
 
 @pytest.mark.parametrize(
     ("name", "array", "sentence"),
     [
-        ("depth/0000.npy", np.full((16, 24), np.nan), "All-invalid label: none of its 384 pixels is valid (numbers"),
-        ("depth/0000.npy", np.full((16, 24), np.inf, np.float32), "All-invalid label: none of its 384 pixels is"),
-        ("normals/0000.npy", np.full((16, 24, 3), 0.3, np.float32), "384 of 384 normals are not of unit length"),
-        ("normals/0000.npy", np.zeros((16, 24, 3), np.float32), "All-invalid label: none of its 384 pixels is valid"),
+        (
+            "depth/0000.npy",
+            np.full((16, 24), np.nan),
+            "All-invalid label: none of its 384 pixels is valid (numbers",
+        ),
+        (
+            "depth/0000.npy",
+            np.full((16, 24), np.inf, np.float32),
+            "All-invalid label: none of its 384 pixels is",
+        ),
+        (
+            "normals/0000.npy",
+            np.full((16, 24, 3), 0.3, np.float32),
+            "384 of 384 normals are not of unit length",
+        ),
+        (
+            "normals/0000.npy",
+            np.zeros((16, 24, 3), np.float32),
+            "All-invalid label: none of its 384 pixels is valid",
+        ),
     ],
 )
 def test_a_wrong_array_is_refused_with_its_sentence(
@@ -85,7 +116,9 @@ def test_a_wrong_array_is_refused_with_its_sentence(
         (b"GIF89a", "its name ends in .png, but its content is GIF."),
     ],
 )
-def test_a_damaged_file_is_refused(project: ProjectFolder, tmp_path: Path, content: bytes, sentence: str) -> None:
+def test_a_damaged_file_is_refused(
+    project: ProjectFolder, tmp_path: Path, content: bytes, sentence: str
+) -> None:
     path = tmp_path / "answers" / "depth" / "0000.png"
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
@@ -102,15 +135,25 @@ def test_every_fault_is_listed_and_one_is_enough_to_refuse_all(
     (answered / "skips.csv").write_text("request_id,reason\nr9-nothing,dark\n")
     refused = refusal(project, answered)
     assert [fault.where for fault in refused.rows] == [
-        *("dept/0001.jpg.png", "depth/0009.jpg.png", "labels/depth/0001.jpg.png", "labels/depth/0001.png"),
+        *(
+            "dept/0001.jpg.png",
+            "depth/0009.jpg.png",
+            "labels/depth/0001.jpg.png",
+            "labels/depth/0001.png",
+        ),
         *("labels/semseg/0002.png", "skips.csv line 2"),
     ]
-    assert "labels/depth/0001.png [0001.jpg, depth]: labels/depth/0001.jpg.png answers the same cell." in str(refused)
+    assert (
+        "labels/depth/0001.png [0001.jpg, depth]: labels/depth/0001.jpg.png answers the same cell."
+        in str(refused)
+    )
     assert str(refused).startswith(f"The import has 6 faults ({answered}).")
     assert str(refused).endswith("Fix them and run the same command again. Nothing was imported.")
 
 
-def test_a_label_and_a_skip_for_one_cell_are_refused(project: ProjectFolder, answered: Path) -> None:
+def test_a_label_and_a_skip_for_one_cell_are_refused(
+    project: ProjectFolder, answered: Path
+) -> None:
     row = manifest(answered)[0]
     (answered / "skips.csv").write_text(f"request_id,reason\n{row['request_id']},dark\n")
     (fault,) = refusal(project, answered).rows
@@ -127,7 +170,9 @@ def test_a_stale_line_of_skips_does_not_stop_later_imports(
     before = list(project.store.events())
     import_labels(project, answered)  # the cell has a label
     cell = Cell(row["image"], row["task"])
-    project.store.move([Move(cell, State.MISSING)])  # the label is withdrawn: no open request has the line's id
+    project.store.move(
+        [Move(cell, State.MISSING)]
+    )  # the label is withdrawn: no open request has the line's id
     import_labels(project, answered)
     assert list(project.store.events())[len(before) :] == [project.store.history(cell)[-1]]
     (tmp_path / "late").mkdir()
@@ -140,7 +185,9 @@ def test_a_stale_line_of_skips_does_not_stop_later_imports(
     assert "The project has no request 'nobody'" in str(refusal(project, answered))
 
 
-def test_a_withdrawn_label_is_refused_until_it_is_taken_back(project: ProjectFolder, data: Made) -> None:
+def test_a_withdrawn_label_is_refused_until_it_is_taken_back(
+    project: ProjectFolder, data: Made
+) -> None:
     import_labels(project, data.labels)
     cell, other = Cell(data.names[0], "depth"), Cell(data.names[1], "depth")
     assert unlabel(project, [f"{cell.image_id}:depth"]) == [cell]
@@ -157,7 +204,9 @@ def test_a_withdrawn_label_is_refused_until_it_is_taken_back(project: ProjectFol
     assert fault.cell == other  # the other file is a new label
 
 
-def test_an_image_whose_size_the_ledger_does_not_know_is_measured(project: ProjectFolder, data: Made) -> None:
+def test_an_image_whose_size_the_ledger_does_not_know_is_measured(
+    project: ProjectFolder, data: Made
+) -> None:
     rows = [row.__class__(row.image_id, row.root) for row in project.store.images()]
     project.store.update_images(rows)
     put(data.labels, Cell("0000.jpg", "depth"), np.ones((8, 24), np.uint16))
@@ -166,7 +215,9 @@ def test_an_image_whose_size_the_ledger_does_not_know_is_measured(project: Proje
     assert "The label is 8x24, its image is 16x24" in fault.what
 
 
-def test_labels_put_their_images_into_a_split_with_their_groups(made: Callable[..., Made], tmp_path: Path) -> None:
+def test_labels_put_their_images_into_a_split_with_their_groups(
+    made: Callable[..., Made], tmp_path: Path
+) -> None:
     data = made(n=6, tasks=("depth",), size=(8, 8), group=2)
     with make_project(tmp_path / "project", data, group="room") as project:
         copy(data.label(data.names[0], "depth"), tmp_path / "answers/depth/room_00/0000.png")
@@ -181,7 +232,10 @@ def test_a_held_out_image_stays_held_out(made: Callable[..., Made], tmp_path: Pa
     data = made(n=2, tasks=("depth",), size=(8, 8))
     with make_project(tmp_path / "project", data, {data.names[0]: "heldout"}) as project:
         (fault,) = refusal(project, data.labels, split="train").rows
-        assert str(fault) == "0000.jpg: The image is held out; it cannot move to 'train'. Leave out --split."
+        assert (
+            str(fault)
+            == "0000.jpg: The image is held out; it cannot move to 'train'. Leave out --split."
+        )
         import_labels(project, data.labels)
         assert project.store.image(data.names[0]).split == "heldout"
 
@@ -197,5 +251,11 @@ def test_a_label_of_another_size_is_refused_before_it_is_decoded(
     monkeypatch.setattr(png, "checked", lambda _: pytest.fail("the pixels were read"))
     monkeypatch.setattr(arrays, "_pillow", lambda *_: pytest.fail("the pixels were read"))
     text = str(refusal(project, folder))
-    assert "depth/0000.png [0000.jpg, depth]: The label is 9000x12000, its image is 16x24 (height x width)." in text
-    assert "depth/0001.tiff [0001.jpg, depth]: The label is 100x100, its image is 16x24 (height x width)." in text
+    assert (
+        "depth/0000.png [0000.jpg, depth]: The label is 9000x12000, its image is 16x24 (height x width)."
+        in text
+    )
+    assert (
+        "depth/0001.tiff [0001.jpg, depth]: The label is 100x100, its image is 16x24 (height x width)."
+        in text
+    )

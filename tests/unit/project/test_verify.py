@@ -49,9 +49,13 @@ def test_a_sound_project_has_no_fault_and_is_not_changed(labelled: ProjectFolder
     assert snapshot(labelled) == before
 
 
-def test_a_label_of_no_image_is_a_fault(labelled: ProjectFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_label_of_no_image_is_a_fault(
+    labelled: ProjectFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, *others = labelled.store.images()
-    monkeypatch.setattr(type(labelled.store), "images", lambda store: others)  # as from an index with a flipped bit
+    monkeypatch.setattr(
+        type(labelled.store), "images", lambda store: others
+    )  # as from an index with a flipped bit
     found = verify(labelled, Silent()).faults
     assert {(fault.what, fault.cell.image_id) for fault in found if fault.cell} == {
         ("The ledger has no such image.", first.image_id)
@@ -70,7 +74,9 @@ def test_every_fault_is_listed(labelled: ProjectFolder, data: Made) -> None:
     found = {fault.where: fault.what for fault in faults}
     assert f"`labelgrid remove {labelled.folder} {three}` takes it out" in str(faults[1])
     changed = "The label is not the one that was imported: the content of its file has changed."
-    names = {cell: path.relative_to(labelled.folder.resolve()).as_posix() for cell, path in paths.items()}
+    names = {
+        cell: path.relative_to(labelled.folder.resolve()).as_posix() for cell, path in paths.items()
+    }
     assert found == {
         one: "The image is not the one that was added: the content of its file has changed.",
         three: "The image cannot be read: No such file or directory.",
@@ -80,20 +86,29 @@ def test_every_fault_is_listed(labelled: ProjectFolder, data: Made) -> None:
     }
 
 
-def test_a_label_that_its_task_does_not_allow_is_a_fault_whose_hint_can_be_pasted(data: Made, tmp_path: Path) -> None:
+def test_a_label_that_its_task_does_not_allow_is_a_fault_whose_hint_can_be_pasted(
+    data: Made, tmp_path: Path
+) -> None:
     with make_project(tmp_path / "my flat", data) as project:
         import_labels(project, data.labels)
         (row,) = (row for row in project.store.tasks() if row.name == "depth")
-        project.store.update_task(replace(row, options={"maximum": 0.001}))  # as by an older program
+        project.store.update_task(
+            replace(row, options={"maximum": 0.001})
+        )  # as by an older program
         found = verify(project, Silent()).faults
-        assert len(found) == 3 and f"`labelgrid task '{project.folder}' depth --set maximum=" in str(found[0])
+        assert len(
+            found
+        ) == 3 and f"`labelgrid task '{project.folder}' depth --set maximum=" in str(found[0])
 
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
-    ("what", "fault"), [("pipe", "it is a pipe or a device"), ("link", "The path leads out of the project")]
+    ("what", "fault"),
+    [("pipe", "it is a pipe or a device"), ("link", "The path leads out of the project")],
 )
-def test_a_label_that_is_no_file_any_more_is_a_fault(labelled: ProjectFolder, what: str, fault: str) -> None:
+def test_a_label_that_is_no_file_any_more_is_a_fault(
+    labelled: ProjectFolder, what: str, fault: str
+) -> None:
     path = labelled.inside(next(labelled.store.cells()).path)
     path.unlink()
     os.mkfifo(path) if what == "pipe" else path.symlink_to("/dev/zero")
@@ -101,7 +116,9 @@ def test_a_label_that_is_no_file_any_more_is_a_fault(labelled: ProjectFolder, wh
     assert fault in found.what
 
 
-def test_an_old_project_with_a_damaged_png_is_found_out(labelled: ProjectFolder, data: Made) -> None:
+def test_an_old_project_with_a_damaged_png_is_found_out(
+    labelled: ProjectFolder, data: Made
+) -> None:
     """A label whose digest is right but whose checksum is wrong: a program that did not check it imported it."""
     from labelgrid.files import digest
     from labelgrid.ledger.grid import Move, State
@@ -118,11 +135,15 @@ def test_an_old_project_with_a_damaged_png_is_found_out(labelled: ProjectFolder,
     assert "damaged or cut short: the checksum" in found.what
 
 
-def test_a_changed_label_is_neither_learnt_from_nor_exported(labelled: ProjectFolder, tmp_path: Path) -> None:
+def test_a_changed_label_is_neither_learnt_from_nor_exported(
+    labelled: ProjectFolder, tmp_path: Path
+) -> None:
     row = next(labelled.store.cells(task="depth"))
     other_label(labelled.inside(row.path))
     task = labelled.tasks()["depth"]
-    with pytest.raises(LabelError, match=r"not the one that was imported(.|\n)*Import the right file again"):
+    with pytest.raises(
+        LabelError, match=r"not the one that was imported(.|\n)*Import the right file again"
+    ):
         source_of(labelled).label(row.cell.image_id, task)
     with pytest.raises(LabelgridError, match="not the one that was imported"):
         export_labels(labelled, tmp_path / "out")
@@ -144,4 +165,6 @@ def test_the_command_lists_faults_and_exits_with_1(labelled: ProjectFolder) -> N
     values = json.loads(found.out)
     assert (values["images"], values["labels"], len(values["faults"])) == (3, 6, 1)
     assert values["faults"][0]["where"] == row.path
-    assert typed("verify", labelled.folder).out.startswith("Read 3 images and 6 labels: 1 fault.\n  labels/depth/")
+    assert typed("verify", labelled.folder).out.startswith(
+        "Read 3 images and 6 labels: 1 fault.\n  labels/depth/"
+    )

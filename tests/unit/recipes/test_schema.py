@@ -44,7 +44,9 @@ def test_a_network_says_in_its_options_whether_its_encoder_is_its_own():
         ("gone", "gone on resnet18"),
     ],
 )
-def test_a_report_names_the_backbone_of_networks_that_use_it_and_imports_none_of_ones_own(network, words):
+def test_a_report_names_the_backbone_of_networks_that_use_it_and_imports_none_of_ones_own(
+    network, words
+):
     assert network_words({"network": {"name": network}, "backbone": {"name": "resnet18"}}) == words
 
 
@@ -55,15 +57,26 @@ def test_the_arms_of_every_shipped_study_have_strategies_and_overrides_that_exis
         for arm in study.strategies:
             strategy = build_plugin("strategies", study.chosen(arm))
             seen |= {(arm, need) for need in strategy.needs}
-    assert {("partal", "dropout"), ("ensemble", "ensemble"), ("margin-one-pass", "confidence")} <= seen
+    assert {
+        ("partal", "dropout"),
+        ("ensemble", "ensemble"),
+        ("margin-one-pass", "confidence"),
+    } <= seen
 
 
 def test_partals_ablations_differ_in_what_their_names_say():
     study = shipped_study("partal-ablations")
-    scores = {arm: study.overrides("strategy", {}, arm).get("score", {}) for arm in study.strategies}
-    assert set(study.strategies) == set(study.arms) and scores["partal"] == scores["not-normalised"] == {}
+    scores = {
+        arm: study.overrides("strategy", {}, arm).get("score", {}) for arm in study.strategies
+    }
+    assert (
+        set(study.strategies) == set(study.arms)
+        and scores["partal"] == scores["not-normalised"] == {}
+    )
     assert study.chosen("not-normalised").options == {"normalise": "none"}
-    assert scores["scored-without-labels"] == scores["without-labels"] == {"dropout": {"known": False}}
+    assert (
+        scores["scored-without-labels"] == scores["without-labels"] == {"dropout": {"known": False}}
+    )
     assert study.overrides("start", {}, "without-labels")["train"]["known"] == 0
     assert study.start_of("scored-without-labels") == study.start_of("partal") == ""
     assert study.start_of("without-labels") == "without-labels"
@@ -74,10 +87,16 @@ def test_tcds_ablations_differ_in_what_their_names_say():
     chosen = {arm: study.chosen(arm) for arm in study.strategies}
     assert {pick.name for arm, pick in chosen.items() if arm != "random_images"} == {"tcd"}
     options = {arm: dict(pick.options) for arm, pick in chosen.items()}
-    assert options["inconsistency"] == {"score": "inconsistency"} and options["diversity"] == {"score": "diversity"}
-    assert options["mean-of-tasks"] == {"tasks": "mean"} and options["cosine"] == {"distance": "cosine"}
+    assert options["inconsistency"] == {"score": "inconsistency"} and options["diversity"] == {
+        "score": "diversity"
+    }
+    assert options["mean-of-tasks"] == {"tasks": "mean"} and options["cosine"] == {
+        "distance": "cosine"
+    }
 
-    scores = {arm: study.overrides("strategy", {}, arm).get("score", {}) for arm in study.strategies}
+    scores = {
+        arm: study.overrides("strategy", {}, arm).get("score", {}) for arm in study.strategies
+    }
     for arm, combine in (("mean-of-committee", "mean"), ("min-of-committee", "min")):
         assert scores[arm] == {"committee": {"combine": combine}} and not options[arm]
     for arm, size in (("32-dimensions", 32), ("128-dimensions", 128)):
@@ -86,12 +105,22 @@ def test_tcds_ablations_differ_in_what_their_names_say():
 
 @pytest.mark.parametrize(
     "name",
-    ["near-duplicates", "partal-ablations", "strategies-cells", "strategies-settings", "task-gains", "tcd-ablations"],
+    [
+        "near-duplicates",
+        "partal-ablations",
+        "strategies-cells",
+        "strategies-settings",
+        "task-gains",
+        "tcd-ablations",
+    ],
 )
 def test_rounds_continue_from_a_first_network_that_was_trained_for_longer(name):
     study = study_of(name)
     for arm in study.strategies:
-        start, later = (load_recipe(name, study.overrides(kind, {}, arm)).train for kind in ("start", "strategy"))
+        start, later = (
+            load_recipe(name, study.overrides(kind, {}, arm)).train
+            for kind in ("start", "strategy")
+        )
         assert start.steps >= 1000 > later.steps and not later.restart
 
 
@@ -105,23 +134,50 @@ def test_partals_recipe_is_its_appendix():
     assert recipe.backbone.upsample == "bilinear" and recipe.backbone.pretrained
     assert study.initial == 100 and study.budget == 240
     weights = {row.name: spec_of(row.kind).weight for row in study.rows()}
-    assert {**weights, **(recipe.objective.weights or {})} == {"semseg": 1, "depth": 1, "normals": 10}
+    assert {**weights, **(recipe.objective.weights or {})} == {
+        "semseg": 1,
+        "depth": 1,
+        "normals": 10,
+    }
 
 
 def test_partals_recipe_for_pascal_is_its_appendix_and_the_survey_s_augmentation():
-    recipe, nyud, study = load_recipe("partal-pascal"), load_recipe("partal-nyud"), shipped_study("partal-pascal")
-    assert (recipe.train, recipe.network, recipe.backbone) == (nyud.train, nyud.network, nyud.backbone)
-    assert recipe.objective.weights == {"semseg": 1, "parts": 2, "saliency": 5, "edges": 50, "normals": 10}
+    recipe, nyud, study = (
+        load_recipe("partal-pascal"),
+        load_recipe("partal-nyud"),
+        shipped_study("partal-pascal"),
+    )
+    assert (recipe.train, recipe.network, recipe.backbone) == (
+        nyud.train,
+        nyud.network,
+        nyud.backbone,
+    )
+    assert recipe.objective.weights == {
+        "semseg": 1,
+        "parts": 2,
+        "saliency": 5,
+        "edges": 50,
+        "normals": 10,
+    }
     assert (study.initial, study.budget, study.rounds, study.seeds) == (1000, 1500, 5, 3)
-    assert [row.name for row in study.rows()] == list(recipe.objective.weights) == list(pascal.TASKS)
+    assert (
+        [row.name for row in study.rows()] == list(recipe.objective.weights) == list(pascal.TASKS)
+    )
     assert [{**row.options, "metrics": None} for row in study.rows() if row.kind == "semseg"] == [
         {"classes": pascal.TASKS[name]["classes"], "metrics": None} for name in ("semseg", "parts")
     ]
     data = recipe.data
-    assert (data.size, data.rotate, data.zoom, data.zoom_between) == ((512, 512), 20.0, (0.75, 1.25), True)
+    assert (data.size, data.rotate, data.zoom, data.zoom_between) == (
+        (512, 512),
+        20.0,
+        (0.75, 1.25),
+        True,
+    )
 
 
-@pytest.mark.parametrize(("name", "images", "tasks"), [("tcd-nyud", 795, 3), ("tcd-pascal", 4998, 5)])
+@pytest.mark.parametrize(
+    ("name", "images", "tasks"), [("tcd-nyud", 795, 3), ("tcd-pascal", 4998, 5)]
+)
 def test_tcds_recipes_go_from_ten_to_sixty_per_cent(name, images, tasks):
     study = shipped_study(name)
     assert len(study.rows()) == tasks and study.initial == pytest.approx(images / 10, rel=0.01)
@@ -134,18 +190,28 @@ def test_a_recipe_says_only_what_differs(tmp_path):
     mine, small = load_recipe(str(tmp_path / "mine.toml")), load_recipe("small")
     assert mine.train.epochs == 3 and mine.train.learning_rate == small.train.learning_rate
     assert load_recipe(str(tmp_path / "mine.toml"), {"train": {"epochs": 9}}).train.epochs == 9
-    assert small.train.steps == 1000 and mine.train.steps == 0  # the length in epochs is the later word
+    assert (
+        small.train.steps == 1000 and mine.train.steps == 0
+    )  # the length in epochs is the later word
     assert load_recipe("small", {"train": {"epochs": 9, "steps": 5}}).train.steps == 5
     visits = load_recipe("small", {"train": {"label_visits": 8}})
     assert visits.train.label_visits == 8 and visits.train.steps == 0
-    assert override({"train": {"label_visits": 8}}, {"train": {"steps": 7}})["train"] == {"label_visits": 0, "steps": 7}
-    assert override({"train": {"label_visits": 8}}, {"train": {"steps": 0}})["train"] == {"label_visits": 8, "steps": 0}
+    assert override({"train": {"label_visits": 8}}, {"train": {"steps": 7}})["train"] == {
+        "label_visits": 0,
+        "steps": 7,
+    }
+    assert override({"train": {"label_visits": 8}}, {"train": {"steps": 0}})["train"] == {
+        "label_visits": 8,
+        "steps": 0,
+    }
     assert mine.json() != small.json() and hash_of(mine.json()) != hash_of(small.json())
 
 
 def test_a_misspelt_key_is_named_with_the_nearest_right_one(tmp_path):
     (tmp_path / "mine.toml").write_text('extends = "small"\n[train]\nlearning_rat = 0.1\n')
-    with pytest.raises(RecipeError, match=r"train\.learning_rat: unknown key \(did you mean 'learning_rate'\?\)"):
+    with pytest.raises(
+        RecipeError, match=r"train\.learning_rat: unknown key \(did you mean 'learning_rate'\?\)"
+    ):
         load_recipe(str(tmp_path / "mine.toml"))
 
 
@@ -174,7 +240,9 @@ def test_a_recipe_that_extends_itself_is_refused(tmp_path):
 
 
 def test_plug_ins_are_made_from_checked_options():
-    assert build_plugin("strategies", PluginChoice("partal", {"normalise": "none"})).needs == frozenset({"dropout"})
+    assert build_plugin(
+        "strategies", PluginChoice("partal", {"normalise": "none"})
+    ).needs == frozenset({"dropout"})
     with pytest.raises(RecipeError, match=r"options of select 'partal'|normalize: unknown key"):
         build_plugin("strategies", PluginChoice("partal", {"normalize": "none"}))
     with pytest.raises(PluginError, match=r"no select plug-in 'partl'(.|\n)*Did you mean 'partal'"):
@@ -183,11 +251,19 @@ def test_plug_ins_are_made_from_checked_options():
 
 def test_an_object_that_is_no_plug_in_is_refused_not_called_to_a_traceback(tmp_path, monkeypatch):
     text = "from dataclasses import dataclass\n\n\n@dataclass\nclass Options:\n    pass\n\n\nnumber = 3\n\n\n"
-    (tmp_path / "mineplug_of_a_test.py").write_text(text + "def build(options):\n    return options.nothing\n")
+    (tmp_path / "mineplug_of_a_test.py").write_text(
+        text + "def build(options):\n    return options.nothing\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("LABELGRID_TRUST", "mineplug_of_a_test")
-    for name, kind in (("Options", "TypeError"), ("number", "TypeError"), ("build", "AttributeError")):
-        with pytest.raises(PluginError, match=f"'mineplug_of_a_test:{name}' cannot be built .*: {kind}: "):
+    for name, kind in (
+        ("Options", "TypeError"),
+        ("number", "TypeError"),
+        ("build", "AttributeError"),
+    ):
+        with pytest.raises(
+            PluginError, match=f"'mineplug_of_a_test:{name}' cannot be built .*: {kind}: "
+        ):
             build_plugin("strategies", PluginChoice(f"mineplug_of_a_test:{name}"))
         with pytest.raises(PluginError, match="cannot be built"):
             plugins.create("strategies", f"mineplug_of_a_test:{name}", 1, 2)

@@ -9,26 +9,47 @@ from labelgrid.errors import RecipeError
 from labelgrid.recipes.resolve import load_recipe, load_tables
 from labelgrid.recipes.task_subset import WITHOUT, without_tasks
 
-OBJECTIVE = {"reduction": "task_sum", "weights": {"depth": 2.0, "semseg": 1.0}, "losses": {"depth": "l1"}}
+OBJECTIVE = {
+    "reduction": "task_sum",
+    "weights": {"depth": 2.0, "semseg": 1.0},
+    "losses": {"depth": "l1"},
+}
 
 
 def test_entries_by_task_go_and_all_others_stay() -> None:
     tables = {"train": {"steps": 9}, "objective": OBJECTIVE}
     left = {"reduction": "task_sum", "weights": {"semseg": 1.0}, "losses": {}}
     assert without_tasks(tables, ["depth", "normals"]) == {"train": {"steps": 9}, "objective": left}
-    assert tables["objective"] is OBJECTIVE and len(OBJECTIVE["weights"]) == 2  # what is given is left as it is
+    assert (
+        tables["objective"] is OBJECTIVE and len(OBJECTIVE["weights"]) == 2
+    )  # what is given is left as it is
 
 
 @pytest.mark.parametrize(
     ("options", "left"),
     [
-        ({"listed": [["depth", "normals"], ["semseg", "normals"]]}, {"listed": [["semseg", "normals"]]}),
-        ({"weight": 2.0, "listed": [["depth", "normals"]]}, None),  # an empty list would be all pairs
+        (
+            {"listed": [["depth", "normals"], ["semseg", "normals"]]},
+            {"listed": [["semseg", "normals"]]},
+        ),
+        (
+            {"weight": 2.0, "listed": [["depth", "normals"]]},
+            None,
+        ),  # an empty list would be all pairs
         ({"tasks": ["semseg", "depth"], "known": False}, {"tasks": ["semseg"], "known": False}),
         ({"tasks": ["depth"]}, None),
-        ({"tasks": "unlabelled", "zooms": [1.0], "listed": []}, {"tasks": "unlabelled", "zooms": [1.0], "listed": []}),
-        ({"tasks": ["semseg", "depth"], "arguments": None}, {"tasks": ["semseg"], "arguments": None}),
-        ({"by": {"depth": 1, "semseg": {"depth": 3}}, "depth": 5}, {"by": {"semseg": {}}, "depth": 5}),
+        (
+            {"tasks": "unlabelled", "zooms": [1.0], "listed": []},
+            {"tasks": "unlabelled", "zooms": [1.0], "listed": []},
+        ),
+        (
+            {"tasks": ["semseg", "depth"], "arguments": None},
+            {"tasks": ["semseg"], "arguments": None},
+        ),
+        (
+            {"by": {"depth": 1, "semseg": {"depth": 3}}, "depth": 5},
+            {"by": {"semseg": {}}, "depth": 5},
+        ),
     ],
 )
 def test_terms_lose_pairs_and_lists_of_the_tasks_and_go_where_none_is_left(
@@ -64,18 +85,28 @@ def test_false_drops_a_term_of_the_extended_recipe(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("[terms.crop]\nzoom = 2.0\n[terms.jtr]\n")
     assert load_recipe(str(path), {"terms": {"crop": False}}).terms.keys() == {"jtr"}
-    assert load_recipe(str(path), {"terms": {"crop": False}, WITHOUT: ["depth"]}).terms.keys() == {"jtr"}
-    assert load_recipe(str(path), {"terms": {"mtpsl": False}}).terms.keys() == {"crop", "jtr"}  # nothing to drop
+    assert load_recipe(str(path), {"terms": {"crop": False}, WITHOUT: ["depth"]}).terms.keys() == {
+        "jtr"
+    }
+    assert load_recipe(str(path), {"terms": {"mtpsl": False}}).terms.keys() == {
+        "crop",
+        "jtr",
+    }  # nothing to drop
 
 
 def test_words_of_shipped_plug_ins_are_no_tasks() -> None:
-    tables = {"terms": {"jtr": {"scale": "normal"}}, "network": {"name": "pad_net", "options": {"gate": "source"}}}
+    tables = {
+        "terms": {"jtr": {"scale": "normal"}},
+        "network": {"name": "pad_net", "options": {"gate": "source"}},
+    }
     assert without_tasks(tables, ["normal", "source"]) == tables
 
 
 def test_a_recipe_is_loaded_without_the_tasks_that_its_changes_leave_out(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text('[objective]\nweights = { semseg = 1.0, depth = 2.0 }\n[terms.pseudo_labels]\ntasks = ["depth"]\n')
+    path.write_text(
+        '[objective]\nweights = { semseg = 1.0, depth = 2.0 }\n[terms.pseudo_labels]\ntasks = ["depth"]\n'
+    )
     changes = {"objective": {"weights": {"normals": 3.0}}, WITHOUT: ["depth"]}
     recipe = load_recipe(str(path), changes)
     assert recipe.objective.weights == {"semseg": 1.0, "normals": 3.0} and not recipe.terms

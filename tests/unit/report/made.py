@@ -14,7 +14,10 @@ Effect = Callable[[str, int, int], float]
 
 
 def network(place: int, loss: float, labels: int | None = None) -> Measured:
-    """A network after so many rounds: 10 labels of each task at the start, 5 more a round; RMSE is half the loss."""
+    """A network after so many rounds: 10 labels of each task at the start, 5 more a round.
+
+    RMSE is half the loss.
+    """
     own = 10 + 5 * place if labels is None else labels
     metrics = {
         "semseg": {"mIoU": Result("mIoU", 100 - 10 * loss, "%", "higher")},
@@ -29,10 +32,21 @@ def runs(strategies: Sequence[str], seeds: int, effect: Effect, rounds: int = 3)
     for seed in range(seeds):
         base = 0.3 * np.sin(seed)
         for name in strategies:
-            losses = [6.0 + base - 0.5 * k + (effect(name, seed, k) if k else 0.0) for k in range(rounds + 1)]
+            losses = [
+                6.0 + base - 0.5 * k + (effect(name, seed, k) if k else 0.0)
+                for k in range(rounds + 1)
+            ]
             measured = [network(k, loss) for k, loss in enumerate(losses)]
-            found.append(RunResult(f"{name}-seed{seed}", "strategy", name, seed, measured, expected=rounds + 1))
-        found.append(RunResult(f"full-seed{seed}", "full", "full", seed, [network(9, 3.0 + base, 100)], expected=1))
+            found.append(
+                RunResult(
+                    f"{name}-seed{seed}", "strategy", name, seed, measured, expected=rounds + 1
+                )
+            )
+        found.append(
+            RunResult(
+                f"full-seed{seed}", "full", "full", seed, [network(9, 3.0 + base, 100)], expected=1
+            )
+        )
     return found
 
 
@@ -63,4 +77,12 @@ def point_results(
 def study(*points: PointResults) -> StudyReport:
     """A study's report."""
     about = {"Seeds": "3", "Data hash": "abc123"}
-    return StudyReport("first-light", "today", about, HEADLINES, {"semseg": 10.0, "depth": 1.0}, "random_cells", points)
+    return StudyReport(
+        "first-light",
+        "today",
+        about,
+        HEADLINES,
+        {"semseg": 10.0, "depth": 1.0},
+        "random_cells",
+        points,
+    )

@@ -71,7 +71,9 @@ class Page(HTMLParser):
 
 def counted(task: str = "depth", spent: float = 6.0) -> TaskCells:
     """A task with 10 cells: 6 labelled, 2 requested, 1 skipped, 1 missing."""
-    return TaskCells(task, task, 1.0, labelled=6, requested=2, skipped=1, missing=1, spent=spent, promised=2.0)
+    return TaskCells(
+        task, task, 1.0, labelled=6, requested=2, skipped=1, missing=1, spent=spent, promised=2.0
+    )
 
 
 def measured(number: int, miou: float, rmse: float, heldout: int = 4) -> Measured:
@@ -83,7 +85,10 @@ def measured(number: int, miou: float, rmse: float, heldout: int = 4) -> Measure
         spent=110.0 * number,
         heldout_labels={"semseg": heldout, "depth": heldout},
         metrics={
-            "semseg": {"mIoU": Result("mIoU", miou, "%", "higher"), "pixAcc": Result("pixAcc", 71.5, "%", "higher")},
+            "semseg": {
+                "mIoU": Result("mIoU", miou, "%", "higher"),
+                "pixAcc": Result("pixAcc", 71.5, "%", "higher"),
+            },
             "depth": {"RMSE": Result("RMSE", rmse, "m", "lower")},
         },
         loss_mtl=rmse * 2,
@@ -100,7 +105,9 @@ def a_report(**changes: object) -> ProjectReport:
         "made": "2026-01-02 03:04 UTC",
         "about": {"Seed": "7"},
         "headlines": {"semseg": "mIoU", "depth": "RMSE"},
-        "parts": [SplitCells("To learn from", 10, [counted("semseg", 60.0), counted("depth", 6.0)])],
+        "parts": [
+            SplitCells("To learn from", 10, [counted("semseg", 60.0), counted("depth", 6.0)])
+        ],
         "heldout": SplitCells("Held out", 4, [counted("semseg", 43.25), counted("depth", 4.0)]),
         "measured": [],
         "rounds": [],

@@ -20,12 +20,17 @@ def named(found: PointResults, word: str, reference: str = "random_cells") -> ob
 def test_the_area_is_the_mean_loss_on_the_way() -> None:
     found = named(point_results(), "over labels")
     base = [0.3 * np.sin(seed) for seed in range(3)]
-    assert [found.values["partal"][s] for s in range(3)] == pytest.approx([6 + b - 0.75 for b in base])
+    assert [found.values["partal"][s] for s in range(3)] == pytest.approx(
+        [6 + b - 0.75 for b in base]
+    )
 
 
 def test_curves_of_other_lengths_are_compared_where_both_are() -> None:
     whole = point_results(planted("partal", 0.2), seeds=1)
-    short = [replace(r, measured=r.measured[:2]) if r.strategy == "random_cells" else r for r in whole.runs]
+    short = [
+        replace(r, measured=r.measured[:2]) if r.strategy == "random_cells" else r
+        for r in whole.runs
+    ]
     found = named(replace(whole, runs=short), "over labels")
     first = next(r for r in short if r.strategy == "partal").measured
     assert found.values["partal"][0] == pytest.approx((first[0].loss_mtl + first[1].loss_mtl) / 2)
@@ -33,7 +38,10 @@ def test_curves_of_other_lengths_are_compared_where_both_are() -> None:
 
 def test_curves_that_begin_at_other_places_are_compared_from_where_the_last_begins() -> None:
     whole = point_results(seeds=1)
-    late = [replace(r, measured=r.measured[1:]) if r.strategy == "random_cells" else r for r in whole.runs]
+    late = [
+        replace(r, measured=r.measured[1:]) if r.strategy == "random_cells" else r
+        for r in whole.runs
+    ]
     found = named(replace(whole, runs=late), "over labels")
     assert found.values["partal"] == found.values["random_cells"] == pytest.approx({0: 5.0})
 
@@ -46,20 +54,36 @@ def test_a_pair_is_compared_over_the_seeds_that_both_have_finished() -> None:
         assert [compared.seeds for compared in measure.pairs().values()] == [1]
 
 
-def test_labels_to_the_reference_s_final_loss_are_counted_and_runs_that_never_got_there_are_said() -> None:
-    found = named(point_results(lambda name, seed, place: -0.5 if name == "partal" else 0.0), "Labels to reach")
+def test_labels_to_the_reference_s_final_loss_are_counted_and_runs_that_never_got_there_are_said() -> (
+    None
+):
+    found = named(
+        point_results(lambda name, seed, place: -0.5 if name == "partal" else 0.0),
+        "Labels to reach",
+    )
     assert found.values["partal"] == pytest.approx({0: 40.0, 1: 40.0, 2: 40.0})
     assert found.values["random_cells"] == pytest.approx({0: 50.0, 1: 50.0, 2: 50.0})
-    worse = named(point_results(lambda name, seed, place: 0.5 if name == "partal" else 0.0), "Labels to reach")
-    assert worse.values["partal"] == {0: 50.0, 1: 50.0, 2: 50.0} and worse.reached == {"partal": 0, "random_cells": 3}
-    assert not [m for m in campaign_measures(point_results(), HEADLINES, "absent") if "Labels to reach" in m.name]
+    worse = named(
+        point_results(lambda name, seed, place: 0.5 if name == "partal" else 0.0), "Labels to reach"
+    )
+    assert worse.values["partal"] == {0: 50.0, 1: 50.0, 2: 50.0} and worse.reached == {
+        "partal": 0,
+        "random_cells": 3,
+    }
+    assert not [
+        m
+        for m in campaign_measures(point_results(), HEADLINES, "absent")
+        if "Labels to reach" in m.name
+    ]
 
 
 def test_delta_is_the_distance_to_the_network_with_every_label_of_the_same_seed() -> None:
     found = named(point_results(), "δ of depth")
     assert found.values["partal"] == pytest.approx(dict.fromkeys(range(3), (4.5 - 3.0) / 2))
     assert (found.unit, found.better) == ("m", "lower")
-    assert named(point_results(), "δ of semseg").values["partal"] == pytest.approx(dict.fromkeys(range(3), 15.0))
+    assert named(point_results(), "δ of semseg").values["partal"] == pytest.approx(
+        dict.fromkeys(range(3), 15.0)
+    )
     whole = point_results()
     without = replace(whole, runs=[run for run in whole.runs if run.kind != "full"])
     assert not [m for m in campaign_measures(without, HEADLINES, "random_cells") if "δ" in m.name]
@@ -76,21 +100,36 @@ def test_delta_mtl_is_the_mean_relative_gain_over_the_network_with_every_label()
     assert (found.unit, found.better) == ("%", "higher")
 
 
-def test_delta_mtl_over_single_task_networks_has_the_reference_of_the_strategys_own_labels() -> None:
+def test_delta_mtl_over_single_task_networks_has_the_reference_of_the_strategys_own_labels() -> (
+    None
+):
     whole = point_results()
-    own, every = {seed: network(0, 5.0) for seed in range(3)}, {seed: network(9, 2.0, 100) for seed in (0, 1)}
+    own, every = (
+        {seed: network(0, 5.0) for seed in range(3)},
+        {seed: network(9, 2.0, 100) for seed in (0, 1)},
+    )
     references = {"partal": "single", "full": "single.full"}
     results = replace(whole, single={"single": own, "single.full": every}, single_of=references)
-    measures = {m.name: m for m in campaign_measures(results, HEADLINES, "random_cells") if "delta_mtl" in m.name}
+    measures = {
+        m.name: m
+        for m in campaign_measures(results, HEADLINES, "random_cells")
+        if "delta_mtl" in m.name
+    }
     assert list(measures) == [
         "delta_mtl after the last round",
         "delta_mtl over single-task networks after the last round",
         "delta_mtl over single-task networks with every label after the last round",
     ]
     _, mine, full = measures.values()
-    last = results.finished("partal")[1].measured[-1].loss_mtl  # mIoU is 100 - 10 loss, RMSE loss / 2
-    assert mine.values["partal"][1] == pytest.approx(50 * ((100 - 10 * last) / 50 - 1 + 1 - last / 5))
-    assert full.values["partal"][1] == pytest.approx(50 * ((100 - 10 * last) / 80 - 1 + 1 - last / 2))
+    last = (
+        results.finished("partal")[1].measured[-1].loss_mtl
+    )  # mIoU is 100 - 10 loss, RMSE loss / 2
+    assert mine.values["partal"][1] == pytest.approx(
+        50 * ((100 - 10 * last) / 50 - 1 + 1 - last / 5)
+    )
+    assert full.values["partal"][1] == pytest.approx(
+        50 * ((100 - 10 * last) / 80 - 1 + 1 - last / 2)
+    )
     assert set(mine.values["partal"]) == {0, 1, 2} and mine.values["random_cells"] == {}
     assert set(full.values["partal"]) == set(full.values["random_cells"]) == {0, 1}
 
@@ -98,7 +137,12 @@ def test_delta_mtl_over_single_task_networks_has_the_reference_of_the_strategys_
 def test_an_arm_without_all_tasks_has_no_delta_mtl() -> None:
     whole = point_results()
     fewer = [
-        replace(run, measured=[replace(one, metrics={"depth": one.metrics["depth"]}) for one in run.measured])
+        replace(
+            run,
+            measured=[
+                replace(one, metrics={"depth": one.metrics["depth"]}) for one in run.measured
+            ],
+        )
         if run.strategy == "partal"
         else run
         for run in whole.runs
@@ -116,9 +160,13 @@ def test_unfinished_and_failed_runs_are_in_no_comparison() -> None:
             assert [c.seeds for c in measure.pairs().values()] == [1]
 
 
-def test_a_run_that_ended_early_has_no_last_round_to_compare_and_did_not_need_fewer_labels() -> None:
+def test_a_run_that_ended_early_has_no_last_round_to_compare_and_did_not_need_fewer_labels() -> (
+    None
+):
     whole = point_results(lambda name, seed, place: 0.5 if name == "partal" else 0.0)
-    cut = [replace(r, measured=r.measured[:2]) if r.key == "partal-seed0" else r for r in whole.runs]
+    cut = [
+        replace(r, measured=r.measured[:2]) if r.key == "partal-seed0" else r for r in whole.runs
+    ]
     for measure in campaign_measures(replace(whole, runs=cut), HEADLINES, "random_cells"):
         if measure.name.startswith(("loss_mtl after", "δ")):
             assert set(measure.values["partal"]) == set(measure.values["random_cells"]) == {1, 2}

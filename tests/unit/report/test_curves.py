@@ -21,7 +21,11 @@ def test_the_sum_of_losses_comes_first_then_each_task_s_headline_metric() -> Non
 
 
 def test_points_carry_labels_of_all_tasks_and_of_their_own_and_what_they_were_measured_on() -> None:
-    one = replace(measured(1, 20.0, 1.5), labels={"semseg": 3, "depth": 40}, heldout_labels={"semseg": 2, "depth": 9})
+    one = replace(
+        measured(1, 20.0, 1.5),
+        labels={"semseg": 3, "depth": 40},
+        heldout_labels={"semseg": 2, "depth": 9},
+    )
     overall, semseg, depth = (curve.points[0] for curve in curves([one], HEADLINES))
     assert [(p.labels, p.own_labels, p.measured_on, p.cost) for p in (overall, semseg, depth)] == [
         (43, 43, 11, 110.0),
@@ -32,22 +36,38 @@ def test_points_carry_labels_of_all_tasks_and_of_their_own_and_what_they_were_me
 
 def test_a_task_added_later_has_a_gap_where_it_was_not_there() -> None:
     first = measured(1, 20.0, 1.5)
-    first = replace(first, metrics={"depth": first.metrics["depth"]}, labels={"depth": 1}, heldout_labels={"depth": 3})
+    first = replace(
+        first,
+        metrics={"depth": first.metrics["depth"]},
+        labels={"depth": 1},
+        heldout_labels={"depth": 3},
+    )
     semseg = curves([first, measured(2, 30.0, 1.25)], HEADLINES)[1]
-    assert math.isnan(semseg.points[0].value) and semseg.points[0].own_labels == semseg.points[0].measured_on == 0
+    assert (
+        math.isnan(semseg.points[0].value)
+        and semseg.points[0].own_labels == semseg.points[0].measured_on == 0
+    )
     assert [p.round for p in semseg.finite] == [2]
 
 
 def test_a_task_may_have_any_name() -> None:
     one = measured(1, 20.0, 1.5)
-    one = replace(one, metrics={"overall": one.metrics["depth"]}, labels={"overall": 7}, heldout_labels={"overall": 3})
+    one = replace(
+        one,
+        metrics={"overall": one.metrics["depth"]},
+        labels={"overall": 7},
+        heldout_labels={"overall": 3},
+    )
     _, own = curves([one, one], {"overall": "RMSE"})
     assert (own.points[0].value, own.points[0].own_labels, own.points[0].measured_on) == (1.5, 7, 3)
 
 
 def test_a_task_or_a_metric_that_nobody_measured_has_no_curve() -> None:
     rounds = [measured(1, 20.0, 1.5)]
-    assert [c.name for c in curves(rounds, {"semseg": "mIoU", "edges": "odsF"})] == [OVERALL, "semseg"]
+    assert [c.name for c in curves(rounds, {"semseg": "mIoU", "edges": "odsF"})] == [
+        OVERALL,
+        "semseg",
+    ]
     assert [c.name for c in curves(rounds, {"semseg": "no such metric"})] == [OVERALL]
     assert curves([], HEADLINES) == []
 
@@ -75,6 +95,11 @@ def test_a_metric_without_an_older_one_has_no_verdict(old: float | None) -> None
 
 
 def test_only_neighbouring_rounds_with_other_label_counts_do_not_compare() -> None:
-    rounds = [measured(1, 1, 1), measured(2, 1, 1), measured(3, 1, 1, heldout=5), measured(5, 1, 1, heldout=5)]
+    rounds = [
+        measured(1, 1, 1),
+        measured(2, 1, 1),
+        measured(3, 1, 1, heldout=5),
+        measured(5, 1, 1, heldout=5),
+    ]
     assert set_changes(rounds) == [(2, 3)]
     assert set_changes(rounds[:1]) == []

@@ -25,7 +25,9 @@ from tests.unit.report.reading import Page
 def scaled(results: PointResults, name: str, factor: float) -> PointResults:
     """The same results, but the cost of a strategy's rounds is multiplied."""
     runs = [
-        replace(run, measured=[replace(m, spent=110 + (m.spent - 110) * factor) for m in run.measured])
+        replace(
+            run, measured=[replace(m, spent=110 + (m.spent - 110) * factor) for m in run.measured]
+        )
         if run.strategy == name
         else run
         for run in results.runs
@@ -33,7 +35,9 @@ def scaled(results: PointResults, name: str, factor: float) -> PointResults:
     return replace(results, runs=runs)
 
 
-def changed(results: PointResults, key: str, *measured: Measured, **changes: object) -> PointResults:
+def changed(
+    results: PointResults, key: str, *measured: Measured, **changes: object
+) -> PointResults:
     """The same results, but one run has other networks after its first ones, or other values."""
     runs = list(results.runs)
     place = next(index for index, run in enumerate(runs) if run.key == key)
@@ -46,10 +50,17 @@ def changed(results: PointResults, key: str, *measured: Measured, **changes: obj
 def test_at_equal_labels_they_are_the_paired_differences_of_each_round() -> None:
     results = point_results(planted("partal", 0.2), seeds=8)
     found = mean_differences(results, "partal", "random_cells", by_seed(loss), label_count)
-    assert [(d.rounds_bought, d.seeds, d.at) for d in found] == [(0, 8, 20), (1, 8, 30), (2, 8, 40), (3, 8, 50)]
+    assert [(d.rounds_bought, d.seeds, d.at) for d in found] == [
+        (0, 8, 20),
+        (1, 8, 30),
+        (2, 8, 40),
+        (3, 8, 50),
+    ]
     for bought, difference in enumerate(found):
         own, other = results.finished("partal"), results.finished("random_cells")
-        values = np.array([loss(own[s].measured[bought]) - loss(other[s].measured[bought]) for s in range(8)])
+        values = np.array(
+            [loss(own[s].measured[bought]) - loss(other[s].measured[bought]) for s in range(8)]
+        )
         assert difference.mean == pytest.approx(values.mean())
         assert (difference.low, difference.high) == pytest.approx(interval(values, 0))
     assert found[0].mean == found[0].low == found[0].high == 0
@@ -73,8 +84,12 @@ def test_beyond_the_end_of_the_reference_both_are_read_there() -> None:
     found = mean_differences(cut, "partal", "random_cells", by_seed(loss), label_cost)
     assert [(d.rounds_bought, d.at) for d in found] == [(0, 110), (1, 247.5), (2, 275)]
     assert found[-1].mean == pytest.approx(6 - 0.5 * 1.2 - 4.5)
-    wide = scaled(point_results(nothing), "partal", 4)  # the reference ends within partal's first round
-    assert [d.at for d in mean_differences(wide, "partal", "random_cells", by_seed(loss), label_cost)] == [110]
+    wide = scaled(
+        point_results(nothing), "partal", 4
+    )  # the reference ends within partal's first round
+    assert [
+        d.at for d in mean_differences(wide, "partal", "random_cells", by_seed(loss), label_cost)
+    ] == [110]
 
 
 def test_places_outside_a_curve_are_left_out() -> None:
@@ -98,9 +113,14 @@ def test_a_round_that_costs_nothing_is_read_once_and_the_first_networks_stay_equ
 
 def test_only_finished_runs_of_both_in_the_same_seed_count() -> None:
     results = point_results(planted("partal", 0.2))
-    runs = [replace(run, state="failed") if run.key == "random_cells-seed1" else run for run in results.runs]
+    runs = [
+        replace(run, state="failed") if run.key == "random_cells-seed1" else run
+        for run in results.runs
+    ]
     runs = [run for run in runs if run.key != "partal-seed2"]
-    found = mean_differences(replace(results, runs=runs), "partal", "random_cells", by_seed(loss), label_count)
+    found = mean_differences(
+        replace(results, runs=runs), "partal", "random_cells", by_seed(loss), label_count
+    )
     assert [d.seeds for d in found] == [1, 1, 1, 1]
     assert mean_differences(results, "partal", "absent", by_seed(loss), label_count) == []
 
@@ -146,44 +166,67 @@ def test_the_page_shows_them_beside_the_curves_and_says_which_side_is_better() -
         for what in ("overall", "delta_mtl", "task-depth")
         for axis in ("labels", "cost")
     } <= names
-    row = next(row for table in section.tables for row in table if row[:4] == ["partal", "3", "labels", "50"])
+    row = next(
+        row
+        for table in section.tables
+        for row in table
+        if row[:4] == ["partal", "3", "labels", "50"]
+    )
     last = mean_differences(results, "partal", "random_cells", by_seed(loss), label_count)[-1]
     assert row[4:] == [rough(last.mean), rough_range(last.low, last.high), "8"]
 
 
 def test_the_method_is_explained_once_wherever_the_first_differences_are() -> None:
     results = point_results(planted("partal", 0.2))
-    runs = [replace(run, measured=[replace(m, loss_mtl=math.nan) for m in run.measured]) for run in results.runs]
+    runs = [
+        replace(run, measured=[replace(m, loss_mtl=math.nan) for m in run.measured])
+        for run in results.runs
+    ]
     explained = differences_method("random_cells")
     for one in (results, replace(results, runs=runs)):
         blocks = curves(one, HEADLINES, "random_cells", "curve")
         assert [block.text for block in blocks if isinstance(block, Text)].count(explained) == 1
-    assert explained not in {b.text for b in curves(results, {}, "absent", "curve") if isinstance(b, Text)}
+    assert explained not in {
+        b.text for b in curves(results, {}, "absent", "curve") if isinstance(b, Text)
+    }
 
 
 def test_few_lines_have_bands_and_a_round_that_is_left_out_is_a_gap() -> None:
     results = scaled(point_results(planted("partal", 0.2)), "partal", 0.5)
     _, figure = difference_blocks(results, by_seed(loss), "loss_mtl", "lower", "random_cells", "a")
     line = next(line for line in figure.drawings[1].lines if line.name == "partal")
-    assert [math.isfinite(y) for y in line.y] == [True, False, True, True] == [math.isfinite(y) for y in line.low]
+    assert (
+        [math.isfinite(y) for y in line.y]
+        == [True, False, True, True]
+        == [math.isfinite(y) for y in line.low]
+    )
     names = [f"s{number}" for number in range(MAX_BANDS)]
     for strategies, banded in ((names[1:], True), (names, False)):
         many = point_results(strategies=(*strategies, "random_cells"))
         _, figure = difference_blocks(many, by_seed(loss), "loss_mtl", "lower", "random_cells", "a")
-        assert [bool(line.low) for line in figure.drawings[0].lines] == [banded] * len(many.strategies)
+        assert [bool(line.low) for line in figure.drawings[0].lines] == [banded] * len(
+            many.strategies
+        )
 
 
 @pytest.mark.parametrize("state", ["done", "unfinished"])
 def test_a_strategy_has_the_colour_of_its_curve(state: str) -> None:
     """Lines take colours in order: that of the reference, all zeros, and that of unfinished runs keep their places."""
-    results = point_results(planted("partal", 0.2), seeds=1, strategies=("tcd", "random_cells", "partal"))
+    results = point_results(
+        planted("partal", 0.2), seeds=1, strategies=("tcd", "random_cells", "partal")
+    )
     results = changed(results, "tcd-seed0", state=state)
     curve = curve_figure(results, loss, "loss_mtl", "a").drawings[0]
     _, figure = difference_blocks(results, by_seed(loss), "loss_mtl", "lower", "random_cells", "a")
     for drawing in figure.drawings:
         assert [line.name for line in drawing.lines] == [line.name for line in curve.lines]
-        assert len(drawing.lines[0].y) == (4 if state == "done" else 0) and list(drawing.lines[1].y) == [0] * 4
-    assert {row[0] for row in figure.numbers.rows} == ({"tcd", "partal"} if state == "done" else {"partal"})
+        assert (
+            len(drawing.lines[0].y) == (4 if state == "done" else 0)
+            and list(drawing.lines[1].y) == [0] * 4
+        )
+    assert {row[0] for row in figure.numbers.rows} == (
+        {"tcd", "partal"} if state == "done" else {"partal"}
+    )
 
 
 def test_without_the_reference_or_another_strategy_there_is_nothing_to_show() -> None:
@@ -196,6 +239,8 @@ def test_without_the_reference_or_another_strategy_there_is_nothing_to_show() ->
 def test_one_round_at_other_costs_has_no_drawing_against_cost() -> None:
     """All its places are within the first round of a curve."""
     results = scaled(point_results(nothing), "partal", 0.5)
-    results = replace(results, runs=[replace(run, measured=run.measured[:2]) for run in results.runs])
+    results = replace(
+        results, runs=[replace(run, measured=run.measured[:2]) for run in results.runs]
+    )
     _, figure = difference_blocks(results, by_seed(loss), "loss_mtl", "lower", "random_cells", "a")
     assert [drawing.name for drawing in figure.drawings] == ["a-difference-labels"]

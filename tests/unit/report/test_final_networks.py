@@ -28,9 +28,14 @@ def cheaper(results: PointResults, strategy: str, factor: float) -> PointResults
 
 def test_the_last_networks_are_those_of_seeds_with_equal_rounds() -> None:
     whole = point_results(seeds=3)
-    cut = [replace(r, measured=r.measured[:2]) if r.key == "partal-seed1" else r for r in whole.runs]
+    cut = [
+        replace(r, measured=r.measured[:2]) if r.key == "partal-seed1" else r for r in whole.runs
+    ]
     found = after_last_round(replace(whole, runs=cut)).networks
-    assert {name: sorted(own) for name, own in found.items()} == {"partal": [0, 2], "random_cells": [0, 2]}
+    assert {name: sorted(own) for name, own in found.items()} == {
+        "partal": [0, 2],
+        "random_cells": [0, 2],
+    }
 
 
 def test_at_equal_cost_every_run_is_read_where_the_cheapest_ends() -> None:
@@ -40,7 +45,9 @@ def test_at_equal_cost_every_run_is_read_where_the_cheapest_ends() -> None:
         assert costs == pytest.approx(dict.fromkeys(range(3), 165.0))
     losses, depth = found.values(loss), found.values(metric("depth", "RMSE"))
     for seed in range(3):
-        assert losses["partal"][seed] == pytest.approx(losses["random_cells"][seed] - 1)  # two rounds, of 0.5 each
+        assert losses["partal"][seed] == pytest.approx(
+            losses["random_cells"][seed] - 1
+        )  # two rounds, of 0.5 each
         assert depth["random_cells"][seed] == pytest.approx(losses["random_cells"][seed] / 2)
 
 
@@ -55,20 +62,32 @@ def test_between_two_rounds_metrics_are_on_a_straight_line() -> None:
 def test_a_metric_that_was_not_measured_at_first_is_nan_before_it_was_and_known_after() -> None:
     measured = list(point_results().of("partal")[0].measured)
     measured[0] = replace(measured[0], metrics={})
-    early, late = (between(measured, cost).metrics["depth"]["RMSE"].value for cost in (140.0, 190.0))
+    early, late = (
+        between(measured, cost).metrics["depth"]["RMSE"].value for cost in (140.0, 190.0)
+    )
     assert math.isnan(early) and math.isfinite(late)
 
 
 def test_equal_costs_are_not_shown_twice() -> None:
     assert not any(at_equal_cost(point_results()).networks.values())
-    names = [measure.name for measure in campaign_measures(point_results(), HEADLINES, "random_cells")]
-    assert "loss_mtl after the last round" in names and not [name for name in names if "equal cost" in name]
+    names = [
+        measure.name for measure in campaign_measures(point_results(), HEADLINES, "random_cells")
+    ]
+    assert "loss_mtl after the last round" in names and not [
+        name for name in names if "equal cost" in name
+    ]
 
 
-def test_runs_that_start_above_the_cheapest_end_or_bought_nothing_are_left_out_and_not_their_seed() -> None:
-    results = cheaper(point_results(strategies=("partal", "random_cells", "late", "fixed")), "partal", 1 / 3)
+def test_runs_that_start_above_the_cheapest_end_or_bought_nothing_are_left_out_and_not_their_seed() -> (
+    None
+):
+    results = cheaper(
+        point_results(strategies=("partal", "random_cells", "late", "fixed")), "partal", 1 / 3
+    )
     cut = {"late": slice(2, None), "fixed": slice(1)}
-    changed = [replace(r, measured=r.measured[cut.get(r.strategy, slice(None))]) for r in results.runs]
+    changed = [
+        replace(r, measured=r.measured[cut.get(r.strategy, slice(None))]) for r in results.runs
+    ]
     found = at_equal_cost(replace(results, runs=changed))
     seeds = {"partal": [0, 1, 2], "random_cells": [0, 1, 2], "late": [], "fixed": []}
     assert {name: sorted(own) for name, own in found.networks.items()} == seeds
@@ -76,9 +95,14 @@ def test_runs_that_start_above_the_cheapest_end_or_bought_nothing_are_left_out_a
 
 
 def test_an_arm_with_fewer_tasks_does_not_set_the_cost() -> None:
-    results = cheaper(point_results(strategies=("depth", "partal", "random_cells")), "partal", 1 / 2)
+    results = cheaper(
+        point_results(strategies=("depth", "partal", "random_cells")), "partal", 1 / 2
+    )
     changed = [
-        replace(r, measured=[replace(one, spent=one.spent / 10, loss_mtl=math.nan) for one in r.measured])
+        replace(
+            r,
+            measured=[replace(one, spent=one.spent / 10, loss_mtl=math.nan) for one in r.measured],
+        )
         if r.strategy == "depth"
         else r
         for r in results.runs
@@ -89,15 +113,24 @@ def test_an_arm_with_fewer_tasks_does_not_set_the_cost() -> None:
 
 def test_an_arm_that_bought_no_round_leaves_the_others_their_last_round() -> None:
     results = point_results(strategies=("partal", "random_cells", "fixed"))
-    changed = [replace(r, measured=r.measured[:1]) if r.strategy == "fixed" else r for r in results.runs]
+    changed = [
+        replace(r, measured=r.measured[:1]) if r.strategy == "fixed" else r for r in results.runs
+    ]
     found = after_last_round(replace(results, runs=changed)).networks
-    assert {name: len(own) for name, own in found.items()} == {"partal": 3, "random_cells": 3, "fixed": 0}
+    assert {name: len(own) for name, own in found.items()} == {
+        "partal": 3,
+        "random_cells": 3,
+        "fixed": 0,
+    }
 
 
 def test_the_table_has_each_task_that_any_arm_measured_and_full_of_the_same_seeds() -> None:
     results = point_results()
     changed = [
-        replace(r, measured=[replace(one, metrics={"depth": one.metrics["depth"]}) for one in r.measured])
+        replace(
+            r,
+            measured=[replace(one, metrics={"depth": one.metrics["depth"]}) for one in r.measured],
+        )
         if r.strategy == "partal"
         else replace(r, state="unfinished")
         if r.key == "random_cells-seed2"
@@ -108,7 +141,11 @@ def test_the_table_has_each_task_that_any_arm_measured_and_full_of_the_same_seed
     results = replace(results, runs=changed)
     _, _, table = ending_table(after_last_round(results), results, HEADLINES)
     assert isinstance(table, DataTable)
-    assert [column.name for column in table.columns][4:] == ["loss_mtl", "semseg mIoU (%)", "depth RMSE (m)"]
+    assert [column.name for column in table.columns][4:] == [
+        "loss_mtl",
+        "semseg mIoU (%)",
+        "depth RMSE (m)",
+    ]
     assert [(row[0], row[1], row[5] == "–") for row in table.rows] == [
         ("partal", 2, True),
         ("random_cells", 2, False),
@@ -118,9 +155,16 @@ def test_the_table_has_each_task_that_any_arm_measured_and_full_of_the_same_seed
 
 def test_the_verdict_at_equal_cost_may_be_the_other_way_round() -> None:
     results = cheaper(point_results(planted("random_cells", 0.2), 8), "partal", 0.5)
-    measures = {measure.name: measure for measure in campaign_measures(results, HEADLINES, "random_cells")}
-    last, alike = (measures[f"loss_mtl {place}"] for place in ("after the last round", "at equal cost"))
-    assert [last.pairs()["partal", "random_cells"].verdict, alike.pairs()["partal", "random_cells"].verdict] == [
+    measures = {
+        measure.name: measure for measure in campaign_measures(results, HEADLINES, "random_cells")
+    }
+    last, alike = (
+        measures[f"loss_mtl {place}"] for place in ("after the last round", "at equal cost")
+    )
+    assert [
+        last.pairs()["partal", "random_cells"].verdict,
+        alike.pairs()["partal", "random_cells"].verdict,
+    ] == [
         "worse",
         "better",
     ]

@@ -35,29 +35,49 @@ def test_page_and_values_compare_each_measure_once(monkeypatch: pytest.MonkeyPat
 
 
 def test_every_comparison_and_distance_is_there_with_its_seeds() -> None:
-    values = json.loads(json.dumps(values_of(study(point_results(planted("partal", 0.2), 8))), allow_nan=False))
+    values = json.loads(
+        json.dumps(values_of(study(point_results(planted("partal", 0.2), 8))), allow_nan=False)
+    )
     (point,) = values["points"]
     names = [measure["name"] for measure in point["measures"]]
-    assert names[0] == "Mean loss_mtl over labels" and {"δ of semseg (mIoU)", "δ of depth (RMSE)"} <= set(names)
+    assert names[0] == "Mean loss_mtl over labels" and {
+        "δ of semseg (mIoU)",
+        "δ of depth (RMSE)",
+    } <= set(names)
     (pair,) = point["measures"][0]["pairs"]
-    assert (pair["first"], pair["second"], pair["verdict"], pair["seeds"]) == ("partal", "random_cells", "better", 8)
+    assert (pair["first"], pair["second"], pair["verdict"], pair["seeds"]) == (
+        "partal",
+        "random_cells",
+        "better",
+        8,
+    )
     partal = point["measures"][0]["strategies"]["partal"]
     assert partal["mean"] == pytest.approx(sum(partal["seeds"].values()) / 8)
 
 
 def test_one_seed_has_no_deviation_and_unfinished_runs_are_named() -> None:
     one = point_results(seeds=1)
-    cut = [replace(run, state="failed", fault="out of memory") if run.kind == "full" else run for run in one.runs]
+    cut = [
+        replace(run, state="failed", fault="out of memory") if run.kind == "full" else run
+        for run in one.runs
+    ]
     values = values_of(study(replace(one, runs=cut)))
     assert values["points"][0]["measures"][0]["strategies"]["partal"]["deviation"] is None
-    assert values["unfinished"] == [{"run": "full-seed0", "point": "", "state": "failed", "fault": "out of memory"}]
+    assert values["unfinished"] == [
+        {"run": "full-seed0", "point": "", "state": "failed", "fault": "out of memory"}
+    ]
 
 
-def test_the_table_of_delta_mtl_has_a_row_for_each_strategy_and_a_column_for_each_reference() -> None:
+def test_the_table_of_delta_mtl_has_a_row_for_each_strategy_and_a_column_for_each_reference() -> (
+    None
+):
     assert delta_mtl_rows({"project": "flat"}) == ([], [])
     plain = point_results()
     columns, rows = delta_mtl_rows(values_of(study(plain)))
-    assert columns == ["strategy", "over every label"] and [row[0] for row in rows] == ["partal", "random_cells"]
+    assert columns == ["strategy", "over every label"] and [row[0] for row in rows] == [
+        "partal",
+        "random_cells",
+    ]
     single = {"single": {seed: network(0, 6.0) for seed in range(3)}}
     results = replace(plain, point="train.steps=5", single=single, single_of={"partal": "single"})
     columns, rows = delta_mtl_rows(values_of(study(results)))

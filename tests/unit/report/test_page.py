@@ -14,7 +14,11 @@ def test_the_page_is_whole_html_that_loads_nothing_and_runs_nothing() -> None:
     pick = ShownPick("a.jpg", "depth", 0.5, 1.0, "unsure", {"image": JPEG})
     page = Page(
         html(
-            a_report(measured=TWO, picked=RoundPicks(2, 1, [pick]), training=Training(2, {"depth": {1: 0.5, 2: 0.25}}))
+            a_report(
+                measured=TWO,
+                picked=RoundPicks(2, 1, [pick]),
+                training=Training(2, {"depth": {1: 0.5, 2: 0.25}}),
+            )
         )
     )
     assert page.html.startswith(BEGINS) and BEGINS.startswith("<!doctype html>")
@@ -23,7 +27,9 @@ def test_the_page_is_whole_html_that_loads_nothing_and_runs_nothing() -> None:
     assert all(link["href"].startswith("#") for link in page.named("a"))
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
     assert "url(" not in page.html and "@import" not in page.html
-    policy = next(m["content"] for m in page.named("meta") if m.get("http-equiv") == "Content-Security-Policy")
+    policy = next(
+        m["content"] for m in page.named("meta") if m.get("http-equiv") == "Content-Security-Policy"
+    )
     assert policy.startswith("default-src 'none'")
 
 
@@ -37,7 +43,11 @@ def test_every_picture_has_words_for_those_who_do_not_see_it() -> None:
     pick = ShownPick("a.jpg", "depth", 0.5, 1.0, "unsure", {"image": JPEG})
     page = Page(
         html(
-            a_report(measured=TWO, picked=RoundPicks(2, 1, [pick]), training=Training(2, {"depth": {1: 0.5, 2: 0.25}}))
+            a_report(
+                measured=TWO,
+                picked=RoundPicks(2, 1, [pick]),
+                training=Training(2, {"depth": {1: 0.5, 2: 0.25}}),
+            )
         )
     )
     assert all(image["alt"] for image in page.named("img"))
@@ -61,14 +71,22 @@ def test_text_from_outside_never_becomes_markup() -> None:
         headlines={"semseg": "mIoU", HOSTILE: HOSTILE},
         parts=[SplitCells(HOSTILE, 10, [replace(counted(), task=HOSTILE, kind=HOSTILE)])],
         rounds=[Round(1, HOSTILE, HOSTILE, HOSTILE, {HOSTILE: 3})],
-        picked=RoundPicks(1, 1, [ShownPick(HOSTILE, HOSTILE, 0.5, 1.0, HOSTILE, {}, {HOSTILE: 1.0}, why)]),
+        picked=RoundPicks(
+            1, 1, [ShownPick(HOSTILE, HOSTILE, 0.5, 1.0, HOSTILE, {}, {HOSTILE: 1.0}, why)]
+        ),
         training=Training(1, {HOSTILE: {1: 0.5}}),
         hints={name: Hint(HOSTILE, HOSTILE) for name in ("metrics", "rounds", "picks", "training")},
     )
     page = Page(html(report))
     assert not page.named("script")
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
-    known = {tag for tag, _ in Page(plain).tags} | {"article", "span", "figure", "figcaption", "img"}
+    known = {tag for tag, _ in Page(plain).tags} | {
+        "article",
+        "span",
+        "figure",
+        "figcaption",
+        "img",
+    }
     assert {tag for tag, _ in page.tags} <= known
     assert all(image["src"].startswith("data:image/svg+xml;base64,") for image in page.named("img"))
     assert HOSTILE in page.section("picks").text

@@ -15,8 +15,14 @@ def test_each_curve_has_two_charts_and_its_numbers_beside_them() -> None:
     assert len(section.named("img")) == 3 * 2
     overall, semseg, depth = section.tables[1:]
     assert overall[1:] == [["1", "20", "110", "2.25", "8"], ["2", "40", "220", "1.75", "8"]]
-    assert semseg[1:] == [["1", "20", "10", "110", "21.25", "4"], ["2", "40", "20", "220", "33.75", "4"]]
-    assert depth[1:] == [["1", "20", "10", "110", "1.125", "4"], ["2", "40", "20", "220", "0.875", "4"]]
+    assert semseg[1:] == [
+        ["1", "20", "10", "110", "21.25", "4"],
+        ["2", "40", "20", "220", "33.75", "4"],
+    ]
+    assert depth[1:] == [
+        ["1", "20", "10", "110", "1.125", "4"],
+        ["2", "40", "20", "220", "0.875", "4"],
+    ]
 
 
 def test_units_and_the_direction_of_better_are_said() -> None:
@@ -66,7 +72,10 @@ def test_a_value_that_is_not_a_number_is_a_dash_and_no_point() -> None:
 
 def test_a_task_that_was_never_measured_says_so() -> None:
     rounds = [measured(1, math.nan, 1.125), measured(2, math.nan, 0.875)]
-    assert "There were no held-out labels to measure this on." in Page(html(a_report(measured=rounds))).words
+    assert (
+        "There were no held-out labels to measure this on."
+        in Page(html(a_report(measured=rounds))).words
+    )
 
 
 def test_the_cost_of_held_out_labels_stands_apart() -> None:
@@ -80,7 +89,15 @@ def test_the_cost_of_held_out_labels_stands_apart() -> None:
 
 def test_rounds_show_what_they_picked_and_what_became_of_it() -> None:
     rounds = [
-        Round(1, "closed", "partal", "24 labels", {"depth": 5}, 17.5, {"labelled": 3, "skipped": 1, "requested": 1}),
+        Round(
+            1,
+            "closed",
+            "partal",
+            "24 labels",
+            {"depth": 5},
+            17.5,
+            {"labelled": 3, "skipped": 1, "requested": 1},
+        ),
         Round(2, "open", trained=(4, 9)),
     ]
     table = Page(html(a_report(rounds=rounds))).section("rounds").tables[0]
@@ -93,23 +110,33 @@ def test_rounds_show_what_they_picked_and_what_became_of_it() -> None:
 
 def test_picks_show_their_pictures_side_by_side_with_score_and_reason() -> None:
     pictures = {"image": JPEG + b"1", "prediction": JPEG + b"2", "uncertainty": JPEG + b"3"}
-    first = [ShownPick("a.jpg", "depth", 0.75, 2.0, "unsure", pictures), ShownPick("b.jpg", "semseg", None, 1.0, "")]
+    first = [
+        ShownPick("a.jpg", "depth", 0.75, 2.0, "unsure", pictures),
+        ShownPick("b.jpg", "semseg", None, 1.0, ""),
+    ]
     section = Page(html(a_report(picked=RoundPicks(3, 40, first)))).section("picks")
     assert "The first 2 of the 40 picks of round 3, best first." in section.words
     assert "1. depth a.jpg" in section.words and "score 0.75, cost 2: unsure" in section.words
     assert section.words.endswith("2. semseg b.jpg cost 1")
     assert len({image["src"] for image in section.named("img")}) == 3
-    assert [image["alt"] for image in section.named("img")] == [f"{what} of pick 1" for what in pictures]
+    assert [image["alt"] for image in section.named("img")] == [
+        f"{what} of pick 1" for what in pictures
+    ]
 
 
 def test_a_pick_is_explained_in_a_line() -> None:
     why = Explanation({"unsure": 0.9995, "far": 0.031}, 12, {"noise": 4800}, "b.jpg", 3.25)
-    known = ShownPick("a.jpg", "depth", 0.75, 2.0, "it", {}, {"unsure": 2.3125, "far": -1.5, "in it": 3.0}, why)
+    known = ShownPick(
+        "a.jpg", "depth", 0.75, 2.0, "it", {}, {"unsure": 2.3125, "far": -1.5, "in it": 3.0}, why
+    )
     unknown = ShownPick("c.jpg", "depth", 0.5, 2.0, "it", {}, {"unsure": float("nan")})
     section = Page(html(a_report(picked=RoundPicks(3, 40, [known, unknown])))).section("picks")
     line = "unsure 2.312: higher than 99 % of candidates far -1.5: lower than 96 % of candidates in it 3 "
     assert f"{line}rank 12; 4,800 without noise nearest labelled image: b.jpg" in section.words
-    assert section.words.endswith("score 0.5, cost 2: it") and "The grey lines explain the picks." in section.words
+    assert (
+        section.words.endswith("score 0.5, cost 2: it")
+        and "The grey lines explain the picks." in section.words
+    )
     plain = Page(html(a_report(picked=RoundPicks(3, 40, [unknown])))).section("picks")
     assert "The grey lines" not in plain.words
 
@@ -127,6 +154,11 @@ def test_training_shows_a_chart_and_the_numbers_of_each_loss() -> None:
 
 @pytest.mark.parametrize("section", ["metrics", "rounds", "picks", "training"])
 def test_a_section_that_lacks_something_says_what_and_the_next_command(section: str) -> None:
-    report = a_report(hints={section: Hint("There is nothing yet.", "labelgrid query flat --budget N")})
+    report = a_report(
+        hints={section: Hint("There is nothing yet.", "labelgrid query flat --budget N")}
+    )
     place = {"metrics": "curves"}.get(section, section)
-    assert "There is nothing yet. Next: labelgrid query flat --budget N" in Page(html(report)).section(place).words
+    assert (
+        "There is nothing yet. Next: labelgrid query flat --budget N"
+        in Page(html(report)).section(place).words
+    )

@@ -37,7 +37,9 @@ AXES: dict[str, Axis] = {"dropout": "cell", "features": "feature"}
 
 
 def scores(project: ProjectFolder, data: Made, number: int, values: list[list[float]]) -> None:
-    table = Table(data.names[:3], {"dropout": np.array(values), "features": np.ones((3, 2))}, TASKS, {}, AXES)
+    table = Table(
+        data.names[:3], {"dropout": np.array(values), "features": np.ones((3, 2))}, TASKS, {}, AXES
+    )
     (project.round_folder(number) / "scores").mkdir(parents=True)
     write_table(table, project.round_folder(number) / "scores" / "scores.parquet")
 
@@ -69,7 +71,9 @@ def test_the_uncertainty_is_of_cells_that_had_no_label_when_they_were_scored(
     project: ProjectFolder, data: Made
 ) -> None:
     cells = cells_of(data)
-    ask(project, cells[:1], 1)  # asked for in round 1, so it was in the pool when round 1 was scored
+    ask(
+        project, cells[:1], 1
+    )  # asked for in round 1, so it was in the pool when round 1 was scored
     project.store.move([Move(cells[0], State.LABELLED, 1)])
     ask(project, cells[2:3], 2)
     scores(project, data, 1, [[0.0, 1.0], [2.0, 1.0], [4.0, 3.0]])
@@ -85,7 +89,9 @@ def test_a_project_without_scores_has_no_uncertainty(project: ProjectFolder, dat
     assert uncertainty_of(project) == {}
 
 
-def test_a_truth_stands_beside_the_prediction_once_its_label_is_there(project: ProjectFolder, data: Made) -> None:
+def test_a_truth_stands_beside_the_prediction_once_its_label_is_there(
+    project: ProjectFolder, data: Made
+) -> None:
     cell = Cell(data.names[0], "depth")
     ask(project, [cell], 1)
     pick(project, cell)
@@ -96,7 +102,9 @@ def test_a_truth_stands_beside_the_prediction_once_its_label_is_there(project: P
     assert list(shown) == ["image", "truth"] and picture.shape == (16, 24, 3)
     (row,) = project.store.find([cell]).values()
     project.inside(row.path).unlink()
-    assert set(round_picks(project, 1).first[0].pictures) == {"image"}  # a lost file costs the page its truth alone
+    assert set(round_picks(project, 1).first[0].pictures) == {
+        "image"
+    }  # a lost file costs the page its truth alone
     assert round_picks(project, 0) is None and round_picks(project, 9) is None
 
 
@@ -116,5 +124,7 @@ def test_the_data_hash_is_of_images_and_contents_and_of_no_label(
 
 
 def test_pictures_are_small() -> None:
-    big = cv2.imdecode(np.frombuffer(jpeg(np.zeros((500, 1000, 3), np.uint8)), np.uint8), cv2.IMREAD_COLOR)
+    big = cv2.imdecode(
+        np.frombuffer(jpeg(np.zeros((500, 1000, 3), np.uint8)), np.uint8), cv2.IMREAD_COLOR
+    )
     assert big.shape == (160, 320, 3)

@@ -8,7 +8,9 @@ from labelgrid.report.study_data import study_report
 from labelgrid.report.write import write_report
 from labelgrid.simulation.study import KEPT, read_json
 
-FOLDERS = sorted(path.parent for path in Path(__file__).parents[3].glob(f"docs/results/records/*/{KEPT}"))
+FOLDERS = sorted(
+    path.parent for path in Path(__file__).parents[3].glob(f"docs/results/records/*/{KEPT}")
+)
 
 
 def test_there_are_records() -> None:
@@ -20,5 +22,9 @@ def test_their_report_shows_finished_runs(folder: Path, tmp_path: Path) -> None:
     assert not Path(read_json(folder / KEPT)["root"]).is_absolute()
     assert {path.name for path in folder.iterdir()} == {KEPT, "outcomes.parquet"}
     runs = study_report(folder).runs
-    assert [run for run in runs if run.kind == "strategy" and run.state == "done" and len(run.measured) == run.expected]
+    assert [
+        run
+        for run in runs
+        if run.kind == "strategy" and run.state == "done" and len(run.measured) == run.expected
+    ]
     write_report(folder, tmp_path / "report.html")

@@ -46,7 +46,9 @@ def test_a_goal_reached_at_a_point_of_the_curve_is_reached_there() -> None:
 def test_p_is_the_share_of_sign_flips_as_extreme() -> None:
     for n in (1, 2, 3, 5, 8):
         values = RNG.normal(0.4, 1, n)
-        flips = np.array([np.mean(values * signs) for signs in itertools.product((-1, 1), repeat=n)])
+        flips = np.array(
+            [np.mean(values * signs) for signs in itertools.product((-1, 1), repeat=n)]
+        )
         share = np.mean(np.abs(flips) >= abs(values.mean()) - 1e-12)
         assert sign_flip_p(values) == pytest.approx(share)
 
@@ -60,7 +62,11 @@ def test_two_pairs_have_four_sign_flips() -> None:
 def test_the_p_of_many_pairs_is_scipys_and_the_same_each_time() -> None:
     values = np.random.default_rng(8).normal(0.3, 1, 20)
     drawn = stats.permutation_test(
-        (values,), np.mean, permutation_type="samples", n_resamples=9999, rng=np.random.default_rng(0)
+        (values,),
+        np.mean,
+        permutation_type="samples",
+        n_resamples=9999,
+        rng=np.random.default_rng(0),
     )
     assert 0.05 < sign_flip_p(values) < 0.95 and sign_flip_p(values) == drawn.pvalue
 
@@ -105,7 +111,11 @@ def test_the_interval_is_scipys_bootstrap() -> None:
     values = RNG.normal(1, 2, 12)
     level = 1 - 2 * stats.norm.cdf(-np.sqrt(12 / 11) * stats.t.ppf(0.975, 11))
     expected = stats.bootstrap(
-        (values,), np.mean, method="percentile", confidence_level=level, rng=np.random.default_rng(5)
+        (values,),
+        np.mean,
+        method="percentile",
+        confidence_level=level,
+        rng=np.random.default_rng(5),
     ).confidence_interval
     assert interval(values, 5) == pytest.approx((expected.low, expected.high), rel=1e-9)
 
@@ -122,7 +132,9 @@ def test_of_skewed_differences_the_interval_holds_the_mean_less_often_as_the_rep
     assert 0.84 <= np.mean([low <= 0 <= high for low, high in found]) <= 0.92
 
 
-def test_equal_differences_have_an_interval_without_width_and_others_one_inside_their_range() -> None:
+def test_equal_differences_have_an_interval_without_width_and_others_one_inside_their_range() -> (
+    None
+):
     assert interval(np.full(8, 2.5), 0) == (2.5, 2.5)
     low, high = interval(np.array([0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.9, 1.0]), 0)
     assert 0 < low < 0.5375 < high < 1
@@ -148,7 +160,11 @@ def test_a_value_that_is_not_finite_is_refused_and_gives_no_p(wrong: float) -> N
 
 def test_a_planted_difference_is_found_on_the_right_side() -> None:
     base = RNG.normal(5, 0.5, 8)
-    pairs = {"good": (base - 0.4 + RNG.normal(0, 0.05, 8), base), "bad": (base + 0.4, base), "none": (base, base)}
+    pairs = {
+        "good": (base - 0.4 + RNG.normal(0, 0.05, 8), base),
+        "bad": (base + 0.4, base),
+        "none": (base, base),
+    }
     found = compare(pairs, "lower")
     assert [found[name].verdict for name in pairs] == ["better", "worse", "no difference seen"]
     assert found["good"].low < -0.4 < found["good"].high

@@ -38,9 +38,15 @@ def make(folder: Path, study: Study = STUDY) -> Path:
         with ProjectFolder.open(place) as project:
             for number in range(run.rounds(study) + (run.kind == "strategy")):
                 one_round(project, number)
-    kept = {"recipe": {"network": {"name": "pad_net"}}, "study": json.loads(json.dumps(asdict(study))), "root": "data"}
+    kept = {
+        "recipe": {"network": {"name": "pad_net"}},
+        "study": json.loads(json.dumps(asdict(study))),
+        "root": "data",
+    }
     write_text(out / "study.json", json.dumps(kept))
-    results.write_outcomes((o for run in runs_of(study) for o in results.outcomes_of(run, out / "runs" / run.key)), out)
+    results.write_outcomes(
+        (o for run in runs_of(study) for o in results.outcomes_of(run, out / "runs" / run.key)), out
+    )
     return out
 
 
@@ -48,12 +54,21 @@ def one_round(project: ProjectFolder, place: int) -> None:
     """Ask for two cells, get them, and leave the figures of a network."""
     grid, row = project.store.grid(), project.store.open_round()
     cells = [Cell(grid.images[place], task) for task in grid.tasks]
-    project.store.close_round(row, [Move(c, State.REQUESTED, row.number, f"{place}{c.task}") for c in cells])
+    project.store.close_round(
+        row, [Move(c, State.REQUESTED, row.number, f"{place}{c.task}") for c in cells]
+    )
     answer(project)
     metrics = {"depth": {"RMSE": asdict(Result("RMSE", 1.0 / (place + 1), "m", "lower"))}}
-    figures = {"round": row.number, "model": "m", "labels": {"semseg": 1 + place, "depth": 1 + place}}
+    figures = {
+        "round": row.number,
+        "model": "m",
+        "labels": {"semseg": 1 + place, "depth": 1 + place},
+    }
     figures |= {"spent": 11.0 * (1 + place), "heldout_labels": {"depth": 2}, "metrics": metrics}
-    write_text(project.round_folder(row.number) / "heldout.json", json.dumps({**figures, "loss_mtl": 5.0 - place}))
+    write_text(
+        project.round_folder(row.number) / "heldout.json",
+        json.dumps({**figures, "loss_mtl": 5.0 - place}),
+    )
 
 
 @pytest.fixture
@@ -81,7 +96,9 @@ def test_runs_whose_folders_are_gone_are_read_from_the_table(out: Path) -> None:
     after = study_report(out).points[0]
     for old, new in zip(before.runs, after.runs, strict=True):
         known = [replace(one, model="", heldout_labels={}) for one in old.measured]
-        assert [replace(one, labels={}) for one in new.measured] == [replace(one, labels={}) for one in known]
+        assert [replace(one, labels={}) for one in new.measured] == [
+            replace(one, labels={}) for one in known
+        ]
         assert new.state == "done" and [one.labels["depth"] for one in new.measured] == [
             one.labels["depth"] for one in old.measured
         ]
@@ -93,7 +110,10 @@ def test_unfinished_failed_and_runs_not_begun_are_told_apart(out: Path) -> None:
         (out / "runs" / key / "rounds" / "0002" / "heldout.json").unlink()
     shutil.rmtree(out / "runs" / "full-seed1")
     (out / "outcomes.parquet").unlink()
-    write_text(out / "runs.json", json.dumps({"random_cells-seed1": {"state": "failed", "fault": "no memory"}}))
+    write_text(
+        out / "runs.json",
+        json.dumps({"random_cells-seed1": {"state": "failed", "fault": "no memory"}}),
+    )
     endings = {run.key: (run.state, run.fault) for run in study_report(out).points[0].runs}
     assert endings["random_cells-seed0"] == ("unfinished", "")
     assert endings["random_cells-seed1"] == ("failed", "no memory")
@@ -123,10 +143,16 @@ def test_a_failed_run_stays_failed_when_its_folder_is_gone(out: Path) -> None:
     kept = json.loads((out / "study.json").read_text())
     kept["study"]["rounds"] = 9
     write_text(out / "study.json", json.dumps(kept))
-    write_text(out / "runs.json", json.dumps({"random_cells-seed0": {"state": "failed", "fault": "no memory"}}))
+    write_text(
+        out / "runs.json",
+        json.dumps({"random_cells-seed0": {"state": "failed", "fault": "no memory"}}),
+    )
     shutil.rmtree(out / "runs")
     endings = {run.key: run.state for run in study_report(out).points[0].runs}
-    assert (endings["random_cells-seed0"], endings["random_cells-seed1"]) == ("failed", "unfinished")
+    assert (endings["random_cells-seed0"], endings["random_cells-seed1"]) == (
+        "failed",
+        "unfinished",
+    )
 
 
 def test_points_of_a_grid_are_trials_of_their_own(tmp_path: Path) -> None:
@@ -138,7 +164,9 @@ def test_points_of_a_grid_are_trials_of_their_own(tmp_path: Path) -> None:
 def test_the_best_of_arms_is_shown_where_the_study_has_all_of_them(tmp_path: Path) -> None:
     best_of = {"Any": ("random_cells", "random_images"), "More": ("random_cells", "partal")}
     study = replace(STUDY, seeds=1, strategies=("random_cells", "random_images"), best_of=best_of)
-    assert study_report(make(tmp_path, study)).points[0].best_of == {"Any": ("random_cells", "random_images")}
+    assert study_report(make(tmp_path, study)).points[0].best_of == {
+        "Any": ("random_cells", "random_images")
+    }
 
 
 @pytest.mark.parametrize(
@@ -152,7 +180,10 @@ def test_the_best_of_arms_is_shown_where_the_study_has_all_of_them(tmp_path: Pat
 def test_the_reference_is_random_cells_or_else_random_images(
     tmp_path: Path, strategies: tuple[str, ...], reference: str
 ) -> None:
-    kept = {"study": json.loads(json.dumps(asdict(replace(STUDY, strategies=strategies)))), "recipe": {}}
+    kept = {
+        "study": json.loads(json.dumps(asdict(replace(STUDY, strategies=strategies)))),
+        "recipe": {},
+    }
     write_text(tmp_path / "study.json", json.dumps(kept))
     assert study_report(tmp_path).reference == reference
 
@@ -164,13 +195,17 @@ def test_a_study_tells_the_digest_of_the_pictures_it_began_with(tmp_path: Path) 
     assert study_report(out).about["Data hash"] == "c0ffee (ids, splits and pixels of all images)"
 
 
-def test_a_study_s_folder_makes_a_page_and_a_project_s_still_does(out: Path, tmp_path: Path) -> None:
+def test_a_study_s_folder_makes_a_page_and_a_project_s_still_does(
+    out: Path, tmp_path: Path
+) -> None:
     assert is_study(out) and not is_study(out / "runs" / "full-seed0")
     shown = Page(write_report(out, tmp_path / "a.html").page.read_text())
     assert "There is only one strategy, so there is nothing to compare." in shown.words
     assert len(shown.section("runs").tables[0]) == 1 + 6
     assert "contents are not known" in shown.section("settings").words
-    run = write_report(out / "runs" / Run("full", "full", 0).key, tmp_path / "b.html", tmp_path / "plots")
+    run = write_report(
+        out / "runs" / Run("full", "full", 0).key, tmp_path / "b.html", tmp_path / "plots"
+    )
     assert run.drawings == len(list((tmp_path / "plots").iterdir())) > 0
     assert Page(run.page.read_text()).section("status")
 
@@ -182,7 +217,9 @@ def test_a_damaged_study_is_refused_and_nothing_is_written(out: Path, tmp_path: 
     assert not (tmp_path / "a.html").exists()
 
 
-@pytest.mark.parametrize(("file", "text"), [("study.json", "[]"), ("runs.json", "[]"), ("outcomes.parquet", "junk")])
+@pytest.mark.parametrize(
+    ("file", "text"), [("study.json", "[]"), ("runs.json", "[]"), ("outcomes.parquet", "junk")]
+)
 def test_damaged_files_of_a_study_are_named(out: Path, file: str, text: str) -> None:
     (out / file).write_text(text)
     with pytest.raises(ProjectError, match=file):

@@ -15,7 +15,11 @@ from labelgrid.report.study_page import study_page
 from tests.unit.report.made import network, nothing, planted, point_results, runs, study
 from tests.unit.report.reading import JPEG, Page
 
-COVERS = ["labelgrid.report.comparison_blocks", "labelgrid.report.spending", "labelgrid.report.shared_blocks"]
+COVERS = [
+    "labelgrid.report.comparison_blocks",
+    "labelgrid.report.spending",
+    "labelgrid.report.shared_blocks",
+]
 
 NO = np.zeros((2, 2), bool)
 SEEN = RunDetails(
@@ -23,7 +27,11 @@ SEEN = RunDetails(
     0,
     RequestHistory(["semseg", "depth"], np.array([[1, 2], [-1, -1]]), NO, NO),
     {"dropout": {"semseg": {2: 0.5, 3: 0.25}, "depth": {3: 0.75}}},
-    RoundPicks(3, 9, [ShownPick("a.jpg", "depth", 0.5, 1.0, "unsure", dict.fromkeys(("image", "truth"), JPEG))]),
+    RoundPicks(
+        3,
+        9,
+        [ShownPick("a.jpg", "depth", 0.5, 1.0, "unsure", dict.fromkeys(("image", "truth"), JPEG))],
+    ),
 )
 
 
@@ -36,17 +44,25 @@ def test_the_verdicts_and_the_overall_curve_come_before_all_else() -> None:
     words = shown.words[: shown.words.index("Learning curves")]
     assert "partal is better than random_cells with 8 seeds." in words
     first = shown.named("img")[0]["alt"]
-    assert first.startswith("loss_mtl against training labels: partal from") and "every label: 3" in first
+    assert (
+        first.startswith("loss_mtl against training labels: partal from")
+        and "every label: 3" in first
+    )
 
 
 def test_every_curve_has_its_numbers_and_the_dashed_line_its_value() -> None:
     section = page(study(point_results())).section("curves")
-    assert len(section.named("img")) == 2 * (3 + 4) and len(section.tables) == 3 + 4  # values; differences
+    assert (
+        len(section.named("img")) == 2 * (3 + 4) and len(section.tables) == 3 + 4
+    )  # values; differences
     overall, *_, depth, _ = section.tables
     assert overall[1][:4] == ["partal", "0", "20", "110"] and len(overall) == 1 + 2 * 4 + 1
     assert overall[-1][0] == "every label" and overall[-1][2:4] == ["200", "1,100"]
     assert depth[0][4] == "RMSE (m), mean" and "depth: RMSE in m, lower is better" in section.words
-    assert "one standard deviation over seeds" in section.words and "The dashed line is" in section.words
+    assert (
+        "one standard deviation over seeds" in section.words
+        and "The dashed line is" in section.words
+    )
 
 
 def test_without_networks_of_every_label_no_dashed_line_is_spoken_of() -> None:
@@ -56,10 +72,16 @@ def test_without_networks_of_every_label_no_dashed_line_is_spoken_of() -> None:
 
 
 def test_a_study_without_rounds_has_points_instead_of_curves() -> None:
-    results = PointResults("", ["partal", "random_cells"], runs(["partal", "random_cells"], 3, nothing, rounds=0))
+    results = PointResults(
+        "", ["partal", "random_cells"], runs(["partal", "random_cells"], 3, nothing, rounds=0)
+    )
     section = page(study(results)).section("curves")
     shown = [image["alt"] for image in section.named("img")]
-    assert len(shown) == 3 and shown[0].startswith("loss_mtl: partal 6.1") and "every label 3.1" in shown[0]
+    assert (
+        len(shown) == 3
+        and shown[0].startswith("loss_mtl: partal 6.1")
+        and "every label 3.1" in shown[0]
+    )
     assert "Each point is the mean over seeds" in section.words and "Each line" not in section.words
     assert section.tables[0][1][:4] == ["partal", "0", "20", "110"]
 
@@ -67,12 +89,27 @@ def test_a_study_without_rounds_has_points_instead_of_curves() -> None:
 def test_differences_say_interval_p_and_verdict_pair_by_pair() -> None:
     section = page(study(point_results(planted("partal", 0.2), 8))).section("differences")
     strategy_table, last, area, *_ = section.tables
-    assert strategy_table[0] == ["measure", "partal", "random_cells"] and len(section.tables) == 1 + len(strategy_table)
-    assert last[0] == ["strategy", "seeds", "labels", "cost", "loss_mtl", "semseg mIoU (%)", "depth RMSE (m)"]
-    assert [row[:4] for row in last[1:]] == [[n, "8", "50", "275"] for n in ("partal", "random_cells")] + [
-        ["every label", "8", "200", "1,100"]
+    assert strategy_table[0] == ["measure", "partal", "random_cells"] and len(
+        section.tables
+    ) == 1 + len(strategy_table)
+    assert last[0] == [
+        "strategy",
+        "seeds",
+        "labels",
+        "cost",
+        "loss_mtl",
+        "semseg mIoU (%)",
+        "depth RMSE (m)",
     ]
-    assert area[1][0] == "partal − random_cells" and area[1][3:] == ["0.007812", "0.007812", "8", "partal is better"]
+    assert [row[:4] for row in last[1:]] == [
+        [n, "8", "50", "275"] for n in ("partal", "random_cells")
+    ] + [["every label", "8", "200", "1,100"]]
+    assert area[1][0] == "partal − random_cells" and area[1][3:] == [
+        "0.007812",
+        "0.007812",
+        "8",
+        "partal is better",
+    ]
     few = page(study(point_results())).section("differences").words
     assert "With 3 seeds, p cannot be below 0.25" in few and "(Holm)" in few
 
@@ -80,29 +117,47 @@ def test_differences_say_interval_p_and_verdict_pair_by_pair() -> None:
 def test_each_measure_is_drawn_with_a_row_for_each_strategy_the_best_first() -> None:
     section = page(study(point_results(planted("random_cells", 0.2), 3))).section("differences")
     area, *_ = section.named("img")
-    assert area["alt"].startswith("Mean loss_mtl over labels: random_cells 5.263 ± 0.16; partal 5.4")
+    assert area["alt"].startswith(
+        "Mean loss_mtl over labels: random_cells 5.263 ± 0.16; partal 5.4"
+    )
     assert len(section.named("img")) == len(section.named("details")) == len(section.tables) - 2
-    gain = next(image["alt"] for image in section.named("img") if image["alt"].startswith("delta_mtl"))
+    gain = next(
+        image["alt"] for image in section.named("img") if image["alt"].startswith("delta_mtl")
+    )
     assert gain.index("random_cells") < gain.index("partal")  # higher is better
-    goal = next(image["alt"] for image in section.named("img") if image["alt"].startswith("Labels to reach"))
+    goal = next(
+        image["alt"] for image in section.named("img") if image["alt"].startswith("Labels to reach")
+    )
     assert "partal (0 of 3)" in goal and "(n of m)" in section.words
 
 
 def test_drawings_of_other_seeds_say_so() -> None:
     whole = point_results()
     cut = [replace(r, state="unfinished") if r.key == "partal-seed1" else r for r in whole.runs]
-    assert "not of the same seeds" in page(study(replace(whole, runs=cut))).section("differences").words
+    assert (
+        "not of the same seeds"
+        in page(study(replace(whole, runs=cut))).section("differences").words
+    )
     assert "not of the same seeds" not in page(study(whole)).words
 
 
 def test_many_pairs_are_folded_and_many_strategies_are_rows() -> None:
-    six, seven = (page(study(point_results(strategies=tuple("abcdefg"[:n])))).section("differences") for n in (6, 7))
+    six, seven = (
+        page(study(point_results(strategies=tuple("abcdefg"[:n])))).section("differences")
+        for n in (6, 7)
+    )
     assert all("open" in attributes for attributes in six.named("details"))
-    assert not any("open" in attributes for attributes in seven.named("details")) and "The pairs" in seven.words
+    assert (
+        not any("open" in attributes for attributes in seven.named("details"))
+        and "The pairs" in seven.words
+    )
     names = tuple(f"arm{letter}" for letter in "abcdefghijkl")
     many = page(study(point_results(strategies=names))).section("differences")
     by_strategy, _, first, *_ = many.tables
-    assert by_strategy[0][:2] == ["strategy", "Mean loss_mtl over labels"] and len(first) == 1 + 12 * 11 // 2
+    assert (
+        by_strategy[0][:2] == ["strategy", "Mean loss_mtl over labels"]
+        and len(first) == 1 + 12 * 11 // 2
+    )
     assert [row[0] for row in by_strategy[1:]] == list(names)
 
 
@@ -112,14 +167,21 @@ def test_many_lines_have_no_bands_and_the_text_says_so() -> None:
     assert all(line.low for line in curve_figure(few, loss, "loss_mtl", "a").drawings[0].lines)
     hindsight = replace(few, best_of={"best": names[:2]})
     for shown in (many, hindsight):
-        assert not any(line.low for line in curve_figure(shown, loss, "loss_mtl", "a").drawings[0].lines)
+        assert not any(
+            line.low for line in curve_figure(shown, loss, "loss_mtl", "a").drawings[0].lines
+        )
     assert "Its band is one standard deviation" in page(study(few)).words
     words = page(study(many)).words
-    assert "band" not in words[: words.index("Differences")] and "The numbers have the standard deviations." in words
+    assert (
+        "band" not in words[: words.index("Differences")]
+        and "The numbers have the standard deviations." in words
+    )
 
 
 def test_what_limits_the_comparison_is_said_first() -> None:
-    shown = page(replace(study(point_results()), notes=["Runs were resumed with other code of a:b."]))
+    shown = page(
+        replace(study(point_results()), notes=["Runs were resumed with other code of a:b."])
+    )
     assert "other code of a:b" in shown.words[: shown.words.index("Learning curves")]
 
 
@@ -132,7 +194,9 @@ def test_labels_and_costs_are_those_of_each_task_and_round() -> None:
 def test_a_run_is_looked_at_closely() -> None:
     shown = page(study(replace(point_results(), details=[SEEN, RunDetails("random_cells", 0)])))
     grid, uncertainty, cells = (shown.section(name) for name in ("grid", "uncertainty", "cells"))
-    assert grid.tables[0][1] == ["semseg", "1", "0", "0", "0", "1"] and "partal, seed 0" in grid.words
+    assert (
+        grid.tables[0][1] == ["semseg", "1", "0", "0", "0", "1"] and "partal, seed 0" in grid.words
+    )
     assert uncertainty.tables[0][1:] == [["2", "0.5", "–"], ["3", "0.25", "0.75"]]
     assert "equations 1 and 8" in uncertainty.words
     assert [image["alt"] for image in cells.named("img")] == ["image of pick 1", "truth of pick 1"]
@@ -141,7 +205,10 @@ def test_a_run_is_looked_at_closely() -> None:
 
 def test_unfinished_and_failed_runs_are_named_at_the_head_and_in_the_table() -> None:
     whole = point_results()
-    cut = [replace(r, state="failed", fault="no memory") if r.key == "partal-seed1" else r for r in whole.runs]
+    cut = [
+        replace(r, state="failed", fault="no memory") if r.key == "partal-seed1" else r
+        for r in whole.runs
+    ]
     shown = page(study(replace(whole, runs=cut)))
     assert "1 of 9 runs are not done: partal-seed1 (failed)." in shown.words[:300]
     row = next(row for row in shown.section("runs").tables[0] if row[0] == "partal-seed1")
@@ -151,17 +218,28 @@ def test_unfinished_and_failed_runs_are_named_at_the_head_and_in_the_table() -> 
 
 def test_each_point_of_a_grid_has_sections_of_its_own() -> None:
     shown = page(
-        study(replace(point_results(), point="train.steps=5"), replace(point_results(), point="train.steps=9"))
+        study(
+            replace(point_results(), point="train.steps=5"),
+            replace(point_results(), point="train.steps=9"),
+        )
     )
     places = [attributes["id"] for _, attributes in shown.tags if "id" in attributes]
-    assert len(places) == len(set(places)) and {"curves", "curves-2", "differences-2"} <= set(places)
+    assert len(places) == len(set(places)) and {"curves", "curves-2", "differences-2"} <= set(
+        places
+    )
     assert {link["href"][1:] for link in shown.named("a")} == set(places)
     assert "Learning curves (train.steps=9)" in shown.words
 
 
 def test_a_run_that_points_share_is_told_once() -> None:
-    left = [replace(run, state="unfinished") if run.key == "full-seed0" else run for run in point_results().runs]
-    points = [replace(point_results(), runs=left, point=f"score.dropout.passes={count}") for count in (5, 9)]
+    left = [
+        replace(run, state="unfinished") if run.key == "full-seed0" else run
+        for run in point_results().runs
+    ]
+    points = [
+        replace(point_results(), runs=left, point=f"score.dropout.passes={count}")
+        for count in (5, 9)
+    ]
     shown = page(study(*points))
     assert "1 of 9 runs are not done: full-seed0 (unfinished)." in shown.words[:300]
     assert len(shown.section("runs").tables[0]) == 1 + 9
@@ -178,5 +256,9 @@ def test_a_study_that_has_only_begun_still_makes_a_page() -> None:
 
 def test_names_from_outside_never_become_markup() -> None:
     evil = "<script>alert(1)</script>\"'"
-    shown = page(replace(study(point_results(strategies=(evil, "random_cells"))), name=evil, about={evil: evil}))
+    shown = page(
+        replace(
+            study(point_results(strategies=(evil, "random_cells"))), name=evil, about={evil: evil}
+        )
+    )
     assert not shown.named("script") and evil in shown.text

@@ -10,17 +10,26 @@ ALL = np.ones((4, 2), bool)
 
 def scored(number: int, column: list[float], missing: list[bool] | None = None) -> ScoredRound:
     left = np.stack([np.array(missing or [True] * 4), np.ones(4, bool)], 1)
-    return ScoredRound(number, np.stack([np.array(column), np.array([1.0, 2.0, 3.0, np.nan])], 1), left)
+    return ScoredRound(
+        number, np.stack([np.array(column), np.array([1.0, 2.0, 3.0, np.nan])], 1), left
+    )
 
 
 def test_bounds_are_those_of_the_first_round_in_any_order() -> None:
     rounds = [scored(3, [0.0, 0.5, 1.0, 2.5]), scored(2, [1.0, 2.0, 3.0, 5.0])]
     found = mean_normalised(rounds, ["a", "b"])
-    assert found["a"] == {2: pytest.approx((0 + 1 + 2 + 4) / 16), 3: pytest.approx((-1 - 0.5 + 0 + 1.5) / 16)}
+    assert found["a"] == {
+        2: pytest.approx((0 + 1 + 2 + 4) / 16),
+        3: pytest.approx((-1 - 0.5 + 0 + 1.5) / 16),
+    }
 
 
-def test_cells_that_have_a_label_and_unknown_numbers_count_neither_in_the_bounds_nor_in_the_mean() -> None:
-    found = mean_normalised([scored(1, [9.0, 1.0, 2.0, 3.0], [False, True, True, True])], ["a", "b"])
+def test_cells_that_have_a_label_and_unknown_numbers_count_neither_in_the_bounds_nor_in_the_mean() -> (
+    None
+):
+    found = mean_normalised(
+        [scored(1, [9.0, 1.0, 2.0, 3.0], [False, True, True, True])], ["a", "b"]
+    )
     assert found == {"a": {1: 0.5}, "b": {1: 0.5}}
 
 

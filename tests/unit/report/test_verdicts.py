@@ -41,13 +41,21 @@ def test_a_few_seeds_show_no_difference_however_large_and_say_so() -> None:
         assert all("No difference" in line for line in said(planted("partal", 3.0), seeds))
     pairs = first(point_results(planted("partal", 3.0), 3, THREE)).pairs()
     assert "With 3 seeds, p cannot be below 0.25" in power_statement(pairs)
-    assert "no difference can be seen, however large. A level of 5 % takes at least 7 seeds." in power_statement(pairs)
+    assert (
+        "no difference can be seen, however large. A level of 5 % takes at least 7 seeds."
+        in power_statement(pairs)
+    )
     six = power_statement(
         first(point_results(planted("partal", 3.0), 6, THREE)).pairs()
     )  # enough for one pair, not for three
-    assert "p cannot be below 0.03125, or below 0.09375 after correction for 3 pairs: no difference can be seen" in six
+    assert (
+        "p cannot be below 0.03125, or below 0.09375 after correction for 3 pairs: no difference can be seen"
+        in six
+    )
     assert "takes" not in power_statement(first(point_results(nothing, 8, THREE)).pairs())
-    assert "One seed cannot show a difference" in power_statement(first(point_results(nothing, 1)).pairs())
+    assert "One seed cannot show a difference" in power_statement(
+        first(point_results(nothing, 1)).pairs()
+    )
     assert "nothing to compare" in power_statement({})
 
 

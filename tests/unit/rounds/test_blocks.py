@@ -60,7 +60,10 @@ def test_roundings_of_large_values_that_cancel_out_do_not_matter():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_class_is_that_of_values_in_double_precision_but_for_near_ties(seed):
-    raw, frame = torch.randn(CHANNELS, 24, 32, generator=torch.Generator().manual_seed(seed)), frame_of((480, 640))
+    raw, frame = (
+        torch.randn(CHANNELS, 24, 32, generator=torch.Generator().manual_seed(seed)),
+        frame_of((480, 640)),
+    )
     exact = torch.nn.functional.interpolate(raw[None].double(), (480, 640), mode="bilinear")[0]
     found = torch.from_numpy(class_map(raw, frame).value[..., 0])
     lost = exact.amax(0) - exact.gather(0, found[None])[0]
@@ -77,7 +80,11 @@ def test_what_is_not_finite_or_too_small_to_gain_is_left_to_others():
 
 def test_most_values_of_smooth_outputs_are_never_computed(monkeypatch):
     sizes, patches = [], blocks.to_patches
-    monkeypatch.setattr(blocks, "to_patches", lambda *given: sizes.append(patches(*given).numel()) or patches(*given))
+    monkeypatch.setattr(
+        blocks,
+        "to_patches",
+        lambda *given: sizes.append(patches(*given).numel()) or patches(*given),
+    )
     class_map(output("smooth"), frame_of((1100, 1300)))
     assert 0 < sum(sizes) < 1100 * 1300  # of 30 times as many
 

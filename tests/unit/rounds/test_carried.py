@@ -18,7 +18,9 @@ from tests.projects import Said, make_project
 COVERS = ["labelgrid.rounds.choose"]
 
 
-def asked(project, amount: float, unit: Unit = "labels", strategy: str = "random_images", **options: bool):
+def asked(
+    project, amount: float, unit: Unit = "labels", strategy: str = "random_images", **options: bool
+):
     said = Said()
     found = query.query(project, Budget(amount, unit), said, strategy=strategy, **options)
     return found, [line for line in said.lines if "not spend" in line or "Not spent" in line]
@@ -39,7 +41,10 @@ def test_labels_that_whole_images_leave_over_are_added_to_the_next_budget(projec
         "budget in labels."
     ]
     second, said = asked(project, 5, new=True)
-    assert len(second.picks) == 6 and said[0] == "Added to the budget: 2 labels that earlier queries did not spend."
+    assert (
+        len(second.picks) == 6
+        and said[0] == "Added to the budget: 2 labels that earlier queries did not spend."
+    )
     assert carried(project, "labels") == 1
     third, said = asked(project, 5, strategy="random_cells")
     assert len(third.picks) == 6 and len(said) == 1 and carried(project, "labels") == 0
@@ -51,7 +56,12 @@ def test_a_dry_run_and_a_repeated_query_carry_nothing(project) -> None:
     assert carried(project, "labels") == 0
     first, _ = asked(project, 5)
     again, said = asked(project, 5)
-    assert again.repeated and again.picks == first.picks and said == [] and carried(project, "labels") == 2
+    assert (
+        again.repeated
+        and again.picks == first.picks
+        and said == []
+        and carried(project, "labels") == 2
+    )
 
 
 def test_what_is_left_over_belongs_to_its_unit_and_never_exceeds_the_pool(project) -> None:
@@ -92,7 +102,9 @@ def test_a_note_of_unspent_budgets_that_is_none_is_refused(project, note) -> Non
 
 
 @pytest.mark.parametrize("unit", ["labels", "cost"])
-def test_over_rounds_what_is_bought_and_left_over_is_the_sum_of_the_budgets(tmp_path_factory, unit: Unit) -> None:
+def test_over_rounds_what_is_bought_and_left_over_is_the_sum_of_the_budgets(
+    tmp_path_factory, unit: Unit
+) -> None:
     """Whatever the budgets, prices and units of the strategies, until the pool has nothing left to buy."""
 
     @settings(max_examples=12, deadline=None)
@@ -102,7 +114,9 @@ def test_over_rounds_what_is_bought_and_left_over_is_the_sum_of_the_budgets(tmp_
         st.sampled_from(["random_cells", "random_images"]),
     )
     def check(budgets: list[int], costs: list[float], strategy: str) -> None:
-        opened, _ = make_project(tmp_path_factory.mktemp("p"), holdout=0, tasks=("depth", "normals", "semseg"))
+        opened, _ = make_project(
+            tmp_path_factory.mktemp("p"), holdout=0, tasks=("depth", "normals", "semseg")
+        )
         with opened as project:
             for row, cost in zip(project.store.tasks(), costs, strict=True):
                 project.store.update_task(replace(row, cost=cost))
@@ -115,7 +129,9 @@ def test_over_rounds_what_is_bought_and_left_over_is_the_sum_of_the_budgets(tmp_
                 except NothingToBuyError:  # such a query spends and keeps nothing
                     continue
                 except LabelgridError as refused:  # so does one that asks for more than there is
-                    assert amount > available and any(why in str(refused) for why in ("larger than", "pool is empty"))
+                    assert amount > available and any(
+                        why in str(refused) for why in ("larger than", "pool is empty")
+                    )
                     continue
                 total += amount
                 open_cells = project.store.grid().eligible

@@ -10,7 +10,13 @@ from labelgrid.rounds.choose import choose
 from labelgrid.select.strategy import Budget, PoolView, Selection
 
 TASKS = ["depth", "normals"]
-GRID = Grid(["a", "b"], np.array([1, 2], np.uint64), TASKS, np.array([[0, 2], [0, 0]], np.int8), np.array([1.0, 3.0]))
+GRID = Grid(
+    ["a", "b"],
+    np.array([1, 2], np.uint64),
+    TASKS,
+    np.array([[0, 2], [0, 0]], np.int8),
+    np.array([1.0, 3.0]),
+)
 
 
 def picks(*cells: tuple[str, str], score: float = 1.0) -> list[Pick]:
@@ -35,7 +41,11 @@ def chosen(picked: list[Pick], budget: Budget):
         (picks(("c", "depth")), Budget(2), "not missing"),
         (picks(("a", "edges")), Budget(2), "not missing"),
         (picks(("a", "depth"), score=float("nan")), Budget(2), "score nan"),
-        (picks(("a", "depth"), ("b", "depth"), ("b", "normals")), Budget(2), "more than the budget of 2 labels: 3"),
+        (
+            picks(("a", "depth"), ("b", "depth"), ("b", "normals")),
+            Budget(2),
+            "more than the budget of 2 labels: 3",
+        ),
         (picks(("b", "normals")), Budget(2, "cost"), "more than the budget of 2 cost: 3"),
         (
             picks(("a", "depth"), ("b", "depth"), ("b", "normals")),
@@ -45,8 +55,13 @@ def chosen(picked: list[Pick], budget: Budget):
     ],
     ids=["twice", "labelled", "unknown image", "unknown task", "nan", "labels", "cost", "images"],
 )
-def test_picks_that_no_strategy_may_make_are_refused(picked: list[Pick], budget: Budget, fault: str) -> None:
-    with pytest.raises(PluginError, match=rf"The strategy 'fixed' picked (.|\n)*{fault}(.|\n)*Nothing was requested"):
+def test_picks_that_no_strategy_may_make_are_refused(
+    picked: list[Pick], budget: Budget, fault: str
+) -> None:
+    with pytest.raises(
+        PluginError,
+        match=rf"The strategy 'fixed' picked (.|\n)*{fault}(.|\n)*Nothing was requested",
+    ):
         chosen(picked, budget)
 
 

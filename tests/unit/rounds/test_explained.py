@@ -43,38 +43,52 @@ def explaining(project: ProjectFolder) -> Path:
     return project.round_folder(2) / "scores" / EXPLAINING
 
 
-def asked(project: ProjectFolder, explain: bool | None = None, **options: object) -> list[PickRecord]:
+def asked(
+    project: ProjectFolder, explain: bool | None = None, **options: object
+) -> list[PickRecord]:
     """The records of the picks of round 2."""
     project.settings = replace(project.settings, explain=explain)
     query.query(project, Budget(6), options.pop("progress", Silent()), prelabels=False, **options)  # type: ignore[arg-type]
     return read_picks(project.round_folder(2))
 
 
-def test_features_that_explain_change_no_score_and_no_pick(project: ProjectFolder, tmp_path: Path) -> None:
+def test_features_that_explain_change_no_score_and_no_pick(
+    project: ProjectFolder, tmp_path: Path
+) -> None:
     with copied(project, tmp_path / "plain" / "flat") as plain:
         without = asked(plain, explain=False)
-        assert not explaining(plain).exists() and not any(pick.explanation.nearest for pick in without)
+        assert not explaining(plain).exists() and not any(
+            pick.explanation.nearest for pick in without
+        )
         scores = (plain.round_folder(2) / "scores" / "scores.parquet").read_bytes()
     found = asked(project)
     assert (project.round_folder(2) / "scores" / "scores.parquet").read_bytes() == scores
     nothing = {"nearest": "", "distance": None}
-    assert [replace(pick, explanation=replace(pick.explanation, **nothing)) for pick in found] == without
+    assert [
+        replace(pick, explanation=replace(pick.explanation, **nothing)) for pick in found
+    ] == without
     assert all(pick.explanation.nearest and pick.explanation.quantiles for pick in found)
 
 
-def test_the_nearest_is_the_nearest_of_all_images_with_a_label_of_the_task(project: ProjectFolder) -> None:
+def test_the_nearest_is_the_nearest_of_all_images_with_a_label_of_the_task(
+    project: ProjectFolder,
+) -> None:
     found, grid = asked(project), project.store.grid()
     features = read_table(explaining(project)).aligned(grid.images)["features"].astype(np.float64)
     complete = np.all(grid.state == State.LABELLED, axis=1)
     assert complete.sum() == 3 and np.isfinite(features).all()  # also of images that are in no pool
     for pick in found:
         of = np.flatnonzero(grid.state[:, list(grid.tasks).index(pick.task)] == State.LABELLED)
-        distances = np.linalg.norm(features[of] - features[list(grid.images).index(pick.image)], axis=1)
+        distances = np.linalg.norm(
+            features[of] - features[list(grid.images).index(pick.image)], axis=1
+        )
         assert pick.explanation.nearest == grid.images[of[distances.argmin()]]
         assert pick.explanation.distance == pytest.approx(distances.min())
     (folder,) = export(project).folders
     rows = json.loads((folder / "manifest.json").read_text())
-    assert [row["explanation"]["nearest"] for row in rows] == [pick.explanation.nearest for pick in found]
+    assert [row["explanation"]["nearest"] for row in rows] == [
+        pick.explanation.nearest for pick in found
+    ]
     assert [row["terms"] for row in rows] == [pick.terms for pick in found]
     said = Said()
     (project.round_folder(2) / "picks.json").write_text("[")
@@ -98,12 +112,17 @@ def test_features_that_cannot_be_read_do_not_stop_a_query(project: ProjectFolder
     explaining(project).write_bytes(b"damaged")
     said = Said()
     assert len(asked(project, progress=said)) == 6
-    assert any("not explained by the nearest labelled images. The score table cannot be read" in x for x in said.lines)
+    assert any(
+        "not explained by the nearest labelled images. The score table cannot be read" in x
+        for x in said.lines
+    )
 
 
 def test_features_of_other_options_do_not_explain(project: ProjectFolder) -> None:
     score.score(project, Silent())
-    project.settings = replace(project.settings, changes={"score": {"features": {"map": "deepest"}}})
+    project.settings = replace(
+        project.settings, changes={"score": {"features": {"map": "deepest"}}}
+    )
     assert not any(pick.explanation.nearest for pick in asked(project))
 
 

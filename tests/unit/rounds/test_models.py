@@ -1,4 +1,7 @@
-"""How a round's modules are built, each from a stream of its own, and restored; members of an ensemble."""
+"""How a round's modules are built, each from a stream of its own, and restored.
+
+Members of an ensemble.
+"""
 
 import json
 import multiprocessing
@@ -119,9 +122,13 @@ def test_each_module_has_a_stream_of_its_own(prepared):
     both = plan_states(prepared, CHANGES)
     assert both[f"{HERE}:build"] != both[f"{HERE}:build_again"]
     alone = plan_states(prepared, {**CHANGES, "terms": {f"{HERE}:build_again": {}}})
-    wider = plan_states(prepared, {**CHANGES, "terms": {f"{HERE}:build": {"width": 9}, f"{HERE}:build_again": {}}})
+    wider = plan_states(
+        prepared, {**CHANGES, "terms": {f"{HERE}:build": {"width": 9}, f"{HERE}:build_again": {}}}
+    )
     for other in (alone, wider):
-        assert all(other[name] == both[name] for name in ("network", f"{HERE}:build_again", "balancer"))
+        assert all(
+            other[name] == both[name] for name in ("network", f"{HERE}:build_again", "balancer")
+        )
 
 
 def test_a_restored_model_has_the_networks_and_the_terms_states(project):
@@ -129,10 +136,14 @@ def test_a_restored_model_has_the_networks_and_the_terms_states(project):
     kept = load(project.inside(done.checkpoint))
     context, model = restore(project, done)
     assert model.digest == done.model == kept.digest and not model.network.training
-    assert all(torch.equal(kept.network[name], value) for name, value in model.network.state_dict().items())
+    assert all(
+        torch.equal(kept.network[name], value) for name, value in model.network.state_dict().items()
+    )
     assert model.terms.keys() == kept.parts.keys() == CHANGES["terms"].keys()
     for name, term in model.terms.items():
-        assert all(torch.equal(kept.parts[name][key], value) for key, value in term.state_dict().items())
+        assert all(
+            torch.equal(kept.parts[name][key], value) for key, value in term.state_dict().items()
+        )
     assert restore_model(context_of(project), done).digest == model.digest and model.members == ()
     assert context.recipe.terms.keys() == model.terms.keys() and context.seed == done.seed
 
@@ -172,8 +183,13 @@ def test_members_are_other_networks_that_are_restored_with_the_model(project):
     assert len({model.digest, *(member.digest for member in members)}) == 3
     images = torch.zeros(1, 3, 32, 64)
     with torch.inference_mode():
-        assert torch.equal(members[0].network(images).final["depth"], model.members[0].network(images).final["depth"])
-    assert train_member(context, project, done, "a", Killing(1)).digest == members[0].digest  # trained already
+        assert torch.equal(
+            members[0].network(images).final["depth"],
+            model.members[0].network(images).final["depth"],
+        )
+    assert (
+        train_member(context, project, done, "a", Killing(1)).digest == members[0].digest
+    )  # trained already
     assert query.query(project, Budget(3), Silent()).picks
 
 
@@ -196,15 +212,21 @@ def test_a_member_continues_from_its_own_of_the_round_before_where_the_round_doe
         old = train_member(context_of(project), project, first, "a", Silent())
         query.query(project, Budget(3), Silent(), prelabels=False)
         answer(project, made)
-        changes = {"train": {"restart": False, "epochs": 1, "learning_rate": 1e-9, "weight_decay": 0.0}}
+        changes = {
+            "train": {"restart": False, "epochs": 1, "learning_rate": 1e-9, "weight_decay": 0.0}
+        }
         done, said = fit.fit(project, Silent(), changes=changes), Said()
-        found = [train_member(context_of(project), project, done, name, said) for name in ("a", "b")]
+        found = [
+            train_member(context_of(project), project, done, name, said) for name in ("a", "b")
+        ]
         assert said.lines == ["Continuing from the weights of member 'a' of the round before."]
         weights = [dict(model.network.named_parameters()) for model in (old, *found)]
         key = next(key for key in weights[0] if key.endswith("convolution.weight"))
         torch.testing.assert_close(weights[1][key], weights[0][key], atol=1e-6, rtol=0)
         assert not torch.allclose(weights[2][key], weights[0][key], atol=1e-3)
-        start = json.loads(load(project.round_folder(3) / "fit" / "members" / "a" / "last.ckpt").identity)["start"]
+        start = json.loads(
+            load(project.round_folder(3) / "fit" / "members" / "a" / "last.ckpt").identity
+        )["start"]
         assert start == old.digest
 
 
@@ -228,8 +250,12 @@ def test_a_model_keeps_the_losses_that_it_was_trained_with(tmp_path):
         fit.fit(project, Silent(), changes={"objective": {"losses": {"depth": "cosine"}}})
 
 
-def test_a_training_without_its_weights_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "weights_missing", lambda backbone, file: "" if file else "The weights are away.")
+def test_a_training_without_its_weights_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        models, "weights_missing", lambda backbone, file: "" if file else "The weights are away."
+    )
     project, _ = labelled(tmp_path)
     changes = {"backbone": {"pretrained": True}}
     with pytest.raises(ModelError) as caught:
@@ -250,7 +276,10 @@ def test_a_network_with_an_encoder_of_its_own_takes_no_backbone_and_no_weights(
         monkeypatch.setattr(models, name, lambda *_, **__: pytest.fail("it asked for a backbone"))
     project, _ = labelled(tmp_path, images=2)
     file = tmp_path / "weights.pt"
-    changes = {"network": {"name": network, "options": {"width": 4}}, "backbone": {"pretrained": True}}
+    changes = {
+        "network": {"name": network, "options": {"width": 4}},
+        "backbone": {"pretrained": True},
+    }
     with project, pytest.raises(ModelError) as caught:
         fit.fit(project, Silent(), changes=changes, weights=file)
     assert str(caught.value).startswith(
@@ -262,5 +291,11 @@ def test_a_network_with_an_encoder_of_its_own_takes_no_backbone_and_no_weights(
     with ProjectFolder.open(project.folder) as opened:
         said = Said()
         done = fit.fit(opened, said, changes=changes)
-        assert sum(line.endswith(f"the backbone weights in {file} are not used.") for line in said.lines) == 1
+        assert (
+            sum(
+                line.endswith(f"the backbone weights in {file} are not used.")
+                for line in said.lines
+            )
+            == 1
+        )
         assert restore(opened, done)[1].digest == done.model

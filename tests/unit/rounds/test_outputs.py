@@ -15,7 +15,12 @@ from labelgrid.tasks.task import build_all, definitions
 
 KINDS = ("semseg", "depth", "normals", "edges", "saliency")
 DEFINED = definitions(
-    [TaskRow(kind, kind, 1.0, {"classes": [f"c{i}" for i in range(59)]} if kind == "semseg" else {}) for kind in KINDS]
+    [
+        TaskRow(
+            kind, kind, 1.0, {"classes": [f"c{i}" for i in range(59)]} if kind == "semseg" else {}
+        )
+        for kind in KINDS
+    ]
 )
 TASKS = build_all(DEFINED)
 
@@ -43,22 +48,32 @@ def whole_label(kind, raw, frame):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_label_made_in_windows_is_that_of_the_whole_image_exactly(kind, size, fit):
     raw, frame = output(kind), frame_of(size, fit)
-    found, expected = predicted(TASKS[kind], DEFINED[kind], raw, frame), whole_label(kind, raw, frame)
+    found, expected = (
+        predicted(TASKS[kind], DEFINED[kind], raw, frame),
+        whole_label(kind, raw, frame),
+    )
     assert found.value.dtype == expected.value.dtype and found.value.shape == expected.value.shape
-    assert np.array_equal(found.value, expected.value) and np.array_equal(found.valid, expected.valid)
+    assert np.array_equal(found.value, expected.value) and np.array_equal(
+        found.valid, expected.valid
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_class_is_the_likeliest(seed):
     raw, frame = output("semseg", seed), frame_of((300, 517))
     likeliest = to_original(raw, frame).double().softmax(0).argmax(0).numpy()
-    assert (predicted(TASKS["semseg"], DEFINED["semseg"], raw, frame).value[..., 0] == likeliest).all()
+    assert (
+        predicted(TASKS["semseg"], DEFINED["semseg"], raw, frame).value[..., 0] == likeliest
+    ).all()
 
 
 def test_values_that_are_not_finite_stay_without_a_label():
     raw, frame = output("semseg"), frame_of((300, 517))
     raw[7, 3, 3], raw[:, 20, 30] = torch.nan, torch.inf
-    found, expected = predicted(TASKS["semseg"], DEFINED["semseg"], raw, frame), whole_label("semseg", raw, frame)
+    found, expected = (
+        predicted(TASKS["semseg"], DEFINED["semseg"], raw, frame),
+        whole_label("semseg", raw, frame),
+    )
     assert not expected.valid.all() and np.array_equal(found.valid, expected.valid)
     assert np.array_equal(found.value, expected.value)
 
@@ -85,7 +100,9 @@ def counted_sizes(monkeypatch):
 def test_what_is_interpolated_at_once_does_not_grow_with_the_image(kind, monkeypatch):
     sizes = counted_sizes(monkeypatch)
     predicted(TASKS[kind], DEFINED[kind], output(kind), frame_of((1100, 1300)))
-    assert max(sizes) <= (blocks.VALUES if TASKS[kind].largest else TASKS[kind].channels * module.SIDE**2)
+    assert max(sizes) <= (
+        blocks.VALUES if TASKS[kind].largest else TASKS[kind].channels * module.SIDE**2
+    )
 
 
 def test_a_class_map_with_values_that_are_not_finite_is_made_in_windows(monkeypatch):
@@ -108,6 +125,8 @@ def test_a_written_prediction_is_read_back(tmp_path):
     write_label(TASKS["semseg"], DEFINED["semseg"], raw, frame, path)
     write_soft_prediction(TASKS["semseg"], raw, frame, path)
     label = DEFINED["semseg"].read(path).value[..., 0]
-    assert np.array_equal(label, predicted(TASKS["semseg"], DEFINED["semseg"], raw, frame).value[..., 0])
+    assert np.array_equal(
+        label, predicted(TASKS["semseg"], DEFINED["semseg"], raw, frame).value[..., 0]
+    )
     soft = read_soft(path.with_suffix(".npz"))
     assert soft.shape == (59, 60, 90) and (soft.argmax(0) == label).mean() > 0.99

@@ -19,7 +19,9 @@ from tests.support import Made
 
 
 def preview_folders(project: ProjectFolder, number: int) -> list[str]:
-    return [name for name in ("prelabels", "pictures") if (project.round_folder(number) / name).is_dir()]
+    return [
+        name for name in ("prelabels", "pictures") if (project.round_folder(number) / name).is_dir()
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Made]:
 
 
 @pytest.fixture
-def killed(trained: tuple[Path, Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProjectFolder]:
+def killed(
+    trained: tuple[Path, Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ProjectFolder]:
     """The project, whose query was killed after its request, before its previews."""
 
     def kill(*_: object) -> None:
@@ -50,7 +54,9 @@ def killed(trained: tuple[Path, Made], tmp_path: Path, monkeypatch: pytest.Monke
         yield project
 
 
-def test_a_query_killed_after_its_request_is_completed_by_the_same_query(killed: ProjectFolder) -> None:
+def test_a_query_killed_after_its_request_is_completed_by_the_same_query(
+    killed: ProjectFolder,
+) -> None:
     again = query.query(killed, Budget(4), Silent())
     assert again.repeated and again.round == 2 and killed.round_number == 3
     assert preview_folders(killed, 2) == ["prelabels", "pictures"]
@@ -64,10 +70,14 @@ def test_previews_of_a_killed_query_are_written_by_the_next_one_though_cells_are
     if again:
         fit.fit(killed, Silent())
     said = Said()
-    assert query.query(killed, Budget(3), Silent(), dry_run=True).round == 3 and not preview_folders(killed, 2)
+    assert query.query(
+        killed, Budget(3), Silent(), dry_run=True
+    ).round == 3 and not preview_folders(killed, 2)
     assert query.query(killed, Budget(3), said, prelabels=False).round == 3
     assert said.lines[0] == "Writing the previews of round 2, before which its query was stopped."
-    assert preview_folders(killed, 2) == ["prelabels", "pictures"] and not preview_folders(killed, 3)
+    assert preview_folders(killed, 2) == ["prelabels", "pictures"] and not preview_folders(
+        killed, 3
+    )
     later = Said()
     query.query(killed, Budget(2), later, prelabels=False)
     assert not [line for line in later.lines if "previews" in line]
@@ -85,20 +95,26 @@ def test_previews_leave_out_picks_that_were_removed_since(killed: ProjectFolder)
     assert numbers == {index for index, pick in enumerate(picks) if pick.image != gone}
 
 
-def test_previews_that_fail_do_not_stop_another_query(killed: ProjectFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_previews_that_fail_do_not_stop_another_query(
+    killed: ProjectFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object) -> None:
         raise LabelError("The label is damaged.")
 
     said = Said()
     with monkeypatch.context() as patched:
         patched.setattr(previews, "_write_prelabels", fail)
-        assert query.query(killed, Budget(1, "images"), said, strategy="random_images", prelabels=False).picks
+        assert query.query(
+            killed, Budget(1, "images"), said, strategy="random_images", prelabels=False
+        ).picks
     assert "They are not written: The label is damaged. The next query tries again." in said.lines
     query.query(killed, Budget(2, "images"), Silent(), strategy="random_images", prelabels=False)
     assert preview_folders(killed, 2) == ["prelabels", "pictures"]
 
 
-def test_previews_that_cannot_be_written_any_more_are_not_tried_again(killed: ProjectFolder) -> None:
+def test_previews_that_cannot_be_written_any_more_are_not_tried_again(
+    killed: ProjectFolder,
+) -> None:
     newest = newest_fit(killed.folder)
     assert newest
     (killed.folder / newest.checkpoint).unlink()

@@ -14,20 +14,27 @@ from labelgrid.select.strategy import Budget
 from tests.projects import answer, make_project
 
 
-def test_a_soft_prediction_has_the_images_size_and_says_what_the_label_file_says(tmp_path: Path) -> None:
+def test_a_soft_prediction_has_the_images_size_and_says_what_the_label_file_says(
+    tmp_path: Path,
+) -> None:
     project, made = make_project(tmp_path, n=5, holdout=0, tasks=("semseg", "depth", "edges"))
     with project:
         query.query(project, Budget(3, "images"), Silent())
         answer(project, made)
         fit.fit(project, Silent(), changes={"train": {"epochs": 1}})
         assert predict.predict(project, made.images, tmp_path / "plain", None, Silent()) == 15
-        assert predict.predict(project, made.images, tmp_path / "out", None, Silent(), soft=True) == 15
+        assert (
+            predict.predict(project, made.images, tmp_path / "out", None, Silent(), soft=True) == 15
+        )
         tasks = project.tasks()
     assert not list((tmp_path / "plain").rglob("*.npz"))
     for name in made.names:
         stem, size = Path(name).stem, (32, 64) if int(Path(name).stem) % 2 == 0 else (48, 40)
         soft = {task: read_soft(tmp_path / f"out/{task}/{stem}.npz") for task in tasks}
-        hard = {task: tasks[task].read(tmp_path / f"out/{task}/{stem}.png") for task in ("semseg", "edges")}
+        hard = {
+            task: tasks[task].read(tmp_path / f"out/{task}/{stem}.png")
+            for task in ("semseg", "edges")
+        }
         assert {task: array.shape for task, array in soft.items()} == {
             "semseg": (4, *size),
             "depth": (1, *size),
@@ -50,13 +57,20 @@ def test_known_labels_are_counted_and_refused_where_they_cannot_be_fed_in(tmp_pa
         fit.fit(project, Silent(), changes={"train": {"epochs": 1}})
         known = tmp_path / "known"
         shutil.copytree(made.root / "labels" / "depth", known / "depht")
-        with pytest.raises(LabelError, match=r"(?s)None of the known labels.*tasks are semseg, depth, edges") as caught:
+        with pytest.raises(
+            LabelError, match=r"(?s)None of the known labels.*tasks are semseg, depth, edges"
+        ) as caught:
             predict.predict(project, made.images, tmp_path / "out", known, Silent())
         assert str(known) in str(caught.value) and not (tmp_path / "out").exists()
         (known / "depht").rename(known / "depth")
         (known / "edge").mkdir()
         assert predict.predict(project, made.images, tmp_path / "out", known, heard) == 15
-        assert said[:2] == ["Not fed in, as no task has this name: edge.", "Feeding in known labels: 5 of depth."]
-        fit.fit(project, Silent(), changes={"train": {"epochs": 1}, "network": {"name": "shared_heads"}})
+        assert said[:2] == [
+            "Not fed in, as no task has this name: edge.",
+            "Feeding in known labels: 5 of depth.",
+        ]
+        fit.fit(
+            project, Silent(), changes={"train": {"epochs": 1}, "network": {"name": "shared_heads"}}
+        )
         with pytest.raises(UsageError, match="'shared_heads' has one stage"):
             predict.predict(project, made.images, tmp_path / "out2", known, Silent())

@@ -93,9 +93,14 @@ def by_history(options):
         VIEWS.append(view)
         last = view.history[-1] if view.history else None
         weight = [
-            1 / (1 + last.labels[task]) + last.val.get("loss_mtl", 0.0) if last else 0.0 for task in view.grid.tasks
+            1 / (1 + last.labels[task]) + last.val.get("loss_mtl", 0.0) if last else 0.0
+            for task in view.grid.tasks
         ]
-        return Scored(draw_cells(view.grid, view.seed) * np.array(weight) / (1 + sum(r.cost for r in view.history)))
+        return Scored(
+            draw_cells(view.grid, view.seed)
+            * np.array(weight)
+            / (1 + sum(r.cost for r in view.history))
+        )
 
     return Composed(frozenset(), scorer, AsIs(), "cells", "few labels")
 
@@ -134,10 +139,15 @@ def counted(monkeypatch, module, name):
 
 def test_a_query_restores_the_model_once_and_parses_the_recipe_once(project, monkeypatch):
     parsed = counted(monkeypatch, round_scores, "load_tables")
-    restored, loaded = counted(monkeypatch, score, "restore_model"), counted(monkeypatch, models, "load")
+    restored, loaded = (
+        counted(monkeypatch, score, "restore_model"),
+        counted(monkeypatch, models, "load"),
+    )
     query.query(project, Budget(4), Silent())
     assert (len(parsed), len(restored), len(loaded)) == (1, 1, 1)
-    assert (project.round_folder(3) / "prelabels").is_dir() and (project.round_folder(3) / "pictures").is_dir()
+    assert (project.round_folder(3) / "prelabels").is_dir() and (
+        project.round_folder(3) / "pictures"
+    ).is_dir()
 
 
 def test_a_query_with_fresh_scores_and_without_previews_restores_no_model(project, monkeypatch):
@@ -148,7 +158,10 @@ def test_a_query_with_fresh_scores_and_without_previews_restores_no_model(projec
 
 
 def test_a_strategy_without_needs_reads_neither_recipe_nor_model(project, monkeypatch):
-    parsed, loaded = counted(monkeypatch, round_scores, "load_tables"), counted(monkeypatch, models, "load")
+    parsed, loaded = (
+        counted(monkeypatch, round_scores, "load_tables"),
+        counted(monkeypatch, models, "load"),
+    )
     query.query(project, Budget(4), Silent(), strategy="random_cells", prelabels=False)
     assert not parsed and not loaded
 
@@ -163,7 +176,9 @@ def test_a_query_with_fresh_scores_loads_no_torch(project):
         "    picks = query(project, Budget(4), Silent(), prelabels=False).picks\n"
         "print(len(picks), 'torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code, project.folder], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, project.folder], capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == ["4", "False"]
 
 
@@ -173,7 +188,9 @@ def test_pictures_can_be_drawn_without_prelabels(project):
     assert len(list((project.round_folder(3) / "pictures").iterdir())) == 6
 
 
-def test_a_statistic_of_all_images_has_a_row_for_labelled_ones_and_terms_are_kept_with_the_picks(project):
+def test_a_statistic_of_all_images_has_a_row_for_labelled_ones_and_terms_are_kept_with_the_picks(
+    project,
+):
     asked = query.query(project, Budget(3), Silent(), strategy=f"{HERE}:by_images")
     (view,) = VIEWS
     values = view.statistics[f"{HERE}:build_images"]
@@ -181,7 +198,10 @@ def test_a_statistic_of_all_images_has_a_row_for_labelled_ones_and_terms_are_kep
     assert (view.grid.state == State.LABELLED).any()
     for record in read_picks(project.round_folder(3)):
         row = list(view.grid.images).index(record.image)
-        assert record.terms == {"per cell": 2 * values[row], "per image": values[row]} and record.score == values[row]
+        assert (
+            record.terms == {"per cell": 2 * values[row], "per image": values[row]}
+            and record.score == values[row]
+        )
     assert asked.picks[0].score == max(values[view.grid.eligible.any(1)])
 
 
@@ -196,24 +216,34 @@ def test_history_has_labels_cost_and_val_metrics_of_each_training(project):
     query.query(project, Budget(3), Silent(), strategy=f"{HERE}:by_history", prelabels=False)
     history = VIEWS[0].history
     fits = [read_fit(project.round_folder(number)) for number in (2, 3)]
-    assert [(one.round, one.labels, one.cost) for one in history] == [(f.round, f.labels, f.spent) for f in fits]
+    assert [(one.round, one.labels, one.cost) for one in history] == [
+        (f.round, f.labels, f.spent) for f in fits
+    ]
     assert {"loss_mtl", "depth/RMSE"} <= history[-1].val.keys()
 
 
-@pytest.mark.parametrize("strategy", ["partal", "random_cells", f"{HERE}:by_history", f"{HERE}:by_images"])
-def test_picks_are_the_same_with_held_out_labels_and_figures_made_unreadable(project, tmp_path, strategy):
+@pytest.mark.parametrize(
+    "strategy", ["partal", "random_cells", f"{HERE}:by_history", f"{HERE}:by_images"]
+)
+def test_picks_are_the_same_with_held_out_labels_and_figures_made_unreadable(
+    project, tmp_path, strategy
+):
     shutil.copytree(project.folder, tmp_path / "blind")
     with ProjectFolder.open(tmp_path / "blind") as blind:
         held = {row.image_id for row in blind.store.images(("heldout", "test"))}
         spoilt = [
-            blind.inside(row.path) for row in blind.store.cells(state=State.LABELLED) if row.cell.image_id in held
+            blind.inside(row.path)
+            for row in blind.store.cells(state=State.LABELLED)
+            if row.cell.image_id in held
         ]
         spoilt += blind.folder.glob("rounds/*/heldout.json")
         assert len(spoilt) == 2 * 3 + 2
         for path in spoilt:
             path.unlink()
             path.mkdir()  # whoever reads it fails
-        asked = [query.query(one, Budget(4), Silent(), strategy=strategy) for one in (project, blind)]
+        asked = [
+            query.query(one, Budget(4), Silent(), strategy=strategy) for one in (project, blind)
+        ]
     assert asked[0] == asked[1]
 
 
@@ -233,7 +263,9 @@ def test_picks_and_scores_of_before_terms_and_axes_are_read(project):
     lines = json.loads((project.round_folder(3) / "picks.json").read_text())
     assert not any({"terms", "explanation"} & line.keys() for line in lines)  # as they always were
     assert all(record.terms == {} for record in read_picks(project.round_folder(3)))
-    assert all(record.explanation == Explanation() for record in read_picks(project.round_folder(3)))
+    assert all(
+        record.explanation == Explanation() for record in read_picks(project.round_folder(3))
+    )
 
 
 def test_a_score_plug_in_of_ones_own_that_is_not_there_is_refused(project):
@@ -242,7 +274,9 @@ def test_a_score_plug_in_of_ones_own_that_is_not_there_is_refused(project):
         query.query(project, Budget(4), Silent())
 
 
-def test_a_query_with_the_same_model_and_budget_requests_the_same_cells_and_completes_the_previews(project):
+def test_a_query_with_the_same_model_and_budget_requests_the_same_cells_and_completes_the_previews(
+    project,
+):
     first = query.query(project, Budget(4), Silent(), prelabels=False)
     before, said = project.store.pool_hash(), Said()
     again = query.query(project, Budget(4), said)
@@ -259,10 +293,14 @@ def test_a_dry_run_shows_what_the_same_query_would_do(project):
     assert query.query(project, Budget(4), said, dry_run=True) == replace(first, repeated=True)
     assert "Nothing new would be requested" in said.lines[0]
     shown = query.query(project, Budget(4), Silent(), dry_run=True, new=True)
-    assert not shown.repeated and shown == query.query(project, Budget(4), Silent(), prelabels=False, new=True)
+    assert not shown.repeated and shown == query.query(
+        project, Budget(4), Silent(), prelabels=False, new=True
+    )
 
 
-@pytest.mark.parametrize("change", ["new", "budget", "unit", "strategy", "answer", "cancel", "model", "scoring"])
+@pytest.mark.parametrize(
+    "change", ["new", "budget", "unit", "strategy", "answer", "cancel", "model", "scoring"]
+)
 def test_a_query_that_differs_from_the_last_one_requests_further_cells(prepared, project, change):
     first = query.query(project, Budget(4), Silent(), prelabels=False)
     budget = Budget(4 + (change == "budget"), "cost" if change == "unit" else "labels")
@@ -290,7 +328,9 @@ def test_a_disk_that_is_full_while_previews_are_written_is_reported_with_the_req
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(previews, "_write_prelabels", full)
-    with pytest.raises(ProjectError, match=r"No space left(.|\n)*The cells are requested; the next query writes"):
+    with pytest.raises(
+        ProjectError, match=r"No space left(.|\n)*The cells are requested; the next query writes"
+    ):
         query.query(project, Budget(4), Silent())
     assert project.round_number == 4
 
@@ -298,4 +338,6 @@ def test_a_disk_that_is_full_while_previews_are_written_is_reported_with_the_req
 def test_a_query_of_an_older_program_which_kept_no_options_is_repeated(project):
     first = query.query(project, Budget(4), Silent(), prelabels=False)
     project.store.put(ASKED.format(first.round), None)
-    assert query.query(project, Budget(4), Silent(), prelabels=False) == replace(first, repeated=True)
+    assert query.query(project, Budget(4), Silent(), prelabels=False) == replace(
+        first, repeated=True
+    )

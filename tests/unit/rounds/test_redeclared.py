@@ -15,7 +15,9 @@ from tests.projects import Said
 from tests.rounds import labelled
 
 
-def test_models_and_scores_of_an_old_declaration_are_refused_until_the_next_fit(tmp_path: Path) -> None:
+def test_models_and_scores_of_an_old_declaration_are_refused_until_the_next_fit(
+    tmp_path: Path,
+) -> None:
     project, _ = labelled(tmp_path)
     first = fit.fit(project, Silent())
     score.score(project, Silent())
@@ -24,7 +26,10 @@ def test_models_and_scores_of_an_old_declaration_are_refused_until_the_next_fit(
     change_task(project, "semseg", TaskChange({}, merge={"box": "ball"}), Silent())
     with pytest.raises(ProjectError, match=r"The scores are stale: the pool changed.*"):
         query.query(project, Budget(2), Silent(), dry_run=True)
-    for refused in (score.score, lambda *given: evaluate.evaluate_split(given[0], "heldout", given[1])):
+    for refused in (
+        score.score,
+        lambda *given: evaluate.evaluate_split(given[0], "heldout", given[1]),
+    ):
         with pytest.raises(
             ModelError, match="The declaration of 'semseg' changed since the training of round 2"
         ) as caught:
@@ -48,7 +53,10 @@ def test_a_query_goes_on_without_previews_if_the_model_is_stale(tmp_path: Path) 
         asked = query.query(project, Budget(2), said, strategy="random_cells", new=new)
         assert asked.repeated is not new and asked.round == first.round + new
         line = "No previews are written: The declaration of 'semseg' changed since the training of round 2."
-        assert said.lines[-1] == line and not (project.round_folder(asked.round) / "prelabels").exists()
+        assert (
+            said.lines[-1] == line
+            and not (project.round_folder(asked.round) / "prelabels").exists()
+        )
     project.close()
 
 

@@ -1,4 +1,7 @@
-"""A round, step by step: fit, score, query; resumed, refused, stale; what is written for people and reports."""
+"""A round, step by step: fit, score, query.
+
+Resumed, refused, stale; what is written for people and reports.
+"""
 
 import json
 import shutil
@@ -40,14 +43,19 @@ COVERS = [
 def prepared(tmp_path_factory):
     """A project after its first (random) round was labelled and fitted."""
     folder = tmp_path_factory.mktemp("prepared")
-    project, made = make_project(folder, seed=4)  # two epochs give depths above 0 and normals that face the camera
+    project, made = make_project(
+        folder, seed=4
+    )  # two epochs give depths above 0 and normals that face the camera
     with project:
         said = Said()
         query.query(project, Budget(9), said)
         assert "There is no model yet" in said.lines[0]
         said = Said()
         query.query(project, Budget(3), said, dry_run=True)
-        assert said.lines[1] == "9 requests of earlier rounds are still open; the new picks are added to them."
+        assert (
+            said.lines[1]
+            == "9 requests of earlier rounds are still open; the new picks are added to them."
+        )
         assert answer(project, made) == 9 + 2 * 3
         fit.fit(project, Silent())
     return folder, made
@@ -75,13 +83,23 @@ def test_a_fit_says_what_it_learnt_from_and_never_touches_held_out_images(projec
     held = {row.image_id for row in project.store.images(("heldout",))}
     crew = fit.context_of(project)
     train, val = fit.plan_of(crew, project, models.restore(project, done)[1].network).train, []
-    assert done.round == 2 and done.labels == {"semseg": 3, "depth": 3, "normals": 3} and done.images == 3
-    assert not held & set(train) and not val and done.spent == 9 / 3 * sum(r.cost for r in project.store.tasks())
+    assert (
+        done.round == 2
+        and done.labels == {"semseg": 3, "depth": 3, "normals": 3}
+        and done.images == 3
+    )
+    assert (
+        not held & set(train)
+        and not val
+        and done.spent == 9 / 3 * sum(r.cost for r in project.store.tasks())
+    )
 
 
 def test_labels_that_choose_the_model_cost_but_are_not_learnt_from(project):
     done = fit.fit(project, Silent(), changes={"train": {"val_share": 0.7}})
-    assert 0 < done.images < 3 and done.labels == dict.fromkeys(("semseg", "depth", "normals"), done.images)
+    assert 0 < done.images < 3 and done.labels == dict.fromkeys(
+        ("semseg", "depth", "normals"), done.images
+    )
     assert done.spent == 9 / 3 * sum(row.cost for row in project.store.tasks())
 
 
@@ -98,11 +116,14 @@ def test_a_finished_fit_is_found_again_and_a_changed_pool_is_trained_anew(projec
     image = next(
         row.image_id
         for row in project.store.images(("train",))
-        if project.store.find([Cell(row.image_id, "depth")])[Cell(row.image_id, "depth")].state == State.MISSING
+        if project.store.find([Cell(row.image_id, "depth")])[Cell(row.image_id, "depth")].state
+        == State.MISSING
     )
     label = prepared[1].label(image, "depth")
     shutil.copy(label, project.folder / "labels" / "extra.png")
-    project.store.move([Move(Cell(image, "depth"), State.LABELLED, path="labels/extra.png", cost=1.0)])
+    project.store.move(
+        [Move(Cell(image, "depth"), State.LABELLED, path="labels/extra.png", cost=1.0)]
+    )
     said = Said()
     again = fit.fit(project, said)
     assert again.model != first.model and again.labels["depth"] == 4
@@ -126,11 +147,15 @@ def test_prelabels_and_pictures_of_the_picks_can_be_read(project):
     asked = query.query(project, Budget(5), Silent())
     folder, tasks = project.round_folder(2), project.tasks()
     for pick in asked.picks:
-        (path,) = (folder / "prelabels" / pick.cell.task).glob(pick.cell.image_id.replace(".jpg", ".*"))
+        (path,) = (folder / "prelabels" / pick.cell.task).glob(
+            pick.cell.image_id.replace(".jpg", ".*")
+        )
         row = project.store.image(pick.cell.image_id)
         assert tasks[pick.cell.task].read(path).size == (row.height, row.width)
     assert len(list((folder / "pictures").glob("*.jpg"))) == 15
-    assert [p["task"] for p in json.loads((folder / "picks.json").read_text())] == [p.cell.task for p in asked.picks]
+    assert [p["task"] for p in json.loads((folder / "picks.json").read_text())] == [
+        p.cell.task for p in asked.picks
+    ]
 
 
 def test_a_dry_run_changes_nothing_and_shows_what_the_query_then_does(project):
@@ -144,7 +169,9 @@ def test_stale_scores_are_refused_with_the_command_to_run(project, prepared):
     score.score(project, Silent())
     cell = next(pick.cell for pick in query.query(project, Budget(5), Silent(), dry_run=True).picks)
     project.store.move([Move(cell, State.REQUESTED, 0, "other", cost=1.0)])
-    with pytest.raises(ProjectError, match=r"The scores are stale: the pool changed(.|\n)*labelgrid score") as caught:
+    with pytest.raises(
+        ProjectError, match=r"The scores are stale: the pool changed(.|\n)*labelgrid score"
+    ) as caught:
         query.query(project, Budget(5), Silent())
     assert "Nothing was requested." in str(caught.value)
     score.score(project, Silent())
@@ -157,7 +184,9 @@ def test_a_task_without_any_label_is_drawn_at_random_and_that_is_said(tmp_path):
         names = [row.image_id for row in project.store.images(("train",))]
         for name in names[:4]:
             shutil.copy(made.label(name, "depth"), project.folder / f"{name}.png")
-            project.store.move([Move(Cell(name, "depth"), State.LABELLED, path=f"{name}.png", cost=1.0)])
+            project.store.move(
+                [Move(Cell(name, "depth"), State.LABELLED, path=f"{name}.png", cost=1.0)]
+            )
         said = Said()
         done = fit.fit(project, said)
         assert done.trained == ["depth"]
@@ -181,7 +210,9 @@ def test_fit_without_a_label_and_score_without_a_fit_are_refused(tmp_path):
     with project:
         with pytest.raises(TrainingError, match="There is no label to learn from"):
             fit.fit(project, Silent())
-        with pytest.raises(ProjectError, match=r"There is no model to score with yet(.|\n)*labelgrid fit"):
+        with pytest.raises(
+            ProjectError, match=r"There is no model to score with yet(.|\n)*labelgrid fit"
+        ):
             score.score(project, Silent())
         with pytest.raises(ProjectError, match=r"There is no model yet(.|\n)*labelgrid fit"):
             predict.predict(project, tmp_path, tmp_path / "out", None, Silent())
@@ -206,7 +237,9 @@ def test_continuing_starts_from_the_last_rounds_weights(project, prepared):
     np.testing.assert_allclose(old[key], new[key], atol=1e-6)
 
 
-def test_predictions_are_label_files_at_the_images_size_and_known_labels_change_them(project, prepared, tmp_path):
+def test_predictions_are_label_files_at_the_images_size_and_known_labels_change_them(
+    project, prepared, tmp_path
+):
     _, made = prepared
     plain, fed = tmp_path / "plain", tmp_path / "fed"
     assert predict.predict(project, made.images, plain, None, Silent()) == 3 * 10
@@ -221,7 +254,10 @@ def test_predictions_are_label_files_at_the_images_size_and_known_labels_change_
             second = next((fed / name).glob(row.image_id.replace(".jpg", ".*")))
             if name == "depth":
                 assert first.read_bytes() == second.read_bytes()
-    assert any(p.read_bytes() != (fed / p.relative_to(plain)).read_bytes() for p in (plain / "normals").iterdir())
+    assert any(
+        p.read_bytes() != (fed / p.relative_to(plain)).read_bytes()
+        for p in (plain / "normals").iterdir()
+    )
 
 
 def test_metrics_of_a_folder_equal_those_of_the_ledgers_split(project, prepared):
@@ -234,7 +270,9 @@ def test_metrics_of_a_folder_equal_those_of_the_ledgers_split(project, prepared)
         for name in held:
             shutil.copy(made.label(name, task), labels / task)
     folder = evaluate.evaluate_folder(project, labels, Silent())
-    assert folder["labels"] == split["labels"] and folder["loss_mtl"] == pytest.approx(split["loss_mtl"], rel=1e-3)
+    assert folder["labels"] == split["labels"] and folder["loss_mtl"] == pytest.approx(
+        split["loss_mtl"], rel=1e-3
+    )
     with pytest.raises(ProjectError, match="The val split has no label"):
         evaluate.evaluate_split(project, "val", Silent())
     with pytest.raises(ProjectError, match="No image has a label in the folder"):
@@ -257,7 +295,9 @@ def test_a_change_on_the_command_line_leaves_the_settings_other_changes(project)
 
 
 def test_a_share_of_the_labelled_images_can_be_kept_for_model_choice(project):
-    crew = replace(fit.context_of(project, changes={"train": {"val_share": 0.5}}), seed=0)  # both shares have images
+    crew = replace(
+        fit.context_of(project, changes={"train": {"val_share": 0.5}}), seed=0
+    )  # both shares have images
     plan = fit.plan_of(crew, project, models.network_of(crew, None))
     assert plan.val and plan.train and not set(plan.val) & set(plan.train)
 
@@ -267,13 +307,19 @@ def test_picks_from_a_pool_that_changed_meanwhile_are_not_requested(project, mon
 
     def meanwhile(*arguments):
         choice = real(*arguments)
-        project.store.move([Move(choice.result.picks[-1].cell, State.REQUESTED, 0, "other", cost=1.0)])
+        project.store.move(
+            [Move(choice.result.picks[-1].cell, State.REQUESTED, 0, "other", cost=1.0)]
+        )
         return choice
 
     monkeypatch.setattr(query, "choose", meanwhile)
-    with pytest.raises(ProjectError, match=r"Another command changed the pool(.|\n)*Run the same command again"):
+    with pytest.raises(
+        ProjectError, match=r"Another command changed the pool(.|\n)*Run the same command again"
+    ):
         query.query(project, Budget(5), Silent())
-    assert not (project.round_folder(2) / "picks.json").exists() and not list(project.store.cells(round=2))
+    assert not (project.round_folder(2) / "picks.json").exists() and not list(
+        project.store.cells(round=2)
+    )
 
 
 def test_adding_a_task_after_a_fit_trains_anew_and_goes_on(project):
@@ -291,13 +337,18 @@ def test_continuing_takes_over_what_fits_when_a_task_is_new(project, prepared):
     project.store.add_task(TaskRow("edges", "edges", 5.0))
     said = Said()
     fit.fit(project, said, changes={"train": {"restart": False, "epochs": 1}})
-    assert said.lines[0] == "Continuing from the weights of round 2." and "start from random weights" in said.lines[1]
+    assert (
+        said.lines[0] == "Continuing from the weights of round 2."
+        and "start from random weights" in said.lines[1]
+    )
 
 
 def test_what_does_not_shape_the_weights_may_change_between_fits(project):
     first = newest_fit(project.folder)
     said = Said()
-    again = fit.fit(project, said, changes={"train": {"workers": 1}, "score": {"dropout": {"passes": 3}}})
+    again = fit.fit(
+        project, said, changes={"train": {"workers": 1}, "score": {"dropout": {"passes": 3}}}
+    )
     assert again.model == first.model and not said.lines
 
 
@@ -331,23 +382,34 @@ def test_a_strategy_without_needs_leaves_the_rounds_scores_alone(project):
     assert path.read_bytes() == before
 
 
-def test_predictions_of_two_images_of_one_stem_do_not_overwrite_each_other(project, prepared, tmp_path):
+def test_predictions_of_two_images_of_one_stem_do_not_overwrite_each_other(
+    project, prepared, tmp_path
+):
     made = prepared[1]
     images = tmp_path / "two"
     images.mkdir()
     shutil.copy(made.images / made.names[0], images / "a.jpg")
     cv2.imwrite(str(images / "a.png"), cv2.imread(str(made.images / made.names[1])))
     predict.predict(project, images, tmp_path / "out", None, Silent())
-    assert sorted(p.name for p in (tmp_path / "out" / "depth").iterdir()) == ["a.jpg.png", "a.png.png"]
+    assert sorted(p.name for p in (tmp_path / "out" / "depth").iterdir()) == [
+        "a.jpg.png",
+        "a.png.png",
+    ]
 
 
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"objective": {"weights": {"semsge": 5.0}}}, "objective.weights names semsge, which is not a task"),
+        (
+            {"objective": {"weights": {"semsge": 5.0}}},
+            "objective.weights names semsge, which is not a task",
+        ),
         ({"score": {"dropuot": {}}}, "no statistics plug-in 'dropuot'"),
         ({"score": {"dropout": {"rate": 1.0}}}, "rate: input should be less than 1; it is 1.0"),
-        ({"score": {"dropout": {"passes": 0}}}, "passes: input should be greater than or equal to 1; it is 0"),
+        (
+            {"score": {"dropout": {"passes": 0}}},
+            "passes: input should be greater than or equal to 1; it is 0",
+        ),
         ({"train": {"batch": 0}}, "batch must be from 1 to"),
         ({"train": {"learning_rate": -1.0}}, "learning_rate must be from 0 to 100; it is -1"),
         ({"train": {"device": "gpuu"}}, "train.device"),
@@ -363,7 +425,8 @@ def test_a_recipe_that_cannot_be_is_refused_before_any_work(project, changes, fa
 
 def test_changes_given_from_python_are_in_the_settings(tmp_path):
     settings = Settings(
-        changes={"train": {"epochs": 3, "learning_rate": 1e-30}}, strategy=PluginChoice("partal", {"unit": "images"})
+        changes={"train": {"epochs": 3, "learning_rate": 1e-30}},
+        strategy=PluginChoice("partal", {"unit": "images"}),
     )
     (tmp_path / "labelgrid.toml").write_text(settings_text(settings))
     assert parse(Settings, read_toml(tmp_path / "labelgrid.toml"), "") == settings

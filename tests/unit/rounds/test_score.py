@@ -32,15 +32,23 @@ HERE = "tests.unit.rounds.test_score"
 
 
 def record(recipe: dict[str, Any], named: str) -> Fit:
-    return Fit(1, "rounds/0001/fit/last.ckpt", "abc", recipe, 0, ["depth"], 1, {"depth": 1}, 1.0, named)
+    return Fit(
+        1, "rounds/0001/fit/last.ckpt", "abc", recipe, 0, ["depth"], 1, {"depth": 1}, 1.0, named
+    )
 
 
-def test_a_model_of_its_own_recipe_is_scored_with_it_unless_the_project_says_otherwise(tmp_path: Path) -> None:
+def test_a_model_of_its_own_recipe_is_scored_with_it_unless_the_project_says_otherwise(
+    tmp_path: Path,
+) -> None:
     project, _ = make_project(tmp_path, n=3, holdout=0, tasks=("depth",))  # its recipe has 4 passes
     _, strategy = strategy_of(project, "partal")
     with project:
-        recipe = json.loads(context.recipe_of(project, changes={"score": {"dropout": {"passes": 2}}}).json())
-        own, plain = (RoundScores(project, record(recipe, named), strategy) for named in ("mine.toml", ""))
+        recipe = json.loads(
+            context.recipe_of(project, changes={"score": {"dropout": {"passes": 2}}}).json()
+        )
+        own, plain = (
+            RoundScores(project, record(recipe, named), strategy) for named in ("mine.toml", "")
+        )
         assert (own.options["dropout"]["passes"], plain.options["dropout"]["passes"]) == (2, 4)
         assert own.stamp["recipe"] != plain.stamp["recipe"]
         assert parse(Recipe, own.tables, "own").score["dropout"]["passes"] == 2
@@ -49,11 +57,15 @@ def test_a_model_of_its_own_recipe_is_scored_with_it_unless_the_project_says_oth
             assert replace(scores).options["dropout"]["passes"] == 3
 
 
-def test_an_option_of_a_statistic_that_the_strategy_cannot_use_is_refused_in_fit_and_score(tmp_path: Path) -> None:
+def test_an_option_of_a_statistic_that_the_strategy_cannot_use_is_refused_in_fit_and_score(
+    tmp_path: Path,
+) -> None:
     project, _ = labelled(tmp_path)
     with project:
         chosen = replace(project.settings, strategy=PluginChoice("clasp_pe"))
-        project.settings = replace(chosen, changes={"score": {"dropout": {"measure": "information"}}})
+        project.settings = replace(
+            chosen, changes={"score": {"dropout": {"measure": "information"}}}
+        )
         with pytest.raises(RecipeError, match="The strategy 'clasp_pe' needs measure"):
             fit.fit(project, Silent())
         _, strategy = strategy_of(project)
@@ -62,19 +74,27 @@ def test_an_option_of_a_statistic_that_the_strategy_cannot_use_is_refused_in_fit
             assert RoundScores(project, record(recipe, ""), strategy).stamp
 
 
-def test_a_strategy_brings_the_options_of_its_statistics_that_a_recipe_does_not_name(tmp_path: Path) -> None:
+def test_a_strategy_brings_the_options_of_its_statistics_that_a_recipe_does_not_name(
+    tmp_path: Path,
+) -> None:
     project, _ = labelled(tmp_path)
     with project:
         recipe = json.loads(context.recipe_of(project).json())
         plain, brought = (
-            RoundScores(project, record(recipe, ""), strategy_of(project, n)[1]) for n in ("partal", "bald")
+            RoundScores(project, record(recipe, ""), strategy_of(project, n)[1])
+            for n in ("partal", "bald")
         )
-        assert "measure" not in plain.options["dropout"] and brought.options["dropout"]["measure"] == "information"
+        assert (
+            "measure" not in plain.options["dropout"]
+            and brought.options["dropout"]["measure"] == "information"
+        )
         assert {**brought.options["dropout"]}.items() > plain.options["dropout"].items()
         assert plain.stamp["recipe"] != brought.stamp["recipe"]
         built = score.PoolScorer(brought, Silent()).statistics["dropout"]
         assert isinstance(built, dropout.Dropout) and built.options.measure == "information"
-        project.settings = replace(project.settings, changes={"score": {"dropout": {"measure": "entropy"}}})
+        project.settings = replace(
+            project.settings, changes={"score": {"dropout": {"measure": "entropy"}}}
+        )
         with pytest.raises(RecipeError, match='The strategy needs measure = "information"'):
             assert replace(brought).stamp
 
@@ -92,32 +112,46 @@ def test_a_strategy_brings_the_options_of_its_statistics_that_a_recipe_does_not_
         ),
     ],
 )
-def test_a_strategy_that_relies_on_what_no_plug_in_has_is_refused(expects: dict[str, Any], message: str) -> None:
+def test_a_strategy_that_relies_on_what_no_plug_in_has_is_refused(
+    expects: dict[str, Any], message: str
+) -> None:
     strategy = replace(build_plugin("strategies", PluginChoice("random_cells")), expects=expects)
     with pytest.raises(PluginError, match=message):
         check_expected("Mine", strategy, {"statistics": {}, "terms": {}})
 
 
-def test_an_option_of_a_term_that_the_strategy_cannot_use_is_refused_in_fit_and_score(tmp_path: Path) -> None:
+def test_an_option_of_a_term_that_the_strategy_cannot_use_is_refused_in_fit_and_score(
+    tmp_path: Path,
+) -> None:
     project, _ = labelled(tmp_path)
     with project:
-        chosen = replace(project.settings, strategy=PluginChoice("learning_loss", {"unit": "cells"}))
-        project.settings = replace(chosen, changes={"terms": {"learning_loss": {"predict": "image"}}})
+        chosen = replace(
+            project.settings, strategy=PluginChoice("learning_loss", {"unit": "cells"})
+        )
+        project.settings = replace(
+            chosen, changes={"terms": {"learning_loss": {"predict": "image"}}}
+        )
         with pytest.raises(RecipeError, match="The strategy 'learning_loss' needs predict"):
             fit.fit(project, Silent())
         _, strategy = strategy_of(project)
         recipe = json.loads(context.recipe_of(project).json())
-        with pytest.raises(RecipeError, match=r"The strategy needs predict = .* in \[terms.learning_loss\]"):
+        with pytest.raises(
+            RecipeError, match=r"The strategy needs predict = .* in \[terms.learning_loss\]"
+        ):
             assert RoundScores(project, record(recipe, ""), strategy).stamp
 
 
 def other_default(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `at` have another default, as in an earlier version."""
-    earlier = make_dataclass("Options", [("at", str, "original")], bases=(dropout.Options,), frozen=True)
+    earlier = make_dataclass(
+        "Options", [("at", str, "original")], bases=(dropout.Options,), frozen=True
+    )
     monkeypatch.setattr(dropout, "Options", earlier)
 
 
-def test_scores_of_another_default_are_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_of_another_default_are_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project, _ = make_project(tmp_path, n=3, holdout=0, tasks=("depth",))
     _, strategy = strategy_of(project, "partal")
     with project:
@@ -140,7 +174,9 @@ def test_scores_of_another_default_are_calibrated_anew(tmp_path: Path) -> None:
         said = Said()
         query.query(project, Budget(2), said, prelabels=False)
         line = "'partal' calibrates its scores again: their options, or the defaults of these, changed since round "
-        assert f"{line}{before.round}. They do not compare with those of earlier rounds." in said.lines
+        assert (
+            f"{line}{before.round}. They do not compare with those of earlier rounds." in said.lines
+        )
         answer(project, made)
         fit.fit(project, Silent())
         said = Said()
@@ -148,15 +184,21 @@ def test_scores_of_another_default_are_calibrated_anew(tmp_path: Path) -> None:
         assert not [line for line in said.lines if "calibrates" in line]
 
 
-def test_scores_of_another_measure_are_stale_until_the_pool_is_scored_for_the_strategy(tmp_path: Path) -> None:
+def test_scores_of_another_measure_are_stale_until_the_pool_is_scored_for_the_strategy(
+    tmp_path: Path,
+) -> None:
     project, _ = labelled(tmp_path)
     with project:
         fit.fit(project, Silent())
         plain = score.score(project, Silent())
-        with pytest.raises(ProjectError, match=r"stale: the recipe changed(.|\n)*with the query's `--strategy`"):
+        with pytest.raises(
+            ProjectError, match=r"stale: the recipe changed(.|\n)*with the query's `--strategy`"
+        ):
             query.query(project, Budget(2), Silent(), strategy="bald", prelabels=False)
         other = score.score(project, Silent(), strategy="bald")
-        assert not np.allclose(plain.statistics["dropout"], other.statistics["dropout"], equal_nan=True)
+        assert not np.allclose(
+            plain.statistics["dropout"], other.statistics["dropout"], equal_nan=True
+        )
         found = query.query(project, Budget(2), Silent(), strategy="bald", prelabels=False)
         assert {pick.why for pick in found.picks} == {"predictions disagree most"}
 
@@ -278,7 +320,11 @@ def test_modules_of_a_statistic_are_built_under_a_stream_of_their_own(project):
     for seed in (1, 2):
         torch.manual_seed(seed)
         before = torch.random.get_rng_state()
-        seen.append(score.PoolScorer(RoundScores(project, made, strategy), Silent()).statistics[f"{HERE}:build_drawn"])
+        seen.append(
+            score.PoolScorer(RoundScores(project, made, strategy), Silent()).statistics[
+                f"{HERE}:build_drawn"
+            ]
+        )
         assert torch.equal(before, torch.random.get_rng_state())
     assert torch.equal(seen[0].project, seen[1].project)
 

@@ -57,10 +57,15 @@ def test_a_query_warns_of_all_missing_images_in_one_message_and_notes_them(tmp_p
     project, made = make_project(tmp_path, strategy="random_cells", holdout=0)
     contents, said = away(made, *made.names[:8]), Said()
     query.query(project, Budget(2), said, dry_run=True)
-    assert [line.partition(",")[0] for line in said.lines if "set aside" in line] == ["8 images are set aside"]
+    assert [line.partition(",")[0] for line in said.lines if "set aside" in line] == [
+        "8 images are set aside"
+    ]
     assert set(noted(project)) == set(made.names[:8])
     contents |= away(made, *made.names[8:])
-    with pytest.raises(LabelgridError, match=r"The pool is empty: .*; 10 images are set aside.*\n  Put the files back"):
+    with pytest.raises(
+        LabelgridError,
+        match=r"The pool is empty: .*; 10 images are set aside.*\n  Put the files back",
+    ):
         taken(project, 2)
     back(contents)
     assert not noted(project) and len(taken(project, 30)) == 10
@@ -93,13 +98,17 @@ def test_fit_score_query_and_evaluate_go_on_without_images_that_are_gone(tmp_pat
     project.close()
 
 
-def test_a_fit_whose_held_out_images_are_gone_ends_well_and_measures_nothing(tmp_path: Path) -> None:
+def test_a_fit_whose_held_out_images_are_gone_ends_well_and_measures_nothing(
+    tmp_path: Path,
+) -> None:
     project, made = labelled(tmp_path, images=2, n=6, tasks=("depth",), strategy="random_images")
     contents = away(made, *(row.image_id for row in project.store.images(("heldout",))))
     said = Said()
     done = fit.fit(project, said)
     assert newest_fit(project.folder) == done
-    assert any("nothing was measured" in line and "There is no such file" in line for line in said.lines)
+    assert any(
+        "nothing was measured" in line and "There is no such file" in line for line in said.lines
+    )
     assert measured_rounds(project.folder) == []
     with pytest.raises(ImageError, match="can be read"):
         evaluate.evaluate_split(project, "heldout", Silent())
@@ -130,14 +139,20 @@ def test_figures_of_labels_that_were_taken_back_are_removed(tmp_path: Path, refi
     project.close()
 
 
-def test_a_score_of_a_pool_of_which_no_image_can_be_read_is_refused_and_writes_nothing(tmp_path: Path) -> None:
+def test_a_score_of_a_pool_of_which_no_image_can_be_read_is_refused_and_writes_nothing(
+    tmp_path: Path,
+) -> None:
     project, made = labelled(tmp_path, images=2, n=6, tasks=("depth",))
     fit.fit(project, Silent())
     grid = project.store.grid()
-    free = [image for image, eligible in zip(grid.images, grid.eligible.any(1), strict=True) if eligible]
+    free = [
+        image for image, eligible in zip(grid.images, grid.eligible.any(1), strict=True) if eligible
+    ]
     contents = away(made, *free)
     for command in (score.score, lambda *of: query.query(of[0], Budget(1), of[1])):
-        with pytest.raises(ImageError, match=f"No image can be read of the {len(free)} whose labels are missing"):
+        with pytest.raises(
+            ImageError, match=f"No image can be read of the {len(free)} whose labels are missing"
+        ):
             command(project, Silent())
         assert not (project.round_folder(project.round_number) / "scores").exists()
     back(contents)

@@ -37,7 +37,9 @@ def test_a_query_does_not_close_a_round_whose_training_was_stopped(project, left
     (folder / left).parent.mkdir(parents=True)
     (folder / left).write_bytes(b"half")
     before = list(project.store.events())
-    with pytest.raises(ProjectError, match=r"training was stopped before its end.*\n.*labelgrid fit"):
+    with pytest.raises(
+        ProjectError, match=r"training was stopped before its end.*\n.*labelgrid fit"
+    ):
         query.query(project, Budget(2), Silent())
     assert list(project.store.events()) == before
     shutil.rmtree(folder)
@@ -101,7 +103,9 @@ def test_what_cannot_be_trained_is_refused_in_a_sentence(project, changes, fault
         fit.fit(project, Silent(), changes=changes)
 
 
-def test_a_stopped_training_is_not_resumed_with_another_default_of_the_network(project, monkeypatch):
+def test_a_stopped_training_is_not_resumed_with_another_default_of_the_network(
+    project, monkeypatch
+):
     with pytest.raises(Killed):
         fit.fit(project, Killing(2))
     path = project.round_folder(2) / "fit" / "last.ckpt"
@@ -109,12 +113,16 @@ def test_a_stopped_training_is_not_resumed_with_another_default_of_the_network(p
     older = json.loads(stopped.identity)
     assert older.pop("options")["networks"]["pad_net"]["encoder_dropout"] == 0.0
     with monkeypatch.context() as changed:
-        earlier = make_dataclass("Options", [("encoder_dropout", float, 0.5)], bases=(pad_net.Options,), frozen=True)
+        earlier = make_dataclass(
+            "Options", [("encoder_dropout", float, 0.5)], bases=(pad_net.Options,), frozen=True
+        )
         changed.setattr(pad_net, "Options", earlier)
         context = fit.context_of(project)
         splits = fit.splits_for_training(context, project, Silent())
         assert not same_training(stopped.identity, fit.identity_of(context, *splits, ""))
-    save(replace(stopped, identity=json.dumps(older, sort_keys=True)), path)  # as an older program kept it
+    save(
+        replace(stopped, identity=json.dumps(older, sort_keys=True)), path
+    )  # as an older program kept it
     said = Said()
     fit.fit(project, said)
     assert said.lines == ["Resuming after epoch 1 of 2."]

@@ -6,7 +6,17 @@ import pytest
 from labelgrid.scenes.maps import TASKS, labels_of
 from labelgrid.scenes.ray_casting import RayHits, cast, directions
 from labelgrid.scenes.rooms import CLASSES, Scene, make_scene
-from labelgrid.scenes.solids import Material, Solid, ball, cube, moved, place_object, scaled, tube, turned
+from labelgrid.scenes.solids import (
+    Material,
+    Solid,
+    ball,
+    cube,
+    moved,
+    place_object,
+    scaled,
+    tube,
+    turned,
+)
 
 COVERS = ["labelgrid.scenes.maps"]
 SIZE = (24, 32)
@@ -42,7 +52,9 @@ def test_depth_and_normals_of_a_wall_are_along_the_axis_and_in_the_cameras_frame
 
 def test_a_ball_is_where_geometry_has_it() -> None:
     centre, radius = np.array([0.8, 0.3, -4.0]), 0.7
-    found, labels = hits(scene(*place_object([ball((radius,) * 3, centre, RED, "ball")], moved(), 1)))
+    found, labels = hits(
+        scene(*place_object([ball((radius,) * 3, centre, RED, "ball")], moved(), 1))
+    )
     direction = directions(60.0, SIZE)
     a, b, c = (direction**2).sum(-1), direction @ centre, centre @ centre - radius**2
     inside = b**2 - a * c > 0
@@ -50,7 +62,10 @@ def test_a_ball_is_where_geometry_has_it() -> None:
     assert np.array_equal(inside, hit)
     depth = (b - np.sqrt(np.maximum(b**2 - a * c, 0))) / a
     assert np.abs(found.depth - depth)[hit].max() < 1e-5
-    assert np.flatnonzero(hit.any(0)).mean() > SIZE[1] / 2 and np.flatnonzero(hit.any(1)).mean() < SIZE[0] / 2
+    assert (
+        np.flatnonzero(hit.any(0)).mean() > SIZE[1] / 2
+        and np.flatnonzero(hit.any(1)).mean() < SIZE[0] / 2
+    )
     normal = (direction * depth[..., None] - centre) / radius
     assert (found.normals * normal).sum(-1)[hit].min() > 1 - 1e-5
 
@@ -69,15 +84,22 @@ def test_parts_saliency_and_edges_follow_the_solids() -> None:
     named = labels["semseg"][..., 0]
     assert set(np.unique(labels["parts"])) == {0, 1, 2}
     assert ((labels["parts"][..., 0] > 0) == (named == CLASSES.index("person"))).all()
-    assert ((labels["saliency"][..., 0] == 1) == (named == CLASSES.index("person"))).all()  # though the bin is larger
+    assert (
+        (labels["saliency"][..., 0] == 1) == (named == CLASSES.index("person"))
+    ).all()  # though the bin is larger
     edges = labels["edges"][..., 0] == 1
-    assert edges[:-1][named[:-1] != named[1:]].all() and edges[:, :-1][named[:, :-1] != named[:, 1:]].all()
+    assert (
+        edges[:-1][named[:-1] != named[1:]].all()
+        and edges[:, :-1][named[:, :-1] != named[:, 1:]].all()
+    )
     inner = (named[:-1, :-1] == named[1:, :-1]) & (named[:-1, :-1] == named[:-1, 1:])
     assert not edges[:-1, :-1][inner].any()
 
 
 def test_a_tube_shows_its_side_and_its_lid() -> None:
-    found, labels = hits(scene(*place_object([tube(0.5, 1.0, (0, -1.2, 0), RED, "bin")], moved(0, 0, -4), 1)))
+    found, labels = hits(
+        scene(*place_object([tube(0.5, 1.0, (0, -1.2, 0), RED, "bin")], moved(0, 0, -4), 1))
+    )
     hit = labels["semseg"][..., 0] == CLASSES.index("bin")
     points = found.depth[..., None] * directions(60.0, SIZE) - [0, -1.2, -4]
     lid = hit & (np.abs(points[..., 1] - 0.5) < 1e-5)
@@ -89,7 +111,11 @@ def test_a_tube_shows_its_side_and_its_lid() -> None:
 
 
 def test_from_within_a_solid_its_inside_is_seen_and_what_is_behind_the_camera_is_not() -> None:
-    within = Scene((cube((2, 2, 6), (0, 0, 0), GREY, "box"), ball((1, 1, 1), (0, 0, 8), RED, "ball")), moved(), 60.0)
+    within = Scene(
+        (cube((2, 2, 6), (0, 0, 0), GREY, "box"), ball((1, 1, 1), (0, 0, 8), RED, "ball")),
+        moved(),
+        60.0,
+    )
     found = cast(within, SIZE)
     assert (found.solid == 0).all() and found.depth.max() == pytest.approx(3)
     assert np.allclose(found.normals[12, 16], [0, 0, 1])
@@ -104,12 +130,17 @@ def test_a_camera_moved_with_its_scene_sees_the_same(shape: str) -> None:
     going = moved(2, 1, -3) @ turned("y", 50) @ turned("x", -12)
     found = cast(Scene(tuple(place_object([made], going, 1)), going, 60.0), SIZE)
     assert np.array_equal(found.solid, still.solid) and (still.solid == 0).sum() > 20
-    assert np.allclose(found.depth, still.depth, atol=1e-5) and np.allclose(found.normals, still.normals, atol=1e-5)
+    assert np.allclose(found.depth, still.depth, atol=1e-5) and np.allclose(
+        found.normals, still.normals, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("index", [3, 4, 9])
 def test_pictures_and_labels_agree_since_mitsuba_s_rays_meet_the_same(index: int) -> None:
-    """Mitsuba's balls are of triangles, which cut corners at borders; where solids touch, either may be named."""
+    """Mitsuba's balls are of triangles, which cut corners at borders.
+
+    Where solids touch, either may be named.
+    """
     pytest.importorskip("mitsuba", reason="scenes need the extra [scenes]")
     from labelgrid.scenes.render import load
 
@@ -124,7 +155,10 @@ def test_pictures_and_labels_agree_since_mitsuba_s_rays_meet_the_same(index: int
         depth = -(into @ (np.array(hit.p).ravel() - made.camera[:3, 3]))[2]
         normal = into @ np.array(hit.sh_frame.n).ravel()
         same = solid.label == made.solids[found.solid[row, column]].label
-        near = abs(depth - found.depth[row, column]) < 0.05 and abs(normal @ found.normals[row, column]) > 0.97
+        near = (
+            abs(depth - found.depth[row, column]) < 0.05
+            and abs(normal @ found.normals[row, column]) > 0.97
+        )
         differ += not (same and near)
     assert differ <= 0.005 * SIZE[0] * SIZE[1]
 
@@ -136,4 +170,7 @@ def test_labels_of_rooms_fit_their_tasks() -> None:
         assert list(labels) == [row.name for row in TASKS]
         lengths = np.linalg.norm(labels["normals"].value, axis=-1)
         assert np.allclose(lengths[labels["normals"].valid], 1, atol=1e-5)
-        assert labels["semseg"].valid.all() and 0.3 < labels["depth"].value.min() < labels["depth"].value.max() < 10
+        assert (
+            labels["semseg"].valid.all()
+            and 0.3 < labels["depth"].value.min() < labels["depth"].value.max() < 10
+        )

@@ -14,13 +14,22 @@ from labelgrid.scenes.rooms import Scene, make_scene
 from labelgrid.scenes.solids import Material, Solid, ball, cube, moved, place_object, turned
 
 SIZE = (24, 32)
-RED, GREY, LIGHT = Material((0.8, 0.05, 0.05)), Material((0.7, 0.7, 0.7)), Material((0.9,) * 3, light=3.0)
+RED, GREY, LIGHT = (
+    Material((0.8, 0.05, 0.05)),
+    Material((0.7, 0.7, 0.7)),
+    Material((0.9,) * 3, light=3.0),
+)
 
 
 def scene(*solids: Solid) -> Scene:
     """Solids before a grey wall, under a light that looks down and stops short of the camera."""
-    light = place_object([cube((4, 4, 0.1), (0, 0, 0), LIGHT, "ceiling")], moved(0, 2, -4) @ turned("x", 90), 0)
-    floor, wall = cube((9, 0.1, 9), (0, -2, -4), GREY, "floor"), cube((9, 9, 0.1), (0, 0, -8), GREY, "wall")
+    light = place_object(
+        [cube((4, 4, 0.1), (0, 0, 0), LIGHT, "ceiling")], moved(0, 2, -4) @ turned("x", 90), 0
+    )
+    floor, wall = (
+        cube((9, 0.1, 9), (0, -2, -4), GREY, "floor"),
+        cube((9, 9, 0.1), (0, 0, -8), GREY, "wall"),
+    )
     return Scene((floor, wall, *light, *solids), moved(), 60.0)
 
 
@@ -40,7 +49,9 @@ def test_a_picture_shows_what_is_there_and_its_shadow() -> None:
 def test_a_light_shines_forward_only() -> None:
     lamp = cube((1, 1, 0.1), (0, 0, 0), LIGHT, "window")
     wall = cube((9, 9, 0.1), (0, 0, -8), GREY, "wall")
-    toward = Scene((wall, *place_object([lamp], moved(0, 1.5, -4) @ turned("y", 180), 0)), moved(), 60.0)
+    toward = Scene(
+        (wall, *place_object([lamp], moved(0, 1.5, -4) @ turned("y", 180), 0)), moved(), 60.0
+    )
     away = Scene((wall, *place_object([lamp], moved(0, 1.5, -4), 0)), moved(), 60.0)
     lit, dark = (render(made, cast(made, SIZE), 4, 0) for made in (toward, away))
     assert lit[12:].mean() > 60 and dark[12:].mean() < 5

@@ -26,7 +26,8 @@ def scenes() -> list[Scene]:
 def same(one: Scene, other: Scene) -> bool:
     pairs = zip(one.solids, other.solids, strict=True)
     return np.array_equal(one.camera, other.camera) and all(
-        np.array_equal(a.transform, b.transform) and a.material == b.material and a.label == b.label for a, b in pairs
+        np.array_equal(a.transform, b.transform) and a.material == b.material and a.label == b.label
+        for a, b in pairs
     )
 
 
@@ -41,7 +42,10 @@ def test_some_scenes_look_again_at_the_room_before_from_nearby(scenes: list[Scen
     assert 0.1 < len(again) / MANY < 0.3
     for index in again[:10]:
         before, now = scenes[index - 1], scenes[index]
-        assert all(np.array_equal(a.transform, b.transform) for a, b in zip(before.solids, now.solids, strict=True))
+        assert all(
+            np.array_equal(a.transform, b.transform)
+            for a, b in zip(before.solids, now.solids, strict=True)
+        )
         assert 0 < np.abs(before.camera[:3, 3] - now.camera[:3, 3]).max() < 0.8
 
 
@@ -50,12 +54,21 @@ def test_rooms_of_a_data_set_without_frames_stay_what_they_are() -> None:
     for index in range(30):
         scene = make_scene(0, index)
         values = np.stack([scene.camera, *(solid.transform for solid in scene.solids)])
-        digest.update(f"{room_of(0, index)} {np.round(values, 6).tolist()}".replace("-0.0,", "0.0,").encode())
+        digest.update(
+            f"{room_of(0, index)} {np.round(values, 6).tolist()}".replace("-0.0,", "0.0,").encode()
+        )
     assert digest.hexdigest() == "ea18ee643ece7b70"
 
 
 def test_with_frames_every_room_is_seen_as_often_from_nearby() -> None:
-    assert [room_of(0, index, 4) for index in range(3, 9)] == [(0, 3), (1, 0), (1, 1), (1, 2), (1, 3), (2, 0)]
+    assert [room_of(0, index, 4) for index in range(3, 9)] == [
+        (0, 3),
+        (1, 0),
+        (1, 1),
+        (1, 2),
+        (1, 3),
+        (2, 0),
+    ]
     for room in range(5):
         first, *others = [make_scene(0, index, 4) for index in range(4 * room, 4 * room + 4)]
         cameras = [one.camera[:3, 3] for one in (first, *others)]
@@ -75,7 +88,11 @@ def test_things_are_numbered_and_the_room_is_nothing_s_part(scenes: list[Scene])
     for scene in scenes[:40]:
         things = {solid.thing for solid in scene.solids}
         assert things == set(range(len(things)))
-        assert {solid.label for solid in scene.solids if solid.thing == 0} >= {"wall", "floor", "ceiling"}
+        assert {solid.label for solid in scene.solids if solid.thing == 0} >= {
+            "wall",
+            "floor",
+            "ceiling",
+        }
         for thing in things - {0}:
             labels = {solid.label for solid in scene.solids if solid.thing == thing}
             assert len(labels - {"books", "cabinet"}) <= 1, labels
@@ -85,13 +102,18 @@ def test_nothing_stands_so_near_the_camera_that_it_fills_the_picture(scenes: lis
     for scene in scenes[:60]:
         found = cast(scene, (24, 32))
         thing = np.array([solid.thing for solid in scene.solids])[found.solid]
-        assert found.depth.min() > 0.5 and np.bincount(thing.ravel(), minlength=2)[1:].max() < 0.6 * thing.size
+        assert (
+            found.depth.min() > 0.5
+            and np.bincount(thing.ravel(), minlength=2)[1:].max() < 0.6 * thing.size
+        )
 
 
 def test_a_figure_is_seen_in_about_a_third_of_the_pictures(scenes: list[Scene]) -> None:
     shown = 0
     for scene in scenes:
-        person = np.array([solid.label == PERSON for solid in scene.solids])[cast(scene, (24, 32)).solid]
+        person = np.array([solid.label == PERSON for solid in scene.solids])[
+            cast(scene, (24, 32)).solid
+        ]
         shown += person.sum() > 4
     assert 0.25 < shown / MANY < 0.45
 

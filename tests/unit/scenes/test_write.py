@@ -26,7 +26,11 @@ WANTED = SceneSettings((24, 32), seed=3, samples=2)
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +43,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_folder_of_scenes_is_read_as_any_folder(written: Path, tmp_path: Path) -> None:
     source, rows = folder.build(written), task_rows(written / "tasks.toml")
     assert rows == list(TASKS) and len(source.images()) == 6
-    assert sorted(name for names in source.splits().values() for name in names) == sorted(source.images())
+    assert sorted(name for names in source.splits().values() for name in names) == sorted(
+        source.images()
+    )
     tasks = definitions(rows)
     for name in source.images():
         found = [source.label(name, task) for task in tasks.values()]
@@ -48,7 +54,9 @@ def test_a_folder_of_scenes_is_read_as_any_folder(written: Path, tmp_path: Path)
     assert (tmp_path / "sheet.png").stat().st_size > 1000
 
 
-def test_what_is_there_is_not_rendered_again_and_the_rest_comes_out_the_same(written: Path, tmp_path: Path) -> None:
+def test_what_is_there_is_not_rendered_again_and_the_rest_comes_out_the_same(
+    written: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "made"
     write_scenes(out, 4, WANTED, Silent(), jobs=2)
     kept = {path: path.stat().st_mtime_ns for path in out.rglob("images/**/*.png")}
@@ -73,8 +81,12 @@ def test_the_frames_of_a_room_stay_together_and_differ(tmp_path: Path) -> None:
     wanted = SceneSettings((24, 32), seed=3, samples=2, frames=3)
     write_scenes(tmp_path / "made", 24, wanted, Silent(), jobs=1)
     source = folder.build(tmp_path / "made")
-    rooms = [{group_of(r"^(room_\d+)/", name) for name in names} for names in source.splits().values()]
-    assert len(rooms) > 1 and sum(map(len, rooms)) == len(set().union(*rooms)) == 8  # no room is in two splits
+    rooms = [
+        {group_of(r"^(room_\d+)/", name) for name in names} for names in source.splits().values()
+    ]
+    assert (
+        len(rooms) > 1 and sum(map(len, rooms)) == len(set().union(*rooms)) == 8
+    )  # no room is in two splits
     pictures = [source.image(name) for name in source.images()]
     assert len(pictures) == 24
     for first in range(0, 24, 3):

@@ -1,4 +1,7 @@
-"""Statistics of classes equal slow loops over pixels; known labels are fed in, padding is left out."""
+"""Statistics of classes equal slow loops over pixels.
+
+Known labels are fed in, padding is left out.
+"""
 
 import math
 from dataclasses import replace
@@ -17,7 +20,9 @@ KINDS = ("depth", "semseg", "saliency")
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    return make_dataset(tmp_path_factory.mktemp("pool"), n=4, size=[(32, 64), (48, 40)], tasks=KINDS)
+    return make_dataset(
+        tmp_path_factory.mktemp("pool"), n=4, size=[(32, 64), (48, 40)], tasks=KINDS
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -52,20 +52,28 @@ def job_of(made, statistic, stamp="one", name="line"):
     tasks = build_all(found)
     with torch.random.fork_rng():
         model = TrainedModel(toy_network(tasks), {"own": nn.Linear(1, 1)})
-    return ScoringJob(model, tasks, found, source_of(made), DATA, {name: statistic}, {"model": stamp}, 2)
+    return ScoringJob(
+        model, tasks, found, source_of(made), DATA, {name: statistic}, {"model": stamp}, 2
+    )
 
 
 def fitted(made, folder, statistic, stamp="one", name="line", seed=3):
     folder.mkdir(exist_ok=True)
     job = job_of(made, statistic, stamp, name)
     images = FitImages(
-        list(made.names[:3]), list(made.names), seed, lambda member: TrainedModel(job.model.network), ObjectiveOptions()
+        list(made.names[:3]),
+        list(made.names),
+        seed,
+        lambda member: TrainedModel(job.model.network),
+        ObjectiveOptions(),
     )
     return fit_statistics(job, images, folder, Silent())
 
 
 def states_equal(one, other):
-    return all(torch.equal(one.state_dict()[name], value) for name, value in other.state_dict().items())
+    return all(
+        torch.equal(one.state_dict()[name], value) for name, value in other.state_dict().items()
+    )
 
 
 def test_weights_are_drawn_from_a_stream_of_their_own_and_the_callers_is_not_moved(made, tmp_path):
@@ -79,19 +87,29 @@ def test_weights_are_drawn_from_a_stream_of_their_own_and_the_callers_is_not_mov
     fitted(made, tmp_path / "b", other)
     fitted(made, tmp_path / "c", seeded, seed=4)
     fitted(made, tmp_path / "d", named, name="other")
-    assert states_equal(one, other) and not states_equal(one, seeded) and not states_equal(one, named)
+    assert (
+        states_equal(one, other) and not states_equal(one, seeded) and not states_equal(one, named)
+    )
 
 
 def test_a_context_has_labelled_and_pool_batches_in_an_order_of_each_epoch(made, tmp_path):
     statistic = Line()
     fitted(made, tmp_path, statistic)
     (context,) = statistic.contexts
-    orders = [[name for batch in context.pool(epoch) for name in batch.batch.ids] for epoch in (0, 0, 1, 2)]
+    orders = [
+        [name for batch in context.pool(epoch) for name in batch.batch.ids]
+        for epoch in (0, 0, 1, 2)
+    ]
     assert orders[0] == orders[1] and len({tuple(order) for order in orders}) > 1
     assert all(sorted(order) == list(made.names) for order in orders)
     batch = next(context.labelled(0))
-    assert set(batch.batch.ids) <= set(made.names[:3]) and batch.batch.targets["depth"].present.all()
-    assert set(context.model.terms) == {"own"} and context.train_member("a").network is context.model.network
+    assert (
+        set(batch.batch.ids) <= set(made.names[:3]) and batch.batch.targets["depth"].present.all()
+    )
+    assert (
+        set(context.model.terms) == {"own"}
+        and context.train_member("a").network is context.model.network
+    )
 
 
 def test_the_frozen_network_gets_no_gradient_and_learns_again_afterwards(made, tmp_path):
@@ -110,7 +128,9 @@ def test_a_statistic_that_changes_a_buffer_of_the_network_is_refused(made, tmp_p
         network.encode(torch.zeros(2, 3, 32, 64))
         network.eval()
 
-    with pytest.raises(PluginError, match="'line' changed the trained model during its own training: network"):
+    with pytest.raises(
+        PluginError, match="'line' changed the trained model during its own training: network"
+    ):
         fitted(made, tmp_path, Line(spoil))
     assert not list(tmp_path.glob("*.weights"))
 
@@ -118,8 +138,12 @@ def test_a_statistic_that_changes_a_buffer_of_the_network_is_refused(made, tmp_p
 def test_a_statistic_that_changes_a_buffer_that_no_checkpoint_holds_is_refused(made, tmp_path):
     job = job_of(made, Line(lambda context: context.model.network.offset.add_(1)))
     job.model.network.register_buffer("offset", torch.zeros(1), persistent=False)
-    images = FitImages(list(made.names[:3]), list(made.names), 0, lambda _: job.model, ObjectiveOptions())
-    with pytest.raises(PluginError, match="changed the trained model during its own training: network"):
+    images = FitImages(
+        list(made.names[:3]), list(made.names), 0, lambda _: job.model, ObjectiveOptions()
+    )
+    with pytest.raises(
+        PluginError, match="changed the trained model during its own training: network"
+    ):
         fit_statistics(job, images, tmp_path, Silent())
 
 
@@ -165,7 +189,9 @@ def test_what_a_stopped_training_left_is_there_again_unless_the_stamp_is_another
 def test_a_job_without_such_statistics_is_left_as_it_is(made, tmp_path):
     job = job_of(made, object())
     assert (
-        fit_statistics(job, FitImages([], [], 0, lambda _: job.model, ObjectiveOptions()), tmp_path, Silent()).stamp
+        fit_statistics(
+            job, FitImages([], [], 0, lambda _: job.model, ObjectiveOptions()), tmp_path, Silent()
+        ).stamp
         == job.stamp
     )
 
@@ -184,7 +210,9 @@ def test_weights_that_run_code_or_are_damaged_are_refused(tmp_path):
     path = tmp_path / "a.weights"
     for content in (b"", b"half"):
         path.write_bytes(content)
-        with pytest.raises(ModelError, match=r"weights of a statistic cannot be read(.|\n)*labelgrid score"):
+        with pytest.raises(
+            ModelError, match=r"weights of a statistic cannot be read(.|\n)*labelgrid score"
+        ):
             read_weights(path)
     torch.save({"state": np.random.default_rng}, path)
     with pytest.raises(ModelError, match="cannot be read"):

@@ -39,7 +39,9 @@ class Counting(Statistic):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    return make_dataset(tmp_path_factory.mktemp("data"), n=7, size=(32, 64), tasks=("depth", "normals"))
+    return make_dataset(
+        tmp_path_factory.mktemp("data"), n=7, size=(32, 64), tasks=("depth", "normals")
+    )
 
 
 def run(made, folder, statistic, stamp="one", names=None, explaining=None):
@@ -65,7 +67,13 @@ def test_what_explains_has_a_file_of_its_own_and_changes_no_score(made, tmp_path
     alone, beside, pool = Counting(), Counting(), made.names[2:5]
     run(made, tmp_path / "alone", alone, names=pool)
     with pytest.raises(KeyboardInterrupt):  # stopped among the further images
-        run(made, tmp_path / "both", beside, names=pool, explaining=explaining(made, Counting(dies_after=4)))
+        run(
+            made,
+            tmp_path / "both",
+            beside,
+            names=pool,
+            explaining=explaining(made, Counting(dies_after=4)),
+        )
     rest = Counting()
     run(made, tmp_path / "both", beside, names=pool, explaining=explaining(made, rest))
     assert alone.seen == beside.seen == list(pool) and rest.seen == [made.names[0], *made.names[5:]]
@@ -76,10 +84,18 @@ def test_what_explains_has_a_file_of_its_own_and_changes_no_score(made, tmp_path
     assert set(found.images) == {*pool, made.names[0], *made.names[5:]}
     expected = run(made, tmp_path / "all", Counting())
     rows = made.names[5:]
-    np.testing.assert_allclose(found.aligned(rows)["why"], expected.aligned(rows)["count"], atol=1e-6)
+    np.testing.assert_allclose(
+        found.aligned(rows)["why"], expected.aligned(rows)["count"], atol=1e-6
+    )
     run(made, tmp_path / "both", Counting(), names=pool)  # asked for no longer
     assert [path.name for path in (tmp_path / "both").iterdir()] == ["scores.parquet"]
-    assert run(made, tmp_path / "none", Counting(), names=["0000.jpg"], explaining=Explaining({"why": rest})).images
+    assert run(
+        made,
+        tmp_path / "none",
+        Counting(),
+        names=["0000.jpg"],
+        explaining=Explaining({"why": rest}),
+    ).images
 
 
 def explaining(made, statistic):
@@ -122,17 +138,29 @@ def test_parts_of_another_stamp_are_done_again(made, tmp_path):
 
 def test_a_table_comes_back_and_aligns_by_image(tmp_path):
     table = Table(
-        ["a", "b"], {"x": np.array([[1.0, np.nan], [3.0, 4.0]])}, ("depth", "normals"), {"model": "m"}, {"x": "cell"}
+        ["a", "b"],
+        {"x": np.array([[1.0, np.nan], [3.0, 4.0]])},
+        ("depth", "normals"),
+        {"model": "m"},
+        {"x": "cell"},
     )
     write_table(table, tmp_path / "t.parquet")
     again = read_table(tmp_path / "t.parquet")
-    assert (list(again.images), again.tasks, again.stamp) == (["a", "b"], ("depth", "normals"), {"model": "m"})
+    assert (list(again.images), again.tasks, again.stamp) == (
+        ["a", "b"],
+        ("depth", "normals"),
+        {"model": "m"},
+    )
     np.testing.assert_array_equal(again.statistics["x"], table.statistics["x"])
     np.testing.assert_array_equal(again.aligned(["b", "z", "a"])["x"][:, 0], [3.0, np.nan, 1.0])
 
 
 def test_features_as_wide_as_there_are_tasks_and_numbers_of_images_keep_their_axis(tmp_path):
-    values = {"cells": np.eye(2), "features": np.ones((2, 2), np.float32), "images": np.array([1.0, np.nan])}
+    values = {
+        "cells": np.eye(2),
+        "features": np.ones((2, 2), np.float32),
+        "images": np.array([1.0, np.nan]),
+    }
     axes = {"cells": "cell", "features": "feature", "images": "image"}
     write_table(Table(["a", "b"], values, ("depth", "normals"), {}, axes), tmp_path / "t.parquet")
     again = read_table(tmp_path / "t.parquet")
@@ -145,12 +173,19 @@ def test_features_as_wide_as_there_are_tasks_and_numbers_of_images_keep_their_ax
 
 
 def test_a_table_of_before_axes_were_declared_is_read(tmp_path):
-    columns = {"image": ["a", "b"], "x/depth": [1.0, 2.0], "x/normals": [3.0, 4.0], "y/0": [5.0, 6.0]}
+    columns = {
+        "image": ["a", "b"],
+        "x/depth": [1.0, 2.0],
+        "x/normals": [3.0, 4.0],
+        "y/0": [5.0, 6.0],
+    }
     kept = {"stamp": {"model": "m"}, "tasks": ["depth", "normals"], "statistics": {"x": 2, "y": 1}}
     rows = pa.table(columns).replace_schema_metadata({"labelgrid": json.dumps(kept)})
     pq.write_table(rows, tmp_path / "t.parquet")
     table = read_table(tmp_path / "t.parquet")
-    assert table.axes == {"x": "cell", "y": "feature"} and table.stamp == read_stamp(tmp_path / "t.parquet")
+    assert table.axes == {"x": "cell", "y": "feature"} and table.stamp == read_stamp(
+        tmp_path / "t.parquet"
+    )
     np.testing.assert_array_equal(table.statistics["x"], [[1, 3], [2, 4]])
     np.testing.assert_array_equal(table.statistics["y"], [[5], [6]])
 
@@ -184,7 +219,13 @@ print(written - before, peak() - before, found.nbytes / 2**20)
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 def test_a_table_of_features_is_written_in_parts_and_read_into_one_array(tmp_path):
     words = [sys.executable, "-c", MEMORY, str(tmp_path / "t.parquet")]
-    ran = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    ran = subprocess.run(
+        words,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     written, read, size = map(float, ran.stdout.split())
     assert written < 0.5 * size and read < 1.5 * size, (written, read, size)
 
@@ -193,7 +234,9 @@ def test_numbers_of_another_shape_than_the_axis_says_are_refused(made, tmp_path)
     class Wrong(Counting):
         axis = "image"
 
-    with pytest.raises(PluginError, match=r"'count' returns values of shape \[2, 2\] for 2 images and 2 tasks"):
+    with pytest.raises(
+        PluginError, match=r"'count' returns values of shape \[2, 2\] for 2 images and 2 tasks"
+    ):
         run(made, tmp_path, Wrong())
 
 

@@ -43,7 +43,9 @@ def test_what_fits_in_memory_is_read_once_and_shuffled_in_each_epoch():
     epochs = [numbers(passes(epoch)) for epoch in range(8)]
     assert calls == [0]
     assert all(sorted(chain(*epoch)) == list(range(7)) for epoch in epochs)
-    assert {tuple(map(len, epoch)) for epoch in epochs} == {(3, 3, 1)} and len({str(epoch) for epoch in epochs}) == 8
+    assert {tuple(map(len, epoch)) for epoch in epochs} == {(3, 3, 1)} and len(
+        {str(epoch) for epoch in epochs}
+    ) == 8
     assert numbers(replayed(batches, same, seed=3)(5)) == epochs[5]
     (part, *_) = passes(0)
     assert torch.equal(part.targets["t"].valid, part.maps["x"] > 0)
@@ -54,7 +56,11 @@ def test_images_of_one_shape_form_full_batches():
     passes = replayed(batches_of(*parts)[0], same, seed=1)
     for epoch in range(4):
         found = list(passes(epoch))
-        assert sorted((len(part), part.maps["x"].shape[-1]) for part in found) == [(3, 1), (3, 1), (3, 2)]
+        assert sorted((len(part), part.maps["x"].shape[-1]) for part in found) == [
+            (3, 1),
+            (3, 1),
+            (3, 2),
+        ]
         assert sorted(chain(*numbers(found))) == list(range(9))
 
 
@@ -104,7 +110,14 @@ class Training:
                 yield (module(part.maps["x"]) - target).square().mean()
 
         context = SimpleNamespace(folder=self.folder, progress=Stopped(left))
-        train("Training", module, context, Schedule(epochs, 0.1), lambda epoch: iter([rows(0, epoch), rows(3)]), losses)
+        train(
+            "Training",
+            module,
+            context,
+            Schedule(epochs, 0.1),
+            lambda epoch: iter([rows(0, epoch), rows(3)]),
+            losses,
+        )
         return module.state_dict()
 
 

@@ -10,7 +10,13 @@ from labelgrid.select.strategy import Budget
 
 #: Missing: the depth of a, b and c, and the normals of b. The image d has all its labels.
 STATE = np.array([[0, 2], [0, 0], [0, 1], [2, 3]], np.int8)
-GRID = Grid(["a", "b", "c", "d"], np.arange(4, dtype=np.uint64), ["depth", "normals"], STATE, np.array([1.0, 4.0]))
+GRID = Grid(
+    ["a", "b", "c", "d"],
+    np.arange(4, dtype=np.uint64),
+    ["depth", "normals"],
+    STATE,
+    np.array([1.0, 4.0]),
+)
 ALL = [("a", "depth"), ("b", "depth"), ("b", "normals"), ("c", "depth")]
 
 
@@ -35,7 +41,8 @@ def test_picks_that_use_the_whole_budget_are_allowed(budget):
 
 
 @pytest.mark.parametrize(
-    "budget, used", [((3, "labels"), 4), ((6.99999, "cost"), 7), ((1, "images"), 2), ((3.5, "labels"), 4)]
+    "budget, used",
+    [((3, "labels"), 4), ((6.99999, "cost"), 7), ((1, "images"), 2), ((3.5, "labels"), 4)],
 )
 def test_picks_beyond_the_budget_are_refused_with_both_amounts(budget, used):
     amount, unit = budget
@@ -45,12 +52,16 @@ def test_picks_beyond_the_budget_are_refused_with_both_amounts(budget, used):
 
 
 def test_a_budget_of_images_pays_for_as_many_labels_as_these_have_tasks():
-    assert refused(picks(*ALL[:3]), (1, "images")).endswith("more than the budget of 1 images: 1.5.")
+    assert refused(picks(*ALL[:3]), (1, "images")).endswith(
+        "more than the budget of 1 images: 1.5."
+    )
     check_picks("mine", picks(*ALL[:2]), GRID, Budget(1, "images"), "cells")
 
 
 def test_a_strategy_of_images_may_not_spread_a_budget_of_images():
-    check_picks("mine", picks(*ALL[:1], ALL[3]), GRID, Budget(1, "images"), "cells")  # two labels of two tasks
+    check_picks(
+        "mine", picks(*ALL[:1], ALL[3]), GRID, Budget(1, "images"), "cells"
+    )  # two labels of two tasks
     with pytest.raises(PluginError, match="more than the budget of 1 images: 2"):
         check_picks("mine", picks(*ALL[:1], ALL[3]), GRID, Budget(1, "images"), "images")
     check_picks("mine", picks(*ALL[:3]), GRID, Budget(2, "images"), "images")
@@ -64,7 +75,13 @@ def test_a_budget_is_kept_to_rounding():
 def test_each_fault_of_a_pick_is_named():
     twice = [*picks(*ALL[:2]), *picks(ALL[1])]
     assert refused(twice, (9,)) == "The strategy 'mine' picked (b, depth) twice."
-    for cell in (("a", "normals"), ("c", "normals"), ("d", "normals"), ("e", "depth"), ("a", "edges")):
+    for cell in (
+        ("a", "normals"),
+        ("c", "normals"),
+        ("d", "normals"),
+        ("e", "depth"),
+        ("a", "edges"),
+    ):
         fault = f"The strategy 'mine' picked ({', '.join(cell)}), which is not missing"
         assert refused(picks(cell), (9,)) == f"{fault}."
     for score in ("nan", "inf", "-inf"):
@@ -74,30 +91,46 @@ def test_each_fault_of_a_pick_is_named():
 
 def test_of_many_faults_the_first_is_named_and_the_others_are_counted():
     many = picks(("a", "normals"), ("e", "depth"), ALL[0], ("d", "depth"))
-    assert refused(many, (9,)).endswith("picked (a, normals), which is not missing, and 2 more faults.")
+    assert refused(many, (9,)).endswith(
+        "picked (a, normals), which is not missing, and 2 more faults."
+    )
     assert refused(picks(("e", "depth"), ("e", "edges")), (2, "cost")).endswith(
         "which is not missing, and 1 more fault."
     )
-    assert refused(picks(("e", "depth"), ALL[2]), (4, "cost")).endswith("which is not missing, and 1 more fault.")
+    assert refused(picks(("e", "depth"), ALL[2]), (4, "cost")).endswith(
+        "which is not missing, and 1 more fault."
+    )
 
 
 def test_a_pick_without_a_known_cell_costs_nothing_more():
-    assert refused(picks(("a", "edges"), ALL[2]), (4, "cost")).endswith("(a, edges), which is not missing.")
+    assert refused(picks(("a", "edges"), ALL[2]), (4, "cost")).endswith(
+        "(a, edges), which is not missing."
+    )
 
 
-@pytest.mark.parametrize("amount, unit", [(0, "labels"), (-1, "cost"), (5, "labels"), (4, "images"), (99, "cost")])
+@pytest.mark.parametrize(
+    "amount, unit", [(0, "labels"), (-1, "cost"), (5, "labels"), (4, "images"), (99, "cost")]
+)
 def test_a_budget_of_nothing_or_beyond_the_pool_is_refused(amount, unit):
-    found = f"Found {amount} {unit}." if amount <= 0 else f"budget of {amount} {unit} is larger than the pool, which"
+    found = (
+        f"Found {amount} {unit}."
+        if amount <= 0
+        else f"budget of {amount} {unit} is larger than the pool, which"
+    )
     with pytest.raises(LabelgridError) as caught:
         check_budget(Budget(amount, unit), GRID)
     said = str(caught.value)
     assert (
-        found in said and f"\n  Ask for at most {pool_size(GRID, unit):g}" in said and "Nothing was requested." in said
+        found in said
+        and f"\n  Ask for at most {pool_size(GRID, unit):g}" in said
+        and "Nothing was requested." in said
     )
     assert "set aside" not in said and "Put the files back" not in said
 
 
-@pytest.mark.parametrize("amount, unit", [(4, "labels"), (3, "images"), (7, "cost"), (0.25, "cost")])
+@pytest.mark.parametrize(
+    "amount, unit", [(4, "labels"), (3, "images"), (7, "cost"), (0.25, "cost")]
+)
 def test_a_budget_up_to_the_whole_pool_is_allowed(amount, unit):
     check_budget(Budget(amount, unit), GRID)
 
@@ -105,7 +138,9 @@ def test_a_budget_up_to_the_whole_pool_is_allowed(amount, unit):
 def test_a_pool_of_free_labels_has_no_budget_in_cost():
     free = Grid(GRID.images, GRID.keys, GRID.tasks, STATE, np.zeros(2))
     for amount in (0, 1):
-        with pytest.raises(LabelgridError, match=r"All missing labels are free(.|\n)*Ask for a number of labels"):
+        with pytest.raises(
+            LabelgridError, match=r"All missing labels are free(.|\n)*Ask for a number of labels"
+        ):
             check_budget(Budget(amount, "cost"), free)
     check_budget(Budget(2), free)
 
@@ -113,7 +148,11 @@ def test_a_pool_of_free_labels_has_no_budget_in_cost():
 def test_a_suggested_budget_is_allowed_whatever_the_sum_of_its_prices():
     prices = np.array([1234.56, 99.99, 310.1])
     grid = Grid(
-        [str(n) for n in range(999)], np.arange(999, dtype=np.uint64), ["a", "b", "c"], np.zeros((999, 3)), prices
+        [str(n) for n in range(999)],
+        np.arange(999, dtype=np.uint64),
+        ["a", "b", "c"],
+        np.zeros((999, 3)),
+        prices,
     )
     with pytest.raises(LabelgridError) as caught:
         check_budget(Budget(1e9, "cost"), grid)
@@ -136,14 +175,19 @@ def test_an_empty_pool_is_refused():
         check_budget(Budget(1), nothing)
     assert "The pool is empty: no image to train on lacks a label." in str(caught.value)
     with pytest.raises(
-        LabelgridError, match=r"lacks a label; 1 image is set aside, because its file(.|\n)*Put the files back\. Add"
+        LabelgridError,
+        match=r"lacks a label; 1 image is set aside, because its file(.|\n)*Put the files back\. Add",
     ):
         check_budget(Budget(1), nothing, set_aside=1)
 
 
 def test_buying_takes_the_best_first_and_skips_what_is_too_dear():
     scores = np.array([0.9, 0.8, 0.7, 0.6])
-    assert buy(scores, np.arange(4, dtype=np.uint64), np.array([3.0, 5.0, 2.0, 1.0]), 6.0) == [0, 2, 3]
+    assert buy(scores, np.arange(4, dtype=np.uint64), np.array([3.0, 5.0, 2.0, 1.0]), 6.0) == [
+        0,
+        2,
+        3,
+    ]
     assert buy(scores, np.arange(4, dtype=np.uint64), np.array([3.0, 5.0, 2.0, 1.0]), 0.5) == []
     assert buy(np.full(4, np.nan), np.arange(4, dtype=np.uint64), np.ones(4), 2.0) == []
 

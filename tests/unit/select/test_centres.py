@@ -1,4 +1,7 @@
-"""K-centre greedy is exact: for features with a large mean, ties, duplicates; and it passes over the pool rarely."""
+"""K-centre greedy is exact: for features with a large mean, ties, duplicates.
+
+And it passes over the pool rarely.
+"""
 
 import numpy as np
 import pytest
@@ -27,30 +30,48 @@ def made(kind):
         "duplicates": plain[rng.integers(0, 60, N)],
         "equal": np.full((N, WIDTH), 3, np.float32),
         "one outlier": np.where(np.arange(N)[:, None] == 77, np.float32(1e4), plain),
-        "a cluster beside the centres": np.where(np.arange(N)[:, None] < 300, plain * 1e-3 + 50, plain),
+        "a cluster beside the centres": np.where(
+            np.arange(N)[:, None] < 300, plain * 1e-3 + 50, plain
+        ),
     }[kind]
 
 
-KINDS = ["plain", "far from 0", "binary", "duplicates", "equal", "one outlier", "a cluster beside the centres"]
+KINDS = [
+    "plain",
+    "far from 0",
+    "binary",
+    "duplicates",
+    "equal",
+    "one outlier",
+    "a cluster beside the centres",
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("least", [1, 256])
 def test_picks_and_distances_are_those_of_a_brute_force(kind, least, monkeypatch):
-    monkeypatch.setattr(centres, "LEAST", least)  # of 1: a list of nine rows, so that many lists are made
+    monkeypatch.setattr(
+        centres, "LEAST", least
+    )  # of 1: a list of nine rows, so that many lists are made
     features, keys = made(kind), np.random.default_rng(0).permutation(N).astype(np.uint64)
     first = np.zeros(N, np.bool_)
     first[[301, 500]] = True
     costs = np.where(first, np.inf, 1.0)
     rows, distances = farthest_first(features, first, costs, keys, float(PICKS), np.zeros(N))
-    assert rows == brute_force(features, [301, 500], set(np.flatnonzero(~first).tolist()), PICKS, keys.tolist())
+    assert rows == brute_force(
+        features, [301, 500], set(np.flatnonzero(~first).tolist()), PICKS, keys.tolist()
+    )
     wide = features.astype(np.float64)
     for number, row in enumerate(rows):
         before = [301, 500, *rows[:number]]
-        assert distances[row] == pytest.approx(min(np.linalg.norm(wide[row] - wide[c]) for c in before), rel=1e-13)
+        assert distances[row] == pytest.approx(
+            min(np.linalg.norm(wide[row] - wide[c]) for c in before), rel=1e-13
+        )
     other = next(row for row in range(N) if row not in rows)
     all_centres = [301, 500, *rows]
-    assert distances[other] == pytest.approx(min(np.linalg.norm(wide[other] - wide[c]) for c in all_centres), abs=1e-4)
+    assert distances[other] == pytest.approx(
+        min(np.linalg.norm(wide[other] - wide[c]) for c in all_centres), abs=1e-4
+    )
 
 
 def test_distances_of_features_with_a_large_mean_lose_no_precision():
@@ -58,7 +79,9 @@ def test_distances_of_features_with_a_large_mean_lose_no_precision():
     assert squared_distances(rows, rows[0]).tolist() == [0.0, 100.0]
     nearest = Nearest(rows)
     nearest.add([0])
-    assert nearest.values[1] == pytest.approx(100) and nearest.exact(np.array([1]), np.array([0])).tolist() == [100.0]
+    assert nearest.values[1] == pytest.approx(100) and nearest.exact(
+        np.array([1]), np.array([0])
+    ).tolist() == [100.0]
 
 
 def test_settled_distances_are_exact_where_a_matrix_product_cannot_tell_two_centres_apart():
@@ -79,17 +102,27 @@ def test_a_value_that_rounding_puts_below_a_tie_is_settled_before_the_tie_is_bro
     nearest.values[1:3] = [9 - nearest.rounding / 2, 9.0]
     listed = ShortList(nearest, np.array([1, 2, 3]), np.array([1, 2, 3], np.uint64), -np.inf)
     listed.add(2)
-    assert listed.farthest(np.array([True, True, False])) == (0, 9.0)  # 9 from both centres; the lower key of the two
+    assert listed.farthest(np.array([True, True, False])) == (
+        0,
+        9.0,
+    )  # 9 from both centres; the lower key of the two
 
 
 def test_only_a_few_passes_over_the_pool_are_made(monkeypatch):
     passes, whole = [], Nearest.add
-    monkeypatch.setattr(Nearest, "add", lambda self, added: (passes.append(len(added)), whole(self, added)))
+    monkeypatch.setattr(
+        Nearest, "add", lambda self, added: (passes.append(len(added)), whole(self, added))
+    )
     rng = np.random.default_rng(0)
     features = rng.normal(size=(20_000, 16)).astype(np.float32)
     first = np.arange(20_000) < 50
     farthest_first(
-        features, first, np.where(first, np.inf, 1.0), np.arange(20_000, dtype=np.uint64), 200.0, features[:, 0]
+        features,
+        first,
+        np.where(first, np.inf, 1.0),
+        np.arange(20_000, dtype=np.uint64),
+        200.0,
+        features[:, 0],
     )
     assert sum(passes) == 250 and len(passes) < 20
 
@@ -105,7 +138,9 @@ def test_rows_without_finite_features_are_neither_picked_nor_centres():
 def test_rows_are_picked_while_the_amount_pays_for_them_and_costs_are_left_as_they_were():
     features, keys = np.array([[0.0], [9.0], [8.0], [1.0]]), np.arange(4, dtype=np.uint64)
     costs = np.array([np.inf, 5.0, 2.0, 1.0])
-    rows, _ = farthest_first(features, np.array([True, False, False, False]), costs, keys, 4.0, np.zeros(4))
+    rows, _ = farthest_first(
+        features, np.array([True, False, False, False]), costs, keys, 4.0, np.zeros(4)
+    )
     assert rows == [2, 3] and costs.tolist() == [np.inf, 5.0, 2.0, 1.0]
     assert farthest_first(features, np.zeros(4, np.bool_), costs, keys, 0.5, np.zeros(4))[0] == []
 
@@ -114,7 +149,9 @@ def test_nearest_and_farthest_centres_are_those_of_all_distances():
     rng = np.random.default_rng(5)
     features = (rng.normal(size=(300, 7)) + 100).astype(np.float32)
     for chosen in (np.arange(0), np.array([4]), rng.permutation(300)[:40]):
-        all_ = ((features[:, None].astype(np.float64) - features[chosen].astype(np.float64)) ** 2).sum(2)
+        all_ = (
+            (features[:, None].astype(np.float64) - features[chosen].astype(np.float64)) ** 2
+        ).sum(2)
         np.testing.assert_allclose(
             nearest_centre(features, chosen), all_.min(1, initial=np.inf), rtol=1e-12, atol=1e-12
         )

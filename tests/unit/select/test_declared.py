@@ -61,21 +61,33 @@ def test_every_strategy_is_in_the_table():
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "unit", "needs", "tasks", "whys", "terms", "without"), DECLARED, ids=lambda value: str(value)
+    ("name", "options", "unit", "needs", "tasks", "whys", "terms", "without"),
+    DECLARED,
+    ids=lambda value: str(value),
 )
-def test_a_strategy_declares_and_explains_what_the_table_says(name, options, unit, needs, tasks, whys, terms, without):
+def test_a_strategy_declares_and_explains_what_the_table_says(
+    name, options, unit, needs, tasks, whys, terms, without
+):
     strategy = build_plugin("strategies", PluginChoice(name, options))
     assert strategy.unit == unit
-    assert strategy.needs == parts(needs, " ") and getattr(strategy, "tasks", set()) == parts(tasks, " ")
-    found = strategy.select(pool_of(strategy, np.where(np.arange(36).reshape(12, 3) % 7 == 0, 2, 0)), Budget(20))
+    assert strategy.needs == parts(needs, " ") and getattr(strategy, "tasks", set()) == parts(
+        tasks, " "
+    )
+    found = strategy.select(
+        pool_of(strategy, np.where(np.arange(36).reshape(12, 3) % 7 == 0, 2, 0)), Budget(20)
+    )
     assert {pick.why for pick in found.picks} == parts(whys)
     assert (set(found.terms), set(found.without)) == (parts(terms), parts(without))
 
 
-@pytest.mark.parametrize(("name", "options"), [("equal", {"task": "dept"}), ("random_tasks", {"shares": {"dept": 1}})])
+@pytest.mark.parametrize(
+    ("name", "options"), [("equal", {"task": "dept"}), ("random_tasks", {"shares": {"dept": 1}})]
+)
 def test_a_task_that_does_not_exist_is_refused_in_the_name_of_the_strategy(name, options):
     strategy = build_plugin("strategies", PluginChoice(name, options))
-    with pytest.raises(PluginError, match=f"The strategy '{name}' picks by the task 'dept', which does not exist"):
+    with pytest.raises(
+        PluginError, match=f"The strategy '{name}' picks by the task 'dept', which does not exist"
+    ):
         strategy.select(pool_of(strategy, np.zeros((3, 2))), Budget(2))
 
 
@@ -87,4 +99,6 @@ def test_random_draws_are_not_values_that_money_could_buy_more_of(name):
     dear = grid_of(pool.grid.images, pool.grid.state, TASKS, (1.0, 1.0, 50.0))
     picks = strategy.select(type(pool)(dear, {}, pool.seed), Budget(400, "cost")).picks
     scores = [pick.score for pick in picks]
-    assert scores == sorted(scores, reverse=True) and any(pick.cell.task == "semseg" for pick in picks)
+    assert scores == sorted(scores, reverse=True) and any(
+        pick.cell.task == "semseg" for pick in picks
+    )

@@ -12,7 +12,16 @@ from labelgrid.errors import PluginError
 from labelgrid.ledger.grid import Explanation, Grid, Pick, State
 from labelgrid.select import explain
 from labelgrid.select.explain import explained, nearest_labelled, quantiles_of, ranks_of
-from labelgrid.select.strategies import clasp_pe, equal, partal, random_images, rbal, stratified, tcd, typiclust
+from labelgrid.select.strategies import (
+    clasp_pe,
+    equal,
+    partal,
+    random_images,
+    rbal,
+    stratified,
+    tcd,
+    typiclust,
+)
 from labelgrid.select.strategy import Budget, PoolView, Selection, Strategy
 
 NOT = Explanation()
@@ -23,7 +32,11 @@ def grid_of(state: Any) -> Grid:
     n, t = np.shape(state)
     keys = np.arange(n, 0, -1).astype(np.uint64)
     return Grid(
-        [f"i{row}" for row in range(n)], keys, [f"t{column}" for column in range(t)], np.array(state), np.ones(t)
+        [f"i{row}" for row in range(n)],
+        keys,
+        [f"t{column}" for column in range(t)],
+        np.array(state),
+        np.ones(t),
     )
 
 
@@ -49,11 +62,16 @@ def slow_rank(own: float, others: list[float]) -> int:
 
 @settings(deadline=None)
 @given(cases())
-def test_quantiles_and_ranks_are_those_of_the_definition(case: tuple[Grid, np.ndarray, np.ndarray]) -> None:
+def test_quantiles_and_ranks_are_those_of_the_definition(
+    case: tuple[Grid, np.ndarray, np.ndarray],
+) -> None:
     grid, of_cells, of_images = case
     missing = grid.state == 0
     rows, columns = np.nonzero(missing)
-    in_task = [[of_cells[row, column] for row in range(len(missing)) if missing[row, column]] for column in columns]
+    in_task = [
+        [of_cells[row, column] for row in range(len(missing)) if missing[row, column]]
+        for column in columns
+    ]
     all_cells, all_images = of_cells[missing].tolist(), of_images[missing.any(1)].tolist()
     own_cells, own_images = of_cells[rows, columns].tolist(), of_images[rows].tolist()
     np.testing.assert_allclose(
@@ -61,13 +79,20 @@ def test_quantiles_and_ranks_are_those_of_the_definition(case: tuple[Grid, np.nd
         [slow_quantile(*pair) for pair in zip(own_cells, in_task, strict=True)],
     )
     np.testing.assert_allclose(
-        quantiles_of(of_images, grid, rows, columns), [slow_quantile(own, all_images) for own in own_images]
+        quantiles_of(of_images, grid, rows, columns),
+        [slow_quantile(own, all_images) for own in own_images],
     )
-    assert ranks_of(of_cells, grid, rows, columns).tolist() == [slow_rank(own, all_cells) for own in own_cells]
-    assert ranks_of(of_images, grid, rows, columns).tolist() == [slow_rank(own, all_images) for own in own_images]
+    assert ranks_of(of_cells, grid, rows, columns).tolist() == [
+        slow_rank(own, all_cells) for own in own_cells
+    ]
+    assert ranks_of(of_images, grid, rows, columns).tolist() == [
+        slow_rank(own, all_images) for own in own_images
+    ]
 
 
-def test_the_nearest_image_with_a_label_of_the_task_is_found_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_nearest_image_with_a_label_of_the_task_is_found_in_blocks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(explain, "PICKS", 3)
     monkeypatch.setattr(explain, "LABELLED", 4)
     draw = np.random.default_rng(0)
@@ -80,12 +105,16 @@ def test_the_nearest_image_with_a_label_of_the_task_is_found_in_blocks(monkeypat
     for pick, (image, distance) in zip(picks, nearest_labelled(features, grid, picks), strict=True):
         row, column = int(pick.cell.image_id[1:]), int(pick.cell.task[1:])
         far = {
-            f"i{k}": float(np.linalg.norm(exact[row] - exact[k])) for k in range(60) if state[k, column] == 2 and k != 7
+            f"i{k}": float(np.linalg.norm(exact[row] - exact[k]))
+            for k in range(60)
+            if state[k, column] == 2 and k != 7
         }
         if row == 7:
             assert image == "" and np.isnan(distance)
         else:
-            assert image == min(far, key=far.__getitem__) and distance == pytest.approx(min(far.values()))
+            assert image == min(far, key=far.__getitem__) and distance == pytest.approx(
+                min(far.values())
+            )
 
 
 def test_of_equal_images_the_first_by_key_is_nearest_and_without_a_label_there_is_none() -> None:
@@ -100,7 +129,9 @@ def test_what_is_not_known_of_a_pick_is_left_out() -> None:
     picks = [Pick(grid.cell(row, 0), 1.0) for row in range(3)]
     column = np.array([[1.0], [np.nan], [3.0]])
     terms = {"unsure": column, "same": np.ones(3), "cluster": np.array([4, 4, 9])}
-    (first, one), (unknown, two), (last, three) = explained(Selection(picks, terms, without={"noise": column}), grid)
+    (first, one), (unknown, two), (last, three) = explained(
+        Selection(picks, terms, without={"noise": column}), grid
+    )
     assert one == Explanation({"unsure": 0.25}, 1, {"noise": 2}) and first["cluster"] == 4.0
     assert two == NOT and list(unknown) == ["same", "cluster"]  # NaN is no JSON
     assert three == Explanation({"unsure": 0.75}, 3, {"noise": 1}) and last["same"] == 1.0
@@ -109,18 +140,25 @@ def test_what_is_not_known_of_a_pick_is_left_out() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"terms": {"odd": np.ones(5)}}, {"without": {"odd": np.ones((2, 1))}}, {"scores": np.ones((3, 2))}],
+    [
+        {"terms": {"odd": np.ones(5)}},
+        {"without": {"odd": np.ones((2, 1))}},
+        {"scores": np.ones((3, 2))},
+    ],
     ids=["terms", "without", "scores"],
 )
 def test_arrays_of_another_shape_are_refused_by_name(wrong: Mapping[str, Any]) -> None:
     name = "its scores" if "scores" in wrong else "odd"
     with pytest.raises(
-        PluginError, match=rf"by '{name}', an array of shape.*\n.*\[3\].*\[3, 1\]. Nothing was requested"
+        PluginError,
+        match=rf"by '{name}', an array of shape.*\n.*\[3\].*\[3, 1\]. Nothing was requested",
     ):
         list(explained(Selection([], **wrong), grid_of([[0], [0], [0]])))
 
 
-def found_by(strategy: Strategy, budget: Budget, **statistics: np.ndarray) -> dict[tuple[str, str], Explanation]:
+def found_by(
+    strategy: Strategy, budget: Budget, **statistics: np.ndarray
+) -> dict[tuple[str, str], Explanation]:
     """The explanations of the picks from a pool without labels."""
     n = len(next(iter(statistics.values())))
     pool = PoolView(grid_of(np.zeros((n, 2), np.int8)), statistics)
@@ -137,12 +175,16 @@ def test_partal_says_where_a_cell_would_be_without_normalisation() -> None:
     assert found["i1", "t0"] == Explanation({"uncertainty": 2.5 / 3}, 1, {"normalisation": 4})
     assert found["i2", "t0"] == Explanation({"uncertainty": 0.5}, 3, {"normalisation": 5})
     raw = found_by(partal.build(partal.Options(normalise="none")), Budget(3), dropout=U)
-    assert all(why.rank == 0 and not why.without for why in raw.values())  # one term is not taken apart
+    assert all(
+        why.rank == 0 and not why.without for why in raw.values()
+    )  # one term is not taken apart
 
 
 def test_whole_images_have_a_rank_without_each_task() -> None:
     found = found_by(
-        rbal.build(rbal.Options()), Budget(1, "images"), dropout=np.array([[3.0, 1.0], [4.0, 2.0], [1.0, 3.0]])
+        rbal.build(rbal.Options()),
+        Budget(1, "images"),
+        dropout=np.array([[3.0, 1.0], [4.0, 2.0], [1.0, 3.0]]),
     )
     assert found["i1", "t0"].rank == 1 and found["i1", "t0"].without == {"t0": 2, "t1": 1}
     one = found_by(equal.build(equal.Options("t1")), Budget(1, "images"), flips=U)
@@ -164,15 +206,21 @@ def test_tcd_says_where_an_image_would_be_by_each_of_its_two_terms() -> None:
 
 def test_strategies_of_groups_say_where_a_pick_would_be_without_them() -> None:
     features = np.array([[0.0], [0.1], [0.15], [9.0]], np.float32)
-    clusters = found_by(typiclust.build(typiclust.Options(least=1)), Budget(2, "images"), features=features)
+    clusters = found_by(
+        typiclust.build(typiclust.Options(least=1)), Budget(2, "images"), features=features
+    )
     assert {why.rank for why in clusters.values()} == {1, 2} and all(
         "clusters" in why.without for why in clusters.values()
     )
     strata = found_by(
-        stratified.build(stratified.Options(by="features", clusters=2)), Budget(4, "images"), features=features
+        stratified.build(stratified.Options(by="features", clusters=2)),
+        Budget(4, "images"),
+        features=features,
     )
     assert sorted(why.without["strata"] for why in strata.values()) == [1, 1, 2, 2, 3, 3, 4, 4]
-    noisy = found_by(clasp_pe.build(clasp_pe.Options()), Budget(6), dropout=U, class_entropy=np.zeros((3, 4)))
+    noisy = found_by(
+        clasp_pe.build(clasp_pe.Options()), Budget(6), dropout=U, class_entropy=np.zeros((3, 4))
+    )
     assert noisy["i1", "t0"].without["noise"] == noisy["i1", "t1"].without["noise"] == 1
     assert noisy["i2", "t1"].without["noise"] == 3
     assert sorted(why.without["classes"] for why in noisy.values()) == [1, 1, 3, 3, 5, 5]

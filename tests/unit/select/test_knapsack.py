@@ -14,7 +14,9 @@ def best_value(values, costs, amount):
     """The largest total value, by trying every set of items."""
     n = len(values)
     sets = (chosen for count in range(n + 1) for chosen in itertools.combinations(range(n), count))
-    return max(sum(values[i] for i in one) for one in sets if sum(costs[i] for i in one) <= amount + 1e-9)
+    return max(
+        sum(values[i] for i in one) for one in sets if sum(costs[i] for i in one) <= amount + 1e-9
+    )
 
 
 def items(draw_cost):
@@ -65,12 +67,17 @@ def test_ties_are_broken_by_key_in_any_order_of_the_items(amount):
 def test_a_purchase_too_large_to_be_computed_exactly_is_taken_by_value_per_cost(monkeypatch):
     scores, costs = np.array([3.0, 4.0, 4.0]), np.array([2.0, 3.0, 3.0])
     keys = np.arange(3, dtype=np.uint64)
-    for most, expected in ((21, [1, 2]), (20, [0, 1])):  # three items, each added to the best values of 0 to 6
+    for most, expected in (
+        (21, [1, 2]),
+        (20, [0, 1]),
+    ):  # three items, each added to the best values of 0 to 6
         monkeypatch.setattr("labelgrid.select.knapsack.MOST_SUMS", most)
         assert buy_value(scores, keys, costs, 6.0) == expected
 
 
-def test_a_purchase_that_is_not_exact_is_the_better_of_value_per_cost_and_the_most_valuable_item(monkeypatch):
+def test_a_purchase_that_is_not_exact_is_the_better_of_value_per_cost_and_the_most_valuable_item(
+    monkeypatch,
+):
     monkeypatch.setattr("labelgrid.select.knapsack.MOST_SUMS", 0)
     keys = np.arange(4, dtype=np.uint64)
     assert buy_value(np.array([2.0, 2, 2, 5]), keys, np.array([1.0, 1, 1, 3]), 3.0) == [0, 1, 2]
@@ -79,7 +86,11 @@ def test_a_purchase_that_is_not_exact_is_the_better_of_value_per_cost_and_the_mo
 
 
 def test_what_is_bought_is_ordered_by_value_per_cost_and_free_items_come_first():
-    scores, costs, keys = np.array([2.0, 3.0, 0.1]), np.array([0.5, 1.0, 0.0]), np.array([2, 1, 0], np.uint64)
+    scores, costs, keys = (
+        np.array([2.0, 3.0, 0.1]),
+        np.array([0.5, 1.0, 0.0]),
+        np.array([2, 1, 0], np.uint64),
+    )
     assert buy_value(scores, keys, costs, 9.0) == [2, 0, 1]
 
 
@@ -88,9 +99,13 @@ def test_costs_that_differ_by_rounding_alone_count_as_one():
     assert buy_value(scores, np.arange(4, dtype=np.uint64), costs, 0.6) == [1, 3]
 
 
-@pytest.mark.parametrize("costs", [[1e-10, 1.0, 1.0], [1e300, 1.0, 1.0], [4999.9999, 5000.0001, 5000.0]])
+@pytest.mark.parametrize(
+    "costs", [[1e-10, 1.0, 1.0], [1e300, 1.0, 1.0], [4999.9999, 5000.0001, 5000.0]]
+)
 def test_absurd_costs_are_bought_by_value_per_cost(costs):
-    taken = buy_value(np.array([1.0, 2.0, 3.0]), np.arange(3, dtype=np.uint64), np.array(costs), 9999.0)
+    taken = buy_value(
+        np.array([1.0, 2.0, 3.0]), np.arange(3, dtype=np.uint64), np.array(costs), 9999.0
+    )
     assert 2 in taken and np.array(costs)[taken].sum() <= 9999.0
 
 

@@ -20,15 +20,19 @@ MEASURES = {"bald": "information", "least_confidence": "least_confidence", "marg
 MEASURED = [(name, statistic) for name in MEASURES for statistic in ("dropout", "ensemble")]
 
 
-@pytest.mark.parametrize("options", [{}, {"normalise": "each", "unit": "images"}, {"statistic": "ensemble"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"normalise": "each", "unit": "images"}, {"statistic": "ensemble"}]
+)
 @pytest.mark.parametrize("name", MEASURES)
 def test_they_pick_as_partal_does_by_the_same_values(name, options):
     values = np.random.default_rng(0).normal(size=(30, 3)) * [1, 10, 100]
     view = PoolView(
-        grid_of([f"i{row}" for row in range(30)], np.zeros((30, 3))), dict.fromkeys(("dropout", "ensemble"), values)
+        grid_of([f"i{row}" for row in range(30)], np.zeros((30, 3))),
+        dict.fromkeys(("dropout", "ensemble"), values),
     )
     own, partal = (
-        build_plugin("strategies", PluginChoice(one, options)).select(view, Budget(12)) for one in (name, "partal")
+        build_plugin("strategies", PluginChoice(one, options)).select(view, Budget(12))
+        for one in (name, "partal")
     )
     assert [pick.cell for pick in own.picks] == [pick.cell for pick in partal.picks]
 
@@ -41,8 +45,12 @@ def test_a_recipe_may_name_their_measure_but_no_other(name, statistic):
     assert strategy.expects == {"statistics": {statistic: {"measure": MEASURES[name]}}}
     for table in ({}, {"at": "head"}, {"measure": MEASURES[name]}):
         check_expected("Mine", strategy, {"statistics": {statistic: table}, "terms": {}})
-    with pytest.raises(RecipeError, match=rf"needs measure = \"{MEASURES[name]}\" in \[score.{statistic}\]"):
-        check_expected("Mine", strategy, {"statistics": {statistic: {"measure": "entropy"}}, "terms": {}})
+    with pytest.raises(
+        RecipeError, match=rf"needs measure = \"{MEASURES[name]}\" in \[score.{statistic}\]"
+    ):
+        check_expected(
+            "Mine", strategy, {"statistics": {statistic: {"measure": "entropy"}}, "terms": {}}
+        )
 
 
 @pytest.mark.parametrize(("name", "statistic"), [("bald", "confidence"), ("margin", "flips")])
@@ -54,7 +62,9 @@ def test_a_statistic_without_their_measure_is_refused_before_anything_is_trained
 
 def test_options_that_a_strategy_relies_on_are_added_beside_those_of_the_recipe():
     strategy = build_plugin("strategies", PluginChoice("bald"))
-    assert score_tables(strategy, {"flips": {"at": "head"}, "dropout": {"name": "x", "passes": 3}}) == {
+    assert score_tables(
+        strategy, {"flips": {"at": "head"}, "dropout": {"name": "x", "passes": 3}}
+    ) == {
         "flips": {"at": "head"},
         "dropout": {"measure": "information", "name": "x", "passes": 3},
     }

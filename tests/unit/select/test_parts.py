@@ -7,7 +7,17 @@ import pytest
 
 from labelgrid.errors import PluginError
 from labelgrid.ledger.grid import Grid
-from labelgrid.select.parts import DRAWN, DRAWN_IMAGE, AsIs, Composed, MinMax, Read, Scored, draw_cells, draw_images
+from labelgrid.select.parts import (
+    DRAWN,
+    DRAWN_IMAGE,
+    AsIs,
+    Composed,
+    MinMax,
+    Read,
+    Scored,
+    draw_cells,
+    draw_images,
+)
 from labelgrid.select.strategies import partal, random_cells, random_images, rbal
 from labelgrid.select.strategy import Budget, PoolView, TrainedRound
 from labelgrid.streams import image_key
@@ -22,7 +32,13 @@ COVERS = [
 
 def grid(state, cost=(1.0, 1.0)):
     n = len(state)
-    return Grid([f"i{k}" for k in range(n)], np.arange(n, dtype=np.uint64), ["a", "b"], np.array(state, np.int8), cost)
+    return Grid(
+        [f"i{k}" for k in range(n)],
+        np.arange(n, dtype=np.uint64),
+        ["a", "b"],
+        np.array(state, np.int8),
+        cost,
+    )
 
 
 def test_min_max_is_partal_equation_one_over_the_pool_and_kept_from_the_first_round():
@@ -42,7 +58,9 @@ def test_scores_whose_range_no_number_can_be_divided_by_are_zero_and_not_infinit
     strategy = partal.build(partal.Options())
     bounds = MinMax().calibrate(first, pool, {})
     assert MinMax().apply(first, pool, bounds).tolist() == [[0, 0], [0, 1]]
-    found = chosen(strategy, pool, (4,), calibration=bounds, dropout=np.array([[5.0, 0.0], [1.0, 2e-290]]))
+    found = chosen(
+        strategy, pool, (4,), calibration=bounds, dropout=np.array([[5.0, 0.0], [1.0, 2e-290]])
+    )
     assert {pick.score for pick in found.picks} == {0.0, 1.0} and len(found.picks) == 4
 
 
@@ -79,11 +97,16 @@ def test_partal_takes_the_best_normalised_cells_over_the_whole_grid():
 
 
 def test_partal_takes_any_statistic_of_cells_and_refuses_one_of_images():
-    strategy, pool = partal.build(partal.Options(statistic="ensemble")), grid([[0, 0], [0, 0], [0, 0]])
+    strategy, pool = (
+        partal.build(partal.Options(statistic="ensemble")),
+        grid([[0, 0], [0, 0], [0, 0]]),
+    )
     assert strategy.needs == frozenset({"ensemble"})
     u = np.array([[0.0, 0.0], [0.2, 1.0], [1.0, 0.5]])
     assert cells(chosen(strategy, pool, (2,), ensemble=u)) == [("i1", "b"), ("i2", "a")]
-    with pytest.raises(PluginError, match=r"'ensemble', which has no value for each cell.*are \[3\]"):
+    with pytest.raises(
+        PluginError, match=r"'ensemble', which has no value for each cell.*are \[3\]"
+    ):
         chosen(strategy, pool, (2,), ensemble=u[:, 0])
 
 
@@ -113,7 +136,12 @@ def test_history_is_read_when_it_is_asked_for_and_once():
         return [TrainedRound(1, {"a": 3}, 3.0, {"a/RMSE": 0.5})]
 
     view = PoolView(grid([[0, 0]]), read_history=read)
-    assert not reads and view.history[0].labels == {"a": 3} and view.history is view.history and len(reads) == 1
+    assert (
+        not reads
+        and view.history[0].labels == {"a": 3}
+        and view.history is view.history
+        and len(reads) == 1
+    )
 
 
 def test_random_images_takes_whole_images_and_random_cells_does_not():
@@ -138,8 +166,12 @@ def test_the_draws_of_a_seed_are_the_same_in_every_release():
     names = ["a.jpg", "b.jpg"]
     keys = np.array([image_key(name) for name in names], np.uint64)
     pool = Grid(names, keys, ["depth", "normals"], np.zeros((2, 2), np.int8), np.ones(2))
-    np.testing.assert_allclose(draw_cells(pool, 3), [[0.15772299, 0.1280119], [0.0664925, 0.62847831]], rtol=1e-6)
-    np.testing.assert_allclose(draw_images(pool, 3), [[0.12548388, 0.12548388], [0.718113, 0.718113]], rtol=1e-6)
+    np.testing.assert_allclose(
+        draw_cells(pool, 3), [[0.15772299, 0.1280119], [0.0664925, 0.62847831]], rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        draw_images(pool, 3), [[0.12548388, 0.12548388], [0.718113, 0.718113]], rtol=1e-6
+    )
 
 
 def test_unknown_scores_are_drawn_with_the_rounds_seed():
@@ -148,12 +180,21 @@ def test_unknown_scores_are_drawn_with_the_rounds_seed():
         found = chosen(partal.build(partal.Options()), pool, (8,), seed=seed, dropout=unknown)
         scores = {(pick.cell.image_id, pick.cell.task): pick.score for pick in found.picks}
         drawn = draw_cells(pool, seed)
-        assert scores == {(f"i{row}", task): drawn[row, column] for row in range(4) for column, task in enumerate("ab")}
+        assert scores == {
+            (f"i{row}", task): drawn[row, column]
+            for row in range(4)
+            for column, task in enumerate("ab")
+        }
 
 
 def test_statistics_are_read_in_float64():
-    found = Read("half")(PoolView(grid([[0, 0]]), {"half": np.array([[0.1, 0.2]], np.float16)})).values
-    assert found.dtype == np.float64 and found.tolist() == np.float16([[0.1, 0.2]]).astype(float).tolist()
+    found = Read("half")(
+        PoolView(grid([[0, 0]]), {"half": np.array([[0.1, 0.2]], np.float16)})
+    ).values
+    assert (
+        found.dtype == np.float64
+        and found.tolist() == np.float16([[0.1, 0.2]]).astype(float).tolist()
+    )
 
 
 def test_a_pick_by_images_has_the_mean_score_of_the_missing_cells():
@@ -168,7 +209,8 @@ def test_a_pick_by_images_has_the_mean_score_of_the_missing_cells():
 
 
 @pytest.mark.parametrize(
-    "module, unit, why", [(random_cells, "cells", "random cell"), (random_images, "images", "random image")]
+    "module, unit, why",
+    [(random_cells, "cells", "random cell"), (random_images, "images", "random image")],
 )
 def test_random_strategies_say_so_and_read_nothing(module, unit, why):
     strategy = module.build(module.Options())
@@ -193,7 +235,9 @@ def test_a_task_of_which_one_cell_was_missing_in_its_first_round_is_picked_from_
     strategy = partal.build(partal.Options())
     first = chosen(strategy, grid([[2, 2], [0, 2]]), (1,), dropout=np.full((2, 2), 0.6))
     values = np.array([[0.1, 0.0], [0.9, 0.0]])
-    more = chosen(strategy, grid([[0, 2], [0, 2]]), (1,), calibration=first.calibration, dropout=values)
+    more = chosen(
+        strategy, grid([[0, 2], [0, 2]]), (1,), calibration=first.calibration, dropout=values
+    )
     assert cells(more) == [("i1", "a")] and more.picks[0].score == 1.0
 
 
@@ -204,25 +248,40 @@ def test_scores_that_differ_by_rounding_only_are_zero_and_give_no_bounds():
     assert [pick.score for pick in first.picks] == [1.0, 0.0, 0.0, 0.0]
     later = np.array([[0.6, 0.0], [0.7, 1.0]])
     found = chosen(strategy, pool, (4,), calibration=first.calibration, dropout=later)
-    assert {pick.score for pick in found.picks} == {0.0, 1.0} and found.calibration["a"] == [0.6, 0.7]
+    assert {pick.score for pick in found.picks} == {0.0, 1.0} and found.calibration["a"] == [
+        0.6,
+        0.7,
+    ]
 
 
-@pytest.mark.parametrize("strategy", [partal.build(partal.Options(unit="images")), rbal.build(rbal.Options())])
+@pytest.mark.parametrize(
+    "strategy", [partal.build(partal.Options(unit="images")), rbal.build(rbal.Options())]
+)
 def test_an_image_whose_scores_are_all_drawn_says_so(strategy):
     u = np.array([[np.nan, np.nan], [0.3, np.nan], [0.5, 0.1]])
     found = chosen(strategy, grid([[0, 0], [0, 0], [0, 0]]), (6,), dropout=u)
     assert {pick.cell.image_id for pick in found.picks if pick.why == DRAWN_IMAGE} == {"i0"}
 
 
-@pytest.mark.parametrize("change", [lambda u: u, lambda u: u - 1.5, lambda u: u + 0.8, lambda u: 1e6 * u, np.exp])
+@pytest.mark.parametrize(
+    "change", [lambda u: u, lambda u: u - 1.5, lambda u: u + 0.8, lambda u: 1e6 * u, np.exp]
+)
 @pytest.mark.parametrize("normaliser", [MinMax(), AsIs()])
-def test_a_task_without_scores_gets_its_share_of_the_picks_whatever_the_range_of_the_others(change, normaliser):
+def test_a_task_without_scores_gets_its_share_of_the_picks_whatever_the_range_of_the_others(
+    change, normaliser
+):
     n = 2000
     pool = Grid(
-        [f"i{k}" for k in range(n)], np.arange(n, dtype=np.uint64), ["a", "b"], np.zeros((n, 2), np.int8), [1, 1]
+        [f"i{k}" for k in range(n)],
+        np.arange(n, dtype=np.uint64),
+        ["a", "b"],
+        np.zeros((n, 2), np.int8),
+        [1, 1],
     )
     known, bounds = np.random.default_rng(0).random(n), {"a": [0.0, 1.0]}
-    strategy = Composed(frozenset(), lambda view: Scored(view.statistics["u"]), normaliser, "cells", "why")
+    strategy = Composed(
+        frozenset(), lambda view: Scored(view.statistics["u"]), normaliser, "cells", "why"
+    )
     picks = {}
     for name, values in (("plain", known), ("changed", change(known))):
         u = np.stack([values, np.full(n, np.nan)], 1)
@@ -235,7 +294,9 @@ def test_a_task_without_scores_gets_its_share_of_the_picks_whatever_the_range_of
 def test_three_tasks_of_which_one_has_no_score_share_the_picks_in_three():
     n = 1500
     names = [f"i{k}" for k in range(n)]
-    pool = Grid(names, np.arange(n, dtype=np.uint64), ["a", "b", "c"], np.zeros((n, 3), np.int8), np.ones(3))
+    pool = Grid(
+        names, np.arange(n, dtype=np.uint64), ["a", "b", "c"], np.zeros((n, 3), np.int8), np.ones(3)
+    )
     u = np.random.default_rng(1).normal(size=(n, 3))
     u[:, 2] = np.nan
     found = cells(chosen(partal.build(partal.Options()), pool, (300,), dropout=u))
@@ -246,11 +307,18 @@ def test_a_budget_of_costs_buys_value_for_money_and_random_strategies_do_not_wei
     pool = grid([[0, 0]] * 3, cost=np.array([1.0, 4.0]))
     u = np.array([[0.5, 1.0], [0.4, 0.9], [0.3, 0.8]])
     plain = partal.build(partal.Options(normalise="none"))
-    assert cells(chosen(plain, pool, (4, "cost"), dropout=u)) == [("i0", "a"), ("i1", "a"), ("i2", "a")]
+    assert cells(chosen(plain, pool, (4, "cost"), dropout=u)) == [
+        ("i0", "a"),
+        ("i1", "a"),
+        ("i2", "a"),
+    ]
     images = partal.build(partal.Options(normalise="none", unit="images"))
     started = grid([[0, 0], [0, 2], [0, 0]], cost=np.array([1.0, 4.0]))
     assert cells(chosen(images, started, (5, "cost"), dropout=u)) == [("i0", "a"), ("i0", "b")]
-    drawn = [pick.score for pick in chosen(random_cells.build(random_cells.Options()), pool, (15, "cost")).picks]
+    drawn = [
+        pick.score
+        for pick in chosen(random_cells.build(random_cells.Options()), pool, (15, "cost")).picks
+    ]
     assert len(drawn) == 6 and drawn == sorted(drawn, reverse=True)
 
 
@@ -264,12 +332,18 @@ def test_scores_below_zero_do_not_turn_the_value_of_images_round(shift):
 
 
 def test_a_budget_of_costs_buys_the_images_whose_scores_sum_to_the_most():
-    """Two images with one missing label each cost as much as one with two; all scores are below 0."""
+    """Two images with one missing label each cost as much as one with two.
+
+    All scores are below 0.
+    """
     state, costs = [[0, 0], [0, 2], [0, 2], [0, 0]], np.array([1.0, 1.0])
     pool = replace(grid(state), cost=costs)
     u = np.array([[-9.0, -9.0], [-4.0, np.nan], [-5.0, np.nan], [-3.0, -3.0]])
     strategy = partal.build(partal.Options(normalise="none", unit="images"))
     assert {image for image, _ in cells(chosen(strategy, pool, (2, "cost"), dropout=u))} == {"i3"}
     u = np.array([[-9.0, -9.0], [-1.0, np.nan], [-2.0, np.nan], [-6.0, -6.0]])
-    assert {image for image, _ in cells(chosen(strategy, pool, (2, "cost"), dropout=u))} == {"i1", "i2"}
+    assert {image for image, _ in cells(chosen(strategy, pool, (2, "cost"), dropout=u))} == {
+        "i1",
+        "i2",
+    }
     assert cells(chosen(strategy, pool, (2, "labels"), dropout=u)) == [("i1", "a"), ("i2", "a")]

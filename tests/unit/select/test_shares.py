@@ -20,7 +20,9 @@ def group(items, scores=None):
 
 @pytest.mark.parametrize("shares", [[1, 1, 1], [0.66, 0.34], [1, 10, 0.5], [5]])
 def test_turns_follow_the_shares_to_within_one_pick(shares):
-    turns = list(islice(interleave([alternate([n]) for n in range(len(shares))], shares)(set()), 300))
+    turns = list(
+        islice(interleave([alternate([n]) for n in range(len(shares))], shares)(set()), 300)
+    )
     for count in range(1, 301):
         got = np.bincount(turns[:count], minlength=len(shares))
         assert np.abs(got - count * np.array(shares) / sum(shares)).max() < 1.1
@@ -28,7 +30,9 @@ def test_turns_follow_the_shares_to_within_one_pick(shares):
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.5, 0.66, 0.9])
 def test_of_two_groups_each_is_within_half_a_turn_of_its_share(share):
-    turns = list(islice(interleave([alternate([0]), alternate([1])], [share, 1 - share])(set()), 200))
+    turns = list(
+        islice(interleave([alternate([0]), alternate([1])], [share, 1 - share])(set()), 200)
+    )
     for count in range(1, 201):
         assert abs(turns[:count].count(0) - count * share) <= 0.5 + 1e-9
 
@@ -77,7 +81,9 @@ def test_a_group_with_nothing_left_takes_no_more_turns():
 
 def test_a_class_with_nothing_left_leaves_its_turns_to_the_other_classes_of_its_task():
     turns = interleave([alternate([0, 1]), alternate([2])], [1, 1])
-    found = deal([group([0]), group(range(1, 21)), group(range(21, 41))], turns, np.ones(41), KEYS[:41], 20.0)
+    found = deal(
+        [group([0]), group(range(1, 21)), group(range(21, 41))], turns, np.ones(41), KEYS[:41], 20.0
+    )
     assert abs(sum(of == 2 for _, of, _ in found) - 10) <= 1
 
 
@@ -107,13 +113,23 @@ def test_costs_are_those_of_missing_cells_in_the_unit_of_the_budget():
     grid = grid_of(["a", "b"], [[0, 0], [2, 1]], ["depth", "semseg"], (1.0, 4.0))
     found = [image_costs(grid, Budget(1, unit)).tolist() for unit in ("labels", "images", "cost")]
     assert found == [[2, np.inf], [1, np.inf], [5, np.inf]]
-    labels, images, cost = (cell_costs(grid, Budget(3, unit)) for unit in ("labels", "images", "cost"))
-    assert labels[0].tolist() == [1, 1, np.inf, np.inf] and (labels[1], images[1], cost[1]) == (3, 6, 3)
+    labels, images, cost = (
+        cell_costs(grid, Budget(3, unit)) for unit in ("labels", "images", "cost")
+    )
+    assert labels[0].tolist() == [1, 1, np.inf, np.inf] and (labels[1], images[1], cost[1]) == (
+        3,
+        6,
+        3,
+    )
     assert cost[0].tolist() == [1, 4, np.inf, np.inf]
 
 
 def test_a_cell_is_bought_if_it_has_a_label_or_a_request():
-    state = [[State.MISSING, State.LABELLED], [State.REQUESTED, State.MISSING], [State.MISSING, State.SKIPPED]]
+    state = [
+        [State.MISSING, State.LABELLED],
+        [State.REQUESTED, State.MISSING],
+        [State.MISSING, State.SKIPPED],
+    ]
     bought = grid_of(["a", "b", "c"], state, ["depth", "semseg"]).bought
     assert bought.tolist() == [[False, True], [True, False], [False, False]]
 

@@ -53,17 +53,26 @@ class Finished:
         return read_picks(self.folder / "runs" / f"{arm}-seed{seed}" / "rounds" / f"{number:04d}")
 
 
-def finished_study(folder: Path, simulate: str, missing: Sequence[tuple[int, str]] = (), group: int = 0) -> Finished:
-    """Run a study of 10 images to train on and 3 to test on; some labels, by image and task, do not exist."""
+def finished_study(
+    folder: Path, simulate: str, missing: Sequence[tuple[int, str]] = (), group: int = 0
+) -> Finished:
+    """Run a study of 10 images to train on and 3 to test on.
+
+    Some labels, by image and task, do not exist.
+    """
     made = make_dataset(folder / "data", n=13, size=(32, 64), tasks=TASKS, group=group)
     for index, task in missing:
         made.label(made.names[index], task).unlink()
     (made.root / "splits").mkdir()
-    (made.root / "splits" / "train.txt").write_text("".join(f"{name}\n" for name in made.names[:10]))
+    (made.root / "splits" / "train.txt").write_text(
+        "".join(f"{name}\n" for name in made.names[:10])
+    )
     (made.root / "splits" / "test.txt").write_text("".join(f"{name}\n" for name in made.names[10:]))
     path = folder / "study.toml"
     path.write_text(RECIPE.replace("epochs = 2", "epochs = 1") + simulate)
-    request = StudyRequest(str(path), study_of(str(path), {}), made.root, "", folder / "out", jobs=2)
+    request = StudyRequest(
+        str(path), study_of(str(path), {}), made.root, "", folder / "out", jobs=2
+    )
     assert not run_study(request).failed
     return Finished(folder / "out", made)
 

@@ -15,7 +15,9 @@ from tests.e2e.commands import done, refused, state
 from tests.projects import make_project
 
 
-def test_the_command_writes_tables_and_drawings_and_changes_no_study(study: Any, tmp_path: Path) -> None:
+def test_the_command_writes_tables_and_drawings_and_changes_no_study(
+    study: Any, tmp_path: Path
+) -> None:
     before, out = state(study.folder), tmp_path / "figures"
     shown = done("analyse", study.folder, "picks", "--out", out, "--set", "sample=3").out
     assert "Wrote 14 files in" in shown and "pixAcc" not in shown and "mIoU (%)" in shown
@@ -28,32 +30,53 @@ def test_the_command_writes_tables_and_drawings_and_changes_no_study(study: Any,
     values = json.loads(done("analyse", study.folder, "picks", "--set", "sample=3", "--json").out)
     assert list(values) == ["analysis", "means", "findings", "files"] and values["files"] == []
     assert [row["value"] for row in values["findings"]] == [float(row["value"]) for row in rows]
-    assert all(row["deviation"] is None and row["seeds"] == 1 for row in values["means"])  # of one seed
+    assert all(
+        row["deviation"] is None and row["seeds"] == 1 for row in values["means"]
+    )  # of one seed
     assert state(study.folder) == before
 
 
 def test_what_is_no_finished_study_is_refused(study: Any, tmp_path: Path) -> None:
     make_project(tmp_path, n=4)[0].close()
-    assert "The folder holds a project, not a study" in refused(tmp_path, "analyse", tmp_path / "flat", "picks")
+    assert "The folder holds a project, not a study" in refused(
+        tmp_path, "analyse", tmp_path / "flat", "picks"
+    )
     assert "There is no study" in refused(tmp_path, "analyse", tmp_path, "picks")
     copy = shutil.copytree(study.folder, tmp_path / "copy")
     (copy / "runs" / "cells-seed0" / "done.json").unlink()
     said = refused(tmp_path, "analyse", copy, "picks", "--out", tmp_path / "out")
-    assert "1 of 6 runs are not done: cells-seed0" in said and "Finish them with `labelgrid simulate`" in said
+    assert (
+        "1 of 6 runs are not done: cells-seed0" in said
+        and "Finish them with `labelgrid simulate`" in said
+    )
 
 
 def test_only_the_named_arms_are_analysed_and_must_be_done(study: Any, tmp_path: Path) -> None:
     copy = shutil.copytree(study.folder, tmp_path / "copy")
     (copy / "runs" / "cells-seed0" / "done.json").unlink()
     assert "or analyse others with --strategy" in refused(tmp_path, "analyse", copy, "spread")
-    rows = json.loads(done("analyse", copy, "spread", "--strategy", "images, uncertain", "--json").out)["findings"]
+    rows = json.loads(
+        done("analyse", copy, "spread", "--strategy", "images, uncertain", "--json").out
+    )["findings"]
     assert {row["arm"] for row in rows} == {"images", "uncertain"}
     result = analyse(copy, "spread", strategies=["images"])
     assert {finding.run.name for finding in result.findings} == {"images"}
     with pytest.raises(ProjectError, match="cells-seed0"):
         analyse(copy, "spread", strategies=["images", "cells"])
-    said = refused(tmp_path, "analyse", copy, "spread", "--strategy", "images,sells", "--out", tmp_path / "out", code=2)
-    assert "no strategy or arm 'sells'" in said and "It has images, cells, pseudo, uncertain." in said
+    said = refused(
+        tmp_path,
+        "analyse",
+        copy,
+        "spread",
+        "--strategy",
+        "images,sells",
+        "--out",
+        tmp_path / "out",
+        code=2,
+    )
+    assert (
+        "no strategy or arm 'sells'" in said and "It has images, cells, pseudo, uncertain." in said
+    )
     assert not (tmp_path / "out").exists()
 
 
@@ -77,7 +100,9 @@ def test_a_study_without_what_is_analysed_is_refused(study: Any, tmp_path: Path)
     assert not (tmp_path / "out").exists()
 
 
-def test_an_unknown_analysis_and_code_of_strangers_are_refused(study: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_analysis_and_code_of_strangers_are_refused(
+    study: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(PluginError, match=r"Did you mean 'picks'\?"):
         analyse(study.folder, "pick")
     monkeypatch.setenv("LABELGRID_TRUST", "")

@@ -24,7 +24,11 @@ from labelgrid.simulation.study import Study, kept_study, study_of
 from labelgrid.simulation.validate import validate_study
 from tests.studies import make_recipe, study_request
 
-COVERS = ["labelgrid.simulation.runs", "labelgrid.simulation.request", "labelgrid.simulation.run_study"]
+COVERS = [
+    "labelgrid.simulation.runs",
+    "labelgrid.simulation.request",
+    "labelgrid.simulation.run_study",
+]
 TASKS: dict[str, dict[str, object]] = {"semseg": {"classes": ["a", "b"]}, "depth": {}}
 ONE = InitialLabels("one", images=0)
 
@@ -53,7 +57,9 @@ def starts(of: Study) -> dict[str, str]:
         (Arm("random_cells", changes={"train": {"steps": 9}}), False),
     ],
 )
-def test_a_start_is_shared_only_where_arms_agree_in_all_that_shapes_it(arm: Arm, shared: bool) -> None:
+def test_a_start_is_shared_only_where_arms_agree_in_all_that_shapes_it(
+    arm: Arm, shared: bool
+) -> None:
     of = study({"mine": arm, "twin": arm})
     own = "start-seed0" if shared else "start.mine-seed0"
     assert starts(of) == {"partal": "start-seed0", "mine": own, "twin": own}
@@ -61,11 +67,15 @@ def test_a_start_is_shared_only_where_arms_agree_in_all_that_shapes_it(arm: Arm,
 
 
 def test_arms_that_agree_at_one_point_of_a_grid_alone_share_no_start() -> None:
-    of = study({"mine": Arm("random_cells", changes={"train": {"steps": 5}})}, grid={"train.steps": (5, 9)})
+    of = study(
+        {"mine": Arm("random_cells", changes={"train": {"steps": 5}})}, grid={"train.steps": (5, 9)}
+    )
     assert {run.key for run in runs_of(of) if run.kind == "start"} == {
         *("start-seed0-train.steps=5", "start-seed0-train.steps=9", "start.mine-seed0")
     }
-    assert len([run for run in runs_of(of) if run.name == "mine"]) == 1  # it trains 5 steps at every point
+    assert (
+        len([run for run in runs_of(of) if run.name == "mine"]) == 1
+    )  # it trains 5 steps at every point
 
 
 def test_an_arm_added_later_changes_no_run_that_is_there() -> None:
@@ -73,7 +83,10 @@ def test_an_arm_added_later_changes_no_run_that_is_there() -> None:
     before = runs_of(study({"first": first}))
     after = {run.key: run for run in runs_of(study({"first": first, "second": second}))}
     assert all(after[run.key] == run for run in before)
-    assert after["second-seed0"].start(study({"first": first, "second": second})).key == "start.first-seed0"
+    assert (
+        after["second-seed0"].start(study({"first": first, "second": second})).key
+        == "start.first-seed0"
+    )
 
 
 def test_rounds_of_its_own_count_even_where_the_study_has_none() -> None:
@@ -86,10 +99,15 @@ def test_rounds_of_its_own_count_even_where_the_study_has_none() -> None:
 
 def test_an_arm_overrides_the_grid_and_the_changes_of_the_study() -> None:
     of = study(
-        {"mine": Arm(changes={"train": {"steps": 7}})}, changes={"strategy": {"train": {"steps": 3, "batch": 2}}}
+        {"mine": Arm(changes={"train": {"steps": 7}})},
+        changes={"strategy": {"train": {"steps": 3, "batch": 2}}},
     )
-    assert of.overrides("strategy", {"train.steps": 5}, "mine") == {"train": {"steps": 7, "batch": 2}}
-    assert of.overrides("strategy", {"train.steps": 5}, "partal") == {"train": {"steps": 3, "batch": 2}}
+    assert of.overrides("strategy", {"train.steps": 5}, "mine") == {
+        "train": {"steps": 7, "batch": 2}
+    }
+    assert of.overrides("strategy", {"train.steps": 5}, "partal") == {
+        "train": {"steps": 3, "batch": 2}
+    }
 
 
 @pytest.mark.parametrize(
@@ -99,27 +117,45 @@ def test_an_arm_overrides_the_grid_and_the_changes_of_the_study() -> None:
         ({"start.a": {}}, "choose another name"),
         ({"a/b": {}}, "choose another name"),
         ({"a": {"tasks": ["dept"]}}, "arms.a names the task 'dept'; its tasks are"),
-        ({"a": {"tasks": ["depth"], "initial": {"plan": "shares", "shares": {"semseg": 1}}}}, "'semseg'.*are depth"),
+        (
+            {"a": {"tasks": ["depth"], "initial": {"plan": "shares", "shares": {"semseg": 1}}}},
+            "'semseg'.*are depth",
+        ),
         ({"a": {"initial": {"plan": "ones"}}}, "plan"),
         ({"a": {"initial": {"plan": "shares"}}}, "plan 'shares' needs initial.shares"),
-        ({"a": {"initial": {"plan": "one", "file": "cells.csv"}}}, "plans 'cells'.*need initial.file"),
+        (
+            {"a": {"initial": {"plan": "one", "file": "cells.csv"}}},
+            "plans 'cells'.*need initial.file",
+        ),
         ({"a": {"initial": {"plan": "ledger"}}}, "'ledger'.*need initial.file"),
-        ({"a": {"initial": {"plan": "one", "rows": "sorted"}}}, "only the plan 'published' uses initial.rows"),
-        ({"a": {"initial": {"plan": "published", "file": "f", "columns": {"dept": 1}}}}, "names the task 'dept'"),
+        (
+            {"a": {"initial": {"plan": "one", "rows": "sorted"}}},
+            "only the plan 'published' uses initial.rows",
+        ),
+        (
+            {"a": {"initial": {"plan": "published", "file": "f", "columns": {"dept": 1}}}},
+            "names the task 'dept'",
+        ),
         ({"a": {"initial": {"plan": "shares", "shares": {"depth": 0.0}}}}, "one of them above 0"),
         ({"a": {"initial": {"images": -1}}}, "at least 0"),
         ({"a": {"rounds": -1}}, "rounds must be a number of at least 0"),
         ({"a": {"stratgy": "partal"}}, "stratgy"),
     ],
 )
-def test_an_arm_that_cannot_be_is_refused(tmp_path: Path, arms: dict[str, object], fault: str) -> None:
+def test_an_arm_that_cannot_be_is_refused(
+    tmp_path: Path, arms: dict[str, object], fault: str
+) -> None:
     with pytest.raises(RecipeError, match=fault):
         study_of(str(make_recipe(tmp_path)), {"arms": arms})
 
 
 def test_a_recipe_with_arms_compares_them_unless_it_names_others(tmp_path: Path) -> None:
-    text = make_recipe(tmp_path).read_text().replace('strategies = ["partal", "random_cells"]\n', "")
-    (tmp_path / "arms.toml").write_text(f'{text}[simulate.arms.alone]\nstrategy = "random_cells"\ntasks = ["depth"]\n')
+    text = (
+        make_recipe(tmp_path).read_text().replace('strategies = ["partal", "random_cells"]\n', "")
+    )
+    (tmp_path / "arms.toml").write_text(
+        f'{text}[simulate.arms.alone]\nstrategy = "random_cells"\ntasks = ["depth"]\n'
+    )
     recipe = str(tmp_path / "arms.toml")
     assert study_of(recipe).strategies == ("alone",)
     assert study_of(recipe, {"strategies": ["partal", "alone"]}).strategies == ("partal", "alone")
@@ -128,7 +164,9 @@ def test_a_recipe_with_arms_compares_them_unless_it_names_others(tmp_path: Path)
 
 
 def test_what_an_arm_takes_is_of_its_own_tasks_labels_and_rounds() -> None:
-    of = study({"mine": Arm("random_cells", ("depth",), InitialLabels(images=6), 3)}, budget=4, initial=8)
+    of = study(
+        {"mine": Arm("random_cells", ("depth",), InitialLabels(images=6), 3)}, budget=4, initial=8
+    )
     assert work_of(Run("start", "start.mine", 0, {}, "mine"), of, "small", 20).labels == 6
     assert work_of(Run("strategy", "mine", 0), of, "small", 20).labels == 6 + 3 * 4
     assert work_of(Run("strategy", "partal", 0), of, "small", 20).scored == 5 * 20
@@ -137,11 +175,17 @@ def test_what_an_arm_takes_is_of_its_own_tasks_labels_and_rounds() -> None:
     assert work_of(Run("strategy", "mine", 0), of, "small", 20).scored == 5 * 20
 
 
-def test_cells_that_the_pool_does_not_have_are_refused_and_another_file_is_another_study(tmp_path: Path) -> None:
+def test_cells_that_the_pool_does_not_have_are_refused_and_another_file_is_another_study(
+    tmp_path: Path,
+) -> None:
     mine = {"mine": {"initial": {"plan": "cells", "file": "cells.csv"}}}
     request = study_request(tmp_path, arms=mine, strategies=["mine"])
     path = request.root / "cells.csv"
-    for line in ("nowhere.jpg,depth", "0000.jpg,normals", "0008.jpg,depth"):  # the last is of the test split
+    for line in (
+        "nowhere.jpg,depth",
+        "0000.jpg,normals",
+        "0008.jpg,depth",
+    ):  # the last is of the test split
         path.write_text(f"image,task\n{line}\n")
         with pytest.raises(RecipeError, match=f"has no cell .{line.replace(',', ', ')}"):
             validate_study(request)
@@ -158,7 +202,10 @@ def test_cells_that_the_pool_does_not_have_are_refused_and_another_file_is_anoth
     ("lists", "fault"),
     [
         ({"normals": ["0003"]}, "has no cell .*0003.jpg, normals"),
-        ({"depth": ["0008"]}, "'0008' of the split file is the name of 0 images"),  # it is of the test split
+        (
+            {"depth": ["0008"]},
+            "'0008' of the split file is the name of 0 images",
+        ),  # it is of the test split
         ({"depth": [1]}, "something else than"),
     ],
 )
@@ -195,22 +242,46 @@ def test_a_run_begins_with_the_cells_of_its_plan_and_the_images_of_its_seed(tmp_
             run.rows(request.study),
         )
         with ProjectFolder.open(tmp_path / name) as project:
-            assert step(project, run, request.study, Silent()) and step(project, run, request.study, Silent())
-            cells[name] = {row.cell for row in project.store.cells(splits=("train",)) if row.path == ""}
+            assert step(project, run, request.study, Silent()) and step(
+                project, run, request.study, Silent()
+            )
+            cells[name] = {
+                row.cell for row in project.store.cells(splits=("train",)) if row.path == ""
+            }
             assert project.store.current_round() is None and len(project.store.rounds()) == 1
     images = {cell.image_id for cell in cells["whole"]}
     assert len(images) == 4 and len(cells["whole"]) == 8
-    assert {cell.image_id for cell in cells["one"]} == images == {cell.image_id for cell in cells["alone"]}
-    assert len(cells["one"]) == len(cells["alone"]) == 4 and {cell.task for cell in cells["alone"]} == {"depth"}
-    assert {(cell.image_id, cell.task) for cell in cells["file"]} == {("0001.jpg", "semseg"), ("0003.jpg", "depth")}
+    assert (
+        {cell.image_id for cell in cells["one"]}
+        == images
+        == {cell.image_id for cell in cells["alone"]}
+    )
+    assert len(cells["one"]) == len(cells["alone"]) == 4 and {
+        cell.task for cell in cells["alone"]
+    } == {"depth"}
+    assert {(cell.image_id, cell.task) for cell in cells["file"]} == {
+        ("0001.jpg", "semseg"),
+        ("0003.jpg", "depth"),
+    }
     assert cells["file"] == cells["ledger"] == cells["published"]
 
 
-def test_a_study_of_arms_is_one_call_and_its_records_and_report_show_their_names(tmp_path: Path) -> None:
+def test_a_study_of_arms_is_one_call_and_its_records_and_report_show_their_names(
+    tmp_path: Path,
+) -> None:
     arms = {
         "mtl": {"strategy": "random_cells", "rounds": 1},
-        "depth-alone": {"tasks": ["depth"], "initial": {"images": 0}, "rounds": 0, "changes": {"train": {"batch": 2}}},
-        "partial": {"strategy": {"name": "random_cells"}, "initial": {"plan": "one", "images": 0}, "rounds": 1},
+        "depth-alone": {
+            "tasks": ["depth"],
+            "initial": {"images": 0},
+            "rounds": 0,
+            "changes": {"train": {"batch": 2}},
+        },
+        "partial": {
+            "strategy": {"name": "random_cells"},
+            "initial": {"plan": "one", "images": 0},
+            "rounds": 1,
+        },
     }
     request = study_request(tmp_path, arms=arms, strategies=list(arms), full=False)
     done = run_study(request)
@@ -218,14 +289,22 @@ def test_a_study_of_arms_is_one_call_and_its_records_and_report_show_their_names
         *("start-seed0", "start.depth-alone-seed0", "start.partial-seed0"),
         *("mtl-seed0", "depth-alone-seed0", "partial-seed0"),
     }
-    labels = {name: sorted({r.labels for r in done.outcomes() if r.strategy == name}) for name in arms}
+    labels = {
+        name: sorted({r.labels for r in done.outcomes() if r.strategy == name}) for name in arms
+    }
     assert labels == {"mtl": [6, 11], "depth-alone": [8], "partial": [8, 13]}
     assert {r.task for r in done.outcomes() if r.strategy == "depth-alone"} == {"depth", "all"}
     (point,) = study_report(request.out).points
     assert isinstance(point, PointResults) and list(point.strategies) == list(arms)
-    ends = {run.strategy: (run.state, run.measured[-1].loss_mtl) for run in point.runs if run.kind == "strategy"}
+    ends = {
+        run.strategy: (run.state, run.measured[-1].loss_mtl)
+        for run in point.runs
+        if run.kind == "strategy"
+    }
     assert {ending for ending, _ in ends.values()} == {"done"}
-    assert [name for name, (_, loss) in ends.items() if re.match("nan", str(loss))] == ["depth-alone"]
+    assert [name for name, (_, loss) in ends.items() if re.match("nan", str(loss))] == [
+        "depth-alone"
+    ]
     again = run_study(request)
     assert {status.tries for status in again.runs.values()} == {0}
     assert again.outcomes() == done.outcomes() == results.read_outcomes(request.out)

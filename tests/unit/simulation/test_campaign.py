@@ -38,7 +38,11 @@ def study(place: Path, **changes: object) -> Study:
 
 def start(place: Path, folder: Path, run: Run, **changes: object) -> ProjectFolder:
     recipe = str(place / "study.toml")
-    create_run(folder, settings_of(run, recipe, "", study(place, **changes), place / "data"), study(place, **changes))
+    create_run(
+        folder,
+        settings_of(run, recipe, "", study(place, **changes), place / "data"),
+        study(place, **changes),
+    )
     return ProjectFolder.open(folder)
 
 
@@ -51,7 +55,10 @@ def finish(project: ProjectFolder, run: Run, of: Study) -> int:
 
 
 def history(project: ProjectFolder) -> list[tuple[object, ...]]:
-    return [(event.move.cell, event.move.to, event.move.round, event.move.cost) for event in project.store.events()]
+    return [
+        (event.move.cell, event.move.to, event.move.round, event.move.cost)
+        for event in project.store.events()
+    ]
 
 
 def measured(project: ProjectFolder) -> list[Measured]:
@@ -63,7 +70,9 @@ def test_a_campaign_buys_its_budget_a_round_and_measures_each(place: Path, tmp_p
     of = study(place)
     with start(place, tmp_path / "run", PARTAL) as project:
         counts = project.store.counts(("heldout",))
-        assert {count.labelled for count in counts.values()} == {3}  # the split that measures is open from the start
+        assert {count.labelled for count in counts.values()} == {
+            3
+        }  # the split that measures is open from the start
         assert not any(count.labelled for count in project.store.counts(("train",)).values())
         finish(project, PARTAL, of)
         assert [row.budget for row in project.store.rounds() if row.state == "closed"] == [3, 5, 5]
@@ -74,7 +83,9 @@ def test_a_campaign_buys_its_budget_a_round_and_measures_each(place: Path, tmp_p
         assert not list(project.folder.glob("labels/**/*.png"))  # nothing is copied
 
 
-def test_hidden_labels_stay_hidden(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hidden_labels_stay_hidden(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Law 3: with every label unreadable that was not granted, the campaign is the same."""
     of = study(place)
     with start(place, tmp_path / "plain", PARTAL) as plain:
@@ -118,14 +129,21 @@ def test_the_guard_of_the_test_above_would_be_noticed(place: Path, tmp_path: Pat
             path.write_bytes(kept)
 
 
-def test_a_run_goes_on_from_its_start_as_if_it_had_begun_itself(place: Path, tmp_path: Path) -> None:
+def test_a_run_goes_on_from_its_start_as_if_it_had_begun_itself(
+    place: Path, tmp_path: Path
+) -> None:
     of = study(place)
     with start(place, tmp_path / "start", START) as begun:
         finish(begun, START, of)
     copy_run(
-        tmp_path / "start", tmp_path / "copied", settings_of(PARTAL, str(place / "study.toml"), "", of, place / "data")
+        tmp_path / "start",
+        tmp_path / "copied",
+        settings_of(PARTAL, str(place / "study.toml"), "", of, place / "data"),
     )
-    with ProjectFolder.open(tmp_path / "copied") as copied, start(place, tmp_path / "own", PARTAL) as own:
+    with (
+        ProjectFolder.open(tmp_path / "copied") as copied,
+        start(place, tmp_path / "own", PARTAL) as own,
+    ):
         finish(copied, PARTAL, of)
         finish(own, PARTAL, of)
         assert (history(copied), measured(copied)) == (history(own), measured(own))
@@ -139,7 +157,10 @@ def test_full_supervision_has_every_label_and_one_network(place: Path, tmp_path:
 
 
 def test_fewer_images_than_the_initial_ones_are_said(place: Path, tmp_path: Path) -> None:
-    for initial, expected in ((1000, ["The pool has 8 images, fewer than `initial` (1000): all are used."]), (8, [])):
+    for initial, expected in (
+        (1000, ["The pool has 8 images, fewer than `initial` (1000): all are used."]),
+        (8, []),
+    ):
         of, said = study(place, initial=initial), Said()
         with start(place, tmp_path / str(initial), START, initial=initial) as project:
             step(project, START, of, said)
@@ -165,15 +186,22 @@ def test_what_a_round_does_not_spend_is_added_to_the_next(
     with start(place, tmp_path / "run", run, **plan) as project:
         finish(project, run, study(place, **plan))
         bought = [row.round for row in project.store.cells(state=State.LABELLED) if row.round > 1]
-        assert [bought.count(2), bought.count(3)] == expected  # depth costs 1; semseg, 10, is never affordable
+        assert [
+            bought.count(2),
+            bought.count(3),
+        ] == expected  # depth costs 1; semseg, 10, is never affordable
         assert carried(project, unit) == 0
 
 
-def test_a_campaign_of_one_tasks_labels_ends_when_they_are_all_bought(place: Path, tmp_path: Path) -> None:
+def test_a_campaign_of_one_tasks_labels_ends_when_they_are_all_bought(
+    place: Path, tmp_path: Path
+) -> None:
     chosen = {"variants": {"depths": {"name": "random_tasks", "options": {"shares": {"depth": 1}}}}}
     of = study(place, rounds=9, budget=2, strategies=["depths"], **chosen)
     run = Run("strategy", "depths", 0)
-    with start(place, tmp_path / "run", run, rounds=9, budget=2, strategies=["depths"], **chosen) as project:
+    with start(
+        place, tmp_path / "run", run, rounds=9, budget=2, strategies=["depths"], **chosen
+    ) as project:
         finish(project, run, of)
         left = {name: count.missing for name, count in project.store.counts(("train",)).items()}
         assert left == {"semseg": 5, "depth": 0}
@@ -200,14 +228,20 @@ def test_until_looks_at_the_epoch_that_counts(
         (made.root / "splits" / f"{split}.txt").write_text("".join(f"{name}\n" for name in names))
     log = [EpochRecord(1, {}, {"loss_mtl": 0.5}), EpochRecord(2, {}, {"loss_mtl": 9.0})]
     monkeypatch.setattr(campaign, "read_log", lambda _: log)
-    best = {"until": {"loss_mtl": goal}, "changes": {"strategy": {"train": {"choose": "best", "val_every": 1}}}}
+    best = {
+        "until": {"loss_mtl": goal},
+        "changes": {"strategy": {"train": {"choose": "best", "val_every": 1}}},
+    }
     of = study(tmp_path, val="val", **best)
     run = Run("strategy", "random_cells", 0)
     with start(tmp_path, tmp_path / "run", run, val="val", **best) as project:
         finish(project, run, of)
         assert len(measured(project)) == rounds
         fits = [one for path in sorted(project.folder.glob("rounds/*")) if (one := read_fit(path))]
-        assert (fits[0].images, sum(fits[0].labels.values())) == (3, 6)  # without the val split's 2 images
+        assert (fits[0].images, sum(fits[0].labels.values())) == (
+            3,
+            6,
+        )  # without the val split's 2 images
         assert sum(measured(project)[0].labels.values()) == 6
         assert fits[0].spent == 5 * 11.0  # with them
 
@@ -249,7 +283,9 @@ def test_a_label_without_a_valid_pixel_is_skipped_and_its_budget_comes_back(
         for row in project.store.cells(state=State.SKIPPED):
             skipped[row.round] += values[row.cell.task]
         assert skipped[1] > 0 and skipped[2] > 0  # both the initial and a bought label
-        budgets = {row.number: row.budget for row in project.store.rounds() if row.state == "closed"}
+        budgets = {
+            row.number: row.budget for row in project.store.rounds() if row.state == "closed"
+        }
         assert budgets[2] == budget
         assert budgets[3] == budget + (int(skipped[2]) if unit == "images" else skipped[2])
         counts = project.store.counts(("train",))
@@ -274,7 +310,9 @@ def test_a_study_with_blank_labels_ends_well_whatever_was_picked(tmp_path: Path)
             assert (counts["depth"].labelled, counts["depth"].skipped) == (7, 1)
 
 
-def test_a_cost_budget_that_buys_nothing_more_ends_the_campaign(place: Path, tmp_path: Path) -> None:
+def test_a_cost_budget_that_buys_nothing_more_ends_the_campaign(
+    place: Path, tmp_path: Path
+) -> None:
     of = study(place, rounds=9, budget=1.0, unit="cost")  # depth costs 1, semseg 10
     run = Run("strategy", "random_cells", 0)
     with start(place, tmp_path / "run", run, rounds=9, budget=1.0, unit="cost") as project:

@@ -51,9 +51,16 @@ def labelled(name: str, task: str) -> Move:
 LEDGER = InitialLabels("ledger", file="flat")
 
 
-def test_a_ledger_gives_the_labelled_cells_of_its_training_images_and_is_not_written(tmp_path: Path) -> None:
+def test_a_ledger_gives_the_labelled_cells_of_its_training_images_and_is_not_written(
+    tmp_path: Path,
+) -> None:
     asked = Move(Cell("a.jpg", "mask"), State.REQUESTED, 1, "r1")
-    moves = [labelled("b.jpg", "mask"), labelled("a.jpg", "depth"), labelled("c.jpg", "depth"), asked]
+    moves = [
+        labelled("b.jpg", "mask"),
+        labelled("a.jpg", "depth"),
+        labelled("c.jpg", "depth"),
+        asked,
+    ]
     folder = make_ledger(tmp_path / "flat", *moves)
     before = hashlib.sha256((folder / "labelgrid.db").read_bytes()).digest()
     assert listed_cells(LEDGER, tmp_path, ()) == [Cell("a.jpg", "depth"), Cell("b.jpg", "mask")]
@@ -67,7 +74,9 @@ def test_a_ledger_gives_the_labelled_cells_of_its_training_images_and_is_not_wri
 
 
 def test_a_folder_without_a_ledger_or_one_without_labels_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"no ledger to start with.*\n.*folder of a project, or of a run"):
+    with pytest.raises(
+        RecipeError, match=r"no ledger to start with.*\n.*folder of a project, or of a run"
+    ):
         listed_cells(LEDGER, tmp_path, ())
     folder = make_ledger(tmp_path / "flat", labelled("c.jpg", "depth"))
     with pytest.raises(RecipeError, match="no label of a training image"):
@@ -83,4 +92,6 @@ def test_the_digests_cover_the_file_and_the_list_of_its_rows(tmp_path: Path) -> 
     assert set(listed_digests(InitialLabels("cells", file="cells.csv"), tmp_path)) == {"cells.csv"}
     plan = InitialLabels("published", file="split.pth", rows="rows.txt", columns={"depth": 0})
     assert set(listed_digests(plan, tmp_path)) == {"split.pth", "rows.txt"}
-    assert set(listed_digests(InitialLabels("published", file="split.pth", rows="sorted"), tmp_path)) == {"split.pth"}
+    assert set(
+        listed_digests(InitialLabels("published", file="split.pth", rows="sorted"), tmp_path)
+    ) == {"split.pth"}

@@ -34,18 +34,30 @@ def test_classes_come_from_the_data_set_and_its_file_of_names(recipe: str, tmp_p
     )
     tasks = request(recipe, tmp_path).study.tasks
     assert tasks == {"semseg": {"classes": ["wall", "floor", "bed"]}, "depth": {}}
-    assert request(recipe, tmp_path).to_json()["study"]["tasks"]["semseg"]["classes"] == ["wall", "floor", "bed"]
+    assert request(recipe, tmp_path).to_json()["study"]["tasks"]["semseg"]["classes"] == [
+        "wall",
+        "floor",
+        "bed",
+    ]
 
 
 @pytest.mark.parametrize("own", ['cost = 5, classes = ["a", "b"]', 'kind = "saliency"'])
 @pytest.mark.parametrize(
-    "table", ['{ classes = "none.txt" }', '{ classes = ["x", "y"], merge = { y = "x" } }', "{ cost = 4 }", "3"]
+    "table",
+    [
+        '{ classes = "none.txt" }',
+        '{ classes = ["x", "y"], merge = { y = "x" } }',
+        "{ cost = 4 }",
+        "3",
+    ],
 )
 def test_a_task_with_classes_of_its_own_or_of_another_kind_takes_nothing(
     recipe: str, tmp_path: Path, own: str, table: str
 ) -> None:
     (tmp_path / "data/tasks.toml").write_text(f"semseg = {table}\n")
-    Path(recipe).write_text(Path(recipe).read_text().replace("semseg = {}", f"semseg = {{ {own} }}"))
+    Path(recipe).write_text(
+        Path(recipe).read_text().replace("semseg = {}", f"semseg = {{ {own} }}")
+    )
     request_of = request(recipe, tmp_path)
     assert request_of.study == study_of(recipe)
     assert [row.name for row in request_of.study.rows()] == ["semseg", "depth"]
@@ -53,7 +65,9 @@ def test_a_task_with_classes_of_its_own_or_of_another_kind_takes_nothing(
 
 def test_faults_are_refused_before_anything_is_run(recipe: str, tmp_path: Path) -> None:
     tables = tmp_path / "data/tasks.toml"
-    with pytest.raises(ProjectError, match=r"has 0 classes; it needs at least 2(.|\n)*or of tasks.toml"):
+    with pytest.raises(
+        ProjectError, match=r"has 0 classes; it needs at least 2(.|\n)*or of tasks.toml"
+    ):
         validate_study(request(recipe, tmp_path))
     for text, fault in (
         ("semseg = {", r"tasks\.toml"),

@@ -15,7 +15,11 @@ from tests.studies import study_request
 def test_each_point_of_the_grid_and_each_way_of_scoring_is_timed_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    grid = {"network.options.width": [16, 24], "score.dropout.passes": [2, 4], "train.steps": [5, 9]}
+    grid = {
+        "network.options.width": [16, 24],
+        "score.dropout.passes": [2, 4],
+        "train.steps": [5, 9],
+    }
     of = study_request(tmp_path, grid=grid, strategies=["partal", "random_cells"])
     timed: list[str] = []
 
@@ -35,7 +39,9 @@ def test_each_point_of_the_grid_and_each_way_of_scoring_is_timed_once(
     assert found.memory == 7 * found.at_once
 
 
-def test_the_trainings_of_statistics_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_trainings_of_statistics_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     of = study_request(tmp_path, strategies=["partal", "random_cells"])
 
     def seconds(timing: StepTiming) -> float:
@@ -60,7 +66,11 @@ def test_runs_with_growing_batches_are_timed_by_their_number_of_rounds(
         "whole": {"strategy": "random_images", "rounds": 1},
     }
     timed: list[str] = []
-    monkeypatch.setattr(estimate, "time_training", lambda job: timed.append(job.run.key) or StepTiming(1.0, 0.0, 3, 5))
+    monkeypatch.setattr(
+        estimate,
+        "time_training",
+        lambda job: timed.append(job.run.key) or StepTiming(1.0, 0.0, 3, 5),
+    )
     of = study_request(tmp_path, grid={"train.fill": ["labels"]}, arms=arms, strategies=list(arms))
     estimate.estimate_study(of)
     assert {key.split("-seed")[0] for key in timed} == {"one", "two", "start"}

@@ -55,13 +55,17 @@ def test_one_label_per_image_is_balanced_over_the_tasks(
 
 def test_one_label_per_image_has_the_counts_of_the_published_split() -> None:
     images = [f"{number}.png" for number in range(795)]
-    assert set(Counter(c.task for c in initial_cells(InitialLabels("one"), images, TASKS, 0)).values()) == {265}
+    assert set(
+        Counter(c.task for c in initial_cells(InitialLabels("one"), images, TASKS, 0)).values()
+    ) == {265}
 
 
 def test_seeds_differ_in_the_tasks_that_get_the_remainder() -> None:
     largest = Counter()
     for seed in range(300):
-        counts = Counter(cell.task for cell in initial_cells(InitialLabels("one"), IMAGES[:4], TASKS, seed))
+        counts = Counter(
+            cell.task for cell in initial_cells(InitialLabels("one"), IMAGES[:4], TASKS, seed)
+        )
         largest.update(task for task, count in counts.items() if count == 2)
     assert set(largest) == set(TASKS) and all(70 < count < 130 for count in largest.values())
 
@@ -84,12 +88,18 @@ def test_random_labels_have_each_number_and_each_task_equally_often() -> None:
     images = [f"{number}.png" for number in range(3000)]
     cells = initial_cells(InitialLabels("random"), images, ["a", "b", "c", "d"], seed=0)
     sizes = Counter(Counter(cell.image_id for cell in cells).values())
-    assert all(900 < sizes[number] < 1100 for number in (1, 2, 3))  # 1000 expected, a deviation of 26
+    assert all(
+        900 < sizes[number] < 1100 for number in (1, 2, 3)
+    )  # 1000 expected, a deviation of 26
     assert all(1400 < count < 1600 for count in Counter(cell.task for cell in cells).values())
 
 
 def test_shares_are_exact_to_one_label() -> None:
-    cells = initial_cells(InitialLabels("shares", shares={"depth": 9, "semseg": 1}), IMAGES, TASKS, seed=0)
+    cells = initial_cells(
+        InitialLabels("shares", shares={"depth": 9, "semseg": 1}), IMAGES, TASKS, seed=0
+    )
     assert Counter(cell.task for cell in cells) == {"semseg": 20, "depth": 180}
-    odd = initial_cells(InitialLabels("shares", shares={"depth": 2, "normals": 1}), IMAGES[:7], TASKS, seed=0)
+    odd = initial_cells(
+        InitialLabels("shares", shares={"depth": 2, "normals": 1}), IMAGES[:7], TASKS, seed=0
+    )
     assert Counter(cell.task for cell in odd) == {"depth": 5, "normals": 2}

@@ -11,11 +11,18 @@ from tests.studies import make_data, make_recipe
 
 TASKS = {"depth": {}, "normals": {}}
 SMALL = {"batch": 4, "epochs": 3, "steps": 0}
-PARTAL, FULL, START = (Run(*words, 0) for words in (("strategy", "partal"), ("full", "full"), ("start", "start")))
+PARTAL, FULL, START = (
+    Run(*words, 0) for words in (("strategy", "partal"), ("full", "full"), ("start", "start"))
+)
 
 
 def study(**options: object) -> Study:
-    given = {"initial": 8, "budget": 6, "rounds": 2, "changes": {k: {"train": SMALL} for k in ("start", "strategy")}}
+    given = {
+        "initial": 8,
+        "budget": 6,
+        "rounds": 2,
+        "changes": {k: {"train": SMALL} for k in ("start", "strategy")},
+    }
     return Study("folder", TASKS, **{**given, **options})  # type: ignore[arg-type]
 
 
@@ -26,8 +33,16 @@ def study(**options: object) -> Study:
         (FULL, {"changes": {"full": {"train": {"steps": 70}}}}, RunWork(40, [70])),
         (PARTAL, {}, RunWork(28, [9, 15], scored=40, labelled=[14, 20])),
         (PARTAL, {"budget": 900.0}, RunWork(40, [15, 15], scored=40, labelled=[20, 20])),
-        (PARTAL, {"unit": "images", "budget": 2}, RunWork(24, [6, 9], scored=40, labelled=[10, 12])),
-        (PARTAL, {"unit": "cost", "budget": 5.0}, RunWork(26, [9, 12], scored=40, labelled=[13, 18])),
+        (
+            PARTAL,
+            {"unit": "images", "budget": 2},
+            RunWork(24, [6, 9], scored=40, labelled=[10, 12]),
+        ),
+        (
+            PARTAL,
+            {"unit": "cost", "budget": 5.0},
+            RunWork(26, [9, 12], scored=40, labelled=[13, 18]),
+        ),
         (Run("strategy", "random_cells", 0), {}, RunWork(28, [9, 15], scored=0)),
     ],
 )

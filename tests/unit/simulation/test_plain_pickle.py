@@ -20,7 +20,9 @@ NESTED = st.recursive(
 
 
 @given(NESTED, st.integers(0, pickle.HIGHEST_PROTOCOL))
-def test_plain_values_read_as_they_were_written_in_every_protocol(value: Any, protocol: int) -> None:
+def test_plain_values_read_as_they_were_written_in_every_protocol(
+    value: Any, protocol: int
+) -> None:
     data = pickle.dumps(value, protocol)
     assert plain_value(data) == value
     assert plain_value(pickletools.optimize(data)) == value
@@ -53,7 +55,9 @@ class Evil:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_a_pickle_that_would_run_code_is_refused_and_runs_none(tmp_path: Path, protocol: int) -> None:
+def test_a_pickle_that_would_run_code_is_refused_and_runs_none(
+    tmp_path: Path, protocol: int
+) -> None:
     data = pickle.dumps({"depth": [Evil(tmp_path / "ran")]}, protocol)
     with pytest.raises(ValueError, match="holds more than dicts, lists, texts"):
         plain_value(data)
@@ -63,7 +67,9 @@ def test_a_pickle_that_would_run_code_is_refused_and_runs_none(tmp_path: Path, p
 
 
 @pytest.mark.parametrize(
-    "value", [(1, 2), {1}, b"bytes", 1.5, None, True, print, bytearray(1)], ids=lambda value: type(value).__name__
+    "value",
+    [(1, 2), {1}, b"bytes", 1.5, None, True, print, bytearray(1)],
+    ids=lambda value: type(value).__name__,
 )
 def test_other_values_are_refused(value: object) -> None:
     with pytest.raises(ValueError, match="holds more than"):

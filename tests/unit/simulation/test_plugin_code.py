@@ -15,7 +15,9 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package.mkdir(parents=True)
     (tmp_path / "ownplugs" / "__init__.py").write_text("raise RuntimeError('imported')\n")
     (package / "__init__.py").write_text("")
-    (package / "picks.py").write_text("from . import helpers\nfrom ownplugs.deep.more import x\nimport numpy\n")
+    (package / "picks.py").write_text(
+        "from . import helpers\nfrom ownplugs.deep.more import x\nimport numpy\n"
+    )
     for name in ("helpers", "more", "unused"):
         (package / f"{name}.py").write_text("x = 1\n")
     (tmp_path / "single.py").write_text("def build(): ...\n")
@@ -23,8 +25,14 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 NAMED = {
-    "study": {"strategies": ["single:build", "partal"], "arms": {"a": {"changes": {"x": "ownplugs.deep.picks:build"}}}},
-    "recipe": {"score": {"single:other": {}}, "network": {"name": "labelgrid.nets.networks.pad_net:build"}},
+    "study": {
+        "strategies": ["single:build", "partal"],
+        "arms": {"a": {"changes": {"x": "ownplugs.deep.picks:build"}}},
+    },
+    "recipe": {
+        "score": {"single:other": {}},
+        "network": {"name": "labelgrid.nets.networks.pad_net:build"},
+    },
     "classes": ["road:wet", "nowhere.module:x", "a b:c"],
 }
 
@@ -34,8 +42,12 @@ def test_own_plug_ins_are_found_anywhere_and_nothing_is_imported(code: Path) -> 
     assert not {"ownplugs", "single"} & set(sys.modules)
 
 
-@pytest.mark.parametrize(("file", "changes"), [("picks", True), ("helpers", True), ("more", True), ("unused", False)])
-def test_a_digest_follows_the_module_and_what_it_imports_of_its_package(code: Path, file: str, changes: bool) -> None:
+@pytest.mark.parametrize(
+    ("file", "changes"), [("picks", True), ("helpers", True), ("more", True), ("unused", False)]
+)
+def test_a_digest_follows_the_module_and_what_it_imports_of_its_package(
+    code: Path, file: str, changes: bool
+) -> None:
     before = digests(NAMED)
     path = code / "ownplugs" / "deep" / f"{file}.py"
     path.write_text(path.read_text() + "y = 2\n")
@@ -52,5 +64,7 @@ def test_a_file_that_is_no_python_is_left_to_the_import(code: Path) -> None:
 def test_relative_imports_that_leave_the_package_are_passed_over(code: Path) -> None:
     optional = "try:\n    from . import x\nexcept ImportError:\n    pass\n"
     (code / "single.py").write_text(optional)
-    (code / "ownplugs" / "deep" / "picks.py").write_text("from .... import x\nfrom .. import deep\n")
+    (code / "ownplugs" / "deep" / "picks.py").write_text(
+        "from .... import x\nfrom .. import deep\n"
+    )
     assert sorted(digests(NAMED)) == ["ownplugs.deep.picks:build", "single:build", "single:other"]

@@ -26,16 +26,22 @@ def split(folder: Path, value: Any, *, old: bool = False) -> Path:
     return folder
 
 
-def plan(rows: str = "numbers", columns: dict[str, int | str] = COLUMNS, file: str = "split.pth") -> InitialLabels:
+def plan(
+    rows: str = "numbers", columns: dict[str, int | str] = COLUMNS, file: str = "split.pth"
+) -> InitialLabels:
     return InitialLabels("published", file=file, rows=rows, columns=columns)
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["zip", "before zip"])
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.int64, torch.bool])
-def test_rows_and_columns_become_cells_as_stated(tmp_path: Path, old: bool, kind: torch.dtype) -> None:
+def test_rows_and_columns_become_cells_as_stated(
+    tmp_path: Path, old: bool, kind: torch.dtype
+) -> None:
     split(tmp_path, {"labels_weights": WEIGHTS.to(kind)}, old=old)
     by_number = [("1", "semseg"), ("10", "depth"), ("10", "normals"), ("2", "depth")]
-    assert published_cells(plan(), tmp_path, POOL) == [Cell(f"{name}.jpg", task) for name, task in by_number]
+    assert published_cells(plan(), tmp_path, POOL) == [
+        Cell(f"{name}.jpg", task) for name, task in by_number
+    ]
     assert published_cells(plan(), tmp_path, POOL[::-1]) == published_cells(plan(), tmp_path, POOL)
     as_text = published_cells(plan("sorted", {"depth": 1}), tmp_path, POOL)  # 1, 10, 2
     assert as_text == [Cell("10.jpg", "depth"), Cell("2.jpg", "depth")]
@@ -94,7 +100,11 @@ def test_rows_and_columns_that_do_not_fit_are_refused(
     tmp_path: Path, rows: str, columns: dict[str, int | str], pool: list[str], fault: str
 ) -> None:
     split(tmp_path, {"labels_weights": WEIGHTS})
-    for name, text in {"other": "1.jpg\n2.jpg\n3.jpg", "twice": "1.jpg\n2.jpg\n2.jpg", "short": "1.jpg\n2.jpg"}.items():
+    for name, text in {
+        "other": "1.jpg\n2.jpg\n3.jpg",
+        "twice": "1.jpg\n2.jpg\n2.jpg",
+        "short": "1.jpg\n2.jpg",
+    }.items():
         (tmp_path / f"{name}.txt").write_text(text)
     with pytest.raises(RecipeError, match=fault):
         published_cells(plan(rows, columns), tmp_path, pool)
@@ -102,9 +112,15 @@ def test_rows_and_columns_that_do_not_fit_are_refused(
 
 def test_a_dict_lists_image_ids_by_task(tmp_path: Path) -> None:
     pool = ["JPEG/2008_2.jpg", "JPEG/2008_1.jpg"]
-    (tmp_path / "split.pkl").write_bytes(pickle.dumps({"edge": ["2008_1", "JPEG/2008_2.jpg"], "sal": ["JPEG/2008_2"]}))
+    (tmp_path / "split.pkl").write_bytes(
+        pickle.dumps({"edge": ["2008_1", "JPEG/2008_2.jpg"], "sal": ["JPEG/2008_2"]})
+    )
     of = plan("", {}, "split.pkl")
-    assert published_cells(of, tmp_path, pool) == [Cell(pool[1], "edge"), Cell(pool[0], "edge"), Cell(pool[0], "sal")]
+    assert published_cells(of, tmp_path, pool) == [
+        Cell(pool[1], "edge"),
+        Cell(pool[0], "edge"),
+        Cell(pool[0], "sal"),
+    ]
     named = plan("", {"saliency": "sal"}, "split.pkl")
     assert published_cells(named, tmp_path, pool) == [Cell(pool[0], "saliency")]
     for wrong, images, fault in (
@@ -117,7 +133,9 @@ def test_a_dict_lists_image_ids_by_task(tmp_path: Path) -> None:
             published_cells(wrong, tmp_path, images)
 
 
-@pytest.mark.parametrize("value", [{}, ["a"], "a", {"depth": "a"}, {"depth": [1]}, {1: ["a"]}, {"depth": [["a"]]}])
+@pytest.mark.parametrize(
+    "value", [{}, ["a"], "a", {"depth": "a"}, {"depth": [1]}, {1: ["a"]}, {"depth": [["a"]]}]
+)
 def test_a_pickle_of_anything_else_is_refused(tmp_path: Path, value: object) -> None:
     (tmp_path / "split.pkl").write_bytes(pickle.dumps(value))
     with pytest.raises(RecipeError, match="something else than"):
@@ -152,7 +170,10 @@ def test_files_that_are_too_large_are_refused_also_when_they_are_packed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split(tmp_path, {"labels_weights": torch.zeros(3, 5000)})
-    with zipfile.ZipFile(tmp_path / "split.pth") as plain, zipfile.ZipFile(tmp_path / "packed", "w", 8) as packed:
+    with (
+        zipfile.ZipFile(tmp_path / "split.pth") as plain,
+        zipfile.ZipFile(tmp_path / "packed", "w", 8) as packed,
+    ):
         for part in plain.infolist():
             packed.writestr(part.filename, plain.read(part))
     assert (tmp_path / "packed").stat().st_size < 20_000

@@ -35,7 +35,9 @@ def keep(of: StudyRequest) -> None:
     write_text(of.out / "study.json", json.dumps(of.to_json()))
 
 
-def test_scores_of_other_defaults_or_of_versions_that_do_not_say_get_no_more_runs(tmp_path: Path) -> None:
+def test_scores_of_other_defaults_or_of_versions_that_do_not_say_get_no_more_runs(
+    tmp_path: Path,
+) -> None:
     begun = study_request(tmp_path)
     keep(begun)
     validate_study(begun)
@@ -45,12 +47,17 @@ def test_scores_of_other_defaults_or_of_versions_that_do_not_say_get_no_more_run
             {key: value for key, value in now.items() if key != "scoring"},
             "earlier version, .*, score.dropout.at,.*; newer",
         ),
-        (now | {"scoring": {"dropout": now["scoring"]["dropout"] | {"at": "original"}}}, "settings: score.dropout"),
+        (
+            now | {"scoring": {"dropout": now["scoring"]["dropout"] | {"at": "original"}}},
+            "settings: score.dropout",
+        ),
     ):
         write_text(begun.out / "study.json", json.dumps(values))
         with pytest.raises(ProjectError, match=fault):
             validate_study(begun)
-    write_text(begun.out / "study.json", json.dumps(now | {"scoring": {}}))  # its strategies needed no scores
+    write_text(
+        begun.out / "study.json", json.dumps(now | {"scoring": {}})
+    )  # its strategies needed no scores
     validate_study(begun)
 
 
@@ -118,14 +125,18 @@ def test_an_arm_does_not_take_over_the_runs_of_another_one(tmp_path: Path) -> No
     train_some(tmp_path / "out" / "runs" / "start.b-seed0")
     assert validate_study(with_steps(5, 4))
     with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.a changed"):
-        validate_study(with_steps(4, 4))  # a's start would be that of b, and start.b-seed0 no run of the study
+        validate_study(
+            with_steps(4, 4)
+        )  # a's start would be that of b, and start.b-seed0 no run of the study
 
 
 def test_a_strategy_with_a_run_does_not_become_an_arm_with_other_settings(tmp_path: Path) -> None:
     keep(study_request(tmp_path, strategies=["random_cells"]))
     train_some(tmp_path / "out" / "runs" / "random_cells-seed0")
     arms = {"random_cells": {"strategy": "random_images", "changes": {"train": {"steps": 3}}}}
-    with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.random_cells changed"):
+    with pytest.raises(
+        ProjectError, match=r"with other settings: simulate\.arms\.random_cells changed"
+    ):
         validate_study(study_request(tmp_path, arms=arms, strategies=["random_cells"]))
 
 
@@ -157,7 +168,9 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
     of = study_request(tmp_path)
     of.out.mkdir()
     (of.out / ".lock").touch()  # of a call that was stopped early
-    (of.out / ".0123456789abcdef.part").touch()  # of a call that was killed while it wrote study.json
+    (
+        of.out / ".0123456789abcdef.part"
+    ).touch()  # of a call that was killed while it wrote study.json
     assert validate_study(of)
     (of.out / "recipe.toml").write_text("mine")
     with pytest.raises(ProjectError, match="holds other files than runs of a study"):
@@ -187,7 +200,9 @@ def test_a_study_of_some_tasks_that_an_earlier_version_began_goes_on(tmp_path: P
 def test_variants_may_be_added_to_a_study_and_not_changed(tmp_path: Path) -> None:
     raw, each = ({"name": "partal", "options": {"normalise": how}} for how in ("none", "each"))
     keep(study_request(tmp_path, variants={"raw": raw}, strategies=["raw"]))
-    assert validate_study(widened(study_request(tmp_path, variants={"raw": raw, "each": each}, strategies=["each"])))
+    assert validate_study(
+        widened(study_request(tmp_path, variants={"raw": raw, "each": each}, strategies=["each"]))
+    )
     with pytest.raises(ProjectError, match=r"simulate\.variants changed"):
         validate_study(widened(study_request(tmp_path, variants={"raw": each}, strategies=["raw"])))
 
@@ -196,7 +211,9 @@ def test_a_study_may_ask_for_explanations_at_any_time(tmp_path: Path) -> None:
     plain, asking = study_request(tmp_path), study_request(tmp_path, explain=True)
     keep(plain)
     runs = validate_study(asking)
-    explains = [settings_of(runs[-1], of.recipe, "", of.study, of.root).explains for of in (plain, asking)]
+    explains = [
+        settings_of(runs[-1], of.recipe, "", of.study, of.root).explains for of in (plain, asking)
+    ]
     assert explains == [False, True]
 
 
@@ -205,7 +222,9 @@ def test_runs_are_not_resumed_with_another_default_of_a_network(
 ) -> None:
     of = study_request(tmp_path)
     keep(of)
-    earlier = make_dataclass("Options", [("encoder_dropout", float, 0.5)], bases=(pad_net.Options,), frozen=True)
+    earlier = make_dataclass(
+        "Options", [("encoder_dropout", float, 0.5)], bases=(pad_net.Options,), frozen=True
+    )
     monkeypatch.setattr(pad_net, "Options", earlier)
     with pytest.raises(ProjectError, match=r"runs with other settings: nets\.pad_net changed"):
         validate_study(of)
@@ -215,7 +234,9 @@ def test_runs_are_not_resumed_with_another_default_of_a_network(
     assert validate_study(of)
 
 
-def test_runs_are_not_resumed_with_other_code_unless_forced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_are_not_resumed_with_other_code_unless_forced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("LABELGRID_TRUST", "own_strategy_of_test")
     code = tmp_path / "own_strategy_of_test.py"
@@ -224,11 +245,15 @@ def test_runs_are_not_resumed_with_other_code_unless_forced(tmp_path: Path, monk
     keep(of)
     assert validate_study(of)
     code.write_text(code.read_text() + "# changed\n")
-    with pytest.raises(ProjectError, match=r"The code of own_strategy_of_test:build has changed.*\n.*--force"):
+    with pytest.raises(
+        ProjectError, match=r"The code of own_strategy_of_test:build has changed.*\n.*--force"
+    ):
         validate_study(of)
     assert validate_study(replace(of, force=True))
     jobs = jobs_of(of, validate_study(replace(of, force=True)))
-    assert "with other code of own_strategy_of_test:build" in run_study._history(of, jobs)["notes"][-1]
+    assert (
+        "with other code of own_strategy_of_test:build" in run_study._history(of, jobs)["notes"][-1]
+    )
     for job in jobs.values():
         job.folder.mkdir(parents=True)
         (job.folder / DONE).write_text(job.run.done_text(job.study))
@@ -246,7 +271,8 @@ def test_what_the_report_shows_in_hindsight_may_change_between_two_calls(tmp_pat
 
 def of_arms(folder: Path, **steps: int) -> StudyRequest:
     arms = {
-        name: {"strategy": "random_cells", "changes": {"train": {"steps": number}}} for name, number in steps.items()
+        name: {"strategy": "random_cells", "changes": {"train": {"steps": number}}}
+        for name, number in steps.items()
     }
     return study_request(folder, arms=arms, strategies=[*steps])
 
@@ -268,11 +294,15 @@ def test_more_seeds_of_some_arms_alone_are_said_to_be_of_all(tmp_path: Path) -> 
         one = replace(of, study=replace(of.study, strategies=strategies, seeds=seeds))
         return said_of_others(one, widened(one))
 
-    assert asked("a", seeds=9).startswith("The folder's other arms also get 9 seeds: b. To run some arms further")
+    assert asked("a", seeds=9).startswith(
+        "The folder's other arms also get 9 seeds: b. To run some arms further"
+    )
     assert asked("a", seeds=of.study.seeds) == asked("a", "b", seeds=9) == ""
 
 
-def test_an_arm_that_failed_before_it_trained_anything_is_corrected_in_its_folder(tmp_path: Path) -> None:
+def test_an_arm_that_failed_before_it_trained_anything_is_corrected_in_its_folder(
+    tmp_path: Path,
+) -> None:
     def listing(task: str) -> StudyRequest:
         terms = {"mtpsl": {"mapping": "light", "listed": [["semseg", task]]}}
         arms = {"a": {}, "b": {"changes": {"terms": terms}}}

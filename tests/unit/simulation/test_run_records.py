@@ -88,9 +88,13 @@ def test_without_records_they_are(study: Copy) -> None:
     assert ran(study.run()) == {"full-seed0"} and study.csv() == before
 
 
-def test_the_versions_are_those_of_the_runs_and_others_are_noted(study: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_versions_are_those_of_the_runs_and_others_are_noted(
+    study: Copy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = study_report(study.out).about["torch"]
-    monkeypatch.setattr("labelgrid.simulation.run_study.installed_versions", lambda: {"torch": "9.0"})
+    monkeypatch.setattr(
+        "labelgrid.simulation.run_study.installed_versions", lambda: {"torch": "9.0"}
+    )
     study.run()
     assert study_report(study.out).about["torch"] == now and not study_report(study.out).notes
     remove(study.out, ["full-seed0"])
@@ -109,7 +113,9 @@ def test_unknown_versions_of_earlier_runs_are_noted(study: Copy) -> None:
     remove(study.out, ["full-seed0"])
     (study.out / RECORDS).unlink()
     study.run()
-    assert all("and those of earlier runs are unknown" in note for note in study_report(study.out).notes)
+    assert all(
+        "and those of earlier runs are unknown" in note for note in study_report(study.out).notes
+    )
     assert len(study_report(study.out).notes) == 2
 
 
@@ -118,12 +124,19 @@ def test_more_seeds_are_added_to_records_alone(study: Copy) -> None:
     for path in study.out.iterdir():
         if path.name not in ("study.json", RECORDS):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    assert ran(study.run(seeds=2)) == {"start-seed1", "partal-seed1", "random_cells-seed1", "full-seed1"}
+    assert ran(study.run(seeds=2)) == {
+        "start-seed1",
+        "partal-seed1",
+        "random_cells-seed1",
+        "full-seed1",
+    }
     after = study.csv().splitlines()
     assert set(before) < set(after) and len(after) == 2 * len(before) - 1
 
 
-def test_records_alone_are_continued_with_the_same_data_elsewhere_and_runs_are_not(study: Copy, tmp_path: Path) -> None:
+def test_records_alone_are_continued_with_the_same_data_elsewhere_and_runs_are_not(
+    study: Copy, tmp_path: Path
+) -> None:
     shutil.copytree(study.finished / "data", tmp_path / "data")
     moved = Copy(tmp_path, study.out)
     with pytest.raises(ProjectError, match="root changed"):
@@ -136,14 +149,18 @@ def test_records_alone_are_continued_with_the_same_data_elsewhere_and_runs_are_n
         moved.run()
 
 
-def test_a_start_is_run_again_if_a_run_has_to_continue_it_and_the_tables_stay_the_same(study: Copy) -> None:
+def test_a_start_is_run_again_if_a_run_has_to_continue_it_and_the_tables_stay_the_same(
+    study: Copy,
+) -> None:
     out, before = study.out, study.csv()
     remove(out, ["start-seed0"])
     (out / "runs" / "partal-seed0" / "done.json").unlink()
     assert ran(study.run()) == {"partal-seed0"}  # it has its own copy of the start
     remove(out, ["partal-seed0"])
     (out / "fewer").mkdir()
-    results.write_outcomes([r for r in results.read_outcomes(out) if r.strategy != "partal"], out / "fewer")
+    results.write_outcomes(
+        [r for r in results.read_outcomes(out) if r.strategy != "partal"], out / "fewer"
+    )
     (out / "fewer" / "outcomes.parquet").replace(out / RECORDS)
     assert ran(study.run()) == {"start-seed0", "partal-seed0"}
     assert study.csv() == before

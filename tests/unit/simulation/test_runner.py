@@ -23,7 +23,9 @@ def jobs(folder: Path, **changes: object):
     return jobs_of(wanted, runs_of(wanted.study))
 
 
-def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(tmp_path: Path) -> None:
+def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(
+    tmp_path: Path,
+) -> None:
     quiet = Runner(jobs(tmp_path), 2, lambda _: None).run()
     assert {report.state for report in quiet.values()} == {"done"}
     assert {report.found for report in quiet.values()} == {0.0}  # nothing was there before
@@ -53,7 +55,11 @@ def test_what_runs_say_is_said_once_for_each_arm(tmp_path: Path) -> None:
     for key in runs.jobs:
         ours, theirs = Pipe(duplex=False)
         runs._running[key] = (get_context("spawn").Process(), ours)
-        for text in ("It does nothing.", f"Resuming after epoch {len(runs._running)}.", f"{key[:6]} has a fault."):
+        for text in (
+            "It does nothing.",
+            f"Resuming after epoch {len(runs._running)}.",
+            f"{key[:6]} has a fault.",
+        ):
             PipeProgress(theirs).say(text)
     runs.statuses = {key: JobStatus() for key in runs.jobs}
     for _ in range(3):
@@ -64,7 +70,9 @@ def test_what_runs_say_is_said_once_for_each_arm(tmp_path: Path) -> None:
         assert f"{arm}: It does nothing." in said and f"{arm}: {key} has a fault." in said
 
 
-def test_a_run_has_the_study_s_threads_whatever_runs_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_has_the_study_s_threads_whatever_runs_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wanted = study_request(tmp_path, full=False, rounds=0, threads=3)
     given: list[int] = []
     monkeypatch.setattr(runner, "init_worker", given.append)

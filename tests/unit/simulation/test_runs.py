@@ -30,7 +30,9 @@ ONE, EVERY = InitialLabels("one", images=0), InitialLabels(images=0)
 
 
 def study(arms: dict[str, Arm], **options: object) -> Study:
-    return Study("folder", TASKS, strategies=tuple(arms), arms=arms, seeds=1, single=True, **options)  # type: ignore[arg-type]
+    return Study(
+        "folder", TASKS, strategies=tuple(arms), arms=arms, seeds=1, single=True, **options
+    )  # type: ignore[arg-type]
 
 
 def singles(of: Study) -> list[str]:
@@ -49,21 +51,37 @@ def test_arms_with_the_same_labels_share_their_single_task_networks() -> None:
     of = study(learners)
     found = [run.overrides(of) for run in runs_of(of) if run.kind == "single"]
     assert found == [{"without_tasks": ["depth"]}, {"without_tasks": ["semseg"]}] * 3
-    assert singles(study({"every": Arm(initial=EVERY)})) == ["single.full.semseg", "single.full.depth"]
-    assert singles(study({})) == ["single.semseg", "single.depth", "single.full.semseg", "single.full.depth"]
+    assert singles(study({"every": Arm(initial=EVERY)})) == [
+        "single.full.semseg",
+        "single.full.depth",
+    ]
+    assert singles(study({})) == [
+        "single.semseg",
+        "single.depth",
+        "single.full.semseg",
+        "single.full.depth",
+    ]
 
 
-def test_runs_leave_out_what_the_recipe_says_of_tasks_that_the_study_does_not_use(tmp_path: Path) -> None:
+def test_runs_leave_out_what_the_recipe_says_of_tasks_that_the_study_does_not_use(
+    tmp_path: Path,
+) -> None:
     request = study_request(tmp_path, only=["depth"])
     Path(request.recipe).write_text("[objective]\nweights = { semseg = 2.0, depth = 1.0 }\n")
     for run in runs_of(request.study):
-        assert load_recipe(request.recipe, run.overrides(request.study)).objective.weights == {"depth": 1.0}
+        assert load_recipe(request.recipe, run.overrides(request.study)).objective.weights == {
+            "depth": 1.0
+        }
 
 
 def test_arms_of_other_tasks_or_of_labels_that_lack_a_task_have_fewer_networks() -> None:
     shares = InitialLabels("shares", shares={"semseg": 0.0, "depth": 1.0})
     columns = InitialLabels("published", file="split.pth", columns={"semseg": 0})
-    arms = {"alone": Arm(tasks=("depth",)), "shares": Arm(initial=shares), "columns": Arm(initial=columns)}
+    arms = {
+        "alone": Arm(tasks=("depth",)),
+        "shares": Arm(initial=shares),
+        "columns": Arm(initial=columns),
+    }
     expected = ["single.alone.depth", "single.shares.depth", "single.columns.semseg"]
     assert singles(study(arms, full=False)) == expected
 
@@ -72,7 +90,10 @@ def test_points_of_a_grid_and_the_overrides_of_its_kind_count_as_for_any_run() -
     of = study({"sl": Arm(initial=ONE)}, grid={"train.steps": (5, 9)}, full=False)
     assert len(singles(of)) == 4
     of = study(
-        {"sl": Arm(initial=ONE)}, grid={"train.steps": (5, 9)}, full=False, changes={"single": {"train": {"steps": 7}}}
+        {"sl": Arm(initial=ONE)},
+        grid={"train.steps": (5, 9)},
+        full=False,
+        changes={"single": {"train": {"steps": 7}}},
     )
     assert len(singles(of)) == 2
     assert {run.key for run in runs_of(of) if run.kind == "single"} == {
@@ -82,14 +103,22 @@ def test_points_of_a_grid_and_the_overrides_of_its_kind_count_as_for_any_run() -
 
 
 @pytest.mark.parametrize("plan", ["images", "one", "random", "shares"])
-def test_a_single_task_network_has_the_labels_that_its_arm_has_of_its_task(tmp_path: Path, plan: str) -> None:
-    initial = {"plan": plan, "images": 6} | ({"shares": {"semseg": 1, "depth": 2}} if plan == "shares" else {})
-    request = study_request(tmp_path, arms={"mine": {"initial": initial}}, strategies=["mine"], single=True, full=False)
+def test_a_single_task_network_has_the_labels_that_its_arm_has_of_its_task(
+    tmp_path: Path, plan: str
+) -> None:
+    initial = {"plan": plan, "images": 6} | (
+        {"shares": {"semseg": 1, "depth": 2}} if plan == "shares" else {}
+    )
+    request = study_request(
+        tmp_path, arms={"mine": {"initial": initial}}, strategies=["mine"], single=True, full=False
+    )
     of, cells = request.study, {}
     for run in runs_of(of):
         if run.kind != "strategy":
             folder = tmp_path / run.key
-            create_run(folder, settings_of(run, request.recipe, "", of, request.root), of, run.rows(of))
+            create_run(
+                folder, settings_of(run, request.recipe, "", of, request.root), of, run.rows(of)
+            )
             with ProjectFolder.open(folder) as project:
                 assert step(project, run, of, Silent()) and step(project, run, of, Silent())
                 assert list(project.tasks()) == ([run.task] if run.task else ["semseg", "depth"])
@@ -136,7 +165,9 @@ class Telling(Said, SilentStudy):
     """Keeps what a study says."""
 
 
-def test_networks_of_fewer_tasks_have_the_recipe_without_what_it_says_of_the_others(tmp_path: Path) -> None:
+def test_networks_of_fewer_tasks_have_the_recipe_without_what_it_says_of_the_others(
+    tmp_path: Path,
+) -> None:
     make_data(tmp_path / "data")
     recipe = str(make_recipe(tmp_path, NAMING))
     of = study_of(recipe, {"strategies": ["mine", "alone"], "single": True, "full": False})
@@ -149,19 +180,28 @@ def test_networks_of_fewer_tasks_have_the_recipe_without_what_it_says_of_the_oth
         f"{arm}: {told}" for arm in ("alone", "single.alone", "single.mine")
     ]
     trained = {
-        path.parents[2].name: json.loads(path.read_text())["recipe"] for path in done.out.glob("runs/*/*/*/fit.json")
+        path.parents[2].name: json.loads(path.read_text())["recipe"]
+        for path in done.out.glob("runs/*/*/*/fit.json")
     }
     for name in ("start.alone-seed0", "single.mine.depth-seed0", "single.alone.depth-seed0"):
         assert trained[name]["objective"]["weights"] == {"depth": 2.0}
         assert set(trained[name]["terms"]) == {"contrastive", "crop"}
-    assert set(trained["single.mine.semseg-seed0"]["terms"]) == {"contrastive", "crop", "pseudo_labels"}
+    assert set(trained["single.mine.semseg-seed0"]["terms"]) == {
+        "contrastive",
+        "crop",
+        "pseudo_labels",
+    }
     assert len(trained["start.mine-seed0"]["terms"]) == 4
 
 
 def test_a_recipe_that_cannot_do_without_a_task_is_refused_before_any_run(tmp_path: Path) -> None:
     make_data(tmp_path / "data")
-    recipe = str(make_recipe(tmp_path, '[balance]\nname = "mine.py:build"\noptions = { main = "depth" }\n'))
-    request = StudyRequest(recipe, study_of(recipe, {"single": True}), tmp_path / "data", "", tmp_path / "out")
+    recipe = str(
+        make_recipe(tmp_path, '[balance]\nname = "mine.py:build"\noptions = { main = "depth" }\n')
+    )
+    request = StudyRequest(
+        recipe, study_of(recipe, {"single": True}), tmp_path / "data", "", tmp_path / "out"
+    )
     with pytest.raises(RecipeError, match="names the task 'depth'"):
         validate_study(request)
 
@@ -169,7 +209,11 @@ def test_a_recipe_that_cannot_do_without_a_task_is_refused_before_any_run(tmp_pa
 def metrics(outcomes: list[Outcome], name: str) -> dict[str, Result]:
     """The headline metrics of the last networks of the name, or of its single-task networks."""
     heads = {("semseg", "mIoU"), ("depth", "RMSE")}
-    found = [o for o in outcomes if (o.task, o.metric) in heads and o.strategy in (name, f"{name}.{o.task}")]
+    found = [
+        o
+        for o in outcomes
+        if (o.task, o.metric) in heads and o.strategy in (name, f"{name}.{o.task}")
+    ]
     last = {o.task: o for o in sorted(found, key=lambda o: o.round)}
     return {task: Result(o.metric, o.value, o.unit, o.better) for task, o in last.items()}  # type: ignore[arg-type]
 
@@ -184,7 +228,11 @@ def test_a_study_measures_its_arms_against_single_task_networks(tmp_path: Path) 
     assert (
         {key for key, status in done.runs.items() if status.tries}
         == done.runs.keys() - before.runs.keys()
-        == {f"single{arm}.{task}-seed0" for arm in (".sl", "", ".full") for task in ("semseg", "depth")}
+        == {
+            f"single{arm}.{task}-seed0"
+            for arm in (".sl", "", ".full")
+            for task in ("semseg", "depth")
+        }
     )
     outcomes = done.outcomes()
     alone = [o for o in outcomes if o.kind == "single"]
@@ -215,7 +263,15 @@ def test_a_study_measures_its_arms_against_single_task_networks(tmp_path: Path) 
 def test_a_run_is_named_after_its_arm_and_task() -> None:
     run = Run("single", "single.sl.depth", 1, {"train.steps": 5}, "sl", "depth")
     assert run.key == "single.sl.depth-seed1-train.steps=5" and run.arm == "sl"
-    shown = {"sl": ("strategy", ""), "start": ("start", ""), "start.sl": ("start", "sl"), "full": ("full", "")}
+    shown = {
+        "sl": ("strategy", ""),
+        "start": ("start", ""),
+        "start.sl": ("start", "sl"),
+        "full": ("full", ""),
+    }
     runs = [Run(kind, name, 0, start_arm=arm) for name, (kind, arm) in shown.items()]  # type: ignore[arg-type]
     assert [one.shown for one in runs] == ["sl", "start", "sl", "full"]
-    assert run.shown == "single.sl" and Run("single", "single.depth", 0, task="depth").shown == "single"
+    assert (
+        run.shown == "single.sl"
+        and Run("single", "single.depth", 0, task="depth").shown == "single"
+    )

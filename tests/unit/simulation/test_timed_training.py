@@ -35,7 +35,9 @@ def test_a_step_and_an_image_are_timed_without_the_first_steps() -> None:
     assert WARM > 1 and timer.timing()[0] == 5.0
 
 
-def test_the_timed_training_runs_in_a_folder_that_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_timed_training_runs_in_a_folder_that_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     of = study_request(tmp_path)
@@ -63,8 +65,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProjectFolder]
         query.query(project, Budget(6), Silent())
         answer(project, made)
         fit.fit(project, Silent())
-        score = {"committee": {"epochs": 1, "width": 8}, "embedding": {"epochs": 1, "width": 4, "dimensions": 6}}
-        project.settings = replace(project.settings, changes={"score": {**score, "ensemble": {"members": 3}}})
+        score = {
+            "committee": {"epochs": 1, "width": 8},
+            "embedding": {"epochs": 1, "width": 4, "dimensions": 6},
+        }
+        project.settings = replace(
+            project.settings, changes={"score": {**score, "ensemble": {"members": 3}}}
+        )
         yield project
 
 
@@ -83,11 +90,15 @@ def test_a_statistic_is_timed_on_the_images_that_it_trains_on(
     assert (found[0] > 0, found[1] > 0, found[2]) == (pool, labelled, members)
 
 
-def test_the_time_of_scoring_is_shared_by_all_images_of_the_pass(trained: ProjectFolder, monkeypatch) -> None:
+def test_the_time_of_scoring_is_shared_by_all_images_of_the_pass(
+    trained: ProjectFolder, monkeypatch
+) -> None:
     monkeypatch.setattr(timed_training, "_time_statistics", lambda scorer, pool: (0.0, 0.0, 0))
     timer, open_images = TimingProgress(), int(trained.store.grid().eligible.any(1).sum())
     seconds, _, _ = timed_training._time_scoring(trained, timer)
-    assert timer.totals[-1] > min(open_images, timed_training.SCORED)  # labelled images get features, too
+    assert timer.totals[-1] > min(
+        open_images, timed_training.SCORED
+    )  # labelled images get features, too
     assert seconds == (timer.moments[-1][-1] - timer.moments[-1][0]) / timer.totals[-1]
 
 
@@ -99,7 +110,10 @@ def test_scoring_is_timed_with_the_training(tmp_path: Path) -> None:
 
 
 def test_the_trainings_of_statistics_are_timed_with_it_and_scored_with_it(tmp_path: Path) -> None:
-    score = {"committee": {"epochs": 1, "width": 8}, "embedding": {"epochs": 1, "width": 4, "dimensions": 6}}
+    score = {
+        "committee": {"epochs": 1, "width": 8},
+        "embedding": {"epochs": 1, "width": 4, "dimensions": 6},
+    }
     of = study_request(tmp_path, strategies=["tcd"], changes={"strategy": {"score": score}})
     found = time_training(jobs_of(of, runs_of(of.study))["tcd-seed0"])
     assert 0 < found.learn < 60 and 0 < found.score < 60 and found.members == 0
@@ -112,17 +126,25 @@ def filled_jobs(folder: Path) -> dict[str, Job]:
     return jobs_of(of, runs_of(of.study))
 
 
-def test_batches_grow_where_they_are_filled_by_labels_and_single_cells_are_bought(tmp_path: Path) -> None:
-    found = {key for key, job in filled_jobs(tmp_path).items() if timed_training.has_growing_batches(job)}
+def test_batches_grow_where_they_are_filled_by_labels_and_single_cells_are_bought(
+    tmp_path: Path,
+) -> None:
+    found = {
+        key for key, job in filled_jobs(tmp_path).items() if timed_training.has_growing_batches(job)
+    }
     assert found == {f"{name}-seed0-train.fill=labels" for name in ("partal", "random_cells")}
 
 
-def timed(folder: Path, job: Job, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int, tuple[float, ...]]:
+def timed(
+    folder: Path, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> tuple[int, int, tuple[float, ...]]:
     """The labels of the training that is timed, the images that are left to score, and the times."""
     monkeypatch.setattr(timed_training, "init_worker", lambda threads: None)
     sent: list[tuple[float, ...]] = []
     pipe = type("", (), {"send": lambda self, value: sent.append(value)})()
-    settings = replace(job.settings, changes=override(job.settings.changes, {"train": {"steps": 2}}))
+    settings = replace(
+        job.settings, changes=override(job.settings.changes, {"train": {"steps": 2}})
+    )
     job = replace(job, folder=folder / "timed", settings=settings)
     timed_training._time_in_process(job, pipe)
     (times,) = sent
@@ -154,10 +176,42 @@ def test_growing_batches_are_timed_with_cells_that_all_rounds_buy(
         ({"budget": 2}, 6 + 4),
         ({"budget": 1, "unit": "images"}, 6 + 4),
         ({"budget": 8, "unit": "images", "rounds": 1}, 6 + 5),
-        ({"budget": 0.03, "unit": "cost", "tasks": {"depth": {"cost": 0.01}, "semseg": {"cost": 0.01}}}, 6 + 5),
-        ({"budget": 10, "unit": "cost", "initial": 8, "tasks": {"depth": {"cost": 10}, "semseg": {"cost": 10}}}, 16),
-        ({"budget": 10, "unit": "cost", "initial": 7, "tasks": {"depth": {"cost": 10}, "semseg": {"cost": 100}}}, 15),
-        ({"budget": 90, "unit": "cost", "initial": 7, "tasks": {"depth": {"cost": 90}}, "only": ["depth"]}, 7),
+        (
+            {
+                "budget": 0.03,
+                "unit": "cost",
+                "tasks": {"depth": {"cost": 0.01}, "semseg": {"cost": 0.01}},
+            },
+            6 + 5,
+        ),
+        (
+            {
+                "budget": 10,
+                "unit": "cost",
+                "initial": 8,
+                "tasks": {"depth": {"cost": 10}, "semseg": {"cost": 10}},
+            },
+            16,
+        ),
+        (
+            {
+                "budget": 10,
+                "unit": "cost",
+                "initial": 7,
+                "tasks": {"depth": {"cost": 10}, "semseg": {"cost": 100}},
+            },
+            15,
+        ),
+        (
+            {
+                "budget": 90,
+                "unit": "cost",
+                "initial": 7,
+                "tasks": {"depth": {"cost": 90}},
+                "only": ["depth"],
+            },
+            7,
+        ),
     ],
 )
 def test_at_most_half_of_the_pool_is_bought_in_any_unit(
@@ -166,7 +220,14 @@ def test_at_most_half_of_the_pool_is_bought_in_any_unit(
     tasks = study_request(tmp_path).study.tasks
     more = changes.pop("tasks", {})
     changes["tasks"] = {name: {**options, **more.get(name, {})} for name, options in tasks.items()}
-    of = study_request(tmp_path, changes={"strategy": {"train": {"fill": "labels"}}}, strategies=["partal"], **changes)
-    found, left, times = timed(tmp_path, jobs_of(of, runs_of(of.study))["partal-seed0"], monkeypatch)
+    of = study_request(
+        tmp_path,
+        changes={"strategy": {"train": {"fill": "labels"}}},
+        strategies=["partal"],
+        **changes,
+    )
+    found, left, times = timed(
+        tmp_path, jobs_of(of, runs_of(of.study))["partal-seed0"], monkeypatch
+    )
     assert found == labels
     assert bool(times[4]) == bool(left)  # the rest is scored

@@ -41,34 +41,64 @@ def named(name: str, **options: object) -> dict[str, object]:
         ({"group": "("}, "not a regular expression"),
         ({"strategies": ["partall"]}, "Did you mean 'partal'"),
         (
-            {"strategies": ["one"], "arms": {"one": {"strategy": named("random_tasks", shares={"depht": 1})}}},
+            {
+                "strategies": ["one"],
+                "arms": {"one": {"strategy": named("random_tasks", shares={"depht": 1})}},
+            },
             "'one' picks by the task 'depht', which does not exist.*semseg, depth",
         ),
         (
-            {"strategies": ["one"], "arms": {"one": {"tasks": ["semseg"], "strategy": named("equal", task="depth")}}},
+            {
+                "strategies": ["one"],
+                "arms": {"one": {"tasks": ["semseg"], "strategy": named("equal", task="depth")}},
+            },
             "'one' picks by the task 'depth'",
         ),
         ({"val": "val", "until": {"sem/mIoU": 5.0}}, "until names 'sem/mIoU'"),
         ({"grid": {"train.steps": []}}, "grid.train.steps has no value"),
         ({"grid": {"train.stepz": [5]}}, "stepz"),
         (
-            {"variants": {"raw": {"name": "partal", "options": {"normalize": "none"}}}, "strategies": ["raw"]},
+            {
+                "variants": {"raw": {"name": "partal", "options": {"normalize": "none"}}},
+                "strategies": ["raw"],
+            },
             "normalise",
         ),
         ({"best_of": {"Best": ["partal", "randm_cells"]}}, "no select plug-in 'randm_cells'"),
         ({"best_of": {"Best": []}}, "best_of.Best must list arms"),
-        ({"best_of": {"partal": ["random_cells"]}}, "best_of.partal must list arms, and have another name"),
-        ({"strategies": ["x"], "arms": {"x": {"changes": {"terms": {"mtpsl": {"wieght": 2.0}}}}}}, "wieght"),
-        ({"strategies": ["x"], "arms": {"x": {"changes": {"balance": {"name": "mgdaa"}}}}}, "Did you mean 'mgda'"),
         (
-            {"only": ["semseg"], "strategies": ["x"], "arms": {"x": {"changes": {"terms": {"mtpsl": PAIR}}}}},
+            {"best_of": {"partal": ["random_cells"]}},
+            "best_of.partal must list arms, and have another name",
+        ),
+        (
+            {
+                "strategies": ["x"],
+                "arms": {"x": {"changes": {"terms": {"mtpsl": {"wieght": 2.0}}}}},
+            },
+            "wieght",
+        ),
+        (
+            {"strategies": ["x"], "arms": {"x": {"changes": {"balance": {"name": "mgdaa"}}}}},
+            "Did you mean 'mgda'",
+        ),
+        (
+            {
+                "only": ["semseg"],
+                "strategies": ["x"],
+                "arms": {"x": {"changes": {"terms": {"mtpsl": PAIR}}}},
+            },
             "the term 'mtpsl' names none of the tasks of 'x'",
         ),
-        ({"strategies": ["random_images"], "budget": 1}, "does not pay for one image.*takes 2 labels"),
+        (
+            {"strategies": ["random_images"], "budget": 1},
+            "does not pay for one image.*takes 2 labels",
+        ),
         ({"strategies": ["random_images"], "unit": "cost", "budget": 10.0}, "takes 11 cost"),
     ],
 )
-def test_what_cannot_be_run_is_refused_before_it_is(tmp_path: Path, changes: dict[str, object], fault: str) -> None:
+def test_what_cannot_be_run_is_refused_before_it_is(
+    tmp_path: Path, changes: dict[str, object], fault: str
+) -> None:
     with pytest.raises(LabelgridError, match=f"(?s){fault}.*Nothing was (run|requested)"):
         validate_study(study_request(tmp_path, **changes))
     assert not (tmp_path / "out").exists()
@@ -121,13 +151,22 @@ def test_a_strategy_with_options_goes_by_a_name_of_its_own(tmp_path: Path) -> No
     runs = {run.key: run for run in validate_study(of)}
     settings = settings_of(runs["raw-seed0"], of.recipe, "", of.study, of.root)
     assert settings.strategy == PluginChoice("partal", {"normalise": "none"})
-    assert settings_of(runs["partal-seed0"], of.recipe, "", of.study, of.root).strategy == PluginChoice("partal")
+    assert settings_of(
+        runs["partal-seed0"], of.recipe, "", of.study, of.root
+    ).strategy == PluginChoice("partal")
 
 
-def test_arms_of_best_of_that_are_not_run_may_pick_by_a_task_that_the_study_leaves_out(tmp_path: Path) -> None:
-    variants = {"equal-depth": named("equal", task="depth"), "equal-semseg": named("equal", task="semseg")}
+def test_arms_of_best_of_that_are_not_run_may_pick_by_a_task_that_the_study_leaves_out(
+    tmp_path: Path,
+) -> None:
+    variants = {
+        "equal-depth": named("equal", task="depth"),
+        "equal-semseg": named("equal", task="semseg"),
+    }
     best_of = {"EquAL*": list(variants)}
-    assert validate_study(study_request(tmp_path, variants=variants, best_of=best_of, only=["semseg"]))
+    assert validate_study(
+        study_request(tmp_path, variants=variants, best_of=best_of, only=["semseg"])
+    )
 
 
 TERMS = {"terms": {"learning_loss": {"width": 16}}}
@@ -154,14 +193,31 @@ def test_an_arm_that_trains_without_a_term_that_its_strategy_reads_is_refused(
 
 
 def test_a_budget_of_costs_that_pays_for_no_label_of_an_arm_is_refused(tmp_path: Path) -> None:
-    arms = {"dear": {"strategy": named("random_tasks", shares={"semseg": 1})}}  # 10 a label; depth costs 1
-    with pytest.raises(RecipeError, match="The budget of 5 does not pay for one label that 'dear' buys"):
-        validate_study(study_request(tmp_path, arms=arms, strategies=["random_cells", "dear"], unit="cost", budget=5))
-    assert validate_study(study_request(tmp_path, strategies=["random_cells"], unit="cost", budget=5))
+    arms = {
+        "dear": {"strategy": named("random_tasks", shares={"semseg": 1})}
+    }  # 10 a label; depth costs 1
+    with pytest.raises(
+        RecipeError, match="The budget of 5 does not pay for one label that 'dear' buys"
+    ):
+        validate_study(
+            study_request(
+                tmp_path, arms=arms, strategies=["random_cells", "dear"], unit="cost", budget=5
+            )
+        )
+    assert validate_study(
+        study_request(tmp_path, strategies=["random_cells"], unit="cost", budget=5)
+    )
 
 
-def test_an_arm_whose_strategy_cannot_use_an_option_of_a_statistic_is_refused(tmp_path: Path) -> None:
-    arms = {"noisy": {"strategy": "clasp_pe", "changes": {"score": {"dropout": {"measure": "information"}}}}}
+def test_an_arm_whose_strategy_cannot_use_an_option_of_a_statistic_is_refused(
+    tmp_path: Path,
+) -> None:
+    arms = {
+        "noisy": {
+            "strategy": "clasp_pe",
+            "changes": {"score": {"dropout": {"measure": "information"}}},
+        }
+    }
     with pytest.raises(RecipeError) as caught:
         validate_study(study_request(tmp_path, arms=arms, strategies=["clasp_pe", "noisy"]))
     assert str(caught.value).startswith(
@@ -171,7 +227,12 @@ def test_an_arm_whose_strategy_cannot_use_an_option_of_a_statistic_is_refused(tm
 
 
 def test_cells_by_a_predicted_loss_of_the_whole_image_are_refused(tmp_path: Path) -> None:
-    for unit, predict in (("images", "image"), ("images", "tasks"), ("cells", "tasks"), ("cells", "image")):
+    for unit, predict in (
+        ("images", "image"),
+        ("images", "tasks"),
+        ("cells", "tasks"),
+        ("cells", "image"),
+    ):
         arm = {
             "strategy": named("learning_loss", unit=unit),
             "changes": {"terms": {"learning_loss": {"predict": predict}}},
@@ -179,7 +240,8 @@ def test_cells_by_a_predicted_loss_of_the_whole_image_are_refused(tmp_path: Path
         request = study_request(tmp_path, arms={"arm": arm}, strategies=["random_cells", "arm"])
         if (unit, predict) == ("cells", "image"):
             with pytest.raises(
-                RecipeError, match=r'needs predict = "tasks" in \[terms.learning_loss\]; the recipe has "image"'
+                RecipeError,
+                match=r'needs predict = "tasks" in \[terms.learning_loss\]; the recipe has "image"',
             ):
                 validate_study(request)
         else:
@@ -199,14 +261,19 @@ def test_tasks_of_another_data_set_are_refused_before_anything_is_run(tmp_path: 
         validate_study(request)
 
 
-def test_weights_that_cannot_be_had_are_refused_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_cannot_be_had_are_refused_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     study = study_request(tmp_path)
     runs = validate_study(study)
     check_weights(study, runs)  # random weights
     pretrained = study_request(
-        tmp_path, changes={kind: {"backbone": {"pretrained": True}} for kind in ("start", "strategy")}
+        tmp_path,
+        changes={kind: {"backbone": {"pretrained": True}} for kind in ("start", "strategy")},
     )
-    with pytest.raises(ModelError, match=r"(?s)ImageNet weights of .* `--weights FILE`.*Nothing was run"):
+    with pytest.raises(
+        ModelError, match=r"(?s)ImageNet weights of .* `--weights FILE`.*Nothing was run"
+    ):
         check_weights(pretrained, validate_study(pretrained))
     check_weights(replace(pretrained, weights="/a/file"), validate_study(pretrained))

@@ -31,7 +31,9 @@ def test_workers_are_forks_of_one_server_that_has_loaded_torch() -> None:
     assert first[2] and second[2]
 
 
-def test_a_worker_has_the_environment_and_the_folder_of_now(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_worker_has_the_environment_and_the_folder_of_now(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("LABELGRID_TEST_WORKER", "1")
     assert of_worker("LABELGRID_TEST_WORKER")[1] == "1"
     monkeypatch.setenv("LABELGRID_TEST_WORKER", "2")

@@ -30,7 +30,9 @@ def figure(definition: TaskDef, value: Any, name: str) -> LabelFigure:
 def test_the_median_depth_ignores_what_was_not_measured_and_a_disparity_has_no_range() -> None:
     depth = np.array([[2.0, 3.0, 4.0, 0.0]], np.float32)
     (found,) = task("depth").figures(label(depth, depth > 0)).values()
-    assert (found.value, found.unit, found.ratio) == (3.0, " m", True) and 0 < found.range[0] < found.range[1]
+    assert (found.value, found.unit, found.ratio) == (3.0, " m", True) and 0 < found.range[
+        0
+    ] < found.range[1]
     (other,) = task("depth", disparity=True).figures(label(depth, depth > 0)).values()
     assert other.value == 3.0 and other.range == (-np.inf, np.inf)
 
@@ -38,15 +40,23 @@ def test_the_median_depth_ignores_what_was_not_measured_and_a_disparity_has_no_r
 def test_normals_of_a_room_face_the_camera_and_up() -> None:
     normals = task("normals")
     for axis, name in enumerate(("mean x", "mean y", "mean z")):
-        assert figure(normals, SCENE.normals, name).value == pytest.approx(SCENE.normals[..., axis].mean())
+        assert figure(normals, SCENE.normals, name).value == pytest.approx(
+            SCENE.normals[..., axis].mean()
+        )
     low, _ = figure(normals, SCENE.normals, "mean z").range
-    assert figure(normals, SCENE.normals, "mean z").value > low > -figure(normals, SCENE.normals, "mean z").value
+    assert (
+        figure(normals, SCENE.normals, "mean z").value
+        > low
+        > -figure(normals, SCENE.normals, "mean z").value
+    )
 
 
 @pytest.mark.parametrize(("axis", "name"), [(0, "x with the column"), (1, "y with the height")])
 def test_a_flipped_axis_flips_the_correlation_with_the_place(axis: int, name: str) -> None:
     flipped = SCENE.normals * np.where(np.arange(3) == axis, -1, 1)
-    right, wrong = (figure(task("normals"), value, name).value for value in (SCENE.normals, flipped))
+    right, wrong = (
+        figure(task("normals"), value, name).value for value in (SCENE.normals, flipped)
+    )
     assert abs(right) > 0.2 and wrong == pytest.approx(-right)
 
 

@@ -53,7 +53,10 @@ def test_near_is_brighter_than_far_for_depth_and_for_disparity() -> None:
 
 
 def test_a_fixed_range_makes_pictures_comparable() -> None:
-    one, two = colour_map(DEPTH, row(1, 2), limits=(0, 10)), colour_map(DEPTH, row(2, 9), limits=(0, 10))
+    one, two = (
+        colour_map(DEPTH, row(1, 2), limits=(0, 10)),
+        colour_map(DEPTH, row(2, 9), limits=(0, 10)),
+    )
     assert np.array_equal(one[0, 1], two[0, 0])
     free = colour_map(DEPTH, row(2, 9))
     assert not np.array_equal(one[0, 1], free[0, 0])

@@ -16,7 +16,9 @@ def test_the_nearest_values_of_the_part_lie_on_the_canvas_and_padding_is_zero() 
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
-def test_linear_values_pass_from_one_pixel_to_the_next_and_lie_where_the_nearest_do(channels: int) -> None:
+def test_linear_values_pass_from_one_pixel_to_the_next_and_lie_where_the_nearest_do(
+    channels: int,
+) -> None:
     values = np.repeat(np.array([[9, 9, 2, 4], [9, 9, 2, 4]], np.float32)[..., None], channels, 2)
     valid = np.ones((2, 4), bool)
     found = part().linear(values, valid)
@@ -37,6 +39,8 @@ def test_only_a_flip_turns_directions_and_only_across() -> None:
 
 
 def test_values_that_no_view_changes_move_with_their_holes() -> None:
-    value, valid = same_values(np.arange(8).reshape(2, 4, 1), np.arange(8).reshape(2, 4) > 2, part(), None)
+    value, valid = same_values(
+        np.arange(8).reshape(2, 4, 1), np.arange(8).reshape(2, 4) > 2, part(), None
+    )
     assert value[..., 0].tolist() == [[0, 0, 0, 0], [2, 2, 3, 3], [6, 6, 7, 7]]
     assert valid.tolist() == [[False] * 4, [False, False, True, True], [True] * 4]

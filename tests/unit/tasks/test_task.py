@@ -12,7 +12,10 @@ from labelgrid.pixel.target import Target
 from labelgrid.plugins import names
 from labelgrid.tasks.task import TaskDef, build_all, definitions, spec_of
 
-ROWS = (TaskRow("near", "depth", 2.0), TaskRow("parts", "semseg", 9.0, {"classes": ["head", "torso"]}))
+ROWS = (
+    TaskRow("near", "depth", 2.0),
+    TaskRow("parts", "semseg", 9.0, {"classes": ["head", "torso"]}),
+)
 
 
 def test_definitions_come_by_name_in_the_ledgers_order() -> None:
@@ -34,15 +37,21 @@ def test_an_unknown_option_is_refused_with_its_task_and_the_nearest_one() -> Non
     assert "task 'near'" in str(refused.value)
 
 
-def test_a_kind_of_ones_own_is_reached_by_module_and_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "depth_of_a_test.py").write_text("from labelgrid.tasks.kinds.depth import SPEC, build\n")
+def test_a_kind_of_ones_own_is_reached_by_module_and_function(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "depth_of_a_test.py").write_text(
+        "from labelgrid.tasks.kinds.depth import SPEC, build\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("LABELGRID_TRUST", "depth_of_a_test")
     assert spec_of("depth_of_a_test:build") == spec_of("depth")
 
 
 def test_what_label_files_hold_is_one_line_that_ends_and_a_line_a_class() -> None:
-    tasks = definitions([*ROWS, *(TaskRow(kind, kind, 1.0) for kind in names("kinds") if kind != "semseg")])
+    tasks = definitions(
+        [*ROWS, *(TaskRow(kind, kind, 1.0) for kind in names("kinds") if kind != "semseg")]
+    )
     for task in tasks.values():
         first, *classes = task.describe().splitlines()
         assert first.endswith(".")
@@ -60,7 +69,10 @@ def test_a_definition_reads_what_it_writes(tmp_path: Path) -> None:
 
 def test_a_loss_is_a_mean_over_an_images_valid_pixels() -> None:
     task = definitions(ROWS)["near"].build()
-    target = Target(torch.tensor([[[[3.0, 9.0]]], [[[1.0, 1.0]]]]), torch.tensor([[[[True, False]]], [[[False] * 2]]]))
+    target = Target(
+        torch.tensor([[[[3.0, 9.0]]], [[[1.0, 1.0]]]]),
+        torch.tensor([[[[True, False]]], [[[False] * 2]]]),
+    )
     assert task.loss(torch.ones(2, 1, 1, 2), target).tolist() == [2, 0]
 
 
@@ -73,7 +85,9 @@ def test_uncertainty_is_that_of_all_samples_at_once() -> None:
 @pytest.mark.parametrize("kind", ["semseg", "saliency", "edges", "depth", "normals"])
 def test_labels_with_a_stride_stand_for_blocks_of_pixels(tmp_path: Path, kind: str) -> None:
     options = {"classes": ["a", "b"]} if kind == "semseg" else {}
-    plain, coarse = (TaskDef.of(TaskRow("t", kind, 1.0, {**options, **more})) for more in ({}, {"stride": 3}))
+    plain, coarse = (
+        TaskDef.of(TaskRow("t", kind, 1.0, {**options, **more})) for more in ({}, {"stride": 3})
+    )
     value = np.ones((2, 4, 1), np.int64 if kind == "semseg" else np.float32)
     value[0] = 0 if kind != "depth" else 2
     if kind == "normals":
@@ -86,7 +100,9 @@ def test_labels_with_a_stride_stand_for_blocks_of_pixels(tmp_path: Path, kind: s
     coarse.write(tmp_path / "b.png", seen)
     assert (tmp_path / "b.png").read_bytes() == (tmp_path / "a.png").read_bytes()
     assert "Its sides are 1/3 of the image's." in coarse.describe().splitlines()[0]
-    with pytest.raises(LabelError, match="2x4, which the stride of the task's labels, 3, does not divide"):
+    with pytest.raises(
+        LabelError, match="2x4, which the stride of the task's labels, 3, does not divide"
+    ):
         coarse.write(tmp_path / "c.png", label)
     with pytest.raises(RecipeError, match="stride must be from 1 to 64; it is 0"):
         TaskDef.of(TaskRow("t", kind, 1.0, {**options, "stride": 0}))
@@ -100,7 +116,9 @@ def test_a_label_is_downsampled_to_the_middle_of_its_blocks() -> None:
 
 
 def test_the_old_name_of_the_stride_is_still_read_and_both_at_once_are_refused() -> None:
-    old, new = (TaskDef.of(TaskRow("near", "depth", 1.0, {name: 4})) for name in ("coarser", "stride"))
+    old, new = (
+        TaskDef.of(TaskRow("near", "depth", 1.0, {name: 4})) for name in ("coarser", "stride")
+    )
     assert old.options == new.options and old.form.stride == 4
     with pytest.raises(RecipeError, match="coarser: unknown key"):
         TaskDef.of(TaskRow("near", "depth", 1.0, {"coarser": 4, "stride": 4}))
@@ -109,8 +127,12 @@ def test_the_old_name_of_the_stride_is_still_read_and_both_at_once_are_refused()
 def test_a_task_may_choose_its_metrics_options() -> None:
     classes = {"classes": ["head", "torso", "leg"]}
     plain = TaskDef.of(TaskRow("parts", "semseg", 1.0, classes)).build()
-    strict = TaskDef.of(TaskRow("parts", "semseg", 1.0, {**classes, "metrics": {"mIoU": {"absent": "zero"}}})).build()
-    target = Target(torch.zeros(1, 1, 1, 2, dtype=torch.int64), torch.ones(1, 1, 1, 2, dtype=torch.bool))
+    strict = TaskDef.of(
+        TaskRow("parts", "semseg", 1.0, {**classes, "metrics": {"mIoU": {"absent": "zero"}}})
+    ).build()
+    target = Target(
+        torch.zeros(1, 1, 1, 2, dtype=torch.int64), torch.ones(1, 1, 1, 2, dtype=torch.bool)
+    )
     figures = []
     for task in (plain, strict):
         metric = task.metric()
@@ -123,7 +145,9 @@ def test_a_recipe_may_choose_another_loss_of_the_kind() -> None:
     rows = [TaskRow("facing", "normals", 1.0), TaskRow("depth", "depth", 1.0)]
     plain, cosine = build_all(definitions(rows)), build_all(definitions(rows), {"facing": "cosine"})
     raw = torch.tensor([3.0, 0.0, 4.0]).view(1, 3, 1, 1)
-    target = Target(torch.tensor([0.0, 0.0, 1.0]).view(1, 3, 1, 1), torch.ones(1, 1, 1, 1, dtype=torch.bool))
+    target = Target(
+        torch.tensor([0.0, 0.0, 1.0]).view(1, 3, 1, 1), torch.ones(1, 1, 1, 1, dtype=torch.bool)
+    )
     assert plain["facing"].loss(raw, target).item() == pytest.approx((0.6 + 0.2) / 3)
     assert cosine["facing"].loss(raw, target).item() == pytest.approx(1 - 0.8)
     assert plain["depth"].pixel_loss == cosine["depth"].pixel_loss
@@ -132,7 +156,10 @@ def test_a_recipe_may_choose_another_loss_of_the_kind() -> None:
 @pytest.mark.parametrize(
     ("losses", "fault"),
     [
-        ({"normals": "cosine"}, "'normals', which is not a task(.|\n)*The tasks are: facing, depth"),
+        (
+            {"normals": "cosine"},
+            "'normals', which is not a task(.|\n)*The tasks are: facing, depth",
+        ),
         ({"facing": "cosin"}, "'cosin' for 'facing'(.|\n)*besides the default: 'cosine'"),
         ({"depth": "cosine"}, "'cosine' for 'depth'(.|\n)*besides the default: none"),
     ],
@@ -156,7 +183,9 @@ def test_a_loss_that_the_kind_has_not_is_refused(losses: dict[str, str], fault: 
 )
 def test_metrics_that_the_kind_has_not_are_refused(metrics: object, fault: str) -> None:
     with pytest.raises(RecipeError, match="task 'parts'") as refused:
-        TaskDef.of(TaskRow("parts", "semseg", 1.0, {"classes": ["head", "torso"], "metrics": metrics}))
+        TaskDef.of(
+            TaskRow("parts", "semseg", 1.0, {"classes": ["head", "torso"], "metrics": metrics})
+        )
     assert re.search(fault, str(refused.value), re.DOTALL)
 
 
@@ -170,7 +199,9 @@ def test_every_figure_of_a_kind_can_be_a_task_s_headline(kind):
         built = task.build()
         assert built.headline == headline and headline in figures_of(built)
     assert set(spec.metrics) | set(spec.other_figures) == figures_of(
-        TaskDef.of(TaskRow("it", kind, 1.0, {**options, "metrics": {name: {} for name in spec.metrics}})).build()
+        TaskDef.of(
+            TaskRow("it", kind, 1.0, {**options, "metrics": {name: {} for name in spec.metrics}})
+        ).build()
     )
 
 
@@ -185,7 +216,9 @@ def figures_of(task):
 
 
 def test_a_headline_that_is_no_figure_or_whose_metric_is_not_measured_is_refused():
-    with pytest.raises(RecipeError, match=r"(?s)headline is 'F1', which is no figure.*AP, odsF, oisF"):
+    with pytest.raises(
+        RecipeError, match=r"(?s)headline is 'F1', which is no figure.*AP, odsF, oisF"
+    ):
         TaskDef.of(TaskRow("edges", "edges", 1.0, {"headline": "F1"}))
     with pytest.raises(RecipeError, match="'odsF' among them"):
         TaskDef.of(TaskRow("edges", "edges", 1.0, {"headline": "oisF", "metrics": {"AP": {}}}))

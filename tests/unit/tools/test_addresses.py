@@ -17,7 +17,12 @@ def track(plant):
 
 
 @pytest.mark.parametrize(
-    "line", ["pip install --index" + "-url x", "see " + "pypi" + ".org", "PIP_FIND" + "_LINKS --find" + "-links=x"]
+    "line",
+    [
+        "pip install --index" + "-url x",
+        "see " + "pypi" + ".org",
+        "PIP_FIND" + "_LINKS --find" + "-links=x",
+    ],
 )
 def test_an_address_of_a_package_index_is_found(track, line):
     found = faults(track({"dev": f"#!/bin/sh\n{line}\n"}))
@@ -26,7 +31,9 @@ def test_an_address_of_a_package_index_is_found(track, line):
     assert "package index" in found[0]
 
 
-@pytest.mark.parametrize("path", ["/ho" + "me/ada/data", "/ro" + "ot/x", "/wo" + "rk/x", "C:" + "\\Users\\ada"])
+@pytest.mark.parametrize(
+    "path", ["/ho" + "me/ada/data", "/ro" + "ot/x", "/wo" + "rk/x", "C:" + "\\Users\\ada"]
+)
 def test_a_path_of_one_machine_is_found(track, path):
     found = faults(track({"docs/a.md": f"Look into {path}.\n"}))
     assert len(found) == 1

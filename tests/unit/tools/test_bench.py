@@ -3,7 +3,11 @@ from tools.bench import benchmarks, main
 
 def test_every_benchmark_runs_even_after_one_failed(plant, capfd):
     root = plant(
-        {"benchmarks/a.py": "raise SystemExit(1)", "benchmarks/b.py": "print('1.1 ×')", "benchmarks/_c.py": ""}
+        {
+            "benchmarks/a.py": "raise SystemExit(1)",
+            "benchmarks/b.py": "print('1.1 ×')",
+            "benchmarks/_c.py": "",
+        }
     )
     assert list(benchmarks(root)) == ["a", "b"]
     assert main(root, []) == 1

@@ -9,13 +9,19 @@ def says(text, status):
 
 
 def test_every_failure_is_shown_and_counted_not_only_the_first(capsys):
-    checks = {"one": says("first fault", 1), "two": says("quiet", 0), "three": says("second fault", 1)}
+    checks = {
+        "one": says("first fault", 1),
+        "two": says("quiet", 0),
+        "three": says("second fault", 1),
+    }
     assert run([], checks) == 2
     out = capsys.readouterr().out
     assert "first fault" in out
     assert "second fault" in out
     assert "quiet" not in out
-    assert sorted(line.split()[:2] for line in out.splitlines() if line.startswith(("ok", "FAIL"))) == [
+    assert sorted(
+        line.split()[:2] for line in out.splitlines() if line.startswith(("ok", "FAIL"))
+    ) == [
         ["FAIL", "one"],
         ["FAIL", "three"],
         ["ok", "two"],
@@ -34,6 +40,8 @@ def test_a_check_that_does_not_exist_is_wrong_usage(capsys):
 
 
 def test_every_module_of_the_tools_that_finds_faults_is_a_check():
-    finders = {module.path.stem for module in modules(ROOT, "tools") if "def faults(" in module.text}
+    finders = {
+        module.path.stem for module in modules(ROOT, "tools") if "def faults(" in module.text
+    }
     assert len(finders) > 5
     assert finders <= set(CHECKS)

@@ -45,5 +45,7 @@ def test_a_command_that_fails_is_the_last(ran, capsys):
 
 def test_the_recipes_name_the_tasks_that_scenes_have():
     assert shipped_study("scenes-small").rows() == list(TASKS)
-    assert shipped_study("demo").rows() == [row for row in TASKS if row.name in shipped_study("demo").only]
+    assert shipped_study("demo").rows() == [
+        row for row in TASKS if row.name in shipped_study("demo").only
+    ]
     assert not load_recipe("demo").backbone.pretrained  # weights cannot be had everywhere

@@ -21,7 +21,9 @@ case "$*" in "-m venv .venv" | "venv "*) mkdir -p .venv/bin && cp "$SELF" .venv/
 @pytest.fixture
 def dev(plant, tmp_path):
     """Run ./dev in a folder where python3 and git are stand-ins and nothing else is installed."""
-    root = plant({"repo/pyproject.toml": "x = 1\n", "repo/constraints.txt": "a==1\n", "bin/python3": FAKE})
+    root = plant(
+        {"repo/pyproject.toml": "x = 1\n", "repo/constraints.txt": "a==1\n", "bin/python3": FAKE}
+    )
     plant({"bin/git": FAKE})
     shutil.copy(ROOT / "dev", root / "repo/dev")
     for name in NEEDED:
@@ -32,9 +34,16 @@ def dev(plant, tmp_path):
     def dev(*words, fail="nothing", folder="repo"):
         log = tmp_path / "log"
         log.write_text("")
-        environment = {"PATH": str(root / "bin"), "LOG": str(log), "FAIL": fail, "SELF": str(root / "bin/python3")}
+        environment = {
+            "PATH": str(root / "bin"),
+            "LOG": str(log),
+            "FAIL": fail,
+            "SELF": str(root / "bin/python3"),
+        }
         command = [str(root / folder / "dev"), *words]
-        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, check=False, text=True)
+        done = subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, check=False, text=True
+        )
         return done.returncode, done.stderr, log.read_text().splitlines()
 
     return dev
@@ -104,7 +113,9 @@ def test_uv_is_used_where_it_is_installed(dev, tmp_path):
 
 
 def test_mutmut_is_installed_when_mutants_are_first_tested(dev):
-    install = "python -m pip install --disable-pip-version-check -q -e .[mutation] -c constraints.txt"
+    install = (
+        "python -m pip install --disable-pip-version-check -q -e .[mutation] -c constraints.txt"
+    )
     assert dev("mutants", "labelgrid.select", fail="import mutmut")[2][-2:] == [
         install,
         "python -m tools.mutants labelgrid.select",
@@ -127,9 +138,16 @@ def test_the_script_is_plain_sh_and_executable():
 
 
 def test_the_constraints_name_one_release_of_every_dependency():
-    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    pins = dict(
+        line.split("==")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line
+    )
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = {re.match(r"[\w.-]+", text)[0] for text in (*project["dependencies"], *extras["dev"], *extras["mutation"])}
+    wanted = {
+        re.match(r"[\w.-]+", text)[0]
+        for text in (*project["dependencies"], *extras["dev"], *extras["mutation"])
+    }
     known = {re.sub(r"[-_.]+", "-", name).lower() for name in pins}
     assert {re.sub(r"[-_.]+", "-", name).lower() for name in wanted} - {"labelgrid"} <= known

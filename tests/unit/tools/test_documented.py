@@ -15,9 +15,18 @@ class Options:
 
 
 def test_keys_and_defaults_come_from_the_code_as_toml_writes_them():
-    written = {"classes": "required", "size": "[96, 128]", "fit": '"resize"', "weights": "none", "options": "a table"}
+    written = {
+        "classes": "required",
+        "size": "[96, 128]",
+        "fit": '"resize"',
+        "weights": "none",
+        "options": "a table",
+    }
     assert keys(Options) == written
-    assert keys(Options(("a", "b"), fit="pad")) == written | {"classes": '["a", "b"]', "fit": '"pad"'}
+    assert keys(Options(("a", "b"), fit="pad")) == written | {
+        "classes": '["a", "b"]',
+        "fit": '"pad"',
+    }
 
 
 @pytest.mark.parametrize(

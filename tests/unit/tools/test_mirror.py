@@ -21,7 +21,10 @@ def test_a_test_module_in_the_same_place_is_enough(plant):
 
 
 def test_a_covers_list_stands_for_a_module_and_for_all_of_a_package(plant):
-    sources = {"src/labelgrid/labels/__init__.py": "", "src/labelgrid/labels/migrations/__init__.py": ""}
+    sources = {
+        "src/labelgrid/labels/__init__.py": "",
+        "src/labelgrid/labels/migrations/__init__.py": "",
+    }
     sources |= {"src/labelgrid/ledger/migrations/env.py": "", "src/labelgrid/ledger/grid.py": ""}
     covers = 'COVERS = ["labelgrid.ledger.migrations", "labelgrid.ledger.grid"]\n'
     assert faults(plant({**sources, "tests/e2e/test_road.py": covers})) == []
@@ -36,4 +39,7 @@ def test_a_covers_list_cannot_name_what_does_not_exist(plant):
 
 
 def test_a_package_file_needs_no_test(plant):
-    assert faults(plant({"src/labelgrid/__init__.py": "", "src/labelgrid/select/__init__.py": ""})) == []
+    assert (
+        faults(plant({"src/labelgrid/__init__.py": "", "src/labelgrid/select/__init__.py": ""}))
+        == []
+    )

@@ -20,4 +20,7 @@ def test_an_old_list_is_found_and_a_written_one_is_not(plant):
 
 
 def test_a_page_without_a_place_for_the_list_is_found(plant):
-    assert "has no list of modules" in modulemap.faults(plant({**FILES, "ARCHITECTURE.md": "# A\n"}))[0]
+    assert (
+        "has no list of modules"
+        in modulemap.faults(plant({**FILES, "ARCHITECTURE.md": "# A\n"}))[0]
+    )

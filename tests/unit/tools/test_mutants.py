@@ -19,7 +19,10 @@ def test_the_table_counts_by_module_and_leaves_untested_mutants_out_of_the_share
 
 
 def test_survivors_are_those_that_no_test_caught_in_the_named_modules():
-    uncaught = ["labelgrid.select.parts.x_buy__mutmut_2", "labelgrid.select.parts.xǁMinMaxǁapply__mutmut_1"]
+    uncaught = [
+        "labelgrid.select.parts.x_buy__mutmut_2",
+        "labelgrid.select.parts.xǁMinMaxǁapply__mutmut_1",
+    ]
     assert survivors(read(RESULTS)) == uncaught
     assert (
         survivors(read(RESULTS), ["labelgrid.select"])
@@ -37,7 +40,12 @@ def test_the_table_takes_the_place_of_the_earlier_one(plant):
 
 
 def test_copies_of_removed_modules_and_tests_are_removed(tmp_path):
-    for name in ("src/a.py", "mutants/src/a.py", "mutants/src/gone.py", "mutants/tests/unit/test_gone.py"):
+    for name in (
+        "src/a.py",
+        "mutants/src/a.py",
+        "mutants/src/gone.py",
+        "mutants/tests/unit/test_gone.py",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
     forget_removed(tmp_path)

@@ -10,12 +10,22 @@ KINDS = {
 
 
 def test_a_branch_on_a_kind_is_found(plant):
-    root = plant({**KINDS, "src/labelgrid/train/loop.py": 'def f(task):\n    return task.kind == "depth"\n'})
-    assert faults(root) == ["src/labelgrid/train/loop.py:2: the kind 'depth' is named outside tasks/kinds/depth.py"]
+    root = plant(
+        {**KINDS, "src/labelgrid/train/loop.py": 'def f(task):\n    return task.kind == "depth"\n'}
+    )
+    assert faults(root) == [
+        "src/labelgrid/train/loop.py:2: the kind 'depth' is named outside tasks/kinds/depth.py"
+    ]
 
 
 @pytest.mark.parametrize(
-    "place", ["data/layouts/nyud.py", "formats/codecs/depth.py", "recipes/__init__.py", "tasks/kinds/depth.py"]
+    "place",
+    [
+        "data/layouts/nyud.py",
+        "formats/codecs/depth.py",
+        "recipes/__init__.py",
+        "tasks/kinds/depth.py",
+    ],
 )
 def test_readers_recipes_and_the_kind_s_own_file_may_name_it(plant, place):
     assert faults(plant({**KINDS, f"src/labelgrid/{place}": 'NAME = "depth"\n'})) == []
@@ -34,7 +44,10 @@ def test_words_that_only_hold_a_kind_s_name_are_none(plant):
 
 
 def test_a_type_vocabulary_is_not_a_kind(plant):
-    assert faults(plant({**KINDS, "src/labelgrid/tasks/task.py": 'G = Literal["label", "depth"]\n'})) == []
+    assert (
+        faults(plant({**KINDS, "src/labelgrid/tasks/task.py": 'G = Literal["label", "depth"]\n'}))
+        == []
+    )
 
 
 def test_the_folder_s_own_machinery_is_no_kind(plant):

@@ -10,7 +10,13 @@ def main():
 
 
 def test_a_light_module_that_loads_torch_is_found(plant):
-    root = plant({**PACKAGE, "src/labelgrid/select/bad.py": "import torch\n", "src/labelgrid/select/fine.py": ""})
+    root = plant(
+        {
+            **PACKAGE,
+            "src/labelgrid/select/bad.py": "import torch\n",
+            "src/labelgrid/select/fine.py": "",
+        }
+    )
     assert faults(root) == ["labelgrid.select.bad loads torch"]
 
 
@@ -28,7 +34,9 @@ def test_loading_torch_indirectly_or_in_a_try_is_found(plant):
 
 def test_a_light_module_that_cannot_be_imported_is_a_fault(plant):
     (found,) = faults(plant({**PACKAGE, "src/labelgrid/select/broken.py": "1 / 0\n"}))
-    assert found == "labelgrid.select.broken cannot be imported: ZeroDivisionError('division by zero')"
+    assert (
+        found == "labelgrid.select.broken cannot be imported: ZeroDivisionError('division by zero')"
+    )
 
 
 def test_modules_elsewhere_may_load_torch(plant):

@@ -2,9 +2,7 @@ import pytest
 
 from tools import papers
 
-HEAD = (
-    "# Papers\n\n## PartAL\n\n| id | what | module | test | recipe | state |\n| --- | --- | --- | --- | --- | --- |\n"
-)
+HEAD = "# Papers\n\n## PartAL\n\n| id | what | module | test | recipe | state |\n| --- | --- | --- | --- | --- | --- |\n"
 
 
 @pytest.fixture(autouse=True)
@@ -13,25 +11,42 @@ def small_inventory(monkeypatch):
 
 
 def faults_of(plant, *lines):
-    return papers.faults(plant({"docs/papers.md": HEAD + "\n".join(lines) + "\n", "src/a.py": "", "tests/a.py": ""}))
+    return papers.faults(
+        plant({"docs/papers.md": HEAD + "\n".join(lines) + "\n", "src/a.py": "", "tests/a.py": ""})
+    )
 
 
 def test_a_full_page_has_no_faults(plant):
-    rows = ["| eq 1 | min–max | `src/a.py` | `tests/a.py` | | done |", "| fig 2 | a drawing | | | | theory only |"]
+    rows = [
+        "| eq 1 | min–max | `src/a.py` | `tests/a.py` | | done |",
+        "| fig 2 | a drawing | | | | theory only |",
+    ]
     assert faults_of(plant, *rows) == []
 
 
 def test_a_missing_row_is_found(plant):
-    assert faults_of(plant, "| eq 1 | x | | | | planned |") == ["docs/papers.md, PartAL: no row for 'fig 2'"]
+    assert faults_of(plant, "| eq 1 | x | | | | planned |") == [
+        "docs/papers.md, PartAL: no row for 'fig 2'"
+    ]
 
 
 def test_a_row_that_the_paper_does_not_have_is_found(plant):
-    rows = ["| eq 1 | x | | | | planned |", "| fig 2 | x | | | | planned |", "| eq 9 | x | | | | planned |"]
-    assert faults_of(plant, *rows) == ["docs/papers.md, PartAL: 'eq 9' is not in the inventory of tools/papers.py"]
+    rows = [
+        "| eq 1 | x | | | | planned |",
+        "| fig 2 | x | | | | planned |",
+        "| eq 9 | x | | | | planned |",
+    ]
+    assert faults_of(plant, *rows) == [
+        "docs/papers.md, PartAL: 'eq 9' is not in the inventory of tools/papers.py"
+    ]
 
 
 def test_a_row_that_stands_twice_is_found(plant):
-    rows = ["| eq 1 | x | | | | planned |", "| fig 2 | x | | | | planned |", "| eq 1 | y | | | | planned |"]
+    rows = [
+        "| eq 1 | x | | | | planned |",
+        "| fig 2 | x | | | | planned |",
+        "| eq 1 | y | | | | planned |",
+    ]
     assert faults_of(plant, *rows) == ["docs/papers.md, PartAL: 'eq 1' has 2 rows"]
 
 

@@ -6,7 +6,8 @@ import sys
 from tools.passes import MOST
 from tools.source import ROOT
 
-# In a process of its own, as the tool runs: a debugger or another profile function would take the place of its own.
+# In a process of its own, as the tool runs: a debugger or another profile function would take the
+# place of its own.
 CODE = """
 from labelgrid import plugins
 from labelgrid.streams import seed_of
@@ -30,7 +31,9 @@ print(*next(modules for name, modules in counts(ROOT / "src" / "labelgrid") if n
 
 
 def run(code: str) -> list[str]:
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True
+    )
     return done.stdout.splitlines()
 
 

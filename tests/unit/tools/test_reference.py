@@ -106,7 +106,9 @@ def test_every_plug_in_has_its_place_with_its_options(folder):
     for name in plugins.names(folder):
         assert f"`{name}`" in text
         options = getattr(plugins.module(folder, name), "Options", None)
-        assert options is None or all("".join(f"| {cell} " for cell in row) in text for row in option_rows(options))
+        assert options is None or all(
+            "".join(f"| {cell} " for cell in row) in text for row in option_rows(options)
+        )
 
 
 PAGE = """# Mine
@@ -120,7 +122,9 @@ By hand.
 
 
 def test_old_missing_and_needless_tables_are_found_and_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(reference, "pages", lambda: {"a.md": {"one": "| new |\n", "two": "| else |\n"}})
+    monkeypatch.setattr(
+        reference, "pages", lambda: {"a.md": {"one": "| new |\n", "two": "| else |\n"}}
+    )
     (tmp_path / "a.md").write_text(PAGE)
     lasting = ["a.md has no '<!-- from the code: two -->'", "a.md: there is no gone"]
     old = "a.md is out of date: one; run `.venv/bin/python -m tools.reference --write`"
@@ -128,12 +132,16 @@ def test_old_missing_and_needless_tables_are_found_and_written(tmp_path, monkeyp
     write(tmp_path)
     assert faults(tmp_path) == lasting
     assert (tmp_path / "a.md").read_text() == PAGE.replace("old", "new")
-    assert faults(tmp_path / "nowhere") == [f"a.md has no '<!-- from the code: {what} -->'" for what in ("one", "two")]
+    assert faults(tmp_path / "nowhere") == [
+        f"a.md has no '<!-- from the code: {what} -->'" for what in ("one", "two")
+    ]
 
 
 def test_the_pages_ask_for_every_command_and_every_folder_of_plug_ins():
     from labelgrid import cli
 
     wanted = pages()
-    assert len(wanted["docs/commands.md"]) == len(cli.app.registered_commands) + len(cli.sets.data.registered_commands)
+    assert len(wanted["docs/commands.md"]) == len(cli.app.registered_commands) + len(
+        cli.sets.data.registered_commands
+    )
     assert list(wanted["docs/plugins.md"]) == list(plugins.FOLDERS)

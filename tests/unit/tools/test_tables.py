@@ -15,8 +15,17 @@ PAGE = f"# A\n\n{MARK}\n\n{HEAD}| SL (`sl`) | | | | | | | 1.5 |\n| MTPSL, `mtpsl
 
 
 def outcome(strategy, seed, task, metric, value, **changes):
-    unit, better = {"RMSE": ("m", "lower"), "mIoU": ("%", "higher"), "loss_mtl": ("", "lower")}[metric]
-    fixed = {"kind": "strategy", "point": "", "round": 0, "labels": 3, "task_labels": 1, "cost": 3.0}
+    unit, better = {"RMSE": ("m", "lower"), "mIoU": ("%", "higher"), "loss_mtl": ("", "lower")}[
+        metric
+    ]
+    fixed = {
+        "kind": "strategy",
+        "point": "",
+        "round": 0,
+        "labels": 3,
+        "task_labels": 1,
+        "cost": 3.0,
+    }
     return Outcome(
         **{**fixed, **changes},
         strategy=strategy,
@@ -55,7 +64,11 @@ def write(plant):
 
 def rows(root):
     lines = (root / "docs/results/a.md").read_text().splitlines()
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][2:]
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in lines
+        if line.startswith("|")
+    ][2:]
 
 
 def test_the_values_of_a_table_are_those_of_the_records(write):
@@ -65,7 +78,16 @@ def test_the_values_of_a_table_are_those_of_the_records(write):
     assert tables.faults(root) == []
     assert rows(root) == [
         ["SL (`sl`)", "2", "1.500 ± 0.707", "21.0 ± 1.4", "2.500 ± 0.707", "–", "–", "1.5"],
-        ["MTPSL, `mtpsl`", "2", "1.200 ± 0.990", "26.0 ± 1.4", "2.200 ± 0.990", "−0.300 (−0.500 to −0.100)", "0.5", ""],
+        [
+            "MTPSL, `mtpsl`",
+            "2",
+            "1.200 ± 0.990",
+            "26.0 ± 1.4",
+            "2.200 ± 0.990",
+            "−0.300 (−0.500 to −0.100)",
+            "0.5",
+            "",
+        ],
     ]
     assert (root / "docs/results/a.md").read_text().endswith("|\n\nrest\n")
 
@@ -82,7 +104,12 @@ def test_a_changed_number_is_found(write):
 
 
 def test_only_the_last_round_of_a_strategy_counts(write):
-    later = [line for name in ("sl", "mtpsl") for seed in (0, 1) for line in run(name, seed, 7.0, 70.0, round=1)]
+    later = [
+        line
+        for name in ("sl", "mtpsl")
+        for seed in (0, 1)
+        for line in run(name, seed, 7.0, 70.0, round=1)
+    ]
     root = write(PAGE, [*RUNS, *later])
     tables.write(root)
     assert rows(root)[0][2] == "7.000 ± 0.000"
@@ -90,7 +117,10 @@ def test_only_the_last_round_of_a_strategy_counts(write):
 
 def test_runs_with_different_numbers_of_rounds_are_not_compared(write):
     further = [*run("sl", 0, 7.0, 70.0, round=1)]
-    assert "the seeds of 'sl' have had different numbers of rounds" in tables.faults(write(PAGE, [*RUNS, *further]))[0]
+    assert (
+        "the seeds of 'sl' have had different numbers of rounds"
+        in tables.faults(write(PAGE, [*RUNS, *further]))[0]
+    )
     further += run("sl", 1, 7.0, 70.0, round=1)
     fault = "column 'loss_mtl − `sl`': 'mtpsl' and 'sl' have had different numbers of rounds"
     assert fault in tables.faults(write(PAGE, [*RUNS, *further]))[0]
@@ -105,7 +135,9 @@ def test_differences_are_of_all_seeds_of_a_row(write):
 
 
 def test_several_empty_cells_in_a_row_are_written_as_they_are_read(write):
-    empty = "| method | *a* | *b* | *c* | loss_mtl |\n" + "| --- " * 5 + "|\n| SL (`sl`) | | | | 9 |\n"
+    empty = (
+        "| method | *a* | *b* | *c* | loss_mtl |\n" + "| --- " * 5 + "|\n| SL (`sl`) | | | | 9 |\n"
+    )
     root = write(f"# A\n\n{MARK}\n\n{empty}")
     tables.write(root)
     assert "| SL (`sl`) | | | | 2.500 ± 0.707 |\n" in (root / "docs/results/a.md").read_text()
@@ -118,9 +150,15 @@ def test_a_difference_has_the_digits_of_its_unit(write):
 
 
 def test_p_is_corrected_for_all_rows_with_two_seeds_or_more(write):
-    more = [line for seed in range(5) for line in (*run("sl", seed, 2.0, 1.0), *run("mtpsl", seed, 1.0, 1.0))]
+    more = [
+        line
+        for seed in range(5)
+        for line in (*run("sl", seed, 2.0, 1.0), *run("mtpsl", seed, 1.0, 1.0))
+    ]
     third = [line for seed in range(5) for line in run("ssl", seed, 1.0, 1.0)]
-    page = PAGE.replace("\n\nrest", "\n| SSL (`ssl`) | | | | | | | |\n| (`jtr`) | | | | | | | |\n\nrest")
+    page = PAGE.replace(
+        "\n\nrest", "\n| SSL (`ssl`) | | | | | | | |\n| (`jtr`) | | | | | | | |\n\nrest"
+    )
     root = write(page, [*more, *third, *run("jtr", 0, 1.0, 1.0)])
     tables.write(root)
     assert [row[6] for row in rows(root)] == ["–", "0.12", "0.12", "–"]  # 2 / 2 ** 5, twice
@@ -128,15 +166,26 @@ def test_p_is_corrected_for_all_rows_with_two_seeds_or_more(write):
 
 
 def test_p_of_a_page_is_corrected_for_the_rows_of_all_its_tables(write):
-    runs = [line for seed in range(5) for line in (*run("sl", seed, 2.0, 1.0), *run("mtpsl", seed, 1.0, 1.0))]
+    runs = [
+        line
+        for seed in range(5)
+        for line in (*run("sl", seed, 2.0, 1.0), *run("mtpsl", seed, 1.0, 1.0))
+    ]
     page = PAGE.replace("p (Holm)", "p (Holm, page)")
-    other = PAGE.replace("loss_mtl − `sl`", "depth RMSE − `sl`, m").replace("p (Holm)", "p (Holm, page)")
+    other = PAGE.replace("loss_mtl − `sl`", "depth RMSE − `sl`, m").replace(
+        "p (Holm)", "p (Holm, page)"
+    )
     root = write(page + other + PAGE, runs)
     tables.write(root)
     found = [row[6] for row in rows(root) if row[0].startswith("MTPSL")]
-    assert found == ["0.12", "0.12", "0.062"] and rows(root)[0][6] == "–"  # 2 / 2 ** 5, twice where it is of the page
+    assert (
+        found == ["0.12", "0.12", "0.062"] and rows(root)[0][6] == "–"
+    )  # 2 / 2 ** 5, twice where it is of the page
     broken = write(page + other.replace("`mtpsl`", "`mtpls`"), runs)
-    assert ["column 'p (Holm, page)': 'mtpsl' has no p-value" in fault for fault in tables.faults(broken)].count(True)
+    assert [
+        "column 'p (Holm, page)': 'mtpsl' has no p-value" in fault
+        for fault in tables.faults(broken)
+    ].count(True)
 
 
 def single(task, metric, seed, value, loss):
@@ -170,18 +219,46 @@ def test_runs_of_a_grid_are_named_by_their_keys(write):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("`mtpsl`", "`mtpls`", "column 'seeds': no run of the records is 'mtpls'; there are: mtpsl, sl"),
+        (
+            "`mtpsl`",
+            "`mtpls`",
+            "column 'seeds': no run of the records is 'mtpls'; there are: mtpsl, sl",
+        ),
         ("MTPSL, `mtpsl`", "MTPSL", "row 'MTPSL' names no run, like `sl`"),
         ("RMSE, m", "RMSE, cm", "column 'depth RMSE, cm': the unit of depth RMSE is 'm'"),
-        ("semseg mIoU, %", "semseq mIoU, %", "column 'semseq mIoU, %': it is not `seeds`, `loss_mtl`, *a text in"),
-        ("− `sl`", "− `ssl`", "column 'loss_mtl − `ssl`': no run of the records is 'ssl'; there are: mtpsl, sl"),
+        (
+            "semseg mIoU, %",
+            "semseq mIoU, %",
+            "column 'semseq mIoU, %': it is not `seeds`, `loss_mtl`, *a text in",
+        ),
+        (
+            "− `sl`",
+            "− `ssl`",
+            "column 'loss_mtl − `ssl`': no run of the records is 'ssl'; there are: mtpsl, sl",
+        ),
         ("− `sl`", "- `sl`", "column 'loss_mtl - `sl`': it is not"),
-        ("loss_mtl − `sl`", "loss_mtl", "column 'p (Holm)': the column before it has no differences"),
+        (
+            "loss_mtl − `sl`",
+            "loss_mtl",
+            "column 'p (Holm)': the column before it has no differences",
+        ),
         ("*paper*", "paper", "column 'paper': it is not"),
         ("| 9 | |", "| 9 | 1 | |", "row 'MTPSL, `mtpsl`' has 9 cells, the first row has 8"),
-        ("table of study", "table of others", "there is no docs/results/records/others/outcomes.parquet"),
-        ("| --- " * 8 + "|\n", "", "docs/results/a.md: a line with '<!-- table of ' is not like the others"),
-        ("dev check", "dev chekc", "docs/results/a.md: a line with '<!-- table of ' is not like the others"),
+        (
+            "table of study",
+            "table of others",
+            "there is no docs/results/records/others/outcomes.parquet",
+        ),
+        (
+            "| --- " * 8 + "|\n",
+            "",
+            "docs/results/a.md: a line with '<!-- table of ' is not like the others",
+        ),
+        (
+            "dev check",
+            "dev chekc",
+            "docs/results/a.md: a line with '<!-- table of ' is not like the others",
+        ),
     ],
 )
 def test_what_cannot_be_filled_is_found(write, old, new, message):

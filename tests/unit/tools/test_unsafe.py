@@ -12,10 +12,19 @@ from tools.unsafe import faults
         ("from pickle import loads as read\nread(b)", "pickle.loads runs what it reads"),
         ("import yaml\nyaml.load(f)", "yaml.load runs what it reads"),
         ("import torch\ntorch.load(f)", "torch.load without weights_only=True runs what it reads"),
-        ("import torch\ntorch.load(f, weights_only=False)", "weights_only of torch.load must be True"),
-        ("import torch\ntorch.load(f, weights_only=flag)", "weights_only of torch.load must be True"),
+        (
+            "import torch\ntorch.load(f, weights_only=False)",
+            "weights_only of torch.load must be True",
+        ),
+        (
+            "import torch\ntorch.load(f, weights_only=flag)",
+            "weights_only of torch.load must be True",
+        ),
         ("self.fabric.load(f)", "self.fabric.load without weights_only=True runs what it reads"),
-        ("import numpy as np\nnp.load(f, allow_pickle=True)", "allow_pickle of numpy.load must be False"),
+        (
+            "import numpy as np\nnp.load(f, allow_pickle=True)",
+            "allow_pickle of numpy.load must be False",
+        ),
     ],
 )
 def test_a_call_that_runs_what_it_reads_is_found(plant, text, fault):

@@ -42,7 +42,9 @@ class Viewing(Term):
 def crop(batch, draws):
     """A part of the batch's images, drawn for each image, of another size."""
     starts = [int(torch.randint(33, (), generator=draws.generator(name))) for name in batch.ids]
-    images = torch.stack([image[..., start : start + 32] for image, start in zip(batch.images, starts, strict=True)])
+    images = torch.stack(
+        [image[..., start : start + 32] for image, start in zip(batch.images, starts, strict=True)]
+    )
     return replace(batch, images=images, targets={})
 
 
@@ -70,9 +72,13 @@ def test_a_view_gets_no_known_labels_but_those_that_it_makes(data):
         return replace(batch, known=dict(batch.known))
 
     inherited, own = Viewing(crop), Viewing(given)
-    training = Trainer(toy_plan(data, replace(OPTIONS, known=1.0), terms={"inherited": inherited, "own": own}))
+    training = Trainer(
+        toy_plan(data, replace(OPTIONS, known=1.0), terms={"inherited": inherited, "own": own})
+    )
     seen, forward = [], training.network.forward
-    training.network.forward = lambda images, known=None: seen.append(known) or forward(images, known)
+    training.network.forward = lambda images, known=None: (
+        seen.append(known) or forward(images, known)
+    )
     training.train_step(next(training._batches(0)), 0)
     assert [known is None for known in seen] == [False, True, False]
     assert not inherited.seen[0][1][0].known and own.seen[0][1][0].known["depth"].present.all()
@@ -89,7 +95,9 @@ def test_views_are_the_same_when_a_training_is_resumed(data, tmp_path):
         resumed = Trainer(toy_plan(data, OPTIONS, terms={"it": rest}))
         resumed.resume(tmp_path / "last.ckpt")
         resumed.run_epoch(Silent())
-        for (ids, images), (same, again) in zip(views(whole), views(cut) + views(rest), strict=True):
+        for (ids, images), (same, again) in zip(
+            views(whole), views(cut) + views(rest), strict=True
+        ):
             assert ids == same and torch.equal(images, again)
         assert len({images.sum().item() for _, images in views(whole)}) == 6
 
@@ -122,7 +130,9 @@ def test_a_term_is_prepared_once_with_batches_a_seed_and_a_folder_of_its_own(dat
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(8)
         fit(plan, tmp_path, Silent())
-    assert [path.parent.name.partition(".")[0] for path in sorted(tmp_path.glob("terms/*/made"))] == [
+    assert [
+        path.parent.name.partition(".")[0] for path in sorted(tmp_path.glob("terms/*/made"))
+    ] == [
         "one-build",
         "other",
     ]
@@ -153,7 +163,9 @@ def test_a_preparation_of_another_training_is_not_resumed(data, tmp_path):
     for identity in ('{"data": 1}', '{"data": 2}'):
         term = Preparing()
         with pytest.raises(Killed):
-            fit(toy_plan(data, OPTIONS, terms={"it": term}, identity=identity), tmp_path, Killing(1))
+            fit(
+                toy_plan(data, OPTIONS, terms={"it": term}, identity=identity), tmp_path, Killing(1)
+            )
         (tmp_path / "last.ckpt").unlink(missing_ok=True)
         folders.append(term.seen[0].folder)
     assert folders[0] != folders[1]
@@ -169,7 +181,11 @@ def test_the_model_of_the_round_before_is_restored_once_and_none_in_a_first_roun
     term = Preparing()
     plan = toy_plan(data, OPTIONS)
     fit(replace(plan, terms={"it": term}, previous=previous), tmp_path / "a", Silent())
-    assert len(asked) == 1 and isinstance(term.steps[0][2], TrainedModel) and term.steps[0][2] is term.steps[5][2]
+    assert (
+        len(asked) == 1
+        and isinstance(term.steps[0][2], TrainedModel)
+        and term.steps[0][2] is term.steps[5][2]
+    )
     term = Preparing()
     fit(replace(toy_plan(data, OPTIONS), terms={"it": term}), tmp_path / "b", Silent())
     assert term.steps[0][2] is None
@@ -179,7 +195,11 @@ def test_nobody_is_asked_for_the_model_of_the_round_before_without_need(data, tm
     def previous():
         raise AssertionError
 
-    fit(replace(toy_plan(data, OPTIONS, terms={"it": Viewing(crop)}), previous=previous), tmp_path, Silent())
+    fit(
+        replace(toy_plan(data, OPTIONS, terms={"it": Viewing(crop)}), previous=previous),
+        tmp_path,
+        Silent(),
+    )
 
 
 def test_other_weights_are_put_back(data):

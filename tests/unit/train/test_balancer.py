@@ -19,7 +19,9 @@ COVERS = ["labelgrid.train.balance.fixed"]
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return make_dataset(tmp_path_factory.mktemp("data"), n=4, size=(32, 64), tasks=("depth", "normals"))
+    return make_dataset(
+        tmp_path_factory.mktemp("data"), n=4, size=(32, 64), tasks=("depth", "normals")
+    )
 
 
 class Weighing(Balancer):
@@ -27,18 +29,28 @@ class Weighing(Balancer):
 
     def __init__(self, rate=0.0):
         super().__init__()
-        self.factor, self.idle, self.learning_rate = nn.Parameter(torch.ones(())), nn.Parameter(torch.ones(())), rate
+        self.factor, self.idle, self.learning_rate = (
+            nn.Parameter(torch.ones(())),
+            nn.Parameter(torch.ones(())),
+            rate,
+        )
         self.given = []
 
     def backward(self, step):
         self.given.append(step)
-        total = self.factor * sum(loss.mean() for loss in step.losses.values()) + 0 * self.idle + step.other
+        total = (
+            self.factor * sum(loss.mean() for loss in step.losses.values())
+            + 0 * self.idle
+            + step.other
+        )
         step.backward(total)
         return total.detach()
 
 
 def trained(data, balancer, **options):
-    chosen = TrainOptions(**{"epochs": 2, "batch": 2, "known": 0.0, "optimiser": "adamw", "power": 0.0, **options})
+    chosen = TrainOptions(
+        **{"epochs": 2, "batch": 2, "known": 0.0, "optimiser": "adamw", "power": 0.0, **options}
+    )
     training = Trainer(replace(toy_plan(data, chosen), balancer=balancer))
     for _ in range(2):
         training.run_epoch(Silent())
@@ -53,7 +65,11 @@ def test_a_balancer_gets_the_shared_features_and_parameters_the_step_and_who_has
     assert [step.progress for step in balancer.given] == [0.0, 0.25, 0.5, 0.75]
     step = balancer.given[0]
     assert [id(p) for p in step.parameters] == [id(p) for p in encoder if p.requires_grad]
-    assert step.present.shape == (2, 2) and step.labelled == ["depth", "normals"] and step.features.dim() == 4
+    assert (
+        step.present.shape == (2, 2)
+        and step.labelled == ["depth", "normals"]
+        and step.features.dim() == 4
+    )
     assert [step.epoch for step in balancer.given] == [0, 0, 1, 1] and step.classes == frozenset()
 
 
@@ -69,12 +85,21 @@ def reduce(losses, present):
 
 
 def test_parts_and_means_are_those_of_the_labelled_tasks():
-    losses = {"a": torch.tensor([2.0, 4.0, 9.0]), "b": torch.tensor([9.0, 3.0, 9.0]), "c": torch.full((3,), 9.0)}
+    losses = {
+        "a": torch.tensor([2.0, 4.0, 9.0]),
+        "b": torch.tensor([9.0, 3.0, 9.0]),
+        "c": torch.full((3,), 9.0),
+    }
     present = torch.tensor([[True, False, False], [True, True, False], [False, False, False]])
-    step = TaskLosses(losses, present, torch.zeros(()), torch.zeros(()), (), 7, 0.5, print, 3, frozenset({"a"}))
+    step = TaskLosses(
+        losses, present, torch.zeros(()), torch.zeros(()), (), 7, 0.5, print, 3, frozenset({"a"})
+    )
     weights = {"a": 1.0, "b": 2.0, "c": 1.0}
     parts = step.parts(reduce, weights)
-    assert {name: part.item() for name, part in parts.items()} == {"a": pytest.approx(4 / 3), "b": 1.0}
+    assert {name: part.item() for name, part in parts.items()} == {
+        "a": pytest.approx(4 / 3),
+        "b": 1.0,
+    }
     whole = reduce({name: weights[name] * loss for name, loss in losses.items()}, present)
     assert sum(parts.values()).item() == pytest.approx(whole.item())
     assert (step.mean("a").item(), step.mean("b").item()) == (3.0, 3.0)
@@ -84,12 +109,27 @@ def test_parts_and_means_are_those_of_the_labelled_tasks():
 
 
 def test_a_step_without_labels_leaves_the_terms_gradient():
-    weight, unlabelled, given = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True), []
-    step = TaskLosses({"a": unlabelled}, torch.zeros(2, 1).bool(), weight.sum(), weight, (), 0, 0.0, given.append)
+    weight, unlabelled, given = (
+        torch.ones(2, requires_grad=True),
+        torch.ones(2, requires_grad=True),
+        [],
+    )
+    step = TaskLosses(
+        {"a": unlabelled}, torch.zeros(2, 1).bool(), weight.sum(), weight, (), 0, 0.0, given.append
+    )
     assert step.without_labels(reduce).item() == 2.0
     given[0].backward()
     assert weight.grad.tolist() == [1, 1] and not unlabelled.grad.any()
-    step = TaskLosses({"a": unlabelled}, torch.zeros(2, 1).bool(), torch.zeros(()), weight, (), 0, 0.0, given.append)
+    step = TaskLosses(
+        {"a": unlabelled},
+        torch.zeros(2, 1).bool(),
+        torch.zeros(()),
+        weight,
+        (),
+        0,
+        0.0,
+        given.append,
+    )
     step.without_labels(reduce)
     given[1].backward()  # also without a term
 
@@ -97,7 +137,9 @@ def test_a_step_without_labels_leaves_the_terms_gradient():
 def test_its_own_parameters_have_their_own_rate_and_no_weight_decay(data):
     balancer = Weighing(rate=0.05)
     trained(data, balancer, weight_decay=0.5, learning_rate=1e-6)
-    assert float(balancer.factor.detach()) == pytest.approx(1 - 4 * 0.05, rel=0.05)  # Adam's steps are its rate
+    assert float(balancer.factor.detach()) == pytest.approx(
+        1 - 4 * 0.05, rel=0.05
+    )  # Adam's steps are its rate
     assert float(balancer.idle.detach()) == 1.0
     balancer = Weighing()
     trained(data, balancer, learning_rate=1e-6)

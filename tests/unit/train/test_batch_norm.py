@@ -18,7 +18,11 @@ JOINT = {"mapping": "light", "view": "crop", "zooms": (1.5,)}
 
 
 def statistics(network):
-    return [value.clone() for norm in norms_of(network) for value in (norm.running_mean, norm.running_var)]
+    return [
+        value.clone()
+        for norm in norms_of(network)
+        for value in (norm.running_mean, norm.running_var)
+    ]
 
 
 def counts(network):
@@ -27,7 +31,9 @@ def counts(network):
 
 def test_layers_without_statistics_and_those_of_a_frozen_part_are_left_out():
     frozen, norm = nn.Sequential(nn.BatchNorm2d(2)), nn.BatchNorm1d(2)
-    network = nn.Sequential(frozen, norm, nn.BatchNorm2d(2, track_running_stats=False), nn.GroupNorm(1, 2))
+    network = nn.Sequential(
+        frozen, norm, nn.BatchNorm2d(2, track_running_stats=False), nn.GroupNorm(1, 2)
+    )
     assert norms_of(network, frozen) == [norm]
     assert norms_of(network) == [frozen[0], norm]
 
@@ -67,7 +73,9 @@ def test_a_frozen_layer_evaluates_with_its_statistics_although_it_is_not_tracked
         (discriminator, JOINT),
     ],
 )
-def test_the_kept_statistics_are_those_of_the_batch_alone_if_views_are_not_tracked(tmp_path, term, options, track):
+def test_the_kept_statistics_are_those_of_the_batch_alone_if_views_are_not_tracked(
+    tmp_path, term, options, track
+):
     made = make_dataset(tmp_path, n=4, size=(32, 64), tasks=("semseg", "depth"))
     found = []
     for terms in ({}, {"it": term}):
@@ -80,7 +88,8 @@ def test_the_kept_statistics_are_those_of_the_batch_alone_if_views_are_not_track
         training.network.train()
         batch = next(training._batches(0))
         lacking = {
-            name: target.where(torch.arange(4) < 2 * i + 1) for i, (name, target) in enumerate(batch.targets.items())
+            name: target.where(torch.arange(4) < 2 * i + 1)
+            for i, (name, target) in enumerate(batch.targets.items())
         }
         training.train_step(replace(batch, targets=lacking), 0)
         found.append(torch.cat(statistics(training.network)))

@@ -12,14 +12,25 @@ from labelgrid.errors import ModelError
 from labelgrid.train.checkpoint import Checkpoint, load, same_training, save, weights_hash
 
 STATE = Checkpoint(
-    3, 12, {"w": torch.ones(2)}, {"state": {}}, {}, {"term": {"a": torch.zeros(1)}}, [{"epoch": 1}], "{}"
+    3,
+    12,
+    {"w": torch.ones(2)},
+    {"state": {}},
+    {},
+    {"term": {"a": torch.zeros(1)}},
+    [{"epoch": 1}],
+    "{}",
 )
 
 
 def test_a_checkpoint_comes_back_as_it_was(tmp_path):
     save(STATE, tmp_path / "a" / "last.ckpt")
     kept = load(tmp_path / "a" / "last.ckpt")
-    assert kept.epoch == 3 and torch.equal(kept.network["w"], torch.ones(2)) and kept.history == [{"epoch": 1}]
+    assert (
+        kept.epoch == 3
+        and torch.equal(kept.network["w"], torch.ones(2))
+        and kept.history == [{"epoch": 1}]
+    )
     assert not list((tmp_path / "a").glob("*.partial"))
 
 
@@ -30,7 +41,9 @@ def test_a_save_that_fails_leaves_the_old_checkpoint(tmp_path, size):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
     try:
-        with pytest.raises(ModelError, match=r"The checkpoint cannot be written: File too large(.|\n)*is kept\."):
+        with pytest.raises(
+            ModelError, match=r"The checkpoint cannot be written: File too large(.|\n)*is kept\."
+        ):
             save(replace(STATE, network={"w": torch.ones(size)}), tmp_path / "last.ckpt")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -39,7 +52,11 @@ def test_a_save_that_fails_leaves_the_old_checkpoint(tmp_path, size):
 
 
 def test_the_stamp_of_weights_goes_by_names_shapes_and_every_number(tmp_path):
-    weights = {"w": torch.arange(6.0).reshape(2, 3), "count": torch.tensor(3), "flag": torch.tensor([True])}
+    weights = {
+        "w": torch.arange(6.0).reshape(2, 3),
+        "count": torch.tensor(3),
+        "flag": torch.tensor([True]),
+    }
     stamp = weights_hash(weights)
     save(replace(STATE, network=weights, history=[{"seconds": 1}]), tmp_path / "one.ckpt")
     save(replace(STATE, network=weights, history=[{"seconds": 2}]), tmp_path / "two.ckpt")
@@ -82,7 +99,11 @@ def test_a_missing_checkpoint_says_what_to_run(tmp_path):
 
 
 def test_a_checkpoint_of_format_two_is_still_read(tmp_path):
-    old = {name: value for name, value in vars(STATE).items() if name not in ("evaluated", "balancer", "own")}
+    old = {
+        name: value
+        for name, value in vars(STATE).items()
+        if name not in ("evaluated", "balancer", "own")
+    }
     parts = {**STATE.parts, "balancer": {"scale": torch.ones(1)}}
     torch.save({**old, "parts": parts, "format": 2}, tmp_path / "last.ckpt")
     kept = load(tmp_path / "last.ckpt")
@@ -103,24 +124,66 @@ def test_the_digest_is_the_weights_hash_and_with_terms_it_is_of_their_states_too
         replace(STATE, parts={"term": {"_extra_state": {"calls": 2}}}),
     ]
     assert len({plain.digest, *(other.digest for other in others)}) == len(others) + 1
-    assert replace(STATE, own={"term/d": {"step": 3}}, balancer={"b": torch.ones(1)}).digest == STATE.digest
+    assert (
+        replace(STATE, own={"term/d": {"step": 3}}, balancer={"b": torch.ones(1)}).digest
+        == STATE.digest
+    )
 
 
 @pytest.mark.parametrize(
     ("now", "same"),
     [
-        ({"seed": 1, "options": {"terms": {"mtpsl": {"weight": 1.0, "pairs": ["a"]}}, "networks": {}}}, True),
-        ({"seed": 1, "options": {"terms": {"mtpsl": {"weight": 1.0, "pairs": ["a"], "new": 0}}, "networks": {}}}, True),
         (
-            {"seed": 1, "options": {"terms": {"mtpsl": {"weight": 2.0, "pairs": ["a"], "new": 0}}, "networks": {}}},
+            {
+                "seed": 1,
+                "options": {"terms": {"mtpsl": {"weight": 1.0, "pairs": ["a"]}}, "networks": {}},
+            },
+            True,
+        ),
+        (
+            {
+                "seed": 1,
+                "options": {
+                    "terms": {"mtpsl": {"weight": 1.0, "pairs": ["a"], "new": 0}},
+                    "networks": {},
+                },
+            },
+            True,
+        ),
+        (
+            {
+                "seed": 1,
+                "options": {
+                    "terms": {"mtpsl": {"weight": 2.0, "pairs": ["a"], "new": 0}},
+                    "networks": {},
+                },
+            },
             False,
         ),
         ({"seed": 1, "options": {"terms": {"mtpsl": {"pairs": ["a"]}}, "networks": {}}}, False),
-        ({"seed": 1, "options": {"terms": {"mtpsl": {"weight": 1.0, "pairs": ["a", "b"]}}, "networks": {}}}, False),
+        (
+            {
+                "seed": 1,
+                "options": {
+                    "terms": {"mtpsl": {"weight": 1.0, "pairs": ["a", "b"]}},
+                    "networks": {},
+                },
+            },
+            False,
+        ),
         ({"seed": 1, "options": {"networks": {}}}, False),
-        ({"seed": 2, "options": {"terms": {"mtpsl": {"weight": 1.0, "pairs": ["a"]}}, "networks": {}}}, False),
+        (
+            {
+                "seed": 2,
+                "options": {"terms": {"mtpsl": {"weight": 1.0, "pairs": ["a"]}}, "networks": {}},
+            },
+            False,
+        ),
     ],
 )
 def test_options_that_are_new_since_a_checkpoint_do_not_make_it_another_training(now, same):
-    kept = {"seed": 1, "options": {"terms": {"mtpsl": {"weight": 1.0, "pairs": ["a"]}}, "networks": {}}}
+    kept = {
+        "seed": 1,
+        "options": {"terms": {"mtpsl": {"weight": 1.0, "pairs": ["a"]}}, "networks": {}},
+    }
     assert same_training(json.dumps(kept), json.dumps(now)) is same

@@ -55,7 +55,9 @@ def test_pixels_stay_colours_and_few_levels_change_less():
 )
 def test_an_operation_does_what_its_name_says(name, strength, wanted):
     grey = torch.tensor([0.2, 0.6]).expand(3, 1, 2)
-    torch.testing.assert_close(OPERATIONS[name](grey, strength)[0, 0], torch.tensor(wanted), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        OPERATIONS[name](grey, strength)[0, 0], torch.tensor(wanted), atol=1e-4, rtol=0
+    )
 
 
 def test_an_equal_histogram_spreads_values_and_sharpness_moves_from_the_mean_of_neighbours():
@@ -63,4 +65,8 @@ def test_an_equal_histogram_spreads_values_and_sharpness_moves_from_the_mean_of_
     assert OPERATIONS["equal histogram"](dark, 0.0).max() > 0.9
     spot = torch.full((3, 5, 5), 0.5)
     spot[:, 2, 2] = 0.7
-    assert OPERATIONS["sharpness"](spot, 1.0)[0, 2, 2] > 0.7 > OPERATIONS["sharpness"](spot, -1.0)[0, 2, 2]
+    assert (
+        OPERATIONS["sharpness"](spot, 1.0)[0, 2, 2]
+        > 0.7
+        > OPERATIONS["sharpness"](spot, -1.0)[0, 2, 2]
+    )

@@ -7,7 +7,14 @@ import torch
 from torch import nn
 
 from labelgrid.train.cross_map_options import CrossMapOptions
-from labelgrid.train.cross_maps import CrossMap, CrossMaps, by_image, direct_losses, distances, labelled_sources
+from labelgrid.train.cross_maps import (
+    CrossMap,
+    CrossMaps,
+    by_image,
+    direct_losses,
+    distances,
+    labelled_sources,
+)
 from labelgrid.train.objective import targets_present
 from labelgrid.train.options import ObjectiveOptions
 from labelgrid.train.pairs import listed, pairs_of
@@ -27,12 +34,20 @@ def test_the_whole_segnet_of_the_paper_has_25_million_parameters():
 @pytest.mark.parametrize("size", [(1, 1), (7, 45), (64, 32)])
 @pytest.mark.parametrize("fixed", [False, True])
 def test_one_map_of_any_size_is_mapped_and_learns(tmp_path, size, fixed):
-    maps = CrossMaps(training_of(tmp_path, direct_map, direct_map.Options(width=1)).plan.tasks, ALL, 2, fixed=fixed)
+    maps = CrossMaps(
+        training_of(tmp_path, direct_map, direct_map.Options(width=1)).plan.tasks,
+        ALL,
+        2,
+        fixed=fixed,
+    )
     given = torch.rand(1, 4, *size, requires_grad=True)
     found = maps.raw(0, 2, given)
     assert found.shape == (1, 3, *size)
     found.square().sum().backward()
-    assert torch.isfinite(given.grad).all() and (maps.networks["semseg>normals"].last.weight.grad is None) == fixed
+    assert (
+        torch.isfinite(given.grad).all()
+        and (maps.networks["semseg>normals"].last.weight.grad is None) == fixed
+    )
 
 
 @pytest.fixture
@@ -40,7 +55,9 @@ def training(tmp_path):
     return training_of(tmp_path, direct_map, direct_map.Options(width=2))
 
 
-def test_what_is_fixed_stays_fixed_when_all_modules_are_trained_and_what_is_not_keeps_no_statistics(training):
+def test_what_is_fixed_stays_fixed_when_all_modules_are_trained_and_what_is_not_keeps_no_statistics(
+    training,
+):
     fixed, free = (CrossMaps(training.plan.tasks, ALL, 2, fixed=fixed) for fixed in (True, False))
     nn.ModuleList([fixed, free]).train()
     before = {name: value.clone() for name, value in fixed.state_dict().items()}
@@ -57,7 +74,9 @@ def test_what_is_fixed_stays_fixed_when_all_modules_are_trained_and_what_is_not_
 def test_mappings_of_pairs_that_do_not_occur_do_not_run(training):
     maps, ran = training.plan.terms["it"].maps, []
     for name, network in maps.networks.items():
-        network.register_forward_pre_hook(lambda _, given, name=name: ran.append((name, len(given[0]))))
+        network.register_forward_pre_hook(
+            lambda _, given, name=name: ran.append((name, len(given[0])))
+        )
     labelled = ONE & torch.tensor([True, False, False])  # two images with semseg alone
     step = step_of(training, labelled)
     present = targets_present(step.batch.targets, NAMES)
@@ -65,25 +84,36 @@ def test_mappings_of_pairs_that_do_not_occur_do_not_run(training):
     assert ran == [("depth>semseg", 2), ("normals>semseg", 2)]
     ran.clear()
     distances(maps, step, labelled_sources(present, ALL))
-    assert ran == [("semseg>depth", 4), ("semseg>normals", 4)], "predictions and labels are one pass"
+    assert ran == [("semseg>depth", 4), ("semseg>normals", 4)], (
+        "predictions and labels are one pass"
+    )
 
 
 def test_a_pair_counts_as_its_target_does_in_the_objective(training):
-    step = replace(step_of(training), objective=ObjectiveOptions(weights={"depth": 3.0, "normals": 1.0}))
+    step = replace(
+        step_of(training), objective=ObjectiveOptions(weights={"depth": 3.0, "normals": 1.0})
+    )
     pairs = labelled_sources(targets_present(step.batch.targets, NAMES), ALL)
     found = by_image(step, pairs, torch.ones(len(pairs)), divide=False)
     assert found.tolist() == [4.0, 2.0, 4.0, 4.0, 2.0, 4.0]
     full = labelled_sources(torch.ones(6, 3, dtype=torch.bool), ALL)
-    assert by_image(step, full, torch.ones(len(full)), divide=True).tolist() == pytest.approx([10 / 3] * 6)
+    assert by_image(step, full, torch.ones(len(full)), divide=True).tolist() == pytest.approx(
+        [10 / 3] * 6
+    )
 
 
 def test_pixels_without_a_label_do_not_count_against_the_prediction(training):
     step, maps = step_of(training, torch.ones_like(ONE)), training.plan.terms["it"].maps
-    targets = {n: replace(t, valid=t.valid & (torch.arange(64) < 32)) for n, t in step.batch.targets.items()}
+    targets = {
+        n: replace(t, valid=t.valid & (torch.arange(64) < 32))
+        for n, t in step.batch.targets.items()
+    }
     step = replace(step, batch=replace(step.batch, targets=targets))
     pairs = labelled_sources(targets_present(targets, NAMES), ALL)
     names = ["depth", "normals"]
-    gradients = torch.autograd.grad(distances(maps, step, pairs).sum(), [step.output.final[name] for name in names])
+    gradients = torch.autograd.grad(
+        distances(maps, step, pairs).sum(), [step.output.final[name] for name in names]
+    )
     for gradient in gradients:
         right = gradient[..., gradient.shape[-1] // 2 + 1 :]
         assert gradient.any() and not right.any()
@@ -92,5 +122,9 @@ def test_pixels_without_a_label_do_not_count_against_the_prediction(training):
 def test_the_terms_have_their_common_options_once():
     shared = {field.name for field in fields(CrossMapOptions)}
     own = [{*term.Options.__annotations__} for term in (direct_map, perceptual_map, x_task)]
-    assert shared == {"weight", "width", "divide", "listed", "recompute"} and not any(shared & names for names in own)
-    assert all(issubclass(term.Options, CrossMapOptions) for term in (direct_map, perceptual_map, x_task))
+    assert shared == {"weight", "width", "divide", "listed", "recompute"} and not any(
+        shared & names for names in own
+    )
+    assert all(
+        issubclass(term.Options, CrossMapOptions) for term in (direct_map, perceptual_map, x_task)
+    )

@@ -14,13 +14,20 @@ from tests.toys import toy_plan
 
 
 def history(depth, **start):
-    return [{"loss": {"depth": 1e9}, **start}, {"loss": {"depth": depth, "edges": 1e9}, "terms": {"crop.mse": 9e9}}]
+    return [
+        {"loss": {"depth": 1e9}, **start},
+        {"loss": {"depth": depth, "edges": 1e9}, "terms": {"crop.mse": 9e9}},
+    ]
 
 
 def test_the_last_epoch_is_compared_with_the_first_batch_where_it_had_the_task():
-    assert diverged(history(9.0, start={"depth": 3.0, "crop.mse": 0.0})) == {}  # terms may start at 0
+    assert (
+        diverged(history(9.0, start={"depth": 3.0, "crop.mse": 0.0})) == {}
+    )  # terms may start at 0
     assert diverged(history(9.1, start={"depth": 3.0})) == {"depth": (3.0, 9.1)}
-    assert diverged(history(1e9)) == {}  # a network that was trained before, or a log of an earlier version
+    assert (
+        diverged(history(1e9)) == {}
+    )  # a network that was trained before, or a log of an earlier version
 
 
 def test_the_values_and_the_rate_are_named():
@@ -32,11 +39,16 @@ def test_the_first_loss_of_a_task_is_that_of_its_first_batch_with_a_label(tmp_pa
     made = make_dataset(tmp_path, n=4, size=(32, 64), tasks=("depth", "normals"))
     training = Trainer(toy_plan(made, TrainOptions(epochs=1, batch=2)))
     step, taken, batch = training.train_step, [], next(training._batches(0))
-    late = {name: target.where(torch.zeros(len(batch.ids)).bool()) for name, target in batch.targets.items()}
+    late = {
+        name: target.where(torch.zeros(len(batch.ids)).bool())
+        for name, target in batch.targets.items()
+    }
     first = replace(batch, targets=late | {"depth": batch.targets["depth"]})
     training._batches = lambda _: iter([first, batch])
     training.train_step = lambda *given: taken.append(step(*given)) or taken[-1]
     start = training.run_epoch(Silent())["start"]
     for column, (name, index) in enumerate({"depth": 0, "normals": 1}.items()):
         losses, present, _ = taken[index]
-        assert start[name] == pytest.approx(float(losses[name].detach().sum() / present[:, column].sum()), rel=1e-6)
+        assert start[name] == pytest.approx(
+            float(losses[name].detach().sum() / present[:, column].sum()), rel=1e-6
+        )

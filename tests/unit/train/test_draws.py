@@ -1,4 +1,7 @@
-"""What terms draw: keyed by seed, term, view, step and image; the same again when a step is run again."""
+"""What terms draw: keyed by seed, term, view, step and image.
+
+The same again when a step is run again.
+"""
 
 from dataclasses import replace
 
@@ -22,7 +25,13 @@ def test_numbers_depend_on_seed_step_view_and_image_and_on_nothing_else():
         DRAWS.of_view("crop"),
         DRAWS.of_view("noise"),
     ]
-    assert len({numbers(draws) for draws in others} | {numbers(DRAWS, POOL[0]), numbers(DRAWS, POOL[1])}) == 7
+    assert (
+        len(
+            {numbers(draws) for draws in others}
+            | {numbers(DRAWS, POOL[0]), numbers(DRAWS, POOL[1])}
+        )
+        == 7
+    )
     torch.rand(4)
     again = replace(DRAWS, ids=POOL[2:4])
     assert numbers(again) == numbers(DRAWS) and numbers(again, POOL[0]) == numbers(DRAWS, POOL[0])

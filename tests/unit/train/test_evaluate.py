@@ -32,7 +32,16 @@ def run(parts, **changes):
     made, found, tasks, network = parts
     options = {"batch": 4, **changes}
     names = options.pop("names", list(made.names))
-    return evaluate(TrainedModel(network), tasks, found, source_of(made), names, DATA, ObjectiveOptions(), **options)
+    return evaluate(
+        TrainedModel(network),
+        tasks,
+        found,
+        source_of(made),
+        names,
+        DATA,
+        ObjectiveOptions(),
+        **options,
+    )
 
 
 def close(first, second):
@@ -78,10 +87,16 @@ def test_the_losses_are_per_pixel_means_over_the_set_and_weighted_into_loss_mtl(
     made, found, tasks, network = parts
     measured, source = run(parts), source_of(made)
     total, pixels = 0.0, 0
-    for name, raws, frame in predictions(TrainedModel(network), found, source, list(made.names), DATA):
+    for name, raws, frame in predictions(
+        TrainedModel(network), found, source, list(made.names), DATA
+    ):
         label = source.label(name, found["depth"])
-        raw = functional.interpolate(raws["depth"][None], size=frame.original, mode="bilinear", align_corners=False)
-        error = (raw[0, 0] - torch.from_numpy(label.value[..., 0])).abs()[torch.from_numpy(label.valid)]
+        raw = functional.interpolate(
+            raws["depth"][None], size=frame.original, mode="bilinear", align_corners=False
+        )
+        error = (raw[0, 0] - torch.from_numpy(label.value[..., 0])).abs()[
+            torch.from_numpy(label.valid)
+        ]
         total, pixels = total + float(error.double().sum()), pixels + error.numel()
     assert measured.losses["depth"] == pytest.approx(total / pixels, rel=1e-5)
     weighted = sum(tasks[name].weight * loss for name, loss in measured.losses.items())
@@ -120,7 +135,11 @@ def test_strips_cover_the_rows_once():
 def test_rows_of_a_label_become_a_target():
     label = LabelArray(np.arange(12.0).reshape(3, 4, 1), np.eye(3, 4, dtype=bool))
     target = as_target(label, slice(1, 3))
-    assert target.value.shape == (1, 1, 2, 4) and target.valid.sum() == 2 and float(target.value[0, 0, 0, 0]) == 4
+    assert (
+        target.value.shape == (1, 1, 2, 4)
+        and target.valid.sum() == 2
+        and float(target.value[0, 0, 0, 0]) == 4
+    )
 
 
 @pytest.mark.parametrize("size", [(12, 24), (24, 24), (48, 48)])

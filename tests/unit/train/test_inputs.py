@@ -38,7 +38,13 @@ def test_predictions_are_scaled(name, raw, wanted):
 
 
 def test_classes_are_drawn_by_their_probabilities_with_the_gradient_of_the_soft_sample():
-    raw = torch.tensor([1.0, 0.0, -1.0]).view(1, 3, 1, 1).expand(1, 3, 100, 200).clone().requires_grad_()
+    raw = (
+        torch.tensor([1.0, 0.0, -1.0])
+        .view(1, 3, 1, 1)
+        .expand(1, 3, 100, 200)
+        .clone()
+        .requires_grad_()
+    )
     found = prediction_maps(TASKS["semseg"], raw, [torch.Generator().manual_seed(0)])
     assert torch.equal(found.detach().round(), found.detach()) and bool((found.sum(1) == 1).all())
     shares = found.detach().mean((0, 2, 3))
@@ -55,7 +61,11 @@ def test_classes_are_drawn_by_their_probabilities_with_the_gradient_of_the_soft_
     [
         ("depth", [float("nan"), 4.0], [0.0, 1.0]),
         ("saliency", [float("nan"), 1.0], [0.5, 1.0]),
-        ("normals", [[float("nan"), 1.0], [0.0, 0.0], [1.0, 0.0]], [[0.5, 1.0], [0.5, 0.5], [0.5, 0.5]]),
+        (
+            "normals",
+            [[float("nan"), 1.0], [0.0, 0.0], [1.0, 0.0]],
+            [[0.5, 1.0], [0.5, 0.5], [0.5, 0.5]],
+        ),
         ("semseg", [255, 2], [[0.0, 0.0], [0.0, 0.0], [0.0, 1.0]]),
     ],
 )
@@ -64,7 +74,9 @@ def test_labels_are_scaled_and_neutral_where_they_are_not_valid(name, value, wan
     found = label_maps(TASKS[name], Target(values, torch.tensor([[[[False, True]]]])))
     torch.testing.assert_close(found.flatten(), torch.tensor(wanted).flatten())
     nothing = label_maps(TASKS[name], Target(values, torch.tensor([[[[False, False]]]])))
-    assert torch.isfinite(nothing).all() and nothing.unique().tolist() == [TASKS[name].scale.neutral]
+    assert torch.isfinite(nothing).all() and nothing.unique().tolist() == [
+        TASKS[name].scale.neutral
+    ]
 
 
 @pytest.mark.parametrize("name", ["depth", "normals", "saliency", "edges", "semseg"])
@@ -73,7 +85,9 @@ def test_a_prediction_that_is_neutral_where_a_label_is_missing_has_the_maps_of_t
     raw = 3 * torch.randn(2, task.channels, 4, 5, generator=generator)
     target = task.to_target(task.activate(raw).abs() if name == "depth" else task.activate(raw))
     value, valid = target.value, torch.rand(2, 1, 4, 5, generator=generator) < 0.7
-    raw = {"depth": value, "saliency": 200 * (value - 0.5), "edges": 200 * (value - 0.5)}.get(name, raw)
+    raw = {"depth": value, "saliency": 200 * (value - 0.5), "edges": 200 * (value - 0.5)}.get(
+        name, raw
+    )
     raw = torch.where(valid, raw, 50.0).requires_grad_()
     found = prediction_maps(task, raw, None, valid)
     torch.testing.assert_close(found, label_maps(task, Target(value, valid)))
@@ -83,7 +97,8 @@ def test_a_prediction_that_is_neutral_where_a_label_is_missing_has_the_maps_of_t
 
 def test_a_disparity_grows_with_a_zoom_and_a_depth_falls():
     depth, disparity = (
-        definitions([TaskRow("depth", "depth", 1.0, {"disparity": flag})])["depth"].build() for flag in (False, True)
+        definitions([TaskRow("depth", "depth", 1.0, {"disparity": flag})])["depth"].build()
+        for flag in (False, True)
     )
     value, zoom = torch.full((2, 1, 1, 1), 6.0), torch.tensor([1.0, 2.0]).view(2, 1, 1, 1)
     assert depth.scale.zoomed(value, zoom).flatten().tolist() == [6.0, 3.0]

@@ -10,7 +10,10 @@ JOINT = (contrastive, discriminator, mtpsl)
 WITHOUT_EFFECT = [
     *((term, {"zooms": [1.5]}, 'view = "batch"') for term in JOINT),
     (mtpsl, {"one_pass": True}, 'view = "batch"'),
-    *((term, {"condition": "none", "condition_rate": 1e-3}, 'condition = "none"') for term in JOINT),
+    *(
+        (term, {"condition": "none", "condition_rate": 1e-3}, 'condition = "none"')
+        for term in JOINT
+    ),
     (mtpsl, {"condition": "none", "condition_halve": 0.15}, 'condition = "none"'),
     (jtr, {"view": "batch", "zooms": [1.5]}, 'view = "batch"'),
     (jtr, {"view": "batch", "operations": 0}, 'view = "batch"'),
@@ -24,7 +27,9 @@ WITHOUT_EFFECT = [
 
 @pytest.mark.parametrize(("term", "given", "beside"), WITHOUT_EFFECT)
 def test_an_option_without_effect_is_refused(term, given, beside):
-    with pytest.raises(RecipeError, match=rf"\w+ has no effect with {beside}: leave it at .*; it is .*[\d)e]\."):
+    with pytest.raises(
+        RecipeError, match=rf"\w+ has no effect with {beside}: leave it at .*; it is .*[\d)e]\."
+    ):
         parse(term.Options, given, "recipe.toml")
 
 

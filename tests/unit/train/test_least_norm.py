@@ -29,10 +29,14 @@ def test_no_weights_of_a_grid_are_better(seed):
     found = least_norm(products)
     assert found.min() >= 0 and found.sum() == pytest.approx(1, abs=1e-12)
     steps = np.linspace(0, 1, 101)
-    grid = np.array([(a, b, 1 - a - b) for a, b in itertools.product(steps, steps) if a + b <= 1 + 1e-12])
+    grid = np.array(
+        [(a, b, 1 - a - b) for a, b in itertools.product(steps, steps) if a + b <= 1 + 1e-12]
+    )
     norms = np.einsum("ni,ij,nj->n", grid, products, grid)
     assert norm(found, products) <= norms.min() + 1e-12
-    assert norm(found, products) >= norms.min() - 0.05 * np.abs(products).max()  # the nearest point of the grid
+    assert (
+        norm(found, products) >= norms.min() - 0.05 * np.abs(products).max()
+    )  # the nearest point of the grid
     assert np.abs(grid[norms.argmin()] - found).max() < 0.02 or np.linalg.matrix_rank(products) < 3
 
 
@@ -43,7 +47,9 @@ def test_the_conditions_of_the_optimum_hold(count, width):
         products = products_of(random_vectors(seed, count, width, shift=0.5))
         found = least_norm(products)
         least = norm(found, products)
-        slack = products @ found - least  # the derivative towards each vector: 0 where its weight is not 0
+        slack = (
+            products @ found - least
+        )  # the derivative towards each vector: 0 where its weight is not 0
         scale = np.abs(products).max()
         assert found.min() >= 0 and found.sum() == pytest.approx(1, abs=1e-9)
         assert slack.min() >= -1e-7 * scale and abs(found @ slack) <= 1e-7 * scale
@@ -64,7 +70,13 @@ def frank_wolfe(products, tolerance=1e-3, most=100):
     for _ in range(most):
         best = int((products @ weights).argmin())
         mixed, mine, its = weights @ products[best], norm(weights, products), products[best, best]
-        length = 1.0 if its <= mixed else 0.0 if mine <= mixed else (mine - mixed) / (mine + its - 2 * mixed)
+        length = (
+            1.0
+            if its <= mixed
+            else 0.0
+            if mine <= mixed
+            else (mine - mixed) / (mine + its - 2 * mixed)
+        )
         weights = (1 - length) * weights
         weights[best] += length
         if length < tolerance:
@@ -81,7 +93,9 @@ def test_opposed_gradients_do_not_stop_it_early():
 
 def test_equal_opposed_and_parallel_vectors_have_an_answer():
     np.testing.assert_allclose(least_norm(products_of([[1, 2], [1, 2], [1, 2]])) @ np.ones(3), 1)
-    assert norm(least_norm(products_of([[1, 2], [-2, -4]])), products_of([[1, 2], [-2, -4]])) < 1e-12
+    assert (
+        norm(least_norm(products_of([[1, 2], [-2, -4]])), products_of([[1, 2], [-2, -4]])) < 1e-12
+    )
     np.testing.assert_allclose(least_norm(products_of([[1, 2], [3, 6]])), [1, 0])
     np.testing.assert_allclose(least_norm(products_of([[1, 2], [0, 0]])), [0, 1])
 
@@ -95,4 +109,6 @@ def test_products_that_say_nothing_give_equal_weights(value):
 def test_the_scale_of_the_vectors_does_not_matter(count):
     vectors = random_vectors(3, count, 20)
     for factor in (1e-12, 1e12):
-        np.testing.assert_allclose(least_norm(products_of(factor * vectors)), least_norm(products_of(vectors)))
+        np.testing.assert_allclose(
+            least_norm(products_of(factor * vectors)), least_norm(products_of(vectors))
+        )

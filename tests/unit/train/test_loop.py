@@ -32,7 +32,9 @@ QUICK = TrainOptions(epochs=3, batch=4, learning_rate=1e-3)
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return make_dataset(tmp_path_factory.mktemp("data"), n=8, size=(32, 64), tasks=("semseg", "depth", "normals"))
+    return make_dataset(
+        tmp_path_factory.mktemp("data"), n=8, size=(32, 64), tasks=("semseg", "depth", "normals")
+    )
 
 
 class Remembering(Term):
@@ -61,7 +63,9 @@ class Remembering(Term):
 
 def full_plan(data):
     """Augmentation, two workers, dropout, label injection and a term with state."""
-    return toy_plan(data, replace(QUICK, workers=2, known=0.5), terms={"remembering": Remembering()})
+    return toy_plan(
+        data, replace(QUICK, workers=2, known=0.5), terms={"remembering": Remembering()}
+    )
 
 
 def _train_and_die(data, folder):
@@ -80,7 +84,9 @@ def _train_and_die(data, folder):
 def test_a_training_killed_in_an_epoch_ends_in_bitwise_the_same_weights(data, tmp_path):
     torch.set_num_threads(1)
     whole = fit(full_plan(data), tmp_path / "whole", Silent())
-    child = multiprocessing.get_context("spawn").Process(target=_train_and_die, args=(data, tmp_path / "killed"))
+    child = multiprocessing.get_context("spawn").Process(
+        target=_train_and_die, args=(data, tmp_path / "killed")
+    )
     child.start()
     child.join(120)
     assert child.exitcode == -signal.SIGKILL
@@ -150,7 +156,9 @@ def test_the_networks_random_draws_depend_on_the_seed_and_the_epoch_alone(data, 
     def drawn(seed, epochs):
         """What the network could draw, such as dropout masks, in the steps of these epochs."""
         plan, draws = toy_plan(data, replace(QUICK, epochs=2), seed=seed), []
-        plan.network.register_forward_pre_hook(lambda network, arguments: draws.append(torch.rand(4).tolist()))
+        plan.network.register_forward_pre_hook(
+            lambda network, arguments: draws.append(torch.rand(4).tolist())
+        )
         trainer = Trainer(plan)
         for epoch in epochs:
             trainer.epoch, trainer.step = epoch, 2 * epoch
@@ -165,7 +173,10 @@ def test_the_networks_random_draws_depend_on_the_seed_and_the_epoch_alone(data, 
 
 def test_the_number_of_workers_changes_no_weight(data, tmp_path):
     torch.set_num_threads(1)
-    paths = [fit(toy_plan(data, replace(QUICK, workers=n, epochs=1)), tmp_path / str(n), Silent()) for n in (0, 2)]
+    paths = [
+        fit(toy_plan(data, replace(QUICK, workers=n, epochs=1)), tmp_path / str(n), Silent())
+        for n in (0, 2)
+    ]
     first, second = map(weights_of, paths)
     assert all(torch.equal(first[k], second[k]) for k in first)
 
@@ -191,19 +202,30 @@ def test_the_learning_rate_falls_by_partal_a4(data):
     assert rates == [1e-4, 1e-4, pytest.approx(1e-4 * 0.01**0.9)]
 
 
-def test_the_learning_rate_rises_for_the_warm_up_and_falls_by_steps_where_the_length_is_in_steps(data, tmp_path):
+def test_the_learning_rate_rises_for_the_warm_up_and_falls_by_steps_where_the_length_is_in_steps(
+    data, tmp_path
+):
     options = replace(QUICK, steps=10, warmup=0.4, power=1.0)
     plan = toy_plan(data, options)
     rates = [plan.learning_rate(step // 2, step) / options.learning_rate for step in range(10)]
     assert rates == pytest.approx([0.25, 0.45, 0.6, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
     fit(plan, tmp_path, Silent())
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [record["lr"] for record in log] == [plan.learning_rate(epoch, 2 * epoch + 1) for epoch in range(5)]
+    assert [record["lr"] for record in log] == [
+        plan.learning_rate(epoch, 2 * epoch + 1) for epoch in range(5)
+    ]
 
 
 def test_every_option_of_the_training_changes_the_weights(data, tmp_path):
     base = weights_of(fit(toy_plan(data, replace(QUICK, epochs=2)), tmp_path / "base", Silent()))
-    changes = {"power": 0.5, "clip": 0.01, "norm": "frozen", "known": 0.0, "optimiser": "adamw", "weight_decay": 0.1}
+    changes = {
+        "power": 0.5,
+        "clip": 0.01,
+        "norm": "frozen",
+        "known": 0.0,
+        "optimiser": "adamw",
+        "weight_decay": 0.1,
+    }
     changes |= {"batch": 3, "learning_rate": 1e-4, "warmup": 0.5}
     for key, value in changes.items():
         plan = toy_plan(data, replace(QUICK, epochs=2, **{key: value}))
@@ -213,7 +235,11 @@ def test_every_option_of_the_training_changes_the_weights(data, tmp_path):
 
 def test_frozen_norms_keep_the_encoders_statistics(data, tmp_path):
     plan = toy_plan(data, replace(QUICK, epochs=1, norm="frozen"))
-    before = {k: v.clone() for k, v in plan.network.state_dict().items() if "running" in k and "encoder" in k}
+    before = {
+        k: v.clone()
+        for k, v in plan.network.state_dict().items()
+        if "running" in k and "encoder" in k
+    }
     after = weights_of(fit(plan, tmp_path, Silent()))
     assert before and all(torch.equal(before[k], after[k]) for k in before)
 
@@ -237,23 +263,33 @@ def test_a_loss_that_is_no_number_stops_and_names_its_images(data, tmp_path):
                 with torch.no_grad():
                     next(network.parameters()).fill_(float("nan"))
 
-    said = r"is nan in epoch 2, step \d+ of \d+ at the learning rate \S+ \(images .*\.jpg, .*\.jpg\)"
+    said = (
+        r"is nan in epoch 2, step \d+ of \d+ at the learning rate \S+ \(images .*\.jpg, .*\.jpg\)"
+    )
     with pytest.raises(TrainingError, match=rf"The loss of '\w+' {said}") as caught:
         fit(plan, tmp_path, Failing())
     assert "The checkpoint after epoch 1 is kept." in str(caught.value)
     assert all(torch.isfinite(v).all() for v in weights_of(tmp_path / "last.ckpt").values())
 
 
-@pytest.mark.parametrize("name", ["weight", "running_var", r"mtpsl\.mapping\..*weight", r"balancer\..*"])
-def test_weights_that_are_no_numbers_after_the_last_step_of_an_epoch_are_not_kept(data, tmp_path, name):
+@pytest.mark.parametrize(
+    "name", ["weight", "running_var", r"mtpsl\.mapping\..*weight", r"balancer\..*"]
+)
+def test_weights_that_are_no_numbers_after_the_last_step_of_an_epoch_are_not_kept(
+    data, tmp_path, name
+):
     plan = toy_plan(data, replace(QUICK, epochs=2))
     term = mtpsl.build(plan.tasks, plan.network, mtpsl.Options(mapping="light"))
     weights = fixed_weights(plan.tasks, plan.objective)
-    balancer = uncertainty.build(weights, partial(supervised, reduction="image_mean"), uncertainty.Options())
+    balancer = uncertainty.build(
+        weights, partial(supervised, reduction="image_mean"), uncertainty.Options()
+    )
     term.register_buffer("best", torch.tensor(torch.inf))  # a buffer may hold anything
     plan = replace(plan, terms={"mtpsl": term}, balancer=balancer)
     part = {"m": term, "b": balancer}.get(name[0], plan.network)
-    broken = next(value for own, value in part.state_dict().items() if own.endswith(name.rpartition("*")[2]))
+    broken = next(
+        value for own, value in part.state_dict().items() if own.endswith(name.rpartition("*")[2])
+    )
 
     class Failing(Silent):
         def advance(self, amount=1, note=""):
@@ -281,16 +317,25 @@ def test_no_label_and_another_trainings_checkpoint_are_refused(data, tmp_path):
 def test_a_checkpoint_of_terms_that_are_built_otherwise_now_is_refused(data, tmp_path):
     one = replace(QUICK, epochs=1)
     fit(toy_plan(data, one, terms={"remembering": Remembering()}), tmp_path, Silent())
-    with pytest.raises(TrainingError, match=r"does not fit the network, the terms or the balancer(.|\n)*to restart"):
+    with pytest.raises(
+        TrainingError, match=r"does not fit the network, the terms or the balancer(.|\n)*to restart"
+    ):
         fit(toy_plan(data, one, terms={"remembering": Term()}), tmp_path, Silent())
 
 
 def test_the_best_epoch_on_val_is_chosen_where_asked_for(data, tmp_path):
     options = replace(QUICK, epochs=4, val_every=1, choose="best", learning_rate=0.05)
-    chosen = fit(toy_plan(data, options, val=list(data.names[:2]), train=list(data.names[2:])), tmp_path, Silent())
+    chosen = fit(
+        toy_plan(data, options, val=list(data.names[:2]), train=list(data.names[2:])),
+        tmp_path,
+        Silent(),
+    )
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     best = min(log, key=lambda record: record["val"]["loss_mtl"])
-    assert chosen.name == "best.ckpt" and torch.load(chosen, weights_only=True)["epoch"] == best["epoch"]
+    assert (
+        chosen.name == "best.ckpt"
+        and torch.load(chosen, weights_only=True)["epoch"] == best["epoch"]
+    )
 
 
 def test_a_finished_training_is_not_run_again(data, tmp_path):

@@ -46,7 +46,10 @@ def test_only_without_the_last_relu_have_joint_maps_negative_values(name):
 @pytest.mark.parametrize("name", MAPPINGS)
 def test_conditions_differ_once_they_are_trained_and_maps_stay_apart(name):
     torch.manual_seed(0)
-    mapping, maps = MAPPINGS[name](CHANNELS, 24, 2, Norm()).double(), torch.rand(3, 1, 64, 64).double()
+    mapping, maps = (
+        MAPPINGS[name](CHANNELS, 24, 2, Norm()).double(),
+        torch.rand(3, 1, 64, 64).double(),
+    )
     same = codes(mapping, maps[[0, 0]], 0, 1)
     torch.testing.assert_close(same[0], same[1])  # 1 and 0 at the start
     with torch.no_grad():
@@ -62,12 +65,21 @@ def test_conditions_differ_once_they_are_trained_and_maps_stay_apart(name):
 def test_without_conditions_there_are_no_parameters_of_them():
     mapping = MAPPINGS["light"](CHANNELS, 24, 0, Norm())
     assert mapping.conditional() == []
-    torch.testing.assert_close(*codes(mapping, torch.rand(1, 1, 32, 32).expand(2, -1, -1, -1), 0, 5))
+    torch.testing.assert_close(
+        *codes(mapping, torch.rand(1, 1, 32, 32).expand(2, -1, -1, -1), 0, 5)
+    )
 
 
 def test_norms_are_batch_norms_of_one_map_or_of_all():
-    x, weight, bias = torch.rand(4, 3, 5, 6).double(), torch.rand(3).double(), torch.rand(3).double()
-    one = [torch.nn.functional.batch_norm(part[None], None, None, weight, bias, training=True) for part in x]
+    x, weight, bias = (
+        torch.rand(4, 3, 5, 6).double(),
+        torch.rand(3).double(),
+        torch.rand(3).double(),
+    )
+    one = [
+        torch.nn.functional.batch_norm(part[None], None, None, weight, bias, training=True)
+        for part in x
+    ]
     torch.testing.assert_close(Norm()(x, weight, bias), torch.cat(one))
     wanted = torch.nn.functional.batch_norm(x, None, None, weight, bias, training=True)
     torch.testing.assert_close(Norm(each=False)(x, weight, bias), wanted)
@@ -83,7 +95,10 @@ def test_segnet_has_the_parameters_of_its_layers():
 def test_resnet18_has_the_parameters_of_its_blocks():
     mapping = MAPPINGS["resnet18"](CHANNELS, 512, 6, Norm())
     widths = [64, 64, 64, 128, 128, 256, 256, 512, 512]
-    blocks = sum(9 * b * (a + b) + 2 * 2 * b + (a * b + 2 * b if a != b else 0) for a, b in itertools.pairwise(widths))
+    blocks = sum(
+        9 * b * (a + b) + 2 * 2 * b + (a * b + 2 * b if a != b else 0)
+        for a, b in itertools.pairwise(widths)
+    )
     inputs = sum(CHANNELS.values()) * 64 * 49 + 2 * 2 * 64
     conditional = 2 * 2 * 6 * sum(widths[1:])
     assert sum(p.numel() for p in mapping.conditional()) == conditional
@@ -104,8 +119,12 @@ def test_a_residual_block_is_that_of_resnet_with_both_layers_conditioned(inputs,
         return functional.batch_norm(x, None, None, layer.weight, layer.bias, training=True)
 
     def changed(layer, x):
-        scales, shifts = ([one[c][:, None, None] for c in condition] for one in (layer.scale, layer.shift))
-        return torch.stack([scale * one + shift for scale, one, shift in zip(scales, x, shifts, strict=True)])
+        scales, shifts = (
+            [one[c][:, None, None] for c in condition] for one in (layer.scale, layer.shift)
+        )
+        return torch.stack(
+            [scale * one + shift for scale, one, shift in zip(scales, x, shifts, strict=True)]
+        )
 
     passed = x if inputs == 4 and stride == 1 else normed(block.shortcut, x, stride, 0)
     inner = changed(block.first, normed(block.first, x, stride)).relu()

@@ -9,14 +9,28 @@ from labelgrid.train.model import OtherTasksError, with_states
 
 
 def checkpoint(**changes):
-    states = {"network": nn.Linear(2, 1).state_dict(), "parts": {"it": nn.Linear(1, 1).state_dict()}}
-    fields = {"epoch": 1, "step": 2, "optimiser": {}, "scaler": {}, "history": [], "identity": "{}", **states}
+    states = {
+        "network": nn.Linear(2, 1).state_dict(),
+        "parts": {"it": nn.Linear(1, 1).state_dict()},
+    }
+    fields = {
+        "epoch": 1,
+        "step": 2,
+        "optimiser": {},
+        "scaler": {},
+        "history": [],
+        "identity": "{}",
+        **states,
+    }
     return Checkpoint(**{**fields, **changes})
 
 
 def test_the_weights_that_are_evaluated_and_the_terms_states_are_loaded():
     averaged = nn.Linear(2, 1).state_dict()
-    for kept, expected in ((checkpoint(evaluated=averaged), averaged), (plain := checkpoint(), plain.network)):
+    for kept, expected in (
+        (checkpoint(evaluated=averaged), averaged),
+        (plain := checkpoint(), plain.network),
+    ):
         network, term = nn.Linear(2, 1), nn.Linear(1, 1)
         model = with_states(kept, network, {"it": term})
         assert model.network is network and torch.equal(network.weight, expected["weight"])
@@ -26,9 +40,15 @@ def test_the_weights_that_are_evaluated_and_the_terms_states_are_loaded():
 
 @pytest.mark.parametrize(
     ("network", "terms"),
-    [(nn.Linear(3, 1), {}), (nn.Linear(2, 1), {"it": nn.Linear(2, 2)}), (nn.Linear(2, 1), {"other": nn.Linear(1, 1)})],
+    [
+        (nn.Linear(3, 1), {}),
+        (nn.Linear(2, 1), {"it": nn.Linear(2, 2)}),
+        (nn.Linear(2, 1), {"other": nn.Linear(1, 1)}),
+    ],
     ids=["another network", "another term", "a term that was not there"],
 )
 def test_modules_of_another_training_are_refused(network, terms):
-    with pytest.raises(OtherTasksError, match="trained for other tasks, with another network or other terms"):
+    with pytest.raises(
+        OtherTasksError, match="trained for other tasks, with another network or other terms"
+    ):
         with_states(checkpoint(), network, terms)

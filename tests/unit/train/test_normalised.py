@@ -17,7 +17,9 @@ from tests.toys import toy_plan
 def test_a_view_of_one_tiny_image_is_refused(tmp_path):
     made = make_dataset(tmp_path, n=1, size=(32, 64), tasks=("depth",))
     plan = toy_plan(made, TrainOptions(epochs=1, batch=1, known=0.0), net="shared_heads")
-    plan = replace(plan, terms={"crop": crop.build(plan.tasks, plan.network, crop.Options(zoom=16.0))})
+    plan = replace(
+        plan, terms={"crop": crop.build(plan.tasks, plan.network, crop.Options(zoom=16.0))}
+    )
     with pytest.raises(TrainingError, match="too small for batch normalisation") as refusal:
         Trainer(plan).run_epoch(Silent())
     assert made.names[0] in refusal.value.where and "crop" in refusal.value.next_step

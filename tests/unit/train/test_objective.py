@@ -1,4 +1,7 @@
-"""What is minimised: MTPSL eq. 1 and the plain sum, against slow versions; deep supervision; weights."""
+"""What is minimised: MTPSL eq. 1 and the plain sum, against slow versions.
+
+Deep supervision; weights.
+"""
 
 from types import SimpleNamespace
 
@@ -35,7 +38,10 @@ def batch(seed=0, b=4, size=(6, 8)):
     valid["depth"][1] = valid["normals"][1] = False
     targets = {n: Target(torch.tensor(v), torch.tensor(valid[n])) for n, v in values.items()}
     raws = [
-        {"depth": torch.tensor(rng.normal(size=(b, 1, *size))), "normals": torch.tensor(rng.normal(size=(b, 3, *size)))}
+        {
+            "depth": torch.tensor(rng.normal(size=(b, 1, *size))),
+            "normals": torch.tensor(rng.normal(size=(b, 3, *size))),
+        }
         for _ in range(3)
     ]
     empty = Features(torch.zeros(b, 1, 1, 1), (torch.zeros(b, 1, 1, 1),))
@@ -47,7 +53,9 @@ def slow_loss(name, raw, value, valid):
     found = []
     for y, x in zip(*np.nonzero(valid[0]), strict=True):
         r, v = raw[:, y, x], value[:, y, x]
-        found.append(abs(r[0] - v[0]) if name == "depth" else np.abs(r / np.linalg.norm(r) - v).mean())
+        found.append(
+            abs(r[0] - v[0]) if name == "depth" else np.abs(r / np.linalg.norm(r) - v).mean()
+        )
     return np.mean(found) if found else None
 
 
@@ -56,7 +64,10 @@ def slow(targets, output, weights, reduction, initial):
     for n, target in targets.items():
         value, valid = target.value.numpy(), target.valid.numpy()
         for i in range(len(value)):
-            stages = [slow_loss(n, raw[n][i].numpy(), value[i], valid[i]) for raw in (output.final, *output.initial)]
+            stages = [
+                slow_loss(n, raw[n][i].numpy(), value[i], valid[i])
+                for raw in (output.final, *output.initial)
+            ]
             if stages[0] is not None:
                 per[n, i] = weights[n] * (stages[0] + initial * sum(stages[1:]))
     if reduction.startswith("image"):
@@ -75,7 +86,9 @@ def test_the_supervised_loss_is_mtpsl_equation_one_or_a_plain_sum():
             losses = task_losses(TASKS, output, targets, initial)
             weighted = {n: weights[n] * loss for n, loss in losses.items()}
             found = supervised(weighted, targets_present(targets, list(TASKS)), reduction)
-            np.testing.assert_allclose(float(found), slow(targets, output, weights, reduction, initial), rtol=1e-12)
+            np.testing.assert_allclose(
+                float(found), slow(targets, output, weights, reduction, initial), rtol=1e-12
+            )
 
 
 def test_garbage_behind_an_invalid_mask_changes_no_loss_and_no_gradient():
@@ -85,8 +98,13 @@ def test_garbage_behind_an_invalid_mask_changes_no_loss_and_no_gradient():
         if poison:
             for target in targets.values():
                 target.value.masked_fill_(~target.valid, float("nan"))
-        raws = [{n: x.clone().requires_grad_() for n, x in raw.items()} for raw in (output.final, *output.initial)]
-        losses = task_losses(TASKS, Output(tuple(raws[1:]), raws[0], output.features, {}), targets, 1.0)
+        raws = [
+            {n: x.clone().requires_grad_() for n, x in raw.items()}
+            for raw in (output.final, *output.initial)
+        ]
+        losses = task_losses(
+            TASKS, Output(tuple(raws[1:]), raws[0], output.features, {}), targets, 1.0
+        )
         total = supervised(losses, targets_present(targets, list(TASKS)), "image_mean")
         total.backward()
         found.append([total.detach(), *(x.grad for raw in raws for x in raw.values())])
@@ -122,11 +140,17 @@ def test_only_images_with_a_label_are_computed_and_the_others_get_no_gradient():
 
 def test_weights_are_the_kinds_unless_the_recipe_names_them():
     assert fixed_weights(TASKS, ObjectiveOptions()) == {"depth": 1.0, "normals": 10.0}
-    assert fixed_weights(TASKS, ObjectiveOptions(weights={"depth": 3.0})) == {"depth": 3.0, "normals": 10.0}
+    assert fixed_weights(TASKS, ObjectiveOptions(weights={"depth": 3.0})) == {
+        "depth": 3.0,
+        "normals": 10.0,
+    }
 
 
 def test_a_weight_of_no_task_is_refused():
-    with pytest.raises(RecipeError, match=r"objective.weights names edges, which is not a task(.|\n)*depth, normals"):
+    with pytest.raises(
+        RecipeError,
+        match=r"objective.weights names edges, which is not a task(.|\n)*depth, normals",
+    ):
         fixed_weights(TASKS, ObjectiveOptions(weights={"edges": 1.0, "depth": 2.0}))
 
 
@@ -146,7 +170,9 @@ def slow_bilinear(values, size):
             below, beside = min(top + 1, values.shape[0] - 1), min(left + 1, values.shape[1] - 1)
             a, b = down - top, right - left
             upper = (1 - b) * values[top, left] + b * values[top, beside]
-            found[y, x] = (1 - a) * upper + a * ((1 - b) * values[below, left] + b * values[below, beside])
+            found[y, x] = (1 - a) * upper + a * (
+                (1 - b) * values[below, left] + b * values[below, beside]
+            )
     return found
 
 
@@ -175,10 +201,17 @@ def test_a_task_with_one_label_in_the_batch_has_that_labels_loss_in_the_sum():
 @pytest.mark.parametrize("reduction", ["image_sum", "task_sum"])
 def test_rescaled_losses_are_those_of_one_image_at_a_time_times_k_over_its_labels(reduction):
     targets, output = batch()
-    losses, present = task_losses(TASKS, output, targets, 1.0), targets_present(targets, list(TASKS))
+    losses, present = (
+        task_losses(TASKS, output, targets, 1.0),
+        targets_present(targets, list(TASKS)),
+    )
     assert present.sum(1).unique().tolist() == [0, 1, 2]
     by_image = [
-        {n: float(loss[i]) * 2 / int(present[i].sum()) for j, (n, loss) in enumerate(losses.items()) if present[i, j]}
+        {
+            n: float(loss[i]) * 2 / int(present[i].sum())
+            for j, (n, loss) in enumerate(losses.items())
+            if present[i, j]
+        }
         for i in range(4)
     ]
     if reduction == "image_sum":
@@ -188,11 +221,16 @@ def test_rescaled_losses_are_those_of_one_image_at_a_time_times_k_over_its_label
     found = supervised(rescaled(losses, present), present, reduction)
     np.testing.assert_allclose(float(found), wanted, rtol=1e-12)
     if reduction == "image_sum":
-        np.testing.assert_allclose(float(found), 2 * float(supervised(losses, present, "image_mean")), rtol=1e-12)
+        np.testing.assert_allclose(
+            float(found), 2 * float(supervised(losses, present, "image_mean")), rtol=1e-12
+        )
 
 
 def test_rescaling_a_mean_over_labels_is_refused_and_without_it_recorded_options_are_as_before():
     with pytest.raises(ValueError, match="rescale needs reduction = 'image_sum' or 'task_sum'"):
         ObjectiveOptions(rescale=True)
     assert "rescale" not in without_added(ObjectiveOptions, vars(ObjectiveOptions()))
-    assert without_added(ObjectiveOptions, vars(ObjectiveOptions("task_sum", rescale=True)))["rescale"] is True
+    assert (
+        without_added(ObjectiveOptions, vars(ObjectiveOptions("task_sum", rescale=True)))["rescale"]
+        is True
+    )

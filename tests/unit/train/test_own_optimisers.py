@@ -22,7 +22,10 @@ def data(tmp_path_factory):
 
 
 class Adversary(Term):
-    """Whose losses, both of them, depend on the network and on its own layer; it detaches nothing."""
+    """Whose losses, both of them, depend on the network and on its own layer.
+
+    It detaches nothing.
+    """
 
     def __init__(self, weight=1.0, loss=1.0):
         super().__init__()
@@ -38,7 +41,11 @@ class Adversary(Term):
         return {"fool": self.weight * self.plain * self.verdict(step)}
 
     def optimisers(self):
-        return {"judge": OwnOptimiser(self.optimiser, lambda step: {"judge": self.own * -self.verdict(step)})}
+        return {
+            "judge": OwnOptimiser(
+                self.optimiser, lambda step: {"judge": self.own * -self.verdict(step)}
+            )
+        }
 
 
 def gradients(module):
@@ -46,8 +53,13 @@ def gradients(module):
 
 
 def stepped(data, term, **options):
-    """One step; the gradients of the network and of the term after each optimiser's backward pass."""
-    training = Trainer(toy_plan(data, TrainOptions(batch=4, known=0.0, **options), terms={"it": term}))
+    """One step.
+
+    The gradients of the network and of the term after each optimiser's backward pass.
+    """
+    training = Trainer(
+        toy_plan(data, TrainOptions(batch=4, known=0.0, **options), terms={"it": term})
+    )
     seen = {}
     for name, optimiser in {"main": training.optimiser, **training.terms.own.optimisers}.items():
         optimiser.step = lambda name=name, real=optimiser.step: (
@@ -71,19 +83,25 @@ def test_the_main_step_gives_the_own_parameters_no_gradient_but_goes_through_the
 def test_the_own_step_gives_nothing_else_a_gradient(data):
     _, seen = stepped(data, Adversary())
     (network, term), (later, own) = seen["main"], seen["it/judge"]
-    assert all(torch.equal(later[n], g) if g is not None else later[n] is None for n, g in network.items())
+    assert all(
+        torch.equal(later[n], g) if g is not None else later[n] is None for n, g in network.items()
+    )
     assert own["judge.weight"] is not None and torch.equal(own["plain"], term["plain"])
 
 
 def test_own_parameters_are_moved_by_their_own_optimiser_alone(data):
     before = Adversary().judge.state_dict()
     training, _ = stepped(data, Adversary(loss=0.0), weight_decay=0.5)
-    assert all(torch.equal(before[n], v) for n, v in training.plan.terms["it"].judge.state_dict().items())
+    assert all(
+        torch.equal(before[n], v) for n, v in training.plan.terms["it"].judge.state_dict().items()
+    )
     main = {id(p) for group in training.optimiser.param_groups for p in group["params"]}
     assert not main & {id(p) for p in training.plan.terms["it"].judge.parameters()}
     training, _ = stepped(data, Adversary(), learning_rate=1e-9)
     moved = training.plan.terms["it"].judge.state_dict()
-    torch.testing.assert_close((moved["weight"] - before["weight"]).abs(), torch.full((1, 1), 1e-2), rtol=1e-3, atol=0)
+    torch.testing.assert_close(
+        (moved["weight"] - before["weight"]).abs(), torch.full((1, 1), 1e-2), rtol=1e-3, atol=0
+    )
 
 
 def half(data, term):
@@ -97,7 +115,9 @@ def test_own_steps_are_under_the_loss_scale_which_is_resumed(data, tmp_path):
     first, second = half(data, Adversary()), half(data, Adversary())
     scaled = []
     real = first.fabric.strategy.precision.scaler.scale
-    first.fabric.strategy.precision.scaler.scale = lambda loss: scaled.append(real(loss)) or scaled[-1]
+    first.fabric.strategy.precision.scaler.scale = lambda loss: (
+        scaled.append(real(loss)) or scaled[-1]
+    )
     first.network.train()
     batches = [next(first._batches(epoch)) for epoch in range(2)]
     first.train_step(batches[0], 0)
@@ -136,5 +156,7 @@ def test_averaged_weights_of_two_terms_are_refused(data):
             return {}
 
     plan = toy_plan(data, TrainOptions())
-    with pytest.raises(PluginError, match=r"The terms a and b both choose the weights to evaluate(.|\n)*\[terms\]"):
+    with pytest.raises(
+        PluginError, match=r"The terms a and b both choose the weights to evaluate(.|\n)*\[terms\]"
+    ):
         Trainer(replace(plan, terms={"a": Averaging(), "b": Averaging()}))

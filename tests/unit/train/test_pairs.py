@@ -25,7 +25,9 @@ def test_pairs_are_those_of_a_loop(present, chosen, sources):
         (n, s, t)
         for n, row in enumerate(present)
         for s, t in itertools.permutations(range(3), 2)
-        if row[t] and (sources == "all" or not row[s]) and (not chosen or (NAMES[s], NAMES[t]) in chosen)
+        if row[t]
+        and (sources == "all" or not row[s])
+        and (not chosen or (NAMES[s], NAMES[t]) in chosen)
     }
     assert found == wanted and len(pairs) == len(wanted)
     counts = [3 if sources == "all" else row.count(False) for row in present]
@@ -40,7 +42,9 @@ def test_pairs_are_those_of_a_loop(present, chosen, sources):
 
 @pytest.mark.parametrize("pair", [("a", "a"), ("a", "x")])
 def test_what_is_no_pair_is_refused(pair):
-    with pytest.raises(RecipeError, match=r"terms\.it\.listed has .* not a pair of two tasks(.|\n)*a, b, c"):
+    with pytest.raises(
+        RecipeError, match=r"terms\.it\.listed has .* not a pair of two tasks(.|\n)*a, b, c"
+    ):
         listed(NAMES, [pair], "it")
 
 

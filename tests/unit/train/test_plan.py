@@ -19,7 +19,9 @@ BY_LABEL = TrainOptions(label_visits=5, fill="labels", batch=4)
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return make_dataset(tmp_path_factory.mktemp("data"), n=8, size=(32, 64), tasks=("semseg", "depth"))
+    return make_dataset(
+        tmp_path_factory.mktemp("data"), n=8, size=(32, 64), tasks=("semseg", "depth")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +38,20 @@ def test_equal_labels_take_equal_steps_however_many_images_they_spread_over(plan
     whole = filled(plan, {f"i{n}": 2 for n in range(40)})
     spread = filled(plan, {f"i{n}": 1 for n in range(80)})
     assert whole.steps == spread.steps == 5 * 80 // (4 * 2)
-    spread, whole = (replace(made, options=replace(BY_LABEL, fill="images")) for made in (spread, whole))
+    spread, whole = (
+        replace(made, options=replace(BY_LABEL, fill="images")) for made in (spread, whole)
+    )
     assert spread.steps == 2 * whole.steps == 100
 
 
-@given(counts=st.lists(st.integers(0, 2), min_size=1, max_size=60), batch=st.integers(1, 9), order=st.randoms())
-def test_batches_of_labels_show_every_image_once_and_nearly_equally_many_labels(plan, counts, batch, order):
+@given(
+    counts=st.lists(st.integers(0, 2), min_size=1, max_size=60),
+    batch=st.integers(1, 9),
+    order=st.randoms(),
+)
+def test_batches_of_labels_show_every_image_once_and_nearly_equally_many_labels(
+    plan, counts, batch, order
+):
     names = {f"i{n}": count for n, count in enumerate(counts)}
     made, shuffled = filled(plan, names, replace(BY_LABEL, batch=batch)), list(names)
     order.shuffle(shuffled)
@@ -60,7 +70,9 @@ def test_the_sets_of_labels_are_those_of_training_images_with_or_without_a_label
 
 
 @pytest.mark.parametrize(("images", "sizes"), [(10, [4, 4]), (3, [3]), (4, [4])])
-def test_batches_of_images_drop_an_incomplete_last_one_unless_it_is_the_only_one(plan, images, sizes):
+def test_batches_of_images_drop_an_incomplete_last_one_unless_it_is_the_only_one(
+    plan, images, sizes
+):
     made = filled(plan, {f"i{n}": 1 for n in range(images)}, TrainOptions(batch=4))
     assert [len(part) for part in made.batches(made.train)] == sizes
 
@@ -83,11 +95,20 @@ def test_a_training_visits_each_label_as_often_as_asked(data, tmp_path):
 def test_a_training_ends_when_val_no_longer_improves_also_when_resumed(data, tmp_path):
     options = TrainOptions(epochs=12, batch=4, learning_rate=1e-12, val_every=1, patience=2)
     for _ in range(2):  # the second call finds the training finished
-        fit(toy_plan(data, options, train=data.names[:4], val=list(data.names[4:])), tmp_path, Silent())
-        losses = [json.loads(line)["val"]["loss_mtl"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+        fit(
+            toy_plan(data, options, train=data.names[:4], val=list(data.names[4:])),
+            tmp_path,
+            Silent(),
+        )
+        losses = [
+            json.loads(line)["val"]["loss_mtl"]
+            for line in (tmp_path / "log.jsonl").read_text().splitlines()
+        ]
         assert 3 <= len(losses) < 12
         assert min(losses[-2:]) >= min(losses[:-2])
-        assert all(min(losses[end - 2 : end]) < min(losses[: end - 2]) for end in range(3, len(losses)))
+        assert all(
+            min(losses[end - 2 : end]) < min(losses[: end - 2]) for end in range(3, len(losses))
+        )
 
 
 @pytest.mark.parametrize(
@@ -105,6 +126,13 @@ def test_lengths_that_contradict_each_other_are_refused(options, said):
 
 
 def test_a_rate_that_is_halved_is_so_after_each_share(tmp_path):
-    plan = toy_plan(make_dataset(tmp_path, n=4), TrainOptions(epochs=200, batch=4, learning_rate=1.0, halve=0.5))
+    plan = toy_plan(
+        make_dataset(tmp_path, n=4), TrainOptions(epochs=200, batch=4, learning_rate=1.0, halve=0.5)
+    )
     assert [plan.learning_rate(epoch, 0) for epoch in (0, 99, 100, 199)] == [1.0, 1.0, 0.5, 0.5]
-    assert [plan.learning_rate(epoch, 0, 8.0, 0.15) for epoch in (29, 30, 60, 199)] == [8.0, 4.0, 2.0, 0.125]
+    assert [plan.learning_rate(epoch, 0, 8.0, 0.15) for epoch in (29, 30, 60, 199)] == [
+        8.0,
+        4.0,
+        2.0,
+        0.125,
+    ]

@@ -25,7 +25,9 @@ def test_the_position_and_all_states_come_back(tmp_path):
     assert Unfinished(path, other).resumed() == (5, 1, 2)
     wanted = parts(0)
     assert torch.equal(other["layer"].weight, wanted["layer"].weight)
-    for kept, one in zip(*(p["optimiser"].state_dict()["state"].values() for p in (other, wanted)), strict=True):
+    for kept, one in zip(
+        *(p["optimiser"].state_dict()["state"].values() for p in (other, wanted)), strict=True
+    ):
         assert torch.equal(kept["exp_avg"], one["exp_avg"])
 
 

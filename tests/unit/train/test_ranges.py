@@ -22,7 +22,11 @@ VALUES = {
 @pytest.mark.parametrize("name", VALUES)
 def test_values_out_of_range_are_refused_and_those_at_its_ends_are_not(name: str) -> None:
     classes = {term: plugins.options_class("terms", term) for term in plugins.names("terms")}
-    terms = [term for term, options in classes.items() if name in {field.name for field in fields(options)}]
+    terms = [
+        term
+        for term, options in classes.items()
+        if name in {field.name for field in fields(options)}
+    ]
     wrong, right = VALUES[name]
     beside = {"view": "crop"} if name == "zooms" else {}
     assert terms

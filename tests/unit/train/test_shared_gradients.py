@@ -35,12 +35,19 @@ def made(toy, at):
 def test_the_rows_are_the_gradients_of_each_loss(at, scale):
     toy = Toy(scale=scale)
     gradients = made(toy, at)
-    for row, share in zip(gradients.rows, toy.shares(PRESENT, "task_sum", WEIGHTS).values(), strict=True):
+    for row, share in zip(
+        gradients.rows, toy.shares(PRESENT, "task_sum", WEIGHTS).values(), strict=True
+    ):
         if at == "parameters":
             found = torch.autograd.grad(share, toy.shared, retain_graph=True)
             torch.testing.assert_close(row, torch.cat([g.flatten() for g in found]))
-    if at == "features":  # through the last layer: its bias has the sum of the gradients over the images
-        own = [toy.gradients(share)["1.bias"] for share in toy.shares(PRESENT, "task_sum", WEIGHTS).values()]
+    if (
+        at == "features"
+    ):  # through the last layer: its bias has the sum of the gradients over the images
+        own = [
+            toy.gradients(share)["1.bias"]
+            for share in toy.shares(PRESENT, "task_sum", WEIGHTS).values()
+        ]
         torch.testing.assert_close(gradients.rows.view(3, 4, 4).sum(1), torch.stack(own))
     assert not any(parameter.grad is not None for parameter in toy.modules.parameters())
 
@@ -51,7 +58,9 @@ def test_the_gradients_at_a_layer_are_those_of_its_weights(scale):
     for name, layer in (("0.weight", toy.first.weight), ("1.weight", toy.second.weight)):
         found = made(toy, "features").at_layer(layer)
         shares = toy.shares(PRESENT, "task_sum", WEIGHTS).values()
-        torch.testing.assert_close(found, torch.stack([toy.gradients(share)[name].flatten() for share in shares]))
+        torch.testing.assert_close(
+            found, torch.stack([toy.gradients(share)[name].flatten() for share in shares])
+        )
 
 
 @places
@@ -96,7 +105,10 @@ def test_a_combination_takes_the_place_of_the_tasks_gradients(at):
     gradients = made(toy, at)
     gradients.backward(torch.zeros_like(gradients.rows[0]), [0.0, 1.0, 0.0])
     expected = combined(
-        toy, toy.shares(PRESENT, "task_sum", WEIGHTS), dict.fromkeys(TASKS, 0.0), {"a": 0.0, "b": 1.0, "c": 0.0}
+        toy,
+        toy.shares(PRESENT, "task_sum", WEIGHTS),
+        dict.fromkeys(TASKS, 0.0),
+        {"a": 0.0, "b": 1.0, "c": 0.0},
     )
     for name, gradient in toy.found().items():
         torch.testing.assert_close(gradient, expected[name], msg=name)
@@ -124,7 +136,9 @@ def test_half_precision_features_give_rows_in_single_precision():
     gradients = SharedGradients(step, step.parts(reduce, WEIGHTS), "features")
     assert step.features.dtype == torch.bfloat16 and gradients.rows.dtype == torch.float32
     gradients.weigh(torch.ones(3), [1.0] * 3)
-    expected = combined(toy, toy.shares(PRESENT, "task_sum", WEIGHTS), *[dict.fromkeys(TASKS, 1.0)] * 2)
+    expected = combined(
+        toy, toy.shares(PRESENT, "task_sum", WEIGHTS), *[dict.fromkeys(TASKS, 1.0)] * 2
+    )
     for name, gradient in toy.found().items():
         torch.testing.assert_close(gradient, expected[name], msg=name, rtol=0.1, atol=0.05)
 
@@ -163,7 +177,9 @@ def test_on_a_network_equal_weights_leave_the_gradients_of_the_plain_loss(tmp_pa
         torch.testing.assert_close(mine[name], gradient, msg=name, rtol=1e-3, atol=1e-5 * largest)
 
 
-@pytest.mark.parametrize(("net", "wanted"), [("segnet", "second_up.0.0.0.weight"), ("mtan", "second_up.0.0.0.weight")])
+@pytest.mark.parametrize(
+    ("net", "wanted"), [("segnet", "second_up.0.0.0.weight"), ("mtan", "second_up.0.0.0.weight")]
+)
 def test_the_last_shared_layer_is_the_one_before_the_features(tmp_path, net, wanted):
     made = make_dataset(tmp_path, n=2, size=(32, 64), tasks=("semseg", "depth"))
     training = Trainer(toy_plan(made, TrainOptions(epochs=1, batch=2, device="cpu"), net=net))
@@ -173,20 +189,29 @@ def test_the_last_shared_layer_is_the_one_before_the_features(tmp_path, net, wan
     losses = kept[0].parts(training.plan.balancer.reduce, training.plan.balancer.weights)
     gradients = SharedGradients(kept[0], losses, "features")
     layer = gradients.last_layer()
-    assert [name for name, p in training.network.encoder.named_parameters() if p is layer] == [wanted]
+    assert [name for name, p in training.network.encoder.named_parameters() if p is layer] == [
+        wanted
+    ]
     assert gradients.bypassed == (net == "mtan")
     found = gradients.at_layer(layer)
-    direct = [torch.autograd.grad(loss, [layer], retain_graph=True)[0].flatten() for loss in losses.values()]
+    direct = [
+        torch.autograd.grad(loss, [layer], retain_graph=True)[0].flatten()
+        for loss in losses.values()
+    ]
     torch.testing.assert_close(found, torch.stack(direct), rtol=1e-4, atol=1e-6)
     assert found.norm(dim=1).min() > 0
 
 
 @places
 def test_gradients_have_the_layout_of_their_parameters(at):
-    shared, head = (torch.nn.Conv2d(3, 3, 3, padding=1).to(memory_format=torch.channels_last) for _ in range(2))
+    shared, head = (
+        torch.nn.Conv2d(3, 3, 3, padding=1).to(memory_format=torch.channels_last) for _ in range(2)
+    )
     features = shared(torch.rand(2, 3, 8, 8))
     losses = {"a": features.square().mean(), "b": head(features).mean()}
-    step = replace(Toy().step(), features=features, parameters=[*shared.parameters()], other=features.mean())
+    step = replace(
+        Toy().step(), features=features, parameters=[*shared.parameters()], other=features.mean()
+    )
     gradients = SharedGradients(step, losses, at)
     gradients.backward(gradients.rows.mean(0), [1.0, 1.0])
     for weight in (shared.weight, head.weight):

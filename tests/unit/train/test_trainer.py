@@ -28,7 +28,9 @@ QUICK = TrainOptions(epochs=2, batch=3, learning_rate=1e-3, device="cpu")
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return make_dataset(tmp_path_factory.mktemp("data"), n=7, size=(32, 64), tasks=("depth", "normals"))
+    return make_dataset(
+        tmp_path_factory.mktemp("data"), n=7, size=(32, 64), tasks=("depth", "normals")
+    )
 
 
 class Scaled(Term):
@@ -45,10 +47,15 @@ class Scaled(Term):
     def loss(self, step):
         self.seen.append((step.number, step.progress, step.batch.ids))
         size = step.output.features.shared.square().mean((1, 2, 3))
-        return {"size": 0.01 * self.scale * size, "scale": (self.scale - self.own.detach()).square().expand(len(size))}
+        return {
+            "size": 0.01 * self.scale * size,
+            "scale": (self.scale - self.own.detach()).square().expand(len(size)),
+        }
 
     def optimisers(self):
-        return {"own": OwnOptimiser(self.optimiser, lambda step: {"own": self.own.square().expand(2)})}
+        return {
+            "own": OwnOptimiser(self.optimiser, lambda step: {"own": self.own.square().expand(2)})
+        }
 
 
 class Balancing(Fixed):
@@ -57,14 +64,20 @@ class Balancing(Fixed):
     learning_rate = 0.02
 
     def __init__(self, tasks):
-        super().__init__(fixed_weights(tasks, ObjectiveOptions()), partial(supervised, reduction="image_mean"))
+        super().__init__(
+            fixed_weights(tasks, ObjectiveOptions()), partial(supervised, reduction="image_mean")
+        )
         self.factor = torch.nn.Parameter(torch.tensor(1.0))
         self.unused = torch.nn.Parameter(torch.tensor(1.0), requires_grad=False)
         self.steps = []
 
     def backward(self, step):
         self.steps.append(step)
-        self.factors = {name: torch.tensor(float(len(self.steps))) for name in step.losses if len(self.steps) != 2}
+        self.factors = {
+            name: torch.tensor(float(len(self.steps)))
+            for name in step.losses
+            if len(self.steps) != 2
+        }
         total = self.factor * self.reduce(step.losses, step.present) + step.other
         step.backward(total)
         return total.detach()
@@ -81,7 +94,10 @@ class Noting(Silent):
 def precise(batches):
     """Batches in float64, so that Adam does not magnify rounding, with labels that weigh from 0.5 on."""
     for batch in batches:
-        targets = {name: Target(target.value.double(), target.valid) for name, target in batch.targets.items()}
+        targets = {
+            name: Target(target.value.double(), target.valid)
+            for name, target in batch.targets.items()
+        }
         weights = 0.5 + torch.arange(batch.weights.numel()).view_as(batch.weights) / 4
         yield replace(batch, images=batch.images.double(), targets=targets, weights=weights)
 
@@ -90,7 +106,9 @@ def plain_training(plan):
     """A training without the trainer: its log, one record per epoch, and the state of the network."""
     term, options, log, step = plan.terms["scaled"], plan.options, [], 0
     parameters = [*plan.network.parameters(), term.scale]
-    optimiser = torch.optim.Adam(parameters, lr=options.learning_rate, weight_decay=options.weight_decay)
+    optimiser = torch.optim.Adam(
+        parameters, lr=options.learning_rate, weight_decay=options.weight_decay
+    )
     weigh = fixed_weights(plan.tasks, ObjectiveOptions())
     for epoch in range(2):
         torch.manual_seed(seed_of(plan.seed, "dropout", epoch))
@@ -106,15 +124,24 @@ def plain_training(plan):
         for index, batch in enumerate(precise(batches)):
             draws = stream(plan.seed, "known", epoch, index).random((3, 2)) < options.known
             kept = [torch.from_numpy(draws[:, column]) for column in range(2)]
-            known = {name: batch.targets[name].where(keep) for name, keep in zip(plan.tasks, kept, strict=True)}
+            known = {
+                name: batch.targets[name].where(keep)
+                for name, keep in zip(plan.tasks, kept, strict=True)
+            }
             output = plan.network(batch.images, known)
             losses = task_losses(plan.tasks, output, batch.targets, 0.5)
             present = torch.stack([batch.targets[name].present for name in plan.tasks], 1)
             for column, (name, loss) in enumerate(losses.items()):
                 sums[name] += loss[present[:, column]].tolist()
-            own = {n: weigh[n] * (loss * batch.weights[:, i]) for i, (n, loss) in enumerate(losses.items())}
+            own = {
+                n: weigh[n] * (loss * batch.weights[:, i])
+                for i, (n, loss) in enumerate(losses.items())
+            }
             size = output.features.shared.square().mean((1, 2, 3))
-            size, scale = 0.01 * term.scale * size, (term.scale - term.own.detach()).square().expand(3)
+            size, scale = (
+                0.01 * term.scale * size,
+                (term.scale - term.own.detach()).square().expand(3),
+            )
             other = size.mean() + scale.mean()
             for name, loss in zip(of_terms, (size, scale), strict=True):
                 of_terms[name] += loss.tolist()
@@ -127,7 +154,9 @@ def plain_training(plan):
             with torch.no_grad():
                 term.own -= 0.1 * 2 * term.own
             step += 1
-            losses, terms = ({n: sum(found) / len(found) for n, found in all.items()} for all in (sums, of_terms))
+            losses, terms = (
+                {n: sum(found) / len(found) for n, found in all.items()} for all in (sums, of_terms)
+            )
             log += [losses] if step == 1 else []
         rate = plan.learning_rate(epoch, step - 1)
         log.append({"epoch": epoch + 1, "step": step, "lr": rate, "loss": losses, "terms": terms})
@@ -149,14 +178,18 @@ def test_the_trainer_is_a_plain_loop_of_torch(data):
     expected, state = plain_training(other)
     for record, wanted in zip(log, expected, strict=True):
         assert set(record) == {*wanted, "seconds"} and 0 < record["seconds"] < 3600
-        assert [record[key] for key in ("epoch", "step", "lr")] == [wanted[key] for key in ("epoch", "step", "lr")]
+        assert [record[key] for key in ("epoch", "step", "lr")] == [
+            wanted[key] for key in ("epoch", "step", "lr")
+        ]
         assert record["loss"] == pytest.approx(wanted["loss"], rel=1e-6)
         assert record["terms"] == pytest.approx(wanted["terms"], rel=1e-6)
         assert record.get("balance", {}) == wanted.get("balance", {})
         assert record.get("start", {}) == pytest.approx(wanted.get("start", {}), rel=1e-6)
     assert progress.notes == [(3, "epoch 1/2")] * 2 + [(3, "epoch 2/2")] * 2
     torch.testing.assert_close(plan.network.state_dict(), state, rtol=1e-6, atol=1e-9)
-    torch.testing.assert_close(plan.terms["scaled"].state_dict(), other.terms["scaled"].state_dict())
+    torch.testing.assert_close(
+        plan.terms["scaled"].state_dict(), other.terms["scaled"].state_dict()
+    )
 
 
 def test_terms_and_balancers_are_told_the_step_and_the_share_that_is_done(data):
@@ -164,9 +197,21 @@ def test_terms_and_balancers_are_told_the_step_and_the_share_that_is_done(data):
     balancer = Balancing(plan.tasks)
     trainer = Trainer(replace(plan, balancer=balancer))
     first, second = (trainer.run_epoch(Silent())["balance"] for _ in range(2))
-    assert set(first.values()) == {1.0} and set(second.values()) == {3.5}  # means over the steps that had any
-    assert [(number, done) for number, done, _ in plan.terms["scaled"].seen] == [(0, 0), (1, 0.25), (2, 0.5), (3, 0.75)]
-    assert [(step.step, step.progress) for step in balancer.steps] == [(0, 0), (1, 0.25), (2, 0.5), (3, 0.75)]
+    assert set(first.values()) == {1.0} and set(second.values()) == {
+        3.5
+    }  # means over the steps that had any
+    assert [(number, done) for number, done, _ in plan.terms["scaled"].seen] == [
+        (0, 0),
+        (1, 0.25),
+        (2, 0.5),
+        (3, 0.75),
+    ]
+    assert [(step.step, step.progress) for step in balancer.steps] == [
+        (0, 0),
+        (1, 0.25),
+        (2, 0.5),
+        (3, 0.75),
+    ]
     for step in balancer.steps:
         assert step.present.shape == (3, 2) and step.present.dtype == torch.bool
         assert step.features.requires_grad and step.other.requires_grad
@@ -174,10 +219,16 @@ def test_terms_and_balancers_are_told_the_step_and_the_share_that_is_done(data):
 
 
 def test_the_balancers_parameters_have_no_weight_decay_and_a_rate_of_their_own(data):
-    plan = toy_plan(data, replace(QUICK, weight_decay=0.1, optimiser="adamw", power=1.0), terms={"scaled": Scaled()})
+    plan = toy_plan(
+        data,
+        replace(QUICK, weight_decay=0.1, optimiser="adamw", power=1.0),
+        terms={"scaled": Scaled()},
+    )
     trainer = Trainer(replace(plan, balancer=(balancer := Balancing(plan.tasks))))
     first, second = trainer.optimiser.param_groups
-    assert [id(p) for p in first["params"]] == [id(p) for p in (*plan.network.parameters(), plan.terms["scaled"].scale)]
+    assert [id(p) for p in first["params"]] == [
+        id(p) for p in (*plan.network.parameters(), plan.terms["scaled"].scale)
+    ]
     assert [id(p) for p in second["params"]] == [id(balancer.factor)]
     assert (first["weight_decay"], second["weight_decay"]) == (0.1, 0.0)
     assert isinstance(trainer.optimiser.optimizer, torch.optim.AdamW)
@@ -197,8 +248,14 @@ def flat(state, path=""):
     """The tensors and numbers of a nested state, by their path."""
     if isinstance(state, torch.Tensor | bool | int | float):
         return {path: torch.as_tensor(state)}
-    parts = state.items() if isinstance(state, dict) else enumerate(state if isinstance(state, list) else [])
-    return {key: value for name, part in parts for key, value in flat(part, f"{path}/{name}").items()}
+    parts = (
+        state.items()
+        if isinstance(state, dict)
+        else enumerate(state if isinstance(state, list) else [])
+    )
+    return {
+        key: value for name, part in parts for key, value in flat(part, f"{path}/{name}").items()
+    }
 
 
 class Averaging(Scaled):
@@ -218,7 +275,11 @@ def test_a_checkpoint_holds_the_whole_training_and_gives_it_back(data, tmp_path)
     kept = load(path)
     assert (kept.epoch, kept.step, kept.identity, kept.scaler) == (1, 2, '{"this": 1}', {})
     assert kept.history == first.history and kept.evaluated["average"].tolist() == [1, 1]
-    assert set(kept.own) == {"scaled/own"} and set(kept.parts) == {"scaled"} and "factor" in kept.balancer
+    assert (
+        set(kept.own) == {"scaled/own"}
+        and set(kept.parts) == {"scaled"}
+        and "factor" in kept.balancer
+    )
     assert again.resume(path) is True
     assert (again.epoch, again.step, again.history) == (1, 2, first.history)
     for part in ("network", "optimiser", "parts", "balancer", "own"):
@@ -229,7 +290,10 @@ def test_a_checkpoint_holds_the_whole_training_and_gives_it_back(data, tmp_path)
 
 def test_a_term_without_state_may_be_new_to_a_checkpoint(data, tmp_path):
     save(Trainer(toy_plan(data, QUICK)).checkpoint(), tmp_path / "last.ckpt")
-    assert Trainer(toy_plan(data, QUICK, terms={"plain": Term()})).resume(tmp_path / "last.ckpt") is True
+    assert (
+        Trainer(toy_plan(data, QUICK, terms={"plain": Term()})).resume(tmp_path / "last.ckpt")
+        is True
+    )
 
 
 def test_terms_are_prepared_with_the_progress_and_the_batches_of_the_training(data, tmp_path):
@@ -261,11 +325,19 @@ def test_no_label_or_every_label_is_fed_in(data, share):
     plan, seen = toy_plan(data, replace(QUICK, known=share)), []
     plan.network.register_forward_pre_hook(lambda network, arguments: seen.append(arguments[1]))
     Trainer(plan).run_epoch(Silent())
-    assert all(known is None for known in seen) if share == 0 else all(k["depth"].present.all() for k in seen)
+    assert (
+        all(known is None for known in seen)
+        if share == 0
+        else all(k["depth"].present.all() for k in seen)
+    )
 
 
 @pytest.mark.parametrize(
-    "words, error", [("Expected more than 1 value per channel when training", TrainingError), ("other", ValueError)]
+    "words, error",
+    [
+        ("Expected more than 1 value per channel when training", TrainingError),
+        ("other", ValueError),
+    ],
 )
 def test_a_batch_too_small_for_its_norms_is_named_and_other_faults_pass(data, words, error):
     plan = toy_plan(data, QUICK)
@@ -278,12 +350,16 @@ def test_a_batch_too_small_for_its_norms_is_named_and_other_faults_pass(data, wo
         Trainer(plan).run_epoch(Silent())
     assert type(caught.value) is error
     if error is TrainingError:
-        assert "too small for batch normalisation" in str(caught.value) and ".jpg, " in str(caught.value)
+        assert "too small for batch normalisation" in str(caught.value) and ".jpg, " in str(
+            caught.value
+        )
 
 
 def test_the_precision_is_the_options_and_a_device_that_is_not_there_is_refused(data):
     assert (
-        Trainer(toy_plan(data, replace(QUICK, precision="bf16-mixed"))).fabric.strategy.precision.precision
+        Trainer(
+            toy_plan(data, replace(QUICK, precision="bf16-mixed"))
+        ).fabric.strategy.precision.precision
         == "bf16-mixed"
     )
     missing = "cuda" if not torch.cuda.is_available() else "mps"
@@ -345,7 +421,9 @@ def test_the_log_has_the_seconds_that_an_epoch_took(data, monkeypatch):
 @pytest.mark.parametrize("optimiser", ["adam", "adamw"])
 def test_the_head_of_a_task_without_labels_does_not_shrink(tmp_path, optimiser):
     made = make_dataset(tmp_path, n=6, size=(32, 64), tasks=("semseg", "depth"))
-    options = TrainOptions(epochs=3, batch=3, learning_rate=1e-2, weight_decay=0.5, optimiser=optimiser, device="cpu")
+    options = TrainOptions(
+        epochs=3, batch=3, learning_rate=1e-2, weight_decay=0.5, optimiser=optimiser, device="cpu"
+    )
     trainer = Trainer(toy_plan(made, options))
     batch = next(iter(trainer._batches(0)))
     only = {n: t.where(torch.tensor([n == "semseg"] * 3)) for n, t in batch.targets.items()}
@@ -369,7 +447,10 @@ def test_rescaled_losses_reach_the_balancer(data):
         plan = replace(plan, balancer=Balancing(plan.tasks))
         training = Trainer(plan)
         batch = next(training._batches(0))
-        targets = {n: t.where(torch.arange(len(batch.ids)) >= i) for i, (n, t) in enumerate(batch.targets.items())}
+        targets = {
+            n: t.where(torch.arange(len(batch.ids)) >= i)
+            for i, (n, t) in enumerate(batch.targets.items())
+        }
         torch.manual_seed(0)
         training.train_step(replace(batch, targets=targets), 0)
         (found[rescale],) = plan.balancer.steps
@@ -388,6 +469,9 @@ def test_a_step_without_gradients_has_no_factors(data):
     trainer = Trainer(plan)
     plan.balancer.factors = {"depth": torch.tensor(9.0)}  # of an earlier step
     batch = next(iter(trainer._batches(0)))
-    nothing = {name: target.where(torch.zeros(len(batch.ids)).bool()) for name, target in batch.targets.items()}
+    nothing = {
+        name: target.where(torch.zeros(len(batch.ids)).bool())
+        for name, target in batch.targets.items()
+    }
     trainer.train_step(replace(batch, targets=nothing), 0)
     assert plan.balancer.factors == {}

@@ -36,17 +36,24 @@ Put only labels into labels/. When labels are done, even only some, run: labelgr
 """
 
 
-#: The keys of all entries of a manifest; those that explain the pick are not in the manifests of older programs.
+#: The keys of all entries of a manifest; those that explain the pick are not in the manifests of
+#: older programs.
 _KEYS = tuple(field.name for field in fields(RequestItem) if field.name not in EXPLAINING)
 
 
 class FolderConnector:
-    """Writes requests as folders and reads answers from folders; see `labelgrid.annotate.connector.Connector`."""
+    """Writes requests as folders and reads answers from folders.
+
+    See `labelgrid.annotate.connector.Connector`.
+    """
 
     def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
-        """Write the request; an earlier request in the folder is updated, and labels in it are kept.
+        """Write the request.
 
-        The manifest is written first: it marks the folder as a request, so that a call after a kill completes it.
+        An earlier request in the folder is updated, and labels in it are kept.
+
+        The manifest is written first: it marks the folder as a request, so that a call after a kill
+            completes it.
 
         Raises:
             ProjectError: the folder holds something else, or the disk reports an error.
@@ -56,7 +63,8 @@ class FolderConnector:
             files.remove_files(out, earlier - wanted.keys())
             listed, table = (_with_times(request.items, times, at) for at in (True, False))
             files.write_text(
-                out / MANIFEST, json.dumps([explained_row(vars(item)) for item in listed], indent=1) + "\n"
+                out / MANIFEST,
+                json.dumps([explained_row(vars(item)) for item in listed], indent=1) + "\n",
             )
             files.write_text(out / MANIFEST_TABLE, _table(table))
             files.write_text(out / README, _readme(request))
@@ -69,7 +77,10 @@ class FolderConnector:
                 progress.advance()
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
-        """Read the labels and skips of a folder: an answered request, or any folder of labels; see `returned`."""
+        """Read the labels and skips of a folder: an answered request, or any folder of labels.
+
+        See `returned`.
+        """
         return answer_folder.read_answers(answer, index)
 
 
@@ -93,7 +104,9 @@ def _earlier_files(out: Path) -> set[str]:
     Raises:
         ProjectError: the folder holds something other than a request.
     """
-    if not out.exists() or (out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())):
+    if not out.exists() or (
+        out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())
+    ):
         return set()
     rows = lists.manifest_rows(out / MANIFEST) if (out / MANIFEST).is_file() else None
     needed = {*_KEYS} - {SECONDS}  # older requests have no times
@@ -116,7 +129,9 @@ def _times(out: Path) -> Mapping[Cell, tuple[float, str]]:
     found = lists.read_lists(out)
     for fault in found.faults[:1]:
         what, next_step = f"{fault.where}: {fault.what}", fault.next_step
-        raise ProjectError(what, where=str(out), next_step=next_step, unchanged="Nothing was written.")
+        raise ProjectError(
+            what, where=str(out), next_step=next_step, unchanged="Nothing was written."
+        )
     return found.seconds
 
 
@@ -124,7 +139,9 @@ def _with_times(
     items: Iterable[RequestItem], times: Mapping[Cell, tuple[float, str]], in_manifest: bool
 ) -> list[RequestItem]:
     """The requests with the times that `manifest.json` said or, for `manifest.csv`, the others."""
-    kept = {cell: value for cell, (value, where) in times.items() if (where == MANIFEST) == in_manifest}
+    kept = {
+        cell: value for cell, (value, where) in times.items() if (where == MANIFEST) == in_manifest
+    }
     return [replace(item, seconds=kept.get(item.cell)) for item in items]
 
 

@@ -38,7 +38,10 @@ CLASSES = {
     "bus": 28, "train": 31, "motorcycle": 32, "bicycle": 33,
 }  # fmt: skip
 #: The tasks, as in a file of tasks.
-TASKS: Mapping[str, Mapping[str, Any]] = {"semseg": {"classes": list(CLASSES)}, "depth": {"disparity": True}}
+TASKS: Mapping[str, Mapping[str, Any]] = {
+    "semseg": {"classes": list(CLASSES)},
+    "depth": {"disparity": True},
+}
 #: What to do about a file that is not as published.
 AGAIN = "Get the file again."
 #: The number of labels' numbers; a plate, -1, is stored as 255.
@@ -69,13 +72,16 @@ class Cityscapes:
         return read_image(self.root / IMAGES / image_id)
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
-        """As `Source.label`. Values are read as the layout defines them, not by the options of the task's own format.
+        """As `Source.label`.
+
+        Values are read as the layout defines them, not by the options of the task's own format.
 
         Returns None for a task of a kind that the data set does not have.
 
         Raises:
-            EmptyLabelError: no pixel is valid, as in the test split. LabelError: the file is damaged or does not follow
-                the layout. RecipeError: the task has other classes, or is not disparity.
+            EmptyLabelError: no pixel is valid, as in the test split. LabelError: the file is
+                damaged or does not follow the layout. RecipeError: the task has other classes, or
+                is not disparity.
         """
         path = self.label_file(image_id, task)
         return _READERS[task.kind](path, task) if path else None
@@ -87,7 +93,9 @@ class Cityscapes:
     def splits(self) -> Mapping[str, Sequence[str]]:
         """The image ids of each split, by their folders."""
         names = sorted({name.partition("/")[0] for name in self.names})
-        return {split: [name for name in self.names if name.startswith(f"{split}/")] for split in names}
+        return {
+            split: [name for name in self.names if name.startswith(f"{split}/")] for split in names
+        }
 
     def split_file(self, split: str) -> Path:
         """As `Located.split_file`."""
@@ -112,7 +120,9 @@ def build(root: Path | str) -> Cityscapes:
         ImageError: there are no images.
     """
     folder = Path(root) / IMAGES
-    names = tuple(name for name in list_images(folder) if name.endswith(IMAGE_END) and name.count("/") == 2)
+    names = tuple(
+        name for name in list_images(folder) if name.endswith(IMAGE_END) and name.count("/") == 2
+    )
     if not names:
         raise ImageError(
             f"There are no images in this layout: SPLIT/CITY/ID{IMAGE_END}.",
@@ -132,11 +142,20 @@ def check(root: Path | str) -> list[str]:
     names = [name for name in list_images(source.root / IMAGES) if name.endswith(IMAGE_END)]
     elsewhere = sorted({*names} - {*source.names})
     images = counted(len(elsewhere), "image is", "images are")
-    faults = [f"{images} not at SPLIT/CITY/ID{IMAGE_END}, the first is {elsewhere[0]}."] if elsewhere else []
+    faults = (
+        [f"{images} not at SPLIT/CITY/ID{IMAGE_END}, the first is {elsewhere[0]}."]
+        if elsewhere
+        else []
+    )
     for kind, (folder, end) in LABELS.items():
         faults += lacking(source.names, folder, partial(label_file, source.root, kind))
-        found = (path.relative_to(source.root / folder) for path in (source.root / folder).glob(f"*/*/*{end}"))
-        faults += unmatched([path.as_posix().removesuffix(end) + IMAGE_END for path in found], source.names, folder)
+        found = (
+            path.relative_to(source.root / folder)
+            for path in (source.root / folder).glob(f"*/*/*{end}")
+        )
+        faults += unmatched(
+            [path.as_posix().removesuffix(end) + IMAGE_END for path in found], source.names, folder
+        )
     return faults + _train_ids(source)
 
 
@@ -145,9 +164,13 @@ def _train_ids(source: Cityscapes) -> list[str]:
     found = [path for name in source.names if (path := label_file(source.root, "semseg", name))]
     total = np.zeros(256, np.int64)
     for path in found[:: max(1, len(found) // LOOKED_AT)]:
-        with suppress(LabelError):  # each damaged file is a fault of its own, for those who read all labels
+        with suppress(
+            LabelError
+        ):  # each damaged file is a fault of its own, for those who read all labels
             pixels = np.bincount(np.minimum(samples(path), PLATE).ravel(), minlength=256)
-            total += pixels if pixels[list(CLASSES.values())].any() else 0  # maps of the test split have no class
+            total += (
+                pixels if pixels[list(CLASSES.values())].any() else 0
+            )  # maps of the test split have no class
     total[PLATE] = 0
     if total[LAST_TRAIN_ID + 1 :].any() or 2 * total[list(CLASSES.values())].sum() >= total.sum():
         return []
@@ -178,12 +201,15 @@ def _classes(path: Path, task: TaskDef) -> LabelArray:
 def _disparity(path: Path, task: TaskDef) -> LabelArray:
     if not task.options.disparity:
         raise RecipeError(
-            f"Cityscapes holds disparity, and the task '{task.name}' is depth.", next_step="Declare `disparity = true`."
+            f"Cityscapes holds disparity, and the task '{task.name}' is depth.",
+            next_step="Declare `disparity = true`.",
         )
     stored = one_channel(samples(path), path, "A disparity map")
     if stored.dtype != np.uint16:
         raise LabelError(
-            f"A disparity map is a 16-bit PNG; this one is {shape_text(stored)}.", where=str(path), next_step=AGAIN
+            f"A disparity map is a 16-bit PNG; this one is {shape_text(stored)}.",
+            where=str(path),
+            next_step=AGAIN,
         )
     valid = stored > 1  # 1 is a disparity of 0: no distance
     some_valid(valid, path, "0 and 1 are not")
@@ -191,4 +217,7 @@ def _disparity(path: Path, task: TaskDef) -> LabelArray:
     return LabelArray(value[..., None], valid)
 
 
-_READERS: dict[str, Callable[[Path, TaskDef], LabelArray]] = {"semseg": _classes, "depth": _disparity}
+_READERS: dict[str, Callable[[Path, TaskDef], LabelArray]] = {
+    "semseg": _classes,
+    "depth": _disparity,
+}

@@ -31,12 +31,15 @@ LABELS = (".png", ".npy", ".tiff", ".tif")
 
 @dataclass(frozen=True)
 class FolderDataset:
-    """A `labelgrid.data.dataset.Dataset` of plain folders. It holds image ids; every call reads files.
+    """A `labelgrid.data.dataset.Dataset` of plain folders.
+
+    It holds image ids; every call reads files.
 
     Args:
         root: the folder of the layout.
         names: the image ids, sorted.
-        whole: the image ids whose label files keep the image's extension, because several images share the rest.
+        whole: the image ids whose label files keep the image's extension, because several images
+            share the rest.
         image_folder: the folder of images below the root.
         label_folder: the folder of labels below the root.
     """
@@ -74,7 +77,9 @@ class FolderDataset:
         Raises:
             ImageError: a split names an image that does not exist.
         """
-        splits = {path.stem: read_list(path) for path in sorted((self.root / "splits").glob("*.txt"))}
+        splits = {
+            path.stem: read_list(path) for path in sorted((self.root / "splits").glob("*.txt"))
+        }
         existing = set(self.names)
         for split, image_ids in splits.items():
             check_listed(self.split_file(split), image_ids, existing)
@@ -117,9 +122,17 @@ def check(root: Path | str) -> list[str]:
     """
     source, faults = build(root), []
     names = {name for image_id in source.names for name in (image_id, stem(image_id))}
-    for folder in sorted(path for path in (source.root / source.label_folder).glob("*") if path.is_dir()):
-        labels = (path for path in folder.rglob("*") if path.suffix in LABELS and not _is_shortened(path.name))
-        others = (path.relative_to(folder).as_posix() for path in labels if not path.name.startswith("."))
+    for folder in sorted(
+        path for path in (source.root / source.label_folder).glob("*") if path.is_dir()
+    ):
+        labels = (
+            path
+            for path in folder.rglob("*")
+            if path.suffix in LABELS and not _is_shortened(path.name)
+        )
+        others = (
+            path.relative_to(folder).as_posix() for path in labels if not path.name.startswith(".")
+        )
         faults += unmatched([name for name in others if stem(name) not in names], (), folder.name)
     return faults
 
@@ -129,14 +142,17 @@ def _is_shortened(name: str) -> bool:
     return len(name.encode()) > LONGEST - 4
 
 
-def label_file(folder: Path, image_id: str, task: TaskDef, whole: Collection[str] = ()) -> Path | None:
+def label_file(
+    folder: Path, image_id: str, task: TaskDef, whole: Collection[str] = ()
+) -> Path | None:
     """Find the file of an image's label in a task's folder: `PATH.png`, or `PATH.jpg.png` for image `PATH.jpg`.
 
     Args:
         folder: the folder of the task's labels.
         image_id: the image.
         task: its format gives the extensions of label files.
-        whole: the image ids whose labels need the image's extension; see `labelgrid.formats.naming.whole_names`.
+        whole: the image ids whose labels need the image's extension; see
+            `labelgrid.formats.naming.whole_names`.
 
     Returns:
         The file; None if there is none.
@@ -145,7 +161,11 @@ def label_file(folder: Path, image_id: str, task: TaskDef, whole: Collection[str
         LabelError: two files match the image, or one file matches several images.
     """
     extensions = codec(task.spec.codec).EXTENSIONS
-    full = [path for extension in extensions if (path := folder / shortened(f"{image_id}{extension}")).is_file()]
+    full = [
+        path
+        for extension in extensions
+        if (path := folder / shortened(f"{image_id}{extension}")).is_file()
+    ]
     names = (shortened(f"{stem(image_id)}{extension}") for extension in extensions)
     short = [path for name in names if (path := folder / name).is_file()]
     if short and image_id in whole and not full:

@@ -43,12 +43,15 @@ CITYSCAPES: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class MtanArrays:
-    """A `labelgrid.data.dataset.Dataset` of MTAN's layout. It holds image ids; every call reads files.
+    """A `labelgrid.data.dataset.Dataset` of MTAN's layout.
+
+    It holds image ids; every call reads files.
 
     Args:
         root: the folder of the layout.
         names: the image ids, `SPLIT/N`, in the order of their numbers.
-        one_labelling: whether there is one number of classes, as in NYUv2, whose depth is in metres.
+        one_labelling: whether there is one number of classes, as in NYUv2, whose depth is in
+            metres.
     """
 
     root: Path
@@ -75,26 +78,33 @@ class MtanArrays:
         return np.rint(stored * 255).astype(np.uint8)
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
-        """As `Source.label`. Values are read as the layout defines them; of the task's options, its `axes` count.
+        """As `Source.label`.
 
-        Returns None for a task of a kind that the data set does not have; of Cityscapes also for a number of classes
-        that it does not have.
+        Values are read as the layout defines them; of the task's options, its `axes` count.
+
+        Returns None for a task of a kind that the data set does not have; of Cityscapes also for a
+        number of classes that it does not have.
 
         Raises:
-            LabelError: the file is damaged, or does not follow the layout. RecipeError: the task has another number of
-                classes than NYUv2, or the data set's classes in another order.
+            LabelError: the file is damaged, or does not follow the layout. RecipeError: the task
+                has another number of classes than NYUv2, or the data set's classes in another
+                order.
         """
         path = self.label_file(image_id, task)
         return _READERS[task.kind](self, path, task) if path else None
 
     def label_file(self, image_id: str, task: TaskDef) -> Path | None:
         """As `Located.label_file`."""
-        path = self._file(image_id, _FOLDERS[task.kind](self, task)) if task.kind in _READERS else None
+        path = (
+            self._file(image_id, _FOLDERS[task.kind](self, task)) if task.kind in _READERS else None
+        )
         return path if path and path.is_file() else None
 
     def splits(self) -> Mapping[str, Sequence[str]]:
         """The image ids of `train` and `val`."""
-        found = {split: [name for name in self.names if name.startswith(f"{split}/")] for split in SPLITS}
+        found = {
+            split: [name for name in self.names if name.startswith(f"{split}/")] for split in SPLITS
+        }
         return {split: names for split, names in found.items() if names}
 
     def split_file(self, split: str) -> Path:
@@ -108,7 +118,10 @@ class MtanArrays:
     def _file(self, image_id: str, folder: str) -> Path:
         split, _, number = image_id.partition("/")
         if split not in SPLITS or not number.isdecimal():
-            raise ImageError(f"'{image_id}' is not an image of this data set; ids are SPLIT/N.", where=str(self.root))
+            raise ImageError(
+                f"'{image_id}' is not an image of this data set; ids are SPLIT/N.",
+                where=str(self.root),
+            )
         return self.root / split / folder / f"{number}.npy"
 
 
@@ -140,12 +153,16 @@ def check(root: Path | str) -> list[str]:
     folders = ("label", "depth", "normal") if source.one_labelling else ("label_7", "depth")
     splits = source.splits()
     faults = [
-        f"There are no images of {split}: {split}/image/0.npy and so on." for split in SPLITS if split not in splits
+        f"There are no images of {split}: {split}/image/0.npy and so on."
+        for split in SPLITS
+        if split not in splits
     ]
     for split, names in splits.items():
         numbers = [int(name.partition("/")[2]) for name in names]
         if gaps := sorted({*range(numbers[-1])} - {*numbers}):
-            faults.append(f"The images of {split} are not numbered from 0 without a gap: {gaps[0]} is missing.")
+            faults.append(
+                f"The images of {split} are not numbered from 0 without a gap: {gaps[0]} is missing."
+            )
         for folder in folders:
             labels = {*_numbers(source.root / split / folder)}
             faults += lacking(numbers, folder, labels.__contains__, f" of {split}")
@@ -154,7 +171,11 @@ def check(root: Path | str) -> list[str]:
 
 
 def _numbers(folder: Path) -> list[int]:
-    return [int(p.stem) for p in folder.glob("*.npy") if p.stem.isdecimal() and p.stem == str(int(p.stem))]
+    return [
+        int(p.stem)
+        for p in folder.glob("*.npy")
+        if p.stem.isdecimal() and p.stem == str(int(p.stem))
+    ]
 
 
 def _range(stored: NDArray[Any]) -> str:
@@ -178,7 +199,9 @@ def _depth(source: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
             next_step=f"Declare `disparity = {str(not source.one_labelling).lower()}`.",
         )
     with as_defined("Write floating-point numbers: metres of NYUv2, inverse depth of Cityscapes."):
-        return depth.read(path, depth.Options(disparity=task.options.disparity, maximum=task.options.maximum))
+        return depth.read(
+            path, depth.Options(disparity=task.options.disparity, maximum=task.options.maximum)
+        )
 
 
 def _normals(_: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
@@ -193,7 +216,9 @@ def _normals(_: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
 
 
 _FOLDERS: dict[str, Callable[[MtanArrays, TaskDef], str]] = {
-    "semseg": lambda source, task: "label" if source.one_labelling else f"label_{len(task.options.classes)}",
+    "semseg": lambda source, task: (
+        "label" if source.one_labelling else f"label_{len(task.options.classes)}"
+    ),
     "depth": lambda source, task: "depth",
     "normals": lambda source, task: "normal",
 }

@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.data.id_splits import ImagesById, as_defined, check_order, names_by_id, read_classes, unmatched
+from labelgrid.data.id_splits import (
+    ImagesById,
+    as_defined,
+    check_order,
+    names_by_id,
+    read_classes,
+    unmatched,
+)
 from labelgrid.errors import LabelError
 from labelgrid.formats.arrays import one_channel, samples, shape_text
 from labelgrid.formats.codec import LabelArray
@@ -31,7 +38,12 @@ OTHER_CLASSES = (
     "in the task's `classes`."
 )
 #: Maps a kind of task to the folder of its labels. The data set has no labels of other kinds.
-FOLDERS: dict[str, str] = {"semseg": "segmentation", "depth": "depth", "normals": "normals", "edges": "edge"}
+FOLDERS: dict[str, str] = {
+    "semseg": "segmentation",
+    "depth": "depth",
+    "normals": "normals",
+    "edges": "edge",
+}
 #: The tasks, as in a file of tasks.
 TASKS: Mapping[str, Mapping[str, Any]] = {
     "semseg": {
@@ -55,7 +67,9 @@ class Nyud(ImagesById):
     IMAGES, SPLITS, TASKS = "images", "gt_sets", TASKS
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
-        """As `Source.label`. Values are read as the layout defines them; of the task's options, its `axes` count.
+        """As `Source.label`.
+
+        Values are read as the layout defines them; of the task's options, its `axes` count.
 
         Returns None for a task of a kind that the data set does not have.
 
@@ -71,7 +85,11 @@ class Nyud(ImagesById):
         Raises:
             LabelError: there are two.
         """
-        return _file(self.root / FOLDERS[task.kind], Path(image_id).stem) if task.kind in FOLDERS else None
+        return (
+            _file(self.root / FOLDERS[task.kind], Path(image_id).stem)
+            if task.kind in FOLDERS
+            else None
+        )
 
 
 def build(root: Path | str) -> Nyud:
@@ -90,9 +108,13 @@ def check(root: Path | str) -> list[str]:
         ImageError: there are no images.
     """
     source = build(root)
-    faults = source.layout_faults({folder: partial(_files, source.root / folder) for folder in FOLDERS.values()})
+    faults = source.layout_faults(
+        {folder: partial(_files, source.root / folder) for folder in FOLDERS.values()}
+    )
     for folder in FOLDERS.values():
-        labels = {path.stem for path in (source.root / folder).glob("*") if path.suffix in EXTENSIONS}
+        labels = {
+            path.stem for path in (source.root / folder).glob("*") if path.suffix in EXTENSIONS
+        }
         faults += unmatched(labels, source.names, folder)
     return faults
 
@@ -105,7 +127,9 @@ def _file(folder: Path, name: str) -> Path | None:
     paths = _files(folder, name)
     if len(paths) > 1:
         raise LabelError(
-            f"Both '{paths[0].name}' and '{paths[1].name}' exist.", where=str(folder), next_step="Remove one of them."
+            f"Both '{paths[0].name}' and '{paths[1].name}' exist.",
+            where=str(folder),
+            next_step="Remove one of them.",
         )
     return paths[0] if paths else None
 
@@ -122,7 +146,9 @@ def _depth(path: Path, task: TaskDef) -> LabelArray:
             where=str(path),
             next_step="Declare `disparity = false`.",
         )
-    with as_defined("Write metres as .npy of floating-point numbers, or millimetres as a 16-bit PNG."):
+    with as_defined(
+        "Write metres as .npy of floating-point numbers, or millimetres as a 16-bit PNG."
+    ):
         return depth.read(path, depth.Options(maximum=task.options.maximum))
 
 

@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.data.id_splits import ALL_CLASSES, ImagesById, check_classes, ids_of_splits, names_by_id, read_classes
+from labelgrid.data.id_splits import (
+    ALL_CLASSES,
+    ImagesById,
+    check_classes,
+    ids_of_splits,
+    names_by_id,
+    read_classes,
+)
 from labelgrid.data.matlab import variable
 from labelgrid.errors import ImageError, LabelError, RecipeError
 from labelgrid.formats.arrays import one_channel, samples, shape_text, some_valid
@@ -32,17 +39,21 @@ sal_distill/ID.png                8 bits; 128 and more is salient
 CONTEXT = "pascal-context/trainval"
 #: PASCAL-Part's number of people among its classes of objects.
 PERSON = 15
-#: The parts of people in PASCAL-Part -> their classes: 1 head, 2 torso, 3 and 4 upper and lower arms, 5 and 6 legs.
+#: The parts of people in PASCAL-Part -> their classes: 1 head, 2 torso, 3 and 4 upper and lower
+#: arms, 5 and 6 legs.
 PARTS: dict[str, int] = {
-    **dict.fromkeys(["hair", "head", "lear", "rear", "leye", "reye", "lebrow", "rebrow", "nose", "mouth"], 1),
+    **dict.fromkeys(
+        ["hair", "head", "lear", "rear", "leye", "reye", "lebrow", "rebrow", "nose", "mouth"], 1
+    ),
     **dict.fromkeys(["neck", "torso"], 2),
     **dict.fromkeys(["luarm", "ruarm"], 3),
     **dict.fromkeys(["llarm", "rlarm", "lhand", "rhand"], 4),
     **dict.fromkeys(["luleg", "ruleg"], 5),
     **dict.fromkeys(["llleg", "rlleg", "lfoot", "rfoot"], 6),
 }
-#: PASCAL-Context's numbers of the classes that NYUv2 has under the same name, and 427, its "tvmonitor". The normals are
-#: predictions of a network that had learnt from NYUv2, so they hold on these alone.
+#: PASCAL-Context's numbers of the classes that NYUv2 has under the same name, and 427, its
+#: "tvmonitor". The normals are predictions of a network that had learnt from NYUv2, so they hold on
+#: these alone.
 INDOOR = (
     3, 4, 6, 9, 10, 11, 13, 15, 17, 18, 22, 23, 29, 30, 33, 34, 36, 37, 38, 39, 41, 43, 46, 49, 50, 51, 53, 55, 56,
     59, 61, 62, 65, 66, 68, 69, 72, 73, 78, 83, 84, 85, 87, 88, 95, 96, 101, 104, 105, 107, 111, 113, 115, 122, 124,
@@ -78,14 +89,17 @@ class Pascal(ImagesById):
     IMAGES, SPLITS, TASKS = "JPEGImages", "ImageSets/Context", TASKS
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
-        """As `Source.label`. Values are read as the layout defines them; of the task's options, its `axes` count.
+        """As `Source.label`.
 
-        A task of kind `semseg` with 7 classes has the parts of people, one with 21 the classes of objects. Returns None
-        for a task of a kind that the data set does not have.
+        Values are read as the layout defines them; of the task's options, its `axes` count.
+
+        A task of kind `semseg` with 7 classes has the parts of people, one with 21 the classes of
+        objects. Returns None for a task of a kind that the data set does not have.
 
         Raises:
-            EmptyLabelError: no person has parts, or no class is one of NYUv2's. LabelError: the file is damaged or does
-                not follow the layout. RecipeError: the task has another number of classes, or another order of them.
+            EmptyLabelError: no person has parts, or no class is one of NYUv2's. LabelError: the
+                file is damaged or does not follow the layout. RecipeError: the task has another
+                number of classes, or another order of them.
         """
         path = self.label_file(image_id, task)
         return _LABELS[_labels_of(task)].read(self, path, task) if path else None
@@ -101,7 +115,9 @@ class Pascal(ImagesById):
 
 
 def build(root: Path | str) -> Pascal:
-    """Build the PASCAL_MT data set below `root`, of the images that a split lists; of all if there are no splits.
+    """Build the PASCAL_MT data set below `root`, of the images that a split lists.
+
+    Of all if there are no splits.
 
     Raises:
         ImageError: there are no images.
@@ -110,7 +126,9 @@ def build(root: Path | str) -> Pascal:
     names, listed = names_by_id(root / Pascal.IMAGES), ids_of_splits(root / Pascal.SPLITS)
     used = {stem: name for stem, name in names.items() if not listed or stem in listed}
     if not used:
-        raise ImageError("No image that a split lists exists.", where=str(root), next_step="Check the path.")
+        raise ImageError(
+            "No image that a split lists exists.", where=str(root), next_step="Check the path."
+        )
     return Pascal(root, used)
 
 
@@ -121,7 +139,9 @@ def check(root: Path | str) -> list[str]:
         ImageError: there are no images.
     """
     source = build(root)
-    return source.layout_faults({what: partial(labels.file, source.root) for what, labels in _LABELS.items()})
+    return source.layout_faults(
+        {what: partial(labels.file, source.root) for what, labels in _LABELS.items()}
+    )
 
 
 def _objects(_: Pascal, path: Path, task: TaskDef) -> LabelArray:
@@ -131,8 +151,16 @@ def _objects(_: Pascal, path: Path, task: TaskDef) -> LabelArray:
 def _parts(_: Pascal, path: Path, task: TaskDef) -> LabelArray:
     try:
         label = _drawn_parts(variable(path, "anno")[0, 0]["objects"].ravel(), path)
-    except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:  # NumPy's, of other arrays
-        fields = "'anno' has no objects with a class_ind and parts, each with a part_name and a mask"
+    except (
+        KeyError,
+        IndexError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as error:  # NumPy's, of other arrays
+        fields = (
+            "'anno' has no objects with a class_ind and parts, each with a part_name and a mask"
+        )
         raise _other_parts(path, fields) from error
     some_valid(label >= 0, path, "no person in the image has parts")
     return LabelArray(task.options.index[label][..., None], np.ones(label.shape, np.bool_))
@@ -150,8 +178,9 @@ def _drawn_parts(objects: NDArray[Any], path: Path) -> NDArray[np.int64]:
     """The parts of all people as classes [h, w], later ones over earlier ones; -1 [1, 1] if there are none.
 
     Raises:
-        LabelError: a part has another name, a mask is not [h, w] of 0 and 1, or masks differ in size. KeyError,
-            IndexError, ValueError, TypeError, AttributeError: a field is missing or has several values.
+        LabelError: a part has another name, a mask is not [h, w] of 0 and 1, or masks differ in
+            size. KeyError, IndexError, ValueError, TypeError, AttributeError: a field is missing or
+            has several values.
     """
     people = [one for one in objects if one["class_ind"].item() == PERSON and one["parts"].size]
     drawn = np.full((1, 1), -1) if not people else np.zeros(_mask(people[0], path).shape, np.int64)
@@ -160,9 +189,13 @@ def _drawn_parts(objects: NDArray[Any], path: Path) -> NDArray[np.int64]:
             mask, name = _mask(part, path), str(part["part_name"].item())
             if mask.shape != drawn.shape:
                 own, others = ("x".join(map(str, one.shape)) for one in (mask, drawn))
-                raise _other_parts(path, f"the mask of the part '{name}' is {own}, that of a person {others}")
+                raise _other_parts(
+                    path, f"the mask of the part '{name}' is {own}, that of a person {others}"
+                )
             if name not in PARTS:
-                raise _other_parts(path, f"a person has the part '{name}'; the parts are {', '.join(PARTS)}")
+                raise _other_parts(
+                    path, f"a person has the part '{name}'; the parts are {', '.join(PARTS)}"
+                )
             drawn[mask] = PARTS[name]
     return drawn
 
@@ -178,7 +211,9 @@ def _edges(_: Pascal, path: Path, __: TaskDef) -> LabelArray:
     """Where the Laplacian of the map of classes is not 0, thinned."""
     around = np.pad(_context(path), 1, mode="reflect")
     middle = around[1:-1, 1:-1]
-    changes = around[:-2, 1:-1] + around[2:, 1:-1] + around[1:-1, :-2] + around[1:-1, 2:] - 4 * middle
+    changes = (
+        around[:-2, 1:-1] + around[2:, 1:-1] + around[1:-1, :-2] + around[1:-1, 2:] - 4 * middle
+    )
     edges = thin((changes != 0)[None])[0]
     return LabelArray(edges.astype(np.float32)[..., None], np.ones(edges.shape, np.bool_))
 
@@ -247,7 +282,9 @@ class _Labels:
 
     def file(self, root: Path, name: str) -> Path | None:
         """The label file of an ID; None if there is none."""
-        return next((path for file in self.files if (path := root / file.format(name)).is_file()), None)
+        return next(
+            (path for file in self.files if (path := root / file.format(name)).is_file()), None
+        )
 
 
 _LABELS: dict[str, _Labels] = {

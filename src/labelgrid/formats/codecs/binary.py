@@ -31,13 +31,17 @@ def read(path: Path, options: Options) -> LabelArray:
     """Read 0 or 1 per pixel (float32, c = 1), valid everywhere.
 
     Raises:
-        LabelError: grey values between no and yes, 0 and 1 without `one_is_positive`, colours, or a damaged file.
+        LabelError: grey values between no and yes, 0 and 1 without `one_is_positive`, colours, or a
+            damaged file.
     """
     grey = one_channel(samples(path), path, "A binary map")
     if grey.dtype == np.bool_:
         return _label(grey)
     if grey.dtype != np.uint8:
-        raise LabelError(f"A binary map is a 1-bit or 8-bit PNG; this one is {shape_text(grey)}.", where=str(path))
+        raise LabelError(
+            f"A binary map is a 1-bit or 8-bit PNG; this one is {shape_text(grey)}.",
+            where=str(path),
+        )
     yes = 1 if options.one_is_positive else 255
     positive = grey == yes
     if not (grey[~positive]).any():
@@ -68,7 +72,8 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
     """Write an 8-bit PNG of 0 and 255 (0 and 1 with `one_is_positive`).
 
     Raises:
-        LabelError: some pixels are not valid (the format has no number for them), or the disk reports an error.
+        LabelError: some pixels are not valid (the format has no number for them), or the disk
+            reports an error.
     """
     if not label.valid.all():
         raise LabelError(
@@ -81,4 +86,6 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
 
 def describe(options: Options) -> str:
     """Describe the file to annotators."""
-    return f"PNG, 8 bits: {1 if options.one_is_positive else 255} is yes, 0 is no; or a PNG of 1 bit."
+    return (
+        f"PNG, 8 bits: {1 if options.one_is_positive else 255} is yes, 0 is no; or a PNG of 1 bit."
+    )

@@ -39,13 +39,17 @@ class Options(Form):
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.classes) < 2:
-            raise ValueError(f"a class map needs at least 2 class names; {len(self.classes)} were given")
+            raise ValueError(
+                f"a class map needs at least 2 class names; {len(self.classes)} were given"
+            )
         twice = sorted(name for name, count in Counter(self.classes).items() if count > 1)
         if twice:
             raise ValueError(f"class names must differ; given twice: {', '.join(twice)}")
         for name, into in self.merge.items():
             if name not in self.classes or into not in self.classes or into in self.merge:
-                raise ValueError(f"'{name}' cannot be merged into '{into}': both must be classes, '{into}' unmerged")
+                raise ValueError(
+                    f"'{name}' cannot be merged into '{into}': both must be classes, '{into}' unmerged"
+                )
         if len(self.names) < 2:
             raise ValueError("at least 2 classes must be left after merging")
 
@@ -63,15 +67,19 @@ class Options(Form):
     def kept(self) -> dict[str, Any]:
         """As `Form.kept`; without merged classes as before there were any."""
         values = super().kept()
-        return values if self.merge else {name: value for name, value in values.items() if name != "merge"}
+        return (
+            values
+            if self.merge
+            else {name: value for name, value in values.items() if name != "merge"}
+        )
 
 
 def read(path: Path, options: Options) -> LabelArray:
     """Read class indices (int64, c = 1) from an 8- or 16-bit grey PNG, or the indices of a palette PNG.
 
     Raises:
-        LabelError: colours instead of indices, an index without a class, no valid pixel, a damaged file, or its text
-            `annotated` names no two classes.
+        LabelError: colours instead of indices, an index without a class, no valid pixel, a damaged
+            file, or its text `annotated` names no two classes.
     """
     array, text = samples_and_text(path, ANNOTATED)
     if array.ndim == 3:
@@ -100,7 +108,9 @@ def read(path: Path, options: Options) -> LabelArray:
     if annotated is not None:
         valid &= annotated[np.where(valid, merged, 0)]
     some_valid(
-        valid, path, f"not labelled are {', '.join(map(str, void))}{', and other classes' * (annotated is not None)}"
+        valid,
+        path,
+        f"not labelled are {', '.join(map(str, void))}{', and other classes' * (annotated is not None)}",
     )
     return LabelArray(merged[..., None], valid, annotated)
 
@@ -116,7 +126,13 @@ def _annotated(text: str, path: Path, options: Options) -> NDArray[np.bool_]:
             next_step=f"The classes are {listed(options.classes, 5)}; write one name a line.",
         )
     found = np.ones(len(options.names), np.bool_)
-    found[[place for place, name in zip(options.index, options.classes, strict=True) if name not in named]] = False
+    found[
+        [
+            place
+            for place, name in zip(options.index, options.classes, strict=True)
+            if name not in named
+        ]
+    ] = False
     if found.sum() < 2:
         raise LabelError(
             f"Its text '{ANNOTATED}' names {counted(int(found.sum()), 'class', 'classes')}, and nothing can be learnt "
@@ -133,12 +149,16 @@ def _void(dtype: np.dtype[np.generic]) -> tuple[int, ...]:
 
 def _unnamed(wrong: NDArray[Any]) -> str:
     values, counts = np.unique(wrong, return_counts=True)
-    found = [f"{value} ({counted(count, 'pixel')})" for value, count in zip(values, counts, strict=True)]
+    found = [
+        f"{value} ({counted(count, 'pixel')})" for value, count in zip(values, counts, strict=True)
+    ]
     return f"It holds indices without a class: {listed(found, 5)}"
 
 
 def write(path: Path, label: LabelArray, options: Options) -> None:
-    """Write an 8-bit PNG of indices with 255 where not valid; 16-bit and 65535 for more than 255 classes.
+    """Write an 8-bit PNG of indices with 255 where not valid.
+
+    16-bit and 65535 for more than 255 classes.
 
     Raises:
         LabelError: an index could not be read back unchanged, or the disk reports an error.
@@ -147,23 +167,31 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
     if options.merge:  # write the file's own index of each class that is left
         own = np.array([options.classes.index(name) for name in options.names], np.int64)
         index = np.where(label.valid, own[np.where(label.valid, index, 0)], 0)
-    wrong = label.valid & ((index < 0) | (index >= len(options.classes)) | np.isin(index, options.ignore))
+    wrong = label.valid & (
+        (index < 0) | (index >= len(options.classes)) | np.isin(index, options.ignore)
+    )
     if wrong.any():
-        raise LabelError(f"{_unnamed(index[wrong])}, or a declared 'ignore' number.", where=str(path))
+        raise LabelError(
+            f"{_unnamed(index[wrong])}, or a declared 'ignore' number.", where=str(path)
+        )
     dtype, void = (np.uint8, 255) if len(options.classes) <= 255 else (np.uint16, 65535)
     texts = {} if label.annotated is None else {ANNOTATED: _names(label.annotated, options)}
     save_png(path, np.where(label.valid, index, void).astype(dtype), texts)
 
 
 def _names(annotated: NDArray[np.bool_], options: Options) -> str:
-    return "\n".join(name for place, name in zip(options.index, options.classes, strict=True) if annotated[place])
+    return "\n".join(
+        name for place, name in zip(options.index, options.classes, strict=True) if annotated[place]
+    )
 
 
 def describe(options: Options) -> str:
     """Describe the file to annotators: one line, then one line per class."""
     void = ", ".join(map(str, (255, *options.ignore)))
     merged = {name: f" (counts as {into})" for name, into in options.merge.items()}
-    names = "".join(f"\n{index:>5}  {name}{merged.get(name, '')}" for index, name in enumerate(options.classes))
+    names = "".join(
+        f"\n{index:>5}  {name}{merged.get(name, '')}" for index, name in enumerate(options.classes)
+    )
     return (
         f"{len(options.classes)} classes, PNG of 8 or 16 bits, grey or palette: an index from 0 a pixel. "
         f"Not labelled: {void} (in a 16-bit file 65535 instead of 255). If not all classes were annotated: the names "

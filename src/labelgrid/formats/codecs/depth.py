@@ -28,8 +28,8 @@ class Options(Form):
     """The meaning of a depth map's numbers.
 
     Args:
-        scale: metres (for disparity: its unit) for one step of the file's numbers. None: 0.001 for 16-bit integers,
-            1 for floating-point numbers; other integers are refused.
+        scale: metres (for disparity: its unit) for one step of the file's numbers. None: 0.001 for
+            16-bit integers, 1 for floating-point numbers; other integers are refused.
         disparity: the values grow toward the camera.
         maximum: a label with a larger valid value is refused, in metres (or the disparity's unit).
     """
@@ -46,11 +46,13 @@ class Options(Form):
 
 
 def read(path: Path, options: Options) -> LabelArray:
-    """Read metres (float32, c = 1) from a PNG, .npy or .tiff; numbers <= 0, NaN and infinite are not valid.
+    """Read metres (float32, c = 1) from a PNG, .npy or .tiff.
+
+    Numbers <= 0, NaN and infinite are not valid.
 
     Raises:
-        LabelError: 8-bit numbers without a declared scale, several channels, no valid pixel, a value above the declared
-            maximum, or a damaged file.
+        LabelError: 8-bit numbers without a declared scale, several channels, no valid pixel, a
+            value above the declared maximum, or a damaged file.
     """
     stored = one_channel(samples(path), path, "A depth map")
     scale = _scale(stored.dtype, options)
@@ -87,7 +89,9 @@ def _scale(dtype: "np.dtype[np.generic]", options: Options) -> float | None:
 
 
 def write(path: Path, label: LabelArray, options: Options) -> None:
-    """Write by the path's extension: .png rounds to 16-bit steps, .npy and .tiff hold float32; 0 where not valid.
+    """Write by the path's extension: .png rounds to 16-bit steps, .npy and .tiff hold float32.
+
+    0 where not valid.
 
     A valid value below half a step of a PNG becomes one step, so that it stays valid.
 
@@ -111,10 +115,18 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
 
 def describe(options: Options) -> str:
     """Describe the file to annotators."""
-    what, unit = ("disparity (larger is nearer)", "") if options.disparity else ("depth along the camera's axis", " m")
+    what, unit = (
+        ("disparity (larger is nearer)", "")
+        if options.disparity
+        else ("depth along the camera's axis", " m")
+    )
     if options.scale is None:
         scale = f"PNG of 16 bits with steps of 0.001{unit}, or .npy or .tiff of floating-point numbers (1 is 1{unit})"
     else:
         scale = f"PNG of 8 or 16 bits, .npy or .tiff with steps of {options.scale:g}{unit}"
-    limit = f" The largest possible value is {options.maximum:g}{unit}." if options.maximum is not None else ""
+    limit = (
+        f" The largest possible value is {options.maximum:g}{unit}."
+        if options.maximum is not None
+        else ""
+    )
     return f"{scale}: {what}. Not measured: 0, NaN or infinite.{limit}"

@@ -25,14 +25,21 @@ DTYPE = np.float32
 
 #: Axis convention of a file -> the signs that convert it to x right, y up, z toward the camera.
 AXES: dict[str, tuple[int, int, int]] = {
-    f"x {x}, y {y}, z {z} the camera": (1 if x == "right" else -1, 1 if y == "up" else -1, 1 if z == "toward" else -1)
+    f"x {x}, y {y}, z {z} the camera": (
+        1 if x == "right" else -1,
+        1 if y == "up" else -1,
+        1 if z == "toward" else -1,
+    )
     for x, y, z in product(("right", "left"), ("up", "down"), ("toward", "away from"))
 }
-#: The accepted error of a vector's length: 8-bit rounding causes 0.007, smoothing along surfaces a little more.
+#: The accepted error of a vector's length: 8-bit rounding causes 0.007, smoothing along surfaces a
+#: little more.
 LENGTH_TOLERANCE = 0.05
-#: The accepted share of pixels with a larger error (resized across an edge); they count as not valid.
+#: The accepted share of pixels with a larger error (resized across an edge); they count as not
+#: valid.
 SHARE_OFF = 0.01
-#: If more vectors than this share point away from the camera, the declared axes are taken to be wrong.
+#: If more vectors than this share point away from the camera, the declared axes are taken to be
+#: wrong.
 SHARE_AWAY = 0.9
 #: OpenCV's axes, the most likely ones of files that need others.
 AWAY = "x right, y down, z away from the camera"
@@ -45,7 +52,8 @@ class Options(Form):
     """The meaning of a normal map's channels.
 
     Args:
-        axes: where the file's three axes point (a key of `AXES`); the default is labelgrid's own convention.
+        axes: where the file's three axes point (a key of `AXES`); the default is labelgrid's own
+            convention.
     """
 
     axes: str = "x right, y up, z toward the camera"
@@ -59,17 +67,20 @@ class Options(Form):
 def read(path: Path, options: Options) -> LabelArray:
     """Read unit vectors (float32, c = 3; x right, y up, z toward the camera) from an 8- or 16-bit RGB PNG, or .npy.
 
-    PNG: v / 127.5 - 1 (16-bit: v / 32767.5 - 1); mid grey and black mean "no normal". `.npy`: the zero vector and
-    vectors that are not finite mean it. Valid vectors are normalised to exactly unit length.
+    PNG: v / 127.5 - 1 (16-bit: v / 32767.5 - 1); mid grey and black mean "no normal". `.npy`: the
+    zero vector and vectors that are not finite mean it. Valid vectors are normalised to exactly
+    unit length.
 
     Raises:
-        LabelError: not three channels, more than 1 % of the vectors not of unit length (within 0.05), nearly all
-            pointing away from the camera, no valid pixel, or a damaged file.
+        LabelError: not three channels, more than 1 % of the vectors not of unit length (within
+            0.05), nearly all pointing away from the camera, no valid pixel, or a damaged file.
     """
     stored = samples(path)
     _check_channels(stored, path)
     vector, present = _decoded(stored, path)
-    some_valid(present, path, "a pixel without a normal is mid grey or black in a PNG, zero in .npy")
+    some_valid(
+        present, path, "a pixel without a normal is mid grey or black in a PNG, zero in .npy"
+    )
     length = _lengths(vector)  # an infinite one is refused as any other wrong one
     valid = present & (np.abs(length - 1) <= LENGTH_TOLERANCE)
     _check_unit(length, present, valid, path)
@@ -82,24 +93,31 @@ def read_prediction(path: Path, options: Options) -> LabelArray:
     """As `read`, for a prediction: it may point anywhere, and single vectors, as an upsampling leaves them, be shorter.
 
     Raises:
-        LabelError: not three channels, the median length is not 1 (within 0.05), no valid pixel, or a damaged file.
+        LabelError: not three channels, the median length is not 1 (within 0.05), no valid pixel, or
+            a damaged file.
     """
     stored = samples(path)
     _check_channels(stored, path)
     vector, present = _decoded(stored, path)
-    some_valid(present, path, "a pixel without a normal is mid grey or black in a PNG, zero in .npy")
+    some_valid(
+        present, path, "a pixel without a normal is mid grey or black in a PNG, zero in .npy"
+    )
     length = _lengths(vector)
     middle = float(np.median(length[present]))
     if not abs(middle - 1) <= LENGTH_TOLERANCE:
         raise LabelError(
-            f"The median length of the normals is {middle:.3g}, not 1.", where=str(path), next_step=_encoding(path)
+            f"The median length of the normals is {middle:.3g}, not 1.",
+            where=str(path),
+            next_step=_encoding(path),
         )
     valid = present & np.isfinite(length) & (length > 0)  # the squares of a tiny vector are 0
     _make_unit(vector, length, valid, options.axes)
     return LabelArray(vector, valid)
 
 
-def _make_unit(vector: NDArray[np.float32], length: NDArray[np.float32], valid: NDArray[np.bool_], axes: str) -> None:
+def _make_unit(
+    vector: NDArray[np.float32], length: NDArray[np.float32], valid: NDArray[np.bool_], axes: str
+) -> None:
     """Normalise and turn the valid vectors in place; the others become 0."""
     factor = np.divide(1, length, out=np.zeros_like(length), where=valid)
     for channel, sign in enumerate(AXES[axes]):
@@ -109,17 +127,25 @@ def _make_unit(vector: NDArray[np.float32], length: NDArray[np.float32], valid: 
 def _lengths(vector: NDArray[np.float32]) -> NDArray[np.float32]:
     """Channel by channel: NumPy is slow along an axis of three."""
     with np.errstate(over="ignore", under="ignore"):
-        squares: NDArray[np.float32] = vector[..., 0] ** 2 + vector[..., 1] ** 2 + vector[..., 2] ** 2
+        squares: NDArray[np.float32] = (
+            vector[..., 0] ** 2 + vector[..., 1] ** 2 + vector[..., 2] ** 2
+        )
     return np.sqrt(squares)
 
 
 def _encoding(path: Path) -> str:
     """What to do about vectors that are not of unit length."""
-    stored = "store them as they are" if path.suffix == ".npy" else "store them as (n + 1) / 2 of the PNG's range"
+    stored = (
+        "store them as they are"
+        if path.suffix == ".npy"
+        else "store them as (n + 1) / 2 of the PNG's range"
+    )
     return f"Normalise the vectors, and {stored}."
 
 
-def normalised(vector: NDArray[Any], path: Path, axes: str, void: str, shortest: float = 0.0) -> LabelArray:
+def normalised(
+    vector: NDArray[Any], path: Path, axes: str, void: str, shortest: float = 0.0
+) -> LabelArray:
     """The label of vectors [h, w, 3] of any length, which are valid where they are longer than `shortest`.
 
     Args:
@@ -130,8 +156,8 @@ def normalised(vector: NDArray[Any], path: Path, axes: str, void: str, shortest:
         shortest: the length of a vector that is not valid, at most.
 
     Raises:
-        EmptyLabelError: no vector is valid. LabelError: there are not three channels, or nearly all vectors point away
-            from the camera.
+        EmptyLabelError: no vector is valid. LabelError: there are not three channels, or nearly all
+            vectors point away from the camera.
     """
     _check_channels(vector, path)
     with np.errstate(over="ignore"):
@@ -162,14 +188,19 @@ def _decoded(stored: NDArray[Any], path: Path) -> tuple[NDArray[np.float32], NDA
         black = cv2.inRange(stored, (0, 0, 0), (0, 0, 0))
         return np.divide(stored, np.float32(half), dtype=np.float32) - 1, (grey | black) == 0
     if stored.dtype.kind != "f":
-        raise LabelError(f"Normals in .npy are numbers in [-1, 1]; this one is {shape_text(stored)}.", where=str(path))
+        raise LabelError(
+            f"Normals in .npy are numbers in [-1, 1]; this one is {shape_text(stored)}.",
+            where=str(path),
+        )
     with np.errstate(over="ignore", invalid="ignore"):
         vectors = stored.astype(np.float32)
     present = np.isfinite(vectors).all(-1) & (vectors != 0).any(-1)
     return np.where(present[..., None], vectors, np.float32(0)), present
 
 
-def _check_unit(length: NDArray[np.float32], present: NDArray[np.bool_], valid: NDArray[np.bool_], path: Path) -> None:
+def _check_unit(
+    length: NDArray[np.float32], present: NDArray[np.bool_], valid: NDArray[np.bool_], path: Path
+) -> None:
     off = int((present & ~valid).sum())
     if off > SHARE_OFF * present.sum():
         raise LabelError(
@@ -199,11 +230,17 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
     """
     numbers = path.suffix.lower() == ".npy"
     stored = np.empty(label.value.shape, np.float32 if numbers else np.uint16)
-    for top in range(0, len(stored), BAND):  # in float64, so a large map at once would take four times its memory
+    for top in range(
+        0, len(stored), BAND
+    ):  # in float64, so a large map at once would take four times its memory
         rows = slice(top, top + BAND)
         signed = label.value[rows] * np.asarray(AXES[options.axes])
         vector = np.where(label.valid[rows, :, None], signed, 0).astype(np.float32)
-        stored[rows] = vector if numbers else np.rint(np.clip((vector.astype(np.float64) + 1) * 32767.5, 0, 65535))
+        stored[rows] = (
+            vector
+            if numbers
+            else np.rint(np.clip((vector.astype(np.float64) + 1) * 32767.5, 0, 65535))
+        )
     (save_array if numbers else save_png)(path, stored)
 
 

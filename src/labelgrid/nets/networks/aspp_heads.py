@@ -1,7 +1,7 @@
 """One head a task with parallel dilated convolutions (ASPP) on the encoder's coarsest map: MTPSL's network for PASCAL.
 
-The published one is `[backbone] name = "resnet18"` with `output_stride = 8`. Outputs have the resolution of the
-coarsest map. There is one stage, so known labels have no effect.
+The published one is `[backbone] name = "resnet18"` with `output_stride = 8`. Outputs have the
+resolution of the coarsest map. There is one stage, so known labels have no effect.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,7 +25,8 @@ class Options:
     Args:
         width: channels of a head; 256 in MTPSL.
         rates: dilations of the parallel convolutions; 12, 24, 36 for an output stride of 8.
-        pyramid_dropout: rate of the dropout after the parallel convolutions, in training alone; 0.5 in MTPSL.
+        pyramid_dropout: rate of the dropout after the parallel convolutions, in training alone; 0.5
+            in MTPSL.
         dropout: rate of the channel dropout before each head's last convolution; MTPSL has none.
         encoder_dropout: rate of the channel dropout on the encoder's coarsest map.
     """
@@ -43,13 +44,18 @@ class Options:
 
 
 class NormOfMeans(nn.BatchNorm2d):
-    """Batch norm of maps [b, c, 1, 1]; one image, which has no spread, is normalised by the running statistics."""
+    """Batch norm of maps [b, c, 1, 1].
+
+    One image, which has no spread, is normalised by the running statistics.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise."""
         if len(x) > 1 or not self.training:
             return super().forward(x)
-        return functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return functional.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+        )
 
 
 class AsppHeads(OneStage):
@@ -74,6 +80,8 @@ def _body(inputs: int, options: Options) -> nn.Sequential:
     return nn.Sequential(pyramid, convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
 
 
-def build(tasks: Mapping[str, Task], encoder: Callable[..., Encoder], options: Options) -> AsppHeads:
+def build(
+    tasks: Mapping[str, Task], encoder: Callable[..., Encoder], options: Options
+) -> AsppHeads:
     """Build the network for these tasks; `encoder()` builds the recipe's encoder."""
     return AsppHeads(tasks, encoder(fuse="none"), options)

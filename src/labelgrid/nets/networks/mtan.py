@@ -1,8 +1,9 @@
 """MTAN: each task attends to every stage of a shared SegNet by masks of its own, and predicts from what these let pass.
 
-A mask is computed from the shared map and from what the task took from the stage before (Liu, Johns & Davison 2019). It
-has an encoder of its own with random weights: `[backbone]` and `--weights` are not used. Outputs have the image's
-resolution. There is one stage of predictions, so known labels have no effect.
+A mask is computed from the shared map and from what the task took from the stage before (Liu, Johns
+& Davison 2019). It
+has an encoder of its own with random weights: `[backbone]` and `--weights` are not used. Outputs
+have the image's resolution. There is one stage of predictions, so known labels have no effect.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,10 +30,11 @@ class Options:
     """The width, the upsampling, and dropout.
 
     Args:
-        width: filters of the first stage and of the heads; the other stages have 2, 4, 8 and 8 times as many. 64 in
-            MTAN; 8 or 16 trains on a CPU.
-        align: how a task's maps are upsampled bilinearly: `"centres"`, so that every cell keeps its place in the image;
-            or `"corners"`, so that the outermost cells' centres fall together (public code). The paper does not say.
+        width: filters of the first stage and of the heads; the other stages have 2, 4, 8 and 8
+            times as many. 64 in MTAN; 8 or 16 trains on a CPU.
+        align: how a task's maps are upsampled bilinearly: `"centres"`, so that every cell keeps its
+            place in the image; or `"corners"`, so that the outermost cells' centres fall together
+            (public code). The paper does not say.
         dropout: rate of the channel dropout before each head's last convolution; MTAN has none.
         encoder_dropout: rate of the channel dropout on the decoder's last shared map.
     """
@@ -49,15 +51,17 @@ class Options:
 
 def mask(inputs: int, width: int) -> nn.Sequential:
     """The layers of an attention mask [b, width, h, w] in 0 to 1: two 1×1 convolutions with batch norm."""
-    return nn.Sequential(*pointwise(inputs, width), nn.Conv2d(width, width, 1), nn.BatchNorm2d(width), nn.Sigmoid())
+    return nn.Sequential(
+        *pointwise(inputs, width), nn.Conv2d(width, width, 1), nn.BatchNorm2d(width), nn.Sigmoid()
+    )
 
 
 class Attention(nn.Module):
     """One task's masks, for the encoder's and the decoder's stages, finest first.
 
-    A mask of the encoder reads the shared map after the stage's first layer and multiplies the one after its last. A
-    mask of the decoder reads the unpooled map and multiplies the stage's output. All but the first also read what the
-    task took from the stage before.
+    A mask of the encoder reads the shared map after the stage's first layer and multiplies the one
+    after its last. A mask of the decoder reads the unpooled map and multiplies the stage's output.
+    All but the first also read what the task took from the stage before.
 
     Source: Liu, Johns & Davison 2019, section 3.2, eqs. 1 and 2.
     """
@@ -65,26 +69,34 @@ class Attention(nn.Module):
     def __init__(self, filters: Sequence[int]) -> None:
         super().__init__()
         finer = (filters[0], *filters[:-1])
-        self.down = nn.ModuleList(mask(width if i == 0 else 2 * width, width) for i, width in enumerate(filters))
-        self.up = nn.ModuleList(mask(coarse + fine, fine) for fine, coarse in zip(finer, filters, strict=True))
+        self.down = nn.ModuleList(
+            mask(width if i == 0 else 2 * width, width) for i, width in enumerate(filters)
+        )
+        self.up = nn.ModuleList(
+            mask(coarse + fine, fine) for fine, coarse in zip(finer, filters, strict=True)
+        )
 
 
 class Mtan(Network):
     """A shared encoder and decoder, masks for each task, then for each task a 3×3 convolution and a 1×1 convolution.
 
-    `Features.shared` is the decoder's last shared map [b, width, h, w]: each task is predicted from its product with
-    the task's last mask. That mask depends on the maps of all stages, too: a gradient at `shared` is not all that a
-    task tells the shared layers. Balancers that weigh losses by it work; one that would pass on only a combined
-    gradient of `shared` would not train the rest of the encoder through the masks, and takes `shared_parameters`
-    instead. `levels` are the encoder's five pooled maps. `task_features` are the inputs of the heads' last layers.
+    `Features.shared` is the decoder's last shared map [b, width, h, w]: each task is predicted from
+    its product with the task's last mask. That mask depends on the maps of all stages, too: a
+    gradient at `shared` is not all that a task tells the shared layers. Balancers that weigh losses
+    by it work; one that would pass on only a combined gradient of `shared` would not train the rest
+    of the encoder through the masks, and takes `shared_parameters` instead. `levels` are the
+    encoder's five pooled maps. `task_features` are the inputs of the heads' last layers.
 
-    The layers between the stages, `between` and `between_up`, are the same for all tasks, but run on each task's maps:
-    they are no part of `encoder`, and in training normalise each task's maps by themselves.
+    The layers between the stages, `between` and `between_up`, are the same for all tasks, but run
+    on each task's maps: they are no part of `encoder`, and in training normalise each task's maps
+    by themselves.
 
-    Deviation: a dropout of 0.2 before the last convolutions, so that MC-dropout has something to draw. Reading:
-    upsampling by the centres of cells, see `align`. `dropout = 0` and `align = "corners"` are the public network.
+    Deviation: a dropout of 0.2 before the last convolutions, so that MC-dropout has something to
+    draw. Reading: upsampling by the centres of cells, see `align`. `dropout = 0` and `align =
+    "corners"` are the public network.
 
-    Source: Liu, Johns & Davison 2019 (MTAN), section 3, figure 2; widths and layers of the public code.
+    Source: Liu, Johns & Davison 2019 (MTAN), section 3, figure 2; widths and layers of the public
+    code.
     """
 
     encoder: EncoderDecoder
@@ -96,11 +108,18 @@ class Mtan(Network):
         filters = self.encoder.filters
         self.dropout = ChannelDropout(options.encoder_dropout, width, "encoder")
         self.attention = nn.ModuleDict({name: Attention(filters) for name in tasks})
-        self.between = nn.ModuleList(layer(fine, coarse) for fine, coarse in pairwise((*filters, filters[-1])))
-        self.between_up = nn.ModuleList(layer(coarse, fine) for fine, coarse in pairwise((width, *filters)))
+        self.between = nn.ModuleList(
+            layer(fine, coarse) for fine, coarse in pairwise((*filters, filters[-1]))
+        )
+        self.between_up = nn.ModuleList(
+            layer(coarse, fine) for fine, coarse in pairwise((width, *filters))
+        )
         self.bodies = heads(width, tasks)
         self.last = nn.ModuleDict(
-            {name: Predict(width, task.channels, options.dropout, "final") for name, task in tasks.items()}
+            {
+                name: Predict(width, task.channels, options.dropout, "final")
+                for name, task in tasks.items()
+            }
         )
         initialise(self)
 
@@ -127,10 +146,16 @@ class Mtan(Network):
         for stage, second in enumerate(features.second):
             if stage > 0:
                 inputs = torch.cat((features.first[stage], found), 1)
-            found = functional.max_pool2d(self.between[stage](masks.down[stage](inputs) * second), 2)
+            found = functional.max_pool2d(
+                self.between[stage](masks.down[stage](inputs) * second), 2
+            )
         for stage in reversed(range(len(masks.up))):
-            raised = functional.interpolate(found, scale_factor=2, mode="bilinear", align_corners=self.corners)
-            found = masks.up[stage](torch.cat((features.raised[stage], self.between_up[stage](raised)), 1))
+            raised = functional.interpolate(
+                found, scale_factor=2, mode="bilinear", align_corners=self.corners
+            )
+            found = masks.up[stage](
+                torch.cat((features.raised[stage], self.between_up[stage](raised)), 1)
+            )
             if stage > 0:
                 found = found * features.decoded[stage - 1]
         return found
@@ -141,7 +166,9 @@ class Mtan(Network):
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """The encoder's, and those of the layers between the stages."""
-        shared = chain(super().shared_parameters(), self.between.parameters(), self.between_up.parameters())
+        shared = chain(
+            super().shared_parameters(), self.between.parameters(), self.between_up.parameters()
+        )
         return [value for value in shared if value.requires_grad]
 
 

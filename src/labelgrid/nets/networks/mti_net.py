@@ -1,7 +1,10 @@
-"""MTI-Net: PAD-Net's two stages at each scale of the encoder, from coarse to fine; the final heads read all scales.
+"""MTI-Net: PAD-Net's two stages at each scale of the encoder, from coarse to fine.
 
-At each scale the tasks make initial predictions. Their features go to the next finer scale, their embedded predictions
-to the other tasks of the same scale. Known labels replace initial predictions at each scale; they never reach another.
+The final heads read all scales.
+
+At each scale the tasks make initial predictions. Their features go to the next finer scale, their
+embedded predictions to the other tasks of the same scale. Known labels replace initial predictions
+at each scale; they never reach another.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,12 +32,14 @@ class Options:
     """Switches.
 
     Args:
-        width: channels that 1×1 convolutions reduce each scale of the encoder to; 0: the encoder's, as published.
-        gate: the task whose features compute a message's gate: the `"target"` (PAD-Net's paper) or the `"source"`
-            (public code).
-        own: the input of a target's own feature: its initial `"prediction"` or its initial head's `"features"` (public
-            code).
-        dropout: rate of the channel dropout before the last convolution of every head; MTI-Net's code has none.
+        width: channels that 1×1 convolutions reduce each scale of the encoder to; 0: the encoder's,
+            as published.
+        gate: the task whose features compute a message's gate: the `"target"` (PAD-Net's paper) or
+            the `"source"` (public code).
+        own: the input of a target's own feature: its initial `"prediction"` or its initial head's
+            `"features"` (public code).
+        dropout: rate of the channel dropout before the last convolution of every head; MTI-Net's
+            code has none.
         encoder_dropout: rate of the channel dropout on each of the encoder's scales.
     """
 
@@ -58,7 +63,9 @@ class ScaleHeads(nn.Module):
         options: of the network.
     """
 
-    def __init__(self, tasks: Mapping[str, Task], inputs: int, width: int, options: Options) -> None:
+    def __init__(
+        self, tasks: Mapping[str, Task], inputs: int, width: int, options: Options
+    ) -> None:
         super().__init__()
         self.tasks, self.own = dict(tasks), options.own
         self.bodies = nn.ModuleDict({n: basic_blocks(inputs, width, width) for n in tasks})
@@ -88,10 +95,11 @@ class ScaleHeads(nn.Module):
 class MtiNet(Network):
     """Encoder, then for each scale initial heads and distillation, with propagation to finer scales; final heads.
 
-    `Features.shared` is the encoder's coarsest map, but the tasks read its other maps, too: balancers take gradients at
-    the parameters (`at = "parameters"`).
+    `Features.shared` is the encoder's coarsest map, but the tasks read its other maps, too:
+    balancers take gradients at the parameters (`at = "parameters"`).
 
-    Source: Vandenhende et al. 2020 (MTI-Net); TCD's second network. The survey's head reads all scales.
+    Source: Vandenhende et al. 2020 (MTI-Net); TCD's second network. The survey's head reads all
+    scales.
     """
 
     def __init__(self, tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> None:
@@ -105,17 +113,22 @@ class MtiNet(Network):
         widths = [options.width or width for width in given]
         coarser = (*widths[1:], 0)
         self.scales = nn.ModuleList(
-            ScaleHeads(tasks, width + above, width, options) for width, above in zip(widths, coarser, strict=True)
+            ScaleHeads(tasks, width + above, width, options)
+            for width, above in zip(widths, coarser, strict=True)
         )
         self.propagate = nn.ModuleList(Propagation(names, width) for width in widths[1:])
         total = sum(widths)
         self.final_bodies = nn.ModuleDict({n: pointwise(total, total) for n in names})
-        self.final = nn.ModuleDict({n: Predict(total, t.channels, options.dropout, "final") for n, t in tasks.items()})
+        self.final = nn.ModuleDict(
+            {n: Predict(total, t.channels, options.dropout, "final") for n, t in tasks.items()}
+        )
 
     def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
         """Run all scales from the coarsest on, then the final heads."""
         dropped = [drop(level) for drop, level in zip(self.dropout, features.levels, strict=True)]
-        levels: list[Tensor] = [reduce(level) for reduce, level in zip(self.reduce, dropped, strict=True)]
+        levels: list[Tensor] = [
+            reduce(level) for reduce, level in zip(self.reduce, dropped, strict=True)
+        ]
         initial: list[Raw] = []
         heads: list[Raw] = []
         refined: list[Raw] = []
@@ -130,14 +143,18 @@ class MtiNet(Network):
             name: body(torch.cat([_raised(maps[name], size) for maps in refined], 1))
             for name, body in self.final_bodies.items()
         }
-        return Output(tuple(initial), self.predict(task_features), features, task_features, tuple(heads))
+        return Output(
+            tuple(initial), self.predict(task_features), features, task_features, tuple(heads)
+        )
 
     def _inputs(self, number: int, level: Tensor, coarser: Raw | None) -> Raw:
         """Each task's input at a scale: the encoder's map, and the task's propagated features of the coarser scale."""
         if coarser is None:
             return dict.fromkeys(self.final_bodies, level)
         propagated: Raw = self.propagate[number](coarser)
-        return {n: torch.cat([level, _raised(x, level.shape[-2:])], 1) for n, x in propagated.items()}
+        return {
+            n: torch.cat([level, _raised(x, level.shape[-2:])], 1) for n, x in propagated.items()
+        }
 
     def predict(self, task_features: Raw) -> Raw:
         """Run the final heads' dropout and last convolution."""
@@ -145,7 +162,11 @@ class MtiNet(Network):
 
 
 def _raised(x: Tensor, size: torch.Size) -> Tensor:
-    return x if x.shape[-2:] == size else functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
+    return (
+        x
+        if x.shape[-2:] == size
+        else functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
+    )
 
 
 def build(tasks: Mapping[str, Task], encoder: Callable[..., Encoder], options: Options) -> MtiNet:

@@ -1,7 +1,7 @@
 """PAD-Net: makes initial predictions, distils each task's prediction into the others, and makes final predictions.
 
-Each task's initial prediction is embedded and passed to the other tasks through attention gates (Xu et al. 2018; PartAL
-figure 3). Known labels replace initial predictions.
+Each task's initial prediction is embedded and passed to the other tasks through attention gates (Xu
+et al. 2018; PartAL figure 3). Known labels replace initial predictions.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,13 +26,13 @@ class Options:
 
     Args:
         width: channels of heads and messages, a multiple of 4; 256 in the papers, 48 in `small`.
-        gate: the task whose features compute a message's gate: the `"target"` (PAD-Net's paper) or the `"source"`
-            (public code).
-        own: the input of a target's own feature: its initial `"prediction"` (the paper) or its initial head's
-            `"features"` (public code). Messages always come from embedded predictions, so that a known label can
-            replace a prediction.
-        dropout: rate of the channel dropout before the last convolution of every head; PartAL gives neither the rate
-            nor the layer.
+        gate: the task whose features compute a message's gate: the `"target"` (PAD-Net's paper) or
+            the `"source"` (public code).
+        own: the input of a target's own feature: its initial `"prediction"` (the paper) or its
+            initial head's `"features"` (public code). Messages always come from embedded
+            predictions, so that a known label can replace a prediction.
+        dropout: rate of the channel dropout before the last convolution of every head; PartAL gives
+            neither the rate nor the layer.
         encoder_dropout: rate of the channel dropout on the encoder's fused map.
     """
 
@@ -58,15 +58,24 @@ class PadNet(Network):
         self.tasks, self.encoder, self.own = dict(tasks), encoder, options.own
         width, rate = options.width, options.dropout
         self.dropout = ChannelDropout(options.encoder_dropout, encoder.channels, "encoder")
-        self.initial_bodies = nn.ModuleDict({n: bottlenecks(encoder.channels, width) for n in tasks})
-        self.initial = nn.ModuleDict({n: Predict(width, t.channels, rate, "initial") for n, t in tasks.items()})
+        self.initial_bodies = nn.ModuleDict(
+            {n: bottlenecks(encoder.channels, width) for n in tasks}
+        )
+        self.initial = nn.ModuleDict(
+            {n: Predict(width, t.channels, rate, "initial") for n, t in tasks.items()}
+        )
         self.embed = nn.ModuleDict({n: Embed(t.channels, width) for n, t in tasks.items()})
         self.distil = Distil(list(tasks), width, options.gate)
         self.final_bodies = nn.ModuleDict({n: bottlenecks(width, width) for n in tasks})
-        self.final = nn.ModuleDict({n: Predict(width, t.channels, rate, "final") for n, t in tasks.items()})
+        self.final = nn.ModuleDict(
+            {n: Predict(width, t.channels, rate, "final") for n, t in tasks.items()}
+        )
 
     def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
-        """Run both stages. A task's own feature does not depend on its own label; its messages use the others'."""
+        """Run both stages.
+
+        A task's own feature does not depend on its own label; its messages use the others'.
+        """
         fused = self.dropout(features.shared)
         heads = {name: body(fused) for name, body in self.initial_bodies.items()}
         initial = {name: self.initial[name](x) for name, x in heads.items()}

@@ -1,7 +1,8 @@
 """SegNet with one head a task: an encoder and a decoder with max-unpooling, which all tasks share (MTAN's "split").
 
-It is the network of MTPSL on NYUv2 and Cityscapes. It has an encoder of its own with random weights: `[backbone]` and
-`--weights` are not used. Outputs have the image's resolution. There is one stage, so known labels have no effect.
+It is the network of MTPSL on NYUv2 and Cityscapes. It has an encoder of its own with random
+weights: `[backbone]` and `--weights` are not used. Outputs have the image's resolution. There is
+one stage, so known labels have no effect.
 """
 
 from collections.abc import Mapping
@@ -20,9 +21,10 @@ class Options:
     """The width, and dropout.
 
     Args:
-        width: filters of the first stage and of the heads; the other stages have 2, 4, 8 and 8 times as many. 64 in
-            MTAN; 8 or 16 trains on a CPU.
-        dropout: rate of the channel dropout before each head's last convolution; MTAN and MTPSL have none.
+        width: filters of the first stage and of the heads; the other stages have 2, 4, 8 and 8
+            times as many. 64 in MTAN; 8 or 16 trains on a CPU.
+        dropout: rate of the channel dropout before each head's last convolution; MTAN and MTPSL
+            have none.
         encoder_dropout: rate of the channel dropout on the decoder's last map.
     """
 
@@ -38,15 +40,16 @@ class Options:
 class SegNet(OneStage):
     """Encoder and decoder, then for each task a 3×3 convolution, dropout and a 1×1 convolution.
 
-    `Features.shared` is the decoder's last map [b, width, h, w], since all tasks are predicted from it; the decoder
-    therefore belongs to `encoder`. `levels` are the encoder's five pooled maps at 1/2 to 1/32; MTPSL's regulariser
-    compares with the deepest. The positions of the maxima stay inside `encoder`.
+    `Features.shared` is the decoder's last map [b, width, h, w], since all tasks are predicted from
+    it; the decoder therefore belongs to `encoder`. `levels` are the encoder's five pooled maps at
+    1/2 to 1/32; MTPSL's regulariser compares with the deepest. The positions of the maxima stay
+    inside `encoder`.
 
-    Deviation: a dropout of 0.2 before the last convolutions, so that MC-dropout has something to draw; `dropout = 0`
-    is MTAN's network.
+    Deviation: a dropout of 0.2 before the last convolutions, so that MC-dropout has something to
+    draw; `dropout = 0` is MTAN's network.
 
-    Source: Badrinarayanan, Kendall & Cipolla 2017 (SegNet); the baseline "split, standard" of MTAN's public code; MTPSL
-    section 4.
+    Source: Badrinarayanan, Kendall & Cipolla 2017 (SegNet); the baseline "split, standard" of
+    MTAN's public code; MTPSL section 4.
     """
 
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:

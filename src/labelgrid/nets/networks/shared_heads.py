@@ -1,8 +1,8 @@
 """The plain multi-task network, the baseline of all others: one encoder and one head per task.
 
-A head is a convolution, batch norm, ReLU and a 1×1 convolution. There is one stage, so known labels have no effect. The
-heads read the concatenated scales, as the survey's do; if the backbone's `fused` is above 0, one 1×1 convolution for
-all tasks reduces these first.
+A head is a convolution, batch norm, ReLU and a 1×1 convolution. There is one stage, so known labels
+have no effect. The heads read the concatenated scales, as the survey's do; if the backbone's
+`fused` is above 0, one 1×1 convolution for all tasks reduces these first.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,8 +23,10 @@ class Options:
 
     Args:
         width: channels of a head; 0: as many as its input has, as in the survey's HRNet head.
-        kernel: kernel size of a head's first convolution; 1 in the survey, 3 in `small-shared-heads`.
-        dropout: rate of the channel dropout before each head's last convolution; PartAL does not give it.
+        kernel: kernel size of a head's first convolution; 1 in the survey, 3 in
+            `small-shared-heads`.
+        dropout: rate of the channel dropout before each head's last convolution; PartAL does not
+            give it.
         encoder_dropout: rate of the channel dropout on the encoder's fused map.
     """
 
@@ -35,7 +37,9 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.width < 0 or self.kernel < 1 or self.kernel % 2 == 0:
-            raise ValueError(f"width must be at least 0 and kernel odd; they are {self.width} and {self.kernel}")
+            raise ValueError(
+                f"width must be at least 0 and kernel odd; they are {self.width} and {self.kernel}"
+            )
         check_ranges(self, width=(0, WIDEST), kernel=(1, 63))
 
 
@@ -47,7 +51,9 @@ class SharedHeads(OneStage):
 
     def __init__(self, tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> None:
         width = options.width or encoder.channels
-        bodies = nn.ModuleDict({name: self._body(encoder.channels, width, options.kernel) for name in tasks})
+        bodies = nn.ModuleDict(
+            {name: self._body(encoder.channels, width, options.kernel) for name in tasks}
+        )
         super().__init__(tasks, encoder, encoder.channels, bodies, width, options)
 
     @staticmethod
@@ -56,6 +62,8 @@ class SharedHeads(OneStage):
         return nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
 
 
-def build(tasks: Mapping[str, Task], encoder: Callable[..., Encoder], options: Options) -> SharedHeads:
+def build(
+    tasks: Mapping[str, Task], encoder: Callable[..., Encoder], options: Options
+) -> SharedHeads:
     """Build the network for these tasks; `encoder()` builds the recipe's encoder."""
     return SharedHeads(tasks, encoder(fuse="concatenated"), options)

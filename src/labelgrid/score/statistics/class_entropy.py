@@ -1,10 +1,10 @@
 """Computes how much of an image's predictive entropy falls to each class: the mean of probability × entropy, in nats.
 
-Those of a task add up to its mean entropy. Source: ClaSP PE (Lüth et al. 2026), whose released code weighs a voxel's
-entropy with the class's probability.
+Those of a task add up to its mean entropy. Source: ClaSP PE (Lüth et al. 2026), whose released code
+weighs a voxel's entropy with the class's probability.
 
-It is computed for all tasks that predict classes, in one forward pass with known labels, at the heads' resolution. It
-has no options.
+It is computed for all tasks that predict classes, in one forward pass with known labels, at the
+heads' resolution. It has no options.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,9 @@
-"""Computes, for each image, the share of pixels that are predicted as each class; those of a task add up to 1.
+"""Computes, for each image, the share of pixels that are predicted as each class.
 
-It is computed for all tasks that predict classes, in one forward pass with known labels, at the heads' resolution. It
-has no options.
+Those of a task add up to 1.
+
+It is computed for all tasks that predict classes, in one forward pass with known labels, at the
+heads' resolution. It has no options.
 """
 
 from dataclasses import dataclass

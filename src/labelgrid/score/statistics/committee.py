@@ -1,8 +1,8 @@
 """Computes each task's inconsistency: how far the refined predictions of a committee are from the initial one.
 
-Distillation blocks refine the frozen network's initial predictions, one block for each pair of tasks. They are
-trained with the tasks' losses on the labelled images (TCD eq. 1, supplement sections 1 and 5). The network must have
-two stages.
+Distillation blocks refine the frozen network's initial predictions, one block for each pair of
+tasks. They are trained with the tasks' losses on the labelled images (TCD eq. 1, supplement
+sections 1 and 5). The network must have two stages.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -32,17 +32,20 @@ COMBINE: Mapping[str, Callable[..., Any]] = {"max": np.max, "mean": np.mean, "mi
 
 @dataclass(frozen=True)
 class Options:
-    """The committee and the training of its blocks; the paper gives neither the measure nor the training's length.
+    """The committee and the training of its blocks.
+
+    The paper gives neither the measure nor the training's length.
 
     Args:
-        combine: a task's inconsistency is that of the member with the `"max"` (eq. 1), the `"mean"` of all, or the
-            `"min"` (table 2).
-        divergence: of class probabilities: `"kl"`, of the refined from the initial prediction, or `"js"`
-            (Jensen–Shannon), at most log 2. Other tasks have their own distance.
+        combine: a task's inconsistency is that of the member with the `"max"` (eq. 1), the `"mean"`
+            of all, or the `"min"` (table 2).
+        divergence: of class probabilities: `"kl"`, of the refined from the initial prediction, or
+            `"js"` (Jensen–Shannon), at most log 2. Other tasks have their own distance.
         own: the network's own final prediction is a member, too.
-        width: channels of a block, a multiple of 4; 0: as wide as the network's initial heads (256 in the papers).
-        gate: the task whose features compute a message's gate: the `"target"` (PAD-Net's paper) or the `"source"`
-            (public code).
+        width: channels of a block, a multiple of 4; 0: as wide as the network's initial heads (256
+            in the papers).
+        gate: the task whose features compute a message's gate: the `"target"` (PAD-Net's paper) or
+            the `"source"` (public code).
         epochs: passes over the labelled images.
         learning_rate: of Adam.
     """
@@ -64,21 +67,32 @@ class Options:
 class Block(nn.Module):
     """Refines the initial predictions of two tasks by a gated message from each other (TCD figure 8).
 
-    Convolutions to features, attention-gated messages, and decoders as PAD-Net's: two bottlenecks and a convolution.
+    Convolutions to features, attention-gated messages, and decoders as PAD-Net's: two bottlenecks
+    and a convolution.
 
     Source: TCD supplement, section 1; Xu et al. 2018, module C.
     """
 
-    def __init__(self, tasks: Mapping[str, Task], width: int, gate: Literal["target", "source"]) -> None:
+    def __init__(
+        self, tasks: Mapping[str, Task], width: int, gate: Literal["target", "source"]
+    ) -> None:
         super().__init__()
-        self.embed = nn.ModuleDict({name: Embed(task.channels, width) for name, task in tasks.items()})
+        self.embed = nn.ModuleDict(
+            {name: Embed(task.channels, width) for name, task in tasks.items()}
+        )
         self.distil = Distil(list(tasks), width, gate)
         self.decoders = nn.ModuleDict(
-            {n: nn.Sequential(bottlenecks(width, width), nn.Conv2d(width, t.channels, 1)) for n, t in tasks.items()}
+            {
+                n: nn.Sequential(bottlenecks(width, width), nn.Conv2d(width, t.channels, 1))
+                for n, t in tasks.items()
+            }
         )
 
     def forward(self, initial: Raw) -> Raw:
-        """The refined raw outputs of the two tasks, [b, channels, h, w]; `initial` holds at least their predictions."""
+        """The refined raw outputs of the two tasks, [b, channels, h, w].
+
+        `initial` holds at least their predictions.
+        """
         features = {name: embed(initial[name]) for name, embed in self.embed.items()}
         refined = self.distil(features, features)
         return {name: decoder(refined[name]) for name, decoder in self.decoders.items()}
@@ -87,8 +101,9 @@ class Block(nn.Module):
 class Committee(TrainedStatistic):
     """Each task's distance between the initial prediction and those of its committee, at the heads' resolution.
 
-    The members are the refined predictions of the pairwise blocks. A member's distance is the task's disagreement, its
-    mean over the pixels that show the image. Known labels are not fed in. With several scales, the finest is read.
+    The members are the refined predictions of the pairwise blocks. A member's distance is the
+    task's disagreement, its mean over the pixels that show the image. Known labels are not fed in.
+    With several scales, the finest is read.
 
     Source: TCD eq. 1; supplement, sections 1, 4 and 5.
     """
@@ -119,7 +134,9 @@ class Committee(TrainedStatistic):
             )
         heads = next(iter(output.initial_features[0].values())).shape[1]
         width = self.options.width or -(-heads // 4) * 4
-        self.blocks.extend(Block(dict(pair), width, self.options.gate) for pair in combinations(tasks.items(), 2))
+        self.blocks.extend(
+            Block(dict(pair), width, self.options.gate) for pair in combinations(tasks.items(), 2)
+        )
 
     def fit(self, context: FitContext) -> None:
         """Train the blocks with the tasks' losses, weighted as in the model's training, on the labelled images."""
@@ -130,7 +147,10 @@ class Committee(TrainedStatistic):
         def block_losses(rows: Rows) -> Iterator[Tensor]:
             for block in self.blocks:
                 raws, targets = block(rows.maps), rows.targets
-                losses = {n: image_losses(context.tasks[n], [raw], targets[n])[0] for n, raw in raws.items()}
+                losses = {
+                    n: image_losses(context.tasks[n], [raw], targets[n])[0]
+                    for n, raw in raws.items()
+                }
                 by_task = {name: context.weights[name] * loss for name, loss in losses.items()}
                 yield supervised(by_task, targets_present(targets, list(raws)), "task_sum")
 
@@ -139,7 +159,10 @@ class Committee(TrainedStatistic):
         train("Training the committee", self.blocks, context, schedule, passes, block_losses)
 
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
-        """The inconsistencies of a batch, float64 [b, t]; nats, or in the unit of the task's distance."""
+        """The inconsistencies of a batch, float64 [b, t].
+
+        Nats, or in the unit of the task's distance.
+        """
         initial = initial_predictions(batch)
         members: dict[str, list[NDArray[np.float64]]] = {name: [] for name in batch.tasks}
         for raws in self._refined(batch, initial):
@@ -148,7 +171,9 @@ class Committee(TrainedStatistic):
                 measure = task.other_disagreements.get(self.options.divergence, task.disagreement)
                 gap = measure(initial[name], task.activate(resized(raw, *initial[name].shape[-2:])))
                 members[name].append(content_means(gap, batch.batch.frames).cpu().numpy())
-        return np.stack([COMBINE[self.options.combine](means, axis=0) for means in members.values()], 1)
+        return np.stack(
+            [COMBINE[self.options.combine](means, axis=0) for means in members.values()], 1
+        )
 
     def _refined(self, batch: PoolBatch, initial: Raw) -> Iterator[Raw]:
         """The raw outputs of the members, some tasks at a time."""

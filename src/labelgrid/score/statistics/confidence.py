@@ -1,7 +1,7 @@
 """Computes how unsure one plain prediction of each class task is: entropy, least confidence or margin.
 
-It takes one forward pass without dropout. Known labels of other tasks are fed in. Tasks that predict values (depth,
-normals) have no such measure: theirs is 0 for every image.
+It takes one forward pass without dropout. Known labels of other tasks are fed in. Tasks that
+predict values (depth, normals) have no such measure: theirs is 0 for every image.
 """
 
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class Options:
     """Which measure (Settles 2009, section 3.1).
 
     Args:
-        measure: `"entropy"`; `"least_confidence"`, 1 − the largest probability; or `"margin"`, 1 − the difference of
-            the two largest.
+        measure: `"entropy"`; `"least_confidence"`, 1 − the largest probability; or `"margin"`, 1 −
+            the difference of the two largest.
         at: at which pixels: as in `dropout`.
         known: feed the known labels of other tasks in.
     """

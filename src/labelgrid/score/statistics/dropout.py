@@ -1,8 +1,9 @@
 """Computes the network's uncertainty of each task on each image with MC-dropout.
 
-The uncertainty of D passes with dropout is averaged over the image's pixels (PartAL A.1). Known labels of other tasks
-are fed in. The dropout masks depend only on the seed and the image's id. With `measure = "information"` it is BALD
-(Houlsby et al. 2011); least confidence and margin are those of Settles 2009, section 3.1.
+The uncertainty of D passes with dropout is averaged over the image's pixels (PartAL A.1). Known
+labels of other tasks are fed in. The dropout masks depend only on the seed and the image's id. With
+`measure = "information"` it is BALD (Houlsby et al. 2011); least confidence and margin are those of
+Settles 2009, section 3.1.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,16 +30,19 @@ class Options:
 
     Args:
         passes: D, the number of passes. `normals` needs at least 4.
-        where: dropout in the `"final"` heads only, in both stages' `"heads"`, or in `"all"`: the heads and the fused
-            map. `"final"` costs little more than one pass.
+        where: dropout in the `"final"` heads only, in both stages' `"heads"`, or in `"all"`: the
+            heads and the fused map. `"final"` costs little more than one pass.
         rate: dropout rate in scoring; 0 keeps the network's own.
-        at: where an image's uncertainty is computed: at `"half"` the size at which the network sees it, on a regular
-            grid of points between which nothing is left out; at every pixel of its `"original"` size, as in the papers,
-            which takes many times longer on large images; or at the `"head"`'s resolution, the fastest.
-        measure: `"entropy"` of the mean prediction (PartAL eq. 3 and 4); only the `"information"` that the passes
-            disagree on: BALD's mutual information for classes, the variance for values; `"least_confidence"` or
-            `"margin"` of the mean class probabilities, the variance for values.
-        known: feed the known labels of other tasks in (PartAL section 3.3); `false` is the ablation.
+        at: where an image's uncertainty is computed: at `"half"` the size at which the network sees
+            it, on a regular grid of points between which nothing is left out; at every pixel of its
+            `"original"` size, as in the papers, which takes many times longer on large images; or
+            at the `"head"`'s resolution, the fastest.
+        measure: `"entropy"` of the mean prediction (PartAL eq. 3 and 4); only the `"information"`
+            that the passes disagree on: BALD's mutual information for classes, the variance for
+            values; `"least_confidence"` or `"margin"` of the mean class probabilities, the variance
+            for values.
+        known: feed the known labels of other tasks in (PartAL section 3.3); `false` is the
+            ablation.
     """
 
     passes: Annotated[int, Field(ge=1, le=100_000)] = 10
@@ -53,7 +57,8 @@ class Options:
 class DropoutPasses:
     """D dropout passes over a batch of images; iterating yields the raw outputs of each pass.
 
-    The encoder is not repeated; with `where = "final"` only the last convolutions are. The masks are keyed by image.
+    The encoder is not repeated; with `where = "final"` only the last convolutions are. The masks
+    are keyed by image.
     """
 
     network: Network
@@ -68,7 +73,9 @@ class DropoutPasses:
     def of(cls, pool: PoolBatch, options: Options, seed: int) -> "DropoutPasses":
         """The passes over a batch."""
         network, known = pool.model.network, pool.known if options.known else None
-        fixed = network.decode(pool.features, known).task_features if options.where == "final" else None
+        fixed = (
+            network.decode(pool.features, known).task_features if options.where == "final" else None
+        )
         return cls(network, options, seed, pool.keys, pool.features, known, fixed)
 
     def only(self, index: int) -> "DropoutPasses":
@@ -80,12 +87,16 @@ class DropoutPasses:
             keys=self.keys[rows],
             features=self.features[rows],
             known=known,
-            task_features={n: x[rows] for n, x in self.task_features.items()} if self.task_features else None,
+            task_features={n: x[rows] for n, x in self.task_features.items()}
+            if self.task_features
+            else None,
         )
 
     def __iter__(self) -> Iterator[Raw]:
         options, device = self.options, self.features.shared.device
-        with keyed_dropout(self.network, options.where, self.keys, self.seed, options.rate, device) as use:
+        with keyed_dropout(
+            self.network, options.where, self.keys, self.seed, options.rate, device
+        ) as use:
             for index in range(options.passes):
                 use(index)
                 if self.task_features is None:
@@ -96,7 +107,9 @@ class DropoutPasses:
 
 @dataclass(frozen=True)
 class Dropout(Statistic):
-    """The mean over pixels of each task's uncertainty under dropout, in nats; variances in the values' unit squared.
+    """The mean over pixels of each task's uncertainty under dropout, in nats.
+
+    Variances in the values' unit squared.
 
     Source: PartAL A.1.1 and A.1.2, section 3.3.
     """
@@ -111,7 +124,10 @@ class Dropout(Statistic):
                 f"The network has no dropout at '{self.options.where}', so every pass would be the same.",
                 next_step="Set [score.dropout] rate, or the network's dropout, above 0.",
             )
-        passes, make = DropoutPasses.of(batch, self.options, self.seed), MOMENTS[self.options.measure]
+        passes, make = (
+            DropoutPasses.of(batch, self.options, self.seed),
+            MOMENTS[self.options.measure],
+        )
         return image_means(passes, batch.tasks, batch.batch.frames, make, self.options.at)
 
 

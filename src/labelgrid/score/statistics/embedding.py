@@ -1,7 +1,8 @@
 """Computes an embedding of each image: the code of a convolutional auto-encoder of all tasks' features.
 
-The auto-encoder is trained on the pool's images, without labels (TCD supplement, section 2). It reads the features of
-the initial heads, at the finest scale, or those of the only heads of a network with one stage.
+The auto-encoder is trained on the pool's images, without labels (TCD supplement, section 2). It
+reads the features of the initial heads, at the finest scale, or those of the only heads of a
+network with one stage.
 """
 
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ from labelgrid.score.statistic import FitContext, PoolBatch, Scope, TrainedStati
 from labelgrid.score.table import Axis
 from labelgrid.score.training import Passes, Rows, Schedule, replayed, resized, train
 
-#: The number of convolutions of the encoder; each halves the map and all but the first double its channels.
+#: The number of convolutions of the encoder; each halves the map and all but the first double its
+#: channels.
 BLOCKS = 4
 
 
@@ -41,21 +43,28 @@ class Options:
     learning_rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        check_ranges(self, dimensions=(1, 65_536), width=(1, 4096), epochs=(1, 100_000), learning_rate=(1e-9, 1.0))
+        check_ranges(
+            self,
+            dimensions=(1, 65_536),
+            width=(1, 4096),
+            epochs=(1, 100_000),
+            learning_rate=(1e-9, 1.0),
+        )
 
 
 class AutoEncoder(nn.Module):
     """Four 4×4 convolutions of stride 2, a linear layer to the code, and the mirror of both.
 
-    The paddings keep half of an odd side, rounded up ("SAME"). The reconstruction is cut to the map's size.
+    The paddings keep half of an odd side, rounded up ("SAME"). The reconstruction is cut to the
+    map's size.
 
     Args:
         channels: of the map.
         size: height and width of the map.
         options: widths.
 
-    Source: TCD supplement, section 2. It lets the decoder start at H/4 × W/4, which would return a map of 4H × 4W;
-    here it starts at H/16 × W/16, rounded up. The last layer is linear.
+    Source: TCD supplement, section 2. It lets the decoder start at H/4 × W/4, which would return a
+    map of 4H × 4W; here it starts at H/16 × W/16, rounded up. The last layer is linear.
     """
 
     def __init__(self, channels: int, size: tuple[int, int], options: Options) -> None:
@@ -65,7 +74,9 @@ class AutoEncoder(nn.Module):
         down = [_down(a, b) for a, b in pairwise(widths)]
         up = [_up(a, b) for a, b in pairwise(widths[:0:-1])]
         inner = (widths[-1], *least)
-        self.encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(int(np.prod(inner)), options.dimensions))
+        self.encoder = nn.Sequential(
+            *down, nn.Flatten(), nn.Linear(int(np.prod(inner)), options.dimensions)
+        )
         self.decoder = nn.Sequential(
             nn.Linear(options.dimensions, int(np.prod(inner))),
             nn.Unflatten(1, inner),
@@ -99,7 +110,9 @@ def _up(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class Embedding(TrainedStatistic):
-    """The auto-encoder's code of each image, float32 [b, d]; features are standardised by channel over the pool.
+    """The auto-encoder's code of each image, float32 [b, d].
+
+    Features are standardised by channel over the pool.
 
     Source: TCD supplement, sections 2 and 4.
     """
@@ -123,7 +136,9 @@ class Embedding(TrainedStatistic):
 
     def fit(self, context: FitContext) -> None:
         """Train on the pool's images to reconstruct their standardised features, by the mean squared error."""
-        passes = replayed(context.pool, lambda batch: Rows({"features": self._sized(batch)}), context.seed)
+        passes = replayed(
+            context.pool, lambda batch: Rows({"features": self._sized(batch)}), context.seed
+        )
         mean, spread = channel_moments(passes, self.mean.numel())
         self.mean, self.spread = mean.to(self.mean), spread.to(self.spread)
 
@@ -158,11 +173,18 @@ def channel_moments(passes: Passes, channels: int) -> tuple[Tensor, Tensor]:
 
     Source: Chan, Golub & LeVeque 1983, the update of moments by those of a further part.
     """
-    count, mean, square = 0, torch.zeros(channels, dtype=torch.float64), torch.zeros(channels, dtype=torch.float64)
+    count, mean, square = (
+        0,
+        torch.zeros(channels, dtype=torch.float64),
+        torch.zeros(channels, dtype=torch.float64),
+    )
     for rows in passes(0):
         maps = rows.maps["features"].double()
         own, number = maps.mean((0, 2, 3)), maps[:, 0].numel()
-        spread, share = (maps - own[:, None, None]).square().sum((0, 2, 3)).cpu(), number / (count + number)
+        spread, share = (
+            (maps - own[:, None, None]).square().sum((0, 2, 3)).cpu(),
+            number / (count + number),
+        )
         gap, count = own.cpu() - mean, count + number
         square += spread + gap**2 * (1 - share) * number
         mean += gap * share

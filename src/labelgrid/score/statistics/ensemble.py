@@ -1,7 +1,8 @@
 """Computes the uncertainty of each task on each image with a deep ensemble: networks trained under different seeds.
 
-The further networks are trained on the round's labels with the model's recipe before the pool is scored; a stopped
-training resumes. The uncertainty of all networks' predictions is averaged over the image's pixels, as in `dropout`.
+The further networks are trained on the round's labels with the model's recipe before the pool is
+scored; a stopped training resumes. The uncertainty of all networks' predictions is averaged over
+the image's pixels, as in `dropout`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,8 +27,8 @@ class Options:
     """A deep ensemble (Lakshminarayanan, Pritzel & Blundell 2017).
 
     Args:
-        members: the number of networks, the round's own among them; each further one costs a training a round.
-            `normals` needs at least 4.
+        members: the number of networks, the round's own among them; each further one costs a
+            training a round. `normals` needs at least 4.
         at: at which pixels: as in `dropout`.
         measure: of the networks' predictions: as in `dropout`.
         known: feed the known labels of other tasks in.
@@ -40,10 +41,12 @@ class Options:
 
 
 class Ensemble(TrainedStatistic):
-    """The mean over pixels of each task's uncertainty over the members, in nats; variances in the unit squared.
+    """The mean over pixels of each task's uncertainty over the members, in nats.
 
-    It keeps the digests of its members' weights, by which it finds them in the model: another statistic may have
-    trained further ones.
+    Variances in the unit squared.
+
+    It keeps the digests of its members' weights, by which it finds them in the model: another
+    statistic may have trained further ones.
     """
 
     axis: Axis = "cell"
@@ -83,7 +86,9 @@ class Ensemble(TrainedStatistic):
         Raises:
             ModelError: one is no longer there.
         """
-        found: Mapping[str, TrainedModel] = {member.digest: member for member in (model, *model.members)}
+        found: Mapping[str, TrainedModel] = {
+            member.digest: member for member in (model, *model.members)
+        }
         if lost := set(self.digests) - found.keys():
             raise ModelError(
                 f"{len(lost)} of the ensemble's {len(self.digests)} further networks are not in the round's folder.",

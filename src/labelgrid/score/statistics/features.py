@@ -16,8 +16,8 @@ class Options:
     """Which features stand for an image.
 
     Args:
-        map: the mean of the `"fused"` map, from which all tasks are predicted (270 channels in the papers' networks),
-            or of the encoder's `"deepest"` one.
+        map: the mean of the `"fused"` map, from which all tasks are predicted (270 channels in the
+            papers' networks), or of the encoder's `"deepest"` one.
     """
 
     map: Literal["fused", "deepest"] = "fused"
@@ -27,7 +27,8 @@ class Options:
 class PooledFeatures(Statistic):
     """The mean feature vector of each image, padding left out.
 
-    All images of the train split are scored, because the labelled ones are the first centres of a core-set.
+    All images of the train split are scored, because the labelled ones are the first centres of a
+    core-set.
     """
 
     options: Options

@@ -1,8 +1,9 @@
 """Computes how little a prediction agrees with that of the mirrored image (EquAL), for each task.
 
-The mirrored image is predicted, too, and its prediction is mirrored back: the x of normals is negated. Class and binary
-tasks take the entropy of the mean of both predictions, other tasks the differential entropy of a Gaussian with their
-covariance. An image's value is the sum over its pixels. No known label is fed in.
+The mirrored image is predicted, too, and its prediction is mirrored back: the x of normals is
+negated. Class and binary tasks take the entropy of the mean of both predictions, other tasks the
+differential entropy of a Gaussian with their covariance. An image's value is the sum over its
+pixels. No known label is fed in.
 """
 
 from dataclasses import dataclass
@@ -25,8 +26,8 @@ class Options:
     """Flip consistency (Golestaneh & Kitani 2020, as TCD's supplement uses it).
 
     Args:
-        at: at which pixels: as in `dropout`. The value is the mean over these pixels times the number of the image's
-            original pixels.
+        at: at which pixels: as in `dropout`. The value is the mean over these pixels times the
+            number of the image's original pixels.
     """
 
     at: At = "half"
@@ -41,7 +42,9 @@ class Mirrored:
 
     def update(self, prediction: Tensor) -> None:
         """Add the image's own prediction; then the other one, with its values mirrored back."""
-        self.moments.update(values_back(prediction, self.task, self.definition) if self.count else prediction)
+        self.moments.update(
+            values_back(prediction, self.task, self.definition) if self.count else prediction
+        )
         self.count += 1
 
     def uncertainty(self) -> Tensor:
@@ -50,10 +53,13 @@ class Mirrored:
 
 
 def values_back(prediction: Tensor, task: Task, definition: TaskDef) -> Tensor:
-    """A mirrored image's prediction [b, c, h, w] with the values that it has in the image; the pixels stay in place.
+    """A mirrored image's prediction [b, c, h, w] with the values that it has in the image.
 
-    The task's `transform` says what becomes of the values of labels. The channels of a class map are moved as it moves
-    the class numbers; other predictions that do not have the channels of a label stay as they are.
+    The pixels stay in place.
+
+    The task's `transform` says what becomes of the values of labels. The channels of a class map
+    are moved as it moves the class numbers; other predictions that do not have the channels of a
+    label stay as they are.
     """
     if task.largest:
         order = flipped(np.arange(task.channels).reshape(-1, 1, 1), definition)[:, 0, 0]

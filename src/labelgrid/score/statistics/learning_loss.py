@@ -1,7 +1,7 @@
 """Computes the loss that the trained term `learning_loss` predicts for each cell, or for the image as a whole.
 
-The model must be trained with the table `[terms.learning_loss]` in the recipe. Known labels of other tasks are fed in.
-It has no options; those of the term decide what is predicted.
+The model must be trained with the table `[terms.learning_loss]` in the recipe. Known labels of
+other tasks are fed in. It has no options; those of the term decide what is predicted.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,9 @@ class Options:
 
 
 class PredictedLoss(Statistic):
-    """The predicted loss of each task, without unit; the image's for all tasks if the term predicts that.
+    """The predicted loss of each task, without unit.
+
+    The image's for all tasks if the term predicts that.
 
     Source: Yoo & Kweon 2019, section 3.1.
     """

@@ -1,6 +1,7 @@
 """ClaSP PE: uncertain cells, two thirds of them class by class, with random noise that decays from round to round.
 
-Each task gets an equal number of picks (Lüth et al. 2026, for one task). It needs the statistic `class_entropy` and an
+Each task gets an equal number of picks (Lüth et al. 2026, for one task). It needs the statistic
+`class_entropy` and an
 entropy of each cell: `dropout` or, with `statistic`, that of a deep ensemble.
 """
 
@@ -30,12 +31,13 @@ class Options:
 
     Args:
         by_class: the share of a class task's picks that is divided equally among its classes.
-        first_power: the exponent of the scores in the first scored round; 1 in power sampling (Kirsch et al. 2023).
-        last_power: the exponent from round `rounds` on. It grows by the same factor in each round, and the noise is
-            proportional to 1 / exponent.
+        first_power: the exponent of the scores in the first scored round; 1 in power sampling
+            (Kirsch et al. 2023).
+        last_power: the exponent from round `rounds` on. It grows by the same factor in each round,
+            and the noise is proportional to 1 / exponent.
         rounds: the number of rounds over which the exponent grows.
-        statistic: the uncertainty of a cell, from passes with dropout or from a deep ensemble; its measure must be
-            `"entropy"`.
+        statistic: the uncertainty of a cell, from passes with dropout or from a deep ensemble; its
+            measure must be `"entropy"`.
     """
 
     by_class: Annotated[float, Field(ge=0, le=1)] = 0.66
@@ -82,7 +84,9 @@ class Uncertainties:
     cells: Scores
     classes: NDArray[np.floating]
 
-    def queues(self, column: int, power: float, by_class: float) -> Iterator[tuple[list[Queue], float]]:
+    def queues(
+        self, column: int, power: float, by_class: float
+    ) -> Iterator[tuple[list[Queue], float]]:
         """The queues of a task that together get a share of its picks, and this share.
 
         Args:
@@ -92,10 +96,15 @@ class Uncertainties:
         """
         grid, unsure = self.pool.grid, self.cells[:, column]
         t, missing = len(grid.tasks), grid.eligible[:, column]
-        rows, unknown = np.flatnonzero(missing & np.isfinite(unsure)), np.flatnonzero(missing & np.isnan(unsure))
+        rows, unknown = (
+            np.flatnonzero(missing & np.isfinite(unsure)),
+            np.flatnonzero(missing & np.isnan(unsure)),
+        )
 
         def queue(logs: NDArray[np.float64], why: str, of_class: int | None = None) -> Queue:
-            return Queue(rows * t + column, logs + self.noise(rows, column, power, of_class), why, of_class)
+            return Queue(
+                rows * t + column, logs + self.noise(rows, column, power, of_class), why, of_class
+            )
 
         if len(rows):
             parts = self.classes[rows, column]
@@ -103,13 +112,19 @@ class Uncertainties:
             share = by_class if len(classes) else 0.0
             if share:
                 why = "uncertain about one class"
-                yield [queue(_log(parts[:, each]), why, int(each)) for each in classes], share * known
+                yield (
+                    [queue(_log(parts[:, each]), why, int(each)) for each in classes],
+                    share * known,
+                )
             if share < 1:
                 logs = _log(unsure[rows]) if len(classes) else unsure[rows]
                 yield [queue(logs, "most uncertain, with noise")], (1 - share) * known
         if len(unknown):
             draws = draw_cells(grid, self.pool.seed)[unknown, column]
-            yield [Queue(unknown * t + column, draws, DRAWN)], len(unknown) / (len(rows) + len(unknown))
+            yield (
+                [Queue(unknown * t + column, draws, DRAWN)],
+                len(unknown) / (len(rows) + len(unknown)),
+            )
 
     def noise(
         self, rows: NDArray[np.intp], column: int, power: float, of_class: int | None = None
@@ -122,9 +137,12 @@ class Uncertainties:
         return noise
 
     def places(self, power: float, by_class: float) -> Scores:
-        """How early each missing cell is picked, float64 [n, t]: the higher, the earlier; NaN without an uncertainty.
+        """How early each missing cell is picked, float64 [n, t]: the higher, the earlier.
 
-        A cell counts by its best place in a queue. A place is divided by the queue's share of the picks.
+        NaN without an uncertainty.
+
+        A cell counts by its best place in a queue. A place is divided by the queue's share of the
+        picks.
 
         Args:
             power: the exponent of the scores; infinite for no noise.
@@ -134,15 +152,18 @@ class Uncertainties:
         for column in range(t):
             for queues, share in self.queues(column, power, by_class):
                 for queue in queues:
-                    rows, place = queue.items // t, rankdata(-queue.scores, "min") * len(queues) / share
+                    rows, place = (
+                        queue.items // t,
+                        rankdata(-queue.scores, "min") * len(queues) / share,
+                    )
                     first[rows, column] = np.minimum(first[rows, column], place)
         return np.where(self.pool.grid.eligible & np.isfinite(self.cells), -first, np.nan)
 
     def terms(self, found: list[tuple[int, int | None]], power: float) -> dict[str, NDArray[Any]]:
         """The terms of the picks, [n, t] each, the exponent [n]; NaN where a cell has none.
 
-        The classes are objects, because an index has no quantile. Cells that were not picked have the noise of the
-        whole task.
+        The classes are objects, because an index has no quantile. Cells that were not picked have
+        the noise of the whole task.
 
         Args:
             found: the items that were picked, each with the class of its queue.
@@ -157,18 +178,24 @@ class Uncertainties:
                 classes[row, column] = of_class
                 noise[row, column] = self.noise(rows[row : row + 1], column, power, of_class)[0]
         noise[~np.isfinite(self.cells)] = np.nan
-        return {"uncertainty": self.cells, "exponent": np.full(len(rows), power), "noise": noise, "class": classes}
+        return {
+            "uncertainty": self.cells,
+            "exponent": np.full(len(rows), power),
+            "noise": noise,
+            "class": classes,
+        }
 
 
 @dataclass(frozen=True)
 class ClassStratified:
     """The highest log score + Gumbel noise / exponent, for each task, and within a class task for each class.
 
-    The logarithm of an entropy is the score of class tasks; a differential entropy is a logarithm already, that of the
-    width of the prediction. The score for a class is the entropy that falls to the class. A task whose network learnt
-    nothing yet is drawn at random.
+    The logarithm of an entropy is the score of class tasks; a differential entropy is a logarithm
+    already, that of the width of the prediction. The score for a class is the entropy that falls to
+    the class. A task whose network learnt nothing yet is drawn at random.
 
-    Source: Lüth et al. 2026 (ClaSP PE) as docs/strategies.md reads it; the noise is that of Kirsch et al. 2023.
+    Source: Lüth et al. 2026 (ClaSP PE) as docs/strategies.md reads it; the noise is that of Kirsch
+    et al. 2023.
     """
 
     options: Options
@@ -187,9 +214,9 @@ class ClassStratified:
     def select(self, pool: PoolView, budget: Budget) -> Selection:
         """As `Strategy.select`.
 
-        The terms of a pick are the uncertainty of its cell, the exponent, the noise in its score and, if it was picked
-        for a class, the index of the class. The ranks without the noise keep the classes, those without the classes
-        keep the noise.
+        The terms of a pick are the uncertainty of its cell, the exponent, the noise in its score
+        and, if it was picked for a class, the index of the class. The ranks without the noise keep
+        the classes, those without the classes keep the noise.
         """
         grid, t, by_class = pool.grid, len(pool.grid.tasks), self.options.by_class
         unsure, power = self._read(pool), self.options.power(len(pool.history))

@@ -1,7 +1,7 @@
 """EquAL: picks whole images whose predictions change most when the image is mirrored.
 
-Golestaneh & Kitani 2020, with whole images and any kind of task as TCD's supplement (section 3) has it. With `task` it
-is EquAL-SS, -HPS, -SE, -ED, -DE or -SN. It needs the statistic `flips`.
+Golestaneh & Kitani 2020, with whole images and any kind of task as TCD's supplement (section 3) has
+it. With `task` it is EquAL-SS, -HPS, -SE, -ED, -DE or -SN. It needs the statistic `flips`.
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class Options:
     """Which tasks count.
 
     Args:
-        task: the name of the one task whose score picks the images; `""` takes the mean over all tasks of the scores,
-            min–max normalised over the round's pool.
+        task: the name of the one task whose score picks the images; `""` takes the mean over all
+            tasks of the scores, min–max normalised over the round's pool.
     """
 
     task: str = ""
@@ -39,11 +39,18 @@ class OneTask:
         tasks = list(pool.grid.tasks)
         check_named("equal", [self.task], tasks)
         values = Read("flips")(pool).values
-        return Scored(np.repeat(values[:, [tasks.index(self.task)]], len(tasks), 1), {"flips": values}, shared=True)
+        return Scored(
+            np.repeat(values[:, [tasks.index(self.task)]], len(tasks), 1),
+            {"flips": values},
+            shared=True,
+        )
 
 
 def build(options: Options) -> Composed:
-    """Build the strategy. Source: TCD, supplement, section 3; its mean over tasks is a reading (docs/papers.md)."""
+    """Build the strategy.
+
+    Source: TCD, supplement, section 3; its mean over tasks is a reading (docs/papers.md).
+    """
     return Composed(
         needs=frozenset({"flips"}),
         scorer=OneTask(options.task) if options.task else Read("flips", "flips"),

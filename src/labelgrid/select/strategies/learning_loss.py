@@ -1,7 +1,8 @@
 """Learning loss: picks whole images by their loss as predicted by a module that is trained along with the network.
 
-A baseline of PartAL (LLoss, section 4.1) and of TCD (LL4AL, supplement 3). It needs the statistic `learning_loss`, and
-the table `[terms.learning_loss]` in the recipe, whose `predict` chooses between the two.
+A baseline of PartAL (LLoss, section 4.1) and of TCD (LL4AL, supplement 3). It needs the statistic
+`learning_loss`, and the table `[terms.learning_loss]` in the recipe, whose `predict` chooses
+between the two.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ class Options:
     """What is picked.
 
     Args:
-        unit: whole `"images"`, as in both papers, or single `"cells"` (ours; it needs a module per task).
+        unit: whole `"images"`, as in both papers, or single `"cells"` (ours; it needs a module per
+            task).
     """
 
     unit: Literal["images", "cells"] = "images"
@@ -28,10 +30,12 @@ class Options:
 class ScaledLosses:
     """Scores cells by predicted losses, moved and scaled to [0, 1] for each task over the pool's images.
 
-    The ranking loss fixes neither the zero nor the scale of a prediction, so both are computed again each round.
+    The ranking loss fixes neither the zero nor the scale of a prediction, so both are computed
+    again each round.
 
     Args:
-        whole: a cell without a prediction gets the mean of its image's others, so that it does not change the image's.
+        whole: a cell without a prediction gets the mean of its image's others, so that it does not
+            change the image's.
     """
 
     whole: bool
@@ -57,13 +61,16 @@ def build(options: Options) -> Composed:
 
     For images that lack all labels, as all do in the papers, the mean orders them as the sum does.
 
-    Source: Yoo & Kweon 2019, section 3.1; the sum of normalised losses over tasks is a reading of TCD's supplement.
+    Source: Yoo & Kweon 2019, section 3.1; the sum of normalised losses over tasks is a reading of
+    TCD's supplement.
     """
     return Composed(
         needs=frozenset({"learning_loss"}),
         scorer=ScaledLosses(options.unit == "images"),
         normaliser=AsIs(),
         unit=options.unit,
-        expects={} if options.unit == "images" else {"terms": {"learning_loss": {"predict": "tasks"}}},
+        expects={}
+        if options.unit == "images"
+        else {"terms": {"learning_loss": {"predict": "tasks"}}},
         why="expected to be predicted worst",
     )

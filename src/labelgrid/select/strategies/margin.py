@@ -1,7 +1,7 @@
 """Margin: picks the cells whose two most probable classes are closest in probability.
 
-It is PartAL's strategy with another measure of the same passes. Tasks that predict values have the variance instead;
-with `statistic = "confidence"`, one pass, they have 0.
+It is PartAL's strategy with another measure of the same passes. Tasks that predict values have the
+variance instead; with `statistic = "confidence"`, one pass, they have 0.
 """
 
 from labelgrid.select.parts import Composed, most_uncertain
@@ -13,6 +13,7 @@ __all__ = ["Options", "build"]
 def build(options: Options) -> Composed:
     """Build the strategy.
 
-    Source: Settles 2009, section 3.1 (Scheffer, Decomain & Wrobel 2001). The variance for tasks of values is ours.
+    Source: Settles 2009, section 3.1 (Scheffer, Decomain & Wrobel 2001). The variance for tasks of
+    values is ours.
     """
     return most_uncertain(options, why="smallest margin", measure="margin")

@@ -1,7 +1,7 @@
 """PartAL: picks the most uncertain (image, task) cells, with uncertainties normalised by a fixed min-max per task.
 
-It picks from the whole grid (Durasov, Dorndorf & Fua 2022). `statistic` exchanges the uncertainty, for that of a deep
-ensemble, say.
+It picks from the whole grid (Durasov, Dorndorf & Fua 2022). `statistic` exchanges the uncertainty,
+for that of a deep ensemble, say.
 """
 
 from labelgrid.select.parts import Composed, most_uncertain

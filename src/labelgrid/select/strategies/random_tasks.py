@@ -25,10 +25,11 @@ class Options:
     """How the budget is divided among tasks.
 
     Args:
-        shares: `"equal"`: each task gets the same number of labels; `"cost"`: numbers in proportion to 1 / cost, so
-            that the same is spent on each task; weights by task, such as `{ semseg = 2, depth = 1 }`: numbers in this
-            ratio, and no label of the tasks that are not named. If a task runs out of cells, its share goes to the
-            other named tasks; if none of them has cells left, it is not spent.
+        shares: `"equal"`: each task gets the same number of labels; `"cost"`: numbers in proportion
+            to 1 / cost, so that the same is spent on each task; weights by task, such as `{ semseg
+            = 2, depth = 1 }`: numbers in this ratio, and no label of the tasks that are not named.
+            If a task runs out of cells, its share goes to the other named tasks; if none of them
+            has cells left, it is not spent.
     """
 
     shares: Literal["equal", "cost"] | Mapping[str, float] = "equal"
@@ -38,7 +39,9 @@ class Options:
             return
         wrong = [task for task, weight in self.shares.items() if not 0 <= weight < math.inf]
         if wrong:
-            raise ValueError(f"the weight of {wrong[0]} must be at least 0; it is {self.shares[wrong[0]]:g}")
+            raise ValueError(
+                f"the weight of {wrong[0]} must be at least 0; it is {self.shares[wrong[0]]:g}"
+            )
         if not any(self.shares.values()):
             raise ValueError("one weight at least must be above 0")
 
@@ -60,23 +63,30 @@ class RandomTasks:
         """As `Strategy.select`.
 
         Raises:
-            PluginError: a named task does not exist. NothingToBuyError: no task with a weight lacks a label.
+            PluginError: a named task does not exist. NothingToBuyError: no task with a weight lacks
+                a label.
         """
         grid, draws, t = pool.grid, draw_cells(pool.grid, pool.seed), len(pool.grid.tasks)
         shares = self._shares(grid)
         order = [column for column in shuffled(t, pool.seed, "tasks") if shares[column]]
         missing = [(column, np.flatnonzero(grid.eligible[:, column])) for column in order]
         groups = [Group(rows * t + column, draws[rows, column]) for column, rows in missing]
-        turns = interleave([alternate([index]) for index in range(len(order))], shares[order].tolist())
+        turns = interleave(
+            [alternate([index]) for index in range(len(order))], shares[order].tolist()
+        )
         costs, amount = cell_costs(grid, budget)
         found = deal(groups, turns, costs, np.repeat(grid.keys, t), amount)
-        return Selection(grid.cell_picks((item, score, "random image of this task") for item, _, score in found))
+        return Selection(
+            grid.cell_picks((item, score, "random image of this task") for item, _, score in found)
+        )
 
     def _shares(self, grid: Grid) -> NDArray[np.float64]:
         """The weight of each task, float64 [t]."""
         shares = self.options.shares
         if isinstance(shares, str):
-            costs = np.maximum(grid.cost, 1e-6 * grid.cost.max() or 1.0)  # free labels have a share, too
+            costs = np.maximum(
+                grid.cost, 1e-6 * grid.cost.max() or 1.0
+            )  # free labels have a share, too
             return 1 / costs if shares == "cost" else np.ones(len(grid.tasks))
         check_named("random_tasks", shares, grid.tasks)
         weights = np.array([shares.get(task, 0.0) for task in grid.tasks])

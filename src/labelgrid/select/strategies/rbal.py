@@ -1,7 +1,7 @@
 """RBAL: picks whole images by the sum of their tasks' uncertainty ranks.
 
-The images of the pool are ranked by their uncertainty for each task, the most uncertain highest; equal ones share the
-mean of their ranks. A baseline of PartAL (section 4.1) and of TCD.
+The images of the pool are ranked by their uncertainty for each task, the most uncertain highest;
+equal ones share the mean of their ranks. A baseline of PartAL (section 4.1) and of TCD.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
 """Stratified random: divides the pool into strata and draws equally many images or cells at random from each.
 
-The strata are rare predicted classes where a task predicts classes, and clusters of pooled features otherwise.
+The strata are rare predicted classes where a task predicts classes, and clusters of pooled features
+otherwise.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ class Options:
     """What the strata are, and what is drawn from them.
 
     Args:
-        by: `"classes"`: a stratum for each predicted class: an image belongs to its rarest one; `"features"`:
+        by: `"classes"`: a stratum for each predicted class: an image belongs to its rarest one;
+            `"features"`:
             clusters of features; `"either"`: classes if a trained task predicts some, otherwise
             clusters.
         least: a class counts in an image if it is predicted for at least this share of the pixels.
@@ -41,12 +43,16 @@ class Options:
 
 @dataclass(frozen=True)
 class Stratified:
-    """Random picks, keyed by image, from strata that take turns in random order; an empty stratum is passed over.
+    """Random picks, keyed by image, from strata that take turns in random order.
 
-    A dense image shows many classes, and its most frequent one is nearly always the same few (wall, floor, road). So an
-    image belongs to the class in it that the fewest images of the pool show: rare classes get as many picks as frequent
-    ones. All tasks of an image share its stratum, also for single cells: a whole image can have only one, and the depth
-    and normals of a rare object are rare, too.
+    An empty stratum is passed over.
+
+    A dense image shows many classes, and its most frequent one is nearly always the same few (wall,
+    floor, road). So an
+    image belongs to the class in it that the fewest images of the pool show: rare classes get as
+    many picks as frequent
+    ones. All tasks of an image share its stratum, also for single cells: a whole image can have
+    only one, and the depth and normals of a rare object are rare, too.
     """
 
     options: Options
@@ -54,7 +60,9 @@ class Stratified:
     @property
     def needs(self) -> frozenset[str]:
         """The statistics that the strata are made of."""
-        return frozenset({"classes": {CLASSES}, "features": {FEATURES}}.get(self.options.by, {CLASSES, FEATURES}))
+        return frozenset(
+            {"classes": {CLASSES}, "features": {FEATURES}}.get(self.options.by, {CLASSES, FEATURES})
+        )
 
     @property
     def unit(self) -> Literal["cells", "images"]:
@@ -62,7 +70,10 @@ class Stratified:
         return self.options.unit
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
-        """As `Strategy.select`. A pick's terms are the stratum of its image and the number of images in it."""
+        """As `Strategy.select`.
+
+        A pick's terms are the stratum of its image and the number of images in it.
+        """
         grid = pool.grid
         missing = np.any(grid.eligible, axis=1)
         strata, size = np.full(len(missing), -1), np.zeros(len(missing), np.intp)
@@ -72,18 +83,26 @@ class Stratified:
         turns, why = alternate(shuffled(len(names), pool.seed, "strata")), "random of its stratum"
         if self.options.unit == "images":
             draws = draw_images(grid, pool.seed)[:, 0]
-            groups = [Group(rows, draws[rows]) for rows in (np.flatnonzero(strata == name) for name in names)]
+            groups = [
+                Group(rows, draws[rows])
+                for rows in (np.flatnonzero(strata == name) for name in names)
+            ]
             found = deal(groups, turns, image_costs(grid, budget), grid.keys, budget.amount)
             picks = grid.image_picks((row, score, why) for row, _, score in found)
         else:
             draws, t = draw_cells(grid, pool.seed), len(grid.tasks)
             of = draws.ravel()
             of_cell = np.where(grid.eligible, strata[:, None], -1).ravel()
-            groups = [Group(items, of[items]) for items in (np.flatnonzero(of_cell == name) for name in names)]
+            groups = [
+                Group(items, of[items])
+                for items in (np.flatnonzero(of_cell == name) for name in names)
+            ]
             costs, amount = cell_costs(grid, budget)
             found = deal(groups, turns, costs, np.repeat(grid.keys, t), amount)
             picks = grid.cell_picks((item, score, why) for item, _, score in found)
-        return Selection(picks, {"stratum": strata, "images in it": size}, without={"strata": draws})
+        return Selection(
+            picks, {"stratum": strata, "images in it": size}, without={"strata": draws}
+        )
 
     def _strata(self, pool: PoolView, rows: NDArray[np.bool_]) -> NDArray[np.intp]:
         """The stratum of each image with a missing cell."""

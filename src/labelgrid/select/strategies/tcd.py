@@ -1,7 +1,8 @@
 """TCD: greedily picks images whose predictions differ between stages and that are far from the labelled ones.
 
-The score is the product of a task's inconsistency, from the statistic `committee`, and of the distance to the nearest
-labelled or picked image, from the statistic `embedding` (Hekimoglu, Schmidt & Marcos-Ramiro 2023).
+The score is the product of a task's inconsistency, from the statistic `committee`, and of the
+distance to the nearest labelled or picked image, from the statistic `embedding` (Hekimoglu, Schmidt
+& Marcos-Ramiro 2023).
 """
 
 import math
@@ -31,12 +32,15 @@ class Options:
     Args:
         score: `"product"` of both, or the `"inconsistency"` or the `"diversity"` alone (figure 11).
         tasks: an image's inconsistency is the `"max"` or the `"mean"` of its missing cells'.
-        normalise: min–max of each task's inconsistencies over the pool in `"each"` round, or `"none"`.
+        normalise: min–max of each task's inconsistencies over the pool in `"each"` round, or
+            `"none"`.
         distance: `"euclidean"` or `"cosine"` (figure 10).
-        unit: picks all missing cells of `"images"` (the paper), or single `"cells"`, each by its own task's
-            inconsistency and its distance to the images that are labelled or picked for this task.
-        weigh: weight of a picked label in training: its raw inconsistency over the mean of its task's `"picks"` in this
-            round, or of its task's whole `"pool"`, clamped to [0.5, 2]; or 1 (`"none"`).
+        unit: picks all missing cells of `"images"` (the paper), or single `"cells"`, each by its
+            own task's inconsistency and its distance to the images that are labelled or picked for
+            this task.
+        weigh: weight of a picked label in training: its raw inconsistency over the mean of its
+            task's `"picks"` in this round, or of its task's whole `"pool"`, clamped to [0.5, 2]; or
+            1 (`"none"`).
     """
 
     score: Literal["product", "inconsistency", "diversity"] = "product"
@@ -107,21 +111,25 @@ class NearestByColumn:
         return other
 
     def values(self) -> NDArray[np.float64]:
-        """The distances; in a column without any centre, the largest to a centre of other columns, or a constant."""
+        """The distances.
+
+        In a column without any centre, the largest to a centre of other columns, or a constant.
+        """
         squared = np.where(np.isfinite(self.squared), self.squared, self.farthest or 1.0)
         return squared / 2 if self.distance == "cosine" else np.sqrt(squared)
 
 
-#: Picks (row, column), best first; the scores × distances [n, g] and the distances [n, g], of each picked item as they
-#: were when it was picked, of all others after the last pick.
+#: Picks (row, column), best first; the scores × distances [n, g] and the distances [n, g], of each
+#: picked item as they were when it was picked, of all others after the last pick.
 Found = tuple[list[tuple[int, int]], Scores, Scores]
 
 
 def greedy(items: Items, nearest: NearestByColumn, rates: bool = False) -> Found:
     """Pick the item with the highest score × distance that the rest of the amount pays for, until none is left.
 
-    With `rates`, score × distance counts per cost; one item that alone has more of it than all these picks comes first.
-    The distances fall with each pick, so there is no bound on the most that the amount could buy.
+    With `rates`, score × distance counts per cost; one item that alone has more of it than all
+    these picks comes first. The distances fall with each pick, so there is no bound on the most
+    that the amount could buy.
     """
     if not rates:
         return _greedy(items, nearest, rates)
@@ -134,20 +142,27 @@ def greedy(items: Items, nearest: NearestByColumn, rates: bool = False) -> Found
 
 
 def highest(values: Scores, keys: NDArray[np.uint64]) -> tuple[int, int]:
-    """The row and the column of the highest value [n, g]; ties are broken by key, then by column."""
+    """The row and the column of the highest value [n, g].
+
+    Ties are broken by key, then by column.
+    """
     rows, columns = np.nonzero(values == np.nanmax(values))
     first = np.lexsort((columns, keys[rows]))[0]
     return int(rows[first]), int(columns[first])
 
 
-def _greedy(items: Items, nearest: NearestByColumn, rates: bool, first: tuple[int, int] | None = None) -> Found:
+def _greedy(
+    items: Items, nearest: NearestByColumn, rates: bool, first: tuple[int, int] | None = None
+) -> Found:
     """As `greedy`, without the comparison to one item alone; `first` is the first pick."""
     scores, left = items.scores.copy(), payable(items.amount)
     at_pick, picks = np.full(scores.shape, np.nan), []
     costs = np.maximum(items.costs, ROUNDING) if rates else np.ones(scores.shape)
     far = nearest.values()
     while np.any(open_items := np.isfinite(scores) & (items.costs <= left)):
-        row, column = first or highest(np.where(open_items, scores * far / costs, np.nan), items.keys)
+        row, column = first or highest(
+            np.where(open_items, scores * far / costs, np.nan), items.keys
+        )
         first = None
         picks.append((row, column))
         at_pick[row, column], left = far[row, column], left - float(items.costs[row, column])
@@ -160,7 +175,9 @@ def _greedy(items: Items, nearest: NearestByColumn, rates: bool, first: tuple[in
 
 @dataclass(frozen=True)
 class TaskConsistency:
-    """Greedy picks by inconsistency × diversity; a cell without a score (an untrained task) is drawn among the scores.
+    """Greedy picks by inconsistency × diversity.
+
+    A cell without a score (an untrained task) is drawn among the scores.
 
     Source: TCD eqs. 1 to 3 as docs/papers.md reads them; supplement, sections 5 to 7.
     """
@@ -170,7 +187,11 @@ class TaskConsistency:
     @property
     def needs(self) -> frozenset[str]:
         """The statistics that the score is made of."""
-        both = {"product": (INCONSISTENCY, FEATURES), "inconsistency": (INCONSISTENCY,), "diversity": (FEATURES,)}
+        both = {
+            "product": (INCONSISTENCY, FEATURES),
+            "inconsistency": (INCONSISTENCY,),
+            "diversity": (FEATURES,),
+        }
         return frozenset(both[self.options.score])
 
     @property
@@ -182,10 +203,16 @@ class TaskConsistency:
         """As `Strategy.select`."""
         grid, options = pool.grid, self.options
         known = INCONSISTENCY in self.needs
-        raw = np.asarray(pool.statistics[INCONSISTENCY] if known else np.ones(grid.state.shape), np.float64)
+        raw = np.asarray(
+            pool.statistics[INCONSISTENCY] if known else np.ones(grid.state.shape), np.float64
+        )
         scores = self._normalised(raw, grid)
         whole = options.unit == "images"
-        items = image_items(scores, pool, budget, options.tasks) if whole else cell_items(scores, pool, budget)
+        items = (
+            image_items(scores, pool, budget, options.tasks)
+            if whole
+            else cell_items(scores, pool, budget)
+        )
         terms, without = {"inconsistency": scores} if known else {}, dict[str, Scores]()
         if FEATURES in self.needs:
             nearest = NearestByColumn(pool.statistics[FEATURES], items.centres, options.distance)
@@ -196,7 +223,9 @@ class TaskConsistency:
         else:
             values, groups = items.scores, items.scores.shape[1]
             take = buy_value if budget.unit == "cost" else buy
-            bought = take(values.ravel(), np.repeat(items.keys, groups), items.costs.ravel(), items.amount)
+            bought = take(
+                values.ravel(), np.repeat(items.keys, groups), items.costs.ravel(), items.amount
+            )
             picks = [divmod(index, groups) for index in bought]
         found = self._picks(picks, values, raw, grid)
         if whole:
@@ -210,13 +239,17 @@ class TaskConsistency:
         normaliser = MinMax("each")
         return normaliser.apply(raw, grid, normaliser.calibrate(raw, grid, {}))
 
-    def _picks(self, picks: list[tuple[int, int]], values: Scores, raw: Scores, grid: Grid) -> list[Pick]:
+    def _picks(
+        self, picks: list[tuple[int, int]], values: Scores, raw: Scores, grid: Grid
+    ) -> list[Pick]:
         """The cells of the picked items, with their weights."""
         options, eligible = self.options, grid.eligible
         cells = [
             (row, column, float(values[row, group]))
             for row, group in picks
-            for column in ([group] if options.unit == "cells" else np.flatnonzero(eligible[row]).tolist())
+            for column in (
+                [group] if options.unit == "cells" else np.flatnonzero(eligible[row]).tolist()
+            )
         ]
         weights = np.ones(raw.shape)
         if options.weigh != "none" and INCONSISTENCY in self.needs:
@@ -224,7 +257,9 @@ class TaskConsistency:
             chosen[[row for row, *_ in cells], [column for _, column, _ in cells]] = True
             weights = label_weights(raw, eligible if options.weigh == "pool" else chosen)
         scored, drawn = np.isfinite(raw) & eligible, DRAWN
-        if options.unit == "images":  # a cell without a score counts only where its image has no other
+        if (
+            options.unit == "images"
+        ):  # a cell without a score counts only where its image has no other
             scored, drawn = scored | scored.any(1, keepdims=True), DRAWN_IMAGE
         return [
             Pick(
@@ -240,7 +275,8 @@ class TaskConsistency:
 def image_items(scores: Scores, pool: PoolView, budget: Budget, tasks: str) -> Items:
     """The images with a missing cell: their scores are the `max` or the `mean` of these cells'.
 
-    Cells without a score are not read, unless an image has no others: then they are drawn (`fill_unknown`).
+    Cells without a score are not read, unless an image has no others: then they are drawn
+    (`fill_unknown`).
     """
     grid, eligible = pool.grid, pool.grid.eligible
     known, filled = eligible & np.isfinite(scores), fill_unknown(scores, grid, pool.seed)
@@ -251,7 +287,9 @@ def image_items(scores: Scores, pool: PoolView, budget: Budget, tasks: str) -> I
         joined = np.where(used, filled, 0).sum(1) / np.maximum(used.sum(1), 1)
     values = np.where(eligible.any(1), joined, np.nan)
     centres = np.any(grid.bought, axis=1, keepdims=True)
-    return Items(values[:, None], image_costs(grid, budget)[:, None], centres, grid.keys, budget.amount)
+    return Items(
+        values[:, None], image_costs(grid, budget)[:, None], centres, grid.keys, budget.amount
+    )
 
 
 def cell_items(scores: Scores, pool: PoolView, budget: Budget) -> Items:
@@ -272,7 +310,9 @@ def label_weights(raw: Scores, of: NDArray[np.bool_]) -> Scores:
     for column in range(raw.shape[1]):
         known = np.isfinite(raw[:, column])
         values = raw[known & of[:, column], column]
-        mean = math.fsum(values) / max(len(values), 1)  # exact, so that it does not depend on the pool's order
+        mean = math.fsum(values) / max(
+            len(values), 1
+        )  # exact, so that it does not depend on the pool's order
         if mean > LEAST_RANGE:
             weights[known, column] = np.clip(raw[known, column] / mean, *WEIGHTS)
     return weights

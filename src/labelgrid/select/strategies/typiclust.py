@@ -1,6 +1,7 @@
 """TypiClust: picks typical images from the clusters with the fewest labelled images, larger clusters first.
 
-It covers the pool when there are few labels (Hacohen, Dekel & Weinshall 2022). It needs the statistic `features`.
+It covers the pool when there are few labels (Hacohen, Dekel & Weinshall 2022). It needs the
+statistic `features`.
 """
 
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ class Options:
     """The constants of the paper.
 
     Args:
-        neighbours: K, the number of nearest neighbours that typicality averages over; at most half of the cluster's.
+        neighbours: K, the number of nearest neighbours that typicality averages over; at most half
+            of the cluster's.
         most: the largest number of clusters.
         least: images of clusters with fewer images are picked only when no others are left.
     """
@@ -41,13 +43,16 @@ class Options:
 
 @dataclass(frozen=True)
 class TypiClust:
-    """Whole images: as many clusters as labelled images and picks; the most typical image of each in turn.
+    """Whole images: as many clusters as labelled images and picks.
 
-    Clusters take turns by their number of labelled images, the fewest first, then by size, the largest first. The
-    typicality of an image is 1 / its mean distance to the nearest neighbours among its cluster's images without a
-    label.
+    The most typical image of each in turn.
 
-    Source: Hacohen, Dekel & Weinshall 2022, section 2.3 and algorithm 1; constants of the released code.
+    Clusters take turns by their number of labelled images, the fewest first, then by size, the
+    largest first. The typicality of an image is 1 / its mean distance to the nearest neighbours
+    among its cluster's images without a label.
+
+    Source: Hacohen, Dekel & Weinshall 2022, section 2.3 and algorithm 1; constants of the released
+    code.
     """
 
     options: Options
@@ -56,23 +61,37 @@ class TypiClust:
     cold: ClassVar[bool] = True
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
-        """As `Strategy.select`. A pick's terms are its typicality, and its cluster's images and labelled images."""
-        grid, costs, used = pool.grid, image_costs(pool.grid, budget), np.any(pool.grid.bought, axis=1)
+        """As `Strategy.select`.
+
+        A pick's terms are its typicality, and its cluster's images and labelled images.
+        """
+        grid, costs, used = (
+            pool.grid,
+            image_costs(pool.grid, budget),
+            np.any(pool.grid.bought, axis=1),
+        )
         features = pool.statistics[FEATURES]
         known = finite_rows(features)
         rows = np.flatnonzero(known & (used | np.isfinite(costs)))
         if not len(rows):
             return Selection([])
-        count = min(int(used[rows].sum()) + affordable(costs[rows], budget.amount), self.options.most)
+        count = min(
+            int(used[rows].sum()) + affordable(costs[rows], budget.amount), self.options.most
+        )
         clusters = np.full(len(costs), -1)
-        clusters[rows] = k_means(features[rows], grid.keys[rows], count, seed_of(pool.seed, "typiclust"))
+        clusters[rows] = k_means(
+            features[rows], grid.keys[rows], count, seed_of(pool.seed, "typiclust")
+        )
         sizes, labelled = (
-            np.bincount(clusters[part], minlength=clusters.max() + 1) for part in (rows, rows[used[rows]])
+            np.bincount(clusters[part], minlength=clusters.max() + 1)
+            for part in (rows, rows[used[rows]])
         )
         typicality = np.zeros(len(costs))
         for cluster in np.flatnonzero(sizes):
             members = np.flatnonzero((clusters == cluster) & np.isfinite(costs) & ~used)
-            members = members[np.argsort(grid.keys[members])]  # so that the order of the pool has no effect
+            members = members[
+                np.argsort(grid.keys[members])
+            ]  # so that the order of the pool has no effect
             typicality[members] = typicalities(features[members], self.options.neighbours)
         groups = self._groups(clusters, sizes, labelled, np.isfinite(costs) & known, typicality)
         found, left = [], payable(budget.amount)
@@ -84,7 +103,11 @@ class TypiClust:
         why = "typical of images like which few are labelled"
         picks = grid.image_picks((row, score, why) for row, _, score in found)
         of = np.where(clusters >= 0, clusters, 0)
-        terms = {"typicality": typicality, "images like it": sizes[of], "labelled like it": labelled[of]}
+        terms = {
+            "typicality": typicality,
+            "images like it": sizes[of],
+            "labelled like it": labelled[of],
+        }
         return Selection(picks, terms, without={"clusters": typicality})
 
     def _groups(
@@ -95,9 +118,14 @@ class TypiClust:
         open_rows: NDArray[np.bool_],
         typicality: NDArray[np.float64],
     ) -> tuple[list[Group], list[Group]]:
-        """The clusters in the order of their turns; those of at least `least` images, and the others."""
+        """The clusters in the order of their turns.
+
+        Those of at least `least` images, and the others.
+        """
         order = np.lexsort((np.arange(len(sizes)), -sizes, labelled))
-        members = {int(cluster): np.flatnonzero(open_rows & (clusters == cluster)) for cluster in order}
+        members = {
+            int(cluster): np.flatnonzero(open_rows & (clusters == cluster)) for cluster in order
+        }
         large, small = (
             [
                 Group(items, typicality[items])

@@ -1,9 +1,10 @@
 """How well the network predicted the cells picked by its scores, before they were labelled.
 
-PartAL's figure 9 (section 4.5, hardest examples): metrics of the network of each round over the cells that were picked
-in it, as one set for each task, against the hidden labels. Beside them, the same over the cells that could be picked.
-Labels that these images had at that time are fed in (`known` is "fed in"), as in PartAL's scoring, or not ("none"). If
-they had no label, as in the paper's setting, there is only "none".
+PartAL's figure 9 (section 4.5, hardest examples): metrics of the network of each round over the
+cells that were picked in it, as one set for each task, against the hidden labels. Beside them, the
+same over the cells that could be picked. Labels that these images had at that time are fed in
+(`known` is "fed in"), as in PartAL's scoring, or not ("none"). If they had no label, as in the
+paper's setting, there is only "none".
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,8 +31,8 @@ class Options:
     """What the picked cells are compared with.
 
     Args:
-        sample: the most images of the pool that are measured, drawn by seed and image id; 0: all. Picked cells are all
-            measured.
+        sample: the most images of the pool that are measured, drawn by seed and image id; 0: all.
+            Picked cells are all measured.
     """
 
     sample: int = 0
@@ -64,9 +65,13 @@ class Picks:
             images = [row.image_id for row in project.store.images(("train",))]
             every = frozenset(Cell(image, task) for image in images for task in project.tasks())
             bought = {row.round for row in rows if row.state == State.LABELLED}
-            numbers = [number for number in sorted(bought) if read_fit(project.round_folder(number))]  # not the initial
+            numbers = [
+                number for number in sorted(bought) if read_fit(project.round_folder(number))
+            ]  # not the initial
         for number in numbers:
-            picked = frozenset(r.cell for r in rows if (r.round, r.state) == (number, State.LABELLED))
+            picked = frozenset(
+                r.cell for r in rows if (r.round, r.state) == (number, State.LABELLED)
+            )
             earlier = [row for row in rows if row.round < number]
             pool = self._sample(every - {row.cell for row in earlier}, run.seed)
             labelled = [row.cell for row in earlier if row.state == State.LABELLED]
@@ -75,7 +80,14 @@ class Picks:
             for how in ("none", "fed in") if any(near.values()) else ("none",):
                 for of, cells in sets.items():
                     known = near[of] if how == "fed in" else frozenset[Cell]()
-                    yield Question(run, folder, number, cells, known, {"round": number, "cells": of, "known": how})
+                    yield Question(
+                        run,
+                        folder,
+                        number,
+                        cells,
+                        known,
+                        {"round": number, "cells": of, "known": how},
+                    )
 
     def _sample(self, pool: frozenset[Cell], seed: int) -> frozenset[Cell]:
         """The cells of the measured images, drawn by image id: arms of a seed share those that all their pools have."""
@@ -101,7 +113,9 @@ def _dots(means: Sequence[Mean]) -> Dots:
     """The marks of one task in one round."""
     marks: dict[str, dict[str, tuple[float, float]]] = {}
     for mean in means:
-        mark = str(mean.keys["cells"]) + (", known labels fed in" if mean.keys["known"] == "fed in" else "")
+        mark = str(mean.keys["cells"]) + (
+            ", known labels fed in" if mean.keys["known"] == "fed in" else ""
+        )
         marks.setdefault(mark, {})[mean.arm] = mean.result.value, mean.deviation
     first = means[0]
     title = first.titled(f"{first.keys['task']}, round {first.keys['round']}")

@@ -1,8 +1,8 @@
 """Over how many images, and groups of images, the labels of each arm are spread, by round.
 
-The numbers of training images with at least one label, and of their groups if the images have any: near-duplicates
-that share a scene say little more than one of them. The labels of a round are those that its network is trained on, as
-in `outcomes.csv`.
+The numbers of training images with at least one label, and of their groups if the images have any:
+near-duplicates that share a scene say little more than one of them. The labels of a round are those
+that its network is trained on, as in `outcomes.csv`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -38,16 +38,23 @@ class LabelSpread:
         progress.start("Counting", len(runs), "runs")
         for run, folder in runs:
             with ProjectFolder.open(folder) as project:
-                groups = {row.image_id: row.group for row in project.store.images(splits=("train",))}
+                groups = {
+                    row.image_id: row.group for row in project.store.images(splits=("train",))
+                }
                 cells = project.store.cells(state=State.LABELLED, splits=("train",))
                 bought = {(row.round, row.cell.image_id) for row in cells}
                 numbers = [row.number for row in project.store.rounds() if row.number > 1]
             for number in numbers:
                 images = {image for before, image in bought if before < number}
-                counts = {"images": len(images), "groups": len({groups[image] for image in images} - {""})}
+                counts = {
+                    "images": len(images),
+                    "groups": len({groups[image] for image in images} - {""}),
+                }
                 for name, count in counts.items():
                     if count:
-                        yield Finding(run, {"round": number}, Result(name, count, "", "higher"), len(images))
+                        yield Finding(
+                            run, {"round": number}, Result(name, count, "", "higher"), len(images)
+                        )
             progress.advance(note=run.key)
 
     def drawings(self, means: Sequence[Mean]) -> Sequence[Chart]:
@@ -58,7 +65,14 @@ class LabelSpread:
 def _chart(means: Sequence[Mean]) -> Chart:
     title = means[0].titled(means[0].result.name)
     lines = lines_of(means, "round", lambda mean: mean.arm)
-    return Chart(f"spread-{title}", "round", f"{means[0].result.name} with a label", lines, whole=True, title=title)
+    return Chart(
+        f"spread-{title}",
+        "round",
+        f"{means[0].result.name} with a label",
+        lines,
+        whole=True,
+        title=title,
+    )
 
 
 def build(options: Options) -> LabelSpread:

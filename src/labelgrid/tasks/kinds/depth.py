@@ -1,6 +1,7 @@
 """Depth estimation: metres along the camera axis, or a disparity, which grows toward the camera.
 
-The default cost is a placeholder, roughly minutes per label; set your own costs in the project, in any unit.
+The default cost is a placeholder, roughly minutes per label; set your own costs in the project, in
+any unit.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from labelgrid.tasks.task import Range, Spec, Task, TaskDef
 
 #: The median depth of a label in any scene, from a hand's length to a view over a valley.
 METRES = (0.05, 200.0)
-#: Median depths of two sets of labels may differ by this factor; disparities by less, as 256 steps of one are usual in
-#: files of 16 bits, which without a `scale` are read as 0.256 of it.
+#: Median depths of two sets of labels may differ by this factor; disparities by less, as 256 steps
+#: of one are usual in files of 16 bits, which without a `scale` are read as 0.256 of it.
 FACTOR, FACTOR_DISPARITY = 5.0, 3.0
 
 
@@ -32,24 +33,34 @@ class Errors:
     """The options of RMSE and absErr.
 
     Args:
-        least: predictions are raised to at least this value first (the survey's rule for predictions <= 0).
+        least: predictions are raised to at least this value first (the survey's rule for
+            predictions <= 0).
     """
 
     least: float = 1e-9
 
 
-def zoomed(value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, options: files.Options) -> Labels:
-    """Divide depth by the zoom, or multiply disparity: what looks larger is nearer. Resizing alone changes neither."""
+def zoomed(
+    value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, options: files.Options
+) -> Labels:
+    """Divide depth by the zoom, or multiply disparity: what looks larger is nearer.
+
+    Resizing alone changes neither.
+    """
     placed, zoom = geometry.nearest(value), np.float32(geometry.zoom)
     return placed * zoom if options.disparity else placed / zoom, geometry.nearest(valid)
 
 
-def distances(value: NDArray[Any], valid: NDArray[np.bool_], limits: Range | None, options: files.Options) -> RGB:
+def distances(
+    value: NDArray[Any], valid: NDArray[np.bool_], limits: Range | None, options: files.Options
+) -> RGB:
     """Render near pixels bright and far pixels dark."""
     return along_distance(value[..., 0], valid, limits, options.disparity)
 
 
-def middle(value: NDArray[Any], valid: NDArray[np.bool_], options: files.Options) -> Mapping[str, LabelFigure]:
+def middle(
+    value: NDArray[Any], valid: NDArray[np.bool_], options: files.Options
+) -> Mapping[str, LabelFigure]:
     """The median: about 1000 times too small or too large if metres and millimetres are confused."""
     median = float(np.median(value[..., 0][valid]))
     if options.disparity:
@@ -80,7 +91,10 @@ SPEC = Spec(
 
 
 def build(task: TaskDef) -> Task:
-    """The functions of a depth map: raw values, absolute error, Gaussian entropy, RMSE. A disparity has no unit."""
+    """The functions of a depth map: raw values, absolute error, Gaussian entropy, RMSE.
+
+    A disparity has no unit.
+    """
     from labelgrid.pixel import disagreement, losses, metrics, prediction, uncertainty
 
     unit = "" if task.options.disparity else SPEC.unit
@@ -100,5 +114,7 @@ def build(task: TaskDef) -> Task:
         moments=uncertainty.GaussianMoments,
         disagreement=disagreement.absolute_difference,
         metrics=task.chosen({"RMSE": partial(metrics.DepthMetric, unit)}),
-        scale=Scale(over_maximum, zoomed=larger if task.options.disparity else nearer, unbounded=True),
+        scale=Scale(
+            over_maximum, zoomed=larger if task.options.disparity else nearer, unbounded=True
+        ),
     )

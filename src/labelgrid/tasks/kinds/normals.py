@@ -1,6 +1,7 @@
 """Surface normal estimation: unit vectors; x right, y up, z toward the camera.
 
-The default cost is a placeholder, roughly minutes per label; set your own costs in the project, in any unit.
+The default cost is a placeholder, roughly minutes per label; set your own costs in the project, in
+any unit.
 """
 
 from __future__ import annotations
@@ -19,12 +20,17 @@ from labelgrid.tasks.task import NoOptions, Spec, Task, TaskDef
 
 #: Components up to this say nothing about a slope: 8-bit files cannot hold 0.
 FLAT = 0.05
-#: Mean components, and correlations of components with places, may differ by this between sets of labels.
+#: Mean components, and correlations of components with places, may differ by this between sets of
+#: labels.
 MEAN, TURN = 0.35, 0.45
 
 
-def turned(value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, _options: object) -> Labels:
-    """Interpolate the valid neighbours linearly and normalise; take the nearest vector where they cancel out.
+def turned(
+    value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, _options: object
+) -> Labels:
+    """Interpolate the valid neighbours linearly and normalise.
+
+    Take the nearest vector where they cancel out.
 
     A flip mirrors the vectors with the image; a zoom does not change them.
     """
@@ -41,7 +47,9 @@ def turned(value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, _
     return blend, geometry.nearest(valid)
 
 
-def directions(value: NDArray[Any], valid: NDArray[np.bool_], _options: object) -> Mapping[str, LabelFigure]:
+def directions(
+    value: NDArray[Any], valid: NDArray[np.bool_], _options: object
+) -> Mapping[str, LabelFigure]:
     """The mean components, and how x changes with the column, y with the height: rooms face inward, things outward."""
     x, y, z = value[valid].T
     figures = {
@@ -50,9 +58,14 @@ def directions(value: NDArray[Any], valid: NDArray[np.bool_], _options: object) 
         "the mean z (toward the camera)": LabelFigure(float(z.mean()), MEAN, range=(0.05, 1)),
     }
     rows, columns = np.nonzero(valid)
-    for name, component, place in (("x with the column", x, columns), ("y with the height", y, -rows)):
+    for name, component, place in (
+        ("x with the column", x, columns),
+        ("y with the height", y, -rows),
+    ):
         if min(float(component.std()), float(place.std())) > 1e-3:
-            figures[f"the correlation of {name}"] = LabelFigure(float(np.corrcoef(component, place)[0, 1]), TURN)
+            figures[f"the correlation of {name}"] = LabelFigure(
+                float(np.corrcoef(component, place)[0, 1]), TURN
+            )
     return figures
 
 

@@ -1,6 +1,7 @@
 """Saliency detection: binary labels, a loss balanced by area, measured by IoU and maxF.
 
-The default cost is a placeholder, roughly minutes per label; set your own costs in the project, in any unit.
+The default cost is a placeholder, roughly minutes per label; set your own costs in the project, in
+any unit.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ class SaliencyScore:
     """The options of IoU and maxF.
 
     Args:
-        eight_bit: round predictions down to 8 bits first, as the survey does by saving them as pictures.
-        beta_squared: the weight of recall over precision in maxF; 1 in the survey, 0.3 in papers on saliency.
+        eight_bit: round predictions down to 8 bits first, as the survey does by saving them as
+            pictures.
+        beta_squared: the weight of recall over precision in maxF; 1 in the survey, 0.3 in papers on
+            saliency.
     """
 
     eight_bit: bool = False

@@ -1,7 +1,7 @@
 """Semantic segmentation and other class maps, such as human parts.
 
-It has one channel per class of the label files' options. The default cost is a placeholder, roughly minutes per label;
-set your own costs in the project, in any unit.
+It has one channel per class of the label files' options. The default cost is a placeholder, roughly
+minutes per label; set your own costs in the project, in any unit.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Overlap:
     """The options of mIoU and pixAcc.
 
     Args:
-        absent: a class that is neither in labels nor in predictions is left out of the mean ("skip", as MTAN does),
-            or counts as IoU 0 ("zero", as the survey's code does).
+        absent: a class that is neither in labels nor in predictions is left out of the mean
+            ("skip", as MTAN does), or counts as IoU 0 ("zero", as the survey's code does).
     """
 
     absent: Literal["skip", "zero"] = "skip"

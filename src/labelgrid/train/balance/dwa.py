@@ -1,7 +1,8 @@
 """DWA: weighs a task by how slowly its loss fell over the last two epochs (dynamic weight average).
 
-Source: MTAN (Liu et al. 2019), section 3.3: weights K softmax(r / T) with r = L(t-1) / L(t-2), the ratio of mean epoch
-losses. They multiply the objective's weights. In the first two epochs they are 1.
+Source: MTAN (Liu et al. 2019), section 3.3: weights K softmax(r / T) with r = L(t-1) / L(t-2), the
+ratio of mean epoch losses. They multiply the objective's weights. In the first two epochs they are
+1.
 """
 
 from collections.abc import Mapping
@@ -31,8 +32,8 @@ class Options:
 class DynamicWeightAverage(Balancer):
     """Keeps each task's mean losses of the last two epochs in which it had labels.
 
-    Reading: the mean is over labels, not over batches, which have different numbers of them. A task that did not have
-    labels in two epochs yet has the weight 1, and the others share the softmax.
+    Reading: the mean is over labels, not over batches, which have different numbers of them. A task
+    that did not have labels in two epochs yet has the weight 1, and the others share the softmax.
 
     Attributes:
         sums: of the current epoch's losses, [t].
@@ -62,7 +63,9 @@ class DynamicWeightAverage(Balancer):
         self._count(step)
         factors = dict(zip(step.losses, self.weights(), strict=True))
         self.factors = {name: factors[name] for name in step.labelled}
-        weighted = {name: self.fixed[name] * factors[name] * loss for name, loss in step.losses.items()}
+        weighted = {
+            name: self.fixed[name] * factors[name] * loss for name, loss in step.losses.items()
+        }
         total = self.reduce(weighted, step.present) + step.other
         step.backward(total)
         return total.detach()
@@ -75,7 +78,10 @@ class DynamicWeightAverage(Balancer):
         return torch.where(known, known.sum() * shares, 1.0)
 
     def _close(self, epoch: int) -> None:
-        """Take the means of the epoch that ended. A task without labels in it keeps its former ones."""
+        """Take the means of the epoch that ended.
+
+        A task without labels in it keeps its former ones.
+        """
         seen = self.counts > 0
         self.before = torch.where(seen, self.last, self.before)
         self.last = torch.where(seen, self.sums / self.counts.clamp(min=1), self.last)

@@ -20,8 +20,8 @@ class Options:
     """What is trained with other weights than what is measured.
 
     Args:
-        factors: by task, such as `{ semseg = 3.0 }`: they multiply the weights in training alone, and are 1 for other
-            tasks. Compare a balancer with weights that were searched like this.
+        factors: by task, such as `{ semseg = 3.0 }`: they multiply the weights in training alone,
+            and are 1 for other tasks. Compare a balancer with weights that were searched like this.
     """
 
     factors: Mapping[str, float] | None = None
@@ -56,4 +56,6 @@ def build(weights: Mapping[str, float], reduce: Reduce, options: Options) -> Fix
     factors = options.factors or {}
     with with_unchanged("Nothing was trained."):
         check_tasks("balance.options.factors", factors, weights)
-    return Fixed({task: weight * factors.get(task, 1.0) for task, weight in weights.items()}, reduce)
+    return Fixed(
+        {task: weight * factors.get(task, 1.0) for task, weight in weights.items()}, reduce
+    )

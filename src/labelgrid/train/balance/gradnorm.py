@@ -1,7 +1,7 @@
 """GradNorm: learns weights with which the tasks' gradients have norms by how slowly the tasks learn.
 
-Source: Chen et al. 2018, algorithm 1. The sum of the weights is the number of tasks; they multiply the objective's
-weights.
+Source: Chen et al. 2018, algorithm 1. The sum of the weights is the number of tasks; they multiply
+the objective's weights.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,8 @@ from labelgrid.config import check_ranges
 from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
 from labelgrid.train.shared_gradients import SharedGradients
 
-#: The least weight. Deviation: the paper's weights can fall below 0, where a loss would be increased.
+#: The least weight. Deviation: the paper's weights can fall below 0, where a loss would be
+#: increased.
 LEAST = 1e-3
 
 
@@ -24,12 +25,13 @@ class Options:
     """The weights.
 
     Args:
-        alpha: the power of a task's relative rate of learning in its target; 0: all norms are to be equal. 1.5 is the
-            paper's for NYUv2.
-        at: where the norms are taken: at the last shared `"layer"` (the paper), that is the shared parameter with two
-            axes or more that is nearest to the shared features; or at these `"features"`.
-        heads: the gradients of the tasks' own parameters are `"weighted"`, as the paper's loss is; or `"plain"`, with
-            the objective's weights alone, as in LibMTL.
+        alpha: the power of a task's relative rate of learning in its target; 0: all norms are to be
+            equal. 1.5 is the paper's for NYUv2.
+        at: where the norms are taken: at the last shared `"layer"` (the paper), that is the shared
+            parameter with two axes or more that is nearest to the shared features; or at these
+            `"features"`.
+        heads: the gradients of the tasks' own parameters are `"weighted"`, as the paper's loss is;
+            or `"plain"`, with the objective's weights alone, as in LibMTL.
         learning_rate: of the weights; 0: the training's.
     """
 
@@ -45,8 +47,8 @@ class Options:
 class GradNorm(Balancer):
     """Moves each labelled task's gradient norm towards the mean norm times its relative loss to the power alpha.
 
-    Reading: L(0) is a task's mean loss in the first batch in which it has a label. Means over tasks are over those with
-    a label in the batch; the weights of the others get no gradient.
+    Reading: L(0) is a task's mean loss in the first batch in which it has a label. Means over tasks
+    are over those with a label in the batch; the weights of the others get no gradient.
 
     Attributes:
         initial: L(0) by task, [t]; 0 where the task had no label yet.
@@ -98,7 +100,9 @@ class GradNorm(Balancer):
     def _normalise(self) -> None:
         """Scale the weights so that their sum is the number of tasks, after the optimiser's last step."""
         weights = torch.stack(list(self.weights.values())).clamp(min=LEAST)
-        for weight, scaled in zip(self.weights.values(), weights * len(weights) / weights.sum(), strict=True):
+        for weight, scaled in zip(
+            self.weights.values(), weights * len(weights) / weights.sum(), strict=True
+        ):
             weight.copy_(scaled)
 
 

@@ -1,7 +1,7 @@
 """MGDA: moves the shared part along the combination of the tasks' gradients with the least norm, which harms no task.
 
-Source: Sener & Koltun 2018, algorithm 2 and section 3.3 (MGDA-UB). The weights of the combination are at least 0, and
-their sum is 1. The objective's weights multiply the losses first.
+Source: Sener & Koltun 2018, algorithm 2 and section 3.3 (MGDA-UB). The weights of the combination
+are at least 0, and their sum is 1. The objective's weights multiply the losses first.
 """
 
 from collections.abc import Mapping
@@ -21,12 +21,15 @@ class Options:
     """The gradients.
 
     Args:
-        at: where the gradients are taken: at the shared `"features"` (MGDA-UB: an upper bound, with one pass through
-            the encoder), or at the shared `"parameters"`, with a pass for each task.
-        normalise: by what the gradients are divided while the weights are sought, as in the released code: `"none"`,
-            their `"l2"` norm, their task's `"loss"`, or `"loss+"`, the product of both. The paper has none.
-        heads: the gradients of the tasks' own parameters are `"plain"`, with the objective's weights alone (algorithm
-            2); or `"weighted"` as the shared part's are (the released code).
+        at: where the gradients are taken: at the shared `"features"` (MGDA-UB: an upper bound, with
+            one pass through the encoder), or at the shared `"parameters"`, with a pass for each
+            task.
+        normalise: by what the gradients are divided while the weights are sought, as in the
+            released code: `"none"`, their `"l2"` norm, their task's `"loss"`, or `"loss+"`, the
+            product of both. The paper has none.
+        heads: the gradients of the tasks' own parameters are `"plain"`, with the objective's
+            weights alone (algorithm 2); or `"weighted"` as the shared part's are (the released
+            code).
     """
 
     at: Literal["features", "parameters"] = "features"
@@ -48,7 +51,8 @@ class MultipleGradientDescent(Balancer):
         """As `Balancer.backward`.
 
         Raises:
-            TrainingError: the network's tasks read more of the encoder than the features at which gradients are taken.
+            TrainingError: the network's tasks read more of the encoder than the features at which
+                gradients are taken.
         """
         if not step.labelled:
             return step.without_labels(self.reduce)
@@ -66,12 +70,21 @@ class MultipleGradientDescent(Balancer):
         rows = gradients.rows
         values = torch.stack(list(gradients.losses.values())).detach().to(rows)
         norms = rows.norm(dim=1)
-        sizes = {"none": torch.ones_like(norms), "l2": norms, "loss": values, "loss+": values * norms}
-        scaled = rows / sizes[self.options.normalise].clamp(min=torch.finfo(rows.dtype).tiny)[:, None]
+        sizes = {
+            "none": torch.ones_like(norms),
+            "l2": norms,
+            "loss": values,
+            "loss+": values * norms,
+        }
+        scaled = (
+            rows / sizes[self.options.normalise].clamp(min=torch.finfo(rows.dtype).tiny)[:, None]
+        )
         products = (scaled @ scaled.T).double().cpu().numpy()
         return torch.from_numpy(least_norm(products)).to(rows)
 
 
-def build(weights: Mapping[str, float], reduce: Reduce, options: Options) -> MultipleGradientDescent:
+def build(
+    weights: Mapping[str, float], reduce: Reduce, options: Options
+) -> MultipleGradientDescent:
     """Build the balancer."""
     return MultipleGradientDescent(weights, reduce, options)

@@ -19,8 +19,8 @@ class Options:
     """The order of the tasks.
 
     Args:
-        order: `"random"` draws a task in each step, all equally likely; `"turns"` takes the one that was learnt longest
-            ago, at first in their order.
+        order: `"random"` draws a task in each step, all equally likely; `"turns"` takes the one
+            that was learnt longest ago, at first in their order.
     """
 
     order: Literal["random", "turns"] = "random"
@@ -29,12 +29,14 @@ class Options:
 class SingleTask(Balancer):
     """Multiplies the loss of one labelled task by its fixed weight and back-propagates it.
 
-    The draw belongs to the number of the step, so that a resumed training draws the same tasks. `last` holds the last
-    step of each task, -1 before there is one. A task is learnt in about 1/K of the steps: against `fixed`, terms count
-    K times as much beside each task under `task_sum`.
+    The draw belongs to the number of the step, so that a resumed training draws the same tasks.
+    `last` holds the last step of each task, -1 before there is one. A task is learnt in about 1/K
+    of the steps: against `fixed`, terms count K times as much beside each task under `task_sum`.
 
-    Source: gradient isolation of StableMTL (2506.08013), as described by others; the paper itself was not seen.
-    Deviation: StableMTL's batches hold one task; here a batch holds all, and one of its tasks is learnt.
+    Source: gradient isolation of StableMTL (2506.08013), as described by others; the paper itself
+    was not seen.
+    Deviation: StableMTL's batches hold one task; here a batch holds all, and one of its tasks is
+    learnt.
     """
 
     seed: Tensor

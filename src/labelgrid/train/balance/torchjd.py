@@ -1,7 +1,9 @@
 """TorchJD: combines the tasks' gradients by an aggregator of the package torchjd, such as UPGrad, PCGrad or AlignedMTL.
 
-It needs the extra `[balance]`: `pip install "labelgrid[balance]"`. Some aggregators, such as CAGrad, need further
-packages: `pip install "torchjd[full]"`. The objective's weights multiply the losses first, and the tasks' own
+It needs the extra `[balance]`: `pip install "labelgrid[balance]"`. Some aggregators, such as
+CAGrad, need further
+packages: `pip install "torchjd[full]"`. The objective's weights multiply the losses first, and the
+tasks' own
 parameters get the gradients of these losses. Source: Quinton & Rey 2024 (Jacobian descent; UPGrad).
 """
 
@@ -26,12 +28,13 @@ class Options:
     """The aggregator.
 
     Args:
-        aggregator: a class of `torchjd.aggregation`. Those with a state, such as `"NashMTL"`, are refused: it belongs
-            to a fixed number of tasks, and a batch may lack some. `"Krum"` and `"TrimmedMean"` refuse batches with
-            labels of several but too few tasks. The gradient of a single task is taken as it is.
+        aggregator: a class of `torchjd.aggregation`. Those with a state, such as `"NashMTL"`, are
+            refused: it belongs to a fixed number of tasks, and a batch may lack some. `"Krum"` and
+            `"TrimmedMean"` refuse batches with labels of several but too few tasks. The gradient of
+            a single task is taken as it is.
         arguments: of this class, such as `{ trim_number = 1 }` for `"TrimmedMean"`.
-        at: where the gradients are taken: at the shared `"features"`, with one pass through the encoder, or at the
-            shared `"parameters"`, with a pass for each task.
+        at: where the gradients are taken: at the shared `"features"`, with one pass through the
+            encoder, or at the shared `"parameters"`, with a pass for each task.
     """
 
     aggregator: str = "UPGrad"
@@ -42,7 +45,9 @@ class Options:
 class AggregatedGradients(Balancer):
     """Gives the shared part the aggregated gradient of the labelled tasks."""
 
-    def __init__(self, weights: Mapping[str, float], reduce: Reduce, aggregator: Aggregator, at: Place) -> None:
+    def __init__(
+        self, weights: Mapping[str, float], reduce: Reduce, aggregator: Aggregator, at: Place
+    ) -> None:
         super().__init__()
         self.fixed, self.reduce, self.aggregator, self.at = weights, reduce, aggregator, at
 
@@ -50,8 +55,9 @@ class AggregatedGradients(Balancer):
         """As `Balancer.backward`.
 
         Raises:
-            TrainingError: the network's tasks read more of the encoder than the features at which gradients are taken,
-                or the batch has labels of fewer tasks than the aggregator needs.
+            TrainingError: the network's tasks read more of the encoder than the features at which
+                gradients are taken, or the batch has labels of fewer tasks than the aggregator
+                needs.
         """
         if not step.labelled:
             return step.without_labels(self.reduce)
@@ -59,7 +65,9 @@ class AggregatedGradients(Balancer):
         gradients = SharedGradients(step, losses, self.at)
         gradients.refuse_bypass()
         rows = gradients.rows
-        finite = bool(torch.isfinite(rows).all())  # not if half precision overflows; the loss scaler skips such a step
+        finite = bool(
+            torch.isfinite(rows).all()
+        )  # not if half precision overflows; the loss scaler skips such a step
         gradients.backward(self._aggregated(rows) if finite else rows.mean(0), [1.0] * len(losses))
         return (torch.stack(list(losses.values())).sum() + step.other).detach()
 
@@ -84,13 +92,18 @@ def aggregator_of(name: str, arguments: Mapping[str, Any], tasks: int) -> Aggreg
     """An aggregator of TorchJD, for at most this number of tasks.
 
     Raises:
-        PluginError: TorchJD or a package that the aggregator needs is not installed. RecipeError: there is no such
-            aggregator, it takes other arguments, it has a state, or it needs more tasks.
+        PluginError: TorchJD or a package that the aggregator needs is not installed. RecipeError:
+            there is no such aggregator, it takes other arguments, it has a state, or it needs more
+            tasks.
     """
     try:
         from torchjd import aggregation
 
-        known = [key for key in aggregation.__all__ if issubclass(getattr(aggregation, key), aggregation.Aggregator)]
+        known = [
+            key
+            for key in aggregation.__all__
+            if issubclass(getattr(aggregation, key), aggregation.Aggregator)
+        ]
         if name not in known:
             raise RecipeError(
                 f"balance.options.aggregator is '{name}', which TorchJD does not have.",

@@ -1,8 +1,9 @@
 """Uncertainty: learns a log variance s for each task and weighs its loss by exp(-s).
 
-Source: Kendall, Gal & Cipolla 2018, section 3.2, and MTAN (Liu et al. 2019), which takes L / (2 exp s) + s / 2 for each
-task. It works on each image's losses, so that they are reduced as without it, and a variance is learnt from the images
-with a label. The objective's weights multiply the losses first.
+Source: Kendall, Gal & Cipolla 2018, section 3.2, and MTAN (Liu et al. 2019), which takes L / (2 exp
+s) + s / 2 for each task. It works on each image's losses, so that they are reduced as without it,
+and a variance is learnt from the images with a label. The objective's weights multiply the losses
+first.
 """
 
 from collections.abc import Mapping
@@ -21,8 +22,8 @@ class Options:
     """The log variances.
 
     Args:
-        form: `"mtan"`, L / (2 exp s) + s / 2 for all tasks; or `"kendall"`, with the likelihood of a scaled softmax for
-            tasks of classes: L / exp s + s / 2 (equation 10).
+        form: `"mtan"`, L / (2 exp s) + s / 2 for all tasks; or `"kendall"`, with the likelihood of
+            a scaled softmax for tasks of classes: L / exp s + s / 2 (equation 10).
         start: the first log variances. The papers do not give it.
         learning_rate: of the log variances; 0: the training's, as in MTAN's released code.
     """
@@ -42,15 +43,22 @@ class LearntUncertainty(Balancer):
         super().__init__()
         self.weights, self.reduce, self.options = weights, reduce, options
         self.learning_rate = options.learning_rate
-        self.logs = nn.ParameterDict({name: nn.Parameter(torch.tensor(options.start)) for name in weights})
+        self.logs = nn.ParameterDict(
+            {name: nn.Parameter(torch.tensor(options.start)) for name in weights}
+        )
 
     def backward(self, step: TaskLosses) -> Tensor:
         """As `Balancer.backward`. The log variance of a task without a label gets no gradient."""
         if not step.labelled:
             return step.without_labels(self.reduce)
         kept = step.only(step.labelled)
-        self.factors = {name: self._factor(name, name in step.classes).detach() for name in kept.losses}
-        likelihoods = {name: self._likelihood(name, loss, name in step.classes) for name, loss in kept.losses.items()}
+        self.factors = {
+            name: self._factor(name, name in step.classes).detach() for name in kept.losses
+        }
+        likelihoods = {
+            name: self._likelihood(name, loss, name in step.classes)
+            for name, loss in kept.losses.items()
+        }
         total = self.reduce(likelihoods, kept.present) + step.other
         step.backward(total)
         return total.detach()
@@ -61,7 +69,9 @@ class LearntUncertainty(Balancer):
 
     def _factor(self, task: str, of_classes: bool) -> Tensor:
         """What a task's loss is multiplied by."""
-        return (1.0 if of_classes and self.options.form == "kendall" else 0.5) * (-self.logs[task]).exp()
+        return (1.0 if of_classes and self.options.form == "kendall" else 0.5) * (
+            -self.logs[task]
+        ).exp()
 
 
 def build(weights: Mapping[str, float], reduce: Reduce, options: Options) -> LearntUncertainty:

@@ -1,7 +1,7 @@
 """Contrastive loss: in a joint space of two tasks, the maps of one image are nearer than those of two images.
 
-A further loss in place of MTPSL's consistency and regulariser. Each pair needs a further image with the same two tasks
-in the batch.
+A further loss in place of MTPSL's consistency and regulariser. Each pair needs a further image with
+the same two tasks in the batch.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,8 @@ class Options(JointOptions):
 
     Args:
         weight: of the loss.
-        margin: by which the maps of one image are to be nearer. With 0, the paper's words, a constant mapping is best.
+        margin: by which the maps of one image are to be nearer. With 0, the paper's words, a
+            constant mapping is best.
     """
 
     weight: Weight = 1.0
@@ -35,8 +36,8 @@ class Options(JointOptions):
 class Contrastive(JointTerm):
     """max(0, d(m(y_s), m(y_t)) - d(m(y'_s), m(y_t)) + margin), with the prediction y'_s for another image of the batch.
 
-    Source: MTPSL section 3.2, "Alternative loss and regularization strategies"; d is the cosine distance of L_ct. Pairs
-    without another image do not count.
+    Source: MTPSL section 3.2, "Alternative loss and regularization strategies"; d is the cosine
+    distance of L_ct. Pairs without another image do not count.
     """
 
     across_images = True
@@ -48,9 +49,14 @@ class Contrastive(JointTerm):
     def compared(self, codes: Codes) -> Mapping[str, Tensor]:
         """The hinge of each pair, [p]; 0 for pairs without another image."""
         others = codes.pairs.of_another_image()
-        near, far = distance(codes.sources, codes.targets), distance(codes.sources[others], codes.targets)
+        near, far = (
+            distance(codes.sources, codes.targets),
+            distance(codes.sources[others], codes.targets),
+        )
         counts = codes.pairs.image[others] != codes.pairs.image
-        return {"hinge": self.options.weight * counts * (near - far + self.options.margin).clamp(min=0)}
+        return {
+            "hinge": self.options.weight * counts * (near - far + self.options.margin).clamp(min=0)
+        }
 
 
 def build(tasks: Mapping[str, Task], network: Network, options: Options) -> Contrastive:

@@ -31,9 +31,11 @@ class Options:
         weight: of the loss.
         zoom: the image's sides over the crop's.
         resize: enlarge the crop to the image's size before it is predicted. The paper crops.
-        learn: which of the two predictions gets gradients: `"both"` (the paper's equation), or the one of the `"crop"`.
+        learn: which of the two predictions gets gradients: `"both"` (the paper's equation), or the
+            one of the `"crop"`.
         tasks: `"unlabelled"`, those of which the image has no label (the paper); or `"all"`.
-        track: also update the running statistics of batch norm from the crops; false: from the batch alone.
+        track: also update the running statistics of batch norm from the crops; false: from the
+            batch alone.
     """
 
     weight: Weight = 1.0
@@ -47,8 +49,8 @@ class Options:
 class CropConsistency(Term):
     """The mean square error between the crop of a prediction and the prediction of the crop.
 
-    Source: MTPSL eq. 2: (1/|U|) sum over the image's unlabelled tasks of L_u(e_r(y(x)), y(e_r(x))). Predictions are the
-    final ones (probabilities, metres, unit vectors), at the image's resolution.
+    Source: MTPSL eq. 2: (1/|U|) sum over the image's unlabelled tasks of L_u(e_r(y(x)), y(e_r(x))).
+    Predictions are the final ones (probabilities, metres, unit vectors), at the image's resolution.
     """
 
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
@@ -57,7 +59,9 @@ class CropConsistency(Term):
 
     def prepare(self, data: Preparation) -> None:
         """Say if it can have no effect."""
-        say_if_idle("crop", data, unlabelled=self.options.tasks == "unlabelled", remedy='Set tasks = "all".')
+        say_if_idle(
+            "crop", data, unlabelled=self.options.tasks == "unlabelled", remedy='Set tasks = "all".'
+        )
 
     def views(self) -> Mapping[str, View]:
         """The crops, with the crops of the labels that the batch's predictions are given."""
@@ -65,7 +69,9 @@ class CropConsistency(Term):
 
     def _crop(self, batch: Batch, draws: Draws) -> Batch:
         given = cropped(
-            replace(batch, targets=batch.known), self.tasks if batch.known else {}, *self._boxes(batch, draws)
+            replace(batch, targets=batch.known),
+            self.tasks if batch.known else {},
+            *self._boxes(batch, draws),
         )
         return replace(given, targets={}, known=given.targets)
 
@@ -82,7 +88,11 @@ class CropConsistency(Term):
         if self.options.tasks == "all":
             counts = torch.ones_like(counts)
         losses = torch.stack(
-            [self._loss(step, name, boxes, size, counts[:, i]) for i, name in enumerate(step.tasks)], 1
+            [
+                self._loss(step, name, boxes, size, counts[:, i])
+                for i, name in enumerate(step.tasks)
+            ],
+            1,
         )
         return {"mse": self.options.weight * losses.sum(1) / counts.sum(1).clamp(min=1)}
 
@@ -90,12 +100,16 @@ class CropConsistency(Term):
         """One task's loss [b], 0 for images that do not count."""
         task, image = step.tasks[name], step.batch.images.shape[-2:]
         rows = counts.nonzero()[:, 0]
-        raw, crop = (in_full(output.final[name][rows]) for output in (step.output, step.views["crop"][1]))
+        raw, crop = (
+            in_full(output.final[name][rows]) for output in (step.output, step.views["crop"][1])
+        )
         if not len(rows):
             return raw.new_zeros(len(counts))
         kept = [boxes[row] for row in rows.tolist()]
         wanted = cropped_prediction(task, task.activate(resized(raw, image)), kept, size)
-        errors = task.activate(resized(crop, size)) - (wanted if self.options.learn == "both" else wanted.detach())
+        errors = task.activate(resized(crop, size)) - (
+            wanted if self.options.learn == "both" else wanted.detach()
+        )
         return raw.new_zeros(len(counts)).index_put((rows,), errors.square().mean((1, 2, 3)))
 
 

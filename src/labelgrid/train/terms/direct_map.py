@@ -1,6 +1,7 @@
 """Direct-Map: the prediction of an unlabelled task, mapped to a labelled one, agrees with the label of that one.
 
-Each mapping is a network of its own for an ordered pair of tasks. Their cost and memory grow with the number of pairs.
+Each mapping is a network of its own for an ordered pair of tasks. Their cost and memory grow with
+the number of pairs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,8 @@ class Options(CrossMapOptions):
     """Whose predictions are mapped, and how the mappings learn (MTPSL section 3.2).
 
     Args:
-        sources: whose predictions are mapped: the `"unlabelled"` tasks', or `"all"` (full supervision).
+        sources: whose predictions are mapped: the `"unlabelled"` tasks', or `"all"` (full
+            supervision).
         learning_rate: of the mappings; 0: the training's.
     """
 
@@ -38,11 +40,12 @@ class Options(CrossMapOptions):
 class DirectMap(Term):
     """The losses of mapped predictions of source tasks to the labels of target tasks.
 
-    Source: MTPSL section 3.2, L_ct(m_{s->t}(prediction of s), label of t) in place of eq. 4's terms:
-    (1/|U|) sum over s in U, t in T. Gradients reach the mapping and, through it, the prediction of s.
+    Source: MTPSL section 3.2, L_ct(m_{s->t}(prediction of s), label of t) in place of eq. 4's
+    terms: (1/|U|) sum over s in U, t in T. Gradients reach the mapping and, through it, the
+    prediction of s.
 
-    Deviation: L_ct is the cosine distance, which is constant for maps of one channel, such as depth. Here the loss is
-    the target task's own, with its weight in the objective.
+    Deviation: L_ct is the cosine distance, which is constant for maps of one channel, such as
+    depth. Here the loss is the target task's own, with its weight in the objective.
     """
 
     allowed: Tensor
@@ -50,12 +53,18 @@ class DirectMap(Term):
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
         super().__init__()
         self.options, self.names = options, list(tasks)
-        self.register_buffer("allowed", allowed_pairs(self.names, options.listed, "direct_map"), persistent=False)
+        self.register_buffer(
+            "allowed", allowed_pairs(self.names, options.listed, "direct_map"), persistent=False
+        )
         self.maps = CrossMaps(tasks, self.allowed, options.width, recompute=options.recompute)
 
     def groups(self) -> Sequence[RateGroup]:
         """The mappings."""
-        return [RateGroup(list(self.maps.parameters()), self.options.learning_rate)] if len(self.names) > 1 else []
+        return (
+            [RateGroup(list(self.maps.parameters()), self.options.learning_rate)]
+            if len(self.names) > 1
+            else []
+        )
 
     def prepare(self, data: Preparation) -> None:
         """Say if it can have no effect."""
@@ -72,7 +81,9 @@ class DirectMap(Term):
     def loss(self, step: Step) -> Mapping[str, Tensor]:
         """The loss [b]; 0 for images without a pair."""
         options = self.options
-        pairs = pairs_of(targets_present(step.batch.targets, self.names), self.allowed, options.sources)
+        pairs = pairs_of(
+            targets_present(step.batch.targets, self.names), self.allowed, options.sources
+        )
         losses = direct_losses(self.maps, step, pairs)
         return {"direct": options.weight * by_image(step, pairs, losses, divide=options.divide)}
 

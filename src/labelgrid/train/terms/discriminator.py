@@ -1,7 +1,7 @@
 """Discriminator loss: in a joint space of two tasks, a network tells the maps of one image from those of two images.
 
-A further loss in place of MTPSL's consistency and regulariser. Each pair needs a further image with the same two tasks
-in the batch.
+A further loss in place of MTPSL's consistency and regulariser. Each pair needs a further image with
+the same two tasks in the batch.
 """
 
 from collections.abc import Mapping
@@ -24,12 +24,14 @@ from labelgrid.train.term import OwnOptimiser, Step
 
 @dataclass(frozen=True)
 class Options(JointOptions):
-    """MTPSL's Discriminator-Loss; the paper gives neither the discriminator's layers nor its training.
+    """MTPSL's Discriminator-Loss.
+
+    The paper gives neither the discriminator's layers nor its training.
 
     Args:
         weight: of the loss by which network and mapping learn.
-        aim: network and mapping learn that the discriminator tells both kinds of pairs (`"both"`), or that it takes the
-            maps of one image for such (`"positive"`).
+        aim: network and mapping learn that the discriminator tells both kinds of pairs (`"both"`),
+            or that it takes the maps of one image for such (`"positive"`).
         width: channels of the discriminator's hidden layers.
         rate: learning rate of the discriminator's Adam.
     """
@@ -47,16 +49,25 @@ class Judge(nn.Sequential):
     """
 
     def __init__(self, channels: int, width: int) -> None:
-        hidden = (nn.Conv2d(2 * channels, width, 1), nn.LeakyReLU(0.2), nn.Conv2d(width, width, 1), nn.LeakyReLU(0.2))
-        super().__init__(*hidden, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 1), nn.Flatten(0))
+        hidden = (
+            nn.Conv2d(2 * channels, width, 1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, width, 1),
+            nn.LeakyReLU(0.2),
+        )
+        super().__init__(
+            *hidden, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 1), nn.Flatten(0)
+        )
 
 
 class Discriminator(JointTerm):
     """The cross entropy of a discriminator that sees both maps of a pair: of one image (yes), or of two images (no).
 
-    Source: MTPSL section 3.2, "Alternative loss and regularization strategies": a convolutional network predicts which
-    it is, and its parameters and those of the network and the mapping are optimised in turn. Reading: it never learns
-    from the loss of the network and the mapping, nor these from its own. Pairs without another image do not count.
+    Source: MTPSL section 3.2, "Alternative loss and regularization strategies": a convolutional
+    network predicts which
+    it is, and its parameters and those of the network and the mapping are optimised in turn.
+    Reading: it never learns from the loss of the network and the mapping, nor these from its own.
+    Pairs without another image do not count.
     """
 
     across_images = True
@@ -72,7 +83,10 @@ class Discriminator(JointTerm):
         return {"judge": OwnOptimiser(self.optimiser, self._judged)}
 
     def compared(self, codes: Codes) -> Mapping[str, Tensor]:
-        """The loss of the network and the mapping for each pair, [p]; 0 for pairs without another image."""
+        """The loss of the network and the mapping for each pair, [p].
+
+        0 for pairs without another image.
+        """
         self.kept = codes
         yes, no = self._entropies(codes.pairs.of_another_image(), codes)
         return {"judged": self.options.weight * (yes + no if self.options.aim == "both" else yes)}
@@ -89,7 +103,9 @@ class Discriminator(JointTerm):
         codes, self.kept = self.kept, None
         if codes is None:
             return {}
-        constant = Codes(codes.pairs, codes.sources.detach(), codes.targets.detach(), codes.features)
+        constant = Codes(
+            codes.pairs, codes.sources.detach(), codes.targets.detach(), codes.features
+        )
         yes, no = self._entropies(codes.pairs.of_another_image(), constant)
         return {"entropy": self.divided(codes.pairs, yes + no)}
 

@@ -1,6 +1,7 @@
 """Joint-task regularisation (JTR): an auto-encoder of all tasks' maps at once gives the predictions the labels' code.
 
-Predictions stand in for labels that an image lacks. One pass serves all tasks, so the cost is linear in their number.
+Predictions stand in for labels that an image lacks. One pass serves all tasks, so the cost is
+linear in their number.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,22 +36,28 @@ from labelgrid.train.term import Preparation, RateGroup, Step, Term, View
 
 @dataclass(frozen=True)
 class Options:
-    """The weights, the auto-encoder and the views of the released code; the paper itself was not seen.
+    """The weights, the auto-encoder and the views of the released code.
+
+    The paper itself was not seen.
 
     Args:
         weight: of the distance of the codes of predictions and labels.
-        encoder: how much the same distance counts, in another view, for the auto-encoder, as a multiple of `weight`.
+        encoder: how much the same distance counts, in another view, for the auto-encoder, as a
+            multiple of `weight`.
         reconstruction: weight of the auto-encoder's errors.
         width: filters of the auto-encoder's first stage; 8 or 16 trains on a CPU.
         view: compare on two random `"crop"`s of the batch, resized (released), or on the `"batch"`.
         zooms: of the crops; all are equally likely.
         operations: number of changes to the colours of each image of a crop.
         levels: the number of their strengths, of 31 from none to the full one.
-        track: also update the running statistics of batch norm from the crops; false: from the batch alone.
-        scale: how values without a largest one, such as depth, become maps: through the `"normal"` distribution's
-            cumulative function (released), or over their image's `"maximum"` (as in `mtpsl`).
+        track: also update the running statistics of batch norm from the crops; false: from the
+            batch alone.
+        scale: how values without a largest one, such as depth, become maps: through the `"normal"`
+            distribution's cumulative function (released), or over their image's `"maximum"` (as in
+            `mtpsl`).
         mean: of that distribution. Released: 2.3618, of NYUv2's depth.
-        deviation: its standard deviation, released: 1.5876; 0: both are those of each task's training labels.
+        deviation: its standard deviation, released: 1.5876; 0: both are those of each task's
+            training labels.
         learning_rate: of the auto-encoder; 0: the training's.
     """
 
@@ -86,8 +93,8 @@ class MapEncoder(nn.Module):
         channels: of the stack.
         width: filters of the first stage.
 
-    Source: JTR's released code, whose batch norm sees one image at a time. Deviation: without its unused norm of the
-    maps, 2 × channels parameters.
+    Source: JTR's released code, whose batch norm sees one image at a time. Deviation: without its
+    unused norm of the maps, 2 × channels parameters.
 
     Example:
         >>> codes, raw = MapEncoder(17, 4)(torch.zeros(2, 17, 32, 64))
@@ -98,7 +105,9 @@ class MapEncoder(nn.Module):
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
         self.body = EncoderDecoder(width, channels, by_image)
-        self.head = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, channels, 1))
+        self.head = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, channels, 1)
+        )
         initialise(self)
 
     def forward(self, maps: Tensor, *, decode: bool = True) -> tuple[Tensor, Tensor | None]:
@@ -132,14 +141,16 @@ class Stacks:
 class JointRegularisation(Term):
     """Cosine distances of the codes of predictions and labels, and the errors of the auto-encoder that makes them.
 
-    Source: JTR's released code: w (d1 + e d2) + r recon for each image. The network learns from d1, by its predictions
-    of unlabelled tasks in both stacks; the auto-encoder is constant in d1, and learns from d2 and the reconstruction of
-    both stacks, whose maps are constant. Where all tasks have labels the network gets no gradient.
+    Source: JTR's released code: w (d1 + e d2) + r recon for each image. The network learns from d1,
+    by its predictions of unlabelled tasks in both stacks; the auto-encoder is constant in d1, and
+    learns from d2 and the reconstruction of both stacks, whose maps are constant. Where all tasks
+    have labels the network gets no gradient.
 
-    Reading: pixels where a labelled task is not valid are neutral in all predictions; an error is the mean over the
-    other pixels, once through the scale, of the maps that were encoded. The released code divides by the number of
-    elements that are not 0 (normals: a third), scales depth twice in one target, and draws the classes of targets anew.
-    Deviation: images without any label do not count; the views are predicted in passes of their own.
+    Reading: pixels where a labelled task is not valid are neutral in all predictions; an error is
+    the mean over the other pixels, once through the scale, of the maps that were encoded. The
+    released code divides by the number of elements that are not 0 (normals: a third), scales depth
+    twice in one target, and draws the classes of targets anew. Deviation: images without any label
+    do not count; the views are predicted in passes of their own.
     """
 
     means: Tensor
@@ -149,7 +160,12 @@ class JointRegularisation(Term):
 
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
         super().__init__()
-        self.options, self.tasks, self.names, self.track = options, dict(tasks), list(tasks), options.track
+        self.options, self.tasks, self.names, self.track = (
+            options,
+            dict(tasks),
+            list(tasks),
+            options.track,
+        )
         self.channels = [task.channels for task in tasks.values()]
         self.encoder = MapEncoder(sum(self.channels), options.width)
         self.register_buffer("means", torch.full((len(tasks),), options.mean))
@@ -162,8 +178,13 @@ class JointRegularisation(Term):
         return [RateGroup(list(self.encoder.parameters()), self.options.learning_rate)]
 
     def prepare(self, data: Preparation) -> None:
-        """Note the normalisation of images and the moments of labels; say if it can have no effect."""
-        pairs = partial(pairs_of, sources="unlabelled")  # without one, no prediction in its stacks has a graph
+        """Note the normalisation of images and the moments of labels.
+
+        Say if it can have no effect.
+        """
+        pairs = partial(
+            pairs_of, sources="unlabelled"
+        )  # without one, no prediction in its stacks has a graph
         say_if_idle("jtr", data, unlabelled=True, pairs=pairs)
         if len(self.names) < 2:
             return
@@ -200,7 +221,11 @@ class JointRegularisation(Term):
         zero = step.output.final[self.names[0]].new_zeros(len(step.batch.ids), dtype=torch.float32)
         if len(self.names) < 2:
             return {"distance": zero, "codes": zero, "reconstruction": zero}
-        options, first, second = self.options, self._stacks(step, "first"), self._stacks(step, "second")
+        options, first, second = (
+            self.options,
+            self._stacks(step, "first"),
+            self._stacks(step, "second"),
+        )
         found = {"distance": zero, "codes": zero, "reconstruction": zero}
         if first is not None:
             near = distance(*self.encoder.constant(first.maps).chunk(2))
@@ -223,34 +248,62 @@ class JointRegularisation(Term):
         if not len(rows):
             return None
         known = {name: batch.targets[name][rows] for name in self.names}
-        masks = torch.stack([known[n].valid | ~present[rows, i, None, None, None] for i, n in enumerate(self.names)])
+        masks = torch.stack(
+            [known[n].valid | ~present[rows, i, None, None, None] for i, n in enumerate(self.names)]
+        )
         mask = masks.all(0)
         predicted, wanted = [], []
         for i, name in enumerate(self.names):
             task = self._scaled(i, step.tasks[name])
-            raw = self._raw(output, name, present[:, i], rows, batch.images.shape[-2:], constant=view == "second")
+            raw = self._raw(
+                output,
+                name,
+                present[:, i],
+                rows,
+                batch.images.shape[-2:],
+                constant=view == "second",
+            )
             ids = [batch.ids[row] for row in rows.tolist()]
-            first, other = (step.draws.by_image(ids, "classes", view, stack, name) for stack in ("predicted", "wanted"))
+            first, other = (
+                step.draws.by_image(ids, "classes", view, stack, name)
+                for stack in ("predicted", "wanted")
+            )
             soft = replace(task, largest=False) if view == "second" else task
             predicted.append(prediction_maps(soft, raw, first, mask))
-            labels, stand_in = label_maps(task, known[name]), prediction_maps(task, raw, other, mask)
+            labels, stand_in = (
+                label_maps(task, known[name]),
+                prediction_maps(task, raw, other, mask),
+            )
             wanted.append(torch.where(present[rows, i, None, None, None], labels, stand_in))
         return Stacks(torch.cat([torch.cat(predicted, 1), torch.cat(wanted, 1)]), rows, mask)
 
     def _raw(
-        self, output: Output, name: str, present: Tensor, rows: Tensor, size: Sequence[int], *, constant: bool
+        self,
+        output: Output,
+        name: str,
+        present: Tensor,
+        rows: Tensor,
+        size: Sequence[int],
+        *,
+        constant: bool,
     ) -> Tensor:
         """A task's raw outputs of some images, without a graph where the task has a label."""
         raw = in_full(output.final[name][rows])
         present = present[rows, None, None, None]
-        free = raw.detach() if constant or bool(present.all()) else torch.where(present, raw.detach(), raw)
+        free = (
+            raw.detach()
+            if constant or bool(present.all())
+            else torch.where(present, raw.detach(), raw)
+        )
         return resized(free, size)
 
     def _scaled(self, column: int, task: Task) -> Task:
         """The task, with unbounded values scaled as the options say."""
         if not task.scale.unbounded or self.options.scale == "maximum":
             return task
-        through = partial(through_normal, mean=float(self.means[column]), deviation=float(self.deviations[column]))
+        through = partial(
+            through_normal, mean=float(self.means[column]), deviation=float(self.deviations[column])
+        )
         neutral = float(through(torch.zeros((), dtype=torch.float64)))
         return replace(task, scale=replace(task.scale, scaled=through, neutral=neutral))
 
@@ -259,7 +312,9 @@ class JointRegularisation(Term):
         mask = stacks.mask.repeat(2, 1, 1, 1)
         split = (torch.split(maps, self.channels, 1) for maps in (raw, stacks.maps))
         parts = zip(self.tasks.values(), *split, strict=True)
-        found = torch.stack([per_image(task.scale.error(made, maps), mask) for task, made, maps in parts])
+        found = torch.stack(
+            [per_image(task.scale.error(made, maps), mask) for task, made, maps in parts]
+        )
         return found.sum(0).view(2, -1).sum(0)
 
 

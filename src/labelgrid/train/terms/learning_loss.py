@@ -25,13 +25,14 @@ class Options:
     """The module (Yoo & Kweon 2019), and what it predicts.
 
     Args:
-        predict: the loss of each of the `"tasks"`, from that task's features by a module of its own (TCD's LL4AL); or
-            the summed loss of the `"image"`, from the encoder's maps (PartAL's LLoss).
+        predict: the loss of each of the `"tasks"`, from that task's features by a module of its own
+            (TCD's LL4AL); or the summed loss of the `"image"`, from the encoder's maps (PartAL's
+            LLoss).
         width: outputs of each hidden layer.
         margin: by which the predictions of a pair are to differ.
         weight: of the ranking loss.
-        detach: share of the training after which the ranking loss no longer changes the network, only the module;
-            0: it never does.
+        detach: share of the training after which the ranking loss no longer changes the network,
+            only the module; 0: it never does.
     """
 
     predict: Literal["tasks", "image"] = "tasks"
@@ -42,7 +43,9 @@ class Options:
 
 
 class LossModule(nn.Module):
-    """Predicts one number an image from feature maps: mean over pixels, a layer and ReLU each; one more layer for all.
+    """Predicts one number an image from feature maps: mean over pixels, a layer and ReLU each.
+
+    One more layer for all.
 
     Source: Yoo & Kweon 2019, section 3.2.
 
@@ -76,14 +79,19 @@ class LearningLoss(Term):
         output = example_output(network)
         maps = self._maps(output.features, lambda: output.task_features)
         self.predictors = nn.ModuleDict(
-            {name: LossModule([x.shape[1] for x in given], options.width) for name, given in maps.items()}
+            {
+                name: LossModule([x.shape[1] for x in given], options.width)
+                for name, given in maps.items()
+            }
         )
 
     def prepare(self, data: Preparation) -> None:
         """Say if it can have no effect."""
         say_if_idle("learning_loss", data, images=True)
 
-    def _maps(self, features: Features, task_features: Callable[[], Raw]) -> dict[str, list[Tensor]]:
+    def _maps(
+        self, features: Features, task_features: Callable[[], Raw]
+    ) -> dict[str, list[Tensor]]:
         """The maps that each module reads, by the module's name."""
         if self.options.predict == "image":
             return {"image": list(features.levels)}
@@ -94,23 +102,33 @@ class LearningLoss(Term):
         return {name: self.predictors[name](given).float() for name, given in maps.items()}
 
     def predict(self, features: Features, task_features: Callable[[], Raw]) -> Tensor:
-        """The predicted losses of each task [b, t], without unit; the image's for all tasks with `predict = "image"`.
+        """The predicted losses of each task [b, t], without unit.
+
+        The image's for all tasks with `predict = "image"`.
 
         Args:
             features: the encoder's.
-            task_features: returns the tasks' features of the same images; not called where they are not needed.
+            task_features: returns the tasks' features of the same images; not called where they are
+                not needed.
         """
-        predicted = torch.stack(list(self._predicted(self._maps(features, task_features)).values()), 1)
+        predicted = torch.stack(
+            list(self._predicted(self._maps(features, task_features)).values()), 1
+        )
         return predicted.expand(-1, len(self.tasks))
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
-        """The ranking losses [b], one per module. Pairs are compared by the tasks of which both images have a label."""
+        """The ranking losses [b], one per module.
+
+        Pairs are compared by the tasks of which both images have a label.
+        """
         options, names = self.options, list(self.tasks)
         maps = self._maps(step.output.features, lambda: step.output.task_features)
         if step.progress >= options.detach:
             maps = {name: [x.detach() for x in given] for name, given in maps.items()}
         weights = fixed_weights(step.tasks, step.objective)
-        losses = torch.stack([step.losses[name].detach() * weights[name] for name in names], 1).float()
+        losses = torch.stack(
+            [step.losses[name].detach() * weights[name] for name in names], 1
+        ).float()
         present = targets_present(step.batch.targets, names)
         ranked = {}
         for name, predicted in self._predicted(maps).items():
@@ -122,10 +140,12 @@ class LearningLoss(Term):
 
 
 def ranking_loss(predicted: Tensor, losses: Tensor, present: Tensor, margin: float) -> Tensor:
-    """The ranking loss of the pairs (i, b - 1 - i) of a batch; the middle image of an odd one has no partner.
+    """The ranking loss of the pairs (i, b - 1 - i) of a batch.
 
-    A pair is compared by the sums of its losses over the tasks of which both images have a label; without such a task
-    it does not count. Equal sums count as if the first were the smaller.
+    The middle image of an odd one has no partner.
+
+    A pair is compared by the sums of its losses over the tasks of which both images have a label;
+    without such a task it does not count. Equal sums count as if the first were the smaller.
 
     Args:
         predicted: [b].

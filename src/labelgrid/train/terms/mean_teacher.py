@@ -1,6 +1,7 @@
 """Mean teacher: an average of the network's past weights labels the images' unlabelled tasks where it is confident.
 
-The teacher sees the batch, the network the same images in other colours (weak to strong consistency).
+The teacher sees the batch, the network the same images in other colours (weak to strong
+consistency).
 """
 
 import copy
@@ -35,21 +36,26 @@ class Options:
 
     Args:
         weight: of the loss, beside the weight of each task.
-        decay: the share of its weights that the teacher keeps in a step, at most: 1 - 1 / (n + 1) in step n, so that it
-            is the plain average at first. 0.996 in UniMatch V2, 0.999 in Tarvainen & Valpola.
-        confidence: for class and binary tasks, a pixel counts if its largest probability is at least this.
-        certain: for values such as depth, this share of an image's pixels counts: those at which the teacher's
-            predictions of the image and of its mirror image agree most; 1: all, without a mirror image.
+        decay: the share of its weights that the teacher keeps in a step, at most: 1 - 1 / (n + 1)
+            in step n, so that it is the plain average at first. 0.996 in UniMatch V2, 0.999 in
+            Tarvainen & Valpola.
+        confidence: for class and binary tasks, a pixel counts if its largest probability is at
+            least this.
+        certain: for values such as depth, this share of an image's pixels counts: those at which
+            the teacher's predictions of the image and of its mirror image agree most; 1: all,
+            without a mirror image.
         known: the teacher predicts given the labels of the image's other tasks.
         operations: number of changes to the colours of each image that the network sees.
         levels: the number of their strengths, of 31 from none to the full one.
-        track: also update the running statistics of batch norm, and so the teacher's, from the further passes; false:
+        track: also update the running statistics of batch norm, and so the teacher's, from the
+            further passes; false:
             from the batch alone.
-        features: drop this share of the channels of the encoder's maps in a further pass of the heads, on the batch,
-            whose loss counts as much; 0: no such pass. 0.5 in UniMatch.
-        ramp: share of the training over which the weight rises, as exp(-5 (1 - x)^2) (Tarvainen & Valpola); 0: none.
-        evaluate: evaluate, score and predict with the weights of the `"teacher"`, or with the trained ones, the
-            `"student"`'s.
+        features: drop this share of the channels of the encoder's maps in a further pass of the
+            heads, on the batch, whose loss counts as much; 0: no such pass. 0.5 in UniMatch.
+        ramp: share of the training over which the weight rises, as exp(-5 (1 - x)^2) (Tarvainen &
+            Valpola); 0: none.
+        evaluate: evaluate, score and predict with the weights of the `"teacher"`, or with the
+            trained ones, the `"student"`'s.
     """
 
     weight: Weight = 1.0
@@ -72,11 +78,12 @@ class Options:
 class MeanTeacher(Term):
     """The tasks' own losses against the teacher's predictions of unlabelled tasks, over the pixels that count.
 
-    Source: Tarvainen & Valpola 2017 for the teacher; Sohn et al. 2020 (FixMatch), eq. 4, for the mask, and the mean
-    over all pixels, so that an image with few confident ones counts little; Yang et al. 2023 and 2025 (UniMatch and its
-    V2) for the dropped channels, the decay and the average of batch norm's statistics. Like MTPSL's losses it is a mean
-    over each image's unlabelled tasks. Deviation: the other view changes colours alone, so that pixels keep their
-    values in all tasks; UniMatch also mixes images, and has two such views.
+    Source: Tarvainen & Valpola 2017 for the teacher; Sohn et al. 2020 (FixMatch), eq. 4, for the
+    mask, and the mean over all pixels, so that an image with few confident ones counts little; Yang
+    et al. 2023 and 2025 (UniMatch and its V2) for the dropped channels, the decay and the average
+    of batch norm's statistics. Like MTPSL's losses it is a mean over each image's unlabelled tasks.
+    Deviation: the other view changes colours alone, so that pixels keep their values in all tasks;
+    UniMatch also mixes images, and has two such views.
     """
 
     colour_mean: Tensor
@@ -90,10 +97,15 @@ class MeanTeacher(Term):
         self.register_buffer("colour_std", torch.ones(3))
 
     def prepare(self, data: Preparation) -> None:
-        """Start from the network's weights; note the normalisation of images; say if its loss can have no effect."""
+        """Start from the network's weights.
+
+        Note the normalisation of images; say if its loss can have no effect.
+        """
         say_if_idle("mean_teacher", data, unlabelled=True)
         if self.options.known and not example_output(data.network).initial:
-            data.progress.say("The network has one stage: the option 'known' of the term 'mean_teacher' does nothing.")
+            data.progress.say(
+                "The network has one stage: the option 'known' of the term 'mean_teacher' does nothing."
+            )
         self.teacher.load_state_dict(data.network.state_dict())
         self.colour_mean.copy_(torch.tensor(data.data.mean))
         self.colour_std.copy_(torch.tensor(data.data.std))
@@ -113,12 +125,19 @@ class MeanTeacher(Term):
         missing = ~targets_present(step.batch.targets, list(step.tasks))
         wanted = self.pseudo(step, missing)
         tasks = {name: step.tasks[name] for name in wanted}
-        outputs = [step.views["strong"][1], *([self._perturbed(step)] if self.options.features else [])]
+        outputs = [
+            step.views["strong"][1],
+            *([self._perturbed(step)] if self.options.features else []),
+        ]
         found = [task_losses(tasks, output, wanted, step.objective.initial) for output in outputs]
         weights, counts = fixed_weights(step.tasks, step.objective), missing.sum(1).clamp(min=1)
         scale = self.options.weight * self._ramp(step.progress) / len(found)
         return {
-            name: scale * weights[name] * sum(losses[name] for losses in found) * _share(target) / counts
+            name: scale
+            * weights[name]
+            * sum(losses[name] for losses in found)
+            * _share(target)
+            / counts
             for name, target in wanted.items()
         }
 
@@ -132,7 +151,11 @@ class MeanTeacher(Term):
         """
         names, size = list(step.tasks), step.batch.images.shape[-2:]
         lacking = [name for column, name in enumerate(names) if bool(missing[:, column].any())]
-        values = [n for n in lacking if not step.tasks[n].probabilities] if self.options.certain < 1 else []
+        values = (
+            [n for n in lacking if not step.tasks[n].probabilities]
+            if self.options.certain < 1
+            else []
+        )
         if not lacking:
             return {}
         images, known = step.batch.images, step.batch.targets if self.options.known else None
@@ -147,7 +170,9 @@ class MeanTeacher(Term):
             target = task.to_target(prediction)
             counts = target.valid & missing[:, names.index(name), None, None, None]
             if task.probabilities:
-                counts = counts & (task.probabilities(prediction).amax(1, keepdim=True) >= self.options.confidence)
+                counts = counts & (
+                    task.probabilities(prediction).amax(1, keepdim=True) >= self.options.confidence
+                )
             elif name in values:
                 other = task.scale.mirrored(_prediction(task, mirrored[name].flip(-1), size))
                 gaps = task.disagreement(_prediction(task, plain[name], size), other)

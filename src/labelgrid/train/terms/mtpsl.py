@@ -16,7 +16,8 @@ from labelgrid.train.pairs import Pairs, distance
 from labelgrid.train.ranges import Weight
 from labelgrid.train.term import Preparation, Step
 
-#: Of `pairs = "learnt"`: contrasts are divided by it; their moving average keeps this share of its value in a step.
+#: Of `pairs = "learnt"`: contrasts are divided by it; their moving average keeps this share of its
+#: value in a step.
 TEMPERATURE, MOMENTUM = 0.1, 0.99
 
 
@@ -25,14 +26,16 @@ class Options(JointOptions):
     """The equations of the paper; the recipe `mtpsl-released` has the values of the released code.
 
     Args:
-        weight: of the consistency; the paper has none, the released code 2 (NYUv2) or 1 (Cityscapes).
-        regulariser: weight of each of a pair's two distances to the image's features; 0: "w/o reg". Released: half of
-            `weight`.
-        pairs: `"all"` pairs of tasks, or those of `listed`, count alike (the paper). `"learnt"`: pairs that prove
-            related count more. Each ordered pair of tasks has a number c, which no gradient changes: a moving average,
-            over the steps with two images that have the pair, of the distance between the maps of two images minus
-            that between the maps of one. Both losses of a pair are multiplied by its exp(c / 0.1), divided by the mean
-            of these over the pairs.
+        weight: of the consistency; the paper has none, the released code 2 (NYUv2) or 1
+            (Cityscapes).
+        regulariser: weight of each of a pair's two distances to the image's features; 0: "w/o reg".
+            Released: half of `weight`.
+        pairs: `"all"` pairs of tasks, or those of `listed`, count alike (the paper). `"learnt"`:
+            pairs that prove related count more. Each ordered pair of tasks has a number c, which no
+            gradient changes: a moving average, over the steps with two images that have the pair,
+            of the distance between the maps of two images minus that between the maps of one. Both
+            losses of a pair are multiplied by its exp(c / 0.1), divided by the mean of these over
+            the pairs.
     """
 
     weight: Weight = 1.0
@@ -43,9 +46,10 @@ class Options(JointOptions):
 class CrossTaskConsistency(JointTerm):
     """Cosine distances in joint spaces of two tasks, of their maps to each other and to the image's features.
 
-    Source: MTPSL eq. 4: (1/|U|) sum over s in U, t in T of L_ct(m(y_s), m(y_t)) + R(f, m(y_s)) + R(f, m(y_t)), with the
-    prediction y_s and the label y_t. All are 1 - cos over channels, averaged over the places of the maps. As in the
-    released code the features f, the encoder's deepest map (or that of `stride`), get no gradient.
+    Source: MTPSL eq. 4: (1/|U|) sum over s in U, t in T of L_ct(m(y_s), m(y_t)) + R(f, m(y_s)) +
+    R(f, m(y_t)), with the prediction y_s and the label y_t. All are 1 - cos over channels, averaged
+    over the places of the maps. As in the released code the features f, the encoder's deepest map
+    (or that of `stride`), get no gradient.
     """
 
     contrasts: Tensor
@@ -74,13 +78,20 @@ class CrossTaskConsistency(JointTerm):
             with torch.no_grad():
                 self.seen = _contrasts(codes, apart)
         weights = self._weights(codes.pairs)
-        return {"consistency": options.weight * weights * apart, "regulariser": options.regulariser * weights * lost}
+        return {
+            "consistency": options.weight * weights * apart,
+            "regulariser": options.regulariser * weights * lost,
+        }
 
     def _weights(self, pairs: Pairs) -> Tensor:
         """The weight of each pair, [p]; 1 on average over the pairs of tasks that are used."""
         used = self.allowed
-        learnt = torch.softmax((self.contrasts / TEMPERATURE).masked_fill(~used, -torch.inf).flatten(), 0)
-        weights = learnt.view_as(used) * used.sum() if self.options.pairs == "learnt" else used.float()
+        learnt = torch.softmax(
+            (self.contrasts / TEMPERATURE).masked_fill(~used, -torch.inf).flatten(), 0
+        )
+        weights = (
+            learnt.view_as(used) * used.sum() if self.options.pairs == "learnt" else used.float()
+        )
         return weights[pairs.source, pairs.target]
 
     def after_step(self, step: Step) -> None:
@@ -94,7 +105,9 @@ def _contrasts(codes: Codes, apart: Tensor) -> dict[tuple[int, int], Tensor]:
     """How much nearer the two maps of one image are than those of two images, by pair of tasks that two images have."""
     others = distance(codes.sources, codes.targets[codes.pairs.of_another_image()])
     found = {}
-    for source, target in {*zip(codes.pairs.source.tolist(), codes.pairs.target.tolist(), strict=True)}:
+    for source, target in {
+        *zip(codes.pairs.source.tolist(), codes.pairs.target.tolist(), strict=True)
+    }:
         rows = ((codes.pairs.source == source) & (codes.pairs.target == target)).nonzero()[:, 0]
         if len(rows) > 1:
             found[source, target] = (others - apart)[rows].mean()

@@ -1,6 +1,7 @@
 """Perceptual-Map: mapped to another task, the prediction and the label of a labelled task agree.
 
-Each mapping is a network of its own for an ordered pair of tasks. Their cost and memory grow with the number of pairs.
+Each mapping is a network of its own for an ordered pair of tasks. Their cost and memory grow with
+the number of pairs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,13 @@ from torch import Tensor
 from labelgrid.nets.network import Network
 from labelgrid.tasks.task import Task
 from labelgrid.train.cross_map_options import CrossMapOptions
-from labelgrid.train.cross_maps import CrossMaps, by_image, direct_losses, distances, labelled_sources
+from labelgrid.train.cross_maps import (
+    CrossMaps,
+    by_image,
+    direct_losses,
+    distances,
+    labelled_sources,
+)
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import targets_present
 from labelgrid.train.pairs import listed as allowed_pairs
@@ -27,9 +34,10 @@ class Options(CrossMapOptions):
     """What the mappings learn from (MTPSL section 3.2). The sources are the image's labelled tasks.
 
     Args:
-        learn: the mappings learn from the direct losses with an optimiser of their `"own"`; or from `"both"` these and
-            the distance, jointly with the network.
-        learning_rate: of the mappings, with Adam; constant, except with `learn = "both"`. That of MTPSL's mapping.
+        learn: the mappings learn from the direct losses with an optimiser of their `"own"`; or from
+            `"both"` these and the distance, jointly with the network.
+        learning_rate: of the mappings, with Adam; constant, except with `learn = "both"`. That of
+            MTPSL's mapping.
     """
 
     learn: Literal["own", "both"] = "own"
@@ -39,14 +47,15 @@ class Options(CrossMapOptions):
 class PerceptualMap(Term):
     """Distances of predictions to labels of the same task, in the spaces of other tasks.
 
-    Source: MTPSL section 3.2, L_ct(m_{s->t}(prediction of s), m_{s->t}(label of s)), and mappings that are learnt "from
-    prediction of one task to another task's groundtruth".
+    Source: MTPSL section 3.2, L_ct(m_{s->t}(prediction of s), m_{s->t}(label of s)), and mappings
+    that are learnt "from prediction of one task to another task's groundtruth".
 
-    Readings: the labels of s must be there, so the sum is over labelled s and all other t, divided by the number of
-    labelled tasks. The distance is the `disagreement` of t, with its weight in the objective (L_ct, a cosine distance,
-    is constant for maps of one channel). The mappings do not learn from it, as constant ones would be best: they learn
-    beside from direct losses, m_{s->t}(prediction of s) to the label of t where there is one, of which the network gets
-    no gradient. A mapping to a task without any label keeps its random weights.
+    Readings: the labels of s must be there, so the sum is over labelled s and all other t, divided
+    by the number of labelled tasks. The distance is the `disagreement` of t, with its weight in the
+    objective (L_ct, a cosine distance, is constant for maps of one channel). The mappings do not
+    learn from it, as constant ones would be best: they learn beside from direct losses,
+    m_{s->t}(prediction of s) to the label of t where there is one, of which the network gets no
+    gradient. A mapping to a task without any label keeps its random weights.
     """
 
     allowed: Tensor
@@ -54,7 +63,9 @@ class PerceptualMap(Term):
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
         super().__init__()
         self.options, self.names = options, list(tasks)
-        self.register_buffer("allowed", allowed_pairs(self.names, options.listed, "perceptual_map"), persistent=False)
+        self.register_buffer(
+            "allowed", allowed_pairs(self.names, options.listed, "perceptual_map"), persistent=False
+        )
         self.maps = CrossMaps(tasks, self.allowed, options.width, recompute=options.recompute)
 
     def _is(self, learn: str) -> bool:
@@ -63,7 +74,11 @@ class PerceptualMap(Term):
 
     def groups(self) -> Sequence[RateGroup]:
         """The mappings, if they learn jointly with the network."""
-        return [RateGroup(list(self.maps.parameters()), self.options.learning_rate)] if self._is("both") else []
+        return (
+            [RateGroup(list(self.maps.parameters()), self.options.learning_rate)]
+            if self._is("both")
+            else []
+        )
 
     def optimisers(self) -> Mapping[str, OwnOptimiser]:
         """That of the mappings, if it is their own."""
@@ -77,7 +92,10 @@ class PerceptualMap(Term):
         say_if_idle("perceptual_map", data, listed=self.options.listed, pairs=labelled_sources)
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
-        """The distance [b], 0 for images without a label; and the direct losses, if all is learnt jointly."""
+        """The distance [b], 0 for images without a label.
+
+        And the direct losses, if all is learnt jointly.
+        """
         options = self.options
         pairs = labelled_sources(targets_present(step.batch.targets, self.names), self.allowed)
         apart = by_image(step, pairs, distances(self.maps, step, pairs), divide=options.divide)

@@ -1,7 +1,8 @@
 """Pseudo-labels: the previous round's model fills in the labels that training images lack, where it is confident.
 
-It predicts given the labels that are known by now. The pseudo-labels are files of the round, made before its training.
-The first round has none, and neither has a task for which the previous model had no label.
+It predicts given the labels that are known by now. The pseudo-labels are files of the round, made
+before its training. The first round has none, and neither has a task for which the previous model
+had no label.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,9 +40,10 @@ class Options:
 
     Args:
         weight: of the pseudo-labels' losses, beside the weight of each task.
-        confidence: for class and binary tasks, a pixel counts if its largest probability is at least this.
-        certain: for values such as depth, this share of an image's pixels counts: those at which the predictions of
-            the image and of its mirror image agree most.
+        confidence: for class and binary tasks, a pixel counts if its largest probability is at
+            least this.
+        certain: for values such as depth, this share of an image's pixels counts: those at which
+            the predictions of the image and of its mirror image agree most.
         known: predict given the known labels of the image's other tasks.
         tasks: the tasks that get pseudo-labels; all if empty.
     """
@@ -74,14 +76,18 @@ class Files:
     def write(self, image: str, task: TaskDef, label: SoftLabel) -> None:
         """Write a cell's pseudo-label atomically."""
         with atomic_write(self.path(image, task)) as temporary, temporary.open("wb") as file:
-            np.savez(file, value=label.label.value, valid=label.label.valid, confidence=label.confidence)
+            np.savez(
+                file, value=label.label.value, valid=label.label.valid, confidence=label.confidence
+            )
 
 
 class PseudoLabels(Term):
     """Trains on the previous model's predictions where a label is missing.
 
-    Source: PartAL, abstract and section 3.3 (predictions given known labels); the mask of confident pixels and the mean
-    over all pixels, so that an image with few confident ones counts little: Sohn et al. 2020 (FixMatch), eq. 4.
+    Source: PartAL, abstract and section 3.3 (predictions given known labels); the mask of confident
+    pixels and the mean
+    over all pixels, so that an image with few confident ones counts little: Sohn et al. 2020
+    (FixMatch), eq. 4.
     """
 
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
@@ -91,7 +97,10 @@ class PseudoLabels(Term):
         self.names = [name for name in tasks if name in (options.tasks or tasks)]
 
     def prepare(self, data: Preparation) -> None:
-        """Predict the cells without a label, image by image; files of a killed run are kept. Say if there are none."""
+        """Predict the cells without a label, image by image; files of a killed run are kept.
+
+        Say if there are none.
+        """
         say_if_idle("pseudo_labels", data, unlabelled=True)
         model, files = data.previous(), Files(data.folder)
         if model is None:
@@ -102,10 +111,16 @@ class PseudoLabels(Term):
         for image, frame, outputs in self._outputs(data, model, images):
             for name in wanted[image]:
                 task, raws = data.tasks[name], [raw[name] for raw in outputs]
-                files.write(image, data.definitions[name], soft_label(task, data.definitions[name], raws, frame))
+                files.write(
+                    image,
+                    data.definitions[name],
+                    soft_label(task, data.definitions[name], raws, frame),
+                )
             data.progress.advance()
 
-    def _missing(self, data: Preparation, files: Files, model: TrainedModel, image: str) -> list[str]:
+    def _missing(
+        self, data: Preparation, files: Files, model: TrainedModel, image: str
+    ) -> list[str]:
         """The tasks of an image that the model knows, with neither a label nor a pseudo-label."""
         return [
             name
@@ -118,19 +133,32 @@ class PseudoLabels(Term):
     def _outputs(
         self, data: Preparation, model: TrainedModel, images: Sequence[str]
     ) -> Iterator[tuple[str, Frame, list[Raw]]]:
-        """Each image, its frame and its outputs; for tasks that predict values also without known labels, and mirrored.
+        """Each image, its frame and its outputs.
 
-        Images are predicted one by one, so that a preparation that was killed ends with the same files.
+        For tasks that predict values also without known labels, and mirrored.
+
+        Images are predicted one by one, so that a preparation that was killed ends with the same
+        files.
         """
         network = model.network
         known = partial(labels_of, data.source, data.definitions) if self.options.known else None
         used = 1 if all(data.tasks[name].probabilities for name in self.names) else 3
-        for cpu_batch in eval_batches(data.source, data.definitions, images, data.data, batch=1, known=known):
+        for cpu_batch in eval_batches(
+            data.source, data.definitions, images, data.data, batch=1, known=known
+        ):
             batch = cpu_batch.to(data.device)
             with torch.inference_mode():
-                views = [(batch.images, batch.targets or None), (batch.images, None), (batch.images.flip(-1), None)]
+                views = [
+                    (batch.images, batch.targets or None),
+                    (batch.images, None),
+                    (batch.images.flip(-1), None),
+                ]
                 raws = [network(view, labels).final for view, labels in views[:used]]
-            yield batch.ids[0], batch.frames[0], [{name: raw[0] for name, raw in one.items()} for one in raws]
+            yield (
+                batch.ids[0],
+                batch.frames[0],
+                [{name: raw[0] for name, raw in one.items()} for one in raws],
+            )
 
     def soft_labels(self, data: Preparation) -> SoftLabels | None:
         """The reader of the files, if there are any."""
@@ -138,26 +166,44 @@ class PseudoLabels(Term):
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
         """The tasks' own losses [b] of all stages, weighted as in the objective, over the trusted pixels."""
-        soft = {name: one for name, one in step.batch.soft.get(step.name, {}).items() if name in self.names}
+        soft = {
+            name: one
+            for name, one in step.batch.soft.get(step.name, {}).items()
+            if name in self.names
+        }
         targets = {
-            name: replace(one.target, valid=one.target.valid & self._trusted(step.tasks[name], one.confidence))
+            name: replace(
+                one.target, valid=one.target.valid & self._trusted(step.tasks[name], one.confidence)
+            )
             for name, one in soft.items()
         }
-        tasks, weights = {name: step.tasks[name] for name in soft}, fixed_weights(step.tasks, step.objective)
+        tasks, weights = (
+            {name: step.tasks[name] for name in soft},
+            fixed_weights(step.tasks, step.objective),
+        )
         losses = task_losses(tasks, step.output, targets, step.objective.initial)
         return {
-            name: self.options.weight * weights[name] * loss * targets[name].valid.float().mean((1, 2, 3))
+            name: self.options.weight
+            * weights[name]
+            * loss
+            * targets[name].valid.float().mean((1, 2, 3))
             for name, loss in losses.items()
         }
 
     def _trusted(self, task: Task, confidence: Tensor) -> Tensor:
         """Where a pseudo-label counts."""
-        return confidence >= self.options.confidence if task.probabilities else confidence > 1 - self.options.certain
+        return (
+            confidence >= self.options.confidence
+            if task.probabilities
+            else confidence > 1 - self.options.certain
+        )
 
 
 def soft_label(task: Task, definition: TaskDef, raws: Sequence[Tensor], frame: Frame) -> SoftLabel:
     """One cell's pseudo-label with its confidence in 0..1, from the outputs [c, h', w'] of `PseudoLabels._outputs`."""
-    parts = [_by_rows(task, raws[0], frame, rows) for rows in strips(task.channels, *frame.original)]
+    parts = [
+        _by_rows(task, raws[0], frame, rows) for rows in strips(task.channels, *frame.original)
+    ]
     values, valid, confidence = (np.concatenate(part) for part in zip(*parts, strict=True))
     if not task.probabilities:
         confidence = agreement(task, definition, raws[1], raws[2], frame, valid)
@@ -173,7 +219,12 @@ def _by_rows(task: Task, raw: Tensor, frame: Frame, rows: slice) -> tuple[NDArra
 
 
 def agreement(
-    task: Task, definition: TaskDef, raw: Tensor, mirrored: Tensor, frame: Frame, valid: NDArray[np.bool_]
+    task: Task,
+    definition: TaskDef,
+    raw: Tensor,
+    mirrored: Tensor,
+    frame: Frame,
+    valid: NDArray[np.bool_],
 ) -> NDArray[np.float32]:
     """The share of an image's valid pixels [h, w] whose two predictions agree no better than at this one; 0: not valid.
 
@@ -193,9 +244,13 @@ def agreement(
     outputs = to_original(raw, frame), to_original(mirrored, other)
     labels = [label_of(task.to_target(task.activate(output[None]))) for output in outputs]
     whole = (slice(0, frame.original[0]), slice(0, frame.original[1]))
-    labels[1] = place_label(labels[1], Placement(whole, whole, frame.original, flip=True), definition)
+    labels[1] = place_label(
+        labels[1], Placement(whole, whole, frame.original, flip=True), definition
+    )
     targets = [target_of(label) for label in labels]
-    gaps = task.disagreement(*(task.as_prediction(target.safe()) for target in targets))[0, 0].numpy()
+    gaps = task.disagreement(*(task.as_prediction(target.safe()) for target in targets))[
+        0, 0
+    ].numpy()
     counts = valid & labels[0].valid & labels[1].valid
     order = np.sort(gaps[counts])
     better = np.searchsorted(order, gaps) / max(len(order), 1)

@@ -1,7 +1,7 @@
 """X-task: mapped to another task by a network trained before, the prediction and the label of a task agree.
 
-The mappings are trained on images with labels of both tasks, and then frozen. Each is a network of its own for an
-ordered pair of tasks. Their cost and memory grow with the number of pairs.
+The mappings are trained on images with labels of both tasks, and then frozen. Each is a network of
+its own for an ordered pair of tasks. Their cost and memory grow with the number of pairs.
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,11 +34,14 @@ FILE = "maps"
 
 @dataclass(frozen=True)
 class Options(CrossMapOptions):
-    """The mappings' training, whose length MTPSL does not give. The sources are the image's labelled tasks.
+    """The mappings' training, whose length MTPSL does not give.
+
+    The sources are the image's labelled tasks.
 
     Args:
-        steps: of the mappings' training, one batch of training images each; 0: as many as the network's training has. A
-            mapping learns from the images of the batch that have labels of both of its tasks.
+        steps: of the mappings' training, one batch of training images each; 0: as many as the
+            network's training has. A mapping learns from the images of the batch that have labels
+            of both of its tasks.
         learning_rate: of that training, with Adam.
     """
 
@@ -49,15 +52,17 @@ class Options(CrossMapOptions):
 class CrossTask(Term):
     """Distances of predictions to labels of the same task, in the spaces of other tasks, by mappings trained before.
 
-    The mappings are in a file of the training's folder; checkpoints hold a digest of them. A restored model has none.
+    The mappings are in a file of the training's folder; checkpoints hold a digest of them. A
+    restored model has none.
 
-    Source: Zamir et al. 2020 (cross-task consistency), |f_{s->t}(prediction of s) - f_{s->t}(label of s)| with f that
-    maps labels of s to labels of t, as MTPSL's Table 5 uses it: "perceptual loss with pre-trained cross-task mapping
-    functions".
+    Source: Zamir et al. 2020 (cross-task consistency), |f_{s->t}(prediction of s) - f_{s->t}(label
+    of s)| with f that maps labels of s to labels of t, as MTPSL's Table 5 uses it: "perceptual loss
+    with pre-trained cross-task mapping functions".
 
-    Readings: f is MTPSL's SegNet; it learns from the target's own loss, and normalises with its running statistics when
-    it is frozen. The distance is the `disagreement` of t, with its weight in the objective, over the image's labelled
-    tasks s. A pair whose labels no image has together has no mapping that could be trained, and is left out.
+    Readings: f is MTPSL's SegNet; it learns from the target's own loss, and normalises with its
+    running statistics when it is frozen. The distance is the `disagreement` of t, with its weight
+    in the objective, over the image's labelled tasks s. A pair whose labels no image has together
+    has no mapping that could be trained, and is left out.
     """
 
     allowed: Tensor
@@ -67,10 +72,14 @@ class CrossTask(Term):
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
         super().__init__()
         self.options, self.tasks, self.names = options, dict(tasks), list(tasks)
-        self.register_buffer("allowed", allowed_pairs(self.names, options.listed, "x_task"), persistent=False)
+        self.register_buffer(
+            "allowed", allowed_pairs(self.names, options.listed, "x_task"), persistent=False
+        )
         self.register_buffer("trained", torch.zeros_like(self.allowed))
         self.register_buffer("stamp", torch.zeros(8, dtype=torch.uint8))
-        self.maps = CrossMaps(tasks, self.allowed, options.width, fixed=True, recompute=options.recompute)
+        self.maps = CrossMaps(
+            tasks, self.allowed, options.width, fixed=True, recompute=options.recompute
+        )
 
     def prepare(self, data: Preparation) -> None:
         """Train the mappings; a run that is killed resumes.
@@ -93,7 +102,9 @@ class CrossTask(Term):
         self.stamp.copy_(self._digest())
         for source, target in (self.allowed & ~self.trained).nonzero().tolist():
             pair = f"{self.names[source]} to {self.names[target]}"
-            data.progress.say(f"The term 'x_task' leaves out {pair}: no image that it read has both labels.")
+            data.progress.say(
+                f"The term 'x_task' leaves out {pair}: no image that it read has both labels."
+            )
 
     def resume(self, data: Preparation) -> None:
         """Read the mappings that `prepare` has trained.
@@ -123,7 +134,9 @@ class CrossTask(Term):
         state = super().state_dict(*arguments, **options)
         return {name: value for name, value in state.items() if not name.startswith("maps.")}
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
         """As of any module; the mappings stay as they are."""
         maps = {f"maps.{name}": value for name, value in self.maps.state_dict().items()}
         return super().load_state_dict({**maps, **state_dict}, strict, assign)
@@ -131,8 +144,12 @@ class CrossTask(Term):
     def _any_pair(self, data: Preparation) -> bool:
         """Whether some image has labels of a pair; reads labels until one is found."""
         for image in data.images:
-            labels = [nonempty_label(data.source, image, task) for task in data.definitions.values()]
-            present = torch.tensor([label is not None for label in labels], device=self.allowed.device)
+            labels = [
+                nonempty_label(data.source, image, task) for task in data.definitions.values()
+            ]
+            present = torch.tensor(
+                [label is not None for label in labels], device=self.allowed.device
+            )
             if (present[:, None] & present & self.allowed).any():
                 return True
         return False
@@ -140,7 +157,9 @@ class CrossTask(Term):
     def _train(self, data: Preparation) -> None:
         """The steps of the mappings' training that are left; its state is kept in `data.folder`."""
         optimiser = torch.optim.Adam(self.maps.parameters(), self.options.learning_rate)
-        kept = Unfinished(data.folder / FILE, {"term": self, "maps": self.maps, "optimiser": optimiser})
+        kept = Unfinished(
+            data.folder / FILE, {"term": self, "maps": self.maps, "optimiser": optimiser}
+        )
         done, epoch, read = kept.resumed() or (0, 0, 0)
         steps = self.options.steps or data.steps
         data.progress.start("Training cross-task mappings", steps - done, "steps")

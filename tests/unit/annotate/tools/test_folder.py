@@ -26,7 +26,14 @@ from tests.support import Made
 def request_of(made: Made, names: tuple[str, ...]) -> Request:
     asks = [
         RequestItem(
-            f"r1-{name[:-4]}-{row.name}", name, row.name, f"labels/{row.name}/{name[:-4]}.png", row.kind, 0.5, 1.0, "it"
+            f"r1-{name[:-4]}-{row.name}",
+            name,
+            row.name,
+            f"labels/{row.name}/{name[:-4]}.png",
+            row.kind,
+            0.5,
+            1.0,
+            "it",
         )
         for name in names
         for row in made.rows
@@ -39,15 +46,28 @@ def write(request: Request, out: Path, link: bool = False) -> None:
 
 
 def listing(folder: Path) -> dict[str, bytes]:
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
 
 
-def test_the_folder_holds_the_images_the_lists_and_what_to_do(made: Callable[..., Made], tmp_path: Path) -> None:
+def test_the_folder_holds_the_images_the_lists_and_what_to_do(
+    made: Callable[..., Made], tmp_path: Path
+) -> None:
     data = made(n=2, tasks=("semseg", "depth"))
     request, out = request_of(data, data.names), tmp_path / "out"
     write(request, out)
     assert sorted(listing(out)) == [
-        *("README.txt", "images/0000.jpg", "images/0001.jpg", "manifest.csv", "manifest.json", "skips.csv")
+        *(
+            "README.txt",
+            "images/0000.jpg",
+            "images/0001.jpg",
+            "manifest.csv",
+            "manifest.json",
+            "skips.csv",
+        )
     ]
     assert (out / "images/0001.jpg").read_bytes() == (data.images / "0001.jpg").read_bytes()
     assert manifest(out) == [
@@ -55,15 +75,28 @@ def test_the_folder_holds_the_images_the_lists_and_what_to_do(made: Callable[...
         for asked in request.items
     ]
     with (out / "manifest.csv").open(newline="") as file:
-        assert [row["path"] for row in csv.DictReader(file)] == [asked.path for asked in request.items]
+        assert [row["path"] for row in csv.DictReader(file)] == [
+            asked.path for asked in request.items
+        ]
     assert (out / "skips.csv").read_text() == "request_id,reason\n"
     readme = (out / "README.txt").read_text()
-    for words in ("Labels: 4. Images: 2.", "depth, labels: 2", "0.001 m", "Not labelled: 255", "    3  ball\n"):
+    for words in (
+        "Labels: 4. Images: 2.",
+        "depth, labels: 2",
+        "0.001 m",
+        "Not labelled: 255",
+        "    3  ball\n",
+    ):
         assert words in readme
 
 
-def test_a_manifest_explains_picks_and_one_that_does_not_is_updated(made: Callable[..., Made], tmp_path: Path) -> None:
-    request, out = request_of(made(n=2, tasks=("depth",)), ("0000.jpg", "0001.jpg")), tmp_path / "out"
+def test_a_manifest_explains_picks_and_one_that_does_not_is_updated(
+    made: Callable[..., Made], tmp_path: Path
+) -> None:
+    request, out = (
+        request_of(made(n=2, tasks=("depth",)), ("0000.jpg", "0001.jpg")),
+        tmp_path / "out",
+    )
     write(request, out)  # as an older program did
     why = Explanation({"unsure": 0.5}, 3, {"noise": 7}, "=b.jpg", 1.5)
     items = [replace(request.items[0], terms={"unsure": 2.0}, explanation=why), request.items[1]]
@@ -89,7 +122,9 @@ def test_written_twice_nothing_changes(made: Callable[..., Made], tmp_path: Path
     before = listing(tmp_path / "out")
     write(request_of(data, data.names), tmp_path / "out")
     assert listing(tmp_path / "out") == before
-    assert {path: path.lstat().st_mtime_ns for path in (tmp_path / "out" / "images").iterdir()} == first
+    assert {
+        path: path.lstat().st_mtime_ns for path in (tmp_path / "out" / "images").iterdir()
+    } == first
 
 
 def test_written_again_the_folder_follows_the_request_and_keeps_every_answer(
@@ -97,7 +132,10 @@ def test_written_again_the_folder_follows_the_request_and_keeps_every_answer(
 ) -> None:
     data, out = made(n=3, tasks=("depth",)), tmp_path / "out"
     first = request_of(data, data.names)
-    write(replace(first, prelabels={ask.cell: data.label(ask.image, "depth") for ask in first.items}), out)
+    write(
+        replace(first, prelabels={ask.cell: data.label(ask.image, "depth") for ask in first.items}),
+        out,
+    )
     assert (out / "prelabels/depth/0000.png").exists()
     copy(data.label("0000.jpg", "depth"), out / "labels/depth/0000.png")
     (out / "skips.csv").write_text("request_id,reason\nr1-0001-depth,too dark\n")
@@ -105,20 +143,32 @@ def test_written_again_the_folder_follows_the_request_and_keeps_every_answer(
     write(request_of(data, data.names[2:]), out)
     names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
     assert names == [
-        *("README.txt", "images/0002.jpg", "images/notes.txt", "labels/depth/0000.png", "manifest.csv"),
+        *(
+            "README.txt",
+            "images/0002.jpg",
+            "images/notes.txt",
+            "labels/depth/0000.png",
+            "manifest.csv",
+        ),
         *("manifest.json", "skips.csv"),
     ]
     assert "too dark" in (out / "skips.csv").read_text()
 
 
-def test_written_again_the_lists_keep_the_times_that_were_filled_in(made: Callable[..., Made], tmp_path: Path) -> None:
+def test_written_again_the_lists_keep_the_times_that_were_filled_in(
+    made: Callable[..., Made], tmp_path: Path
+) -> None:
     data, out = made(n=3, tasks=("depth",)), tmp_path / "out"
     request = request_of(data, data.names)
     write(request, out)
     table = (out / "manifest.csv").read_text()
-    (out / "manifest.csv").write_text(table.replace("0001.png,depth,0.5,1.0,it,", "0001.png,depth,0.5,1.0,it,31.5"))
+    (out / "manifest.csv").write_text(
+        table.replace("0001.png,depth,0.5,1.0,it,", "0001.png,depth,0.5,1.0,it,31.5")
+    )
     rows = manifest(out)
-    (out / "manifest.json").write_text(json.dumps([row | {"seconds": 8} for row in rows[2:]] + rows[:2]))
+    (out / "manifest.json").write_text(
+        json.dumps([row | {"seconds": 8} for row in rows[2:]] + rows[:2])
+    )
     write(replace(request, items=request.items[1:]), out)
     with (out / "manifest.csv").open(newline="") as file:
         assert [row["seconds"] for row in csv.DictReader(file)] == ["31.5", ""]
@@ -126,28 +176,42 @@ def test_written_again_the_lists_keep_the_times_that_were_filled_in(made: Callab
     before = listing(out)
     write(replace(request, items=request.items[1:]), out)
     assert listing(out) == before
-    (out / "manifest.csv").write_text((out / "manifest.csv").read_text().replace("31.5", "half an hour"))
+    (out / "manifest.csv").write_text(
+        (out / "manifest.csv").read_text().replace("31.5", "half an hour")
+    )
     before = listing(out)
-    with pytest.raises(ProjectError, match=r"manifest.csv line 2: The label's time is 'half an hour'.*"):
+    with pytest.raises(
+        ProjectError, match=r"manifest.csv line 2: The label's time is 'half an hour'.*"
+    ):
         write(request, out)
     assert listing(out) == before
 
 
-def test_a_request_of_a_version_without_times_is_updated(made: Callable[..., Made], tmp_path: Path) -> None:
+def test_a_request_of_a_version_without_times_is_updated(
+    made: Callable[..., Made], tmp_path: Path
+) -> None:
     data, out = made(n=2), tmp_path / "out"
     write(request_of(data, data.names), out)
     now = listing(out)
     rows = [{key: value for key, value in row.items() if key != "seconds"} for row in manifest(out)]
     (out / "manifest.json").write_text(json.dumps(rows))
-    (out / "manifest.csv").write_text((out / "manifest.csv").read_text().replace(",seconds", "").replace(",it,", ",it"))
+    (out / "manifest.csv").write_text(
+        (out / "manifest.csv").read_text().replace(",seconds", "").replace(",it,", ",it")
+    )
     write(request_of(data, data.names), out)
     assert listing(out) == now
 
 
-def test_images_can_be_links_and_predictions_are_copies(made: Callable[..., Made], tmp_path: Path) -> None:
+def test_images_can_be_links_and_predictions_are_copies(
+    made: Callable[..., Made], tmp_path: Path
+) -> None:
     data, out = made(n=1, tasks=("depth",)), tmp_path / "out"
     request = request_of(data, data.names)
-    write(replace(request, prelabels={Cell("0000.jpg", "depth"): data.label("0000.jpg", "depth")}), out, link=True)
+    write(
+        replace(request, prelabels={Cell("0000.jpg", "depth"): data.label("0000.jpg", "depth")}),
+        out,
+        link=True,
+    )
     assert (out / "images/0000.jpg").readlink() == data.images / "0000.jpg"
     assert not (out / "prelabels/depth/0000.png").is_symlink()
 
@@ -202,7 +266,9 @@ write(request_of(data, data.names), out)
 
 
 @pytest.mark.parametrize("files", [0, 1, 3, 6])
-def test_killed_anywhere_it_is_completed_by_the_next_run(made: Callable[..., Made], tmp_path: Path, files: int) -> None:
+def test_killed_anywhere_it_is_completed_by_the_next_run(
+    made: Callable[..., Made], tmp_path: Path, files: int
+) -> None:
     out = tmp_path / "out"
     words = [sys.executable, "-c", KILLED, str(tmp_path / "made"), str(out), str(files)]
     root = Path(__file__).parents[3]
@@ -232,7 +298,9 @@ def test_killed_anywhere_it_is_completed_by_the_next_run(made: Callable[..., Mad
         ("normals", {"axes": "x left, y up, z toward the camera"}, "x left, y up, z toward"),
     ],
 )
-def test_what_to_write_is_what_the_task_declares(kind: str, options: dict[str, object], words: str) -> None:
+def test_what_to_write_is_what_the_task_declares(
+    kind: str, options: dict[str, object], words: str
+) -> None:
     task = TaskDef.of(TaskRow("mine", kind, 1.0, options))
     asked = RequestItem("r1", "a.jpg", "mine", "labels/mine/a.png", task.spec.codec, None, 1.0, "")
     text = _readme(Request([asked], {"mine": task}, {}, {}))

@@ -1,4 +1,7 @@
-"""Cityscapes as published, on a made copy of the layout; the expected values are written out here."""
+"""Cityscapes as published, on a made copy of the layout.
+
+The expected values are written out here.
+"""
 
 from pathlib import Path
 
@@ -24,7 +27,9 @@ def save(root: Path, name: str, array: np.ndarray) -> Path:
 
 def make(root: Path, numbers: np.ndarray | None = None) -> cityscapes.Cityscapes:
     save(root, f"leftImg8bit/{NAME}", np.zeros((2, 3, 3), np.uint8))
-    save(root, "leftImg8bit/val/ulm/ulm_000000_000019_leftImg8bit.png", np.zeros((2, 3, 3), np.uint8))
+    save(
+        root, "leftImg8bit/val/ulm/ulm_000000_000019_leftImg8bit.png", np.zeros((2, 3, 3), np.uint8)
+    )
     if numbers is None:
         numbers = np.array([[7, 33, 0], [255, 26, 18]], np.uint8)
     save(root, "gtFine/train/aachen/aachen_000000_000019_gtFine_labelIds.png", numbers)
@@ -34,11 +39,17 @@ def make(root: Path, numbers: np.ndarray | None = None) -> cityscapes.Cityscapes
 
 
 def task(**options: object) -> TaskDef:
-    return definitions(task_rows_of({"semseg": {**cityscapes.TASKS["semseg"], **options}}, Path()))["semseg"]
+    return definitions(task_rows_of({"semseg": {**cityscapes.TASKS["semseg"], **options}}, Path()))[
+        "semseg"
+    ]
 
 
 def test_images_and_splits_are_by_folder(tmp_path: Path) -> None:
-    save(tmp_path, "leftImg8bit/val/aachen_000001_000019_leftImg8bit.png", np.zeros((2, 3, 3), np.uint8))  # no CITY
+    save(
+        tmp_path,
+        "leftImg8bit/val/aachen_000001_000019_leftImg8bit.png",
+        np.zeros((2, 3, 3), np.uint8),
+    )  # no CITY
     source = make(tmp_path)
     other = "val/ulm/ulm_000000_000019_leftImg8bit.png"
     assert source.images() == (NAME, other) and source.splits() == {"train": [NAME], "val": [other]}
@@ -63,21 +74,39 @@ def test_classes_are_the_nineteen(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("numbers", "found"),
-    [([0, 2, 8, 255], 1), ([0, 10, 11, 255], 1), ([7, 13, 18, 255], 0), ([0, 0, 0, 26], 0), ([0, 3, 3, 0], 0)],
+    [
+        ([0, 2, 8, 255], 1),
+        ([0, 10, 11, 255], 1),
+        ([7, 13, 18, 255], 0),
+        ([0, 0, 0, 26], 0),
+        ([0, 3, 3, 0], 0),
+    ],
 )
-def test_class_maps_of_train_ids_are_a_fault_of_the_layout(tmp_path: Path, numbers: list[int], found: int) -> None:
+def test_class_maps_of_train_ids_are_a_fault_of_the_layout(
+    tmp_path: Path, numbers: list[int], found: int
+) -> None:
     make(tmp_path, np.array([numbers], np.uint8))
     faults = [fault for fault in cityscapes.check(tmp_path) if "trainIds" in fault]
     assert len(faults) == found
     if found:
-        assert faults[0].endswith("they seem to hold trainIds. Get gtFine_trainvaltest.zip, with labelIds.")
+        assert faults[0].endswith(
+            "they seem to hold trainIds. Get gtFine_trainvaltest.zip, with labelIds."
+        )
 
 
 def test_a_damaged_class_map_does_not_hide_the_others(tmp_path: Path) -> None:
     make(tmp_path, np.array([[0, 2, 7]], np.uint8))
     (tmp_path / "gtFine/val/ulm").mkdir(parents=True)
-    save(tmp_path, "leftImg8bit/val/ulm/ulm_000001_000019_leftImg8bit.png", np.zeros((2, 3, 3), np.uint8))
-    save(tmp_path, "gtFine/val/ulm/ulm_000001_000019_gtFine_labelIds.png", np.full((2, 3), 400, np.uint16))
+    save(
+        tmp_path,
+        "leftImg8bit/val/ulm/ulm_000001_000019_leftImg8bit.png",
+        np.zeros((2, 3, 3), np.uint8),
+    )
+    save(
+        tmp_path,
+        "gtFine/val/ulm/ulm_000001_000019_gtFine_labelIds.png",
+        np.full((2, 3), 400, np.uint16),
+    )
     (tmp_path / "gtFine/val/ulm/ulm_000000_000019_gtFine_labelIds.png").write_bytes(b"no picture")
     assert any("trainIds" in fault for fault in cityscapes.check(tmp_path))
 
@@ -92,7 +121,9 @@ def test_wrong_files_and_tasks_are_refused_by_name(tmp_path: Path) -> None:
     source = make(tmp_path, np.full((2, 3), 4, np.uint8))
     with pytest.raises(EmptyLabelError, match="none has a number of the 19 classes"):
         source.label(NAME, TASKS["semseg"])
-    with pytest.raises(LabelError, match=r"(?s)2x3 uint8, with 34 .*gtFine_labelIds.*Get the file again"):
+    with pytest.raises(
+        LabelError, match=r"(?s)2x3 uint8, with 34 .*gtFine_labelIds.*Get the file again"
+    ):
         make(tmp_path, np.full((2, 3), 34, np.uint8)).label(NAME, TASKS["semseg"])
     few = definitions(task_rows_of({"semseg": {"classes": ["a", "b"]}, "depth": {}}, Path()))
     with pytest.raises(RecipeError, match="Cityscapes has 19 classes; the task 'semseg' has 2"):
@@ -102,7 +133,11 @@ def test_wrong_files_and_tasks_are_refused_by_name(tmp_path: Path) -> None:
         source.label(NAME, turned)
     with pytest.raises(RecipeError, match="Declare `disparity = true`"):
         source.label(NAME, few["depth"])
-    path = save(tmp_path, "disparity/train/aachen/aachen_000000_000019_disparity.png", np.ones((2, 3), np.uint8))
+    path = save(
+        tmp_path,
+        "disparity/train/aachen/aachen_000000_000019_disparity.png",
+        np.ones((2, 3), np.uint8),
+    )
     with pytest.raises(LabelError, match=r"16-bit PNG; this one is 2x3 uint8"):
         source.label(NAME, TASKS["depth"])
     path.write_bytes(path.read_bytes()[:40])

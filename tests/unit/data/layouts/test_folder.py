@@ -51,7 +51,9 @@ def test_two_files_for_one_label_are_refused(made):
     data = made(n=1, tasks=("depth",))
     source, task = folder.build(data.root), definitions(data.rows)["depth"]
     shutil.copy(data.label("0000.jpg", "depth"), data.labels / "depth" / "0000.jpg.png")
-    with pytest.raises(LabelError, match=r"Two files could be the depth label of image '0000.jpg': '0000.jpg.png'"):
+    with pytest.raises(
+        LabelError, match=r"Two files could be the depth label of image '0000.jpg': '0000.jpg.png'"
+    ):
         source.label("0000.jpg", task)
 
 
@@ -83,7 +85,9 @@ def test_splits_are_the_lists_in_splits(made):
     (data.root / "splits" / "train.txt").write_text("0002.jpg\n0000.jpg\n")
     assert source.splits() == {"train": ["0002.jpg", "0000.jpg"]}
     (data.root / "splits" / "val.txt").write_text("0009.jpg\n")
-    with pytest.raises(ImageError, match=r"1 image .* not exist, the first is '0009.jpg'.*\n  Get the images, or "):
+    with pytest.raises(
+        ImageError, match=r"1 image .* not exist, the first is '0009.jpg'.*\n  Get the images, or "
+    ):
         source.splits()
 
 

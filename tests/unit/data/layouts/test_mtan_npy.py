@@ -1,4 +1,7 @@
-"""MTAN's arrays of NYUv2 and Cityscapes, on made copies of the layout; the expected values are written out here."""
+"""MTAN's arrays of NYUv2 and Cityscapes, on made copies of the layout.
+
+The expected values are written out here.
+"""
 
 from pathlib import Path
 
@@ -30,7 +33,9 @@ def nyuv2(root: Path) -> mtan_npy.MtanArrays:
         save(root, f"train/image/{index}", np.full((2, 3, 3), index / 255))
     save(root, "train/label/3", np.array([[-1, 0, 12], [5, -1, 7]], np.float32))
     save(root, "train/depth/3", np.array([[0, 0.5, 9.5], [2, 0, 3]])[..., None])
-    vectors = np.array([[[0, 0, 0], [0, 0, 1], [0.6, 0.8, 0]], [[0, -2, 0], [1, -1, 0], [0, 0, 0]]], np.float32)
+    vectors = np.array(
+        [[[0, 0, 0], [0, 0, 1], [0.6, 0.8, 0]], [[0, -2, 0], [1, -1, 0], [0, 0, 0]]], np.float32
+    )
     save(root, "train/normal/3", vectors)
     save(root, "val/image/0", np.zeros((2, 3, 3)))
     return mtan_npy.build(root)
@@ -57,19 +62,29 @@ def test_labels_of_nyuv2_are_as_the_layout_says(tmp_path: Path) -> None:
     semseg, depth, normals = (source.label("train/3", task) for task in (THIRTEEN, DEPTH, NORMALS))
     assert semseg is not None and depth is not None and normals is not None
     assert semseg.valid.tolist() == [[False, True, True], [True, False, True]]
-    assert semseg.value[semseg.valid].tolist() == [[0], [12], [5], [7]] and semseg.value.dtype == np.int64
+    assert (
+        semseg.value[semseg.valid].tolist() == [[0], [12], [5], [7]]
+        and semseg.value.dtype == np.int64
+    )
     assert depth.valid.tolist() == [[False, True, True], [True, False, True]]
     np.testing.assert_allclose(depth.value[depth.valid][:, 0], [0.5, 9.5, 2, 3])
     assert normals.valid.tolist() == [[False, True, True], [True, True, False]]
     half = 0.5**0.5
-    wanted = [[0, 0, 1], [0.6, 0.8, 0], [0, -1, 0], [half, -half, 0]]  # a sum of 0 does not mean "no normal"
+    wanted = [
+        [0, 0, 1],
+        [0.6, 0.8, 0],
+        [0, -1, 0],
+        [half, -half, 0],
+    ]  # a sum of 0 does not mean "no normal"
     np.testing.assert_allclose(normals.value[normals.valid], wanted, atol=1e-6)
     assert source.label("train/4", DEPTH) is None and source.label("train/3", EDGES) is None
 
 
 def test_axes_of_normals_are_those_of_the_task(tmp_path: Path) -> None:
     source = nyuv2(tmp_path)
-    down = TaskDef.of(TaskRow("normals", "normals", 1.0, {"axes": "x right, y down, z toward the camera"}))
+    down = TaskDef.of(
+        TaskRow("normals", "normals", 1.0, {"axes": "x right, y down, z toward the camera"})
+    )
     normals = source.label("train/3", down)
     assert normals is not None
     np.testing.assert_allclose(normals.value[normals.valid][1], [0.6, -0.8, 0], atol=1e-6)
@@ -80,7 +95,9 @@ def test_normals_that_point_away_are_refused_unless_the_axes_say_so(tmp_path: Pa
     save(tmp_path, "train/normal/3", np.full((2, 3, 3), (0.0, 0.6, -0.8)))
     with pytest.raises(LabelError, match="100% of the normals point away from the camera"):
         source.label("train/3", NORMALS)
-    away = TaskDef.of(TaskRow("normals", "normals", 1.0, {"axes": "x right, y up, z away from the camera"}))
+    away = TaskDef.of(
+        TaskRow("normals", "normals", 1.0, {"axes": "x right, y up, z away from the camera"})
+    )
     normals = source.label("train/3", away)
     assert normals is not None
     np.testing.assert_allclose(normals.value[0, 0], [0, 0.6, 0.8], atol=1e-6)
@@ -102,7 +119,8 @@ def test_cityscapes_has_labels_of_each_number_of_classes_and_inverse_depth(tmp_p
 def test_classes_of_another_number_or_order_are_refused(tmp_path: Path) -> None:
     source = nyuv2(tmp_path)
     with pytest.raises(
-        RecipeError, match=r"The layout has 13 classes; the task 'semseg' has 7\.\n  Name all classes of the data set"
+        RecipeError,
+        match=r"The layout has 13 classes; the task 'semseg' has 7\.\n  Name all classes of the data set",
     ):
         source.label("train/3", SEVEN)
     own = mtan_npy.NYUV2["semseg"]["classes"]
@@ -112,7 +130,11 @@ def test_classes_of_another_number_or_order_are_refused(tmp_path: Path) -> None:
 
 
 def test_merged_classes_are_one(tmp_path: Path) -> None:
-    task = TaskDef.of(TaskRow("s", "semseg", 1.0, {"classes": [f"c{i}" for i in range(13)], "merge": {"c12": "c0"}}))
+    task = TaskDef.of(
+        TaskRow(
+            "s", "semseg", 1.0, {"classes": [f"c{i}" for i in range(13)], "merge": {"c12": "c0"}}
+        )
+    )
     label = nyuv2(tmp_path).label("train/3", task)
     assert label is not None and label.value[label.valid].tolist() == [[0], [0], [5], [7]]
 
@@ -120,7 +142,11 @@ def test_merged_classes_are_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "array", "fault"),
     [
-        ("label", np.full((2, 3), 13), "holds the class numbers 13; the task 'semseg' has 13 classes, 0 to 12"),
+        (
+            "label",
+            np.full((2, 3), 13),
+            "holds the class numbers 13; the task 'semseg' has 13 classes, 0 to 12",
+        ),
         ("label", np.full((2, 3), 0.5), "class numbers 0.5"),
         ("label", np.full((2, 3), np.nan), "class numbers nan"),
         ("label", np.full((2, 3, 3), 1), "one channel"),
@@ -153,7 +179,9 @@ def test_truncated_files_are_refused(tmp_path: Path) -> None:
     assert str(caught.value.where) == str(tmp_path / "train/image/3.npy")
 
 
-@pytest.mark.parametrize("array", [np.zeros((2, 3)), np.full((2, 3, 3), 2.0), np.full((2, 3, 3), np.nan)])
+@pytest.mark.parametrize(
+    "array", [np.zeros((2, 3)), np.full((2, 3, 3), 2.0), np.full((2, 3, 3), np.nan)]
+)
 def test_an_image_of_another_shape_or_range_is_refused(tmp_path: Path, array: np.ndarray) -> None:
     source = nyuv2(tmp_path)
     save(tmp_path, "train/image/3", array)

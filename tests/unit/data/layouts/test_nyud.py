@@ -32,10 +32,14 @@ def make_nyud(root, npy: bool):
             np.save(root / "normals" / f"{name}.npy", scene.normals.astype(np.float32))
             np.save(root / "edge" / f"{name}.npy", scene.edges.astype(np.float32))
         else:
-            cv2.imwrite(str(root / "depth" / f"{name}.png"), np.rint(scene.depth * 1000).astype(np.uint16))
+            cv2.imwrite(
+                str(root / "depth" / f"{name}.png"), np.rint(scene.depth * 1000).astype(np.uint16)
+            )
             stored = np.rint((scene.normals + 1) * 127.5).astype(np.uint8)
             cv2.imwrite(str(root / "normals" / f"{name}.png"), stored[..., ::-1])
-            cv2.imwrite(str(root / "edge" / f"{name}.png"), scene.edges.astype(np.uint8) * np.uint8(255))
+            cv2.imwrite(
+                str(root / "edge" / f"{name}.png"), scene.edges.astype(np.uint8) * np.uint8(255)
+            )
     (root / "gt_sets" / "train.txt").write_text("1449\n")
     (root / "gt_sets" / "val.txt").write_text("0003\n")
     return scenes
@@ -49,7 +53,10 @@ def test_every_kind_is_read_from_its_folder_in_either_form(tmp_path, npy):
     assert source.images() == ["0003.jpg", "1449.jpg"]
     assert source.image("0003.jpg").shape == (*SIZE, 3)
     for name, scene in scenes.items():
-        labels = {task: source.label(f"{name}.jpg", TASKS[task]) for task in ("semseg", "depth", "normals", "edges")}
+        labels = {
+            task: source.label(f"{name}.jpg", TASKS[task])
+            for task in ("semseg", "depth", "normals", "edges")
+        }
         assert (labels["semseg"].valid == (np.arange(SIZE[0]) >= 2)[:, None]).all()
         assert (labels["semseg"].value[2:, :, 0] == scene.semseg[2:]).all()
         assert np.abs(labels["depth"].value[..., 0] - scene.depth).max() < 6e-4
@@ -127,29 +134,39 @@ def test_a_class_number_too_many_is_named_with_the_classes_of_the_layout(tmp_pat
     stored[3, 3] = 41
     cv2.imwrite(str(path), stored)
     forty = TaskDef.of(TaskRow("semseg", "semseg", 1.0, dict(nyud.TASKS["semseg"])))
-    words = "holds the class numbers 41; the task 'semseg' has 40 classes, 1 to 40; not labelled: 0 "
+    words = (
+        "holds the class numbers 41; the task 'semseg' has 40 classes, 1 to 40; not labelled: 0 "
+    )
     with pytest.raises(LabelError, match=words) as caught:
         nyud.build(tmp_path).label("0003.jpg", forty)
     assert caught.value.where == str(path) and "Correct the file" in caught.value.next_step
 
 
 def test_255_is_no_number_of_the_layout(tmp_path):
-    make_nyud(tmp_path, npy=False)  # written from 0, with 255 for pixels without a class, each class is one too low
+    make_nyud(
+        tmp_path, npy=False
+    )  # written from 0, with 255 for pixels without a class, each class is one too low
     path = tmp_path / "segmentation" / "0003.png"
     cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED) - 1)
     forty = TaskDef.of(TaskRow("semseg", "semseg", 1.0, dict(nyud.TASKS["semseg"])))
-    with pytest.raises(LabelError, match=r"(?s)class numbers 255; .*0 is not labelled, and 1 the first class"):
+    with pytest.raises(
+        LabelError, match=r"(?s)class numbers 255; .*0 is not labelled, and 1 the first class"
+    ):
         nyud.build(tmp_path).label("0003.jpg", forty)
 
 
 def test_lists_that_are_missing_and_images_in_no_list_are_named(tmp_path):
     make_nyud(tmp_path, npy=False)
-    (tmp_path / "gt_sets" / "val.txt").write_text("\ufeff0003\n", encoding="utf-8")  # as some editors save it
+    (tmp_path / "gt_sets" / "val.txt").write_text(
+        "\ufeff0003\n", encoding="utf-8"
+    )  # as some editors save it
     assert nyud.check(tmp_path) == [] and nyud.build(tmp_path).splits()["val"] == ["0003.jpg"]
     cv2.imwrite(str(tmp_path / "depth" / "stray.png"), np.ones(SIZE, np.uint16))
     assert nyud.check(tmp_path) == ["1 label of depth has no image, the first is stray."]
     (tmp_path / "depth" / "stray.png").unlink()
-    (tmp_path / "gt_sets" / "val.txt").rename(tmp_path / "gt_sets" / "test.txt")  # as recipes for two cores have them
+    (tmp_path / "gt_sets" / "val.txt").rename(
+        tmp_path / "gt_sets" / "test.txt"
+    )  # as recipes for two cores have them
     assert nyud.check(tmp_path) == []
     (tmp_path / "gt_sets" / "test.txt").unlink()
     assert nyud.check(tmp_path) == [
@@ -174,7 +191,10 @@ def test_what_a_task_cannot_change_is_not_advised(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "fault"),
-    [("", "names no images"), ("0003\n1449\n0003\n", "1 image is listed more than once, the first is '0003'")],
+    [
+        ("", "names no images"),
+        ("0003\n1449\n0003\n", "1 image is listed more than once, the first is '0003'"),
+    ],
 )
 def test_an_empty_split_and_an_image_listed_twice_are_refused(tmp_path, text, fault):
     make_nyud(tmp_path, npy=False)
@@ -190,7 +210,11 @@ def test_an_empty_split_and_an_image_listed_twice_are_refused(tmp_path, text, fa
 def test_the_real_frames_are_read_as_they_are(nyuv2):
     assert nyud.check(nyuv2) == []
     source = nyud.build(nyuv2)
-    assert {split: len(names) for split, names in source.splits().items()} == {"train": 565, "val": 74, "test": 156}
+    assert {split: len(names) for split, names in source.splits().items()} == {
+        "train": 565,
+        "val": 74,
+        "test": 156,
+    }
     classes = (nyuv2 / "classes40.txt").read_text().split("\n")
     rows = [
         TaskRow("semseg", "semseg", 1.0, {"classes": [name for name in classes if name]}),

@@ -47,7 +47,13 @@ def thing(number: int, *parts: np.ndarray) -> np.ndarray:
 
 def make(root: Path, *objects: np.ndarray) -> pascal.Pascal:
     """Two images; the first has labels of every task."""
-    for folder in ("JPEGImages", "human_parts", "semseg/VOC12", "semseg/pascal-context", pascal.CONTEXT):
+    for folder in (
+        "JPEGImages",
+        "human_parts",
+        "semseg/VOC12",
+        "semseg/pascal-context",
+        pascal.CONTEXT,
+    ):
         (root / folder).mkdir(parents=True, exist_ok=True)
     for folder in ("normals_distill", "sal_distill", pascal.Pascal.SPLITS):
         (root / folder).mkdir(parents=True, exist_ok=True)
@@ -92,7 +98,11 @@ def test_segmentation_is_from_voc12_where_there_is_such_a_file(tmp_path: Path) -
     source = make(tmp_path)
     own, other = label(source, "semseg"), label(source, "semseg", "2008_000003")
     assert own.valid[:, 0].tolist() == [False, True, True, True, True, True]
-    assert own.value[1:, 0, 0].tolist() == [20, 0, 0, 0, 0] and (other.value == 4).all() and other.valid.all()
+    assert (
+        own.value[1:, 0, 0].tolist() == [20, 0, 0, 0, 0]
+        and (other.value == 4).all()
+        and other.valid.all()
+    )
 
 
 def test_parts_of_all_people_are_six_classes(tmp_path: Path) -> None:
@@ -100,9 +110,15 @@ def test_parts_of_all_people_are_six_classes(tmp_path: Path) -> None:
     everything = slice(None)
     first = thing(
         15,
-        *(part(name, rows[0], slice(i, i + 1)) for i, name in enumerate(("hair", "lear", "rebrow", "mouth", "nose"))),
+        *(
+            part(name, rows[0], slice(i, i + 1))
+            for i, name in enumerate(("hair", "lear", "rebrow", "mouth", "nose"))
+        ),
         *(part(name, rows[1], slice(i, i + 1)) for i, name in enumerate(("neck", "torso"))),
-        *(part(name, rows[2], slice(i, i + 1)) for i, name in enumerate(("luarm", "ruarm", "llarm", "rhand"))),
+        *(
+            part(name, rows[2], slice(i, i + 1))
+            for i, name in enumerate(("luarm", "ruarm", "llarm", "rhand"))
+        ),
     )
     legs = ("luleg", "ruleg", "llleg", "rlleg", "lfoot", "rfoot")
     second = thing(15, *(part(name, rows[3], slice(i, i + 1)) for i, name in enumerate(legs)))
@@ -119,8 +135,12 @@ def test_parts_of_all_people_are_six_classes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("objects", [[thing(13, part("muzzle", slice(1), slice(1)))], [thing(15)]])
-def test_an_image_without_parts_of_people_has_an_empty_label(tmp_path: Path, objects: list[np.ndarray]) -> None:
-    with pytest.raises(EmptyLabelError, match=r"(?s)no person in the image has parts.*2010_000001\.mat"):
+def test_an_image_without_parts_of_people_has_an_empty_label(
+    tmp_path: Path, objects: list[np.ndarray]
+) -> None:
+    with pytest.raises(
+        EmptyLabelError, match=r"(?s)no person in the image has parts.*2010_000001\.mat"
+    ):
         label(make(tmp_path, *objects), "parts")
 
 
@@ -135,7 +155,14 @@ def test_normals_count_where_nyuv2_has_the_class(tmp_path: Path) -> None:
     source = make(tmp_path)
     found = label(source, "normals")
     assert not found.valid[:, 4:].any()  # sky
-    assert found.valid[:, 0].tolist() == [False, True, True, True, True, True]  # the first row is grey
+    assert found.valid[:, 0].tolist() == [
+        False,
+        True,
+        True,
+        True,
+        True,
+        True,
+    ]  # the first row is grey
     np.testing.assert_allclose(found.value[2, 0], (0.0039, 0.0039, 1), atol=1e-3)
     np.testing.assert_allclose(np.linalg.norm(found.value[found.valid], axis=-1), 1, atol=1e-6)
     assert TV in pascal.INDOOR and WALL in pascal.INDOOR and SKY not in pascal.INDOOR
@@ -151,7 +178,9 @@ def test_normals_that_point_away_are_refused_unless_the_axes_say_so(tmp_path: Pa
     source = make(tmp_path)
     path = tmp_path / "normals_distill/2010_000001.png"
     Image.fromarray(np.full((*SIZE, 3), (128, 128, 0), np.uint8)).save(path)
-    with pytest.raises(LabelError, match="100% of the normals point away from the camera") as caught:
+    with pytest.raises(
+        LabelError, match="100% of the normals point away from the camera"
+    ) as caught:
         label(source, "normals")
     assert caught.value.where == str(path)
     turned = source.label("2010_000001.jpg", normals("x right, y up, z away from the camera"))
@@ -173,9 +202,13 @@ def test_saliency_is_above_half(tmp_path: Path) -> None:
 def test_a_missing_label_is_none_and_check_says_how_many(tmp_path: Path) -> None:
     source = make(tmp_path)
     assert source.label("2008_000003.jpg", TASKS["parts"]) is None
-    assert source.label("2008_000003.jpg", definitions(task_rows_of({"depth": {}}, Path()))["depth"]) is None
+    assert (
+        source.label("2008_000003.jpg", definitions(task_rows_of({"depth": {}}, Path()))["depth"])
+        is None
+    )
     assert pascal.check(tmp_path) == [
-        f"1 of 2 images have no {what}, the first is 2008_000003." for what in ("parts", "edges", "normals", "saliency")
+        f"1 of 2 images have no {what}, the first is 2008_000003."
+        for what in ("parts", "edges", "normals", "saliency")
     ]
     (tmp_path / pascal.Pascal.SPLITS / "val.txt").write_text("2008_000003 gone")
     assert "1 image of the split does not exist, the first is 'gone'." in pascal.check(tmp_path)[0]
@@ -211,12 +244,16 @@ def test_damaged_files_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match="does not follow PASCAL-Part"):
         label(source, "parts")
     make(tmp_path, thing(15, part("wing", slice(1), slice(1))))
-    with pytest.raises(LabelError, match="a person has the part 'wing'; the parts are hair, head") as caught:
+    with pytest.raises(
+        LabelError, match="a person has the part 'wing'; the parts are hair, head"
+    ) as caught:
         label(source, "parts")
     assert caught.value.where == str(tmp_path / parts) and "remove it" in caught.value.next_step
     small = struct(part_name="torso", mask=np.ones((2, 3), np.uint8))
     make(tmp_path, thing(15, part("head", slice(1), slice(1)), small))
-    with pytest.raises(LabelError, match="the mask of the part 'torso' is 2x3, that of a person 6x8") as caught:
+    with pytest.raises(
+        LabelError, match="the mask of the part 'torso' is 2x3, that of a person 6x8"
+    ) as caught:
         label(source, "parts")
     assert caught.value.where == str(tmp_path / parts)
     (tmp_path / context).unlink()
@@ -228,10 +265,14 @@ def test_damaged_files_are_refused_by_name(tmp_path: Path) -> None:
 def test_a_wrong_number_of_classes_and_wrong_dtypes_are_refused(tmp_path: Path) -> None:
     source = make(tmp_path)
     five = definitions(task_rows_of({"semseg": {"classes": list("abcde")}}, Path()))["semseg"]
-    with pytest.raises(RecipeError, match="21 classes of objects and 7 of parts of people; the task 'semseg' has 5"):
+    with pytest.raises(
+        RecipeError, match="21 classes of objects and 7 of parts of people; the task 'semseg' has 5"
+    ):
         source.label("2010_000001.jpg", five)
     Image.fromarray(np.full(SIZE, 21, np.uint8)).save(tmp_path / "semseg/VOC12/2010_000001.png")
-    with pytest.raises(LabelError, match="holds the class numbers 21; the task 'semseg' has 21 classes, 0 to 20"):
+    with pytest.raises(
+        LabelError, match="holds the class numbers 21; the task 'semseg' has 21 classes, 0 to 20"
+    ):
         label(source, "semseg")
     for task, file in (("saliency", "sal_distill"), ("normals", "normals_distill")):
         cv2.imwrite(str(tmp_path / file / "2010_000001.png"), np.zeros(SIZE, np.uint16))
@@ -244,7 +285,9 @@ def test_no_images_is_an_error(tmp_path: Path) -> None:
         pascal.build(tmp_path)
 
 
-def test_files_too_large_or_too_deeply_nested_are_refused_before_scipy_reads_them(tmp_path: Path) -> None:
+def test_files_too_large_or_too_deeply_nested_are_refused_before_scipy_reads_them(
+    tmp_path: Path,
+) -> None:
     source = make(tmp_path)
     parts, deep = tmp_path / "human_parts/2010_000001.mat", np.ones((1, 1))
     for _ in range(40):
@@ -272,7 +315,9 @@ def test_masks_that_are_none_are_refused(tmp_path: Path, mask: np.ndarray) -> No
             label(make(tmp_path, person), "parts")
 
 
-def test_edges_are_where_the_survey_s_laplacian_is_not_zero_also_at_the_border(tmp_path: Path) -> None:
+def test_edges_are_where_the_survey_s_laplacian_is_not_zero_also_at_the_border(
+    tmp_path: Path,
+) -> None:
     source, rng = make(tmp_path), np.random.default_rng(0)
     path = tmp_path / pascal.CONTEXT / "2010_000001.mat"
     for _ in range(20):
@@ -297,7 +342,9 @@ def test_lists_and_names_that_cannot_be_are_refused(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / pascal.Pascal.SPLITS)
     assert len(pascal.build(tmp_path).images()) == 3
     assert pascal.check(tmp_path)[0] == "There is no folder ImageSets/Context."
-    (tmp_path / "JPEGImages/2010_000001.jpeg").write_bytes((tmp_path / "JPEGImages/2010_000001.jpg").read_bytes())
+    (tmp_path / "JPEGImages/2010_000001.jpeg").write_bytes(
+        (tmp_path / "JPEGImages/2010_000001.jpg").read_bytes()
+    )
     with pytest.raises(ImageError, match="Two images have one ID"):
         pascal.build(tmp_path)
 

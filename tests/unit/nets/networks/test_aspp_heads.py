@@ -16,7 +16,9 @@ def test_one_image_can_be_trained_on_and_outputs_have_the_coarsest_resolution() 
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 
-def test_means_of_one_image_are_normalised_by_running_statistics_those_of_more_by_their_own() -> None:
+def test_means_of_one_image_are_normalised_by_running_statistics_those_of_more_by_their_own() -> (
+    None
+):
     norm = NormOfMeans(2)
     norm.running_mean, norm.running_var = torch.tensor([1.0, 2.0]), torch.tensor([4.0, 9.0])
     one = norm(torch.tensor([3.0, 8.0]).view(1, 2, 1, 1)).flatten()
@@ -35,9 +37,12 @@ def test_a_head_is_the_dilated_convolutions_and_the_mean_side_by_side() -> None:
 
     def layer(x: Tensor, convolution: str, norm: str, dilation: int = 1) -> Tensor:
         weight = state[f"{convolution}.weight"]
-        x = functional.conv2d(x, weight, padding=dilation * (weight.shape[-1] // 2), dilation=dilation)
+        x = functional.conv2d(
+            x, weight, padding=dilation * (weight.shape[-1] // 2), dilation=dilation
+        )
         gain, bias, mean, variance = (
-            state[f"{norm}.{part}"].view(1, -1, 1, 1) for part in ("weight", "bias", "running_mean", "running_var")
+            state[f"{norm}.{part}"].view(1, -1, 1, 1)
+            for part in ("weight", "bias", "running_mean", "running_var")
         )
         return ((x - mean) / (variance + 1e-5).sqrt() * gain + bias).clamp(min=0)
 
@@ -47,10 +52,15 @@ def test_a_head_is_the_dilated_convolutions_and_the_mean_side_by_side() -> None:
             layer(shared, f"{here}.convs.{i}.0", f"{here}.convs.{i}.1", dilation)
             for i, dilation in enumerate((1, 1, 2))
         ]
-        mean = layer(shared.mean((2, 3), keepdim=True), f"{here}.convs.3.1", f"{here}.convs.3.2").expand_as(parts[0])
+        mean = layer(
+            shared.mean((2, 3), keepdim=True), f"{here}.convs.3.1", f"{here}.convs.3.2"
+        ).expand_as(parts[0])
         joined = layer(torch.cat([*parts, mean], 1), f"{here}.project.0", f"{here}.project.1")
         torch.testing.assert_close(
-            found.task_features[name], layer(joined, f"bodies.{name}.1", f"bodies.{name}.2"), rtol=1e-9, atol=1e-9
+            found.task_features[name],
+            layer(joined, f"bodies.{name}.1", f"bodies.{name}.2"),
+            rtol=1e-9,
+            atol=1e-9,
         )
 
 

@@ -69,7 +69,9 @@ def test_every_task_depends_on_all_shared_parameters_and_only_the_other_ones_are
     assert set.intersection(*reached.values()) == {id(value) for value in shared}
     network.encoder.requires_grad_(False)
     network.between[0].requires_grad_(False)
-    assert network.shared_parameters() and all(value.requires_grad for value in network.shared_parameters())
+    assert network.shared_parameters() and all(
+        value.requires_grad for value in network.shared_parameters()
+    )
 
 
 def test_features_without_the_maps_of_all_stages_are_refused() -> None:

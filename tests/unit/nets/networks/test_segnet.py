@@ -56,7 +56,9 @@ def test_the_encoder_holds_the_decoder_and_no_backbone_is_built() -> None:
     network = segnet.build(TASKS, encoder, Options(width=4))
     parts = {name for name, _ in network.named_parameters() if not name.startswith("encoder.")}
     assert {name.split(".")[0] for name in parts} == {"bodies", "last"}
-    assert Options.own_encoder and "own_encoder" not in {field.name for field in dataclasses.fields(Options)}
+    assert Options.own_encoder and "own_encoder" not in {
+        field.name for field in dataclasses.fields(Options)
+    }
 
 
 def test_dropout_acts_on_the_heads_and_on_the_shared_map() -> None:
@@ -81,7 +83,9 @@ def test_lower_precision_and_channels_last_give_nearly_the_same(precision: torch
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == torch.bfloat16):
         other = network(image.contiguous(memory_format=torch.channels_last)).final["depth"]
     loose = precision == torch.bfloat16
-    torch.testing.assert_close(other.float(), plain, rtol=0.1 if loose else 1e-4, atol=0.1 if loose else 1e-5)
+    torch.testing.assert_close(
+        other.float(), plain, rtol=0.1 if loose else 1e-4, atol=0.1 if loose else 1e-5
+    )
 
 
 @pytest.mark.parametrize("width", [0, -1, 4096])

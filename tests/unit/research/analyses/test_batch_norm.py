@@ -39,12 +39,18 @@ def test_each_network_is_measured_with_both_statistics(learnt, tmp_path: Path) -
     result = analyse(learnt.folder, "batch_norm", tmp_path, {"batch": 2})
     found = {(f.run.key, *f.keys.values(), f.result.name): f.result.value for f in result.findings}
     single = {f"single.{task}-seed0" for task in TASKS}
-    assert len(found) == len(result.findings) and {key for key, *_ in found} == {"a-seed0", "b-seed0", *single}
+    assert len(found) == len(result.findings) and {key for key, *_ in found} == {
+        "a-seed0",
+        "b-seed0",
+        *single,
+    }
     for key in ("a-seed0", "b-seed0"):
         with ProjectFolder.open(learnt.folder / "runs" / key) as project:
             kept = read_measured(project.round_folder(newest_fit(project.folder).round))
         assert found[key, "kept", "all", "loss_mtl"] == pytest.approx(kept.loss_mtl)
-        assert found[key, "kept", "depth", "RMSE"] == pytest.approx(kept.metrics["depth"]["RMSE"].value)
+        assert found[key, "kept", "depth", "RMSE"] == pytest.approx(
+            kept.metrics["depth"]["RMSE"].value
+        )
         assert found[key, "measured", "all", "loss_mtl"] != found[key, "kept", "all", "loss_mtl"]
         assert found[key, "kept", "all", "largest offset"] > 0
     written = texts((tmp_path / "batch_norm-all-loss_mtl.svg").read_bytes())
@@ -56,20 +62,30 @@ def test_the_statistics_of_a_frozen_encoder_stay(learnt, monkeypatch) -> None:
 
     def kept(project, fit):
         context, model = restore(project, fit)
-        restored.append((model.network, {name: value.clone() for name, value in model.network.state_dict().items()}))
+        restored.append(
+            (
+                model.network,
+                {name: value.clone() for name, value in model.network.state_dict().items()},
+            )
+        )
         return context, model
 
     monkeypatch.setattr(batch_norm, "restore", kept)
     result = analyse(learnt.folder, "batch_norm", options={"batch": 2}, strategies=["b"])
     assert result.findings[0].run.key == "b-seed0"
     network, before = restored[0]
-    changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+    changed = {
+        name for name, value in network.state_dict().items() if not torch.equal(value, before[name])
+    }
     assert changed and not any(name.startswith("encoder.") for name in changed)
 
 
 def test_an_arm_is_analysed_with_its_single_task_networks(learnt) -> None:
     for name in ("a", "b"):
-        found = {finding.run.key for finding in analyse(learnt.folder, "batch_norm", strategies=[name]).findings}
+        found = {
+            finding.run.key
+            for finding in analyse(learnt.folder, "batch_norm", strategies=[name]).findings
+        }
         assert found == {f"{name}-seed0", *(f"single.{task}-seed0" for task in TASKS)}
 
 
@@ -77,7 +93,10 @@ def test_the_loss_of_a_single_task_is_left_out(learnt) -> None:
     with ProjectFolder.open(learnt.folder / "runs" / "a-seed0") as project:
         network = restore(project, newest_fit(project.folder))
         for kind, loss in (("single", False), ("strategy", True)):
-            found = [each.result.name for each in batch_norm._metrics(Run(kind, "a", 0), "kept", project, *network)]
+            found = [
+                each.result.name
+                for each in batch_norm._metrics(Run(kind, "a", 0), "kept", project, *network)
+            ]
             assert "RMSE" in found and ("loss_mtl" in found) is loss
 
 
@@ -90,10 +109,14 @@ def test_the_images_fill_whole_batches(learnt) -> None:
             assert set(found) <= set(labelled_images(project, "train"))
 
 
-def test_measured_statistics_are_means_over_batches_in_which_earlier_layers_normalise_as_in_training() -> None:
+def test_measured_statistics_are_means_over_batches_in_which_earlier_layers_normalise_as_in_training() -> (
+    None
+):
     torch.manual_seed(0)
     first, last = nn.BatchNorm2d(3), nn.BatchNorm2d(2)
-    network = nn.Sequential(first, nn.Dropout(0.9), nn.Conv2d(3, 2, 1), nn.ReLU(), last).double().train()
+    network = (
+        nn.Sequential(first, nn.Dropout(0.9), nn.Conv2d(3, 2, 1), nn.ReLU(), last).double().train()
+    )
     network(torch.rand(4, 3, 5, 5).double() + 7)  # what is forgotten
     batches = [torch.randn(4, 3, 5, 5).double() for _ in range(3)]
     with batch_norm.measuring(network, norms_of(network)), torch.no_grad():
@@ -105,13 +128,17 @@ def test_measured_statistics_are_means_over_batches_in_which_earlier_layers_norm
         each /= (batch.var((0, 2, 3), keepdim=True, correction=0) + first.eps).sqrt()
         x = torch.relu(network[2](each)).detach()
         seen.append((x.mean((0, 2, 3)), x.var((0, 2, 3))))
-    torch.testing.assert_close(first.running_mean, sum(batch.mean((0, 2, 3)) for batch in batches) / 3)
+    torch.testing.assert_close(
+        first.running_mean, sum(batch.mean((0, 2, 3)) for batch in batches) / 3
+    )
     torch.testing.assert_close(last.running_mean, sum(mean for mean, _ in seen) / 3)
     torch.testing.assert_close(last.running_var, sum(variance for _, variance in seen) / 3)
     assert not any(module.training for module in network.modules()) and last.momentum == 0.1
 
 
-def test_an_analysis_of_networks_without_batch_norm_says_so(learnt, tmp_path: Path, monkeypatch) -> None:
+def test_an_analysis_of_networks_without_batch_norm_says_so(
+    learnt, tmp_path: Path, monkeypatch
+) -> None:
     monkeypatch.setattr(batch_norm, "norms_of", lambda network, frozen: [])
     with pytest.raises(LabelgridError, match="a network with batch norm"):
         analyse(learnt.folder, "batch_norm", tmp_path, {})

@@ -14,7 +14,9 @@ from tests.unit.simulation.analyses.slow_analyses import HEADLINES, of_set, outp
 from tests.unit.simulation.conftest import SIMULATE, finished_study
 
 
-def test_each_image_has_its_labels_and_every_arm_with_its_metric(study: Any, tmp_path: Path) -> None:
+def test_each_image_has_its_labels_and_every_arm_with_its_metric(
+    study: Any, tmp_path: Path
+) -> None:
     result = analyse(study.folder, "frames", tmp_path, {"images": 2})
     images = {finding.keys["image"] for finding in result.findings}
     assert len(images) == 2 and images <= set(study.made.names[10:])
@@ -34,7 +36,9 @@ def test_each_image_has_its_labels_and_every_arm_with_its_metric(study: Any, tmp
 
 
 def test_arms_with_fewer_tasks_are_shown_on_the_same_images(tmp_path: Path) -> None:
-    arms = '[simulate.arms.all]\nstrategy = "random_images"\n[simulate.arms.one]\ntasks = ["semseg"]\n'
+    arms = (
+        '[simulate.arms.all]\nstrategy = "random_images"\n[simulate.arms.one]\ntasks = ["semseg"]\n'
+    )
     settings = SIMULATE.replace("rounds = 2", "rounds = 0") + arms
     study = finished_study(tmp_path, settings, missing=[(10, "depth"), (12, "depth")])
     found = analyse(study.folder, "frames", tmp_path / "drawn", {"images": 1}).findings
@@ -48,13 +52,17 @@ def test_named_images_are_shown_and_others_refused(study: Any, tmp_path: Path) -
     (name,) = study.made.names[12:13]
     result = analyse(study.folder, "frames", tmp_path, {"ids": [name]})
     assert {finding.keys["image"] for finding in result.findings} == {name}
-    with pytest.raises(LabelgridError, match=r"is no image of the test split(.|\n)*Nothing was written"):
+    with pytest.raises(
+        LabelgridError, match=r"is no image of the test split(.|\n)*Nothing was written"
+    ):
         analyse(study.folder, "frames", tmp_path / "no", {"ids": [study.made.names[0]]})
     assert not (tmp_path / "no").exists()
 
 
 def test_the_command_shows_a_row_for_each_arm_image_and_task(study: Any) -> None:
-    rows = json.loads(done("analyse", study.folder, "frames", "--set", "images=1", "--json").out)["means"]
+    rows = json.loads(done("analyse", study.folder, "frames", "--set", "images=1", "--json").out)[
+        "means"
+    ]
     assert {(row["arm"], row["task"]) for row in rows} >= {("cells", task) for task in HEADLINES}
     shown = done("analyse", study.folder, "frames", "--set", "images=1").out
     assert all(metric in shown for metric in HEADLINES.values())

@@ -40,7 +40,9 @@ def test_each_pair_of_the_networks_with_the_term_is_shown(learnt, tmp_path: Path
     pairs = {(f.keys["source"], f.keys["target"]) for f in result.findings if f.run.name == "mtpsl"}
     assert len(pairs) == 6 and {f.run.name for f in result.findings} == {"mtpsl"}
     found = {name: [f for f in result.findings if f.result.name == name] for name in NUMBERS}
-    assert sum(map(len, found.values())) == len(result.findings) == 18 and {f.count for f in result.findings} == {3}
+    assert sum(map(len, found.values())) == len(result.findings) == 18 and {
+        f.count for f in result.findings
+    } == {3}
     assert all(0 <= f.result.value <= 2 for name in NUMBERS[:2] for f in found[name])
     shares = [3 * f.result.value / 100 for f in found["own label nearest"]]
     assert shares == pytest.approx([round(share) for share in shares])
@@ -83,14 +85,19 @@ def test_own_labels_are_told_from_those_of_other_images() -> None:
 
 
 def test_an_image_that_is_not_of_the_test_split_is_refused(learnt, tmp_path: Path) -> None:
-    with pytest.raises(LabelgridError, match=r"'none.png' is no image of the test split(.|\n)*Nothing was written"):
+    with pytest.raises(
+        LabelgridError, match=r"'none.png' is no image of the test split(.|\n)*Nothing was written"
+    ):
         analyse(learnt.folder, "joint_maps", tmp_path / "out", {"id": "none.png"})
     assert not (tmp_path / "out").exists()
 
 
 def test_an_image_without_all_labels_is_refused(learnt, tmp_path: Path) -> None:
     name = learnt.made.names[11]
-    with empty_depth(learnt, name), pytest.raises(LabelgridError, match=rf"'{name}' has no label of every task"):
+    with (
+        empty_depth(learnt, name),
+        pytest.raises(LabelgridError, match=rf"'{name}' has no label of every task"),
+    ):
         analyse(learnt.folder, "joint_maps", tmp_path / "out", {"id": name})
 
 

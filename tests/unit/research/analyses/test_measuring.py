@@ -42,10 +42,15 @@ def test_equal_questions_to_equal_networks_are_answered_once(study: Any) -> None
     assert [answer.question for answer in answers] == asked
     assert answers[0].evaluation is answers[1].evaluation
     assert [answer.evaluation.labels["depth"] for answer in answers] == [4, 4, 2]
-    assert not list(answers[0].findings("semseg", {})) and len(list(answers[0].findings("depth", {}))) == 2
+    assert (
+        not list(answers[0].findings("semseg", {}))
+        and len(list(answers[0].findings("depth", {}))) == 2
+    )
 
 
-def test_only_the_labels_of_the_cells_are_read_and_none_without_a_valid_pixel(study: Any, tmp_path: Path) -> None:
+def test_only_the_labels_of_the_cells_are_read_and_none_without_a_valid_pixel(
+    study: Any, tmp_path: Path
+) -> None:
     shutil.copytree(study.made.root, tmp_path / "data")
     with ProjectFolder.open(study.folder / "runs" / "cells-seed0") as project:
         task = project.tasks()["depth"]
@@ -58,12 +63,16 @@ def test_only_the_labels_of_the_cells_are_read_and_none_without_a_valid_pixel(st
     assert hidden.label(second, task) is None and list(hidden.images()) == list(study.made.names)
 
 
-def test_runs_whose_networks_are_gone_are_named_before_anything_is_measured(study: Any, tmp_path: Path) -> None:
+def test_runs_whose_networks_are_gone_are_named_before_anything_is_measured(
+    study: Any, tmp_path: Path
+) -> None:
     copy = shutil.copytree(study.folder, tmp_path / "copy")
     for path in copy.glob("runs/images-seed0/rounds/0003/fit/*.ckpt"):
         path.unlink()
     heard = Heard()
-    with pytest.raises(ProjectError, match=r"networks of these runs are gone: images-seed0 \(round 3\)") as caught:
+    with pytest.raises(
+        ProjectError, match=r"networks of these runs are gone: images-seed0 \(round 3\)"
+    ) as caught:
         analyse(copy, "picks", progress=heard)
     assert "labelgrid simulate" in caught.value.next_step
     assert [step[0] for step in heard.steps] == ["Reading the images"]

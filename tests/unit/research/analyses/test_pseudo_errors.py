@@ -43,14 +43,20 @@ def test_a_campaigns_pseudo_labels_are_compared_by_round_task_and_confidence(run
     with ProjectFolder.open(run) as project:
         found = pseudo_errors(project, bins=4)
         made = list(run.glob("rounds/*/fit/terms/pseudo_labels.*/*/*.npz"))
-        assert made and {row.task for row in found} == {"semseg", "depth"} and len({row.round for row in found}) == 1
+        assert (
+            made
+            and {row.task for row in found} == {"semseg", "depth"}
+            and len({row.round for row in found}) == 1
+        )
         assert [row.confidence for row in found[:4]] == [0, 0.25, 0.5, 0.75]
         for name in ("semseg", "depth"):
             pixels = 0
             for path in made:
                 if path.parent.name == name:
                     with np.load(path) as kept:
-                        truth = dataset_of(project.settings.oracle).label(path.stem, project.tasks()[name])
+                        truth = dataset_of(project.settings.oracle).label(
+                            path.stem, project.tasks()[name]
+                        )
                         pixels += int((kept["valid"] & truth.valid).sum())
             rows = [row for row in found if row.task == name]
             assert sum(row.pixels for row in rows) == pixels
@@ -65,15 +71,26 @@ def test_planted_errors_are_found_where_they_are(run: Path) -> None:
         for name, change in (("semseg", 1), ("depth", 0.5)):
             truth = source.label(image, tasks[name])
             left = np.broadcast_to(np.arange(truth.size[1]) < 20, truth.size)
-            value = np.where(left[..., None], truth.value + change, truth.value).astype(truth.value.dtype)
+            value = np.where(left[..., None], truth.value + change, truth.value).astype(
+                truth.value.dtype
+            )
             value[~truth.valid] = 0
             confidence = np.where(left, 0.3, 1.0).astype(np.float32)
-            Files(folder).write(image, tasks[name], SoftLabel(LabelArray(value, truth.valid), confidence))
+            Files(folder).write(
+                image, tasks[name], SoftLabel(LabelArray(value, truth.valid), confidence)
+            )
             counts[name] = int((left & truth.valid).sum()), int((~left & truth.valid).sum())
-        rows = {(row.task, row.confidence): row for row in pseudo_errors(project, bins=2) if row.round == 9}
+        rows = {
+            (row.task, row.confidence): row
+            for row in pseudo_errors(project, bins=2)
+            if row.round == 9
+        }
         for name, error in (("semseg", 1.0), ("depth", 0.5)):
             assert (rows[name, 0.0].pixels, rows[name, 0.5].pixels) == counts[name]
-            assert rows[name, 0.0].error == pytest.approx(error, rel=1e-5) and rows[name, 0.5].error == 0
+            assert (
+                rows[name, 0.0].error == pytest.approx(error, rel=1e-5)
+                and rows[name, 0.5].error == 0
+            )
 
 
 def test_a_live_project_has_no_hidden_labels(tmp_path: Path) -> None:

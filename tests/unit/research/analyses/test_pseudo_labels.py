@@ -17,8 +17,12 @@ def test_each_arm_with_pseudo_labels_has_their_errors(study: Any, tmp_path: Path
     with ProjectFolder.open(study.folder / "runs" / "pseudo-seed0") as project:
         expected = [row for row in pseudo_errors(project, 4) if row.pixels]
     assert [finding.run.name for finding in result.findings] == ["pseudo"] * len(expected)
-    found = [(*finding.keys.values(), finding.result.value, finding.count) for finding in result.findings]
-    assert found == [(row.round, row.task, row.confidence, row.error, row.pixels) for row in expected]
+    found = [
+        (*finding.keys.values(), finding.result.value, finding.count) for finding in result.findings
+    ]
+    assert found == [
+        (row.round, row.task, row.confidence, row.error, row.pixels) for row in expected
+    ]
     written = texts((tmp_path / "pseudo_labels-depth.svg").read_bytes())
     assert {"confidence (lower end of a range)", "error"} <= set(written)
 

@@ -35,7 +35,9 @@ def whole(study: Any) -> AnalysisResult:
     return analyse(study.folder, "scores")
 
 
-def candidates(study: Any, number: int, task: str) -> tuple[list[str], list[float], dict[str, list[str]]]:
+def candidates(
+    study: Any, number: int, task: str
+) -> tuple[list[str], list[float], dict[str, list[str]]]:
     """The images whose label of a task could be picked, their scores, and the labels that images had."""
     folder = study.folder / "runs" / "uncertain-seed0"
     table = read_table(folder / "rounds" / f"{number:04d}" / "scores" / "scores.parquet")
@@ -55,7 +57,9 @@ def slow_loss(study: Any, number: int, image: str, task: str, known: list[str]) 
     return float(-np.log(np.take_along_axis(prediction, classes[..., None], -1))[valid].mean())
 
 
-def test_losses_of_cells_are_those_of_the_network_given_the_labels_that_images_had(study: Any) -> None:
+def test_losses_of_cells_are_those_of_the_network_given_the_labels_that_images_had(
+    study: Any,
+) -> None:
     images, _, known = candidates(study, 3, "depth")
     fed = frozenset(Cell(image, task) for image in images for task in known[image])
     assert fed
@@ -80,7 +84,13 @@ def test_the_rank_correlation_with_the_loss_is_that_of_the_candidates(
     images, scores, known = candidates(study, number, task)
     losses = [slow_loss(study, number, image, task, known[image]) for image in images]
     found = value(
-        whole, "uncertain", "Spearman's rho", round=number, scores="dropout", task=task, **{"with": "the loss"}
+        whole,
+        "uncertain",
+        "Spearman's rho",
+        round=number,
+        scores="dropout",
+        task=task,
+        **{"with": "the loss"},
     )
     assert found == pytest.approx(spearmanr(scores, losses).statistic, abs=1e-9)
 
@@ -95,9 +105,14 @@ def test_the_rank_correlations_with_labels_are_those_of_rare_classes_and_mean_va
     for number in ROUNDS:
         images, scores, _ = candidates(study, number, "depth")
         rare = [-np.log(share[labels[i][0][labels[i][1]].astype(int)]).mean() for i in images]
-        far = [float(label[valid].mean()) for label, valid in (truth(study, i, "depth") for i in images)]
+        far = [
+            float(label[valid].mean())
+            for label, valid in (truth(study, i, "depth") for i in images)
+        ]
         for name, traits in (("rare classes of semseg", rare), ("the mean of depth", far)):
-            found = value(whole, "uncertain", "Spearman's rho", round=number, task="depth", **{"with": name})
+            found = value(
+                whole, "uncertain", "Spearman's rho", round=number, task="depth", **{"with": name}
+            )
             assert found == pytest.approx(spearmanr(scores, traits).statistic, abs=1e-9)
 
 
@@ -114,19 +129,26 @@ strategy = "partal"
 def test_skipped_cells_cannot_be_picked_and_arms_may_have_other_tasks(tmp_path: Path) -> None:
     made = finished_study(tmp_path, SIMULATE + OTHER, [(index, "depth") for index in range(5)])
     result = analyse(made.folder, "scores")
-    of_depth_only = {finding.keys["with"] for finding in result.findings if finding.run.name == "depth-only"}
-    assert of_depth_only == {finding.keys["with"] for finding in result.findings if finding.run.name == "all"}
+    of_depth_only = {
+        finding.keys["with"] for finding in result.findings if finding.run.name == "depth-only"
+    }
+    assert of_depth_only == {
+        finding.keys["with"] for finding in result.findings if finding.run.name == "all"
+    }
     assert {"rare classes of semseg", "the mean of depth", "the mean of normals"} <= of_depth_only
     counted = {
         finding.count
         for finding in result.findings
-        if (finding.run.name, finding.keys["round"], finding.keys["with"]) == ("all", 3, "noise of the image")
+        if (finding.run.name, finding.keys["round"], finding.keys["with"])
+        == ("all", 3, "noise of the image")
         and finding.keys["task"] == "depth"
     }
     asked = {(p.image, p.task) for number in (1, 2) for p in made.picked("all", 0, number)}
     table = read_table(made.folder / "runs/all-seed0/rounds/0003/scores/scores.parquet")
     with ProjectFolder.open(made.folder / "runs" / "all-seed0") as project:
-        skipped = [row.cell.image_id for row in project.store.cells(state=State.SKIPPED) if row.round < 3]
+        skipped = [
+            row.cell.image_id for row in project.store.cells(state=State.SKIPPED) if row.round < 3
+        ]
     assert set(skipped) & set(table.images)
     assert counted == {sum((image, "depth") not in asked for image in table.images)}
 
@@ -140,10 +162,17 @@ def test_a_run_counts_once_however_many_rounds_it_has(whole: AnalysisResult) -> 
     keys = {"scores": "dropout", "task": "depth", "with": "noise of the image"}
     (mean,) = [mean for mean in whole.means if mean.keys == keys]
     assert mean.seeds == 1
-    assert mean.result.value == pytest.approx(np.mean(values(whole, "uncertain", "Spearman's rho", **keys)))
+    assert mean.result.value == pytest.approx(
+        np.mean(values(whole, "uncertain", "Spearman's rho", **keys))
+    )
 
 
 def test_each_task_has_a_drawing_with_a_row_for_each_trait(study: Any, tmp_path: Path) -> None:
     analyse(study.folder, "scores", tmp_path)
     shown = set(texts((tmp_path / "scores-semseg.svg").read_bytes()))
-    assert {"the loss", "rare classes of semseg", "the mean of depth", "noise of the image"} <= shown
+    assert {
+        "the loss",
+        "rare classes of semseg",
+        "the mean of depth",
+        "noise of the image",
+    } <= shown

@@ -9,7 +9,9 @@ from research.analyses import shown
 from research.analyses.shown import ImageOptions, shown_images
 
 
-def test_an_image_may_be_named_of_which_an_arm_of_fewer_tasks_has_no_label(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_may_be_named_of_which_an_arm_of_fewer_tasks_has_no_label(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     labels = {"all": ({"a.jpg"}, {"a.jpg", "b.jpg"}), "one": ({"a.jpg"}, {"a.jpg"})}
     monkeypatch.setattr(shown, "_labels_of_images", lambda folder: labels[folder.name])
     folders = [Path(name) for name in labels]

@@ -57,7 +57,9 @@ SOURCE = Source(
 
 
 def test_rare_classes_are_those_with_a_small_share_of_the_pool() -> None:
-    traits = Traits(SOURCE, {"semseg": SEMSEG, "normals": NORMALS}, frozenset({"semseg"})).of(["a", "b", "c"])
+    traits = Traits(SOURCE, {"semseg": SEMSEG, "normals": NORMALS}, frozenset({"semseg"})).of(
+        ["a", "b", "c"]
+    )
     floor, wall, cup = -np.log(np.array([4, 2, 1]) / 7)
     expected = {"a": (2 * floor + wall) / 3, "b": (cup + 2 * floor + wall) / 4}
     assert traits["rare classes of semseg"] == pytest.approx(expected)
@@ -78,7 +80,11 @@ def test_labels_are_read_once() -> None:
 
 def test_the_noise_of_an_image_is_the_deviation_of_the_noise() -> None:
     draw = np.random.default_rng(0)
-    smooth = np.linspace(60, 190, 200)[None, :, None] + np.linspace(-20, 20, 150)[:, None, None] + np.zeros(3)
+    smooth = (
+        np.linspace(60, 190, 200)[None, :, None]
+        + np.linspace(-20, 20, 150)[:, None, None]
+        + np.zeros(3)
+    )
     assert image_noise(np.rint(smooth).astype(np.uint8)) < 1
     noisy = np.rint(smooth + draw.normal(0, 8, smooth.shape)).astype(np.uint8)
     assert image_noise(noisy) == pytest.approx(8, rel=0.1)

@@ -100,7 +100,9 @@ def test_classes_are_compared_by_the_chosen_divergence(divergence, gap):
     tasks = {name: replace(TASKS["edges"], name=name) for name in "ab"}
     network = HandMade({"a": 0, "b": 0}, {})
     committee = Committee(Options(divergence=divergence))
-    committee.blocks.append(Adds(a=40, b=-0.5))  # from one half to certain; the other stays, as a raw output of 0
+    committee.blocks.append(
+        Adds(a=40, b=-0.5)
+    )  # from one half to certain; the other stays, as a raw output of 0
     np.testing.assert_allclose(committee(pool_batch(network, tasks, 1)), [[gap, 0]], atol=1e-6)
 
 
@@ -114,25 +116,37 @@ class Slow:
         return normalised(x, self.state, name)
 
     def bottleneck(self, x, name):
-        y = np.maximum(self.norm(convolved(x, self.state[f"{name}.conv1.weight"]), f"{name}.bn1"), 0)
-        y = np.maximum(self.norm(convolved(y, self.state[f"{name}.conv2.weight"]), f"{name}.bn2"), 0)
-        return np.maximum(x + self.norm(convolved(y, self.state[f"{name}.conv3.weight"]), f"{name}.bn3"), 0)
+        y = np.maximum(
+            self.norm(convolved(x, self.state[f"{name}.conv1.weight"]), f"{name}.bn1"), 0
+        )
+        y = np.maximum(
+            self.norm(convolved(y, self.state[f"{name}.conv2.weight"]), f"{name}.bn2"), 0
+        )
+        return np.maximum(
+            x + self.norm(convolved(y, self.state[f"{name}.conv3.weight"]), f"{name}.bn3"), 0
+        )
 
     def __call__(self, initial, gate):
         features = {
-            n: np.maximum(self.norm(convolved(x, self.state[f"embed.{n}.0.weight"]), f"embed.{n}.1"), 0)
+            n: np.maximum(
+                self.norm(convolved(x, self.state[f"embed.{n}.0.weight"]), f"embed.{n}.1"), 0
+            )
             for n, x in initial.items()
         }
         refined = {}
         for name in initial:
             (other,) = initial.keys() - {name}
             gated = name if gate == "target" else other
-            opened = 1 / (1 + np.exp(-convolved(features[gated], self.state[f"distil.gates.{gated}.weight"])))
+            opened = 1 / (
+                1 + np.exp(-convolved(features[gated], self.state[f"distil.gates.{gated}.weight"]))
+            )
             message = convolved(features[other], self.state[f"distil.messages.{other}.weight"])
             x, decoder = features[name] + opened * message, f"decoders.{name}"
             for index in range(2):
                 x = self.bottleneck(x, f"{decoder}.0.{index}")
-            refined[name] = convolved(x, self.state[f"{decoder}.1.weight"], self.state[f"{decoder}.1.bias"])
+            refined[name] = convolved(
+                x, self.state[f"{decoder}.1.weight"], self.state[f"{decoder}.1.bias"]
+            )
         return refined
 
 
@@ -145,7 +159,9 @@ def test_a_block_is_the_drawing_of_figure_8_written_out(gate):
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.uniform_(-0.3, 0.3)
             module.running_var.uniform_(0.5, 2)
-    initial = {name: task.activate(torch.randn(2, task.channels, 3, 5)) for name, task in tasks.items()}
+    initial = {
+        name: task.activate(torch.randn(2, task.channels, 3, 5)) for name, task in tasks.items()
+    }
     with torch.no_grad():
         found = block(initial)
     expected = Slow(block)({name: value.double().numpy() for name, value in initial.items()}, gate)
@@ -157,7 +173,10 @@ def test_a_block_is_the_drawing_of_figure_8_written_out(gate):
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     return make_dataset(
-        tmp_path_factory.mktemp("data"), n=6, size=[(32, 64), (48, 40)], tasks=("semseg", "depth", "normals")
+        tmp_path_factory.mktemp("data"),
+        n=6,
+        size=[(32, 64), (48, 40)],
+        tasks=("semseg", "depth", "normals"),
     )
 
 
@@ -165,14 +184,19 @@ def job_of(dataset, statistic, net="pad_net"):
     found = definitions(list(dataset.rows))
     tasks = build_all(found)
     model = TrainedModel(toy_network(tasks, net).eval())
-    return ScoringJob(model, tasks, found, source_of(dataset), DATA, {"committee": statistic}, {"model": "toy"}, 3)
+    return ScoringJob(
+        model, tasks, found, source_of(dataset), DATA, {"committee": statistic}, {"model": "toy"}, 3
+    )
 
 
 def fitted(dataset, folder, statistic, progress=None, net="pad_net"):
     folder.mkdir(exist_ok=True)
     job, names = job_of(dataset, statistic, net), list(dataset.names)
     fit_statistics(
-        job, FitImages(names[:4], names, 0, lambda _: job.model, ObjectiveOptions()), folder, progress or Silent()
+        job,
+        FitImages(names[:4], names, 0, lambda _: job.model, ObjectiveOptions()),
+        folder,
+        progress or Silent(),
     )
     return job
 
@@ -220,15 +244,26 @@ def test_a_killed_training_is_resumed_bit_for_bit(dataset, tmp_path, monkeypatch
 
 def test_the_losses_have_the_weights_of_the_recipe(dataset, tmp_path):
     def blocks_of(name, **weights):
-        statistic, job = Committee(Options(epochs=1, width=8)), job_of(dataset, Committee(Options()))
+        statistic, job = (
+            Committee(Options(epochs=1, width=8)),
+            job_of(dataset, Committee(Options())),
+        )
         names, folder = list(dataset.names), tmp_path / name
         folder.mkdir()
-        images = FitImages(names[:4], names, 0, lambda _: job.model, ObjectiveOptions(weights=weights))
+        images = FitImages(
+            names[:4], names, 0, lambda _: job.model, ObjectiveOptions(weights=weights)
+        )
         fit_statistics(replace(job, statistics={"committee": statistic}), images, folder, Silent())
         return statistic.state_dict()
 
-    default = {name: task.weight for name, task in build_all(definitions(list(dataset.rows))).items()}
-    plain, same, other = blocks_of("a"), blocks_of("b", **default), blocks_of("c", depth=100 * default["depth"])
+    default = {
+        name: task.weight for name, task in build_all(definitions(list(dataset.rows))).items()
+    }
+    plain, same, other = (
+        blocks_of("a"),
+        blocks_of("b", **default),
+        blocks_of("c", depth=100 * default["depth"]),
+    )
     assert all(torch.equal(value, same[name]) for name, value in plain.items())
     assert not all(torch.equal(value, other[name]) for name, value in plain.items())
 
@@ -237,12 +272,22 @@ def test_the_network_and_its_buffers_are_bitwise_as_they_were(dataset, tmp_path)
     statistic = Committee(Options(epochs=1, width=8, own=True))
     job = job_of(dataset, statistic)
     network, names = job.model.network, list(dataset.names)
-    before = {name: value.clone() for name, value in [*network.named_parameters(), *network.named_buffers()]}
-    fit_statistics(job, FitImages(names[:4], names, 0, lambda _: job.model, ObjectiveOptions()), tmp_path, Silent())
+    before = {
+        name: value.clone()
+        for name, value in [*network.named_parameters(), *network.named_buffers()]
+    }
+    fit_statistics(
+        job,
+        FitImages(names[:4], names, 0, lambda _: job.model, ObjectiveOptions()),
+        tmp_path,
+        Silent(),
+    )
     for batch in pool_batches(job, names):
         statistic(batch)
     after = dict([*network.named_parameters(), *network.named_buffers()])
-    assert all(torch.equal(before[name], value) and value.grad is None for name, value in after.items())
+    assert all(
+        torch.equal(before[name], value) and value.grad is None for name, value in after.items()
+    )
     assert not network.training
 
 
@@ -268,7 +313,9 @@ def test_of_several_scales_the_finest_is_refined(module, coarser):
     network = made(module.build, module.Options())
     features = network.encode(images())
     frames = (Frame((32, 64), (32, 64), (slice(0, 32), slice(0, 64))),) * 2
-    batch = PoolBatch(SimpleNamespace(frames=frames), np.arange(2), features, TrainedModel(network), TASKS)
+    batch = PoolBatch(
+        SimpleNamespace(frames=frames), np.arange(2), features, TrainedModel(network), TASKS
+    )
     committee = Committee(Options(own=True))
     committee.setup(batch)
     committee.eval()

@@ -24,7 +24,9 @@ def slow(measure, prediction):
 
 
 @pytest.mark.parametrize("measure", ["entropy", "least_confidence", "margin"])
-@pytest.mark.parametrize(("at", "known"), [("original", True), ("half", True), ("half", False), ("head", True)])
+@pytest.mark.parametrize(
+    ("at", "known"), [("original", True), ("half", True), ("half", False), ("head", True)]
+)
 def test_it_is_the_mean_over_pixels_of_one_pass_without_dropout(made, measure, at, known):
     job = job_of(made, build(0, Options(measure=measure, at=at, known=known)))
     wanted = []
@@ -35,5 +37,7 @@ def test_it_is_the_mean_over_pixels_of_one_pass_without_dropout(made, measure, a
 
 
 def test_known_labels_change_it(made):
-    fed, unfed = (scored(job_of(made, build(0, Options(known=known))), made.names) for known in (True, False))
+    fed, unfed = (
+        scored(job_of(made, build(0, Options(known=known))), made.names) for known in (True, False)
+    )
     assert not np.allclose(fed, unfed)

@@ -33,7 +33,12 @@ DATA = DataOptions(size=(32, 64))
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory):
-    made = make_dataset(tmp_path_factory.mktemp("data"), n=5, size=SIZES, tasks=("semseg", "depth", "normals", "edges"))
+    made = make_dataset(
+        tmp_path_factory.mktemp("data"),
+        n=5,
+        size=SIZES,
+        tasks=("semseg", "depth", "normals", "edges"),
+    )
     made.label(made.names[0], "depth").unlink()  # partial labels are fed in as they are
     found = definitions(list(made.rows))
     return made, found, build_all(found)
@@ -44,7 +49,16 @@ def work(parts, options, data=DATA, part=256, stamp="one", batch=3):
     model = TrainedModel(toy_network(tasks))
     stamps = {"model": stamp}
     return ScoringJob(
-        model, tasks, found, source_of(made), data, {"dropout": Dropout(options, 7)}, stamps, batch, 0, part
+        model,
+        tasks,
+        found,
+        source_of(made),
+        data,
+        {"dropout": Dropout(options, 7)},
+        stamps,
+        batch,
+        0,
+        part,
     )
 
 
@@ -62,13 +76,22 @@ def slow(parts, options, data=DATA, measure=entropy):
     for name in made.names:
         (batch,) = list(eval_batches(source, found, [name], data, batch=1, known=known))
         samples = {task: [] for task in tasks}
-        with torch.no_grad(), keyed_dropout(network, options.where, np.array([image_key(name)], np.uint64), 7) as use:
+        with (
+            torch.no_grad(),
+            keyed_dropout(network, options.where, np.array([image_key(name)], np.uint64), 7) as use,
+        ):
             for index in range(options.passes):
                 use(index)
-                for task, raw in network(batch.images, batch.targets if options.known else None).final.items():
+                for task, raw in network(
+                    batch.images, batch.targets if options.known else None
+                ).final.items():
                     frame = batch.frames[0]
-                    size = {"original": frame.original, "half": (16, 32), "head": raw.shape[-2:]}[options.at]
-                    raw = functional.interpolate(raw, size=size, mode="bilinear", align_corners=False)
+                    size = {"original": frame.original, "half": (16, 32), "head": raw.shape[-2:]}[
+                        options.at
+                    ]
+                    raw = functional.interpolate(
+                        raw, size=size, mode="bilinear", align_corners=False
+                    )
                     samples[task].append(tasks[task].activate(raw)[0].double().numpy())
         rows.append([measure(tasks[task].kind, np.stack(found)) for task, found in samples.items()])
     return np.array(rows)
@@ -97,7 +120,9 @@ def test_strips_of_rows_change_nothing(parts, tmp_path, monkeypatch):
     options = Options(passes=4, at="original")
     whole = table(parts, tmp_path / "a", options).statistics["dropout"]
     monkeypatch.setattr(module, "STRIP", 64 * 4 * 7)
-    np.testing.assert_allclose(table(parts, tmp_path / "b", options).statistics["dropout"], whole, atol=1e-5)
+    np.testing.assert_allclose(
+        table(parts, tmp_path / "b", options).statistics["dropout"], whole, atol=1e-5
+    )
 
 
 def test_by_default_the_work_does_not_grow_with_the_image(tmp_path, monkeypatch):
@@ -128,13 +153,17 @@ def test_the_pools_order_and_batches_change_no_score(parts, tmp_path):
     other = table(parts, tmp_path / "b", options, names=list(parts[0].names)[::-1], batch=2)
     assert whole.images == other.images
     # kernels depend on the batch: 5e-5 of a differential entropy was seen
-    np.testing.assert_allclose(whole.statistics["dropout"], other.statistics["dropout"], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(
+        whole.statistics["dropout"], other.statistics["dropout"], rtol=0, atol=1e-4
+    )
 
 
 def test_padding_counts_for_nothing(parts, tmp_path):
     data = DataOptions(size=(32, 64), fit="pad")
     head = table(parts, tmp_path, Options(passes=4, at="head"), data=data).statistics["dropout"]
-    full = table(parts, tmp_path / "b", Options(passes=4, at="original"), data=data).statistics["dropout"]
+    full = table(parts, tmp_path / "b", Options(passes=4, at="original"), data=data).statistics[
+        "dropout"
+    ]
     assert np.isfinite(head).all() and np.corrcoef(head[:, 0], full[:, 0])[0, 1] > 0.9
 
 
@@ -149,7 +178,9 @@ def test_every_option_changes_the_scores(parts, tmp_path):
         "known": False,
     }.items():
         options = Options(**{"passes": 4, key: value})
-        assert not np.allclose(base, table(parts, tmp_path / key, options).statistics["dropout"]), key
+        assert not np.allclose(base, table(parts, tmp_path / key, options).statistics["dropout"]), (
+            key
+        )
 
 
 def test_a_network_without_dropout_is_refused(parts, tmp_path):
@@ -164,5 +195,7 @@ def test_a_network_without_dropout_is_refused(parts, tmp_path):
 
 def test_one_look_holds_a_batch_of_the_pool(parts):
     first = next(pool_batches(work(parts, Options()), list(parts[0].names)))
-    assert first.batch.ids == parts[0].names[:3] and first.keys.tolist() == [image_key(n) for n in parts[0].names[:3]]
+    assert first.batch.ids == parts[0].names[:3] and first.keys.tolist() == [
+        image_key(n) for n in parts[0].names[:3]
+    ]
     assert not first.batch.targets["depth"].present[0]

@@ -10,7 +10,13 @@ from labelgrid.score import training
 from labelgrid.score.fit import FitImages, fit_statistics
 from labelgrid.score.pool import ScoringJob, pool_batches
 from labelgrid.score.statistic import PoolBatch
-from labelgrid.score.statistics.embedding import AutoEncoder, Embedding, Options, channel_moments, task_maps
+from labelgrid.score.statistics.embedding import (
+    AutoEncoder,
+    Embedding,
+    Options,
+    channel_moments,
+    task_maps,
+)
 from labelgrid.score.training import Rows
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.model import TrainedModel
@@ -38,9 +44,16 @@ def test_it_has_the_layers_of_the_supplement():
     channels = [(m.in_channels, m.out_channels) for m in layers if not isinstance(m, nn.Linear)]
     down = [(768, 128), (128, 256), (256, 512), (512, 1024)]
     assert channels == [*down, *((b, a) for a, b in reversed(down))]
-    assert all((m.kernel_size, m.stride) == ((4, 4), (2, 2)) for m in layers if not isinstance(m, nn.Linear))
+    assert all(
+        (m.kernel_size, m.stride) == ((4, 4), (2, 2))
+        for m in layers
+        if not isinstance(m, nn.Linear)
+    )
     code = 1024 * 8 * 10
-    assert [(m.in_features, m.out_features) for m in layers if isinstance(m, nn.Linear)] == [(code, 512), (512, code)]
+    assert [(m.in_features, m.out_features) for m in layers if isinstance(m, nn.Linear)] == [
+        (code, 512),
+        (512, code),
+    ]
     names = [type(module).__name__ for module in network.modules()]
     assert names.count("BatchNorm2d") == names.count("ReLU") == 4 + 3
     assert isinstance(list(network.modules())[-1], nn.ConvTranspose2d)  # the last layer is linear
@@ -48,7 +61,10 @@ def test_it_has_the_layers_of_the_supplement():
 
 @pytest.mark.parametrize("side", [5, 6])
 def test_a_convolution_pads_as_same_does(side):
-    """SAME: the output has half of the side, rounded up; the padding is split, with the odd rest after the map."""
+    """SAME: the output has half of the side, rounded up.
+
+    The padding is split, with the odd rest after the map.
+    """
     maps = torch.randn(1, 1, side, side, dtype=torch.float64)
     block = AutoEncoder(1, (side, side), SMALL).double().encoder[0]
     found = block[:2](maps).detach().numpy()
@@ -82,7 +98,9 @@ def test_the_code_is_that_of_the_encoder_written_out(size):
 
 
 def test_moments_are_those_of_all_pixels_whatever_the_mean():
-    parts = [torch.randn(n, 3, 4, 5) * torch.tensor([1.0, 5, 0]).view(3, 1, 1) + 1e4 for n in (3, 1, 7)]
+    parts = [
+        torch.randn(n, 3, 4, 5) * torch.tensor([1.0, 5, 0]).view(3, 1, 1) + 1e4 for n in (3, 1, 7)
+    ]
     mean, deviation = channel_moments(lambda _: (Rows({"features": part}) for part in parts), 3)
     whole = torch.cat(parts).double()
     torch.testing.assert_close(mean.flatten().double(), whole.mean((0, 2, 3)), rtol=1e-7, atol=0)
@@ -96,21 +114,28 @@ def test_moments_are_those_of_all_pixels_whatever_the_mean():
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    return make_dataset(tmp_path_factory.mktemp("data"), n=7, size=[(32, 64), (48, 40)], tasks=("semseg", "depth"))
+    return make_dataset(
+        tmp_path_factory.mktemp("data"), n=7, size=[(32, 64), (48, 40)], tasks=("semseg", "depth")
+    )
 
 
 def job_of(dataset, statistic, net="pad_net", data=DATA):
     found = definitions(list(dataset.rows))
     tasks = build_all(found)
     model = TrainedModel(toy_network(tasks, net).eval())
-    return ScoringJob(model, tasks, found, source_of(dataset), data, {"embedding": statistic}, {"model": "toy"}, 3)
+    return ScoringJob(
+        model, tasks, found, source_of(dataset), data, {"embedding": statistic}, {"model": "toy"}, 3
+    )
 
 
 def fitted(dataset, folder, statistic, progress=None, **how):
     folder.mkdir(exist_ok=True)
     job, names = job_of(dataset, statistic, **how), list(dataset.names)
     fit_statistics(
-        job, FitImages(names[:2], names, 0, lambda _: job.model, ObjectiveOptions()), folder, progress or Silent()
+        job,
+        FitImages(names[:2], names, 0, lambda _: job.model, ObjectiveOptions()),
+        folder,
+        progress or Silent(),
     )
     return job
 
@@ -129,7 +154,10 @@ def test_it_learns_to_reconstruct_the_concatenated_features_of_all_tasks(dataset
             assert torch.equal(maps, torch.cat([heads["semseg"], heads["depth"]], 1))
             maps = (maps - statistic.mean) / statistic.spread
             total += float((statistic.network(maps) - maps).square().mean())
-            assert statistic(batch).shape == (len(batch.keys), 16) and statistic(batch).dtype == np.float32
+            assert (
+                statistic(batch).shape == (len(batch.keys), 16)
+                and statistic(batch).dtype == np.float32
+            )
             np.testing.assert_allclose(
                 statistic(batch), written_out(statistic.network.encoder, maps), rtol=1e-4, atol=1e-5
             )
@@ -143,14 +171,19 @@ class Stopped(Silent):
         raise KeyboardInterrupt
 
 
-def test_a_killed_training_is_resumed_bit_for_bit_and_the_network_stays(dataset, tmp_path, monkeypatch):
+def test_a_killed_training_is_resumed_bit_for_bit_and_the_network_stays(
+    dataset, tmp_path, monkeypatch
+):
     monkeypatch.setattr(training, "SAVE_EVERY", 0)
     whole, cut, again = (Embedding(SMALL) for _ in range(3))
     job = fitted(dataset, tmp_path / "whole", whole)
     plain = job_of(dataset, whole).model.network
     for states in ("named_parameters", "named_buffers"):
         expected = dict(getattr(plain, states)())
-        assert all(torch.equal(value, expected[name]) for name, value in getattr(job.model.network, states)())
+        assert all(
+            torch.equal(value, expected[name])
+            for name, value in getattr(job.model.network, states)()
+        )
     with pytest.raises(KeyboardInterrupt):
         fitted(dataset, tmp_path / "cut", cut, Stopped())
     assert list((tmp_path / "cut").glob("*/last"))

@@ -1,4 +1,7 @@
-"""Deep ensembles: the numbers of all networks' predictions in float64; members are found, resumed and missed."""
+"""Deep ensembles: the numbers of all networks' predictions in float64.
+
+Members are found, resumed and missed.
+"""
 
 import json
 import shutil
@@ -31,7 +34,10 @@ def made(tmp_path_factory):
 def members(made):
     tasks = build_all(definitions(list(made.rows)))
     names = ["ensemble-001", "ensemble-002", "other"]
-    return {name: TrainedModel(toy_network(tasks, seed=k).eval(), digest=name) for k, name in enumerate(names, 1)}
+    return {
+        name: TrainedModel(toy_network(tasks, seed=k).eval(), digest=name)
+        for k, name in enumerate(names, 1)
+    }
 
 
 def fitted(made, members, folder, options, trained):
@@ -44,21 +50,30 @@ def fitted(made, members, folder, options, trained):
     folder.mkdir(exist_ok=True)
     job = job_of(made, build(0, options), members=list(members.values())[::-1])
     return fit_statistics(
-        job, FitImages(list(made.names), list(made.names), 0, train_member, ObjectiveOptions()), folder, Silent()
+        job,
+        FitImages(list(made.names), list(made.names), 0, train_member, ObjectiveOptions()),
+        folder,
+        Silent(),
     )
 
 
-@pytest.mark.parametrize(("measure", "slow"), [("entropy", entropy), ("information", information), ("margin", margin)])
+@pytest.mark.parametrize(
+    ("measure", "slow"), [("entropy", entropy), ("information", information), ("margin", margin)]
+)
 @pytest.mark.parametrize(("at", "known"), [("original", True), ("half", False), ("head", True)])
 def test_it_is_the_uncertainty_of_the_predictions_of_all_its_networks(
     made, members, tmp_path, measure, slow, at, known
 ):
-    job = fitted(made, members, tmp_path, Options(members=3, at=at, measure=measure, known=known), [])
+    job = fitted(
+        made, members, tmp_path, Options(members=3, at=at, measure=measure, known=known), []
+    )
     networks = [job.model.network, members["ensemble-001"].network, members["ensemble-002"].network]
     wanted = []
     for name in made.names:
         found = [predictions(job, network, name, at, known) for network in networks]
-        wanted.append([slow(job.tasks[t].kind, np.stack([one[t] for one in found])) for t in job.tasks])
+        wanted.append(
+            [slow(job.tasks[t].kind, np.stack([one[t] for one in found])) for t in job.tasks]
+        )
     np.testing.assert_allclose(scored(job, made.names), wanted, rtol=2e-3, atol=1e-4)
 
 
@@ -73,7 +88,9 @@ def test_saved_scores_find_their_members_again_and_train_none(made, members, tmp
 def test_a_member_that_is_gone_is_missed(made, members, tmp_path):
     job = fitted(made, members, tmp_path, Options(members=3), [])
     less = replace(job, model=replace(job.model, members=(members["other"],)))
-    with pytest.raises(ModelError, match="2 of the ensemble's 2 further networks are not in the round's folder"):
+    with pytest.raises(
+        ModelError, match="2 of the ensemble's 2 further networks are not in the round's folder"
+    ):
         scored(less, made.names)
 
 
@@ -88,7 +105,9 @@ def project_of(folder):
     return project
 
 
-def test_a_strategy_picks_by_it_and_a_killed_query_resumes_with_the_members_that_are_trained(tmp_path, monkeypatch):
+def test_a_strategy_picks_by_it_and_a_killed_query_resumes_with_the_members_that_are_trained(
+    tmp_path, monkeypatch
+):
     whole = project_of(tmp_path / "whole")
     cut = project_of(tmp_path / "cut")
     real = Ensemble.fit

@@ -25,7 +25,9 @@ def test_features_are_the_mean_of_the_map_without_padding(name, made, tmp_path):
         for row, frame in enumerate(batch.batch.frames):
             rows, columns = frame.box(*maps.shape[-2:])
             part = maps[row][:, rows, columns].double().numpy()
-            np.testing.assert_allclose(found[row], part.reshape(len(part), -1).mean(1), rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(
+                found[row], part.reshape(len(part), -1).mean(1), rtol=1e-5, atol=1e-6
+            )
 
 
 def test_padding_does_not_count(made, tmp_path):

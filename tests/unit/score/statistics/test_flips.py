@@ -32,7 +32,9 @@ def test_it_is_the_sum_over_pixels_of_the_uncertainty_of_both_predictions(made, 
         other = predictions(job, job.model.network, name, at, known=False, mirrored=True)
         back = {task: values[..., ::-1] * signs(task) for task, values in other.items()}
         pixels = np.prod(job.source.image(name).shape[:2])
-        wanted.append([pixels * entropy(job.tasks[t].kind, np.stack([own[t], back[t]])) for t in job.tasks])
+        wanted.append(
+            [pixels * entropy(job.tasks[t].kind, np.stack([own[t], back[t]])) for t in job.tasks]
+        )
     np.testing.assert_allclose(scored(job, made.names), wanted, rtol=2e-3)
 
 
@@ -44,7 +46,8 @@ class ByPixel(Network):
     """Predicts each pixel from its colour and its neighbours to the left and right, the same way at every place.
 
     Args:
-        sign: the x of its normals is the difference of the neighbours, or its size: one forgets which side they are on.
+        sign: the x of its normals is the difference of the neighbours, or its size: one forgets
+            which side they are on.
     """
 
     def __init__(self, tasks, sign):
@@ -79,14 +82,20 @@ def test_a_network_that_mirrors_its_prediction_with_the_image_has_the_least_valu
         np.testing.assert_allclose(found["normals"], 3 * LEAST, rtol=1e-4)
         one = [predictions(job, job.model.network, name, at, False) for name in made.names]
         for task in ("semseg", "edges"):
-            np.testing.assert_allclose(found[task], [shannon(found_[task]).mean() for found_ in one], rtol=1e-4)
+            np.testing.assert_allclose(
+                found[task], [shannon(found_[task]).mean() for found_ in one], rtol=1e-4
+            )
 
 
 def test_normals_whose_x_forgets_its_sign_stand_out(made):
     tasks = build_all(definitions(list(made.rows)))
     right, wrong = (
         dict(
-            zip(tasks, scored(job_of(made, build(0, Options()), ByPixel(tasks, sign=sign)), made.names).T, strict=True)
+            zip(
+                tasks,
+                scored(job_of(made, build(0, Options()), ByPixel(tasks, sign=sign)), made.names).T,
+                strict=True,
+            )
         )
         for sign in (True, False)
     )
@@ -104,7 +113,9 @@ def test_classes_of_a_side_are_exchanged_as_the_tasks_labels_are():
             return np.array([0, 2, 1])[moved], known
 
     prediction = torch.tensor([0.2, 0.7, 0.1]).view(1, 3, 1, 1)
-    np.testing.assert_allclose(values_back(prediction, task.build(), Sided()).flatten(), [0.2, 0.1, 0.7])
+    np.testing.assert_allclose(
+        values_back(prediction, task.build(), Sided()).flatten(), [0.2, 0.1, 0.7]
+    )
     np.testing.assert_allclose(values_back(prediction, task.build(), task), prediction)
 
 

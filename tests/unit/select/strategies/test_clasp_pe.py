@@ -20,14 +20,20 @@ N = 60
 
 
 def pool(rounds=1, seed=0, **changed):
-    """Semseg has four classes; images 0 to 2 are the only ones unsure about class 3, and are hardly unsure at all."""
+    """Semseg has four classes.
+
+    Images 0 to 2 are the only ones unsure about class 3, and are hardly unsure at all.
+    """
     rng = np.random.default_rng(0)
     by_class = np.zeros((N, 2, 4))
     by_class[:, 1, :3] = rng.uniform(0.2, 0.4, (N, 3))
     by_class[:, 1, 3] = 1e-6
     by_class[:3, 1] = [0.01, 0.01, 0.01, 0.05]
     unsure = np.stack([rng.normal(-2, 1, N), by_class[:, 1].sum(1)], 1)
-    statistics = {"dropout": unsure, "class_entropy": by_class.reshape(N, 8).astype(np.float32)} | changed
+    statistics = {
+        "dropout": unsure,
+        "class_entropy": by_class.reshape(N, 8).astype(np.float32),
+    } | changed
     history = [TrainedRound(number + 1, {}, 0.0, {}) for number in range(rounds)]
     grid = grid_of([f"i{n}" for n in range(N)], np.zeros((N, 2)), TASKS, (1.0, 3.0))
     return PoolView(grid, statistics, seed, read_history=lambda: history)
@@ -93,7 +99,10 @@ def test_classes_have_no_quantiles_and_are_stored_for_the_picks_of_a_class_alone
     found = select(view, Budget(40))
     for pick, (terms, why) in zip(found.picks, explained(found, view.grid), strict=True):
         assert ("class" in terms) == (pick.why == "uncertain about one class")
-        assert set(why.quantiles) == {"uncertainty", "noise"} and set(why.without) == {"noise", "classes"}
+        assert set(why.quantiles) == {"uncertainty", "noise"} and set(why.without) == {
+            "noise",
+            "classes",
+        }
 
 
 def test_tasks_have_equal_numbers_and_two_thirds_of_a_class_tasks_are_by_class():
@@ -122,7 +131,11 @@ def test_noise_spreads_early_picks_and_late_picks_are_the_most_uncertain():
             [
                 len(
                     best
-                    & {p.cell.image_id for p in select(pool(rounds, s), Budget(20)).picks if p.cell.task == "depth"}
+                    & {
+                        p.cell.image_id
+                        for p in select(pool(rounds, s), Budget(20)).picks
+                        if p.cell.task == "depth"
+                    }
                 )
                 for s in range(20)
             ]
@@ -138,14 +151,20 @@ def test_a_task_that_has_learnt_nothing_is_drawn_at_random():
     found = select(pool(dropout=unsure), Budget(10))
     assert [pick.why for pick in found.picks].count(DRAWN) == 5
     explaining = [found.terms["noise"], *found.without.values()]
-    assert all(np.isnan(values[:, 1]).all() and np.isfinite(values[:, 0]).all() for values in explaining)
+    assert all(
+        np.isnan(values[:, 1]).all() and np.isfinite(values[:, 0]).all() for values in explaining
+    )
     assert {pick.cell.task for pick in found.picks if pick.why == DRAWN} == {"semseg"}
 
 
 def test_cells_without_a_score_get_their_share_of_a_tasks_picks():
     unsure = pool().statistics["dropout"].copy()
     unsure[40:, 1] = np.nan
-    whys = [pick.why for pick in select(pool(dropout=unsure), Budget(40)).picks if pick.cell.task == "semseg"]
+    whys = [
+        pick.why
+        for pick in select(pool(dropout=unsure), Budget(40)).picks
+        if pick.cell.task == "semseg"
+    ]
     assert len(whys) == 20 and whys.count(DRAWN) in (6, 7)
 
 
@@ -153,7 +172,9 @@ def test_without_class_tasks_each_task_gets_its_most_uncertain_cells():
     plain = np.zeros((N, 2), np.float32)
     found = select(pool(rounds=9, class_entropy=plain), Budget(4), last_power=1e6)
     unsure = pool().statistics["dropout"]
-    wanted = {(f"i{row}", task) for c, task in enumerate(TASKS) for row in np.argsort(-unsure[:, c])[:2]}
+    wanted = {
+        (f"i{row}", task) for c, task in enumerate(TASKS) for row in np.argsort(-unsure[:, c])[:2]
+    }
     assert {(pick.cell.image_id, pick.cell.task) for pick in found.picks} == wanted
 
 
@@ -168,22 +189,31 @@ def test_only_missing_cells_count_and_a_task_without_any_leaves_its_share_to_oth
 def test_the_exponent_grows_from_another_first_one_and_within_two_rounds():
     options = clasp_pe.Options(first_power=2, last_power=32, rounds=3)
     assert [options.power(r) for r in (1, 2, 3)] == pytest.approx([2, 8, 32])
-    assert [clasp_pe.Options(rounds=2, last_power=9).power(r) for r in (1, 2)] == pytest.approx([1, 9])
+    assert [clasp_pe.Options(rounds=2, last_power=9).power(r) for r in (1, 2)] == pytest.approx(
+        [1, 9]
+    )
 
 
 def test_whose_turn_comes_first_and_random_draws_depend_on_the_seed():
     """Without noise to speak of, one pick shows the first task and the first class."""
     exact = {"first_power": 1e6, "last_power": 1e6}
-    firsts = [select(pool(seed=seed), Budget(1), by_class=1.0, **exact).picks[0] for seed in range(40)]
+    firsts = [
+        select(pool(seed=seed), Budget(1), by_class=1.0, **exact).picks[0] for seed in range(40)
+    ]
     assert {pick.cell.task for pick in firsts} == set(TASKS)
     assert len({pick.cell.image_id for pick in firsts if pick.cell.task == "semseg"}) > 1
     unknown = {"dropout": np.full((N, 2), np.nan)}
-    drawn = {select(pool(seed=seed, **unknown), Budget(1)).picks[0].cell.image_id for seed in range(10)}
+    drawn = {
+        select(pool(seed=seed, **unknown), Budget(1)).picks[0].cell.image_id for seed in range(10)
+    }
     assert len(drawn) > 3
 
 
 def test_all_picks_of_a_class_task_may_be_class_by_class_or_none():
-    for share, reasons in ((1.0, {"uncertain about one class"}), (0.0, {"most uncertain, with noise"})):
+    for share, reasons in (
+        (1.0, {"uncertain about one class"}),
+        (0.0, {"most uncertain, with noise"}),
+    ):
         picks = select(pool(), Budget(40), by_class=share).picks
         assert {pick.why for pick in picks if pick.cell.task == "semseg"} == reasons
 
@@ -194,7 +224,8 @@ def places(view, power, shares):
     Args:
         view: the pool.
         power: the exponent.
-        shares: of semseg's picks, by what its orders are named: nothing for the whole task, or a class.
+        shares: of semseg's picks, by what its orders are named: nothing for the whole task, or a
+            class.
     """
     found = np.full((N, 2), np.inf)
     by_class = view.statistics["class_entropy"].reshape(N, 2, 4)[:, 1].astype(np.float64)
@@ -202,7 +233,9 @@ def places(view, power, shares):
         for names, share in orders.items():
             unsure = by_class[:, names[0]] if names else view.statistics["dropout"][:, column]
             logs = np.log(unsure) if column else unsure
-            scores = [log + gumbel(view, row, column, *names) / power for row, log in enumerate(logs)]
+            scores = [
+                log + gumbel(view, row, column, *names) / power for row, log in enumerate(logs)
+            ]
             for row, score in enumerate(scores):
                 place = 1 + sum(other > score for other in scores)
                 found[row, column] = min(found[row, column], place / share)
@@ -213,7 +246,10 @@ def test_ranks_without_noise_or_without_classes_keep_all_else():
     view = pool(rounds=2, seed=4)
     found, power = select(view, Budget(10)), clasp_pe.Options().power(2)
     by_class = {(each,): 0.66 / 4 for each in range(4)}
-    wanted = {"noise": places(view, math.inf, {(): 0.34} | by_class), "classes": places(view, power, {(): 1.0})}
+    wanted = {
+        "noise": places(view, math.inf, {(): 0.34} | by_class),
+        "classes": places(view, power, {(): 1.0}),
+    }
     for name, values in wanted.items():
         np.testing.assert_allclose(found.without[name], values, rtol=1e-12)
 
@@ -222,7 +258,11 @@ def test_without_classes_the_ranks_are_those_of_the_strategy_without_them():
     view = pool(rounds=3)
     without = select(view, Budget(3)).without["classes"]
     for column, task in enumerate(TASKS):
-        picks = [p.cell.image_id for p in select(view, Budget(2 * N), by_class=0.0).picks if p.cell.task == task]
+        picks = [
+            p.cell.image_id
+            for p in select(view, Budget(2 * N), by_class=0.0).picks
+            if p.cell.task == task
+        ]
         assert picks == [f"i{row}" for row in np.argsort(-without[:, column])]
 
 
@@ -232,7 +272,9 @@ def test_without_noise_and_by_no_classes_the_ranks_are_those_of_the_uncertainty_
     assert set(found.without) == {"noise"} and "class" not in found.terms
     for column in range(2):
         values = view.statistics["dropout"][:, column]
-        assert np.argsort(-found.without["noise"][:, column]).tolist() == np.argsort(-values).tolist()
+        assert (
+            np.argsort(-found.without["noise"][:, column]).tolist() == np.argsort(-values).tolist()
+        )
 
 
 def test_a_place_counts_by_the_share_of_the_cells_that_have_an_uncertainty():
@@ -245,15 +287,22 @@ def test_a_place_counts_by_the_share_of_the_cells_that_have_an_uncertainty():
 def test_another_entropy_of_cells_takes_the_place_of_dropout():
     view, usual = pool(rounds=2), clasp_pe.build(clasp_pe.Options())
     strategy = clasp_pe.build(clasp_pe.Options(statistic="ensemble"))
-    assert strategy.needs == {"ensemble", "class_entropy"} and usual.needs == {"dropout", "class_entropy"}
+    assert strategy.needs == {"ensemble", "class_entropy"} and usual.needs == {
+        "dropout",
+        "class_entropy",
+    }
     other = pool(rounds=2, ensemble=view.statistics["dropout"], dropout=np.full((N, 2), np.nan))
     assert strategy.select(other, Budget(40)).picks == usual.select(view, Budget(40)).picks
     for statistic, chosen in (("ensemble", strategy), ("dropout", usual)):
         check_expected("Mine", chosen, {"statistics": {}})
-        with pytest.raises(RecipeError, match=rf'Mine needs measure = "entropy" in \[score.{statistic}\]'):
+        with pytest.raises(
+            RecipeError, match=rf'Mine needs measure = "entropy" in \[score.{statistic}\]'
+        ):
             check_expected("Mine", chosen, {"statistics": {statistic: {"measure": "information"}}})
 
 
 def test_a_statistic_without_a_value_for_each_cell_is_refused():
-    with pytest.raises(PluginError, match="reads the statistic 'class_entropy', which has no value for each cell"):
+    with pytest.raises(
+        PluginError, match="reads the statistic 'class_entropy', which has no value for each cell"
+    ):
         select(pool(), Budget(3), statistic="class_entropy")

@@ -50,10 +50,14 @@ def planted():
 
 def test_equally_far_images_are_picked_by_their_keys():
     grid, features = planted()
-    assert images(picked(grid, features, Budget(5, "images"))) == sorted(range(1, 6), key=lambda n: image_key(f"i{n}"))
+    assert images(picked(grid, features, Budget(5, "images"))) == sorted(
+        range(1, 6), key=lambda n: image_key(f"i{n}")
+    )
 
 
-@pytest.mark.parametrize("budget, count", [(Budget(7), 3), (Budget(11.9, "cost"), 2), (Budget(4, "images"), 4)])
+@pytest.mark.parametrize(
+    "budget, count", [(Budget(7), 3), (Budget(11.9, "cost"), 2), (Budget(4, "images"), 4)]
+)
 def test_whole_images_are_bought_in_any_unit(budget, count):
     grid, features = planted()
     found = picked(grid, features, budget)
@@ -63,7 +67,9 @@ def test_whole_images_are_bought_in_any_unit(budget, count):
 def test_a_dear_image_is_passed_over_for_one_that_the_rest_pays_for():
     grid, features = planted()
     state = grid.state.copy()
-    state[7, 1] = State.SKIPPED  # image 7 has one missing cell, which a budget of one label pays for
+    state[7, 1] = (
+        State.SKIPPED
+    )  # image 7 has one missing cell, which a budget of one label pays for
     part = grid_of(list(grid.images), state, ["a", "b"], (1.0, 3.0))
     assert images(picked(part, features, Budget(1))) == [7]
 

@@ -38,7 +38,9 @@ def test_over_all_tasks_it_is_the_mean_of_scores_between_0_and_1(planted):
     found = picked(planted, "", 3).picks
     low, high = values.min(0), values.max(0)
     mean = ((values - low) / (high - low)).mean(1)
-    assert [pick.cell.image_id for pick in found[::3]] == [f"i{row}" for row in np.argsort(-mean)[:3]]
+    assert [pick.cell.image_id for pick in found[::3]] == [
+        f"i{row}" for row in np.argsort(-mean)[:3]
+    ]
     assert found[0].cell.image_id == "i8" and found[0].score == pytest.approx(mean[8])
 
 
@@ -47,7 +49,10 @@ def test_a_labelled_cell_of_the_task_keeps_its_image_in_the_pool(planted):
     state = np.zeros((40, 3))
     state[6, 1] = 2
     found = picked((grid_of([f"i{n}" for n in range(40)], state), values), "normals").picks
-    assert [(pick.cell.image_id, pick.cell.task) for pick in found] == [("i6", "depth"), ("i6", "semseg")]
+    assert [(pick.cell.image_id, pick.cell.task) for pick in found] == [
+        ("i6", "depth"),
+        ("i6", "semseg"),
+    ]
 
 
 def test_an_unknown_task_is_named(planted):

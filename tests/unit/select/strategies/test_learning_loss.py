@@ -13,7 +13,9 @@ NAN = float("nan")
 
 def pick(grid: Grid, values: np.ndarray, amount: int, unit: str = "images", seed: int = 0):
     strategy = build(Options(unit=unit))
-    return strategy.select(PoolView(grid, {"learning_loss": values}, seed), Budget(amount, "images"))
+    return strategy.select(
+        PoolView(grid, {"learning_loss": values}, seed), Budget(amount, "images")
+    )
 
 
 def ids(selection):
@@ -32,17 +34,23 @@ def slow(values: np.ndarray) -> list[float]:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_images_come_in_the_order_of_the_sum_of_their_normalised_predictions(seed):
-    values = np.random.default_rng(seed).normal(size=(30, 3)) * np.array([1e-3, 1.0, 1e4]) - np.array([0, 3, 0])
+    values = np.random.default_rng(seed).normal(size=(30, 3)) * np.array(
+        [1e-3, 1.0, 1e4]
+    ) - np.array([0, 3, 0])
     grid = grid_of([f"i{n}" for n in range(30)], np.zeros((30, 3)))
     found = pick(grid, values, 30)
     wanted = sorted(range(30), key=lambda row: -slow(values)[row])
     assert ids(found) == [grid.images[row] for row in wanted]
-    np.testing.assert_allclose([p.score for p in found.picks[::3]], sorted(slow(values), reverse=True) / np.array(3.0))
+    np.testing.assert_allclose(
+        [p.score for p in found.picks[::3]], sorted(slow(values), reverse=True) / np.array(3.0)
+    )
     np.testing.assert_array_equal(found.terms["predicted loss"], values)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_cell_without_a_prediction_has_the_mean_of_its_images_missing_cells_and_done_images_count_for_nothing(seed):
+def test_a_cell_without_a_prediction_has_the_mean_of_its_images_missing_cells_and_done_images_count_for_nothing(
+    seed,
+):
     rng, n = np.random.default_rng(seed), 20
     values = np.where(rng.random((n, 3)) < 0.3, NAN, rng.normal(size=(n, 3)))
     state = np.where(rng.random((n, 3)) < 0.3, 2, 0)

@@ -14,7 +14,9 @@ from tests.contracts.strategy_laws import TASKS, grid_of
 
 
 def counts(grid, budget, shares="equal", seed=0):
-    found = random_tasks.build(random_tasks.Options(shares=shares)).select(PoolView(grid, {}, seed), budget)
+    found = random_tasks.build(random_tasks.Options(shares=shares)).select(
+        PoolView(grid, {}, seed), budget
+    )
     return [sum(pick.cell.task == task for pick in found.picks) for task in grid.tasks], found.picks
 
 
@@ -47,7 +49,11 @@ def test_what_a_task_lacks_goes_to_the_others_and_free_tasks_have_a_share():
 
 
 def test_the_label_left_over_goes_to_a_random_task():
-    assert {tuple(counts(made(), Budget(4), seed=seed)[0]) for seed in range(40)} == {(2, 1, 1), (1, 2, 1), (1, 1, 2)}
+    assert {tuple(counts(made(), Budget(4), seed=seed)[0]) for seed in range(40)} == {
+        (2, 1, 1),
+        (1, 2, 1),
+        (1, 1, 2),
+    }
 
 
 def test_the_images_of_a_task_are_uniform_and_independent_of_those_of_other_tasks():
@@ -78,7 +84,9 @@ def test_by_weight_a_task_gets_its_share_and_a_task_without_one_gets_nothing(sha
 def test_what_a_weighted_task_lacks_goes_to_the_others_with_a_weight_only():
     grid = made(taken=[(0, 57), (1, 50)])
     assert counts(grid, Budget(21), {"depth": 1, "normals": 2})[0] == [3, 10, 0]
-    with pytest.raises(NothingToBuyError, match="buys labels of depth, semseg only, and no image lacks one"):
+    with pytest.raises(
+        NothingToBuyError, match="buys labels of depth, semseg only, and no image lacks one"
+    ):
         counts(made(taken=[(0, 60), (2, 60)]), Budget(21), {"depth": 1, "semseg": 2, "normals": 0})
 
 

@@ -16,7 +16,9 @@ NAN = float("nan")
 
 def pick(grid: Grid, values: np.ndarray, images: int, seed: int = 0, **options: str):
     statistic = options.get("statistic", "dropout")
-    return build(Options(**options)).select(PoolView(grid, {statistic: values}, seed), Budget(images, "images"))
+    return build(Options(**options)).select(
+        PoolView(grid, {statistic: values}, seed), Budget(images, "images")
+    )
 
 
 def ids(selection):
@@ -28,7 +30,10 @@ def slow(values: np.ndarray) -> list[Fraction]:
     sums = [Fraction(0)] * len(values)
     for column in values.T.tolist():
         for row, own in enumerate(column):
-            below, equal = sum(other < own for other in column), sum(other == own for other in column)
+            below, equal = (
+                sum(other < own for other in column),
+                sum(other == own for other in column),
+            )
             sums[row] += below + Fraction(equal + 1, 2)
     return sums
 
@@ -37,19 +42,25 @@ def slow(values: np.ndarray) -> list[Fraction]:
 def test_images_come_in_the_order_of_the_sum_of_their_exact_ranks_and_ties_by_key(seed):
     rng = np.random.default_rng(seed)
     grid = grid_of([f"i{n}" for n in range(30)], np.zeros((30, 3)))
-    values = rng.integers(0, 6, (30, 3)) * np.array([1e-3, 1.0, 1e4]) - np.array([0, 3, 0])  # many ties
+    values = rng.integers(0, 6, (30, 3)) * np.array([1e-3, 1.0, 1e4]) - np.array(
+        [0, 3, 0]
+    )  # many ties
     sums = slow(values)
     assert len(set(sums)) < 30, "some images tie"
     wanted = sorted(range(30), key=lambda row: (-sums[row], grid.keys[row]))
     found = pick(grid, values, 30)
     assert ids(found) == [grid.images[row] for row in wanted]
-    np.testing.assert_array_equal(found.terms["uncertainty rank"].sum(1), [float(value) for value in sums])
+    np.testing.assert_array_equal(
+        found.terms["uncertainty rank"].sum(1), [float(value) for value in sums]
+    )
 
 
 def test_the_unit_of_a_task_does_not_matter():
     grid = grid_of([f"i{n}" for n in range(12)], np.zeros((12, 3)))
     values = np.random.default_rng(0).random((12, 3))
-    assert ids(pick(grid, values, 5)) == ids(pick(grid, np.exp(values * [1, 9, 0.1]) * [1, 1e6, 1e-6], 5))
+    assert ids(pick(grid, values, 5)) == ids(
+        pick(grid, np.exp(values * [1, 9, 0.1]) * [1, 1e6, 1e-6], 5)
+    )
 
 
 def test_a_task_without_scores_adds_random_ranks_of_the_same_size():
@@ -57,7 +68,9 @@ def test_a_task_without_scores_adds_random_ranks_of_the_same_size():
     values = np.stack([np.arange(400.0), np.full(400, NAN)], 1)
     found = pick(grid, values, 100)
     rows = [int(image[1:]) for image in ids(found)]
-    ranks = [2 * picked.score - (row + 1) for picked, row in zip(found.picks[::2], rows, strict=True)]
+    ranks = [
+        2 * picked.score - (row + 1) for picked, row in zip(found.picks[::2], rows, strict=True)
+    ]
     assert min(ranks) >= 1 and max(ranks) <= 400 and len(set(ranks)) > 60
     assert 200 < np.mean(rows) < 350, "between that of the best hundred, 349.5, and that of all"
     assert ids(found) != ids(pick(grid, values, 100, seed=1))
@@ -69,8 +82,13 @@ def test_images_are_ranked_within_the_pool_and_bought_whole():
     grid = grid_of(["a", "b", "c", "d"], state)
     values = np.array([[99.0, 99, 99], [3, 0, 0], [2, 3, 2], [1, 2, 3]])
     found = pick(grid, values, 2)
-    np.testing.assert_array_equal(found.terms["uncertainty rank"][1:], [[3, 1, 1], [2, 3, 2], [1, 2, 3]])
-    assert [(p.cell.image_id, p.score) for p in found.picks] == [("b", 3), *[("c", pytest.approx(7 / 3))] * 3]
+    np.testing.assert_array_equal(
+        found.terms["uncertainty rank"][1:], [[3, 1, 1], [2, 3, 2], [1, 2, 3]]
+    )
+    assert [(p.cell.image_id, p.score) for p in found.picks] == [
+        ("b", 3),
+        *[("c", pytest.approx(7 / 3))] * 3,
+    ]
 
 
 def test_any_statistic_of_cells_is_ranked_and_another_is_refused():

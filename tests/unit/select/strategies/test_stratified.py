@@ -10,7 +10,8 @@ from labelgrid.select.strategy import Budget, PoolView
 from tests.contracts.strategy_laws import grid_of
 
 TASKS = ["depth", "semseg"]
-#: Images of three kinds: 84 with class 0 alone, 12 with a little of class 1, 4 with a little of class 2.
+#: Images of three kinds: 84 with class 0 alone, 12 with a little of class 1, 4 with a little of
+#: class 2.
 KIND = np.repeat([0, 1, 2], [84, 12, 4])
 
 
@@ -56,13 +57,17 @@ def test_cells_are_drawn_from_the_strata_of_their_images():
     assert strategy.unit == "cells" and strategy.needs == {"classes", "features"}
     found = strategy.select(pool(), Budget(12))
     of = [KIND[int(pick.cell.image_id[1:])] for pick in found.picks]
-    assert np.bincount(of).tolist() == [4, 4, 4] and len({pick.cell.task for pick in found.picks}) == 2
+    assert (
+        np.bincount(of).tolist() == [4, 4, 4] and len({pick.cell.task for pick in found.picks}) == 2
+    )
 
 
 def test_a_pick_states_its_stratum_and_its_size():
     found = stratified.build(stratified.Options(by="classes")).select(pool(), Budget(3, "images"))
     rows = [int(pick.cell.image_id[1:]) for pick in found.picks]
-    assert found.terms["stratum"][rows].tolist() == [3 + KIND[row] for row in rows]  # depth has columns 0 to 2
+    assert found.terms["stratum"][rows].tolist() == [
+        3 + KIND[row] for row in rows
+    ]  # depth has columns 0 to 2
     assert found.terms["images in it"][rows].tolist() == [[84, 12, 4][KIND[row]] for row in rows]
 
 
@@ -78,8 +83,13 @@ def test_the_rarest_class_counts_images_and_leaves_small_shares_out():
     shares = np.array([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.6, 0.0, 0.4], [0.995, 0.0, 0.005]])
     assert rarest_classes(shares, 0.01).tolist() == [1, 1, 2, 0]
     assert rarest_classes(shares, 0.001).tolist() == [1, 1, 2, 2]
-    wide = np.array([[0.7, 0.3], [0.8, 0.2], [0.0, 0.2], [0.0, 0.2]])  # a class of few images with large shares
-    assert rarest_classes(np.hstack([wide, 1 - wide.sum(1, keepdims=True)]), 0.01)[:2].tolist() == [0, 0]
+    wide = np.array(
+        [[0.7, 0.3], [0.8, 0.2], [0.0, 0.2], [0.0, 0.2]]
+    )  # a class of few images with large shares
+    assert rarest_classes(np.hstack([wide, 1 - wide.sum(1, keepdims=True)]), 0.01)[:2].tolist() == [
+        0,
+        0,
+    ]
     assert rarest_classes(np.array([[0.3, 0.4, 0.3]]), 0.9).tolist() == [1]
 
 
@@ -90,7 +100,10 @@ def cells_of(picks):
 @pytest.mark.parametrize("unit", ["images", "cells"])
 def test_the_draws_and_the_stratum_that_gets_the_rest_depend_on_the_seed(unit):
     strategy = stratified.build(stratified.Options(unit=unit))
-    first = {seed: kinds(strategy, pool(seed), Budget(2, "labels"))[1][0].cell.image_id for seed in range(30)}
+    first = {
+        seed: kinds(strategy, pool(seed), Budget(2, "labels"))[1][0].cell.image_id
+        for seed in range(30)
+    }
     assert {int(KIND[int(image[1:])]) for image in first.values()} == {0, 1, 2}
     frequent = {image for image in first.values() if KIND[int(image[1:])] == 0}
     assert len(frequent) > 3
@@ -101,7 +114,10 @@ def test_the_draws_and_the_stratum_that_gets_the_rest_depend_on_the_seed(unit):
 def test_clusters_depend_on_the_seed():
     """Ten clusters of 84 alike images are cut otherwise by another seed."""
     strategy = stratified.build(stratified.Options(by="features", clusters=10))
-    found = [strategy.select(pool(seed), Budget(6, "images")).terms["images in it"].tolist() for seed in range(4)]
+    found = [
+        strategy.select(pool(seed), Budget(6, "images")).terms["images in it"].tolist()
+        for seed in range(4)
+    ]
     assert len({tuple(one) for one in found}) == 4
 
 
@@ -115,4 +131,7 @@ def test_a_class_counts_from_its_least_share_on_and_never_at_zero():
     shares = np.array([[0.99, 0.01, 0.0], [1.0, 0.0, 0.0], [0.995, 0.005, 0.0]])
     assert rarest_classes(shares, 0.01).tolist() == [1, 0, 0]
     assert rarest_classes(shares, 0.0).tolist() == [1, 0, 1]
-    assert rarest_classes(np.array([[0.3, 0.4, 0.3], [0.4, 0.3, 0.3]]), 0.5).tolist() == [1, 0]  # none: the largest
+    assert rarest_classes(np.array([[0.3, 0.4, 0.3], [0.4, 0.3, 0.3]]), 0.5).tolist() == [
+        1,
+        0,
+    ]  # none: the largest

@@ -19,7 +19,10 @@ def pool_of(state, raw, features, seed=0):
     names = [f"i{k}" for k in range(len(state))]
     keys = np.arange(len(state), dtype=np.uint64)
     grid = Grid(names, keys, ["a", "b"][: state.shape[1]], state, np.ones(state.shape[1]))
-    statistics = {"committee": np.asarray(raw, float), "embedding": np.asarray(features, np.float32)}
+    statistics = {
+        "committee": np.asarray(raw, float),
+        "embedding": np.asarray(features, np.float32),
+    }
     return PoolView(grid, statistics, seed)
 
 
@@ -30,13 +33,20 @@ def picked(pool, *budget, **options):
 
 @pytest.fixture
 def planted():
-    """One labelled image; ten near-duplicates of it that are most inconsistent; ten sure images in far places.
+    """One labelled image.
 
-    And three groups of five inconsistent near-duplicates in places of their own: each holds one answer.
+    Ten near-duplicates of it that are most inconsistent; ten sure images in far places.
+
+    And three groups of five inconsistent near-duplicates in places of their own: each holds one
+    answer.
     """
     rng = np.random.default_rng(0)
     places = np.eye(14) * 50
-    rows = [(0, 9)] * 11 + [(4 + k, 0.1) for k in range(10)] + [(1 + k % 3, 7 + 0.1 * (k // 3)) for k in range(15)]
+    rows = (
+        [(0, 9)] * 11
+        + [(4 + k, 0.1) for k in range(10)]
+        + [(1 + k % 3, 7 + 0.1 * (k // 3)) for k in range(15)]
+    )
     features = np.stack([places[place] for place, _ in rows]) + rng.normal(0, 0.1, (36, 14))
     state = np.zeros((36, 2), int)
     state[0] = 2
@@ -53,15 +63,28 @@ def test_in_a_planted_pool_it_takes_the_most_inconsistent_image_of_each_far_grou
 
 def test_either_score_alone_misses_the_answer(planted):
     inconsistent, _ = picked(planted, 3, "images", score="inconsistency")
-    assert {name[:-1] for name in inconsistent} == {"i1", "i2", "i3"}  # duplicates of what is labelled; ties by key
+    assert {name[:-1] for name in inconsistent} == {
+        "i1",
+        "i2",
+        "i3",
+    }  # duplicates of what is labelled; ties by key
     far, _ = picked(planted, 13, "images", score="diversity")
     groups = [int(name[1:-1]) for name in far if name.endswith("a")]
-    assert {group if group < 21 else group % 3 for group in groups} == {*range(11, 21), 0, 1, 2}  # every place once
+    assert {group if group < 21 else group % 3 for group in groups} == {
+        *range(11, 21),
+        0,
+        1,
+        2,
+    }  # every place once
 
 
 @pytest.mark.parametrize(
     ("score", "needs"),
-    [("product", {"committee", "embedding"}), ("inconsistency", {"committee"}), ("diversity", {"embedding"})],
+    [
+        ("product", {"committee", "embedding"}),
+        ("inconsistency", {"committee"}),
+        ("diversity", {"embedding"}),
+    ],
 )
 def test_only_what_the_score_is_made_of_is_computed(score, needs, planted):
     strategy = build(Options(score=score, weigh="pool"))
@@ -80,7 +103,8 @@ def test_an_image_with_any_label_is_near_and_a_cell_only_with_a_label_of_its_tas
     assert names == ["i1a", "i1b", "i2a", "i2b", "i0b"]
     assert found.terms["diversity"].tolist() == [0, 5, 1]
     cells, found = picked(pool_of(state, raw, features), 5, unit="cells", normalise="none")
-    # Nothing of b is labelled: its cells count as far as the farthest, 5, until its first pick, i0b.
+    # Nothing of b is labelled: its cells count as far as the farthest, 5, until its first pick,
+    # i0b.
     assert cells == ["i0b", "i1b", "i1a", "i2b", "i2a"]
     assert [pick.score for pick in found.picks] == [25, 15, 10, 4, 1]
     assert found.terms["diversity"].T.tolist() == [[0, 5, 1], [5, 5, 1]]
@@ -105,8 +129,12 @@ def test_an_empty_pool_one_image_and_seven_tasks():
         empty = pool_of(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros((0, 3)))
         assert picked(empty, 3, **options)[0] == []
         assert picked(pool_of([[2, 2]], [[1, 1]], [[1, 2]]), 3, **options)[0] == []
-        assert picked(pool_of([[2, 2], [0, 2]], [[1, 1]] * 2, [[1, 2]] * 2), 9, **options)[0] == ["i1a"]
-        grid = Grid(["i"], np.array([1], np.uint64), list("abcdefg"), np.zeros((1, 7), np.int8), np.ones(7))
+        assert picked(pool_of([[2, 2], [0, 2]], [[1, 1]] * 2, [[1, 2]] * 2), 9, **options)[0] == [
+            "i1a"
+        ]
+        grid = Grid(
+            ["i"], np.array([1], np.uint64), list("abcdefg"), np.zeros((1, 7), np.int8), np.ones(7)
+        )
         statistics = {"committee": np.ones((1, 7)), "embedding": np.ones((1, 2), np.float32)}
         found = build(Options(**options)).select(PoolView(grid, statistics), Budget(100, "labels"))
         assert len(found.picks) == 7
@@ -117,7 +145,10 @@ def test_without_any_label_the_first_pick_is_the_most_inconsistent_and_the_other
     names, found = picked(pool, 4)
     assert names[:2] == ["i1a", "i3a"]
     assert found.picks[0].score == 1
-    assert picked(pool, 2, score="diversity")[0] == ["i0a", "i3a"]  # the least key, then the farthest
+    assert picked(pool, 2, score="diversity")[0] == [
+        "i0a",
+        "i3a",
+    ]  # the least key, then the farthest
 
 
 def test_a_task_without_scores_is_drawn_among_cells_and_not_read_in_images():
@@ -132,7 +163,9 @@ def test_a_task_without_scores_is_drawn_among_cells_and_not_read_in_images():
     images, found = picked(pool, 3, "images", score="inconsistency")
     assert images[0][:-1] == images[1][:-1] == "i38"
     whole, found = picked(pool, 39, "images")
-    assert "i39b" in whole and {pick.cell.image_id for pick in found.picks if pick.why == DRAWN_IMAGE} == {"i39"}
+    assert "i39b" in whole and {
+        pick.cell.image_id for pick in found.picks if pick.why == DRAWN_IMAGE
+    } == {"i39"}
     assert {pick.why for pick in found.picks} == {WHY["product"], DRAWN_IMAGE}
 
 
@@ -154,7 +187,9 @@ def test_a_later_pick_is_never_farther_from_the_earlier_ones():
     rng = np.random.default_rng(1)
     state = np.zeros((200, 1), int)
     state[:5] = 2
-    _, found = picked(pool_of(state, np.ones((200, 1)), rng.normal(size=(200, 16)) + 1e3), 50, score="diversity")
+    _, found = picked(
+        pool_of(state, np.ones((200, 1)), rng.normal(size=(200, 16)) + 1e3), 50, score="diversity"
+    )
     scores = [pick.score for pick in found.picks]
     assert all(a >= b for a, b in pairwise(scores)) and scores[0] > scores[-1]
 
@@ -200,7 +235,11 @@ def test_one_dear_label_is_bought_if_it_alone_is_worth_more_than_what_is_cheap(s
 
 
 def test_the_reason_of_an_image_says_if_all_its_scores_were_drawn():
-    pool = pool_of([[0, 0], [0, 0], [0, 0]], [[np.nan, np.nan], [1, np.nan], [2, 1]], [[0.0, 0], [0, 1], [0, 2]])
+    pool = pool_of(
+        [[0, 0], [0, 0], [0, 0]],
+        [[np.nan, np.nan], [1, np.nan], [2, 1]],
+        [[0.0, 0], [0, 1], [0, 2]],
+    )
     _, found = picked(pool, 3, "images")
     assert {pick.cell.image_id for pick in found.picks if pick.why == DRAWN_IMAGE} == {"i0"}
 
@@ -209,7 +248,10 @@ def test_the_reason_of_an_image_says_if_all_its_scores_were_drawn():
 def test_scores_that_are_drawn_depend_on_the_seed(unit):
     raw = np.full((30, 2), np.nan)
     pool = pool_of([[0, 0]] * 30, raw, np.random.default_rng(0).normal(size=(30, 2)))
-    firsts = {picked(replace(pool, seed=seed), 1, unit, unit=unit, score="inconsistency")[0][0] for seed in range(12)}
+    firsts = {
+        picked(replace(pool, seed=seed), 1, unit, unit=unit, score="inconsistency")[0][0]
+        for seed in range(12)
+    }
     assert len(firsts) > 3
 
 

@@ -18,13 +18,17 @@ OF = np.repeat(np.arange(6), SIZES)
 def made():
     rng = np.random.default_rng(4)
     centres = 50 * np.eye(6)
-    return (centres[OF] + rng.normal(size=(len(OF), 6)) * rng.uniform(0.2, 1, (len(OF), 1))).astype(np.float32)
+    return (centres[OF] + rng.normal(size=(len(OF), 6)) * rng.uniform(0.2, 1, (len(OF), 1))).astype(
+        np.float32
+    )
 
 
 def pool(labelled=(), seed=0):
     state = np.zeros((len(OF), 2), np.int8)
     state[list(labelled)] = State.LABELLED
-    return PoolView(grid_of([f"i{n}" for n in range(len(OF))], state, ["a", "b"]), {"features": made()}, seed)
+    return PoolView(
+        grid_of([f"i{n}" for n in range(len(OF))], state, ["a", "b"]), {"features": made()}, seed
+    )
 
 
 def picked(view, count, **options):
@@ -36,7 +40,9 @@ def slow_typicality(rows, neighbours):
     """Float64 loops over all pairs."""
     wide, found = rows.astype(np.float64), []
     for one in range(len(wide)):
-        distances = sorted(float(np.linalg.norm(wide[one] - wide[two])) for two in range(len(wide)) if two != one)
+        distances = sorted(
+            float(np.linalg.norm(wide[one] - wide[two])) for two in range(len(wide)) if two != one
+        )
         count = max(1, min(neighbours, len(wide) // 2))
         found.append(1 / (sum(distances[:count]) / count + 1e-5))
     return np.array(found)
@@ -45,20 +51,29 @@ def slow_typicality(rows, neighbours):
 @pytest.mark.parametrize("size, neighbours", [(2, 20), (7, 20), (60, 20), (600, 3)])
 def test_typicality_is_that_of_slow_loops(size, neighbours):
     rows = np.random.default_rng(size).normal(size=(size, 4)) + 30
-    np.testing.assert_allclose(typicalities(rows, neighbours), slow_typicality(rows, neighbours), rtol=1e-9)
+    np.testing.assert_allclose(
+        typicalities(rows, neighbours), slow_typicality(rows, neighbours), rtol=1e-9
+    )
     assert typicalities(rows[:1], neighbours).tolist() == [0.0]
 
 
 def test_the_most_typical_images_of_the_largest_clusters_are_picked(monkeypatch):
     monkeypatch.setattr(typiclust, "k_means", lambda *_: OF)
     images, found = picked(pool(), 4)
-    best = [rows[slow_typicality(made()[rows], 20).argmax()] for rows in (np.flatnonzero(c == OF) for c in range(4))]
+    best = [
+        rows[slow_typicality(made()[rows], 20).argmax()]
+        for rows in (np.flatnonzero(c == OF) for c in range(4))
+    ]
     assert images == best
-    assert [pick.score for pick in found.picks[::2]] == pytest.approx(found.terms["typicality"][images], rel=1e-12)
+    assert [pick.score for pick in found.picks[::2]] == pytest.approx(
+        found.terms["typicality"][images], rel=1e-12
+    )
     assert found.terms["images like it"][images].tolist() == SIZES[:4]
 
 
-def test_clusters_with_the_fewest_labelled_images_come_first_and_labelled_neighbours_do_not_count(monkeypatch):
+def test_clusters_with_the_fewest_labelled_images_come_first_and_labelled_neighbours_do_not_count(
+    monkeypatch,
+):
     monkeypatch.setattr(typiclust, "k_means", lambda *_: OF)
     labelled = [0, 1, 40]  # two of the largest cluster, one of the second
     images, found = picked(pool(labelled), 4)
@@ -76,7 +91,9 @@ def test_partly_labelled_images_count_as_labelled_and_come_last_in_their_cluster
     part = PoolView(grid_of(list(view.grid.images), state, ["a", "b"]), view.statistics)
     images, found = picked(part, 98)
     rows = np.arange(10, 40)
-    np.testing.assert_allclose(found.terms["typicality"][rows], slow_typicality(made()[rows], 20), rtol=1e-9)
+    np.testing.assert_allclose(
+        found.terms["typicality"][rows], slow_typicality(made()[rows], 20), rtol=1e-9
+    )
     assert set(images[-12:-2]) == set(range(10)) and found.terms["labelled like it"][0] == 10
 
 
@@ -91,7 +108,9 @@ def test_the_number_of_clusters_is_that_of_labelled_images_and_picks(monkeypatch
     counts = []
     whole = clusters.k_means
     monkeypatch.setattr(
-        typiclust, "k_means", lambda f, k, count, seed: counts.append(count) or whole(f, k, count, seed)
+        typiclust,
+        "k_means",
+        lambda f, k, count, seed: counts.append(count) or whole(f, k, count, seed),
     )
     picked(pool([0, 41, 42]), 5)
     picked(pool(), 50, most=7)
@@ -101,7 +120,9 @@ def test_the_number_of_clusters_is_that_of_labelled_images_and_picks(monkeypatch
 def test_a_pool_without_a_missing_label_gives_no_picks():
     assert not picked(pool(range(98)), 5)[0]
     state = np.full((98, 2), State.SKIPPED)
-    skipped = PoolView(grid_of([f"i{n}" for n in range(98)], state, ["a", "b"]), {"features": made()})
+    skipped = PoolView(
+        grid_of([f"i{n}" for n in range(98)], state, ["a", "b"]), {"features": made()}
+    )
     assert not picked(skipped, 5)[0]
 
 
@@ -112,7 +133,10 @@ def test_images_that_a_budget_pays_for():
 
 
 def test_clusters_depend_on_the_seed():
-    found = [picked(pool(seed=seed), 12, most=12)[1].terms["images like it"].tolist() for seed in range(6)]
+    found = [
+        picked(pool(seed=seed), 12, most=12)[1].terms["images like it"].tolist()
+        for seed in range(6)
+    ]
     assert len({tuple(one) for one in found}) > 1
 
 

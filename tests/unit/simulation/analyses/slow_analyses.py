@@ -30,7 +30,9 @@ def value(result: AnalysisResult, arm: str, metric: str, **keys: Any) -> float:
     return values(result, arm, metric, **keys)[0]
 
 
-def outputs(study: Any, arm: str, number: int, image: str, known: Sequence[str]) -> dict[str, np.ndarray]:
+def outputs(
+    study: Any, arm: str, number: int, image: str, known: Sequence[str]
+) -> dict[str, np.ndarray]:
     """What the network of a round says of an image, [channels, 32, 64] in float64, given labels of some tasks."""
     folder = study.folder / "runs" / f"{arm}-seed0"
     with ProjectFolder.open(folder) as project:
@@ -38,12 +40,24 @@ def outputs(study: Any, arm: str, number: int, image: str, known: Sequence[str])
         context, model = restore(project, fit)
         data, tasks = dataset_of(project.settings.oracle), context.definitions
         labels = {task: data.label(image, tasks[task]) for task in known}
-        (batch,) = eval_batches(data, tasks, [image], context.recipe.data, batch=1, known=lambda _: labels)
-        targets = {name: replace(target, value=wide(target.value)) for name, target in batch.targets.items()}
+        (batch,) = eval_batches(
+            data, tasks, [image], context.recipe.data, batch=1, known=lambda _: labels
+        )
+        targets = {
+            name: replace(target, value=wide(target.value))
+            for name, target in batch.targets.items()
+        }
         with torch.inference_mode():
-            final = model.network.double().eval()(wide(batch.images), targets if known else None).final
-            whole = {name: interpolate(raw, size=(32, 64), mode="bilinear") for name, raw in final.items()}
-            return {name: context.tasks[name].activate(raw)[0].numpy() for name, raw in whole.items()}
+            final = (
+                model.network.double().eval()(wide(batch.images), targets if known else None).final
+            )
+            whole = {
+                name: interpolate(raw, size=(32, 64), mode="bilinear")
+                for name, raw in final.items()
+            }
+            return {
+                name: context.tasks[name].activate(raw)[0].numpy() for name, raw in whole.items()
+            }
 
 
 def wide(values: torch.Tensor) -> torch.Tensor:
@@ -69,4 +83,6 @@ def of_set(task: str, pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]
         return float(np.degrees(np.arccos(np.clip((unit[0] * unit[1]).sum(-1), -1, 1))).mean())
     classes, real = predicted.argmax(-1), true[:, 0].astype(int)
     pairs_of = [(classes == c, real == c) for c in sorted({*classes, *real})]
-    return 100 * float(np.mean([(one & other).sum() / (one | other).sum() for one, other in pairs_of]))
+    return 100 * float(
+        np.mean([(one & other).sum() / (one | other).sum() for one, other in pairs_of])
+    )

@@ -16,7 +16,9 @@ def test_it_has_the_surveys_weight_and_average_precision_as_its_headline() -> No
 def test_an_edge_weighs_19_times_another_pixel_in_any_image() -> None:
     for value in ([[[[1.0, 0]]]], [[[[1.0, 1]]]]):
         target = Target(torch.tensor(value), torch.ones(1, 1, 1, 2, dtype=torch.bool))
-        assert round(TASK.pixel_loss(torch.zeros(1, 1, 1, 2), target)[0, 0, 0, 0].item(), 4) == 0.6585  # 0.95 ln 2
+        assert (
+            round(TASK.pixel_loss(torch.zeros(1, 1, 1, 2), target)[0, 0, 0, 0].item(), 4) == 0.6585
+        )  # 0.95 ln 2
 
 
 def test_ods_is_measured_where_it_is_chosen_with_its_options() -> None:
@@ -32,7 +34,13 @@ def test_ods_is_measured_where_it_is_chosen_with_its_options() -> None:
 
 @pytest.mark.parametrize(
     ("name", "wrong"),
-    [("distance", -1.0), ("distance", float("nan")), ("distance", 3.0), ("thresholds", 0), ("thresholds", 10_000)]
+    [
+        ("distance", -1.0),
+        ("distance", float("nan")),
+        ("distance", 3.0),
+        ("thresholds", 0),
+        ("thresholds", 10_000),
+    ]
     + [("thresholds", wrong) for wrong in ([], [0.5, 0.2], [0.0, 0.5], [0.5, 1.0])],
 )
 def test_options_of_ods_are_checked(name: str, wrong: object) -> None:
@@ -40,7 +48,9 @@ def test_options_of_ods_are_checked(name: str, wrong: object) -> None:
         TaskDef.of(TaskRow("edges", "edges", 5.0, {"metrics": {"AP": {}, "odsF": {name: wrong}}}))
 
 
-@pytest.mark.parametrize(("count", "wanted"), [(9, 0), (19, 100), ([0.06, 0.5], 100), ([0.08, 0.5], 0)])
+@pytest.mark.parametrize(
+    ("count", "wanted"), [(9, 0), (19, 100), ([0.06, 0.5], 100), ([0.08, 0.5], 0)]
+)
 def test_ods_takes_its_thresholds_or_their_number(count: int | list[float], wanted: float) -> None:
     chosen = {"AP": {}, "odsF": {"thresholds": count}}
     metric = TaskDef.of(TaskRow("edges", "edges", 5.0, {"metrics": chosen})).build().metric()

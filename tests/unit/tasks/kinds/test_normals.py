@@ -15,7 +15,9 @@ def test_a_normal_that_points_the_other_way_is_as_wrong_as_can_be() -> None:
     truth = torch.tensor([0.6, 0.0, 0.8]).view(1, 3, 1, 1)
     target = Target(truth, torch.ones(1, 1, 1, 1, dtype=torch.bool))
     mirrored = truth * torch.tensor([-1.0, 1, 1]).view(1, 3, 1, 1)
-    right, flipped, opposite = (TASK.loss(5 * raw, target).item() for raw in (truth, mirrored, -truth))
+    right, flipped, opposite = (
+        TASK.loss(5 * raw, target).item() for raw in (truth, mirrored, -truth)
+    )
     assert right < 1e-6 < flipped < opposite
     metric = TASK.metric()
     metric.update(TASK.activate(-5 * truth), target)

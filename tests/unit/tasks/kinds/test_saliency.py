@@ -29,10 +29,16 @@ def test_options_of_its_metric_are_those_that_the_task_names_and_are_checked() -
     row = TaskRow("saliency", "saliency", 3.0, {"metrics": {"IoU": {"beta_squared": 0.3}}})
     metric = TaskDef.of(row).build().metrics["IoU"]()
     assert metric.beta_squared == 0.3  # type: ignore[attr-defined]
-    both = TaskRow("saliency", "saliency", 3.0, {"headline": "setF", "metrics": {"IoU": {}, "setF": {}}})
-    assert {name: list(make().compute()) for name, make in TaskDef.of(both).build().metrics.items()} == {
+    both = TaskRow(
+        "saliency", "saliency", 3.0, {"headline": "setF", "metrics": {"IoU": {}, "setF": {}}}
+    )
+    assert {
+        name: list(make().compute()) for name, make in TaskDef.of(both).build().metrics.items()
+    } == {
         "IoU": ["IoU", "maxF"],
         "setF": ["setF"],
     }
     with pytest.raises(RecipeError, match="beta_squared"):
-        TaskDef.of(TaskRow("saliency", "saliency", 3.0, {"metrics": {"IoU": {"beta_squared": 0.0}}}))
+        TaskDef.of(
+            TaskRow("saliency", "saliency", 3.0, {"metrics": {"IoU": {"beta_squared": 0.0}}})
+        )

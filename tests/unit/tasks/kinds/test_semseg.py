@@ -6,7 +6,9 @@ from labelgrid.tasks.task import Task, TaskDef
 
 
 def task(name: str, classes: int) -> Task:
-    row = TaskRow(name, "semseg", 4.0, {"classes": [f"class {number}" for number in range(classes)]})
+    row = TaskRow(
+        name, "semseg", 4.0, {"classes": [f"class {number}" for number in range(classes)]}
+    )
     return TaskDef.of(row).build()
 
 

@@ -1,4 +1,7 @@
-"""DWA: weights over epochs with gaps, and exact resumption. Its equations are in tests/reference."""
+"""DWA: weights over epochs with gaps, and exact resumption.
+
+Its equations are in tests/reference.
+"""
 
 from dataclasses import replace
 from functools import partial
@@ -29,7 +32,10 @@ def run(balancer, losses, present=FULL):
 
 
 def test_a_task_whose_loss_falls_more_slowly_weighs_more():
-    found = run(build(WEIGHTS, REDUCE, Options()), {"a": [4.0, 4.0, 4.0], "b": [4.0, 2.0, 1.0], "c": [4.0, 3.0, 3.0]})
+    found = run(
+        build(WEIGHTS, REDUCE, Options()),
+        {"a": [4.0, 4.0, 4.0], "b": [4.0, 2.0, 1.0], "c": [4.0, 3.0, 3.0]},
+    )
     assert found[:2] == [[1.0] * 3] * 2
     a, b, c = found[2]
     assert a > c > b and a + b + c == pytest.approx(3)
@@ -37,14 +43,24 @@ def test_a_task_whose_loss_falls_more_slowly_weighs_more():
 
 def test_the_temperature_evens_the_weights_out():
     losses = {"a": [4.0, 4.0, 1.0], "b": [4.0, 1.0, 1.0], "c": [4.0, 2.0, 1.0]}
-    assert run(build(WEIGHTS, REDUCE, Options(1e6)), losses)[2] == pytest.approx([1.0] * 3, abs=1e-5)
-    assert run(build(WEIGHTS, REDUCE, Options(1e-3)), losses)[2] == pytest.approx([3.0, 0.0, 0.0], abs=1e-5)
+    assert run(build(WEIGHTS, REDUCE, Options(1e6)), losses)[2] == pytest.approx(
+        [1.0] * 3, abs=1e-5
+    )
+    assert run(build(WEIGHTS, REDUCE, Options(1e-3)), losses)[2] == pytest.approx(
+        [3.0, 0.0, 0.0], abs=1e-5
+    )
 
 
 def test_an_epoch_without_labels_is_left_out():
     with_c, without_c = FULL, FULL & torch.tensor([True, True, False])
-    losses = {"a": [4.0, 2.0, 2.0, 1.0, 1.0], "b": [4.0, 2.0, 2.0, 1.0, 1.0], "c": [8.0, 99.0, 2.0, 1.0, 1.0]}
-    found = run(build(WEIGHTS, REDUCE, Options()), losses, [with_c, without_c, with_c, with_c, with_c])
+    losses = {
+        "a": [4.0, 2.0, 2.0, 1.0, 1.0],
+        "b": [4.0, 2.0, 2.0, 1.0, 1.0],
+        "c": [8.0, 99.0, 2.0, 1.0, 1.0],
+    }
+    found = run(
+        build(WEIGHTS, REDUCE, Options()), losses, [with_c, without_c, with_c, with_c, with_c]
+    )
     assert found[2] == [1.0] * 3  # c has one epoch, a and b have halved
     ratios = torch.tensor([[1.0, 1.0, 0.25], [0.5, 0.5, 0.5]])
     torch.testing.assert_close(torch.tensor(found[3:]), 3 * (ratios / 2).softmax(1))
@@ -61,7 +77,9 @@ def test_a_training_that_stops_after_some_epochs_resumes_exactly(tmp_path, cut):
         return build(weights, reduce, Options())
 
     made = dataset(tmp_path / "data")
-    whole, first, second, fixed = (trainer(made, balancer=b, epochs=4) for b in (balancer, balancer, balancer, None))
+    whole, first, second, fixed = (
+        trainer(made, balancer=b, epochs=4) for b in (balancer, balancer, balancer, None)
+    )
     for _ in range(4):
         whole.run_epoch(Silent())
         fixed.run_epoch(Silent())
@@ -72,7 +90,10 @@ def test_a_training_that_stops_after_some_epochs_resumes_exactly(tmp_path, cut):
     for _ in range(4 - cut):
         second.run_epoch(Silent())
     assert not different(states(whole), states(second))
-    assert different(states(whole), states(fixed)) and whole.plan.balancer.weights().tolist() != [1.0] * 3
+    assert (
+        different(states(whole), states(fixed))
+        and whole.plan.balancer.weights().tolist() != [1.0] * 3
+    )
 
 
 def test_a_temperature_of_nothing_is_refused():

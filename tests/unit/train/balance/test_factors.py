@@ -25,12 +25,17 @@ WEIGHTS = {"a": 1.0, "b": 2.0, "c": 0.5}
 )
 def test_each_task_has_the_gradient_of_its_loss_times_the_factor(module, options):
     toy = Toy()
-    balancer = module.build(WEIGHTS, partial(supervised, reduction="task_sum"), module.Options(**options)).double()
+    balancer = module.build(
+        WEIGHTS, partial(supervised, reduction="task_sum"), module.Options(**options)
+    ).double()
     with torch.no_grad():  # what is learnt differs from task to task
         for number, parameter in enumerate(balancer.parameters(), 1):
             parameter.fill_(0.3 * number)
     if module is dwa:
-        balancer.last, balancer.before = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([4.0, 3.0, 2.0])
+        balancer.last, balancer.before = (
+            torch.tensor([1.0, 2.0, 3.0]),
+            torch.tensor([4.0, 3.0, 2.0]),
+        )
     balancer.backward(toy.step(PRESENT, classes=["a"]))
     factors = {name: float(value) for name, value in balancer.factors.items()}
     assert len({*factors.values()}) == 3

@@ -25,14 +25,17 @@ def total(options):
 
 
 @pytest.mark.parametrize(
-    ("factors", "expected"), [(None, 32.5), ({}, 32.5), ({"a": 3.0}, 36.5), ({"a": 0.0, "b": 0.1}, 3.5)]
+    ("factors", "expected"),
+    [(None, 32.5), ({}, 32.5), ({"a": 3.0}, 36.5), ({"a": 0.0, "b": 0.1}, 3.5)],
 )
 def test_factors_multiply_the_weights_of_the_objective(factors, expected):
     assert total(Options(factors)) == pytest.approx(expected)
 
 
 def test_factors_of_unknown_tasks_and_negative_ones_are_refused():
-    with pytest.raises(RecipeError, match=r"balance\.options\.factors names c, which is not a task"):
+    with pytest.raises(
+        RecipeError, match=r"balance\.options\.factors names c, which is not a task"
+    ):
         build(WEIGHTS, REDUCE, Options({"c": 1.0}))
     for factor in (-1.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match=r"factors\.a must be from 0 to 1e\+09"):

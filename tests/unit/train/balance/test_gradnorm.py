@@ -1,4 +1,7 @@
-"""GradNorm: the sum of the weights, first losses, tasks without labels. Its equations are in tests/reference."""
+"""GradNorm: the sum of the weights, first losses, tasks without labels.
+
+Its equations are in tests/reference.
+"""
 
 from dataclasses import replace
 from functools import partial
@@ -31,7 +34,10 @@ def test_the_norms_become_equal_if_alpha_is_0():
         optimiser.step()
     step = toy.step(FULL)
     parts = step.parts(REDUCE, WEIGHTS)
-    norms = {n: torch.autograd.grad(part, step.features, retain_graph=True)[0].norm() for n, part in parts.items()}
+    norms = {
+        n: torch.autograd.grad(part, step.features, retain_graph=True)[0].norm()
+        for n, part in parts.items()
+    }
     weighted = [balancer.weights[name].item() * float(norm) for name, norm in norms.items()]
     assert max(weighted) / min(weighted) < 1.01 < max(norms.values()) / min(norms.values())
 
@@ -41,7 +47,11 @@ def test_a_task_that_learns_more_slowly_gets_a_larger_target():
     balancer.backward(Toy().step(FULL))
     balancer.weights["c"].grad = None
     step = Toy().step(FULL)
-    balancer.backward(replace(step, losses={**step.losses, "a": step.losses["a"] / 10, "b": step.losses["b"] / 10}))
+    balancer.backward(
+        replace(
+            step, losses={**step.losses, "a": step.losses["a"] / 10, "b": step.losses["b"] / 10}
+        )
+    )
     assert balancer.weights["c"].grad < 0  # it is to grow
 
 

@@ -1,4 +1,7 @@
-"""MGDA: no task's loss rises, networks and batches that lack a part. Its equations are in tests/reference."""
+"""MGDA: no task's loss rises, networks and batches that lack a part.
+
+Its equations are in tests/reference.
+"""
 
 from dataclasses import replace
 from functools import partial
@@ -55,7 +58,9 @@ def test_losses_of_nothing_give_finite_gradients(normalise):
         replace(step, losses={**step.losses, "b": 0 * step.losses["b"]})
     )
     assert all(gradient.isfinite().all() for gradient in toy.found().values())
-    assert not any(gradient.any() for name, gradient in toy.found().items() if toy.is_shared(name))  # all weight is b's
+    assert not any(
+        gradient.any() for name, gradient in toy.found().items() if toy.is_shared(name)
+    )  # all weight is b's
 
 
 def test_an_overflow_is_left_to_the_loss_scaler():
@@ -79,10 +84,14 @@ def test_the_weights_are_new_in_each_step():
 
 def test_with_one_label_an_image_a_task_gets_the_inverse_square_of_its_gradients_norm():
     toy, present = Toy(), torch.eye(3, dtype=torch.bool)[[0, 1, 2, 1]]
-    balancer = build(dict.fromkeys(TASKS, 1.0), partial(supervised, reduction="task_sum"), Options())
+    balancer = build(
+        dict.fromkeys(TASKS, 1.0), partial(supervised, reduction="task_sum"), Options()
+    )
     step = toy.step(present)
     rows = SharedGradients(step, step.parts(balancer.reduce, balancer.fixed), "features").rows
-    torch.testing.assert_close(rows @ rows.T, (rows @ rows.T).diag().diag())  # no image is in two rows
+    torch.testing.assert_close(
+        rows @ rows.T, (rows @ rows.T).diag().diag()
+    )  # no image is in two rows
     balancer.backward(toy.step(present))
     inverse = 1 / rows.square().sum(1)
     torch.testing.assert_close(torch.stack([*balancer.factors.values()]), inverse / inverse.sum())

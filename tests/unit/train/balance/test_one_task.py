@@ -34,7 +34,10 @@ class Heads(nn.Module):
 
     def step(self, number, present=PRESENT):
         features = self.shared(self.images)
-        losses = {n: head(features)[:, 0].square() * present[:, i] for i, (n, head) in enumerate(self.heads.items())}
+        losses = {
+            n: head(features)[:, 0].square() * present[:, i]
+            for i, (n, head) in enumerate(self.heads.items())
+        }
         other = self.term(self.images).square().mean()
         return TaskLosses(losses, present, other, features, (), number, 0.0, torch.Tensor.backward)
 
@@ -51,7 +54,9 @@ def test_a_step_has_the_gradients_of_its_task_and_of_the_terms(reduction, number
     wanted = WEIGHTS[task] * mean + same.other
     wanted.backward()
     torch.testing.assert_close(total, wanted.detach())
-    for (name, found), (_, expected) in zip(model.named_parameters(), other.named_parameters(), strict=True):
+    for (name, found), (_, expected) in zip(
+        model.named_parameters(), other.named_parameters(), strict=True
+    ):
         assert (found.grad is None) == (expected.grad is None), name
         if expected.grad is not None:
             torch.testing.assert_close(found.grad, expected.grad)
@@ -86,7 +91,9 @@ def test_turns_take_the_labelled_tasks_in_their_order():
 
 
 def test_no_task_starves_where_labels_alternate():
-    first, second = (torch.tensor([labels] * 3) for labels in ([True, True, False], [True, False, True]))
+    first, second = (
+        torch.tensor([labels] * 3) for labels in ([True, True, False], [True, False, True])
+    )
     assert learnt(balancer_of("turns"), *[first, second] * 4) == "acbabcac"
     rare = [torch.tensor([[True, True, number % 5 == 3]] * 3) for number in range(10)]
     assert learnt(balancer_of("turns"), *rare) == "abacbabacb"

@@ -1,4 +1,7 @@
-"""TorchJD: which aggregators run, and what is said of those that cannot. Its gradients are in tests/reference."""
+"""TorchJD: which aggregators run, and what is said of those that cannot.
+
+Its gradients are in tests/reference.
+"""
 
 import sys
 from functools import partial
@@ -34,12 +37,21 @@ def installed():
 
 @pytest.mark.usefixtures("installed")
 @pytest.mark.parametrize("at", ["features", "parameters"])
-@pytest.mark.parametrize("name", ["AlignedMTL", "ConFIG", "DualProj", "GradDrop", "IMTLG", "MGDA", "PCGrad", "UPGrad"])
+@pytest.mark.parametrize(
+    "name", ["AlignedMTL", "ConFIG", "DualProj", "GradDrop", "IMTLG", "MGDA", "PCGrad", "UPGrad"]
+)
 def test_aggregators_without_a_state_run_with_any_number_of_tasks(name, at):
     balancer, toy = made(name, at), Toy()
-    for present in (FULL, PRESENT, PRESENT & torch.tensor([False, True, False]), torch.zeros_like(FULL)):
+    for present in (
+        FULL,
+        PRESENT,
+        PRESENT & torch.tensor([False, True, False]),
+        torch.zeros_like(FULL),
+    ):
         total = balancer.backward(toy.step(present))
-        assert total.isfinite() and all(gradient.isfinite().all() for gradient in toy.found().values())
+        assert total.isfinite() and all(
+            gradient.isfinite().all() for gradient in toy.found().values()
+        )
         assert toy.found()["0.weight"].any() == present.any()
 
 
@@ -66,26 +78,36 @@ def test_an_aggregator_that_cannot_be_built_is_refused(name, arguments, said):
 
 
 @pytest.mark.usefixtures("installed")
-@pytest.mark.parametrize(("name", "arguments"), [("Krum", {"n_byzantine": 1}), ("TrimmedMean", {"trim_number": 2})])
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("Krum", {"n_byzantine": 1}), ("TrimmedMean", {"trim_number": 2})]
+)
 def test_an_aggregator_that_needs_more_tasks_is_refused(name, arguments):
-    with pytest.raises(RecipeError, match=f"'{name}' cannot aggregate the gradients of 3 tasks: .* rows") as refusal:
+    with pytest.raises(
+        RecipeError, match=f"'{name}' cannot aggregate the gradients of 3 tasks: .* rows"
+    ) as refusal:
         made(name, **arguments)
     assert "UPGrad" in refusal.value.next_step
 
 
 @pytest.mark.usefixtures("installed")
-@pytest.mark.parametrize(("name", "arguments"), [("Krum", {"n_byzantine": 0}), ("TrimmedMean", {"trim_number": 1})])
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("Krum", {"n_byzantine": 0}), ("TrimmedMean", {"trim_number": 1})]
+)
 def test_a_batch_with_labels_of_too_few_tasks_is_refused(name, arguments):
     balancer, toy = made(name, **arguments), Toy()
     assert balancer.backward(toy.step(FULL)).isfinite()
     two = PRESENT & torch.tensor([False, True, True])
-    with pytest.raises(TrainingError, match=f"'{name}' cannot aggregate the gradients of 2 tasks: .* rows") as refusal:
+    with pytest.raises(
+        TrainingError, match=f"'{name}' cannot aggregate the gradients of 2 tasks: .* rows"
+    ) as refusal:
         balancer.backward(toy.step(two))
     assert "UPGrad" in refusal.value.next_step
 
 
 @pytest.mark.usefixtures("installed")
-@pytest.mark.parametrize(("name", "arguments"), [("Krum", {"n_byzantine": 0}), ("TrimmedMean", {"trim_number": 1})])
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("Krum", {"n_byzantine": 0}), ("TrimmedMean", {"trim_number": 1})]
+)
 def test_a_single_tasks_gradient_is_taken_as_it_is(name, arguments):
     one = PRESENT & torch.tensor([False, True, False])
     balancer, toy = made(name, **arguments), Toy()

@@ -1,4 +1,7 @@
-"""Uncertainty: what is learnt of tasks with and without labels. Its equations are in tests/reference."""
+"""Uncertainty: what is learnt of tasks with and without labels.
+
+Its equations are in tests/reference.
+"""
 
 from functools import partial
 
@@ -15,7 +18,9 @@ REDUCE = partial(supervised, reduction="image_mean")
 
 def test_a_task_without_a_label_keeps_its_variance():
     balancer = build(WEIGHTS, REDUCE, Options(start=0.5, learning_rate=0.1))
-    assert balancer.learning_rate == 0.1 and all(log.item() == 0.5 for log in balancer.logs.values())
+    assert balancer.learning_rate == 0.1 and all(
+        log.item() == 0.5 for log in balancer.logs.values()
+    )
     optimiser = torch.optim.Adam(balancer.parameters(), lr=0.1)
     balancer.backward(Toy().step(FULL))  # the optimiser has moments of each
     optimiser.step()
@@ -42,9 +47,15 @@ def test_a_variance_becomes_the_tasks_mean_loss(reduction, present):
         balancer.backward(step)
         optimiser.step()
     for i, (name, losses) in enumerate(toy.losses()[1].items()):
-        counts = present.sum(1)[present[:, i]] if reduction == "image_mean" else torch.ones(int(present[:, i].sum()))
+        counts = (
+            present.sum(1)[present[:, i]]
+            if reduction == "image_mean"
+            else torch.ones(int(present[:, i].sum()))
+        )
         mean = (losses[present[:, i]] / counts).sum() / (1 / counts).sum()
-        assert balancer.logs[name].exp().item() == pytest.approx(WEIGHTS[name] * mean.item(), rel=1e-3)
+        assert balancer.logs[name].exp().item() == pytest.approx(
+            WEIGHTS[name] * mean.item(), rel=1e-3
+        )
 
 
 @pytest.mark.parametrize("wrong", [{"start": 21.0}, {"learning_rate": -1.0}])

@@ -35,11 +35,18 @@ class Said:
 
 def training_of(folder, module, options, **changes):
     made = changes.pop("made", None) or dataset(folder)
-    return trainer(made, lambda tasks, network: module.build(tasks, network, options), **{"batch": 6, **changes})
+    return trainer(
+        made,
+        lambda tasks, network: module.build(tasks, network, options),
+        **{"batch": 6, **changes},
+    )
 
 
 def step_of(training, labelled=ONE, change=lambda targets: targets):
-    """The term's step for a batch whose images have these labels; `change` may spoil the targets."""
+    """The term's step for a batch whose images have these labels.
+
+    `change` may spoil the targets.
+    """
     plan = training.plan
     batch = train_batch(plan.source, plan.definitions, list(plan.train), plan.data, seed=0, soft={})
     targets = change({n: t.where(labelled[:, i]) for i, (n, t) in enumerate(batch.targets.items())})
@@ -57,13 +64,18 @@ def with_gradients(step, term):
     if not loss.requires_grad:
         return torch.zeros(6, len(finals), dtype=torch.bool)
     gradients = torch.autograd.grad(loss, finals, retain_graph=True, allow_unused=True)
-    return torch.stack([torch.zeros(6).bool() if g is None else g.flatten(1).any(1) for g in gradients], 1)
+    return torch.stack(
+        [torch.zeros(6).bool() if g is None else g.flatten(1).any(1) for g in gradients], 1
+    )
 
 
 def garbage(targets):
     """Values behind invalid pixels that would spoil a loss."""
     return {
-        name: Target(torch.where(t.valid, t.value, float("nan") if t.value.is_floating_point() else 999), t.valid)
+        name: Target(
+            torch.where(t.valid, t.value, float("nan") if t.value.is_floating_point() else 999),
+            t.valid,
+        )
         for name, t in targets.items()
     }
 
@@ -76,19 +88,29 @@ def without_depth(targets):
 
 def prepared(plan, said, **changes):
     """What a term is prepared with, as far as it needs it to say whether it can have an effect."""
-    known = {"progress": said, "tasks": plan.tasks, "batch": 2, "label_sets": frozenset({frozenset({"depth"})})}
+    known = {
+        "progress": said,
+        "tasks": plan.tasks,
+        "batch": 2,
+        "label_sets": frozenset({frozenset({"depth"})}),
+    }
     return Preparation(**dict.fromkeys(Preparation.__annotations__) | known | changes)
 
 
 def alone(folder, module, options):
-    """The term of a training of one task, and its step; checks that it says that it does nothing, and does nothing."""
+    """The term of a training of one task, and its step.
+
+    Checks that it says that it does nothing, and does nothing.
+    """
     made = make_dataset(folder, n=6, size=(32, 64), tasks=("depth",))
     plan = toy_plan(made, OPTIONS)
     term, said = module.build(plan.tasks, plan.network, options), Said()
     training = trainer(made, lambda tasks, network: term, batch=6)
     term.prepare(prepared(plan, said))
     name = module.__name__.rpartition(".")[2]
-    assert said.lines == [f"The term '{name}' compares pairs of tasks: with one task it does nothing."]
+    assert said.lines == [
+        f"The term '{name}' compares pairs of tasks: with one task it does nothing."
+    ]
     step = step_of(training, torch.ones(6, 1, dtype=torch.bool))
     assert not any(loss.any() for loss in term.loss(step).values())
     training.train_step(step.batch, 0)

@@ -33,7 +33,9 @@ def test_it_is_the_hinge_of_each_pair(tmp_path, margin):
 
 
 def test_a_constant_mapping_costs_the_margin(tmp_path):
-    training, step = step_of(tmp_path, contrastive, contrastive.Options(mapping="light", margin=0.3, divide=False))
+    training, step = step_of(
+        tmp_path, contrastive, contrastive.Options(mapping="light", margin=0.3, divide=False)
+    )
     term = training.plan.terms["it"]
     with torch.no_grad():
         term.mapping.rest[-2].scale.zero_()

@@ -1,4 +1,7 @@
-"""Crop consistency: a network that sees each pixel alone has none; which images and tasks it learns from."""
+"""Crop consistency: a network that sees each pixel alone has none.
+
+Which images and tasks it learns from.
+"""
 
 from dataclasses import replace
 
@@ -42,7 +45,10 @@ def step_of(folder, options, network=None):
         training.terms.plan = plan = replace(plan, network=network)
     batch = train_batch(plan.source, plan.definitions, list(plan.train), plan.data, seed=0, soft={})
     batch = replace(
-        batch, targets={n: t.where(torch.arange(6) % 3 == i) for i, (n, t) in enumerate(batch.targets.items())}
+        batch,
+        targets={
+            n: t.where(torch.arange(6) % 3 == i) for i, (n, t) in enumerate(batch.targets.items())
+        },
     )
     return plan.terms["it"], training.terms.steps(batch, plan.network(batch.images), {}, 0)["it"]
 
@@ -66,7 +72,10 @@ class Told(Pixelwise):
 def test_a_crop_is_predicted_given_the_same_known_labels(tmp_path):
     made, options = dataset(tmp_path), Options(zoom=2.0, tasks="all")
     plan = toy_plan(made, replace(OPTIONS, known=0.5, batch=6), network=Told())
-    training, found = Trainer(replace(plan, terms={"it": build(plan.tasks, plan.network, options)})), []
+    training, found = (
+        Trainer(replace(plan, terms={"it": build(plan.tasks, plan.network, options)})),
+        [],
+    )
     losses = training.terms.losses
     training.terms.losses = lambda steps: found.append(steps["it"]) or losses(steps)
     training.run_epoch(Silent())
@@ -81,11 +90,15 @@ def test_a_crop_is_predicted_given_the_same_known_labels(tmp_path):
 def test_a_network_that_sees_more_has_one_and_only_unlabelled_tasks_count(tmp_path):
     term, step = step_of(tmp_path, Options(weight=3.0))
     assert bool((term.loss(step)["mse"] > 0).all())
-    gradients = torch.autograd.grad(term.loss(step)["mse"].sum(), [step.output.final[n] for n in CHANNELS])
+    gradients = torch.autograd.grad(
+        term.loss(step)["mse"].sum(), [step.output.final[n] for n in CHANNELS]
+    )
     for column, gradient in enumerate(gradients):
         assert gradient.flatten(1).any(1).tolist() == [i % 3 != column for i in range(6)]
     whole, _ = step_of(tmp_path / "all", Options(tasks="all", weight=3.0))
-    gradients = torch.autograd.grad(whole.loss(step)["mse"].sum(), [step.output.final[n] for n in CHANNELS])
+    gradients = torch.autograd.grad(
+        whole.loss(step)["mse"].sum(), [step.output.final[n] for n in CHANNELS]
+    )
     assert all(gradient.flatten(1).any(1).all() for gradient in gradients)
 
 
@@ -115,7 +128,10 @@ def test_a_network_that_sees_a_crop_nearer_by_its_zoom_has_no_loss(tmp_path, res
     term, step = step_of(tmp_path, Options(zoom=2.0, resize=resize))
     flat = {name: torch.ones_like(raw) for name, raw in step.output.final.items()}
     batch, output = step.views["crop"]
-    zoomed = {n: torch.ones_like(raw) / (2 if resize and n == "depth" else 1) for n, raw in output.final.items()}
+    zoomed = {
+        n: torch.ones_like(raw) / (2 if resize and n == "depth" else 1)
+        for n, raw in output.final.items()
+    }
     views = {"crop": (batch, replace(output, final=zoomed))}
     step = replace(step, output=replace(step.output, final=flat), views=views)
     torch.testing.assert_close(term.loss(step)["mse"], torch.zeros(6), atol=1e-9, rtol=0)

@@ -6,12 +6,22 @@ import torch
 from labelgrid.errors import RecipeError
 from labelgrid.train.terms import direct_map
 from labelgrid.train.terms.direct_map import Options
-from tests.unit.train.terms.stepped import ONE, alone, garbage, step_of, training_of, with_gradients, without_depth
+from tests.unit.train.terms.stepped import (
+    ONE,
+    alone,
+    garbage,
+    step_of,
+    training_of,
+    with_gradients,
+    without_depth,
+)
 
 NARROW = Options(width=2)
 
 
-def test_predictions_of_unlabelled_tasks_alone_and_the_mappings_to_labelled_ones_get_gradients(tmp_path):
+def test_predictions_of_unlabelled_tasks_alone_and_the_mappings_to_labelled_ones_get_gradients(
+    tmp_path,
+):
     training = training_of(tmp_path, direct_map, NARROW)
     labelled = ONE & torch.tensor([True, True, False])  # no label of normals
     step, term = step_of(training, labelled), training.plan.terms["it"]
@@ -27,7 +37,9 @@ def test_with_all_sources_labelled_predictions_are_mapped_too(tmp_path):
     training = training_of(tmp_path, direct_map, Options(width=2, sources="all"))
     full = torch.ones_like(ONE)
     assert with_gradients(step_of(training, full), training.plan.terms["it"]).all()
-    assert not with_gradients(step_of(training, full), direct_map.build(training.plan.tasks, None, NARROW)).any()
+    assert not with_gradients(
+        step_of(training, full), direct_map.build(training.plan.tasks, None, NARROW)
+    ).any()
 
 
 def test_a_mapping_learns_to_predict_another_tasks_labels(tmp_path):
@@ -49,7 +61,9 @@ def test_listed_pairs_alone_have_mappings_and_losses(tmp_path):
 
 
 def test_a_pair_that_is_none_is_refused(tmp_path):
-    with pytest.raises(RecipeError, match=r"terms\.direct_map\.listed has .* not a pair of two tasks"):
+    with pytest.raises(
+        RecipeError, match=r"terms\.direct_map\.listed has .* not a pair of two tasks"
+    ):
         training_of(tmp_path, direct_map, Options(width=2, listed=(("depth", "sound"),)))
 
 
@@ -84,7 +98,10 @@ def test_a_depth_map_without_a_valid_pixel_is_no_label(tmp_path):
 def test_values_of_missing_labels_have_no_effect(tmp_path):
     training = training_of(tmp_path, direct_map, NARROW)
     term = training.plan.terms["it"]
-    losses = [term.loss(step_of(training, change=change))["direct"] for change in (lambda targets: targets, garbage)]
+    losses = [
+        term.loss(step_of(training, change=change))["direct"]
+        for change in (lambda targets: targets, garbage)
+    ]
     assert torch.equal(*losses) and losses[0].any()
 
 

@@ -18,14 +18,17 @@ def entropies(term, codes):
         same = [q for q, other in enumerate(tasks) if other == both]
         other = same[(same.index(p) + 1) % len(same)]
         yes, no = (
-            torch.sigmoid(term.judge(torch.cat([codes.sources[[q]], codes.targets[[p]]], 1)))[0] for q in (p, other)
+            torch.sigmoid(term.judge(torch.cat([codes.sources[[q]], codes.targets[[p]]], 1)))[0]
+            for q in (p, other)
         )
         yield (-yes.log(), -(1 - no).log()) if other != p else (yes * 0, no * 0)
 
 
 @pytest.mark.parametrize("aim", ["both", "positive"])
 def test_network_and_mapping_learn_from_the_cross_entropies(tmp_path, aim):
-    training, step = step_of(tmp_path, discriminator, discriminator.Options(**LIGHT, aim=aim, weight=3.0))
+    training, step = step_of(
+        tmp_path, discriminator, discriminator.Options(**LIGHT, aim=aim, weight=3.0)
+    )
     term = training.plan.terms["it"]
     codes = term.codes(step)
     wanted = torch.zeros(6).double()
@@ -56,7 +59,9 @@ def test_the_discriminator_learns_from_both_and_changes_nothing_else(tmp_path):
         term.optimiser.step()
     assert kept[-1] < 0.5 * kept[0]
     assert all(p.grad is None for p in (*training.network.parameters(), *term.mapping.parameters()))
-    assert all(torch.equal(a, b) for a, b in zip(before, training.network.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(before, training.network.parameters(), strict=True)
+    )
 
 
 def test_without_pairs_there_is_nothing_to_learn(tmp_path):
@@ -82,6 +87,8 @@ def test_each_step_learns_from_its_own_maps_alone(tmp_path):
             wanted[image] += yes + no
         torch.testing.assert_close(losses[-1], wanted)
     assert not torch.allclose(*losses)
-    targets = {name: target.where(torch.zeros(6).bool()) for name, target in step.batch.targets.items()}
+    targets = {
+        name: target.where(torch.zeros(6).bool()) for name, target in step.batch.targets.items()
+    }
     empty = replace(step, batch=replace(step.batch, targets=targets))
     assert term.loss(empty) == {} and own(empty) == {}, "nothing is left of the step before"

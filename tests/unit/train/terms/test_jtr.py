@@ -1,4 +1,7 @@
-"""JTR: what its gradients reach, its views and scales, and bad input. Its equations are in tests/reference."""
+"""JTR: what its gradients reach, its views and scales, and bad input.
+
+Its equations are in tests/reference.
+"""
 
 from dataclasses import replace
 
@@ -39,21 +42,36 @@ def test_the_network_learns_from_the_first_view_for_unlabelled_tasks_alone(tmp_p
         assert gradient.flatten(1).any(1).tolist() == (~ONE[:, column]).tolist()
     for name in ("codes", "reconstruction"):
         assert not losses[name].requires_grad or not any(
-            reached(gradients(losses[name], [*training.network.parameters(), *outputs["first"], *outputs["second"]]))
+            reached(
+                gradients(
+                    losses[name],
+                    [*training.network.parameters(), *outputs["first"], *outputs["second"]],
+                )
+            )
         )
-    assert not any(reached(gradients(losses["distance"], [*outputs["second"], *step.output.final.values()])))
+    assert not any(
+        reached(gradients(losses["distance"], [*outputs["second"], *step.output.final.values()]))
+    )
 
 
 def test_the_auto_encoder_is_constant_in_the_first_view_and_learns_from_the_second(tmp_path):
     training = training_of(tmp_path)
     term = training.plan.terms["it"]
-    losses, before = term.loss(step_of(training)), {n: x.clone() for n, x in term.state_dict().items()}
-    down, up = list(term.encoder.body.first.parameters()), list(term.encoder.body.first_up.parameters())
+    losses, before = (
+        term.loss(step_of(training)),
+        {n: x.clone() for n, x in term.state_dict().items()},
+    )
+    down, up = (
+        list(term.encoder.body.first.parameters()),
+        list(term.encoder.body.first_up.parameters()),
+    )
     kernels = [p for p in (*down, *up) if p.dim() == 4]
     assert not any(reached(gradients(losses["distance"], list(term.parameters()))))
     assert reached(gradients(losses["codes"], kernels)) == [True] * 5 + [False] * 5
     assert reached(gradients(losses["reconstruction"], kernels)) == [True] * 10
-    assert all(torch.equal(before[n], x) for n, x in term.state_dict().items()), "nothing is counted in a pass"
+    assert all(torch.equal(before[n], x) for n, x in term.state_dict().items()), (
+        "nothing is counted in a pass"
+    )
 
 
 def test_with_full_labels_the_network_gets_no_gradient(tmp_path):
@@ -62,14 +80,18 @@ def test_with_full_labels_the_network_gets_no_gradient(tmp_path):
     losses = term.loss(step)
     total = sum(loss.sum() for loss in losses.values())
     assert not any(reached(gradients(total, list(training.network.parameters()))))
-    assert all(bool((loss > 0).all()) for loss in losses.values()) and not losses["distance"].requires_grad
+    assert (
+        all(bool((loss > 0).all()) for loss in losses.values())
+        and not losses["distance"].requires_grad
+    )
 
 
 def test_an_image_counts_if_it_has_a_label_and_a_batch_without_any_trains(tmp_path):
     training = training_of(tmp_path)
     term, some = training.plan.terms["it"], ONE & (torch.arange(6) == 2)[:, None]
     assert all(
-        (loss > 0).tolist() == [i == 2 for i in range(6)] for loss in term.loss(step_of(training, some)).values()
+        (loss > 0).tolist() == [i == 2 for i in range(6)]
+        for loss in term.loss(step_of(training, some)).values()
     )
     step = step_of(training, torch.zeros_like(ONE))
     assert not any(loss.any() for loss in term.loss(step).values())
@@ -99,9 +121,13 @@ def test_moments_are_those_of_the_training_labels_unless_they_are_given(tmp_path
     training = training_of(tmp_path)
     training.prepare(tmp_path / "terms", Silent(), resumed=False)
     term = training.plan.terms["it"]
-    depths = torch.cat([t.value[t.valid] for batch in training._batches(-1) for t in [batch.targets["depth"]]]).double()
+    depths = torch.cat(
+        [t.value[t.valid] for batch in training._batches(-1) for t in [batch.targets["depth"]]]
+    ).double()
     torch.testing.assert_close(term.means, torch.tensor([0.0, float(depths.mean()), 0.0]))
-    torch.testing.assert_close(term.deviations, torch.tensor([1.0, float(depths.std(correction=0)), 1.0]))
+    torch.testing.assert_close(
+        term.deviations, torch.tensor([1.0, float(depths.std(correction=0)), 1.0])
+    )
     torch.testing.assert_close(term.colour_mean, torch.tensor(training.plan.data.mean))
     given = training_of(tmp_path / "given", replace(SMALL, mean=2.3618, deviation=1.5876))
     given.prepare(tmp_path / "more", Silent(), resumed=False)
@@ -112,7 +138,9 @@ def test_views_are_two_crops_with_other_colours_or_the_batch(tmp_path):
     training = training_of(tmp_path, replace(SMALL, zooms=(1.5,), operations=4, levels=31))
     step = step_of(training)
     (first, _), (second, _) = step.views["first"], step.views["second"]
-    assert first.images.shape == step.batch.images.shape and not torch.equal(first.images, second.images)
+    assert first.images.shape == step.batch.images.shape and not torch.equal(
+        first.images, second.images
+    )
     assert not torch.equal(first.targets["depth"].value, second.targets["depth"].value)
     plain = training_of(tmp_path / "plain", replace(SMALL, zooms=(1.0,), operations=0))
     step = step_of(plain)

@@ -1,4 +1,7 @@
-"""The ranking loss against float64 and finite differences; what it teaches, and for how long it changes the network."""
+"""The ranking loss against float64 and finite differences.
+
+What it teaches, and for how long it changes the network.
+"""
 
 from dataclasses import replace
 
@@ -51,7 +54,9 @@ def test_the_ranking_loss_is_that_of_its_pairs_one_by_one(count, tasks):
 
 def test_equal_losses_count_as_if_the_first_were_the_smaller():
     found = [
-        ranking_loss(torch.tensor(predicted), torch.ones(2, 1), torch.ones(2, 1, dtype=torch.bool), 1.0).mean()
+        ranking_loss(
+            torch.tensor(predicted), torch.ones(2, 1), torch.ones(2, 1, dtype=torch.bool), 1.0
+        ).mean()
         for predicted in ([0.0, 2.0], [2.0, 0.0])
     ]
     assert found == [0.0, 3.0]
@@ -60,8 +65,13 @@ def test_equal_losses_count_as_if_the_first_were_the_smaller():
 def test_its_gradient_is_that_of_finite_differences_and_reaches_the_predictions_alone():
     torch.manual_seed(0)
     predicted = torch.randn(7, dtype=torch.float64, requires_grad=True)
-    losses, present = torch.rand(7, 2, dtype=torch.float64, requires_grad=True), torch.rand(7, 2) < 0.8
-    assert torch.autograd.gradcheck(lambda x: ranking_loss(x, losses, present, 1.0).mean(), predicted)
+    losses, present = (
+        torch.rand(7, 2, dtype=torch.float64, requires_grad=True),
+        torch.rand(7, 2) < 0.8,
+    )
+    assert torch.autograd.gradcheck(
+        lambda x: ranking_loss(x, losses, present, 1.0).mean(), predicted
+    )
     ranking_loss(predicted, losses, present, 1.0).mean().backward()
     assert losses.grad is None and predicted.grad.abs().sum() > 0
 
@@ -87,28 +97,41 @@ def by_hand(module, maps):
     for layer, x in zip(module.layers, maps, strict=True):
         mean = x.detach().double().numpy().mean((2, 3))
         hidden.append(
-            np.maximum(mean @ layer.weight.detach().double().numpy().T + layer.bias.detach().double().numpy(), 0)
+            np.maximum(
+                mean @ layer.weight.detach().double().numpy().T
+                + layer.bias.detach().double().numpy(),
+                0,
+            )
         )
     last = module.last
-    return np.concatenate(hidden, 1) @ last.weight.detach().double().numpy()[0] + last.bias.detach().double().numpy()
+    return (
+        np.concatenate(hidden, 1) @ last.weight.detach().double().numpy()[0]
+        + last.bias.detach().double().numpy()
+    )
 
 
 @pytest.mark.parametrize("predict", ["tasks", "image"])
 def test_its_losses_are_those_of_a_slow_version_in_float64(tmp_path, predict):
     training, step = step_of(tmp_path, Options(predict=predict, width=8, weight=0.5), 0)
     term = training.plan.terms["it"]
-    losses = np.stack([step.losses[name].detach().double().numpy() * WEIGHTS[name] for name in step.tasks], 1)
+    losses = np.stack(
+        [step.losses[name].detach().double().numpy() * WEIGHTS[name] for name in step.tasks], 1
+    )
     present = np.stack([step.batch.targets[name].present.numpy() for name in step.tasks], 1)
     assert not present.all()
     found = {name: loss.mean().item() for name, loss in term.loss(step).items()}
     if predict == "image":
         predicted = by_hand(term.predictors["image"], step.output.features.levels)
-        assert found == {"image": pytest.approx(0.5 * slow(predicted, losses, present, 1.0), rel=1e-4)}
+        assert found == {
+            "image": pytest.approx(0.5 * slow(predicted, losses, present, 1.0), rel=1e-4)
+        }
         return
     wanted = {}
     for k, name in enumerate(step.tasks):
         predicted = by_hand(term.predictors[name], [step.output.task_features[name]])
-        wanted[name] = pytest.approx(0.5 * slow(predicted, losses[:, [k]], present[:, [k]], 1.0), rel=1e-4)
+        wanted[name] = pytest.approx(
+            0.5 * slow(predicted, losses[:, [k]], present[:, [k]], 1.0), rel=1e-4
+        )
     assert found == wanted
 
 
@@ -116,13 +139,18 @@ def test_its_losses_are_those_of_a_slow_version_in_float64(tmp_path, predict):
 def test_it_changes_the_network_until_the_given_share_of_the_training(tmp_path, predict):
     changed = {}
     for number in (0, 1):
-        training, step = step_of(tmp_path / str(number), Options(predict=predict, width=8, detach=0.5), number)
+        training, step = step_of(
+            tmp_path / str(number), Options(predict=predict, width=8, detach=0.5), number
+        )
         term, network = training.plan.terms["it"], training.network
         torch.stack([loss.mean() for loss in term.loss(step).values()]).sum().backward()
         assert all(
-            p.grad is not None and p.grad.abs().sum() > 0 for p in [m.last.weight for m in term.predictors.values()]
+            p.grad is not None and p.grad.abs().sum() > 0
+            for p in [m.last.weight for m in term.predictors.values()]
         )
-        changed[step.progress] = any(p.grad is not None and p.grad.any() for p in network.encoder.parameters())
+        changed[step.progress] = any(
+            p.grad is not None and p.grad.any() for p in network.encoder.parameters()
+        )
     assert changed == {0.0: True, 0.5: False}
 
 
@@ -130,7 +158,9 @@ def test_with_detach_0_the_network_never_learns_from_it(tmp_path):
     made = make_dataset(tmp_path / "data", n=8, size=(32, 64), tasks=("depth",))
     options, weights = TrainOptions(epochs=3, batch=4), []
     for weight, detach in ((0.0, 1.0), (1.0, 0.0), (1.0, 1.0)):
-        plan, _ = trained(made, tmp_path / f"{weight} {detach}", options, Options(weight=weight, detach=detach))
+        plan, _ = trained(
+            made, tmp_path / f"{weight} {detach}", options, Options(weight=weight, detach=detach)
+        )
         weights.append(plan.network.state_dict())
     same = [all(torch.equal(weights[0][name], one[name]) for name in one) for one in weights]
     assert same == [True, True, False]
@@ -141,7 +171,9 @@ def test_the_module_learns_to_rank_images_by_their_loss(tmp_path, predict):
     """The network is frozen, so that what is to be ranked stays the same."""
     made = make_dataset(tmp_path / "data", n=12, size=(32, 64), tasks=("depth",))
     options = TrainOptions(epochs=100, batch=12, learning_rate=1e-2, known=0.0, power=0.0)
-    plan, term = trained(made, tmp_path / "fit", options, Options(predict=predict, width=16), frozen=True)
+    plan, term = trained(
+        made, tmp_path / "fit", options, Options(predict=predict, width=16), frozen=True
+    )
     assert agreement(plan, term) > 0.62  # 0.5 by chance
 
 
@@ -158,13 +190,19 @@ def agreement(plan, term):
     """The share of pairs of images that the module orders as their losses do, over twenty views of all images."""
     shares = []
     for seed in range(20):
-        batch = train_batch(plan.source, plan.definitions, plan.train, plan.data, seed=seed, soft={})
+        batch = train_batch(
+            plan.source, plan.definitions, plan.train, plan.data, seed=seed, soft={}
+        )
         with torch.inference_mode(), keyed(seed, "agreement"):
             output = plan.network.train()(batch.images)
             losses = task_losses(plan.tasks, output, batch.targets, plan.objective.initial)["depth"]
-            predicted = term.predict(output.features, lambda output=output: output.task_features)[:, 0]
+            predicted = term.predict(output.features, lambda output=output: output.task_features)[
+                :, 0
+            ]
         one, other = torch.triu_indices(len(losses), len(losses), 1)
-        same = torch.sign(losses[one] - losses[other]) == torch.sign(predicted[one] - predicted[other])
+        same = torch.sign(losses[one] - losses[other]) == torch.sign(
+            predicted[one] - predicted[other]
+        )
         shares.append(float(same.float().mean()))
     return sum(shares) / len(shares)
 
@@ -172,14 +210,24 @@ def agreement(plan, term):
 def test_an_images_prediction_is_given_for_all_tasks_and_needs_no_heads(tmp_path):
     training, step = step_of(tmp_path, Options(predict="image"), 0)
     features: Features = step.output.features
-    predicted = training.plan.terms["it"].predict(features, lambda: pytest.fail("the heads were run"))
-    assert predicted.shape == (6, 3) and (predicted == predicted[:, :1]).all() and predicted[:, 0].unique().numel() > 1
+    predicted = training.plan.terms["it"].predict(
+        features, lambda: pytest.fail("the heads were run")
+    )
+    assert (
+        predicted.shape == (6, 3)
+        and (predicted == predicted[:, :1]).all()
+        and predicted[:, 0].unique().numel() > 1
+    )
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_building_it_leaves_the_network_as_it_was(tmp_path, training):
     plan = toy_plan(dataset(tmp_path), TrainOptions(epochs=1))
-    before = {name: value.clone() for name, value in plan.network.train(training).state_dict().items()}
+    before = {
+        name: value.clone() for name, value in plan.network.train(training).state_dict().items()
+    }
     build(plan.tasks, plan.network, Options())
     assert plan.network.training == training
-    assert all(torch.equal(value, before[name]) for name, value in plan.network.state_dict().items())
+    assert all(
+        torch.equal(value, before[name]) for name, value in plan.network.state_dict().items()
+    )

@@ -35,11 +35,15 @@ def test_the_other_view_alone_gets_gradients_for_unlabelled_tasks(tmp_path):
         for p in term.teacher.parameters():
             p.add_(9.0 if p.shape == (1,) else 0.0)  # depths above 0 count
     losses = term.loss(step)
-    found = torch.autograd.grad(total(losses), [step.views["strong"][1].final[n] for n in NAMES], retain_graph=True)
+    found = torch.autograd.grad(
+        total(losses), [step.views["strong"][1].final[n] for n in NAMES], retain_graph=True
+    )
     for column, gradient in enumerate(found):
         reached = gradient.flatten(1).any(1)
         assert not reached[ONE[:, column]].any() and reached[~ONE[:, column]].any()
-    (nothing,) = torch.autograd.grad(total(losses), [step.output.features.shared], allow_unused=True)
+    (nothing,) = torch.autograd.grad(
+        total(losses), [step.output.features.shared], allow_unused=True
+    )
     assert nothing is None
 
 
@@ -63,7 +67,9 @@ def test_a_depth_map_without_a_valid_pixel_is_no_label(tmp_path):
     term, step = training.plan.terms["it"], step_of(training, change=without_depth)
     assert all(torch.isfinite(loss).all() for loss in term.loss(step).values())
     pseudo = term.pseudo(step, torch.ones(6, 3, dtype=torch.bool))
-    assert pseudo["normals"].valid.flatten(1).float().mean(1).tolist() == pytest.approx([0.5] * 6, abs=0.01)
+    assert pseudo["normals"].valid.flatten(1).float().mean(1).tolist() == pytest.approx(
+        [0.5] * 6, abs=0.01
+    )
 
 
 def test_the_teachers_weights_are_evaluated_unless_the_student_is(tmp_path):
@@ -74,7 +80,11 @@ def test_the_teachers_weights_are_evaluated_unless_the_student_is(tmp_path):
     kept = training.checkpoint()
     assert not different(kept.evaluated, term.teacher.state_dict())
     assert different(kept.evaluated, kept.network)
-    assert not {name.partition(".")[0] for name in kept.parts["it"]} - {"teacher", "colour_mean", "colour_std"}
+    assert not {name.partition(".")[0] for name in kept.parts["it"]} - {
+        "teacher",
+        "colour_mean",
+        "colour_std",
+    }
     student = training_of(tmp_path / "student", replace(ANY, evaluate="student"))
     assert student.terms.evaluated() is None
 
@@ -86,20 +96,28 @@ def test_the_teacher_starts_from_the_networks_weights(tmp_path):
         for p in training.network.parameters():
             p.add_(0.1)
     training.prepare(tmp_path / "terms", Silent(), resumed=False)
-    assert not different(training.network.state_dict(), training.plan.terms["it"].teacher.state_dict())
-    torch.testing.assert_close(training.plan.terms["it"].colour_std, torch.tensor(training.plan.data.std))
+    assert not different(
+        training.network.state_dict(), training.plan.terms["it"].teacher.state_dict()
+    )
+    torch.testing.assert_close(
+        training.plan.terms["it"].colour_std, torch.tensor(training.plan.data.std)
+    )
 
 
 def test_a_pass_with_dropped_channels_counts_as_much(tmp_path):
     training = training_of(tmp_path, replace(ANY, features=0.5))
     term, step = training.plan.terms["it"], step_of(training)
     seen, decode = [], step.network.decode
-    step.network.decode = lambda features, known=None: seen.append(features) or decode(features, known)
+    step.network.decode = lambda features, known=None: (
+        seen.append(features) or decode(features, known)
+    )
     with keyed(0, "heads"):
         both = term.loss(step)
     (features,) = seen
     for dropped, maps in zip(
-        (features.shared, *features.levels), (step.output.features.shared, *step.output.features.levels), strict=True
+        (features.shared, *features.levels),
+        (step.output.features.shared, *step.output.features.levels),
+        strict=True,
     ):
         kept = dropped.flatten(2).any(2)
         assert 0.25 < kept.float().mean() < 0.75
@@ -110,7 +128,8 @@ def test_a_pass_with_dropped_channels_counts_as_much(tmp_path):
     single = build(training.plan.tasks, training.network, ANY)
     single.load_state_dict(term.state_dict())
     parts = [
-        single.loss(replace(step, views={"strong": (step.batch, one)})) for one in (step.views["strong"][1], other)
+        single.loss(replace(step, views={"strong": (step.batch, one)}))
+        for one in (step.views["strong"][1], other)
     ]
     for name, loss in both.items():
         torch.testing.assert_close(loss, (parts[0][name] + parts[1][name]) / 2)
@@ -145,4 +164,6 @@ def test_one_binary_task_alone_learns_where_either_class_is_confident(tmp_path):
     wanted = (sure >= sure.median()) & ~labelled.view(-1, 1, 1, 1)
     assert torch.equal(target.valid, wanted) and 0 < wanted.sum() < 4 * 32 * 64
     assert torch.equal(target.value[wanted], (p > 0.5).to(target.value)[wanted])
-    assert not (term.loss(step)["saliency"] > 0)[labelled[:, 0]].any() and total(term.loss(step)) > 0
+    assert (
+        not (term.loss(step)["saliency"] > 0)[labelled[:, 0]].any() and total(term.loss(step)) > 0
+    )

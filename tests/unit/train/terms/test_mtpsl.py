@@ -31,7 +31,10 @@ def training_of(folder, options=LIGHT, **changes):
 
 
 def step_of(training, labelled=ONE, change=lambda targets: targets, number=0):
-    """The term's step for a batch whose images have these labels; `change` may spoil the targets."""
+    """The term's step for a batch whose images have these labels.
+
+    `change` may spoil the targets.
+    """
     plan = training.plan
     batch = train_batch(plan.source, plan.definitions, list(plan.train), plan.data, seed=0, soft={})
     targets = change({n: t.where(labelled[:, i]) for i, (n, t) in enumerate(batch.targets.items())})
@@ -64,7 +67,10 @@ def test_predictions_of_unlabelled_tasks_alone_get_gradients_and_features_none(t
 def test_a_finer_joint_space_is_compared_with_the_encoders_map_of_its_stride(tmp_path):
     training = training_of(tmp_path, replace(LIGHT, stride=8))
     codes = training.plan.terms["it"].codes(step_of(training))  # images of 32×64 pixels
-    assert codes.sources.shape[1:] == codes.features.shape[1:] and codes.features.shape[2:] == (4, 8)
+    assert codes.sources.shape[1:] == codes.features.shape[1:] and codes.features.shape[2:] == (
+        4,
+        8,
+    )
     with pytest.raises(RecipeError, match="no map with this stride") as caught:
         level_with([4, 16, 32], 8, "mtpsl")
     assert "4, 16, 32" in str(caught.value)
@@ -82,7 +88,10 @@ def test_the_mapping_learns_from_both_maps_of_a_pair(tmp_path, branch):
     codes = term.codes(step)
     one = ("sources", "targets")[branch]
     total(term.compared(replace(codes, **{one: getattr(codes, one).detach()}))).backward()
-    assert all(layer.weight.grad.any() for layer in (term.mapping.first.convolution, term.mapping.rest[-2].convolution))
+    assert all(
+        layer.weight.grad.any()
+        for layer in (term.mapping.first.convolution, term.mapping.rest[-2].convolution)
+    )
 
 
 def test_a_constant_mapping_is_consistent_and_the_regulariser_keeps_from_it(tmp_path):
@@ -95,7 +104,9 @@ def test_a_constant_mapping_is_consistent_and_the_regulariser_keeps_from_it(tmp_
     found = term.loss(step)
     torch.testing.assert_close(found["consistency"], torch.zeros(6), atol=1e-6, rtol=0)
     deepest = step.output.features.deepest.detach()
-    best = 1 - torch.nn.functional.normalize(deepest, dim=1).mean((2, 3)).norm(dim=1)  # the least of any constant map
+    best = 1 - torch.nn.functional.normalize(deepest, dim=1).mean((2, 3)).norm(
+        dim=1
+    )  # the least of any constant map
     assert bool((best > 0.01).all())
     pairs = 2 / 2  # one label of three tasks: two pairs, divided by two unlabelled tasks
     assert bool((found["regulariser"] >= 2 * pairs * best - 1e-5).all())
@@ -116,7 +127,8 @@ def test_listed_pairs_are_the_only_ones(tmp_path):
 @pytest.mark.parametrize("pair", [("depth", "depth"), ("depth", "sound")])
 def test_a_pair_that_is_none_is_refused(tmp_path, pair):
     with pytest.raises(
-        RecipeError, match=r"terms\.mtpsl\.listed has .* not a pair of two tasks(.|\n)*Nothing was trained"
+        RecipeError,
+        match=r"terms\.mtpsl\.listed has .* not a pair of two tasks(.|\n)*Nothing was trained",
     ):
         training_of(tmp_path, replace(LIGHT, listed=(pair,)))
 
@@ -126,7 +138,9 @@ def test_learnt_pairs_count_by_how_much_nearer_the_maps_of_one_image_are(tmp_pat
     step, term = step_of(training), training.plan.terms["it"]
     plain = training_of(tmp_path / "plain").plan.terms["it"]
     plain.load_state_dict(term.state_dict())
-    torch.testing.assert_close(term.loss(step), plain.loss(step))  # at the start all pairs count alike
+    torch.testing.assert_close(
+        term.loss(step), plain.loss(step)
+    )  # at the start all pairs count alike
     before = term.contrasts.clone()
     term.after_step(step)
     changed = (term.contrasts != before).nonzero().tolist()
@@ -145,13 +159,17 @@ def test_contrasts_move_to_the_distance_of_another_image_s_map_beyond_that_of_th
     term.compared(codes)
     term.after_step(step)
     for source, target in ((s, t) for s in range(3) for t in range(3) if s != t):
-        first, second = ((codes.pairs.source == source) & (codes.pairs.target == target)).nonzero()[:, 0]
+        first, second = ((codes.pairs.source == source) & (codes.pairs.target == target)).nonzero()[
+            :, 0
+        ]
         apart = [
             1 - torch.cosine_similarity(codes.sources[i], codes.targets[j], dim=0).mean()
             for i, j in ((first, second), (second, first), (first, first), (second, second))
         ]
         contrast = (apart[0] + apart[1] - apart[2] - apart[3]) / 2
-        torch.testing.assert_close(term.contrasts[source, target], 0.99 * 0.5 + 0.01 * contrast.detach())
+        torch.testing.assert_close(
+            term.contrasts[source, target], 0.99 * 0.5 + 0.01 * contrast.detach()
+        )
     assert term.contrasts.diag().tolist() == [0.5] * 3
 
 
@@ -198,7 +216,9 @@ def test_with_one_task_it_does_nothing_and_says_so(tmp_path):
     training = trainer(made, lambda tasks, network: plan.terms["it"], batch=6)
     said = Said()
     plan.terms["it"].prepare(prepared(plan, said))
-    assert said.lines == ["The term 'mtpsl' compares pairs of tasks: with one task it does nothing."]
+    assert said.lines == [
+        "The term 'mtpsl' compares pairs of tasks: with one task it does nothing."
+    ]
     step = step_of(training, torch.ones(6, 1, dtype=torch.bool))
     assert not step.views and not any(loss.any() for loss in plan.terms["it"].loss(step).values())
 
@@ -216,7 +236,9 @@ def test_its_parts_have_learning_rates_of_their_own(tmp_path):
     assert [r[2] for r in rates] == [4e-3, 4e-3, 2e-3, 2e-3, 1e-3, 1e-3, 5e-4, 5e-4]
     counts = [sum(p.numel() for p in group["params"]) for group in training.optimiser.param_groups]
     mapping = training.plan.terms["it"].mapping
-    assert counts[2] == sum(p.numel() for p in mapping.conditional()) == 2 * 9 * (16 + 32 + 64 + LAST)
+    assert (
+        counts[2] == sum(p.numel() for p in mapping.conditional()) == 2 * 9 * (16 + 32 + 64 + LAST)
+    )
     assert counts[1] + counts[2] == sum(p.numel() for p in mapping.parameters())
 
 
@@ -226,8 +248,12 @@ def test_conditions_of_pairs_without_a_label_do_not_decay(tmp_path):
     step = step_of(training, torch.tensor([[False, True, False]]).expand(6, -1))  # depth alone
     for _ in range(5):
         training.train_step(step.batch, 0)
-    used = {3 * s + 1 for s in (0, 2)} | {3 + s for s in (0, 2)}  # to depth; from depth, for its own maps
-    for parameter, start in ((layer.scale, 1.0) for layer in (term.mapping.first, term.mapping.rest[-2])):
+    used = {3 * s + 1 for s in (0, 2)} | {
+        3 + s for s in (0, 2)
+    }  # to depth; from depth, for its own maps
+    for parameter, start in (
+        (layer.scale, 1.0) for layer in (term.mapping.first, term.mapping.rest[-2])
+    ):
         changed = (parameter != start).any(1)
         assert {i for i, one in enumerate(changed.tolist()) if one} == used
 
@@ -240,7 +266,9 @@ def test_a_crop_compares_on_a_further_view(tmp_path):
     training = training_of(tmp_path, replace(LIGHT, view="crop", zooms=(1.5,)))
     step, term = step_of(training), training.plan.terms["it"]
     batch, output = step.views["crop"]
-    assert batch.images.shape == step.batch.images.shape and not torch.equal(batch.images, step.batch.images)
+    assert batch.images.shape == step.batch.images.shape and not torch.equal(
+        batch.images, step.batch.images
+    )
     (nothing,) = torch.autograd.grad(
         total(term.loss(step)), [step.output.features.deepest], retain_graph=True, allow_unused=True
     )
@@ -249,12 +277,16 @@ def test_a_crop_compares_on_a_further_view(tmp_path):
 
 
 def test_one_pass_normalises_the_batch_and_its_crop_together(tmp_path):
-    training = training_of(tmp_path, replace(LIGHT, view="crop", zooms=(1.5,), one_pass=True), known=1.0)
+    training = training_of(
+        tmp_path, replace(LIGHT, view="crop", zooms=(1.5,), one_pass=True), known=1.0
+    )
     plan, term, steps = training.plan, training.plan.terms["it"], []
     losses = training.terms.losses
     training.terms.losses = lambda found: steps.append(found["it"]) or losses(found)
     batch = train_batch(plan.source, plan.definitions, list(plan.train), plan.data, seed=0, soft={})
-    batch = replace(batch, targets={n: t.where(ONE[:, i]) for i, (n, t) in enumerate(batch.targets.items())})
+    batch = replace(
+        batch, targets={n: t.where(ONE[:, i]) for i, (n, t) in enumerate(batch.targets.items())}
+    )
     slow, mapping = copy.deepcopy(plan.network).train(), copy.deepcopy(term.mapping)
     training.network.train()
     with keyed(0, "forward"):
@@ -262,21 +294,32 @@ def test_one_pass_normalises_the_batch_and_its_crop_together(tmp_path):
     (step,) = steps
     crop, output = step.views["crop"]
     nothing = {
-        n: Target(torch.cat([t.value] * 2), torch.cat([t.valid, t.valid & False])) for n, t in batch.targets.items()
+        n: Target(torch.cat([t.value] * 2), torch.cat([t.valid, t.valid & False]))
+        for n, t in batch.targets.items()
     }
     with keyed(0, "forward"):
         whole = slow(torch.cat([step.batch.images, crop.images]), nothing)
-    first, second = ({name: raw[rows] for name, raw in whole.final.items()} for rows in (slice(6), slice(6, 12)))
+    first, second = (
+        {name: raw[rows] for name, raw in whole.final.items()} for rows in (slice(6), slice(6, 12))
+    )
     torch.testing.assert_close((step.output.final, output.final), (first, second))
     torch.testing.assert_close(output.features.deepest, whole.features.deepest[6:])
-    assert all(len(raw[name]) == 6 for raw in (*output.initial, output.task_features) for name in first)
+    assert all(
+        len(raw[name]) == 6 for raw in (*output.initial, output.task_features) for name in first
+    )
     found = replace(whole, final=second, features=whole.features[6:])
-    part = replace(whole, final=first, initial=tuple({n: raw[:6] for n, raw in one.items()} for one in whole.initial))
+    part = replace(
+        whole,
+        final=first,
+        initial=tuple({n: raw[:6] for n, raw in one.items()} for one in whole.initial),
+    )
     weights = fixed_weights(plan.tasks, plan.objective)
     supervision = task_losses(plan.tasks, part, batch.targets, plan.objective.initial)
     supervision = {name: weights[name] * loss for name, loss in supervision.items()}
     term.mapping.load_state_dict(mapping.state_dict())
-    other = sum(loss.mean() for loss in term.loss(replace(step, views={"crop": (crop, found)})).values())
+    other = sum(
+        loss.mean() for loss in term.loss(replace(step, views={"crop": (crop, found)})).values()
+    )
     (supervised(supervision, ONE, "image_mean") + other).backward()
     for one, wanted in zip(plan.network.parameters(), slow.parameters(), strict=True):
         torch.testing.assert_close(one.grad, wanted.grad, rtol=1e-4, atol=1e-5)
@@ -285,7 +328,8 @@ def test_one_pass_normalises_the_batch_and_its_crop_together(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("init", "deviation"), [("torch", (1 / (3 * 64 * 9)) ** 0.5), ("xavier", (2 / (9 * 128)) ** 0.5)]
+    ("init", "deviation"),
+    [("torch", (1 / (3 * 64 * 9)) ** 0.5), ("xavier", (2 / (9 * 128)) ** 0.5)],
 )
 def test_the_first_weights_are_those_of_the_option(tmp_path, init, deviation):
     term = training_of(tmp_path, Options(init=init)).plan.terms["it"]
@@ -303,10 +347,24 @@ def test_the_released_recipe_has_the_choices_of_the_released_code():
         "view": "crop",
         "one_pass": True,
     }
-    assert recipe.terms == {"mtpsl": {**released, "init": "xavier", "condition_rate": 1e-3, "condition_halve": 0.15}}
+    assert recipe.terms == {
+        "mtpsl": {**released, "init": "xavier", "condition_rate": 1e-3, "condition_halve": 0.15}
+    }
     train = recipe.train
-    assert (train.epochs, train.batch, train.optimiser, train.learning_rate, train.halve) == (200, 2, "adam", 1e-4, 0.5)
-    assert (recipe.data.size, recipe.data.zoom, recipe.data.flip) == ((288, 384), (1.0, 1.2, 1.5), 0.0)
+    assert (train.epochs, train.batch, train.optimiser, train.learning_rate, train.halve) == (
+        200,
+        2,
+        "adam",
+        1e-4,
+        0.5,
+    )
+    assert (recipe.data.size, recipe.data.zoom, recipe.data.flip) == (
+        (288, 384),
+        (1.0, 1.2, 1.5),
+        0.0,
+    )
     assert (
-        recipe.network.name == "segnet" and train.weight_decay == 0 and set(recipe.objective.weights.values()) == {1.0}
+        recipe.network.name == "segnet"
+        and train.weight_decay == 0
+        and set(recipe.objective.weights.values()) == {1.0}
     )

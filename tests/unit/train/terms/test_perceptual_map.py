@@ -7,13 +7,23 @@ from labelgrid.errors import RecipeError
 from labelgrid.train.terms import perceptual_map
 from labelgrid.train.terms.perceptual_map import Options
 from tests.contracts.trained import different, resumes_exactly
-from tests.unit.train.terms.stepped import ONE, alone, garbage, step_of, training_of, with_gradients, without_depth
+from tests.unit.train.terms.stepped import (
+    ONE,
+    alone,
+    garbage,
+    step_of,
+    training_of,
+    with_gradients,
+    without_depth,
+)
 
 NARROW = Options(width=2)
 
 
 def mappings(training):
-    return {name: p.detach().clone() for name, p in training.plan.terms["it"].maps.named_parameters()}
+    return {
+        name: p.detach().clone() for name, p in training.plan.terms["it"].maps.named_parameters()
+    }
 
 
 def changed(before, after):
@@ -48,10 +58,14 @@ def test_the_optimiser_of_its_own_trains_the_mappings_to_labelled_tasks_alone(tm
     assert changed(before, mappings(training)) == pairs
 
 
-def test_nothing_but_the_optimiser_of_its_own_changes_the_mappings_and_it_changes_nothing_else(tmp_path):
+def test_nothing_but_the_optimiser_of_its_own_changes_the_mappings_and_it_changes_nothing_else(
+    tmp_path,
+):
     left = []
     for index, weight in enumerate((1.0, 0.0)):
-        training = training_of(tmp_path / str(index), perceptual_map, Options(width=2, weight=weight))
+        training = training_of(
+            tmp_path / str(index), perceptual_map, Options(width=2, weight=weight)
+        )
         before = mappings(training)
         (own,) = training.terms.own.optimisers.values()
         if weight:  # the mappings' own step is left out
@@ -71,8 +85,12 @@ def test_nothing_but_the_optimiser_of_its_own_changes_the_mappings_and_it_change
 def test_its_rate_is_an_option_of_either_optimiser(tmp_path):
     own = training_of(tmp_path, perceptual_map, Options(width=2, learning_rate=3e-3))
     (optimiser,) = own.terms.own.optimisers.values()
-    assert [group["lr"] for group in optimiser.param_groups] == [3e-3] and len(own.optimiser.param_groups) == 1
-    both = training_of(tmp_path / "both", perceptual_map, Options(width=2, learning_rate=3e-3, learn="both"))
+    assert [group["lr"] for group in optimiser.param_groups] == [3e-3] and len(
+        own.optimiser.param_groups
+    ) == 1
+    both = training_of(
+        tmp_path / "both", perceptual_map, Options(width=2, learning_rate=3e-3, learn="both")
+    )
     both._set_rates()
     assert [group["lr"] for group in both.optimiser.param_groups] == pytest.approx([1e-3, 3e-3])
 
@@ -89,16 +107,22 @@ def test_a_mapping_learns_to_predict_another_tasks_labels(tmp_path):
 
 def test_a_training_that_learns_jointly_resumes_exactly(tmp_path):
     options = Options(width=2, learn="both")
-    resumes_exactly(tmp_path, term=lambda tasks, network: perceptual_map.build(tasks, network, options))
+    resumes_exactly(
+        tmp_path, term=lambda tasks, network: perceptual_map.build(tasks, network, options)
+    )
 
 
 def test_listed_pairs_alone_have_mappings_and_losses(tmp_path):
-    training = training_of(tmp_path, perceptual_map, Options(width=2, listed=(("depth", "normals"),)))
+    training = training_of(
+        tmp_path, perceptual_map, Options(width=2, listed=(("depth", "normals"),))
+    )
     term = training.plan.terms["it"]
     assert list(term.maps.networks) == ["depth>normals"]
     assert (term.loss(step_of(training))["distance"] > 0).tolist() == ONE[:, 1].tolist()
     with pytest.raises(RecipeError, match=r"terms\.perceptual_map\.listed has"):
-        training_of(tmp_path / "wrong", perceptual_map, Options(width=2, listed=(("depth", "depth"),)))
+        training_of(
+            tmp_path / "wrong", perceptual_map, Options(width=2, listed=(("depth", "depth"),))
+        )
 
 
 def test_a_batch_without_any_label_has_no_loss_and_trains(tmp_path):
@@ -113,16 +137,23 @@ def test_a_batch_without_any_label_has_no_loss_and_trains(tmp_path):
 def test_one_labelled_image_alone_has_its_pairs(tmp_path):
     training = training_of(tmp_path, perceptual_map, NARROW)
     step = step_of(training, ONE & (torch.arange(6) == 2)[:, None])
-    assert (training.plan.terms["it"].loss(step)["distance"] > 0).tolist() == [i == 2 for i in range(6)]
+    assert (training.plan.terms["it"].loss(step)["distance"] > 0).tolist() == [
+        i == 2 for i in range(6)
+    ]
     training.train_step(step.batch, 0)
 
 
-def test_a_depth_map_without_a_valid_pixel_is_no_label_and_values_of_missing_labels_have_no_effect(tmp_path):
+def test_a_depth_map_without_a_valid_pixel_is_no_label_and_values_of_missing_labels_have_no_effect(
+    tmp_path,
+):
     training = training_of(tmp_path, perceptual_map, NARROW)
     term = training.plan.terms["it"]
     found = term.loss(step_of(training, change=without_depth))["distance"]
     assert torch.isfinite(found).all() and (found > 0).tolist() == (~ONE[:, 1]).tolist()
-    losses = [term.loss(step_of(training, change=change))["distance"] for change in (lambda targets: targets, garbage)]
+    losses = [
+        term.loss(step_of(training, change=change))["distance"]
+        for change in (lambda targets: targets, garbage)
+    ]
     assert torch.equal(*losses)
 
 

@@ -34,18 +34,25 @@ def plan_of(folder, options, *, missing=(), seed=5, trained=None, **changes):
     made = make_dataset(folder / "data", n=4, size=(32, 64), tasks=TASKS)
     for name, task in missing:
         made.label(made.names[name], task).unlink()
-    plan = toy_plan(made, TrainOptions(**{"epochs": 2, "batch": 4, "learning_rate": 1e-3, **changes}))
+    plan = toy_plan(
+        made, TrainOptions(**{"epochs": 2, "batch": 4, "learning_rate": 1e-3, **changes})
+    )
     teacher = TrainedModel(toy_network(plan.tasks, seed=seed).eval(), trained=trained)
     objective = ObjectiveOptions(weights=WEIGHTS, initial=0.5)
     term = build(plan.tasks, plan.network, options)
-    return replace(plan, terms={"pseudo_labels": term}, previous=lambda: teacher, objective=objective)
+    return replace(
+        plan, terms={"pseudo_labels": term}, previous=lambda: teacher, objective=objective
+    )
 
 
 def step_of(plan, confidence):
     """The term's step on a batch whose pseudo-labels are the labels, with drawn confidences above 0 in some pixels."""
     training = Trainer(plan)
     batch = train_batch(plan.source, plan.definitions, plan.train, plan.data, seed=0, soft={})
-    soft = {name: SoftTarget(target, confidence(target) * target.valid) for name, target in batch.targets.items()}
+    soft = {
+        name: SoftTarget(target, confidence(target) * target.valid)
+        for name, target in batch.targets.items()
+    }
     batch = replace(batch, soft={"pseudo_labels": soft})
     with keyed(0, "dropout"):
         output = plan.network.train()(batch.images)
@@ -78,8 +85,13 @@ def test_its_losses_are_the_tasks_own_over_the_trusted_pixels_in_float64(tmp_pat
         value, valid = soft.target.value.numpy(), soft.target.valid.numpy()[:, 0]
         confidence = soft.confidence.numpy()[:, 0]
         wanted = np.zeros(len(value))
-        for raws, share in ((step.output.final, 1.0), *((raws, 0.5) for raws in step.output.initial)):
-            wide = functional.interpolate(raws[name].detach().double(), value.shape[-2:], mode="bilinear")
+        for raws, share in (
+            (step.output.final, 1.0),
+            *((raws, 0.5) for raws in step.output.initial),
+        ):
+            wide = functional.interpolate(
+                raws[name].detach().double(), value.shape[-2:], mode="bilinear"
+            )
             for image in range(len(value)):
                 loss = pixel_losses(name, wide[image].numpy(), value[image])
                 sure = confidence[image] >= 0.625 if name == "semseg" else confidence[image] > 0.75
@@ -111,8 +123,12 @@ def test_pixels_that_are_not_trusted_have_no_effect(tmp_path):
 
         step = step_of(plan, confidence)
         sum(loss.mean() for loss in plan.terms["pseudo_labels"].loss(step).values()).backward()
-        gradients.append({name: p.grad for name, p in plan.network.named_parameters() if p.grad is not None})
-    assert gradients[0] and all(torch.equal(gradients[1][name], value) for name, value in gradients[0].items())
+        gradients.append(
+            {name: p.grad for name, p in plan.network.named_parameters() if p.grad is not None}
+        )
+    assert gradients[0] and all(
+        torch.equal(gradients[1][name], value) for name, value in gradients[0].items()
+    )
 
 
 def test_the_heads_of_tasks_without_any_label_learn_from_them(tmp_path):
@@ -133,9 +149,13 @@ def test_the_heads_of_tasks_without_any_label_learn_from_them(tmp_path):
 
 def error(plan, name, teacher):
     """The task's mean loss on what the teacher predicts of the images."""
-    batch = train_batch(plan.source, plan.definitions, plan.train, replace(plan.data, flip=0), seed=0, soft={})
+    batch = train_batch(
+        plan.source, plan.definitions, plan.train, replace(plan.data, flip=0), seed=0, soft={}
+    )
     with torch.inference_mode():
-        own, other = (one.network.eval()(batch.images, batch.targets).final[name] for one in (plan, teacher))
+        own, other = (
+            one.network.eval()(batch.images, batch.targets).final[name] for one in (plan, teacher)
+        )
     task = plan.tasks[name]
     return float(task.loss(own, task.to_target(task.activate(other))).mean())
 
@@ -149,7 +169,9 @@ def prepared(plan, folder):
 def test_cells_without_a_label_get_the_teachers_prediction_given_the_known_labels(tmp_path):
     labels = {}
     for known in (True, False):
-        plan = plan_of(tmp_path / str(known), Options(known=known), missing=[(1, "depth"), (2, "semseg")])
+        plan = plan_of(
+            tmp_path / str(known), Options(known=known), missing=[(1, "depth"), (2, "semseg")]
+        )
         soft, files = prepared(plan, tmp_path / str(known) / "terms")
         first, second = sorted(plan.train)[1:3]
         assert [(task, name.split(".")[0]) for task, name in files] == [
@@ -159,10 +181,19 @@ def test_cells_without_a_label_get_the_teachers_prediction_given_the_known_label
         labels[known] = soft["pseudo_labels"](first, plan.definitions["depth"])
         assert soft["pseudo_labels"](second, plan.definitions["depth"]) is None
         batch = train_batch(
-            plan.source, plan.definitions, [first], replace(plan.data, flip=0, zoom=(1,)), seed=0, soft={}
+            plan.source,
+            plan.definitions,
+            [first],
+            replace(plan.data, flip=0, zoom=(1,)),
+            seed=0,
+            soft={},
         )
         with torch.inference_mode():
-            raw = plan.previous().network(batch.images, batch.targets if known else None).final["depth"]
+            raw = (
+                plan.previous()
+                .network(batch.images, batch.targets if known else None)
+                .final["depth"]
+            )
         wide = functional.interpolate(raw, (32, 64), mode="bilinear")[0, 0].numpy()
         np.testing.assert_allclose(labels[known].label.value[..., 0], wide, rtol=1e-4, atol=1e-5)
         np.testing.assert_array_equal(labels[known].label.valid, wide > 0)
@@ -174,11 +205,24 @@ def test_the_confidence_of_a_depth_is_that_of_predictions_without_known_labels(t
     soft, _ = prepared(plan, tmp_path / "terms")
     image = sorted(plan.train)[1]
     label = soft["pseudo_labels"](image, plan.definitions["depth"])
-    batch = train_batch(plan.source, plan.definitions, [image], replace(plan.data, flip=0, zoom=(1,)), seed=0, soft={})
+    batch = train_batch(
+        plan.source,
+        plan.definitions,
+        [image],
+        replace(plan.data, flip=0, zoom=(1,)),
+        seed=0,
+        soft={},
+    )
     with torch.inference_mode():
         network = plan.previous().network
-        raws = network(batch.images).final["depth"], network(batch.images.flip(-1)).final["depth"].flip(-1)
-    one, two = (functional.interpolate(raw, (32, 64), mode="bilinear")[0].movedim(0, 2).numpy() for raw in raws)
+        raws = (
+            network(batch.images).final["depth"],
+            network(batch.images.flip(-1)).final["depth"].flip(-1),
+        )
+    one, two = (
+        functional.interpolate(raw, (32, 64), mode="bilinear")[0].movedim(0, 2).numpy()
+        for raw in raws
+    )
     valid = label.label.valid & (one > 0).all(-1) & (two > 0).all(-1)
     assert valid.sum() > 50 and np.ptp(label.confidence[valid]) > 0.9
     np.testing.assert_allclose(label.confidence, slow_agreement(one, two, valid), atol=0.02)
@@ -207,7 +251,10 @@ def test_a_task_that_the_teacher_had_no_label_of_gets_none_and_neither_do_tasks_
 
 
 def test_a_task_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(RecipeError, match=r"pseudo_labels.tasks names dept, which(.|\n)*The tasks are: semseg, depth"):
+    with pytest.raises(
+        RecipeError,
+        match=r"pseudo_labels.tasks names dept, which(.|\n)*The tasks are: semseg, depth",
+    ):
         plan_of(tmp_path, Options(tasks=("dept",)))
 
 
@@ -234,18 +281,27 @@ def test_the_confidence_of_classes_is_the_largest_probability(kind):
 def slow_agreement(own, other, valid):
     """The share of valid pixels that agree no better, pixel by pixel, of two predictions [h, w, c]."""
     gaps = np.abs(own - other).mean(-1) if own.shape[-1] == 1 else 1 - (own * other).sum(-1)
-    pixels = [gap for gap, good in zip(gaps.ravel().tolist(), valid.ravel().tolist(), strict=True) if good]
+    pixels = [
+        gap for gap, good in zip(gaps.ravel().tolist(), valid.ravel().tolist(), strict=True) if good
+    ]
     shares = [sum(other >= gap for other in pixels) / len(pixels) for gap in gaps.ravel().tolist()]
     return np.where(valid, np.array(shares).reshape(gaps.shape), 0)
 
 
 @pytest.mark.parametrize("kind", ["depth", "normals"])
 def test_the_confidence_of_values_is_their_rank_by_agreement_with_the_mirror_image(kind):
-    """In a padded input, whose content is not in the middle; the x of normals is negated on the way back."""
+    """In a padded input, whose content is not in the middle.
+
+    The x of normals is negated on the way back.
+    """
     tasks, found = kinds(kind)
     generator = torch.Generator().manual_seed(0)
-    raw = torch.randn(tasks[kind].channels, 8, 11, generator=generator) + (2 if kind == "depth" else 0)
-    back = raw + 0.5 * torch.randn(raw.shape, generator=generator)  # of the mirror image, its pixels in place again
+    raw = torch.randn(tasks[kind].channels, 8, 11, generator=generator) + (
+        2 if kind == "depth" else 0
+    )
+    back = raw + 0.5 * torch.randn(
+        raw.shape, generator=generator
+    )  # of the mirror image, its pixels in place again
     frame = Frame((8, 6), (8, 11), (slice(0, 8), slice(2, 8)))
     signs = torch.tensor([-1.0, 1, 1] if kind == "normals" else [1.0]).view(-1, 1, 1)
     one, two = (x[:, :, 2:8].movedim(0, 2).double().numpy() for x in (raw, back))
@@ -265,14 +321,23 @@ def test_predictions_that_agree_everywhere_are_trusted_everywhere_and_a_share_of
     every = np.ones((4, 10), np.bool_)
     assert (agreement(tasks["depth"], found["depth"], raw, raw, frame, every) == 1).all()
     other = raw.clone()
-    other[..., :4] += 1 + torch.arange(16).view(1, 4, 4)  # of the mirror image: the right of the image
+    other[..., :4] += 1 + torch.arange(16).view(
+        1, 4, 4
+    )  # of the mirror image: the right of the image
     shares = agreement(tasks["depth"], found["depth"], raw, other, frame, every)
-    assert (shares[:, :6] == 1).all() and shares[:, 6:].max() == pytest.approx(16 / 40) and len(np.unique(shares)) == 17
+    assert (
+        (shares[:, :6] == 1).all()
+        and shares[:, 6:].max() == pytest.approx(16 / 40)
+        and len(np.unique(shares)) == 17
+    )
     assert (shares > 1 - 0.6).sum() == 24
 
 
 def test_they_go_through_the_batchs_geometry_as_labels_do(tmp_path):
-    """A pseudo-label equal to the label is equal to it in the batch, too; its confidence is transformed with it."""
+    """A pseudo-label equal to the label is equal to it in the batch, too.
+
+    Its confidence is transformed with it.
+    """
     made = make_dataset(tmp_path, n=4, size=(48, 40), tasks=TASKS)
     tasks, source = definitions(list(made.rows)), source_of(made)
     options = DataOptions(size=(32, 64), fit="pad", flip=0.5, zoom=(0.7, 1.0, 1.5))
@@ -288,7 +353,9 @@ def test_they_go_through_the_batchs_geometry_as_labels_do(tmp_path):
         assert torch.equal(batch.images, plain.images)
         for name, target in batch.targets.items():
             soft = batch.soft["pseudo"][name]
-            assert torch.equal(soft.target.valid, target.valid) and torch.equal(target.value, plain.targets[name].value)
+            assert torch.equal(soft.target.valid, target.valid) and torch.equal(
+                target.value, plain.targets[name].value
+            )
             assert torch.equal(soft.target.safe(), target.safe())
             assert torch.equal(soft.confidence > 0, target.valid)
             both = target.valid & batch.targets["semseg"].valid

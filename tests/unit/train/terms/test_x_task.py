@@ -1,4 +1,7 @@
-"""X-task: its mappings are trained before, also after a kill, and then frozen; which pairs have one; bad input."""
+"""X-task: its mappings are trained before, also after a kill, and then frozen.
+
+Which pairs have one; bad input.
+"""
 
 from dataclasses import replace
 
@@ -34,7 +37,9 @@ def prepared(folder, options=NARROW, progress=None, **changes):
 
 def everything(term):
     """Copies of a term's parameters and buffers, also of those that its state leaves out."""
-    return {name: value.clone() for name, value in (*term.named_parameters(), *term.named_buffers())}
+    return {
+        name: value.clone() for name, value in (*term.named_parameters(), *term.named_buffers())
+    }
 
 
 def without(folder, **missing):
@@ -53,10 +58,14 @@ def test_the_training_changes_no_parameter_and_no_buffer_of_its_mappings(tmp_pat
     training.run_epoch(Silent())
     assert not different(before, everything(term))
     optimised = {id(p) for group in training.optimiser.param_groups for p in group["params"]}
-    assert not optimised & {id(p) for p in term.parameters()} and not any(p.requires_grad for p in term.parameters())
+    assert not optimised & {id(p) for p in term.parameters()} and not any(
+        p.requires_grad for p in term.parameters()
+    )
 
 
-def test_checkpoints_hold_a_digest_of_the_mappings_and_a_resumed_training_reads_their_file(tmp_path):
+def test_checkpoints_hold_a_digest_of_the_mappings_and_a_resumed_training_reads_their_file(
+    tmp_path,
+):
     training, term = prepared(tmp_path)
     training.run_epoch(Silent())
     save(training.checkpoint(), tmp_path / "last.ckpt")
@@ -89,12 +98,16 @@ def test_a_training_is_not_resumed_with_other_mappings(tmp_path, spoil):
     spoil(path)
     other = training_of(tmp_path, x_task, NARROW)
     other.resume(tmp_path / "last.ckpt")
-    with pytest.raises(ModelError, match=r"mappings of 'x_task' are (missing|not those)(.|\n)*labelgrid fit"):
+    with pytest.raises(
+        ModelError, match=r"mappings of 'x_task' are (missing|not those)(.|\n)*labelgrid fit"
+    ):
         other.prepare(tmp_path / "terms", Silent(), resumed=True)
 
 
 def test_predictions_of_labelled_tasks_alone_get_gradients(tmp_path):
-    training, term = prepared(tmp_path, replace(NARROW, width=8))  # narrower ones may pass no gradient at all by chance
+    training, term = prepared(
+        tmp_path, replace(NARROW, width=8)
+    )  # narrower ones may pass no gradient at all by chance
     assert torch.equal(with_gradients(step_of(training), term), ONE)
 
 
@@ -105,7 +118,9 @@ def test_the_mappings_learn_to_predict_another_tasks_labels(tmp_path):
         training, term = prepared(tmp_path / str(steps), options)
         batch = step_of(training, torch.ones_like(ONE)).batch
         term.maps.fix(fixed=False)
-        raw = term.maps.networks["normals>depth"](x_task.label_maps(term.tasks["normals"], batch.targets["normals"]))
+        raw = term.maps.networks["normals>depth"](
+            x_task.label_maps(term.tasks["normals"], batch.targets["normals"])
+        )
         losses.append(term.tasks["depth"].loss(raw, batch.targets["depth"]).mean().item())
     assert losses[1] < 0.5 * losses[0]
 
@@ -153,7 +168,10 @@ def test_a_damaged_state_is_refused(tmp_path):
 
 def test_images_without_two_labels_are_refused_before_any_training(tmp_path):
     made = without(tmp_path / "data", semseg=(0, 1, 2, 3), depth=(4, 5, 0, 1), normals=(2, 3, 4, 5))
-    with pytest.raises(TrainingError, match=r"'x_task' learns from images with labels of two tasks(.|\n)*Nothing was"):
+    with pytest.raises(
+        TrainingError,
+        match=r"'x_task' learns from images with labels of two tasks(.|\n)*Nothing was",
+    ):
         prepared(tmp_path, made=made)
     assert not list((tmp_path / "terms").glob("*/*"))
 
@@ -177,7 +195,9 @@ def test_mappings_that_diverge_are_an_error_with_advice(tmp_path):
     training = training_of(tmp_path, x_task, NARROW)
     for parameter in training.plan.terms["it"].parameters():
         parameter.fill_(1e38)
-    with pytest.raises(TrainingError, match=r"x_task's mapping from .* is (nan|inf)(.|\n)*learning_rate"):
+    with pytest.raises(
+        TrainingError, match=r"x_task's mapping from .* is (nan|inf)(.|\n)*learning_rate"
+    ):
         training.prepare(tmp_path / "terms", Silent(), resumed=False)
 
 
@@ -198,17 +218,26 @@ def test_an_image_has_the_same_distance_alone(tmp_path):
     training, term = prepared(tmp_path)
     step, found = step_of(training), []
     for labelled in (ONE, ONE & (torch.arange(6) == 1)[:, None]):
-        targets = {name: t.where(labelled[:, i]) for i, (name, t) in enumerate(step.batch.targets.items())}
-        found.append(term.loss(replace(step, batch=replace(step.batch, targets=targets)))["distance"])
+        targets = {
+            name: t.where(labelled[:, i]) for i, (name, t) in enumerate(step.batch.targets.items())
+        }
+        found.append(
+            term.loss(replace(step, batch=replace(step.batch, targets=targets)))["distance"]
+        )
     torch.testing.assert_close(found[0][1], found[1][1])
     assert (found[1] > 0).tolist() == [i == 1 for i in range(6)]
 
 
-def test_a_depth_map_without_a_valid_pixel_is_no_label_and_values_of_missing_labels_have_no_effect(tmp_path):
+def test_a_depth_map_without_a_valid_pixel_is_no_label_and_values_of_missing_labels_have_no_effect(
+    tmp_path,
+):
     training, term = prepared(tmp_path)
     found = term.loss(step_of(training, change=without_depth))["distance"]
     assert torch.isfinite(found).all() and (found > 0).tolist() == (~ONE[:, 1]).tolist()
-    losses = [term.loss(step_of(training, change=change))["distance"] for change in (lambda targets: targets, garbage)]
+    losses = [
+        term.loss(step_of(training, change=change))["distance"]
+        for change in (lambda targets: targets, garbage)
+    ]
     assert torch.equal(*losses)
 
 

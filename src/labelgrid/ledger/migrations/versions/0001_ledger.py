@@ -70,11 +70,15 @@ def _events() -> None:
         sa.Column("score", sa.Float),
         number("weight", sa.Float),
         text("why"),
-        sa.CheckConstraint("from_state BETWEEN 0 AND 3 AND to_state BETWEEN 0 AND 3", name="states"),
+        sa.CheckConstraint(
+            "from_state BETWEEN 0 AND 3 AND to_state BETWEEN 0 AND 3", name="states"
+        ),
     )
     op.create_index("events_by_cell", "events", ["image_id", "task_id"])
     paid = sa.text("to_state IN (2, 3)")
-    op.create_index("events_paid", "events", ["task_id", "cost"], sqlite_where=paid, postgresql_where=paid)
+    op.create_index(
+        "events_paid", "events", ["task_id", "cost"], sqlite_where=paid, postgresql_where=paid
+    )
     for statement in dialect_of(op.get_bind()).append_only("events"):
         op.execute(statement)
 
@@ -96,7 +100,9 @@ def _cells() -> None:
     )
     op.create_index("cells_by_state", "cells", ["task_id", "state", "cost", "image_id"])
     asked = sa.text("request_id != ''")
-    op.create_index("cells_by_request", "cells", ["request_id"], sqlite_where=asked, postgresql_where=asked)
+    op.create_index(
+        "cells_by_request", "cells", ["request_id"], sqlite_where=asked, postgresql_where=asked
+    )
 
 
 def _rounds() -> None:
@@ -114,4 +120,8 @@ def _rounds() -> None:
         text("note"),
         sa.CheckConstraint("state IN ('open', 'closed')", name="state"),
     )
-    op.create_table("notes", sa.Column("key", sa.Text, primary_key=True), sa.Column("value", sa.JSON, nullable=False))
+    op.create_table(
+        "notes",
+        sa.Column("key", sa.Text, primary_key=True),
+        sa.Column("value", sa.JSON, nullable=False),
+    )
