@@ -51,7 +51,8 @@ def make_files(
     folder: Path, count: int, size: tuple[int, int], seed: int = 0, *, every: int = 2
 ) -> FolderDataset:
     """Photograph-like images, and labels of every so many cells; 0: of none."""
-    rng, tasks = np.random.default_rng(seed), task_definitions()
+    rng = np.random.default_rng(seed)
+    tasks = task_definitions()
     for number in range(count):
         name = f"{number:06d}"
         pixels = smooth(rng, size, 3) * 255 + rng.normal(0, 4, (*size, 3))

@@ -49,7 +49,8 @@ def interleaved(sides: Mapping[str, Callable[[], object]], repeats: int) -> dict
     found = {name: Times([], []) for name in sides}
     for _ in range(repeats):
         for name, side in sides.items():
-            wall, processor = time.perf_counter(), time.process_time()
+            wall = time.perf_counter()
+            processor = time.process_time()
             side()
             found[name].wall.append(time.perf_counter() - wall)
             found[name].processor.append(time.process_time() - processor)

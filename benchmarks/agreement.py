@@ -56,19 +56,22 @@ def compare(project: ProjectFolder, options: argparse.Namespace) -> bool:
     """
     values, missing, tasks = scores_of(project, options.images, options.seed)
     print(f"{project.folder.name}: {values.shape[1]} images, {int(missing.sum())} missing cells")
-    low, high = values.min(1, keepdims=True), values.max(1, keepdims=True)
+    low = values.min(1, keepdims=True)
+    high = values.max(1, keepdims=True)
     scaled = (values - low) / np.where(high > low, high - low, 1)
     kept = True
     for place, at in enumerate(SIDES[:-1]):
         for column, task in enumerate(tasks):
-            rows, spread = missing[:, column], values[-1, :, column].std()
+            rows = missing[:, column]
+            spread = values[-1, :, column].std()
             off = (values[place, rows, column] - values[-1, rows, column]).mean() / spread
             found = spearmanr(values[place, rows, column], values[-1, rows, column]).statistic
             print(
                 f"  {at:5} {task:10} rank correlation {found:.4f}, {off:+.3f} standard deviations higher"
             )
             kept &= at != DEFAULT or found >= BAR
-        mine, papers = scaled[place][missing], scaled[-1][missing]
+        mine = scaled[place][missing]
+        papers = scaled[-1][missing]
         found = spearmanr(mine, papers).statistic
         count = max(1, round(SHARE * len(mine)))
         same = set(np.argsort(-mine)[:count]) & set(np.argsort(-papers)[:count])

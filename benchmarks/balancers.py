@@ -63,7 +63,8 @@ def _takes(name: str, at: str) -> bool:
 
 
 def balancer_of(side: Side) -> Balancer:
-    found, module = recipe(), plugins.module("balance", side.name)
+    found = recipe()
+    module = plugins.module("balance", side.name)
     weights = fixed_weights(build_all(task_definitions()), found.objective)
     reduce = partial(supervised, reduction=found.objective.reduction)
     built: Balancer = module.build(weights, reduce, module.Options(**side.options))
@@ -82,7 +83,8 @@ def steps_of(
             print(f"  without {side.label}: {error.what}")
             continue
         plan = plan_of(copy.deepcopy(network), source, 0, recipe().train.known)
-        trainer, ahead = Trainer(replace(plan, balancer=balancer)), cycle(batches)
+        trainer = Trainer(replace(plan, balancer=balancer))
+        ahead = cycle(batches)
         found[side.label] = lambda trainer=trainer, ahead=ahead: trainer.train_step(next(ahead), 0)
     return found
 
@@ -103,7 +105,8 @@ def main(words: list[str] | None = None) -> int:
     print(machine())
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
-        source, found = make_files(Path(folder), options.images, tuple(options.size)), recipe()
+        source = make_files(Path(folder), options.images, tuple(options.size))
+        found = recipe()
         loaded = train_batches(
             source,
             task_definitions(),
@@ -117,7 +120,8 @@ def main(words: list[str] | None = None) -> int:
         network = network_of(build_all(task_definitions())).train()
         times = interleaved(steps_of(network, source, batches), options.repeats)
     show(times)
-    kept, bound = True, {side.label for side in sides() if side.at_features}
+    kept = True
+    bound = {side.label for side in sides() if side.at_features}
     for label, each in times.items():
         print(
             f"  {label}: processor {each.work_over(times[PLAIN]):.3g} x, wall {each.over(times[PLAIN]):.3g} x"

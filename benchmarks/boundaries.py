@@ -45,7 +45,8 @@ def one_by_one(
     from skimage.morphology import thin
 
     lines = np.argwhere(thin(truth))
-    tree, radius = KDTree(lines), distance * np.hypot(*soft.shape)
+    tree = KDTree(lines)
+    radius = distance * np.hypot(*soft.shape)
     rows = []
     for threshold in THRESHOLDS:
         points = np.argwhere(thin(soft >= threshold))

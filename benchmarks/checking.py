@@ -55,7 +55,7 @@ def importing(images: Path, labels: Path, place: Path) -> Callable[[], None]:
     def run() -> None:
         shutil.rmtree(place, ignore_errors=True)
         with create.create(
-            place, [images], list(ROWS), Settings(), Silent(), check="none"
+            place, [images], tasks=list(ROWS), settings=Settings(), progress=Silent(), check="none"
         ) as project:
             import_labels(project, labels)
 
@@ -78,7 +78,8 @@ def damaged_classes(data: bytes, count: int) -> Iterator[bytes]:
 
 def accepted(task: TaskDef, sound: Path, files: Iterator[bytes], place: Path) -> int:
     """How many files are accepted as a label whose content is not the sound file's."""
-    expected, wrong = task.read(sound), 0
+    expected = task.read(sound)
+    wrong = 0
     for data in files:
         place.write_bytes(data)
         try:
@@ -94,7 +95,8 @@ def accepted(task: TaskDef, sound: Path, files: Iterator[bytes], place: Path) ->
 
 def wrong_acceptances(folder: Path, flips: int, zeroed: int) -> int:
     """Print and return how many damaged files are accepted with other content."""
-    tasks, place = task_definitions(), folder / "damaged.png"
+    tasks = task_definitions()
+    place = folder / "damaged.png"
     depth, classes = (
         next((folder / "labels" / name).glob("*.png")) for name in ("depth", "semseg")
     )

@@ -41,7 +41,8 @@ def check(folder: Path, threads: int) -> None:
     small = folder.parent / "small"
     for place in (small, folder):
         with patch.object(os, "cpu_count", lambda: threads):
-            before, start = memory("VmRSS"), time.process_time()
+            before = memory("VmRSS")
+            start = time.process_time()
             Path("/proc/self/clear_refs").write_text("5")
             list(rows_of(find_images([place]), "full", "", Silent()))
     print(json.dumps([memory("VmHWM") - before, time.process_time() - start]))
@@ -67,7 +68,8 @@ def kinds(size: tuple[int, int]) -> dict[str, Made]:
     photo = pixels_of(size)
     noise = np.random.default_rng(0).integers(0, 65536, (*size, 3), np.uint16)
     deep = photo.astype(np.uint16) * 257 + noise // 512
-    grey, alpha = np.ascontiguousarray(photo[..., 0]), np.dstack([photo, photo[..., 0]])
+    grey = np.ascontiguousarray(photo[..., 0])
+    alpha = np.dstack([photo, photo[..., 0]])
     packed = {"compress_level": 1}
     return {
         "PNG, 8 bits": (".png", photo, packed),
@@ -114,10 +116,8 @@ def encoded(made: Made) -> bytes:
 
 def measured(folder: Path, made: Made, threads: int) -> tuple[float, float]:
     """The peak in decoded images for each thread, and the processor seconds, of checking an image for each."""
-    data, small = (
-        encoded(made),
-        encoded((made[0], np.ascontiguousarray(made[1][-64:, -64:]), made[2])),
-    )
+    data = encoded(made)
+    small = encoded((made[0], np.ascontiguousarray(made[1][-64:, -64:]), made[2]))
     for place, content in ((folder / "small", small), (folder / "large", data)):
         place.mkdir(parents=True)
         for number in range(threads):

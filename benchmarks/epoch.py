@@ -58,7 +58,9 @@ class Profile:
 
 def read(source: Source, image_ids: list[str], epoch: int, profile: Profile) -> Batch:
     """A batch for training."""
-    tasks, options, items = task_definitions(), recipe().data, []
+    tasks = task_definitions()
+    options = recipe().data
+    items = []
     for image_id in image_ids:
         with profile.part("decode images"):
             image = source.image(image_id)
@@ -70,7 +72,9 @@ def read(source: Source, image_ids: list[str], epoch: int, profile: Profile) -> 
             view = augment(
                 Example(image, labels), tasks, options, stream(0, "augment", epoch, image_id)
             )
-        items.append(Item(image_id, view.image, view.labels, [1.0] * len(tasks)))
+        items.append(
+            Item(id=image_id, image=view.image, labels=view.labels, weights=[1.0] * len(tasks))
+        )
     with profile.part("collate"):
         return collate(items, tasks, options)
 
@@ -90,7 +94,9 @@ def step(bare: Bare, batch: Batch, profile: Profile) -> None:
 
 def epoch(source: Source, bare: Bare, number: int, device: str) -> Profile:
     """The profile of one epoch over all images."""
-    profile, names, size = Profile(device), list(source.images()), recipe().train.batch
+    profile = Profile(device)
+    names = list(source.images())
+    size = recipe().train.batch
     for start in range(0, len(names) - size + 1, size):
         batch = read(source, names[start : start + size], number, profile)
         with profile.part("to the device"):
@@ -128,7 +134,12 @@ def main(words: list[str] | None = None) -> int:
         )
         bare = Bare(network, found.learning_rate, found.weight_decay, found.known)
         with cached(
-            source, task_definitions(), source.images(), 2**34, Path(folder), Silent()
+            source,
+            task_definitions(),
+            image_ids=source.images(),
+            limit=2**34,
+            folder=Path(folder),
+            progress=Silent(),
         ) as quickly:
             epoch(quickly, bare, 0, options.device)  # to warm up
             sides = [

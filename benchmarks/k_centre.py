@@ -36,23 +36,26 @@ def pool_of(images: int, width: int, labelled: int) -> tuple[np.ndarray, Grid]:
     state = np.full((images, 1), State.MISSING, np.int8)
     state[:labelled] = State.LABELLED
     return features, Grid(
-        [str(n) for n in range(images)],
-        np.arange(images, dtype=np.uint64),
-        ["a"],
-        state,
-        np.ones(1),
+        images=[str(n) for n in range(images)],
+        keys=np.arange(images, dtype=np.uint64),
+        tasks=["a"],
+        state=state,
+        cost=np.ones(1),
     )
 
 
 def ours(features: np.ndarray, grid: Grid, picks: int) -> list[int]:
-    found = build(Options()).select(PoolView(grid, {FEATURES: features}), Budget(picks, "images"))
+    found = build(Options()).select(
+        PoolView(grid=grid, statistics={FEATURES: features}), Budget(picks, "images")
+    )
     return [int(pick.cell.image_id) for pick in found.picks]
 
 
 def naive(features: np.ndarray, grid: Grid, picks: int) -> list[int]:
     """One pass over all images for each pick, by a matrix product."""
     centred = features - features.mean(0)
-    norms, found = np.einsum("ij,ij->i", centred, centred), list[int]()
+    norms = np.einsum("ij,ij->i", centred, centred)
+    found = list[int]()
     nearest = np.full(len(features), np.inf)
     labelled = np.flatnonzero(grid.state[:, 0] == State.LABELLED).tolist()
     for centre in labelled:
@@ -85,7 +88,8 @@ def run_side(side: str, images: int, width: int, labelled: int, picks: int) -> N
     SIDES[side](features[:200], pool_of(200, width, 10)[1], 1)  # imports and warms up
     start = time.perf_counter(), time.process_time()
     found = SIDES[side](features, grid, picks)
-    seconds, processor = time.perf_counter() - start[0], time.process_time() - start[1]
+    seconds = time.perf_counter() - start[0]
+    processor = time.process_time() - start[1]
     print(
         json.dumps({"seconds": seconds, "processor": processor, "peak": peak_mib(), "picks": found})
     )
@@ -111,10 +115,8 @@ def main(words: list[str] | None = None) -> int:
     print(
         f"{sizes[0]:,} images x {sizes[1]}, {sizes[2]} labelled, {options.picks} picks, one thread"
     )
-    runs, counts = (
-        {},
-        dict.fromkeys(SIDES, options.peer_picks or options.picks) | {"ours": options.picks},
-    )
+    runs = {}
+    counts = dict.fromkeys(SIDES, options.peer_picks or options.picks) | {"ours": options.picks}
     for side in SIDES:
         if side == PEER and find_spec("skactiveml") is None:
             print(f"  {side} is not installed: whether its bar holds is not checked.")

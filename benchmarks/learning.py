@@ -77,7 +77,8 @@ def training(
 
         None for the one label that the image keeps.
         """
-        found, place = source.label(image, task), source.images().index(image)
+        found = source.label(image, task)
+        place = source.images().index(image)
         if found is None or place % len(plan.tasks) == list(plan.tasks).index(task.name):
             return None
         return SoftLabel(found, np.ones(found.valid.shape, np.float32))
@@ -122,10 +123,8 @@ def main(words: list[str] | None = None) -> int:
     )
     options = parser.parse_args(words)
     torch.set_num_threads(options.threads)
-    size, methods = (
-        (options.size[0], options.size[1]),
-        list(dict.fromkeys(["supervised", *options.methods])),
-    )
+    size = (options.size[0], options.size[1])
+    methods = list(dict.fromkeys(["supervised", *options.methods]))
     if options.memory:
         memory(options.memory, options.images, size)
         return 0

@@ -37,14 +37,17 @@ def ours_add(path: Path, images: int, tasks: int) -> None:
     with Store.create(path) as store:
         for number in range(tasks):
             store.add_task(TaskRow(f"task{number}", "depth", 1.0))
-        store.add_images(ImageRow(name, "photos") for name in names(images))
+        store.add_images(ImageRow(image_id=name, root="photos") for name in names(images))
 
 
 def ours_label(path: Path, images: int, tasks: int) -> None:
     with Store.open(path) as store:
         cells = (Cell(name, f"task{number}") for name in names(images) for number in range(tasks))
         store.move(
-            [Move(cell, State.LABELLED, path=f"{cell.image_id}.png", cost=1.0) for cell in cells]
+            [
+                Move(cell=cell, to=State.LABELLED, path=f"{cell.image_id}.png", cost=1.0)
+                for cell in cells
+            ]
         )
 
 

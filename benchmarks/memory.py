@@ -13,7 +13,8 @@ from _measure import check_limit, machine, peak_mib, run_isolated
 
 #: Limits: the peak with more passes or images relative to the peak with few; the MiB that a large
 #: image may add.
-FLAT, LARGE = 1.1, 512
+FLAT = 1.1
+LARGE = 512
 CLASSES = 40
 
 
@@ -30,10 +31,20 @@ def score(folder: Path, images: int, passes: int, at: str) -> None:
     from labelgrid.train.model import TrainedModel
 
     torch.set_num_threads(1)
-    source, tasks = build(folder), build_all(task_definitions())
-    statistic = Dropout(Options(passes, at=at), 0)
-    model, data = TrainedModel(network_of(tasks)), recipe().data
-    job = ScoringJob(model, tasks, task_definitions(), source, data, {"dropout": statistic}, {})
+    source = build(folder)
+    tasks = build_all(task_definitions())
+    statistic = Dropout(Options(passes=passes, at=at), 0)
+    model = TrainedModel(network=network_of(tasks))
+    data = recipe().data
+    job = ScoringJob(
+        model=model,
+        tasks=tasks,
+        definitions=task_definitions(),
+        source=source,
+        data=data,
+        statistics={"dropout": statistic},
+        stamp={},
+    )
     with tempfile.TemporaryDirectory() as out:
         gather(job, source.images()[:images], Path(out), Silent())
     print(json.dumps(peak_mib()))
@@ -77,7 +88,8 @@ def main(words: list[str] | None = None) -> int:
         score(options.score, options.images[0], options.passes[0], options.at)
         return 0
     print(machine())
-    size, large = tuple(options.size), tuple(options.large)
+    size = tuple(options.size)
+    large = tuple(options.large)
     with tempfile.TemporaryDirectory() as name:
         folders = {"pool": Path(name, "pool"), "large": Path(name, "large")}
         make(folders["pool"], max(options.images), size)
@@ -91,7 +103,8 @@ def main(words: list[str] | None = None) -> int:
         by_images = [peak(folders["pool"], images, 2, "head") for images in options.images]
         for images, found in zip(options.images, by_images, strict=True):
             print(f"  {images:6} images: {found:6.0f} MiB")
-        largest, samples = peak(folders["large"], 1, 2), naive_mib(large, 2)
+        largest = peak(folders["large"], 1, 2)
+        samples = naive_mib(large, 2)
         print(
             f"  one image of {large[0]}x{large[1]}, D = 2: {largest:6.0f} MiB (its samples: {samples:6.0f} MiB)"
         )

@@ -17,7 +17,9 @@ from _measure import Measurement, check_limit, command, labelgrid, machine, run_
 from PIL import Image
 
 #: The limits, in seconds and MiB.
-INIT, STATUS, MIB = 60.0, 1.0, 1536
+INIT = 60.0
+STATUS = 1.0
+MIB = 1536
 TASKS = ("depth", "normals", "edges", "saliency", "semseg:classes.txt")
 
 

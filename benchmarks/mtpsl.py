@@ -36,19 +36,24 @@ class Fixed(Network):
 
     def __init__(self, tasks: Mapping[str, Task], width: int) -> None:
         super().__init__()
-        self.encoder, self.tasks = nn.Conv2d(3, width, 1, 32), tasks
+        self.encoder = nn.Conv2d(3, width, 1, 32)
+        self.tasks = tasks
 
     def forward(self, image: Tensor, known: object = None) -> Output:
         """The features alone."""
         features = self.encoder(image)
-        return Output((), {}, Features(features, (features,)), {})
+        return Output(
+            initial=(), final={}, features=Features(features, (features,)), task_features={}
+        )
 
 
 class Loop:
     """The released way: for each image and pair two passes of one map each, whose batch norm sees this map alone."""
 
     def __init__(self, term: CrossTaskConsistency) -> None:
-        self.mapping, self.names, self.options = term.mapping, term.names, term.options
+        self.mapping = term.mapping
+        self.names = term.names
+        self.options = term.options
 
     def one(self, name: str, maps: Tensor, condition: Tensor) -> Tensor:
         """One map [1, c, h, w] in the joint space."""
@@ -77,7 +82,8 @@ class Loop:
     def loss(self, step: Any) -> Tensor:
         """The sum over images and pairs."""
         device = step.output.features.deepest.device
-        count, total = len(self.names), torch.zeros((), device=device)
+        count = len(self.names)
+        total = torch.zeros((), device=device)
         present = torch.stack([step.batch.targets[name].present for name in self.names], 1).cpu()
         for n in range(len(present)):
             f = step.output.features.deepest[n : n + 1].detach()
@@ -88,17 +94,16 @@ class Loop:
                         functional.one_hot(torch.tensor(i, device=device), count * count).to(f)
                         for i in (s * count + t, t * count + s)
                     ]
-                    source, target = self.names[s], self.names[t]
+                    source = self.names[s]
+                    target = self.names[t]
                     prediction = prediction_maps(
                         step.tasks[source], step.output.final[source][n : n + 1], None
                     )
                     label = label_maps(
                         step.tasks[target], step.batch.targets[target][n : n + 1]
                     ).to(prediction)
-                    a, b = (
-                        self.one(source, prediction, conditions[0]),
-                        self.one(target, label, conditions[1]),
-                    )
+                    a = self.one(source, prediction, conditions[0])
+                    b = self.one(target, label, conditions[1])
                     distances = [
                         1 - functional.cosine_similarity(x, y).mean()
                         for x, y in ((a, b), (a, f), (b, f))
@@ -171,7 +176,9 @@ def sides_of(
     made = SimpleNamespace(
         ids=tuple(map(str, range(batch))), images=torch.zeros(batch, 3, *size), targets=targets
     )
-    output = Output((), final, Features(deepest, (deepest,)), {})
+    output = Output(
+        initial=(), final=final, features=Features(deepest, (deepest,)), task_features={}
+    )
     draws = SimpleNamespace(
         by_image=lambda *names: None
     )  # the most likely class: both sides make the same maps
@@ -197,7 +204,8 @@ def main() -> int:
     print(
         f"{options.batch} images of {options.size[0]}x{options.size[1]}, one label each, mapping {options.mapping}"
     )
-    holds, on_cpu = [], options.device == "cpu"
+    holds = []
+    on_cpu = options.device == "cpu"
     for count in options.tasks:
         made = (
             count,
@@ -213,7 +221,8 @@ def main() -> int:
         )
         print(f"{count} tasks")
         show(times)
-        loop, ours = times["one pair and map at a time"], times["ours"]
+        loop = times["one pair and map at a time"]
+        ours = times["ours"]
         ratio, what = (loop.work_over(ours), "processor") if on_cpu else (loop.over(ours), "wall")
         claim = f"{count} tasks: the loop / ours, {what} time"
         holds.append(check_limit(claim, ratio, 1.0 if on_cpu else 3.0, least=True))

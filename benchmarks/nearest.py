@@ -15,12 +15,14 @@ from scipy.spatial.distance import cdist
 
 from labelgrid.select.centres import nearest_centre
 
-BAR, BLOCK = 3.0, 1024
+BAR = 3.0
+BLOCK = 1024
 
 
 def one_by_one(features: NDArray[np.float32], rows: NDArray[np.intp]) -> NDArray[np.float64]:
     """One pass for each labelled image."""
-    exact, nearest = features.astype(np.float64), np.full(len(features), np.inf)
+    exact = features.astype(np.float64)
+    nearest = np.full(len(features), np.inf)
     for row in rows:
         nearest = np.minimum(nearest, ((exact - exact[row]) ** 2).sum(1))
     return nearest

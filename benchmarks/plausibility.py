@@ -28,7 +28,8 @@ from labelgrid.project.suspicion import SuspiciousImport
 from labelgrid.project.task_spec import task_rows
 
 #: The good batches of each source, and the planted ones of each sort.
-GOOD, PLANTED = 20, 3
+GOOD = 20
+PLANTED = 3
 #: The images of an earlier batch.
 EARLIER = 20
 WAYS = ("first, with others", "first, alone", "second, alone")
@@ -130,7 +131,8 @@ def write(
     wrong, fault = SORTS.get(sort, ("", None))
     for task in tasks:
         for name in names:
-            pixels, path = frames.pixels(task, name), (out / task / name).with_suffix(".png")
+            pixels = frames.pixels(task, name)
+            path = (out / task / name).with_suffix(".png")
             path.parent.mkdir(parents=True, exist_ok=True)
             pixels = fault(pixels) if fault and task == wrong else pixels
             if pixels.dtype == np.float32:
@@ -142,9 +144,10 @@ def write(
 
 def imported(frames: Frames, folder: Path, first: Sequence[str], batch: Path) -> str:
     """The doubts of an import, "" if it is accepted; `first` was imported before."""
-    place, tasks = folder / "project", list(frames.tasks)
+    place = folder / "project"
+    tasks = list(frames.tasks)
     with create.create(
-        place, [frames.images], tasks, Settings(), Silent(), check="none"
+        place, [frames.images], tasks=tasks, settings=Settings(), progress=Silent(), check="none"
     ) as project:
         if first:
             import_labels(
@@ -175,7 +178,7 @@ def trial(frames: Frames, way: str, sort: str, names: Sequence[str], earlier: Se
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         tasks = list(frames.files) if "with" in way or not sort else [SORTS[sort][0]]
-        batch = write(frames, names, tasks, folder / "batch", sort)
+        batch = write(frames, names, tasks=tasks, out=folder / "batch", sort=sort)
         return imported(frames, folder, earlier if "second" in way else (), batch)
 
 
@@ -184,7 +187,9 @@ def measure(title: str, frames: Frames, size: int, verbose: bool) -> tuple[int, 
 
     Returns how many good batches were stopped, and how many planted ones of `BAR` never were.
     """
-    pairs, good, missed = list(batches(frames, size)), 0, 0
+    pairs = list(batches(frames, size))
+    good = 0
+    missed = 0
     print(f"\n{title}, batches of {size} images: stopped / imported\n")
     print(f"| batch | {' | '.join(WAYS)} |\n| --- |{' --- |' * len(WAYS)}")
     for sort in ("", *SORTS):
@@ -222,7 +227,8 @@ def main(words: list[str] | None = None) -> int:
             sources.append(("Scenes", scenes(Path(folder, "scenes"), options.scenes)))
         for title, frames in sources:
             counts = measure(title, frames, options.size, options.verbose)
-            good, missed = good + counts[0], missed + counts[1]
+            good = good + counts[0]
+            missed = missed + counts[1]
     print()
     holds = [
         check_limit("good batches stopped", good, 0, ""),

@@ -39,7 +39,8 @@ from labelgrid.train.evaluate import predictions
 from labelgrid.train.model import TrainedModel
 
 #: Limits: time relative to decoding, one forward pass and writing; MiB above the start.
-TIME, MEMORY = 3.0, 1024
+TIME = 3.0
+MEMORY = 1024
 CLASSES = 59
 #: With this noise 8 classes contend in a square of 256 pixels, on average; with a trained network's
 #: outputs 2 to 4.
@@ -61,7 +62,8 @@ def rows(only: str) -> dict[str, TaskDef]:
 
 def smooth(like: Tensor) -> Tensor:
     """A smooth map with a little noise; a single channel is positive, as depths are."""
-    generator, channels = torch.Generator().manual_seed(0), len(like)
+    generator = torch.Generator().manual_seed(0)
+    channels = len(like)
     coarse = 3 * torch.randn(1, channels, 6, 8, generator=generator)
     fine = functional.interpolate(coarse, like.shape[-2:], mode="bicubic")[0]
     noisy = fine + NOISE * torch.randn(fine.shape, generator=generator)
@@ -98,11 +100,12 @@ class Bench:
     ) -> "Bench":
         """With a random network for all tasks or `only` one."""
         torch.manual_seed(0)
-        defined, used = rows(only), recipe()
+        defined = rows(only)
+        used = recipe()
         network = build_plugin(
             "networks", used.network, build_all(defined), partial(Encoder, used.backbone)
         )
-        model = TrainedModel(network.to(memory_format=torch.channels_last).eval())
+        model = TrainedModel(network=network.to(memory_format=torch.channels_last).eval())
         return cls(folder, source, defined, model, used, replace)
 
     @classmethod
@@ -122,7 +125,7 @@ class Bench:
         """Decode and run the network; replace its outputs."""
         names = self.source.images()
         for _, raws, frame in predictions(
-            self.model, self.definitions, self.source, names, self.recipe.data
+            self.model, self.definitions, source=self.source, image_ids=names, data=self.recipe.data
         ):
             yield {name: self.replace(raw) for name, raw in raws.items()}, frame
 
@@ -133,9 +136,9 @@ class Bench:
                 write_label(
                     self.tasks[name],
                     self.definitions[name],
-                    raw,
-                    frame,
-                    self.folder / f"{name}.png",
+                    raw=raw,
+                    frame=frame,
+                    path=self.folder / f"{name}.png",
                 )
 
     def decode_and_forward(self) -> None:
@@ -195,7 +198,8 @@ def measured(folder: Path, size: tuple[int, int], project: Path | None, repeats:
         )
         print(f"{name}, trained network: {tasks}")
         return compare(bench, repeats)
-    source, kept = make_files(folder / "photo", 1, size, every=0), True
+    source = make_files(folder / "photo", 1, size, every=0)
+    kept = True
     for only, replace in (
         ("semseg", smooth),
         ("semseg", unrelated),

@@ -56,7 +56,8 @@ SCORED: Mapping[str, tuple[str, dict[str, object]]] = {
 #: Rows of the second table: their training.
 TRAINED = ("committee", "embedding, recipe small", "embedding, paper")
 #: The passes of a short and of a long training, whose difference is the time of a pass.
-SHORT, LONG = 1, 3
+SHORT = 1
+LONG = 3
 
 
 class Pool:
@@ -76,9 +77,14 @@ class Pool:
 
     def encoded(self) -> PoolBatch:
         """The input of statistics, not yet decoded."""
-        model = TrainedModel(self.network)
+        model = TrainedModel(network=self.network)
         return PoolBatch(
-            self.batch, self.keys, self.features, model, self.tasks, task_definitions()
+            batch=self.batch,
+            keys=self.keys,
+            features=self.features,
+            model=model,
+            tasks=self.tasks,
+            definitions=task_definitions(),
         )
 
     def statistic(self, row: str, **changes: int) -> Statistic:
@@ -93,15 +99,25 @@ class Pool:
     def fit(self, row: str, epochs: int) -> None:
         """Train the modules of a statistic on the batch."""
         found = cast("TrainedStatistic", self.statistic(row, epochs=epochs))
-        model, weights = TrainedModel(self.network), dict.fromkeys(self.tasks, 1.0)
+        model = TrainedModel(network=self.network)
+        weights = dict.fromkeys(self.tasks, 1.0)
 
         def batches(epoch: int) -> Iterator[PoolBatch]:
             yield self.encoded()
 
         with tempfile.TemporaryDirectory() as folder:
-            progress, where = Silent(), Path(folder)
+            progress = Silent()
+            where = Path(folder)
             context = FitContext(
-                model, self.tasks, weights, batches, batches, 0, where, progress, lambda _: model
+                model=model,
+                tasks=self.tasks,
+                weights=weights,
+                labelled=batches,
+                pool=batches,
+                seed=0,
+                folder=where,
+                progress=progress,
+                train_member=lambda _: model,
             )
             found.train().fit(context)
 
@@ -146,7 +162,8 @@ def training(pool: Pool, repeats: int) -> None:
 
 def terms(source: FolderDataset, repeats: int) -> bool:
     """Print how much longer a training step takes with learning loss, and whether that is within its limit."""
-    found, tasks = recipe(), build_all(task_definitions())
+    found = recipe()
+    tasks = build_all(task_definitions())
     size = min(found.train.batch, len(source.images()))
     batch = next(
         train_batches(
@@ -177,20 +194,22 @@ def terms(source: FolderDataset, repeats: int) -> bool:
 def picking(images: int, width: int, labelled: int, cells: int, repeats: int) -> None:
     """Print the time of picks from a pool that is scored."""
     features, grid = pool_of(images, width, labelled)
-    many = PoolView(grid_of(cells, 5))
+    many = PoolView(grid=grid_of(cells, 5))
     scores = np.random.default_rng(2).random((images, 1))
-    scored = PoolView(grid, {"features": features, "embedding": features, "committee": scores})
-    labels, few, more = min(1500, cells), min(10, images // 3), min(100, images // 3)
+    scored = PoolView(
+        grid=grid, statistics={"features": features, "embedding": features, "committee": scores}
+    )
+    labels = min(1500, cells)
+    few = min(10, images // 3)
+    more = min(100, images // 3)
 
     def picks(view: PoolView, budget: Budget, name: str, **options: object) -> Callable[[], object]:
         strategy = build_plugin("strategies", PluginChoice(name, options))
         return lambda: strategy.select(view, budget)
 
-    by_few, by_more, size = (
-        Budget(few, "images"),
-        Budget(more, "images"),
-        f"of {images:,} x {width}",
-    )
+    by_few = Budget(few, "images")
+    by_more = Budget(more, "images")
+    size = f"of {images:,} x {width}"
     sides = {
         f"random_tasks, {labels:,} of {cells:,} x 5": picks(many, Budget(labels), "random_tasks"),
         f"stratified, 20 clusters {size}": picks(scored, by_more, "stratified", by="features"),
@@ -233,7 +252,11 @@ def main(words: list[str] | None = None) -> int:
         training(pool, max(1, options.repeats // 2))
         kept = terms(source, options.repeats)
     picking(
-        options.images, options.width, options.labelled, options.cells, 1 + options.repeats // 7
+        options.images,
+        options.width,
+        labelled=options.labelled,
+        cells=options.cells,
+        repeats=1 + options.repeats // 7,
     )
     return 0 if kept else 1
 

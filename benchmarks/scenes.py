@@ -28,7 +28,8 @@ def one_by_one(loaded: Any, scene: Scene, size: Size) -> tuple[Any, Any, Any]:
     height, width = size
     sensor = loaded.sensors()[0]
     solid = np.full(size, -1, np.int64)
-    depth, normals = np.zeros(size, np.float32), np.zeros((*size, 3), np.float32)
+    depth = np.zeros(size, np.float32)
+    normals = np.zeros((*size, 3), np.float32)
     into = scene.camera[:3, :3].T
     for row in range(height):
         for column in range(width):
@@ -38,10 +39,8 @@ def one_by_one(loaded: Any, scene: Scene, size: Size) -> tuple[Any, Any, Any]:
             hit = loaded.ray_intersect(ray)
             if not hit.is_valid():
                 continue
-            direction, normal = (
-                into @ np.array(ray.d).ravel(),
-                into @ np.array(hit.sh_frame.n).ravel(),
-            )
+            direction = into @ np.array(ray.d).ravel()
+            normal = into @ np.array(hit.sh_frame.n).ravel()
             solid[row, column] = int(hit.shape.id().partition("solid_")[2].partition("_")[0])
             depth[row, column] = -(into @ (np.array(hit.p).ravel() - scene.camera[:3, 3]))[2]
             normals[row, column] = normal if normal @ direction < 0 else -normal

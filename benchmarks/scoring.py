@@ -44,7 +44,8 @@ from labelgrid.train.model import TrainedModel
 
 #: Limits: dropout passes over one forward pass; scoring files over reading them and one forward
 #: pass.
-BAR, DEFAULT = 1.2, 2.0
+BAR = 1.2
+DEFAULT = 2.0
 #: The networks of the deep ensemble, the first one included.
 MEMBERS = 4
 
@@ -60,7 +61,10 @@ def naive(network: Network, batch: Batch, passes: int, where: Where, original: b
             samples.setdefault(name, []).append(raw)
     network.eval()
     means = {
-        name: [mean_entropy(name, raws, batch, i, original) for i in range(len(batch.ids))]
+        name: [
+            mean_entropy(name, raws, batch=batch, image=i, original=original)
+            for i in range(len(batch.ids))
+        ]
         for name, raws in samples.items()
     }
     return np.array(list(means.values())).T
@@ -97,10 +101,16 @@ def of_a_batch(
 
     def ours(where: Where, original: bool) -> np.ndarray:
         statistic = Dropout(
-            Options(options.passes, where, at="original" if original else "head"), 0
+            Options(passes=options.passes, where=where, at="original" if original else "head"), 0
         )
         return statistic(
-            PoolBatch(batch, keys, network.encode(batch.images), TrainedModel(network), tasks)
+            PoolBatch(
+                batch=batch,
+                keys=keys,
+                features=network.encode(batch.images),
+                model=TrainedModel(network=network),
+                tasks=tasks,
+            )
         )
 
     sides = {
@@ -108,7 +118,7 @@ def of_a_batch(
         f"final, head resolution, D={options.passes}": lambda: ours("final", False),
         f"heads, head resolution, D={options.passes}": lambda: ours("heads", False),
         f"naive final, head resolution, D={options.passes}": lambda: naive(
-            network, batch, options.passes, "final", False
+            network, batch, passes=options.passes, where="final", original=False
         ),
     }
     times = interleaved(sides, options.repeats)
@@ -120,7 +130,9 @@ def of_a_batch(
     print(f"dropout in both stages (encoder once) / one plain forward: {heads.over(plain):.3g} x")
     sides = {
         "final, original size": lambda: ours("final", True),
-        "naive final, original size": lambda: naive(network, batch, options.passes, "final", True),
+        "naive final, original size": lambda: naive(
+            network, batch, passes=options.passes, where="final", original=True
+        ),
     }
     times = interleaved(sides, max(1, options.repeats // 5))
     show(times)
@@ -150,13 +162,13 @@ def score(
 ) -> None:
     """The whole path from files to the score table."""
     job = ScoringJob(
-        TrainedModel(network),
-        tasks,
-        task_definitions(),
-        source,
-        recipe().data,
-        {"dropout": Dropout(given, 0)},
-        {},
+        model=TrainedModel(network=network),
+        tasks=tasks,
+        definitions=task_definitions(),
+        source=source,
+        data=recipe().data,
+        statistics={"dropout": Dropout(given, 0)},
+        stamp={},
     )
     with tempfile.TemporaryDirectory() as folder:
         gather(job, names, Path(folder), Silent())
@@ -174,16 +186,26 @@ def together(
         name: build_plugin("statistics", PluginChoice(name), 0)
         for name in plugin_names("statistics")
     }
-    names, data = source.images(), recipe().data
+    names = source.images()
+    data = recipe().data
     members = tuple(
-        TrainedModel(network_of(tasks, seed).eval(), digest=str(seed)) for seed in range(1, MEMBERS)
+        TrainedModel(network=network_of(tasks, seed).eval(), digest=str(seed))
+        for seed in range(1, MEMBERS)
     )
     term = build_plugin("terms", PluginChoice("learning_loss"), tasks, network)
-    model = TrainedModel(network, {"learning_loss": term.eval()}, members=members)
+    model = TrainedModel(network=network, terms={"learning_loss": term.eval()}, members=members)
     cast("Ensemble", statistics["ensemble"]).digests = [member.digest for member in members]
 
     def job_of(some: dict[str, Statistic]) -> ScoringJob:
-        return ScoringJob(model, tasks, task_definitions(), source, data, some, {})
+        return ScoringJob(
+            model=model,
+            tasks=tasks,
+            definitions=task_definitions(),
+            source=source,
+            data=data,
+            statistics=some,
+            stamp={},
+        )
 
     def run(some: dict[str, Statistic]) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -202,7 +224,8 @@ def together(
     times = interleaved(sides, max(1, options.repeats // 5))
     show(times)
     once, *alone, plain = times.values()
-    wall, work = sum(each.over(once) for each in alone), sum(each.work_over(once) for each in alone)
+    wall = sum(each.over(once) for each in alone)
+    work = sum(each.work_over(once) for each in alone)
     print(
         f"{len(statistics)} statistics one after the other / in one pass: {wall:.3g} x (processor {work:.3g} x)"
     )
@@ -221,14 +244,22 @@ def of_files(
     plain = f"read and forward, {height}x{width}"
     sides = {
         plain: lambda: predict_only(network, source, names, True),
-        "score by default": lambda: score(network, tasks, source, names, Options(options.passes)),
+        "score by default": lambda: score(
+            network, tasks, source=source, names=names, given=Options(passes=options.passes)
+        ),
         "score at the heads": lambda: score(
-            network, tasks, source, names, Options(options.passes, at="head")
+            network,
+            tasks,
+            source=source,
+            names=names,
+            given=Options(passes=options.passes, at="head"),
         ),
     }
     if height * width <= 2**20:  # a large image takes minutes
-        papers = Options(options.passes, at="original")
-        sides["score at original size"] = lambda: score(network, tasks, source, names, papers)
+        papers = Options(passes=options.passes, at="original")
+        sides["score at original size"] = lambda: score(
+            network, tasks, source=source, names=names, given=papers
+        )
     times = interleaved(sides, max(1, options.repeats // 5))
     show(times)
     first = times.pop(plain)

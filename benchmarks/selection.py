@@ -18,7 +18,8 @@ from labelgrid.ledger.grid import Grid, State
 from labelgrid.select.strategies.partal import Options, build
 from labelgrid.select.strategy import Budget, PoolView
 
-SECONDS, MIB = 2.0, 1536
+SECONDS = 2.0
+MIB = 1536
 
 
 def grid_of(images: int, tasks: int) -> Grid:
@@ -29,7 +30,13 @@ def grid_of(images: int, tasks: int) -> Grid:
         np.int8
     )
     keys = rng.permutation(images).astype(np.uint64)
-    return Grid(names, keys, [f"task{number}" for number in range(tasks)], state, np.ones(tasks))
+    return Grid(
+        images=names,
+        keys=keys,
+        tasks=[f"task{number}" for number in range(tasks)],
+        state=state,
+        cost=np.ones(tasks),
+    )
 
 
 def uncertainties(images: int, tasks: int) -> np.ndarray:
@@ -38,14 +45,17 @@ def uncertainties(images: int, tasks: int) -> np.ndarray:
 
 
 def ours(values: np.ndarray, grid: Grid, budget: int) -> list[tuple[str, str]]:
-    found = build(Options()).select(PoolView(grid, {"dropout": values}, seed=7), Budget(budget))
+    found = build(Options()).select(
+        PoolView(grid=grid, statistics={"dropout": values}, seed=7), Budget(budget)
+    )
     return [(pick.cell.image_id, pick.cell.task) for pick in found.picks]
 
 
 def naive(values: np.ndarray, grid: Grid, budget: int) -> list[tuple[str, str]]:
     missing = grid.state == State.MISSING
     pool = np.where(missing, values, np.nan)
-    low, high = np.nanmin(pool, 0), np.nanmax(pool, 0)
+    low = np.nanmin(pool, 0)
+    high = np.nanmax(pool, 0)
     scores = (values - low) / (high - low)
     scores[~missing] = -np.inf
     best = np.argsort(-scores, axis=None, kind="stable")[:budget]
@@ -59,10 +69,12 @@ SIDES = {"ours": ours, "naive": naive}
 
 
 def run_side(side: str, images: int, tasks: int, budget: int) -> None:
-    grid, values = grid_of(images, tasks), uncertainties(images, tasks)
+    grid = grid_of(images, tasks)
+    values = uncertainties(images, tasks)
     start = time.perf_counter(), time.process_time()
     picks = SIDES[side](values, grid, budget)
-    seconds, processor = time.perf_counter() - start[0], time.process_time() - start[1]
+    seconds = time.perf_counter() - start[0]
+    processor = time.process_time() - start[1]
     print(
         json.dumps({"seconds": seconds, "processor": processor, "peak": peak_mib(), "picks": picks})
     )

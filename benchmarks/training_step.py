@@ -44,7 +44,8 @@ class Bare:
     def __init__(
         self, network: Network, learning_rate: float, weight_decay: float, known: float
     ) -> None:
-        self.network, self.known = network, known
+        self.network = network
+        self.known = known
         self.optimiser = torch.optim.AdamW(
             network.parameters(), lr=learning_rate, weight_decay=weight_decay
         )
@@ -95,7 +96,8 @@ class Bare:
 
 
 def plan_of(network: Network, source: FolderDataset, workers: int, known: float) -> Plan:
-    found, definitions = recipe(), task_definitions()
+    found = recipe()
+    definitions = task_definitions()
     tasks = build_all(definitions)
     weights = fixed_weights(tasks, found.objective)
     assert weights == WEIGHTS, weights
@@ -170,7 +172,8 @@ def loaders(source: FolderDataset, workers: int, step: float, repeats: int) -> b
     size = recipe().train.batch
     found = [epoch(source, workers, number) for number in range(repeats)]
     started, rest = (median(each[i] for each in found) for i in range(2))
-    loaded, trained = (len(source.images()) - size) / rest, size / step
+    loaded = (len(source.images()) - size) / rest
+    trained = size / step
     print(
         f"  loader alone, {workers} workers: {loaded:.1f} images/s, first batch after {started * 1e3:.0f} ms"
     )

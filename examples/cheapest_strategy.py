@@ -29,4 +29,10 @@ def per_cost(pool: PoolView) -> Scored:
 
 def build(options: Options) -> Composed:
     """Build the strategy."""
-    return Composed(frozenset({"dropout"}), per_cost, AsIs(), "cells", "uncertain for its cost")
+    return Composed(
+        needs=frozenset({"dropout"}),
+        scorer=per_cost,
+        normaliser=AsIs(),
+        unit="cells",
+        why="uncertain for its cost",
+    )

@@ -28,7 +28,8 @@ class DeepHeads(Network):
 
     def __init__(self, tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> None:
         super().__init__()
-        self.encoder, width = encoder, options.width
+        self.encoder = encoder
+        width = options.width
         self.bodies = nn.ModuleDict({name: self._body(encoder.channels, width) for name in tasks})
         self.last = nn.ModuleDict(
             {n: Predict(width, t.channels, options.dropout, "final") for n, t in tasks.items()}
@@ -36,10 +37,8 @@ class DeepHeads(Network):
 
     @staticmethod
     def _body(inputs: int, width: int) -> nn.Sequential:
-        first, second = (
-            nn.Conv2d(inputs, width, 3, padding=1),
-            nn.Conv2d(width, width, 3, padding=1),
-        )
+        first = nn.Conv2d(inputs, width, 3, padding=1)
+        second = nn.Conv2d(width, width, 3, padding=1)
         return nn.Sequential(
             first, nn.BatchNorm2d(width), nn.ReLU(), second, nn.BatchNorm2d(width), nn.ReLU()
         )
@@ -52,7 +51,12 @@ class DeepHeads(Network):
     def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
         """Run the heads; a one-stage network does not use known labels."""
         task_features = {name: body(features.shared) for name, body in self.bodies.items()}
-        return Output((), self.predict(task_features), features, task_features)
+        return Output(
+            initial=(),
+            final=self.predict(task_features),
+            features=features,
+            task_features=task_features,
+        )
 
     def predict(self, task_features: Raw) -> Raw:
         """Run the prediction layers, the last part of `decode`."""

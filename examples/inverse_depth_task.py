@@ -73,5 +73,5 @@ def build(task: TaskDef) -> Task:
         moments=uncertainty.GaussianMoments,
         disagreement=disagreement.absolute_difference,
         metrics=task.chosen({"RMSE": partial(metrics.DepthMetric, SPEC.unit)}),
-        scale=Scale(over_maximum, zoomed=nearer, unbounded=True),
+        scale=Scale(scaled=over_maximum, zoomed=nearer, unbounded=True),
     )

@@ -29,7 +29,8 @@ def answer(request: Path, source: Source, project: Path) -> int:
     """Write every label that a request's manifest lists to its expected path; skip those that do not exist."""
     with ProjectFolder.open(project) as opened:
         tasks = opened.tasks()
-    labelled, skips = 0, ["request_id,reason"]
+    labelled = 0
+    skips = ["request_id,reason"]
     for item in json.loads((request / "manifest.json").read_text()):
         label = source.label(item["image"], tasks[item["task"]])
         if label is None or not label.valid.any():

@@ -76,16 +76,16 @@ class Toy:
             parameter.grad = None
         features, losses = self.losses()
         return TaskLosses(
-            losses,
-            present,
-            self.other(),
-            features,
-            self.shared,
-            0,
-            0.0,
-            self.backward,
-            epoch,
-            frozenset(classes),
+            losses=losses,
+            present=present,
+            other=self.other(),
+            features=features,
+            parameters=self.shared,
+            step=0,
+            progress=0.0,
+            backward=self.backward,
+            epoch=epoch,
+            classes=frozenset(classes),
         )
 
     def shares(

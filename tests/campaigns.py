@@ -41,13 +41,13 @@ def make_project(
 def _row(made: Made, name: str, split: Split, group: str) -> ImageRow:
     height, width, digest = check_image(made.images / name)
     return ImageRow(
-        name,
-        str(made.images),
-        digest,
-        height,
-        width,
-        split,
-        name.partition("/")[0] if group else "",
+        image_id=name,
+        root=str(made.images),
+        digest=digest,
+        height=height,
+        width=width,
+        split=split,
+        group=name.partition("/")[0] if group else "",
     )
 
 
@@ -64,10 +64,10 @@ def ask(project: ProjectFolder, cells: Iterable[Cell], number: int = 0) -> None:
     cells = list(cells)
     steps = [
         Move(
-            cell,
-            State.REQUESTED,
-            number,
-            request_id(number, cell),
+            cell=cell,
+            to=State.REQUESTED,
+            round=number,
+            request_id=request_id(number, cell),
             cost=1.0,
             score=1 - i / 1000,
             weight=2.0,

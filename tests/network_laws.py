@@ -43,7 +43,9 @@ def made(
     """A small random network in evaluation mode, whose statistics are not the identity."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        encoder = partial(Encoder, BackboneOptions("mobilenetv2_035", pretrained=False, fused=16))
+        encoder = partial(
+            Encoder, BackboneOptions(name="mobilenetv2_035", pretrained=False, fused=16)
+        )
         network = build(tasks, encoder, options)
         for module in network.modules():
             if isinstance(module, torch.nn.BatchNorm2d):

@@ -43,7 +43,12 @@ def make_project(
         recipe=str((folder / "tiny.toml").absolute()), seed=seed, strategy=PluginChoice(strategy)
     )
     project = create.create(
-        folder / "flat", [made.images], list(made.rows), settings, Silent(), holdout=holdout
+        folder / "flat",
+        [made.images],
+        tasks=list(made.rows),
+        settings=settings,
+        progress=Silent(),
+        holdout=holdout,
     )
     return project, made
 

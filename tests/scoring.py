@@ -41,9 +41,18 @@ def job_of(
     found = definitions(list(made.rows))
     tasks = build_all(found)
     model = TrainedModel(
-        (network or toy_network(tasks)).eval(), digest="own", members=tuple(members)
+        network=(network or toy_network(tasks)).eval(), digest="own", members=tuple(members)
     )
-    return ScoringJob(model, tasks, found, source_of(made), DATA, {"it": statistic}, {}, 2)
+    return ScoringJob(
+        model=model,
+        tasks=tasks,
+        definitions=found,
+        source=source_of(made),
+        data=DATA,
+        statistics={"it": statistic},
+        stamp={},
+        batch=2,
+    )
 
 
 def scored(job: ScoringJob, names: Sequence[str]) -> np.ndarray:

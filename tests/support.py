@@ -49,10 +49,10 @@ def make_scene(rng: np.random.Generator, size: tuple[int, int]) -> Scene:
     return Scene(
         np.clip(colour, 0, 255).astype(np.uint8),
         index.astype(np.uint8),
-        depth.min(0),
-        normals,
-        _boundaries(index),
-        index >= 2,
+        depth=depth.min(0),
+        normals=normals,
+        edges=_boundaries(index),
+        saliency=index >= 2,
     )
 
 

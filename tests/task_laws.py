@@ -73,7 +73,11 @@ def placement(flip: bool = False, zoom: float = 1.0) -> Placement:
         slice(round(n * (1 - 1 / zoom) / 2), round(n * (1 + 1 / zoom) / 2)) for n in SIZE
     )
     return Placement(
-        (source[0], source[1]), (slice(0, SIZE[0]), slice(0, SIZE[1])), SIZE, zoom, flip
+        source=(source[0], source[1]),
+        target=(slice(0, SIZE[0]), slice(0, SIZE[1])),
+        canvas=SIZE,
+        zoom=zoom,
+        flip=flip,
     )
 
 
@@ -94,7 +98,7 @@ def a_flip_undone_is_the_label(definition: TaskDef, label: LabelArray) -> None:
     """Flipping a label and flipping it back gives the label, holes and all."""
     height, width = label.size
     whole = (slice(0, height), slice(0, width))
-    flip = Placement(whole, whole, label.size, flip=True)
+    flip = Placement(source=whole, target=whole, canvas=label.size, flip=True)
     once = place_label(label, flip, definition)
     assert np.array_equal(once.valid, label.valid[:, ::-1])
     twice = place_label(once, flip, definition)
@@ -108,7 +112,9 @@ def a_mirrored_prediction_is_that_of_the_image(
     """The certain prediction of a mirrored label, mirrored back by `Scale.mirrored`, is that of the label."""
     height, width = label.size
     whole = (slice(0, height), slice(0, width))
-    flipped = place_label(label, Placement(whole, whole, label.size, flip=True), definition)
+    flipped = place_label(
+        label, Placement(source=whole, target=whole, canvas=label.size, flip=True), definition
+    )
     plain, mirrored = (task.as_prediction(target_of(part).safe()) for part in (label, flipped))
     back = task.scale.mirrored(mirrored.flip(-1))
     np.testing.assert_allclose(back[0].numpy(), plain[0].numpy(), atol=1e-6)

@@ -9,10 +9,8 @@ from pathlib import Path
 
 from tools.source import ROOT, modules, report
 
-BEGIN, END = (
-    "<!-- modules: ./dev check modulemap, python -m tools.modulemap --write -->",
-    "<!-- end of modules -->",
-)
+BEGIN = "<!-- modules: ./dev check modulemap, python -m tools.modulemap --write -->"
+END = "<!-- end of modules -->"
 PAGE = "ARCHITECTURE.md"
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 from tools.source import ROOT
 
 PAGE = Path("docs/mutants.md")
-START, END = "<!-- table: ./dev mutants --write -->\n", "<!-- end -->"
+START = "<!-- table: ./dev mutants --write -->\n"
+END = "<!-- end -->"
 MUTMUT = str(Path(sys.executable).with_name("mutmut"))
 CAUGHT = ("killed", "timeout", "segfault")
 WAITING = "not checked"

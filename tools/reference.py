@@ -97,11 +97,10 @@ def options_table(command: Any) -> str:
 
 def _option(parameter: Parameter, hint: Any) -> Row:
     whole, info = get_args(hint)  # as in Annotated[int, typer.Option(...)]
-    several, kind = (
-        any(get_origin(one) is list for one in (whole, *get_args(whole))),
-        _innermost(whole),
-    )
-    name, meaning = parameter.name.replace("_", "-"), info.help.replace("\\[", "[")
+    several = any(get_origin(one) is list for one in (whole, *get_args(whole)))
+    kind = _innermost(whole)
+    name = parameter.name.replace("_", "-")
+    meaning = info.help.replace("\\[", "[")
     if type(info).__name__ == "ArgumentInfo":
         typed = f"`{info.metavar or name.upper()}`"
     else:
@@ -155,7 +154,8 @@ def plugins_text(folder: str) -> str:
 
 
 def _kind_row(name: str, spec: Any, text: str | None) -> Row:
-    first, files = str(text).partition("\n")[0], f"[{spec.codec}](labels.md#{spec.codec})"
+    first = str(text).partition("\n")[0]
+    files = f"[{spec.codec}](labels.md#{spec.codec})"
     return f"`{name}`", first, files, spec.headline, f"{spec.weight:g}", f"{spec.cost:g}"
 
 

@@ -15,7 +15,8 @@ DIGITS = {"%": 1, "°": 1}
 NONE = "–"
 #: The headings of p-values, corrected for all rows of the table, or of all tables of the page with
 #: this heading.
-P_TABLE, P_PAGE = "p (Holm)", "p (Holm, page)"
+P_TABLE = "p (Holm)"
+P_PAGE = "p (Holm, page)"
 #: The values of a run and of another, of the same seeds.
 Pair = tuple[list[float], list[float]]
 
@@ -114,8 +115,10 @@ class Table:
         parts = re.fullmatch(r"(.+) − `([^`]+)`(.*)", heading)
         if parts is None:
             raise TableError("the column before it has no differences")
-        metric, reference = self.records.metric(parts[1] + parts[3]), parts[2]
-        other, pairs = self.records.of(reference, metric), {}
+        metric = self.records.metric(parts[1] + parts[3])
+        reference = parts[2]
+        other = self.records.of(reference, metric)
+        pairs = {}
         for run in self._runs:
             own = self.records.of(run, metric)
             if own.keys() - other.keys():

@@ -13,7 +13,8 @@ from tools.source import ROOT, report
 from tools.table_records import Records, TableError
 from tools.table_values import Table, page_p
 
-PAGES, RECORDS = "docs/results/*.md", "docs/results/records"
+PAGES = "docs/results/*.md"
+RECORDS = "docs/results/records"
 #: What begins the line above a table, and such a line with its table. `Table` says what stands in
 #: the table.
 BEGIN = "<!-- table of "
@@ -56,7 +57,8 @@ def table_of(root: Path, mark: re.Match[str]) -> Table:
 
 def page_faults(root: Path, file: Path) -> tuple[list[str], str]:
     """The faults of a page, and its text with the values of the records."""
-    page, place = file.read_text(encoding="utf-8"), file.relative_to(root).as_posix()
+    page = file.read_text(encoding="utf-8")
+    place = file.relative_to(root).as_posix()
     tables, faults = page_tables(root, page)
     try:
         p = page_p(tables) if not faults else {}
@@ -93,7 +95,8 @@ def page_faults(root: Path, file: Path) -> tuple[list[str], str]:
 
 def page_tables(root: Path, page: str) -> tuple[dict[int, Table], list[str]]:
     """The tables of a page by the places of their marks, and the faults of those that cannot be read."""
-    tables, faults = {}, []
+    tables = {}
+    faults = []
     for mark in MARK.finditer(page):
         try:
             tables[mark.start()] = table_of(root, mark)

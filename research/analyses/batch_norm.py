@@ -82,16 +82,16 @@ class BatchNorm:
         if not norms:
             return
         with largest_offset(norms) as offset:
-            yield from _metrics(run, "kept", project, context, model)
+            yield from _metrics(run, "kept", project=project, context=context, model=model)
         found = Result("largest offset", float(offset), "sd", "lower")
-        yield Finding(run, {"statistics": "kept", "task": OVERALL}, found, 1)
+        yield Finding(run=run, keys={"statistics": "kept", "task": OVERALL}, result=found, count=1)
         batch = self.options.batch or recipe.train.batch
         images = self._images(run, project, batch)
         with measuring(model.network, norms), torch.inference_mode():
             for each in eval_batches(context.source, {}, images, recipe.data, batch=batch):
                 with with_unchanged("The run is unchanged."), refuse_tiny(each.ids):
                     model.network(each.images)
-        yield from _metrics(run, "measured", project, context, model)
+        yield from _metrics(run, "measured", project=project, context=context, model=model)
 
     def _images(self, run: Run, project: ProjectFolder, batch: int) -> list[str]:
         """Labelled training images in random order, as many as fill whole batches if they fill one."""
@@ -112,19 +112,28 @@ def _metrics(
 
     No loss for a single task, which does not compare.
     """
-    found = measure(project, context, model, "heldout", Silent())
+    found = measure(project, context, model=model, split="heldout", progress=Silent())
     if found is None:
         return
     for name, group in found.metrics.items():
         headline = context.definitions[name].headline
         for result in group.values():
             keys = {"statistics": statistics, "task": name}
-            yield Finding(run, keys, result, found.labels[name], result.name == headline)
+            yield Finding(
+                run=run,
+                keys=keys,
+                result=result,
+                count=found.labels[name],
+                headline=result.name == headline,
+            )
     if run.kind == "single":
         return
     keys = {"statistics": statistics, "task": OVERALL}
     yield Finding(
-        run, keys, Result(LOSS, found.loss_mtl.value, "", "lower"), sum(found.labels.values())
+        run=run,
+        keys=keys,
+        result=Result(LOSS, found.loss_mtl.value, "", "lower"),
+        count=sum(found.labels.values()),
     )
 
 
@@ -183,7 +192,8 @@ def measuring(network: nn.Module, norms: Sequence[NORM]) -> Iterator[None]:
 
 
 def _dots(means: Sequence[Mean]) -> Dots:
-    first, marks = means[0], dict[str, dict[str, tuple[float, float]]]()
+    first = means[0]
+    marks = dict[str, dict[str, tuple[float, float]]]()
     for mean in means:
         marks.setdefault(str(mean.keys["statistics"]), {})[mean.arm] = (
             mean.result.value,

@@ -57,18 +57,23 @@ class Frames:
         for run, folder, fit in shown:
             with ProjectFolder.open(folder) as project:
                 context, model = restore(project, fit)
-                data, tasks = hidden_data(project), context.definitions
+                data = hidden_data(project)
+                tasks = context.definitions
                 self.tasks |= {name: task for name, task in tasks.items() if name not in self.tasks}
                 options = context.recipe.data
                 for image, raws, frame in predictions(
-                    model, tasks, data, ids, options, progress=progress
+                    model, tasks, source=data, image_ids=ids, data=options, progress=progress
                 ):
                     self.images.setdefault(image, data.image(image))
                     for name, label in labels_of(data, tasks, image).items():
                         self.labels.setdefault((image, name), Shown(label, name))
-                        mine, result = shown_prediction(context, name, raws[name], frame, label)
+                        mine, result = shown_prediction(
+                            context, name, raw=raws[name], frame=frame, label=label
+                        )
                         self.maps.setdefault((image, name), {})[named(run)] = mine
-                        yield Finding(run, {"image": image, "task": name}, result, 1)
+                        yield Finding(
+                            run=run, keys={"image": image, "task": name}, result=result, count=1
+                        )
 
     def drawings(self, means: Sequence[Mean]) -> Sequence[PictureGrid]:
         """As `Analysis.drawings`: one grid for each image."""

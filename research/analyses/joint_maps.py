@@ -112,7 +112,8 @@ class JointMaps:
         Raises:
             ProjectError: there is none, or `id` is none of them.
         """
-        data, tasks = hidden_data(context.project), context.definitions.values()
+        data = hidden_data(context.project)
+        tasks = context.definitions.values()
 
         def is_complete(image: str) -> bool:
             return all(nonempty_label(data, image, task) is not None for task in tasks)
@@ -136,7 +137,8 @@ class JointMaps:
 
     def _seen(self, context: RoundContext, model: TrainedModel, term: JointTerm) -> list[Seen]:
         """What is compared, image by image."""
-        data, tasks = hidden_data(context.project), context.definitions
+        data = hidden_data(context.project)
+        tasks = context.definitions
         seen: list[Seen] = []
         known = partial(labels_of, data, tasks)
         for image in self._images(context):
@@ -172,7 +174,12 @@ class JointMaps:
                 )
             )
             for result in _numbers(*codes):
-                yield Finding(run, {"source": source, "target": target}, result, len(seen))
+                yield Finding(
+                    run=run,
+                    keys={"source": source, "target": target},
+                    result=result,
+                    count=len(seen),
+                )
         title = f"{run.name}: {seen[0].batch.ids[0]}"
         self.grids.append(PictureGrid(f"joint-maps-{run.name}", title, rows))
 
@@ -193,7 +200,8 @@ def _pictures(
     context: RoundContext, seen: Seen, pair: tuple[str, str], maps: Sequence[Tensor]
 ) -> list[Picture | None]:
     """An image's prediction and label of a source and a target, and their maps, as pictures."""
-    (source, target), size = pair, seen.batch.images.shape[-2:]
+    (source, target) = pair
+    size = seen.batch.images.shape[-2:]
     task = context.tasks[source]
     prediction = label_of(task.to_target(task.activate(resized(seen.raw[source], size))))
     shown = [

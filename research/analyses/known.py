@@ -92,7 +92,11 @@ def _of_images(questions: Sequence[Question], progress: Progress) -> Iterator[Fi
                 ):
                     keys = {**_keys(question, task), OVER_IMAGES: part}
                     yield Finding(
-                        question.run, keys, replace(one, value=value), len(values), name == headline
+                        run=question.run,
+                        keys=keys,
+                        result=replace(one, value=value),
+                        count=len(values),
+                        headline=name == headline,
                     )
 
 
@@ -126,7 +130,9 @@ def _questions(run: Run, folder: Path) -> Iterator[Question]:
     for size in range(0, len(tasks) + 1, 2):
         for fed in combinations(tasks, size):
             known = frozenset(cell for cell in cells if cell.task in fed)
-            yield Question(run, folder, fit.round if fit else 0, cells, known)
+            yield Question(
+                run=run, folder=folder, round=fit.round if fit else 0, cells=cells, known=known
+            )
 
 
 def _chart(means: Sequence[Mean]) -> Chart:
@@ -134,10 +140,10 @@ def _chart(means: Sequence[Mean]) -> Chart:
     title = first.titled(str(first.keys["task"]))
     lines = lines_of(means, "fed", lambda mean: mean.arm)
     return Chart(
-        f"known-{title}",
-        "other tasks whose labels are fed in",
-        first.axis_label,
-        lines,
+        name=f"known-{title}",
+        x_label="other tasks whose labels are fed in",
+        y_label=first.axis_label,
+        lines=lines,
         whole=True,
         title=title,
     )

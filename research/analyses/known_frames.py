@@ -79,7 +79,12 @@ class KnownFrames:
                     need_two_stages(context, model)
                     fed = [name for name in feed if name in context.definitions]
                     yield from self._network(
-                        run, context, model, _labels(context, task, ids), task, fed
+                        run,
+                        context,
+                        model=model,
+                        labels=_labels(context, task, ids),
+                        task=task,
+                        feed=fed,
                     )
             progress.advance()
 
@@ -93,7 +98,8 @@ class KnownFrames:
         feed: Sequence[str],
     ) -> Iterator[Finding]:
         """The findings of one network on the images of these labels; adds its drawing."""
-        tasks, data = context.definitions, hidden_data(context.project)
+        tasks = context.definitions
+        data = hidden_data(context.project)
         maps = {image: [Shown(label, f"{task}, label")] for image, label in labels.items()}
         for count in range(len(feed) + 1):
             fed = feed[:count]
@@ -101,16 +107,23 @@ class KnownFrames:
                 data, frozenset(Cell(image, name) for image in labels for name in fed)
             )
             outputs = predictions(
-                model, tasks, inputs, list(labels), context.recipe.data, known=bool(fed)
+                model,
+                tasks,
+                source=inputs,
+                image_ids=list(labels),
+                data=context.recipe.data,
+                known=bool(fed),
             )
             for image, raws, frame in outputs:
-                mine, result = shown_prediction(context, task, raws[task], frame, labels[image])
+                mine, result = shown_prediction(
+                    context, task, raw=raws[task], frame=frame, label=labels[image]
+                )
                 maps[image].append(mine)
                 yield Finding(
-                    run,
-                    {"image": image, "task": task, "fed": count, "labels": "+".join(fed)},
-                    result,
-                    1,
+                    run=run,
+                    keys={"image": image, "task": task, "fed": count, "labels": "+".join(fed)},
+                    result=result,
+                    count=1,
                 )
         rows: list[tuple[str, list[Picture | None]]] = []
         for image, shown in maps.items():
@@ -165,7 +178,8 @@ def _labels(context: RoundContext, task: str, ids: Sequence[str]) -> dict[str, L
     Raises:
         ProjectError: an image has none.
     """
-    data, definition = hidden_data(context.project), context.definitions[task]
+    data = hidden_data(context.project)
+    definition = context.definitions[task]
     labels: dict[str, LabelArray] = {}
     for image in ids:
         label = nonempty_label(data, image, definition)

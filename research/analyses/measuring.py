@@ -30,7 +30,7 @@ from labelgrid.words import listed
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Question:
     """Which cells the network of a round is measured on.
 
@@ -74,7 +74,11 @@ class CellMetrics:
         labels = self.evaluation.labels[task]
         for result in self.evaluation.metrics[task].values() if labels else ():
             yield Finding(
-                self.question.run, keys, result, labels, result.name == self.headlines[task]
+                run=self.question.run,
+                keys=keys,
+                result=result,
+                count=labels,
+                headline=result.name == self.headlines[task],
             )
 
 
@@ -177,11 +181,20 @@ def _cells(
     found: dict[Cell, T] = {}
     with ProjectFolder.open(question.folder) as project:
         context, model = restore(project, fit)
-        data, options, tasks = hidden_data(project), context.recipe.data, context.definitions
-        inputs, labels = HiddenLabels(data, question.known), HiddenLabels(data, question.cells)
+        data = hidden_data(project)
+        options = context.recipe.data
+        tasks = context.definitions
+        inputs = HiddenLabels(data, question.known)
+        labels = HiddenLabels(data, question.cells)
         feed = bool(question.known)
         outputs = predictions(
-            model, tasks, inputs, question.images, options, known=feed, progress=progress
+            model,
+            tasks,
+            source=inputs,
+            image_ids=question.images,
+            data=options,
+            known=feed,
+            progress=progress,
         )
         for image, raws, frame in outputs:
             for name, label in labels_of(labels, tasks, image).items():
@@ -193,7 +206,8 @@ def _cells(
 
 def _fits(questions: Sequence[Question]) -> dict[tuple[Path, int], Fit]:
     """The records of the trainings, by project and round, all of whose checkpoints are there."""
-    fits, gone = {}, []
+    fits = {}
+    gone = []
     for folder, number in dict.fromkeys(question.place for question in questions):
         fit = read_fit(folder / "rounds" / f"{number:04d}")
         if fit and (folder / fit.checkpoint).is_file():
@@ -218,15 +232,16 @@ def _stamp(question: Question, fit: Fit) -> Hashable:
 def _measure(
     context: RoundContext, model: TrainedModel, question: Question, progress: Progress
 ) -> Evaluation:
-    data, recipe = hidden_data(context.project), context.recipe
+    data = hidden_data(context.project)
+    recipe = context.recipe
     return evaluate(
         model,
         context.tasks,
-        context.definitions,
-        HiddenLabels(data, question.cells),
-        question.images,
-        recipe.data,
-        recipe.objective,
+        definitions=context.definitions,
+        source=HiddenLabels(data, question.cells),
+        image_ids=question.images,
+        data=recipe.data,
+        objective=recipe.objective,
         workers=recipe.train.workers,
         known=HiddenLabels(data, question.known) if question.known else None,
         progress=_Advance(progress),

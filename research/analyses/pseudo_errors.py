@@ -17,7 +17,7 @@ from labelgrid.tasks.task import Task, build_all
 from labelgrid.train.terms.pseudo_labels import Files
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PseudoError:
     """The error of a task's pseudo-labels in a round, over the pixels of one range of confidence.
 
@@ -52,17 +52,18 @@ def pseudo_errors(project: ProjectFolder, bins: int = 10) -> list[PseudoError]:
             where=str(project.folder),
             next_step="Name the folder of a run, such as OUT/runs/ARM-seed0.",
         )
-    source, definitions = dataset_of(project.settings.oracle), project.tasks()
+    source = dataset_of(project.settings.oracle)
+    definitions = project.tasks()
     found = []
     for folder in sorted(project.folder.glob("rounds/*/fit/terms/pseudo_labels.*/")):
-        number, files = int(folder.parents[2].name), Files(folder)
+        number = int(folder.parents[2].name)
+        files = Files(folder)
         for name, task in build_all(definitions).items():
-            totals, pixels = np.zeros(bins), np.zeros(bins, np.int64)
+            totals = np.zeros(bins)
+            pixels = np.zeros(bins, np.int64)
             for image in _images(files, name):
-                soft, truth = (
-                    files(image, definitions[name]),
-                    nonempty_label(source, image, definitions[name]),
-                )
+                soft = files(image, definitions[name])
+                truth = nonempty_label(source, image, definitions[name])
                 if soft is not None and truth is not None:
                     errors, confidence = _errors(task, soft, truth)
                     ranges = np.minimum((confidence * bins).astype(np.intp), bins - 1)
@@ -70,7 +71,13 @@ def pseudo_errors(project: ProjectFolder, bins: int = 10) -> list[PseudoError]:
                     pixels += np.bincount(ranges, minlength=bins)
             means = np.where(pixels > 0, totals / np.maximum(pixels, 1), np.nan)
             found += [
-                PseudoError(number, name, i / bins, int(pixels[i]), float(means[i]))
+                PseudoError(
+                    round=number,
+                    task=name,
+                    confidence=i / bins,
+                    pixels=int(pixels[i]),
+                    error=float(means[i]),
+                )
                 for i in range(bins)
             ]
     return found

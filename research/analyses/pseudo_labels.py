@@ -53,7 +53,12 @@ class PseudoLabelErrors:
                 found = [row for row in pseudo_errors(project, self.options.bins) if row.pixels]
             for row in found:
                 keys: Keys = {"round": row.round, "task": row.task, "confidence": row.confidence}
-                yield Finding(run, keys, Result("error", row.error, "", "lower"), row.pixels)
+                yield Finding(
+                    run=run,
+                    keys=keys,
+                    result=Result("error", row.error, "", "lower"),
+                    count=row.pixels,
+                )
             progress.advance(note=run.key)
 
     def drawings(self, means: Sequence[Mean]) -> Sequence[Chart]:
@@ -65,7 +70,11 @@ def _chart(means: Sequence[Mean]) -> Chart:
     title = means[0].titled(str(means[0].keys["task"]))
     lines = lines_of(means, "confidence", lambda mean: f"{mean.arm}, round {mean.keys['round']}")
     return Chart(
-        f"pseudo_labels-{title}", "confidence (lower end of a range)", "error", lines, title=title
+        name=f"pseudo_labels-{title}",
+        x_label="confidence (lower end of a range)",
+        y_label="error",
+        lines=lines,
+        title=title,
     )
 
 

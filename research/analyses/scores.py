@@ -75,7 +75,8 @@ def _rounds(run: Run, folder: Path) -> Iterator[_ScoredRound]:
         pool = [row.image_id for row in project.store.images(("train",))]
         rows = list(project.store.cells(splits=("train",)))
     for path in sorted(folder.glob(f"rounds/*/scores/{FILE}")):
-        whole, number = read_table(path), int(path.parent.parent.name)
+        whole = read_table(path)
+        number = int(path.parent.parent.name)
         table = whole.only(
             [name for name, axis in whole.axes.items() if axis == "cell"], whole.stamp
         )
@@ -86,7 +87,16 @@ def _rounds(run: Run, folder: Path) -> Iterator[_ScoredRound]:
         scored = frozenset(Cell(image, task) for image in table.images for task in table.tasks)
         cells = scored - {row.cell for row in earlier}
         yield _ScoredRound(
-            Question(run, folder, number, cells, known, {"round": number}), pool, table
+            Question(
+                run=run,
+                folder=folder,
+                round=number,
+                cells=cells,
+                known=known,
+                keys={"round": number},
+            ),
+            pool,
+            table,
         )
 
 
@@ -98,13 +108,15 @@ def _traits(folders: Sequence[Path]) -> Traits:
             tasks |= project.tasks()
             source = hidden_data(project)
     classes = frozenset(name for name, task in build_all(tasks).items() if task.probabilities)
-    return Traits(source, tasks, classes)
+    return Traits(source=source, tasks=tasks, classes=classes)
 
 
 def _compared(
     scored: _ScoredRound, losses: Mapping[Cell, float], traits: Traits
 ) -> Iterator[Finding]:
-    question, table, by_name = scored.question, scored.table, traits.of(scored.pool)
+    question = scored.question
+    table = scored.table
+    by_name = traits.of(scored.pool)
     for name, statistic in table.statistics.items():
         for column, task in enumerate(table.tasks):
             scores = dict(zip(table.images, statistic[:, column], strict=True))
@@ -124,7 +136,10 @@ def _compared(
                 if math.isfinite(value):
                     keys: Keys = {**question.keys, "scores": name, "task": task, "with": trait}
                     yield Finding(
-                        question.run, keys, Result("Spearman's rho", value, "", "higher"), count
+                        run=question.run,
+                        keys=keys,
+                        result=Result("Spearman's rho", value, "", "higher"),
+                        count=count,
                     )
 
 

@@ -91,7 +91,8 @@ def shown_prediction(
     context: RoundContext, task: str, raw: Tensor, frame: Frame, label: LabelArray
 ) -> tuple[Shown, Result]:
     """A prediction of a task, captioned with its headline metric on this image, and that metric."""
-    measure, definition = Measure(context.tasks[task]), context.definitions[task]
+    measure = Measure(context.tasks[task])
+    definition = context.definitions[task]
     measure.add(raw, frame, label)
     result = measure.metric.compute()[definition.headline]
     mine = predicted(context.tasks[task], definition, raw, frame)

@@ -19,7 +19,7 @@ from labelgrid.tasks.task import TaskDef
 _NOISE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Traits:
     """The traits of a data set's images, by name; each image is read once.
 
@@ -82,8 +82,10 @@ def image_noise(image: NDArray[np.uint8]) -> float:
 def _summary(label: LabelArray, classes: bool) -> NDArray[np.float64]:
     values = label.value[label.valid]
     if classes:
-        return np.bincount(values[:, 0].astype(np.int64)).astype(np.float64)
-    return values.astype(np.float64).mean(0)
+        counts: NDArray[np.int64] = np.bincount(values[:, 0].astype(np.int64))
+        return counts.astype(np.float64)
+    means: NDArray[np.float64] = values.astype(np.float64).mean(0)
+    return means
 
 
 def _rarity(counts: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:

@@ -29,7 +29,10 @@ class LabelgridError(Exception):
         self, what: str, *, where: str = "", next_step: str = "", unchanged: str = ""
     ) -> None:
         super().__init__(what)
-        self.what, self.where, self.next_step, self.unchanged = what, where, next_step, unchanged
+        self.what = what
+        self.where = where
+        self.next_step = next_step
+        self.unchanged = unchanged
 
     def __str__(self) -> str:
         head = f"{self.what.rstrip('.')} ({self.where})." if self.where else self.what

@@ -176,7 +176,8 @@ def copy_file(source: Path, target: Path, *, link: bool = False) -> None:
 
 
 def _same(source: Path, target: Path) -> bool:
-    one, other = source.stat(), target.stat()
+    one = source.stat()
+    other = target.stat()
     return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
 
 

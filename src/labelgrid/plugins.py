@@ -230,10 +230,8 @@ class _OptionsLoader(SourceFileLoader):
 
 def _needed(statements: list[ast.stmt]) -> list[ast.stmt]:
     """The statements that `Options` needs: those that bind it, and those that bind a name which these use."""
-    wanted, before = (
-        {"Options", "annotations", "*"},
-        set[str](),
-    )  # the last two: of __future__, and of any import
+    wanted = {"Options", "annotations", "*"}
+    before = set[str]()  # the last two: of __future__, and of any import
     while wanted != before:
         before = set(wanted)
         kept = [part for statement in statements if (part := _part(statement, wanted)) is not None]

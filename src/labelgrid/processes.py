@@ -61,7 +61,8 @@ def stopped_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    previous, main_thread = signal.getsignal(signal.SIGTERM), threading.main_thread()
+    previous = signal.getsignal(signal.SIGTERM)
+    main_thread = threading.main_thread()
     if (
         previous != signal.SIG_DFL or threading.current_thread() is not main_thread
     ):  # no other thread can set a handler

@@ -42,7 +42,7 @@ def high_in_all_tasks(statistic: str) -> Planted:
     values[60:] = 0.9
     grid = _grid(64)
     return Planted(
-        PoolView(grid, {statistic: values * SCALES}),
+        PoolView(grid=grid, statistics={statistic: values * SCALES}),
         Budget(4, "images"),
         _images(grid, range(60, 64)),
     )
@@ -55,7 +55,9 @@ def high_in_one_task(statistic: str) -> Planted:
     values[:4, TASKS.index("depth")] = 0.9
     grid = _grid(40)
     return Planted(
-        PoolView(grid, {statistic: values * SCALES}), Budget(4, "images"), _images(grid, range(4))
+        PoolView(grid=grid, statistics={statistic: values * SCALES}),
+        Budget(4, "images"),
+        _images(grid, range(4)),
     )
 
 
@@ -71,7 +73,9 @@ def best_of_each_task(statistic: str) -> Planted:
     for row, column in best:
         values[row, column] = 0.9 + row / 100
     grid = _grid(40)
-    return Planted(PoolView(grid, {statistic: values * SCALES}), Budget(6), _cells(grid, best))
+    return Planted(
+        PoolView(grid=grid, statistics={statistic: values * SCALES}), Budget(6), _cells(grid, best)
+    )
 
 
 def best_of_each_class(statistic: str) -> Planted:
@@ -92,7 +96,7 @@ def best_of_each_class(statistic: str) -> Planted:
     unsure[20:26, 0] = 3
     grid, done = _grid(60, TASKS[:2]), [TrainedRound(number, {}, 0.0, {}) for number in range(9)]
     statistics = {statistic: unsure, "class_entropy": by_class.reshape(60, 8).astype(np.float32)}
-    view = PoolView(grid, statistics, read_history=lambda: done)
+    view = PoolView(grid=grid, statistics=statistics, read_history=lambda: done)
     best = [*((row, 0) for row in range(20, 26)), *((row, 1) for row in range(10, 16))]
     return Planted(view, Budget(12), _cells(grid, best))
 
@@ -103,7 +107,9 @@ def far_from_what_is_labelled(statistic: str) -> Planted:
     features[1:6] += 10 * np.eye(5)
     grid = _grid(36, labelled=[0])
     return Planted(
-        PoolView(grid, {statistic: features}), Budget(5, "images"), _images(grid, range(1, 6))
+        PoolView(grid=grid, statistics={statistic: features}),
+        Budget(5, "images"),
+        _images(grid, range(1, 6)),
     )
 
 
@@ -118,7 +124,11 @@ def inconsistent_and_far() -> Planted:
     features = 50 * np.eye(16)[places] + np.random.default_rng(0).normal(0, 0.1, (46, 16))
     grid = _grid(46, labelled=[0])
     statistics = {"committee": scores[:, None] * SCALES, "embedding": features.astype(np.float32)}
-    return Planted(PoolView(grid, statistics), Budget(5, "images"), _images(grid, range(41, 46)))
+    return Planted(
+        PoolView(grid=grid, statistics=statistics),
+        Budget(5, "images"),
+        _images(grid, range(41, 46)),
+    )
 
 
 def inconsistent() -> Planted:
@@ -137,7 +147,7 @@ def typical_of_new_clusters() -> Planted:
     around = np.vstack([np.eye(6), -np.eye(6)[:1], np.zeros((1, 6))])  # the last is the middle
     features = np.vstack([1000 * np.eye(6)[c] + around * (0.5 if c < 2 else 1) for c in range(6)])
     grid = _grid(48, labelled=[0, 8])
-    view = PoolView(grid, {"features": features.astype(np.float32)})
+    view = PoolView(grid=grid, statistics={"features": features.astype(np.float32)})
     return Planted(view, Budget(4, "images"), _images(grid, range(23, 48, 8)))
 
 
@@ -153,7 +163,8 @@ def rare_classes() -> Planted:
     grid = _grid(100)
     wanted = _whole(grid, [*range(40, 43), *range(70, 73)])
     view = PoolView(
-        grid, {"classes": shares.reshape(100, 9), "features": np.zeros((100, 2), np.float32)}
+        grid=grid,
+        statistics={"classes": shares.reshape(100, 9), "features": np.zeros((100, 2), np.float32)},
     )
     return Planted(view, Budget(9, "images"), lambda picked: wanted < picked)
 
@@ -168,7 +179,9 @@ def rare_places() -> Planted:
     grid = _grid(100)
     wanted = _whole(grid, [*range(40, 43), *range(70, 73)])
     return Planted(
-        PoolView(grid, {"features": features}), Budget(27), lambda picked: wanted < picked
+        PoolView(grid=grid, statistics={"features": features}),
+        Budget(27),
+        lambda picked: wanted < picked,
     )
 
 
@@ -177,7 +190,9 @@ def labels_for_equal_costs() -> Planted:
     grid = replace(_grid(60), cost=np.array([4.0, 1.0, 1.0]))
     equal = dict(zip(TASKS, (4, 16, 16), strict=True))
     return Planted(
-        PoolView(grid), Budget(36), lambda picked: Counter(cell.task for cell in picked) == equal
+        PoolView(grid=grid),
+        Budget(36),
+        lambda picked: Counter(cell.task for cell in picked) == equal,
     )
 
 
@@ -188,7 +203,9 @@ def a_task_that_is_nearly_done() -> Planted:
     grid = grid_of([f"i{row}" for row in range(60)], state)
     equal = dict.fromkeys(TASKS, 12)
     return Planted(
-        PoolView(grid), Budget(36), lambda picked: Counter(cell.task for cell in picked) == equal
+        PoolView(grid=grid),
+        Budget(36),
+        lambda picked: Counter(cell.task for cell in picked) == equal,
     )
 
 

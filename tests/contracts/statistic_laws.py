@@ -58,12 +58,27 @@ def case_of(statistic: Statistic, made: Made, folder: Path, name: str = "statist
         term: build_plugin("terms", PluginChoice(term), tasks, network)
         for term in sorted(statistic.terms)
     }
-    model = TrainedModel(network.eval(), {term: made.eval() for term, made in terms.items()})
+    model = TrainedModel(
+        network=network.eval(), terms={term: made.eval() for term, made in terms.items()}
+    )
     job = ScoringJob(
-        model, tasks, found, source_of(made), DATA, {name: statistic}, {"model": "toy"}, 3
+        model=model,
+        tasks=tasks,
+        definitions=found,
+        source=source_of(made),
+        data=DATA,
+        statistics={name: statistic},
+        stamp={"model": "toy"},
+        batch=3,
     )
     names = list(made.names)
-    images = FitImages(names[:3], names, 0, lambda _: model, ObjectiveOptions())
+    images = FitImages(
+        labelled=names[:3],
+        pool=names,
+        seed=0,
+        train_member=lambda _: model,
+        objective=ObjectiveOptions(),
+    )
     return Case(statistic, fit_statistics(job, images, folder, Silent()), names)
 
 

@@ -30,7 +30,13 @@ def grid_of(
     cost: tuple[float, ...] = (1.0, 2.0, 10.0),
 ) -> Grid:
     keys = np.array([image_key(name) for name in images], np.uint64)
-    return Grid(images, keys, tasks, np.asarray(state, np.int8), np.array(cost[: len(tasks)]))
+    return Grid(
+        images=images,
+        keys=keys,
+        tasks=tasks,
+        state=np.asarray(state, np.int8),
+        cost=np.array(cost[: len(tasks)]),
+    )
 
 
 def statistics_of(
@@ -84,7 +90,9 @@ def _pools(draw: Any, strategy: Strategy) -> PoolView:
             shape
         )
 
-    return PoolView(grid, statistics_of(strategy, grid, values), draw(st.integers(0, 3)))
+    return PoolView(
+        grid=grid, statistics=statistics_of(strategy, grid, values), seed=draw(st.integers(0, 3))
+    )
 
 
 def spent(picks: list[Pick], grid: Grid, unit: str) -> float:
@@ -127,10 +135,16 @@ def the_same_cells_are_picked_in_any_pool_order(strategy: Strategy) -> None:
         grid, rows = pool.grid, list(range(len(pool.grid.images)))
         order.shuffle(rows)
         shuffled = Grid(
-            [grid.images[r] for r in rows], grid.keys[rows], TASKS, grid.state[rows], grid.cost
+            images=[grid.images[r] for r in rows],
+            keys=grid.keys[rows],
+            tasks=TASKS,
+            state=grid.state[rows],
+            cost=grid.cost,
         )
         other = PoolView(
-            shuffled, {name: values[rows] for name, values in pool.statistics.items()}, pool.seed
+            grid=shuffled,
+            statistics={name: values[rows] for name, values in pool.statistics.items()},
+            seed=pool.seed,
         )
         for budget in (Budget(5, "labels"), Budget(2, "images"), Budget(7.5, "cost")):
             assert list(strategy.select(pool, budget).picks) == list(
@@ -143,8 +157,10 @@ def the_same_cells_are_picked_in_any_pool_order(strategy: Strategy) -> None:
 def a_budget_of_the_whole_pool_buys_the_whole_pool(strategy: Strategy) -> None:
     grid = grid_of([f"i{n}" for n in range(4)], [[0, 2, 0], [0, 0, 0], [1, 1, 3], [0, 2, 2]])
     pool = PoolView(
-        grid,
-        statistics_of(strategy, grid, lambda _, shape: np.arange(np.prod(shape)).reshape(shape)),
+        grid=grid,
+        statistics=statistics_of(
+            strategy, grid, lambda _, shape: np.arange(np.prod(shape)).reshape(shape)
+        ),
     )
     worth = float((grid.eligible * grid.cost).sum())
     for budget in (Budget(6, "labels"), Budget(3, "images"), Budget(worth, "cost")):
@@ -152,13 +168,15 @@ def a_budget_of_the_whole_pool_buys_the_whole_pool(strategy: Strategy) -> None:
     # So does a sum of many prices that no float holds exactly, and no check refuses it.
     many = grid_of([f"i{n}" for n in range(300)], np.zeros((300, 3)), cost=(1234.56, 99.99, 310.1))
     pool = PoolView(
-        many,
-        statistics_of(strategy, many, lambda _, shape: np.arange(np.prod(shape)).reshape(shape)),
+        grid=many,
+        statistics=statistics_of(
+            strategy, many, lambda _, shape: np.arange(np.prod(shape)).reshape(shape)
+        ),
     )
     half = float((many.eligible[:150] * many.cost).sum())
     for amount in (half, 2 * half):
         picks = strategy.select(pool, Budget(amount, "cost")).picks
-        check_picks("any", picks, many, Budget(amount, "cost"), strategy.unit)
+        check_picks("any", picks, grid=many, budget=Budget(amount, "cost"), unit=strategy.unit)
         spent = sum(many.cost[TASKS.index(pick.cell.task)] for pick in picks)
         assert spent > amount - 1234.56 if amount == half else len(picks) == 900
 
@@ -171,13 +189,15 @@ def a_task_nobody_knows_about_and_a_pool_of_one_task_are_picked_from(strategy: S
 
     assert (
         len(
-            strategy.select(PoolView(grid, statistics_of(strategy, grid, unknown)), Budget(2)).picks
+            strategy.select(
+                PoolView(grid=grid, statistics=statistics_of(strategy, grid, unknown)), Budget(2)
+            ).picks
         )
         == 2
     )
     one = grid_of(["a"], [[0]], ["depth"])
     ones = statistics_of(strategy, one, lambda _, shape: np.ones(shape))
-    assert len(strategy.select(PoolView(one, ones), Budget(1)).picks) == 1
+    assert len(strategy.select(PoolView(grid=one, statistics=ones), Budget(1)).picks) == 1
 
 
 def a_task_without_any_label_is_picked_beside_the_others(strategy: Strategy) -> None:
@@ -227,7 +247,7 @@ def pool_of(strategy: Strategy, state: Any, seed: int = 0, unknown: int | None =
             values[:, unknown] = np.nan
         return values
 
-    return PoolView(grid, statistics_of(strategy, grid, draw), seed)
+    return PoolView(grid=grid, statistics=statistics_of(strategy, grid, draw), seed=seed)
 
 
 def pools_at_the_edge_are_picked_from(strategy: Strategy) -> None:

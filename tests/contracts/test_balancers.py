@@ -88,7 +88,14 @@ class World:
         other = self.term(self.images).square().mean()
         parameters = list(self.shared.parameters())
         step = TaskLosses(
-            losses, columns, other, features, parameters, number, 0.0, torch.Tensor.backward
+            losses=losses,
+            present=columns,
+            other=other,
+            features=features,
+            parameters=parameters,
+            step=number,
+            progress=0.0,
+            backward=torch.Tensor.backward,
         )
         self.total, self.factors = balancer.backward(step), balancer.factors
         named = {"shared": self.shared, "term": self.term, **self.heads}

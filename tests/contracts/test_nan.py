@@ -42,7 +42,9 @@ def by_images(options):
     def scorer(pool):
         return Scored(np.repeat(pool.statistics[OF_IMAGES][:, None], len(pool.grid.tasks), 1))
 
-    return Composed(frozenset({OF_IMAGES}), scorer, AsIs(), "images", "why")
+    return Composed(
+        needs=frozenset({OF_IMAGES}), scorer=scorer, normaliser=AsIs(), unit="images", why="why"
+    )
 
 
 CASES = [
@@ -92,7 +94,11 @@ def store(project, strategy, wrong=""):
         values[wrong][row if built[wrong].axis == "image" else (row, column)] = np.nan
     axes = {each: statistic.axis for each, statistic in built.items()}
     table = Table(
-        grid.images, values, tuple(grid.tasks), {**scores.stamp, **scores.members_stamp()}, axes
+        images=grid.images,
+        statistics=values,
+        tasks=tuple(grid.tasks),
+        stamp={**scores.stamp, **scores.members_stamp()},
+        axes=axes,
     )
     folder = scores.folder(project.round_number)
     folder.mkdir(parents=True, exist_ok=True)

@@ -159,7 +159,7 @@ def case_of(name: str, folder: Path) -> Case:
     )
     here.lay_out(made, folder / "root", made.label(made.names[1], rows[-1].name))
     dataset = plugins.resolve("layouts", here.LAYOUT)(folder / "root")
-    return Case(made, rows, folder / "root", (1, rows[-1].name), dataset)
+    return Case(made, rows, root=folder / "root", missing=(1, rows[-1].name), dataset=dataset)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

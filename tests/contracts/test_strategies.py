@@ -76,8 +76,13 @@ class Wrong:
 
     def select(self, pool, budget):
         return Selection(
-            best_cells(
-                scores := self.scores(pool), pool.grid, budget, "first", np.isnan(scores), False
+            picks=best_cells(
+                scores := self.scores(pool),
+                pool.grid,
+                budget=budget,
+                why="first",
+                drawn=np.isnan(scores),
+                valued=False,
             )
         )
 
@@ -116,7 +121,11 @@ class PutsItsImagesLast(PutsTheUnknownLast):
 
     def select(self, pool, budget):
         scores = self.scores(pool)
-        return Selection(best_images(scores, pool.grid, budget, "known", np.isnan(scores), False))
+        return Selection(
+            picks=best_images(
+                scores, pool.grid, budget=budget, why="known", drawn=np.isnan(scores), valued=False
+            )
+        )
 
 
 class KeepsArrays(Wrong):
@@ -186,7 +195,7 @@ def test_terms_of_another_shape_break_the_law():
 
     with pytest.raises(AssertionError):
         laws.what_is_kept_of_a_choice_can_be_kept(
-            Composed(frozenset(), scorer, AsIs(), "cells", "why")
+            Composed(needs=frozenset(), scorer=scorer, normaliser=AsIs(), unit="cells", why="why")
         )
 
 

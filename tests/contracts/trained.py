@@ -71,7 +71,9 @@ def with_gaps(folder: Path) -> Made:
 def trainer(made: Made, term: Any = None, balancer: Any = None, **changes: Any) -> Trainer:
     """A training with a term and a balancer, given by their builders."""
     plan = toy_plan(made, replace(OPTIONS, **changes))
-    plan = replace(plan, previous=lambda: TrainedModel(toy_network(plan.tasks, seed=1).eval()))
+    plan = replace(
+        plan, previous=lambda: TrainedModel(network=toy_network(plan.tasks, seed=1).eval())
+    )
     if term:
         with keyed(0, "init", "term", "it"):
             plan = replace(plan, terms={"it": term(plan.tasks, plan.network)})

@@ -78,7 +78,7 @@ class Writes(FolderConnector):
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
         found = super().receive(answer, index)
-        index._store.move([Move(one.cell, State.MISSING) for one in found.labels])
+        index._store.move([Move(cell=one.cell, to=State.MISSING) for one in found.labels])
         return found
 
 

@@ -71,7 +71,7 @@ def test_the_network_of_ones_own_keeps_the_laws_that_matter():
     import deep_heads_network
 
     tasks = build_all(definitions([TaskRow("depth", "depth", 1), TaskRow("normals", "normals", 1)]))
-    encoder = partial(Encoder, BackboneOptions("mobilenetv2_035", pretrained=False, fused=8))
+    encoder = partial(Encoder, BackboneOptions(name="mobilenetv2_035", pretrained=False, fused=8))
     network = deep_heads_network.build(tasks, encoder, deep_heads_network.Options()).eval()
     output = network(torch.zeros(1, 3, 32, 64))
     again = network.predict(output.task_features)

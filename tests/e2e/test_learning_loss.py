@@ -148,7 +148,11 @@ def test_one_arm_of_a_study_trains_with_the_term_from_its_start_on(tmp_path):
     text = path.read_text().replace('strategies = ["partal", "random_cells"]', "full = false")
     path.write_text(text.replace("rounds = 2", "rounds = 1"))
     request = StudyRequest(
-        str(path), study_of(str(path), {}), tmp_path / "data", "", tmp_path / "out"
+        recipe=str(path),
+        study=study_of(str(path), {}),
+        root=tmp_path / "data",
+        weights="",
+        out=tmp_path / "out",
     )
     done = run_study(request)
     assert not done.failed and {r.strategy for r in done.outcomes()} == {

@@ -21,7 +21,14 @@ from labelgrid.score.weights import read_weights
 from labelgrid.train.checkpoint import Checkpoint, load, save
 
 STATE = Checkpoint(
-    1, 2, {"w": torch.ones(2)}, {"state": {}}, {}, {"t": {"a": torch.ones(1)}}, [{"epoch": 1}], "{}"
+    epoch=1,
+    step=2,
+    network={"w": torch.ones(2)},
+    optimiser={"state": {}},
+    scaler={},
+    parts={"t": {"a": torch.ones(1)}},
+    history=[{"epoch": 1}],
+    identity="{}",
 )
 STRANGE = (
     None,
@@ -119,7 +126,19 @@ def flipped(data, draw):
 
 def test_no_checkpoint_with_a_flipped_bit_is_read_with_other_weights(tmp_path):
     draw, expected = random.Random(4), torch.arange(4000.0)
-    save(Checkpoint(1, 2, {"w": expected}, {"state": {}}, {}, {}, [], "{}"), tmp_path / "a.ckpt")
+    save(
+        Checkpoint(
+            epoch=1,
+            step=2,
+            network={"w": expected},
+            optimiser={"state": {}},
+            scaler={},
+            parts={},
+            history=[],
+            identity="{}",
+        ),
+        tmp_path / "a.ckpt",
+    )
     whole, refusals = (tmp_path / "a.ckpt").read_bytes(), 0
     for _ in range(60):
         (tmp_path / "b.ckpt").write_bytes(flipped(whole, draw))
@@ -133,7 +152,13 @@ def test_no_checkpoint_with_a_flipped_bit_is_read_with_other_weights(tmp_path):
 def test_no_score_table_with_a_flipped_bit_is_read_with_other_scores(tmp_path):
     draw, values = random.Random(5), np.random.default_rng(6).random((40, 2))
     write_table(
-        Table(list(map(str, range(40))), {"s": values}, ("x", "y"), {}, {"s": "cell"}),
+        Table(
+            images=list(map(str, range(40))),
+            statistics={"s": values},
+            tasks=("x", "y"),
+            stamp={},
+            axes={"s": "cell"},
+        ),
         tmp_path / "a.parquet",
     )
     whole = (tmp_path / "a.parquet").read_bytes()
@@ -199,7 +224,16 @@ def test_foreign_weights_are_refused(values, tmp_path):
 def table(path):
     axes = {"s": "cell", "v": "feature"}
     values = {"s": np.ones((3, 2)), "v": np.ones((3, 4), np.float32)}
-    write_table(Table(["a", "b", "c"], values, ("x", "y"), {"model": "m"}, axes), path)
+    write_table(
+        Table(
+            images=["a", "b", "c"],
+            statistics=values,
+            tasks=("x", "y"),
+            stamp={"model": "m"},
+            axes=axes,
+        ),
+        path,
+    )
 
 
 METADATA = [

@@ -62,7 +62,11 @@ class JsonLines:
         requests = index.requests({line["request_id"] for _, line in lines})
         for where, line in lines:
             found = _answer(
-                line, where, path.parent, cell_of(line["request_id"], where, requests), index
+                line,
+                where,
+                folder=path.parent,
+                cell=cell_of(line["request_id"], where, requests),
+                index=index,
             )
             kept: list[Any] = {Answer: answers.labels, Skip: answers.skips, Fault: answers.faults}[
                 type(found)
@@ -132,7 +136,7 @@ def _answer(
     if isinstance(skip, str):
         return Skip(cell, where, skip)
     if isinstance(path, str):
-        found = answer_file(folder, path, where, cell, task)
+        found = answer_file(folder, path, where=where, cell=cell, task=task)
         return found if isinstance(found, Fault) else Answer(cell, where, found)
     if isinstance(label, str) and isinstance(extension, str):
         return wrong_extension(f"x{extension}", where, cell, task) or Answer(

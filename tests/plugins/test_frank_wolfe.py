@@ -48,7 +48,14 @@ def test_of_two_tasks_the_weights_are_the_closed_forms(seed):
     )  # Sener & Koltun, equation 6
     balancer = Mgda({"a": 1.0, "b": 1.0}, reduce, Options())
     step = TaskLosses(
-        losses, present, torch.zeros(()), shared, [shared], 0, 0.0, torch.Tensor.backward
+        losses=losses,
+        present=present,
+        other=torch.zeros(()),
+        features=shared,
+        parameters=[shared],
+        step=0,
+        progress=0.0,
+        backward=torch.Tensor.backward,
     )
     balancer.backward(step)
     assert balancer.last["a"] == pytest.approx(expected, abs=1e-5)
@@ -71,7 +78,14 @@ def test_a_task_without_a_label_in_the_batch_takes_no_part():
     balancer = Mgda({"a": 1.0, "b": 1.0}, reduce, Options())
     losses = two_losses(shared, present)
     step = TaskLosses(
-        losses, present, torch.zeros(()), shared, [shared], 0, 0.0, torch.Tensor.backward
+        losses=losses,
+        present=present,
+        other=torch.zeros(()),
+        features=shared,
+        parameters=[shared],
+        step=0,
+        progress=0.0,
+        backward=torch.Tensor.backward,
     )
     balancer.backward(step)
     assert balancer.last == {"a": 1.0}
@@ -84,7 +98,7 @@ def test_a_round_is_trained_with_images_that_lack_tasks(tmp_path):
         cells = [row.cell for row in project.store.cells(state=State.LABELLED, splits=("train",))]
         lacking = [cell for cell in cells if cell.task != "depth"]
         project.store.move(
-            [Move(Cell(cell.image_id, cell.task), State.MISSING) for cell in lacking[:-1]]
+            [Move(cell=Cell(cell.image_id, cell.task), to=State.MISSING) for cell in lacking[:-1]]
         )
         done = fit.fit(
             project,

@@ -66,9 +66,15 @@ def test_the_val_split_is_measured_with_the_average(tmp_path):
     figures = []
     for weights in (kept.evaluated, kept.network):
         plan.network.load_state_dict(weights)
-        model = TrainedModel(plan.network)
+        model = TrainedModel(network=plan.network)
         found = evaluate(
-            model, plan.tasks, plan.definitions, plan.source, plan.val, plan.data, plan.objective
+            model,
+            plan.tasks,
+            definitions=plan.definitions,
+            source=plan.source,
+            image_ids=plan.val,
+            data=plan.data,
+            objective=plan.objective,
         )
         figures.append(found.loss_mtl.value)
     assert figures[0] == logged != figures[1]

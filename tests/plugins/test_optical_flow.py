@@ -106,7 +106,7 @@ def project_of(folder: Path) -> tuple[ProjectFolder, Path]:
     settings = Settings(recipe=str((folder / "tiny.toml").absolute()))
     rows = [*made.rows, ROW]
     return create.create(
-        folder / "flat", [made.images], rows, settings, Silent(), holdout=2
+        folder / "flat", [made.images], tasks=rows, settings=settings, progress=Silent(), holdout=2
     ), made.labels
 
 

@@ -119,7 +119,11 @@ class ThreeScale(Network):
             name: body(torch.cat([shared, messages[name]], 1)) for name, body in self.bodies.items()
         }
         return Output(
-            tuple(initial), self.predict(task_features), features, task_features, tuple(heads)
+            initial=tuple(initial),
+            final=self.predict(task_features),
+            features=features,
+            task_features=task_features,
+            initial_features=tuple(heads),
         )
 
     def predict(self, task_features: Raw) -> Raw:

@@ -66,7 +66,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(target=images, name=NAMES, split=SPLITS)
     def add(self, name: str, split: str) -> str:
-        new = self.store.add_images([ImageRow(name, "photos", split=split)])  # type: ignore[arg-type]
+        new = self.store.add_images([ImageRow(image_id=name, root="photos", split=split)])  # type: ignore[arg-type]
         assert new == (name not in self.split)
         self.split.setdefault(name, split)
         return name

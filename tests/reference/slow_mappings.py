@@ -48,7 +48,9 @@ def own_layers(kind, mapping, task, maps, together):
 def body(kind, mapping, maps, conditions, together, stride, rectify):
     """The joint maps, at this stride."""
     if kind == "resnet18":
-        return resnet_blocks(mapping, maps, conditions, together, stride, rectify)
+        return resnet_blocks(
+            mapping, maps, conditions=conditions, together=together, stride=stride, rectify=rectify
+        )
     (own, counts), rest = (
         STAGES[kind],
         [part for part in mapping.rest if hasattr(part, "convolution")],

@@ -174,7 +174,9 @@ def test_gradnorm(reduction, scale, alpha, at, heads):
     balancer = built(gradnorm, reduction, alpha=alpha, at=at, heads=heads)
     for name, value in weights.items():
         balancer.weights[name].data.fill_(7 * value)  # the balancer makes their sum 3
-    for present, shares, norms, targets in slow_targets(toy, at, reduction, weights, alpha):
+    for present, shares, norms, targets in slow_targets(
+        toy, at, reduction=reduction, weights=weights, alpha=alpha
+    ):
         total = balancer.backward(toy.step(present))
         own = weights if heads == "weighted" else dict.fromkeys(weights, 1.0)
         assert_gradients(toy, combined(toy, shares, weights, own))

@@ -159,7 +159,9 @@ def slow_distance(step, term, fixed=False):
             )
             if images:
                 valid = step.batch.targets[source].valid[:, 0]
-                maps = [prediction(step, source, n, noise, valid[n]) for n in images]
+                maps = [
+                    prediction(step, source, image=n, noise=noise, valid=valid[n]) for n in images
+                ]
                 maps += [label(step, source, n) for n in images]
                 raws = segnet(term.maps.networks[network], torch.stack(maps), running=fixed)
                 for n, first, second in zip(

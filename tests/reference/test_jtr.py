@@ -109,8 +109,10 @@ def stacks_of(step, view, n, noise, options):
         raw = functional.interpolate(output.final[name][n : n + 1], size=SIZE, mode="bilinear")[0]
         raw = raw.detach() if view == "second" or name in known else raw
         first, other = (noise(stack, name, n) for stack in ("predicted", "wanted"))
-        predicted[name] = prediction(name, raw, None if view == "second" else first, mask, options)
-        wanted[name] = prediction(name, raw, other, mask, options)
+        predicted[name] = prediction(
+            name, raw, noise=None if view == "second" else first, mask=mask, options=options
+        )
+        wanted[name] = prediction(name, raw, noise=other, mask=mask, options=options)
         for maps in (predicted, wanted):
             maps[name] = torch.where(mask, maps[name], neutral(name, options))
         if name in known:
@@ -159,12 +161,12 @@ def slow_jtr(step, term):
             for losses in found.values():
                 losses.append(torch.zeros(()).double())
             continue
-        first, second, _ = stacks_of(step, "first", n, noise("first"), options)
+        first, second, _ = stacks_of(step, "first", n=n, noise=noise("first"), options=options)
         codes = [
             one_image(copy, torch.cat(list(maps.values()))[None])[0] for maps in (first, second)
         ]
         found["distance"].append(options.weight * apart(*codes))
-        first, second, mask = stacks_of(step, "second", n, noise("second"), options)
+        first, second, mask = stacks_of(step, "second", n=n, noise=noise("second"), options=options)
         made = [
             one_image(term.encoder, torch.cat(list(maps.values()))[None])
             for maps in (first, second)

@@ -96,7 +96,11 @@ def joint_maps(step, term, pairs, kind):
             )
         shared |= dict(
             zip(
-                own, slow_mappings.own_layers(kind, term.mapping, name, maps, together), strict=True
+                own,
+                slow_mappings.own_layers(
+                    kind, term.mapping, task=name, maps=maps, together=together
+                ),
+                strict=True,
             )
         )
     places = [3 * s + t for _, s, t in pairs]
@@ -104,7 +108,13 @@ def joint_maps(step, term, pairs, kind):
     conditions = [functional.one_hot(torch.tensor(place), 9).double() for place in places]
     maps, stride = [shared[row] for row in rows], options.stride or 32
     maps = slow_mappings.body(
-        kind, term.mapping, maps, conditions, together, stride, options.rectify
+        kind,
+        term.mapping,
+        maps=maps,
+        conditions=conditions,
+        together=together,
+        stride=stride,
+        rectify=options.rectify,
     )
     return list(zip(maps[: len(pairs)], maps[len(pairs) :], strict=True))
 

@@ -45,7 +45,7 @@ def count(*parts: nn.Module) -> int:
 
 def made(build: object, data: str, options: object) -> Network:
     encoder = partial(
-        Encoder, BackboneOptions("hrnet_w18_small_v2", pretrained=False, upsample="bilinear")
+        Encoder, BackboneOptions(name="hrnet_w18_small_v2", pretrained=False, upsample="bilinear")
     )
     return build(tasks_of(data), encoder, options)  # type: ignore[no-any-return, operator]
 
@@ -118,7 +118,7 @@ def test_mti_net_is_the_public_one_but_for_the_embeddings_of_predictions(
     [("nyud", 14_177_836, 25_354_348), ("pascal", 23_619_361, 34_795_873)],
 )
 def test_resnet_18_with_aspp_heads_is_the_public_one(data: str, heads: int, whole: int) -> None:
-    encoder = partial(Encoder, BackboneOptions("resnet18", pretrained=False, output_stride=8))
+    encoder = partial(Encoder, BackboneOptions(name="resnet18", pretrained=False, output_stride=8))
     network = aspp_heads.build(tasks_of(data), encoder, aspp_heads.Options())
     assert count(network.get_submodule("encoder")) == 11_176_512
     assert count(network.get_submodule("bodies"), network.get_submodule("last")) == heads
@@ -130,7 +130,7 @@ def test_resnet_18_with_aspp_heads_is_the_public_one(data: str, heads: int, whol
 )
 def test_a_vision_transformer_has_a_light_decoder(data: str, heads: int, whole: int) -> None:
     encoder = partial(
-        Encoder, BackboneOptions("vit_small_patch14_dinov2", pretrained=False, fused=128)
+        Encoder, BackboneOptions(name="vit_small_patch14_dinov2", pretrained=False, fused=128)
     )
     network = shared_heads.build(tasks_of(data), encoder, shared_heads.Options())
     pyramid = network.get_submodule("encoder.backbone")

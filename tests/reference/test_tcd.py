@@ -29,8 +29,8 @@ def pool_of(seed, *, labelled=True, unknown=False, n=16):
         raw[:, 1], state[6] = np.nan, (LABELLED, 0, LABELLED)
     features = (rng.normal(size=(n, 5)) + 3).astype(np.float32)
     keys = np.array([image_key(name) for name in names], np.uint64)
-    grid = Grid(names, keys, TASKS, state, np.array([1.0, 2.0, 5.0]))
-    return PoolView(grid, {"committee": raw, "embedding": features}, seed)
+    grid = Grid(images=names, keys=keys, tasks=TASKS, state=state, cost=np.array([1.0, 2.0, 5.0]))
+    return PoolView(grid=grid, statistics={"committee": raw, "embedding": features}, seed=seed)
 
 
 def slow_scores(pool, options):
@@ -213,5 +213,5 @@ def test_equation_one_takes_the_committees_largest():
             COMBINE[name](list(members), axis=0), [slow(column) for column in members.T]
         )
     assert build(Options()).options == Options(
-        "product", "max", "each", "euclidean", "images", "picks"
+        "product", "max", normalise="each", distance="euclidean", unit="images", weigh="picks"
     )

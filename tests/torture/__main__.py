@@ -84,7 +84,7 @@ def attack(
     stages = make_stages(folder / "projects")
     groups = (
         lambda: (*files(folder / "files", scale, seed), *projects(stages, scale, seed)),
-        lambda: tuple(processes(stages, folder, scale, seed, names, told)),
+        lambda: tuple(processes(stages, folder, scale=scale, seed=seed, names=names, told=told)),
     )
     with ThreadPoolExecutor(2) as threads:
         first, second = (threads.submit(group) for group in groups)
@@ -116,7 +116,7 @@ def main(words: list[str] | None = None) -> int:
     )
     options = parser.parse_args(words)
     with tempfile.TemporaryDirectory(prefix="torture-") as folder:
-        rows = attack(Path(folder), options.scale, options.seed, list(STEPS), tell)
+        rows = attack(Path(folder), options.scale, seed=options.seed, names=list(STEPS), told=tell)
     text = (
         f"`./dev torture --scale {options.scale:g} --seed {options.seed} --write`:\n\n{table(rows)}"
     )

@@ -64,8 +64,8 @@ def unpacking() -> list[tuple[str, bytes]]:
     text = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**28), 9))
     plain = encoded(np.zeros((32, 64), np.uint8), "PNG")
     return [
-        (".png", png(20_000, 20_000, 8, 2, 2**29)),
-        (".png", png(32, 64, 8, 0, 2**29)),
+        (".png", png(20_000, 20_000, bits=8, colour=2, unpacked=2**29)),
+        (".png", png(32, 64, bits=8, colour=0, unpacked=2**29)),
         (".png", plain[:33] + text + plain[33:]),
         (".tiff", buffer.getvalue()),
     ]
@@ -86,7 +86,7 @@ class Bombs:
     def files(self) -> list[tuple[str, str, bytes]]:
         claimed = [
             *(
-                (".png", png(h, w, bits, colour, 0))
+                (".png", png(h, w, bits=bits, colour=colour, unpacked=0))
                 for h, w in SIZES
                 for bits, colour in ((8, 0), (16, 0), (8, 2))
             ),

@@ -107,7 +107,9 @@ def twin(stages: Stages, name: str, folder: Path) -> Twin:
         assert ends[-1].code == 0, ends[-1].text
         found.append(content(room))
     varying = {n for n in {**found[0], **found[1]} if found[0].get(n) != found[1].get(n)}
-    return Twin(ends[1], before, acknowledged(room), found[1], frozenset(varying))
+    return Twin(
+        ends[1], before, after=acknowledged(room), content=found[1], varying=frozenset(varying)
+    )
 
 
 def kill(
@@ -151,7 +153,7 @@ def kills(stages: Stages, folder: Path, name: str, count: int, seed: int) -> Row
             random.Random(f"{seed} {name} {number}"),
             folder / f"{name.replace(' ', '-')}-k{number}",
         )
-        tries = (kill(stages, name, found, room, draw) for _ in range(TRIES))
+        tries = (kill(stages, name, twin=found, room=room, draw=draw) for _ in range(TRIES))
         result = next(filter(None, tries), None)
         shutil.rmtree(room, ignore_errors=True)
         return result

@@ -26,7 +26,9 @@ from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.task import TaskDef
 
 README = "README.txt"
-IMAGES, LABELS, PRELABELS = "images", "labels", "prelabels"
+IMAGES = "images"
+LABELS = "labels"
+PRELABELS = "prelabels"
 #: Files of a request, which are not labels.
 _OTHER_FILES = frozenset({MANIFEST, MANIFEST_TABLE, README, SKIPS, LABEL_LIST})
 UNKNOWN = "The label is of an unknown image or task."
@@ -59,7 +61,8 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
     if not folder.is_dir():
         raise LabelError("There is no such folder.", where=str(folder), next_step="Check the path.")
     lists = read_lists(folder)
-    answers, listed = Answers(faults=lists.faults), lists.files
+    answers = Answers(faults=lists.faults)
+    listed = lists.files
     names = list(_walk(folder, set(index.tasks)))
     skips = skip_lines(folder, answers.faults)
     known = _known(
@@ -96,7 +99,7 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
     closed = index.closed({line[1] for line in skips} - known.requests.keys())
     answers.closed = [where for where, request_id, _ in skips if request_id in closed]
     for where, request_id, reason in (line for line in skips if line[1] not in closed):
-        _add_skip(answers, known, where, request_id, reason)
+        _add_skip(answers, known, where=where, request_id=request_id, reason=reason)
     if not (answers.labels or answers.skips or answers.faults or answers.removed or answers.closed):
         raise LabelError(
             "There is no answer in the folder: no label, no line in skips.csv.",
@@ -142,7 +145,8 @@ def _is_stray(name: str, index: ProjectIndex) -> bool:
 
 
 def _refuse_unreadable(error: OSError) -> None:
-    where, what = str(error.filename), f"The folder cannot be read: {error.strerror}."
+    where = str(error.filename)
+    what = f"The folder cannot be read: {error.strerror}."
     raise LabelError(
         what, where=where, next_step="Fix its permissions.", unchanged="Nothing was imported."
     ) from error
@@ -238,7 +242,8 @@ def _images(name: str, known: _Known) -> set[str]:
 
 def _with_hints(unmatched: list[tuple[str, Fault]], index: ProjectIndex) -> Iterator[Fault]:
     """The faults, with the closest known name as a hint where a fault has no next step."""
-    tasks, images = index.tasks, None
+    tasks = index.tasks
+    images = None
     for number, (name, fault) in enumerate(unmatched):
         if fault.next_step or number >= SHOWN:  # searching for close names is slow
             yield fault

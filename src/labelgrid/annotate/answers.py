@@ -65,7 +65,7 @@ def wrong_time(where: str, given: object, cell: Cell) -> Fault:
     return Fault(where, what, "Fix it, or leave it empty if it is not known.", cell)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Answers:
     """Everything that was received in one answer.
 

@@ -13,12 +13,10 @@ from labelgrid.annotate.matching import leads_outside
 from labelgrid.ledger.grid import Cell, is_time
 from labelgrid.spreadsheets import unmarked
 
-MANIFEST, MANIFEST_TABLE, SKIPS, LABEL_LIST = (
-    "manifest.json",
-    "manifest.csv",
-    "skips.csv",
-    "labels.csv",
-)
+MANIFEST = "manifest.json"
+MANIFEST_TABLE = "manifest.csv"
+SKIPS = "skips.csv"
+LABEL_LIST = "labels.csv"
 #: The key of how long a label took.
 SECONDS = "seconds"
 
@@ -142,7 +140,8 @@ def _seconds(
     """
     found: dict[Cell, tuple[float, str]] = {}
     for where, row in rows:
-        cell, given = Cell(row["image"], row["task"]), row.get(SECONDS)
+        cell = Cell(row["image"], row["task"])
+        given = row.get(SECONDS)
         if given is None or str(given).strip() == "":
             continue
         value = _number(given)

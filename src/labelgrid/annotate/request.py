@@ -8,7 +8,7 @@ from labelgrid.ledger.grid import Cell, Explanation
 from labelgrid.tasks.task import TaskDef
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RequestItem:
     """One requested cell: a line of a request's manifest.
 

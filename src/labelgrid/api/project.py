@@ -54,7 +54,8 @@ class Project:
     """
 
     def __init__(self, folder: ProjectFolder, progress: Progress | None = None) -> None:
-        self._project, self._progress = folder, progress or Silent()
+        self._project = folder
+        self._progress = progress or Silent()
 
     @classmethod
     def create(
@@ -100,18 +101,23 @@ class Project:
         """
         from labelgrid.project.create import create
 
-        file, choice = (
-            str(Path(weights).absolute()) if weights else "",
-            PluginChoice(strategy, options or {}),
+        file = str(Path(weights).absolute()) if weights else ""
+        choice = PluginChoice(strategy, options or {})
+        settings = Settings(
+            recipe=resolve_recipe(recipe),
+            seed=seed,
+            weights=file,
+            group=group,
+            strategy=choice,
+            changes=changes or {},
         )
-        settings = Settings(resolve_recipe(recipe), seed, file, group, choice, changes or {})
         paths = [Path(path) for path in _as_list(images)]
         project = create(
             Path(folder),
             paths,
-            _rows(tasks),
-            settings,
-            progress or Silent(),
+            tasks=_rows(tasks),
+            settings=settings,
+            progress=progress or Silent(),
             holdout=holdout,
             check=check,
         )
@@ -148,9 +154,9 @@ class Project:
         return add(
             self._project,
             [*map(Path, _as_list(images))],
-            _rows(tasks),
-            check,
-            self._progress,
+            tasks=_rows(tasks),
+            check=check,
+            progress=self._progress,
             holdout=holdout,
         )
 
@@ -212,9 +218,9 @@ class Project:
             return fit(
                 self._project,
                 self._progress,
-                resolve_recipe(recipe) if recipe else "",
-                changes,
-                file,
+                recipe=resolve_recipe(recipe) if recipe else "",
+                changes=changes,
+                weights=file,
             )
 
     def query(
@@ -292,7 +298,14 @@ class Project:
         from labelgrid.rounds.predict import predict
 
         known = Path(known) if known else None
-        return predict(self._project, Path(images), Path(out), known, self._progress, soft=soft)
+        return predict(
+            self._project,
+            Path(images),
+            out=Path(out),
+            known=known,
+            progress=self._progress,
+            soft=soft,
+        )
 
     def evaluate(
         self,
@@ -307,7 +320,9 @@ class Project:
         labels, predictions = (
             Path(place) if place is not None else None for place in (labels, predictions)
         )
-        return evaluate_project(self._project, self._progress, labels, split, predictions)
+        return evaluate_project(
+            self._project, self._progress, labels=labels, split=split, predictions=predictions
+        )
 
     def report(
         self, out: Place | None = None, *, plots: Place | None = None, pictures: bool = False
@@ -319,10 +334,8 @@ class Project:
         """
         from labelgrid.report.write import write_report
 
-        page, plots = (
-            Path(out) if out else self.folder / "report.html",
-            Path(plots) if plots else None,
-        )
+        page = Path(out) if out else self.folder / "report.html"
+        plots = Path(plots) if plots else None
         return write_report(self.folder, page, plots, pictures=pictures)
 
     def verify(self) -> "Verified":

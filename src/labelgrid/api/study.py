@@ -81,4 +81,11 @@ def analyse(
     """
     from labelgrid.simulation.analyse import analyse
 
-    return analyse(Path(study), name, Path(out) if out else None, options, progress, strategies)
+    return analyse(
+        Path(study),
+        name,
+        out=Path(out) if out else None,
+        options=options,
+        progress=progress,
+        strategies=strategies,
+    )

@@ -73,7 +73,8 @@ def with_trust(command: Callable[..., Any]) -> Callable[..., Any]:
     def run(*, trust: Any = None, **arguments: Any) -> Any:
         return command(**arguments)
 
-    shown, hints = signature(command), dict(command.__annotations__)
+    shown = signature(command)
+    hints = dict(command.__annotations__)
     added = Parameter("trust", Parameter.KEYWORD_ONLY, default=None, annotation=Trust)
     run.__signature__ = shown.replace(parameters=[*shown.parameters.values(), added])  # type: ignore[attr-defined]
     result = {"return": hints.pop("return")} if "return" in hints else {}

@@ -73,7 +73,8 @@ def task(
             if restore:
                 restore_task(project, name)
             done = change_task(project, name, change, bar)
-            result, said = _described(done), _words(done, project)
+            result = _described(done)
+            said = _words(done, project)
     if json:
         screen.as_json(result)
     else:

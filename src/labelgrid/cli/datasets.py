@@ -62,7 +62,7 @@ def scenes(
         )
     settings = SceneSettings((int(match[1]), int(match[2])), seed, samples, frames)
     with screen.Bar() as bar:
-        total, new = write_scenes(out, count, settings, bar, jobs)
+        total, new = write_scenes(out, count, settings=settings, progress=bar, jobs=jobs)
     screen.say(
         f"{out}: {counted(total, 'scene')}, {new:,} of them rendered now. "
         f"Look at some: {command('sheet', out, '--out', 'sheet.png')}"
@@ -126,7 +126,9 @@ def check(
     definitions = tasks_of(source, root, tasks)
     chosen = _spread(source.images(), count or len(source.images()))
     with screen.Bar() as bar:
-        found = contents(source, definitions, chosen, layout_faults(name, root), bar)
+        found = contents(
+            source, definitions, image_ids=chosen, layout=layout_faults(name, root), progress=bar
+        )
     if json:
         screen.as_json(asdict(found))
     else:
@@ -173,7 +175,13 @@ def evaluate(
         )
     image_ids = splits.get(split, source.images())
     with in_file_of_tasks(), screen.Bar() as bar:
-        values = evaluate_files(source, tasks_of(source, root, tasks), image_ids, predictions, bar)
+        values = evaluate_files(
+            source,
+            tasks_of(source, root, tasks),
+            image_ids=image_ids,
+            folder=predictions,
+            progress=bar,
+        )
     if json:
         screen.as_json(values)
     else:

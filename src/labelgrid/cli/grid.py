@@ -91,15 +91,21 @@ def init(
     rows = _task_rows(tasks, task_file)
     plugins.resolve("strategies", strategy)
     settings = Settings(
-        resolve_recipe(recipe),
-        seed,
-        str(weights.absolute()) if weights else "",
-        group,
-        PluginChoice(strategy),
+        recipe=resolve_recipe(recipe),
+        seed=seed,
+        weights=str(weights.absolute()) if weights else "",
+        group=group,
+        strategy=PluginChoice(strategy),
     )
     with screen.Bar() as bar:
         project = create.create(
-            folder, images, rows, settings, bar, holdout=holdout, check=check.value
+            folder,
+            images,
+            tasks=rows,
+            settings=settings,
+            progress=bar,
+            holdout=holdout,
+            check=check.value,
         )
     with project:
         _show_new(project)
@@ -110,9 +116,12 @@ def _show_new(project: "ProjectFolder") -> None:
     from labelgrid.project.advice import advice_of
     from labelgrid.project.requests import query_command
 
-    folder, tasks = project.folder, project.tasks()
-    held, total = project.store.count_images(("heldout",)), project.store.count_images()
-    images, columns = counted(total, "image"), counted(len(tasks), "task")
+    folder = project.folder
+    tasks = project.tasks()
+    held = project.store.count_images(("heldout",))
+    total = project.store.count_images()
+    images = counted(total, "image")
+    columns = counted(len(tasks), "task")
     screen.say(f"Made {folder}: {images}, {held:,} of them held out for measuring, {columns}.")
     for task in tasks.values():
         screen.say(
@@ -165,7 +174,9 @@ def add(
         )
     with ProjectFolder.open(folder) as project, screen.Bar() as bar:
         rows = _task_rows(tasks, task_file)
-        added = extend.add(project, images or [], rows, check.value, bar, holdout=holdout)
+        added = extend.add(
+            project, images or [], tasks=rows, check=check.value, progress=bar, holdout=holdout
+        )
         asked = added.held or (rows and project.store.count_images(("heldout",)))
     screen.say(f"{folder}: {added}; {counted(len(rows), 'new task')}.")
     if asked:

@@ -57,7 +57,7 @@ def fit(
     named = resolve_recipe(recipe) if recipe else ""
     overrides = {"train": {"epochs": epochs}} if epochs else None
     with ProjectFolder.open(folder) as project, project.lock(), screen.Bar() as bar:
-        done = fit.fit(project, bar, named, overrides, weights)
+        done = fit.fit(project, bar, recipe=named, changes=overrides, weights=weights)
         status = status_of(project)
     if json:
         screen.as_json(asdict(done) | {"headlines": status["headlines"]})
@@ -160,7 +160,7 @@ def predict(
     from labelgrid.rounds import predict
 
     with ProjectFolder.open(folder) as project, screen.Bar() as bar:
-        count = predict.predict(project, images, out, known, bar, soft=soft)
+        count = predict.predict(project, images, out=out, known=known, progress=bar, soft=soft)
     screen.say(f"Wrote {counted(count, 'prediction')} -> {out}")
 
 
@@ -189,7 +189,13 @@ def evaluate(
     from labelgrid.rounds.evaluate import evaluate_project
 
     with ProjectFolder.open(folder) as project, screen.Bar() as bar:
-        values = evaluate_project(project, bar, labels, split.value if split else None, predictions)
+        values = evaluate_project(
+            project,
+            bar,
+            labels=labels,
+            split=split.value if split else None,
+            predictions=predictions,
+        )
     if json:
         screen.as_json(values)
     else:

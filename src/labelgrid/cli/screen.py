@@ -37,20 +37,32 @@ class Lines:
     """Prints progress as plain lines for a file or a pipe: one every 10 seconds, and one at the end of each step."""
 
     def __init__(self) -> None:
-        self.what, self.unit, self.note = "", "", ""
-        self.done, self.total, self.began, self.printed = 0, 0, 0.0, 0.0
+        self.what = ""
+        self.unit = ""
+        self.note = ""
+        self.done = 0
+        self.total = 0
+        self.began = 0.0
+        self.printed = 0.0
 
     def start(self, what: str, total: int, unit: str) -> None:
         """As `Progress.start`."""
         self.end()
-        self.what, self.total, self.unit, self.done, self.note = what, total, unit, 0, ""
+        self.what = what
+        self.total = total
+        self.unit = unit
+        self.done = 0
+        self.note = ""
         self.began = self.printed = time.monotonic()
 
     def advance(self, amount: int, text: str) -> None:
         """As `Progress.advance`."""
-        self.done, self.note, now = self.done + amount, text, time.monotonic()
+        self.done = self.done + amount
+        self.note = text
+        now = time.monotonic()
         if self.what and now - self.printed >= EVERY and self.done < self.total:
-            self.printed, rate = now, self.done / (now - self.began)
+            self.printed = now
+            rate = self.done / (now - self.began)
             self._print(
                 f", {rate:.1f} {self.unit}/s, ETA {duration((self.total - self.done) / rate)}"
                 if rate
@@ -150,7 +162,8 @@ class Runs:
 
     def __init__(self) -> None:
         self.live = Live(console=console, refresh_per_second=2)
-        self.started, self.printed = time.monotonic(), {}  # type: tuple[float, dict[str, str]]
+        self.started = time.monotonic()
+        self.printed: dict[str, str] = {}
 
     def __enter__(self) -> "Runs":
         if console.is_terminal:
@@ -212,7 +225,8 @@ class StudyBar(Bar):
         """Draw how the runs are doing."""
         if self.table is None:
             super().__exit__(None, None, None)
-            self.task, self.table = None, Runs().__enter__()
+            self.task = None
+            self.table = Runs().__enter__()
         self.table.show(statuses)
 
     def __exit__(

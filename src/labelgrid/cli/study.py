@@ -158,7 +158,12 @@ def analyse(
 
     with screen.Bar() as bar:
         result = analyse(
-            folder, name, out, assignments(values or [], "--set"), bar, _names(strategy)
+            folder,
+            name,
+            out=out,
+            options=assignments(values or [], "--set"),
+            progress=bar,
+            strategies=_names(strategy),
         )
     if json:
         screen.as_json(result.as_json())

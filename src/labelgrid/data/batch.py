@@ -40,7 +40,7 @@ class SoftTarget:
         return SoftTarget(self.target.to(device), self.confidence.to(device, non_blocking=True))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Batch:
     """Several images of one size, with their targets.
 
@@ -66,10 +66,8 @@ class Batch:
     def to(self, device: torch.device | str) -> "Batch":
         """The batch on another device."""
         targets = {name: target.to(device) for name, target in self.targets.items()}
-        images, weights = (
-            self.images.to(device, non_blocking=True),
-            self.weights.to(device, non_blocking=True),
-        )
+        images = self.images.to(device, non_blocking=True)
+        weights = self.weights.to(device, non_blocking=True)
         soft = {
             term: {name: target.to(device) for name, target in group.items()}
             for term, group in self.soft.items()
@@ -77,7 +75,7 @@ class Batch:
         return replace(self, images=images, targets=targets, weights=weights, soft=soft)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Item:
     """One image before it is collated into a batch.
 
@@ -110,15 +108,15 @@ def collate(
     """
     size = items[0].image.shape[:2]
     return Batch(
-        tuple(item.id for item in items),
-        normalised(np.stack([item.image for item in items]), options),
-        {
+        ids=tuple(item.id for item in items),
+        images=normalised(np.stack([item.image for item in items]), options),
+        targets={
             name: _target([item.labels.get(name) for item in items], task, size)
             for name, task in tasks.items()
         },
-        torch.tensor([list(item.weights) for item in items], dtype=torch.float32),
-        tuple(item.frame for item in items if item.frame),
-        {
+        weights=torch.tensor([list(item.weights) for item in items], dtype=torch.float32),
+        frames=tuple(item.frame for item in items if item.frame),
+        soft={
             term: {name: _soft(items, f"{term}/{name}", task, size) for name, task in tasks.items()}
             for term in terms
         },
@@ -178,7 +176,8 @@ def _target(labels: Sequence[LabelArray | None], task: TaskDef, size: tuple[int,
     valid = np.zeros((len(labels), *size), np.bool_)
     for i, label in enumerate(labels):
         if label is not None:
-            value[i], valid[i] = label.value, label.valid
+            value[i] = label.value
+            valid[i] = label.valid
     channels_first = torch.from_numpy(value).permute(0, 3, 1, 2).contiguous()
     return Target(channels_first, torch.from_numpy(valid)[:, None], _annotated(labels))
 

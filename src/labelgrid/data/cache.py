@@ -76,7 +76,10 @@ class CachedSource:
         pixels: Mapping[str, Stored],
         maps: Mapping[tuple[str, str], StoredLabel],
     ) -> None:
-        self.source, self.file, self.pixels, self.maps = source, file, pixels, maps
+        self.source = source
+        self.file = file
+        self.pixels = pixels
+        self.maps = maps
 
     def __reduce__(self) -> tuple[Callable[[Source], Source], tuple[Source]]:
         return _itself, (self.source,)
@@ -133,7 +136,8 @@ def cached(
         yield source
         return
     with TemporaryFile(dir=folder, buffering=0) as file:
-        writer, why = _Writer(file, limit), "the others cannot be read"
+        writer = _Writer(file, limit)
+        why = "the others cannot be read"
         try:
             for image_id, image, labels in _decoded(source, tasks, image_ids, progress):
                 if not writer.add(image_id, image, labels):
@@ -142,7 +146,8 @@ def cached(
         except OSError as error:
             why = str(error.strerror)
         if len(writer.pixels) < len(image_ids):
-            held, all_ = len(writer.pixels), counted(len(image_ids), "decoded image")
+            held = len(writer.pixels)
+            all_ = counted(len(image_ids), "decoded image")
             progress.say(f"The cache holds {held:,} of {all_}: {why}.")
         if writer.end:
             yield CachedSource(source, np.memmap(file, np.uint8, "r"), writer.pixels, writer.maps)
@@ -154,7 +159,9 @@ class _Writer:
     """Appends arrays to a file, up to a number of bytes."""
 
     def __init__(self, file: Any, limit: int) -> None:
-        self.file, self.limit, self.end = file, limit, 0
+        self.file = file
+        self.limit = limit
+        self.end = 0
         self.pixels: dict[str, Stored] = {}
         self.maps: dict[tuple[str, str], StoredLabel] = {}
 

@@ -138,7 +138,8 @@ def _bands(wide: Tensor, top: Tensor, bottom: Tensor) -> Iterator[tuple[slice, T
         yield slice(None), wide.index_select(-2, top), wide.index_select(-2, bottom)
         return
     for start, stop in pairwise([0, *ends, len(top)]):
-        above, below = int(top[start]), int(bottom[start])
+        above = int(top[start])
+        below = int(bottom[start])
         yield slice(start, stop), wide[..., above : above + 1, :], wide[..., below : below + 1, :]
 
 
@@ -173,12 +174,10 @@ def neighbours(frame: Frame, axis: int, part: Pixels | None, raw: Tensor) -> Nei
         part: the pixels along this axis; all by default.
         raw: the output; its last axis is the one meant.
     """
-    original, content, size, length = (
-        frame.original[axis],
-        frame.content[axis],
-        frame.input[axis],
-        raw.shape[-1],
-    )
+    original = frame.original[axis]
+    content = frame.content[axis]
+    size = frame.input[axis]
+    length = raw.shape[-1]
     pixels = (
         part.cpu()
         if isinstance(part, Tensor)
@@ -197,7 +196,9 @@ def neighbours(frame: Frame, axis: int, part: Pixels | None, raw: Tensor) -> Nei
 def to_input(label: LabelArray, frame: Frame, task: TaskDef) -> Target:
     """Convert a label at original size to a target [1, c, h, w] at input size, which a network accepts as known."""
     height, width = frame.original
-    whole = Placement((slice(0, height), slice(0, width)), frame.content, frame.input)
+    whole = Placement(
+        source=(slice(0, height), slice(0, width)), target=frame.content, canvas=frame.input
+    )
     return target_of(place_label(label, whole, task))
 
 
@@ -211,6 +212,7 @@ def target_of(label: LabelArray, rows: slice | None = None) -> Target:
 
 def label_of(target: Target, image: int = 0) -> LabelArray:
     """Convert one image of a target to a label in NumPy, which a format can write."""
-    value, valid = target.value[image].movedim(0, 2).contiguous(), target.valid[image, 0]
+    value = target.value[image].movedim(0, 2).contiguous()
+    valid = target.valid[image, 0]
     annotated = None if target.annotated is None else target.annotated[image].cpu().numpy()
     return LabelArray(value.cpu().numpy(), valid.cpu().numpy(), annotated)

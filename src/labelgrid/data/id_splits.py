@@ -148,7 +148,8 @@ def read_classes(
         EmptyLabelError: no pixel is labelled. LabelError: the file is damaged, or holds other
             numbers.
     """
-    stored, index = one_channel(samples(path), path, "A class map"), task.options.index
+    stored = one_channel(samples(path), path, "A class map")
+    index = task.options.index
     unlabelled = f"not labelled: {', '.join(map(str, void))}"
     valid = ~np.isin(stored, list(void))
     wrong = np.unique(stored[valid & ~np.isin(stored, np.arange(first, first + len(index)))])
@@ -170,7 +171,8 @@ def as_defined(next_step: str) -> Iterator[None]:
         yield
     except LabelError as error:
         if error.declare:
-            error.next_step, error.declare = next_step, {}
+            error.next_step = next_step
+            error.declare = {}
         raise
 
 

@@ -70,7 +70,9 @@ def train_batches(
     for number in range(epoch * passes, (epoch + 1) * passes):
         order = stream(seed, "order", number).permutation(len(ids))
         ordered = np.array(sorted(ids), dtype=object)[order].tolist()
-        reader = _Train(source, tasks, options, seed, number, soft or {})
+        reader = _Train(
+            source=source, tasks=tasks, options=options, seed=seed, epoch=number, soft=soft or {}
+        )
         chunks += (
             [(reader, part) for part in split(ordered)]
             if split
@@ -96,7 +98,7 @@ def train_batch(
         ImageError: an image cannot be read. LabelError: a label cannot be read, or differs in size
             from its image.
     """
-    reader = _Train(source, tasks, options, seed, 0, soft)
+    reader = _Train(source=source, tasks=tasks, options=options, seed=seed, epoch=0, soft=soft)
     (batch,) = reader.batches([reader.item(image_id) for image_id in ids])
     return batch
 
@@ -132,7 +134,7 @@ def eval_batches(
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Train:
     source: Source
     tasks: Tasks
@@ -145,7 +147,8 @@ class _Train:
         image = self.source.image(image_id)
         by_task = {task.name: self.source.label(image_id, task) for task in self.tasks.values()}
         labels = {task: label for task, label in by_task.items() if label is not None}
-        soft, tasks = self._soft(image_id), self.tasks
+        soft = self._soft(image_id)
+        tasks = self.tasks
         if soft:
             labels |= {key: label.label for key, label in soft.items()}
             tasks = {**tasks, **{key: tasks[key.rpartition("/")[2]] for key in soft}}
@@ -155,7 +158,7 @@ class _Train:
         view = augment(Example(image, labels, confidences), tasks, self.options, rng)
         placed = {key: SoftLabel(view.labels[key], view.maps[key]) for key in soft}
         weights = [weight_of(self.source, image_id, task) for task in self.tasks]
-        return Item(image_id, view.image, view.labels, weights, soft=placed)
+        return Item(id=image_id, image=view.image, labels=view.labels, weights=weights, soft=placed)
 
     def _soft(self, image_id: str) -> dict[str, SoftLabel]:
         """An image's soft labels, by `term/task`."""
@@ -185,7 +188,7 @@ class _Whole:
         view = place(Example(image, labels), placement, self.tasks, self.options)
         frame = Frame.of((height, width), placement)
         weights = [weight_of(self.source, image_id, task) for task in self.tasks]
-        return Item(image_id, view.image, view.labels, weights, frame)
+        return Item(id=image_id, image=view.image, labels=view.labels, weights=weights, frame=frame)
 
     def batches(self, items: Sequence[Item]) -> list[Batch]:
         tasks = self.tasks if self.known else {}

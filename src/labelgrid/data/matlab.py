@@ -17,7 +17,8 @@ from labelgrid.images.opening import max_bytes
 NEWER = b"MATLAB 7.3"
 HEADER = 128
 #: Types of elements: an array, and a compressed element.
-ARRAY, COMPRESSED = 14, 15
+ARRAY = 14
+COMPRESSED = 15
 #: Arrays within arrays at most. SciPy reads them by recursion; PASCAL-Part has four.
 DEEPEST = 16
 #: Bytes of a file's elements at most, decompressed: twenty people with all their parts have a
@@ -77,7 +78,8 @@ def _check(data: bytes) -> None:
     """
     if 0 in data[:4]:  # Matlab 4, which neither nests nor compresses
         return
-    order, left = ("<" if data[126:128] == b"IM" else ">"), LARGEST
+    order = "<" if data[126:128] == b"IM" else ">"
+    left = LARGEST
     todo = [(part, 1) for part in _elements(memoryview(data)[HEADER:], order)]
     while todo:
         (kind, body), depth = todo.pop()

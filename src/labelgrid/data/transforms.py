@@ -21,7 +21,7 @@ Jitter = tuple[float, float, float]
 LARGEST_SIDE = 8192
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DataOptions:
     """The transform from image to network input.
 
@@ -136,14 +136,20 @@ def _placed(size: Size, options: DataOptions, zoom: float, at: tuple[float, floa
     if options.fit != "resize":
         scales = ((max if options.fit == "crop" else min)(scales),) * 2
     axes = [_axis(size[i], options.size[i], scales[i] * zoom, at[i]) for i in range(2)]
-    return Placement((axes[0][0], axes[1][0]), (axes[0][1], axes[1][1]), options.size, zoom)
+    return Placement(
+        source=(axes[0][0], axes[1][0]),
+        target=(axes[0][1], axes[1][1]),
+        canvas=options.size,
+        zoom=zoom,
+    )
 
 
 def _axis(length: int, canvas: int, scale: float, at: float) -> tuple[slice, slice]:
     """Along one axis: the part of the image that is used, and the part of the canvas that it fills, centred."""
     window = min(_whole(canvas / scale), length)
     filled = min(_whole(length * scale), canvas)
-    start, offset = round(at * (length - window)), (canvas - filled) // 2
+    start = round(at * (length - window))
+    offset = (canvas - filled) // 2
     return slice(start, start + window), slice(offset, offset + filled)
 
 
@@ -230,4 +236,4 @@ def augment(
     jitter = (brightness, contrast, saturation) if options.jitter else None
     if options.rotate:
         placement = replace(placement, angle=options.rotate * float(rng.uniform(-1, 1)))
-    return place(example, placement, tasks, options, jitter)
+    return place(example, placement, tasks=tasks, options=options, jitter=jitter)

@@ -20,7 +20,7 @@ MAX_MARKED_POINTS = 31
 MAX_BANDS = 7
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Line:
     """A line; a point whose value is NaN leaves a gap.
 
@@ -46,7 +46,7 @@ class Level:
     value: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Chart:
     """A line chart.
 

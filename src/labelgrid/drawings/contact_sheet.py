@@ -36,7 +36,8 @@ def contact_sheet(
     )
     for row, pictures in enumerate(rows):
         for column, picture in enumerate(pictures):
-            top, left = row * (height + GAP), column * (width + GAP)
+            top = row * (height + GAP)
+            left = column * (width + GAP)
             sheet[top : top + height, left : left + width] = picture
     _, data = cv2.imencode(".png", sheet[..., ::-1])
     with files.disk(out), files.atomic_write(out, durable=True) as temporary:

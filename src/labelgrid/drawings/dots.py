@@ -13,7 +13,8 @@ from labelgrid.drawings.drawing import COLOURS, INK, RULE
 from labelgrid.drawings.wording import short, spread
 
 #: The distance of two series in a row, and the room for all of them, as parts of the row's height.
-SPACE, ROOM = 0.12, 0.7
+SPACE = 0.12
+ROOM = 0.7
 #: How marks are filled: when the colours start over, they look different.
 FILLS: tuple[Literal["full", "none", "left"], ...] = ("full", "none", "left")
 
@@ -67,13 +68,12 @@ class Dots:
 
     def draw(self, figure: Figure) -> None:
         """As `Drawing.draw`."""
-        axes, rows = figure.subplots(), self.rows
+        axes = figure.subplots()
+        rows = self.rows
         space = min(SPACE, ROOM / len(self.marks))
         for index, (mark, values) in enumerate(self.marks.items()):
-            means, spreads = (
-                [mean for mean, _ in values.values()],
-                [spread for _, spread in values.values()],
-            )
+            means = [mean for mean, _ in values.values()]
+            spreads = [spread for _, spread in values.values()]
             places = [
                 rows.index(row) + space * (index - (len(self.marks) - 1) / 2) for row in values
             ]

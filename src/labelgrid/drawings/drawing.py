@@ -12,7 +12,8 @@ T = TypeVar("T")
 #: Okabe & Ito's palette, distinguishable with any colour vision; without its yellow, which is too
 #: faint on white.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-INK, RULE = "#333333", "#dddddd"
+INK = "#333333"
+RULE = "#dddddd"
 #: What a title adds to a drawing's height, in inches.
 TITLE_HEIGHT = 0.22
 

@@ -51,8 +51,10 @@ class GridMap:
 
     def draw(self, figure: Figure) -> None:
         """As `Drawing.draw`."""
-        axes, colours = figure.subplots(), self.colours()
-        codes, tasks = self.requests.codes(), self.requests.tasks
+        axes = figure.subplots()
+        colours = self.colours()
+        codes = self.requests.codes()
+        tasks = self.requests.tasks
         order = np.lexsort(
             [codes[:, column] for column in reversed(range(len(tasks)))]
             + [codes.min(1, initial=99)]

@@ -52,7 +52,8 @@ class PictureGrid:
     @property
     def size(self) -> tuple[float, float]:
         """As `Drawing.size`."""
-        columns, shape = max(len(pictures) for _, pictures in self.rows), self._shape()
+        columns = max(len(pictures) for _, pictures in self.rows)
+        shape = self._shape()
         return 0.9 + WIDTH * columns, 0.4 + len(self.rows) * (WIDTH * shape[0] / shape[1] + 0.25)
 
     def _shape(self) -> tuple[int, ...]:

@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: The kinds of cells without a label.
-NEVER, WAITING, SKIPPED = "not requested", "no answer yet", "skipped"
+NEVER = "not requested"
+WAITING = "no answer yet"
+SKIPPED = "skipped"
 OTHERS = (WAITING, SKIPPED, NEVER)
 
 
@@ -40,7 +42,8 @@ class RequestHistory:
         codes = np.full(self.round.shape, kinds[NEVER])
         for number in np.unique(self.round[self.round >= 0]):
             codes[self.round == number] = kinds.get(round_name(int(number)), 0)
-        codes[self.waiting], codes[self.skipped] = kinds[WAITING], kinds[SKIPPED]
+        codes[self.waiting] = kinds[WAITING]
+        codes[self.skipped] = kinds[SKIPPED]
         return codes
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -51,7 +54,8 @@ class RequestHistory:
             >>> RequestHistory(["depth"], np.array([[1], [-1]]), no, no).counts()["depth"]["round 1"]
             1
         """
-        codes, kinds = self.codes(), self.kinds
+        codes = self.codes()
+        kinds = self.kinds
         return {
             task: dict(
                 zip(

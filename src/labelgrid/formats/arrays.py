@@ -110,7 +110,7 @@ def _check_start(data: bytes, path: Path) -> None:
 def _faults(path: Path) -> Iterator[None]:
     """Turn the errors of files and decoders into `LabelError`, and suppress their warnings."""
     damaged = "The label file is damaged or cut short"
-    with decoding(path, LabelError, "label", damaged, "Export it again."):
+    with decoding(path, LabelError, thing="label", damaged=damaged, again="Export it again."):
         try:
             yield
         except OSError as error:
@@ -169,7 +169,8 @@ def _npy(data: bytes, path: Path) -> Array:
     file = io.BytesIO(data)
     try:
         shape, dtype = _npy_header(file)
-        expected, found = math.prod(shape) * dtype.itemsize, len(data) - file.tell()
+        expected = math.prod(shape) * dtype.itemsize
+        found = len(data) - file.tell()
         if expected != found:
             raise ValueError(
                 f"its {'x'.join(map(str, shape))} {dtype} need {expected} bytes, and it holds {found}"

@@ -83,7 +83,8 @@ class Form:
         Raises:
             LabelError: the image's sides are not multiples of `stride`.
         """
-        step, (height, width) = self.stride, label.size
+        step = self.stride
+        (height, width) = label.size
         if height % step or width % step:
             raise LabelError(
                 f"The image is {height}x{width}, which the stride of the task's labels, {step}, does not divide."

@@ -48,7 +48,8 @@ def write_soft(
             where=str(path),
         )
     ends = np.array([prediction.min(), prediction.max()], np.float64)
-    largest, width = 2**bits - 1, float(ends[1] - ends[0]) or 1.0
+    largest = 2**bits - 1
+    width = float(ends[1] - ends[0]) or 1.0
     steps = np.rint((prediction.astype(np.float64) - ends[0]) * (largest / width))
     packed = io.BytesIO()
     with ZipFile(packed, "w") as archive:

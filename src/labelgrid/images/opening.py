@@ -115,11 +115,12 @@ def opened(file: BinaryIO, path: Path) -> Iterator[Image.Image]:
         ImageError: the content is damaged or of another format, has too many pixels, or is of a
             form that is not read.
     """
-    damaged, again = (
-        "The image is damaged, cut short or not an image",
-        "Copy it again or take it out of the folder.",
-    )
-    with decoding(path, ImageError, "image", damaged, again), open_as_named(file, path) as image:
+    damaged = "The image is damaged, cut short or not an image"
+    again = "Copy it again or take it out of the folder."
+    with (
+        decoding(path, ImageError, thing="image", damaged=damaged, again=again),
+        open_as_named(file, path) as image,
+    ):
         _check_form(image, path)
         yield image
 

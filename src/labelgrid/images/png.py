@@ -32,7 +32,7 @@ _BLOCK = 65535
 _PIECE = 16384
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Header:
     """A PNG's header: its size in pixels, the bits of a value, the type of colour, and whether rows are interlaced."""
 
@@ -76,13 +76,16 @@ def header_of(data: bytes) -> Header:
         raise ValueError("it is not a PNG")
     if len(data) < 33 or data[8:16] != b"\0\0\0\rIHDR":
         raise ValueError("its header is missing")
-    width, height = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
-    bits, colour, interlaced = data[24], data[25], data[28]
+    width = int.from_bytes(data[16:20])
+    height = int.from_bytes(data[20:24])
+    bits = data[24]
+    colour = data[25]
+    interlaced = data[28]
     if not (
         width and height and bits in (1, 2, 4, 8, 16) and colour in _CHANNELS and interlaced < 2
     ):
         raise ValueError("its header is wrong")
-    return Header(height, width, bits, colour, bool(interlaced))
+    return Header(height=height, width=width, bits=bits, colour=colour, interlaced=bool(interlaced))
 
 
 def checked(data: bytes) -> bytes:
@@ -197,15 +200,18 @@ def _chunks(file: BinaryIO, offset: int) -> Iterator[tuple[bytes, bytes]]:
 
     Bytes after the end are left out.
     """
-    size, kind = file.seek(0, io.SEEK_END), b""
+    size = file.seek(0, io.SEEK_END)
+    kind = b""
     file.seek(offset)
     while kind != b"IEND":
         head = file.read(8)
-        length, kind = int.from_bytes(head[:4]), head[4:]
+        length = int.from_bytes(head[:4])
+        kind = head[4:]
         offset += 12 + length
         if offset > size:
             raise ValueError("its end is missing")
-        crc, body = zlib.crc32(kind), b""
+        crc = zlib.crc32(kind)
+        body = b""
         for start in range(0, length, _PIECE) if kind == b"IDAT" else ():
             piece = file.read(min(_PIECE, length - start))
             crc = zlib.crc32(piece, crc)
@@ -224,19 +230,26 @@ def _check_rows(pieces: Iterable[bytes], header: Header, kept: int) -> bytes:
 
     Return the first.
     """
-    passes, left, stride, place, start = iter(header.passes), 0, 1, 0, bytearray()
+    passes = iter(header.passes)
+    left = 0
+    stride = 1
+    place = 0
+    start = bytearray()
     for piece in pieces:
         start += piece[: kept - len(start)]
         while piece:
             if not left:
                 rows, stride = next(passes, (0, 1))
-                left, place = rows * stride, 0
+                left = rows * stride
+                place = 0
             if not left:
                 raise ValueError("it holds more pixels than its header says")
-            part, piece = piece[:left], piece[left:]
+            part = piece[:left]
+            piece = piece[left:]
             if part[place::stride].strip(_FILTERS):
                 raise ValueError("the coding of its pixels is wrong")
-            left, place = left - len(part), (place - len(part)) % stride
+            left = left - len(part)
+            place = (place - len(part)) % stride
     if left or next(passes, None):
         raise ValueError("it holds fewer pixels than its header says")
     return bytes(start)
@@ -244,7 +257,10 @@ def _check_rows(pieces: Iterable[bytes], header: Header, kept: int) -> bytes:
 
 def _store(pixels: Iterable[bytes], size: int, out: BinaryIO) -> None:
     """Write uncompressed pixels, of this size, as one chunk of stored blocks."""
-    start, total, crc, adler = out.tell(), 0, 0, 1
+    start = out.tell()
+    total = 0
+    crc = 0
+    adler = 1
 
     def write(part: bytes) -> None:
         nonlocal crc
@@ -254,7 +270,8 @@ def _store(pixels: Iterable[bytes], size: int, out: BinaryIO) -> None:
     out.write(bytes(4))  # the length, when it is known
     write(b"IDAT\x78\x01")
     for piece in pixels:
-        total, adler = total + len(piece), zlib.adler32(piece, adler)
+        total = total + len(piece)
+        adler = zlib.adler32(piece, adler)
         if total > size:
             raise ValueError("it holds more pixels than its header says")
         write(

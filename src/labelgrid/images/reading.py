@@ -136,7 +136,8 @@ def _check_jpeg(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, in
 
     Else as `_check_png`.
     """
-    size, orientation = image.size, _orientation(image)
+    size = image.size
+    orientation = _orientation(image)
     image.draft(image.mode, (1, 1))
     try:
         image.load()
@@ -151,7 +152,8 @@ def _check_other(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, i
     """Check an image of another format by decoding it; else as `_check_png`."""
     sixteen = has_16_bits(image)
     image.load()
-    size, orientation = image.size, _orientation(image)
+    size = image.size
+    orientation = _orientation(image)
     if sixteen:
         Image.Image.close(image)  # frees its pixels, and leaves the file open
         _sixteen_bits(_all(file), path, convert=False)
@@ -183,7 +185,8 @@ def image_size(path: Path) -> tuple[int, int]:
         file = open_regular(path)
     with file, opened(file, path) as image:
         tags = getattr(image, "tag_v2", {})
-        width, height = tags.get(256, image.size[0]), tags.get(257, image.size[1])
+        width = tags.get(256, image.size[0])
+        height = tags.get(257, image.size[1])
         late = (
             image.format == "PNG" and "exif" not in image.info
         )  # reading it would decode the pixels
@@ -257,7 +260,8 @@ def _is_whole_jpeg(data: bytes) -> bool:
     """Whether the end-of-image marker follows the first scan (some OpenCV releases pad a truncated file with grey)."""
     offset = 2
     while offset + 4 <= len(data) and data[offset] == 0xFF:
-        marker, length = data[offset + 1], int.from_bytes(data[offset + 2 : offset + 4], "big")
+        marker = data[offset + 1]
+        length = int.from_bytes(data[offset + 2 : offset + 4], "big")
         if marker == 0xDA:
             return data.find(b"\xff\xd9", offset + length) >= 0
         offset += 1 if marker == 0xFF else 2 + length

@@ -36,7 +36,8 @@ class Database:
     """
 
     def __init__(self, path: Path, dialect: Dialect | None = None) -> None:
-        self.path, self.dialect = path, dialect or SQLite()
+        self.path = path
+        self.dialect = dialect or SQLite()
         self._engine = create_engine(
             self.dialect.url(path),
             connect_args=self.dialect.arguments(),

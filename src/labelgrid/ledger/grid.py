@@ -70,7 +70,7 @@ class TaskRow:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImageRow:
     """An image in the ledger; its id is the path below `root`, with forward slashes."""
 
@@ -93,7 +93,7 @@ class Pick:
     why: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Explanation:
     """Why a cell was picked, beside its score and the terms of it. What is not known is empty.
 
@@ -139,7 +139,7 @@ def explained_row(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in EXPLAINING or value}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Move:
     """The change of a cell to another state, with the values of its event.
 
@@ -169,7 +169,7 @@ def request_id(round: int, cell: Cell) -> str:
     return f"r{round}-{seed_of(0, cell.image_id, cell.task):016x}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Grid:
     """The states of n images × t tasks, with the keys and costs that strategies need.
 
@@ -210,7 +210,13 @@ class Grid:
         images = [
             image_id for image_id, keep in zip(self.images, kept.tolist(), strict=True) if keep
         ]
-        return Grid(images, self.keys[kept], self.tasks, self.state[kept], self.cost)
+        return Grid(
+            images=images,
+            keys=self.keys[kept],
+            tasks=self.tasks,
+            state=self.state[kept],
+            cost=self.cost,
+        )
 
     def cell(self, row: int, column: int) -> Cell:
         """The cell at a row and column of the arrays."""

@@ -99,7 +99,8 @@ def set_removed(
     connection: Connection, kind: Removable, names: Sequence[str], removed: bool
 ) -> int:
     """Mark images or tasks as removed, or restore them; see `Store.remove`."""
-    table, changed = _TABLES[kind], 0
+    table = _TABLES[kind]
+    changed = 0
     for batch in batches(names):
         there = table.c.name.in_(batch), table.c.removed == (not removed)
         changed += connection.execute(update(table).where(*there).values(removed=removed)).rowcount
@@ -213,7 +214,15 @@ IMAGE_TYPES = (str, int, str, str, int, int, str, str, bool)
 
 def _image(row: Any) -> ImageRow:
     check_values(tuple(row)[1:], IMAGE_TYPES, "an image")
-    return ImageRow(row.name, row.root, row.digest, row.height, row.width, row.split, row.grp)
+    return ImageRow(
+        image_id=row.name,
+        root=row.root,
+        digest=row.digest,
+        height=row.height,
+        width=row.width,
+        split=row.split,
+        group=row.grp,
+    )
 
 
 def _roots(connection: Connection, batch: Sequence[ImageRow]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, TASKS
 INT64 = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TaskCount:
     """The cells of a task by state, and their cost.
 
@@ -67,7 +67,13 @@ def grid(connection: Connection, splits: Sequence[Split]) -> Grid:
             rows = row_of[cells[cells < len(row_of)]]
             state[rows[rows >= 0], column] = value
     cost = np.array([task.cost for task in tasks.values()], np.float64)
-    return Grid(names, keys.astype(np.uint64), [task.name for task in tasks.values()], state, cost)
+    return Grid(
+        images=names,
+        keys=keys.astype(np.uint64),
+        tasks=[task.name for task in tasks.values()],
+        state=state,
+        cost=cost,
+    )
 
 
 def counts(connection: Connection, splits: Sequence[Split] | None) -> dict[str, TaskCount]:
@@ -88,7 +94,12 @@ def counts(connection: Connection, splits: Sequence[Split] | None) -> dict[str, 
         )
         missing = images - requested - labelled - skipped
         task_counts[task.name] = TaskCount(
-            missing, requested, labelled, skipped, paid.get(task_id, 0.0), promised
+            missing=missing,
+            requested=requested,
+            labelled=labelled,
+            skipped=skipped,
+            spent=paid.get(task_id, 0.0),
+            promised=promised,
         )
     return task_counts
 
@@ -209,7 +220,8 @@ def _columns_of_images(
         IMAGES.c.name
     )
     names: list[str] = []
-    ids, keys = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    ids = [np.zeros(0, np.int64)]
+    keys = [np.zeros(0, np.int64)]
     for rows in _chunks(connection, statement):
         some_names, some_ids, some_keys = zip(*rows, strict=True)
         if set(map(type, some_names)) != {str}:
@@ -252,15 +264,15 @@ def _move(row: Any) -> Move:
     for value in (row.score, row.seconds):
         check_optional(value, "an event")
     return Move(
-        Cell(row.image, row.task),
-        State(row.to_state),
-        row.round,
-        row.request_id,
-        row.path,
-        row.digest,
-        row.cost,
-        row.score,
-        row.weight,
-        row.why,
-        row.seconds,
+        cell=Cell(row.image, row.task),
+        to=State(row.to_state),
+        round=row.round,
+        request_id=row.request_id,
+        path=row.path,
+        digest=row.digest,
+        cost=row.cost,
+        score=row.score,
+        weight=row.weight,
+        why=row.why,
+        seconds=row.seconds,
     )

@@ -65,10 +65,12 @@ class Encoder(nn.Module):
             load_weights(self.backbone, weights)
         if is_transformer(options.name):
             self.backbone = TransformerPyramid(self.backbone, options.pyramid)
-            reductions, channels = [*STRIDES], [options.pyramid] * len(STRIDES)
+            reductions = [*STRIDES]
+            channels = [options.pyramid] * len(STRIDES)
         else:
             info = self.backbone.feature_info
-            reductions, channels = info.reduction(), info.channels()
+            reductions = info.reduction()
+            channels = info.channels()
         self.channels_last = (
             getattr(self.backbone, "output_fmt", "NCHW") == "NHWC"
         )  # maps [b, h, w, c], such as Swin's
@@ -108,11 +110,13 @@ class Encoder(nn.Module):
         A 1×1 convolution and upsampling are both linear, so each scale is convolved before it is
         upsampled.
         """
-        size, stride = maps[0].shape[-2:], self.strides[0]
+        size = maps[0].shape[-2:]
+        stride = self.strides[0]
         if self.mix is None:
             raised = [maps[0], *(_resize(scale, size) for scale in maps[1:])]
             return cropped(torch.cat(raised, 1), stride, height, width)
-        weight, bias = self.mix.get_parameter("0.weight"), self.mix.get_parameter("0.bias")
+        weight = self.mix.get_parameter("0.weight")
+        bias = self.mix.get_parameter("0.bias")
         parts = torch.split(weight, [scale.shape[1] for scale in maps], 1)
         total = functional.conv2d(maps[0], parts[0], bias)
         for scale, part in zip(maps[1:], parts[1:], strict=True):
@@ -167,7 +171,8 @@ def _upsample_bilinearly(backbone: nn.Module, name: str) -> None:
             unchanged="Nothing was trained.",
         )
     for layer in layers:
-        layer.mode, layer.align_corners = "bilinear", False
+        layer.mode = "bilinear"
+        layer.align_corners = False
 
 
 def load_weights(backbone: nn.Module, path: Path) -> None:

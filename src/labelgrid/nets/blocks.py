@@ -58,7 +58,8 @@ def _shortcut(inputs: int, width: int) -> nn.Sequential:
 
 def _add_shortcut(blocks: nn.Module, state: Mapping[str, Tensor], prefix: str, *_: object) -> None:
     """Add the shortcut that a state of an earlier version has."""
-    weight, first = state.get(f"{prefix}0.downsample.0.weight"), blocks.get_submodule("0")
+    weight = state.get(f"{prefix}0.downsample.0.weight")
+    first = blocks.get_submodule("0")
     if weight is not None and first.downsample is None:
         with torch.random.fork_rng(devices=[]):  # its weights come from the state
             first.downsample = _shortcut(weight.shape[1], weight.shape[0])

@@ -31,7 +31,8 @@ class Distil(nn.Module):
 
     def __init__(self, names: list[str], width: int, gate: Literal["target", "source"]) -> None:
         super().__init__()
-        self.names, self.gate = names, gate
+        self.names = names
+        self.gate = gate
         others = len(names) - 1
         self.messages = nn.ModuleDict({n: _wide(width, others) for n in names if others})
         gates = 1 if gate == "target" else others

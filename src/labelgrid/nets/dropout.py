@@ -28,7 +28,9 @@ class ChannelDropout(nn.Module):
 
     def __init__(self, rate: float, channels: int, stage: str) -> None:
         super().__init__()
-        self.rate, self.channels, self.stage = rate, channels, stage
+        self.rate = rate
+        self.channels = channels
+        self.stage = stage
         self.mask: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -93,7 +95,9 @@ def keyed_dropout(
 
     def use(index: int) -> None:
         for name, (module, used) in active.items():
-            module.mask = masks(name, module.channels, used, keys, seed, index).to(device)
+            module.mask = masks(
+                name, module.channels, rate=used, keys=keys, seed=seed, index=index
+            ).to(device)
 
     try:
         yield use

@@ -75,7 +75,7 @@ def _changed(part: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return tuple(_changed(value, change) for value in part)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Output:
     """A network's raw outputs, by task.
 

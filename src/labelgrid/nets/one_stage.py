@@ -60,7 +60,12 @@ class OneStage(Network):
         """Run the heads; known labels are ignored."""
         shared = self.dropout(features.shared)
         task_features = {name: body(shared) for name, body in self.bodies.items()}
-        return Output((), self.predict(task_features), features, task_features)
+        return Output(
+            initial=(),
+            final=self.predict(task_features),
+            features=features,
+            task_features=task_features,
+        )
 
     def predict(self, task_features: Raw) -> Raw:
         """Run the heads' dropout and last convolution."""

@@ -15,7 +15,7 @@ WIDEST = 16384
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BackboneOptions:
     """The encoder.
 

@@ -29,7 +29,8 @@ def cropped(whole: Tensor, stride: int, height: int, width: int) -> Tensor:
         >>> cropped(torch.tensor([[[[0.0, 4.0]]]]), 4, 4, 6)
         tensor([[[[0.0000, 2.5000]]]])
     """
-    rows, columns = -(-height // stride), -(-width // stride)
+    rows = -(-height // stride)
+    columns = -(-width // stride)
     part = whole[..., :rows, :columns]
     return _fitted(_fitted(part, height / (rows * stride), -2), width / (columns * stride), -1)
 
@@ -42,8 +43,6 @@ def _fitted(cells: Tensor, share: float, axis: int) -> Tensor:
     position = ((torch.arange(count, device=cells.device) + 0.5) * share - 0.5).clamp(min=0)
     low = position.long()
     weight = (position - low).to(cells.dtype).view(-1, *[1] * (-1 - axis))
-    below, above = (
-        cells.index_select(axis, low),
-        cells.index_select(axis, (low + 1).clamp(max=count - 1)),
-    )
+    below = cells.index_select(axis, low)
+    above = cells.index_select(axis, (low + 1).clamp(max=count - 1))
     return torch.lerp(below, above, weight)

@@ -57,7 +57,8 @@ class TransformerPyramid(nn.Module):
     def __init__(self, transformer: Any, width: int) -> None:
         super().__init__()
         self.transformer = transformer
-        depth, inputs = len(transformer.blocks), transformer.num_features
+        depth = len(transformer.blocks)
+        inputs = transformer.num_features
         self.blocks = [(number + 1) * depth // 4 - 1 for number in range(4)]
         self.patch: int = transformer.patch_embed.patch_size[0]
         self.layers = nn.ModuleList(

@@ -114,7 +114,8 @@ class EncoderDecoder(nn.Module):
     def __init__(self, width: int, inputs: int = 3, norm: MakeNorm = nn.BatchNorm2d) -> None:
         super().__init__()
         self.filters = tuple(width * times for times in TIMES)
-        down, up = list(pairwise((inputs, *self.filters))), list(pairwise((width, *self.filters)))
+        down = list(pairwise((inputs, *self.filters)))
+        up = list(pairwise((width, *self.filters)))
         self.first = nn.ModuleList(layer(before, after, norm) for before, after in down)
         self.second = nn.ModuleList(rest(i, after, norm) for i, (_, after) in enumerate(down))
         self.first_up = nn.ModuleList(layer(coarse, fine, norm) for fine, coarse in up)
@@ -129,7 +130,8 @@ class EncoderDecoder(nn.Module):
         """As `forward`, with the maps of all stages."""
         height, width = image.shape[-2:]
         first, second, pooled, places = self._down(image)
-        raised, decoded = [], [pooled[-1]]
+        raised = []
+        decoded = [pooled[-1]]
         for stage in reversed(range(len(TIMES))):
             raised.append(functional.max_unpool2d(decoded[-1], places[stage], (2, 2)))
             decoded.append(self.second_up[stage](self.first_up[stage](raised[-1])))
@@ -146,7 +148,11 @@ class EncoderDecoder(nn.Module):
 
     def _down(self, image: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
         """The outputs of the encoder's first and last layers, the pooled maps, and the places of their maxima."""
-        first, second, pooled, places, x = [], [], [], [], padded(image, COARSEST)
+        first = []
+        second = []
+        pooled = []
+        places = []
+        x = padded(image, COARSEST)
         for before, after in zip(self.first, self.second, strict=True):
             first.append(before(x))
             second.append(after(first[-1]))

@@ -72,11 +72,9 @@ def suppressed(prediction: Floats) -> Floats:
     height, width = prediction.shape
     smooth = _triangle_filtered(prediction, 4)
     right = _slope(smooth, 1)
-    down_down, down_right, right_right = (
-        _slope(_slope(smooth, 0), 0),
-        _slope(right, 0),
-        _slope(right, 1),
-    )
+    down_down = _slope(_slope(smooth, 0), 0)
+    down_right = _slope(right, 0)
+    right_right = _slope(right, 1)
     angle = np.mod(
         np.arctan(down_down * np.where(down_right > 0, -1, 1) / (right_right + 1e-5)), np.pi
     )
@@ -120,7 +118,8 @@ def precision_recall_f(counts: NDArray[np.generic]) -> tuple[Floats, Floats, Flo
     0 where there is nothing to divide by.
     """
     found, truths, partners, predicted = counts.astype(np.float64)
-    precision, recall = partners / np.maximum(predicted, 1), found / np.maximum(truths, 1)
+    precision = partners / np.maximum(predicted, 1)
+    recall = found / np.maximum(truths, 1)
     return precision, recall, 2 * precision * recall / np.maximum(precision + recall, 1e-12)
 
 

@@ -59,7 +59,8 @@ class BoundaryMetric(SumMetric):
         super().__init__(
             4, len(self.thresholds) + 1
         )  # the last column: at each image's best threshold
-        self.distance, self.nms = distance, nms
+        self.distance = distance
+        self.nms = nms
         self.open: list[
             tuple[Tensor, Tensor]
         ] = []  # strips [b, h, w]: predictions, true boundaries
@@ -93,7 +94,9 @@ class BoundaryMetric(SumMetric):
         def count(job: tuple[int, NDArray[Any]]) -> NDArray[np.int64]:
             number, thresholds = job
             map_ = images[number].astype(np.float64)
-            return boundary_counts(map_, [truths[number]], self.distance, self.nms, thresholds)
+            return boundary_counts(
+                map_, [truths[number]], distance=self.distance, nms=self.nms, thresholds=thresholds
+            )
 
         with ThreadPoolExecutor(workers) as threads:
             jobs = [(number, part) for number in range(len(images)) for part in parts]

@@ -109,7 +109,8 @@ class SegmentationMetric(SumMetric):
         super().__init__(
             classes, classes + 1
         )  # the last column: none of the annotated classes was predicted
-        self.classes, self.absent = classes, absent
+        self.classes = classes
+        self.absent = absent
 
     def update(self, prediction: Tensor, target: Target) -> None:
         """Add class probabilities [b, classes, h, w]; the first of equal ones is the prediction.
@@ -128,7 +129,8 @@ class SegmentationMetric(SumMetric):
 
     def compute(self) -> dict[str, Result]:
         """`mIoU` and `pixAcc`."""
-        hits, total = self.sums.diag(), self.sums.sum()
+        hits = self.sums.diag()
+        total = self.sums.sum()
         either = self.sums[:, :-1].sum(0) + self.sums.sum(1) - hits
         iou = hits / either
         if self.absent == "zero" and total > 0:
@@ -152,7 +154,8 @@ class DepthMetric(SumMetric):
 
     def __init__(self, unit: str = "m", least: float = 1e-9) -> None:
         super().__init__(3)
-        self.unit, self.least = unit, least
+        self.unit = unit
+        self.least = least
 
     def update(self, prediction: Tensor, target: Target) -> None:
         """Add values [b, 1, h, w]."""
@@ -229,7 +232,8 @@ class SaliencyMetric(SumMetric):
 
     def __init__(self, eight_bit: bool = False, beta_squared: float = 1.0) -> None:
         super().__init__(4, len(self.THRESHOLDS))  # IoU, precision, recall, images
-        self.eight_bit, self.beta_squared = eight_bit, beta_squared
+        self.eight_bit = eight_bit
+        self.beta_squared = beta_squared
         self.open: Tensor | None = None  # [b, 2, 16]: pixels by image, truth, thresholds exceeded
 
     def update(self, prediction: Tensor, target: Target) -> None:
@@ -298,7 +302,8 @@ class EdgeMetric(SumMetric):
     interpolation).
     """
 
-    STEPS, LIMIT = 16_384, 17.0
+    STEPS = 16_384
+    LIMIT = 17.0
 
     def __init__(self) -> None:
         super().__init__(2, self.STEPS)

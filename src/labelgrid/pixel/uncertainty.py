@@ -87,7 +87,8 @@ class _Covariance:
 
     def __init__(self) -> None:
         self.count = 0
-        self.mean, self.products = torch.zeros(()), torch.zeros(())
+        self.mean = torch.zeros(())
+        self.products = torch.zeros(())
 
     def update(self, prediction: Tensor) -> None:
         """Add one more prediction."""
@@ -97,7 +98,8 @@ class _Covariance:
         deviation = wide - self.mean
         products = deviation[:, rows] * deviation[:, columns]
         if self.count == 1:
-            self.mean, self.products = wide.clone(), torch.zeros_like(products)
+            self.mean = wide.clone()
+            self.products = torch.zeros_like(products)
         else:
             self.mean.add_(deviation, alpha=1 / self.count)
             self.products.add_(products, alpha=1 - 1 / self.count)
@@ -162,7 +164,8 @@ class Information:
     """
 
     def __init__(self, probabilities: Callable[[Tensor], Tensor]) -> None:
-        self.probabilities, self.mean = probabilities, ClassMoments()
+        self.probabilities = probabilities
+        self.mean = ClassMoments()
         self.entropies = torch.zeros(())
 
     def update(self, prediction: Tensor) -> None:
@@ -194,7 +197,9 @@ class MeanMeasure:
     def __init__(
         self, probabilities: Callable[[Tensor], Tensor], measure: Callable[[Tensor], Tensor]
     ) -> None:
-        self.probabilities, self.measure, self.mean = probabilities, measure, ClassMoments()
+        self.probabilities = probabilities
+        self.measure = measure
+        self.mean = ClassMoments()
 
     def update(self, prediction: Tensor) -> None:
         """Add one more prediction."""
@@ -218,7 +223,8 @@ class Spread:
 
     def __init__(self) -> None:
         self.count = 0
-        self.mean, self.squares = torch.zeros(()), torch.zeros(())
+        self.mean = torch.zeros(())
+        self.squares = torch.zeros(())
 
     def update(self, prediction: Tensor) -> None:
         """Add one more prediction."""

@@ -49,7 +49,7 @@ def cancel(
     with store.transaction():
         held = {row.image_id for row in store.images(("heldout",))} if requeue else set()
         rows = (
-            _named(project, cells, state, "cancelled", held)
+            _named(project, cells, state=state, done="cancelled", held=held)
             if cells
             else _all(project, round, state)
         )
@@ -68,7 +68,17 @@ def cancel_all(store: Store, rows: Sequence[CellRow], why: str) -> int:
     `why` is the reason of the events.
     """
     store.move(
-        [Move(r.cell, State.MISSING, r.round, r.request_id, weight=r.weight, why=why) for r in rows]
+        [
+            Move(
+                cell=r.cell,
+                to=State.MISSING,
+                round=r.round,
+                request_id=r.request_id,
+                weight=r.weight,
+                why=why,
+            )
+            for r in rows
+        ]
     )
     return len(rows)
 
@@ -93,7 +103,10 @@ def unlabel(project: ProjectFolder, cells: Sequence[str]) -> list[Cell]:
     with store.transaction():
         rows = _named(project, cells, State.LABELLED, "withdrawn")
         store.move(
-            [Move(r.cell, State.MISSING, r.round, weight=r.weight, why=WITHDRAWN) for r in rows]
+            [
+                Move(cell=r.cell, to=State.MISSING, round=r.round, weight=r.weight, why=WITHDRAWN)
+                for r in rows
+            ]
         )
         _request_again(store, [row.cell for row in rows])
     return [row.cell for row in rows]
@@ -120,7 +133,8 @@ def withdrawn(project: ProjectFolder, cells: Collection[Cell]) -> dict[Cell, set
     for cell in {event.move.cell for event in project.store.events(why=WITHDRAWN)}.intersection(
         cells
     ):
-        last, digests[cell] = "", set()
+        last = ""
+        digests[cell] = set()
         for event in project.store.history(cell):
             if event.move.to == State.LABELLED:
                 last = event.move.digest

@@ -24,7 +24,7 @@ from labelgrid.tasks.task import TaskDef, definitions
 from labelgrid.words import counted, listed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TaskContents:
     """What a data set has of one task, in the images that were read.
 
@@ -66,7 +66,7 @@ class TaskContents:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Contents:
     """What was found in a data set.
 
@@ -209,7 +209,11 @@ def _seen(dataset: Dataset, tasks: Mapping[str, TaskDef], image_id: str) -> _See
                 seen.labels[task.name] = facts_of(label, task)
                 if size is not None and label.size != size:
                     raise _other_size(
-                        dataset, image_id, task, f"{label.size[0]}x{label.size[1]}", seen.size
+                        dataset,
+                        image_id,
+                        task=task,
+                        found=f"{label.size[0]}x{label.size[1]}",
+                        image=seen.size,
                     )
         except EmptyLabelError:
             seen.labels[task.name] = LabelFacts()

@@ -37,7 +37,12 @@ def answers_of(
         for source_id, image_id in matches.items()
         for task in tasks.values()
     ]
-    return Answers(labels, [], ambiguous, foreign=len(source_ids) - len(matches) - len(ambiguous))
+    return Answers(
+        labels=labels,
+        skips=[],
+        faults=ambiguous,
+        foreign=len(source_ids) - len(matches) - len(ambiguous),
+    )
 
 
 def _of_split(dataset: Dataset, split: Split | None, where: str) -> Sequence[str]:
@@ -61,7 +66,8 @@ def _project_images(
 
     And a fault for each id that matches several of the project's images.
     """
-    ids, stems = set(source_ids), {_stem(source_id) for source_id in source_ids}
+    ids = set(source_ids)
+    stems = {_stem(source_id) for source_id in source_ids}
     same_id: set[str] = set()
     same_stem: dict[str, list[str]] = defaultdict(list)
     for image_id in project.store.grid(SPLITS).images:

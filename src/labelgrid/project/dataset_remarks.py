@@ -71,7 +71,8 @@ def remarks_on(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
         name: None for one in filled for name, figure in one.figures.items() if not figure.ratio
     }:
         found = [one.figures[name] for one in filled if name in one.figures]
-        (low, high), middle = found[0].range, median(figure.value for figure in found)
+        (low, high) = found[0].range
+        middle = median(figure.value for figure in found)
         if not low <= middle <= high:
             yield (
                 f"{task}: {name} is {middle:.3g}{found[0].unit} in the median of {counted(len(found), 'label')}; "

@@ -107,13 +107,12 @@ def _readable(
 
 
 def _request(project: ProjectFolder, moves: Mapping[Cell, Move], progress: Progress) -> Request:
-    tasks, picks = (
-        project.tasks(),
-        _picks(project, {move.round for move in moves.values()}, progress),
-    )
+    tasks = project.tasks()
+    picks = _picks(project, {move.round for move in moves.values()}, progress)
     image_ids = {cell.image_id for cell in moves}
     whole = whole_names(image_ids, project.store.grid(SPLITS).images)
-    items, prelabels = [], {}
+    items = []
+    prelabels = {}
     for cell, move in moves.items():
         task = tasks[cell.task]
         name = label_name(
@@ -121,14 +120,14 @@ def _request(project: ProjectFolder, moves: Mapping[Cell, Move], progress: Progr
         )
         path = f"labels/{cell.task}/{name}"
         item = RequestItem(
-            move.request_id,
-            cell.image_id,
-            cell.task,
-            path,
-            task.spec.codec,
-            move.score,
-            move.cost,
-            move.why,
+            request_id=move.request_id,
+            image=cell.image_id,
+            task=cell.task,
+            path=path,
+            format=task.spec.codec,
+            score=move.score,
+            cost=move.cost,
+            why=move.why,
         )
         pick = picks.get((move.round, cell))
         items.append(
@@ -214,7 +213,9 @@ def _labels(project: ProjectFolder) -> list[tuple[dict[str, object], Path, str]]
     split = {image_id: project.store.image(image_id).split for image_id in image_ids}
     lines: list[tuple[dict[str, object], Path, str]] = []
     for row in cells:
-        image_id, task, source = row.cell.image_id, row.cell.task, project.inside(row.path)
+        image_id = row.cell.image_id
+        task = row.cell.task
+        source = project.inside(row.path)
         path = f"{task}/{label_name(image_id, source.suffix, image_id in whole)}"
         values = (
             image_id,

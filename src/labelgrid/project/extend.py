@@ -17,7 +17,7 @@ from labelgrid.project.strides import check_strides
 from labelgrid.words import counted, listed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Added:
     """The result of `add`.
 
@@ -69,7 +69,8 @@ def add(
             name is taken.
         ProjectError: too few images can be held out.
     """
-    store, group = project.store, project.settings.group
+    store = project.store
+    group = project.settings.group
     folders = find_images(images) if images else []
     say_others(folders, progress)
     folders, left_out = _without_removed(project, folders, progress)
@@ -94,11 +95,18 @@ def add(
         check_strides(store)
         new_ids = {row.image_id for row in placed} - known.keys()
         count = holdout_count(holdout, store.count_images(("train",)))
-        drawn = hold_out(store, project.settings.seed, count, progress, _fits(project), new_ids)
+        drawn = hold_out(
+            store,
+            project.settings.seed,
+            count=count,
+            progress=progress,
+            fits=_fits(project),
+            new=new_ids,
+        )
         new = [row.image_id for row in store.images(("heldout",)) if row.image_id not in held]
         request_heldout(store, new, [task.name for task in store.tasks()])
         request_heldout(store, sorted(held), [task.name for task in tasks])
-    return Added(added, len(moved), len(changed), left_out, drawn)
+    return Added(new=added, moved=len(moved), changed=len(changed), removed=left_out, held=drawn)
 
 
 def _without_removed(
@@ -158,7 +166,9 @@ def _refuse_answered(
 
     If the old content is unknown, a label of another size shows that the picture differs.
     """
-    rows, tasks, answered = {row.image_id: row for row in changed}, project.tasks(), set()
+    rows = {row.image_id: row for row in changed}
+    tasks = project.tasks()
+    answered = set()
     for cell in project.store.cells() if rows else ():
         row = rows.get(cell.cell.image_id)
         if row is None or row.image_id in answered:

@@ -30,7 +30,9 @@ class ProjectFolder:
     """
 
     def __init__(self, folder: Path, settings: Settings, store: Store) -> None:
-        self.folder, self.settings, self.store = folder, settings, store
+        self.folder = folder
+        self.settings = settings
+        self.store = store
 
     @classmethod
     def open(cls, folder: Path) -> "ProjectFolder":

@@ -20,7 +20,7 @@ from labelgrid.words import counted
 MIN_BLOCKS = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Headline:
     """A task's headline metric, and its change since the measured round before.
 
@@ -52,7 +52,8 @@ class Headline:
     def __str__(self) -> str:
         unit = f" {self.result.unit}" if self.result.unit else ""
         images = counted(self.images, "held-out image")
-        name, value = f"{self.task} {self.result.name}", f"{self.result.value:.3g}{unit}"
+        name = f"{self.task} {self.result.name}"
+        value = f"{self.result.value:.3g}{unit}"
         if self.before is None:
             return f"{name} {value} ({images})"
         if self.change_interval is None:
@@ -78,7 +79,8 @@ def headlines_of(measured: Sequence[Measured], metrics: Mapping[str, str]) -> li
     """
     if not measured:
         return []
-    last, previous = measured[-1], measured[-2] if len(measured) > 1 else None
+    last = measured[-1]
+    previous = measured[-2] if len(measured) > 1 else None
     if previous and (previous.heldout_set, previous.heldout_labels) != (
         last.heldout_set,
         last.heldout_labels,
@@ -95,7 +97,15 @@ def headlines_of(measured: Sequence[Measured], metrics: Mapping[str, str]) -> li
         if previous and before is not None:
             without = [one.without.get(task, {}).get(metric, ()) for one in (previous, last)]
             interval = jackknife_interval(result.value - before, *without)
-        found.append(Headline(task, result, before, interval, last.heldout_labels.get(task, 0)))
+        found.append(
+            Headline(
+                task=task,
+                result=result,
+                before=before,
+                change_interval=interval,
+                images=last.heldout_labels.get(task, 0),
+            )
+        )
     return found
 
 

@@ -103,7 +103,9 @@ def rows_of(
         for folder in folders:
             if check == "none":
                 for image_id in folder.image_ids:
-                    yield ImageRow(image_id, str(folder.root), group=group_of(group, image_id))
+                    yield ImageRow(
+                        image_id=image_id, root=str(folder.root), group=group_of(group, image_id)
+                    )
                 progress.advance(len(folder.image_ids))
                 continue
             for row in threads.map(partial(_checked, folder.root, group), folder.image_ids):
@@ -125,4 +127,11 @@ def _checked(root: Path, group: str, image_id: str) -> ImageRow | str:
         height, width, digest = check_image(root / image_id)
     except ImageError as error:
         return f"{image_id}: {error.what} {error.next_step}"
-    return ImageRow(image_id, str(root), digest, height, width, group=group_of(group, image_id))
+    return ImageRow(
+        image_id=image_id,
+        root=str(root),
+        digest=digest,
+        height=height,
+        width=width,
+        group=group_of(group, image_id),
+    )

@@ -37,7 +37,7 @@ from labelgrid.words import counted, listed
 FAULTS = "import-faults.txt"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tally:
     """The counts of one task in an import.
 
@@ -61,7 +61,7 @@ class Tally:
         return ", ".join(f"{count} {name}" for name, count in parts if count) or "nothing"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Imported:
     """The result of an import, by task.
 
@@ -218,7 +218,8 @@ def _copy_labels(
 
     Returns their paths in the project.
     """
-    tasks, root = project.tasks(), project.folder.resolve()
+    tasks = project.tasks()
+    root = project.folder.resolve()
     paths: list[str] = []
     copies: list[Path] = []
     with files.disk(project.folder, UNCHANGED):
@@ -251,7 +252,8 @@ def _path(project: ProjectFolder, label: AcceptedLabel) -> str:
     if label.status in ("unchanged", "repaired"):
         return label.row.path
     cell = label.row.cell
-    start, end = f"labels/{cell.task}/{stem(cell.image_id)}.", label.suffix.lower()
+    start = f"labels/{cell.task}/{stem(cell.image_id)}."
+    end = label.suffix.lower()
     short = shortened(f"{start}{label.digest[:8]}{end}")
     existing = project.folder / short
     return (
@@ -281,14 +283,15 @@ def _record(
 
     Refuse if a cell has changed since it was validated.
     """
-    store, costs = project.store, {task.name: task.cost for task in project.store.tasks()}
+    store = project.store
+    costs = {task.name: task.cost for task in project.store.tasks()}
     number = max((row.number for row in store.rounds()), default=0)
     steps = [
         step
         for label, path in zip(validated.labels, paths, strict=True)
         for step in _steps(label, path, costs[label.row.cell.task], number)
     ]
-    steps += [Move(skip.cell, State.SKIPPED, why=skip.reason) for skip in validated.skips]
+    steps += [Move(cell=skip.cell, to=State.SKIPPED, why=skip.reason) for skip in validated.skips]
     with store.transaction():
         now = store.find(label.row.cell for label in validated.labels)
         if any(now.get(label.row.cell) != label.row for label in validated.labels):
@@ -314,15 +317,22 @@ def _steps(label: AcceptedLabel, path: str, cost: float, number: int) -> Iterato
         return
     if row.state in (State.LABELLED, State.SKIPPED):
         why = "replaced" if row.state == State.LABELLED else "labelled after all"
-        yield Move(row.cell, State.MISSING, row.round, row.request_id, weight=row.weight, why=why)
+        yield Move(
+            cell=row.cell,
+            to=State.MISSING,
+            round=row.round,
+            request_id=row.request_id,
+            weight=row.weight,
+            why=why,
+        )
     yield Move(
-        row.cell,
-        State.LABELLED,
-        number if row.state == State.MISSING else row.round,
-        row.request_id,
-        path,
-        label.digest,
-        0.0 if label.taken_back else row.cost if row.state == State.REQUESTED else cost,
+        cell=row.cell,
+        to=State.LABELLED,
+        round=number if row.state == State.MISSING else row.round,
+        request_id=row.request_id,
+        path=path,
+        digest=label.digest,
+        cost=0.0 if label.taken_back else row.cost if row.state == State.REQUESTED else cost,
         weight=row.weight,
         why="the model's own prediction" if label.predicted else "",
         seconds=label.answer.seconds,
@@ -341,9 +351,9 @@ def _imported(project: ProjectFolder, validated: ValidatedLabels, answers: Answe
         counts[skip.cell.task]["unchanged"] += 1
     tallies = {name: Tally(**count) for name, count in counts.items()}
     return Imported(
-        tallies,
-        answers.foreign,
-        tuple(answers.stray),
-        tuple(answers.removed),
-        tuple(answers.closed),
+        tasks=tallies,
+        foreign=answers.foreign,
+        stray=tuple(answers.stray),
+        removed=tuple(answers.removed),
+        closed=tuple(answers.closed),
     )

@@ -24,12 +24,14 @@ FEW = 8
 COMMON = 0.5
 #: How many times the spread of single labels two medians may differ: for large sets, and in
 #: addition for small ones.
-SPREADS, MORE = 1.0, 3.0
+SPREADS = 1.0
+MORE = 3.0
 #: Slopes that agree less than this contradict each other; from -1 (opposite everywhere) to 1 (equal
 #: everywhere).
 AGREEMENT = -0.2
 #: Fewer pixels with a slope in both maps say nothing, nor do fewer predictions.
-PIXELS, PREDICTIONS = 100, 3
+PIXELS = 100
+PREDICTIONS = 3
 AXES = ("x (right)", "y (up)")
 
 FigureSet = Sequence[Mapping[str, LabelFigure]]
@@ -64,7 +66,8 @@ def against_range(task: str, labels: FigureSet) -> list[Doubt]:
         low, high = found[0].range
         first, third = np.quantile([figure.value for figure in found], (0.25, 0.75))
         if first < low or third > high:
-            unit, one = found[0].unit, len(found) == 1
+            unit = found[0].unit
+            one = len(found) == 1
             values = (
                 f"{first:.3g}{unit} in"
                 if one
@@ -83,9 +86,11 @@ def against_earlier(task: str, labels: FigureSet, earlier: FigureSet) -> list[Do
         known = before.get(name, [])
         if min(len(found) / len(labels), len(known) / max(len(earlier), FEW)) <= COMMON:
             continue
-        mine, its = _scaled(found), _scaled(known)
+        mine = _scaled(found)
+        its = _scaled(known)
         if abs(median(mine) - median(its)) > _limit(found[0], mine, its):
-            now, then = counted(len(found), "label"), counted(len(known), "label")
+            now = counted(len(found), "label")
+            then = counted(len(known), "label")
             what = f"{name} is {_median(found)} (median of {now}), but {_median(known)} in {then}"
             doubts.append(Doubt(task, f"{what} imported before."))
     return doubts
@@ -100,12 +105,14 @@ def against_predictions(task: str, pairs: Sequence[Pair], earlier: Sequence[Pair
     """
     if len(pairs) < PREDICTIONS or len(earlier) < FEW:
         return []
-    doubts, usual = [], _gaps(earlier)
+    doubts = []
+    usual = _gaps(earlier)
     for name, found in _gaps(pairs).items():
         known = usual.get(name, [])
         if min(len(found) / len(pairs), len(known) / len(earlier)) <= COMMON:
             continue
-        mine, its = [gap for _, gap in found], [gap for _, gap in known]
+        mine = [gap for _, gap in found]
+        its = [gap for _, gap in known]
         if abs(median(mine)) - abs(median(its)) > _limit(found[0][0], mine, its):
             guesses = [
                 predicted.figures[name] for _, predicted in pairs if name in predicted.figures
@@ -129,13 +136,15 @@ def against_labels(task: str, pairs: Iterable[Pair]) -> list[Doubt]:
     """
     doubts = []
     for name, found in _gaps(pairs).items():
-        figure, gap = found[0][0], median(gap for _, gap in found)
+        figure = found[0][0]
+        gap = median(gap for _, gap in found)
         if figure.ratio and abs(gap) > math.log(figure.tolerance):
             what = f"{name} of the predictions is {math.exp(-gap):.3g} times that of the labels. Check the unit."
             doubts.append(Doubt(task, what))
         if figure.ratio:
             continue
-        (low, high), mine = figure.range, median(label.value for label, _ in found)
+        (low, high) = figure.range
+        mine = median(label.value for label, _ in found)
         its = median(label.value - gap for label, gap in found)
         if low <= mine <= high and not low <= its <= high:
             what = f"{name} of the predictions is {its:.3g}{figure.unit}, that of the labels {mine:.3g}{figure.unit}."
@@ -162,7 +171,8 @@ def differences(before: FigureSet, after: FigureSet) -> list[str]:
         >>> differences([{"the median depth": LabelFigure(2500, 2.0, ratio=True, unit=" m")}], metres)
         ['the median depth was 2.5e+03 m and is 2.5 m now (1 label).']
     """
-    old, new = _by_name(before), _by_name(after)
+    old = _by_name(before)
+    new = _by_name(after)
     both = [(name, old[name], found) for name, found in new.items() if name in old]
     words = [
         (name, _median(was), _median(now), counted(len(now), "label")) for name, was, now in both

@@ -22,10 +22,11 @@ BEST = "best.ckpt"
 SHOWN = 24
 #: The previews of a round, by their folders; and the file that lists those which are not written
 #: yet.
-PREVIEWS, PENDING = ("prelabels", "pictures"), "previews-pending.txt"
+PREVIEWS = ("prelabels", "pictures")
+PENDING = "previews-pending.txt"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Fit:
     """A finished training of a round: `fit.json`.
 
@@ -71,7 +72,7 @@ class MemberRecord:
     model: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PickRecord:
     """A pick: an entry of `picks.json`.
 
@@ -99,7 +100,7 @@ class PickRecord:
     explanation: Explanation = field(default_factory=Explanation)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Measured:
     """The metrics of a round's network on the held-out labels: `heldout.json`.
 

@@ -64,7 +64,8 @@ def remove(project: ProjectFolder, image_ids: Sequence[str]) -> Removed:
     Raises:
         LedgerError: the project has no such image; the error lists them. Nothing was removed.
     """
-    store, wanted = project.store, list(dict.fromkeys(image_ids))
+    store = project.store
+    wanted = list(dict.fromkeys(image_ids))
     with store.transaction():
         unknown = set(wanted) - {row.image_id for row in store.images(names=wanted)}
         if unknown:
@@ -101,7 +102,8 @@ def restore(
             left to `verify`.
         ImageError: a task's stride does not divide an image's sides. Nothing was restored.
     """
-    store, wanted = project.store, list(dict.fromkeys(image_ids))
+    store = project.store
+    wanted = list(dict.fromkeys(image_ids))
     with store.transaction(), with_unchanged("Nothing was restored."):
         removed = store.removed("images")
         unknown = set(wanted) - set(removed)

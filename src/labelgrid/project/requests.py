@@ -20,10 +20,10 @@ def request_heldout(store: Store, image_ids: Sequence[str], tasks: Sequence[str]
     store.move(
         [
             Move(
-                cell,
-                State.REQUESTED,
-                0,
-                request_id(0, cell),
+                cell=cell,
+                to=State.REQUESTED,
+                round=0,
+                request_id=request_id(0, cell),
                 cost=cost[cell.task],
                 why="held out for measuring",
             )

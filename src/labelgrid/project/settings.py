@@ -23,7 +23,7 @@ class Oracle:
     root: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings in `labelgrid.toml`.
 
@@ -73,7 +73,9 @@ def read_settings(path: Path) -> Settings:
 
 def settings_text(settings: Settings) -> str:
     """The settings as commented TOML."""
-    chosen, changes, oracle = settings.strategy, settings.changes, settings.oracle
+    chosen = settings.strategy
+    changes = settings.changes
+    oracle = settings.oracle
     return (
         "# Settings of this labelgrid project. Images, tasks and states are in labelgrid.db.\n\n"
         f"recipe = {as_toml(settings.recipe)}     # a shipped recipe (labelgrid list recipes) or a path from here\n"

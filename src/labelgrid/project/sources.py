@@ -166,7 +166,8 @@ class ImageFiles:
         path = self._label_file(image_id, task)
         if path is None:
             return None
-        stored, size = task.stored_size(path), image_size(self.paths[image_id])
+        stored = task.stored_size(path)
+        size = image_size(self.paths[image_id])
         if stored and sorted(stored) != sorted(
             size
         ):  # a header may leave open which side of the image is up

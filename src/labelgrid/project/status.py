@@ -26,7 +26,8 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
     holds the images that the last commands left out and that still cannot be used, with the
     reasons.
     """
-    counts, rounds = project.store.counts(), project.store.rounds()
+    counts = project.store.counts()
+    rounds = project.store.rounds()
     held = project.store.counts(("heldout",))
     times = times_of(project)
     kinds = {row.name: row.kind for row in project.store.tasks()}

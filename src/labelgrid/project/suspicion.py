@@ -36,7 +36,8 @@ SHEET = "import-suspicious.png"
 SAMPLE = 32
 #: Rows of the picture from the import, and as many from earlier labels; and the height of a row in
 #: pixels.
-ROWS, HEIGHT = 4, 160
+ROWS = 4
+HEIGHT = 160
 
 T = TypeVar("T")
 
@@ -94,7 +95,9 @@ class _Evidence:
     """The labels of an import, and what they are compared with; only summaries stay in memory."""
 
     def __init__(self, project: ProjectFolder, fresh: Mapping[Cell, AcceptedLabel]) -> None:
-        self.project, self.fresh, self.tasks = project, fresh, project.tasks()
+        self.project = project
+        self.fresh = fresh
+        self.tasks = project.tasks()
         self.summaries: dict[Cell, Summary | None] = {}
         self.compared: set[frozenset[Cell]] = set()
 

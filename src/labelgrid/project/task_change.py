@@ -44,7 +44,7 @@ class TaskChange:
     merge: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Changed:
     """The result of a change.
 
@@ -82,8 +82,11 @@ def change_task(
     store = project.store
     stamp = store.pool_hash()
     old = _task(project, name)
-    row = changed_row(old, change.values, change.classes, change.merge or {}, Path())
-    before, after = TaskDef.of(old), TaskDef.of(row)
+    row = changed_row(
+        old, change.values, classes=change.classes, merge=change.merge or {}, folder=Path()
+    )
+    before = TaskDef.of(old)
+    after = TaskDef.of(row)
     _keep_indices(before, after, progress)
     stale = before.options != after.options or before.metrics != after.metrics
     cells = (
@@ -106,7 +109,7 @@ def change_task(
         if stale:
             store.count_change()
         requested = sum(1 for _ in store.cells(task=name, state=State.REQUESTED))
-    return Changed(row, len(cells), requested, stale, moved)
+    return Changed(row=row, checked=len(cells), requested=requested, stale=stale, moved=moved)
 
 
 @with_unchanged(UNCHANGED)
@@ -170,7 +173,8 @@ def _task(project: ProjectFolder, name: str) -> TaskRow:
 
 def _keep_indices(before: TaskDef, after: TaskDef, progress: Progress) -> None:
     """Refuse a class list that gives a known class another index: label files hold indices, not names."""
-    old, new = getattr(before.options, "classes", ()), getattr(after.options, "classes", ())
+    old = getattr(before.options, "classes", ())
+    new = getattr(after.options, "classes", ())
     place = {name: index for index, name in enumerate(new)}
     for index, name in enumerate(old):
         if place.get(name, index) != index:

@@ -39,7 +39,8 @@ def task_row(words: str, folder: Path = Path()) -> TaskRow:
     for item in filter(None, rest.split(",")):
         key, equals, value = item.partition("=")
         if not equals:
-            key, value = "classes", item
+            key = "classes"
+            value = item
         values[key.strip()] = _value(value.strip())
     return _row(name, values, folder)
 

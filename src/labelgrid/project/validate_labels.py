@@ -26,7 +26,7 @@ UNCHANGED = "Nothing was imported."
 ImportStatus = Literal["new", "replaced", "repaired", "unchanged"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AcceptedLabel:
     """A label that can be imported.
 
@@ -117,7 +117,9 @@ class LabelValidator:
     """
 
     def __init__(self, project: ProjectFolder, rows: Mapping[Cell, CellRow], replace: bool) -> None:
-        self.project, self.rows, self.replace = project, rows, replace
+        self.project = project
+        self.rows = rows
+        self.replace = replace
         self.tasks = project.tasks()
         self.withdrawn = withdrawn(project, rows)
 
@@ -139,17 +141,18 @@ class LabelValidator:
             )
 
     def _compared(self, answer: Answer, path: Path) -> AcceptedLabel | Fault:
-        row, task = self.rows[answer.cell], self.tasks[answer.cell.task]
+        row = self.rows[answer.cell]
+        task = self.tasks[answer.cell.task]
         content = digest(path)
         if row.state == State.LABELLED and row.digest == content:
             known: ImportStatus = "unchanged" if is_intact(self.project, row) else "repaired"
-            return AcceptedLabel(answer, row, content, path.suffix, known)
+            return AcceptedLabel(
+                answer=answer, row=row, digest=content, suffix=path.suffix, status=known
+            )
         taken_back = content in self.withdrawn.get(answer.cell, ())
         if taken_back and not self.replace:
-            what, advice = (
-                "This label was withdrawn.",
-                "Leave the file out, or use --replace to take the label back.",
-            )
+            what = "This label was withdrawn."
+            advice = "Leave the file out, or use --replace to take the label back."
             return Fault(answer.where, what, advice, answer.cell)
         size = _size(self.project.store.image(answer.cell.image_id))
         stored = (
@@ -168,7 +171,15 @@ class LabelValidator:
             )
         status: ImportStatus = "replaced" if row.state == State.LABELLED else "new"
         predicted = self._predicted(row, task, content)
-        return AcceptedLabel(answer, row, content, path.suffix, status, predicted, taken_back)
+        return AcceptedLabel(
+            answer=answer,
+            row=row,
+            digest=content,
+            suffix=path.suffix,
+            status=status,
+            predicted=predicted,
+            taken_back=taken_back,
+        )
 
     def _predicted(self, row: CellRow, task: TaskDef, content: str) -> bool:
         """Whether the answer is identical to the prelabel of the request."""

@@ -129,7 +129,8 @@ def override(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, An
         >>> override({"train": {"steps": 500, "batch": 8}}, {"train": {"epochs": 20}})
         {'train': {'steps': 0, 'batch': 8, 'epochs': 20}}
     """
-    merged, train = merge(base, change), change.get("train", {})
+    merged = merge(base, change)
+    train = change.get("train", {})
     if isinstance(train, Mapping) and any(train.get(name) for name in LENGTHS):
         replaced = ({"steps", *merged["train"]} & {"steps", "label_visits"}) - train.keys()
         merged["train"] = {**merged["train"], **dict.fromkeys(replaced, 0)}

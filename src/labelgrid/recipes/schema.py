@@ -26,7 +26,7 @@ class PluginChoice:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """The settings of loading, training and scoring.
 

@@ -38,7 +38,8 @@ def without_tasks(tables: Mapping[str, Any], tasks: Collection[str]) -> dict[str
     if isinstance(tasks, str) or not all(isinstance(task, str) for task in tasks):
         raise RecipeError(f"{WITHOUT} must be a list of names of tasks; it is {tasks!r}.")
     kept = dict(tables)
-    objective, terms = _table(kept, "objective"), _table(kept, "terms")
+    objective = _table(kept, "objective")
+    terms = _table(kept, "terms")
     if objective:
         kept["objective"] = {name: _kept(value, tasks) for name, value in objective.items()}
     for part, folder in (("network", "networks"), ("balance", "balance")):

@@ -62,7 +62,7 @@ class DataTable:
     foot: Sequence[Value] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Figure:
     """Drawings side by side, and a table that can be opened.
 

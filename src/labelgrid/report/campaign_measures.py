@@ -41,7 +41,7 @@ OVER_SINGLE_FULL = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CampaignMeasure:
     """A measure of whole campaigns.
 
@@ -102,7 +102,8 @@ def campaign_measures(
     results: PointResults, headlines: Mapping[str, str], reference: str
 ) -> list[CampaignMeasure]:
     """All measures by which the strategies are compared; the verdict is on the first."""
-    last, alike = after_last_round(results), at_equal_cost(results)
+    last = after_last_round(results)
+    alike = at_equal_cost(results)
     measures = [
         _mean_loss_over(results, "labels", label_count),
         _mean_loss_over(results, "cost", label_cost),
@@ -128,7 +129,8 @@ def _mean_loss_over(results: PointResults, axis: str, x_of: ValueGetter) -> Camp
         lines = {name: line for name, line in lines.items() if len(line[0]) > 1}
         if not lines:
             continue
-        start, end = max(x[0] for x, _ in lines.values()), min(x[-1] for x, _ in lines.values())
+        start = max(x[0] for x, _ in lines.values())
+        end = min(x[-1] for x, _ in lines.values())
         for name, line in lines.items():
             if start < end:
                 values[name][seed] = mean_over(line, float(start), float(end))
@@ -137,7 +139,9 @@ def _mean_loss_over(results: PointResults, axis: str, x_of: ValueGetter) -> Camp
         "that all strategies of the seed have in common. Its lines between rounds are straight. They lie above a loss "
         "that flattens, so strategies that buy less in a round look better than they are."
     )
-    return CampaignMeasure(f"Mean loss_mtl over {axis}", method, "", "lower", values)
+    return CampaignMeasure(
+        name=f"Mean loss_mtl over {axis}", method=method, unit="", better="lower", values=values
+    )
 
 
 def loss_curve(run: RunResult, x_of: ValueGetter) -> Curve:
@@ -156,7 +160,8 @@ def _labels_to_reach(results: PointResults, reference: str) -> CampaignMeasure:
         for seed, own in results.finished_by_seed.items()
     }
     for name in results.strategies:
-        values[name], reached[name] = {}, 0
+        values[name] = {}
+        reached[name] = 0
         for seed, run in results.finished(name).items():
             line = loss_curve(run, label_count)
             if seed not in goals or not len(goals[seed][1]) or not len(line[0]):
@@ -169,13 +174,22 @@ def _labels_to_reach(results: PointResults, reference: str) -> CampaignMeasure:
         "reaches it counts with the largest number of labels of any run of its seed; the true number may be larger."
     )
     return CampaignMeasure(
-        f"Labels to reach the final loss of {reference}", method, "labels", "lower", values, reached
+        name=f"Labels to reach the final loss of {reference}",
+        method=method,
+        unit="labels",
+        better="lower",
+        values=values,
+        reached=reached,
     )
 
 
 def _loss_at(ending: Ending) -> CampaignMeasure:
     return CampaignMeasure(
-        f"loss_mtl {ending.name}", ending.method, "", "lower", ending.values(loss)
+        name=f"loss_mtl {ending.name}",
+        method=ending.method,
+        unit="",
+        better="lower",
+        values=ending.values(loss),
     )
 
 
@@ -196,11 +210,15 @@ def _delta_mtl(
         found = {seed: value_of(seed, networks[seed]) for seed in sorted(networks)}
         values[strategy] = {seed: value for seed, value in found.items() if math.isfinite(value)}
     method = f"The mean over tasks of the relative gain of the headline metric over {over}. {ending.method}"
-    return CampaignMeasure(f"{name} {ending.name}", method, "%", "higher", values)
+    return CampaignMeasure(
+        name=f"{name} {ending.name}", method=method, unit="%", better="higher", values=values
+    )
 
 
 def _gap_to_full(results: PointResults, task: str, name: str, ending: Ending) -> CampaignMeasure:
-    value_of, full, unit = metric(task, name), results.full, ""
+    value_of = metric(task, name)
+    full = results.full
+    unit = ""
     values: dict[str, dict[int, float]] = {}
     for strategy, last in ending.values(value_of).items():
         known = {
@@ -211,4 +229,6 @@ def _gap_to_full(results: PointResults, task: str, name: str, ending: Ending) ->
             (ending.networks[strategy][seed].metrics[task][name].unit for seed in last), unit
         )
     method = f"|{name} {ending.name} − {name} with every label|, seed by seed."
-    return CampaignMeasure(f"δ of {task} ({name})", method, unit, "lower", values)
+    return CampaignMeasure(
+        name=f"δ of {task} ({name})", method=method, unit=unit, better="lower", values=values
+    )

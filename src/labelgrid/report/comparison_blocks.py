@@ -78,11 +78,21 @@ def curves(
         curve_figure(results, loss, "loss_mtl", f"{name}-overall"),
     ]
     compared = difference_blocks(
-        results, by_seed(loss), "loss_mtl", "lower", reference, f"{name}-overall"
+        results,
+        by_seed(loss),
+        label="loss_mtl",
+        better="lower",
+        reference=reference,
+        name=f"{name}-overall",
     )
     deltas = delta_mtl_value(results.full, headlines)
     gains = difference_blocks(
-        results, deltas, with_unit("delta_mtl", "%"), "higher", reference, f"{name}-delta_mtl"
+        results,
+        deltas,
+        label=with_unit("delta_mtl", "%"),
+        better="higher",
+        reference=reference,
+        name=f"{name}-delta_mtl",
     )
     heading: list[Block] = (
         [Heading("All tasks together: delta_mtl, higher is better")] if gains else []
@@ -91,7 +101,11 @@ def curves(
     for task, own in headlines.items():
         known = first_result((one for run in results.runs for one in run.measured), task, own)
         if known:
-            sections.append(_task_curves(results, task, known, reference, f"{name}-task-{task}"))
+            sections.append(
+                _task_curves(
+                    results, task, known=known, reference=reference, name=f"{name}-task-{task}"
+                )
+            )
     explained = (
         [Text(differences_method(reference))]
         if any(differences for _, differences in sections)
@@ -108,10 +122,11 @@ def _task_curves(
     `known` is one of its results.
     """
     unit = f" in {known.unit}" if known.unit else ""
-    value_of, label = metric(task, known.name), with_unit(known.name, known.unit)
+    value_of = metric(task, known.name)
+    label = with_unit(known.name, known.unit)
     heading = Heading(f"{task}: {known.name}{unit}, {known.better} is better")
     differences = difference_blocks(
-        results, by_seed(value_of), label, known.better, reference, name
+        results, by_seed(value_of), label=label, better=known.better, reference=reference, name=name
     )
     return [heading, curve_figure(results, value_of, label, name)], differences
 
@@ -132,7 +147,9 @@ def curve_figure(
         ends |= {"every label": (level, deviation)} if full else {}
         drawings: list[Drawing] = [Dots(name, label, {"": ends})] if ends else []
     else:
-        drawings = [*_charts(results, lines, levels, label, name)[: 2 if cost else 1]]
+        drawings = [
+            *_charts(results, lines, levels=levels, label=label, name=name)[: 2 if cost else 1]
+        ]
     columns = [
         Column("strategy"),
         *numeric("rounds bought", "labels", "cost", f"{label}, mean", "±", "seeds"),
@@ -144,7 +161,7 @@ def curve_figure(
     ]
     if full:
         rows.append(["every label", None, *labels_and_cost(full), level, deviation, len(full)])
-    return Figure(drawings, DataTable(columns, rows))
+    return Figure(drawings=drawings, numbers=DataTable(columns, rows))
 
 
 def _charts(
@@ -155,7 +172,8 @@ def _charts(
     name: str,
 ) -> list[Chart]:
     """The curves against labels and against cost; an empty list if there are none."""
-    banded, points_of = _banded(results), {own: points for own, points in lines.items() if points}
+    banded = _banded(results)
+    points_of = {own: points for own, points in lines.items() if points}
     if not points_of:
         return []
     labels = [
@@ -165,15 +183,24 @@ def _charts(
         _line(own, points, [p.cost for p in points], banded) for own, points in points_of.items()
     ]
     return [
-        Chart(f"{name}-labels", AXES["labels"][0], label, labels, levels, whole=True),
-        Chart(f"{name}-cost", AXES["cost"][0], label, costs, levels),
+        Chart(
+            name=f"{name}-labels",
+            x_label=AXES["labels"][0],
+            y_label=label,
+            lines=labels,
+            levels=levels,
+            whole=True,
+        ),
+        Chart(
+            name=f"{name}-cost", x_label=AXES["cost"][0], y_label=label, lines=costs, levels=levels
+        ),
     ]
 
 
 def _line(name: str, points: Sequence[RoundMean], x: Sequence[float], banded: bool) -> Line:
     low = [p.value - p.deviation for p in points] if banded else []
     high = [p.value + p.deviation for p in points] if banded else []
-    return Line(name, x, [p.value for p in points], low, high)
+    return Line(name=name, x=x, y=[p.value for p in points], low=low, high=high)
 
 
 def strategy_table(measures: Sequence[CampaignMeasure], strategies: Sequence[str]) -> DataTable:
@@ -281,9 +308,9 @@ def pair_blocks(measure: CampaignMeasure, name: str) -> list[Block]:
         return []
     text = f"{measure.method} {measure.better.capitalize()} is better. {_dots_text(measure)}"
     shown = Figure(
-        [_dots(measure, name)],
-        DataTable(columns, rows),
-        "The pairs",
+        drawings=[_dots(measure, name)],
+        numbers=DataTable(columns, rows),
+        summary="The pairs",
         open=len(rows) <= MAX_OPEN_PAIRS,
     )
     return [Heading(with_unit(measure.name, measure.unit)), Text(text, "small"), shown]

@@ -23,7 +23,7 @@ class Hint:
     command: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TaskCells:
     """The cells of one task over some images: counts by state, and costs.
 
@@ -68,7 +68,7 @@ class SplitCells:
     dropped: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Round:
     """A round of the campaign.
 
@@ -93,7 +93,7 @@ class Round:
     trained: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ShownPick:
     """A pick with the pictures that exist, as bytes of JPEG files, the terms of its score, and its explanation."""
 
@@ -129,7 +129,7 @@ class Training:
         return sorted(set().union(*self.losses.values()))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ProjectReport:
     """The content of a project's report.
 

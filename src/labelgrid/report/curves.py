@@ -12,7 +12,7 @@ from labelgrid.results import Better, Result
 OVERALL = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Point:
     """A point of a curve.
 
@@ -33,7 +33,7 @@ class Point:
     measured_on: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Curve:
     """One metric, or loss_mtl, over the rounds; `name` is a task's name, or `OVERALL`."""
 
@@ -72,26 +72,39 @@ def curves(measured: Sequence[Measured], headlines: Mapping[str, str]) -> list[C
     Tasks that were never measured are left out.
     """
     overall = [_point(m, OVERALL, m.loss_mtl) for m in measured]
-    result_curves = [Curve(OVERALL, "loss_mtl", "", "lower", overall)] if overall else []
+    result_curves = (
+        [Curve(name=OVERALL, metric="loss_mtl", unit="", better="lower", points=overall)]
+        if overall
+        else []
+    )
     for task, metric in headlines.items():
         results = [m.metrics.get(task, {}).get(metric) for m in measured]
         known = [result for result in results if result]
         if known:
             pairs = zip(measured, results, strict=True)
             points = [_point(m, task, result.value if result else math.nan) for m, result in pairs]
-            result_curves.append(Curve(task, metric, known[-1].unit, known[-1].better, points))
+            result_curves.append(
+                Curve(
+                    name=task,
+                    metric=metric,
+                    unit=known[-1].unit,
+                    better=known[-1].better,
+                    points=points,
+                )
+            )
     return result_curves
 
 
 def _point(measured: Measured, name: str, value: float) -> Point:
-    total, heldout = sum(measured.labels.values()), sum(measured.heldout_labels.values())
+    total = sum(measured.labels.values())
+    heldout = sum(measured.heldout_labels.values())
     return Point(
-        measured.round,
-        total,
-        measured.labels.get(name, 0) if name != OVERALL else total,
-        measured.spent,
-        value,
-        measured.heldout_labels.get(name, 0) if name != OVERALL else heldout,
+        round=measured.round,
+        labels=total,
+        own_labels=measured.labels.get(name, 0) if name != OVERALL else total,
+        cost=measured.spent,
+        value=value,
+        measured_on=measured.heldout_labels.get(name, 0) if name != OVERALL else heldout,
     )
 
 

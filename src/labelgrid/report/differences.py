@@ -63,7 +63,8 @@ def mean_differences(
     that are read between the first two points of a curve, in any seed, are left out, as are those
     that not all seeds have.
     """
-    own, other = results.finished(strategy), results.finished(reference)
+    own = results.finished(strategy)
+    other = results.finished(reference)
     seeds = sorted(own.keys() & other.keys())
     found = [_seed_differences(own[seed], other[seed], value_of, x_of) for seed in seeds]
     found = [differences for differences in found if differences]
@@ -74,7 +75,12 @@ def mean_differences(
         low, high = interval(differences, 0)
         means.append(
             MeanDifference(
-                bought, len(found), float(at.mean()), float(differences.mean()), low, high
+                bought,
+                len(found),
+                at=float(at.mean()),
+                mean=float(differences.mean()),
+                low=low,
+                high=high,
             )
         )
     return means
@@ -135,13 +141,19 @@ def difference_blocks(
     drawings: list[Chart] = []
     rows: list[list[Value]] = []
     for axis, (x_label, x_of) in AXES.items():
-        found = {one: mean_differences(results, one, reference, value_of, x_of) for one in drawn}
+        found = {
+            one: mean_differences(results, one, reference=reference, value_of=value_of, x_of=x_of)
+            for one in drawn
+        }
         others = {one: own for one, own in found.items() if one != reference}
         if not any(d.rounds_bought for own in others.values() for d in own):
             continue
         lines = [_line(one, own, len(found) <= MAX_BANDS) for one, own in found.items()]
-        y_label, place = f"{label}, difference", f"{name}-difference-{axis}"
-        drawings.append(Chart(place, x_label, y_label, lines, whole=axis == "labels"))
+        y_label = f"{label}, difference"
+        place = f"{name}-difference-{axis}"
+        drawings.append(
+            Chart(name=place, x_label=x_label, y_label=y_label, lines=lines, whole=axis == "labels")
+        )
         for one, own in others.items():
             rows += [
                 [
@@ -160,7 +172,10 @@ def difference_blocks(
     columns = [Column("strategy"), *numeric("rounds bought"), Column("over")]
     columns += numeric("at", "difference", "interval", "seeds")
     text = f"Difference to {reference}: {'below' if better == 'lower' else 'above'} 0 is better."
-    return [Text(text, "small"), Figure(drawings, DataTable(columns, rows), "The differences")]
+    return [
+        Text(text, "small"),
+        Figure(drawings=drawings, numbers=DataTable(columns, rows), summary="The differences"),
+    ]
 
 
 def _line(name: str, found: Sequence[MeanDifference], banded: bool) -> Line:
@@ -169,4 +184,4 @@ def _line(name: str, found: Sequence[MeanDifference], banded: bool) -> Line:
     gap = MeanDifference(0, 0, *[math.nan] * 4)
     points = [by_round.get(bought, gap) for bought in range(max(by_round, default=-1) + 1)]
     low, high = ([d.low for d in points], [d.high for d in points]) if banded else ([], [])
-    return Line(name, [d.at for d in points], [d.mean for d in points], low, high)
+    return Line(name=name, x=[d.at for d in points], y=[d.mean for d in points], low=low, high=high)

@@ -97,7 +97,8 @@ def between(measured: Sequence[Measured], cost: float) -> Measured:
         >>> found.loss_mtl, found.labels
         (5.5, {'depth': 15})
     """
-    costs, last = [one.spent for one in measured], measured[-1]
+    costs = [one.spent for one in measured]
+    last = measured[-1]
 
     def at(value_of: ValueGetter) -> float:
         return float(np.interp(cost, costs, [value_of(one) for one in measured]))

@@ -42,7 +42,8 @@ def project_report(project: ProjectFolder) -> ProjectReport:
     Raises:
         ProjectError: a round's file is damaged.
     """
-    store, rows = project.store, project.store.rounds()
+    store = project.store
+    rows = project.store.rounds()
     fits = {row.number: fit for row in rows if (fit := read_fit(project.round_folder(row.number)))}
     picks = {row.number: _picks(project, row) for row in rows}
     content = ProjectReport(
@@ -94,7 +95,8 @@ def _about(project: ProjectFolder, fits: Mapping[int, Fit]) -> dict[str, str]:
 
 
 def _part(project: ProjectFolder, split: Split, name: str) -> SplitCells:
-    rows, times = {row.name: row for row in project.store.tasks()}, times_of(project, (split,))
+    rows = {row.name: row for row in project.store.tasks()}
+    times = times_of(project, (split,))
     counts = [
         TaskCells(
             task=task,

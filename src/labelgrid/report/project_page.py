@@ -134,7 +134,12 @@ def cells_figure(part: SplitCells, name: str) -> Figure:
         _total(part, "promised"),
         *("" for _ in timed),
     ]
-    return Figure([Bars(name, rows, STATES)], DataTable(columns, lines, foot), wide=True, open=True)
+    return Figure(
+        drawings=[Bars(name, rows, STATES)],
+        numbers=DataTable(columns, lines, foot),
+        wide=True,
+        open=True,
+    )
 
 
 def _total(part: SplitCells, name: str) -> float:
@@ -231,31 +236,36 @@ def _curve(curve: Curve, least_height: float) -> list[Block]:
         [p.round, p.labels, *([] if overall else [p.own_labels]), p.cost, p.value, p.measured_on]
         for p in curve.points
     ]
-    drawings, points = [], curve.finite
+    drawings = []
+    points = curve.finite
     if len(points) > 1:
         values = [point.value for point in points]
         height = max(least_height, max(map(abs, values)) / 10)
         name = f"curve-{'overall' if overall else f'task-{curve.name}'}"
-        labels, cost = (
-            Line(who, [p.labels for p in points], values),
-            Line(who, [p.cost for p in points], values),
-        )
+        labels = Line(name=who, x=[p.labels for p in points], y=values)
+        cost = Line(name=who, x=[p.cost for p in points], y=values)
         drawings = [
             Chart(
-                f"{name}-labels",
-                "training labels",
-                label,
-                [labels],
+                name=f"{name}-labels",
+                x_label="training labels",
+                y_label=label,
+                lines=[labels],
                 whole=True,
                 least_height=height,
             ),
-            Chart(f"{name}-cost", "cost of training labels", label, [cost], least_height=height),
+            Chart(
+                name=f"{name}-cost",
+                x_label="cost of training labels",
+                y_label=label,
+                lines=[cost],
+                least_height=height,
+            ),
         ]
     elif points:
         blocks.append(Text("Only one round is measured; a curve needs two.", "hint"))
     else:
         blocks.append(Text("There were no held-out labels to measure this on.", "hint"))
-    return [*blocks, Figure(drawings, DataTable(columns, rows))]
+    return [*blocks, Figure(drawings=drawings, numbers=DataTable(columns, rows))]
 
 
 def _rounds(report: ProjectReport) -> list[Block]:
@@ -289,7 +299,8 @@ def _picks(report: ProjectReport) -> list[Block]:
 
 
 def _training(report: ProjectReport) -> list[Block]:
-    blocks, training = hinted(report.hints.get("training")), report.training
+    blocks = hinted(report.hints.get("training"))
+    training = report.training
     if training and training.losses:
         blocks.append(
             Text(
@@ -299,10 +310,10 @@ def _training(report: ProjectReport) -> list[Block]:
         )
         drawings = [
             Chart(
-                f"training-{index}",
-                "epoch",
-                "loss",
-                [Line(name, list(loss), list(loss.values()))],
+                name=f"training-{index}",
+                x_label="epoch",
+                y_label="loss",
+                lines=[Line(name=name, x=list(loss), y=list(loss.values()))],
                 title=name,
                 whole=True,
             )
@@ -311,5 +322,7 @@ def _training(report: ProjectReport) -> list[Block]:
         rows = [
             [e, *(losses.get(e) for losses in training.losses.values())] for e in training.epochs
         ]
-        blocks.append(Figure(drawings, DataTable(numeric("epoch", *training.losses), rows)))
+        blocks.append(
+            Figure(drawings=drawings, numbers=DataTable(numeric("epoch", *training.losses), rows))
+        )
     return blocks

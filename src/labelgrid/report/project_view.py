@@ -56,13 +56,15 @@ def uncertainty_of(project: ProjectFolder) -> PoolUncertainty:
         ProjectError: a table of scores is damaged.
     """
     grid = project.store.grid()
-    rounds, tasks = _rounds(project, grid), list(grid.tasks)
+    rounds = _rounds(project, grid)
+    tasks = list(grid.tasks)
     scored: dict[str, list[ScoredRound]] = {}
     for row in project.store.rounds():
         folder = project.round_folder(row.number)
         if not has_scores(project, row.number):
             continue
-        table, done = read_table(_scores(project, row.number)), read_fit(folder)
+        table = read_table(_scores(project, row.number))
+        done = read_fit(folder)
         missing = (rounds < 0) | (rounds >= row.number)
         for name, values in table.aligned(grid.images).items():
             if table.tasks == tuple(tasks) and table.axes[name] == "cell":
@@ -94,17 +96,18 @@ def round_picks(project: ProjectFolder, number: int, count: int = 0) -> RoundPic
     picks = read_picks(project.round_folder(number)) if number else []
     if not picks:
         return None
-    folder, truths = project.round_folder(number) / "pictures", TruthPictures(project)
+    folder = project.round_folder(number) / "pictures"
+    truths = TruthPictures(project)
     first = [
         ShownPick(
-            pick.image,
-            pick.task,
-            pick.score,
-            pick.cost,
-            pick.why,
-            truths.with_truth(pick, _pictures(folder, index)),
-            pick.terms,
-            pick.explanation,
+            image_id=pick.image,
+            task=pick.task,
+            score=pick.score,
+            cost=pick.cost,
+            why=pick.why,
+            pictures=truths.with_truth(pick, _pictures(folder, index)),
+            terms=pick.terms,
+            explanation=pick.explanation,
         )
         for index, pick in enumerate(picks[: count or SHOWN])
     ]
@@ -122,7 +125,8 @@ class TruthPictures:
     """Draws pictures of the labels in the ledger."""
 
     def __init__(self, project: ProjectFolder) -> None:
-        self.project, self.tasks = project, project.tasks()
+        self.project = project
+        self.tasks = project.tasks()
         self._source: ProjectSource | OracleSource | None = None
 
     def with_truth(self, pick: PickRecord, pictures: dict[Picture, bytes]) -> dict[Picture, bytes]:

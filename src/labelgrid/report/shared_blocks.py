@@ -12,12 +12,13 @@ from labelgrid.report.content import PoolUncertainty, RoundPicks
 def grid_map(requests: RequestHistory, name: str, title: str = "") -> Figure:
     """A picture of the grid, with its counts."""
     drawing = GridMap(name, requests, title)
-    counts, colours = requests.counts(), drawing.colours()
+    counts = requests.counts()
+    colours = drawing.colours()
     columns = [Column("task"), *(Column(kind, True, colours[kind]) for kind in requests.kinds)]
     rows: list[list[Value]] = [
         [task, *(kinds[kind] for kind in requests.kinds)] for task, kinds in counts.items()
     ]
-    return Figure([drawing], DataTable(columns, rows), wide=True)
+    return Figure(drawings=[drawing], numbers=DataTable(columns, rows), wide=True)
 
 
 def uncertainty_charts(uncertainty: PoolUncertainty, name: str, title: str = "") -> list[Block]:
@@ -25,14 +26,24 @@ def uncertainty_charts(uncertainty: PoolUncertainty, name: str, title: str = "")
     blocks: list[Block] = []
     for statistic, tasks in uncertainty.items():
         rounds = sorted(set().union(*tasks.values()))
-        lines = [Line(task, list(values), list(values.values())) for task, values in tasks.items()]
+        lines = [
+            Line(name=task, x=list(values), y=list(values.values()))
+            for task, values in tasks.items()
+        ]
         label = f"mean normalised {statistic}"
-        chart = Chart(f"{name}-{statistic}", "round", label, lines, whole=True, title=title)
+        chart = Chart(
+            name=f"{name}-{statistic}",
+            x_label="round",
+            y_label=label,
+            lines=lines,
+            whole=True,
+            title=title,
+        )
         table = DataTable(
             numeric("round", *tasks),
             [[r, *(values.get(r) for values in tasks.values())] for r in rounds],
         )
-        blocks.append(Figure([chart], table))
+        blocks.append(Figure(drawings=[chart], numbers=table))
     return blocks
 
 

@@ -55,7 +55,7 @@ def first_crossing(curve: Curve, goal: float, better: Literal["higher", "lower"]
     return float("inf")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PairComparison:
     """One strategy compared with another over the same seeds.
 
@@ -122,7 +122,13 @@ def compare(
         if corrected[name] <= LEVEL:
             verdict = "better" if good else "worse"
         comparisons[name] = PairComparison(
-            mean, low, high, p[name], corrected[name], len(values), verdict
+            mean=mean,
+            low=low,
+            high=high,
+            p=p[name],
+            holm=corrected[name],
+            seeds=len(values),
+            verdict=verdict,
         )
     return comparisons
 

@@ -12,7 +12,7 @@ from labelgrid.report.content import Hint, PoolUncertainty, RoundPicks
 RunState = Literal["done", "failed", "unfinished", "not started"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunResult:
     """The result of one run.
 
@@ -40,7 +40,7 @@ class RunResult:
     point: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunDetails:
     """Details of one run: its requests, the uncertainty of its pool, and its last picks."""
 
@@ -51,7 +51,7 @@ class RunDetails:
     picked: RoundPicks | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PointResults:
     """The runs of one point of the study's grid; they are compared with each other.
 
@@ -109,7 +109,7 @@ class PointResults:
         return self.single.get(self.single_of.get(name, ""), {})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StudyReport:
     """The content of a study's report.
 

@@ -54,7 +54,7 @@ def is_study(folder: Path) -> bool:
     return (folder / KEPT).is_file()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StudyFolder:
     """The content of a study's folder.
 
@@ -79,14 +79,18 @@ class StudyFolder:
         Raises:
             LabelgridError: `study.json` is damaged or was written by another program.
         """
-        kept, endings = (
-            read_json(path / KEPT),
-            read_json(path / ENDINGS) if (path / ENDINGS).is_file() else {},
-        )
+        kept = read_json(path / KEPT)
+        endings = read_json(path / ENDINGS) if (path / ENDINGS).is_file() else {}
         study = kept_study(kept, path)
         records = results.read_outcomes(path) if (path / results.TABLE).is_file() else []
         endings = {key: row for key, row in endings.items() if isinstance(row, Mapping)}
-        return cls(path, study, kept, endings, results.by_run(records, runs_of(study)))
+        return cls(
+            path=path,
+            study=study,
+            kept=kept,
+            endings=endings,
+            records=results.by_run(records, runs_of(study)),
+        )
 
     def run_folder(self, run: Run) -> Path:
         """The folder of a run's project."""
@@ -148,7 +152,13 @@ def _point_results(folder: StudyFolder, point: Mapping[str, Any]) -> PointResult
     single = _single_task(runs, found)
     single_of = {name: single_name(folder.study.single_of(name)) for name in [*strategies, FULL]}
     return PointResults(
-        describe_point(point), strategies, found, details, best_of, single, single_of
+        point=describe_point(point),
+        strategies=strategies,
+        runs=found,
+        details=details,
+        best_of=best_of,
+        single=single,
+        single_of=single_of,
     )
 
 
@@ -194,12 +204,17 @@ def _run_details(folder: StudyFolder, run: Run) -> RunDetails:
     with ProjectFolder.open(folder.run_folder(run)) as project:
         picked = round_picks(project, newest_scored_round(project), SHOWN)
         return RunDetails(
-            run.name, run.seed, request_history(project), uncertainty_of(project), picked
+            strategy=run.name,
+            seed=run.seed,
+            requests=request_history(project),
+            uncertainty=uncertainty_of(project),
+            picked=picked,
         )
 
 
 def _run_result(folder: StudyFolder, run: Run) -> RunResult:
-    run_folder, expected = folder.run_folder(run), run.networks(folder.study)
+    run_folder = folder.run_folder(run)
+    expected = run.networks(folder.study)
     point = describe_point(run.point)
     if run_folder.is_dir():
         measured = [
@@ -212,12 +227,23 @@ def _run_result(folder: StudyFolder, run: Run) -> RunResult:
     ):  # a sum over fewer tasks is not comparable
         measured = [replace(one, loss_mtl=math.nan) for one in measured]
     state, fault = _ending(folder, run, len(measured), expected)
-    return RunResult(run.key, run.kind, run.name, run.seed, measured, state, fault, expected, point)
+    return RunResult(
+        key=run.key,
+        kind=run.kind,
+        strategy=run.name,
+        seed=run.seed,
+        measured=measured,
+        state=state,
+        fault=fault,
+        expected=expected,
+        point=point,
+    )
 
 
 def _ending(folder: StudyFolder, run: Run, measured: int, expected: int) -> tuple[RunState, str]:
     """The state of a run and its fault: from the study's records, otherwise from the run's folder."""
-    run_folder, known = folder.run_folder(run), folder.endings.get(run.key, {})
+    run_folder = folder.run_folder(run)
+    known = folder.endings.get(run.key, {})
     if (
         run.is_done(folder.study, run_folder)
         or measured >= expected
@@ -231,7 +257,8 @@ def _ending(folder: StudyFolder, run: Run, measured: int, expected: int) -> tupl
 
 def _about(folder: StudyFolder) -> dict[str, str]:
     """Recipe, study options, seeds, versions and data."""
-    study, recipe = folder.study, folder.kept.get("recipe", {})
+    study = folder.study
+    recipe = folder.kept.get("recipe", {})
     plain = {k: v for k, v in recipe.get("train", {}).items() if isinstance(v, int | float | str)}
     about = {
         "Data": f"{study.data}: pool {study.pool}, test {study.test}"

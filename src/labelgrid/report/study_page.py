@@ -60,10 +60,8 @@ def study_page(report: StudyReport, measures_of: Sequence[list[CampaignMeasure]]
     for index, (results, measures) in enumerate(zip(report.points, measures_of, strict=True)):
         lead += _verdict(results, measures, index)
         sections += _sections(report, results, measures, index)
-    runs, settings = (
-        Section("runs", "Runs", _runs(report)),
-        Section("settings", "Settings", [Facts(report.about)]),
-    )
+    runs = Section("runs", "Runs", _runs(report))
+    settings = Section("settings", "Settings", [Facts(report.about)])
     notes = [Text(note, "caution") for note in report.notes]
     return Page(
         report.name, report.made, [*notes, *_unfinished(report), *lead], [*sections, runs, settings]
@@ -165,10 +163,8 @@ def _grids(results: PointResults, index: int) -> list[Block]:
     blocks: list[Block] = [Text("The requests of each strategy by round, for one seed.")]
     for number, details in enumerate(shown, 1):
         assert details.requests is not None
-        name, title = (
-            f"{_numbered('grid', index)}-{number}",
-            f"{details.strategy}, seed {details.seed}",
-        )
+        name = f"{_numbered('grid', index)}-{number}"
+        title = f"{details.strategy}, seed {details.seed}"
         blocks.append(grid_map(details.requests, name, title))
     return blocks
 

@@ -66,7 +66,8 @@ def power_statement(pairs: Mapping[tuple[str, str], PairComparison]) -> str:
     """What this number of seeds can show."""
     if not pairs:
         return "No two strategies have a finished run with the same seed. There is nothing to compare yet."
-    seeds, count = max(c.seeds for c in pairs.values()), len(pairs)
+    seeds = max(c.seeds for c in pairs.values())
+    count = len(pairs)
     if seeds < 2:
         return "One seed cannot show a difference: the random variation between runs is unknown."
     least = smallest_p(seeds)

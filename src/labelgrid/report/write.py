@@ -115,20 +115,14 @@ def _write(
 
 def _check_out(out: Path) -> None:
     if not out.parent.is_dir():
-        fault, next_step = (
-            "The report's folder does not exist",
-            f"Create {out.parent}, or give another --out.",
-        )
+        fault = "The report's folder does not exist"
+        next_step = f"Create {out.parent}, or give another --out."
     elif out.is_dir():
-        fault, next_step = (
-            "The report is a file, but this is a folder",
-            f"Use --out {out / 'report.html'}.",
-        )
+        fault = "The report is a file, but this is a folder"
+        next_step = f"Use --out {out / 'report.html'}."
     elif out.exists() and not _is_report(out):
-        fault, next_step = (
-            "The file exists and is not a labelgrid report",
-            "Give another --out, or remove the file.",
-        )
+        fault = "The file exists and is not a labelgrid report"
+        next_step = "Give another --out, or remove the file."
     else:
         return
     raise ProjectError(

@@ -86,14 +86,15 @@ def class_map(raw: Tensor, frame: Frame) -> LabelArray | None:
         Axis.of(neighbours(frame, axis, None, part)) for axis, part in enumerate((raw.mT, raw))
     )
     largest = float(raw.abs().amax())
-    blocks, (height, width) = len(rows.start) * len(columns.start), frame.original
+    blocks = len(rows.start) * len(columns.start)
+    (height, width) = frame.original
     if FEWEST * blocks > height * width or not largest < LARGE:
         return None
     value = np.empty((height, width), np.int64)
     for band in _bands(rows, len(raw) * len(columns.start)):
         kept = contenders(_corners(raw, frame, band, columns), largest)
         _fill(value, kept, band, columns)
-        _solve(value, raw, kept, band, columns)
+        _solve(value, raw, kept=kept, rows=band, columns=columns)
     return LabelArray(value[..., None], np.ones((height, width), np.bool_))
 
 
@@ -127,10 +128,8 @@ def _solve(value: NDArray[np.int64], raw: Tensor, kept: Tensor, rows: Axis, colu
         few = max(1, VALUES // (count * rows.longest * columns.longest))
         for blocks in (counts == count).nonzero().flatten().split(few):
             channels = kept[:, blocks].T.nonzero()[:, 1].view(-1, count)
-            down, across = (
-                rows.pixels(blocks // len(columns.start)),
-                columns.pixels(blocks % len(columns.start)),
-            )
+            down = rows.pixels(blocks // len(columns.start))
+            across = columns.pixels(blocks % len(columns.start))
             values = to_patches(raw, channels, rows.near.of(down), columns.near.of(across))
             found = first_largest(values.float())[:, 0]
             labels = channels.gather(1, found.flatten(1)).view_as(found)

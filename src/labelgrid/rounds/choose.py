@@ -21,7 +21,7 @@ from labelgrid.select.strategy import Budget, PoolView, Strategy
 ASKED = "asked/{}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class QueryResult:
     """The result of a query.
 
@@ -48,7 +48,7 @@ class QueryResult:
         return asdict(self) | {"picks": picks}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Choice:
     """What a strategy chose, before it is requested.
 
@@ -111,10 +111,15 @@ def choose(
     selection = strategy.select(pool, budget)
     if not selection.picks:
         raise _too_little(budget, name, grid)
-    check_picks(name, selection.picks, grid, budget, strategy.unit)
+    check_picks(name, selection.picks, grid=grid, budget=budget, unit=strategy.unit)
     costs = dict(zip(grid.tasks, grid.cost.tolist(), strict=True))
     picks = list(selection.picks)
-    result = QueryResult(number, name, picks, float(sum(costs[pick.cell.task] for pick in picks)))
+    result = QueryResult(
+        round=number,
+        strategy=name,
+        picks=picks,
+        cost=float(sum(costs[pick.cell.task] for pick in picks)),
+    )
     used_up = len(picks) == int(grid.eligible.sum())
     unspent = 0.0 if used_up else _unspent(budget, result, strategy, len(grid.tasks))
     if unspent:
@@ -124,19 +129,25 @@ def choose(
         )
     records = [
         PickRecord(
-            pick.cell.image_id,
-            pick.cell.task,
-            pick.score,
-            costs[pick.cell.task],
-            pick.why,
-            terms,
-            request_id(number, pick.cell),
-            pick.weight,
-            explanation,
+            image=pick.cell.image_id,
+            task=pick.cell.task,
+            score=pick.score,
+            cost=costs[pick.cell.task],
+            why=pick.why,
+            terms=terms,
+            request_id=request_id(number, pick.cell),
+            weight=pick.weight,
+            explanation=explanation,
         )
         for pick, (terms, explanation) in zip(picks, explained(selection, grid), strict=True)
     ]
-    return Choice(result, records, selection.calibration, unspent, pool.seed)
+    return Choice(
+        result=result,
+        records=records,
+        calibration=selection.calibration,
+        unspent=unspent,
+        seed=pool.seed,
+    )
 
 
 def request(project: ProjectFolder, choice: Choice, budget: Budget, stamp: str, key: str) -> None:
@@ -183,7 +194,8 @@ def repeated(project: ProjectFolder, strategy: str, budget: Budget, key: str) ->
     closed = [row for row in project.store.rounds() if row.state == "closed"]
     if not closed:
         return None
-    last, fit = closed[-1], newest_fit(project.folder)
+    last = closed[-1]
+    fit = newest_fit(project.folder)
     same = (last.strategy, last.budget, last.unit) == (strategy, budget.amount, budget.unit)
     if (
         not same
@@ -199,7 +211,11 @@ def repeated(project: ProjectFolder, strategy: str, budget: Budget, key: str) ->
     if not picks or {pick.cell for pick in picks} != open_cells:
         return None
     return QueryResult(
-        last.number, strategy, picks, sum(record.cost for record in records), repeated=True
+        round=last.number,
+        strategy=strategy,
+        picks=picks,
+        cost=sum(record.cost for record in records),
+        repeated=True,
     )
 
 
@@ -221,10 +237,10 @@ def _check_unchanged(project: ProjectFolder, stamp: str, number: int) -> None:
 def _move(pick: Pick, record: PickRecord, number: int) -> Move:
     """The move that requests a pick."""
     return Move(
-        pick.cell,
-        State.REQUESTED,
-        number,
-        record.request_id,
+        cell=pick.cell,
+        to=State.REQUESTED,
+        round=number,
+        request_id=record.request_id,
         cost=record.cost,
         score=pick.score,
         weight=pick.weight,

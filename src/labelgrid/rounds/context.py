@@ -17,7 +17,7 @@ from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.tasks.task import Task, TaskDef, build_all
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RoundContext:
     """The context of every step of a round: the recipe, the tasks, and the project's current images and labels."""
 
@@ -59,7 +59,12 @@ def context_with(project: ProjectFolder, recipe: Recipe) -> RoundContext:
     definitions = project.tasks()
     tasks = build_all(definitions, recipe.objective.losses)
     return RoundContext(
-        project, recipe, definitions, tasks, source_of(project), project.settings.seed
+        project=project,
+        recipe=recipe,
+        definitions=definitions,
+        tasks=tasks,
+        source=source_of(project),
+        seed=project.settings.seed,
     )
 
 

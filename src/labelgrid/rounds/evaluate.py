@@ -28,25 +28,25 @@ def measure_heldout(
 
     Without a held-out label, older metrics of the round are removed.
     """
-    result = measure(project, context, model, "heldout", progress)
+    result = measure(project, context, model=model, split="heldout", progress=progress)
     if result is None:
         remove_measured(project.round_folder(fit.round))
     else:
         spent = project.store.spent(("heldout",))
         cells = project.store.cells(state=State.LABELLED, splits=("heldout",))
         record = Measured(
-            fit.round,
-            fit.model,
-            fit.labels,
-            fit.spent,
-            result.labels,
-            result.metrics,
-            result.loss_mtl.value,
-            hash_of(
+            round=fit.round,
+            model=fit.model,
+            labels=fit.labels,
+            spent=fit.spent,
+            heldout_labels=result.labels,
+            metrics=result.metrics,
+            loss_mtl=result.loss_mtl.value,
+            heldout_set=hash_of(
                 sorted((row.cell.image_id, row.cell.task, row.digest) for row in cells),
                 declared(context.definitions),
             ),
-            result.without,
+            without=result.without,
         )
         write_measured(project.round_folder(fit.round), record, spent, result.losses)
     return result
@@ -67,11 +67,11 @@ def measure(
     return evaluate(
         model,
         context.tasks,
-        context.definitions,
-        context.source,
-        image_ids,
-        recipe.data,
-        recipe.objective,
+        definitions=context.definitions,
+        source=context.source,
+        image_ids=image_ids,
+        data=recipe.data,
+        objective=recipe.objective,
         workers=recipe.train.workers,
         progress=progress,
     )
@@ -122,9 +122,9 @@ def evaluate_split(project: ProjectFolder, split: Split, progress: Progress) -> 
     fit = model_of(project)
     context, model = restore(project, fit)
     if split == "heldout":
-        result = measure_heldout(project, context, model, fit, progress)
+        result = measure_heldout(project, context, model=model, fit=fit, progress=progress)
     else:
-        result = measure(project, context, model, split, progress)
+        result = measure(project, context, model=model, split=split, progress=progress)
     if result is None:
         raise ProjectError(
             f"The {split} split has no label.", next_step="Import labels for it first."
@@ -142,16 +142,12 @@ def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) ->
     context, model = restore(project, model_of(project))
     image_folder = labels / "images"
     if image_folder.is_dir():
-        paths, digests = (
-            {image_id: image_folder / image_id for image_id in list_images(image_folder)},
-            {},
-        )
+        paths = {image_id: image_folder / image_id for image_id in list_images(image_folder)}
+        digests = {}
     else:
         rows = list(project.store.images())
-        paths, digests = (
-            {row.image_id: Path(row.root) / row.image_id for row in rows},
-            {row.image_id: row.digest for row in rows},
-        )
+        paths = {row.image_id: Path(row.root) / row.image_id for row in rows}
+        digests = {row.image_id: row.digest for row in rows}
     source = ImageFiles(paths, labels_folder(labels), whole_names(paths, paths), digests)
     tasks = context.definitions.values()
     image_ids = [
@@ -169,11 +165,11 @@ def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) ->
     result = evaluate(
         model,
         context.tasks,
-        context.definitions,
-        source,
-        image_ids,
-        recipe.data,
-        recipe.objective,
+        definitions=context.definitions,
+        source=source,
+        image_ids=image_ids,
+        data=recipe.data,
+        objective=recipe.objective,
         progress=progress,
     )
     return {"labels": dict(result.labels), **as_json(result)}
@@ -192,4 +188,10 @@ def evaluate_predictions(
         raise ProjectError(
             f"The {split} split has no label.", next_step="Import labels for it first."
         )
-    return evaluate_files(source_of(project), project.tasks(), image_ids, predictions, progress)
+    return evaluate_files(
+        source_of(project),
+        project.tasks(),
+        image_ids=image_ids,
+        folder=predictions,
+        progress=progress,
+    )

@@ -65,17 +65,15 @@ def evaluate_files(
             f"Not measured, as no task has this name: {listed(others)}. {known_tasks(definitions)}"
         )
     tasks = build_all({name: definitions[name] for name in files})
-    measures, labels = (
-        {name: task.metric() for name, task in tasks.items()},
-        dict.fromkeys(tasks, 0),
-    )
+    measures = {name: task.metric() for name, task in tasks.items()}
+    labels = dict.fromkeys(tasks, 0)
     progress.start("Evaluating", sum(map(len, files.values())), "predictions")
     for name, paths in files.items():
-        gathered = _Gathered(definitions[name])
+        gathered = _Gathered(task=definitions[name])
         for image_id, path in paths.items():
             label = nonempty_label(source, image_id, definitions[name])
             if label is not None:
-                _add(measures[name], tasks[name], path, label, gathered)
+                _add(measures[name], tasks[name], path=path, label=label, gathered=gathered)
                 labels[name] += 1
             progress.advance()
         for remark in gathered.remarks():
@@ -96,7 +94,7 @@ def plain(results: Mapping[str, Mapping[str, Result]]) -> dict[str, Any]:
     }
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Gathered:
     """What the remarks on a task's predictions are made from.
 
@@ -136,10 +134,13 @@ def _add(measure: Metric, task: Task, path: Path, label: LabelArray, gathered: _
     """Add one image to a metric, strip by strip, and what remarks need to `gathered`."""
     soft = soft_prediction(task, gathered.task, path)
     if soft is None:
-        gathered.hard, predicted = True, hard_prediction(task, gathered.task, path, label.size)
-        size, rows_of = predicted.size, partial(_hard, task, predicted)
+        gathered.hard = True
+        predicted = hard_prediction(task, gathered.task, path, label.size)
+        size = predicted.size
+        rows_of = partial(_hard, task, predicted)
     else:
-        size, rows_of = (soft.shape[1], soft.shape[2]), partial(_rows, soft)
+        size = (soft.shape[1], soft.shape[2])
+        rows_of = partial(_rows, soft)
     if size != label.size:
         raise LabelError(
             f"The prediction is {size[0]}x{size[1]}, its label {label.size[0]}x{label.size[1]}.",

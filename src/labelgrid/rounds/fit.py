@@ -48,10 +48,8 @@ def splits_for_training(
     """
     train, val = _drawn_splits(context, project)
     left = set(usable(project, [*train, *val], progress))
-    train, val = (
-        [image for image in train if image in left],
-        [image for image in val if image in left],
-    )
+    train = [image for image in train if image in left]
+    val = [image for image in val if image in left]
     if not train:
         raise TrainingError(
             "No training image with a label can be read.", next_step="Put the image files back."
@@ -65,10 +63,8 @@ def _drawn_splits(context: RoundContext, project: ProjectFolder) -> tuple[list[s
     options = context.recipe.train
     if options.val_share and not val:
         drawn = _draw_val_images(context, project, options.val_share)
-        val, train = (
-            [image for image in train if image in drawn],
-            [image for image in train if image not in drawn],
-        )
+        val = [image for image in train if image in drawn]
+        train = [image for image in train if image not in drawn]
         if not train:
             raise TrainingError(
                 f"val_share = {options.val_share} took all labelled images.",
@@ -112,7 +108,8 @@ def plan_of(
         splits: training and val images; None: as by `splits_for_training`.
         number: the round that is trained; 0: the current one.
     """
-    recipe, objective = context.recipe, context.recipe.objective
+    recipe = context.recipe
+    objective = context.recipe.objective
     weights = fixed_weights(context.tasks, objective)
     train, val = splits or splits_for_training(context, project, Silent())
     reduce = partial(supervised, reduction=objective.reduction)
@@ -195,8 +192,12 @@ def fit(
     number = project.open_round().number
     previous = None if context.recipe.train.restart else newest_fit(project.folder, before=number)
     if previous:
-        continue_from(previous, f"round {previous.round}", project, network, progress)
-    plan = plan_of(context, project, network, previous.model if previous else "", splits)
+        continue_from(
+            previous, f"round {previous.round}", project=project, network=network, progress=progress
+        )
+    plan = plan_of(
+        context, project, network=network, start=previous.model if previous else "", splits=splits
+    )
     learned = set(plan.train)
     spent = project.store.spent(("train", "val"))
     _remove_outdated_fit(project, number, plan.identity, progress)
@@ -222,7 +223,7 @@ def fit(
         tasks=declared(context.definitions),
     )
     _write_record(project, record)
-    _measure(project, context, model, record, progress)
+    _measure(project, context, model=model, record=record, progress=progress)
     return record
 
 
@@ -265,7 +266,7 @@ def _measure(
     Outside studies, only warn if none can be read.
     """
     try:
-        measure_heldout(project, context, model, record, progress)
+        measure_heldout(project, context, model=model, fit=record, progress=progress)
     except ImageError as error:
         if project.settings.oracle:
             raise  # a run of a study is not done without its metrics

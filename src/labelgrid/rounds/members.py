@@ -47,10 +47,24 @@ def train_member(
     fitted = as_fitted(context, fit)
     seeded = replace(fitted, seed=member_seed(fit, name))
     splits = splits_for_training(fitted, project, progress)
-    network, start = new_network(seeded, project, progress), _before(fitted, project, fit, name)
+    network = new_network(seeded, project, progress)
+    start = _before(fitted, project, fit, name)
     if start:
-        continue_from(start, f"member '{name}' of the round before", project, network, progress)
-    plan = plan_of(seeded, project, network, start.model if start else "", splits, fit.round)
+        continue_from(
+            start,
+            f"member '{name}' of the round before",
+            project=project,
+            network=network,
+            progress=progress,
+        )
+    plan = plan_of(
+        seeded,
+        project,
+        network=network,
+        start=start.model if start else "",
+        splits=splits,
+        number=fit.round,
+    )
     _check_same_labels(project, fit, plan)
     last = folder / "last.ckpt"
     if last.exists() and not same_training(load(last).identity, plan.identity):
@@ -82,10 +96,8 @@ def _check_same_labels(project: ProjectFolder, fit: Fit, plan: Plan) -> None:
     Raises:
         ModelError: the labels have changed since the round's training.
     """
-    own, other = (
-        json.loads(load(project.inside(fit.checkpoint)).identity),
-        json.loads(plan.identity),
-    )
+    own = json.loads(load(project.inside(fit.checkpoint)).identity)
+    other = json.loads(plan.identity)
     if own["data"] != other["data"]:
         raise ModelError(
             f"The labels changed since the training of round {fit.round}, so a member would learn from others.",

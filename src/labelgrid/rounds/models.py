@@ -112,7 +112,7 @@ def untrained_model(
     Raises:
         ModelError: as `new_network`.
     """
-    return TrainedModel(new_network(context, project, progress).eval(), trained=frozenset())
+    return TrainedModel(network=new_network(context, project, progress).eval(), trained=frozenset())
 
 
 def check_size(network: Network, size: tuple[int, int]) -> None:
@@ -150,7 +150,8 @@ def continue_from(
         network: takes the weights.
         progress: receives what is continued.
     """
-    old, new = load(project.inside(previous.checkpoint)).counting, network.state_dict()
+    old = load(project.inside(previous.checkpoint)).counting
+    new = network.state_dict()
     matching = {
         name: value for name, value in old.items() if name in new and new[name].shape == value.shape
     }

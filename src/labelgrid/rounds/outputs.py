@@ -40,8 +40,9 @@ def predicted(task: Task, definition: TaskDef, raw: Tensor, frame: Frame) -> Lab
     valid = np.empty(frame.original, np.bool_)
     with torch.inference_mode():
         for rows, columns in windows(*frame.original):
-            part = window_label(task, raw, frame, rows, columns)
-            value[rows, columns], valid[rows, columns] = part.value, part.valid
+            part = window_label(task, raw, frame=frame, rows=rows, columns=columns)
+            value[rows, columns] = part.value
+            valid[rows, columns] = part.valid
     return LabelArray(value, valid)
 
 

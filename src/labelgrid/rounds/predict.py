@@ -43,19 +43,22 @@ def predict(
         LabelgridError: there is no model or no image, no known label is of these images or the
             network can use none, or a file cannot be read.
     """
-    fit, source = model_of(project), ImageFiles.of(images, known)
+    fit = model_of(project)
+    source = ImageFiles.of(images, known)
     context, model = restore(project, fit)
     if known:
-        _check_known(source, context, model, known, progress)
-    definitions, image_ids, written = context.definitions, list(source.images()), 0
+        _check_known(source, context, model=model, folder=known, progress=progress)
+    definitions = context.definitions
+    image_ids = list(source.images())
+    written = 0
     progress.start("Predicting", len(image_ids), "images")
     whole = whole_names(image_ids, image_ids)
     outputs = predictions(
         model,
         definitions,
-        source,
-        image_ids,
-        context.recipe.data,
+        source=source,
+        image_ids=image_ids,
+        data=context.recipe.data,
         known=known is not None,
         progress=progress,
     )
@@ -63,7 +66,7 @@ def predict(
         for task, raw in raws.items():
             path = label_path(out, definitions[task], image_id, image_id in whole)
             try:
-                write_label(context.tasks[task], definitions[task], raw, frame, path)
+                write_label(context.tasks[task], definitions[task], raw=raw, frame=frame, path=path)
                 if soft:
                     write_soft_prediction(context.tasks[task], raw, frame, path)
                 written += 1

@@ -68,7 +68,9 @@ def write_previews(
     ]
     if prelabels:
         with atomic_folder(folder / "prelabels") as building:
-            _write_prelabels(context, scorer.model, left, building, scorer.progress)
+            _write_prelabels(
+                context, scorer.model, picks=left, folder=building, progress=scorer.progress
+            )
     if pictures:
         with atomic_folder(folder / "pictures") as building:
             Pictures(context, scorer.model, building).write(
@@ -112,14 +114,15 @@ def _write_prelabels(
     for pick in picks:
         tasks_by_image.setdefault(pick.cell.image_id, []).append(pick.cell.task)
     whole = whole_names(tasks_by_image, context.source.images())
-    definitions, data = context.definitions, context.recipe.data
+    definitions = context.definitions
+    data = context.recipe.data
     progress.start("Predicting the picks", len(tasks_by_image), "images")
     outputs = predictions(
         model,
         definitions,
-        context.source,
-        sorted(tasks_by_image),
-        data,
+        source=context.source,
+        image_ids=sorted(tasks_by_image),
+        data=data,
         known=True,
         progress=progress,
     )
@@ -127,7 +130,9 @@ def _write_prelabels(
         for task in tasks_by_image[image_id]:
             path = label_path(folder, definitions[task], image_id, image_id in whole)
             try:
-                write_label(context.tasks[task], definitions[task], raws[task], frame, path)
+                write_label(
+                    context.tasks[task], definitions[task], raw=raws[task], frame=frame, path=path
+                )
             except LabelError as error:
                 if isinstance(
                     error.__cause__, OSError
@@ -174,7 +179,12 @@ class Pictures:
             for i, image_id in enumerate(pool.batch.ids):
                 for index, task in picks_by_image[image_id]:
                     self._draw(
-                        index, image_id, task, final[task][i], maps[task][i], pool.batch.frames[i]
+                        index,
+                        image_id,
+                        task=task,
+                        raw=final[task][i],
+                        uncertainty=maps[task][i],
+                        frame=pool.batch.frames[i],
                     )
 
     def _draw(

@@ -78,7 +78,11 @@ def query(
     wanted = (prelabels, prelabels if pictures is None else pictures)
     previews = [name for name, wish in zip(PREVIEWS, wanted, strict=True) if fit and wish]
     job = _Query(
-        project, name, chosen, RoundScores(project, scored, chosen) if scored else None, progress
+        project=project,
+        name=name,
+        strategy=chosen,
+        scores=RoundScores(project, scored, chosen) if scored else None,
+        progress=progress,
     )
     if not dry_run:
         for number in range(1, project.round_number):
@@ -98,7 +102,7 @@ def query(
     return result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Query:
     """A query: which strategy picks, and which scores it needs (None: there is no model)."""
 
@@ -127,8 +131,11 @@ class _Query:
 
         `previews` are those that will follow the request; None: nothing is requested.
         """
-        project, needed = self.project, self.scores if self.strategy.needs else None
-        stamp, grid, number = project.store.pool_hash(), project.store.grid(), project.round_number
+        project = self.project
+        needed = self.scores if self.strategy.needs else None
+        stamp = project.store.pool_hash()
+        grid = project.store.grid()
+        number = project.round_number
         if project.settings.costs == "times":
             grid = with_learned_costs(project, grid, self.progress)
         check_budget(budget, grid)
@@ -146,12 +153,12 @@ class _Query:
                 f"{counted(len(unscored), 'image has', 'images have')} no scores: files could not be read then. "
                 "They are not picked. If the files are back, `labelgrid score` scores them."
             )
-        choice = self._choice(number, grid, unscored, table, key, budget)
+        choice = self._choice(number, grid, gone=unscored, table=table, key=key, budget=budget)
         _say_calibrated_anew(project, key, choice, self.progress)
         if previews is not None:
             choice = self._with_nearest(choice, grid, table)
             announce_previews(project.round_folder(number), previews)
-            request(project, choice, budget, stamp, key)
+            request(project, choice, budget=budget, stamp=stamp, key=key)
         return choice.result
 
     def _with_nearest(self, choice: Choice, pool: Grid, table: Table | None) -> Choice:
@@ -205,7 +212,8 @@ class _Query:
         Raises:
             LabelgridError: the budget is larger than what is left of the pool.
         """
-        project, found = self.project, frozenset[str]()
+        project = self.project
+        found = frozenset[str]()
         left = carried(project, budget.unit)
         if left:
             self.progress.say(
@@ -224,7 +232,14 @@ class _Query:
                 calibration=project.store.get(key, {}),
                 read_history=partial(history_of, project.folder),
             )
-            choice = choose(self.name, self.strategy, number, view, whole, self.progress)
+            choice = choose(
+                self.name,
+                self.strategy,
+                number=number,
+                pool=view,
+                budget=whole,
+                progress=self.progress,
+            )
             faulty = set_aside(
                 project, {pick.cell.image_id for pick in choice.result.picks}, Silent()
             )
@@ -282,20 +297,16 @@ def _statistics(table: Table, fit: Fit, grid: Grid) -> dict[str, NDArray[Any]]:
     for name, values in statistics.items():
         if table.axes[name] == "cell":
             statistics[name] = np.where(untrained, np.nan, values)
-            wrong, unit = (
-                int((~np.isfinite(values) & grid.eligible & ~untrained).sum()),
-                ("cell of a trained task has", "cells of trained tasks have"),
-            )
+            wrong = int((~np.isfinite(values) & grid.eligible & ~untrained).sum())
+            unit = ("cell of a trained task has", "cells of trained tasks have")
         else:
             sums = values if values.ndim == 1 else values.sum(1, dtype=np.float64)
             scored = set(table.images)
             rows = np.fromiter(
                 (image_id in scored for image_id in grid.images), np.bool_, len(grid.images)
             )
-            wrong, unit = (
-                int((~np.isfinite(sums) & rows).sum()),
-                ("scored image has", "scored images have"),
-            )
+            wrong = int((~np.isfinite(sums) & rows).sum())
+            unit = ("scored image has", "scored images have")
         if wrong:
             raise ProjectError(
                 f"{counted(wrong, *unit)} no finite '{name}'.",

@@ -96,7 +96,8 @@ def check_expected(
                 next_step="Correct `expects` of the strategy.",
                 unchanged="Nothing was changed.",
             )
-        table, own = TABLES[folder], given[folder]
+        table = TABLES[folder]
+        own = given[folder]
         _check_names(who, folder, tables)
         try:
             resolved = resolved_options(
@@ -143,14 +144,26 @@ def scoring_model(project: ProjectFolder, strategy: Strategy) -> Fit | None:
     fit = newest_fit(project.folder)
     if fit or not getattr(strategy, "cold", False):
         return fit
-    settings, weights = project.settings, project.weights()
+    settings = project.settings
+    weights = project.weights()
     recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
-    tables, tasks = json.loads(recipe.json()), sorted(project.tasks())
+    tables = json.loads(recipe.json())
+    tasks = sorted(project.tasks())
     content = digest(weights) if weights and weights.is_file() else ""
     model = hash_of(
         "untrained", tables["network"], tables["backbone"], settings.seed, tasks, content
     )
-    return Fit(project.round_number, "", model, tables, settings.seed, [], 0, {}, 0.0)
+    return Fit(
+        round=project.round_number,
+        checkpoint="",
+        model=model,
+        recipe=tables,
+        seed=settings.seed,
+        trained=[],
+        images=0,
+        labels={},
+        spent=0.0,
+    )
 
 
 @dataclass(frozen=True)
@@ -205,7 +218,8 @@ class RoundScores:
             RecipeError: an option of a statistic is unknown or wrong, or differs from what the
                 strategy relies on.
         """
-        needs, options = sorted(self.strategy.needs), self.options
+        needs = sorted(self.strategy.needs)
+        options = self.options
         data = without_added(DataOptions, self.fit.recipe["data"])
         return {
             "model": self.fit.model,

@@ -94,7 +94,8 @@ class PoolScorer:
             )
         missing = [str(grid.images[row]) for row in np.flatnonzero(grid.eligible.any(1)).tolist()]
         all_images = any(statistic.scope == "all" for statistic in self.statistics.values())
-        labelled, members = labelled_images(self.project, "train"), self._members()
+        labelled = labelled_images(self.project, "train")
+        members = self._members()
         pool = list(grid.images) if all_images else missing
         left = set(usable(self.project, list(dict.fromkeys([*pool, *labelled])), self.progress))
         if missing and left.isdisjoint(missing):
@@ -103,19 +104,21 @@ class PoolScorer:
             [image for image in ids if image in left] for ids in (missing, labelled, pool)
         )
         images = FitImages(
-            labelled, missing, self.fit.seed, self._train_member, self.context.recipe.objective
+            labelled=labelled,
+            pool=missing,
+            seed=self.fit.seed,
+            train_member=self._train_member,
+            objective=self.context.recipe.objective,
         )
-        job, folder = (
-            scoring_job(self.context, self.model, self.statistics, self.scores.stamp),
-            self.scores.folder(number),
-        )
+        job = scoring_job(self.context, self.model, self.statistics, self.scores.stamp)
+        folder = self.scores.folder(number)
         job = fit_statistics(job, images, folder, self.progress)
         if self._members() != members:  # a statistic trained one
             job = replace(job, model=restore_model(self.context, self.fit))
         job = replace(job, stamp={**job.stamp, **self.scores.members_stamp()})
         explaining = {name: self._build(name) for name in sorted(self.scores.explaining)}
         extra = Explaining(explaining, labelled if explaining else [], self.scores.explaining_stamp)
-        return gather(job, pool, folder, self.progress, extra)
+        return gather(job, pool, folder=folder, progress=self.progress, explaining=extra)
 
     def _unreadable(self, count: int) -> ImageError:
         return ImageError(
@@ -149,7 +152,9 @@ class PoolScorer:
 
     def _train_member(self, name: str) -> TrainedModel:
         """Train another network on the same labels under its own seed, or resume its training."""
-        return train_member(self.context, self.project, self.fit, name, self.progress)
+        return train_member(
+            self.context, self.project, fit=self.fit, name=name, progress=self.progress
+        )
 
 
 def score(project: ProjectFolder, progress: Progress, strategy: str = "") -> Table:
@@ -171,7 +176,7 @@ def score(project: ProjectFolder, progress: Progress, strategy: str = "") -> Tab
         )
     if not chosen.needs:
         progress.say(f"Strategy '{name}' needs no scores: nothing was done.")
-        return Table([], {}, tuple(project.tasks()), {}, {})
+        return Table(images=[], statistics={}, tasks=tuple(project.tasks()), stamp={}, axes={})
     scorer = PoolScorer(RoundScores(project, fit, chosen), progress)
     return scorer.scored(project.round_number, project.store.grid())
 

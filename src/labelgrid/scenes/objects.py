@@ -23,7 +23,13 @@ def material(rng: np.random.Generator, base: Colour | None = None) -> Material:
     first: Colour = (float(near[0]), float(near[1]), float(near[2]))
     pattern = PATTERNS[int(rng.integers(len(PATTERNS)))]
     gloss = float(rng.choice([0.0, 0.0, 0.4, 0.8]))
-    return Material(first, colour(rng), pattern, int(rng.integers(3, 12)), gloss)
+    return Material(
+        colour=first,
+        second=colour(rng),
+        pattern=pattern,
+        repeats=int(rng.integers(3, 12)),
+        gloss=gloss,
+    )
 
 
 def wood(rng: np.random.Generator) -> Material:
@@ -32,7 +38,11 @@ def wood(rng: np.random.Generator) -> Material:
     first: Colour = (0.75 * shade, 0.5 * shade, 0.28 * shade)
     second: Colour = (0.65 * shade, 0.42 * shade, 0.22 * shade)
     return Material(
-        first, second, "stripes" if rng.random() < 0.5 else "plain", int(rng.integers(4, 14)), 0.3
+        colour=first,
+        second=second,
+        pattern="stripes" if rng.random() < 0.5 else "plain",
+        repeats=int(rng.integers(4, 14)),
+        gloss=0.3,
     )
 
 
@@ -52,16 +62,20 @@ def _legs(
 
 
 def _table(rng: np.random.Generator) -> list[Solid]:
-    w, d, h = rng.uniform(0.9, 1.8), rng.uniform(0.6, 1.0), rng.uniform(0.45, 0.78)
+    w = rng.uniform(0.9, 1.8)
+    d = rng.uniform(0.6, 1.0)
+    h = rng.uniform(0.45, 0.78)
     m = wood(rng)
     return [
         cube((w, 0.05, d), (0, h - 0.025, 0), m, "table"),
-        *_legs(w, d, h - 0.05, 0.06, m, "table"),
+        *_legs(w, d, height=h - 0.05, thick=0.06, m=m, label="table"),
     ]
 
 
 def _desk(rng: np.random.Generator) -> list[Solid]:
-    w, h, m = rng.uniform(1.1, 1.6), 0.74, material(rng, (0.6, 0.58, 0.55))
+    w = rng.uniform(1.1, 1.6)
+    h = 0.74
+    m = material(rng, (0.6, 0.58, 0.55))
     sides = [cube((0.04, h, 0.65), (s * (w / 2 - 0.02), h / 2, 0), m, "desk") for s in (-1, 1)]
     return [
         cube((w, 0.04, 0.7), (0, h, 0), m, "desk"),
@@ -71,14 +85,16 @@ def _desk(rng: np.random.Generator) -> list[Solid]:
 
 
 def _chair(rng: np.random.Generator) -> list[Solid]:
-    m, h = material(rng), rng.uniform(0.42, 0.5)
+    m = material(rng)
+    h = rng.uniform(0.42, 0.5)
     seat = cube((0.45, 0.05, 0.45), (0, h, 0), m, "chair")
     back = cube((0.45, rng.uniform(0.35, 0.55), 0.05), (0, h + 0.25, -0.2), m, "chair")
-    return [seat, back, *_legs(0.45, 0.45, h, 0.04, wood(rng), "chair")]
+    return [seat, back, *_legs(0.45, 0.45, height=h, thick=0.04, m=wood(rng), label="chair")]
 
 
 def _sofa(rng: np.random.Generator) -> list[Solid]:
-    w, m = rng.uniform(1.4, 2.2), material(rng)
+    w = rng.uniform(1.4, 2.2)
+    m = material(rng)
     arms = [cube((0.2, 0.6, 0.85), (s * (w / 2 - 0.1), 0.3, 0), m, "sofa") for s in (-1, 1)]
     return [
         cube((w, 0.42, 0.85), (0, 0.21, 0), m, "sofa"),
@@ -88,7 +104,8 @@ def _sofa(rng: np.random.Generator) -> list[Solid]:
 
 
 def _bed(rng: np.random.Generator) -> list[Solid]:
-    w, m = rng.uniform(0.9, 1.6), wood(rng)
+    w = rng.uniform(0.9, 1.6)
+    m = wood(rng)
     cover = cube((w - 0.06, 0.22, 1.7), (0, 0.46, 0.12), material(rng), "bed")
     return [
         cube((w, 0.35, 2.0), (0, 0.175, 0), m, "bed"),
@@ -102,8 +119,11 @@ def _pillow(rng: np.random.Generator) -> list[Solid]:
 
 
 def _cabinet(rng: np.random.Generator) -> list[Solid]:
-    w, d, h = rng.uniform(0.6, 1.4), rng.uniform(0.35, 0.6), rng.uniform(0.7, 2.1)
-    knob, at = Material((0.8, 0.8, 0.8), gloss=1.0), h * 0.55
+    w = rng.uniform(0.6, 1.4)
+    d = rng.uniform(0.35, 0.6)
+    h = rng.uniform(0.7, 2.1)
+    knob = Material(colour=(0.8, 0.8, 0.8), gloss=1.0)
+    at = h * 0.55
     knobs = [
         ball((0.02,) * 3, (side * 0.06, at, d / 2 + 0.02), knob, "cabinet") for side in (-1, 1)
     ]
@@ -111,7 +131,10 @@ def _cabinet(rng: np.random.Generator) -> list[Solid]:
 
 
 def _shelf(rng: np.random.Generator) -> list[Solid]:
-    w, h, m, n = rng.uniform(0.7, 1.3), rng.uniform(1.2, 2.0), wood(rng), int(rng.integers(3, 6))
+    w = rng.uniform(0.7, 1.3)
+    h = rng.uniform(1.2, 2.0)
+    m = wood(rng)
+    n = int(rng.integers(3, 6))
     boards = [
         cube((w, 0.03, 0.3), (0, 0.02 + i * (h - 0.04) / n, 0), m, "shelf") for i in range(n + 1)
     ]
@@ -120,30 +143,34 @@ def _shelf(rng: np.random.Generator) -> list[Solid]:
     for level in range(n):
         x = -w / 2 + 0.08
         while x < w / 2 - 0.1 and rng.random() < 0.9:
-            thick, tall = (
-                rng.uniform(0.02, 0.05),
-                rng.uniform(0.15, min(0.28, 0.9 * (h - 0.04) / n)),
-            )
+            thick = rng.uniform(0.02, 0.05)
+            tall = rng.uniform(0.15, min(0.28, 0.9 * (h - 0.04) / n))
             y = 0.035 + level * (h - 0.04) / n + tall / 2
-            solids.append(cube((thick, tall, 0.2), (x, y, 0), Material(colour(rng)), "books"))
+            solids.append(
+                cube((thick, tall, 0.2), (x, y, 0), Material(colour=colour(rng)), "books")
+            )
             x += thick + (0.004 if rng.random() < 0.8 else 0.12)
     return solids
 
 
 def _lamp(rng: np.random.Generator) -> list[Solid]:
-    h, m = rng.uniform(1.2, 1.7), Material(colour(rng), gloss=0.6)
-    shade = Material((0.9, 0.8, 0.6), light=float(rng.uniform(1.0, 4.0)))
+    h = rng.uniform(1.2, 1.7)
+    m = Material(colour=colour(rng), gloss=0.6)
+    shade = Material(colour=(0.9, 0.8, 0.6), light=float(rng.uniform(1.0, 4.0)))
     return [
-        tube(0.14, 0.03, (0, 0.015, 0), m, "lamp"),
-        tube(0.015, h, (0, h / 2, 0), m, "lamp"),
-        tube(0.17, 0.24, (0, h, 0), shade, "lamp"),
+        tube(0.14, 0.03, at=(0, 0.015, 0), material=m, label="lamp"),
+        tube(0.015, h, at=(0, h / 2, 0), material=m, label="lamp"),
+        tube(0.17, 0.24, at=(0, h, 0), material=shade, label="lamp"),
     ]
 
 
 def _plant(rng: np.random.Generator) -> list[Solid]:
-    h, leaf = rng.uniform(0.3, 0.9), Material((0.08, float(rng.uniform(0.25, 0.5)), 0.08))
-    solids = [tube(0.13, 0.24, (0, 0.12, 0), Material((0.6, 0.3, 0.18)), "plant")]
-    solids.append(tube(0.02, h, (0, h / 2, 0), wood(rng), "plant"))
+    h = rng.uniform(0.3, 0.9)
+    leaf = Material(colour=(0.08, float(rng.uniform(0.25, 0.5)), 0.08))
+    solids = [
+        tube(0.13, 0.24, at=(0, 0.12, 0), material=Material(colour=(0.6, 0.3, 0.18)), label="plant")
+    ]
+    solids.append(tube(0.02, h, at=(0, h / 2, 0), material=wood(rng), label="plant"))
     for _ in range(int(rng.integers(5, 10))):
         x, z = rng.normal(0, 0.11, 2).tolist()
         radii = rng.uniform(0.06, 0.17, 3).tolist()
@@ -152,7 +179,8 @@ def _plant(rng: np.random.Generator) -> list[Solid]:
 
 
 def _television(rng: np.random.Generator) -> list[Solid]:
-    w, black = rng.uniform(0.7, 1.2), Material((0.03, 0.03, 0.035), gloss=0.9)
+    w = rng.uniform(0.7, 1.2)
+    black = Material(colour=(0.03, 0.03, 0.035), gloss=0.9)
     return [
         cube((w * 1.2, 0.45, 0.4), (0, 0.225, 0), wood(rng), "cabinet"),
         cube((w, w * 0.58, 0.06), (0, 0.5 + w * 0.29, 0), black, "television"),
@@ -168,22 +196,30 @@ def _box(rng: np.random.Generator) -> list[Solid]:
 def _toy(rng: np.random.Generator) -> list[Solid]:
     r = rng.uniform(0.08, 0.25)
     return [
-        ball((r, r, r), (0, r, 0), Material(colour(rng), colour(rng), "checks", 4, 0.6), "ball")
+        ball(
+            (r, r, r),
+            (0, r, 0),
+            Material(
+                colour=colour(rng), second=colour(rng), pattern="checks", repeats=4, gloss=0.6
+            ),
+            "ball",
+        )
     ]
 
 
 def _bottle(rng: np.random.Generator) -> list[Solid]:
-    m, h = Material(colour(rng), gloss=0.9), rng.uniform(0.12, 0.22)
+    m = Material(colour=colour(rng), gloss=0.9)
+    h = rng.uniform(0.12, 0.22)
     return [
-        tube(0.04, h, (0, h / 2, 0), m, "bottle"),
-        tube(0.015, 0.08, (0, h + 0.04, 0), m, "bottle"),
+        tube(0.04, h, at=(0, h / 2, 0), material=m, label="bottle"),
+        tube(0.015, 0.08, at=(0, h + 0.04, 0), material=m, label="bottle"),
     ]
 
 
 def _bowl(rng: np.random.Generator) -> list[Solid]:
     solids = [ball((0.13, 0.06, 0.13), (0, 0.05, 0), material(rng), "bowl")]
     for x, z in rng.normal(0, 0.04, (3, 2)).tolist():
-        fruit = Material((0.7, float(rng.uniform(0.1, 0.5)), 0.05))
+        fruit = Material(colour=(0.7, float(rng.uniform(0.1, 0.5)), 0.05))
         solids.append(ball((0.045,) * 3, (x, 0.11, z), fruit, "bowl"))
     return solids
 
@@ -192,26 +228,27 @@ def _books(rng: np.random.Generator) -> list[Solid]:
     thick = rng.uniform(0.02, 0.05, int(rng.integers(1, 5)))
     places = zip(thick.tolist(), np.cumsum(thick).tolist(), strict=True)
     return [
-        cube((0.2, t, 0.15), (0, top - t / 2, 0), Material(colour(rng)), "books")
+        cube((0.2, t, 0.15), (0, top - t / 2, 0), Material(colour=colour(rng)), "books")
         for t, top in places
     ]
 
 
 def _bin(rng: np.random.Generator) -> list[Solid]:
     h = rng.uniform(0.3, 0.5)
-    return [tube(rng.uniform(0.13, 0.2), h, (0, h / 2, 0), material(rng), "bin")]
+    return [tube(rng.uniform(0.13, 0.2), h, at=(0, h / 2, 0), material=material(rng), label="bin")]
 
 
 def _basin(rng: np.random.Generator) -> list[Solid]:
-    white = Material((0.85, 0.85, 0.85), gloss=0.8)
+    white = Material(colour=(0.85, 0.85, 0.85), gloss=0.8)
     return [
-        tube(0.08, 0.75, (0, 0.375, 0), white, "basin"),
+        tube(0.08, 0.75, at=(0, 0.375, 0), material=white, label="basin"),
         ball((0.3, 0.12, 0.22), (0, 0.8, 0), white, "basin"),
     ]
 
 
 def _bath(rng: np.random.Generator) -> list[Solid]:
-    white, water = Material((0.85, 0.85, 0.85), gloss=0.8), Material((0.5, 0.6, 0.65), gloss=1.0)
+    white = Material(colour=(0.85, 0.85, 0.85), gloss=0.8)
+    water = Material(colour=(0.5, 0.6, 0.65), gloss=1.0)
     return [
         cube((1.6, 0.5, 0.7), (0, 0.25, 0), white, "bath"),
         cube((1.45, 0.02, 0.55), (0, 0.505, 0), water, "bath"),

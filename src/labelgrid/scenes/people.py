@@ -21,19 +21,29 @@ PERSON = "person"
 
 def person(rng: np.random.Generator) -> list[Solid]:
     """A standing, walking or sitting person of 1.5 to 1.9 m, its feet on the floor, facing +z."""
-    size, sitting = rng.uniform(0.88, 1.1), rng.random() < 0.25
-    skin, shirt, trousers = (Material(colour(rng)) for _ in range(3))
+    size = rng.uniform(0.88, 1.1)
+    sitting = rng.random() < 0.25
+    skin, shirt, trousers = (Material(colour=colour(rng)) for _ in range(3))
     hip = 0.5 if sitting else 0.92
     solids = [
-        ball((0.18, 0.3, 0.12), (0, hip + 0.27, 0), shirt, PERSON, "torso"),
-        ball((0.1, 0.13, 0.11), (0, hip + 0.72, 0), skin, PERSON, "head"),
+        ball((0.18, 0.3, 0.12), (0, hip + 0.27, 0), material=shirt, label=PERSON, part="torso"),
+        ball((0.1, 0.13, 0.11), (0, hip + 0.72, 0), material=skin, label=PERSON, part="head"),
     ]
     for side in (-1, 1):
         swing, bend = (
             (-80.0, 80.0) if sitting else (float(rng.normal(0, 22)), float(rng.uniform(0, 35)))
         )
         transform = moved(side * 0.1, hip, 0) @ turned("x", swing)
-        solids += _limb(transform, 0.44, 0.42, bend, (0.085, 0.06), trousers, trousers, "leg")
+        solids += _limb(
+            transform,
+            0.44,
+            lower=0.42,
+            bend=bend,
+            thick=(0.085, 0.06),
+            first=trousers,
+            second=trousers,
+            name="leg",
+        )
         raised = float(rng.choice([rng.normal(0, 30), rng.uniform(-150, -60)], p=[0.75, 0.25]))
         shoulder = (
             moved(side * 0.2, hip + 0.5, 0)
@@ -41,7 +51,14 @@ def person(rng: np.random.Generator) -> list[Solid]:
             @ turned("x", raised)
         )
         solids += _limb(
-            shoulder, 0.3, 0.27, -float(rng.uniform(0, 80)), (0.055, 0.045), shirt, skin, "arm"
+            shoulder,
+            0.3,
+            lower=0.27,
+            bend=-float(rng.uniform(0, 80)),
+            thick=(0.055, 0.045),
+            first=shirt,
+            second=skin,
+            name="arm",
         )
     return place_object(solids, scaled(size, size, size), 0)
 
@@ -57,8 +74,20 @@ def _limb(
     name: str,
 ) -> list[Solid]:
     """Two ellipsoids hanging from a joint, the lower one bent at the second joint."""
-    top = ball((thick[0], upper / 2, thick[0]), (0, -upper / 2, 0), first, PERSON, f"upper {name}")
-    end = ball((thick[1], lower / 2, thick[1]), (0, -lower / 2, 0), second, PERSON, f"lower {name}")
+    top = ball(
+        (thick[0], upper / 2, thick[0]),
+        (0, -upper / 2, 0),
+        material=first,
+        label=PERSON,
+        part=f"upper {name}",
+    )
+    end = ball(
+        (thick[1], lower / 2, thick[1]),
+        (0, -lower / 2, 0),
+        material=second,
+        label=PERSON,
+        part=f"lower {name}",
+    )
     return [
         *place_object([top], transform, 0),
         *place_object([end], transform @ moved(y=-upper) @ turned("x", bend), 0),

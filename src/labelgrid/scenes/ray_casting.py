@@ -39,12 +39,16 @@ def cast(scene: Scene, size: Size) -> RayHits:
     Of solids at the same depth, the first counts.
     """
     rays = directions(scene.fov, size)
-    solid, depth, normals = np.full(size, -1, np.int64), np.full(size, np.inf), np.zeros((*size, 3))
+    solid = np.full(size, -1, np.int64)
+    depth = np.full(size, np.inf)
+    normals = np.zeros((*size, 3))
     for number, one in enumerate(scene.solids):
         placed = _inverse(scene.camera) @ one.transform
         window = _window(placed, scene.fov, size)
-        ways, into = rays[window], _inverse(placed)
-        start, way = into[:3, 3], _linear(into[:3, :3], ways)
+        ways = rays[window]
+        into = _inverse(placed)
+        start = into[:3, 3]
+        way = _linear(into[:3, :3], ways)
         enter, leave = _inside(one.shape, start, way)
         at = np.where(enter > NEAR, enter, leave)
         closer = (enter <= leave) & (at > NEAR) & (at < depth[window])
@@ -54,7 +58,8 @@ def cast(scene: Scene, size: Size) -> RayHits:
         outward = _linear(into[:3, :3].T, outward)
         outward /= np.sqrt((outward**2).sum(-1, keepdims=True))
         away = (outward * ways[closer]).sum(-1, keepdims=True) > 0
-        solid[window][closer], depth[window][closer] = number, at[closer]
+        solid[window][closer] = number
+        depth[window][closer] = at[closer]
         normals[window][closer] = np.where(away, -outward, outward)
     return RayHits(
         solid, np.where(solid < 0, 0, depth).astype(np.float32), normals.astype(np.float32)
@@ -80,7 +85,9 @@ def directions(fov: float, size: Size) -> Reals:
 
 def _linear(matrix: Matrix, vectors: Reals) -> Reals:
     """Map each vector of [..., 3]; sums run in the same order on every machine."""
-    x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
+    x = vectors[..., 0]
+    y = vectors[..., 1]
+    z = vectors[..., 2]
     return np.stack([row[0] * x + row[1] * y + row[2] * z for row in matrix], -1)
 
 
@@ -97,7 +104,8 @@ def _window(placed: Matrix, fov: float, size: Size) -> tuple[slice, slice]:
         return slice(None), slice(None)
     height, width = size
     scale = width / 2 / np.tan(np.radians(fov) / 2)
-    columns, rows = width / 2 - scale * x / z, height / 2 + scale * y / z
+    columns = width / 2 - scale * x / z
+    rows = height / 2 + scale * y / z
     return _range(rows, height), _range(columns, width)
 
 
@@ -123,16 +131,19 @@ def _inside(shape: Shape, start: Reals, way: Reals) -> tuple[Reals, Reals]:
 
 def _round(start: Reals, way: Reals) -> tuple[Reals, Reals]:
     """The depths between which rays are within 1 of the origin, in any number of dimensions."""
-    a, b = (way**2).sum(-1), (way * start).sum(-1)
+    a = (way**2).sum(-1)
+    b = (way * start).sum(-1)
     inner = b**2 - a * ((start**2).sum() - 1)
-    root, missed = np.sqrt(np.maximum(inner, 0)), inner <= 0
+    root = np.sqrt(np.maximum(inner, 0))
+    missed = inner <= 0
     return np.where(missed, np.inf, (-b - root) / a), np.where(missed, -np.inf, (-b + root) / a)
 
 
 def _between(start: Reals, way: Reals) -> tuple[Reals, Reals]:
     """The depths between which rays are between -1 and 1, for each axis."""
     way = np.where(np.abs(way) < 1e-12, 1e-12, way)
-    one, other = (-1 - start) / way, (1 - start) / way
+    one = (-1 - start) / way
+    other = (1 - start) / way
     return np.minimum(one, other), np.maximum(one, other)
 
 

@@ -84,7 +84,8 @@ def _scene(scene: Scene, size: Size, samples: int, ball: Path) -> dict[str, Any]
         "sensor": sensor,
     }
     for number, solid in enumerate(scene.solids):
-        shapes, bsdf = _shapes(mi, solid, ball), _bsdf(mi, solid.material)
+        shapes = _shapes(mi, solid, ball)
+        bsdf = _bsdf(mi, solid.material)
         for name, shape in shapes.items():
             light = _light(solid.material) if name in LIT else {}
             description[f"solid_{number}_{name}"] = {
@@ -132,7 +133,10 @@ def _write_ball(path: Path) -> None:
         [np.sin(up) * np.cos(around), np.cos(up), np.sin(up) * np.sin(around)], -1
     ).reshape(-1, 3)
     corner = np.arange(17 * 32).reshape(17, 32)
-    a, b, c, d = corner[:-1], np.roll(corner, -1, 1)[:-1], corner[1:], np.roll(corner, -1, 1)[1:]
+    a = corner[:-1]
+    b = np.roll(corner, -1, 1)[:-1]
+    c = corner[1:]
+    d = np.roll(corner, -1, 1)[1:]
     faces = np.concatenate(
         [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([b, d, c], -1).reshape(-1, 3)]
     )
@@ -140,7 +144,8 @@ def _write_ball(path: Path) -> None:
     head = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(points)}\n{names}"
     head += f"element face {len(faces)}\nproperty list uchar int vertex_indices\nend_header\n"
     triangles = np.empty(len(faces), [("n", "u1"), ("corners", "<i4", 3)])
-    triangles["n"], triangles["corners"] = 3, faces
+    triangles["n"] = 3
+    triangles["corners"] = faces
     path.write_bytes(
         head.encode() + np.hstack([points, points]).astype("<f4").tobytes() + triangles.tobytes()
     )

@@ -150,11 +150,19 @@ def make_scene(seed: int, index: int, frames: int = 1) -> Scene:
     ]
     thing = 1
     if rng.random() < PEOPLE:
-        thing = _stand(rng, size, solids, taken, person, thing)
+        thing = _stand(rng, size, solids=solids, taken=taken, build=person, thing=thing)
     for name, often in kind.things.items():
         for _ in range(rng.poisson(often)):
-            thing = _stand(rng, size, solids, taken, objects.STANDING[name], thing, name in BACKED)
-    _scatter(rng, size, solids, viewpoint, thing)
+            thing = _stand(
+                rng,
+                size,
+                solids=solids,
+                taken=taken,
+                build=objects.STANDING[name],
+                thing=thing,
+                backed=name in BACKED,
+            )
+    _scatter(rng, size, solids=solids, viewpoint=viewpoint, thing=thing)
     return Scene(
         tuple(solids), _camera(stream(seed, "scenes camera", room, view), viewpoint, view), FOV
     )
@@ -163,15 +171,20 @@ def make_scene(seed: int, index: int, frames: int = 1) -> Scene:
 def _shell(rng: np.random.Generator, size: Reals) -> list[Solid]:
     """Walls, floor, a ceiling with a lamp, and the objects fixed to them."""
     w, h, d = size.tolist()
-    paint, t = material(rng, colour(rng, 0.4, 0.9)), 0.1
+    paint = material(rng, colour(rng, 0.4, 0.9))
+    t = 0.1
     ground = wood(rng) if rng.random() < 0.6 else material(rng)
-    glow, lamp = (
-        float(rng.uniform(0.1, 0.3)),
-        float(rng.choice([0, rng.uniform(3, 9)], p=[0.2, 0.8])),
-    )
+    glow = float(rng.uniform(0.1, 0.3))
+    lamp = float(rng.choice([0, rng.uniform(3, 9)], p=[0.2, 0.8]))
     solids = [
         cube((w, t, d), (0, -t / 2, 0), ground, "floor"),
-        *_overhead((w, d), h + t / 2, t, Material((0.85, 0.85, 0.83), light=glow), "ceiling"),
+        *_overhead(
+            (w, d),
+            h + t / 2,
+            thick=t,
+            m=Material(colour=(0.85, 0.85, 0.83), light=glow),
+            label="ceiling",
+        ),
         cube((w, h, t), (0, h / 2, -d / 2 - t / 2), paint, "wall"),
         *place_object(
             [cube((w, h, t), (0, 0, 0), replace(paint, light=glow), "wall")],
@@ -180,7 +193,13 @@ def _shell(rng: np.random.Generator, size: Reals) -> list[Solid]:
         ),
         cube((t, h, d), (-w / 2 - t / 2, h / 2, 0), paint, "wall"),
         cube((t, h, d), (w / 2 + t / 2, h / 2, 0), paint, "wall"),
-        *_overhead((0.8, 0.8), h - 0.03, 0.04, Material((0.9,) * 3, light=lamp), "lamp"),
+        *_overhead(
+            (0.8, 0.8),
+            h - 0.03,
+            thick=0.04,
+            m=Material(colour=(0.9,) * 3, light=lamp),
+            label="lamp",
+        ),
     ]
     return [*solids, *_on_walls(rng, w, d)]
 
@@ -196,12 +215,12 @@ def _overhead(
 
 def _on_walls(rng: np.random.Generator, w: float, d: float) -> list[Solid]:
     """A window with or without curtains, a door, pictures; and a rug."""
-    where, broad, tall = (
-        float(rng.uniform(-0.25, 0.25)) * w,
-        float(rng.uniform(0.9, 1.8)),
-        float(rng.uniform(0.8, 1.4)),
+    where = float(rng.uniform(-0.25, 0.25)) * w
+    broad = float(rng.uniform(0.9, 1.8))
+    tall = float(rng.uniform(0.8, 1.4))
+    day = Material(
+        colour=(0.8, 0.85, 0.9), light=float(np.exp(rng.uniform(np.log(0.3), np.log(5))))
     )
-    day = Material((0.8, 0.85, 0.9), light=float(np.exp(rng.uniform(np.log(0.3), np.log(5)))))
     solids = [cube((broad, tall, 0.02), (where, 1.5, -d / 2 + 0.01), day, "window")]
     cloth = material(rng)
     if rng.random() < 0.5:
@@ -249,7 +268,8 @@ def _stand(
             turn = float(rng.choice([0, 90, 180, 270]) + rng.normal(0, 12))
         transform = moved(x, 0, z) @ turned("y", turn)
         foot = (transform @ corners)[[0, 2]]
-        low, high = foot.min(1), foot.max(1)
+        low = foot.min(1)
+        high = foot.max(1)
         if all((low > end).any() or (high < start).any() for start, end in taken):
             taken.append((low, high))
             solids += place_object(made, transform, thing)
@@ -261,7 +281,8 @@ def _at_wall(
     rng: np.random.Generator, size: Reals, radius: float, back: float
 ) -> tuple[float, float, float]:
     """A random position with the back to the back, left or right wall: x, z and the object's rotation."""
-    side, across = int(rng.integers(-1, 2)), float(rng.uniform(-1, 1))
+    side = int(rng.integers(-1, 2))
+    across = float(rng.uniform(-1, 1))
     gap = back + 0.13  # curtains, pictures and doors fit behind
     if side:
         return side * (size[0] / 2 - gap), across * max(0.1, size[2] / 2 - radius), -90.0 * side
@@ -282,7 +303,8 @@ def _scatter(
             transform = moved(*(top.transform @ np.array([x, 1.0, z, 1.0]))[:3].tolist())
         else:
             x, z = rng.uniform(-0.45, 0.45, 2).tolist()
-            x, z = x * size[0], min(z * size[2], viewpoint.z - CLEAR)
+            x = x * size[0]
+            z = min(z * size[2], viewpoint.z - CLEAR)
             transform = moved(x, 0, z)
         solids += place_object(made, transform @ turned("y", float(rng.uniform(0, 360))), thing)
         thing += 1
@@ -297,13 +319,18 @@ def _is_top(solid: Solid) -> bool:
 
 def _viewpoint(rng: np.random.Generator, size: Reals) -> Viewpoint:
     """A viewpoint near the front wall at a person's eye height, looking into the room."""
-    x, y = rng.uniform(-0.35, 0.35) * size[0], rng.uniform(*HEIGHTS)
+    x = rng.uniform(-0.35, 0.35) * size[0]
+    y = rng.uniform(*HEIGHTS)
     return Viewpoint(x, y, size[2] / 2 - 0.25, rng.normal(0, 14), rng.normal(-9, 5))
 
 
 def _camera(rng: np.random.Generator, viewpoint: Viewpoint, view: int) -> Matrix:
     """The camera's transform; views after the first are shifted a little."""
-    x, y, turn = viewpoint.x, viewpoint.y, viewpoint.turn
+    x = viewpoint.x
+    y = viewpoint.y
+    turn = viewpoint.turn
     if view:
-        x, y, turn = x + rng.normal(0, 0.12), y + rng.normal(0, 0.06), turn + rng.normal(0, 3)
+        x = x + rng.normal(0, 0.12)
+        y = y + rng.normal(0, 0.06)
+        turn = turn + rng.normal(0, 3)
     return moved(x, y, viewpoint.z) @ turned("y", turn) @ turned("x", viewpoint.tilt)

@@ -18,7 +18,7 @@ Colour = tuple[float, float, float]
 CORNERS: Matrix = np.array([(x, y, z, 1.0) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]).T
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Material:
     """The material of a surface.
 
@@ -38,7 +38,7 @@ class Material:
     light: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Solid:
     """A cube, sphere or tube of unit half-width, transformed to its place in the scene.
 
@@ -78,10 +78,14 @@ def scaled(x: float, y: float, z: float) -> Matrix:
 
 def turned(axis: Literal["x", "y", "z"], degrees: float) -> Matrix:
     """A right-handed rotation about an axis, float64 [4, 4]."""
-    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    c = np.cos(np.radians(degrees))
+    s = np.sin(np.radians(degrees))
     i, j = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
     matrix = np.eye(4)
-    matrix[i, i], matrix[i, j], matrix[j, i], matrix[j, j] = c, -s, s, c
+    matrix[i, i] = c
+    matrix[i, j] = -s
+    matrix[j, i] = s
+    matrix[j, j] = c
     return matrix
 
 
@@ -89,14 +93,26 @@ def cube(
     size: Sequence[float], at: Sequence[float], material: Material, label: str, part: str = ""
 ) -> Solid:
     """A box of full `size`, centred at `at`."""
-    return Solid("cube", moved(*at) @ scaled(*(np.asarray(size) / 2)), material, label, part)
+    return Solid(
+        shape="cube",
+        transform=moved(*at) @ scaled(*(np.asarray(size) / 2)),
+        material=material,
+        label=label,
+        part=part,
+    )
 
 
 def ball(
     radii: Sequence[float], at: Sequence[float], material: Material, label: str, part: str = ""
 ) -> Solid:
     """An ellipsoid, centred at `at`."""
-    return Solid("sphere", moved(*at) @ scaled(*radii), material, label, part)
+    return Solid(
+        shape="sphere",
+        transform=moved(*at) @ scaled(*radii),
+        material=material,
+        label=label,
+        part=part,
+    )
 
 
 def tube(
@@ -109,7 +125,7 @@ def tube(
 ) -> Solid:
     """An upright cylinder with lids, centred at `at`."""
     transform = moved(*at) @ turned("x", -90) @ scaled(radius, radius, height / 2)
-    return Solid("tube", transform, material, label, part)
+    return Solid(shape="tube", transform=transform, material=material, label=label, part=part)
 
 
 def place_object(solids: Iterable[Solid], transform: Matrix, thing: int) -> list[Solid]:

@@ -27,7 +27,8 @@ from labelgrid.tasks.task import definitions
 
 KEPT = "scenes.json"
 #: The shares of rooms in train and val; the rest is test.
-TRAIN, VAL = 0.7, 0.1
+TRAIN = 0.7
+VAL = 0.1
 
 
 @dataclass(frozen=True)
@@ -125,10 +126,8 @@ def _listed(out: Path) -> int:
 
 def write_scene(out: Path, settings: SceneSettings, index: int) -> None:
     """Render one scene and write its labels, then its image, so that every image in the folder has its labels."""
-    scene, image_id = (
-        make_scene(settings.seed, index, settings.frames),
-        image_id_of(settings, index),
-    )
+    scene = make_scene(settings.seed, index, settings.frames)
+    image_id = image_id_of(settings, index)
     hits = cast(scene, settings.size)
     image = render(
         scene, hits, settings.samples, seed_of(settings.seed, "scenes light", index) % 2**31

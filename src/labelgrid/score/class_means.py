@@ -30,11 +30,9 @@ class ClassMeans(Statistic):
         c is the largest number of classes of a task; values are 0 where a task has fewer classes,
         predicts none, or had no label in training.
         """
-        raws, frames, trained = (
-            batch.decoded(known=True).final,
-            batch.batch.frames,
-            batch.model.trained,
-        )
+        raws = batch.decoded(known=True).final
+        frames = batch.batch.frames
+        trained = batch.model.trained
         found = {}
         for name, task in batch.tasks.items():
             if task.probabilities and (trained is None or name in trained):

@@ -27,7 +27,7 @@ from labelgrid.train.options import ObjectiveOptions
 from labelgrid.train.seeding import keyed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FitImages:
     """The images that statistics are trained on.
 
@@ -61,7 +61,7 @@ def fit_statistics(
         name: one for name, one in job.statistics.items() if isinstance(one, TrainedStatistic)
     }
     for name, statistic in trained.items():
-        _fit(name, statistic, job, images, folder, progress)
+        _fit(name, statistic, job=job, images=images, folder=folder, progress=progress)
     return (
         replace(job, stamp={**job.stamp, **weights_stamp(folder, list(trained))})
         if trained
@@ -78,7 +78,8 @@ def _fit(
     progress: Progress,
 ) -> None:
     """Load a statistic's saved weights, or else train its modules and save them."""
-    path, identity = weights_path(folder, name), json.dumps(dict(job.stamp), sort_keys=True)
+    path = weights_path(folder, name)
+    identity = json.dumps(dict(job.stamp), sort_keys=True)
     with keyed(images.seed, "init", "score", name):
         example = (images.pool or images.labelled)[:1]
         statistic.setup(next(pool_batches(replace(job, batch=1), example)))
@@ -86,7 +87,7 @@ def _fit(
         saved = read_weights(path) if path.is_file() else {}
         if saved.get("identity") != identity or not isinstance(saved.get("state"), dict):
             unfinished = _training_folder(path, identity)
-            context = _context(name, job, images, unfinished, progress)
+            context = _context(name, job, images=images, folder=unfinished, progress=progress)
             with frozen(name, job.model), torch.enable_grad():
                 statistic.train().fit(context)
             saved = {"identity": identity, "state": statistic.state_dict()}

@@ -18,7 +18,8 @@ from labelgrid.tasks.task import Task
 
 #: The largest number of values of one task's map in memory at original size; and the number of them
 #: that a CPU processes at a time, chosen to fit its cache.
-STRIP, CACHED = 2**22, 2**20
+STRIP = 2**22
+CACHED = 2**20
 #: Creates the accumulator of a task's predictions.
 MakeMoments = Callable[[Task], Moments]
 
@@ -141,7 +142,7 @@ def _original_means(
     for rows in _cut(
         slice(0, height), STRIP, max(task.channels for task in tasks.values()) * width
     ):
-        maps = _original_maps(passes, tasks, frame, rows, make)
+        maps = _original_maps(passes, tasks, frame=frame, rows=rows, make=make)
         totals += [float(part.double().sum()) for part in maps.values()]
     return totals / (height * width)
 

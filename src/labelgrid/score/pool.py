@@ -30,7 +30,7 @@ from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.model import TrainedModel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ScoringJob:
     """The description of a pass over the pool.
 
@@ -92,10 +92,8 @@ def gather(
     both = replace(
         job, statistics={**job.statistics, **more.statistics}, stamp={**job.stamp, **more.stamp}
     )
-    pool, further = (
-        _parts(image_ids, job.part) or [[]],
-        _parts({*more.images} - {*image_ids}, job.part),
-    )
+    pool = _parts(image_ids, job.part) or [[]]
+    further = _parts({*more.images} - {*image_ids}, job.part)
     unlabelled = replace(
         both, statistics=more.statistics, definitions={}
     )  # their labels are not read
@@ -149,7 +147,14 @@ def pool_batches(job: ScoringJob, image_ids: Sequence[str]) -> Iterator[PoolBatc
         keys = image_keys(batch.ids)
         with torch.no_grad():
             features = network.encode(batch.images)
-        yield PoolBatch(batch, keys, features, job.model, job.tasks, job.definitions)
+        yield PoolBatch(
+            batch=batch,
+            keys=keys,
+            features=features,
+            model=job.model,
+            tasks=job.tasks,
+            definitions=job.definitions,
+        )
 
 
 def _score_part(job: ScoringJob, image_ids: Sequence[str], progress: Progress) -> Table:
@@ -162,7 +167,11 @@ def _score_part(job: ScoringJob, image_ids: Sequence[str], progress: Progress) -
         progress.advance(len(batch.batch.ids))
     values = {name: np.concatenate(arrays) for name, arrays in chunks.items() if arrays}
     return Table(
-        image_ids, values, tuple(job.tasks), job.stamp, {name: axes[name] for name in values}
+        images=image_ids,
+        statistics=values,
+        tasks=tuple(job.tasks),
+        stamp=job.stamp,
+        axes={name: axes[name] for name in values},
     )
 
 
@@ -170,7 +179,8 @@ def _checked(name: str, statistic: Statistic, batch: PoolBatch) -> NDArray[Any]:
     """A statistic's values for a batch, in the precision of its axis, with their shape checked."""
     axis = statistic.axis
     values = np.asarray(statistic(batch), np.float32 if axis == "feature" else np.float64)
-    b, t = len(batch.batch.ids), len(batch.tasks)
+    b = len(batch.batch.ids)
+    t = len(batch.tasks)
     matches = (
         values.shape == {"cell": (b, t), "image": (b,), "feature": (b, *values.shape[1:2])}[axis]
     )

@@ -23,7 +23,7 @@ from labelgrid.train.model import TrainedModel
 Scope = Literal["pool", "all"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PoolBatch:
     """The input of statistics: one batch of encoded images.
 
@@ -92,7 +92,7 @@ class Statistic:
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FitContext:
     """The data and tools with which a statistic may train its own modules; gradients are enabled.
 

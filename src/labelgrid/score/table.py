@@ -33,7 +33,7 @@ VALUES_AT_ONCE = 2**18
 WIDEST = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Table:
     """The statistics of n images.
 
@@ -151,8 +151,10 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _read(file: pq.ParquetFile) -> Table:
-    metadata, count = json.loads(file.schema_arrow.metadata[b"labelgrid"]), file.metadata.num_rows
-    tasks, names = tuple(metadata["tasks"]), file.schema_arrow.names
+    metadata = json.loads(file.schema_arrow.metadata[b"labelgrid"])
+    count = file.metadata.num_rows
+    tasks = tuple(metadata["tasks"])
+    names = file.schema_arrow.names
     shapes = {name: _shape(entry, len(tasks)) for name, entry in metadata["statistics"].items()}
     axes = {name: axis for name, (axis, _) in shapes.items()}
     stored = sum(
@@ -182,7 +184,7 @@ def _read(file: pq.ParquetFile) -> Table:
         or len(set(images)) != count
     ):
         raise ValueError("the images are not distinct names")
-    return Table(images, values, tasks, metadata["stamp"], axes)
+    return Table(images=images, statistics=values, tasks=tasks, stamp=metadata["stamp"], axes=axes)
 
 
 def _shape(entry: Any, tasks: int) -> tuple[Axis, int]:
@@ -192,7 +194,8 @@ def _shape(entry: Any, tasks: int) -> tuple[Axis, int]:
     """
     if isinstance(entry, int):
         return ("cell" if entry == tasks else "feature"), entry
-    axis, width = entry["axis"], entry["width"]
+    axis = entry["axis"]
+    width = entry["width"]
     if axis not in get_args(Axis) or (axis == "cell" and width != tasks):
         raise ValueError("a statistic has another shape")
     return axis, width

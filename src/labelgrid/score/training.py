@@ -91,9 +91,12 @@ def replayed(
         seed: of the order of each pass; images of one shape form a batch.
         memory: the most bytes to keep.
     """
-    kept, batch, left = [], 0, memory
+    kept = []
+    batch = 0
+    left = memory
     for rows in map(read, batches(0)):
-        batch, left = max(batch, len(rows)), left - rows.size
+        batch = max(batch, len(rows))
+        left = left - rows.size
         if left < 0:
             return lambda epoch: map(read, batches(epoch))
         kept += [rows[index : index + 1] for index in range(len(rows))]

@@ -36,7 +36,8 @@ def check_picks(
             exceed the budget.
     """
     cells = [pick.cell for pick in picks]
-    picked, eligible = {cell.image_id for cell in cells}, grid.eligible
+    picked = {cell.image_id for cell in cells}
+    eligible = grid.eligible
     rows = {image_id: row for row, image_id in enumerate(grid.images) if image_id in picked}
     columns = {task: column for column, task in enumerate(grid.tasks)}
     faults = [
@@ -45,7 +46,8 @@ def check_picks(
         if count > 1
     ]
     for pick in picks:
-        row, column = rows.get(pick.cell.image_id), columns.get(pick.cell.task)
+        row = rows.get(pick.cell.image_id)
+        column = columns.get(pick.cell.task)
         if row is None or column is None or not eligible[row, column]:
             faults.append(f"({pick.cell.image_id}, {pick.cell.task}), which is not missing")
         elif not math.isfinite(pick.score):
@@ -99,8 +101,10 @@ def check_budget(budget: Budget, grid: Grid, set_aside: int = 0) -> None:
     aside = back = ""
     if set_aside:
         why = "set aside, because {} cannot be read"
-        one, many = f"image is {why.format('its file')}", f"images are {why.format('their files')}"
-        aside, back = f"; {counted(set_aside, one, many)}", "Put the files back. "
+        one = f"image is {why.format('its file')}"
+        many = f"images are {why.format('their files')}"
+        aside = f"; {counted(set_aside, one, many)}"
+        back = "Put the files back. "
     if budget.unit == "cost" and grid.eligible.any() and not available:
         raise LabelgridError(
             "All missing labels are free, so a cost does not limit them.",
@@ -189,9 +193,9 @@ def buy(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: float) 
     if 0 < count < len(known):
         values = scores[known]
         top = known[values >= np.partition(values, -count)[-count]]
-    taken, left = _take(top, scores, keys, costs, amount)
+    taken, left = _take(top, scores, keys=keys, costs=costs, amount=amount)
     if left >= cheapest and len(top) < len(known):
-        taken, _ = _take(known, scores, keys, costs, amount)
+        taken, _ = _take(known, scores, keys=keys, costs=costs, amount=amount)
     return taken
 
 
@@ -204,7 +208,9 @@ def _take(
 ) -> tuple[list[int], float]:
     """The taken items among `items`, and the rest of the amount."""
     order = items[np.lexsort((keys[items], -scores[items]))]
-    taken, left, cheapest = [], payable(amount), float(costs[order].min())
+    taken = []
+    left = payable(amount)
+    cheapest = float(costs[order].min())
     for item in order:
         if left < cheapest:
             break

@@ -13,10 +13,13 @@ Rows = NDArray[np.intp]
 
 #: Sizes that fit a CPU cache: rows converted to float64, centres per matrix product, and pairs per
 #: subtraction.
-BLOCK, TOGETHER, PAIRS = 1024, 512, 4096
+BLOCK = 1024
+TOGETHER = 512
+PAIRS = 4096
 #: The least number of rows in the short list that centres are picked from, and its share of the
 #: pool.
-LEAST, SHARE = 256, 1 / 64
+LEAST = 256
+SHARE = 1 / 64
 
 
 def squared_distances(features: NDArray[np.floating], centre: NDArray[np.floating]) -> Floats:
@@ -29,10 +32,8 @@ def squared_distances(features: NDArray[np.floating], centre: NDArray[np.floatin
         >>> squared_distances(np.array([[1e9, 0], [1e9 + 3, 4]]), np.array([1e9, 0]))
         array([ 0., 25.])
     """
-    found, buffer = (
-        np.empty(len(features)),
-        np.empty((min(len(features), BLOCK), features.shape[1])),
-    )
+    found = np.empty(len(features))
+    buffer = np.empty((min(len(features), BLOCK), features.shape[1]))
     for start in range(0, len(features), BLOCK):
         rows = slice(start, start + BLOCK)
         part = np.subtract(
@@ -63,8 +64,10 @@ class Nearest:
 
     def __init__(self, features: NDArray[np.floating]) -> None:
         n, d = features.shape
-        self.features, self.mean = features, features.sum(0, dtype=np.float64) / max(n, 1)
-        self.values, self.norms = np.full(n, np.inf), squared_distances(features, self.mean)
+        self.features = features
+        self.mean = features.sum(0, dtype=np.float64) / max(n, 1)
+        self.values = np.full(n, np.inf)
+        self.norms = squared_distances(features, self.mean)
         self.centres: list[int] = []
         # A product over d terms errs by at most d units in the last place of the norms.
         self.rounding = 4 * (d + 8) * float(np.finfo(np.float64).eps * self.norms.max(initial=0.0))
@@ -89,7 +92,8 @@ class Nearest:
 
     def exact(self, rows: Rows, centres: Rows) -> Floats:
         """The exact squared distances of some rows to the nearest centre, sums of differences for the nearest few."""
-        found, centred = np.empty(len(rows)), self._centred(centres)
+        found = np.empty(len(rows))
+        centred = self._centred(centres)
         for start in range(0, len(rows), BLOCK):
             part = rows[start : start + BLOCK]
             products = self._centred(part) @ centred.T * -2 + self.norms[centres]
@@ -139,7 +143,8 @@ def farthest_centre(features: NDArray[np.floating], centres: Rows) -> float:
         >>> farthest_centre(np.array([[0.0], [1.0], [5.0]]), np.array([0, 1]))
         25.0
     """
-    nearest, found = Nearest(features), 0.0
+    nearest = Nearest(features)
+    found = 0.0
     for start in range(0, len(centres), TOGETHER):
         chunk = centres[start : start + TOGETHER]
         for rows, products in nearest.products(chunk):
@@ -178,7 +183,8 @@ class ShortList:
 
     def __post_init__(self) -> None:
         self.features = self.nearest.features[self.rows]
-        self.before, self.exact = self.nearest.values[self.rows], np.zeros(len(self.rows), np.bool_)
+        self.before = self.nearest.values[self.rows]
+        self.exact = np.zeros(len(self.rows), np.bool_)
         self.since = np.full(
             len(self.rows), np.inf
         )  # exact distances to the centres that were added since
@@ -217,7 +223,8 @@ def short_list(
 ) -> ShortList:
     """The farthest of the open rows [n], and all that could be as far as the farthest."""
     rows = np.flatnonzero(open_rows)
-    values, rest = nearest.values[rows], -np.inf
+    values = nearest.values[rows]
+    rest = -np.inf
     count = max(LEAST, int(len(rows) * SHARE))
     if count < len(rows):
         least = np.partition(values, -count)[-count]
@@ -264,32 +271,41 @@ def farthest_first(
     if not known.all():
         rows = np.flatnonzero(known)
         found, some = farthest_first(
-            features[rows], centres[rows], costs[rows], keys[rows], amount, draws[rows]
+            features[rows],
+            centres[rows],
+            costs=costs[rows],
+            keys=keys[rows],
+            amount=amount,
+            draws=draws[rows],
         )
         distances = np.full(len(features), np.inf)
         distances[rows] = some
         return rows[found].tolist(), distances
-    nearest, left, picks, at_pick = (
-        Nearest(features),
-        payable(amount),
-        list[int](),
-        dict[int, float](),
-    )
+    nearest = Nearest(features)
+    left = payable(amount)
+    picks = list[int]()
+    at_pick = dict[int, float]()
     nearest.add(np.flatnonzero(centres).tolist())
     costs = costs.copy()
     if not nearest.centres and (costs <= left).any():
         rows = np.flatnonzero(costs <= left)
         row = int(rows[np.lexsort((keys[rows], -draws[rows]))[0]])
-        picks, at_pick, left, costs[row] = [row], {row: 0.0}, left - float(costs[row]), np.inf
+        picks = [row]
+        at_pick = {row: 0.0}
+        left = left - float(costs[row])
+        costs[row] = np.inf
         nearest.add([row])
     while (costs <= left).any():
-        listed, added = short_list(nearest, costs <= left, keys), list[int]()
+        listed = short_list(nearest, costs <= left, keys)
+        added = list[int]()
         while (found_place := listed.farthest(costs[listed.rows] <= left)) is not None:
             place, value = found_place
             row = int(listed.rows[place])
             listed.add(place)
             added.append(row)
-            at_pick[row], left, costs[row] = value, left - float(costs[row]), np.inf
+            at_pick[row] = value
+            left = left - float(costs[row])
+            costs[row] = np.inf
         nearest.add(added)
         picks += added
     distances = nearest.values

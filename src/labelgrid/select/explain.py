@@ -15,7 +15,8 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 #: How many picks and labelled images are compared at a time.
-PICKS, LABELLED = 512, 4096
+PICKS = 512
+LABELLED = 4096
 
 
 def explained(selection: Selection, grid: Grid) -> Iterator[tuple[dict[str, float], Explanation]]:
@@ -63,13 +64,13 @@ def explained(selection: Selection, grid: Grid) -> Iterator[tuple[dict[str, floa
                 if math.isfinite(found[index])
             },
             Explanation(
-                {
+                quantiles={
                     name: found[index]
                     for name, found in quantiles.items()
                     if not np.isnan(found[index])
                 },
-                rank if others else 0,
-                others,
+                rank=rank if others else 0,
+                without=others,
             ),
         )
 
@@ -114,13 +115,12 @@ def quantiles_of(values: NDArray[Any], grid: Grid, rows: Rows, columns: Rows) ->
         >>> quantiles_of(np.array([1.0, 7.0]), grid, np.array([1]), np.array([0])).tolist()
         [0.75]
     """
-    candidates, found = grid.eligible, np.full(len(rows), np.nan)
+    candidates = grid.eligible
+    found = np.full(len(rows), np.nan)
     if values.ndim == 1:
-        values, columns, candidates = (
-            values[:, None],
-            np.zeros_like(columns),
-            np.any(candidates, 1, keepdims=True),
-        )
+        values = values[:, None]
+        columns = np.zeros_like(columns)
+        candidates = np.any(candidates, 1, keepdims=True)
     for column in np.unique(columns):
         known = np.sort(values[candidates[:, column] & ~np.isnan(values[:, column]), column])
         own = values[rows[columns == column], column]
@@ -145,10 +145,8 @@ def ranks_of(scores: NDArray[Any], grid: Grid, rows: Rows, columns: Rows) -> Row
         [2, 1]
     """
     candidates = grid.eligible if scores.ndim == 2 else grid.eligible.any(1)
-    known, own = (
-        np.sort(scores[candidates & ~np.isnan(scores)]),
-        scores[(rows, columns)[: scores.ndim]],
-    )
+    known = np.sort(scores[candidates & ~np.isnan(scores)])
+    own = scores[(rows, columns)[: scores.ndim]]
     return np.where(np.isnan(own), 0, len(known) - np.searchsorted(known, own, "right") + 1)
 
 
@@ -174,7 +172,8 @@ def nearest_labelled(
     """
     rows, columns = _places(picks, grid)
     known = np.isfinite(features.sum(1, dtype=np.float64))
-    nearest, distances = np.full(len(rows), -1), np.full(len(rows), np.nan)
+    nearest = np.full(len(rows), -1)
+    distances = np.full(len(rows), np.nan)
     for column in np.unique(columns):
         centres = np.flatnonzero((grid.state[:, column] == State.LABELLED) & known)
         some = np.flatnonzero((columns == column) & known[rows])
@@ -196,7 +195,8 @@ def _nearest(features: NDArray[np.floating], rows: Rows, centres: Rows) -> Rows:
         0, dtype=np.float64
     )  # products of features with a large mean are not exact
     own = features[rows] - mean
-    nearest, least = np.zeros(len(rows), np.intp), np.full(len(rows), np.inf)
+    nearest = np.zeros(len(rows), np.intp)
+    least = np.full(len(rows), np.inf)
     for start in range(0, len(centres), LABELLED):
         block = features[centres[start : start + LABELLED]] - mean
         squared = np.einsum("ij,ij->i", block, block) - 2 * own @ block.T

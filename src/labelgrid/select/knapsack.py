@@ -47,7 +47,7 @@ def buy_value(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: f
     values[known] = scores[known] - min(float(scores[known].min()), 0.0)
     rates = np.where(costs > 0, values / np.where(costs > 0, costs, 1.0), np.finfo(np.float64).max)
     rates[np.isnan(values)] = np.nan
-    taken = _best_exactly(values, keys, costs, amount, known)
+    taken = _best_exactly(values, keys, costs=costs, amount=amount, items=known)
     if taken is None:
         taken = buy(rates, keys, costs, amount)
         best = int(_highest(known, values, keys, 1)[0])
@@ -108,14 +108,17 @@ def _best_exactly(
         return None
     groups = {}
     for weight in different.tolist():
-        group, share = items[weights == weight], weight // divisor
+        group = items[weights == weight]
+        share = weight // divisor
         groups[share] = _highest(group, values, keys, capacity // share if share else len(group))
     free = groups.pop(0, items[:0])
     if sum(len(group) for group in groups.values()) * (capacity + 1) > MOST_SUMS:
         return None
-    best, counts = np.zeros(capacity + 1), []
+    best = np.zeros(capacity + 1)
+    counts = []
     for weight, group in groups.items():
-        totals, before = np.cumsum(values[group]), best.copy()
+        totals = np.cumsum(values[group])
+        before = best.copy()
         count = np.zeros(capacity + 1, np.int32)
         for number, total in enumerate(totals, 1):
             spent = number * weight

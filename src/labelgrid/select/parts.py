@@ -195,7 +195,7 @@ def fill_unknown(scores: Scores, grid: Grid, seed: int) -> Scores:
     return np.where(grid.eligible, np.where(known, scores, draws), np.nan)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Composed:
     """A strategy composed of parts.
 
@@ -231,7 +231,8 @@ class Composed:
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
         """As `Strategy.select`. The scorer runs once."""
-        raw, grid = self.scorer(pool), pool.grid
+        raw = self.scorer(pool)
+        grid = pool.grid
         calibration = self.normaliser.calibrate(raw.values, grid, pool.calibration)
         scores = self.normaliser.apply(raw.values, grid, calibration)
         scores = fill_unknown(scores, grid, pool.seed)
@@ -245,10 +246,16 @@ class Composed:
             self.valued and budget.unit == "cost",
         )
         if not self.valued:
-            return Selection(picks, raw.terms, calibration)
+            return Selection(picks=picks, terms=raw.terms, calibration=calibration)
         without = {**raw.without, **dict.fromkeys(self.normaliser.removed, raw.values)}
         if self.unit == "cells":
-            return Selection(picks, raw.terms, calibration, scores, without)
+            return Selection(
+                picks=picks,
+                terms=raw.terms,
+                calibration=calibration,
+                scores=scores,
+                without=without,
+            )
         if not raw.shared:
             others = [np.arange(len(grid.tasks)) != column for column in range(len(grid.tasks))]
             without |= {
@@ -256,7 +263,13 @@ class Composed:
                 for task, kept in zip(grid.tasks, others, strict=True)
             }
         means = {name: missing_means(values, grid) for name, values in without.items()}
-        return Selection(picks, raw.terms, calibration, missing_means(scores, grid), means)
+        return Selection(
+            picks=picks,
+            terms=raw.terms,
+            calibration=calibration,
+            scores=missing_means(scores, grid),
+            without=means,
+        )
 
 
 def most_uncertain(
@@ -302,7 +315,9 @@ def best_cells(
     labels. `drawn`, bool [n, t], marks the scores that were drawn at random; the picks state it.
     `valued`: buy the most score for the money.
     """
-    values, at_random, (costs, amount) = scores.ravel(), drawn.ravel(), cell_costs(grid, budget)
+    values = scores.ravel()
+    at_random = drawn.ravel()
+    (costs, amount) = cell_costs(grid, budget)
     bought = (buy_value if valued else buy)(
         values, np.repeat(grid.keys, len(grid.tasks)), costs, amount
     )

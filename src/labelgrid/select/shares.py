@@ -113,8 +113,10 @@ def deal(
     least = float(costs.min(initial=np.inf))
     most = int(payable(amount) // least) if 0 < least < np.inf else len(costs)
     queues = [_best_first(group, keys, most) for group in groups]
-    spent, left = set[int](), payable(amount)
-    taken, picks = np.zeros(len(costs), np.bool_), list[tuple[int, int, float]]()
+    spent = set[int]()
+    left = payable(amount)
+    taken = np.zeros(len(costs), np.bool_)
+    picks = list[tuple[int, int, float]]()
     for group in turns(spent):
         if left < least:
             break
@@ -140,6 +142,7 @@ def _best_first(group: Group, keys: NDArray[np.uint64], most: int) -> Iterator[t
     if 0 < most < len(top):
         top = group.scores >= np.partition(group.scores, -most)[-most]
     for part in (top, ~top):
-        items, scores = group.items[part], group.scores[part]
+        items = group.items[part]
+        scores = group.scores[part]
         order = np.lexsort((items, keys[items], -scores))
         yield from zip(items[order].tolist(), scores[order].tolist(), strict=True)

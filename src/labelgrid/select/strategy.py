@@ -46,7 +46,7 @@ class TrainedRound:
     val: Mapping[str, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PoolView:
     """The pool from which a strategy picks.
 
@@ -70,7 +70,7 @@ class PoolView:
         return self.read_history()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Selection:
     """The result of a strategy.
 

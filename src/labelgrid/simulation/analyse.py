@@ -89,7 +89,9 @@ def analyse(
     written: list[Path] = []
     if out:
         drawings = analysis.drawings([mean for mean in means if mean.headline])
-        written = _write(out, name.replace(":", "."), findings, means, drawings)
+        written = _write(
+            out, name.replace(":", "."), findings=findings, means=means, drawings=drawings
+        )
     return AnalysisResult(name, findings, means, written)
 
 

@@ -20,7 +20,7 @@ from labelgrid.simulation.study import Kind
 Keys = Mapping[str, str | int | float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Finding:
     """A number that was found in a run.
 
@@ -45,7 +45,7 @@ class Finding:
         return {**run, **self.keys, **_of_result(self.result), "count": self.count}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Mean:
     """The mean of a number over the seeds of an arm.
 
@@ -138,17 +138,26 @@ def means_of(findings: Iterable[Finding], within: frozenset[str]) -> Iterator[Me
         key = (finding.run.name, describe_point(finding.run.point), own, finding.result.name)
         groups.setdefault(key, []).append(finding)
     for group in groups.values():
-        first, by_seed = group[0], dict[int, list[float]]()
+        first = group[0]
+        by_seed = dict[int, list[float]]()
         for finding in group:
             by_seed.setdefault(finding.run.seed, []).append(finding.result.value)
         value, deviation = mean_and_deviation(
             [mean_and_deviation(values)[0] for values in by_seed.values()]
         )
         keys = {name: key for name, key in first.keys.items() if name not in within}
-        result, point = replace(first.result, value=value), describe_point(first.run.point)
+        result = replace(first.result, value=value)
+        point = describe_point(first.run.point)
         count = mean_and_deviation([finding.count for finding in group])[0]
         yield Mean(
-            first.run.name, point, keys, result, deviation, len(by_seed), count, first.headline
+            arm=first.run.name,
+            point=point,
+            keys=keys,
+            result=result,
+            deviation=deviation,
+            seeds=len(by_seed),
+            count=count,
+            headline=first.headline,
         )
 
 
@@ -159,11 +168,11 @@ def lines_of(means: Iterable[Mean], x: str, name: Callable[[Mean], str]) -> list
         by_name.setdefault(name(mean), []).append(mean)
     return [
         Line(
-            name,
-            [float(mean.keys[x]) for mean in own],
-            [mean.result.value for mean in own],
-            [mean.result.value - mean.deviation for mean in own],
-            [mean.result.value + mean.deviation for mean in own],
+            name=name,
+            x=[float(mean.keys[x]) for mean in own],
+            y=[mean.result.value for mean in own],
+            low=[mean.result.value - mean.deviation for mean in own],
+            high=[mean.result.value + mean.deviation for mean in own],
         )
         for name, own in by_name.items()
     ]

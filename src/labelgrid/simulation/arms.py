@@ -23,7 +23,7 @@ RESERVED = re.compile(r"start(\..*)?|full|single\..*")
 FULL = "full"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class InitialLabels:
     """The labels a run starts with.
 
@@ -80,7 +80,7 @@ class InitialLabels:
             )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Arm:
     """One way to spend labels, compared with others under its own name.
 

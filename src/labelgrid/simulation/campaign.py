@@ -42,9 +42,17 @@ def settings_of(run: Run, recipe: str, weights: str, study: Study, root: Path) -
     """The settings of a run's project."""
     chosen = study.chosen(run.name) if run.kind == "strategy" else PluginChoice(FIRST)
     oracle = Oracle(study.data, str(root.absolute()))
-    changes, explain = run.overrides(study), study.explain or None
+    changes = run.overrides(study)
+    explain = study.explain or None
     return Settings(
-        recipe, run.seed, weights, study.group, chosen, changes, oracle, explain=explain
+        recipe=recipe,
+        seed=run.seed,
+        weights=weights,
+        group=study.group,
+        strategy=chosen,
+        changes=changes,
+        oracle=oracle,
+        explain=explain,
     )
 
 
@@ -72,8 +80,8 @@ def create_run(
         for split, role in splits.items():
             store.add_images(
                 ImageRow(
-                    image_id,
-                    settings.oracle.root,
+                    image_id=image_id,
+                    root=settings.oracle.root,
                     split=role,
                     group=group_of(study.group, image_id),
                 )
@@ -159,10 +167,10 @@ def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: P
     costs = {row.name: row.cost for row in project.store.tasks()}
     moves = [
         Move(
-            cell,
-            State.REQUESTED,
-            1,
-            request_id(1, cell),
+            cell=cell,
+            to=State.REQUESTED,
+            round=1,
+            request_id=request_id(1, cell),
             cost=costs[cell.task],
             why=f"initial: {plan.plan}",
         )

@@ -55,7 +55,8 @@ def read_cells(path: Path) -> list[Cell]:
     """
     try:
         reader = csv.DictReader(io.StringIO(read_bytes(path).decode("utf-8-sig"), newline=""))
-        rows, names = [(reader.line_num, row) for row in reader], reader.fieldnames or ()
+        rows = [(reader.line_num, row) for row in reader]
+        names = reader.fieldnames or ()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise _no_cells(path, f"The file of initial cells cannot be read: {error}.") from error
     absent = [name for name in ("image", "task") if name not in names]

@@ -15,7 +15,7 @@ from labelgrid.simulation.validate import check_weights, validate_study
 from labelgrid.train.options import LENGTHS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StudyEstimate:
     """The remaining work of a study, and the time and memory it takes at most.
 
@@ -58,13 +58,15 @@ def estimate_study(request: StudyRequest, progress: Progress | None = None) -> S
     at_once = min(request.at_once, sum(bool(work.steps) for work in left.values()))
     planned = {key: job.run for key, job in jobs.items()}
     if not at_once:
-        return StudyEstimate(planned, left, 0, 0.0, 0)
+        return StudyEstimate(planned=planned, left=left, at_once=0, seconds=0.0, memory=0)
     timings = _timings(
         [jobs[key] for key, work in left.items() if work.steps], progress or Silent()
     )
     seconds = sum(timing.seconds(left[key]) for key, timing in timings.items()) / at_once
     memory = max(timing.memory for timing in timings.values())
-    return StudyEstimate(planned, left, at_once, seconds, at_once * memory)
+    return StudyEstimate(
+        planned=planned, left=left, at_once=at_once, seconds=seconds, memory=at_once * memory
+    )
 
 
 def _signature(job: Job) -> tuple[str, str]:

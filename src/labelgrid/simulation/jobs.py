@@ -57,11 +57,13 @@ def work_of(run: Run, study: Study, recipe: str, pool: int, root: Path = Path())
         pool: the number of images in the pool.
         root: the data set's root, below which files of initial cells are.
     """
-    train, rows = load_recipe(recipe, run.overrides(study)).train, run.rows(study)
+    train = load_recipe(recipe, run.overrides(study)).train
+    rows = run.rows(study)
     images, labels = _initial(run, study, pool, root)
     if run.kind != "strategy":
         return RunWork(labels, [train.length(images, labels, len(rows))] if labels else [])
-    rounds, (more_labels, more_images) = run.rounds(study), _bought(study, rows, pool)
+    rounds = run.rounds(study)
+    (more_labels, more_images) = _bought(study, rows, pool)
     sizes = [
         (
             min(pool, images + more_images * number),
@@ -80,7 +82,8 @@ def work_of(run: Run, study: Study, recipe: str, pool: int, root: Path = Path())
 
 def _initial(run: Run, study: Study, pool: int, root: Path) -> tuple[int, int]:
     """The numbers of initial images and labels, at most."""
-    plan, tasks = run.initial(study), [row.name for row in run.rows(study)]
+    plan = run.initial(study)
+    tasks = [row.name for row in run.rows(study)]
     if plan.file:
         cells = [
             c
@@ -104,7 +107,7 @@ def _bought(study: Study, rows: Sequence[TaskRow], pool: int) -> tuple[int, int]
     return labels, labels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """A run and its folders.
 
@@ -136,17 +139,21 @@ class Job:
 
 def jobs_of(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:
     """The jobs of a study's runs, by key."""
-    study, root, folder = request.study, request.root, request.out / "runs"
+    study = request.study
+    root = request.root
+    folder = request.out / "runs"
     pool = len(study.splits(root).get(study.pool, ()))
     recorded = recorded_runs(request.out, runs, study)
     return {
         run.key: Job(
             run=run,
-            settings=settings_of(run, request.recipe, request.weights, study, root),
+            settings=settings_of(
+                run, request.recipe, weights=request.weights, study=study, root=root
+            ),
             study=study,
             folder=folder / run.key,
             start=folder / run.start(study).key if run.kind == "strategy" else None,
-            max_work=work_of(run, study, request.recipe, pool, root),
+            max_work=work_of(run, study, recipe=request.recipe, pool=pool, root=root),
             records=recorded.get(run.key, ()),
         )
         for run in runs

@@ -19,23 +19,32 @@ def grant(store: Store, source: Source, cells: Iterable[Cell]) -> None:
     """
     from labelgrid.tasks.task import definitions
 
-    tasks, costs = definitions(store.tasks()), {row.name: row.cost for row in store.tasks()}
+    tasks = definitions(store.tasks())
+    costs = {row.name: row.cost for row in store.tasks()}
     rows = store.find(cells)
     moves = []
     for cell, row in rows.items():
         if nonempty_label(source, cell.image_id, tasks[cell.task]) is not None:
             moves.append(
                 Move(
-                    cell,
-                    State.LABELLED,
-                    row.round,
-                    row.request_id,
+                    cell=cell,
+                    to=State.LABELLED,
+                    round=row.round,
+                    request_id=row.request_id,
                     cost=costs[cell.task],
                     weight=row.weight,
                 )
             )
         elif row.state == State.REQUESTED:
-            moves.append(Move(cell, State.SKIPPED, row.round, row.request_id, why=NO_LABEL))
+            moves.append(
+                Move(
+                    cell=cell,
+                    to=State.SKIPPED,
+                    round=row.round,
+                    request_id=row.request_id,
+                    why=NO_LABEL,
+                )
+            )
     store.move(moves)
 
 

@@ -12,10 +12,8 @@ _VALUES = frozenset(
 _VALUES |= {"STRING", "BININT", "BININT1", "BININT2", "INT", "LONG", "LONG1"}
 #: Opcodes that put an entry of the memo on the stack, and that put the top of the stack into the
 #: memo.
-_GETS, _PUTS = (
-    frozenset({"GET", "BINGET", "LONG_BINGET"}),
-    frozenset({"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"}),
-)
+_GETS = frozenset({"GET", "BINGET", "LONG_BINGET"})
+_PUTS = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"})
 _IGNORED = frozenset({"PROTO", "FRAME"})
 _MALFORMED = "it is not a well-formed pickle"
 
@@ -102,7 +100,8 @@ class _Reader:
         self._extend(self._since_mark())
 
     def _setitem(self) -> None:
-        value, key = self.pop(), self.pop()
+        value = self.pop()
+        key = self.pop()
         self._update([key, value])
 
     def _setitems(self) -> None:

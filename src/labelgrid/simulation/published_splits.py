@@ -30,7 +30,8 @@ LIMIT = 2**24
 WEIGHTS = "labels_weights"
 #: How files of `torch.save` begin: zip archives since PyTorch 1.6, before that a pickled number
 #: after two bytes.
-_ZIP, _OLD = b"PK\x03\x04", b"\x8a\x0a" + (0x1950A86A20F9469CFC6C).to_bytes(10, "little")
+_ZIP = b"PK\x03\x04"
+_OLD = b"\x8a\x0a" + (0x1950A86A20F9469CFC6C).to_bytes(10, "little")
 
 
 def published_cells(plan: InitialLabels, root: Path, pool: Collection[str]) -> list[Cell]:

@@ -24,7 +24,7 @@ from labelgrid.simulation.dataset_classes import with_dataset_classes
 from labelgrid.simulation.study import KEPT, Study, read_json, study_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StudyRequest:
     """A study, its data set, and the folder of its runs.
 
@@ -78,7 +78,15 @@ class StudyRequest:
         """
         name = resolve_recipe(recipe)
         study = with_dataset_classes(study_of(name, changes), data)
-        return cls(name, study, data, str(weights.absolute()) if weights else "", out, jobs, force)
+        return cls(
+            recipe=name,
+            study=study,
+            root=data,
+            weights=str(weights.absolute()) if weights else "",
+            out=out,
+            jobs=jobs,
+            force=force,
+        )
 
     @property
     def at_once(self) -> int:

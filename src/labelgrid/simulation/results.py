@@ -26,7 +26,7 @@ OVERALL = "all"
 TABLE = "outcomes.parquet"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """A metric of a run's network after a round, on the test split.
 
@@ -140,7 +140,8 @@ def measured_of(records: Sequence[Outcome]) -> list[Measured]:
 
 def _measured(records: Sequence[Outcome]) -> Measured:
     """The records of one round as measurements; the records do not hold what was measured on."""
-    first, loss = records[0], math.nan
+    first = records[0]
+    loss = math.nan
     metrics: dict[str, dict[str, Result]] = {}
     labels: dict[str, int] = {}
     for record in records:
@@ -151,7 +152,15 @@ def _measured(records: Sequence[Outcome]) -> Measured:
         result = Result(record.metric, record.value, record.unit, better)
         metrics.setdefault(record.task, {})[record.metric] = result
         labels[record.task] = record.task_labels
-    return Measured(first.round, "", labels, first.cost, {}, metrics, loss)
+    return Measured(
+        round=first.round,
+        model="",
+        labels=labels,
+        spent=first.cost,
+        heldout_labels={},
+        metrics=metrics,
+        loss_mtl=loss,
+    )
 
 
 _TYPES: Mapping[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64()}

@@ -32,8 +32,10 @@ def widened(request: StudyRequest) -> StudyRequest:
     previous = request.previous()
     if previous is None:
         return request
-    study, old = request.study, kept_study(previous, request.out)
-    removed, started = old.arms.keys() - study.arms.keys(), _started(old, request.out).values()
+    study = request.study
+    old = kept_study(previous, request.out)
+    removed = old.arms.keys() - study.arms.keys()
+    started = _started(old, request.out).values()
     _refuse_changed(
         [f"simulate.arms.{name}" for name in sorted(removed & set(started))], request.out
     )
@@ -51,7 +53,8 @@ def said_of_others(asked: StudyRequest, wider: StudyRequest) -> str:
     previous = asked.previous()
     if previous is None:
         return ""
-    old, study = kept_study(previous, asked.out), wider.study
+    old = kept_study(previous, asked.out)
+    study = wider.study
     others = [name for name in study.strategies if name not in asked.study.strategies]
     more = [
         f"{getattr(study, name)} {name}"
@@ -87,7 +90,9 @@ def check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
                 unchanged="Nothing was run.",
             )
         return
-    now, old, study = request.to_json(), kept_study(previous, request.out), request.study
+    now = request.to_json()
+    old = kept_study(previous, request.out)
+    study = request.study
     _check_version(previous, now, request.out)
     old = replace(old, tasks=old.used_tasks)  # earlier versions kept only these
     study = replace(
@@ -102,7 +107,9 @@ def check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
     if any(request.out.glob("runs/*/")) or not previous.get("pictures"):  # runs refer to their data
         keys.append("root")
     changed = [key for key in keys if _compared(previous.get(key)) != _compared(now[key])]
-    scoring, training, cells = now["scoring"], now["training"], now.get("cells", {})
+    scoring = now["scoring"]
+    training = now["training"]
+    cells = now.get("cells", {})
     changed += [
         f"score.{n}"
         for n, known in previous.get("scoring", {}).items()

@@ -83,7 +83,8 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
             was run.
     """
     progress = progress or SilentStudy()
-    asked, request = request, widened(request)
+    asked = request
+    request = widened(request)
     if said := said_of_others(asked, request):
         progress.say(said)
     runs = validate_study(request)
@@ -117,8 +118,11 @@ def _history(request: StudyRequest, jobs: Mapping[str, Job]) -> dict[str, Any]:
 
     If no run is left, versions and digests of code stay those of the code that made the runs.
     """
-    previous, other, now = request.previous() or {}, request.changed_code(), installed_versions()
-    notes, before = notes_of(previous), versions_of(previous)
+    previous = request.previous() or {}
+    other = request.changed_code()
+    now = installed_versions()
+    notes = notes_of(previous)
+    before = versions_of(previous)
     if any(job.records for job in jobs.values()) and FROM_RECORDS not in notes:
         notes.append(FROM_RECORDS)
     if previous and all(job.is_done for job in jobs.values()):

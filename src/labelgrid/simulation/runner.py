@@ -28,7 +28,7 @@ TRANSIENT = ("killed by signal", "exited unexpectedly", "out of memory", "alloca
 JobState = Literal["waiting", "running", "done", "failed"]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class JobStatus:
     """The status of a job.
 
@@ -54,11 +54,18 @@ class PipeProgress:
     """Progress that is sent to the parent process, at most a few times a second."""
 
     def __init__(self, pipe: "Connection[Any, Any]") -> None:
-        self.pipe, self.what, self.done, self.total, self.last = pipe, "", 0, 0, 0.0
+        self.pipe = pipe
+        self.what = ""
+        self.done = 0
+        self.total = 0
+        self.last = 0.0
 
     def start(self, what: str, total: int, unit: str) -> None:
         """As `Progress.start`."""
-        self.what, self.done, self.total, self.last = what, 0, total, 0.0
+        self.what = what
+        self.done = 0
+        self.total = total
+        self.last = 0.0
 
     def advance(self, amount: int = 1, note: str = "") -> None:
         """As `Progress.advance`."""
@@ -148,7 +155,7 @@ class Runner:
     def run(self) -> Mapping[str, JobStatus]:
         """Run until every job is done or failed; returns the final statuses."""
         for key, job in self.jobs.items():
-            done = JobStatus("done", work=job.work, done=job.work, found=job.work)
+            done = JobStatus(state="done", work=job.work, done=job.work, found=job.work)
             self.statuses[key] = done if job.is_done else JobStatus(work=job.work)
         try:
             while self._start_ready():
@@ -177,7 +184,7 @@ class Runner:
             (self.statuses[k] for k, other in self.jobs.items() if other.folder == job.start), None
         )
         if start and start.state == "failed":
-            self.statuses[key] = JobStatus("failed", fault="The run it continues failed.")
+            self.statuses[key] = JobStatus(state="failed", fault="The run it continues failed.")
         return start is None or start.state == "done"
 
     def _start(self, key: str, job: Job) -> None:
@@ -185,7 +192,8 @@ class Runner:
         ours, theirs = Pipe(duplex=False)
         process = start_worker(run_job, job, theirs, name=key)
         theirs.close()
-        status.state, status.tries = "running", status.tries + 1
+        status.state = "running"
+        status.tries = status.tries + 1
         self._running[key] = (process, ours)
 
     def _receive(self) -> None:
@@ -223,7 +231,8 @@ class Runner:
 
     def _update(self, key: str, trained: int) -> None:
         """Update the finished work from the number of finished trainings."""
-        job, status = self.jobs[key], self.statuses[key]
+        job = self.jobs[key]
+        status = self.statuses[key]
         status.done = status.work * trained / max(job.run.rounds(job.study), 1)
         status.found = status.done if status.found is None else status.found
 
@@ -233,7 +242,8 @@ class Runner:
         pipe.close()
         status = self.statuses[key]
         if again and status.tries <= RETRIES:
-            status.state, status.what = "waiting", ""
+            status.state = "waiting"
+            status.what = ""
             return
         status.fault = f"{fault} It was tried {status.tries} times." if again else fault
         status.state, status.done = (

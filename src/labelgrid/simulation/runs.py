@@ -71,14 +71,18 @@ class Run:
         """The run it continues."""
         arm = study.start_of(self.arm)
         name = f"start.{arm}" if arm else "start"
-        return Run("start", name, self.seed, study.effective("start", self.point, arm), arm)
+        return Run(
+            "start",
+            name,
+            seed=self.seed,
+            point=study.effective("start", self.point, arm),
+            start_arm=arm,
+        )
 
     def overrides(self, study: Study) -> dict[str, Any]:
         """Its overrides of the recipe, with the study's tasks that it leaves out."""
-        found, own = (
-            study.overrides(self.kind, self.point, "" if self.task else self.arm),
-            self.rows(study),
-        )
+        found = study.overrides(self.kind, self.point, "" if self.task else self.arm)
+        own = self.rows(study)
         left_out = sorted(study.tasks.keys() - {row.name for row in own})
         return found | ({WITHOUT: left_out} if left_out else {})
 
@@ -186,7 +190,14 @@ def _single_runs(study: Study, arm: str, seed: int, point: Mapping[str, Any]) ->
     """The networks of one task each for an arm's initial labels, of tasks that have any."""
     for row in study.rows(arm):
         if study.initial_of(arm).may_have(row.name):
-            yield Run("single", f"{single_name(arm)}.{row.name}", seed, point, arm, row.name)
+            yield Run(
+                "single",
+                f"{single_name(arm)}.{row.name}",
+                seed=seed,
+                point=point,
+                start_arm=arm,
+                task=row.name,
+            )
 
 
 def single_name(arm: str) -> str:

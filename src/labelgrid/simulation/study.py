@@ -30,12 +30,13 @@ from labelgrid.simulation.arms import (
 #: label, or a network of one task.
 Kind = Literal["start", "strategy", "full", "single"]
 #: Files of a study's folder: the study, and how its runs ended.
-KEPT, ENDINGS = "study.json", "runs.json"
+KEPT = "study.json"
+ENDINGS = "runs.json"
 #: Exists while a process works on the study.
 LOCK = ".lock"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Study:
     """A grid of simulated campaigns: arms × seeds × values of recipe keys.
 
@@ -142,7 +143,7 @@ class Study:
 
     def arm(self, name: str) -> Arm:
         """The arm of a name; for a strategy or variant, an arm with the study's values."""
-        return self.arms.get(name, Arm(name))
+        return self.arms.get(name, Arm(strategy=name))
 
     def chosen(self, name: str) -> PluginChoice:
         """An arm's strategy, as in a project's settings."""

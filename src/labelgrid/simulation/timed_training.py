@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from labelgrid.train.model import TrainedModel
 
 #: Steps of the short training, how many of them are not timed, and images that are scored.
-STEPS, WARM, SCORED = 16, 4, 8
+STEPS = 16
+WARM = 4
+SCORED = 8
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,8 @@ def _time_scoring(project: ProjectFolder, timer: "TimingProgress") -> tuple[floa
     """
     from labelgrid.rounds.score import PoolScorer
 
-    grid, fit = project.store.grid(), newest_fit(project.folder)
+    grid = project.store.grid()
+    fit = newest_fit(project.folder)
     rows = np.flatnonzero(grid.eligible.any(1))[:SCORED]
     if fit is None or not len(rows):
         return 0.0, 0.0, 0
@@ -205,21 +208,32 @@ def _time_statistics(scorer: "PoolScorer", pool: Sequence[str]) -> tuple[float, 
     from labelgrid.rounds.score import scoring_job
     from labelgrid.score.fit import FitImages, fit_statistics
 
-    project, fit, timer, context = scorer.project, scorer.fit, scorer.progress, scorer.context
+    project = scorer.project
+    fit = scorer.fit
+    timer = scorer.progress
+    context = scorer.context
     job = scoring_job(context, scorer.model, scorer.statistics, scorer.scores.stamp)
-    folder, seconds = scorer.scores.folder(project.round_number), [0.0, 0.0]
+    folder = scorer.scores.folder(project.round_number)
+    seconds = [0.0, 0.0]
     members: list[float] = []
 
     def member(name: str) -> "TrainedModel":
         start = time.perf_counter()
-        model = train_member(context, project, fit, name, timer)
+        model = train_member(context, project, fit=fit, name=name, progress=timer)
         members.append(time.perf_counter() - start)
         return model
 
     for name, statistic in scorer.statistics.items():
         parts = TrackedIds(pool), TrackedIds(labelled_images(project, "train")[:SCORED])
-        start, before = time.perf_counter(), sum(members)
-        images = FitImages(parts[1], parts[0], fit.seed, member, context.recipe.objective)
+        start = time.perf_counter()
+        before = sum(members)
+        images = FitImages(
+            labelled=parts[1],
+            pool=parts[0],
+            seed=fit.seed,
+            train_member=member,
+            objective=context.recipe.objective,
+        )
         fit_statistics(replace(job, statistics={name: statistic}), images, folder, timer)
         took = time.perf_counter() - start - (sum(members) - before)
         used = sum(len(part) for part in parts if part.used)

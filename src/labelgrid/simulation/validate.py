@@ -181,7 +181,8 @@ def digest_images(study: Study, root: Path, kept: Mapping[str, Any], progress: P
     Raises:
         ProjectError: the earlier runs have other images. LabelgridError: an image cannot be read.
     """
-    dataset, hasher = dataset_of(Oracle(study.data, str(root))), hashlib.blake2b(digest_size=16)
+    dataset = dataset_of(Oracle(study.data, str(root)))
+    hasher = hashlib.blake2b(digest_size=16)
     splits = [(split, sorted(dataset.splits()[split])) for split in study.parts]
     progress.start("Reading the images", sum(len(image_ids) for _, image_ids in splits), "images")
     for split, image_ids in splits:
@@ -237,7 +238,8 @@ def _check_labels(request: StudyRequest) -> None:
 
     A task of which these images have no label is not judged.
     """
-    dataset, study = dataset_of(Oracle(request.study.data, str(request.root))), request.study
+    dataset = dataset_of(Oracle(request.study.data, str(request.root)))
+    study = request.study
     first = dataset.splits()[study.test][:LOOKED_AT]
     for task in definitions(study.rows()).values():
         for image_id in first:
@@ -252,7 +254,8 @@ def _check_cells(request: StudyRequest) -> None:
         plan = study.initial_of(name)
         if not plan.file:
             continue
-        path, tasks = request.root / plan.file, {row.name for row in study.rows(name)}
+        path = request.root / plan.file
+        tasks = {row.name for row in study.rows(name)}
         pool = set(study.splits(request.root)[study.pool])
         cells = listed_cells(plan, request.root, pool)
         unknown = [cell for cell in cells if cell.image_id not in pool or cell.task not in tasks]

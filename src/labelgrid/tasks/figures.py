@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 SHARE = 0.02
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LabelFigure:
     """A number computed from one label, and what is normal for it.
 
@@ -60,7 +60,7 @@ def positions(
     counts = np.bincount(index, minlength=len(options.classes))
     sums = np.bincount(index, heights, minlength=len(options.classes))
     return {
-        f"the mean height of '{name}'": LabelFigure(float(total / count), 0.4)
+        f"the mean height of '{name}'": LabelFigure(value=float(total / count), tolerance=0.4)
         for name, count, total in zip(options.classes, counts, sums, strict=False)
         if count > SHARE * index.size
     }
@@ -70,7 +70,11 @@ def positive_share(
     value: NDArray[Any], valid: NDArray[np.bool_], _options: object
 ) -> Mapping[str, LabelFigure]:
     """The `figures` of a binary map [h, w, 1]: the share of pixels that are positive."""
-    return {"the share of positive pixels": LabelFigure(float(value[..., 0][valid].mean()), 0.3)}
+    return {
+        "the share of positive pixels": LabelFigure(
+            value=float(value[..., 0][valid].mean()), tolerance=0.3
+        )
+    }
 
 
 def receding(distance: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float64]:

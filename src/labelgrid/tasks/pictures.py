@@ -100,7 +100,8 @@ def palette(count: int) -> RGB:
     lightness, green_red, blue_yellow = _seen(candidates)[0].T
     clear = (lightness > 0.35) & (lightness < 0.95) & (np.hypot(green_red, blue_yellow) > 0.1)
     candidates = candidates[clear]
-    seen, nearest = _seen(candidates), np.full(len(candidates), np.inf)
+    seen = _seen(candidates)
+    nearest = np.full(len(candidates), np.inf)
     for taken in _seen(np.concatenate([HATCH, np.full((1, 3), 255, np.uint8)])).swapaxes(0, 1):
         nearest = np.minimum(nearest, _distance(seen, taken))
     picked: list[int] = []
@@ -155,7 +156,8 @@ def _along(stops: tuple[tuple[int, int, int], ...], value: NDArray[Any], limits:
     """Interpolate each value's colour between the stops; `limits` may be descending."""
     low, high = limits
     share = (value.astype(np.float64) - low) / (high - low or 1.0)
-    positions, colours = np.linspace(0, 1, len(stops)), np.array(stops, np.float64)
+    positions = np.linspace(0, 1, len(stops))
+    colours = np.array(stops, np.float64)
     return (
         np.stack([np.interp(share, positions, colours[:, c]) for c in range(3)], -1)
         .round()

@@ -13,7 +13,7 @@ Size = tuple[int, int]
 Labels = tuple[NDArray[Any], NDArray[np.bool_]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Placement:
     """Which part of an image is placed where on the canvas, in whole pixels, so that labels follow exactly.
 
@@ -66,7 +66,8 @@ class Placement:
             return self._mirrored(
                 self.warped(np.where(valid[..., None], value, 0).astype(np.float32))
             )
-        part, known = value[self.source].astype(np.float32), valid[self.source]
+        part = value[self.source].astype(np.float32)
+        known = valid[self.source]
         if not known.all():
             part[~known] = 0
         part = cv2.resize(part, self.extent[::-1], interpolation=cv2.INTER_LINEAR)
@@ -110,7 +111,8 @@ class Placement:
         """
         import cv2
 
-        matrix, sides = self.matrix(), array.shape[1::-1]
+        matrix = self.matrix()
+        sides = array.shape[1::-1]
         steps = np.maximum(
             np.hypot(matrix[:, 0], matrix[:, 1]), 1
         )  # the image's pixels along x and y to the canvas' one

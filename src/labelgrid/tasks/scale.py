@@ -58,7 +58,7 @@ def direction_error(raw: Tensor, maps: Tensor) -> Tensor:
     return 1 - functional.cosine_similarity(raw, 2 * maps - 1, 1)[:, None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scale:
     """How predictions of one kind are scaled to about 0..1, for networks that read maps of several tasks.
 

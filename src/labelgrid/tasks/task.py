@@ -51,7 +51,7 @@ class NoOptions:
     """The options of a metric that has none."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Spec:
     """A kind of task: plain data, and functions on NumPy arrays. Loads no torch.
 
@@ -88,7 +88,7 @@ class Spec:
     other_figures: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TaskDef:
     """A task of a project: a name, a kind and the checked options of its label files.
 
@@ -115,18 +115,19 @@ class TaskDef:
             PluginError: the kind is unknown. RecipeError: an option or a metric is unknown or
                 wrong.
         """
-        spec, where = spec_of(row.kind), f"task '{row.name}'"
+        spec = spec_of(row.kind)
+        where = f"task '{row.name}'"
         options = dict(row.options)
         headline = options.pop("headline", spec.headline)
         metrics = _metric_options(spec, headline, options.pop("metrics", None), where)
         return cls(
-            row.name,
-            row.kind,
-            row.cost,
-            options_of(spec.codec, options, where),
-            spec,
-            metrics,
-            headline,
+            name=row.name,
+            kind=row.kind,
+            cost=row.cost,
+            options=options_of(spec.codec, options, where),
+            spec=spec,
+            metrics=metrics,
+            headline=headline,
         )
 
     @property
@@ -221,7 +222,7 @@ def _unchanged(values: Tensor) -> Tensor:
     return values
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """A task's functions on tensors.
 

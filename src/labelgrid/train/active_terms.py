@@ -34,7 +34,8 @@ class ActiveTerms:
     """The terms of a running training. `soft` holds the readers of soft labels, by term."""
 
     def __init__(self, plan: Plan, fabric: Fabric) -> None:
-        self.plan, self.device = plan, fabric.device
+        self.plan = plan
+        self.device = fabric.device
         self.own = OwnOptimisers(fabric, plan.network, plan.terms)
         self.soft: dict[str, SoftLabels] = {}
         self.evaluated()  # raises at the start where terms contradict each other
@@ -142,7 +143,11 @@ class ActiveTerms:
 
     def _draws(self, name: str, batch: Batch, number: int) -> Draws:
         return Draws(
-            seed_of(self.plan.seed, "term", name), number, batch.ids, self.plan.train, self._read
+            seed=seed_of(self.plan.seed, "term", name),
+            step=number,
+            ids=batch.ids,
+            pool=self.plan.train,
+            load=self._read,
         )
 
     def steps(
@@ -171,7 +176,8 @@ class ActiveTerms:
         number: int,
         joined: Joined,
     ) -> Step:
-        plan, views = self.plan, {}
+        plan = self.plan
+        views = {}
         for view in plan.terms[name].views():
             if (name, view) in joined:
                 views[view] = joined[name, view]

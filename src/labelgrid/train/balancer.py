@@ -11,7 +11,7 @@ from torch import Tensor, nn
 Reduce = Callable[[Mapping[str, Tensor], Tensor], Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TaskLosses:
     """The losses of one training step, and the data by which a balancer may compare the tasks.
 

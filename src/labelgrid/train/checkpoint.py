@@ -32,7 +32,7 @@ TYPES: Mapping[str, type] = {
 }
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Checkpoint:
     """The complete state of a training, from which it resumes bit for bit: tensors and plain values only.
 
@@ -99,7 +99,8 @@ def same_training(kept: str, now: str) -> bool:
         >>> same_training('{"options": {"width": 8}}', '{"options": {"width": 8, "stride": 0}}')
         True
     """
-    before, after = json.loads(kept), json.loads(now)
+    before = json.loads(kept)
+    after = json.loads(now)
     options = before.pop("options", {}), after.pop("options", {})
     return bool(before == after) and extends(options[1], options[0])
 

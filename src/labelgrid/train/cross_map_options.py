@@ -9,7 +9,7 @@ from labelgrid.nets.options import WIDEST
 from labelgrid.train.ranges import Weight
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CrossMapOptions:
     """The mappings, a network for each ordered pair of tasks, and the pairs that have one.
 

@@ -77,7 +77,8 @@ class CrossMaps(nn.Module):
         recompute: bool = False,
     ) -> None:
         super().__init__()
-        self.names, self.recompute = list(tasks), recompute
+        self.names = list(tasks)
+        self.recompute = recompute
         self.networks = nn.ModuleDict()
         for row, column in allowed.nonzero().tolist():
             source, target = (tasks[self.names[task]] for task in (row, column))
@@ -156,7 +157,8 @@ def direct_losses(maps: CrossMaps, step: Step, pairs: Pairs, *, detach: bool = F
         pairs: of the step's batch; their targets are labelled.
         detach: give the predictions no gradient.
     """
-    batch, losses = step.batch, _zeros(step, len(pairs))
+    batch = step.batch
+    losses = _zeros(step, len(pairs))
     for source, images, used in _by_source(pairs):
         predicted = _predicted(step, maps.names[source], images, detach=detach)
         for target, places, rows in used:
@@ -228,7 +230,8 @@ Used = tuple[int, Tensor, Tensor]
 def _by_source(pairs: Pairs) -> Iterator[tuple[int, Tensor, Sequence[Used]]]:
     """Each source that occurs, its images in the batch, and its targets."""
     for source in torch.unique(pairs.source).tolist():
-        images, used = pairs.images_of(source)[0], []
+        images = pairs.images_of(source)[0]
+        used = []
         for target in torch.unique(pairs.target[pairs.source == source]).tolist():
             places = ((pairs.source == source) & (pairs.target == target)).nonzero()[:, 0]
             used.append((target, places, torch.searchsorted(images, pairs.image[places])))

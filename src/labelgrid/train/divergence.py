@@ -20,7 +20,8 @@ def diverged(history: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, flo
         >>> diverged([first, {"loss": {"depth": 8e8, "edges": 0.3}}])
         {'depth': (3.0, 800000000.0)}
     """
-    start, last = history[0].get("start", {}), history[-1]["loss"]
+    start = history[0].get("start", {})
+    last = history[-1]["loss"]
     return {
         task: (start[task], loss)
         for task, loss in last.items()

@@ -9,7 +9,7 @@ from labelgrid.data.batch import Batch
 from labelgrid.streams import seed_of, stream
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Draws:
     """The random draws of one term, or of one of its views, in one step.
 

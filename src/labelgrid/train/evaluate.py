@@ -25,12 +25,13 @@ from labelgrid.train.options import ObjectiveOptions
 
 #: Maps with more values than STRIP are processed in strips of rows. Maps with at most FEW channels
 #: stay whole, because the saliency loss needs the share of salient pixels in the whole image.
-STRIP, FEW = 2**24, 4
+STRIP = 2**24
+FEW = 4
 #: The images are divided into at most so many blocks, whose effect on the metrics is measured.
 BLOCKS = 50
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """The metrics and losses of a network on a set of labels.
 
@@ -128,13 +129,14 @@ def evaluate(
     progress = progress or Silent()
     progress.start("Evaluating", len(image_ids), "images")
     measures = {name: Measure(task) for name, task in tasks.items()}
-    inputs, feed = known or source, known is not None
+    inputs = known or source
+    feed = known is not None
     outputs = predictions(
         model,
         definitions,
-        inputs,
-        image_ids,
-        data,
+        source=inputs,
+        image_ids=image_ids,
+        data=data,
         batch=batch,
         workers=workers,
         known=feed,
@@ -163,9 +165,12 @@ class Measure:
     """Accumulates one task's metric and loss over a set, image by image, strip by strip."""
 
     def __init__(self, task: Task) -> None:
-        self.task, self.metric = task, task.metric()
+        self.task = task
+        self.metric = task.metric()
         self.blocks: dict[int, Metric] = {}
-        self.total, self.pixels, self.labels = 0.0, 0, 0
+        self.total = 0.0
+        self.pixels = 0
+        self.labels = 0
 
     @property
     def loss(self) -> float:
@@ -178,7 +183,8 @@ class Measure:
         Empty with fewer than two blocks.
         """
         blocks = list(self.blocks.values())
-        before, after = [self.task.metric()], [self.task.metric()]
+        before = [self.task.metric()]
+        after = [self.task.metric()]
         for block, last in zip(blocks, reversed(blocks), strict=True):
             before.append(self._merged(before[-1], block))
             after.append(self._merged(after[-1], last))

@@ -12,7 +12,7 @@ from labelgrid.train.ranges import OwnRate, Share, Zooms
 Sources = Literal["unlabelled", "all"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class JointOptions:
     """The joint space of two tasks.
 

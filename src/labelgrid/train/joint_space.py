@@ -62,16 +62,22 @@ class JointTerm(Term):
         self, name: str, tasks: Mapping[str, Task], network: Network, options: JointOptions
     ) -> None:
         super().__init__()
-        self.name, self.space, self.tasks, self.names = name, options, dict(tasks), list(tasks)
-        self.one_pass, self.track = options.one_pass, options.track
+        self.name = name
+        self.space = options
+        self.tasks = dict(tasks)
+        self.names = list(tasks)
+        self.one_pass = options.one_pass
+        self.track = options.track
         self.register_buffer("allowed", listed(self.names, options.listed, name), persistent=False)
         levels = example_output(network).features.levels
         strides = [EXAMPLE_SIDE // level.shape[-1] for level in levels]
-        count, self.level = len(tasks), level_with(strides, options.stride, name)
+        count = len(tasks)
+        self.level = level_with(strides, options.stride, name)
         self.width = levels[self.level].shape[1]
         channels = {name: task.channels for name, task in tasks.items()}
         conditions = 0 if options.condition == "none" else count * count  # its diagonal is not used
-        norm, stride = Norm(options.norm == "map"), options.stride or 32
+        norm = Norm(options.norm == "map")
+        stride = options.stride or 32
         build = MAPPINGS[options.mapping]
         self.mapping = build(
             channels, self.width, conditions, norm, stride, rectify=options.rectify
@@ -88,7 +94,8 @@ class JointTerm(Term):
 
         That part has no weight decay, which would shrink what belongs to pairs without a label.
         """
-        options, conditional = self.space, self.mapping.conditional()
+        options = self.space
+        conditional = self.mapping.conditional()
         chosen = {id(p) for p in conditional}
         rest = [p for p in self.mapping.parameters() if id(p) not in chosen]
         own = RateGroup(conditional, options.condition_rate, options.condition_halve, decay=False)
@@ -150,7 +157,9 @@ class JointTerm(Term):
         self, step: Step, batch: Batch, output: Output, pairs: Pairs
     ) -> tuple[Tensor, Tensor]:
         """Each pair's maps in its joint space, [p, d, h', w']: of the source's prediction, of the target's label."""
-        size, parts, count = batch.images.shape[-2:], [], 0
+        size = batch.images.shape[-2:]
+        parts = []
+        count = 0
         places = torch.zeros(
             2, len(self.names), len(batch.ids), dtype=torch.long, device=pairs.image.device
         )
@@ -189,10 +198,8 @@ class JointTerm(Term):
             Of the source's prediction, and of the target's label: the maps [1, c, h, w] that the
             last layer reads, and those in the joint space, [1, d, h', w'].
         """
-        size, numbers = (
-            targets[target].value.shape[-2:],
-            [self.names.index(name) for name in (source, target)],
-        )
+        size = targets[target].value.shape[-2:]
+        numbers = [self.names.index(name) for name in (source, target)]
         maps = {
             source: prediction_maps(self.tasks[source], resized(output.final[source], size), None),
             target: label_maps(self.tasks[target], targets[target]),

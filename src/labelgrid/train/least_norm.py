@@ -32,7 +32,8 @@ def least_norm(products: Floats) -> Floats:
         >>> least_norm(np.array([[1.0, 0.0], [0.0, 4.0]]))
         array([0.8, 0.2])
     """
-    count, largest = len(products), np.abs(products).max()
+    count = len(products)
+    largest = np.abs(products).max()
     if not np.isfinite(largest) or largest == 0:
         return np.full(count, 1 / count)
     scaled = products.astype(np.float64) / largest
@@ -57,9 +58,11 @@ def _on_support(products: Floats, rows: list[int]) -> Floats | None:
 
     None if one is negative or they are not unique.
     """
-    size, weights = len(rows), np.zeros(len(products))
+    size = len(rows)
+    weights = np.zeros(len(products))
     system = np.ones((size + 1, size + 1))
-    system[:size, :size], system[size, size] = products[np.ix_(rows, rows)], 0
+    system[:size, :size] = products[np.ix_(rows, rows)]
+    system[size, size] = 0
     try:
         solution = np.linalg.solve(system, np.append(np.zeros(size), 1.0))[:size]
     except np.linalg.LinAlgError:

@@ -37,7 +37,8 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
     """
     with torch.random.fork_rng(devices=[]):
         trainer = Trainer(plan)
-        last, best = folder / "last.ckpt", folder / "best.ckpt"
+        last = folder / "last.ckpt"
+        best = folder / "best.ckpt"
         _say_unused(plan, progress)
         resumed = trainer.resume(last)
         write_log(folder, trainer.history, plan.options.tensorboard)
@@ -71,7 +72,12 @@ def _cached(trainer: Trainer, folder: Path, progress: Progress) -> Iterator[None
     plan = trainer.plan
     limit = 0 if _ended(trainer) else round(plan.options.cache * 2**30)
     with cached(
-        plan.source, plan.definitions, [*plan.train, *plan.val], limit, folder, progress
+        plan.source,
+        plan.definitions,
+        image_ids=[*plan.train, *plan.val],
+        limit=limit,
+        folder=folder,
+        progress=progress,
     ) as source:
         trainer.plan = replace(plan, source=source)
         try:
@@ -90,7 +96,8 @@ def _say_unused(plan: Plan, progress: Progress) -> None:
 
 def _epoch(trainer: Trainer, progress: Progress) -> dict[str, Any]:
     """Train an epoch, and evaluate the val split if it is due; returns its log record."""
-    plan, every = trainer.plan, trainer.plan.options.val_every
+    plan = trainer.plan
+    every = trainer.plan.options.val_every
     with with_unchanged(
         f"The checkpoint after epoch {trainer.epoch} is kept." if trainer.epoch else ""
     ):
@@ -112,9 +119,15 @@ def _validate(trainer: Trainer) -> Evaluation:
     """Evaluate the evaluated weights on the val split."""
     plan = trainer.plan
     with weights_of(plan.network, trainer.terms.evaluated()):
-        model = TrainedModel(plan.network, plan.terms)
+        model = TrainedModel(network=plan.network, terms=plan.terms)
         return evaluate(
-            model, plan.tasks, plan.definitions, plan.source, plan.val, plan.data, plan.objective
+            model,
+            plan.tasks,
+            definitions=plan.definitions,
+            source=plan.source,
+            image_ids=plan.val,
+            data=plan.data,
+            objective=plan.objective,
         )
 
 

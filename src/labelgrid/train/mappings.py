@@ -75,11 +75,9 @@ class Layer(nn.Module):
         super().__init__()
         self.rectify = rectify
         self.convolution = nn.Conv2d(inputs, width, kernel, stride, kernel // 2, bias=False)
-        self.norm, self.weight, self.bias = (
-            norm,
-            nn.Parameter(torch.ones(width)),
-            nn.Parameter(torch.zeros(width)),
-        )
+        self.norm = norm
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
         self.scale = nn.Parameter(torch.ones(conditions, width)) if conditions else None
         self.shift = nn.Parameter(torch.zeros(conditions, width)) if conditions else None
 
@@ -143,7 +141,8 @@ class InputLayer(nn.Module):
 
     def __init__(self, layer: Layer, *, pool: bool = False) -> None:
         super().__init__()
-        self.layer, self.pool = layer, pool
+        self.layer = layer
+        self.pool = pool
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps [m, channels, h, w] -> [m, width, h', w']."""
@@ -167,7 +166,9 @@ class JointMapping(nn.Module):
         self, inputs: Mapping[str, InputLayer], first: Layer | None, rest: Sequence[nn.Module]
     ) -> None:
         super().__init__()
-        self.inputs, self.first, self.rest = nn.ModuleDict(inputs), first, nn.ModuleList(rest)
+        self.inputs = nn.ModuleDict(inputs)
+        self.first = first
+        self.rest = nn.ModuleList(rest)
         self.last = max(i for i, part in enumerate(rest) if not isinstance(part, Pool))
 
     def shared(self, task: str, maps: Tensor) -> Tensor:
@@ -275,10 +276,19 @@ def resnet18(
         for i, (inputs, width) in enumerate(itertools.pairwise(widths))
         for block in (
             ConditionalBlock(
-                inputs, width, conditions, norm, 2 if i and 2**i <= stride // 4 else 1
+                inputs,
+                width,
+                conditions=conditions,
+                norm=norm,
+                stride=2 if i and 2**i <= stride // 4 else 1,
             ),
             ConditionalBlock(
-                width, width, conditions, norm, 1, rectify=rectify or i + 1 < len(RESNET18)
+                width,
+                width,
+                conditions=conditions,
+                norm=norm,
+                stride=1,
+                rectify=rectify or i + 1 < len(RESNET18),
             ),
         )
     ]

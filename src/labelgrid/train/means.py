@@ -27,7 +27,8 @@ class Means:
     def add(self, losses: Mapping[str, Tensor], counts: Mapping[str, int]) -> None:
         """Add the losses of a batch, [b] each, of which so many count; the others are 0."""
         for name, loss in losses.items():
-            (total, count), added = self.sums.get(name, (0.0, 0)), float(loss.detach().sum())
+            (total, count) = self.sums.get(name, (0.0, 0))
+            added = float(loss.detach().sum())
             self.sums[name] = total + added, count + counts[name]
             if counts[name]:
                 self.first.setdefault(name, added / counts[name])

@@ -14,7 +14,7 @@ class OtherTasksError(ModelError):
     """A checkpoint belongs to other tasks, another network or other terms."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainedModel:
     """A trained network and the terms that were trained with it.
 
@@ -54,5 +54,7 @@ def with_states(
             next_step="Run `labelgrid fit` again.",
         ) from error
     return TrainedModel(
-        network.eval(), {name: term.eval() for name, term in terms.items()}, checkpoint.digest
+        network=network.eval(),
+        terms={name: term.eval() for name, term in terms.items()},
+        digest=checkpoint.digest,
     )

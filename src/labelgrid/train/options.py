@@ -7,7 +7,7 @@ from typing import Any, Literal
 from labelgrid.config import added, check_ranges, without_added
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ObjectiveOptions:
     """The supervised loss.
 
@@ -51,7 +51,7 @@ LENGTHS = ("epochs", "steps", "label_visits")
 WITHOUT_EFFECT = frozenset({"workers", "tensorboard", "cache"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainOptions:
     """How a network is trained; the defaults are those of PartAL A.4.
 

@@ -65,7 +65,8 @@ class OwnOptimisers:
         The gradients of their losses reach their own parameters only.
         """
         for name, own in self.declared[term].items():
-            optimiser, key = self.optimisers[f"{term}/{name}"], f"{term}.{name}"
+            optimiser = self.optimisers[f"{term}/{name}"]
+            key = f"{term}.{name}"
             with self.fabric.autocast():
                 losses = own.loss(step)
             if not losses:

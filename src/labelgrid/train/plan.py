@@ -26,7 +26,7 @@ def no_model() -> TrainedModel | None:
     return None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """Everything that one training needs.
 
@@ -101,7 +101,9 @@ class Plan:
         Batches of images drop an incomplete last batch, unless it is the only one. Batches of
         labels have nearly equally many labels, and drop no image.
         """
-        count, size, ids = self.steps_per_pass, self.options.batch, list(ordered)
+        count = self.steps_per_pass
+        size = self.options.batch
+        ids = list(ordered)
         total = self._sizes[1]
         if self.options.fill == "images" or not total:
             return [ids[start : start + size] for start in range(0, count * size, size)]

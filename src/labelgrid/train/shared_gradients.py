@@ -51,7 +51,9 @@ class SharedGradients:
     """
 
     def __init__(self, step: TaskLosses, losses: Mapping[str, Tensor], at: Place) -> None:
-        self.step, self.losses, self.at = step, losses, at
+        self.step = step
+        self.losses = losses
+        self.at = at
         self.scale = _scale(step)
         shared = {id(parameter) for parameter in step.parameters}
         leaves = _leaves(losses.values(), step.features if at == "features" else None)
@@ -68,7 +70,8 @@ class SharedGradients:
     def last_layer(self) -> Tensor:
         """The shared parameter with two axes or more that is nearest to the features in their graph."""
         shared = {id(parameter) for parameter in self.step.parameters if parameter.dim() > 1}
-        queue, seen = deque([self.step.features.grad_fn]), set[object]()
+        queue = deque([self.step.features.grad_fn])
+        seen = set[object]()
         while queue:
             node = queue.popleft()
             if node is None or node in seen:
@@ -166,10 +169,8 @@ def _scale(step: TaskLosses) -> float:
 def _leaves(losses: Iterable[Tensor], features: Tensor | None) -> list[Tensor]:
     """The parameters that losses depend on other than through the features."""
     found: list[Tensor] = []
-    stack, seen = (
-        [loss.grad_fn for loss in losses],
-        {features.grad_fn if features is not None else None},
-    )
+    stack = [loss.grad_fn for loss in losses]
+    seen = {features.grad_fn if features is not None else None}
     while stack:
         node = stack.pop()
         if node is None or node in seen:

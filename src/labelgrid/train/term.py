@@ -24,7 +24,7 @@ View = Callable[[Batch, Draws], Batch]
 Previous = Callable[[], TrainedModel | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Step:
     """The data of one training step that a term may read.
 
@@ -58,7 +58,7 @@ class Step:
     objective: ObjectiveOptions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Preparation:
     """The data and tools that a term may use before the first step.
 

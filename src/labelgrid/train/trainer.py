@@ -38,7 +38,9 @@ class Trainer:
                 next_step="Run `labelgrid query` and `labelgrid export`, then import the labels.",
                 unchanged="Nothing was trained.",
             )
-        self.plan, self.network, options = plan, plan.network, plan.options
+        self.plan = plan
+        self.network = plan.network
+        options = plan.options
         self.fabric = fabric_on(options.device, options.precision)
         # Fabric does not wrap the network: its wrapper would convert the outputs, which are frozen
         # dataclasses.
@@ -53,7 +55,9 @@ class Trainer:
         self.optimiser = self.fabric.setup_optimizers(optimiser)
         self.shared = plan.network.shared_parameters()
         self.classes = frozenset(name for name, task in plan.tasks.items() if task.probabilities)
-        self.epoch, self.step, self.rate = 0, 0, 0.0
+        self.epoch = 0
+        self.step = 0
+        self.rate = 0.0
         self.history: list[dict[str, Any]] = []
 
     def _groups(self) -> tuple[list[dict[str, Any]], list[tuple[float, float]]]:
@@ -63,7 +67,8 @@ class Trainer:
 
         The balancer's group has no weight decay.
         """
-        plan, own = self.plan, {id(p) for p in self.terms.own.parameters}
+        plan = self.plan
+        own = {id(p) for p in self.terms.own.parameters}
         groups: list[dict[str, Any]] = []
         rates = []
         for group in [group for term in plan.terms.values() for group in term.groups()]:
@@ -76,7 +81,8 @@ class Trainer:
         rest = [
             p for m in modules for p in m.parameters() if p.requires_grad and id(p) not in taken
         ]
-        groups, rates = [{"params": rest}, *groups], [(0.0, 0.0), *rates]
+        groups = [{"params": rest}, *groups]
+        rates = [(0.0, 0.0), *rates]
         balancing = [p for p in plan.balancer.parameters() if p.requires_grad]
         if balancing:
             groups.append({"params": balancing, "weight_decay": 0.0})
@@ -119,7 +125,9 @@ class Trainer:
                 next_step="Remove it to restart the training, or use the code that wrote it again.",
                 unchanged="Nothing was trained.",
             ) from error
-        self.epoch, self.step, self.history = checkpoint.epoch, checkpoint.step, checkpoint.history
+        self.epoch = checkpoint.epoch
+        self.step = checkpoint.step
+        self.history = checkpoint.history
         return True
 
     def _load_states(self, checkpoint: Checkpoint) -> None:
@@ -158,11 +166,14 @@ class Trainer:
 
         Its random draws depend only on the seed and its number.
         """
-        plan, started = self.plan, time.perf_counter()
+        plan = self.plan
+        started = time.perf_counter()
         torch.manual_seed(seed_of(plan.seed, "dropout", self.epoch))
         self._modes()
         steps = min(plan.steps_per_epoch, plan.steps - self.step)
-        tasks, terms, factors = Means(), Means(), Means()
+        tasks = Means()
+        terms = Means()
+        factors = Means()
         for index, batch in enumerate(itertools.islice(self._batches(self.epoch), steps)):
             losses, present, others = self.train_step(batch.to(self.fabric.device), index)
             tasks.add(losses, dict(zip(losses, present.sum(0).tolist(), strict=True)))
@@ -193,7 +204,8 @@ class Trainer:
             The unweighted task losses, [b] each, the mask of labels, bool [b, t], and the terms'
             losses, [b] each.
         """
-        plan, progress = self.plan, self.step / max(self.plan.steps, 1)
+        plan = self.plan
+        progress = self.step / max(self.plan.steps, 1)
         plan.balancer.factors = {}
         batch = replace(batch, known=self._known(batch, index))
         with self.fabric.autocast(), self.terms.own.constant(), refuse_tiny(batch.ids):
@@ -279,7 +291,8 @@ class Trainer:
                     module.eval()
 
     def _batches(self, epoch: int) -> Iterator[Batch]:
-        plan, options = self.plan, self.plan.options
+        plan = self.plan
+        options = self.plan.options
         return iter(
             train_batches(
                 plan.source,

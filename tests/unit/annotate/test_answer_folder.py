@@ -30,8 +30,15 @@ def store(tmp_path: Path) -> Iterator[Store]:
     with Store.create(tmp_path / "ledger.db") as store:
         for row in task_rows(TASKS):
             store.add_task(row)
-        store.add_images(ImageRow(name, "photos", height=4, width=4) for name in IMAGES)
-        store.move([Move(cell, State.REQUESTED, 1, name) for name, cell in REQUESTS.items()])
+        store.add_images(
+            ImageRow(image_id=name, root="photos", height=4, width=4) for name in IMAGES
+        )
+        store.move(
+            [
+                Move(cell=cell, to=State.REQUESTED, round=1, request_id=name)
+                for name, cell in REQUESTS.items()
+            ]
+        )
         yield store
 
 
@@ -166,7 +173,7 @@ def test_a_file_whose_id_and_name_say_different_cells_is_a_fault(
     store: Store, put: Callable[..., Path]
 ) -> None:
     with Store.open(store.path) as other:
-        other.add_images([ImageRow("r1-aa.jpg", "photos")])
+        other.add_images([ImageRow(image_id="r1-aa.jpg", root="photos")])
     (fault,) = faults(store, put("depth/r1-aa.png"))
     assert "It could be the label of [a.jpg, depth] or [r1-aa.jpg, depth]." in fault
 
@@ -181,7 +188,11 @@ def test_a_file_of_a_removed_image_or_a_dropped_task_is_left_out(
         "depth/a.png", name, **{"manifest.json": listed(("r1-ca", REQUESTS["r1-ca"], "l.png"))}
     )
     store.move(
-        [Move(cell, State.MISSING) for request, cell in REQUESTS.items() if request != "r1-aa"]
+        [
+            Move(cell=cell, to=State.MISSING)
+            for request, cell in REQUESTS.items()
+            if request != "r1-aa"
+        ]
     )
     store.remove("images", ["c.jpg"])
     store.remove("tasks", ["semseg"])

@@ -25,9 +25,27 @@ def data(tmp_path: Path) -> Made:
 def flat(data: Made, tmp_path: Path) -> Path:
     with make_project(tmp_path / "flat", data) as project:
         project.store.move(
-            [Move(Cell("0000.jpg", "depth"), State.LABELLED, path="labels/x", digest="d", cost=1.0)]
+            [
+                Move(
+                    cell=Cell("0000.jpg", "depth"),
+                    to=State.LABELLED,
+                    path="labels/x",
+                    digest="d",
+                    cost=1.0,
+                )
+            ]
         )
-        project.store.move([Move(Cell("0001.jpg", "depth"), State.REQUESTED, 1, "r1", cost=1.0)])
+        project.store.move(
+            [
+                Move(
+                    cell=Cell("0001.jpg", "depth"),
+                    to=State.REQUESTED,
+                    round=1,
+                    request_id="r1",
+                    cost=1.0,
+                )
+            ]
+        )
     return tmp_path / "flat"
 
 
@@ -91,7 +109,15 @@ def test_only_withdrawn_labels_of_held_out_images_are_said_to_be_requested_again
     with ProjectFolder.open(flat) as project:
         project.store.update_images([replace(project.store.image("0000.jpg"), split="heldout")])
         project.store.move(
-            [Move(Cell("0000.jpg", "depth"), State.LABELLED, path="labels/x", digest="d", cost=1.0)]
+            [
+                Move(
+                    cell=Cell("0000.jpg", "depth"),
+                    to=State.LABELLED,
+                    path="labels/x",
+                    digest="d",
+                    cost=1.0,
+                )
+            ]
         )
     assert run("unlabel", flat, "0000.jpg:depth") == (
         "Withdrew 1 label. 1 cell of a held-out image is requested again.\n"

@@ -166,9 +166,9 @@ def test_many_runs_are_a_table_with_the_time_left_at_the_rate_of_this_call(
         screen, "console", Console(file=seen, force_terminal=True, width=120, color_system=None)
     )
     reports = {
-        "a": JobStatus("done", work=100.0, done=100.0, found=100.0),  # by an earlier call
-        "b": JobStatus("running", "Training 3/8", work=100.0, done=50.0, found=0.0),
-        "c": JobStatus("failed", fault="no [disk]", work=900.0),
+        "a": JobStatus(state="done", work=100.0, done=100.0, found=100.0),  # by an earlier call
+        "b": JobStatus(state="running", what="Training 3/8", work=100.0, done=50.0, found=0.0),
+        "c": JobStatus(state="failed", fault="no [disk]", work=900.0),
         "d": JobStatus(work=100.0),
     }
     with screen.Runs() as table:
@@ -185,9 +185,9 @@ def test_of_many_runs_those_that_are_running_are_on_the_screen(
     seen = io.StringIO()
     narrow = Console(file=seen, force_terminal=True, width=80, height=12, color_system=None)
     monkeypatch.setattr(screen, "console", narrow)
-    reports = {f"old{n}": JobStatus("done", work=1.0, done=1.0) for n in range(40)}
+    reports = {f"old{n}": JobStatus(state="done", work=1.0, done=1.0) for n in range(40)}
     reports |= {f"next{n}": JobStatus() for n in range(40)} | {
-        "now": JobStatus("running", "Training 1/2")
+        "now": JobStatus(state="running", what="Training 1/2")
     }
     with screen.Runs() as table:
         table.show(reports)
@@ -209,7 +209,7 @@ def test_without_a_terminal_a_run_has_a_line_a_change(capsys: pytest.CaptureFixt
         ("running", 2.0),
         ("done", 4.0),
     ):
-        table.show({"a": JobStatus(state, work=4.0, done=done)})
+        table.show({"a": JobStatus(state=state, work=4.0, done=done)})
     told = [
         "a: running 0 % (0 of 1 run)",
         "a: running 50 % (0 of 1 run, ETA 60 s)",

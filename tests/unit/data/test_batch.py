@@ -25,7 +25,11 @@ def image() -> np.ndarray:
 def test_images_are_normalised_channels_first():
     images = [image(), image()]
     options = DataOptions(mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 1.0))
-    batch = collate([Item("a", images[0], {}), Item("b", images[1], {})], {}, options)
+    batch = collate(
+        [Item(id="a", image=images[0], labels={}), Item(id="b", image=images[1], labels={})],
+        {},
+        options,
+    )
     assert batch.ids == ("a", "b")
     expected = (np.stack(images) / 255 - np.array(options.mean)) / np.array(options.std)
     assert batch.images.dtype == torch.float32
@@ -34,7 +38,9 @@ def test_images_are_normalised_channels_first():
 
 
 def test_a_missing_label_is_zero_and_valid_nowhere_in_every_tasks_own_form():
-    batch = collate([Item("a", image(), {}, [1.0] * 5)], TASKS, DataOptions())
+    batch = collate(
+        [Item(id="a", image=image(), labels={}, weights=[1.0] * 5)], TASKS, DataOptions()
+    )
     for name, target in batch.targets.items():
         assert target.value.shape == (1, 3 if name == "normals" else 1, 6, 8)
         assert target.value.dtype == (torch.int64 if name == "semseg" else torch.float32)
@@ -46,7 +52,10 @@ def test_a_missing_label_is_zero_and_valid_nowhere_in_every_tasks_own_form():
 def test_labels_come_out_as_they_went_in_beside_missing_ones():
     value = RNG.normal(size=(6, 8, 3)).astype(np.float32)
     valid = RNG.random((6, 8)) > 0.5
-    items = [Item("a", image(), {}), Item("b", image(), {"normals": LabelArray(value, valid)})]
+    items = [
+        Item(id="a", image=image(), labels={}),
+        Item(id="b", image=image(), labels={"normals": LabelArray(value, valid)}),
+    ]
     target = collate(items, TASKS, DataOptions()).targets["normals"]
     assert target.present.tolist() == [False, True]
     assert (target.value[1].permute(1, 2, 0).numpy() == value).all()
@@ -54,7 +63,10 @@ def test_labels_come_out_as_they_went_in_beside_missing_ones():
 
 
 def test_weights_are_images_by_tasks_and_everything_moves_to_a_device():
-    items = [Item("a", image(), {}, [1, 2, 3, 4, 5]), Item("b", image(), {}, [6, 7, 8, 9, 10])]
+    items = [
+        Item(id="a", image=image(), labels={}, weights=[1, 2, 3, 4, 5]),
+        Item(id="b", image=image(), labels={}, weights=[6, 7, 8, 9, 10]),
+    ]
     batch = collate(items, TASKS, DataOptions()).to("meta")
     assert batch.weights.shape == (2, 5)
     moved = [
@@ -71,9 +83,9 @@ def test_the_classes_that_were_annotated_reach_the_target_and_all_were_where_nob
     )
     free = LabelArray(label.value, label.valid)
     items = [
-        Item("a", image(), {}),
-        Item("b", image(), {"semseg": label}),
-        Item("c", image(), {"semseg": free}),
+        Item(id="a", image=image(), labels={}),
+        Item(id="b", image=image(), labels={"semseg": label}),
+        Item(id="c", image=image(), labels={"semseg": free}),
     ]
     targets = collate(items, TASKS, DataOptions()).targets
     assert targets["semseg"].annotated.tolist() == [
@@ -102,7 +114,11 @@ def test_views_and_strides_keep_the_classes_that_were_annotated():
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_batches_without_known_labels_beside_one_with_some_get_ones_that_are_nowhere_valid(first):
-    plain = collate([Item("a", image(), {}), Item("b", image(), {})], TASKS, DataOptions())
+    plain = collate(
+        [Item(id="a", image=image(), labels={}), Item(id="b", image=image(), labels={})],
+        TASKS,
+        DataOptions(),
+    )
     given = dataclasses.replace(
         plain, known={"depth": Target(torch.rand(2, 1, 6, 8), torch.ones(2, 1, 6, 8).bool())}
     )

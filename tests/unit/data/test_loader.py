@@ -183,7 +183,13 @@ def test_a_label_of_another_size_than_its_image_is_refused(tmp_path):
 def test_what_workers_get_can_be_pickled(source, tasks):
     from labelgrid.data.loader import _chunks, _Parts, _Train
 
-    parts = _Parts(_chunks(_Train(source, tasks, OPTIONS, 0, 0), list(source.images()), 4))
+    parts = _Parts(
+        _chunks(
+            _Train(source=source, tasks=tasks, options=OPTIONS, seed=0, epoch=0),
+            list(source.images()),
+            4,
+        )
+    )
     (batch,) = pickle.loads(pickle.dumps(parts))[0]  # noqa: S301 - our own bytes
     assert torch.equal(batch.images, parts[0][0].images)
 

@@ -13,7 +13,16 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def line_chart(x, y, x_label: str, y_label: str, **options) -> bytes:
-    return drawing_bytes(Chart("a", x_label, y_label, [Line("one", x, y)], **options), "svg")
+    return drawing_bytes(
+        Chart(
+            name="a",
+            x_label=x_label,
+            y_label=y_label,
+            lines=[Line(name="one", x=x, y=y)],
+            **options,
+        ),
+        "svg",
+    )
 
 
 def texts(chart: bytes) -> list[str]:
@@ -81,10 +90,16 @@ def test_drawing_leaves_the_drawing_library_s_settings_alone() -> None:
 
 def test_several_lines_have_a_legend_markers_of_their_own_and_a_dashed_level() -> None:
     lines = [
-        Line("partal", [1, 2], [3.0, 2.0], [2.5, 1.5], [3.5, 2.5]),
-        Line("random", [1, 2], [3.0, 2.5]),
+        Line(name="partal", x=[1, 2], y=[3.0, 2.0], low=[2.5, 1.5], high=[3.5, 2.5]),
+        Line(name="random", x=[1, 2], y=[3.0, 2.5]),
     ]
-    chart = Chart("a", "labels", "loss", lines, [Level("every label: 1.5", 1.5)])
+    chart = Chart(
+        name="a",
+        x_label="labels",
+        y_label="loss",
+        lines=lines,
+        levels=[Level("every label: 1.5", 1.5)],
+    )
     svg = drawing_bytes(chart, "svg")
     assert {"partal", "random", "every label: 1.5"} <= set(texts(svg))
     assert (
@@ -95,24 +110,34 @@ def test_several_lines_have_a_legend_markers_of_their_own_and_a_dashed_level() -
         chart.alt
         == "loss against labels: partal from 3 at 1 to 2 at 2; random from 3 at 1 to 2.5 at 2; every label: 1.5 at 1.5"
     )
-    bare = [Line("a", [1, 2], [3, 2]), Line("b", [1, 2], [3, 2.5])]
+    bare = [Line(name="a", x=[1, 2], y=[3, 2]), Line(name="b", x=[1, 2], y=[3, 2.5])]
     one, two = (
-        shapes(drawing_bytes(Chart("a", "x", "y", some), "svg")) for some in (bare[:1], bare)
+        shapes(drawing_bytes(Chart(name="a", x_label="x", y_label="y", lines=some), "svg"))
+        for some in (bare[:1], bare)
     )
     assert len(two - one) == 1
 
 
 def test_a_band_widens_the_picture_and_none_is_drawn_for_one_line_without() -> None:
-    plain = drawing_bytes(Chart("a", "x", "y", [Line("one", [1, 2], [3.0, 2.0])]), "svg")
+    plain = drawing_bytes(
+        Chart(name="a", x_label="x", y_label="y", lines=[Line(name="one", x=[1, 2], y=[3.0, 2.0])]),
+        "svg",
+    )
     banded = drawing_bytes(
-        Chart("a", "x", "y", [Line("one", [1, 2], [3.0, 2.0], [1.0, 0.0], [5.0, 4.0])]), "svg"
+        Chart(
+            name="a",
+            x_label="x",
+            y_label="y",
+            lines=[Line(name="one", x=[1, 2], y=[3.0, 2.0], low=[1.0, 0.0], high=[5.0, 4.0])],
+        ),
+        "svg",
     )
     assert b"opacity: 0.15" in banded and b"opacity: 0.15" not in plain
 
 
 def test_more_strategies_than_colours_are_still_told_apart() -> None:
-    lines = [Line(f"s{i}", [1, 2], [i, i + 1.0]) for i in range(9)]
-    svg = drawing_bytes(Chart("a", "x", "y", lines), "svg").decode()
+    lines = [Line(name=f"s{i}", x=[1, 2], y=[i, i + 1.0]) for i in range(9)]
+    svg = drawing_bytes(Chart(name="a", x_label="x", y_label="y", lines=lines), "svg").decode()
     strokes = {
         node.get("style")
         for node in ElementTree.fromstring(svg).iter(f"{SVG}path")
@@ -122,7 +147,13 @@ def test_more_strategies_than_colours_are_still_told_apart() -> None:
 
 
 def test_a_file_that_stands_alone_has_its_title_and_both_kinds_can_be_made() -> None:
-    chart = Chart("a", "x", "y", [Line("one", [1, 2], [3.0, 2.0])], title="semseg")
+    chart = Chart(
+        name="a",
+        x_label="x",
+        y_label="y",
+        lines=[Line(name="one", x=[1, 2], y=[3.0, 2.0])],
+        title="semseg",
+    )
     assert "semseg" in texts(drawing_bytes(chart, "svg", title=True)) and "semseg" not in texts(
         drawing_bytes(chart, "svg")
     )
@@ -130,8 +161,10 @@ def test_a_file_that_stands_alone_has_its_title_and_both_kinds_can_be_made() -> 
 
 
 def test_a_title_and_a_legend_do_not_lie_over_each_other() -> None:
-    lines = [Line("one", [1, 2], [3, 2]), Line("two", [1, 2], [3, 1])]
-    svg = drawing_bytes(Chart("a", "x", "y", lines, title="semseg"), "svg", title=True)
+    lines = [Line(name="one", x=[1, 2], y=[3, 2]), Line(name="two", x=[1, 2], y=[3, 1])]
+    svg = drawing_bytes(
+        Chart(name="a", x_label="x", y_label="y", lines=lines, title="semseg"), "svg", title=True
+    )
     nodes = {
         "".join(node.itertext()).strip(): node
         for node in ElementTree.fromstring(svg).iter(f"{SVG}text")
@@ -149,15 +182,28 @@ def test_the_y_axis_covers_at_least_its_least_height() -> None:
 def test_a_point_without_neighbours_has_a_bar_for_its_band() -> None:
     low, high = [0, math.nan, 2.5, 3.5], [0, math.nan, 3.5, 4.5]
     figure = Figure()
-    Chart("a", "x", "y", [Line("one", [1, 2, 3, 4], [0, math.nan, 3, 4], low, high)]).draw(figure)
+    Chart(
+        name="a",
+        x_label="x",
+        y_label="y",
+        lines=[Line(name="one", x=[1, 2, 3, 4], y=[0, math.nan, 3, 4], low=low, high=high)],
+    ).draw(figure)
     (bars,) = [part for part in figure.axes[0].collections if isinstance(part, LineCollection)]
     assert [bar.tolist() for bar in bars.get_segments()] == [[[1, 0], [1, 0]]]
     figure = Figure()
     Chart(
-        "a",
-        "x",
-        "y",
-        [Line("one", [1, 2, 3], [1, math.nan, 3], [0.5, math.nan, 2], [1.5, math.nan, 4])],
+        name="a",
+        x_label="x",
+        y_label="y",
+        lines=[
+            Line(
+                name="one",
+                x=[1, 2, 3],
+                y=[1, math.nan, 3],
+                low=[0.5, math.nan, 2],
+                high=[1.5, math.nan, 4],
+            )
+        ],
     ).draw(figure)
     (bars,) = [part for part in figure.axes[0].collections if isinstance(part, LineCollection)]
     assert [bar.tolist() for bar in bars.get_segments()] == [[[1, 0.5], [1, 1.5]], [[3, 2], [3, 4]]]

@@ -8,12 +8,25 @@ COVERS = ["labelgrid.drawings.drawing", "labelgrid.report.blocks"]
 
 
 def page(*names: str) -> Page:
-    charts = [Chart(name, "x", "y", [Line("one", [1, 2], [3, 2])], title=name) for name in names]
+    charts = [
+        Chart(
+            name=name,
+            x_label="x",
+            y_label="y",
+            lines=[Line(name="one", x=[1, 2], y=[3, 2])],
+            title=name,
+        )
+        for name in names
+    ]
     return Page(
         "flat",
         "today",
         [],
-        [Section("a", "A", [Figure([chart], DataTable([], [])) for chart in charts])],
+        [
+            Section(
+                "a", "A", [Figure(drawings=[chart], numbers=DataTable([], [])) for chart in charts]
+            )
+        ],
     )
 
 

@@ -29,7 +29,7 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "ledger.db"
     with Store.create(path) as store:
         store.add_task(TaskRow("depth", "depth", 1.0))
-        store.add_images([ImageRow("a.png", "photos")])
+        store.add_images([ImageRow(image_id="a.png", root="photos")])
     return path
 
 
@@ -138,7 +138,9 @@ def test_a_ledger_without_times_is_upgraded_and_takes_them(
     monkeypatch.setattr(database, "REVISION", "0002")
     with Store.create(path) as store:
         store.add_task(TaskRow("depth", "depth", 1.0))
-        store.add_images([ImageRow("a.png", "photos"), ImageRow("b.png", "photos")])
+        store.add_images(
+            [ImageRow(image_id="a.png", root="photos"), ImageRow(image_id="b.png", root="photos")]
+        )
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("INSERT INTO cells VALUES (1, 1, 2, 0, '', 'a.png', '0f', 1.0, 1.0)")
         values = (
@@ -149,7 +151,7 @@ def test_a_ledger_without_times_is_upgraded_and_takes_them(
     monkeypatch.undo()
     with Store.open(path) as store:
         assert store.find([cell])[cell].seconds is None and store.seconds() == {"depth": []}
-        store.move([Move(other, State.LABELLED, seconds=12.5)])
+        store.move([Move(cell=other, to=State.LABELLED, seconds=12.5)])
         assert store.find([other])[other].seconds == 12.5 and store.seconds() == {"depth": [12.5]}
         assert [event.move.seconds for event in store.events()] == [
             None,
@@ -184,7 +186,7 @@ def test_a_ledger_of_a_newer_program_is_refused_and_left_as_it_was(
 @pytest.mark.usefixtures("small_disk")
 def test_a_full_disk_is_one_sentence_and_changes_nothing(path: Path) -> None:
     with Store.open(path) as store:
-        rows = [ImageRow(f"{number:06d}.png", "photos") for number in range(20_000)]
+        rows = [ImageRow(image_id=f"{number:06d}.png", root="photos") for number in range(20_000)]
         assert refused(store.add_images, rows) == (
             f"The ledger cannot be used: the disk is full ({path}).\n  Free some space and run again. "
             "Nothing was changed."
@@ -282,7 +284,7 @@ def test_a_lock_held_too_long_is_one_sentence(path: Path, monkeypatch: pytest.Mo
 
 def test_events_can_only_be_added(path: Path) -> None:
     with Store.open(path) as store:
-        store.move([Move(Cell("a.png", "depth"), State.LABELLED)])
+        store.move([Move(cell=Cell("a.png", "depth"), to=State.LABELLED)])
     with closing(sqlite3.connect(path)) as connection:
         for change in ("UPDATE events SET cost = 0", "DELETE FROM events"):
             with pytest.raises(sqlite3.IntegrityError, match="events are only ever added"):
@@ -314,9 +316,9 @@ def test_a_ledger_that_is_opened_for_reading_only_is_neither_written_nor_migrate
     with Store.open(path, read_only=True) as store:
         assert [row.image_id for row in store.images()] == ["a.png"]
         with pytest.raises(LedgerError, match="cannot be written"):
-            store.add_images([ImageRow("b.png", "photos")])
+            store.add_images([ImageRow(image_id="b.png", root="photos")])
     with Store.open(path) as writer, Store.open(path, read_only=True) as reader:
-        writer.add_images([ImageRow("b.png", "photos")])
+        writer.add_images([ImageRow(image_id="b.png", root="photos")])
         assert len(list(reader.images())) == 2
     monkeypatch.setattr(database, "REVISION", "0004")
     before = path.read_bytes()

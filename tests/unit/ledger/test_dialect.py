@@ -37,16 +37,16 @@ def use_everything(path: Path) -> None:
     a, b = Cell("a.png", "depth"), Cell("b.png", "depth")
     with Store.create(path) as store:
         store.add_task(TaskRow("depth", "depth", 1.0))
-        row = ImageRow("a.png", "photos")
-        store.add_images([row, ImageRow("b.png", "photos")])
+        row = ImageRow(image_id="a.png", root="photos")
+        store.add_images([row, ImageRow(image_id="b.png", root="photos")])
         store.add_images([row])
         store.update_images([row])
         store.image("a.png"), list(store.images(("train",))), store.count_images(("train",))
         opened = store.open_round()
         store.update_round(opened)
-        store.close_round(opened, [Move(a, State.REQUESTED, 1, "r1")])
-        store.move([Move(a, State.LABELLED), Move(b, State.LABELLED)])
-        store.move([Move(a, State.MISSING)])
+        store.close_round(opened, [Move(cell=a, to=State.REQUESTED, round=1, request_id="r1")])
+        store.move([Move(cell=a, to=State.LABELLED), Move(cell=b, to=State.LABELLED)])
+        store.move([Move(cell=a, to=State.MISSING)])
         (
             store.find([a, b]),
             list(store.cells(state=State.LABELLED, splits=("train",), request_id="r1")),
@@ -112,7 +112,7 @@ def test_another_dialect_is_used_for_all_that_databases_do_their_own_way(tmp_pat
     dialect = Counting()
     base = database.create_database(tmp_path / "ledger.db", dialect)
     with base.writing() as connection:
-        roster.add_images(connection, [ImageRow("a.png", "photos")])
+        roster.add_images(connection, [ImageRow(image_id="a.png", root="photos")])
         assert moves.find(connection, []) == {}
     base.close()
     assert {"url", "arguments", "attach", "share", "insert_new", "append_only"} <= set(dialect.used)

@@ -46,7 +46,7 @@ READERS = [
     lambda store: store.seconds(),
     lambda store: store.pool_hash(),
     lambda store: (store.rounds(), store.current_round(), store.get("note")),
-    lambda store: store.move([Move(Cell("a.png", "depth"), State.MISSING)]),
+    lambda store: store.move([Move(cell=Cell("a.png", "depth"), to=State.MISSING)]),
 ]
 
 
@@ -54,14 +54,14 @@ READERS = [
 def ledger(tmp_path):
     with Store.create(tmp_path / "ledger.db") as store:
         store.add_task(TaskRow("depth", "depth", 2.0))
-        store.add_images([ImageRow("a.png", "photos")])
+        store.add_images([ImageRow(image_id="a.png", root="photos")])
         store.open_round()
         store.move(
             [
                 Move(
-                    Cell("a.png", "depth"),
-                    State.LABELLED,
-                    1,
+                    cell=Cell("a.png", "depth"),
+                    to=State.LABELLED,
+                    round=1,
                     path="labels/a.png",
                     cost=2.0,
                     seconds=9.0,

@@ -24,7 +24,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
     with Store.create(tmp_path / "ledger.db") as store:
         for name in ("depth", "normals"):
             store.add_task(TaskRow(name, name, 1.0))
-        store.add_images([ImageRow("a", "photos"), ImageRow("b", "photos")])
+        store.add_images(
+            [ImageRow(image_id="a", root="photos"), ImageRow(image_id="b", root="photos")]
+        )
         yield store
 
 
@@ -45,36 +47,38 @@ def refusal(store: Store, *moves: Move) -> str:
 def test_a_move_is_made_if_it_is_legal_and_otherwise_changes_nothing(
     store: Store, old: State, new: State
 ) -> None:
-    store.move([Move(A, step) for step in WAYS[old]])
+    store.move([Move(cell=A, to=step) for step in WAYS[old]])
     if (old, new) in LEGAL:
-        store.move([Move(A, new)])
+        store.move([Move(cell=A, to=new)])
         assert state(store) == new
         assert [(event.before, event.move.to) for event in store.history(A)][-1] == (old, new)
     else:
         assert f"is {old.name.lower()} and cannot become {new.name.lower()}" in refusal(
-            store, Move(A, new)
+            store, Move(cell=A, to=new)
         )
     assert store.rebuild() == 0
 
 
 def test_a_refused_move_names_the_cell_its_state_and_what_is_allowed(store: Store) -> None:
-    store.move([Move(A, State.REQUESTED)])
-    assert refusal(store, Move(A, State.REQUESTED)) == (
+    store.move([Move(cell=A, to=State.REQUESTED)])
+    assert refusal(store, Move(cell=A, to=State.REQUESTED)) == (
         "The cell (a, depth) is requested and cannot become requested.\n"
         "  It may become missing or labelled or skipped. Nothing was changed."
     )
 
 
 def test_one_refused_move_among_many_refuses_all(store: Store) -> None:
-    good = [Move(A, State.LABELLED), Move(Cell("b", "depth"), State.REQUESTED)]
+    good = [Move(cell=A, to=State.LABELLED), Move(cell=Cell("b", "depth"), to=State.REQUESTED)]
     assert "cannot become skipped" in refusal(
-        store, *good, Move(Cell("b", "normals"), State.SKIPPED)
+        store, *good, Move(cell=Cell("b", "normals"), to=State.SKIPPED)
     )
 
 
 def test_a_move_of_an_unknown_image_or_task_is_refused(store: Store) -> None:
-    assert "The ledger has no image 'x'" in refusal(store, Move(Cell("x", "depth"), State.LABELLED))
-    assert refusal(store, Move(Cell("a", "edges"), State.LABELLED)) == (
+    assert "The ledger has no image 'x'" in refusal(
+        store, Move(cell=Cell("x", "depth"), to=State.LABELLED)
+    )
+    assert refusal(store, Move(cell=Cell("a", "edges"), to=State.LABELLED)) == (
         "The ledger has no task 'edges'.\n  Its tasks are: depth, normals. Nothing was changed."
     )
 
@@ -94,13 +98,23 @@ def test_a_move_with_numbers_that_are_none_is_refused(
     store: Store, numbers: dict[str, float]
 ) -> None:
     assert "All must be finite numbers, the cost not below 0, the seconds above 0" in refusal(
-        store, Move(A, State.LABELLED, **numbers)
+        store, Move(cell=A, to=State.LABELLED, **numbers)
     )  # type: ignore[arg-type]
 
 
 def test_what_a_move_says_is_kept(store: Store) -> None:
     asked = Move(
-        A, State.REQUESTED, 3, "r3-1", "depth/a.png", "", 1.5, -0.25, 0.5, "far from all", 12.5
+        cell=A,
+        to=State.REQUESTED,
+        round=3,
+        request_id="r3-1",
+        path="depth/a.png",
+        digest="",
+        cost=1.5,
+        score=-0.25,
+        weight=0.5,
+        why="far from all",
+        seconds=12.5,
     )
     store.move([asked])
     assert store.find([A])[A] == CellRow(
@@ -113,32 +127,32 @@ def test_what_a_move_says_is_kept(store: Store) -> None:
 
 @pytest.mark.parametrize("answer", [State.LABELLED, State.SKIPPED])
 def test_an_answer_keeps_its_requests_round_id_and_weight(store: Store, answer: State) -> None:
-    store.move([Move(A, State.REQUESTED, round=3, request_id="r3-1", weight=0.5, cost=2.0)])
-    store.move([Move(A, answer, round=4, path="labels/a.png", digest="0f", cost=1.0)])
+    store.move([Move(cell=A, to=State.REQUESTED, round=3, request_id="r3-1", weight=0.5, cost=2.0)])
+    store.move([Move(cell=A, to=answer, round=4, path="labels/a.png", digest="0f", cost=1.0)])
     assert store.find([A])[A] == CellRow(A, answer, 3, "r3-1", "labels/a.png", "0f", 1.0, 0.5)
     assert store.history(A)[-1].move.weight == 0.5
 
 
 def test_an_unasked_label_has_the_round_and_weight_of_its_move(store: Store) -> None:
-    store.move([Move(A, State.LABELLED, round=4, weight=0.5)])
+    store.move([Move(cell=A, to=State.LABELLED, round=4, weight=0.5)])
     assert store.find([A])[A] == CellRow(A, State.LABELLED, round=4, weight=0.5)
 
 
 def test_the_answer_to_another_request_is_refused(store: Store) -> None:
-    store.move([Move(A, State.REQUESTED, request_id="r2-1")])
-    assert refusal(store, Move(A, State.LABELLED, request_id="r1-1")) == (
+    store.move([Move(cell=A, to=State.REQUESTED, request_id="r2-1")])
+    assert refusal(store, Move(cell=A, to=State.LABELLED, request_id="r1-1")) == (
         "The cell (a, depth) waits for request 'r2-1', but this answers request 'r1-1'.\n"
         "  Give the answer to 'r2-1', or cancel it first. Nothing was changed."
     )
-    store.move([Move(A, State.LABELLED, request_id="r2-1")])
+    store.move([Move(cell=A, to=State.LABELLED, request_id="r2-1")])
 
 
 def test_a_label_is_replaced_in_one_step_and_the_old_one_stays_in_the_history(store: Store) -> None:
-    store.move([Move(A, State.LABELLED, path="old.png", digest="1")])
+    store.move([Move(cell=A, to=State.LABELLED, path="old.png", digest="1")])
     store.move(
         [
-            Move(A, State.MISSING, why="replaced"),
-            Move(A, State.LABELLED, path="new.png", digest="2"),
+            Move(cell=A, to=State.MISSING, why="replaced"),
+            Move(cell=A, to=State.LABELLED, path="new.png", digest="2"),
         ]
     )
     assert store.find([A])[A].path == "new.png"
@@ -148,8 +162,8 @@ def test_a_label_is_replaced_in_one_step_and_the_old_one_stays_in_the_history(st
 
 
 def test_a_cell_taken_back_has_no_row(store: Store) -> None:
-    store.move([Move(A, State.LABELLED), Move(Cell("b", "depth"), State.LABELLED)])
-    store.move([Move(A, State.MISSING)])
+    store.move([Move(cell=A, to=State.LABELLED), Move(cell=Cell("b", "depth"), to=State.LABELLED)])
+    store.move([Move(cell=A, to=State.MISSING)])
     assert [row.cell for row in store.cells()] == [Cell("b", "depth")]
     assert store.find([A]) == {A: CellRow(A)}
 
@@ -160,14 +174,14 @@ def test_a_move_leaves_the_images_other_cells_and_the_tasks_other_images_alone(
     others = [Cell("a", "normals"), Cell("b", "depth"), Cell("b", "normals")]
     store.move(
         [
-            Move(cell, State.LABELLED, path=f"{cell.image_id}-{cell.task}.png")
+            Move(cell=cell, to=State.LABELLED, path=f"{cell.image_id}-{cell.task}.png")
             for cell in (A, *others)
         ]
     )
     before = store.find(others)
-    store.move([Move(A, State.MISSING)])
+    store.move([Move(cell=A, to=State.MISSING)])
     assert store.find(others) == before and [row.cell for row in store.cells()] == others
-    store.move([Move(A, State.REQUESTED), Move(A, State.SKIPPED)])
+    store.move([Move(cell=A, to=State.REQUESTED), Move(cell=A, to=State.SKIPPED)])
     assert store.find(others) == before and state(store) == State.SKIPPED
     assert store.rebuild() == 0
 
@@ -183,7 +197,7 @@ def test_a_cell_of_values_of_other_types_is_refused_as_a_cell() -> None:
 
 
 def test_looking_for_cells_leaves_out_those_of_unknown_images_and_tasks(store: Store) -> None:
-    store.move([Move(A, State.LABELLED, path="a.png")])
+    store.move([Move(cell=A, to=State.LABELLED, path="a.png")])
     missing = Cell("b", "normals")
     found = store.find([A, missing, Cell("x", "depth"), Cell("a", "edges")])
     assert found == {A: CellRow(A, State.LABELLED, path="a.png"), missing: CellRow(missing)}
@@ -191,10 +205,10 @@ def test_looking_for_cells_leaves_out_those_of_unknown_images_and_tasks(store: S
 
 def test_more_moves_than_fit_a_statement_are_one_step(store: Store) -> None:
     names = [f"{number:05d}" for number in range(roster.BATCH + 1)]
-    store.add_images(ImageRow(name, "photos") for name in names)
-    store.move([Move(Cell(name, "depth"), State.LABELLED) for name in names])
+    store.add_images(ImageRow(image_id=name, root="photos") for name in names)
+    store.move([Move(cell=Cell(name, "depth"), to=State.LABELLED) for name in names])
     assert store.counts()["depth"].labelled == len(names)
-    store.move([Move(Cell(name, "depth"), State.MISSING) for name in names])
+    store.move([Move(cell=Cell(name, "depth"), to=State.MISSING) for name in names])
     assert list(store.cells()) == []
 
 

@@ -14,17 +14,24 @@ def store(tmp_path: Path) -> Iterator[Store]:
     """One cell of each state, and one label taken back."""
     with Store.create(tmp_path / "ledger.db") as store:
         store.add_task(TaskRow("depth", "depth", 1.0))
-        store.add_images(ImageRow(name, "photos") for name in "abcde")
+        store.add_images(ImageRow(image_id=name, root="photos") for name in "abcde")
         asked = [
-            Move(Cell(name, "depth"), State.REQUESTED, 1, f"r1-{name}", cost=0.1, weight=0.3)
+            Move(
+                cell=Cell(name, "depth"),
+                to=State.REQUESTED,
+                round=1,
+                request_id=f"r1-{name}",
+                cost=0.1,
+                weight=0.3,
+            )
             for name in "abc"
         ]
         store.move(asked)
         store.move(
             [
                 Move(
-                    Cell("b", "depth"),
-                    State.LABELLED,
+                    cell=Cell("b", "depth"),
+                    to=State.LABELLED,
                     path="b.png",
                     digest="0f",
                     cost=0.2,
@@ -33,9 +40,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
             ]
         )
         store.move(
-            [Move(Cell("c", "depth"), State.SKIPPED), Move(Cell("d", "depth"), State.LABELLED)]
+            [
+                Move(cell=Cell("c", "depth"), to=State.SKIPPED),
+                Move(cell=Cell("d", "depth"), to=State.LABELLED),
+            ]
         )
-        store.move([Move(Cell("d", "depth"), State.MISSING)])
+        store.move([Move(cell=Cell("d", "depth"), to=State.MISSING)])
         yield store
 
 

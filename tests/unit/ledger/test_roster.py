@@ -18,11 +18,19 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def image(name: str, root: str = "photos") -> ImageRow:
-    return ImageRow(name, root)
+    return ImageRow(image_id=name, root=root)
 
 
 def test_an_image_comes_back_as_it_was_given(store: Store) -> None:
-    row = ImageRow("küche/ä b.png", "/data/photos", "0f" * 16, 480, 640, "heldout", "küche")
+    row = ImageRow(
+        image_id="küche/ä b.png",
+        root="/data/photos",
+        digest="0f" * 16,
+        height=480,
+        width=640,
+        split="heldout",
+        group="küche",
+    )
     assert store.add_images([row]) == 1
     assert store.image("küche/ä b.png") == row
     assert list(store.images()) == [row]
@@ -104,7 +112,15 @@ def test_a_name_that_is_not_text_is_refused_and_nothing_is_added(store: Store) -
 
 def test_an_update_replaces_what_is_known_of_an_image_and_of_no_other(store: Store) -> None:
     store.add_images([image("a"), image("b")])
-    read = ImageRow("a", "moved", "0f" * 16, 480, 640, "val", "kitchen")
+    read = ImageRow(
+        image_id="a",
+        root="moved",
+        digest="0f" * 16,
+        height=480,
+        width=640,
+        split="val",
+        group="kitchen",
+    )
     assert store.update_images([read]) == 1
     assert list(store.images()) == [read, image("b")]
 

@@ -13,7 +13,7 @@ from labelgrid.ledger.store import RoundRow, Store
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store.create(tmp_path / "ledger.db") as store:
         store.add_task(TaskRow("depth", "depth", 1.0))
-        store.add_images([ImageRow("a", "photos")])
+        store.add_images([ImageRow(image_id="a", root="photos")])
         yield store
 
 
@@ -40,16 +40,16 @@ def test_a_round_keeps_what_it_is_given(store: Store) -> None:
 
 def test_closing_a_round_and_requesting_its_picks_is_one_step(store: Store) -> None:
     row = store.open_round()
-    illegal = Move(Cell("a", "depth"), State.SKIPPED)
+    illegal = Move(cell=Cell("a", "depth"), to=State.SKIPPED)
     with pytest.raises(LedgerError, match="cannot become skipped"):
         store.close_round(row, [illegal])
     assert store.current_round() == row
-    store.close_round(row, [Move(Cell("a", "depth"), State.REQUESTED, round=1)])
+    store.close_round(row, [Move(cell=Cell("a", "depth"), to=State.REQUESTED, round=1)])
     assert (store.current_round(), store.counts()["depth"].requested) == (None, 1)
 
 
 def test_a_round_that_is_not_open_is_neither_changed_nor_closed_again(store: Store) -> None:
-    request = Move(Cell("a", "depth"), State.REQUESTED)
+    request = Move(cell=Cell("a", "depth"), to=State.REQUESTED)
     with pytest.raises(LedgerError, match="Round 1 is not open: no round is"):
         store.close_round(RoundRow(1), [request])
     store.close_round(store.open_round())

@@ -27,7 +27,7 @@ cells = [Cell(f"{number:04d}", "depth") for number in range(2000)]
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store.create(tmp_path / "ledger.db") as store:
         store.add_task(TaskRow("depth", "depth", 1.0))
-        store.add_images(ImageRow(cell.image_id, "photos") for cell in CELLS)
+        store.add_images(ImageRow(image_id=cell.image_id, root="photos") for cell in CELLS)
         yield store
 
 
@@ -78,7 +78,7 @@ store.add_images(rows())
 def test_kill_9_in_the_middle_of_a_step_leaves_nothing_of_it(store: Store) -> None:
     killed(start(store, ADD_MANY), lines=1)
     assert store.count_images() == len(CELLS)
-    store.move([Move(CELLS[0], State.LABELLED)])  # the lock died with the process
+    store.move([Move(cell=CELLS[0], to=State.LABELLED)])  # the lock died with the process
 
 
 ROUNDS = """
@@ -141,7 +141,7 @@ def test_threads_may_share_a_store(store: Store) -> None:
 def test_a_transaction_is_done_whole_or_not_at_all(store: Store) -> None:
     with pytest.raises(RuntimeError), store.transaction():
         store.put("note", 1)
-        store.move([Move(CELLS[0], State.LABELLED)])
+        store.move([Move(cell=CELLS[0], to=State.LABELLED)])
         store.open_round()
         assert (store.get("note"), store.counts()["depth"].labelled) == (1, 1)
         raise RuntimeError
@@ -152,7 +152,9 @@ def test_a_step_refused_inside_a_transaction_is_undone_alone(store: Store) -> No
     with store.transaction():
         store.put("note", 1)
         with pytest.raises(LedgerError):
-            store.add_images([ImageRow("new", "photos"), ImageRow("0000", "other")])
+            store.add_images(
+                [ImageRow(image_id="new", root="photos"), ImageRow(image_id="0000", root="other")]
+            )
         store.put("other", 2)
     assert (store.get("note"), store.get("other"), store.count_images()) == (1, 2, len(CELLS))
 
@@ -165,16 +167,16 @@ def test_what_is_not_committed_is_seen_by_nobody_else(store: Store) -> None:
 
 
 def test_an_iterator_shows_the_ledger_as_it_was_when_it_began(store: Store) -> None:
-    store.move([Move(cell, State.LABELLED) for cell in CELLS])
+    store.move([Move(cell=cell, to=State.LABELLED) for cell in CELLS])
     rows = store.cells()
     seen = [next(rows)]
-    store.move([Move(cell, State.MISSING) for cell in CELLS])
+    store.move([Move(cell=cell, to=State.MISSING) for cell in CELLS])
     seen += rows
     assert len(seen) == len(CELLS)
     assert list(store.cells()) == []
 
 
 def test_a_closed_store_leaves_one_file(store: Store) -> None:
-    store.move([Move(CELLS[0], State.LABELLED)])
+    store.move([Move(cell=CELLS[0], to=State.LABELLED)])
     store.close()
     assert [file.name for file in store.path.parent.iterdir()] == ["ledger.db"]

@@ -23,16 +23,30 @@ def store(tmp_path: Path) -> Iterator[Store]:
     """
     splits: dict[str, Split] = {"c": "train", "a": "train", "b": "heldout", "d": "train"}
     with Store.create(tmp_path / "ledger.db") as store:
-        store.add_images(ImageRow(name, "photos", split=split) for name, split in splits.items())
+        store.add_images(
+            ImageRow(image_id=name, root="photos", split=split) for name, split in splits.items()
+        )
         store.add_task(TaskRow("depth", "depth", 2.0))
         store.add_task(TaskRow("normals", "normals", 0.5))
         store.move(
             [
-                Move(Cell("b", "depth"), State.LABELLED, path="b.png", cost=2.0),
-                Move(Cell("c", "normals"), State.LABELLED, round=1, cost=0.5),
-                Move(Cell("a", "depth"), State.REQUESTED, round=2, request_id="r2-1", cost=2.0),
-                Move(Cell("c", "depth"), State.REQUESTED, round=2, request_id="r2-2", cost=2.0),
-                Move(Cell("c", "depth"), State.SKIPPED, cost=0.25),
+                Move(cell=Cell("b", "depth"), to=State.LABELLED, path="b.png", cost=2.0),
+                Move(cell=Cell("c", "normals"), to=State.LABELLED, round=1, cost=0.5),
+                Move(
+                    cell=Cell("a", "depth"),
+                    to=State.REQUESTED,
+                    round=2,
+                    request_id="r2-1",
+                    cost=2.0,
+                ),
+                Move(
+                    cell=Cell("c", "depth"),
+                    to=State.REQUESTED,
+                    round=2,
+                    request_id="r2-2",
+                    cost=2.0,
+                ),
+                Move(cell=Cell("c", "depth"), to=State.SKIPPED, cost=0.25),
             ]
         )
         yield store
@@ -64,7 +78,7 @@ def test_the_grid_of_other_splits_has_only_their_images(store: Store) -> None:
 def test_a_grid_without_tasks_or_images_is_empty(tmp_path: Path) -> None:
     with Store.create(tmp_path / "other.db") as store:
         assert store.grid().state.shape == (0, 0)
-        store.add_images([ImageRow("a", "photos")])
+        store.add_images([ImageRow(image_id="a", root="photos")])
         assert store.grid().state.shape == (1, 0)
         assert store.counts() == {}
 
@@ -82,15 +96,18 @@ def test_the_seconds_are_those_of_the_labels_there_are(store: Store) -> None:
     assert store.seconds() == {"depth": [], "normals": []}
     first, second = Cell("d", "depth"), Cell("d", "normals")
     store.move(
-        [Move(first, State.LABELLED, seconds=60.0), Move(second, State.LABELLED, seconds=4.0)]
+        [
+            Move(cell=first, to=State.LABELLED, seconds=60.0),
+            Move(cell=second, to=State.LABELLED, seconds=4.0),
+        ]
     )
     assert store.seconds() == store.seconds(("train",)) == {"depth": [60.0], "normals": [4.0]}
     assert store.seconds(("heldout",)) == {"depth": [], "normals": []}
     store.move(
         [
-            Move(first, State.MISSING),
-            Move(first, State.LABELLED, seconds=90.0),
-            Move(second, State.MISSING),
+            Move(cell=first, to=State.MISSING),
+            Move(cell=first, to=State.LABELLED, seconds=90.0),
+            Move(cell=second, to=State.MISSING),
         ]
     )
     assert store.seconds() == {"depth": [90.0], "normals": []}
@@ -113,9 +130,9 @@ def test_counts_of_splits_are_those_of_their_images(store: Store) -> None:
 
 
 def test_what_a_label_taken_back_has_cost_stays_spent(store: Store) -> None:
-    store.move([Move(Cell("b", "depth"), State.MISSING)])
+    store.move([Move(cell=Cell("b", "depth"), to=State.MISSING)])
     assert store.counts()["depth"].spent == 2.25
-    store.move([Move(Cell("b", "depth"), State.LABELLED, cost=2.0)])
+    store.move([Move(cell=Cell("b", "depth"), to=State.LABELLED, cost=2.0)])
     assert store.counts()["depth"].spent == 4.25
 
 
@@ -135,7 +152,7 @@ def test_what_a_dropped_task_and_a_removed_image_have_cost_stays_spent(store: St
 
 
 def test_a_cancelled_request_is_neither_spent_nor_promised(store: Store) -> None:
-    store.move([Move(Cell("a", "depth"), State.MISSING, cost=2.0)])
+    store.move([Move(cell=Cell("a", "depth"), to=State.MISSING, cost=2.0)])
     assert (store.counts()["depth"].spent, store.counts()["depth"].promised) == (2.25, 0.0)
 
 
@@ -176,11 +193,14 @@ def test_events_come_in_their_order_and_can_be_followed_from_any(store: Store) -
 
 
 CHANGES: dict[str, Callable[[Store], object]] = {
-    "a move": lambda s: s.move([Move(Cell("d", "depth"), State.REQUESTED)]),
+    "a move": lambda s: s.move([Move(cell=Cell("d", "depth"), to=State.REQUESTED)]),
     "there and back": lambda s: s.move(
-        [Move(Cell("d", "depth"), State.LABELLED), Move(Cell("d", "depth"), State.MISSING)]
+        [
+            Move(cell=Cell("d", "depth"), to=State.LABELLED),
+            Move(cell=Cell("d", "depth"), to=State.MISSING),
+        ]
     ),
-    "an image": lambda s: s.add_images([ImageRow("e", "photos")]),
+    "an image": lambda s: s.add_images([ImageRow(image_id="e", root="photos")]),
     "another split": lambda s: s.update_images([replace(s.image("d"), split="val")]),
     "splits exchanged": lambda s: s.update_images(
         [replace(s.image("b"), split="train"), replace(s.image("d"), split="heldout")]

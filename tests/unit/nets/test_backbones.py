@@ -14,7 +14,7 @@ from labelgrid.nets.backbones import Encoder, load_weights
 from labelgrid.nets.options import BackboneOptions
 
 COVERS = ["labelgrid.nets.options", "labelgrid.nets.padding"]
-TINY = BackboneOptions("mobilenetv2_035", pretrained=True, fused=16)
+TINY = BackboneOptions(name="mobilenetv2_035", pretrained=True, fused=16)
 
 
 def cut(padded: torch.Tensor, stride: int, size: tuple[int, int]) -> torch.Tensor:
@@ -56,7 +56,7 @@ def state():
 
 
 def test_the_papers_hrnet_gives_its_raw_branches_summed_to_270_channels():
-    encoder = Encoder(BackboneOptions("hrnet_w18_small_v2", pretrained=False))
+    encoder = Encoder(BackboneOptions(name="hrnet_w18_small_v2", pretrained=False))
     features = encoder(torch.zeros(1, 3, 64, 64))
     assert encoder.channels == 270 and features.shared.shape == (1, 270, 16, 16)
     assert features.deepest.shape == (1, 144, 2, 2)
@@ -66,7 +66,7 @@ def test_the_papers_hrnet_gives_its_raw_branches_summed_to_270_channels():
     "name, stride", [("resnet18", 4), ("convnext_atto", 4), ("mobilenetv2_035", 4)]
 )
 def test_any_timm_backbone_is_fused_at_its_finest_scale_from_a_quarter_on(name, stride):
-    encoder = Encoder(BackboneOptions(name, pretrained=False, fused=8))
+    encoder = Encoder(BackboneOptions(name=name, pretrained=False, fused=8))
     assert encoder(torch.zeros(1, 3, 64, 96)).shared.shape == (1, 8, 64 // stride, 96 // stride)
 
 
@@ -74,7 +74,7 @@ def test_any_timm_backbone_is_fused_at_its_finest_scale_from_a_quarter_on(name, 
     "name", ["mambaout_femto", "swin_tiny_patch4_window7_224", "swinv2_tiny_window8_256"]
 )
 def test_backbones_whose_maps_have_channels_last_give_channels_first_for_images_of_any_size(name):
-    encoder = Encoder(BackboneOptions(name, pretrained=False, fused=8)).eval()
+    encoder = Encoder(BackboneOptions(name=name, pretrained=False, fused=8)).eval()
     features = encoder(torch.zeros(1, 3, 50, 70))
     assert features.shared.shape == (1, 8, 13, 18)
     sizes = [(-(-50 // stride), -(-70 // stride)) for stride in (4, 8, 16, 32)]
@@ -85,7 +85,7 @@ def test_backbones_whose_maps_have_channels_last_give_channels_first_for_images_
 
 @pytest.mark.parametrize("size", [(64, 96), (50, 70)])
 def test_scales_are_mixed_as_if_they_were_raised_and_concatenated_first(size):
-    encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=8)).train()
+    encoder = Encoder(BackboneOptions(name="mobilenetv2_035", pretrained=False, fused=8)).train()
     image = torch.rand(2, 3, *size)
     padded = functional.pad(image, (0, -size[1] % 32, 0, -size[0] % 32))
     wanted = encoder.mix(cut(torch.cat(raised(encoder, padded), 1), 4, size))
@@ -96,7 +96,7 @@ def test_scales_are_mixed_as_if_they_were_raised_and_concatenated_first(size):
 
 @pytest.mark.parametrize("size", [(64, 96), (50, 70)])
 def test_the_levels_are_the_backbones_own_scales_cut_to_the_image(size):
-    encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=8)).eval()
+    encoder = Encoder(BackboneOptions(name="mobilenetv2_035", pretrained=False, fused=8)).eval()
     image = torch.rand(2, 3, *size)
     levels = encoder(image).levels
     sizes = [tuple(-(-side // stride) for side in size) for stride in (4, 8, 16, 32)]
@@ -115,7 +115,7 @@ def test_the_levels_are_the_backbones_own_scales_cut_to_the_image(size):
 @pytest.mark.parametrize("name", ["hrnet_w18_small_v2", "mobilenetv2_035"])
 @pytest.mark.parametrize("size", [(50, 70), (33, 32), (7, 5)])
 def test_images_of_any_size_are_taken_as_if_padded_to_the_coarsest_scale(name, size):
-    encoder = Encoder(BackboneOptions(name, pretrained=False, fused=4)).eval()
+    encoder = Encoder(BackboneOptions(name=name, pretrained=False, fused=4)).eval()
     height, width = size
     image = torch.rand(1, 3, height, width)
     assert encoder(image).shared.shape == (1, 4, -(-height // 4), -(-width // 4))
@@ -130,7 +130,7 @@ def test_images_of_any_size_are_taken_as_if_padded_to_the_coarsest_scale(name, s
 @pytest.mark.parametrize("size", [(61, 97), (64, 98), (63, 99), (64, 100), (96, 128)])
 def test_a_map_shows_a_place_where_the_image_has_it(size):
     encoder = Encoder(
-        BackboneOptions("mobilenetv2_035", pretrained=False), fuse="concatenated"
+        BackboneOptions(name="mobilenetv2_035", pretrained=False), fuse="concatenated"
     ).eval()
     encoder.backbone = Means()
     down, right = torch.meshgrid(*(torch.arange(side) + 0.5 for side in size), indexing="ij")
@@ -152,7 +152,7 @@ def test_a_map_shows_a_place_where_the_image_has_it(size):
 
 def test_the_scales_are_concatenated_where_no_mix_is_asked_for():
     encoder = Encoder(
-        BackboneOptions("mobilenetv2_035", pretrained=False), fuse="concatenated"
+        BackboneOptions(name="mobilenetv2_035", pretrained=False), fuse="concatenated"
     ).eval()
     image = torch.rand(1, 3, 50, 70)
     padded = functional.pad(image, (0, 26, 0, 14))
@@ -161,14 +161,14 @@ def test_the_scales_are_concatenated_where_no_mix_is_asked_for():
         encoder(image).shared, cut(torch.cat(raised(encoder, padded), 1), 4, (50, 70))
     )
     fused = Encoder(
-        BackboneOptions("mobilenetv2_035", pretrained=False, fused=8), fuse="concatenated"
+        BackboneOptions(name="mobilenetv2_035", pretrained=False, fused=8), fuse="concatenated"
     )
     assert fused(torch.rand(2, 3, 32, 32)).shared.shape[1] == 8
 
 
 def test_without_fusion_the_coarsest_scale_is_shared_and_no_layer_is_added():
     encoder = Encoder(
-        BackboneOptions("mobilenetv2_035", pretrained=False, fused=8), fuse="none"
+        BackboneOptions(name="mobilenetv2_035", pretrained=False, fused=8), fuse="none"
     ).eval()
     features = encoder(torch.rand(1, 3, 50, 70))
     assert features.shared is features.deepest and encoder.channels == encoder.level_channels[-1]
@@ -178,12 +178,12 @@ def test_without_fusion_the_coarsest_scale_is_shared_and_no_layer_is_added():
 @pytest.mark.parametrize(("stride", "strides"), [(8, (4, 8, 8, 8)), (16, (4, 8, 16, 16))])
 def test_an_output_stride_keeps_coarse_scales_fine_with_the_same_weights(stride, strides):
     dilated = Encoder(
-        BackboneOptions("resnet18", pretrained=False, output_stride=stride), fuse="none"
+        BackboneOptions(name="resnet18", pretrained=False, output_stride=stride), fuse="none"
     ).eval()
     levels = dilated(torch.rand(1, 3, 64, 96)).levels
     assert dilated.strides == strides
     assert [tuple(level.shape[-2:]) for level in levels] == [(64 // s, 96 // s) for s in strides]
-    plain = Encoder(BackboneOptions("resnet18", pretrained=False), fuse="none")
+    plain = Encoder(BackboneOptions(name="resnet18", pretrained=False), fuse="none")
     assert dilated.state_dict().keys() == plain.state_dict().keys()
     dilations = {module.dilation for module in dilated.modules() if isinstance(module, nn.Conv2d)}
     assert dilations == {(1, 1), (2, 2), (4, 4)} if stride == 8 else {(1, 1), (2, 2)}
@@ -198,7 +198,9 @@ def test_a_backbone_without_dilation_is_refused_with_its_output_stride():
         with pytest.raises(
             ModelError, match=r"and output_stride = 8: \w+[^:]*\.\n?.*Not all of them"
         ):
-            Encoder(BackboneOptions("hrnet_w18_small_v2", pretrained=pretrained, output_stride=8))
+            Encoder(
+                BackboneOptions(name="hrnet_w18_small_v2", pretrained=pretrained, output_stride=8)
+            )
 
 
 class Bilinear(nn.Module):
@@ -222,9 +224,9 @@ class Bilinear(nn.Module):
 
 def test_hrnet_adds_its_scales_raised_by_nearest_neighbour_or_bilinearly():
     torch.manual_seed(0)
-    plain = Encoder(BackboneOptions("hrnet_w18_small_v2", pretrained=False)).eval().double()
+    plain = Encoder(BackboneOptions(name="hrnet_w18_small_v2", pretrained=False)).eval().double()
     papers = (
-        Encoder(BackboneOptions("hrnet_w18_small_v2", pretrained=False, upsample="bilinear"))
+        Encoder(BackboneOptions(name="hrnet_w18_small_v2", pretrained=False, upsample="bilinear"))
         .eval()
         .double()
     )
@@ -249,7 +251,7 @@ def test_bilinear_upsampling_of_a_backbone_without_upsampling_is_refused():
     with pytest.raises(
         ModelError, match=r"'mobilenetv2_035' has no upsampling layers(.|\n)*Remove `upsample"
     ):
-        Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, upsample="bilinear"))
+        Encoder(BackboneOptions(name="mobilenetv2_035", pretrained=False, upsample="bilinear"))
 
 
 @pytest.mark.parametrize(
@@ -278,14 +280,14 @@ def test_weights_of_another_backbone_are_refused(tmp_path, state):
     save_file({"other.weight": torch.zeros(1)}, tmp_path / "w.safetensors")
     with pytest.raises(ModelError, match="The weights do not fit the backbone"):
         load_weights(
-            Encoder(BackboneOptions("mobilenetv2_035", pretrained=False)).backbone,
+            Encoder(BackboneOptions(name="mobilenetv2_035", pretrained=False)).backbone,
             tmp_path / "w.safetensors",
         )
     wrong = {k: v[:1].clone() if v.ndim > 1 else v for k, v in state.items()}
     save_file(wrong, tmp_path / "v.safetensors")
     with pytest.raises(ModelError, match="have another shape"):
         load_weights(
-            Encoder(BackboneOptions("mobilenetv2_035", pretrained=False)).backbone,
+            Encoder(BackboneOptions(name="mobilenetv2_035", pretrained=False)).backbone,
             tmp_path / "v.safetensors",
         )
 
@@ -317,4 +319,4 @@ def test_a_download_that_cannot_be_says_what_to_do_instead(monkeypatch):
 
 def test_an_unknown_backbone_is_refused():
     with pytest.raises(ModelError, match="timm cannot build the backbone 'mobilenet_v99'"):
-        Encoder(BackboneOptions("mobilenet_v99", pretrained=False))
+        Encoder(BackboneOptions(name="mobilenet_v99", pretrained=False))

@@ -18,7 +18,7 @@ def net():
 
 
 def test_masks_keep_their_share_and_the_mean():
-    drawn = masks("site", 64, 0.3, np.arange(500, dtype=np.uint64), 0, 1)
+    drawn = masks("site", 64, rate=0.3, keys=np.arange(500, dtype=np.uint64), seed=0, index=1)
     assert drawn.shape == (500, 64, 1, 1) and float((drawn == 0).float().mean()) == pytest.approx(
         0.3, abs=0.01
     )
@@ -29,12 +29,12 @@ def test_masks_keep_their_share_and_the_mean():
 
 def test_masks_depend_on_key_site_seed_and_pass_alone():
     keys = np.array([3, 8, 11], np.uint64)
-    drawn = masks("a", 32, 0.5, keys, 0, 1)
-    assert torch.equal(drawn[[2, 0]], masks("a", 32, 0.5, keys[[2, 0]], 0, 1))
+    drawn = masks("a", 32, rate=0.5, keys=keys, seed=0, index=1)
+    assert torch.equal(drawn[[2, 0]], masks("a", 32, rate=0.5, keys=keys[[2, 0]], seed=0, index=1))
     for other in (
-        masks("b", 32, 0.5, keys, 0, 1),
-        masks("a", 32, 0.5, keys, 1, 1),
-        masks("a", 32, 0.5, keys, 0, 2),
+        masks("b", 32, rate=0.5, keys=keys, seed=0, index=1),
+        masks("a", 32, rate=0.5, keys=keys, seed=1, index=1),
+        masks("a", 32, rate=0.5, keys=keys, seed=0, index=2),
     ):
         assert not torch.equal(drawn, other)
 
@@ -65,7 +65,9 @@ def test_no_mask_is_left_behind_even_after_an_error():
 def test_masks_laid_on_the_weights_are_masks_laid_on_the_features():
     predict = Predict(6, 5, 0.5, "final").double()
     features = torch.randn(3, 6, 4, 7, dtype=torch.float64)
-    predict.dropout.mask = masks("site", 6, 0.5, np.arange(3, dtype=np.uint64), 0, 0).double()
+    predict.dropout.mask = masks(
+        "site", 6, rate=0.5, keys=np.arange(3, dtype=np.uint64), seed=0, index=0
+    ).double()
     assert 0 < (predict.dropout.mask == 0).sum() < 18
     torch.testing.assert_close(
         predict(features), predict.convolution(features * predict.dropout.mask)

@@ -60,7 +60,10 @@ def test_an_embedding_is_the_mean_of_the_deepest_map() -> None:
 def test_an_output_is_split_into_equal_parts_of_its_batch() -> None:
     found = features(4)
     whole = Output(
-        ({"depth": found.shared},), {"depth": found.levels[0]}, found, {"depth": found.levels[1]}
+        initial=({"depth": found.shared},),
+        final={"depth": found.levels[0]},
+        features=found,
+        task_features={"depth": found.levels[1]},
     )
     assert whole.parts(1) == [whole]
     for i, part in enumerate(whole.parts(2)):

@@ -38,7 +38,7 @@ class Transformer(nn.Module):
 
 
 def encoder(name: str = NAME, **options: object) -> Encoder:
-    return Encoder(BackboneOptions(name, pretrained=False, pyramid=12, **options))  # type: ignore[arg-type]
+    return Encoder(BackboneOptions(name=name, pretrained=False, pyramid=12, **options))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", [NAME, "vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224"])
@@ -75,7 +75,7 @@ def test_each_map_is_of_its_own_block_at_its_own_place() -> None:
 
 
 def test_a_backbone_for_one_size_that_has_several_scales_is_taken_as_it_is() -> None:
-    made = Encoder(BackboneOptions("resnet50_clip", pretrained=False, fused=4))
+    made = Encoder(BackboneOptions(name="resnet50_clip", pretrained=False, fused=4))
     assert made.strides == (4, 8, 16, 32)
     assert made(torch.rand(2, 3, 64, 96)).shared.shape == (2, 4, 16, 24)
 
@@ -90,7 +90,7 @@ def test_every_weight_learns() -> None:
 def test_a_file_of_the_plain_transformers_weights_fits(tmp_path) -> None:  # type: ignore[no-untyped-def]
     plain = timm.create_model(NAME, pretrained=False)
     save_file(plain.state_dict(), tmp_path / "vit.safetensors")
-    made = Encoder(BackboneOptions(NAME, fused=8), tmp_path / "vit.safetensors")
+    made = Encoder(BackboneOptions(name=NAME, fused=8), tmp_path / "vit.safetensors")
     assert torch.equal(made.backbone.transformer.pos_embed, plain.pos_embed)
 
 
@@ -115,7 +115,7 @@ def test_every_network_with_a_backbone_takes_a_transformer(name: str) -> None:
     width = {"width": 16} if "width" in kind.__dataclass_fields__ else {}
 
     def make(**how: str) -> Encoder:
-        return Encoder(BackboneOptions(NAME, pretrained=False, fused=16, pyramid=12), **how)  # type: ignore[arg-type]
+        return Encoder(BackboneOptions(name=NAME, pretrained=False, fused=16, pyramid=12), **how)  # type: ignore[arg-type]
 
     network = plugins.resolve("networks", name)(TASKS, make, kind(**width))
     output = network(torch.rand(2, 3, 45, 71))

@@ -52,7 +52,12 @@ def make(photos: Made, tmp_path: Path) -> Make:
     ) -> ProjectFolder:
         places, settings = list(images) or [photos.images], Settings(seed=seed, group=group)
         return create.create(
-            tmp_path / name, places, [DEPTH, NORMALS], settings, Silent(), **options
+            tmp_path / name,
+            places,
+            tasks=[DEPTH, NORMALS],
+            settings=settings,
+            progress=Silent(),
+            **options,
         )
 
     return made

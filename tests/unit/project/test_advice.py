@@ -17,7 +17,7 @@ from labelgrid.recipes.schema import Recipe
 from labelgrid.trusted_code import VARIABLE
 from tests.campaigns import Make
 
-BACKBONE = BackboneOptions("mobilenetv2_035")
+BACKBONE = BackboneOptions(name="mobilenetv2_035")
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +82,7 @@ def test_weights_of_a_network_with_an_encoder_of_its_own_are_neither_missed_nor_
 def rows(upright: int, wide: int) -> list[ImageRow]:
     sizes = [(4, 3)] * upright + [(3, 4)] * wide + [(0, 0)]
     return [
-        ImageRow(str(number), "", height=height, width=width)
+        ImageRow(image_id=str(number), root="", height=height, width=width)
         for number, (height, width) in enumerate(sizes)
     ]
 

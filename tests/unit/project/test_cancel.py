@@ -24,7 +24,7 @@ def test_cells_and_request_ids_name_what_is_taken_back(project: ProjectFolder, d
 def test_a_name_with_colons_is_a_cell_of_the_part_after_the_last_one(
     project: ProjectFolder,
 ) -> None:
-    project.store.add_images([ImageRow("a:b.jpg", "x")])
+    project.store.add_images([ImageRow(image_id="a:b.jpg", root="x")])
     ask(project, [Cell("a:b.jpg", "depth")], number=1)
     assert len(cancel(project, ["a:b.jpg:depth"])) == 1
 
@@ -32,7 +32,7 @@ def test_a_name_with_colons_is_a_cell_of_the_part_after_the_last_one(
 def test_one_wrong_name_and_nothing_is_cancelled(project: ProjectFolder, data: Made) -> None:
     cells = cells_of(data)
     ask(project, cells[:2], number=1)
-    project.store.move([Move(cells[1], State.SKIPPED)])
+    project.store.move([Move(cell=cells[1], to=State.SKIPPED)])
     before = ledger(project)
     names = ["0000.jpg:semseg", "0009.jpg:depth", "r9-no", "0000.jpg:depth", "0001.jpg:depth", ""]
     with pytest.raises(LedgerError) as caught:
@@ -69,7 +69,7 @@ def test_names_and_a_round_at_once_are_refused(project: ProjectFolder) -> None:
 def test_skipped_cells_may_be_asked_for_again(project: ProjectFolder, data: Made) -> None:
     cells = cells_of(data)
     ask(project, cells[:2], number=1)
-    project.store.move([Move(cells[0], State.SKIPPED)])
+    project.store.move([Move(cell=cells[0], to=State.SKIPPED)])
     assert len(cancel(project, requeue=True)) == 1
     assert states(project) == {cells[1]: "requested"}
     with pytest.raises(LedgerError, match="is requested, not skipped"):
@@ -82,7 +82,10 @@ def test_withdrawn_labels_are_missing_and_their_files_and_events_stay(
     cells = cells_of(data)
     ask(project, cells[:1], number=1)
     project.store.move(
-        [Move(cell, State.LABELLED, path="labels/x", digest="d", cost=1.0) for cell in cells[:3]]
+        [
+            Move(cell=cell, to=State.LABELLED, path="labels/x", digest="d", cost=1.0)
+            for cell in cells[:3]
+        ]
     )
     spent = project.store.counts()["semseg"].spent
     assert (
@@ -98,14 +101,16 @@ def test_withdrawn_labels_are_missing_and_their_files_and_events_stay(
         "withdrawn",
         State.MISSING,
     )
-    project.store.move([Move(cells[0], State.LABELLED, path="labels/y", digest="e", cost=1.0)])
+    project.store.move(
+        [Move(cell=cells[0], to=State.LABELLED, path="labels/y", digest="e", cost=1.0)]
+    )
 
 
 def test_one_cell_without_a_label_and_nothing_is_withdrawn(
     project: ProjectFolder, data: Made
 ) -> None:
     cells = cells_of(data)
-    project.store.move([Move(cells[0], State.LABELLED, path="labels/x", digest="d")])
+    project.store.move([Move(cell=cells[0], to=State.LABELLED, path="labels/x", digest="d")])
     before = ledger(project)
     with pytest.raises(LedgerError) as caught:
         unlabel(project, ["0000.jpg:semseg", "0001.jpg:semseg"])
@@ -118,7 +123,7 @@ def test_a_withdrawn_label_of_a_held_out_image_is_requested_again(
 ) -> None:
     with make_project(tmp_path / "held", data, splits={data.names[0]: "heldout"}) as project:
         cell = Cell(data.names[0], "depth")
-        project.store.move([Move(cell, State.LABELLED, path="labels/x", digest="d")])
+        project.store.move([Move(cell=cell, to=State.LABELLED, path="labels/x", digest="d")])
         unlabel(project, [f"{cell.image_id}:depth"])
         (row,) = project.store.cells()
         assert (row.state, row.round, row.request_id) == (State.REQUESTED, 0, request_id(0, cell))
@@ -134,7 +139,9 @@ def test_a_label_that_is_not_there_is_not_withdrawn_and_the_hint_names_one_that_
         "No cell is labelled.",
         "Nothing was withdrawn.",
     )
-    project.store.move([Move(Cell(data.names[1], "depth"), State.LABELLED, path="x", digest="d")])
+    project.store.move(
+        [Move(cell=Cell(data.names[1], "depth"), to=State.LABELLED, path="x", digest="d")]
+    )
     with pytest.raises(LedgerError) as caught:
         unlabel(project, [name])
     assert caught.value.next_step == f"A labelled cell is, for example, '{data.names[1]}:depth'."
@@ -151,7 +158,7 @@ def test_cancelled_and_skipped_cells_of_held_out_images_are_requested_again(
         assert states(project) == {first: "requested"}
         assert len(cancel(project, round=0, requeue=True)) == 1
         assert states(project) == {first: "requested", second: "requested"}
-        project.store.move([Move(first, State.SKIPPED)])
+        project.store.move([Move(cell=first, to=State.SKIPPED)])
         assert len(cancel(project, round=0, requeue=True)) == 1
         assert states(project) == {first: "requested", second: "requested"}
         with pytest.raises(LedgerError, match="is missing, not skipped"):

@@ -22,7 +22,13 @@ def test_a_project_knows_its_images_by_path_size_and_content(make: Make, photos:
         rows = list(project.store.images())
         assert [row.image_id for row in rows] == list(photos.names)
         height, width, digest = check_image(photos.images / photos.names[4])
-        assert rows[4] == ImageRow(photos.names[4], str(photos.images), digest, height, width)
+        assert rows[4] == ImageRow(
+            image_id=photos.names[4],
+            root=str(photos.images),
+            digest=digest,
+            height=height,
+            width=width,
+        )
         assert project.store.tasks() == (DEPTH, NORMALS) and not states(project)
         assert (
             project.folder.name == "flat"
@@ -36,8 +42,8 @@ def test_unopened_images_have_no_size_and_may_be_absent(
     (photos.root / "list.txt").write_text("images/room_00/0000.jpg\nelsewhere.png\n")
     with make(images=[photos.root / "list.txt"], check="none") as project:
         assert list(project.store.images()) == [
-            ImageRow("elsewhere.png", str(photos.root)),
-            ImageRow("images/room_00/0000.jpg", str(photos.root)),
+            ImageRow(image_id="elsewhere.png", root=str(photos.root)),
+            ImageRow(image_id="images/room_00/0000.jpg", root=str(photos.root)),
         ]
 
 
@@ -180,7 +186,9 @@ def test_two_places_may_overlap_but_not_give_one_name_to_two_images(
 
 def test_without_a_task_nothing_is_made(photos: Made, tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="A project needs a task"):
-        create.create(tmp_path / "flat", [photos.images], [], Settings(), Silent())
+        create.create(
+            tmp_path / "flat", [photos.images], tasks=[], settings=Settings(), progress=Silent()
+        )
     assert not (tmp_path / "flat").exists()
 
 
@@ -220,5 +228,7 @@ def test_a_database_of_nobody_s_stopped_call_is_not_removed(make: Make, tmp_path
 def test_settings_that_cannot_be_read_back_make_nothing(photos: Made, tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"not Unicode(.|\n)*Nothing was made"):
         settings = Settings(weights="a\udcff")
-        create.create(tmp_path / "flat", [photos.images], [DEPTH], settings, Silent())
+        create.create(
+            tmp_path / "flat", [photos.images], tasks=[DEPTH], settings=settings, progress=Silent()
+        )
     assert not (tmp_path / "flat").exists() and not list(tmp_path.glob(".*"))

@@ -55,7 +55,12 @@ def made(tmp_path: Path) -> Made:
 def check(made: Made, **options: object) -> Contents:
     source = folder.build(made.root)
     return contents(
-        source, tasks_of(source, made.root, None), source.images(), ["text"], Silent(), **options
+        source,
+        tasks_of(source, made.root, None),
+        image_ids=source.images(),
+        layout=["text"],
+        progress=Silent(),
+        **options,
     )
 
 
@@ -136,7 +141,7 @@ def test_a_label_of_another_size_than_its_image_is_named_in_every_layout(
             return image
 
     cut = Cut(**vars(source))
-    found = contents(cut, tasks, [image_id], [], Silent())
+    found = contents(cut, tasks, image_ids=[image_id], layout=[], progress=Silent())
     assert len(found.faults) == len(tasks)
     for fault in found.faults:
         assert Path(fault.where).is_file() and "its image 47x64" in fault.what and fault.next_step

@@ -65,7 +65,7 @@ def test_labels_are_taken_by_id_or_by_file_name_and_written_in_the_task_s_format
     project: ProjectFolder, source: Callable[..., Path]
 ) -> None:
     done = import_labels(project, source("0000.jpg", "0002", "none/0001", "0003"), format=FORMAT)
-    assert done == Imported({"semseg": Tally(), "depth": Tally(new=2)}, foreign=1)
+    assert done == Imported(tasks={"semseg": Tally(), "depth": Tally(new=2)}, foreign=1)
     assert str(done) == (
         "semseg: nothing.\ndepth: 2 new.\n1 other labelled image is not in the project."
     )
@@ -110,7 +110,7 @@ def test_a_label_without_a_valid_pixel_counts_as_missing(
     project: ProjectFolder, source: Callable[..., Path]
 ) -> None:
     done = import_labels(project, source("blank/0000", "0001"), format=FORMAT)
-    assert done == Imported({"semseg": Tally(), "depth": Tally(new=1)})
+    assert done == Imported(tasks={"semseg": Tally(), "depth": Tally(new=1)})
     assert set(states(project)) == {Cell("0001.jpg", "depth")}
 
 

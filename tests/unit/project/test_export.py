@@ -45,7 +45,19 @@ def test_each_round_has_its_own_folder_and_one_named_takes_all(
 
 def test_the_manifest_says_what_the_ledger_says(project: ProjectFolder, data: Made) -> None:
     cell = Cell("0001.jpg", "depth")
-    project.store.move([Move(cell, State.REQUESTED, 1, "r1-x", cost=2.5, score=0.25, why="unsure")])
+    project.store.move(
+        [
+            Move(
+                cell=cell,
+                to=State.REQUESTED,
+                round=1,
+                request_id="r1-x",
+                cost=2.5,
+                score=0.25,
+                why="unsure",
+            )
+        ]
+    )
     assert manifest(export(project).folders[0]) == [
         {
             "request_id": "r1-x",
@@ -193,7 +205,7 @@ def test_labels_exported_again_are_the_labels_there_are_now(
         export_labels(project, out)
     import_labels(project, data.labels)
     export_labels(project, out)
-    project.store.move([Move(Cell("0001.jpg", "depth"), State.MISSING)])
+    project.store.move([Move(cell=Cell("0001.jpg", "depth"), to=State.MISSING)])
     put(tmp_path / "new", Cell("0000.jpg", "depth"), np.full((16, 24), 900, np.uint16))
     import_labels(project, tmp_path / "new", replace=True)
     export_labels(project, out)

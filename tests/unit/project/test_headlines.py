@@ -60,7 +60,15 @@ def measured(number: int, values: list[float], heldout: str = "same") -> Measure
     metrics = {"depth": {"RMSE": Result("RMSE", float(np.mean(values)), "m", "lower")}}
     counts = {"depth": len(values)}
     return Measured(
-        number, "", {}, 0.0, counts, metrics, 0.5, heldout, {"depth": {"RMSE": without(values)}}
+        round=number,
+        model="",
+        labels={},
+        spent=0.0,
+        heldout_labels=counts,
+        metrics=metrics,
+        loss_mtl=0.5,
+        heldout_set=heldout,
+        without={"depth": {"RMSE": without(values)}},
     )
 
 

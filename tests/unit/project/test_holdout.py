@@ -26,7 +26,17 @@ def trained(project: ProjectFolder, images: str = "labelled") -> None:
     recipe = {"train": {"images": images}}
     write_fit(
         project.round_folder(1),
-        Fit(1, "rounds/0001/fit/last.ckpt", "m", recipe, 0, ["depth"], 1, {}, 1.0),
+        Fit(
+            round=1,
+            checkpoint="rounds/0001/fit/last.ckpt",
+            model="m",
+            recipe=recipe,
+            seed=0,
+            trained=["depth"],
+            images=1,
+            labels={},
+            spent=1.0,
+        ),
     )
 
 
@@ -39,7 +49,12 @@ def test_no_copy_of_a_held_out_picture_stays_in_training(
     said = Said()
     settings = Settings(seed=seed)
     with create.create(
-        tmp_path / "flat", [photos.images], [DEPTH], settings, said, holdout=5
+        tmp_path / "flat",
+        [photos.images],
+        tasks=[DEPTH],
+        settings=settings,
+        progress=said,
+        holdout=5,
     ) as project:
         digests = {row.digest for row in project.store.images(("heldout",))}
         assert not digests & {row.digest for row in project.store.images(("train",))}
@@ -53,7 +68,12 @@ def test_no_copy_of_a_held_out_picture_stays_in_training(
 
 def test_a_family_joins_groups_and_copies_across_both() -> None:
     rows = [("a", "1", "g"), ("b", "2", "g"), ("c", "2", ""), ("d", "", ""), ("e", "", "")]
-    found = families([ImageRow(name, "", digest, group=group) for name, digest, group in rows])
+    found = families(
+        [
+            ImageRow(image_id=name, root="", digest=digest, group=group)
+            for name, digest, group in rows
+        ]
+    )
     assert found["a"] == found["b"] == found["c"] and len({found[name] for name in "ade"}) == 3
 
 
@@ -79,10 +99,10 @@ def test_images_are_held_out_later_but_never_ones_that_were_trained_on(
     with make() as project:
         used = photos.names[:4]
         project.store.move(
-            [Move(Cell(name, "depth"), State.LABELLED, path="x", cost=1.0) for name in used]
+            [Move(cell=Cell(name, "depth"), to=State.LABELLED, path="x", cost=1.0) for name in used]
         )
         trained(project)
-        added = extend.add(project, [], [], "full", Silent(), holdout="50%")
+        added = extend.add(project, [], tasks=[], check="full", progress=Silent(), holdout="50%")
         assert added.held == 6 and str(added) == "0 new images, 6 held out now"
         assert not set(held(project)) & set(used)
         requested = {row.cell for row in project.store.cells(state=State.REQUESTED)}
@@ -91,16 +111,18 @@ def test_images_are_held_out_later_but_never_ones_that_were_trained_on(
         }
         fault = "3 images cannot be held out: only 2 are in no other split and cannot have been trained on"
         with pytest.raises(ProjectError, match=fault) as caught:
-            extend.add(project, [], [], "full", Silent(), holdout=3)
+            extend.add(project, [], tasks=[], check="full", progress=Silent(), holdout=3)
         assert caught.value.unchanged == "Nothing was added." and len(held(project)) == 6
 
 
 def test_before_a_training_labelled_images_may_be_held_out(make: Make, photos: Made) -> None:
     with make() as project:
         project.store.move(
-            [Move(Cell(name, "depth"), State.LABELLED, path="x") for name in photos.names]
+            [Move(cell=Cell(name, "depth"), to=State.LABELLED, path="x") for name in photos.names]
         )
-        assert extend.add(project, [], [], "full", Silent(), holdout=5).held == 5
+        assert (
+            extend.add(project, [], tasks=[], check="full", progress=Silent(), holdout=5).held == 5
+        )
 
 
 def test_a_training_on_all_images_leaves_only_new_ones(
@@ -109,13 +131,15 @@ def test_a_training_on_all_images_leaves_only_new_ones(
     with make() as project:
         trained(project, "all")
         with pytest.raises(ProjectError, match="only 0 are in no other split"):
-            extend.add(project, [], [], "full", Silent(), holdout=1)
+            extend.add(project, [], tasks=[], check="full", progress=Silent(), holdout=1)
         shutil.copytree(photos.images, tmp_path / "more")
         for number, name in enumerate(photos.names):
             path = tmp_path / "more" / name
             path.write_bytes(path.read_bytes() + b"%d" % number)  # other content
             path.rename(path.with_name(f"new-{path.name}"))
-        extend.add(project, [tmp_path / "more"], [], "full", Silent(), holdout=4)
+        extend.add(
+            project, [tmp_path / "more"], tasks=[], check="full", progress=Silent(), holdout=4
+        )
         assert len(held(project)) == 4 and all("new-" in name for name in held(project))
 
 
@@ -126,5 +150,5 @@ def test_a_copy_of_an_image_of_another_split_is_not_held_out(make: Make, photos:
             [replace(first, split="val"), replace(second, digest=first.digest)]
             + [replace(row, split="test") for row in others[:8]]
         )
-        extend.add(project, [], [], "full", Silent(), holdout=1)
+        extend.add(project, [], tasks=[], check="full", progress=Silent(), holdout=1)
         assert held(project)[0] in photos.names[10:]

@@ -44,7 +44,7 @@ def test_an_exported_request_comes_back_filled(
     project: ProjectFolder, data: Made, answered: Path
 ) -> None:
     done = import_labels(project, answered)
-    assert done == Imported({"semseg": Tally(new=3), "depth": Tally(new=3)})
+    assert done == Imported(tasks={"semseg": Tally(new=3), "depth": Tally(new=3)})
     assert str(done) == "semseg: 3 new.\ndepth: 3 new."
     assert set(states(project).values()) == {"labelled"}
     for row in project.store.cells():
@@ -59,7 +59,7 @@ def test_importing_twice_changes_nothing(project: ProjectFolder, answered: Path)
     import_labels(project, answered)
     before = snapshot(project)
     done = import_labels(project, answered)
-    assert done == Imported({"semseg": Tally(unchanged=3), "depth": Tally(unchanged=3)})
+    assert done == Imported(tasks={"semseg": Tally(unchanged=3), "depth": Tally(unchanged=3)})
     assert snapshot(project) == before
 
 
@@ -236,7 +236,7 @@ def test_a_ledger_that_changed_meanwhile_is_not_written(
     real = import_labels_module._copy_labels
 
     def keep(*arguments: object) -> list[str]:
-        project.store.move([Move(Cell("0000.jpg", "depth"), State.MISSING)])
+        project.store.move([Move(cell=Cell("0000.jpg", "depth"), to=State.MISSING)])
         return real(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(import_labels_module, "_copy_labels", keep)

@@ -22,13 +22,17 @@ FLIPPED_X = RIGHT * np.array([-1, 1], np.int8)
 
 def depth(*values: float) -> list[dict[str, LabelFigure]]:
     return [
-        {"the median depth": LabelFigure(value, 5.0, ratio=True, range=(0.05, 200.0), unit=" m")}
+        {
+            "the median depth": LabelFigure(
+                value=value, tolerance=5.0, ratio=True, range=(0.05, 200.0), unit=" m"
+            )
+        }
         for value in values
     ]
 
 
 def shares(*values: float) -> list[dict[str, LabelFigure]]:
-    return [{"the share": LabelFigure(value, 0.3)} for value in values]
+    return [{"the share": LabelFigure(value=value, tolerance=0.3)} for value in values]
 
 
 def pairs(

@@ -135,8 +135,11 @@ def timed(data: Made, tmp_path: Path) -> Iterator[ProjectFolder]:
     """
     with make_project(tmp_path / "flat", data, splits={data.names[0]: "val"}) as project:
         took = {"semseg": 60.0, "depth": 10.0}
-        moves = [Move(cell, State.LABELLED, seconds=took[cell.task]) for cell in cells_of(data)[:4]]
-        project.store.move([*moves, Move(cells_of(data)[4], State.LABELLED)])
+        moves = [
+            Move(cell=cell, to=State.LABELLED, seconds=took[cell.task])
+            for cell in cells_of(data)[:4]
+        ]
+        project.store.move([*moves, Move(cell=cells_of(data)[4], to=State.LABELLED)])
         yield project
 
 
@@ -161,7 +164,7 @@ def test_the_status_and_the_report_show_times_and_what_is_learned_from_them(
         [1, 60.0, 60.0, 1.2],
         [1, 10.0, 10.0, 0.796],
     ]
-    timed.store.move([Move(cell, State.MISSING) for cell in cells_of(data)[:2]])
+    timed.store.move([Move(cell=cell, to=State.MISSING) for cell in cells_of(data)[:2]])
     assert (
         len(cells_figure(project_report(timed).parts[1], "cells").numbers.columns)
         == len(numbers.columns) - 4
@@ -180,7 +183,7 @@ def test_a_grid_gets_learned_costs_and_it_is_said_what_they_mean(
         "Costs are learned from the times of 4 labels: semseg 1.2 (declared 1), depth 0.796 (declared 1). Their unit "
         "is that of the declared costs: these labels cost as much together as declared."
     ]
-    timed.store.move([Move(Cell(name, "depth"), State.MISSING) for name in data.names[:2]])
+    timed.store.move([Move(cell=Cell(name, "depth"), to=State.MISSING) for name in data.names[:2]])
     assert priced(timed, grid, said) is grid
     assert said.lines[1:] == [
         "Costs are as declared: they are learned once two tasks have labels with times."

@@ -78,8 +78,8 @@ def test_what_a_round_wrote_is_read_back_and_what_a_reader_needs_not_is_passed_o
     (tmp_path / "fit" / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert read_fit(tmp_path) == Fit(**FIT)
     assert read_picks(tmp_path) == [
-        PickRecord("a.jpg", "depth", 0.5, 2.0, "it", request_id="r1-1"),
-        PickRecord("a.jpg", "depth", None, 2.0, "it", request_id="r1-1"),
+        PickRecord(image="a.jpg", task="depth", score=0.5, cost=2.0, why="it", request_id="r1-1"),
+        PickRecord(image="a.jpg", task="depth", score=None, cost=2.0, why="it", request_id="r1-1"),
     ]
     assert read_log(tmp_path) == [
         EpochRecord(1, {"depth": 1.5}),
@@ -90,9 +90,23 @@ def test_what_a_round_wrote_is_read_back_and_what_a_reader_needs_not_is_passed_o
 def test_what_explains_a_pick_is_read_back_and_only_what_is_known_is_written(
     tmp_path: Path,
 ) -> None:
-    why = Explanation({"unsure": 0.5}, 3, {"noise": 7}, "b.jpg", 0.0)
-    picks = [PickRecord("a.jpg", "depth", 0.5, 2.0, "it", {"unsure": 1.0}, "r1-1", 1.0, why)]
-    picks += [PickRecord("b.jpg", "depth", 0.5, 2.0, "it")]
+    why = Explanation(
+        quantiles={"unsure": 0.5}, rank=3, without={"noise": 7}, nearest="b.jpg", distance=0.0
+    )
+    picks = [
+        PickRecord(
+            image="a.jpg",
+            task="depth",
+            score=0.5,
+            cost=2.0,
+            why="it",
+            terms={"unsure": 1.0},
+            request_id="r1-1",
+            weight=1.0,
+            explanation=why,
+        )
+    ]
+    picks += [PickRecord(image="b.jpg", task="depth", score=0.5, cost=2.0, why="it")]
     write_picks(tmp_path, picks)
     assert read_picks(tmp_path) == picks
     first, second = json.loads((tmp_path / "picks.json").read_text())
@@ -152,9 +166,28 @@ def test_a_damaged_file_is_named_with_its_fault(
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     fit, member = Fit(**FIT), MemberRecord("rounds/0001/fit/members/a/last.ckpt", "abc")
-    picks = [PickRecord("a.jpg", "depth", 0.5, 2.0, "it", {"spread": 0.25}, "r1-1", 2.0)]
+    picks = [
+        PickRecord(
+            image="a.jpg",
+            task="depth",
+            score=0.5,
+            cost=2.0,
+            why="it",
+            terms={"spread": 0.25},
+            request_id="r1-1",
+            weight=2.0,
+        )
+    ]
     metrics = {"depth": {"RMSE": Result("RMSE", 0.5, "m", "lower")}}
-    measured = Measured(1, "abc", {"depth": 3}, 6.0, {"depth": 2}, metrics, 1.5)
+    measured = Measured(
+        round=1,
+        model="abc",
+        labels={"depth": 3},
+        spent=6.0,
+        heldout_labels={"depth": 2},
+        metrics=metrics,
+        loss_mtl=1.5,
+    )
     write_fit(tmp_path, fit)
     write_member(tmp_path, "a", member)
     write_picks(tmp_path, picks)

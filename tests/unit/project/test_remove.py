@@ -23,7 +23,10 @@ from tests.support import Made
 
 def label(project: ProjectFolder, *cells: Cell) -> None:
     project.store.move(
-        [Move(cell, State.LABELLED, path="labels/x", digest="d", cost=2.0) for cell in cells]
+        [
+            Move(cell=cell, to=State.LABELLED, path="labels/x", digest="d", cost=2.0)
+            for cell in cells
+        ]
     )
 
 
@@ -73,7 +76,7 @@ def test_adding_its_folder_leaves_a_removed_image_out_and_says_how_to_restore_it
     gone, said = data.names[0], Said()
     remove(project, [gone])
     (data.images / gone).write_bytes(b"damaged")  # it is not read
-    added = extend.add(project, [data.images], [], "full", said)
+    added = extend.add(project, [data.images], tasks=[], check="full", progress=said)
     assert (added.new, added.removed) == (0, 1) and "1 left out" in str(added)
     assert said.lines == [
         f"Left out, since 1 image was removed: {gone}. To bring one back: "

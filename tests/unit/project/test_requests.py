@@ -23,15 +23,17 @@ def test_a_cell_that_was_requested_again_counts_with_its_last_request(
 ) -> None:
     cell, other, third = cells_of(data)[:3]
     for round, request in ((1, "old"), (1, "old"), (2, "new")):
-        project.store.move([Move(cell, State.REQUESTED, round, request, why=request)])
-        project.store.move([Move(cell, State.MISSING)])
+        project.store.move(
+            [Move(cell=cell, to=State.REQUESTED, round=round, request_id=request, why=request)]
+        )
+        project.store.move([Move(cell=cell, to=State.MISSING)])
     project.store.move(
         [
-            Move(other, State.REQUESTED, 1, "other"),
-            Move(cell, State.REQUESTED, 1, "old", why="last"),
+            Move(cell=other, to=State.REQUESTED, round=1, request_id="other"),
+            Move(cell=cell, to=State.REQUESTED, round=1, request_id="old", why="last"),
         ]
     )
-    project.store.move([Move(third, State.REQUESTED, 2, "third")])
+    project.store.move([Move(cell=third, to=State.REQUESTED, round=2, request_id="third")])
     found = [(move.cell, move.why) for move in open_requests(project).values()]
     assert found == [(other, ""), (cell, "last"), (third, "")]
 
@@ -39,7 +41,9 @@ def test_a_cell_that_was_requested_again_counts_with_its_last_request(
 def test_an_answered_request_is_not_open(project: ProjectFolder, data: Made) -> None:
     cells = cells_of(data)
     ask(project, cells[:3], number=1)
-    project.store.move([Move(cells[0], State.LABELLED, path="x"), Move(cells[1], State.SKIPPED)])
+    project.store.move(
+        [Move(cell=cells[0], to=State.LABELLED, path="x"), Move(cell=cells[1], to=State.SKIPPED)]
+    )
     assert list(open_requests(project)) == [cells[2]]
 
 
@@ -47,7 +51,7 @@ def test_a_prediction_is_found_under_both_names_of_its_image(
     project: ProjectFolder, data: Made
 ) -> None:
     cell, label = Cell("0000.jpg", "depth"), data.label("0000.jpg", "depth")
-    asked, task = Move(cell, State.REQUESTED, 3), project.tasks()["depth"]
+    asked, task = Move(cell=cell, to=State.REQUESTED, round=3), project.tasks()["depth"]
     folder = project.round_folder(3) / "prelabels" / "depth"
     assert prelabel(project, asked, task) is None
     replaced = copy(label, folder / "0000.png")

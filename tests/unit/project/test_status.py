@@ -25,7 +25,7 @@ from tests.support import Made
 def label(project: ProjectFolder, *cells: Cell) -> None:
     project.store.move(
         [
-            Move(cell, State.LABELLED, path=f"labels/{cell.task}", digest="d", cost=2.0)
+            Move(cell=cell, to=State.LABELLED, path=f"labels/{cell.task}", digest="d", cost=2.0)
             for cell in cells
         ]
     )
@@ -49,8 +49,8 @@ def test_cells_are_counted_by_task_and_state_and_the_held_out_ones_apart(
         ask(project, [first[0], first[1], second[1]], number=1)
         project.store.move(
             [
-                Move(first[1], State.SKIPPED, cost=0.5),
-                Move(second[1], State.LABELLED, path="p", cost=3),
+                Move(cell=first[1], to=State.SKIPPED, cost=0.5),
+                Move(cell=second[1], to=State.LABELLED, path="p", cost=3),
             ]
         )
         label(project, held[0])
@@ -62,10 +62,21 @@ def test_cells_are_counted_by_task_and_state_and_the_held_out_ones_apart(
             "removed": {"images": 0, "tasks": []},
             "costs": "declared",
             "tasks": {
-                "semseg": {"kind": "semseg", **counted(1, 1, 1, 0, 2.0), "times": None},
-                "depth": {"kind": "depth", **counted(1, 0, 1, 1, 3.5), "times": None},
+                "semseg": {
+                    "kind": "semseg",
+                    **counted(1, 1, labelled=1, skipped=0, spent=2.0),
+                    "times": None,
+                },
+                "depth": {
+                    "kind": "depth",
+                    **counted(1, 0, labelled=1, skipped=1, spent=3.5),
+                    "times": None,
+                },
             },
-            "heldout": {"semseg": counted(0, 0, 1, 0, 2.0), "depth": counted(1, 0, 0, 0, 0.0)},
+            "heldout": {
+                "semseg": counted(0, 0, labelled=1, skipped=0, spent=2.0),
+                "depth": counted(1, 0, labelled=0, skipped=0, spent=0.0),
+            },
             "rounds": [
                 {"round": 1, "strategy": "", "budget": 0.0, "unit": "labels", "state": "closed"}
             ],
@@ -81,12 +92,24 @@ def test_the_next_command_follows_the_way_of_a_round(project: ProjectFolder, dat
     assert status_of(project)["next"].startswith(
         f"labelgrid export {folder}, then labelgrid import {folder}"
     )
-    project.store.move([Move(cell, State.LABELLED, path="p", cost=1.0) for cell in cells[:2]])
+    project.store.move(
+        [Move(cell=cell, to=State.LABELLED, path="p", cost=1.0) for cell in cells[:2]]
+    )
     assert status_of(project)["next"] == f"labelgrid fit {folder}"
     row = project.store.open_round()
     record = project.round_folder(row.number) / "fit.json"
     record.parent.mkdir(parents=True)
-    done = Fit(row.number, "last.ckpt", "m", {}, 0, ["depth"], 1, {"depth": 1}, 1.0)
+    done = Fit(
+        round=row.number,
+        checkpoint="last.ckpt",
+        model="m",
+        recipe={},
+        seed=0,
+        trained=["depth"],
+        images=1,
+        labels={"depth": 1},
+        spent=1.0,
+    )
     record.write_text(json.dumps(asdict(done)))
     assert status_of(project)["next"] == f"labelgrid query {folder} --budget 4"
     label(project, *cells[2:])

@@ -25,7 +25,9 @@ def test_init_refuses_a_stride_that_an_image_s_sides_are_no_multiples_of(
     photos: Made, tmp_path: Path
 ) -> None:
     with pytest.raises(ImageError, match=FAULT) as caught:
-        create.create(tmp_path / "flat", [photos.images], [FAR], Settings(), Silent())
+        create.create(
+            tmp_path / "flat", [photos.images], tasks=[FAR], settings=Settings(), progress=Silent()
+        )
     assert caught.value.unchanged == "Nothing was made." and not (tmp_path / "flat").exists()
 
 
@@ -33,20 +35,31 @@ def test_add_refuses_such_a_task_and_such_images(photos: Made, tmp_path: Path) -
     odd = photos.images / "0001.jpg"
     content = odd.read_bytes()
     with create.create(
-        tmp_path / "flat", [photos.images], [*photos.rows], Settings(), Silent()
+        tmp_path / "flat",
+        [photos.images],
+        tasks=[*photos.rows],
+        settings=Settings(),
+        progress=Silent(),
     ) as project:
         with pytest.raises(ImageError, match=FAULT):
-            extend.add(project, [], [FAR], "full", Silent())
+            extend.add(project, [], tasks=[FAR], check="full", progress=Silent())
         assert [row.name for row in project.store.tasks()] == ["depth"]
     odd.unlink()
-    with create.create(tmp_path / "even", [photos.images], [FAR], Settings(), Silent()) as project:
+    with create.create(
+        tmp_path / "even", [photos.images], tasks=[FAR], settings=Settings(), progress=Silent()
+    ) as project:
         odd.write_bytes(content)
         with pytest.raises(ImageError, match=FAULT):
-            extend.add(project, [photos.images], [], "full", Silent())
+            extend.add(project, [photos.images], tasks=[], check="full", progress=Silent())
         assert project.store.count_images() == 2
 
 
 def test_images_of_unknown_size_pass(photos: Made, tmp_path: Path) -> None:
     create.create(
-        tmp_path / "flat", [photos.images], [FAR], Settings(), Silent(), check="none"
+        tmp_path / "flat",
+        [photos.images],
+        tasks=[FAR],
+        settings=Settings(),
+        progress=Silent(),
+        check="none",
     ).close()

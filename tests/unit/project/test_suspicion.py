@@ -99,7 +99,10 @@ def test_a_wrong_batch_is_refused_beside_earlier_labels(
     import_labels(project, batch(data, tmp_path / "old", data.names[:12]))
     task = FAULTS[fault][0]
     with pytest.raises(SuspiciousImport) as caught:
-        import_labels(project, batch(data, tmp_path / "new", data.names[12:], (task,), fault))
+        import_labels(
+            project,
+            batch(data, tmp_path / "new", names=data.names[12:], tasks=(task,), fault=fault),
+        )
     assert {row.where for row in caught.value.rows} == {task}
 
 
@@ -116,7 +119,9 @@ def test_the_picture_shows_labels_of_the_import_and_earlier_ones(
     project: ProjectFolder, data: Made, tmp_path: Path
 ) -> None:
     import_labels(project, batch(data, tmp_path / "old", data.names[:12]))
-    folder = batch(data, tmp_path / "new", data.names[12:], ("depth",), "whole metres")
+    folder = batch(
+        data, tmp_path / "new", names=data.names[12:], tasks=("depth",), fault="whole metres"
+    )
     with pytest.raises(SuspiciousImport):
         import_labels(project, folder)
     picture = cv2.imread(str(project.folder / SHEET))
@@ -128,7 +133,9 @@ def test_the_picture_shows_labels_of_the_import_and_earlier_ones(
 def test_accept_imports_them_and_removes_the_picture(
     project: ProjectFolder, data: Made, tmp_path: Path
 ) -> None:
-    folder = batch(data, tmp_path / "new", data.names[:8], ("depth",), "whole metres")
+    folder = batch(
+        data, tmp_path / "new", names=data.names[:8], tasks=("depth",), fault="whole metres"
+    )
     with pytest.raises(SuspiciousImport):
         import_labels(project, folder)
     assert import_labels(project, folder, accept=True).tasks["depth"].new == 8
@@ -138,7 +145,13 @@ def test_accept_imports_them_and_removes_the_picture(
 def test_labels_that_replace_wrong_ones_are_not_compared_with_them(
     project: ProjectFolder, data: Made, tmp_path: Path
 ) -> None:
-    wrong = batch(data, tmp_path / "wrong", data.names[:12], ("depth",), "millimetres as floats")
+    wrong = batch(
+        data,
+        tmp_path / "wrong",
+        names=data.names[:12],
+        tasks=("depth",),
+        fault="millimetres as floats",
+    )
     import_labels(project, wrong, accept=True)
     right = batch(data, tmp_path / "right", data.names[:12], ("depth",))
     assert import_labels(project, right, replace=True).tasks["depth"].replaced == 12
@@ -147,7 +160,13 @@ def test_labels_that_replace_wrong_ones_are_not_compared_with_them(
 def test_labels_that_are_in_the_project_are_not_judged_again(
     project: ProjectFolder, data: Made, tmp_path: Path
 ) -> None:
-    wrong = batch(data, tmp_path / "wrong", data.names[:12], ("depth",), "millimetres as floats")
+    wrong = batch(
+        data,
+        tmp_path / "wrong",
+        names=data.names[:12],
+        tasks=("depth",),
+        fault="millimetres as floats",
+    )
     import_labels(project, wrong, accept=True)
     assert import_labels(project, wrong).tasks["depth"].unchanged == 12
 
@@ -158,7 +177,10 @@ def test_normals_contradict_depth_that_was_imported_before(
     import_labels(project, batch(data, tmp_path / "old", data.names[:5], ("depth",)))
     with pytest.raises(SuspiciousImport, match="contradict depth of the same 5 images along x"):
         import_labels(
-            project, batch(data, tmp_path / "new", data.names[:5], ("normals",), "x flipped")
+            project,
+            batch(
+                data, tmp_path / "new", names=data.names[:5], tasks=("normals",), fault="x flipped"
+            ),
         )
 
 
@@ -179,7 +201,9 @@ def test_labels_that_contradict_good_predictions_are_refused(tmp_path: Path) -> 
         predicted(project, data, data.names[:8], 2)
         import_labels(project, batch(data, tmp_path / "old", data.names[:8], ("normals",)))
         predicted(project, data, data.names[8:], 3)
-        wrong = batch(data, tmp_path / "new", data.names[8:], ("normals",), "x flipped")
+        wrong = batch(
+            data, tmp_path / "new", names=data.names[8:], tasks=("normals",), fault="x flipped"
+        )
         with pytest.raises(
             SuspiciousImport,
             match="contradict the model's predictions of the same 4 images along x",
@@ -204,7 +228,9 @@ def test_an_earlier_label_that_changed_does_not_stop_an_import(
 def test_a_missing_image_only_costs_the_picture(
     project: ProjectFolder, data: Made, tmp_path: Path
 ) -> None:
-    folder = batch(data, tmp_path / "new", data.names[:8], ("depth",), "whole metres")
+    folder = batch(
+        data, tmp_path / "new", names=data.names[:8], tasks=("depth",), fault="whole metres"
+    )
     shutil.rmtree(data.images)
     refused = refusal(project, folder)
     assert SHEET not in str(refused) and "depth" in str(refused)

@@ -64,7 +64,18 @@ def test_a_scale_is_read_from_then_on_and_models_made_before_are_stale(
     full: ProjectFolder, data: Made
 ) -> None:
     before, stamp = read(full, data, "depth"), full.store.pool_hash()
-    fit = Fit(1, "c", "m", {}, 0, ["depth"], 3, {}, 1.0, tasks=declared(full.tasks()))
+    fit = Fit(
+        round=1,
+        checkpoint="c",
+        model="m",
+        recipe={},
+        seed=0,
+        trained=["depth"],
+        images=3,
+        labels={},
+        spent=1.0,
+        tasks=declared(full.tasks()),
+    )
     assert redeclared(fit, full.tasks()) == []
     done = changed(full, "depth", scale=0.002)
     assert (done.checked, done.stale) == (3, True) and full.store.pool_hash() != stamp
@@ -178,7 +189,7 @@ def test_a_dropped_task_is_gone_until_it_is_restored_with_its_labels(
     full: ProjectFolder, data: Made
 ) -> None:
     project, cells = full, cells_of(data)
-    project.store.move([Move(cells[1], State.MISSING)])
+    project.store.move([Move(cell=cells[1], to=State.MISSING)])
     ask(project, [cells[1]], number=1)
     assert drop_task(project, "depth") == 1
     assert (
@@ -189,7 +200,9 @@ def test_a_dropped_task_is_gone_until_it_is_restored_with_its_labels(
     )
     assert {row.cell.task for row in project.store.cells()} == {"semseg"}
     with pytest.raises(LedgerError, match="There was a task 'depth'; it was dropped"):
-        extend.add(project, [], [TaskRow("depth", "depth", 1.0)], "full", Silent())
+        extend.add(
+            project, [], tasks=[TaskRow("depth", "depth", 1.0)], check="full", progress=Silent()
+        )
     with pytest.raises(ProjectError, match="'semseg' is the project's only task"):
         drop_task(project, "semseg")
     restore_task(project, "depth")
@@ -217,7 +230,9 @@ def test_a_restored_task_has_its_heldout_requests_again(data: Made, tmp_path: Pa
     first, second, _ = data.names
     with make_project(tmp_path / "held", data, {first: "heldout", second: "heldout"}) as project:
         request_heldout(project.store, [first, second], ["semseg", "depth"])
-        project.store.move([Move(Cell(first, "depth"), State.LABELLED, path="x", digest="d")])
+        project.store.move(
+            [Move(cell=Cell(first, "depth"), to=State.LABELLED, path="x", digest="d")]
+        )
         before = list(project.store.cells())
         assert drop_task(project, "depth") == 1
         restore_task(project, "depth")
@@ -230,7 +245,7 @@ def test_a_label_that_arrives_during_the_check_stops_the_change(
     class Meanwhile(Silent):
         def start(self, what: str, total: int, unit: str) -> None:
             shutil.copytree(full.folder / "labels", tmp_path / "copy")
-            full.store.move([Move(Cell(data.names[0], "semseg"), State.MISSING)])
+            full.store.move([Move(cell=Cell(data.names[0], "semseg"), to=State.MISSING)])
 
     with pytest.raises(LedgerError, match="Another command changed the ledger"):
         change_task(full, "depth", TaskChange({"scale": 0.5}), Meanwhile())

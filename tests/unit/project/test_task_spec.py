@@ -148,5 +148,7 @@ def test_a_wrong_change_is_refused_with_a_hint_that_works_for_a_task_that_is_the
     values: dict[str, object], hint: str
 ) -> None:
     with pytest.raises(ProjectError) as caught:
-        changed_row(TaskRow("semseg", "semseg", 1.0, ROOMS), values, (), {}, Path())
+        changed_row(
+            TaskRow("semseg", "semseg", 1.0, ROOMS), values, classes=(), merge={}, folder=Path()
+        )
     assert hint in caught.value.next_step and "--task semseg:cost" not in caught.value.next_step

@@ -56,7 +56,7 @@ def test_an_image_that_cannot_be_read_is_set_aside_until_its_file_is_back(
 
 
 def test_an_image_of_unknown_content_is_read(project: ProjectFolder, data: Made) -> None:
-    rows = [ImageRow(row.image_id, row.root) for row in project.store.images()]
+    rows = [ImageRow(image_id=row.image_id, root=row.root) for row in project.store.images()]
     project.store.update_images(replace(row, split="train") for row in rows)
     path = data.images / data.names[0]
     path.write_bytes(path.read_bytes()[:200])

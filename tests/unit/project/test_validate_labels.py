@@ -171,7 +171,7 @@ def test_a_stale_line_of_skips_does_not_stop_later_imports(
     import_labels(project, answered)  # the cell has a label
     cell = Cell(row["image"], row["task"])
     project.store.move(
-        [Move(cell, State.MISSING)]
+        [Move(cell=cell, to=State.MISSING)]
     )  # the label is withdrawn: no open request has the line's id
     import_labels(project, answered)
     assert list(project.store.events())[len(before) :] == [project.store.history(cell)[-1]]

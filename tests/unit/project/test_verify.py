@@ -129,7 +129,7 @@ def test_an_old_project_with_a_damaged_png_is_found_out(
     content[-14] ^= 1
     path.write_bytes(content)
     steps = [State.MISSING, State.LABELLED]
-    move = Move(row.cell, State.LABELLED, path=row.path, digest=digest(path), cost=1.0)
+    move = Move(cell=row.cell, to=State.LABELLED, path=row.path, digest=digest(path), cost=1.0)
     labelled.store.move([replace(move, to=state) for state in steps])
     (found,) = verify(labelled, Silent()).faults
     assert "damaged or cut short: the checksum" in found.what

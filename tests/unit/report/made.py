@@ -23,7 +23,15 @@ def network(place: int, loss: float, labels: int | None = None) -> Measured:
         "semseg": {"mIoU": Result("mIoU", 100 - 10 * loss, "%", "higher")},
         "depth": {"RMSE": Result("RMSE", loss / 2, "m", "lower")},
     }
-    return Measured(place + 1, "", {"semseg": own, "depth": own}, 11.0 * own, {}, metrics, loss)
+    return Measured(
+        round=place + 1,
+        model="",
+        labels={"semseg": own, "depth": own},
+        spent=11.0 * own,
+        heldout_labels={},
+        metrics=metrics,
+        loss_mtl=loss,
+    )
 
 
 def runs(strategies: Sequence[str], seeds: int, effect: Effect, rounds: int = 3) -> list[RunResult]:
@@ -39,12 +47,22 @@ def runs(strategies: Sequence[str], seeds: int, effect: Effect, rounds: int = 3)
             measured = [network(k, loss) for k, loss in enumerate(losses)]
             found.append(
                 RunResult(
-                    f"{name}-seed{seed}", "strategy", name, seed, measured, expected=rounds + 1
+                    key=f"{name}-seed{seed}",
+                    kind="strategy",
+                    strategy=name,
+                    seed=seed,
+                    measured=measured,
+                    expected=rounds + 1,
                 )
             )
         found.append(
             RunResult(
-                f"full-seed{seed}", "full", "full", seed, [network(9, 3.0 + base, 100)], expected=1
+                key=f"full-seed{seed}",
+                kind="full",
+                strategy="full",
+                seed=seed,
+                measured=[network(9, 3.0 + base, 100)],
+                expected=1,
             )
         )
     return found
@@ -71,18 +89,18 @@ def point_results(
     effect: Effect = nothing, seeds: int = 3, strategies: Sequence[str] = ("partal", "random_cells")
 ) -> PointResults:
     """A study of one point."""
-    return PointResults("", strategies, runs(strategies, seeds, effect))
+    return PointResults(point="", strategies=strategies, runs=runs(strategies, seeds, effect))
 
 
 def study(*points: PointResults) -> StudyReport:
     """A study's report."""
     about = {"Seeds": "3", "Data hash": "abc123"}
     return StudyReport(
-        "first-light",
-        "today",
-        about,
-        HEADLINES,
-        {"semseg": 10.0, "depth": 1.0},
-        "random_cells",
-        points,
+        name="first-light",
+        made="today",
+        about=about,
+        headlines=HEADLINES,
+        costs={"semseg": 10.0, "depth": 1.0},
+        reference="random_cells",
+        points=points,
     )

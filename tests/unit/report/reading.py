@@ -72,7 +72,15 @@ class Page(HTMLParser):
 def counted(task: str = "depth", spent: float = 6.0) -> TaskCells:
     """A task with 10 cells: 6 labelled, 2 requested, 1 skipped, 1 missing."""
     return TaskCells(
-        task, task, 1.0, labelled=6, requested=2, skipped=1, missing=1, spent=spent, promised=2.0
+        task=task,
+        kind=task,
+        cost=1.0,
+        labelled=6,
+        requested=2,
+        skipped=1,
+        missing=1,
+        spent=spent,
+        promised=2.0,
     )
 
 

@@ -49,7 +49,9 @@ def changed(
 
 def test_at_equal_labels_they_are_the_paired_differences_of_each_round() -> None:
     results = point_results(planted("partal", 0.2), seeds=8)
-    found = mean_differences(results, "partal", "random_cells", by_seed(loss), label_count)
+    found = mean_differences(
+        results, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_count
+    )
     assert [(d.rounds_bought, d.seeds, d.at) for d in found] == [
         (0, 8, 20),
         (1, 8, 30),
@@ -69,7 +71,9 @@ def test_at_equal_labels_they_are_the_paired_differences_of_each_round() -> None
 def test_between_rounds_the_reference_is_a_straight_line_but_not_in_its_first_round() -> None:
     """Each of partal's rounds costs half: the first one ends within the reference's first one, and is left out."""
     results = scaled(point_results(nothing), "partal", 0.5)
-    found = mean_differences(results, "partal", "random_cells", by_seed(loss), label_cost)
+    found = mean_differences(
+        results, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_cost
+    )
     assert [(d.rounds_bought, d.at) for d in found] == [(0, 110), (2, 165), (3, 192.5)]
     assert [d.mean for d in found] == pytest.approx([0, -0.5, -0.75])
 
@@ -77,27 +81,41 @@ def test_between_rounds_the_reference_is_a_straight_line_but_not_in_its_first_ro
 def test_beyond_the_end_of_the_reference_both_are_read_there() -> None:
     """Each of partal's rounds costs half as much again: its second one ends where the reference's last one does."""
     results = scaled(point_results(nothing), "partal", 1.5)
-    found = mean_differences(results, "partal", "random_cells", by_seed(loss), label_cost)
+    found = mean_differences(
+        results, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_cost
+    )
     assert [(d.rounds_bought, d.at) for d in found] == [(0, 110), (1, 192.5), (2, 275)]
     assert [d.mean for d in found] == pytest.approx([0, 0.25, 0.5])
     cut = scaled(point_results(nothing), "partal", 2.5)
-    found = mean_differences(cut, "partal", "random_cells", by_seed(loss), label_cost)
+    found = mean_differences(
+        cut, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_cost
+    )
     assert [(d.rounds_bought, d.at) for d in found] == [(0, 110), (1, 247.5), (2, 275)]
     assert found[-1].mean == pytest.approx(6 - 0.5 * 1.2 - 4.5)
     wide = scaled(
         point_results(nothing), "partal", 4
     )  # the reference ends within partal's first round
     assert [
-        d.at for d in mean_differences(wide, "partal", "random_cells", by_seed(loss), label_cost)
+        d.at
+        for d in mean_differences(
+            wide, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_cost
+        )
     ] == [110]
 
 
 def test_places_outside_a_curve_are_left_out() -> None:
     results = point_results(nothing, seeds=1)
     late = changed(results, "partal-seed0", measured=[network(4, 4.5), network(5, 4.0)])
-    assert mean_differences(late, "partal", "random_cells", by_seed(loss), label_count) == []
+    assert (
+        mean_differences(
+            late, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_count
+        )
+        == []
+    )
     later = changed(results, "random_cells-seed0", measured=[network(1, 5.5), network(2, 5.0)])
-    found = mean_differences(later, "partal", "random_cells", by_seed(loss), label_count)
+    found = mean_differences(
+        later, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_count
+    )
     assert [(d.rounds_bought, d.at) for d in found] == [(1, 30), (2, 40)]
 
 
@@ -105,9 +123,13 @@ def test_a_round_that_costs_nothing_is_read_once_and_the_first_networks_stay_equ
     results = point_results(nothing, seeds=1)
     measured = [network(0, 6.0, 10), network(1, 5.0, 10), network(2, 4.0, 15)]
     free = changed(results, "random_cells-seed0", measured=measured)
-    found = mean_differences(free, "partal", "random_cells", by_seed(loss), label_count)
+    found = mean_differences(
+        free, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_count
+    )
     assert [(d.rounds_bought, d.mean) for d in found][:2] == [(0, 0), (1, 1.5)]
-    found = mean_differences(free, "random_cells", "random_cells", by_seed(loss), label_count)
+    found = mean_differences(
+        free, "random_cells", reference="random_cells", value_of=by_seed(loss), x_of=label_count
+    )
     assert [(d.rounds_bought, d.mean) for d in found] == [(0, 0), (2, 0)]
 
 
@@ -119,30 +141,50 @@ def test_only_finished_runs_of_both_in_the_same_seed_count() -> None:
     ]
     runs = [run for run in runs if run.key != "partal-seed2"]
     found = mean_differences(
-        replace(results, runs=runs), "partal", "random_cells", by_seed(loss), label_count
+        replace(results, runs=runs),
+        "partal",
+        reference="random_cells",
+        value_of=by_seed(loss),
+        x_of=label_count,
     )
     assert [d.seeds for d in found] == [1, 1, 1, 1]
-    assert mean_differences(results, "partal", "absent", by_seed(loss), label_count) == []
+    assert (
+        mean_differences(
+            results, "partal", reference="absent", value_of=by_seed(loss), x_of=label_count
+        )
+        == []
+    )
 
 
 def test_a_point_is_the_mean_over_all_seeds_or_left_out() -> None:
     """Else a line would rise or fall because its points are of different seeds."""
     results = point_results(planted("partal", 0.2))
     short = changed(results, "partal-seed1", measured=results.finished("partal")[1].measured[:2])
-    found = mean_differences(short, "partal", "random_cells", by_seed(loss), label_count)
+    found = mean_differences(
+        short, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_count
+    )
     assert [(d.rounds_bought, d.seeds) for d in found] == [(0, 3), (1, 3)]
 
 
 def test_values_that_are_not_finite_are_left_out() -> None:
     results = changed(point_results(nothing), "partal-seed0", network(2, math.nan), network(3, 1.0))
-    found = mean_differences(results, "partal", "random_cells", by_seed(loss), label_count)
+    found = mean_differences(
+        results, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_count
+    )
     assert [(d.rounds_bought, d.seeds) for d in found] == [(0, 3), (1, 3), (3, 3)]
     for key in ("partal-seed0", "random_cells-seed0"):
         none = changed(results, key, measured=[network(0, math.nan)])
-        found = mean_differences(none, "partal", "random_cells", by_seed(loss), label_count)
+        found = mean_differences(
+            none, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_count
+        )
         assert [d.seeds for d in found] == [2, 2, 2, 2]
     getter = by_seed(metric("depth", "no such metric"))
-    assert mean_differences(results, "partal", "random_cells", getter, label_count) == []
+    assert (
+        mean_differences(
+            results, "partal", reference="random_cells", value_of=getter, x_of=label_count
+        )
+        == []
+    )
 
 
 def test_delta_mtl_is_relative_to_the_seeds_own_network_with_every_label() -> None:
@@ -172,7 +214,9 @@ def test_the_page_shows_them_beside_the_curves_and_says_which_side_is_better() -
         for row in table
         if row[:4] == ["partal", "3", "labels", "50"]
     )
-    last = mean_differences(results, "partal", "random_cells", by_seed(loss), label_count)[-1]
+    last = mean_differences(
+        results, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_count
+    )[-1]
     assert row[4:] == [rough(last.mean), rough_range(last.low, last.high), "8"]
 
 
@@ -193,7 +237,9 @@ def test_the_method_is_explained_once_wherever_the_first_differences_are() -> No
 
 def test_few_lines_have_bands_and_a_round_that_is_left_out_is_a_gap() -> None:
     results = scaled(point_results(planted("partal", 0.2)), "partal", 0.5)
-    _, figure = difference_blocks(results, by_seed(loss), "loss_mtl", "lower", "random_cells", "a")
+    _, figure = difference_blocks(
+        results, by_seed(loss), label="loss_mtl", better="lower", reference="random_cells", name="a"
+    )
     line = next(line for line in figure.drawings[1].lines if line.name == "partal")
     assert (
         [math.isfinite(y) for y in line.y]
@@ -203,7 +249,14 @@ def test_few_lines_have_bands_and_a_round_that_is_left_out_is_a_gap() -> None:
     names = [f"s{number}" for number in range(MAX_BANDS)]
     for strategies, banded in ((names[1:], True), (names, False)):
         many = point_results(strategies=(*strategies, "random_cells"))
-        _, figure = difference_blocks(many, by_seed(loss), "loss_mtl", "lower", "random_cells", "a")
+        _, figure = difference_blocks(
+            many,
+            by_seed(loss),
+            label="loss_mtl",
+            better="lower",
+            reference="random_cells",
+            name="a",
+        )
         assert [bool(line.low) for line in figure.drawings[0].lines] == [banded] * len(
             many.strategies
         )
@@ -217,7 +270,9 @@ def test_a_strategy_has_the_colour_of_its_curve(state: str) -> None:
     )
     results = changed(results, "tcd-seed0", state=state)
     curve = curve_figure(results, loss, "loss_mtl", "a").drawings[0]
-    _, figure = difference_blocks(results, by_seed(loss), "loss_mtl", "lower", "random_cells", "a")
+    _, figure = difference_blocks(
+        results, by_seed(loss), label="loss_mtl", better="lower", reference="random_cells", name="a"
+    )
     for drawing in figure.drawings:
         assert [line.name for line in drawing.lines] == [line.name for line in curve.lines]
         assert (
@@ -231,9 +286,29 @@ def test_a_strategy_has_the_colour_of_its_curve(state: str) -> None:
 
 def test_without_the_reference_or_another_strategy_there_is_nothing_to_show() -> None:
     alone = point_results(strategies=("random_cells",))
-    assert difference_blocks(alone, by_seed(loss), "loss_mtl", "lower", "random_cells", "a") == []
+    assert (
+        difference_blocks(
+            alone,
+            by_seed(loss),
+            label="loss_mtl",
+            better="lower",
+            reference="random_cells",
+            name="a",
+        )
+        == []
+    )
     other = point_results(strategies=("partal", "tcd"))
-    assert difference_blocks(other, by_seed(loss), "loss_mtl", "lower", "random_cells", "a") == []
+    assert (
+        difference_blocks(
+            other,
+            by_seed(loss),
+            label="loss_mtl",
+            better="lower",
+            reference="random_cells",
+            name="a",
+        )
+        == []
+    )
 
 
 def test_one_round_at_other_costs_has_no_drawing_against_cost() -> None:
@@ -242,5 +317,7 @@ def test_one_round_at_other_costs_has_no_drawing_against_cost() -> None:
     results = replace(
         results, runs=[replace(run, measured=run.measured[:2]) for run in results.runs]
     )
-    _, figure = difference_blocks(results, by_seed(loss), "loss_mtl", "lower", "random_cells", "a")
+    _, figure = difference_blocks(
+        results, by_seed(loss), label="loss_mtl", better="lower", reference="random_cells", name="a"
+    )
     assert [drawing.name for drawing in figure.drawings] == ["a-difference-labels"]

@@ -11,7 +11,9 @@ HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&lt;b&gt;{{ 
 
 
 def test_the_page_is_whole_html_that_loads_nothing_and_runs_nothing() -> None:
-    pick = ShownPick("a.jpg", "depth", 0.5, 1.0, "unsure", {"image": JPEG})
+    pick = ShownPick(
+        image_id="a.jpg", task="depth", score=0.5, cost=1.0, why="unsure", pictures={"image": JPEG}
+    )
     page = Page(
         html(
             a_report(
@@ -40,7 +42,9 @@ def test_every_link_of_the_page_leads_to_a_place_on_it() -> None:
 
 
 def test_every_picture_has_words_for_those_who_do_not_see_it() -> None:
-    pick = ShownPick("a.jpg", "depth", 0.5, 1.0, "unsure", {"image": JPEG})
+    pick = ShownPick(
+        image_id="a.jpg", task="depth", score=0.5, cost=1.0, why="unsure", pictures={"image": JPEG}
+    )
     page = Page(
         html(
             a_report(
@@ -63,16 +67,31 @@ def test_one_report_always_makes_the_same_page() -> None:
 
 def test_text_from_outside_never_becomes_markup() -> None:
     plain = html(a_report(measured=TWO[:1]))
-    why = Explanation({HOSTILE: 0.5}, 2, {HOSTILE: 3}, HOSTILE)
+    why = Explanation(quantiles={HOSTILE: 0.5}, rank=2, without={HOSTILE: 3}, nearest=HOSTILE)
     report = a_report(
         measured=TWO[:1],
         name=HOSTILE,
         about={HOSTILE: HOSTILE},
         headlines={"semseg": "mIoU", HOSTILE: HOSTILE},
         parts=[SplitCells(HOSTILE, 10, [replace(counted(), task=HOSTILE, kind=HOSTILE)])],
-        rounds=[Round(1, HOSTILE, HOSTILE, HOSTILE, {HOSTILE: 3})],
+        rounds=[
+            Round(number=1, state=HOSTILE, strategy=HOSTILE, budget=HOSTILE, picks={HOSTILE: 3})
+        ],
         picked=RoundPicks(
-            1, 1, [ShownPick(HOSTILE, HOSTILE, 0.5, 1.0, HOSTILE, {}, {HOSTILE: 1.0}, why)]
+            1,
+            1,
+            [
+                ShownPick(
+                    image_id=HOSTILE,
+                    task=HOSTILE,
+                    score=0.5,
+                    cost=1.0,
+                    why=HOSTILE,
+                    pictures={},
+                    terms={HOSTILE: 1.0},
+                    explanation=why,
+                )
+            ],
         ),
         training=Training(1, {HOSTILE: {1: 0.5}}),
         hints={name: Hint(HOSTILE, HOSTILE) for name in ("metrics", "rounds", "picks", "training")},

@@ -90,15 +90,15 @@ def test_the_cost_of_held_out_labels_stands_apart() -> None:
 def test_rounds_show_what_they_picked_and_what_became_of_it() -> None:
     rounds = [
         Round(
-            1,
-            "closed",
-            "partal",
-            "24 labels",
-            {"depth": 5},
-            17.5,
-            {"labelled": 3, "skipped": 1, "requested": 1},
+            number=1,
+            state="closed",
+            strategy="partal",
+            budget="24 labels",
+            picks={"depth": 5},
+            cost=17.5,
+            now={"labelled": 3, "skipped": 1, "requested": 1},
         ),
-        Round(2, "open", trained=(4, 9)),
+        Round(number=2, state="open", trained=(4, 9)),
     ]
     table = Page(html(a_report(rounds=rounds))).section("rounds").tables[0]
     assert table[1:] == [
@@ -111,8 +111,10 @@ def test_rounds_show_what_they_picked_and_what_became_of_it() -> None:
 def test_picks_show_their_pictures_side_by_side_with_score_and_reason() -> None:
     pictures = {"image": JPEG + b"1", "prediction": JPEG + b"2", "uncertainty": JPEG + b"3"}
     first = [
-        ShownPick("a.jpg", "depth", 0.75, 2.0, "unsure", pictures),
-        ShownPick("b.jpg", "semseg", None, 1.0, ""),
+        ShownPick(
+            image_id="a.jpg", task="depth", score=0.75, cost=2.0, why="unsure", pictures=pictures
+        ),
+        ShownPick(image_id="b.jpg", task="semseg", score=None, cost=1.0, why=""),
     ]
     section = Page(html(a_report(picked=RoundPicks(3, 40, first)))).section("picks")
     assert "The first 2 of the 40 picks of round 3, best first." in section.words
@@ -125,11 +127,32 @@ def test_picks_show_their_pictures_side_by_side_with_score_and_reason() -> None:
 
 
 def test_a_pick_is_explained_in_a_line() -> None:
-    why = Explanation({"unsure": 0.9995, "far": 0.031}, 12, {"noise": 4800}, "b.jpg", 3.25)
-    known = ShownPick(
-        "a.jpg", "depth", 0.75, 2.0, "it", {}, {"unsure": 2.3125, "far": -1.5, "in it": 3.0}, why
+    why = Explanation(
+        quantiles={"unsure": 0.9995, "far": 0.031},
+        rank=12,
+        without={"noise": 4800},
+        nearest="b.jpg",
+        distance=3.25,
     )
-    unknown = ShownPick("c.jpg", "depth", 0.5, 2.0, "it", {}, {"unsure": float("nan")})
+    known = ShownPick(
+        image_id="a.jpg",
+        task="depth",
+        score=0.75,
+        cost=2.0,
+        why="it",
+        pictures={},
+        terms={"unsure": 2.3125, "far": -1.5, "in it": 3.0},
+        explanation=why,
+    )
+    unknown = ShownPick(
+        image_id="c.jpg",
+        task="depth",
+        score=0.5,
+        cost=2.0,
+        why="it",
+        pictures={},
+        terms={"unsure": float("nan")},
+    )
     section = Page(html(a_report(picked=RoundPicks(3, 40, [known, unknown])))).section("picks")
     line = "unsure 2.312: higher than 99 % of candidates far -1.5: lower than 96 % of candidates in it 3 "
     assert f"{line}rank 12; 4,800 without noise nearest labelled image: b.jpg" in section.words

@@ -38,7 +38,11 @@ AXES: dict[str, Axis] = {"dropout": "cell", "features": "feature"}
 
 def scores(project: ProjectFolder, data: Made, number: int, values: list[list[float]]) -> None:
     table = Table(
-        data.names[:3], {"dropout": np.array(values), "features": np.ones((3, 2))}, TASKS, {}, AXES
+        images=data.names[:3],
+        statistics={"dropout": np.array(values), "features": np.ones((3, 2))},
+        tasks=TASKS,
+        stamp={},
+        axes=AXES,
     )
     (project.round_folder(number) / "scores").mkdir(parents=True)
     write_table(table, project.round_folder(number) / "scores" / "scores.parquet")
@@ -59,8 +63,13 @@ def test_cells_are_asked_for_in_the_round_that_asked_and_held_out_ones_are_none(
     cells = cells_of(data)
     ask(project, cells[:2], 1)
     ask(project, cells[2:4], 2)
-    project.store.move([Move(cells[0], State.LABELLED, 1), Move(cells[1], State.SKIPPED, 1)])
-    project.store.move([Move(cells[6], State.LABELLED)])
+    project.store.move(
+        [
+            Move(cell=cells[0], to=State.LABELLED, round=1),
+            Move(cell=cells[1], to=State.SKIPPED, round=1),
+        ]
+    )
+    project.store.move([Move(cell=cells[6], to=State.LABELLED)])
     found = request_history(project)
     assert found is not None and found.round.tolist() == [[1, 1], [2, 2], [-1, -1]]
     assert found.waiting.tolist() == [[False, False], [True, True], [False, False]]
@@ -74,7 +83,7 @@ def test_the_uncertainty_is_of_cells_that_had_no_label_when_they_were_scored(
     ask(
         project, cells[:1], 1
     )  # asked for in round 1, so it was in the pool when round 1 was scored
-    project.store.move([Move(cells[0], State.LABELLED, 1)])
+    project.store.move([Move(cell=cells[0], to=State.LABELLED, round=1)])
     ask(project, cells[2:3], 2)
     scores(project, data, 1, [[0.0, 1.0], [2.0, 1.0], [4.0, 3.0]])
     scores(project, data, 2, [[9.0, 1.0], [1.0, 1.0], [2.0, 3.0]])

@@ -25,7 +25,9 @@ from tests.support import CLASSES
 from tests.unit.report.reading import Page
 
 TASKS = {"semseg": {"classes": list(CLASSES)}, "depth": {}}
-STUDY = Study("folder", TASKS, initial=2, budget=3, rounds=1, strategies=("random_cells",), seeds=2)
+STUDY = Study(
+    data="folder", tasks=TASKS, initial=2, budget=3, rounds=1, strategies=("random_cells",), seeds=2
+)
 
 
 def make(folder: Path, study: Study = STUDY) -> Path:
@@ -34,7 +36,9 @@ def make(folder: Path, study: Study = STUDY) -> Path:
     out = folder / "out"
     for run in runs_of(study):
         place = out / "runs" / run.key
-        create_run(place, settings_of(run, "small", "", study, folder / "data"), study)
+        create_run(
+            place, settings_of(run, "small", weights="", study=study, root=folder / "data"), study
+        )
         with ProjectFolder.open(place) as project:
             for number in range(run.rounds(study) + (run.kind == "strategy")):
                 one_round(project, number)
@@ -55,7 +59,11 @@ def one_round(project: ProjectFolder, place: int) -> None:
     grid, row = project.store.grid(), project.store.open_round()
     cells = [Cell(grid.images[place], task) for task in grid.tasks]
     project.store.close_round(
-        row, [Move(c, State.REQUESTED, row.number, f"{place}{c.task}") for c in cells]
+        row,
+        [
+            Move(cell=c, to=State.REQUESTED, round=row.number, request_id=f"{place}{c.task}")
+            for c in cells
+        ],
     )
     answer(project)
     metrics = {"depth": {"RMSE": asdict(Result("RMSE", 1.0 / (place + 1), "m", "lower"))}}

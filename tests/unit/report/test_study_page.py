@@ -23,14 +23,23 @@ COVERS = [
 
 NO = np.zeros((2, 2), bool)
 SEEN = RunDetails(
-    "partal",
-    0,
-    RequestHistory(["semseg", "depth"], np.array([[1, 2], [-1, -1]]), NO, NO),
-    {"dropout": {"semseg": {2: 0.5, 3: 0.25}, "depth": {3: 0.75}}},
-    RoundPicks(
+    strategy="partal",
+    seed=0,
+    requests=RequestHistory(["semseg", "depth"], np.array([[1, 2], [-1, -1]]), NO, NO),
+    uncertainty={"dropout": {"semseg": {2: 0.5, 3: 0.25}, "depth": {3: 0.75}}},
+    picked=RoundPicks(
         3,
         9,
-        [ShownPick("a.jpg", "depth", 0.5, 1.0, "unsure", dict.fromkeys(("image", "truth"), JPEG))],
+        [
+            ShownPick(
+                image_id="a.jpg",
+                task="depth",
+                score=0.5,
+                cost=1.0,
+                why="unsure",
+                pictures=dict.fromkeys(("image", "truth"), JPEG),
+            )
+        ],
     ),
 )
 
@@ -73,7 +82,9 @@ def test_without_networks_of_every_label_no_dashed_line_is_spoken_of() -> None:
 
 def test_a_study_without_rounds_has_points_instead_of_curves() -> None:
     results = PointResults(
-        "", ["partal", "random_cells"], runs(["partal", "random_cells"], 3, nothing, rounds=0)
+        point="",
+        strategies=["partal", "random_cells"],
+        runs=runs(["partal", "random_cells"], 3, nothing, rounds=0),
     )
     section = page(study(results)).section("curves")
     shown = [image["alt"] for image in section.named("img")]
@@ -192,7 +203,9 @@ def test_labels_and_costs_are_those_of_each_task_and_round() -> None:
 
 
 def test_a_run_is_looked_at_closely() -> None:
-    shown = page(study(replace(point_results(), details=[SEEN, RunDetails("random_cells", 0)])))
+    shown = page(
+        study(replace(point_results(), details=[SEEN, RunDetails(strategy="random_cells", seed=0)]))
+    )
     grid, uncertainty, cells = (shown.section(name) for name in ("grid", "uncertainty", "cells"))
     assert (
         grid.tables[0][1] == ["semseg", "1", "0", "0", "0", "1"] and "partal, seed 0" in grid.words

@@ -43,7 +43,9 @@ def project(data: Made, tmp_path: Path) -> Iterator[ProjectFolder]:
 
 def label(project: ProjectFolder, *cells: Cell) -> None:
     """Give cells a label at its price."""
-    project.store.move([Move(cell, State.LABELLED, cost=PRICES[cell.task]) for cell in cells])
+    project.store.move(
+        [Move(cell=cell, to=State.LABELLED, cost=PRICES[cell.task]) for cell in cells]
+    )
 
 
 def query(project: ProjectFolder, *cells: Cell) -> None:
@@ -51,10 +53,10 @@ def query(project: ProjectFolder, *cells: Cell) -> None:
     row = project.store.current_round() or project.store.open_round()
     steps = [
         Move(
-            c,
-            State.REQUESTED,
-            row.number,
-            f"r{row.number}-{i}",
+            cell=c,
+            to=State.REQUESTED,
+            round=row.number,
+            request_id=f"r{row.number}-{i}",
             cost=PRICES[c.task],
             score=1 / (i + 2),
             why="unsure",
@@ -216,7 +218,7 @@ def test_a_campaign_s_figures_rounds_picks_and_training_are_all_there(
     fit(project, 1, 1.125)
     query(project, *cells[2:5])
     label(project, cells[2])
-    project.store.move([Move(cells[3], State.SKIPPED)])
+    project.store.move([Move(cell=cells[3], to=State.SKIPPED)])
     fit(project, 2, 0.875)
     query(project, *cells[5:7])
     pictures(project, 2)
@@ -254,7 +256,9 @@ def test_a_round_s_cancelled_picks_are_neither_answered_nor_waited_for(
 ) -> None:
     cells = cells_of(data)
     query(project, *cells[:3])
-    project.store.move([Move(cells[0], State.MISSING), Move(cells[1], State.LABELLED, cost=1.0)])
+    project.store.move(
+        [Move(cell=cells[0], to=State.MISSING), Move(cell=cells[1], to=State.LABELLED, cost=1.0)]
+    )
     assert project_report(project).rounds[0].now == {"labelled": 1, "skipped": 0, "requested": 1}
 
 

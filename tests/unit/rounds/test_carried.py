@@ -88,7 +88,7 @@ def test_what_rounding_leaves_of_a_budget_of_costs_is_nothing(tmp_path: Path) ->
 def test_a_budget_in_images_that_buys_the_whole_pool_leaves_nothing_over(project) -> None:
     (first, *_) = project.store.images()
     cells = [Cell(first.image_id, task) for task in ("depth", "normals")]
-    project.store.move([Move(cell, State.LABELLED, path="x", digest="x") for cell in cells])
+    project.store.move([Move(cell=cell, to=State.LABELLED, path="x", digest="x") for cell in cells])
     images = project.store.count_images(("train",))
     found, said = asked(project, images, "images", strategy="random_cells")
     assert len(found.picks) == 3 * images - 2 and said == [] and carried(project, "images") == 0

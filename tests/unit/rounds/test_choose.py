@@ -11,11 +11,11 @@ from labelgrid.select.strategy import Budget, PoolView, Selection
 
 TASKS = ["depth", "normals"]
 GRID = Grid(
-    ["a", "b"],
-    np.array([1, 2], np.uint64),
-    TASKS,
-    np.array([[0, 2], [0, 0]], np.int8),
-    np.array([1.0, 3.0]),
+    images=["a", "b"],
+    keys=np.array([1, 2], np.uint64),
+    tasks=TASKS,
+    state=np.array([[0, 2], [0, 0]], np.int8),
+    cost=np.array([1.0, 3.0]),
 )
 
 
@@ -28,9 +28,11 @@ def chosen(picked: list[Pick], budget: Budget):
         needs, unit = frozenset[str](), "cells"
 
         def select(self, pool: PoolView, budget: Budget) -> Selection:
-            return Selection(picked)
+            return Selection(picks=picked)
 
-    return choose("fixed", Fixed(), 3, PoolView(GRID), budget, Silent())
+    return choose(
+        "fixed", Fixed(), number=3, pool=PoolView(grid=GRID), budget=budget, progress=Silent()
+    )
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,9 @@ def test_files_of_a_model_have_the_models_metrics(tmp_path: Path) -> None:
         query.query(project, Budget(2, "images"), Silent())
         answer(project, made)
         fit.fit(project, Silent(), changes={"train": {"epochs": 1}})
-        predict.predict(project, made.images, tmp_path / "soft", None, Silent(), soft=True)
+        predict.predict(
+            project, made.images, out=tmp_path / "soft", known=None, progress=Silent(), soft=True
+        )
         own = evaluate.evaluate_split(project, "heldout", Silent())
         files = evaluate.evaluate_predictions(project, tmp_path / "soft", "heldout", Silent())
         assert files["labels"] == own["labels"] and files["metrics"].keys() == own["metrics"].keys()
@@ -69,7 +71,11 @@ def score(
 ) -> dict[str, dict[str, dict[str, float]]]:
     source = layout.build(made.root)
     return evaluate_files(
-        source, tasks or definitions(list(made.rows)), source.images(), predictions, Silent()
+        source,
+        tasks or definitions(list(made.rows)),
+        image_ids=source.images(),
+        folder=predictions,
+        progress=Silent(),
     )
 
 
@@ -166,7 +172,9 @@ def test_folders_of_no_task_are_named(made: Made, tmp_path: Path) -> None:
         score(made, out)
     shutil.copytree(made.labels / "depth", out / "depth")
     heard, source = Heard(), layout.build(made.root)
-    evaluate_files(source, definitions(list(made.rows)), source.images(), out, heard)
+    evaluate_files(
+        source, definitions(list(made.rows)), image_ids=source.images(), folder=out, progress=heard
+    )
     assert heard.said == [
         "Not measured, as no task has this name: segmentation. The tasks are semseg, depth, normals, edges, saliency."
     ]
@@ -284,9 +292,13 @@ def test_a_class_that_was_not_annotated_misses_the_true_one_in_any_order_of_clas
     predicted = np.array([["wall", "chair", "chair", "chair"], ["wall", "wall", "floor", "floor"]])
     cv2.imwrite(str(out / "a.png"), np.vectorize(order.index)(predicted).astype(np.uint8))
     tasks = definitions([TaskRow("things", "semseg", 1.0, {"classes": list(order)})])
-    found = evaluate_files(layout.build(tmp_path), tasks, ["a.png"], tmp_path / "out", Silent())[
-        "metrics"
-    ]["things"]
+    found = evaluate_files(
+        layout.build(tmp_path),
+        tasks,
+        image_ids=["a.png"],
+        folder=tmp_path / "out",
+        progress=Silent(),
+    )["metrics"]["things"]
     assert found["pixAcc"]["value"] == pytest.approx(100 * 4 / 8)
     assert found["mIoU"]["value"] == pytest.approx(100 * (3 / 6 + 1 / 3) / 2)  # chair has no IoU
 
@@ -302,7 +314,13 @@ def test_values_in_another_unit_are_remarked_on(made: Made, tmp_path: Path) -> N
                 tmp_path / f"{factor}/depth/{Path(name).stem}.npy", factor * label.value[..., 0]
             )
         heard = Heard()
-        evaluate_files(source, {"depth": task}, source.images(), tmp_path / str(factor), heard)
+        evaluate_files(
+            source,
+            {"depth": task},
+            image_ids=source.images(),
+            folder=tmp_path / str(factor),
+            progress=heard,
+        )
         remark = "depth: the median depth of the predictions is 1e+03 times that of the labels. Check the unit."
         assert heard.said == ([remark] if factor == 1000 else [])
 
@@ -325,7 +343,9 @@ def test_predictions_of_values_of_any_form_are_compared_with_the_labels(
             else:
                 np.save(path, stored.astype(np.float32))
     heard = Heard()
-    found = evaluate_files(source, tasks, source.images(), tmp_path / "out", heard)["metrics"]
+    found = evaluate_files(
+        source, tasks, image_ids=source.images(), folder=tmp_path / "out", progress=heard
+    )["metrics"]
     assert found["normals"]["mErr"]["value"] > 90  # a poor prediction may point anywhere
     assert any(
         said.startswith("depth: the median depth of the predictions is 1e+03 times")
@@ -348,7 +368,7 @@ def test_disparity_in_the_steps_of_cityscapes_is_remarked_on(tmp_path: Path) -> 
     cv2.imwrite(str(tmp_path / "out/depth/a.png"), (disparity * 256).astype(np.uint16))
     source, heard = layout.build(tmp_path), Heard()
     tasks = definitions([TaskRow("depth", "depth", 1.0, {"disparity": True})])
-    evaluate_files(source, tasks, ["a.png"], tmp_path / "out", heard)
+    evaluate_files(source, tasks, image_ids=["a.png"], folder=tmp_path / "out", progress=heard)
     assert heard.said == [
         "depth: the median disparity of the predictions is 0.256 times that of the labels. Check the unit."
     ]
@@ -385,7 +405,11 @@ def test_a_vector_that_is_too_short_to_have_a_direction_is_no_normal(
     put(tmp_path / "out/normals", made, value)
     heard, source = Heard(), layout.build(made.root)
     found = evaluate_files(
-        source, definitions(list(made.rows)), source.images(), tmp_path / "out", heard
+        source,
+        definitions(list(made.rows)),
+        image_ids=source.images(),
+        folder=tmp_path / "out",
+        progress=heard,
     )
     assert np.isfinite(found["metrics"]["normals"]["mErr"]["value"])
     assert heard.said[0].startswith("normals: 0.") and "have no value" in heard.said[0]
@@ -423,7 +447,9 @@ def test_probabilities_may_be_of_the_classes_before_merge_or_after(
         score(made, tmp_path / "other", tasks)
     put(tmp_path / "hard/semseg", made, np.zeros(SIZE, np.int64))
     heard, source = Heard(), layout.build(made.root)
-    evaluate_files(source, tasks, source.images(), tmp_path / "hard", heard)
+    evaluate_files(
+        source, tasks, image_ids=source.images(), folder=tmp_path / "hard", progress=heard
+    )
     assert heard.said == ["semseg: class numbers count the 4 classes before `merge`, as labels do."]
 
 
@@ -437,7 +463,13 @@ def test_two_files_of_one_prediction_are_refused(made: Made, tmp_path: Path) -> 
 def test_pixels_without_a_value_are_counted(made: Made, tmp_path: Path) -> None:
     put(tmp_path / "out/depth", made, np.full(SIZE, np.nan))
     heard, source = Heard(), layout.build(made.root)
-    evaluate_files(source, definitions(list(made.rows)), source.images(), tmp_path / "out", heard)
+    evaluate_files(
+        source,
+        definitions(list(made.rows)),
+        image_ids=source.images(),
+        folder=tmp_path / "out",
+        progress=heard,
+    )
     assert heard.said[0].startswith(
         "depth: 100.00% of the labels' pixels have no value in the predictions."
     )

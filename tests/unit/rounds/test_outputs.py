@@ -122,7 +122,7 @@ def test_windows_cover_every_pixel_once():
 def test_a_written_prediction_is_read_back(tmp_path):
     raw, frame = output("semseg"), frame_of((60, 90))
     path = tmp_path / "semseg" / "a.png"
-    write_label(TASKS["semseg"], DEFINED["semseg"], raw, frame, path)
+    write_label(TASKS["semseg"], DEFINED["semseg"], raw=raw, frame=frame, path=path)
     write_soft_prediction(TASKS["semseg"], raw, frame, path)
     label = DEFINED["semseg"].read(path).value[..., 0]
     assert np.array_equal(

@@ -22,9 +22,17 @@ def test_a_soft_prediction_has_the_images_size_and_says_what_the_label_file_says
         query.query(project, Budget(3, "images"), Silent())
         answer(project, made)
         fit.fit(project, Silent(), changes={"train": {"epochs": 1}})
-        assert predict.predict(project, made.images, tmp_path / "plain", None, Silent()) == 15
         assert (
-            predict.predict(project, made.images, tmp_path / "out", None, Silent(), soft=True) == 15
+            predict.predict(
+                project, made.images, out=tmp_path / "plain", known=None, progress=Silent()
+            )
+            == 15
+        )
+        assert (
+            predict.predict(
+                project, made.images, out=tmp_path / "out", known=None, progress=Silent(), soft=True
+            )
+            == 15
         )
         tasks = project.tasks()
     assert not list((tmp_path / "plain").rglob("*.npz"))
@@ -60,11 +68,16 @@ def test_known_labels_are_counted_and_refused_where_they_cannot_be_fed_in(tmp_pa
         with pytest.raises(
             LabelError, match=r"(?s)None of the known labels.*tasks are semseg, depth, edges"
         ) as caught:
-            predict.predict(project, made.images, tmp_path / "out", known, Silent())
+            predict.predict(
+                project, made.images, out=tmp_path / "out", known=known, progress=Silent()
+            )
         assert str(known) in str(caught.value) and not (tmp_path / "out").exists()
         (known / "depht").rename(known / "depth")
         (known / "edge").mkdir()
-        assert predict.predict(project, made.images, tmp_path / "out", known, heard) == 15
+        assert (
+            predict.predict(project, made.images, out=tmp_path / "out", known=known, progress=heard)
+            == 15
+        )
         assert said[:2] == [
             "Not fed in, as no task has this name: edge.",
             "Feeding in known labels: 5 of depth.",
@@ -73,4 +86,6 @@ def test_known_labels_are_counted_and_refused_where_they_cannot_be_fed_in(tmp_pa
             project, Silent(), changes={"train": {"epochs": 1}, "network": {"name": "shared_heads"}}
         )
         with pytest.raises(UsageError, match="'shared_heads' has one stage"):
-            predict.predict(project, made.images, tmp_path / "out2", known, Silent())
+            predict.predict(
+                project, made.images, out=tmp_path / "out2", known=known, progress=Silent()
+            )

@@ -75,7 +75,9 @@ def by(statistic, options):
         values = np.repeat(view.statistics[name][:, None], len(view.grid.tasks), 1)
         return Scored(values, {"per cell": 2 * values, "per image": values[:, 0]})
 
-    return Composed(frozenset({name}), scorer, AsIs(), "cells", "far")
+    return Composed(
+        needs=frozenset({name}), scorer=scorer, normaliser=AsIs(), unit="cells", why="far"
+    )
 
 
 def by_images(options):
@@ -102,7 +104,9 @@ def by_history(options):
             / (1 + sum(r.cost for r in view.history))
         )
 
-    return Composed(frozenset(), scorer, AsIs(), "cells", "few labels")
+    return Composed(
+        needs=frozenset(), scorer=scorer, normaliser=AsIs(), unit="cells", why="few labels"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -308,7 +312,9 @@ def test_a_query_that_differs_from_the_last_one_requests_further_cells(prepared,
         answer(project, prepared[1])
     if change == "cancel":
         cell = first.picks[0].cell
-        project.store.move([Move(cell, State.MISSING, 3, request_id(3, cell))])
+        project.store.move(
+            [Move(cell=cell, to=State.MISSING, round=3, request_id=request_id(3, cell))]
+        )
     if change == "model":
         fit.fit(project, Silent())
     if change == "scoring":

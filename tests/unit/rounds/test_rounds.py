@@ -122,7 +122,7 @@ def test_a_finished_fit_is_found_again_and_a_changed_pool_is_trained_anew(projec
     label = prepared[1].label(image, "depth")
     shutil.copy(label, project.folder / "labels" / "extra.png")
     project.store.move(
-        [Move(Cell(image, "depth"), State.LABELLED, path="labels/extra.png", cost=1.0)]
+        [Move(cell=Cell(image, "depth"), to=State.LABELLED, path="labels/extra.png", cost=1.0)]
     )
     said = Said()
     again = fit.fit(project, said)
@@ -168,7 +168,7 @@ def test_a_dry_run_changes_nothing_and_shows_what_the_query_then_does(project):
 def test_stale_scores_are_refused_with_the_command_to_run(project, prepared):
     score.score(project, Silent())
     cell = next(pick.cell for pick in query.query(project, Budget(5), Silent(), dry_run=True).picks)
-    project.store.move([Move(cell, State.REQUESTED, 0, "other", cost=1.0)])
+    project.store.move([Move(cell=cell, to=State.REQUESTED, round=0, request_id="other", cost=1.0)])
     with pytest.raises(
         ProjectError, match=r"The scores are stale: the pool changed(.|\n)*labelgrid score"
     ) as caught:
@@ -185,7 +185,7 @@ def test_a_task_without_any_label_is_drawn_at_random_and_that_is_said(tmp_path):
         for name in names[:4]:
             shutil.copy(made.label(name, "depth"), project.folder / f"{name}.png")
             project.store.move(
-                [Move(Cell(name, "depth"), State.LABELLED, path=f"{name}.png", cost=1.0)]
+                [Move(cell=Cell(name, "depth"), to=State.LABELLED, path=f"{name}.png", cost=1.0)]
             )
         said = Said()
         done = fit.fit(project, said)
@@ -215,7 +215,7 @@ def test_fit_without_a_label_and_score_without_a_fit_are_refused(tmp_path):
         ):
             score.score(project, Silent())
         with pytest.raises(ProjectError, match=r"There is no model yet(.|\n)*labelgrid fit"):
-            predict.predict(project, tmp_path, tmp_path / "out", None, Silent())
+            predict.predict(project, tmp_path, out=tmp_path / "out", known=None, progress=Silent())
 
 
 def test_a_budget_too_small_for_a_single_choice_is_refused(project):
@@ -242,10 +242,10 @@ def test_predictions_are_label_files_at_the_images_size_and_known_labels_change_
 ):
     _, made = prepared
     plain, fed = tmp_path / "plain", tmp_path / "fed"
-    assert predict.predict(project, made.images, plain, None, Silent()) == 3 * 10
+    assert predict.predict(project, made.images, out=plain, known=None, progress=Silent()) == 3 * 10
     depth = tmp_path / "known" / "depth"
     shutil.copytree(made.labels / "depth", depth)
-    predict.predict(project, made.images, fed, depth.parent, Silent())
+    predict.predict(project, made.images, out=fed, known=depth.parent, progress=Silent())
     tasks = project.tasks()
     for row in project.store.images():
         for name, task in tasks.items():
@@ -308,7 +308,15 @@ def test_picks_from_a_pool_that_changed_meanwhile_are_not_requested(project, mon
     def meanwhile(*arguments):
         choice = real(*arguments)
         project.store.move(
-            [Move(choice.result.picks[-1].cell, State.REQUESTED, 0, "other", cost=1.0)]
+            [
+                Move(
+                    cell=choice.result.picks[-1].cell,
+                    to=State.REQUESTED,
+                    round=0,
+                    request_id="other",
+                    cost=1.0,
+                )
+            ]
         )
         return choice
 
@@ -390,7 +398,7 @@ def test_predictions_of_two_images_of_one_stem_do_not_overwrite_each_other(
     images.mkdir()
     shutil.copy(made.images / made.names[0], images / "a.jpg")
     cv2.imwrite(str(images / "a.png"), cv2.imread(str(made.images / made.names[1])))
-    predict.predict(project, images, tmp_path / "out", None, Silent())
+    predict.predict(project, images, out=tmp_path / "out", known=None, progress=Silent())
     assert sorted(p.name for p in (tmp_path / "out" / "depth").iterdir()) == [
         "a.jpg.png",
         "a.png.png",

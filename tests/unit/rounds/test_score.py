@@ -33,7 +33,16 @@ HERE = "tests.unit.rounds.test_score"
 
 def record(recipe: dict[str, Any], named: str) -> Fit:
     return Fit(
-        1, "rounds/0001/fit/last.ckpt", "abc", recipe, 0, ["depth"], 1, {"depth": 1}, 1.0, named
+        round=1,
+        checkpoint="rounds/0001/fit/last.ckpt",
+        model="abc",
+        recipe=recipe,
+        seed=0,
+        trained=["depth"],
+        images=1,
+        labels={"depth": 1},
+        spent=1.0,
+        named=named,
     )
 
 
@@ -266,7 +275,9 @@ def by(statistic):
         column = values if values.ndim == 1 else values[:, 0]
         return Scored(np.repeat(column[:, None].astype(np.float64), len(view.grid.tasks), 1))
 
-    return Composed(frozenset({name}), scorer, AsIs(), "cells", "it")
+    return Composed(
+        needs=frozenset({name}), scorer=scorer, normaliser=AsIs(), unit="cells", why="it"
+    )
 
 
 def by_ensemble(options):
@@ -340,7 +351,9 @@ def test_a_member_is_not_trained_on_other_labels_than_its_round(project, prepare
     answer(project, prepared[1])
     assert any(row.round == 2 for row in project.store.cells(state=State.LABELLED))
     with pytest.raises(ModelError, match="labels changed since the training of round 2"):
-        members.train_member(context.context_of(project), project, made, "late", Silent())
+        members.train_member(
+            context.context_of(project), project, fit=made, name="late", progress=Silent()
+        )
     assert not (project.round_folder(2) / "fit" / "members" / "late").exists()
 
 

@@ -20,7 +20,7 @@ from labelgrid.scenes.solids import (
 
 COVERS = ["labelgrid.scenes.maps"]
 SIZE = (24, 32)
-RED, GREY = Material((0.8, 0.05, 0.05)), Material((0.7, 0.7, 0.7))
+RED, GREY = Material(colour=(0.8, 0.05, 0.05)), Material(colour=(0.7, 0.7, 0.7))
 
 
 def scene(*solids: Solid) -> Scene:
@@ -73,13 +73,15 @@ def test_a_ball_is_where_geometry_has_it() -> None:
 def test_parts_saliency_and_edges_follow_the_solids() -> None:
     figure = place_object(
         [
-            ball((0.3, 0.3, 0.3), (0, 0.5, 0), RED, "person", "head"),
-            cube((0.6, 0.8, 0.4), (0, -0.3, 0), RED, "person", "torso"),
+            ball((0.3, 0.3, 0.3), (0, 0.5, 0), material=RED, label="person", part="head"),
+            cube((0.6, 0.8, 0.4), (0, -0.3, 0), material=RED, label="person", part="torso"),
         ],
         moved(-0.8, 0, -4),
         1,
     )
-    other = place_object([tube(0.6, 1.6, (0, 0, 0), RED, "bin")], moved(1.0, 0, -4), 2)
+    other = place_object(
+        [tube(0.6, 1.6, at=(0, 0, 0), material=RED, label="bin")], moved(1.0, 0, -4), 2
+    )
     _, labels = hits(scene(*figure, *other))
     named = labels["semseg"][..., 0]
     assert set(np.unique(labels["parts"])) == {0, 1, 2}
@@ -98,7 +100,11 @@ def test_parts_saliency_and_edges_follow_the_solids() -> None:
 
 def test_a_tube_shows_its_side_and_its_lid() -> None:
     found, labels = hits(
-        scene(*place_object([tube(0.5, 1.0, (0, -1.2, 0), RED, "bin")], moved(0, 0, -4), 1))
+        scene(
+            *place_object(
+                [tube(0.5, 1.0, at=(0, -1.2, 0), material=RED, label="bin")], moved(0, 0, -4), 1
+            )
+        )
     )
     hit = labels["semseg"][..., 0] == CLASSES.index("bin")
     points = found.depth[..., None] * directions(60.0, SIZE) - [0, -1.2, -4]
@@ -125,7 +131,7 @@ def test_from_within_a_solid_its_inside_is_seen_and_what_is_behind_the_camera_is
 @pytest.mark.parametrize("shape", ["cube", "sphere", "tube"])
 def test_a_camera_moved_with_its_scene_sees_the_same(shape: str) -> None:
     transform = moved(0.3, -0.2, -4) @ turned("y", 33) @ turned("x", 20) @ scaled(0.9, 0.6, 1.2)
-    made = Solid(shape, transform, RED, "box", thing=1)  # type: ignore[arg-type]
+    made = Solid(shape=shape, transform=transform, material=RED, label="box", thing=1)  # type: ignore[arg-type]
     still = cast(Scene((made,), moved(), 60.0), SIZE)
     going = moved(2, 1, -3) @ turned("y", 50) @ turned("x", -12)
     found = cast(Scene(tuple(place_object([made], going, 1)), going, 60.0), SIZE)

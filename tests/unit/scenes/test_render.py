@@ -15,9 +15,9 @@ from labelgrid.scenes.solids import Material, Solid, ball, cube, moved, place_ob
 
 SIZE = (24, 32)
 RED, GREY, LIGHT = (
-    Material((0.8, 0.05, 0.05)),
-    Material((0.7, 0.7, 0.7)),
-    Material((0.9,) * 3, light=3.0),
+    Material(colour=(0.8, 0.05, 0.05)),
+    Material(colour=(0.7, 0.7, 0.7)),
+    Material(colour=(0.9,) * 3, light=3.0),
 )
 
 

@@ -51,9 +51,16 @@ def job_of(made, statistic, stamp="one", name="line"):
     found = definitions(list(made.rows))
     tasks = build_all(found)
     with torch.random.fork_rng():
-        model = TrainedModel(toy_network(tasks), {"own": nn.Linear(1, 1)})
+        model = TrainedModel(network=toy_network(tasks), terms={"own": nn.Linear(1, 1)})
     return ScoringJob(
-        model, tasks, found, source_of(made), DATA, {name: statistic}, {"model": stamp}, 2
+        model=model,
+        tasks=tasks,
+        definitions=found,
+        source=source_of(made),
+        data=DATA,
+        statistics={name: statistic},
+        stamp={"model": stamp},
+        batch=2,
     )
 
 
@@ -61,11 +68,11 @@ def fitted(made, folder, statistic, stamp="one", name="line", seed=3):
     folder.mkdir(exist_ok=True)
     job = job_of(made, statistic, stamp, name)
     images = FitImages(
-        list(made.names[:3]),
-        list(made.names),
-        seed,
-        lambda member: TrainedModel(job.model.network),
-        ObjectiveOptions(),
+        labelled=list(made.names[:3]),
+        pool=list(made.names),
+        seed=seed,
+        train_member=lambda member: TrainedModel(network=job.model.network),
+        objective=ObjectiveOptions(),
     )
     return fit_statistics(job, images, folder, Silent())
 
@@ -139,7 +146,11 @@ def test_a_statistic_that_changes_a_buffer_that_no_checkpoint_holds_is_refused(m
     job = job_of(made, Line(lambda context: context.model.network.offset.add_(1)))
     job.model.network.register_buffer("offset", torch.zeros(1), persistent=False)
     images = FitImages(
-        list(made.names[:3]), list(made.names), 0, lambda _: job.model, ObjectiveOptions()
+        labelled=list(made.names[:3]),
+        pool=list(made.names),
+        seed=0,
+        train_member=lambda _: job.model,
+        objective=ObjectiveOptions(),
     )
     with pytest.raises(
         PluginError, match="changed the trained model during its own training: network"
@@ -190,7 +201,16 @@ def test_a_job_without_such_statistics_is_left_as_it_is(made, tmp_path):
     job = job_of(made, object())
     assert (
         fit_statistics(
-            job, FitImages([], [], 0, lambda _: job.model, ObjectiveOptions()), tmp_path, Silent()
+            job,
+            FitImages(
+                labelled=[],
+                pool=[],
+                seed=0,
+                train_member=lambda _: job.model,
+                objective=ObjectiveOptions(),
+            ),
+            tmp_path,
+            Silent(),
         ).stamp
         == job.stamp
     )

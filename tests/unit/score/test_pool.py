@@ -49,18 +49,20 @@ def run(made, folder, statistic, stamp="one", names=None, explaining=None):
     tasks = build_all(found)
     stamps = {"model": stamp}
     work = ScoringJob(
-        TrainedModel(toy_network(tasks)),
-        tasks,
-        found,
-        source_of(made),
-        DATA,
-        {"count": statistic},
-        stamps,
-        2,
-        0,
+        model=TrainedModel(network=toy_network(tasks)),
+        tasks=tasks,
+        definitions=found,
+        source=source_of(made),
+        data=DATA,
+        statistics={"count": statistic},
+        stamp=stamps,
+        batch=2,
+        workers=0,
         part=2,
     )
-    return gather(work, names or list(made.names), folder, Silent(), explaining)
+    return gather(
+        work, names or list(made.names), folder=folder, progress=Silent(), explaining=explaining
+    )
 
 
 def test_what_explains_has_a_file_of_its_own_and_changes_no_score(made, tmp_path):
@@ -138,11 +140,11 @@ def test_parts_of_another_stamp_are_done_again(made, tmp_path):
 
 def test_a_table_comes_back_and_aligns_by_image(tmp_path):
     table = Table(
-        ["a", "b"],
-        {"x": np.array([[1.0, np.nan], [3.0, 4.0]])},
-        ("depth", "normals"),
-        {"model": "m"},
-        {"x": "cell"},
+        images=["a", "b"],
+        statistics={"x": np.array([[1.0, np.nan], [3.0, 4.0]])},
+        tasks=("depth", "normals"),
+        stamp={"model": "m"},
+        axes={"x": "cell"},
     )
     write_table(table, tmp_path / "t.parquet")
     again = read_table(tmp_path / "t.parquet")
@@ -162,7 +164,12 @@ def test_features_as_wide_as_there_are_tasks_and_numbers_of_images_keep_their_ax
         "images": np.array([1.0, np.nan]),
     }
     axes = {"cells": "cell", "features": "feature", "images": "image"}
-    write_table(Table(["a", "b"], values, ("depth", "normals"), {}, axes), tmp_path / "t.parquet")
+    write_table(
+        Table(
+            images=["a", "b"], statistics=values, tasks=("depth", "normals"), stamp={}, axes=axes
+        ),
+        tmp_path / "t.parquet",
+    )
     again = read_table(tmp_path / "t.parquet")
     assert again.axes == axes and again.statistics["features"].dtype == np.float32
     for name, array in values.items():
@@ -241,7 +248,7 @@ def test_numbers_of_another_shape_than_the_axis_says_are_refused(made, tmp_path)
 
 
 def test_an_empty_pool_has_an_empty_table(tmp_path):
-    table = Table([], {}, ("depth",), {}, {})
+    table = Table(images=[], statistics={}, tasks=("depth",), stamp={}, axes={})
     write_table(table, tmp_path / "t.parquet")
     assert list(read_table(tmp_path / "t.parquet").images) == []
 

@@ -113,10 +113,10 @@ class Training:
         train(
             "Training",
             module,
-            context,
-            Schedule(epochs, 0.1),
-            lambda epoch: iter([rows(0, epoch), rows(3)]),
-            losses,
+            context=context,
+            schedule=Schedule(epochs, 0.1),
+            passes=lambda epoch: iter([rows(0, epoch), rows(3)]),
+            losses=losses,
         )
         return module.state_dict()
 
@@ -149,7 +149,14 @@ def test_all_parts_of_a_loss_count(tmp_path):
             yield (module(part.maps["x"]) - target).square().mean()
 
     context = SimpleNamespace(folder=tmp_path, progress=Silent())
-    train("Training", module, context, Schedule(300, 0.05), lambda _: iter([rows(1, 1)]), losses)
+    train(
+        "Training",
+        module,
+        context=context,
+        schedule=Schedule(300, 0.05),
+        passes=lambda _: iter([rows(1, 1)]),
+        losses=losses,
+    )
     assert module(torch.ones(1, 1, 1, 1)).item() == pytest.approx(-0.25, abs=1e-3)
 
 
@@ -162,5 +169,12 @@ def test_a_part_without_a_label_in_a_batch_is_left_out(tmp_path):
         yield (module(part.maps["x"]) - 0.5).square().mean()
 
     context = SimpleNamespace(folder=tmp_path, progress=Silent())
-    train("Training", module, context, Schedule(300, 0.05), lambda _: iter([rows(1, 1)]), losses)
+    train(
+        "Training",
+        module,
+        context=context,
+        schedule=Schedule(300, 0.05),
+        passes=lambda _: iter([rows(1, 1)]),
+        losses=losses,
+    )
     assert module(torch.ones(1, 1, 1, 1)).item() == pytest.approx(0.5, abs=1e-3)

@@ -11,11 +11,11 @@ from labelgrid.select.strategy import Budget
 #: Missing: the depth of a, b and c, and the normals of b. The image d has all its labels.
 STATE = np.array([[0, 2], [0, 0], [0, 1], [2, 3]], np.int8)
 GRID = Grid(
-    ["a", "b", "c", "d"],
-    np.arange(4, dtype=np.uint64),
-    ["depth", "normals"],
-    STATE,
-    np.array([1.0, 4.0]),
+    images=["a", "b", "c", "d"],
+    keys=np.arange(4, dtype=np.uint64),
+    tasks=["depth", "normals"],
+    state=STATE,
+    cost=np.array([1.0, 4.0]),
 )
 ALL = [("a", "depth"), ("b", "depth"), ("b", "normals"), ("c", "depth")]
 
@@ -26,7 +26,7 @@ def picks(*cells, score=1.0):
 
 def refused(picked, budget):
     with pytest.raises(PluginError) as caught:
-        check_picks("mine", picked, GRID, Budget(*budget), "cells")
+        check_picks("mine", picked, grid=GRID, budget=Budget(*budget), unit="cells")
     return str(caught.value).splitlines()[0]
 
 
@@ -37,7 +37,7 @@ def test_the_remaining_pool_has_a_size_in_every_unit():
 
 @pytest.mark.parametrize("budget", [(4, "labels"), (7, "cost"), (3, "images"), (2, "images")])
 def test_picks_that_use_the_whole_budget_are_allowed(budget):
-    check_picks("mine", picks(*ALL), GRID, Budget(*budget), "cells")
+    check_picks("mine", picks(*ALL), grid=GRID, budget=Budget(*budget), unit="cells")
 
 
 @pytest.mark.parametrize(
@@ -55,20 +55,22 @@ def test_a_budget_of_images_pays_for_as_many_labels_as_these_have_tasks():
     assert refused(picks(*ALL[:3]), (1, "images")).endswith(
         "more than the budget of 1 images: 1.5."
     )
-    check_picks("mine", picks(*ALL[:2]), GRID, Budget(1, "images"), "cells")
+    check_picks("mine", picks(*ALL[:2]), grid=GRID, budget=Budget(1, "images"), unit="cells")
 
 
 def test_a_strategy_of_images_may_not_spread_a_budget_of_images():
     check_picks(
-        "mine", picks(*ALL[:1], ALL[3]), GRID, Budget(1, "images"), "cells"
+        "mine", picks(*ALL[:1], ALL[3]), grid=GRID, budget=Budget(1, "images"), unit="cells"
     )  # two labels of two tasks
     with pytest.raises(PluginError, match="more than the budget of 1 images: 2"):
-        check_picks("mine", picks(*ALL[:1], ALL[3]), GRID, Budget(1, "images"), "images")
-    check_picks("mine", picks(*ALL[:3]), GRID, Budget(2, "images"), "images")
+        check_picks(
+            "mine", picks(*ALL[:1], ALL[3]), grid=GRID, budget=Budget(1, "images"), unit="images"
+        )
+    check_picks("mine", picks(*ALL[:3]), grid=GRID, budget=Budget(2, "images"), unit="images")
 
 
 def test_a_budget_is_kept_to_rounding():
-    check_picks("mine", picks(*ALL), GRID, Budget(7 - 1e-7, "cost"), "cells")
+    check_picks("mine", picks(*ALL), grid=GRID, budget=Budget(7 - 1e-7, "cost"), unit="cells")
     assert "more than the budget" in refused(picks(*ALL), (7 - 1e-5, "cost"))
 
 
@@ -136,7 +138,7 @@ def test_a_budget_up_to_the_whole_pool_is_allowed(amount, unit):
 
 
 def test_a_pool_of_free_labels_has_no_budget_in_cost():
-    free = Grid(GRID.images, GRID.keys, GRID.tasks, STATE, np.zeros(2))
+    free = Grid(images=GRID.images, keys=GRID.keys, tasks=GRID.tasks, state=STATE, cost=np.zeros(2))
     for amount in (0, 1):
         with pytest.raises(
             LabelgridError, match=r"All missing labels are free(.|\n)*Ask for a number of labels"
@@ -148,11 +150,11 @@ def test_a_pool_of_free_labels_has_no_budget_in_cost():
 def test_a_suggested_budget_is_allowed_whatever_the_sum_of_its_prices():
     prices = np.array([1234.56, 99.99, 310.1])
     grid = Grid(
-        [str(n) for n in range(999)],
-        np.arange(999, dtype=np.uint64),
-        ["a", "b", "c"],
-        np.zeros((999, 3)),
-        prices,
+        images=[str(n) for n in range(999)],
+        keys=np.arange(999, dtype=np.uint64),
+        tasks=["a", "b", "c"],
+        state=np.zeros((999, 3)),
+        cost=prices,
     )
     with pytest.raises(LabelgridError) as caught:
         check_budget(Budget(1e9, "cost"), grid)
@@ -170,7 +172,9 @@ def test_images_that_are_set_aside_are_counted_where_the_pool_is_too_small():
 
 
 def test_an_empty_pool_is_refused():
-    nothing = Grid(["d"], GRID.keys[3:], GRID.tasks, STATE[3:], GRID.cost)
+    nothing = Grid(
+        images=["d"], keys=GRID.keys[3:], tasks=GRID.tasks, state=STATE[3:], cost=GRID.cost
+    )
     with pytest.raises(LabelgridError) as caught:
         check_budget(Budget(1), nothing)
     assert "The pool is empty: no image to train on lacks a label." in str(caught.value)

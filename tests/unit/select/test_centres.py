@@ -57,9 +57,15 @@ def test_picks_and_distances_are_those_of_a_brute_force(kind, least, monkeypatch
     first = np.zeros(N, np.bool_)
     first[[301, 500]] = True
     costs = np.where(first, np.inf, 1.0)
-    rows, distances = farthest_first(features, first, costs, keys, float(PICKS), np.zeros(N))
+    rows, distances = farthest_first(
+        features, first, costs=costs, keys=keys, amount=float(PICKS), draws=np.zeros(N)
+    )
     assert rows == brute_force(
-        features, [301, 500], set(np.flatnonzero(~first).tolist()), PICKS, keys.tolist()
+        features,
+        [301, 500],
+        open_rows=set(np.flatnonzero(~first).tolist()),
+        count=PICKS,
+        keys=keys.tolist(),
     )
     wide = features.astype(np.float64)
     for number, row in enumerate(rows):
@@ -119,10 +125,10 @@ def test_only_a_few_passes_over_the_pool_are_made(monkeypatch):
     farthest_first(
         features,
         first,
-        np.where(first, np.inf, 1.0),
-        np.arange(20_000, dtype=np.uint64),
-        200.0,
-        features[:, 0],
+        costs=np.where(first, np.inf, 1.0),
+        keys=np.arange(20_000, dtype=np.uint64),
+        amount=200.0,
+        draws=features[:, 0],
     )
     assert sum(passes) == 250 and len(passes) < 20
 
@@ -131,7 +137,9 @@ def test_rows_without_finite_features_are_neither_picked_nor_centres():
     features = np.array([[0.0], [np.nan], [9.0], [4.0], [np.inf]])
     first = np.array([True, True, False, False, False])
     costs, keys = np.where(first, np.inf, 1.0), np.arange(5, dtype=np.uint64)
-    rows, distances = farthest_first(features, first, costs, keys, 9.0, np.zeros(5))
+    rows, distances = farthest_first(
+        features, first, costs=costs, keys=keys, amount=9.0, draws=np.zeros(5)
+    )
     assert rows == [2, 3] and distances.tolist() == [0.0, np.inf, 9.0, 4.0, np.inf]
 
 
@@ -139,10 +147,20 @@ def test_rows_are_picked_while_the_amount_pays_for_them_and_costs_are_left_as_th
     features, keys = np.array([[0.0], [9.0], [8.0], [1.0]]), np.arange(4, dtype=np.uint64)
     costs = np.array([np.inf, 5.0, 2.0, 1.0])
     rows, _ = farthest_first(
-        features, np.array([True, False, False, False]), costs, keys, 4.0, np.zeros(4)
+        features,
+        np.array([True, False, False, False]),
+        costs=costs,
+        keys=keys,
+        amount=4.0,
+        draws=np.zeros(4),
     )
     assert rows == [2, 3] and costs.tolist() == [np.inf, 5.0, 2.0, 1.0]
-    assert farthest_first(features, np.zeros(4, np.bool_), costs, keys, 0.5, np.zeros(4))[0] == []
+    assert (
+        farthest_first(
+            features, np.zeros(4, np.bool_), costs=costs, keys=keys, amount=0.5, draws=np.zeros(4)
+        )[0]
+        == []
+    )
 
 
 def test_nearest_and_farthest_centres_are_those_of_all_distances():

@@ -32,11 +32,11 @@ def grid_of(state: Any) -> Grid:
     n, t = np.shape(state)
     keys = np.arange(n, 0, -1).astype(np.uint64)
     return Grid(
-        [f"i{row}" for row in range(n)],
-        keys,
-        [f"t{column}" for column in range(t)],
-        np.array(state),
-        np.ones(t),
+        images=[f"i{row}" for row in range(n)],
+        keys=keys,
+        tasks=[f"t{column}" for column in range(t)],
+        state=np.array(state),
+        cost=np.ones(t),
     )
 
 
@@ -130,12 +130,18 @@ def test_what_is_not_known_of_a_pick_is_left_out() -> None:
     column = np.array([[1.0], [np.nan], [3.0]])
     terms = {"unsure": column, "same": np.ones(3), "cluster": np.array([4, 4, 9])}
     (first, one), (unknown, two), (last, three) = explained(
-        Selection(picks, terms, without={"noise": column}), grid
+        Selection(picks=picks, terms=terms, without={"noise": column}), grid
     )
-    assert one == Explanation({"unsure": 0.25}, 1, {"noise": 2}) and first["cluster"] == 4.0
+    assert (
+        one == Explanation(quantiles={"unsure": 0.25}, rank=1, without={"noise": 2})
+        and first["cluster"] == 4.0
+    )
     assert two == NOT and list(unknown) == ["same", "cluster"]  # NaN is no JSON
-    assert three == Explanation({"unsure": 0.75}, 3, {"noise": 1}) and last["same"] == 1.0
-    assert [found for _, found in explained(Selection(picks), grid)] == [NOT] * 3
+    assert (
+        three == Explanation(quantiles={"unsure": 0.75}, rank=3, without={"noise": 1})
+        and last["same"] == 1.0
+    )
+    assert [found for _, found in explained(Selection(picks=picks), grid)] == [NOT] * 3
 
 
 @pytest.mark.parametrize(
@@ -153,7 +159,7 @@ def test_arrays_of_another_shape_are_refused_by_name(wrong: Mapping[str, Any]) -
         PluginError,
         match=rf"by '{name}', an array of shape.*\n.*\[3\].*\[3, 1\]. Nothing was requested",
     ):
-        list(explained(Selection([], **wrong), grid_of([[0], [0], [0]])))
+        list(explained(Selection(picks=[], **wrong), grid_of([[0], [0], [0]])))
 
 
 def found_by(
@@ -161,7 +167,7 @@ def found_by(
 ) -> dict[tuple[str, str], Explanation]:
     """The explanations of the picks from a pool without labels."""
     n = len(next(iter(statistics.values())))
-    pool = PoolView(grid_of(np.zeros((n, 2), np.int8)), statistics)
+    pool = PoolView(grid=grid_of(np.zeros((n, 2), np.int8)), statistics=statistics)
     selection = strategy.select(pool, budget)
     pairs = zip(selection.picks, explained(selection, pool.grid), strict=True)
     return {(pick.cell.image_id, pick.cell.task): why for pick, (_, why) in pairs}
@@ -172,8 +178,12 @@ U = np.array([[0.0, 10.0], [1.0, 30.0], [0.9, 12.0]])
 
 def test_partal_says_where_a_cell_would_be_without_normalisation() -> None:
     found = found_by(partal.build(partal.Options()), Budget(3), dropout=U)
-    assert found["i1", "t0"] == Explanation({"uncertainty": 2.5 / 3}, 1, {"normalisation": 4})
-    assert found["i2", "t0"] == Explanation({"uncertainty": 0.5}, 3, {"normalisation": 5})
+    assert found["i1", "t0"] == Explanation(
+        quantiles={"uncertainty": 2.5 / 3}, rank=1, without={"normalisation": 4}
+    )
+    assert found["i2", "t0"] == Explanation(
+        quantiles={"uncertainty": 0.5}, rank=3, without={"normalisation": 5}
+    )
     raw = found_by(partal.build(partal.Options(normalise="none")), Budget(3), dropout=U)
     assert all(
         why.rank == 0 and not why.without for why in raw.values()
@@ -197,7 +207,7 @@ def test_tcd_says_where_an_image_would_be_by_each_of_its_two_terms() -> None:
     committee = np.array([[1.0, 1.0], [9.0, 9.0], [5.0, 5.0], [4.0, 4.0]])
     embedding = np.array([[0.0], [1.0], [3.0], [9.0]], np.float32)
     grid = grid_of([[2, 2], [0, 0], [0, 0], [0, 0]])
-    pool = PoolView(grid, {"committee": committee, "embedding": embedding})
+    pool = PoolView(grid=grid, statistics={"committee": committee, "embedding": embedding})
     selection = tcd.build(tcd.Options(normalise="none")).select(pool, Budget(1, "images"))
     why = next(iter(explained(selection, grid)))[1]
     assert selection.picks[0].cell.image_id == "i3"

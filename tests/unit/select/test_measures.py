@@ -27,8 +27,8 @@ MEASURED = [(name, statistic) for name in MEASURES for statistic in ("dropout", 
 def test_they_pick_as_partal_does_by_the_same_values(name, options):
     values = np.random.default_rng(0).normal(size=(30, 3)) * [1, 10, 100]
     view = PoolView(
-        grid_of([f"i{row}" for row in range(30)], np.zeros((30, 3))),
-        dict.fromkeys(("dropout", "ensemble"), values),
+        grid=grid_of([f"i{row}" for row in range(30)], np.zeros((30, 3))),
+        statistics=dict.fromkeys(("dropout", "ensemble"), values),
     )
     own, partal = (
         build_plugin("strategies", PluginChoice(one, options)).select(view, Budget(12))

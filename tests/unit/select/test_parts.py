@@ -33,11 +33,11 @@ COVERS = [
 def grid(state, cost=(1.0, 1.0)):
     n = len(state)
     return Grid(
-        [f"i{k}" for k in range(n)],
-        np.arange(n, dtype=np.uint64),
-        ["a", "b"],
-        np.array(state, np.int8),
-        cost,
+        images=[f"i{k}" for k in range(n)],
+        keys=np.arange(n, dtype=np.uint64),
+        tasks=["a", "b"],
+        state=np.array(state, np.int8),
+        cost=cost,
     )
 
 
@@ -65,7 +65,10 @@ def test_scores_whose_range_no_number_can_be_divided_by_are_zero_and_not_infinit
 
 
 def chosen(strategy, pool, budget, seed=0, calibration=None, **statistics):
-    return strategy.select(PoolView(pool, statistics, seed, calibration or {}), Budget(*budget))
+    return strategy.select(
+        PoolView(grid=pool, statistics=statistics, seed=seed, calibration=calibration or {}),
+        Budget(*budget),
+    )
 
 
 def cells(selection):
@@ -124,7 +127,13 @@ def test_the_scorer_runs_once_and_its_terms_are_given_on():
         calls.append(view)
         return Scored(np.arange(4.0).reshape(2, 2), {"unsure": np.ones((2, 2)), "far": np.zeros(2)})
 
-    found = chosen(Composed(frozenset(), scorer, MinMax("each"), "cells", "why"), pool, (2,))
+    found = chosen(
+        Composed(
+            needs=frozenset(), scorer=scorer, normaliser=MinMax("each"), unit="cells", why="why"
+        ),
+        pool,
+        (2,),
+    )
     assert len(calls) == 1 and set(found.terms) == {"unsure", "far"}
 
 
@@ -135,7 +144,7 @@ def test_history_is_read_when_it_is_asked_for_and_once():
         reads.append(1)
         return [TrainedRound(1, {"a": 3}, 3.0, {"a/RMSE": 0.5})]
 
-    view = PoolView(grid([[0, 0]]), read_history=read)
+    view = PoolView(grid=grid([[0, 0]]), read_history=read)
     assert (
         not reads
         and view.history[0].labels == {"a": 3}
@@ -165,7 +174,13 @@ def test_random_cells_are_uniform_over_images_and_tasks():
 def test_the_draws_of_a_seed_are_the_same_in_every_release():
     names = ["a.jpg", "b.jpg"]
     keys = np.array([image_key(name) for name in names], np.uint64)
-    pool = Grid(names, keys, ["depth", "normals"], np.zeros((2, 2), np.int8), np.ones(2))
+    pool = Grid(
+        images=names,
+        keys=keys,
+        tasks=["depth", "normals"],
+        state=np.zeros((2, 2), np.int8),
+        cost=np.ones(2),
+    )
     np.testing.assert_allclose(
         draw_cells(pool, 3), [[0.15772299, 0.1280119], [0.0664925, 0.62847831]], rtol=1e-6
     )
@@ -189,7 +204,7 @@ def test_unknown_scores_are_drawn_with_the_rounds_seed():
 
 def test_statistics_are_read_in_float64():
     found = Read("half")(
-        PoolView(grid([[0, 0]]), {"half": np.array([[0.1, 0.2]], np.float16)})
+        PoolView(grid=grid([[0, 0]]), statistics={"half": np.array([[0.1, 0.2]], np.float16)})
     ).values
     assert (
         found.dtype == np.float64
@@ -272,15 +287,19 @@ def test_a_task_without_scores_gets_its_share_of_the_picks_whatever_the_range_of
 ):
     n = 2000
     pool = Grid(
-        [f"i{k}" for k in range(n)],
-        np.arange(n, dtype=np.uint64),
-        ["a", "b"],
-        np.zeros((n, 2), np.int8),
-        [1, 1],
+        images=[f"i{k}" for k in range(n)],
+        keys=np.arange(n, dtype=np.uint64),
+        tasks=["a", "b"],
+        state=np.zeros((n, 2), np.int8),
+        cost=[1, 1],
     )
     known, bounds = np.random.default_rng(0).random(n), {"a": [0.0, 1.0]}
     strategy = Composed(
-        frozenset(), lambda view: Scored(view.statistics["u"]), normaliser, "cells", "why"
+        needs=frozenset(),
+        scorer=lambda view: Scored(view.statistics["u"]),
+        normaliser=normaliser,
+        unit="cells",
+        why="why",
     )
     picks = {}
     for name, values in (("plain", known), ("changed", change(known))):
@@ -295,7 +314,11 @@ def test_three_tasks_of_which_one_has_no_score_share_the_picks_in_three():
     n = 1500
     names = [f"i{k}" for k in range(n)]
     pool = Grid(
-        names, np.arange(n, dtype=np.uint64), ["a", "b", "c"], np.zeros((n, 3), np.int8), np.ones(3)
+        images=names,
+        keys=np.arange(n, dtype=np.uint64),
+        tasks=["a", "b", "c"],
+        state=np.zeros((n, 3), np.int8),
+        cost=np.ones(3),
     )
     u = np.random.default_rng(1).normal(size=(n, 3))
     u[:, 2] = np.nan
@@ -325,7 +348,13 @@ def test_a_budget_of_costs_buys_value_for_money_and_random_strategies_do_not_wei
 @pytest.mark.parametrize("shift", [0.0, 1.0, -5.0])
 def test_scores_below_zero_do_not_turn_the_value_of_images_round(shift):
     state = np.array([[0, 0, 0], [0, 2, 2]], np.int8)
-    pool = Grid(["r", "s"], np.arange(2, dtype=np.uint64), ["a", "b", "c"], state, np.ones(3))
+    pool = Grid(
+        images=["r", "s"],
+        keys=np.arange(2, dtype=np.uint64),
+        tasks=["a", "b", "c"],
+        state=state,
+        cost=np.ones(3),
+    )
     u = np.array([[-0.3, -0.3, -0.3], [-0.8, 0.0, 0.0]]) + shift
     images = partal.build(partal.Options(normalise="none", unit="images"))
     assert {image for image, _ in cells(chosen(images, pool, (3, "cost"), dropout=u))} == {"r"}

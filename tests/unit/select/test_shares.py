@@ -44,26 +44,36 @@ def test_turns_may_be_nested_so_that_many_small_groups_get_the_share_of_their_pa
 
 
 def test_groups_take_their_best_items_in_turn_and_each_item_once():
-    found = deal([group([0, 1, 2]), group([2, 3])], alternate([0, 1]), np.ones(4), KEYS, 4.0)
+    found = deal(
+        [group([0, 1, 2]), group([2, 3])],
+        alternate([0, 1]),
+        costs=np.ones(4),
+        keys=KEYS,
+        amount=4.0,
+    )
     assert found == [(2, 0, 2.0), (3, 1, 3.0), (1, 0, 1.0), (0, 0, 0.0)]
 
 
 def test_ties_are_broken_by_key_and_then_by_index():
     keys = np.array([5, 4, 4, 9], np.uint64)
-    found = deal([group([0, 1, 2, 3], [1, 1, 1, 1])], alternate([0]), np.ones(4), keys, 4.0)
+    found = deal(
+        [group([0, 1, 2, 3], [1, 1, 1, 1])], alternate([0]), costs=np.ones(4), keys=keys, amount=4.0
+    )
     assert [item for item, *_ in found] == [1, 2, 0, 3]
 
 
 def test_what_the_rest_does_not_pay_for_is_passed_over():
     costs = np.array([1.0, 5.0, 2.0, np.inf])
-    found = deal([group([0, 1, 2, 3])], alternate([0]), costs, KEYS, 3.0)
+    found = deal([group([0, 1, 2, 3])], alternate([0]), costs=costs, keys=KEYS, amount=3.0)
     assert [item for item, *_ in found] == [2, 0]
-    assert deal([group([1])], alternate([0]), costs, KEYS, 3.0) == []
+    assert deal([group([1])], alternate([0]), costs=costs, keys=KEYS, amount=3.0) == []
 
 
 def test_free_items_are_all_taken_and_no_groups_take_nothing():
-    assert len(deal([group(range(9))], alternate([0]), np.zeros(9), KEYS, 0.5)) == 9
-    assert deal([], alternate([]), np.ones(9), KEYS, 5.0) == []
+    assert (
+        len(deal([group(range(9))], alternate([0]), costs=np.zeros(9), keys=KEYS, amount=0.5)) == 9
+    )
+    assert deal([], alternate([]), costs=np.ones(9), keys=KEYS, amount=5.0) == []
 
 
 def test_a_group_with_nothing_left_takes_no_more_turns():
@@ -74,7 +84,9 @@ def test_a_group_with_nothing_left_takes_no_more_turns():
             asked.append(turn)
             yield turn
 
-    found = deal([group([0, 1]), group(range(2, 60))], turns, np.ones(60), KEYS[:60], 50.0)
+    found = deal(
+        [group([0, 1]), group(range(2, 60))], turns, costs=np.ones(60), keys=KEYS[:60], amount=50.0
+    )
     assert [of for _, of, _ in found] == [0, 0] + [1] * 48
     assert len(asked) < 60
 
@@ -82,7 +94,11 @@ def test_a_group_with_nothing_left_takes_no_more_turns():
 def test_a_class_with_nothing_left_leaves_its_turns_to_the_other_classes_of_its_task():
     turns = interleave([alternate([0, 1]), alternate([2])], [1, 1])
     found = deal(
-        [group([0]), group(range(1, 21)), group(range(21, 41))], turns, np.ones(41), KEYS[:41], 20.0
+        [group([0]), group(range(1, 21)), group(range(21, 41))],
+        turns,
+        costs=np.ones(41),
+        keys=KEYS[:41],
+        amount=20.0,
     )
     assert abs(sum(of == 2 for _, of, _ in found) - 10) <= 1
 
@@ -93,7 +109,10 @@ def test_sorting_only_the_best_few_equals_sorting_all():
         scores, costs = rng.integers(0, 5, 40) / 5, rng.choice([1.0, 3.0, np.inf], 40)
         halves = [Group(np.arange(20), scores[:20]), Group(np.arange(10, 40), scores[10:])]
         amount = float(rng.uniform(1, 30))
-        found = [item for item, *_ in deal(halves, alternate([0, 1]), costs, KEYS, amount)]
+        found = [
+            item
+            for item, *_ in deal(halves, alternate([0, 1]), costs=costs, keys=KEYS, amount=amount)
+        ]
         order, left, taken, over, turn = [], amount, set(), set(), 0
         while len(over) < 2:
             at = halves[turn % 2]

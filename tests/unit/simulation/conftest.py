@@ -71,7 +71,12 @@ def finished_study(
     path = folder / "study.toml"
     path.write_text(RECIPE.replace("epochs = 2", "epochs = 1") + simulate)
     request = StudyRequest(
-        str(path), study_of(str(path), {}), made.root, "", folder / "out", jobs=2
+        recipe=str(path),
+        study=study_of(str(path), {}),
+        root=made.root,
+        weights="",
+        out=folder / "out",
+        jobs=2,
     )
     assert not run_study(request).failed
     return Finished(folder / "out", made)

@@ -14,7 +14,10 @@ def finding(
     value: float, seed: int = 0, arm: str = "a", metric: str = "RMSE", **keys: Any
 ) -> Finding:
     return Finding(
-        Run("strategy", arm, seed, {"x": 1}), keys, Result(metric, value, "m", "lower"), 3
+        run=Run("strategy", arm, seed, {"x": 1}),
+        keys=keys,
+        result=Result(metric, value, "m", "lower"),
+        count=3,
     )
 
 

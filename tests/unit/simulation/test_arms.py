@@ -30,11 +30,13 @@ COVERS = [
     "labelgrid.simulation.run_study",
 ]
 TASKS: dict[str, dict[str, object]] = {"semseg": {"classes": ["a", "b"]}, "depth": {}}
-ONE = InitialLabels("one", images=0)
+ONE = InitialLabels(plan="one", images=0)
 
 
 def study(arms: dict[str, Arm], **options: object) -> Study:
-    return Study("folder", TASKS, strategies=("partal", *arms), arms=arms, seeds=1, **options)  # type: ignore[arg-type]
+    return Study(
+        data="folder", tasks=TASKS, strategies=("partal", *arms), arms=arms, seeds=1, **options
+    )  # type: ignore[arg-type]
 
 
 def starts(of: Study) -> dict[str, str]:
@@ -45,16 +47,16 @@ def starts(of: Study) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("arm", "shared"),
     [
-        (Arm("random_cells"), True),
-        (Arm(PluginChoice("partal", {"normalise": "none"})), True),
-        (Arm("random_cells", rounds=2), True),
-        (Arm("random_cells", tasks=("semseg", "depth")), True),
-        (Arm("random_cells", changes={"score": {"dropout": {"passes": 4}}}), True),
-        (Arm("random_cells", initial=InitialLabels(images=100)), True),
-        (Arm("random_cells", initial=InitialLabels(images=99)), False),
-        (Arm("random_cells", initial=ONE), False),
-        (Arm("random_cells", tasks=("depth",)), False),
-        (Arm("random_cells", changes={"train": {"steps": 9}}), False),
+        (Arm(strategy="random_cells"), True),
+        (Arm(strategy=PluginChoice("partal", {"normalise": "none"})), True),
+        (Arm(strategy="random_cells", rounds=2), True),
+        (Arm(strategy="random_cells", tasks=("semseg", "depth")), True),
+        (Arm(strategy="random_cells", changes={"score": {"dropout": {"passes": 4}}}), True),
+        (Arm(strategy="random_cells", initial=InitialLabels(images=100)), True),
+        (Arm(strategy="random_cells", initial=InitialLabels(images=99)), False),
+        (Arm(strategy="random_cells", initial=ONE), False),
+        (Arm(strategy="random_cells", tasks=("depth",)), False),
+        (Arm(strategy="random_cells", changes={"train": {"steps": 9}}), False),
     ],
 )
 def test_a_start_is_shared_only_where_arms_agree_in_all_that_shapes_it(
@@ -68,7 +70,8 @@ def test_a_start_is_shared_only_where_arms_agree_in_all_that_shapes_it(
 
 def test_arms_that_agree_at_one_point_of_a_grid_alone_share_no_start() -> None:
     of = study(
-        {"mine": Arm("random_cells", changes={"train": {"steps": 5}})}, grid={"train.steps": (5, 9)}
+        {"mine": Arm(strategy="random_cells", changes={"train": {"steps": 5}})},
+        grid={"train.steps": (5, 9)},
     )
     assert {run.key for run in runs_of(of) if run.kind == "start"} == {
         *("start-seed0-train.steps=5", "start-seed0-train.steps=9", "start.mine-seed0")
@@ -79,7 +82,7 @@ def test_arms_that_agree_at_one_point_of_a_grid_alone_share_no_start() -> None:
 
 
 def test_an_arm_added_later_changes_no_run_that_is_there() -> None:
-    first, second = Arm("random_cells", initial=ONE), Arm("partal", initial=ONE)
+    first, second = Arm(strategy="random_cells", initial=ONE), Arm(strategy="partal", initial=ONE)
     before = runs_of(study({"first": first}))
     after = {run.key: run for run in runs_of(study({"first": first, "second": second}))}
     assert all(after[run.key] == run for run in before)
@@ -165,13 +168,29 @@ def test_a_recipe_with_arms_compares_them_unless_it_names_others(tmp_path: Path)
 
 def test_what_an_arm_takes_is_of_its_own_tasks_labels_and_rounds() -> None:
     of = study(
-        {"mine": Arm("random_cells", ("depth",), InitialLabels(images=6), 3)}, budget=4, initial=8
+        {
+            "mine": Arm(
+                strategy="random_cells", tasks=("depth",), initial=InitialLabels(images=6), rounds=3
+            )
+        },
+        budget=4,
+        initial=8,
     )
-    assert work_of(Run("start", "start.mine", 0, {}, "mine"), of, "small", 20).labels == 6
+    assert (
+        work_of(
+            Run("start", "start.mine", seed=0, point={}, start_arm="mine"), of, "small", 20
+        ).labels
+        == 6
+    )
     assert work_of(Run("strategy", "mine", 0), of, "small", 20).labels == 6 + 3 * 4
     assert work_of(Run("strategy", "partal", 0), of, "small", 20).scored == 5 * 20
-    of = study({"mine": Arm("partal", initial=ONE)}, budget=4)
-    assert work_of(Run("start", "start.mine", 0, {}, "mine"), of, "small", 20).labels == 20
+    of = study({"mine": Arm(strategy="partal", initial=ONE)}, budget=4)
+    assert (
+        work_of(
+            Run("start", "start.mine", seed=0, point={}, start_arm="mine"), of, "small", 20
+        ).labels
+        == 20
+    )
     assert work_of(Run("strategy", "mine", 0), of, "small", 20).scored == 5 * 20
 
 
@@ -234,10 +253,10 @@ def test_a_run_begins_with_the_cells_of_its_plan_and_the_images_of_its_seed(tmp_
     (request.root / "split.pkl").write_bytes(pickle.dumps({"depth": ["0003"], "semseg": ["0001"]}))
     cells = {}
     for name in arms:
-        run = Run("start", f"start.{name}", 0, {}, name)
+        run = Run("start", f"start.{name}", seed=0, point={}, start_arm=name)
         create_run(
             tmp_path / name,
-            settings_of(run, request.recipe, "", request.study, request.root),
+            settings_of(run, request.recipe, weights="", study=request.study, root=request.root),
             request.study,
             run.rows(request.study),
         )

@@ -40,7 +40,7 @@ def start(place: Path, folder: Path, run: Run, **changes: object) -> ProjectFold
     recipe = str(place / "study.toml")
     create_run(
         folder,
-        settings_of(run, recipe, "", study(place, **changes), place / "data"),
+        settings_of(run, recipe, weights="", study=study(place, **changes), root=place / "data"),
         study(place, **changes),
     )
     return ProjectFolder.open(folder)
@@ -138,7 +138,7 @@ def test_a_run_goes_on_from_its_start_as_if_it_had_begun_itself(
     copy_run(
         tmp_path / "start",
         tmp_path / "copied",
-        settings_of(PARTAL, str(place / "study.toml"), "", of, place / "data"),
+        settings_of(PARTAL, str(place / "study.toml"), weights="", study=of, root=place / "data"),
     )
     with (
         ProjectFolder.open(tmp_path / "copied") as copied,

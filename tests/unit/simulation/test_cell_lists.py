@@ -39,22 +39,24 @@ def make_ledger(folder: Path, *moves: Move) -> Path:
         store.add_task(TaskRow("depth", "depth", 1.0))
         store.add_task(TaskRow("mask", "semseg", 1.0, {"classes": ["x", "y"]}))
         splits = {"a.jpg": "train", "b.jpg": "train", "c.jpg": "heldout"}
-        store.add_images(ImageRow(name, "photos", split=split) for name, split in splits.items())  # type: ignore[arg-type]
+        store.add_images(
+            ImageRow(image_id=name, root="photos", split=split) for name, split in splits.items()
+        )  # type: ignore[arg-type]
         store.move(moves)
     return folder
 
 
 def labelled(name: str, task: str) -> Move:
-    return Move(Cell(name, task), State.LABELLED, path="label.png")
+    return Move(cell=Cell(name, task), to=State.LABELLED, path="label.png")
 
 
-LEDGER = InitialLabels("ledger", file="flat")
+LEDGER = InitialLabels(plan="ledger", file="flat")
 
 
 def test_a_ledger_gives_the_labelled_cells_of_its_training_images_and_is_not_written(
     tmp_path: Path,
 ) -> None:
-    asked = Move(Cell("a.jpg", "mask"), State.REQUESTED, 1, "r1")
+    asked = Move(cell=Cell("a.jpg", "mask"), to=State.REQUESTED, round=1, request_id="r1")
     moves = [
         labelled("b.jpg", "mask"),
         labelled("a.jpg", "depth"),
@@ -67,7 +69,7 @@ def test_a_ledger_gives_the_labelled_cells_of_its_training_images_and_is_not_wri
     digests = listed_digests(LEDGER, tmp_path)
     assert hashlib.sha256((folder / "labelgrid.db").read_bytes()).digest() == before
     with Store.open(folder / "labelgrid.db") as store:
-        store.add_images([ImageRow("d.jpg", "photos")])
+        store.add_images([ImageRow(image_id="d.jpg", root="photos")])
         assert listed_digests(LEDGER, tmp_path) == digests  # the same labels
         store.move([labelled("d.jpg", "depth")])
     assert listed_digests(LEDGER, tmp_path) != digests
@@ -89,9 +91,11 @@ def test_a_folder_without_a_ledger_or_one_without_labels_is_refused(tmp_path: Pa
 def test_the_digests_cover_the_file_and_the_list_of_its_rows(tmp_path: Path) -> None:
     for name in ("cells.csv", "split.pth", "rows.txt"):
         (tmp_path / name).write_text(name)
-    assert set(listed_digests(InitialLabels("cells", file="cells.csv"), tmp_path)) == {"cells.csv"}
-    plan = InitialLabels("published", file="split.pth", rows="rows.txt", columns={"depth": 0})
+    assert set(listed_digests(InitialLabels(plan="cells", file="cells.csv"), tmp_path)) == {
+        "cells.csv"
+    }
+    plan = InitialLabels(plan="published", file="split.pth", rows="rows.txt", columns={"depth": 0})
     assert set(listed_digests(plan, tmp_path)) == {"split.pth", "rows.txt"}
     assert set(
-        listed_digests(InitialLabels("published", file="split.pth", rows="sorted"), tmp_path)
+        listed_digests(InitialLabels(plan="published", file="split.pth", rows="sorted"), tmp_path)
     ) == {"split.pth"}

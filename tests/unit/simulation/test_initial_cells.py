@@ -13,10 +13,10 @@ from labelgrid.simulation.initial_cells import initial_cells, most_labels
 IMAGES = [f"room/{number:04d}.jpg" for number in range(200)]
 TASKS = ["semseg", "depth", "normals"]
 PLANS = [
-    InitialLabels("images"),
-    InitialLabels("one"),
-    InitialLabels("random"),
-    InitialLabels("shares", shares={"semseg": 1, "depth": 9}),
+    InitialLabels(plan="images"),
+    InitialLabels(plan="one"),
+    InitialLabels(plan="random"),
+    InitialLabels(plan="shares", shares={"semseg": 1, "depth": 9}),
 ]
 
 
@@ -31,8 +31,8 @@ def test_the_order_of_the_pool_changes_no_cell_and_another_seed_does(plan: Initi
 
 
 def test_the_random_labels_of_an_image_are_the_same_in_any_company() -> None:
-    whole = initial_cells(InitialLabels("random"), IMAGES, TASKS, seed=0)
-    few = initial_cells(InitialLabels("random"), IMAGES[50:60], TASKS, seed=0)
+    whole = initial_cells(InitialLabels(plan="random"), IMAGES, TASKS, seed=0)
+    few = initial_cells(InitialLabels(plan="random"), IMAGES[50:60], TASKS, seed=0)
     assert few == [cell for cell in whole if cell.image_id in IMAGES[50:60]]
 
 
@@ -44,19 +44,19 @@ SOME_TASKS = st.lists(st.sampled_from("abcdef"), min_size=1, unique=True)
 def test_one_label_per_image_is_balanced_over_the_tasks(
     images: list[str], tasks: list[str], seed: int, shuffler: random.Random
 ) -> None:
-    cells = initial_cells(InitialLabels("one"), images, tasks, seed)
+    cells = initial_cells(InitialLabels(plan="one"), images, tasks, seed)
     assert [cell.image_id for cell in cells] == sorted(images)
     counts = [sum(cell.task == task for cell in cells) for task in tasks]
     assert max(counts) - min(counts) <= 1
     for names in (images, tasks):
         shuffler.shuffle(names)
-    assert initial_cells(InitialLabels("one"), images, tasks, seed) == cells
+    assert initial_cells(InitialLabels(plan="one"), images, tasks, seed) == cells
 
 
 def test_one_label_per_image_has_the_counts_of_the_published_split() -> None:
     images = [f"{number}.png" for number in range(795)]
     assert set(
-        Counter(c.task for c in initial_cells(InitialLabels("one"), images, TASKS, 0)).values()
+        Counter(c.task for c in initial_cells(InitialLabels(plan="one"), images, TASKS, 0)).values()
     ) == {265}
 
 
@@ -64,7 +64,7 @@ def test_seeds_differ_in_the_tasks_that_get_the_remainder() -> None:
     largest = Counter()
     for seed in range(300):
         counts = Counter(
-            cell.task for cell in initial_cells(InitialLabels("one"), IMAGES[:4], TASKS, seed)
+            cell.task for cell in initial_cells(InitialLabels(plan="one"), IMAGES[:4], TASKS, seed)
         )
         largest.update(task for task, count in counts.items() if count == 2)
     assert set(largest) == set(TASKS) and all(70 < count < 130 for count in largest.values())
@@ -74,7 +74,7 @@ def test_seeds_differ_in_the_tasks_that_get_the_remainder() -> None:
 def test_random_labels_are_from_one_to_one_less_than_all_tasks_of_each_image(
     images: list[str], tasks: list[str], seed: int, shuffler: random.Random
 ) -> None:
-    plan = InitialLabels("random")
+    plan = InitialLabels(plan="random")
     cells = initial_cells(plan, images, tasks, seed)
     sizes = Counter(cell.image_id for cell in cells)
     assert set(sizes) == set(images) and set(sizes.values()) <= set(range(1, max(len(tasks), 2)))
@@ -86,7 +86,7 @@ def test_random_labels_are_from_one_to_one_less_than_all_tasks_of_each_image(
 
 def test_random_labels_have_each_number_and_each_task_equally_often() -> None:
     images = [f"{number}.png" for number in range(3000)]
-    cells = initial_cells(InitialLabels("random"), images, ["a", "b", "c", "d"], seed=0)
+    cells = initial_cells(InitialLabels(plan="random"), images, ["a", "b", "c", "d"], seed=0)
     sizes = Counter(Counter(cell.image_id for cell in cells).values())
     assert all(
         900 < sizes[number] < 1100 for number in (1, 2, 3)
@@ -96,10 +96,10 @@ def test_random_labels_have_each_number_and_each_task_equally_often() -> None:
 
 def test_shares_are_exact_to_one_label() -> None:
     cells = initial_cells(
-        InitialLabels("shares", shares={"depth": 9, "semseg": 1}), IMAGES, TASKS, seed=0
+        InitialLabels(plan="shares", shares={"depth": 9, "semseg": 1}), IMAGES, TASKS, seed=0
     )
     assert Counter(cell.task for cell in cells) == {"semseg": 20, "depth": 180}
     odd = initial_cells(
-        InitialLabels("shares", shares={"depth": 2, "normals": 1}), IMAGES[:7], TASKS, seed=0
+        InitialLabels(plan="shares", shares={"depth": 2, "normals": 1}), IMAGES[:7], TASKS, seed=0
     )
     assert Counter(cell.task for cell in odd) == {"depth": 5, "normals": 2}

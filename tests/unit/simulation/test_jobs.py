@@ -23,7 +23,7 @@ def study(**options: object) -> Study:
         "rounds": 2,
         "changes": {k: {"train": SMALL} for k in ("start", "strategy")},
     }
-    return Study("folder", TASKS, **{**given, **options})  # type: ignore[arg-type]
+    return Study(data="folder", tasks=TASKS, **{**given, **options})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,6 @@ def test_a_run_takes_at_most(run: Run, options: dict[str, object], wanted: RunWo
 def test_the_pool_is_counted_in_the_data_set(tmp_path: Path) -> None:
     make_data(tmp_path, pool=8)
     make_recipe(tmp_path)
-    splits = Study("folder", TASKS).splits(tmp_path)
+    splits = Study(data="folder", tasks=TASKS).splits(tmp_path)
     assert len(splits["train"]) == 8
     assert "nowhere" not in splits

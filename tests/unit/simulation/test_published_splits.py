@@ -29,7 +29,7 @@ def split(folder: Path, value: Any, *, old: bool = False) -> Path:
 def plan(
     rows: str = "numbers", columns: dict[str, int | str] = COLUMNS, file: str = "split.pth"
 ) -> InitialLabels:
-    return InitialLabels("published", file=file, rows=rows, columns=columns)
+    return InitialLabels(plan="published", file=file, rows=rows, columns=columns)
 
 
 @pytest.mark.parametrize("old", [False, True], ids=["zip", "before zip"])

@@ -212,7 +212,8 @@ def test_a_study_may_ask_for_explanations_at_any_time(tmp_path: Path) -> None:
     keep(plain)
     runs = validate_study(asking)
     explains = [
-        settings_of(runs[-1], of.recipe, "", of.study, of.root).explains for of in (plain, asking)
+        settings_of(runs[-1], of.recipe, weights="", study=of.study, root=of.root).explains
+        for of in (plain, asking)
     ]
     assert explains == [False, True]
 

@@ -26,12 +26,18 @@ from tests.projects import Said
 from tests.studies import make_data, make_recipe, study_request
 
 TASKS: dict[str, dict[str, object]] = {"semseg": {"classes": ["a", "b"]}, "depth": {}}
-ONE, EVERY = InitialLabels("one", images=0), InitialLabels(images=0)
+ONE, EVERY = InitialLabels(plan="one", images=0), InitialLabels(images=0)
 
 
 def study(arms: dict[str, Arm], **options: object) -> Study:
     return Study(
-        "folder", TASKS, strategies=tuple(arms), arms=arms, seeds=1, single=True, **options
+        data="folder",
+        tasks=TASKS,
+        strategies=tuple(arms),
+        arms=arms,
+        seeds=1,
+        single=True,
+        **options,
     )  # type: ignore[arg-type]
 
 
@@ -75,8 +81,8 @@ def test_runs_leave_out_what_the_recipe_says_of_tasks_that_the_study_does_not_us
 
 
 def test_arms_of_other_tasks_or_of_labels_that_lack_a_task_have_fewer_networks() -> None:
-    shares = InitialLabels("shares", shares={"semseg": 0.0, "depth": 1.0})
-    columns = InitialLabels("published", file="split.pth", columns={"semseg": 0})
+    shares = InitialLabels(plan="shares", shares={"semseg": 0.0, "depth": 1.0})
+    columns = InitialLabels(plan="published", file="split.pth", columns={"semseg": 0})
     arms = {
         "alone": Arm(tasks=("depth",)),
         "shares": Arm(initial=shares),
@@ -117,13 +123,16 @@ def test_a_single_task_network_has_the_labels_that_its_arm_has_of_its_task(
         if run.kind != "strategy":
             folder = tmp_path / run.key
             create_run(
-                folder, settings_of(run, request.recipe, "", of, request.root), of, run.rows(of)
+                folder,
+                settings_of(run, request.recipe, weights="", study=of, root=request.root),
+                of,
+                run.rows(of),
             )
             with ProjectFolder.open(folder) as project:
                 assert step(project, run, of, Silent()) and step(project, run, of, Silent())
                 assert list(project.tasks()) == ([run.task] if run.task else ["semseg", "depth"])
                 cells[run.task] = {row.cell for row in project.store.cells(splits=("train",))}
-            labels = work_of(run, of, request.recipe, 8, request.root).labels
+            labels = work_of(run, of, recipe=request.recipe, pool=8, root=request.root).labels
             assert labels == 6 if run.task or plan != "images" else labels == 12
     assert cells["semseg"] | cells["depth"] == cells[""]
     assert {cell.task for cell in cells["depth"]} == {"depth"} and cells["semseg"]
@@ -171,7 +180,9 @@ def test_networks_of_fewer_tasks_have_the_recipe_without_what_it_says_of_the_oth
     make_data(tmp_path / "data")
     recipe = str(make_recipe(tmp_path, NAMING))
     of = study_of(recipe, {"strategies": ["mine", "alone"], "single": True, "full": False})
-    request = StudyRequest(recipe, of, tmp_path / "data", "", tmp_path / "out", jobs=1)
+    request = StudyRequest(
+        recipe=recipe, study=of, root=tmp_path / "data", weights="", out=tmp_path / "out", jobs=1
+    )
     progress = Telling()
     done = run_study(request, progress)
     assert not done.failed
@@ -200,7 +211,11 @@ def test_a_recipe_that_cannot_do_without_a_task_is_refused_before_any_run(tmp_pa
         make_recipe(tmp_path, '[balance]\nname = "mine.py:build"\noptions = { main = "depth" }\n')
     )
     request = StudyRequest(
-        recipe, study_of(recipe, {"single": True}), tmp_path / "data", "", tmp_path / "out"
+        recipe=recipe,
+        study=study_of(recipe, {"single": True}),
+        root=tmp_path / "data",
+        weights="",
+        out=tmp_path / "out",
     )
     with pytest.raises(RecipeError, match="names the task 'depth'"):
         validate_study(request)
@@ -261,7 +276,9 @@ def test_a_study_measures_its_arms_against_single_task_networks(tmp_path: Path) 
 
 
 def test_a_run_is_named_after_its_arm_and_task() -> None:
-    run = Run("single", "single.sl.depth", 1, {"train.steps": 5}, "sl", "depth")
+    run = Run(
+        "single", "single.sl.depth", seed=1, point={"train.steps": 5}, start_arm="sl", task="depth"
+    )
     assert run.key == "single.sl.depth-seed1-train.steps=5" and run.arm == "sl"
     shown = {
         "sl": ("strategy", ""),

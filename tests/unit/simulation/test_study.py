@@ -63,20 +63,22 @@ def test_some_of_the_tasks_are_a_study_too(tmp_path: Path) -> None:
 
 
 def test_all_strategies_of_a_seed_go_on_from_one_start() -> None:
-    runs = runs_of(Study("folder", TASKS, strategies=("a", "b"), seeds=2))
+    runs = runs_of(Study(data="folder", tasks=TASKS, strategies=("a", "b"), seeds=2))
     assert [run.key for run in runs] == [
         f"{name}-seed{seed}" for seed in (0, 1) for name in ("start", "a", "b", "full")
     ]
-    assert {run.start(Study("folder", TASKS)).key for run in runs if run.seed == 1} == {
+    assert {run.start(Study(data="folder", tasks=TASKS)).key for run in runs if run.seed == 1} == {
         "start-seed1"
     }
 
 
 def test_a_grid_of_recipe_keys_makes_every_combination_and_no_key_twice() -> None:
     grid = {"train.steps": (5, 9), "network.name": ("pad_net", "shared_heads")}
-    runs = runs_of(Study("folder", TASKS, strategies=("a",), seeds=1, full=False, grid=grid))
+    runs = runs_of(
+        Study(data="folder", tasks=TASKS, strategies=("a",), seeds=1, full=False, grid=grid)
+    )
     assert len(runs) == 4 * 2 == len({run.key for run in runs})
-    assert runs[-1].overrides(Study("folder", TASKS)) == {
+    assert runs[-1].overrides(Study(data="folder", tasks=TASKS)) == {
         "train": {"steps": 9},
         "network": {"name": "shared_heads"},
     }
@@ -85,7 +87,7 @@ def test_a_grid_of_recipe_keys_makes_every_combination_and_no_key_twice() -> Non
 def test_points_share_the_runs_that_none_of_their_values_reaches() -> None:
     own = {"start": {"train": {"steps": 7}}, "full": {"train": {"steps": 9}}}
     grid = {"train.steps": (5, 0), "score.dropout.passes": (3, 4)}
-    study = Study("folder", TASKS, strategies=("a",), seeds=2, grid=grid, changes=own)
+    study = Study(data="folder", tasks=TASKS, strategies=("a",), seeds=2, grid=grid, changes=own)
     runs = runs_of(study)
     assert len([run for run in runs if run.kind == "strategy"]) == 2 * 4
     shared = {"start-seed0", "full-seed0", "start-seed1", "full-seed1"}
@@ -96,8 +98,8 @@ def test_points_share_the_runs_that_none_of_their_values_reaches() -> None:
     }
     assert len(list(runs_at(study, 1, {"train.steps": 0, "score.dropout.passes": 3}))) == 3
     wider = Study(
-        "folder",
-        TASKS,
+        data="folder",
+        tasks=TASKS,
         strategies=("a",),
         seeds=1,
         grid=grid | {"train.batch": (2, 4)},
@@ -134,7 +136,9 @@ GRID_CASES = [
 
 @pytest.mark.parametrize("grid, changes, counts", GRID_CASES)
 def test_runs_are_shared_only_where_nothing_of_a_point_reaches_them(grid, changes, counts) -> None:
-    study = Study("folder", TASKS, strategies=("a",), seeds=1, grid=grid, changes=changes)
+    study = Study(
+        data="folder", tasks=TASKS, strategies=("a",), seeds=1, grid=grid, changes=changes
+    )
     runs = runs_of(study)
     assert {kind: sum(run.kind == kind for run in runs) for kind in counts} == counts
     assert {run.start(study).key for run in runs} <= {run.key for run in runs}
@@ -148,37 +152,46 @@ def test_runs_are_shared_only_where_nothing_of_a_point_reaches_them(grid, change
 
 
 def test_changes_go_over_the_grid_and_a_name_before_its_options() -> None:
-    study = Study("folder", TASKS, changes={"full": {"train": {"epochs": 20}}})
+    study = Study(data="folder", tasks=TASKS, changes={"full": {"train": {"epochs": 20}}})
     assert study.overrides("full", {"train.steps": 500}) == {"train": {"epochs": 20, "steps": 0}}
     point = {"network.options.width": 16, "network.name": "pad_net"}
-    recipe = load_recipe("small-shared-heads", Study("folder", TASKS).overrides("strategy", point))
+    recipe = load_recipe(
+        "small-shared-heads", Study(data="folder", tasks=TASKS).overrides("strategy", point)
+    )
     assert recipe.network.name == "pad_net" and recipe.network.options == {"width": 16}
 
 
 def test_the_order_of_a_grid_changes_no_run_and_a_value_twice_is_refused() -> None:
     grid = {"train.steps": (5, 9), "train.batch": (2, 4)}
     keys = [
-        {run.key for run in runs_of(Study("folder", TASKS, grid=made))}
+        {run.key for run in runs_of(Study(data="folder", tasks=TASKS, grid=made))}
         for made in (grid, dict(reversed(grid.items())))
     ]
     assert keys[0] == keys[1]
     with pytest.raises(ValueError, match=r"grid\.train\.steps has a value twice"):
-        Study("folder", TASKS, grid={"train.steps": (5, 5)})
+        Study(data="folder", tasks=TASKS, grid={"train.steps": (5, 5)})
 
 
 def test_a_variant_has_no_name_of_other_runs() -> None:
     for name in ("full", "start", "start.a", "a/b", "a b"):
         with pytest.raises(ValueError, match=f"variants.{name}: choose another name"):
-            Study("folder", {}, variants={name: PluginChoice("partal")}, strategies=(name,))
+            Study(
+                data="folder", tasks={}, variants={name: PluginChoice("partal")}, strategies=(name,)
+            )
 
 
 def test_two_runs_of_one_folder_are_refused() -> None:
     with pytest.raises(RecipeError, match=r"same folder, 'a\.b-seed0'"):
         runs_of(
-            Study("folder", {}, variants={"a.b": PluginChoice("partal")}, strategies=("a.b", "a:b"))
+            Study(
+                data="folder",
+                tasks={},
+                variants={"a.b": PluginChoice("partal")},
+                strategies=("a.b", "a:b"),
+            )
         )
     with pytest.raises(RecipeError, match=r"same folder, 'start-seed0-train\.note=1'"):
-        runs_of(Study("folder", {}, grid={"train.note": ("1", 1)}))
+        runs_of(Study(data="folder", tasks={}, grid={"train.note": ("1", 1)}))
 
 
 def test_a_runs_key_is_a_name_for_a_folder_and_depends_on_all_it_is_of() -> None:

@@ -149,10 +149,10 @@ def test_a_strategy_with_options_goes_by_a_name_of_its_own(tmp_path: Path) -> No
     raw = {"raw": {"name": "partal", "options": {"normalise": "none"}}}
     of = study_request(tmp_path, variants=raw, strategies=["partal", "raw"])
     runs = {run.key: run for run in validate_study(of)}
-    settings = settings_of(runs["raw-seed0"], of.recipe, "", of.study, of.root)
+    settings = settings_of(runs["raw-seed0"], of.recipe, weights="", study=of.study, root=of.root)
     assert settings.strategy == PluginChoice("partal", {"normalise": "none"})
     assert settings_of(
-        runs["partal-seed0"], of.recipe, "", of.study, of.root
+        runs["partal-seed0"], of.recipe, weights="", study=of.study, root=of.root
     ).strategy == PluginChoice("partal")
 
 

@@ -6,7 +6,13 @@ from labelgrid.tasks.placement import Placement, same_values
 
 def part(flip: bool = False) -> Placement:
     """The right half of 2x4 pixels, twice as wide, in the lower rows of a canvas."""
-    return Placement((slice(0, 2), slice(2, 4)), (slice(1, 3), slice(0, 4)), (3, 4), 2.0, flip)
+    return Placement(
+        source=(slice(0, 2), slice(2, 4)),
+        target=(slice(1, 3), slice(0, 4)),
+        canvas=(3, 4),
+        zoom=2.0,
+        flip=flip,
+    )
 
 
 def test_the_nearest_values_of_the_part_lie_on_the_canvas_and_padding_is_zero() -> None:

@@ -41,9 +41,9 @@ def outcome(strategy, seed, task, metric, value, **changes):
 def run(strategy, seed, depth, semseg, **changes):
     """The outcomes of a run of both tasks, whose loss is 1 more than its depth."""
     return [
-        outcome(strategy, seed, "depth", "RMSE", depth, **changes),
-        outcome(strategy, seed, "semseg", "mIoU", semseg, **changes),
-        outcome(strategy, seed, "all", "loss_mtl", depth + 1, **changes),
+        outcome(strategy, seed, task="depth", metric="RMSE", value=depth, **changes),
+        outcome(strategy, seed, task="semseg", metric="mIoU", value=semseg, **changes),
+        outcome(strategy, seed, task="all", metric="loss_mtl", value=depth + 1, **changes),
     ]
 
 
@@ -191,17 +191,22 @@ def test_p_of_a_page_is_corrected_for_the_rows_of_all_its_tables(write):
 def single(task, metric, seed, value, loss):
     """The outcomes of a single-task network."""
     name = f"single.sl.{task}"
-    values = [outcome(name, seed, task, metric, value, kind="single")]
-    return [*values, outcome(name, seed, "all", "loss_mtl", loss, kind="single")]
+    values = [outcome(name, seed, task=task, metric=metric, value=value, kind="single")]
+    return [*values, outcome(name, seed, task="all", metric="loss_mtl", value=loss, kind="single")]
 
 
 def test_networks_of_single_tasks_are_one_row(write):
-    alone = [*single("depth", "RMSE", 0, 3.0, 0.25), *single("semseg", "mIoU", 0, 33.0, 0.5)]
+    alone = [
+        *single("depth", "RMSE", seed=0, value=3.0, loss=0.25),
+        *single("semseg", "mIoU", seed=0, value=33.0, loss=0.5),
+    ]
     page = PAGE.replace("MTPSL, `mtpsl`", "STL (`single.sl`)")
     root = write(page, [*RUNS, *alone])
     tables.write(root)
     assert rows(root)[1] == ["STL (`single.sl`)", "1", "3.000", "33.0", "0.750", "−1.250", "–", ""]
-    faults = tables.faults(write(page, [*RUNS, *alone, *single("depth", "RMSE", 1, 3.0, 0.25)]))
+    faults = tables.faults(
+        write(page, [*RUNS, *alone, *single("depth", "RMSE", seed=1, value=3.0, loss=0.25)])
+    )
     assert "not all seeds of 'single.sl' have a network of each task" in faults[0]
 
 

@@ -176,7 +176,7 @@ def test_the_model_of_the_round_before_is_restored_once_and_none_in_a_first_roun
 
     def previous():
         asked.append(1)
-        return TrainedModel(toy_network(plan.tasks))
+        return TrainedModel(network=toy_network(plan.tasks))
 
     term = Preparing()
     plan = toy_plan(data, OPTIONS)

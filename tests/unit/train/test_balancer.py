@@ -92,7 +92,16 @@ def test_parts_and_means_are_those_of_the_labelled_tasks():
     }
     present = torch.tensor([[True, False, False], [True, True, False], [False, False, False]])
     step = TaskLosses(
-        losses, present, torch.zeros(()), torch.zeros(()), (), 7, 0.5, print, 3, frozenset({"a"})
+        losses=losses,
+        present=present,
+        other=torch.zeros(()),
+        features=torch.zeros(()),
+        parameters=(),
+        step=7,
+        progress=0.5,
+        backward=print,
+        epoch=3,
+        classes=frozenset({"a"}),
     )
     weights = {"a": 1.0, "b": 2.0, "c": 1.0}
     parts = step.parts(reduce, weights)
@@ -115,20 +124,27 @@ def test_a_step_without_labels_leaves_the_terms_gradient():
         [],
     )
     step = TaskLosses(
-        {"a": unlabelled}, torch.zeros(2, 1).bool(), weight.sum(), weight, (), 0, 0.0, given.append
+        losses={"a": unlabelled},
+        present=torch.zeros(2, 1).bool(),
+        other=weight.sum(),
+        features=weight,
+        parameters=(),
+        step=0,
+        progress=0.0,
+        backward=given.append,
     )
     assert step.without_labels(reduce).item() == 2.0
     given[0].backward()
     assert weight.grad.tolist() == [1, 1] and not unlabelled.grad.any()
     step = TaskLosses(
-        {"a": unlabelled},
-        torch.zeros(2, 1).bool(),
-        torch.zeros(()),
-        weight,
-        (),
-        0,
-        0.0,
-        given.append,
+        losses={"a": unlabelled},
+        present=torch.zeros(2, 1).bool(),
+        other=torch.zeros(()),
+        features=weight,
+        parameters=(),
+        step=0,
+        progress=0.0,
+        backward=given.append,
     )
     step.without_labels(reduce)
     given[1].backward()  # also without a term

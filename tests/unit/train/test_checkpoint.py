@@ -12,14 +12,14 @@ from labelgrid.errors import ModelError
 from labelgrid.train.checkpoint import Checkpoint, load, same_training, save, weights_hash
 
 STATE = Checkpoint(
-    3,
-    12,
-    {"w": torch.ones(2)},
-    {"state": {}},
-    {},
-    {"term": {"a": torch.zeros(1)}},
-    [{"epoch": 1}],
-    "{}",
+    epoch=3,
+    step=12,
+    network={"w": torch.ones(2)},
+    optimiser={"state": {}},
+    scaler={},
+    parts={"term": {"a": torch.zeros(1)}},
+    history=[{"epoch": 1}],
+    identity="{}",
 )
 
 

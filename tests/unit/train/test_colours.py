@@ -7,7 +7,7 @@ from labelgrid.train.colours import OPERATIONS, recoloured
 from labelgrid.train.draws import Draws
 from labelgrid.train.options import LEVELS
 
-DRAWS = Draws(0, 3, (), (), lambda ids, seed: None)
+DRAWS = Draws(seed=0, step=3, ids=(), pool=(), load=lambda ids, seed: None)
 MEAN, STD = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.2, 0.3, 0.4])
 
 
@@ -17,7 +17,9 @@ def images_of(count):
 
 
 def changed(images, ids, operations=2, levels=LEVELS):
-    return recoloured(images, ids, DRAWS, operations, levels, MEAN, STD)
+    return recoloured(
+        images, ids, draws=DRAWS, operations=operations, levels=levels, mean=MEAN, std=STD
+    )
 
 
 def test_draws_belong_to_the_image_and_all_operations_come():
@@ -26,7 +28,9 @@ def test_draws_belong_to_the_image_and_all_operations_come():
     torch.testing.assert_close(changed(images, ids[::-1]), found.flip(0))
     assert len({one.sum().item() for one in found}) > 40
     torch.testing.assert_close(found, changed(images, ids))
-    other = recoloured(images, ids, DRAWS.of_view("second"), 2, LEVELS, MEAN, STD)
+    other = recoloured(
+        images, ids, draws=DRAWS.of_view("second"), operations=2, levels=LEVELS, mean=MEAN, std=STD
+    )
     assert not torch.equal(other, found)
 
 

@@ -10,7 +10,7 @@ import torch
 from labelgrid.train.draws import Draws
 
 POOL = tuple(f"{i}.jpg" for i in range(6))
-DRAWS = Draws(5, 7, POOL[:2], POOL, lambda ids, seed: (tuple(ids), seed))
+DRAWS = Draws(seed=5, step=7, ids=POOL[:2], pool=POOL, load=lambda ids, seed: (tuple(ids), seed))
 
 
 def numbers(draws, *names):

@@ -33,13 +33,13 @@ def run(parts, **changes):
     options = {"batch": 4, **changes}
     names = options.pop("names", list(made.names))
     return evaluate(
-        TrainedModel(network),
+        TrainedModel(network=network),
         tasks,
-        found,
-        source_of(made),
-        names,
-        DATA,
-        ObjectiveOptions(),
+        definitions=found,
+        source=source_of(made),
+        image_ids=names,
+        data=DATA,
+        objective=ObjectiveOptions(),
         **options,
     )
 
@@ -88,7 +88,7 @@ def test_the_losses_are_per_pixel_means_over_the_set_and_weighted_into_loss_mtl(
     measured, source = run(parts), source_of(made)
     total, pixels = 0.0, 0
     for name, raws, frame in predictions(
-        TrainedModel(network), found, source, list(made.names), DATA
+        TrainedModel(network=network), found, source=source, image_ids=list(made.names), data=DATA
     ):
         label = source.label(name, found["depth"])
         raw = functional.interpolate(

@@ -45,7 +45,7 @@ def batch(seed=0, b=4, size=(6, 8)):
         for _ in range(3)
     ]
     empty = Features(torch.zeros(b, 1, 1, 1), (torch.zeros(b, 1, 1, 1),))
-    return targets, Output(tuple(raws[1:]), raws[0], empty, {})
+    return targets, Output(initial=tuple(raws[1:]), final=raws[0], features=empty, task_features={})
 
 
 def slow_loss(name, raw, value, valid):
@@ -87,7 +87,9 @@ def test_the_supervised_loss_is_mtpsl_equation_one_or_a_plain_sum():
             weighted = {n: weights[n] * loss for n, loss in losses.items()}
             found = supervised(weighted, targets_present(targets, list(TASKS)), reduction)
             np.testing.assert_allclose(
-                float(found), slow(targets, output, weights, reduction, initial), rtol=1e-12
+                float(found),
+                slow(targets, output, weights=weights, reduction=reduction, initial=initial),
+                rtol=1e-12,
             )
 
 
@@ -103,7 +105,12 @@ def test_garbage_behind_an_invalid_mask_changes_no_loss_and_no_gradient():
             for raw in (output.final, *output.initial)
         ]
         losses = task_losses(
-            TASKS, Output(tuple(raws[1:]), raws[0], output.features, {}), targets, 1.0
+            TASKS,
+            Output(
+                initial=tuple(raws[1:]), final=raws[0], features=output.features, task_features={}
+            ),
+            targets,
+            1.0,
         )
         total = supervised(losses, targets_present(targets, list(TASKS)), "image_mean")
         total.backward()
@@ -185,7 +192,7 @@ def test_raw_outputs_are_resized_as_areas_and_not_from_corner_to_corner():
 
 def test_a_network_of_one_stage_has_the_loss_of_its_final_outputs():
     targets, output = batch()
-    single = Output((), output.final, output.features, {})
+    single = Output(initial=(), final=output.final, features=output.features, task_features={})
     found, expected = (task_losses(TASKS, single, targets, initial) for initial in (1.0, 0.0))
     assert all(torch.equal(found[name], expected[name]) for name in TASKS)
 
@@ -231,6 +238,8 @@ def test_rescaling_a_mean_over_labels_is_refused_and_without_it_recorded_options
         ObjectiveOptions(rescale=True)
     assert "rescale" not in without_added(ObjectiveOptions, vars(ObjectiveOptions()))
     assert (
-        without_added(ObjectiveOptions, vars(ObjectiveOptions("task_sum", rescale=True)))["rescale"]
+        without_added(ObjectiveOptions, vars(ObjectiveOptions(reduction="task_sum", rescale=True)))[
+            "rescale"
+        ]
         is True
     )

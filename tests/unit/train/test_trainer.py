@@ -443,7 +443,9 @@ def test_the_head_of_a_task_without_labels_does_not_shrink(tmp_path, optimiser):
 def test_rescaled_losses_reach_the_balancer(data):
     found = {}
     for rescale in (False, True):
-        plan = toy_plan(data, QUICK, objective=ObjectiveOptions("image_sum", rescale=rescale))
+        plan = toy_plan(
+            data, QUICK, objective=ObjectiveOptions(reduction="image_sum", rescale=rescale)
+        )
         plan = replace(plan, balancer=Balancing(plan.tasks))
         training = Trainer(plan)
         batch = next(training._batches(0))

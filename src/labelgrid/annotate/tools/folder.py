@@ -59,7 +59,9 @@ class FolderConnector:
             ProjectError: the folder holds something else, or the disk reports an error.
         """
         with files.disk(out, "Labels in it were not changed."):
-            earlier, wanted, times = _earlier_files(out), _files(request), _times(out)
+            earlier = _earlier_files(out)
+            wanted = _files(request)
+            times = _times(out)
             files.remove_files(out, earlier - wanted.keys())
             listed, table = (_with_times(request.items, times, at) for at in (True, False))
             files.write_text(
@@ -128,7 +130,8 @@ def _times(out: Path) -> Mapping[Cell, tuple[float, str]]:
     """
     found = lists.read_lists(out)
     for fault in found.faults[:1]:
-        what, next_step = f"{fault.where}: {fault.what}", fault.next_step
+        what = f"{fault.where}: {fault.what}"
+        next_step = fault.next_step
         raise ProjectError(
             what, where=str(out), next_step=next_step, unchanged="Nothing was written."
         )

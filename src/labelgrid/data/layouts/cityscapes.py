@@ -28,7 +28,8 @@ leftImg8bit/SPLIT/CITY/ID_leftImg8bit.png        RGB images
 gtFine/SPLIT/CITY/ID_gtFine_labelIds.png         8 bits: 19 of the 34 numbers are classes, the others not labelled
 disparity/SPLIT/CITY/ID_disparity.png            16 bits: 256 times the disparity, plus 1; 0 = invalid
 """
-IMAGES, IMAGE_END = "leftImg8bit", "_leftImg8bit.png"
+IMAGES = "leftImg8bit"
+IMAGE_END = "_leftImg8bit.png"
 #: A kind of task -> the folder of its labels, and the end of their file names.
 LABELS = {"semseg": ("gtFine", "_gtFine_labelIds.png"), "depth": ("disparity", "_disparity.png")}
 #: The classes, and their numbers in the files.
@@ -48,7 +49,8 @@ AGAIN = "Get the file again."
 NUMBERS = 34
 PLATE = 255
 #: The last of trainIds, which number the classes from 0; and how many maps are read to find them.
-LAST_TRAIN_ID, LOOKED_AT = 18, 20
+LAST_TRAIN_ID = 18
+LOOKED_AT = 20
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ splits/NAME.txt             optional: the images of a split, one path below imag
 LABELS = (".png", ".npy", ".tiff", ".tif")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FolderDataset:
     """A `labelgrid.data.dataset.Dataset` of plain folders.
 
@@ -111,7 +111,13 @@ def build(root: Path | str, images: str = "images", labels: str = "labels") -> F
         ImageError: there are no images.
     """
     names = tuple(list_images(Path(root) / images))
-    return FolderDataset(Path(root), names, whole_names(names, names), images, labels)
+    return FolderDataset(
+        root=Path(root),
+        names=names,
+        whole=whole_names(names, names),
+        image_folder=images,
+        label_folder=labels,
+    )
 
 
 def check(root: Path | str) -> list[str]:
@@ -120,7 +126,8 @@ def check(root: Path | str) -> list[str]:
     Raises:
         ImageError: there are no images.
     """
-    source, faults = build(root), []
+    source = build(root)
+    faults = []
     names = {name for image_id in source.names for name in (image_id, stem(image_id))}
     for folder in sorted(
         path for path in (source.root / source.label_folder).glob("*") if path.is_dir()

@@ -64,7 +64,9 @@ TASKS: Mapping[str, Mapping[str, Any]] = {
 class Nyud(ImagesById):
     """A `labelgrid.data.dataset.Dataset` of the NYUD_MT layout."""
 
-    IMAGES, SPLITS, TASKS = "images", "gt_sets", TASKS
+    IMAGES = "images"
+    SPLITS = "gt_sets"
+    TASKS = TASKS
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`.

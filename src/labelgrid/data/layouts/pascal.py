@@ -86,7 +86,9 @@ TASKS: Mapping[str, Mapping[str, Any]] = {
 class Pascal(ImagesById):
     """A `labelgrid.data.dataset.Dataset` of the PASCAL_MT layout."""
 
-    IMAGES, SPLITS, TASKS = "JPEGImages", "ImageSets/Context", TASKS
+    IMAGES = "JPEGImages"
+    SPLITS = "ImageSets/Context"
+    TASKS = TASKS
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`.
@@ -123,7 +125,8 @@ def build(root: Path | str) -> Pascal:
         ImageError: there are no images.
     """
     root = Path(root)
-    names, listed = names_by_id(root / Pascal.IMAGES), ids_of_splits(root / Pascal.SPLITS)
+    names = names_by_id(root / Pascal.IMAGES)
+    listed = ids_of_splits(root / Pascal.SPLITS)
     used = {stem: name for stem, name in names.items() if not listed or stem in listed}
     if not used:
         raise ImageError(
@@ -186,7 +189,8 @@ def _drawn_parts(objects: NDArray[Any], path: Path) -> NDArray[np.int64]:
     drawn = np.full((1, 1), -1) if not people else np.zeros(_mask(people[0], path).shape, np.int64)
     for person in people:
         for part in person["parts"].ravel():
-            mask, name = _mask(part, path), str(part["part_name"].item())
+            mask = _mask(part, path)
+            name = str(part["part_name"].item())
             if mask.shape != drawn.shape:
                 own, others = ("x".join(map(str, one.shape)) for one in (mask, drawn))
                 raise _other_parts(

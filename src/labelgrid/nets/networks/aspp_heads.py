@@ -18,7 +18,7 @@ from labelgrid.nets.options import WIDEST, Rate
 from labelgrid.tasks.task import Task
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """The heads.
 

@@ -103,7 +103,8 @@ class Mtan(Network):
 
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
         super().__init__()
-        width, self.corners = options.width, options.align == "corners"
+        width = options.width
+        self.corners = options.align == "corners"
         self.encoder = EncoderDecoder(width)
         filters = self.encoder.filters
         self.dropout = ChannelDropout(options.encoder_dropout, width, "encoder")
@@ -137,12 +138,18 @@ class Mtan(Network):
             name: self.bodies[name](self._last_mask(name, features)[..., :height, :width] * shared)
             for name in self.attention
         }
-        return Output((), self.predict(task_features), features, task_features)
+        return Output(
+            initial=(),
+            final=self.predict(task_features),
+            features=features,
+            task_features=task_features,
+        )
 
     def _last_mask(self, name: str, features: StageFeatures) -> Tensor:
         """A task's mask of the decoder's last map: follow the encoder down and the decoder up."""
         masks: Attention = self.attention[name]  # type: ignore[assignment]
-        inputs, found = features.first[0], features.first[0]
+        inputs = features.first[0]
+        found = features.first[0]
         for stage, second in enumerate(features.second):
             if stage > 0:
                 inputs = torch.cat((features.first[stage], found), 1)

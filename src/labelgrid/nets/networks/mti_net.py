@@ -27,7 +27,7 @@ from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """Switches.
 
@@ -67,7 +67,8 @@ class ScaleHeads(nn.Module):
         self, tasks: Mapping[str, Task], inputs: int, width: int, options: Options
     ) -> None:
         super().__init__()
-        self.tasks, self.own = dict(tasks), options.own
+        self.tasks = dict(tasks)
+        self.own = options.own
         self.bodies = nn.ModuleDict({n: basic_blocks(inputs, width, width) for n in tasks})
         self.initial = nn.ModuleDict(
             {n: Predict(width, t.channels, options.dropout, "initial") for n, t in tasks.items()}
@@ -104,7 +105,9 @@ class MtiNet(Network):
 
     def __init__(self, tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> None:
         super().__init__()
-        self.encoder, names, given = encoder, list(tasks), encoder.level_channels
+        self.encoder = encoder
+        names = list(tasks)
+        given = encoder.level_channels
         rate = options.encoder_dropout
         self.dropout = nn.ModuleList(ChannelDropout(rate, width, "encoder") for width in given)
         self.reduce = nn.ModuleList(
@@ -136,7 +139,8 @@ class MtiNet(Network):
             inputs = self._inputs(number, levels[number], heads[0] if heads else None)
             scale: Any = self.scales[number]
             found, raw = scale.start(inputs)
-            heads, initial = [found, *heads], [raw, *initial]
+            heads = [found, *heads]
+            initial = [raw, *initial]
             refined = [scale.refine(found, raw, known), *refined]
         size = levels[0].shape[-2:]
         task_features = {
@@ -144,7 +148,11 @@ class MtiNet(Network):
             for name, body in self.final_bodies.items()
         }
         return Output(
-            tuple(initial), self.predict(task_features), features, task_features, tuple(heads)
+            initial=tuple(initial),
+            final=self.predict(task_features),
+            features=features,
+            task_features=task_features,
+            initial_features=tuple(heads),
         )
 
     def _inputs(self, number: int, level: Tensor, coarser: Raw | None) -> Raw:

@@ -20,7 +20,7 @@ from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """Widths and switches.
 
@@ -55,8 +55,11 @@ class PadNet(Network):
 
     def __init__(self, tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> None:
         super().__init__()
-        self.tasks, self.encoder, self.own = dict(tasks), encoder, options.own
-        width, rate = options.width, options.dropout
+        self.tasks = dict(tasks)
+        self.encoder = encoder
+        self.own = options.own
+        width = options.width
+        rate = options.dropout
         self.dropout = ChannelDropout(options.encoder_dropout, encoder.channels, "encoder")
         self.initial_bodies = nn.ModuleDict(
             {n: bottlenecks(encoder.channels, width) for n in tasks}
@@ -84,7 +87,13 @@ class PadNet(Network):
         own = heads if self.own == "features" else self._embed(predictions) if known else sources
         refined = self.distil(own, sources)
         task_features = {name: body(refined[name]) for name, body in self.final_bodies.items()}
-        return Output((initial,), self.predict(task_features), features, task_features, (heads,))
+        return Output(
+            initial=(initial,),
+            final=self.predict(task_features),
+            features=features,
+            task_features=task_features,
+            initial_features=(heads,),
+        )
 
     def _embed(self, predictions: Raw) -> Raw:
         return {name: self.embed[name](x) for name, x in predictions.items()}

@@ -30,7 +30,7 @@ from labelgrid.train.objective import image_losses, supervised, targets_present
 COMBINE: Mapping[str, Callable[..., Any]] = {"max": np.max, "mean": np.mean, "min": np.min}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """The committee and the training of its blocks.
 
@@ -110,7 +110,8 @@ class Committee(TrainedStatistic):
 
     def __init__(self, options: Options) -> None:
         super().__init__()
-        self.options, self.blocks = options, nn.ModuleList()
+        self.options = options
+        self.blocks = nn.ModuleList()
 
     def setup(self, example: PoolBatch) -> None:
         """Build one block for each two tasks.
@@ -118,7 +119,8 @@ class Committee(TrainedStatistic):
         Raises:
             ModelError: the network makes no initial predictions, or no task has a member.
         """
-        output, tasks = example.output, example.tasks
+        output = example.output
+        tasks = example.tasks
         if not output.initial:
             raise ModelError(
                 f"The network {type(example.model.network).__name__} has one stage. Its predictions are not refined, "
@@ -146,7 +148,8 @@ class Committee(TrainedStatistic):
 
         def block_losses(rows: Rows) -> Iterator[Tensor]:
             for block in self.blocks:
-                raws, targets = block(rows.maps), rows.targets
+                raws = block(rows.maps)
+                targets = rows.targets
                 losses = {
                     n: image_losses(context.tasks[n], [raw], targets[n])[0]
                     for n, raw in raws.items()
@@ -156,7 +159,14 @@ class Committee(TrainedStatistic):
 
         passes = replayed(context.labelled, read, context.seed)
         schedule = Schedule(self.options.epochs, self.options.learning_rate)
-        train("Training the committee", self.blocks, context, schedule, passes, block_losses)
+        train(
+            "Training the committee",
+            self.blocks,
+            context=context,
+            schedule=schedule,
+            passes=passes,
+            losses=block_losses,
+        )
 
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
         """The inconsistencies of a batch, float64 [b, t].

@@ -41,7 +41,9 @@ class PlainConfidence(Statistic):
         """The means of a batch, float64 [b, t]."""
         passes = Outputs([batch.decoded(self.options.known).final])
         make = of_mean(MEASURES[self.options.measure])  # the variance of one prediction is 0
-        return image_means(passes, batch.tasks, batch.batch.frames, make, self.options.at)
+        return image_means(
+            passes, batch.tasks, frames=batch.batch.frames, make=make, at=self.options.at
+        )
 
 
 def build(seed: int, options: Options) -> PlainConfidence:

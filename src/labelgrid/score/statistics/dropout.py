@@ -24,7 +24,7 @@ from labelgrid.score.options import At, Measure
 from labelgrid.score.statistic import PoolBatch, Statistic
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """MC-dropout (PartAL A.1, which gives neither the rate, nor the layers, nor D).
 
@@ -53,7 +53,7 @@ class Options:
     known: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DropoutPasses:
     """D dropout passes over a batch of images; iterating yields the raw outputs of each pass.
 
@@ -72,11 +72,20 @@ class DropoutPasses:
     @classmethod
     def of(cls, pool: PoolBatch, options: Options, seed: int) -> "DropoutPasses":
         """The passes over a batch."""
-        network, known = pool.model.network, pool.known if options.known else None
-        fixed = (
-            network.decode(pool.features, known).task_features if options.where == "final" else None
+        network = pool.model.network
+        known = pool.known if options.known else None
+        task_features = None
+        if options.where == "final":
+            task_features = network.decode(pool.features, known).task_features
+        return cls(
+            network=network,
+            options=options,
+            seed=seed,
+            keys=pool.keys,
+            features=pool.features,
+            known=known,
+            task_features=task_features,
         )
-        return cls(network, options, seed, pool.keys, pool.features, known, fixed)
 
     def only(self, index: int) -> "DropoutPasses":
         """The passes over one image of the batch, with the same masks."""
@@ -93,9 +102,15 @@ class DropoutPasses:
         )
 
     def __iter__(self) -> Iterator[Raw]:
-        options, device = self.options, self.features.shared.device
+        options = self.options
+        device = self.features.shared.device
         with keyed_dropout(
-            self.network, options.where, self.keys, self.seed, options.rate, device
+            self.network,
+            options.where,
+            keys=self.keys,
+            seed=self.seed,
+            rate=options.rate,
+            device=device,
         ) as use:
             for index in range(options.passes):
                 use(index)
@@ -124,11 +139,11 @@ class Dropout(Statistic):
                 f"The network has no dropout at '{self.options.where}', so every pass would be the same.",
                 next_step="Set [score.dropout] rate, or the network's dropout, above 0.",
             )
-        passes, make = (
-            DropoutPasses.of(batch, self.options, self.seed),
-            MOMENTS[self.options.measure],
+        passes = DropoutPasses.of(batch, self.options, self.seed)
+        make = MOMENTS[self.options.measure]
+        return image_means(
+            passes, batch.tasks, frames=batch.batch.frames, make=make, at=self.options.at
         )
-        return image_means(passes, batch.tasks, batch.batch.frames, make, self.options.at)
 
 
 def build(seed: int, options: Options) -> Dropout:

@@ -70,7 +70,8 @@ class AutoEncoder(nn.Module):
     def __init__(self, channels: int, size: tuple[int, int], options: Options) -> None:
         super().__init__()
         widths = [channels, *(options.width * 2**index for index in range(BLOCKS))]
-        self.size, least = size, [-(-side // 2**BLOCKS) for side in size]
+        self.size = size
+        least = [-(-side // 2**BLOCKS) for side in size]
         down = [_down(a, b) for a, b in pairwise(widths)]
         up = [_up(a, b) for a, b in pairwise(widths[:0:-1])]
         inner = (widths[-1], *least)
@@ -140,14 +141,22 @@ class Embedding(TrainedStatistic):
             context.pool, lambda batch: Rows({"features": self._sized(batch)}), context.seed
         )
         mean, spread = channel_moments(passes, self.mean.numel())
-        self.mean, self.spread = mean.to(self.mean), spread.to(self.spread)
+        self.mean = mean.to(self.mean)
+        self.spread = spread.to(self.spread)
 
         def losses(rows: Rows) -> Iterator[Tensor]:
             maps = (rows.maps["features"] - self.mean) / self.spread
             yield functional.mse_loss(self.network(maps), maps)
 
         schedule = Schedule(self.options.epochs, self.options.learning_rate)
-        train("Training the auto-encoder", self.network, context, schedule, passes, losses)
+        train(
+            "Training the auto-encoder",
+            self.network,
+            context=context,
+            schedule=schedule,
+            passes=passes,
+            losses=losses,
+        )
 
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
         """The embeddings of a batch, float32 [b, d]."""
@@ -173,19 +182,17 @@ def channel_moments(passes: Passes, channels: int) -> tuple[Tensor, Tensor]:
 
     Source: Chan, Golub & LeVeque 1983, the update of moments by those of a further part.
     """
-    count, mean, square = (
-        0,
-        torch.zeros(channels, dtype=torch.float64),
-        torch.zeros(channels, dtype=torch.float64),
-    )
+    count = 0
+    mean = torch.zeros(channels, dtype=torch.float64)
+    square = torch.zeros(channels, dtype=torch.float64)
     for rows in passes(0):
         maps = rows.maps["features"].double()
-        own, number = maps.mean((0, 2, 3)), maps[:, 0].numel()
-        spread, share = (
-            (maps - own[:, None, None]).square().sum((0, 2, 3)).cpu(),
-            number / (count + number),
-        )
-        gap, count = own.cpu() - mean, count + number
+        own = maps.mean((0, 2, 3))
+        number = maps[:, 0].numel()
+        spread = (maps - own[:, None, None]).square().sum((0, 2, 3)).cpu()
+        share = number / (count + number)
+        gap = own.cpu() - mean
+        count = count + number
         square += spread + gap**2 * (1 - share) * number
         mean += gap * share
     deviation = (square / max(count, 1)).sqrt()

@@ -74,11 +74,14 @@ class Ensemble(TrainedStatistic):
 
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
         """The mean uncertainties of a batch, float64 [b, t]."""
-        known, images = batch.known if self.options.known else None, batch.batch.images
+        known = batch.known if self.options.known else None
+        images = batch.batch.images
         raws = [batch.decoded(self.options.known).final]
         raws += [network(images, known).final for network in self._networks(batch.model)]
         make = MOMENTS[self.options.measure]
-        return image_means(Outputs(raws), batch.tasks, batch.batch.frames, make, self.options.at)
+        return image_means(
+            Outputs(raws), batch.tasks, frames=batch.batch.frames, make=make, at=self.options.at
+        )
 
     def _networks(self, model: TrainedModel) -> Iterator[Network]:
         """The further networks.

@@ -37,8 +37,10 @@ class Mirrored:
     """Collects a prediction, and then that of the mirrored image, whose pixels are in place again."""
 
     def __init__(self, task: Task, definition: TaskDef) -> None:
-        self.task, self.definition = task, definition
-        self.moments, self.count = task.moments(), 0
+        self.task = task
+        self.definition = definition
+        self.moments = task.moments()
+        self.count = 0
 
     def update(self, prediction: Tensor) -> None:
         """Add the image's own prediction; then the other one, with its values mirrored back."""
@@ -75,7 +77,7 @@ def flipped(values: NDArray[Any], definition: TaskDef) -> NDArray[Any]:
     """Label values [h, w, c], valid everywhere, as they are in the mirrored view."""
     height, width = values.shape[:2]
     whole = (slice(0, height), slice(0, width))
-    mirror = Placement(whole, whole, (height, width), flip=True)
+    mirror = Placement(source=whole, target=whole, canvas=(height, width), flip=True)
     return definition.transform(values, np.ones((height, width), np.bool_), mirror)[0]
 
 
@@ -90,7 +92,8 @@ class Flips(Statistic):
 
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
         """The sums of a batch, float64 [b, t], in nats."""
-        network, frames = batch.model.network, batch.batch.frames
+        network = batch.model.network
+        frames = batch.batch.frames
         other = network.decode(network.encode(batch.batch.images.flip(-1))).final
         passes = Outputs([batch.output.final, {name: raw.flip(-1) for name, raw in other.items()}])
         pixels = np.array([frame.original[0] * frame.original[1] for frame in frames])
@@ -98,7 +101,9 @@ class Flips(Statistic):
         def start(task: Task) -> Mirrored:
             return Mirrored(task, batch.definitions[task.name])
 
-        return pixels[:, None] * image_means(passes, batch.tasks, frames, start, self.options.at)
+        return pixels[:, None] * image_means(
+            passes, batch.tasks, frames=frames, make=start, at=self.options.at
+        )
 
 
 def build(seed: int, options: Options) -> Flips:

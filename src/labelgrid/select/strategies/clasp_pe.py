@@ -25,7 +25,7 @@ BY_CLASS = "class_entropy"
 SMALLEST = 1e-12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """The share of classes, the noise, and the uncertainty.
 
@@ -94,12 +94,12 @@ class Uncertainties:
             power: the exponent of the scores; infinite for no noise.
             by_class: the share of the classes.
         """
-        grid, unsure = self.pool.grid, self.cells[:, column]
-        t, missing = len(grid.tasks), grid.eligible[:, column]
-        rows, unknown = (
-            np.flatnonzero(missing & np.isfinite(unsure)),
-            np.flatnonzero(missing & np.isnan(unsure)),
-        )
+        grid = self.pool.grid
+        unsure = self.cells[:, column]
+        t = len(grid.tasks)
+        missing = grid.eligible[:, column]
+        rows = np.flatnonzero(missing & np.isfinite(unsure))
+        unknown = np.flatnonzero(missing & np.isnan(unsure))
 
         def queue(logs: NDArray[np.float64], why: str, of_class: int | None = None) -> Queue:
             return Queue(
@@ -108,7 +108,8 @@ class Uncertainties:
 
         if len(rows):
             parts = self.classes[rows, column]
-            classes, known = np.flatnonzero(parts.any(0)), len(rows) / (len(rows) + len(unknown))
+            classes = np.flatnonzero(parts.any(0))
+            known = len(rows) / (len(rows) + len(unknown))
             share = by_class if len(classes) else 0.0
             if share:
                 why = "uncertain about one class"
@@ -148,14 +149,13 @@ class Uncertainties:
             power: the exponent of the scores; infinite for no noise.
             by_class: the share of the classes.
         """
-        first, t = np.full(self.cells.shape, np.inf), self.cells.shape[1]
+        first = np.full(self.cells.shape, np.inf)
+        t = self.cells.shape[1]
         for column in range(t):
             for queues, share in self.queues(column, power, by_class):
                 for queue in queues:
-                    rows, place = (
-                        queue.items // t,
-                        rankdata(-queue.scores, "min") * len(queues) / share,
-                    )
+                    rows = queue.items // t
+                    place = rankdata(-queue.scores, "min") * len(queues) / share
                     first[rows, column] = np.minimum(first[rows, column], place)
         return np.where(self.pool.grid.eligible & np.isfinite(self.cells), -first, np.nan)
 
@@ -169,7 +169,8 @@ class Uncertainties:
             found: the items that were picked, each with the class of its queue.
             power: the exponent of the scores.
         """
-        rows, t = np.arange(len(self.cells)), self.cells.shape[1]
+        rows = np.arange(len(self.cells))
+        t = self.cells.shape[1]
         classes = np.full((len(rows), t), np.nan, object)
         noise = np.stack([self.noise(rows, column, power) for column in range(t)], 1)
         for item, of_class in found:
@@ -218,11 +219,16 @@ class ClassStratified:
         and, if it was picked for a class, the index of the class. The ranks without the noise keep
         the classes, those without the classes keep the noise.
         """
-        grid, t, by_class = pool.grid, len(pool.grid.tasks), self.options.by_class
-        unsure, power = self._read(pool), self.options.power(len(pool.history))
-        groups, tasks = list[Queue](), list[Turns]()
+        grid = pool.grid
+        t = len(pool.grid.tasks)
+        by_class = self.options.by_class
+        unsure = self._read(pool)
+        power = self.options.power(len(pool.history))
+        groups = list[Queue]()
+        tasks = list[Turns]()
         for column in shuffled(t, pool.seed, "tasks"):
-            parts, shares = list[Turns](), list[float]()
+            parts = list[Turns]()
+            shares = list[float]()
             for made, share in unsure.queues(column, power, by_class):
                 order = shuffled(len(made), pool.seed, "classes", grid.tasks[column])
                 parts.append(alternate([len(groups) + index for index in order]))
@@ -230,7 +236,13 @@ class ClassStratified:
                 groups += made
             tasks.append(interleave(parts, shares))
         costs, amount = cell_costs(grid, budget)
-        found = deal(groups, interleave(tasks, [1.0] * t), costs, np.repeat(grid.keys, t), amount)
+        found = deal(
+            groups,
+            interleave(tasks, [1.0] * t),
+            costs=costs,
+            keys=np.repeat(grid.keys, t),
+            amount=amount,
+        )
         picks = grid.cell_picks((item, score, groups[group].why) for item, group, score in found)
         terms = unsure.terms([(item, groups[group].of_class) for item, group, _ in found], power)
         without = {"noise": unsure.places(np.inf, by_class)}
@@ -238,10 +250,11 @@ class ClassStratified:
             without["classes"] = unsure.places(power, 0.0)
         else:
             del terms["class"]
-        return Selection(picks, terms, without=without)
+        return Selection(picks=picks, terms=terms, without=without)
 
     def _read(self, pool: PoolView) -> Uncertainties:
-        unsure, t = Read(self.options.statistic)(pool).values, len(pool.grid.tasks)
+        unsure = Read(self.options.statistic)(pool).values
+        t = len(pool.grid.tasks)
         by_class = pool.statistics[BY_CLASS]
         return Uncertainties(pool, unsure, by_class.reshape(len(unsure), t, by_class.shape[1] // t))
 

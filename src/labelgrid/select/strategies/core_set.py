@@ -41,15 +41,22 @@ class CoreSet:
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
         """As `Strategy.select`."""
-        grid, features = pool.grid, pool.statistics[FEATURES]
-        costs, first = image_costs(grid, budget), draw_images(grid, pool.seed)[:, 0]
+        grid = pool.grid
+        features = pool.statistics[FEATURES]
+        costs = image_costs(grid, budget)
+        first = draw_images(grid, pool.seed)[:, 0]
         rows, distances = farthest_first(
-            features, np.any(grid.bought, axis=1), costs, grid.keys, budget.amount, first
+            features,
+            np.any(grid.bought, axis=1),
+            costs=costs,
+            keys=grid.keys,
+            amount=budget.amount,
+            draws=first,
         )
         picks = grid.image_picks(
             (row, distances[row], "far from all labelled images") for row in rows
         )
-        return Selection(picks, {"distance": distances})
+        return Selection(picks=picks, terms={"distance": distances})
 
 
 def build(options: Options) -> CoreSet:

@@ -42,7 +42,8 @@ class ScaledLosses:
 
     def __call__(self, pool: PoolView) -> Scored:
         """As `Scorer`."""
-        values, eligible = Read("learning_loss")(pool).values, pool.grid.eligible
+        values = Read("learning_loss")(pool).values
+        eligible = pool.grid.eligible
         known = np.isfinite(values)
         pooled = known & eligible.any(1, keepdims=True)
         low = np.where(pooled, values, np.inf).min(0, initial=np.inf)
@@ -50,7 +51,8 @@ class ScaledLosses:
         scores = (values - low) / widths(low, high)
         if self.whole:
             given = known & eligible
-            count, total = given.sum(1), np.where(given, scores, 0.0).sum(1)
+            count = given.sum(1)
+            total = np.where(given, scores, 0.0).sum(1)
             means = np.where(count > 0, total / np.maximum(count, 1), np.nan)
             scores = np.where(known, scores, means[:, None])
         return Scored(scores, {"predicted loss": values})

@@ -15,4 +15,11 @@ class Options:
 
 def build(options: Options) -> Composed:
     """Build the strategy: uniform draws over the missing cells, keyed by image and task."""
-    return Composed(frozenset(), Draw(draw_cells), AsIs(), "cells", "random cell", valued=False)
+    return Composed(
+        needs=frozenset(),
+        scorer=Draw(draw_cells),
+        normaliser=AsIs(),
+        unit="cells",
+        why="random cell",
+        valued=False,
+    )

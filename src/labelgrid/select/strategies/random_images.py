@@ -15,4 +15,11 @@ class Options:
 
 def build(options: Options) -> Composed:
     """Build the strategy: uniform draws over the images, keyed by image."""
-    return Composed(frozenset(), Draw(draw_images), AsIs(), "images", "random image", valued=False)
+    return Composed(
+        needs=frozenset(),
+        scorer=Draw(draw_images),
+        normaliser=AsIs(),
+        unit="images",
+        why="random image",
+        valued=False,
+    )

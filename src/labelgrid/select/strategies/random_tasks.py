@@ -66,7 +66,9 @@ class RandomTasks:
             PluginError: a named task does not exist. NothingToBuyError: no task with a weight lacks
                 a label.
         """
-        grid, draws, t = pool.grid, draw_cells(pool.grid, pool.seed), len(pool.grid.tasks)
+        grid = pool.grid
+        draws = draw_cells(pool.grid, pool.seed)
+        t = len(pool.grid.tasks)
         shares = self._shares(grid)
         order = [column for column in shuffled(t, pool.seed, "tasks") if shares[column]]
         missing = [(column, np.flatnonzero(grid.eligible[:, column])) for column in order]
@@ -75,9 +77,11 @@ class RandomTasks:
             [alternate([index]) for index in range(len(order))], shares[order].tolist()
         )
         costs, amount = cell_costs(grid, budget)
-        found = deal(groups, turns, costs, np.repeat(grid.keys, t), amount)
+        found = deal(groups, turns, costs=costs, keys=np.repeat(grid.keys, t), amount=amount)
         return Selection(
-            grid.cell_picks((item, score, "random image of this task") for item, _, score in found)
+            picks=grid.cell_picks(
+                (item, score, "random image of this task") for item, _, score in found
+            )
         )
 
     def _shares(self, grid: Grid) -> NDArray[np.float64]:

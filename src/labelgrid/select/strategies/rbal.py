@@ -37,7 +37,8 @@ class Ranks:
 
     def __call__(self, pool: PoolView) -> Scored:
         """As `Scorer`."""
-        values, rows = self.read(pool).values, np.flatnonzero(pool.grid.eligible.any(1))
+        values = self.read(pool).values
+        rows = np.flatnonzero(pool.grid.eligible.any(1))
         ranks = np.full(values.shape, np.nan)
         for column in range(values.shape[1]):
             known = rows[np.isfinite(values[rows, column])]

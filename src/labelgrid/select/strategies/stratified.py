@@ -18,7 +18,8 @@ from labelgrid.select.shares import Group, alternate, deal, shuffled
 from labelgrid.select.strategy import Budget, PoolView, Selection
 from labelgrid.streams import seed_of
 
-CLASSES, FEATURES = "classes", "features"
+CLASSES = "classes"
+FEATURES = "features"
 
 
 @dataclass(frozen=True)
@@ -76,21 +77,26 @@ class Stratified:
         """
         grid = pool.grid
         missing = np.any(grid.eligible, axis=1)
-        strata, size = np.full(len(missing), -1), np.zeros(len(missing), np.intp)
+        strata = np.full(len(missing), -1)
+        size = np.zeros(len(missing), np.intp)
         strata[missing] = self._strata(pool, missing)
         names, sizes = np.unique(strata[missing], return_counts=True)
         size[missing] = sizes[np.searchsorted(names, strata[missing])]
-        turns, why = alternate(shuffled(len(names), pool.seed, "strata")), "random of its stratum"
+        turns = alternate(shuffled(len(names), pool.seed, "strata"))
+        why = "random of its stratum"
         if self.options.unit == "images":
             draws = draw_images(grid, pool.seed)[:, 0]
             groups = [
                 Group(rows, draws[rows])
                 for rows in (np.flatnonzero(strata == name) for name in names)
             ]
-            found = deal(groups, turns, image_costs(grid, budget), grid.keys, budget.amount)
+            found = deal(
+                groups, turns, costs=image_costs(grid, budget), keys=grid.keys, amount=budget.amount
+            )
             picks = grid.image_picks((row, score, why) for row, _, score in found)
         else:
-            draws, t = draw_cells(grid, pool.seed), len(grid.tasks)
+            draws = draw_cells(grid, pool.seed)
+            t = len(grid.tasks)
             of = draws.ravel()
             of_cell = np.where(grid.eligible, strata[:, None], -1).ravel()
             groups = [
@@ -98,10 +104,10 @@ class Stratified:
                 for items in (np.flatnonzero(of_cell == name) for name in names)
             ]
             costs, amount = cell_costs(grid, budget)
-            found = deal(groups, turns, costs, np.repeat(grid.keys, t), amount)
+            found = deal(groups, turns, costs=costs, keys=np.repeat(grid.keys, t), amount=amount)
             picks = grid.cell_picks((item, score, why) for item, _, score in found)
         return Selection(
-            picks, {"stratum": strata, "images in it": size}, without={"strata": draws}
+            picks=picks, terms={"stratum": strata, "images in it": size}, without={"strata": draws}
         )
 
     def _strata(self, pool: PoolView, rows: NDArray[np.bool_]) -> NDArray[np.intp]:
@@ -110,7 +116,8 @@ class Stratified:
             shares = pool.statistics[CLASSES][rows]
             if self.options.by == "classes" or shares.any():
                 return rarest_classes(shares, self.options.least)
-        features, keys = pool.statistics[FEATURES][rows], pool.grid.keys[rows]
+        features = pool.statistics[FEATURES][rows]
+        keys = pool.grid.keys[rows]
         return k_means(features, keys, self.options.clusters, seed_of(pool.seed, "strata"))
 
 

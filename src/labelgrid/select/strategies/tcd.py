@@ -20,7 +20,8 @@ from labelgrid.select.knapsack import buy_value
 from labelgrid.select.parts import DRAWN, DRAWN_IMAGE, LEAST_RANGE, MinMax, fill_unknown
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
 
-INCONSISTENCY, FEATURES = "committee", "embedding"
+INCONSISTENCY = "committee"
+FEATURES = "embedding"
 #: The bounds of a label's weight in training.
 WEIGHTS = (0.5, 2.0)
 
@@ -59,7 +60,7 @@ WHY = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Items:
     """What can be picked: images (g = 1) or cells (g = t). NaN scores cannot be picked.
 
@@ -89,10 +90,13 @@ class NearestByColumn:
 
     def __init__(self, features: NDArray[Any], centres: NDArray[np.bool_], distance: str) -> None:
         found = np.ascontiguousarray(features, np.float32)
-        self.features, self.distance = unit_rows(found) if distance == "cosine" else found, distance
-        self.squared, self.farthest = np.full(centres.shape, np.inf), 0.0
+        self.features = unit_rows(found) if distance == "cosine" else found
+        self.distance = distance
+        self.squared = np.full(centres.shape, np.inf)
+        self.farthest = 0.0
         rows = np.flatnonzero(finite_rows(self.features))
-        known, used = self.features[rows], centres[rows]
+        known = self.features[rows]
+        used = centres[rows]
         for column in range(centres.shape[1]):
             self.squared[rows, column] = nearest_centre(known, np.flatnonzero(used[:, column]))
         if not np.isfinite(self.squared).all():
@@ -155,8 +159,10 @@ def _greedy(
     items: Items, nearest: NearestByColumn, rates: bool, first: tuple[int, int] | None = None
 ) -> Found:
     """As `greedy`, without the comparison to one item alone; `first` is the first pick."""
-    scores, left = items.scores.copy(), payable(items.amount)
-    at_pick, picks = np.full(scores.shape, np.nan), []
+    scores = items.scores.copy()
+    left = payable(items.amount)
+    at_pick = np.full(scores.shape, np.nan)
+    picks = []
     costs = np.maximum(items.costs, ROUNDING) if rates else np.ones(scores.shape)
     far = nearest.values()
     while np.any(open_items := np.isfinite(scores) & (items.costs <= left)):
@@ -165,7 +171,8 @@ def _greedy(
         )
         first = None
         picks.append((row, column))
-        at_pick[row, column], left = far[row, column], left - float(items.costs[row, column])
+        at_pick[row, column] = far[row, column]
+        left = left - float(items.costs[row, column])
         scores[row, column] = np.nan
         nearest.add(row, column)
         far = nearest.values()
@@ -201,7 +208,8 @@ class TaskConsistency:
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
         """As `Strategy.select`."""
-        grid, options = pool.grid, self.options
+        grid = pool.grid
+        options = self.options
         known = INCONSISTENCY in self.needs
         raw = np.asarray(
             pool.statistics[INCONSISTENCY] if known else np.ones(grid.state.shape), np.float64
@@ -213,7 +221,8 @@ class TaskConsistency:
             if whole
             else cell_items(scores, pool, budget)
         )
-        terms, without = {"inconsistency": scores} if known else {}, dict[str, Scores]()
+        terms = {"inconsistency": scores} if known else {}
+        without = dict[str, Scores]()
         if FEATURES in self.needs:
             nearest = NearestByColumn(pool.statistics[FEATURES], items.centres, options.distance)
             picks, values, far = greedy(items, nearest, rates=budget.unit == "cost")
@@ -221,7 +230,8 @@ class TaskConsistency:
             if known:
                 without = {"diversity": items.scores, "inconsistency": far}
         else:
-            values, groups = items.scores, items.scores.shape[1]
+            values = items.scores
+            groups = items.scores.shape[1]
             take = buy_value if budget.unit == "cost" else buy
             bought = take(
                 values.ravel(), np.repeat(items.keys, groups), items.costs.ravel(), items.amount
@@ -229,8 +239,11 @@ class TaskConsistency:
             picks = [divmod(index, groups) for index in bought]
         found = self._picks(picks, values, raw, grid)
         if whole:
-            values, without = values[:, 0], {name: rest[:, 0] for name, rest in without.items()}
-        return Selection(found, terms, pool.calibration, values, without)
+            values = values[:, 0]
+            without = {name: rest[:, 0] for name, rest in without.items()}
+        return Selection(
+            picks=found, terms=terms, calibration=pool.calibration, scores=values, without=without
+        )
 
     def _normalised(self, raw: Scores, grid: Grid) -> Scores:
         """The inconsistencies on one scale; ones if the diversity alone counts."""
@@ -243,7 +256,8 @@ class TaskConsistency:
         self, picks: list[tuple[int, int]], values: Scores, raw: Scores, grid: Grid
     ) -> list[Pick]:
         """The cells of the picked items, with their weights."""
-        options, eligible = self.options, grid.eligible
+        options = self.options
+        eligible = grid.eligible
         cells = [
             (row, column, float(values[row, group]))
             for row, group in picks
@@ -256,11 +270,13 @@ class TaskConsistency:
             chosen = np.zeros(raw.shape, np.bool_)
             chosen[[row for row, *_ in cells], [column for _, column, _ in cells]] = True
             weights = label_weights(raw, eligible if options.weigh == "pool" else chosen)
-        scored, drawn = np.isfinite(raw) & eligible, DRAWN
+        scored = np.isfinite(raw) & eligible
+        drawn = DRAWN
         if (
             options.unit == "images"
         ):  # a cell without a score counts only where its image has no other
-            scored, drawn = scored | scored.any(1, keepdims=True), DRAWN_IMAGE
+            scored = scored | scored.any(1, keepdims=True)
+            drawn = DRAWN_IMAGE
         return [
             Pick(
                 grid.cell(row, column),
@@ -278,8 +294,10 @@ def image_items(scores: Scores, pool: PoolView, budget: Budget, tasks: str) -> I
     Cells without a score are not read, unless an image has no others: then they are drawn
     (`fill_unknown`).
     """
-    grid, eligible = pool.grid, pool.grid.eligible
-    known, filled = eligible & np.isfinite(scores), fill_unknown(scores, grid, pool.seed)
+    grid = pool.grid
+    eligible = pool.grid.eligible
+    known = eligible & np.isfinite(scores)
+    filled = fill_unknown(scores, grid, pool.seed)
     used = np.where(np.any(known, axis=1, keepdims=True), known, eligible)
     if tasks == "max":
         joined = np.where(used, filled, -np.inf).max(1)
@@ -288,15 +306,26 @@ def image_items(scores: Scores, pool: PoolView, budget: Budget, tasks: str) -> I
     values = np.where(eligible.any(1), joined, np.nan)
     centres = np.any(grid.bought, axis=1, keepdims=True)
     return Items(
-        values[:, None], image_costs(grid, budget)[:, None], centres, grid.keys, budget.amount
+        scores=values[:, None],
+        costs=image_costs(grid, budget)[:, None],
+        centres=centres,
+        keys=grid.keys,
+        amount=budget.amount,
     )
 
 
 def cell_items(scores: Scores, pool: PoolView, budget: Budget) -> Items:
     """The missing cells; a budget of one image is worth t cells."""
-    grid, values = pool.grid, fill_unknown(scores, pool.grid, pool.seed)
+    grid = pool.grid
+    values = fill_unknown(scores, pool.grid, pool.seed)
     costs, amount = cell_costs(grid, budget)
-    return Items(values, costs.reshape(values.shape), grid.bought, grid.keys, amount)
+    return Items(
+        scores=values,
+        costs=costs.reshape(values.shape),
+        centres=grid.bought,
+        keys=grid.keys,
+        amount=amount,
+    )
 
 
 def label_weights(raw: Scores, of: NDArray[np.bool_]) -> Scores:

@@ -65,16 +65,14 @@ class TypiClust:
 
         A pick's terms are its typicality, and its cluster's images and labelled images.
         """
-        grid, costs, used = (
-            pool.grid,
-            image_costs(pool.grid, budget),
-            np.any(pool.grid.bought, axis=1),
-        )
+        grid = pool.grid
+        costs = image_costs(pool.grid, budget)
+        used = np.any(pool.grid.bought, axis=1)
         features = pool.statistics[FEATURES]
         known = finite_rows(features)
         rows = np.flatnonzero(known & (used | np.isfinite(costs)))
         if not len(rows):
-            return Selection([])
+            return Selection(picks=[])
         count = min(
             int(used[rows].sum()) + affordable(costs[rows], budget.amount), self.options.most
         )
@@ -94,10 +92,15 @@ class TypiClust:
             ]  # so that the order of the pool has no effect
             typicality[members] = typicalities(features[members], self.options.neighbours)
         groups = self._groups(clusters, sizes, labelled, np.isfinite(costs) & known, typicality)
-        found, left = [], payable(budget.amount)
+        found = []
+        left = payable(budget.amount)
         for some in groups:
             if some:
-                found += (part := deal(some, alternate(range(len(some))), costs, grid.keys, left))
+                found += (
+                    part := deal(
+                        some, alternate(range(len(some))), costs=costs, keys=grid.keys, amount=left
+                    )
+                )
                 left -= float(sum(costs[item] for item, _, _ in part))
                 costs[[item for item, _, _ in part]] = np.inf
         why = "typical of images like which few are labelled"
@@ -108,7 +111,7 @@ class TypiClust:
             "images like it": sizes[of],
             "labelled like it": labelled[of],
         }
-        return Selection(picks, terms, without={"clusters": typicality})
+        return Selection(picks=picks, terms=terms, without={"clusters": typicality})
 
     def _groups(
         self,
@@ -152,7 +155,8 @@ def typicalities(features: NDArray[np.floating], neighbours: int) -> NDArray[np.
         array([1.   , 1.   , 0.5  , 0.167])
     """
     m = len(features)
-    count, found = max(1, min(neighbours, m // 2)), np.zeros(m)
+    count = max(1, min(neighbours, m // 2))
+    found = np.zeros(m)
     if m < 2:
         return found
     centred = features - features.mean(0, dtype=np.float64)

@@ -81,12 +81,12 @@ class Picks:
                 for of, cells in sets.items():
                     known = near[of] if how == "fed in" else frozenset[Cell]()
                     yield Question(
-                        run,
-                        folder,
-                        number,
-                        cells,
-                        known,
-                        {"round": number, "cells": of, "known": how},
+                        run=run,
+                        folder=folder,
+                        round=number,
+                        cells=cells,
+                        known=known,
+                        keys={"round": number, "cells": of, "known": how},
                     )
 
     def _sample(self, pool: frozenset[Cell], seed: int) -> frozenset[Cell]:

@@ -53,7 +53,10 @@ class LabelSpread:
                 for name, count in counts.items():
                     if count:
                         yield Finding(
-                            run, {"round": number}, Result(name, count, "", "higher"), len(images)
+                            run=run,
+                            keys={"round": number},
+                            result=Result(name, count, "", "higher"),
+                            count=len(images),
                         )
             progress.advance(note=run.key)
 
@@ -66,10 +69,10 @@ def _chart(means: Sequence[Mean]) -> Chart:
     title = means[0].titled(means[0].result.name)
     lines = lines_of(means, "round", lambda mean: mean.arm)
     return Chart(
-        f"spread-{title}",
-        "round",
-        f"{means[0].result.name} with a label",
-        lines,
+        name=f"spread-{title}",
+        x_label="round",
+        y_label=f"{means[0].result.name} with a label",
+        lines=lines,
         whole=True,
         title=title,
     )

@@ -25,7 +25,8 @@ from labelgrid.tasks.task import Range, Spec, Task, TaskDef
 METRES = (0.05, 200.0)
 #: Median depths of two sets of labels may differ by this factor; disparities by less, as 256 steps
 #: of one are usual in files of 16 bits, which without a `scale` are read as 0.256 of it.
-FACTOR, FACTOR_DISPARITY = 5.0, 3.0
+FACTOR = 5.0
+FACTOR_DISPARITY = 3.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ def zoomed(
 
     Resizing alone changes neither.
     """
-    placed, zoom = geometry.nearest(value), np.float32(geometry.zoom)
+    placed = geometry.nearest(value)
+    zoom = np.float32(geometry.zoom)
     return placed * zoom if options.disparity else placed / zoom, geometry.nearest(valid)
 
 
@@ -64,8 +66,16 @@ def middle(
     """The median: about 1000 times too small or too large if metres and millimetres are confused."""
     median = float(np.median(value[..., 0][valid]))
     if options.disparity:
-        return {"the median disparity": LabelFigure(median, FACTOR_DISPARITY, ratio=True)}
-    return {"the median depth": LabelFigure(median, FACTOR, ratio=True, range=METRES, unit=" m")}
+        return {
+            "the median disparity": LabelFigure(
+                value=median, tolerance=FACTOR_DISPARITY, ratio=True
+            )
+        }
+    return {
+        "the median depth": LabelFigure(
+            value=median, tolerance=FACTOR, ratio=True, range=METRES, unit=" m"
+        )
+    }
 
 
 def recedes(value: NDArray[Any], valid: NDArray[np.bool_], options: files.Options) -> NDArray[Any]:
@@ -115,6 +125,6 @@ def build(task: TaskDef) -> Task:
         disagreement=disagreement.absolute_difference,
         metrics=task.chosen({"RMSE": partial(metrics.DepthMetric, unit)}),
         scale=Scale(
-            over_maximum, zoomed=larger if task.options.disparity else nearer, unbounded=True
+            scaled=over_maximum, zoomed=larger if task.options.disparity else nearer, unbounded=True
         ),
     )

@@ -22,7 +22,8 @@ from labelgrid.tasks.task import NoOptions, Spec, Task, TaskDef
 FLAT = 0.05
 #: Mean components, and correlations of components with places, may differ by this between sets of
 #: labels.
-MEAN, TURN = 0.35, 0.45
+MEAN = 0.35
+TURN = 0.45
 
 
 def turned(
@@ -53,9 +54,11 @@ def directions(
     """The mean components, and how x changes with the column, y with the height: rooms face inward, things outward."""
     x, y, z = value[valid].T
     figures = {
-        "the mean x (right)": LabelFigure(float(x.mean()), MEAN),
-        "the mean y (up)": LabelFigure(float(y.mean()), MEAN, range=(-0.15, 1)),
-        "the mean z (toward the camera)": LabelFigure(float(z.mean()), MEAN, range=(0.05, 1)),
+        "the mean x (right)": LabelFigure(value=float(x.mean()), tolerance=MEAN),
+        "the mean y (up)": LabelFigure(value=float(y.mean()), tolerance=MEAN, range=(-0.15, 1)),
+        "the mean z (toward the camera)": LabelFigure(
+            value=float(z.mean()), tolerance=MEAN, range=(0.05, 1)
+        ),
     }
     rows, columns = np.nonzero(valid)
     for name, component, place in (
@@ -64,7 +67,7 @@ def directions(
     ):
         if min(float(component.std()), float(place.std())) > 1e-3:
             figures[f"the correlation of {name}"] = LabelFigure(
-                float(np.corrcoef(component, place)[0, 1]), TURN
+                value=float(np.corrcoef(component, place)[0, 1]), tolerance=TURN
             )
     return figures
 
@@ -113,5 +116,5 @@ def build(task: TaskDef) -> Task:
         metrics=task.chosen({"mErr": metrics.NormalsMetric}),
         from_mean=prediction.unit_mean,
         other_losses={"cosine": losses.unit_vector_cosine},
-        scale=Scale(halved, neutral=0.5, mirrored=facing, error=direction_error),
+        scale=Scale(scaled=halved, neutral=0.5, mirrored=facing, error=direction_error),
     )

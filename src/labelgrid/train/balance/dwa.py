@@ -51,7 +51,9 @@ class DynamicWeightAverage(Balancer):
 
     def __init__(self, weights: Mapping[str, float], reduce: Reduce, options: Options) -> None:
         super().__init__()
-        self.fixed, self.reduce, self.temperature = weights, reduce, options.temperature
+        self.fixed = weights
+        self.reduce = reduce
+        self.temperature = options.temperature
         for name in ("sums", "counts", "last", "before"):
             self.register_buffer(name, torch.zeros(len(weights)))
         self.register_buffer("epoch", torch.tensor(0))
@@ -85,7 +87,8 @@ class DynamicWeightAverage(Balancer):
         seen = self.counts > 0
         self.before = torch.where(seen, self.last, self.before)
         self.last = torch.where(seen, self.sums / self.counts.clamp(min=1), self.last)
-        self.sums, self.counts = torch.zeros_like(self.sums), torch.zeros_like(self.counts)
+        self.sums = torch.zeros_like(self.sums)
+        self.counts = torch.zeros_like(self.counts)
         self.epoch.fill_(epoch)
 
     def _count(self, step: TaskLosses) -> None:

@@ -37,7 +37,8 @@ class Fixed(Balancer):
 
     def __init__(self, weights: Mapping[str, float], reduce: Reduce) -> None:
         super().__init__()
-        self.weights, self.reduce = weights, reduce
+        self.weights = weights
+        self.reduce = reduce
 
     def backward(self, step: TaskLosses) -> Tensor:
         """As `Balancer.backward`."""

@@ -58,7 +58,9 @@ class GradNorm(Balancer):
 
     def __init__(self, weights: Mapping[str, float], reduce: Reduce, options: Options) -> None:
         super().__init__()
-        self.fixed, self.reduce, self.options = weights, reduce, options
+        self.fixed = weights
+        self.reduce = reduce
+        self.options = options
         self.learning_rate = options.learning_rate
         self.weights = nn.ParameterDict({name: nn.Parameter(torch.ones(())) for name in weights})
         self.register_buffer("initial", torch.zeros(len(weights)))

@@ -45,7 +45,9 @@ class MultipleGradientDescent(Balancer):
 
     def __init__(self, weights: Mapping[str, float], reduce: Reduce, options: Options) -> None:
         super().__init__()
-        self.fixed, self.reduce, self.options = weights, reduce, options
+        self.fixed = weights
+        self.reduce = reduce
+        self.options = options
 
     def backward(self, step: TaskLosses) -> Tensor:
         """As `Balancer.backward`.

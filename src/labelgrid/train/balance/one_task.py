@@ -44,7 +44,9 @@ class SingleTask(Balancer):
 
     def __init__(self, weights: Mapping[str, float], reduce: Reduce, options: Options) -> None:
         super().__init__()
-        self.weights, self.reduce, self.options = weights, reduce, options
+        self.weights = weights
+        self.reduce = reduce
+        self.options = options
         self.register_buffer("seed", torch.randint(2**62, ()))
         self.register_buffer("last", torch.full((len(weights),), -1))
 

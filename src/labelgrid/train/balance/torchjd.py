@@ -49,7 +49,10 @@ class AggregatedGradients(Balancer):
         self, weights: Mapping[str, float], reduce: Reduce, aggregator: Aggregator, at: Place
     ) -> None:
         super().__init__()
-        self.fixed, self.reduce, self.aggregator, self.at = weights, reduce, aggregator, at
+        self.fixed = weights
+        self.reduce = reduce
+        self.aggregator = aggregator
+        self.at = at
 
     def backward(self, step: TaskLosses) -> Tensor:
         """As `Balancer.backward`.

@@ -41,7 +41,9 @@ class LearntUncertainty(Balancer):
 
     def __init__(self, weights: Mapping[str, float], reduce: Reduce, options: Options) -> None:
         super().__init__()
-        self.weights, self.reduce, self.options = weights, reduce, options
+        self.weights = weights
+        self.reduce = reduce
+        self.options = options
         self.learning_rate = options.learning_rate
         self.logs = nn.ParameterDict(
             {name: nn.Parameter(torch.tensor(options.start)) for name in weights}

@@ -49,10 +49,8 @@ class Contrastive(JointTerm):
     def compared(self, codes: Codes) -> Mapping[str, Tensor]:
         """The hinge of each pair, [p]; 0 for pairs without another image."""
         others = codes.pairs.of_another_image()
-        near, far = (
-            distance(codes.sources, codes.targets),
-            distance(codes.sources[others], codes.targets),
-        )
+        near = distance(codes.sources, codes.targets)
+        far = distance(codes.sources[others], codes.targets)
         counts = codes.pairs.image[others] != codes.pairs.image
         return {
             "hinge": self.options.weight * counts * (near - far + self.options.margin).clamp(min=0)

@@ -23,7 +23,7 @@ from labelgrid.train.term import Preparation, Step, Term, View
 Size = tuple[int, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """The crop and the weight; the paper gives neither.
 
@@ -55,7 +55,9 @@ class CropConsistency(Term):
 
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
         super().__init__()
-        self.tasks, self.options, self.track = dict(tasks), options, options.track
+        self.tasks = dict(tasks)
+        self.options = options
+        self.track = options.track
 
     def prepare(self, data: Preparation) -> None:
         """Say if it can have no effect."""
@@ -89,7 +91,7 @@ class CropConsistency(Term):
             counts = torch.ones_like(counts)
         losses = torch.stack(
             [
-                self._loss(step, name, boxes, size, counts[:, i])
+                self._loss(step, name, boxes=boxes, size=size, counts=counts[:, i])
                 for i, name in enumerate(step.tasks)
             ],
             1,
@@ -98,7 +100,8 @@ class CropConsistency(Term):
 
     def _loss(self, step: Step, name: str, boxes: list[Box], size: Size, counts: Tensor) -> Tensor:
         """One task's loss [b], 0 for images that do not count."""
-        task, image = step.tasks[name], step.batch.images.shape[-2:]
+        task = step.tasks[name]
+        image = step.batch.images.shape[-2:]
         rows = counts.nonzero()[:, 0]
         raw, crop = (
             in_full(output.final[name][rows]) for output in (step.output, step.views["crop"][1])

@@ -52,7 +52,8 @@ class DirectMap(Term):
 
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
         super().__init__()
-        self.options, self.names = options, list(tasks)
+        self.options = options
+        self.names = list(tasks)
         self.register_buffer(
             "allowed", allowed_pairs(self.names, options.listed, "direct_map"), persistent=False
         )

@@ -74,7 +74,8 @@ class Discriminator(JointTerm):
 
     def __init__(self, tasks: Mapping[str, Task], network: Network, options: Options) -> None:
         super().__init__("discriminator", tasks, network, options)
-        self.options, self.judge = options, Judge(self.width, options.width)
+        self.options = options
+        self.judge = Judge(self.width, options.width)
         self.optimiser = torch.optim.Adam(self.judge.parameters(), lr=options.rate)
         self.kept: Codes | None = None
 
@@ -100,7 +101,8 @@ class Discriminator(JointTerm):
 
     def _judged(self, step: Step) -> Mapping[str, Tensor]:
         """The discriminator's own loss [b], on the maps of this step; none if there is no pair."""
-        codes, self.kept = self.kept, None
+        codes = self.kept
+        self.kept = None
         if codes is None:
             return {}
         constant = Codes(

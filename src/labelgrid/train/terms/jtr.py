@@ -34,7 +34,7 @@ from labelgrid.train.ranges import OwnRate, Weight, Zooms
 from labelgrid.train.term import Preparation, RateGroup, Step, Term, View
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """The weights, the auto-encoder and the views of the released code.
 
@@ -160,12 +160,10 @@ class JointRegularisation(Term):
 
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
         super().__init__()
-        self.options, self.tasks, self.names, self.track = (
-            options,
-            dict(tasks),
-            list(tasks),
-            options.track,
-        )
+        self.options = options
+        self.tasks = dict(tasks)
+        self.names = list(tasks)
+        self.track = options.track
         self.channels = [task.channels for task in tasks.values()]
         self.encoder = MapEncoder(sum(self.channels), options.width)
         self.register_buffer("means", torch.full((len(tasks),), options.mean))
@@ -211,7 +209,8 @@ class JointRegularisation(Term):
         return {"first": self._view, "second": self._view} if own else {}
 
     def _view(self, batch: Batch, draws: Draws) -> Batch:
-        options, size = self.options, (batch.images.shape[-2], batch.images.shape[-1])
+        options = self.options
+        size = (batch.images.shape[-2], batch.images.shape[-1])
         crop = cropped(batch, self.tasks, draw_boxes(draws, batch.ids, size, options.zooms), size)
         colours = options.operations, options.levels, self.colour_mean, self.colour_std
         return replace(crop, images=recoloured(crop.images, batch.ids, draws, *colours))
@@ -221,18 +220,17 @@ class JointRegularisation(Term):
         zero = step.output.final[self.names[0]].new_zeros(len(step.batch.ids), dtype=torch.float32)
         if len(self.names) < 2:
             return {"distance": zero, "codes": zero, "reconstruction": zero}
-        options, first, second = (
-            self.options,
-            self._stacks(step, "first"),
-            self._stacks(step, "second"),
-        )
+        options = self.options
+        first = self._stacks(step, "first")
+        second = self._stacks(step, "second")
         found = {"distance": zero, "codes": zero, "reconstruction": zero}
         if first is not None:
             near = distance(*self.encoder.constant(first.maps).chunk(2))
             found["distance"] = _placed(zero, first, options.weight * near)
         if second is not None:
             codes, raw = self.encoder(second.maps)
-            learnt, errors = distance(*codes.chunk(2)), self._errors(in_full(raw), second)
+            learnt = distance(*codes.chunk(2))
+            errors = self._errors(in_full(raw), second)
             found["codes"] = _placed(zero, second, options.weight * options.encoder * learnt)
             found["reconstruction"] = _placed(zero, second, options.reconstruction * errors)
         return found
@@ -252,15 +250,16 @@ class JointRegularisation(Term):
             [known[n].valid | ~present[rows, i, None, None, None] for i, n in enumerate(self.names)]
         )
         mask = masks.all(0)
-        predicted, wanted = [], []
+        predicted = []
+        wanted = []
         for i, name in enumerate(self.names):
             task = self._scaled(i, step.tasks[name])
             raw = self._raw(
                 output,
                 name,
-                present[:, i],
-                rows,
-                batch.images.shape[-2:],
+                present=present[:, i],
+                rows=rows,
+                size=batch.images.shape[-2:],
                 constant=view == "second",
             )
             ids = [batch.ids[row] for row in rows.tolist()]
@@ -270,10 +269,8 @@ class JointRegularisation(Term):
             )
             soft = replace(task, largest=False) if view == "second" else task
             predicted.append(prediction_maps(soft, raw, first, mask))
-            labels, stand_in = (
-                label_maps(task, known[name]),
-                prediction_maps(task, raw, other, mask),
-            )
+            labels = label_maps(task, known[name])
+            stand_in = prediction_maps(task, raw, other, mask)
             wanted.append(torch.where(present[rows, i, None, None, None], labels, stand_in))
         return Stacks(torch.cat([torch.cat(predicted, 1), torch.cat(wanted, 1)]), rows, mask)
 

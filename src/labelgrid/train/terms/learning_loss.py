@@ -20,7 +20,7 @@ from labelgrid.train.ranges import Share, Weight
 from labelgrid.train.term import Preparation, Step, Term
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """The module (Yoo & Kweon 2019), and what it predicts.
 
@@ -75,7 +75,8 @@ class LearningLoss(Term):
 
     def __init__(self, tasks: Mapping[str, Task], network: Network, options: Options) -> None:
         super().__init__()
-        self.options, self.tasks = options, tuple(tasks)
+        self.options = options
+        self.tasks = tuple(tasks)
         output = example_output(network)
         maps = self._maps(output.features, lambda: output.task_features)
         self.predictors = nn.ModuleDict(
@@ -121,7 +122,8 @@ class LearningLoss(Term):
 
         Pairs are compared by the tasks of which both images have a label.
         """
-        options, names = self.options, list(self.tasks)
+        options = self.options
+        names = list(self.tasks)
         maps = self._maps(step.output.features, lambda: step.output.task_features)
         if step.progress >= options.detach:
             maps = {name: [x.detach() for x in given] for name, given in maps.items()}
@@ -163,7 +165,8 @@ def ranking_loss(predicted: Tensor, losses: Tensor, present: Tensor, margin: flo
         >>> ranking_loss(torch.tensor([0.0, 9.0, 0.5]), losses, torch.ones(3, 1, dtype=torch.bool), 1.0).mean()
         tensor(0.5000)
     """
-    count, half = len(predicted), len(predicted) // 2
+    count = len(predicted)
+    half = len(predicted) // 2
     shared = present & present.flip(0)
     gaps = torch.where(shared, losses - losses.flip(0), 0.0).sum(1)
     signs = torch.where(gaps > 0, 1.0, -1.0)

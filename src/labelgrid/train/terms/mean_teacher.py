@@ -30,7 +30,7 @@ from labelgrid.train.ranges import Share, Weight
 from labelgrid.train.term import Preparation, Step, Term, View
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """The teacher, the pixels that it is trusted with, and what the network sees.
 
@@ -91,7 +91,8 @@ class MeanTeacher(Term):
 
     def __init__(self, network: Network, options: Options) -> None:
         super().__init__()
-        self.options, self.track = options, options.track
+        self.options = options
+        self.track = options.track
         self.teacher: Network = copy.deepcopy(network).requires_grad_(requires_grad=False).eval()
         self.register_buffer("colour_mean", torch.zeros(3))
         self.register_buffer("colour_std", torch.ones(3))
@@ -130,7 +131,8 @@ class MeanTeacher(Term):
             *([self._perturbed(step)] if self.options.features else []),
         ]
         found = [task_losses(tasks, output, wanted, step.objective.initial) for output in outputs]
-        weights, counts = fixed_weights(step.tasks, step.objective), missing.sum(1).clamp(min=1)
+        weights = fixed_weights(step.tasks, step.objective)
+        counts = missing.sum(1).clamp(min=1)
         scale = self.options.weight * self._ramp(step.progress) / len(found)
         return {
             name: scale
@@ -149,7 +151,8 @@ class MeanTeacher(Term):
             step: of the training.
             missing: bool [b, t], True for the tasks that an image lacks.
         """
-        names, size = list(step.tasks), step.batch.images.shape[-2:]
+        names = list(step.tasks)
+        size = step.batch.images.shape[-2:]
         lacking = [name for column, name in enumerate(names) if bool(missing[:, column].any())]
         values = (
             [n for n in lacking if not step.tasks[n].probabilities]
@@ -158,7 +161,8 @@ class MeanTeacher(Term):
         )
         if not lacking:
             return {}
-        images, known = step.batch.images, step.batch.targets if self.options.known else None
+        images = step.batch.images
+        known = step.batch.targets if self.options.known else None
         teacher = self.teacher.eval()
         raws = teacher(images, known).final
         plain: Raw = raws if known is None or not values else teacher(images).final
@@ -182,7 +186,8 @@ class MeanTeacher(Term):
 
     def _perturbed(self, step: Step) -> Output:
         """The network's output for the batch, from maps some of whose channels are dropped."""
-        share, generator = self.options.features, step.draws.generator("features")
+        share = self.options.features
+        generator = step.draws.generator("features")
 
         def dropped(maps: Tensor) -> Tensor:
             kept = torch.rand(maps.shape[:2], generator=generator).to(maps.device) >= share

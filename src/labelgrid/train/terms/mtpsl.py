@@ -18,7 +18,8 @@ from labelgrid.train.term import Preparation, Step
 
 #: Of `pairs = "learnt"`: contrasts are divided by it; their moving average keeps this share of its
 #: value in a step.
-TEMPERATURE, MOMENTUM = 0.1, 0.99
+TEMPERATURE = 0.1
+MOMENTUM = 0.99
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,10 @@ class CrossTaskConsistency(JointTerm):
 
     def compared(self, codes: Codes) -> Mapping[str, Tensor]:
         """The consistency and the regulariser of each pair, [p] each."""
-        maps, options = (codes.sources, codes.targets), self.options
-        apart, size = distance(*maps), codes.features.shape[-2:]
+        maps = (codes.sources, codes.targets)
+        options = self.options
+        apart = distance(*maps)
+        size = codes.features.shape[-2:]
         lost = torch.stack([distance(resized(one, size), codes.features) for one in maps]).sum(0)
         if options.pairs == "learnt":
             with torch.no_grad():

@@ -62,7 +62,8 @@ class PerceptualMap(Term):
 
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
         super().__init__()
-        self.options, self.names = options, list(tasks)
+        self.options = options
+        self.names = list(tasks)
         self.register_buffer(
             "allowed", allowed_pairs(self.names, options.listed, "perceptual_map"), persistent=False
         )

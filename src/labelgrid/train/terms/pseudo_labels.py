@@ -34,7 +34,7 @@ from labelgrid.train.ranges import Share, Weight
 from labelgrid.train.term import Preparation, Step, Term
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """Which pixels are trusted, and how much they count.
 
@@ -102,7 +102,8 @@ class PseudoLabels(Term):
         Say if there are none.
         """
         say_if_idle("pseudo_labels", data, unlabelled=True)
-        model, files = data.previous(), Files(data.folder)
+        model = data.previous()
+        files = Files(data.folder)
         if model is None:
             return
         wanted = {image: self._missing(data, files, model, image) for image in data.images}
@@ -110,7 +111,8 @@ class PseudoLabels(Term):
         data.progress.start("Predicting pseudo-labels", len(images), "images")
         for image, frame, outputs in self._outputs(data, model, images):
             for name in wanted[image]:
-                task, raws = data.tasks[name], [raw[name] for raw in outputs]
+                task = data.tasks[name]
+                raws = [raw[name] for raw in outputs]
                 files.write(
                     image,
                     data.definitions[name],
@@ -177,10 +179,8 @@ class PseudoLabels(Term):
             )
             for name, one in soft.items()
         }
-        tasks, weights = (
-            {name: step.tasks[name] for name in soft},
-            fixed_weights(step.tasks, step.objective),
-        )
+        tasks = {name: step.tasks[name] for name in soft}
+        weights = fixed_weights(step.tasks, step.objective)
         losses = task_losses(tasks, step.output, targets, step.objective.initial)
         return {
             name: self.options.weight
@@ -206,7 +206,9 @@ def soft_label(task: Task, definition: TaskDef, raws: Sequence[Tensor], frame: F
     ]
     values, valid, confidence = (np.concatenate(part) for part in zip(*parts, strict=True))
     if not task.probabilities:
-        confidence = agreement(task, definition, raws[1], raws[2], frame, valid)
+        confidence = agreement(
+            task, definition, raw=raws[1], mirrored=raws[2], frame=frame, valid=valid
+        )
     return SoftLabel(LabelArray(values, valid), confidence)
 
 
@@ -245,7 +247,9 @@ def agreement(
     labels = [label_of(task.to_target(task.activate(output[None]))) for output in outputs]
     whole = (slice(0, frame.original[0]), slice(0, frame.original[1]))
     labels[1] = place_label(
-        labels[1], Placement(whole, whole, frame.original, flip=True), definition
+        labels[1],
+        Placement(source=whole, target=whole, canvas=frame.original, flip=True),
+        definition,
     )
     targets = [target_of(label) for label in labels]
     gaps = task.disagreement(*(task.as_prediction(target.safe()) for target in targets))[

@@ -71,7 +71,9 @@ class CrossTask(Term):
 
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
         super().__init__()
-        self.options, self.tasks, self.names = options, dict(tasks), list(tasks)
+        self.options = options
+        self.tasks = dict(tasks)
+        self.names = list(tasks)
         self.register_buffer(
             "allowed", allowed_pairs(self.names, options.listed, "x_task"), persistent=False
         )

@@ -26,14 +26,14 @@ from tests.support import Made
 def request_of(made: Made, names: tuple[str, ...]) -> Request:
     asks = [
         RequestItem(
-            f"r1-{name[:-4]}-{row.name}",
-            name,
-            row.name,
-            f"labels/{row.name}/{name[:-4]}.png",
-            row.kind,
-            0.5,
-            1.0,
-            "it",
+            request_id=f"r1-{name[:-4]}-{row.name}",
+            image=name,
+            task=row.name,
+            path=f"labels/{row.name}/{name[:-4]}.png",
+            format=row.kind,
+            score=0.5,
+            cost=1.0,
+            why="it",
         )
         for name in names
         for row in made.rows
@@ -98,7 +98,9 @@ def test_a_manifest_explains_picks_and_one_that_does_not_is_updated(
         tmp_path / "out",
     )
     write(request, out)  # as an older program did
-    why = Explanation({"unsure": 0.5}, 3, {"noise": 7}, "=b.jpg", 1.5)
+    why = Explanation(
+        quantiles={"unsure": 0.5}, rank=3, without={"noise": 7}, nearest="=b.jpg", distance=1.5
+    )
     items = [replace(request.items[0], terms={"unsure": 2.0}, explanation=why), request.items[1]]
     write(replace(request, items=items), out)
     first, second = manifest(out)
@@ -302,6 +304,15 @@ def test_what_to_write_is_what_the_task_declares(
     kind: str, options: dict[str, object], words: str
 ) -> None:
     task = TaskDef.of(TaskRow("mine", kind, 1.0, options))
-    asked = RequestItem("r1", "a.jpg", "mine", "labels/mine/a.png", task.spec.codec, None, 1.0, "")
+    asked = RequestItem(
+        request_id="r1",
+        image="a.jpg",
+        task="mine",
+        path="labels/mine/a.png",
+        format=task.spec.codec,
+        score=None,
+        cost=1.0,
+        why="",
+    )
     text = _readme(Request([asked], {"mine": task}, {}, {}))
     assert words in " ".join(text.split())

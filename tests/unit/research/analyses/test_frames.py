@@ -25,7 +25,10 @@ def test_each_image_has_its_labels_and_every_arm_with_its_metric(
     for finding in result.findings:
         image, task = str(finding.keys["image"]), str(finding.keys["task"])
         if finding.run.name == "cells":
-            pair = (outputs(study, "cells", 4, image, [])[task], *truth(study, image, task))
+            pair = (
+                outputs(study, "cells", number=4, image=image, known=[])[task],
+                *truth(study, image, task),
+            )
             assert finding.result.value == pytest.approx(of_set(task, [pair]), rel=2e-3)
             assert finding.result.name == HEADLINES[task]
     drawn = sorted(path.name for path in tmp_path.glob("*.png"))

@@ -53,7 +53,7 @@ def test_the_last_network_is_measured_on_the_test_split(
 ) -> None:
     fed = [name for name in labels.split("+") if name]
     pairs = [
-        (outputs(study, "cells", 4, i, fed)[task], *truth(study, i, task))
+        (outputs(study, "cells", number=4, image=i, known=fed)[task], *truth(study, i, task))
         for i in study.made.names[10:]
     ]
     found = value(whole, "cells", HEADLINES[task], task=task, labels=labels)
@@ -93,7 +93,15 @@ def test_over_images_are_the_mean_and_the_deviation_of_the_metric_of_each_image(
     for task, labels in (("semseg", ""), ("depth", "normals+semseg"), ("normals", "depth")):
         fed = [name for name in labels.split("+") if name]
         each = [
-            of_set(task, [(outputs(study, "cells", 4, i, fed)[task], *truth(study, i, task))])
+            of_set(
+                task,
+                [
+                    (
+                        outputs(study, "cells", number=4, image=i, known=fed)[task],
+                        *truth(study, i, task),
+                    )
+                ],
+            )
             for i in study.made.names[10:]
         ]
         keys = {"task": task, "labels": labels}

@@ -29,7 +29,10 @@ def test_each_label_that_is_fed_in_gives_another_prediction_with_its_metric(
             str(finding.keys["image"]),
             [name for name in str(finding.keys["labels"]).split("+") if name],
         )
-        pair = (outputs(study, "cells", 4, image, fed)["semseg"], *truth(study, image, "semseg"))
+        pair = (
+            outputs(study, "cells", number=4, image=image, known=fed)["semseg"],
+            *truth(study, image, "semseg"),
+        )
         assert finding.result.value == pytest.approx(of_set("semseg", [pair]), rel=2e-3)
     assert len({round(finding.result.value, 9) for finding in found}) > 2
     written = texts((tmp_path / "known_frames-cells.svg").read_bytes())

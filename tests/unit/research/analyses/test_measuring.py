@@ -31,7 +31,12 @@ class Heard(Silent):
 
 def question(study: Any, arm: str, images: int) -> Question:
     cells = frozenset(Cell(image, "depth") for image in study.made.names[:images])
-    return Question(Run("strategy", arm, 0), study.folder / "runs" / f"{arm}-seed0", 2, cells)
+    return Question(
+        run=Run("strategy", arm, 0),
+        folder=study.folder / "runs" / f"{arm}-seed0",
+        round=2,
+        cells=cells,
+    )
 
 
 def test_equal_questions_to_equal_networks_are_answered_once(study: Any) -> None:

@@ -34,7 +34,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = make_recipe(folder, ARM)
     text = path.read_text().replace('strategies = ["partal", "random_cells"]', "full = false")
     path.write_text(text.replace("rounds = 2", "rounds = 1"))
-    request = StudyRequest(str(path), study_of(str(path), {}), folder / "data", "", folder / "out")
+    request = StudyRequest(
+        recipe=str(path),
+        study=study_of(str(path), {}),
+        root=folder / "data",
+        weights="",
+        out=folder / "out",
+    )
     assert not run_study(request).failed
     return folder / "out" / "runs" / "pseudo-seed0"
 

@@ -49,7 +49,9 @@ def candidates(
 
 
 def slow_loss(study: Any, number: int, image: str, task: str, known: list[str]) -> float:
-    prediction = outputs(study, "uncertain", number, image, known)[task].transpose(1, 2, 0)
+    prediction = outputs(study, "uncertain", number=number, image=image, known=known)[
+        task
+    ].transpose(1, 2, 0)
     label, valid = truth(study, image, task)
     if task == "depth":
         return float(np.abs(prediction - label)[valid].mean())
@@ -65,15 +67,17 @@ def test_losses_of_cells_are_those_of_the_network_given_the_labels_that_images_h
     assert fed
     cells = frozenset(Cell(image, "depth") for image in images)
     folder, run = study.folder / "runs" / "uncertain-seed0", Run("strategy", "uncertain", 0)
-    question, counted = Question(run, folder, 3, cells, fed), Counted()
+    question, counted = Question(run=run, folder=folder, round=3, cells=cells, known=fed), Counted()
     found, again = measured_cells([question, question], lambda measure: measure.loss, counted)
     assert counted.images == len(images) and again == found  # measured once
     assert found.keys() == cells
     for image in images:
-        expected = slow_loss(study, 3, image, "depth", known[image])
+        expected = slow_loss(study, 3, image=image, task="depth", known=known[image])
         assert found[Cell(image, "depth")] == pytest.approx(expected, rel=1e-5)
         if known[image]:
-            assert slow_loss(study, 3, image, "depth", []) != pytest.approx(expected, rel=1e-5)
+            assert slow_loss(study, 3, image=image, task="depth", known=[]) != pytest.approx(
+                expected, rel=1e-5
+            )
 
 
 @pytest.mark.parametrize("task", ["semseg", "depth"])
@@ -82,7 +86,9 @@ def test_the_rank_correlation_with_the_loss_is_that_of_the_candidates(
     study: Any, whole: AnalysisResult, number: int, task: str
 ) -> None:
     images, scores, known = candidates(study, number, task)
-    losses = [slow_loss(study, number, image, task, known[image]) for image in images]
+    losses = [
+        slow_loss(study, number, image=image, task=task, known=known[image]) for image in images
+    ]
     found = value(
         whole,
         "uncertain",

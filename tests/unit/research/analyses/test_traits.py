@@ -57,23 +57,25 @@ SOURCE = Source(
 
 
 def test_rare_classes_are_those_with_a_small_share_of_the_pool() -> None:
-    traits = Traits(SOURCE, {"semseg": SEMSEG, "normals": NORMALS}, frozenset({"semseg"})).of(
-        ["a", "b", "c"]
-    )
+    traits = Traits(
+        source=SOURCE, tasks={"semseg": SEMSEG, "normals": NORMALS}, classes=frozenset({"semseg"})
+    ).of(["a", "b", "c"])
     floor, wall, cup = -np.log(np.array([4, 2, 1]) / 7)
     expected = {"a": (2 * floor + wall) / 3, "b": (cup + 2 * floor + wall) / 4}
     assert traits["rare classes of semseg"] == pytest.approx(expected)
 
 
 def test_the_mean_normal_is_shorter_the_more_the_normals_differ() -> None:
-    traits = Traits(SOURCE, {"normals": NORMALS}, frozenset()).of(["a", "b", "c"])
+    traits = Traits(source=SOURCE, tasks={"normals": NORMALS}, classes=frozenset()).of(
+        ["a", "b", "c"]
+    )
     assert traits["the mean of normals"] == pytest.approx({"a": 1.0, "b": np.sqrt(0.5), "c": 0.0})
     assert traits["noise of the image"] == {"a": 0.0, "b": 0.0, "c": 0.0}
 
 
 def test_labels_are_read_once() -> None:
     SOURCE.reads = 0
-    traits = Traits(SOURCE, {"semseg": SEMSEG}, frozenset({"semseg"}))
+    traits = Traits(source=SOURCE, tasks={"semseg": SEMSEG}, classes=frozenset({"semseg"}))
     first, again = traits.of(["a", "b"]), traits.of(["a", "b"])
     assert SOURCE.reads == 2 and first == again
 

@@ -45,7 +45,13 @@ class HandMade(nn.Module):
             {n: self.map(v, features, side) for n, v in values.items()}
             for values, side in zip(self.values, (4, self.side), strict=True)
         )
-        return Output((initial, {}), final, features, {}, (initial, {}))
+        return Output(
+            initial=(initial, {}),
+            final=final,
+            features=features,
+            task_features={},
+            initial_features=(initial, {}),
+        )
 
     def map(self, value, features, side):
         maps = torch.full((len(features.shared), 1, side, side), float(value))
@@ -72,7 +78,13 @@ def pool_batch(network, tasks, b=2):
     shared = torch.zeros(b, 1, 1, 1)
     keys = np.arange(b, dtype=np.uint64)
     batch = SimpleNamespace(ids=tuple("ab"[:b]), frames=(FRAME,) * b, targets={})
-    return PoolBatch(batch, keys, Features(shared, (shared,)), TrainedModel(network), tasks)
+    return PoolBatch(
+        batch=batch,
+        keys=keys,
+        features=Features(shared, (shared,)),
+        model=TrainedModel(network=network),
+        tasks=tasks,
+    )
 
 
 @pytest.mark.parametrize(
@@ -183,9 +195,16 @@ def dataset(tmp_path_factory):
 def job_of(dataset, statistic, net="pad_net"):
     found = definitions(list(dataset.rows))
     tasks = build_all(found)
-    model = TrainedModel(toy_network(tasks, net).eval())
+    model = TrainedModel(network=toy_network(tasks, net).eval())
     return ScoringJob(
-        model, tasks, found, source_of(dataset), DATA, {"committee": statistic}, {"model": "toy"}, 3
+        model=model,
+        tasks=tasks,
+        definitions=found,
+        source=source_of(dataset),
+        data=DATA,
+        statistics={"committee": statistic},
+        stamp={"model": "toy"},
+        batch=3,
     )
 
 
@@ -194,7 +213,13 @@ def fitted(dataset, folder, statistic, progress=None, net="pad_net"):
     job, names = job_of(dataset, statistic, net), list(dataset.names)
     fit_statistics(
         job,
-        FitImages(names[:4], names, 0, lambda _: job.model, ObjectiveOptions()),
+        FitImages(
+            labelled=names[:4],
+            pool=names,
+            seed=0,
+            train_member=lambda _: job.model,
+            objective=ObjectiveOptions(),
+        ),
         folder,
         progress or Silent(),
     )
@@ -251,7 +276,11 @@ def test_the_losses_have_the_weights_of_the_recipe(dataset, tmp_path):
         names, folder = list(dataset.names), tmp_path / name
         folder.mkdir()
         images = FitImages(
-            names[:4], names, 0, lambda _: job.model, ObjectiveOptions(weights=weights)
+            labelled=names[:4],
+            pool=names,
+            seed=0,
+            train_member=lambda _: job.model,
+            objective=ObjectiveOptions(weights=weights),
         )
         fit_statistics(replace(job, statistics={"committee": statistic}), images, folder, Silent())
         return statistic.state_dict()
@@ -278,7 +307,13 @@ def test_the_network_and_its_buffers_are_bitwise_as_they_were(dataset, tmp_path)
     }
     fit_statistics(
         job,
-        FitImages(names[:4], names, 0, lambda _: job.model, ObjectiveOptions()),
+        FitImages(
+            labelled=names[:4],
+            pool=names,
+            seed=0,
+            train_member=lambda _: job.model,
+            objective=ObjectiveOptions(),
+        ),
         tmp_path,
         Silent(),
     )
@@ -314,7 +349,11 @@ def test_of_several_scales_the_finest_is_refined(module, coarser):
     features = network.encode(images())
     frames = (Frame((32, 64), (32, 64), (slice(0, 32), slice(0, 64))),) * 2
     batch = PoolBatch(
-        SimpleNamespace(frames=frames), np.arange(2), features, TrainedModel(network), TASKS
+        batch=SimpleNamespace(frames=frames),
+        keys=np.arange(2),
+        features=features,
+        model=TrainedModel(network=network),
+        tasks=TASKS,
     )
     committee = Committee(Options(own=True))
     committee.setup(batch)

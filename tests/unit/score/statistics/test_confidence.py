@@ -31,7 +31,7 @@ def test_it_is_the_mean_over_pixels_of_one_pass_without_dropout(made, measure, a
     job = job_of(made, build(0, Options(measure=measure, at=at, known=known)))
     wanted = []
     for name in made.names:
-        found = predictions(job, job.model.network, name, at, known)
+        found = predictions(job, job.model.network, name=name, at=at, known=known)
         wanted.append([slow(measure, found[t]) if t in CLASSES else 0.0 for t in job.tasks])
     np.testing.assert_allclose(scored(job, made.names), wanted, rtol=1e-4, atol=1e-5)
 

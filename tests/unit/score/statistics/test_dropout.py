@@ -46,19 +46,19 @@ def parts(tmp_path_factory):
 
 def work(parts, options, data=DATA, part=256, stamp="one", batch=3):
     made, found, tasks = parts
-    model = TrainedModel(toy_network(tasks))
+    model = TrainedModel(network=toy_network(tasks))
     stamps = {"model": stamp}
     return ScoringJob(
-        model,
-        tasks,
-        found,
-        source_of(made),
-        data,
-        {"dropout": Dropout(options, 7)},
-        stamps,
-        batch,
-        0,
-        part,
+        model=model,
+        tasks=tasks,
+        definitions=found,
+        source=source_of(made),
+        data=data,
+        statistics={"dropout": Dropout(options, 7)},
+        stamp=stamps,
+        batch=batch,
+        workers=0,
+        part=part,
     )
 
 

@@ -122,9 +122,16 @@ def dataset(tmp_path_factory):
 def job_of(dataset, statistic, net="pad_net", data=DATA):
     found = definitions(list(dataset.rows))
     tasks = build_all(found)
-    model = TrainedModel(toy_network(tasks, net).eval())
+    model = TrainedModel(network=toy_network(tasks, net).eval())
     return ScoringJob(
-        model, tasks, found, source_of(dataset), data, {"embedding": statistic}, {"model": "toy"}, 3
+        model=model,
+        tasks=tasks,
+        definitions=found,
+        source=source_of(dataset),
+        data=data,
+        statistics={"embedding": statistic},
+        stamp={"model": "toy"},
+        batch=3,
     )
 
 
@@ -133,7 +140,13 @@ def fitted(dataset, folder, statistic, progress=None, **how):
     job, names = job_of(dataset, statistic, **how), list(dataset.names)
     fit_statistics(
         job,
-        FitImages(names[:2], names, 0, lambda _: job.model, ObjectiveOptions()),
+        FitImages(
+            labelled=names[:2],
+            pool=names,
+            seed=0,
+            train_member=lambda _: job.model,
+            objective=ObjectiveOptions(),
+        ),
         folder,
         progress or Silent(),
     )
@@ -212,7 +225,13 @@ def test_wrong_options_are_refused():
 
 def test_of_several_scales_the_finest_is_embedded():
     network = made(three_scale.build, three_scale.Options())
-    batch = PoolBatch(None, np.arange(2), network.encode(images()), TrainedModel(network), TASKS)
+    batch = PoolBatch(
+        batch=None,
+        keys=np.arange(2),
+        features=network.encode(images()),
+        model=TrainedModel(network=network),
+        tasks=TASKS,
+    )
     scales = batch.output.initial_features
     assert [{maps.shape[-1] for maps in heads.values()} for heads in scales] == [{16}, {8}, {4}]
     torch.testing.assert_close(task_maps(batch), torch.cat([scales[0][name] for name in TASKS], 1))

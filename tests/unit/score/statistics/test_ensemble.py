@@ -35,7 +35,7 @@ def members(made):
     tasks = build_all(definitions(list(made.rows)))
     names = ["ensemble-001", "ensemble-002", "other"]
     return {
-        name: TrainedModel(toy_network(tasks, seed=k).eval(), digest=name)
+        name: TrainedModel(network=toy_network(tasks, seed=k).eval(), digest=name)
         for k, name in enumerate(names, 1)
     }
 
@@ -51,7 +51,13 @@ def fitted(made, members, folder, options, trained):
     job = job_of(made, build(0, options), members=list(members.values())[::-1])
     return fit_statistics(
         job,
-        FitImages(list(made.names), list(made.names), 0, train_member, ObjectiveOptions()),
+        FitImages(
+            labelled=list(made.names),
+            pool=list(made.names),
+            seed=0,
+            train_member=train_member,
+            objective=ObjectiveOptions(),
+        ),
         folder,
         Silent(),
     )
@@ -65,12 +71,16 @@ def test_it_is_the_uncertainty_of_the_predictions_of_all_its_networks(
     made, members, tmp_path, measure, slow, at, known
 ):
     job = fitted(
-        made, members, tmp_path, Options(members=3, at=at, measure=measure, known=known), []
+        made,
+        members,
+        folder=tmp_path,
+        options=Options(members=3, at=at, measure=measure, known=known),
+        trained=[],
     )
     networks = [job.model.network, members["ensemble-001"].network, members["ensemble-002"].network]
     wanted = []
     for name in made.names:
-        found = [predictions(job, network, name, at, known) for network in networks]
+        found = [predictions(job, network, name=name, at=at, known=known) for network in networks]
         wanted.append(
             [slow(job.tasks[t].kind, np.stack([one[t] for one in found])) for t in job.tasks]
         )
@@ -79,14 +89,20 @@ def test_it_is_the_uncertainty_of_the_predictions_of_all_its_networks(
 
 def test_saved_scores_find_their_members_again_and_train_none(made, members, tmp_path):
     trained = []
-    first = scored(fitted(made, members, tmp_path, Options(members=3), trained), made.names)
-    again = scored(fitted(made, members, tmp_path, Options(members=3), trained), made.names)
+    first = scored(
+        fitted(made, members, folder=tmp_path, options=Options(members=3), trained=trained),
+        made.names,
+    )
+    again = scored(
+        fitted(made, members, folder=tmp_path, options=Options(members=3), trained=trained),
+        made.names,
+    )
     assert trained == ["ensemble-001", "ensemble-002"]
     np.testing.assert_array_equal(first, again)
 
 
 def test_a_member_that_is_gone_is_missed(made, members, tmp_path):
-    job = fitted(made, members, tmp_path, Options(members=3), [])
+    job = fitted(made, members, folder=tmp_path, options=Options(members=3), trained=[])
     less = replace(job, model=replace(job.model, members=(members["other"],)))
     with pytest.raises(
         ModelError, match="2 of the ensemble's 2 further networks are not in the round's folder"

@@ -69,7 +69,7 @@ class ByPixel(Network):
         final = {name: red * torch.arange(n).view(-1, 1, 1) for name, n in self.channels.items()}
         final["depth"] = image.mean(1, keepdim=True)
         final["normals"] = torch.cat([5 * across, red, torch.ones_like(across)], 1)
-        return Output((), final, features, final)
+        return Output(initial=(), final=final, features=features, task_features=final)
 
 
 def test_a_network_that_mirrors_its_prediction_with_the_image_has_the_least_values(made):
@@ -80,7 +80,10 @@ def test_a_network_that_mirrors_its_prediction_with_the_image_has_the_least_valu
         found = dict(zip(tasks, scored(job, made.names).T / pixels, strict=True))
         np.testing.assert_allclose(found["depth"], LEAST, rtol=1e-4)
         np.testing.assert_allclose(found["normals"], 3 * LEAST, rtol=1e-4)
-        one = [predictions(job, job.model.network, name, at, False) for name in made.names]
+        one = [
+            predictions(job, job.model.network, name=name, at=at, known=False)
+            for name in made.names
+        ]
         for task in ("semseg", "edges"):
             np.testing.assert_allclose(
                 found[task], [shannon(found_[task]).mean() for found_ in one], rtol=1e-4

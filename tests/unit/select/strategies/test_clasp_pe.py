@@ -36,7 +36,7 @@ def pool(rounds=1, seed=0, **changed):
     } | changed
     history = [TrainedRound(number + 1, {}, 0.0, {}) for number in range(rounds)]
     grid = grid_of([f"i{n}" for n in range(N)], np.zeros((N, 2)), TASKS, (1.0, 3.0))
-    return PoolView(grid, statistics, seed, read_history=lambda: history)
+    return PoolView(grid=grid, statistics=statistics, seed=seed, read_history=lambda: history)
 
 
 def gumbel(view, row, column, *names):
@@ -182,7 +182,7 @@ def test_only_missing_cells_count_and_a_task_without_any_leaves_its_share_to_oth
     view = pool()
     state = np.zeros((N, 2), np.int8)
     state[:, 1] = State.LABELLED
-    part = PoolView(grid_of(list(view.grid.images), state, TASKS), view.statistics)
+    part = PoolView(grid=grid_of(list(view.grid.images), state, TASKS), statistics=view.statistics)
     assert len(select(part, Budget(9)).picks) == 9
 
 

@@ -14,7 +14,9 @@ STRATEGY = core_set.build(core_set.Options())
 
 
 def picked(grid, features, budget, seed=0):
-    return STRATEGY.select(PoolView(grid, {"features": features}, seed), budget)
+    return STRATEGY.select(
+        PoolView(grid=grid, statistics={"features": features}, seed=seed), budget
+    )
 
 
 def images(selection):

@@ -20,7 +20,9 @@ def planted():
 
 def picked(planted, task, count=1):
     grid, values = planted
-    return build(Options(task)).select(PoolView(grid, {"flips": values}), Budget(count, "images"))
+    return build(Options(task)).select(
+        PoolView(grid=grid, statistics={"flips": values}), Budget(count, "images")
+    )
 
 
 def test_with_a_task_whole_images_come_in_the_order_of_its_scores(planted):

@@ -14,7 +14,8 @@ NAN = float("nan")
 def pick(grid: Grid, values: np.ndarray, amount: int, unit: str = "images", seed: int = 0):
     strategy = build(Options(unit=unit))
     return strategy.select(
-        PoolView(grid, {"learning_loss": values}, seed), Budget(amount, "images")
+        PoolView(grid=grid, statistics={"learning_loss": values}, seed=seed),
+        Budget(amount, "images"),
     )
 
 

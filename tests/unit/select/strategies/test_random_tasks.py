@@ -15,7 +15,7 @@ from tests.contracts.strategy_laws import TASKS, grid_of
 
 def counts(grid, budget, shares="equal", seed=0):
     found = random_tasks.build(random_tasks.Options(shares=shares)).select(
-        PoolView(grid, {}, seed), budget
+        PoolView(grid=grid, statistics={}, seed=seed), budget
     )
     return [sum(pick.cell.task == task for pick in found.picks) for task in grid.tasks], found.picks
 
@@ -32,7 +32,7 @@ def test_each_task_gets_the_same_number_where_random_cells_do_not():
     assert [counts(grid, Budget(36), seed=seed)[0] for seed in range(5)] == [[12, 12, 12]] * 5
     plain = random_cells.build(random_cells.Options())
     for seed in range(5):
-        picks = plain.select(PoolView(grid, {}, seed), Budget(36)).picks
+        picks = plain.select(PoolView(grid=grid, statistics={}, seed=seed), Budget(36)).picks
         assert sum(pick.cell.task == "depth" for pick in picks) < 12
 
 

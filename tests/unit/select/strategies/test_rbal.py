@@ -17,7 +17,7 @@ NAN = float("nan")
 def pick(grid: Grid, values: np.ndarray, images: int, seed: int = 0, **options: str):
     statistic = options.get("statistic", "dropout")
     return build(Options(**options)).select(
-        PoolView(grid, {statistic: values}, seed), Budget(images, "images")
+        PoolView(grid=grid, statistics={statistic: values}, seed=seed), Budget(images, "images")
     )
 
 

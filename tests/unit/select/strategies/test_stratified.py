@@ -24,7 +24,7 @@ def pool(seed=0, classes=True):
     features = np.random.default_rng(0).normal(size=(100, 4)) + 100 * np.eye(4)[KIND]
     grid = grid_of([f"i{n}" for n in range(100)], np.zeros((100, 2)), TASKS, (1.0, 3.0))
     statistics = {"classes": shares.reshape(100, 6), "features": features.astype(np.float32)}
-    return PoolView(grid, statistics, seed)
+    return PoolView(grid=grid, statistics=statistics, seed=seed)
 
 
 def kinds(strategy, view, budget):
@@ -75,7 +75,7 @@ def test_only_images_with_a_missing_cell_make_the_strata():
     view = pool()
     state = view.grid.state.copy()
     state[KIND == 2] = State.LABELLED
-    part = PoolView(grid_of(list(view.grid.images), state, TASKS), view.statistics)
+    part = PoolView(grid=grid_of(list(view.grid.images), state, TASKS), statistics=view.statistics)
     assert kinds(stratified.build(stratified.Options()), part, Budget(8, "images"))[0] == [4, 4, 0]
 
 

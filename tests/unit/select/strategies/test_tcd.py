@@ -18,12 +18,18 @@ def pool_of(state, raw, features, seed=0):
     state = np.asarray(state, np.int8)
     names = [f"i{k}" for k in range(len(state))]
     keys = np.arange(len(state), dtype=np.uint64)
-    grid = Grid(names, keys, ["a", "b"][: state.shape[1]], state, np.ones(state.shape[1]))
+    grid = Grid(
+        images=names,
+        keys=keys,
+        tasks=["a", "b"][: state.shape[1]],
+        state=state,
+        cost=np.ones(state.shape[1]),
+    )
     statistics = {
         "committee": np.asarray(raw, float),
         "embedding": np.asarray(features, np.float32),
     }
-    return PoolView(grid, statistics, seed)
+    return PoolView(grid=grid, statistics=statistics, seed=seed)
 
 
 def picked(pool, *budget, **options):
@@ -89,7 +95,9 @@ def test_either_score_alone_misses_the_answer(planted):
 def test_only_what_the_score_is_made_of_is_computed(score, needs, planted):
     strategy = build(Options(score=score, weigh="pool"))
     assert strategy.needs == needs
-    view = PoolView(planted.grid, {name: planted.statistics[name] for name in needs})
+    view = PoolView(
+        grid=planted.grid, statistics={name: planted.statistics[name] for name in needs}
+    )
     found = strategy.select(view, Budget(4, "labels"))
     terms = {"committee": "inconsistency", "embedding": "diversity"}
     assert found.terms.keys() == {terms[name] for name in needs}
@@ -133,10 +141,16 @@ def test_an_empty_pool_one_image_and_seven_tasks():
             "i1a"
         ]
         grid = Grid(
-            ["i"], np.array([1], np.uint64), list("abcdefg"), np.zeros((1, 7), np.int8), np.ones(7)
+            images=["i"],
+            keys=np.array([1], np.uint64),
+            tasks=list("abcdefg"),
+            state=np.zeros((1, 7), np.int8),
+            cost=np.ones(7),
         )
         statistics = {"committee": np.ones((1, 7)), "embedding": np.ones((1, 2), np.float32)}
-        found = build(Options(**options)).select(PoolView(grid, statistics), Budget(100, "labels"))
+        found = build(Options(**options)).select(
+            PoolView(grid=grid, statistics=statistics), Budget(100, "labels")
+        )
         assert len(found.picks) == 7
 
 
@@ -198,8 +212,14 @@ def test_ties_are_broken_by_key_then_by_task():
     pool = pool_of([[0, 0]] * 3, np.ones((3, 2)), np.zeros((3, 2)))
     assert picked(pool, 6, unit="cells")[0] == ["i0a", "i0b", "i1a", "i1b", "i2a", "i2b"]
     keys = np.array([image_key(name) for name in pool.grid.images], np.uint64)
-    grid = Grid(pool.grid.images, keys, pool.grid.tasks, pool.grid.state, pool.grid.cost)
-    names, _ = picked(PoolView(grid, pool.statistics), 3, "images")
+    grid = Grid(
+        images=pool.grid.images,
+        keys=keys,
+        tasks=pool.grid.tasks,
+        state=pool.grid.state,
+        cost=pool.grid.cost,
+    )
+    names, _ = picked(PoolView(grid=grid, statistics=pool.statistics), 3, "images")
     assert [name[:-1] for name in names[::2]] == [pool.grid.images[row] for row in np.argsort(keys)]
 
 

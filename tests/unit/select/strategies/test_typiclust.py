@@ -27,7 +27,9 @@ def pool(labelled=(), seed=0):
     state = np.zeros((len(OF), 2), np.int8)
     state[list(labelled)] = State.LABELLED
     return PoolView(
-        grid_of([f"i{n}" for n in range(len(OF))], state, ["a", "b"]), {"features": made()}, seed
+        grid=grid_of([f"i{n}" for n in range(len(OF))], state, ["a", "b"]),
+        statistics={"features": made()},
+        seed=seed,
     )
 
 
@@ -88,7 +90,9 @@ def test_partly_labelled_images_count_as_labelled_and_come_last_in_their_cluster
     view = pool()
     state = view.grid.state.copy()
     state[:10, 0] = State.LABELLED
-    part = PoolView(grid_of(list(view.grid.images), state, ["a", "b"]), view.statistics)
+    part = PoolView(
+        grid=grid_of(list(view.grid.images), state, ["a", "b"]), statistics=view.statistics
+    )
     images, found = picked(part, 98)
     rows = np.arange(10, 40)
     np.testing.assert_allclose(
@@ -121,7 +125,8 @@ def test_a_pool_without_a_missing_label_gives_no_picks():
     assert not picked(pool(range(98)), 5)[0]
     state = np.full((98, 2), State.SKIPPED)
     skipped = PoolView(
-        grid_of([f"i{n}" for n in range(98)], state, ["a", "b"]), {"features": made()}
+        grid=grid_of([f"i{n}" for n in range(98)], state, ["a", "b"]),
+        statistics={"features": made()},
     )
     assert not picked(skipped, 5)[0]
 

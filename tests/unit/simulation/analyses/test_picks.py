@@ -47,7 +47,10 @@ def test_picked_cells_are_measured_as_one_set_with_the_network_that_picked_them(
                 else []
             )
             pairs.append(
-                (outputs(study, arm, number, image, known)[task], *truth(study, image, task))
+                (
+                    outputs(study, arm, number=number, image=image, known=known)[task],
+                    *truth(study, image, task),
+                )
             )
         expected = of_set(task, pairs)
         found = value(whole, arm, metric, round=number, cells="picked", known=how, task=task)
@@ -58,7 +61,10 @@ def test_the_pool_is_what_could_be_picked(study: Any, whole: AnalysisResult) -> 
     initial = {pick.image for pick in study.picked("images", 0, 1)}
     left = [image for image in study.made.names[:10] if image not in initial]
     pairs = [
-        (outputs(study, "images", 2, image, [])["depth"], *truth(study, image, "depth"))
+        (
+            outputs(study, "images", number=2, image=image, known=[])["depth"],
+            *truth(study, image, "depth"),
+        )
         for image in left
     ]
     keys = {"round": 2, "cells": "pool", "known": "none", "task": "depth"}
@@ -112,7 +118,11 @@ def test_a_strategy_that_picks_planted_hard_images_shows_worse_metrics(
     with planted(study, hard):
         result = analyse(study.folder, "picks")
         pairs = [
-            (outputs(study, "images", 2, i, [])["depth"], *truth(study, i, "depth")) for i in hard
+            (
+                outputs(study, "images", number=2, image=i, known=[])["depth"],
+                *truth(study, i, "depth"),
+            )
+            for i in hard
         ]
     keys = {"round": 2, "known": "none", "task": "depth"}
     picked, pool = (

@@ -18,7 +18,16 @@ def total(options):
     leaf = torch.ones((), requires_grad=True)
     losses = {"a": leaf * torch.tensor([2.0, 0.0]), "b": leaf * torch.tensor([0.0, 3.0])}
     present = torch.eye(2, dtype=torch.bool)
-    step = TaskLosses(losses, present, 0.5 * leaf, leaf, (), 0, 0.0, torch.Tensor.backward)
+    step = TaskLosses(
+        losses=losses,
+        present=present,
+        other=0.5 * leaf,
+        features=leaf,
+        parameters=(),
+        step=0,
+        progress=0.0,
+        backward=torch.Tensor.backward,
+    )
     found = build(WEIGHTS, REDUCE, options).backward(step)
     assert leaf.grad == found  # all losses are linear in the leaf
     return found.item()

@@ -39,7 +39,16 @@ class Heads(nn.Module):
             for i, (n, head) in enumerate(self.heads.items())
         }
         other = self.term(self.images).square().mean()
-        return TaskLosses(losses, present, other, features, (), number, 0.0, torch.Tensor.backward)
+        return TaskLosses(
+            losses=losses,
+            present=present,
+            other=other,
+            features=features,
+            parameters=(),
+            step=number,
+            progress=0.0,
+            backward=torch.Tensor.backward,
+        )
 
 
 @pytest.mark.parametrize("reduction", ["image_mean", "task_sum"])

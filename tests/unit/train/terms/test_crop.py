@@ -32,7 +32,9 @@ class Pixelwise(Network):
     def forward(self, image, known=None):
         shared = self.encoder(image)
         final = {name: head(shared) for name, head in self.heads.items()}
-        return Output((), final, Features(shared, (shared,)), final)
+        return Output(
+            initial=(), final=final, features=Features(shared, (shared,)), task_features=final
+        )
 
 
 CHANNELS = {"semseg": 4, "depth": 1, "normals": 3}
@@ -153,7 +155,7 @@ def test_labels_follow_their_crop(tmp_path):
 
 
 def test_boxes_are_anywhere_of_all_sizes_and_belong_to_their_image():
-    draws = Draws(0, 3, ("a", "b"), (), lambda ids, seed: None)
+    draws = Draws(seed=0, step=3, ids=("a", "b"), pool=(), load=lambda ids, seed: None)
     ids = [f"{i}" for i in range(400)]
     boxes = draw_boxes(draws, ids, (30, 60), (1.0, 1.2, 1.5))
     assert {(b.height, b.width) for b in boxes} == {(30, 60), (25, 50), (20, 40)}

@@ -37,7 +37,7 @@ def plan_of(folder, options, *, missing=(), seed=5, trained=None, **changes):
     plan = toy_plan(
         made, TrainOptions(**{"epochs": 2, "batch": 4, "learning_rate": 1e-3, **changes})
     )
-    teacher = TrainedModel(toy_network(plan.tasks, seed=seed).eval(), trained=trained)
+    teacher = TrainedModel(network=toy_network(plan.tasks, seed=seed).eval(), trained=trained)
     objective = ObjectiveOptions(weights=WEIGHTS, initial=0.5)
     term = build(plan.tasks, plan.network, options)
     return replace(
@@ -140,7 +140,7 @@ def test_the_heads_of_tasks_without_any_label_learn_from_them(tmp_path):
     for weight in (0.0, 1.0):
         chosen = Options(weight=weight, confidence=0.0, certain=1.0)
         plan = plan_of(tmp_path / str(weight), chosen, missing=missing, **options)
-        plan = replace(plan, previous=lambda: TrainedModel(teacher.network.eval()))
+        plan = replace(plan, previous=lambda: TrainedModel(network=teacher.network.eval()))
         fit(plan, tmp_path / str(weight) / "fit", Silent())
         found[weight] = {name: error(plan, name, teacher) for name in ("semseg", "depth")}
     print(found, {name: error(teacher, name, teacher) for name in ("semseg", "depth")})
@@ -310,7 +310,14 @@ def test_the_confidence_of_values_is_their_rank_by_agreement_with_the_mirror_ima
     valid = np.ones((8, 6), np.bool_)
     valid[0, :3] = False
     positive = (one > 0).all(-1) & (two > 0).all(-1) if kind == "depth" else valid
-    found_share = agreement(tasks[kind], found[kind], raw, (back * signs).flip(-1), frame, valid)
+    found_share = agreement(
+        tasks[kind],
+        found[kind],
+        raw=raw,
+        mirrored=(back * signs).flip(-1),
+        frame=frame,
+        valid=valid,
+    )
     np.testing.assert_allclose(found_share, slow_agreement(one, two, valid & positive), atol=1e-6)
 
 
@@ -319,12 +326,17 @@ def test_predictions_that_agree_everywhere_are_trusted_everywhere_and_a_share_of
     frame = Frame((4, 10), (4, 10), (slice(0, 4), slice(0, 10)))
     raw = torch.ones(1, 4, 10)
     every = np.ones((4, 10), np.bool_)
-    assert (agreement(tasks["depth"], found["depth"], raw, raw, frame, every) == 1).all()
+    assert (
+        agreement(tasks["depth"], found["depth"], raw=raw, mirrored=raw, frame=frame, valid=every)
+        == 1
+    ).all()
     other = raw.clone()
     other[..., :4] += 1 + torch.arange(16).view(
         1, 4, 4
     )  # of the mirror image: the right of the image
-    shares = agreement(tasks["depth"], found["depth"], raw, other, frame, every)
+    shares = agreement(
+        tasks["depth"], found["depth"], raw=raw, mirrored=other, frame=frame, valid=every
+    )
     assert (
         (shares[:, :6] == 1).all()
         and shares[:, 6:].max() == pytest.approx(16 / 40)
