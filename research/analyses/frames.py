@@ -20,7 +20,7 @@ from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 from labelgrid.tasks.task import TaskDef
 from labelgrid.train.evaluate import predictions
-from research.analyses.measuring import hidden_data
+from labelgrid.simulation.measuring import hidden_data
 from research.analyses.shown import (
     ImageOptions,
     Shown,

@@ -44,7 +44,7 @@ from labelgrid.train.joint_space import JointTerm
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import resized
 from labelgrid.train.pairs import distance
-from research.analyses.measuring import hidden_data
+from labelgrid.simulation.measuring import hidden_data
 from research.analyses.shown import shown_runs
 
 #: The term whose mapping is shown.

@@ -22,7 +22,7 @@ from labelgrid.results import mean_and_deviation
 from labelgrid.simulation.analysis import Finding, Keys, Mean, grouped, lines_of
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
-from research.analyses.measuring import Question, measured, measured_cells
+from labelgrid.simulation.measuring import Question, measured, measured_cells
 
 #: The column that says what a number over images is.
 OVER_IMAGES = "over_images"

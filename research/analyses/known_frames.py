@@ -25,7 +25,7 @@ from labelgrid.tasks.pictures import colour_map
 from labelgrid.tasks.task import TaskDef
 from labelgrid.train.evaluate import predictions
 from labelgrid.train.model import TrainedModel
-from research.analyses.measuring import HiddenLabels, hidden_data
+from labelgrid.simulation.measuring import HiddenLabels, hidden_data
 from research.analyses.shown import (
     ImageOptions,
     Shown,

@@ -26,7 +26,7 @@ from labelgrid.simulation.analysis import Finding, Keys, Mean, grouped
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 from labelgrid.tasks.task import TaskDef, build_all
-from research.analyses.measuring import Question, hidden_data, measured_cells
+from labelgrid.simulation.measuring import Question, hidden_data, measured_cells
 from research.analyses.traits import Traits
 
 

@@ -23,7 +23,7 @@ from labelgrid.simulation.analysis import Finding, Mean, grouped
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
-from research.analyses.measuring import Question, measured
+from labelgrid.simulation.measuring import Question, measured
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.score.table import read_table
 from labelgrid.simulation.analyse import AnalysisResult, analyse
 from labelgrid.simulation.runs import Run
-from research.analyses.measuring import Question, measured_cells
+from labelgrid.simulation.measuring import Question, measured_cells
 from tests.unit.simulation.analyses.slow_analyses import outputs, truth, value, values
 from tests.unit.simulation.conftest import SIMULATE, finished_study
 

@@ -13,7 +13,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import dataset_of
 from labelgrid.simulation.analyse import analyse
 from labelgrid.simulation.runs import Run
-from research.analyses.measuring import HiddenLabels, Question, measured
+from labelgrid.simulation.measuring import HiddenLabels, Question, measured
 
 
 class Heard(Silent):
