@@ -28,7 +28,7 @@ from labelgrid.errors import PluginError
 from labelgrid.nets.network import Network
 from labelgrid.tasks.task import build_all
 from labelgrid.train.balancer import Balancer
-from labelgrid.train.objective import fixed_weights, supervised
+from labelgrid.train.objective import fixed_weights, supervised_loss
 from labelgrid.train.trainer import Trainer
 
 BAR = 1.5
@@ -66,7 +66,7 @@ def balancer_of(side: Side) -> Balancer:
     found = recipe()
     module = plugins.module("balance", side.name)
     weights = fixed_weights(build_all(task_definitions()), found.objective)
-    reduce = partial(supervised, reduction=found.objective.reduction)
+    reduce = partial(supervised_loss, reduction=found.objective.reduction)
     built: Balancer = module.build(weights, reduce, module.Options(**side.options))
     return built
 

@@ -23,7 +23,7 @@ from _measure import check_limit, machine
 from training_step import Bare
 
 from labelgrid.data.batch import Batch, Item, collate
-from labelgrid.data.cache import cached
+from labelgrid.data.cache import cache_source
 from labelgrid.data.dataset import Source, labels_of
 from labelgrid.data.transforms import Example, augment
 from labelgrid.progress import Silent
@@ -133,7 +133,7 @@ def main(words: list[str] | None = None) -> int:
             .train()
         )
         bare = Bare(network, found.learning_rate, found.weight_decay, found.known)
-        with cached(
+        with cache_source(
             source,
             task_definitions(),
             image_ids=source.images(),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.report.statistics import interval
+from labelgrid.report.statistics import bootstrap_interval
 
 BAR = 0.92
 SEEDS = (6, 8, 12, 20)
@@ -23,7 +23,7 @@ DRAWS: Mapping[str, Callable[[np.random.Generator, int], NDArray[np.float64]]] =
 def coverage(name: str, seeds: int, draws: int) -> float:
     """The share of draws whose interval holds the mean."""
     rng = np.random.default_rng([seeds, draws])
-    found = (interval(DRAWS[name](rng, seeds), draw) for draw in range(draws))
+    found = (bootstrap_interval(DRAWS[name](rng, seeds), draw) for draw in range(draws))
     return float(np.mean([low <= 0 <= high for low, high in found]))
 
 

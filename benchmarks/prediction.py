@@ -33,7 +33,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import Recipe
 from labelgrid.rounds.models import model_of, restore
-from labelgrid.rounds.outputs import predicted, write_label
+from labelgrid.rounds.outputs import predicted_label, write_label
 from labelgrid.tasks.task import TaskDef, build_all, definitions
 from labelgrid.train.evaluate import predictions
 from labelgrid.train.model import TrainedModel
@@ -155,7 +155,7 @@ class Bench:
         """Compute the labels for `write`."""
         for raws, frame in self.outputs():
             for name, task in self.tasks.items():
-                self.labels[name] = predicted(task, self.definitions[name], raws[name], frame)
+                self.labels[name] = predicted_label(task, self.definitions[name], raws[name], frame)
 
 
 def compare(bench: Bench, repeats: int) -> bool:

@@ -30,7 +30,7 @@ from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import build_all
 from labelgrid.train.balance.fixed import Fixed
-from labelgrid.train.objective import fixed_weights, supervised
+from labelgrid.train.objective import fixed_weights, supervised_loss
 from labelgrid.train.plan import Plan
 from labelgrid.train.trainer import Trainer
 
@@ -111,7 +111,7 @@ def plan_of(network: Network, source: FolderDataset, workers: int, known: float)
         data=found.data,
         options=replace(found.train, device="cpu", workers=workers, known=known),
         objective=found.objective,
-        balancer=Fixed(weights, partial(supervised, reduction=found.objective.reduction)),
+        balancer=Fixed(weights, partial(supervised_loss, reduction=found.objective.reduction)),
         seed=0,
     )
 

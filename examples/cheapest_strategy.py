@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labelgrid.select.parts import AsIs, Composed, MinMax, Scored
+from labelgrid.select.parts import AsIs, ComposedStrategy, MinMax, ScorerResult
 from labelgrid.select.strategy import PoolView
 
 
@@ -16,20 +16,20 @@ class Options:
     """No options."""
 
 
-def per_cost(pool: PoolView) -> Scored:
+def per_cost(pool: PoolView) -> ScorerResult:
     """Each cell's uncertainty, scaled to [0, 1] over the pool, divided by the cost of its label."""
     grid = pool.grid
     uncertainty = np.where(grid.eligible, pool.statistics["dropout"], np.nan)
     bounds = MinMax("each").calibrate(uncertainty, grid, {})
     scaled = MinMax("each").apply(uncertainty, grid, bounds)
-    return Scored(
+    return ScorerResult(
         scaled / np.maximum(grid.cost, 1e-9), {"uncertainty": scaled}, without={"cost": scaled}
     )
 
 
-def build(options: Options) -> Composed:
+def build(options: Options) -> ComposedStrategy:
     """Build the strategy."""
-    return Composed(
+    return ComposedStrategy(
         needs=frozenset({"dropout"}),
         scorer=per_cost,
         normaliser=AsIs(),

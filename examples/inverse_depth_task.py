@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from labelgrid.tasks.kinds import depth
-from labelgrid.tasks.scale import Scale, nearer, over_maximum
+from labelgrid.tasks.scale import Scale, divide_by_maximum, zoom_distances
 from labelgrid.tasks.task import Spec, Task, TaskDef
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ SPEC = Spec(
     weight=5.0,
     headline="RMSE",
     metrics={"RMSE": depth.Errors},
-    transform=depth.zoomed,
-    render=depth.distances,
+    transform=depth.zoom_depth,
+    render=depth.render_depth,
 )
 
 
@@ -68,10 +68,10 @@ def build(task: TaskDef) -> Task:
         headline=SPEC.headline,
         activate=distance,
         pixel_loss=inverse_error,
-        as_prediction=prediction.unchanged,
+        as_prediction=prediction.pass_through,
         to_target=prediction.positive_target,
         moments=uncertainty.GaussianMoments,
         disagreement=disagreement.absolute_difference,
         metrics=task.chosen({"RMSE": partial(metrics.DepthMetric, SPEC.unit)}),
-        scale=Scale(scaled=over_maximum, zoomed=nearer, unbounded=True),
+        scale=Scale(scaled=divide_by_maximum, zoomed=zoom_distances, unbounded=True),
     )

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from labelgrid.data.layouts import cityscapes, mtan_npy, nyud, pascal
-from labelgrid.recipes.resolve import chain, find, shipped_recipes
+from labelgrid.recipes.resolve import chain, find_recipe, shipped_recipes
 from labelgrid.scenes.write import tasks_toml
-from labelgrid.simulation.dataset_classes import completed
+from labelgrid.simulation.dataset_classes import add_known_classes
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.study import Study, study_of
 from tests.projects import RECIPE
@@ -40,13 +40,15 @@ def shipped_study(name: str) -> Study:
     """A shipped recipe's study, with the class names of its data set."""
     study = study_of(name)
     arrays = mtan_npy.NYUV2 if "normals" in study.tasks else mtan_npy.CITYSCAPES
-    return replace(study, tasks=completed(study.tasks, TABLES.get(study.data, arrays), Path()))
+    return replace(
+        study, tasks=add_known_classes(study.tasks, TABLES.get(study.data, arrays), Path())
+    )
 
 
 def shipped_studies() -> Iterator[tuple[str, Study]]:
     """The name and the study of every shipped recipe that has one."""
     for name in sorted(shipped_recipes()):
-        if any("simulate" in tables for tables in chain(find(name))):
+        if any("simulate" in tables for tables in chain(find_recipe(name))):
             yield name, shipped_study(name)
 
 

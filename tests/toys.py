@@ -14,7 +14,7 @@ from labelgrid.nets.network import Network
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.tasks.task import Task, build_all, definitions
 from labelgrid.train.balance.fixed import Fixed
-from labelgrid.train.objective import fixed_weights, supervised
+from labelgrid.train.objective import fixed_weights, supervised_loss
 from labelgrid.train.options import ObjectiveOptions, TrainOptions
 from labelgrid.train.plan import Plan
 from tests.support import Made
@@ -53,7 +53,7 @@ def toy_plan(made: Made, options: TrainOptions, **changes: Any) -> Plan:
         "data": DATA,
         "options": options,
         "objective": objective,
-        "balancer": Fixed(weights, partial(supervised, reduction=objective.reduction)),
+        "balancer": Fixed(weights, partial(supervised_loss, reduction=objective.reduction)),
         "seed": 0,
     }
     return Plan(**{**fields, **changes})

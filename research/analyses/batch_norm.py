@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from labelgrid.data.loader import eval_batches
 from labelgrid.drawings.dots import Dots
-from labelgrid.errors import with_unchanged
+from labelgrid.errors import note_unchanged
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit
@@ -32,14 +32,14 @@ from labelgrid.results import LOSS, Result
 from labelgrid.rounds.context import RoundContext, labelled_images
 from labelgrid.rounds.evaluate import measure
 from labelgrid.rounds.models import restore
-from labelgrid.simulation.analysis import Finding, Mean, grouped
+from labelgrid.simulation.analysis import Finding, Mean, group_means
 from labelgrid.simulation.results import OVERALL
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.train.batch_norm import NORM, norms_of
 from labelgrid.train.model import TrainedModel
-from labelgrid.train.normalised import refuse_tiny
+from labelgrid.train.normalised import refuse_tiny_batches
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,9 @@ class BatchNorm:
         yield Finding(run=run, keys={"statistics": "kept", "task": OVERALL}, result=found, count=1)
         batch = self.options.batch or recipe.train.batch
         images = self._images(run, project, batch)
-        with measuring(model.network, norms), torch.inference_mode():
+        with recompute_statistics(model.network, norms), torch.inference_mode():
             for each in eval_batches(context.source, {}, images, recipe.data, batch=batch):
-                with with_unchanged("The run is unchanged."), refuse_tiny(each.ids):
+                with note_unchanged("The run is unchanged."), refuse_tiny_batches(each.ids):
                     model.network(each.images)
         yield from _metrics(run, "measured", project=project, context=context, model=model)
 
@@ -102,7 +102,7 @@ class BatchNorm:
 
     def drawings(self, means: Sequence[Mean]) -> Sequence[Dots]:
         """As `Analysis.drawings`: one drawing for each task, one row for each arm."""
-        return [_dots(group) for group in grouped(means, "task").values()]
+        return [_dots(group) for group in group_means(means, "task").values()]
 
 
 def _metrics(
@@ -167,7 +167,7 @@ def largest_offset(norms: Sequence[NORM]) -> Iterator[Tensor]:
 
 
 @contextmanager
-def measuring(network: nn.Module, norms: Sequence[NORM]) -> Iterator[None]:
+def recompute_statistics(network: nn.Module, norms: Sequence[NORM]) -> Iterator[None]:
     """While it is open, the network evaluates, but batch norm forgets its statistics and takes the means over batches.
 
     Example:

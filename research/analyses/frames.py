@@ -16,16 +16,16 @@ from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.models import restore
 from labelgrid.simulation.analysis import Finding, Mean
+from labelgrid.simulation.measuring import hidden_data
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 from labelgrid.tasks.task import TaskDef
 from labelgrid.train.evaluate import predictions
-from labelgrid.simulation.measuring import hidden_data
 from research.analyses.shown import (
     ImageOptions,
-    Shown,
-    named,
+    ShownMap,
     pictures,
+    run_name,
     shown_images,
     shown_prediction,
     shown_runs,
@@ -45,8 +45,8 @@ class Frames:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.images: dict[str, NDArray[np.uint8]] = {}
-        self.labels: dict[tuple[str, str], Shown] = {}
-        self.maps: dict[tuple[str, str], dict[str, Shown]] = {}
+        self.labels: dict[tuple[str, str], ShownMap] = {}
+        self.maps: dict[tuple[str, str], dict[str, ShownMap]] = {}
         self.tasks: dict[str, TaskDef] = {}
 
     def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
@@ -66,11 +66,11 @@ class Frames:
                 ):
                     self.images.setdefault(image, data.image(image))
                     for name, label in labels_of(data, tasks, image).items():
-                        self.labels.setdefault((image, name), Shown(label, name))
+                        self.labels.setdefault((image, name), ShownMap(label, name))
                         mine, result = shown_prediction(
                             context, name, raw=raws[name], frame=frame, label=label
                         )
-                        self.maps.setdefault((image, name), {})[named(run)] = mine
+                        self.maps.setdefault((image, name), {})[run_name(run)] = mine
                         yield Finding(
                             run=run, keys={"image": image, "task": name}, result=result, count=1
                         )

@@ -37,14 +37,14 @@ from labelgrid.results import Result
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.models import restore
 from labelgrid.simulation.analysis import Finding, Mean
+from labelgrid.simulation.measuring import hidden_data
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 from labelgrid.tasks.pictures import colour_map, heat_map
 from labelgrid.train.joint_space import JointTerm
 from labelgrid.train.model import TrainedModel
-from labelgrid.train.objective import resized
+from labelgrid.train.objective import resize_output
 from labelgrid.train.pairs import distance
-from labelgrid.simulation.measuring import hidden_data
 from research.analyses.shown import shown_runs
 
 #: The term whose mapping is shown.
@@ -67,7 +67,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ImageMaps:
     """What is compared of an image.
 
     Args:
@@ -135,11 +135,11 @@ class JointMaps:
         yield shown
         yield from filter(is_complete, (image for image in images if image != shown))
 
-    def _seen(self, context: RoundContext, model: TrainedModel, term: JointTerm) -> list[Seen]:
+    def _seen(self, context: RoundContext, model: TrainedModel, term: JointTerm) -> list[ImageMaps]:
         """What is compared, image by image."""
         data = hidden_data(context.project)
         tasks = context.definitions
-        seen: list[Seen] = []
+        seen: list[ImageMaps] = []
         known = partial(labels_of, data, tasks)
         for image in self._images(context):
             (batch,) = eval_batches(data, tasks, [image], context.recipe.data, batch=1, known=known)
@@ -151,13 +151,13 @@ class JointMaps:
                     pair: term.pictured(output, batch.targets, *pair)
                     for pair in permutations(term.names, 2)
                 }
-            seen.append(Seen(batch, output.final, maps))
+            seen.append(ImageMaps(batch, output.final, maps))
             if len(seen) == self.options.images:
                 break
         return seen
 
     def _pairs(
-        self, run: Run, context: RoundContext, term: JointTerm, seen: Sequence[Seen]
+        self, run: Run, context: RoundContext, term: JointTerm, seen: Sequence[ImageMaps]
     ) -> Iterator[Finding]:
         rows: list[tuple[str, list[Picture | None]]] = []
         for source, target in permutations(term.names, 2):
@@ -169,7 +169,7 @@ class JointMaps:
                 (
                     "",
                     _pictures(
-                        context, seen[0], (source, target), [without_common(maps) for maps in read]
+                        context, seen[0], (source, target), [subtract_mean(maps) for maps in read]
                     ),
                 )
             )
@@ -188,7 +188,7 @@ class JointMaps:
         return self.grids
 
 
-def without_common(maps: Tensor) -> Tensor:
+def subtract_mean(maps: Tensor) -> Tensor:
     """The first of several images' maps [n, c, h, w] less their mean, [1, c, h, w].
 
     A single map as it is.
@@ -197,13 +197,13 @@ def without_common(maps: Tensor) -> Tensor:
 
 
 def _pictures(
-    context: RoundContext, seen: Seen, pair: tuple[str, str], maps: Sequence[Tensor]
+    context: RoundContext, seen: ImageMaps, pair: tuple[str, str], maps: Sequence[Tensor]
 ) -> list[Picture | None]:
     """An image's prediction and label of a source and a target, and their maps, as pictures."""
     (source, target) = pair
     size = seen.batch.images.shape[-2:]
     task = context.tasks[source]
-    prediction = label_of(task.to_target(task.activate(resized(seen.raw[source], size))))
+    prediction = label_of(task.to_target(task.activate(resize_output(seen.raw[source], size))))
     shown = [
         (source, "predicted", prediction),
         (target, "label", label_of(seen.batch.targets[target])),
@@ -237,7 +237,7 @@ def _numbers(sources: Tensor, targets: Tensor) -> list[Result]:
 
 def _heat(maps: Tensor, size: Sequence[int]) -> NDArray[np.uint8]:
     """Maps [1, c, h, w], averaged over channels, as a picture of this size."""
-    return heat_map(resized(maps.mean(1, keepdim=True), size)[0, 0].cpu().numpy())
+    return heat_map(resize_output(maps.mean(1, keepdim=True), size)[0, 0].cpu().numpy())
 
 
 def build(options: Options) -> JointMaps:

@@ -19,10 +19,10 @@ from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit
 from labelgrid.results import mean_and_deviation
-from labelgrid.simulation.analysis import Finding, Keys, Mean, grouped, lines_of
+from labelgrid.simulation.analysis import Finding, Keys, Mean, group_means, lines_of
+from labelgrid.simulation.measuring import Question, measure_cells, measure_networks
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
-from labelgrid.simulation.measuring import Question, measured, measured_cells
 
 #: The column that says what a number over images is.
 OVER_IMAGES = "over_images"
@@ -65,19 +65,19 @@ class Known:
 
         Bands: seeds, or images.
         """
-        return [_chart(group) for group in grouped(_with_bands(means), "task").values()]
+        return [_chart(group) for group in group_means(_with_bands(means), "task").values()]
 
 
 def _of_sets(questions: Sequence[Question], progress: Progress) -> Iterator[Finding]:
     """The metrics of each task over all images as one set."""
-    for answer in measured(questions, progress):
+    for answer in measure_networks(questions, progress):
         for task in answer.evaluation.metrics:
             yield from answer.findings(task, _keys(answer.question, task))
 
 
 def _of_images(questions: Sequence[Question], progress: Progress) -> Iterator[Finding]:
     """The mean and the standard deviation over images of each task's metrics."""
-    on_cells = measured_cells(questions, lambda measure: measure.metric.compute(), progress)
+    on_cells = measure_cells(questions, lambda measure: measure.metric.compute(), progress)
     for question, by_cell in zip(questions, on_cells, strict=True):
         with ProjectFolder.open(question.folder) as project:
             headlines = {name: task.headline for name, task in project.tasks().items()}

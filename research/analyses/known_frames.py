@@ -19,18 +19,18 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.models import need_two_stages, restore
 from labelgrid.simulation.analysis import Finding, Mean
+from labelgrid.simulation.measuring import HiddenLabels, hidden_data
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 from labelgrid.tasks.pictures import colour_map
 from labelgrid.tasks.task import TaskDef
 from labelgrid.train.evaluate import predictions
 from labelgrid.train.model import TrainedModel
-from labelgrid.simulation.measuring import HiddenLabels, hidden_data
 from research.analyses.shown import (
     ImageOptions,
-    Shown,
-    named,
+    ShownMap,
     pictures,
+    run_name,
     shown_images,
     shown_prediction,
     shown_runs,
@@ -100,7 +100,7 @@ class KnownFrames:
         """The findings of one network on the images of these labels; adds its drawing."""
         tasks = context.definitions
         data = hidden_data(context.project)
-        maps = {image: [Shown(label, f"{task}, label")] for image, label in labels.items()}
+        maps = {image: [ShownMap(label, f"{task}, label")] for image, label in labels.items()}
         for count in range(len(feed) + 1):
             fed = feed[:count]
             inputs = HiddenLabels(
@@ -130,8 +130,8 @@ class KnownFrames:
             rows.append(("", [Picture(data.image(image), image), *pictures(tasks[task], shown)]))
             if feed:
                 rows.append(("fed in", [None, None, None, *_fed(data, tasks, image, feed)]))
-        title = f"{task}, {named(run)}"
-        self.grids.append(PictureGrid(f"known_frames-{named(run)}", title, rows))
+        title = f"{task}, {run_name(run)}"
+        self.grids.append(PictureGrid(f"known_frames-{run_name(run)}", title, rows))
 
     def drawings(self, means: Sequence[Mean]) -> Sequence[PictureGrid]:
         """As `Analysis.drawings`: one grid for each network."""

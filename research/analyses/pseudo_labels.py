@@ -15,7 +15,7 @@ from labelgrid.drawings.charts import Chart
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.results import Result
-from labelgrid.simulation.analysis import Finding, Keys, Mean, grouped, lines_of
+from labelgrid.simulation.analysis import Finding, Keys, Mean, group_means, lines_of
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 from research.analyses.pseudo_errors import pseudo_errors
@@ -63,7 +63,7 @@ class PseudoLabelErrors:
 
     def drawings(self, means: Sequence[Mean]) -> Sequence[Chart]:
         """As `Analysis.drawings`: one drawing for each task, one line for each arm and round."""
-        return [_chart(group) for group in grouped(means, "task").values()]
+        return [_chart(group) for group in group_means(means, "task").values()]
 
 
 def _chart(means: Sequence[Mean]) -> Chart:

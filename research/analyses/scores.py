@@ -22,11 +22,11 @@ from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.results import Result
 from labelgrid.score.table import FILE, Table, read_table
-from labelgrid.simulation.analysis import Finding, Keys, Mean, grouped
+from labelgrid.simulation.analysis import Finding, Keys, Mean, group_means
+from labelgrid.simulation.measuring import Question, hidden_data, measure_cells
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 from labelgrid.tasks.task import TaskDef, build_all
-from labelgrid.simulation.measuring import Question, hidden_data, measured_cells
 from research.analyses.traits import Traits
 
 
@@ -49,7 +49,7 @@ class Scores:
         if not rounds:
             return
         traits = _traits([folder for _, folder in runs])
-        losses = measured_cells(
+        losses = measure_cells(
             [scored.question for scored in rounds], lambda measure: measure.loss, progress
         )
         for scored, of_cells in zip(rounds, losses, strict=True):
@@ -57,7 +57,7 @@ class Scores:
 
     def drawings(self, means: Sequence[Mean]) -> Sequence[Dots]:
         """As `Analysis.drawings`: one drawing for each task, one row for each trait."""
-        return [_dots(group) for group in grouped(means, "task").values()]
+        return [_dots(group) for group in group_means(means, "task").values()]
 
 
 @dataclass(frozen=True)

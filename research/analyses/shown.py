@@ -20,7 +20,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, newest_fit
 from labelgrid.results import Result
 from labelgrid.rounds.context import RoundContext
-from labelgrid.rounds.outputs import predicted
+from labelgrid.rounds.outputs import predicted_label
 from labelgrid.simulation.runs import Run, describe_point
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.pictures import colour_map
@@ -42,7 +42,7 @@ class ImageOptions:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownMap:
     """A map of a task on an image, and the text above it."""
 
     label: LabelArray
@@ -89,17 +89,17 @@ def shown_images(folders: Sequence[Path], options: ImageOptions) -> list[str]:
 
 def shown_prediction(
     context: RoundContext, task: str, raw: Tensor, frame: Frame, label: LabelArray
-) -> tuple[Shown, Result]:
+) -> tuple[ShownMap, Result]:
     """A prediction of a task, captioned with its headline metric on this image, and that metric."""
     measure = Measure(context.tasks[task])
     definition = context.definitions[task]
     measure.add(raw, frame, label)
     result = measure.metric.compute()[definition.headline]
-    mine = predicted(context.tasks[task], definition, raw, frame)
-    return Shown(mine, f"{result.name} {number(result.value)} {result.unit}".strip()), result
+    mine = predicted_label(context.tasks[task], definition, raw, frame)
+    return ShownMap(mine, f"{result.name} {number(result.value)} {result.unit}".strip()), result
 
 
-def pictures(task: TaskDef, shown: Sequence[Shown]) -> list[Picture]:
+def pictures(task: TaskDef, shown: Sequence[ShownMap]) -> list[Picture]:
     """The pictures of one task's maps, all with one scale."""
     value, valid = (
         np.concatenate([getattr(one.label, part) for one in shown]) for part in ("value", "valid")
@@ -108,7 +108,7 @@ def pictures(task: TaskDef, shown: Sequence[Shown]) -> list[Picture]:
     return [Picture(part, one.caption) for one, part in zip(shown, pixels, strict=True)]
 
 
-def named(run: Run) -> str:
+def run_name(run: Run) -> str:
     """A run's name in drawings: its arm, and its values of recipe keys if it has any."""
     return ", ".join(filter(None, (run.name, describe_point(run.point))))
 

@@ -44,7 +44,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def added(default: T) -> T:
+def added_field(default: T) -> T:
     """A field of a dataclass of options that was added after trainings had been recorded: these had this default."""
     return field(default=default, metadata={"added": True})
 
@@ -54,7 +54,7 @@ def added_defaults(kind: Any) -> dict[str, Any]:
     return {one.name: one.default for one in fields(kind) if "added" in one.metadata}
 
 
-def without_added(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+def drop_added_defaults(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a dataclass's fields, without the added ones that have their defaults, as earlier records are."""
     before = added_defaults(kind)
     return {
@@ -62,7 +62,7 @@ def without_added(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def extends(now: Any, before: Any) -> bool:
+def is_extension(now: Any, before: Any) -> bool:
     """Whether nested tables hold everything that earlier ones held, as it was.
 
     Further keys may be new.
@@ -72,7 +72,7 @@ def extends(now: Any, before: Any) -> bool:
         (True, False)
     """
     if isinstance(before, Mapping) and isinstance(now, Mapping):
-        return all(key in now and extends(now[key], value) for key, value in before.items())
+        return all(key in now and is_extension(now[key], value) for key, value in before.items())
     return bool(before == now)
 
 
@@ -158,7 +158,7 @@ def check_ranges(options: object, **ranges: tuple[float, float]) -> None:
             raise ValueError(f"{name} must be from {low:g} to {high:g}; it is {value:g}")
 
 
-def check_unused(options: object, beside: str, *names: str) -> None:
+def check_unused_options(options: object, beside: str, *names: str) -> None:
     """Check that options of a dataclass that have no effect beside another option have their defaults.
 
     Raises:

@@ -55,7 +55,7 @@ def command(*words: object) -> str:
 
 
 @contextmanager
-def with_unchanged(unchanged: str) -> Iterator[None]:
+def note_unchanged(unchanged: str) -> Iterator[None]:
     """Add what was left unchanged to errors raised inside that do not say it; also a decorator.
 
     Example:

@@ -75,7 +75,7 @@ def digest(path: Path) -> str:
 
 
 @contextmanager
-def disk(path: Path, unchanged: str = "") -> Iterator[None]:
+def disk_errors(path: Path, unchanged: str = "") -> Iterator[None]:
     """Turn `OSError` into an error for the user.
 
     Raises:
@@ -147,7 +147,7 @@ def write_text(path: Path, text: str, unchanged: str = "") -> None:
     Raises:
         ProjectError: the disk reports an error; `unchanged` is added to the message.
     """
-    with disk(path, unchanged), atomic_write(path, durable=True) as temporary:
+    with disk_errors(path, unchanged), atomic_write(path, durable=True) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
 
 

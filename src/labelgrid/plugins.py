@@ -105,10 +105,10 @@ def resolve(folder: str, name: str) -> Any:
         >>> resolve("networks", "pad_net").__name__
         'build'
     """
-    return resolve_in((folder,), name)
+    return resolve_in_folders((folder,), name)
 
 
-def resolve_in(folders: Sequence[str], name: str) -> Any:
+def resolve_in_folders(folders: Sequence[str], name: str) -> Any:
     """As `resolve`, in the first of several folders that has the plug-in.
 
     Raises:
@@ -157,10 +157,10 @@ def call(folder: str, name: str, build: Any, *arguments: Any) -> Any:
             f"'{name}' cannot be built as a plug-in of the folder {folder}: {type(error).__name__}: {error}.",
             next_step="Name the plug-in's `build`, not another object; docs/plugins.md describes its arguments.",
         ) from error
-    return checked(folder, name, built)
+    return check_plugin(folder, name, built)
 
 
-def checked(folder: str, name: str, built: Any) -> Any:
+def check_plugin(folder: str, name: str, built: Any) -> Any:
     """What a plug-in built, if it has the members of the folder's interface.
 
     Raises:

@@ -21,7 +21,7 @@ def end_with_parent() -> None:
     """End this process when its parent ends, also if the parent was killed before this call, and at once at SIGTERM."""
     signal.signal(
         signal.SIGTERM, signal.SIG_DFL
-    )  # a forked process inherits the handler of `stopped_by_sigterm`
+    )  # a forked process inherits the handler of `stop_on_sigterm`
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     parent = (
@@ -50,7 +50,7 @@ def init_worker(threads: int) -> None:
 
 
 @contextmanager
-def stopped_by_sigterm() -> Iterator[None]:
+def stop_on_sigterm() -> Iterator[None]:
     """Let SIGTERM stop the block as Ctrl-C does, with a `KeyboardInterrupt`: schedulers and containers send it.
 
     A second one is ignored, so that the block can clean up. Where SIGTERM is handled or ignored

@@ -64,7 +64,7 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
-def for_json(value: Any) -> Any:
+def replace_non_finite(value: Any) -> Any:
     """A value whose measured numbers any JSON reader takes: at any depth, NaN and infinity become None.
 
     Example:
@@ -72,7 +72,7 @@ def for_json(value: Any) -> Any:
         {'a': None, 'b': [1.5, None]}
     """
     if isinstance(value, Mapping):
-        return {key: for_json(item) for key, item in value.items()}
+        return {key: replace_non_finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [for_json(item) for item in value]
+        return [replace_non_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

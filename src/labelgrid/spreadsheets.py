@@ -10,7 +10,7 @@ _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _MARKED = re.compile(r"'+[=+\-@\t\r]")
 
 
-def marked(value: object) -> object:
+def escape_formula(value: object) -> object:
     """The value; a text that looks like a formula gets an apostrophe in front.
 
     Numbers are unchanged.
@@ -28,8 +28,8 @@ def marked(value: object) -> object:
         return f"'{value}"
 
 
-def unmarked(text: str) -> str:
-    """The text as it was before `marked`.
+def unescape_formula(text: str) -> str:
+    """The text as it was before `escape_formula`.
 
     Example:
         >>> unmarked("'=1+2"), unmarked("a.jpg")
@@ -43,5 +43,5 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> st
     text = io.StringIO()
     table = csv.DictWriter(text, columns, lineterminator="\n")
     table.writeheader()
-    table.writerows({name: marked(value) for name, value in row.items()} for row in rows)
+    table.writerows({name: escape_formula(value) for name, value in row.items()} for row in rows)
     return text.getvalue()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 SHOWN = 20
 
 
-def counted(count: int, one: str, many: str = "") -> str:
+def count_text(count: int, one: str, many: str = "") -> str:
     """A count with its noun (and what follows it) in the singular or plural.
 
     Args:
@@ -21,7 +21,7 @@ def counted(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
-def listed(names: Sequence[object], shown: int = SHOWN, between: str = ", ") -> str:
+def join_names(names: Sequence[object], shown: int = SHOWN, between: str = ", ") -> str:
     """The first names, and how many more there are.
 
     Args:

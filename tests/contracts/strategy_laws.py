@@ -12,7 +12,7 @@ from labelgrid.ledger.grid import Grid, Pick, State
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.select.budget import check_picks
-from labelgrid.select.explain import explained
+from labelgrid.select.explain import explain_picks
 from labelgrid.select.strategy import Budget, PoolView, Strategy
 from labelgrid.streams import image_key
 
@@ -227,7 +227,9 @@ def what_is_kept_of_a_choice_can_be_kept(strategy: Strategy) -> None:
         assert len({values.shape for values in ordered}) <= 1 and {
             values.shape for values in ordered
         } <= {(n, t), (n,)}
-        assert all(why.rank <= pool.grid.eligible.sum() for _, why in explained(found, pool.grid))
+        assert all(
+            why.rank <= pool.grid.eligible.sum() for _, why in explain_picks(found, pool.grid)
+        )
 
     check()
 

@@ -11,8 +11,8 @@ from torch import nn
 
 from labelgrid.errors import PluginError
 from labelgrid.train.balancer import Balancer, TaskLosses
-from labelgrid.train.objective import supervised
-from labelgrid.train.seeding import keyed
+from labelgrid.train.objective import supervised_loss
+from labelgrid.train.seeding import seed_torch
 from tests.contracts.trained import dataset, different, modules, resumes_exactly, states, trainer
 
 
@@ -62,7 +62,7 @@ class World:
     """A shared layer, one head per task and a layer of a term; the losses of four images."""
 
     def __init__(self):
-        with keyed(0, "world"):
+        with seed_torch(0, "world"):
             self.shared, self.term = nn.Linear(3, 4), nn.Linear(3, 1)
             self.heads = nn.ModuleDict({name: nn.Linear(4, 1) for name in TASKS})
             self.images = torch.randn(4, 3)
@@ -73,8 +73,10 @@ class World:
 
         Cells without a label have the loss `garbage`.
         """
-        with keyed(0, "init", "balance"):
-            balancer = build(dict.fromkeys(tasks, 2.0), partial(supervised, reduction=reduction))
+        with seed_torch(0, "init", "balance"):
+            balancer = build(
+                dict.fromkeys(tasks, 2.0), partial(supervised_loss, reduction=reduction)
+            )
         features = self.shared(self.images)
         columns = present[:, [TASKS.index(name) for name in tasks]]
         losses = {

@@ -14,7 +14,7 @@ from labelgrid.rounds import fit, query
 from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
 from labelgrid.score.statistic import Statistic
 from labelgrid.score.table import FILE, Table, write_table
-from labelgrid.select.parts import AsIs, Composed, Scored
+from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult
 from labelgrid.select.strategy import Budget
 from tests.projects import answer, make_project
 from tests.rounds import copied
@@ -40,9 +40,9 @@ def build_of_images(seed, options):
 
 def by_images(options):
     def scorer(pool):
-        return Scored(np.repeat(pool.statistics[OF_IMAGES][:, None], len(pool.grid.tasks), 1))
+        return ScorerResult(np.repeat(pool.statistics[OF_IMAGES][:, None], len(pool.grid.tasks), 1))
 
-    return Composed(
+    return ComposedStrategy(
         needs=frozenset({OF_IMAGES}), scorer=scorer, normaliser=AsIs(), unit="images", why="why"
     )
 

@@ -12,7 +12,7 @@ from labelgrid import plugins
 from labelgrid.ledger.grid import State
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.select.parts import AsIs, Composed, Scored, best_cells, best_images
+from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult, best_cells, best_images
 from labelgrid.select.strategy import Budget, Selection
 from tests.contracts import strategy_laws as laws
 
@@ -191,11 +191,15 @@ def test_a_strategy_that_fails_breaks_the_law(wrong, law, fault):
 
 def test_terms_of_another_shape_break_the_law():
     def scorer(pool):
-        return Scored(np.zeros(pool.grid.state.shape), {"odd": np.zeros(pool.grid.state.size + 1)})
+        return ScorerResult(
+            np.zeros(pool.grid.state.shape), {"odd": np.zeros(pool.grid.state.size + 1)}
+        )
 
     with pytest.raises(AssertionError):
         laws.what_is_kept_of_a_choice_can_be_kept(
-            Composed(needs=frozenset(), scorer=scorer, normaliser=AsIs(), unit="cells", why="why")
+            ComposedStrategy(
+                needs=frozenset(), scorer=scorer, normaliser=AsIs(), unit="cells", why="why"
+            )
         )
 
 

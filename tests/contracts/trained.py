@@ -15,9 +15,9 @@ from labelgrid import plugins
 from labelgrid.progress import Silent
 from labelgrid.train.checkpoint import load, save
 from labelgrid.train.model import TrainedModel
-from labelgrid.train.objective import fixed_weights, supervised
+from labelgrid.train.objective import fixed_weights, supervised_loss
 from labelgrid.train.options import TrainOptions
-from labelgrid.train.seeding import keyed
+from labelgrid.train.seeding import seed_torch
 from labelgrid.train.trainer import Trainer
 from tests.support import Made, make_dataset
 from tests.toys import toy_network, toy_plan
@@ -75,13 +75,13 @@ def trainer(made: Made, term: Any = None, balancer: Any = None, **changes: Any) 
         plan, previous=lambda: TrainedModel(network=toy_network(plan.tasks, seed=1).eval())
     )
     if term:
-        with keyed(0, "init", "term", "it"):
+        with seed_torch(0, "init", "term", "it"):
             plan = replace(plan, terms={"it": term(plan.tasks, plan.network)})
     if balancer:
         weights = fixed_weights(plan.tasks, plan.objective)
-        with keyed(0, "init", "balance"):
+        with seed_torch(0, "init", "balance"):
             plan = replace(
-                plan, balancer=balancer(weights, partial(supervised, reduction="image_mean"))
+                plan, balancer=balancer(weights, partial(supervised_loss, reduction="image_mean"))
             )
     return Trainer(plan)
 

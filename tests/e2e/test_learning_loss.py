@@ -19,7 +19,7 @@ from labelgrid.select.strategy import Budget
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.run_study import run_study
 from labelgrid.simulation.study import study_of
-from labelgrid.train.seeding import keyed
+from labelgrid.train.seeding import seed_torch
 from labelgrid.train.terms.learning_loss import LearningLoss, Options
 from tests.projects import answer, make_project
 from tests.rounds import whole_round
@@ -50,7 +50,7 @@ def test_the_trained_module_is_restored_with_the_model_of_a_killed_training(tmp_
             module.predict(output.features, lambda: output.task_features).shape == (2, 3)
             and not module.training
         )
-        with keyed(context.seed, "init", "term", "learning_loss"):
+        with seed_torch(context.seed, "init", "term", "learning_loss"):
             drawn = LearningLoss(context.tasks, model.network, Options(predict=predict))
         assert any(
             not torch.equal(a, b)

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from labelgrid.nets.network import Network
 from labelgrid.tasks.task import Task
-from labelgrid.train.objective import at_size
+from labelgrid.train.objective import resize_to_target
 from labelgrid.train.term import OwnOptimiser, Step, Term
 
 
@@ -62,7 +62,9 @@ class Discriminator(Term):
     def _fake(self, step: Step, name: str) -> Tensor:
         """The scores [b] of the predictions."""
         verdicts: Tensor = self.judges[name](
-            self.tasks[name].activate(at_size(step.output.final[name], step.batch.targets[name]))
+            self.tasks[name].activate(
+                resize_to_target(step.output.final[name], step.batch.targets[name])
+            )
         )
         return verdicts
 

@@ -37,7 +37,7 @@ class JsonLines:
 
     def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
         """Write `requests.jsonl`, best first, and the images it names."""
-        with files.disk(out):
+        with files.disk_errors(out):
             before = _images_before(out)
             files.remove_files(out, before - {f"images/{name}" for name in request.images})
             files.write_text(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
-from labelgrid.formats.arrays import samples, save_array, shape_text, some_valid
+from labelgrid.formats.arrays import check_any_valid, samples, save_array, shape_text
 from labelgrid.formats.codec import Form, LabelArray
 from labelgrid.tasks.pictures import RGB
 from labelgrid.tasks.placement import Labels, Placement
@@ -49,7 +49,7 @@ class Format:
                 where=str(path),
             )
         valid = np.isfinite(stored).all(2)
-        some_valid(valid, path, "NaN and infinite are not")
+        check_any_valid(valid, path, "NaN and infinite are not")
         return LabelArray(np.where(valid[..., None], stored, 0).astype(np.float32), valid)
 
     @staticmethod
@@ -178,9 +178,9 @@ def build(task: TaskDef) -> Task:
         cost=task.cost,
         weight=SPEC.weight,
         headline=SPEC.headline,
-        activate=prediction.unchanged,
+        activate=prediction.pass_through,
         pixel_loss=losses.absolute_error,
-        as_prediction=prediction.unchanged,
+        as_prediction=prediction.pass_through,
         to_target=prediction.value_target,
         moments=Moments,
         disagreement=disagreement.absolute_difference,

@@ -10,7 +10,7 @@ from labelgrid.rounds.models import restore
 from labelgrid.train.checkpoint import load
 from labelgrid.train.loop import fit
 from labelgrid.train.options import TrainOptions
-from labelgrid.train.seeding import keyed
+from labelgrid.train.seeding import seed_torch
 from tests.plugins.discriminator import Discriminator, Options
 from tests.rounds import whole_round
 from tests.support import make_dataset
@@ -36,7 +36,7 @@ def trained(folder, judged: bool, weight: float, epochs: int = 30):
     """A training with and without the discriminator's own steps."""
     made = make_dataset(folder / "data", n=4, size=(32, 64), tasks=("depth",))
     plan = toy_plan(made, TrainOptions(epochs=epochs, batch=4, learning_rate=1e-3, known=0.0))
-    with keyed(0, "judges"):
+    with seed_torch(0, "judges"):
         term = Discriminator(plan.tasks, Options(weight=weight, learning_rate=1e-2))
     if not judged:
         term.judging = lambda step: {}

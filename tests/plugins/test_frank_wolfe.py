@@ -10,7 +10,7 @@ from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.progress import Silent
 from labelgrid.rounds import fit
 from labelgrid.train.balancer import TaskLosses
-from labelgrid.train.objective import supervised
+from labelgrid.train.objective import supervised_loss
 from tests.plugins.frank_wolfe import Mgda, Options, smallest
 from tests.rounds import labelled, whole_round
 
@@ -22,7 +22,7 @@ def test_a_killed_training_with_mgda_resumes(tmp_path):
 
 
 def reduce(losses, present):
-    return supervised(losses, present, "task_sum")
+    return supervised_loss(losses, present, "task_sum")
 
 
 def two_losses(shared, present):

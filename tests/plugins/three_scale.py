@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from labelgrid.nets.backbones import Encoder
-from labelgrid.nets.blocks import Predict, with_known
+from labelgrid.nets.blocks import Predict, insert_known_labels
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.nets.options import Rate
 from labelgrid.pixel.target import Target
@@ -107,7 +107,9 @@ class ThreeScale(Network):
             predictions = {
                 name: self.tasks[name].activate(raw) for name, raw in initial[-1].items()
             }
-            predictions = with_known(self.tasks, predictions, known) if known else predictions
+            predictions = (
+                insert_known_labels(self.tasks, predictions, known) if known else predictions
+            )
             for source, embed in scale.embed.items():  # type: ignore[operator, union-attr]
                 sent = functional.interpolate(
                     embed(predictions[source]), size=shared.shape[-2:], mode="bilinear"

@@ -8,8 +8,8 @@ from labelgrid.data.transforms import (
     DataOptions,
     Example,
     augment,
-    drawn,
-    fitted,
+    draw_placement,
+    fit_placement,
     place,
     place_label,
 )
@@ -62,7 +62,7 @@ def test_a_pixel_of_one_pure_colour_has_that_colours_label(size, data, seed):
     shown = semseg.valid & pure.any(-1)
     assert (pure.argmax(-1) == semseg.value[..., 0])[shown].all()
     assert shown.any()
-    zoom = drawn(size, data, np.random.default_rng(seed)).zoom
+    zoom = draw_placement(size, data, np.random.default_rng(seed)).zoom
     assert np.allclose((depth.value * zoom)[semseg.valid], (semseg.value + 1)[semseg.valid])
 
 
@@ -71,7 +71,7 @@ def test_a_pixel_of_one_pure_colour_has_that_colours_label(size, data, seed):
 def test_the_label_of_a_canvas_pixel_is_that_of_the_image_point_under_its_centre(
     size, data, seed, v, u
 ):
-    placement = drawn(size, data, np.random.default_rng(seed))
+    placement = draw_placement(size, data, np.random.default_rng(seed))
     (rows, columns), (height, width) = placement.target, placement.extent
     i, j = (
         rows.start + min(int(v * height), height - 1),
@@ -130,7 +130,10 @@ def test_the_canvas_has_its_size_and_normals_stay_unit_vectors(size, data, seed)
 @SETTINGS
 @given(sizes, options, seeds)
 def test_things_look_larger_by_the_zoom(size, data, seed):
-    zoomed, plain = drawn(size, data, np.random.default_rng(seed)), fitted(size, data)
+    zoomed, plain = (
+        draw_placement(size, data, np.random.default_rng(seed)),
+        fit_placement(size, data),
+    )
     for axis in range(2):
         source, shown = zoomed.source[axis], zoomed.extent[axis]
         scale = shown / (source.stop - source.start)
@@ -146,7 +149,7 @@ def test_things_look_larger_by_the_zoom(size, data, seed):
 @given(sizes, sizes, st.sampled_from(["resize", "crop", "pad"]), seeds)
 def test_at_evaluation_every_image_point_is_on_the_canvas(size, canvas, fit, seed):
     data = DataOptions(size=canvas, fit=fit)
-    placement = fitted(size, data)
+    placement = fit_placement(size, data)
     view = place(painted(size, np.random.default_rng(seed)), placement, TASKS, data)
     assert placement.source == (slice(0, size[0]), slice(0, size[1]))
     assert view.image.shape[:2] == placement.canvas

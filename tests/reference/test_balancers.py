@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from labelgrid.train.balance import dwa, gradnorm, mgda, torchjd, uncertainty
-from labelgrid.train.objective import supervised
+from labelgrid.train.objective import supervised_loss
 from tests.balancing import FULL, PRESENT, TASKS, Toy, combined
 
 WEIGHTS = {"a": 1.0, "b": 2.0, "c": 0.5}
@@ -19,7 +19,7 @@ scales = pytest.mark.parametrize("scale", [1.0, 256.0])
 
 def built(module, reduction, **options):
     made = module.build(
-        WEIGHTS, partial(supervised, reduction=reduction), module.Options(**options)
+        WEIGHTS, partial(supervised_loss, reduction=reduction), module.Options(**options)
     )
     return made.double()
 

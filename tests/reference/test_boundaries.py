@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from labelgrid.pixel.boundaries import THRESHOLDS, boundary_counts, suppressed
+from labelgrid.pixel.boundaries import THRESHOLDS, boundary_counts, suppress_non_maxima
 from labelgrid.pixel.boundary_metric import BoundaryMetric
 from labelgrid.pixel.matching import Matcher
 from labelgrid.pixel.target import Target
@@ -104,7 +104,9 @@ def slow_figures(
         )
         rows = []
         for level in THRESHOLDS:
-            points = points_of(slow_thin(suppressed(soft) > level if nms else soft >= level))
+            points = points_of(
+                slow_thin(suppress_non_maxima(soft) > level if nms else soft >= level)
+            )
             pairs = slow_pairs(points, lines, radius)
             rows.append([pairs, len(lines), pairs, len(points)])
         sums += rows
@@ -158,10 +160,10 @@ def test_suppression_keeps_the_crest_of_a_ridge_and_lowers_the_edge() -> None:
         ((x - y - 5) / np.sqrt(2), x - y == 5),
     ):
         soft = np.exp(-(along**2) / 8)
-        kept = suppressed(soft)
+        kept = suppress_non_maxima(soft)
         inside = (slice(8, -8), slice(8, -8))
         assert np.array_equal(kept[inside] > 0.5, crest[inside])
         np.testing.assert_allclose(kept[inside][crest[inside]], soft[inside][crest[inside]])
-    flat = suppressed(np.ones((40, 50)))
+    flat = suppress_non_maxima(np.ones((40, 50)))
     np.testing.assert_allclose(flat[20, :7], [0, 0.2, 0.4, 0.6, 0.8, 1, 1])
     np.testing.assert_allclose(flat[-7:, 25], [1, 1, 0.8, 0.6, 0.4, 0.2, 0])

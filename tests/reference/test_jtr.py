@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from labelgrid.data.loader import train_batch
 from labelgrid.train.objective import task_losses
-from labelgrid.train.seeding import keyed
+from labelgrid.train.seeding import seed_torch
 from labelgrid.train.terms.jtr import MapEncoder, Options, build
 from tests.contracts.trained import dataset, trainer
 
@@ -37,7 +37,7 @@ def step_of(folder, options):
         for (n, t), gap in zip(targets.items(), gaps, strict=True)
     }
     batch = replace(batch, images=batch.images.double(), targets=targets)
-    with keyed(0, "forward"):
+    with seed_torch(0, "forward"):
         output = plan.network(batch.images)
     losses = task_losses(plan.tasks, output, batch.targets, 1.0)
     return training, training.terms.steps(batch, output, losses, 0)["it"]

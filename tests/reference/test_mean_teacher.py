@@ -11,7 +11,7 @@ from torch.nn import functional
 from labelgrid.data.loader import train_batch
 from labelgrid.progress import Silent
 from labelgrid.train.objective import task_losses
-from labelgrid.train.seeding import keyed
+from labelgrid.train.seeding import seed_torch
 from labelgrid.train.terms.mean_teacher import Options, build
 from tests.contracts.trained import dataset, trainer
 
@@ -52,7 +52,7 @@ def step_of(training, number=0):
         for n, t in targets.items()
     }
     batch = replace(batch, images=batch.images.double(), targets=targets)
-    with keyed(0, "forward"):
+    with seed_torch(0, "forward"):
         output = plan.network(batch.images)
     losses = task_losses(plan.tasks, output, batch.targets, 1.0)
     return training.terms.steps(batch, output, losses, number)["it"]

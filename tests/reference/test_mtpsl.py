@@ -9,7 +9,7 @@ from torch.nn import functional
 from labelgrid.data.loader import train_batch
 from labelgrid.train.crops import draw_boxes
 from labelgrid.train.objective import task_losses
-from labelgrid.train.seeding import keyed
+from labelgrid.train.seeding import seed_torch
 from labelgrid.train.terms import crop, mtpsl
 from tests.contracts.trained import dataset, trainer
 from tests.reference import slow_mappings
@@ -35,7 +35,7 @@ def step_of(folder, module, options, labelled=LABELLED):
         for n, t in targets.items()
     }
     batch = replace(batch, images=batch.images.double(), targets=targets)
-    with keyed(0, "forward"):
+    with seed_torch(0, "forward"):
         output = plan.network(batch.images)
     losses = task_losses(plan.tasks, output, batch.targets, 1.0)
     return training, training.terms.steps(batch, output, losses, 0)["it"]

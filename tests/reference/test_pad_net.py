@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.nets.blocks import known_prediction, with_known
+from labelgrid.nets.blocks import insert_known_labels, known_prediction
 from labelgrid.nets.distillation import Distil
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import build_all, definitions
@@ -60,7 +60,7 @@ def test_a_label_becomes_the_mean_over_its_area_where_half_of_it_is_valid():
         "d": Target(torch.tensor(depth).float(), torch.tensor(valid)),
     }
     predictions = {"s": torch.rand(1, 3, 2, 2), "d": torch.rand(1, 1, 2, 2)}
-    replaced = with_known(tasks, predictions, targets)
+    replaced = insert_known_labels(tasks, predictions, targets)
     for y in range(2):
         for x in range(2):
             area = (slice(4 * y, 4 * y + 4), slice(4 * x, 4 * x + 4))

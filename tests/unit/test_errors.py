@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid import errors
-from labelgrid.errors import LabelError, LabelgridError, UsageError, command, with_unchanged
+from labelgrid.errors import LabelError, LabelgridError, UsageError, command, note_unchanged
 
 
 def test_an_error_says_what_where_the_next_step_and_what_was_left():
@@ -32,8 +32,8 @@ def test_a_refusal_says_what_the_command_left_unless_it_knows_better():
     for own, said in (("", "Nothing was made."), ("The old one is kept.", "The old one is kept.")):
         with (
             pytest.raises(LabelError) as caught,
-            with_unchanged("Nothing was made."),
-            with_unchanged(""),
+            note_unchanged("Nothing was made."),
+            note_unchanged(""),
         ):
             raise LabelError("It is wrong.", unchanged=own)
         assert str(caught.value) == f"It is wrong.\n  {said}"

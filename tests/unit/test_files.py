@@ -11,7 +11,7 @@ from labelgrid.files import (
     atomic_write,
     copy_file,
     digest,
-    disk,
+    disk_errors,
     flush,
     open_regular,
     read_bytes,
@@ -70,7 +70,7 @@ def test_nothing_is_removed_through_a_link_that_leads_out(tmp_path: Path) -> Non
 
 def test_a_refusal_of_the_disk_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ProjectError) as caught, disk(tmp_path, "All is as it was."):
+    with pytest.raises(ProjectError) as caught, disk_errors(tmp_path, "All is as it was."):
         write_text(tmp_path / "file" / "below.txt", "")
     assert str(caught.value) == (
         f"The disk reports an error: File exists ({tmp_path / 'file' / 'below.txt'}).\n"
@@ -79,7 +79,7 @@ def test_a_refusal_of_the_disk_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ProjectError) as caught, disk(tmp_path, "All is as it was."):
+    with pytest.raises(ProjectError) as caught, disk_errors(tmp_path, "All is as it was."):
         copy_file(tmp_path / "gone.jpg", tmp_path / "copy.jpg")
     assert str(caught.value) == (
         f"The file does not exist any more ({tmp_path / 'gone.jpg'}).\n"

@@ -13,7 +13,7 @@ from labelgrid import processes
 
 def test_sigterm_stops_once_as_ctrl_c_and_a_worker_that_inherits_the_handler_at_once() -> None:
     cleaned = False
-    with pytest.raises(KeyboardInterrupt), processes.stopped_by_sigterm():
+    with pytest.raises(KeyboardInterrupt), processes.stop_on_sigterm():
         try:
             signal.raise_signal(signal.SIGTERM)
         finally:
@@ -21,7 +21,7 @@ def test_sigterm_stops_once_as_ctrl_c_and_a_worker_that_inherits_the_handler_at_
             cleaned = True
     assert cleaned
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    with processes.stopped_by_sigterm():
+    with processes.stop_on_sigterm():
         context = multiprocessing.get_context("fork")
         worker = context.Process(target=_wait_as_worker, args=(ready := context.Event(),))
         worker.start()
@@ -34,7 +34,7 @@ def test_sigterm_stops_once_as_ctrl_c_and_a_worker_that_inherits_the_handler_at_
 def test_a_sigterm_that_is_ignored_stays_so() -> None:
     previous = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
-        with processes.stopped_by_sigterm():
+        with processes.stop_on_sigterm():
             signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, previous)

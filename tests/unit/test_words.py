@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelgrid.words import counted, listed
+from labelgrid.words import count_text, join_names
 
 
 @pytest.mark.parametrize(
@@ -10,12 +10,12 @@ from labelgrid.words import counted, listed
     [(0, "0 images are"), (1, "1 image is"), (2, "2 images are"), (12345, "12,345 images are")],
 )
 def test_one_is_singular_and_all_other_counts_are_plural(count: int, words: str) -> None:
-    assert counted(count, "image is", "images are") == words
-    assert counted(count, "image") == words.rpartition(" ")[0]
+    assert count_text(count, "image is", "images are") == words
+    assert count_text(count, "image") == words.rpartition(" ")[0]
 
 
 def test_a_list_shows_the_first_names_and_counts_the_others() -> None:
     names = [str(i) for i in range(22)]
-    assert listed(names) == ", ".join(names[:20]) + ", and 2 more"
-    assert listed(names[:20]) == ", ".join(names[:20]) and listed([]) == ""
-    assert listed(names[:4], 2, "\n") == "0\n1\nand 2 more"
+    assert join_names(names) == ", ".join(names[:20]) + ", and 2 more"
+    assert join_names(names[:20]) == ", ".join(names[:20]) and join_names([]) == ""
+    assert join_names(names[:4], 2, "\n") == "0\n1\nand 2 more"

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, Skip, nearest
+from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, Skip, spelling_hint
 from labelgrid.annotate.connector import ProjectIndex, RemovedNames
 from labelgrid.annotate.lists import (
     LABEL_LIST,
     MANIFEST,
     MANIFEST_TABLE,
     SKIPS,
-    Listed,
+    ListedLabel,
     read_lists,
     skip_lines,
 )
@@ -153,7 +153,7 @@ def _refuse_unreadable(error: OSError) -> None:
 
 
 def _known(
-    index: ProjectIndex, names: Iterable[str], listed: Mapping[str, Listed], ids: set[str]
+    index: ProjectIndex, names: Iterable[str], listed: Mapping[str, ListedLabel], ids: set[str]
 ) -> _Known:
     """Look up the tasks, requests and images that the names may refer to.
 
@@ -177,7 +177,7 @@ def _known(
     return _Known(index.tasks, index.requests(ids), frozenset(images), by_stem)
 
 
-def _by_list(name: str, entry: Listed, folder: Path, known: _Known) -> Cell | Fault:
+def _by_list(name: str, entry: ListedLabel, folder: Path, known: _Known) -> Cell | Fault:
     cell = entry.cell
     if not is_inside(folder, name):
         return Fault(name, LINK, "Copy the label itself into the folder.", cell)
@@ -190,7 +190,7 @@ def _by_list(name: str, entry: Listed, folder: Path, known: _Known) -> Cell | Fa
     return wrong_extension(name, name, cell, known.tasks[cell.task]) or cell
 
 
-def _is_removed(name: str, entry: Listed | None, known: _Known, removed: RemovedNames) -> bool:
+def _is_removed(name: str, entry: ListedLabel | None, known: _Known, removed: RemovedNames) -> bool:
     """Whether a file that matches no cell is of a removed image or a dropped task."""
     path = PurePosixPath(stem(name))
     if path.name in removed.requests:
@@ -204,7 +204,10 @@ def _is_removed(name: str, entry: Listed | None, known: _Known, removed: Removed
 
 def _unknown(cell: Cell, known: _Known) -> str:
     if cell.task not in known.tasks:
-        return nearest(cell.task, sorted(known.tasks)) or f"The tasks are {', '.join(known.tasks)}."
+        return (
+            spelling_hint(cell.task, sorted(known.tasks))
+            or f"The tasks are {', '.join(known.tasks)}."
+        )
     return "Add the image with `labelgrid add`, or import the folder into its own project."
 
 
@@ -251,13 +254,14 @@ def _with_hints(unmatched: list[tuple[str, Fault]], index: ProjectIndex) -> Iter
         task, image = _parts(PurePosixPath(stem(name)))
         if task not in tasks:
             hint = (
-                nearest(task, sorted(tasks))
+                spelling_hint(task, sorted(tasks))
                 or f"Name it REQUEST_ID.png or TASK/IMAGE.png ({', '.join(tasks)})."
             )
         else:
             images = index.images() if images is None else images
             hint = (
-                nearest(image, images) or "Add the image with `labelgrid add`, or remove the file."
+                spelling_hint(image, images)
+                or "Add the image with `labelgrid add`, or remove the file."
             )
         shown = name.encode(errors="replace").decode()  # a file name may not be valid Unicode
         yield Fault(shown, fault.what, hint)

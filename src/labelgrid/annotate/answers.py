@@ -10,7 +10,7 @@ from typing import Any
 from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
-from labelgrid.words import counted
+from labelgrid.words import count_text
 
 #: The number of faults that an error message lists.
 SHOWN = 20
@@ -108,7 +108,7 @@ class ImportRefused(LabelError):
             )
         one = len(self.rows) == 1
         super().__init__(
-            f"The import has {counted(len(self.rows), 'fault')}.",
+            f"The import has {count_text(len(self.rows), 'fault')}.",
             where=where,
             next_step="\n  ".join(
                 [*lines, f"Fix {'it' if one else 'them'} and run the same command again."]
@@ -121,7 +121,7 @@ class ImportRefused(LabelError):
         return {"imported": False, "faults": [asdict(row) for row in self.rows]}
 
 
-def nearest(name: str, names: Sequence[str]) -> str:
+def spelling_hint(name: str, names: Sequence[str]) -> str:
     """A "Did you mean" hint, or an empty string.
 
     Of very many sorted names only the neighbours are compared.

@@ -11,7 +11,7 @@ from typing import Any
 from labelgrid.annotate.answers import Fault, wrong_time
 from labelgrid.annotate.matching import leads_outside
 from labelgrid.ledger.grid import Cell, is_time
-from labelgrid.spreadsheets import unmarked
+from labelgrid.spreadsheets import unescape_formula
 
 MANIFEST = "manifest.json"
 MANIFEST_TABLE = "manifest.csv"
@@ -22,7 +22,7 @@ SECONDS = "seconds"
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedLabel:
     """The cell of a label file, according to a list in the folder."""
 
     cell: Cell
@@ -52,7 +52,7 @@ class FolderLists:
         faults: what is wrong in the lists.
     """
 
-    files: Mapping[str, Listed]
+    files: Mapping[str, ListedLabel]
     seconds: Mapping[Cell, tuple[float, str]]
     faults: list[Fault]
 
@@ -94,11 +94,11 @@ def skip_lines(folder: Path, faults: list[Fault]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _files(rows: list[tuple[str, dict[str, Any]]], faults: list[Fault]) -> dict[str, Listed]:
-    listed: dict[str, Listed] = {}
+def _files(rows: list[tuple[str, dict[str, Any]]], faults: list[Fault]) -> dict[str, ListedLabel]:
+    listed: dict[str, ListedLabel] = {}
     for where, row in rows:
         path = PurePosixPath(row["path"])
-        entry = Listed(Cell(row["image"], row["task"]), row.get("request_id", ""))
+        entry = ListedLabel(Cell(row["image"], row["task"]), row.get("request_id", ""))
         if leads_outside(path):
             faults.append(
                 Fault(
@@ -199,4 +199,4 @@ def _table(
 
 def _plain(row: Mapping[str | None, Any]) -> dict[str, Any]:
     """A line's values as they were before the export; those beyond the columns are dropped."""
-    return {name: unmarked(value) for name, value in row.items() if name is not None}
+    return {name: unescape_formula(value) for name, value in row.items() if name is not None}

@@ -14,7 +14,7 @@ import typer
 from labelgrid import __version__
 from labelgrid.cli import corrections, datasets, exchange, grid, inspection, model, screen, study
 from labelgrid.errors import LabelgridError, ProjectError
-from labelgrid.processes import stopped_by_sigterm
+from labelgrid.processes import stop_on_sigterm
 
 #: The exit status after Ctrl-C or SIGTERM.
 STOPPED = 130
@@ -66,7 +66,7 @@ Trust = Annotated[
 ]
 
 
-def with_trust(command: Callable[..., Any]) -> Callable[..., Any]:
+def add_trust_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """The command with a further option, `--trust`: the modules whose plug-ins may run."""
 
     @wraps(command)
@@ -87,7 +87,7 @@ for part in (grid, exchange, corrections, model, inspection, study, datasets):
 for own in (app, *(group.typer_instance for group in app.registered_groups)):
     for info in own.registered_commands if own else ():
         if info.callback and info.callback not in WITHOUT_PLUG_INS:
-            info.callback = with_trust(info.callback)
+            info.callback = add_trust_option(info.callback)
 
 
 def main() -> None:
@@ -96,18 +96,18 @@ def main() -> None:
     Exit codes: 1 for wrong input, 2 for wrong usage, 130 after Ctrl-C or SIGTERM.
     """
     try:
-        with stopped_by_sigterm():
+        with stop_on_sigterm():
             code = app(standalone_mode=False)
         if code == STOPPED:  # the parser caught Ctrl-C
             raise KeyboardInterrupt
     except LabelgridError as error:
-        screen.error(error)
+        screen.print_error(error)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         screen.note("Stopped. Finished work is kept. Run the same command to resume.")
         sys.exit(STOPPED)
     except OSError as error:
-        screen.error(
+        screen.print_error(
             ProjectError(
                 f"The disk reports an error: {error.strerror or error}.",
                 where=str(error.filename or ""),

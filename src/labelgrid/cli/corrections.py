@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from labelgrid.cli import screen
-from labelgrid.cli.exchange import asked_again
+from labelgrid.cli.exchange import say_requested_again
 from labelgrid.cli.grid import AsJson, Folder
-from labelgrid.errors import command, with_unchanged
-from labelgrid.words import counted
+from labelgrid.errors import command, note_unchanged
+from labelgrid.words import count_text
 
 if TYPE_CHECKING:
     from labelgrid.project.folder import ProjectFolder
     from labelgrid.project.task_change import Changed
 
 
-@with_unchanged("The task is unchanged.")
+@note_unchanged("The task is unchanged.")
 def task(
     folder: Folder,
     name: Annotated[str, typer.Argument(metavar="TASK", help="The task's name.")],
@@ -68,7 +68,7 @@ def task(
         if drop:
             cancelled = drop_task(project, name)
             result: dict[str, Any] = {"task": name, "dropped": True, "cancelled": cancelled}
-            said = f"Dropped {name}, cancelled {counted(cancelled, 'request')}. `--restore` brings it back."
+            said = f"Dropped {name}, cancelled {count_text(cancelled, 'request')}. `--restore` brings it back."
         else:
             if restore:
                 restore_task(project, name)
@@ -76,7 +76,7 @@ def task(
             result = _described(done)
             said = _words(done, project)
     if json:
-        screen.as_json(result)
+        screen.print_json(result)
     else:
         screen.say(said)
 
@@ -95,17 +95,17 @@ def _words(done: "Changed", project: "ProjectFolder") -> str:
     row = done.row
     said = f"{row.name} ({row.kind}), cost {row.cost:g} a label: {project.tasks()[row.name].describe()}"
     if done.checked:
-        said += f"\nRead {counted(done.checked, 'label')} with it."
+        said += f"\nRead {count_text(done.checked, 'label')} with it."
     said += "".join(f"\n{moved}" for moved in done.moved)
     if done.stale and newest_fit(project.folder):
         said += "\nModels and scores made before are stale: `labelgrid fit` trains with it."
     if done.stale and done.requested:
-        requests = counted(done.requested, "request is", "requests are")
+        requests = count_text(done.requested, "request is", "requests are")
         said += f"\n{requests} open: `{command('export', project.folder)}` tells the annotators."
     return said
 
 
-@with_unchanged("Nothing was withdrawn.")
+@note_unchanged("Nothing was withdrawn.")
 def unlabel(
     folder: Folder,
     cells: Annotated[
@@ -117,22 +117,22 @@ def unlabel(
 
     Example: [bold]labelgrid unlabel flat kitchen/0004.jpg:depth[/]
     """
-    from labelgrid.project.cancel import held_out, unlabel
+    from labelgrid.project.cancel import heldout_cells, unlabel
     from labelgrid.project.folder import ProjectFolder
 
     with ProjectFolder.open(folder) as project:
         withdrawn = unlabel(project, cells)
-        held = len(held_out(project.store, withdrawn))
+        held = len(heldout_cells(project.store, withdrawn))
     if json:
-        screen.as_json({"withdrawn": len(withdrawn)})
+        screen.print_json({"withdrawn": len(withdrawn)})
     else:
         screen.say(
-            f"Withdrew {counted(len(withdrawn), 'label')}."
-            + (f" {asked_again(held)}" if held else "")
+            f"Withdrew {count_text(len(withdrawn), 'label')}."
+            + (f" {say_requested_again(held)}" if held else "")
         )
 
 
-@with_unchanged("Nothing was removed.")
+@note_unchanged("Nothing was removed.")
 def remove(
     folder: Folder,
     images: Annotated[
@@ -157,7 +157,7 @@ def remove(
             removing.restore(project, images, bar) if restore else removing.remove(project, images)
         )
     if json:
-        screen.as_json(asdict(done))
+        screen.print_json(asdict(done))
     else:
         screen.say(str(done))
 

@@ -9,8 +9,8 @@ import typer
 
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson
-from labelgrid.errors import command, with_unchanged
-from labelgrid.words import counted, listed
+from labelgrid.errors import command, note_unchanged
+from labelgrid.words import count_text, join_names
 
 if TYPE_CHECKING:
     from labelgrid.data.dataset import Dataset
@@ -29,7 +29,7 @@ Tasks = Annotated[
 FAULTS = 20
 
 
-@with_unchanged("Rendered scenes are kept.")
+@note_unchanged("Rendered scenes are kept.")
 def scenes(
     out: Annotated[
         Path,
@@ -64,7 +64,7 @@ def scenes(
     with screen.Bar() as bar:
         total, new = write_scenes(out, count, settings=settings, progress=bar, jobs=jobs)
     screen.say(
-        f"{out}: {counted(total, 'scene')}, {new:,} of them rendered now. "
+        f"{out}: {count_text(total, 'scene')}, {new:,} of them rendered now. "
         f"Look at some: {command('sheet', out, '--out', 'sheet.png')}"
     )
 
@@ -92,7 +92,7 @@ def sheet(
     image_ids = source.images()
     chosen = _spread(image_ids, count)
     contact_sheet(source, tasks_of(source, root, tasks), chosen, out)
-    screen.say(f"Wrote {out}: {len(chosen)} of {counted(len(image_ids), 'image')}.")
+    screen.say(f"Wrote {out}: {len(chosen)} of {count_text(len(image_ids), 'image')}.")
 
 
 def check(
@@ -117,7 +117,7 @@ def check(
     from dataclasses import asdict
 
     from labelgrid.drawings.contact_sheet import check_out, contact_sheet
-    from labelgrid.project.dataset_check import contents, layout_faults, tasks_of
+    from labelgrid.project.dataset_check import layout_faults, read_contents, tasks_of
 
     if out:
         _refuse_inside(out, root)
@@ -126,11 +126,11 @@ def check(
     definitions = tasks_of(source, root, tasks)
     chosen = _spread(source.images(), count or len(source.images()))
     with screen.Bar() as bar:
-        found = contents(
+        found = read_contents(
             source, definitions, image_ids=chosen, layout=layout_faults(name, root), progress=bar
         )
     if json:
-        screen.as_json(asdict(found))
+        screen.print_json(asdict(found))
     else:
         _show(found)
     wrong = {fault.cell.image_id for fault in found.faults if fault.cell}
@@ -163,7 +163,7 @@ def evaluate(
     """
     from labelgrid.errors import UsageError
     from labelgrid.project.dataset_check import tasks_of
-    from labelgrid.project.task_spec import in_file_of_tasks
+    from labelgrid.project.task_spec import name_task_file
     from labelgrid.rounds.evaluate_files import evaluate_files
 
     source = _source(name, root)
@@ -174,7 +174,7 @@ def evaluate(
             next_step=f"Its splits are: {', '.join(splits) or 'none'}.",
         )
     image_ids = splits.get(split, source.images())
-    with in_file_of_tasks(), screen.Bar() as bar:
+    with name_task_file(), screen.Bar() as bar:
         values = evaluate_files(
             source,
             tasks_of(source, root, tasks),
@@ -183,9 +183,9 @@ def evaluate(
             progress=bar,
         )
     if json:
-        screen.as_json(values)
+        screen.print_json(values)
     else:
-        screen.metrics(values)
+        screen.print_metrics(values)
 
 
 def layout(name: Layout) -> None:
@@ -250,9 +250,9 @@ def _spread(image_ids: Sequence[str], count: int) -> list[str]:
 
 
 def _show(found: "Contents") -> None:
-    images = f"{found.read:,} of {counted(found.images, 'image')}"
+    images = f"{found.read:,} of {count_text(found.images, 'image')}"
     splits = ", ".join(f"{name} {count:,}" for name, count in found.splits.items()) or "none"
-    sizes = listed([f"{size} ({count:,})" for size, count in found.sizes.items()], 5)
+    sizes = join_names([f"{size} ({count:,})" for size, count in found.sizes.items()], 5)
     screen.say(f"Read {images}, of the sizes {sizes}. Splits: {splits}.")
     columns = ["task", "kind", "labels", "missing", "empty", "wrong", "valid, %", "values"]
     rows = [
@@ -268,7 +268,7 @@ def _show(found: "Contents") -> None:
         ]
         for name, one in found.tasks.items()
     ]
-    screen.table("", columns, rows)
+    screen.print_table("", columns, rows)
     for text in found.layout:
         screen.say(text)
     for text in found.remarks:

@@ -13,8 +13,8 @@ import typer
 
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Folder
-from labelgrid.errors import command, with_unchanged
-from labelgrid.words import counted
+from labelgrid.errors import command, note_unchanged
+from labelgrid.words import count_text
 
 
 class Split(StrEnum):
@@ -25,7 +25,7 @@ class Split(StrEnum):
     test = "test"
 
 
-@with_unchanged("Nothing was imported.")
+@note_unchanged("Nothing was imported.")
 def import_(
     folder: Folder,
     labels: Annotated[
@@ -78,7 +78,7 @@ def import_(
             seed=seed or 0,
             progress=bar,
         )
-    show_imported(done, json)
+    print_import_result(done, json)
 
 
 @contextmanager
@@ -90,17 +90,17 @@ def faults_as_json(json: bool) -> Iterator[None]:
         yield
     except ImportRefused as refused:
         if json:
-            screen.as_json(refused.as_json())
+            screen.print_json(refused.as_json())
         raise
 
 
-def show_imported(done: object, json: bool) -> None:
+def print_import_result(done: object, json: bool) -> None:
     """Print the result of an import."""
     from dataclasses import asdict
 
     values = asdict(done)  # type: ignore[call-overload]
     if json:
-        screen.as_json(values)
+        screen.print_json(values)
     else:
         screen.say(str(done))
 
@@ -158,7 +158,7 @@ def export(
     screen.say(str(done))
 
 
-@with_unchanged("Nothing was cancelled.")
+@note_unchanged("Nothing was cancelled.")
 def cancel(
     folder: Folder,
     cells: Annotated[
@@ -182,19 +182,19 @@ def cancel(
 
     with ProjectFolder.open(folder) as project:
         changed = cancel.cancel(project, cells or [], round=round, requeue=requeue)
-        held = len(cancel.held_out(project.store, changed))
+        held = len(cancel.heldout_cells(project.store, changed))
     missing = len(changed) - held if requeue else len(changed)
-    screen.say(f"{counted(missing, 'cell is', 'cells are')} missing again.")
+    screen.say(f"{count_text(missing, 'cell is', 'cells are')} missing again.")
     if held and requeue:
-        screen.say(asked_again(held))
+        screen.say(say_requested_again(held))
     elif held:
         again = command("cancel", folder, "--requeue", *(cells or ["--round", "0"]))
         screen.say(f"No strategy picks held-out images: `{again}` requests theirs again.")
 
 
-def asked_again(count: int) -> str:
+def say_requested_again(count: int) -> str:
     """Say that cells of held-out images are requested again."""
-    return f"{counted(count, 'cell of a held-out image is', 'cells of held-out images are')} requested again."
+    return f"{count_text(count, 'cell of a held-out image is', 'cells of held-out images are')} requested again."
 
 
 def register(app: typer.Typer) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from labelgrid.cli import screen
-from labelgrid.errors import command, with_unchanged
-from labelgrid.words import counted
+from labelgrid.errors import command, note_unchanged
+from labelgrid.words import count_text
 
 if TYPE_CHECKING:
     from labelgrid.project.folder import ProjectFolder
@@ -51,7 +51,7 @@ Checking = Annotated[
 ]
 
 
-@with_unchanged("Nothing was made.")
+@note_unchanged("Nothing was made.")
 def init(
     folder: Folder,
     images: Images = None,
@@ -120,8 +120,8 @@ def _show_new(project: "ProjectFolder") -> None:
     tasks = project.tasks()
     held = project.store.count_images(("heldout",))
     total = project.store.count_images()
-    images = counted(total, "image")
-    columns = counted(len(tasks), "task")
+    images = count_text(total, "image")
+    columns = count_text(len(tasks), "task")
     screen.say(f"Made {folder}: {images}, {held:,} of them held out for measuring, {columns}.")
     for task in tasks.values():
         screen.say(
@@ -145,7 +145,7 @@ def _task_rows(tasks: list[str] | None, task_file: Path | None) -> list:  # type
     ]
 
 
-@with_unchanged("Nothing was added.")
+@note_unchanged("Nothing was added.")
 def add(
     folder: Folder,
     images: Images = None,
@@ -178,7 +178,7 @@ def add(
             project, images or [], tasks=rows, check=check.value, progress=bar, holdout=holdout
         )
         asked = added.held or (rows and project.store.count_images(("heldout",)))
-    screen.say(f"{folder}: {added}; {counted(len(rows), 'new task')}.")
+    screen.say(f"{folder}: {added}; {count_text(len(rows), 'new task')}.")
     if asked:
         screen.say(f"Next: {command('export', folder)}{HELDOUT_FIRST}")
 
@@ -194,31 +194,31 @@ def status(folder: Folder, json: AsJson = False) -> None:
     with ProjectFolder.open(folder) as project:
         values = status_of(project)
     if json:
-        screen.as_json(values)
+        screen.print_json(values)
         return
     screen.say(
-        f"{folder}: {counted(values['images'], 'image')} ({values['heldout_images']:,} held out)"
+        f"{folder}: {count_text(values['images'], 'image')} ({values['heldout_images']:,} held out)"
     )
     if aside := values["set_aside"]:
         name, reason = next(iter(aside.items()))
-        images = counted(
+        images = count_text(
             len(aside),
             "image is set aside, with its cells",
             "images are set aside, with their cells",
         )
         screen.say(f"{images}; the first is '{name}': {reason}")
     if gone := values["removed"]["images"]:
-        screen.say(f"Removed: {counted(gone, 'image')}.")
+        screen.say(f"Removed: {count_text(gone, 'image')}.")
     if dropped := values["removed"]["tasks"]:
         spent = values["spent"] - sum(task["spent"] for task in values["tasks"].values())
         screen.say(f"Dropped tasks: {', '.join(dropped)}; {spent:g} was spent on them.")
     columns = ["kind", "missing", "requested", "labelled", "skipped", "spent"]
     rows = [[name, *(task[c] for c in columns)] for name, task in values["tasks"].items()]
-    screen.table("", ["task", *columns], rows)
+    screen.print_table("", ["task", *columns], rows)
     _show_times(values)
     if values["rounds"]:
         columns = ["round", "strategy", "budget", "unit", "state"]
-        screen.table("", columns, [[row[c] for c in columns] for row in values["rounds"]])
+        screen.print_table("", columns, [[row[c] for c in columns] for row in values["rounds"]])
     for headline in values["headlines"]:
         screen.say(headline["text"])
     screen.say(f"Next: {values['next']}")
@@ -231,7 +231,9 @@ def _show_times(values: dict[str, Any]) -> None:
         return
     columns = ["labels", "median", "mean", "cost"]
     titles = ["task", "labels with a time", "median s", "mean s", "learned cost"]
-    screen.table("", titles, [[name, *(task[c] for c in columns)] for name, task in times.items()])
+    screen.print_table(
+        "", titles, [[name, *(task[c] for c in columns)] for name, task in times.items()]
+    )
     if values["costs"] == "declared":
         screen.say(
             'Queries use the declared costs; with costs = "times" in labelgrid.toml, the learned ones.'

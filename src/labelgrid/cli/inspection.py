@@ -7,11 +7,11 @@ import typer
 
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson
-from labelgrid.errors import with_unchanged
-from labelgrid.words import counted
+from labelgrid.errors import note_unchanged
+from labelgrid.words import count_text
 
 
-@with_unchanged("Nothing was written.")
+@note_unchanged("Nothing was written.")
 def report(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="The folder of a project or a study.")
@@ -41,14 +41,14 @@ def report(
 
     written = write_report(folder, out or folder / "report.html", plots, pictures=pictures)
     if json:
-        screen.as_json(written.values)
+        screen.print_json(written.values)
         return
     screen.say(f"Wrote {written.page}")
     if plots:
-        screen.say(f"Wrote {counted(written.drawings, 'file')} in {plots}")
+        screen.say(f"Wrote {count_text(written.drawings, 'file')} in {plots}")
     columns, rows = delta_mtl_rows(written.values)
     if rows:
-        screen.table(
+        screen.print_table(
             "delta_mtl after the last round in %: mean ± deviation over seeds", columns, rows
         )
 
@@ -71,7 +71,7 @@ def verify(
     with ProjectFolder.open(folder) as project, screen.Bar() as bar:
         found = verify(project, bar)
     if json:
-        screen.as_json(asdict(found))
+        screen.print_json(asdict(found))
     else:
         screen.say(str(found))
     if found.faults:
@@ -102,10 +102,10 @@ def list_(
         )
     shown = {folder: known[folder]} if folder else known
     if json:
-        screen.as_json(shown)
+        screen.print_json(shown)
         return
     for name, entries in shown.items():
-        screen.table(name, ["name", "what it is"], list(entries.items()))
+        screen.print_table(name, ["name", "what it is"], list(entries.items()))
 
 
 def register(app: typer.Typer) -> None:

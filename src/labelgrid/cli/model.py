@@ -8,8 +8,8 @@ import typer
 
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Folder, Weights
-from labelgrid.errors import command, with_unchanged
-from labelgrid.words import counted
+from labelgrid.errors import command, note_unchanged
+from labelgrid.words import count_text
 
 Strategy = Annotated[
     str, typer.Option(help="Replaces the project's strategy; see `labelgrid list strategies`.")
@@ -32,7 +32,7 @@ class EvaluatedSplit(StrEnum):
     test = "test"
 
 
-@with_unchanged("Labels and earlier rounds are unchanged.")
+@note_unchanged("Labels and earlier rounds are unchanged.")
 def fit(
     folder: Folder,
     recipe: Annotated[
@@ -60,18 +60,18 @@ def fit(
         done = fit.fit(project, bar, recipe=named, changes=overrides, weights=weights)
         status = status_of(project)
     if json:
-        screen.as_json(asdict(done) | {"headlines": status["headlines"]})
+        screen.print_json(asdict(done) | {"headlines": status["headlines"]})
         return
     counts = ", ".join(f"{count} {task}" for task, count in done.labels.items())
     screen.say(
-        f"Round {done.round}: trained on {counted(done.images, 'image')} with {counts} labels -> {done.checkpoint}"
+        f"Round {done.round}: trained on {count_text(done.images, 'image')} with {counts} labels -> {done.checkpoint}"
     )
     for headline in status["headlines"]:
         screen.say(headline["text"])
     screen.say(f"Next: {status['next']}")
 
 
-@with_unchanged("Nothing was requested; finished scores are unchanged.")
+@note_unchanged("Nothing was requested; finished scores are unchanged.")
 def score(folder: Folder, strategy: Strategy = "") -> None:
     """Score the pool with the newest model, or resume a stopped run.
 
@@ -85,11 +85,11 @@ def score(folder: Folder, strategy: Strategy = "") -> None:
     with ProjectFolder.open(folder) as project, project.lock(), screen.Bar() as bar:
         table = score.score(project, bar, strategy)
     screen.say(
-        f"Scored {counted(len(table.images), 'image')}: {', '.join(table.statistics) or 'no statistics needed'}."
+        f"Scored {count_text(len(table.images), 'image')}: {', '.join(table.statistics) or 'no statistics needed'}."
     )
 
 
-@with_unchanged("Nothing was requested.")
+@note_unchanged("Nothing was requested.")
 def query(
     folder: Folder,
     budget: Annotated[float, typer.Option(help="How much to spend, in --unit.")],
@@ -121,13 +121,13 @@ def query(
         options = {"dry_run": dry_run, "new": new, "prelabels": prelabels}
         asked = query.query(project, Budget(budget, unit.value), bar, strategy=strategy, **options)
     if json:
-        screen.as_json(asked.as_json() | {"dry_run": dry_run})
+        screen.print_json(asked.as_json() | {"dry_run": dry_run})
         return
     counts: dict[str, int] = {}
     for pick in asked.picks:
         counts[pick.cell.task] = counts.get(pick.cell.task, 0) + 1
     rows = [[p.cell.image_id, p.cell.task, p.score, p.why] for p in asked.picks[:10]]
-    screen.table(
+    screen.print_table(
         f"Picks: the first {len(rows)} of {len(asked.picks):,}",
         ["image", "task", "score", "why"],
         rows,
@@ -161,7 +161,7 @@ def predict(
 
     with ProjectFolder.open(folder) as project, screen.Bar() as bar:
         count = predict.predict(project, images, out=out, known=known, progress=bar, soft=soft)
-    screen.say(f"Wrote {counted(count, 'prediction')} -> {out}")
+    screen.say(f"Wrote {count_text(count, 'prediction')} -> {out}")
 
 
 def evaluate(
@@ -197,9 +197,9 @@ def evaluate(
             predictions=predictions,
         )
     if json:
-        screen.as_json(values)
+        screen.print_json(values)
     else:
-        screen.metrics(values)
+        screen.print_metrics(values)
 
 
 def register(app: typer.Typer) -> None:

@@ -21,8 +21,8 @@ from rich.progress import (
 from rich.table import Table
 
 from labelgrid.errors import LabelgridError
-from labelgrid.results import for_json
-from labelgrid.words import counted
+from labelgrid.results import replace_non_finite
+from labelgrid.words import count_text
 
 console = Console(stderr=True, highlight=False)
 out = Console(highlight=False)
@@ -79,7 +79,7 @@ class Lines:
         note(f"{self.what} {self.done}/{self.total} {self.unit}{more} {self.note}".rstrip())
 
 
-def plain(text: str) -> str:
+def escape_control_characters(text: str) -> str:
     r"""The text with control characters and undecodable bytes, which a file name may hold, as their codes.
 
     Example:
@@ -91,7 +91,7 @@ def plain(text: str) -> str:
 
 def _shown(text: str) -> str:
     """A text for rich: no control characters, no markup."""
-    return escape(plain(text))
+    return escape(escape_control_characters(text))
 
 
 class Bar:
@@ -192,7 +192,7 @@ class Runs:
 
     def _summary(self, reports: Mapping[str, Any]) -> str:
         ended = sum(report.state in ("done", "failed") for report in reports.values())
-        return f"{ended} of {counted(len(reports), 'run')}{self._eta(reports)}"
+        return f"{ended} of {count_text(len(reports), 'run')}{self._eta(reports)}"
 
     def _table(self, reports: Mapping[str, Any]) -> Group:
         """A table of the running and failed runs; the others are only counted."""
@@ -253,7 +253,7 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
-def error(fault: LabelgridError) -> None:
+def print_error(fault: LabelgridError) -> None:
     """Print an error."""
     head, _, tail = str(fault).partition("\n")
     console.print(f"[red]Error:[/] {_shown(head)}", soft_wrap=True)
@@ -271,24 +271,24 @@ def say(text: str) -> None:
     out.print(_shown(text), soft_wrap=True)
 
 
-def as_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     """Print a result as JSON that any reader takes: NaN and infinity as `null`."""
-    sys.stdout.write(json.dumps(for_json(value), indent=1, allow_nan=False) + "\n")
+    sys.stdout.write(json.dumps(replace_non_finite(value), indent=1, allow_nan=False) + "\n")
 
 
-def metrics(values: Mapping[str, Any]) -> None:
+def print_metrics(values: Mapping[str, Any]) -> None:
     """Print metrics by task, and `loss_mtl` if it is among the values."""
     rows = [
         [task, values["labels"][task], name, result["value"], result["unit"]]
         for task, group in values["metrics"].items()
         for name, result in group.items()
     ]
-    table("", ["task", "labels", "metric", "value", "unit"], rows)
+    print_table("", ["task", "labels", "metric", "value", "unit"], rows)
     if "loss_mtl" in values:
         say(f"loss_mtl {values['loss_mtl']:.4f}")
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table of the result; columns of numbers are right-aligned.
 
     Only a terminal's width folds its cells.

@@ -8,15 +8,15 @@ import typer
 
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Weights
-from labelgrid.errors import with_unchanged
-from labelgrid.words import counted
+from labelgrid.errors import note_unchanged
+from labelgrid.words import count_text
 
 if TYPE_CHECKING:
     from labelgrid.simulation.estimate import StudyEstimate
     from labelgrid.simulation.jobs import RunWork
 
 
-@with_unchanged("Finished steps of the runs are kept.")
+@note_unchanged("Finished steps of the runs are kept.")
 def simulate(
     recipe: Annotated[
         str, typer.Argument(metavar="RECIPE", help=r"A recipe with a \[simulate] table.")
@@ -76,7 +76,7 @@ def simulate(
         return
     with screen.StudyBar() as bar:
         result = run_study(request, bar)
-    runs = counted(len(result.runs), "run is", "runs are")
+    runs = count_text(len(result.runs), "run is", "runs are")
     screen.say(f"{len(result.runs) - len(result.failed)} of {runs} done -> {out}/outcomes.csv")
     if result.failed:
         _refuse_failed(result.failed)
@@ -87,7 +87,7 @@ def _refuse_failed(failed: dict[str, str]) -> None:
 
     faults = "\n    ".join(f"{key}: {fault}" for key, fault in failed.items())
     raise ProjectError(
-        f"{counted(len(failed), 'run')} failed:\n    {faults}",
+        f"{count_text(len(failed), 'run')} failed:\n    {faults}",
         next_step="Fix the cause and run the same command again. Arms that have trained something keep their settings.",
     )
 
@@ -105,12 +105,12 @@ def _show_estimate(estimate: "StudyEstimate") -> None:
         "labels of a run at most",
         "steps left at most",
     ]
-    screen.table("", columns, [[*arm, *_sums(works)] for arm, works in groups.items()])
+    screen.print_table("", columns, [[*arm, *_sums(works)] for arm, works in groups.items()])
     if not estimate.runs:
         screen.say("All runs are done. Nothing was written.")
         return
     screen.say(
-        f"{counted(estimate.runs, 'run')}, {estimate.steps:,} steps at most: about "
+        f"{count_text(estimate.runs, 'run')}, {estimate.steps:,} steps at most: about "
         f"{screen.duration(estimate.seconds)}, {estimate.at_once} at a time, in {estimate.memory / 2**30:.1f} GiB of "
         "memory at most. Nothing was written."
     )
@@ -122,7 +122,7 @@ def _sums(works: Sequence["RunWork"]) -> tuple[int, ...]:
     return len(works), len(trainings), max(work.labels for work in works), sum(trainings)
 
 
-@with_unchanged("The study is unchanged.")
+@note_unchanged("The study is unchanged.")
 def analyse(
     folder: Annotated[
         Path, typer.Argument(metavar="STUDY", help="The folder of a finished study.")
@@ -152,7 +152,7 @@ def analyse(
 
     Example: [bold]labelgrid analyse first-light picks --out figures[/]
     """
-    from labelgrid.drawings.wording import spread, with_unit
+    from labelgrid.drawings.wording import add_unit, spread
     from labelgrid.project.task_spec import assignments
     from labelgrid.simulation.analyse import analyse
 
@@ -166,7 +166,7 @@ def analyse(
             strategies=_names(strategy),
         )
     if json:
-        screen.as_json(result.as_json())
+        screen.print_json(result.as_json())
         return
     shown = [mean for mean in result.means if mean.headline]
     columns = list(
@@ -177,15 +177,15 @@ def analyse(
     rows = [
         [
             *(mean.row()[column] for column in columns),
-            with_unit(mean.result.name, mean.result.unit),
+            add_unit(mean.result.name, mean.result.unit),
             spread(mean.result.value, mean.deviation),
             mean.seeds,
         ]
         for mean in shown
     ]
-    screen.table("", [*columns, "metric", "mean ± deviation", "seeds"], rows)
+    screen.print_table("", [*columns, "metric", "mean ± deviation", "seeds"], rows)
     if out:
-        screen.say(f"Wrote {counted(len(result.files), 'file')} in {out}")
+        screen.say(f"Wrote {count_text(len(result.files), 'file')} in {out}")
 
 
 def _names(text: str) -> list[str]:

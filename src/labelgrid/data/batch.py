@@ -109,7 +109,7 @@ def collate(
     size = items[0].image.shape[:2]
     return Batch(
         ids=tuple(item.id for item in items),
-        images=normalised(np.stack([item.image for item in items]), options),
+        images=normalise_images(np.stack([item.image for item in items]), options),
         targets={
             name: _target([item.labels.get(name) for item in items], task, size)
             for name, task in tasks.items()
@@ -144,7 +144,7 @@ def _absent(target: Target) -> Target:
     return target.where(torch.zeros_like(target.present))
 
 
-def normalised(images: NDArray[np.uint8], options: DataOptions) -> Tensor:
+def normalise_images(images: NDArray[np.uint8], options: DataOptions) -> Tensor:
     """Convert RGB, uint8 [b, h, w, 3], to a network's input, float32 [b, 3, h, w]: (image / 255 - mean) / std.
 
     Example:

@@ -18,7 +18,7 @@ from labelgrid.errors import ImageError, LabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.progress import Progress
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import counted
+from labelgrid.words import count_text
 
 #: So many images are decoded at a time, in as many threads.
 AHEAD = 4
@@ -27,7 +27,7 @@ ALIGNED = 64
 Array = NDArray[Any]
 
 
-class Stored(NamedTuple):
+class StoredArray(NamedTuple):
     """Where an array is in the file."""
 
     start: int
@@ -52,8 +52,8 @@ class Stored(NamedTuple):
 class StoredLabel(NamedTuple):
     """Where a label is: its values, perhaps in a narrower type, and its mask."""
 
-    value: Stored
-    valid: Stored
+    value: StoredArray
+    valid: StoredArray
     dtype: np.dtype[Any]
 
 
@@ -73,7 +73,7 @@ class CachedSource:
         self,
         source: Source,
         file: NDArray[np.uint8],
-        pixels: Mapping[str, Stored],
+        pixels: Mapping[str, StoredArray],
         maps: Mapping[tuple[str, str], StoredLabel],
     ) -> None:
         self.source = source
@@ -110,7 +110,7 @@ def _itself(source: Source) -> Source:
 
 
 @contextmanager
-def cached(
+def cache_source(
     source: Source,
     tasks: Mapping[str, TaskDef],
     image_ids: Sequence[str],
@@ -147,7 +147,7 @@ def cached(
             why = str(error.strerror)
         if len(writer.pixels) < len(image_ids):
             held = len(writer.pixels)
-            all_ = counted(len(image_ids), "decoded image")
+            all_ = count_text(len(image_ids), "decoded image")
             progress.say(f"The cache holds {held:,} of {all_}: {why}.")
         if writer.end:
             yield CachedSource(source, np.memmap(file, np.uint8, "r"), writer.pixels, writer.maps)
@@ -162,7 +162,7 @@ class _Writer:
         self.file = file
         self.limit = limit
         self.end = 0
-        self.pixels: dict[str, Stored] = {}
+        self.pixels: dict[str, StoredArray] = {}
         self.maps: dict[tuple[str, str], StoredLabel] = {}
 
     def add(self, image_id: str, image: Array, labels: Mapping[str, LabelArray]) -> bool:
@@ -182,7 +182,7 @@ class _Writer:
         self.maps |= maps
         return True
 
-    def _write(self, array: Array) -> Stored:
+    def _write(self, array: Array) -> StoredArray:
         """Write one array.
 
         Raises:
@@ -193,7 +193,7 @@ class _Writer:
         if self.file.write(np.ascontiguousarray(array).data) < array.nbytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.end = start + array.nbytes
-        return Stored(start, array.shape, array.dtype)
+        return StoredArray(start, array.shape, array.dtype)
 
 
 def _narrowed(value: Array) -> Array:

@@ -44,7 +44,7 @@ class Dataset(Source, Protocol):
 
 
 @runtime_checkable
-class Described(Protocol):
+class DescribedDataset(Protocol):
     """A data set that knows its tasks."""
 
     def tasks(self) -> Mapping[str, Mapping[str, Any]]:
@@ -52,7 +52,7 @@ class Described(Protocol):
 
 
 @runtime_checkable
-class Located(Protocol):
+class LocatedDataset(Protocol):
     """A data set that knows which files it reads; messages name them."""
 
     def label_file(self, image_id: str, task: TaskDef) -> Path | None:
@@ -63,7 +63,7 @@ class Located(Protocol):
 
 
 @runtime_checkable
-class Weighted(Protocol):
+class WeightedSource(Protocol):
     """A source whose labels have weights in training, which a strategy may have set."""
 
     def weight(self, image_id: str, task: str) -> float:
@@ -71,8 +71,8 @@ class Weighted(Protocol):
 
 
 def weight_of(source: Source | ImageSource, image_id: str, task: str) -> float:
-    """The weight of a cell's label in training: from the source if it is `Weighted`, else 1."""
-    return source.weight(image_id, task) if isinstance(source, Weighted) else 1.0
+    """The weight of a cell's label in training: from the source if it is `WeightedSource`, else 1."""
+    return source.weight(image_id, task) if isinstance(source, WeightedSource) else 1.0
 
 
 def labels_of(source: Source, tasks: Mapping[str, TaskDef], image_id: str) -> dict[str, LabelArray]:

@@ -94,7 +94,7 @@ def content_means(maps: Tensor, frames: Sequence[Frame]) -> Tensor:
     return torch.stack([part.double().mean() for part in contents(maps, frames)])
 
 
-def to_original(
+def resize_to_original(
     raw: Tensor, frame: Frame, rows: Pixels | None = None, columns: Pixels | None = None
 ) -> Tensor:
     """Resize a network's output [..., h', w'] to the original image's pixels [..., H, W], bilinearly, in one step.
@@ -121,8 +121,8 @@ def to_original(
     return out
 
 
-def around(raw: Tensor, frame: Frame, rows: slice, columns: slice) -> Tensor:
-    """The values of an output [..., h', w'] between which `to_original` interpolates for these pixels."""
+def interpolation_window(raw: Tensor, frame: Frame, rows: slice, columns: slice) -> Tensor:
+    """The values of an output [..., h', w'] between which `resize_to_original` interpolates for these pixels."""
     top, bottom, _ = neighbours(frame, 0, rows, raw.mT)
     left, right, _ = neighbours(frame, 1, columns, raw)
     return raw[..., int(top[0]) : int(bottom[-1]) + 1, int(left[0]) : int(right[-1]) + 1]
@@ -146,7 +146,7 @@ def _bands(wide: Tensor, top: Tensor, bottom: Tensor) -> Iterator[tuple[slice, T
 def to_patches(raw: Tensor, channels: Tensor, down: Neighbours, across: Neighbours) -> Tensor:
     """Some channels [n, k] of an output [c, h', w'] at n patches of pixels: [n, k, height, width].
 
-    Bitwise equal to the same pixels of `to_original`.
+    Bitwise equal to the same pixels of `resize_to_original`.
 
     Args:
         raw: the output.

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from labelgrid.errors import ImageError, LabelError, RecipeError
 from labelgrid.files import read_text
-from labelgrid.formats.arrays import one_channel, samples, some_valid
+from labelgrid.formats.arrays import check_any_valid, one_channel, samples
 from labelgrid.formats.codec import LabelArray
 from labelgrid.images.listing import list_images
 from labelgrid.images.reading import read_image
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import counted, listed
+from labelgrid.words import count_text, join_names
 
 T = TypeVar("T")
 #: The splits that the published data sets have.
@@ -82,7 +82,7 @@ class ImagesById:
         except ImageError as error:
             faults = [f"{error.where}: {error.what} {error.next_step}".rstrip()]
         return faults + [
-            fault for what, own in has.items() for fault in lacking(self.names, what, own)
+            fault for what, own in has.items() for fault in lacking_sentence(self.names, what, own)
         ]
 
     def _unlisted(self, lists: Path) -> list[str]:
@@ -91,7 +91,7 @@ class ImagesById:
         missing = [name for name in PUBLISHED if not (own or (lists / f"{name}.txt").is_file())]
         listed_ids = ids_of_splits(lists)
         faults = [f"There is no list {self.SPLITS}/{name}.txt." for name in missing]
-        return faults + lacking(self.names, "place in a list", listed_ids.__contains__)
+        return faults + lacking_sentence(self.names, "place in a list", listed_ids.__contains__)
 
 
 def names_by_id(folder: Path) -> dict[str, str]:
@@ -155,17 +155,17 @@ def read_classes(
     wrong = np.unique(stored[valid & ~np.isin(stored, np.arange(first, first + len(index)))])
     if wrong.size:
         raise LabelError(
-            f"The label holds the class numbers {listed([f'{number:g}' for number in wrong], 5)}; the task "
+            f"The label holds the class numbers {join_names([f'{number:g}' for number in wrong], 5)}; the task "
             f"'{task.name}' has {len(index)} classes, {first} to {first + len(index) - 1}; {unlabelled}.",
             where=str(path),
             next_step=next_step,
         )
-    some_valid(valid, path, unlabelled)
+    check_any_valid(valid, path, unlabelled)
     return LabelArray(index[np.where(valid, stored - first, 0).astype(np.int64)][..., None], valid)
 
 
 @contextmanager
-def as_defined(next_step: str) -> Iterator[None]:
+def replace_advice(next_step: str) -> Iterator[None]:
     """Replace advice to declare options, in errors raised inside, where the data set defines what its files mean."""
     try:
         yield
@@ -211,7 +211,7 @@ def check_classes(task: str, given: Sequence[str], own: Sequence[str], name: str
     check_order(task, given, own)
 
 
-def check_listed(path: Path, listed_ids: Sequence[str], existing: Collection[str]) -> None:
+def check_split_ids(path: Path, listed_ids: Sequence[str], existing: Collection[str]) -> None:
     """Refuse a split's list that names images which do not exist.
 
     Raises:
@@ -219,7 +219,7 @@ def check_listed(path: Path, listed_ids: Sequence[str], existing: Collection[str
     """
     missing = [name for name in listed_ids if name not in existing]
     if missing:
-        images = counted(len(missing), "image of the split does", "images of the split do")
+        images = count_text(len(missing), "image of the split does", "images of the split do")
         raise ImageError(
             f"{images} not exist, the first is '{missing[0]}'.",
             where=str(path),
@@ -242,7 +242,7 @@ def read_splits(folder: Path, names: Mapping[str, str]) -> dict[str, list[str]]:
 
 def _split(path: Path, names: Mapping[str, str]) -> list[str]:
     ids = _ids(path)
-    check_listed(path, ids, names)
+    check_split_ids(path, ids, names)
     if not ids:
         raise ImageError(
             "The list names no images.",
@@ -252,14 +252,16 @@ def _split(path: Path, names: Mapping[str, str]) -> list[str]:
     twice = [name for name, count in Counter(ids).items() if count > 1]
     if twice:
         raise ImageError(
-            f"{counted(len(twice), 'image is', 'images are')} listed more than once, the first is '{twice[0]}'.",
+            f"{count_text(len(twice), 'image is', 'images are')} listed more than once, the first is '{twice[0]}'.",
             where=str(path),
             next_step="List each once.",
         )
     return [names[name] for name in ids]
 
 
-def lacking(ids: Collection[T], what: str, has: Callable[[T], object], of: str = "") -> list[str]:
+def lacking_sentence(
+    ids: Collection[T], what: str, has: Callable[[T], object], of: str = ""
+) -> list[str]:
     """One sentence on the images that have no `what`; no sentence if all have it.
 
     `of` follows the word "images".
@@ -269,13 +271,13 @@ def lacking(ids: Collection[T], what: str, has: Callable[[T], object], of: str =
         ['2 of 3 images have no depth, the first is b.']
     """
     missing = [name for name in ids if not has(name)]
-    images = counted(len(ids), f"image{of} has", f"images{of} have")
+    images = count_text(len(ids), f"image{of} has", f"images{of} have")
     return (
         [f"{len(missing):,} of {images} no {what}, the first is {missing[0]}."] if missing else []
     )
 
 
-def unmatched(labels: Collection[T], ids: Collection[T], what: str) -> list[str]:
+def unmatched_sentence(labels: Collection[T], ids: Collection[T], what: str) -> list[str]:
     """One sentence on the labels without an image; no sentence if all have one.
 
     Example:
@@ -283,5 +285,5 @@ def unmatched(labels: Collection[T], ids: Collection[T], what: str) -> list[str]
         ['1 label of depth of train has no image, the first is 9.']
     """
     others = sorted(set(labels) - set(ids), key=str)
-    labels_have = counted(len(others), f"label of {what} has", f"labels of {what} have")
+    labels_have = count_text(len(others), f"label of {what} has", f"labels of {what} have")
     return [f"{labels_have} no image, the first is {others[0]}."] if others else []

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from labelgrid.data.batch import Batch, Item, SoftLabel, SoftLabels, collate
 from labelgrid.data.dataset import ImageSource, Source, weight_of
 from labelgrid.data.frame import Frame
-from labelgrid.data.transforms import DataOptions, Example, augment, fitted, place
+from labelgrid.data.transforms import DataOptions, Example, augment, fit_placement, place
 from labelgrid.errors import LabelError, LabelgridError, TrainingError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.processes import end_with_parent
@@ -184,7 +184,7 @@ class _Whole:
         labels = dict(self.known(image_id)) if self.known else {}
         height, width = image.shape[:2]
         _check_sizes(image_id, (height, width), labels)
-        placement = fitted((height, width), self.options)
+        placement = fit_placement((height, width), self.options)
         view = place(Example(image, labels), placement, self.tasks, self.options)
         frame = Frame.of((height, width), placement)
         weights = [weight_of(self.source, image_id, task) for task in self.tasks]

@@ -26,7 +26,7 @@ DEEPEST = 16
 LARGEST = 2**28
 
 
-def variable(path: Path, name: str) -> NDArray[Any]:
+def read_variable(path: Path, name: str) -> NDArray[Any]:
     """Read one variable of a .mat file, as Matlab 4 to 7.2 write them.
 
     Structures become arrays with named fields.

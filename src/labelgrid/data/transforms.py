@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.config import added
+from labelgrid.config import added_field
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.placement import Placement, Size
 from labelgrid.tasks.task import TaskDef
@@ -48,8 +48,8 @@ class DataOptions:
     fit: Fit = "resize"
     flip: float = 0.5
     zoom: tuple[float, ...] = (1.0,)
-    zoom_between: bool = added(False)
-    rotate: float = added(0.0)
+    zoom_between: bool = added_field(False)
+    rotate: float = added_field(0.0)
     at: Literal["random", "centre"] = "random"
     jitter: float = 0.0
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
@@ -95,7 +95,7 @@ class Example:
     maps: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
-def fitted(size: Size, options: DataOptions) -> Placement:
+def fit_placement(size: Size, options: DataOptions) -> Placement:
     """The placement of an image of `size` without augmentation: always the whole image.
 
     Example:
@@ -112,7 +112,7 @@ def fitted(size: Size, options: DataOptions) -> Placement:
     return _placed(size, options, 1.0, (0.5, 0.5))
 
 
-def drawn(size: Size, options: DataOptions, rng: np.random.Generator) -> Placement:
+def draw_placement(size: Size, options: DataOptions, rng: np.random.Generator) -> Placement:
     """Draw the placement of an image of `size` in training: the fit with a random zoom, position and flip.
 
     The number of draws is always the same, so that one option does not change the draws of another.
@@ -231,7 +231,7 @@ def augment(
 ) -> Example:
     """Augment an example with draws from `rng`: the placement first, then the colours and the angle."""
     height, width = example.image.shape[:2]
-    placement = drawn((height, width), options, rng)
+    placement = draw_placement((height, width), options, rng)
     brightness, contrast, saturation = (1 + options.jitter * rng.uniform(-1, 1, 3)).tolist()
     jitter = (brightness, contrast, saturation) if options.jitter else None
     if options.rotate:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from labelgrid.drawings.drawing import INK
-from labelgrid.drawings.wording import number, short
+from labelgrid.drawings.wording import number, shorten_name
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Bars:
             widths: Sequence[float] = [self.shares(name)[part] for name in names]
             axes.barh(places, widths, left=left, color=colour, label=part, height=0.66)
             left = [a + b for a, b in zip(left, widths, strict=True)]
-        axes.set_yticks(places, [short(name) for name in names])
+        axes.set_yticks(places, [shorten_name(name) for name in names])
         axes.invert_yaxis()
         axes.set_xlim(0, 100)
         axes.set_xticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100 %"])

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from labelgrid.drawings.drawing import COLOURS, INK, RULE, row_major
-from labelgrid.drawings.wording import number, short
+from labelgrid.drawings.wording import number, shorten_name
 
 #: Markers, so that lines can be told apart in greyscale too.
 MARKERS = "os^DvPX"
@@ -148,7 +148,7 @@ def _draw_line(axes: Axes, line: Line, index: int) -> None:
         linestyle="-." if repeat else "-",
         marker=MARKERS[style] if len(line.x) < MAX_MARKED_POINTS else "",
         markersize=5,
-        label=short(line.name),
+        label=shorten_name(line.name),
     )
     if len(line.low):
         axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.15, linewidth=0)

@@ -40,7 +40,7 @@ def contact_sheet(
             left = column * (width + GAP)
             sheet[top : top + height, left : left + width] = picture
     _, data = cv2.imencode(".png", sheet[..., ::-1])
-    with files.disk(out), files.atomic_write(out, durable=True) as temporary:
+    with files.disk_errors(out), files.atomic_write(out, durable=True) as temporary:
         temporary.write_bytes(data.tobytes())
 
 

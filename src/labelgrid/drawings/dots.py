@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from labelgrid.drawings.charts import MARKERS
 from labelgrid.drawings.drawing import COLOURS, INK, RULE
-from labelgrid.drawings.wording import short, spread
+from labelgrid.drawings.wording import shorten_name, spread
 
 #: The distance of two series in a row, and the room for all of them, as parts of the row's height.
 SPACE = 0.12
@@ -90,7 +90,7 @@ class Dots:
                 linewidth=1.3,
                 label=mark,
             )
-        axes.set_yticks(range(len(rows)), [short(row) for row in rows])
+        axes.set_yticks(range(len(rows)), [shorten_name(row) for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_xlabel(self.x_label, color=INK)
         axes.xaxis.set_major_locator(MaxNLocator(5))

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 
 from labelgrid.drawings.drawing import INK, row_major
 from labelgrid.drawings.request_history import NEVER, OTHERS, SKIPPED, WAITING, RequestHistory
-from labelgrid.drawings.wording import short
+from labelgrid.drawings.wording import shorten_name
 
 COLOURS = {WAITING: "#cc79a7", SKIPPED: "#d55e00", NEVER: "#e4e4e4"}
 
@@ -68,7 +68,7 @@ class GridMap:
             vmax=len(self.requests.kinds) - 0.5,
             extent=(0, max(len(order), 1), len(tasks) - 0.5, -0.5),
         )
-        axes.set_yticks(range(len(tasks)), [short(task) for task in tasks])
+        axes.set_yticks(range(len(tasks)), [shorten_name(task) for task in tasks])
         for place in range(1, len(tasks)):
             axes.axhline(place - 0.5, color="white", linewidth=2)
         axes.set_xlabel("images, earliest requests on the left", color=INK)

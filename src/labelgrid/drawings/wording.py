@@ -20,7 +20,7 @@ def number(value: float) -> str:
     return f"{value:,.1f}".removesuffix(".0")
 
 
-def signed(value: float) -> str:
+def signed_number(value: float) -> str:
     """A change with its sign.
 
     Example:
@@ -31,24 +31,24 @@ def signed(value: float) -> str:
     return f"{sign}{number(abs(value))}"
 
 
-def rough(value: float) -> str:
+def rough_number(value: float) -> str:
     """A difference with its sign, to three significant digits: more digits would be noise with few seeds.
 
     Example:
         >>> rough(-0.0074713), rough(0.0)
         ('−0.00747', '0')
     """
-    return signed(float(f"{value:.3g}"))
+    return signed_number(float(f"{value:.3g}"))
 
 
 def rough_range(low: float, high: float) -> str:
-    """The smallest and the largest of differences, each as `rough`.
+    """The smallest and the largest of differences, each as `rough_number`.
 
     Example:
         >>> rough_range(-0.25, 1.5)
         '−0.25 to +1.5'
     """
-    return f"{rough(low)} to {rough(high)}"
+    return f"{rough_number(low)} to {rough_number(high)}"
 
 
 def spread(mean: float, deviation: float) -> str:
@@ -61,7 +61,7 @@ def spread(mean: float, deviation: float) -> str:
     return f"{number(mean)} ± {deviation:.2g}" if math.isfinite(deviation) else number(mean)
 
 
-def explained(terms: Mapping[str, float], explanation: Explanation) -> list[str]:
+def explanation_lines(terms: Mapping[str, float], explanation: Explanation) -> list[str]:
     """The terms of a pick, its ranks and the nearest labelled image, a line each.
 
     None if nothing is known.
@@ -90,7 +90,7 @@ def explained(terms: Mapping[str, float], explanation: Explanation) -> list[str]
     return parts
 
 
-def short(name: str) -> str:
+def shorten_name(name: str) -> str:
     """A name shortened to fit a drawing; tables show it whole.
 
     Example:
@@ -100,7 +100,7 @@ def short(name: str) -> str:
     return name if len(name) <= 24 else f"{name[:12]}…{name[-11:]}"
 
 
-def with_unit(name: str, unit: str) -> str:
+def add_unit(name: str, unit: str) -> str:
     """A name with its unit in brackets.
 
     Example:

@@ -19,7 +19,7 @@ from labelgrid.errors import EmptyLabelError, LabelError
 from labelgrid.files import atomic_write, open_regular, read_bytes
 from labelgrid.images import png
 from labelgrid.images.opening import (
-    decoding,
+    decoder_errors,
     max_bytes,
     open_as_named,
     refuse_giant,
@@ -110,7 +110,7 @@ def _check_start(data: bytes, path: Path) -> None:
 def _faults(path: Path) -> Iterator[None]:
     """Turn the errors of files and decoders into `LabelError`, and suppress their warnings."""
     damaged = "The label file is damaged or cut short"
-    with decoding(path, LabelError, thing="label", damaged=damaged, again="Export it again."):
+    with decoder_errors(path, LabelError, thing="label", damaged=damaged, again="Export it again."):
         try:
             yield
         except OSError as error:
@@ -124,7 +124,7 @@ def _faults(path: Path) -> Iterator[None]:
 def _png(data: bytes, path: Path) -> Array:
     header = png.header_of(data)
     refuse_giant(header.height, header.width)
-    sound = png.checked(data)
+    sound = png.check_png(data)
     if header.bits == 16 and header.colour != 0:
         return _deep_colours(sound)
     array = _pillow(sound, path)
@@ -233,7 +233,7 @@ def one_channel(array: Array, path: Path, what: str) -> Array:
     return flat
 
 
-def some_valid(valid: NDArray[np.bool_], path: Path, why: str) -> None:
+def check_any_valid(valid: NDArray[np.bool_], path: Path, why: str) -> None:
     """Refuse a label without any valid pixel.
 
     Raises:
@@ -260,7 +260,7 @@ def save_png(path: Path, array: Array, texts: Mapping[str, str] | None = None) -
         raise LabelError("The label could not be encoded as PNG.", where=str(path))
     content: bytes = data.tobytes()
     for key, text in (texts or {}).items():
-        content = png.with_text(content, key, text)
+        content = png.add_text(content, key, text)
     save_bytes(path, content)
 
 

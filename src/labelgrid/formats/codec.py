@@ -120,7 +120,7 @@ def codec(name: str) -> Codec[Any]:
     """The format module `name`, or your own object `"package.module:object"`."""
     if ":" in name:
         return cast(
-            "Codec[Any]", plugins.checked("formats", name, plugins.resolve("formats", name))
+            "Codec[Any]", plugins.check_plugin("formats", name, plugins.resolve("formats", name))
         )
     return cast("Codec[Any]", importlib.import_module(f"labelgrid.formats.codecs.{name}"))
 

@@ -40,10 +40,10 @@ def label_name(image_id: str, extension: str, whole: bool) -> str:
             next_step="Use a project whose origin you know.",
             unchanged="Nothing was written.",
         )
-    return shortened(name)
+    return shorten_path(name)
 
 
-def shortened(path: str) -> str:
+def shorten_path(path: str) -> str:
     """A path whose last part is at most 255 bytes long, as file systems demand.
 
     A longer one gets a hash instead.

@@ -101,12 +101,12 @@ def check_content(data: bytes, path: Path) -> bytes:
     """
     if path.suffix.lower() != ".png":
         return data
-    with opened(io.BytesIO(data), path):
-        return png.checked(data)
+    with open_image(io.BytesIO(data), path):
+        return png.check_png(data)
 
 
 @contextmanager
-def opened(file: BinaryIO, path: Path) -> Iterator[Image.Image]:
+def open_image(file: BinaryIO, path: Path) -> Iterator[Image.Image]:
     """Open an image as the format that its name says, and check its form; only the header is read.
 
     Errors of decoders inside the block become an `ImageError`; their warnings are suppressed.
@@ -118,7 +118,7 @@ def opened(file: BinaryIO, path: Path) -> Iterator[Image.Image]:
     damaged = "The image is damaged, cut short or not an image"
     again = "Copy it again or take it out of the folder."
     with (
-        decoding(path, ImageError, thing="image", damaged=damaged, again=again),
+        decoder_errors(path, ImageError, thing="image", damaged=damaged, again=again),
         open_as_named(file, path) as image,
     ):
         _check_form(image, path)
@@ -222,7 +222,7 @@ def has_16_bits(image: Image.Image) -> bool:
 
 
 @contextmanager
-def decoding(
+def decoder_errors(
     path: Path, error: type[LabelgridError], thing: str, damaged: str, again: str
 ) -> Iterator[None]:
     """Turn the exceptions of decoders into errors of one type, and suppress their warnings.

@@ -88,7 +88,7 @@ def header_of(data: bytes) -> Header:
     return Header(height=height, width=width, bits=bits, colour=colour, interlaced=bool(interlaced))
 
 
-def checked(data: bytes) -> bytes:
+def check_png(data: bytes) -> bytes:
     """Check a PNG file to its end.
 
     Return it with its pixels uncompressed, so that they are not uncompressed twice.
@@ -106,7 +106,7 @@ def checked(data: bytes) -> bytes:
 
 
 def outline(file: BinaryIO) -> bytes:
-    """Check a PNG file as `checked`, and the filters of its rows, piece by piece.
+    """Check a PNG file as `check_png`, and the filters of its rows, piece by piece.
 
     Return it with few pixels.
 
@@ -117,7 +117,7 @@ def outline(file: BinaryIO) -> bytes:
     animation, or a second header.
 
     Raises:
-        ValueError: as `checked`, or a row has an unknown filter.
+        ValueError: as `check_png`, or a row has an unknown filter.
     """
     header = header_of(file.read(33))
     rows = (
@@ -163,7 +163,7 @@ def text_of(data: bytes, key: str) -> str | None:
     return None
 
 
-def with_text(data: bytes, key: str, text: str) -> bytes:
+def add_text(data: bytes, key: str, text: str) -> bytes:
     """A PNG file with a text in UTF-8 under a key, which it must not have yet."""
     body = key.encode("latin-1") + b"\0" + b"\0\0\0\0" + text.encode("utf-8")
     return data[:33] + _chunk(b"iTXt", body) + data[33:]

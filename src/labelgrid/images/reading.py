@@ -15,7 +15,7 @@ from PIL import Image
 from labelgrid.errors import ImageError
 from labelgrid.files import open_regular, read_bytes
 from labelgrid.images import png
-from labelgrid.images.opening import check_content, has_16_bits, max_bytes, opened
+from labelgrid.images.opening import check_content, has_16_bits, max_bytes, open_image
 
 Pixels = NDArray[np.uint8]
 
@@ -51,16 +51,16 @@ def read_image(path: Path, digest: str = "") -> Pixels:
     """
     data = _contents(path)
     if digest and _digest(data) != digest:
-        raise changed_image(path)
+        raise changed_image_error(path)
     sound = data if digest else check_content(data, path)
-    with opened(io.BytesIO(sound), path) as image:
+    with open_image(io.BytesIO(sound), path) as image:
         pixels = _load(image, sound, path)
         if pixels is None:
             pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
         return _upright(pixels, _orientation(image))  # both decoders already rotate a TIFF
 
 
-def changed_image(path: Path) -> ImageError:
+def changed_image_error(path: Path) -> ImageError:
     """The error for a file whose content has changed since it was added."""
     return ImageError(
         "The image is not the one that was added: the content of its file has changed.",
@@ -88,7 +88,7 @@ def check_image(path: Path) -> CheckedImage:
         if not file.tell():
             raise _empty(path)
         file.seek(0)
-        with opened(file, path) as image:
+        with open_image(file, path) as image:
             check = {"PNG": _check_png, "JPEG": _check_jpeg, "MPO": _check_jpeg}.get(
                 image.format or "", _check_other
             )
@@ -102,14 +102,14 @@ def _check_png(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, int
     data = png.outline(file)
     if not data:
         data = check_content(_all(file), path)
-        with opened(io.BytesIO(data), path) as whole:
+        with open_image(io.BytesIO(data), path) as whole:
             if _load(whole, data, path, convert=False) is None:
                 whole.convert("RGB")
             return *image.size, _orientation(whole)
     sixteen = has_16_bits(image)
     if sixteen and _deep(data, path).max() < DARKEST_16_BIT and not _is_bright(image):
         _sixteen_bits(_all(file), path, convert=False)  # says how dark it is
-    with opened(io.BytesIO(data), path) as small:
+    with open_image(io.BytesIO(data), path) as small:
         small.load()
         if not sixteen:
             small.convert("RGB")
@@ -183,7 +183,7 @@ def image_size(path: Path) -> tuple[int, int]:
     """
     with _readable(path):
         file = open_regular(path)
-    with file, opened(file, path) as image:
+    with file, open_image(file, path) as image:
         tags = getattr(image, "tag_v2", {})
         width = tags.get(256, image.size[0])
         height = tags.get(257, image.size[1])

@@ -56,10 +56,14 @@ class Database:
         """
         outer = getattr(self._local, "connection", None)
         if outer is not None:
-            with foreign_values():
+            with foreign_value_errors():
                 yield outer
             return
-        with self._translated_errors(), foreign_values(), self._engine.connect() as connection:
+        with (
+            self._translated_errors(),
+            foreign_value_errors(),
+            self._engine.connect() as connection,
+        ):
             yield connection
 
     @contextmanager
@@ -165,9 +169,9 @@ def check_values(row: Sequence[Any], kinds: Sequence[type], what: str) -> None:
         LedgerError: one is wrong; `what` names the row.
     """
     if tuple(map(type, row)) != tuple(kinds):
-        raise foreign(f"{what} has a value of another type")
+        raise foreign_row_error(f"{what} has a value of another type")
     if not all(math.isfinite(value) for value in row if type(value) is float):
-        raise foreign(f"{what} has a number that is not finite")
+        raise foreign_row_error(f"{what} has a number that is not finite")
 
 
 def check_optional(value: Any, what: str) -> None:
@@ -186,10 +190,10 @@ def check_name(name: Any, what: str) -> None:
         LedgerError: it is no text, or would lead out of a folder.
     """
     if type(name) is not str or not name or name in (".", "..") or {"/", "\0"} & set(name):
-        raise foreign(f"{what} has the name {name!r}")
+        raise foreign_row_error(f"{what} has the name {name!r}")
 
 
-def foreign(fault: str) -> LedgerError:
+def foreign_row_error(fault: str) -> LedgerError:
     """The error for a row that this program did not write."""
     return LedgerError(
         _message(f"{fault}, which labelgrid does not write"),
@@ -199,12 +203,12 @@ def foreign(fault: str) -> LedgerError:
 
 
 @contextmanager
-def foreign_values() -> Iterator[None]:
+def foreign_value_errors() -> Iterator[None]:
     """Turn the errors of unreadable values, such as damaged JSON or an unknown state, into `LedgerError`."""
     try:
         yield
     except (KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
-        raise foreign(
+        raise foreign_row_error(
             f"it holds a value that cannot be read ({type(error).__name__}: {error})"
         ) from error
 

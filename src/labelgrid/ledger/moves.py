@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, insert, select
 
 from labelgrid.errors import LedgerError
 from labelgrid.ledger import roster
-from labelgrid.ledger.database import UNCHANGED, check_optional, check_values, foreign_values
+from labelgrid.ledger.database import UNCHANGED, check_optional, check_values, foreign_value_errors
 from labelgrid.ledger.grid import LEGAL, Cell, Move, State, is_time
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES
 
@@ -95,7 +95,7 @@ def move(connection: Connection, moves: Sequence[Move]) -> None:
     _write(connection, working, before)
 
 
-@foreign_values()
+@foreign_value_errors()
 def _load(connection: Connection, cells: Sequence[Cell]) -> _Working:
     working = _Working(
         task_ids={row.name: number for number, row in roster.tasks(connection).items()}
@@ -104,7 +104,7 @@ def _load(connection: Connection, cells: Sequence[Cell]) -> _Working:
     joined = select(IMAGES.c.name, IMAGES.c.id, CELLS).outerjoin(
         CELLS, CELLS.c.image_id == IMAGES.c.id
     )
-    joined = roster.within(joined, None)
+    joined = roster.restrict_to_splits(joined, None)
     for batch in roster.batches(dict.fromkeys(cell.image_id for cell in cells)):
         for image_id, number, _, task_id, state, *rest in connection.execute(
             joined.where(IMAGES.c.name.in_(batch))
@@ -118,7 +118,7 @@ def _load(connection: Connection, cells: Sequence[Cell]) -> _Working:
 
 def _check(working: _Working, old: CellRow, step: Move) -> None:
     if step.cell.image_id not in working.image_ids:
-        raise roster.unknown_image(step.cell.image_id)
+        raise roster.unknown_image_error(step.cell.image_id)
     if step.cell.task not in working.task_ids:
         raise LedgerError(
             f"The ledger has no task '{step.cell.task}'.",

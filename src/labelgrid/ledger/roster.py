@@ -52,7 +52,9 @@ def update_images(connection: Connection, rows: Iterable[ImageRow]) -> int:
         ).rowcount
         if count < len(batch):
             known = _roots(connection, batch)
-            raise unknown_image(next(row.image_id for row in batch if row.image_id not in known))
+            raise unknown_image_error(
+                next(row.image_id for row in batch if row.image_id not in known)
+            )
         changed += count
     return changed
 
@@ -92,7 +94,7 @@ def update_task(connection: Connection, row: TaskRow) -> None:
     _check_cost(row)
     values = {"cost": row.cost, "options": dict(row.options)}
     if not connection.execute(update(TASKS).where(TASKS.c.name == row.name), values).rowcount:
-        raise unknown_task(row.name)
+        raise unknown_task_error(row.name)
 
 
 def set_removed(
@@ -115,7 +117,7 @@ def removed_names(connection: Connection, kind: Removable) -> list[str]:
     )
 
 
-def unknown_task(name: str) -> LedgerError:
+def unknown_task_error(name: str) -> LedgerError:
     """The error for an unknown task."""
     return LedgerError(
         f"The ledger has no task '{name}'.",
@@ -134,9 +136,9 @@ def images(
     connection: Connection, splits: Sequence[Split] | None, names: Collection[str] | None
 ) -> Iterator[ImageRow]:
     """The images of the splits and names, ordered by id; see `Store.images`."""
-    statement = within(select(IMAGES).order_by(IMAGES.c.name), splits).execution_options(
-        yield_per=BATCH
-    )
+    statement = restrict_to_splits(
+        select(IMAGES).order_by(IMAGES.c.name), splits
+    ).execution_options(yield_per=BATCH)
     if names is None:
         statements = iter([statement])
     else:
@@ -152,22 +154,24 @@ def image(connection: Connection, image_id: str) -> ImageRow:
         select(IMAGES).where(IMAGES.c.name == image_id, ~IMAGES.c.removed)
     ).one_or_none()
     if row is None:
-        raise unknown_image(image_id)
+        raise unknown_image_error(image_id)
     return _image(row)
 
 
 def count_images(connection: Connection, splits: Sequence[Split] | None) -> int:
     """The number of images in the splits."""
-    return connection.scalar(within(select(func.count()).select_from(IMAGES), splits)) or 0
+    return (
+        connection.scalar(restrict_to_splits(select(func.count()).select_from(IMAGES), splits)) or 0
+    )
 
 
-def within(statement: Select[Any], splits: Sequence[Split] | None) -> Select[Any]:
+def restrict_to_splits(statement: Select[Any], splits: Sequence[Split] | None) -> Select[Any]:
     """Restrict a statement to the images of these splits (None: all), without removed ones."""
     statement = statement.where(~IMAGES.c.removed)
     return statement if splits is None else statement.where(IMAGES.c.split.in_(splits))
 
 
-def unknown_image(image_id: str) -> LedgerError:
+def unknown_image_error(image_id: str) -> LedgerError:
     """The error for an unknown image id."""
     return LedgerError(
         f"The ledger has no image '{image_id}'.",

@@ -234,7 +234,7 @@ class Store:
     def spent(self, splits: Sequence[Split] | None = None) -> float:
         """The cost of all answers in some splits (None: all), also of removed images and dropped tasks."""
         with self._database.reading() as connection:
-            return views.spent(connection, splits)
+            return views.amount_spent(connection, splits)
 
     def seconds(self, splits: Sequence[Split] | None = None) -> dict[str, list[float]]:
         """How long labels of some splits (None: all) took, by task: those of the labels whose import said so."""

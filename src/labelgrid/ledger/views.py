@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Select, func, select
 
 from labelgrid.ledger import roster, rounds
-from labelgrid.ledger.database import check_optional, check_values, foreign
+from labelgrid.ledger.database import check_optional, check_values, foreign_row_error
 from labelgrid.ledger.grid import Cell, Grid, Move, Split, State, is_time
 from labelgrid.ledger.moves import CellRow, cell_row
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, TASKS
@@ -83,7 +83,7 @@ def counts(connection: Connection, splits: Sequence[Split] | None) -> dict[str, 
     if splits is not None or roster.removed_names(
         connection, "images"
     ):  # else the sum needs no join
-        by_state = roster.within(by_state.join_from(CELLS, IMAGES), splits)
+        by_state = roster.restrict_to_splits(by_state.join_from(CELLS, IMAGES), splits)
     rows = connection.execute(by_state.group_by(CELLS.c.task_id, CELLS.c.state))
     known = {(task_id, state): (cells, cost) for task_id, state, cells, cost in rows}
     paid = _paid(connection, splits)
@@ -113,15 +113,15 @@ def seconds(connection: Connection, splits: Sequence[Split] | None) -> dict[str,
     )
     names = {task_id: task.name for task_id, task in roster.tasks(connection).items()}
     found: dict[str, list[float]] = {name: [] for name in names.values()}
-    for task_id, value in connection.execute(roster.within(timed, splits)):
+    for task_id, value in connection.execute(roster.restrict_to_splits(timed, splits)):
         if not (isinstance(value, float) and is_time(value)):
-            raise foreign(f"a cell has the time {value!r:.40}")
+            raise foreign_row_error(f"a cell has the time {value!r:.40}")
         if task_id in names:
             found[names[task_id]].append(value)
     return found
 
 
-def spent(connection: Connection, splits: Sequence[Split] | None) -> float:
+def amount_spent(connection: Connection, splits: Sequence[Split] | None) -> float:
     """The cost of all answers; see `Store.spent`."""
     return sum(_paid(connection, splits).values(), 0.0)
 
@@ -158,7 +158,9 @@ def cells(
         .order_by(IMAGES.c.name, TASKS.c.id)
         .execution_options(yield_per=roster.BATCH)
     )
-    for image_id, task, state, *rest in connection.execute(roster.within(statement, splits)):
+    for image_id, task, state, *rest in connection.execute(
+        roster.restrict_to_splits(statement, splits)
+    ):
         yield cell_row(Cell(image_id, task), state, rest)
 
 
@@ -204,7 +206,7 @@ def pool_hash(connection: Connection) -> str:
     sums = select(IMAGES.c.split, func.count(), func.sum(IMAGES.c.key % 2**32)).group_by(
         IMAGES.c.split
     )
-    images = roster.within(sums, None)
+    images = roster.restrict_to_splits(sums, None)
     splits = sorted(
         (split, count, int(total)) for split, count, total in connection.execute(images)
     )
@@ -216,16 +218,16 @@ def pool_hash(connection: Connection) -> str:
 def _columns_of_images(
     connection: Connection, splits: Sequence[Split]
 ) -> tuple[list[str], INT64, INT64]:
-    statement = roster.within(select(IMAGES.c.name, IMAGES.c.id, IMAGES.c.key), splits).order_by(
-        IMAGES.c.name
-    )
+    statement = roster.restrict_to_splits(
+        select(IMAGES.c.name, IMAGES.c.id, IMAGES.c.key), splits
+    ).order_by(IMAGES.c.name)
     names: list[str] = []
     ids = [np.zeros(0, np.int64)]
     keys = [np.zeros(0, np.int64)]
     for rows in _chunks(connection, statement):
         some_names, some_ids, some_keys = zip(*rows, strict=True)
         if set(map(type, some_names)) != {str}:
-            raise foreign("an image has a name that is no text")
+            raise foreign_row_error("an image has a name that is no text")
         names += some_names
         ids.append(np.array(some_ids, np.int64))
         keys.append(np.array(some_keys, np.int64))

@@ -16,7 +16,7 @@ from labelgrid.files import open_regular, read_bytes
 from labelgrid.nets.blocks import pointwise
 from labelgrid.nets.network import Features
 from labelgrid.nets.options import BackboneOptions
-from labelgrid.nets.padding import cropped, padded
+from labelgrid.nets.padding import crop_padding, pad_to_multiple
 from labelgrid.nets.pyramid import STRIDES, TransformerPyramid, is_transformer, module_of
 
 Fuse = Literal["mixed", "concatenated", "none"]
@@ -90,14 +90,14 @@ class Encoder(nn.Module):
     def forward(self, image: Tensor) -> Features:
         """Encode images [b, 3, h, w]: the fused map at the finest used scale, and all used scales."""
         height, width = image.shape[-2:]
-        scales = self.backbone(padded(image, self.reduction))
+        scales = self.backbone(pad_to_multiple(image, self.reduction))
         maps = [
             scale.movedim(-1, 1) if self.channels_last else scale
             for i, scale in enumerate(scales)
             if i in self.used
         ]
         levels = tuple(
-            cropped(scale, stride, height, width)
+            crop_padding(scale, stride, height, width)
             for scale, stride in zip(maps, self.strides, strict=True)
         )
         return Features(
@@ -114,14 +114,14 @@ class Encoder(nn.Module):
         stride = self.strides[0]
         if self.mix is None:
             raised = [maps[0], *(_resize(scale, size) for scale in maps[1:])]
-            return cropped(torch.cat(raised, 1), stride, height, width)
+            return crop_padding(torch.cat(raised, 1), stride, height, width)
         weight = self.mix.get_parameter("0.weight")
         bias = self.mix.get_parameter("0.bias")
         parts = torch.split(weight, [scale.shape[1] for scale in maps], 1)
         total = functional.conv2d(maps[0], parts[0], bias)
         for scale, part in zip(maps[1:], parts[1:], strict=True):
             total = total + _resize(functional.conv2d(scale, part), size)
-        fused: Tensor = self.mix[1:](cropped(total, stride, height, width))
+        fused: Tensor = self.mix[1:](crop_padding(total, stride, height, width))
         return fused
 
 

@@ -101,7 +101,9 @@ def known_prediction(task: Task, target: Target, size: tuple[int, int]) -> tuple
     return task.from_mean(total / share.clamp(min=1e-6)), share >= 0.5
 
 
-def with_known(tasks: Mapping[str, Task], predictions: Raw, known: Mapping[str, Target]) -> Raw:
+def insert_known_labels(
+    tasks: Mapping[str, Task], predictions: Raw, known: Mapping[str, Target]
+) -> Raw:
     """Replace initial predictions by known labels where these are valid (PartAL section 3.3)."""
     replaced = dict(predictions)
     for name, target in known.items():

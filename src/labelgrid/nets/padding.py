@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def padded(image: Tensor, multiple: int) -> Tensor:
+def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
     """Pad images [b, c, h, w] with zeros at the bottom and right so that both sides are multiples of `multiple`.
 
     Example:
@@ -16,7 +16,7 @@ def padded(image: Tensor, multiple: int) -> Tensor:
     return functional.pad(image, (0, -width % multiple, 0, -height % multiple))
 
 
-def cropped(whole: Tensor, stride: int, height: int, width: int) -> Tensor:
+def crop_padding(whole: Tensor, stride: int, height: int, width: int) -> Tensor:
     """Crop a map over a padded image to the image: ceil(side / stride) cells that span exactly the image's side.
 
     Args:

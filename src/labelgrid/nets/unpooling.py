@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from labelgrid.nets.network import Features
-from labelgrid.nets.padding import cropped, padded
+from labelgrid.nets.padding import crop_padding, pad_to_multiple
 from labelgrid.tasks.task import Task
 
 #: The filters of the stages, finest first, as multiples of the first stage's.
@@ -26,7 +26,7 @@ COARSEST = 2 ** len(TIMES)
 MakeNorm = Callable[[int], nn.Module]
 
 
-def by_image(channels: int) -> nn.Module:
+def per_image_norm(channels: int) -> nn.Module:
     """A norm of each map of each image by itself: what batch norm computes in training if it sees one image.
 
     Example:
@@ -49,7 +49,7 @@ def layer(inputs: int, outputs: int, norm: MakeNorm = nn.BatchNorm2d) -> nn.Sequ
     return nn.Sequential(convolution, norm(outputs), nn.ReLU(inplace=True))
 
 
-def rest(stage: int, width: int, norm: MakeNorm = nn.BatchNorm2d) -> nn.Sequential:
+def remaining_layers(stage: int, width: int, norm: MakeNorm = nn.BatchNorm2d) -> nn.Sequential:
     """The layers of a stage after its first: one in the two finest stages, two in the others."""
     return nn.Sequential(*(layer(width, width, norm) for _ in range(1 if stage < 2 else 2)))
 
@@ -117,9 +117,13 @@ class EncoderDecoder(nn.Module):
         down = list(pairwise((inputs, *self.filters)))
         up = list(pairwise((width, *self.filters)))
         self.first = nn.ModuleList(layer(before, after, norm) for before, after in down)
-        self.second = nn.ModuleList(rest(i, after, norm) for i, (_, after) in enumerate(down))
+        self.second = nn.ModuleList(
+            remaining_layers(i, after, norm) for i, (_, after) in enumerate(down)
+        )
         self.first_up = nn.ModuleList(layer(coarse, fine, norm) for fine, coarse in up)
-        self.second_up = nn.ModuleList(rest(i, fine, norm) for i, (fine, _) in enumerate(up))
+        self.second_up = nn.ModuleList(
+            remaining_layers(i, fine, norm) for i, (fine, _) in enumerate(up)
+        )
 
     def forward(self, image: Tensor) -> Features:
         """Encode images [b, 3, h, w]: the decoder's last map [b, width, h, w], and the encoder's pooled maps."""
@@ -137,14 +141,14 @@ class EncoderDecoder(nn.Module):
             decoded.append(self.second_up[stage](self.first_up[stage](raised[-1])))
         *coarser, finest = decoded[1:]
         levels = tuple(
-            cropped(level, 2 ** (i + 1), height, width) for i, level in enumerate(pooled)
+            crop_padding(level, 2 ** (i + 1), height, width) for i, level in enumerate(pooled)
         )
         maps = (tuple(first), tuple(second), tuple(raised[::-1]), tuple(coarser[::-1]))
         return StageFeatures(finest[..., :height, :width], levels, *maps)
 
     def codes(self, image: Tensor) -> Tensor:
         """The deepest pooled map [b, 8 width, h', w'] of images; the decoder does not run."""
-        return cropped(self._down(image)[2][-1], COARSEST, *image.shape[-2:])
+        return crop_padding(self._down(image)[2][-1], COARSEST, *image.shape[-2:])
 
     def _down(self, image: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
         """The outputs of the encoder's first and last layers, the pooled maps, and the places of their maxima."""
@@ -152,7 +156,7 @@ class EncoderDecoder(nn.Module):
         second = []
         pooled = []
         places = []
-        x = padded(image, COARSEST)
+        x = pad_to_multiple(image, COARSEST)
         for before, after in zip(self.first, self.second, strict=True):
             first.append(before(x))
             second.append(after(first[-1]))

@@ -31,7 +31,7 @@ def boundary_counts(
         prediction: probabilities [h, w].
         truths: one boundary map [h, w] an annotator.
         distance: at most between the pixels of a pair, as a share of the image's diagonal.
-        nms: first `suppressed`; pixels must then exceed a threshold, not only reach it.
+        nms: first `suppress_non_maxima`; pixels must then exceed a threshold, not only reach it.
         thresholds: of the prediction, in order.
 
     Source: Martin, Fowlkes and Malik 2004; Arbeláez et al. 2011.
@@ -46,7 +46,7 @@ def boundary_counts(
     height, width = prediction.shape
     counts = np.zeros((4, len(thresholds)), np.int64)
     levels = thresholds[:, None, None]
-    lines = thin(suppressed(prediction) > levels if nms else prediction >= levels)
+    lines = thin(suppress_non_maxima(prediction) > levels if nms else prediction >= levels)
     points = [np.argwhere(line) for line in lines]
     found = [np.zeros(len(each), np.bool_) for each in points]
     for truth in thin(np.stack(truths)):
@@ -60,7 +60,7 @@ def boundary_counts(
     return counts
 
 
-def suppressed(prediction: Floats) -> Floats:
+def suppress_non_maxima(prediction: Floats) -> Floats:
     """Boundaries [h, w] with non-maximum suppression: 0 where 1.01 times a value is below one a pixel across the line.
 
     The line's direction is that of the second derivatives of the map, smoothed by a triangle of

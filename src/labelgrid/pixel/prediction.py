@@ -39,7 +39,7 @@ def two_classes(prediction: Tensor) -> Tensor:
     return torch.cat([prediction, 1 - prediction], 1)
 
 
-def unchanged(values: Tensor) -> Tensor:
+def pass_through(values: Tensor) -> Tensor:
     """Return the values unchanged, for tasks whose labels, outputs and predictions are the same."""
     return values
 
@@ -71,10 +71,10 @@ def class_target(prediction: Tensor) -> Target:
         tensor([1])
     """
     safe, finite = _safe(prediction)
-    return Target(first_largest(safe), finite)
+    return Target(first_argmax(safe), finite)
 
 
-def first_largest(values: Tensor) -> Tensor:
+def first_argmax(values: Tensor) -> Tensor:
     """The index [b, 1, h, w] of the largest of finite values [b, c, h, w], the first of equal ones.
 
     Equal to `argmax`, which is many times slower on a CPU: counts down over the channels that equal

@@ -87,7 +87,7 @@ class Target:
         )
 
 
-def per_image(values: Tensor, valid: Tensor) -> Tensor:
+def mean_per_image(values: Tensor, valid: Tensor) -> Tensor:
     """Mean of `values` [b, 1, h, w] over each image's valid pixels: [b].
 
     0 for an image without any.

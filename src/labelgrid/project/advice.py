@@ -15,7 +15,7 @@ from labelgrid.nets.options import BackboneOptions
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import has_own_encoder, load_recipe
 from labelgrid.recipes.schema import Recipe
-from labelgrid.words import counted
+from labelgrid.words import count_text
 
 #: Seconds to wait for the server of the weights.
 PATIENCE = 5.0
@@ -32,15 +32,15 @@ def advice_of(project: ProjectFolder) -> list[str]:
         )
     lines.append(shape_advice(project.store.images(), recipe))
     if has_own_encoder(recipe.network.name):
-        lines.append(weights_unused(recipe.network.name, project.weights()))
-    elif missing := weights_missing(recipe.backbone, project.weights()):
+        lines.append(unused_weights_advice(recipe.network.name, project.weights()))
+    elif missing := missing_weights_advice(recipe.backbone, project.weights()):
         lines.append(
             f"{missing} Give a file with `{command('fit', project.folder, '--weights', 'FILE')}`."
         )
     return [line for line in lines if line]
 
 
-def weights_missing(backbone: BackboneOptions, weights: Path | None) -> str:
+def missing_weights_advice(backbone: BackboneOptions, weights: Path | None) -> str:
     """Why a training cannot start from ImageNet weights, or "": no file was given, none is cached, the server is away.
 
     Args:
@@ -57,7 +57,7 @@ def weights_missing(backbone: BackboneOptions, weights: Path | None) -> str:
     return f"The ImageNet weights of '{backbone.name}' are not in the local cache, and {_endpoint()} cannot be reached."
 
 
-def weights_unused(network: str, weights: Path | None) -> str:
+def unused_weights_advice(network: str, weights: Path | None) -> str:
     """What becomes of weights for a network with an encoder of its own: nothing.
 
     "" if none were given.
@@ -126,7 +126,7 @@ def shape_advice(rows: Iterable[ImageRow], recipe: Recipe) -> str:
     if recipe.data.fit != "resize" or len(squeezed) * 20 < max(len(known), 1):
         return ""
     shape, other = ("upright", "wide") if height < width else ("wide", "upright")
-    images = counted(len(known), "image is", "images are")
+    images = count_text(len(known), "image is", "images are")
     return (
         f"{len(squeezed)} of {images} {shape} and will be squeezed into a {other} input of "
         f'{height}x{width}. `fit = "crop"` or `fit = "pad"` keeps their shape: write '

@@ -10,7 +10,7 @@ from labelgrid.ledger.grid import Cell, Move, Split, State
 from labelgrid.ledger.store import CellRow, Store
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import request_heldout
-from labelgrid.words import listed
+from labelgrid.words import join_names
 
 #: The reason of the event that withdraws a label.
 WITHDRAWN = "withdrawn"
@@ -112,7 +112,7 @@ def unlabel(project: ProjectFolder, cells: Sequence[str]) -> list[Cell]:
     return [row.cell for row in rows]
 
 
-def held_out(store: Store, cells: Collection[Cell]) -> list[Cell]:
+def heldout_cells(store: Store, cells: Collection[Cell]) -> list[Cell]:
     """Those of the cells that are of held-out images."""
     held = {row.image_id for row in store.images(("heldout",), {cell.image_id for cell in cells})}
     return sorted(cell for cell in cells if cell.image_id in held)
@@ -120,14 +120,14 @@ def held_out(store: Store, cells: Collection[Cell]) -> list[Cell]:
 
 def _request_again(store: Store, cells: Collection[Cell]) -> list[Cell]:
     """Request those of the cells that are missing labels of held-out images, and return them."""
-    rows = store.find(held_out(store, cells))
+    rows = store.find(heldout_cells(store, cells))
     missing = [cell for cell, row in rows.items() if row.state == State.MISSING]
     for task in dict.fromkeys(cell.task for cell in missing):
         request_heldout(store, [cell.image_id for cell in missing if cell.task == task], [task])
     return missing
 
 
-def withdrawn(project: ProjectFolder, cells: Collection[Cell]) -> dict[Cell, set[str]]:
+def withdrawn_labels(project: ProjectFolder, cells: Collection[Cell]) -> dict[Cell, set[str]]:
     """Those of the cells whose labels were withdrawn, with the content hashes of these labels."""
     digests: dict[Cell, set[str]] = {}
     for cell in {event.move.cell for event in project.store.events(why=WITHDRAWN)}.intersection(
@@ -176,7 +176,7 @@ def _named(
             rows[row.cell] = row
     if faults:
         raise LedgerError(
-            f"{listed(faults, between='; ')}.",
+            f"{join_names(faults, between='; ')}.",
             where=str(project.folder),
             next_step=_example(project, state),
             unchanged=f"Nothing was {done}.",

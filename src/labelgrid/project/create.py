@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from labelgrid.errors import ProjectError, with_unchanged
+from labelgrid.errors import ProjectError, note_unchanged
 from labelgrid.files import remove_folder, write_text
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.ledger.store import Store
@@ -19,13 +19,13 @@ from labelgrid.project.folder import (
     remove_unfinished,
 )
 from labelgrid.project.holdout import hold_out, holdout_count
-from labelgrid.project.image_files import Check, find_images, rows_of, say_others
+from labelgrid.project.image_files import Check, find_images, rows_of, say_other_files
 from labelgrid.project.settings import Settings, check_pattern, read_settings, settings_text
 from labelgrid.project.strides import check_strides
 from labelgrid.recipes.resolve import check_options, check_recipe, load_recipe
 
 
-@with_unchanged("Nothing was made.")
+@note_unchanged("Nothing was made.")
 def create(
     folder: Path,
     images: Sequence[Path],
@@ -54,7 +54,7 @@ def create(
             "A project needs a task.", next_step="Add one, for example --task depth."
         )
     folders = find_images(images)
-    say_others(folders, progress)
+    say_other_files(folders, progress)
     total = sum(len(folder.image_ids) for folder in folders)
     count = holdout_count(holdout, total)
     _check_holdout(count, total)

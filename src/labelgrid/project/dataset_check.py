@@ -13,15 +13,15 @@ import numpy as np
 
 from labelgrid import plugins
 from labelgrid.annotate.answers import Fault
-from labelgrid.data.dataset import Dataset, Described, Located
+from labelgrid.data.dataset import Dataset, DescribedDataset, LocatedDataset
 from labelgrid.errors import EmptyLabelError, ImageError, LabelError, ProjectError
 from labelgrid.formats.codec import codec
 from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Progress
-from labelgrid.project.dataset_remarks import LabelFacts, facts_of, remarks_on
-from labelgrid.project.task_spec import in_file_of_tasks, task_rows, task_rows_of
+from labelgrid.project.dataset_remarks import LabelFacts, label_facts, task_remarks
+from labelgrid.project.task_spec import name_task_file, task_rows, task_rows_of
 from labelgrid.tasks.task import TaskDef, definitions
-from labelgrid.words import counted, listed
+from labelgrid.words import count_text, join_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class TaskContents:
             mean = "" if self.mean is None else f", mean {self.mean:.3g}"
             return f"{self.lowest:.4g} to {self.highest:.4g}{mean}"
         absent = [name for name, share in self.classes.items() if not share]
-        never = f", not {listed(absent, 5)}" if absent else ""
+        never = f", not {join_names(absent, 5)}" if absent else ""
         return (
             f"{len(self.classes) - len(absent)} of {len(self.classes)} classes{never}"
             if self.classes
@@ -109,7 +109,7 @@ def tasks_of(dataset: Dataset, root: Path, file: Path | None) -> dict[str, TaskD
     """
     if file is not None:
         return definitions(task_rows(file))
-    tables = dataset.tasks() if isinstance(dataset, Described) else {}
+    tables = dataset.tasks() if isinstance(dataset, DescribedDataset) else {}
     if not tables:
         raise ProjectError(
             "The data set does not say which tasks it has.",
@@ -125,7 +125,7 @@ def layout_faults(name: str, root: Path) -> list[str]:
     return check(root) if check else []
 
 
-def contents(
+def read_contents(
     dataset: Dataset,
     tasks: Mapping[str, TaskDef],
     image_ids: Sequence[str],
@@ -154,7 +154,7 @@ def contents(
         tasks=by_task,
         layout=layout,
         faults=faults,
-        remarks=[text for name in tasks for text in remarks_on(name, _labels(name, found))],
+        remarks=[text for name in tasks for text in task_remarks(name, _labels(name, found))],
     )
 
 
@@ -181,7 +181,7 @@ def _overlaps(dataset: Dataset, splits: Mapping[str, Sequence[str]]) -> Iterator
     for one, other in combinations(single, 2):
         both = sorted(sets[one] & sets[other])
         if both:
-            images = counted(len(both), "image is", "images are")
+            images = count_text(len(both), "image is", "images are")
             yield Fault(
                 ", ".join(_split_file(dataset, split) for split in (one, other)),
                 f"{images} in both splits, {one} and {other}, the first is '{both[0]}'.",
@@ -190,7 +190,7 @@ def _overlaps(dataset: Dataset, splits: Mapping[str, Sequence[str]]) -> Iterator
 
 
 def _split_file(dataset: Dataset, split: str) -> str:
-    return str(dataset.split_file(split)) if isinstance(dataset, Located) else split
+    return str(dataset.split_file(split)) if isinstance(dataset, LocatedDataset) else split
 
 
 def _seen(dataset: Dataset, tasks: Mapping[str, TaskDef], image_id: str) -> _Seen:
@@ -203,10 +203,10 @@ def _seen(dataset: Dataset, tasks: Mapping[str, TaskDef], image_id: str) -> _See
         seen.faults.append(Fault(error.where, error.what, error.next_step))
     for task in tasks.values():
         try:
-            with in_file_of_tasks():
+            with name_task_file():
                 label = dataset.label(image_id, task)
             if label is not None:
-                seen.labels[task.name] = facts_of(label, task)
+                seen.labels[task.name] = label_facts(label, task)
                 if size is not None and label.size != size:
                     raise _other_size(
                         dataset,
@@ -228,7 +228,7 @@ def _seen(dataset: Dataset, tasks: Mapping[str, TaskDef], image_id: str) -> _See
 def _other_size(
     dataset: Dataset, image_id: str, task: TaskDef, found: str, image: str
 ) -> LabelError:
-    path = dataset.label_file(image_id, task) if isinstance(dataset, Located) else None
+    path = dataset.label_file(image_id, task) if isinstance(dataset, LocatedDataset) else None
     return LabelError(
         f"The label is {found}, its image {image} (height x width).",
         where=str(path or image_id),

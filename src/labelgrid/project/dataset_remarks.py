@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import counted
+from labelgrid.words import count_text
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class LabelFacts:
     figures: Mapping[str, LabelFigure] = field(default_factory=dict)
 
 
-def facts_of(label: LabelArray, task: TaskDef) -> LabelFacts:
+def label_facts(label: LabelArray, task: TaskDef) -> LabelFacts:
     """The numbers of a label."""
     values = label.value[label.valid]
     if not values.size:
@@ -53,7 +53,7 @@ def facts_of(label: LabelArray, task: TaskDef) -> LabelFacts:
     )
 
 
-def remarks_on(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
+def task_remarks(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
     """Remarks on a task: labels that say nothing or of some classes alone, unusual figures.
 
     Ratios, such as a depth, are judged label by label, other figures, such as the mean of a normal,
@@ -66,7 +66,7 @@ def remarks_on(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
     filled = [one for one in facts.values() if one.valid]
     yield from _uniform(task, filled)
     if some := sum(one.some for one in facts.values()):
-        yield f"{task}: in {some:,} of {counted(len(facts), 'label')} only some of the classes were annotated."
+        yield f"{task}: in {some:,} of {count_text(len(facts), 'label')} only some of the classes were annotated."
     for name in {
         name: None for one in filled for name, figure in one.figures.items() if not figure.ratio
     }:
@@ -75,7 +75,7 @@ def remarks_on(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
         middle = median(figure.value for figure in found)
         if not low <= middle <= high:
             yield (
-                f"{task}: {name} is {middle:.3g}{found[0].unit} in the median of {counted(len(found), 'label')}; "
+                f"{task}: {name} is {middle:.3g}{found[0].unit} in the median of {count_text(len(found), 'label')}; "
                 f"{low:g} to {high:g}{found[0].unit} is usual. Check the axes of the files."
             )
     for name in {
@@ -92,7 +92,7 @@ def remarks_on(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
         low, high = figure.range
         yield (
             f"{task}: {name} is {figure.value:.4g}{figure.unit} in '{first}'; {low:g} to {high:g}{figure.unit} is "
-            f"usual. So in {len(odd):,} of {counted(len(facts), 'label')}. Check the unit of the files."
+            f"usual. So in {len(odd):,} of {count_text(len(facts), 'label')}. Check the unit of the files."
         )
 
 

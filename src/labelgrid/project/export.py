@@ -14,15 +14,15 @@ from labelgrid.errors import ProjectError
 from labelgrid.files import digest, read_bytes
 from labelgrid.formats.codec import check_digest, codec
 from labelgrid.formats.naming import label_name, whole_names
-from labelgrid.images.reading import changed_image, image_size
+from labelgrid.images.reading import changed_image_error, image_size
 from labelgrid.ledger.grid import SPLITS, Cell, ImageRow, Move, State
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import PickRecord, read_picks
 from labelgrid.project.requests import open_requests, prelabel
 from labelgrid.project.status import next_command
-from labelgrid.project.unusable_images import usable
-from labelgrid.spreadsheets import csv_text, unmarked
+from labelgrid.project.unusable_images import usable_images
+from labelgrid.spreadsheets import csv_text, unescape_formula
 
 COLUMNS = ("image", "task", "path", "round", "cost", "weight", "split", "seconds")
 LIST = "labels.csv"
@@ -102,7 +102,7 @@ def _readable(
     project: ProjectFolder, requested: Mapping[Cell, Move], progress: Progress
 ) -> dict[Cell, Move]:
     """The requests without those of images that are set aside."""
-    left = set(usable(project, sorted({cell.image_id for cell in requested}), progress))
+    left = set(usable_images(project, sorted({cell.image_id for cell in requested}), progress))
     return {cell: move for cell, move in requested.items() if cell.image_id in left}
 
 
@@ -165,11 +165,11 @@ def _unchanged(image: ImageRow) -> Path:
     Raises `ImageError` if it is no image, or its content changed since it was added.
     """
     path = Path(image.root) / image.image_id
-    with files.disk(path):
+    with files.disk_errors(path):
         if (
             digest(path) != image.digest and image.digest
         ):  # also of an image that was never read: it may be a device
-            raise changed_image(path)
+            raise changed_image_error(path)
         image_size(path)  # a ledger may name any file; only images are copied
     return path
 
@@ -193,7 +193,7 @@ def export_labels(
         raise ProjectError(
             "There are no labels yet.", where=str(project.folder), unchanged="Nothing was written."
         )
-    with files.disk(out):
+    with files.disk_errors(out):
         earlier = _earlier_files(out)
         files.remove_files(out, earlier - {str(row["path"]) for row, *_ in rows})
         files.write_text(out / LIST, _table(row for row, *_ in rows))
@@ -247,7 +247,7 @@ def _earlier_files(out: Path) -> set[str]:
             COLUMNS,
             COLUMNS[:-1],
         ):  # earlier versions wrote no times
-            return {unmarked(row["path"]) for row in reader}
+            return {unescape_formula(row["path"]) for row in reader}
     except (OSError, ValueError, csv.Error):
         pass
     raise ProjectError(

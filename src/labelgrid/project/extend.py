@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from labelgrid.errors import ImageError, command, with_unchanged
+from labelgrid.errors import ImageError, command, note_unchanged
 from labelgrid.ledger.grid import ImageRow, State, TaskRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import hold_out, holdout_count
-from labelgrid.project.image_files import Check, ImageFolder, find_images, rows_of, say_others
+from labelgrid.project.image_files import Check, ImageFolder, find_images, rows_of, say_other_files
 from labelgrid.project.records import Fit, read_fit
 from labelgrid.project.requests import request_heldout
-from labelgrid.project.stored_labels import read_stored
+from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.project.strides import check_strides
-from labelgrid.words import counted, listed
+from labelgrid.words import count_text, join_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Added:
 
     def __str__(self) -> str:
         """A summary in words."""
-        parts = [counted(self.new, "new image")]
+        parts = [count_text(self.new, "new image")]
         parts += [f"{self.moved:,} moved"] if self.moved else []
         parts += [f"{self.changed:,} updated to the new content"] if self.changed else []
         parts += (
@@ -47,7 +47,7 @@ class Added:
         return ", ".join(parts)
 
 
-@with_unchanged("Nothing was added.")
+@note_unchanged("Nothing was added.")
 def add(
     project: ProjectFolder,
     images: Sequence[Path],
@@ -72,7 +72,7 @@ def add(
     store = project.store
     group = project.settings.group
     folders = find_images(images) if images else []
-    say_others(folders, progress)
+    say_other_files(folders, progress)
     folders, left_out = _without_removed(project, folders, progress)
     rows = list(rows_of(folders, check, group, progress)) if images else []
     with store.transaction():
@@ -122,7 +122,7 @@ def _without_removed(
     )
     if found:
         progress.say(
-            f"Left out, since {counted(len(found), 'image was', 'images were')} removed: {listed(found, 5)}. To bring "
+            f"Left out, since {count_text(len(found), 'image was', 'images were')} removed: {join_names(found, 5)}. To bring "
             f"one back: {command('remove', project.folder, '--restore', found[0])}"
         )
     left = [
@@ -176,11 +176,11 @@ def _refuse_answered(
         if known[row.image_id].digest:
             answered.add(row.image_id)
         elif cell.state == State.LABELLED:
-            label = read_stored(project, cell, tasks[cell.cell.task])
+            label = read_stored_label(project, cell, tasks[cell.cell.task])
             answered |= {row.image_id} if label.size != (row.height, row.width) else set()
     if answered:
         raise ImageError(
-            f"{counted(len(answered), 'image')} with labels or requests changed on disk; "
+            f"{count_text(len(answered), 'image')} with labels or requests changed on disk; "
             f"the first is '{min(answered)}'.",
             next_step="Put the old files back, or give the new pictures other names.",
         )

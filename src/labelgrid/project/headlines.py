@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
-from labelgrid.drawings.wording import rough
-from labelgrid.project.records import Measured
+from labelgrid.drawings.wording import rough_number
+from labelgrid.project.records import Measurement
 from labelgrid.results import Result
-from labelgrid.words import counted
+from labelgrid.words import count_text
 
 #: With fewer blocks of held-out images no interval is given.
 MIN_BLOCKS = 5
@@ -51,14 +51,14 @@ class Headline:
 
     def __str__(self) -> str:
         unit = f" {self.result.unit}" if self.result.unit else ""
-        images = counted(self.images, "held-out image")
+        images = count_text(self.images, "held-out image")
         name = f"{self.task} {self.result.name}"
         value = f"{self.result.value:.3g}{unit}"
         if self.before is None:
             return f"{name} {value} ({images})"
         if self.change_interval is None:
             return f"{name} {self.before:.3g} → {value} ({images}, too few to tell a change from noise)"
-        low, high = (rough(edge) for edge in self.change_interval)
+        low, high = (rough_number(edge) for edge in self.change_interval)
         return (
             f"{name} {self.before:.3g} → {value} ({images}, change {low} to {high}: {self.verdict})"
         )
@@ -68,7 +68,7 @@ class Headline:
         return {**asdict(self), "verdict": self.verdict, "text": str(self)}
 
 
-def headlines_of(measured: Sequence[Measured], metrics: Mapping[str, str]) -> list[Headline]:
+def headlines_of(measured: Sequence[Measurement], metrics: Mapping[str, str]) -> list[Headline]:
     """The headline metrics of the newest measured round.
 
     Tasks without held-out labels are left out.

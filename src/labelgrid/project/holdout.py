@@ -16,7 +16,7 @@ from labelgrid.progress import Progress
 from labelgrid.project.records import Fit
 from labelgrid.project.requests import request_heldout
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
-from labelgrid.words import counted
+from labelgrid.words import count_text
 
 
 def holdout_count(asked: str | int, total: int) -> int:
@@ -87,7 +87,7 @@ def hold_out(
     left = sum(row.split == "train" for row in rows) - len(held)
     if len(held) < count:
         raise ProjectError(
-            f"{counted(count, 'image')} cannot be held out: only {len(free)} are in no other split and cannot have "
+            f"{count_text(count, 'image')} cannot be held out: only {len(free)} are in no other split and cannot have "
             "been trained on.",
             next_step="Hold out fewer, or add images. After a training, all that ever had a label may have been used.",
         )
@@ -98,7 +98,7 @@ def hold_out(
         )
     copies = _copies(held)
     if copies:
-        among = counted(
+        among = count_text(
             copies, "of the held-out images is a copy", "of the held-out images are copies"
         )
         progress.say(f"{among} of others among them; no copy stays in training.")

@@ -18,7 +18,7 @@ from labelgrid.images.reading import check_image
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.progress import Progress
 from labelgrid.project.settings import group_of
-from labelgrid.words import counted, listed
+from labelgrid.words import count_text, join_names
 
 Check = Literal["full", "none"]
 
@@ -67,7 +67,7 @@ def find_images(paths: Sequence[Path]) -> list[ImageFolder]:
     return folders
 
 
-def others_text(others: Mapping[str, int]) -> str:
+def other_files_text(others: Mapping[str, int]) -> str:
     """Counts of files by the end of their names, in words; the most frequent first.
 
     Example:
@@ -78,12 +78,12 @@ def others_text(others: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {ending or 'without an extension'}" for ending, count in ordered)
 
 
-def say_others(folders: Iterable[ImageFolder], progress: Progress) -> None:
+def say_other_files(folders: Iterable[ImageFolder], progress: Progress) -> None:
     """Say how many files of which kind were not taken."""
     others = sum((Counter(folder.others) for folder in folders), Counter[str]())
     if others:
         progress.say(
-            f"Not taken, because they are not images that can be read: {others_text(others)}."
+            f"Not taken, because they are not images that can be read: {other_files_text(others)}."
         )
 
 
@@ -116,8 +116,8 @@ def rows_of(
                     yield row
     if faults:
         raise ImageError(
-            f"{len(faults)} of {counted(total, 'image')} cannot be used:\n    "
-            + listed(faults, between="\n    "),
+            f"{len(faults)} of {count_text(total, 'image')} cannot be used:\n    "
+            + join_names(faults, between="\n    "),
             next_step="Fix or remove them.",
         )
 

@@ -16,7 +16,7 @@ from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, ImportRefu
 from labelgrid.annotate.connector import Connector, ProjectIndex
 from labelgrid.errors import LabelError, LedgerError, ProjectError, UsageError
 from labelgrid.files import digest
-from labelgrid.formats.naming import shortened, stem
+from labelgrid.formats.naming import shorten_path, stem
 from labelgrid.ledger.grid import Move, Split, State
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.dataset_labels import answers_of
@@ -31,7 +31,7 @@ from labelgrid.project.validate_labels import (
 )
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import counted, listed
+from labelgrid.words import count_text, join_names
 
 #: The file of the project that lists the faults of a refused import.
 FAULTS = "import-faults.txt"
@@ -83,10 +83,10 @@ class Imported:
     def __str__(self) -> str:
         lines = [f"{task}: {tally}." for task, tally in self.tasks.items()]
         if predicted := sum(tally.predicted for tally in self.tasks.values()):
-            same = counted(predicted, "new label is", "new labels are")
+            same = count_text(predicted, "new label is", "new labels are")
             lines.append(f"{same} identical to the model's prediction.")
         if self.foreign:
-            other = counted(self.foreign, "other labelled image is", "other labelled images are")
+            other = count_text(self.foreign, "other labelled image is", "other labelled images are")
             lines.append(f"{other} not in the project.")
         reasons = {
             "they are no labels": self.stray,
@@ -94,7 +94,7 @@ class Imported:
             "their request is not open any more": self.closed,
         }
         for why, names in reasons.items():
-            lines += [f"Left out, since {why}: {listed(names)}."] if names else []
+            lines += [f"Left out, since {why}: {join_names(names)}."] if names else []
         return "\n".join(lines)
 
 
@@ -177,7 +177,7 @@ def _received(project: ProjectFolder, folder: Path, format: str, split: Split | 
 
     The `build` of a data set needs its root.
     """
-    build = plugins.resolve_in(("tools", "layouts"), format)
+    build = plugins.resolve_in_folders(("tools", "layouts"), format)
     if needs_root(build):
         return answers_of(
             plugins.call("layouts", format, build, folder), project, split, str(folder)
@@ -222,7 +222,7 @@ def _copy_labels(
     root = project.folder.resolve()
     paths: list[str] = []
     copies: list[Path] = []
-    with files.disk(project.folder, UNCHANGED):
+    with files.disk_errors(project.folder, UNCHANGED):
         progress.start("Copying labels", len(labels), "files")
         for label in labels:
             paths.append(_path(project, label))
@@ -254,12 +254,12 @@ def _path(project: ProjectFolder, label: AcceptedLabel) -> str:
     cell = label.row.cell
     start = f"labels/{cell.task}/{stem(cell.image_id)}."
     end = label.suffix.lower()
-    short = shortened(f"{start}{label.digest[:8]}{end}")
+    short = shorten_path(f"{start}{label.digest[:8]}{end}")
     existing = project.folder / short
     return (
         short
         if not existing.exists() or digest(existing) == label.digest
-        else shortened(f"{start}{label.digest}{end}")
+        else shorten_path(f"{start}{label.digest}{end}")
     )
 
 

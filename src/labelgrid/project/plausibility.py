@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.tasks.figures import LabelFigure
-from labelgrid.words import counted
+from labelgrid.words import count_text
 
 #: Labels are thinned to at most so many rows and columns before figures are computed.
 SIDE = 160
@@ -56,7 +56,7 @@ class Doubt:
     what: str
 
 
-def against_range(task: str, labels: FigureSet) -> list[Doubt]:
+def compare_with_ranges(task: str, labels: FigureSet) -> list[Doubt]:
     """Compare the figures with the ranges that labels of the kind have.
 
     The middle half of the labels lies inside.
@@ -73,12 +73,12 @@ def against_range(task: str, labels: FigureSet) -> list[Doubt]:
                 if one
                 else f"{first:.3g} to {third:.3g}{unit} in the middle half of"
             )
-            what = f"{name} is {values} {counted(len(found), 'label')}; expected {low:g} to {high:g}{unit}."
+            what = f"{name} is {values} {count_text(len(found), 'label')}; expected {low:g} to {high:g}{unit}."
             doubts.append(Doubt(task, what))
     return doubts
 
 
-def against_earlier(task: str, labels: FigureSet, earlier: FigureSet) -> list[Doubt]:
+def compare_with_earlier(task: str, labels: FigureSet, earlier: FigureSet) -> list[Doubt]:
     """Compare the medians of the figures with those of earlier labels of the task, given their spread."""
     before = _by_name(earlier)
     doubts = []
@@ -89,14 +89,16 @@ def against_earlier(task: str, labels: FigureSet, earlier: FigureSet) -> list[Do
         mine = _scaled(found)
         its = _scaled(known)
         if abs(median(mine) - median(its)) > _limit(found[0], mine, its):
-            now = counted(len(found), "label")
-            then = counted(len(known), "label")
+            now = count_text(len(found), "label")
+            then = count_text(len(known), "label")
             what = f"{name} is {_median(found)} (median of {now}), but {_median(known)} in {then}"
             doubts.append(Doubt(task, f"{what} imported before."))
     return doubts
 
 
-def against_predictions(task: str, pairs: Sequence[Pair], earlier: Sequence[Pair]) -> list[Doubt]:
+def compare_with_predictions(
+    task: str, pairs: Sequence[Pair], earlier: Sequence[Pair]
+) -> list[Doubt]:
     """Compare labels with the model's predictions of the same cells.
 
     A poor model is no evidence: earlier labels show how far its predictions usually are from
@@ -125,10 +127,10 @@ def against_predictions(task: str, pairs: Sequence[Pair], earlier: Sequence[Pair
                 )
             )
     reliable = all(along and median(along) > -AGREEMENT for along in _agreements(earlier))
-    return doubts + against_slopes(task, "the model's predictions", pairs) if reliable else doubts
+    return doubts + compare_slopes(task, "the model's predictions", pairs) if reliable else doubts
 
 
-def against_labels(task: str, pairs: Iterable[Pair]) -> list[Doubt]:
+def compare_with_labels(task: str, pairs: Iterable[Pair]) -> list[Doubt]:
     """Compare predictions, the second of each pair, with labels by the figures that show another unit or other axes.
 
     Ratios may differ by the figure's tolerance; other figures lie in the range of labels, unless
@@ -152,18 +154,18 @@ def against_labels(task: str, pairs: Iterable[Pair]) -> list[Doubt]:
     return doubts
 
 
-def against_slopes(task: str, other: str, pairs: Iterable[Pair]) -> list[Doubt]:
+def compare_slopes(task: str, other: str, pairs: Iterable[Pair]) -> list[Doubt]:
     """Compare the slopes of labels with those of other maps of the same images, axis by axis."""
     doubts = []
     for name, found in zip(AXES, _agreements(pairs), strict=True):
         if found and median(found) < AGREEMENT:
-            images = counted(len(found), "image")
+            images = count_text(len(found), "image")
             what = f"the slopes contradict {other} of the same {images} along {name}: agreement {median(found):.2f}"
             doubts.append(Doubt(task, f"{what} (1: equal signs, -1: opposite)."))
     return doubts
 
 
-def differences(before: FigureSet, after: FigureSet) -> list[str]:
+def figure_differences(before: FigureSet, after: FigureSet) -> list[str]:
     """The figures whose medians differ between two readings of the same labels, in words.
 
     Example:
@@ -175,7 +177,7 @@ def differences(before: FigureSet, after: FigureSet) -> list[str]:
     new = _by_name(after)
     both = [(name, old[name], found) for name, found in new.items() if name in old]
     words = [
-        (name, _median(was), _median(now), counted(len(now), "label")) for name, was, now in both
+        (name, _median(was), _median(now), count_text(len(now), "label")) for name, was, now in both
     ]
     return [
         f"{name} was {was} and is {now} now ({count})."
@@ -188,7 +190,9 @@ def _agreements(pairs: Iterable[Pair]) -> tuple[list[float], list[float]]:
     """The agreements of slopes along both axes, where they are known."""
     slopes = [(mine.slope, its.slope) for mine, its in pairs]
     found = [
-        agreement(a, b) for a, b in slopes if a is not None and b is not None and a.shape == b.shape
+        slope_agreement(a, b)
+        for a, b in slopes
+        if a is not None and b is not None and a.shape == b.shape
     ]
     along = [[pair[axis] for pair in found if not math.isnan(pair[axis])] for axis in (0, 1)]
     return along[0], along[1]
@@ -204,7 +208,7 @@ def _gaps(pairs: Iterable[Pair]) -> dict[str, list[tuple[LabelFigure, float]]]:
     return gaps
 
 
-def agreement(one: NDArray[np.int8], other: NDArray[np.int8]) -> tuple[float, float]:
+def slope_agreement(one: NDArray[np.int8], other: NDArray[np.int8]) -> tuple[float, float]:
     """The mean product of the signs [h, w, 2] along each axis, where both are known.
 
     NaN if at too few pixels.

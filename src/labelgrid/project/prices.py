@@ -8,7 +8,7 @@ import numpy as np
 from labelgrid.ledger.grid import Grid, Split
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.words import counted
+from labelgrid.words import count_text
 
 #: As many labels with the declared cost are added to those with a time.
 DECLARED_LABELS = 5
@@ -81,7 +81,7 @@ def times_of(project: ProjectFolder, splits: Sequence[Split] | None = None) -> d
     }
 
 
-def with_learned_costs(project: ProjectFolder, grid: Grid, progress: Progress) -> Grid:
+def apply_learned_costs(project: ProjectFolder, grid: Grid, progress: Progress) -> Grid:
     """The grid with learned costs; says what they are, and what a budget of them means."""
     costs, timed = _learned(project)
     if sum(cost > 0 for name, cost in costs.items() if name in timed) < 2:
@@ -89,7 +89,7 @@ def with_learned_costs(project: ProjectFolder, grid: Grid, progress: Progress) -
             "Costs are as declared: they are learned once two tasks have labels with times."
         )
         return grid
-    labels = counted(sum(map(len, timed.values())), "label")
+    labels = count_text(sum(map(len, timed.values())), "label")
     declared = zip(grid.tasks, grid.cost.tolist(), strict=True)
     each = ", ".join(f"{name} {costs[name]:g} (declared {cost:g})" for name, cost in declared)
     progress.say(

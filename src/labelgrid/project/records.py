@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from labelgrid.config import parse
 from labelgrid.errors import ProjectError, RecipeError
-from labelgrid.files import disk, read_text, remove_folder, write_text
+from labelgrid.files import disk_errors, read_text, remove_folder, write_text
 from labelgrid.ledger.grid import Explanation, explained_row
 from labelgrid.results import Result
 
@@ -101,7 +101,7 @@ class PickRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class Measurement:
     """The metrics of a round's network on the held-out labels: `heldout.json`.
 
     Args:
@@ -187,29 +187,29 @@ def read_members(folder: Path) -> dict[str, MemberRecord]:
     return {path.parent.name: _record(MemberRecord, _json(path), path) for path in paths}
 
 
-def read_measured(folder: Path) -> Measured | None:
+def read_measurement(folder: Path) -> Measurement | None:
     """The metrics of a round's network on the held-out labels.
 
     Raises:
         ProjectError: the file is damaged.
     """
     path = folder / "heldout.json"
-    return _record(Measured, _json(path), path) if path.is_file() else None
+    return _record(Measurement, _json(path), path) if path.is_file() else None
 
 
-def measured_rounds(project_folder: Path) -> list[Measured]:
+def measured_rounds(project_folder: Path) -> list[Measurement]:
     """The held-out metrics of all rounds, without those of networks that were trained again since.
 
     Raises:
         ProjectError: a file is damaged.
     """
     folders = [path.parent for path in sorted(project_folder.glob("rounds/*/heldout.json"))]
-    pairs = [(read_fit(folder), read_measured(folder)) for folder in folders]
+    pairs = [(read_fit(folder), read_measurement(folder)) for folder in folders]
     return [measured for fit, measured in pairs if fit and measured and measured.model == fit.model]
 
 
-def write_measured(
-    folder: Path, measured: Measured, heldout_spent: float, losses: Mapping[str, float]
+def write_measurement(
+    folder: Path, measured: Measurement, heldout_spent: float, losses: Mapping[str, float]
 ) -> None:
     """Write the metrics of a round's network on the held-out labels.
 
@@ -225,7 +225,7 @@ def write_measured(
     )
 
 
-def remove_measured(folder: Path) -> None:
+def remove_measurement(folder: Path) -> None:
     """Remove the metrics of a round's network on the held-out labels, if there are any."""
     (folder / "heldout.json").unlink(missing_ok=True)
 
@@ -261,7 +261,7 @@ def announce_previews(folder: Path, names: Sequence[str]) -> None:
     """
     for name in PREVIEWS:
         remove_folder(folder / name)
-    with disk(folder, "Nothing was requested."):
+    with disk_errors(folder, "Nothing was requested."):
         (folder / PENDING).unlink(missing_ok=True)
         if names:
             write_text(folder / PENDING, "".join(f"{name}\n" for name in names))

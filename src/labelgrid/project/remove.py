@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labelgrid.errors import LedgerError, with_unchanged
+from labelgrid.errors import LedgerError, note_unchanged
 from labelgrid.ledger.grid import ImageRow, State
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.cancel import cancel_all
@@ -16,7 +16,7 @@ from labelgrid.project.holdout import families
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.stored_labels import refuse_misfits
 from labelgrid.project.strides import check_strides
-from labelgrid.words import counted, listed
+from labelgrid.words import count_text, join_names
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Removed:
     def __str__(self) -> str:
         """A summary in words."""
         kept = (
-            f" {counted(self.labels, 'label stays', 'labels stay')} on disk, unused."
+            f" {count_text(self.labels, 'label stays', 'labels stay')} on disk, unused."
             if self.labels
             else ""
         )
-        return f"Removed {counted(self.images, 'image')}, cancelled {counted(self.cancelled, 'request')}.{kept}"
+        return f"Removed {count_text(self.images, 'image')}, cancelled {count_text(self.cancelled, 'request')}.{kept}"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ class Restored:
 
     def __str__(self) -> str:
         """A summary in words."""
-        return f"Restored {counted(self.images, 'image')}, with {counted(self.labels, 'label')}."
+        return (
+            f"Restored {count_text(self.images, 'image')}, with {count_text(self.labels, 'label')}."
+        )
 
 
 def remove(project: ProjectFolder, image_ids: Sequence[str]) -> Removed:
@@ -70,7 +72,7 @@ def remove(project: ProjectFolder, image_ids: Sequence[str]) -> Removed:
         unknown = set(wanted) - {row.image_id for row in store.images(names=wanted)}
         if unknown:
             raise LedgerError(
-                f"The project has no image {listed(list(map(repr, sorted(unknown))))}.",
+                f"The project has no image {join_names(list(map(repr, sorted(unknown))))}.",
                 where=str(project.folder),
                 next_step="An image is named by its path below the folder that was given to `init` or `add`.",
                 unchanged="Nothing was removed.",
@@ -104,14 +106,14 @@ def restore(
     """
     store = project.store
     wanted = list(dict.fromkeys(image_ids))
-    with store.transaction(), with_unchanged("Nothing was restored."):
+    with store.transaction(), note_unchanged("Nothing was restored."):
         removed = store.removed("images")
         unknown = set(wanted) - set(removed)
         if unknown:
             raise LedgerError(
-                f"The project has no removed image {listed(list(map(repr, sorted(unknown))))}.",
+                f"The project has no removed image {join_names(list(map(repr, sorted(unknown))))}.",
                 where=str(project.folder),
-                next_step=f"Removed: {listed(sorted(removed)) or 'none'}.",
+                next_step=f"Removed: {join_names(sorted(removed)) or 'none'}.",
             )
         store.restore("images", wanted)
         rows = list(store.images())

@@ -7,13 +7,13 @@ from dataclasses import asdict
 from typing import Any
 
 from labelgrid.errors import command
-from labelgrid.project.declaration_changes import redeclared
+from labelgrid.project.declaration_changes import redeclared_tasks
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.headlines import Headline, headlines_of
 from labelgrid.project.prices import times_of
 from labelgrid.project.records import measured_rounds, read_fit
 from labelgrid.project.requests import query_command
-from labelgrid.project.unusable_images import noted
+from labelgrid.project.unusable_images import noted_unusable_images
 
 
 def status_of(project: ProjectFolder) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
             for r in rounds
         ],
         "headlines": [headline.as_json() for headline in headlines(project)],
-        "set_aside": noted(project),
+        "set_aside": noted_unusable_images(project),
         "spent": project.store.spent(),
         "removed": {
             "images": len(project.store.removed("images")),
@@ -86,7 +86,7 @@ def next_command(project: ProjectFolder) -> str:
     pool = project.store.counts(("train",))
     current = project.store.current_round()
     fit = read_fit(project.round_folder(current.number)) if current else None
-    fitted = fit and not redeclared(fit, project.tasks())
+    fitted = fit and not redeclared_tasks(fit, project.tasks())
     if any(count.labelled for count in pool.values()) and not fitted:
         return command("fit", folder)
     if not any(count.missing for count in pool.values()):

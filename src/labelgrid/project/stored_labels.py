@@ -12,10 +12,10 @@ from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import counted, listed
+from labelgrid.words import count_text, join_names
 
 
-def read_stored(project: ProjectFolder, row: CellRow, task: TaskDef) -> LabelArray:
+def read_stored_label(project: ProjectFolder, row: CellRow, task: TaskDef) -> LabelArray:
     """Read a label of the project as its task is declared.
 
     Raises:
@@ -24,17 +24,19 @@ def read_stored(project: ProjectFolder, row: CellRow, task: TaskDef) -> LabelArr
     """
     path = project.inside(row.path)
     check_digest(path, row.digest)
-    with named_task(project, task.name):
+    with name_task_commands(project, task.name):
         return task.read(path)
 
 
-def check_stored(project: ProjectFolder, row: CellRow, task: TaskDef, image: ImageRow) -> None:
+def check_stored_label(
+    project: ProjectFolder, row: CellRow, task: TaskDef, image: ImageRow
+) -> None:
     """Read a label of the project, and compare its size with its image's, if that is known.
 
     Raises:
-        LabelError: as by `read_stored`; or it has another size. ProjectError: its path leads out.
+        LabelError: as by `read_stored_label`; or it has another size. ProjectError: its path leads out.
     """
-    height, width = read_stored(project, row, task).size
+    height, width = read_stored_label(project, row, task).size
     if image.height and (height, width) != (image.height, image.width):
         raise LabelError(
             f"The label is {height}x{width}, its image is {image.height}x{image.width} (height x width).",
@@ -64,7 +66,7 @@ def misfits(
     for row in cells:
         cell = row.cell
         try:
-            check_stored(project, row, tasks[cell.task], project.store.image(cell.image_id))
+            check_stored_label(project, row, tasks[cell.task], project.store.image(cell.image_id))
         except (LabelError, ProjectError) as error:
             faults.append(f"{cell.image_id}:{cell.task}: {error.what}")
         progress.advance()
@@ -84,14 +86,14 @@ def refuse_misfits(project: ProjectFolder, cells: Sequence[CellRow], progress: P
     intact = [row for row in cells if is_intact(project, row)]
     if faults := misfits(project, intact, project.tasks(), progress):
         raise LabelError(
-            f"{counted(len(faults), 'label does', 'labels do')} not fit what the task declares today:\n    "
-            + listed(faults, between="\n    "),
+            f"{count_text(len(faults), 'label does', 'labels do')} not fit what the task declares today:\n    "
+            + join_names(faults, between="\n    "),
             next_step=f"Declare otherwise with `{command('task', project.folder, 'TASK')}`, or leave them out.",
         )
 
 
 @contextmanager
-def named_task(project: ProjectFolder, task: str) -> Iterator[None]:
+def name_task_commands(project: ProjectFolder, task: str) -> Iterator[None]:
     """Name the commands that declare a task's options, in errors raised inside that advise to declare them."""
     try:
         yield

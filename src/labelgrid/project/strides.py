@@ -6,7 +6,7 @@ Loads no torch.
 from labelgrid.errors import ImageError
 from labelgrid.ledger.store import Store
 from labelgrid.tasks.task import definitions
-from labelgrid.words import counted
+from labelgrid.words import count_text
 
 
 def check_strides(store: Store) -> None:
@@ -26,7 +26,7 @@ def check_strides(store: Store) -> None:
         wrong = [row for row in images if row.height % stride or row.width % stride]
         if wrong:
             first = wrong[0]
-            share = f"{len(wrong)} of {counted(len(images), 'image')}"
+            share = f"{len(wrong)} of {count_text(len(images), 'image')}"
             raise ImageError(
                 f"The stride of '{task}', {stride}, does not divide the sides of {share}; "
                 f"the first is '{first.image_id}' of {first.height}x{first.width} (height x width).",

@@ -25,7 +25,7 @@ from labelgrid.project import plausibility
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.plausibility import Doubt, Pair, Summary
 from labelgrid.project.requests import prelabel
-from labelgrid.project.stored_labels import read_stored
+from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.project.validate_labels import UNCHANGED, AcceptedLabel, as_file
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.task import TaskDef
@@ -110,10 +110,10 @@ class _Evidence:
             summary.figures for row in self.earlier(task) if (summary := self._summary_of(row))
         ]
         if len(earlier) < plausibility.FEW:
-            doubts = plausibility.against_range(task, figures)
+            doubts = plausibility.compare_with_ranges(task, figures)
         else:
-            doubts = plausibility.against_earlier(task, figures, earlier)
-        doubts += plausibility.against_predictions(task, *self._predictions(task, found))
+            doubts = plausibility.compare_with_earlier(task, figures, earlier)
+        doubts += plausibility.compare_with_predictions(task, *self._predictions(task, found))
         return doubts + self._against_other_tasks(task, found)
 
     def _predictions(
@@ -142,7 +142,7 @@ class _Evidence:
             both = (
                 (found[cell], its) for cell, other in fresh.items() if (its := self.summary(other))
             )
-            doubts += plausibility.against_slopes(task, name, both)
+            doubts += plausibility.compare_slopes(task, name, both)
         return doubts
 
     def sample(self, task: str) -> list[Cell]:
@@ -172,7 +172,7 @@ class _Evidence:
         return _summary(self.tasks[row.cell.task], partial(self._read, row))
 
     def _read(self, row: CellRow) -> LabelArray:
-        return _thinned(read_stored(self.project, row, self.tasks[row.cell.task]))
+        return _thinned(read_stored_label(self.project, row, self.tasks[row.cell.task]))
 
     def _prediction(self, row: CellRow) -> Summary | None:
         task = self.tasks[row.cell.task]

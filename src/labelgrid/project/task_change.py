@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labelgrid.errors import LabelError, LedgerError, ProjectError, command, with_unchanged
+from labelgrid.errors import LabelError, LedgerError, ProjectError, command, note_unchanged
 from labelgrid.ledger.grid import State, TaskRow
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress, Silent
@@ -20,7 +20,7 @@ from labelgrid.project.stored_labels import misfits, refuse_misfits
 from labelgrid.project.strides import check_strides
 from labelgrid.project.task_spec import changed_row
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import counted, listed
+from labelgrid.words import count_text, join_names
 
 #: At most so many labels are read with both declarations, to say what the change does to their
 #: values.
@@ -64,7 +64,7 @@ class Changed:
     moved: Sequence[str] = ()
 
 
-@with_unchanged(UNCHANGED)
+@note_unchanged(UNCHANGED)
 def change_task(
     project: ProjectFolder, name: str, change: TaskChange, progress: Progress
 ) -> Changed:
@@ -112,7 +112,7 @@ def change_task(
     return Changed(row=row, checked=len(cells), requested=requested, stale=stale, moved=moved)
 
 
-@with_unchanged(UNCHANGED)
+@note_unchanged(UNCHANGED)
 def drop_task(project: ProjectFolder, name: str) -> int:
     """Drop a task: nothing sees its cells until it is restored.
 
@@ -136,7 +136,7 @@ def drop_task(project: ProjectFolder, name: str) -> int:
     return cancelled
 
 
-@with_unchanged(UNCHANGED)
+@note_unchanged(UNCHANGED)
 def restore_task(project: ProjectFolder, name: str) -> None:
     """Bring a dropped task back, with its labels.
 
@@ -193,7 +193,7 @@ def _moved(
     """Compare the figures of a sample of the labels, read with both declarations."""
     paths = [project.inside(cell.path) for cell in cells[:: -(-len(cells) // SAMPLE) or 1]]
     old, new = ([task.figures(task.read(path)) for path in paths] for task in (before, after))
-    return plausibility.differences(old, new)
+    return plausibility.figure_differences(old, new)
 
 
 def _check_labels(
@@ -202,8 +202,8 @@ def _check_labels(
     """Read every label with the new declaration, and refuse the change with a list of those that do not fit."""
     if faults := misfits(project, cells, {task.name: task}, progress):
         raise LabelError(
-            f"{len(faults)} of {counted(len(cells), 'label')} of '{task.name}' do not fit the new declaration:\n    "
-            + listed(faults, between="\n    "),
+            f"{len(faults)} of {count_text(len(cells), 'label')} of '{task.name}' do not fit the new declaration:\n    "
+            + join_names(faults, between="\n    "),
             next_step=f"Withdraw them with `{command('unlabel', project.folder, f'IMAGE:{task.name}')}`, "
             "or declare otherwise.",
         )

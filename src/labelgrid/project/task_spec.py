@@ -110,7 +110,7 @@ def assignments(words: Sequence[str], option: str) -> dict[str, Any]:
 
 
 @contextmanager
-def in_file_of_tasks() -> Iterator[None]:
+def name_task_file() -> Iterator[None]:
     """Say in errors raised inside where options are declared: in the file of tasks."""
     try:
         yield

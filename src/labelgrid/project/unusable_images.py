@@ -10,11 +10,11 @@ from pathlib import Path
 
 from labelgrid.errors import ImageError, command
 from labelgrid.files import digest
-from labelgrid.images.reading import changed_image, check_image
+from labelgrid.images.reading import changed_image_error, check_image
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.words import counted, listed
+from labelgrid.words import count_text, join_names
 
 #: The ledger's note of the images that are set aside: image id -> the reason.
 SET_ASIDE = "set_aside"
@@ -22,7 +22,7 @@ SET_ASIDE = "set_aside"
 SHOWN = 5
 
 
-def set_aside(
+def find_unusable_images(
     project: ProjectFolder, image_ids: Collection[str], progress: Progress
 ) -> frozenset[str]:
     """Check the files of these images, and return those that a run must leave out; warn of them.
@@ -43,13 +43,15 @@ def set_aside(
     return frozenset(faults)
 
 
-def usable(project: ProjectFolder, image_ids: Sequence[str], progress: Progress) -> list[str]:
-    """The images, in their order, without those that `set_aside` leaves out.
+def usable_images(
+    project: ProjectFolder, image_ids: Sequence[str], progress: Progress
+) -> list[str]:
+    """The images, in their order, without those that `find_unusable_images` leaves out.
 
     Raises:
         ImageError: there are images, and none of them can be used.
     """
-    gone = set_aside(project, image_ids, progress)
+    gone = find_unusable_images(project, image_ids, progress)
     left = [image_id for image_id in image_ids if image_id not in gone]
     if gone and not left:
         first = min(gone)
@@ -62,13 +64,13 @@ def usable(project: ProjectFolder, image_ids: Sequence[str], progress: Progress)
     return left
 
 
-def absent(project: ProjectFolder, image_ids: Sequence[str]) -> frozenset[str]:
+def images_without_files(project: ProjectFolder, image_ids: Sequence[str]) -> frozenset[str]:
     """The images whose files are missing; no file is opened."""
     rows = project.store.images(names=image_ids)
     return frozenset(row.image_id for row in rows if not Path(row.root, row.image_id).exists())
 
 
-def noted(project: ProjectFolder) -> dict[str, str]:
+def noted_unusable_images(project: ProjectFolder) -> dict[str, str]:
     """The images that the last commands set aside and that still cannot be used, with the reasons."""
     rows = project.store.images(names=project.store.get(SET_ASIDE, {}))
     return {row.image_id: reason for row in rows if (reason := _fault(row))}
@@ -83,7 +85,7 @@ def _fault(row: ImageRow) -> str:
         if not row.digest:
             check_image(path)
         elif digest(path) != row.digest:
-            return changed_image(path).what
+            return changed_image_error(path).what
     except ImageError as error:
         return error.what
     except (OSError, ValueError) as error:
@@ -106,10 +108,10 @@ def _note(project: ProjectFolder, checked: Collection[str], faults: dict[str, st
 def _warning(faults: dict[str, str]) -> str:
     reasons = [f"'{name}': {reason.rstrip('.')}" for name, reason in sorted(faults.items())]
     return (
-        counted(
+        count_text(
             len(faults),
             "image is set aside, with its cells, until its file is back",
             "images are set aside, with their cells, until their files are back",
         )
-        + f" ({listed(reasons, SHOWN, '; ')}). `labelgrid remove` takes images out."
+        + f" ({join_names(reasons, SHOWN, '; ')}). `labelgrid remove` takes images out."
     )

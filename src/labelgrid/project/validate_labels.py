@@ -16,10 +16,10 @@ from labelgrid.images.reading import image_size
 from labelgrid.ledger.grid import Cell, ImageRow, Split, State, is_time
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
-from labelgrid.project.cancel import withdrawn
+from labelgrid.project.cancel import withdrawn_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import prelabel
-from labelgrid.project.stored_labels import is_intact, named_task
+from labelgrid.project.stored_labels import is_intact, name_task_commands
 from labelgrid.tasks.task import TaskDef
 
 UNCHANGED = "Nothing was imported."
@@ -121,7 +121,7 @@ class LabelValidator:
         self.rows = rows
         self.replace = replace
         self.tasks = project.tasks()
-        self.withdrawn = withdrawn(project, rows)
+        self.withdrawn = withdrawn_labels(project, rows)
 
     def validate(self, answer: Answer) -> AcceptedLabel | Fault | None:
         """Return the label if it can be imported, its fault, or None if the source has no label for this cell."""
@@ -129,7 +129,7 @@ class LabelValidator:
             return wrong_time(answer.where, answer.seconds, answer.cell)
         try:
             with (
-                named_task(self.project, answer.cell.task),
+                name_task_commands(self.project, answer.cell.task),
                 as_file(answer, self.tasks[answer.cell.task]) as path,
             ):
                 return self._compared(answer, path) if path else None
@@ -210,7 +210,7 @@ def as_file(answer: Answer, task: TaskDef) -> Iterator[Path | None]:
         yield None
         return
     with (
-        files.disk(Path(gettempdir()), UNCHANGED),
+        files.disk_errors(Path(gettempdir()), UNCHANGED),
         TemporaryDirectory(prefix="labelgrid-") as folder,
     ):
         path = Path(folder, f"label{codec(task.spec.codec).EXTENSIONS[0]}")

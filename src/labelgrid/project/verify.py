@@ -12,14 +12,14 @@ from pathlib import Path
 
 from labelgrid.annotate.answers import Fault
 from labelgrid.errors import ImageError, LabelError, ProjectError, command
-from labelgrid.images.reading import changed_image, check_image
+from labelgrid.images.reading import changed_image_error, check_image
 from labelgrid.ledger.grid import ImageRow, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.stored_labels import check_stored
+from labelgrid.project.stored_labels import check_stored_label
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import counted
+from labelgrid.words import count_text
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Verified:
 
     def __str__(self) -> str:
         """A summary in words, then one line a fault."""
-        read = f"{counted(self.images, 'image')} and {counted(self.labels, 'label')}"
+        read = f"{count_text(self.images, 'image')} and {count_text(self.labels, 'label')}"
         return "\n  ".join(
-            [f"Read {read}: {counted(len(self.faults), 'fault')}.", *map(str, self.faults)]
+            [f"Read {read}: {count_text(len(self.faults), 'fault')}.", *map(str, self.faults)]
         )
 
 
@@ -81,7 +81,7 @@ def _image_fault(project: ProjectFolder, row: ImageRow) -> Fault | None:
     try:
         found = check_image(path)
         if row.digest and found.digest != row.digest:
-            raise changed_image(path)
+            raise changed_image_error(path)
     except ImageError as error:
         gone = f"`{command('remove', project.folder, row.image_id)}` takes it out of the project."
         return Fault(row.image_id, error.what, f"{error.next_step} {gone}")
@@ -100,7 +100,7 @@ def _label_fault(
             row.cell,
         )
     try:
-        check_stored(project, row, tasks[row.cell.task], image)
+        check_stored_label(project, row, tasks[row.cell.task], image)
     except (LabelError, ProjectError) as error:
         return Fault(row.path, error.what, error.next_step, row.cell)
     return None

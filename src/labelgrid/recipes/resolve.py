@@ -17,7 +17,7 @@ from labelgrid import plugins
 from labelgrid.config import merge, parse, read_toml
 from labelgrid.errors import RecipeError
 from labelgrid.recipes.schema import PluginChoice, Recipe
-from labelgrid.recipes.task_subset import WITHOUT, without_tasks
+from labelgrid.recipes.task_subset import WITHOUT, remove_tasks
 from labelgrid.train.options import LENGTHS
 
 
@@ -45,7 +45,7 @@ def load_tables(
         RecipeError: it does not exist, is not TOML, extends itself, or cannot do without a task.
     """
     values: dict[str, Any] = {}
-    for tables in chain(find(name, beside)):
+    for tables in chain(find_recipe(name, beside)):
         values = override(
             values, {key: table for key, table in tables.items() if key not in OTHER_KEYS}
         )
@@ -53,7 +53,7 @@ def load_tables(
     if isinstance(terms := values.get("terms"), Mapping):
         values["terms"] = {term: options for term, options in terms.items() if options is not False}
     left_out = values.pop(WITHOUT, ())
-    return without_tasks(values, left_out) if left_out else values
+    return remove_tasks(values, left_out) if left_out else values
 
 
 #: The keys of a recipe's file that are not part of the recipe, with their types.
@@ -77,7 +77,7 @@ def _shipped_files() -> dict[str, Path]:
     return {path.stem: path for path in paths}
 
 
-def find(name: str, beside: Path | None = None) -> Path:
+def find_recipe(name: str, beside: Path | None = None) -> Path:
     """Find the file of a recipe by the name of a shipped recipe, or by a path (relative to the folder `beside`).
 
     Raises:
@@ -117,7 +117,7 @@ def chain(path: Path, seen: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
         if not isinstance(values.get(key, key_type()), key_type):
             raise RecipeError(f"{key} must be {meaning}; it is {values[key]!r}.", where=str(path))
     base = values.get("extends")
-    return [*(chain(find(base, path.parent), (*seen, path)) if base else ()), values]
+    return [*(chain(find_recipe(base, path.parent), (*seen, path)) if base else ()), values]
 
 
 def override(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

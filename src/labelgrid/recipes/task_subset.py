@@ -15,7 +15,7 @@ WITHOUT = "without_tasks"
 EMPTY: Any = object()
 
 
-def without_tasks(tables: Mapping[str, Any], tasks: Collection[str]) -> dict[str, Any]:
+def remove_tasks(tables: Mapping[str, Any], tasks: Collection[str]) -> dict[str, Any]:
     """The tables of a recipe without what they say of some tasks.
 
     The objective's weights and losses lose these tasks, and so do lists and tables in the options

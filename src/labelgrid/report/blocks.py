@@ -134,11 +134,11 @@ class Page:
         ]
 
 
-def numeric(*names: str) -> list[Column]:
+def number_columns(*names: str) -> list[Column]:
     """Columns of numbers."""
     return [Column(name, numeric=True) for name in names]
 
 
-def hinted(hint: Hint | None) -> list[Block]:
+def hint_blocks(hint: Hint | None) -> list[Block]:
     """A hint as a paragraph; an empty list without a hint."""
     return [Text(hint.text, "hint", hint.command)] if hint else []

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 
-from labelgrid.project.records import Measured
-from labelgrid.report.final_networks import Ending, after_last_round, at_equal_cost
+from labelgrid.project.records import Measurement
+from labelgrid.report.final_networks import Ending, equal_cost_ending, last_round_ending
 from labelgrid.report.means import (
     ValueGetter,
-    by_seed,
-    delta_mtl_value,
+    delta_mtl_getter,
     finite_points,
     label_cost,
     label_count,
-    loss,
-    metric,
+    metric_getter,
+    same_for_all_seeds,
+    total_loss,
 )
 from labelgrid.report.statistics import Curve, PairComparison, compare, first_crossing, mean_over
 from labelgrid.report.study_content import PointResults, RunResult, StudyReport
@@ -102,8 +102,8 @@ def campaign_measures(
     results: PointResults, headlines: Mapping[str, str], reference: str
 ) -> list[CampaignMeasure]:
     """All measures by which the strategies are compared; the verdict is on the first."""
-    last = after_last_round(results)
-    alike = at_equal_cost(results)
+    last = last_round_ending(results)
+    alike = equal_cost_ending(results)
     measures = [
         _mean_loss_over(results, "labels", label_count),
         _mean_loss_over(results, "cost", label_cost),
@@ -146,7 +146,7 @@ def _mean_loss_over(results: PointResults, axis: str, x_of: ValueGetter) -> Camp
 
 def loss_curve(run: RunResult, x_of: ValueGetter) -> Curve:
     """A run's loss over labels or cost, without points that are not finite."""
-    return finite_points(run, by_seed(loss), x_of)[1]
+    return finite_points(run, same_for_all_seeds(total_loss), x_of)[1]
 
 
 def _labels_to_reach(results: PointResults, reference: str) -> CampaignMeasure:
@@ -189,14 +189,14 @@ def _loss_at(ending: Ending) -> CampaignMeasure:
         method=ending.method,
         unit="",
         better="lower",
-        values=ending.values(loss),
+        values=ending.values(total_loss),
     )
 
 
 def _delta_mtl(
     ending: Ending,
     headlines: Mapping[str, str],
-    references: Callable[[str], Mapping[int, Measured]],
+    references: Callable[[str], Mapping[int, Measurement]],
     *words: str,
 ) -> CampaignMeasure:
     """The gain over the references of a strategy, by seed.
@@ -206,7 +206,7 @@ def _delta_mtl(
     name, over = words
     values: dict[str, dict[int, float]] = {}
     for strategy, networks in ending.networks.items():
-        value_of = delta_mtl_value(references(strategy), headlines)
+        value_of = delta_mtl_getter(references(strategy), headlines)
         found = {seed: value_of(seed, networks[seed]) for seed in sorted(networks)}
         values[strategy] = {seed: value for seed, value in found.items() if math.isfinite(value)}
     method = f"The mean over tasks of the relative gain of the headline metric over {over}. {ending.method}"
@@ -216,7 +216,7 @@ def _delta_mtl(
 
 
 def _gap_to_full(results: PointResults, task: str, name: str, ending: Ending) -> CampaignMeasure:
-    value_of = metric(task, name)
+    value_of = metric_getter(task, name)
     full = results.full
     unit = ""
     values: dict[str, dict[int, float]] = {}

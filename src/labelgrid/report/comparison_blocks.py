@@ -5,9 +5,18 @@ from collections.abc import Mapping, Sequence
 from labelgrid.drawings.charts import MAX_BANDS, Chart, Level, Line
 from labelgrid.drawings.dots import Dots
 from labelgrid.drawings.drawing import Drawing
-from labelgrid.drawings.wording import number, rough, rough_range, spread, with_unit
-from labelgrid.project.records import Measured
-from labelgrid.report.blocks import Block, Column, DataTable, Figure, Heading, Text, Value, numeric
+from labelgrid.drawings.wording import add_unit, number, rough_number, rough_range, spread
+from labelgrid.project.records import Measurement
+from labelgrid.report.blocks import (
+    Block,
+    Column,
+    DataTable,
+    Figure,
+    Heading,
+    Text,
+    Value,
+    number_columns,
+)
 from labelgrid.report.campaign_measures import CampaignMeasure
 from labelgrid.report.differences import difference_blocks, differences_method
 from labelgrid.report.final_networks import Ending
@@ -16,14 +25,14 @@ from labelgrid.report.means import (
     AXES,
     RoundMean,
     ValueGetter,
-    by_seed,
-    delta_mtl_value,
+    delta_mtl_getter,
     first_result,
     labels_and_cost,
-    loss,
     means_by_round,
-    metric,
+    metric_getter,
     round_mean,
+    same_for_all_seeds,
+    total_loss,
 )
 from labelgrid.report.study_content import PointResults
 from labelgrid.results import Result, mean_and_deviation
@@ -32,9 +41,9 @@ from labelgrid.results import Result, mean_and_deviation
 MAX_OPEN_PAIRS = 15
 
 
-def band(results: PointResults) -> str:
+def band_text(results: PointResults) -> str:
     """Explains the lines and bands of the curves."""
-    if without_rounds(results):
+    if has_no_rounds(results):
         return "Each point is the mean over seeds, the line through it one standard deviation to either side."
     dashed = (
         "The dashed line is the mean of the networks trained on every label of the pool. "
@@ -50,7 +59,7 @@ def band(results: PointResults) -> str:
     )
 
 
-def without_rounds(results: PointResults) -> bool:
+def has_no_rounds(results: PointResults) -> bool:
     """Whether every strategy has one network only: no labels were bought."""
     return {
         len(run.measured) for name in results.strategies for run in results.of(name).values()
@@ -62,7 +71,7 @@ def _banded(results: PointResults) -> bool:
     return len(drawn) + len(results.best_of) <= MAX_BANDS
 
 
-def curves(
+def curve_blocks(
     results: PointResults, headlines: Mapping[str, str], reference: str, name: str
 ) -> list[Block]:
     """The overall curves and those of each task, against labels and against cost, and the differences to a reference.
@@ -75,21 +84,21 @@ def curves(
     """
     losses: list[Block] = [
         Heading("All tasks together: loss_mtl, lower is better"),
-        curve_figure(results, loss, "loss_mtl", f"{name}-overall"),
+        curve_figure(results, total_loss, "loss_mtl", f"{name}-overall"),
     ]
     compared = difference_blocks(
         results,
-        by_seed(loss),
+        same_for_all_seeds(total_loss),
         label="loss_mtl",
         better="lower",
         reference=reference,
         name=f"{name}-overall",
     )
-    deltas = delta_mtl_value(results.full, headlines)
+    deltas = delta_mtl_getter(results.full, headlines)
     gains = difference_blocks(
         results,
         deltas,
-        label=with_unit("delta_mtl", "%"),
+        label=add_unit("delta_mtl", "%"),
         better="higher",
         reference=reference,
         name=f"{name}-delta_mtl",
@@ -122,11 +131,16 @@ def _task_curves(
     `known` is one of its results.
     """
     unit = f" in {known.unit}" if known.unit else ""
-    value_of = metric(task, known.name)
-    label = with_unit(known.name, known.unit)
+    value_of = metric_getter(task, known.name)
+    label = add_unit(known.name, known.unit)
     heading = Heading(f"{task}: {known.name}{unit}, {known.better} is better")
     differences = difference_blocks(
-        results, by_seed(value_of), label=label, better=known.better, reference=reference, name=name
+        results,
+        same_for_all_seeds(value_of),
+        label=label,
+        better=known.better,
+        reference=reference,
+        name=name,
     )
     return [heading, curve_figure(results, value_of, label, name)], differences
 
@@ -140,7 +154,7 @@ def curve_figure(
     full = list(results.full.values())
     level, deviation = mean_and_deviation([value_of(one) for one in full])
     levels = [Level(f"every label: {number(level)}", level)] if full else []
-    if without_rounds(results):
+    if has_no_rounds(results):
         ends = {
             own: (points[-1].value, points[-1].deviation) for own, points in lines.items() if points
         }
@@ -152,7 +166,7 @@ def curve_figure(
         ]
     columns = [
         Column("strategy"),
-        *numeric("rounds bought", "labels", "cost", f"{label}, mean", "±", "seeds"),
+        *number_columns("rounds bought", "labels", "cost", f"{label}, mean", "±", "seeds"),
     ]
     rows: list[list[Value]] = [
         [strategy, p.rounds_bought, p.labels, p.cost, p.value, p.deviation, p.seeds]
@@ -208,13 +222,13 @@ def strategy_table(measures: Sequence[CampaignMeasure], strategies: Sequence[str
 
     The rows are the measures or, if there are more of them, the strategies.
     """
-    names = [with_unit(measure.name, measure.unit) for measure in measures]
+    names = [add_unit(measure.name, measure.unit) for measure in measures]
     cells = [[_summary(measure, strategy) for strategy in strategies] for measure in measures]
     if len(strategies) > len(measures):
         rows = [[strategy, *own] for strategy, *own in zip(strategies, *cells, strict=True)]
-        return DataTable([Column("strategy"), *numeric(*names)], rows)
+        return DataTable([Column("strategy"), *number_columns(*names)], rows)
     return DataTable(
-        [Column("measure"), *numeric(*strategies)],
+        [Column("measure"), *number_columns(*strategies)],
         [[name, *own] for name, own in zip(names, cells, strict=True)],
     )
 
@@ -251,11 +265,13 @@ def ending_table(
     for name, references in results.single.items():
         own = [one for seed, one in references.items() if seed in seeds]
         networks |= {f"{name}: a network for each task": own} if own else {}
-    getters: dict[str, ValueGetter] = {"loss_mtl": loss}
+    getters: dict[str, ValueGetter] = {"loss_mtl": total_loss}
     for task, name in headlines.items():
         known = first_result((one for own in networks.values() for one in own), task, name)
-        getters |= {with_unit(f"{task} {name}", known.unit): metric(task, name)} if known else {}
-    columns = [Column("strategy"), *numeric("seeds", "labels", "cost", *getters)]
+        getters |= (
+            {add_unit(f"{task} {name}", known.unit): metric_getter(task, name)} if known else {}
+        )
+    columns = [Column("strategy"), *number_columns("seeds", "labels", "cost", *getters)]
     rows: list[list[Value]] = []
     for name, own in networks.items():
         rows.append(
@@ -270,7 +286,7 @@ def ending_table(
     return [heading, Text(ending.method, "small"), DataTable(columns, rows)]
 
 
-def _of_finite(networks: Sequence[Measured], value_of: ValueGetter) -> str:
+def _of_finite(networks: Sequence[Measurement], value_of: ValueGetter) -> str:
     """Mean and standard deviation of the finite values, and their number if it is smaller."""
     found = round_mean(0, networks, value_of)
     return spread(found.value, found.deviation) + (
@@ -287,7 +303,7 @@ def pair_blocks(measure: CampaignMeasure, name: str) -> list[Block]:
     span = "95 % interval" if all(c.has_interval for c in pairs.values()) else "smallest to largest"
     columns = [
         Column("pair"),
-        *numeric("difference", span, "p", "p corrected", "seeds"),
+        *number_columns("difference", span, "p", "p corrected", "seeds"),
         Column("verdict"),
     ]
     rows: list[list[Value]] = []
@@ -296,7 +312,7 @@ def pair_blocks(measure: CampaignMeasure, name: str) -> list[Block]:
         rows.append(
             [
                 f"{first} − {second}",
-                rough(c.mean),
+                rough_number(c.mean),
                 rough_range(c.low, c.high),
                 c.p,
                 c.holm,
@@ -313,7 +329,7 @@ def pair_blocks(measure: CampaignMeasure, name: str) -> list[Block]:
         summary="The pairs",
         open=len(rows) <= MAX_OPEN_PAIRS,
     )
-    return [Heading(with_unit(measure.name, measure.unit)), Text(text, "small"), shown]
+    return [Heading(add_unit(measure.name, measure.unit)), Text(text, "small"), shown]
 
 
 def _dots_text(measure: CampaignMeasure) -> str:
@@ -337,4 +353,4 @@ def _dots(measure: CampaignMeasure, name: str) -> Dots:
         one: f"{one} ({reached})" if (reached := _reached(measure, one)) else one for one in known
     }
     marks = {names[strategy]: measure.summary(strategy)[:2] for strategy in known}
-    return Dots(name, with_unit(measure.name, measure.unit), {"": marks})
+    return Dots(name, add_unit(measure.name, measure.unit), {"": marks})

@@ -6,7 +6,7 @@ from typing import Literal
 
 from labelgrid.drawings.request_history import RequestHistory
 from labelgrid.ledger.grid import Explanation
-from labelgrid.project.records import Measured
+from labelgrid.project.records import Measurement
 
 #: The mean normalised uncertainty of the pool: by statistic, task and round.
 PoolUncertainty = Mapping[str, Mapping[str, Mapping[int, float]]]
@@ -155,7 +155,7 @@ class ProjectReport:
     headlines: Mapping[str, str]
     parts: Sequence[SplitCells]
     heldout: SplitCells | None
-    measured: Sequence[Measured]
+    measured: Sequence[Measurement]
     rounds: Sequence[Round]
     picked: RoundPicks | None
     training: Training | None

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from labelgrid.project.records import Measured
+from labelgrid.project.records import Measurement
 from labelgrid.results import Better, Result
 
 #: The name of the curve of all tasks together: one that no task can have.
@@ -66,7 +66,7 @@ class NewestMetric:
         return "better" if (self.change > 0) == (self.result.better == "higher") else "worse"
 
 
-def curves(measured: Sequence[Measured], headlines: Mapping[str, str]) -> list[Curve]:
+def curves(measured: Sequence[Measurement], headlines: Mapping[str, str]) -> list[Curve]:
     """The curve of loss_mtl, then of each task's headline metric.
 
     Tasks that were never measured are left out.
@@ -95,7 +95,7 @@ def curves(measured: Sequence[Measured], headlines: Mapping[str, str]) -> list[C
     return result_curves
 
 
-def _point(measured: Measured, name: str, value: float) -> Point:
+def _point(measured: Measurement, name: str, value: float) -> Point:
     total = sum(measured.labels.values())
     heldout = sum(measured.heldout_labels.values())
     return Point(
@@ -108,7 +108,7 @@ def _point(measured: Measured, name: str, value: float) -> Point:
     )
 
 
-def newest_metrics(measured: Sequence[Measured], tasks: Sequence[str]) -> list[NewestMetric]:
+def newest_metrics(measured: Sequence[Measurement], tasks: Sequence[str]) -> list[NewestMetric]:
     """All metrics of the newest measured round, by task."""
     if not measured:
         return []
@@ -123,7 +123,7 @@ def newest_metrics(measured: Sequence[Measured], tasks: Sequence[str]) -> list[N
     return metrics
 
 
-def set_changes(measured: Sequence[Measured]) -> list[tuple[int, int]]:
+def set_changes(measured: Sequence[Measurement]) -> list[tuple[int, int]]:
     """Consecutive measured rounds with different numbers of held-out labels: their metrics are not comparable.
 
     Example:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from labelgrid.drawings.charts import MAX_BANDS, Chart, Line
-from labelgrid.drawings.wording import rough, rough_range
-from labelgrid.report.blocks import Block, Column, DataTable, Figure, Text, Value, numeric
+from labelgrid.drawings.wording import rough_number, rough_range
+from labelgrid.report.blocks import Block, Column, DataTable, Figure, Text, Value, number_columns
 from labelgrid.report.means import AXES, SeedValueGetter, ValueGetter, finite_points
-from labelgrid.report.statistics import MIN_PAIRS, Curve, interval
+from labelgrid.report.statistics import MIN_PAIRS, Curve, bootstrap_interval
 from labelgrid.report.study_content import PointResults, RunResult
 from labelgrid.results import Better
 
@@ -72,7 +72,7 @@ def mean_differences(
     means = []
     for bought in sorted(common):
         at, differences = np.array([one[bought] for one in found]).T
-        low, high = interval(differences, 0)
+        low, high = bootstrap_interval(differences, 0)
         means.append(
             MeanDifference(
                 bought,
@@ -161,7 +161,7 @@ def difference_blocks(
                     d.rounds_bought,
                     axis,
                     d.at,
-                    rough(d.mean),
+                    rough_number(d.mean),
                     rough_range(d.low, d.high),
                     d.seeds,
                 ]
@@ -169,8 +169,8 @@ def difference_blocks(
             ]
     if not drawings:
         return []
-    columns = [Column("strategy"), *numeric("rounds bought"), Column("over")]
-    columns += numeric("at", "difference", "interval", "seeds")
+    columns = [Column("strategy"), *number_columns("rounds bought"), Column("over")]
+    columns += number_columns("at", "difference", "interval", "seeds")
     text = f"Difference to {reference}: {'below' if better == 'lower' else 'above'} 0 is better."
     return [
         Text(text, "small"),

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from labelgrid.project.records import Measured
-from labelgrid.report.means import ValueGetter, labels_of, loss, metric
+from labelgrid.project.records import Measurement
+from labelgrid.report.means import ValueGetter, label_count_getter, metric_getter, total_loss
 from labelgrid.report.study_content import PointResults
 
 #: The name of the ending of whole runs.
@@ -26,7 +26,7 @@ class Ending:
 
     name: str
     method: str
-    networks: Mapping[str, Mapping[int, Measured]]
+    networks: Mapping[str, Mapping[int, Measurement]]
 
     def values(self, value_of: ValueGetter) -> dict[str, dict[int, float]]:
         """The finite values of a metric or of the loss, by strategy and seed."""
@@ -40,12 +40,12 @@ class Ending:
         }
 
 
-def after_last_round(results: PointResults) -> Ending:
+def last_round_ending(results: PointResults) -> Ending:
     """The last networks of seeds whose finished runs all bought the same number of rounds.
 
     Runs that bought none are left out, unless all are such runs.
     """
-    networks: dict[str, dict[int, Measured]] = {name: {} for name in results.strategies}
+    networks: dict[str, dict[int, Measurement]] = {name: {} for name in results.strategies}
     for seed, own in results.finished_by_seed.items():
         buying = {name: run for name, run in own.items() if len(run.measured) > 1} or own
         if len({len(run.measured) for run in buying.values()}) == 1:
@@ -55,7 +55,7 @@ def after_last_round(results: PointResults) -> Ending:
     return Ending(LAST, method, networks)
 
 
-def at_equal_cost(results: PointResults) -> Ending:
+def equal_cost_ending(results: PointResults) -> Ending:
     """The metrics of each seed at the largest cost that all its finished runs reach, linear between rounds.
 
     Runs of one network, of fewer tasks (they have no `loss_mtl`), or that start above this cost are
@@ -63,7 +63,7 @@ def at_equal_cost(results: PointResults) -> Ending:
     networks if all runs of each seed end at the same cost: then they are those after the last
     round.
     """
-    networks: dict[str, dict[int, Measured]] = {name: {} for name in results.strategies}
+    networks: dict[str, dict[int, Measurement]] = {name: {} for name in results.strategies}
     differ = False
     for seed, own in results.finished_by_seed.items():
         curves = {name: run.measured for name, run in own.items() if len(run.measured) > 1}
@@ -77,7 +77,7 @@ def at_equal_cost(results: PointResults) -> Ending:
         differ |= not np.allclose(ends, cost)
         for name, measured in curves.items():
             if measured[0].spent <= cost:
-                networks[name][seed] = between(measured, cost)
+                networks[name][seed] = metrics_at_cost(measured, cost)
     method = (
         "At the largest cost that all runs of a seed reach, on straight lines between rounds. Runs that start above it "
         "are left out."
@@ -85,7 +85,7 @@ def at_equal_cost(results: PointResults) -> Ending:
     return Ending("at equal cost", method, networks if differ else {})
 
 
-def between(measured: Sequence[Measured], cost: float) -> Measured:
+def metrics_at_cost(measured: Sequence[Measurement], cost: float) -> Measurement:
     """The metrics of a run at a cost, on straight lines between its networks.
 
     Those at either end beyond them.
@@ -104,8 +104,11 @@ def between(measured: Sequence[Measured], cost: float) -> Measured:
         return float(np.interp(cost, costs, [value_of(one) for one in measured]))
 
     metrics = {
-        task: {name: replace(result, value=at(metric(task, name))) for name, result in own.items()}
+        task: {
+            name: replace(result, value=at(metric_getter(task, name)))
+            for name, result in own.items()
+        }
         for task, own in last.metrics.items()
     }
-    labels = {task: round(at(labels_of(task))) for task in last.labels}
-    return replace(last, labels=labels, spent=cost, metrics=metrics, loss_mtl=at(loss))
+    labels = {task: round(at(label_count_getter(task))) for task in last.labels}
+    return replace(last, labels=labels, spent=cost, metrics=metrics, loss_mtl=at(total_loss))

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from labelgrid.project.records import Measured
-from labelgrid.report.blocks import Block, Column, DataTable, Text, Value, numeric
-from labelgrid.report.means import RoundMean, ValueGetter, loss, round_mean
+from labelgrid.project.records import Measurement
+from labelgrid.report.blocks import Block, Column, DataTable, Text, Value, number_columns
+from labelgrid.report.means import RoundMean, ValueGetter, round_mean, total_loss
 from labelgrid.report.study_content import PointResults
 from labelgrid.results import mean_and_deviation
-from labelgrid.words import listed
+from labelgrid.words import join_names
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class BestArm:
 
     rounds_bought: int
     arm: str
-    networks: Sequence[Measured]
+    networks: Sequence[Measurement]
 
     def mean(self, value_of: ValueGetter) -> RoundMean:
         """The mean of a value over these networks."""
@@ -53,7 +53,7 @@ def best_by_round(results: PointResults, arms: Sequence[str]) -> list[BestArm]:
     return found
 
 
-def _after(results: PointResults, arm: str, bought: int) -> dict[int, Measured]:
+def _after(results: PointResults, arm: str, bought: int) -> dict[int, Measurement]:
     """By seed, the networks of an arm after a number of rounds.
 
     Those without a finite loss are left out.
@@ -82,7 +82,7 @@ def hindsight_texts(results: PointResults) -> list[Block]:
     """What each `best_of` is."""
     return [
         Text(
-            f"{name} is no strategy: after each round it is the arm with the lowest mean loss_mtl of {listed(arms)}. "
+            f"{name} is no strategy: after each round it is the arm with the lowest mean loss_mtl of {join_names(arms)}. "
             "It is chosen in hindsight by the test metrics, so it is in the curves only and in no comparison.",
             "small",
         )
@@ -95,13 +95,13 @@ def hindsight_blocks(results: PointResults) -> list[Block]:
     rows: list[list[Value]] = []
     for name, arms in results.best_of.items():
         for best in best_by_round(results, arms):
-            mean = best.mean(loss)
+            mean = best.mean(total_loss)
             rows.append(
                 [name, mean.rounds_bought, best.arm, mean.labels, mean.cost, mean.value, mean.seeds]
             )
     if not rows:
         return []
-    bought, *rest = numeric("rounds bought", "labels", "cost", "loss_mtl, mean", "seeds")
+    bought, *rest = number_columns("rounds bought", "labels", "cost", "loss_mtl, mean", "seeds")
     return [
         *hindsight_texts(results),
         DataTable([Column("in hindsight"), bought, Column("best arm"), *rest], rows),

@@ -9,9 +9,9 @@ from labelgrid.drawings.wording import spread
 from labelgrid.report.campaign_measures import DELTA_MTL, CampaignMeasure
 from labelgrid.report.final_networks import LAST
 from labelgrid.report.hindsight import BestArm, best_by_round
-from labelgrid.report.means import loss, metric
+from labelgrid.report.means import metric_getter, total_loss
 from labelgrid.report.study_content import PointResults, StudyReport
-from labelgrid.results import for_json
+from labelgrid.results import replace_non_finite
 
 
 def study_values(
@@ -52,10 +52,12 @@ def _point_results(
 
 def _best(best: BestArm, headlines: Mapping[str, str]) -> dict[str, Any]:
     """The best arm of a round, its mean loss, and its means of each task's headline metric."""
-    tasks = {task: {name: best.mean(metric(task, name)).value} for task, name in headlines.items()}
-    overall = asdict(best.mean(loss))
+    tasks = {
+        task: {name: best.mean(metric_getter(task, name)).value} for task, name in headlines.items()
+    }
+    overall = asdict(best.mean(total_loss))
     value = overall.pop("value")
-    return {"arm": best.arm, **for_json({**overall, "loss_mtl": value, "tasks": tasks})}
+    return {"arm": best.arm, **replace_non_finite({**overall, "loss_mtl": value, "tasks": tasks})}
 
 
 def _measure(measure: CampaignMeasure) -> dict[str, Any]:
@@ -64,8 +66,8 @@ def _measure(measure: CampaignMeasure) -> dict[str, Any]:
         mean, deviation, _ = measure.summary(strategy)
         values = {str(seed): value for seed, value in seeds.items()}
         strategy_table[strategy] = {
-            "mean": for_json(mean),
-            "deviation": for_json(deviation),
+            "mean": replace_non_finite(mean),
+            "deviation": replace_non_finite(deviation),
             "seeds": values,
         }
     return {

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labelgrid.project.records import Measured
+from labelgrid.project.records import Measurement
 from labelgrid.report.statistics import Curve
 from labelgrid.report.study_content import RunResult
 from labelgrid.results import Result, delta_mtl, mean_and_deviation
 
 #: Reads one value of a measured network; NaN if it has none.
-ValueGetter = Callable[[Measured], float]
+ValueGetter = Callable[[Measurement], float]
 #: Reads one value of a measured network of a seed; NaN if it has none.
-SeedValueGetter = Callable[[int, Measured], float]
+SeedValueGetter = Callable[[int, Measurement], float]
 
 
 @dataclass(frozen=True)
@@ -36,35 +36,35 @@ class RoundMean:
     deviation: float
 
 
-def loss(measured: Measured) -> float:
+def total_loss(measured: Measurement) -> float:
     """The weighted sum of the losses of all tasks."""
     return measured.loss_mtl
 
 
-def metric(task: str, name: str) -> ValueGetter:
+def metric_getter(task: str, name: str) -> ValueGetter:
     """A getter of a task's metric."""
 
-    def value_of(measured: Measured) -> float:
+    def value_of(measured: Measurement) -> float:
         result = measured.metrics.get(task, {}).get(name)
         return result.value if result else math.nan
 
     return value_of
 
 
-def by_seed(value_of: ValueGetter) -> SeedValueGetter:
+def same_for_all_seeds(value_of: ValueGetter) -> SeedValueGetter:
     """A getter that is the same for each seed."""
     return lambda _seed, measured: value_of(measured)
 
 
-def delta_mtl_value(
-    references: Mapping[int, Measured], headlines: Mapping[str, str]
+def delta_mtl_getter(
+    references: Mapping[int, Measurement], headlines: Mapping[str, str]
 ) -> SeedValueGetter:
     """A getter of delta_mtl in %: the gain over the reference of the same seed.
 
     NaN without one for each task.
     """
 
-    def value_of(seed: int, measured: Measured) -> float:
+    def value_of(seed: int, measured: Measurement) -> float:
         if seed not in references:
             return math.nan
         found, base = (_headline_results(one, headlines) for one in (measured, references[seed]))
@@ -77,7 +77,7 @@ def delta_mtl_value(
     return value_of
 
 
-def _headline_results(measured: Measured, headlines: Mapping[str, str]) -> dict[str, Result]:
+def _headline_results(measured: Measurement, headlines: Mapping[str, str]) -> dict[str, Result]:
     """Each task's headline result, of tasks that have one."""
     found = {task: measured.metrics.get(task, {}).get(name) for task, name in headlines.items()}
     return {task: result for task, result in found.items() if result}
@@ -96,7 +96,7 @@ def finite_points(
     return [bought for bought, _, _ in known], (x, y)
 
 
-def first_result(networks: Iterable[Measured], task: str, name: str) -> Result | None:
+def first_result(networks: Iterable[Measurement], task: str, name: str) -> Result | None:
     """The first result of a task's metric among networks, for its unit and direction.
 
     None if no network has one.
@@ -113,14 +113,16 @@ def means_by_round(runs: Sequence[RunResult], value_of: ValueGetter) -> list[Rou
     return [mean for mean in by_round if mean.seeds]
 
 
-def round_mean(rounds_bought: int, reached: Sequence[Measured], value_of: ValueGetter) -> RoundMean:
+def round_mean(
+    rounds_bought: int, reached: Sequence[Measurement], value_of: ValueGetter
+) -> RoundMean:
     """The mean of a value over the networks after a round, of those that have a finite one."""
     known = [one for one in reached if math.isfinite(value_of(one))]
     value, deviation = mean_and_deviation([value_of(one) for one in known])
     return RoundMean(rounds_bought, len(known), *labels_and_cost(known), value, deviation)
 
 
-def labels_and_cost(networks: Sequence[Measured]) -> tuple[float, float]:
+def labels_and_cost(networks: Sequence[Measurement]) -> tuple[float, float]:
     """The mean number of labels of networks, and their mean cost; NaN without networks."""
     labels, cost = (
         mean_and_deviation([value_of(one) for one in networks])[0]
@@ -129,17 +131,17 @@ def labels_and_cost(networks: Sequence[Measured]) -> tuple[float, float]:
     return labels, cost
 
 
-def labels_of(task: str) -> ValueGetter:
+def label_count_getter(task: str) -> ValueGetter:
     """A getter of the number of a task's labels that the network was trained on."""
     return lambda measured: float(measured.labels.get(task, 0))
 
 
-def label_count(measured: Measured) -> float:
+def label_count(measured: Measurement) -> float:
     """The number of labels that the network was trained on."""
     return float(sum(measured.labels.values()))
 
 
-def label_cost(measured: Measured) -> float:
+def label_cost(measured: Measurement) -> float:
     """The cost of these labels and of those of a val split."""
     return measured.spent
 

@@ -5,7 +5,7 @@ import base64
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from labelgrid.drawings.drawing import Drawing, drawing_bytes
-from labelgrid.drawings.wording import explained, number
+from labelgrid.drawings.wording import explanation_lines, number
 from labelgrid.report.blocks import Page, Value
 
 #: The first lines of the file; they mark it as a report that may be overwritten.
@@ -34,7 +34,7 @@ def render(page: Page) -> str:
         "jpeg_uri": jpeg_uri,
         "svg_uri": svg_uri,
     }
-    environment.filters["explained"] = lambda pick: explained(pick.terms, pick.explanation)
+    environment.filters["explained"] = lambda pick: explanation_lines(pick.terms, pick.explanation)
     return BEGINS + environment.get_template("page.html.j2").render(page=page)
 
 

@@ -2,7 +2,7 @@
 
 from labelgrid.drawings.bars import Bars
 from labelgrid.drawings.charts import Chart, Line
-from labelgrid.drawings.wording import number, signed, with_unit
+from labelgrid.drawings.wording import add_unit, number, signed_number
 from labelgrid.project.headlines import headlines_of
 from labelgrid.report.blocks import (
     Block,
@@ -15,8 +15,8 @@ from labelgrid.report.blocks import (
     Section,
     Text,
     Value,
-    hinted,
-    numeric,
+    hint_blocks,
+    number_columns,
 )
 from labelgrid.report.content import ProjectReport, SplitCells
 from labelgrid.report.curves import OVERALL, Curve, curves, newest_metrics, set_changes
@@ -27,7 +27,7 @@ from labelgrid.report.shared_blocks import (
     uncertainty_charts,
 )
 from labelgrid.results import Better
-from labelgrid.words import counted
+from labelgrid.words import count_text
 
 #: States in the bars' order, with colours of Okabe & Ito's palette and a grey.
 STATES = {"labelled": "#0072b2", "requested": "#e69f00", "skipped": "#cc79a7", "missing": "#d9d9d9"}
@@ -75,7 +75,7 @@ def _status(report: ProjectReport) -> list[Block]:
     ]
     for index, part in enumerate(report.parts):
         blocks += [
-            Heading(f"{part.name}: {counted(part.images, 'image')}"),
+            Heading(f"{part.name}: {count_text(part.images, 'image')}"),
             cells_figure(part, f"cells-{index}"),
         ]
     if report.requests is not None:
@@ -85,7 +85,7 @@ def _status(report: ProjectReport) -> list[Block]:
         ]
     if report.heldout:
         blocks += [
-            Heading(f"Held out for measuring: {counted(report.heldout.images, 'image')}"),
+            Heading(f"Held out for measuring: {count_text(report.heldout.images, 'image')}"),
             Text(
                 "These images were drawn at random at the start and are never trained on. Every live metric of this "
                 "report is measured on them alone. Their cost is not part of any curve or round."
@@ -105,10 +105,10 @@ def cells_figure(part: SplitCells, name: str) -> Figure:
         Column("task"),
         Column("kind"),
         *keys,
-        *numeric("cost of one label", "spent", "promised"),
+        *number_columns("cost of one label", "spent", "promised"),
     ]
     timed = TIMES if any(task.timed for task in part.tasks) else {}
-    columns += numeric(*timed.values())
+    columns += number_columns(*timed.values())
     lines: list[list[Value]] = [
         [t.task, t.kind, *(getattr(t, s) for s in [*STATES, "cost", "spent", "promised", *timed])]
         for t in part.tasks
@@ -147,11 +147,11 @@ def _total(part: SplitCells, name: str) -> float:
 
 
 def _curves(report: ProjectReport) -> list[Block]:
-    blocks = hinted(report.hints.get("metrics"))
+    blocks = hint_blocks(report.hints.get("metrics"))
     all_curves = curves(report.measured, report.headlines)
     if all_curves:
         measured_on = (
-            f"Measured on {counted(report.heldout.images, 'held-out image')}. "
+            f"Measured on {count_text(report.heldout.images, 'held-out image')}. "
             if report.heldout
             else ""
         )
@@ -188,7 +188,7 @@ def _newest(report: ProjectReport) -> DataTable:
     columns = [
         Column("task"),
         Column("metric"),
-        *numeric("value"),
+        *number_columns("value"),
         Column("unit"),
         Column("direction"),
     ]
@@ -201,7 +201,7 @@ def _newest(report: ProjectReport) -> DataTable:
     rows: list[list[Value]] = []
     for row in newest_metrics(report.measured, list(report.headlines)):
         result = row.result
-        change = [signed(row.change), row.verdict] if before else []
+        change = [signed_number(row.change), row.verdict] if before else []
         rows.append(
             [
                 row.task,
@@ -213,7 +213,7 @@ def _newest(report: ProjectReport) -> DataTable:
                 row.measured_on,
             ]
         )
-    return DataTable([*columns, *numeric("held-out labels")], rows)
+    return DataTable([*columns, *number_columns("held-out labels")], rows)
 
 
 def _curve(curve: Curve, least_height: float) -> list[Block]:
@@ -222,7 +222,7 @@ def _curve(curve: Curve, least_height: float) -> list[Block]:
     Its y-axis covers at least `least_height` and a tenth of the largest value.
     """
     overall = curve.name == OVERALL
-    label = with_unit(curve.metric, curve.unit)
+    label = add_unit(curve.metric, curve.unit)
     in_unit = f" in {curve.unit}" if curve.unit else ""
     who = "All tasks together" if overall else curve.name
     blocks: list[Block] = [Heading(f"{who}: {curve.metric}{in_unit}, {direction(curve.better)}")]
@@ -230,8 +230,8 @@ def _curve(curve: Curve, least_height: float) -> list[Block]:
         blocks.append(
             Text("This is the weighted sum of the tasks' losses, with the weights of the recipe.")
         )
-    columns = numeric("round", "training labels", *([] if overall else [f"of {curve.name}"]))
-    columns += numeric("their cost", label, "held-out labels")
+    columns = number_columns("round", "training labels", *([] if overall else [f"of {curve.name}"]))
+    columns += number_columns("their cost", label, "held-out labels")
     rows = [
         [p.round, p.labels, *([] if overall else [p.own_labels]), p.cost, p.value, p.measured_on]
         for p in curve.points
@@ -269,18 +269,18 @@ def _curve(curve: Curve, least_height: float) -> list[Block]:
 
 
 def _rounds(report: ProjectReport) -> list[Block]:
-    blocks = hinted(report.hints.get("rounds"))
+    blocks = hint_blocks(report.hints.get("rounds"))
     if report.rounds:
         picks = [f"picks of {task}" for task in report.headlines]
         columns = [
-            *numeric("round"),
+            *number_columns("round"),
             Column("state"),
-            *numeric("images trained on", "labels trained on"),
+            *number_columns("images trained on", "labels trained on"),
         ]
         columns += [
             Column("strategy"),
             Column("budget"),
-            *numeric(*picks, "cost", "now labelled", "skipped"),
+            *number_columns(*picks, "cost", "now labelled", "skipped"),
         ]
         rows = [
             [r.number, r.state, *(r.trained or (None, None)), r.strategy or None, r.budget or None]
@@ -288,18 +288,18 @@ def _rounds(report: ProjectReport) -> list[Block]:
             + [r.cost, *(r.now.get(state, 0) for state in ("labelled", "skipped", "requested"))]
             for r in report.rounds
         ]
-        blocks.append(DataTable([*columns, *numeric("still requested")], rows))
+        blocks.append(DataTable([*columns, *number_columns("still requested")], rows))
     return blocks
 
 
 def _picks(report: ProjectReport) -> list[Block]:
-    return hinted(report.hints.get("picks")) + (
+    return hint_blocks(report.hints.get("picks")) + (
         picked_cells(report.picked) if report.picked else []
     )
 
 
 def _training(report: ProjectReport) -> list[Block]:
-    blocks = hinted(report.hints.get("training"))
+    blocks = hint_blocks(report.hints.get("training"))
     training = report.training
     if training and training.losses:
         blocks.append(
@@ -323,6 +323,9 @@ def _training(report: ProjectReport) -> list[Block]:
             [e, *(losses.get(e) for losses in training.losses.values())] for e in training.epochs
         ]
         blocks.append(
-            Figure(drawings=drawings, numbers=DataTable(numeric("epoch", *training.losses), rows))
+            Figure(
+                drawings=drawings,
+                numbers=DataTable(number_columns("epoch", *training.losses), rows),
+            )
         )
     return blocks

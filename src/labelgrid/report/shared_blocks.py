@@ -5,7 +5,16 @@ from labelgrid.drawings.gridmap import GridMap
 from labelgrid.drawings.request_history import RequestHistory
 from labelgrid.drawings.wording import number
 from labelgrid.ledger.grid import Explanation
-from labelgrid.report.blocks import Block, Cards, Column, DataTable, Figure, Text, Value, numeric
+from labelgrid.report.blocks import (
+    Block,
+    Cards,
+    Column,
+    DataTable,
+    Figure,
+    Text,
+    Value,
+    number_columns,
+)
 from labelgrid.report.content import PoolUncertainty, RoundPicks
 
 
@@ -40,7 +49,7 @@ def uncertainty_charts(uncertainty: PoolUncertainty, name: str, title: str = "")
             title=title,
         )
         table = DataTable(
-            numeric("round", *tasks),
+            number_columns("round", *tasks),
             [[r, *(values.get(r) for values in tasks.values())] for r in rounds],
         )
         blocks.append(Figure(drawings=[chart], numbers=table))

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from labelgrid.project.records import Measured
-from labelgrid.report.blocks import Column, DataTable, Value, numeric
+from labelgrid.project.records import Measurement
+from labelgrid.report.blocks import Column, DataTable, Value, number_columns
 from labelgrid.report.study_content import PointResults
 from labelgrid.results import mean_and_deviation
 
@@ -15,10 +15,10 @@ def spending_table(results: PointResults, label_costs: Mapping[str, float]) -> D
     """
     columns = [
         Column("strategy"),
-        *numeric("rounds bought", "seeds"),
-        *numeric(*(f"{t} labels" for t in label_costs)),
+        *number_columns("rounds bought", "seeds"),
+        *number_columns(*(f"{t} labels" for t in label_costs)),
     ]
-    columns += numeric("all labels", *(f"{t} cost" for t in label_costs), "all cost")
+    columns += number_columns("all labels", *(f"{t} cost" for t in label_costs), "all cost")
     rows: list[list[Value]] = []
     for strategy in results.strategies:
         runs = list(results.of(strategy).values())
@@ -41,5 +41,5 @@ def spending_table(results: PointResults, label_costs: Mapping[str, float]) -> D
     return DataTable(columns, rows)
 
 
-def _mean_labels(measured: list[Measured], task: str) -> float:
+def _mean_labels(measured: list[Measurement], task: str) -> float:
     return mean_and_deviation([float(one.labels.get(task, 0)) for one in measured])[0]

@@ -112,10 +112,10 @@ def compare(
     if wrong:
         raise ValueError(f"a difference of {wrong[0]} is not a finite number")
     p = {name: sign_flip_p(values) for name, values in differences.items()}
-    corrected = dict(zip(p, holm(list(p.values())), strict=True))
+    corrected = dict(zip(p, holm_correction(list(p.values())), strict=True))
     comparisons = {}
     for name, values in differences.items():
-        low, high = interval(values, seed)
+        low, high = bootstrap_interval(values, seed)
         mean = float(values.mean())
         good = mean > 0 if better == "higher" else mean < 0
         verdict: Verdict = "no difference seen"
@@ -170,7 +170,7 @@ def seeds_needed(pairs: int) -> int:
     return next(n for n in range(2, 64) if 2.0 ** (1 - n) * pairs <= LEVEL)
 
 
-def holm(p: Sequence[float]) -> list[float]:
+def holm_correction(p: Sequence[float]) -> list[float]:
     """P-values corrected for multiple comparisons, step-down (Holm 1979).
 
     Example:
@@ -185,7 +185,7 @@ def holm(p: Sequence[float]) -> list[float]:
     return [float(value) for value in corrected]
 
 
-def interval(differences: NDArray[np.float64], seed: int) -> tuple[float, float]:
+def bootstrap_interval(differences: NDArray[np.float64], seed: int) -> tuple[float, float]:
     """A 95 % bootstrap interval of the mean.
 
     With fewer than 6 pairs the smallest and the largest difference.

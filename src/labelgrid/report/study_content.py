@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from labelgrid.drawings.request_history import RequestHistory
-from labelgrid.project.records import Measured
+from labelgrid.project.records import Measurement
 from labelgrid.report.content import Hint, PoolUncertainty, RoundPicks
 
 #: The state of a run.
@@ -33,7 +33,7 @@ class RunResult:
     kind: str
     strategy: str
     seed: int
-    measured: Sequence[Measured]
+    measured: Sequence[Measurement]
     state: RunState = "done"
     fault: str = ""
     expected: int = 0
@@ -72,7 +72,7 @@ class PointResults:
     runs: Sequence[RunResult]
     details: Sequence[RunDetails] = ()
     best_of: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    single: Mapping[str, Mapping[int, Measured]] = field(default_factory=dict)
+    single: Mapping[str, Mapping[int, Measurement]] = field(default_factory=dict)
     single_of: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, strategy: str) -> dict[int, RunResult]:
@@ -97,11 +97,11 @@ class PointResults:
         return by_seed
 
     @property
-    def full(self) -> dict[int, Measured]:
+    def full(self) -> dict[int, Measurement]:
         """By seed, the metrics of the network that was trained on every label."""
         return {r.seed: r.measured[-1] for r in self.runs if r.kind == "full" and r.measured}
 
-    def single_task(self, name: str) -> Mapping[int, Measured]:
+    def single_task(self, name: str) -> Mapping[int, Measurement]:
         """By seed, the networks of one task each with a strategy's initial labels.
 
         Of "full" with every label.

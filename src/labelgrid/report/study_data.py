@@ -9,7 +9,7 @@ from typing import Any
 
 from labelgrid.errors import command
 from labelgrid.project.folder import SETTINGS, ProjectFolder
-from labelgrid.project.records import Measured, read_measured
+from labelgrid.project.records import Measurement, read_measurement
 from labelgrid.recipes.resolve import network_words
 from labelgrid.report.content import Hint
 from labelgrid.report.project_data import timestamp
@@ -29,7 +29,7 @@ from labelgrid.report.study_content import (
 )
 from labelgrid.simulation import results
 from labelgrid.simulation.arms import FULL
-from labelgrid.simulation.runs import Run, describe_point, runs_at, runs_of, single_name
+from labelgrid.simulation.runs import Run, describe_point, runs_at_point, runs_of, single_name
 from labelgrid.simulation.study import (
     ENDINGS,
     KEPT,
@@ -41,7 +41,7 @@ from labelgrid.simulation.study import (
 )
 from labelgrid.tasks.task import definitions
 from labelgrid.versions import installed_versions
-from labelgrid.words import counted
+from labelgrid.words import count_text
 
 #: The strategies whose final loss may be the goal for the others; the first that a study has is.
 REFERENCES = ("random_cells", "random_images")
@@ -89,7 +89,7 @@ class StudyFolder:
             study=study,
             kept=kept,
             endings=endings,
-            records=results.by_run(records, runs_of(study)),
+            records=results.records_by_run(records, runs_of(study)),
         )
 
     def run_folder(self, run: Run) -> Path:
@@ -138,7 +138,11 @@ def study_report(path: Path) -> StudyReport:
 
 
 def _point_results(folder: StudyFolder, point: Mapping[str, Any]) -> PointResults:
-    runs = [run for seed in range(folder.study.seeds) for run in runs_at(folder.study, seed, point)]
+    runs = [
+        run
+        for seed in range(folder.study.seeds)
+        for run in runs_at_point(folder.study, seed, point)
+    ]
     strategies = list(dict.fromkeys(run.name for run in runs if run.kind == "strategy"))
     firsts = [
         next((r for r in runs if r.name == name and folder.has_project(r)), None)
@@ -162,13 +166,15 @@ def _point_results(folder: StudyFolder, point: Mapping[str, Any]) -> PointResult
     )
 
 
-def _single_task(runs: Sequence[Run], found: Sequence[RunResult]) -> dict[str, dict[int, Measured]]:
+def _single_task(
+    runs: Sequence[Run], found: Sequence[RunResult]
+) -> dict[str, dict[int, Measurement]]:
     """By name and seed, the networks of one task each, as one with the metrics of all."""
-    networks: dict[tuple[str, int], list[Measured]] = {}
+    networks: dict[tuple[str, int], list[Measurement]] = {}
     for run, result in zip(runs, found, strict=True):
         if run.task and result.measured:
             networks.setdefault((single_name(run.arm), run.seed), []).append(result.measured[-1])
-    single: dict[str, dict[int, Measured]] = {}
+    single: dict[str, dict[int, Measurement]] = {}
     for (name, seed), ones in networks.items():
         parts: dict[str, Any] = {
             "model": "",
@@ -218,10 +224,10 @@ def _run_result(folder: StudyFolder, run: Run) -> RunResult:
     point = describe_point(run.point)
     if run_folder.is_dir():
         measured = [
-            one for path in sorted(run_folder.glob("rounds/*")) if (one := read_measured(path))
+            one for path in sorted(run_folder.glob("rounds/*")) if (one := read_measurement(path))
         ]
     else:
-        measured = results.measured_of(folder.records.get(run.key, []))
+        measured = results.measurements_of(folder.records.get(run.key, []))
     if len(run.rows(folder.study)) < len(
         folder.study.used_tasks
     ):  # a sum over fewer tasks is not comparable
@@ -266,8 +272,8 @@ def _about(folder: StudyFolder) -> dict[str, str]:
         "Tasks": ", ".join(study.used_tasks),
         "Strategies": ", ".join(study.strategies),
         "Seeds": str(study.seeds),
-        "Start": f"{counted(study.initial, 'image')} with all labels",
-        "Budget": f"{study.budget:g} {study.unit} a round, {counted(study.rounds, 'round')}",
+        "Start": f"{count_text(study.initial, 'image')} with all labels",
+        "Budget": f"{study.budget:g} {study.unit} a round, {count_text(study.rounds, 'round')}",
         "Threads of a run": str(study.threads),
         "Network": network_words(recipe),
         "Training": ", ".join(f"{key} = {value}" for key, value in plain.items()),

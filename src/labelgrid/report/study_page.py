@@ -13,21 +13,21 @@ from labelgrid.report.blocks import (
     Section,
     Text,
     Value,
-    hinted,
-    numeric,
+    hint_blocks,
+    number_columns,
 )
 from labelgrid.report.campaign_measures import CampaignMeasure
 from labelgrid.report.comparison_blocks import (
-    band,
+    band_text,
+    curve_blocks,
     curve_figure,
-    curves,
     ending_table,
     pair_blocks,
     strategy_table,
 )
-from labelgrid.report.final_networks import after_last_round, at_equal_cost
+from labelgrid.report.final_networks import equal_cost_ending, last_round_ending
 from labelgrid.report.hindsight import hindsight_blocks, hindsight_texts
-from labelgrid.report.means import loss
+from labelgrid.report.means import total_loss
 from labelgrid.report.shared_blocks import (
     UNCERTAINTY_METHOD,
     grid_map,
@@ -38,7 +38,7 @@ from labelgrid.report.spending import spending_table
 from labelgrid.report.statistics import MIN_PAIRS
 from labelgrid.report.study_content import PointResults, StudyReport
 from labelgrid.report.verdicts import power_statement, verdicts
-from labelgrid.words import counted, listed
+from labelgrid.words import count_text, join_names
 
 #: The statistical method, in words.
 METHOD = (
@@ -74,10 +74,8 @@ def _unfinished(report: StudyReport) -> list[Block]:
     left = [run for run in runs if run.state != "done"]
     if not left:
         return []
-    names = listed([f"{run.key} ({run.state})" for run in left], 12)
-    warning = (
-        f"{len(left)} of {counted(len(runs), 'run')} are not done: {names}. They are not compared."
-    )
+    names = join_names([f"{run.key} ({run.state})" for run in left], 12)
+    warning = f"{len(left)} of {count_text(len(runs), 'run')} are not done: {names}. They are not compared."
     return [Text(warning, "caution")]
 
 
@@ -89,13 +87,13 @@ def _verdict(results: PointResults, measures: list[CampaignMeasure], index: int)
         blocks += [Findings(lines)] if lines else []
     blocks.append(Text(_power_text(results, measures), "small"))
     name = _numbered("lead", index)
-    figure = curve_figure(results, loss, "loss_mtl", name, cost=False)
+    figure = curve_figure(results, total_loss, "loss_mtl", name, cost=False)
     if not figure.drawings:
         return blocks
     return [
         *blocks,
         figure,
-        Text(f"{band(results)} Lower is better.", "small"),
+        Text(f"{band_text(results)} Lower is better.", "small"),
         *hindsight_texts(results),
     ]
 
@@ -117,9 +115,9 @@ def _sections(
     suffix = f" ({results.point})" if results.point else ""
     blocks: dict[tuple[str, str], list[Block]] = {
         ("curves", "Learning curves"): [
-            Text(band(results)),
+            Text(band_text(results)),
             *hindsight_blocks(results),
-            *curves(results, report.headlines, report.reference, _numbered("curve", index)),
+            *curve_blocks(results, report.headlines, report.reference, _numbered("curve", index)),
         ],
         ("differences", "Differences"): _differences(report, results, measures, index),
         ("bought", "Labels and cost"): [
@@ -149,7 +147,7 @@ def _differences(
         Heading("By strategy: mean ± standard deviation over seeds"),
         strategy_table(measures, results.strategies),
     ]
-    for ending in (after_last_round(results), at_equal_cost(results)):
+    for ending in (last_round_ending(results), equal_cost_ending(results)):
         blocks += ending_table(ending, results, report.headlines)
     for measure in measures:
         blocks += pair_blocks(measure, f"{_numbered('measure', index)}-{measure.name}")
@@ -188,14 +186,14 @@ def _cells(report: StudyReport, results: PointResults) -> list[Block]:
         scored = "No strategy of this study scored the pool, so it is unknown which cells are hard."
         return [Text(scored if results.details else NO_FOLDERS.format(what="picks"), "hint")]
     blocks: list[Block] = [Heading(f"{details.strategy}, seed {details.seed}")]
-    return [*blocks, *hinted(report.hints.get("cells")), *picked_cells(details.picked)]
+    return [*blocks, *hint_blocks(report.hints.get("cells")), *picked_cells(details.picked)]
 
 
 def _runs(report: StudyReport) -> list[Block]:
     columns = [
         Column("run"),
         Column("strategy"),
-        *numeric("seed"),
+        *number_columns("seed"),
         Column("point"),
         Column("state"),
     ]
@@ -213,5 +211,7 @@ def _runs(report: StudyReport) -> list[Block]:
         for run in report.runs
     ]
     return [
-        DataTable([*columns, *numeric("networks measured", "of at most"), Column("fault")], rows)
+        DataTable(
+            [*columns, *number_columns("networks measured", "of at most"), Column("fault")], rows
+        )
     ]

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from labelgrid.drawings.wording import number, rough, rough_range
+from labelgrid.drawings.wording import number, rough_number, rough_range
 from labelgrid.report.campaign_measures import CampaignMeasure
 from labelgrid.report.statistics import LEVEL, PairComparison, seeds_needed, smallest_p
-from labelgrid.words import counted
+from labelgrid.words import count_text
 
 #: Up to this many pairs have a sentence each; beyond it, pairs without a difference are summed up.
 SHOWN = 6
@@ -23,9 +23,9 @@ def verdicts(measure: CampaignMeasure) -> list[tuple[str, str]]:
     if len(pairs) <= SHOWN:
         return differences + [finding(measure, pair, compared) for pair, compared in quiet.items()]
     rest = (
-        f"in the other {counted(len(quiet), 'pair')}"
+        f"in the other {count_text(len(quiet), 'pair')}"
         if differences
-        else f"in any of the {counted(len(quiet), 'pair')}"
+        else f"in any of the {count_text(len(quiet), 'pair')}"
     )
     return differences + ([(f"No difference was seen {rest}.", "")] if quiet else [])
 
@@ -49,13 +49,13 @@ def finding(
         'Mean loss, a − b: −1 (seeds from −1 to −1; p = 0.5 after correction).'
     """
     first, second = pair
-    seeds = counted(compared.seeds, "seed")
+    seeds = count_text(compared.seeds, "seed")
     verdict = f"No difference seen between {first} and {second} with {seeds}."
     if is_difference(compared):
         verdict = f"{first} is {compared.verdict} than {second} with {seeds}."
     interval = "95 % interval" if compared.has_interval else "seeds from"
     span = rough_range(compared.low, compared.high)
-    difference = f"{measure.name}, {first} − {second}: {rough(compared.mean)}"
+    difference = f"{measure.name}, {first} − {second}: {rough_number(compared.mean)}"
     return (
         verdict,
         f"{difference} ({interval} {span}; p = {number(compared.holm)} after correction).",
@@ -71,10 +71,10 @@ def power_statement(pairs: Mapping[tuple[str, str], PairComparison]) -> str:
     if seeds < 2:
         return "One seed cannot show a difference: the random variation between runs is unknown."
     least = smallest_p(seeds)
-    limit = f"With {counted(seeds, 'seed')}, p cannot be below {number(least)}"
+    limit = f"With {count_text(seeds, 'seed')}, p cannot be below {number(least)}"
     if count > 1:
-        limit += f", or below {number(min(1.0, least * count))} after correction for {counted(count, 'pair')}"
+        limit += f", or below {number(min(1.0, least * count))} after correction for {count_text(count, 'pair')}"
     if least * count <= LEVEL:
         return f"{limit}. A difference that is not seen may still exist."
-    needed = counted(seeds_needed(count), "seed")
+    needed = count_text(seeds_needed(count), "seed")
     return f"{limit}: no difference can be seen, however large. A level of {100 * LEVEL:g} % takes at least {needed}."

@@ -22,7 +22,7 @@ from labelgrid.report.project_page import project_page
 from labelgrid.report.project_view import newest_scored_round
 from labelgrid.report.study_data import is_study, shown_rounds, study_report
 from labelgrid.report.study_page import study_page
-from labelgrid.results import for_json
+from labelgrid.results import replace_non_finite
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def write_project_report(
     _check_out(out)
     report = project_report(project)
     measured = [
-        for_json(asdict(replace(one, without={}))) for one in report.measured
+        replace_non_finite(asdict(replace(one, without={}))) for one in report.measured
     ]  # many numbers that nobody reads
     values = {
         "project": report.name,
@@ -103,7 +103,7 @@ def _write(
 ) -> WrittenReport:
     made = {}
     if drawings is not None:
-        with files.disk(drawings):
+        with files.disk_errors(drawings):
             drawings.mkdir(parents=True, exist_ok=True)
             for name, content in drawing_files(page.drawings()):
                 with files.atomic_write(drawings / name) as temporary:

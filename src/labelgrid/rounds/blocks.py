@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from labelgrid.data.frame import Frame, Neighbours, neighbours, to_original, to_patches
+from labelgrid.data.frame import Frame, Neighbours, neighbours, resize_to_original, to_patches
 from labelgrid.formats.codec import LabelArray
-from labelgrid.pixel.prediction import contenders, first_largest
+from labelgrid.pixel.prediction import contenders, first_argmax
 
 #: The longest side of a block in pixels.
 SIDE = 24
@@ -108,7 +108,7 @@ def _bands(rows: Axis, values: int) -> Iterator[Axis]:
 def _corners(raw: Tensor, frame: Frame, rows: Axis, columns: Axis) -> Tensor:
     """The values [4, c, blocks] at the blocks' corners."""
     ends = [(a, b) for a in (rows.start, rows.stop - 1) for b in (columns.start, columns.stop - 1)]
-    return torch.stack([to_original(raw, frame, *end).flatten(1) for end in ends])
+    return torch.stack([resize_to_original(raw, frame, *end).flatten(1) for end in ends])
 
 
 def _fill(value: NDArray[np.int64], kept: Tensor, rows: Axis, columns: Axis) -> None:
@@ -131,7 +131,7 @@ def _solve(value: NDArray[np.int64], raw: Tensor, kept: Tensor, rows: Axis, colu
             down = rows.pixels(blocks // len(columns.start))
             across = columns.pixels(blocks % len(columns.start))
             values = to_patches(raw, channels, rows.near.of(down), columns.near.of(across))
-            found = first_largest(values.float())[:, 0]
+            found = first_argmax(values.float())[:, 0]
             labels = channels.gather(1, found.flatten(1)).view_as(found)
             value[down.cpu().numpy()[:, :, None], across.cpu().numpy()[:, None]] = (
                 labels.cpu().numpy()

@@ -14,7 +14,7 @@ from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import PickRecord, newest_fit, read_picks, write_picks
 from labelgrid.select.budget import check_picks
-from labelgrid.select.explain import explained
+from labelgrid.select.explain import explain_picks
 from labelgrid.select.strategy import Budget, PoolView, Strategy
 
 #: The ledger's note of a round: the key of its query's calibration.
@@ -72,7 +72,7 @@ class Choice:
 CARRIED = "carried"
 
 
-def carried(project: ProjectFolder, unit: Unit) -> float:
+def unspent_budget(project: ProjectFolder, unit: Unit) -> float:
     """The unspent rest of the last query with a budget in this unit.
 
     Raises:
@@ -139,7 +139,7 @@ def choose(
             weight=pick.weight,
             explanation=explanation,
         )
-        for pick, (terms, explanation) in zip(picks, explained(selection, grid), strict=True)
+        for pick, (terms, explanation) in zip(picks, explain_picks(selection, grid), strict=True)
     ]
     return Choice(
         result=result,
@@ -178,7 +178,9 @@ def request(project: ProjectFolder, choice: Choice, budget: Budget, stamp: str, 
         project.store.close_round(replace(row, budget=budget.amount, unit=budget.unit), moves)
 
 
-def repeated(project: ProjectFolder, strategy: str, budget: Budget, key: str) -> QueryResult | None:
+def repeated_result(
+    project: ProjectFolder, strategy: str, budget: Budget, key: str
+) -> QueryResult | None:
     """The result of the last query, if the same query would only spend the budget a second time.
 
     It is the same if the strategy, the budget, the model and the options of the scores are the

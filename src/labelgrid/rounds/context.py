@@ -48,10 +48,10 @@ def context_of(
 
     `recipe` and `changes` (from the command line) override its settings.
     """
-    return context_with(project, recipe_of(project, recipe, changes))
+    return context_for_recipe(project, recipe_of(project, recipe, changes))
 
 
-def context_with(project: ProjectFolder, recipe: Recipe) -> RoundContext:
+def context_for_recipe(project: ProjectFolder, recipe: Recipe) -> RoundContext:
     """The context of a project with a given recipe."""
     for folder, tables in (("statistics", recipe.score), ("terms", recipe.terms)):
         for name, options in tables.items():
@@ -68,7 +68,7 @@ def context_with(project: ProjectFolder, recipe: Recipe) -> RoundContext:
     )
 
 
-def as_fitted(
+def training_context(
     context: RoundContext, fit: Fit, score: Mapping[str, Any] | None = None
 ) -> RoundContext:
     """The context with the recipe and the seed of a training.

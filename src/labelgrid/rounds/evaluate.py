@@ -8,14 +8,14 @@ from labelgrid.formats.naming import whole_names
 from labelgrid.images.listing import list_images
 from labelgrid.ledger.grid import Split, State
 from labelgrid.progress import Progress
-from labelgrid.project.declaration_changes import declared
+from labelgrid.project.declaration_changes import target_declarations
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.records import Fit, Measured, remove_measured, write_measured
+from labelgrid.project.records import Fit, Measurement, remove_measurement, write_measurement
 from labelgrid.project.sources import ImageFiles, labels_folder, source_of
-from labelgrid.project.unusable_images import usable
+from labelgrid.project.unusable_images import usable_images
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext, labelled_images
-from labelgrid.rounds.evaluate_files import evaluate_files, plain
+from labelgrid.rounds.evaluate_files import evaluate_files, results_json
 from labelgrid.rounds.models import model_of, restore
 from labelgrid.train.evaluate import Evaluation, evaluate
 from labelgrid.train.model import TrainedModel
@@ -30,11 +30,11 @@ def measure_heldout(
     """
     result = measure(project, context, model=model, split="heldout", progress=progress)
     if result is None:
-        remove_measured(project.round_folder(fit.round))
+        remove_measurement(project.round_folder(fit.round))
     else:
         spent = project.store.spent(("heldout",))
         cells = project.store.cells(state=State.LABELLED, splits=("heldout",))
-        record = Measured(
+        record = Measurement(
             round=fit.round,
             model=fit.model,
             labels=fit.labels,
@@ -44,11 +44,11 @@ def measure_heldout(
             loss_mtl=result.loss_mtl.value,
             heldout_set=hash_of(
                 sorted((row.cell.image_id, row.cell.task, row.digest) for row in cells),
-                declared(context.definitions),
+                target_declarations(context.definitions),
             ),
             without=result.without,
         )
-        write_measured(project.round_folder(fit.round), record, spent, result.losses)
+        write_measurement(project.round_folder(fit.round), record, spent, result.losses)
     return result
 
 
@@ -60,7 +60,7 @@ def measure(
     progress: Progress,
 ) -> Evaluation | None:
     """Evaluate a network on the labels of a split; None if the split has no label."""
-    image_ids = usable(project, labelled_images(project, split), progress)
+    image_ids = usable_images(project, labelled_images(project, split), progress)
     if not image_ids:
         return None
     recipe = context.recipe
@@ -77,10 +77,10 @@ def measure(
     )
 
 
-def as_json(evaluation: Evaluation) -> dict[str, Any]:
+def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
     """An evaluation as JSON values."""
     return {
-        "metrics": plain(evaluation.metrics),
+        "metrics": results_json(evaluation.metrics),
         "losses": dict(evaluation.losses),
         "loss_mtl": evaluation.loss_mtl.value,
     }
@@ -129,7 +129,7 @@ def evaluate_split(project: ProjectFolder, split: Split, progress: Progress) -> 
         raise ProjectError(
             f"The {split} split has no label.", next_step="Import labels for it first."
         )
-    return {"labels": dict(result.labels), **as_json(result)}
+    return {"labels": dict(result.labels), **evaluation_json(result)}
 
 
 def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) ->
         objective=recipe.objective,
         progress=progress,
     )
-    return {"labels": dict(result.labels), **as_json(result)}
+    return {"labels": dict(result.labels), **evaluation_json(result)}
 
 
 def evaluate_predictions(
@@ -183,7 +183,7 @@ def evaluate_predictions(
     Raises:
         ProjectError: the split has no label. LabelgridError: as `evaluate_files`.
     """
-    image_ids = usable(project, labelled_images(project, split), progress)
+    image_ids = usable_images(project, labelled_images(project, split), progress)
     if not image_ids:
         raise ProjectError(
             f"The {split} split has no label.", next_step="Import labels for it first."

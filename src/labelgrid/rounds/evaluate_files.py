@@ -15,18 +15,18 @@ from labelgrid.errors import LabelError, ProjectError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.pixel.metrics import Metric
 from labelgrid.progress import Progress
-from labelgrid.project.plausibility import Pair, Summary, against_labels
+from labelgrid.project.plausibility import Pair, Summary, compare_with_labels
 from labelgrid.project.sources import other_folders
 from labelgrid.results import Result
 from labelgrid.rounds.prediction_files import (
     find_predictions,
     hard_prediction,
-    known_tasks,
+    known_tasks_text,
     soft_prediction,
 )
 from labelgrid.tasks.task import Task, TaskDef, build_all
 from labelgrid.train.evaluate import strips
-from labelgrid.words import counted, listed
+from labelgrid.words import count_text, join_names
 
 #: At most so many predictions of a task, the first ones, are compared with their labels to find
 #: another unit or axes.
@@ -62,7 +62,7 @@ def evaluate_files(
     files = find_predictions(source, definitions, image_ids, folder)
     if others := other_folders(folder, definitions):
         progress.say(
-            f"Not measured, as no task has this name: {listed(others)}. {known_tasks(definitions)}"
+            f"Not measured, as no task has this name: {join_names(others)}. {known_tasks_text(definitions)}"
         )
     tasks = build_all({name: definitions[name] for name in files})
     measures = {name: task.metric() for name, task in tasks.items()}
@@ -82,11 +82,11 @@ def evaluate_files(
         raise ProjectError("None of these images has a label of these tasks.", where=str(folder))
     return {
         "labels": labels,
-        "metrics": plain({name: measure.compute() for name, measure in measures.items()}),
+        "metrics": results_json({name: measure.compute() for name, measure in measures.items()}),
     }
 
 
-def plain(results: Mapping[str, Mapping[str, Result]]) -> dict[str, Any]:
+def results_json(results: Mapping[str, Mapping[str, Result]]) -> dict[str, Any]:
     """Results by task and name as JSON values."""
     return {
         task: {name: asdict(result) for name, result in group.items()}
@@ -127,7 +127,7 @@ class _Gathered:
         if self.without:
             without = f"{self.without / self.pixels:.2%} of the labels' pixels"
             yield f"{without} have no value in the predictions. Depth counts as 0 there, normals as 90° off."
-        yield from (doubt.what for doubt in against_labels(self.task.name, self.pairs))
+        yield from (doubt.what for doubt in compare_with_labels(self.task.name, self.pairs))
 
 
 def _add(measure: Metric, task: Task, path: Path, label: LabelArray, gathered: _Gathered) -> None:
@@ -151,7 +151,7 @@ def _add(measure: Metric, task: Task, path: Path, label: LabelArray, gathered: _
         gathered.add(label, predicted if soft is None else _as_label(task, soft))
     elif soft is None and (gaps := int((label.valid & ~predicted.valid).sum())):
         raise LabelError(
-            f"{counted(gaps, 'pixel of the label has', 'pixels of the label have')} no prediction.",
+            f"{count_text(gaps, 'pixel of the label has', 'pixels of the label have')} no prediction.",
             where=str(path),
             next_step="Predict a class at each pixel that has one in the label.",
         )

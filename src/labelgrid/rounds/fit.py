@@ -7,30 +7,30 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from labelgrid.config import without_added
+from labelgrid.config import drop_added_defaults
 from labelgrid.errors import ImageError, PluginError, ProjectError, TrainingError, command
 from labelgrid.files import remove_folder
 from labelgrid.formats.codec import check_digest
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress, Silent
-from labelgrid.project.declaration_changes import declared
+from labelgrid.project.declaration_changes import target_declarations
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, newest_fit, write_fit
 from labelgrid.project.sources import ProjectSource
-from labelgrid.project.unusable_images import usable
+from labelgrid.project.unusable_images import usable_images
 from labelgrid.recipes.resolve import build_plugin, hash_of, training_options
 from labelgrid.recipes.schema import SECTIONS
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images, tasks_by_image
 from labelgrid.rounds.evaluate import measure_heldout
-from labelgrid.rounds.models import continue_from, new_network, previous_model, terms_of
-from labelgrid.rounds.round_scores import check_expected, lacking_term, strategy_of
+from labelgrid.rounds.models import load_previous_weights, new_network, previous_model, terms_of
+from labelgrid.rounds.round_scores import check_expected_options, lacking_term, strategy_of
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.train.checkpoint import load, same_training
 from labelgrid.train.loop import fit as train
-from labelgrid.train.model import TrainedModel, with_states
-from labelgrid.train.objective import fixed_weights, supervised
+from labelgrid.train.model import TrainedModel, restore_states
+from labelgrid.train.objective import fixed_weights, supervised_loss
 from labelgrid.train.plan import Plan
-from labelgrid.train.seeding import keyed
+from labelgrid.train.seeding import seed_torch
 
 
 def splits_for_training(
@@ -47,7 +47,7 @@ def splits_for_training(
         TrainingError: the draw leaves no label for training. ImageError: no image can be read.
     """
     train, val = _drawn_splits(context, project)
-    left = set(usable(project, [*train, *val], progress))
+    left = set(usable_images(project, [*train, *val], progress))
     train = [image for image in train if image in left]
     val = [image for image in val if image in left]
     if not train:
@@ -112,8 +112,8 @@ def plan_of(
     objective = context.recipe.objective
     weights = fixed_weights(context.tasks, objective)
     train, val = splits or splits_for_training(context, project, Silent())
-    reduce = partial(supervised, reduction=objective.reduction)
-    with keyed(context.seed, "init", "balance"):
+    reduce = partial(supervised_loss, reduction=objective.reduction)
+    with seed_torch(context.seed, "init", "balance"):
         balancer = build_plugin("balance", recipe.balance, weights, reduce)
     return Plan(
         network=network,
@@ -148,7 +148,7 @@ def identity_of(context: RoundContext, train: list[str], val: list[str], start: 
     )
     recipe = json.loads(context.recipe.json())
     recipe |= {
-        part: without_added(SECTIONS[part], recipe[part])
+        part: drop_added_defaults(SECTIONS[part], recipe[part])
         for part in ("data", "backbone", "objective")
     }
     recipe["train"] = context.recipe.train.shaping()
@@ -192,7 +192,7 @@ def fit(
     number = project.open_round().number
     previous = None if context.recipe.train.restart else newest_fit(project.folder, before=number)
     if previous:
-        continue_from(
+        load_previous_weights(
             previous, f"round {previous.round}", project=project, network=network, progress=progress
         )
     plan = plan_of(
@@ -206,7 +206,7 @@ def fit(
             f"No label of '{task}' yet: it has no supervised loss, and its cells no scores."
         )
     checkpoint = train(plan, project.round_folder(number) / "fit", progress)
-    model = with_states(load(checkpoint), network, plan.terms)
+    model = restore_states(load(checkpoint), network, plan.terms)
     record = Fit(
         round=number,
         checkpoint=checkpoint.relative_to(project.folder).as_posix(),
@@ -220,7 +220,7 @@ def fit(
         ),
         spent=spent,
         named=recipe,
-        tasks=declared(context.definitions),
+        tasks=target_declarations(context.definitions),
     )
     _write_record(project, record)
     _measure(project, context, model=model, record=record, progress=progress)
@@ -240,7 +240,7 @@ def _refuse_early(context: RoundContext) -> None:
     try:
         name, strategy = strategy_of(project)
         tables = {"statistics": context.recipe.score, "terms": context.recipe.terms}
-        check_expected(f"The strategy '{name}'", strategy, tables)
+        check_expected_options(f"The strategy '{name}'", strategy, tables)
         lacking = lacking_term(strategy, context.recipe.score, context.recipe.terms)
     except PluginError:  # a strategy that is only where queries are made
         return

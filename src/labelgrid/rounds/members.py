@@ -8,9 +8,9 @@ from labelgrid.files import remove_folder
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_members, write_member
-from labelgrid.rounds.context import RoundContext, as_fitted
+from labelgrid.rounds.context import RoundContext, training_context
 from labelgrid.rounds.fit import plan_of, splits_for_training
-from labelgrid.rounds.models import continue_from, member_seed, new_network, restore_member
+from labelgrid.rounds.models import load_previous_weights, member_seed, new_network, restore_member
 from labelgrid.train.checkpoint import load, same_training
 from labelgrid.train.loop import fit as train
 from labelgrid.train.model import TrainedModel
@@ -44,13 +44,13 @@ def train_member(
     existing = read_members(project.round_folder(fit.round)).get(name)
     if existing:
         return restore_member(context, fit, name, existing)
-    fitted = as_fitted(context, fit)
+    fitted = training_context(context, fit)
     seeded = replace(fitted, seed=member_seed(fit, name))
     splits = splits_for_training(fitted, project, progress)
     network = new_network(seeded, project, progress)
     start = _before(fitted, project, fit, name)
     if start:
-        continue_from(
+        load_previous_weights(
             start,
             f"member '{name}' of the round before",
             project=project,

@@ -10,17 +10,17 @@ from labelgrid.errors import ModelError, ProjectError, UsageError, command
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network, example_output
 from labelgrid.progress import Progress
-from labelgrid.project.advice import weights_missing, weights_unused
-from labelgrid.project.declaration_changes import redeclared
+from labelgrid.project.advice import missing_weights_advice, unused_weights_advice
+from labelgrid.project.declaration_changes import redeclared_tasks
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_members
 from labelgrid.recipes.resolve import build_plugin, has_own_encoder
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.rounds.context import RoundContext, as_fitted, context_of
+from labelgrid.rounds.context import RoundContext, context_of, training_context
 from labelgrid.streams import seed_of
 from labelgrid.train.checkpoint import load
-from labelgrid.train.model import OtherTasksError, TrainedModel, with_states
-from labelgrid.train.seeding import keyed
+from labelgrid.train.model import OtherTasksError, TrainedModel, restore_states
+from labelgrid.train.seeding import seed_torch
 from labelgrid.train.term import Term
 
 
@@ -37,7 +37,7 @@ def network_of(context: RoundContext, weights: Path | None, *, pretrained: bool 
     options = context.recipe.backbone
     if not pretrained:
         options = type(options)(**{**asdict(options), "pretrained": False})
-    with keyed(context.seed, "init"):
+    with seed_torch(context.seed, "init"):
         encoder = partial(Encoder, options, weights if pretrained and options.pretrained else None)
         network: Network = build_plugin("networks", context.recipe.network, context.tasks, encoder)
     return network.to(
@@ -74,12 +74,12 @@ def _check_unused(
     """
     if weights is not None:
         raise ModelError(
-            weights_unused(network, weights),
+            unused_weights_advice(network, weights),
             where=str(project.folder),
             next_step="Leave out the weights, or name a network that uses [backbone], such as shared_heads.",
             unchanged="Nothing was trained.",
         )
-    if unused := weights_unused(network, project.weights()):
+    if unused := unused_weights_advice(network, project.weights()):
         progress.say(unused)
 
 
@@ -88,7 +88,7 @@ def _with_backbone(
 ) -> Network:
     """Build the network on the recipe's backbone with its initial weights, after a check that they can be had."""
     backbone = context.recipe.backbone
-    if missing := weights_missing(backbone, weights):
+    if missing := missing_weights_advice(backbone, weights):
         raise ModelError(
             missing,
             where=str(project.folder),
@@ -132,7 +132,7 @@ def check_size(network: Network, size: tuple[int, int]) -> None:
         ) from error
 
 
-def continue_from(
+def load_previous_weights(
     previous: Fit | MemberRecord,
     name: str,
     project: ProjectFolder,
@@ -167,7 +167,7 @@ def terms_of(context: RoundContext, network: Network) -> dict[str, Term]:
     """Build the recipe's terms, each with random weights from its own stream."""
     terms: dict[str, Term] = {}
     for name, options in context.recipe.terms.items():
-        with keyed(context.seed, "init", "term", name):
+        with seed_torch(context.seed, "init", "term", name):
             terms[name] = build_plugin("terms", PluginChoice(name, options), context.tasks, network)
     return terms
 
@@ -183,14 +183,14 @@ def restore_model(context: RoundContext, fit: Fit) -> TrainedModel:
         ModelError: a checkpoint is missing, is not the recorded one, or was trained for other
             tasks.
     """
-    changed = redeclared(fit, context.definitions)
+    changed = redeclared_tasks(fit, context.definitions)
     if changed:
         raise OtherTasksError(
             f"The declaration of '{changed[0]}' changed since the training of round {fit.round}.",
             where=str(context.project.folder),
             next_step=f"Run `{command('fit', context.project.folder)}` to train with it.",
         )
-    fitted = as_fitted(context, fit)
+    fitted = training_context(context, fit)
     model = _restore(fitted, fit.checkpoint, fit.model, f"round {fit.round}")
     records = read_members(context.project.round_folder(fit.round))
     members = tuple(restore_member(context, fit, name, record) for name, record in records.items())
@@ -205,7 +205,7 @@ def restore_member(
     Raises:
         ModelError: as `restore_model`.
     """
-    seeded = replace(as_fitted(context, fit), seed=member_seed(fit, name))
+    seeded = replace(training_context(context, fit), seed=member_seed(fit, name))
     return _restore(seeded, record.checkpoint, record.model, f"member '{name}'")
 
 
@@ -220,7 +220,7 @@ def _restore(context: RoundContext, path_in_project: str, digest: str, name: str
         )
     network = network_of(context, None, pretrained=False)
     try:
-        return with_states(checkpoint, network, terms_of(context, network))
+        return restore_states(checkpoint, network, terms_of(context, network))
     except OtherTasksError as error:
         error.what = f"The model of {name} was trained for other tasks, with other terms, or by an earlier version."
         error.where = str(path)
@@ -253,7 +253,7 @@ def restore(project: ProjectFolder, fit: Fit) -> tuple[RoundContext, TrainedMode
     Raises:
         ModelError: as `restore_model`.
     """
-    context = as_fitted(context_of(project), fit)
+    context = training_context(context_of(project), fit)
     return context, restore_model(context, fit)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labelgrid.data.frame import Frame, around, label_of, to_original
+from labelgrid.data.frame import Frame, interpolation_window, label_of, resize_to_original
 from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.formats.soft import EXTENSION, write_soft
 from labelgrid.pixel.prediction import contenders
@@ -27,7 +27,7 @@ def windows(height: int, width: int) -> Iterator[tuple[slice, slice]]:
             yield slice(top, min(top + SIDE, height)), slice(left, min(left + SIDE, width))
 
 
-def predicted(task: Task, definition: TaskDef, raw: Tensor, frame: Frame) -> LabelArray:
+def predicted_label(task: Task, definition: TaskDef, raw: Tensor, frame: Frame) -> LabelArray:
     """A raw output as a label at the image's original size.
 
     Beside the label itself, memory holds one window.
@@ -54,20 +54,22 @@ def window_label(task: Task, raw: Tensor, frame: Frame, rows: slice, columns: sl
     are interpolated: with many classes most cannot.
     """
     if not task.largest:
-        return label_of(task.to_target(task.activate(to_original(raw, frame, rows, columns)[None])))
+        return label_of(
+            task.to_target(task.activate(resize_to_original(raw, frame, rows, columns)[None]))
+        )
     kept = (
-        contenders(around(raw, frame, rows, columns).flatten(1).T[..., None])[:, 0]
+        contenders(interpolation_window(raw, frame, rows, columns).flatten(1).T[..., None])[:, 0]
         .nonzero()
         .flatten()
     )
-    label = label_of(task.to_target(to_original(raw[kept], frame, rows, columns)[None]))
+    label = label_of(task.to_target(resize_to_original(raw[kept], frame, rows, columns)[None]))
     return LabelArray(kept.cpu().numpy()[label.value], label.valid)
 
 
 def write_label(task: Task, definition: TaskDef, raw: Tensor, frame: Frame, path: Path) -> None:
     """Write a prediction as a label file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    definition.write(path, predicted(task, definition, raw, frame))
+    definition.write(path, predicted_label(task, definition, raw, frame))
 
 
 def write_soft_prediction(task: Task, raw: Tensor, frame: Frame, path: Path) -> None:
@@ -75,7 +77,7 @@ def write_soft_prediction(task: Task, raw: Tensor, frame: Frame, path: Path) -> 
     height, width = frame.original
     with torch.inference_mode():
         parts = [
-            task.activate(to_original(raw, frame, rows)[None])[0].float().cpu().numpy()
+            task.activate(resize_to_original(raw, frame, rows)[None])[0].float().cpu().numpy()
             for rows in strips(task.channels, height, width)
         ]
     write_soft(path.with_suffix(EXTENSION), np.concatenate(parts, 1))

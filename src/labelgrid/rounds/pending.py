@@ -6,8 +6,8 @@ Torch is loaded only to write previews.
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from labelgrid.errors import LabelgridError, ModelError, with_unchanged
-from labelgrid.files import disk
+from labelgrid.errors import LabelgridError, ModelError, note_unchanged
+from labelgrid.files import disk_errors
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import PENDING, newest_fit
@@ -43,7 +43,7 @@ def write(scorer: "PoolScorer", number: int, names: Collection[str]) -> None:
 
     folder = scorer.project.round_folder(number)
     requested = "The cells are requested; the next query writes the previews that are missing."
-    with with_unchanged(requested), disk(folder):
+    with note_unchanged(requested), disk_errors(folder):
         try:
             write_previews(
                 scorer, number, prelabels="prelabels" in names, pictures="pictures" in names

@@ -13,7 +13,7 @@ from labelgrid.rounds.outputs import write_label, write_soft_prediction
 from labelgrid.rounds.previews import label_path
 from labelgrid.train.evaluate import predictions
 from labelgrid.train.model import TrainedModel
-from labelgrid.words import listed
+from labelgrid.words import join_names
 
 
 def predict(
@@ -93,7 +93,7 @@ def _check_known(
             unchanged="Nothing was written.",
         )
     if others := other_folders(labels_folder(folder), context.definitions):
-        progress.say(f"Not fed in, as no task has this name: {listed(others)}.")
+        progress.say(f"Not fed in, as no task has this name: {join_names(others)}.")
     progress.say(
         f"Feeding in known labels: {', '.join(f'{count} of {name}' for name, count in counts.items())}."
     )

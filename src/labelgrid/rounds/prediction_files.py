@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from labelgrid.data.dataset import Source, nonempty_label
-from labelgrid.data.id_splits import as_defined, read_classes
+from labelgrid.data.id_splits import read_classes, replace_advice
 from labelgrid.errors import EmptyLabelError, LabelError, ProjectError
 from labelgrid.formats.arrays import one_channel, samples, shape_text
 from labelgrid.formats.codec import LabelArray, codec
@@ -17,7 +17,7 @@ from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.formats.soft import EXTENSION, read_soft
 from labelgrid.project.sources import other_folders
 from labelgrid.tasks.task import Task, TaskDef
-from labelgrid.words import counted, listed
+from labelgrid.words import count_text, join_names
 
 #: The extensions of numbers that every task accepts besides those of its label files.
 NUMBERS = (".npy", ".png")
@@ -36,9 +36,9 @@ def find_predictions(
     if not present:
         others = other_folders(folder, definitions)
         raise ProjectError(
-            f"No task has a folder of predictions{f'; found: {listed(others)}' if others else ''}.",
+            f"No task has a folder of predictions{f'; found: {join_names(others)}' if others else ''}.",
             where=str(folder),
-            next_step=f"Put them at TASK/IMAGE.EXT. {known_tasks(definitions)}",
+            next_step=f"Put them at TASK/IMAGE.EXT. {known_tasks_text(definitions)}",
         )
     whole = whole_names(image_ids, source.images())
     found: dict[str, dict[str, Path]] = {}
@@ -62,14 +62,14 @@ def _missing(
     """The error about labels without a prediction, with the names that the first one's file may have."""
     found = sorted(path.name for path in folder.iterdir())
     return ProjectError(
-        f"{counted(len(image_ids), 'label has', 'labels have')} no prediction of {task.name}, the first that of "
-        f"'{image_ids[0]}'. Expected {listed(names, between=' or ')}; found {listed(found, 3) or 'no file'}.",
+        f"{count_text(len(image_ids), 'label has', 'labels have')} no prediction of {task.name}, the first that of "
+        f"'{image_ids[0]}'. Expected {join_names(names, between=' or ')}; found {join_names(found, 3) or 'no file'}.",
         where=str(folder),
         next_step="Add them: a mean over other images would not be comparable. Or remove the task's folder.",
     )
 
 
-def known_tasks(definitions: Mapping[str, TaskDef]) -> str:
+def known_tasks_text(definitions: Mapping[str, TaskDef]) -> str:
     """A sentence that names the tasks."""
     return f"The tasks are {', '.join(definitions)}."
 
@@ -110,7 +110,7 @@ def hard_prediction(
         if path.suffix == ".npy":
             void = (-1, *definition.options.ignore)
             return definition.form.upsample(read_classes(path, definition, void, from_zero))
-        with as_defined(from_zero):
+        with replace_advice(from_zero):
             return definition.read(path)
     except EmptyLabelError as error:
         if task.probabilities:
@@ -150,7 +150,7 @@ def soft_prediction(task: Task, definition: TaskDef, path: Path) -> Tensor | Non
         )
     if wrong := int(np.count_nonzero(~np.isfinite(values))):
         raise LabelError(
-            f"{counted(wrong, 'number is', 'numbers are')} NaN or infinite.", where=str(path)
+            f"{count_text(wrong, 'number is', 'numbers are')} NaN or infinite.", where=str(path)
         )
     if task.probabilities and not ((values >= 0) & (values <= 1)).all():
         raise LabelError(

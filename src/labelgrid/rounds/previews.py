@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from labelgrid.data.frame import Frame, to_original
+from labelgrid.data.frame import Frame, resize_to_original
 from labelgrid.errors import LabelError
 from labelgrid.files import atomic_folder
 from labelgrid.formats.codec import codec
@@ -18,11 +18,11 @@ from labelgrid.ledger.grid import Cell, Pick, State
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import SHOWN, newest_fit, read_picks
-from labelgrid.project.unusable_images import set_aside
+from labelgrid.project.unusable_images import find_unusable_images
 from labelgrid.recipes.resolve import check_options
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.context import RoundContext
-from labelgrid.rounds.outputs import predicted, write_label
+from labelgrid.rounds.outputs import predicted_label, write_label
 from labelgrid.rounds.round_scores import RoundScores, strategy_of
 from labelgrid.rounds.score import PoolScorer, scoring_job
 from labelgrid.score.maps import MOMENTS, head_maps
@@ -58,7 +58,9 @@ def write_previews(
     pictures = pictures and not (folder / "pictures").is_dir()
     if not picks or not (prelabels or pictures):
         return
-    aside = set_aside(scorer.project, {pick.cell.image_id for pick in picks}, scorer.progress)
+    aside = find_unusable_images(
+        scorer.project, {pick.cell.image_id for pick in picks}, scorer.progress
+    )
     context = _as_of(scorer.context, number)
     images = set(context.source.images()) - aside
     left = [
@@ -191,10 +193,12 @@ class Pictures:
         self, index: int, image_id: str, task: str, raw: Tensor, uncertainty: Tensor, frame: Frame
     ) -> None:
         definition = self.context.definitions[task]
-        label = predicted(self.context.tasks[task], definition, raw, frame)
+        label = predicted_label(self.context.tasks[task], definition, raw, frame)
         self._save(index, "image", self.context.source.image(image_id))
         self._save(index, "prediction", colour_map(definition, label.value, label.valid))
-        self._save(index, "uncertainty", heat_map(to_original(uncertainty, frame).cpu().numpy()))
+        self._save(
+            index, "uncertainty", heat_map(resize_to_original(uncertainty, frame).cpu().numpy())
+        )
 
     def _save(self, index: int, content: str, picture: NDArray[np.uint8]) -> None:
         (self.folder / f"{index:03d}-{content}.jpg").write_bytes(jpeg(picture))

@@ -15,20 +15,27 @@ from labelgrid.errors import ProjectError, command
 from labelgrid.ledger.grid import Grid, State
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.prices import with_learned_costs
+from labelgrid.project.prices import apply_learned_costs
 from labelgrid.project.records import PREVIEWS, Fit, announce_previews, pending_previews
-from labelgrid.project.unusable_images import absent, set_aside
+from labelgrid.project.unusable_images import find_unusable_images, images_without_files
 from labelgrid.recipes.resolve import hash_of, resolved_options
 from labelgrid.rounds import pending
-from labelgrid.rounds.choose import Choice, QueryResult, carried, choose, repeated, request
+from labelgrid.rounds.choose import (
+    Choice,
+    QueryResult,
+    choose,
+    repeated_result,
+    request,
+    unspent_budget,
+)
 from labelgrid.rounds.history import history_of
 from labelgrid.rounds.round_scores import FEATURES, RoundScores, scoring_model, strategy_of
 from labelgrid.score.table import Table
 from labelgrid.select.budget import check_budget, pool_size
-from labelgrid.select.explain import nearest_labelled
+from labelgrid.select.explain import nearest_labelled_images
 from labelgrid.select.strategy import Budget, PoolView, Strategy
 from labelgrid.streams import seed_of
-from labelgrid.words import counted
+from labelgrid.words import count_text
 
 if TYPE_CHECKING:
     from labelgrid.rounds.score import PoolScorer
@@ -88,7 +95,7 @@ def query(
         for number in range(1, project.round_number):
             if names := pending_previews(project.round_folder(number)):
                 pending.complete(project, number, names, progress)
-    result = None if new else repeated(project, name, budget, job.key)
+    result = None if new else repeated_result(project, name, budget, job.key)
     if result:
         progress.say(
             f"Round {result.round} requested these cells already with the same model, strategy and budget; none of "
@@ -137,7 +144,7 @@ class _Query:
         grid = project.store.grid()
         number = project.round_number
         if project.settings.costs == "times":
-            grid = with_learned_costs(project, grid, self.progress)
+            grid = apply_learned_costs(project, grid, self.progress)
         check_budget(budget, grid)
         if self.name != asked:
             self.progress.say(
@@ -150,7 +157,7 @@ class _Query:
         unscored = _unscored(table, grid)
         if unscored and earlier:  # else scoring has just warned of them
             self.progress.say(
-                f"{counted(len(unscored), 'image has', 'images have')} no scores: files could not be read then. "
+                f"{count_text(len(unscored), 'image has', 'images have')} no scores: files could not be read then. "
                 "They are not picked. If the files are back, `labelgrid score` scores them."
             )
         choice = self._choice(number, grid, gone=unscored, table=table, key=key, budget=budget)
@@ -179,7 +186,9 @@ class _Query:
         grid = pool.without(
             {image for image, used in zip(pool.images, labelled, strict=True) if not used} - picked
         )
-        nearest = nearest_labelled(found.aligned(grid.images)[FEATURES], grid, choice.result.picks)
+        nearest = nearest_labelled_images(
+            found.aligned(grid.images)[FEATURES], grid, choice.result.picks
+        )
         records = [
             replace(
                 record, explanation=replace(record.explanation, nearest=image, distance=distance)
@@ -214,7 +223,7 @@ class _Query:
         """
         project = self.project
         found = frozenset[str]()
-        left = carried(project, budget.unit)
+        left = unspent_budget(project, budget.unit)
         if left:
             self.progress.say(
                 f"Added to the budget: {left:g} {budget.unit} that earlier queries did not spend."
@@ -240,14 +249,14 @@ class _Query:
                 budget=whole,
                 progress=self.progress,
             )
-            faulty = set_aside(
+            faulty = find_unusable_images(
                 project, {pick.cell.image_id for pick in choice.result.picks}, Silent()
             )
             if not faulty:
                 return choice
             if not found:  # of the other images, missing files are noticed, too
-                faulty |= absent(project, grid.images)
-            found = set_aside(project, faulty, self.progress)
+                faulty |= images_without_files(project, grid.images)
+            found = find_unusable_images(project, faulty, self.progress)
             gone |= found
 
 
@@ -279,7 +288,7 @@ def _warn_of_open_requests(project: ProjectFolder, progress: Progress) -> None:
     """Warn of open requests: a second query may be intended, or a mistake (after a kill, say)."""
     requested = sum(count.requested for count in project.store.counts(("train",)).values())
     if requested:
-        requests = counted(
+        requests = count_text(
             requested, "request of earlier rounds is", "requests of earlier rounds are"
         )
         progress.say(f"{requests} still open; the new picks are added to them.")
@@ -309,7 +318,7 @@ def _statistics(table: Table, fit: Fit, grid: Grid) -> dict[str, NDArray[Any]]:
             unit = ("scored image has", "scored images have")
         if wrong:
             raise ProjectError(
-                f"{counted(wrong, *unit)} no finite '{name}'.",
+                f"{count_text(wrong, *unit)} no finite '{name}'.",
                 where=str(fit.checkpoint),
                 next_step="Train again, with a lower learning rate or `clip`, then score again.",
                 unchanged="Nothing was requested.",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid import plugins
-from labelgrid.config import merge, without_added
+from labelgrid.config import drop_added_defaults, merge
 from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import PluginError, ProjectError, RecipeError, command
 from labelgrid.files import digest
@@ -73,7 +73,7 @@ def lacking_term(
     return None
 
 
-def check_expected(
+def check_expected_options(
     who: str, strategy: Strategy, given: Mapping[str, Mapping[str, Mapping[str, Any]]]
 ) -> None:
     """Check that the plug-ins that a strategy reads have the options that it relies on, or can have them.
@@ -207,7 +207,9 @@ class RoundScores:
         ):
             raise RecipeError(f"score must hold tables, one for each statistic; it is {tables!r}.")
         terms = self.fit.recipe.get("terms", {})
-        check_expected("The strategy", self.strategy, {"statistics": tables, "terms": terms})
+        check_expected_options(
+            "The strategy", self.strategy, {"statistics": tables, "terms": terms}
+        )
         return score_tables(self.strategy, tables)
 
     @cached_property
@@ -220,7 +222,7 @@ class RoundScores:
         """
         needs = sorted(self.strategy.needs)
         options = self.options
-        data = without_added(DataOptions, self.fit.recipe["data"])
+        data = drop_added_defaults(DataOptions, self.fit.recipe["data"])
         return {
             "model": self.fit.model,
             "recipe": hash_of(data, resolved_options("statistics", needs, options), self.fit.seed),

@@ -12,10 +12,15 @@ from labelgrid.ledger.grid import Grid
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, MemberRecord, read_members
-from labelgrid.project.unusable_images import usable
+from labelgrid.project.unusable_images import usable_images
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice, Recipe
-from labelgrid.rounds.context import RoundContext, as_fitted, context_with, labelled_images
+from labelgrid.rounds.context import (
+    RoundContext,
+    context_for_recipe,
+    labelled_images,
+    training_context,
+)
 from labelgrid.rounds.members import train_member
 from labelgrid.rounds.models import restore_model, untrained_model
 from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
@@ -24,7 +29,7 @@ from labelgrid.score.pool import Explaining, ScoringJob, gather
 from labelgrid.score.statistic import Statistic
 from labelgrid.score.table import Table
 from labelgrid.train.model import TrainedModel
-from labelgrid.train.seeding import keyed
+from labelgrid.train.seeding import seed_torch
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class PoolScorer:
         current = parse(
             Recipe, self.scores.tables, f"recipe {self.fit.named or self.project.settings.recipe}"
         )
-        return as_fitted(context_with(self.project, current), self.fit, current.score)
+        return training_context(context_for_recipe(self.project, current), self.fit, current.score)
 
     @cached_property
     def model(self) -> TrainedModel:
@@ -72,7 +77,7 @@ class PoolScorer:
     def _build(self, name: str) -> Statistic:
         """A statistic with random weights of its own stream, where it has some."""
         choice = PluginChoice(name, self.scores.options.get(name, {}))
-        with keyed(self.fit.seed, "init", "score", name, "build"):
+        with seed_torch(self.fit.seed, "init", "score", name, "build"):
             statistic: Statistic = build_plugin("statistics", choice, self.fit.seed)
         return statistic
 
@@ -97,7 +102,9 @@ class PoolScorer:
         labelled = labelled_images(self.project, "train")
         members = self._members()
         pool = list(grid.images) if all_images else missing
-        left = set(usable(self.project, list(dict.fromkeys([*pool, *labelled])), self.progress))
+        left = set(
+            usable_images(self.project, list(dict.fromkeys([*pool, *labelled])), self.progress)
+        )
         if missing and left.isdisjoint(missing):
             raise self._unreadable(len(missing))
         missing, labelled, pool = (

@@ -19,13 +19,13 @@ TONE_SCALE = 0.06
 CAP = 2.0
 
 
-def without_fireflies(linear: Reals) -> Reals:
+def remove_fireflies(linear: Reals) -> Reals:
     """Radiance [h, w, 3] without fireflies: single bright pixels where one path of many hit a light."""
     around = cv2.medianBlur(linear.astype(np.float32), 3).astype(np.float64)
     return np.minimum(linear, CAP * around + 0.1 * np.median(linear))
 
 
-def denoised(tones: Reals, solid: NDArray[np.int64]) -> Reals:
+def denoise(tones: Reals, solid: NDArray[np.int64]) -> Reals:
     """Tones [h, w, 3] in [0, 1], averaged over pixels of the same solid with similar surroundings."""
     guide = _average(tones, np.stack(list(_shifts(solid, 1)))[..., None] == solid[..., None], 1)
     apart = np.stack([((other - guide) ** 2).sum(-1) for other in _shifts(guide, REACH)])

@@ -24,7 +24,7 @@ TASKS = (
 PERSON_WEIGHT = 10.0
 
 
-def labels_of(scene: Scene, hits: RayHits) -> Mapping[str, LabelArray]:
+def scene_labels(scene: Scene, hits: RayHits) -> Mapping[str, LabelArray]:
     """The exact labels of a scene, by task; valid where a ray hits a solid.
 
     The salient object is the one that fills most of the picture's middle; a person counts ten

@@ -8,10 +8,10 @@ from labelgrid.scenes.solids import (
     Matrix,
     Solid,
     ball,
-    moved,
     place_object,
-    scaled,
-    turned,
+    rotation,
+    scaling,
+    translation,
 )
 
 #: The parts in the order of the label's classes; the first is for pixels without a person.
@@ -33,7 +33,7 @@ def person(rng: np.random.Generator) -> list[Solid]:
         swing, bend = (
             (-80.0, 80.0) if sitting else (float(rng.normal(0, 22)), float(rng.uniform(0, 35)))
         )
-        transform = moved(side * 0.1, hip, 0) @ turned("x", swing)
+        transform = translation(side * 0.1, hip, 0) @ rotation("x", swing)
         solids += _limb(
             transform,
             0.44,
@@ -46,9 +46,9 @@ def person(rng: np.random.Generator) -> list[Solid]:
         )
         raised = float(rng.choice([rng.normal(0, 30), rng.uniform(-150, -60)], p=[0.75, 0.25]))
         shoulder = (
-            moved(side * 0.2, hip + 0.5, 0)
-            @ turned("z", side * float(rng.uniform(4, 25)))
-            @ turned("x", raised)
+            translation(side * 0.2, hip + 0.5, 0)
+            @ rotation("z", side * float(rng.uniform(4, 25)))
+            @ rotation("x", raised)
         )
         solids += _limb(
             shoulder,
@@ -60,7 +60,7 @@ def person(rng: np.random.Generator) -> list[Solid]:
             second=skin,
             name="arm",
         )
-    return place_object(solids, scaled(size, size, size), 0)
+    return place_object(solids, scaling(size, size, size), 0)
 
 
 def _limb(
@@ -90,5 +90,5 @@ def _limb(
     )
     return [
         *place_object([top], transform, 0),
-        *place_object([end], transform @ moved(y=-upper) @ turned("x", bend), 0),
+        *place_object([end], transform @ translation(y=-upper) @ rotation("x", bend), 0),
     ]

@@ -38,7 +38,7 @@ def cast(scene: Scene, size: Size) -> RayHits:
 
     Of solids at the same depth, the first counts.
     """
-    rays = directions(scene.fov, size)
+    rays = ray_directions(scene.fov, size)
     solid = np.full(size, -1, np.int64)
     depth = np.full(size, np.inf)
     normals = np.zeros((*size, 3))
@@ -66,7 +66,7 @@ def cast(scene: Scene, size: Size) -> RayHits:
     )
 
 
-def directions(fov: float, size: Size) -> Reals:
+def ray_directions(fov: float, size: Size) -> Reals:
     """Rays with z = -1 through the pixels' centres, float64 [h, w, 3].
 
     `fov` is the angle of the width, in degrees.

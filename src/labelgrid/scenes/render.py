@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import PluginError
-from labelgrid.scenes.denoising import denoised, without_fireflies
+from labelgrid.scenes.denoising import denoise, remove_fireflies
 from labelgrid.scenes.ray_casting import RayHits, Size
 from labelgrid.scenes.rooms import Scene
 from labelgrid.scenes.solids import Material, Solid
@@ -47,9 +47,7 @@ def render(scene: Scene, hits: RayHits, samples: int, seed: int) -> NDArray[np.u
     linear = np.array(
         mitsuba().render(load(scene, (height, width), samples), spp=samples, seed=seed), np.float64
     )
-    return np.rint(255 * denoised(_developed(without_fireflies(linear)), hits.solid)).astype(
-        np.uint8
-    )
+    return np.rint(255 * denoise(_developed(remove_fireflies(linear)), hits.solid)).astype(np.uint8)
 
 
 def load(scene: Scene, size: Size, samples: int) -> Any:

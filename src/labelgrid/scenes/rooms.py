@@ -16,9 +16,9 @@ from labelgrid.scenes.solids import (
     Matrix,
     Solid,
     cube,
-    moved,
     place_object,
-    turned,
+    rotation,
+    translation,
 )
 from labelgrid.streams import stream
 
@@ -188,7 +188,7 @@ def _shell(rng: np.random.Generator, size: Reals) -> list[Solid]:
         cube((w, h, t), (0, h / 2, -d / 2 - t / 2), paint, "wall"),
         *place_object(
             [cube((w, h, t), (0, 0, 0), replace(paint, light=glow), "wall")],
-            moved(0, h / 2, d / 2 + t / 2) @ turned("y", 180),
+            translation(0, h / 2, d / 2 + t / 2) @ rotation("y", 180),
             0,
         ),
         cube((t, h, d), (-w / 2 - t / 2, h / 2, 0), paint, "wall"),
@@ -209,7 +209,7 @@ def _overhead(
 ) -> list[Solid]:
     """A board whose front, which emits its light, faces down."""
     return place_object(
-        [cube((*size, thick), (0, 0, 0), m, label)], moved(y=y) @ turned("x", 90), 0
+        [cube((*size, thick), (0, 0, 0), m, label)], translation(y=y) @ rotation("x", 90), 0
     )
 
 
@@ -266,7 +266,7 @@ def _stand(
                 float(rng.uniform(-1, 1)) * max(0.1, size[axis] / 2 - radius) for axis in (0, 2)
             )
             turn = float(rng.choice([0, 90, 180, 270]) + rng.normal(0, 12))
-        transform = moved(x, 0, z) @ turned("y", turn)
+        transform = translation(x, 0, z) @ rotation("y", turn)
         foot = (transform @ corners)[[0, 2]]
         low = foot.min(1)
         high = foot.max(1)
@@ -300,13 +300,13 @@ def _scatter(
         if tops and rng.random() < 0.75:
             top = tops[int(rng.integers(len(tops)))]
             x, z = rng.uniform(-0.8, 0.8, 2).tolist()
-            transform = moved(*(top.transform @ np.array([x, 1.0, z, 1.0]))[:3].tolist())
+            transform = translation(*(top.transform @ np.array([x, 1.0, z, 1.0]))[:3].tolist())
         else:
             x, z = rng.uniform(-0.45, 0.45, 2).tolist()
             x = x * size[0]
             z = min(z * size[2], viewpoint.z - CLEAR)
-            transform = moved(x, 0, z)
-        solids += place_object(made, transform @ turned("y", float(rng.uniform(0, 360))), thing)
+            transform = translation(x, 0, z)
+        solids += place_object(made, transform @ rotation("y", float(rng.uniform(0, 360))), thing)
         thing += 1
 
 
@@ -333,4 +333,4 @@ def _camera(rng: np.random.Generator, viewpoint: Viewpoint, view: int) -> Matrix
         x = x + rng.normal(0, 0.12)
         y = y + rng.normal(0, 0.06)
         turn = turn + rng.normal(0, 3)
-    return moved(x, y, viewpoint.z) @ turned("y", turn) @ turned("x", viewpoint.tilt)
+    return translation(x, y, viewpoint.z) @ rotation("y", turn) @ rotation("x", viewpoint.tilt)

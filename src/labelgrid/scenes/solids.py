@@ -59,7 +59,7 @@ class Solid:
     thing: int = 0
 
 
-def moved(x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Matrix:
+def translation(x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Matrix:
     """A translation, float64 [4, 4].
 
     Example:
@@ -71,12 +71,12 @@ def moved(x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Matrix:
     return matrix
 
 
-def scaled(x: float, y: float, z: float) -> Matrix:
+def scaling(x: float, y: float, z: float) -> Matrix:
     """A scaling along the axes, float64 [4, 4]."""
     return np.diag([x, y, z, 1.0])
 
 
-def turned(axis: Literal["x", "y", "z"], degrees: float) -> Matrix:
+def rotation(axis: Literal["x", "y", "z"], degrees: float) -> Matrix:
     """A right-handed rotation about an axis, float64 [4, 4]."""
     c = np.cos(np.radians(degrees))
     s = np.sin(np.radians(degrees))
@@ -95,7 +95,7 @@ def cube(
     """A box of full `size`, centred at `at`."""
     return Solid(
         shape="cube",
-        transform=moved(*at) @ scaled(*(np.asarray(size) / 2)),
+        transform=translation(*at) @ scaling(*(np.asarray(size) / 2)),
         material=material,
         label=label,
         part=part,
@@ -108,7 +108,7 @@ def ball(
     """An ellipsoid, centred at `at`."""
     return Solid(
         shape="sphere",
-        transform=moved(*at) @ scaled(*radii),
+        transform=translation(*at) @ scaling(*radii),
         material=material,
         label=label,
         part=part,
@@ -124,7 +124,7 @@ def tube(
     part: str = "",
 ) -> Solid:
     """An upright cylinder with lids, centred at `at`."""
-    transform = moved(*at) @ turned("x", -90) @ scaled(radius, radius, height / 2)
+    transform = translation(*at) @ rotation("x", -90) @ scaling(radius, radius, height / 2)
     return Solid(shape="tube", transform=transform, material=material, label=label, part=part)
 
 

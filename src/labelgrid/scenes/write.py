@@ -18,7 +18,7 @@ from labelgrid import files
 from labelgrid.errors import ProjectError
 from labelgrid.processes import cores, end_with_parent
 from labelgrid.progress import Progress
-from labelgrid.scenes.maps import TASKS, labels_of
+from labelgrid.scenes.maps import TASKS, scene_labels
 from labelgrid.scenes.ray_casting import Size, cast
 from labelgrid.scenes.render import mitsuba, render
 from labelgrid.scenes.rooms import make_scene, room_of
@@ -85,7 +85,7 @@ def write_scenes(
     mitsuba()
     _check_same(out, settings)
     count = max(count, _listed(out))
-    with files.disk(out):
+    with files.disk_errors(out):
         files.write_text(out / KEPT, settings.json())
         missing = [
             index
@@ -133,7 +133,7 @@ def write_scene(out: Path, settings: SceneSettings, index: int) -> None:
         scene, hits, settings.samples, seed_of(settings.seed, "scenes light", index) % 2**31
     )
     tasks = definitions(TASKS)
-    for task, label in labels_of(scene, hits).items():
+    for task, label in scene_labels(scene, hits).items():
         path = out / "labels" / task / Path(image_id).with_suffix(".png")
         if label.valid.any():
             tasks[task].write(path, label)

@@ -24,7 +24,7 @@ from labelgrid.train.checkpoint import weights_hash
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import fixed_weights
 from labelgrid.train.options import ObjectiveOptions
-from labelgrid.train.seeding import keyed
+from labelgrid.train.seeding import seed_torch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def _fit(
     """Load a statistic's saved weights, or else train its modules and save them."""
     path = weights_path(folder, name)
     identity = json.dumps(dict(job.stamp), sort_keys=True)
-    with keyed(images.seed, "init", "score", name):
+    with seed_torch(images.seed, "init", "score", name):
         example = (images.pool or images.labelled)[:1]
         statistic.setup(next(pool_batches(replace(job, batch=1), example)))
         statistic.to(next(job.model.network.parameters()).device)
@@ -88,7 +88,7 @@ def _fit(
         if saved.get("identity") != identity or not isinstance(saved.get("state"), dict):
             unfinished = _training_folder(path, identity)
             context = _context(name, job, images=images, folder=unfinished, progress=progress)
-            with frozen(name, job.model), torch.enable_grad():
+            with freeze_model(name, job.model), torch.enable_grad():
                 statistic.train().fit(context)
             saved = {"identity": identity, "state": statistic.state_dict()}
             write_weights(path, saved)
@@ -132,7 +132,7 @@ def _context(
 
 
 @contextmanager
-def frozen(name: str, model: TrainedModel) -> Iterator[None]:
+def freeze_model(name: str, model: TrainedModel) -> Iterator[None]:
     """Freeze the model's parameters inside the block, and raise an error if the model has changed at its end.
 
     Raises:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from labelgrid.data.frame import Frame, content_means, to_original
+from labelgrid.data.frame import Frame, content_means, resize_to_original
 from labelgrid.nets.network import Raw
 from labelgrid.pixel.confidence import least_confidence, margin
 from labelgrid.pixel.uncertainty import Information, MeanMeasure, Moments, Spread
@@ -58,7 +58,7 @@ def information(task: Task) -> Moments:
     return Information(task.probabilities) if task.probabilities else Spread()
 
 
-def of_mean(measure: Callable[[Tensor], Tensor]) -> MakeMoments:
+def measure_of_mean(measure: Callable[[Tensor], Tensor]) -> MakeMoments:
     """Collects a measure of the mean class probabilities, and the variance of values."""
 
     def make(task: Task) -> Moments:
@@ -71,8 +71,8 @@ def of_mean(measure: Callable[[Tensor], Tensor]) -> MakeMoments:
 MOMENTS: Mapping[Measure, MakeMoments] = {
     "entropy": lambda task: task.moments(),
     "information": information,
-    "least_confidence": of_mean(least_confidence),
-    "margin": of_mean(margin),
+    "least_confidence": measure_of_mean(least_confidence),
+    "margin": measure_of_mean(margin),
 }
 
 
@@ -94,7 +94,7 @@ def image_means(
     if at == "head":
         return _head_means(passes, tasks, frames, make)
     if at == "half":
-        frames = [halved(frame) for frame in frames]
+        frames = [halve_frame(frame) for frame in frames]
     return np.stack(
         [_original_means(passes.only(i), tasks, frame, make) for i, frame in enumerate(frames)]
     )
@@ -109,7 +109,7 @@ def head_maps(passes: Passes, tasks: Mapping[str, Task], make: MakeMoments) -> d
     return {name: moment.uncertainty()[:, 0] for name, moment in moments.items()}
 
 
-def halved(frame: Frame) -> Frame:
+def halve_frame(frame: Frame) -> Frame:
     """The frame of the same image at half the size at which the network sees it.
 
     No larger than the image.
@@ -159,7 +159,7 @@ def _original_maps(
                 cut = _cut(rows, limit, task.channels * frame.original[1])
                 moments[name] = [(part, make(task)) for part in cut]
             for part, moment in moments[name]:
-                moment.update(task.activate(to_original(raws[name][0], frame, part)[None]))
+                moment.update(task.activate(resize_to_original(raws[name][0], frame, part)[None]))
     return {
         name: torch.cat([moment.uncertainty()[0, 0] for _, moment in parts])
         for name, parts in moments.items()

@@ -22,7 +22,7 @@ MEMORY = 2**30
 SAVE_EVERY = 30.0
 
 
-def resized(maps: Tensor, height: int, width: int) -> Tensor:
+def resize_maps(maps: Tensor, height: int, width: int) -> Tensor:
     """Maps [b, c, h, w] at a size, bilinearly."""
     if maps.shape[-2:] == (height, width):
         return maps
@@ -75,7 +75,7 @@ class Rows:
 Passes = Callable[[int], Iterator[Rows]]
 
 
-def replayed(
+def replay_passes(
     batches: Callable[[int], Iterator[PoolBatch]],
     read: Callable[[PoolBatch], Rows],
     seed: int,

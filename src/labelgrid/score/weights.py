@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from labelgrid.errors import ModelError
-from labelgrid.files import atomic_write, disk, open_regular
+from labelgrid.files import atomic_write, disk_errors, open_regular
 
 
 def write_weights(path: Path, values: Mapping[str, Any]) -> None:
@@ -17,7 +17,7 @@ def write_weights(path: Path, values: Mapping[str, Any]) -> None:
     Raises:
         ProjectError: the file cannot be written.
     """
-    with disk(path), atomic_write(path, durable=True) as temporary:
+    with disk_errors(path), atomic_write(path, durable=True) as temporary:
         memory = io.BytesIO()  # torch would wrap an OSError of the disk in a RuntimeError
         torch.save(dict(values), memory)
         temporary.write_bytes(memory.getbuffer())

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from labelgrid.errors import LabelgridError, PluginError
 from labelgrid.ledger.grid import Grid, Pick, Unit
 from labelgrid.select.strategy import Budget
-from labelgrid.words import counted
+from labelgrid.words import count_text
 
 Floats = NDArray[np.float64]
 #: Tolerance for rounding when costs are summed: relative to the budget, at least absolute.
@@ -60,13 +60,13 @@ def check_picks(
     if faults:
         raise PluginError(
             f"The strategy '{name}' picked {faults[0]}"
-            + (f", and {counted(len(faults) - 1, 'more fault')}." if faults[1:] else "."),
+            + (f", and {count_text(len(faults) - 1, 'more fault')}." if faults[1:] else "."),
             next_step="Fix the strategy; labelgrid list strategies shows others.",
             unchanged="Nothing was requested.",
         )
 
 
-def payable(amount: float) -> float:
+def payable_amount(amount: float) -> float:
     """What picks may cost in all: the amount plus the tolerance for rounding (`ROUNDING`).
 
     Example:
@@ -103,7 +103,7 @@ def check_budget(budget: Budget, grid: Grid, set_aside: int = 0) -> None:
         why = "set aside, because {} cannot be read"
         one = f"image is {why.format('its file')}"
         many = f"images are {why.format('their files')}"
-        aside = f"; {counted(set_aside, one, many)}"
+        aside = f"; {count_text(set_aside, one, many)}"
         back = "Put the files back. "
     if budget.unit == "cost" and grid.eligible.any() and not available:
         raise LabelgridError(
@@ -123,7 +123,7 @@ def check_budget(budget: Budget, grid: Grid, set_aside: int = 0) -> None:
             next_step=f"{back}Add images or tasks with `labelgrid add`.",
             unchanged="Nothing was requested.",
         )
-    if budget.amount > payable(available):
+    if budget.amount > payable_amount(available):
         raise LabelgridError(
             f"The budget of {budget.amount:.10g} {budget.unit} is larger than the pool, which holds "
             f"{available:.10g}{aside}.",
@@ -186,9 +186,9 @@ def buy(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: float) 
     if not len(known):
         return []
     cheapest = float(costs[known].min())
-    if cheapest > payable(amount):
+    if cheapest > payable_amount(amount):
         return []
-    count = int(payable(amount) // cheapest) if cheapest else 0  # labels may be free
+    count = int(payable_amount(amount) // cheapest) if cheapest else 0  # labels may be free
     top = known
     if 0 < count < len(known):
         values = scores[known]
@@ -209,7 +209,7 @@ def _take(
     """The taken items among `items`, and the rest of the amount."""
     order = items[np.lexsort((keys[items], -scores[items]))]
     taken = []
-    left = payable(amount)
+    left = payable_amount(amount)
     cheapest = float(costs[order].min())
     for item in order:
         if left < cheapest:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.select.budget import payable
+from labelgrid.select.budget import payable_amount
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -282,7 +282,7 @@ def farthest_first(
         distances[rows] = some
         return rows[found].tolist(), distances
     nearest = Nearest(features)
-    left = payable(amount)
+    left = payable_amount(amount)
     picks = list[int]()
     at_pick = dict[int, float]()
     nearest.add(np.flatnonzero(centres).tolist())

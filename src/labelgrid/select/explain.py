@@ -19,7 +19,9 @@ PICKS = 512
 LABELLED = 4096
 
 
-def explained(selection: Selection, grid: Grid) -> Iterator[tuple[dict[str, float], Explanation]]:
+def explain_picks(
+    selection: Selection, grid: Grid
+) -> Iterator[tuple[dict[str, float], Explanation]]:
     """The terms that are finite and the explanation of each pick, in their order.
 
     Without the nearest labelled image.
@@ -150,7 +152,7 @@ def ranks_of(scores: NDArray[Any], grid: Grid, rows: Rows, columns: Rows) -> Row
     return np.where(np.isnan(own), 0, len(known) - np.searchsorted(known, own, "right") + 1)
 
 
-def nearest_labelled(
+def nearest_labelled_images(
     features: NDArray[np.floating], grid: Grid, picks: Sequence[Pick]
 ) -> list[tuple[str, float]]:
     """The image with a label of a pick's task whose features are nearest, and their Euclidean distance.

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.select.budget import ROUNDING, Floats, buy, payable
+from labelgrid.select.budget import ROUNDING, Floats, buy, payable_amount
 
 #: Costs are whole multiples of this share of 1, or the best purchase is not computed exactly.
 STEP = 1e-4
@@ -40,7 +40,7 @@ def buy_value(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: f
         >>> buy_value(np.array([0.3, 1.0, 0.5]), keys, np.array([1.0, 10.0, 1.0]), 10.0)
         [1]
     """
-    known = np.flatnonzero(np.isfinite(scores) & (costs <= payable(amount)))
+    known = np.flatnonzero(np.isfinite(scores) & (costs <= payable_amount(amount)))
     if not len(known):
         return []
     values = np.full(len(scores), np.nan)
@@ -57,7 +57,7 @@ def buy_value(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: f
         np.where(np.isnan(values), np.nan, rates),
         keys,
         costs,
-        payable(amount) - float(costs[taken].sum()),
+        payable_amount(amount) - float(costs[taken].sum()),
     )
     return sorted(taken, key=lambda item: (-rates[item], keys[item], item))
 
@@ -103,7 +103,7 @@ def _best_exactly(
         return None
     different = np.unique(weights)
     divisor = int(np.gcd.reduce(different)) or 1
-    capacity = int(payable(min(amount, float(costs[items].sum()))) / (divisor * STEP))
+    capacity = int(payable_amount(min(amount, float(costs[items].sum()))) / (divisor * STEP))
     if (capacity + 1) * len(different) > MOST_KEPT:
         return None
     groups = {}

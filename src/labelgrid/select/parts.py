@@ -27,7 +27,7 @@ DRAWN_IMAGE = "drawn at random: the network has learnt nothing yet of what image
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScorerResult:
     """The result of a scorer.
 
     Args:
@@ -45,7 +45,7 @@ class Scored:
 
 
 #: Computes the raw scores of a pool.
-Scorer = Callable[[PoolView], Scored]
+Scorer = Callable[[PoolView], ScorerResult]
 
 
 def draw_cells(grid: Grid, seed: int) -> Scores:
@@ -66,19 +66,19 @@ class Draw:
 
     draw: Callable[[Grid, int], Scores]
 
-    def __call__(self, pool: PoolView) -> Scored:
+    def __call__(self, pool: PoolView) -> ScorerResult:
         """As `Scorer`."""
-        return Scored(self.draw(pool.grid, pool.seed))
+        return ScorerResult(self.draw(pool.grid, pool.seed))
 
 
 @dataclass(frozen=True)
-class Read:
+class ReadStatistic:
     """Scores cells by a statistic with axis "cell"; `term` names it among the terms."""
 
     statistic: str
     term: str = "uncertainty"
 
-    def __call__(self, pool: PoolView) -> Scored:
+    def __call__(self, pool: PoolView) -> ScorerResult:
         """As `Scorer`.
 
         Raises:
@@ -92,7 +92,7 @@ class Read:
                 next_step="Name a statistic whose axis is 'cell', such as 'dropout'.",
                 unchanged="Nothing was requested.",
             )
-        return Scored(values, {self.term: values})
+        return ScorerResult(values, {self.term: values})
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def fill_unknown(scores: Scores, grid: Grid, seed: int) -> Scores:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Composed:
+class ComposedStrategy:
     """A strategy composed of parts.
 
     A missing cell without a score (its task had no label when the network was trained) gets a
@@ -272,16 +272,16 @@ class Composed:
         )
 
 
-def most_uncertain(
+def uncertainty_strategy(
     options: UncertaintyOptions, why: str = "most uncertain", measure: str = ""
-) -> Composed:
+) -> ComposedStrategy:
     """Compose a strategy that picks by the uncertainty of a cell.
 
     `measure` is that of the statistic, which the strategy sets; "" leaves it to the recipe.
     """
-    return Composed(
+    return ComposedStrategy(
         needs=frozenset({options.statistic}),
-        scorer=Read(options.statistic),
+        scorer=ReadStatistic(options.statistic),
         normaliser=AsIs() if options.normalise == "none" else MinMax(options.normalise),
         unit=options.unit,
         expects={"statistics": {options.statistic: {"measure": measure}}} if measure else {},

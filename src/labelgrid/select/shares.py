@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.select.budget import Floats, payable
+from labelgrid.select.budget import Floats, payable_amount
 from labelgrid.streams import stream
 
 Rows = NDArray[np.intp]
@@ -76,7 +76,7 @@ def interleave(parts: Sequence[Turns], shares: Sequence[float]) -> Turns:
     return turns
 
 
-def shuffled(count: int, seed: int, *names: str) -> list[int]:
+def random_order(count: int, seed: int, *names: str) -> list[int]:
     """The numbers below `count` in random order: whose turn comes first, so that no group always gets the rest.
 
     Example:
@@ -111,10 +111,10 @@ def deal(
         [(0, 0, 0.1), (2, 1, 0.9), (1, 1, 0.5)]
     """
     least = float(costs.min(initial=np.inf))
-    most = int(payable(amount) // least) if 0 < least < np.inf else len(costs)
+    most = int(payable_amount(amount) // least) if 0 < least < np.inf else len(costs)
     queues = [_best_first(group, keys, most) for group in groups]
     spent = set[int]()
-    left = payable(amount)
+    left = payable_amount(amount)
     taken = np.zeros(len(costs), np.bool_)
     picks = list[tuple[int, int, float]]()
     for group in turns(spent):

@@ -128,7 +128,7 @@ class Strategy(Protocol):
         """Pick cells within the budget."""
 
 
-def check_named(strategy: str, named: Iterable[str], tasks: Sequence[str]) -> None:
+def check_task_names(strategy: str, named: Iterable[str], tasks: Sequence[str]) -> None:
     """Check that the tasks that a strategy's options name exist.
 
     Raises:

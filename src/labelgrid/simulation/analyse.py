@@ -19,7 +19,7 @@ from labelgrid.simulation.runs import Run, runs_of
 from labelgrid.simulation.study import KEPT, kept_study, read_json
 from labelgrid.simulation.validate import digest_images
 from labelgrid.spreadsheets import csv_text
-from labelgrid.words import counted, listed
+from labelgrid.words import count_text, join_names
 
 #: The plug-in folder of the analyses.
 ANALYSES = "analyses"
@@ -126,9 +126,9 @@ def _runs(
     places = [(run, folder / "runs" / run.key) for run in chosen]
     recorded = recorded_runs(folder, [run for run, _ in places], study)
     if recorded:
-        names = listed(sorted(recorded), 6)
+        names = join_names(sorted(recorded), 6)
         raise ProjectError(
-            f"{len(recorded)} of {counted(len(places), 'run')} have records, but no networks: {names}.",
+            f"{len(recorded)} of {count_text(len(places), 'run')} have records, but no networks: {names}.",
             where=str(folder),
             next_step=f"Remove {RECORDS} and run `labelgrid simulate` again: an analysis reads all networks.",
             unchanged="Nothing was written.",
@@ -136,7 +136,7 @@ def _runs(
     left = [run.key for run, place in places if not run.is_done(study, place)]
     if left:
         raise ProjectError(
-            f"{len(left)} of {counted(len(places), 'run')} are not done: {listed(left, 6)}.",
+            f"{len(left)} of {count_text(len(places), 'run')} are not done: {join_names(left, 6)}.",
             where=str(folder),
             next_step=f"Finish them with `labelgrid simulate`, or analyse others with --strategy; "
             f"`{command('report', folder)}` shows how far they are.",
@@ -176,10 +176,10 @@ def _write(
         columns = dict.fromkeys(key for row in rows for key in row)
         content[f"{name}{ending}.csv"] = csv_text(list(columns), rows).encode()
     content |= dict(drawing_files(drawings))
-    with files.disk(out):
+    with files.disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     for file, data in content.items():
-        with files.disk(out), files.atomic_write(out / file) as temporary:
+        with files.disk_errors(out), files.atomic_write(out / file) as temporary:
             temporary.write_bytes(data)
     return [out / file for file in content]
 

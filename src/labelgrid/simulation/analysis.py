@@ -10,7 +10,7 @@ from typing import Protocol
 
 from labelgrid.drawings.charts import Line
 from labelgrid.drawings.drawing import Drawing
-from labelgrid.drawings.wording import with_unit
+from labelgrid.drawings.wording import add_unit
 from labelgrid.progress import Progress
 from labelgrid.results import Result, mean_and_deviation
 from labelgrid.simulation.runs import Run, describe_point
@@ -73,7 +73,7 @@ class Mean:
     @property
     def axis_label(self) -> str:
         """The metric with its unit, and which direction is better."""
-        return f"{with_unit(self.result.name, self.result.unit)}, {self.result.better} is better"
+        return f"{add_unit(self.result.name, self.result.unit)}, {self.result.better} is better"
 
     def titled(self, title: str) -> str:
         """The title of a drawing, with the point if there is one."""
@@ -178,7 +178,7 @@ def lines_of(means: Iterable[Mean], x: str, name: Callable[[Mean], str]) -> list
     ]
 
 
-def grouped(means: Iterable[Mean], *names: str) -> dict[tuple[object, ...], list[Mean]]:
+def group_means(means: Iterable[Mean], *names: str) -> dict[tuple[object, ...], list[Mean]]:
     """The means by point, metric and the named columns, in their order: those of one drawing."""
     groups: dict[tuple[object, ...], list[Mean]] = {}
     for mean in means:

@@ -17,13 +17,13 @@ from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow, r
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.create import atomic_project, new_project
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.records import read_fit, read_log, read_measured, val_metrics
+from labelgrid.project.records import read_fit, read_log, read_measurement, val_metrics
 from labelgrid.project.settings import Oracle, Settings, group_of
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.results import LOSS
 from labelgrid.rounds import fit, query
-from labelgrid.rounds.choose import carried
+from labelgrid.rounds.choose import unspent_budget
 from labelgrid.rounds.round_scores import strategy_of
 from labelgrid.select.budget import pool_size
 from labelgrid.select.strategy import Budget
@@ -32,7 +32,7 @@ from labelgrid.simulation.initial_cells import initial_cells
 from labelgrid.simulation.oracle import answer, grant
 from labelgrid.simulation.runs import DONE, Run
 from labelgrid.simulation.study import Study
-from labelgrid.words import counted
+from labelgrid.words import count_text
 
 #: The strategy that draws a run's initial images.
 FIRST = "random_images"
@@ -125,7 +125,7 @@ def step(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> 
     if run.task and not project.store.counts(("train",))[run.task].labelled:
         return False  # there is nothing to train it on
     folder = project.round_folder(project.round_number)
-    if read_fit(folder) is None or read_measured(folder) is None:
+    if read_fit(folder) is None or read_measurement(folder) is None:
         fit.fit(project, progress)
         return True
     reached = _reached(
@@ -147,7 +147,7 @@ def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: P
     images = Budget(plan.count(pool), "images")
     if plan.images and plan.images > pool and not plan.file:
         progress.say(
-            f"The pool has {counted(pool, 'image')}, fewer than `initial` ({plan.images}): all are used."
+            f"The pool has {count_text(pool, 'image')}, fewer than `initial` ({plan.images}): all are used."
         )
     if plan.plan == "images":
         query.query(project, images, progress, strategy=FIRST, prelabels=False)
@@ -195,7 +195,7 @@ def _query(project: ProjectFolder, run: Run, study: Study, progress: Progress) -
     left = pool_size(grid, study.unit)
     cheapest = grid.cost[grid.eligible.any(0)].min(initial=np.inf) if study.unit == "cost" else 0.0
     amount = study.budget + _returned(project, study)
-    if not left or amount + carried(project, study.unit) < cheapest:
+    if not left or amount + unspent_budget(project, study.unit) < cheapest:
         return False
     scored = bool(strategy_of(project)[1].needs)
     budget = Budget(min(amount, left), study.unit)
@@ -252,7 +252,7 @@ def _reached(project: ProjectFolder, study: Study, folder: Path) -> bool:
 
 def _higher_is_better(project: ProjectFolder, name: str) -> bool:
     """Whether higher is better for a metric: `task/metric`, or `loss_mtl`."""
-    measured = read_measured(project.round_folder(project.round_number))
+    measured = read_measurement(project.round_folder(project.round_number))
     task, _, metric = name.partition("/")
     results = measured.metrics.get(task, {}) if measured else {}
     return metric in results and results[metric].better == "higher"

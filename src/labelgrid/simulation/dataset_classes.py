@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid import plugins
-from labelgrid.data.dataset import Described
+from labelgrid.data.dataset import DescribedDataset
 from labelgrid.errors import LabelgridError
 from labelgrid.project.task_spec import task_rows_of
 from labelgrid.simulation.study import Study
 
 
-def with_dataset_classes(study: Study, root: Path) -> Study:
+def add_dataset_classes(study: Study, root: Path) -> Study:
     """The study; its tasks have the `classes` of the data set's own tasks where they name none.
 
     Args:
@@ -24,15 +24,15 @@ def with_dataset_classes(study: Study, root: Path) -> Study:
             wrong.
     """
     source = plugins.create("layouts", study.data, root)
-    known = source.tasks() if isinstance(source, Described) else {}
+    known = source.tasks() if isinstance(source, DescribedDataset) else {}
     try:
-        return replace(study, tasks=completed(study.tasks, known, root))
+        return replace(study, tasks=add_known_classes(study.tasks, known, root))
     except LabelgridError as error:
         error.where = ", ".join(filter(None, (error.where, f"the data set's own tasks, {root}")))
         raise
 
 
-def completed(
+def add_known_classes(
     tasks: Mapping[str, Mapping[str, Any]], known: Mapping[str, Mapping[str, Any]], root: Path
 ) -> dict[str, Mapping[str, Any]]:
     """Tables of tasks; one without `classes` has those of the known task with its name and kind.

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from labelgrid.progress import Progress, Silent
 from labelgrid.simulation.jobs import Job, RunWork, jobs_of
 from labelgrid.simulation.request import StudyRequest
-from labelgrid.simulation.resume_check import widened
+from labelgrid.simulation.resume_check import widen_request
 from labelgrid.simulation.runner import work_left
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.timed_training import StepTiming, has_growing_batches, time_training
@@ -50,7 +50,7 @@ def estimate_study(request: StudyRequest, progress: Progress | None = None) -> S
     Raises:
         LabelgridError: what `run_study` would refuse.
     """
-    request = widened(request)
+    request = widen_request(request)
     runs = validate_study(request)
     jobs = jobs_of(request, runs)
     left = {key: work_left(job) for key, job in jobs.items()}

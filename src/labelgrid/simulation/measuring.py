@@ -25,7 +25,7 @@ from labelgrid.simulation.runs import Run
 from labelgrid.tasks.task import TaskDef
 from labelgrid.train.evaluate import Evaluation, Measure, evaluate, predictions
 from labelgrid.train.model import TrainedModel
-from labelgrid.words import listed
+from labelgrid.words import join_names
 
 T = TypeVar("T")
 
@@ -116,7 +116,7 @@ def hidden_data(project: ProjectFolder) -> Source:
     return dataset_of(oracle)
 
 
-def measured(questions: Sequence[Question], progress: Progress) -> list[CellMetrics]:
+def measure_networks(questions: Sequence[Question], progress: Progress) -> list[CellMetrics]:
     """Measure each network on its cells, at the images' original size.
 
     What arms have in common is measured once.
@@ -140,7 +140,7 @@ def measured(questions: Sequence[Question], progress: Progress) -> list[CellMetr
     ]
 
 
-def measured_cells(
+def measure_cells(
     questions: Sequence[Question], read: Callable[[Measure], T], progress: Progress
 ) -> list[Mapping[Cell, T]]:
     """What `read` says of each question's network on each of its cells that has a label, alone.
@@ -216,7 +216,7 @@ def _fits(questions: Sequence[Question]) -> dict[tuple[Path, int], Fit]:
             gone.append(f"{folder.name} (round {number})")
     if gone:
         raise ProjectError(
-            f"The networks of these runs are gone: {listed(gone, 6)}.",
+            f"The networks of these runs are gone: {join_names(gone, 6)}.",
             where=str(questions[0].folder.parent),
             next_step="Restore their checkpoints from a copy, or remove the folders of these runs and run "
             "`labelgrid simulate` again.",

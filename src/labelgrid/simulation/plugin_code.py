@@ -33,7 +33,7 @@ def digests(values: Any) -> dict[str, str]:
     return found
 
 
-def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+def changed_plugins(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """The plug-ins whose source has changed.
 
     Example:

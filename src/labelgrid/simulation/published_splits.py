@@ -22,7 +22,7 @@ from labelgrid.files import read_bytes, read_text
 from labelgrid.ledger.grid import Cell
 from labelgrid.simulation.arms import InitialLabels
 from labelgrid.simulation.plain_pickle import plain_value
-from labelgrid.words import counted
+from labelgrid.words import count_text
 
 #: Bytes that a split file may have, compressed and not.
 LIMIT = 2**24
@@ -168,7 +168,7 @@ def _of_rows(
             path, f"The tensor of the split file is not of rows × tasks; its shape is {shape}"
         )
     if shape[0] != len(order):
-        what = f"The split file has {counted(shape[0], 'row')}, and initial.rows gives {counted(len(order), 'image')}"
+        what = f"The split file has {count_text(shape[0], 'row')}, and initial.rows gives {count_text(len(order), 'image')}"
         raise _refused(
             path, what, "Use the split of this data set, with all its images in the pool."
         )
@@ -221,7 +221,7 @@ def _listed(
         for name in lists[str(key)]:
             found = names.get(name, set())
             if len(found) != 1:
-                what = f"'{name}' of the split file is the name of {counted(len(found), 'image')} of the pool"
+                what = f"'{name}' of the split file is the name of {count_text(len(found), 'image')} of the pool"
                 raise _refused(
                     path, what, "Use the split of this data set, with all its images in the pool."
                 )

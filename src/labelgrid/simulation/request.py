@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.config import added_defaults
-from labelgrid.errors import with_unchanged
+from labelgrid.errors import note_unchanged
 from labelgrid.files import digest
 from labelgrid.processes import cores
 from labelgrid.project.settings import resolve_recipe
@@ -20,7 +20,7 @@ from labelgrid.rounds.round_scores import score_tables
 from labelgrid.select.strategy import Strategy
 from labelgrid.simulation import plugin_code
 from labelgrid.simulation.cell_lists import listed_digests
-from labelgrid.simulation.dataset_classes import with_dataset_classes
+from labelgrid.simulation.dataset_classes import add_dataset_classes
 from labelgrid.simulation.study import KEPT, Study, read_json, study_of
 
 
@@ -48,7 +48,7 @@ class StudyRequest:
     force: bool = False
 
     @classmethod
-    @with_unchanged("Nothing was run.")
+    @note_unchanged("Nothing was run.")
     def of(
         cls,
         recipe: str,
@@ -77,7 +77,7 @@ class StudyRequest:
                 `tasks.toml` are wrong.
         """
         name = resolve_recipe(recipe)
-        study = with_dataset_classes(study_of(name, changes), data)
+        study = add_dataset_classes(study_of(name, changes), data)
         return cls(
             recipe=name,
             study=study,
@@ -153,7 +153,7 @@ class StudyRequest:
         """The own plug-ins whose source has changed since the folder's runs were started."""
         before = (self.previous() or {}).get("code")
         return (
-            plugin_code.changed(before, self.to_json().get("code", {}))
+            plugin_code.changed_plugins(before, self.to_json().get("code", {}))
             if isinstance(before, Mapping)
             else []
         )

@@ -14,11 +14,11 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from labelgrid.errors import ProjectError
-from labelgrid.files import atomic_write, disk
-from labelgrid.project.records import Measured, read_measured
+from labelgrid.files import atomic_write, disk_errors
+from labelgrid.project.records import Measurement, read_measurement
 from labelgrid.results import LOSS, Better, Result
 from labelgrid.simulation.runs import Run, describe_point
-from labelgrid.spreadsheets import marked
+from labelgrid.spreadsheets import escape_formula
 
 #: The task of `LOSS` in the records.
 OVERALL = "all"
@@ -56,7 +56,7 @@ class Outcome:
 def outcomes_of(run: Run, folder: Path) -> Iterator[Outcome]:
     """The records of a run so far, by round."""
     for round_folder in sorted(folder.glob("rounds/*")):
-        measured = read_measured(round_folder)
+        measured = read_measurement(round_folder)
         if measured is None:
             continue
         total = sum(measured.labels.values())
@@ -94,11 +94,11 @@ def write_outcomes(outcomes: Iterable[Outcome], folder: Path) -> None:
     table = pa.table(
         {f.name: [row[f.name] for row in rows] for f in fields(Outcome)}, schema=SCHEMA
     )
-    with disk(folder):
+    with disk_errors(folder):
         with atomic_write(folder / TABLE, durable=True) as temporary:
             pq.write_table(table, temporary, write_page_checksum=True)
         with atomic_write(folder / "outcomes.csv", durable=True) as temporary:
-            marks = [{name: marked(value) for name, value in row.items()} for row in rows]
+            marks = [{name: escape_formula(value) for name, value in row.items()} for row in rows]
             pyarrow.csv.write_csv(pa.Table.from_pylist(marks, schema=SCHEMA), temporary)
 
 
@@ -120,7 +120,7 @@ def read_outcomes(folder: Path, name: str = TABLE) -> list[Outcome]:
         ) from error
 
 
-def by_run(records: Sequence[Outcome], runs: Sequence[Run]) -> dict[str, list[Outcome]]:
+def records_by_run(records: Sequence[Outcome], runs: Sequence[Run]) -> dict[str, list[Outcome]]:
     """The records of each run, by run key; an empty list for a run without any."""
     found: dict[str, list[Outcome]] = {run.key: [] for run in runs}
     keys = {(str(run.kind), run.name, run.seed, describe_point(run.point)): run.key for run in runs}
@@ -130,7 +130,7 @@ def by_run(records: Sequence[Outcome], runs: Sequence[Run]) -> dict[str, list[Ou
     return found
 
 
-def measured_of(records: Sequence[Outcome]) -> list[Measured]:
+def measurements_of(records: Sequence[Outcome]) -> list[Measurement]:
     """A run's records as measurements, by round."""
     rounds: dict[int, list[Outcome]] = {}
     for record in records:
@@ -138,7 +138,7 @@ def measured_of(records: Sequence[Outcome]) -> list[Measured]:
     return [_measured(rounds[number]) for number in sorted(rounds)]
 
 
-def _measured(records: Sequence[Outcome]) -> Measured:
+def _measured(records: Sequence[Outcome]) -> Measurement:
     """The records of one round as measurements; the records do not hold what was measured on."""
     first = records[0]
     loss = math.nan
@@ -152,7 +152,7 @@ def _measured(records: Sequence[Outcome]) -> Measured:
         result = Result(record.metric, record.value, record.unit, better)
         metrics.setdefault(record.task, {})[record.metric] = result
         labels[record.task] = record.task_labels
-    return Measured(
+    return Measurement(
         round=first.round,
         model="",
         labels=labels,

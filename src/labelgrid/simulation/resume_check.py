@@ -5,14 +5,14 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from labelgrid.config import extends
+from labelgrid.config import is_extension
 from labelgrid.errors import ProjectError
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.run_records import keys_with_records, recorded_runs
 from labelgrid.simulation.runs import Run, has_work, runs_of
 from labelgrid.simulation.study import LOCK, Study, kept_study
 from labelgrid.train.options import WITHOUT_EFFECT
-from labelgrid.words import listed
+from labelgrid.words import join_names
 
 #: The fields of a study that may change between two calls: they select, end, show or explain runs,
 #: and change none.
@@ -21,7 +21,7 @@ OPEN = frozenset(
 )
 
 
-def widened(request: StudyRequest) -> StudyRequest:
+def widen_request(request: StudyRequest) -> StudyRequest:
     """The request plus the strategies, seeds, rounds, `full` and `single` of its folder: all its runs are resumed.
 
     Arms that the recipe no longer has and that have no run are left out.
@@ -48,7 +48,7 @@ def widened(request: StudyRequest) -> StudyRequest:
     return replace(request, study=replace(study, strategies=strategies, **wider))
 
 
-def said_of_others(asked: StudyRequest, wider: StudyRequest) -> str:
+def extra_runs_note(asked: StudyRequest, wider: StudyRequest) -> str:
     """What to say if more seeds or rounds than the folder had also go to arms that were not asked for; "" if not."""
     previous = asked.previous()
     if previous is None:
@@ -64,7 +64,7 @@ def said_of_others(asked: StudyRequest, wider: StudyRequest) -> str:
     if not others or not more:
         return ""
     return (
-        f"The folder's other arms also get {' and '.join(more)}: {listed(others, 5)}. "
+        f"The folder's other arms also get {' and '.join(more)}: {join_names(others, 5)}. "
         "To run some arms further than others, stop this and name another folder with --out."
     )
 
@@ -119,7 +119,7 @@ def check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
         f"{folder}.{name}"
         for folder, plugins in previous.get("training", {}).items()
         for name, known in plugins.items()
-        if not extends(training.get(folder, {}).get(name), known)
+        if not is_extension(training.get(folder, {}).get(name), known)
     ]
     changed += [
         path for path, known in previous.get("cells", {}).items() if cells.get(path, known) != known

@@ -22,7 +22,7 @@ def keys_with_records(out: Path, runs: Sequence[Run]) -> set[str]:
         return set()
     return {
         key
-        for key, found in results.by_run(results.read_outcomes(out, RECORDS), runs).items()
+        for key, found in results.records_by_run(results.read_outcomes(out, RECORDS), runs).items()
         if found
     }
 
@@ -44,7 +44,7 @@ def recorded_runs(out: Path, runs: Sequence[Run], study: Study) -> dict[str, Seq
     if not (out / RECORDS).is_file():
         return {}
     absent = [run for run in runs if not (out / "runs" / run.key).exists()]
-    records = results.by_run(results.read_outcomes(out, RECORDS), absent)
+    records = results.records_by_run(results.read_outcomes(out, RECORDS), absent)
     complete = {
         run.key for run in absent if len({r.round for r in records[run.key]}) >= run.networks(study)
     }

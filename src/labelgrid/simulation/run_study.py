@@ -19,7 +19,7 @@ from labelgrid.recipes.resolve import load_recipe
 from labelgrid.simulation import results
 from labelgrid.simulation.jobs import Job, jobs_of
 from labelgrid.simulation.request import StudyRequest
-from labelgrid.simulation.resume_check import check_same, said_of_others, widened
+from labelgrid.simulation.resume_check import check_same, extra_runs_note, widen_request
 from labelgrid.simulation.run_records import RECORDS
 from labelgrid.simulation.runner import JobStatus, Runner, work_left
 from labelgrid.simulation.runs import Run, has_work
@@ -84,8 +84,8 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
     """
     progress = progress or SilentStudy()
     asked = request
-    request = widened(request)
-    if said := said_of_others(asked, request):
+    request = widen_request(request)
+    if said := extra_runs_note(asked, request):
         progress.say(said)
     runs = validate_study(request)
     check_weights(
@@ -95,7 +95,7 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
     with _locked(request.out):
         check_same(request, runs)  # another process may have run some since
         jobs = _jobs(request, runs)
-        with files.disk(request.out):
+        with files.disk_errors(request.out):
             (request.out / ENDINGS).unlink(missing_ok=True)  # it may not match the new request
         kept = request.to_json() | {"pictures": images} | _history(request, jobs)
         write_text(request.out / KEPT, json.dumps(kept, indent=1) + "\n")
@@ -175,7 +175,7 @@ def _remove_unstarted(out: Path) -> None:
 @contextmanager
 def _locked(out: Path) -> Iterator[None]:
     """Hold the study's lock."""
-    with files.disk(out):
+    with files.disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         file = (out / LOCK).open("w")
     with file:

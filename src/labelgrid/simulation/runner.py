@@ -89,9 +89,9 @@ def run_job(job: Job, pipe: "Connection[Any, Any]") -> None:
             else:
                 create_run(job.folder, job.settings, job.study, job.run.rows(job.study))
         with ProjectFolder.open(job.folder) as project, project.lock():
-            pipe.send(("trained", trained(job)))
+            pipe.send(("trained", count_trainings(job)))
             while step(project, job.run, job.study, PipeProgress(pipe)):
-                pipe.send(("trained", trained(job)))
+                pipe.send(("trained", count_trainings(job)))
         write_text(job.folder / DONE, job.run.done_text(job.study))
         pipe.send(("end", ""))
     except LabelgridError as error:
@@ -119,7 +119,7 @@ def is_transient(error: Exception) -> bool:
     return of_torch or isinstance(error, OSError | MemoryError)
 
 
-def trained(job: Job) -> int:
+def count_trainings(job: Job) -> int:
     """The number of finished trainings of a run, without that of the run it continues, which it was copied from."""
     fits = len(list(job.folder.glob("rounds/*/fit.json")))
     return max(fits - 1, 0) if job.start else fits
@@ -127,7 +127,7 @@ def trained(job: Job) -> int:
 
 def work_left(job: Job) -> RunWork:
     """The remaining work of a run."""
-    return job.max_work.after(len(job.max_work.steps) if job.is_done else trained(job))
+    return job.max_work.after(len(job.max_work.steps) if job.is_done else count_trainings(job))
 
 
 @dataclass

@@ -151,7 +151,7 @@ def runs_of(study: Study) -> list[Run]:
     """
     found: dict[str, Run] = {}
     for seed, point in itertools.product(range(study.seeds), study.points()):
-        for run in runs_at(study, seed, point):
+        for run in runs_at_point(study, seed, point):
             if found.setdefault(run.key, run) != run:
                 raise RecipeError(
                     f"Two runs of the study have the same folder, '{run.key}'.",
@@ -161,7 +161,7 @@ def runs_of(study: Study) -> list[Run]:
     return list(found.values())
 
 
-def runs_at(study: Study, seed: int, point: Mapping[str, Any]) -> Iterator[Run]:
+def runs_at_point(study: Study, seed: int, point: Mapping[str, Any]) -> Iterator[Run]:
     """The runs of a seed at a grid point, starts first.
 
     Several points may share starts and `full`.

@@ -14,7 +14,7 @@ from labelgrid.config import check_ranges, merge, parse
 from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.ledger.grid import TaskRow, Unit
 from labelgrid.project.task_spec import task_rows_of
-from labelgrid.recipes.resolve import chain, find, override
+from labelgrid.recipes.resolve import chain, find_recipe, override
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.arms import (
     FULL,
@@ -309,7 +309,7 @@ def study_of(recipe: str, changes: Mapping[str, Any] | None = None) -> Study:
         RecipeError: the recipe has none, a key is unknown, or a value is wrong.
     """
     values: dict[str, Any] = {}
-    for tables in chain(find(recipe)):
+    for tables in chain(find_recipe(recipe)):
         values = merge(values, tables.get("simulate", {}))
     if not values:
         raise RecipeError(

@@ -8,29 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.data.dataset import nonempty_label
-from labelgrid.errors import ModelError, ProjectError, RecipeError, with_unchanged
+from labelgrid.errors import ModelError, ProjectError, RecipeError, note_unchanged
 from labelgrid.progress import Progress
-from labelgrid.project.advice import weights_missing
+from labelgrid.project.advice import missing_weights_advice
 from labelgrid.project.settings import Oracle, check_pattern
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.resolve import build_plugin, check_recipe, has_own_encoder, load_recipe
 from labelgrid.recipes.schema import Recipe
 from labelgrid.results import LOSS
-from labelgrid.rounds.round_scores import check_expected, lacking_term
-from labelgrid.select.strategy import Strategy, check_named
+from labelgrid.rounds.round_scores import check_expected_options, lacking_term
+from labelgrid.select.strategy import Strategy, check_task_names
 from labelgrid.simulation.cell_lists import listed_cells
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.resume_check import check_same
 from labelgrid.simulation.runs import Run, runs_of
 from labelgrid.simulation.study import Study
 from labelgrid.tasks.task import definitions
-from labelgrid.words import counted
+from labelgrid.words import count_text
 
 #: How many images are read at most to find a label of a task.
 LOOKED_AT = 20
 
 
-@with_unchanged("Nothing was run.")
+@note_unchanged("Nothing was run.")
 def validate_study(request: StudyRequest) -> list[Run]:
     """Check everything that can be checked before a run; returns the runs.
 
@@ -88,7 +88,7 @@ def _recipes(recipe: str, study: Study, runs: Iterable[Run]) -> Iterator[tuple[R
     yield from [(run, load_recipe(recipe, run.overrides(study))) for run in different]
 
 
-@with_unchanged("Nothing was run.")
+@note_unchanged("Nothing was run.")
 def check_weights(request: StudyRequest, runs: Iterable[Run]) -> None:
     """Refuse weights that cannot be had before each run fails for lack of them.
 
@@ -103,7 +103,7 @@ def check_weights(request: StudyRequest, runs: Iterable[Run]) -> None:
     for backbone in {
         one.backbone: None for one in recipes if not has_own_encoder(one.network.name)
     }:
-        if missing := weights_missing(backbone, None):
+        if missing := missing_weights_advice(backbone, None):
             raise ModelError(
                 missing,
                 next_step="Give a file with `--weights FILE`, or set `pretrained = false` in [backbone] to start from "
@@ -129,7 +129,7 @@ def _check_strategy(study: Study, name: str) -> None:
     strategy: Strategy = build_plugin("strategies", study.chosen(name))
     rows = study.rows(name)
     named = getattr(strategy, "tasks", ()) or [row.name for row in rows]
-    check_named(name, named, [row.name for row in rows])
+    check_task_names(name, named, [row.name for row in rows])
     if not study.rounds_of(name):
         return  # it buys nothing
     image_cost = {"labels": len(rows), "cost": sum(row.cost for row in rows), "images": 1}
@@ -157,7 +157,7 @@ def _check_scoring(recipe: str, study: Study, run: Run) -> None:
     recipes = [load_recipe(recipe, one.overrides(study)) for one in (run, run.start(study))]
     for loaded in recipes:
         tables = {"statistics": recipes[0].score, "terms": loaded.terms}
-        check_expected(f"The strategy of '{run.name}'", strategy, tables)
+        check_expected_options(f"The strategy of '{run.name}'", strategy, tables)
         if lacking := lacking_term(strategy, recipes[0].score, loaded.terms):
             raise RecipeError(
                 f"'{run.name}' trains without the term '{lacking[1]}', which the statistic '{lacking[0]}' of its "
@@ -226,7 +226,7 @@ def _check_disjoint(splits: Mapping[str, Sequence[str]], root: Path) -> None:
         shared = sorted(set(splits[first]) & set(splits[second]))
         if shared:
             raise RecipeError(
-                f"The splits {first} and {second} share {counted(len(shared), 'image')}, such as '{shared[0]}'.",
+                f"The splits {first} and {second} share {count_text(len(shared), 'image')}, such as '{shared[0]}'.",
                 where=str(root),
                 next_step="Remove them from one of the two.",
                 unchanged="Nothing was run.",

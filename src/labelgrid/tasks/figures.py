@@ -77,7 +77,7 @@ def positive_share(
     }
 
 
-def receding(distance: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
+def distance_slope(distance: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
     """The `slope` of distances [h, w]: their relative change to the right and upward, 0 beside pixels without one."""
     value = np.log(np.where(valid, distance, 1.0))
     slope = np.zeros((*valid.shape, 2))

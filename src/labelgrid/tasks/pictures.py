@@ -165,28 +165,28 @@ def _along(stops: tuple[tuple[int, int, int], ...], value: NDArray[Any], limits:
     )
 
 
-def class_colours(
+def render_classes(
     value: NDArray[Any], _valid: NDArray[np.bool_], _limits: Range | None, options: Any
 ) -> RGB:
     """The `render` of class indices [h, w, 1]: one colour per class."""
     return palette(len(options.names))[value[..., 0].astype(np.int64)]
 
 
-def grey(
+def render_grey(
     value: NDArray[Any], _valid: NDArray[np.bool_], limits: Range | None, _options: object
 ) -> RGB:
     """The `render` of values from 0 to 1 [h, w, 1]: 0 is black, 1 is white."""
     return _along(((0, 0, 0), (255, 255, 255)), value[..., 0], limits or (0.0, 1.0))
 
 
-def vectors(
+def render_vectors(
     value: NDArray[Any], _valid: NDArray[np.bool_], _limits: Range | None, _options: object
 ) -> RGB:
     """The `render` of unit vectors [h, w, 3]: each direction as red, green and blue."""
     return np.clip((value + 1) * 127.5, 0, 255).round().astype(np.uint8)
 
 
-def along_distance(
+def render_distances(
     value: NDArray[Any], valid: NDArray[np.bool_], limits: Range | None, larger_is_nearer: bool
 ) -> RGB:
     """Render distances or disparities [h, w]: near is bright.

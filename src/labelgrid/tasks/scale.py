@@ -45,7 +45,7 @@ def value_error(raw: Tensor, maps: Tensor) -> Tensor:
 
 
 def direction_error(raw: Tensor, maps: Tensor) -> Tensor:
-    """1 - cosine of raw vectors and those that `halved` moved to 0..1, [b, c, h, w] -> [b, 1, h, w].
+    """1 - cosine of raw vectors and those that `shift_to_unit_range` moved to 0..1, [b, c, h, w] -> [b, 1, h, w].
 
     Example:
         >>> import torch
@@ -82,7 +82,7 @@ class Scale:
     error: Callable[[Tensor, Tensor], Tensor] = value_error
 
 
-def over_maximum(values: Tensor) -> Tensor:
+def divide_by_maximum(values: Tensor) -> Tensor:
     """Values [b, c, h, w] divided by the largest of their image, as MTPSL's released code scales depth.
 
     Gradients flow through the maximum. Values that are all negative become positive, as there.
@@ -95,7 +95,7 @@ def over_maximum(values: Tensor) -> Tensor:
     return values / (values.amax((1, 2, 3), keepdim=True) + 1e-12)
 
 
-def through_normal(values: Tensor, mean: float, deviation: float) -> Tensor:
+def apply_normal_cdf(values: Tensor, mean: float, deviation: float) -> Tensor:
     """Values through the normal distribution's cumulative function, as JTR's released code scales depth.
 
     Example:
@@ -108,7 +108,7 @@ def through_normal(values: Tensor, mean: float, deviation: float) -> Tensor:
     return torch.special.ndtr((values - mean) / deviation)
 
 
-def halved(values: Tensor) -> Tensor:
+def shift_to_unit_range(values: Tensor) -> Tensor:
     """Values in -1..1 moved to 0..1, as MTPSL's released code scales normals.
 
     Example:
@@ -119,17 +119,17 @@ def halved(values: Tensor) -> Tensor:
     return (values + 1) / 2
 
 
-def nearer(values: Tensor, zoom: Tensor) -> Tensor:
+def zoom_distances(values: Tensor, zoom: Tensor) -> Tensor:
     """Distances of images that look `zoom` times as large."""
     return values / zoom
 
 
-def larger(values: Tensor, zoom: Tensor) -> Tensor:
+def zoom_disparities(values: Tensor, zoom: Tensor) -> Tensor:
     """Disparities of images that look `zoom` times as large."""
     return values * zoom
 
 
-def facing(values: Tensor) -> Tensor:
+def unmirror_vectors(values: Tensor) -> Tensor:
     """Vectors [b, 3, h, w] of a mirrored image as they are in the image: x is negated.
 
     Example:

@@ -286,9 +286,9 @@ class Task:
 
     def loss(self, raw: Tensor, target: Target) -> Tensor:
         """[b]: the mean of the pixel loss over each image's valid pixels, 0 for an image without any."""
-        from labelgrid.pixel.target import per_image
+        from labelgrid.pixel.target import mean_per_image
 
-        return per_image(self.pixel_loss(raw, target), target.valid)
+        return mean_per_image(self.pixel_loss(raw, target), target.valid)
 
     def uncertainty(self, samples: Tensor) -> Tensor:
         """[b, 1, h, w], nats, of predictions [d, b, c, h, w]: the moments of all of them at once."""

@@ -16,12 +16,12 @@ from labelgrid.errors import PluginError
 from labelgrid.nets.network import Output
 from labelgrid.progress import Progress
 from labelgrid.streams import seed_of
-from labelgrid.train.batch_norm import tracking
+from labelgrid.train.batch_norm import track_statistics
 from labelgrid.train.draws import Draws
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.own_optimisers import Check, OwnOptimisers
 from labelgrid.train.plan import Plan
-from labelgrid.train.seeding import keyed
+from labelgrid.train.seeding import seed_torch
 from labelgrid.train.term import Preparation, Step
 
 #: A term and one of its views.
@@ -89,7 +89,7 @@ class ActiveTerms:
         for name, term in self.plan.terms.items():
             seed = seed_of(self.plan.seed, "term", name, "prepare")
             data = self._preparation(self._folder(folder, name), progress, batches, seed)
-            with keyed(seed):
+            with seed_torch(seed):
                 (term.resume if resumed else term.prepare)(data)
                 soft = term.soft_labels(data)
             if soft is not None:
@@ -183,7 +183,7 @@ class ActiveTerms:
                 views[view] = joined[name, view]
             else:
                 made = self._view(name, view, batch, number)
-                with tracking(plan.network, plan.terms[name].track):
+                with track_statistics(plan.network, plan.terms[name].track):
                     views[view] = (made, plan.network(made.images, made.known or None))
         return Step(
             batch=batch,

@@ -26,7 +26,7 @@ def norms_of(network: nn.Module, frozen: nn.Module | None = None) -> list[NORM]:
 
 
 @contextmanager
-def tracking(network: nn.Module, track: bool) -> Iterator[None]:
+def track_statistics(network: nn.Module, track: bool) -> Iterator[None]:
     """Normalise as before, but do not update the running statistics of batch norm if `track` is false.
 
     Example:

@@ -12,7 +12,7 @@ from zipfile import ZipFile
 
 import torch
 
-from labelgrid.config import extends
+from labelgrid.config import is_extension
 from labelgrid.errors import ModelError
 from labelgrid.files import open_regular
 
@@ -102,7 +102,7 @@ def same_training(kept: str, now: str) -> bool:
     before = json.loads(kept)
     after = json.loads(now)
     options = before.pop("options", {}), after.pop("options", {})
-    return bool(before == after) and extends(options[1], options[0])
+    return bool(before == after) and is_extension(options[1], options[0])
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:

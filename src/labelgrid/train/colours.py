@@ -30,7 +30,7 @@ OPERATIONS: dict[str, Callable[[Tensor, float], Tensor]] = {
 }
 
 
-def recoloured(
+def change_colours(
     images: Tensor,
     ids: Sequence[str],
     draws: Draws,

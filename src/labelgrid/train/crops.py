@@ -57,7 +57,7 @@ def _draw_box(generator: torch.Generator, size: Size, zooms: Sequence[float]) ->
     return Box(top, left, height, width)
 
 
-def cropped(batch: Batch, tasks: Mapping[str, Task], boxes: Sequence[Box], size: Size) -> Batch:
+def crop_batch(batch: Batch, tasks: Mapping[str, Task], boxes: Sequence[Box], size: Size) -> Batch:
     """The boxes of a batch's images and targets, resized to `size`: images linearly, labels to the nearest pixel.
 
     Label values change as a zoom changes them (depth is divided by it). Targets of other tasks than
@@ -68,11 +68,11 @@ def cropped(batch: Batch, tasks: Mapping[str, Task], boxes: Sequence[Box], size:
         for name, task in tasks.items()
     }
     return replace(
-        batch, images=cropped_maps(batch.images, boxes, size), targets=targets, soft={}, frames=()
+        batch, images=crop_maps(batch.images, boxes, size), targets=targets, soft={}, frames=()
     )
 
 
-def cropped_maps(maps: Tensor, boxes: Sequence[Box], size: Size) -> Tensor:
+def crop_maps(maps: Tensor, boxes: Sequence[Box], size: Size) -> Tensor:
     """The boxes of maps [b, c, h, w], in pixels of these maps, resized linearly: [b, c, *size].
 
     Example:
@@ -87,10 +87,10 @@ def _resized(part: Tensor, size: Size) -> Tensor:
     return functional.interpolate(part, size=size, mode="bilinear", align_corners=False)
 
 
-def cropped_prediction(task: Task, prediction: Tensor, boxes: Sequence[Box], size: Size) -> Tensor:
+def crop_prediction(task: Task, prediction: Tensor, boxes: Sequence[Box], size: Size) -> Tensor:
     """The boxes of predictions [b, channels, h, w], in pixels of these, as predictions of the resized crops."""
     return task.from_mean(
-        task.scale.zoomed(cropped_maps(prediction, boxes, size), _zooms(boxes, size, prediction))
+        task.scale.zoomed(crop_maps(prediction, boxes, size), _zooms(boxes, size, prediction))
     )
 
 

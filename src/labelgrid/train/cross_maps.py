@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 from labelgrid.nets.unpooling import EncoderDecoder, initialise
 from labelgrid.tasks.task import Task
 from labelgrid.train.inputs import label_maps, prediction_maps
-from labelgrid.train.objective import fixed_weights, in_full, resized
+from labelgrid.train.objective import fixed_weights, half_to_float, resize_output
 from labelgrid.train.pairs import Pairs
 from labelgrid.train.term import Step
 
@@ -104,8 +104,8 @@ class CrossMaps(nn.Module):
         """A pair's raw outputs of the target for maps of the source, in full precision."""
         network = self.networks[self.key(source, target)]
         if self.recompute and torch.is_grad_enabled():
-            return in_full(checkpoint(network, maps, use_reentrant=False))
-        return in_full(network(maps))
+            return half_to_float(checkpoint(network, maps, use_reentrant=False))
+        return half_to_float(network(maps))
 
     def of_both(
         self, source: int, target: int, predicted: Tensor, labelled: Tensor
@@ -169,7 +169,7 @@ def direct_losses(maps: CrossMaps, step: Step, pairs: Pairs, *, detach: bool = F
     return losses
 
 
-def distances(maps: CrossMaps, step: Step, pairs: Pairs) -> Tensor:
+def mapped_distances(maps: CrossMaps, step: Step, pairs: Pairs) -> Tensor:
     """The distance of each pair's mapped prediction of the source to its mapped label, [p], in the target's space.
 
     It is the target's `disagreement` of the two mapped maps, as predictions of the target, the mean
@@ -194,7 +194,7 @@ def distances(maps: CrossMaps, step: Step, pairs: Pairs) -> Tensor:
     return losses
 
 
-def by_image(step: Step, pairs: Pairs, losses: Tensor, *, divide: bool) -> Tensor:
+def sum_by_image(step: Step, pairs: Pairs, losses: Tensor, *, divide: bool) -> Tensor:
     """The sums [b] over each image's pairs of losses [p], each with the weight of its target in the objective.
 
     Args:
@@ -210,14 +210,16 @@ def by_image(step: Step, pairs: Pairs, losses: Tensor, *, divide: bool) -> Tenso
 
 def _zeros(step: Step, count: int) -> Tensor:
     """As many zeros, without a graph, of the type of losses."""
-    return in_full(next(iter(step.output.final.values())).new_zeros(count))
+    return half_to_float(next(iter(step.output.final.values())).new_zeros(count))
 
 
 def _predicted(
     step: Step, name: str, images: Tensor, valid: Tensor | None = None, *, detach: bool = False
 ) -> Tensor:
     """The maps of a task's final predictions of some images, at the batch's size."""
-    raw = resized(in_full(step.output.final[name][images]), step.batch.images.shape[-2:])
+    raw = resize_output(
+        half_to_float(step.output.final[name][images]), step.batch.images.shape[-2:]
+    )
     raw = raw.detach() if detach else raw
     draws = step.draws.by_image([step.batch.ids[row] for row in images.tolist()], "classes", name)
     return prediction_maps(step.tasks[name], raw, draws, valid)

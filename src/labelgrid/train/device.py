@@ -5,7 +5,7 @@ from lightning_fabric import Fabric
 from labelgrid.errors import TrainingError
 
 
-def fabric_on(device: str, precision: str) -> Fabric:
+def make_fabric(device: str, precision: str) -> Fabric:
     """A Fabric with the device and precision of a training.
 
     Raises:

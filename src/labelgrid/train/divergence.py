@@ -7,7 +7,7 @@ from typing import Any
 RISE = 3.0
 
 
-def diverged(history: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
+def diverged_losses(history: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
     """The losses of tasks that ended too high, with their first and their last values.
 
     Args:
@@ -29,7 +29,7 @@ def diverged(history: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, flo
     }
 
 
-def warning(history: Sequence[Mapping[str, Any]], learning_rate: float) -> str:
+def divergence_warning(history: Sequence[Mapping[str, Any]], learning_rate: float) -> str:
     """What to say of a training that diverged; "" if it did not.
 
     Args:
@@ -40,7 +40,7 @@ def warning(history: Sequence[Mapping[str, Any]], learning_rate: float) -> str:
         >>> warning([{"loss": {"depth": 2.0}, "start": {"depth": 3.0}}], 0.1)
         ''
     """
-    found = diverged(history)
+    found = diverged_losses(history)
     if not found:
         return ""
     values = "; ".join(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from labelgrid.data.dataset import Source, labels_of
-from labelgrid.data.frame import Frame, target_of, to_original
+from labelgrid.data.frame import Frame, resize_to_original, target_of
 from labelgrid.data.loader import eval_batches
 from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import LabelError
@@ -216,7 +216,7 @@ class Measure:
         image = self.task.metric()
         with torch.inference_mode():
             for rows in strips(self.task.channels, height, width):
-                strip = to_original(raw, frame, rows)[None]
+                strip = resize_to_original(raw, frame, rows)[None]
                 target = as_target(label, rows, strip.device)
                 image.update(self.task.activate(strip), target)
                 self.total += float(self.task.pixel_loss(strip, target).double().sum())

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-def not_finite(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def non_finite_values(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Those with a value that is not finite, by name.
 
     Example:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from labelgrid.train.pairs import Pairs
 from labelgrid.train.term import Preparation
-from labelgrid.words import listed as in_words
+from labelgrid.words import join_names as in_words
 
 #: What lets a term with the option `sources` learn from labelled tasks.
 SOURCES_ALL = 'Set sources = "all" for predictions of labelled tasks, too.'

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
-from labelgrid.train.objective import in_full
+from labelgrid.train.objective import half_to_float
 
 #: A random generator for each image.
 Generators = Sequence[torch.Generator]
@@ -38,7 +38,7 @@ def prediction_maps(
 
 def _drawn(raw: Tensor, draws: Generators | None) -> Tensor:
     """One-hot maps of drawn classes, with the gradient of the soft sample."""
-    logits = in_full(raw)
+    logits = half_to_float(raw)
     if draws:
         noise = torch.stack(
             [torch.empty(raw.shape[1:]).exponential_(generator=one) for one in draws]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from labelgrid.config import check_unused
+from labelgrid.config import check_unused_options
 from labelgrid.train.ranges import OwnRate, Share, Zooms
 
 #: The tasks whose predictions are used: those of which the image has no label, or all.
@@ -72,8 +72,8 @@ class JointOptions:
 
     def __post_init__(self) -> None:
         if self.view == "batch":
-            check_unused(self, 'view = "batch"', "zooms", "one_pass", "track")
+            check_unused_options(self, 'view = "batch"', "zooms", "one_pass", "track")
         if self.one_pass:
-            check_unused(self, "one_pass = true", "track")
+            check_unused_options(self, "one_pass = true", "track")
         if self.condition == "none":
-            check_unused(self, 'condition = "none"', "condition_rate", "condition_halve")
+            check_unused_options(self, 'condition = "none"', "condition_rate", "condition_halve")

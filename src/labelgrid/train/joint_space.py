@@ -14,14 +14,14 @@ from labelgrid.nets.network import EXAMPLE_SIDE, Network, Output, example_output
 from labelgrid.nets.unpooling import initialise
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
-from labelgrid.train.crops import cropped, draw_boxes
+from labelgrid.train.crops import crop_batch, draw_boxes
 from labelgrid.train.draws import Draws
 from labelgrid.train.idle_terms import SOURCES_ALL, say_if_idle
 from labelgrid.train.inputs import label_maps, prediction_maps
 from labelgrid.train.joint_options import JointOptions
 from labelgrid.train.mappings import MAPPINGS, Norm
-from labelgrid.train.objective import resized, targets_present
-from labelgrid.train.pairs import Pairs, listed, pairs_of
+from labelgrid.train.objective import resize_output, targets_present
+from labelgrid.train.pairs import Pairs, allowed_pairs, pairs_of
 from labelgrid.train.term import Preparation, RateGroup, Step, Term, View
 
 
@@ -68,11 +68,13 @@ class JointTerm(Term):
         self.names = list(tasks)
         self.one_pass = options.one_pass
         self.track = options.track
-        self.register_buffer("allowed", listed(self.names, options.listed, name), persistent=False)
+        self.register_buffer(
+            "allowed", allowed_pairs(self.names, options.listed, name), persistent=False
+        )
         levels = example_output(network).features.levels
         strides = [EXAMPLE_SIDE // level.shape[-1] for level in levels]
         count = len(tasks)
-        self.level = level_with(strides, options.stride, name)
+        self.level = level_of_stride(strides, options.stride, name)
         self.width = levels[self.level].shape[1]
         channels = {name: task.channels for name, task in tasks.items()}
         conditions = 0 if options.condition == "none" else count * count  # its diagonal is not used
@@ -120,7 +122,7 @@ class JointTerm(Term):
 
     def _crop(self, batch: Batch, draws: Draws) -> Batch:
         size = (batch.images.shape[-2], batch.images.shape[-1])
-        return cropped(
+        return crop_batch(
             batch, self.tasks, draw_boxes(draws, batch.ids, size, self.space.zooms), size
         )
 
@@ -165,7 +167,7 @@ class JointTerm(Term):
         )
         for column, name in enumerate(self.names):
             task, predicted, labelled = step.tasks[name], *pairs.images_of(column)
-            raw = resized(output.final[name][predicted], size)
+            raw = resize_output(output.final[name][predicted], size)
             noise = step.draws.by_image(
                 [batch.ids[row] for row in predicted.tolist()], "classes", name
             )
@@ -201,7 +203,9 @@ class JointTerm(Term):
         size = targets[target].value.shape[-2:]
         numbers = [self.names.index(name) for name in (source, target)]
         maps = {
-            source: prediction_maps(self.tasks[source], resized(output.final[source], size), None),
+            source: prediction_maps(
+                self.tasks[source], resize_output(output.final[source], size), None
+            ),
             target: label_maps(self.tasks[target], targets[target]),
         }
         one = torch.zeros(1, dtype=torch.long, device=targets[target].value.device)
@@ -240,7 +244,7 @@ class JointTerm(Term):
         return codes
 
 
-def level_with(strides: Sequence[int], stride: int, term: str) -> int:
+def level_of_stride(strides: Sequence[int], stride: int, term: str) -> int:
     """The place of the encoder's deepest map with this stride among all of its maps.
 
     0: of the deepest of all.

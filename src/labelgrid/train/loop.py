@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from labelgrid.data.cache import cached
-from labelgrid.errors import with_unchanged
-from labelgrid.files import disk, write_text
+from labelgrid.data.cache import cache_source
+from labelgrid.errors import note_unchanged
+from labelgrid.files import disk_errors, write_text
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress
 from labelgrid.train.checkpoint import save
-from labelgrid.train.divergence import warning
+from labelgrid.train.divergence import divergence_warning
 from labelgrid.train.evaluate import Evaluation, evaluate
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.plan import Plan
@@ -60,7 +60,7 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
                 save(trainer.checkpoint(), last)
                 write_log(folder, trainer.history, plan.options.tensorboard)
                 if _ended(trainer) and (
-                    said := warning(trainer.history, plan.options.learning_rate)
+                    said := divergence_warning(trainer.history, plan.options.learning_rate)
                 ):
                     progress.say(said)
     return best if plan.options.choose == "best" and plan.val else last
@@ -71,7 +71,7 @@ def _cached(trainer: Trainer, folder: Path, progress: Progress) -> Iterator[None
     """Let the training read decoded files from a cache, if the options say so and it has not ended."""
     plan = trainer.plan
     limit = 0 if _ended(trainer) else round(plan.options.cache * 2**30)
-    with cached(
+    with cache_source(
         plan.source,
         plan.definitions,
         image_ids=[*plan.train, *plan.val],
@@ -98,7 +98,7 @@ def _epoch(trainer: Trainer, progress: Progress) -> dict[str, Any]:
     """Train an epoch, and evaluate the val split if it is due; returns its log record."""
     plan = trainer.plan
     every = trainer.plan.options.val_every
-    with with_unchanged(
+    with note_unchanged(
         f"The checkpoint after epoch {trainer.epoch} is kept." if trainer.epoch else ""
     ):
         record = trainer.run_epoch(progress)
@@ -118,7 +118,7 @@ def _ended(trainer: Trainer) -> bool:
 def _validate(trainer: Trainer) -> Evaluation:
     """Evaluate the evaluated weights on the val split."""
     plan = trainer.plan
-    with weights_of(plan.network, trainer.terms.evaluated()):
+    with use_weights(plan.network, trainer.terms.evaluated()):
         model = TrainedModel(network=plan.network, terms=plan.terms)
         return evaluate(
             model,
@@ -132,7 +132,7 @@ def _validate(trainer: Trainer) -> Evaluation:
 
 
 @contextmanager
-def weights_of(network: Network, weights: Mapping[str, Tensor] | None) -> Iterator[None]:
+def use_weights(network: Network, weights: Mapping[str, Tensor] | None) -> Iterator[None]:
     """Load other weights into the network inside the block; None keeps its own."""
     if weights is None:
         yield
@@ -147,7 +147,7 @@ def weights_of(network: Network, weights: Mapping[str, Tensor] | None) -> Iterat
 
 def write_log(folder: Path, history: Sequence[Mapping[str, Any]], tensorboard: bool) -> None:
     """Write the history as JSON lines and, if `tensorboard` is set, the newest record to TensorBoard."""
-    with disk(folder, "The last epoch's checkpoint is kept."):
+    with disk_errors(folder, "The last epoch's checkpoint is kept."):
         write_text(folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in history))
     if tensorboard and history:
         from torch.utils.tensorboard import SummaryWriter

@@ -199,7 +199,7 @@ class JointMapping(nn.Module):
         return [p for layer in layers for p in (layer.scale, layer.shift) if p is not None]
 
 
-def by_stages(
+def segnet_encoder(
     channels: Mapping[str, int],
     last: int,
     conditions: int,
@@ -263,7 +263,7 @@ def resnet18(
 ) -> JointMapping:
     """ResNet-18 with an input layer of each task in place of its first layer.
 
-    Arguments as of `by_stages`.
+    Arguments as of `segnet_encoder`.
 
     Its input layers have stride 4.
 
@@ -301,7 +301,7 @@ def resnet18(
 
 #: The mappings by name, each with `channels`, `last`, `conditions`, `norm`, `stride` and `rectify`.
 MAPPINGS: Mapping[str, Callable[..., JointMapping]] = {
-    "segnet": partial(by_stages, stages=SEGNET),
-    "light": partial(by_stages, stages=LIGHT, inputs=2),
+    "segnet": partial(segnet_encoder, stages=SEGNET),
+    "light": partial(segnet_encoder, stages=LIGHT, inputs=2),
     "resnet18": resnet18,
 }

@@ -36,7 +36,7 @@ class TrainedModel:
     trained: frozenset[str] | None = None
 
 
-def with_states(
+def restore_states(
     checkpoint: Checkpoint, network: Network, terms: Mapping[str, nn.Module]
 ) -> TrainedModel:
     """Load a checkpoint into a network and terms that were built as for its training.

@@ -7,7 +7,7 @@ from labelgrid.errors import TrainingError
 
 
 @contextmanager
-def refuse_tiny(ids: Sequence[str]) -> Iterator[None]:
+def refuse_tiny_batches(ids: Sequence[str]) -> Iterator[None]:
     """Refuse a batch of these images in which batch norm sees one value a channel.
 
     Raises:

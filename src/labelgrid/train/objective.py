@@ -55,34 +55,34 @@ def image_losses(task: Task, raws: Sequence[Tensor], target: Target) -> list[Ten
     """
     rows = target.present.nonzero()[:, 0]
     if len(rows) == len(target.valid):
-        return [task.loss(at_size(raw, target), target) for raw in raws]
+        return [task.loss(resize_to_target(raw, target), target) for raw in raws]
     few = target[rows]
 
     def loss_of(raw: Tensor) -> Tensor:
         if not len(rows):
-            return in_full(raw).new_zeros(len(raw))
-        losses = task.loss(at_size(raw[rows], few), few)
+            return half_to_float(raw).new_zeros(len(raw))
+        losses = task.loss(resize_to_target(raw[rows], few), few)
         return losses.new_zeros(len(raw)).index_put((rows,), losses)
 
     return [loss_of(raw) for raw in raws]
 
 
-def at_size(raw: Tensor, target: Target) -> Tensor:
+def resize_to_target(raw: Tensor, target: Target) -> Tensor:
     """A raw output resized to its target's size (bilinear, as in the survey)."""
-    return resized(raw, target.value.shape[-2:])
+    return resize_output(raw, target.value.shape[-2:])
 
 
-def in_full(values: Tensor) -> Tensor:
+def half_to_float(values: Tensor) -> Tensor:
     """Values of half precision in float32; others as they are."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
-def resized(raw: Tensor, size: Sequence[int]) -> Tensor:
+def resize_output(raw: Tensor, size: Sequence[int]) -> Tensor:
     """A raw output [b, c, h, w] resized to a height and a width (bilinear)."""
     return functional.interpolate(raw, size=tuple(size), mode="bilinear", align_corners=False)
 
 
-def supervised(losses: Mapping[str, Tensor], present: Tensor, reduction: str) -> Tensor:
+def supervised_loss(losses: Mapping[str, Tensor], present: Tensor, reduction: str) -> Tensor:
     """The supervised loss, a scalar, from weighted per-image losses [b] by task and the mask of labels, bool [b, t].
 
     Source: MTPSL eq. 1 for `image_mean`: (1/N) sum_n (1/|T_n|) sum_{t in T_n} L_t. `image_sum`
@@ -103,7 +103,7 @@ def supervised(losses: Mapping[str, Tensor], present: Tensor, reduction: str) ->
     return (kept.sum(0) / present.sum(0).clamp(min=1)).sum()
 
 
-def rescaled(losses: Mapping[str, Tensor], present: Tensor) -> dict[str, Tensor]:
+def rescale_losses(losses: Mapping[str, Tensor], present: Tensor) -> dict[str, Tensor]:
     """Per-image losses [b] by task times K/|T|: the number of tasks over that of the image's labelled ones.
 
     Source: DiffusionMTL's released code, which sums an image's losses: `image_sum`.

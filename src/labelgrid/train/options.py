@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from labelgrid.config import added, check_ranges, without_added
+from labelgrid.config import added_field, check_ranges, drop_added_defaults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class ObjectiveOptions:
     """
 
     reduction: Literal["image_mean", "image_sum", "task_sum"] = "image_mean"
-    rescale: bool = added(False)
+    rescale: bool = added_field(False)
     initial: float = 1.0
     weights: Mapping[str, float] | None = None
     losses: Mapping[str, str] | None = None
@@ -93,14 +93,14 @@ class TrainOptions:
 
     epochs: int = 100
     steps: int = 0
-    label_visits: float = added(0.0)
-    fill: Literal["images", "labels"] = added("images")
+    label_visits: float = added_field(0.0)
+    fill: Literal["images", "labels"] = added_field("images")
     batch: int = 8
     optimiser: Literal["adam", "adamw"] = "adam"
     learning_rate: float = 1e-4
     weight_decay: float = 1e-4
     power: float = 0.9
-    halve: float = added(0.0)
+    halve: float = added_field(0.0)
     warmup: float = 0.0
     clip: float = 0.0
     norm: Literal["batch", "frozen"] = "batch"
@@ -109,13 +109,13 @@ class TrainOptions:
     choose: Literal["last", "best"] = "last"
     val_share: float = 0.0
     val_every: int = 0
-    patience: int = added(0)
+    patience: int = added_field(0)
     restart: bool = True
     workers: int = 0
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     tensorboard: bool = False
-    cache: float = added(0.0)
+    cache: float = added_field(0.0)
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -196,6 +196,6 @@ class TrainOptions:
         without_effect = WITHOUT_EFFECT | {"device"} | (set() if self.patience else {"val_every"})
         return {
             name: value
-            for name, value in without_added(self, asdict(self)).items()
+            for name, value in drop_added_defaults(self, asdict(self)).items()
             if name not in without_effect
         }

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from labelgrid.errors import RecipeError
 from labelgrid.train.joint_options import Sources
-from labelgrid.train.objective import in_full
+from labelgrid.train.objective import half_to_float
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def pairs_of(present: Tensor, allowed: Tensor, sources: Sources) -> Pairs:
     return Pairs(image, source, target, predicted.sum(1).clamp(min=1))
 
 
-def listed(names: Sequence[str], pairs: Sequence[Sequence[str]], term: str) -> Tensor:
+def allowed_pairs(names: Sequence[str], pairs: Sequence[Sequence[str]], term: str) -> Tensor:
     """Bool [t, t]: True for the listed pairs of a source and a target.
 
     For all of two tasks if none is listed.
@@ -108,4 +108,6 @@ def distance(first: Tensor, second: Tensor) -> Tensor:
     Source: MTPSL section 3.2, L_ct and R. As in the released code it is the distance at each place,
     not of one vector an image.
     """
-    return 1 - functional.cosine_similarity(in_full(first), in_full(second), 1).mean((1, 2))
+    return 1 - functional.cosine_similarity(half_to_float(first), half_to_float(second), 1).mean(
+        (1, 2)
+    )

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 
 from labelgrid.errors import ModelError
-from labelgrid.files import atomic_write, disk, open_regular
+from labelgrid.files import atomic_write, disk_errors, open_regular
 
 #: The least number of seconds between two saves: the state of large modules takes a while.
 SAVE_EVERY = 30.0
@@ -62,7 +62,7 @@ class Unfinished:
             },
             memory,
         )
-        with disk(self.path), atomic_write(self.path, durable=True) as temporary:
+        with disk_errors(self.path), atomic_write(self.path, durable=True) as temporary:
             temporary.write_bytes(memory.getbuffer())
         self.saved = time.monotonic()
 

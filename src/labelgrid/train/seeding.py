@@ -9,7 +9,7 @@ from labelgrid.streams import seed_of
 
 
 @contextmanager
-def keyed(seed: int, *names: str | int) -> Iterator[None]:
+def seed_torch(seed: int, *names: str | int) -> Iterator[None]:
     """Seed torch from the stream `names` of `seed` inside the block, and restore its state afterwards.
 
     Modules with random weights are built in such a block: the network in ("init",), a term in

@@ -20,11 +20,11 @@ from labelgrid.streams import seed_of, stream
 from labelgrid.train.active_terms import ActiveTerms
 from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.checkpoint import Checkpoint, load, same_training
-from labelgrid.train.device import fabric_on
-from labelgrid.train.finite import not_finite, trained_values
+from labelgrid.train.device import make_fabric
+from labelgrid.train.finite import non_finite_values, trained_values
 from labelgrid.train.means import Means
-from labelgrid.train.normalised import refuse_tiny
-from labelgrid.train.objective import rescaled, targets_present, task_losses
+from labelgrid.train.normalised import refuse_tiny_batches
+from labelgrid.train.objective import rescale_losses, targets_present, task_losses
 from labelgrid.train.plan import Plan
 
 
@@ -41,7 +41,7 @@ class Trainer:
         self.plan = plan
         self.network = plan.network
         options = plan.options
-        self.fabric = fabric_on(options.device, options.precision)
+        self.fabric = make_fabric(options.device, options.precision)
         # Fabric does not wrap the network: its wrapper would convert the outputs, which are frozen
         # dataclasses.
         for module in (plan.network, *plan.terms.values(), plan.balancer):
@@ -208,7 +208,7 @@ class Trainer:
         progress = self.step / max(self.plan.steps, 1)
         plan.balancer.factors = {}
         batch = replace(batch, known=self._known(batch, index))
-        with self.fabric.autocast(), self.terms.own.constant(), refuse_tiny(batch.ids):
+        with self.fabric.autocast(), self.terms.own.constant(), refuse_tiny_batches(batch.ids):
             views = self.terms.joined(batch, self.step)
             whole: Output = self.network(*network_inputs([batch, *views.values()]))
             output, *others = whole.parts(1 + len(views))
@@ -229,7 +229,7 @@ class Trainer:
             name: loss * batch.weights[:, i] for i, (name, loss) in enumerate(losses.items())
         }
         if plan.objective.rescale:
-            weighted = rescaled(weighted, present)
+            weighted = rescale_losses(weighted, present)
         self._set_rates()
         if any(
             loss.requires_grad for loss in (*weighted.values(), other)
@@ -310,7 +310,7 @@ class Trainer:
         )
 
     def _refuse_nan(self, losses: Mapping[str, Tensor], batch: Batch) -> None:
-        for name, loss in not_finite(losses).items():
+        for name, loss in non_finite_values(losses).items():
             raise TrainingError(
                 f"The loss of '{name}' is {loss.detach().mean().item()} in {self._position(self.step)}.",
                 where=f"images {', '.join(batch.ids)}",
@@ -323,7 +323,7 @@ class Trainer:
         The statistics of batch norm count, too: the loss does not depend on them in training.
         """
         modules = {"": self.network, **self.plan.terms, "balancer": self.plan.balancer}
-        wrong = not_finite(trained_values(modules))
+        wrong = non_finite_values(trained_values(modules))
         if wrong:
             raise TrainingError(
                 f"The weights '{next(iter(wrong))}' are not finite after {self._position(self.step - 1)}.",

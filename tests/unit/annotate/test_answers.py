@@ -1,6 +1,6 @@
 """Laws of a refused import's table and of hints at names."""
 
-from labelgrid.annotate.answers import SHOWN, Fault, ImportRefused, nearest
+from labelgrid.annotate.answers import SHOWN, Fault, ImportRefused, spelling_hint
 from labelgrid.ledger.grid import Cell
 
 
@@ -23,8 +23,8 @@ def test_a_refusal_shows_twenty_rows_and_counts_the_rest() -> None:
 
 def test_the_nearest_of_very_many_names_is_found_among_its_neighbours() -> None:
     names = sorted([*(f"room/{i:06d}.jpg" for i in range(100_000)), "kitchen/table_0004.jpg"])
-    assert nearest("kitchen/tabel_0004", names) == "Did you mean 'kitchen/table_0004.jpg'?"
+    assert spelling_hint("kitchen/tabel_0004", names) == "Did you mean 'kitchen/table_0004.jpg'?"
 
 
 def test_no_hint_is_given_where_nothing_is_near() -> None:
-    assert nearest("xyz", ["depth", "normals"]) == ""
+    assert spelling_hint("xyz", ["depth", "normals"]) == ""

@@ -19,7 +19,7 @@ from labelgrid.cli import screen
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import shipped_recipes
-from labelgrid.words import counted
+from labelgrid.words import count_text
 from tests.campaigns import ask, cells_of, copy, make_project
 from tests.e2e.commands import done, typed
 from tests.support import Made
@@ -220,7 +220,7 @@ def test_cancel_says_how_many_cells_are_missing_again(
     flat: Path, words: list[str], count: int
 ) -> None:
     said = done("cancel", flat, *words).out
-    assert said.startswith(f"{counted(count, 'cell is', 'cells are')} missing again.\n")
+    assert said.startswith(f"{count_text(count, 'cell is', 'cells are')} missing again.\n")
     assert "requests theirs again" not in said
     with ProjectFolder.open(flat) as project:
         assert len(list(project.store.cells())) == 2 - count

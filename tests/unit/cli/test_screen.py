@@ -80,7 +80,7 @@ def test_what_is_said_beside_a_bar_is_not_cut_or_read_as_markup(
 
 
 def test_a_refusal_stands_on_stderr_with_its_next_step(capsys: pytest.CaptureFixture[str]) -> None:
-    screen.error(
+    screen.print_error(
         LabelError(
             f"It is wrong: {LONG}.",
             where="[a].png",
@@ -92,14 +92,14 @@ def test_a_refusal_stands_on_stderr_with_its_next_step(capsys: pytest.CaptureFix
         "",
         f"Error: It is wrong: {LONG} ([a].png).\n  Fix [it]. Nothing moved.\n",
     )
-    screen.error(LabelError("It is wrong."))
+    screen.print_error(LabelError("It is wrong."))
     assert capsys.readouterr() == ("", "Error: It is wrong.\n")
 
 
 def test_results_stand_on_stdout_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
     screen.say(f"[bold]{LONG}")
     assert capsys.readouterr() == (f"[bold]{LONG}\n", "")
-    screen.as_json({"a": [1, None], "b": "[x]"})
+    screen.print_json({"a": [1, None], "b": "[x]"})
     out, err = capsys.readouterr()
     assert json.loads(out) == {"a": [1, None], "b": "[x]"} and err == ""
 
@@ -114,7 +114,9 @@ def cells_of(text: str) -> list[list[str]]:
 def test_a_table_holds_every_value_and_numbers_stand_to_the_right(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    screen.table("Of [two]", ["image", "cost"], [[NAME, 1.23456], ["b.jpg", 10], ["c.jpg", 2.0]])
+    screen.print_table(
+        "Of [two]", ["image", "cost"], [[NAME, 1.23456], ["b.jpg", 10], ["c.jpg", 2.0]]
+    )
     out, err = capsys.readouterr()
     assert err == "" and out.splitlines()[0].rstrip() == "Of [two]"
     assert [row[0].strip() for row in cells_of(out)] == [
@@ -130,7 +132,7 @@ def test_a_table_is_folded_to_the_width_of_a_terminal(monkeypatch: pytest.Monkey
     monkeypatch.setattr(
         screen, "out", Console(file=seen, force_terminal=True, width=60, color_system=None)
     )
-    screen.table("", ["image", "cost"], [[NAME, 1.23456]])
+    screen.print_table("", ["image", "cost"], [[NAME, 1.23456]])
     text = seen.getvalue()
     assert max(map(len, text.splitlines())) == 60
     assert "".join(row[0].strip() for row in cells_of(text)) == NAME
@@ -142,8 +144,8 @@ def test_control_characters_of_file_names_do_not_reach_the_terminal(
     name = "a\x1b[31m\x07\x7f\x9b\udcff\u202e.jpg"
     screen.say(name)
     screen.note(name)
-    screen.error(LabelError(name, where=name, next_step=name))
-    screen.table(name, [name], [[name]])
+    screen.print_error(LabelError(name, where=name, next_step=name))
+    screen.print_table(name, [name], [[name]])
     with screen.Bar() as bar:
         bar.say(name)
         bar.start(name, 1, "files")
@@ -154,7 +156,7 @@ def test_control_characters_of_file_names_do_not_reach_the_terminal(
 
 
 def test_a_table_without_rows_is_its_head(capsys: pytest.CaptureFixture[str]) -> None:
-    screen.table("", ["name"], [])
+    screen.print_table("", ["name"], [])
     assert "name" in capsys.readouterr().out
 
 
@@ -219,6 +221,8 @@ def test_without_a_terminal_a_run_has_a_line_a_change(capsys: pytest.CaptureFixt
 
 
 def test_json_has_null_for_a_figure_without_a_value(capsys: pytest.CaptureFixture[str]) -> None:
-    screen.as_json({"tasks": [{"mIoU": math.nan, "mErr": 21.5}], "change": -math.inf, "rounds": 3})
+    screen.print_json(
+        {"tasks": [{"mIoU": math.nan, "mErr": 21.5}], "change": -math.inf, "rounds": 3}
+    )
     strict = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert strict == {"tasks": [{"mIoU": None, "mErr": 21.5}], "change": None, "rounds": 3}

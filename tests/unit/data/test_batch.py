@@ -8,7 +8,7 @@ import torch
 
 from labelgrid.data.batch import Item, collate, network_inputs
 from labelgrid.data.frame import label_of, target_of
-from labelgrid.data.transforms import DataOptions, fitted, place_label
+from labelgrid.data.transforms import DataOptions, fit_placement, place_label
 from labelgrid.formats.codec import LabelArray
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import definitions
@@ -104,7 +104,7 @@ def test_views_and_strides_keep_the_classes_that_were_annotated():
     form = TASKS["semseg"].form
     coarse = dataclasses.replace(form, stride=2)
     views = [
-        place_label(label, fitted((6, 8), DataOptions(size=(12, 12))), TASKS["semseg"]),
+        place_label(label, fit_placement((6, 8), DataOptions(size=(12, 12))), TASKS["semseg"]),
         coarse.upsample(label),
         coarse.downsample(label),
         label_of(target_of(label)),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from labelgrid.data import cache
-from labelgrid.data.cache import CachedSource, cached
+from labelgrid.data.cache import CachedSource, cache_source
 from labelgrid.data.dataset import weight_of
 from labelgrid.data.layouts import folder
 from labelgrid.data.loader import train_batches
@@ -41,7 +41,7 @@ def test_batches_are_bitwise_those_of_the_files(made: Made, tmp_path: Path, work
     source = folder.build(made.root)
     words: dict[str, Any] = {"batch": 2, "seed": 0, "epoch": 0, "workers": workers}
     options = DataOptions(size=(8, 8), zoom=(0.5, 1.5), jitter=0.5)
-    with cached(
+    with cache_source(
         source, TASKS, image_ids=made.names[:4], limit=2**30, folder=tmp_path, progress=Said()
     ) as one:
         assert isinstance(one, CachedSource) and list(one.pixels) == list(made.names[:4])
@@ -56,7 +56,7 @@ def test_batches_are_bitwise_those_of_the_files(made: Made, tmp_path: Path, work
 
 def test_what_does_not_fit_is_read_from_its_file(made: Made, tmp_path: Path) -> None:
     source, said = folder.build(made.root), Said()
-    with cached(
+    with cache_source(
         source, TASKS, image_ids=made.names, limit=3 * BYTES, folder=tmp_path, progress=said
     ) as one:
         assert isinstance(one, CachedSource) and list(one.pixels) == list(made.names[:2])
@@ -93,7 +93,7 @@ def test_a_full_disk_ends_the_cache_not_the_training(
 
     monkeypatch.setattr(cache, "TemporaryFile", Small)
     source, said = folder.build(made.root), Said()
-    with cached(
+    with cache_source(
         source, TASKS, image_ids=made.names, limit=2**30, folder=tmp_path, progress=said
     ) as one:
         assert isinstance(one, CachedSource) and list(one.pixels) == list(made.names[:2])
@@ -105,7 +105,7 @@ def test_damaged_files_are_left_to_whoever_needs_them(made: Made, tmp_path: Path
     (made.images / made.names[1]).write_bytes(b"damaged")
     made.label(made.names[2], "depth").write_bytes(b"damaged")
     said = Said()
-    with cached(
+    with cache_source(
         folder.build(made.root),
         TASKS,
         image_ids=made.names,
@@ -148,7 +148,7 @@ def test_weights_annotated_classes_and_negative_numbers_are_kept(
 ) -> None:
     plain = folder.build(made.root)
     source = Odd(plain.root, plain.names, plain.whole)
-    with cached(
+    with cache_source(
         source, TASKS, image_ids=made.names, limit=2**30, folder=tmp_path, progress=Said()
     ) as one:
         assert isinstance(one, CachedSource) and weight_of(one, made.names[0], "depth") == 2.5
@@ -162,7 +162,7 @@ def test_weights_annotated_classes_and_negative_numbers_are_kept(
 def test_what_is_read_may_be_written_to_and_is_the_same_the_next_time(
     made: Made, tmp_path: Path
 ) -> None:
-    with cached(
+    with cache_source(
         folder.build(made.root),
         TASKS,
         image_ids=made.names,
@@ -186,13 +186,13 @@ def test_what_is_read_may_be_written_to_and_is_the_same_the_next_time(
 def test_no_file_is_seen_and_no_limit_is_no_cache(made: Made, tmp_path: Path) -> None:
     place, source = tmp_path / "project", folder.build(made.root)
     place.mkdir()
-    with cached(
+    with cache_source(
         source, TASKS, image_ids=made.names, limit=2**30, folder=place, progress=Said()
     ) as one:
         assert not list(place.iterdir())
         assert pickle.loads(pickle.dumps(one)) == source  # noqa: S301 - in another process it is the source
     for limit, images in ((0, made.names), (2**30, ()), (5, made.names)):
-        with cached(
+        with cache_source(
             source, TASKS, image_ids=images, limit=limit, folder=place, progress=Said()
         ) as plain:
             assert plain is source

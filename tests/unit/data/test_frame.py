@@ -8,14 +8,14 @@ from torch.nn import functional
 from labelgrid.data import frame as module
 from labelgrid.data.frame import (
     Frame,
-    around,
     content_means,
+    interpolation_window,
     neighbours,
+    resize_to_original,
     to_input,
-    to_original,
     to_patches,
 )
-from labelgrid.data.transforms import DataOptions, fitted, place_label
+from labelgrid.data.transforms import DataOptions, fit_placement, place_label
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.task import TaskDef
@@ -25,7 +25,7 @@ FITS = ["resize", "crop", "pad"]
 
 
 def frame_of(size: tuple[int, int], fit: str, canvas: tuple[int, int] = (96, 128)) -> Frame:
-    return Frame.of(size, fitted(size, DataOptions(size=canvas, fit=fit)))
+    return Frame.of(size, fit_placement(size, DataOptions(size=canvas, fit=fit)))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -33,9 +33,9 @@ def frame_of(size: tuple[int, int], fit: str, canvas: tuple[int, int] = (96, 128
 def test_restoring_a_resized_image_is_one_bilinear_interpolation(size, heads):
     raw = torch.randn(3, *heads, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     expected = functional.interpolate(raw[None], size=size, mode="bilinear", align_corners=False)[0]
-    assert torch.allclose(to_original(raw, frame_of(size, "resize")), expected, atol=1e-10)
+    assert torch.allclose(resize_to_original(raw, frame_of(size, "resize")), expected, atol=1e-10)
     assert torch.allclose(
-        to_original(raw.float(), frame_of(size, "resize")), expected.float(), atol=1e-5
+        resize_to_original(raw.float(), frame_of(size, "resize")), expected.float(), atol=1e-5
     )
 
 
@@ -44,11 +44,11 @@ def test_restoring_a_resized_image_is_one_bilinear_interpolation(size, heads):
 def test_strips_equal_the_whole_bitwise(size, fit):
     raw = torch.randn(2, 5, 24, 32, generator=torch.Generator().manual_seed(0))
     frame = frame_of(size, fit)
-    whole = to_original(raw, frame)
+    whole = resize_to_original(raw, frame)
     assert whole.shape == (2, 5, *size)
     for rows in (1, 7, 50):
         strips = [
-            to_original(raw, frame, slice(i, min(i + rows, size[0])))
+            resize_to_original(raw, frame, slice(i, min(i + rows, size[0])))
             for i in range(0, size[0], rows)
         ]
         assert torch.equal(torch.cat(strips, -2), whole)
@@ -59,18 +59,18 @@ def test_strips_equal_the_whole_bitwise(size, fit):
 def test_windows_equal_the_whole_bitwise_and_depend_on_the_values_around_them_alone(size, fit):
     raw = torch.randn(5, 24, 32, generator=torch.Generator().manual_seed(0))
     frame = frame_of(size, fit)
-    whole = to_original(raw, frame)
+    whole = resize_to_original(raw, frame)
     for rows, columns in [
         (slice(3, 4), slice(0, 91)),
         (slice(9, 30), slice(13, 64)),
         (slice(30, 37), slice(50, 90)),
     ]:
-        assert torch.equal(to_original(raw, frame, rows, columns), whole[:, rows, columns])
-        near = around(raw, frame, rows, columns)
+        assert torch.equal(resize_to_original(raw, frame, rows, columns), whole[:, rows, columns])
+        near = interpolation_window(raw, frame, rows, columns)
         assert (whole[:, rows, columns].amax((1, 2)) <= near.amax((1, 2)) + 1e-5).all()
         alone = torch.full_like(raw, torch.nan)
-        around(alone, frame, rows, columns).copy_(near)
-        assert torch.equal(to_original(alone, frame, rows, columns), whole[:, rows, columns])
+        interpolation_window(alone, frame, rows, columns).copy_(near)
+        assert torch.equal(resize_to_original(alone, frame, rows, columns), whole[:, rows, columns])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
@@ -79,11 +79,13 @@ def test_chosen_pixels_and_patches_equal_the_whole_bitwise(fit, dtype):
     raw = torch.randn(5, 24, 32, generator=torch.Generator().manual_seed(0)).to(dtype)
     frame = frame_of((700, 301), fit)
     whole, rows, columns = (
-        to_original(raw, frame),
+        resize_to_original(raw, frame),
         torch.tensor([3, 4, 99, 699]),
         torch.tensor([0, 255, 300]),
     )
-    assert torch.equal(to_original(raw, frame, rows, columns), whole[:, rows[:, None], columns])
+    assert torch.equal(
+        resize_to_original(raw, frame, rows, columns), whole[:, rows[:, None], columns]
+    )
     down, across = neighbours(frame, 0, None, raw.mT), neighbours(frame, 1, None, raw)
     channels = torch.tensor([[0, 3], [4, 1], [2, 2]])
     starts = [
@@ -106,7 +108,7 @@ def test_short_runs_of_rows_give_what_long_runs_give(rows, monkeypatch):
     found = []
     for short in (0, 1000):
         monkeypatch.setattr(module, "SHORT", short)
-        found.append(to_original(raw, frame_of((rows, 91), "pad")))
+        found.append(resize_to_original(raw, frame_of((rows, 91), "pad")))
     assert torch.equal(*found)
 
 
@@ -117,7 +119,7 @@ def test_a_point_of_the_original_gets_what_the_network_said_at_its_place(size, f
     down = torch.arange(frame.input[0]) + 0.5
     across = torch.arange(frame.input[1]) + 0.5
     raw = torch.stack([down[:, None].expand(frame.input), across[None].expand(frame.input)])
-    back = to_original(raw, frame)
+    back = resize_to_original(raw, frame)
     for axis in range(2):
         content = frame.content[axis]
         points = (torch.arange(size[axis]) + 0.5) * (content.stop - content.start) / size[
@@ -131,13 +133,15 @@ def test_a_point_of_the_original_gets_what_the_network_said_at_its_place(size, f
 def test_half_precision_is_restored_in_full_precision():
     raw = torch.randn(2, 24, 32, generator=torch.Generator().manual_seed(0)).bfloat16()
     frame = frame_of((300, 400), "resize")
-    assert torch.allclose(to_original(raw, frame), to_original(raw.float(), frame), atol=1e-6)
+    assert torch.allclose(
+        resize_to_original(raw, frame), resize_to_original(raw.float(), frame), atol=1e-6
+    )
 
 
 def test_gradients_pass_through():
     raw = torch.randn(1, 4, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(
-        lambda x: to_original(x, frame_of((9, 11), "pad", (16, 16))), raw
+        lambda x: resize_to_original(x, frame_of((9, 11), "pad", (16, 16))), raw
     )
 
 
@@ -148,7 +152,7 @@ def test_a_known_label_lies_as_the_image_does(fit, kind):
     value = rng.normal(size=(37, 91, 3 if kind == "normals" else 1)).astype(np.float32)
     label = LabelArray(value, rng.random((37, 91)) > 0.3)
     target = to_input(label, frame_of((37, 91), fit), task)
-    placed = place_label(label, fitted((37, 91), DataOptions(fit=fit)), task)
+    placed = place_label(label, fit_placement((37, 91), DataOptions(fit=fit)), task)
     assert target.value.shape == (1, value.shape[-1], *placed.size)
     assert (target.value[0].permute(1, 2, 0).numpy() == placed.value).all()
     assert (target.valid[0, 0].numpy() == placed.valid).all()

@@ -11,8 +11,8 @@ from labelgrid.data.transforms import (
     DataOptions,
     Example,
     augment,
-    drawn,
-    fitted,
+    draw_placement,
+    fit_placement,
     place,
     place_image,
     place_label,
@@ -46,7 +46,7 @@ def example(size: tuple[int, int] = (48, 64)) -> Example:
 def test_an_image_of_the_training_size_is_left_as_it_is():
     before = example((48, 64))
     options = DataOptions(size=(48, 64))
-    after = place(before, fitted((48, 64), options), TASKS, options)
+    after = place(before, fit_placement((48, 64), options), TASKS, options)
     assert (after.image == before.image).all()
     for name, label in before.labels.items():
         assert np.allclose(after.labels[name].value, label.value, atol=1e-6), name
@@ -55,7 +55,7 @@ def test_an_image_of_the_training_size_is_left_as_it_is():
 
 @pytest.mark.parametrize("size", [(30, 40), (40, 30), (96, 128), (50, 200), (1, 1), (7, 300)])
 def test_resize_fills_the_canvas_with_the_whole_image(size):
-    placement = fitted(size, DataOptions(size=(48, 64)))
+    placement = fit_placement(size, DataOptions(size=(48, 64)))
     assert placement.source == (slice(0, size[0]), slice(0, size[1]))
     assert placement.target == (slice(0, 48), slice(0, 64))
 
@@ -65,7 +65,7 @@ def test_resize_fills_the_canvas_with_the_whole_image(size):
     [((480, 640), (64, 85)), ((640, 480), (85, 64)), ((64, 64), (64, 64)), ((10, 30), (64, 192))],
 )
 def test_at_evaluation_crop_cuts_nothing_and_keeps_the_shape(size, canvas):
-    placement = fitted(size, DataOptions(size=(64, 64), fit="crop"))
+    placement = fit_placement(size, DataOptions(size=(64, 64), fit="crop"))
     assert placement.source == (slice(0, size[0]), slice(0, size[1]))
     assert placement.canvas == placement.extent == canvas
 
@@ -74,7 +74,7 @@ def test_in_training_crop_fills_the_canvas_and_keeps_the_shape():
     options = DataOptions(size=(64, 64), fit="crop", flip=0)
     starts = set()
     for _ in range(50):
-        placement = drawn((480, 640), options, RNG)
+        placement = draw_placement((480, 640), options, RNG)
         rows, columns = placement.source
         assert rows == slice(0, 480)
         assert columns.stop - columns.start == 480
@@ -88,7 +88,7 @@ def test_in_training_crop_fills_the_canvas_and_keeps_the_shape():
 @pytest.mark.parametrize("size", [(480, 640), (640, 480), (5, 100), (100, 5)])
 def test_pad_keeps_the_shape_and_what_is_left_is_not_valid_in_any_label(size):
     options = DataOptions(size=(64, 64), fit="pad")
-    placement = fitted(size, options)
+    placement = fit_placement(size, options)
     height, width = placement.extent
     assert max(height, width) == 64
     assert min(height, width) == round(64 * min(size) / max(size))
@@ -104,7 +104,9 @@ def test_pad_keeps_the_shape_and_what_is_left_is_not_valid_in_any_label(size):
 def test_zooming_out_pads_and_padding_is_no_class():
     options = DataOptions(size=(48, 64), zoom=(0.5,), flip=0)
     label = place_label(
-        full(np.zeros((48, 64, 1), np.int64)), drawn((48, 64), options, RNG), TASKS["semseg"]
+        full(np.zeros((48, 64, 1), np.int64)),
+        draw_placement((48, 64), options, RNG),
+        TASKS["semseg"],
     )
     assert label.valid.sum() == 24 * 32
     assert label.valid[12:36, 16:48].all()
@@ -112,7 +114,7 @@ def test_zooming_out_pads_and_padding_is_no_class():
 
 def test_a_zoom_about_the_centre_is_the_surveys():
     options = DataOptions(size=(48, 64), zoom=(1.5,), at="centre", flip=0)
-    assert drawn((480, 640), options, RNG).source == (slice(80, 400), slice(106, 533))
+    assert draw_placement((480, 640), options, RNG).source == (slice(80, 400), slice(106, 533))
 
 
 def test_zooms_flips_and_places_are_drawn_as_often_whatever_is_switched_on():
@@ -129,13 +131,13 @@ def test_zooms_flips_and_places_are_drawn_as_often_whatever_is_switched_on():
 
 def test_depth_is_divided_by_the_zoom_and_disparity_multiplied_but_no_fit_changes_them():
     label = full(np.full((48, 64, 1), 3.0, np.float32))
-    zoomed = drawn((48, 64), DataOptions(size=(96, 128), zoom=(1.5,)), RNG)
+    zoomed = draw_placement((48, 64), DataOptions(size=(96, 128), zoom=(1.5,)), RNG)
     assert np.allclose(place_label(label, zoomed, TASKS["depth"]).value, 2)
     assert np.allclose(place_label(label, zoomed, DISPARITY).value, 4.5)
     assert np.allclose(place_label(label, zoomed, TASKS["semseg"]).value, 3)
     for fit in ("resize", "crop", "pad"):
         placed = place_label(
-            label, fitted((48, 64), DataOptions(size=(20, 50), fit=fit)), TASKS["depth"]
+            label, fit_placement((48, 64), DataOptions(size=(20, 50), fit=fit)), TASKS["depth"]
         )
         assert (placed.value[placed.valid] == 3).all()
 
@@ -162,7 +164,7 @@ def test_resized_normals_blend_valid_neighbours_and_only_those():
     valid = np.array([[False, True, True, True]])
     value[0, 0] = np.nan
     label = place_label(
-        LabelArray(value, valid), fitted((1, 4), DataOptions(size=(1, 8))), TASKS["normals"]
+        LabelArray(value, valid), fit_placement((1, 4), DataOptions(size=(1, 8))), TASKS["normals"]
     )
     assert label.valid[0].tolist() == [False, False] + [True] * 6
     assert np.allclose(
@@ -174,7 +176,9 @@ def test_resized_normals_blend_valid_neighbours_and_only_those():
 
 def test_opposite_normals_blend_to_no_vector_and_the_nearest_is_taken():
     value = np.array([[[1, 0, 0], [-1, 0, 0]]], np.float32)
-    label = place_label(full(value), fitted((1, 2), DataOptions(size=(1, 3))), TASKS["normals"])
+    label = place_label(
+        full(value), fit_placement((1, 2), DataOptions(size=(1, 3))), TASKS["normals"]
+    )
     assert np.allclose(np.linalg.norm(label.value, axis=-1), 1)
 
 
@@ -182,7 +186,7 @@ def turned_by(
     angle: float, size: tuple[int, int], canvas: tuple[int, int], zoom: float = 1.0, **values
 ) -> Placement:
     options = DataOptions(size=canvas, zoom=(zoom,), at="centre", flip=0.0)
-    return replace(drawn(size, options, np.random.default_rng(0)), angle=angle, **values)
+    return replace(draw_placement(size, options, np.random.default_rng(0)), angle=angle, **values)
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
@@ -315,7 +319,9 @@ def test_angles_reach_both_ends_and_leave_all_other_draws_as_they_were():
 
 def test_a_zoom_between_two_factors_is_any_of_them():
     options = DataOptions(size=(48, 64), zoom=(0.75, 1.25), zoom_between=True)
-    zooms = [drawn((48, 64), options, np.random.default_rng(seed)).zoom for seed in range(200)]
+    zooms = [
+        draw_placement((48, 64), options, np.random.default_rng(seed)).zoom for seed in range(200)
+    ]
     assert len(set(zooms)) == 200 and 0.75 <= min(zooms) < 0.77 and 1.23 < max(zooms) < 1.25
 
 

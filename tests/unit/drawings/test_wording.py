@@ -1,6 +1,6 @@
 import math
 
-from labelgrid.drawings.wording import number, rough, signed, spread
+from labelgrid.drawings.wording import number, rough_number, signed_number, spread
 
 
 def test_numbers_are_written_for_people() -> None:
@@ -9,14 +9,14 @@ def test_numbers_are_written_for_people() -> None:
         *("1,000,000", "1,000", "1,234.6", "-2,000"),
     ]
     assert [number(v) for v in (math.nan, math.inf, -math.inf)] == ["–"] * 3
-    assert [signed(v) for v in (0.0, -0.0, 2.5, -2000.0, math.nan)] == [
+    assert [signed_number(v) for v in (0.0, -0.0, 2.5, -2000.0, math.nan)] == [
         "0",
         "0",
         "+2.5",
         "−2,000",
         "–",
     ]
-    assert [rough(v) for v in (0.00123456, -1234.5, 0.0, math.nan)] == [
+    assert [rough_number(v) for v in (0.00123456, -1234.5, 0.0, math.nan)] == [
         "+0.00123",
         "−1,230",
         "0",

@@ -15,7 +15,7 @@ from PIL import Image
 from labelgrid.errors import LabelError
 from labelgrid.formats.codecs import classes, depth
 from labelgrid.images import png
-from labelgrid.images.png import SIGNATURE, checked, header_of, outline
+from labelgrid.images.png import SIGNATURE, check_png, header_of, outline
 
 RNG = np.random.default_rng(0)
 
@@ -103,8 +103,8 @@ SOUND = {
 
 @pytest.mark.parametrize("data", SOUND.values(), ids=SOUND)
 def test_a_sound_png_comes_back_with_its_pixels(data: bytes) -> None:
-    result = checked(data)
-    for one, other in ((data, result), (result, checked(result))):
+    result = check_png(data)
+    for one, other in ((data, result), (result, check_png(result))):
         with Image.open(io.BytesIO(one)) as old, Image.open(io.BytesIO(other)) as new:
             assert (old.mode, old.getpalette(), old.info.get("transparency")) == (
                 new.mode,
@@ -123,7 +123,7 @@ def outlined(data: bytes) -> bytes:
     return outline(io.BytesIO(data))
 
 
-CHECKS = pytest.mark.parametrize("checked", [checked, outlined])
+CHECKS = pytest.mark.parametrize("checked", [check_png, outlined])
 
 
 @CHECKS
@@ -240,7 +240,7 @@ def test_bytes_after_the_end_of_the_pixels_are_not_uncompressed(
 
     monkeypatch.setattr(png, "zlib", SimpleNamespace(**vars(zlib) | {"decompressobj": Inflater}))
     stream = zlib.compress(ROWS)
-    assert checked(grey(stream + bytes(1_000_000))) == checked(grey(stream))
+    assert check_png(grey(stream + bytes(1_000_000))) == check_png(grey(stream))
     assert sum(fed) <= 2 * png._PIECE
 
 
@@ -297,5 +297,8 @@ def test_damaged_real_labels_are_refused(nyuv2: Path, tmp_path: Path) -> None:
 def test_real_labels_are_read_as_before(nyuv2: Path) -> None:
     for folder in ("depth", "segmentation", "normals", "edge"):
         for path in sorted((nyuv2 / folder).glob("*.png"))[::40]:
-            with Image.open(path) as old, Image.open(io.BytesIO(checked(path.read_bytes()))) as new:
+            with (
+                Image.open(path) as old,
+                Image.open(io.BytesIO(check_png(path.read_bytes()))) as new,
+            ):
                 np.testing.assert_array_equal(np.asarray(old), np.asarray(new))

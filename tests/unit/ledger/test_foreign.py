@@ -9,7 +9,7 @@ import sqlite3
 import pytest
 
 from labelgrid.errors import LabelgridError, LedgerError
-from labelgrid.ledger.database import check_name, check_values, foreign_values
+from labelgrid.ledger.database import check_name, check_values, foreign_value_errors
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
 from labelgrid.ledger.store import Store
 from labelgrid.tasks.task import definitions
@@ -102,5 +102,5 @@ def test_types_names_and_unreadable_values_are_refused():
     for name in ("", "..", "a/b", "a\0", b"a", None):
         with pytest.raises(LedgerError, match="a task has the name"):
             check_name(name, "a task")
-    with pytest.raises(LedgerError, match="cannot be read"), foreign_values():
+    with pytest.raises(LedgerError, match="cannot be read"), foreign_value_errors():
         State(9)

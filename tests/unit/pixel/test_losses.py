@@ -13,7 +13,7 @@ from labelgrid.pixel.losses import (
     unit_vector_cosine,
     unit_vector_l1,
 )
-from labelgrid.pixel.target import Target, per_image
+from labelgrid.pixel.target import Target, mean_per_image
 
 
 def row(*values: float) -> Tensor:
@@ -99,7 +99,7 @@ def test_a_zero_normal_has_a_finite_gradient() -> None:
 
 def test_the_mean_over_an_images_valid_pixels_is_its_loss() -> None:
     half = Target(row(3, float("nan")), torch.tensor([[[[True, False]]]]))
-    assert per_image(absolute_error(row(1, 1), half), half.valid).tolist() == [2]
+    assert mean_per_image(absolute_error(row(1, 1), half), half.valid).tolist() == [2]
 
 
 def test_a_class_that_was_not_annotated_gets_no_gradient_and_takes_none() -> None:

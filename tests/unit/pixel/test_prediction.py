@@ -9,10 +9,10 @@ from labelgrid.pixel.prediction import (
     class_probabilities,
     class_target,
     contenders,
-    first_largest,
+    first_argmax,
     one_hot,
+    pass_through,
     positive_target,
-    unchanged,
     unit_mean,
     unit_vectors,
     value_target,
@@ -78,7 +78,7 @@ def test_one_hot_is_certain_of_each_pixels_class() -> None:
 
 def test_unchanged_values_are_the_values() -> None:
     values = torch.randn(2, 1, 3, 3)
-    assert unchanged(values) is values
+    assert pass_through(values) is values
 
 
 def test_the_likeliest_class_is_the_label() -> None:
@@ -143,7 +143,7 @@ def test_each_place_keeps_its_own_contenders_and_a_margin_of_the_largest_value()
 
 def test_the_first_of_equal_channels_is_the_largest() -> None:
     values = torch.randint(0, 4, (2, 300, 5, 7), generator=torch.Generator().manual_seed(0)).float()
-    assert torch.equal(first_largest(values)[:, 0], torch.from_numpy(values.numpy().argmax(1)))
+    assert torch.equal(first_argmax(values)[:, 0], torch.from_numpy(values.numpy().argmax(1)))
 
 
 def test_a_vector_label_has_the_length_of_all_its_components() -> None:

@@ -1,6 +1,6 @@
 import torch
 
-from labelgrid.pixel.target import Target, per_image
+from labelgrid.pixel.target import Target, mean_per_image
 
 NAN = float("nan")
 TARGET = Target(
@@ -45,7 +45,7 @@ def test_some_images_of_a_batch_keep_their_values_and_masks() -> None:
 def test_an_images_mean_is_over_its_valid_pixels_and_zero_without_any() -> None:
     values = torch.tensor([[[[1.0, NAN]]], [[[NAN, NAN]]], [[[2.0, 4.0]]]])
     valid = torch.cat([TARGET.valid, torch.ones(1, 1, 1, 2, dtype=torch.bool)])
-    assert per_image(values, valid).tolist() == [1, 0, 3]
+    assert mean_per_image(values, valid).tolist() == [1, 0, 3]
 
 
 def classes(*annotated: bool) -> Target:

@@ -11,7 +11,7 @@ import pytest
 
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.nets.options import BackboneOptions
-from labelgrid.project.advice import advice_of, shape_advice, weights_missing
+from labelgrid.project.advice import advice_of, missing_weights_advice, shape_advice
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.schema import Recipe
 from labelgrid.trusted_code import VARIABLE
@@ -37,7 +37,7 @@ def answering(error: Exception) -> Any:
 
 
 def test_weights_that_cannot_be_fetched_are_missing_at_once() -> None:
-    assert weights_missing(BACKBONE, None) == (
+    assert missing_weights_advice(BACKBONE, None) == (
         "The ImageNet weights of 'mobilenetv2_035' are not in the local cache, and https://weights.invalid cannot be "
         "reached."
     )
@@ -46,19 +46,19 @@ def test_weights_that_cannot_be_fetched_are_missing_at_once() -> None:
 def test_weights_are_not_missing_if_given_cached_fetchable_or_not_wanted(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert weights_missing(replace(BACKBONE, pretrained=False), None) == ""
-    assert weights_missing(BACKBONE, tmp_path / "weights.pt") == ""
+    assert missing_weights_advice(replace(BACKBONE, pretrained=False), None) == ""
+    assert missing_weights_advice(BACKBONE, tmp_path / "weights.pt") == ""
     kept = cache / "models--timm--mobilenetv2_035.some_tag" / "snapshots" / "1"
     kept.mkdir(parents=True)
-    assert weights_missing(BACKBONE, None)
+    assert missing_weights_advice(BACKBONE, None)
     (kept / "model.safetensors").write_bytes(b"x")
-    assert weights_missing(BACKBONE, None) == ""
+    assert missing_weights_advice(BACKBONE, None) == ""
     (kept / "model.safetensors").unlink()
     refusal = urllib.error.HTTPError("https://weights.invalid", 405, "no HEAD", None, None)  # type: ignore[arg-type]
     monkeypatch.setattr(urllib.request, "urlopen", answering(refusal))
-    assert weights_missing(BACKBONE, None) == ""
+    assert missing_weights_advice(BACKBONE, None) == ""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert weights_missing(BACKBONE, None)
+    assert missing_weights_advice(BACKBONE, None)
 
 
 def test_weights_of_a_network_with_an_encoder_of_its_own_are_neither_missed_nor_passed_over(
@@ -120,14 +120,14 @@ def test_backbones_of_other_sources_are_looked_for_where_they_are_kept(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, "hf-hub,local-dir")
-    assert weights_missing(replace(BACKBONE, name="local-dir:/a/folder"), None) == ""
+    assert missing_weights_advice(replace(BACKBONE, name="local-dir:/a/folder"), None) == ""
     others = [
         replace(BACKBONE, name=name)
         for name in ("hf-hub:owner/model@main", "hf_hub:timm/mobilenetv2_035.some_tag")
     ]
-    assert all(weights_missing(one, None) for one in others)
+    assert all(missing_weights_advice(one, None) for one in others)
     for name in ("owner--model", "timm--mobilenetv2_035.some_tag"):
         kept = cache / f"models--{name}" / "snapshots" / "1"
         kept.mkdir(parents=True)
         (kept / "model.safetensors").write_bytes(b"x")
-    assert not any(weights_missing(one, None) for one in others)
+    assert not any(missing_weights_advice(one, None) for one in others)

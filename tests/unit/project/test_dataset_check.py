@@ -14,7 +14,7 @@ from labelgrid.data.layouts import folder
 from labelgrid.errors import ProjectError
 from labelgrid.formats.naming import label_name
 from labelgrid.progress import Silent
-from labelgrid.project.dataset_check import Contents, contents, layout_faults, tasks_of
+from labelgrid.project.dataset_check import Contents, layout_faults, read_contents, tasks_of
 from tests import published
 from tests.support import Made, make_dataset
 
@@ -54,7 +54,7 @@ def made(tmp_path: Path) -> Made:
 
 def check(made: Made, **options: object) -> Contents:
     source = folder.build(made.root)
-    return contents(
+    return read_contents(
         source,
         tasks_of(source, made.root, None),
         image_ids=source.images(),
@@ -141,7 +141,7 @@ def test_a_label_of_another_size_than_its_image_is_named_in_every_layout(
             return image
 
     cut = Cut(**vars(source))
-    found = contents(cut, tasks, image_ids=[image_id], layout=[], progress=Silent())
+    found = read_contents(cut, tasks, image_ids=[image_id], layout=[], progress=Silent())
     assert len(found.faults) == len(tasks)
     for fault in found.faults:
         assert Path(fault.where).is_file() and "its image 47x64" in fault.what and fault.next_step

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from labelgrid.project.headlines import headlines_of, jackknife_interval
-from labelgrid.project.records import Measured
+from labelgrid.project.records import Measurement
 from labelgrid.results import Result
 
 METRICS = {"depth": "RMSE"}
@@ -55,11 +55,11 @@ def test_there_is_no_interval_between_other_blocks() -> None:
     assert jackknife_interval(0.1, [1.0] * 6, [1.0] * 7) is None
 
 
-def measured(number: int, values: list[float], heldout: str = "same") -> Measured:
+def measured(number: int, values: list[float], heldout: str = "same") -> Measurement:
     """A round with an RMSE of this mean."""
     metrics = {"depth": {"RMSE": Result("RMSE", float(np.mean(values)), "m", "lower")}}
     counts = {"depth": len(values)}
-    return Measured(
+    return Measurement(
         round=number,
         model="",
         labels={},

@@ -14,7 +14,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import families, holdout_count
 from labelgrid.project.records import Fit, write_fit
 from labelgrid.project.settings import Settings
-from labelgrid.words import counted
+from labelgrid.words import count_text
 from tests.campaigns import DEPTH, Make, held
 from tests.projects import Said
 from tests.support import Made
@@ -61,7 +61,9 @@ def test_no_copy_of_a_held_out_picture_stays_in_training(
         copies = len(held(project)) - len(digests)
         assert len(held(project)) in (5, 6) and copies
         assert said.lines == [
-            counted(copies, "of the held-out images is a copy", "of the held-out images are copies")
+            count_text(
+                copies, "of the held-out images is a copy", "of the held-out images are copies"
+            )
             + " of others among them; no copy stays in training."
         ]
 

@@ -7,12 +7,12 @@ from labelgrid.project.plausibility import (
     FEW,
     Pair,
     Summary,
-    against_earlier,
-    against_labels,
-    against_predictions,
-    against_range,
-    against_slopes,
-    agreement,
+    compare_slopes,
+    compare_with_earlier,
+    compare_with_labels,
+    compare_with_predictions,
+    compare_with_ranges,
+    slope_agreement,
 )
 from labelgrid.tasks.figures import LabelFigure
 
@@ -56,16 +56,16 @@ def pairs(
 def test_the_middle_half_of_the_labels_lies_in_the_range(
     values: tuple[float, ...], doubted: bool
 ) -> None:
-    assert bool(against_range("depth", depth(*values))) == doubted
+    assert bool(compare_with_ranges("depth", depth(*values))) == doubted
 
 
 def test_a_doubt_has_the_numbers() -> None:
-    (doubt,) = against_range("depth", depth(0.002, 0.003))
+    (doubt,) = compare_with_ranges("depth", depth(0.002, 0.003))
     wanted = "the median depth is 0.00225 to 0.00275 m in the middle half of 2 labels; expected 0.05 to 200 m."
     assert (doubt.task, doubt.what) == ("depth", wanted)
-    (doubt,) = against_range("depth", depth(0.002))
+    (doubt,) = compare_with_ranges("depth", depth(0.002))
     assert doubt.what == "the median depth is 0.002 m in 1 label; expected 0.05 to 200 m."
-    (doubt,) = against_earlier("depth", depth(0.01), depth(*[2.0] * FEW, 3.0))
+    (doubt,) = compare_with_earlier("depth", depth(0.01), depth(*[2.0] * FEW, 3.0))
     assert (
         doubt.what
         == "the median depth is 0.01 m (median of 1 label), but 2 m in 9 labels imported before."
@@ -74,29 +74,29 @@ def test_a_doubt_has_the_numbers() -> None:
 
 def test_medians_may_differ_by_the_tolerance_and_farther_where_labels_vary() -> None:
     alike, varied = [2.0] * FEW, [0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 90.0, 0.5, 5.0]
-    assert against_earlier("depth", depth(15.0, 15.0, 15.0), depth(*alike))
-    assert not against_earlier("depth", depth(8.0, 8.0, 8.0), depth(*alike))
-    assert not against_earlier("depth", depth(15.0, 15.0, 15.0), depth(*varied))
+    assert compare_with_earlier("depth", depth(15.0, 15.0, 15.0), depth(*alike))
+    assert not compare_with_earlier("depth", depth(8.0, 8.0, 8.0), depth(*alike))
+    assert not compare_with_earlier("depth", depth(15.0, 15.0, 15.0), depth(*varied))
 
 
 def test_few_earlier_labels_prove_nothing() -> None:
-    assert against_earlier("seg", shares(0.9, 0.9, 0.9), shares(*[0.1] * FEW))
-    assert not against_earlier("seg", shares(0.9, 0.9, 0.9), shares(*[0.1] * (FEW // 2)))
+    assert compare_with_earlier("seg", shares(0.9, 0.9, 0.9), shares(*[0.1] * FEW))
+    assert not compare_with_earlier("seg", shares(0.9, 0.9, 0.9), shares(*[0.1] * (FEW // 2)))
 
 
 def test_a_figure_that_few_labels_have_is_not_compared() -> None:
     rare: list[dict[str, LabelFigure]] = [{}] * 5
-    assert not against_earlier("seg", [*shares(0.9), *rare], shares(*[0.1] * FEW))
-    assert not against_earlier("seg", shares(0.9, 0.9), [*shares(*[0.1] * FEW), *rare, *rare])
+    assert not compare_with_earlier("seg", [*shares(0.9), *rare], shares(*[0.1] * FEW))
+    assert not compare_with_earlier("seg", shares(0.9, 0.9), [*shares(*[0.1] * FEW), *rare, *rare])
 
 
 def test_opposite_slopes_are_found_by_axis() -> None:
     good, wrong = (Summary({}, slope) for slope in (RIGHT, FLIPPED_X))
-    assert not against_slopes("normals", "depth", [(good, good)] * 3)
-    (doubt,) = against_slopes("normals", "depth", [(wrong, good)] * 3)
+    assert not compare_slopes("normals", "depth", [(good, good)] * 3)
+    (doubt,) = compare_slopes("normals", "depth", [(wrong, good)] * 3)
     wanted = "the slopes contradict depth of the same 3 images along x (right): agreement -1.00"
     assert doubt.what == f"{wanted} (1: equal signs, -1: opposite)."
-    assert not against_slopes(
+    assert not compare_slopes(
         "normals", "depth", [(wrong, good), (good, good), (good, good)]
     )  # one odd label
 
@@ -104,9 +104,9 @@ def test_opposite_slopes_are_found_by_axis() -> None:
 def test_slopes_at_few_pixels_or_of_other_sizes_say_nothing() -> None:
     few = np.zeros_like(RIGHT)
     few[:5, :5] = 1
-    assert np.isnan(agreement(few, RIGHT)).all()
+    assert np.isnan(slope_agreement(few, RIGHT)).all()
     small = Summary({}, np.ones((10, 20, 2), np.int8))
-    assert not against_slopes(
+    assert not compare_slopes(
         "normals", "depth", [(small, Summary({}, FLIPPED_X)), (small, Summary({}, None))]
     )
 
@@ -118,12 +118,12 @@ def test_predictions_count_once_they_were_near_the_labels() -> None:
         pairs(shares(*truth), shares(*[0.05] * FEW)),
     )
     new = pairs(wrong, shares(0.5, 0.5, 0.45))
-    (doubt,) = against_predictions("seg", new, near)
+    (doubt,) = compare_with_predictions("seg", new, near)
     assert doubt.what == "the share is 0.92, but 0.5 in the model's predictions (medians)."
-    assert not against_predictions("seg", new, far) and not against_predictions(
+    assert not compare_with_predictions("seg", new, far) and not compare_with_predictions(
         "seg", new, near[:3]
     )
-    assert not against_predictions("seg", new[:2], near)
+    assert not compare_with_predictions("seg", new[:2], near)
 
 
 def test_opposite_slopes_of_predictions_count_once_they_agreed() -> None:
@@ -131,20 +131,20 @@ def test_opposite_slopes_of_predictions_count_once_they_agreed() -> None:
         (Summary({}, RIGHT), Summary({}, RIGHT)),
         (Summary({}, FLIPPED_X), Summary({}, RIGHT)),
     )
-    assert against_predictions("normals", [other] * 3, [same] * FEW)
-    assert not against_predictions("normals", [other] * 3, [other] * FEW)
-    assert not against_predictions("normals", [same] * 3, [same] * FEW)
+    assert compare_with_predictions("normals", [other] * 3, [same] * FEW)
+    assert not compare_with_predictions("normals", [other] * 3, [other] * FEW)
+    assert not compare_with_predictions("normals", [same] * 3, [same] * FEW)
 
 
 def test_units_are_compared_by_the_median_ratio_of_figures_that_have_one() -> None:
     labels = depth(2.0, 3.0, 1.0)
-    (doubt,) = against_labels("depth", pairs(labels, depth(2000.0, 3000.0, 4.0)))
+    (doubt,) = compare_with_labels("depth", pairs(labels, depth(2000.0, 3000.0, 4.0)))
     assert (
         doubt.what
         == "the median depth of the predictions is 1e+03 times that of the labels. Check the unit."
     )
     assert (
-        against_labels("depth", pairs(labels, depth(8.0, 1.0, 4000.0))) == []
+        compare_with_labels("depth", pairs(labels, depth(8.0, 1.0, 4000.0))) == []
     )  # a poor model, one odd image
-    assert against_labels("edges", pairs(shares(0.1, 0.2), shares(0.9, 0.9))) == []
-    assert against_labels("depth", []) == []
+    assert compare_with_labels("edges", pairs(shares(0.1, 0.2), shares(0.9, 0.9))) == []
+    assert compare_with_labels("depth", []) == []

@@ -19,7 +19,7 @@ from labelgrid.project.prices import (
     learned_costs,
     times_of,
 )
-from labelgrid.project.prices import with_learned_costs as priced
+from labelgrid.project.prices import apply_learned_costs as priced
 from labelgrid.project.status import status_of
 from labelgrid.report.project_data import project_report
 from labelgrid.report.project_page import cells_figure

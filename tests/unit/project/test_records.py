@@ -10,18 +10,18 @@ from labelgrid.project.records import (
     PENDING,
     EpochRecord,
     Fit,
-    Measured,
+    Measurement,
     MemberRecord,
     PickRecord,
     announce_previews,
     pending_previews,
     read_fit,
     read_log,
-    read_measured,
+    read_measurement,
     read_members,
     read_picks,
     write_fit,
-    write_measured,
+    write_measurement,
     write_member,
     write_picks,
 )
@@ -60,7 +60,7 @@ HELDOUT = {
 
 def test_a_round_without_files_has_nothing_to_say(tmp_path: Path) -> None:
     assert read_fit(tmp_path) is None
-    assert read_measured(tmp_path) is None
+    assert read_measurement(tmp_path) is None
     assert read_log(tmp_path) is None
     assert read_picks(tmp_path) == []
 
@@ -115,7 +115,7 @@ def test_what_explains_a_pick_is_read_back_and_only_what_is_known_is_written(
 
 def test_figures_that_are_no_numbers_are_read_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "heldout.json").write_text(json.dumps(HELDOUT))
-    measured = read_measured(tmp_path)
+    measured = read_measurement(tmp_path)
     assert measured and (measured.round, measured.model, measured.spent) == (1, "m", 4.0)
     result = measured.metrics["depth"]["RMSE"]
     assert isinstance(result, Result) and math.isnan(result.value) and result.better == "lower"
@@ -155,7 +155,7 @@ def test_a_damaged_file_is_named_with_its_fault(
     (tmp_path / "fit").mkdir()
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ProjectError) as caught:
-        for read in (read_fit, read_measured, read_picks, read_log):
+        for read in (read_fit, read_measurement, read_picks, read_log):
             read(tmp_path)
     assert (
         caught.value.what.startswith("A file of a round is damaged: ")
@@ -179,7 +179,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         )
     ]
     metrics = {"depth": {"RMSE": Result("RMSE", 0.5, "m", "lower")}}
-    measured = Measured(
+    measured = Measurement(
         round=1,
         model="abc",
         labels={"depth": 3},
@@ -191,9 +191,9 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     write_fit(tmp_path, fit)
     write_member(tmp_path, "a", member)
     write_picks(tmp_path, picks)
-    write_measured(tmp_path, measured, 4.0, {"depth": 0.25})
+    write_measurement(tmp_path, measured, 4.0, {"depth": 0.25})
     assert (read_fit(tmp_path), read_members(tmp_path)) == (fit, {"a": member})
-    assert (read_picks(tmp_path), read_measured(tmp_path)) == (picks, measured)
+    assert (read_picks(tmp_path), read_measurement(tmp_path)) == (picks, measured)
     assert json.loads((tmp_path / "heldout.json").read_text())["losses"] == {"depth": 0.25}
 
 

@@ -15,7 +15,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
 from labelgrid.project.status import status_of
 from labelgrid.project.task_change import drop_task
-from labelgrid.project.unusable_images import usable
+from labelgrid.project.unusable_images import usable_images
 from labelgrid.report.project_data import project_report
 from labelgrid.report.project_page import cells_figure
 from tests.campaigns import ask, cells_of, make_project
@@ -146,7 +146,7 @@ def test_commands_of_a_project_in_any_folder_can_be_pasted(data: Made, tmp_path:
         assert shlex.split(status_of(project)["next"]) == ["labelgrid", "fit", str(project.folder)]
         (data.images / data.names[1]).unlink()
         with pytest.raises(ImageError) as caught:
-            usable(project, [data.names[1]], Silent())
+            usable_images(project, [data.names[1]], Silent())
         with pytest.raises(ProjectError) as closed:
             ProjectFolder.open(tmp_path / "my flat")
         for error, folder in ((caught.value, project.folder), (closed.value, tmp_path / "my flat")):

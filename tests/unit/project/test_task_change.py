@@ -13,7 +13,7 @@ from labelgrid.formats.codecs import classes
 from labelgrid.ledger.grid import Cell, Move, State, TaskRow
 from labelgrid.progress import Silent
 from labelgrid.project import extend
-from labelgrid.project.declaration_changes import declared, redeclared
+from labelgrid.project.declaration_changes import redeclared_tasks, target_declarations
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.records import Fit
@@ -74,16 +74,17 @@ def test_a_scale_is_read_from_then_on_and_models_made_before_are_stale(
         images=3,
         labels={},
         spent=1.0,
-        tasks=declared(full.tasks()),
+        tasks=target_declarations(full.tasks()),
     )
-    assert redeclared(fit, full.tasks()) == []
+    assert redeclared_tasks(fit, full.tasks()) == []
     done = changed(full, "depth", scale=0.002)
     assert (done.checked, done.stale) == (3, True) and full.store.pool_hash() != stamp
     np.testing.assert_allclose(read(full, data, "depth").value, 2 * before.value, rtol=1e-6)
-    assert redeclared(fit, full.tasks()) == ["depth"]
+    assert redeclared_tasks(fit, full.tasks()) == ["depth"]
     assert not changed(full, "depth", scale=0.002).stale
     assert (
-        changed(full, "depth", scale=None).row.options == {} and redeclared(fit, full.tasks()) == []
+        changed(full, "depth", scale=None).row.options == {}
+        and redeclared_tasks(fit, full.tasks()) == []
     )
 
 

@@ -12,7 +12,12 @@ from labelgrid.ledger.grid import ImageRow
 from labelgrid.project.export import export
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.status import status_of
-from labelgrid.project.unusable_images import absent, noted, set_aside, usable
+from labelgrid.project.unusable_images import (
+    find_unusable_images,
+    images_without_files,
+    noted_unusable_images,
+    usable_images,
+)
 from tests.campaigns import ask, cells_of, manifest
 from tests.projects import Said
 from tests.support import Made
@@ -33,24 +38,28 @@ def test_an_image_that_cannot_be_read_is_set_aside_until_its_file_is_back(
     said, (first, second, third) = Said(), data.names
     path, content = data.images / first, (data.images / first).read_bytes()
     assert (
-        set_aside(project, data.names, said) == frozenset()
-        and noted(project) == {}
+        find_unusable_images(project, data.names, said) == frozenset()
+        and noted_unusable_images(project) == {}
         and not said.lines
     )
     FAULTS[reason](path)
-    assert usable(project, [third, first, second], said) == [third, second]
+    assert usable_images(project, [third, first, second], said) == [third, second]
     assert said.lines == [
         f"1 image is set aside, with its cells, until its file is back ('{first}': "
         f"{reason.strip().rstrip('.')}). `labelgrid remove` takes images out."
     ]
-    assert noted(project) == status_of(project)["set_aside"] == {first: reason.strip()}
-    assert set_aside(project, [second], said) == frozenset() and list(noted(project)) == [first]
+    assert (
+        noted_unusable_images(project) == status_of(project)["set_aside"] == {first: reason.strip()}
+    )
+    assert find_unusable_images(project, [second], said) == frozenset() and list(
+        noted_unusable_images(project)
+    ) == [first]
     if path.is_dir():
         path.rmdir()
     path.write_bytes(content)
-    assert noted(project) == {}
+    assert noted_unusable_images(project) == {}
     assert (
-        usable(project, data.names, said) == list(data.names)
+        usable_images(project, data.names, said) == list(data.names)
         and project.store.get("set_aside") == {}
     )
 
@@ -60,7 +69,7 @@ def test_an_image_of_unknown_content_is_read(project: ProjectFolder, data: Made)
     project.store.update_images(replace(row, split="train") for row in rows)
     path = data.images / data.names[0]
     path.write_bytes(path.read_bytes()[:200])
-    assert set_aside(project, data.names, Said()) == {data.names[0]}
+    assert find_unusable_images(project, data.names, Said()) == {data.names[0]}
 
 
 def test_only_the_rows_of_the_images_in_question_are_read(
@@ -71,8 +80,12 @@ def test_only_the_rows_of_the_images_in_question_are_read(
     read: list[str] = []
     image = roster._image
     monkeypatch.setattr(roster, "_image", lambda row: read.append(row.name) or image(row))
-    assert set_aside(project, [first], Said()) == {first} == set(noted(project))
-    assert absent(project, [first, second]) == {first}
+    assert (
+        find_unusable_images(project, [first], Said())
+        == {first}
+        == set(noted_unusable_images(project))
+    )
+    assert images_without_files(project, [first, second]) == {first}
     assert read == [first, first, first, second]
 
 
@@ -80,9 +93,9 @@ def test_if_no_image_can_be_read_the_next_step_is_named(
     project: ProjectFolder, data: Made, tmp_path: Path
 ) -> None:
     data.images.rename(tmp_path / "elsewhere")
-    assert absent(project, data.names) == frozenset(data.names)
+    assert images_without_files(project, data.names) == frozenset(data.names)
     with pytest.raises(ImageError) as caught:
-        usable(project, data.names, Said())
+        usable_images(project, data.names, Said())
     assert str(caught.value) == (
         "No image that is needed can be read. '0000.jpg': There is no such file "
         f"({project.folder}).\n  Put them back; if the folder was moved, "

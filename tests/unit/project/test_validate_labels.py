@@ -248,7 +248,7 @@ def test_a_label_of_another_size_is_refused_before_it_is_decoded(
     (folder / "semseg").mkdir()
     Image.new("I;16", (12_000, 9_000)).save(folder / "depth/0000.png", compress_level=1)
     Image.new("F", (100, 100)).save(folder / "depth/0001.tiff")
-    monkeypatch.setattr(png, "checked", lambda _: pytest.fail("the pixels were read"))
+    monkeypatch.setattr(png, "check_png", lambda _: pytest.fail("the pixels were read"))
     monkeypatch.setattr(arrays, "_pillow", lambda *_: pytest.fail("the pixels were read"))
     text = str(refusal(project, folder))
     assert (

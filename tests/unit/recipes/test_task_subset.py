@@ -7,7 +7,7 @@ import pytest
 
 from labelgrid.errors import RecipeError
 from labelgrid.recipes.resolve import load_recipe, load_tables
-from labelgrid.recipes.task_subset import WITHOUT, without_tasks
+from labelgrid.recipes.task_subset import WITHOUT, remove_tasks
 
 OBJECTIVE = {
     "reduction": "task_sum",
@@ -19,7 +19,7 @@ OBJECTIVE = {
 def test_entries_by_task_go_and_all_others_stay() -> None:
     tables = {"train": {"steps": 9}, "objective": OBJECTIVE}
     left = {"reduction": "task_sum", "weights": {"semseg": 1.0}, "losses": {}}
-    assert without_tasks(tables, ["depth", "normals"]) == {"train": {"steps": 9}, "objective": left}
+    assert remove_tasks(tables, ["depth", "normals"]) == {"train": {"steps": 9}, "objective": left}
     assert (
         tables["objective"] is OBJECTIVE and len(OBJECTIVE["weights"]) == 2
     )  # what is given is left as it is
@@ -57,7 +57,7 @@ def test_terms_lose_pairs_and_lists_of_the_tasks_and_go_where_none_is_left(
 ) -> None:
     tables = {"terms": {"it": options, "other": {}}}
     expected = {"other": {}} if left is None else {"it": left, "other": {}}
-    assert without_tasks(tables, ["depth"]) == {"terms": expected}
+    assert remove_tasks(tables, ["depth"]) == {"terms": expected}
 
 
 @pytest.mark.parametrize(
@@ -70,13 +70,13 @@ def test_terms_lose_pairs_and_lists_of_the_tasks_and_go_where_none_is_left(
 )
 def test_what_cannot_do_without_a_task_is_refused(tables: dict[str, Any]) -> None:
     with pytest.raises(RecipeError, match=r"names the task 'depth', .* without") as refusal:
-        without_tasks(tables, ["semseg", "depth"])
+        remove_tasks(tables, ["semseg", "depth"])
     assert "changes" in refusal.value.next_step
 
 
 @pytest.mark.parametrize("value", [3, "yes", []])
 def test_a_value_that_is_no_table_stays_and_is_refused(value: Any, tmp_path: Path) -> None:
-    assert without_tasks({"terms": {"crop": value}}, ["depth"]) == {"terms": {"crop": value}}
+    assert remove_tasks({"terms": {"crop": value}}, ["depth"]) == {"terms": {"crop": value}}
     with pytest.raises(RecipeError, match=r"terms\.crop"):
         load_recipe("small", {"terms": {"crop": value}, WITHOUT: ["depth"]})
 
@@ -99,7 +99,7 @@ def test_words_of_shipped_plug_ins_are_no_tasks() -> None:
         "terms": {"jtr": {"scale": "normal"}},
         "network": {"name": "pad_net", "options": {"gate": "source"}},
     }
-    assert without_tasks(tables, ["normal", "source"]) == tables
+    assert remove_tasks(tables, ["normal", "source"]) == tables
 
 
 def test_a_recipe_is_loaded_without_the_tasks_that_its_changes_leave_out(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from labelgrid.project.records import Measured
+from labelgrid.project.records import Measurement
 from labelgrid.report.study_content import PointResults, RunResult, StudyReport
 from labelgrid.results import Result
 
@@ -13,7 +13,7 @@ HEADLINES = {"semseg": "mIoU", "depth": "RMSE"}
 Effect = Callable[[str, int, int], float]
 
 
-def network(place: int, loss: float, labels: int | None = None) -> Measured:
+def network(place: int, loss: float, labels: int | None = None) -> Measurement:
     """A network after so many rounds: 10 labels of each task at the start, 5 more a round.
 
     RMSE is half the loss.
@@ -23,7 +23,7 @@ def network(place: int, loss: float, labels: int | None = None) -> Measured:
         "semseg": {"mIoU": Result("mIoU", 100 - 10 * loss, "%", "higher")},
         "depth": {"RMSE": Result("RMSE", loss / 2, "m", "lower")},
     }
-    return Measured(
+    return Measurement(
         round=place + 1,
         model="",
         labels={"semseg": own, "depth": own},

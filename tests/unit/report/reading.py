@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-from labelgrid.project.records import Measured
+from labelgrid.project.records import Measurement
 from labelgrid.report.content import ProjectReport, SplitCells, TaskCells
 from labelgrid.report.page import render
 from labelgrid.report.project_page import project_page
@@ -84,9 +84,9 @@ def counted(task: str = "depth", spent: float = 6.0) -> TaskCells:
     )
 
 
-def measured(number: int, miou: float, rmse: float, heldout: int = 4) -> Measured:
+def measured(number: int, miou: float, rmse: float, heldout: int = 4) -> Measurement:
     """A measured round: 10 labels of each task a round, at a cost of 11 together."""
-    return Measured(
+    return Measurement(
         round=number,
         model=f"m{number}",
         labels={"semseg": 10 * number, "depth": 10 * number},

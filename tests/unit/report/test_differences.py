@@ -7,14 +7,21 @@ import numpy as np
 import pytest
 
 from labelgrid.drawings.charts import MAX_BANDS
-from labelgrid.drawings.wording import rough, rough_range
-from labelgrid.project.records import Measured
+from labelgrid.drawings.wording import rough_number, rough_range
+from labelgrid.project.records import Measurement
 from labelgrid.report.blocks import Text
-from labelgrid.report.comparison_blocks import curve_figure, curves
+from labelgrid.report.comparison_blocks import curve_blocks, curve_figure
 from labelgrid.report.differences import difference_blocks, differences_method, mean_differences
-from labelgrid.report.means import by_seed, delta_mtl_value, label_cost, label_count, loss, metric
+from labelgrid.report.means import (
+    delta_mtl_getter,
+    label_cost,
+    label_count,
+    metric_getter,
+    same_for_all_seeds,
+    total_loss,
+)
 from labelgrid.report.page import render
-from labelgrid.report.statistics import interval
+from labelgrid.report.statistics import bootstrap_interval
 from labelgrid.report.study_content import PointResults
 from labelgrid.report.study_page import study_page
 from labelgrid.results import delta_mtl
@@ -36,7 +43,7 @@ def scaled(results: PointResults, name: str, factor: float) -> PointResults:
 
 
 def changed(
-    results: PointResults, key: str, *measured: Measured, **changes: object
+    results: PointResults, key: str, *measured: Measurement, **changes: object
 ) -> PointResults:
     """The same results, but one run has other networks after its first ones, or other values."""
     runs = list(results.runs)
@@ -50,7 +57,11 @@ def changed(
 def test_at_equal_labels_they_are_the_paired_differences_of_each_round() -> None:
     results = point_results(planted("partal", 0.2), seeds=8)
     found = mean_differences(
-        results, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_count
+        results,
+        "partal",
+        reference="random_cells",
+        value_of=same_for_all_seeds(total_loss),
+        x_of=label_count,
     )
     assert [(d.rounds_bought, d.seeds, d.at) for d in found] == [
         (0, 8, 20),
@@ -61,10 +72,13 @@ def test_at_equal_labels_they_are_the_paired_differences_of_each_round() -> None
     for bought, difference in enumerate(found):
         own, other = results.finished("partal"), results.finished("random_cells")
         values = np.array(
-            [loss(own[s].measured[bought]) - loss(other[s].measured[bought]) for s in range(8)]
+            [
+                total_loss(own[s].measured[bought]) - total_loss(other[s].measured[bought])
+                for s in range(8)
+            ]
         )
         assert difference.mean == pytest.approx(values.mean())
-        assert (difference.low, difference.high) == pytest.approx(interval(values, 0))
+        assert (difference.low, difference.high) == pytest.approx(bootstrap_interval(values, 0))
     assert found[0].mean == found[0].low == found[0].high == 0
 
 
@@ -72,7 +86,11 @@ def test_between_rounds_the_reference_is_a_straight_line_but_not_in_its_first_ro
     """Each of partal's rounds costs half: the first one ends within the reference's first one, and is left out."""
     results = scaled(point_results(nothing), "partal", 0.5)
     found = mean_differences(
-        results, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_cost
+        results,
+        "partal",
+        reference="random_cells",
+        value_of=same_for_all_seeds(total_loss),
+        x_of=label_cost,
     )
     assert [(d.rounds_bought, d.at) for d in found] == [(0, 110), (2, 165), (3, 192.5)]
     assert [d.mean for d in found] == pytest.approx([0, -0.5, -0.75])
@@ -82,13 +100,21 @@ def test_beyond_the_end_of_the_reference_both_are_read_there() -> None:
     """Each of partal's rounds costs half as much again: its second one ends where the reference's last one does."""
     results = scaled(point_results(nothing), "partal", 1.5)
     found = mean_differences(
-        results, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_cost
+        results,
+        "partal",
+        reference="random_cells",
+        value_of=same_for_all_seeds(total_loss),
+        x_of=label_cost,
     )
     assert [(d.rounds_bought, d.at) for d in found] == [(0, 110), (1, 192.5), (2, 275)]
     assert [d.mean for d in found] == pytest.approx([0, 0.25, 0.5])
     cut = scaled(point_results(nothing), "partal", 2.5)
     found = mean_differences(
-        cut, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_cost
+        cut,
+        "partal",
+        reference="random_cells",
+        value_of=same_for_all_seeds(total_loss),
+        x_of=label_cost,
     )
     assert [(d.rounds_bought, d.at) for d in found] == [(0, 110), (1, 247.5), (2, 275)]
     assert found[-1].mean == pytest.approx(6 - 0.5 * 1.2 - 4.5)
@@ -98,7 +124,11 @@ def test_beyond_the_end_of_the_reference_both_are_read_there() -> None:
     assert [
         d.at
         for d in mean_differences(
-            wide, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_cost
+            wide,
+            "partal",
+            reference="random_cells",
+            value_of=same_for_all_seeds(total_loss),
+            x_of=label_cost,
         )
     ] == [110]
 
@@ -108,13 +138,21 @@ def test_places_outside_a_curve_are_left_out() -> None:
     late = changed(results, "partal-seed0", measured=[network(4, 4.5), network(5, 4.0)])
     assert (
         mean_differences(
-            late, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_count
+            late,
+            "partal",
+            reference="random_cells",
+            value_of=same_for_all_seeds(total_loss),
+            x_of=label_count,
         )
         == []
     )
     later = changed(results, "random_cells-seed0", measured=[network(1, 5.5), network(2, 5.0)])
     found = mean_differences(
-        later, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_count
+        later,
+        "partal",
+        reference="random_cells",
+        value_of=same_for_all_seeds(total_loss),
+        x_of=label_count,
     )
     assert [(d.rounds_bought, d.at) for d in found] == [(1, 30), (2, 40)]
 
@@ -124,11 +162,19 @@ def test_a_round_that_costs_nothing_is_read_once_and_the_first_networks_stay_equ
     measured = [network(0, 6.0, 10), network(1, 5.0, 10), network(2, 4.0, 15)]
     free = changed(results, "random_cells-seed0", measured=measured)
     found = mean_differences(
-        free, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_count
+        free,
+        "partal",
+        reference="random_cells",
+        value_of=same_for_all_seeds(total_loss),
+        x_of=label_count,
     )
     assert [(d.rounds_bought, d.mean) for d in found][:2] == [(0, 0), (1, 1.5)]
     found = mean_differences(
-        free, "random_cells", reference="random_cells", value_of=by_seed(loss), x_of=label_count
+        free,
+        "random_cells",
+        reference="random_cells",
+        value_of=same_for_all_seeds(total_loss),
+        x_of=label_count,
     )
     assert [(d.rounds_bought, d.mean) for d in found] == [(0, 0), (2, 0)]
 
@@ -144,13 +190,17 @@ def test_only_finished_runs_of_both_in_the_same_seed_count() -> None:
         replace(results, runs=runs),
         "partal",
         reference="random_cells",
-        value_of=by_seed(loss),
+        value_of=same_for_all_seeds(total_loss),
         x_of=label_count,
     )
     assert [d.seeds for d in found] == [1, 1, 1, 1]
     assert (
         mean_differences(
-            results, "partal", reference="absent", value_of=by_seed(loss), x_of=label_count
+            results,
+            "partal",
+            reference="absent",
+            value_of=same_for_all_seeds(total_loss),
+            x_of=label_count,
         )
         == []
     )
@@ -161,7 +211,11 @@ def test_a_point_is_the_mean_over_all_seeds_or_left_out() -> None:
     results = point_results(planted("partal", 0.2))
     short = changed(results, "partal-seed1", measured=results.finished("partal")[1].measured[:2])
     found = mean_differences(
-        short, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_count
+        short,
+        "partal",
+        reference="random_cells",
+        value_of=same_for_all_seeds(total_loss),
+        x_of=label_count,
     )
     assert [(d.rounds_bought, d.seeds) for d in found] == [(0, 3), (1, 3)]
 
@@ -169,16 +223,24 @@ def test_a_point_is_the_mean_over_all_seeds_or_left_out() -> None:
 def test_values_that_are_not_finite_are_left_out() -> None:
     results = changed(point_results(nothing), "partal-seed0", network(2, math.nan), network(3, 1.0))
     found = mean_differences(
-        results, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_count
+        results,
+        "partal",
+        reference="random_cells",
+        value_of=same_for_all_seeds(total_loss),
+        x_of=label_count,
     )
     assert [(d.rounds_bought, d.seeds) for d in found] == [(0, 3), (1, 3), (3, 3)]
     for key in ("partal-seed0", "random_cells-seed0"):
         none = changed(results, key, measured=[network(0, math.nan)])
         found = mean_differences(
-            none, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_count
+            none,
+            "partal",
+            reference="random_cells",
+            value_of=same_for_all_seeds(total_loss),
+            x_of=label_count,
         )
         assert [d.seeds for d in found] == [2, 2, 2, 2]
-    getter = by_seed(metric("depth", "no such metric"))
+    getter = same_for_all_seeds(metric_getter("depth", "no such metric"))
     assert (
         mean_differences(
             results, "partal", reference="random_cells", value_of=getter, x_of=label_count
@@ -189,7 +251,7 @@ def test_values_that_are_not_finite_are_left_out() -> None:
 
 def test_delta_mtl_is_relative_to_the_seeds_own_network_with_every_label() -> None:
     results = point_results(planted("partal", 0.2))
-    value_of = delta_mtl_value(results.full, HEADLINES)
+    value_of = delta_mtl_getter(results.full, HEADLINES)
     one = results.finished("partal")[1].measured[2]
     found = {task: one.metrics[task][name] for task, name in HEADLINES.items()}
     base = {task: results.full[1].metrics[task][name] for task, name in HEADLINES.items()}
@@ -215,9 +277,13 @@ def test_the_page_shows_them_beside_the_curves_and_says_which_side_is_better() -
         if row[:4] == ["partal", "3", "labels", "50"]
     )
     last = mean_differences(
-        results, "partal", reference="random_cells", value_of=by_seed(loss), x_of=label_count
+        results,
+        "partal",
+        reference="random_cells",
+        value_of=same_for_all_seeds(total_loss),
+        x_of=label_count,
     )[-1]
-    assert row[4:] == [rough(last.mean), rough_range(last.low, last.high), "8"]
+    assert row[4:] == [rough_number(last.mean), rough_range(last.low, last.high), "8"]
 
 
 def test_the_method_is_explained_once_wherever_the_first_differences_are() -> None:
@@ -228,17 +294,22 @@ def test_the_method_is_explained_once_wherever_the_first_differences_are() -> No
     ]
     explained = differences_method("random_cells")
     for one in (results, replace(results, runs=runs)):
-        blocks = curves(one, HEADLINES, "random_cells", "curve")
+        blocks = curve_blocks(one, HEADLINES, "random_cells", "curve")
         assert [block.text for block in blocks if isinstance(block, Text)].count(explained) == 1
     assert explained not in {
-        b.text for b in curves(results, {}, "absent", "curve") if isinstance(b, Text)
+        b.text for b in curve_blocks(results, {}, "absent", "curve") if isinstance(b, Text)
     }
 
 
 def test_few_lines_have_bands_and_a_round_that_is_left_out_is_a_gap() -> None:
     results = scaled(point_results(planted("partal", 0.2)), "partal", 0.5)
     _, figure = difference_blocks(
-        results, by_seed(loss), label="loss_mtl", better="lower", reference="random_cells", name="a"
+        results,
+        same_for_all_seeds(total_loss),
+        label="loss_mtl",
+        better="lower",
+        reference="random_cells",
+        name="a",
     )
     line = next(line for line in figure.drawings[1].lines if line.name == "partal")
     assert (
@@ -251,7 +322,7 @@ def test_few_lines_have_bands_and_a_round_that_is_left_out_is_a_gap() -> None:
         many = point_results(strategies=(*strategies, "random_cells"))
         _, figure = difference_blocks(
             many,
-            by_seed(loss),
+            same_for_all_seeds(total_loss),
             label="loss_mtl",
             better="lower",
             reference="random_cells",
@@ -269,9 +340,14 @@ def test_a_strategy_has_the_colour_of_its_curve(state: str) -> None:
         planted("partal", 0.2), seeds=1, strategies=("tcd", "random_cells", "partal")
     )
     results = changed(results, "tcd-seed0", state=state)
-    curve = curve_figure(results, loss, "loss_mtl", "a").drawings[0]
+    curve = curve_figure(results, total_loss, "loss_mtl", "a").drawings[0]
     _, figure = difference_blocks(
-        results, by_seed(loss), label="loss_mtl", better="lower", reference="random_cells", name="a"
+        results,
+        same_for_all_seeds(total_loss),
+        label="loss_mtl",
+        better="lower",
+        reference="random_cells",
+        name="a",
     )
     for drawing in figure.drawings:
         assert [line.name for line in drawing.lines] == [line.name for line in curve.lines]
@@ -289,7 +365,7 @@ def test_without_the_reference_or_another_strategy_there_is_nothing_to_show() ->
     assert (
         difference_blocks(
             alone,
-            by_seed(loss),
+            same_for_all_seeds(total_loss),
             label="loss_mtl",
             better="lower",
             reference="random_cells",
@@ -301,7 +377,7 @@ def test_without_the_reference_or_another_strategy_there_is_nothing_to_show() ->
     assert (
         difference_blocks(
             other,
-            by_seed(loss),
+            same_for_all_seeds(total_loss),
             label="loss_mtl",
             better="lower",
             reference="random_cells",
@@ -318,6 +394,11 @@ def test_one_round_at_other_costs_has_no_drawing_against_cost() -> None:
         results, runs=[replace(run, measured=run.measured[:2]) for run in results.runs]
     )
     _, figure = difference_blocks(
-        results, by_seed(loss), label="loss_mtl", better="lower", reference="random_cells", name="a"
+        results,
+        same_for_all_seeds(total_loss),
+        label="loss_mtl",
+        better="lower",
+        reference="random_cells",
+        name="a",
     )
     assert [drawing.name for drawing in figure.drawings] == ["a-difference-labels"]

@@ -9,7 +9,7 @@ import pytest
 from labelgrid.report.campaign_measures import study_measures
 from labelgrid.report.hindsight import best_by_round, hindsight_lines
 from labelgrid.report.json_values import study_values
-from labelgrid.report.means import loss, metric
+from labelgrid.report.means import metric_getter, total_loss
 from labelgrid.report.page import render
 from labelgrid.report.study_content import PointResults
 from labelgrid.report.study_page import study_page
@@ -49,12 +49,12 @@ def test_the_best_mean_of_each_round_is_taken_and_not_the_best_of_each_seed() ->
             )
             / 3
         )
-        assert best.mean(loss).value == pytest.approx(sum(one.loss_mtl for one in own) / 3)
-        assert best.mean(loss).value > least or bought < 2
-    ((name, line),) = hindsight_lines(results, metric("depth", "RMSE")).items()
+        assert best.mean(total_loss).value == pytest.approx(sum(one.loss_mtl for one in own) / 3)
+        assert best.mean(total_loss).value > least or bought < 2
+    ((name, line),) = hindsight_lines(results, metric_getter("depth", "RMSE")).items()
     assert name == "EquAL* (in hindsight)"
     assert [mean.value for mean in line] == pytest.approx(
-        [best.mean(loss).value / 2 for best in found]
+        [best.mean(total_loss).value / 2 for best in found]
     )
 
 

@@ -7,10 +7,10 @@ import pytest
 from scipy import stats
 
 from labelgrid.report.statistics import (
+    bootstrap_interval,
     compare,
     first_crossing,
-    holm,
-    interval,
+    holm_correction,
     mean_over,
     seeds_needed,
     sign_flip_p,
@@ -80,7 +80,9 @@ def test_the_smallest_p_is_that_of_differences_which_all_point_one_way() -> None
 
 def test_the_seeds_needed_are_the_fewest_at_which_the_corrected_p_can_be_small_enough() -> None:
     for pairs in (1, 2, 3, 10):
-        fewest = next(n for n in range(2, 20) if max(holm([smallest_p(n)] * pairs)) <= 0.05)
+        fewest = next(
+            n for n in range(2, 20) if max(holm_correction([smallest_p(n)] * pairs)) <= 0.05
+        )
         assert seeds_needed(pairs) == fewest
     assert seeds_needed(0) == 2
 
@@ -100,11 +102,11 @@ def test_holm_is_the_smallest_level_at_which_the_step_down_test_rejects() -> Non
                 if p[place] > level / (5 - rank):
                     break
                 rejected[place] = True
-            assert (np.array(holm(list(p))) <= level).tolist() == rejected.tolist()
+            assert (np.array(holm_correction(list(p))) <= level).tolist() == rejected.tolist()
 
 
 def test_a_corrected_p_is_at_most_one() -> None:
-    assert holm([0.9, 0.8, 0.001]) == pytest.approx([1.0, 1.0, 0.003])
+    assert holm_correction([0.9, 0.8, 0.001]) == pytest.approx([1.0, 1.0, 0.003])
 
 
 def test_the_interval_is_scipys_bootstrap() -> None:
@@ -117,32 +119,32 @@ def test_the_interval_is_scipys_bootstrap() -> None:
         confidence_level=level,
         rng=np.random.default_rng(5),
     ).confidence_interval
-    assert interval(values, 5) == pytest.approx((expected.low, expected.high), rel=1e-9)
+    assert bootstrap_interval(values, 5) == pytest.approx((expected.low, expected.high), rel=1e-9)
 
 
 @pytest.mark.parametrize("seeds", [6, 12])
 def test_the_interval_holds_the_mean_about_as_often_as_it_says(seeds: int) -> None:
-    found = [interval(RNG.normal(size=seeds), draw) for draw in range(400)]
+    found = [bootstrap_interval(RNG.normal(size=seeds), draw) for draw in range(400)]
     assert 0.91 <= np.mean([low <= 0 <= high for low, high in found]) <= 0.98
 
 
 def test_of_skewed_differences_the_interval_holds_the_mean_less_often_as_the_report_says() -> None:
     draws = np.random.default_rng(4)
-    found = [interval(draws.exponential(size=6) - 1, draw) for draw in range(400)]
+    found = [bootstrap_interval(draws.exponential(size=6) - 1, draw) for draw in range(400)]
     assert 0.84 <= np.mean([low <= 0 <= high for low, high in found]) <= 0.92
 
 
 def test_equal_differences_have_an_interval_without_width_and_others_one_inside_their_range() -> (
     None
 ):
-    assert interval(np.full(8, 2.5), 0) == (2.5, 2.5)
-    low, high = interval(np.array([0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.9, 1.0]), 0)
+    assert bootstrap_interval(np.full(8, 2.5), 0) == (2.5, 2.5)
+    low, high = bootstrap_interval(np.array([0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.9, 1.0]), 0)
     assert 0 < low < 0.5375 < high < 1
 
 
 def test_of_few_seeds_the_least_and_the_largest_difference_are_told() -> None:
-    assert interval(np.array([2.5]), 5) == (2.5, 2.5)
-    assert interval(np.array([3.0, 1.0, 2.0, 2.0, 1.5]), 5) == (1.0, 3.0)
+    assert bootstrap_interval(np.array([2.5]), 5) == (2.5, 2.5)
+    assert bootstrap_interval(np.array([3.0, 1.0, 2.0, 2.0, 1.5]), 5) == (1.0, 3.0)
 
 
 def test_a_study_of_nothing_finds_a_difference_as_rarely_as_it_says() -> None:
@@ -178,6 +180,6 @@ def test_a_comparison_has_the_mean_and_the_interval_of_its_seed() -> None:
     pairs = {"a": (base + np.array([1, 2, 3, 2, 4, 1, 2, 3]) / 10, base)}
     found = compare(pairs, "higher", seed=3)["a"]
     assert found.mean == pytest.approx(0.225) and found.verdict == "better"
-    assert (found.low, found.high) == interval(pairs["a"][0] - base, 3)
+    assert (found.low, found.high) == bootstrap_interval(pairs["a"][0] - base, 3)
     assert found == compare(pairs, "higher", seed=3)["a"] != compare(pairs, "higher")["a"]
     assert compare(pairs, "higher") == compare(pairs, "higher", seed=0)

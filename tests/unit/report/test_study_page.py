@@ -8,7 +8,7 @@ from labelgrid.drawings.request_history import RequestHistory
 from labelgrid.report.campaign_measures import study_measures
 from labelgrid.report.comparison_blocks import curve_figure
 from labelgrid.report.content import RoundPicks, ShownPick
-from labelgrid.report.means import loss
+from labelgrid.report.means import total_loss
 from labelgrid.report.page import render
 from labelgrid.report.study_content import PointResults, RunDetails, StudyReport
 from labelgrid.report.study_page import study_page
@@ -175,11 +175,13 @@ def test_many_pairs_are_folded_and_many_strategies_are_rows() -> None:
 def test_many_lines_have_no_bands_and_the_text_says_so() -> None:
     names = tuple(f"arm{letter}" for letter in "abcdefgh")
     few, many = (point_results(strategies=shown) for shown in (names[:7], names))
-    assert all(line.low for line in curve_figure(few, loss, "loss_mtl", "a").drawings[0].lines)
+    assert all(
+        line.low for line in curve_figure(few, total_loss, "loss_mtl", "a").drawings[0].lines
+    )
     hindsight = replace(few, best_of={"best": names[:2]})
     for shown in (many, hindsight):
         assert not any(
-            line.low for line in curve_figure(shown, loss, "loss_mtl", "a").drawings[0].lines
+            line.low for line in curve_figure(shown, total_loss, "loss_mtl", "a").drawings[0].lines
         )
     assert "Its band is one standard deviation" in page(study(few)).words
     words = page(study(many)).words

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.data.frame import Frame, neighbours, to_original
-from labelgrid.data.transforms import DataOptions, fitted
+from labelgrid.data.frame import Frame, neighbours, resize_to_original
+from labelgrid.data.transforms import DataOptions, fit_placement
 from labelgrid.pixel.prediction import class_target
 from labelgrid.rounds import blocks
 from labelgrid.rounds.blocks import Axis, class_map
@@ -14,7 +14,7 @@ CHANNELS = 30
 
 
 def frame_of(size, fit="resize"):
-    return Frame.of(size, fitted(size, DataOptions(size=(96, 128), fit=fit)))
+    return Frame.of(size, fit_placement(size, DataOptions(size=(96, 128), fit=fit)))
 
 
 def output(kind):
@@ -29,7 +29,7 @@ def output(kind):
 
 
 def everywhere(raw, frame):
-    return class_target(to_original(raw, frame)[None]).value[0, 0].numpy()
+    return class_target(resize_to_original(raw, frame)[None]).value[0, 0].numpy()
 
 
 @pytest.mark.parametrize("fit", ["resize", "pad"])
@@ -54,7 +54,7 @@ def test_roundings_of_large_values_that_cancel_out_do_not_matter():
     raw[:, :12] += 1e6  # a photograph of one row lies halfway between rows 11 and 12
     raw[:, 12:] -= 1e6
     frame = frame_of((1, 3000))
-    assert to_original(raw, frame).abs().max() < 10
+    assert resize_to_original(raw, frame).abs().max() < 10
     assert np.array_equal(class_map(raw, frame).value[..., 0], everywhere(raw, frame))
 
 

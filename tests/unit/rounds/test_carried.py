@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from labelgrid.errors import LabelgridError, LedgerError, NothingToBuyError
 from labelgrid.ledger.grid import Cell, Move, State, Unit
 from labelgrid.rounds import query
-from labelgrid.rounds.choose import carried
+from labelgrid.rounds.choose import unspent_budget
 from labelgrid.select.strategy import Budget
 from tests.projects import Said, make_project
 
@@ -35,7 +35,7 @@ def project(tmp_path: Path):
 
 def test_labels_that_whole_images_leave_over_are_added_to_the_next_budget(project) -> None:
     first, said = asked(project, 5)
-    assert len(first.picks) == 3 and carried(project, "labels") == 2
+    assert len(first.picks) == 3 and unspent_budget(project, "labels") == 2
     assert said == [
         "Not spent: 2 of 5 labels; no further pick of 'random_images' fits. The rest is for the next query with a "
         "budget in labels."
@@ -45,22 +45,22 @@ def test_labels_that_whole_images_leave_over_are_added_to_the_next_budget(projec
         len(second.picks) == 6
         and said[0] == "Added to the budget: 2 labels that earlier queries did not spend."
     )
-    assert carried(project, "labels") == 1
+    assert unspent_budget(project, "labels") == 1
     third, said = asked(project, 5, strategy="random_cells")
-    assert len(third.picks) == 6 and len(said) == 1 and carried(project, "labels") == 0
+    assert len(third.picks) == 6 and len(said) == 1 and unspent_budget(project, "labels") == 0
     assert [row.budget for row in project.store.rounds() if row.state == "closed"] == [5, 5, 5]
 
 
 def test_a_dry_run_and_a_repeated_query_carry_nothing(project) -> None:
     asked(project, 5, dry_run=True)
-    assert carried(project, "labels") == 0
+    assert unspent_budget(project, "labels") == 0
     first, _ = asked(project, 5)
     again, said = asked(project, 5)
     assert (
         again.repeated
         and again.picks == first.picks
         and said == []
-        and carried(project, "labels") == 2
+        and unspent_budget(project, "labels") == 2
     )
 
 
@@ -68,11 +68,11 @@ def test_what_is_left_over_belongs_to_its_unit_and_never_exceeds_the_pool(projec
     cheapest = min(row.cost for row in project.store.tasks())
     left = cheapest / 2
     asked(project, 2 * cheapest + left, "cost", strategy="random_cells")
-    kept = carried(project, "cost")
-    assert kept >= left and carried(project, "labels") == 0
+    kept = unspent_budget(project, "cost")
+    assert kept >= left and unspent_budget(project, "labels") == 0
     missing = int(project.store.grid().eligible.sum())
     found, said = asked(project, missing)
-    assert len(found.picks) == missing and said == [] and carried(project, "cost") == kept
+    assert len(found.picks) == missing and said == [] and unspent_budget(project, "cost") == kept
 
 
 def test_what_rounding_leaves_of_a_budget_of_costs_is_nothing(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_what_rounding_leaves_of_a_budget_of_costs_is_nothing(tmp_path: Path) ->
         project.store.update_task(replace(row, cost=0.1))
         assert sum([0.1] * 8) < 0.8
         found, said = asked(project, 0.8, "cost", strategy="random_cells")
-        assert len(found.picks) == 8 and said == [] and carried(project, "cost") == 0
+        assert len(found.picks) == 8 and said == [] and unspent_budget(project, "cost") == 0
 
 
 def test_a_budget_in_images_that_buys_the_whole_pool_leaves_nothing_over(project) -> None:
@@ -91,7 +91,9 @@ def test_a_budget_in_images_that_buys_the_whole_pool_leaves_nothing_over(project
     project.store.move([Move(cell=cell, to=State.LABELLED, path="x", digest="x") for cell in cells])
     images = project.store.count_images(("train",))
     found, said = asked(project, images, "images", strategy="random_cells")
-    assert len(found.picks) == 3 * images - 2 and said == [] and carried(project, "images") == 0
+    assert (
+        len(found.picks) == 3 * images - 2 and said == [] and unspent_budget(project, "images") == 0
+    )
 
 
 @pytest.mark.parametrize("note", [[], "x", *({"labels": wrong} for wrong in ("a", -10, True))])
@@ -138,6 +140,6 @@ def test_over_rounds_what_is_bought_and_left_over_is_the_sum_of_the_budgets(
                 spent = float((~open_cells * price).sum())
                 assert spent <= total + 1e-6
                 if open_cells.any():
-                    assert spent + carried(project, unit) == pytest.approx(total)
+                    assert spent + unspent_budget(project, unit) == pytest.approx(total)
 
     check()

@@ -20,7 +20,7 @@ from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit
 from labelgrid.rounds import fit, models, query
-from labelgrid.rounds.context import as_fitted, context_of
+from labelgrid.rounds.context import context_of, training_context
 from labelgrid.rounds.members import train_member
 from labelgrid.rounds.models import new_network, previous_model, restore, restore_model
 from labelgrid.select.strategy import Budget
@@ -150,9 +150,9 @@ def test_a_restored_model_has_the_networks_and_the_terms_states(project):
 
 def test_a_context_as_fitted_may_score_otherwise(project):
     done = newest_fit(project.folder)
-    context = as_fitted(context_of(project), done, {"dropout": {"passes": 3}})
+    context = training_context(context_of(project), done, {"dropout": {"passes": 3}})
     assert context.recipe.score == {"dropout": {"passes": 3}} and context.recipe.train.epochs == 2
-    assert as_fitted(context, done).recipe.score["dropout"] == {"passes": 4}
+    assert training_context(context, done).recipe.score["dropout"] == {"passes": 4}
 
 
 def test_a_term_that_is_not_the_one_that_was_trained_is_refused(project):

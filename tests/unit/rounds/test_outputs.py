@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.data.frame import Frame, label_of, to_original
-from labelgrid.data.transforms import DataOptions, fitted
+from labelgrid.data.frame import Frame, label_of, resize_to_original
+from labelgrid.data.transforms import DataOptions, fit_placement
 from labelgrid.formats.soft import read_soft
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.rounds import blocks
 from labelgrid.rounds import outputs as module
-from labelgrid.rounds.outputs import predicted, windows, write_label, write_soft_prediction
+from labelgrid.rounds.outputs import predicted_label, windows, write_label, write_soft_prediction
 from labelgrid.tasks.task import build_all, definitions
 
 KINDS = ("semseg", "depth", "normals", "edges", "saliency")
@@ -26,7 +26,7 @@ TASKS = build_all(DEFINED)
 
 
 def frame_of(size, fit="resize"):
-    return Frame.of(size, fitted(size, DataOptions(size=(96, 128), fit=fit)))
+    return Frame.of(size, fit_placement(size, DataOptions(size=(96, 128), fit=fit)))
 
 
 def output(kind, seed=0):
@@ -39,7 +39,7 @@ def output(kind, seed=0):
 
 def whole_label(kind, raw, frame):
     """The label from all values of all pixels at once."""
-    task, everywhere = TASKS[kind], to_original(raw, frame)[None]
+    task, everywhere = TASKS[kind], resize_to_original(raw, frame)[None]
     return label_of(task.to_target(everywhere if task.largest else task.activate(everywhere)))
 
 
@@ -49,7 +49,7 @@ def whole_label(kind, raw, frame):
 def test_a_label_made_in_windows_is_that_of_the_whole_image_exactly(kind, size, fit):
     raw, frame = output(kind), frame_of(size, fit)
     found, expected = (
-        predicted(TASKS[kind], DEFINED[kind], raw, frame),
+        predicted_label(TASKS[kind], DEFINED[kind], raw, frame),
         whole_label(kind, raw, frame),
     )
     assert found.value.dtype == expected.value.dtype and found.value.shape == expected.value.shape
@@ -61,9 +61,9 @@ def test_a_label_made_in_windows_is_that_of_the_whole_image_exactly(kind, size, 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_class_is_the_likeliest(seed):
     raw, frame = output("semseg", seed), frame_of((300, 517))
-    likeliest = to_original(raw, frame).double().softmax(0).argmax(0).numpy()
+    likeliest = resize_to_original(raw, frame).double().softmax(0).argmax(0).numpy()
     assert (
-        predicted(TASKS["semseg"], DEFINED["semseg"], raw, frame).value[..., 0] == likeliest
+        predicted_label(TASKS["semseg"], DEFINED["semseg"], raw, frame).value[..., 0] == likeliest
     ).all()
 
 
@@ -71,7 +71,7 @@ def test_values_that_are_not_finite_stay_without_a_label():
     raw, frame = output("semseg"), frame_of((300, 517))
     raw[7, 3, 3], raw[:, 20, 30] = torch.nan, torch.inf
     found, expected = (
-        predicted(TASKS["semseg"], DEFINED["semseg"], raw, frame),
+        predicted_label(TASKS["semseg"], DEFINED["semseg"], raw, frame),
         whole_label("semseg", raw, frame),
     )
     assert not expected.valid.all() and np.array_equal(found.valid, expected.valid)
@@ -99,7 +99,7 @@ def counted_sizes(monkeypatch):
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_interpolated_at_once_does_not_grow_with_the_image(kind, monkeypatch):
     sizes = counted_sizes(monkeypatch)
-    predicted(TASKS[kind], DEFINED[kind], output(kind), frame_of((1100, 1300)))
+    predicted_label(TASKS[kind], DEFINED[kind], output(kind), frame_of((1100, 1300)))
     assert max(sizes) <= (
         blocks.VALUES if TASKS[kind].largest else TASKS[kind].channels * module.SIDE**2
     )
@@ -108,7 +108,7 @@ def test_what_is_interpolated_at_once_does_not_grow_with_the_image(kind, monkeyp
 def test_a_class_map_with_values_that_are_not_finite_is_made_in_windows(monkeypatch):
     sizes, raw = counted_sizes(monkeypatch), output("semseg")
     raw[7, 3, 3] = torch.nan
-    predicted(TASKS["semseg"], DEFINED["semseg"], raw, frame_of((1100, 1300)))
+    predicted_label(TASKS["semseg"], DEFINED["semseg"], raw, frame_of((1100, 1300)))
     assert len(sizes) == 5 * 6 and min(sizes) < 59 / 4 * 76 * 256
 
 
@@ -126,7 +126,7 @@ def test_a_written_prediction_is_read_back(tmp_path):
     write_soft_prediction(TASKS["semseg"], raw, frame, path)
     label = DEFINED["semseg"].read(path).value[..., 0]
     assert np.array_equal(
-        label, predicted(TASKS["semseg"], DEFINED["semseg"], raw, frame).value[..., 0]
+        label, predicted_label(TASKS["semseg"], DEFINED["semseg"], raw, frame).value[..., 0]
     )
     soft = read_soft(path.with_suffix(".npz"))
     assert soft.shape == (59, 60, 90) and (soft.argmax(0) == label).mean() > 0.99

@@ -20,7 +20,7 @@ from labelgrid.rounds.choose import ASKED
 from labelgrid.rounds.history import history_of
 from labelgrid.score.statistic import Statistic, TrainedStatistic
 from labelgrid.score.table import read_table
-from labelgrid.select.parts import AsIs, Composed, Scored, draw_cells
+from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult, draw_cells
 from labelgrid.select.strategy import Budget
 from tests.projects import Said, answer, make_project
 
@@ -73,9 +73,9 @@ def by(statistic, options):
     def scorer(view):
         VIEWS.append(view)
         values = np.repeat(view.statistics[name][:, None], len(view.grid.tasks), 1)
-        return Scored(values, {"per cell": 2 * values, "per image": values[:, 0]})
+        return ScorerResult(values, {"per cell": 2 * values, "per image": values[:, 0]})
 
-    return Composed(
+    return ComposedStrategy(
         needs=frozenset({name}), scorer=scorer, normaliser=AsIs(), unit="cells", why="far"
     )
 
@@ -98,13 +98,13 @@ def by_history(options):
             1 / (1 + last.labels[task]) + last.val.get("loss_mtl", 0.0) if last else 0.0
             for task in view.grid.tasks
         ]
-        return Scored(
+        return ScorerResult(
             draw_cells(view.grid, view.seed)
             * np.array(weight)
             / (1 + sum(r.cost for r in view.history))
         )
 
-    return Composed(
+    return ComposedStrategy(
         needs=frozenset(), scorer=scorer, normaliser=AsIs(), unit="cells", why="few labels"
     )
 

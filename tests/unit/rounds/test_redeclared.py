@@ -6,7 +6,7 @@ import pytest
 
 from labelgrid.errors import ModelError, ProjectError
 from labelgrid.progress import Silent
-from labelgrid.project.records import newest_fit, read_measured
+from labelgrid.project.records import newest_fit, read_measurement
 from labelgrid.project.status import status_of
 from labelgrid.project.task_change import TaskChange, change_task, drop_task
 from labelgrid.rounds import evaluate, fit, query, score
@@ -75,7 +75,7 @@ def test_figures_of_another_declaration_are_no_change(tmp_path: Path) -> None:
         if scale:
             change_task(project, "depth", TaskChange({"scale": scale}), Silent())
         done = fit.fit(project, Silent())
-        measured = read_measured(project.round_folder(done.round))
+        measured = read_measurement(project.round_folder(done.round))
         assert measured is not None and measured.heldout_set
         sets.append(measured.heldout_set)
     assert sets[0] != sets[1]

@@ -19,11 +19,11 @@ from labelgrid.project.records import Fit, newest_fit
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.rounds import context, fit, members, query, score
-from labelgrid.rounds.round_scores import RoundScores, check_expected, strategy_of
+from labelgrid.rounds.round_scores import RoundScores, check_expected_options, strategy_of
 from labelgrid.score.statistic import Statistic, TrainedStatistic
 from labelgrid.score.statistics import dropout
 from labelgrid.score.table import FILE, read_stamp
-from labelgrid.select.parts import AsIs, Composed, Scored
+from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult
 from labelgrid.select.strategy import Budget
 from tests.projects import Said, answer, make_project
 from tests.rounds import labelled
@@ -126,7 +126,7 @@ def test_a_strategy_that_relies_on_what_no_plug_in_has_is_refused(
 ) -> None:
     strategy = replace(build_plugin("strategies", PluginChoice("random_cells")), expects=expects)
     with pytest.raises(PluginError, match=message):
-        check_expected("Mine", strategy, {"statistics": {}, "terms": {}})
+        check_expected_options("Mine", strategy, {"statistics": {}, "terms": {}})
 
 
 def test_an_option_of_a_term_that_the_strategy_cannot_use_is_refused_in_fit_and_score(
@@ -273,9 +273,9 @@ def by(statistic):
     def scorer(view):
         values = view.statistics[name]
         column = values if values.ndim == 1 else values[:, 0]
-        return Scored(np.repeat(column[:, None].astype(np.float64), len(view.grid.tasks), 1))
+        return ScorerResult(np.repeat(column[:, None].astype(np.float64), len(view.grid.tasks), 1))
 
-    return Composed(
+    return ComposedStrategy(
         needs=frozenset({name}), scorer=scorer, normaliser=AsIs(), unit="cells", why="it"
     )
 

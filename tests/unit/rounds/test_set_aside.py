@@ -11,7 +11,7 @@ from labelgrid.progress import Silent
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import measured_rounds, newest_fit
-from labelgrid.project.unusable_images import noted
+from labelgrid.project.unusable_images import noted_unusable_images
 from labelgrid.rounds import evaluate, fit, query, score
 from labelgrid.select.strategy import Budget
 from tests.projects import Said, make_project
@@ -60,7 +60,7 @@ def test_a_query_warns_of_all_missing_images_in_one_message_and_notes_them(tmp_p
     assert [line.partition(",")[0] for line in said.lines if "set aside" in line] == [
         "8 images are set aside"
     ]
-    assert set(noted(project)) == set(made.names[:8])
+    assert set(noted_unusable_images(project)) == set(made.names[:8])
     contents |= away(made, *made.names[8:])
     with pytest.raises(
         LabelgridError,
@@ -68,7 +68,7 @@ def test_a_query_warns_of_all_missing_images_in_one_message_and_notes_them(tmp_p
     ):
         taken(project, 2)
     back(contents)
-    assert not noted(project) and len(taken(project, 30)) == 10
+    assert not noted_unusable_images(project) and len(taken(project, 30)) == 10
     project.close()
 
 

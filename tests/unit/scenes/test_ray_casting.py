@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
-from labelgrid.scenes.maps import TASKS, labels_of
-from labelgrid.scenes.ray_casting import RayHits, cast, directions
+from labelgrid.scenes.maps import TASKS, scene_labels
+from labelgrid.scenes.ray_casting import RayHits, cast, ray_directions
 from labelgrid.scenes.rooms import CLASSES, Scene, make_scene
 from labelgrid.scenes.solids import (
     Material,
     Solid,
     ball,
     cube,
-    moved,
     place_object,
-    scaled,
+    rotation,
+    scaling,
+    translation,
     tube,
-    turned,
 )
 
 COVERS = ["labelgrid.scenes.maps"]
@@ -30,12 +30,12 @@ def scene(*solids: Solid) -> Scene:
         cube((14, 0.1, 16), (0, 2, -6), GREY, "ceiling"),
         cube((14, 4, 0.1), (0, 0, -8.05), GREY, "wall"),
     ]
-    return Scene((*room, *solids), moved(), 60.0)
+    return Scene((*room, *solids), translation(), 60.0)
 
 
 def hits(made: Scene) -> tuple[RayHits, dict[str, np.ndarray]]:
     found = cast(made, SIZE)
-    return found, {name: label.value for name, label in labels_of(made, found).items()}
+    return found, {name: label.value for name, label in scene_labels(made, found).items()}
 
 
 def test_depth_and_normals_of_a_wall_are_along_the_axis_and_in_the_cameras_frame() -> None:
@@ -44,7 +44,7 @@ def test_depth_and_normals_of_a_wall_are_along_the_axis_and_in_the_cameras_frame
     assert wall.any() and np.allclose(found.depth[wall], 8.0, atol=1e-4)
     assert np.allclose(found.normals[wall], [0, 0, 1], atol=1e-5)
     floor = labels["semseg"][..., 0] == CLASSES.index("floor")
-    expected = 1.95 / -directions(60.0, SIZE)[..., 1]
+    expected = 1.95 / -ray_directions(60.0, SIZE)[..., 1]
     assert np.allclose(found.depth[floor], expected[floor], rtol=1e-4)
     assert np.allclose(found.normals[floor], [0, 1, 0], atol=1e-5)
     assert np.flatnonzero(floor.any(1)).min() > SIZE[0] / 2  # below the middle
@@ -53,9 +53,9 @@ def test_depth_and_normals_of_a_wall_are_along_the_axis_and_in_the_cameras_frame
 def test_a_ball_is_where_geometry_has_it() -> None:
     centre, radius = np.array([0.8, 0.3, -4.0]), 0.7
     found, labels = hits(
-        scene(*place_object([ball((radius,) * 3, centre, RED, "ball")], moved(), 1))
+        scene(*place_object([ball((radius,) * 3, centre, RED, "ball")], translation(), 1))
     )
-    direction = directions(60.0, SIZE)
+    direction = ray_directions(60.0, SIZE)
     a, b, c = (direction**2).sum(-1), direction @ centre, centre @ centre - radius**2
     inside = b**2 - a * c > 0
     hit = labels["semseg"][..., 0] == CLASSES.index("ball")
@@ -76,11 +76,11 @@ def test_parts_saliency_and_edges_follow_the_solids() -> None:
             ball((0.3, 0.3, 0.3), (0, 0.5, 0), material=RED, label="person", part="head"),
             cube((0.6, 0.8, 0.4), (0, -0.3, 0), material=RED, label="person", part="torso"),
         ],
-        moved(-0.8, 0, -4),
+        translation(-0.8, 0, -4),
         1,
     )
     other = place_object(
-        [tube(0.6, 1.6, at=(0, 0, 0), material=RED, label="bin")], moved(1.0, 0, -4), 2
+        [tube(0.6, 1.6, at=(0, 0, 0), material=RED, label="bin")], translation(1.0, 0, -4), 2
     )
     _, labels = hits(scene(*figure, *other))
     named = labels["semseg"][..., 0]
@@ -102,12 +102,14 @@ def test_a_tube_shows_its_side_and_its_lid() -> None:
     found, labels = hits(
         scene(
             *place_object(
-                [tube(0.5, 1.0, at=(0, -1.2, 0), material=RED, label="bin")], moved(0, 0, -4), 1
+                [tube(0.5, 1.0, at=(0, -1.2, 0), material=RED, label="bin")],
+                translation(0, 0, -4),
+                1,
             )
         )
     )
     hit = labels["semseg"][..., 0] == CLASSES.index("bin")
-    points = found.depth[..., None] * directions(60.0, SIZE) - [0, -1.2, -4]
+    points = found.depth[..., None] * ray_directions(60.0, SIZE) - [0, -1.2, -4]
     lid = hit & (np.abs(points[..., 1] - 0.5) < 1e-5)
     side = hit & ~lid
     assert lid.sum() > 3 and side.sum() > 3
@@ -119,21 +121,23 @@ def test_a_tube_shows_its_side_and_its_lid() -> None:
 def test_from_within_a_solid_its_inside_is_seen_and_what_is_behind_the_camera_is_not() -> None:
     within = Scene(
         (cube((2, 2, 6), (0, 0, 0), GREY, "box"), ball((1, 1, 1), (0, 0, 8), RED, "ball")),
-        moved(),
+        translation(),
         60.0,
     )
     found = cast(within, SIZE)
     assert (found.solid == 0).all() and found.depth.max() == pytest.approx(3)
     assert np.allclose(found.normals[12, 16], [0, 0, 1])
-    assert not cast(Scene(within.solids[1:], moved(), 60.0), SIZE).depth.any()
+    assert not cast(Scene(within.solids[1:], translation(), 60.0), SIZE).depth.any()
 
 
 @pytest.mark.parametrize("shape", ["cube", "sphere", "tube"])
 def test_a_camera_moved_with_its_scene_sees_the_same(shape: str) -> None:
-    transform = moved(0.3, -0.2, -4) @ turned("y", 33) @ turned("x", 20) @ scaled(0.9, 0.6, 1.2)
+    transform = (
+        translation(0.3, -0.2, -4) @ rotation("y", 33) @ rotation("x", 20) @ scaling(0.9, 0.6, 1.2)
+    )
     made = Solid(shape=shape, transform=transform, material=RED, label="box", thing=1)  # type: ignore[arg-type]
-    still = cast(Scene((made,), moved(), 60.0), SIZE)
-    going = moved(2, 1, -3) @ turned("y", 50) @ turned("x", -12)
+    still = cast(Scene((made,), translation(), 60.0), SIZE)
+    going = translation(2, 1, -3) @ rotation("y", 50) @ rotation("x", -12)
     found = cast(Scene(tuple(place_object([made], going, 1)), going, 60.0), SIZE)
     assert np.array_equal(found.solid, still.solid) and (still.solid == 0).sum() > 20
     assert np.allclose(found.depth, still.depth, atol=1e-5) and np.allclose(
@@ -172,7 +176,7 @@ def test_pictures_and_labels_agree_since_mitsuba_s_rays_meet_the_same(index: int
 def test_labels_of_rooms_fit_their_tasks() -> None:
     for index in range(6):
         made = make_scene(0, index)
-        labels = labels_of(made, cast(made, SIZE))
+        labels = scene_labels(made, cast(made, SIZE))
         assert list(labels) == [row.name for row in TASKS]
         lengths = np.linalg.norm(labels["normals"].value, axis=-1)
         assert np.allclose(lengths[labels["normals"].valid], 1, atol=1e-5)

@@ -8,10 +8,10 @@ import pytest
 
 pytest.importorskip("mitsuba", reason="scenes need the extra [scenes]")
 
-from labelgrid.scenes.ray_casting import cast, directions
+from labelgrid.scenes.ray_casting import cast, ray_directions
 from labelgrid.scenes.render import render
 from labelgrid.scenes.rooms import Scene, make_scene
-from labelgrid.scenes.solids import Material, Solid, ball, cube, moved, place_object, turned
+from labelgrid.scenes.solids import Material, Solid, ball, cube, place_object, rotation, translation
 
 SIZE = (24, 32)
 RED, GREY, LIGHT = (
@@ -24,22 +24,26 @@ RED, GREY, LIGHT = (
 def scene(*solids: Solid) -> Scene:
     """Solids before a grey wall, under a light that looks down and stops short of the camera."""
     light = place_object(
-        [cube((4, 4, 0.1), (0, 0, 0), LIGHT, "ceiling")], moved(0, 2, -4) @ turned("x", 90), 0
+        [cube((4, 4, 0.1), (0, 0, 0), LIGHT, "ceiling")],
+        translation(0, 2, -4) @ rotation("x", 90),
+        0,
     )
     floor, wall = (
         cube((9, 0.1, 9), (0, -2, -4), GREY, "floor"),
         cube((9, 9, 0.1), (0, 0, -8), GREY, "wall"),
     )
-    return Scene((floor, wall, *light, *solids), moved(), 60.0)
+    return Scene((floor, wall, *light, *solids), translation(), 60.0)
 
 
 def test_a_picture_shows_what_is_there_and_its_shadow() -> None:
-    made = scene(*place_object([ball((0.7,) * 3, (0, 0, 0), RED, "ball")], moved(0, -0.9, -5), 1))
+    made = scene(
+        *place_object([ball((0.7,) * 3, (0, 0, 0), RED, "ball")], translation(0, -0.9, -5), 1)
+    )
     found = cast(made, SIZE)
     picture = render(made, found, 16, 0)
     red, green, _ = picture[found.solid == 3].mean(0)
     assert red > 1.5 * green
-    across = found.depth * directions(60.0, SIZE)[..., 0]
+    across = found.depth * ray_directions(60.0, SIZE)[..., 0]
     floor = (found.solid == 0) & (np.abs(found.depth - 5) < 0.8)
     below, beside = floor & (np.abs(across) < 0.6), floor & (np.abs(across) > 1.2)
     assert below.any() and beside.any()
@@ -50,9 +54,11 @@ def test_a_light_shines_forward_only() -> None:
     lamp = cube((1, 1, 0.1), (0, 0, 0), LIGHT, "window")
     wall = cube((9, 9, 0.1), (0, 0, -8), GREY, "wall")
     toward = Scene(
-        (wall, *place_object([lamp], moved(0, 1.5, -4) @ turned("y", 180), 0)), moved(), 60.0
+        (wall, *place_object([lamp], translation(0, 1.5, -4) @ rotation("y", 180), 0)),
+        translation(),
+        60.0,
     )
-    away = Scene((wall, *place_object([lamp], moved(0, 1.5, -4), 0)), moved(), 60.0)
+    away = Scene((wall, *place_object([lamp], translation(0, 1.5, -4), 0)), translation(), 60.0)
     lit, dark = (render(made, cast(made, SIZE), 4, 0) for made in (toward, away))
     assert lit[12:].mean() > 60 and dark[12:].mean() < 5
 
@@ -66,6 +72,8 @@ def test_one_seed_gives_the_same_bits() -> None:
 
 def test_a_picture_leaves_no_files_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    made = scene(*place_object([ball((0.7,) * 3, (0, 0, 0), RED, "ball")], moved(0, -0.9, -5), 1))
+    made = scene(
+        *place_object([ball((0.7,) * 3, (0, 0, 0), RED, "ball")], translation(0, -0.9, -5), 1)
+    )
     render(made, cast(made, SIZE), 1, 0)
     assert list(tmp_path.iterdir()) == []

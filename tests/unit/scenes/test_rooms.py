@@ -12,7 +12,7 @@ from labelgrid.scenes.objects import LYING, STANDING
 from labelgrid.scenes.people import PARTS, PERSON, person
 from labelgrid.scenes.ray_casting import cast
 from labelgrid.scenes.rooms import CLASSES, KINDS, Scene, make_scene, room_of
-from labelgrid.scenes.solids import Solid, moved, scaled, turned
+from labelgrid.scenes.solids import Solid, rotation, scaling, translation
 
 COVERS = ["labelgrid.scenes.people", "labelgrid.scenes.objects", "labelgrid.scenes.solids"]
 MANY = 250
@@ -141,7 +141,7 @@ def test_a_figure_has_all_parts_and_nothing_else_has_any(scenes: list[Scene]) ->
 
 
 def test_moves_turns_and_stretches_are_the_usual_ones() -> None:
-    assert np.allclose(turned("z", 90) @ [1, 0, 0, 1], [0, 1, 0, 1])
-    assert np.allclose(turned("x", 90) @ [0, 1, 0, 1], [0, 0, 1, 1])
-    assert np.allclose(turned("y", 90) @ [0, 0, 1, 1], [1, 0, 0, 1])
-    assert np.allclose(moved(1, 2, 3) @ scaled(2, 3, 4) @ [1, 1, 1, 1], [3, 5, 7, 1])
+    assert np.allclose(rotation("z", 90) @ [1, 0, 0, 1], [0, 1, 0, 1])
+    assert np.allclose(rotation("x", 90) @ [0, 1, 0, 1], [0, 0, 1, 1])
+    assert np.allclose(rotation("y", 90) @ [0, 0, 1, 1], [1, 0, 0, 1])
+    assert np.allclose(translation(1, 2, 3) @ scaling(2, 3, 4) @ [1, 1, 1, 1], [3, 5, 7, 1])

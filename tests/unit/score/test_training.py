@@ -11,7 +11,7 @@ from torch import nn
 from labelgrid.pixel.target import Target
 from labelgrid.progress import Silent
 from labelgrid.score import training
-from labelgrid.score.training import Rows, Schedule, replayed, train
+from labelgrid.score.training import Rows, Schedule, replay_passes, train
 
 
 def rows(*values, side=1):
@@ -39,21 +39,21 @@ def numbers(pass_):
 
 def test_what_fits_in_memory_is_read_once_and_shuffled_in_each_epoch():
     batches, calls = batches_of(rows(0, 1, 2), rows(3, 4, 5), rows(6))
-    passes = replayed(batches, same, seed=3)
+    passes = replay_passes(batches, same, seed=3)
     epochs = [numbers(passes(epoch)) for epoch in range(8)]
     assert calls == [0]
     assert all(sorted(chain(*epoch)) == list(range(7)) for epoch in epochs)
     assert {tuple(map(len, epoch)) for epoch in epochs} == {(3, 3, 1)} and len(
         {str(epoch) for epoch in epochs}
     ) == 8
-    assert numbers(replayed(batches, same, seed=3)(5)) == epochs[5]
+    assert numbers(replay_passes(batches, same, seed=3)(5)) == epochs[5]
     (part, *_) = passes(0)
     assert torch.equal(part.targets["t"].valid, part.maps["x"] > 0)
 
 
 def test_images_of_one_shape_form_full_batches():
     parts = (rows(0, 1, 2), rows(3, 4, 5), rows(6, 7, 8, side=2))
-    passes = replayed(batches_of(*parts)[0], same, seed=1)
+    passes = replay_passes(batches_of(*parts)[0], same, seed=1)
     for epoch in range(4):
         found = list(passes(epoch))
         assert sorted((len(part), part.maps["x"].shape[-1]) for part in found) == [
@@ -68,15 +68,15 @@ def test_what_does_not_fit_is_read_in_each_epoch():
     batches, calls = batches_of(rows(0, 1, 2), rows(3))
     size = rows(0, 1, 2).size + rows(3).size
     assert size == 4 * (4 + 4 + 1)
-    passes = replayed(batches, same, seed=0, memory=size - 1)
+    passes = replay_passes(batches, same, seed=0, memory=size - 1)
     assert [numbers(passes(epoch)) for epoch in (4, 9)] == [[[0, 1, 2], [3]]] * 2
     assert calls == [0, 4, 9]
-    replayed(batches, same, seed=0, memory=size)(7)
+    replay_passes(batches, same, seed=0, memory=size)(7)
     assert calls == [0, 4, 9, 0]
 
 
 def test_rows_of_other_sizes_are_in_batches_of_their_own():
-    passes = replayed(batches_of(rows(0, 1, side=2), rows(2, 3))[0], same, seed=0)
+    passes = replay_passes(batches_of(rows(0, 1, side=2), rows(2, 3))[0], same, seed=0)
     for epoch in range(5):
         found = list(passes(epoch))
         assert all(len({size[1:] for size in part.shapes}) == 1 for part in found)

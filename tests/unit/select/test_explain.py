@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from labelgrid.errors import PluginError
 from labelgrid.ledger.grid import Explanation, Grid, Pick, State
 from labelgrid.select import explain
-from labelgrid.select.explain import explained, nearest_labelled, quantiles_of, ranks_of
+from labelgrid.select.explain import explain_picks, nearest_labelled_images, quantiles_of, ranks_of
 from labelgrid.select.strategies import (
     clasp_pe,
     equal,
@@ -102,7 +102,9 @@ def test_the_nearest_image_with_a_label_of_the_task_is_found_in_blocks(
     grid = grid_of(state)
     picks = [Pick(grid.cell(*cell), 1.0) for cell in np.argwhere(state == 0).tolist()]
     exact = features.astype(np.float64)
-    for pick, (image, distance) in zip(picks, nearest_labelled(features, grid, picks), strict=True):
+    for pick, (image, distance) in zip(
+        picks, nearest_labelled_images(features, grid, picks), strict=True
+    ):
         row, column = int(pick.cell.image_id[1:]), int(pick.cell.task[1:])
         far = {
             f"i{k}": float(np.linalg.norm(exact[row] - exact[k]))
@@ -120,7 +122,7 @@ def test_the_nearest_image_with_a_label_of_the_task_is_found_in_blocks(
 def test_of_equal_images_the_first_by_key_is_nearest_and_without_a_label_there_is_none() -> None:
     grid = grid_of([[0, 0], [State.LABELLED, 1], [State.LABELLED, 3]])
     picks = [Pick(grid.cell(0, 0), 1.0), Pick(grid.cell(0, 1), 1.0)]
-    found = nearest_labelled(np.array([[0.0], [2.0], [2.0]]), grid, picks)
+    found = nearest_labelled_images(np.array([[0.0], [2.0], [2.0]]), grid, picks)
     assert found[0] == ("i2", 2.0) and found[1][0] == ""  # the keys fall from row to row
 
 
@@ -129,7 +131,7 @@ def test_what_is_not_known_of_a_pick_is_left_out() -> None:
     picks = [Pick(grid.cell(row, 0), 1.0) for row in range(3)]
     column = np.array([[1.0], [np.nan], [3.0]])
     terms = {"unsure": column, "same": np.ones(3), "cluster": np.array([4, 4, 9])}
-    (first, one), (unknown, two), (last, three) = explained(
+    (first, one), (unknown, two), (last, three) = explain_picks(
         Selection(picks=picks, terms=terms, without={"noise": column}), grid
     )
     assert (
@@ -141,7 +143,7 @@ def test_what_is_not_known_of_a_pick_is_left_out() -> None:
         three == Explanation(quantiles={"unsure": 0.75}, rank=3, without={"noise": 1})
         and last["same"] == 1.0
     )
-    assert [found for _, found in explained(Selection(picks=picks), grid)] == [NOT] * 3
+    assert [found for _, found in explain_picks(Selection(picks=picks), grid)] == [NOT] * 3
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,7 @@ def test_arrays_of_another_shape_are_refused_by_name(wrong: Mapping[str, Any]) -
         PluginError,
         match=rf"by '{name}', an array of shape.*\n.*\[3\].*\[3, 1\]. Nothing was requested",
     ):
-        list(explained(Selection(picks=[], **wrong), grid_of([[0], [0], [0]])))
+        list(explain_picks(Selection(picks=[], **wrong), grid_of([[0], [0], [0]])))
 
 
 def found_by(
@@ -169,7 +171,7 @@ def found_by(
     n = len(next(iter(statistics.values())))
     pool = PoolView(grid=grid_of(np.zeros((n, 2), np.int8)), statistics=statistics)
     selection = strategy.select(pool, budget)
-    pairs = zip(selection.picks, explained(selection, pool.grid), strict=True)
+    pairs = zip(selection.picks, explain_picks(selection, pool.grid), strict=True)
     return {(pick.cell.image_id, pick.cell.task): why for pick, (_, why) in pairs}
 
 
@@ -209,7 +211,7 @@ def test_tcd_says_where_an_image_would_be_by_each_of_its_two_terms() -> None:
     grid = grid_of([[2, 2], [0, 0], [0, 0], [0, 0]])
     pool = PoolView(grid=grid, statistics={"committee": committee, "embedding": embedding})
     selection = tcd.build(tcd.Options(normalise="none")).select(pool, Budget(1, "images"))
-    why = next(iter(explained(selection, grid)))[1]
+    why = next(iter(explain_picks(selection, grid)))[1]
     assert selection.picks[0].cell.image_id == "i3"
     assert why.rank == 1 and why.without == {"diversity": 3, "inconsistency": 1}
 

@@ -6,7 +6,7 @@ import pytest
 from labelgrid.errors import LabelgridError, RecipeError
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.rounds.round_scores import check_expected, score_tables
+from labelgrid.rounds.round_scores import check_expected_options, score_tables
 from labelgrid.select.strategy import Budget, PoolView
 from tests.contracts.strategy_laws import grid_of
 
@@ -44,11 +44,11 @@ def test_a_recipe_may_name_their_measure_but_no_other(name, statistic):
     strategy = build_plugin("strategies", PluginChoice(name, {"statistic": statistic}))
     assert strategy.expects == {"statistics": {statistic: {"measure": MEASURES[name]}}}
     for table in ({}, {"at": "head"}, {"measure": MEASURES[name]}):
-        check_expected("Mine", strategy, {"statistics": {statistic: table}, "terms": {}})
+        check_expected_options("Mine", strategy, {"statistics": {statistic: table}, "terms": {}})
     with pytest.raises(
         RecipeError, match=rf"needs measure = \"{MEASURES[name]}\" in \[score.{statistic}\]"
     ):
-        check_expected(
+        check_expected_options(
             "Mine", strategy, {"statistics": {statistic: {"measure": "entropy"}}, "terms": {}}
         )
 
@@ -57,7 +57,7 @@ def test_a_recipe_may_name_their_measure_but_no_other(name, statistic):
 def test_a_statistic_without_their_measure_is_refused_before_anything_is_trained(name, statistic):
     strategy = build_plugin("strategies", PluginChoice(name, {"statistic": statistic}))
     with pytest.raises(LabelgridError, match=r"Mine relies on .*measure"):
-        check_expected("Mine", strategy, {"statistics": {}, "terms": {}})
+        check_expected_options("Mine", strategy, {"statistics": {}, "terms": {}})
 
 
 def test_options_that_a_strategy_relies_on_are_added_beside_those_of_the_recipe():

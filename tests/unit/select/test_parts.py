@@ -11,10 +11,10 @@ from labelgrid.select.parts import (
     DRAWN,
     DRAWN_IMAGE,
     AsIs,
-    Composed,
+    ComposedStrategy,
     MinMax,
-    Read,
-    Scored,
+    ReadStatistic,
+    ScorerResult,
     draw_cells,
     draw_images,
 )
@@ -125,10 +125,12 @@ def test_the_scorer_runs_once_and_its_terms_are_given_on():
 
     def scorer(view):
         calls.append(view)
-        return Scored(np.arange(4.0).reshape(2, 2), {"unsure": np.ones((2, 2)), "far": np.zeros(2)})
+        return ScorerResult(
+            np.arange(4.0).reshape(2, 2), {"unsure": np.ones((2, 2)), "far": np.zeros(2)}
+        )
 
     found = chosen(
-        Composed(
+        ComposedStrategy(
             needs=frozenset(), scorer=scorer, normaliser=MinMax("each"), unit="cells", why="why"
         ),
         pool,
@@ -203,7 +205,7 @@ def test_unknown_scores_are_drawn_with_the_rounds_seed():
 
 
 def test_statistics_are_read_in_float64():
-    found = Read("half")(
+    found = ReadStatistic("half")(
         PoolView(grid=grid([[0, 0]]), statistics={"half": np.array([[0.1, 0.2]], np.float16)})
     ).values
     assert (
@@ -294,9 +296,9 @@ def test_a_task_without_scores_gets_its_share_of_the_picks_whatever_the_range_of
         cost=[1, 1],
     )
     known, bounds = np.random.default_rng(0).random(n), {"a": [0.0, 1.0]}
-    strategy = Composed(
+    strategy = ComposedStrategy(
         needs=frozenset(),
-        scorer=lambda view: Scored(view.statistics["u"]),
+        scorer=lambda view: ScorerResult(view.statistics["u"]),
         normaliser=normaliser,
         unit="cells",
         why="why",

@@ -7,7 +7,7 @@ import pytest
 
 from labelgrid.ledger.grid import State
 from labelgrid.select.budget import cell_costs, image_costs
-from labelgrid.select.shares import Group, alternate, deal, interleave, shuffled
+from labelgrid.select.shares import Group, alternate, deal, interleave, random_order
 from labelgrid.select.strategy import Budget
 from tests.contracts.strategy_laws import grid_of
 
@@ -154,5 +154,5 @@ def test_a_cell_is_bought_if_it_has_a_label_or_a_request():
 
 
 def test_turns_are_shuffled_by_the_seed():
-    assert {tuple(shuffled(3, seed, "x")) for seed in range(50)} >= {(0, 1, 2), (2, 1, 0)}
-    assert shuffled(9, 1, "x") == shuffled(9, 1, "x") != shuffled(9, 1, "y")
+    assert {tuple(random_order(3, seed, "x")) for seed in range(50)} >= {(0, 1, 2), (2, 1, 0)}
+    assert random_order(9, 1, "x") == random_order(9, 1, "x") != random_order(9, 1, "y")

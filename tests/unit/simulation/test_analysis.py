@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from labelgrid.results import Result
-from labelgrid.simulation.analysis import Finding, grouped, lines_of, means_of
+from labelgrid.simulation.analysis import Finding, group_means, lines_of, means_of
 from labelgrid.simulation.runs import Run
 
 
@@ -54,7 +54,7 @@ def test_other_arms_metrics_and_keys_are_other_means() -> None:
     means = list(means_of(found, frozenset()))
     assert [mean.result.value for mean in means] == [1.0, 2.0, 3.0, 4.0]
     assert all(mean.seeds == 1 and math.isnan(mean.deviation) for mean in means)
-    assert [len(group) for group in grouped(means, "fed").values()] == [2, 1, 1]
+    assert [len(group) for group in group_means(means, "fed").values()] == [2, 1, 1]
 
 
 def test_lines_rise_in_x_with_a_band_of_the_deviation() -> None:

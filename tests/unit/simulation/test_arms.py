@@ -17,9 +17,9 @@ from labelgrid.simulation import results
 from labelgrid.simulation.arms import Arm, InitialLabels
 from labelgrid.simulation.campaign import create_run, settings_of, step
 from labelgrid.simulation.jobs import work_of
-from labelgrid.simulation.resume_check import widened
+from labelgrid.simulation.resume_check import widen_request
 from labelgrid.simulation.run_study import run_study
-from labelgrid.simulation.runs import Run, runs_at, runs_of
+from labelgrid.simulation.runs import Run, runs_at_point, runs_of
 from labelgrid.simulation.study import Study, kept_study, study_of
 from labelgrid.simulation.validate import validate_study
 from tests.studies import make_recipe, study_request
@@ -94,9 +94,9 @@ def test_an_arm_added_later_changes_no_run_that_is_there() -> None:
 
 def test_rounds_of_its_own_count_even_where_the_study_has_none() -> None:
     of = study({"long": Arm(rounds=3), "none": Arm(rounds=0)}, rounds=0, full=False)
-    assert [(run.key, run.rounds(of)) for run in runs_at(of, 0, {}) if run.kind == "strategy"] == [
-        *(("long-seed0", 3), ("none-seed0", 0))
-    ]
+    assert [
+        (run.key, run.rounds(of)) for run in runs_at_point(of, 0, {}) if run.kind == "strategy"
+    ] == [*(("long-seed0", 3), ("none-seed0", 0))]
     assert runs_of(of)[-1].end_conditions(of)["rounds"] == 0
 
 
@@ -211,7 +211,7 @@ def test_cells_that_the_pool_does_not_have_are_refused_and_another_file_is_anoth
     path.write_text("image,task\n0000.jpg,depth\n")
     request.out.mkdir()
     (request.out / "study.json").write_text(json.dumps(request.to_json()))
-    assert validate_study(widened(request))
+    assert validate_study(widen_request(request))
     path.write_text("image,task\n0001.jpg,depth\n")
     with pytest.raises(LabelgridError, match=r"with other settings: cells\.csv changed"):
         validate_study(request)

@@ -11,8 +11,8 @@ from labelgrid.errors import LabelError, RecipeError
 from labelgrid.ledger.grid import State, Unit
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.records import EpochRecord, Measured, read_fit, read_measured
-from labelgrid.rounds.choose import carried
+from labelgrid.project.records import EpochRecord, Measurement, read_fit, read_measurement
+from labelgrid.rounds.choose import unspent_budget
 from labelgrid.simulation import campaign
 from labelgrid.simulation.campaign import copy_run, create_run, settings_of, step
 from labelgrid.simulation.runs import Run
@@ -61,8 +61,8 @@ def history(project: ProjectFolder) -> list[tuple[object, ...]]:
     ]
 
 
-def measured(project: ProjectFolder) -> list[Measured]:
-    found = [read_measured(path) for path in sorted(project.folder.glob("rounds/*"))]
+def measured(project: ProjectFolder) -> list[Measurement]:
+    found = [read_measurement(path) for path in sorted(project.folder.glob("rounds/*"))]
     return [one for one in found if one]
 
 
@@ -190,7 +190,7 @@ def test_what_a_round_does_not_spend_is_added_to_the_next(
             bought.count(2),
             bought.count(3),
         ] == expected  # depth costs 1; semseg, 10, is never affordable
-        assert carried(project, unit) == 0
+        assert unspent_budget(project, unit) == 0
 
 
 def test_a_campaign_of_one_tasks_labels_ends_when_they_are_all_bought(

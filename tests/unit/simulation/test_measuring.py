@@ -12,8 +12,8 @@ from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import dataset_of
 from labelgrid.simulation.analyse import analyse
+from labelgrid.simulation.measuring import HiddenLabels, Question, measure_networks
 from labelgrid.simulation.runs import Run
-from labelgrid.simulation.measuring import HiddenLabels, Question, measured
 
 
 class Heard(Silent):
@@ -42,7 +42,7 @@ def question(study: Any, arm: str, images: int) -> Question:
 def test_equal_questions_to_equal_networks_are_answered_once(study: Any) -> None:
     heard = Heard()
     asked = [question(study, "cells", 4), question(study, "images", 4), question(study, "cells", 2)]
-    answers = measured(asked, heard)
+    answers = measure_networks(asked, heard)
     assert heard.steps == [["Measuring", 6, "images", 6]]
     assert [answer.question for answer in answers] == asked
     assert answers[0].evaluation is answers[1].evaluation

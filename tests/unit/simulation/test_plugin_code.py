@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.simulation.plugin_code import changed, digests
+from labelgrid.simulation.plugin_code import changed_plugins, digests
 
 
 @pytest.fixture
@@ -51,14 +51,16 @@ def test_a_digest_follows_the_module_and_what_it_imports_of_its_package(
     before = digests(NAMED)
     path = code / "ownplugs" / "deep" / f"{file}.py"
     path.write_text(path.read_text() + "y = 2\n")
-    assert changed(before, digests(NAMED)) == (["ownplugs.deep.picks:build"] if changes else [])
+    assert changed_plugins(before, digests(NAMED)) == (
+        ["ownplugs.deep.picks:build"] if changes else []
+    )
 
 
 def test_a_file_that_is_no_python_is_left_to_the_import(code: Path) -> None:
     before = digests(NAMED)
     for text in ("def (\n", "x = '\0'\n", f"x = {'-' * 100_000}1\n"):
         (code / "single.py").write_text(text)
-        assert changed(before, digests(NAMED)) == ["single:build", "single:other"]
+        assert changed_plugins(before, digests(NAMED)) == ["single:build", "single:other"]
 
 
 def test_relative_imports_that_leave_the_package_are_passed_over(code: Path) -> None:

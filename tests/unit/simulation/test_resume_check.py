@@ -17,7 +17,7 @@ from labelgrid.simulation import run_study
 from labelgrid.simulation.campaign import settings_of
 from labelgrid.simulation.jobs import jobs_of
 from labelgrid.simulation.request import StudyRequest
-from labelgrid.simulation.resume_check import said_of_others, widened
+from labelgrid.simulation.resume_check import extra_runs_note, widen_request
 from labelgrid.simulation.runs import DONE
 from labelgrid.simulation.study import study_of
 from labelgrid.simulation.validate import validate_study
@@ -63,11 +63,13 @@ def test_scores_of_other_defaults_or_of_versions_that_do_not_say_get_no_more_run
 
 def test_earlier_runs_are_resumed(tmp_path: Path) -> None:
     first = study_request(tmp_path, strategies=["random_cells"], seeds=3, rounds=2)
-    assert widened(first) == first
+    assert widen_request(first) == first
     keep(first)
-    more = widened(study_request(tmp_path, strategies=["random_images"], seeds=1, rounds=1)).study
+    more = widen_request(
+        study_request(tmp_path, strategies=["random_images"], seeds=1, rounds=1)
+    ).study
     assert (more.strategies, more.seeds, more.rounds) == (("random_cells", "random_images"), 3, 2)
-    assert validate_study(widened(study_request(tmp_path)))
+    assert validate_study(widen_request(study_request(tmp_path)))
 
 
 def test_other_runs_are_refused_in_a_folder_that_has_some(tmp_path: Path) -> None:
@@ -183,7 +185,7 @@ def test_a_damaged_study_is_a_clear_refusal(tmp_path: Path, damaged: str) -> Non
     of.out.mkdir()
     (of.out / "study.json").write_text(damaged)
     with pytest.raises(LabelgridError, match=r"study\.json"):
-        widened(of)
+        widen_request(of)
 
 
 def test_a_study_of_some_tasks_that_an_earlier_version_began_goes_on(tmp_path: Path) -> None:
@@ -192,19 +194,23 @@ def test_a_study_of_some_tasks_that_an_earlier_version_began_goes_on(tmp_path: P
     kept = json.loads((of.out / "study.json").read_text())
     del kept["study"]["tasks"]["semseg"]
     (of.out / "study.json").write_text(json.dumps(kept))
-    assert validate_study(widened(of))
+    assert validate_study(widen_request(of))
     with pytest.raises(ProjectError, match=r"simulate\.only, .* changed"):
-        validate_study(widened(study_request(tmp_path)))
+        validate_study(widen_request(study_request(tmp_path)))
 
 
 def test_variants_may_be_added_to_a_study_and_not_changed(tmp_path: Path) -> None:
     raw, each = ({"name": "partal", "options": {"normalise": how}} for how in ("none", "each"))
     keep(study_request(tmp_path, variants={"raw": raw}, strategies=["raw"]))
     assert validate_study(
-        widened(study_request(tmp_path, variants={"raw": raw, "each": each}, strategies=["each"]))
+        widen_request(
+            study_request(tmp_path, variants={"raw": raw, "each": each}, strategies=["each"])
+        )
     )
     with pytest.raises(ProjectError, match=r"simulate\.variants changed"):
-        validate_study(widened(study_request(tmp_path, variants={"raw": each}, strategies=["raw"])))
+        validate_study(
+            widen_request(study_request(tmp_path, variants={"raw": each}, strategies=["raw"]))
+        )
 
 
 def test_a_study_may_ask_for_explanations_at_any_time(tmp_path: Path) -> None:
@@ -281,10 +287,10 @@ def of_arms(folder: Path, **steps: int) -> StudyRequest:
 def test_an_arm_without_a_run_may_be_renamed_or_removed(tmp_path: Path) -> None:
     keep(of_arms(tmp_path, a=3, b=4))
     train_some(tmp_path / "out" / "runs" / "a-seed0")
-    renamed = widened(of_arms(tmp_path, a=3, c=4))
+    renamed = widen_request(of_arms(tmp_path, a=3, c=4))
     assert renamed.study.strategies == ("a", "c") and validate_study(renamed)
     with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.a changed"):
-        widened(of_arms(tmp_path, c=4))
+        widen_request(of_arms(tmp_path, c=4))
 
 
 def test_more_seeds_of_some_arms_alone_are_said_to_be_of_all(tmp_path: Path) -> None:
@@ -293,7 +299,7 @@ def test_more_seeds_of_some_arms_alone_are_said_to_be_of_all(tmp_path: Path) -> 
 
     def asked(*strategies: str, seeds: int) -> str:
         one = replace(of, study=replace(of.study, strategies=strategies, seeds=seeds))
-        return said_of_others(one, widened(one))
+        return extra_runs_note(one, widen_request(one))
 
     assert asked("a", seeds=9).startswith(
         "The folder's other arms also get 9 seeds: b. To run some arms further"

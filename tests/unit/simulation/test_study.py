@@ -9,7 +9,7 @@ import pytest
 from labelgrid.errors import RecipeError
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.simulation.runs import Run, describe_point, runs_at, runs_of
+from labelgrid.simulation.runs import Run, describe_point, runs_at_point, runs_of
 from labelgrid.simulation.study import Study, study_of
 from tests.studies import SIMULATE, make_recipe
 
@@ -96,7 +96,7 @@ def test_points_share_the_runs_that_none_of_their_values_reaches() -> None:
     assert next(run for run in runs if run.kind == "full").overrides(study) == {
         "train": {"steps": 9}
     }
-    assert len(list(runs_at(study, 1, {"train.steps": 0, "score.dropout.passes": 3}))) == 3
+    assert len(list(runs_at_point(study, 1, {"train.steps": 0, "score.dropout.passes": 3}))) == 3
     wider = Study(
         data="folder",
         tasks=TASKS,

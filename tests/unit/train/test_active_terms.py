@@ -7,7 +7,7 @@ import torch
 
 from labelgrid.progress import Silent
 from labelgrid.train.checkpoint import save
-from labelgrid.train.loop import fit, weights_of
+from labelgrid.train.loop import fit, use_weights
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.options import TrainOptions
 from labelgrid.train.term import Term
@@ -206,8 +206,8 @@ def test_other_weights_are_put_back(data):
     network = toy_network(toy_plan(data, OPTIONS).tasks)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     zeros = {name: torch.zeros_like(value) for name, value in before.items()}
-    with weights_of(network, zeros):
+    with use_weights(network, zeros):
         assert not any(value.any() for value in network.state_dict().values())
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
-    with weights_of(network, None):
+    with use_weights(network, None):
         assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())

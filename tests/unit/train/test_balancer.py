@@ -8,7 +8,7 @@ from torch import nn
 
 from labelgrid.progress import Silent
 from labelgrid.train.balancer import Balancer, TaskLosses
-from labelgrid.train.objective import supervised
+from labelgrid.train.objective import supervised_loss
 from labelgrid.train.options import TrainOptions
 from labelgrid.train.trainer import Trainer
 from tests.support import make_dataset
@@ -81,7 +81,7 @@ def test_a_balancer_is_told_which_tasks_are_classes(tmp_path):
 
 
 def reduce(losses, present):
-    return supervised(losses, present, "image_mean")
+    return supervised_loss(losses, present, "image_mean")
 
 
 def test_parts_and_means_are_those_of_the_labelled_tasks():

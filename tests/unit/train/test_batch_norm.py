@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from labelgrid.train.batch_norm import norms_of, tracking
+from labelgrid.train.batch_norm import norms_of, track_statistics
 from labelgrid.train.joint_options import JointOptions
 from labelgrid.train.options import TrainOptions
 from labelgrid.train.terms import contrastive, crop, discriminator, jtr, mean_teacher, mtpsl
@@ -42,21 +42,21 @@ def test_a_pass_that_is_not_tracked_normalises_as_others_do():
     torch.manual_seed(0)
     norm, images = nn.BatchNorm2d(3), torch.rand(2, 3, 4, 4) + 5
     before = statistics(norm)
-    with tracking(norm, track=False):
+    with track_statistics(norm, track=False):
         found = norm(images)
         norm(torch.full_like(images, torch.inf))
     torch.testing.assert_close(statistics(norm), before, rtol=0, atol=0)
     assert counts(norm) == [0]
     torch.testing.assert_close(found, norm(images))
     assert float(norm.running_mean[0]) > 0.1 and counts(norm) == [1]
-    with pytest.raises(KeyError), tracking(norm, track=False):
+    with pytest.raises(KeyError), track_statistics(norm, track=False):
         raise KeyError
     assert norm.track_running_stats
 
 
 def test_a_frozen_layer_evaluates_with_its_statistics_although_it_is_not_tracked():
     norm, images = nn.BatchNorm2d(3).eval(), torch.rand(2, 3, 4, 4) + 5
-    with tracking(norm, track=False):
+    with track_statistics(norm, track=False):
         torch.testing.assert_close(norm(images), images / (1 + norm.eps) ** 0.5)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from labelgrid.train.colours import OPERATIONS, recoloured
+from labelgrid.train.colours import OPERATIONS, change_colours
 from labelgrid.train.draws import Draws
 from labelgrid.train.options import LEVELS
 
@@ -17,7 +17,7 @@ def images_of(count):
 
 
 def changed(images, ids, operations=2, levels=LEVELS):
-    return recoloured(
+    return change_colours(
         images, ids, draws=DRAWS, operations=operations, levels=levels, mean=MEAN, std=STD
     )
 
@@ -28,7 +28,7 @@ def test_draws_belong_to_the_image_and_all_operations_come():
     torch.testing.assert_close(changed(images, ids[::-1]), found.flip(0))
     assert len({one.sum().item() for one in found}) > 40
     torch.testing.assert_close(found, changed(images, ids))
-    other = recoloured(
+    other = change_colours(
         images, ids, draws=DRAWS.of_view("second"), operations=2, levels=LEVELS, mean=MEAN, std=STD
     )
     assert not torch.equal(other, found)

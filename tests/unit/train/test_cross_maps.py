@@ -10,20 +10,20 @@ from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import (
     CrossMap,
     CrossMaps,
-    by_image,
     direct_losses,
-    distances,
     labelled_sources,
+    mapped_distances,
+    sum_by_image,
 )
 from labelgrid.train.objective import targets_present
 from labelgrid.train.options import ObjectiveOptions
-from labelgrid.train.pairs import listed, pairs_of
+from labelgrid.train.pairs import allowed_pairs, pairs_of
 from labelgrid.train.terms import direct_map, perceptual_map, x_task
 from tests.unit.train.terms.stepped import ONE, step_of, training_of
 
 COVERS = ["labelgrid.train.cross_map_options"]
 NAMES = ["semseg", "depth", "normals"]
-ALL = listed(NAMES, [], "it")
+ALL = allowed_pairs(NAMES, [], "it")
 
 
 def test_the_whole_segnet_of_the_paper_has_25_million_parameters():
@@ -83,7 +83,7 @@ def test_mappings_of_pairs_that_do_not_occur_do_not_run(training):
     direct_losses(maps, step, pairs_of(present, ALL, "unlabelled"))
     assert ran == [("depth>semseg", 2), ("normals>semseg", 2)]
     ran.clear()
-    distances(maps, step, labelled_sources(present, ALL))
+    mapped_distances(maps, step, labelled_sources(present, ALL))
     assert ran == [("semseg>depth", 4), ("semseg>normals", 4)], (
         "predictions and labels are one pass"
     )
@@ -94,10 +94,10 @@ def test_a_pair_counts_as_its_target_does_in_the_objective(training):
         step_of(training), objective=ObjectiveOptions(weights={"depth": 3.0, "normals": 1.0})
     )
     pairs = labelled_sources(targets_present(step.batch.targets, NAMES), ALL)
-    found = by_image(step, pairs, torch.ones(len(pairs)), divide=False)
+    found = sum_by_image(step, pairs, torch.ones(len(pairs)), divide=False)
     assert found.tolist() == [4.0, 2.0, 4.0, 4.0, 2.0, 4.0]
     full = labelled_sources(torch.ones(6, 3, dtype=torch.bool), ALL)
-    assert by_image(step, full, torch.ones(len(full)), divide=True).tolist() == pytest.approx(
+    assert sum_by_image(step, full, torch.ones(len(full)), divide=True).tolist() == pytest.approx(
         [10 / 3] * 6
     )
 
@@ -112,7 +112,7 @@ def test_pixels_without_a_label_do_not_count_against_the_prediction(training):
     pairs = labelled_sources(targets_present(targets, NAMES), ALL)
     names = ["depth", "normals"]
     gradients = torch.autograd.grad(
-        distances(maps, step, pairs).sum(), [step.output.final[name] for name in names]
+        mapped_distances(maps, step, pairs).sum(), [step.output.final[name] for name in names]
     )
     for gradient in gradients:
         right = gradient[..., gradient.shape[-1] // 2 + 1 :]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from labelgrid.progress import Silent
-from labelgrid.train.divergence import diverged, warning
+from labelgrid.train.divergence import diverged_losses, divergence_warning
 from labelgrid.train.options import TrainOptions
 from labelgrid.train.trainer import Trainer
 from tests.support import make_dataset
@@ -22,16 +22,16 @@ def history(depth, **start):
 
 def test_the_last_epoch_is_compared_with_the_first_batch_where_it_had_the_task():
     assert (
-        diverged(history(9.0, start={"depth": 3.0, "crop.mse": 0.0})) == {}
+        diverged_losses(history(9.0, start={"depth": 3.0, "crop.mse": 0.0})) == {}
     )  # terms may start at 0
-    assert diverged(history(9.1, start={"depth": 3.0})) == {"depth": (3.0, 9.1)}
+    assert diverged_losses(history(9.1, start={"depth": 3.0})) == {"depth": (3.0, 9.1)}
     assert (
-        diverged(history(1e9)) == {}
+        diverged_losses(history(1e9)) == {}
     )  # a network that was trained before, or a log of an earlier version
 
 
 def test_the_values_and_the_rate_are_named():
-    said = warning(history(90.0, start={"depth": 3.0}), 0.5)
+    said = divergence_warning(history(90.0, start={"depth": 3.0}), 0.5)
     assert "'depth' 90, at first 3" in said and "(it is 0.5)" in said
 
 

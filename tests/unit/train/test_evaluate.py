@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from labelgrid.data.frame import Frame
-from labelgrid.data.transforms import fitted
+from labelgrid.data.transforms import fit_placement
 from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.task import build_all, definitions
@@ -146,7 +146,7 @@ def test_rows_of_a_label_become_a_target():
 def test_a_label_of_another_size_than_its_image_is_refused(parts, size):
     tasks = parts[2]
     measure = Measure(tasks["depth"])
-    frame = Frame.of((24, 48), fitted((24, 48), DATA))
+    frame = Frame.of((24, 48), fit_placement((24, 48), DATA))
     label = LabelArray(np.ones((*size, 1), np.float32), np.ones(size, bool))
     with pytest.raises(LabelError, match=rf"depth label is {size[0]}x{size[1]}, its image 24x48"):
         measure.add(torch.zeros(1, 8, 16), frame, label)

@@ -2,11 +2,13 @@
 
 import torch
 
-from labelgrid.train.finite import not_finite, trained_values
+from labelgrid.train.finite import non_finite_values, trained_values
 
 
 def test_losses_that_are_no_numbers_are_named():
-    assert set(not_finite({"a": torch.ones(2), "b": torch.tensor([1.0, float("inf")])})) == {"b"}
+    assert set(non_finite_values({"a": torch.ones(2), "b": torch.tensor([1.0, float("inf")])})) == {
+        "b"
+    }
 
 
 def test_parameters_and_running_statistics_are_looked_at_and_other_buffers_are_not():
@@ -16,4 +18,4 @@ def test_parameters_and_running_statistics_are_looked_at_and_other_buffers_are_n
     own = {"term.0.weight", "term.0.bias", "term.0.running_mean", "term.0.running_var"}
     assert set(found) == {"weight", "bias", *own}
     module[0].running_var[1] = torch.nan
-    assert set(not_finite(trained_values({"term": module}))) == {"term.0.running_var"}
+    assert set(non_finite_values(trained_values({"term": module}))) == {"term.0.running_var"}

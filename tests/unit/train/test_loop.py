@@ -18,7 +18,7 @@ from labelgrid.progress import Silent
 from labelgrid.train.balance import uncertainty
 from labelgrid.train.checkpoint import load, save
 from labelgrid.train.loop import fit
-from labelgrid.train.objective import fixed_weights, supervised
+from labelgrid.train.objective import fixed_weights, supervised_loss
 from labelgrid.train.options import TrainOptions
 from labelgrid.train.term import Term
 from labelgrid.train.terms import mtpsl
@@ -282,7 +282,7 @@ def test_weights_that_are_no_numbers_after_the_last_step_of_an_epoch_are_not_kep
     term = mtpsl.build(plan.tasks, plan.network, mtpsl.Options(mapping="light"))
     weights = fixed_weights(plan.tasks, plan.objective)
     balancer = uncertainty.build(
-        weights, partial(supervised, reduction="image_mean"), uncertainty.Options()
+        weights, partial(supervised_loss, reduction="image_mean"), uncertainty.Options()
     )
     term.register_buffer("best", torch.tensor(torch.inf))  # a buffer may hold anything
     plan = replace(plan, terms={"mtpsl": term}, balancer=balancer)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from labelgrid.train.checkpoint import Checkpoint
-from labelgrid.train.model import OtherTasksError, with_states
+from labelgrid.train.model import OtherTasksError, restore_states
 
 
 def checkpoint(**changes):
@@ -32,7 +32,7 @@ def test_the_weights_that_are_evaluated_and_the_terms_states_are_loaded():
         (plain := checkpoint(), plain.network),
     ):
         network, term = nn.Linear(2, 1), nn.Linear(1, 1)
-        model = with_states(kept, network, {"it": term})
+        model = restore_states(kept, network, {"it": term})
         assert model.network is network and torch.equal(network.weight, expected["weight"])
         assert torch.equal(term.weight, kept.parts["it"]["weight"]) and model.digest == kept.digest
         assert not network.training and not term.training and model.members == ()
@@ -51,4 +51,4 @@ def test_modules_of_another_training_are_refused(network, terms):
     with pytest.raises(
         OtherTasksError, match="trained for other tasks, with another network or other terms"
     ):
-        with_states(checkpoint(), network, terms)
+        restore_states(checkpoint(), network, terms)

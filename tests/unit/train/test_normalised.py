@@ -6,7 +6,7 @@ import pytest
 
 from labelgrid.errors import TrainingError
 from labelgrid.progress import Silent
-from labelgrid.train.normalised import refuse_tiny
+from labelgrid.train.normalised import refuse_tiny_batches
 from labelgrid.train.options import TrainOptions
 from labelgrid.train.terms import crop
 from labelgrid.train.trainer import Trainer
@@ -26,7 +26,10 @@ def test_a_view_of_one_tiny_image_is_refused(tmp_path):
 
 
 def test_other_errors_pass():
-    with pytest.raises(ValueError, match="another"), refuse_tiny(["a.png"]):
+    with pytest.raises(ValueError, match="another"), refuse_tiny_batches(["a.png"]):
         raise ValueError("another")
-    with pytest.raises(TrainingError, match=r"a\.png, b\.png"), refuse_tiny(["a.png", "b.png"]):
+    with (
+        pytest.raises(TrainingError, match=r"a\.png, b\.png"),
+        refuse_tiny_batches(["a.png", "b.png"]),
+    ):
         raise ValueError("Expected more than 1 value per channel when training")

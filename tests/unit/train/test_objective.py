@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.config import without_added
+from labelgrid.config import drop_added_defaults
 from labelgrid.errors import RecipeError
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.nets.network import Features, Output
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.objective import (
-    at_size,
     fixed_weights,
     image_losses,
-    rescaled,
-    supervised,
+    rescale_losses,
+    resize_to_target,
+    supervised_loss,
     targets_present,
     task_losses,
 )
@@ -85,7 +85,7 @@ def test_the_supervised_loss_is_mtpsl_equation_one_or_a_plain_sum():
             weights = {"depth": 1.0, "normals": 10.0}
             losses = task_losses(TASKS, output, targets, initial)
             weighted = {n: weights[n] * loss for n, loss in losses.items()}
-            found = supervised(weighted, targets_present(targets, list(TASKS)), reduction)
+            found = supervised_loss(weighted, targets_present(targets, list(TASKS)), reduction)
             np.testing.assert_allclose(
                 float(found),
                 slow(targets, output, weights=weights, reduction=reduction, initial=initial),
@@ -112,7 +112,7 @@ def test_garbage_behind_an_invalid_mask_changes_no_loss_and_no_gradient():
             targets,
             1.0,
         )
-        total = supervised(losses, targets_present(targets, list(TASKS)), "image_mean")
+        total = supervised_loss(losses, targets_present(targets, list(TASKS)), "image_mean")
         total.backward()
         found.append([total.detach(), *(x.grad for raw in raws for x in raw.values())])
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
@@ -123,7 +123,7 @@ def test_a_batch_without_a_label_costs_nothing():
     none = {n: t.where(torch.zeros(4, dtype=torch.bool)) for n, t in targets.items()}
     for reduction in ("image_mean", "image_sum", "task_sum"):
         losses = task_losses(TASKS, output, none, 1.0)
-        assert float(supervised(losses, targets_present(none, list(TASKS)), reduction)) == 0.0
+        assert float(supervised_loss(losses, targets_present(none, list(TASKS)), reduction)) == 0.0
 
 
 def test_only_images_with_a_label_are_computed_and_the_others_get_no_gradient():
@@ -163,7 +163,7 @@ def test_a_weight_of_no_task_is_refused():
 
 def test_raw_outputs_are_brought_to_the_targets_size():
     target = Target(torch.zeros(1, 1, 8, 12), torch.ones(1, 1, 8, 12, dtype=torch.bool))
-    assert at_size(torch.zeros(1, 5, 2, 3), target).shape == (1, 5, 8, 12)
+    assert resize_to_target(torch.zeros(1, 5, 2, 3), target).shape == (1, 5, 8, 12)
 
 
 def slow_bilinear(values, size):
@@ -187,7 +187,9 @@ def test_raw_outputs_are_resized_as_areas_and_not_from_corner_to_corner():
     raw = torch.tensor(np.random.default_rng(5).normal(size=(1, 2, 3, 4)))
     target = Target(torch.zeros(1, 1, 7, 9), torch.ones(1, 1, 7, 9, dtype=torch.bool))
     expected = np.stack([slow_bilinear(channel, (7, 9)) for channel in raw[0].numpy()])
-    np.testing.assert_allclose(at_size(raw, target)[0].numpy(), expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        resize_to_target(raw, target)[0].numpy(), expected, rtol=1e-12, atol=1e-12
+    )
 
 
 def test_a_network_of_one_stage_has_the_loss_of_its_final_outputs():
@@ -201,8 +203,8 @@ def test_a_task_with_one_label_in_the_batch_has_that_labels_loss_in_the_sum():
     values = {"a": [2.0, 3.0, 4.0], "b": [8.0, 16.0, 32.0]}
     losses = {name: torch.tensor(numbers, dtype=torch.float64) for name, numbers in values.items()}
     present = torch.tensor([[True, True], [True, False], [False, False]])
-    assert float(supervised(losses, present, "task_sum")) == 2.5 + 8
-    assert float(supervised(losses, present, "image_mean")) == (5 + 3 + 0) / 3
+    assert float(supervised_loss(losses, present, "task_sum")) == 2.5 + 8
+    assert float(supervised_loss(losses, present, "image_mean")) == (5 + 3 + 0) / 3
 
 
 @pytest.mark.parametrize("reduction", ["image_sum", "task_sum"])
@@ -225,21 +227,21 @@ def test_rescaled_losses_are_those_of_one_image_at_a_time_times_k_over_its_label
         wanted = np.mean([sum(found.values()) for found in by_image])
     else:
         wanted = sum(np.mean([found[n] for found in by_image if n in found]) for n in TASKS)
-    found = supervised(rescaled(losses, present), present, reduction)
+    found = supervised_loss(rescale_losses(losses, present), present, reduction)
     np.testing.assert_allclose(float(found), wanted, rtol=1e-12)
     if reduction == "image_sum":
         np.testing.assert_allclose(
-            float(found), 2 * float(supervised(losses, present, "image_mean")), rtol=1e-12
+            float(found), 2 * float(supervised_loss(losses, present, "image_mean")), rtol=1e-12
         )
 
 
 def test_rescaling_a_mean_over_labels_is_refused_and_without_it_recorded_options_are_as_before():
     with pytest.raises(ValueError, match="rescale needs reduction = 'image_sum' or 'task_sum'"):
         ObjectiveOptions(rescale=True)
-    assert "rescale" not in without_added(ObjectiveOptions, vars(ObjectiveOptions()))
+    assert "rescale" not in drop_added_defaults(ObjectiveOptions, vars(ObjectiveOptions()))
     assert (
-        without_added(ObjectiveOptions, vars(ObjectiveOptions(reduction="task_sum", rescale=True)))[
-            "rescale"
-        ]
+        drop_added_defaults(
+            ObjectiveOptions, vars(ObjectiveOptions(reduction="task_sum", rescale=True))
+        )["rescale"]
         is True
     )

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelgrid.errors import RecipeError
-from labelgrid.train.pairs import distance, listed, pairs_of
+from labelgrid.train.pairs import allowed_pairs, distance, pairs_of
 
 NAMES = ("a", "b", "c")
 
@@ -19,7 +19,7 @@ NAMES = ("a", "b", "c")
     sources=st.sampled_from(["unlabelled", "all"]),
 )
 def test_pairs_are_those_of_a_loop(present, chosen, sources):
-    pairs = pairs_of(torch.tensor(present), listed(NAMES, chosen, "it"), sources)
+    pairs = pairs_of(torch.tensor(present), allowed_pairs(NAMES, chosen, "it"), sources)
     found = {*zip(pairs.image.tolist(), pairs.source.tolist(), pairs.target.tolist(), strict=True)}
     wanted = {
         (n, s, t)
@@ -45,7 +45,7 @@ def test_what_is_no_pair_is_refused(pair):
     with pytest.raises(
         RecipeError, match=r"terms\.it\.listed has .* not a pair of two tasks(.|\n)*a, b, c"
     ):
-        listed(NAMES, [pair], "it")
+        allowed_pairs(NAMES, [pair], "it")
 
 
 def test_distances_are_those_of_places_and_stay_finite_at_zero():

@@ -3,11 +3,11 @@
 import torch
 from torch import nn
 
-from labelgrid.train.seeding import keyed
+from labelgrid.train.seeding import seed_torch
 
 
 def built(*names):
-    with keyed(3, *names):
+    with seed_torch(3, *names):
         return nn.Linear(4, 4).weight
 
 
@@ -23,7 +23,7 @@ def test_the_callers_stream_is_not_moved_even_when_building_fails():
     expected = torch.rand(2)
     torch.manual_seed(1)
     try:
-        with keyed(0, "init"):
+        with seed_torch(0, "init"):
             torch.rand(5)
             raise ValueError
     except ValueError:

@@ -15,7 +15,7 @@ from labelgrid.progress import Silent
 from labelgrid.streams import seed_of, stream
 from labelgrid.train.balance.fixed import Fixed
 from labelgrid.train.checkpoint import load, save
-from labelgrid.train.objective import fixed_weights, supervised, task_losses
+from labelgrid.train.objective import fixed_weights, supervised_loss, task_losses
 from labelgrid.train.options import ObjectiveOptions, TrainOptions
 from labelgrid.train.term import OwnOptimiser, Term
 from labelgrid.train.trainer import Trainer
@@ -65,7 +65,8 @@ class Balancing(Fixed):
 
     def __init__(self, tasks):
         super().__init__(
-            fixed_weights(tasks, ObjectiveOptions()), partial(supervised, reduction="image_mean")
+            fixed_weights(tasks, ObjectiveOptions()),
+            partial(supervised_loss, reduction="image_mean"),
         )
         self.factor = torch.nn.Parameter(torch.tensor(1.0))
         self.unused = torch.nn.Parameter(torch.tensor(1.0), requires_grad=False)
@@ -148,7 +149,7 @@ def plain_training(plan):
             for group in optimiser.param_groups:
                 group["lr"] = plan.learning_rate(epoch, step)
             optimiser.zero_grad()
-            (supervised(own, present, "image_mean") + other).backward()
+            (supervised_loss(own, present, "image_mean") + other).backward()
             torch.nn.utils.clip_grad_norm_(parameters, options.clip)
             optimiser.step()
             with torch.no_grad():

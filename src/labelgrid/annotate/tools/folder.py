@@ -58,7 +58,7 @@ class FolderConnector:
         Raises:
             ProjectError: the folder holds something else, or the disk reports an error.
         """
-        with files.disk(out, "Labels in it were not changed."):
+        with files.disk_errors(out, "Labels in it were not changed."):
             earlier = _earlier_files(out)
             wanted = _files(request)
             times = _times(out)

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.data.id_splits import check_classes, lacking, unmatched
+from labelgrid.data.id_splits import check_classes, lacking_sentence, unmatched_sentence
 from labelgrid.errors import ImageError, LabelError, RecipeError
-from labelgrid.formats.arrays import one_channel, samples, shape_text, some_valid
+from labelgrid.formats.arrays import check_any_valid, one_channel, samples, shape_text
 from labelgrid.formats.codec import LabelArray
 from labelgrid.images.listing import list_images
 from labelgrid.images.reading import read_image
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import counted, listed
+from labelgrid.words import count_text, join_names
 
 ORIGIN = (
     "https://www.cityscapes-dataset.com/downloads: leftImg8bit_trainvaltest.zip, gtFine_trainvaltest.zip, "
@@ -143,19 +143,19 @@ def check(root: Path | str) -> list[str]:
     source = build(root)
     names = [name for name in list_images(source.root / IMAGES) if name.endswith(IMAGE_END)]
     elsewhere = sorted({*names} - {*source.names})
-    images = counted(len(elsewhere), "image is", "images are")
+    images = count_text(len(elsewhere), "image is", "images are")
     faults = (
         [f"{images} not at SPLIT/CITY/ID{IMAGE_END}, the first is {elsewhere[0]}."]
         if elsewhere
         else []
     )
     for kind, (folder, end) in LABELS.items():
-        faults += lacking(source.names, folder, partial(label_file, source.root, kind))
+        faults += lacking_sentence(source.names, folder, partial(label_file, source.root, kind))
         found = (
             path.relative_to(source.root / folder)
             for path in (source.root / folder).glob(f"*/*/*{end}")
         )
-        faults += unmatched(
+        faults += unmatched_sentence(
             [path.as_posix().removesuffix(end) + IMAGE_END for path in found], source.names, folder
         )
     return faults + _train_ids(source)
@@ -187,7 +187,7 @@ def _classes(path: Path, task: TaskDef) -> LabelArray:
     stored = one_channel(samples(path), path, "A class map")
     wrong = np.unique(stored[(stored >= NUMBERS) & (stored != PLATE)])
     if stored.dtype != np.uint8 or wrong.size:
-        found = f", with {listed(wrong.tolist(), 5)}" if wrong.size else ""
+        found = f", with {join_names(wrong.tolist(), 5)}" if wrong.size else ""
         raise LabelError(
             f"A class map holds 8-bit numbers, 0 to {NUMBERS - 1} and {PLATE}; this is {shape_text(stored)}{found}.",
             where=str(path),
@@ -196,7 +196,7 @@ def _classes(path: Path, task: TaskDef) -> LabelArray:
     index = np.full(256, -1)
     index[list(CLASSES.values())] = task.options.index
     label = index[stored]
-    some_valid(label >= 0, path, "none has a number of the 19 classes")
+    check_any_valid(label >= 0, path, "none has a number of the 19 classes")
     return LabelArray(np.maximum(label, 0)[..., None], label >= 0)
 
 
@@ -214,7 +214,7 @@ def _disparity(path: Path, task: TaskDef) -> LabelArray:
             next_step=AGAIN,
         )
     valid = stored > 1  # 1 is a disparity of 0: no distance
-    some_valid(valid, path, "0 and 1 are not")
+    check_any_valid(valid, path, "0 and 1 are not")
     value = np.where(valid, (stored.astype(np.float32) - 1) / 256, np.float32(0))
     return LabelArray(value[..., None], valid)
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.config import read_toml
-from labelgrid.data.id_splits import check_listed, unmatched
+from labelgrid.data.id_splits import check_split_ids, unmatched_sentence
 from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray, codec
-from labelgrid.formats.naming import LONGEST, shortened, stem, whole_names
+from labelgrid.formats.naming import LONGEST, shorten_path, stem, whole_names
 from labelgrid.images.listing import list_images, read_list
 from labelgrid.images.reading import read_image
 from labelgrid.tasks.task import TaskDef
@@ -82,7 +82,7 @@ class FolderDataset:
         }
         existing = set(self.names)
         for split, image_ids in splits.items():
-            check_listed(self.split_file(split), image_ids, existing)
+            check_split_ids(self.split_file(split), image_ids, existing)
         return splits
 
     def split_file(self, split: str) -> Path:
@@ -140,7 +140,9 @@ def check(root: Path | str) -> list[str]:
         others = (
             path.relative_to(folder).as_posix() for path in labels if not path.name.startswith(".")
         )
-        faults += unmatched([name for name in others if stem(name) not in names], (), folder.name)
+        faults += unmatched_sentence(
+            [name for name in others if stem(name) not in names], (), folder.name
+        )
     return faults
 
 
@@ -171,9 +173,9 @@ def label_file(
     full = [
         path
         for extension in extensions
-        if (path := folder / shortened(f"{image_id}{extension}")).is_file()
+        if (path := folder / shorten_path(f"{image_id}{extension}")).is_file()
     ]
-    names = (shortened(f"{stem(image_id)}{extension}") for extension in extensions)
+    names = (shorten_path(f"{stem(image_id)}{extension}") for extension in extensions)
     short = [path for name in names if (path := folder / name).is_file()]
     if short and image_id in whole and not full:
         raise LabelError(

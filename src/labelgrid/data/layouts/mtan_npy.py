@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.data.id_splits import as_defined, check_classes, lacking, read_classes, unmatched
+from labelgrid.data.id_splits import (
+    check_classes,
+    lacking_sentence,
+    read_classes,
+    replace_advice,
+    unmatched_sentence,
+)
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.formats.arrays import samples, shape_text
 from labelgrid.formats.codec import LabelArray
@@ -165,8 +171,8 @@ def check(root: Path | str) -> list[str]:
             )
         for folder in folders:
             labels = {*_numbers(source.root / split / folder)}
-            faults += lacking(numbers, folder, labels.__contains__, f" of {split}")
-            faults += unmatched(labels, numbers, f"{folder} of {split}")
+            faults += lacking_sentence(numbers, folder, labels.__contains__, f" of {split}")
+            faults += unmatched_sentence(labels, numbers, f"{folder} of {split}")
     return faults
 
 
@@ -198,7 +204,9 @@ def _depth(source: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
             where=str(path),
             next_step=f"Declare `disparity = {str(not source.one_labelling).lower()}`.",
         )
-    with as_defined("Write floating-point numbers: metres of NYUv2, inverse depth of Cityscapes."):
+    with replace_advice(
+        "Write floating-point numbers: metres of NYUv2, inverse depth of Cityscapes."
+    ):
         return depth.read(
             path, depth.Options(disparity=task.options.disparity, maximum=task.options.maximum)
         )
@@ -212,7 +220,9 @@ def _normals(_: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
             where=str(path),
             next_step="Write floating-point vectors, not the colours of a picture.",
         )
-    return normals.normalised(stored, path, task.options.axes, "zero and infinite vectors are not")
+    return normals.normalise_vectors(
+        stored, path, task.options.axes, "zero and infinite vectors are not"
+    )
 
 
 _FOLDERS: dict[str, Callable[[MtanArrays, TaskDef], str]] = {

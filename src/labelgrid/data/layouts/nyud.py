@@ -9,11 +9,11 @@ import numpy as np
 
 from labelgrid.data.id_splits import (
     ImagesById,
-    as_defined,
     check_order,
     names_by_id,
     read_classes,
-    unmatched,
+    replace_advice,
+    unmatched_sentence,
 )
 from labelgrid.errors import LabelError
 from labelgrid.formats.arrays import one_channel, samples, shape_text
@@ -117,7 +117,7 @@ def check(root: Path | str) -> list[str]:
         labels = {
             path.stem for path in (source.root / folder).glob("*") if path.suffix in EXTENSIONS
         }
-        faults += unmatched(labels, source.names, folder)
+        faults += unmatched_sentence(labels, source.names, folder)
     return faults
 
 
@@ -148,7 +148,7 @@ def _depth(path: Path, task: TaskDef) -> LabelArray:
             where=str(path),
             next_step="Declare `disparity = false`.",
         )
-    with as_defined(
+    with replace_advice(
         "Write metres as .npy of floating-point numbers, or millimetres as a 16-bit PNG."
     ):
         return depth.read(path, depth.Options(maximum=task.options.maximum))
@@ -160,7 +160,7 @@ def _normals(path: Path, task: TaskDef) -> LabelArray:
 
 def _edges(path: Path, _: TaskDef) -> LabelArray:
     if path.suffix == ".png":
-        with as_defined("Write 0 and 255, or a PNG of 1 bit."):
+        with replace_advice("Write 0 and 255, or a PNG of 1 bit."):
             return binary.read(path, binary.Options())
     stored = one_channel(samples(path), path, "An edge map")
     if not np.isin(stored, (0, 1)).all():

@@ -17,9 +17,9 @@ from labelgrid.data.id_splits import (
     names_by_id,
     read_classes,
 )
-from labelgrid.data.matlab import variable
+from labelgrid.data.matlab import read_variable
 from labelgrid.errors import ImageError, LabelError, RecipeError
-from labelgrid.formats.arrays import one_channel, samples, shape_text, some_valid
+from labelgrid.formats.arrays import check_any_valid, one_channel, samples, shape_text
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.codecs import normals
 from labelgrid.pixel.thinning import thin
@@ -153,7 +153,7 @@ def _objects(_: Pascal, path: Path, task: TaskDef) -> LabelArray:
 
 def _parts(_: Pascal, path: Path, task: TaskDef) -> LabelArray:
     try:
-        label = _drawn_parts(variable(path, "anno")[0, 0]["objects"].ravel(), path)
+        label = _drawn_parts(read_variable(path, "anno")[0, 0]["objects"].ravel(), path)
     except (
         KeyError,
         IndexError,
@@ -165,7 +165,7 @@ def _parts(_: Pascal, path: Path, task: TaskDef) -> LabelArray:
             "'anno' has no objects with a class_ind and parts, each with a part_name and a mask"
         )
         raise _other_parts(path, fields) from error
-    some_valid(label >= 0, path, "no person in the image has parts")
+    check_any_valid(label >= 0, path, "no person in the image has parts")
     return LabelArray(task.options.index[label][..., None], np.ones(label.shape, np.bool_))
 
 
@@ -223,7 +223,7 @@ def _edges(_: Pascal, path: Path, __: TaskDef) -> LabelArray:
 
 
 def _context(path: Path) -> NDArray[np.int64]:
-    stored = one_channel(variable(path, "LabelMap"), path, "LabelMap")
+    stored = one_channel(read_variable(path, "LabelMap"), path, "LabelMap")
     if stored.dtype.kind not in "ui" or not stored.size:
         raise LabelError(
             f"LabelMap holds whole numbers; this one is {shape_text(stored)}.",
@@ -257,7 +257,7 @@ def _normals(source: Pascal, path: Path, task: TaskDef) -> LabelArray:
         )
     vector = np.where(inside[..., None], stored.astype(np.float32) / np.float32(127.5) - 1, 0)
     void = "valid are pixels of the classes that NYUv2 has, too, except for grey ones"
-    return normals.normalised(vector, path, task.options.axes, void, shortest=GREY)
+    return normals.normalise_vectors(vector, path, task.options.axes, void, shortest=GREY)
 
 
 def _saliency(_: Pascal, path: Path, __: TaskDef) -> LabelArray:

@@ -9,7 +9,7 @@ from labelgrid.errors import LabelError
 from labelgrid.formats.arrays import one_channel, samples, save_png, shape_text
 from labelgrid.formats.arrays import stored_size as stored_size
 from labelgrid.formats.codec import Form, LabelArray
-from labelgrid.words import counted, listed
+from labelgrid.words import count_text, join_names
 
 EXTENSIONS = (".png",)
 CHANNELS = 1
@@ -55,8 +55,8 @@ def read(path: Path, options: Options) -> LabelArray:
             next_step="If 1 means 'yes', declare it: `one_is_positive = true`.",
             declare={"one_is_positive": True},
         )
-    found = listed(values[wrong].tolist(), 5)
-    pixels = counted(int(counts[wrong].sum()), "pixel")
+    found = join_names(values[wrong].tolist(), 5)
+    pixels = count_text(int(counts[wrong].sum()), "pixel")
     raise LabelError(
         f"A binary map holds only 0 and {yes}; this one has {pixels} of other values, {found}.",
         where=str(path),

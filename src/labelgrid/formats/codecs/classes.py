@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
-from labelgrid.formats.arrays import one_channel, samples_and_text, save_png, some_valid
+from labelgrid.formats.arrays import check_any_valid, one_channel, samples_and_text, save_png
 from labelgrid.formats.arrays import stored_size as stored_size
 from labelgrid.formats.codec import Form, LabelArray
-from labelgrid.words import counted, listed
+from labelgrid.words import count_text, join_names
 
 EXTENSIONS = (".png",)
 CHANNELS = 1
@@ -107,7 +107,7 @@ def read(path: Path, options: Options) -> LabelArray:
     annotated = None if text is None else _annotated(text, path, options)
     if annotated is not None:
         valid &= annotated[np.where(valid, merged, 0)]
-    some_valid(
+    check_any_valid(
         valid,
         path,
         f"not labelled are {', '.join(map(str, void))}{', and other classes' * (annotated is not None)}",
@@ -123,7 +123,7 @@ def _annotated(text: str, path: Path, options: Options) -> NDArray[np.bool_]:
         raise LabelError(
             f"Its text '{ANNOTATED}' names '{unknown[0]}', which is no class of the task.",
             where=str(path),
-            next_step=f"The classes are {listed(options.classes, 5)}; write one name a line.",
+            next_step=f"The classes are {join_names(options.classes, 5)}; write one name a line.",
         )
     found = np.ones(len(options.names), np.bool_)
     found[
@@ -135,7 +135,7 @@ def _annotated(text: str, path: Path, options: Options) -> NDArray[np.bool_]:
     ] = False
     if found.sum() < 2:
         raise LabelError(
-            f"Its text '{ANNOTATED}' names {counted(int(found.sum()), 'class', 'classes')}, and nothing can be learnt "
+            f"Its text '{ANNOTATED}' names {count_text(int(found.sum()), 'class', 'classes')}, and nothing can be learnt "
             "from fewer than two.",
             where=str(path),
             next_step="Name the class of all other pixels, too, such as 'background'.",
@@ -150,9 +150,10 @@ def _void(dtype: np.dtype[np.generic]) -> tuple[int, ...]:
 def _unnamed(wrong: NDArray[Any]) -> str:
     values, counts = np.unique(wrong, return_counts=True)
     found = [
-        f"{value} ({counted(count, 'pixel')})" for value, count in zip(values, counts, strict=True)
+        f"{value} ({count_text(count, 'pixel')})"
+        for value, count in zip(values, counts, strict=True)
     ]
-    return f"It holds indices without a class: {listed(found, 5)}"
+    return f"It holds indices without a class: {join_names(found, 5)}"
 
 
 def write(path: Path, label: LabelArray, options: Options) -> None:

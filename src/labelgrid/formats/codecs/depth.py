@@ -8,12 +8,12 @@ import numpy as np
 
 from labelgrid.errors import LabelError
 from labelgrid.formats.arrays import (
+    check_any_valid,
     one_channel,
     samples,
     save_array,
     save_png,
     shape_text,
-    some_valid,
     stored_size,  # noqa: F401 - of the codec
 )
 from labelgrid.formats.codec import Form, LabelArray
@@ -67,7 +67,7 @@ def read(path: Path, options: Options) -> LabelArray:
     with np.errstate(over="ignore", invalid="ignore"):
         value = np.multiply(stored, np.float32(scale), dtype=np.float32, casting="same_kind")
         valid = np.isfinite(value) & (value > 0)
-    some_valid(valid, path, "numbers <= 0, NaN and infinite are not")
+    check_any_valid(valid, path, "numbers <= 0, NaN and infinite are not")
     largest = float(value[valid].max())
     if options.maximum is not None and largest > options.maximum:
         raise LabelError(

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
 from labelgrid.formats.arrays import (
+    check_any_valid,
     samples,
     save_array,
     save_png,
     shape_text,
-    some_valid,
     stored_size,  # noqa: F401 - of the codec
 )
 from labelgrid.formats.codec import Form, LabelArray
@@ -78,7 +78,7 @@ def read(path: Path, options: Options) -> LabelArray:
     stored = samples(path)
     _check_channels(stored, path)
     vector, present = _decoded(stored, path)
-    some_valid(
+    check_any_valid(
         present, path, "a pixel without a normal is mid grey or black in a PNG, zero in .npy"
     )
     length = _lengths(vector)  # an infinite one is refused as any other wrong one
@@ -99,7 +99,7 @@ def read_prediction(path: Path, options: Options) -> LabelArray:
     stored = samples(path)
     _check_channels(stored, path)
     vector, present = _decoded(stored, path)
-    some_valid(
+    check_any_valid(
         present, path, "a pixel without a normal is mid grey or black in a PNG, zero in .npy"
     )
     length = _lengths(vector)
@@ -143,7 +143,7 @@ def _encoding(path: Path) -> str:
     return f"Normalise the vectors, and {stored}."
 
 
-def normalised(
+def normalise_vectors(
     vector: NDArray[Any], path: Path, axes: str, void: str, shortest: float = 0.0
 ) -> LabelArray:
     """The label of vectors [h, w, 3] of any length, which are valid where they are longer than `shortest`.
@@ -163,7 +163,7 @@ def normalised(
     with np.errstate(over="ignore"):
         length = np.linalg.norm(vector.astype(np.float32), axis=2)
     valid = np.isfinite(length) & (length > shortest)
-    some_valid(valid, path, void)
+    check_any_valid(valid, path, void)
     unit = np.where(valid[..., None], vector, 0) / np.where(valid, length, 1)[..., None]
     turned = (unit * AXES[axes]).astype(np.float32)
     _check_facing(turned[..., 2], valid, axes, path)

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from labelgrid.config import added, check_ranges
+from labelgrid.config import added_field, check_ranges
 from labelgrid.nets.backbones import Encoder
-from labelgrid.nets.blocks import Predict, basic_blocks, pointwise, with_known
+from labelgrid.nets.blocks import Predict, basic_blocks, insert_known_labels, pointwise
 from labelgrid.nets.distillation import Distil, Embed
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
@@ -47,7 +47,7 @@ class Options:
     own: Literal["prediction", "features"] = "prediction"
     dropout: Rate = 0.2
     encoder_dropout: Rate = 0.0
-    width: int = added(0)
+    width: int = added_field(0)
 
     def __post_init__(self) -> None:
         check_ranges(self, width=(0, WIDEST))
@@ -84,7 +84,9 @@ class ScaleHeads(nn.Module):
     def refine(self, features: Raw, initial: Raw, known: Mapping[str, Target] | None) -> Raw:
         """The tasks' features with the messages of the others, whose known labels replace their predictions."""
         predictions = {name: self.tasks[name].activate(raw) for name, raw in initial.items()}
-        sources = self._embed(with_known(self.tasks, predictions, known) if known else predictions)
+        sources = self._embed(
+            insert_known_labels(self.tasks, predictions, known) if known else predictions
+        )
         own = features if self.own == "features" else self._embed(predictions) if known else sources
         refined: Raw = self.distil(own, sources)
         return refined

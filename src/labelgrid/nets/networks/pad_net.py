@@ -11,7 +11,7 @@ from typing import Literal
 from torch import nn
 
 from labelgrid.nets.backbones import Encoder
-from labelgrid.nets.blocks import Predict, bottlenecks, with_known
+from labelgrid.nets.blocks import Predict, bottlenecks, insert_known_labels
 from labelgrid.nets.distillation import Distil, Embed
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
@@ -83,7 +83,9 @@ class PadNet(Network):
         heads = {name: body(fused) for name, body in self.initial_bodies.items()}
         initial = {name: self.initial[name](x) for name, x in heads.items()}
         predictions = {name: self.tasks[name].activate(raw) for name, raw in initial.items()}
-        sources = self._embed(with_known(self.tasks, predictions, known) if known else predictions)
+        sources = self._embed(
+            insert_known_labels(self.tasks, predictions, known) if known else predictions
+        )
         own = heads if self.own == "features" else self._embed(predictions) if known else sources
         refined = self.distil(own, sources)
         task_features = {name: body(refined[name]) for name, body in self.final_bodies.items()}

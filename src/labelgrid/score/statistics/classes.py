@@ -19,7 +19,7 @@ class Options:
     """No options."""
 
 
-def most_likely(probabilities: Tensor) -> Tensor:
+def most_likely_class(probabilities: Tensor) -> Tensor:
     """1 for the most likely class of each pixel, 0 for the others: [b, c, h, w] -> the same shape.
 
     Example:
@@ -31,4 +31,4 @@ def most_likely(probabilities: Tensor) -> Tensor:
 
 def build(seed: int, options: Options) -> ClassMeans:
     """Build the statistic."""
-    return ClassMeans(most_likely)
+    return ClassMeans(most_likely_class)

@@ -22,9 +22,9 @@ from labelgrid.nets.distillation import Distil, Embed
 from labelgrid.nets.network import Raw
 from labelgrid.nets.options import WIDEST
 from labelgrid.score.statistic import FitContext, PoolBatch, TrainedStatistic
-from labelgrid.score.training import Rows, Schedule, replayed, resized, train
+from labelgrid.score.training import Rows, Schedule, replay_passes, resize_maps, train
 from labelgrid.tasks.task import Task
-from labelgrid.train.objective import image_losses, supervised, targets_present
+from labelgrid.train.objective import image_losses, supervised_loss, targets_present
 
 #: How the distances of a committee's members become one number.
 COMBINE: Mapping[str, Callable[..., Any]] = {"max": np.max, "mean": np.mean, "min": np.min}
@@ -155,9 +155,9 @@ class Committee(TrainedStatistic):
                     for n, raw in raws.items()
                 }
                 by_task = {name: context.weights[name] * loss for name, loss in losses.items()}
-                yield supervised(by_task, targets_present(targets, list(raws)), "task_sum")
+                yield supervised_loss(by_task, targets_present(targets, list(raws)), "task_sum")
 
-        passes = replayed(context.labelled, read, context.seed)
+        passes = replay_passes(context.labelled, read, context.seed)
         schedule = Schedule(self.options.epochs, self.options.learning_rate)
         train(
             "Training the committee",
@@ -179,7 +179,9 @@ class Committee(TrainedStatistic):
             for name, raw in raws.items():
                 task = batch.tasks[name]
                 measure = task.other_disagreements.get(self.options.divergence, task.disagreement)
-                gap = measure(initial[name], task.activate(resized(raw, *initial[name].shape[-2:])))
+                gap = measure(
+                    initial[name], task.activate(resize_maps(raw, *initial[name].shape[-2:]))
+                )
                 members[name].append(content_means(gap, batch.batch.frames).cpu().numpy())
         return np.stack(
             [COMBINE[self.options.combine](means, axis=0) for means in members.values()], 1

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.pixel.confidence import MEASURES
-from labelgrid.score.maps import Outputs, image_means, of_mean
+from labelgrid.score.maps import Outputs, image_means, measure_of_mean
 from labelgrid.score.options import At, Confidence
 from labelgrid.score.statistic import PoolBatch, Statistic
 
@@ -40,7 +40,9 @@ class PlainConfidence(Statistic):
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
         """The means of a batch, float64 [b, t]."""
         passes = Outputs([batch.decoded(self.options.known).final])
-        make = of_mean(MEASURES[self.options.measure])  # the variance of one prediction is 0
+        make = measure_of_mean(
+            MEASURES[self.options.measure]
+        )  # the variance of one prediction is 0
         return image_means(
             passes, batch.tasks, frames=batch.batch.frames, make=make, at=self.options.at
         )

@@ -19,7 +19,7 @@ from torch.nn import functional
 from labelgrid.config import check_ranges
 from labelgrid.score.statistic import FitContext, PoolBatch, Scope, TrainedStatistic
 from labelgrid.score.table import Axis
-from labelgrid.score.training import Passes, Rows, Schedule, replayed, resized, train
+from labelgrid.score.training import Passes, Rows, Schedule, replay_passes, resize_maps, train
 
 #: The number of convolutions of the encoder; each halves the map and all but the first double its
 #: channels.
@@ -137,7 +137,7 @@ class Embedding(TrainedStatistic):
 
     def fit(self, context: FitContext) -> None:
         """Train on the pool's images to reconstruct their standardised features, by the mean squared error."""
-        passes = replayed(
+        passes = replay_passes(
             context.pool, lambda batch: Rows({"features": self._sized(batch)}), context.seed
         )
         mean, spread = channel_moments(passes, self.mean.numel())
@@ -165,7 +165,7 @@ class Embedding(TrainedStatistic):
 
     def _sized(self, batch: PoolBatch) -> Tensor:
         """The batch's maps at the size of the auto-encoder: images of other shapes have maps of other sizes."""
-        return resized(task_maps(batch), *self.network.size)
+        return resize_maps(task_maps(batch), *self.network.size)
 
 
 def task_maps(batch: PoolBatch) -> Tensor:

@@ -33,7 +33,7 @@ class Options:
     at: At = "half"
 
 
-class Mirrored:
+class MirroredMoments:
     """Collects a prediction, and then that of the mirrored image, whose pixels are in place again."""
 
     def __init__(self, task: Task, definition: TaskDef) -> None:
@@ -45,7 +45,7 @@ class Mirrored:
     def update(self, prediction: Tensor) -> None:
         """Add the image's own prediction; then the other one, with its values mirrored back."""
         self.moments.update(
-            values_back(prediction, self.task, self.definition) if self.count else prediction
+            unmirror_values(prediction, self.task, self.definition) if self.count else prediction
         )
         self.count += 1
 
@@ -54,7 +54,7 @@ class Mirrored:
         return self.moments.uncertainty()
 
 
-def values_back(prediction: Tensor, task: Task, definition: TaskDef) -> Tensor:
+def unmirror_values(prediction: Tensor, task: Task, definition: TaskDef) -> Tensor:
     """A mirrored image's prediction [b, c, h, w] with the values that it has in the image.
 
     The pixels stay in place.
@@ -64,16 +64,16 @@ def values_back(prediction: Tensor, task: Task, definition: TaskDef) -> Tensor:
     label stay as they are.
     """
     if task.largest:
-        order = flipped(np.arange(task.channels).reshape(-1, 1, 1), definition)[:, 0, 0]
+        order = flip_values(np.arange(task.channels).reshape(-1, 1, 1), definition)[:, 0, 0]
         return prediction[:, torch.from_numpy(np.argsort(order)).to(prediction.device)]
     if task.channels != task.label_channels:
         return prediction
     mirrored = prediction.flip(-1).movedim(1, -1).cpu().numpy()
-    back = np.stack([flipped(values, definition) for values in mirrored])
+    back = np.stack([flip_values(values, definition) for values in mirrored])
     return torch.from_numpy(back).movedim(-1, 1).to(prediction)
 
 
-def flipped(values: NDArray[Any], definition: TaskDef) -> NDArray[Any]:
+def flip_values(values: NDArray[Any], definition: TaskDef) -> NDArray[Any]:
     """Label values [h, w, c], valid everywhere, as they are in the mirrored view."""
     height, width = values.shape[:2]
     whole = (slice(0, height), slice(0, width))
@@ -98,8 +98,8 @@ class Flips(Statistic):
         passes = Outputs([batch.output.final, {name: raw.flip(-1) for name, raw in other.items()}])
         pixels = np.array([frame.original[0] * frame.original[1] for frame in frames])
 
-        def start(task: Task) -> Mirrored:
-            return Mirrored(task, batch.definitions[task.name])
+        def start(task: Task) -> MirroredMoments:
+            return MirroredMoments(task, batch.definitions[task.name])
 
         return pixels[:, None] * image_means(
             passes, batch.tasks, frames=frames, make=start, at=self.options.at

@@ -15,8 +15,8 @@ from pydantic import Field
 from scipy.stats import rankdata
 
 from labelgrid.select.budget import cell_costs
-from labelgrid.select.parts import DRAWN, Read, draw_cells
-from labelgrid.select.shares import Group, Turns, alternate, deal, interleave, shuffled
+from labelgrid.select.parts import DRAWN, ReadStatistic, draw_cells
+from labelgrid.select.shares import Group, Turns, alternate, deal, interleave, random_order
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
 from labelgrid.streams import keyed_uniform, seed_of
 
@@ -226,11 +226,11 @@ class ClassStratified:
         power = self.options.power(len(pool.history))
         groups = list[Queue]()
         tasks = list[Turns]()
-        for column in shuffled(t, pool.seed, "tasks"):
+        for column in random_order(t, pool.seed, "tasks"):
             parts = list[Turns]()
             shares = list[float]()
             for made, share in unsure.queues(column, power, by_class):
-                order = shuffled(len(made), pool.seed, "classes", grid.tasks[column])
+                order = random_order(len(made), pool.seed, "classes", grid.tasks[column])
                 parts.append(alternate([len(groups) + index for index in order]))
                 shares.append(share)
                 groups += made
@@ -253,7 +253,7 @@ class ClassStratified:
         return Selection(picks=picks, terms=terms, without=without)
 
     def _read(self, pool: PoolView) -> Uncertainties:
-        unsure = Read(self.options.statistic)(pool).values
+        unsure = ReadStatistic(self.options.statistic)(pool).values
         t = len(pool.grid.tasks)
         by_class = pool.statistics[BY_CLASS]
         return Uncertainties(pool, unsure, by_class.reshape(len(unsure), t, by_class.shape[1] // t))

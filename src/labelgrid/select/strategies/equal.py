@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labelgrid.select.parts import AsIs, Composed, MinMax, Read, Scored
-from labelgrid.select.strategy import PoolView, check_named
+from labelgrid.select.parts import AsIs, ComposedStrategy, MinMax, ReadStatistic, ScorerResult
+from labelgrid.select.strategy import PoolView, check_task_names
 
 
 @dataclass(frozen=True)
@@ -30,30 +30,30 @@ class OneTask:
 
     task: str
 
-    def __call__(self, pool: PoolView) -> Scored:
+    def __call__(self, pool: PoolView) -> ScorerResult:
         """As `Scorer`.
 
         Raises:
             PluginError: there is no such task.
         """
         tasks = list(pool.grid.tasks)
-        check_named("equal", [self.task], tasks)
-        values = Read("flips")(pool).values
-        return Scored(
+        check_task_names("equal", [self.task], tasks)
+        values = ReadStatistic("flips")(pool).values
+        return ScorerResult(
             np.repeat(values[:, [tasks.index(self.task)]], len(tasks), 1),
             {"flips": values},
             shared=True,
         )
 
 
-def build(options: Options) -> Composed:
+def build(options: Options) -> ComposedStrategy:
     """Build the strategy.
 
     Source: TCD, supplement, section 3; its mean over tasks is a reading (docs/papers.md).
     """
-    return Composed(
+    return ComposedStrategy(
         needs=frozenset({"flips"}),
-        scorer=OneTask(options.task) if options.task else Read("flips", "flips"),
+        scorer=OneTask(options.task) if options.task else ReadStatistic("flips", "flips"),
         normaliser=AsIs() if options.task else MinMax("each"),
         unit="images",
         why="changes most when mirrored",

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from labelgrid.select.parts import AsIs, Composed, Read, Scored, widths
+from labelgrid.select.parts import AsIs, ComposedStrategy, ReadStatistic, ScorerResult, widths
 from labelgrid.select.strategy import PoolView
 
 
@@ -40,9 +40,9 @@ class ScaledLosses:
 
     whole: bool
 
-    def __call__(self, pool: PoolView) -> Scored:
+    def __call__(self, pool: PoolView) -> ScorerResult:
         """As `Scorer`."""
-        values = Read("learning_loss")(pool).values
+        values = ReadStatistic("learning_loss")(pool).values
         eligible = pool.grid.eligible
         known = np.isfinite(values)
         pooled = known & eligible.any(1, keepdims=True)
@@ -55,10 +55,10 @@ class ScaledLosses:
             total = np.where(given, scores, 0.0).sum(1)
             means = np.where(count > 0, total / np.maximum(count, 1), np.nan)
             scores = np.where(known, scores, means[:, None])
-        return Scored(scores, {"predicted loss": values})
+        return ScorerResult(scores, {"predicted loss": values})
 
 
-def build(options: Options) -> Composed:
+def build(options: Options) -> ComposedStrategy:
     """Build the strategy: the images with the highest mean over their missing cells.
 
     For images that lack all labels, as all do in the papers, the mean orders them as the sum does.
@@ -66,7 +66,7 @@ def build(options: Options) -> Composed:
     Source: Yoo & Kweon 2019, section 3.1; the sum of normalised losses over tasks is a reading of
     TCD's supplement.
     """
-    return Composed(
+    return ComposedStrategy(
         needs=frozenset({"learning_loss"}),
         scorer=ScaledLosses(options.unit == "images"),
         normaliser=AsIs(),

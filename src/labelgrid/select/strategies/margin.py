@@ -4,16 +4,16 @@ It is PartAL's strategy with another measure of the same passes. Tasks that pred
 variance instead; with `statistic = "confidence"`, one pass, they have 0.
 """
 
-from labelgrid.select.parts import Composed, most_uncertain
+from labelgrid.select.parts import ComposedStrategy, uncertainty_strategy
 from labelgrid.select.uncertainty import Options
 
 __all__ = ["Options", "build"]
 
 
-def build(options: Options) -> Composed:
+def build(options: Options) -> ComposedStrategy:
     """Build the strategy.
 
     Source: Settles 2009, section 3.1 (Scheffer, Decomain & Wrobel 2001). The variance for tasks of
     values is ours.
     """
-    return most_uncertain(options, why="smallest margin", measure="margin")
+    return uncertainty_strategy(options, why="smallest margin", measure="margin")

@@ -4,15 +4,15 @@ It picks from the whole grid (Durasov, Dorndorf & Fua 2022). `statistic` exchang
 for that of a deep ensemble, say.
 """
 
-from labelgrid.select.parts import Composed, most_uncertain
+from labelgrid.select.parts import ComposedStrategy, uncertainty_strategy
 from labelgrid.select.uncertainty import Options
 
 __all__ = ["Options", "build"]
 
 
-def build(options: Options) -> Composed:
+def build(options: Options) -> ComposedStrategy:
     """Build the strategy of Durasov, Dorndorf & Fua 2022.
 
     Source: PartAL section 3.2, eq. 1; uncertainties of A.1 with known labels fed in (section 3.3).
     """
-    return most_uncertain(options)
+    return uncertainty_strategy(options)

@@ -5,7 +5,7 @@ It has no options.
 
 from dataclasses import dataclass
 
-from labelgrid.select.parts import AsIs, Composed, Draw, draw_images
+from labelgrid.select.parts import AsIs, ComposedStrategy, Draw, draw_images
 
 
 @dataclass(frozen=True)
@@ -13,9 +13,9 @@ class Options:
     """No options."""
 
 
-def build(options: Options) -> Composed:
+def build(options: Options) -> ComposedStrategy:
     """Build the strategy: uniform draws over the images, keyed by image."""
-    return Composed(
+    return ComposedStrategy(
         needs=frozenset(),
         scorer=Draw(draw_images),
         normaliser=AsIs(),

@@ -15,9 +15,9 @@ from labelgrid.errors import NothingToBuyError
 from labelgrid.ledger.grid import Grid
 from labelgrid.select.budget import cell_costs
 from labelgrid.select.parts import draw_cells
-from labelgrid.select.shares import Group, alternate, deal, interleave, shuffled
-from labelgrid.select.strategy import Budget, PoolView, Selection, check_named
-from labelgrid.words import listed
+from labelgrid.select.shares import Group, alternate, deal, interleave, random_order
+from labelgrid.select.strategy import Budget, PoolView, Selection, check_task_names
+from labelgrid.words import join_names
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class RandomTasks:
         draws = draw_cells(pool.grid, pool.seed)
         t = len(pool.grid.tasks)
         shares = self._shares(grid)
-        order = [column for column in shuffled(t, pool.seed, "tasks") if shares[column]]
+        order = [column for column in random_order(t, pool.seed, "tasks") if shares[column]]
         missing = [(column, np.flatnonzero(grid.eligible[:, column])) for column in order]
         groups = [Group(rows * t + column, draws[rows, column]) for column, rows in missing]
         turns = interleave(
@@ -92,11 +92,11 @@ class RandomTasks:
                 grid.cost, 1e-6 * grid.cost.max() or 1.0
             )  # free labels have a share, too
             return 1 / costs if shares == "cost" else np.ones(len(grid.tasks))
-        check_named("random_tasks", shares, grid.tasks)
+        check_task_names("random_tasks", shares, grid.tasks)
         weights = np.array([shares.get(task, 0.0) for task in grid.tasks])
         if grid.eligible.any() and not grid.eligible[:, weights > 0].any():
             raise NothingToBuyError(
-                f"The strategy 'random_tasks' buys labels of {listed(sorted(t for t in shares if shares[t]))} only, "
+                f"The strategy 'random_tasks' buys labels of {join_names(sorted(t for t in shares if shares[t]))} only, "
                 "and no image lacks one.",
                 next_step="Give other tasks a weight in its option shares, or stop.",
                 unchanged="Nothing was requested.",

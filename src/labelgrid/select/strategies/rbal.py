@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from labelgrid.select.parts import AsIs, Composed, Read, Scored
+from labelgrid.select.parts import AsIs, ComposedStrategy, ReadStatistic, ScorerResult
 from labelgrid.select.strategy import PoolView
 
 
@@ -33,9 +33,9 @@ class Ranks:
     Source: PartAL section 4.1 (eq rank).
     """
 
-    read: Read
+    read: ReadStatistic
 
-    def __call__(self, pool: PoolView) -> Scored:
+    def __call__(self, pool: PoolView) -> ScorerResult:
         """As `Scorer`."""
         values = self.read(pool).values
         rows = np.flatnonzero(pool.grid.eligible.any(1))
@@ -43,17 +43,17 @@ class Ranks:
         for column in range(values.shape[1]):
             known = rows[np.isfinite(values[rows, column])]
             ranks[known, column] = rankdata(values[known, column])
-        return Scored(ranks, {"uncertainty": values, "uncertainty rank": ranks})
+        return ScorerResult(ranks, {"uncertainty": values, "uncertainty rank": ranks})
 
 
-def build(options: Options) -> Composed:
+def build(options: Options) -> ComposedStrategy:
     """Build the strategy: the images with the highest mean rank over their missing cells.
 
     For images that lack all labels, as all do in the papers, the mean orders them as the sum does.
     """
-    return Composed(
+    return ComposedStrategy(
         needs=frozenset({options.statistic}),
-        scorer=Ranks(Read(options.statistic)),
+        scorer=Ranks(ReadStatistic(options.statistic)),
         normaliser=AsIs(),
         unit="images",
         why="ranks among the most uncertain",

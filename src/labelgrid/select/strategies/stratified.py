@@ -14,7 +14,7 @@ from pydantic import Field
 from labelgrid.select.budget import cell_costs, image_costs
 from labelgrid.select.clusters import k_means
 from labelgrid.select.parts import draw_cells, draw_images
-from labelgrid.select.shares import Group, alternate, deal, shuffled
+from labelgrid.select.shares import Group, alternate, deal, random_order
 from labelgrid.select.strategy import Budget, PoolView, Selection
 from labelgrid.streams import seed_of
 
@@ -82,7 +82,7 @@ class Stratified:
         strata[missing] = self._strata(pool, missing)
         names, sizes = np.unique(strata[missing], return_counts=True)
         size[missing] = sizes[np.searchsorted(names, strata[missing])]
-        turns = alternate(shuffled(len(names), pool.seed, "strata"))
+        turns = alternate(random_order(len(names), pool.seed, "strata"))
         why = "random of its stratum"
         if self.options.unit == "images":
             draws = draw_images(grid, pool.seed)[:, 0]

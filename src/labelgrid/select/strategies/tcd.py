@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.ledger.grid import Grid, Pick
-from labelgrid.select.budget import ROUNDING, buy, cell_costs, image_costs, payable
+from labelgrid.select.budget import ROUNDING, buy, cell_costs, image_costs, payable_amount
 from labelgrid.select.centres import farthest_centre, finite_rows, nearest_centre, squared_distances
 from labelgrid.select.knapsack import buy_value
 from labelgrid.select.parts import DRAWN, DRAWN_IMAGE, LEAST_RANGE, MinMax, fill_unknown
@@ -128,7 +128,7 @@ class NearestByColumn:
 Found = tuple[list[tuple[int, int]], Scores, Scores]
 
 
-def greedy(items: Items, nearest: NearestByColumn, rates: bool = False) -> Found:
+def pick_greedily(items: Items, nearest: NearestByColumn, rates: bool = False) -> Found:
     """Pick the item with the highest score × distance that the rest of the amount pays for, until none is left.
 
     With `rates`, score × distance counts per cost; one item that alone has more of it than all
@@ -138,14 +138,16 @@ def greedy(items: Items, nearest: NearestByColumn, rates: bool = False) -> Found
     if not rates:
         return _greedy(items, nearest, rates)
     found = picks, values, _ = _greedy(items, nearest.copy(), rates)
-    alone = np.where(items.costs <= payable(items.amount), items.scores * nearest.values(), np.nan)
+    alone = np.where(
+        items.costs <= payable_amount(items.amount), items.scores * nearest.values(), np.nan
+    )
     best = np.nanmax(alone, initial=-np.inf)
     if best <= sum(float(values[pick]) for pick in picks):
         return found
-    return _greedy(items, nearest, rates, first=highest(alone, items.keys))
+    return _greedy(items, nearest, rates, first=highest_item(alone, items.keys))
 
 
-def highest(values: Scores, keys: NDArray[np.uint64]) -> tuple[int, int]:
+def highest_item(values: Scores, keys: NDArray[np.uint64]) -> tuple[int, int]:
     """The row and the column of the highest value [n, g].
 
     Ties are broken by key, then by column.
@@ -158,15 +160,15 @@ def highest(values: Scores, keys: NDArray[np.uint64]) -> tuple[int, int]:
 def _greedy(
     items: Items, nearest: NearestByColumn, rates: bool, first: tuple[int, int] | None = None
 ) -> Found:
-    """As `greedy`, without the comparison to one item alone; `first` is the first pick."""
+    """As `pick_greedily`, without the comparison to one item alone; `first` is the first pick."""
     scores = items.scores.copy()
-    left = payable(items.amount)
+    left = payable_amount(items.amount)
     at_pick = np.full(scores.shape, np.nan)
     picks = []
     costs = np.maximum(items.costs, ROUNDING) if rates else np.ones(scores.shape)
     far = nearest.values()
     while np.any(open_items := np.isfinite(scores) & (items.costs <= left)):
-        row, column = first or highest(
+        row, column = first or highest_item(
             np.where(open_items, scores * far / costs, np.nan), items.keys
         )
         first = None
@@ -225,7 +227,7 @@ class TaskConsistency:
         without = dict[str, Scores]()
         if FEATURES in self.needs:
             nearest = NearestByColumn(pool.statistics[FEATURES], items.centres, options.distance)
-            picks, values, far = greedy(items, nearest, rates=budget.unit == "cost")
+            picks, values, far = pick_greedily(items, nearest, rates=budget.unit == "cost")
             terms["diversity"] = far[:, 0] if whole else far
             if known:
                 without = {"diversity": items.scores, "inconsistency": far}

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from labelgrid.select.budget import image_costs, payable
+from labelgrid.select.budget import image_costs, payable_amount
 from labelgrid.select.centres import finite_rows
 from labelgrid.select.clusters import k_means
 from labelgrid.select.shares import Group, alternate, deal
@@ -74,7 +74,7 @@ class TypiClust:
         if not len(rows):
             return Selection(picks=[])
         count = min(
-            int(used[rows].sum()) + affordable(costs[rows], budget.amount), self.options.most
+            int(used[rows].sum()) + affordable_count(costs[rows], budget.amount), self.options.most
         )
         clusters = np.full(len(costs), -1)
         clusters[rows] = k_means(
@@ -93,7 +93,7 @@ class TypiClust:
             typicality[members] = typicalities(features[members], self.options.neighbours)
         groups = self._groups(clusters, sizes, labelled, np.isfinite(costs) & known, typicality)
         found = []
-        left = payable(budget.amount)
+        left = payable_amount(budget.amount)
         for some in groups:
             if some:
                 found += (
@@ -140,11 +140,11 @@ class TypiClust:
         return large, small
 
 
-def affordable(costs: NDArray[np.float64], amount: float) -> int:
+def affordable_count(costs: NDArray[np.float64], amount: float) -> int:
     """About how many images the amount pays for, at least 1: by the mean of their costs, without infinite ones."""
     finite = np.sort(costs[np.isfinite(costs)])
     mean = float(finite.mean()) if len(finite) else 0.0
-    return min(len(finite), max(1, int(payable(amount) / mean))) if mean else len(finite)
+    return min(len(finite), max(1, int(payable_amount(amount) / mean))) if mean else len(finite)
 
 
 def typicalities(features: NDArray[np.floating], neighbours: int) -> NDArray[np.float64]:

@@ -19,11 +19,11 @@ from labelgrid.ledger.grid import Cell, State
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import read_fit
-from labelgrid.simulation.analysis import Finding, Mean, grouped
+from labelgrid.simulation.analysis import Finding, Mean, group_means
+from labelgrid.simulation.measuring import Question, measure_networks
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
-from labelgrid.simulation.measuring import Question, measured
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Picks:
     def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
         """As `Analysis.findings`."""
         questions = [question for run, folder in runs for question in self.questions(run, folder)]
-        for answer in measured(questions, progress):
+        for answer in measure_networks(questions, progress):
             for task in answer.evaluation.metrics:
                 yield from answer.findings(task, {**answer.question.keys, "task": task})
 
@@ -100,7 +100,7 @@ class Picks:
 
     def drawings(self, means: Sequence[Mean]) -> Sequence[Dots]:
         """As `Analysis.drawings`: one drawing for each task and round, one row for each arm."""
-        return [_dots(group) for group in grouped(means, "round", "task").values()]
+        return [_dots(group) for group in group_means(means, "round", "task").values()]
 
 
 def _of_images(labelled: Sequence[Cell], cells: frozenset[Cell]) -> frozenset[Cell]:

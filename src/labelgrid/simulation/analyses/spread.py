@@ -15,7 +15,7 @@ from labelgrid.ledger.grid import State
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.results import Result
-from labelgrid.simulation.analysis import Finding, Mean, grouped, lines_of
+from labelgrid.simulation.analysis import Finding, Mean, group_means, lines_of
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 
@@ -62,7 +62,7 @@ class LabelSpread:
 
     def drawings(self, means: Sequence[Mean]) -> Sequence[Chart]:
         """As `Analysis.drawings`: one drawing for images, one for groups, one line for each arm."""
-        return [_chart(group) for group in grouped(means).values()]
+        return [_chart(group) for group in group_means(means).values()]
 
 
 def _chart(means: Sequence[Mean]) -> Chart:

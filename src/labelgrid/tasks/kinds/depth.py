@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.formats.codecs import depth as files
-from labelgrid.tasks.figures import LabelFigure, receding
-from labelgrid.tasks.pictures import RGB, along_distance
+from labelgrid.tasks.figures import LabelFigure, distance_slope
+from labelgrid.tasks.pictures import RGB, render_distances
 from labelgrid.tasks.placement import Labels, Placement
-from labelgrid.tasks.scale import Scale, larger, nearer, over_maximum
+from labelgrid.tasks.scale import Scale, divide_by_maximum, zoom_disparities, zoom_distances
 from labelgrid.tasks.task import Range, Spec, Task, TaskDef
 
 #: The median depth of a label in any scene, from a hand's length to a view over a valley.
@@ -41,7 +41,7 @@ class Errors:
     least: float = 1e-9
 
 
-def zoomed(
+def zoom_depth(
     value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, options: files.Options
 ) -> Labels:
     """Divide depth by the zoom, or multiply disparity: what looks larger is nearer.
@@ -53,14 +53,14 @@ def zoomed(
     return placed * zoom if options.disparity else placed / zoom, geometry.nearest(valid)
 
 
-def distances(
+def render_depth(
     value: NDArray[Any], valid: NDArray[np.bool_], limits: Range | None, options: files.Options
 ) -> RGB:
     """Render near pixels bright and far pixels dark."""
-    return along_distance(value[..., 0], valid, limits, options.disparity)
+    return render_distances(value[..., 0], valid, limits, options.disparity)
 
 
-def middle(
+def median_figure(
     value: NDArray[Any], valid: NDArray[np.bool_], options: files.Options
 ) -> Mapping[str, LabelFigure]:
     """The median: about 1000 times too small or too large if metres and millimetres are confused."""
@@ -78,9 +78,11 @@ def middle(
     }
 
 
-def recedes(value: NDArray[Any], valid: NDArray[np.bool_], options: files.Options) -> NDArray[Any]:
+def depth_slope(
+    value: NDArray[Any], valid: NDArray[np.bool_], options: files.Options
+) -> NDArray[Any]:
     """The relative change of the distance; a disparity shrinks with it."""
-    slope = receding(value[..., 0], valid)
+    slope = distance_slope(value[..., 0], valid)
     return -slope if options.disparity else slope
 
 
@@ -92,10 +94,10 @@ SPEC = Spec(
     weight=1.0,
     headline="RMSE",
     metrics={"RMSE": Errors},
-    transform=zoomed,
-    render=distances,
-    figures=middle,
-    slope=recedes,
+    transform=zoom_depth,
+    render=render_depth,
+    figures=median_figure,
+    slope=depth_slope,
     other_figures={"absErr": "RMSE"},
 )
 
@@ -117,14 +119,16 @@ def build(task: TaskDef) -> Task:
         cost=task.cost,
         weight=SPEC.weight,
         headline=task.headline,
-        activate=prediction.unchanged,
+        activate=prediction.pass_through,
         pixel_loss=losses.absolute_error,
-        as_prediction=prediction.unchanged,
+        as_prediction=prediction.pass_through,
         to_target=prediction.positive_target,
         moments=uncertainty.GaussianMoments,
         disagreement=disagreement.absolute_difference,
         metrics=task.chosen({"RMSE": partial(metrics.DepthMetric, unit)}),
         scale=Scale(
-            scaled=over_maximum, zoomed=larger if task.options.disparity else nearer, unbounded=True
+            scaled=divide_by_maximum,
+            zoomed=zoom_disparities if task.options.disparity else zoom_distances,
+            unbounded=True,
         ),
     )

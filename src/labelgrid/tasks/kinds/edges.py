@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from labelgrid.config import check_ranges
 from labelgrid.tasks.figures import positive_share
-from labelgrid.tasks.pictures import grey
+from labelgrid.tasks.pictures import render_grey
 from labelgrid.tasks.placement import same_values
 from labelgrid.tasks.scale import Scale, probability_error
 from labelgrid.tasks.task import NoOptions, Spec, Task, TaskDef
@@ -52,7 +52,7 @@ SPEC = Spec(
     headline="AP",
     metrics={"AP": NoOptions, "odsF": Matching},
     transform=same_values,
-    render=grey,
+    render=render_grey,
     figures=positive_share,
     other_figures={"oisF": "odsF", "boundary AP": "odsF"},
 )
@@ -82,7 +82,7 @@ def build(task: TaskDef) -> Task:
         headline=task.headline,
         activate=torch.sigmoid,
         pixel_loss=losses.balanced_bce,
-        as_prediction=prediction.unchanged,
+        as_prediction=prediction.pass_through,
         to_target=prediction.binary_target,
         moments=uncertainty.BinaryMoments,
         disagreement=disagreement.binary_divergence,

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.tasks.figures import LabelFigure
-from labelgrid.tasks.pictures import vectors
+from labelgrid.tasks.pictures import render_vectors
 from labelgrid.tasks.placement import Labels, Placement
-from labelgrid.tasks.scale import Scale, direction_error, facing, halved
+from labelgrid.tasks.scale import Scale, direction_error, shift_to_unit_range, unmirror_vectors
 from labelgrid.tasks.task import NoOptions, Spec, Task, TaskDef
 
 #: Components up to this say nothing about a slope: 8-bit files cannot hold 0.
@@ -26,7 +26,7 @@ MEAN = 0.35
 TURN = 0.45
 
 
-def turned(
+def turn_normals(
     value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, _options: object
 ) -> Labels:
     """Interpolate the valid neighbours linearly and normalise.
@@ -48,7 +48,7 @@ def turned(
     return blend, geometry.nearest(valid)
 
 
-def directions(
+def direction_figures(
     value: NDArray[Any], valid: NDArray[np.bool_], _options: object
 ) -> Mapping[str, LabelFigure]:
     """The mean components, and how x changes with the column, y with the height: rooms face inward, things outward."""
@@ -72,7 +72,7 @@ def directions(
     return figures
 
 
-def recedes(value: NDArray[Any], valid: NDArray[np.bool_], _options: object) -> NDArray[Any]:
+def normals_slope(value: NDArray[Any], valid: NDArray[np.bool_], _options: object) -> NDArray[Any]:
     """The sign of x and y over z: what faces right recedes to the right, what faces up recedes upward."""
     vector = np.where((np.abs(value) > FLAT) & valid[..., None], np.sign(value), 0)
     return vector[..., :2] * vector[..., 2:]
@@ -86,10 +86,10 @@ SPEC = Spec(
     weight=10.0,
     headline="mErr",
     metrics={"mErr": NoOptions},
-    transform=turned,
-    render=vectors,
-    figures=directions,
-    slope=recedes,
+    transform=turn_normals,
+    render=render_vectors,
+    figures=direction_figures,
+    slope=normals_slope,
     other_figures={f"below {degrees}": "mErr" for degrees in ("11.25", "22.5", "30")},
 )
 
@@ -109,12 +109,17 @@ def build(task: TaskDef) -> Task:
         headline=task.headline,
         activate=prediction.unit_vectors,
         pixel_loss=losses.unit_vector_l1,
-        as_prediction=prediction.unchanged,
+        as_prediction=prediction.pass_through,
         to_target=prediction.vector_target,
         moments=uncertainty.VectorMoments,
         disagreement=disagreement.cosine_distance,
         metrics=task.chosen({"mErr": metrics.NormalsMetric}),
         from_mean=prediction.unit_mean,
         other_losses={"cosine": losses.unit_vector_cosine},
-        scale=Scale(scaled=halved, neutral=0.5, mirrored=facing, error=direction_error),
+        scale=Scale(
+            scaled=shift_to_unit_range,
+            neutral=0.5,
+            mirrored=unmirror_vectors,
+            error=direction_error,
+        ),
     )

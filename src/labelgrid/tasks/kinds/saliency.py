@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from labelgrid.config import check_ranges
 from labelgrid.tasks.figures import positive_share
-from labelgrid.tasks.pictures import grey
+from labelgrid.tasks.pictures import render_grey
 from labelgrid.tasks.placement import same_values
 from labelgrid.tasks.scale import Scale, probability_error
 from labelgrid.tasks.task import Spec, Task, TaskDef
@@ -57,7 +57,7 @@ SPEC = Spec(
     headline="IoU",
     metrics={"IoU": SaliencyScore, "setF": SetF},
     transform=same_values,
-    render=grey,
+    render=render_grey,
     figures=positive_share,
     other_figures={"maxF": "IoU"},
 )
@@ -80,7 +80,7 @@ def build(task: TaskDef) -> Task:
         headline=task.headline,
         activate=torch.sigmoid,
         pixel_loss=losses.area_balanced_bce,
-        as_prediction=prediction.unchanged,
+        as_prediction=prediction.pass_through,
         to_target=prediction.binary_target,
         moments=uncertainty.BinaryMoments,
         disagreement=disagreement.binary_divergence,

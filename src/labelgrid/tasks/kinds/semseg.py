@@ -11,7 +11,7 @@ from functools import partial
 from typing import Literal
 
 from labelgrid.tasks.figures import positions
-from labelgrid.tasks.pictures import class_colours
+from labelgrid.tasks.pictures import render_classes
 from labelgrid.tasks.placement import same_values
 from labelgrid.tasks.scale import Scale, probability_error
 from labelgrid.tasks.task import Spec, Task, TaskDef
@@ -38,7 +38,7 @@ SPEC = Spec(
     headline="mIoU",
     metrics={"mIoU": Overlap},
     transform=same_values,
-    render=class_colours,
+    render=render_classes,
     figures=positions,
     other_figures={"pixAcc": "mIoU"},
 )
@@ -66,7 +66,7 @@ def build(task: TaskDef) -> Task:
         disagreement=disagreement.class_divergence,
         other_disagreements={"js": disagreement.class_js},
         metrics=task.chosen({"mIoU": partial(metrics.SegmentationMetric, classes)}),
-        probabilities=prediction.unchanged,
+        probabilities=prediction.pass_through,
         largest=True,
         scale=Scale(error=probability_error),
     )

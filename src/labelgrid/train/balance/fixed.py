@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from labelgrid.config import check_tasks
-from labelgrid.errors import with_unchanged
+from labelgrid.errors import note_unchanged
 from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
 
 LARGEST = 1e9
@@ -55,7 +55,7 @@ def build(weights: Mapping[str, float], reduce: Reduce, options: Options) -> Fix
         RecipeError: a factor is of an unknown task.
     """
     factors = options.factors or {}
-    with with_unchanged("Nothing was trained."):
+    with note_unchanged("Nothing was trained."):
         check_tasks("balance.options.factors", factors, weights)
     return Fixed(
         {task: weight * factors.get(task, 1.0) for task, weight in weights.items()}, reduce

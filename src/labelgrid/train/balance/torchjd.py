@@ -17,7 +17,7 @@ from torch import Tensor
 from labelgrid.errors import PluginError, RecipeError, TrainingError
 from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
 from labelgrid.train.shared_gradients import Place, SharedGradients
-from labelgrid.words import counted
+from labelgrid.words import count_text
 
 #: Maps gradients [t, n] to one [n].
 Aggregator = Callable[[Tensor], Tensor]
@@ -88,7 +88,7 @@ class AggregatedGradients(Balancer):
 
 def _too_few(aggregator: Aggregator, count: int, error: ValueError) -> str:
     name = type(aggregator).__name__
-    return f"The aggregator '{name}' cannot aggregate the gradients of {counted(count, 'task')}: {error}"
+    return f"The aggregator '{name}' cannot aggregate the gradients of {count_text(count, 'task')}: {error}"
 
 
 def aggregator_of(name: str, arguments: Mapping[str, Any], tasks: int) -> Aggregator:

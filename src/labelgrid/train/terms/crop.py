@@ -13,10 +13,10 @@ from torch import Tensor
 from labelgrid.data.batch import Batch
 from labelgrid.nets.network import Network
 from labelgrid.tasks.task import Task
-from labelgrid.train.crops import Box, cropped, cropped_prediction, draw_boxes
+from labelgrid.train.crops import Box, crop_batch, crop_prediction, draw_boxes
 from labelgrid.train.draws import Draws
 from labelgrid.train.idle_terms import say_if_idle
-from labelgrid.train.objective import in_full, resized, targets_present
+from labelgrid.train.objective import half_to_float, resize_output, targets_present
 from labelgrid.train.ranges import Weight, Zoom
 from labelgrid.train.term import Preparation, Step, Term, View
 
@@ -70,7 +70,7 @@ class CropConsistency(Term):
         return {"crop": self._crop}
 
     def _crop(self, batch: Batch, draws: Draws) -> Batch:
-        given = cropped(
+        given = crop_batch(
             replace(batch, targets=batch.known),
             self.tasks if batch.known else {},
             *self._boxes(batch, draws),
@@ -104,13 +104,14 @@ class CropConsistency(Term):
         image = step.batch.images.shape[-2:]
         rows = counts.nonzero()[:, 0]
         raw, crop = (
-            in_full(output.final[name][rows]) for output in (step.output, step.views["crop"][1])
+            half_to_float(output.final[name][rows])
+            for output in (step.output, step.views["crop"][1])
         )
         if not len(rows):
             return raw.new_zeros(len(counts))
         kept = [boxes[row] for row in rows.tolist()]
-        wanted = cropped_prediction(task, task.activate(resized(raw, image)), kept, size)
-        errors = task.activate(resized(crop, size)) - (
+        wanted = crop_prediction(task, task.activate(resize_output(raw, image)), kept, size)
+        errors = task.activate(resize_output(crop, size)) - (
             wanted if self.options.learn == "both" else wanted.detach()
         )
         return raw.new_zeros(len(counts)).index_put((rows,), errors.square().mean((1, 2, 3)))

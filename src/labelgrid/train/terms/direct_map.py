@@ -13,11 +13,11 @@ from torch import Tensor
 from labelgrid.nets.network import Network
 from labelgrid.tasks.task import Task
 from labelgrid.train.cross_map_options import CrossMapOptions
-from labelgrid.train.cross_maps import CrossMaps, by_image, direct_losses
+from labelgrid.train.cross_maps import CrossMaps, direct_losses, sum_by_image
 from labelgrid.train.idle_terms import SOURCES_ALL, say_if_idle
 from labelgrid.train.joint_options import Sources
 from labelgrid.train.objective import targets_present
-from labelgrid.train.pairs import listed as allowed_pairs
+from labelgrid.train.pairs import allowed_pairs as allowed_pairs
 from labelgrid.train.pairs import pairs_of
 from labelgrid.train.ranges import OwnRate
 from labelgrid.train.term import Preparation, RateGroup, Step, Term
@@ -86,7 +86,7 @@ class DirectMap(Term):
             targets_present(step.batch.targets, self.names), self.allowed, options.sources
         )
         losses = direct_losses(self.maps, step, pairs)
-        return {"direct": options.weight * by_image(step, pairs, losses, divide=options.divide)}
+        return {"direct": options.weight * sum_by_image(step, pairs, losses, divide=options.divide)}
 
 
 def build(tasks: Mapping[str, Task], network: Network, options: Options) -> DirectMap:

@@ -14,20 +14,20 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from labelgrid.config import check_unused
+from labelgrid.config import check_unused_options
 from labelgrid.data.batch import Batch
 from labelgrid.nets.network import Network, Output
 from labelgrid.nets.options import WIDEST
-from labelgrid.nets.unpooling import EncoderDecoder, by_image, initialise
-from labelgrid.pixel.target import per_image
-from labelgrid.tasks.scale import through_normal
+from labelgrid.nets.unpooling import EncoderDecoder, initialise, per_image_norm
+from labelgrid.pixel.target import mean_per_image
+from labelgrid.tasks.scale import apply_normal_cdf
 from labelgrid.tasks.task import Task
-from labelgrid.train.colours import recoloured
-from labelgrid.train.crops import cropped, draw_boxes
+from labelgrid.train.colours import change_colours
+from labelgrid.train.crops import crop_batch, draw_boxes
 from labelgrid.train.draws import Draws
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.inputs import label_maps, prediction_maps
-from labelgrid.train.objective import in_full, resized, targets_present
+from labelgrid.train.objective import half_to_float, resize_output, targets_present
 from labelgrid.train.options import LEVELS
 from labelgrid.train.pairs import distance, pairs_of
 from labelgrid.train.ranges import OwnRate, Weight, Zooms
@@ -77,13 +77,13 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.view == "batch":
-            check_unused(self, 'view = "batch"', "zooms", "operations", "levels", "track")
+            check_unused_options(self, 'view = "batch"', "zooms", "operations", "levels", "track")
         if not self.operations:
-            check_unused(self, "operations = 0", "levels")
+            check_unused_options(self, "operations = 0", "levels")
         if self.scale == "maximum":
-            check_unused(self, 'scale = "maximum"', "mean", "deviation")
+            check_unused_options(self, 'scale = "maximum"', "mean", "deviation")
         if not self.deviation:
-            check_unused(self, "deviation = 0", "mean")
+            check_unused_options(self, "deviation = 0", "mean")
 
 
 class MapEncoder(nn.Module):
@@ -104,7 +104,7 @@ class MapEncoder(nn.Module):
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        self.body = EncoderDecoder(width, channels, by_image)
+        self.body = EncoderDecoder(width, channels, per_image_norm)
         self.head = nn.Sequential(
             nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, channels, 1)
         )
@@ -211,9 +211,11 @@ class JointRegularisation(Term):
     def _view(self, batch: Batch, draws: Draws) -> Batch:
         options = self.options
         size = (batch.images.shape[-2], batch.images.shape[-1])
-        crop = cropped(batch, self.tasks, draw_boxes(draws, batch.ids, size, options.zooms), size)
+        crop = crop_batch(
+            batch, self.tasks, draw_boxes(draws, batch.ids, size, options.zooms), size
+        )
         colours = options.operations, options.levels, self.colour_mean, self.colour_std
-        return replace(crop, images=recoloured(crop.images, batch.ids, draws, *colours))
+        return replace(crop, images=change_colours(crop.images, batch.ids, draws, *colours))
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
         """The distances and the errors, [b] each; 0 for an image without a label."""
@@ -230,7 +232,7 @@ class JointRegularisation(Term):
         if second is not None:
             codes, raw = self.encoder(second.maps)
             learnt = distance(*codes.chunk(2))
-            errors = self._errors(in_full(raw), second)
+            errors = self._errors(half_to_float(raw), second)
             found["codes"] = _placed(zero, second, options.weight * options.encoder * learnt)
             found["reconstruction"] = _placed(zero, second, options.reconstruction * errors)
         return found
@@ -285,21 +287,23 @@ class JointRegularisation(Term):
         constant: bool,
     ) -> Tensor:
         """A task's raw outputs of some images, without a graph where the task has a label."""
-        raw = in_full(output.final[name][rows])
+        raw = half_to_float(output.final[name][rows])
         present = present[rows, None, None, None]
         free = (
             raw.detach()
             if constant or bool(present.all())
             else torch.where(present, raw.detach(), raw)
         )
-        return resized(free, size)
+        return resize_output(free, size)
 
     def _scaled(self, column: int, task: Task) -> Task:
         """The task, with unbounded values scaled as the options say."""
         if not task.scale.unbounded or self.options.scale == "maximum":
             return task
         through = partial(
-            through_normal, mean=float(self.means[column]), deviation=float(self.deviations[column])
+            apply_normal_cdf,
+            mean=float(self.means[column]),
+            deviation=float(self.deviations[column]),
         )
         neutral = float(through(torch.zeros((), dtype=torch.float64)))
         return replace(task, scale=replace(task.scale, scaled=through, neutral=neutral))
@@ -310,7 +314,7 @@ class JointRegularisation(Term):
         split = (torch.split(maps, self.channels, 1) for maps in (raw, stacks.maps))
         parts = zip(self.tasks.values(), *split, strict=True)
         found = torch.stack(
-            [per_image(task.scale.error(made, maps), mask) for task, made, maps in parts]
+            [mean_per_image(task.scale.error(made, maps), mask) for task, made, maps in parts]
         )
         return found.sum(0).view(2, -1).sum(0)
 

@@ -14,17 +14,23 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from labelgrid.config import check_unused
+from labelgrid.config import check_unused_options
 from labelgrid.data.batch import Batch
 from labelgrid.nets.network import Network, Output, Raw, example_output
 from labelgrid.nets.options import Rate
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
-from labelgrid.train.batch_norm import tracking
-from labelgrid.train.colours import recoloured
+from labelgrid.train.batch_norm import track_statistics
+from labelgrid.train.colours import change_colours
 from labelgrid.train.draws import Draws
 from labelgrid.train.idle_terms import say_if_idle
-from labelgrid.train.objective import fixed_weights, in_full, resized, targets_present, task_losses
+from labelgrid.train.objective import (
+    fixed_weights,
+    half_to_float,
+    resize_output,
+    targets_present,
+    task_losses,
+)
 from labelgrid.train.options import LEVELS
 from labelgrid.train.ranges import Share, Weight
 from labelgrid.train.term import Preparation, Step, Term, View
@@ -72,7 +78,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if not self.operations:
-            check_unused(self, "operations = 0", "levels")
+            check_unused_options(self, "operations = 0", "levels")
 
 
 class MeanTeacher(Term):
@@ -117,7 +123,7 @@ class MeanTeacher(Term):
         def strong(batch: Batch, draws: Draws) -> Batch:
             options = self.options
             colours = options.operations, options.levels, self.colour_mean, self.colour_std
-            return replace(batch, images=recoloured(batch.images, batch.ids, draws, *colours))
+            return replace(batch, images=change_colours(batch.images, batch.ids, draws, *colours))
 
         return {"strong": strong}
 
@@ -180,7 +186,7 @@ class MeanTeacher(Term):
             elif name in values:
                 other = task.scale.mirrored(_prediction(task, mirrored[name].flip(-1), size))
                 gaps = task.disagreement(_prediction(task, plain[name], size), other)
-                counts = best(gaps, counts, self.options.certain)
+                counts = smallest_gaps(gaps, counts, self.options.certain)
             found[name] = replace(target, valid=counts)
         return found
 
@@ -193,7 +199,7 @@ class MeanTeacher(Term):
             kept = torch.rand(maps.shape[:2], generator=generator).to(maps.device) >= share
             return maps * (kept[:, :, None, None] / (1 - share)).to(maps.dtype)
 
-        with tracking(step.network, self.track):
+        with track_statistics(step.network, self.track):
             return step.network.decode(step.output.features.each(dropped))
 
     def _ramp(self, progress: float) -> float:
@@ -215,7 +221,7 @@ class MeanTeacher(Term):
         return self.teacher.state_dict() if self.options.evaluate == "teacher" else None
 
 
-def best(gaps: Tensor, valid: Tensor, share: float) -> Tensor:
+def smallest_gaps(gaps: Tensor, valid: Tensor, share: float) -> Tensor:
     """Where an image's gaps are among the smallest share of those at valid pixels, or as small: bool [b, 1, h, w].
 
     Args:
@@ -235,7 +241,7 @@ def best(gaps: Tensor, valid: Tensor, share: float) -> Tensor:
 
 
 def _prediction(task: Task, raw: Tensor, size: tuple[int, ...]) -> Tensor:
-    return task.activate(resized(in_full(raw), size))
+    return task.activate(resize_output(half_to_float(raw), size))
 
 
 def _share(target: Target) -> Tensor:

@@ -11,7 +11,7 @@ from labelgrid.nets.network import Network
 from labelgrid.tasks.task import Task
 from labelgrid.train.joint_options import JointOptions
 from labelgrid.train.joint_space import Codes, JointTerm
-from labelgrid.train.objective import resized
+from labelgrid.train.objective import resize_output
 from labelgrid.train.pairs import Pairs, distance
 from labelgrid.train.ranges import Weight
 from labelgrid.train.term import Preparation, Step
@@ -76,7 +76,9 @@ class CrossTaskConsistency(JointTerm):
         options = self.options
         apart = distance(*maps)
         size = codes.features.shape[-2:]
-        lost = torch.stack([distance(resized(one, size), codes.features) for one in maps]).sum(0)
+        lost = torch.stack(
+            [distance(resize_output(one, size), codes.features) for one in maps]
+        ).sum(0)
         if options.pairs == "learnt":
             with torch.no_grad():
                 self.seen = _contrasts(codes, apart)

@@ -17,14 +17,14 @@ from labelgrid.tasks.task import Task
 from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import (
     CrossMaps,
-    by_image,
     direct_losses,
-    distances,
     labelled_sources,
+    mapped_distances,
+    sum_by_image,
 )
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import targets_present
-from labelgrid.train.pairs import listed as allowed_pairs
+from labelgrid.train.pairs import allowed_pairs as allowed_pairs
 from labelgrid.train.pairs import pairs_of
 from labelgrid.train.term import OwnOptimiser, Preparation, RateGroup, Step, Term
 
@@ -99,7 +99,9 @@ class PerceptualMap(Term):
         """
         options = self.options
         pairs = labelled_sources(targets_present(step.batch.targets, self.names), self.allowed)
-        apart = by_image(step, pairs, distances(self.maps, step, pairs), divide=options.divide)
+        apart = sum_by_image(
+            step, pairs, mapped_distances(self.maps, step, pairs), divide=options.divide
+        )
         direct = self._direct(step) if self._is("both") else {}
         return {"distance": options.weight * apart, **direct}
 
@@ -109,7 +111,7 @@ class PerceptualMap(Term):
         if not len(pairs):
             return {}
         losses = direct_losses(self.maps, step, pairs, detach=True)
-        return {"direct": by_image(step, pairs, losses, divide=False)}
+        return {"direct": sum_by_image(step, pairs, losses, divide=False)}
 
 
 def build(tasks: Mapping[str, Task], network: Network, options: Options) -> PerceptualMap:

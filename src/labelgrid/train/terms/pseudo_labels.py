@@ -18,7 +18,7 @@ from torch import Tensor
 from labelgrid.config import check_tasks
 from labelgrid.data.batch import SoftLabel, SoftLabels
 from labelgrid.data.dataset import labels_of
-from labelgrid.data.frame import Frame, label_of, target_of, to_original
+from labelgrid.data.frame import Frame, label_of, resize_to_original, target_of
 from labelgrid.data.loader import eval_batches
 from labelgrid.data.transforms import place_label
 from labelgrid.files import atomic_write
@@ -214,7 +214,7 @@ def soft_label(task: Task, definition: TaskDef, raws: Sequence[Tensor], frame: F
 
 def _by_rows(task: Task, raw: Tensor, frame: Frame, rows: slice) -> tuple[NDArray[np.generic], ...]:
     """The predicted label of some rows, where it is valid, and its probability."""
-    prediction = task.activate(to_original(raw, frame, rows)[None])
+    prediction = task.activate(resize_to_original(raw, frame, rows)[None])
     label = label_of(task.to_target(prediction))
     sure = (task.probabilities or torch.ones_like)(prediction).amax(1)[0]
     return label.value, label.valid, sure.float().cpu().numpy()
@@ -243,7 +243,7 @@ def agreement(
     rows, columns = frame.content
     width = frame.input[1]
     other = replace(frame, content=(rows, slice(width - columns.stop, width - columns.start)))
-    outputs = to_original(raw, frame), to_original(mirrored, other)
+    outputs = resize_to_original(raw, frame), resize_to_original(mirrored, other)
     labels = [label_of(task.to_target(task.activate(output[None]))) for output in outputs]
     whole = (slice(0, frame.original[0]), slice(0, frame.original[1]))
     labels[1] = place_label(

@@ -20,11 +20,11 @@ from labelgrid.nets.network import Network
 from labelgrid.tasks.task import Task
 from labelgrid.train.checkpoint import weights_hash
 from labelgrid.train.cross_map_options import CrossMapOptions
-from labelgrid.train.cross_maps import CrossMaps, by_image, distances, labelled_sources
+from labelgrid.train.cross_maps import CrossMaps, labelled_sources, mapped_distances, sum_by_image
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.inputs import label_maps
 from labelgrid.train.objective import targets_present
-from labelgrid.train.pairs import listed as allowed_pairs
+from labelgrid.train.pairs import allowed_pairs as allowed_pairs
 from labelgrid.train.preparation_state import Unfinished
 from labelgrid.train.term import Preparation, Step, Term
 
@@ -202,7 +202,9 @@ class CrossTask(Term):
     def loss(self, step: Step) -> Mapping[str, Tensor]:
         """The distance [b]; 0 for images without a label."""
         pairs = labelled_sources(targets_present(step.batch.targets, self.names), self.trained)
-        apart = by_image(step, pairs, distances(self.maps, step, pairs), divide=self.options.divide)
+        apart = sum_by_image(
+            step, pairs, mapped_distances(self.maps, step, pairs), divide=self.options.divide
+        )
         return {"distance": self.options.weight * apart}
 
 

@@ -17,7 +17,7 @@ from labelgrid.annotate.tools.folder import _readme, build
 from labelgrid.errors import ProjectError
 from labelgrid.ledger.grid import Cell, Explanation, TaskRow
 from labelgrid.progress import Silent
-from labelgrid.spreadsheets import unmarked
+from labelgrid.spreadsheets import unescape_formula
 from labelgrid.tasks.task import TaskDef, definitions
 from tests.campaigns import copy, manifest
 from tests.support import Made
@@ -111,7 +111,10 @@ def test_a_manifest_explains_picks_and_one_that_does_not_is_updated(
     }
     with (out / "manifest.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["rank"], unmarked(row["nearest"])) for row in rows] == [("3", "=b.jpg"), ("", "")]
+    assert [(row["rank"], unescape_formula(row["nearest"])) for row in rows] == [
+        ("3", "=b.jpg"),
+        ("", ""),
+    ]
     write(request, out)
     assert "terms" not in manifest(out)[0]
 

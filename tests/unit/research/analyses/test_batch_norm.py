@@ -9,7 +9,7 @@ from torch import nn
 
 from labelgrid.errors import LabelgridError
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.records import newest_fit, read_measured
+from labelgrid.project.records import newest_fit, read_measurement
 from labelgrid.rounds.context import labelled_images
 from labelgrid.rounds.models import restore
 from labelgrid.simulation.analyse import analyse
@@ -46,7 +46,7 @@ def test_each_network_is_measured_with_both_statistics(learnt, tmp_path: Path) -
     }
     for key in ("a-seed0", "b-seed0"):
         with ProjectFolder.open(learnt.folder / "runs" / key) as project:
-            kept = read_measured(project.round_folder(newest_fit(project.folder).round))
+            kept = read_measurement(project.round_folder(newest_fit(project.folder).round))
         assert found[key, "kept", "all", "loss_mtl"] == pytest.approx(kept.loss_mtl)
         assert found[key, "kept", "depth", "RMSE"] == pytest.approx(
             kept.metrics["depth"]["RMSE"].value
@@ -119,7 +119,7 @@ def test_measured_statistics_are_means_over_batches_in_which_earlier_layers_norm
     )
     network(torch.rand(4, 3, 5, 5).double() + 7)  # what is forgotten
     batches = [torch.randn(4, 3, 5, 5).double() for _ in range(3)]
-    with batch_norm.measuring(network, norms_of(network)), torch.no_grad():
+    with batch_norm.recompute_statistics(network, norms_of(network)), torch.no_grad():
         for batch in batches:
             network(batch)
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []

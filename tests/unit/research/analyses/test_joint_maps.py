@@ -71,8 +71,8 @@ def test_an_image_with_an_empty_label_is_left_out(learnt, tmp_path: Path) -> Non
 def test_what_all_images_share_is_left_out_of_the_picture() -> None:
     common, own = torch.rand(1, 2, 3, 4), torch.rand(3, 2, 3, 4)
     own -= own.mean(0)
-    torch.testing.assert_close(joint_maps.without_common(common + own), own[:1])
-    assert joint_maps.without_common(common) is common
+    torch.testing.assert_close(joint_maps.subtract_mean(common + own), own[:1])
+    assert joint_maps.subtract_mean(common) is common
 
 
 def test_own_labels_are_told_from_those_of_other_images() -> None:

@@ -13,8 +13,8 @@ from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.score.table import read_table
 from labelgrid.simulation.analyse import AnalysisResult, analyse
+from labelgrid.simulation.measuring import Question, measure_cells
 from labelgrid.simulation.runs import Run
-from labelgrid.simulation.measuring import Question, measured_cells
 from tests.unit.simulation.analyses.slow_analyses import outputs, truth, value, values
 from tests.unit.simulation.conftest import SIMULATE, finished_study
 
@@ -68,7 +68,7 @@ def test_losses_of_cells_are_those_of_the_network_given_the_labels_that_images_h
     cells = frozenset(Cell(image, "depth") for image in images)
     folder, run = study.folder / "runs" / "uncertain-seed0", Run("strategy", "uncertain", 0)
     question, counted = Question(run=run, folder=folder, round=3, cells=cells, known=fed), Counted()
-    found, again = measured_cells([question, question], lambda measure: measure.loss, counted)
+    found, again = measure_cells([question, question], lambda measure: measure.loss, counted)
     assert counted.images == len(images) and again == found  # measured once
     assert found.keys() == cells
     for image in images:

@@ -8,14 +8,14 @@ import torch
 from torch.nn import functional
 
 from labelgrid.data.dataset import labels_of
-from labelgrid.data.frame import Frame, to_original
+from labelgrid.data.frame import Frame, resize_to_original
 from labelgrid.data.loader import eval_batches
 from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import ModelError
 from labelgrid.nets.dropout import keyed_dropout
 from labelgrid.progress import Silent
 from labelgrid.score import maps as module
-from labelgrid.score.maps import halved
+from labelgrid.score.maps import halve_frame
 from labelgrid.score.pool import ScoringJob, gather, pool_batches
 from labelgrid.score.statistics.dropout import Dropout, Options
 from labelgrid.streams import image_key
@@ -133,7 +133,7 @@ def test_by_default_the_work_does_not_grow_with_the_image(tmp_path, monkeypatch)
 
         def counted(raw, frame, rows, points=points):
             points.append((rows.stop - rows.start) * frame.original[1])
-            return to_original(raw, frame, rows)
+            return resize_to_original(raw, frame, rows)
 
         monkeypatch.setattr(module, "to_original", counted)
         table((made, found, build_all(found)), tmp_path / f"{size[0]}-scores", Options(passes=2))
@@ -143,8 +143,8 @@ def test_by_default_the_work_does_not_grow_with_the_image(tmp_path, monkeypatch)
 
 def test_half_is_half_of_what_shows_the_image_and_never_more_than_the_image():
     padded = Frame((480, 640), (96, 96), (slice(12, 84), slice(0, 96)))
-    assert halved(padded) == Frame((36, 48), (96, 96), (slice(12, 84), slice(0, 96)))
-    assert halved(Frame((20, 1), (96, 96), (slice(0, 96), slice(45, 46)))).original == (20, 1)
+    assert halve_frame(padded) == Frame((36, 48), (96, 96), (slice(12, 84), slice(0, 96)))
+    assert halve_frame(Frame((20, 1), (96, 96), (slice(0, 96), slice(45, 46)))).original == (20, 1)
 
 
 def test_the_pools_order_and_batches_change_no_score(parts, tmp_path):

@@ -11,7 +11,7 @@ from torch.nn import functional
 from labelgrid.data.transforms import DataOptions
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.nets.network import Features, Network, Output
-from labelgrid.score.statistics.flips import Options, build, values_back
+from labelgrid.score.statistics.flips import Options, build, unmirror_values
 from labelgrid.tasks.task import TaskDef, build_all, definitions
 from tests.scoring import entropy, job_of, make_pool, predictions, scored, shannon
 
@@ -117,9 +117,9 @@ def test_classes_of_a_side_are_exchanged_as_the_tasks_labels_are():
 
     prediction = torch.tensor([0.2, 0.7, 0.1]).view(1, 3, 1, 1)
     np.testing.assert_allclose(
-        values_back(prediction, task.build(), Sided()).flatten(), [0.2, 0.1, 0.7]
+        unmirror_values(prediction, task.build(), Sided()).flatten(), [0.2, 0.1, 0.7]
     )
-    np.testing.assert_allclose(values_back(prediction, task.build(), task), prediction)
+    np.testing.assert_allclose(unmirror_values(prediction, task.build(), task), prediction)
 
 
 def test_padding_counts_for_nothing(made):

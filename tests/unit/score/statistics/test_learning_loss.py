@@ -6,7 +6,7 @@ import torch
 
 from labelgrid.score.pool import pool_batches
 from labelgrid.score.statistics.learning_loss import Options, build
-from labelgrid.train.seeding import keyed
+from labelgrid.train.seeding import seed_torch
 from labelgrid.train.terms import learning_loss
 from tests.scoring import job_of, make_pool, scored
 
@@ -16,7 +16,7 @@ def test_they_are_the_terms_own_for_the_whole_network(tmp_path, predict):
     made = make_pool(tmp_path)
     job = job_of(made, build(0, Options()))
     network = job.model.network
-    with keyed(0, "module"):
+    with seed_torch(0, "module"):
         term = learning_loss.build(
             job.tasks, network, learning_loss.Options(predict=predict, width=8)
         ).eval()

@@ -7,8 +7,8 @@ import pytest
 
 from labelgrid.errors import PluginError, RecipeError
 from labelgrid.ledger.grid import State
-from labelgrid.rounds.round_scores import check_expected
-from labelgrid.select.explain import explained
+from labelgrid.rounds.round_scores import check_expected_options
+from labelgrid.select.explain import explain_picks
 from labelgrid.select.parts import DRAWN
 from labelgrid.select.strategies import clasp_pe
 from labelgrid.select.strategy import Budget, PoolView, TrainedRound
@@ -97,7 +97,7 @@ def test_the_noise_of_a_cell_that_is_not_picked_is_that_of_the_whole_tasks_order
 def test_classes_have_no_quantiles_and_are_stored_for_the_picks_of_a_class_alone():
     view = pool()
     found = select(view, Budget(40))
-    for pick, (terms, why) in zip(found.picks, explained(found, view.grid), strict=True):
+    for pick, (terms, why) in zip(found.picks, explain_picks(found, view.grid), strict=True):
         assert ("class" in terms) == (pick.why == "uncertain about one class")
         assert set(why.quantiles) == {"uncertainty", "noise"} and set(why.without) == {
             "noise",
@@ -294,11 +294,13 @@ def test_another_entropy_of_cells_takes_the_place_of_dropout():
     other = pool(rounds=2, ensemble=view.statistics["dropout"], dropout=np.full((N, 2), np.nan))
     assert strategy.select(other, Budget(40)).picks == usual.select(view, Budget(40)).picks
     for statistic, chosen in (("ensemble", strategy), ("dropout", usual)):
-        check_expected("Mine", chosen, {"statistics": {}})
+        check_expected_options("Mine", chosen, {"statistics": {}})
         with pytest.raises(
             RecipeError, match=rf'Mine needs measure = "entropy" in \[score.{statistic}\]'
         ):
-            check_expected("Mine", chosen, {"statistics": {statistic: {"measure": "information"}}})
+            check_expected_options(
+                "Mine", chosen, {"statistics": {statistic: {"measure": "information"}}}
+            )
 
 
 def test_a_statistic_without_a_value_for_each_cell_is_refused():

@@ -6,7 +6,7 @@ import pytest
 from labelgrid.ledger.grid import State
 from labelgrid.select import clusters
 from labelgrid.select.strategies import typiclust
-from labelgrid.select.strategies.typiclust import affordable, typicalities
+from labelgrid.select.strategies.typiclust import affordable_count, typicalities
 from labelgrid.select.strategy import Budget, PoolView
 from tests.contracts.strategy_laws import grid_of
 
@@ -132,9 +132,11 @@ def test_a_pool_without_a_missing_label_gives_no_picks():
 
 
 def test_images_that_a_budget_pays_for():
-    assert affordable(np.array([2.0, 2.0, np.inf]), 3.0) == 1
-    assert affordable(np.array([2.0, 4.0]), 100.0) == 2
-    assert affordable(np.zeros(3), 1.0) == 3 and affordable(np.array([np.inf]), 1.0) == 0
+    assert affordable_count(np.array([2.0, 2.0, np.inf]), 3.0) == 1
+    assert affordable_count(np.array([2.0, 4.0]), 100.0) == 2
+    assert (
+        affordable_count(np.zeros(3), 1.0) == 3 and affordable_count(np.array([np.inf]), 1.0) == 0
+    )
 
 
 def test_clusters_depend_on_the_seed():

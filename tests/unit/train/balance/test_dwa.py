@@ -12,12 +12,12 @@ import torch
 from labelgrid.progress import Silent
 from labelgrid.train.balance.dwa import Options, build
 from labelgrid.train.checkpoint import load, save
-from labelgrid.train.objective import supervised
+from labelgrid.train.objective import supervised_loss
 from tests.balancing import FULL, Toy
 from tests.contracts.trained import dataset, different, states, trainer
 
 WEIGHTS = {"a": 1.0, "b": 2.0, "c": 0.5}
-REDUCE = partial(supervised, reduction="task_sum")
+REDUCE = partial(supervised_loss, reduction="task_sum")
 
 
 def run(balancer, losses, present=FULL):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from labelgrid.train.balance import dwa, gradnorm, mgda, uncertainty
-from labelgrid.train.objective import supervised
+from labelgrid.train.objective import supervised_loss
 from tests.balancing import PRESENT, Toy, combined
 
 COVERS: list[str] = []
@@ -26,7 +26,7 @@ WEIGHTS = {"a": 1.0, "b": 2.0, "c": 0.5}
 def test_each_task_has_the_gradient_of_its_loss_times_the_factor(module, options):
     toy = Toy()
     balancer = module.build(
-        WEIGHTS, partial(supervised, reduction="task_sum"), module.Options(**options)
+        WEIGHTS, partial(supervised_loss, reduction="task_sum"), module.Options(**options)
     ).double()
     with torch.no_grad():  # what is learnt differs from task to task
         for number, parameter in enumerate(balancer.parameters(), 1):

@@ -8,10 +8,10 @@ import torch
 from labelgrid.errors import RecipeError
 from labelgrid.train.balance.fixed import Options, build
 from labelgrid.train.balancer import TaskLosses
-from labelgrid.train.objective import supervised
+from labelgrid.train.objective import supervised_loss
 
 WEIGHTS = {"a": 1.0, "b": 10.0}
-REDUCE = partial(supervised, reduction="task_sum")
+REDUCE = partial(supervised_loss, reduction="task_sum")
 
 
 def total(options):

@@ -11,11 +11,11 @@ import torch
 
 from labelgrid.errors import TrainingError
 from labelgrid.train.balance.gradnorm import LEAST, Options, build
-from labelgrid.train.objective import supervised
+from labelgrid.train.objective import supervised_loss
 from tests.balancing import FULL, PRESENT, Toy, combined
 
 WEIGHTS = {"a": 1.0, "b": 2.0, "c": 0.5}
-REDUCE = partial(supervised, reduction="task_sum")
+REDUCE = partial(supervised_loss, reduction="task_sum")
 WITHOUT_C = PRESENT & torch.tensor([True, True, False])
 
 

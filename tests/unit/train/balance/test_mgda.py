@@ -11,12 +11,12 @@ import torch
 
 from labelgrid.errors import TrainingError
 from labelgrid.train.balance.mgda import Options, build
-from labelgrid.train.objective import supervised
+from labelgrid.train.objective import supervised_loss
 from labelgrid.train.shared_gradients import SharedGradients
 from tests.balancing import FULL, PRESENT, TASKS, Toy, combined
 
 WEIGHTS = {"a": 1.0, "b": 2.0, "c": 0.5}
-REDUCE = partial(supervised, reduction="task_sum")
+REDUCE = partial(supervised_loss, reduction="task_sum")
 places = pytest.mark.parametrize("at", ["features", "parameters"])
 
 
@@ -85,7 +85,7 @@ def test_the_weights_are_new_in_each_step():
 def test_with_one_label_an_image_a_task_gets_the_inverse_square_of_its_gradients_norm():
     toy, present = Toy(), torch.eye(3, dtype=torch.bool)[[0, 1, 2, 1]]
     balancer = build(
-        dict.fromkeys(TASKS, 1.0), partial(supervised, reduction="task_sum"), Options()
+        dict.fromkeys(TASKS, 1.0), partial(supervised_loss, reduction="task_sum"), Options()
     )
     step = toy.step(present)
     rows = SharedGradients(step, step.parts(balancer.reduce, balancer.fixed), "features").rows

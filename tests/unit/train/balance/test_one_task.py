@@ -9,8 +9,8 @@ from torch import nn
 
 from labelgrid.train.balance.one_task import Options, build
 from labelgrid.train.balancer import TaskLosses
-from labelgrid.train.objective import supervised
-from labelgrid.train.seeding import keyed
+from labelgrid.train.objective import supervised_loss
+from labelgrid.train.seeding import seed_torch
 
 WEIGHTS = {"a": 1.0, "b": 2.0, "c": 0.5}
 #: No image has `c`.
@@ -18,8 +18,8 @@ PRESENT = torch.tensor([[True, True, False], [True, False, False], [False, True,
 
 
 def balancer_of(order="random", seed=0, reduction="image_mean"):
-    with keyed(seed, "init", "balance"):
-        return build(WEIGHTS, partial(supervised, reduction=reduction), Options(order))
+    with seed_torch(seed, "init", "balance"):
+        return build(WEIGHTS, partial(supervised_loss, reduction=reduction), Options(order))
 
 
 class Heads(nn.Module):
@@ -27,7 +27,7 @@ class Heads(nn.Module):
 
     def __init__(self):
         super().__init__()
-        with keyed(0, "heads"):
+        with seed_torch(0, "heads"):
             self.shared, self.term = nn.Linear(2, 4), nn.Linear(2, 1)
             self.heads = nn.ModuleDict({name: nn.Linear(4, 1) for name in WEIGHTS})
             self.images = torch.randn(3, 2)

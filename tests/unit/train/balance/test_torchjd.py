@@ -11,11 +11,11 @@ import torch
 
 from labelgrid.errors import PluginError, RecipeError, TrainingError
 from labelgrid.train.balance.torchjd import Options, build
-from labelgrid.train.objective import supervised
+from labelgrid.train.objective import supervised_loss
 from tests.balancing import FULL, PRESENT, Toy
 
 WEIGHTS = {"a": 1.0, "b": 2.0, "c": 0.5}
-REDUCE = partial(supervised, reduction="image_mean")
+REDUCE = partial(supervised_loss, reduction="image_mean")
 
 
 def made(aggregator, at="features", **arguments):

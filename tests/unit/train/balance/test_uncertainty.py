@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from labelgrid.train.balance.uncertainty import Options, build
-from labelgrid.train.objective import supervised
+from labelgrid.train.objective import supervised_loss
 from tests.balancing import FULL, PRESENT, Toy
 
 WEIGHTS = {"a": 1.0, "b": 2.0, "c": 0.5}
-REDUCE = partial(supervised, reduction="image_mean")
+REDUCE = partial(supervised_loss, reduction="image_mean")
 
 
 def test_a_task_without_a_label_keeps_its_variance():
@@ -38,7 +38,7 @@ def test_a_task_without_a_label_keeps_its_variance():
 @pytest.mark.parametrize("present", [FULL, PRESENT], ids=["full", "partial"])
 def test_a_variance_becomes_the_tasks_mean_loss(reduction, present):
     """Where each image has as many labels as the others, or tasks are summed: the minimum of L / (2 exp s) + s / 2."""
-    reduce, toy = partial(supervised, reduction=reduction), Toy()
+    reduce, toy = partial(supervised_loss, reduction=reduction), Toy()
     balancer = build(WEIGHTS, reduce, Options()).double()
     optimiser = torch.optim.Adam(balancer.parameters(), lr=0.05)
     for _ in range(800):

@@ -7,7 +7,7 @@ import torch
 from labelgrid.data.loader import train_batch
 from labelgrid.pixel.target import Target
 from labelgrid.train.objective import task_losses
-from labelgrid.train.seeding import keyed
+from labelgrid.train.seeding import seed_torch
 from labelgrid.train.term import Preparation
 from tests.contracts.trained import OPTIONS, dataset, trainer
 from tests.support import make_dataset
@@ -51,7 +51,7 @@ def step_of(training, labelled=ONE, change=lambda targets: targets):
     batch = train_batch(plan.source, plan.definitions, list(plan.train), plan.data, seed=0, soft={})
     targets = change({n: t.where(labelled[:, i]) for i, (n, t) in enumerate(batch.targets.items())})
     batch = replace(batch, targets=targets)
-    with keyed(0, "forward"):
+    with seed_torch(0, "forward"):
         output = plan.network.train()(batch.images)
     losses = task_losses(plan.tasks, output, targets, 1.0)
     return training.terms.steps(batch, output, losses, 0)["it"]

@@ -11,7 +11,7 @@ import torch
 from labelgrid.data.loader import train_batch
 from labelgrid.nets.network import Features, Network, Output
 from labelgrid.progress import Silent
-from labelgrid.train.crops import Box, cropped, cropped_prediction, draw_boxes
+from labelgrid.train.crops import Box, crop_batch, crop_prediction, draw_boxes
 from labelgrid.train.draws import Draws
 from labelgrid.train.terms.crop import Options, build
 from labelgrid.train.trainer import Trainer
@@ -121,7 +121,7 @@ def test_what_looks_twice_as_large_is_half_as_far_away(tmp_path):
         prediction = torch.rand(2, channels, 1, 1).softmax(1).expand(-1, -1, 32, 64)
         prediction = 3 + prediction if name == "depth" else tasks[name].from_mean(prediction)
         zooms = torch.tensor([2.0, 1.0] if name == "depth" else [1.0, 1.0]).view(2, 1, 1, 1)
-        found = cropped_prediction(tasks[name], prediction, boxes, (32, 64))
+        found = crop_prediction(tasks[name], prediction, boxes, (32, 64))
         torch.testing.assert_close(found, prediction / zooms, msg=name)
 
 
@@ -144,14 +144,16 @@ def test_labels_follow_their_crop(tmp_path):
     plan = training.plan
     batch = train_batch(plan.source, plan.definitions, list(plan.train), plan.data, seed=0, soft={})
     boxes = [Box(4 * i % 16, 5 * i, 16, 32) for i in range(6)]
-    found = cropped(batch, plan.tasks, boxes, (32, 64))
+    found = crop_batch(batch, plan.tasks, boxes, (32, 64))
     for i, box in enumerate(boxes):
         for name, target in batch.targets.items():
             value = found.targets[name].value[i, :, ::2, ::2]
             wanted = box.of(target.value[i])
             torch.testing.assert_close(value, wanted / 2 if name == "depth" else wanted)
             assert torch.equal(found.targets[name].valid[i, :, 1::2, 1::2], box.of(target.valid[i]))
-        assert torch.equal(cropped(batch, {}, boxes, (16, 32)).images[i], box.of(batch.images[i]))
+        assert torch.equal(
+            crop_batch(batch, {}, boxes, (16, 32)).images[i], box.of(batch.images[i])
+        )
 
 
 def test_boxes_are_anywhere_of_all_sizes_and_belong_to_their_image():

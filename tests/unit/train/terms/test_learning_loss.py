@@ -15,7 +15,7 @@ from labelgrid.progress import Silent
 from labelgrid.train.loop import fit
 from labelgrid.train.objective import task_losses
 from labelgrid.train.options import ObjectiveOptions, TrainOptions
-from labelgrid.train.seeding import keyed
+from labelgrid.train.seeding import seed_torch
 from labelgrid.train.terms.learning_loss import LearningLoss, Options, build, ranking_loss
 from tests.contracts.trained import dataset, trainer
 from tests.support import make_dataset
@@ -84,7 +84,7 @@ def step_of(folder, options, number):
     plan = training.plan = replace(training.plan, objective=ObjectiveOptions(weights=WEIGHTS))
     training.terms.plan = plan
     batch = train_batch(plan.source, plan.definitions, made.names, plan.data, seed=0, soft={})
-    with keyed(0, "forward"):
+    with seed_torch(0, "forward"):
         output = plan.network.train()(batch.images)
     losses = task_losses(plan.tasks, output, batch.targets, 1.0)
     assert plan.steps == 2
@@ -180,7 +180,7 @@ def test_the_module_learns_to_rank_images_by_their_loss(tmp_path, predict):
 def trained(made, folder, options, chosen, *, frozen=False):
     plan = toy_plan(made, options, data=replace(DATA, flip=0.0, zoom=(1.0,)))
     plan.network.requires_grad_(not frozen)
-    with keyed(0, "module"):
+    with seed_torch(0, "module"):
         term = LearningLoss(plan.tasks, plan.network, chosen)
     fit(replace(plan, terms={"learning_loss": term}), folder, Silent())
     return plan, term
@@ -193,7 +193,7 @@ def agreement(plan, term):
         batch = train_batch(
             plan.source, plan.definitions, plan.train, plan.data, seed=seed, soft={}
         )
-        with torch.inference_mode(), keyed(seed, "agreement"):
+        with torch.inference_mode(), seed_torch(seed, "agreement"):
             output = plan.network.train()(batch.images)
             losses = task_losses(plan.tasks, output, batch.targets, plan.objective.initial)["depth"]
             predicted = term.predict(output.features, lambda output=output: output.task_features)[

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from labelgrid.progress import Silent
-from labelgrid.train.seeding import keyed
+from labelgrid.train.seeding import seed_torch
 from labelgrid.train.terms import mean_teacher
-from labelgrid.train.terms.mean_teacher import Options, best, build
+from labelgrid.train.terms.mean_teacher import Options, build, smallest_gaps
 from tests.contracts.trained import dataset, different, trainer
 from tests.support import make_dataset
 from tests.unit.train.terms import stepped
@@ -111,7 +111,7 @@ def test_a_pass_with_dropped_channels_counts_as_much(tmp_path):
     step.network.decode = lambda features, known=None: (
         seen.append(features) or decode(features, known)
     )
-    with keyed(0, "heads"):
+    with seed_torch(0, "heads"):
         both = term.loss(step)
     (features,) = seen
     for dropped, maps in zip(
@@ -123,7 +123,7 @@ def test_a_pass_with_dropped_channels_counts_as_much(tmp_path):
         assert 0.25 < kept.float().mean() < 0.75
         torch.testing.assert_close(dropped[kept], 2 * maps[kept])
     step.network.decode = decode
-    with keyed(0, "heads"):
+    with seed_torch(0, "heads"):
         other = step.network.decode(features)
     single = build(training.plan.tasks, training.network, ANY)
     single.load_state_dict(term.state_dict())
@@ -138,7 +138,10 @@ def test_a_pass_with_dropped_channels_counts_as_much(tmp_path):
 def test_the_smallest_gaps_are_those_of_valid_pixels_with_ties():
     gaps = torch.tensor([[5.0, 1.0, 1.0, 1.0], [0.0, 9.0, 2.0, 3.0]]).view(2, 1, 1, 4)
     valid = torch.tensor([[True] * 4, [False, True, True, True]]).view(2, 1, 1, 4)
-    found = [best(gaps, valid, share).view(2, 4).int().tolist() for share in (0.0, 0.3, 0.5, 1.0)]
+    found = [
+        smallest_gaps(gaps, valid, share).view(2, 4).int().tolist()
+        for share in (0.0, 0.3, 0.5, 1.0)
+    ]
     assert found == [
         [[0, 0, 0, 0], [0, 0, 0, 0]],
         [[0, 1, 1, 1], [0, 0, 1, 0]],

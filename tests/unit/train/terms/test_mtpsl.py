@@ -10,10 +10,10 @@ from labelgrid.data.loader import train_batch
 from labelgrid.errors import RecipeError
 from labelgrid.pixel.target import Target
 from labelgrid.recipes.resolve import load_recipe
-from labelgrid.train.joint_space import level_with
-from labelgrid.train.objective import fixed_weights, supervised, task_losses
+from labelgrid.train.joint_space import level_of_stride
+from labelgrid.train.objective import fixed_weights, supervised_loss, task_losses
 from labelgrid.train.pairs import Pairs
-from labelgrid.train.seeding import keyed
+from labelgrid.train.seeding import seed_torch
 from labelgrid.train.terms.mtpsl import Options, build
 from tests.contracts.trained import OPTIONS, dataset, trainer
 from tests.support import make_dataset
@@ -39,7 +39,7 @@ def step_of(training, labelled=ONE, change=lambda targets: targets, number=0):
     batch = train_batch(plan.source, plan.definitions, list(plan.train), plan.data, seed=0, soft={})
     targets = change({n: t.where(labelled[:, i]) for i, (n, t) in enumerate(batch.targets.items())})
     batch = replace(batch, targets=targets)
-    with keyed(0, "forward"):
+    with seed_torch(0, "forward"):
         output = plan.network.train()(batch.images)
     losses = task_losses(plan.tasks, output, targets, 1.0)
     return training.terms.steps(batch, output, losses, number)["it"]
@@ -72,7 +72,7 @@ def test_a_finer_joint_space_is_compared_with_the_encoders_map_of_its_stride(tmp
         8,
     )
     with pytest.raises(RecipeError, match="no map with this stride") as caught:
-        level_with([4, 16, 32], 8, "mtpsl")
+        level_of_stride([4, 16, 32], 8, "mtpsl")
     assert "4, 16, 32" in str(caught.value)
 
 
@@ -289,7 +289,7 @@ def test_one_pass_normalises_the_batch_and_its_crop_together(tmp_path):
     )
     slow, mapping = copy.deepcopy(plan.network).train(), copy.deepcopy(term.mapping)
     training.network.train()
-    with keyed(0, "forward"):
+    with seed_torch(0, "forward"):
         training.train_step(batch, 0)
     (step,) = steps
     crop, output = step.views["crop"]
@@ -297,7 +297,7 @@ def test_one_pass_normalises_the_batch_and_its_crop_together(tmp_path):
         n: Target(torch.cat([t.value] * 2), torch.cat([t.valid, t.valid & False]))
         for n, t in batch.targets.items()
     }
-    with keyed(0, "forward"):
+    with seed_torch(0, "forward"):
         whole = slow(torch.cat([step.batch.images, crop.images]), nothing)
     first, second = (
         {name: raw[rows] for name, raw in whole.final.items()} for rows in (slice(6), slice(6, 12))
@@ -320,7 +320,7 @@ def test_one_pass_normalises_the_batch_and_its_crop_together(tmp_path):
     other = sum(
         loss.mean() for loss in term.loss(replace(step, views={"crop": (crop, found)})).values()
     )
-    (supervised(supervision, ONE, "image_mean") + other).backward()
+    (supervised_loss(supervision, ONE, "image_mean") + other).backward()
     for one, wanted in zip(plan.network.parameters(), slow.parameters(), strict=True):
         torch.testing.assert_close(one.grad, wanted.grad, rtol=1e-4, atol=1e-5)
     for one, wanted in zip(plan.network.buffers(), slow.buffers(), strict=True):

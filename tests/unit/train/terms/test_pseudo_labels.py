@@ -19,7 +19,7 @@ from labelgrid.train.loop import fit
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import task_losses
 from labelgrid.train.options import ObjectiveOptions, TrainOptions
-from labelgrid.train.seeding import keyed
+from labelgrid.train.seeding import seed_torch
 from labelgrid.train.terms.pseudo_labels import Files, Options, agreement, build, soft_label
 from labelgrid.train.trainer import Trainer
 from tests.support import make_dataset, task_rows
@@ -54,7 +54,7 @@ def step_of(plan, confidence):
         for name, target in batch.targets.items()
     }
     batch = replace(batch, soft={"pseudo_labels": soft})
-    with keyed(0, "dropout"):
+    with seed_torch(0, "dropout"):
         output = plan.network.train()(batch.images)
     losses = task_losses(plan.tasks, output, batch.targets, 1.0)
     return training.terms.steps(batch, output, losses, 0)["pseudo_labels"]

@@ -1,6 +1,6 @@
 """Shows that two revisions pick the same cells and train the same weights, to the last bit.
 
-    python -m tools.unchanged REVISION [OTHER]
+    python -m tests.unchanged REVISION [OTHER]
 
 A study, a live campaign and a training run by commands alone, first with the code of REVISION, then
 with that of OTHER (without it: the working tree). Both see the same images and labels. Compared are
