@@ -36,9 +36,18 @@ TABLES = {
 }
 
 
+#: The recipes of the studies behind docs/results.
+RESEARCH = Path(__file__).parents[1] / "research/recipes"
+
+
+def recipe_named(name: str) -> str:
+    """The name of a shipped recipe, or the path of one of `RESEARCH`."""
+    return name if name in shipped_recipes() else str(RESEARCH / f"{name}.toml")
+
+
 def shipped_study(name: str) -> Study:
-    """A shipped recipe's study, with the class names of its data set."""
-    study = study_of(name)
+    """The study of a recipe, shipped or of research, with the class names of its data set."""
+    study = study_of(recipe_named(name))
     arrays = mtan_npy.NYUV2 if "normals" in study.tasks else mtan_npy.CITYSCAPES
     return replace(
         study, tasks=add_known_classes(study.tasks, TABLES.get(study.data, arrays), Path())
@@ -46,9 +55,11 @@ def shipped_study(name: str) -> Study:
 
 
 def shipped_studies() -> Iterator[tuple[str, Study]]:
-    """The name and the study of every shipped recipe that has one."""
-    for name in sorted(shipped_recipes()):
-        if any("simulate" in tables for tables in chain(find_recipe(name))):
+    """The name and the study of every recipe that has one, shipped or of research."""
+    research = [path.stem for path in RESEARCH.glob("*.toml")]
+    for name in sorted([*shipped_recipes(), *research]):
+        tables = chain(find_recipe(recipe_named(name)))
+        if any("simulate" in table for table in tables):
             yield name, shipped_study(name)
 
 

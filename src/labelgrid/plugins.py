@@ -27,29 +27,35 @@ class Folder:
 
     Args:
         package: the folder's package below `labelgrid`.
+        noun: what one of its plug-ins is, for messages.
         members: what a plug-in has when it is built, which tells it from any other object.
     """
 
     package: str
+    noun: str
     members: tuple[str, ...]
 
 
 #: The folders of plug-ins by the names that users know them by.
 FOLDERS: dict[str, Folder] = {
-    "kinds": Folder("tasks.kinds", ("activate", "pixel_loss", "to_target", "moments", "metrics")),
+    "kinds": Folder(
+        "tasks.kinds", "kind of task", ("activate", "pixel_loss", "to_target", "moments", "metrics")
+    ),
     "formats": Folder(
         "formats.codecs",
+        "label format",
         ("EXTENSIONS", "CHANNELS", "DTYPE", "Options", "read", "write", "describe"),
     ),
-    "layouts": Folder("data.layouts", ("images", "label")),
-    "networks": Folder("nets.networks", ("encode", "decode", "predict")),
-    "balance": Folder("train.balance", ("backward",)),
-    "terms": Folder("train.terms", ("loss", "views", "prepare")),
-    "statistics": Folder("score.statistics", ("axis", "scope")),
-    "strategies": Folder("select.strategies", ("needs", "select")),
-    "tools": Folder("annotate.tools", ("send", "receive")),
+    "layouts": Folder("data.layouts", "data set layout", ("images", "label")),
+    "networks": Folder("nets.networks", "network", ("encode", "decode", "predict")),
+    "balance": Folder("train.balance", "balancer", ("backward",)),
+    "terms": Folder("train.terms", "term", ("loss", "views", "prepare")),
+    "statistics": Folder("score.statistics", "statistic", ("axis", "scope")),
+    "strategies": Folder("select.strategies", "strategy", ("needs", "select")),
+    "tools": Folder("annotate.tools", "labelling tool", ("send", "receive")),
     "analyses": Folder(
         "simulation.analyses",
+        "analysis",
         ("kinds", "within", "needs", "findings", "drawings"),
     ),
 }
@@ -62,15 +68,16 @@ def names(folder: str) -> list[str]:
         >>> "pad_net" in names("networks")
         True
     """
-    path = _folder_path(folder)
-    modules = _modules(str(path), path.stat().st_mtime_ns)
+    modules: set[str] = set()
+    for path in _paths(folder):
+        modules.update(_modules(str(path), path.stat().st_mtime_ns))
     return sorted(name for name in modules if not name.startswith("_"))
 
 
-def _folder_path(folder: str) -> Path:
-    """The path of a folder of plug-ins."""
+def _paths(folder: str) -> list[Path]:
+    """The paths of a folder of plug-ins; more than one if its package was extended."""
     package = importlib.import_module(f"labelgrid.{FOLDERS[folder].package}")
-    return Path(next(iter(package.__path__)))
+    return [Path(path) for path in package.__path__]
 
 
 @lru_cache
@@ -154,8 +161,9 @@ def call(folder: str, name: str, build: Any, *arguments: Any) -> Any:
         if ":" not in name:
             raise
         raise PluginError(
-            f"'{name}' cannot be built as a plug-in of the folder {folder}: {type(error).__name__}: {error}.",
-            next_step="Name the plug-in's `build`, not another object; docs/plugins.md describes its arguments.",
+            f"'{name}' cannot be built as a {FOLDERS[folder].noun}: {type(error).__name__}: {error}.",
+            next_step="Name the plug-in's `build`, not another object; docs/plugins.md describes "
+            "its arguments.",
         ) from error
     return check_plugin(folder, name, built)
 
@@ -169,7 +177,7 @@ def check_plugin(folder: str, name: str, built: Any) -> Any:
     missing = [member for member in FOLDERS[folder].members if not hasattr(built, member)]
     if missing:
         raise PluginError(
-            f"'{name}' is not a plug-in of the folder {folder}: what it builds has no `{missing[0]}`.",
+            f"'{name}' is no {FOLDERS[folder].noun}: what it builds has no `{missing[0]}`.",
             next_step="docs/plugins.md describes the interface.",
         )
     return built
@@ -193,8 +201,10 @@ def options_class(folder: str, name: str) -> Any:
     source = sys.modules.get(path) or _options_alone(path, name) or module(folder, name)
     if not is_dataclass(getattr(source, "Options", None)):
         raise PluginError(
-            f"The {folder} plug-in '{name}' takes no options: its module has no dataclass `Options`.",
-            next_step="Remove its options; for your own plug-in, add a frozen dataclass `Options`, empty if need be.",
+            f"The {FOLDERS[folder].noun} '{name}' takes no options: its module has no dataclass "
+            "`Options`.",
+            next_step="Remove its options; for your own plug-in, add a frozen dataclass "
+            "`Options`, empty if need be.",
         )
     return source.Options
 
@@ -279,22 +289,25 @@ def _path(folder: str, name: str) -> str:
 
 
 def _unknown(folders: Sequence[str], name: str) -> PluginError:
-    known = {folder: names(folder) for folder in folders}
-    near = difflib.get_close_matches(name, {plugin for own in known.values() for plugin in own}, 1)
+    nouns = " or ".join(FOLDERS[folder].noun for folder in folders)
+    lists = []
+    every: list[str] = []
+    for folder in folders:
+        plugins = names(folder)
+        every += plugins
+        lists.append(f"{folder} has: {', '.join(plugins) or 'nothing yet'}")
+    near = difflib.get_close_matches(name, every, 1)
     hint = f"Did you mean '{near[0]}'? " if near else ""
-    lists = (f"{folder} has: {', '.join(own) or 'nothing yet'}" for folder, own in known.items())
     return PluginError(
-        f"There is no {' or '.join(folders)} plug-in '{name}'.",
+        f"There is no {nouns} '{name}'.",
         next_step=f"{hint}{'; '.join(lists)}; name your own code as 'package.module:name'.",
     )
 
 
 def _not_importable(name: str, error: Exception) -> PluginError:
-    what = (
-        error
-        if isinstance(error, ImportError | AttributeError)
-        else f"{type(error).__name__}: {error}"
-    )
+    what = str(error)
+    if not isinstance(error, ImportError | AttributeError):
+        what = f"{type(error).__name__}: {error}"
     return PluginError(
         f"'{name}' cannot be imported: {what}.", next_step="Check the spelling and PYTHONPATH."
     )
@@ -302,7 +315,7 @@ def _not_importable(name: str, error: Exception) -> PluginError:
 
 def describe(folder: str) -> dict[str, str]:
     """The plug-ins of a folder with the first lines of their docstrings, without importing them."""
-    base = _folder_path(folder)
+    base = _paths(folder)[0]
     return {name: _first_line(base / f"{name}.py") for name in names(folder)}
 
 

@@ -1,4 +1,4 @@
-"""Laws of every kind of task: each plug-in of labelgrid/tasks, and the example in examples/."""
+"""Laws of every kind of task: each plug-in of labelgrid/tasks/kinds, and the example in examples/."""
 
 import dataclasses
 import pickle

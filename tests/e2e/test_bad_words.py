@@ -34,7 +34,7 @@ BAD_INITS = {
     "  Give another value, for example cost=2.",
     "--task depth --task depth": "There is already a task 'depth'.\n  Give the new one another name.",
     "--task depth --tasks nowhere.toml": "The file does not exist (nowhere.toml).\n  Check the path.",
-    "--task depth --strategy partial": "There is no select plug-in 'partial'.\n  Did you mean 'partal'? "
+    "--task depth --strategy partial": "There is no strategy 'partial'.\n  Did you mean 'partal'? "
     f"strategies has: {', '.join(plugins.names('strategies'))}; {OWN_CODE}",
     "--task depth --recipe smal": f"There is no recipe 'smal'.\n  {RECIPES}",
     "--task depth --group (": "The pattern of groups, '(', is not a regular expression: missing ), unterminated "
@@ -139,7 +139,7 @@ BUDGETS = {
     "  Ask for at most 96, or add images with `labelgrid add`.",
     "--budget 2": "The budget of 2 labels does not pay for a single pick of 'random_images'.\n"
     "  An image has up to 3 labels; ask for at least that many.",
-    "--budget 3 --strategy partial": "There is no select plug-in 'partial'.\n  Did you mean 'partal'? "
+    "--budget 3 --strategy partial": "There is no strategy 'partial'.\n  Did you mean 'partal'? "
     f"strategies has: {', '.join(plugins.names('strategies'))}; {OWN_CODE}",
 }
 
@@ -178,7 +178,7 @@ BAD_RECIPES = {
     ),
     "width": (
         "widht",
-        "widht: unknown key (did you mean 'width'?) (options of nets 'pad_net').\n  Fix it and run again.",
+        "widht: unknown key (did you mean 'width'?) (options of network 'pad_net').\n  Fix it and run again.",
     ),
     "batch = 4": (
         "batch = '4'",
@@ -197,7 +197,7 @@ BAD_RECIPES = {
     ),
     "[network]": (
         "[network]\nname = 'padnet'",
-        "There is no nets plug-in 'padnet'.\n  Did you mean 'pad_net'? labelgrid/nets has: aspp_heads, mtan, mti_net, "
+        "There is no network 'padnet'.\n  Did you mean 'pad_net'? networks has: aspp_heads, mtan, mti_net, "
         "pad_net, segnet, shared_heads; ",
     ),
 }

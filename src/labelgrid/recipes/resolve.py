@@ -165,7 +165,7 @@ def check_options(folder: str, choice: PluginChoice) -> Any:
     return parse(
         plugins.options_class(folder, choice.name),
         choice.options,
-        f"options of {folder} '{choice.name}'",
+        f"options of {plugins.FOLDERS[folder].noun} '{choice.name}'",
     )
 
 

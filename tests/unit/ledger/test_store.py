@@ -49,7 +49,7 @@ def killed(process: "subprocess.Popen[str]", lines: int, later: float = 0.0) -> 
 
 LABEL_ALL = """
 for cell in cells:
-    store.move([Move(cell, State.LABELLED, path=cell.image_id)])
+    store.move([Move(cell=cell, to=State.LABELLED, path=cell.image_id)])
     print(cell.image_id)
 """
 
@@ -70,7 +70,7 @@ def rows():
     for number in range(10_000_000):
         if number == 30_000:
             print("at work")
-        yield ImageRow(f"new/{number:08d}", "photos")
+        yield ImageRow(image_id=f"new/{number:08d}", root="photos")
 store.add_images(rows())
 """
 
@@ -84,7 +84,7 @@ def test_kill_9_in_the_middle_of_a_step_leaves_nothing_of_it(store: Store) -> No
 ROUNDS = """
 for number in range(1, 2000):
     row = store.current_round() or store.open_round()
-    store.close_round(row, [Move(cell, State.REQUESTED, round=number) for cell in cells[number * 4 - 4 : number * 4]])
+    store.close_round(row, [Move(cell=cell, to=State.REQUESTED, round=number) for cell in cells[number * 4 - 4 : number * 4]])
     print(number)
 """
 
@@ -106,7 +106,7 @@ for _ in range(20):
 won = 0
 for cell in cells[:20]:
     try:
-        store.move([Move(cell, State.REQUESTED, request_id=sys.argv[2])])
+        store.move([Move(cell=cell, to=State.REQUESTED, request_id=sys.argv[2])])
         won += 1
     except LedgerError as error:
         assert "is requested and cannot become requested" in str(error), error

@@ -126,7 +126,9 @@ def test_counts_of_splits_are_those_of_their_images(store: Store) -> None:
         ),
     }
     assert store.counts(("train", "heldout")) == store.counts()
-    assert store.counts(("test",))["depth"] == TaskCount(0, 0, 0, 0, 0.0, 0.0)
+    assert store.counts(("test",))["depth"] == TaskCount(
+        missing=0, requested=0, labelled=0, skipped=0, spent=0.0, promised=0.0
+    )
 
 
 def test_what_a_label_taken_back_has_cost_stays_spent(store: Store) -> None:

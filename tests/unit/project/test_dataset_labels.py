@@ -163,7 +163,7 @@ def test_a_data_set_of_other_images_is_refused(
 ) -> None:
     with pytest.raises(LabelError, match="There are no labels of the project's images"):
         import_labels(project, source("0007", "none/0001"), format=FORMAT)
-    with pytest.raises(PluginError, match="no annotate or data plug-in 'nuyd'"):
+    with pytest.raises(PluginError, match="no labelling tool or data set layout 'nuyd'"):
         import_labels(project, Path(), format="nuyd")
 
 

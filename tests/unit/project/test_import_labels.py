@@ -380,6 +380,6 @@ def test_an_own_format_that_is_no_plug_in_is_refused(
     monkeypatch.setenv(VARIABLE, "own_formats")
     with pytest.raises(
         PluginError,
-        match=f"'own_formats:{name}' cannot be built as a plug-in of labelgrid.annotate",
+        match=f"'own_formats:{name}' cannot be built as a labelling tool",
     ):
         import_labels(project, answered, format=f"own_formats:{name}")

@@ -18,7 +18,7 @@ from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.study import study_of
 from labelgrid.simulation.validate import check_arms
 from labelgrid.tasks.task import spec_of
-from tests.studies import shipped_studies, shipped_study
+from tests.studies import recipe_named, shipped_studies, shipped_study
 
 COVERS = ["labelgrid.recipes.resolve"]
 
@@ -31,7 +31,7 @@ def test_every_shipped_recipe_loads(name):
 def test_a_network_says_in_its_options_whether_its_encoder_is_its_own():
     own = {name for name in plugins.names("networks") if has_own_encoder(name)}
     assert own == {"mtan", "segnet"} and not has_own_encoder("tests.plugins.three_scale:build")
-    with pytest.raises(PluginError, match="There is no nets plug-in 'segnat'"):
+    with pytest.raises(PluginError, match="There is no network 'segnat'"):
         has_own_encoder("segnat")
 
 
@@ -83,7 +83,7 @@ def test_partals_ablations_differ_in_what_their_names_say():
 
 
 def test_tcds_ablations_differ_in_what_their_names_say():
-    study = study_of("tcd-ablations")
+    study = study_of(recipe_named("tcd-ablations"))
     chosen = {arm: study.chosen(arm) for arm in study.strategies}
     assert {pick.name for arm, pick in chosen.items() if arm != "random_images"} == {"tcd"}
     options = {arm: dict(pick.options) for arm, pick in chosen.items()}
@@ -115,10 +115,10 @@ def test_tcds_ablations_differ_in_what_their_names_say():
     ],
 )
 def test_rounds_continue_from_a_first_network_that_was_trained_for_longer(name):
-    study = study_of(name)
+    study = study_of(recipe_named(name))
     for arm in study.strategies:
         start, later = (
-            load_recipe(name, study.overrides(kind, {}, arm)).train
+            load_recipe(recipe_named(name), study.overrides(kind, {}, arm)).train
             for kind in ("start", "strategy")
         )
         assert start.steps >= 1000 > later.steps and not later.restart
@@ -243,9 +243,9 @@ def test_plug_ins_are_made_from_checked_options():
     assert build_plugin(
         "strategies", PluginChoice("partal", {"normalise": "none"})
     ).needs == frozenset({"dropout"})
-    with pytest.raises(RecipeError, match=r"options of select 'partal'|normalize: unknown key"):
+    with pytest.raises(RecipeError, match=r"options of strategy 'partal'|normalize: unknown key"):
         build_plugin("strategies", PluginChoice("partal", {"normalize": "none"}))
-    with pytest.raises(PluginError, match=r"no select plug-in 'partl'(.|\n)*Did you mean 'partal'"):
+    with pytest.raises(PluginError, match=r"no strategy 'partl'(.|\n)*Did you mean 'partal'"):
         build_plugin("strategies", PluginChoice("partl"))
 
 

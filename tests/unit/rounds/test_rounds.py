@@ -412,7 +412,7 @@ def test_predictions_of_two_images_of_one_stem_do_not_overwrite_each_other(
             {"objective": {"weights": {"semsge": 5.0}}},
             "objective.weights names semsge, which is not a task",
         ),
-        ({"score": {"dropuot": {}}}, "no statistics plug-in 'dropuot'"),
+        ({"score": {"dropuot": {}}}, "no statistic 'dropuot'"),
         ({"score": {"dropout": {"rate": 1.0}}}, "rate: input should be less than 1; it is 1.0"),
         (
             {"score": {"dropout": {"passes": 0}}},

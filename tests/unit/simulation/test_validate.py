@@ -64,7 +64,7 @@ def named(name: str, **options: object) -> dict[str, object]:
             },
             "normalise",
         ),
-        ({"best_of": {"Best": ["partal", "randm_cells"]}}, "no select plug-in 'randm_cells'"),
+        ({"best_of": {"Best": ["partal", "randm_cells"]}}, "no strategy 'randm_cells'"),
         ({"best_of": {"Best": []}}, "best_of.Best must list arms"),
         (
             {"best_of": {"partal": ["random_cells"]}},

@@ -26,7 +26,7 @@ def test_definitions_come_by_name_in_the_ledgers_order() -> None:
 
 
 def test_an_unknown_kind_is_refused_with_the_nearest_one() -> None:
-    with pytest.raises(PluginError, match="There is no tasks plug-in 'dept'") as refused:
+    with pytest.raises(PluginError, match="There is no kind of task 'dept'") as refused:
         TaskDef.of(TaskRow("depth", "dept", 1.0))
     assert "Did you mean 'depth'?" in str(refused.value)
 

@@ -22,8 +22,8 @@ def test_a_test_module_in_the_same_place_is_enough(plant):
 
 def test_a_covers_list_stands_for_a_module_and_for_all_of_a_package(plant):
     sources = {
-        "src/labelgrid/labels/__init__.py": "",
-        "src/labelgrid/labels/migrations/__init__.py": "",
+        "src/labelgrid/ledger/__init__.py": "",
+        "src/labelgrid/ledger/migrations/__init__.py": "",
     }
     sources |= {"src/labelgrid/ledger/migrations/env.py": "", "src/labelgrid/ledger/grid.py": ""}
     covers = 'COVERS = ["labelgrid.ledger.migrations", "labelgrid.ledger.grid"]\n'

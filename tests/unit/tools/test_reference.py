@@ -142,6 +142,6 @@ def test_the_pages_ask_for_every_command_and_every_folder_of_plug_ins():
 
     wanted = pages()
     assert len(wanted["docs/commands.md"]) == len(cli.app.registered_commands) + len(
-        cli.sets.data.registered_commands
+        cli.datasets.data.registered_commands
     )
     assert list(wanted["docs/plugins.md"]) == list(plugins.FOLDERS)

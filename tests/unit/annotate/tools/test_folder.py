@@ -276,7 +276,7 @@ def test_killed_anywhere_it_is_completed_by_the_next_run(
 ) -> None:
     out = tmp_path / "out"
     words = [sys.executable, "-c", KILLED, str(tmp_path / "made"), str(out), str(files)]
-    root = Path(__file__).parents[3]
+    root = Path(__file__).parents[4]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (root, root / "src")))}
     assert subprocess.run(words, check=False, env=environment).returncode == -signal.SIGKILL
     data = made(n=4)
