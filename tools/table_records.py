@@ -1,4 +1,4 @@
-"""Reads the outcomes of a study for the tables of docs/results."""
+"""Reads the outcomes of a study for the tables beside its records."""
 
 import math
 import re
@@ -14,7 +14,7 @@ UNITS = {"degree": "°"}
 
 
 class TableError(Exception):
-    """A table that cannot be filled."""
+    """A table that cannot be made."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,32 @@ class Records:
             (o.strategy, o.point, o.seed): o.round
             for o in sorted(self.outcomes, key=lambda o: o.round)
         }
-        found: dict[str, dict[str, dict[int, Outcome]]] = {}
+        last: dict[str, dict[str, dict[int, Outcome]]] = {}
         for o in self.outcomes:
             if o.round != rounds[o.strategy, o.point, o.seed]:
                 continue
             part = f" of {o.strategy}" if o.kind == "single" and o.metric == LOSS else ""
-            seeds = found.setdefault(run_name(o), {}).setdefault(f"{o.task} {o.metric}{part}", {})
+            seeds = last.setdefault(run_name(o), {}).setdefault(f"{o.task} {o.metric}{part}", {})
             if o.seed in seeds:
                 raise TableError(f"two runs of the records are '{run_name(o)}'")
             seeds[o.seed] = o
-        return found
+        return last
+
+    @cached_property
+    def runs(self) -> Sequence[str]:
+        """The names of the runs to compare, by their loss.
+
+        Then the networks of every label and the first ones.
+        """
+        kinds = {run_name(o): o.kind for o in self.outcomes if not o.strategy.startswith("start.")}
+        loss = self.metric(LOSS)
+        order = {"strategy": 0, "single": 0, "full": 1, "start": 2}
+
+        def place(run: str) -> tuple[int, float]:
+            values = self.of(run, loss).values()
+            return order[kinds[run]], sum(values) / len(values)
+
+        return sorted(kinds, key=place)
 
     def of(self, run: str, metric: Outcome) -> dict[int, float]:
         """The values of a run's metric by seed.
@@ -66,12 +82,21 @@ class Records:
         values = {
             seed: sum(part[seed].value for part in parts) for seed in (parts[0] if parts else ())
         }
-        seeds = {seed for found in self.last[run].values() for seed in found}
-        if values and values.keys() != seeds:
+        if values and values.keys() != self._seeds(run):
             raise TableError(f"not all seeds of '{run}' have {key}")
         if not all(map(math.isfinite, values.values())):
             raise TableError(f"a value of '{run}' is not a finite number")
         return values
+
+    def cost(self, run: str) -> float:
+        """The mean cost of a run's labels; of single-task networks that of all of their labels."""
+        parts = {
+            (o.strategy, seed): o.cost for own in self.last[run].values() for seed, o in own.items()
+        }
+        return sum(parts.values()) / len(self._seeds(run))
+
+    def _seeds(self, run: str) -> set[int]:
+        return {seed for own in self.last[run].values() for seed in own}
 
     def round(self, run: str) -> int:
         """The last round of a run.
@@ -83,28 +108,24 @@ class Records:
             raise TableError(
                 f"no run of the records is '{run}'; there are: {', '.join(sorted(self.last))}"
             )
-        found = {o.round for seeds in self.last[run].values() for o in seeds.values()}
-        if len(found) > 1:
+        rounds = {o.round for seeds in self.last[run].values() for o in seeds.values()}
+        if len(rounds) > 1:
             raise TableError(f"the seeds of '{run}' have had different numbers of rounds")
-        return found.pop()
+        return rounds.pop()
 
-    def metric(self, heading: str) -> Outcome:
-        """An outcome with the metric of a heading, `TASK METRIC, UNIT` or the loss.
+    def metric(self, name: str) -> Outcome:
+        """An outcome with a metric, such as "depth RMSE", or with the loss.
 
         Raises:
-            TableError: there is none, or it has another unit.
+            TableError: there is none.
         """
-        name, _, given = heading.partition(", ")
-        task, _, metric = (OVERALL, "", LOSS) if name == LOSS else name.partition(" ")
         known = {f"{o.task} {o.metric}": o for o in self.outcomes if o.task != OVERALL}
-        known |= {f"{OVERALL} {LOSS}": o for o in self.outcomes if o.metric == LOSS}
-        if (found := known.get(f"{task} {metric}")) is None:
+        known |= {o.metric: o for o in self.outcomes if o.metric == LOSS}
+        if name not in known:
             raise TableError(
-                f"it is not `seeds`, `{LOSS}`, *a text in italics* or one of: {', '.join(sorted(known))}"
+                f"no metric of the records is '{name}'; there are: {', '.join(sorted(known))}"
             )
-        if unit(found) != given:
-            raise TableError(f"the unit of {name} is '{unit(found)}'")
-        return found
+        return known[name]
 
 
 def run_name(outcome: Outcome) -> str:
@@ -116,7 +137,17 @@ def run_name(outcome: Outcome) -> str:
         'single.sl, size=[64, 96], learning_rate=0.001'
     """
     arm = outcome.strategy.rpartition(".")[0] if outcome.kind == "single" else outcome.strategy
-    return ", ".join([arm, *re.findall(r"([^.,\s=]+=.+?)(?:, (?=[\w.]+=)|$)", outcome.point)])
+    return with_keys(arm, outcome.point)
+
+
+def with_keys(arm: str, point: str) -> str:
+    """The name of an arm with its recipe keys.
+
+    Example:
+        >>> with_keys("sl", "data.size=[64, 96], train.steps=7"), with_keys("sl", "")
+        ('sl, size=[64, 96], steps=7', 'sl')
+    """
+    return ", ".join([arm, *re.findall(r"([^.,\s=]+=.+?)(?:, (?=[\w.]+=)|$)", point)])
 
 
 def unit(outcome: Outcome) -> str:

@@ -1,150 +1,146 @@
-"""Computes the values of a table of docs/results from the records of its study."""
+"""Makes the table of a study's runs after their last rounds from its records."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from statistics import mean, stdev
 
-from labelgrid.report.statistics import PairComparison, compare
+from labelgrid.report.statistics import MIN_PAIRS, PairComparison, compare
 from labelgrid.results import LOSS
-from tools.table_records import Records, TableError
+from labelgrid.simulation.results import Outcome
+from tools.table_about import About, RunsTable
+from tools.table_records import Records, TableError, unit
 
 #: Digits after the point by unit.
 DIGITS = {"%": 1, "°": 1}
 NONE = "–"
-#: The headings of p-values, corrected for all rows of the table, or of all tables of the page with
-#: this heading.
-P_TABLE = "p (Holm)"
-P_PAGE = "p (Holm, page)"
+#: What the rows of kinds of runs are.
+KINDS = {"full": "every label", "start": "the first network"}
 #: The values of a run and of another, of the same seeds.
 Pair = tuple[list[float], list[float]]
+#: Values of whole campaigns by run, by the heading of their column.
+Columns = Mapping[str, Mapping[str, Sequence[float]]]
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table of a page: its headings and rows of cells.
+@dataclass(frozen=True, kw_only=True)
+class RunsRows:
+    """A table of runs.
 
-    A row is of the run that the last code word of its first cell names (see `run_name`). The other
-    columns' headings are `seeds`; `TASK METRIC, UNIT`; `loss_mtl`; one of these followed by `` −
-    `RUN` `` before the unit, for the differences to a run; `P_TABLE` or `P_PAGE` for those of the
-    column before it, where a row has two seeds or more; or in italics, for text.
+    Args:
+        records: of the study.
+        about: the study.
+        spec: which runs, and which of them is the reference.
+        metrics: the names of its metrics.
+        columns: further ones.
     """
 
     records: Records
-    headings: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    about: About
+    spec: RunsTable
+    metrics: Sequence[str]
+    columns: Columns
 
-    def filled(self, page: Mapping[str, float]) -> list[list[str]]:
-        """The rows with the values of the records.
+    @property
+    def runs(self) -> Sequence[str]:
+        """The names of its rows."""
+        return self.spec.runs or self.records.runs
+
+    def markdown(self, further: Mapping[str, Pair]) -> str:
+        """The table.
 
         Args:
-            page: the p-values of `P_PAGE` by run.
+            further: pairs of other studies, for whose number the p-values are corrected, too.
 
         Raises:
-            TableError: it names a run or a metric that the records do not have, or `page` lacks a
-                run.
+            TableError: it names a run or a metric that the records do not have.
         """
-        columns = [[row[0] for row in self.rows]]
-        for place, heading in enumerate(self.headings[1:], 1):
-            try:
-                columns.append(self._p_of_page(page) if heading == P_PAGE else self._column(place))
-            except TableError as error:
-                raise TableError(f"column '{heading}': {error}") from error
-        return [list(row) for row in zip(*columns, strict=True)]
-
-    def page_pairs(self) -> dict[str, Pair]:
-        """The values that `P_PAGE` compares, by run; none without such a column.
-
-        Raises:
-            TableError: as `filled`.
-        """
-        if P_PAGE not in self.headings:
-            return {}
-        pairs = self._pairs(self.headings[self.headings.index(P_PAGE) - 1])
-        return {run: pair for run, pair in pairs.items() if len(pair[0]) > 1}
-
-    def _p_of_page(self, page: Mapping[str, float]) -> list[str]:
-        if missing := self.page_pairs().keys() - page.keys():
-            raise TableError(
-                f"'{min(missing)}' has no p-value, because another table of the page cannot be filled"
-            )
-        return [f"{page[run]:.2g}" if run in page else NONE for run in self._runs]
-
-    def _column(self, place: int) -> list[str]:
-        heading = self.headings[place]
-        if re.fullmatch(r"\*.+\*", heading):
-            return [row[place] for row in self.rows]
-        if heading == "seeds":
-            return [str(len(self.records.of(run, self.records.metric(LOSS)))) for run in self._runs]
-        if heading == P_TABLE:
-            compared = self._compared(self.headings[place - 1])
-            return [NONE if c is None or c.seeds < 2 else f"{c.holm:.2g}" for c in compared]
-        if " − `" in heading:
-            return [difference(c, self._digits(heading)) for c in self._compared(heading)]
-        metric = self.records.metric(heading)
-        return [
-            spread([*self.records.of(run, metric).values()], self._digits(heading))
-            for run in self._runs
+        columns: dict[str, Sequence[str]] = {"run": [f"`{run}`" for run in self.runs]}
+        columns["what it is"] = [self.about.names.get(run, _kind(run)) for run in self.runs]
+        loss = self.records.metric(LOSS)
+        columns["seeds"] = [str(len(self.records.of(run, loss))) for run in self.runs]
+        columns |= self._metric(LOSS)
+        if self.spec.reference:
+            columns |= self._differences(further)
+        for heading, values in self.columns.items():
+            columns[heading] = [spread(values.get(run, ()), DIGITS["%"]) for run in self.runs]
+        for name in self.metrics:
+            columns |= self._metric(name)
+        columns["cost"] = [f"{self.records.cost(run):,.0f}" for run in self.runs]
+        columns[f"*{self.about.published_as}*"] = [
+            self.about.published.get(run, "") for run in self.runs
         ]
+        shown = {heading: cells for heading, cells in columns.items() if any(cells)}
+        return markdown(list(shown), list(zip(*shown.values(), strict=True)))
 
-    @cached_property
-    def _runs(self) -> list[str]:
-        names = [re.findall(r"`([^`]+)`", row[0]) for row in self.rows]
-        for row, found in zip(self.rows, names, strict=True):
-            if not found:
-                raise TableError(f"row '{row[0]}' names no run, like `sl`")
-        return [found[-1] for found in names]
+    def _metric(self, name: str) -> dict[str, Sequence[str]]:
+        metric = self.records.metric(name)
+        sign = unit(metric)
+        digits = digits_of(metric)
+        heading = f"{name}, {sign}" if sign else name
+        return {
+            heading: [
+                spread(list(self.records.of(run, metric).values()), digits) for run in self.runs
+            ]
+        }
 
-    def _digits(self, heading: str) -> int:
-        return DIGITS.get(heading.partition(", ")[2], 3)
+    def _differences(self, further: Mapping[str, Pair]) -> dict[str, Sequence[str]]:
+        """The differences of the loss to the reference.
 
-    def _compared(self, heading: str) -> list[PairComparison | None]:
-        """Each row compared with a heading's reference over the seeds that both have.
-
-        None for the reference itself.
+        With p-values if all have enough seeds for an interval.
         """
-        pairs = self._pairs(heading)
+        pairs = self.pairs()
         single = {run: pair for run, pair in pairs.items() if len(pair[0]) == 1}
         several = {run: pair for run, pair in pairs.items() if len(pair[0]) > 1}
-        compared = {**compare(single, "lower"), **compare(several, "lower")}
-        return [compared.get(run) for run in self._runs]
+        compared = compare({**several, **further}, "lower") | compare(single, "lower")
+        rows = [compared.get(run) for run in self.runs]
+        columns: dict[str, Sequence[str]] = {
+            f"{LOSS} − `{self.spec.reference}`": [difference(row, 3) for row in rows]
+        }
+        if all(row.seeds >= MIN_PAIRS for row in rows if row):
+            columns["p (Holm)"] = [f"{row.holm:.2g}" if row else NONE for row in rows]
+        return columns
 
-    def _pairs(self, heading: str) -> dict[str, Pair]:
-        """The values of each row's run and of a heading's reference, by run, of the run's seeds."""
-        parts = re.fullmatch(r"(.+) − `([^`]+)`(.*)", heading)
-        if parts is None:
-            raise TableError("the column before it has no differences")
-        metric = self.records.metric(parts[1] + parts[3])
-        reference = parts[2]
-        other = self.records.of(reference, metric)
+    def pairs(self) -> dict[str, Pair]:
+        """The losses of each run and of the reference, by run, of the run's seeds.
+
+        Raises:
+            TableError: a run has seeds that the reference lacks, or another number of rounds.
+        """
+        loss = self.records.metric(LOSS)
+        reference = self.spec.reference
+        other = self.records.of(reference, loss)
         pairs = {}
-        for run in self._runs:
-            own = self.records.of(run, metric)
+        for run in self.runs:
+            own = self.records.of(run, loss)
+            if run == reference or _kind(run):
+                continue
             if own.keys() - other.keys():
                 raise TableError(f"'{run}' has seeds that '{reference}' lacks")
             if self.records.round(run) != self.records.round(reference):
                 raise TableError(f"'{run}' and '{reference}' have had different numbers of rounds")
-            if run != reference:
-                pairs[run] = ([*own.values()], [other[seed] for seed in own])
+            pairs[run] = (list(own.values()), [other[seed] for seed in own])
         return pairs
 
 
-def page_p(tables: Mapping[int, Table]) -> dict[int, dict[str, float]]:
-    """The p-values of `P_PAGE` by run, of each table of a page, corrected for all of them together (Holm 1979).
+def _kind(run: str) -> str:
+    return KINDS.get(run.partition(",")[0], "")
 
-    Raises:
-        TableError: as `Table.filled`.
+
+def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown.
+
+    Example:
+        >>> print(markdown(["a", "b"], [["1", ""]]))
+        | a | b |
+        | --- | --- |
+        | 1 | |
     """
-    pairs = {
-        (key, run): pair
-        for key, table in tables.items()
-        for run, pair in table.page_pairs().items()
-    }
-    corrected: dict[int, dict[str, float]] = {key: {} for key in tables}
-    for (key, run), compared in compare(pairs, "lower").items():
-        corrected[key][run] = compared.holm
-    return corrected
+    lines = (("|" + "|".join(f" {cell} " if cell else " " for cell in row) + "|") for row in rows)
+    return "\n".join(["| " + " | ".join(headings) + " |", "|" + " --- |" * len(headings), *lines])
+
+
+def digits_of(metric: Outcome) -> int:
+    """The digits after the point of a metric's values."""
+    return DIGITS.get(unit(metric), 3)
 
 
 def spread(values: Sequence[float], digits: int) -> str:

@@ -1,122 +1,161 @@
-"""Checks that the tables of docs/results have the values of the records of their studies.
+"""Checks that the pages beside the records of studies are those that the records make.
 
-`--write` updates them.
+`--write` writes them.
+
+A folder below docs/results/records has the records of a study; one below docs/results/printed has
+figures of a study whose records were not kept, as they were printed. `about.toml` in each says what
+they are; the page is its README.md.
 """
 
-import re
+import csv
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from labelgrid.errors import LabelgridError
+from labelgrid.report.study_data import study_report
 from labelgrid.simulation.results import TABLE, read_outcomes
 from tools.source import ROOT, report
+from tools.table_about import ABOUT, About, read_about
+from tools.table_campaigns import bought, columns, sections
 from tools.table_records import Records, TableError
-from tools.table_values import Table, page_p
+from tools.table_values import Pair, RunsRows, markdown
 
-PAGES = "docs/results/*.md"
-RECORDS = "docs/results/records"
-#: What begins the line above a table, and such a line with its table. `Table` says what stands in
-#: the table.
-BEGIN = "<!-- table of "
-MARK = re.compile(
-    rf"^{BEGIN}([\w-]+): \./dev check tables, python -m tools\.tables --write -->\n\n"
-    r"(\|.*\n\|[-:| ]+\n(?:\|.*(?:\n|\Z))+)",
-    re.MULTILINE,
-)
+RESULTS = Path("docs/results")
+RECORDS = RESULTS / "records"
+PRINTED = RESULTS / "printed"
+PAGE = "README.md"
+#: The pictures, seen from a page.
+IMAGES = "../../../images"
 UPDATE = "run `.venv/bin/python -m tools.tables --write`"
+WRITTEN = "<!-- written by `python -m tools.tables --write`; checked by `./dev check tables` -->"
+LEGEND = (
+    "Means over seeds ± standard deviation. A difference is a mean with its 95 % interval, or with "
+    "the smallest and the largest of fewer than six seeds."
+)
+NOT_KEPT = (
+    "**The records of these runs are not in the repository**: the figures were copied from the page "
+    "that was published with them, and cannot be computed again without running the commands."
+)
 
 
-def cells(line: str) -> list[str]:
-    r"""The cells of a table's line.
-
-    Example:
-        >>> cells("| a | | 1.5 |"), cells(r"| a \| b |")
-        (['a', '', '1.5'], ['a \\| b'])
-    """
-    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
-
-
-def table_of(root: Path, mark: re.Match[str]) -> Table:
-    """The table below a mark.
+def page(folder: Path) -> str:
+    """The page of a folder of records or of printed figures.
 
     Raises:
-        TableError: its study has no records, or a row has more or fewer cells than the first.
+        TableError: its files cannot be read, or do not fit each other.
+        LabelgridError: its records cannot be read.
     """
-    folder = Path(RECORDS) / mark[1]
-    if not (root / folder / TABLE).is_file():
-        raise TableError(f"there is no {(folder / TABLE).as_posix()}")
-    records = Records(read_outcomes(root / folder))
-    headings, _, *rows = map(cells, mark[2].splitlines())
-    for row in rows:
-        if len(row) != len(headings):
+    about = read_about(folder)
+    parts = [
+        f"# {about.title}",
+        WRITTEN,
+        about.text.strip(),
+        f"```sh\n{about.commands.strip()}\n```",
+    ]
+    if (folder / TABLE).is_file():
+        parts += recorded(folder, about)
+    else:
+        parts.append(NOT_KEPT)
+    parts += printed(folder, about)
+    parts += [f"![{picture.text}]({IMAGES}/{picture.file})" for picture in about.pictures]
+    return "\n\n".join(parts) + "\n"
+
+
+def recorded(folder: Path, about: About) -> Iterator[str]:
+    """The tables that the records of a study make."""
+    records = Records(read_outcomes(folder))
+    study = study_report(folder)
+    campaign = bought(study)
+    metrics = about.metrics or [f"{task} {headline}" for task, headline in study.headlines.items()]
+    further = _further(folder, about)
+    yield f"## {'After the last round' if campaign else 'Results'}\n\n{LEGEND}"
+    for spec in about.tables:
+        if spec.title:
+            yield f"### {spec.title}"
+        rows = RunsRows(
+            records=records,
+            about=about,
+            spec=spec,
+            metrics=metrics,
+            columns=columns(study) if campaign else {},
+        )
+        yield rows.markdown(further)
+    if campaign:
+        yield from sections(study, records, about)
+
+
+def _further(folder: Path, about: About) -> dict[str, Pair]:
+    """The pairs of the other studies for which p-values are corrected, too."""
+    further: dict[str, Pair] = {}
+    for name in about.p_with:
+        other = folder.parent / name
+        records = Records(read_outcomes(other))
+        of_other = read_about(other)
+        for spec in of_other.tables:
+            pairs = RunsRows(
+                records=records, about=of_other, spec=spec, metrics=(), columns={}
+            ).pairs()
+            further |= {f"{name} {run}": pair for run, pair in pairs.items()}
+    return further
+
+
+def printed(folder: Path, about: About) -> Iterator[str]:
+    """The tables of figures whose data are not in the repository."""
+    for table in about.printed:
+        try:
+            with (folder / table.file).open(encoding="utf-8", newline="") as file:
+                headings, *rows = csv.reader(file)
+        except (OSError, ValueError) as error:
+            raise TableError(f"{table.file} cannot be read: {error}") from error
+        if uneven := [row for row in rows if len(row) != len(headings)]:
             raise TableError(
-                f"row '{row[0]}' has {len(row)} cells, the first row has {len(headings)}"
+                f"{table.file}: row '{uneven[0][0]}' has {len(uneven[0])} cells, not {len(headings)}"
             )
-    return Table(records, headings, rows)
-
-
-def page_faults(root: Path, file: Path) -> tuple[list[str], str]:
-    """The faults of a page, and its text with the values of the records."""
-    page = file.read_text(encoding="utf-8")
-    place = file.relative_to(root).as_posix()
-    tables, faults = page_tables(root, page)
-    try:
-        p = page_p(tables) if not faults else {}
-    except TableError:  # found again below, in the table that it is of
-        p = {}
-
-    def filled(mark: re.Match[str]) -> str:
-        if (table := tables.get(mark.start())) is None:
-            return mark[0]
-        try:
-            rows = table.filled(p.get(mark.start(), {}))
-        except TableError as error:
-            faults.append(f"table of {mark[1]}, {error}")
-            return mark[0]
-        faults.extend(
-            f"table of {mark[1]}, row '{row[0]}': its values are not those of the records; {UPDATE}"
-            for row, new in zip(table.rows, rows, strict=True)
-            if list(row) != new
+        note = (
+            " (printed when they were measured; not computed from records)"
+            if (folder / TABLE).is_file()
+            else ""
         )
-        lines = (
-            "|" + "|".join(f" {cell} " if cell else " " for cell in row) + "|\n" for row in rows
-        )
-        return mark[0].removesuffix(mark[2]) + "".join(
-            [*mark[2].splitlines(keepends=True)[:2], *lines]
-        )
-
-    text = MARK.sub(filled, page)
-    if len(MARK.findall(page)) < page.count(BEGIN):
-        faults.append(
-            f"a line with '{BEGIN}' is not like the others, or has no table with a row two lines below"
-        )
-    return [f"{place}: {fault}" for fault in faults], text
+        yield f"## {table.title}{note}"
+        yield markdown(headings, rows)
 
 
-def page_tables(root: Path, page: str) -> tuple[dict[int, Table], list[str]]:
-    """The tables of a page by the places of their marks, and the faults of those that cannot be read."""
-    tables = {}
-    faults = []
-    for mark in MARK.finditer(page):
-        try:
-            tables[mark.start()] = table_of(root, mark)
-        except (TableError, LabelgridError) as error:
-            faults.append(f"table of {mark[1]}, {error}")
-    return tables, faults
+def folders(root: Path) -> list[Path]:
+    """The folders that have a page."""
+    return sorted(
+        file.parent for part in (RECORDS, PRINTED) for file in (root / part).glob(f"*/{ABOUT}")
+    )
 
 
 def faults(root: Path) -> list[str]:
-    """The rows whose values are not those of the records, and tables that cannot be filled."""
-    return [fault for file in sorted(root.glob(PAGES)) for fault in page_faults(root, file)[0]]
+    """The pages that are not those of their records, and folders without a page."""
+    found = []
+    for folder in folders(root):
+        place = folder.relative_to(root).as_posix()
+        try:
+            expected = page(folder)
+        except (TableError, LabelgridError) as error:
+            found.append(f"{place}: {error}")
+            continue
+        file = folder / PAGE
+        if not file.is_file() or file.read_text(encoding="utf-8") != expected:
+            found.append(f"{place}/{PAGE} is not what its records make; {UPDATE}")
+    kept = {file.parent for file in (root / RECORDS).glob(f"*/{TABLE}")}
+    lacking = sorted(kept - set(folders(root)))
+    return [
+        *found,
+        *(f"{folder.relative_to(root).as_posix()}: there is no {ABOUT}" for folder in lacking),
+    ]
 
 
 def write(root: Path) -> None:
-    """Write the values into the tables of all pages.
-
-    A table that cannot be filled stays as it is.
-    """
-    for file in sorted(root.glob(PAGES)):
-        file.write_text(page_faults(root, file)[1], encoding="utf-8")
+    """Write all pages; one that cannot be made stays as it is."""
+    for folder in folders(root):
+        try:
+            (folder / PAGE).write_text(page(folder), encoding="utf-8")
+        except (TableError, LabelgridError):
+            continue  # `faults` says why
 
 
 if __name__ == "__main__":

@@ -20,7 +20,12 @@ def test_there_are_records() -> None:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
 def test_their_report_shows_finished_runs(folder: Path, tmp_path: Path) -> None:
     assert not Path(read_json(folder / KEPT)["root"]).is_absolute()
-    assert {path.name for path in folder.iterdir()} == {KEPT, "outcomes.parquet"}
+    assert {path.name for path in folder.iterdir()} >= {
+        KEPT,
+        "outcomes.parquet",
+        "about.toml",
+        "README.md",
+    }
     runs = study_report(folder).runs
     assert [
         run
