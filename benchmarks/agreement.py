@@ -96,7 +96,7 @@ def main(words: list[str] | None = None) -> int:
     kept = True
     if not options.projects:
         print(
-            "No project was given, so there is nothing to hold the bar against: see docs/benchmarks.md."
+            "No project was given, so there is nothing to hold the bar against: see docs/evidence.md."
         )
         return 0
     for folder in options.projects:

@@ -30,7 +30,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
         name: (*PYTHON, f"tools.{name}")
         for name in (
             *("sizes", "mirror", "names", "classes", "addresses", "unsafe"),
-            *("notorch", "documented", "reference", "papers", "modulemap", "tables"),
+            *("notorch", "documented", "reference", "papers", "modulemap", "tables", "links"),
         )
     },
     "doctests": (*PYTEST, "--doctest-modules", "src", "tools", "--ignore-glob=*/migrations/*"),

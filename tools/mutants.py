@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tools.source import ROOT
 
-PAGE = Path("docs/mutants.md")
+PAGE = Path("docs/evidence.md")
 START = "<!-- table: ./dev mutants --write -->\n"
 END = "<!-- end -->"
 MUTMUT = str(Path(sys.executable).with_name("mutmut"))

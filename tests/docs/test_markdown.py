@@ -39,12 +39,6 @@ def test_the_examples_of_a_page_run_and_print_what_it_shows(page, place):
     run_page(page)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_every_link_within_the_repository_leads_somewhere(page):
-    links = re.findall(r"\]\((?!\w+:|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
-    assert [link for link in links if not (page.parent / link).exists()] == []
-
-
 def uneven_rows(text):
     """The rows of tables with more or fewer cells than the row above them."""
     lines = re.sub(r"(?s)```.*?```", "", text).splitlines()

@@ -1,7 +1,7 @@
 """Attacks the program, counts how it ends, and prints the table: `python -m tests.torture [--scale N] [--write]`.
 
-`--write` puts the table into docs/reliability.md. The same scale and seed make the same trials;
-only the times of kills differ. Exits with 1 if a trial ended as none may.
+`--write` puts the table into docs/evidence.md. The same scale and seed make the same trials; only
+the times of kills differ. Exits with 1 if a trial ended as none may.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from tests.torture.mutated import Mutated
 from tests.torture.projects import STEPS, Stages, make_stages
 from tests.torture.special import Special
 
-PAGE = Path(__file__).resolve().parents[2] / "docs/reliability.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs/evidence.md"
 START, END = "<!-- table: ./dev torture --write -->\n", "<!-- end -->"
 #: The trials of each class at scale 1.
 MUTATED, FILES, SETTINGS, KILLS, TOGETHER, DISKS = 12_000, 600, 200, 14, 4, 35
@@ -111,9 +111,7 @@ def main(words: list[str] | None = None) -> int:
         "--scale", type=float, default=1, help="1: about 15 minutes on two cores; 30: hours"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--write", action="store_true", help="put the table into docs/reliability.md"
-    )
+    parser.add_argument("--write", action="store_true", help="put the table into docs/evidence.md")
     options = parser.parse_args(words)
     with tempfile.TemporaryDirectory(prefix="torture-") as folder:
         rows = attack(Path(folder), options.scale, seed=options.seed, names=list(STEPS), told=tell)

@@ -14,7 +14,7 @@ from tests.torture.counting import Row, table
 from tests.torture.projects import STEPS, Stages, make_stages
 
 pytestmark = pytest.mark.timeout(600)
-#: The share of the trials of the table in docs/reliability.md.
+#: The share of the trials of the table in docs/evidence.md.
 SCALE = 0.02
 #: Commands that are killed here, twice each: one of every kind.
 KILLED = ("init", "import", "query of a model", "fit")
@@ -122,5 +122,5 @@ def test_the_table_has_a_row_for_each_attack_their_sum_and_what_was_not_run() ->
     text = table([first, second])
     assert "| one | 2 | 0 | 1 | 0 | 0 | 0 | 0 | 0 | 1 |" in text and "| **all** | 2 |" in text
     assert "two: not run, because there is no disk." in text
-    page = (Path(__file__).parents[2] / "docs/reliability.md").read_text()
+    page = (Path(__file__).parents[2] / "docs/evidence.md").read_text()
     assert START in page and END in page
