@@ -38,6 +38,11 @@ def columns(report: StudyReport) -> Columns:
             value = delta_mtl_getter(results.full or first, report.headlines)
             gains = [value(seed, run.measured[-1]) for seed, run in runs.items()]
             values.setdefault(heading, {})[with_keys(name, results.point)] = gains
+        if results.full:
+            gain = delta_mtl_getter(results.full, report.headlines)
+            starts = [run for run in results.runs if run.strategy == "start" and run.measured]
+            gains = [gain(run.seed, run.measured[-1]) for run in starts]
+            values.setdefault("delta_mtl, %", {})[with_keys("start", results.point)] = gains
     return values
 
 

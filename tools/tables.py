@@ -29,13 +29,9 @@ PAGE = "README.md"
 IMAGES = "../../../images"
 UPDATE = "run `.venv/bin/python -m tools.tables --write`"
 WRITTEN = "<!-- written by `python -m tools.tables --write`; checked by `./dev check tables` -->"
-LEGEND = (
-    "Means over seeds ± standard deviation. A difference is a mean with its 95 % interval, or with "
-    "the smallest and the largest of fewer than six seeds."
-)
 NOT_KEPT = (
-    "**The records of these runs are not in the repository**: the figures were copied from the page "
-    "that was published with them, and cannot be computed again without running the commands."
+    "**The records of these runs are not in the repository**: the figures are those printed when they "
+    "were measured; only the commands can compute them again."
 )
 
 
@@ -69,7 +65,7 @@ def recorded(folder: Path, about: About) -> Iterator[str]:
     campaign = bought(study)
     metrics = about.metrics or [f"{task} {headline}" for task, headline in study.headlines.items()]
     further = _further(folder, about)
-    yield f"## {'After the last round' if campaign else 'Results'}\n\n{LEGEND}"
+    yield "## After the last round" if campaign else "## Results"
     for spec in about.tables:
         if spec.title:
             yield f"### {spec.title}"
@@ -112,11 +108,7 @@ def printed(folder: Path, about: About) -> Iterator[str]:
             raise TableError(
                 f"{table.file}: row '{uneven[0][0]}' has {len(uneven[0])} cells, not {len(headings)}"
             )
-        note = (
-            " (printed when they were measured; not computed from records)"
-            if (folder / TABLE).is_file()
-            else ""
-        )
+        note = " (printed; not from the records)" if (folder / TABLE).is_file() else ""
         yield f"## {table.title}{note}"
         yield markdown(headings, rows)
 
