@@ -7,7 +7,7 @@ from statistics import mean
 from labelgrid.report.campaign_measures import DELTA_MTL, CampaignMeasure, campaign_measures
 from labelgrid.report.content import Measurement
 from labelgrid.report.final_networks import LAST, equal_cost_ending
-from labelgrid.report.means import delta_mtl_getter, label_count, metric_getter
+from labelgrid.report.means import delta_mtl_getter, label_count, label_count_getter, metric_getter
 from labelgrid.report.statistics import LEVEL, smallest_p
 from labelgrid.report.study_content import PointResults, StudyReport
 from labelgrid.results import LOSS
@@ -103,9 +103,7 @@ def labels_by_task(results: PointResults, report: StudyReport) -> str:
     names: dict[tuple[str, ...], list[str]] = {}
     for name in results.strategies:
         last = [run.measured[-1] for run in results.finished(name).values()]
-        row = tuple(
-            f"{mean(one.labels.get(task, 0) for one in last):.0f}" for task in report.headlines
-        )
+        row = tuple(f"{mean(map(label_count_getter(task), last)):.0f}" for task in report.headlines)
         names.setdefault(row, []).append(f"`{name}`")
     if len(names) == 1:
         return ""
@@ -221,11 +219,11 @@ def significant(measure: CampaignMeasure) -> str:
     for (first, second), pair in measure.pairs().items():
         if pair.verdict == "no difference seen":
             continue
-        better, worse, sign = (
-            (first, second, 1) if pair.verdict == "better" else (second, first, -1)
-        )
-        text = shown(sign * pair.mean, 0 if measure.reached else 2)
-        found.setdefault(better, []).append(f"`{worse}` ({text})")
+        digits = 0 if measure.reached else 2
+        if pair.verdict == "better":
+            found.setdefault(first, []).append(f"`{second}` ({shown(pair.mean, digits)})")
+        else:
+            found.setdefault(second, []).append(f"`{first}` ({shown(-pair.mean, digits)})")
     return "; ".join(f"`{name}` > {', '.join(others)}" for name, others in found.items())
 
 
@@ -235,18 +233,15 @@ def chosen_rows(measure: CampaignMeasure, chosen: Sequence[Sequence[str]]) -> It
     for first, second in chosen:
         if (first, second) in both:
             pair = both[first, second]
-            sign = 1
         elif (second, first) in both:
-            pair = both[second, first]
-            sign = -1
+            turned = both[second, first]
+            pair = replace(turned, mean=-turned.mean, low=-turned.high, high=-turned.low)
         else:
             continue
-        low, high = sorted((sign * pair.low, sign * pair.high))
-        turned = replace(pair, mean=sign * pair.mean, low=low, high=high)
         yield [
             measure.name,
             f"`{first}` − `{second}`",
-            difference(turned, 2),
+            difference(pair, 2),
             f"{pair.p:.3f}",
             f"{pair.holm:.3f}",
         ]

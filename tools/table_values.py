@@ -73,14 +73,9 @@ class RunsRows:
 
     def _metric(self, name: str) -> dict[str, Sequence[str]]:
         metric = self.records.metric(name)
-        sign = unit(metric)
-        digits = digits_of(metric)
-        heading = f"{name}, {sign}" if sign else name
-        return {
-            heading: [
-                spread(list(self.records.of(run, metric).values()), digits) for run in self.runs
-            ]
-        }
+        heading = f"{name}, {unit(metric)}" if unit(metric) else name
+        values = [list(self.records.of(run, metric).values()) for run in self.runs]
+        return {heading: [spread(one, digits_of(metric)) for one in values]}
 
     def _differences(self, further: Mapping[str, Pair]) -> dict[str, Sequence[str]]:
         """The differences of the loss to the reference.

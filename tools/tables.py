@@ -69,13 +69,8 @@ def recorded(folder: Path, about: About) -> Iterator[str]:
     for spec in about.tables:
         if spec.title:
             yield f"### {spec.title}"
-        rows = RunsRows(
-            records=records,
-            about=about,
-            spec=spec,
-            metrics=metrics,
-            columns=columns(study) if campaign else {},
-        )
+        gains = columns(study) if campaign else {}
+        rows = RunsRows(records=records, about=about, spec=spec, metrics=metrics, columns=gains)
         yield rows.markdown(further)
     if campaign:
         yield from sections(study, records, about)
@@ -89,9 +84,8 @@ def _further(folder: Path, about: About) -> dict[str, Pair]:
         records = Records(read_outcomes(other))
         of_other = read_about(other)
         for spec in of_other.tables:
-            pairs = RunsRows(
-                records=records, about=of_other, spec=spec, metrics=(), columns={}
-            ).pairs()
+            rows = RunsRows(records=records, about=of_other, spec=spec, metrics=(), columns={})
+            pairs = rows.pairs()
             further |= {f"{name} {run}": pair for run, pair in pairs.items()}
     return further
 
