@@ -1,22 +1,37 @@
-"""Checks that docs/papers.md has a row for every item of the three papers, and that paths in finished rows exist."""
+"""Checks docs/papers.md: a row for every item of the papers and of the released code, and for every deviation.
 
+The paths in finished rows must exist. A deviation is what a comment or docstring of the code marks
+by that word.
+"""
+
+import io
 import re
+import tokenize
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.source import ROOT, report, sections
+from tools.source import ROOT, Module, modules, report, sections
 
 PAGE = "docs/papers.md"
-STATES = ("done", "planned", "theory only")
+STATES = ("done", "planned", "differs", "theory only")
 COLUMNS = ["id", "what", "module", "test", "recipe", "state"]
+#: The heading of the table with a row for each deviation that the code marks, its module in the
+#: first column.
+DEVIATIONS = "Deviations in the code"
+#: What marks a deviation, at the start of a sentence; a standard deviation has a small letter.
+MARK = re.compile(r"\bDeviat(?:es|ions?)\b")
+#: The folders whose marks count.
+MARKED = ("src", "research")
 
 
 def _ids(kind: str, names: str) -> tuple[str, ...]:
     return tuple(f"{kind} {name.strip()}" for name in names.split(","))
 
 
-#: The items of each paper: numbered items by their numbers, unnumbered equations by name.
+#: The items of each paper: numbered items by their numbers, unnumbered equations by name. The lines
+#: of released code.
 INVENTORY: dict[str, tuple[str, ...]] = {
     "PartAL": (
         *_ids("eq", "1, 2, 3, 4, 5, 6, 7, 8"),
@@ -61,6 +76,22 @@ INVENTORY: dict[str, tuple[str, ...]] = {
         *_ids("baseline", "Uncertainty, GradNorm, MGDA, DWA, Ours + Uncertainty"),
         *_ids("ablation", "w/o cond, w/o reg"),
     ),
+    "Released code of MTPSL": (
+        *_ids("data", "arrays, splits, crop, normals, depth, valid, flip, second view"),
+        *_ids("data", "batches"),
+        *_ids("training", "network, losses, sum, optimiser, schedule, condition rate, condition"),
+        *_ids("training", "weights, pairs, classes, maps, passes, mapping, features, metrics"),
+        *_ids("training", "epoch"),
+    ),
+    "Released code of MTAN": (
+        *_ids("data", "augmentation"),
+        *_ids("training", "network, logsigma, DWA, optimiser, losses, metrics, epoch"),
+    ),
+    "Released code of JTR": (
+        *_ids("data", "crop, valid, splits, views, flip, colours, rounding, batches"),
+        *_ids("training", "network, auto-encoder, passes, optimiser, weights, distances, stacks"),
+        *_ids("training", "depth, errors, targets, epoch"),
+    ),
 }
 
 
@@ -83,12 +114,14 @@ class Row:
 
 
 def faults(root: Path) -> list[str]:
-    """Missing, unknown and duplicate rows, unknown states, and finished rows with paths that do not exist."""
+    """All faults of the page: of its rows by paper, and of its rows of deviations."""
     page = root / PAGE
     if not page.exists():
         return [f"{PAGE} does not exist"]
-    found = rows(page.read_text(encoding="utf-8"))
-    return inventory_faults(found) + [fault for row in found for fault in row_faults(row, root)]
+    text = page.read_text(encoding="utf-8")
+    found = rows(text)
+    of_rows = [fault for row in found for fault in row_faults(row, root)]
+    return inventory_faults(found) + of_rows + deviation_faults(text, modules(root, *MARKED))
 
 
 def rows(page: str) -> list[Row]:
@@ -127,10 +160,10 @@ def inventory_faults(found: Iterable[Row]) -> list[str]:
 
 
 def row_faults(row: Row, root: Path) -> list[str]:
-    """An unknown state, and what a finished row lacks."""
+    """An unknown state, and what a row that is done, or knowingly otherwise, lacks."""
     if row.state not in STATES:
         return [f"{row.place}: state '{row.state}' is none of: {', '.join(STATES)}"]
-    if row.state != "done":
+    if row.state not in ("done", "differs"):
         return []
     cells = {"module": row.module, "test": row.test, "recipe": row.recipe}
     lacks = [f"names no {name}" for name in ("module", "test") if not _paths(cells[name])]
@@ -140,7 +173,38 @@ def row_faults(row: Row, root: Path) -> list[str]:
         for path in _paths(cell)
         if not (root / path).exists()
     ]
-    return [f"{row.place} is done, but {lack}" for lack in lacks]
+    return [f"{row.place}: {lack}" for lack in lacks]
+
+
+def deviation_faults(page: str, code: Iterable[Module]) -> list[str]:
+    """The modules with another number of marked deviations than of rows below `DEVIATIONS`."""
+    table = sections(page).get(DEVIATIONS, "")
+    first_cells = [_cells(line)[0] for line in table.splitlines() if line.startswith("|")]
+    rows_of = Counter(path for cell in first_cells for path in _paths(cell))
+    lines_of = {str(module.path): lines for module in code if (lines := marked_lines(module.text))}
+    faults = []
+    for path in sorted({*lines_of, *rows_of}):
+        lines = lines_of.get(path, [])
+        if len(lines) != rows_of[path]:
+            where = f" in line {', '.join(map(str, lines))}" if lines else ""
+            counts = f"{len(lines)} marked in the code{where}, {rows_of[path]} in the table"
+            faults.append(f"{PAGE}, {DEVIATIONS}: {path}: {counts}")
+    return faults
+
+
+def marked_lines(text: str) -> list[int]:
+    r"""The lines of a module whose comments or strings mark a deviation, one for each mark.
+
+    Example:
+        >>> marked_lines("x = 1  # Deviation: one\n\ndeviation = 2  # Deviates from the paper: two\n")
+        [1, 3]
+    """
+    found = []
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type in (tokenize.COMMENT, tokenize.STRING):
+            marks = MARK.finditer(token.string)
+            found += [token.start[0] + token.string.count("\n", 0, mark.start()) for mark in marks]
+    return found
 
 
 def _paths(cell: str) -> list[str]:

@@ -63,6 +63,22 @@ CASES: list[tuple[str, Callable[[Path], None], str, str, int, str]] = [
         0,
         "semseg/mIoU depth/absErr",
     ),
+    (
+        "jtr-released",
+        published.mtan_nyuv2,
+        "mtan_npy",
+        "one-label",
+        0,
+        "semseg/mIoU depth/absErr normals/mErr",
+    ),
+    (
+        "jtr-cityscapes",
+        published.mtan_cityscapes,
+        "mtan_npy",
+        "one-label",
+        0,
+        "semseg/mIoU depth/absErr",
+    ),
     ("cityscapes", published.cityscapes, "cityscapes", "one-label", 0, "semseg/mIoU depth/absErr"),
 ]
 

@@ -19,9 +19,11 @@ NAMES = list(TASKS)
 class Slow(Layers):
     """The network's equations."""
 
-    def __init__(self, network: torch.nn.Module, source: bool, features: bool) -> None:
+    def __init__(self, network: torch.nn.Module, options: mti_net.Options) -> None:
         super().__init__(network)
-        self.source, self.features = source, features
+        self.source = options.gate == "source"
+        self.features = options.own == "features"
+        self.public = options.propagate == "public"
 
     def block(self, x: Tensor, name: str) -> Tensor:
         inner = self.normalise(self.convolve(x, f"{name}.conv1"), f"{name}.bn1").clamp(min=0)
@@ -30,18 +32,22 @@ class Slow(Layers):
             x = self.normalise(self.convolve(x, f"{name}.downsample.0"), f"{name}.downsample.1")
         return (inner + x).clamp(min=0)
 
+    def compared(self, place: int, width: int) -> list[int]:
+        """The channels of the concatenation that the softmax compares with one of them."""
+        if self.public:
+            start = place - place % len(NAMES)
+            return [start + step for step in range(len(NAMES))]
+        return [task * width + place % width for task in range(len(NAMES))]
+
     def propagate(self, features: Raw, name: str) -> Raw:
         joined = torch.cat([features[n] for n in NAMES], 1)
         narrow = self.block(self.block(joined, f"{name}.weigh.0.0"), f"{name}.weigh.0.1")
         powers = self.convolve(narrow, f"{name}.weigh.1").exp()
         width = len(features[NAMES[0]][0])
         weighed = []
-        for task in range(len(NAMES)):
-            for channel in range(width):
-                total = sum(powers[:, other * width + channel] for other in range(len(NAMES)))
-                weighed.append(
-                    powers[:, task * width + channel] / total * features[NAMES[task]][:, channel]
-                )
+        for place in range(len(NAMES) * width):
+            total = sum(powers[:, other] for other in self.compared(place, width))
+            weighed.append(powers[:, place] / total * joined[:, place])
         shared = self.block(torch.stack(weighed, 1), f"{name}.reduce.0")
         refined = {}
         for n in NAMES:
@@ -127,19 +133,22 @@ class Slow(Layers):
 
 @pytest.mark.parametrize("fed", [False, True])
 @pytest.mark.parametrize(
-    ("gate", "own", "width"),
-    [("target", "prediction", 0), ("source", "features", 0), ("target", "prediction", 6)],
+    "options",
+    [
+        mti_net.Options(),
+        mti_net.Options(gate="source", own="features"),
+        mti_net.Options(width=6),
+        mti_net.Options(gate="source", own="features", propagate="public"),
+        mti_net.Options(width=6, propagate="public"),
+    ],
+    ids=["paper", "features", "narrow", "public", "narrow-public"],
 )
-def test_the_network_is_its_equations_scale_by_scale(
-    gate: str, own: str, width: int, fed: bool
-) -> None:
-    network = made(mti_net.build, mti_net.Options(gate=gate, own=own, width=width)).double()  # type: ignore[arg-type]
+def test_the_network_is_its_equations_scale_by_scale(options: mti_net.Options, fed: bool) -> None:
+    network = made(mti_net.build, options).double()
     labels = {n: target for n, target in known(True, False).items() if n != "edges"} if fed else {}
     with torch.no_grad():
         found = network(images().double(), labels or None)
-        finals, initials = Slow(network, gate == "source", own == "features").forward(
-            found.features.levels, labels
-        )
+        finals, initials = Slow(network, options).forward(found.features.levels, labels)
     assert len(found.initial) == 4
     for mine, slow in zip((found.final, *found.initial), (finals, *initials), strict=True):
         for n in NAMES:

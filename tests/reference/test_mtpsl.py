@@ -77,12 +77,15 @@ def joint_maps(step, term, pairs, kind):
     options, names = term.options, list(step.tasks)
     batch, output = step.views.get("crop", (step.batch, step.output))
     size, together = batch.images.shape[-2:], options.norm == "pass"
-    rows = [("prediction", s, n) for n, s, _ in pairs] + [("label", t, n) for n, _, t in pairs]
+    anew = options.draw == "pair"
+    rows = [("prediction", s, n, names[t] if anew and s == 0 else "") for n, s, t in pairs]
+    rows += [("label", t, n, "") for n, _, t in pairs]
     shared = {}
     for k, name in enumerate(names):
         own, maps = [row for row in dict.fromkeys(rows) if row[1] == k], []
-        for what, _, n in own:
-            generator = step.draws.generator("classes", name, step.batch.ids[n])
+        for what, _, n, other in own:
+            keys = (name, other) if other else (name,)
+            generator = step.draws.generator("classes", *keys, step.batch.ids[n])
             noise = (
                 -torch.empty(CLASSES, *size).exponential_(generator=generator).log()
                 if name == "semseg"
@@ -160,6 +163,9 @@ def slow_mtpsl(step, term, labelled, kind):
         {"stride": 8},
         {"stride": 8, "rectify": False},
         {"view": "crop", "zooms": (1.5,)},
+        {"view": "crop", "zooms": (1.0, 1.5), "flip": 0.5},
+        {"draw": "pair"},
+        {"draw": "pair", "sources": "all", "maps": 3},
         {"norm": "pass"},
         {"mapping": "segnet"},
         {"mapping": "resnet18"},

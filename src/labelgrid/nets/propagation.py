@@ -1,6 +1,7 @@
 """Propagates the tasks' features of one scale to the next finer one (MTI-Net's feature propagation)."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,19 +18,25 @@ class Propagation(nn.Module):
 
     Each task adds its own channels of it to its own.
 
-    Deviation: in the published code the softmax does not compare the tasks at one channel, because
-    a view puts channels and tasks in another order than the concatenation has.
+    Deviation: in the public code the softmax does not compare the tasks at one channel. The
+    concatenation has all channels of the first task, then all of the second, but its view reads one
+    channel of each task in turn. So with K tasks the softmax runs over K neighbouring channels of
+    the concatenation. `over = "neighbours"` does the same.
 
     Args:
         names: of the tasks.
         width: channels of each task's features.
+        over: what the softmax runs over: the `"tasks"`, or the `"neighbours"` of the public code.
 
-    Source: Vandenhende et al. 2020 (MTI-Net), section 3.3, and its published code.
+    Source: Vandenhende et al. 2020 (MTI-Net), section 3.3, and its public code.
     """
 
-    def __init__(self, names: Sequence[str], width: int) -> None:
+    def __init__(
+        self, names: Sequence[str], width: int, over: Literal["tasks", "neighbours"] = "tasks"
+    ) -> None:
         super().__init__()
         self.names = list(names)
+        self.over = over
         total = width * len(self.names)
         narrow = max(total // 4, 1)
         self.weigh = nn.Sequential(basic_blocks(total, narrow, narrow), nn.Conv2d(narrow, total, 1))
@@ -39,8 +46,13 @@ class Propagation(nn.Module):
     def forward(self, features: Raw) -> Raw:
         """Refine the tasks' features [b, width, h, w]."""
         stacked = torch.stack([features[name] for name in self.names], 1)
-        weights = self.weigh(stacked.flatten(1, 2)).view(stacked.shape).softmax(1)
-        shared = self.reduce((weights * stacked).flatten(1, 2))
+        count, tasks, width, *size = stacked.shape
+        joined = stacked.flatten(1, 2)
+        shape = (
+            (count, tasks, width, *size) if self.over == "tasks" else (count, width, tasks, *size)
+        )
+        weights = self.weigh(joined).view(shape).softmax(1 if self.over == "tasks" else 2)
+        shared = self.reduce(joined * weights.flatten(1, 2))
         return {name: features[name] + self.excite[name](shared) for name in self.names}
 
 

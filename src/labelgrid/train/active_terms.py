@@ -125,6 +125,15 @@ class ActiveTerms:
             label_sets=plan.label_sets,
         )
 
+    def supervised_view(self, batch: Batch, number: int) -> Batch:
+        """The batch of the supervised loss, as the terms change it one after the other."""
+        seen = batch
+        for name, term in self.plan.terms.items():
+            seen = term.supervised_view(
+                seen, self._draws(name, batch, number).of_view("supervised")
+            )
+        return seen
+
     def joined(self, batch: Batch, number: int) -> dict[ViewKey, Batch]:
         """The views that are predicted in one pass with the batch."""
         return {

@@ -1,4 +1,4 @@
-"""Crops the images, labels and predictions of a batch: one box an image, drawn from a term's own stream."""
+"""Crops and mirrors the images, labels and predictions of a batch, each image by its own draws from a term's stream."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -55,6 +55,34 @@ def _draw_box(generator: torch.Generator, size: Size, zooms: Sequence[float]) ->
         for side, part in zip(size, (height, width), strict=True)
     )
     return Box(top, left, height, width)
+
+
+def mirror_some(batch: Batch, tasks: Mapping[str, Task], draws: Draws, share: float) -> Batch:
+    """Mirror each image and its targets from left to right, with the probability `share`.
+
+    Label values change as a mirror changes them (the x of normals is negated). Targets of other
+    tasks than `tasks`, soft targets and frames are left out.
+    """
+    chosen = [
+        bool(torch.rand((), generator=one) < share) for one in draws.by_image(batch.ids, "flip")
+    ]
+    if not any(chosen):
+        return batch
+    rows = torch.tensor(chosen, device=batch.images.device).view(-1, 1, 1, 1)
+    images = torch.where(rows, batch.images.flip(-1), batch.images)
+    targets = {
+        name: _mirrored_target(task, batch.targets[name], rows) for name, task in tasks.items()
+    }
+    return replace(batch, images=images, targets=targets, soft={}, frames=())
+
+
+def _mirrored_target(task: Task, target: Target, rows: Tensor) -> Target:
+    mirrored = target.value.flip(-1)
+    if mirrored.is_floating_point():
+        mirrored = task.scale.mirrored(mirrored)
+    value = torch.where(rows, mirrored, target.value)
+    valid = torch.where(rows, target.valid.flip(-1), target.valid)
+    return replace(target, value=value, valid=valid)
 
 
 def crop_batch(batch: Batch, tasks: Mapping[str, Task], boxes: Sequence[Box], size: Size) -> Batch:

@@ -35,10 +35,14 @@ class JointOptions:
         listed: only these pairs of a source and a target, such as [["depth", "normals"]]; all if
             empty.
         norm: normalise each `"map"` by itself (released), or each `"pass"`.
+        draw: the classes of a prediction are one Gumbel sample for each `"image"`; or another one
+            for each `"pair"` of tasks (released).
         init: the first weights of the convolutions: `"torch"`'s, or `"xavier"`-normal (released).
         view: compare on the `"batch"` (the paper), or on a random `"crop"` of it, resized
             (released).
         zooms: of the crops; all are equally likely.
+        flip: probability that an image is mirrored before it is cropped, beside the flips of
+            `[data]`. Released: 0.5 for Cityscapes, 0 for NYUv2.
         one_pass: predict batch and crop in one pass of the network, so that batch norm normalises
             both together (released); else each by itself.
         track: also update the running statistics of batch norm from the crops; false: from the
@@ -60,9 +64,11 @@ class JointOptions:
     sources: Sources = "unlabelled"
     listed: tuple[tuple[str, str], ...] = ()
     norm: Literal["map", "pass"] = "map"
+    draw: Literal["image", "pair"] = "image"
     init: Literal["torch", "xavier"] = "torch"
     view: Literal["batch", "crop"] = "batch"
     zooms: Zooms = (1.0, 1.2, 1.5)
+    flip: Share = 0.0
     one_pass: bool = False
     track: bool = True
     learning_rate: OwnRate = 0.0
@@ -72,7 +78,7 @@ class JointOptions:
 
     def __post_init__(self) -> None:
         if self.view == "batch":
-            check_unused_options(self, 'view = "batch"', "zooms", "one_pass", "track")
+            check_unused_options(self, 'view = "batch"', "zooms", "flip", "one_pass", "track")
         if self.one_pass:
             check_unused_options(self, "one_pass = true", "track")
         if self.condition == "none":

@@ -14,7 +14,7 @@ from labelgrid.nets.network import EXAMPLE_SIDE, Network, Output, example_output
 from labelgrid.nets.unpooling import initialise
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
-from labelgrid.train.crops import crop_batch, draw_boxes
+from labelgrid.train.crops import crop_batch, draw_boxes, mirror_some
 from labelgrid.train.draws import Draws
 from labelgrid.train.idle_terms import SOURCES_ALL, say_if_idle
 from labelgrid.train.inputs import label_maps, prediction_maps
@@ -23,6 +23,11 @@ from labelgrid.train.mappings import MAPPINGS, Norm
 from labelgrid.train.objective import resize_output, targets_present
 from labelgrid.train.pairs import Pairs, allowed_pairs, pairs_of
 from labelgrid.train.term import Preparation, RateGroup, Step, Term, View
+
+#: A batch, and the network's output for it.
+Seen = tuple[Batch, Output]
+#: Maps [m, c, h, w], and which of them each of several pairs has.
+Rows = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
@@ -122,8 +127,9 @@ class JointTerm(Term):
 
     def _crop(self, batch: Batch, draws: Draws) -> Batch:
         size = (batch.images.shape[-2], batch.images.shape[-1])
+        boxes = draw_boxes(draws, batch.ids, size, self.space.zooms)
         return crop_batch(
-            batch, self.tasks, draw_boxes(draws, batch.ids, size, self.space.zooms), size
+            mirror_some(batch, self.tasks, draws, self.space.flip), self.tasks, boxes, size
         )
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
@@ -159,31 +165,48 @@ class JointTerm(Term):
         self, step: Step, batch: Batch, output: Output, pairs: Pairs
     ) -> tuple[Tensor, Tensor]:
         """Each pair's maps in its joint space, [p, d, h', w']: of the source's prediction, of the target's label."""
-        size = batch.images.shape[-2:]
-        parts = []
+        parts: list[Tensor] = []
         count = 0
-        places = torch.zeros(
-            2, len(self.names), len(batch.ids), dtype=torch.long, device=pairs.image.device
-        )
+        rows = torch.zeros(2, len(pairs), dtype=torch.long, device=pairs.image.device)
         for column, name in enumerate(self.names):
-            task, predicted, labelled = step.tasks[name], *pairs.images_of(column)
-            raw = resize_output(output.final[name][predicted], size)
-            noise = step.draws.by_image(
-                [batch.ids[row] for row in predicted.tolist()], "classes", name
+            task = step.tasks[name]
+            sources = pairs.source == column
+            predicted, own = self._predictions(step, (batch, output), pairs, column)
+            rows[0, sources] = count + own
+            targets = pairs.target == column
+            labelled = pairs.images_of(column)[1]
+            rows[1, targets] = (
+                count + len(predicted) + torch.searchsorted(labelled, pairs.image[targets])
             )
-            maps = torch.cat(
-                [prediction_maps(task, raw, noise), label_maps(task, batch.targets[name][labelled])]
-            )
-            for kind, rows in enumerate((predicted, labelled)):
-                places[kind, column, rows] = count + torch.arange(len(rows), device=rows.device)
-                count += len(rows)
+            maps = torch.cat([predicted, label_maps(task, batch.targets[name][labelled])])
+            count += len(maps)
             if len(maps):
                 parts.append(self.mapping.shared(name, maps))
-        rows = torch.cat(
-            [places[0, pairs.source, pairs.image], places[1, pairs.target, pairs.image]]
+        codes = self._mapped(torch.cat(parts), rows.flatten(), self._conditions(pairs))
+        first, second = codes.chunk(2)
+        return first, second
+
+    def _predictions(self, step: Step, view: Seen, pairs: Pairs, column: int) -> Rows:
+        """The maps of a task's predictions, and which of them each of its pairs as a source has."""
+        batch, output = view
+        name = self.names[column]
+        task = step.tasks[name]
+        own = pairs.source == column
+        images = pairs.images_of(column)[0]
+        which = torch.searchsorted(images, pairs.image[own])
+        keys: list[tuple[str, ...]] = [("classes", name, batch.ids[row]) for row in images.tolist()]
+        if self.space.draw == "pair" and task.largest:
+            images = pairs.image[own]
+            which = torch.arange(len(images), device=images.device)
+            targets = [self.names[target] for target in pairs.target[own].tolist()]
+            ids = [batch.ids[row] for row in images.tolist()]
+            keys = [
+                ("classes", name, target, one) for target, one in zip(targets, ids, strict=True)
+            ]
+        raw = resize_output(
+            output.final[name][images], (batch.images.shape[-2], batch.images.shape[-1])
         )
-        sources, targets = self._mapped(torch.cat(parts), rows, self._conditions(pairs)).chunk(2)
-        return sources, targets
+        return prediction_maps(task, raw, [step.draws.generator(*key) for key in keys]), which
 
     def pictured(
         self, output: Output, targets: Mapping[str, Target], source: str, target: str

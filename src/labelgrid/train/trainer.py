@@ -207,9 +207,10 @@ class Trainer:
         plan = self.plan
         progress = self.step / max(self.plan.steps, 1)
         plan.balancer.factors = {}
-        batch = replace(batch, known=self._known(batch, index))
+        given = replace(batch, known=self._known(batch, index))
         with self.fabric.autocast(), self.terms.own.constant(), refuse_tiny_batches(batch.ids):
-            views = self.terms.joined(batch, self.step)
+            views = self.terms.joined(given, self.step)
+            batch = self.terms.supervised_view(given, self.step)
             whole: Output = self.network(*network_inputs([batch, *views.values()]))
             output, *others = whole.parts(1 + len(views))
             joined = {
@@ -217,7 +218,8 @@ class Trainer:
             }
             losses = task_losses(plan.tasks, output, batch.targets, plan.objective.initial)
             self._refuse_nan(losses, batch)
-            steps = self.terms.steps(batch, output, losses, self.step, joined)
+            steps = self.terms.steps(given, output, losses, self.step, joined)
+            steps = {name: replace(step, batch=batch) for name, step in steps.items()}
             term_losses = self.terms.losses(steps)
             self._refuse_nan(term_losses, batch)
             other = sum(

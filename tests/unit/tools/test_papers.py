@@ -53,7 +53,7 @@ def test_a_row_that_stands_twice_is_found(plant):
 def test_an_unknown_state_is_found(plant):
     rows = ["| eq 1 | x | | | | nearly |", "| fig 2 | x | | | | planned |"]
     assert faults_of(plant, *rows) == [
-        "docs/papers.md, PartAL, eq 1: state 'nearly' is none of: done, planned, theory only"
+        "docs/papers.md, PartAL, eq 1: state 'nearly' is none of: done, planned, differs, theory only"
     ]
 
 
@@ -63,18 +63,60 @@ def test_the_paths_of_a_done_row_must_exist(plant):
         "| fig 2 | x | `src/c.py` | | | planned |",
     ]
     assert faults_of(plant, *rows) == [
-        "docs/papers.md, PartAL, eq 1 is done, but src/b.py does not exist",
-        "docs/papers.md, PartAL, eq 1 is done, but src/r.toml does not exist",
+        "docs/papers.md, PartAL, eq 1: src/b.py does not exist",
+        "docs/papers.md, PartAL, eq 1: src/r.toml does not exist",
     ]
 
 
 def test_a_done_row_names_a_module_and_a_test(plant):
     rows = ["| eq 1 | x | `src/a.py` | | | done |", "| fig 2 | x | | `tests/a.py` | | done |"]
     assert faults_of(plant, *rows) == [
-        "docs/papers.md, PartAL, eq 1 is done, but names no test",
-        "docs/papers.md, PartAL, fig 2 is done, but names no module",
+        "docs/papers.md, PartAL, eq 1: names no test",
+        "docs/papers.md, PartAL, fig 2: names no module",
     ]
+
+
+def test_a_row_of_released_code_that_is_not_followed_names_what_is_done_instead(plant):
+    rows = [
+        "| eq 1 | x | `src/a.py` | `tests/a.py` | | differs |",
+        "| fig 2 | x | | `tests/a.py` | | differs |",
+    ]
+    assert faults_of(plant, *rows) == ["docs/papers.md, PartAL, fig 2: names no module"]
 
 
 def test_without_the_page_there_is_one_fault(tmp_path):
     assert papers.faults(tmp_path) == ["docs/papers.md does not exist"]
+
+
+TABLE = "## Deviations in the code\n\n| module | what |\n| --- | --- |\n"
+MARKED = (
+    '"""Sums.\n\nDeviation: one of them.\n"""\n\ndeviation = 2  # Deviates from the paper: two.\n'
+)
+
+
+def deviations(plant, page, code=MARKED):
+    rows = "| eq 1 | x | | | | planned |\n| fig 2 | x | | | | planned |\n\n"
+    root = plant({"docs/papers.md": HEAD + rows + page, "src/a.py": code})
+    return papers.faults(root)
+
+
+def test_every_deviation_in_a_comment_or_docstring_has_its_row(plant):
+    assert deviations(plant, TABLE + "| `src/a.py` | one |\n| `src/a.py` | two |\n") == []
+
+
+@pytest.mark.parametrize("page", ["", TABLE, TABLE + "| `src/b.py` | one |\n"])
+def test_a_deviation_without_a_row_is_found(plant, page):
+    wanted = "src/a.py: 2 marked in the code in line 3, 6, 0 in the table"
+    assert f"docs/papers.md, Deviations in the code: {wanted}" in deviations(plant, page)
+
+
+def test_a_second_deviation_of_a_module_needs_a_second_row(plant):
+    (fault,) = deviations(plant, TABLE + "| `src/a.py` | one |\n")
+    assert fault.endswith("src/a.py: 2 marked in the code in line 3, 6, 1 in the table")
+
+
+def test_a_row_whose_deviation_is_gone_is_found(plant):
+    (fault,) = deviations(
+        plant, TABLE + "| `src/a.py` | one |\n", "deviation = 1  # a standard deviation\n"
+    )
+    assert fault.endswith("src/a.py: 0 marked in the code, 1 in the table")

@@ -10,6 +10,7 @@ JOINT = (contrastive, discriminator, mtpsl)
 WITHOUT_EFFECT = [
     *((term, {"zooms": [1.5]}, 'view = "batch"') for term in JOINT),
     (mtpsl, {"one_pass": True}, 'view = "batch"'),
+    *((term, {"flip": 0.5}, 'view = "batch"') for term in JOINT),
     *(
         (term, {"condition": "none", "condition_rate": 1e-3}, 'condition = "none"')
         for term in JOINT
@@ -18,7 +19,12 @@ WITHOUT_EFFECT = [
     (jtr, {"view": "batch", "zooms": [1.5]}, 'view = "batch"'),
     (jtr, {"view": "batch", "operations": 0}, 'view = "batch"'),
     (jtr, {"view": "batch", "levels": 31}, 'view = "batch"'),
+    (jtr, {"view": "batch", "flip": 0.5}, 'view = "batch"'),
+    (jtr, {"view": "batch", "recolour": "all"}, 'view = "batch"'),
+    (jtr, {"view": "batch", "one_pass": True}, 'view = "batch"'),
+    (jtr, {"one_pass": True, "track": False}, "one_pass = true"),
     (jtr, {"operations": 0, "levels": 31}, "operations = 0"),
+    (jtr, {"operations": 0, "recolour": "all"}, "operations = 0"),
     (jtr, {"mean": 2.3618}, "deviation = 0"),
     (jtr, {"scale": "maximum", "deviation": 1.5, "mean": 2.0}, 'scale = "maximum"'),
     (mean_teacher, {"operations": 0, "levels": 6}, "operations = 0"),

@@ -38,6 +38,9 @@ class Options:
             the `"source"` (public code).
         own: the input of a target's own feature: its initial `"prediction"` or its initial head's
             `"features"` (public code).
+        propagate: what the softmax of the propagation compares: the `"tasks"` at each channel (the
+            paper), or in `"public"` as many neighbouring channels of the concatenated features as
+            there are tasks (public code).
         dropout: rate of the channel dropout before the last convolution of every head; MTI-Net's
             code has none.
         encoder_dropout: rate of the channel dropout on each of the encoder's scales.
@@ -45,6 +48,7 @@ class Options:
 
     gate: Literal["target", "source"] = "target"
     own: Literal["prediction", "features"] = "prediction"
+    propagate: Literal["tasks", "public"] = "tasks"
     dropout: Rate = 0.2
     encoder_dropout: Rate = 0.0
     width: int = added_field(0)
@@ -121,7 +125,10 @@ class MtiNet(Network):
             ScaleHeads(tasks, width + above, width, options)
             for width, above in zip(widths, coarser, strict=True)
         )
-        self.propagate = nn.ModuleList(Propagation(names, width) for width in widths[1:])
+        over: Literal["tasks", "neighbours"] = (
+            "tasks" if options.propagate == "tasks" else "neighbours"
+        )
+        self.propagate = nn.ModuleList(Propagation(names, width, over) for width in widths[1:])
         total = sum(widths)
         self.final_bodies = nn.ModuleDict({n: pointwise(total, total) for n in names})
         self.final = nn.ModuleDict(

@@ -4,6 +4,7 @@ It covers the pool when there are few labels (Hacohen, Dekel & Weinshall 2022). 
 statistic `features`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -25,7 +26,7 @@ SMALLEST = 1e-5
 ROWS = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """The constants of the paper.
 
@@ -33,12 +34,18 @@ class Options:
         neighbours: K, the number of nearest neighbours that typicality averages over; at most half
             of the cluster's.
         most: the largest number of clusters.
-        least: images of clusters with fewer images are picked only when no others are left.
+        least: clusters with fewer images are small. The released code keeps more than five: 6.
+        small: images of small clusters are picked `"last"`, when no others are left; or these
+            clusters are `"dropped"`, so that a query may buy less than it could (released).
+        distance: typicality averages `"euclidean"` distances (the paper), or their `"squared"`
+            ones, as the index that the released code searches returns them.
     """
 
     neighbours: Annotated[int, Field(ge=1)] = 20
     most: Annotated[int, Field(ge=1)] = 500
     least: Annotated[int, Field(ge=1)] = 5
+    small: Literal["last", "dropped"] = "last"
+    distance: Literal["euclidean", "squared"] = "euclidean"
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,8 @@ class TypiClust:
     among its cluster's images without a label.
 
     Source: Hacohen, Dekel & Weinshall 2022, section 2.3 and algorithm 1; constants of the released
-    code.
+    code, which is followed by `least = 6`, `small = "dropped"` and `distance = "squared"`, but for
+    a cluster's second turn: there the code leaves the image of the first out of the neighbours.
     """
 
     options: Options
@@ -90,8 +98,11 @@ class TypiClust:
             members = members[
                 np.argsort(grid.keys[members])
             ]  # so that the order of the pool has no effect
-            typicality[members] = typicalities(features[members], self.options.neighbours)
+            squared = self.options.distance == "squared"
+            neighbours = self.options.neighbours
+            typicality[members] = typicalities(features[members], neighbours, squared=squared)
         groups = self._groups(clusters, sizes, labelled, np.isfinite(costs) & known, typicality)
+        groups = groups[:1] if self.options.small == "dropped" else groups
         found = []
         left = payable_amount(budget.amount)
         for some in groups:
@@ -120,7 +131,7 @@ class TypiClust:
         labelled: NDArray[np.intp],
         open_rows: NDArray[np.bool_],
         typicality: NDArray[np.float64],
-    ) -> tuple[list[Group], list[Group]]:
+    ) -> Sequence[list[Group]]:
         """The clusters in the order of their turns.
 
         Those of at least `least` images, and the others.
@@ -147,8 +158,15 @@ def affordable_count(costs: NDArray[np.float64], amount: float) -> int:
     return min(len(finite), max(1, int(payable_amount(amount) / mean))) if mean else len(finite)
 
 
-def typicalities(features: NDArray[np.floating], neighbours: int) -> NDArray[np.float64]:
+def typicalities(
+    features: NDArray[np.floating], neighbours: int, *, squared: bool = False
+) -> NDArray[np.float64]:
     """1 / (mean distance to the nearest neighbours + 1e-5) of each row [m, d]; 0 of a single row.
+
+    Args:
+        features: [m, d].
+        neighbours: their number, at most half of the rows.
+        squared: take the mean of squared distances.
 
     Example:
         >>> typicalities(np.array([[0.0], [1.0], [3.0], [9.0]]), 1).round(3)
@@ -163,9 +181,10 @@ def typicalities(features: NDArray[np.floating], neighbours: int) -> NDArray[np.
     norms = np.einsum("ij,ij->i", centred, centred)
     for start in range(0, m, ROWS):
         part = slice(start, start + ROWS)
-        squared = norms[part, None] - 2 * centred[part] @ centred.T + norms
-        squared[np.arange(len(squared)), np.arange(start, start + len(squared))] = np.inf
-        nearest = np.sqrt(np.maximum(np.partition(squared, count - 1, 1)[:, :count], 0.0))
+        squares = norms[part, None] - 2 * centred[part] @ centred.T + norms
+        squares[np.arange(len(squares)), np.arange(start, start + len(squares))] = np.inf
+        nearest = np.maximum(np.partition(squares, count - 1, 1)[:, :count], 0.0)
+        nearest = nearest if squared else np.sqrt(nearest)
         found[part] = 1 / (nearest.mean(1) + SMALLEST)
     return found
 

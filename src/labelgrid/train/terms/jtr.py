@@ -23,14 +23,14 @@ from labelgrid.pixel.target import mean_per_image
 from labelgrid.tasks.scale import apply_normal_cdf
 from labelgrid.tasks.task import Task
 from labelgrid.train.colours import change_colours
-from labelgrid.train.crops import crop_batch, draw_boxes
+from labelgrid.train.crops import crop_batch, draw_boxes, mirror_some
 from labelgrid.train.draws import Draws
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.inputs import label_maps, prediction_maps
 from labelgrid.train.objective import half_to_float, resize_output, targets_present
 from labelgrid.train.options import LEVELS
 from labelgrid.train.pairs import distance, pairs_of
-from labelgrid.train.ranges import OwnRate, Weight, Zooms
+from labelgrid.train.ranges import OwnRate, Share, Weight, Zooms
 from labelgrid.train.term import Preparation, RateGroup, Step, Term, View
 
 
@@ -48,8 +48,15 @@ class Options:
         width: filters of the auto-encoder's first stage; 8 or 16 trains on a CPU.
         view: compare on two random `"crop"`s of the batch, resized (released), or on the `"batch"`.
         zooms: of the crops; all are equally likely.
+        flip: probability that an image is mirrored before its first crop, beside the flips of
+            `[data]`. Released: 0.5 for Cityscapes, 0 for NYUv2; the code for Cityscapes also
+            mirrors for the second crop, but does not use it.
         operations: number of changes to the colours of each image of a crop.
         levels: the number of their strengths, of 31 from none to the full one.
+        recolour: the crops alone (`"views"`), or `"all"`: also the batch of the supervised loss
+            (released).
+        one_pass: predict batch and crops in one pass of the network, so that batch norm normalises
+            all together (released); else each by itself.
         track: also update the running statistics of batch norm from the crops; false: from the
             batch alone.
         scale: how values without a largest one, such as depth, become maps: through the `"normal"`
@@ -67,8 +74,11 @@ class Options:
     width: Annotated[int, Field(ge=1, le=WIDEST // 8)] = 64
     view: Literal["crop", "batch"] = "crop"
     zooms: Zooms = (1.0, 1.2, 1.5)
+    flip: Share = 0.0
     operations: Annotated[int, Field(ge=0, le=16)] = 2
     levels: Annotated[int, Field(ge=1, le=LEVELS)] = 6
+    recolour: Literal["views", "all"] = "views"
+    one_pass: bool = False
     track: bool = True
     scale: Literal["normal", "maximum"] = "normal"
     mean: Annotated[float, Field(ge=-1e9, le=1e9)] = 0.0
@@ -77,9 +87,20 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.view == "batch":
-            check_unused_options(self, 'view = "batch"', "zooms", "operations", "levels", "track")
+            crop_options = (
+                "zooms",
+                "flip",
+                "operations",
+                "levels",
+                "recolour",
+                "one_pass",
+                "track",
+            )
+            check_unused_options(self, 'view = "batch"', *crop_options)
         if not self.operations:
-            check_unused_options(self, "operations = 0", "levels")
+            check_unused_options(self, "operations = 0", "levels", "recolour")
+        if self.one_pass:
+            check_unused_options(self, "one_pass = true", "track")
         if self.scale == "maximum":
             check_unused_options(self, 'scale = "maximum"', "mean", "deviation")
         if not self.deviation:
@@ -150,7 +171,7 @@ class JointRegularisation(Term):
     the mean over the other pixels, once through the scale, of the maps that were encoded. The
     released code divides by the number of elements that are not 0 (normals: a third), scales depth
     twice in one target, and draws the classes of targets anew. Deviation: images without any label
-    do not count; the views are predicted in passes of their own.
+    do not count; each view is predicted in a pass of its own, unless `one_pass`.
     """
 
     means: Tensor
@@ -164,6 +185,7 @@ class JointRegularisation(Term):
         self.tasks = dict(tasks)
         self.names = list(tasks)
         self.track = options.track
+        self.one_pass = options.one_pass
         self.channels = [task.channels for task in tasks.values()]
         self.encoder = MapEncoder(sum(self.channels), options.width)
         self.register_buffer("means", torch.full((len(tasks),), options.mean))
@@ -206,16 +228,24 @@ class JointRegularisation(Term):
     def views(self) -> Mapping[str, View]:
         """The two crops, if it compares on them."""
         own = self.options.view == "crop" and len(self.names) > 1
-        return {"first": self._view, "second": self._view} if own else {}
+        return {"first": self._mirrored_crop, "second": self._crop} if own else {}
 
-    def _view(self, batch: Batch, draws: Draws) -> Batch:
-        options = self.options
+    def supervised_view(self, batch: Batch, draws: Draws) -> Batch:
+        """The batch, in other colours if all views are recoloured."""
+        own = self.options.recolour == "all" and len(self.names) > 1
+        return self._recoloured(batch, draws) if own else batch
+
+    def _mirrored_crop(self, batch: Batch, draws: Draws) -> Batch:
+        return self._crop(mirror_some(batch, self.tasks, draws, self.options.flip), draws)
+
+    def _crop(self, batch: Batch, draws: Draws) -> Batch:
         size = (batch.images.shape[-2], batch.images.shape[-1])
-        crop = crop_batch(
-            batch, self.tasks, draw_boxes(draws, batch.ids, size, options.zooms), size
-        )
-        colours = options.operations, options.levels, self.colour_mean, self.colour_std
-        return replace(crop, images=change_colours(crop.images, batch.ids, draws, *colours))
+        boxes = draw_boxes(draws, batch.ids, size, self.options.zooms)
+        return self._recoloured(crop_batch(batch, self.tasks, boxes, size), draws)
+
+    def _recoloured(self, batch: Batch, draws: Draws) -> Batch:
+        colours = self.options.operations, self.options.levels, self.colour_mean, self.colour_std
+        return replace(batch, images=change_colours(batch.images, batch.ids, draws, *colours))
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
         """The distances and the errors, [b] each; 0 for an image without a label."""

@@ -38,12 +38,14 @@ def picked(view, count, **options):
     return list(dict.fromkeys(int(pick.cell.image_id[1:]) for pick in found.picks)), found
 
 
-def slow_typicality(rows, neighbours):
+def slow_typicality(rows, neighbours, power=1):
     """Float64 loops over all pairs."""
     wide, found = rows.astype(np.float64), []
     for one in range(len(wide)):
         distances = sorted(
-            float(np.linalg.norm(wide[one] - wide[two])) for two in range(len(wide)) if two != one
+            float(np.linalg.norm(wide[one] - wide[two])) ** power
+            for two in range(len(wide))
+            if two != one
         )
         count = max(1, min(neighbours, len(wide) // 2))
         found.append(1 / (sum(distances[:count]) / count + 1e-5))
@@ -56,6 +58,8 @@ def test_typicality_is_that_of_slow_loops(size, neighbours):
     np.testing.assert_allclose(
         typicalities(rows, neighbours), slow_typicality(rows, neighbours), rtol=1e-9
     )
+    squares = typicalities(rows, neighbours, squared=True)
+    np.testing.assert_allclose(squares, slow_typicality(rows, neighbours, power=2), rtol=1e-9)
     assert typicalities(rows[:1], neighbours).tolist() == [0.0]
 
 
@@ -106,6 +110,27 @@ def test_small_clusters_wait_until_the_others_have_nothing_left(monkeypatch):
     images, _ = picked(pool(), 98)
     assert len(images) == 98 and sorted(OF[images[96:]]) == [4, 5]
     assert OF[picked(pool(), 6, least=1)[0]].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_small_clusters_are_dropped_as_in_the_released_code(monkeypatch):
+    monkeypatch.setattr(typiclust, "k_means", lambda *_: OF)
+    images, _ = picked(pool(), 98, small="dropped", least=6)
+    assert len(images) == 96 and set(OF[images]) == {0, 1, 2, 3}
+    images, _ = picked(pool(), 98, small="dropped", least=7)
+    assert len(images) == 90 and set(OF[images]) == {0, 1, 2}
+    assert not picked(pool(), 98, small="dropped", least=41)[0]
+
+
+def test_squared_distances_may_choose_other_images(monkeypatch):
+    monkeypatch.setattr(typiclust, "k_means", lambda *_: OF)
+    rows = [np.flatnonzero(cluster == OF) for cluster in range(4)]
+    for distance, power in (("euclidean", 1), ("squared", 2)):
+        images, found = picked(pool(), 4, distance=distance)
+        slow = [slow_typicality(made()[members], 20, power) for members in rows]
+        assert images == [members[one.argmax()] for members, one in zip(rows, slow, strict=True)]
+        assert [pick.score for pick in found.picks[::2]] == pytest.approx(
+            [one.max() for one in slow]
+        )
 
 
 def test_the_number_of_clusters_is_that_of_labelled_images_and_picks(monkeypatch):

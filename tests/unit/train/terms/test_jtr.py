@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from labelgrid.progress import Silent
+from labelgrid.recipes.resolve import load_recipe
 from labelgrid.train.terms import jtr
 from labelgrid.train.terms.jtr import Options, build
 from tests.contracts.trained import OPTIONS, trainer
@@ -146,6 +147,61 @@ def test_views_are_two_crops_with_other_colours_or_the_batch(tmp_path):
     step = step_of(plain)
     assert all(torch.equal(batch.images, step.batch.images) for batch, _ in step.views.values())
     assert not step_of(training_of(tmp_path / "batch", replace(SMALL, view="batch"))).views
+
+
+def test_the_first_view_alone_is_mirrored(tmp_path):
+    plain = replace(SMALL, zooms=(1.0,), operations=0)
+    step = step_of(training_of(tmp_path, replace(plain, flip=1.0)))
+    (first, _), (second, _) = step.views["first"], step.views["second"]
+    assert torch.equal(first.images, step.batch.images.flip(-1))
+    assert torch.equal(second.images, step.batch.images)
+    depth = step.batch.targets["depth"].value
+    assert torch.equal(first.targets["depth"].value, depth.flip(-1))
+
+
+def trained_step(training, folder):
+    """The term's step in the first step of a training, and how often it ran the network."""
+    seen, losses, passes = [], training.terms.losses, []
+    training.terms.losses = lambda steps: seen.append(steps["it"]) or losses(steps)
+    training.network.register_forward_hook(lambda *_: passes.append(1))
+    training.prepare(folder / "terms", Silent(), resumed=False)
+    batch = next(training._batches(0))
+    training.train_step(batch, 0)
+    return batch, seen[0], len(passes)
+
+
+@pytest.mark.parametrize("recolour", ["views", "all"])
+def test_the_supervised_view_has_other_colours_if_all_are_recoloured_and_crops_are_of_the_first(
+    tmp_path, recolour
+):
+    options = replace(SMALL, zooms=(1.0,), operations=4, levels=31, recolour=recolour)
+    batch, step, _ = trained_step(training_of(tmp_path, options), tmp_path)
+    assert torch.equal(step.batch.images, batch.images) == (recolour == "views")
+    assert torch.equal(step.batch.targets["depth"].value, batch.targets["depth"].value)
+    training = training_of(tmp_path / "again", replace(options, recolour="views"))
+    views = trained_step(training, tmp_path / "again")[1].views
+    for name, (view, _) in step.views.items():
+        assert torch.equal(view.images, views[name][0].images), (
+            "made of the batch before its colours are changed"
+        )
+
+
+def test_one_pass_predicts_the_batch_and_both_crops(tmp_path):
+    assert trained_step(training_of(tmp_path, replace(SMALL, one_pass=True)), tmp_path)[2] == 1
+    assert trained_step(training_of(tmp_path / "apart"), tmp_path / "apart")[2] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "batch", "flips"), [("jtr-released", 4, 0.0), ("jtr-cityscapes", 16, 0.5)]
+)
+def test_the_released_recipes_have_the_choices_of_the_released_code(name, batch, flips):
+    recipe = load_recipe(name)
+    moments = {"mean": 2.3618, "deviation": 1.5876}
+    mirrored = {"flip": flips} if flips else {}
+    assert recipe.terms == {"jtr": {**moments, **mirrored, "recolour": "all", "one_pass": True}}
+    train = recipe.train
+    assert (train.epochs, train.batch, train.halve, train.learning_rate) == (400, batch, 0.5, 1e-4)
+    assert (recipe.data.flip, recipe.data.zoom) == (flips, (1.0, 1.2, 1.5))
 
 
 def test_the_auto_encoder_has_a_learning_rate_of_its_own(tmp_path):

@@ -10,6 +10,7 @@ from labelgrid.data.loader import train_batch
 from labelgrid.errors import RecipeError
 from labelgrid.pixel.target import Target
 from labelgrid.recipes.resolve import load_recipe
+from labelgrid.simulation.study import study_of
 from labelgrid.train.joint_space import level_of_stride
 from labelgrid.train.objective import fixed_weights, supervised_loss, task_losses
 from labelgrid.train.pairs import Pairs
@@ -276,6 +277,46 @@ def test_a_crop_compares_on_a_further_view(tmp_path):
     assert nothing is None and something.any()
 
 
+def test_mirrored_crops_are_crops_of_the_mirrored_image_and_its_labels(tmp_path):
+    options = replace(LIGHT, view="crop", zooms=(1.0,), flip=0.5)
+    everything = torch.ones_like(ONE)
+    step = step_of(training_of(tmp_path, options), everything, number=3)
+    batch, _ = step.views["crop"]
+    mirrored = [
+        not torch.equal(*images) for images in zip(batch.images, step.batch.images, strict=True)
+    ]
+    assert 0 < sum(mirrored) < 6
+    for row, turned in enumerate(mirrored):
+        images, depth, normals = (
+            tensor[row].flip(-1) if turned else tensor[row]
+            for tensor in (
+                step.batch.images,
+                *(step.batch.targets[n].value for n in ("depth", "normals")),
+            )
+        )
+        assert torch.equal(batch.images[row], images)
+        assert torch.equal(batch.targets["depth"].value[row], depth)
+        signs = torch.tensor([-1.0 if turned else 1.0, 1.0, 1.0]).view(3, 1, 1)
+        assert torch.equal(batch.targets["normals"].value[row], signs * normals)
+        valid = step.batch.targets["semseg"].valid[row]
+        assert torch.equal(batch.targets["semseg"].valid[row], valid.flip(-1) if turned else valid)
+
+
+def test_each_pair_may_have_its_own_sample_of_the_classes(tmp_path):
+    labelled = torch.tensor([[False, True, True]]).expand(
+        6, -1
+    )  # two pairs from the classes of each image
+    apart = {}
+    for draw in ("image", "pair"):
+        training = training_of(tmp_path / draw, replace(LIGHT, condition="none", draw=draw))
+        with torch.no_grad():
+            codes = training.plan.terms["it"].codes(step_of(training, labelled))
+        first, second = (codes.sources[codes.pairs.target == target] for target in (1, 2))
+        apart[draw] = (first - second).abs().max().item()
+    assert apart["image"] == 0.0
+    assert apart["pair"] > 0.01
+
+
 def test_one_pass_normalises_the_batch_and_its_crop_together(tmp_path):
     training = training_of(
         tmp_path, replace(LIGHT, view="crop", zooms=(1.5,), one_pass=True), known=1.0
@@ -346,6 +387,7 @@ def test_the_released_recipe_has_the_choices_of_the_released_code():
         "divide": False,
         "view": "crop",
         "one_pass": True,
+        "draw": "pair",
     }
     assert recipe.terms == {
         "mtpsl": {**released, "init": "xavier", "condition_rate": 1e-3, "condition_halve": 0.15}
@@ -368,3 +410,16 @@ def test_the_released_recipe_has_the_choices_of_the_released_code():
         and train.weight_decay == 0
         and set(recipe.objective.weights.values()) == {1.0}
     )
+
+
+def test_of_the_released_recipes_cityscapes_alone_mirrors_the_second_view():
+    assert load_recipe("mtpsl-cityscapes").terms["mtpsl"]["flip"] == 0.5
+    assert "flip" not in load_recipe("mtpsl-released").terms["mtpsl"]
+
+
+def test_mtan_and_uncertainty_weights_are_those_of_the_public_code_in_the_recipe_of_the_tables():
+    arms = study_of("mtpsl-tables-nyuv2").arms
+    network = arms["full-mtan"].changes["network"]
+    assert network == {"name": "mtan", "options": {"align": "corners", "dropout": 0.0}}
+    for name in ("full-uncertainty", "full-mtpsl-uncertainty"):
+        assert arms[name].changes["balance"] == {"name": "uncertainty", "options": {"start": -0.5}}
