@@ -53,13 +53,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--weights", type=Path, help="a file of backbone weights; by default they are downloaded"
     )
-    parser.add_argument("--recipe", default="small")
+    parser.add_argument("--recipe", default="small-shared-heads")
     parser.add_argument("--out", type=Path, required=True, help="the project's folder")
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--holdout", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--budget", type=int, default=36, help="labels per round")
-    parser.add_argument("--strategy", default="partal")
+    parser.add_argument("--strategy", default="random_images")
     parser.add_argument("--epochs", type=int, default=0, help="instead of the recipe's")
     return parser.parse_args()
 

@@ -1,58 +1,57 @@
-"""Checks the list of modules in ARCHITECTURE.md, which shows the first docstring line of each.
+"""Prints every module with the first line of its docstring, folder by folder.
 
-`--write` updates it.
+A module without such a line is a fault.
+
+`python -m tools.modulemap`, or `python -m tools.modulemap select` for the modules below one folder.
 """
 
 import ast
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from tools.source import ROOT, modules, report
-
-BEGIN = "<!-- modules: ./dev check modulemap, python -m tools.modulemap --write -->"
-END = "<!-- end of modules -->"
-PAGE = "ARCHITECTURE.md"
+from tools.source import ROOT, Module, modules
 
 
-def lines(root: Path) -> str:
-    """The list, one line per module, folder by folder, with the first lines of the docstrings."""
+def module_list(root: Path, below: str = "") -> str:
+    """The modules below a folder of the package, one a line."""
     found = []
-    for module in modules(root, "src"):
-        if "migrations" in module.path.parts:
-            continue
-        first = (ast.get_docstring(module.tree) or "").partition("\n")[0]
+    for module in _described(root):
         place = module.path.relative_to("src/labelgrid").as_posix()
+        if not place.startswith(below):
+            continue
         if module.path.name == "__init__.py":
             folder = place.removesuffix("__init__.py") or "labelgrid/"
-            found.append(f"\n**{folder}** {first}\n")
+            found.append(f"\n{folder}: {_first_line(module)}")
         else:
-            found.append(f"- `{place}`: {first}")
-    return "\n".join(found).strip() + "\n"
+            found.append(f"  {place}: {_first_line(module)}")
+    return "\n".join(found).strip("\n")
 
 
 def faults(root: Path) -> list[str]:
-    """Whether the list in the page differs from the modules."""
-    _, _, rest = (root / PAGE).read_text(encoding="utf-8").partition(BEGIN)
-    inside, end, _ = rest.partition(END)
-    if not end:
-        return [f"{PAGE} has no list of modules: put '{BEGIN}' and '{END}' where it belongs"]
-    if inside.strip() != lines(root).strip():
-        return [
-            f"the list of modules in {PAGE} is out of date: run `.venv/bin/python -m tools.modulemap --write`"
-        ]
-    return []
+    """The modules whose docstring has no first line."""
+    return [
+        f"{module.path}: the module has no docstring"
+        for module in _described(root)
+        if not _first_line(module)
+    ]
 
 
-def write(root: Path) -> None:
-    """Write the list between the marks."""
-    page = root / PAGE
-    head, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    page.write_text(
-        f"{head}{BEGIN}\n\n{lines(root)}\n{END}{rest.partition(END)[2]}", encoding="utf-8"
-    )
+def _described(root: Path) -> Iterator[Module]:
+    """The modules of the package, except the ledger's migrations."""
+    return (module for module in modules(root, "src") if "migrations" not in module.path.parts)
+
+
+def _first_line(module: Module) -> str:
+    return (ast.get_docstring(module.tree) or "").partition("\n")[0].strip()
+
+
+def main(words: list[str]) -> int:
+    """Print the list, or the faults; returns the exit status."""
+    wrong = faults(ROOT)
+    print("\n".join(wrong) if wrong else module_list(ROOT, *words[:1]))
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    if "--write" in sys.argv:
-        write(ROOT)
-    raise SystemExit(report(faults(ROOT)))
+    raise SystemExit(main(sys.argv[1:]))

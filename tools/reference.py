@@ -1,13 +1,15 @@
-"""Generates the tables of commands, plug-ins and recipes in docs/ from the code, and checks that they are current.
+"""Generates what docs/ says of commands, plug-ins and recipes from the code, and checks that it is current.
 
-`--write` updates them. They are between `<!-- from the code: WHAT -->` and `<!-- end -->`; the rest
-of a page is handwritten. Commands and their options come from Typer, a plug-in's text from its
+`--write` updates it. Tables of commands and recipes are between `<!-- from the code: WHAT -->` and
+`<!-- end -->` of handwritten pages. docs/plugins/ has one page for each folder of plug-ins, which
+is generated as a whole. Commands and their options come from Typer, a plug-in's text from its
 module's docstring, and the meaning of an option from the `Args:` of its `Options`.
 """
 
+import importlib
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from enum import Enum
 from functools import partial
@@ -22,6 +24,12 @@ from tools.documented import keys
 from tools.source import ROOT, report
 
 BLOCK = re.compile(r"<!-- from the code: (.+?) -->\n(.*?)<!-- end -->", re.DOTALL)
+#: The folder of the generated pages, one for each folder of plug-ins.
+PLUGIN_PAGES = "docs/plugins"
+#: Options that every command has; docs/commands.md explains them once.
+COMMON = frozenset({"trust"})
+#: From so many equal rows on, a section refers to the one before that has them.
+MANY = 3
 #: Defaults that have no form in TOML.
 WORDS = ("a table", "none", "required")
 #: The cells of a row of a table, or its columns.
@@ -29,8 +37,8 @@ Row = tuple[str, ...]
 
 
 def faults(root: Path) -> list[str]:
-    """The tables that are missing or out of date on a page, or whose subject does not exist."""
-    found = []
+    """What is missing or out of date in docs/, or is of something that does not exist."""
+    found = _page_faults(root)
     for name, expected in pages().items():
         page = root / name
         blocks = dict(BLOCK.findall(page.read_text(encoding="utf-8"))) if page.exists() else {}
@@ -49,8 +57,36 @@ def faults(root: Path) -> list[str]:
     return found
 
 
+def _page_faults(root: Path) -> list[str]:
+    """The generated pages that are missing, out of date, or of no folder of plug-ins."""
+    expected = plugin_pages()
+    found = []
+    for name, text in expected.items():
+        page = root / name
+        if not page.exists() or page.read_text(encoding="utf-8") != text:
+            found.append(
+                f"{name} is out of date; run `.venv/bin/python -m tools.reference --write`"
+            )
+    found += [f"{name} is of no folder of plug-ins; remove it" for name in _strays(root, expected)]
+    return found
+
+
+def _strays(root: Path, expected: Mapping[str, str]) -> list[str]:
+    """The pages of the folder that are not generated."""
+    names = (
+        page.relative_to(root).as_posix() for page in sorted((root / PLUGIN_PAGES).glob("*.md"))
+    )
+    return [name for name in names if name not in expected]
+
+
 def write(root: Path) -> None:
-    """Update every table on the pages."""
+    """Update every generated page, and every table on the handwritten ones."""
+    expected = plugin_pages()
+    for name in _strays(root, expected):
+        (root / name).unlink()
+    for name, text in expected.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, encoding="utf-8")
     for name, texts in pages().items():
         page = root / name
         text = page.read_text(encoding="utf-8")
@@ -64,15 +100,32 @@ def _block(texts: dict[str, str], block: re.Match[str]) -> str:
 
 
 def pages() -> dict[str, dict[str, str]]:
-    """The generated texts, by page and by subject."""
+    """The generated parts of handwritten pages, by page and by subject."""
     recipes = ((f"`{name}`", text) for name, text in shipped_recipes().items())
     return {
         "docs/commands.md": {
             f"labelgrid {name}": options_table(c) for name, c in commands(cli.app)
         },
         "docs/recipes.md": {"recipes": table(("recipe", "what it is"), recipes)},
-        "docs/plugins.md": {folder: plugins_text(folder) for folder in plugins.FOLDERS},
     }
+
+
+def plugin_pages() -> dict[str, str]:
+    """The pages on plug-ins, by name: one for each folder of plug-ins."""
+    return {f"{PLUGIN_PAGES}/{folder}.md": plugin_page(folder) for folder in plugins.FOLDERS}
+
+
+def plugin_page(folder: str) -> str:
+    """The page on a folder of plug-ins: what they are, each with its options, and where to read on."""
+    names = plugins.names(folder)
+    package = plugins.module(folder, names[0]).__package__ if names else ""
+    purpose = getdoc(importlib.import_module(package)) if package else ""
+    anchor = folder.replace(".", "")
+    start = (
+        f"# {folder}\n\n<!-- written by tools/reference.py: change the docstrings, not this page -->\n\n"
+        f"{purpose}\nHow to use them, and how to add one: [plug-ins](../plugins.md#{anchor}).\n"
+    )
+    return f"{start}\n{plugins_text(folder)}"
 
 
 def commands(app: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -87,11 +140,14 @@ def commands(app: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def options_table(command: Any) -> str:
-    """A table of a command's arguments and options: usage, default and help."""
+    """A table of a command's own arguments and options: usage, default and help."""
     hints = get_type_hints(command, include_extras=True)
+    own = [
+        parameter for name, parameter in signature(command).parameters.items() if name not in COMMON
+    ]
     return table(
         ("option", "default", "meaning"),
-        map(_option, signature(command).parameters.values(), hints.values()),
+        (_option(parameter, hints[parameter.name]) for parameter in own),
     )
 
 
@@ -150,24 +206,47 @@ def plugins_text(folder: str) -> str:
     if specs:
         columns = ("kind", "what it is", "label files", "headline", "weight of the loss", "cost")
         return table(columns, (_kind_row(name, *found) for name, found in specs.items()))
-    return "\n".join(_plugin_text(*item) for item in modules.items()) or "None is shipped yet.\n"
+    shown: dict[Row, str] = {}
+    return (
+        "\n".join(_plugin_text(*item, shown) for item in modules.items())
+        or "None is shipped yet.\n"
+    )
 
 
 def _kind_row(name: str, spec: Any, text: str | None) -> Row:
     first = str(text).partition("\n")[0]
-    files = f"[{spec.codec}](labels.md#{spec.codec})"
+    files = f"[{spec.codec}](../labels.md#{spec.codec})"
     return f"`{name}`", first, files, spec.headline, f"{spec.weight:g}", f"{spec.cost:g}"
 
 
-def _plugin_text(name: str, module: ModuleType) -> str:
+def _plugin_text(name: str, module: ModuleType, shown: dict[Row, str]) -> str:
+    """The section on a plug-in.
+
+    `shown` holds the rows of the sections before it, with the plug-ins they are of.
+    """
     first, _, rest = str(getdoc(module)).partition("\n")
-    text = f"### {name}\n\n`{name}`: {first}\n{rest.rstrip()}".rstrip() + "\n"
+    text = f"## {name}\n\n{first}\n{rest.rstrip()}".rstrip() + "\n"
     if layout := getattr(module, "LAYOUT", ""):
         text += (
             f"\nWhere to get it: {getattr(module, 'ORIGIN', 'not said')}.\n\n```text\n{layout}```\n"
         )
     rows = option_rows(module.Options) if hasattr(module, "Options") else []
-    return text + (f"\n{table(('key', 'default', 'meaning'), rows)}" if rows else "")
+    repeated = _repeated_rows(rows, shown)
+    own = [row for row in rows if row not in repeated]
+    shown.update({row: name for row in own if row not in shown})
+    if own:
+        text += f"\n{table(('key', 'default', 'meaning'), own)}"
+    for source in dict.fromkeys(repeated.values()):
+        keys = ", ".join(row[0] for row in repeated if repeated[row] == source)
+        text += f"\nAs in [{source}](#{source}): {keys}.\n"
+    return text
+
+
+def _repeated_rows(rows: list[Row], shown: Mapping[Row, str]) -> dict[Row, str]:
+    """The rows that a section before has, too, if it has three or more of them."""
+    found = {row: shown[row] for row in rows if row in shown}
+    sources = list(found.values())
+    return {row: source for row, source in found.items() if sources.count(source) >= MANY}
 
 
 def option_rows(options: Any) -> list[Row]:

@@ -133,6 +133,7 @@ def make_project(run: Command, folder: Path, name: str, recipe: str) -> Path:
         "normals",
     )
     words = [word for task in tasks for word in ("--task", task)]
+    words += ["--strategy", "partal"]
     run(
         "init",
         project,

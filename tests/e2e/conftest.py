@@ -46,7 +46,7 @@ def stages(data: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--recipe",
         data.root / "tiny.toml",
     ]
-    done("init", new, *words)
+    done("init", new, *words, "--strategy", "partal")
     shutil.copytree(new, asked)
     done("query", asked, "--budget", 9)
     done("export", asked)

@@ -11,6 +11,7 @@ from tests.e2e.commands import answer, cells, done, fixed, held_out, refused, st
 from tests.support import Made
 
 Copied = Callable[[str], Path]
+PARTAL = ("--strategy", "partal")
 
 
 def words(text: str) -> str:
@@ -60,7 +61,17 @@ def test_one_task_alone_goes_the_whole_way_until_nothing_is_left_to_ask(
 ) -> None:
     flat, recipe = tmp_path / "flat", data.root / "tiny.toml"
     done(
-        "init", flat, "--images", data.images, "--task", "depth", "--holdout", 2, "--recipe", recipe
+        "init",
+        flat,
+        "--images",
+        data.images,
+        "--task",
+        "depth",
+        "--holdout",
+        2,
+        "--recipe",
+        recipe,
+        *PARTAL,
     )
     done("query", flat, "--budget", 4)
     done("export", flat)

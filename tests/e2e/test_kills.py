@@ -15,7 +15,7 @@ from tests.support import Made
 
 #: A campaign: commands by name; `DIR` stands for the project.
 STEPS: dict[str, list[object]] = {
-    "init": ["init", "DIR", "--holdout", 2],
+    "init": ["init", "DIR", "--holdout", 2, "--strategy", "partal"],
     "query without a model": ["query", "DIR", "--budget", 9],
     "export": ["export", "DIR"],
     "import of the held-out labels": ["import", "DIR", "DIR/rounds/0000/request"],

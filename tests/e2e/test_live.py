@@ -28,7 +28,14 @@ def flat(data: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "classes": data.root / "classes.txt",
         "recipe": data.root / "tiny.toml",
     }
-    words |= {"out": folder, "frames": 10, "holdout": HELD, "rounds": ROUNDS, "budget": BUDGET}
+    words |= {
+        "out": folder,
+        "frames": 10,
+        "holdout": HELD,
+        "rounds": ROUNDS,
+        "budget": BUDGET,
+        "strategy": "partal",
+    }
     example = runpy.run_path(str(EXAMPLE))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("labelgrid.train.trainer.train_batches", note_names(folder.parent / "seen"))

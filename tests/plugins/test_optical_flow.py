@@ -22,6 +22,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.settings import Settings
 from labelgrid.project.sources import source_of
+from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import evaluate, query
 from labelgrid.rounds.context import labelled_images
 from labelgrid.select.strategy import Budget
@@ -103,7 +104,9 @@ def project_of(folder: Path) -> tuple[ProjectFolder, Path]:
         path.parent.mkdir(exist_ok=True)
         np.save(path, (AWAY * 20 / depth[..., None]).astype(np.float32))
     (folder / "tiny.toml").write_text(RECIPE)
-    settings = Settings(recipe=str((folder / "tiny.toml").absolute()))
+    settings = Settings(
+        recipe=str((folder / "tiny.toml").absolute()), strategy=PluginChoice("partal")
+    )
     rows = [*made.rows, ROW]
     return create.create(
         folder / "flat", [made.images], tasks=rows, settings=settings, progress=Silent(), holdout=2

@@ -74,9 +74,8 @@ class Stages:
 def init_words(data: Path) -> str:
     """The options of `init` on the made data."""
     made = Made(data, (), task_rows(TASKS))
-    return " ".join(
-        map(str, ["--images", data / "images", "--recipe", data / "tiny.toml", *task_words(made)])
-    )
+    settings = ["--recipe", data / "tiny.toml", "--strategy", "partal"]
+    return " ".join(map(str, ["--images", data / "images", *settings, *task_words(made)]))
 
 
 def make_stages(folder: Path) -> Stages:

@@ -10,6 +10,7 @@ import typer.main
 
 import labelgrid
 from labelgrid import cli
+from labelgrid.project.settings import Settings
 from tests.e2e.commands import done, ledger
 from tests.projects import RECIPE, Said
 from tests.studies import make_data, make_recipe
@@ -67,18 +68,8 @@ def fill(place, request):
 
 def test_calls_do_what_the_commands_of_their_names_do(place):
     images, recipe = place / "made/images", place / "tiny.toml"
-    done(
-        "init",
-        place / "typed",
-        "--images",
-        images,
-        "--task",
-        "depth:cost=2",
-        "--recipe",
-        recipe,
-        "--holdout",
-        2,
-    )
+    options = ("--recipe", recipe, "--holdout", 2, "--strategy", "partal")
+    done("init", place / "typed", "--images", images, "--task", "depth:cost=2", *options)
     done("add", place / "typed", "--task", "normals")
     done("query", place / "typed", "--budget", 2, "--unit", "images")
     done("export", place / "typed", "--out", place / "asked")
@@ -89,7 +80,13 @@ def test_calls_do_what_the_commands_of_their_names_do(place):
 
     heard = Said()
     with labelgrid.Project.create(
-        place / "called", images, "depth:cost=2", recipe=str(recipe), holdout=2, progress=heard
+        place / "called",
+        images,
+        "depth:cost=2",
+        recipe=str(recipe),
+        strategy="partal",
+        holdout=2,
+        progress=heard,
     ) as project:
         assert project.add(tasks=["normals"]).new == 0
         assert project.query(2, "images").strategy == "random_images"
@@ -145,7 +142,10 @@ def test_one_process_fits_or_queries_a_project(place):
             r"widht: unknown key \(did you mean 'width'\?\)",
         ),
         ({"strategy": "partl"}, "Did you mean 'partal'"),
-        ({"options": {"units": "cells"}}, r"units: unknown key \(did you mean 'unit'\?\)"),
+        (
+            {"strategy": "partal", "options": {"units": "cells"}},
+            r"units: unknown key \(did you mean 'unit'\?\)",
+        ),
         ({"tasks": "dept"}, "Did you mean 'depth'"),
     ],
 )
@@ -186,6 +186,16 @@ def test_a_call_takes_what_its_command_takes(command, call):
     assert {
         parameter.name for parameter in app.commands[command].params
     } - OTHERWISE <= taken.keys()
+
+
+def test_init_and_create_have_the_defaults_of_the_settings():
+    made = inspect.signature(labelgrid.Project.create).parameters
+    typed = {
+        parameter.name: parameter
+        for parameter in typer.main.get_command(cli.app).commands["init"].params
+    }
+    assert typed["recipe"].default == made["recipe"].default == Settings().recipe
+    assert typed["strategy"].default == made["strategy"].default == Settings().strategy.name
 
 
 def test_a_study_runs_from_python(tmp_path):

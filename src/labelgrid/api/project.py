@@ -11,7 +11,7 @@ from labelgrid.ledger.grid import Split, TaskRow, Unit
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_files import Check
-from labelgrid.project.settings import Settings, resolve_recipe
+from labelgrid.project.settings import RECIPE, STRATEGY, Settings, resolve_recipe
 from labelgrid.project.task_spec import task_row, task_rows
 from labelgrid.recipes.schema import PluginChoice
 
@@ -66,9 +66,9 @@ class Project:
         *,
         holdout: int | str = 0,
         group: str = "",
-        recipe: str = "small",
+        recipe: str = RECIPE,
         changes: Mapping[str, Any] | None = None,
-        strategy: str = "partal",
+        strategy: str = STRATEGY,
         options: Mapping[str, Any] | None = None,
         weights: Place = "",
         seed: int = 0,

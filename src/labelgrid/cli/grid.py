@@ -67,10 +67,12 @@ def init(
     group: Annotated[
         str, typer.Option(help="Regular expression on ids; equal matches stay together.")
     ] = "",
-    recipe: Annotated[str, typer.Option(help="A shipped recipe, or the path of one.")] = "small",
+    recipe: Annotated[
+        str, typer.Option(help="A shipped recipe, or the path of one.")
+    ] = "small-shared-heads",
     strategy: Annotated[
         str, typer.Option(help="Strategy that picks cells; see `labelgrid list strategies`.")
-    ] = "partal",
+    ] = "random_images",
     weights: Weights = None,
     seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = 0,
     check: Checking = Check.full,

@@ -11,8 +11,9 @@ from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.recipes.resolve import shipped_recipes
 from labelgrid.recipes.schema import PluginChoice
 
-#: The default strategy.
-STRATEGY = "partal"
+#: The default strategy and recipe, by what was measured: docs/choosing.md.
+STRATEGY = "random_images"
+RECIPE = "small-shared-heads"
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Settings:
         explain: whether to compute features that only explain the picks; None: in a live campaign.
     """
 
-    recipe: str = "small"
+    recipe: str = RECIPE
     seed: int = 0
     weights: str = ""
     group: str = ""

@@ -123,6 +123,10 @@ def test_mutmut_is_installed_when_mutants_are_first_tested(dev):
     assert install not in dev("mutants")[2]
 
 
+def test_the_wheel_that_users_install_is_built_into_dist(dev):
+    assert dev("wheel")[2][-1] == "python -m build --wheel --outdir dist"
+
+
 @pytest.mark.parametrize("words", [(), ("demolish",)])
 def test_wrong_usage_shows_the_usage_and_installs_nothing(dev, words):
     status, said, calls = dev(*words)

@@ -46,7 +46,7 @@ def test_a_key_has_a_row_with_its_default_in_its_own_table(row, fault):
 
 def test_the_keys_of_every_part_of_a_recipe_and_of_label_files_are_asked_for():
     assert recipe_keys()["docs/recipes.md", "[train]"]["learning_rate"] == "0.0001"
-    assert recipe_keys()["docs/recipes.md", "labelgrid.toml"]["recipe"] == '"small"'
+    assert recipe_keys()["docs/recipes.md", "labelgrid.toml"]["recipe"] == '"small-shared-heads"'
     assert recipe_keys()["docs/recipes.md", "[network]"]["name"] == '"pad_net"'
     assert label_keys()["docs/labels.md", "depth"]["scale"] == "none"
 

@@ -4,23 +4,27 @@ FILES = {
     "src/labelgrid/__init__.py": '"""All."""\n',
     "src/labelgrid/nets/__init__.py": '"""Networks."""\n',
     "src/labelgrid/nets/pad.py": '"""What is PAD?\n\nMore.\n"""\n',
+    "src/labelgrid/select/one.py": '"""Picks one."""\n',
+    "src/labelgrid/labels/migrations/0001.py": "",
 }
-PAGE = f"# A\n{modulemap.BEGIN}\n{modulemap.END}\nrest\n"
 
 
-def test_an_old_list_is_found_and_a_written_one_is_not(plant):
-    root = plant({**FILES, "ARCHITECTURE.md": PAGE})
-    assert modulemap.faults(root) == [
-        "the list of modules in ARCHITECTURE.md is out of date: run `.venv/bin/python -m tools.modulemap --write`"
-    ]
-    modulemap.write(root)
+def test_modules_are_listed_by_folder_with_the_first_lines_of_their_docstrings(plant):
+    root = plant(FILES)
     assert modulemap.faults(root) == []
-    text = (root / "ARCHITECTURE.md").read_text()
-    assert "- `nets/pad.py`: What is PAD?" in text and text.endswith("\nrest\n")
+    assert modulemap.module_list(root).splitlines() == [
+        *("labelgrid/: All.", "", "nets/: Networks.", "  nets/pad.py: What is PAD?"),
+        "  select/one.py: Picks one.",
+    ]
+    assert modulemap.module_list(root, "nets").splitlines() == [
+        "nets/: Networks.",
+        "  nets/pad.py: What is PAD?",
+    ]
 
 
-def test_a_page_without_a_place_for_the_list_is_found(plant):
-    assert (
-        "has no list of modules"
-        in modulemap.faults(plant({**FILES, "ARCHITECTURE.md": "# A\n"}))[0]
-    )
+def test_a_module_whose_docstring_has_no_first_line_is_found(plant):
+    wrong = {"src/labelgrid/nets/bare.py": "x = 1\n", "src/labelgrid/nets/empty.py": '"""\n"""\n'}
+    assert modulemap.faults(plant({**FILES, **wrong})) == [
+        "src/labelgrid/nets/bare.py: the module has no docstring",
+        "src/labelgrid/nets/empty.py: the module has no docstring",
+    ]

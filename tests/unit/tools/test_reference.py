@@ -8,7 +8,16 @@ import typer
 
 from labelgrid import plugins
 from tools import reference
-from tools.reference import commands, faults, option_rows, options_table, pages, plugins_text, write
+from tools.reference import (
+    commands,
+    faults,
+    option_rows,
+    options_table,
+    pages,
+    plugin_pages,
+    plugins_text,
+    write,
+)
 
 
 class Unit(StrEnum):
@@ -32,6 +41,7 @@ def app():
         name: Annotated[str, typer.Option(help="What.")] = "",
         json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
         prelabels: Annotated[bool, typer.Option(help="With them.")] = True,
+        trust: Annotated[list[str] | None, typer.Option(help="On every page once.")] = None,
     ) -> None:
         """Pick cells."""
 
@@ -104,11 +114,22 @@ def test_options_have_their_defaults_as_toml_and_what_the_docstring_says():
 def test_every_plug_in_has_its_place_with_its_options(folder):
     text = plugins_text(folder).replace("\\|", "|")
     for name in plugins.names(folder):
-        assert f"`{name}`" in text
+        assert f"`{name}`" in text or f"## {name}\n" in text
         options = getattr(plugins.module(folder, name), "Options", None)
         assert options is None or all(
             "".join(f"| {cell} " for cell in row) in text for row in option_rows(options)
         )
+
+
+def test_options_that_a_plug_in_before_has_too_are_named_and_not_repeated():
+    text = plugins_text("terms")
+    row = "| `rectify` | `true` |"
+    assert text.count(row) == 1 and text.index(row) < text.index("## crop")
+    assert "As in [contrastive](#contrastive): `mapping`, " in text[text.index("## mtpsl") :]
+    assert (
+        "`zooms`, "
+        in text[text.index("As in [contrastive]", text.index("## mtpsl")) :].partition("\n")[0]
+    )
 
 
 PAGE = """# Mine
@@ -125,6 +146,7 @@ def test_old_missing_and_needless_tables_are_found_and_written(tmp_path, monkeyp
     monkeypatch.setattr(
         reference, "pages", lambda: {"a.md": {"one": "| new |\n", "two": "| else |\n"}}
     )
+    monkeypatch.setattr(reference, "plugin_pages", dict)
     (tmp_path / "a.md").write_text(PAGE)
     lasting = ["a.md has no '<!-- from the code: two -->'", "a.md: there is no gone"]
     old = "a.md is out of date: one; run `.venv/bin/python -m tools.reference --write`"
@@ -137,6 +159,22 @@ def test_old_missing_and_needless_tables_are_found_and_written(tmp_path, monkeyp
     ]
 
 
+def test_a_page_of_plug_ins_is_written_as_a_whole_and_one_of_no_folder_is_removed(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(reference, "pages", dict)
+    monkeypatch.setattr(reference, "plugin_pages", lambda: {"docs/plugins/nets.md": "# nets\n"})
+    stray = tmp_path / "docs/plugins/gone.md"
+    stray.parent.mkdir(parents=True)
+    stray.touch()
+    old = "docs/plugins/nets.md is out of date; run `.venv/bin/python -m tools.reference --write`"
+    assert faults(tmp_path) == [old, "docs/plugins/gone.md is of no folder of plug-ins; remove it"]
+    write(tmp_path)
+    assert faults(tmp_path) == [] and not stray.exists()
+    (tmp_path / "docs/plugins/nets.md").write_text("# nets\nBy hand.\n")
+    assert faults(tmp_path) == [old]
+
+
 def test_the_pages_ask_for_every_command_and_every_folder_of_plug_ins():
     from labelgrid import cli
 
@@ -144,4 +182,4 @@ def test_the_pages_ask_for_every_command_and_every_folder_of_plug_ins():
     assert len(wanted["docs/commands.md"]) == len(cli.app.registered_commands) + len(
         cli.datasets.data.registered_commands
     )
-    assert list(wanted["docs/plugins.md"]) == list(plugins.FOLDERS)
+    assert list(plugin_pages()) == [f"docs/plugins/{folder}.md" for folder in plugins.FOLDERS]

@@ -1,7 +1,7 @@
 """TorchJD: combines the tasks' gradients by an aggregator of the package torchjd, such as UPGrad, PCGrad or AlignedMTL.
 
-It needs the extra `[balance]`: `pip install "labelgrid[balance]"`. Some aggregators, such as
-CAGrad, need further
+It needs TorchJD: `pip install "torchjd[quadprog-projector]"`. Some aggregators, such as CAGrad,
+need further
 packages: `pip install "torchjd[full]"`. The objective's weights multiply the losses first, and the
 tasks' own
 parameters get the gradients of these losses. Source: Quinton & Rey 2024 (Jacobian descent; UPGrad).
@@ -122,7 +122,7 @@ def aggregator_of(name: str, arguments: Mapping[str, Any], tasks: int) -> Aggreg
     except ImportError as error:
         raise PluginError(
             f"The aggregator '{name}' needs a package that is not installed: {error}.",
-            next_step='Run `pip install "labelgrid[balance]"`, or `pip install "torchjd[full]"` for every aggregator.',
+            next_step='Run `pip install "torchjd[quadprog-projector]"`, or "torchjd[full]" for every aggregator.',
         ) from error
     except (TypeError, ValueError, AttributeError) as error:
         raise RecipeError(
