@@ -1,17 +1,37 @@
 """Measures the start-up time of the command line.
 
-Runs `labelgrid --help` in separate processes, in turns with a Python that does nothing (the minimum
-for any Python program) and with a Python that loads torch (the cost of every command if torch were
-loaded at the start).
+Runs `labelgrid --help`, and `labelgrid status` of a small project, in separate processes, in turns
+with a Python that does nothing (the minimum for any Python program), with one that loads what
+`status` cannot do without (the command line's parser, the database's library, NumPy), and with one
+that loads torch (the cost of every command if torch were loaded at the start).
 """
 
 import argparse
 import sys
+import tempfile
+from pathlib import Path
 from statistics import median
 
 from _measure import Measurement, check_limit, command, labelgrid, machine
+from PIL import Image
 
+#: Seconds: wall time of `--help`, processor time of `status`.
 BAR = 0.5
+NEEDED = "import numpy, pydantic, rich.table, sqlalchemy.dialects.sqlite, typer"
+
+
+def small_project(folder: Path) -> str:
+    """A project of ten images and two tasks."""
+    (folder / "images").mkdir()
+    for number in range(10):
+        Image.new("RGB", (64, 48), (number, 0, 0)).save(folder / "images" / f"{number}.png")
+    path = str(folder / "small")
+    command(
+        labelgrid(
+            "init", path, "--images", str(folder / "images"), "--task", "depth", "--task", "normals"
+        )
+    )
+    return path
 
 
 def main(words: list[str] | None = None) -> int:
@@ -19,15 +39,22 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args(words)
     print(machine())
+    with tempfile.TemporaryDirectory() as folder:
+        return measure(small_project(Path(folder)), options.repeats)
+
+
+def measure(project: str, repeats: int) -> int:
     sides = {
         "labelgrid --help": labelgrid("--help"),
+        "labelgrid status": labelgrid("status", project),
+        "python -c 'import (needed)'": [sys.executable, "-c", NEEDED],
         "python -c pass": [sys.executable, "-c", "pass"],
         "python -c 'import torch'": [sys.executable, "-c", "import torch"],
     }
     found: dict[str, list[Measurement]] = {name: [] for name in sides}
     for line in sides.values():
         command(line)  # once, so that the files are in memory and compiled
-    for _ in range(options.repeats):
+    for _ in range(repeats):
         for name, line in sides.items():
             found[name].append(command(line))
     for name, runs in found.items():
@@ -37,11 +64,14 @@ def main(words: list[str] | None = None) -> int:
         print(
             f"  {name:28} {wall:7.3f} s  (processor {processor:7.3f} s, peak {max(r.peak for r in runs):5.0f} MiB)"
         )
-    help_, nothing, torch = (median(run.seconds for run in runs) for runs in found.values())
+    help_, _, _, nothing, torch = (median(run.seconds for run in runs) for runs in found.values())
+    status, needed = (median(run.processor for run in [*found.values()][place]) for place in (1, 2))
     print(
         f"labelgrid --help / nothing: {help_ / nothing:.3g} x; / import torch: {help_ / torch:.3g} x"
     )
-    return 0 if check_limit("labelgrid --help", help_, BAR, "s") else 1
+    print(f"labelgrid status / loading what it needs: {status / needed:.3g} x of processor time")
+    kept = check_limit("labelgrid --help", help_, BAR, "s")
+    return 0 if check_limit("labelgrid status, processor", status, BAR, "s") and kept else 1
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ import difflib
 import importlib
 import pkgutil
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, is_dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, is_dataclass
 from functools import lru_cache
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import find_spec, module_from_spec
@@ -19,6 +19,14 @@ from typing import Any
 
 from labelgrid.errors import PluginError
 from labelgrid.trusted_code import check_trusted
+
+
+@dataclass(frozen=True)
+class PluginChoice:
+    """A plug-in and its options."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

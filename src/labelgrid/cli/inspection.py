@@ -90,7 +90,7 @@ def list_(
     """
     from labelgrid import plugins
     from labelgrid.errors import UsageError
-    from labelgrid.recipes.resolve import shipped_recipes
+    from labelgrid.recipes.files import shipped_recipes
 
     known = {
         **{name: plugins.describe(name) for name in plugins.FOLDERS},

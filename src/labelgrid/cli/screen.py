@@ -5,24 +5,19 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Console, Group
-from rich.live import Live
+from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 
 from labelgrid.errors import LabelgridError
 from labelgrid.results import replace_non_finite
 from labelgrid.words import count_text
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.progress import Progress
 
 console = Console(stderr=True, highlight=False)
 out = Console(highlight=False)
@@ -99,17 +94,7 @@ class Bar:
 
     def __init__(self) -> None:
         self.lines = None if console.is_terminal else Lines()
-        self.bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=console,
-        )
+        self.bars = _columns()
         self.task: Any = None
         self.unit = ""
 
@@ -154,6 +139,22 @@ class Bar:
             self.bars.stop()
 
 
+def _columns() -> "Progress":
+    from rich import progress  # slow to load, and many commands have no bar
+
+    return progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[rate]}"),
+        progress.TimeElapsedColumn(),
+        progress.TextColumn("ETA"),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.fields[note]}"),
+        console=console,
+    )
+
+
 class Runs:
     """Shows the runs of a study as a live table.
 
@@ -161,6 +162,8 @@ class Runs:
     """
 
     def __init__(self) -> None:
+        from rich.live import Live
+
         self.live = Live(console=console, refresh_per_second=2)
         self.started = time.monotonic()
         self.printed: dict[str, str] = {}
@@ -194,9 +197,11 @@ class Runs:
         ended = sum(report.state in ("done", "failed") for report in reports.values())
         return f"{ended} of {count_text(len(reports), 'run')}{self._eta(reports)}"
 
-    def _table(self, reports: Mapping[str, Any]) -> Group:
+    def _table(self, reports: Mapping[str, Any]) -> "Group":
         """A table of the running and failed runs; the others are only counted."""
         waiting = sum(report.state == "waiting" for report in reports.values())
+        from rich.console import Group
+
         rows = Table("run", "state", "what")
         for key, report in sorted(reports.items(), key=lambda item: item[1].state != "running"):
             if report.state in ("running", "failed"):

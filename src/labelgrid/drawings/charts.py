@@ -153,10 +153,11 @@ def _draw_line(axes: Axes, line: Line, index: int) -> None:
     if len(line.low):
         axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.15, linewidth=0)
         alone = _alone(line.y)  # such points have no band
-        x, low, high = (
-            np.asarray(values, float)[alone] for values in (line.x, line.low, line.high)
-        )
-        axes.vlines(x, low, high, color=colour, alpha=0.5, linewidth=1.5)
+        if alone.any():
+            x, low, high = (
+                np.asarray(values, float)[alone] for values in (line.x, line.low, line.high)
+            )
+            axes.vlines(x, low, high, color=colour, alpha=0.5, linewidth=1.5)
 
 
 def _alone(y: Sequence[float]) -> NDArray[np.bool_]:

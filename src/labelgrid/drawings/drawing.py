@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, Protocol, TypeVar
 
 import matplotlib as mpl
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 T = TypeVar("T")
@@ -16,6 +18,8 @@ INK = "#333333"
 RULE = "#dddddd"
 #: What a title adds to a drawing's height, in inches.
 TITLE_HEIGHT = 0.22
+#: Pixels of an inch of a PNG file.
+PNG_DPI = 200
 
 # Text stays text, names are not parsed as formulas, and equal drawings give equal files.
 STYLE = {
@@ -70,11 +74,26 @@ def drawing_bytes(drawing: Drawing, kind: Literal["svg", "png"], title: bool = F
         drawing.draw(figure)
         if titled:
             _put_title(figure, drawing.title)
-        file = io.BytesIO()
-        if kind == "svg":
-            figure.savefig(file, format="svg", metadata={"Date": None}, transparent=not title)
-        else:
-            figure.savefig(file, format="png", dpi=200)
+        return _svg(figure, transparent=not title) if kind == "svg" else _png(figure)
+
+
+# `Figure.savefig` would draw everything twice: for the layout, which drawing once finds as well,
+# and for the file.
+
+
+def _svg(figure: Figure, transparent: bool) -> bytes:
+    if transparent:
+        for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
+            patch.set(facecolor="none", edgecolor="none")
+    file = io.BytesIO()
+    FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})
+    return file.getvalue()
+
+
+def _png(figure: Figure) -> bytes:
+    figure.set_dpi(PNG_DPI)
+    file = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(file)
     return file.getvalue()
 
 

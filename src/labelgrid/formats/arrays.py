@@ -13,7 +13,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from labelgrid.errors import EmptyLabelError, LabelError
 from labelgrid.files import atomic_write, open_regular, read_bytes
@@ -274,6 +273,8 @@ def save_array(path: Path, array: Array) -> None:
     if path.suffix.lower() == ".npy":
         np.save(buffer, array, allow_pickle=False)
     else:
+        from PIL import Image
+
         Image.fromarray(array).save(buffer, format="TIFF")
     save_bytes(path, buffer.getvalue())
 

@@ -6,13 +6,15 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
-
-import pillow_heif
-from PIL import Image, UnidentifiedImageError
+from typing import TYPE_CHECKING, BinaryIO
 
 from labelgrid.errors import ImageError, LabelgridError, UsageError
 from labelgrid.images import png
+
+if TYPE_CHECKING:
+    from PIL import (
+        Image,  # loaded by the functions that open a file: commands that open none start faster
+    )
 
 #: Pillow's format of an image file, by the extension of its name.
 FORMATS = {
@@ -52,8 +54,16 @@ _MIDDLES = {
     b"crx ": "CR3",
     b"jp2 ": "JPEG 2000",
 }
+
+
+def _register_heif() -> None:
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+
+
 #: The formats that Pillow reads with a plug-in, and how that is registered.
-_PLUGINS: dict[str, Callable[[], None]] = {"HEIF": pillow_heif.register_heif_opener}
+_PLUGINS: dict[str, Callable[[], None]] = {"HEIF": _register_heif}
 #: Pillow's modes with an unambiguous conversion to 8-bit RGB; alpha is dropped, the colours under
 #: it are kept.
 PLAIN = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "YCbCr"})
@@ -106,7 +116,7 @@ def check_content(data: bytes, path: Path) -> bytes:
 
 
 @contextmanager
-def open_image(file: BinaryIO, path: Path) -> Iterator[Image.Image]:
+def open_image(file: BinaryIO, path: Path) -> "Iterator[Image.Image]":
     """Open an image as the format that its name says, and check its form; only the header is read.
 
     Errors of decoders inside the block become an `ImageError`; their warnings are suppressed.
@@ -125,13 +135,15 @@ def open_image(file: BinaryIO, path: Path) -> Iterator[Image.Image]:
         yield image
 
 
-def open_as_named(file: BinaryIO, path: Path) -> Image.Image:
+def open_as_named(file: BinaryIO, path: Path) -> "Image.Image":
     """Open an image or a label as the format that its name says; only the header is read.
 
     Raises:
         WrongFileError: the content is of another format, or has too many pixels. Pillow's own
             errors: it is damaged.
     """
+    from PIL import Image
+
     refuse_other_format(file.read(16), path)
     file.seek(0)
     limit = max_pixels()
@@ -188,7 +200,7 @@ def _giant(size: str) -> WrongFileError:
     )
 
 
-def _check_form(image: Image.Image, path: Path) -> None:
+def _check_form(image: "Image.Image", path: Path) -> None:
     if image.mode == "CMYK":
         raise ImageError(
             "The image is CMYK (for print). Its colours depend on a printer's profile.",
@@ -213,7 +225,7 @@ def _check_form(image: Image.Image, path: Path) -> None:
         )
 
 
-def has_16_bits(image: Image.Image) -> bool:
+def has_16_bits(image: "Image.Image") -> bool:
     """Whether the file has 16 bits per channel, of which Pillow keeps only the high 8.
 
     Call it before loading.
@@ -246,5 +258,7 @@ def decoder_errors(
     except (
         Exception
     ) as fault:  # decoders raise many types for damaged files, such as TypeError and struct.error
+        from PIL import UnidentifiedImageError
+
         found = "its kind is unknown" if isinstance(fault, UnidentifiedImageError) else fault
         raise error(f"{damaged}: {found}.", where=str(path), next_step=again) from fault

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtrit
 
 from labelgrid.drawings.wording import rough_number
 from labelgrid.project.records import Measurement
@@ -133,6 +132,8 @@ def jackknife_interval(
     changes = np.subtract(after, before) if n == len(after) else np.empty(0)
     if n < MIN_BLOCKS or not np.isfinite(changes).all() or len(changes) != n:
         return None
+    from scipy.special import stdtrit  # slow to load, and most projects have no interval
+
     error = math.sqrt((n - 1) / n * float(((changes - changes.mean()) ** 2).sum()))
     reach = float(stdtrit(n - 1, 0.975)) * error
     return change - reach, change + reach

@@ -6,6 +6,7 @@ Loads no torch.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -197,15 +198,28 @@ def read_measurement(folder: Path) -> Measurement | None:
     return _record(Measurement, _json(path), path) if path.is_file() else None
 
 
-def measured_rounds(project_folder: Path) -> list[Measurement]:
+def measured_rounds(project_folder: Path, newest: int | None = None) -> list[Measurement]:
     """The held-out metrics of all rounds, without those of networks that were trained again since.
+
+    Args:
+        project_folder: the project's folder.
+        newest: at most so many, the newest; older rounds are not read. None: all.
 
     Raises:
         ProjectError: a file is damaged.
     """
-    folders = [path.parent for path in sorted(project_folder.glob("rounds/*/heldout.json"))]
-    pairs = [(read_fit(folder), read_measurement(folder)) for folder in folders]
-    return [measured for fit, measured in pairs if fit and measured and measured.model == fit.model]
+    folders = [
+        path.parent for path in sorted(project_folder.glob("rounds/*/heldout.json"), reverse=True)
+    ]
+    valid = (measured for folder in folders if (measured := _valid_measured(folder)))
+    return list(islice(valid, newest))[::-1]
+
+
+def _valid_measured(folder: Path) -> Measurement | None:
+    """The metrics of a round's network, unless it was trained again since."""
+    fit = read_fit(folder)
+    measured = read_measurement(folder)
+    return measured if fit and measured and measured.model == fit.model else None
 
 
 def write_measurement(
@@ -285,9 +299,25 @@ def read_log(folder: Path) -> list[EpochRecord] | None:
     path = folder / "fit" / "log.jsonl"
     if not path.is_file():
         return None
-    return [
-        _record(EpochRecord, _parsed(line, path), path) for line in path.read_bytes().splitlines()
-    ]
+    return [_epoch(line, path) for line in path.read_bytes().splitlines()]
+
+
+def _epoch(line: bytes, path: Path) -> EpochRecord:
+    return _record(EpochRecord, _parsed(line, path), path)
+
+
+def fit_val_metrics(folder: Path, checkpoint: str) -> Mapping[str, float]:
+    """As `val_metrics` of the log in a round's folder.
+
+    Of the log, only the lines that count are parsed.
+
+    Raises:
+        ProjectError: such a line is damaged.
+    """
+    path = folder / "fit" / "log.jsonl"
+    lines = path.read_bytes().splitlines() if path.is_file() else []
+    counting = lines if Path(checkpoint).name == BEST else lines[-1:]
+    return val_metrics([_epoch(line, path) for line in counting], checkpoint)
 
 
 def val_metrics(log: Sequence[EpochRecord], checkpoint: str) -> Mapping[str, float]:

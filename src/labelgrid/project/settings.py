@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from labelgrid.config import as_toml, parse, read_toml
 from labelgrid.errors import ProjectError, RecipeError
-from labelgrid.recipes.resolve import shipped_recipes
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.plugins import PluginChoice
+from labelgrid.recipes.files import recipe_files
 
 #: The default strategy and recipe, by what was measured: docs/choosing.md.
 STRATEGY = "random_images"
@@ -143,11 +143,11 @@ def resolve_recipe(word: str) -> str:
         >>> resolve_recipe("small")
         'small'
     """
-    if word in shipped_recipes():
+    if word in recipe_files():
         return word
     if not Path(word).is_file():
         raise RecipeError(
             f"There is no recipe '{word}'.",
-            next_step=f"Shipped: {', '.join(shipped_recipes())}; give your own by its path, such as mine.toml.",
+            next_step=f"Shipped: {', '.join(recipe_files())}; give your own by its path, such as mine.toml.",
         )
     return str(Path(word).absolute())

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from labelgrid.errors import ImageError, command
 from labelgrid.files import digest
-from labelgrid.images.reading import changed_image_error, check_image
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
@@ -78,6 +77,11 @@ def noted_unusable_images(project: ProjectFolder) -> dict[str, str]:
 
 def _fault(row: ImageRow) -> str:
     """What is wrong with an image's file; "" if it can be used."""
+    from labelgrid.images.reading import (  # slow to load, and most projects have no fault
+        changed_image_error,
+        check_image,
+    )
+
     path = Path(row.root) / row.image_id
     try:
         if not path.exists():

@@ -8,14 +8,13 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from labelgrid import plugins
 from labelgrid.config import merge, parse, read_toml
 from labelgrid.errors import RecipeError
+from labelgrid.recipes.files import recipe_files
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.recipes.task_subset import WITHOUT, remove_tasks
 from labelgrid.train.options import LENGTHS
@@ -63,34 +62,21 @@ OTHER_KEYS: Mapping[str, tuple[type, str]] = {
 }
 
 
-def shipped_recipes() -> dict[str, str]:
-    """The first lines of the shipped recipes, by name: those to start from, then the published ones."""
-    texts = {name: path.read_text(encoding="utf-8") for name, path in _shipped_files().items()}
-    return {name: text.partition("\n")[0].removeprefix("# ") for name, text in texts.items()}
-
-
-@cache
-def _shipped_files() -> dict[str, Path]:
-    """The files of the shipped recipes, by name."""
-    folder = Path(str(resources.files("labelgrid.recipes")))
-    paths = [*sorted(folder.glob("*.toml")), *sorted(folder.glob("published/*.toml"))]
-    return {path.stem: path for path in paths}
-
-
 def find_recipe(name: str, beside: Path | None = None) -> Path:
     """Find the file of a recipe by the name of a shipped recipe, or by a path (relative to the folder `beside`).
 
     Raises:
         RecipeError: there is no such recipe.
     """
-    if name in _shipped_files():
-        return _shipped_files()[name]
+    shipped = recipe_files()
+    if name in shipped:
+        return shipped[name]
     path = (beside or Path()) / name
     if path.is_file():
         return path
     raise RecipeError(
         f"There is no recipe '{name}'.",
-        next_step=f"Shipped: {', '.join(shipped_recipes())}; name your own by its path, such as ./mine.toml.",
+        next_step=f"Shipped: {', '.join(shipped)}; name your own by its path, such as ./mine.toml.",
     )
 
 

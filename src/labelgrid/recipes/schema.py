@@ -7,7 +7,10 @@ from typing import Any
 
 from labelgrid.data.transforms import DataOptions
 from labelgrid.nets.options import BackboneOptions
+from labelgrid.plugins import PluginChoice
 from labelgrid.train.options import ObjectiveOptions, TrainOptions
+
+__all__ = ["SECTIONS", "PluginChoice", "Recipe"]
 
 #: The tables of a recipe that hold options of labelgrid itself.
 SECTIONS: Mapping[str, type[Any]] = {
@@ -16,14 +19,6 @@ SECTIONS: Mapping[str, type[Any]] = {
     "train": TrainOptions,
     "objective": ObjectiveOptions,
 }
-
-
-@dataclass(frozen=True)
-class PluginChoice:
-    """A plug-in and its options."""
-
-    name: str
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 #: A curve: x (labels or cost), rising, and the value there.
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -18,6 +18,14 @@ LEVEL = 0.05
 #: With fewer pairs no valid interval exists; the smallest and the largest difference are reported
 #: instead.
 MIN_PAIRS = 6
+#: Up to this many pairs all sign flips are compared, beyond that `RESAMPLES` random ones.
+EXACT_PAIRS = 13
+#: How many times differences are drawn for an interval, and flipped if there are too many pairs for
+#: all flips.
+RESAMPLES = 9999
+#: Means of flips that differ from the mean by less than this share of it are equal to it, but for
+#: rounding.
+EQUAL = 100 * float(np.finfo(np.float64).eps)
 
 
 def mean_over(curve: Curve, start: float, end: float) -> float:
@@ -138,13 +146,38 @@ def sign_flip_p(differences: NDArray[np.float64]) -> float:
 
     With n pairs it is at least 2 / 2**n, so three seeds never show a difference at 5 %.
     """
-    if len(differences) < 2:
+    n = len(differences)
+    if n < 2:
         return 1.0
+    if n > EXACT_PAIRS:
+        return _random_flips_p(differences)
+    mean = differences.mean()
+    means = (_all_signs(n) * differences[:, None]).sum(0) / n
+    reach = abs(EQUAL * mean)
+    below = np.count_nonzero(means <= mean + reach)
+    above = np.count_nonzero(means >= mean - reach)
+    return min(1.0, 2 * min(below, above) / len(means))
+
+
+@lru_cache
+def _all_signs(n: int) -> NDArray[np.float64]:
+    """All 2**n ways to give n values a sign, as columns [n, 2**n] of 1 and -1."""
+    bits = np.arange(2**n) >> np.arange(n)[:, None] & 1
+    return np.where(bits, -1.0, 1.0)
+
+
+def _random_flips_p(differences: NDArray[np.float64]) -> float:
+    """The p-value from random sign flips, which SciPy draws.
+
+    It is loaded only for so many pairs.
+    """
+    from scipy import stats
+
     result = stats.permutation_test(
         (differences,),
         np.mean,
         permutation_type="samples",
-        n_resamples=9999,
+        n_resamples=RESAMPLES,
         rng=np.random.default_rng(0),
     )
     return float(result.pvalue)
@@ -198,12 +231,31 @@ def bootstrap_interval(differences: NDArray[np.float64], seed: int) -> tuple[flo
     n = len(differences)
     if n < MIN_PAIRS or np.ptp(differences) == 0:
         return float(differences.min()), float(differences.max())
-    tail = stats.norm.cdf(stats.t.ppf(LEVEL / 2, n - 1) * math.sqrt(n / (n - 1)))
-    bounds = stats.bootstrap(
-        (differences,),
-        np.mean,
-        method="percentile",
-        confidence_level=1 - 2 * float(tail),
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(bounds.low), float(bounds.high)
+    tail = _tail(n)
+    means = np.sort(differences[_draws(n, seed)].mean(-1))
+    return _quantile(means, tail), _quantile(means, 1 - tail)
+
+
+@lru_cache
+def _tail(n: int) -> float:
+    """The share of the drawn means of n differences that lies below the interval."""
+    from scipy.special import ndtr, stdtrit
+
+    tail = float(ndtr(stdtrit(n - 1, LEVEL / 2) * math.sqrt(n / (n - 1))))
+    confidence = 1 - 2 * tail
+    return (1 - confidence) / 2
+
+
+@lru_cache(8)
+def _draws(n: int, seed: int) -> NDArray[np.int64]:
+    """Indices of n differences, drawn with replacement, one row for each drawn mean."""
+    return np.random.default_rng(seed).integers(0, n, (RESAMPLES, n))
+
+
+def _quantile(rising: NDArray[np.float64], share: float) -> float:
+    """The value below which a share of the values lies, linear between them."""
+    place = share * len(rising) + (1 - share)
+    above = min(int(place), len(rising) - 1)
+    below = max(int(place) - 1, 0)
+    part = place % 1
+    return float((1 - part) * rising[below] + part * rising[above])

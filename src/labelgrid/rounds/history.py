@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from labelgrid.project.records import read_fit, read_log, val_metrics
+from labelgrid.project.records import fit_val_metrics, read_fit
 from labelgrid.select.strategy import TrainedRound
 
 
@@ -16,6 +16,6 @@ def history_of(folder: Path) -> tuple[TrainedRound, ...]:
     for path in sorted(folder.glob("rounds/*/fit.json")):
         fit = read_fit(path.parent)
         if fit:
-            val = val_metrics(read_log(path.parent) or [], fit.checkpoint)
+            val = fit_val_metrics(path.parent, fit.checkpoint)
             history.append(TrainedRound(fit.round, fit.labels, fit.spent, val))
     return tuple(history)

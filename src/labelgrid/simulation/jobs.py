@@ -144,6 +144,14 @@ def jobs_of(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:
     folder = request.out / "runs"
     pool = len(study.splits(root).get(study.pool, ()))
     recorded = recorded_runs(request.out, runs, study)
+    seedless = {run.key: replace(run, seed=0) for run in runs}
+    works = {
+        run.key: run for run in seedless.values()
+    }  # runs that differ in nothing but their seed work alike
+    work = {
+        key: work_of(run, study, recipe=request.recipe, pool=pool, root=root)
+        for key, run in works.items()
+    }
     return {
         run.key: Job(
             run=run,
@@ -153,7 +161,7 @@ def jobs_of(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:
             study=study,
             folder=folder / run.key,
             start=folder / run.start(study).key if run.kind == "strategy" else None,
-            max_work=work_of(run, study, recipe=request.recipe, pool=pool, root=root),
+            max_work=work[seedless[run.key].key],
             records=recorded.get(run.key, ()),
         )
         for run in runs

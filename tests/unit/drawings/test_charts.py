@@ -1,3 +1,4 @@
+import io
 import math
 from xml.etree import ElementTree
 
@@ -7,7 +8,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from labelgrid.drawings.charts import Chart, Level, Line
-from labelgrid.drawings.drawing import drawing_bytes
+from labelgrid.drawings.drawing import STYLE, drawing_bytes
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -158,6 +159,35 @@ def test_a_file_that_stands_alone_has_its_title_and_both_kinds_can_be_made() -> 
         drawing_bytes(chart, "svg")
     )
     assert drawing_bytes(chart, "png").startswith(b"\x89PNG")
+
+
+def test_a_file_is_that_of_the_drawing_library_drawn_only_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = [
+        Line(name="one", x=[1, 2], y=[3.0, 2.0], low=[2.5, 1.5], high=[3.5, 2.5]),
+        Line(name="two", x=[1, 2], y=[3.0, 2.5]),
+    ]
+    chart = Chart(name="a", x_label="labels", y_label="loss", lines=lines)
+    expected = {}
+    for kind, options in (
+        ("svg", {"metadata": {"Date": None}, "transparent": True}),
+        ("png", {"dpi": 200}),
+    ):
+        with mpl.rc_context(STYLE):
+            figure = Figure(figsize=chart.size, layout="constrained")
+            chart.draw(figure)
+            file = io.BytesIO()
+            figure.savefig(file, format=kind, **options)
+        expected[kind] = file.getvalue()
+    times = []
+    draw = Figure.draw
+    monkeypatch.setattr(
+        Figure, "draw", lambda figure, renderer: times.append(1) or draw(figure, renderer)
+    )
+    for kind in ("svg", "png"):
+        assert drawing_bytes(chart, kind) == expected[kind]
+    assert len(times) == 2
 
 
 def test_a_title_and_a_legend_do_not_lie_over_each_other() -> None:

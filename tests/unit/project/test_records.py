@@ -14,12 +14,15 @@ from labelgrid.project.records import (
     MemberRecord,
     PickRecord,
     announce_previews,
+    fit_val_metrics,
+    measured_rounds,
     pending_previews,
     read_fit,
     read_log,
     read_measurement,
     read_members,
     read_picks,
+    val_metrics,
     write_fit,
     write_measurement,
     write_member,
@@ -85,6 +88,41 @@ def test_what_a_round_wrote_is_read_back_and_what_a_reader_needs_not_is_passed_o
         EpochRecord(1, {"depth": 1.5}),
         EpochRecord(2, {}, {"loss_mtl": 2.5}, {"it.mse": 1.0}),
     ]
+
+
+def test_of_many_rounds_only_the_newest_valid_ones_are_read(tmp_path: Path) -> None:
+    for number, models in enumerate(
+        [("a", "a"), ("b", "b"), ("c", "trained again"), ("d", "d")], 1
+    ):
+        folder = tmp_path / "rounds" / f"{number:04d}"
+        folder.mkdir(parents=True)
+        (folder / "heldout.json").write_text(
+            json.dumps(HELDOUT | {"round": number, "model": models[0]})
+        )
+        (folder / "fit.json").write_text(json.dumps(FIT | {"round": number, "model": models[1]}))
+    assert [one.round for one in measured_rounds(tmp_path)] == [1, 2, 4]
+    (tmp_path / "rounds" / "0001" / "heldout.json").write_text("{ never read")
+    assert [one.round for one in measured_rounds(tmp_path, newest=2)] == [2, 4]
+
+
+@pytest.mark.parametrize("checkpoint", ["fit/last.ckpt", "fit/best.ckpt"])
+@pytest.mark.parametrize("losses", [[3.0, 1.0, 2.0], [1.0, None, None], [2.0, 1.0, 1.0], []])
+def test_the_val_metrics_of_a_fit_are_those_of_its_whole_log(
+    tmp_path: Path, checkpoint: str, losses: list[float | None]
+) -> None:
+    (tmp_path / "fit").mkdir()
+    lines = [
+        {
+            "epoch": epoch,
+            "loss": {},
+            "val": {} if loss is None else {"loss_mtl": loss, "epoch": epoch},
+        }
+        for epoch, loss in enumerate(losses, 1)
+    ]
+    (tmp_path / "fit" / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert fit_val_metrics(tmp_path, checkpoint) == val_metrics(
+        read_log(tmp_path) or [], checkpoint
+    )
 
 
 def test_what_explains_a_pick_is_read_back_and_only_what_is_known_is_written(

@@ -3,6 +3,8 @@
 import json
 import re
 import shlex
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -152,3 +154,12 @@ def test_commands_of_a_project_in_any_folder_can_be_pasted(data: Made, tmp_path:
         for error, folder in ((caught.value, project.folder), (closed.value, tmp_path / "my flat")):
             (hint,) = re.findall("`([^`]*)`", error.next_step)
             assert shlex.split(hint)[2] == str(folder)
+
+
+def test_a_status_loads_no_library_of_images_statistics_or_drawings() -> None:
+    slow = {"cv2", "matplotlib", "PIL", "scipy", "torch"}
+    code = f"import sys, labelgrid.cli, labelgrid.project.status; print(sorted({slow} & sys.modules.keys()))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.strip() == "[]"

@@ -1,9 +1,11 @@
 """Laws of comparing strategies: as SciPy, and right on average where nothing or something is to be found."""
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import stats
 
 from labelgrid.report.statistics import (
@@ -17,6 +19,7 @@ from labelgrid.report.statistics import (
     smallest_p,
 )
 
+Values = NDArray[np.float64]
 RNG = np.random.default_rng(0)
 
 
@@ -69,6 +72,22 @@ def test_the_p_of_many_pairs_is_scipys_and_the_same_each_time() -> None:
         rng=np.random.default_rng(0),
     )
     assert 0.05 < sign_flip_p(values) < 0.95 and sign_flip_p(values) == drawn.pvalue
+
+
+@pytest.mark.parametrize(
+    "ties", [lambda d: d, np.round, lambda d: np.concatenate([d, -d]), lambda d: np.round(d, 1)]
+)
+@pytest.mark.parametrize("n", [2, 3, 5, 6])
+def test_p_is_that_of_scipy_bit_by_bit_even_where_flips_tie(
+    n: int, ties: Callable[[Values], Values]
+) -> None:
+    draws = np.random.default_rng(n)
+    for _ in range(5):
+        values = ties(draws.normal(0.3, 1.5, n))
+        exact = stats.permutation_test(
+            (values,), np.mean, permutation_type="samples", n_resamples=9999
+        )
+        assert sign_flip_p(values) == exact.pvalue
 
 
 def test_the_smallest_p_is_that_of_differences_which_all_point_one_way() -> None:

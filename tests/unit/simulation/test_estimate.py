@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.simulation import estimate
-from labelgrid.simulation.jobs import Job, jobs_of
+from labelgrid.simulation.jobs import Job, jobs_of, work_of
 from labelgrid.simulation.runs import runs_of
 from labelgrid.simulation.timed_training import StepTiming
 from tests.studies import study_request
@@ -37,6 +37,18 @@ def test_each_point_of_the_grid_and_each_way_of_scoring_is_timed_once(
     scored = sum(work.scored for work in found.left.values())
     assert scored and found.seconds == (steps[16] + 10 * steps[24] + 100 * scored) / found.at_once
     assert found.memory == 7 * found.at_once
+
+
+def test_a_job_has_the_work_of_its_own_run(tmp_path: Path) -> None:
+    of = study_request(tmp_path, strategies=["partal", "random_cells"])
+    pool = len(of.study.splits(of.root)[of.study.pool])
+    runs = runs_of(of.study)
+    works = {job.max_work.scored for job in jobs_of(of, runs).values()}
+    assert len(works) > 1
+    for run in runs:
+        assert jobs_of(of, runs)[run.key].max_work == work_of(
+            run, of.study, recipe=of.recipe, pool=pool, root=of.root
+        )
 
 
 def test_the_trainings_of_statistics_are_counted(
