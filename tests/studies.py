@@ -61,7 +61,7 @@ def shipped_studies() -> Iterator[tuple[str, Study]]:
     for name in sorted([*shipped_recipes(), *research]):
         tables = chain(find_recipe(recipe_named(name)))
         if any("simulate" in table for table in tables):
-            yield name, shipped_study(name)
+            yield recipe_named(name), shipped_study(name)
 
 
 def make_data(folder: Path, pool: int = 8, test: int = 3) -> Made:

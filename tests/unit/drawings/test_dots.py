@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 from matplotlib.figure import Figure
-from tests.unit.report.test_charts import marks, texts
+from tests.unit.drawings.test_charts import marks, texts
 
 from labelgrid.drawings.dots import Dots
 from labelgrid.drawings.drawing import drawing_bytes

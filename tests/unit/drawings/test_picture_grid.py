@@ -1,7 +1,7 @@
 """Grids of pictures: every picture, caption and row name is drawn, in its place."""
 
 import numpy as np
-from tests.unit.report.test_charts import texts
+from tests.unit.drawings.test_charts import texts
 
 from labelgrid.drawings.drawing import drawing_bytes
 from labelgrid.drawings.picture_grid import Picture, PictureGrid

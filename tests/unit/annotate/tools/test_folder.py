@@ -256,7 +256,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from tests.support import make_dataset
-from tests.unit.annotate.test_folder import request_of, write
+from tests.unit.annotate.tools.test_folder import request_of, write
 data, out, left = make_dataset(Path(sys.argv[1]), 4), Path(sys.argv[2]), int(sys.argv[3])
 real = Path.replace
 def replace(path, target):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.unit.report.test_charts import texts
+from tests.unit.drawings.test_charts import texts
 from torch import nn
 
 from labelgrid.errors import LabelgridError

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tests.unit.report.test_charts import texts
+from tests.unit.drawings.test_charts import texts
 
 from labelgrid.errors import LabelgridError
 from labelgrid.simulation.analyse import analyse

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.unit.report.test_charts import texts
+from tests.unit.drawings.test_charts import texts
 
 from labelgrid.errors import UsageError
 from labelgrid.simulation.analyse import AnalysisResult, analyse

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.report.test_charts import texts
+from tests.unit.drawings.test_charts import texts
 
 from labelgrid.errors import LabelgridError
 from labelgrid.simulation.analyse import analyse

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
-from tests.unit.report.test_charts import texts
+from tests.unit.drawings.test_charts import texts
 
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.progress import Silent
