@@ -1,7 +1,7 @@
 """The recipes of published settings run on made data sets of their layouts, at an eighth of their images' sides.
 
 Each starts, trains for two steps, is evaluated on the layout's own split and stops; all else is as
-published.
+published. Of the recipes of tables every arm does so, with small networks.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from labelgrid.recipes.resolve import load_recipe
-from labelgrid.simulation import results
+from labelgrid.simulation import estimate, results
+from labelgrid.simulation.study import study_of
+from labelgrid.simulation.timed_training import StepTiming
 from tests import published
 from tests.e2e.commands import done
 
@@ -29,10 +31,9 @@ initial = 2
 budget = 5
 rounds = {}
 seeds = 1
-full = false
 single = false
-strategies = ["{}"]
 """
+ONE_ARM = 'strategies = ["{}"]\nfull = false\n'
 
 
 #: Recipe, its data set, the layout, an arm, rounds, and metrics that must be measured.
@@ -83,6 +84,12 @@ CASES: list[tuple[str, Callable[[Path], None], str, str, int, str]] = [
 ]
 
 
+def short(recipe: str, rounds: int) -> str:
+    """The shortened form of a recipe."""
+    height, width = load_recipe(recipe).data.size
+    return f'extends = "{recipe}"\n' + SHORT.format(height // 8, width // 8, rounds)
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0])
 def test_a_published_recipe_starts_trains_measures_and_stops(
     tmp_path: Path, case: tuple[str, Callable[[Path], None], str, str, int, str]
@@ -91,9 +98,7 @@ def test_a_published_recipe_starts_trains_measures_and_stops(
     write(tmp_path / "data")
     said = done("data", "check", layout, tmp_path / "data").out
     assert "Read 8 of 8 images" in said
-    height, width = load_recipe(recipe).data.size
-    text = f'extends = "{recipe}"\n' + SHORT.format(height // 8, width // 8, rounds, arm)
-    (tmp_path / "short.toml").write_text(text)
+    (tmp_path / "short.toml").write_text(short(recipe, rounds) + ONE_ARM.format(arm))
     done(
         "simulate",
         tmp_path / "short.toml",
@@ -109,3 +114,93 @@ def test_a_published_recipe_starts_trains_measures_and_stops(
     ]
     assert {f"{record.task}/{record.metric}" for record in records} >= set(measured.split())
     assert len({record.round for record in records}) == rounds + 1
+
+
+#: Small networks, and short trainings of what TCD learns.
+SMALL = """
+[backbone]
+name = "mobilenetv2_035"
+pretrained = false
+[network.options]
+width = 8
+[score.committee]
+epochs = 1
+[score.embedding]
+epochs = 1
+width = 8
+"""
+SMALL_SEGNET = "[network.options]\nwidth = 8\n"
+#: Small networks of the arms that have others: maps between tasks are whole networks.
+SMALL_ARM = "[simulate.arms.{}.changes.{}]\nwidth = 4\n"
+SMALL_NYUV2 = [
+    ("full-mtan", "network.options"),
+    ("full-x-task", "terms.x_task"),
+    ("random-perceptual", "terms.perceptual_map"),
+    ("random-direct", "terms.direct_map"),
+    ("one-perceptual", "terms.perceptual_map"),
+    ("one-direct", "terms.direct_map"),
+]
+SMALL_CITYSCAPES = [
+    (f"{labels}-{name}", f"terms.{name}_map")
+    for labels in ("one", "9-1", "1-9")
+    for name in ("perceptual", "direct")
+]
+
+
+def small_segnet(arms: list[tuple[str, str]]) -> str:
+    """The changes that make SegNet small, and the other networks of some arms."""
+    return SMALL_SEGNET + "".join(SMALL_ARM.format(arm, table) for arm, table in arms)
+
+
+#: Recipe of a table, its data set, rounds, small networks, and the metrics of its tasks.
+TABLES: list[tuple[str, Callable[[Path], None], int, str, str]] = [
+    ("partal-nyud", published.nyud, 1, SMALL, "mIoU RMSE mErr"),
+    ("partal-pascal", published.pascal, 1, SMALL, "mIoU odsF IoU mErr"),
+    ("tcd-nyud", published.nyud, 1, SMALL, "mIoU RMSE mErr"),
+    ("tcd-pascal", published.pascal, 1, SMALL, "mIoU odsF IoU mErr"),
+    ("mtpsl-pascal", published.pascal, 0, SMALL, "mIoU odsF IoU mErr"),
+    ("mtpsl-tables-nyuv2", published.mtan_nyuv2, 0, small_segnet(SMALL_NYUV2), "mIoU absErr mErr"),
+    (
+        "mtpsl-tables-cityscapes",
+        published.mtan_cityscapes,
+        0,
+        small_segnet(SMALL_CITYSCAPES),
+        "mIoU absErr",
+    ),
+]
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table[0])
+def test_every_arm_of_a_table_is_planned_starts_trains_measures_and_stops(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    table: tuple[str, Callable[[Path], None], int, str, str],
+) -> None:
+    recipe, write, rounds, small, measured = table
+    write(tmp_path / "data")
+    (tmp_path / "short.toml").write_text(short(recipe, rounds))
+    (tmp_path / "small.toml").write_text(f'extends = "{tmp_path / "short.toml"}"\n' + small)
+    words = (
+        "simulate",
+        tmp_path / "small.toml",
+        "--data",
+        tmp_path / "data",
+        "--out",
+        tmp_path / "out",
+    )
+    study = study_of(recipe)
+    arms = {*study.strategies, *["full"][: study.full]}
+
+    with monkeypatch.context() as patch:  # the runs themselves train below
+        patch.setattr(estimate, "time_training", lambda job: StepTiming(1.0, 1.0, 3, 2**20))
+        planned = done(*words, "--dry-run").out
+    assert [arm for arm in arms if f" {arm} " not in planned] == []
+    assert not (tmp_path / "out").exists()
+
+    done(*words, "--jobs", 1)
+    records = results.read_outcomes(tmp_path / "out")
+    for arm in arms:
+        own = [record for record in records if record.strategy == arm]
+        assert {record.metric for record in own} >= set(measured.split())
+        assert len({record.round for record in own}) == (1 if arm == "full" else rounds + 1)

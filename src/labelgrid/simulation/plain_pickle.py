@@ -1,133 +1,163 @@
-"""Reads pickles of plain dicts, lists, texts and whole numbers, without running anything that they hold."""
+"""Reads lists of texts by name from a pickle, or from a `.npy` file with one.
 
+Calls nothing it names.
+"""
+
+import io
+import pickle
 import pickletools
+from functools import partial
 from typing import Any
 
-#: Where a collection begins on the stack.
-_MARK = object()
-#: Opcodes that put their argument on the stack.
-_VALUES = frozenset(
-    {"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE", "SHORT_BINSTRING", "BINSTRING"}
-)
-_VALUES |= {"STRING", "BININT", "BININT1", "BININT2", "INT", "LONG", "LONG1"}
-#: Opcodes that put an entry of the memo on the stack, and that put the top of the stack into the
-#: memo.
-_GETS = frozenset({"GET", "BINGET", "LONG_BINGET"})
-_PUTS = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"})
-_IGNORED = frozenset({"PROTO", "FRAME"})
-_MALFORMED = "it is not a well-formed pickle"
+import numpy as np
+
+#: How a file of `np.save` begins.
+NPY = b"\x93NUMPY"
+#: Texts that a file may have.
+MAX_TEXTS = 2**20
+#: The globals by which NumPy writes an array of objects and each `numpy.str_`, by module: that of
+#: its functions has an older and a newer name.
+_MULTIARRAY = frozenset({"_reconstruct", "scalar"})
+_ALLOWED = {
+    "numpy": frozenset({"dtype", "ndarray"}),
+    "numpy.core.multiarray": _MULTIARRAY,
+    "numpy._core.multiarray": _MULTIARRAY,
+}
+#: Opcodes that put the top of the stack into the memo, that get it from there, and that make
+#: tuples.
+_PUTS = frozenset({"PUT", "LONG_BINPUT", "BINPUT", "MEMOIZE"})
+_GETS = frozenset({"GET", "LONG_BINGET", "BINGET"})
+_TUPLES = frozenset({"TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"})
+#: Opcodes that would hide what an entry of the memo is, and those that leave the stack as it is.
+_REFUSED = frozenset({"DUP", "POP", "POP_MARK"})
+_NEUTRAL = frozenset({"PROTO", "FRAME"})
+_OTHER = "it holds something else than lists of texts by name"
 
 
-def plain_value(data: bytes) -> Any:
-    """The value that a pickle holds, of dicts, lists, texts and whole numbers.
+def lists_of_texts(data: bytes) -> dict[str, list[str]]:
+    """The dict of lists of texts that a pickle, or a `.npy` file of one such object, holds.
 
-    Its opcodes are interpreted here, not by `pickle`. Those for classes, functions, calls and
-    persistent objects are refused, so nothing is imported or called. The time and memory grow
-    linearly with the file.
+    The globals that NumPy writes are allowed, but their calls are recorded instead of made, and
+    texts are read from the records. All other globals are refused.
 
     Raises:
-        ValueError: it holds anything else, is truncated, or is no pickle.
+        ValueError: it holds anything else, is truncated, or is no such file.
 
     Example:
         >>> import pickle
-        >>> plain_value(pickle.dumps({"depth": ["a", "b"]}))
+        >>> lists_of_texts(pickle.dumps({"depth": ["a", "b"]}))
         {'depth': ['a', 'b']}
-        >>> plain_value(pickle.dumps(print))
+        >>> lists_of_texts(pickle.dumps(print))
         Traceback (most recent call last):
-        ValueError: it holds more than dicts, lists, texts and whole numbers (STACK_GLOBAL)
+        ValueError: it holds 'builtins.print', and only lists of texts by name are read
     """
-    reader = _Reader()
+    value = _array_item(_unpickled(_npy_pickle(data))) if data.startswith(NPY) else _unpickled(data)
+    if (
+        not isinstance(value, dict)
+        or not value
+        or not all(isinstance(texts, list) for texts in value.values())
+    ):
+        raise ValueError(_OTHER)
+    if sum(map(len, value.values())) > MAX_TEXTS:  # one list may stand in a file many times
+        raise ValueError(f"it has more than {MAX_TEXTS} texts")
+    return {_text(name): [_text(text) for text in texts] for name, texts in value.items()}
+
+
+def _npy_pickle(data: bytes) -> bytes:
+    """The pickle in a `.npy` file of one object."""
+    stream = io.BytesIO(data)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("it has a header that NumPy writes for structured arrays only")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype != np.dtype(object) or shape:
+        raise ValueError(f"it holds an array of {dtype} with the shape {shape}, not a dict")
+    return stream.read()
+
+
+class _Call:
+    """A call that a file asks for, and the state that it gives to the result: recorded, not made."""
+
+    __slots__ = ("arguments", "name", "state")
+
+    def __init__(self, name: str, *arguments: Any) -> None:
+        self.name = name
+        self.arguments = arguments
+        self.state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+class _Unpickler(pickle.Unpickler):
+    """Allows NumPy's globals of such a file, as records."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """As `pickle.Unpickler`.
+
+        Raises:
+            UnpicklingError: it is no global that NumPy writes in such a file.
+        """
+        if name in _ALLOWED.get(module, ()):
+            return partial(_Call, name)
+        found = f"{module}.{name}"[:80]
+        raise pickle.UnpicklingError(
+            f"it holds {found!r}, and only lists of texts by name are read"
+        )
+
+
+def _unpickled(data: bytes) -> Any:
+    """The value of a pickle, with records in place of calls."""
     try:
-        for opcode, argument, _ in pickletools.genops(data):
-            if opcode.name == "STOP":
-                if len(reader.stack) != 1:
-                    raise ValueError(_MALFORMED)
-                return reader.pop()
-            reader.read(opcode.name, argument)
-    except (IndexError, KeyError) as error:
-        raise ValueError(_MALFORMED) from error
-    raise ValueError("it ends too early")
+        _check_memo(data)
+        return _Unpickler(io.BytesIO(data)).load()
+    except Exception as error:  # broken pickles raise many types
+        raise ValueError(str(error) or "it ends too early") from error
 
 
-class _Reader:
-    """The stack and the memo of a pickle that is being read."""
+def _check_memo(data: bytes) -> None:
+    """Refuse what no pickler writes and what lets a small file take much memory or time.
 
-    def __init__(self) -> None:
-        self.stack: list[Any] = []
-        self.memo: dict[int, Any] = {}
-
-    def read(self, name: str, argument: Any) -> None:
-        """Do one opcode."""
-        if name in _VALUES:
-            self.stack.append(argument)
-        elif name in _GETS:
-            self.stack.append(self.memo[argument])
-        elif name in _PUTS:
-            value = self.pop()
-            self.memo[len(self.memo) if argument is None else argument] = value
-            self.stack.append(value)
-        elif action := getattr(self, f"_{name.lower()}", None):
-            action()
-        elif name not in _IGNORED:
-            raise ValueError(f"it holds more than dicts, lists, texts and whole numbers ({name})")
-
-    def pop(self) -> Any:
-        """Take the top value, which is no mark, from the stack."""
-        value = self.stack.pop()
-        if value is _MARK:
-            raise ValueError(_MALFORMED)
-        return value
-
-    def _mark(self) -> None:
-        self.stack.append(_MARK)
-
-    def _empty_dict(self) -> None:
-        self.stack.append({})
-
-    def _empty_list(self) -> None:
-        self.stack.append([])
-
-    def _list(self) -> None:
-        self.stack.append(self._since_mark())
-
-    def _dict(self) -> None:
-        self.stack.append(_entries(self._since_mark()))
-
-    def _append(self) -> None:
-        self._extend([self.pop()])
-
-    def _appends(self) -> None:
-        self._extend(self._since_mark())
-
-    def _setitem(self) -> None:
-        value = self.pop()
-        key = self.pop()
-        self._update([key, value])
-
-    def _setitems(self) -> None:
-        self._update(self._since_mark())
-
-    def _since_mark(self) -> list[Any]:
-        """Take the values since the last mark, and the mark, from the stack."""
-        values: list[Any] = []
-        while (value := self.stack.pop()) is not _MARK:
-            values.append(value)
-        return values[::-1]
-
-    def _extend(self, values: list[Any]) -> None:
-        if not isinstance(self.stack[-1], list):
-            raise ValueError(_MALFORMED)
-        self.stack[-1].extend(values)
-
-    def _update(self, values: list[Any]) -> None:
-        if not isinstance(self.stack[-1], dict):
-            raise ValueError(_MALFORMED)
-        self.stack[-1].update(_entries(values))
+    A large number of an entry makes the memo as large. The hash of tuples in tuples, each of which
+    is used twice, takes time that doubles with each.
+    """
+    entries: set[int] = set()
+    tuples: set[int] = set()
+    last = ""
+    for opcode, argument, _ in pickletools.genops(data):
+        name = opcode.name
+        entry: int = len(entries) if argument is None else argument
+        far = name in _PUTS and entry >= len(data)
+        if far or name in _REFUSED or (name in _GETS and entry in tuples):
+            raise ValueError(f"it is not written by a pickler ({name})")
+        if name in _PUTS:
+            entries.add(entry)
+            if last in _TUPLES:
+                tuples.add(entry)
+        if name not in _NEUTRAL:
+            last = name
 
 
-def _entries(values: list[Any]) -> dict[Any, Any]:
-    """Alternating keys and values as a dict."""
-    keys = values[::2]
-    if len(values) % 2 or not all(isinstance(key, str | int) for key in keys):
-        raise ValueError("it has a dict whose keys are not texts or whole numbers")
-    return dict(zip(keys, values[1::2], strict=True))
+def _array_item(value: Any) -> Any:
+    """The item of a recorded array of one object."""
+    match value:
+        case _Call(name="_reconstruct", state=(_, (), _Call(name="dtype"), _, [item])):
+            return item
+    raise ValueError(_OTHER)
+
+
+def _text(value: Any) -> str:
+    """A text, or that of a recorded `numpy.str_`."""
+    match value:
+        case str():
+            return value
+        case _Call(name="scalar", arguments=(_Call(name="dtype") as kind, bytes() as data)):
+            return data.decode(_encoding(kind)).rstrip("\0")
+    raise ValueError(_OTHER)
+
+
+def _encoding(kind: _Call) -> str:
+    """The encoding of the texts of a recorded type, such as `<U11`."""
+    match kind.arguments, kind.state:
+        case (str() as code, *_), (_, "<" | ">" as order, *_) if code.startswith("U"):
+            return "utf-32-le" if order == "<" else "utf-32-be"
+    raise ValueError(_OTHER)

@@ -3,16 +3,15 @@
 Runs nothing that they hold.
 
 For NYUv2 and Cityscapes a file of PyTorch holds the tensor `labels_weights`, rows × tasks, with 1
-where an image has a label; for PASCAL a pickled dict lists image ids by task.
+where an image has a label; for PASCAL a file of `np.save` holds a dict that lists image ids by
+task.
 """
 
 import io
 import pickle  # for the name of an error
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
-from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,7 @@ from labelgrid.errors import RecipeError
 from labelgrid.files import read_bytes, read_text
 from labelgrid.ledger.grid import Cell
 from labelgrid.simulation.arms import InitialLabels
-from labelgrid.simulation.plain_pickle import plain_value
+from labelgrid.simulation.plain_pickle import lists_of_texts
 from labelgrid.words import count_text
 
 #: Bytes that a split file may have, compressed and not.
@@ -58,11 +57,13 @@ def published_cells(plan: InitialLabels, root: Path, pool: Collection[str]) -> l
     return sorted(_of_rows(value, plan, _order(plan.rows, root, pool, path), path))
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path) -> NDArray[np.float64] | dict[str, list[str]]:
     """The weights of a split file, or its dict of lists."""
     try:
         data = read_bytes(path, LIMIT)
-        value = _tensor(data) if data.startswith(_ZIP) or data[2:14] == _OLD else plain_value(data)
+        return (
+            _tensor(data) if data.startswith(_ZIP) or data[2:14] == _OLD else lists_of_texts(data)
+        )
     except OSError as error:
         raise _refused(
             path, f"The split file cannot be read: {error}", "Check the path."
@@ -72,17 +73,6 @@ def _read(path: Path) -> Any:
         raise _refused(
             path, f"The split file was not opened: {what or type(error).__name__}"
         ) from error
-    if isinstance(value, np.ndarray) or _is_lists_of_texts(value):
-        return value
-    raise _refused(path, "The split file holds something else than a tensor or lists of image ids")
-
-
-def _is_lists_of_texts(value: Any) -> bool:
-    if not isinstance(value, dict) or not all(isinstance(ids, list) for ids in value.values()):
-        return False
-    if sum(map(len, value.values())) > LIMIT // 16:  # one list may stand in a file many times
-        return False
-    return bool(value) and all(isinstance(text, str) for text in chain(value, *value.values()))
 
 
 def _tensor(data: bytes) -> NDArray[np.float64]:

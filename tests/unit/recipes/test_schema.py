@@ -1,5 +1,7 @@
 """Recipes: shipped and one's own, extended, changed, and refused with the key and the nearest right one."""
 
+from dataclasses import replace
+
 import pytest
 
 from labelgrid import plugins
@@ -173,6 +175,64 @@ def test_partals_recipe_for_pascal_is_its_appendix_and_the_survey_s_augmentation
         (0.75, 1.25),
         True,
     )
+
+
+@pytest.mark.parametrize("name", ["partal-nyud", "partal-pascal"])
+def test_partals_recipes_have_all_methods_of_its_tables(name):
+    study = shipped_study(name)
+    table = {"random_images", "rbal", "core_set", "learning_loss", "partal"}
+    assert {study.chosen(arm).name for arm in study.strategies} == {
+        *table,
+        "random_cells",
+    } and study.full
+    assert study.overrides("strategy", {}, "learning_loss")["terms"] == {
+        "learning_loss": {"predict": "image"}
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "tasks"),
+    [
+        ("tcd-nyud", {"ss": "semseg", "de": "depth", "sn": "normals"}),
+        (
+            "tcd-pascal",
+            {"ss": "semseg", "ed": "edges", "sn": "normals", "hps": "parts", "se": "saliency"},
+        ),
+        (
+            "tcd-pascal-mti",
+            {"ss": "semseg", "ed": "edges", "sn": "normals", "hps": "parts", "se": "saliency"},
+        ),
+    ],
+)
+def test_tcds_recipes_have_all_methods_of_its_tables(name, tasks):
+    study = shipped_study(name)
+    equal = {f"equal-{short}": task for short, task in tasks.items()}
+    table = {"random_images", "core_set", "rbal", "learning_loss", "partal", "tcd"}
+    assert set(study.strategies) == table | equal.keys()
+    assert {arm: study.chosen(arm).options for arm in equal} == {
+        arm: {"task": task} for arm, task in equal.items()
+    }
+    assert {arm: set(arms) for arm, arms in study.best_of.items()} == {"EquAL*": equal.keys()}
+    assert study.overrides("strategy", {}, "learning_loss")["terms"] == {
+        "learning_loss": {"predict": "tasks"}
+    }
+    assert study.start_of("learning_loss") == "learning_loss" and study.start_of("rbal") == ""
+
+
+def test_mtpsls_recipe_for_pascal_has_equation_1_and_its_variant_differs_in_the_survey_s_weights():
+    equal, survey, partal = (
+        load_recipe(name) for name in ("mtpsl-pascal", "mtpsl-pascal-survey", "partal-pascal")
+    )
+    assert equal.objective.reduction == survey.objective.reduction == "image_mean"
+    assert equal.objective.weights == dict.fromkeys(pascal.TASKS, 1.0)
+    assert survey.objective.weights == partal.objective.weights
+    assert replace(survey, objective=equal.objective) == equal
+    study = shipped_study("mtpsl-pascal")
+    terms = [
+        study.overrides("strategy", {}, arm).get("terms", {}) for arm in ("mtpsl", "random-mtpsl")
+    ]
+    assert terms == [{"mtpsl": {"mapping": "resnet18"}}] * 2  # the weight is that of equation 4
+    assert shipped_study("mtpsl-pascal-survey") == study
 
 
 @pytest.mark.parametrize(

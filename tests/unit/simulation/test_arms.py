@@ -1,10 +1,10 @@
 """Laws of the arms of a study: tasks, initial labels, overrides and rounds of their own, and the starts they share."""
 
 import json
-import pickle
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from labelgrid.errors import LabelgridError, RecipeError
@@ -231,9 +231,9 @@ def test_cells_that_the_pool_does_not_have_are_refused_and_another_file_is_anoth
 def test_a_published_split_that_does_not_fit_is_refused_before_any_run(
     tmp_path: Path, lists: dict[str, list[object]], fault: str
 ) -> None:
-    arms = {"mine": {"initial": {"plan": "published", "file": "split.pkl"}}}
+    arms = {"mine": {"initial": {"plan": "published", "file": "split.npy"}}}
     request = study_request(tmp_path, arms=arms, strategies=["mine"])
-    (request.root / "split.pkl").write_bytes(pickle.dumps(lists))
+    np.save(request.root / "split.npy", lists, allow_pickle=True)  # type: ignore[arg-type]
     with pytest.raises(RecipeError, match=fault):
         run_study(request)
     assert not request.out.exists()
@@ -246,11 +246,12 @@ def test_a_run_begins_with_the_cells_of_its_plan_and_the_images_of_its_seed(tmp_
         "alone": {"tasks": ["depth"], "initial": {"images": 4}},
         "file": {"initial": {"plan": "cells", "file": "cells.csv"}},
         "ledger": {"initial": {"plan": "ledger", "file": str(tmp_path / "file")}},
-        "published": {"initial": {"plan": "published", "file": "split.pkl"}},
+        "published": {"initial": {"plan": "published", "file": "split.npy"}},
     }
     request = study_request(tmp_path, arms=arms, strategies=list(arms))
     (request.root / "cells.csv").write_text("image,task\n0003.jpg,depth\n0001.jpg,semseg\n")
-    (request.root / "split.pkl").write_bytes(pickle.dumps({"depth": ["0003"], "semseg": ["0001"]}))
+    lists = {"depth": [np.str_("0003")], "semseg": [np.str_("0001")]}
+    np.save(request.root / "split.npy", lists, allow_pickle=True)  # type: ignore[arg-type]
     cells = {}
     for name in arms:
         run = Run("start", f"start.{name}", seed=0, point={}, start_arm=name)

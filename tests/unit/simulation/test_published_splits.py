@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -110,36 +111,73 @@ def test_rows_and_columns_that_do_not_fit_are_refused(
         published_cells(plan(rows, columns), tmp_path, pool)
 
 
+def lists(folder: Path, value: object) -> InitialLabels:
+    """A plan that reads a file of `np.save`."""
+    np.save(folder / "split.npy", value, allow_pickle=True)  # type: ignore[arg-type]
+    return plan("", {}, "split.npy")
+
+
+def texts(*names: str) -> list[np.str_]:
+    """Image ids as MTPSL's splits of PASCAL have them."""
+    return [np.str_(name) for name in names]
+
+
 def test_a_dict_lists_image_ids_by_task(tmp_path: Path) -> None:
     pool = ["JPEG/2008_2.jpg", "JPEG/2008_1.jpg"]
-    (tmp_path / "split.pkl").write_bytes(
-        pickle.dumps({"edge": ["2008_1", "JPEG/2008_2.jpg"], "sal": ["JPEG/2008_2"]})
-    )
-    of = plan("", {}, "split.pkl")
+    of = lists(tmp_path, {"edge": texts("2008_1", "JPEG/2008_2.jpg"), "sal": texts("JPEG/2008_2")})
     assert published_cells(of, tmp_path, pool) == [
         Cell(pool[1], "edge"),
         Cell(pool[0], "edge"),
         Cell(pool[0], "sal"),
     ]
-    named = plan("", {"saliency": "sal"}, "split.pkl")
+    named = plan("", {"saliency": "sal"}, "split.npy")
     assert published_cells(named, tmp_path, pool) == [Cell(pool[0], "saliency")]
     for wrong, images, fault in (
         (of, pool[:1], "'2008_1' of the split file is the name of 0 images"),
         (of, [*pool, "other/2008_1.png"], "'2008_1' of the split file is the name of 2 images"),
-        (plan("", {"parts": "parts"}, "split.pkl"), pool, "no list 'parts'.*\n.*It has: edge, sal"),
-        (plan("sorted", {}, "split.pkl"), pool, "so it has no rows"),
+        (plan("", {"parts": "parts"}, "split.npy"), pool, "no list 'parts'.*\n.*It has: edge, sal"),
+        (plan("sorted", {}, "split.npy"), pool, "so it has no rows"),
     ):
         with pytest.raises(RecipeError, match=fault):
             published_cells(wrong, tmp_path, images)
 
 
+#: The labels of each task in MTPSL's splits of PASCAL, by the tasks' names in them.
+COUNTS = {
+    "onelabel": {"human_parts": 999, "edge": 999, "semseg": 1000, "normals": 1000, "sal": 1000},
+    "randomlabels": {
+        "human_parts": 847,
+        "edge": 2557,
+        "semseg": 2450,
+        "normals": 2480,
+        "sal": 2445,
+    },
+}
+
+
+@pytest.mark.parametrize("setting", COUNTS)
+def test_a_split_of_the_size_of_those_of_pascal_labels_as_many_cells_as_it_lists(
+    tmp_path: Path, setting: str
+) -> None:
+    pool = [f"2008_{number:06d}" for number in range(4998)]
+    generator = np.random.default_rng(7)
+    drawn = {task: generator.permutation(pool)[:count] for task, count in COUNTS[setting].items()}
+    of = lists(tmp_path, {task: list(names) for task, names in drawn.items()})
+    cells = published_cells(of, tmp_path, [f"{name}.jpg" for name in pool])
+    assert set(cells) == {
+        Cell(f"{name}.jpg", task) for task, names in drawn.items() for name in names
+    }
+    assert len(cells) == sum(COUNTS[setting].values())
+
+
 @pytest.mark.parametrize(
     "value", [{}, ["a"], "a", {"depth": "a"}, {"depth": [1]}, {1: ["a"]}, {"depth": [["a"]]}]
 )
-def test_a_pickle_of_anything_else_is_refused(tmp_path: Path, value: object) -> None:
+def test_a_file_of_anything_else_is_refused(tmp_path: Path, value: object) -> None:
     (tmp_path / "split.pkl").write_bytes(pickle.dumps(value))
-    with pytest.raises(RecipeError, match="something else than"):
-        published_cells(plan("", {}, "split.pkl"), tmp_path, POOL)
+    for of in (lists(tmp_path, np.array(value, dtype=object)), plan("", {}, "split.pkl")):
+        with pytest.raises(RecipeError, match=r"something else than|holds an array of"):
+            published_cells(of, tmp_path, POOL)
 
 
 def test_files_that_would_run_code_are_refused_and_run_none(tmp_path: Path) -> None:
@@ -151,9 +189,14 @@ def test_files_that_would_run_code_are_refused_and_run_none(tmp_path: Path) -> N
             match=r"was not opened: it is damaged, or holds other objects than tensors, .*\n.*Nothing was run",
         ):
             published_cells(plan(), tmp_path, POOL)
-    (tmp_path / "split.pth").write_bytes(pickle.dumps(evil))
-    with pytest.raises(RecipeError, match="was not opened: it holds more than dicts, lists, texts"):
-        published_cells(plan(), tmp_path, POOL)
+    for of in (
+        lists(tmp_path, evil),
+        lists(tmp_path, {"depth": [*texts("1"), Evil(tmp_path / "ran")]}),
+    ):
+        with pytest.raises(
+            RecipeError, match=r"was not opened: it holds '\w+\.mkdir'.*\n.*Nothing was run"
+        ):
+            published_cells(of, tmp_path, POOL)
     assert not (tmp_path / "ran").exists()
 
 
