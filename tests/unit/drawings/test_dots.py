@@ -2,10 +2,10 @@ import math
 
 import numpy as np
 from matplotlib.figure import Figure
-from tests.unit.drawings.test_charts import marks, texts
 
 from labelgrid.drawings.dots import Dots
 from labelgrid.drawings.drawing import drawing_bytes
+from tests.unit.drawings.test_charts import marks, texts
 
 MARKS = {"picked": {"partal": (0.5, 0.1), "rbal": (0.6, math.nan)}, "pool": {"rbal": (0.4, 0.0)}}
 

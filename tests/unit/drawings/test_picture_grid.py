@@ -1,10 +1,10 @@
 """Grids of pictures: every picture, caption and row name is drawn, in its place."""
 
 import numpy as np
-from tests.unit.drawings.test_charts import texts
 
 from labelgrid.drawings.drawing import drawing_bytes
 from labelgrid.drawings.picture_grid import Picture, PictureGrid
+from tests.unit.drawings.test_charts import texts
 
 
 def test_every_picture_has_its_caption_and_a_missing_one_is_blank():

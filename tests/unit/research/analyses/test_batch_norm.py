@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.unit.drawings.test_charts import texts
 from torch import nn
 
 from labelgrid.errors import LabelgridError
@@ -16,6 +15,7 @@ from labelgrid.simulation.analyse import analyse
 from labelgrid.simulation.runs import Run
 from labelgrid.train.batch_norm import norms_of
 from research.analyses import batch_norm
+from tests.unit.drawings.test_charts import texts
 from tests.unit.simulation.conftest import SIMULATE, TASKS, finished_study
 
 ARMS = """

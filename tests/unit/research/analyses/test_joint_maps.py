@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tests.unit.drawings.test_charts import texts
 
 from labelgrid.errors import LabelgridError
 from labelgrid.simulation.analyse import analyse
 from labelgrid.train.mappings import MAPPINGS, Norm
 from research.analyses import joint_maps
+from tests.unit.drawings.test_charts import texts
 from tests.unit.simulation.conftest import SIMULATE, Finished, finished_study
 
 ARMS = """

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.unit.drawings.test_charts import texts
 
 from labelgrid.errors import UsageError
 from labelgrid.simulation.analyse import AnalysisResult, analyse
 from research.analyses.known import Options, build
+from tests.unit.drawings.test_charts import texts
 from tests.unit.simulation.analyses.slow_analyses import HEADLINES, of_set, outputs, truth, value
 from tests.unit.simulation.conftest import SIMULATE, finished_study
 

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.drawings.test_charts import texts
 
 from labelgrid.errors import LabelgridError
 from labelgrid.simulation.analyse import analyse
+from tests.unit.drawings.test_charts import texts
 from tests.unit.simulation.analyses.slow_analyses import of_set, outputs, truth
 from tests.unit.simulation.conftest import SIMULATE, finished_study
 

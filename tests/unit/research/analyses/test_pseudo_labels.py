@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.drawings.test_charts import texts
 
 from labelgrid.errors import RecipeError
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.simulation.analyse import analyse
 from research.analyses.pseudo_errors import pseudo_errors
+from tests.unit.drawings.test_charts import texts
 
 
 def test_each_arm_with_pseudo_labels_has_their_errors(study: Any, tmp_path: Path) -> None:

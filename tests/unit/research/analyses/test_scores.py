@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
-from tests.unit.drawings.test_charts import texts
 
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.progress import Silent
@@ -15,6 +14,7 @@ from labelgrid.score.table import read_table
 from labelgrid.simulation.analyse import AnalysisResult, analyse
 from labelgrid.simulation.measuring import Question, measure_cells
 from labelgrid.simulation.runs import Run
+from tests.unit.drawings.test_charts import texts
 from tests.unit.simulation.analyses.slow_analyses import outputs, truth, value, values
 from tests.unit.simulation.conftest import SIMULATE, finished_study
 

@@ -7,10 +7,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from tests.unit.drawings.test_charts import texts
 
 from labelgrid.errors import RecipeError
 from labelgrid.simulation.analyse import AnalysisResult, analyse
+from tests.unit.drawings.test_charts import texts
 from tests.unit.simulation.analyses.slow_analyses import (
     HEADLINES,
     of_set,
