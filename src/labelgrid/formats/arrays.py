@@ -129,7 +129,7 @@ def _png(data: bytes, path: Path) -> Array:
     array = _pillow(sound, path)
     if header.colour == 0 and header.bits in (2, 4):  # Pillow scales 2- and 4-bit grey to 0..255
         return array // np.uint8(255 // (2**header.bits - 1))
-    return array.astype(np.uint16) if header.bits == 16 else array
+    return array.astype(np.uint16, copy=False) if header.bits == 16 else array
 
 
 def _deep_colours(data: bytes) -> Array:

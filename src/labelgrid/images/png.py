@@ -2,7 +2,7 @@
 
 import io
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import BinaryIO
@@ -28,6 +28,11 @@ _SIZED = (b"IHDR", b"acTL", b"fcTL", b"fdAT")
 _KEPT = 2**20
 #: The largest block of a zlib stream that is stored without compression.
 _BLOCK = 65535
+#: The bits, colour, compression, filters and interlacing of plain files.
+_PLAIN = (b"\x08\0\0\0\0", b"\x08\2\0\0\0", b"\x08\4\0\0\0", b"\x08\6\0\0\0")
+#: The parts that a plain file may have besides its pixels, and their sizes: decoders accept any
+#: content of them.
+_SIZES = {b"IHDR": 13, b"gAMA": 4, b"sRGB": 1, b"pHYs": 9, b"tIME": 7, b"IEND": 0}
 #: What is uncompressed at once; what is left of it is copied for each block.
 _PIECE = 16384
 
@@ -102,7 +107,7 @@ def check_png(data: bytes) -> bytes:
             the header.
     """
     size = header_of(data).stream_size
-    return _rewritten(io.BytesIO(data), lambda pixels, out: _store(pixels, size, out))
+    return _rewritten(io.BytesIO(data), lambda stream: _stored(_Inflated(stream), size))
 
 
 def outline(file: BinaryIO) -> bytes:
@@ -127,22 +132,61 @@ def outline(file: BinaryIO) -> bytes:
     )
     kept = replace(header, height=rows) if rows else replace(header, height=1, width=1)
 
-    def write_kept(pixels: Iterable[bytes], out: BinaryIO) -> None:
-        start = _check_rows(pixels, header, rows and kept.stream_size)
-        out.write(_chunk(b"IDAT", zlib.compress(start or bytes(kept.stream_size), 0)))
+    def kept_chunk(stream: Iterable[bytes]) -> list[bytes]:
+        start = _check_rows(_Inflated(stream), header, rows and kept.stream_size)
+        return [_chunk(b"IDAT", zlib.compress(start or bytes(kept.stream_size), 0))]
 
-    data = _rewritten(file, write_kept)
+    data = _rewritten(file, kept_chunk)
     if any(kind in _SIZED for kind, _ in _chunks(io.BytesIO(data[33:]), 0)):
         return b""
     size = kept.width.to_bytes(4) + kept.height.to_bytes(4)
     return data[:8] + _chunk(b"IHDR", size + data[24:29]) + data[33:]
 
 
+def plain_size(data: bytes) -> tuple[int, int] | None:
+    """Height and width of an undamaged, plain PNG, which needs no decoder to be checked.
+
+    None for any other content.
+
+    Plain are 8 bits of grey or colour, with or without alpha, in rows from the top, and parts of
+    one size each that change neither the pixels nor which side is up. All is checked as by
+    `outline`.
+    """
+    if data[24:29] not in _PLAIN:
+        return None
+    try:
+        header = header_of(data)
+        _check_rows(_Inflated(_plain_stream(data)), header, 0)
+    except ValueError:
+        return None
+    return header.height, header.width
+
+
+def _plain_stream(data: bytes) -> list[bytes]:
+    """The compressed pixels of a plain PNG; its parts are checked.
+
+    Raises:
+        ValueError: a part is damaged, not plain, or in another place.
+    """
+    stream = list[bytes]()
+    kinds = [b""]
+    for kind, content in _chunks(io.BytesIO(data), len(SIGNATURE)):
+        if kind == b"IDAT":
+            stream.append(content)
+        elif _SIZES.get(kind) != len(content) - 12:
+            raise ValueError(f"its part {kind!r} is not plain")
+        if kind != b"IDAT" or kinds[-1] != kind:
+            kinds.append(kind)
+    if len(kinds) > len(set(kinds)) or kinds[-2:] != [b"IDAT", b"IEND"]:
+        raise ValueError("its parts are not in the usual order")
+    return stream
+
+
 def text_of(data: bytes, key: str) -> str | None:
     r"""A text in a PNG file under a key, as its metadata holds them; None if there is none.
 
     Raises:
-        ValueError: the file is damaged, or the text is compressed or not UTF-8.
+        ValueError: the text is compressed or not UTF-8, or the file holds the key and is damaged.
 
     Example:
         >>> data = SIGNATURE + _chunk(b"IHDR", bytes([0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0])) + _chunk(b"IEND", b"")
@@ -150,6 +194,8 @@ def text_of(data: bytes, key: str) -> str | None:
         'car\nperson'
     """
     start = key.encode("latin-1") + b"\0"
+    if start not in data:
+        return None
     for kind, chunk in _chunks(io.BytesIO(data), len(SIGNATURE)):
         body = chunk[8:-4]
         if kind not in (b"tEXt", b"zTXt", b"iTXt") or not body.startswith(start):
@@ -173,26 +219,25 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
     return len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4)
 
 
-def _rewritten(file: BinaryIO, write: Callable[[Iterable[bytes], BinaryIO], None]) -> bytes:
+def _rewritten(file: BinaryIO, rewrite: Callable[[Iterable[bytes]], Sequence[bytes]]) -> bytes:
     """Check the parts of a PNG.
 
-    Return it with what `write` makes of its uncompressed pixels in place of them.
+    Return it with what `rewrite` makes of its stream of pixels in place of that.
     """
-    out = io.BytesIO()
-    out.write(SIGNATURE)
+    out: list[bytes] = [SIGNATURE]
     found = False
     for is_pixels, run in groupby(_chunks(file, len(SIGNATURE)), lambda chunk: chunk[0] == b"IDAT"):
         pieces = (piece for _, piece in run)
         if not is_pixels:
-            out.writelines(pieces)
+            out += pieces
         elif found:
             raise ValueError("its pixels are in several places")
         else:
-            write(_inflated(pieces), out)
+            out += rewrite(pieces)
             found = True
     if not found:
         raise ValueError("its pixels are missing")
-    return out.getvalue()
+    return b"".join(out)
 
 
 def _chunks(file: BinaryIO, offset: int) -> Iterator[tuple[bytes, bytes]]:
@@ -255,52 +300,58 @@ def _check_rows(pieces: Iterable[bytes], header: Header, kept: int) -> bytes:
     return bytes(start)
 
 
-def _store(pixels: Iterable[bytes], size: int, out: BinaryIO) -> None:
-    """Write uncompressed pixels, of this size, as one chunk of stored blocks."""
-    start = out.tell()
-    total = 0
-    crc = 0
-    adler = 1
-
-    def write(part: bytes) -> None:
-        nonlocal crc
-        crc = zlib.crc32(part, crc)
-        out.write(part)
-
-    out.write(bytes(4))  # the length, when it is known
-    write(b"IDAT\x78\x01")
-    for piece in pixels:
-        total = total + len(piece)
-        adler = zlib.adler32(piece, adler)
-        if total > size:
-            raise ValueError("it holds more pixels than its header says")
-        write(
-            b"\0" + len(piece).to_bytes(2, "little") + (len(piece) ^ 0xFFFF).to_bytes(2, "little")
-        )
-        write(piece)
-    if total != size:
-        raise ValueError("it holds fewer pixels than its header says")
-    write(b"\1\0\0\xff\xff" + adler.to_bytes(4))
-    end = out.tell()
-    out.write(crc.to_bytes(4))
-    out.seek(start)
-    out.write((end - start - 8).to_bytes(4))
-    out.seek(0, io.SEEK_END)
-
-
-def _inflated(stream: Iterable[bytes]) -> Iterator[bytes]:
-    """Uncompress a stream, given in pieces, to its end, which checks its sum.
+class _Inflated:
+    """The uncompressed pieces of a stream, given in pieces, to its end, which checks its sum.
 
     Bytes after the end are left out.
+
+    Attributes:
+        adler: the sum at the end of the stream, once all pieces have been read.
     """
-    inflater = zlib.decompressobj()
-    try:
-        for rest in stream:
-            while piece := inflater.decompress(rest, _BLOCK):
-                yield piece
-                rest = inflater.unconsumed_tail
-            if inflater.eof:  # what is fed later would be copied each time
-                return
-    except zlib.error as error:
-        raise ValueError("the checksum or the coding of its pixels is wrong") from error
-    raise ValueError("its pixels are cut short")
+
+    def __init__(self, stream: Iterable[bytes]) -> None:
+        self.stream = stream
+        self.adler = b""
+
+    def __iter__(self) -> Iterator[bytes]:
+        inflater = zlib.decompressobj()
+        before = b""
+        try:
+            for piece in self.stream:
+                rest = piece
+                while part := inflater.decompress(rest, _BLOCK):
+                    yield part
+                    rest = inflater.unconsumed_tail
+                read = before + piece
+                if inflater.eof:  # what is fed later would be copied each time
+                    end = len(read) - len(inflater.unused_data)
+                    self.adler = read[end - 4 : end]
+                    return
+                before = read[-4:]
+        except zlib.error as error:
+            raise ValueError("the checksum or the coding of its pixels is wrong") from error
+        raise ValueError("its pixels are cut short")
+
+
+def _stored(pixels: _Inflated, size: int) -> list[bytes]:
+    """The parts of a chunk of pixels, of this size, in stored blocks.
+
+    The sum of the stream stays as it is.
+    """
+    parts = [b"IDAT\x78\x01"]
+    total = 0
+    for piece in pixels:
+        total += len(piece)
+        if total > size:
+            raise ValueError("it holds more pixels than its header says")
+        parts += [
+            b"\0" + len(piece).to_bytes(2, "little") + (len(piece) ^ 0xFFFF).to_bytes(2, "little"),
+            piece,
+        ]
+    if total != size:
+        raise ValueError("it holds fewer pixels than its header says")
+    parts.append(b"\1\0\0\xff\xff" + pixels.adler)
+    crc = 0
+    for part in parts:
+        crc = zlib.crc32(part, crc)
+    return [(sum(map(len, parts)) - 4).to_bytes(4), *parts, crc.to_bytes(4)]

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from PIL import Image
 from labelgrid.errors import ImageError
 from labelgrid.files import open_regular, read_bytes
 from labelgrid.images import png
-from labelgrid.images.opening import check_content, has_16_bits, max_bytes, open_image
+from labelgrid.images.opening import check_content, has_16_bits, max_bytes, max_pixels, open_image
 
 Pixels = NDArray[np.uint8]
 
@@ -23,6 +24,8 @@ Pixels = NDArray[np.uint8]
 #: unknown.
 DARKEST_16_BIT = 4096
 ORIENTATION = 0x0112
+#: The largest PNG file in bytes that is checked in memory.
+SMALL = 2**20
 
 
 class CheckedImage(NamedTuple):
@@ -83,6 +86,8 @@ def check_image(path: Path) -> CheckedImage:
     with _readable(path):
         file = open_regular(path, max_bytes())
     with file:
+        if plain := _plain_png(file, path):
+            return plain
         with _readable(path):
             digest = hashlib.file_digest(file, _hash).hexdigest()
         if not file.tell():
@@ -94,6 +99,19 @@ def check_image(path: Path) -> CheckedImage:
             )
             width, height, orientation = check(image, file, path)
     return CheckedImage(*((width, height) if orientation >= 5 else (height, width)), digest)
+
+
+def _plain_png(file: BinaryIO, path: Path) -> CheckedImage | None:
+    """A small PNG that can be checked without a decoder, which takes longer to start than to decode it; or None."""
+    if path.suffix.lower() != ".png" or os.fstat(file.fileno()).st_size > SMALL:
+        return None
+    with _readable(path):
+        data = _all(file)
+    file.seek(0)
+    size = png.plain_size(data)
+    if size is None or size[0] * size[1] > max_pixels():
+        return None
+    return CheckedImage(*size, _digest(data))
 
 
 def _check_png(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, int, int]:

@@ -135,7 +135,7 @@ def _request(project: ProjectFolder, moves: Mapping[Cell, Move], progress: Progr
         )
         if prelabel_path := prelabel(project, move, task, cell.image_id in whole):
             prelabels[cell] = prelabel_path
-    images = {image_id: _unchanged(project.store.image(image_id)) for image_id in image_ids}
+    images = {row.image_id: _unchanged(row) for row in project.store.images(names=image_ids)}
     return Request(items, tasks, images, prelabels)
 
 
@@ -210,7 +210,7 @@ def _labels(project: ProjectFolder) -> list[tuple[dict[str, object], Path, str]]
     cells = list(project.store.cells(state=State.LABELLED))
     image_ids = {row.cell.image_id for row in cells}
     whole = whole_names(image_ids, project.store.grid(SPLITS).images)
-    split = {image_id: project.store.image(image_id).split for image_id in image_ids}
+    split = {row.image_id: row.split for row in project.store.images(names=image_ids)}
     lines: list[tuple[dict[str, object], Path, str]] = []
     for row in cells:
         image_id = row.cell.image_id

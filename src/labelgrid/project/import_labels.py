@@ -21,7 +21,7 @@ from labelgrid.ledger.grid import Move, Split, State
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.dataset_labels import answers_of
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.suspicion import SHEET, check_plausible
+from labelgrid.project.suspicion import SHEET, Summaries, check_plausible
 from labelgrid.project.validate_labels import (
     UNCHANGED,
     AcceptedLabel,
@@ -142,7 +142,15 @@ def import_labels(
     answers = _received(project, folder, format, split)
     if limit:
         answers.labels = _drawn(answers.labels, limit, seed)
-    validated = validate_labels(project, answers, split=split, replace=replace, progress=progress)
+    summaries = None if accept else Summaries(project, (answer.cell for answer in answers.labels))
+    validated = validate_labels(
+        project,
+        answers,
+        split=split,
+        replace=replace,
+        progress=progress,
+        seen=summaries.add if summaries else None,
+    )
     if validated.faults:
         raise ImportRefused(validated.faults, str(folder), _list_faults(project, validated.faults))
     if not (validated.labels or answers.skips or answers.removed or answers.closed):
@@ -151,8 +159,8 @@ def import_labels(
         )
     for report in (FAULTS, SHEET):
         (project.folder / report).unlink(missing_ok=True)
-    if not accept:
-        check_plausible(project, validated.labels, str(folder), progress)
+    if summaries:
+        check_plausible(project, validated.labels, str(folder), progress, summaries=summaries.made)
     _record(project, validated, _copy_labels(project, validated.labels, progress), split)
     return _imported(project, validated, answers)
 

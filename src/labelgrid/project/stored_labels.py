@@ -61,12 +61,16 @@ def misfits(
 ) -> list[str]:
     """The labels that cannot be read as these tasks declare them, or have another size then, each with the reason."""
     faults = []
+    images = {
+        row.image_id: row
+        for row in project.store.images(names={row.cell.image_id for row in cells})
+    }
     if cells:
         progress.start("Checking labels", len(cells), "files")
     for row in cells:
         cell = row.cell
         try:
-            check_stored_label(project, row, tasks[cell.task], project.store.image(cell.image_id))
+            check_stored_label(project, row, tasks[cell.task], images[cell.image_id])
         except (LabelError, ProjectError) as error:
             faults.append(f"{cell.image_id}:{cell.task}: {error.what}")
         progress.advance()

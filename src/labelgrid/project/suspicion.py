@@ -62,8 +62,38 @@ class SuspiciousImport(ImportRefused):
         self.rows = tuple(Fault(doubt.task, doubt.what) for doubt in doubts)
 
 
+class Summaries:
+    """Summaries of labels that an import compares, made while they are validated: no label is decoded twice for it.
+
+    Args:
+        project: the project that would get the labels.
+        cells: of all labels of the import. Of each task a sample is kept, drawn as by
+            `check_plausible`.
+    """
+
+    def __init__(self, project: ProjectFolder, cells: Iterable[Cell]) -> None:
+        self.tasks = project.tasks()
+        self.made = dict[Cell, Summary | None]()
+        by_task: dict[str, list[Cell]] = {}
+        for cell in () if project.settings.oracle else cells:
+            by_task.setdefault(cell.task, []).append(cell)
+        self.sample = {
+            cell for group in by_task.values() for cell in _drawn(group, lambda cell: cell)
+        }
+
+    def add(self, cell: Cell, label: LabelArray) -> None:
+        """Summarise a label, if its cell is in the sample."""
+        if cell in self.sample:
+            self.made[cell] = _summary(self.tasks[cell.task], lambda: _thinned(label))
+
+
 def check_plausible(
-    project: ProjectFolder, labels: Sequence[AcceptedLabel], where: str, progress: Progress
+    project: ProjectFolder,
+    labels: Sequence[AcceptedLabel],
+    where: str,
+    progress: Progress,
+    *,
+    summaries: Mapping[Cell, Summary | None],
 ) -> None:
     """Refuse labels that look wrong, with numbers and a picture of some of them.
 
@@ -72,6 +102,7 @@ def check_plausible(
         labels: the labels of the import; those that are in the project already are not judged.
         where: the imported folder, for the message.
         progress: reports each label that is compared.
+        summaries: those of labels of the import that are known; others are read for it.
 
     Raises:
         SuspiciousImport: the labels look wrong.
@@ -79,7 +110,7 @@ def check_plausible(
     fresh = {label.row.cell: label for label in labels if label.status in ("new", "replaced")}
     if not fresh or project.settings.oracle:
         return
-    evidence = _Evidence(project, fresh)
+    evidence = _Evidence(project, fresh, summaries)
     names = [name for name in evidence.tasks if any(cell.task == name for cell in fresh)]
     progress.start("Comparing labels", len(names), "tasks")
     doubts: list[Doubt] = []
@@ -94,11 +125,16 @@ def check_plausible(
 class _Evidence:
     """The labels of an import, and what they are compared with; only summaries stay in memory."""
 
-    def __init__(self, project: ProjectFolder, fresh: Mapping[Cell, AcceptedLabel]) -> None:
+    def __init__(
+        self,
+        project: ProjectFolder,
+        fresh: Mapping[Cell, AcceptedLabel],
+        summaries: Mapping[Cell, Summary | None],
+    ) -> None:
         self.project = project
         self.fresh = fresh
         self.tasks = project.tasks()
-        self.summaries: dict[Cell, Summary | None] = {}
+        self.summaries = dict(summaries)
         self.compared: set[frozenset[Cell]] = set()
 
     def doubts(self, task: str) -> list[Doubt]:

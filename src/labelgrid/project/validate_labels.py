@@ -1,6 +1,6 @@
 """Validates the labels of an import: reads each label, checks its size, and compares it with the ledger."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from labelgrid import files
 from labelgrid.annotate.answers import Answer, Answers, Fault, Skip, wrong_time
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.files import digest
-from labelgrid.formats.codec import codec
+from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.images.reading import image_size
 from labelgrid.ledger.grid import Cell, ImageRow, Split, State, is_time
 from labelgrid.ledger.store import CellRow
@@ -24,6 +24,8 @@ from labelgrid.tasks.task import TaskDef
 
 UNCHANGED = "Nothing was imported."
 ImportStatus = Literal["new", "replaced", "repaired", "unchanged"]
+#: Is told the label of a cell.
+Seen = Callable[[Cell, LabelArray], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,7 @@ def validate_labels(
     split: Split | None,
     replace: bool,
     progress: Progress,
+    seen: Seen | None = None,
 ) -> ValidatedLabels:
     """Read every label, check its size, and compare it with the ledger; collects all faults.
 
@@ -84,13 +87,15 @@ def validate_labels(
         split: the new split of the labels' images; None: unchanged.
         replace: accept labels of cells that have another label.
         progress: reports each label.
+        seen: called with each label that was read and can be imported, so that nobody needs to read
+            it again.
     """
     faults = [*answers.faults, *_duplicates(answers)]
     cells = [answer.cell for answer in answers.labels] + [skip.cell for skip in answers.skips]
     rows = project.store.find(cells)
     labels: list[AcceptedLabel] = []
     progress.start("Checking labels", len(answers.labels), "files")
-    validator = LabelValidator(project, rows, replace)
+    validator = LabelValidator(project, rows, replace, seen)
     for answer in sorted(answers.labels, key=lambda answer: answer.cell):
         result = validator.validate(answer)
         progress.advance()
@@ -114,14 +119,26 @@ class LabelValidator:
         project: the project that gets the labels.
         rows: the ledger's rows of the labels' cells.
         replace: accept labels of cells that have another label, and labels that were withdrawn.
+        seen: called with each label that was read and can be imported.
     """
 
-    def __init__(self, project: ProjectFolder, rows: Mapping[Cell, CellRow], replace: bool) -> None:
+    def __init__(
+        self,
+        project: ProjectFolder,
+        rows: Mapping[Cell, CellRow],
+        replace: bool,
+        seen: Seen | None = None,
+    ) -> None:
         self.project = project
         self.rows = rows
         self.replace = replace
+        self.seen = seen
         self.tasks = project.tasks()
         self.withdrawn = withdrawn_labels(project, rows)
+        self.images = {
+            row.image_id: row
+            for row in project.store.images(names={cell.image_id for cell in rows})
+        }
 
     def validate(self, answer: Answer) -> AcceptedLabel | Fault | None:
         """Return the label if it can be imported, its fault, or None if the source has no label for this cell."""
@@ -154,11 +171,12 @@ class LabelValidator:
             what = "This label was withdrawn."
             advice = "Leave the file out, or use --replace to take the label back."
             return Fault(answer.where, what, advice, answer.cell)
-        size = _size(self.project.store.image(answer.cell.image_id))
+        size = _size(self.images[answer.cell.image_id])
         stored = (
             task.stored_size(path) or size
         )  # compared before the label is decoded, which may take much memory
-        found = task.read(path).size if stored == size else stored
+        label = task.read(path) if stored == size else None
+        found = label.size if label else stored
         if found != size:
             return _wrong_size(answer, found, size, task.form.stride)
         if row.state == State.LABELLED and not self.replace:
@@ -171,6 +189,8 @@ class LabelValidator:
             )
         status: ImportStatus = "replaced" if row.state == State.LABELLED else "new"
         predicted = self._predicted(row, task, content)
+        if self.seen and label:
+            self.seen(answer.cell, label)
         return AcceptedLabel(
             answer=answer,
             row=row,

@@ -33,8 +33,8 @@ class Passes(Protocol):
     def __iter__(self) -> Iterator[Raw]:
         """Run the passes one after the other; the same each time."""
 
-    def only(self, index: int) -> "Passes":
-        """The passes over one image of the batch."""
+    def only(self, rows: Sequence[int]) -> "Passes":
+        """The passes over some images of the batch."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,14 @@ class Outputs:
     def __iter__(self) -> Iterator[Raw]:
         return iter(self.raws)
 
-    def only(self, index: int) -> "Outputs":
-        """The outputs of one image of the batch."""
-        return Outputs(
-            [{name: raw[index : index + 1] for name, raw in raws.items()} for raws in self.raws]
-        )
+    def only(self, rows: Sequence[int]) -> "Outputs":
+        """The outputs of some images of the batch."""
+        chosen = torch.tensor(rows)
+        return Outputs([_rows_of(raws, chosen) for raws in self.raws])
+
+
+def _rows_of(raws: Raw, rows: Tensor) -> Raw:
+    return {name: raw[rows] for name, raw in raws.items()}
 
 
 def information(task: Task) -> Moments:
@@ -81,8 +84,9 @@ def image_means(
 ) -> NDArray[np.float64]:
     """The means [b, t] over each image's pixels of what the passes say of a pixel.
 
-    Values are collected pass by pass, and images at their original size are processed in strips of
-    rows, so memory grows neither with the number of passes nor with the pool.
+    Values are collected pass by pass. Small images of one frame are processed together, large ones
+    alone and in strips of rows, so memory grows neither with the number of passes nor with the
+    pool.
 
     Args:
         passes: over the batch.
@@ -95,9 +99,27 @@ def image_means(
         return _head_means(passes, tasks, frames, make)
     if at == "half":
         frames = [halve_frame(frame) for frame in frames]
-    return np.stack(
-        [_original_means(passes.only(i), tasks, frame, make) for i, frame in enumerate(frames)]
-    )
+    means = np.zeros((len(frames), len(tasks)))
+    for rows in _alike(frames, max(task.channels for task in tasks.values())):
+        own = passes if len(rows) == len(frames) else passes.only(rows)
+        means[rows] = _original_means(own, tasks, [frames[row] for row in rows], make)
+    return means
+
+
+def _alike(frames: Sequence[Frame], channels: int) -> Iterator[list[int]]:
+    """Positions of images with the same frame: as many at a time as have `CACHED` values together, at least one.
+
+    So an image is cut into the same strips alone and beside others, and its values are bitwise the
+    same.
+    """
+    groups: dict[str, list[int]] = {}
+    for position, frame in enumerate(frames):
+        groups.setdefault(str(frame), []).append(position)  # a slice has no hash
+    for positions in groups.values():
+        height, width = frames[positions[0]].original
+        most = max(1, CACHED // (channels * height * width))
+        for start in range(0, len(positions), most):
+            yield positions[start : start + most]
 
 
 def head_maps(passes: Passes, tasks: Mapping[str, Task], make: MakeMoments) -> dict[str, Tensor]:
@@ -134,34 +156,38 @@ def _head_means(
 
 
 def _original_means(
-    passes: Passes, tasks: Mapping[str, Task], frame: Frame, make: MakeMoments
+    passes: Passes, tasks: Mapping[str, Task], frames: Sequence[Frame], make: MakeMoments
 ) -> NDArray[np.float64]:
-    """Means [t] of one image at the frame's original size."""
-    height, width = frame.original
-    totals = np.zeros(len(tasks))
-    for rows in _cut(
-        slice(0, height), STRIP, max(task.channels for task in tasks.values()) * width
-    ):
-        maps = _original_maps(passes, tasks, frame=frame, rows=rows, make=make)
-        totals += [float(part.double().sum()) for part in maps.values()]
+    """Means [b, t] of images with the same frame at its original size."""
+    height, width = frames[0].original
+    row_values = max(task.channels for task in tasks.values()) * width * len(frames)
+    totals = np.zeros((len(frames), len(tasks)))
+    for rows in _cut(slice(0, height), STRIP, row_values):
+        maps = _original_maps(passes, tasks, frame=frames[0], rows=rows, make=make)
+        totals += np.array([_sums(own) for own in maps.values()]).T
     return totals / (height * width)
+
+
+def _sums(maps: Tensor) -> list[float]:
+    """The sum of each image's map, one by one: the order of its additions does not depend on the rest of the batch."""
+    return [float(own.double().sum()) for own in maps]
 
 
 def _original_maps(
     passes: Passes, tasks: Mapping[str, Task], frame: Frame, rows: slice, make: MakeMoments
 ) -> dict[str, Tensor]:
-    """Maps [rows, width] of one image at the frame's original size, by task."""
+    """Maps [b, rows, width] of images with this frame at its original size, by task."""
     moments: dict[str, list[tuple[slice, Moments]]] = {name: [] for name in tasks}
     for raws in passes:
         for name, task in tasks.items():
             if not moments[name]:
                 limit = STRIP if raws[name].is_cuda else CACHED
-                cut = _cut(rows, limit, task.channels * frame.original[1])
+                cut = _cut(rows, limit, task.channels * frame.original[1] * len(raws[name]))
                 moments[name] = [(part, make(task)) for part in cut]
             for part, moment in moments[name]:
-                moment.update(task.activate(resize_to_original(raws[name][0], frame, part)[None]))
+                moment.update(task.activate(resize_to_original(raws[name], frame, part)))
     return {
-        name: torch.cat([moment.uncertainty()[0, 0] for _, moment in parts])
+        name: torch.cat([moment.uncertainty()[:, 0] for _, moment in parts], 1)
         for name, parts in moments.items()
     }
 

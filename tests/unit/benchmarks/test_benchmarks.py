@@ -39,6 +39,8 @@ TINY = {
     "agreement": [],
     "boundaries": ["--height", "24", "--width", "32", "--repeats", "1"],
     "checking_images": ["--size", "24", "32", "--threads", "1", "--only", "PNG"],
+    "small_images": ["--images", "2", "--size", "8", "9", "--repeats", "1"],
+    "importing": ["--labels", "1", "--size", "24", "32", "--repeats", "1"],
     "k_centre": [
         "--images",
         "300",
@@ -64,6 +66,7 @@ TINY = {
         "crop",
         "mtpsl, light",
     ],
+    "decoding": ["--labels", "1", "--size", "24", "32", "--repeats", "1"],
     "ledger": ["--images", "200", "--labelled", "20"],
     "memory": [
         "--passes",

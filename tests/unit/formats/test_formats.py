@@ -320,6 +320,31 @@ def test_normals_of_any_numbers_are_read_or_refused_without_a_warning(tmp_path, 
     assert not normals.read(tmp_path / "a.npy", normals.Options()).valid[0, 0]
 
 
+@pytest.mark.parametrize("type", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("read", [normals.read, normals.read_prediction])
+def test_normals_read_some_rows_at_a_time_are_those_read_at_once(tmp_path, monkeypatch, type, read):
+    vectors = RNG.normal(size=(9, 5, 3)) * [1, 1, 0] + [0, 0, 2]
+    vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
+    vectors[3, 1:3] = 0
+    if type == np.float32:
+        np.save(path := tmp_path / "a.npy", vectors.astype(type))
+    else:
+        half = np.iinfo(type).max / 2
+        stored = np.where(vectors.any(2, keepdims=True), np.rint((vectors + 1) * half), 0).astype(
+            type
+        )
+        png(path := tmp_path / "a.png", stored)
+    options = normals.Options(axes="x left, y up, z toward the camera")
+    whole = read(path, options)
+    monkeypatch.setattr(normals, "CACHED", 11)
+    parts = read(path, options)
+    np.testing.assert_array_equal(whole.value, parts.value)
+    np.testing.assert_array_equal(whole.valid, parts.valid)
+    np.testing.assert_array_equal(whole.valid, vectors.any(2))
+    expected = (vectors * [-1, 1, 1])[whole.valid]
+    np.testing.assert_allclose(whole.value[whole.valid], expected, atol=0.01)
+
+
 @pytest.mark.parametrize("extension", [".tiff", ".tif", ".png"])
 def test_a_file_of_several_pages_is_refused(tmp_path: Path, extension: str) -> None:
     pages = [Image.fromarray(np.full((4, 6), value, np.uint16)) for value in (1000, 2000)]

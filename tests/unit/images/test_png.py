@@ -15,7 +15,7 @@ from PIL import Image
 from labelgrid.errors import LabelError
 from labelgrid.formats.codecs import classes, depth
 from labelgrid.images import png
-from labelgrid.images.png import SIGNATURE, check_png, header_of, outline
+from labelgrid.images.png import SIGNATURE, check_png, header_of, outline, plain_size
 
 RNG = np.random.default_rng(0)
 
@@ -211,6 +211,54 @@ def test_what_depends_on_the_size_has_no_outline(kind: bytes) -> None:
     assert outlined(grey(more=chunk(kind, bytes(13)))) == b""
 
 
+PLAIN = encoded(RNG.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+RESOLUTION = chunk(b"pHYs", bytes(8) + b"\1")
+
+
+@pytest.mark.parametrize(
+    ("data", "size"),
+    [
+        (PLAIN, (6, 8)),
+        (encoded(RNG.integers(0, 256, (6, 8, 4), dtype=np.uint8)), (6, 8)),
+        (grey(), (2, 3)),
+        (saved("LA"), (21, 33)),
+        (
+            grey(more=RESOLUTION) + b"anything",
+            None,
+        ),  # a decoder would read the part after the pixels
+        (PLAIN[:33] + RESOLUTION + PLAIN[33:] + b"anything", (6, 8)),
+        (PLAIN[:33] + RESOLUTION + RESOLUTION + PLAIN[33:], None),
+        (PLAIN[:33] + chunk(b"pHYs", bytes(8)) + PLAIN[33:], None),
+        (PLAIN[:33] + chunk(b"eXIf", b"MM\0*") + PLAIN[33:], None),
+        (PLAIN[:33] + chunk(b"acTL", bytes(8)) + PLAIN[33:], None),
+        (PLAIN[:33] + chunk(b"tRNS", bytes(6)) + PLAIN[33:], None),
+        (PLAIN[:33] + PLAIN[8:33] + PLAIN[33:], None),
+        (PLAIN[:33] + chunk(b"IEND", b""), None),
+        (SOUND["palette"], None),
+        (SOUND["interlaced"], None),
+        (SOUND["16-bit grey"], None),
+        (grey(zlib.compress(b"\0\1\2\3\5\4\5\6")), None),
+        (
+            SIGNATURE + chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 2, 8, 0, 0, 1, 0)) + grey()[33:],
+            None,
+        ),
+        *((data, None) for data, _ in WRONG.values()),
+    ],
+)
+def test_only_an_undamaged_file_of_plain_parts_is_plain(
+    data: bytes, size: tuple[int, int] | None
+) -> None:
+    assert plain_size(data) == size
+
+
+def test_no_flipped_bit_and_no_cut_leaves_a_file_plain() -> None:
+    for place in range(8 * len(PLAIN)):
+        damaged = bytearray(PLAIN)
+        damaged[place // 8] ^= 1 << place % 8
+        assert plain_size(bytes(damaged)) is None
+    assert not any(plain_size(PLAIN[:length]) for length in range(len(PLAIN)))
+
+
 def test_the_header_is_read_from_the_first_bytes() -> None:
     found = header_of(encoded(depth_map(30, 40))[:33])
     assert (found.height, found.width, found.bits, found.colour, found.interlaced) == (
@@ -222,8 +270,9 @@ def test_the_header_is_read_from_the_first_bytes() -> None:
     )
 
 
+@CHECKS
 def test_bytes_after_the_end_of_the_pixels_are_not_uncompressed(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, checked: Callable[[bytes], bytes]
 ) -> None:
     fed: list[int] = []
 
@@ -240,7 +289,7 @@ def test_bytes_after_the_end_of_the_pixels_are_not_uncompressed(
 
     monkeypatch.setattr(png, "zlib", SimpleNamespace(**vars(zlib) | {"decompressobj": Inflater}))
     stream = zlib.compress(ROWS)
-    assert check_png(grey(stream + bytes(1_000_000))) == check_png(grey(stream))
+    assert checked(grey(stream + bytes(1_000_000))) == checked(grey(stream))
     assert sum(fed) <= 2 * png._PIECE
 
 

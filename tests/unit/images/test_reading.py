@@ -218,6 +218,23 @@ def test_what_is_accepted_is_also_read(tmp_path: Path, bits: int, colour: int) -
             assert accepts(check_image, path) == accepts(read_image, path), (last, after)
 
 
+def test_a_small_plain_png_is_checked_without_a_decoder_and_the_limit_of_pixels_holds(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.zeros((30, 40, 3), np.uint8)).save(path)
+    with monkeypatch.context() as patch:
+        patch.setattr("labelgrid.images.reading.SMALL", 10)
+        with_decoder = check_image(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "labelgrid.images.reading.opened", lambda *_: pytest.fail("a decoder was started")
+        )
+        assert check_image(path) == with_decoder
+    monkeypatch.setenv("LABELGRID_MAX_PIXELS", "1199")
+    refused(path, "it has 30x40 pixels")
+
+
 def accepts(read: Callable[[Path], object], path: Path) -> bool:
     try:
         read(path)

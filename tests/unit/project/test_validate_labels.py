@@ -14,11 +14,14 @@ from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.formats import arrays
 from labelgrid.images import png
 from labelgrid.ledger.grid import Cell, Move, State
+from labelgrid.ledger.store import Store
 from labelgrid.progress import Silent
 from labelgrid.project.cancel import unlabel
+from labelgrid.project.export import export_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.validate_labels import validate_labels
+from labelgrid.tasks.task import TaskDef
 from tests.campaigns import copy, make_project, manifest, put, refusal
 from tests.support import Made
 
@@ -259,3 +262,19 @@ def test_a_label_of_another_size_is_refused_before_it_is_decoded(
         "depth/0001.tiff [0001.jpg, depth]: The label is 100x100, its image is 16x24 (height x width)."
         in text
     )
+
+
+def test_every_label_of_an_import_is_decoded_once_and_no_image_is_asked_for_alone(
+    made: Callable[..., Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[Path] = []
+    read = TaskDef.read
+    monkeypatch.setattr(
+        TaskDef, "read", lambda task, path: (decoded.append(path), read(task, path))[1]
+    )
+    monkeypatch.setattr(Store, "image", lambda *_: pytest.fail("one query an image"))
+    data = made(n=6, size=(16, 24), tasks=("semseg", "depth", "normals"))
+    with make_project(tmp_path / "project", data) as project:
+        import_labels(project, data.labels)
+        assert len(decoded) == len(set(decoded)) == 18
+        export_labels(project, tmp_path / "out")

@@ -66,18 +66,24 @@ def read(path: Path, options: Options) -> LabelArray:
         )
     with np.errstate(over="ignore", invalid="ignore"):
         value = np.multiply(stored, np.float32(scale), dtype=np.float32, casting="same_kind")
-        valid = np.isfinite(value) & (value > 0)
+        valid = value > 0
+        valid &= value < np.inf
     check_any_valid(valid, path, "numbers <= 0, NaN and infinite are not")
-    largest = float(value[valid].max())
-    if options.maximum is not None and largest > options.maximum:
+    np.copyto(value, 0, where=~valid)
+    if options.maximum is not None:
+        _check_maximum(float(value.max()), options.maximum, path)
+    return LabelArray(value[..., None], valid)
+
+
+def _check_maximum(largest: float, maximum: float, path: Path) -> None:
+    if largest > maximum:
         raise LabelError(
-            f"The largest value is {largest:.6g}, above the declared maximum of {options.maximum:.6g}.",
+            f"The largest value is {largest:.6g}, above the declared maximum of {maximum:.6g}.",
             where=str(path),
             next_step="Check the scale (metres or millimetres?), or declare a larger maximum: "
             f"`maximum = {largest:.6g}`.",
             declare={"maximum": float(f"{largest:.6g}")},
         )
-    return LabelArray(np.where(valid, value, np.float32(0))[..., None], valid)
 
 
 def _scale(dtype: "np.dtype[np.generic]", options: Options) -> float | None:

@@ -1,9 +1,10 @@
 """Reads and writes surface normals: an RGB PNG or .npy of unit vectors, in a declared axis convention."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,10 @@ SHARE_AWAY = 0.9
 AWAY = "x right, y down, z away from the camera"
 #: Rows that are encoded at a time.
 BAND = 64
+#: Pixels that are decoded at a time.
+CACHED = 2**16
+#: The three components [h, w] of vectors, apart: NumPy is slow along an axis of three.
+Planes = list[NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -75,18 +80,10 @@ def read(path: Path, options: Options) -> LabelArray:
         LabelError: not three channels, more than 1 % of the vectors not of unit length (within
             0.05), nearly all pointing away from the camera, no valid pixel, or a damaged file.
     """
-    stored = samples(path)
-    _check_channels(stored, path)
-    vector, present = _decoded(stored, path)
-    check_any_valid(
-        present, path, "a pixel without a normal is mid grey or black in a PNG, zero in .npy"
-    )
-    length = _lengths(vector)  # an infinite one is refused as any other wrong one
-    valid = present & (np.abs(length - 1) <= LENGTH_TOLERANCE)
-    _check_unit(length, present, valid, path)
-    _make_unit(vector, length, valid, options.axes)
-    _check_facing(vector[..., 2], valid, options.axes, path)
-    return LabelArray(vector, valid)
+    found = _vectors(path, options.axes, _is_unit)
+    _check_unit(found, path)
+    _check_facing(found.unit[..., 2], found.valid, options.axes, path)
+    return LabelArray(found.unit, found.valid)
 
 
 def read_prediction(path: Path, options: Options) -> LabelArray:
@@ -96,40 +93,96 @@ def read_prediction(path: Path, options: Options) -> LabelArray:
         LabelError: not three channels, the median length is not 1 (within 0.05), no valid pixel, or
             a damaged file.
     """
-    stored = samples(path)
-    _check_channels(stored, path)
-    vector, present = _decoded(stored, path)
-    check_any_valid(
-        present, path, "a pixel without a normal is mid grey or black in a PNG, zero in .npy"
-    )
-    length = _lengths(vector)
-    middle = float(np.median(length[present]))
+    found = _vectors(path, options.axes, _has_direction)
+    middle = float(np.median(found.length[found.present]))
     if not abs(middle - 1) <= LENGTH_TOLERANCE:
         raise LabelError(
             f"The median length of the normals is {middle:.3g}, not 1.",
             where=str(path),
             next_step=_encoding(path),
         )
-    valid = present & np.isfinite(length) & (length > 0)  # the squares of a tiny vector are 0
-    _make_unit(vector, length, valid, options.axes)
-    return LabelArray(vector, valid)
+    return LabelArray(found.unit, found.valid)
 
 
-def _make_unit(
-    vector: NDArray[np.float32], length: NDArray[np.float32], valid: NDArray[np.bool_], axes: str
-) -> None:
-    """Normalise and turn the valid vectors in place; the others become 0."""
+class _Vectors(NamedTuple):
+    """The vectors of a file: unit ones [h, w, 3], 0 where not valid.
+
+    And where there is one, is a valid one [h, w].
+
+    `length` [h, w] is that of the vectors in the file.
+    """
+
+    unit: NDArray[np.float32]
+    present: NDArray[np.bool_]
+    valid: NDArray[np.bool_]
+    length: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, height: int, width: int) -> "_Vectors":
+        """Room for the vectors of a file of this size."""
+        present, valid = np.empty((2, height, width), np.bool_)
+        unit = np.empty((height, width, 3), np.float32)
+        return cls(unit, present, valid, np.empty((height, width), np.float32))
+
+
+def _is_unit(length: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """An infinite length is refused as any other wrong one."""
+    return np.abs(length - 1) <= LENGTH_TOLERANCE
+
+
+def _has_direction(length: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """The squares of a tiny vector are 0."""
+    return np.isfinite(length) & (length > 0)
+
+
+def _vectors(
+    path: Path, axes: str, is_valid: Callable[[NDArray[np.float32]], NDArray[np.bool_]]
+) -> _Vectors:
+    """Read the vectors of a file, some rows at a time, so that they stay in the processor's cache.
+
+    Raises:
+        LabelError: there are not three channels of numbers, or there is no vector.
+    """
+    stored = samples(path)
+    _check_channels(stored, path)
+    if stored.dtype not in (np.uint8, np.uint16) and stored.dtype.kind != "f":
+        what = f"Normals in .npy are numbers in [-1, 1]; this one is {shape_text(stored)}."
+        raise LabelError(what, where=str(path))
+    height, width = stored.shape[:2]
+    found = _Vectors.of(height, width)
+    step = max(1, CACHED // width)
+    for top in range(0, height, step):
+        rows = slice(top, top + step)
+        planes, found.present[rows] = _decoded(stored[rows])
+        length = found.length[rows] = _lengths(planes)
+        valid = found.valid[rows] = found.present[rows] & is_valid(length)
+        found.unit[rows] = _unit_vectors(planes, length, valid, axes)
+    check_any_valid(
+        found.present, path, "a pixel without a normal is mid grey or black in a PNG, zero in .npy"
+    )
+    return found
+
+
+def _unit_vectors(
+    planes: Planes, length: NDArray[np.float32], valid: NDArray[np.bool_], axes: str
+) -> NDArray[np.float32]:
+    """Normalise and turn the valid vectors; the others become 0.
+
+    Changes the planes, and returns [h, w, 3].
+    """
+    import cv2
+
     factor = np.divide(1, length, out=np.zeros_like(length), where=valid)
-    for channel, sign in enumerate(AXES[axes]):
-        vector[..., channel] *= sign * factor
+    for plane, sign in zip(planes, AXES[axes], strict=True):
+        plane *= sign * factor
+    return cv2.merge(planes).reshape(*length.shape, 3).astype(np.float32, copy=False)
 
 
-def _lengths(vector: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Channel by channel: NumPy is slow along an axis of three."""
+def _lengths(planes: Planes) -> NDArray[np.float32]:
     with np.errstate(over="ignore", under="ignore"):
-        squares: NDArray[np.float32] = (
-            vector[..., 0] ** 2 + vector[..., 1] ** 2 + vector[..., 2] ** 2
-        )
+        squares: NDArray[np.float32] = planes[0] ** 2
+        squares += planes[1] ** 2
+        squares += planes[2] ** 2
     return np.sqrt(squares)
 
 
@@ -179,33 +232,36 @@ def _check_channels(stored: NDArray[Any], path: Path) -> None:
         )
 
 
-def _decoded(stored: NDArray[Any], path: Path) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    if stored.dtype in (np.uint8, np.uint16):
-        import cv2  # imported late: commands that only need the options start faster
+def _decoded(stored: NDArray[Any]) -> tuple[Planes, NDArray[np.bool_]]:
+    """The three components of stored vectors, and where there is a vector."""
+    import cv2  # imported late: commands that only need the options start faster
 
-        half = np.iinfo(stored.dtype).max / 2
-        grey = cv2.inRange(stored, (int(half),) * 3, (int(half) + 1,) * 3)
-        black = cv2.inRange(stored, (0, 0, 0), (0, 0, 0))
-        return np.divide(stored, np.float32(half), dtype=np.float32) - 1, (grey | black) == 0
-    if stored.dtype.kind != "f":
+    if stored.dtype.kind == "f":
+        with np.errstate(over="ignore", invalid="ignore"):
+            vectors = stored.astype(np.float32)
+        present = np.isfinite(vectors).all(-1) & (vectors != 0).any(-1)
+        kept = np.where(present[..., None], vectors, np.float32(0))
+        return [kept[..., channel].copy() for channel in range(3)], present
+    steps = cv2.split(stored)
+    half = np.float32(np.iinfo(stored.dtype).max / 2)
+    planes = [np.divide(plane, half, dtype=np.float32) - 1 for plane in steps]
+    return planes, _is_present(steps)
+
+
+def _is_present(steps: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
+    """Where the three unsigned numbers of a pixel are neither all 0 nor all one of the two in the middle."""
+    low = steps[0].dtype.type(np.iinfo(steps[0].dtype).max // 2)
+    black = steps[0] | steps[1] | steps[2]
+    grey = (steps[0] - low) | (steps[1] - low) | (steps[2] - low)  # below `low` they wrap around
+    return (black != 0) & (grey > 1)
+
+
+def _check_unit(found: _Vectors, path: Path) -> None:
+    off = int((found.present & ~found.valid).sum())
+    if off > SHARE_OFF * found.present.sum():
         raise LabelError(
-            f"Normals in .npy are numbers in [-1, 1]; this one is {shape_text(stored)}.",
-            where=str(path),
-        )
-    with np.errstate(over="ignore", invalid="ignore"):
-        vectors = stored.astype(np.float32)
-    present = np.isfinite(vectors).all(-1) & (vectors != 0).any(-1)
-    return np.where(present[..., None], vectors, np.float32(0)), present
-
-
-def _check_unit(
-    length: NDArray[np.float32], present: NDArray[np.bool_], valid: NDArray[np.bool_], path: Path
-) -> None:
-    off = int((present & ~valid).sum())
-    if off > SHARE_OFF * present.sum():
-        raise LabelError(
-            f"{off} of {int(present.sum())} normals are not of unit length (within {LENGTH_TOLERANCE}); "
-            f"the median length is {float(np.median(length[present])):.3g}.",
+            f"{off} of {int(found.present.sum())} normals are not of unit length (within {LENGTH_TOLERANCE}); "
+            f"the median length is {float(np.median(found.length[found.present])):.3g}.",
             where=str(path),
             next_step=_encoding(path),
         )

@@ -6,11 +6,12 @@ labels of other tasks are fed in. The dropout masks depend only on the seed and 
 Settles 2009, section 3.1.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -87,18 +88,19 @@ class DropoutPasses:
             task_features=task_features,
         )
 
-    def only(self, index: int) -> "DropoutPasses":
-        """The passes over one image of the batch, with the same masks."""
-        rows = slice(index, index + 1)
-        known = {name: target[rows] for name, target in self.known.items()} if self.known else None
+    def only(self, rows: Sequence[int]) -> "DropoutPasses":
+        """The passes over some images of the batch, with the same masks."""
+        chosen = torch.tensor(rows)
+        fixed = self.task_features
+        known = (
+            {name: target[chosen] for name, target in self.known.items()} if self.known else None
+        )
         return replace(
             self,
             keys=self.keys[rows],
-            features=self.features[rows],
+            features=self.features[chosen],
             known=known,
-            task_features={n: x[rows] for n, x in self.task_features.items()}
-            if self.task_features
-            else None,
+            task_features={name: own[chosen] for name, own in fixed.items()} if fixed else None,
         )
 
     def __iter__(self) -> Iterator[Raw]:

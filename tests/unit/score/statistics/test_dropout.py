@@ -125,6 +125,47 @@ def test_strips_of_rows_change_nothing(parts, tmp_path, monkeypatch):
     )
 
 
+FRAMES = [
+    Frame((60, 40), (32, 64), (slice(0, 32), slice(5, 26))),
+    Frame((33, 65), (32, 64), (slice(0, 32), slice(0, 64))),
+]
+
+
+@pytest.mark.parametrize("cached", [2**20, 2 * 6 * 60 * 40, 500])
+def test_an_image_has_the_same_number_to_the_last_bit_beside_others(parts, monkeypatch, cached):
+    """In batches of one frame and of several, where all images, two, or less than one are processed at a time."""
+    monkeypatch.setattr(module, "CACHED", cached)
+    tasks, rng = parts[2], torch.Generator().manual_seed(0)
+    raws = [
+        {name: torch.randn(5, task.channels, 9, 17, generator=rng) for name, task in tasks.items()}
+        for _ in range(4)
+    ]
+    for frames in ([FRAMES[0]] * 5, [FRAMES[i] for i in (0, 1, 0, 0, 1)]):
+        for at in ("original", "half"):
+            together = module.image_means(
+                module.Outputs(raws), tasks, frames=frames, make=module.MOMENTS["entropy"], at=at
+            )
+            for i, frame in enumerate(frames):
+                own = module.Outputs(raws).only([i])
+                alone = module.image_means(
+                    own, tasks, frames=[frame], make=module.MOMENTS["entropy"], at=at
+                )
+                np.testing.assert_array_equal(together[i : i + 1], alone)
+
+
+def test_images_of_one_frame_are_processed_at_once(parts):
+    tasks, made = parts[2], []
+
+    def counted(task):
+        made.append(task.name)
+        return task.moments()
+
+    raws = [{name: torch.zeros(5, task.channels, 9, 17) for name, task in tasks.items()}]
+    frames = [FRAMES[i] for i in (0, 1, 0, 0, 1)]
+    module.image_means(module.Outputs(raws), tasks, frames=frames, make=counted, at="half")
+    assert made == [*tasks] * 2
+
+
 def test_by_default_the_work_does_not_grow_with_the_image(tmp_path, monkeypatch):
     done = {}
     for size in ((60, 40), (600, 400)):
