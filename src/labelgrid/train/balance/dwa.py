@@ -61,26 +61,26 @@ class DynamicWeightAverage(Balancer):
     def backward(self, step: TaskLosses) -> Tensor:
         """As `Balancer.backward`."""
         if step.epoch != int(self.epoch):
-            self._close(step.epoch)
-        self._count(step)
+            self._close_epoch(step.epoch)
+        self._add_losses(step)
         factors = dict(zip(step.losses, self.weights(), strict=True))
         self.factors = {name: factors[name] for name in step.labelled}
-        weighted = {
-            name: self.fixed[name] * factors[name] * loss for name, loss in step.losses.items()
-        }
+        weighted = {}
+        for name, loss in step.losses.items():
+            weighted[name] = self.fixed[name] * factors[name] * loss
         total = self.reduce(weighted, step.present) + step.other
         step.backward(total)
         return total.detach()
 
     def weights(self) -> Tensor:
-        """The weights of the current epoch, [t]; their mean is 1."""
+        """Compute the weights of the current epoch, [t]; their mean is 1."""
         ratios = self.last / self.before
-        known = (self.last != 0) & (self.before != 0)
-        shares = torch.where(known, ratios / self.temperature, -torch.inf).softmax(0)
-        return torch.where(known, known.sum() * shares, 1.0)
+        has_ratio = (self.last != 0) & (self.before != 0)
+        shares = torch.where(has_ratio, ratios / self.temperature, -torch.inf).softmax(0)
+        return torch.where(has_ratio, has_ratio.sum() * shares, 1.0)
 
-    def _close(self, epoch: int) -> None:
-        """Take the means of the epoch that ended.
+    def _close_epoch(self, epoch: int) -> None:
+        """Take the means of the epoch that ended, and begin another.
 
         A task without labels in it keeps its former ones.
         """
@@ -91,7 +91,8 @@ class DynamicWeightAverage(Balancer):
         self.counts = torch.zeros_like(self.counts)
         self.epoch.fill_(epoch)
 
-    def _count(self, step: TaskLosses) -> None:
+    def _add_losses(self, step: TaskLosses) -> None:
+        """Add a step's losses and labels to those of the epoch."""
         losses = torch.stack([loss.detach() for loss in step.losses.values()], 1)
         self.sums += torch.where(step.present, losses, 0.0).sum(0)
         self.counts += step.present.sum(0)

@@ -57,6 +57,5 @@ def build(weights: Mapping[str, float], reduce: Reduce, options: Options) -> Fix
     factors = options.factors or {}
     with note_unchanged("Nothing was trained."):
         check_tasks("balance.options.factors", factors, weights)
-    return Fixed(
-        {task: weight * factors.get(task, 1.0) for task, weight in weights.items()}, reduce
-    )
+    multiplied = {task: weight * factors.get(task, 1.0) for task, weight in weights.items()}
+    return Fixed(multiplied, reduce)

@@ -1,4 +1,4 @@
-"""GradNorm: learns weights with which the tasks' gradients have norms by how slowly the tasks learn.
+"""GradNorm: learns weights that give slower tasks larger gradients.
 
 Source: Chen et al. 2018, algorithm 1. The sum of the weights is the number of tasks; they multiply
 the objective's weights.
@@ -45,7 +45,9 @@ class Options:
 
 
 class GradNorm(Balancer):
-    """Moves each labelled task's gradient norm towards the mean norm times its relative loss to the power alpha.
+    """Moves each labelled task's gradient norm towards a multiple of the mean norm.
+
+    The factor is the task's relative loss to the power alpha.
 
     Reading: L(0) is a task's mean loss in the first batch in which it has a label. Means over tasks
     are over those with a label in the batch; the weights of the others get no gradient.
@@ -74,23 +76,26 @@ class GradNorm(Balancer):
         gradients = SharedGradients(step, losses, "features")
         weights = torch.stack([self.weights[name] for name in losses])
         norms = weights * self._norms(gradients)
-        target = norms.detach().mean() * self._rates(step) ** self.options.alpha
+        target = norms.detach().mean() * self._relative_losses(step) ** self.options.alpha
         factors = weights.detach()
         self.factors = dict(zip(losses, factors, strict=True))
-        heads = factors.tolist() if self.options.heads == "weighted" else [1.0] * len(losses)
+        heads = [1.0] * len(losses)
+        if self.options.heads == "weighted":
+            heads = factors.tolist()
         gradients.weigh(factors, heads, (norms - target).abs().sum())
         return (factors @ torch.stack(list(losses.values())).to(factors) + step.other).detach()
 
     def _norms(self, gradients: SharedGradients) -> Tensor:
-        """The norms of the tasks' gradients without these weights, [t]."""
+        """Compute the norms of the tasks' gradients without these weights, [t]."""
         if self.options.at == "features":
             gradients.refuse_bypass("layer")
             return gradients.rows.norm(dim=1)
         return gradients.at_layer(gradients.last_layer()).norm(dim=1)
 
-    def _rates(self, step: TaskLosses) -> Tensor:
-        """The labelled tasks' losses relative to their first ones, divided by the mean of these, [t]."""
-        columns = [list(step.losses).index(name) for name in step.labelled]
+    def _relative_losses(self, step: TaskLosses) -> Tensor:
+        """Compute the labelled tasks' losses over their first ones, divided by their mean: [t]."""
+        names = list(step.losses)
+        columns = [names.index(name) for name in step.labelled]
         now = torch.stack([step.mean(name) for name in step.labelled]).to(self.initial)
         first = self.initial[columns]
         first = torch.where(first == 0, now, first)
@@ -100,12 +105,11 @@ class GradNorm(Balancer):
 
     @torch.no_grad()
     def _normalise(self) -> None:
-        """Scale the weights so that their sum is the number of tasks, after the optimiser's last step."""
+        """Scale the weights after the optimiser's step: their sum is the number of tasks."""
         weights = torch.stack(list(self.weights.values())).clamp(min=LEAST)
-        for weight, scaled in zip(
-            self.weights.values(), weights * len(weights) / weights.sum(), strict=True
-        ):
-            weight.copy_(scaled)
+        scaled = weights * len(weights) / weights.sum()
+        for weight, value in zip(self.weights.values(), scaled, strict=True):
+            weight.copy_(value)
 
 
 def build(weights: Mapping[str, float], reduce: Reduce, options: Options) -> GradNorm:

@@ -1,7 +1,7 @@
-"""MGDA: moves the shared part along the combination of the tasks' gradients with the least norm, which harms no task.
+"""MGDA: moves the shared part along the tasks' gradients of least norm, which harms no task.
 
-Source: Sener & Koltun 2018, algorithm 2 and section 3.3 (MGDA-UB). The weights of the combination
-are at least 0, and their sum is 1. The objective's weights multiply the losses first.
+The gradients are combined with weights of at least 0 whose sum is 1. The objective's weights
+multiply the losses first. Source: Sener & Koltun 2018, algorithm 2 and section 3.3 (MGDA-UB).
 """
 
 from collections.abc import Mapping
@@ -63,12 +63,14 @@ class MultipleGradientDescent(Balancer):
         gradients.refuse_bypass()
         weights = self.weights(gradients)
         self.factors = dict(zip(losses, weights, strict=True))
-        heads = weights.tolist() if self.options.heads == "weighted" else [1.0] * len(losses)
+        heads = [1.0] * len(losses)
+        if self.options.heads == "weighted":
+            heads = weights.tolist()
         gradients.weigh(weights, heads)
         return (weights @ torch.stack(list(losses.values())).to(weights) + step.other).detach()
 
     def weights(self, gradients: SharedGradients) -> Tensor:
-        """The weights of the tasks, [t]."""
+        """Compute the weights of the tasks, [t]."""
         rows = gradients.rows
         values = torch.stack(list(gradients.losses.values())).detach().to(rows)
         norms = rows.norm(dim=1)
@@ -78,9 +80,8 @@ class MultipleGradientDescent(Balancer):
             "loss": values,
             "loss+": values * norms,
         }
-        scaled = (
-            rows / sizes[self.options.normalise].clamp(min=torch.finfo(rows.dtype).tiny)[:, None]
-        )
+        size = sizes[self.options.normalise].clamp(min=torch.finfo(rows.dtype).tiny)
+        scaled = rows / size[:, None]
         products = (scaled @ scaled.T).double().cpu().numpy()
         return torch.from_numpy(least_norm(products)).to(rows)
 

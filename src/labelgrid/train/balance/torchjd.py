@@ -1,10 +1,10 @@
-"""TorchJD: combines the tasks' gradients by an aggregator of the package torchjd, such as UPGrad, PCGrad or AlignedMTL.
+"""TorchJD: combines tasks' gradients by an aggregator of torchjd: UPGrad, PCGrad, AlignedMTL, ...
 
 It needs TorchJD: `pip install "torchjd[quadprog-projector]"`. Some aggregators, such as CAGrad,
-need further
-packages: `pip install "torchjd[full]"`. The objective's weights multiply the losses first, and the
-tasks' own
-parameters get the gradients of these losses. Source: Quinton & Rey 2024 (Jacobian descent; UPGrad).
+need further packages: `pip install "torchjd[full]"`. The objective's weights multiply the
+losses first, and the tasks' own parameters get the gradients of these losses.
+
+Source: Quinton & Rey 2024 (Jacobian descent; UPGrad).
 """
 
 from collections.abc import Callable, Mapping
@@ -67,62 +67,73 @@ class AggregatedGradients(Balancer):
         losses = step.parts(self.reduce, self.fixed)
         gradients = SharedGradients(step, losses, self.at)
         gradients.refuse_bypass()
-        rows = gradients.rows
-        finite = bool(
-            torch.isfinite(rows).all()
-        )  # not if half precision overflows; the loss scaler skips such a step
-        gradients.backward(self._aggregated(rows) if finite else rows.mean(0), [1.0] * len(losses))
+        gradients.backward(self._aggregate(gradients.rows), [1.0] * len(losses))
         return (torch.stack(list(losses.values())).sum() + step.other).detach()
 
-    def _aggregated(self, rows: Tensor) -> Tensor:
+    def _aggregate(self, rows: Tensor) -> Tensor:
+        """Aggregate gradients [t, n] to one [n]."""
+        if not bool(torch.isfinite(rows).all()):
+            # Half precision has overflowed, and the loss scaler will skip this step.
+            return rows.mean(0)
         if len(rows) == 1:
             return rows[0]
         try:
             return self.aggregator(rows)
         except ValueError as error:
             raise TrainingError(
-                _too_few(self.aggregator, len(rows), error),
-                next_step="Choose an aggregator of any number of tasks, such as UPGrad, or larger batches.",
+                _too_few_tasks(self.aggregator, len(rows), error),
+                next_step="Choose an aggregator of any number of tasks, such as UPGrad, "
+                "or larger batches.",
             ) from error
 
 
-def _too_few(aggregator: Aggregator, count: int, error: ValueError) -> str:
+def _too_few_tasks(aggregator: Aggregator, count: int, error: ValueError) -> str:
+    """Say that an aggregator needs the gradients of more tasks."""
     name = type(aggregator).__name__
-    return f"The aggregator '{name}' cannot aggregate the gradients of {count_text(count, 'task')}: {error}"
+    tasks = count_text(count, "task")
+    return f"The aggregator '{name}' cannot aggregate the gradients of {tasks}: {error}"
+
+
+def _aggregator_names(aggregation: Any) -> list[str]:
+    """List the aggregators of TorchJD's module."""
+    names = []
+    for name in aggregation.__all__:
+        kind = getattr(aggregation, name)
+        if issubclass(kind, aggregation.Aggregator):
+            names.append(name)
+    return names
 
 
 def aggregator_of(name: str, arguments: Mapping[str, Any], tasks: int) -> Aggregator:
-    """An aggregator of TorchJD, for at most this number of tasks.
+    """Build an aggregator of TorchJD, for at most this number of tasks.
 
     Raises:
-        PluginError: TorchJD or a package that the aggregator needs is not installed. RecipeError:
-            there is no such aggregator, it takes other arguments, it has a state, or it needs more
-            tasks.
+        PluginError: TorchJD or a package that the aggregator needs is not installed.
+        RecipeError: there is no such aggregator, it takes other arguments, it has a state, or it
+            needs more tasks.
     """
     try:
         from torchjd import aggregation
 
-        known = [
-            key
-            for key in aggregation.__all__
-            if issubclass(getattr(aggregation, key), aggregation.Aggregator)
-        ]
-        if name not in known:
+        names = _aggregator_names(aggregation)
+        if name not in names:
             raise RecipeError(
                 f"balance.options.aggregator is '{name}', which TorchJD does not have.",
-                next_step=f"It has: {', '.join(known)}.",
+                next_step=f"It has: {', '.join(names)}.",
             )
         chosen = getattr(aggregation, name)
         if hasattr(chosen, "reset"):
             raise RecipeError(
-                f"The aggregator '{name}' has a state for a fixed number of tasks, and a batch may lack some tasks.",
+                f"The aggregator '{name}' has a state for a fixed number of tasks, "
+                "and a batch may lack some tasks.",
                 next_step="Choose one without a state, such as UPGrad.",
             )
-        made: Aggregator = chosen(**arguments)
+        aggregator: Aggregator = chosen(**arguments)
     except ImportError as error:
         raise PluginError(
             f"The aggregator '{name}' needs a package that is not installed: {error}.",
-            next_step='Run `pip install "torchjd[quadprog-projector]"`, or "torchjd[full]" for every aggregator.',
+            next_step='Run `pip install "torchjd[quadprog-projector]"`, '
+            'or "torchjd[full]" for every aggregator.',
         ) from error
     except (TypeError, ValueError, AttributeError) as error:
         raise RecipeError(
@@ -130,16 +141,16 @@ def aggregator_of(name: str, arguments: Mapping[str, Any], tasks: int) -> Aggreg
             next_step="TorchJD's documentation lists the arguments of its aggregators.",
         ) from error
     if tasks == 1:
-        return made
+        return aggregator
     try:
-        made(torch.eye(tasks))
+        aggregator(torch.eye(tasks))
     except ValueError as error:
         raise RecipeError(
-            _too_few(made, tasks, error),
+            _too_few_tasks(aggregator, tasks, error),
             next_step="Choose an aggregator of any number of tasks, such as UPGrad.",
             unchanged="Nothing was trained.",
         ) from error
-    return made
+    return aggregator
 
 
 def build(weights: Mapping[str, float], reduce: Reduce, options: Options) -> AggregatedGradients:
