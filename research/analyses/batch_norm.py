@@ -37,9 +37,8 @@ from labelgrid.simulation.results import OVERALL
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
-from labelgrid.train.batch_norm import NORM, norms_of
+from labelgrid.train.batch_norm import NORM, norms_of, refuse_tiny_batches
 from labelgrid.train.model import TrainedModel
-from labelgrid.train.normalised import refuse_tiny_batches
 
 
 @dataclass(frozen=True)

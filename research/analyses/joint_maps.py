@@ -73,7 +73,7 @@ class ImageMaps:
     Args:
         batch: the image alone, with its labels.
         raw: the network's raw outputs.
-        maps: what `JointTerm.pictured` returns for each pair of a source and a target.
+        maps: what `JointTerm.picture_pair` returns for each pair of a source and a target.
     """
 
     batch: Batch
@@ -148,7 +148,7 @@ class JointMaps:
             with torch.inference_mode():
                 output = model.network(batch.images)
                 maps = {
-                    pair: term.pictured(output, batch.targets, *pair)
+                    pair: term.picture_pair(output, batch.targets, *pair)
                     for pair in permutations(term.names, 2)
                 }
             seen.append(ImageMaps(batch, output.final, maps))

@@ -28,7 +28,7 @@ class Uncertain(Balancer):
 
     def backward(self, step):
         terms = [
-            (-self.logs[n]).exp() * step.of(n, self.reduce) + self.logs[n] for n in step.labelled
+            (-self.logs[n]).exp() * step.loss_of(n, self.reduce) + self.logs[n] for n in step.labelled
         ]
         total = sum(terms, step.other)
         step.backward(total)
@@ -214,7 +214,7 @@ class Sharing(Wrong):
 
     def backward(self, step):
         total = (
-            sum(step.of(name, self.reduce) for name in step.losses) / len(step.losses) + step.other
+            sum(step.loss_of(name, self.reduce) for name in step.losses) / len(step.losses) + step.other
         )
         step.backward(total)
         return total.detach()
@@ -233,7 +233,7 @@ class Preferring(Wrong):
     """Learns the first task only."""
 
     def backward(self, step):
-        total = step.of("a", self.reduce) + step.other
+        total = step.loss_of("a", self.reduce) + step.other
         step.backward(total)
         return total
 

@@ -209,7 +209,7 @@ def test_perceptual_map_is_the_distance_of_both_mapped_maps_of_which_the_mapping
     options = perceptual_map.Options(width=WIDTH, **changes)
     training, step = holed_step(tmp_path, perceptual_map, options)
     term, own = training.plan.terms["it"], training.terms.own
-    with own.constant():
+    with own.freeze():
         found = term.loss(step)
     assert found.keys() == {"distance"}
     total, sources = slow_distance(step, term)

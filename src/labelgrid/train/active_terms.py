@@ -1,4 +1,4 @@
-"""Runs the terms of a training: prepares them, builds their steps, collects their losses and steps their optimisers."""
+"""Runs the terms of a training: prepares them, collects their losses, steps their optimisers."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,16 +41,16 @@ class ActiveTerms:
         self.evaluated()  # raises at the start where terms contradict each other
 
     def evaluated(self) -> Mapping[str, Tensor] | None:
-        """The network weights to evaluate, as given by a term; None: the trained weights.
+        """Return the network weights to evaluate, as given by a term; None: the trained weights.
 
         Raises:
             PluginError: two terms give weights.
         """
-        by_term = {
-            name: weights
-            for name, term in self.plan.terms.items()
-            if (weights := term.evaluated()) is not None
-        }
+        by_term = {}
+        for name, term in self.plan.terms.items():
+            weights = term.evaluated()
+            if weights is not None:
+                by_term[name] = weights
         if len(by_term) > 1:
             raise PluginError(
                 f"The terms {' and '.join(by_term)} both choose the weights to evaluate.",
@@ -60,15 +60,17 @@ class ActiveTerms:
         return next(iter(by_term.values()), None)
 
     @cached_property
-    def _restored(self) -> TrainedModel | None:
+    def _previous_model(self) -> TrainedModel | None:
         model = self.plan.previous()
-        for module in (model.network, *model.terms.values()) if model else ():
+        if model is None:
+            return None
+        for module in (model.network, *model.terms.values()):
             module.to(self.device)
         return model
 
     def previous(self) -> TrainedModel | None:
-        """The previous round's model, on the device; restored once."""
-        return self._restored
+        """Return the previous round's model on the device, restored once; None: there is none."""
+        return self._previous_model
 
     def prepare(
         self,
@@ -78,7 +80,9 @@ class ActiveTerms:
         *,
         resumed: bool,
     ) -> None:
-        """Prepare the terms before the first step, unless an earlier run did, and get their readers of soft labels.
+        """Prepare the terms before the first step, unless an earlier run did.
+
+        Their readers of soft labels are then in `soft`.
 
         Args:
             folder: the parent of one folder per term.
@@ -90,13 +94,16 @@ class ActiveTerms:
             seed = seed_of(self.plan.seed, "term", name, "prepare")
             data = self._preparation(self._folder(folder, name), progress, batches, seed)
             with seed_torch(seed):
-                (term.resume if resumed else term.prepare)(data)
+                if resumed:
+                    term.resume(data)
+                else:
+                    term.prepare(data)
                 soft = term.soft_labels(data)
             if soft is not None:
                 self.soft[name] = soft
 
     def _folder(self, parent: Path, name: str) -> Path:
-        """The folder of a term's preparation.
+        """Return the folder of a term's preparation.
 
         Another recipe, other tasks or other labels have another one.
         """
@@ -106,6 +113,7 @@ class ActiveTerms:
     def _preparation(
         self, folder: Path, progress: Progress, batches: Callable[[int], Iterator[Batch]], seed: int
     ) -> Preparation:
+        """Collect what a term may use before the first step; its epochs have numbers below 0."""
         plan = self.plan
         return Preparation(
             batches=lambda epoch: (batch.to(self.device) for batch in batches(-1 - epoch)),
@@ -126,31 +134,36 @@ class ActiveTerms:
         )
 
     def supervised_view(self, batch: Batch, number: int) -> Batch:
-        """The batch of the supervised loss, as the terms change it one after the other."""
-        seen = batch
+        """Return the batch of the supervised loss, as the terms change it one after the other."""
         for name, term in self.plan.terms.items():
-            seen = term.supervised_view(
-                seen, self._draws(name, batch, number).of_view("supervised")
-            )
-        return seen
+            draws = self._draws(name, batch, number).of_view("supervised")
+            batch = term.supervised_view(batch, draws)
+        return batch
 
-    def joined(self, batch: Batch, number: int) -> dict[ViewKey, Batch]:
-        """The views that are predicted in one pass with the batch."""
-        return {
-            (name, view): self._view(name, view, batch, number)
-            for name, term in self.plan.terms.items()
-            if term.one_pass
-            for view in term.views()
-        }
+    def joined_views(self, batch: Batch, number: int) -> dict[ViewKey, Batch]:
+        """Make the views that are predicted in one pass with the batch."""
+        views = {}
+        for name, term in self.plan.terms.items():
+            if not term.one_pass:
+                continue
+            for view in term.views():
+                views[name, view] = self._make_view(name, view, batch, number)
+        return views
 
-    def _view(self, name: str, view: str, batch: Batch, number: int) -> Batch:
-        """A term's view of the batch, without the known labels of the whole batch, which need not fit its images."""
-        made = self.plan.terms[name].views()[view](
-            batch, self._draws(name, batch, number).of_view(view)
-        )
-        return replace(made, known={}) if made.known is batch.known else made
+    def _make_view(self, name: str, view: str, batch: Batch, number: int) -> Batch:
+        """Make a term's view of the batch.
+
+        The known labels of the whole batch are left out: they need not fit the view's images.
+        """
+        make = self.plan.terms[name].views()[view]
+        draws = self._draws(name, batch, number).of_view(view)
+        viewed = make(batch, draws)
+        if viewed.known is batch.known:
+            return replace(viewed, known={})
+        return viewed
 
     def _draws(self, name: str, batch: Batch, number: int) -> Draws:
+        """Return the random draws of a term in a step."""
         return Draws(
             seed=seed_of(self.plan.seed, "term", name),
             step=number,
@@ -167,50 +180,47 @@ class ActiveTerms:
         number: int,
         joined: Joined | None = None,
     ) -> dict[str, Step]:
-        """The `Step` of each term for one training step, by the term's name.
+        """Build the `Step` of each term for one training step, by the term's name.
 
-        `joined` holds views with an output.
+        `joined` holds the views that were predicted with the batch, each with its output.
         """
-        return {
-            name: self._step(name, batch, output, losses, number, joined or {})
-            for name in self.plan.terms
-        }
-
-    def _step(
-        self,
-        name: str,
-        batch: Batch,
-        output: Output,
-        losses: Mapping[str, Tensor],
-        number: int,
-        joined: Joined,
-    ) -> Step:
         plan = self.plan
+        steps = {}
+        for name in plan.terms:
+            steps[name] = Step(
+                batch=batch,
+                output=output,
+                views=self._predicted_views(name, batch, number, joined or {}),
+                losses=losses,
+                progress=number / max(plan.steps, 1),
+                network=plan.network,
+                tasks=plan.tasks,
+                number=number,
+                draws=self._draws(name, batch, number),
+                previous=self.previous,
+                name=name,
+                objective=plan.objective,
+            )
+        return steps
+
+    def _predicted_views(
+        self, name: str, batch: Batch, number: int, joined: Joined
+    ) -> dict[str, tuple[Batch, Output]]:
+        """Return a term's views with the network's outputs; predict those not in `joined`."""
+        network = self.plan.network
+        term = self.plan.terms[name]
         views = {}
-        for view in plan.terms[name].views():
+        for view in term.views():
             if (name, view) in joined:
                 views[view] = joined[name, view]
-            else:
-                made = self._view(name, view, batch, number)
-                with track_statistics(plan.network, plan.terms[name].track):
-                    views[view] = (made, plan.network(made.images, made.known or None))
-        return Step(
-            batch=batch,
-            output=output,
-            views=views,
-            losses=losses,
-            progress=number / max(plan.steps, 1),
-            network=plan.network,
-            tasks=plan.tasks,
-            number=number,
-            draws=self._draws(name, batch, number),
-            previous=self.previous,
-            name=name,
-            objective=plan.objective,
-        )
+                continue
+            viewed = self._make_view(name, view, batch, number)
+            with track_statistics(network, term.track):
+                views[view] = (viewed, network(viewed.images, viewed.known or None))
+        return views
 
     def _read(self, ids: Sequence[str], seed: int) -> Batch:
-        """An augmented batch of the training images that a term asks for, on the device."""
+        """Read an augmented batch of the training images that a term asks for, on the device."""
         plan = self.plan
         batch = train_batch(
             plan.source, plan.definitions, ids, plan.data, seed=seed, soft=self.soft
@@ -218,13 +228,12 @@ class ActiveTerms:
         return batch.to(self.device)
 
     def losses(self, steps: Mapping[str, Step]) -> dict[str, Tensor]:
-        """The losses of all terms, [b] each, by `term.name`."""
-        terms = self.plan.terms
-        return {
-            f"{name}.{key}": loss
-            for name, step in steps.items()
-            for key, loss in terms[name].loss(step).items()
-        }
+        """Compute the losses of all terms, [b] each, by `term.name`."""
+        losses = {}
+        for name, step in steps.items():
+            for key, loss in self.plan.terms[name].loss(step).items():
+                losses[f"{name}.{key}"] = loss
+        return losses
 
     def after_step(self, steps: Mapping[str, Step], check: Check) -> None:
         """Step the terms' own optimisers, then call `Term.after_step`.

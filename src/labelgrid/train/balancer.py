@@ -1,4 +1,4 @@
-"""Defines the interface of balancers, which turn the losses of several tasks into one backward pass."""
+"""Defines the interface of balancers, which turn the losses of tasks into one backward pass."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -49,23 +49,32 @@ class TaskLosses:
         The loss of any other task is 0 and carries no information.
 
         Example:
-            >>> import torch
             >>> zero = torch.zeros(2)
-            >>> present = torch.tensor([[True, False], [False, False]])
-            >>> TaskLosses({"a": zero, "b": zero}, present, zero, zero, (), 0, 0.0, print).labelled
+            >>> step = TaskLosses(
+            ...     losses={"a": zero, "b": zero},
+            ...     present=torch.tensor([[True, False], [False, False]]),
+            ...     other=zero,
+            ...     features=zero,
+            ...     parameters=(),
+            ...     step=0,
+            ...     progress=0.0,
+            ...     backward=print,
+            ... )
+            >>> step.labelled
             ['a']
         """
         has_label = self.present.any(0).tolist()
         return [name for name, labelled in zip(self.losses, has_label, strict=True) if labelled]
 
-    def of(self, task: str, reduce: Reduce) -> Tensor:
-        """One task's loss, a scalar: `reduce` of this task alone."""
+    def loss_of(self, task: str, reduce: Reduce) -> Tensor:
+        """Return one task's loss, a scalar: `reduce` of this task alone."""
         column = list(self.losses).index(task)
         return reduce({task: self.losses[task]}, self.present[:, column : column + 1])
 
     def only(self, tasks: Sequence[str]) -> "TaskLosses":
-        """The same step with some of its tasks."""
-        columns = [list(self.losses).index(task) for task in tasks]
+        """Return the same step with some of its tasks."""
+        names = list(self.losses)
+        columns = [names.index(task) for task in tasks]
         return replace(
             self,
             losses={task: self.losses[task] for task in tasks},
@@ -73,30 +82,37 @@ class TaskLosses:
         )
 
     def parts(self, reduce: Reduce, weights: Mapping[str, float]) -> dict[str, Tensor]:
-        """The labelled tasks' shares of the supervised loss with these weights, scalars that add up to it.
+        """Split the supervised loss into the labelled tasks' shares, scalars that add up to it.
 
-        Unlike `of`, a share of `image_mean` is divided by the number of labels of each image.
+        Unlike `loss_of`, a share of `image_mean` is divided by the number of labels of each image.
 
         Example:
-            >>> import torch
             >>> from functools import partial
-            >>> from labelgrid.train.objective import supervised
-            >>> losses = {"a": torch.tensor([2.0, 4.0]), "b": torch.tensor([0.0, 2.0])}
-            >>> present = torch.tensor([[True, False], [True, True]])
-            >>> step = TaskLosses(losses, present, torch.zeros(()), torch.zeros(2), (), 0, 0.0, print)
-            >>> shares = step.parts(partial(supervised, reduction="image_mean"), {"a": 1.0, "b": 1.0})
+            >>> from labelgrid.train.objective import supervised_loss
+            >>> step = TaskLosses(
+            ...     losses={"a": torch.tensor([2.0, 4.0]), "b": torch.tensor([0.0, 2.0])},
+            ...     present=torch.tensor([[True, False], [True, True]]),
+            ...     other=torch.zeros(()),
+            ...     features=torch.zeros(2),
+            ...     parameters=(),
+            ...     step=0,
+            ...     progress=0.0,
+            ...     backward=print,
+            ... )
+            >>> reduce = partial(supervised_loss, reduction="image_mean")
+            >>> shares = step.parts(reduce, {"a": 1.0, "b": 1.0})
             >>> {name: share.item() for name, share in shares.items()}
             {'a': 2.0, 'b': 0.5}
         """
         step = self.only(self.labelled)
-        nothing = {name: torch.zeros_like(loss) for name, loss in step.losses.items()}
-        return {
-            name: reduce({**nothing, name: weights[name] * loss}, step.present)
-            for name, loss in step.losses.items()
-        }
+        zeros = {name: torch.zeros_like(loss) for name, loss in step.losses.items()}
+        shares = {}
+        for name, loss in step.losses.items():
+            shares[name] = reduce({**zeros, name: weights[name] * loss}, step.present)
+        return shares
 
     def mean(self, task: str) -> Tensor:
-        """One task's mean loss over the images that have its label, a scalar without a graph."""
+        """Return one task's mean loss over the images with its label, a scalar without a graph."""
         column = list(self.losses).index(task)
         return self.losses[task].detach()[self.present[:, column]].mean()
 

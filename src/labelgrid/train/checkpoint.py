@@ -1,4 +1,4 @@
-"""Saves and loads the complete state of a training, so that a kill loses at most the current epoch."""
+"""Saves and loads the complete state of a training: a kill loses at most the current epoch."""
 
 import hashlib
 import json
@@ -34,7 +34,9 @@ TYPES: Mapping[str, type] = {
 
 @dataclass(kw_only=True)
 class Checkpoint:
-    """The complete state of a training, from which it resumes bit for bit: tensors and plain values only.
+    """The complete state of a training, from which it resumes bit for bit.
+
+    It consists of tensors and plain values only.
 
     Args:
         epoch: the number of finished epochs.
@@ -75,34 +77,37 @@ class Checkpoint:
 
         It stamps everything computed with the model.
         """
-        terms = {
-            name: weights_hash(dict(_tensors(state))) for name, state in self.parts.items() if state
-        }
-        own = weights_hash(self.counting)
+        terms = {}
+        for name, state in self.parts.items():
+            if state:
+                terms[name] = weights_hash(dict(_tensors(state)))
+        network = weights_hash(self.counting)
         if not terms:
-            return own
-        return hashlib.blake2b(
-            json.dumps([own, terms], sort_keys=True).encode(), digest_size=8
-        ).hexdigest()
+            return network
+        text = json.dumps([network, terms], sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def same_training(kept: str, now: str) -> bool:
-    """Whether a checkpoint's identity is that of a training now.
+    """Whether a checkpoint's identity is that of a training as it is now.
 
     Options of plug-ins that are new since the checkpoint do not count: at their defaults they
     change nothing, and other values of them stand in the recipe, which is compared. Older programs
     kept none of the `options`.
 
     Example:
-        >>> same_training('{"seed": 1}', '{"options": {}, "seed": 1}'), same_training('{"seed": 1}', '{"seed": 2}')
-        (True, False)
+        >>> same_training('{"seed": 1}', '{"options": {}, "seed": 1}')
+        True
+        >>> same_training('{"seed": 1}', '{"seed": 2}')
+        False
         >>> same_training('{"options": {"width": 8}}', '{"options": {"width": 8, "stride": 0}}')
         True
     """
     before = json.loads(kept)
     after = json.loads(now)
-    options = before.pop("options", {}), after.pop("options", {})
-    return bool(before == after) and is_extension(options[1], options[0])
+    options_before = before.pop("options", {})
+    options_after = after.pop("options", {})
+    return bool(before == after) and is_extension(options_after, options_before)
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
@@ -126,7 +131,8 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         raise ModelError(
             f"The checkpoint cannot be written: {getattr(cause, 'strerror', None) or error}.",
             where=str(path),
-            next_step="Free some space or fix the folder's permissions, and run the same command again.",
+            next_step="Free some space or fix the folder's permissions, "
+            "and run the same command again.",
             unchanged="The checkpoint of the last epoch that could be written is kept.",
         ) from error
 
@@ -135,10 +141,12 @@ def _check_sums(file: BinaryIO) -> None:
     """Check the checksum of every tensor, which torch writes and does not check.
 
     Raises:
-        ValueError: one is wrong. BadZipFile: the file is damaged.
+        ValueError: one is wrong.
+        BadZipFile: the file is damaged.
     """
     with ZipFile(file) as archive:
-        if (damaged := archive.testzip()) is not None:
+        damaged = archive.testzip()
+        if damaged is not None:
             raise ValueError(f"the checksum of {damaged} is wrong")
     file.seek(0)
 
@@ -168,7 +176,8 @@ def load(path: Path) -> Checkpoint:
         raise ModelError(
             f"The checkpoint is not of format {' or '.join(map(str, READABLE))}.",
             where=str(path),
-            next_step="It was made by another version of labelgrid; remove it and run `labelgrid fit` again.",
+            next_step="It was made by another version of labelgrid; "
+            "remove it and run `labelgrid fit` again.",
         )
     try:
         if values["format"] != FORMAT:
@@ -191,7 +200,12 @@ def load(path: Path) -> Checkpoint:
 
 
 def _check_types(checkpoint: Checkpoint) -> None:
-    """Check the types of a checkpoint's values; raises `TypeError`."""
+    """Check the values of a checkpoint.
+
+    Raises:
+        TypeError: one is of another type.
+        ValueError: a count is below 0.
+    """
     for name, kind in TYPES.items():
         if not isinstance(getattr(checkpoint, name), kind):
             raise TypeError(f"{name} is not of type {kind.__name__}")
@@ -199,25 +213,32 @@ def _check_types(checkpoint: Checkpoint) -> None:
         raise ValueError("epoch and step are counts")
     if not all(isinstance(record, dict) for record in checkpoint.history):
         raise TypeError("history is not a list of tables")
-    if not all(
-        isinstance(state, dict) for state in (*checkpoint.parts.values(), *checkpoint.own.values())
-    ):
+    of_terms = [*checkpoint.parts.values(), *checkpoint.own.values()]
+    if not all(isinstance(state, dict) for state in of_terms):
         raise TypeError("the states of terms are not tables")
-    states = [checkpoint.parts, checkpoint.balancer, checkpoint.own, checkpoint.optimiser]
-    nested = [value for state in states for _, value in _tensors(state)]
-    weights = [
-        value for state in (checkpoint.network, checkpoint.evaluated) for value in state.values()
-    ]
-    if not all(isinstance(value, torch.Tensor) for value in weights):
-        raise TypeError("the network's state is not a table of tensors")
-    if not all(
-        value.layout == torch.strided and not value.is_quantized for value in [*weights, *nested]
-    ):
-        raise TypeError("a tensor is sparse or quantised")
+    _check_tensors(checkpoint)
+
+
+def _check_tensors(checkpoint: Checkpoint) -> None:
+    """Check that weights are tensors, and that no tensor is sparse or quantised.
+
+    Raises:
+        TypeError: one is not.
+    """
+    tensors: list[torch.Tensor] = []
+    for nested in (checkpoint.parts, checkpoint.balancer, checkpoint.own, checkpoint.optimiser):
+        tensors.extend(value for _, value in _tensors(nested))
+    for weights in (checkpoint.network, checkpoint.evaluated):
+        if not all(isinstance(value, torch.Tensor) for value in weights.values()):
+            raise TypeError("the network's state is not a table of tensors")
+        tensors.extend(weights.values())
+    for tensor in tensors:
+        if tensor.layout != torch.strided or tensor.is_quantized:
+            raise TypeError("a tensor is sparse or quantised")
 
 
 def _tensors(state: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
-    """All values of a nested state as named tensors."""
+    """Yield all values of a nested state as named tensors."""
     for key, value in state.items():
         if not isinstance(key, str | int):
             raise TypeError("a state has keys other than names")
@@ -226,21 +247,22 @@ def _tensors(state: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
         elif isinstance(value, torch.Tensor):
             yield f"{prefix}{key}", value
         else:
-            yield (
-                f"{prefix}{key}",
-                torch.frombuffer(bytearray(repr(value).encode()), dtype=torch.uint8),
-            )
+            text = bytearray(repr(value).encode())
+            yield f"{prefix}{key}", torch.frombuffer(text, dtype=torch.uint8)
 
 
 def weights_hash(weights: Mapping[str, torch.Tensor]) -> str:
-    """The hash of named tensors.
+    """Compute the hash of named tensors.
 
     It does not depend on their order, so two equal trainings have the same hash.
 
     Example:
-        >>> a, b = torch.zeros(2), torch.ones(1)
-        >>> weights_hash({"a": a, "b": b}) == weights_hash({"b": b, "a": a}) != weights_hash({"a": b, "b": b})
+        >>> a = torch.zeros(2)
+        >>> b = torch.ones(1)
+        >>> weights_hash({"a": a, "b": b}) == weights_hash({"b": b, "a": a})
         True
+        >>> weights_hash({"a": a, "b": b}) == weights_hash({"a": b, "b": b})
+        False
     """
     digest = hashlib.blake2b(digest_size=8)
     for name in sorted(weights):

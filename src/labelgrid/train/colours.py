@@ -1,4 +1,4 @@
-"""Changes the colours of a batch's images, each by operations of its own: the colour operations of RandAugment."""
+"""Changes each image's colours by operations of its own: the colour operations of RandAugment."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,8 +10,8 @@ from labelgrid.train.draws import Draws
 from labelgrid.train.options import LEVELS
 
 
-def _factor(change: Callable[[Tensor, float], Tensor]) -> Callable[[Tensor, float], Tensor]:
-    """An operation of a factor: 1 + 0.9 times the strength in -1..1."""
+def _by_factor(change: Callable[[Tensor, float], Tensor]) -> Callable[[Tensor, float], Tensor]:
+    """Make an operation whose factor is 1 + 0.9 times the strength in -1..1."""
     return lambda image, strength: change(image, 1 + 0.9 * strength)
 
 
@@ -19,10 +19,10 @@ def _factor(change: Callable[[Tensor, float], Tensor]) -> Callable[[Tensor, floa
 #: take its absolute.
 OPERATIONS: dict[str, Callable[[Tensor, float], Tensor]] = {
     "nothing": lambda image, _: image,
-    "brightness": _factor(colour.adjust_brightness),
-    "saturation": _factor(colour.adjust_saturation),
-    "contrast": _factor(colour.adjust_contrast),
-    "sharpness": _factor(colour.adjust_sharpness),
+    "brightness": _by_factor(colour.adjust_brightness),
+    "saturation": _by_factor(colour.adjust_saturation),
+    "contrast": _by_factor(colour.adjust_contrast),
+    "sharpness": _by_factor(colour.adjust_sharpness),
     "posterise": lambda image, strength: colour.posterize(image, 8 - round(4 * abs(strength))),
     "solarise": lambda image, strength: colour.solarize(image, 1 - abs(strength)),
     "full contrast": lambda image, _: colour.autocontrast(image),
@@ -39,11 +39,10 @@ def change_colours(
     mean: Tensor,
     std: Tensor,
 ) -> Tensor:
-    """Images whose colours are changed by operations drawn for each, one after the other.
+    """Change the colours of each image by operations drawn for it, one after the other.
 
-    Each image's draws have its own stream. All operations are equally likely, and so are the
-    strengths below `levels`
-    and both directions. Nothing moves: the labels still fit.
+    Each image's draws have their own stream. All operations are equally likely, and so are the
+    strengths below `levels` and both directions. Nothing moves: the labels still fit.
 
     Args:
         images: normalised, float [b, 3, h, w].
@@ -58,21 +57,26 @@ def change_colours(
     pixels keep their precision; RandAugment rounds to 8 bits.
 
     Example:
-        >>> draws = Draws(0, 7, ("a.jpg",), (), lambda ids, seed: None)
-        >>> recoloured(torch.rand(1, 3, 4, 4), ["a.jpg"], draws, 2, 31, torch.zeros(3), torch.ones(3)).shape
+        >>> draws = Draws(seed=0, step=7, ids=("a",), pool=(), load=lambda ids, seed: None)
+        >>> images = torch.rand(1, 3, 4, 4)
+        >>> changed = change_colours(
+        ...     images, ["a"], draws, 2, levels=31, mean=torch.zeros(3), std=torch.ones(3)
+        ... )
+        >>> changed.shape
         torch.Size([1, 3, 4, 4])
     """
     if not operations:
         return images
-    mean, std = (values.to(images).view(3, 1, 1) for values in (mean, std))
+    mean = mean.to(images).view(3, 1, 1)
+    std = std.to(images).view(3, 1, 1)
     kinds = list(OPERATIONS.values())
     changed = []
     for image, image_id in zip((images * std + mean).clamp(0, 1), ids, strict=True):
         generator = draws.generator("colours", image_id)
         for _ in range(operations):
-            kind, level, sign = (
-                int(torch.randint(n, (), generator=generator)) for n in (len(kinds), levels, 2)
-            )
-            image = kinds[kind](image, (2 * sign - 1) * level / (LEVELS - 1)).clamp(0, 1)
+            change = kinds[int(torch.randint(len(kinds), (), generator=generator))]
+            level = int(torch.randint(levels, (), generator=generator))
+            sign = 2 * int(torch.randint(2, (), generator=generator)) - 1
+            image = change(image, sign * level / (LEVELS - 1)).clamp(0, 1)
         changed.append(image)
     return (torch.stack(changed) - mean) / std

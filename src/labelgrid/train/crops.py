@@ -1,4 +1,4 @@
-"""Crops and mirrors the images, labels and predictions of a batch, each image by its own draws from a term's stream."""
+"""Crops and mirrors the images, labels and predictions of a batch, each image by its own draws."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,19 +24,19 @@ class Box:
     height: int
     width: int
 
-    def of(self, maps: Tensor) -> Tensor:
-        """This part of maps [..., h, w]."""
+    def cut(self, maps: Tensor) -> Tensor:
+        """Return this part of maps [..., h, w]."""
         return maps[..., self.top : self.top + self.height, self.left : self.left + self.width]
 
     def zoom(self, size: Size) -> float:
-        """How much larger objects look in the box at this size: the mean of both sides."""
+        """Return how much larger objects look in the box at this size: the mean of both sides."""
         return (size[0] / self.height + size[1] / self.width) / 2
 
 
 def draw_boxes(draws: Draws, ids: Sequence[str], size: Size, zooms: Sequence[float]) -> list[Box]:
-    """A box for each image, of the image's size divided by one of the zooms, anywhere in it.
+    """Draw a box for each image, of its size divided by one of the zooms, anywhere in it.
 
-    Each image's box has its own stream.
+    Each image has a stream of its own.
 
     Args:
         draws: of the view.
@@ -49,11 +49,10 @@ def draw_boxes(draws: Draws, ids: Sequence[str], size: Size, zooms: Sequence[flo
 
 def _draw_box(generator: torch.Generator, size: Size, zooms: Sequence[float]) -> Box:
     zoom = zooms[int(torch.randint(len(zooms), (), generator=generator))]
-    height, width = (max(1, round(side / zoom)) for side in size)
-    top, left = (
-        int(torch.randint(side - part + 1, (), generator=generator))
-        for side, part in zip(size, (height, width), strict=True)
-    )
+    height = max(1, round(size[0] / zoom))
+    width = max(1, round(size[1] / zoom))
+    top = int(torch.randint(size[0] - height + 1, (), generator=generator))
+    left = int(torch.randint(size[1] - width + 1, (), generator=generator))
     return Box(top, left, height, width)
 
 
@@ -86,63 +85,66 @@ def _mirrored_target(task: Task, target: Target, rows: Tensor) -> Target:
 
 
 def crop_batch(batch: Batch, tasks: Mapping[str, Task], boxes: Sequence[Box], size: Size) -> Batch:
-    """The boxes of a batch's images and targets, resized to `size`: images linearly, labels to the nearest pixel.
+    """Crop a batch's images and targets to the boxes, and resize them to `size`.
 
-    Label values change as a zoom changes them (depth is divided by it). Targets of other tasks than
-    `tasks`, soft targets and frames are left out.
+    Images are resized linearly, labels to the nearest pixel. Label values change as a zoom changes
+    them (depth is divided by it). Targets of other tasks than `tasks`, soft targets and frames are
+    left out.
     """
-    targets = {
-        name: _cropped_target(task, batch.targets[name], boxes, size)
-        for name, task in tasks.items()
-    }
-    return replace(
-        batch, images=crop_maps(batch.images, boxes, size), targets=targets, soft={}, frames=()
-    )
+    targets = {}
+    for name, task in tasks.items():
+        targets[name] = _crop_target(task, batch.targets[name], boxes, size)
+    images = crop_maps(batch.images, boxes, size)
+    return replace(batch, images=images, targets=targets, soft={}, frames=())
 
 
 def crop_maps(maps: Tensor, boxes: Sequence[Box], size: Size) -> Tensor:
-    """The boxes of maps [b, c, h, w], in pixels of these maps, resized linearly: [b, c, *size].
+    """Crop maps [b, c, h, w] to boxes in their pixels, and resize these linearly: [b, c, *size].
 
     Example:
-        >>> cropped_maps(torch.arange(4.0).view(1, 1, 2, 2), [Box(1, 0, 1, 2)], (1, 2)).flatten()
+        >>> crop_maps(torch.arange(4.0).view(1, 1, 2, 2), [Box(1, 0, 1, 2)], (1, 2)).flatten()
         tensor([2., 3.])
     """
-    parts = [box.of(one[None]) for box, one in zip(boxes, maps, strict=True)]
-    return torch.cat([part if part.shape[-2:] == size else _resized(part, size) for part in parts])
-
-
-def _resized(part: Tensor, size: Size) -> Tensor:
-    return functional.interpolate(part, size=size, mode="bilinear", align_corners=False)
+    crops = []
+    for box, its_map in zip(boxes, maps, strict=True):
+        part = box.cut(its_map[None])
+        if part.shape[-2:] != size:
+            part = functional.interpolate(part, size=size, mode="bilinear", align_corners=False)
+        crops.append(part)
+    return torch.cat(crops)
 
 
 def crop_prediction(task: Task, prediction: Tensor, boxes: Sequence[Box], size: Size) -> Tensor:
-    """The boxes of predictions [b, channels, h, w], in pixels of these, as predictions of the resized crops."""
-    return task.from_mean(
-        task.scale.zoomed(crop_maps(prediction, boxes, size), _zooms(boxes, size, prediction))
-    )
+    """Crop predictions [b, channels, h, w] to boxes in their pixels, as those of the crops."""
+    crops = crop_maps(prediction, boxes, size)
+    return task.from_mean(task.scale.zoomed(crops, _zooms(boxes, size, prediction)))
 
 
 def _zooms(boxes: Sequence[Box], size: Size, like: Tensor) -> Tensor:
+    """Return the zoom of each box, [b, 1, 1, 1], of the type of `like`."""
     zooms = [box.zoom(size) for box in boxes]
     return torch.tensor(zooms, device=like.device, dtype=like.dtype).view(-1, 1, 1, 1)
 
 
-def _cropped_target(task: Task, target: Target, boxes: Sequence[Box], size: Size) -> Target:
-    value, valid = (_nearest(part, boxes, size) for part in (target.value, target.valid))
+def _crop_target(task: Task, target: Target, boxes: Sequence[Box], size: Size) -> Target:
+    """Crop a target to the boxes, and change its values as the zoom does."""
+    value = _crop_to_nearest(target.value, boxes, size)
+    valid = _crop_to_nearest(target.valid, boxes, size)
     if value.is_floating_point():
         value = task.scale.zoomed(value, _zooms(boxes, size, value))
     return replace(target, value=value, valid=valid)
 
 
-def _nearest(maps: Tensor, boxes: Sequence[Box], size: Size) -> Tensor:
-    """The boxes of maps [b, c, h, w] at `size`: the pixel whose square holds each new pixel's centre."""
-    parts = []
-    for box, one in zip(boxes, maps, strict=True):
-        rows, columns = (
-            start + (2 * torch.arange(count, device=maps.device) + 1) * length // (2 * count)
-            for start, length, count in zip(
-                (box.top, box.left), (box.height, box.width), size, strict=True
-            )
-        )
-        parts.append(one[:, rows[:, None], columns])
-    return torch.stack(parts)
+def _crop_to_nearest(maps: Tensor, boxes: Sequence[Box], size: Size) -> Tensor:
+    """Crop maps [b, c, h, w] to the boxes, and resize these to the nearest pixel."""
+    crops = []
+    for box, its_map in zip(boxes, maps, strict=True):
+        rows = _nearest_places(box.top, box.height, size[0], maps.device)
+        columns = _nearest_places(box.left, box.width, size[1], maps.device)
+        crops.append(its_map[:, rows[:, None], columns])
+    return torch.stack(crops)
+
+
+def _nearest_places(start: int, length: int, count: int, device: torch.device) -> Tensor:
+    """Return the pixels of a side of a box whose squares hold the centres of `count` new pixels."""
+    return start + (2 * torch.arange(count, device=device) + 1) * length // (2 * count)

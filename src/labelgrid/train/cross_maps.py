@@ -1,4 +1,4 @@
-"""Networks that map one task's maps to another task's raw outputs, one for each ordered pair, and what they compare."""
+"""Networks that map one task's maps to another task's raw outputs, and losses of these."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Self
@@ -16,7 +16,7 @@ from labelgrid.train.term import Step
 
 
 class CrossMap(nn.Module):
-    """A whole SegNet: maps [m, source, h, w] of any size -> raw outputs of another task, [m, target, h, w].
+    """A whole SegNet: maps [m, source, h, w] of any size -> another task's raw [m, target, h, w].
 
     Source: MTPSL section 4, "we use the whole SegNet as the cross-task mapping functions". Its last
     layer is a 1×1 convolution, a reading.
@@ -38,22 +38,22 @@ class CrossMap(nn.Module):
         initialise(self)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """The raw outputs, at the maps' size."""
+        """Compute the raw outputs, at the maps' size."""
         raw: Tensor = self.last(self.body(maps).shared)
         return raw
 
 
 class CrossMaps(nn.Module):
-    """A `CrossMap` for each pair of a source and a target: K (K - 1) networks for all pairs of K tasks.
+    """A `CrossMap` for each pair of a source and a target task: K (K - 1) for all of K tasks.
 
     Reading: batch norm normalises a mapping's maps with the statistics of the pass (the predictions
     and the labels that are compared are one pass, so that both are mapped alike) and keeps none.
-    Maps that are trained before, and then `fixed`, keep running ones, and use these.
+    Mappings that are trained before, and then `fixed`, keep running ones, and use these.
 
     Args:
         tasks: the tasks by name.
         allowed: bool [t, t], True for the sources (rows) and targets (columns) that have a mapping.
-        width: of each.
+        width: of each mapping.
         fixed: the training does not change them.
         recompute: compute each mapping's activations again for its gradients, so that memory does
             not grow with the number of pairs.
@@ -61,7 +61,8 @@ class CrossMaps(nn.Module):
     Example:
         >>> from labelgrid.ledger.grid import TaskRow
         >>> from labelgrid.tasks.task import build_all, definitions
-        >>> tasks = build_all(definitions([TaskRow("depth", "depth", 1.0), TaskRow("normals", "normals", 1.0)]))
+        >>> rows = [TaskRow("depth", "depth", 1.0), TaskRow("normals", "normals", 1.0)]
+        >>> tasks = build_all(definitions(rows))
         >>> maps = CrossMaps(tasks, torch.tensor([[False, True], [False, False]]), 2)
         >>> list(maps.networks), maps.networks["depth>normals"](torch.zeros(2, 1, 32, 32)).shape
         (['depth>normals'], torch.Size([2, 3, 32, 32]))
@@ -81,7 +82,8 @@ class CrossMaps(nn.Module):
         self.recompute = recompute
         self.networks = nn.ModuleDict()
         for row, column in allowed.nonzero().tolist():
-            source, target = (tasks[self.names[task]] for task in (row, column))
+            source = tasks[self.names[row]]
+            target = tasks[self.names[column]]
             self.networks[self.key(row, column)] = CrossMap(source.channels, target.channels, width)
         self.fix(fixed=fixed)
         if not fixed:
@@ -93,24 +95,24 @@ class CrossMaps(nn.Module):
         self.requires_grad_(not fixed).train()
 
     def train(self, mode: bool = True) -> Self:
-        """As of any module, but what is fixed stays as it is."""
+        """Set the mode as of any module, but leave fixed mappings in evaluation."""
         return super().train(mode and not self.fixed)
 
     def key(self, source: int, target: int) -> str:
-        """The name of a pair's mapping in `networks`."""
+        """Return the name of a pair's mapping in `networks`."""
         return f"{self.names[source]}>{self.names[target]}"
 
     def raw(self, source: int, target: int, maps: Tensor) -> Tensor:
-        """A pair's raw outputs of the target for maps of the source, in full precision."""
+        """Map maps of the source to raw outputs of the target, in full precision."""
         network = self.networks[self.key(source, target)]
         if self.recompute and torch.is_grad_enabled():
             return half_to_float(checkpoint(network, maps, use_reentrant=False))
         return half_to_float(network(maps))
 
-    def of_both(
+    def raw_of_both(
         self, source: int, target: int, predicted: Tensor, labelled: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """As `raw`, for the maps of predictions and of labels."""
+        """Map the maps of predictions and of labels as `raw` does."""
         if not self.fixed:
             first, second = self.raw(source, target, torch.cat([predicted, labelled])).chunk(2)
             return first, second
@@ -128,7 +130,7 @@ def _forget_statistics(module: nn.Module) -> None:
 
 
 def labelled_sources(present: Tensor, allowed: Tensor) -> Pairs:
-    """The pairs of a batch whose sources are its images' labelled tasks, with any target.
+    """List the pairs of a batch whose sources are its images' labelled tasks, with any target.
 
     Args:
         present: bool [b, t], True where an image has a task's label.
@@ -138,7 +140,8 @@ def labelled_sources(present: Tensor, allowed: Tensor) -> Pairs:
         The pairs, whose divisors are the numbers of labelled tasks.
 
     Example:
-        >>> pairs = labelled_sources(torch.tensor([[True, False]]), torch.tensor([[False, True], [True, False]]))
+        >>> allowed = torch.tensor([[False, True], [True, False]])
+        >>> pairs = labelled_sources(torch.tensor([[True, False]]), allowed)
         >>> pairs.source.tolist(), pairs.target.tolist(), pairs.divisors.tolist()
         ([0], [1], [1])
     """
@@ -147,7 +150,7 @@ def labelled_sources(present: Tensor, allowed: Tensor) -> Pairs:
 
 
 def direct_losses(maps: CrossMaps, step: Step, pairs: Pairs, *, detach: bool = False) -> Tensor:
-    """The loss of each pair's mapped prediction of the source to the label of the target, [p].
+    """Compute the loss of each pair's mapped source prediction to the target's label, [p].
 
     It is the target's own loss. Pairs of tasks that do not occur are not computed.
 
@@ -158,10 +161,10 @@ def direct_losses(maps: CrossMaps, step: Step, pairs: Pairs, *, detach: bool = F
         detach: give the predictions no gradient.
     """
     batch = step.batch
-    losses = _zeros(step, len(pairs))
-    for source, images, used in _by_source(pairs):
-        predicted = _predicted(step, maps.names[source], images, detach=detach)
-        for target, places, rows in used:
+    losses = _zero_losses(step, len(pairs))
+    for source, images, targets in _group_by_source(pairs):
+        predicted = _predicted_maps(step, maps.names[source], images, detach=detach)
+        for target, places, rows in targets:
             name = maps.names[target]
             raw = maps.raw(source, target, predicted[rows])
             loss = step.tasks[name].loss(raw, batch.targets[name][images[rows]])
@@ -170,7 +173,7 @@ def direct_losses(maps: CrossMaps, step: Step, pairs: Pairs, *, detach: bool = F
 
 
 def mapped_distances(maps: CrossMaps, step: Step, pairs: Pairs) -> Tensor:
-    """The distance of each pair's mapped prediction of the source to its mapped label, [p], in the target's space.
+    """Compute the distance of each pair's source prediction to its label, both mapped: [p].
 
     It is the target's `disagreement` of the two mapped maps, as predictions of the target, the mean
     over all pixels. Pixels of which the source has no label are neutral in both maps.
@@ -180,22 +183,24 @@ def mapped_distances(maps: CrossMaps, step: Step, pairs: Pairs) -> Tensor:
         step: the training step.
         pairs: of the step's batch; their sources are labelled.
     """
-    losses = _zeros(step, len(pairs))
-    for source, images, used in _by_source(pairs):
+    losses = _zero_losses(step, len(pairs))
+    for source, images, targets in _group_by_source(pairs):
         name = maps.names[source]
         label = step.batch.targets[name][images]
-        predicted = _predicted(step, name, images, label.valid)
+        predicted = _predicted_maps(step, name, images, label.valid)
         labelled = label_maps(step.tasks[name], label).to(predicted.dtype)
-        for target, places, rows in used:
+        for target, places, rows in targets:
             task = step.tasks[maps.names[target]]
-            raws = maps.of_both(source, target, predicted[rows], labelled[rows])
-            apart = task.disagreement(*(task.activate(raw) for raw in raws))
+            first, second = maps.raw_of_both(source, target, predicted[rows], labelled[rows])
+            apart = task.disagreement(task.activate(first), task.activate(second))
             losses = losses.index_put((places,), apart.mean((1, 2, 3)))
     return losses
 
 
 def sum_by_image(step: Step, pairs: Pairs, losses: Tensor, *, divide: bool) -> Tensor:
-    """The sums [b] over each image's pairs of losses [p], each with the weight of its target in the objective.
+    """Sum losses [p] over each image's pairs: [b].
+
+    Each loss has the weight of its target in the objective.
 
     Args:
         step: the training step.
@@ -208,33 +213,35 @@ def sum_by_image(step: Step, pairs: Pairs, losses: Tensor, *, divide: bool) -> T
     return total / pairs.divisors if divide else total
 
 
-def _zeros(step: Step, count: int) -> Tensor:
-    """As many zeros, without a graph, of the type of losses."""
+def _zero_losses(step: Step, count: int) -> Tensor:
+    """Return zeros without a graph, of the type of losses."""
     return half_to_float(next(iter(step.output.final.values())).new_zeros(count))
 
 
-def _predicted(
+def _predicted_maps(
     step: Step, name: str, images: Tensor, valid: Tensor | None = None, *, detach: bool = False
 ) -> Tensor:
-    """The maps of a task's final predictions of some images, at the batch's size."""
-    raw = resize_output(
-        half_to_float(step.output.final[name][images]), step.batch.images.shape[-2:]
-    )
-    raw = raw.detach() if detach else raw
-    draws = step.draws.by_image([step.batch.ids[row] for row in images.tolist()], "classes", name)
+    """Return the maps of a task's final predictions of some images, at the batch's size."""
+    final = half_to_float(step.output.final[name][images])
+    raw = resize_output(final, step.batch.images.shape[-2:])
+    if detach:
+        raw = raw.detach()
+    ids = [step.batch.ids[row] for row in images.tolist()]
+    draws = step.draws.by_image(ids, "classes", name)
     return prediction_maps(step.tasks[name], raw, draws, valid)
 
 
 #: A target, the numbers of its pairs, and the places of their images among the source's.
-Used = tuple[int, Tensor, Tensor]
+TargetOfSource = tuple[int, Tensor, Tensor]
 
 
-def _by_source(pairs: Pairs) -> Iterator[tuple[int, Tensor, Sequence[Used]]]:
-    """Each source that occurs, its images in the batch, and its targets."""
+def _group_by_source(pairs: Pairs) -> Iterator[tuple[int, Tensor, Sequence[TargetOfSource]]]:
+    """Yield each source in the batch with its images and its targets."""
     for source in torch.unique(pairs.source).tolist():
         images = pairs.images_of(source)[0]
-        used = []
+        targets = []
         for target in torch.unique(pairs.target[pairs.source == source]).tolist():
             places = ((pairs.source == source) & (pairs.target == target)).nonzero()[:, 0]
-            used.append((target, places, torch.searchsorted(images, pairs.image[places])))
-        yield source, images, used
+            rows = torch.searchsorted(images, pairs.image[places])
+            targets.append((target, places, rows))
+        yield source, images, targets

@@ -1,4 +1,4 @@
-"""Finds losses that ended far above where they started: the training diverged, though all numbers are finite."""
+"""Finds losses that ended far above where they started: the training diverged, if finitely."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ RISE = 3.0
 
 
 def diverged_losses(history: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
-    """The losses of tasks that ended too high, with their first and their last values.
+    """Return the tasks whose losses ended too high, with their first and their last losses.
 
     Args:
         history: the log records of a training's epochs. The first one holds the mean loss of each
@@ -17,36 +17,36 @@ def diverged_losses(history: Sequence[Mapping[str, Any]]) -> dict[str, tuple[flo
 
     Example:
         >>> first = {"loss": {"depth": 9e8, "edges": 0.4}, "start": {"depth": 3.0, "edges": 0.6}}
-        >>> diverged([first, {"loss": {"depth": 8e8, "edges": 0.3}}])
+        >>> diverged_losses([first, {"loss": {"depth": 8e8, "edges": 0.3}}])
         {'depth': (3.0, 800000000.0)}
     """
     start = history[0].get("start", {})
     last = history[-1]["loss"]
-    return {
-        task: (start[task], loss)
-        for task, loss in last.items()
-        if loss > RISE * start.get(task, float("inf"))
-    }
+    diverged = {}
+    for task, loss in last.items():
+        if task in start and loss > RISE * start[task]:
+            diverged[task] = (start[task], loss)
+    return diverged
 
 
 def divergence_warning(history: Sequence[Mapping[str, Any]], learning_rate: float) -> str:
-    """What to say of a training that diverged; "" if it did not.
+    """Write a warning about a training that diverged; "" if it did not.
 
     Args:
         history: the log records of its epochs.
         learning_rate: of the training.
 
     Example:
-        >>> warning([{"loss": {"depth": 2.0}, "start": {"depth": 3.0}}], 0.1)
+        >>> divergence_warning([{"loss": {"depth": 2.0}, "start": {"depth": 3.0}}], 0.1)
         ''
     """
-    found = diverged_losses(history)
-    if not found:
+    diverged = diverged_losses(history)
+    if not diverged:
         return ""
-    values = "; ".join(
-        f"'{task}' {last:.3g}, at first {first:.3g}" for task, (first, last) in found.items()
-    )
+    values = []
+    for task, (first, last) in diverged.items():
+        values.append(f"'{task}' {last:.3g}, at first {first:.3g}")
     return (
-        f"Warning: the training diverged. Mean losses of the last epoch: {values}. "
+        f"Warning: the training diverged. Mean losses of the last epoch: {'; '.join(values)}. "
         f"Lower `learning_rate` in [train] (it is {learning_rate:g}), or set `clip`."
     )

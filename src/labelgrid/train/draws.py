@@ -1,4 +1,4 @@
-"""Gives a term its random numbers and further training images in a step, the same each time that step is run."""
+"""Gives a term its random numbers and further images in a step, the same whenever it is run."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,8 +24,10 @@ class Draws:
             is a seed.
 
     Example:
-        >>> draws = Draws(0, 7, ("a.jpg",), ("a.jpg", "b.jpg"), lambda ids, seed: None)
-        >>> bool((torch.rand(2, generator=draws.generator()) == torch.rand(2, generator=draws.generator())).all())
+        >>> draws = Draws(seed=0, step=7, ids=("a",), pool=("a", "b"), load=lambda ids, seed: None)
+        >>> first = torch.rand(2, generator=draws.generator())
+        >>> second = torch.rand(2, generator=draws.generator())
+        >>> bool((first == second).all())
         True
     """
 
@@ -36,29 +38,31 @@ class Draws:
     load: Callable[[Sequence[str], int], Batch]
 
     def of_view(self, name: str) -> "Draws":
-        """The draws of one of the term's views, independent of all other draws."""
+        """Return the draws of one of the term's views, independent of all other draws."""
         return replace(self, seed=seed_of(self.seed, "view", name))
 
     def generator(self, *names: str) -> torch.Generator:
-        """A new CPU generator, keyed by the step and by `names` (an image id, for draws that belong to that image)."""
+        """Make a CPU generator, keyed by the step and by `names`.
+
+        An image's id is the name of draws that belong to that image.
+        """
         return torch.Generator().manual_seed(seed_of(self.seed, self.step, *names))
 
     def by_image(self, ids: Sequence[str], *names: str) -> list[torch.Generator]:
-        """A new generator for each image, as `generator`: an image's draws do not depend on the others."""
+        """Make a generator for each image, whose draws do not depend on the other images."""
         return [self.generator(*names, image_id) for image_id in ids]
 
     def images(self, ids: Sequence[str]) -> Batch:
-        """The given training images with their labels, with a new augmentation, on the device."""
+        """Load training images with their labels, with a new augmentation, on the device."""
         return self.load(ids, seed_of(self.seed, "images", self.step))
 
     def others(self, count: int) -> Batch:
-        """`count` other training images, drawn at random, loaded as by `images`.
+        """Draw `count` other training images at random, and load them as `images` does.
 
         They come from outside this batch, unless the batch is the whole training set. No image is
         drawn twice if there are enough.
         """
         others = sorted(set(self.pool) - set(self.ids)) or sorted(self.pool)
-        indices = stream(self.seed, "others", self.step).choice(
-            len(others), count, replace=len(others) < count
-        )
+        rng = stream(self.seed, "others", self.step)
+        indices = rng.choice(len(others), count, replace=len(others) < count)
         return self.images([others[i] for i in indices.tolist()])

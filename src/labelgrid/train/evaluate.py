@@ -1,4 +1,4 @@
-"""Evaluates a network on a set of labels: metrics and losses at the images' original size, in bounded memory."""
+"""Evaluates a network on labels: metrics and losses at the images' size, in bounded memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,15 +51,19 @@ class Evaluation:
     without: Mapping[str, Mapping[str, Sequence[float]]]
 
     def flat(self) -> dict[str, float]:
-        """The values by `task/metric`, and `loss_mtl`."""
-        values = {
-            f"{t}/{name}": r.value for t, group in self.metrics.items() for name, r in group.items()
-        }
-        return {**values, "loss_mtl": self.loss_mtl.value}
+        """Return the values by `task/metric`, and `loss_mtl`."""
+        values = {}
+        for task, group in self.metrics.items():
+            for name, result in group.items():
+                values[f"{task}/{name}"] = result.value
+        values["loss_mtl"] = self.loss_mtl.value
+        return values
 
 
 def strips(channels: int, height: int, width: int) -> Iterator[slice]:
-    """Split the rows of a map into strips of at most `STRIP` values, or of as many as a map with `FEW` channels has.
+    """Split the rows of a map into strips of at most `STRIP` values.
+
+    A strip may also have as many values as the whole map would have with `FEW` channels.
 
     Example:
         >>> [(s.start, s.stop) for s in strips(40, 240, 320)]
@@ -82,7 +86,7 @@ def predictions(
     known: bool = False,
     progress: Progress | None = None,
 ) -> Iterator[tuple[str, Raw, Frame]]:
-    """Yield the id, the final raw outputs [channels, h', w'] and the frame of each image, in the given order.
+    """Yield each image's id, final raw outputs [channels, h', w'] and frame, in the given order.
 
     The network runs in evaluation mode. With `known`, the labels of `source` are fed in (PartAL
     section 3.3).
@@ -100,7 +104,8 @@ def predictions(
             with torch.inference_mode():
                 final = network(device_batch.images, device_batch.targets or None).final
             for i, image_id in enumerate(cpu_batch.ids):
-                yield image_id, {task: raw[i] for task, raw in final.items()}, cpu_batch.frames[i]
+                raws = {task: raw[i] for task, raw in final.items()}
+                yield image_id, raws, cpu_batch.frames[i]
             if progress:
                 progress.advance(len(cpu_batch.ids))
     finally:
@@ -121,7 +126,7 @@ def evaluate(
     known: Source | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Compute metrics and losses of the final predictions on the labels of `source` for the given images.
+    """Compute metrics and losses of the final predictions on the labels of `source`.
 
     The labels of `known` for the same images are fed in; a task's own label never reaches its own
     output.
@@ -142,16 +147,18 @@ def evaluate(
         known=feed,
         progress=progress,
     )
+    blocks = min(BLOCKS, len(image_ids))
     for index, (image_id, raws, frame) in enumerate(outputs):
+        block = index * blocks // len(image_ids)
         for task, measure in measures.items():
             label = source.label(image_id, definitions[task])
             if label is not None:
-                measure.add(
-                    raws[task], frame, label, index * min(BLOCKS, len(image_ids)) // len(image_ids)
-                )
+                measure.add(raws[task], frame, label, block)
     weights = fixed_weights(tasks, objective)
     losses = {name: measure.loss for name, measure in measures.items() if measure.labels}
-    total = sum(weights[name] * loss for name, loss in losses.items()) if losses else float("nan")
+    total = float("nan")
+    if losses:
+        total = sum(weights[name] * loss for name, loss in losses.items())
     return Evaluation(
         metrics={name: measure.metric.compute() for name, measure in measures.items()},
         losses=losses,
@@ -162,7 +169,7 @@ def evaluate(
 
 
 class Measure:
-    """Accumulates one task's metric and loss over a set, image by image, strip by strip."""
+    """Accumulates one task's metric and loss over a set, image by image and strip by strip."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -178,31 +185,34 @@ class Measure:
         return self.total / max(self.pixels, 1)
 
     def without(self) -> dict[str, list[float]]:
-        """The values of each metric with each block left out in turn.
+        """Compute each metric with each block of images left out in turn.
 
         Empty with fewer than two blocks.
         """
         blocks = list(self.blocks.values())
+        if len(blocks) < 2:
+            return {}
         before = [self.task.metric()]
         after = [self.task.metric()]
         for block, last in zip(blocks, reversed(blocks), strict=True):
-            before.append(self._merged(before[-1], block))
-            after.append(self._merged(after[-1], last))
-        rest = [
-            self._merged(before[i], after[len(blocks) - 1 - i]).compute()
-            for i in range(len(blocks))
-        ]
-        names = rest[0] if len(blocks) > 1 else ()
-        return {name: [values[name].value for values in rest] for name in names}
+            before.append(self._merge(before[-1], block))
+            after.append(self._merge(after[-1], last))
+        values: dict[str, list[float]] = {}
+        for i in range(len(blocks)):
+            rest = self._merge(before[i], after[len(blocks) - 1 - i])
+            for name, result in rest.compute().items():
+                values.setdefault(name, []).append(result.value)
+        return values
 
-    def _merged(self, *metrics: Metric) -> Metric:
+    def _merge(self, *metrics: Metric) -> Metric:
+        """Return a new metric of the images of all these."""
         merged = self.task.metric()
         for metric in metrics:
             merged.merge(metric)
         return merged
 
     def add(self, raw: Tensor, frame: Frame, label: LabelArray, block: int = 0) -> None:
-        """Add one image: its raw output [channels, h', w'] and its label at original size, to a block.
+        """Add one image to a block: its raw output [channels, h', w'], its label at original size.
 
         Raises:
             LabelError: the label and its image differ in size.
@@ -210,7 +220,8 @@ class Measure:
         height, width = label.size
         if (height, width) != frame.original:
             raise LabelError(
-                f"A {self.task.name} label is {height}x{width}, its image {frame.original[0]}x{frame.original[1]}.",
+                f"A {self.task.name} label is {height}x{width}, "
+                f"its image {frame.original[0]}x{frame.original[1]}.",
                 next_step="Export the label at its image's size.",
             )
         image = self.task.metric()
@@ -228,5 +239,5 @@ class Measure:
 
 
 def as_target(label: LabelArray, rows: slice, device: torch.device | str = "cpu") -> Target:
-    """Rows of a label as a target with batch size 1."""
+    """Return rows of a label as a target with batch size 1."""
     return target_of(label, rows).to(device)

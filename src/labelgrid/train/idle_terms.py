@@ -1,4 +1,4 @@
-"""Says before a training which of its terms, or which of their pairs of tasks, can have no effect in it."""
+"""Says before a training which terms, or which of their pairs of tasks, can have no effect."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from labelgrid.train.pairs import Pairs
 from labelgrid.train.term import Preparation
-from labelgrid.words import join_names as in_words
+from labelgrid.words import join_names
 
 #: What lets a term with the option `sources` learn from labelled tasks.
 SOURCES_ALL = 'Set sources = "all" for predictions of labelled tasks, too.'
@@ -45,45 +45,46 @@ def say_if_idle(
         )
     elif images and data.batch == 1:
         data.progress.say(
-            f"The term '{term}' compares the images of a batch: with one image in each it does nothing."
+            f"The term '{term}' compares the images of a batch: "
+            "with one image in each it does nothing."
         )
     elif unlabelled and all(tasks >= data.tasks.keys() for tasks in data.label_sets):
         data.progress.say(
-            f"The term '{term}' learns from tasks without a label: every training image has all labels, so it teaches "
-            f"the network nothing. {remedy}".rstrip()
+            f"The term '{term}' learns from tasks without a label: every training image has "
+            f"all labels, so it teaches the network nothing. {remedy}".rstrip()
         )
     elif pairs:
-        _say_unused(term, data, listed, _occurring(data, pairs))
+        _say_unused(term, data, listed, _pairs_in_training(data, pairs))
 
 
 def _say_unused(
-    term: str, data: Preparation, listed: Sequence[tuple[str, str]], found: set[tuple[str, str]]
+    term: str, data: Preparation, listed: Sequence[tuple[str, str]], used: set[tuple[str, str]]
 ) -> None:
-    """Say which listed pairs do not occur, or that none of all pairs does."""
-    unused = [
-        f"{source} to {target}"
-        for source, target in dict.fromkeys(listed)
-        if (source, target) not in found
-    ]
-    if not found:
+    """Say which listed pairs are in no training image, or that no pair at all is."""
+    unused = []
+    for source, target in dict.fromkeys(listed):
+        if (source, target) not in used:
+            unused.append(f"{source} to {target}")
+    if not used:
         data.progress.say(
             f"No training image has a pair of tasks that the term '{term}' uses: it does nothing."
         )
     elif unused:
         data.progress.say(
-            f"Pairs of the option 'listed' of the term '{term}' that occur in no training image, and do nothing: "
-            f"{in_words(unused, between='; ')}."
+            f"Pairs of the option 'listed' of the term '{term}' that occur in no training image, "
+            f"and do nothing: {join_names(unused, between='; ')}."
         )
 
 
-def _occurring(data: Preparation, pairs: FindPairs) -> set[tuple[str, str]]:
-    """The pairs of a source and a target task that a term uses in training images, if it uses all that it can."""
+def _pairs_in_training(data: Preparation, find: FindPairs) -> set[tuple[str, str]]:
+    """Return the pairs of a source and a target task that a term can use in training images."""
     names = list(data.tasks)
-    present = torch.tensor(
-        [[name in tasks for name in names] for tasks in data.label_sets]
-    ).reshape(-1, len(names))
-    found = pairs(present.bool(), ~torch.eye(len(names), dtype=torch.bool))
-    return {
-        (names[s], names[t])
-        for s, t in zip(found.source.tolist(), found.target.tolist(), strict=True)
-    }
+    present = torch.zeros(len(data.label_sets), len(names), dtype=torch.bool)
+    for row, tasks in enumerate(data.label_sets):
+        for column, name in enumerate(names):
+            present[row, column] = name in tasks
+    pairs = find(present, ~torch.eye(len(names), dtype=torch.bool))
+    used = set()
+    for source, target in zip(pairs.source.tolist(), pairs.target.tolist(), strict=True):
+        used.add((names[source], names[target]))
+    return used

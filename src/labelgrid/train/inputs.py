@@ -1,4 +1,4 @@
-"""Turns predictions and labels of tasks into the maps that a further network reads (mappings, auto-encoders)."""
+"""Turns predictions and labels of tasks into maps for a further network (mapping, auto-encoder)."""
 
 from collections.abc import Sequence
 
@@ -16,9 +16,9 @@ Generators = Sequence[torch.Generator]
 def prediction_maps(
     task: Task, raw: Tensor, draws: Generators | None, valid: Tensor | None = None
 ) -> Tensor:
-    """A task's raw outputs [b, channels, h, w] as maps of the same shape, about 0..1.
+    """Turn a task's raw outputs [b, channels, h, w] into maps of the same shape, about 0..1.
 
-    Differentiable.
+    The maps are differentiable.
 
     Classes are drawn: one-hot maps of a Gumbel-softmax sample at temperature 1, whose gradient is
     that of the soft sample (straight-through). Other kinds give their scaled predictions.
@@ -32,17 +32,18 @@ def prediction_maps(
 
     Source: MTPSL's released code; Jang, Gu & Poole 2017 for the samples.
     """
-    values = _drawn(raw, draws) if task.largest else task.activate(raw)
-    return task.scale.scaled(values) if valid is None else _neutral_outside(task, values, valid)
+    values = _draw_classes(raw, draws) if task.largest else task.activate(raw)
+    if valid is None:
+        return task.scale.scaled(values)
+    return _scale_where_valid(task, values, valid)
 
 
-def _drawn(raw: Tensor, draws: Generators | None) -> Tensor:
-    """One-hot maps of drawn classes, with the gradient of the soft sample."""
+def _draw_classes(raw: Tensor, draws: Generators | None) -> Tensor:
+    """Return one-hot maps of drawn classes, with the gradient of the soft sample."""
     logits = half_to_float(raw)
     if draws:
-        noise = torch.stack(
-            [torch.empty(raw.shape[1:]).exponential_(generator=one) for one in draws]
-        )
+        shape = raw.shape[1:]
+        noise = torch.stack([torch.empty(shape).exponential_(generator=draw) for draw in draws])
         logits = logits - noise.log().to(raw.device)
     soft = torch.softmax(logits, 1)
     hard = torch.zeros_like(soft).scatter_(1, soft.argmax(1, keepdim=True), 1.0)
@@ -50,19 +51,17 @@ def _drawn(raw: Tensor, draws: Generators | None) -> Tensor:
 
 
 def label_maps(task: Task, target: Target) -> Tensor:
-    """A task's labels as maps [b, channels, h, w], about 0..1; pixels without a label are neutral.
+    """Turn a task's labels into maps [b, channels, h, w], about 0..1; neutral without a label.
 
     Deviation: the released code of MTPSL gives binary labels no neutral value, as it has no binary
     task.
     """
-    return _neutral_outside(task, task.as_prediction(target.safe()), target.valid)
+    return _scale_where_valid(task, task.as_prediction(target.safe()), target.valid)
 
 
-def _neutral_outside(task: Task, values: Tensor, valid: Tensor) -> Tensor:
-    """Values scaled as if they were 0 where not valid, and neutral there."""
-    maps = task.scale.scaled(
-        torch.where(valid, values, torch.zeros((), device=values.device, dtype=values.dtype))
-    )
-    return torch.where(
-        valid, maps, torch.full((), task.scale.neutral, device=maps.device, dtype=maps.dtype)
-    )
+def _scale_where_valid(task: Task, values: Tensor, valid: Tensor) -> Tensor:
+    """Scale values, taken for 0 where not valid; the maps are neutral there."""
+    zero = torch.zeros((), device=values.device, dtype=values.dtype)
+    maps = task.scale.scaled(torch.where(valid, values, zero))
+    neutral = torch.full((), task.scale.neutral, device=maps.device, dtype=maps.dtype)
+    return torch.where(valid, maps, neutral)

@@ -78,7 +78,8 @@ class JointOptions:
 
     def __post_init__(self) -> None:
         if self.view == "batch":
-            check_unused_options(self, 'view = "batch"', "zooms", "flip", "one_pass", "track")
+            for name in ("zooms", "flip", "one_pass", "track"):
+                check_unused_options(self, 'view = "batch"', name)
         if self.one_pass:
             check_unused_options(self, "one_pass = true", "track")
         if self.condition == "none":

@@ -1,4 +1,4 @@
-"""Maps predictions of one task and labels of another into their joint space, for the terms that compare them there."""
+"""Maps predictions of a task and labels of another into a joint space, where terms compare them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,8 +38,8 @@ class Codes:
         pairs: of the batch.
         sources: [p, d, h, w], of each source's prediction.
         targets: [p, d, h, w], of each target's label.
-        features: [p, d, h', w'], the encoder's map that the joint space is compared with, of each
-            pair's image, without gradient.
+        features: [p, d, h', w'], of each pair's image the encoder's map with which the joint space
+            is compared, without gradient.
     """
 
     pairs: Pairs
@@ -49,7 +49,7 @@ class Codes:
 
 
 class JointTerm(Term):
-    """A term that compares the prediction of one task with the label of another in their joint space.
+    """A term that compares one task's prediction with another's label in their joint space.
 
     Subclasses define `compared`. With one task it does nothing, and says so.
 
@@ -78,26 +78,28 @@ class JointTerm(Term):
         )
         levels = example_output(network).features.levels
         strides = [EXAMPLE_SIDE // level.shape[-1] for level in levels]
-        count = len(tasks)
         self.level = level_of_stride(strides, options.stride, name)
         self.width = levels[self.level].shape[1]
-        channels = {name: task.channels for name, task in tasks.items()}
-        conditions = 0 if options.condition == "none" else count * count  # its diagonal is not used
-        norm = Norm(options.norm == "map")
-        stride = options.stride or 32
-        build = MAPPINGS[options.mapping]
-        self.mapping = build(
-            channels, self.width, conditions, norm, stride, rectify=options.rectify
+        conditions = len(tasks) ** 2  # pairs of a task with itself are not used
+        if options.condition == "none":
+            conditions = 0
+        self.mapping = MAPPINGS[options.mapping](
+            {name: task.channels for name, task in tasks.items()},
+            self.width,
+            conditions=conditions,
+            norm=Norm(options.norm == "map"),
+            stride=options.stride or 32,
+            rectify=options.rectify,
         )
         if options.init == "xavier":
             initialise(self.mapping)
 
     def compared(self, codes: Codes) -> Mapping[str, Tensor]:
-        """The named losses of each pair, [p] each, weighted."""
+        """Compute the named losses of each pair, [p] each, weighted."""
         raise NotImplementedError
 
     def groups(self) -> Sequence[RateGroup]:
-        """The mapping, and the part of it that the condition chooses.
+        """Return the mapping, and the part of it that the condition chooses.
 
         That part has no weight decay, which would shrink what belongs to pairs without a label.
         """
@@ -105,8 +107,12 @@ class JointTerm(Term):
         conditional = self.mapping.conditional()
         chosen = {id(p) for p in conditional}
         rest = [p for p in self.mapping.parameters() if id(p) not in chosen]
-        own = RateGroup(conditional, options.condition_rate, options.condition_halve, decay=False)
-        return [RateGroup(rest, options.learning_rate), *([own] if conditional else [])]
+        groups = [RateGroup(rest, options.learning_rate)]
+        if conditional:
+            groups.append(
+                RateGroup(conditional, options.condition_rate, options.condition_halve, decay=False)
+            )
+        return groups
 
     def prepare(self, data: Preparation) -> None:
         """Say if it can have no effect."""
@@ -122,49 +128,55 @@ class JointTerm(Term):
         )
 
     def views(self) -> Mapping[str, View]:
-        """The crops, if it compares on them."""
-        return {"crop": self._crop} if self.space.view == "crop" and len(self.names) > 1 else {}
+        """Return the crops, if it compares on them."""
+        if self.space.view == "crop" and len(self.names) > 1:
+            return {"crop": self._crop}
+        return {}
 
     def _crop(self, batch: Batch, draws: Draws) -> Batch:
+        """Crop the batch at random, and resize the crops to its size."""
         size = (batch.images.shape[-2], batch.images.shape[-1])
         boxes = draw_boxes(draws, batch.ids, size, self.space.zooms)
-        return crop_batch(
-            mirror_some(batch, self.tasks, draws, self.space.flip), self.tasks, boxes, size
-        )
+        batch = mirror_some(batch, self.tasks, draws, self.space.flip)
+        return crop_batch(batch, self.tasks, boxes, size)
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
-        """The sums over each image's pairs, over the number of its source tasks, [b].
+        """Sum the losses over each image's pairs, over the number of its source tasks: [b] each.
 
-        None if no image has a pair.
+        No losses if no image has a pair.
         """
         codes = self.codes(step)
         if codes is None:
             return {}
-        return {
-            name: self.divided(codes.pairs, loss) for name, loss in self.compared(codes).items()
-        }
+        losses = self.compared(codes)
+        return {name: self.sum_by_image(codes.pairs, loss) for name, loss in losses.items()}
 
-    def divided(self, pairs: Pairs, losses: Tensor) -> Tensor:
-        """Losses [p], summed over each image's pairs, over the number of its source tasks if `divide` is set: [b]."""
+    def sum_by_image(self, pairs: Pairs, losses: Tensor) -> Tensor:
+        """Sum losses [p] over each image's pairs: [b].
+
+        The sums are divided by the number of the image's source tasks if `divide` is set.
+        """
         return pairs.per_image(losses) / (pairs.divisors if self.space.divide else 1)
 
     def codes(self, step: Step) -> Codes | None:
-        """The batch's pairs in their joint spaces; None if there is no pair."""
+        """Map the batch's pairs into their joint spaces; None if there is no pair."""
         batch, output = step.views.get("crop", (step.batch, step.output))
         pairs = pairs_of(
             targets_present(batch.targets, self.names), self.allowed, self.space.sources
         )
         if not len(pairs):
             return None
-        sources, targets = self._joint(step, batch, output, pairs)
-        return Codes(
-            pairs, sources, targets, output.features.levels[self.level].detach()[pairs.image]
-        )
+        sources, targets = self._map_pairs(step, batch, output, pairs)
+        features = output.features.levels[self.level].detach()[pairs.image]
+        return Codes(pairs, sources, targets, features)
 
-    def _joint(
+    def _map_pairs(
         self, step: Step, batch: Batch, output: Output, pairs: Pairs
     ) -> tuple[Tensor, Tensor]:
-        """Each pair's maps in its joint space, [p, d, h', w']: of the source's prediction, of the target's label."""
+        """Map each pair's source prediction and target label into its joint space, [p, d, h', w'].
+
+        What no condition changes is computed once for each map, and then read by all its pairs.
+        """
         parts: list[Tensor] = []
         count = 0
         rows = torch.zeros(2, len(pairs), dtype=torch.long, device=pairs.image.device)
@@ -182,9 +194,9 @@ class JointTerm(Term):
             count += len(maps)
             if len(maps):
                 parts.append(self.mapping.shared(name, maps))
-        codes = self._mapped(torch.cat(parts), rows.flatten(), self._conditions(pairs))
-        first, second = codes.chunk(2)
-        return first, second
+        codes = self._map_rows(torch.cat(parts), rows.flatten(), self._conditions(pairs))
+        sources_codes, target_codes = codes.chunk(2)
+        return sources_codes, target_codes
 
     def _predictions(self, step: Step, view: Seen, pairs: Pairs, column: int) -> Rows:
         """The maps of a task's predictions, and which of them each of its pairs as a source has."""
@@ -206,12 +218,13 @@ class JointTerm(Term):
         raw = resize_output(
             output.final[name][images], (batch.images.shape[-2], batch.images.shape[-1])
         )
-        return prediction_maps(task, raw, [step.draws.generator(*key) for key in keys]), which
+        maps = prediction_maps(task, raw, [step.draws.generator(*key) for key in keys])
+        return maps, which
 
-    def pictured(
+    def picture_pair(
         self, output: Output, targets: Mapping[str, Target], source: str, target: str
     ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """What the mapping's last layer reads of one image, and what it makes of that.
+        """Return what the mapping's last layer reads of one image, and what it makes of that.
 
         Args:
             output: of one image.
@@ -223,67 +236,71 @@ class JointTerm(Term):
             Of the source's prediction, and of the target's label: the maps [1, c, h, w] that the
             last layer reads, and those in the joint space, [1, d, h', w'].
         """
-        size = targets[target].value.shape[-2:]
-        numbers = [self.names.index(name) for name in (source, target)]
-        maps = {
-            source: prediction_maps(
-                self.tasks[source], resize_output(output.final[source], size), None
-            ),
-            target: label_maps(self.tasks[target], targets[target]),
-        }
-        one = torch.zeros(1, dtype=torch.long, device=targets[target].value.device)
-        conditions = self._conditions(
-            Pairs(one, one + numbers[0], one + numbers[1], one + 1)
-        ).chunk(2)
-        read = [
-            self.mapping.before_last(self.mapping.shared(name, maps[name]), condition)
-            for name, condition in zip((source, target), conditions, strict=True)
-        ]
-        first, second = (
-            (x, self.mapping.from_last(x, own)) for x, own in zip(read, conditions, strict=True)
+        label = targets[target]
+        raw = resize_output(output.final[source], label.value.shape[-2:])
+        predicted = prediction_maps(self.tasks[source], raw, None)
+        labelled = label_maps(self.tasks[target], label)
+        zero = torch.zeros(1, dtype=torch.long, device=label.value.device)
+        pair = Pairs(
+            image=zero,
+            source=zero + self.names.index(source),
+            target=zero + self.names.index(target),
+            divisors=zero + 1,
         )
-        return first, second
+        first, second = self._conditions(pair).chunk(2)
+        return (
+            self._picture(source, predicted, first),
+            self._picture(target, labelled, second),
+        )
+
+    def _picture(self, task: str, maps: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the mapping's last layer reads of a task's maps, and its output."""
+        read = self.mapping.before_last(self.mapping.shared(task, maps), condition)
+        return read, self.mapping.from_last(read, condition)
 
     def _conditions(self, pairs: Pairs) -> Tensor:
-        """The condition of the source's map of each pair, then of the target's, [2p]."""
+        """Number the condition of the source's map of each pair, then of the target's: [2p]."""
         count = len(self.names)
         source = pairs.source * count + pairs.target
-        target = pairs.target * count + pairs.source if self.space.condition == "input" else source
+        target = source
+        if self.space.condition == "input":
+            target = pairs.target * count + pairs.source
         return torch.cat([source, target])
 
-    def _mapped(self, shared: Tensor, rows: Tensor, conditions: Tensor) -> Tensor:
-        """The joint maps of these rows of `shared` under their conditions, in passes of `maps`."""
-        if len(rows) <= self.space.maps:
-            return self._pass(shared, rows, conditions)
-        passes = zip(
-            *(torch.split(part, self.space.maps) for part in (rows, conditions)), strict=True
-        )
-        return torch.cat(
-            [checkpoint(self._pass, shared, *part, use_reentrant=False) for part in passes]
-        )
+    def _map_rows(self, shared: Tensor, rows: Tensor, conditions: Tensor) -> Tensor:
+        """Map these rows of `shared` under their conditions, in passes of `maps` maps."""
+        most = self.space.maps
+        if len(rows) <= most:
+            return self._map_pass(shared, rows, conditions)
+        passes = zip(torch.split(rows, most), torch.split(conditions, most), strict=True)
+        codes = []
+        for part, its_conditions in passes:
+            codes.append(
+                checkpoint(self._map_pass, shared, part, its_conditions, use_reentrant=False)
+            )
+        return torch.cat(codes)
 
-    def _pass(self, shared: Tensor, rows: Tensor, conditions: Tensor) -> Tensor:
+    def _map_pass(self, shared: Tensor, rows: Tensor, conditions: Tensor) -> Tensor:
         codes: Tensor = self.mapping(shared[rows], conditions)
         return codes
 
 
 def level_of_stride(strides: Sequence[int], stride: int, term: str) -> int:
-    """The place of the encoder's deepest map with this stride among all of its maps.
-
-    0: of the deepest of all.
+    """Find the encoder's deepest map with this stride among all of its maps; 0: the deepest of all.
 
     Raises:
         RecipeError: there is none.
 
     Example:
-        >>> level_with([4, 8, 16, 32, 32], 8, "mtpsl"), level_with([4, 8, 16, 32, 32], 0, "mtpsl")
+        >>> strides = [4, 8, 16, 32, 32]
+        >>> level_of_stride(strides, 8, "mtpsl"), level_of_stride(strides, 0, "mtpsl")
         (1, 4)
     """
-    found = [i for i, one in enumerate(strides) if stride in (0, one)]
-    if not found:
+    levels = [level for level, its_stride in enumerate(strides) if stride in (0, its_stride)]
+    if not levels:
         raise RecipeError(
             f"terms.{term}.stride is {stride}, but the encoder has no map with this stride.",
             next_step=f"Its maps have {', '.join(map(str, sorted({*strides})))}; 0 is the deepest.",
             unchanged="Nothing was trained.",
         )
-    return found[-1]
+    return levels[-1]

@@ -1,4 +1,4 @@
-"""Finds the convex combination of a few vectors with the least norm, exactly, from their inner products.
+"""Finds the convex combination of least norm of a few vectors, exactly, from inner products.
 
 Source: Désidéri 2012; the weights of MGDA (Sener & Koltun 2018, equation 3), which they approach by
 Frank-Wolfe steps.
@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 
 def least_norm(products: Floats) -> Floats:
-    """The weights [t], at least 0 with sum 1, of the combination of least norm.
+    """Compute the weights [t], at least 0 with sum 1, of the combination of least norm.
 
     Up to `MOST_ENUMERATED` vectors the solution of each support is computed; more are a problem of
     non-negative least squares, which is solved by an active set.
@@ -37,24 +37,28 @@ def least_norm(products: Floats) -> Floats:
     if not np.isfinite(largest) or largest == 0:
         return np.full(count, 1 / count)
     scaled = products.astype(np.float64) / largest
-    return _enumerated(scaled) if count <= MOST_ENUMERATED else _active_set(scaled)
+    if count <= MOST_ENUMERATED:
+        return _solve_by_supports(scaled)
+    return _solve_by_active_set(scaled)
 
 
-def _enumerated(products: Floats) -> Floats:
-    """The best of the solutions of all supports.
+def _solve_by_supports(products: Floats) -> Floats:
+    """Return the best of the solutions of all supports.
 
     The optimum has a support of affinely independent vectors.
     """
     count = len(products)
-    supports = (
-        list(rows) for size in range(1, count + 1) for rows in combinations(range(count), size)
-    )
-    found = [weights for rows in supports if (weights := _on_support(products, rows)) is not None]
-    return min(found, key=lambda weights: float(weights @ products @ weights))
+    solutions = []
+    for size in range(1, count + 1):
+        for rows in combinations(range(count), size):
+            weights = _solve_on_support(products, list(rows))
+            if weights is not None:
+                solutions.append(weights)
+    return min(solutions, key=lambda weights: float(weights @ products @ weights))
 
 
-def _on_support(products: Floats, rows: list[int]) -> Floats | None:
-    """The best weights with sum 1 that are 0 outside `rows`.
+def _solve_on_support(products: Floats, rows: list[int]) -> Floats | None:
+    """Return the best weights with sum 1 that are 0 outside `rows`.
 
     None if one is negative or they are not unique.
     """
@@ -73,12 +77,11 @@ def _on_support(products: Floats, rows: list[int]) -> Floats | None:
     return weights
 
 
-def _active_set(products: Floats) -> Floats:
+def _solve_by_active_set(products: Floats) -> Floats:
     """Minimise |Vx|² + (sum x - 1)² over x >= 0: its solution is a multiple of the weights."""
     values, vectors = np.linalg.eigh(products)
     roots = np.sqrt(values.clip(min=0))[:, None] * vectors.T
-    solution, _ = nnls(
-        np.vstack([roots, np.ones(len(products))]), np.append(np.zeros(len(products)), 1.0)
-    )
+    system = np.vstack([roots, np.ones(len(products))])
+    solution, _ = nnls(system, np.append(np.zeros(len(products)), 1.0))
     weights: Floats = solution / solution.sum()
     return weights

@@ -1,4 +1,4 @@
-"""Trains a network: runs epochs, saves a checkpoint after each, resumes exactly, and chooses the final checkpoint."""
+"""Trains a network: runs and saves epochs, resumes exactly, and chooses the final checkpoint."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,42 +35,38 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
         TrainingError: there is no label, a loss is not finite, or the checkpoint in `folder` has
             another identity.
     """
+    last = folder / "last.ckpt"
+    best = folder / "best.ckpt"
     with torch.random.fork_rng(devices=[]):
         trainer = Trainer(plan)
-        last = folder / "last.ckpt"
-        best = folder / "best.ckpt"
         _say_unused(plan, progress)
         resumed = trainer.resume(last)
         write_log(folder, trainer.history, plan.options.tensorboard)
-        with _cached(trainer, folder, progress):
-            if not _ended(trainer):
+        with _use_cache(trainer, folder, progress):
+            if not _has_ended(trainer):
                 if resumed:
                     progress.say(f"Resuming after epoch {trainer.epoch} of {plan.epochs}.")
                 trainer.prepare(folder / "terms", progress, resumed=resumed)
-                left = max(plan.steps - trainer.step, 0) * plan.images_per_step
-                progress.start("Training", round(left), "images")
-            while not _ended(trainer):
-                record = _epoch(trainer, progress)
-                trainer.history.append(record)
-                lowest = min(
-                    (r["val"]["loss_mtl"] for r in trainer.history if "val" in r), default=None
-                )
-                if "val" in record and record["val"]["loss_mtl"] == lowest:
+                steps = max(plan.steps - trainer.step, 0)
+                progress.start("Training", round(steps * plan.images_per_step), "images")
+            while not _has_ended(trainer):
+                trainer.history.append(_train_epoch(trainer, progress))
+                if _is_best(trainer.history):
                     save(trainer.checkpoint(), best)
                 save(trainer.checkpoint(), last)
                 write_log(folder, trainer.history, plan.options.tensorboard)
-                if _ended(trainer) and (
-                    said := divergence_warning(trainer.history, plan.options.learning_rate)
-                ):
-                    progress.say(said)
+                if _has_ended(trainer):
+                    warning = divergence_warning(trainer.history, plan.options.learning_rate)
+                    if warning:
+                        progress.say(warning)
     return best if plan.options.choose == "best" and plan.val else last
 
 
 @contextmanager
-def _cached(trainer: Trainer, folder: Path, progress: Progress) -> Iterator[None]:
-    """Let the training read decoded files from a cache, if the options say so and it has not ended."""
+def _use_cache(trainer: Trainer, folder: Path, progress: Progress) -> Iterator[None]:
+    """Let a training that has not ended read decoded files from a cache, if the options say so."""
     plan = trainer.plan
-    limit = 0 if _ended(trainer) else round(plan.options.cache * 2**30)
+    limit = 0 if _has_ended(trainer) else round(plan.options.cache * 2**30)
     with cache_source(
         plan.source,
         plan.definitions,
@@ -94,22 +90,36 @@ def _say_unused(plan: Plan, progress: Progress) -> None:
         progress.say("There is no val image to stop early by: training for the whole length.")
 
 
-def _epoch(trainer: Trainer, progress: Progress) -> dict[str, Any]:
-    """Train an epoch, and evaluate the val split if it is due; returns its log record."""
+def _train_epoch(trainer: Trainer, progress: Progress) -> dict[str, Any]:
+    """Train an epoch, and evaluate the val split if it is due; returns the epoch's log record."""
     plan = trainer.plan
     every = trainer.plan.options.val_every
-    with note_unchanged(
-        f"The checkpoint after epoch {trainer.epoch} is kept." if trainer.epoch else ""
-    ):
+    unchanged = ""
+    if trainer.epoch:
+        unchanged = f"The checkpoint after epoch {trainer.epoch} is kept."
+    with note_unchanged(unchanged):
         record = trainer.run_epoch(progress)
     if plan.val and (trainer.epoch == plan.epochs or (every and trainer.epoch % every == 0)):
         record["val"] = _validate(trainer).flat()
     return record
 
 
-def _ended(trainer: Trainer) -> bool:
-    """Whether the training has its full length, or val has not improved for `patience` evaluations."""
-    losses = [record["val"]["loss_mtl"] for record in trainer.history if "val" in record]
+def _val_losses(history: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Return `loss_mtl` on the val split for each epoch that evaluated it."""
+    return [record["val"]["loss_mtl"] for record in history if "val" in record]
+
+
+def _is_best(history: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the newest epoch evaluated the val split, with the lowest loss so far."""
+    if "val" not in history[-1]:
+        return False
+    losses = _val_losses(history)
+    return losses[-1] == min(losses)
+
+
+def _has_ended(trainer: Trainer) -> bool:
+    """Whether the training has its full length, or val stopped improving for `patience` times."""
+    losses = _val_losses(trainer.history)
     patience = trainer.plan.options.patience
     stalled = 0 < patience < len(losses) and min(losses[-patience:]) >= min(losses[:-patience])
     return trainer.epoch >= trainer.plan.epochs or stalled
@@ -146,9 +156,10 @@ def use_weights(network: Network, weights: Mapping[str, Tensor] | None) -> Itera
 
 
 def write_log(folder: Path, history: Sequence[Mapping[str, Any]], tensorboard: bool) -> None:
-    """Write the history as JSON lines and, if `tensorboard` is set, the newest record to TensorBoard."""
+    """Write the history as JSON lines and, if `tensorboard` is set, its last record there, too."""
+    lines = [json.dumps(record) + "\n" for record in history]
     with disk_errors(folder, "The last epoch's checkpoint is kept."):
-        write_text(folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in history))
+        write_text(folder / "log.jsonl", "".join(lines))
     if tensorboard and history:
         from torch.utils.tensorboard import SummaryWriter
 

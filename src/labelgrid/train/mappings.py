@@ -1,4 +1,4 @@
-"""Networks that map predictions and labels of several tasks into a joint space, changed by a condition (MTPSL)."""
+"""Networks that map tasks' predictions and labels into a joint space, by condition (MTPSL)."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -31,17 +31,16 @@ class Norm:
     def __call__(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Normalise maps [m, c, h, w], then scale and shift their channels."""
         if not self.each:
-            return _batch_norm(x, weight, bias)
-        count = len(
-            x
-        )  # all channels of all maps as those of one; `torch.group_norm` takes twice the time on a CPU
-        return _batch_norm(
-            x.reshape(1, -1, *x.shape[2:]), weight.repeat(count), bias.repeat(count)
-        ).view_as(x)
+            return _normalise_batch(x, weight, bias)
+        # All channels of all maps are taken for those of one map. `torch.group_norm` takes twice
+        # the time on a CPU.
+        count = len(x)
+        one_map = x.reshape(1, -1, *x.shape[2:])
+        return _normalise_batch(one_map, weight.repeat(count), bias.repeat(count)).view_as(x)
 
 
-def _batch_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Batch norm by the maps' own statistics.
+def _normalise_batch(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Normalise maps by their own statistics, as batch norm does.
 
     Unlike `functional.batch_norm` it takes a single pixel.
     """
@@ -78,22 +77,25 @@ class Layer(nn.Module):
         self.norm = norm
         self.weight = nn.Parameter(torch.ones(width))
         self.bias = nn.Parameter(torch.zeros(width))
-        self.scale = nn.Parameter(torch.ones(conditions, width)) if conditions else None
-        self.shift = nn.Parameter(torch.zeros(conditions, width)) if conditions else None
+        self.scale: nn.Parameter | None = None
+        self.shift: nn.Parameter | None = None
+        if conditions:
+            self.scale = nn.Parameter(torch.ones(conditions, width))
+            self.shift = nn.Parameter(torch.zeros(conditions, width))
 
-    def normalised(self, x: Tensor) -> Tensor:
-        """The part that does not depend on the condition."""
+    def normalise(self, x: Tensor) -> Tensor:
+        """Compute what does not depend on the condition."""
         return self.norm(self.convolution(x), self.weight, self.bias)
 
-    def conditioned(self, x: Tensor, condition: Tensor) -> Tensor:
-        """Normalised maps [m, c, h, w], changed by the condition of each, [m]."""
+    def apply_condition(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Change normalised maps [m, c, h, w] by the condition of each, [m]."""
         if self.scale is None or self.shift is None:
             return x
         return x * self.scale[condition][:, :, None, None] + self.shift[condition][:, :, None, None]
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Maps [m, inputs, h, w] and the condition of each, [m] -> [m, width, h', w']."""
-        x = self.conditioned(self.normalised(x), condition)
+        x = self.apply_condition(self.normalise(x), condition)
         return torch.relu(x) if self.rectify else x
 
 
@@ -130,14 +132,21 @@ class ConditionalBlock(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Maps [m, inputs, h, w] and the condition of each, [m] -> [m, width, h', w']."""
-        inner = self.second
-        passed = x if self.shortcut is None else self.shortcut.normalised(x)
-        found = inner.conditioned(inner.normalised(self.first(x, condition)), condition)
-        return torch.relu(found + passed) if self.rectify else found + passed
+        skipped = x
+        if self.shortcut is not None:
+            skipped = self.shortcut.normalise(x)
+        hidden = self.second.normalise(self.first(x, condition))
+        total = self.second.apply_condition(hidden, condition) + skipped
+        return torch.relu(total) if self.rectify else total
 
 
 class InputLayer(nn.Module):
-    """A task's own layer, without condition: convolution, norm, ReLU and, in ResNet, the maximum of 3×3 pixels."""
+    """A task's own layer, without condition: convolution, norm and ReLU.
+
+    Args:
+        layer: the convolution and the norm.
+        pool: take the maximum of 3×3 pixels after them, as ResNet does.
+    """
 
     def __init__(self, layer: Layer, *, pool: bool = False) -> None:
         super().__init__()
@@ -146,15 +155,15 @@ class InputLayer(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps [m, channels, h, w] -> [m, width, h', w']."""
-        x = torch.relu(self.layer.normalised(maps))
+        x = torch.relu(self.layer.normalise(maps))
         return functional.max_pool2d(x, 3, 2, 1) if self.pool else x
 
 
 class JointMapping(nn.Module):
-    """Maps of one task -> a joint space: an input layer a task, then one body for all, changed by the condition.
+    """Maps of one task -> a joint space: an input layer for each task, then one body for all.
 
-    What does not depend on the condition is computed by `shared`: once for maps that are mapped
-    under several.
+    The condition changes the body. What does not depend on the condition is computed by `shared`:
+    once for maps that are mapped under several.
 
     Args:
         inputs: the input layer of each task.
@@ -172,31 +181,36 @@ class JointMapping(nn.Module):
         self.last = max(i for i, part in enumerate(rest) if not isinstance(part, Pool))
 
     def shared(self, task: str, maps: Tensor) -> Tensor:
-        """What no condition changes, of a task's maps [m, channels, h, w]."""
+        """Compute what no condition changes, of a task's maps [m, channels, h, w]."""
         x: Tensor = self.inputs[task](maps)
-        return x if self.first is None else self.first.normalised(x)
+        return x if self.first is None else self.first.normalise(x)
 
     def forward(self, shared: Tensor, condition: Tensor) -> Tensor:
-        """The joint space [m, width, h', w'] of what `shared` returned, under the condition of each, [m]."""
+        """Outputs of `shared` and the condition of each, [m] -> joint maps [m, width, h', w']."""
         return self.from_last(self.before_last(shared, condition), condition)
 
     def from_last(self, x: Tensor, condition: Tensor) -> Tensor:
-        """The joint space of what `before_last` returned under the same condition."""
+        """Compute the joint maps of what `before_last` returned under the same condition."""
         for part in self.rest[self.last :]:
             x = part(x, condition)
         return x
 
     def before_last(self, shared: Tensor, condition: Tensor) -> Tensor:
-        """As `forward`, but what the last layer or block reads (MTPSL figure 3)."""
-        x = shared if self.first is None else torch.relu(self.first.conditioned(shared, condition))
+        """Compute as `forward` does, up to what the last layer or block reads (MTPSL figure 3)."""
+        x = shared
+        if self.first is not None:
+            x = torch.relu(self.first.apply_condition(shared, condition))
         for part in self.rest[: self.last]:
             x = part(x, condition)
         return x
 
     def conditional(self) -> list[nn.Parameter]:
-        """The parameters by which the condition changes the mapping."""
-        layers = [module for module in self.modules() if isinstance(module, Layer)]
-        return [p for layer in layers for p in (layer.scale, layer.shift) if p is not None]
+        """Return the parameters by which the condition changes the mapping."""
+        parameters = []
+        for module in self.modules():
+            if isinstance(module, Layer) and module.scale is not None and module.shift is not None:
+                parameters.extend([module.scale, module.shift])
+        return parameters
 
 
 def segnet_encoder(
@@ -210,7 +224,9 @@ def segnet_encoder(
     stages: Sequence[tuple[int, int]],
     inputs: int = 1,
 ) -> JointMapping:
-    """SegNet's encoder, or one with other stages: in each some layers, then the maximum of 2×2 pixels.
+    """Build SegNet's encoder, or one with other stages: some layers each, then a maximum.
+
+    The maximum is that of 2×2 pixels.
 
     Args:
         channels: of each task's maps.
@@ -224,32 +240,31 @@ def segnet_encoder(
         inputs: stride of the input layers.
 
     Example:
-        >>> mapping = by_stages({"depth": 1}, 32, 2, Norm(), stages=LIGHT, inputs=2)
-        >>> mapping(mapping.shared("depth", torch.zeros(3, 1, 32, 64)), torch.tensor([0, 0, 1])).shape
+        >>> mapping = segnet_encoder({"depth": 1}, 32, 2, Norm(), stages=LIGHT, inputs=2)
+        >>> shared = mapping.shared("depth", torch.zeros(3, 1, 32, 64))
+        >>> mapping(shared, torch.tensor([0, 0, 1])).shape
         torch.Size([3, 32, 1, 2])
     """
-    widths = [*(width for width, _ in stages[:-1]), last]
-    sizes = [
-        widths[0],
-        *(width for width, (_, count) in zip(widths, stages, strict=True) for _ in range(count)),
-    ]
-    pairs = list(itertools.pairwise(sizes))
-    layers = [
-        Layer(a, b, conditions, norm, rectify=rectify or i < len(pairs))
-        for i, (a, b) in enumerate(pairs, 1)
-    ]
+    stages = [*stages[:-1], (last, stages[-1][1])]
+    first_width = stages[0][0]
+    layer_count = sum(count for _, count in stages)
     halvings = (stride // inputs).bit_length() - 1
-    ends = set(list(itertools.accumulate(count for _, count in stages))[:halvings])
-    rest = [
-        part
-        for i, layer in enumerate(layers, 1)
-        for part in ([layer, Pool()] if i in ends else [layer])
-    ]
-    own = {
-        name: InputLayer(Layer(count, widths[0], 0, norm, stride=inputs))
-        for name, count in channels.items()
-    }
-    return JointMapping(own, layers[0], rest[1:])
+    layers: list[Layer] = []
+    parts: list[nn.Module] = []
+    width_before = first_width
+    for stage, (width, count) in enumerate(stages):
+        for _ in range(count):
+            is_last = len(layers) + 1 == layer_count
+            layer = Layer(width_before, width, conditions, norm, rectify=rectify or not is_last)
+            layers.append(layer)
+            parts.append(layer)
+            width_before = width
+        if stage < halvings:
+            parts.append(Pool())
+    input_layers = {}
+    for name, count in channels.items():
+        input_layers[name] = InputLayer(Layer(count, first_width, 0, norm, stride=inputs))
+    return JointMapping(input_layers, layers[0], parts[1:])
 
 
 def resnet18(
@@ -261,42 +276,38 @@ def resnet18(
     *,
     rectify: bool = True,
 ) -> JointMapping:
-    """ResNet-18 with an input layer of each task in place of its first layer.
+    """Build ResNet-18 with an input layer of each task, of stride 4, in place of its first layer.
 
-    Arguments as of `segnet_encoder`.
-
-    Its input layers have stride 4.
+    The arguments are those of `segnet_encoder`.
 
     Source: MTPSL section 4, for PASCAL. Deviation: it starts from random weights; whether the
     paper's does is not said.
     """
     widths = [64, *RESNET18[:-1], last]
-    blocks = [
-        block
-        for i, (inputs, width) in enumerate(itertools.pairwise(widths))
-        for block in (
-            ConditionalBlock(
-                inputs,
-                width,
-                conditions=conditions,
-                norm=norm,
-                stride=2 if i and 2**i <= stride // 4 else 1,
-            ),
-            ConditionalBlock(
-                width,
-                width,
-                conditions=conditions,
-                norm=norm,
-                stride=1,
-                rectify=rectify or i + 1 < len(RESNET18),
-            ),
+    blocks = []
+    for stage, (width_before, width) in enumerate(itertools.pairwise(widths)):
+        halves = stage > 0 and 2**stage <= stride // 4
+        first = ConditionalBlock(
+            width_before,
+            width,
+            conditions=conditions,
+            norm=norm,
+            stride=2 if halves else 1,
         )
-    ]
-    inputs = {
-        name: InputLayer(Layer(count, 64, 0, norm, kernel=7, stride=2), pool=True)
-        for name, count in channels.items()
-    }
-    return JointMapping(inputs, None, blocks)
+        second = ConditionalBlock(
+            width,
+            width,
+            conditions=conditions,
+            norm=norm,
+            stride=1,
+            rectify=rectify or stage + 1 < len(RESNET18),
+        )
+        blocks.extend([first, second])
+    input_layers = {}
+    for name, count in channels.items():
+        layer = Layer(count, 64, 0, norm, kernel=7, stride=2)
+        input_layers[name] = InputLayer(layer, pool=True)
+    return JointMapping(input_layers, None, blocks)
 
 
 #: The mappings by name, each with `channels`, `last`, `conditions`, `norm`, `stride` and `rectify`.

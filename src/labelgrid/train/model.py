@@ -1,4 +1,4 @@
-"""Defines the trained model: the network with its evaluated weights, and the terms trained with it."""
+"""Defines the trained model: the network with its evaluated weights, and its trained terms."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,8 +25,8 @@ class TrainedModel:
             with the model.
         members: further networks of a deep ensemble, each trained under its own seed; most models
             have none. Evaluation and prediction use `network` alone; a statistic may use all.
-        trained: the tasks that had a training label; None if that is not known. Only terms trained
-            the heads of others.
+        trained: the tasks that had a training label; None if that is not known. The heads of other
+            tasks learnt from terms alone.
     """
 
     network: Network
@@ -50,7 +50,8 @@ def restore_states(
             term.load_state_dict(checkpoint.parts.get(name, {}))
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise OtherTasksError(
-            "The model was trained for other tasks, with another network or other terms, or by an earlier version.",
+            "The model was trained for other tasks, with another network or other terms, "
+            "or by an earlier version.",
             next_step="Run `labelgrid fit` again.",
         ) from error
     return TrainedModel(

@@ -32,14 +32,13 @@ class ObjectiveOptions:
 
     def __post_init__(self) -> None:
         check_ranges(self, initial=(0, 10**9))
-        wrong = [name for name, weight in (self.weights or {}).items() if not 0 <= weight <= 10**9]
-        if wrong:
-            raise ValueError(
-                f"weights.{wrong[0]} must be from 0 to 1e+09; it is {(self.weights or {})[wrong[0]]:g}"
-            )
+        for name, weight in (self.weights or {}).items():
+            if not 0 <= weight <= 10**9:
+                raise ValueError(f"weights.{name} must be from 0 to 1e+09; it is {weight:g}")
         if self.rescale and self.reduction == "image_mean":
             raise ValueError(
-                "rescale needs reduction = 'image_sum' or 'task_sum': image_mean divides by the labels"
+                "rescale needs reduction = 'image_sum' or 'task_sum': "
+                "image_mean divides by the labels"
             )
 
 
@@ -135,12 +134,8 @@ class TrainOptions:
         )
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0; it is {self.learning_rate}")
-        if not (
-            0 <= self.known <= 1
-            and 0 <= self.val_share < 1
-            and 0 <= self.warmup <= 1
-            and 0 <= self.halve <= 1
-        ):
+        in_range = all(0 <= share <= 1 for share in (self.known, self.warmup, self.halve))
+        if not in_range or not 0 <= self.val_share < 1:
             shares = f"{self.known}, {self.val_share}, {self.warmup} and {self.halve}"
             raise ValueError(f"known, val_share, warmup and halve are shares; they are {shares}")
         self._check_combinations()
@@ -155,26 +150,30 @@ class TrainOptions:
             raise ValueError("patience needs val_every above 0, to see whether val improves")
         if self.fill == "labels" and self.images == "all":
             raise ValueError(
-                "fill = 'labels' needs images = 'labelled': images without labels would fill no batch"
+                "fill = 'labels' needs images = 'labelled': "
+                "images without labels would fill no batch"
             )
         if self.steps and self.label_visits:
             raise ValueError("steps and label_visits are both above 0; set one of them to 0")
 
     def steps_per_pass(self, images: int, labels: int = 0, tasks: int = 1) -> int:
-        """The number of optimiser steps of one pass over the images, at least one if there are images.
+        """Return the number of optimiser steps of one pass over the images.
 
-        An incomplete last batch of images is dropped; batches of labels share all labels among
-        them.
+        It is at least one if there are images. An incomplete last batch of images is dropped;
+        batches of labels share all labels among them.
         """
-        size, amount = (
-            (self.batch * tasks, labels)
-            if self.fill == "labels" and labels
-            else (self.batch, images)
-        )
-        return max(amount // size, min(images, 1))
+        least = min(images, 1)
+        if self.fill == "labels" and labels:
+            return max(labels // (self.batch * tasks), least)
+        return max(images // self.batch, least)
 
     def length(self, images: int, labels: int = 0, tasks: int = 1) -> int:
-        """The number of optimiser steps of a training on `images` images with `labels` labels in all.
+        """Return the number of optimiser steps of a training.
+
+        Args:
+            images: the number of its images.
+            labels: the number of their labels in all.
+            tasks: the number of tasks.
 
         Example:
             >>> TrainOptions(epochs=10, batch=8).length(100), TrainOptions(steps=500).length(100)
@@ -183,19 +182,20 @@ class TrainOptions:
             >>> by_label.length(100, labels=300, tasks=3), by_label.length(300, labels=300, tasks=3)
             (120, 120)
         """
+        if self.steps:
+            return self.steps
         passes = self.label_visits or self.epochs
-        return self.steps or max(
-            round(passes * self.steps_per_pass(images, labels, tasks)), min(images, 1)
-        )
+        steps = round(passes * self.steps_per_pass(images, labels, tasks))
+        return max(steps, min(images, 1))
 
     def shaping(self) -> dict[str, Any]:
-        """The options that affect the trained weights.
+        """Return the options that affect the trained weights.
 
         The others may differ when a training is resumed.
         """
-        without_effect = WITHOUT_EFFECT | {"device"} | (set() if self.patience else {"val_every"})
-        return {
-            name: value
-            for name, value in drop_added_defaults(self, asdict(self)).items()
-            if name not in without_effect
-        }
+        options = dict(drop_added_defaults(self, asdict(self)))
+        for name in (*WITHOUT_EFFECT, "device"):
+            options.pop(name, None)
+        if not self.patience:  # val_every then decides no length
+            options.pop("val_every", None)
+        return options

@@ -22,34 +22,34 @@ class OwnOptimisers:
     def __init__(self, fabric: Fabric, network: Network, terms: Mapping[str, Term]) -> None:
         self.fabric = fabric
         self.declared: dict[str, dict[str, OwnOptimiser]] = {}
-        shared = {id(p) for p in network.parameters()}
+        of_network = {id(p) for p in network.parameters()}
         for term, module in terms.items():
-            kept = {id(p) for p in module.parameters()}
-            if kept & shared:
-                raise _wrong(
+            of_term = {id(p) for p in module.parameters()}
+            if of_term & of_network:
+                raise _term_error(
                     term, "keeps the network among its modules", "Use `step.network`, or copy it."
                 )
             self.declared[term] = dict(module.optimisers())
-            if any(
-                id(p) not in kept for own in self.declared[term].values() for p in own.parameters
-            ):
-                raise _wrong(
-                    term,
-                    "has an optimiser of parameters that are not its own",
-                    "Make them its modules'.",
-                )
-        self.optimisers = {
-            f"{term}/{name}": fabric.setup_optimizers(own.optimiser)
-            for term, group in self.declared.items()
-            for name, own in group.items()
-        }
-        self.parameters: list[nn.Parameter] = [
-            p for group in self.declared.values() for own in group.values() for p in own.parameters
-        ]
+            for declared in self.declared[term].values():
+                if any(id(p) not in of_term for p in declared.parameters):
+                    raise _term_error(
+                        term,
+                        "has an optimiser of parameters that are not its own",
+                        "Make them its modules'.",
+                    )
+        self.optimisers: dict[str, Any] = {}
+        self.parameters: list[nn.Parameter] = []
+        for term, group in self.declared.items():
+            for name, declared in group.items():
+                self.optimisers[f"{term}/{name}"] = fabric.setup_optimizers(declared.optimiser)
+                self.parameters.extend(declared.parameters)
 
     @contextmanager
-    def constant(self) -> Iterator[None]:
-        """Freeze these parameters inside the block: gradients flow through them, but do not accumulate in them."""
+    def freeze(self) -> Iterator[None]:
+        """Freeze these parameters inside the block.
+
+        Gradients flow through them, but do not accumulate in them.
+        """
         trained = [parameter for parameter in self.parameters if parameter.requires_grad]
         for parameter in trained:
             parameter.requires_grad_(False)
@@ -64,22 +64,22 @@ class OwnOptimisers:
 
         The gradients of their losses reach their own parameters only.
         """
-        for name, own in self.declared[term].items():
+        for name, declared in self.declared[term].items():
             optimiser = self.optimisers[f"{term}/{name}"]
             key = f"{term}.{name}"
             with self.fabric.autocast():
-                losses = own.loss(step)
+                losses = declared.loss(step)
             if not losses:
                 continue
             check({f"{key}.{loss}": value for loss, value in losses.items()})
             optimiser.zero_grad(set_to_none=True)
             total = torch.stack([value.mean() for value in losses.values()]).sum()
-            self.fabric.backward(total, inputs=own.parameters)
+            self.fabric.backward(total, inputs=declared.parameters)
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
 
     def state(self) -> dict[str, Any]:
-        """The states of the optimisers."""
+        """Return the states of the optimisers."""
         return {key: optimiser.state_dict() for key, optimiser in self.optimisers.items()}
 
     def load(self, states: Mapping[str, Any]) -> None:
@@ -88,7 +88,8 @@ class OwnOptimisers:
             optimiser.load_state_dict(states[key])
 
 
-def _wrong(term: str, what: str, fix: str) -> PluginError:
+def _term_error(term: str, fault: str, fix: str) -> PluginError:
+    """Make the error about a term that uses its own optimisers wrongly."""
     return PluginError(
-        f"The term '{term}' {what}.", next_step=fix, unchanged="Nothing was trained."
+        f"The term '{term}' {fault}.", next_step=fix, unchanged="Nothing was trained."
     )

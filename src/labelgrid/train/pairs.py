@@ -1,4 +1,4 @@
-"""Lists the pairs of tasks of a batch's images: a source, whose prediction is used, and a target, whose label is."""
+"""Lists pairs of tasks of a batch's images: the prediction of a source, the label of a target."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,19 +33,20 @@ class Pairs:
         return len(self.image)
 
     def images_of(self, task: int) -> tuple[Tensor, Tensor]:
-        """The images in which a task is a source, and those in which it is a target."""
-        return torch.unique(self.image[self.source == task]), torch.unique(
-            self.image[self.target == task]
-        )
+        """Return the images in which a task is a source, and those in which it is a target."""
+        as_source = torch.unique(self.image[self.source == task])
+        as_target = torch.unique(self.image[self.target == task])
+        return as_source, as_target
 
     def of_another_image(self) -> Tensor:
-        """For each pair the next one of the same two tasks, which has another image, [p].
+        """Find for each pair the next one of the same two tasks, which has another image, [p].
 
-        Itself if there is none.
+        It is the pair itself if there is none.
 
         Example:
             >>> none = torch.zeros(3, dtype=torch.long)
-            >>> Pairs(torch.tensor([0, 1, 1]), torch.tensor([1, 1, 2]), none, none).of_another_image()
+            >>> pairs = Pairs(torch.tensor([0, 1, 1]), torch.tensor([1, 1, 2]), none, none)
+            >>> pairs.of_another_image()
             tensor([1, 0, 2])
         """
         tasks = torch.stack([self.source, self.target], 1)
@@ -56,12 +57,12 @@ class Pairs:
         return others
 
     def per_image(self, values: Tensor) -> Tensor:
-        """The sums [b] over each image's pairs of values [p]."""
+        """Sum values [p] over each image's pairs: [b]."""
         return values.new_zeros(len(self.divisors)).index_add(0, self.image, values)
 
 
 def pairs_of(present: Tensor, allowed: Tensor, sources: Sources) -> Pairs:
-    """The pairs of a batch.
+    """List the pairs of a batch.
 
     Args:
         present: bool [b, t], True where an image has a task's label.
@@ -69,21 +70,21 @@ def pairs_of(present: Tensor, allowed: Tensor, sources: Sources) -> Pairs:
         sources: the tasks whose predictions are used.
 
     Example:
-        >>> pairs = pairs_of(torch.tensor([[True, False, False]]), listed("abc", [], ""), "unlabelled")
+        >>> allowed = allowed_pairs("abc", [], "")
+        >>> pairs = pairs_of(torch.tensor([[True, False, False]]), allowed, "unlabelled")
         >>> pairs.source.tolist(), pairs.target.tolist(), pairs.divisors.tolist()
         ([1, 2], [0, 0], [2])
     """
     predicted = torch.ones_like(present) if sources == "all" else ~present
-    image, source, target = (predicted[:, :, None] & present[:, None] & allowed).nonzero(
-        as_tuple=True
-    )
+    is_pair = predicted[:, :, None] & present[:, None] & allowed
+    image, source, target = is_pair.nonzero(as_tuple=True)
     return Pairs(image, source, target, predicted.sum(1).clamp(min=1))
 
 
 def allowed_pairs(names: Sequence[str], pairs: Sequence[Sequence[str]], term: str) -> Tensor:
-    """Bool [t, t]: True for the listed pairs of a source and a target.
+    """Return where a source and a target are a listed pair, bool [t, t].
 
-    For all of two tasks if none is listed.
+    All pairs of two tasks are allowed if none is listed.
 
     Raises:
         RecipeError: a pair is not one of two different tasks.
@@ -101,13 +102,12 @@ def allowed_pairs(names: Sequence[str], pairs: Sequence[Sequence[str]], term: st
 
 
 def distance(first: Tensor, second: Tensor) -> Tensor:
-    """1 - cosine over the channels of maps [m, c, h, w], the mean over their places: [m].
+    """Compute 1 - cosine over the channels of maps [m, c, h, w], the mean over their places: [m].
 
-    1 where a vector is 0.
+    It is 1 where a vector is 0.
 
     Source: MTPSL section 3.2, L_ct and R. As in the released code it is the distance at each place,
     not of one vector an image.
     """
-    return 1 - functional.cosine_similarity(half_to_float(first), half_to_float(second), 1).mean(
-        (1, 2)
-    )
+    cosines = functional.cosine_similarity(half_to_float(first), half_to_float(second), 1)
+    return 1 - cosines.mean((1, 2))

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby
 
 import numpy as np
 
@@ -64,6 +63,7 @@ class Plan:
         return len(self.train), sum(map(self._labels_of, self.train)), len(self.tasks)
 
     def _labels_of(self, image_id: str) -> int:
+        """Count the labels of a training image."""
         return len(self.labels.get(image_id, ()))
 
     @property
@@ -80,20 +80,19 @@ class Plan:
     def images_per_step(self) -> float:
         """The number of images that a step sees, on average if batches are filled by labels."""
         count = len(self.train)
-        return (
-            count / self.steps_per_pass
-            if self.options.fill == "labels"
-            else min(self.options.batch, count)
-        )
+        if self.options.fill == "labels":
+            return count / self.steps_per_pass
+        return min(self.options.batch, count)
 
     @property
     def passes(self) -> int:
-        """Passes per epoch: one, or as many as limit a training with a length in steps to `MOST_EPOCHS` checkpoints."""
-        return (
-            max(1, math.ceil(self.steps / self.steps_per_pass / MOST_EPOCHS))
-            if self.in_steps
-            else 1
-        )
+        """The number of passes per epoch.
+
+        One, or as many as limit a training with a length in steps to `MOST_EPOCHS` checkpoints.
+        """
+        if not self.in_steps:
+            return 1
+        return max(1, math.ceil(self.steps / self.steps_per_pass / MOST_EPOCHS))
 
     def batches(self, ordered: Sequence[str]) -> list[list[str]]:
         """Split one pass over the training images into batches, one for each step.
@@ -108,18 +107,15 @@ class Plan:
         if self.options.fill == "images" or not total:
             return [ids[start : start + size] for start in range(0, count * size, size)]
         before = np.cumsum([0, *map(self._labels_of, ids)])[:-1]
-        numbers = np.minimum(before * count // total, count - 1)
-        return [
-            [ids[i] for i in rows]
-            for _, rows in groupby(range(len(ids)), key=lambda i: int(numbers[i]))
-        ]
+        numbers = np.minimum(before * count // total, count - 1).tolist()
+        batches: dict[int, list[str]] = {}
+        for number, image_id in zip(numbers, ids, strict=True):
+            batches.setdefault(number, []).append(image_id)
+        return list(batches.values())
 
     @property
     def largest_batch(self) -> int:
-        """The largest number of images in a batch.
-
-        Of batches of labels, in one order of the images.
-        """
+        """The largest number of images in a batch, with the images in the order of `train`."""
         return max(map(len, self.batches(self.train)), default=0)
 
     @property
@@ -143,9 +139,9 @@ class Plan:
     @property
     def epochs(self) -> int:
         """The length in epochs; if it is a number of steps, the last epoch may be shorter."""
-        return (
-            math.ceil(self.steps / self.steps_per_epoch) if self.in_steps else self.options.epochs
-        )
+        if self.in_steps:
+            return math.ceil(self.steps / self.steps_per_epoch)
+        return self.options.epochs
 
     @property
     def steps(self) -> int:
@@ -153,7 +149,7 @@ class Plan:
         return self.options.length(*self._sizes)
 
     def learning_rate(self, epoch: int, step: int, start: float = 0.0, halve: float = 0.0) -> float:
-        """The learning rate of an optimiser step: warm-up times the decay, polynomial or by halves.
+        """Compute the learning rate of a step: warm-up times a decay, polynomial or by halves.
 
         Args:
             epoch: the number of epochs before this one.
@@ -167,10 +163,12 @@ class Plan:
         """
         options = self.options
         done = step / self.steps if self.in_steps else epoch / self.epochs
-        halve = halve or options.halve
-        decay = 0.5 ** int(done / halve + 1e-9) if halve else (1 - done) ** options.power
-        return (
-            (start or options.learning_rate)
-            * decay
-            * min(1, (step + 1) / max(options.warmup * self.steps, 1))
-        )
+        decay = self._decay(done, halve or options.halve)
+        warmup = min(1, (step + 1) / max(options.warmup * self.steps, 1))
+        return (start or options.learning_rate) * decay * warmup
+
+    def _decay(self, done: float, halve: float) -> float:
+        """Return the factor of the learning rate after a share of the training."""
+        if halve:
+            return float(0.5 ** int(done / halve + 1e-9))
+        return float((1 - done) ** self.options.power)

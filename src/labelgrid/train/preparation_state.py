@@ -1,4 +1,4 @@
-"""Keeps the state of a preparation's training in a file, so that a preparation that is killed resumes exactly."""
+"""Keeps a preparation's training in a file, from which one that was killed resumes exactly."""
 
 import io
 import time
@@ -28,7 +28,9 @@ class Stateful(Protocol):
 
 @dataclass
 class Unfinished:
-    """The file of a training in progress: its position and the states of its parts, tensors and plain values only.
+    """The file of a training in progress: its position and the states of its parts.
+
+    The file holds tensors and plain values only.
 
     Args:
         path: of the file.
@@ -38,7 +40,7 @@ class Unfinished:
         >>> import tempfile
         >>> folder, layer = Path(tempfile.mkdtemp()), torch.nn.Linear(1, 1)
         >>> Unfinished(folder / "state", {"layer": layer}).save((3, 1), now=True)
-        >>> Unfinished(folder / "state", {"layer": layer}).resumed()
+        >>> Unfinished(folder / "state", {"layer": layer}).resume()
         (3, 1)
     """
 
@@ -54,22 +56,20 @@ class Unfinished:
         """
         if not now and time.monotonic() - self.saved < SAVE_EVERY:
             return
+        state: dict[str, Any] = {"position": list(position)}
+        for name, part in self.parts.items():
+            state[name] = part.state_dict()
         memory = io.BytesIO()  # torch would wrap an OSError of the disk in a RuntimeError
-        torch.save(
-            {
-                "position": list(position),
-                **{name: part.state_dict() for name, part in self.parts.items()},
-            },
-            memory,
-        )
+        torch.save(state, memory)
         with disk_errors(self.path), atomic_write(self.path, durable=True) as temporary:
             temporary.write_bytes(memory.getbuffer())
         self.saved = time.monotonic()
 
-    def resumed(self) -> tuple[int, ...] | None:
+    def resume(self) -> tuple[int, ...] | None:
         """Load the state without unpickling objects.
 
-        Returns the position, None if there is no file.
+        Returns:
+            The position; None if there is no file.
 
         Raises:
             ModelError: the file is damaged, or holds more than tensors and plain values.
@@ -78,13 +78,14 @@ class Unfinished:
             return None
         try:
             with open_regular(self.path) as file:
-                kept: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+                state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
             for name, part in self.parts.items():
-                part.load_state_dict(kept[name])
-            return tuple(map(int, kept["position"]))
+                part.load_state_dict(state[name])
+            return tuple(map(int, state["position"]))
         except Exception as error:  # torch raises many types for damaged files
             raise ModelError(
                 f"The state of an unfinished preparation cannot be read ({type(error).__name__}).",
                 where=str(self.path),
-                next_step="Remove the file and run `labelgrid fit` again: the preparation then starts again.",
+                next_step="Remove the file and run `labelgrid fit` again: "
+                "the preparation then starts again.",
             ) from error

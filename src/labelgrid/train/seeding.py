@@ -10,16 +10,16 @@ from labelgrid.streams import seed_of
 
 @contextmanager
 def seed_torch(seed: int, *names: str | int) -> Iterator[None]:
-    """Seed torch from the stream `names` of `seed` inside the block, and restore its state afterwards.
+    """Seed torch from the stream `names` of `seed` inside the block; then restore its state.
 
     Modules with random weights are built in such a block: the network in ("init",), a term in
     ("init", "term", name), the balancer in ("init", "balance"), a trained statistic in ("init",
     "score", name).
 
     Example:
-        >>> with keyed(0, "init", "term", "crop"):
+        >>> with seed_torch(0, "init", "term", "crop"):
         ...     first = torch.rand(2)
-        >>> with keyed(0, "init", "term", "crop"):
+        >>> with seed_torch(0, "init", "term", "crop"):
         ...     second = torch.rand(2)
         >>> bool((first == second).all())
         True

@@ -1,4 +1,4 @@
-"""Computes each task's gradient at the shared features or parameters, and back-propagates a combination of them.
+"""Computes tasks' gradients at the shared features or parameters, and passes on a combination.
 
 At the features, the combination passes through the encoder once (MGDA-UB; Sener & Koltun 2018,
 section 3.3).
@@ -36,11 +36,20 @@ class SharedGradients:
 
     Example:
         >>> from torch import nn
-        >>> layer, head = nn.Parameter(torch.tensor([1.0, 2.0])), nn.Parameter(torch.tensor(3.0))
+        >>> layer = nn.Parameter(torch.tensor([1.0, 2.0]))
+        >>> head = nn.Parameter(torch.tensor(3.0))
         >>> features = layer * 2
         >>> losses = {"a": features.sum() * head, "b": features.square().sum()}
-        >>> present = torch.ones(1, 2, dtype=torch.bool)
-        >>> step = TaskLosses({}, present, torch.zeros(()), features, [layer], 0, 0.0, Tensor.backward)
+        >>> step = TaskLosses(
+        ...     losses={},
+        ...     present=torch.ones(1, 2, dtype=torch.bool),
+        ...     other=torch.zeros(()),
+        ...     features=features,
+        ...     parameters=[layer],
+        ...     step=0,
+        ...     progress=0.0,
+        ...     backward=Tensor.backward,
+        ... )
         >>> gradients = SharedGradients(step, losses, "features")
         >>> gradients.rows
         tensor([[3., 3.],
@@ -54,21 +63,27 @@ class SharedGradients:
         self.step = step
         self.losses = losses
         self.at = at
-        self.scale = _scale(step)
+        self.scale = _loss_scale(step)
+        at_features = at == "features"
         shared = {id(parameter) for parameter in step.parameters}
-        leaves = _leaves(losses.values(), step.features if at == "features" else None)
+        leaves = _leaves_of(losses.values(), step.features if at_features else None)
         self.heads = [leaf for leaf in leaves if id(leaf) not in shared]
-        self.bypassed = at == "features" and len(self.heads) < len(leaves)
-        places = [step.features] if at == "features" else list(step.parameters)
-        found = [self._of(loss, [*places, *self.heads]) for loss in losses.values()]
-        self.own = [gradients[len(places) :] for gradients in found]
-        self.rows = torch.stack([_flat(places, gradients) for gradients in found]) / self.scale
+        self.bypassed = at_features and len(self.heads) < len(leaves)
+        places = [step.features] if at_features else list(step.parameters)
+        self.own: list[Sequence[Tensor | None]] = []
+        rows = []
+        for loss in losses.values():
+            gradients = self._differentiate(loss, [*places, *self.heads])
+            self.own.append(gradients[len(places) :])
+            rows.append(_flatten(places, gradients[: len(places)]))
+        self.rows = torch.stack(rows) / self.scale
 
-    def _of(self, loss: Tensor, inputs: Sequence[Tensor]) -> Sequence[Tensor | None]:
+    def _differentiate(self, loss: Tensor, inputs: Sequence[Tensor]) -> Sequence[Tensor | None]:
+        """Return the scaled gradients of a loss; None where it does not depend on an input."""
         return torch.autograd.grad(self.scale * loss, inputs, retain_graph=True, allow_unused=True)
 
     def last_layer(self) -> Tensor:
-        """The shared parameter with two axes or more that is nearest to the features in their graph."""
+        """Find the shared parameter of two axes or more that is nearest to the features."""
         shared = {id(parameter) for parameter in self.step.parameters if parameter.dim() > 1}
         queue = deque([self.step.features.grad_fn])
         seen = set[object]()
@@ -84,30 +99,37 @@ class SharedGradients:
         return self.step.parameters[-1]
 
     def at_layer(self, layer: Tensor) -> Tensor:
-        """The gradients [t, n] at a layer on which the shared features depend, if `rows` are those at the features."""
+        """Compute the gradients [t, n] at a layer on which the shared features depend.
+
+        They must have been taken at the features.
+        """
         features = self.step.features
+        rows = []
         if self.bypassed:  # the gradients at the features lack a part
-            found = [self._of(loss, [layer]) for loss in self.losses.values()]
-            return torch.stack([_flat([layer], gradients) for gradients in found]) / self.scale
-        given = (self.scale * self.rows).to(features.dtype).view(-1, *features.shape)
-        found = [
-            torch.autograd.grad(features, [layer], row, retain_graph=True, allow_unused=True)
-            for row in given
-        ]
-        return torch.stack([_flat([layer], gradients) for gradients in found]) / self.scale
+            for loss in self.losses.values():
+                gradients = self._differentiate(loss, [layer])
+                rows.append(_flatten([layer], gradients))
+            return torch.stack(rows) / self.scale
+        at_features = (self.scale * self.rows).to(features.dtype).view(-1, *features.shape)
+        for row in at_features:
+            at_layer = torch.autograd.grad(
+                features, [layer], row, retain_graph=True, allow_unused=True
+            )
+            rows.append(_flatten([layer], at_layer))
+        return torch.stack(rows) / self.scale
 
     def refuse_bypass(self, instead: str = "parameters") -> None:
-        """Raise if the gradients at the features lack a part.
+        """Refuse gradients at the features that lack a part.
 
         `instead` is the option that does without them.
 
         Raises:
-            TrainingError: they do.
+            TrainingError: they lack one.
         """
         if self.bypassed:
             raise TrainingError(
-                "The network's tasks read more of its encoder than the shared features, at which [balance] compares "
-                "their gradients.",
+                "The network's tasks read more of its encoder than the shared features, at which "
+                "[balance] compares their gradients.",
                 next_step=f'Set at = "{instead}" in the options of [balance].',
             )
 
@@ -129,13 +151,15 @@ class SharedGradients:
             sizes = [parameter.numel() for parameter in self.step.parameters]
             parts = torch.split(self.scale * combined, sizes)
             for parameter, part in zip(self.step.parameters, parts, strict=True):
-                _add(parameter, part.view(parameter.shape).to(parameter.dtype))
+                _add_gradient(parameter, part.view(parameter.shape).to(parameter.dtype))
         self._add_heads(heads)
         if rest.requires_grad:
             self.step.backward(rest)
 
     def weigh(self, weights: Tensor, heads: Sequence[float], more: Tensor | float = 0.0) -> None:
-        """As `backward` with the weighted sum of the gradients, and exact also if the features are bypassed.
+        """Back-propagate the weighted sum of the tasks' gradients, as `backward` does.
+
+        It is exact also if the features are bypassed.
 
         Args:
             weights: [t].
@@ -143,59 +167,65 @@ class SharedGradients:
             more: as in `backward`.
         """
         if not self.bypassed:
-            return self.backward(weights.to(self.rows) @ self.rows, heads, more)
+            self.backward(weights.to(self.rows) @ self.rows, heads, more)
+            return
         factors = weights.tolist()
-        total = sum(
-            factor * loss for factor, loss in zip(factors, self.losses.values(), strict=True)
-        )
-        self.step.backward(total + self.step.other + more)
-        return self._add_heads([head - factor for head, factor in zip(heads, factors, strict=True)])
+        weighted = []
+        for factor, loss in zip(factors, self.losses.values(), strict=True):
+            weighted.append(factor * loss)
+        self.step.backward(sum(weighted) + self.step.other + more)
+        # The losses gave the tasks' own parameters these factors; the rest is added.
+        self._add_heads([head - factor for head, factor in zip(heads, factors, strict=True)])
 
     def _add_heads(self, factors: Sequence[float]) -> None:
         """Add the tasks' gradients at their own parameters, times a factor each."""
         for parameter, *gradients in zip(self.heads, *self.own, strict=True):
             for factor, gradient in zip(factors, gradients, strict=True):
                 if gradient is not None:
-                    _add(parameter, factor * gradient)
+                    _add_gradient(parameter, factor * gradient)
 
 
-def _scale(step: TaskLosses) -> float:
-    """The factor by which `step.backward` multiplies losses."""
+def _loss_scale(step: TaskLosses) -> float:
+    """Return the factor by which `step.backward` multiplies losses."""
     probe = torch.ones((), device=step.features.device, requires_grad=True)
     step.backward(probe)
     return 1.0 if probe.grad is None else float(probe.grad)
 
 
-def _leaves(losses: Iterable[Tensor], features: Tensor | None) -> list[Tensor]:
-    """The parameters that losses depend on other than through the features."""
-    found: list[Tensor] = []
+def _leaves_of(losses: Iterable[Tensor], features: Tensor | None) -> list[Tensor]:
+    """List the parameters that losses depend on other than through the features."""
+    leaves: list[Tensor] = []
     stack = [loss.grad_fn for loss in losses]
-    seen = {features.grad_fn if features is not None else None}
+    seen = set[object]()
+    if features is not None:
+        seen.add(features.grad_fn)
     while stack:
         node = stack.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
-        if isinstance(leaf := getattr(node, "variable", None), Tensor):
-            found.append(leaf)
+        leaf = getattr(node, "variable", None)
+        if isinstance(leaf, Tensor):
+            leaves.append(leaf)
         stack.extend(parent for parent, _ in node.next_functions)
-    return found
+    return leaves
 
 
-def _flat(places: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> Tensor:
-    """Gradients as one vector, in single precision or better.
+def _flatten(places: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> Tensor:
+    """Join the gradients at these places into one vector, in single precision or better.
 
-    0 where the loss does not depend on a place.
+    A gradient is 0 where the loss does not depend on the place.
     """
-    parts = [
-        torch.zeros_like(p) if g is None else g for p, g in zip(places, gradients, strict=False)
-    ]
-    flat = torch.cat([part.flatten() for part in parts])
-    return flat.to(torch.promote_types(flat.dtype, torch.float32))
+    parts = []
+    for place, gradient in zip(places, gradients, strict=True):
+        part = torch.zeros_like(place) if gradient is None else gradient
+        parts.append(part.flatten())
+    vector = torch.cat(parts)
+    return vector.to(torch.promote_types(vector.dtype, torch.float32))
 
 
-def _add(parameter: Tensor, gradient: Tensor) -> None:
-    """Add a gradient, in the parameter's own layout: autograd warns if it accumulates into another."""
+def _add_gradient(parameter: Tensor, gradient: Tensor) -> None:
+    """Add a gradient in the parameter's layout: autograd warns if it accumulates into another."""
     if parameter.grad is None:
         parameter.grad = torch.empty_like(parameter).copy_(gradient)
     else:

@@ -119,7 +119,10 @@ class OwnOptimiser:
     @property
     def parameters(self) -> list[nn.Parameter]:
         """The parameters that it trains."""
-        return [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
+        parameters: list[nn.Parameter] = []
+        for group in self.optimiser.param_groups:
+            parameters.extend(group["params"])
+        return parameters
 
 
 @dataclass(frozen=True)
@@ -143,10 +146,9 @@ class Term(nn.Module):
     """The base class of terms. Override the methods that you need.
 
     `build(tasks, network, options)` builds it before any state is loaded. Create all modules and
-    buffers there, so that
-    a resumed training has the same ones. A term may copy the network, but must not keep it: each
-    step provides it. The term's parameters are trained with the network's, and its whole
-    `state_dict` is saved in the checkpoint.
+    buffers there, so that a resumed training has the same ones. A term may copy the network, but
+    must not keep it: each step provides it. The term's parameters are trained with the network's,
+    and its whole `state_dict` is saved in the checkpoint.
 
     Attributes:
         one_pass: predict its views in one pass of the network with the batch, so that batch norm
@@ -160,10 +162,10 @@ class Term(nn.Module):
     track: bool = True
 
     def views(self) -> Mapping[str, View]:
-        """The further views of the batch that it needs, by name. Two terms may use the same name.
+        """Return the further views of the batch that it needs, by name.
 
-        A view is predicted without known labels, unless it returns a batch with others than those
-        of `batch.known`.
+        Two terms may use the same name. A view is predicted without known labels, unless it returns
+        a batch with others than those of `batch.known`.
         """
         return {}
 
@@ -178,10 +180,8 @@ class Term(nn.Module):
     def prepare(self, data: Preparation) -> None:
         """Prepare the term before the first step, for example train a module.
 
-        Not called when a training is resumed.
-
-        The checkpoints keep its `state_dict`; `data.folder` keeps its files until the training is
-        removed.
+        Not called when a training is resumed: the checkpoints keep its `state_dict`, and
+        `data.folder` keeps its files until the training is removed.
         """
 
     def resume(self, data: Preparation) -> None:
@@ -193,7 +193,7 @@ class Term(nn.Module):
     def soft_labels(self, data: Preparation) -> SoftLabels | None:
         """Return a function that reads the soft label of an image and a task (a pseudo-label).
 
-        None: there are none.
+        None: there are no soft labels.
 
         Called after `prepare` or `resume`. Soft labels are flipped, zoomed and cropped as labels
         are, and are in `step.batch.soft[step.name]`. Worker processes call the function.
@@ -201,24 +201,24 @@ class Term(nn.Module):
         return None
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
-        """The named losses, [b] each, already weighted."""
+        """Compute the named losses, [b] each, already weighted."""
         return {}
 
     def groups(self) -> Sequence[RateGroup]:
-        """Those of its parameters that have a learning rate of their own."""
+        """Return those of its parameters that have a learning rate of their own."""
         return ()
 
     def optimisers(self) -> Mapping[str, OwnOptimiser]:
-        """The term's own optimisers, by name (for a discriminator, an auto-encoder)."""
+        """Return the term's own optimisers, by name (for a discriminator, an auto-encoder)."""
         return {}
 
     def after_step(self, step: Step) -> None:
         """Update state after all optimiser steps (moving averages, say), without gradients."""
 
     def evaluated(self) -> Mapping[str, Tensor] | None:
-        """The network weights to evaluate, score and predict with (averaged ones, say), as a `state_dict`.
+        """Return the network weights (averaged ones, say) to evaluate, score and predict with.
 
-        None: the trained weights. The val split is evaluated with them, and a restored model holds
-            them.
+        They are a `state_dict`. The val split is evaluated with them, and a restored model holds
+        them. None: the trained weights.
         """
         return None

@@ -2,12 +2,13 @@
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from labelgrid.data.batch import Batch, network_inputs
@@ -19,13 +20,11 @@ from labelgrid.progress import Progress
 from labelgrid.streams import seed_of, stream
 from labelgrid.train.active_terms import ActiveTerms
 from labelgrid.train.balancer import TaskLosses
+from labelgrid.train.batch_norm import refuse_tiny_batches
 from labelgrid.train.checkpoint import Checkpoint, load, same_training
-from labelgrid.train.device import make_fabric
-from labelgrid.train.finite import non_finite_values, trained_values
-from labelgrid.train.means import Means
-from labelgrid.train.normalised import refuse_tiny_batches
 from labelgrid.train.objective import rescale_losses, targets_present, task_losses
 from labelgrid.train.plan import Plan
+from labelgrid.train.term import RateGroup
 
 
 class Trainer:
@@ -47,7 +46,7 @@ class Trainer:
         for module in (plan.network, *plan.terms.values(), plan.balancer):
             module.to(self.fabric.device)
         self.terms = ActiveTerms(plan, self.fabric)
-        groups, self.rates = self._groups()
+        groups, self.rates = self._parameter_groups()
         optimiser_class = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.optimiser]
         optimiser = optimiser_class(
             groups, lr=options.learning_rate, weight_decay=options.weight_decay
@@ -60,34 +59,41 @@ class Trainer:
         self.rate = 0.0
         self.history: list[dict[str, Any]] = []
 
-    def _groups(self) -> tuple[list[dict[str, Any]], list[tuple[float, float]]]:
-        """The optimiser's parameter groups, and the initial rate and `halve` of each.
+    def _parameter_groups(self) -> tuple[list[dict[str, Any]], list[tuple[float, float]]]:
+        """Build the optimiser's parameter groups, with the initial rate and `halve` of each.
 
-        0: the training's.
-
-        The balancer's group has no weight decay.
+        A rate or share of 0 is the training's. The balancer's group has no weight decay.
         """
-        plan = self.plan
-        own = {id(p) for p in self.terms.own.parameters}
-        groups: list[dict[str, Any]] = []
-        rates = []
-        for group in [group for term in plan.terms.values() for group in term.groups()]:
-            groups.append(
-                {"params": list(group.parameters), **({} if group.decay else {"weight_decay": 0.0})}
-            )
+        term_groups: list[RateGroup] = []
+        for term in self.plan.terms.values():
+            term_groups.extend(term.groups())
+        groups: list[dict[str, Any]] = [{"params": self._ungrouped_parameters(term_groups)}]
+        rates = [(0.0, 0.0)]
+        for group in term_groups:
+            options: dict[str, Any] = {"params": list(group.parameters)}
+            if not group.decay:
+                options["weight_decay"] = 0.0
+            groups.append(options)
             rates.append((group.learning_rate, group.halve))
-        taken = own | {id(p) for group in groups for p in group["params"]}
-        modules = (plan.network, *plan.terms.values())
-        rest = [
-            p for m in modules for p in m.parameters() if p.requires_grad and id(p) not in taken
-        ]
-        groups = [{"params": rest}, *groups]
-        rates = [(0.0, 0.0), *rates]
-        balancing = [p for p in plan.balancer.parameters() if p.requires_grad]
-        if balancing:
-            groups.append({"params": balancing, "weight_decay": 0.0})
-            rates.append((plan.balancer.learning_rate, 0.0))
+        balancer = self.plan.balancer
+        trained = [p for p in balancer.parameters() if p.requires_grad]
+        if trained:
+            groups.append({"params": trained, "weight_decay": 0.0})
+            rates.append((balancer.learning_rate, 0.0))
         return groups, rates
+
+    def _ungrouped_parameters(self, groups: Sequence[RateGroup]) -> list[nn.Parameter]:
+        """List the trained parameters that have neither a rate nor an optimiser of their own."""
+        grouped = {id(p) for p in self.terms.own.parameters}
+        for group in groups:
+            grouped.update(id(p) for p in group.parameters)
+        parameters = []
+        for module in (self.plan.network, *self.plan.terms.values()):
+            for parameter in module.parameters():
+                is_grouped = id(parameter) in grouped
+                if parameter.requires_grad and not is_grouped:
+                    parameters.append(parameter)
+        return parameters
 
     def resume(self, path: Path) -> bool:
         """Load the checkpoint at `path`, if there is one.
@@ -96,8 +102,8 @@ class Trainer:
             Whether there was a checkpoint.
 
         Raises:
-            TrainingError: it has another identity, or does not fit the modules. ModelError: it
-                cannot be read.
+            TrainingError: it has another identity, or does not fit the modules.
+            ModelError: it cannot be read.
         """
         if not path.exists():
             return False
@@ -120,7 +126,8 @@ class Trainer:
             ValueError,
         ) as error:  # torch raises these if the modules differ
             raise TrainingError(
-                "The checkpoint does not fit the network, the terms or the balancer as they are built now.",
+                "The checkpoint does not fit the network, the terms or the balancer "
+                "as they are built now.",
                 where=str(path),
                 next_step="Remove it to restart the training, or use the code that wrote it again.",
                 unchanged="Nothing was trained.",
@@ -169,7 +176,8 @@ class Trainer:
         plan = self.plan
         started = time.perf_counter()
         torch.manual_seed(seed_of(plan.seed, "dropout", self.epoch))
-        self._modes()
+        self._set_modes()
+        # The last epoch of a training whose length is given in steps may be shorter.
         steps = min(plan.steps_per_epoch, plan.steps - self.step)
         tasks = Means()
         terms = Means()
@@ -183,17 +191,20 @@ class Trainer:
         self._refuse_nan_weights()
         self.epoch += 1
         seconds = round(time.perf_counter() - started, 3)
-        record = {
+        record: dict[str, Any] = {
             "epoch": self.epoch,
             "step": self.step,
             "lr": self.rate,
             "seconds": seconds,
             "loss": tasks.means(),
         }
-        record |= {"terms": terms.means()} if plan.terms else {}
-        start = self.epoch == 1 and not plan.continued
-        further = {"balance": factors.means(), "start": tasks.first if start else {}}
-        return record | {name: values for name, values in further.items() if values}
+        if plan.terms:
+            record["terms"] = terms.means()
+        if factors.sums:
+            record["balance"] = factors.means()
+        if self.epoch == 1 and not plan.continued and tasks.first:
+            record["start"] = tasks.first
+        return record
 
     def train_step(
         self, batch: Batch, index: int
@@ -207,35 +218,29 @@ class Trainer:
         plan = self.plan
         progress = self.step / max(self.plan.steps, 1)
         plan.balancer.factors = {}
-        given = replace(batch, known=self._known(batch, index))
-        with self.fabric.autocast(), self.terms.own.constant(), refuse_tiny_batches(batch.ids):
-            views = self.terms.joined(given, self.step)
+        given = replace(batch, known=self._draw_known(batch, index))
+        with self.fabric.autocast(), self.terms.own.freeze(), refuse_tiny_batches(batch.ids):
+            views = self.terms.joined_views(given, self.step)
             batch = self.terms.supervised_view(given, self.step)
             whole: Output = self.network(*network_inputs([batch, *views.values()]))
-            output, *others = whole.parts(1 + len(views))
-            joined = {
-                key: (view, other) for (key, view), other in zip(views.items(), others, strict=True)
-            }
+            output, *view_outputs = whole.parts(1 + len(views))
+            joined = {}
+            for (key, view), view_output in zip(views.items(), view_outputs, strict=True):
+                joined[key] = (view, view_output)
             losses = task_losses(plan.tasks, output, batch.targets, plan.objective.initial)
             self._refuse_nan(losses, batch)
-            steps = self.terms.steps(given, output, losses, self.step, joined)
+            steps = self.terms.steps(given, output, losses=losses, number=self.step, joined=joined)
             steps = {name: replace(step, batch=batch) for name, step in steps.items()}
             term_losses = self.terms.losses(steps)
             self._refuse_nan(term_losses, batch)
-            other = sum(
-                (loss.mean() for loss in term_losses.values()),
-                torch.zeros((), device=self.fabric.device),
-            )
+            other = torch.zeros((), device=self.fabric.device)
+            for loss in term_losses.values():
+                other = other + loss.mean()
         present = targets_present(batch.targets, list(plan.tasks))
-        weighted = {
-            name: loss * batch.weights[:, i] for i, (name, loss) in enumerate(losses.items())
-        }
-        if plan.objective.rescale:
-            weighted = rescale_losses(weighted, present)
+        weighted = self._weigh_by_label(losses, batch, present)
         self._set_rates()
-        if any(
-            loss.requires_grad for loss in (*weighted.values(), other)
-        ):  # else there is nothing to learn
+        # Without a graph there is nothing to learn.
+        if any(loss.requires_grad for loss in (*weighted.values(), other)):
             self._optimise(
                 TaskLosses(
                     losses=weighted,
@@ -254,38 +259,53 @@ class Trainer:
         self.step += 1
         return losses, present, term_losses
 
+    def _weigh_by_label(
+        self, losses: Mapping[str, Tensor], batch: Batch, present: Tensor
+    ) -> dict[str, Tensor]:
+        """Multiply the task losses, [b] each, by the labels' weights; rescale them if set."""
+        weighted = {}
+        for column, (name, loss) in enumerate(losses.items()):
+            weighted[name] = loss * batch.weights[:, column]
+        if self.plan.objective.rescale:
+            return rescale_losses(weighted, present)
+        return weighted
+
     def _optimise(self, step: TaskLosses) -> None:
         """Back-propagate the losses of a step and let the optimiser step."""
         self.optimiser.zero_grad(set_to_none=True)
         self.plan.balancer.backward(step)
         if self.plan.options.clip:
+            # Clips all parameters of the optimiser. The loss scaler skips a step that overflows in
+            # half precision.
             self.fabric.clip_gradients(
                 self.network,
                 self.optimiser,
                 max_norm=self.plan.options.clip,
                 error_if_nonfinite=False,
-            )  # clips all the optimiser's parameters; the loss scaler skips a step that overflows in half precision
+            )
         self.optimiser.step()
 
     def _set_rates(self) -> None:
+        """Set the learning rates of this step."""
         for group, (start, halve) in zip(self.optimiser.param_groups, self.rates, strict=True):
             group["lr"] = self.plan.learning_rate(self.epoch, self.step, start, halve)
         self.rate = self.optimiser.param_groups[0]["lr"]
 
-    def _known(self, batch: Batch, index: int) -> dict[str, Target]:
-        """A random part of the batch's labels, which the network gets as known labels."""
+    def _draw_known(self, batch: Batch, index: int) -> dict[str, Target]:
+        """Draw a random part of the batch's labels, which the network gets as known labels."""
         share = self.plan.options.known
         if not share:
             return {}
         rng = stream(self.plan.seed, "known", self.epoch, index)
-        draws = torch.from_numpy(rng.random((len(batch.ids), len(self.plan.tasks))) < share).to(
-            self.fabric.device
-        )
-        return {
-            name: batch.targets[name].where(draws[:, i]) for i, name in enumerate(self.plan.tasks)
-        }
+        draws = rng.random((len(batch.ids), len(self.plan.tasks)))
+        is_known = torch.from_numpy(draws < share).to(self.fabric.device)
+        known = {}
+        for column, name in enumerate(self.plan.tasks):
+            known[name] = batch.targets[name].where(is_known[:, column])
+        return known
 
-    def _modes(self) -> None:
+    def _set_modes(self) -> None:
+        """Set the network to training, except frozen batch norms."""
         self.network.train()
         if self.plan.options.norm == "frozen":
             for module in self.plan.network.get_submodule("encoder").modules():
@@ -293,6 +313,7 @@ class Trainer:
                     module.eval()
 
     def _batches(self, epoch: int) -> Iterator[Batch]:
+        """Read the batches of an epoch."""
         plan = self.plan
         options = self.plan.options
         return iter(
@@ -312,27 +333,116 @@ class Trainer:
         )
 
     def _refuse_nan(self, losses: Mapping[str, Tensor], batch: Batch) -> None:
+        """Refuse losses of a batch that are not finite."""
         for name, loss in non_finite_values(losses).items():
+            value = loss.detach().mean().item()
             raise TrainingError(
-                f"The loss of '{name}' is {loss.detach().mean().item()} in {self._position(self.step)}.",
+                f"The loss of '{name}' is {value} in {self._position(self.step)}.",
                 where=f"images {', '.join(batch.ids)}",
-                next_step="Lower `learning_rate` in [train] or set `clip`, or look at these images and labels.",
+                next_step="Lower `learning_rate` in [train] or set `clip`, or look at these images "
+                "and labels.",
             )
 
     def _refuse_nan_weights(self) -> None:
-        """Refuse to end an epoch with weights that are not finite: a checkpoint of them would replace a sound one.
+        """Refuse to end an epoch with weights that are not finite.
 
-        The statistics of batch norm count, too: the loss does not depend on them in training.
+        A checkpoint of them would replace a sound one. The statistics of batch norm count, too: the
+        loss does not depend on them in training.
         """
         modules = {"": self.network, **self.plan.terms, "balancer": self.plan.balancer}
-        wrong = non_finite_values(trained_values(modules))
-        if wrong:
+        for name in non_finite_values(trained_values(modules)):
             raise TrainingError(
-                f"The weights '{next(iter(wrong))}' are not finite after {self._position(self.step - 1)}.",
+                f"The weights '{name}' are not finite after {self._position(self.step - 1)}.",
                 next_step="Lower `learning_rate` in [train] or set `clip`.",
             )
 
     def _position(self, step: int) -> str:
-        """The number of a step of this epoch and its learning rate, for messages."""
+        """Describe a step of this epoch, with its learning rate, for messages."""
         rate = self.plan.learning_rate(self.epoch, step)
-        return f"epoch {self.epoch + 1}, step {step + 1} of {self.plan.steps} at the learning rate {rate:.3g}"
+        return (
+            f"epoch {self.epoch + 1}, step {step + 1} of {self.plan.steps} "
+            f"at the learning rate {rate:.3g}"
+        )
+
+
+class Means:
+    """The means of named losses over the labels or images of many batches.
+
+    Example:
+        >>> means = Means()
+        >>> for loss in (1.0, 2.0):
+        ...     losses = {"depth": torch.tensor([loss, 0.0]), "edges": torch.zeros(2)}
+        ...     means.add(losses, {"depth": 1, "edges": 0})
+        >>> means.means(), means.first
+        ({'depth': 1.5}, {'depth': 1.0})
+
+    Attributes:
+        sums: of each loss, with the number of its values.
+        first: the mean of each loss in the first batch in which it counted.
+    """
+
+    def __init__(self) -> None:
+        self.sums: dict[str, tuple[float, int]] = {}
+        self.first: dict[str, float] = {}
+
+    def add(self, losses: Mapping[str, Tensor], counts: Mapping[str, int]) -> None:
+        """Add the losses of a batch, [b] each, of which so many count; the others are 0."""
+        for name, loss in losses.items():
+            total, count = self.sums.get(name, (0.0, 0))
+            added = float(loss.detach().sum())
+            self.sums[name] = (total + added, count + counts[name])
+            if counts[name]:
+                self.first.setdefault(name, added / counts[name])
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of each loss that counted."""
+        return {name: total / count for name, (total, count) in self.sums.items() if count}
+
+
+def make_fabric(device: str, precision: str) -> Fabric:
+    """Make a Fabric with the device and the precision of a training.
+
+    Raises:
+        TrainingError: there is no such device.
+    """
+    try:
+        return Fabric(accelerator=device, devices=1, precision=precision)
+    except (RuntimeError, ValueError) as error:  # Lightning raises both
+        raise TrainingError(
+            f"There is no device '{device}' here to train on.",
+            next_step='Set device = "auto" in [train].',
+            unchanged="Nothing was trained.",
+        ) from error
+
+
+def non_finite_values(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors that hold a number that is not finite, by name.
+
+    Example:
+        >>> list(non_finite_values({"a": torch.tensor([1.0, float("nan")]), "b": torch.zeros(2)}))
+        ['a']
+    """
+    return {name: value for name, value in values.items() if not bool(torch.isfinite(value).all())}
+
+
+def trained_values(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    """Return what a training changes in modules: parameters and batch norm's running statistics.
+
+    Other buffers may hold anything, such as the infinite best value so far.
+
+    Args:
+        modules: by name; "" adds nothing to the names of its values.
+
+    Example:
+        >>> list(trained_values({"": nn.BatchNorm2d(1, affine=False), "term": nn.Linear(1, 1)}))
+        ['running_mean', 'running_var', 'term.weight', 'term.bias']
+    """
+    values: dict[str, Tensor] = {}
+    for module_name, module in modules.items():
+        prefix = f"{module_name}." if module_name else ""
+        for key, parameter in module.named_parameters():
+            values[prefix + key] = parameter
+        for key, buffer in module.named_buffers():
+            if key.rpartition(".")[2].startswith("running_"):
+                values[prefix + key] = buffer
+    return values

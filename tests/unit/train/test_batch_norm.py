@@ -1,4 +1,4 @@
-"""Which layers keep statistics, and passes of the network that leave these as they are."""
+"""Which layers keep statistics, passes that leave these as they are, and batches that are too small."""
 
 from dataclasses import replace
 
@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from labelgrid.train.batch_norm import norms_of, track_statistics
+from labelgrid.errors import TrainingError
+from labelgrid.progress import Silent
+from labelgrid.train.batch_norm import norms_of, refuse_tiny_batches, track_statistics
 from labelgrid.train.joint_options import JointOptions
 from labelgrid.train.options import TrainOptions
 from labelgrid.train.terms import contrastive, crop, discriminator, jtr, mean_teacher, mtpsl
@@ -100,3 +102,24 @@ def test_the_kept_statistics_are_those_of_the_batch_alone_if_views_are_not_track
 def test_one_pass_leaves_nothing_to_track():
     with pytest.raises(ValueError, match="track has no effect with one_pass = true"):
         JointOptions(view="crop", one_pass=True, track=False)
+
+
+def test_a_view_of_one_tiny_image_is_refused(tmp_path):
+    made = make_dataset(tmp_path, n=1, size=(32, 64), tasks=("depth",))
+    plan = toy_plan(made, TrainOptions(epochs=1, batch=1, known=0.0), net="shared_heads")
+    plan = replace(
+        plan, terms={"crop": crop.build(plan.tasks, plan.network, crop.Options(zoom=16.0))}
+    )
+    with pytest.raises(TrainingError, match="too small for batch normalisation") as refusal:
+        Trainer(plan).run_epoch(Silent())
+    assert made.names[0] in refusal.value.where and "crop" in refusal.value.next_step
+
+
+def test_other_errors_pass():
+    with pytest.raises(ValueError, match="another"), refuse_tiny_batches(["a.png"]):
+        raise ValueError("another")
+    with (
+        pytest.raises(TrainingError, match=r"a\.png, b\.png"),
+        refuse_tiny_batches(["a.png", "b.png"]),
+    ):
+        raise ValueError("Expected more than 1 value per channel when training")

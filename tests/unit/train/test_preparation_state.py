@@ -19,10 +19,10 @@ def parts(seed):
 
 def test_the_position_and_all_states_come_back(tmp_path):
     path = tmp_path / "new folder" / "state"
-    assert Unfinished(path, parts(0)).resumed() is None
+    assert Unfinished(path, parts(0)).resume() is None
     Unfinished(path, parts(0)).save((5, 1, 2), now=True)
     other = parts(1)
-    assert Unfinished(path, other).resumed() == (5, 1, 2)
+    assert Unfinished(path, other).resume() == (5, 1, 2)
     wanted = parts(0)
     assert torch.equal(other["layer"].weight, wanted["layer"].weight)
     for kept, one in zip(
@@ -37,7 +37,7 @@ def test_it_is_written_now_and_then(tmp_path, monkeypatch):
     assert not kept.path.exists()
     monkeypatch.setattr(preparation_state, "SAVE_EVERY", 0.0)
     kept.save((2,))
-    assert kept.resumed() == (2,)
+    assert kept.resume() == (2,)
 
 
 @pytest.mark.parametrize("spoil", [lambda raw: raw[:100], lambda raw: b"", lambda raw: b"garbage"])
@@ -46,7 +46,7 @@ def test_a_damaged_file_is_refused(tmp_path, spoil):
     kept.save((1,), now=True)
     kept.path.write_bytes(spoil(kept.path.read_bytes()))
     with pytest.raises(ModelError, match=r"cannot be read(.|\n)*Remove the file"):
-        kept.resumed()
+        kept.resume()
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_for_the_user(tmp_path):

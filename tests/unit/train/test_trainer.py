@@ -18,11 +18,10 @@ from labelgrid.train.checkpoint import load, save
 from labelgrid.train.objective import fixed_weights, supervised_loss, task_losses
 from labelgrid.train.options import ObjectiveOptions, TrainOptions
 from labelgrid.train.term import OwnOptimiser, Term
-from labelgrid.train.trainer import Trainer
+from labelgrid.train.trainer import Trainer, non_finite_values, trained_values
 from tests.support import make_dataset
 from tests.toys import toy_plan
 
-COVERS = ["labelgrid.train.means", "labelgrid.train.device"]
 QUICK = TrainOptions(epochs=2, batch=3, learning_rate=1e-3, device="cpu")
 
 
@@ -478,3 +477,19 @@ def test_a_step_without_gradients_has_no_factors(data):
     }
     trainer.train_step(replace(batch, targets=nothing), 0)
     assert plan.balancer.factors == {}
+
+
+def test_losses_that_are_no_numbers_are_named():
+    assert set(non_finite_values({"a": torch.ones(2), "b": torch.tensor([1.0, float("inf")])})) == {
+        "b"
+    }
+
+
+def test_parameters_and_running_statistics_are_looked_at_and_other_buffers_are_not():
+    module = torch.nn.Sequential(torch.nn.BatchNorm2d(2))
+    module.register_buffer("best", torch.tensor(torch.inf))
+    found = trained_values({"": torch.nn.Linear(1, 1), "term": module})
+    own = {"term.0.weight", "term.0.bias", "term.0.running_mean", "term.0.running_var"}
+    assert set(found) == {"weight", "bias", *own}
+    module[0].running_var[1] = torch.nan
+    assert set(non_finite_values(trained_values({"term": module}))) == {"term.0.running_var"}

@@ -1,4 +1,4 @@
-"""Learns one task in each step: only its loss is back-propagated, so that tasks do not disturb each other.
+"""Learns one task in each step, by its loss alone, so that tasks do not disturb each other.
 
 The task is drawn among those with a label in the batch. The terms' losses count in every step.
 """
@@ -51,14 +51,15 @@ class SingleTask(Balancer):
         self.register_buffer("last", torch.full((len(weights),), -1))
 
     def task(self, step: TaskLosses) -> str | None:
-        """The task that is learnt in a step; None if no image has a label."""
+        """Choose the task that is learnt in a step; None if no image has a label."""
         labelled = step.labelled
         if not labelled:
             return None
         if self.options.order == "turns":
             ages = dict(zip(step.losses, self.last.tolist(), strict=True))
             return min(labelled, key=lambda task: ages[task])
-        return labelled[int(stream(int(self.seed), "task", step.step).integers(len(labelled)))]
+        rng = stream(int(self.seed), "task", step.step)
+        return labelled[int(rng.integers(len(labelled)))]
 
     def backward(self, step: TaskLosses) -> Tensor:
         """As `Balancer.backward`."""
@@ -66,7 +67,7 @@ class SingleTask(Balancer):
         if task is None:
             return step.without_labels(self.reduce)
         self.last[list(step.losses).index(task)] = step.step
-        total = self.weights[task] * step.of(task, self.reduce) + step.other
+        total = self.weights[task] * step.loss_of(task, self.reduce) + step.other
         step.backward(total)
         return total.detach()
 

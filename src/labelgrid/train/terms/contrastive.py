@@ -1,4 +1,4 @@
-"""Contrastive loss: in a joint space of two tasks, the maps of one image are nearer than those of two images.
+"""Contrastive loss: in a joint space of two tasks, maps of one image are nearer than maps of two.
 
 A further loss in place of MTPSL's consistency and regulariser. Each pair needs a further image with
 the same two tasks in the batch.
@@ -34,10 +34,12 @@ class Options(JointOptions):
 
 
 class Contrastive(JointTerm):
-    """max(0, d(m(y_s), m(y_t)) - d(m(y'_s), m(y_t)) + margin), with the prediction y'_s for another image of the batch.
+    """A hinge by which the maps of one image are nearer than those of two images of the batch.
 
-    Source: MTPSL section 3.2, "Alternative loss and regularization strategies"; d is the cosine
-    distance of L_ct. Pairs without another image do not count.
+    It is max(0, d(m(y_s), m(y_t)) - d(m(y'_s), m(y_t)) + margin), with the prediction y'_s for
+    another image; d is the cosine distance of L_ct. Pairs without another image do not count.
+
+    Source: MTPSL section 3.2, "Alternative loss and regularization strategies".
     """
 
     across_images = True
@@ -47,14 +49,13 @@ class Contrastive(JointTerm):
         self.options = options
 
     def compared(self, codes: Codes) -> Mapping[str, Tensor]:
-        """The hinge of each pair, [p]; 0 for pairs without another image."""
+        """Compute the hinge of each pair, [p]; 0 for pairs without another image."""
         others = codes.pairs.of_another_image()
         near = distance(codes.sources, codes.targets)
         far = distance(codes.sources[others], codes.targets)
         counts = codes.pairs.image[others] != codes.pairs.image
-        return {
-            "hinge": self.options.weight * counts * (near - far + self.options.margin).clamp(min=0)
-        }
+        hinges = (near - far + self.options.margin).clamp(min=0)
+        return {"hinge": self.options.weight * counts * hinges}
 
 
 def build(tasks: Mapping[str, Task], network: Network, options: Options) -> Contrastive:

@@ -1,4 +1,4 @@
-"""Crop consistency, MTPSL's semi-supervised baseline (SSL): a crop's prediction equals the crop of the prediction.
+"""Crop consistency (MTPSL's baseline SSL): a crop's prediction equals the prediction's crop.
 
 It learns from the tasks of which an image has no label.
 """
@@ -66,54 +66,52 @@ class CropConsistency(Term):
         )
 
     def views(self) -> Mapping[str, View]:
-        """The crops, with the crops of the labels that the batch's predictions are given."""
+        """Return the crops, with the crops of the known labels of the batch."""
         return {"crop": self._crop}
 
     def _crop(self, batch: Batch, draws: Draws) -> Batch:
-        given = crop_batch(
-            replace(batch, targets=batch.known),
-            self.tasks if batch.known else {},
-            *self._boxes(batch, draws),
-        )
-        return replace(given, targets={}, known=given.targets)
+        """Crop the batch's images and known labels at random."""
+        boxes, size = self._draw_boxes(batch, draws)
+        tasks = self.tasks if batch.known else {}
+        crops = crop_batch(replace(batch, targets=batch.known), tasks, boxes, size)
+        return replace(crops, targets={}, known=crops.targets)
 
-    def _boxes(self, batch: Batch, draws: Draws) -> tuple[list[Box], Size]:
-        """The boxes, and the size of the crops."""
+    def _draw_boxes(self, batch: Batch, draws: Draws) -> tuple[list[Box], Size]:
+        """Draw the boxes, and return the size of the crops with them."""
         height, width = batch.images.shape[-2:]
         boxes = draw_boxes(draws, batch.ids, (height, width), [self.options.zoom])
-        return boxes, (height, width) if self.options.resize else (boxes[0].height, boxes[0].width)
+        if self.options.resize:
+            return boxes, (height, width)
+        return boxes, (boxes[0].height, boxes[0].width)
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
-        """The mean over each image's tasks, [b]; 0 for an image that has a label of every task."""
-        boxes, size = self._boxes(step.batch, step.draws.of_view("crop"))
+        """Compute the mean over each image's tasks, [b]; 0 for an image with a label of each."""
+        boxes, size = self._draw_boxes(step.batch, step.draws.of_view("crop"))
         counts = ~targets_present(step.batch.targets, list(step.tasks))
         if self.options.tasks == "all":
             counts = torch.ones_like(counts)
-        losses = torch.stack(
-            [
-                self._loss(step, name, boxes=boxes, size=size, counts=counts[:, i])
-                for i, name in enumerate(step.tasks)
-            ],
-            1,
-        )
+        by_task = []
+        for column, name in enumerate(step.tasks):
+            loss = self._task_loss(step, name, boxes=boxes, size=size, counts=counts[:, column])
+            by_task.append(loss)
+        losses = torch.stack(by_task, 1)
         return {"mse": self.options.weight * losses.sum(1) / counts.sum(1).clamp(min=1)}
 
-    def _loss(self, step: Step, name: str, boxes: list[Box], size: Size, counts: Tensor) -> Tensor:
-        """One task's loss [b], 0 for images that do not count."""
+    def _task_loss(
+        self, step: Step, name: str, boxes: list[Box], size: Size, counts: Tensor
+    ) -> Tensor:
+        """Compute one task's loss [b], 0 for images that do not count."""
         task = step.tasks[name]
-        image = step.batch.images.shape[-2:]
         rows = counts.nonzero()[:, 0]
-        raw, crop = (
-            half_to_float(output.final[name][rows])
-            for output in (step.output, step.views["crop"][1])
-        )
+        raw = half_to_float(step.output.final[name][rows])
+        raw_of_crop = half_to_float(step.views["crop"][1].final[name][rows])
         if not len(rows):
             return raw.new_zeros(len(counts))
-        kept = [boxes[row] for row in rows.tolist()]
-        wanted = crop_prediction(task, task.activate(resize_output(raw, image)), kept, size)
-        errors = task.activate(resize_output(crop, size)) - (
-            wanted if self.options.learn == "both" else wanted.detach()
-        )
+        prediction = task.activate(resize_output(raw, step.batch.images.shape[-2:]))
+        cropped = crop_prediction(task, prediction, [boxes[row] for row in rows.tolist()], size)
+        if self.options.learn == "crop":
+            cropped = cropped.detach()
+        errors = task.activate(resize_output(raw_of_crop, size)) - cropped
         return raw.new_zeros(len(counts)).index_put((rows,), errors.square().mean((1, 2, 3)))
 
 

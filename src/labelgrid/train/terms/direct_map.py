@@ -1,4 +1,4 @@
-"""Direct-Map: the prediction of an unlabelled task, mapped to a labelled one, agrees with the label of that one.
+"""Direct-Map: an unlabelled task's prediction, mapped to a labelled task, agrees with its label.
 
 Each mapping is a network of its own for an ordered pair of tasks. Their cost and memory grow with
 the number of pairs.
@@ -60,12 +60,10 @@ class DirectMap(Term):
         self.maps = CrossMaps(tasks, self.allowed, options.width, recompute=options.recompute)
 
     def groups(self) -> Sequence[RateGroup]:
-        """The mappings."""
-        return (
-            [RateGroup(list(self.maps.parameters()), self.options.learning_rate)]
-            if len(self.names) > 1
-            else []
-        )
+        """Return the mappings; none with one task."""
+        if len(self.names) < 2:
+            return []
+        return [RateGroup(list(self.maps.parameters()), self.options.learning_rate)]
 
     def prepare(self, data: Preparation) -> None:
         """Say if it can have no effect."""
@@ -80,11 +78,10 @@ class DirectMap(Term):
         )
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
-        """The loss [b]; 0 for images without a pair."""
+        """Compute the loss [b]; 0 for images without a pair."""
         options = self.options
-        pairs = pairs_of(
-            targets_present(step.batch.targets, self.names), self.allowed, options.sources
-        )
+        present = targets_present(step.batch.targets, self.names)
+        pairs = pairs_of(present, self.allowed, options.sources)
         losses = direct_losses(self.maps, step, pairs)
         return {"direct": options.weight * sum_by_image(step, pairs, losses, divide=options.divide)}
 

@@ -1,4 +1,4 @@
-"""Discriminator loss: in a joint space of two tasks, a network tells the maps of one image from those of two images.
+"""Discriminator loss: in a joint space of two tasks, a network tells maps of one image from others.
 
 A further loss in place of MTPSL's consistency and regulariser. Each pair needs a further image with
 the same two tasks in the batch.
@@ -43,9 +43,10 @@ class Options(JointOptions):
 
 
 class Judge(nn.Sequential):
-    """Two maps, concatenated [p, 2d, h, w] -> a logit [p]: two 1×1 convolutions with leaky ReLU, the mean, one layer.
+    """Two maps, concatenated [p, 2d, h, w] -> a logit [p].
 
-    Its layers have no batch norm, so that pairs do not change each other.
+    The layers are two 1×1 convolutions with leaky ReLU, the mean, and a linear layer. They have no
+    batch norm, so that pairs do not change each other.
     """
 
     def __init__(self, channels: int, width: int) -> None:
@@ -61,11 +62,11 @@ class Judge(nn.Sequential):
 
 
 class Discriminator(JointTerm):
-    """The cross entropy of a discriminator that sees both maps of a pair: of one image (yes), or of two images (no).
+    """The cross entropy of a discriminator that sees two maps: of one image (yes) or two (no).
 
     Source: MTPSL section 3.2, "Alternative loss and regularization strategies": a convolutional
-    network predicts which
-    it is, and its parameters and those of the network and the mapping are optimised in turn.
+    network predicts which it is, and its parameters and those of the network and the mapping are
+    optimised in turn.
     Reading: it never learns from the loss of the network and the mapping, nor these from its own.
     Pairs without another image do not count.
     """
@@ -77,39 +78,40 @@ class Discriminator(JointTerm):
         self.options = options
         self.judge = Judge(self.width, options.width)
         self.optimiser = torch.optim.Adam(self.judge.parameters(), lr=options.rate)
-        self.kept: Codes | None = None
+        self.last_codes: Codes | None = None
 
     def optimisers(self) -> Mapping[str, OwnOptimiser]:
-        """The discriminator's."""
-        return {"judge": OwnOptimiser(self.optimiser, self._judged)}
+        """Return the discriminator's optimiser."""
+        return {"judge": OwnOptimiser(self.optimiser, self._judge_loss)}
 
     def compared(self, codes: Codes) -> Mapping[str, Tensor]:
-        """The loss of the network and the mapping for each pair, [p].
+        """Compute the loss of the network and the mapping for each pair, [p].
 
-        0 for pairs without another image.
+        It is 0 for pairs without another image.
         """
-        self.kept = codes
+        self.last_codes = codes
         yes, no = self._entropies(codes.pairs.of_another_image(), codes)
-        return {"judged": self.options.weight * (yes + no if self.options.aim == "both" else yes)}
+        loss = yes + no if self.options.aim == "both" else yes
+        return {"judged": self.options.weight * loss}
 
     def _entropies(self, others: Tensor, codes: Codes) -> tuple[Tensor, Tensor]:
-        """The cross entropies of the pairs of one image and of two, [p] each."""
+        """Compute the cross entropies of the pairs of one image and of two, [p] each."""
         counts = (codes.pairs.image[others] != codes.pairs.image).float()
         yes = self.judge(torch.cat([codes.sources, codes.targets], 1))
         no = self.judge(torch.cat([codes.sources[others], codes.targets], 1))
         return counts * functional.softplus(-yes), counts * functional.softplus(no)
 
-    def _judged(self, step: Step) -> Mapping[str, Tensor]:
-        """The discriminator's own loss [b], on the maps of this step; none if there is no pair."""
-        codes = self.kept
-        self.kept = None
+    def _judge_loss(self, step: Step) -> Mapping[str, Tensor]:
+        """Compute the discriminator's own loss [b] on this step's maps; none without a pair."""
+        codes = self.last_codes
+        self.last_codes = None
         if codes is None:
             return {}
         constant = Codes(
             codes.pairs, codes.sources.detach(), codes.targets.detach(), codes.features
         )
         yes, no = self._entropies(codes.pairs.of_another_image(), constant)
-        return {"entropy": self.divided(codes.pairs, yes + no)}
+        return {"entropy": self.sum_by_image(codes.pairs, yes + no)}
 
 
 def build(tasks: Mapping[str, Task], network: Network, options: Options) -> Discriminator:

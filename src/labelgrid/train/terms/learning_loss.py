@@ -43,9 +43,9 @@ class Options:
 
 
 class LossModule(nn.Module):
-    """Predicts one number an image from feature maps: mean over pixels, a layer and ReLU each.
+    """Predicts one number an image from feature maps.
 
-    One more layer for all.
+    Each map's mean over pixels goes through a layer and ReLU, and all through one more layer.
 
     Source: Yoo & Kweon 2019, section 3.2.
 
@@ -65,13 +65,15 @@ class LossModule(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """The predictions [b], without unit, of maps [b, c, h, w]."""
-        hidden = [layer(x.mean((2, 3))).relu() for layer, x in zip(self.layers, maps, strict=True)]
+        hidden = []
+        for layer, x in zip(self.layers, maps, strict=True):
+            hidden.append(layer(x.mean((2, 3))).relu())
         predicted: Tensor = self.last(torch.cat(hidden, 1))[:, 0]
         return predicted
 
 
 class LearningLoss(Term):
-    """Predicts the losses with which the network is trained, by its ranking loss on pairs of a batch's images."""
+    """Predicts the losses of the network, and learns to rank pairs of a batch's images by them."""
 
     def __init__(self, tasks: Mapping[str, Task], network: Network, options: Options) -> None:
         super().__init__()
@@ -79,12 +81,10 @@ class LearningLoss(Term):
         self.tasks = tuple(tasks)
         output = example_output(network)
         maps = self._maps(output.features, lambda: output.task_features)
-        self.predictors = nn.ModuleDict(
-            {
-                name: LossModule([x.shape[1] for x in given], options.width)
-                for name, given in maps.items()
-            }
-        )
+        self.predictors = nn.ModuleDict()
+        for name, its_maps in maps.items():
+            channels = [x.shape[1] for x in its_maps]
+            self.predictors[name] = LossModule(channels, options.width)
 
     def prepare(self, data: Preparation) -> None:
         """Say if it can have no effect."""
@@ -93,32 +93,32 @@ class LearningLoss(Term):
     def _maps(
         self, features: Features, task_features: Callable[[], Raw]
     ) -> dict[str, list[Tensor]]:
-        """The maps that each module reads, by the module's name."""
+        """Return the maps that each module reads, by the module's name."""
         if self.options.predict == "image":
             return {"image": list(features.levels)}
-        found = task_features()
-        return {name: [found[name]] for name in self.tasks}
+        by_task = task_features()
+        return {name: [by_task[name]] for name in self.tasks}
 
-    def _predicted(self, maps: Mapping[str, list[Tensor]]) -> dict[str, Tensor]:
-        return {name: self.predictors[name](given).float() for name, given in maps.items()}
+    def _predict(self, maps: Mapping[str, list[Tensor]]) -> dict[str, Tensor]:
+        """Return the prediction [b] of each module from its maps."""
+        return {name: self.predictors[name](its_maps).float() for name, its_maps in maps.items()}
 
     def predict(self, features: Features, task_features: Callable[[], Raw]) -> Tensor:
-        """The predicted losses of each task [b, t], without unit.
+        """Predict the losses of each task [b, t], without unit.
 
-        The image's for all tasks with `predict = "image"`.
+        With `predict = "image"`, all tasks have the image's.
 
         Args:
             features: the encoder's.
             task_features: returns the tasks' features of the same images; not called where they are
                 not needed.
         """
-        predicted = torch.stack(
-            list(self._predicted(self._maps(features, task_features)).values()), 1
-        )
+        by_module = self._predict(self._maps(features, task_features))
+        predicted = torch.stack(list(by_module.values()), 1)
         return predicted.expand(-1, len(self.tasks))
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
-        """The ranking losses [b], one per module.
+        """Compute the ranking losses [b], one per module.
 
         Pairs are compared by the tasks of which both images have a label.
         """
@@ -126,28 +126,30 @@ class LearningLoss(Term):
         names = list(self.tasks)
         maps = self._maps(step.output.features, lambda: step.output.task_features)
         if step.progress >= options.detach:
-            maps = {name: [x.detach() for x in given] for name, given in maps.items()}
+            maps = {name: _detach(its_maps) for name, its_maps in maps.items()}
         weights = fixed_weights(step.tasks, step.objective)
-        losses = torch.stack(
-            [step.losses[name].detach() * weights[name] for name in names], 1
-        ).float()
+        weighted = [step.losses[name].detach() * weights[name] for name in names]
+        losses = torch.stack(weighted, 1).float()
         present = targets_present(step.batch.targets, names)
         ranked = {}
-        for name, predicted in self._predicted(maps).items():
+        for name, predicted in self._predict(maps).items():
             columns = slice(None) if options.predict == "image" else [names.index(name)]
-            ranked[name] = options.weight * ranking_loss(
-                predicted, losses[:, columns], present[:, columns], options.margin
-            )
+            loss = ranking_loss(predicted, losses[:, columns], present[:, columns], options.margin)
+            ranked[name] = options.weight * loss
         return ranked
 
 
+def _detach(maps: Sequence[Tensor]) -> list[Tensor]:
+    """Return the maps without gradients."""
+    return [x.detach() for x in maps]
+
+
 def ranking_loss(predicted: Tensor, losses: Tensor, present: Tensor, margin: float) -> Tensor:
-    """The ranking loss of the pairs (i, b - 1 - i) of a batch.
+    """Compute the ranking loss of the pairs (i, b - 1 - i) of a batch.
 
-    The middle image of an odd one has no partner.
-
-    A pair is compared by the sums of its losses over the tasks of which both images have a label;
-    without such a task it does not count. Equal sums count as if the first were the smaller.
+    The middle image of an odd batch has no partner. A pair is compared by the sums of its losses
+    over the tasks of which both images have a label; without such a task it does not count. Equal
+    sums count as if the first were the smaller.
 
     Args:
         predicted: [b].
@@ -162,18 +164,20 @@ def ranking_loss(predicted: Tensor, losses: Tensor, present: Tensor, margin: flo
 
     Example:
         >>> losses = torch.tensor([[1.0], [5.0], [2.0]])
-        >>> ranking_loss(torch.tensor([0.0, 9.0, 0.5]), losses, torch.ones(3, 1, dtype=torch.bool), 1.0).mean()
+        >>> present = torch.ones(3, 1, dtype=torch.bool)
+        >>> ranking_loss(torch.tensor([0.0, 9.0, 0.5]), losses, present, 1.0).mean()
         tensor(0.5000)
     """
     count = len(predicted)
-    half = len(predicted) // 2
+    half = count // 2
     shared = present & present.flip(0)
     gaps = torch.where(shared, losses - losses.flip(0), 0.0).sum(1)
     signs = torch.where(gaps > 0, 1.0, -1.0)
     hinges = (margin - signs * (predicted - predicted.flip(0))).clamp(min=0)[:half]
     counts = shared.any(1)[:half]
-    kept = torch.where(counts, hinges, 0.0) * (count / (2 * counts.sum().clamp(min=1)))
-    return torch.cat([kept, kept.new_zeros(count - 2 * half), kept.flip(0)])
+    losses_of_pairs = torch.where(counts, hinges, 0.0) * (count / (2 * counts.sum().clamp(min=1)))
+    middle = losses_of_pairs.new_zeros(count - 2 * half)
+    return torch.cat([losses_of_pairs, middle, losses_of_pairs.flip(0)])
 
 
 def build(tasks: Mapping[str, Task], network: Network, options: Options) -> LearningLoss:

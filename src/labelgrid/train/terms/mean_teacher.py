@@ -1,4 +1,4 @@
-"""Mean teacher: an average of the network's past weights labels the images' unlabelled tasks where it is confident.
+"""Mean teacher: an average of the network's past weights labels what images lack, where confident.
 
 The teacher sees the batch, the network the same images in other colours (weak to strong
 consistency).
@@ -54,8 +54,7 @@ class Options:
         operations: number of changes to the colours of each image that the network sees.
         levels: the number of their strengths, of 31 from none to the full one.
         track: also update the running statistics of batch norm, and so the teacher's, from the
-            further passes; false:
-            from the batch alone.
+            further passes; false: from the batch alone.
         features: drop this share of the channels of the encoder's maps in a further pass of the
             heads, on the batch, whose loss counts as much; 0: no such pass. 0.5 in UniMatch.
         ramp: share of the training over which the weight rises, as exp(-5 (1 - x)^2) (Tarvainen &
@@ -82,7 +81,7 @@ class Options:
 
 
 class MeanTeacher(Term):
-    """The tasks' own losses against the teacher's predictions of unlabelled tasks, over the pixels that count.
+    """The tasks' own losses against the teacher's predictions of the tasks that an image lacks.
 
     Source: Tarvainen & Valpola 2017 for the teacher; Sohn et al. 2020 (FixMatch), eq. 4, for the
     mask, and the mean over all pixels, so that an image with few confident ones counts little; Yang
@@ -111,100 +110,114 @@ class MeanTeacher(Term):
         say_if_idle("mean_teacher", data, unlabelled=True)
         if self.options.known and not example_output(data.network).initial:
             data.progress.say(
-                "The network has one stage: the option 'known' of the term 'mean_teacher' does nothing."
+                "The network has one stage: the option 'known' of the term 'mean_teacher' "
+                "does nothing."
             )
         self.teacher.load_state_dict(data.network.state_dict())
         self.colour_mean.copy_(torch.tensor(data.data.mean))
         self.colour_std.copy_(torch.tensor(data.data.std))
 
     def views(self) -> Mapping[str, View]:
-        """The images in other colours."""
+        """Return the images in other colours."""
+        return {"strong": self._recolour}
 
-        def strong(batch: Batch, draws: Draws) -> Batch:
-            options = self.options
-            colours = options.operations, options.levels, self.colour_mean, self.colour_std
-            return replace(batch, images=change_colours(batch.images, batch.ids, draws, *colours))
-
-        return {"strong": strong}
+    def _recolour(self, batch: Batch, draws: Draws) -> Batch:
+        """Change the colours of the batch's images."""
+        images = change_colours(
+            batch.images,
+            batch.ids,
+            draws,
+            operations=self.options.operations,
+            levels=self.options.levels,
+            mean=self.colour_mean,
+            std=self.colour_std,
+        )
+        return replace(batch, images=images)
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
-        """One loss for each task that an image lacks, [b]; 0 for images that have its label."""
+        """Compute a loss [b] for each task that an image lacks; 0 for images with its label."""
         missing = ~targets_present(step.batch.targets, list(step.tasks))
-        wanted = self.pseudo(step, missing)
-        tasks = {name: step.tasks[name] for name in wanted}
-        outputs = [
-            step.views["strong"][1],
-            *([self._perturbed(step)] if self.options.features else []),
-        ]
-        found = [task_losses(tasks, output, wanted, step.objective.initial) for output in outputs]
+        targets = self.pseudo(step, missing)
+        tasks = {name: step.tasks[name] for name in targets}
+        outputs = [step.views["strong"][1]]
+        if self.options.features:
+            outputs.append(self._predict_perturbed(step))
+        initial = step.objective.initial
+        losses = [task_losses(tasks, output, targets, initial) for output in outputs]
         weights = fixed_weights(step.tasks, step.objective)
         counts = missing.sum(1).clamp(min=1)
-        scale = self.options.weight * self._ramp(step.progress) / len(found)
-        return {
-            name: scale
-            * weights[name]
-            * sum(losses[name] for losses in found)
-            * _share(target)
-            / counts
-            for name, target in wanted.items()
-        }
+        scale = self.options.weight * self._ramp(step.progress) / len(outputs)
+        weighted = {}
+        for name, target in targets.items():
+            total = sum(of_output[name] for of_output in losses)
+            weighted[name] = scale * weights[name] * total * _valid_share(target) / counts
+        return weighted
 
     @torch.no_grad()
     def pseudo(self, step: Step, missing: Tensor) -> dict[str, Target]:
-        """The teacher's labels of the tasks that an image lacks, valid where they count.
+        """Let the teacher label the tasks that images lack; its labels are valid where they count.
 
         Args:
             step: of the training.
             missing: bool [b, t], True for the tasks that an image lacks.
         """
-        names = list(step.tasks)
-        size = step.batch.images.shape[-2:]
-        lacking = [name for column, name in enumerate(names) if bool(missing[:, column].any())]
-        values = (
-            [n for n in lacking if not step.tasks[n].probabilities]
-            if self.options.certain < 1
-            else []
-        )
+        options = self.options
+        columns = {name: column for column, name in enumerate(step.tasks)}
+        lacking = [name for name in columns if bool(missing[:, columns[name]].any())]
         if not lacking:
             return {}
+        only_classes = all(step.tasks[name].probabilities for name in lacking)
         images = step.batch.images
-        known = step.batch.targets if self.options.known else None
-        teacher = self.teacher.eval()
-        raws = teacher(images, known).final
-        plain: Raw = raws if known is None or not values else teacher(images).final
-        mirrored: Raw = teacher(images.flip(-1)).final if values else {}
-        found = {}
+        size = images.shape[-2:]
+        known = step.batch.targets if options.known else None
+        raws: Raw = self.teacher.eval()(images, known).final
+        plain = raws
+        mirrored: Raw = {}
+        if options.certain < 1 and not only_classes:
+            plain, mirrored = self._predict_mirrored(images, raws if known is None else None)
+        targets = {}
         for name in lacking:
             task = step.tasks[name]
-            prediction = _prediction(task, raws[name], size)
+            prediction = _predict(task, raws[name], size)
             target = task.to_target(prediction)
-            counts = target.valid & missing[:, names.index(name), None, None, None]
+            counts = target.valid & missing[:, columns[name], None, None, None]
             if task.probabilities:
-                counts = counts & (
-                    task.probabilities(prediction).amax(1, keepdim=True) >= self.options.confidence
-                )
-            elif name in values:
-                other = task.scale.mirrored(_prediction(task, mirrored[name].flip(-1), size))
-                gaps = task.disagreement(_prediction(task, plain[name], size), other)
-                counts = smallest_gaps(gaps, counts, self.options.certain)
-            found[name] = replace(target, valid=counts)
-        return found
+                largest = task.probabilities(prediction).amax(1, keepdim=True)
+                counts = counts & (largest >= options.confidence)
+            elif mirrored:
+                other = task.scale.mirrored(_predict(task, mirrored[name].flip(-1), size))
+                gaps = task.disagreement(_predict(task, plain[name], size), other)
+                counts = smallest_gaps(gaps, counts, options.certain)
+            targets[name] = replace(target, valid=counts)
+        return targets
 
-    def _perturbed(self, step: Step) -> Output:
-        """The network's output for the batch, from maps some of whose channels are dropped."""
+    def _predict_mirrored(self, images: Tensor, plain: Raw | None) -> tuple[Raw, Raw]:
+        """Return the teacher's outputs without known labels, for images and their mirror images.
+
+        `plain` are those for the images, if they are there already.
+        """
+        if plain is None:
+            plain = self.teacher(images).final
+        return plain, self.teacher(images.flip(-1)).final
+
+    def _predict_perturbed(self, step: Step) -> Output:
+        """Return the network's output for the batch, from maps with some channels dropped."""
         share = self.options.features
         generator = step.draws.generator("features")
 
-        def dropped(maps: Tensor) -> Tensor:
-            kept = torch.rand(maps.shape[:2], generator=generator).to(maps.device) >= share
-            return maps * (kept[:, :, None, None] / (1 - share)).to(maps.dtype)
+        def drop_channels(maps: Tensor) -> Tensor:
+            stays = torch.rand(maps.shape[:2], generator=generator).to(maps.device) >= share
+            return maps * (stays[:, :, None, None] / (1 - share)).to(maps.dtype)
 
         with track_statistics(step.network, self.track):
-            return step.network.decode(step.output.features.each(dropped))
+            return step.network.decode(step.output.features.each(drop_channels))
 
     def _ramp(self, progress: float) -> float:
+        """Return the factor of the weight at this share of the training."""
         ramp = self.options.ramp
-        return math.exp(-5 * (1 - progress / ramp) ** 2) if progress < ramp else 1.0
+        if progress >= ramp:
+            return 1.0
+        return math.exp(-5 * (1 - progress / ramp) ** 2)
 
     def after_step(self, step: Step) -> None:
         """Move the teacher's weights and statistics to the network's."""
@@ -217,12 +230,14 @@ class MeanTeacher(Term):
                 average.copy_(weights[name])
 
     def evaluated(self) -> Mapping[str, Tensor] | None:
-        """The teacher's weights, if they are to be evaluated."""
+        """Return the teacher's weights, if they are to be evaluated."""
         return self.teacher.state_dict() if self.options.evaluate == "teacher" else None
 
 
 def smallest_gaps(gaps: Tensor, valid: Tensor, share: float) -> Tensor:
-    """Where an image's gaps are among the smallest share of those at valid pixels, or as small: bool [b, 1, h, w].
+    """Return where an image's gaps are among the smallest share, or as small: bool [b, 1, h, w].
+
+    The share is that of the image's valid pixels.
 
     Args:
         gaps: [b, 1, h, w].
@@ -231,7 +246,8 @@ def smallest_gaps(gaps: Tensor, valid: Tensor, share: float) -> Tensor:
 
     Example:
         >>> gaps = torch.tensor([3.0, 1.0, 0.0, 2.0]).view(1, 1, 1, 4)
-        >>> best(gaps, torch.tensor([True, True, False, True]).view(1, 1, 1, 4), 0.5).flatten()
+        >>> valid = torch.tensor([True, True, False, True]).view(1, 1, 1, 4)
+        >>> smallest_gaps(gaps, valid, 0.5).flatten()
         tensor([False,  True, False,  True])
     """
     count = (share * valid.flatten(1).sum(1).double()).ceil().long()
@@ -240,12 +256,13 @@ def smallest_gaps(gaps: Tensor, valid: Tensor, share: float) -> Tensor:
     return valid & (gaps <= limit[:, :, None, None]) & (count > 0).view(-1, 1, 1, 1)
 
 
-def _prediction(task: Task, raw: Tensor, size: tuple[int, ...]) -> Tensor:
+def _predict(task: Task, raw: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Return a task's prediction of a raw output, at this size."""
     return task.activate(resize_output(half_to_float(raw), size))
 
 
-def _share(target: Target) -> Tensor:
-    """The share of each image's pixels that are valid, [b]."""
+def _valid_share(target: Target) -> Tensor:
+    """Return the share of each image's pixels that are valid, [b]."""
     return target.valid.float().mean((1, 2, 3))
 
 

@@ -69,44 +69,43 @@ class PerceptualMap(Term):
         )
         self.maps = CrossMaps(tasks, self.allowed, options.width, recompute=options.recompute)
 
-    def _is(self, learn: str) -> bool:
+    def _learns_by(self, learn: str) -> bool:
         """Whether there are mappings that learn in this way."""
         return self.options.learn == learn and len(self.names) > 1
 
     def groups(self) -> Sequence[RateGroup]:
-        """The mappings, if they learn jointly with the network."""
-        return (
-            [RateGroup(list(self.maps.parameters()), self.options.learning_rate)]
-            if self._is("both")
-            else []
-        )
+        """Return the mappings, if they learn jointly with the network."""
+        if not self._learns_by("both"):
+            return []
+        return [RateGroup(list(self.maps.parameters()), self.options.learning_rate)]
 
     def optimisers(self) -> Mapping[str, OwnOptimiser]:
-        """That of the mappings, if it is their own."""
-        if not self._is("own"):
+        """Return the optimiser of the mappings, if it is their own."""
+        if not self._learns_by("own"):
             return {}
         adam = torch.optim.Adam(self.maps.parameters(), self.options.learning_rate)
-        return {"maps": OwnOptimiser(adam, self._direct)}
+        return {"maps": OwnOptimiser(adam, self._direct_losses)}
 
     def prepare(self, data: Preparation) -> None:
         """Say if it can have no effect."""
         say_if_idle("perceptual_map", data, listed=self.options.listed, pairs=labelled_sources)
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
-        """The distance [b], 0 for images without a label.
+        """Compute the distance [b], 0 for images without a label.
 
-        And the direct losses, if all is learnt jointly.
+        The direct losses are there, too, if the mappings learn jointly with the network.
         """
         options = self.options
         pairs = labelled_sources(targets_present(step.batch.targets, self.names), self.allowed)
-        apart = sum_by_image(
-            step, pairs, mapped_distances(self.maps, step, pairs), divide=options.divide
-        )
-        direct = self._direct(step) if self._is("both") else {}
-        return {"distance": options.weight * apart, **direct}
+        distances = mapped_distances(self.maps, step, pairs)
+        apart = sum_by_image(step, pairs, distances, divide=options.divide)
+        losses = {"distance": options.weight * apart}
+        if self._learns_by("both"):
+            losses.update(self._direct_losses(step))
+        return losses
 
-    def _direct(self, step: Step) -> Mapping[str, Tensor]:
-        """The losses from which the mappings learn, [b]; none if there is no label."""
+    def _direct_losses(self, step: Step) -> Mapping[str, Tensor]:
+        """Compute the losses from which the mappings learn, [b]; none if there is no label."""
         pairs = pairs_of(targets_present(step.batch.targets, self.names), self.allowed, "all")
         if not len(pairs):
             return {}

@@ -1,4 +1,4 @@
-"""Pseudo-labels: the previous round's model fills in the labels that training images lack, where it is confident.
+"""Pseudo-labels: the previous round's model fills in missing labels, where it is confident.
 
 It predicts given the labels that are known by now. The pseudo-labels are files of the round, made
 before its training. The first round has none, and neither has a task for which the previous model
@@ -62,22 +62,26 @@ class Files:
     folder: Path
 
     def path(self, image: str, task: TaskDef) -> Path:
-        """The file of a cell's pseudo-label."""
+        """Return the file of a cell's pseudo-label."""
         return self.folder / task.name / f"{image}.npz"
 
     def __call__(self, image: str, task: TaskDef) -> SoftLabel | None:
-        """As `SoftLabels`."""
+        """Read a cell's pseudo-label, as `SoftLabels` says; None if it has none."""
         path = self.path(image, task)
         if not path.is_file():
             return None
-        with np.load(path, allow_pickle=False) as kept:
-            return SoftLabel(LabelArray(kept["value"], kept["valid"]), kept["confidence"])
+        with np.load(path, allow_pickle=False) as arrays:
+            label = LabelArray(arrays["value"], arrays["valid"])
+            return SoftLabel(label, arrays["confidence"])
 
     def write(self, image: str, task: TaskDef, label: SoftLabel) -> None:
         """Write a cell's pseudo-label atomically."""
         with atomic_write(self.path(image, task)) as temporary, temporary.open("wb") as file:
             np.savez(
-                file, value=label.label.value, valid=label.label.valid, confidence=label.confidence
+                file,
+                value=label.label.value,
+                valid=label.label.valid,
+                confidence=label.confidence,
             )
 
 
@@ -85,9 +89,8 @@ class PseudoLabels(Term):
     """Trains on the previous model's predictions where a label is missing.
 
     Source: PartAL, abstract and section 3.3 (predictions given known labels); the mask of confident
-    pixels and the mean
-    over all pixels, so that an image with few confident ones counts little: Sohn et al. 2020
-    (FixMatch), eq. 4.
+    pixels and the mean over all pixels, so that an image with few confident ones counts little:
+    Sohn et al. 2020 (FixMatch), eq. 4.
     """
 
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
@@ -106,105 +109,105 @@ class PseudoLabels(Term):
         files = Files(data.folder)
         if model is None:
             return
-        wanted = {image: self._missing(data, files, model, image) for image in data.images}
-        images = [image for image, tasks in wanted.items() if tasks]
-        data.progress.start("Predicting pseudo-labels", len(images), "images")
-        for image, frame, outputs in self._outputs(data, model, images):
-            for name in wanted[image]:
-                task = data.tasks[name]
+        missing = {}
+        for image in data.images:
+            tasks = self._missing_tasks(data, files, model, image)
+            if tasks:
+                missing[image] = tasks
+        data.progress.start("Predicting pseudo-labels", len(missing), "images")
+        for image, frame, outputs in self._predict_images(data, model, list(missing)):
+            for name in missing[image]:
+                definition = data.definitions[name]
                 raws = [raw[name] for raw in outputs]
-                files.write(
-                    image,
-                    data.definitions[name],
-                    soft_label(task, data.definitions[name], raws, frame),
-                )
+                label = soft_label(data.tasks[name], definition, raws, frame)
+                files.write(image, definition, label)
             data.progress.advance()
 
-    def _missing(
+    def _missing_tasks(
         self, data: Preparation, files: Files, model: TrainedModel, image: str
     ) -> list[str]:
-        """The tasks of an image that the model knows, with neither a label nor a pseudo-label."""
-        return [
-            name
-            for name in self.names
-            if (model.trained is None or name in model.trained)
-            and data.source.label(image, data.definitions[name]) is None
-            and not files.path(image, data.definitions[name]).exists()
-        ]
+        """List an image's tasks that the model knows, with neither a label nor a pseudo-label."""
+        missing = []
+        for name in self.names:
+            definition = data.definitions[name]
+            if model.trained is not None and name not in model.trained:
+                continue
+            if data.source.label(image, definition) is not None:
+                continue
+            if not files.path(image, definition).exists():
+                missing.append(name)
+        return missing
 
-    def _outputs(
+    def _predict_images(
         self, data: Preparation, model: TrainedModel, images: Sequence[str]
     ) -> Iterator[tuple[str, Frame, list[Raw]]]:
-        """Each image, its frame and its outputs.
+        """Yield each image, its frame and its outputs.
 
-        For tasks that predict values also without known labels, and mirrored.
-
-        Images are predicted one by one, so that a preparation that was killed ends with the same
-        files.
+        If a task predicts values, there are two further outputs: without known labels, and of the
+        mirror image. Images are predicted one by one, so that a preparation that was killed ends
+        with the same files.
         """
         network = model.network
         known = partial(labels_of, data.source, data.definitions) if self.options.known else None
-        used = 1 if all(data.tasks[name].probabilities for name in self.names) else 3
+        only_classes = all(data.tasks[name].probabilities for name in self.names)
         for cpu_batch in eval_batches(
             data.source, data.definitions, images, data.data, batch=1, known=known
         ):
             batch = cpu_batch.to(data.device)
+            outputs = []
             with torch.inference_mode():
-                views = [
-                    (batch.images, batch.targets or None),
-                    (batch.images, None),
-                    (batch.images.flip(-1), None),
-                ]
-                raws = [network(view, labels).final for view, labels in views[:used]]
-            yield (
-                batch.ids[0],
-                batch.frames[0],
-                [{name: raw[0] for name, raw in one.items()} for one in raws],
-            )
+                outputs.append(network(batch.images, batch.targets or None).final)
+                if not only_classes:
+                    outputs.append(network(batch.images, None).final)
+                    outputs.append(network(batch.images.flip(-1), None).final)
+            yield batch.ids[0], batch.frames[0], [_first_image(output) for output in outputs]
 
     def soft_labels(self, data: Preparation) -> SoftLabels | None:
-        """The reader of the files, if there are any."""
+        """Return the reader of the files, if there are any."""
         return Files(data.folder) if data.folder.is_dir() else None
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
-        """The tasks' own losses [b] of all stages, weighted as in the objective, over the trusted pixels."""
-        soft = {
-            name: one
-            for name, one in step.batch.soft.get(step.name, {}).items()
-            if name in self.names
-        }
-        targets = {
-            name: replace(
-                one.target, valid=one.target.valid & self._trusted(step.tasks[name], one.confidence)
-            )
-            for name, one in soft.items()
-        }
-        tasks = {name: step.tasks[name] for name in soft}
+        """Compute the tasks' own losses [b] of all stages over the trusted pixels.
+
+        They are weighted as in the objective.
+        """
+        tasks = {}
+        targets = {}
+        for name, soft in step.batch.soft.get(step.name, {}).items():
+            if name not in self.names:
+                continue
+            task = step.tasks[name]
+            trusted = self._is_trusted(task, soft.confidence)
+            tasks[name] = task
+            targets[name] = replace(soft.target, valid=soft.target.valid & trusted)
         weights = fixed_weights(step.tasks, step.objective)
         losses = task_losses(tasks, step.output, targets, step.objective.initial)
-        return {
-            name: self.options.weight
-            * weights[name]
-            * loss
-            * targets[name].valid.float().mean((1, 2, 3))
-            for name, loss in losses.items()
-        }
+        weighted = {}
+        for name, loss in losses.items():
+            share = targets[name].valid.float().mean((1, 2, 3))
+            weighted[name] = self.options.weight * weights[name] * loss * share
+        return weighted
 
-    def _trusted(self, task: Task, confidence: Tensor) -> Tensor:
-        """Where a pseudo-label counts."""
-        return (
-            confidence >= self.options.confidence
-            if task.probabilities
-            else confidence > 1 - self.options.certain
-        )
+    def _is_trusted(self, task: Task, confidence: Tensor) -> Tensor:
+        """Return where a pseudo-label counts."""
+        if task.probabilities:
+            return confidence >= self.options.confidence
+        return confidence > 1 - self.options.certain
 
 
 def soft_label(task: Task, definition: TaskDef, raws: Sequence[Tensor], frame: Frame) -> SoftLabel:
-    """One cell's pseudo-label with its confidence in 0..1, from the outputs [c, h', w'] of `PseudoLabels._outputs`."""
-    parts = [
-        _by_rows(task, raws[0], frame, rows) for rows in strips(task.channels, *frame.original)
-    ]
-    values, valid, confidence = (np.concatenate(part) for part in zip(*parts, strict=True))
+    """Make one cell's pseudo-label with its confidence in 0..1.
+
+    Args:
+        task: the cell's.
+        definition: the task's.
+        raws: the outputs [c, h', w'] for the image; for tasks that predict values also those
+            without known labels, and for the mirror image.
+        frame: of the image.
+    """
+    rows = strips(task.channels, *frame.original)
+    parts = [_predict_rows(task, raws[0], frame, strip) for strip in rows]
+    values, valid, confidence = map(np.concatenate, zip(*parts, strict=True))
     if not task.probabilities:
         confidence = agreement(
             task, definition, raw=raws[1], mirrored=raws[2], frame=frame, valid=valid
@@ -212,12 +215,20 @@ def soft_label(task: Task, definition: TaskDef, raws: Sequence[Tensor], frame: F
     return SoftLabel(LabelArray(values, valid), confidence)
 
 
-def _by_rows(task: Task, raw: Tensor, frame: Frame, rows: slice) -> tuple[NDArray[np.generic], ...]:
-    """The predicted label of some rows, where it is valid, and its probability."""
+def _first_image(output: Raw) -> Raw:
+    """Return the outputs for the first image of a batch, by task."""
+    return {name: raw[0] for name, raw in output.items()}
+
+
+def _predict_rows(
+    task: Task, raw: Tensor, frame: Frame, rows: slice
+) -> tuple[NDArray[np.generic], ...]:
+    """Return the predicted label of some rows, where it is valid, and its probability."""
     prediction = task.activate(resize_to_original(raw, frame, rows)[None])
     label = label_of(task.to_target(prediction))
-    sure = (task.probabilities or torch.ones_like)(prediction).amax(1)[0]
-    return label.value, label.valid, sure.float().cpu().numpy()
+    probabilities_of = task.probabilities or torch.ones_like
+    largest = probabilities_of(prediction).amax(1)[0]
+    return label.value, label.valid, largest.float().cpu().numpy()
 
 
 def agreement(
@@ -228,37 +239,41 @@ def agreement(
     frame: Frame,
     valid: NDArray[np.bool_],
 ) -> NDArray[np.float32]:
-    """The share of an image's valid pixels [h, w] whose two predictions agree no better than at this one; 0: not valid.
+    """Rank an image's pixels [h, w] by how well two predictions agree, in 0..1; 0: not valid.
 
-    Above 1 - s are the best-agreeing share s of them, and those that agree as well.
+    A rank is the share of the valid pixels at which the predictions agree no better than at this
+    one. Above 1 - s are the best-agreeing share s of them, and those that agree as well.
 
     Args:
         task: predicts values.
-        definition: says what becomes of them in a mirror.
+        definition: says what becomes of the values in a mirror.
         raw: the output for the image, [c, h', w'].
-        mirrored: that for its mirror image.
+        mirrored: the output for its mirror image.
         frame: of the image.
         valid: bool [h, w], where the label is valid.
     """
     rows, columns = frame.content
     width = frame.input[1]
-    other = replace(frame, content=(rows, slice(width - columns.stop, width - columns.start)))
-    outputs = resize_to_original(raw, frame), resize_to_original(mirrored, other)
-    labels = [label_of(task.to_target(task.activate(output[None]))) for output in outputs]
+    mirrored_columns = slice(width - columns.stop, width - columns.start)
+    mirrored_frame = replace(frame, content=(rows, mirrored_columns))
+    label = _predict_label(task, raw, frame)
+    other = _predict_label(task, mirrored, mirrored_frame)
     whole = (slice(0, frame.original[0]), slice(0, frame.original[1]))
-    labels[1] = place_label(
-        labels[1],
-        Placement(source=whole, target=whole, canvas=frame.original, flip=True),
-        definition,
-    )
-    targets = [target_of(label) for label in labels]
-    gaps = task.disagreement(*(task.as_prediction(target.safe()) for target in targets))[
-        0, 0
-    ].numpy()
-    counts = valid & labels[0].valid & labels[1].valid
+    flip = Placement(source=whole, target=whole, canvas=frame.original, flip=True)
+    other = place_label(other, flip, definition)
+    first = task.as_prediction(target_of(label).safe())
+    second = task.as_prediction(target_of(other).safe())
+    gaps = task.disagreement(first, second)[0, 0].numpy()
+    counts = valid & label.valid & other.valid
     order = np.sort(gaps[counts])
     better = np.searchsorted(order, gaps) / max(len(order), 1)
     return np.where(counts, 1 - better, 0.0).astype(np.float32)
+
+
+def _predict_label(task: Task, raw: Tensor, frame: Frame) -> LabelArray:
+    """Return the label that an output [c, h', w'] predicts, at the image's original size."""
+    output = resize_to_original(raw, frame)
+    return label_of(task.to_target(task.activate(output[None])))
 
 
 def build(tasks: Mapping[str, Task], network: Network, options: Options) -> PseudoLabels:

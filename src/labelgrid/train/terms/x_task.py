@@ -1,4 +1,4 @@
-"""X-task: mapped to another task by a network trained before, the prediction and the label of a task agree.
+"""X-task: mapped to another task by a network trained before, prediction and label agree.
 
 The mappings are trained on images with labels of both tasks, and then frozen. Each is a network of
 its own for an ordered pair of tasks. Their cost and memory grow with the number of pairs.
@@ -50,10 +50,10 @@ class Options(CrossMapOptions):
 
 
 class CrossTask(Term):
-    """Distances of predictions to labels of the same task, in the spaces of other tasks, by mappings trained before.
+    """Distances of predictions to labels of the same task, both mapped to other tasks.
 
-    The mappings are in a file of the training's folder; checkpoints hold a digest of them. A
-    restored model has none.
+    The mappings are trained before. They are in a file of the training's folder; checkpoints hold a
+    digest of them. A restored model has none.
 
     Source: Zamir et al. 2020 (cross-task consistency), |f_{s->t}(prediction of s) - f_{s->t}(label
     of s)| with f that maps labels of s to labels of t, as MTPSL's Table 5 uses it: "perceptual loss
@@ -94,7 +94,8 @@ class CrossTask(Term):
             return
         if not self._any_pair(data):
             raise TrainingError(
-                "The term 'x_task' learns from images with labels of two tasks, and no training image has them.",
+                "The term 'x_task' learns from images with labels of two tasks, "
+                "and no training image has them.",
                 next_step="Use the term 'perceptual_map', or label more tasks of the same images.",
                 unchanged="Nothing was trained.",
             )
@@ -116,65 +117,72 @@ class CrossTask(Term):
         """
         if len(self.names) < 2:
             return
-        kept = Unfinished(data.folder / FILE, {"maps": self.maps})
-        found = kept.resumed()
-        if found is None or not torch.equal(self._digest(), self.stamp):
+        file = Unfinished(data.folder / FILE, {"maps": self.maps})
+        fault = ""
+        if file.resume() is None:
+            fault = "missing"
+        elif not torch.equal(self._digest(), self.stamp):
+            fault = "not those of this training"
+        if fault:
             raise ModelError(
-                f"The mappings of 'x_task' are {'not those of this training' if found else 'missing'}.",
-                where=str(kept.path),
-                next_step="Put the file back, or remove the training's checkpoints and run `labelgrid fit` again.",
+                f"The mappings of 'x_task' are {fault}.",
+                where=str(file.path),
+                next_step="Put the file back, or remove the training's checkpoints "
+                "and run `labelgrid fit` again.",
                 unchanged="Nothing was trained.",
             )
 
     def _digest(self) -> Tensor:
-        """A hash of the mappings, uint8 [8]."""
-        kept = bytearray.fromhex(weights_hash(self.maps.state_dict()))
-        return torch.frombuffer(kept, dtype=torch.uint8).to(self.stamp.device)
+        """Compute a hash of the mappings, uint8 [8]."""
+        digest = bytearray.fromhex(weights_hash(self.maps.state_dict()))
+        return torch.frombuffer(digest, dtype=torch.uint8).to(self.stamp.device)
 
     def state_dict(self, *arguments: Any, **options: Any) -> Any:
-        """Without the mappings, which the training does not change: `prepare` leaves them in a file."""
+        """Return the state without the mappings, which `prepare` leaves in a file.
+
+        The training does not change them.
+        """
         state = super().state_dict(*arguments, **options)
         return {name: value for name, value in state.items() if not name.startswith("maps.")}
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
-        """As of any module; the mappings stay as they are."""
+        """Load the state as of any module; the mappings stay as they are."""
         maps = {f"maps.{name}": value for name, value in self.maps.state_dict().items()}
         return super().load_state_dict({**maps, **state_dict}, strict, assign)
 
     def _any_pair(self, data: Preparation) -> bool:
         """Whether some image has labels of a pair; reads labels until one is found."""
         for image in data.images:
-            labels = [
-                nonempty_label(data.source, image, task) for task in data.definitions.values()
-            ]
-            present = torch.tensor(
-                [label is not None for label in labels], device=self.allowed.device
-            )
+            has_label = []
+            for task in data.definitions.values():
+                label = nonempty_label(data.source, image, task)
+                has_label.append(label is not None)
+            present = torch.tensor(has_label, device=self.allowed.device)
             if (present[:, None] & present & self.allowed).any():
                 return True
         return False
 
     def _train(self, data: Preparation) -> None:
-        """The steps of the mappings' training that are left; its state is kept in `data.folder`."""
+        """Train the mappings from where an earlier run ended; keep the state in `data.folder`."""
         optimiser = torch.optim.Adam(self.maps.parameters(), self.options.learning_rate)
-        kept = Unfinished(
-            data.folder / FILE, {"term": self, "maps": self.maps, "optimiser": optimiser}
-        )
-        done, epoch, read = kept.resumed() or (0, 0, 0)
+        parts = {"term": self, "maps": self.maps, "optimiser": optimiser}
+        file = Unfinished(data.folder / FILE, parts)
+        done, epoch, read = file.resume() or (0, 0, 0)
         steps = self.options.steps or data.steps
         data.progress.start("Training cross-task mappings", steps - done, "steps")
-        for number, position, batch in islice(_batches(data, epoch, read), steps - done):
+        for number, position, batch in islice(_batches_from(data, epoch, read), steps - done):
             self._step(batch, optimiser)
             done += 1
             if done == steps:
-                optimiser.state.clear()  # what is finished needs no moments, which are twice as large
-            kept.save((done, number, position), now=done == steps)
+                # A finished training needs no moments, which are twice as large as the mappings.
+                optimiser.state.clear()
+            file.save((done, number, position), now=done == steps)
             data.progress.advance()
 
     def _step(self, batch: Batch, optimiser: torch.optim.Optimizer) -> None:
-        """One step of the mappings of the pairs that a batch's images have labels of."""
+        """Train one step of the mappings of pairs of which the batch's images have both labels."""
         present = targets_present(batch.targets, self.names)
         optimiser.zero_grad(set_to_none=True)
         for source, target in self.allowed.nonzero().tolist():
@@ -186,33 +194,39 @@ class CrossTask(Term):
 
     def _backward(self, batch: Batch, rows: Tensor, source: int, target: int) -> None:
         """Differentiate the loss of one mapping before the next is computed, to save memory."""
-        first, second = (self.tasks[self.names[task]] for task in (source, target))
-        given, wanted = (batch.targets[self.names[task]][rows] for task in (source, target))
-        raw = self.maps.networks[self.maps.key(source, target)](label_maps(first, given))
-        loss = second.loss(raw, wanted).mean()
+        source_name = self.names[source]
+        target_name = self.names[target]
+        maps = label_maps(self.tasks[source_name], batch.targets[source_name][rows])
+        raw = self.maps.networks[self.maps.key(source, target)](maps)
+        loss = self.tasks[target_name].loss(raw, batch.targets[target_name][rows]).mean()
         if not torch.isfinite(loss):
+            ids = [batch.ids[row] for row in rows.tolist()]
             raise TrainingError(
-                f"The loss of x_task's mapping from '{first.name}' to '{second.name}' is {loss.item()}.",
-                where=f"images {', '.join(batch.ids[row] for row in rows.tolist())}",
+                f"The loss of x_task's mapping from '{source_name}' to '{target_name}' "
+                f"is {loss.item()}.",
+                where=f"images {', '.join(ids)}",
                 next_step="Look at these labels, or lower terms.x_task.learning_rate.",
                 unchanged="Nothing else was trained.",
             )
         torch.autograd.backward(loss)
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
-        """The distance [b]; 0 for images without a label."""
+        """Compute the distance [b]; 0 for images without a label."""
         pairs = labelled_sources(targets_present(step.batch.targets, self.names), self.trained)
-        apart = sum_by_image(
-            step, pairs, mapped_distances(self.maps, step, pairs), divide=self.options.divide
-        )
+        distances = mapped_distances(self.maps, step, pairs)
+        apart = sum_by_image(step, pairs, distances, divide=self.options.divide)
         return {"distance": self.options.weight * apart}
 
 
-def _batches(data: Preparation, epoch: int, read: int) -> Iterator[tuple[int, int, Batch]]:
-    """Batches without end from after the first `read` of an epoch, each with its epoch and its number from 1."""
+def _batches_from(data: Preparation, epoch: int, read: int) -> Iterator[tuple[int, int, Batch]]:
+    """Yield batches without end, from after the first `read` of an epoch.
+
+    Each comes with its epoch, and its number in it from 1.
+    """
     for number in count(epoch):
         batches = enumerate(data.batches(number), 1)
-        for position, batch in islice(batches, read if number == epoch else 0, None):
+        skipped = read if number == epoch else 0
+        for position, batch in islice(batches, skipped, None):
             yield number, position, batch
 
 

@@ -34,7 +34,7 @@ def test_network_and_mapping_learn_from_the_cross_entropies(tmp_path, aim):
     wanted = torch.zeros(6).double()
     for image, (yes, no) in zip(codes.pairs.image.tolist(), entropies(term, codes), strict=True):
         wanted[image] += 3 * (yes + no if aim == "both" else yes)
-    with training.terms.own.constant():
+    with training.terms.own.freeze():
         found = term.loss(step)["judged"]
         torch.testing.assert_close(found, wanted)
         found.sum().backward()
@@ -47,11 +47,11 @@ def test_the_discriminator_learns_from_both_and_changes_nothing_else(tmp_path):
     training, step = step_of(tmp_path, discriminator, discriminator.Options(**LIGHT, rate=1e-2))
     term = training.plan.terms["it"]
     before = [p.detach().clone() for p in training.network.parameters()]
-    with training.terms.own.constant():
+    with training.terms.own.freeze():
         term.loss(step)
-    codes, kept = term.kept, []
+    codes, kept = term.last_codes, []
     for _ in range(300):
-        term.kept = codes
+        term.last_codes = codes
         own = term.optimisers()["judge"].loss(step)["entropy"]
         kept.append(own.sum().item())
         term.optimiser.zero_grad()

@@ -100,7 +100,7 @@ def test_a_mapping_learns_to_predict_another_tasks_labels(tmp_path):
     training = training_of(tmp_path, perceptual_map, options, learning_rate=1e-5)
     step, term, losses = step_of(training), training.plan.terms["it"], []
     for index in range(40):
-        losses.append(term._direct(step_of(training))["direct"].sum().item())
+        losses.append(term._direct_losses(step_of(training))["direct"].sum().item())
         training.train_step(step.batch, index)
     assert losses[-1] < 0.5 * losses[0]
 
