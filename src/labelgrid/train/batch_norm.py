@@ -22,8 +22,9 @@ def norms_of(network: nn.Module, frozen: nn.Module | None = None) -> list[NORM]:
     excluded = set() if frozen is None else set(frozen.modules())
     norms = []
     for module in network.modules():
-        keeps_statistics = isinstance(module, NORM) and module.track_running_stats
-        if keeps_statistics and module not in excluded:
+        if not isinstance(module, NORM) or module in excluded:
+            continue
+        if module.track_running_stats:
             norms.append(module)
     return norms
 

@@ -25,7 +25,7 @@ from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.inputs import label_maps
 from labelgrid.train.objective import targets_present
 from labelgrid.train.pairs import allowed_pairs as allowed_pairs
-from labelgrid.train.preparation_state import Unfinished
+from labelgrid.train.preparation_state import Stateful, Unfinished
 from labelgrid.train.term import Preparation, Step, Term
 
 #: The file of the mappings and their training, in the term's folder.
@@ -167,7 +167,7 @@ class CrossTask(Term):
     def _train(self, data: Preparation) -> None:
         """Train the mappings from where an earlier run ended; keep the state in `data.folder`."""
         optimiser = torch.optim.Adam(self.maps.parameters(), self.options.learning_rate)
-        parts = {"term": self, "maps": self.maps, "optimiser": optimiser}
+        parts: dict[str, Stateful] = {"term": self, "maps": self.maps, "optimiser": optimiser}
         file = Unfinished(data.folder / FILE, parts)
         done, epoch, read = file.resume() or (0, 0, 0)
         steps = self.options.steps or data.steps
