@@ -61,6 +61,7 @@ class ActiveTerms:
 
     @cached_property
     def _previous_model(self) -> TrainedModel | None:
+        """The previous round's model, restored on the first use."""
         model = self.plan.previous()
         if model is None:
             return None

@@ -48,6 +48,7 @@ def draw_boxes(draws: Draws, ids: Sequence[str], size: Size, zooms: Sequence[flo
 
 
 def _draw_box(generator: torch.Generator, size: Size, zooms: Sequence[float]) -> Box:
+    """Draw the zoom, then the place, of an image's box."""
     zoom = zooms[int(torch.randint(len(zooms), (), generator=generator))]
     height = max(1, round(size[0] / zoom))
     width = max(1, round(size[1] / zoom))

@@ -117,8 +117,8 @@ class CrossMaps(nn.Module):
             first, second = self.raw(source, target, torch.cat([predicted, labelled])).chunk(2)
             return first, second
         with torch.no_grad():
-            wanted = self.raw(source, target, labelled)
-        return self.raw(source, target, predicted), wanted
+            mapped_label = self.raw(source, target, labelled)
+        return self.raw(source, target, predicted), mapped_label
 
 
 def _forget_statistics(module: nn.Module) -> None:

@@ -281,6 +281,7 @@ class JointTerm(Term):
         return torch.cat(codes)
 
     def _map_pass(self, shared: Tensor, rows: Tensor, conditions: Tensor) -> Tensor:
+        """Map rows of `shared` under their conditions, all at once."""
         codes: Tensor = self.mapping(shared[rows], conditions)
         return codes
 

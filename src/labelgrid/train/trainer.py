@@ -149,7 +149,7 @@ class Trainer:
             self.fabric.strategy.precision.load_state_dict(checkpoint.scaler)
 
     def checkpoint(self) -> Checkpoint:
-        """The complete state of the training."""
+        """Return the complete state of the training."""
         return Checkpoint(
             epoch=self.epoch,
             step=self.step,

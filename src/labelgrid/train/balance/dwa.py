@@ -59,7 +59,7 @@ class DynamicWeightAverage(Balancer):
         self.register_buffer("epoch", torch.tensor(0))
 
     def backward(self, step: TaskLosses) -> Tensor:
-        """As `Balancer.backward`."""
+        """Back-propagate the losses, as `Balancer.backward` says."""
         if step.epoch != int(self.epoch):
             self._close_epoch(step.epoch)
         self._add_losses(step)

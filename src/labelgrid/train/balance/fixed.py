@@ -41,7 +41,7 @@ class Fixed(Balancer):
         self.reduce = reduce
 
     def backward(self, step: TaskLosses) -> Tensor:
-        """As `Balancer.backward`."""
+        """Back-propagate the losses, as `Balancer.backward` says."""
         weighted = {name: self.weights[name] * loss for name, loss in step.losses.items()}
         total = self.reduce(weighted, step.present) + step.other
         step.backward(total)

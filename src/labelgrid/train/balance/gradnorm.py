@@ -68,7 +68,7 @@ class GradNorm(Balancer):
         self.register_buffer("initial", torch.zeros(len(weights)))
 
     def backward(self, step: TaskLosses) -> Tensor:
-        """As `Balancer.backward`."""
+        """Back-propagate the losses, as `Balancer.backward` says."""
         if not step.labelled:
             return step.without_labels(self.reduce)
         self._normalise()

@@ -50,7 +50,7 @@ class MultipleGradientDescent(Balancer):
         self.options = options
 
     def backward(self, step: TaskLosses) -> Tensor:
-        """As `Balancer.backward`.
+        """Back-propagate the losses, as `Balancer.backward` says.
 
         Raises:
             TrainingError: the network's tasks read more of the encoder than the features at which

@@ -62,7 +62,7 @@ class SingleTask(Balancer):
         return labelled[int(rng.integers(len(labelled)))]
 
     def backward(self, step: TaskLosses) -> Tensor:
-        """As `Balancer.backward`."""
+        """Back-propagate the losses, as `Balancer.backward` says."""
         task = self.task(step)
         if task is None:
             return step.without_labels(self.reduce)

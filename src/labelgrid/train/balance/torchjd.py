@@ -55,7 +55,7 @@ class AggregatedGradients(Balancer):
         self.at = at
 
     def backward(self, step: TaskLosses) -> Tensor:
-        """As `Balancer.backward`.
+        """Back-propagate the losses, as `Balancer.backward` says.
 
         Raises:
             TrainingError: the network's tasks read more of the encoder than the features at which

@@ -64,7 +64,7 @@ class LossModule(nn.Module):
         self.last = nn.Linear(width * len(channels), 1)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """The predictions [b], without unit, of maps [b, c, h, w]."""
+        """Predict a number without unit, [b], from maps [b, c, h, w]."""
         hidden = []
         for layer, x in zip(self.layers, maps, strict=True):
             hidden.append(layer(x.mean((2, 3))).relu())
