@@ -239,7 +239,7 @@ def test_eq_2_is_the_square_error_of_the_crops_of_unlabelled_tasks(tmp_path, lea
         {(b.top, b.left) for b in boxes}
     ) > 1
     for n, box in enumerate(boxes):
-        torch.testing.assert_close(step.views["crop"][0].images[n], box.of(step.batch.images[n]))
+        torch.testing.assert_close(step.views["crop"][0].images[n], box.cut(step.batch.images[n]))
     found, wanted = (
         training.plan.terms["it"].loss(step)["mse"],
         slow_crop(step, boxes, (21, 43), learn),
