@@ -28,7 +28,8 @@ class Uncertain(Balancer):
 
     def backward(self, step):
         terms = [
-            (-self.logs[n]).exp() * step.loss_of(n, self.reduce) + self.logs[n] for n in step.labelled
+            (-self.logs[n]).exp() * step.loss_of(n, self.reduce) + self.logs[n]
+            for n in step.labelled
         ]
         total = sum(terms, step.other)
         step.backward(total)
@@ -214,7 +215,8 @@ class Sharing(Wrong):
 
     def backward(self, step):
         total = (
-            sum(step.loss_of(name, self.reduce) for name in step.losses) / len(step.losses) + step.other
+            sum(step.loss_of(name, self.reduce) for name in step.losses) / len(step.losses)
+            + step.other
         )
         step.backward(total)
         return total.detach()

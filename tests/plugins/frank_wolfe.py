@@ -62,7 +62,9 @@ class Mgda(Balancer):
 
     def backward(self, step: TaskLosses) -> Tensor:
         """As `Balancer.backward`."""
-        losses = {name: self.fixed[name] * step.loss_of(name, self.reduce) for name in step.labelled}
+        losses = {
+            name: self.fixed[name] * step.loss_of(name, self.reduce) for name in step.labelled
+        }
         total = step.other
         if losses:
             gradients = torch.stack([self._gradient(loss, step) for loss in losses.values()])

@@ -150,7 +150,9 @@ def test_labels_follow_their_crop(tmp_path):
             value = found.targets[name].value[i, :, ::2, ::2]
             wanted = box.cut(target.value[i])
             torch.testing.assert_close(value, wanted / 2 if name == "depth" else wanted)
-            assert torch.equal(found.targets[name].valid[i, :, 1::2, 1::2], box.cut(target.valid[i]))
+            assert torch.equal(
+                found.targets[name].valid[i, :, 1::2, 1::2], box.cut(target.valid[i])
+            )
         assert torch.equal(
             crop_batch(batch, {}, boxes, (16, 32)).images[i], box.cut(batch.images[i])
         )
