@@ -35,42 +35,71 @@ def check_picks(
         PluginError: a cell is picked twice, is not missing, has no finite score, or the picks
             exceed the budget.
     """
-    cells = [pick.cell for pick in picks]
-    picked = {cell.image_id for cell in cells}
-    eligible = grid.eligible
-    rows = {image_id: row for row, image_id in enumerate(grid.images) if image_id in picked}
-    columns = {task: column for column, task in enumerate(grid.tasks)}
-    faults = [
-        f"({cell.image_id}, {cell.task}) twice"
-        for cell, count in Counter(cells).items()
-        if count > 1
-    ]
-    for pick in picks:
-        row = rows.get(pick.cell.image_id)
-        column = columns.get(pick.cell.task)
-        if row is None or column is None or not eligible[row, column]:
-            faults.append(f"({pick.cell.image_id}, {pick.cell.task}), which is not missing")
-        elif not math.isfinite(pick.score):
-            faults.append(f"({pick.cell.image_id}, {pick.cell.task}) with the score {pick.score}")
-    spent = sum(float(grid.cost[columns[cell.task]]) for cell in cells if cell.task in columns)
-    images = len(picked) if unit == "images" else len(cells) / len(grid.tasks)
-    used = {"labels": len(cells), "images": images, "cost": spent}[budget.unit]
+    faults = _duplicate_picks(picks) + _impossible_picks(picks, grid)
+    used = _used_amount(picks, grid, budget.unit, unit)
     if used > budget.amount + 1e-6 * max(budget.amount, 1.0):  # sums of floats
         faults.append(f"more than the budget of {budget.amount:.10g} {budget.unit}: {used:.10g}")
-    if faults:
-        raise PluginError(
-            f"The strategy '{name}' picked {faults[0]}"
-            + (f", and {count_text(len(faults) - 1, 'more fault')}." if faults[1:] else "."),
-            next_step="Fix the strategy; labelgrid list strategies shows others.",
-            unchanged="Nothing was requested.",
-        )
+    if not faults:
+        return
+    others = ""
+    if len(faults) > 1:
+        others = f", and {count_text(len(faults) - 1, 'more fault')}"
+    raise PluginError(
+        f"The strategy '{name}' picked {faults[0]}{others}.",
+        next_step="Fix the strategy; labelgrid list strategies shows others.",
+        unchanged="Nothing was requested.",
+    )
+
+
+def _duplicate_picks(picks: Sequence[Pick]) -> list[str]:
+    """The cells that are picked more than once, in words."""
+    faults = []
+    for cell, count in Counter(pick.cell for pick in picks).items():
+        if count > 1:
+            faults.append(f"({cell.image_id}, {cell.task}) twice")
+    return faults
+
+
+def _impossible_picks(picks: Sequence[Pick], grid: Grid) -> list[str]:
+    """The picks that are not missing cells, or that have no finite score, in words."""
+    eligible = grid.eligible
+    picked = {pick.cell.image_id for pick in picks}
+    rows = {image_id: row for row, image_id in enumerate(grid.images) if image_id in picked}
+    columns = {task: column for column, task in enumerate(grid.tasks)}
+    faults = []
+    for pick in picks:
+        cell = pick.cell
+        row = rows.get(cell.image_id)
+        column = columns.get(cell.task)
+        if row is None or column is None or not eligible[row, column]:
+            faults.append(f"({cell.image_id}, {cell.task}), which is not missing")
+        elif not math.isfinite(pick.score):
+            faults.append(f"({cell.image_id}, {cell.task}) with the score {pick.score}")
+    return faults
+
+
+def _used_amount(
+    picks: Sequence[Pick], grid: Grid, budget_unit: Unit, pick_unit: Literal["cells", "images"]
+) -> float:
+    """What the picks take of a budget, in its unit; labels of unknown tasks are free."""
+    if budget_unit == "labels":
+        return len(picks)
+    if budget_unit == "images":
+        if pick_unit == "images":
+            return len({pick.cell.image_id for pick in picks})
+        return len(picks) / len(grid.tasks)
+    prices = dict(zip(grid.tasks, grid.cost.tolist(), strict=True))
+    total = 0.0
+    for pick in picks:
+        total += prices.get(pick.cell.task, 0.0)
+    return total
 
 
 def payable_amount(amount: float) -> float:
     """What picks may cost in all: the amount plus the tolerance for rounding (`ROUNDING`).
 
     Example:
-        >>> payable(0.0), payable(5e6) - 5e6 < 0.006
+        >>> payable_amount(0.0), payable_amount(5e6) - 5e6 < 0.006
         (1e-09, True)
     """
     return amount + ROUNDING * max(amount, 1.0)
@@ -92,19 +121,19 @@ def check_budget(budget: Budget, grid: Grid, set_aside: int = 0) -> None:
     Args:
         budget: the most that the picks may take.
         grid: the pool, without the images that are set aside.
-        set_aside: how many these are.
+        set_aside: the number of images that are set aside, because their files cannot be read.
 
     Raises:
-        LabelgridError: it is not, or the pool is empty.
+        LabelgridError: the budget is not, or the pool is empty.
     """
     available = pool_size(grid, budget.unit)
-    aside = back = ""
+    aside = ""
+    advice = ""
     if set_aside:
-        why = "set aside, because {} cannot be read"
-        one = f"image is {why.format('its file')}"
-        many = f"images are {why.format('their files')}"
-        aside = f"; {count_text(set_aside, one, many)}"
-        back = "Put the files back. "
+        single = "image is set aside, because its file cannot be read"
+        several = "images are set aside, because their files cannot be read"
+        aside = f"; {count_text(set_aside, single, several)}"
+        advice = "Put the files back. "
     if budget.unit == "cost" and grid.eligible.any() and not available:
         raise LabelgridError(
             "All missing labels are free, so a cost does not limit them.",
@@ -120,25 +149,31 @@ def check_budget(budget: Budget, grid: Grid, set_aside: int = 0) -> None:
     if not grid.eligible.any():
         raise LabelgridError(
             f"The pool is empty: no image to train on lacks a label{aside}.",
-            next_step=f"{back}Add images or tasks with `labelgrid add`.",
+            next_step=f"{advice}Add images or tasks with `labelgrid add`.",
             unchanged="Nothing was requested.",
         )
     if budget.amount > payable_amount(available):
         raise LabelgridError(
-            f"The budget of {budget.amount:.10g} {budget.unit} is larger than the pool, which holds "
-            f"{available:.10g}{aside}.",
-            next_step=f"{back}Ask for at most {available:.10g}, or add images with `labelgrid add`.",
+            f"The budget of {budget.amount:.10g} {budget.unit} is larger than the pool, "
+            f"which holds {available:.10g}{aside}.",
+            next_step=f"{advice}Ask for at most {available:.10g}, "
+            "or add images with `labelgrid add`.",
             unchanged="Nothing was requested.",
         )
 
 
 def image_costs(grid: Grid, budget: Budget) -> Floats:
-    """What all missing cells of each image cost in the budget's unit, float64 [n].
+    """What the missing cells of each image cost together, in the budget's unit.
 
-    Infinite where there are none.
+    Returns:
+        Float64 [n]; infinite for an image without a missing cell.
 
     Example:
-        >>> grid = Grid(["i", "j"], np.arange(2, dtype=np.uint64), ["a", "b"], np.array([[0, 0], [2, 2]]), np.ones(2))
+        >>> keys = np.arange(2, dtype=np.uint64)
+        >>> state = np.array([[0, 0], [2, 2]])
+        >>> grid = Grid(
+        ...     images=["i", "j"], keys=keys, tasks=["a", "b"], state=state, cost=np.ones(2)
+        ... )
         >>> image_costs(grid, Budget(9, "labels"))
         array([ 2., inf])
     """
@@ -152,21 +187,30 @@ def image_costs(grid: Grid, budget: Budget) -> Floats:
 
 
 def cell_costs(grid: Grid, budget: Budget) -> tuple[Floats, float]:
-    """What each cell costs, float64 [n × t], infinite unless missing, and the budget's amount in the same unit.
+    """What each cell costs, and the budget's amount in the same unit.
 
     A budget of one image is worth t cells, so that strategies of both units spend equally many
     labels.
+
+    Returns:
+        The costs, float64 [n × t], infinite unless the cell is missing; the amount.
     """
-    eligible = grid.eligible
-    costs = np.where(eligible, grid.cost if budget.unit == "cost" else 1.0, np.inf)
-    return costs.ravel(), budget.amount * (len(grid.tasks) if budget.unit == "images" else 1)
+    price: Floats | float = 1.0
+    amount = budget.amount
+    if budget.unit == "cost":
+        price = grid.cost
+    elif budget.unit == "images":
+        amount *= len(grid.tasks)
+    costs = np.where(grid.eligible, price, np.inf)
+    return costs.ravel(), amount
 
 
 def buy(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: float) -> list[int]:
-    """Go through the items with a finite score, highest first, and take each that the rest of `amount` pays for.
+    """Take the items with the highest scores that an amount pays for.
 
-    Ties are broken by key, then by index (a cell's task). Only the best items that `amount` could
-    pay for are sorted.
+    All items with a finite score are gone through, highest first, and each that the rest of the
+    amount pays for is taken. Ties are broken by key, then by index (a cell's task). Only
+    the best items that the amount could pay for are sorted.
 
     Args:
         scores: float64 [n]; NaN items are never taken.
@@ -182,20 +226,22 @@ def buy(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: float) 
         >>> buy(np.array([0.5, 0.9, 0.5, np.nan]), keys, np.array([1.0, 2.0, 1.0, 1.0]), 3.0)
         [1, 2]
     """
-    known = np.flatnonzero(np.isfinite(scores))
-    if not len(known):
+    items = np.flatnonzero(np.isfinite(scores))
+    if not len(items):
         return []
-    cheapest = float(costs[known].min())
+    cheapest = float(costs[items].min())
     if cheapest > payable_amount(amount):
         return []
-    count = int(payable_amount(amount) // cheapest) if cheapest else 0  # labels may be free
-    top = known
-    if 0 < count < len(known):
-        values = scores[known]
-        top = known[values >= np.partition(values, -count)[-count]]
-    taken, left = _take(top, scores, keys=keys, costs=costs, amount=amount)
-    if left >= cheapest and len(top) < len(known):
-        taken, _ = _take(known, scores, keys=keys, costs=costs, amount=amount)
+    count = 0
+    if cheapest:  # labels may be free
+        count = int(payable_amount(amount) // cheapest)
+    top = items
+    if 0 < count < len(items):
+        values = scores[items]
+        top = items[values >= np.partition(values, -count)[-count]]
+    taken, rest = _take(top, scores, keys=keys, costs=costs, amount=amount)
+    if rest >= cheapest and len(top) < len(items):
+        taken, _ = _take(items, scores, keys=keys, costs=costs, amount=amount)
     return taken
 
 
@@ -206,15 +252,15 @@ def _take(
     costs: Floats,
     amount: float,
 ) -> tuple[list[int], float]:
-    """The taken items among `items`, and the rest of the amount."""
+    """Take the best of some items that the amount pays for; also returns the rest of the amount."""
     order = items[np.lexsort((keys[items], -scores[items]))]
     taken = []
-    left = payable_amount(amount)
+    rest = payable_amount(amount)
     cheapest = float(costs[order].min())
     for item in order:
-        if left < cheapest:
+        if rest < cheapest:
             break
-        if costs[item] <= left:
+        if costs[item] <= rest:
             taken.append(int(item))
-            left -= float(costs[item])
-    return taken, left
+            rest -= float(costs[item])
+    return taken, rest

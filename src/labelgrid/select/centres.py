@@ -1,4 +1,7 @@
-"""Picks centres of a pool greedily (k-centre, farthest first): exactly, and with few passes over the features."""
+"""Picks centres of a pool greedily (k-centre, farthest first).
+
+The picks are exact, and take few passes over the features.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,38 +28,37 @@ SHARE = 1 / 64
 def squared_distances(features: NDArray[np.floating], centre: NDArray[np.floating]) -> Floats:
     """Squared Euclidean distances [m] of rows [m, d] to one vector or as many [m, d], in float64.
 
-    They are sums of squared differences, so features with a large mean lose no precision; a
+    They are sums of squared differences, so features with a large mean lose no precision. A
     distance depends on its two vectors only.
 
     Example:
         >>> squared_distances(np.array([[1e9, 0], [1e9 + 3, 4]]), np.array([1e9, 0]))
         array([ 0., 25.])
     """
-    found = np.empty(len(features))
+    distances = np.empty(len(features))
     buffer = np.empty((min(len(features), BLOCK), features.shape[1]))
     for start in range(0, len(features), BLOCK):
         rows = slice(start, start + BLOCK)
-        part = np.subtract(
-            features[rows],
-            centre[rows] if centre.ndim == 2 else centre,
-            out=buffer[: len(features[rows])],
-            dtype=np.float64,
-        )
-        found[rows] = np.einsum("ij,ij->i", part, part)
-    return found
+        block = features[rows]
+        other = centre
+        if centre.ndim == 2:
+            other = centre[rows]
+        apart = np.subtract(block, other, out=buffer[: len(block)], dtype=np.float64)
+        distances[rows] = np.einsum("ij,ij->i", apart, apart)
+    return distances
 
 
 def finite_rows(features: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Which rows [n] of features [n, d] are finite; the others have no known features."""
-    found: NDArray[np.bool_] = np.isfinite(features.sum(1, dtype=np.float64))
-    return found
+    """Which rows [n] of features [n, d] are finite; the features of the others are unknown."""
+    finite: NDArray[np.bool_] = np.isfinite(features.sum(1, dtype=np.float64))
+    return finite
 
 
 class Nearest:
     """The squared distance of each row to its nearest centre.
 
-    `values` come from matrix products of the centred features, many centres in one pass. They err
-    by less than `rounding`; `exact` gives the exact ones.
+    The distances in `values` come from matrix products of the centred features, many centres in
+    one pass. They err by less than `rounding`; `exact` gives the exact ones.
 
     Args:
         features: [n, d], finite.
@@ -75,41 +77,54 @@ class Nearest:
     def add(self, centres: Sequence[int]) -> None:
         """Add centres; one pass over the features for each `TOGETHER` of them."""
         for start in range(0, len(centres), TOGETHER):
-            for rows, products in self.products(
-                np.array(centres[start : start + TOGETHER], np.intp)
-            ):
-                found = np.maximum(products.min(1) + self.norms[rows], 0.0)
-                np.minimum(self.values[rows], found, out=self.values[rows])
+            some = np.array(centres[start : start + TOGETHER], np.intp)
+            for rows, products in self.products(some):
+                distances = np.maximum(products.min(1) + self.norms[rows], 0.0)
+                np.minimum(self.values[rows], distances, out=self.values[rows])
         self.centres += centres
 
     def products(self, centres: Rows) -> Iterator[tuple[slice, Floats]]:
-        """|c|² − 2 x · c for all rows x and these centres c, |x − c|² less |x|²: blocks of rows, each [b, centres]."""
-        factors = np.ascontiguousarray(-2 * self._centred(centres).T)
+        """Compute |c|² − 2 x · c for all rows x and some centres c.
+
+        That is |x − c|² less |x|².
+
+        Yields:
+            A block of b rows, and its products [b, centres].
+        """
+        factors = np.ascontiguousarray(-2 * self._centre(centres).T)
         for rows, block in self._blocks():
             products = block @ factors
             products += self.norms[centres]
             yield rows, products
 
     def exact(self, rows: Rows, centres: Rows) -> Floats:
-        """The exact squared distances of some rows to the nearest centre, sums of differences for the nearest few."""
-        found = np.empty(len(rows))
-        centred = self._centred(centres)
+        """The exact squared distances of some rows to the nearest of some centres.
+
+        They are sums of differences, computed for the few nearest centres of each row only.
+        """
+        distances = np.empty(len(rows))
+        centred = self._centre(centres)
         for start in range(0, len(rows), BLOCK):
             part = rows[start : start + BLOCK]
-            products = self._centred(part) @ centred.T * -2 + self.norms[centres]
+            products = self._centre(part) @ centred.T * -2 + self.norms[centres]
             close = np.nonzero(products <= products.min(1, keepdims=True) + 2 * self.rounding)
-            exact = np.concatenate(
-                [
-                    squared_distances(self.features[part[one]], self.features[centres[other]])
-                    for one, other in _chunks(*close)
-                ]
-            )
-            found[start : start + BLOCK] = np.minimum.reduceat(
-                exact, np.searchsorted(close[0], np.arange(len(part)))
-            )
-        return found
+            exact = self._pair_distances(part[close[0]], centres[close[1]])
+            first_pairs = np.searchsorted(close[0], np.arange(len(part)))
+            distances[start : start + BLOCK] = np.minimum.reduceat(exact, first_pairs)
+        return distances
 
-    def _centred(self, rows: Rows) -> Floats:
+    def _pair_distances(self, rows: Rows, others: Rows) -> Floats:
+        """The squared distance [m] between each row and the other row in its place."""
+        parts = []
+        for start in range(0, len(rows), PAIRS):
+            pairs = slice(start, start + PAIRS)
+            parts.append(
+                squared_distances(self.features[rows[pairs]], self.features[others[pairs]])
+            )
+        return np.concatenate(parts)
+
+    def _centre(self, rows: Rows) -> Floats:
+        """The features of some rows, less the mean of all."""
         return self.features[rows].astype(np.float64) - self.mean
 
     def _blocks(self) -> Iterator[tuple[slice, Floats]]:
@@ -117,47 +132,45 @@ class Nearest:
         buffer = np.empty((min(len(self.features), BLOCK), self.features.shape[1]))
         for start in range(0, len(self.features), BLOCK):
             block = self.features[start : start + BLOCK]
-            yield (
-                slice(start, start + len(block)),
-                np.subtract(block, self.mean, out=buffer[: len(block)]),
-            )
+            centred = np.subtract(block, self.mean, out=buffer[: len(block)])
+            yield slice(start, start + len(block)), centred
 
 
 def nearest_centre(features: NDArray[np.floating], centres: Rows) -> Floats:
-    """The exact squared distance [n] of each row [n, d], finite, to the nearest of some rows.
+    """The exact squared distance [n] of each row [n, d] to the nearest of some rows.
 
-    Infinite without any.
+    All rows are finite. The distances are infinite if there are no centres.
 
     Example:
         >>> nearest_centre(np.array([[0.0], [1.0], [5.0]]), np.array([0, 2]))
         array([0., 1., 0.])
     """
     nearest = Nearest(features)
-    return nearest.exact(np.arange(len(features)), centres) if len(centres) else nearest.values
+    if not len(centres):
+        return nearest.values
+    return nearest.exact(np.arange(len(features)), centres)
 
 
 def farthest_centre(features: NDArray[np.floating], centres: Rows) -> float:
-    """The largest squared distance of a row [n, d], finite, to one of some rows; 0 without any.
+    """The largest squared distance between a row [n, d] and one of some rows; 0 without any.
+
+    All rows are finite.
 
     Example:
         >>> farthest_centre(np.array([[0.0], [1.0], [5.0]]), np.array([0, 1]))
         25.0
     """
     nearest = Nearest(features)
-    found = 0.0
+    largest = 0.0
     for start in range(0, len(centres), TOGETHER):
         chunk = centres[start : start + TOGETHER]
         for rows, products in nearest.products(chunk):
             products += nearest.norms[rows, None]
             row, column = divmod(int(products.argmax()), len(chunk))
-            pair = features[rows][row : row + 1], features[chunk[column]]
-            found = max(found, float(squared_distances(*pair)[0]))
-    return found
-
-
-def _chunks(one: Rows, other: Rows) -> Iterator[tuple[Rows, Rows]]:
-    for start in range(0, len(one), PAIRS):
-        yield one[start : start + PAIRS], other[start : start + PAIRS]
+            candidate = features[rows][row : row + 1]
+            exact = squared_distances(candidate, features[chunk[column]])
+            largest = max(largest, float(exact[0]))
+    return largest
 
 
 @dataclass
@@ -185,14 +198,16 @@ class ShortList:
         self.features = self.nearest.features[self.rows]
         self.before = self.nearest.values[self.rows]
         self.exact = np.zeros(len(self.rows), np.bool_)
-        self.since = np.full(
-            len(self.rows), np.inf
-        )  # exact distances to the centres that were added since
+        # Exact distances to the centres that were added since.
+        self.since = np.full(len(self.rows), np.inf)
 
     def farthest(self, open_rows: NDArray[np.bool_]) -> tuple[int, float] | None:
-        """The place in the list and the exact squared distance of the farthest of the open rows [m].
+        """The place in the list of the farthest open row, and its exact squared distance.
 
-        None if there is none, or if a row outside the list could be farther.
+        Returns None if no row is open, or if a row outside the list could be farther.
+
+        Args:
+            open_rows: bool [m], the rows of the list that may be picked.
         """
         rounding = self.nearest.rounding
         while True:
@@ -212,10 +227,9 @@ class ShortList:
         return int(best[np.argmin(self.keys[best])]), float(top)
 
     def add(self, place: int) -> None:
-        """Add a centre: a row of the list."""
-        np.minimum(
-            self.since, squared_distances(self.features, self.features[place]), out=self.since
-        )
+        """Make a row of the list a centre."""
+        distances = squared_distances(self.features, self.features[place])
+        np.minimum(self.since, distances, out=self.since)
 
 
 def short_list(
@@ -228,9 +242,9 @@ def short_list(
     count = max(LEAST, int(len(rows) * SHARE))
     if count < len(rows):
         least = np.partition(values, -count)[-count]
-        kept = values >= min(float(least), float(values.max()) - 4 * nearest.rounding)
-        rest = float(values[~kept].max(initial=-np.inf))
-        rows = rows[kept]
+        listed = values >= min(float(least), float(values.max()) - 4 * nearest.rounding)
+        rest = float(values[~listed].max(initial=-np.inf))
+        rows = rows[listed]
     return ShortList(nearest, rows, keys[rows], rest)
 
 
@@ -242,10 +256,11 @@ def farthest_first(
     amount: float,
     draws: Floats,
 ) -> tuple[list[int], Floats]:
-    """Pick the row that is farthest from all centres, make it a centre, and so on, while `amount` pays for one.
+    """Pick the row that is farthest from all centres, make it a centre, and repeat.
 
-    The picks are those that all distances in float64 give; ties are broken by key. Memory beside
-    the features: a few blocks of rows, the centres and 1/64 of the pool.
+    It ends when the amount pays for no further row. The picks are those that all distances in
+    float64 give; ties are broken by key. Memory beside the features: a few blocks of rows, the
+    centres and 1/64 of the pool.
 
     Args:
         features: [n, d]; rows that are not finite are neither picked nor centres.
@@ -263,14 +278,16 @@ def farthest_first(
     Source: Sener & Savarese 2018, algorithm 1.
 
     Example:
-        >>> line, first = np.array([[0.0], [1.0], [10.0], [4.0]]), np.array([True, False, False, False])
-        >>> farthest_first(line, first, np.ones(4), np.arange(4, dtype=np.uint64), 2.0, np.zeros(4))
+        >>> features = np.array([[0.0], [1.0], [10.0], [4.0]])
+        >>> first = np.array([True, False, False, False])
+        >>> keys = np.arange(4, dtype=np.uint64)
+        >>> farthest_first(features, first, np.ones(4), keys, amount=2.0, draws=np.zeros(4))
         ([2, 3], array([ 0.,  1., 10.,  4.]))
     """
-    known = finite_rows(features)
-    if not known.all():
-        rows = np.flatnonzero(known)
-        found, some = farthest_first(
+    finite = finite_rows(features)
+    if not finite.all():
+        rows = np.flatnonzero(finite)
+        places, finite_distances = farthest_first(
             features[rows],
             centres[rows],
             costs=costs[rows],
@@ -279,32 +296,35 @@ def farthest_first(
             draws=draws[rows],
         )
         distances = np.full(len(features), np.inf)
-        distances[rows] = some
-        return rows[found].tolist(), distances
+        distances[rows] = finite_distances
+        return rows[places].tolist(), distances
     nearest = Nearest(features)
-    left = payable_amount(amount)
+    rest = payable_amount(amount)
     picks = list[int]()
     at_pick = dict[int, float]()
     nearest.add(np.flatnonzero(centres).tolist())
     costs = costs.copy()
-    if not nearest.centres and (costs <= left).any():
-        rows = np.flatnonzero(costs <= left)
+    if not nearest.centres and (costs <= rest).any():
+        rows = np.flatnonzero(costs <= rest)
         row = int(rows[np.lexsort((keys[rows], -draws[rows]))[0]])
         picks = [row]
         at_pick = {row: 0.0}
-        left = left - float(costs[row])
+        rest -= float(costs[row])
         costs[row] = np.inf
         nearest.add([row])
-    while (costs <= left).any():
-        listed = short_list(nearest, costs <= left, keys)
+    while (costs <= rest).any():
+        listed = short_list(nearest, costs <= rest, keys)
         added = list[int]()
-        while (found_place := listed.farthest(costs[listed.rows] <= left)) is not None:
-            place, value = found_place
+        while True:
+            farthest = listed.farthest(costs[listed.rows] <= rest)
+            if farthest is None:
+                break
+            place, distance = farthest
             row = int(listed.rows[place])
             listed.add(place)
             added.append(row)
-            at_pick[row] = value
-            left = left - float(costs[row])
+            at_pick[row] = distance
+            rest -= float(costs[row])
             costs[row] = np.inf
         nearest.add(added)
         picks += added

@@ -19,16 +19,15 @@ def k_means(
 
     Args:
         features: [n, d], finite.
-        keys: uint64 [n], distinct; the draws depend on the order of the keys, not on that of the
-            rows.
+        keys: uint64 [n], distinct; the draws depend on their order, not on the order of the rows.
         count: the number of clusters; fewer where fewer rows differ.
         seed: of the draws.
 
     Source: Lloyd 1982; Arthur & Vassilvitskii 2007 (k-means++).
 
     Example:
-        >>> found = k_means(np.array([[0.0], [9.0], [0.1]]), np.arange(3, dtype=np.uint64), 2, 0)
-        >>> bool(found[0] == found[2] != found[1])
+        >>> clusters = k_means(np.array([[0.0], [9.0], [0.1]]), np.arange(3, dtype=np.uint64), 2, 0)
+        >>> bool(clusters[0] == clusters[2] != clusters[1])
         True
     """
     from scipy.cluster.vq import kmeans2
@@ -36,29 +35,39 @@ def k_means(
     if not len(features):
         return np.empty(0, np.intp)
     order = np.argsort(keys)
-    ordered = features[order]
-    ordered = ordered - ordered.mean(0, dtype=np.float64)  # products of a large mean are not exact
-    ordered = np.ldexp(ordered, -np.frexp(np.abs(ordered).max())[1]).astype(
-        np.float32
-    )  # nor do squares overflow
+    scaled = _scale(features[order])
+    seeds = _draw_seeds(scaled, count, seed)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", UserWarning
-        )  # a cluster may lose its last row; its centre stays
-        _, labels = kmeans2(
-            ordered, _seeds(ordered, count, seed), iter=ITERATIONS, minit="matrix", missing="warn"
-        )
-    found = np.empty(len(features), np.intp)
-    found[order] = labels
-    return found
+        # A cluster may lose its last row; its centre stays.
+        warnings.simplefilter("ignore", UserWarning)
+        _, labels = kmeans2(scaled, seeds, iter=ITERATIONS, minit="matrix", missing="warn")
+    clusters = np.empty(len(features), np.intp)
+    clusters[order] = labels
+    return clusters
 
 
-def _seeds(features: NDArray[np.float32], count: int, seed: int) -> NDArray[np.float32]:
-    """Rows [k, d] drawn one after the other, each with a probability proportional to the squared distance to them."""
+def _scale(features: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Features less their mean, in (-1, 1).
+
+    Products of numbers with a large mean are not exact, and squares of large numbers overflow.
+    """
+    centred = features - features.mean(0, dtype=np.float64)
+    exponent = np.frexp(np.abs(centred).max())[1]
+    return np.ldexp(centred, -exponent).astype(np.float32)
+
+
+def _draw_seeds(features: NDArray[np.float32], count: int, seed: int) -> NDArray[np.float32]:
+    """Draw rows [k, d] one after the other, by the squared distance to the nearest drawn one.
+
+    The probability of a row is proportional to this distance.
+    """
     generator = stream(seed, "clusters")
     rows = [int(generator.integers(len(features)))]
     nearest = squared_distances(features, features[rows[0]])
-    while len(rows) < count and (total := nearest.sum()) > 0:
+    while len(rows) < count:
+        total = nearest.sum()
+        if not total > 0:
+            break
         place = int(np.searchsorted(np.cumsum(nearest), generator.random() * total, side="right"))
         rows.append(min(place, len(features) - 1))
         np.minimum(nearest, squared_distances(features, features[rows[-1]]), out=nearest)

@@ -1,4 +1,7 @@
-"""Buys the largest total value that a budget pays for: exactly where that is quick, else by value per cost."""
+"""Buys the largest total value that a budget pays for.
+
+The purchase is exact where that is quick, and by value per cost otherwise.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +17,9 @@ MOST_KEPT = 2 * 10**7
 
 
 def buy_value(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: float) -> list[int]:
-    """Take the items of the largest total value that `amount` pays for, then others that the rest pays for.
+    """Take the items of the largest total value that an amount pays for.
+
+    Then take others that the rest pays for.
 
     An item's value is its score, above the lowest score if any is below 0. Where costs are
     multiples of `STEP` and the problem is small (`MOST_SUMS`, `MOST_KEPT`), the total value is the
@@ -40,32 +45,30 @@ def buy_value(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: f
         >>> buy_value(np.array([0.3, 1.0, 0.5]), keys, np.array([1.0, 10.0, 1.0]), 10.0)
         [1]
     """
-    known = np.flatnonzero(np.isfinite(scores) & (costs <= payable_amount(amount)))
-    if not len(known):
+    items = np.flatnonzero(np.isfinite(scores) & (costs <= payable_amount(amount)))
+    if not len(items):
         return []
     values = np.full(len(scores), np.nan)
-    values[known] = scores[known] - min(float(scores[known].min()), 0.0)
+    values[items] = scores[items] - min(float(scores[items].min()), 0.0)
     rates = np.where(costs > 0, values / np.where(costs > 0, costs, 1.0), np.finfo(np.float64).max)
     rates[np.isnan(values)] = np.nan
-    taken = _best_exactly(values, keys, costs=costs, amount=amount, items=known)
+    taken = _buy_exactly(values, keys, costs=costs, amount=amount, items=items)
     if taken is None:
         taken = buy(rates, keys, costs, amount)
-        best = int(_highest(known, values, keys, 1)[0])
-        taken = [best] if values[best] > values[taken].sum() else taken
-    values[taken] = np.nan
-    taken += buy(
-        np.where(np.isnan(values), np.nan, rates),
-        keys,
-        costs,
-        payable_amount(amount) - float(costs[taken].sum()),
-    )
+        best = int(_highest_items(items, values, keys, 1)[0])
+        if values[best] > values[taken].sum():
+            taken = [best]
+    other_rates = rates.copy()
+    other_rates[taken] = np.nan
+    rest = payable_amount(amount) - float(costs[taken].sum())
+    taken += buy(other_rates, keys, costs, rest)
     return sorted(taken, key=lambda item: (-rates[item], keys[item], item))
 
 
-def _highest(
+def _highest_items(
     items: NDArray[np.intp], values: Floats, keys: NDArray[np.uint64], count: int
 ) -> NDArray[np.intp]:
-    """The `count` items of the highest value, highest first.
+    """The `count` items with the highest values, highest first.
 
     Ties are broken by key, then by index.
     """
@@ -74,19 +77,20 @@ def _highest(
     return items[np.lexsort((keys[items], -values[items]))][:count]
 
 
-def _in_steps(costs: Floats) -> NDArray[np.int64] | None:
+def _count_steps(costs: Floats) -> NDArray[np.int64] | None:
     """Costs as whole multiples of `STEP`; None if one is not, or is too large."""
     steps = costs / STEP
     if steps.max() >= 2**53:  # where floats are further apart than 1
         return None
     whole = np.rint(steps).astype(np.int64)
-    fits = (np.abs(whole * STEP - costs) <= ROUNDING * np.maximum(costs, 1.0)) & (
-        (whole > 0) | (costs == 0)
-    )
-    return whole if fits.all() else None
+    equal = np.abs(whole * STEP - costs) <= ROUNDING * np.maximum(costs, 1.0)
+    vanished = (whole <= 0) & (costs != 0)
+    if np.any(~equal | vanished):
+        return None
+    return whole
 
 
-def _best_exactly(
+def _buy_exactly(
     values: Floats,
     keys: NDArray[np.uint64],
     costs: Floats,
@@ -98,7 +102,7 @@ def _best_exactly(
     Of items that cost the same, the most valuable are taken, so that only their number is open for
     each cost. The best value of each amount is computed cost by cost (dynamic programming).
     """
-    weights = _in_steps(costs[items])
+    weights = _count_steps(costs[items])
     if weights is None:
         return None
     different = np.unique(weights)
@@ -110,10 +114,25 @@ def _best_exactly(
     for weight in different.tolist():
         group = items[weights == weight]
         share = weight // divisor
-        groups[share] = _highest(group, values, keys, capacity // share if share else len(group))
+        most = len(group)
+        if share:
+            most = capacity // share
+        groups[share] = _highest_items(group, values, keys, most)
     free = groups.pop(0, items[:0])
     if sum(len(group) for group in groups.values()) * (capacity + 1) > MOST_SUMS:
         return None
+    taken = free.tolist() + _fill(groups, values, capacity)
+    return [int(item) for item in taken]
+
+
+def _fill(groups: dict[int, NDArray[np.intp]], values: Floats, capacity: int) -> list[int]:
+    """The items of the largest total value that a capacity holds.
+
+    Args:
+        groups: items by weight, each group's most valuable first.
+        values: of all items.
+        capacity: the largest total weight.
+    """
     best = np.zeros(capacity + 1)
     counts = []
     for weight, group in groups.items():
@@ -122,12 +141,13 @@ def _best_exactly(
         count = np.zeros(capacity + 1, np.int32)
         for number, total in enumerate(totals, 1):
             spent = number * weight
-            better = before[: capacity + 1 - spent] + total > best[spent:]
-            best[spent:][better] = (before[: capacity + 1 - spent] + total)[better]
+            together = before[: capacity + 1 - spent] + total
+            better = together > best[spent:]
+            best[spent:][better] = together[better]
             count[spent:][better] = number
         counts.append(count)
-    taken = free.tolist()
+    taken = list[int]()
     for (weight, group), count in zip(reversed(groups.items()), reversed(counts), strict=True):
         taken += group[: count[capacity]].tolist()
         capacity -= int(count[capacity]) * weight
-    return [int(item) for item in taken]
+    return taken

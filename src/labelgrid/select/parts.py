@@ -1,4 +1,4 @@
-"""Provides the parts of strategies: scorers, normalisers, and the selection of cells or images within a budget."""
+"""Provides the parts of strategies: scorers, normalisers, and picks within a budget."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,9 +33,9 @@ class ScorerResult:
     Args:
         values: scores [n, t], NaN where unknown.
         terms: named terms of these scores, [n, t] or [n].
-        without: by what is left out, the scores [n, t] without it.
-        shared: whether all cells of an image have one score, so that no task is a term of the
-            image's.
+        without: the scores [n, t] without one thing each, by the name of that thing.
+        shared: whether all cells of an image have the same score. Then the score without one of the
+            tasks says nothing.
     """
 
     values: Scores
@@ -50,14 +50,17 @@ Scorer = Callable[[PoolView], ScorerResult]
 
 def draw_cells(grid: Grid, seed: int) -> Scores:
     """Uniform draws [n, t] in [0, 1), one per cell, keyed by image and task."""
-    return np.stack(
-        [keyed_uniform(grid.keys, seed_of(seed, "cell", task)) for task in grid.tasks], 1
-    )
+    columns = []
+    for task in grid.tasks:
+        salt = seed_of(seed, "cell", task)
+        columns.append(keyed_uniform(grid.keys, salt))
+    return np.stack(columns, 1)
 
 
 def draw_images(grid: Grid, seed: int) -> Scores:
     """Uniform draws [n, t] in [0, 1), one per image, the same for all its cells."""
-    return np.repeat(keyed_uniform(grid.keys, seed_of(seed, "image"))[:, None], len(grid.tasks), 1)
+    draws = keyed_uniform(grid.keys, seed_of(seed, "image"))
+    return np.repeat(draws[:, None], len(grid.tasks), 1)
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class ReadStatistic:
-    """Scores cells by a statistic with axis "cell"; `term` names it among the terms."""
+    """Scores cells by a statistic that has a value for each cell; `term` names it."""
 
     statistic: str
     term: str = "uncertainty"
@@ -87,8 +90,9 @@ class ReadStatistic:
         values = np.asarray(pool.statistics[self.statistic], np.float64)
         if values.shape != pool.grid.state.shape:
             raise PluginError(
-                f"The strategy reads the statistic '{self.statistic}', which has no value for each cell: its values "
-                f"for {len(pool.grid.images)} images and {len(pool.grid.tasks)} tasks are {list(values.shape)}.",
+                f"The strategy reads the statistic '{self.statistic}', which has no value for each "
+                f"cell: its values for {len(pool.grid.images)} images and {len(pool.grid.tasks)} "
+                f"tasks are {list(values.shape)}.",
                 next_step="Name a statistic whose axis is 'cell', such as 'dropout'.",
                 unchanged="Nothing was requested.",
             )
@@ -142,21 +146,21 @@ class MinMax:
     def calibrate(
         self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """The bounds by task: kept ones unchanged if their ends differ.
+        """The bounds by task: those to keep, and new ones for all other tasks with scores.
 
-        For all other tasks with scores, new ones.
+        Bounds are kept if their ends differ.
         """
-        kept = dict(calibration) if self.keep == "first" else {}
-        bounds = {
-            task: pair
-            for task, pair in kept.items()
-            if np.isfinite(widths(*np.array(pair, np.float64)))
-        }
+        bounds = dict[str, Any]()
+        if self.keep == "first":
+            for task, pair in calibration.items():
+                low, high = np.array(pair, np.float64)
+                if np.isfinite(widths(low, high)):
+                    bounds[task] = pair
         for column, task in enumerate(grid.tasks):
-            known = scores[:, column][grid.eligible[:, column]]
-            known = known[np.isfinite(known)]
-            if task not in bounds and len(known):
-                bounds[task] = [float(known.min()), float(known.max())]
+            candidates = scores[:, column][grid.eligible[:, column]]
+            candidates = candidates[np.isfinite(candidates)]
+            if task not in bounds and len(candidates):
+                bounds[task] = [float(candidates.min()), float(candidates.max())]
         return bounds
 
     def apply(self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]) -> Scores:
@@ -167,44 +171,47 @@ class MinMax:
 
 
 def fill_unknown(scores: Scores, grid: Grid, seed: int) -> Scores:
-    """Give each missing cell without a score a random one of the scores there are.
+    """Give each missing cell without a score the score of a random other cell.
 
-    A uniform draw if there are none.
-
-    Whatever the range of the scores, the share of such cells is the same among the best scores as
-    among all cells.
+    If no cell has a score, each gets a uniform draw. Whatever the range of the scores, the share of
+    such cells is the same among the best scores as among all cells.
 
     Args:
         scores: float64 [n, t], comparable between tasks; NaN where unknown.
         grid: the cells.
-        seed: of the draws, which are keyed by image and task.
+        seed: the seed of the draws, which are keyed by image and task.
 
     Returns:
         Float64 [n, t]; NaN for cells that are not missing.
 
     Example:
-        >>> grid = Grid(["i", "j"], np.arange(2, dtype=np.uint64), ["a", "b"], np.zeros((2, 2), np.int8), np.ones(2))
+        >>> keys = np.arange(2, dtype=np.uint64)
+        >>> state = np.zeros((2, 2), np.int8)
+        >>> grid = Grid(
+        ...     images=["i", "j"], keys=keys, tasks=["a", "b"], state=state, cost=np.ones(2)
+        ... )
         >>> fill_unknown(np.array([[-7.0, np.nan], [-7.0, np.nan]]), grid, 0).tolist()
         [[-7.0, -7.0], [-7.0, -7.0]]
     """
-    known = np.isfinite(scores) & grid.eligible
+    scored = np.isfinite(scores) & grid.eligible
     draws = draw_cells(grid, seed)
-    if known.any() and not known[grid.eligible].all():
-        ordered = np.sort(scores[known])
+    if scored.any() and not scored[grid.eligible].all():
+        ordered = np.sort(scores[scored])
         draws = ordered[(draws * len(ordered)).astype(np.intp)]
-    return np.where(grid.eligible, np.where(known, scores, draws), np.nan)
+    filled = np.where(scored, scores, draws)
+    return np.where(grid.eligible, filled, np.nan)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComposedStrategy:
     """A strategy composed of parts.
 
-    A missing cell without a score (its task had no label when the network was trained) gets a
-    random one of the other scores (`fill_unknown`), so that such a task gets its share of the
-    picks, at random images.
+    A missing cell without a score (its task had no label when the network was trained) gets the
+    score of a random other cell (`fill_unknown`), so that such a task gets its share of the picks,
+    at random images.
 
-    Picks are explained by their rank without the normalisation and, of images, by that without each
-    task.
+    Picks are explained by their rank without the normalisation. Picks of images are also explained
+    by their rank without each task.
 
     Args:
         needs: the statistics it reads.
@@ -213,11 +220,11 @@ class ComposedStrategy:
         unit: picks single cells, or whole images (all missing cells of the images with the highest
             mean score).
         why: the reason given for each pick.
-        valued: scores are values, and a budget of costs buys the most value (`buy_value`).
-            Otherwise they are an order only, such as that of random draws, in which a budget is
-            spent.
+        valued: whether scores are values, of which a budget of costs buys the most (`buy_value`).
+            Otherwise they are an order only, such as the order of random draws, in which a budget
+            is spent.
         tasks: the tasks that its options name.
-        expects: as of `Strategy`.
+        expects: as in `Strategy`.
     """
 
     needs: frozenset[str]
@@ -236,18 +243,20 @@ class ComposedStrategy:
         calibration = self.normaliser.calibrate(raw.values, grid, pool.calibration)
         scores = self.normaliser.apply(raw.values, grid, calibration)
         scores = fill_unknown(scores, grid, pool.seed)
-        best = best_cells if self.unit == "cells" else best_images
-        picks = best(
+        pick_best = best_cells if self.unit == "cells" else best_images
+        picks = pick_best(
             scores,
             grid,
             budget,
-            self.why,
-            np.isnan(raw.values),
-            self.valued and budget.unit == "cost",
+            why=self.why,
+            drawn=np.isnan(raw.values),
+            valued=self.valued and budget.unit == "cost",
         )
         if not self.valued:
             return Selection(picks=picks, terms=raw.terms, calibration=calibration)
-        without = {**raw.without, **dict.fromkeys(self.normaliser.removed, raw.values)}
+        without = dict(raw.without)
+        for name in self.normaliser.removed:
+            without[name] = raw.values
         if self.unit == "cells":
             return Selection(
                 picks=picks,
@@ -257,11 +266,9 @@ class ComposedStrategy:
                 without=without,
             )
         if not raw.shared:
-            others = [np.arange(len(grid.tasks)) != column for column in range(len(grid.tasks))]
-            without |= {
-                task: np.where(kept, scores, np.nan)
-                for task, kept in zip(grid.tasks, others, strict=True)
-            }
+            for column, task in enumerate(grid.tasks):
+                without[task] = scores.copy()
+                without[task][:, column] = np.nan
         means = {name: missing_means(values, grid) for name, values in without.items()}
         return Selection(
             picks=picks,
@@ -277,31 +284,45 @@ def uncertainty_strategy(
 ) -> ComposedStrategy:
     """Compose a strategy that picks by the uncertainty of a cell.
 
-    `measure` is that of the statistic, which the strategy sets; "" leaves it to the recipe.
+    Args:
+        options: the options of the strategy.
+        why: the reason given for each pick.
+        measure: the measure of the statistic, which the strategy sets; "" leaves it to the recipe.
     """
+    normaliser: AsIs | MinMax = AsIs()
+    if options.normalise != "none":
+        normaliser = MinMax(options.normalise)
+    expects = dict[str, Mapping[str, Mapping[str, str]]]()
+    if measure:
+        expects["statistics"] = {options.statistic: {"measure": measure}}
     return ComposedStrategy(
         needs=frozenset({options.statistic}),
         scorer=ReadStatistic(options.statistic),
-        normaliser=AsIs() if options.normalise == "none" else MinMax(options.normalise),
+        normaliser=normaliser,
         unit=options.unit,
-        expects={"statistics": {options.statistic: {"measure": measure}}} if measure else {},
+        expects=expects,
         why=why,
     )
 
 
 def missing_means(scores: Scores, grid: Grid) -> Scores:
-    """The mean [n] of each image's scores [n, t] over its missing cells that have one.
+    """The mean [n] of each image's scores [n, t] over its missing cells that have a score.
 
-    NaN where none has.
+    NaN for an image without such a cell.
 
     Example:
-        >>> pool = Grid(["i", "j"], np.arange(2, dtype=np.uint64), ["a", "b"], np.array([[0, 0], [0, 2]]), np.ones(2))
+        >>> keys = np.arange(2, dtype=np.uint64)
+        >>> state = np.array([[0, 0], [0, 2]])
+        >>> pool = Grid(
+        ...     images=["i", "j"], keys=keys, tasks=["a", "b"], state=state, cost=np.ones(2)
+        ... )
         >>> missing_means(np.array([[1.0, 3.0], [5.0, 9.0]]), pool).tolist()
         [2.0, 5.0]
     """
-    known = grid.eligible & ~np.isnan(scores)
-    count = known.sum(1)
-    return np.where(count > 0, np.where(known, scores, 0.0).sum(1) / np.maximum(count, 1), np.nan)
+    scored = grid.eligible & ~np.isnan(scores)
+    count = scored.sum(1)
+    total = np.where(scored, scores, 0.0).sum(1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def best_cells(
@@ -309,44 +330,57 @@ def best_cells(
 ) -> list[Pick]:
     """Pick the cells with the highest scores in the whole grid within the budget.
 
-    Ties are broken by image key.
+    Ties are broken by image key. A budget of one image is worth t cells, so that strategies of both
+    units spend equally many labels.
 
-    A budget of one image is worth t cells, so that strategies of both units spend equally many
-    labels. `drawn`, bool [n, t], marks the scores that were drawn at random; the picks state it.
-    `valued`: buy the most score for the money.
+    Args:
+        scores: float64 [n, t].
+        grid: the pool.
+        budget: the most that the picks may take.
+        why: the reason given for each pick.
+        drawn: bool [n, t], the scores that were drawn at random, which is the reason then.
+        valued: whether to buy the most score for the money.
     """
     values = scores.ravel()
     at_random = drawn.ravel()
-    (costs, amount) = cell_costs(grid, budget)
-    bought = (buy_value if valued else buy)(
-        values, np.repeat(grid.keys, len(grid.tasks)), costs, amount
-    )
-    return grid.cell_picks(
-        (item, values[item], DRAWN if at_random[item] else why) for item in bought
-    )
+    keys = np.repeat(grid.keys, len(grid.tasks))
+    costs, amount = cell_costs(grid, budget)
+    take = buy_value if valued else buy
+    picks = []
+    for item in take(values, keys, costs, amount):
+        reason = DRAWN if at_random[item] else why
+        picks.append((item, values[item], reason))
+    return grid.cell_picks(picks)
 
 
 def best_images(
     scores: Scores, grid: Grid, budget: Budget, why: str, drawn: NDArray[np.bool_], valued: bool
 ) -> list[Pick]:
-    """Pick all missing cells of the images with the highest mean score over their missing cells, within the budget.
+    """Pick all missing cells of the images with the highest mean score within the budget.
 
-    `drawn`, bool [n, t], marks the scores that were drawn at random; the picks of an image without
-    any other state it. `valued`: buy the most score for the money; an image's value is the sum of
-    its scores above the pool's lowest, or above 0 if none is below.
+    The mean is over an image's missing cells. If the most score is bought for the money, the value
+    of an image is the sum of its scores above the pool's lowest, or above 0 if none is below.
+
+    Args:
+        scores: float64 [n, t].
+        grid: the pool.
+        budget: the most that the picks may take.
+        why: the reason given for each pick.
+        drawn: bool [n, t], the scores that were drawn at random. If all scores of an image were,
+            this is the reason.
+        valued: whether to buy the most score for the money.
     """
-    mean = missing_means(scores, grid)
+    means = missing_means(scores, grid)
+    costs = image_costs(grid, budget)
     if valued:
         lowest = min(float(scores[grid.eligible].min(initial=0.0)), 0.0)
-        bought = buy_value(
-            (mean - lowest) * grid.eligible.sum(1),
-            grid.keys,
-            image_costs(grid, budget),
-            budget.amount,
-        )
+        values = (means - lowest) * grid.eligible.sum(1)
+        rows = buy_value(values, grid.keys, costs, budget.amount)
     else:
-        bought = buy(mean, grid.keys, image_costs(grid, budget), budget.amount)
+        rows = buy(means, grid.keys, costs, budget.amount)
     scored = np.any(grid.eligible & ~drawn, axis=1)
-    return grid.image_picks(
-        (row, float(mean[row]), why if scored[row] else DRAWN_IMAGE) for row in bought
-    )
+    picks = []
+    for row in rows:
+        reason = why if scored[row] else DRAWN_IMAGE
+        picks.append((row, float(means[row]), reason))
+    return grid.image_picks(picks)

@@ -10,8 +10,8 @@ from labelgrid.select.budget import Floats, payable_amount
 from labelgrid.streams import stream
 
 Rows = NDArray[np.intp]
-#: Yields the index of the group whose turn it is, given the groups that have nothing left, which
-#: grow meanwhile.
+#: Yields the index of the group whose turn it is. Its argument holds the groups that have nothing
+#: left; it grows meanwhile.
 Turns = Callable[[Container[int]], Iterator[int]]
 
 
@@ -29,7 +29,9 @@ class Group:
 
 
 def alternate(groups: Sequence[int]) -> Turns:
-    """One group after the other, again and again, until all are spent, which is looked up after each pass.
+    """Take one group after the other, again and again, until all are spent.
+
+    Which groups are spent is looked up after each pass.
 
     Example:
         >>> spent = set()
@@ -41,17 +43,20 @@ def alternate(groups: Sequence[int]) -> Turns:
     """
 
     def turns(spent: Container[int]) -> Iterator[int]:
-        left = groups
-        while left := [group for group in left if group not in spent]:
-            yield from left
+        unspent = groups
+        while True:
+            unspent = [group for group in unspent if group not in spent]
+            if not unspent:
+                return
+            yield from unspent
 
     return turns
 
 
 def interleave(parts: Sequence[Turns], shares: Sequence[float]) -> Turns:
-    """Merge turns in proportion to their shares (Webster's rule); of equal ones, the first begins.
+    """Merge the turns of several parts in proportion to their shares (Webster's rule).
 
-    When those of a part end, the others continue.
+    Of equal shares, the first begins. When the turns of a part end, the others continue.
 
     Example:
         >>> from itertools import islice
@@ -62,12 +67,12 @@ def interleave(parts: Sequence[Turns], shares: Sequence[float]) -> Turns:
     """
 
     def turns(spent: Container[int]) -> Iterator[int]:
-        own = [part(spent) for part in parts]
-        counts = dict.fromkeys(range(len(own)), 0)
+        iterators = [part(spent) for part in parts]
+        counts = dict.fromkeys(range(len(parts)), 0)
         while counts:
             best = max(counts, key=lambda index: shares[index] / (2 * counts[index] + 1))
             counts[best] += 1
-            group = next(own[best], None)
+            group = next(iterators[best], None)
             if group is None:
                 del counts[best]
             else:
@@ -77,13 +82,16 @@ def interleave(parts: Sequence[Turns], shares: Sequence[float]) -> Turns:
 
 
 def random_order(count: int, seed: int, *names: str) -> list[int]:
-    """The numbers below `count` in random order: whose turn comes first, so that no group always gets the rest.
+    """The numbers below `count` in random order.
+
+    Groups take turns in such an order, so that not always the same group gets the rest.
 
     Example:
-        >>> sorted(shuffled(3, 0, "tasks"))
+        >>> sorted(random_order(3, 0, "tasks"))
         [0, 1, 2]
     """
-    return [int(number) for number in stream(seed, "turns", *names).permutation(count)]
+    order = stream(seed, "turns", *names).permutation(count)
+    return [int(number) for number in order]
 
 
 def deal(
@@ -106,37 +114,49 @@ def deal(
         Item, group and score of each pick, in order.
 
     Example:
-        >>> few, all_ = Group(np.array([0]), np.array([0.1])), Group(np.arange(3), np.array([0.1, 0.5, 0.9]))
-        >>> deal([few, all_], alternate([0, 1]), np.ones(3), np.arange(3, dtype=np.uint64), 3.0)
+        >>> few = Group(np.array([0]), np.array([0.1]))
+        >>> many = Group(np.arange(3), np.array([0.1, 0.5, 0.9]))
+        >>> keys = np.arange(3, dtype=np.uint64)
+        >>> deal([few, many], alternate([0, 1]), np.ones(3), keys, amount=3.0)
         [(0, 0, 0.1), (2, 1, 0.9), (1, 1, 0.5)]
     """
     least = float(costs.min(initial=np.inf))
-    most = int(payable_amount(amount) // least) if 0 < least < np.inf else len(costs)
-    queues = [_best_first(group, keys, most) for group in groups]
+    most = len(costs)
+    if 0 < least < np.inf:
+        most = int(payable_amount(amount) // least)
+    queues = [_sort_items(group, keys, most) for group in groups]
     spent = set[int]()
-    left = payable_amount(amount)
+    rest = payable_amount(amount)
     taken = np.zeros(len(costs), np.bool_)
     picks = list[tuple[int, int, float]]()
     for group in turns(spent):
-        if left < least:
+        if rest < least:
             break
-        found = next(
-            ((i, score) for i, score in queues[group] if not taken[i] and costs[i] <= left), None
-        )
-        if found is None:
+        best = _next_item(queues[group], taken, costs, rest)
+        if best is None:
             spent.add(group)
             continue
-        item, score = found
+        item, score = best
         picks.append((item, group, score))
         taken[item] = True
-        left -= float(costs[item])
+        rest -= float(costs[item])
     return picks
 
 
-def _best_first(group: Group, keys: NDArray[np.uint64], most: int) -> Iterator[tuple[int, float]]:
-    """The items of a group, best first.
+def _next_item(
+    queue: Iterator[tuple[int, float]], taken: NDArray[np.bool_], costs: Floats, amount: float
+) -> tuple[int, float] | None:
+    """The next item that is not taken and that the amount pays for, and its score."""
+    for item, score in queue:
+        if not taken[item] and costs[item] <= amount:
+            return item, score
+    return None
 
-    The best `most` are sorted first, and the others when they are reached.
+
+def _sort_items(group: Group, keys: NDArray[np.uint64], most: int) -> Iterator[tuple[int, float]]:
+    """Yield the items of a group and their scores, best first.
+
+    The best `most` items are sorted first, and the others when they are reached.
     """
     top = np.ones(len(group.items), np.bool_)
     if 0 < most < len(top):

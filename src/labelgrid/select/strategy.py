@@ -31,7 +31,9 @@ class Budget:
 
 @dataclass(frozen=True)
 class TrainedRound:
-    """A finished training in the campaign's history. It holds no metric on held-out or test labels.
+    """A finished training in the campaign's history.
+
+    It holds no metric on held-out or test labels.
 
     Args:
         round: the number of the round.
@@ -55,7 +57,7 @@ class PoolView:
         statistics: the statistics that the strategy needs, with the grid's rows.
         seed: the seed of this round's draws.
         calibration: the `Selection.calibration` of earlier rounds.
-        read_history: returns the history; see `history`.
+        read_history: a function that returns the history; see `history`.
     """
 
     grid: Grid
@@ -77,15 +79,15 @@ class Selection:
     Args:
         picks: missing cells worth at most the budget, best first.
         terms: named terms of the scores, [n, t] for cells or [n] for images; stored with the picks.
-            Those that are not floats, such as numbers and sizes of groups, are stored without
+            Terms that are not floats, such as numbers and sizes of groups, are stored without
             quantiles.
-        calibration: JSON values that are fixed once and kept in the ledger: the pool's and those
-            added in this round.
+        calibration: JSON values that are fixed once and kept in the ledger: the pool's calibration,
+            and what was added in this round.
         scores: what the picks are ordered by, prices aside, [n, t] for cells or [n] for images;
-            None if they are not.
-        without: by what is left out, such as a term or a task, the scores without it, all [n, t] or
-            all [n]; NaN where nothing is left. The picks' ranks by these are stored with them.
-            Empty if there is one term only.
+            None if no scores order them.
+        without: the scores without one thing each, such as a term or a task, by the name of that
+            thing; all [n, t] or all [n]; NaN where nothing is left. The picks' ranks by these
+            scores are stored with them. Empty if there is one term only.
     """
 
     picks: Sequence[Pick]
@@ -103,16 +105,16 @@ class Strategy(Protocol):
     task without any label is picked beside the others.
 
     A strategy with an attribute `cold = True` also picks before the first training, by statistics
-    of the network with
-    its initial weights: the pretrained encoder's features. Others are replaced by random images
-    then.
+    of the network with its initial weights: the pretrained encoder's features. Other strategies are
+    replaced by random images then.
 
     A strategy that relies on options of its statistics, or of terms that these read, has them in an
     attribute `expects`, by folder and name: `{"statistics": {"dropout": {"measure": "entropy"}}}`.
-    A recipe with others is refused. Those of statistics are used where the recipe names none.
+    A recipe with other options is refused. Options of statistics are used where the recipe names
+    none.
 
     A strategy whose options name tasks has them in an attribute `tasks`; a study without one of
-    them is refused before it runs. If it is to pick of some tasks only, the last two laws hold for
+    them is refused before it runs. If it picks from some tasks only, the last two laws hold for
     their cells.
     """
 
@@ -128,16 +130,16 @@ class Strategy(Protocol):
         """Pick cells within the budget."""
 
 
-def check_task_names(strategy: str, named: Iterable[str], tasks: Sequence[str]) -> None:
+def check_task_names(strategy: str, names: Iterable[str], tasks: Sequence[str]) -> None:
     """Check that the tasks that a strategy's options name exist.
 
     Raises:
         PluginError: one does not.
 
     Example:
-        >>> check_named("equal", ["depth"], ["semseg", "depth"])
+        >>> check_task_names("equal", ["depth"], ["semseg", "depth"])
     """
-    unknown = [name for name in named if name not in tasks]
+    unknown = [name for name in names if name not in tasks]
     if unknown:
         raise PluginError(
             f"The strategy '{strategy}' picks by the task '{unknown[0]}', which does not exist.",

@@ -1,4 +1,7 @@
-"""Defines the options of strategies that pick by the uncertainty of a cell: PartAL, BALD, least confidence, margin."""
+"""Defines the options of the strategies that pick by the uncertainty of a cell.
+
+These are PartAL, BALD, least confidence and margin.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,13 +12,13 @@ class Options:
     """How uncertainties become picks: the switches of PartAL's ablations.
 
     Args:
-        normalise: bounds of the min–max: those of the task's `"first"` scored round, kept in the
+        normalise: the bounds of the min–max: from the task's `"first"` scored round, kept in the
             ledger (PartAL eq. 1, A.3); recomputed in `"each"` round; or `"none"` (ablation of
             figure 12).
-        statistic: the uncertainty of a cell, a statistic with one value per cell; `"dropout"` as in
-            PartAL. Of `bald`, `least_confidence` and `margin` it is one that has their `measure`.
         unit: picks single `"cells"`, or all missing cells of the `"images"` with the highest mean
             score.
+        statistic: the uncertainty of a cell, a statistic with one value per cell; `"dropout"` as in
+            PartAL. `bald`, `least_confidence` and `margin` need one that has their `measure`.
     """
 
     normalise: Literal["first", "each", "none"] = "first"

@@ -1,7 +1,8 @@
-"""BALD: picks the cells whose predictions disagree most, by mutual information for classes, by variance for values.
+"""BALD: picks the cells whose predictions disagree most.
 
-It is PartAL's strategy with another measure of the same passes: a pixel that is unsure in the same
-way in every pass counts nothing.
+The measure is the mutual information for tasks of classes, and the variance for tasks of values. It
+is PartAL's strategy with another measure of the same passes: a pixel that is unsure in the same way
+in every pass counts nothing.
 """
 
 from labelgrid.select.parts import ComposedStrategy, uncertainty_strategy

@@ -1,8 +1,8 @@
-"""ClaSP PE: uncertain cells, two thirds of them class by class, with random noise that decays from round to round.
+"""ClaSP PE: picks uncertain cells, two thirds of them class by class, with noise that decays.
 
-Each task gets an equal number of picks (Lüth et al. 2026, for one task). It needs the statistic
-`class_entropy` and an
-entropy of each cell: `dropout` or, with `statistic`, that of a deep ensemble.
+The noise is random and decays from round to round. Each task gets an equal number of picks (Lüth et
+al. 2026, for one task). It needs the statistic `class_entropy` and an entropy of each cell:
+`dropout` or, with the option `statistic`, `ensemble`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -59,11 +59,11 @@ class Options:
 
 @dataclass(frozen=True)
 class Queue(Group):
-    """Cells of a task, of which the highest scores are picked first.
+    """Cells of a task, of which those with the highest scores are picked first.
 
     Args:
         why: the reason given for its picks.
-        of_class: the class it is of; None for the whole task.
+        of_class: the class for which they are picked; None for the whole task.
     """
 
     why: str
@@ -76,8 +76,8 @@ class Uncertainties:
 
     Args:
         pool: the pool.
-        cells: float64 [n, t].
-        classes: the part that falls to each class, [n, t, c].
+        cells: the uncertainties, float64 [n, t].
+        classes: the part of them that falls to each class, [n, t, c].
     """
 
     pool: PoolView
@@ -87,52 +87,57 @@ class Uncertainties:
     def queues(
         self, column: int, power: float, by_class: float
     ) -> Iterator[tuple[list[Queue], float]]:
-        """The queues of a task that together get a share of its picks, and this share.
+        """Yield the queues of a task that together get a share of its picks, and this share.
 
         Args:
-            column: of the task.
+            column: the task's column.
             power: the exponent of the scores; infinite for no noise.
             by_class: the share of the classes.
         """
         grid = self.pool.grid
-        unsure = self.cells[:, column]
-        t = len(grid.tasks)
+        values = self.cells[:, column]
         missing = grid.eligible[:, column]
-        rows = np.flatnonzero(missing & np.isfinite(unsure))
-        unknown = np.flatnonzero(missing & np.isnan(unsure))
+        scored = np.flatnonzero(missing & np.isfinite(values))
+        unscored = np.flatnonzero(missing & np.isnan(values))
+        count = len(scored) + len(unscored)
+        if len(scored):
+            for queues, share in self._scored_queues(scored, column, power, by_class):
+                yield queues, share * (len(scored) / count)
+        if len(unscored):
+            draws = draw_cells(grid, self.pool.seed)[unscored, column]
+            queue = Queue(unscored * len(grid.tasks) + column, draws, DRAWN)
+            yield [queue], len(unscored) / count
 
-        def queue(logs: NDArray[np.float64], why: str, of_class: int | None = None) -> Queue:
-            return Queue(
-                rows * t + column, logs + self.noise(rows, column, power, of_class), why, of_class
-            )
-
-        if len(rows):
-            parts = self.classes[rows, column]
-            classes = np.flatnonzero(parts.any(0))
-            known = len(rows) / (len(rows) + len(unknown))
-            share = by_class if len(classes) else 0.0
-            if share:
-                why = "uncertain about one class"
-                yield (
-                    [queue(_log(parts[:, each]), why, int(each)) for each in classes],
-                    share * known,
-                )
-            if share < 1:
-                logs = _log(unsure[rows]) if len(classes) else unsure[rows]
-                yield [queue(logs, "most uncertain, with noise")], (1 - share) * known
-        if len(unknown):
-            draws = draw_cells(grid, self.pool.seed)[unknown, column]
-            yield (
-                [Queue(unknown * t + column, draws, DRAWN)],
-                len(unknown) / (len(rows) + len(unknown)),
-            )
+    def _scored_queues(
+        self, rows: NDArray[np.intp], column: int, power: float, by_class: float
+    ) -> Iterator[tuple[list[Queue], float]]:
+        """As `queues`, of cells with an uncertainty, given their rows."""
+        items = rows * len(self.pool.grid.tasks) + column
+        logs = self.cells[rows, column]
+        parts = self.classes[rows, column]
+        classes = np.flatnonzero(parts.any(0)).tolist()
+        if classes:
+            logs = _log(logs)
+        else:
+            by_class = 0.0
+        if by_class:
+            queues = []
+            for each in classes:
+                scores = _log(parts[:, each]) + self.noise(rows, column, power, each)
+                queues.append(Queue(items, scores, "uncertain about one class", each))
+            yield queues, by_class
+        if by_class < 1:
+            scores = logs + self.noise(rows, column, power)
+            yield [Queue(items, scores, "most uncertain, with noise")], 1 - by_class
 
     def noise(
         self, rows: NDArray[np.intp], column: int, power: float, of_class: int | None = None
     ) -> NDArray[np.float64]:
         """The Gumbel noise / exponent of a task's cells, for one class or for the whole task."""
-        named = [] if of_class is None else [of_class]
-        salt = seed_of(self.pool.seed, "power", self.pool.grid.tasks[column], *named)
+        names = list[str | int]()
+        if of_class is not None:
+            names.append(of_class)
+        salt = seed_of(self.pool.seed, "power", self.pool.grid.tasks[column], *names)
         draws = np.maximum(keyed_uniform(self.pool.grid.keys[rows], salt), SMALLEST)
         noise: NDArray[np.float64] = -np.log(-np.log(draws)) / power
         return noise
@@ -140,10 +145,8 @@ class Uncertainties:
     def places(self, power: float, by_class: float) -> Scores:
         """How early each missing cell is picked, float64 [n, t]: the higher, the earlier.
 
-        NaN without an uncertainty.
-
-        A cell counts by its best place in a queue. A place is divided by the queue's share of the
-        picks.
+        A cell without an uncertainty has NaN. A cell counts by its best place in a queue. A
+        place is divided by the queue's share of the picks.
 
         Args:
             power: the exponent of the scores; infinite for no noise.
@@ -159,21 +162,21 @@ class Uncertainties:
                     first[rows, column] = np.minimum(first[rows, column], place)
         return np.where(self.pool.grid.eligible & np.isfinite(self.cells), -first, np.nan)
 
-    def terms(self, found: list[tuple[int, int | None]], power: float) -> dict[str, NDArray[Any]]:
-        """The terms of the picks, [n, t] each, the exponent [n]; NaN where a cell has none.
+    def terms(self, picked: list[tuple[int, int | None]], power: float) -> dict[str, NDArray[Any]]:
+        """The terms of the picks: [n, t] each, NaN where a cell has none; the exponent is [n].
 
         The classes are objects, because an index has no quantile. Cells that were not picked have
         the noise of the whole task.
 
         Args:
-            found: the items that were picked, each with the class of its queue.
+            picked: the picked items, each with the class of its queue.
             power: the exponent of the scores.
         """
         rows = np.arange(len(self.cells))
         t = self.cells.shape[1]
         classes = np.full((len(rows), t), np.nan, object)
         noise = np.stack([self.noise(rows, column, power) for column in range(t)], 1)
-        for item, of_class in found:
+        for item, of_class in picked:
             row, column = divmod(item, t)
             if of_class is not None:
                 classes[row, column] = of_class
@@ -189,11 +192,12 @@ class Uncertainties:
 
 @dataclass(frozen=True)
 class ClassStratified:
-    """The highest log score + Gumbel noise / exponent, for each task, and within a class task for each class.
+    """Picks the highest log score + Gumbel noise / exponent for each task and each of its classes.
 
-    The logarithm of an entropy is the score of class tasks; a differential entropy is a logarithm
-    already, that of the width of the prediction. The score for a class is the entropy that falls to
-    the class. A task whose network learnt nothing yet is drawn at random.
+    The score of a class task is an entropy, whose logarithm is taken. The differential entropy of
+    other tasks is a logarithm already: the logarithm of the width of the prediction. The score for
+    a class is the part of the entropy that falls to the class. The cells of a task of which the
+    network has learnt nothing yet are drawn at random.
 
     Source: Lüth et al. 2026 (ClaSP PE) as docs/strategies.md reads it; the noise is that of Kirsch
     et al. 2023.
@@ -209,7 +213,10 @@ class ClassStratified:
 
     @property
     def expects(self) -> Mapping[str, Mapping[str, Mapping[str, str]]]:
-        """The uncertainty is an entropy: the noise is added to a logarithm, which a variance is not."""
+        """The uncertainty must be an entropy.
+
+        The noise is added to a logarithm, which a variance is not.
+        """
         return {"statistics": {self.options.statistic: {"measure": "entropy"}}}
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
@@ -217,46 +224,51 @@ class ClassStratified:
 
         The terms of a pick are the uncertainty of its cell, the exponent, the noise in its score
         and, if it was picked for a class, the index of the class. The ranks without the noise keep
-        the classes, those without the classes keep the noise.
+        the classes, and the ranks without the classes keep the noise.
         """
         grid = pool.grid
         t = len(pool.grid.tasks)
         by_class = self.options.by_class
-        unsure = self._read(pool)
+        uncertainties = self._read(pool)
         power = self.options.power(len(pool.history))
         groups = list[Queue]()
         tasks = list[Turns]()
         for column in random_order(t, pool.seed, "tasks"):
             parts = list[Turns]()
             shares = list[float]()
-            for made, share in unsure.queues(column, power, by_class):
-                order = random_order(len(made), pool.seed, "classes", grid.tasks[column])
+            for queues, share in uncertainties.queues(column, power, by_class):
+                order = random_order(len(queues), pool.seed, "classes", grid.tasks[column])
                 parts.append(alternate([len(groups) + index for index in order]))
                 shares.append(share)
-                groups += made
+                groups += queues
             tasks.append(interleave(parts, shares))
         costs, amount = cell_costs(grid, budget)
-        found = deal(
+        dealt = deal(
             groups,
             interleave(tasks, [1.0] * t),
             costs=costs,
             keys=np.repeat(grid.keys, t),
             amount=amount,
         )
-        picks = grid.cell_picks((item, score, groups[group].why) for item, group, score in found)
-        terms = unsure.terms([(item, groups[group].of_class) for item, group, _ in found], power)
-        without = {"noise": unsure.places(np.inf, by_class)}
+        reasons = []
+        classes = []
+        for item, group, score in dealt:
+            reasons.append((item, score, groups[group].why))
+            classes.append((item, groups[group].of_class))
+        terms = uncertainties.terms(classes, power)
+        without = {"noise": uncertainties.places(np.inf, by_class)}
         if by_class:
-            without["classes"] = unsure.places(power, 0.0)
+            without["classes"] = uncertainties.places(power, 0.0)
         else:
             del terms["class"]
-        return Selection(picks=picks, terms=terms, without=without)
+        return Selection(picks=grid.cell_picks(reasons), terms=terms, without=without)
 
     def _read(self, pool: PoolView) -> Uncertainties:
-        unsure = ReadStatistic(self.options.statistic)(pool).values
-        t = len(pool.grid.tasks)
+        """The uncertainties of the pool; the statistic by class has the classes of all tasks."""
+        cells = ReadStatistic(self.options.statistic)(pool).values
+        n, t = cells.shape
         by_class = pool.statistics[BY_CLASS]
-        return Uncertainties(pool, unsure, by_class.reshape(len(unsure), t, by_class.shape[1] // t))
+        return Uncertainties(pool, cells, by_class.reshape(n, t, by_class.shape[1] // t))
 
 
 def _log(values: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
-"""Core-Set: picks images that cover the pool, each the farthest from all labelled and picked images.
+"""Core-Set: picks images that cover the pool, each farthest from all labelled and picked images.
 
-The distance is that of the pooled features (Sener & Savarese 2018). It needs the statistic
-`features` and has no options.
+Distances are between pooled features (Sener & Savarese 2018). It needs the statistic `features` and
+has no options.
 """
 
 from dataclasses import dataclass
@@ -24,14 +24,12 @@ class Options:
 
 @dataclass(frozen=True)
 class CoreSet:
-    """Greedy k-centre over whole images.
+    """Picks whole images by greedy k-centre.
 
-    Images with a label or a request of any task are the first centres.
-
-    The picks are exactly those of the greedy algorithm in float64; ties are broken by image key. A
-    pick's term `distance` is the Euclidean distance of its image to the nearest centre when it was
-    picked. With no centre at all, the first image is drawn at random, keyed by image, and its
-    distance is 0.
+    Images with a label or a request of any task are the first centres. The picks are
+    exactly those of the greedy algorithm in float64; ties are broken by image key. A pick's term
+    `distance` is the Euclidean distance of its image to the nearest centre when it was picked. With
+    no centre at all, the first image is drawn at random, keyed by image, and its distance is 0.
 
     Source: Sener & Savarese 2018, algorithm 1.
     """
@@ -53,9 +51,8 @@ class CoreSet:
             amount=budget.amount,
             draws=first,
         )
-        picks = grid.image_picks(
-            (row, distances[row], "far from all labelled images") for row in rows
-        )
+        why = "far from all labelled images"
+        picks = grid.image_picks((row, distances[row], why) for row in rows)
         return Selection(picks=picks, terms={"distance": distances})
 
 

@@ -1,8 +1,8 @@
-"""Learning loss: picks whole images by their loss as predicted by a module that is trained along with the network.
+"""Learning loss: picks whole images by their predicted loss.
 
-A baseline of PartAL (LLoss, section 4.1) and of TCD (LL4AL, supplement 3). It needs the statistic
-`learning_loss`, and the table `[terms.learning_loss]` in the recipe, whose `predict` chooses
-between the two.
+A module that is trained along with the network predicts it. A baseline of PartAL (LLoss,
+section 4.1) and of TCD (LL4AL, supplement 3). It needs the statistic `learning_loss`, and the table
+`[terms.learning_loss]` in the recipe, whose `predict` chooses between the two.
 """
 
 from dataclasses import dataclass
@@ -28,14 +28,14 @@ class Options:
 
 @dataclass(frozen=True)
 class ScaledLosses:
-    """Scores cells by predicted losses, moved and scaled to [0, 1] for each task over the pool's images.
+    """Scores cells by predicted losses, scaled to [0, 1] for each task over the pool's images.
 
     The ranking loss fixes neither the zero nor the scale of a prediction, so both are computed
     again each round.
 
     Args:
-        whole: a cell without a prediction gets the mean of its image's others, so that it does not
-            change the image's.
+        whole: whether images are picked. A cell without a prediction then gets the mean score of
+            its image's other cells, so that it does not change the mean of the image.
     """
 
     whole: bool
@@ -44,17 +44,17 @@ class ScaledLosses:
         """As `Scorer`."""
         values = ReadStatistic("learning_loss")(pool).values
         eligible = pool.grid.eligible
-        known = np.isfinite(values)
-        pooled = known & eligible.any(1, keepdims=True)
+        predicted = np.isfinite(values)
+        pooled = predicted & eligible.any(1, keepdims=True)
         low = np.where(pooled, values, np.inf).min(0, initial=np.inf)
         high = np.where(pooled, values, -np.inf).max(0, initial=-np.inf)
         scores = (values - low) / widths(low, high)
         if self.whole:
-            given = known & eligible
-            count = given.sum(1)
-            total = np.where(given, scores, 0.0).sum(1)
+            candidates = predicted & eligible
+            count = candidates.sum(1)
+            total = np.where(candidates, scores, 0.0).sum(1)
             means = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-            scores = np.where(known, scores, means[:, None])
+            scores = np.where(predicted, scores, means[:, None])
         return ScorerResult(scores, {"predicted loss": values})
 
 
@@ -66,13 +66,14 @@ def build(options: Options) -> ComposedStrategy:
     Source: Yoo & Kweon 2019, section 3.1; the sum of normalised losses over tasks is a reading of
     TCD's supplement.
     """
+    expects = {}
+    if options.unit == "cells":
+        expects = {"terms": {"learning_loss": {"predict": "tasks"}}}
     return ComposedStrategy(
         needs=frozenset({"learning_loss"}),
         scorer=ScaledLosses(options.unit == "images"),
         normaliser=AsIs(),
         unit=options.unit,
-        expects={}
-        if options.unit == "images"
-        else {"terms": {"learning_loss": {"predict": "tasks"}}},
+        expects=expects,
         why="expected to be predicted worst",
     )

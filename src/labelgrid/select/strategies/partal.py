@@ -1,7 +1,7 @@
-"""PartAL: picks the most uncertain (image, task) cells, with uncertainties normalised by a fixed min-max per task.
+"""PartAL: picks the most uncertain (image, task) cells of the whole grid.
 
-It picks from the whole grid (Durasov, Dorndorf & Fua 2022). `statistic` exchanges the uncertainty,
-for that of a deep ensemble, say.
+Each task's uncertainties are normalised by a fixed min–max (Durasov, Dorndorf & Fua 2022). The
+option `statistic` exchanges the uncertainty, for example for that of a deep ensemble.
 """
 
 from labelgrid.select.parts import ComposedStrategy, uncertainty_strategy

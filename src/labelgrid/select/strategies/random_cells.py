@@ -1,6 +1,6 @@
-"""Picks random (image, task) cells: PartAL's ablation with partial labels only (figure 13).
+"""Picks random (image, task) cells.
 
-It has no options.
+It is PartAL's ablation with partial labels only (figure 13), and has no options.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""Picks random images with all their missing labels: the baseline of every comparison (PartAL section 4.1).
+"""Picks random images with all their missing labels.
 
-It has no options.
+It is the baseline of every comparison (PartAL section 4.1), and has no options.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
-"""Picks random cells task by task: the same number of labels for each, the same cost for each, or given shares.
+"""Picks random cells, with a fixed share for each task.
 
-Each task's cells are drawn uniformly and independently of the other tasks'.
+Each task gets the same number of labels, or the same cost, or a share that the options name. Its
+cells are drawn uniformly and independently of other tasks.
 """
 
 import math
@@ -27,9 +28,9 @@ class Options:
     Args:
         shares: `"equal"`: each task gets the same number of labels; `"cost"`: numbers in proportion
             to 1 / cost, so that the same is spent on each task; weights by task, such as `{ semseg
-            = 2, depth = 1 }`: numbers in this ratio, and no label of the tasks that are not named.
-            If a task runs out of cells, its share goes to the other named tasks; if none of them
-            has cells left, it is not spent.
+            = 2, depth = 1 }`: numbers in this ratio, and no label of the other tasks. If a task
+            runs out of cells, its share goes to the other named tasks; if none of them has cells
+            left, it is not spent.
     """
 
     shares: Literal["equal", "cost"] | Mapping[str, float] = "equal"
@@ -37,18 +38,16 @@ class Options:
     def __post_init__(self) -> None:
         if isinstance(self.shares, str):
             return
-        wrong = [task for task, weight in self.shares.items() if not 0 <= weight < math.inf]
-        if wrong:
-            raise ValueError(
-                f"the weight of {wrong[0]} must be at least 0; it is {self.shares[wrong[0]]:g}"
-            )
+        for task, weight in self.shares.items():
+            if not 0 <= weight < math.inf:
+                raise ValueError(f"the weight of {task} must be at least 0; it is {weight:g}")
         if not any(self.shares.values()):
             raise ValueError("one weight at least must be above 0")
 
 
 @dataclass(frozen=True)
 class RandomTasks:
-    """Random cells with a fixed share for each task, keyed by image and task."""
+    """Picks random cells, keyed by image and task, with a fixed share for each task."""
 
     options: Options
     needs: ClassVar[frozenset[str]] = frozenset()
@@ -57,47 +56,48 @@ class RandomTasks:
     @property
     def tasks(self) -> frozenset[str]:
         """The tasks that the options name."""
-        return frozenset(() if isinstance(self.options.shares, str) else self.options.shares)
+        if isinstance(self.options.shares, str):
+            return frozenset()
+        return frozenset(self.options.shares)
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
         """As `Strategy.select`.
 
         Raises:
-            PluginError: a named task does not exist. NothingToBuyError: no task with a weight lacks
-                a label.
+            PluginError: a named task does not exist.
+            NothingToBuyError: no task with a weight lacks a label.
         """
         grid = pool.grid
-        draws = draw_cells(pool.grid, pool.seed)
-        t = len(pool.grid.tasks)
-        shares = self._shares(grid)
-        order = [column for column in random_order(t, pool.seed, "tasks") if shares[column]]
-        missing = [(column, np.flatnonzero(grid.eligible[:, column])) for column in order]
-        groups = [Group(rows * t + column, draws[rows, column]) for column, rows in missing]
-        turns = interleave(
-            [alternate([index]) for index in range(len(order))], shares[order].tolist()
-        )
+        draws = draw_cells(grid, pool.seed)
+        t = len(grid.tasks)
+        weights = self._weights(grid)
+        order = [column for column in random_order(t, pool.seed, "tasks") if weights[column]]
+        groups = []
+        parts = []
+        for index, column in enumerate(order):
+            rows = np.flatnonzero(grid.eligible[:, column])
+            groups.append(Group(rows * t + column, draws[rows, column]))
+            parts.append(alternate([index]))
+        turns = interleave(parts, weights[order].tolist())
         costs, amount = cell_costs(grid, budget)
-        found = deal(groups, turns, costs=costs, keys=np.repeat(grid.keys, t), amount=amount)
-        return Selection(
-            picks=grid.cell_picks(
-                (item, score, "random image of this task") for item, _, score in found
-            )
-        )
+        dealt = deal(groups, turns, costs=costs, keys=np.repeat(grid.keys, t), amount=amount)
+        why = "random image of this task"
+        return Selection(picks=grid.cell_picks((item, score, why) for item, _, score in dealt))
 
-    def _shares(self, grid: Grid) -> NDArray[np.float64]:
+    def _weights(self, grid: Grid) -> NDArray[np.float64]:
         """The weight of each task, float64 [t]."""
         shares = self.options.shares
+        if shares == "equal":
+            return np.ones(len(grid.tasks))
         if isinstance(shares, str):
-            costs = np.maximum(
-                grid.cost, 1e-6 * grid.cost.max() or 1.0
-            )  # free labels have a share, too
-            return 1 / costs if shares == "cost" else np.ones(len(grid.tasks))
+            least = 1e-6 * grid.cost.max() or 1.0  # free labels have a share, too
+            return 1 / np.maximum(grid.cost, least)
         check_task_names("random_tasks", shares, grid.tasks)
         weights = np.array([shares.get(task, 0.0) for task in grid.tasks])
         if grid.eligible.any() and not grid.eligible[:, weights > 0].any():
+            names = join_names(sorted(task for task in shares if shares[task]))
             raise NothingToBuyError(
-                f"The strategy 'random_tasks' buys labels of {join_names(sorted(t for t in shares if shares[t]))} only, "
-                "and no image lacks one.",
+                f"The strategy 'random_tasks' buys labels of {names} only, and no image lacks one.",
                 next_step="Give other tasks a weight in its option shares, or stop.",
                 unchanged="Nothing was requested.",
             )

@@ -18,7 +18,7 @@ class Options:
     """The uncertainty that is ranked.
 
     Args:
-        statistic: with one value per cell, such as `"dropout"` or `"ensemble"`.
+        statistic: a statistic with one value per cell, such as `"dropout"` or `"ensemble"`.
     """
 
     statistic: str = "dropout"
@@ -28,7 +28,7 @@ class Options:
 class Ranks:
     """Scores cells by the rank of their uncertainty among the pool's n images, from 1 to n.
 
-    A cell without a score has no rank; it gets a random one of the others' (`fill_unknown`).
+    A cell without a score has no rank; it gets the rank of a random other cell (`fill_unknown`).
 
     Source: PartAL section 4.1 (eq rank).
     """
@@ -41,8 +41,8 @@ class Ranks:
         rows = np.flatnonzero(pool.grid.eligible.any(1))
         ranks = np.full(values.shape, np.nan)
         for column in range(values.shape[1]):
-            known = rows[np.isfinite(values[rows, column])]
-            ranks[known, column] = rankdata(values[known, column])
+            ranked = rows[np.isfinite(values[rows, column])]
+            ranks[ranked, column] = rankdata(values[ranked, column])
         return ScorerResult(ranks, {"uncertainty": values, "uncertainty rank": ranks})
 
 

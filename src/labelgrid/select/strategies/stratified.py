@@ -1,4 +1,4 @@
-"""Stratified random: divides the pool into strata and draws equally many images or cells at random from each.
+"""Stratified random: draws equally many images or cells at random from each stratum of the pool.
 
 The strata are rare predicted classes where a task predicts classes, and clusters of pooled features
 otherwise.
@@ -28,9 +28,8 @@ class Options:
 
     Args:
         by: `"classes"`: a stratum for each predicted class: an image belongs to its rarest one;
-            `"features"`:
-            clusters of features; `"either"`: classes if a trained task predicts some, otherwise
-            clusters.
+            `"features"`: clusters of features; `"either"`: classes if a trained task predicts some,
+            otherwise clusters.
         least: a class counts in an image if it is predicted for at least this share of the pixels.
         clusters: the number of clusters of features.
         unit: draws all missing cells of `"images"`, or single `"cells"`.
@@ -48,12 +47,11 @@ class Stratified:
 
     An empty stratum is passed over.
 
-    A dense image shows many classes, and its most frequent one is nearly always the same few (wall,
-    floor, road). So an
-    image belongs to the class in it that the fewest images of the pool show: rare classes get as
-    many picks as frequent
-    ones. All tasks of an image share its stratum, also for single cells: a whole image can have
-    only one, and the depth and normals of a rare object are rare, too.
+    A dense image shows many classes, and its most frequent class is nearly always one of the same
+    few (wall, floor, road). So an image belongs to the class in it that the fewest images of the
+    pool show: rare classes get as many picks as frequent ones. All tasks of an image share its
+    stratum, also for single cells: a whole image can have only one, and the depth and normals of a
+    rare object are rare, too.
     """
 
     options: Options
@@ -61,9 +59,11 @@ class Stratified:
     @property
     def needs(self) -> frozenset[str]:
         """The statistics that the strata are made of."""
-        return frozenset(
-            {"classes": {CLASSES}, "features": {FEATURES}}.get(self.options.by, {CLASSES, FEATURES})
-        )
+        if self.options.by == "classes":
+            return frozenset({CLASSES})
+        if self.options.by == "features":
+            return frozenset({FEATURES})
+        return frozenset({CLASSES, FEATURES})
 
     @property
     def unit(self) -> Literal["cells", "images"]:
@@ -86,26 +86,18 @@ class Stratified:
         why = "random of its stratum"
         if self.options.unit == "images":
             draws = draw_images(grid, pool.seed)[:, 0]
-            groups = [
-                Group(rows, draws[rows])
-                for rows in (np.flatnonzero(strata == name) for name in names)
-            ]
-            found = deal(
-                groups, turns, costs=image_costs(grid, budget), keys=grid.keys, amount=budget.amount
-            )
-            picks = grid.image_picks((row, score, why) for row, _, score in found)
+            groups = _strata_groups(names, strata, draws)
+            costs = image_costs(grid, budget)
+            dealt = deal(groups, turns, costs=costs, keys=grid.keys, amount=budget.amount)
+            picks = grid.image_picks((row, score, why) for row, _, score in dealt)
         else:
             draws = draw_cells(grid, pool.seed)
-            t = len(grid.tasks)
-            of = draws.ravel()
-            of_cell = np.where(grid.eligible, strata[:, None], -1).ravel()
-            groups = [
-                Group(items, of[items])
-                for items in (np.flatnonzero(of_cell == name) for name in names)
-            ]
+            cell_strata = np.where(grid.eligible, strata[:, None], -1).ravel()
+            groups = _strata_groups(names, cell_strata, draws.ravel())
+            keys = np.repeat(grid.keys, len(grid.tasks))
             costs, amount = cell_costs(grid, budget)
-            found = deal(groups, turns, costs=costs, keys=np.repeat(grid.keys, t), amount=amount)
-            picks = grid.cell_picks((item, score, why) for item, _, score in found)
+            dealt = deal(groups, turns, costs=costs, keys=keys, amount=amount)
+            picks = grid.cell_picks((item, score, why) for item, _, score in dealt)
         return Selection(
             picks=picks, terms={"stratum": strata, "images in it": size}, without={"strata": draws}
         )
@@ -121,10 +113,28 @@ class Stratified:
         return k_means(features, keys, self.options.clusters, seed_of(pool.seed, "strata"))
 
 
-def rarest_classes(shares: NDArray[np.floating], least: float) -> NDArray[np.intp]:
-    """The class of each image [n] that the fewest images show, of those with a share of at least `least` in it.
+def _strata_groups(
+    names: NDArray[np.intp], strata: NDArray[np.intp], draws: NDArray[np.float64]
+) -> list[Group]:
+    """A group for each stratum.
 
-    An image without any such class belongs to its most frequent one.
+    Args:
+        names: the numbers of the strata.
+        strata: the stratum of each item [m].
+        draws: the score of each item [m].
+    """
+    groups = []
+    for name in names:
+        items = np.flatnonzero(strata == name)
+        groups.append(Group(items, draws[items]))
+    return groups
+
+
+def rarest_classes(shares: NDArray[np.floating], least: float) -> NDArray[np.intp]:
+    """The class of each image [n] that the fewest images show, of the classes that it shows.
+
+    An image shows a class if the share of its pixels is at least `least`. An image that shows no
+    class belongs to its most frequent one.
 
     Args:
         shares: [n, c], each image's share of pixels by class.

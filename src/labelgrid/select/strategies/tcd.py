@@ -1,8 +1,8 @@
-"""TCD: greedily picks images whose predictions differ between stages and that are far from the labelled ones.
+"""TCD: picks images whose predictions differ between stages and that are far from labelled images.
 
-The score is the product of a task's inconsistency, from the statistic `committee`, and of the
-distance to the nearest labelled or picked image, from the statistic `embedding` (Hekimoglu, Schmidt
-& Marcos-Ramiro 2023).
+The picks are greedy. The score is the product of a task's inconsistency, from the statistic
+`committee`, and of the distance to the nearest labelled or picked image, from the statistic
+`embedding` (Hekimoglu, Schmidt & Marcos-Ramiro 2023).
 """
 
 import math
@@ -26,13 +26,14 @@ FEATURES = "embedding"
 WEIGHTS = (0.5, 2.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """Switches of the ablations, and readings of what the supplement leaves open.
 
     Args:
         score: `"product"` of both, or the `"inconsistency"` or the `"diversity"` alone (figure 11).
-        tasks: an image's inconsistency is the `"max"` or the `"mean"` of its missing cells'.
+        tasks: whether the `"max"` or the `"mean"` of its missing cells' inconsistencies is an
+            image's.
         normalise: min–max of each task's inconsistencies over the pool in `"each"` round, or
             `"none"`.
         distance: `"euclidean"` or `"cosine"` (figure 10).
@@ -85,22 +86,23 @@ class NearestByColumn:
     Args:
         features: float32 [n, d].
         centres: bool [n, g]; centres without features, NaN, are left out.
-        distance: the measure.
+        distance: the measure of distance, as in `Options`.
     """
 
     def __init__(self, features: NDArray[Any], centres: NDArray[np.bool_], distance: str) -> None:
-        found = np.ascontiguousarray(features, np.float32)
-        self.features = unit_rows(found) if distance == "cosine" else found
+        self.features = np.ascontiguousarray(features, np.float32)
+        if distance == "cosine":
+            self.features = unit_rows(self.features)
         self.distance = distance
         self.squared = np.full(centres.shape, np.inf)
         self.farthest = 0.0
         rows = np.flatnonzero(finite_rows(self.features))
-        known = self.features[rows]
+        finite = self.features[rows]
         used = centres[rows]
         for column in range(centres.shape[1]):
-            self.squared[rows, column] = nearest_centre(known, np.flatnonzero(used[:, column]))
+            self.squared[rows, column] = nearest_centre(finite, np.flatnonzero(used[:, column]))
         if not np.isfinite(self.squared).all():
-            self.farthest = farthest_centre(known, np.flatnonzero(used.any(1)))
+            self.farthest = farthest_centre(finite, np.flatnonzero(used.any(1)))
 
     def add(self, row: int, column: int) -> None:
         """Add a centre to a column."""
@@ -109,42 +111,44 @@ class NearestByColumn:
         self.farthest = max(self.farthest, float(np.fmax.reduce(further)))
 
     def copy(self) -> "NearestByColumn":
-        """A copy that gets no centre that is added to this one."""
+        """A copy that shares no further centres with the original."""
         other = copy(self)
         other.squared = self.squared.copy()
         return other
 
     def values(self) -> NDArray[np.float64]:
-        """The distances.
+        """The distances, float64 [n, g].
 
-        In a column without any centre, the largest to a centre of other columns, or a constant.
+        In a column without any centre it is the largest distance to a centre of other columns, or a
+        constant.
         """
         squared = np.where(np.isfinite(self.squared), self.squared, self.farthest or 1.0)
-        return squared / 2 if self.distance == "cosine" else np.sqrt(squared)
+        if self.distance == "cosine":
+            return squared / 2
+        return np.sqrt(squared)
 
 
-#: Picks (row, column), best first; the scores × distances [n, g] and the distances [n, g], of each
-#: picked item as they were when it was picked, of all others after the last pick.
-Found = tuple[list[tuple[int, int]], Scores, Scores]
+#: Picks (row, column), best first; then the scores × distances [n, g] and the distances [n, g], of
+#: each picked item as they were when it was picked, of all others after the last pick.
+GreedyPicks = tuple[list[tuple[int, int]], Scores, Scores]
 
 
-def pick_greedily(items: Items, nearest: NearestByColumn, rates: bool = False) -> Found:
-    """Pick the item with the highest score × distance that the rest of the amount pays for, until none is left.
+def pick_greedily(items: Items, nearest: NearestByColumn, rates: bool = False) -> GreedyPicks:
+    """Pick the item with the highest score × distance, and repeat while the amount pays for one.
 
     With `rates`, score × distance counts per cost; one item that alone has more of it than all
     these picks comes first. The distances fall with each pick, so there is no bound on the most
     that the amount could buy.
     """
     if not rates:
-        return _greedy(items, nearest, rates)
-    found = picks, values, _ = _greedy(items, nearest.copy(), rates)
-    alone = np.where(
-        items.costs <= payable_amount(items.amount), items.scores * nearest.values(), np.nan
-    )
+        return _pick_one_by_one(items, nearest, rates)
+    picks, values, distances = _pick_one_by_one(items, nearest.copy(), rates)
+    affordable = items.costs <= payable_amount(items.amount)
+    alone = np.where(affordable, items.scores * nearest.values(), np.nan)
     best = np.nanmax(alone, initial=-np.inf)
     if best <= sum(float(values[pick]) for pick in picks):
-        return found
-    return _greedy(items, nearest, rates, first=highest_item(alone, items.keys))
+        return picks, values, distances
+    return _pick_one_by_one(items, nearest, rates, first=highest_item(alone, items.keys))
 
 
 def highest_item(values: Scores, keys: NDArray[np.uint64]) -> tuple[int, int]:
@@ -157,36 +161,42 @@ def highest_item(values: Scores, keys: NDArray[np.uint64]) -> tuple[int, int]:
     return int(rows[first]), int(columns[first])
 
 
-def _greedy(
+def _pick_one_by_one(
     items: Items, nearest: NearestByColumn, rates: bool, first: tuple[int, int] | None = None
-) -> Found:
+) -> GreedyPicks:
     """As `pick_greedily`, without the comparison to one item alone; `first` is the first pick."""
     scores = items.scores.copy()
-    left = payable_amount(items.amount)
+    rest = payable_amount(items.amount)
     at_pick = np.full(scores.shape, np.nan)
     picks = []
-    costs = np.maximum(items.costs, ROUNDING) if rates else np.ones(scores.shape)
-    far = nearest.values()
-    while np.any(open_items := np.isfinite(scores) & (items.costs <= left)):
-        row, column = first or highest_item(
-            np.where(open_items, scores * far / costs, np.nan), items.keys
-        )
+    divisors = np.ones(scores.shape)
+    if rates:
+        divisors = np.maximum(items.costs, ROUNDING)
+    distances = nearest.values()
+    while True:
+        open_items = np.isfinite(scores) & (items.costs <= rest)
+        if not open_items.any():
+            break
+        pick = first
         first = None
-        picks.append((row, column))
-        at_pick[row, column] = far[row, column]
-        left = left - float(items.costs[row, column])
-        scores[row, column] = np.nan
-        nearest.add(row, column)
-        far = nearest.values()
-    far = np.where(np.isnan(at_pick), far, at_pick)
-    return picks, items.scores * far, far
+        if pick is None:
+            values = np.where(open_items, scores * distances / divisors, np.nan)
+            pick = highest_item(values, items.keys)
+        picks.append(pick)
+        at_pick[pick] = distances[pick]
+        rest -= float(items.costs[pick])
+        scores[pick] = np.nan
+        nearest.add(*pick)
+        distances = nearest.values()
+    distances = np.where(np.isnan(at_pick), distances, at_pick)
+    return picks, items.scores * distances, distances
 
 
 @dataclass(frozen=True)
 class TaskConsistency:
-    """Greedy picks by inconsistency × diversity.
+    """Picks greedily by inconsistency × diversity.
 
-    A cell without a score (an untrained task) is drawn among the scores.
+    A cell without a score (an untrained task) gets the score of a random other cell.
 
     Source: TCD eqs. 1 to 3 as docs/papers.md reads them; supplement, sections 5 to 7.
     """
@@ -196,12 +206,12 @@ class TaskConsistency:
     @property
     def needs(self) -> frozenset[str]:
         """The statistics that the score is made of."""
-        both = {
+        statistics = {
             "product": (INCONSISTENCY, FEATURES),
             "inconsistency": (INCONSISTENCY,),
             "diversity": (FEATURES,),
         }
-        return frozenset(both[self.options.score])
+        return frozenset(statistics[self.options.score])
 
     @property
     def unit(self) -> Literal["cells", "images"]:
@@ -212,42 +222,39 @@ class TaskConsistency:
         """As `Strategy.select`."""
         grid = pool.grid
         options = self.options
-        known = INCONSISTENCY in self.needs
-        raw = np.asarray(
-            pool.statistics[INCONSISTENCY] if known else np.ones(grid.state.shape), np.float64
-        )
-        scores = self._normalised(raw, grid)
-        whole = options.unit == "images"
-        items = (
-            image_items(scores, pool, budget, options.tasks)
-            if whole
-            else cell_items(scores, pool, budget)
-        )
-        terms = {"inconsistency": scores} if known else {}
+        raw = np.ones(grid.state.shape)
+        if INCONSISTENCY in self.needs:
+            raw = np.asarray(pool.statistics[INCONSISTENCY], np.float64)
+        scores = self._normalise(raw, grid)
+        shape: tuple[int, ...] = grid.state.shape
+        if options.unit == "images":
+            shape = shape[:1]
+            items = image_items(scores, pool, budget, options.tasks)
+        else:
+            items = cell_items(scores, pool, budget)
+        terms = dict[str, Scores]()
         without = dict[str, Scores]()
+        if INCONSISTENCY in self.needs:
+            terms["inconsistency"] = scores
         if FEATURES in self.needs:
             nearest = NearestByColumn(pool.statistics[FEATURES], items.centres, options.distance)
-            picks, values, far = pick_greedily(items, nearest, rates=budget.unit == "cost")
-            terms["diversity"] = far[:, 0] if whole else far
-            if known:
-                without = {"diversity": items.scores, "inconsistency": far}
+            places, values, distances = pick_greedily(items, nearest, rates=budget.unit == "cost")
+            terms["diversity"] = distances.reshape(shape)
+            if INCONSISTENCY in self.needs:
+                without["diversity"] = items.scores.reshape(shape)
+                without["inconsistency"] = distances.reshape(shape)
         else:
             values = items.scores
-            groups = items.scores.shape[1]
-            take = buy_value if budget.unit == "cost" else buy
-            bought = take(
-                values.ravel(), np.repeat(items.keys, groups), items.costs.ravel(), items.amount
-            )
-            picks = [divmod(index, groups) for index in bought]
-        found = self._picks(picks, values, raw, grid)
-        if whole:
-            values = values[:, 0]
-            without = {name: rest[:, 0] for name, rest in without.items()}
+            places = _buy_items(items, valued=budget.unit == "cost")
         return Selection(
-            picks=found, terms=terms, calibration=pool.calibration, scores=values, without=without
+            picks=self._picks(places, values, raw, grid),
+            terms=terms,
+            calibration=pool.calibration,
+            scores=values.reshape(shape),
+            without=without,
         )
 
-    def _normalised(self, raw: Scores, grid: Grid) -> Scores:
+    def _normalise(self, raw: Scores, grid: Grid) -> Scores:
         """The inconsistencies on one scale; ones if the diversity alone counts."""
         if self.options.normalise == "none" or INCONSISTENCY not in self.needs:
             return raw
@@ -255,52 +262,70 @@ class TaskConsistency:
         return normaliser.apply(raw, grid, normaliser.calibrate(raw, grid, {}))
 
     def _picks(
-        self, picks: list[tuple[int, int]], values: Scores, raw: Scores, grid: Grid
+        self, places: list[tuple[int, int]], values: Scores, raw: Scores, grid: Grid
     ) -> list[Pick]:
         """The cells of the picked items, with their weights."""
-        options = self.options
-        eligible = grid.eligible
-        cells = [
-            (row, column, float(values[row, group]))
-            for row, group in picks
-            for column in (
-                [group] if options.unit == "cells" else np.flatnonzero(eligible[row]).tolist()
-            )
-        ]
-        weights = np.ones(raw.shape)
-        if options.weigh != "none" and INCONSISTENCY in self.needs:
-            chosen = np.zeros(raw.shape, np.bool_)
-            chosen[[row for row, *_ in cells], [column for _, column, _ in cells]] = True
-            weights = label_weights(raw, eligible if options.weigh == "pool" else chosen)
-        scored = np.isfinite(raw) & eligible
+        cells = self._picked_cells(places, values, grid.eligible)
+        weights = self._weights(cells, raw, grid.eligible)
+        scored = np.isfinite(raw) & grid.eligible
         drawn = DRAWN
-        if (
-            options.unit == "images"
-        ):  # a cell without a score counts only where its image has no other
+        if self.options.unit == "images":
+            # A cell without a score counts only where its image has no other.
             scored = scored | scored.any(1, keepdims=True)
             drawn = DRAWN_IMAGE
-        return [
-            Pick(
-                grid.cell(row, column),
-                score,
-                float(weights[row, column]),
-                WHY[options.score] if scored[row, column] else drawn,
-            )
-            for row, column, score in cells
-        ]
+        picks = []
+        for row, column, score in cells:
+            why = WHY[self.options.score] if scored[row, column] else drawn
+            picks.append(Pick(grid.cell(row, column), score, float(weights[row, column]), why))
+        return picks
+
+    def _picked_cells(
+        self, places: list[tuple[int, int]], values: Scores, eligible: NDArray[np.bool_]
+    ) -> list[tuple[int, int, float]]:
+        """The row, the column and the score of each cell of the picked items."""
+        cells = []
+        for row, group in places:
+            columns = [group]
+            if self.options.unit == "images":
+                columns = np.flatnonzero(eligible[row]).tolist()
+            score = float(values[row, group])
+            cells += [(row, column, score) for column in columns]
+        return cells
+
+    def _weights(
+        self, cells: list[tuple[int, int, float]], raw: Scores, eligible: NDArray[np.bool_]
+    ) -> Scores:
+        """The weight of each cell in training [n, t], given the picked ones."""
+        if self.options.weigh == "none" or INCONSISTENCY not in self.needs:
+            return np.ones(raw.shape)
+        if self.options.weigh == "pool":
+            return label_weights(raw, eligible)
+        picked = np.zeros(raw.shape, np.bool_)
+        for row, column, _ in cells:
+            picked[row, column] = True
+        return label_weights(raw, picked)
+
+
+def _buy_items(items: Items, valued: bool) -> list[tuple[int, int]]:
+    """The row and the column of each item that the amount pays for, the best first."""
+    groups = items.scores.shape[1]
+    keys = np.repeat(items.keys, groups)
+    take = buy_value if valued else buy
+    bought = take(items.scores.ravel(), keys, items.costs.ravel(), items.amount)
+    return [divmod(item, groups) for item in bought]
 
 
 def image_items(scores: Scores, pool: PoolView, budget: Budget, tasks: str) -> Items:
     """The images with a missing cell: their scores are the `max` or the `mean` of these cells'.
 
-    Cells without a score are not read, unless an image has no others: then they are drawn
+    Cells without a score are left out, unless an image has no others: then their scores are drawn
     (`fill_unknown`).
     """
     grid = pool.grid
     eligible = pool.grid.eligible
-    known = eligible & np.isfinite(scores)
+    scored = eligible & np.isfinite(scores)
     filled = fill_unknown(scores, grid, pool.seed)
-    used = np.where(np.any(known, axis=1, keepdims=True), known, eligible)
+    used = np.where(np.any(scored, axis=1, keepdims=True), scored, eligible)
     if tasks == "max":
         joined = np.where(used, filled, -np.inf).max(1)
     else:
@@ -330,8 +355,14 @@ def cell_items(scores: Scores, pool: PoolView, budget: Budget) -> Items:
     )
 
 
-def label_weights(raw: Scores, of: NDArray[np.bool_]) -> Scores:
-    """Each cell's inconsistency over the mean of its task's cells in `of` [n, t], held to `WEIGHTS`; 1 where unknown.
+def label_weights(raw: Scores, counted: NDArray[np.bool_]) -> Scores:
+    """The weight of each cell in training: its inconsistency over the mean of its task.
+
+    The weights are held to `WEIGHTS`, and are 1 where the inconsistency is unknown.
+
+    Args:
+        raw: the inconsistencies, float64 [n, t], NaN where unknown.
+        counted: bool [n, t], the cells that the mean is over.
 
     Example:
         >>> label_weights(np.array([[1.0], [2.0], [9.0], [np.nan]]), np.ones((4, 1), bool)).ravel()
@@ -339,20 +370,19 @@ def label_weights(raw: Scores, of: NDArray[np.bool_]) -> Scores:
     """
     weights = np.ones(raw.shape)
     for column in range(raw.shape[1]):
-        known = np.isfinite(raw[:, column])
-        values = raw[known & of[:, column], column]
-        mean = math.fsum(values) / max(
-            len(values), 1
-        )  # exact, so that it does not depend on the pool's order
+        rows = np.isfinite(raw[:, column])
+        values = raw[rows & counted[:, column], column]
+        # The sum is exact, so that it does not depend on the pool's order.
+        mean = math.fsum(values) / max(len(values), 1)
         if mean > LEAST_RANGE:
-            weights[known, column] = np.clip(raw[known, column] / mean, *WEIGHTS)
+            weights[rows, column] = np.clip(raw[rows, column] / mean, *WEIGHTS)
     return weights
 
 
 def unit_rows(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """A copy of features [n, d] with rows of length 1; rows of zeros stay.
 
-    Half the squared distance of two such rows is 1 - cosine of the angle between them.
+    Half the squared distance between two such rows is 1 - cosine of the angle between them.
 
     Example:
         >>> unit_rows(np.array([[3, 4], [0, 0]], np.float32)).tolist()

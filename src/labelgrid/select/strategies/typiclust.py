@@ -1,10 +1,9 @@
-"""TypiClust: picks typical images from the clusters with the fewest labelled images, larger clusters first.
+"""TypiClust: picks typical images from the clusters with the fewest labelled images.
 
-It covers the pool when there are few labels (Hacohen, Dekel & Weinshall 2022). It needs the
-statistic `features`.
+Of these, larger clusters come first. It covers the pool when there are few labels (Hacohen, Dekel
+& Weinshall 2022). It needs the statistic `features`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -26,41 +25,33 @@ SMALLEST = 1e-5
 ROWS = 256
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Options:
     """The constants of the paper.
 
     Args:
         neighbours: K, the number of nearest neighbours that typicality averages over; at most half
-            of the cluster's.
+            of the cluster's images.
         most: the largest number of clusters.
-        least: clusters with fewer images are small. The released code keeps more than five: 6.
-        small: images of small clusters are picked `"last"`, when no others are left; or these
-            clusters are `"dropped"`, so that a query may buy less than it could (released).
-        distance: typicality averages `"euclidean"` distances (the paper), or their `"squared"`
-            ones, as the index that the released code searches returns them.
+        least: images of clusters with fewer images are picked only when no others are left.
     """
 
     neighbours: Annotated[int, Field(ge=1)] = 20
     most: Annotated[int, Field(ge=1)] = 500
     least: Annotated[int, Field(ge=1)] = 5
-    small: Literal["last", "dropped"] = "last"
-    distance: Literal["euclidean", "squared"] = "euclidean"
 
 
 @dataclass(frozen=True)
 class TypiClust:
-    """Whole images: as many clusters as labelled images and picks.
+    """Picks the most typical image of each cluster in turn.
 
-    The most typical image of each in turn.
-
-    Clusters take turns by their number of labelled images, the fewest first, then by size, the
-    largest first. The typicality of an image is 1 / its mean distance to the nearest neighbours
-    among its cluster's images without a label.
+    There are as many clusters as labelled images and picks together. Clusters take turns by
+    their number of labelled images, the fewest first, then by size, the largest first. The
+    typicality of an image is 1 / its mean distance to the nearest neighbours among its cluster's
+    images without a label.
 
     Source: Hacohen, Dekel & Weinshall 2022, section 2.3 and algorithm 1; constants of the released
-    code, which is followed by `least = 6`, `small = "dropped"` and `distance = "squared"`, but for
-    a cluster's second turn: there the code leaves the image of the first out of the neighbours.
+    code.
     """
 
     options: Options
@@ -71,102 +62,89 @@ class TypiClust:
     def select(self, pool: PoolView, budget: Budget) -> Selection:
         """As `Strategy.select`.
 
-        A pick's terms are its typicality, and its cluster's images and labelled images.
+        A pick's terms are its typicality, and the numbers of images and of labelled images in its
+        cluster.
         """
         grid = pool.grid
         costs = image_costs(pool.grid, budget)
         used = np.any(pool.grid.bought, axis=1)
         features = pool.statistics[FEATURES]
-        known = finite_rows(features)
-        rows = np.flatnonzero(known & (used | np.isfinite(costs)))
+        finite = finite_rows(features)
+        rows = np.flatnonzero(finite & (used | np.isfinite(costs)))
         if not len(rows):
             return Selection(picks=[])
-        count = min(
-            int(used[rows].sum()) + affordable_count(costs[rows], budget.amount), self.options.most
-        )
+        wanted = int(used[rows].sum()) + affordable_count(costs[rows], budget.amount)
+        count = min(wanted, self.options.most)
+        seed = seed_of(pool.seed, "typiclust")
         clusters = np.full(len(costs), -1)
-        clusters[rows] = k_means(
-            features[rows], grid.keys[rows], count, seed_of(pool.seed, "typiclust")
-        )
-        sizes, labelled = (
-            np.bincount(clusters[part], minlength=clusters.max() + 1)
-            for part in (rows, rows[used[rows]])
-        )
+        clusters[rows] = k_means(features[rows], grid.keys[rows], count, seed)
+        most = clusters.max() + 1
+        sizes = np.bincount(clusters[rows], minlength=most)
+        labelled = np.bincount(clusters[rows[used[rows]]], minlength=most)
         typicality = np.zeros(len(costs))
         for cluster in np.flatnonzero(sizes):
             members = np.flatnonzero((clusters == cluster) & np.isfinite(costs) & ~used)
-            members = members[
-                np.argsort(grid.keys[members])
-            ]  # so that the order of the pool has no effect
-            squared = self.options.distance == "squared"
-            neighbours = self.options.neighbours
-            typicality[members] = typicalities(features[members], neighbours, squared=squared)
-        groups = self._groups(clusters, sizes, labelled, np.isfinite(costs) & known, typicality)
-        groups = groups[:1] if self.options.small == "dropped" else groups
-        found = []
-        left = payable_amount(budget.amount)
-        for some in groups:
-            if some:
-                found += (
-                    part := deal(
-                        some, alternate(range(len(some))), costs=costs, keys=grid.keys, amount=left
-                    )
-                )
-                left -= float(sum(costs[item] for item, _, _ in part))
-                costs[[item for item, _, _ in part]] = np.inf
+            # Sorted, so that the order of the pool has no effect.
+            members = members[np.argsort(grid.keys[members])]
+            typicality[members] = typicalities(features[members], self.options.neighbours)
+        open_clusters = np.where(np.isfinite(costs) & finite, clusters, -1)
+        order = np.lexsort((np.arange(len(sizes)), -sizes, labelled))
+        large = sizes[order] >= self.options.least
+        dealt = list[tuple[int, int, float]]()
+        rest = payable_amount(budget.amount)
+        for part in (order[large], order[~large]):
+            groups = _cluster_groups(part, open_clusters, typicality)
+            turns = alternate(range(len(groups)))
+            further = deal(groups, turns, costs=costs, keys=grid.keys, amount=rest)
+            items = [item for item, _, _ in further]
+            rest -= float(sum(costs[items].tolist()))
+            costs[items] = np.inf
+            dealt += further
         why = "typical of images like which few are labelled"
-        picks = grid.image_picks((row, score, why) for row, _, score in found)
-        of = np.where(clusters >= 0, clusters, 0)
+        picks = grid.image_picks((row, score, why) for row, _, score in dealt)
+        image_clusters = np.where(clusters >= 0, clusters, 0)
         terms = {
             "typicality": typicality,
-            "images like it": sizes[of],
-            "labelled like it": labelled[of],
+            "images like it": sizes[image_clusters],
+            "labelled like it": labelled[image_clusters],
         }
         return Selection(picks=picks, terms=terms, without={"clusters": typicality})
 
-    def _groups(
-        self,
-        clusters: NDArray[np.intp],
-        sizes: NDArray[np.intp],
-        labelled: NDArray[np.intp],
-        open_rows: NDArray[np.bool_],
-        typicality: NDArray[np.float64],
-    ) -> Sequence[list[Group]]:
-        """The clusters in the order of their turns.
 
-        Those of at least `least` images, and the others.
-        """
-        order = np.lexsort((np.arange(len(sizes)), -sizes, labelled))
-        members = {
-            int(cluster): np.flatnonzero(open_rows & (clusters == cluster)) for cluster in order
-        }
-        large, small = (
-            [
-                Group(items, typicality[items])
-                for cluster, items in members.items()
-                if len(items) and (sizes[cluster] >= self.options.least) == enough
-            ]
-            for enough in (True, False)
-        )
-        return large, small
+def _cluster_groups(
+    order: NDArray[np.intp], clusters: NDArray[np.intp], typicality: NDArray[np.float64]
+) -> list[Group]:
+    """The clusters that have images to pick, in the order of their turns.
+
+    Args:
+        order: the numbers of the clusters.
+        clusters: the cluster of each image [n]; -1 where the image cannot be picked.
+        typicality: of each image [n].
+    """
+    groups = []
+    for cluster in order:
+        rows = np.flatnonzero(clusters == cluster)
+        if len(rows):
+            groups.append(Group(rows, typicality[rows]))
+    return groups
 
 
 def affordable_count(costs: NDArray[np.float64], amount: float) -> int:
-    """About how many images the amount pays for, at least 1: by the mean of their costs, without infinite ones."""
+    """About how many images the amount pays for, by the mean of their costs; at least 1.
+
+    Infinite costs do not count.
+    """
     finite = np.sort(costs[np.isfinite(costs)])
-    mean = float(finite.mean()) if len(finite) else 0.0
-    return min(len(finite), max(1, int(payable_amount(amount) / mean))) if mean else len(finite)
+    if not len(finite):
+        return 0
+    mean = float(finite.mean())
+    if not mean:
+        return len(finite)
+    return min(len(finite), max(1, int(payable_amount(amount) / mean)))
 
 
-def typicalities(
-    features: NDArray[np.floating], neighbours: int, *, squared: bool = False
-) -> NDArray[np.float64]:
+def typicalities(features: NDArray[np.floating], neighbours: int) -> NDArray[np.float64]:
     """1 / (mean distance to the nearest neighbours + 1e-5) of each row [m, d]; 0 of a single row.
-
-    Args:
-        features: [m, d].
-        neighbours: their number, at most half of the rows.
-        squared: take the mean of squared distances.
 
     Example:
         >>> typicalities(np.array([[0.0], [1.0], [3.0], [9.0]]), 1).round(3)
@@ -174,19 +152,18 @@ def typicalities(
     """
     m = len(features)
     count = max(1, min(neighbours, m // 2))
-    found = np.zeros(m)
+    values = np.zeros(m)
     if m < 2:
-        return found
+        return values
     centred = features - features.mean(0, dtype=np.float64)
     norms = np.einsum("ij,ij->i", centred, centred)
     for start in range(0, m, ROWS):
         part = slice(start, start + ROWS)
-        squares = norms[part, None] - 2 * centred[part] @ centred.T + norms
-        squares[np.arange(len(squares)), np.arange(start, start + len(squares))] = np.inf
-        nearest = np.maximum(np.partition(squares, count - 1, 1)[:, :count], 0.0)
-        nearest = nearest if squared else np.sqrt(nearest)
-        found[part] = 1 / (nearest.mean(1) + SMALLEST)
-    return found
+        squared = norms[part, None] - 2 * centred[part] @ centred.T + norms
+        squared[np.arange(len(squared)), np.arange(start, start + len(squared))] = np.inf
+        nearest = np.sqrt(np.maximum(np.partition(squared, count - 1, 1)[:, :count], 0.0))
+        values[part] = 1 / (nearest.mean(1) + SMALLEST)
+    return values
 
 
 def build(options: Options) -> TypiClust:
