@@ -79,7 +79,7 @@ def test_thinning_of_many_maps_is_that_of_each_pixel_by_pixel(count: int) -> Non
 def test_pairs_are_as_many_as_there_can_be(radius: float) -> None:
     for _ in range(20):
         truth, found = RNG.random((2, 9, 8)) < RNG.uniform(0.05, 0.5, (2, 1, 1))
-        matched = Matcher(truth, radius).matched(np.argwhere(found))
+        matched = Matcher(truth, radius).have_partners(np.argwhere(found))
         assert matched.sum() == slow_pairs(points_of(found), points_of(truth), radius)
         alone = [slow_pairs([point], points_of(truth), radius) for point in points_of(found)]
         assert not (

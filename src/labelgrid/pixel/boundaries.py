@@ -21,18 +21,24 @@ def boundary_counts(
     nms: bool = False,
     thresholds: Floats = THRESHOLDS,
 ) -> NDArray[np.int64]:
-    """Counts [4, thresholds] of an image: true pixels found, all of them, predicted pixels with a partner, all of them.
+    """Count the boundary pixels of an image that match, at each threshold.
 
     The pixels at or above each threshold and the true boundaries are thinned, then matched one to
-    one. With several annotators, each one's true pixels count, and a predicted pixel has a partner
-    if it has one with any of them.
+    one. With several annotators, the true pixels of each count, and a predicted pixel has a partner
+    if it has one in any of their maps.
 
     Args:
         prediction: probabilities [h, w].
-        truths: one boundary map [h, w] an annotator.
-        distance: at most between the pixels of a pair, as a share of the image's diagonal.
-        nms: first `suppress_non_maxima`; pixels must then exceed a threshold, not only reach it.
-        thresholds: of the prediction, in order.
+        truths: one boundary map [h, w] for each annotator.
+        distance: the largest distance between the pixels of a pair, as a share of the image's
+            diagonal.
+        nms: whether to call `suppress_non_maxima` first; pixels must then exceed a threshold, not
+            only reach it.
+        thresholds: the thresholds of the prediction, in order.
+
+    Returns:
+        Int64 [4, thresholds]: true pixels with a partner, all true pixels, predicted pixels with a
+        partner, all predicted pixels.
 
     Source: Martin, Fowlkes and Malik 2004; Arbeláez et al. 2011.
 
@@ -46,48 +52,52 @@ def boundary_counts(
     height, width = prediction.shape
     counts = np.zeros((4, len(thresholds)), np.int64)
     levels = thresholds[:, None, None]
-    lines = thin(suppress_non_maxima(prediction) > levels if nms else prediction >= levels)
-    points = [np.argwhere(line) for line in lines]
-    found = [np.zeros(len(each), np.bool_) for each in points]
+    masks = suppress_non_maxima(prediction) > levels if nms else prediction >= levels
+    points = [np.argwhere(line) for line in thin(masks)]
+    matched = [np.zeros(len(pixels), np.bool_) for pixels in points]
     for truth in thin(np.stack(truths)):
         matcher = Matcher(truth, distance * float(np.hypot(height, width)))
         counts[1] += matcher.count
-        for number, each in enumerate(points):
-            partners = matcher.matched(each)
-            counts[0, number] += partners.sum()
-            found[number] |= partners
-    counts[2:] = [[each.sum() for each in found], [*map(len, points)]]
+        for number, pixels in enumerate(points):
+            partnered = matcher.have_partners(pixels)
+            counts[0, number] += partnered.sum()
+            matched[number] |= partnered
+    for number, partnered in enumerate(matched):
+        counts[2, number] = partnered.sum()
+        counts[3, number] = len(partnered)
     return counts
 
 
 def suppress_non_maxima(prediction: Floats) -> Floats:
-    """Boundaries [h, w] with non-maximum suppression: 0 where 1.01 times a value is below one a pixel across the line.
+    """Set to 0 the pixels of a boundary map [h, w] that are not the highest across their line.
 
-    The line's direction is that of the second derivatives of the map, smoothed by a triangle of
-    radius 4. The five pixels along each edge of the image are lowered, to 0 at the edge.
+    These are the pixels where 1.01 times the value is below the value at a distance of one pixel
+    across the line. The line's direction comes from the second derivatives of the map, smoothed by
+    a triangle of radius 4. The five pixels along each edge of the image are lowered, to 0 at the
+    edge.
 
     Source: Dollár and Zitnick 2015, as their published code (`edgesNms`: radius 1, border 5,
     multiplier 1.01).
     """
     height, width = prediction.shape
-    smooth = _triangle_filtered(prediction, 4)
+    smooth = _smooth_by_triangle(prediction, 4)
     right = _slope(smooth, 1)
     down_down = _slope(_slope(smooth, 0), 0)
     down_right = _slope(right, 0)
     right_right = _slope(right, 1)
-    angle = np.mod(
-        np.arctan(down_down * np.where(down_right > 0, -1, 1) / (right_right + 1e-5)), np.pi
-    )
+    sign = np.where(down_right > 0, -1, 1)
+    angle = np.mod(np.arctan(down_down * sign / (right_right + 1e-5)), np.pi)
     y, x = np.mgrid[:height, :width].astype(np.float64)
-    kept = prediction.copy()
+    maxima = prediction.copy()
     for step in (-1, 1):
         places = [y + step * np.sin(angle), x + step * np.cos(angle)]
-        kept[prediction * 1.01 < map_coordinates(prediction, places, order=1, mode="nearest")] = 0
+        across = map_coordinates(prediction, places, order=1, mode="nearest")
+        maxima[prediction * 1.01 < across] = 0
     border = min(5, height // 2, width // 2)
-    return kept * np.outer(_rising(height, border), _rising(width, border))
+    return maxima * np.outer(_edge_factors(height, border), _edge_factors(width, border))
 
 
-def _rising(length: int, border: int) -> Floats:
+def _edge_factors(length: int, border: int) -> Floats:
     """Factors [length] that rise from 0 at both ends to 1 at the border."""
     places = np.arange(length)
     return np.minimum(np.minimum(places, places[::-1]) / max(border, 1), 1)
@@ -95,44 +105,40 @@ def _rising(length: int, border: int) -> Floats:
 
 def _slope(values: Floats, axis: int) -> Floats:
     """The derivative along an axis; 0 along a side of one pixel."""
-    return (
-        np.asarray(np.gradient(values, axis=axis))
-        if values.shape[axis] > 1
-        else np.zeros_like(values)
-    )
+    if values.shape[axis] == 1:
+        return np.zeros_like(values)
+    return np.asarray(np.gradient(values, axis=axis))
 
 
-def _triangle_filtered(values: Floats, radius: int) -> Floats:
-    """Values [h, w] smoothed by a triangle in both directions; the edge is mirrored."""
-    weights = (
-        np.concatenate([np.arange(1, radius + 2), np.arange(radius, 0, -1)]) / (radius + 1) ** 2
-    )
-    return np.asarray(
-        convolve1d(convolve1d(values, weights, 0, mode="reflect"), weights, 1, mode="reflect")
-    )
+def _smooth_by_triangle(values: Floats, radius: int) -> Floats:
+    """Smooth values [h, w] by a triangle in both directions; the edge is mirrored."""
+    triangle = np.concatenate([np.arange(1, radius + 2), np.arange(radius, 0, -1)])
+    weights = triangle / (radius + 1) ** 2
+    columns = convolve1d(values, weights, 0, mode="reflect")
+    return np.asarray(convolve1d(columns, weights, 1, mode="reflect"))
 
 
 def precision_recall_f(counts: NDArray[np.generic]) -> tuple[Floats, Floats, Floats]:
-    """Precision, recall and F [thresholds] of counts [4, thresholds].
+    """Precision, recall and F [thresholds] of the counts that `boundary_counts` returns.
 
-    0 where there is nothing to divide by.
+    They are 0 where there is nothing to divide by.
     """
-    found, truths, partners, predicted = counts.astype(np.float64)
+    hits, truths, partners, predicted = counts.astype(np.float64)
     precision = partners / np.maximum(predicted, 1)
-    recall = found / np.maximum(truths, 1)
+    recall = hits / np.maximum(truths, 1)
     return precision, recall, 2 * precision * recall / np.maximum(precision + recall, 1e-12)
 
 
 def average_precision(precision: Floats, recall: Floats) -> float:
-    """The area under precision over recall [thresholds]: straight lines between thresholds, read at 101 recalls.
+    """The area under the curve of precision over recall, given both [thresholds].
 
-    Recalls above the largest and below the smallest count as a precision of 0.
+    Between thresholds the curve is a straight line. It is read at 101 recalls; above the largest
+    and below the smallest recall, the precision counts as 0.
 
     Source: the published code of Arbeláez et al. 2011.
     """
     order = np.lexsort((-precision, recall))
     recalls, first = np.unique(recall[order], return_index=True)
-    return float(
-        np.interp(np.arange(101) / 100, recalls, precision[order][first], left=0, right=0).sum()
-        / 100
-    )
+    read_at = np.arange(101) / 100
+    precisions = np.interp(read_at, recalls, precision[order][first], left=0, right=0)
+    return float(precisions.sum() / 100)

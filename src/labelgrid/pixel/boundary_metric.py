@@ -1,8 +1,12 @@
-"""Measures boundary maps by matching predicted boundary pixels with true ones: odsF, oisF and average precision."""
+"""Measures boundary maps by odsF, oisF and average precision.
+
+Predicted boundary pixels are matched with true ones.
+"""
 
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import Any, Self
 
 import numpy as np
@@ -18,33 +22,35 @@ from labelgrid.results import Result
 
 #: Bytes that the thresholded maps of all threads take at most; one thread's may take more.
 MEMORY = 1 << 30
-#: A thread thresholds an image at so many levels at once (`labelgrid.pixel.thinning`), one byte a
-#: pixel each.
+#: The number of levels at which a thread thresholds an image at once (`labelgrid.pixel.thinning`);
+#: each takes one byte for each pixel.
 LEVELS = 64
 
 
 class BoundaryMetric(SumMetric):
     """odsF, oisF and average precision of boundaries in percent, over all thresholds.
 
-    Counts are summed over the set: odsF is the best F of one threshold for all images, oisF that of
-    each image's own best threshold. Pixels that are not valid are not predicted. Uses all cores.
+    Counts are summed over the set: odsF is the best F of one threshold for all images, and oisF is
+    the F with the best threshold of each image. Pixels that are not valid are not predicted. Uses
+    all cores.
 
     Args:
-        distance: between the pixels of a pair at most, as a share of the image's diagonal; usual
-            are 0.0075 for PASCAL and 0.011 for NYUD.
+        distance: the largest distance between the pixels of a pair, as a share of the image's
+            diagonal; usual are 0.0075 for PASCAL and 0.011 for NYUD.
         nms: non-maximum suppression first, as the code of later papers does; the survey's does not.
-        thresholds: rising ones between 0 and 1, or their number n: 1 / (n + 1) to n / (n + 1), so
-            99 are 0.01 to 0.99. The time grows with n.
+        thresholds: rising thresholds between 0 and 1, or their number n: 1 / (n + 1) to
+            n / (n + 1), so 99 are 0.01 to 0.99. The time grows with n.
 
     Source: Martin, Fowlkes and Malik 2004; the survey, whose matcher finds up to a few pairs fewer
-    an image.
+    for each image.
 
     Example:
         >>> metric = BoundaryMetric()
         >>> truth = torch.zeros(1, 1, 40, 40)
         >>> truth[..., 20, :] = 1
-        >>> metric.update(0.8 * truth.roll(3, 2), Target(truth, truth >= 0))  # 3 pixels off: too far
-        >>> metric.update(0.4 * truth, Target(truth, truth >= 0))
+        >>> target = Target(truth, truth >= 0)
+        >>> metric.update(0.8 * truth.roll(3, 2), target)  # 3 pixels off: too far
+        >>> metric.update(0.4 * truth, target)
         >>> metric.end_image()
         >>> round(metric.compute()["odsF"].value, 1)
         50.0
@@ -56,55 +62,54 @@ class BoundaryMetric(SumMetric):
         if isinstance(thresholds, int):
             thresholds = (np.arange(1, thresholds + 1) / (thresholds + 1)).tolist()
         self.thresholds = np.array(thresholds)
-        super().__init__(
-            4, len(self.thresholds) + 1
-        )  # the last column: at each image's best threshold
+        # The last column: at each image's best threshold.
+        super().__init__(4, len(self.thresholds) + 1)
         self.distance = distance
         self.nms = nms
-        self.open: list[
-            tuple[Tensor, Tensor]
-        ] = []  # strips [b, h, w]: predictions, true boundaries
+        # Strips [b, h, w]: predictions, true boundaries.
+        self.open = list[tuple[Tensor, Tensor]]()
 
     def update(self, prediction: Tensor, target: Target) -> None:
         """Add probabilities [b, 1, h, w]."""
         self.need_finite(prediction, target)
         valid = target.valid[:, 0]
         predicted = torch.where(valid, prediction[:, 0], 0).float().cpu()
-        strip = predicted, ((target.value[:, 0] >= 0.5) & valid).cpu()
-        if self.open and len(self.open[0][0]) != len(strip[0]):
+        truth = ((target.value[:, 0] >= 0.5) & valid).cpu()
+        if self.open and len(self.open[0][0]) != len(predicted):
             raise ValueError(
-                f"{len(strip[0])} images follow {len(self.open[0][0])} unended ones; call `end_image` between."
+                f"{len(predicted)} images follow {len(self.open[0][0])} unended ones; "
+                "call `end_image` between."
             )
-        self.open.append(strip)
+        self.open.append((predicted, truth))
 
     def end_image(self) -> None:
         """Add the counts of the images since the last call."""
         if not self.open:
             return
-        images, truths = (torch.cat(strips, 1).numpy() for strips in zip(*self.open, strict=True))
+        images = torch.cat([prediction for prediction, _ in self.open], 1).numpy()
+        truths = torch.cat([truth for _, truth in self.open], 1).numpy()
         self.open = []
         workers = max(1, min(cores(), MEMORY // (LEVELS * images.shape[1] * images.shape[2])))
-        fewest = math.ceil(
-            len(self.thresholds) / LEVELS
-        )  # more parts only if threads would be idle
-        parts = np.array_split(
-            self.thresholds, min(max(fewest, workers // len(images)), len(self.thresholds))
-        )
+        # More parts than these only if threads would be idle.
+        fewest = math.ceil(len(self.thresholds) / LEVELS)
+        count = min(max(fewest, workers // len(images)), len(self.thresholds))
+        parts = np.array_split(self.thresholds, count)
 
-        def count(job: tuple[int, NDArray[Any]]) -> NDArray[np.int64]:
+        def count_pixels(job: tuple[int, NDArray[Any]]) -> NDArray[np.int64]:
             number, thresholds = job
-            map_ = images[number].astype(np.float64)
             return boundary_counts(
-                map_, [truths[number]], distance=self.distance, nms=self.nms, thresholds=thresholds
+                images[number].astype(np.float64),
+                [truths[number]],
+                distance=self.distance,
+                nms=self.nms,
+                thresholds=thresholds,
             )
 
+        jobs = list(product(range(len(images)), parts))
         with ThreadPoolExecutor(workers) as threads:
-            jobs = [(number, part) for number in range(len(images)) for part in parts]
-            counted = [*threads.map(count, jobs)]
-        for number in range(len(images)):
-            counts = np.concatenate(
-                counted[number * len(parts) : (number + 1) * len(parts)], axis=1
-            )
+            counted = list(threads.map(count_pixels, jobs))
+        for start in range(0, len(jobs), len(parts)):
+            counts = np.concatenate(counted[start : start + len(parts)], axis=1)
             best = precision_recall_f(counts)[2].argmax()
             self.add(torch.from_numpy(np.column_stack([counts, counts[:, best]])))
 
@@ -126,11 +131,12 @@ class BoundaryMetric(SumMetric):
             "oisF": f[-1],
             "boundary AP": average_precision(precision[:-1], recall[:-1]),
         }
-        there = self.sums[1].any() and self.sums.isfinite().all()
-        return {
-            name: Result(name, 100 * float(value) if there else math.nan, "%", "higher")
-            for name, value in values.items()
-        }
+        known = self.sums[1].any() and self.sums.isfinite().all()
+        results = {}
+        for name, value in values.items():
+            percent = 100 * float(value) if known else math.nan
+            results[name] = Result(name, percent, "%", "higher")
+        return results
 
     def _need_ended(self) -> None:
         if self.open:

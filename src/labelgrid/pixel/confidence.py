@@ -1,7 +1,7 @@
 """Measures how unsure one prediction of classes is, at each pixel; higher = less sure.
 
-Args of all: probabilities [b, k, h, w] of k >= 2 classes. Source: the three measures of Settles
-2009, section 3.1.
+All measures take probabilities [b, k, h, w] of k >= 2 classes. Source: the three measures of
+Settles 2009, section 3.1.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ def least_confidence(probabilities: Tensor) -> Tensor:
 
 
 def margin(probabilities: Tensor) -> Tensor:
-    """1 - the distance of the two largest probabilities, [b, 1, h, w], from 0 to 1.
+    """1 - the difference of the two largest probabilities, [b, 1, h, w], from 0 to 1.
 
     Example:
         >>> margin(torch.tensor([0.5, 0.25, 0.25]).view(1, 3, 1, 1)).item()

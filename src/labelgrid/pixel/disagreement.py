@@ -1,8 +1,8 @@
-"""Measures how much two predictions of one task differ at each pixel (TCD's inconsistency of stages).
+"""Measures how much two predictions of one task differ at each pixel.
 
-The TCD paper names no per-pixel measure. This project uses the information gain from the initial to
-the refined prediction for probabilities (nats), and a distance for other values. All are >= 0, and
-0 for equal predictions.
+This is TCD's inconsistency of stages. The paper names no per-pixel measure. This project uses the
+information gain from the initial to the refined prediction for probabilities (nats), and a distance
+for other values. All measures are >= 0, and 0 for equal predictions.
 """
 
 import torch
@@ -18,7 +18,8 @@ def class_divergence(initial: Tensor, refined: Tensor) -> Tensor:
     """KL(refined || initial) of class probabilities [b, c, h, w], nats: [b, 1, h, w].
 
     Example:
-        >>> a, b = torch.tensor([0.5, 0.5]).view(1, 2, 1, 1), torch.tensor([1.0, 0.0]).view(1, 2, 1, 1)
+        >>> a = torch.tensor([0.5, 0.5]).view(1, 2, 1, 1)
+        >>> b = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1)
         >>> class_divergence(a, b).item() == torch.tensor(2.0).log().item()
         True
     """
@@ -28,15 +29,18 @@ def class_divergence(initial: Tensor, refined: Tensor) -> Tensor:
 
 
 def binary_divergence(initial: Tensor, refined: Tensor) -> Tensor:
-    """KL(refined || initial) of probabilities [b, 1, h, w] of the positive class, nats: [b, 1, h, w]."""
+    """KL(refined || initial) of probabilities [b, 1, h, w] of the positive class, nats."""
     return class_divergence(two_classes(initial), two_classes(refined))
 
 
 def class_js(initial: Tensor, refined: Tensor) -> Tensor:
-    """Jensen–Shannon divergence of class probabilities [b, c, h, w], nats, at most log 2: [b, 1, h, w].
+    """Jensen–Shannon divergence of class probabilities [b, c, h, w]: [b, 1, h, w].
+
+    In nats, at most log 2.
 
     Example:
-        >>> a, b = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1), torch.tensor([0.0, 1.0]).view(1, 2, 1, 1)
+        >>> a = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1)
+        >>> b = torch.tensor([0.0, 1.0]).view(1, 2, 1, 1)
         >>> class_js(a, b).item() == torch.tensor(2.0).log().item()
         True
     """

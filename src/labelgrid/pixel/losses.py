@@ -14,7 +14,8 @@ from labelgrid.pixel.prediction import unit_vectors
 from labelgrid.pixel.target import Target
 
 
-def _kept(loss: Tensor, target: Target) -> Tensor:
+def _mask(loss: Tensor, target: Target) -> Tensor:
+    """The loss where the target is valid, 0 elsewhere."""
     return torch.where(target.valid, loss, 0.0)
 
 
@@ -29,25 +30,27 @@ def cross_entropy(raw: Tensor, target: Target) -> Tensor:
         >>> cross_entropy(torch.zeros(1, 2, 1, 2), target)
         tensor([[[[0.6931, 0.0000]]]])
     """
-    raw, target = target.judged(raw, torch.finfo(raw.dtype).min)
+    raw, target = target.restrict_to_annotated(raw, torch.finfo(raw.dtype).min)
     loss = F.cross_entropy(raw, target.safe()[:, 0].long(), reduction="none")
-    return _kept(loss[:, None], target)
+    return _mask(loss[:, None], target)
 
 
 def balanced_bce(raw: Tensor, target: Target, positive: float | Tensor = 0.95) -> Tensor:
-    """Binary cross entropy of logits [b, 1, h, w]: edge pixels have the weight `positive`, others 1 - `positive`.
+    """Binary cross entropy of logits [b, 1, h, w], with more weight on positive pixels.
 
-    Labels of 0.5 and more are positive.
+    Labels of 0.5 and more are positive. Their weight is `positive`; that of others is 1 -
+    `positive`.
 
     Source: the survey's edge loss (Vandenhende et al. 2021), positive weight 0.95 as in its code.
     """
     truth = (target.safe() >= 0.5).to(raw.dtype)
     weight = truth * positive + (1 - truth) * (1 - positive)
-    return _kept(F.binary_cross_entropy_with_logits(raw, truth, weight, reduction="none"), target)
+    loss = F.binary_cross_entropy_with_logits(raw, truth, weight, reduction="none")
+    return _mask(loss, target)
 
 
 def area_balanced_bce(raw: Tensor, target: Target) -> Tensor:
-    """Binary cross entropy of logits [b, 1, h, w].
+    """Binary cross entropy of logits [b, 1, h, w], balanced within each image.
 
     The weight of positives is the image's share of negatives.
 
@@ -69,7 +72,8 @@ def absolute_error(raw: Tensor, target: Target) -> Tensor:
 
     Source: the survey's depth loss (Vandenhende et al. 2021), L1 on valid pixels.
     """
-    return _kept((raw - target.safe()).abs().mean(1, keepdim=True), target)
+    error = (raw - target.safe()).abs()
+    return _mask(error.mean(1, keepdim=True), target)
 
 
 def unit_vector_l1(raw: Tensor, target: Target) -> Tensor:
@@ -78,7 +82,8 @@ def unit_vector_l1(raw: Tensor, target: Target) -> Tensor:
     Source: the survey's normals loss (Vandenhende et al. 2021), mean over elements rather than over
     pixels.
     """
-    return _kept((unit_vectors(raw) - target.safe()).abs().mean(1, keepdim=True), target)
+    error = (unit_vectors(raw) - target.safe()).abs()
+    return _mask(error.mean(1, keepdim=True), target)
 
 
 def unit_vector_cosine(raw: Tensor, target: Target) -> Tensor:
@@ -86,4 +91,5 @@ def unit_vector_cosine(raw: Tensor, target: Target) -> Tensor:
 
     Source: MTAN's and MTPSL's normals loss.
     """
-    return _kept(1 - (unit_vectors(raw) * target.safe()).sum(1, keepdim=True), target)
+    cosine = (unit_vectors(raw) * target.safe()).sum(1, keepdim=True)
+    return _mask(1 - cosine, target)

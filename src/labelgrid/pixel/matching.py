@@ -12,17 +12,17 @@ CHUNK = 2048
 
 
 class Matcher:
-    """Matches points with those of a true map [h, w]: as many pairs as possible, each at most `radius` pixels apart.
+    """Matches points with the points of a true map [h, w], one to one.
 
-    The number of pairs is the exact maximum; Berkeley's code finds up to a few fewer. Which points
-    have a partner is
-    not unique. It is a maximum flow: SciPy's `maximum_bipartite_matching` takes minutes on some
-    real maps.
+    The points of a pair are at most `radius` pixels apart. The number of pairs is the exact
+    maximum; Berkeley's code finds up to a few fewer. Which points have a partner is not unique. The
+    matching is a maximum flow: SciPy's `maximum_bipartite_matching` takes minutes on some real
+    maps.
 
     Example:
         >>> truth = np.zeros((4, 4), bool)
         >>> truth[1, 1:3] = True
-        >>> Matcher(truth, radius=1).matched(np.array([[0, 1], [2, 1], [1, 3]]))
+        >>> Matcher(truth, radius=1).have_partners(np.array([[0, 1], [2, 1], [1, 3]]))
         array([ True, False,  True])
     """
 
@@ -37,20 +37,19 @@ class Matcher:
         near = down**2 + right**2 <= radius**2
         self.offsets = (down[near] * self.numbers.shape[1] + right[near]).astype(np.intp)
 
-    def matched(self, points: NDArray[np.intp]) -> NDArray[np.bool_]:
+    def have_partners(self, points: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Which of the points [n, 2] (row, column) have a partner."""
-        parts = [self._near(points, first) for first in range(0, len(points), CHUNK)]
+        parts = [self._near_pairs(points, first) for first in range(0, len(points), CHUNK)]
         point, partner = np.concatenate([np.empty((2, 0), np.intp), *parts], 1)
         network = _network(point, partner, (len(points), self.count))
         flow = maximum_flow(network, 0, network.shape[0] - 1).flow
         return np.asarray(flow[[0], 1 : len(points) + 1].toarray()[0] > 0)
 
-    def _near(self, points: NDArray[np.intp], first: int) -> NDArray[np.intp]:
-        """The pairs [2, n] (point, truth) of some points, from the `first` on."""
-        some = points[first : first + CHUNK] + self.reach
-        partners = self.numbers.ravel()[
-            (some[:, 0] * self.numbers.shape[1] + some[:, 1])[:, None] + self.offsets
-        ]
+    def _near_pairs(self, points: NDArray[np.intp], first: int) -> NDArray[np.intp]:
+        """All pairs [2, n] (point, truth) of `CHUNK` points, from the `first` on."""
+        padded = points[first : first + CHUNK] + self.reach
+        places = padded[:, 0] * self.numbers.shape[1] + padded[:, 1]
+        partners = self.numbers.ravel()[places[:, None] + self.offsets]
         point, offset = (partners >= 0).nonzero()
         return np.stack([point + first, partners[point, offset]])
 
@@ -58,7 +57,7 @@ class Matcher:
 def _network(
     point: NDArray[np.intp], partner: NDArray[np.intp], sizes: tuple[int, int]
 ) -> csr_array:
-    """A source (node 0), the points, the truths and a sink (last).
+    """The flow network: a source (node 0), the points, the truths and a sink (last).
 
     Every edge has a capacity of 1.
     """

@@ -33,6 +33,7 @@ class MetricSet:
 
     def compute(self) -> dict[str, Result]:
         """The values of all metrics, by name."""
-        return {
-            name: result for metric in self.metrics for name, result in metric.compute().items()
-        }
+        results = dict[str, Result]()
+        for metric in self.metrics:
+            results |= metric.compute()
+        return results

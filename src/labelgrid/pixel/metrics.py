@@ -1,9 +1,9 @@
 """Provides the metrics: mergeable sums over a set's valid pixels, and values computed from them.
 
-`update` takes whole images or strips of rows, in batches of any size, with the same result. Only
-the saliency metric averages over images and needs to know where an image ends, but every caller
-must call `end_image`. The values of an empty set are NaN, and those of a set with a prediction at a
-valid pixel that is NaN or infinite.
+A metric's `update` takes whole images or strips of rows, in batches of any size, with the same
+result. Only the saliency metric averages over images and needs to know where an image ends, but
+every caller must call `end_image`. The values are NaN for an empty set, and for a set with a
+prediction at a valid pixel that is NaN or infinite.
 """
 
 import math
@@ -33,7 +33,7 @@ class Metric(Protocol):
     """
 
     def update(self, prediction: Tensor, target: Target) -> None:
-        """Add predictions [b, channels, h, w] of b images, or of a strip of rows of each of b images."""
+        """Add predictions [b, channels, h, w] of b images, or of a strip of rows of each."""
 
     def end_image(self) -> None:
         """Mark the images of the updates since the last call as complete.
@@ -59,7 +59,10 @@ class SumMetric:
         self.sums += counted.to("cpu", torch.float64)
 
     def need_finite(self, prediction: Tensor, target: Target) -> None:
-        """Make all values NaN from now on if a prediction [b, c, h, w] at a valid pixel is NaN or infinite."""
+        """Make all values NaN from now on if a prediction [b, c, h, w] is not finite.
+
+        Only valid pixels count.
+        """
         if prediction.sum().isfinite():
             return  # a sum is cheap, and not finite if any summand is not
         if (~prediction.isfinite().all(1, keepdim=True) & target.valid).any():
@@ -84,6 +87,7 @@ def _at_valid(values: Tensor, target: Target) -> Tensor:
 
 
 def _percent(name: str, share: Tensor) -> Result:
+    """A share as a result in percent, of which higher is better."""
     return Result(name, 100 * share.item(), "%", "higher")
 
 
@@ -100,15 +104,15 @@ class SegmentationMetric(SumMetric):
     Example:
         >>> metric = SegmentationMetric(3)
         >>> one_hot = torch.eye(3)[[0, 0, 1]].T.view(1, 3, 1, 3)
-        >>> metric.update(one_hot, Target(torch.tensor([[[[0, 1, 1]]]]), torch.ones(1, 1, 1, 3).bool()))
+        >>> truth = torch.tensor([[[[0, 1, 1]]]])
+        >>> metric.update(one_hot, Target(truth, torch.ones(1, 1, 1, 3).bool()))
         >>> metric.compute()["mIoU"].value
         50.0
     """
 
     def __init__(self, classes: int, absent: Literal["skip", "zero"] = "skip") -> None:
-        super().__init__(
-            classes, classes + 1
-        )  # the last column: none of the annotated classes was predicted
+        # The last column: none of the annotated classes was predicted.
+        super().__init__(classes, classes + 1)
         self.classes = classes
         self.absent = absent
 
@@ -119,7 +123,7 @@ class SegmentationMetric(SumMetric):
         If all of these have probability 0, the true class is missed, and no other one is counted as
         predicted.
         """
-        prediction, target = target.judged(prediction, -1.0)
+        prediction, target = target.restrict_to_annotated(prediction, -1.0)
         self.need_finite(prediction, target)
         likeliest, index = prediction.max(1, keepdim=True)
         predicted = _at_valid(index.where(likeliest > 0, self.classes), target)
@@ -145,7 +149,7 @@ class DepthMetric(SumMetric):
     """Root of the mean squared error and mean absolute error over the set's pixels.
 
     Args:
-        unit: of the values; a disparity has none.
+        unit: the unit of the values; a disparity has none.
         least: predictions are raised to at least this value first (the survey's rule for
             predictions <= 0).
 
@@ -162,24 +166,25 @@ class DepthMetric(SumMetric):
         self.need_finite(prediction, target)
         predicted = _at_valid(prediction, target).double().clamp(min=self.least)
         error = predicted - _at_valid(target.value, target).double()
-        self.add(
-            torch.stack([error.square().sum(), error.abs().sum(), error.new_tensor(error.numel())])
-        )
+        count = error.new_tensor(error.numel())
+        self.add(torch.stack([error.square().sum(), error.abs().sum(), count]))
 
     def compute(self) -> dict[str, Result]:
         """`RMSE` and `absErr`."""
         squares, absolutes, count = self.sums
-        values = {"RMSE": (squares / count).sqrt(), "absErr": absolutes / count}
+        rmse = (squares / count).sqrt().item()
+        mean = (absolutes / count).item()
         return {
-            name: Result(name, value.item(), self.unit, "lower") for name, value in values.items()
+            "RMSE": Result("RMSE", rmse, self.unit, "lower"),
+            "absErr": Result("absErr", mean, self.unit, "lower"),
         }
 
 
 class NormalsMetric(SumMetric):
-    """Mean angle in degrees over the set's pixels, and the shares of pixels below 11.25, 22.5 and 30 degrees.
+    """Mean angle in degrees over the set's pixels, and shares of pixels below some angles.
 
-    Vectors are normalised first, so lengths do not matter; a zero vector has an error of 90
-    degrees.
+    The angles are 11.25, 22.5 and 30 degrees. Vectors are normalised first, so lengths do not
+    matter; a zero vector has an error of 90 degrees.
 
     Source: Vandenhende et al. 2021 (the survey).
     """
@@ -195,36 +200,35 @@ class NormalsMetric(SumMetric):
         predicted = F.normalize(_at_valid(prediction, target).double())
         truth = F.normalize(_at_valid(target.value, target).double())
         # Equal to acos(predicted · truth), but exact for small angles too.
-        angle = torch.rad2deg(
-            2 * torch.atan2((predicted - truth).norm(dim=1), (predicted + truth).norm(dim=1))
-        )
+        apart = (predicted - truth).norm(dim=1)
+        together = (predicted + truth).norm(dim=1)
+        angle = torch.rad2deg(2 * torch.atan2(apart, together))
         below = [(angle < limit).sum() for limit in self.LIMITS]
         self.add(torch.stack([angle.sum(), angle.new_tensor(angle.numel()), *below]))
 
     def compute(self) -> dict[str, Result]:
         """`mErr` and `below 11.25`, `below 22.5`, `below 30`."""
         total, count, *below = self.sums
-        shares = {
-            f"below {limit:g}": number / count
-            for limit, number in zip(self.LIMITS, below, strict=True)
-        }
-        error = {"mErr": Result("mErr", (total / count).item(), "degree", "lower")}
-        return error | {name: _percent(name, share) for name, share in shares.items()}
+        results = {"mErr": Result("mErr", (total / count).item(), "degree", "lower")}
+        for limit, number in zip(self.LIMITS, below, strict=True):
+            name = f"below {limit:g}"
+            results[name] = _percent(name, number / count)
+        return results
 
 
 class SaliencyMetric(SumMetric):
-    """IoU and maxF in percent: best over 15 thresholds of values averaged over images.
+    """IoU and maxF in percent: the best over 15 thresholds of values averaged over images.
 
     At each threshold an image has the IoU of its foreground (1 if neither label nor prediction has
-    a positive), a precision and a recall (0 if the denominator is 0). F is that of mean precision
-    and mean recall. Images without a valid pixel do not count.
+    a positive), a precision and a recall (0 if the denominator is 0). F is computed from the mean
+    precision and the mean recall. Images without a valid pixel do not count.
 
     Args:
         eight_bit: round predictions down to 8 bits first, as the survey does by saving them as
             pictures.
         beta_squared: F is (1 + b) P R / (b P + R); 1 in the survey, 0.3 in papers on saliency.
 
-    Source: Vandenhende et al. 2021 (the survey), whose "mIoU" of saliency this IoU is; Achanta et
+    Source: Vandenhende et al. 2021 (the survey), whose "mIoU" of saliency is this IoU; Achanta et
     al. 2009 for 0.3.
     """
 
@@ -234,7 +238,8 @@ class SaliencyMetric(SumMetric):
         super().__init__(4, len(self.THRESHOLDS))  # IoU, precision, recall, images
         self.eight_bit = eight_bit
         self.beta_squared = beta_squared
-        self.open: Tensor | None = None  # [b, 2, 16]: pixels by image, truth, thresholds exceeded
+        # [b, 2, 16]: pixels by image, truth, thresholds exceeded.
+        self.open: Tensor | None = None
 
     def update(self, prediction: Tensor, target: Target) -> None:
         """Add probabilities [b, 1, h, w]."""
@@ -248,21 +253,25 @@ class SaliencyMetric(SumMetric):
         shape = (len(prediction), 2, len(self.THRESHOLDS) + 1)
         bins = (image * 2 + truth) * shape[2] + exceeded
         counted = torch.bincount(bins, minlength=shape[0] * shape[1] * shape[2]).view(shape).cpu()
-        if self.open is not None and self.open.shape != counted.shape:
+        if self.open is None:
+            self.open = counted
+            return
+        if self.open.shape != counted.shape:
             raise ValueError(
-                f"{len(counted)} images follow {len(self.open)} unended ones; call `end_image` between."
+                f"{len(counted)} images follow {len(self.open)} unended ones; "
+                "call `end_image` between."
             )
-        self.open = counted if self.open is None else self.open + counted
+        self.open = self.open + counted
 
     def end_image(self) -> None:
         """Add the images since the last call to the averages."""
         if self.open is None:
             return
-        seen = self.open[self.open.sum((1, 2)) > 0]
+        counts = self.open[self.open.sum((1, 2)) > 0]
         # A pixel is positive at threshold j if it exceeds more than j thresholds.
-        positive = seen.flip(2).cumsum(2).flip(2)[:, :, 1:].double()
+        positive = counts.flip(2).cumsum(2).flip(2)[:, :, 1:].double()
         false, hits = positive.unbind(1)
-        truths = seen[:, 1].sum(1, keepdim=True).double()
+        truths = counts[:, 1].sum(1, keepdim=True).double()
         either = false + truths
         iou = torch.where(either > 0, hits / either, 1.0)
         precision = hits / (hits + false).clamp(min=1)
@@ -281,8 +290,9 @@ class SaliencyMetric(SumMetric):
         self._need_ended()
         iou, precision, recall = self.sums[:3] / self.sums[3]
         f = (1 + self.beta_squared) * precision * recall / (self.beta_squared * precision + recall)
-        best = f.nan_to_num(0.0).max() if self.sums[3, 0] > 0 else f.max()
-        return {"IoU": _percent("IoU", iou.max()), "maxF": _percent("maxF", best)}
+        if self.sums[3, 0] > 0:
+            f = f.nan_to_num(0.0)
+        return {"IoU": _percent("IoU", iou.max()), "maxF": _percent("maxF", f.max())}
 
     def _need_ended(self) -> None:
         if self.open is not None:
@@ -292,11 +302,11 @@ class SaliencyMetric(SumMetric):
 
 
 class EdgeMetric(SumMetric):
-    """Average precision of edge pixels over the set, in percent, from a histogram of the predictions.
+    """Average precision of edge pixels over the set, in percent.
 
-    The histogram's 16,384 steps are equal in the logit, from -17 to 17, so that probabilities near
-    0 and 1, where those of confident networks crowd, are told apart as well as others; pixels of
-    one step count as ties.
+    It is computed from a histogram of the predictions. Its 16,384 steps are equal in the logit,
+    from -17 to 17, so that probabilities near 0 and 1, where confident networks crowd theirs, are
+    told apart as well as others. Pixels of one step count as ties.
 
     Source: the sum of precision times gain in recall, from the highest probability down (no
     interpolation).

@@ -6,8 +6,8 @@ from torch.nn import functional
 
 from labelgrid.pixel.target import Target
 
-#: The number of channels, those with the highest minima, that `contenders` compares all channels
-#: with.
+#: The number of channels that `contenders` compares all channels with: those with the highest
+#: minima.
 LEADERS = 3
 
 
@@ -27,15 +27,14 @@ def unit_vectors(raw: Tensor, eps: float = 1e-6) -> Tensor:
         tensor([0.6000, 0.0000, 0.8000])
     """
     # `F.normalize` reduces over a few channels tens of times slower on a CPU.
-    wide = raw.to(
-        torch.promote_types(raw.dtype, torch.float32)
-    )  # squares exceed half precision's range
+    # Squares exceed the range of half precision.
+    wide = raw.to(torch.promote_types(raw.dtype, torch.float32))
     length = wide.square().sum(1, keepdim=True).clamp(min=eps**2).sqrt()
     return raw / length.to(raw.dtype)
 
 
 def two_classes(prediction: Tensor) -> Tensor:
-    """Probabilities [b, 1, h, w] of yes as those of two classes, yes first: [b, 2, h, w]."""
+    """Turn probabilities [b, 1, h, w] into those of two classes, positive first: [b, 2, h, w]."""
     return torch.cat([prediction, 1 - prediction], 1)
 
 
@@ -64,73 +63,75 @@ def unit_mean(mean: Tensor) -> Tensor:
 def class_target(prediction: Tensor) -> Target:
     """The most likely class of probabilities [b, classes, h, w], the first of equal ones.
 
-    Valid where finite.
+    It is valid where the probabilities are finite.
 
     Example:
         >>> class_target(torch.tensor([0.2, 0.5, 0.3]).view(1, 3, 1, 1)).value.flatten()
         tensor([1])
     """
-    safe, finite = _safe(prediction)
+    safe, finite = _replace_infinite(prediction)
     return Target(first_argmax(safe), finite)
 
 
 def first_argmax(values: Tensor) -> Tensor:
     """The index [b, 1, h, w] of the largest of finite values [b, c, h, w], the first of equal ones.
 
-    Equal to `argmax`, which is many times slower on a CPU: counts down over the channels that equal
-    the largest value.
+    The result is that of `argmax`, which is many times slower on a CPU: this counts down over the
+    channels that equal the largest value.
 
     Example:
-        >>> first_largest(torch.tensor([1.0, 3.0, 3.0]).view(1, 3, 1, 1)).flatten()
+        >>> first_argmax(torch.tensor([1.0, 3.0, 3.0]).view(1, 3, 1, 1)).flatten()
         tensor([1])
     """
     channels = values.shape[1]
     equal = values == values.amax(1, keepdim=True)
-    down = torch.arange(channels, 0, -1, device=values.device).view(-1, 1, 1)
-    down = down.to(torch.uint8 if channels < 256 else torch.int32)
+    small = torch.uint8 if channels < 256 else torch.int32
+    down = torch.arange(channels, 0, -1, device=values.device).view(-1, 1, 1).to(small)
     return channels - (equal * down).amax(1, keepdim=True).long()
 
 
 def contenders(points: Tensor, largest: float | None = None) -> Tensor:
-    """The channels that can be the largest of all at a weighted mean of points [p, c, n]: bool [c, n].
+    """The channels that can be the largest of all at a weighted mean of points: bool [c, n].
 
     A channel is left out if one of `LEADERS` high ones exceeds it at every point by more than
     rounding can change. All channels are kept where a value is not finite.
 
     Args:
-        points: p values of c channels, at each of n places.
-        largest: the largest of the absolute values that the points were interpolated from; the
-            points' own by default.
+        points: [p, c, n]: p values of c channels, at each of n places.
+        largest: the largest of the absolute values that the points were interpolated from; by
+            default the largest absolute value of the points.
 
     Example:
         >>> contenders(torch.tensor([[3.0, 1.0, 0.0], [0.0, 2.0, -1.0]])[..., None])[:, 0]
         tensor([ True,  True, False])
     """
     points = points.to(torch.promote_types(points.dtype, torch.float32))
+    if largest is None:
+        largest = float(points.abs().amax())
     # Of interpolation in float32, twice: a dozen roundings of at most 6e-8 each.
-    margin = 1e-5 * (float(points.abs().amax()) if largest is None else largest)
-    kept = torch.ones(points.shape[1:], dtype=torch.bool, device=points.device)
-    for leader in points.amin(0).topk(min(LEADERS, len(kept)), 0).indices:
+    margin = 1e-5 * largest
+    possible = torch.ones(points.shape[1:], dtype=torch.bool, device=points.device)
+    for leader in points.amin(0).topk(min(LEADERS, len(possible)), 0).indices:
         high = points.gather(1, leader.expand(len(points), 1, -1))
-        kept &= ~((high - points).amin(0) > margin)
-    return kept
+        possible &= ~((high - points).amin(0) > margin)
+    return possible
 
 
 def binary_target(prediction: Tensor, threshold: float = 0.5) -> Target:
     """1 where a probability [b, 1, h, w] is above the threshold, else 0; valid where finite."""
-    safe, finite = _safe(prediction)
+    safe, finite = _replace_infinite(prediction)
     return Target((safe > threshold).float(), finite)
 
 
 def positive_target(prediction: Tensor) -> Target:
     """The values [b, 1, h, w] themselves, valid where finite and positive, as distances are."""
-    safe, finite = _safe(prediction)
+    safe, finite = _replace_infinite(prediction)
     return Target(safe, finite & (safe[:, :1] > 0))
 
 
 def vector_target(prediction: Tensor) -> Target:
     """Vectors [b, c, h, w] normalised to unit length, valid where finite and not zero."""
-    safe, finite = _safe(prediction)
+    safe, finite = _replace_infinite(prediction)
     squares = safe.square().unbind(1)
     # In float64: torch and NumPy round square roots of float32 differently, and label files are
     # written with NumPy.
@@ -140,16 +141,15 @@ def vector_target(prediction: Tensor) -> Target:
 
 def value_target(prediction: Tensor) -> Target:
     """The values [b, c, h, w] themselves, valid where all channels are finite."""
-    return Target(*_safe(prediction))
+    return Target(*_replace_infinite(prediction))
 
 
-def _safe(prediction: Tensor) -> tuple[Tensor, Tensor]:
-    """A prediction in float32, 0 wherever a channel is not finite.
-
-    And the mask of where all channels are finite.
-    """
+def _replace_infinite(prediction: Tensor) -> tuple[Tensor, Tensor]:
+    """A prediction in float32 with 0 wherever a channel is not finite, and the mask of the rest."""
     values = prediction.detach()
     # NaN is both the least and the largest of its pixel; testing every channel is several times
     # slower on a CPU.
     finite = values.amin(1, keepdim=True).isfinite() & values.amax(1, keepdim=True).isfinite()
-    return (values if finite.all() else torch.where(finite, values, 0)).float(), finite
+    if not finite.all():
+        values = torch.where(finite, values, 0)
+    return values.float(), finite

@@ -1,4 +1,7 @@
-"""Provides the F of a binary task from pixels counted over the whole set, as later multi-task code has it."""
+"""Provides the F of a binary task from pixels counted over the whole set.
+
+Later multi-task code measures saliency so.
+"""
 
 import math
 
@@ -13,21 +16,20 @@ from labelgrid.results import Result
 class SetFMetric(SumMetric):
     """The best F in percent over 19 thresholds, 0.05 to 0.95.
 
-    Precision and recall are of the pixels of all images.
-
-    A pixel at a threshold is positive. `maxF` of `SaliencyMetric` averages precision and recall
-    over images instead.
+    Precision and recall are of the pixels of all images. A pixel at a threshold is positive. `maxF`
+    of `SaliencyMetric` averages precision and recall over images instead.
 
     Args:
-        beta_squared: F is (1 + b) P R / (b P + R) with this b.
+        beta_squared: b in F = (1 + b) P R / (b P + R).
 
-    Source: the figure of ATRC and InvPT; theirs apply the sigmoid twice, which leaves few of the
-    thresholds (not done).
+    Source: the measure of ATRC and InvPT. Their code applies the sigmoid twice, which leaves few of
+    the thresholds; this one does not.
 
     Example:
         >>> metric = SetFMetric(beta_squared=1.0)
-        >>> found, truth = torch.tensor([[[[0.9, 0.6, 0.1]]]]), torch.tensor([[[[1.0, 0.0, 0.0]]]])
-        >>> metric.update(found, Target(truth, truth >= 0))
+        >>> prediction = torch.tensor([[[[0.9, 0.6, 0.1]]]])
+        >>> truth = torch.tensor([[[[1.0, 0.0, 0.0]]]])
+        >>> metric.update(prediction, Target(truth, truth >= 0))
         >>> metric.compute()["setF"]
         Result(name='setF', value=100.0, unit='%', better='higher')
     """
@@ -35,9 +37,8 @@ class SetFMetric(SumMetric):
     THRESHOLDS = torch.arange(1, 20, dtype=torch.float64) / 20
 
     def __init__(self, beta_squared: float = 0.3) -> None:
-        super().__init__(
-            2, len(self.THRESHOLDS) + 1
-        )  # pixels by truth, then by the number of thresholds reached
+        # Pixels by truth, then by the number of thresholds reached.
+        super().__init__(2, len(self.THRESHOLDS) + 1)
         self.beta_squared = beta_squared
 
     def update(self, prediction: Tensor, target: Target) -> None:
@@ -46,11 +47,9 @@ class SetFMetric(SumMetric):
         levels = self.THRESHOLDS.to(prediction.device, prediction.dtype)
         reached = torch.bucketize(prediction[target.valid], levels, right=True)
         truth = (target.value[target.valid] >= 0.5).long()
-        self.add(
-            torch.bincount(
-                truth * self.sums.shape[1] + reached, minlength=self.sums.numel()
-            ).view_as(self.sums)
-        )
+        bins = truth * self.sums.shape[1] + reached
+        counted = torch.bincount(bins, minlength=self.sums.numel())
+        self.add(counted.view_as(self.sums))
 
     def compute(self) -> dict[str, Result]:
         """`setF`; NaN for a set without a positive pixel."""
@@ -59,4 +58,5 @@ class SetFMetric(SumMetric):
         truths = self.sums[1].sum()
         # (1 + b) P R / (b P + R), with P and R put in
         f = (1 + self.beta_squared) * hits / (hits + false + self.beta_squared * truths)
-        return {"setF": Result("setF", 100 * f.max().item() if truths else math.nan, "%", "higher")}
+        best = 100 * f.max().item() if truths else math.nan
+        return {"setF": Result("setF", best, "%", "higher")}

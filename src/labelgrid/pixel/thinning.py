@@ -1,4 +1,4 @@
-"""Thins binary maps to lines of one pixel: maps of many thresholds at once, 64 in each machine word."""
+"""Thins binary maps to lines of one pixel, 64 maps at once in each machine word."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +9,8 @@ Words = NDArray[np.uint64]
 def thin(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Thin masks [t, h, w] until nothing changes; lines stay connected, and a spot becomes a pixel.
 
-    Only pixels beside one that was deleted since they were last examined are examined again. The
-    result equals examining all pixels in each pass.
+    A pixel is examined again only if one beside it was deleted since. The result is the same as
+    that of examining all pixels in each pass.
 
     Source: Lam, Lee and Suen 1992, as Matlab's `bwmorph(..., "thin", inf)`: two passes in turns,
     which delete from opposite sides.
@@ -26,31 +26,32 @@ def thin(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
          [0 0 0 0 0 0 0]]
     """
     count, height, width = masks.shape
-    pixels = _packed(masks)
+    pixels = _pack_bits(masks)
     stride = width + 2
-    around = np.array(
-        [1, 1 - stride, -stride, -1 - stride, -1, stride - 1, stride, stride + 1]
-    )  # counterclockwise
+    # Counterclockwise.
+    around = np.array([1, 1 - stride, -stride, -1 - stride, -1, stride - 1, stride, stride + 1])
     due = np.ones((2, len(pixels)), np.bool_)  # what each of the two passes has to examine
     while due.any():
         for number in (0, 1):
             here = due[number].nonzero()[0]
             here = here[pixels[here].any(1)]
-            deleted = _deletable(pixels, here, np.roll(around, 4 * number))
+            deleted = _deletable_bits(pixels, here, np.roll(around, 4 * number))
             changed = deleted.any(1)
             here = here[changed]
             pixels[here] &= ~deleted[changed]
             due[number] = False
             for offset in around:
                 due[:, here + offset] = True
-    bits = pixels.view(np.uint8).reshape(height + 2, stride, -1)[1:-1, 1:-1]
-    return np.moveaxis(np.unpackbits(bits, axis=-1, count=count, bitorder="little"), -1, 0).astype(
-        np.bool_
-    )
+    packed = pixels.view(np.uint8).reshape(height + 2, stride, -1)[1:-1, 1:-1]
+    bits = np.unpackbits(packed, axis=-1, count=count, bitorder="little")
+    return np.moveaxis(bits, -1, 0).astype(np.bool_)
 
 
-def _packed(masks: NDArray[np.bool_]) -> Words:
-    """Words [pixels, n] of masks [t, h, w] with an empty border: bit t % 64 of word t // 64 is mask t."""
+def _pack_bits(masks: NDArray[np.bool_]) -> Words:
+    """Words [pixels, n] that hold masks [t, h, w] with an empty border.
+
+    Bit t % 64 of word t // 64 is mask t.
+    """
     count, height, width = masks.shape
     padded = np.zeros((height + 2, width + 2, -(-count // 64) * 64), np.bool_)
     padded[1:-1, 1:-1, :count] = np.moveaxis(masks, 0, -1)
@@ -58,11 +59,14 @@ def _packed(masks: NDArray[np.bool_]) -> Words:
     return words.reshape((height + 2) * (width + 2), -1)
 
 
-def _deletable(pixels: Words, here: NDArray[np.intp], around: NDArray[np.intp]) -> Words:
-    """The bits [here, n] of pixels that one pass deletes.
+def _deletable_bits(pixels: Words, here: NDArray[np.intp], around: NDArray[np.intp]) -> Words:
+    """The bits [m, n] that one pass deletes.
 
-    `around` are the offsets of the eight neighbours, counterclockwise, from the side towards which
-    the pass works.
+    Args:
+        pixels: the words of all pixels [pixels, n].
+        here: the indices of the examined pixels [m].
+        around: the offsets of the eight neighbours, counterclockwise, from the side towards which
+            the pass works.
     """
     x = [pixels.take(here + offset, 0) for offset in around]
     # One run of neighbours: exactly one of four sides is empty with a set pixel after it.
@@ -70,16 +74,19 @@ def _deletable(pixels: Words, here: NDArray[np.intp], around: NDArray[np.intp]) 
     one_run = (b[0] ^ b[1] ^ b[2] ^ b[3]) & ~(b[0] & b[1]) & ~(b[2] & b[3])
     first = [x[i] | x[i + 1] for i in (0, 2, 4, 6)]
     second = [x[i + 1] | x[(i + 2) % 8] for i in (0, 2, 4, 6)]
-    inner = _two_of(first) & _two_of(second) & ~(_all_of(first) & _all_of(second))
+    inner = (
+        _are_two_set(first) & _are_two_set(second) & ~(_are_all_set(first) & _are_all_set(second))
+    )
     side = ~x[0] | ~(x[1] | x[2] | ~x[7])
     deletable: Words = pixels[here] & one_run & inner & side
     return deletable
 
 
-def _two_of(p: list[Words]) -> Words:
+def _are_two_set(p: list[Words]) -> Words:
     """Where at least two of four are set."""
     return np.asarray((p[0] & p[1]) | (p[2] & p[3]) | ((p[0] | p[1]) & (p[2] | p[3])))
 
 
-def _all_of(p: list[Words]) -> Words:
+def _are_all_set(p: list[Words]) -> Words:
+    """Where all four are set."""
     return p[0] & p[1] & p[2] & p[3]

@@ -1,9 +1,9 @@
-"""Computes the uncertainty of many predictions of one input: pixelwise entropies in nats, from streamed moments.
+"""Computes the uncertainty of many predictions of one input at each pixel, from streamed moments.
 
-Source: PartAL, appendix A.1. Probabilities: Shannon entropy of the mean prediction (eq. 3). Values:
-differential entropy of a Gaussian with the predictions' covariance (eq. 4). `Information` and
-`Spread` measure only what the predictions disagree on; `MeanMeasure` is another measure of the mean
-probabilities.
+Most are entropies in nats. Source: PartAL, appendix A.1. Probabilities have the Shannon entropy of
+the mean prediction (eq. 3), values the differential entropy of a Gaussian with the predictions'
+covariance (eq. 4). `Information` and `Spread` measure only what the predictions disagree on;
+`MeanMeasure` is another measure of the mean probabilities.
 """
 
 import math
@@ -34,7 +34,7 @@ class Moments(Protocol):
 class ClassMoments:
     """Shannon entropy of the mean of class probabilities [b, c, h, w].
 
-    0 where all predictions are certain of one class, log(c) where the mean is uniform.
+    It is 0 where all predictions are certain of one class, and log(c) where the mean is uniform.
 
     Source: PartAL eq. 3.
 
@@ -52,8 +52,11 @@ class ClassMoments:
 
     def update(self, prediction: Tensor) -> None:
         """Add one more prediction."""
-        wide = _wide(prediction)
-        self.total = self.total.add_(wide) if self.count else wide.clone()
+        wide = _widen(prediction)
+        if self.count:
+            self.total.add_(wide)
+        else:
+            self.total = wide.clone()
         self.count += 1
 
     def uncertainty(self) -> Tensor:
@@ -62,7 +65,7 @@ class ClassMoments:
 
     def mean(self) -> Tensor:
         """The mean prediction [b, c, h, w]; `ValueError` before the first."""
-        _need_one(self.count)
+        _need_predictions(self.count)
         return self.total / self.count
 
 
@@ -79,10 +82,10 @@ class BinaryMoments(ClassMoments):
 
 
 class _Covariance:
-    """Streamed covariance of [b, c, h, w] over predictions: the upper triangle, row by row, as channels.
+    """Streamed covariance of predictions [b, c, h, w].
 
-    Sums products of deviations from the running mean (Welford 1962), so a large mean costs no
-    precision.
+    Its channels are those of the upper triangle, row by row. It sums products of deviations from
+    the running mean (Welford 1962), so a large mean costs no precision.
     """
 
     def __init__(self) -> None:
@@ -92,7 +95,7 @@ class _Covariance:
 
     def update(self, prediction: Tensor) -> None:
         """Add one more prediction."""
-        wide = _wide(prediction)
+        wide = _widen(prediction)
         self.count += 1
         rows, columns = torch.triu_indices(wide.shape[1], wide.shape[1])
         deviation = wide - self.mean
@@ -105,15 +108,15 @@ class _Covariance:
             self.products.add_(products, alpha=1 - 1 / self.count)
 
     def _covariance(self) -> Tensor:
-        _need_one(self.count)
+        _need_predictions(self.count)
         return self.products / self.count
 
 
 class GaussianMoments(_Covariance):
     """Differential entropy of a one-dimensional Gaussian with the variance of values [b, 1, h, w].
 
-    The variance is the mean square, divided by D, and at least `FLOOR`, which is that of a single
-    prediction.
+    The variance of D predictions is the sum of squares divided by D, and at least `FLOOR`, which is
+    the variance of a single prediction.
 
     Source: PartAL eq. 4 with N = 1.
 
@@ -127,7 +130,8 @@ class GaussianMoments(_Covariance):
 
     def uncertainty(self) -> Tensor:
         """[b, 1, h, w], nats; negative for small variances, as differential entropies are."""
-        return _gaussian_entropy(self._covariance().clamp(min=FLOOR).log(), 1)
+        variance = self._covariance().clamp(min=FLOOR)
+        return _gaussian_entropy(variance.log(), 1)
 
 
 class VectorMoments(_Covariance):
@@ -146,9 +150,10 @@ class VectorMoments(_Covariance):
 
 
 class Information:
-    """Mutual information of the class and the network (BALD): the entropy of the mean less the mean of the entropies.
+    """Mutual information of the class and the network (BALD).
 
-    0 where all predictions are equal, however unsure each is.
+    It is the entropy of the mean less the mean of the entropies: 0 where all predictions are equal,
+    however unsure each is.
 
     Source: Houlsby et al. 2011, eq. 2; over dropout passes, Gal et al. 2017.
 
@@ -170,7 +175,7 @@ class Information:
 
     def update(self, prediction: Tensor) -> None:
         """Add one more prediction."""
-        classes = _wide(self.probabilities(prediction))
+        classes = _widen(self.probabilities(prediction))
         self.mean.update(classes)
         self.entropies = self.entropies + torch.special.entr(classes).sum(1, keepdim=True)
 
@@ -187,7 +192,8 @@ class MeanMeasure:
         measure: mean probabilities [b, k, h, w] -> [b, 1, h, w], one of `pixel.confidence`.
 
     Example:
-        >>> moments = MeanMeasure(lambda prediction: prediction, lambda mean: 1 - mean.amax(1, keepdim=True))
+        >>> from labelgrid.pixel.confidence import least_confidence
+        >>> moments = MeanMeasure(lambda prediction: prediction, least_confidence)
         >>> for certain in ([1.0, 0.0], [0.5, 0.5]):
         ...     moments.update(torch.tensor(certain).view(1, 2, 1, 1))
         >>> moments.uncertainty().item()
@@ -211,7 +217,9 @@ class MeanMeasure:
 
 
 class Spread:
-    """Variance of values [b, c, h, w], summed over the channels: the mean squared distance to the mean, divided by D.
+    """Variance of values [b, c, h, w], summed over the channels.
+
+    It is the mean squared distance to the mean.
 
     Example:
         >>> moments = Spread()
@@ -228,7 +236,7 @@ class Spread:
 
     def update(self, prediction: Tensor) -> None:
         """Add one more prediction."""
-        wide = _wide(prediction)
+        wide = _widen(prediction)
         self.count += 1
         deviation = wide - self.mean
         self.mean = self.mean + deviation / self.count
@@ -236,15 +244,15 @@ class Spread:
 
     def uncertainty(self) -> Tensor:
         """[b, 1, h, w], in the values' unit squared."""
-        _need_one(self.count)
+        _need_predictions(self.count)
         return self.squares / self.count
 
 
 def _pivots(covariance: Tensor, jitter: float) -> tuple[Tensor, Tensor, Tensor]:
     """The pivots of covariance + jitter·I [b, 6, h, w]; their product is its determinant.
 
-    In exact arithmetic none is below the jitter. Clamping rounded ones to it keeps the logarithm
-    finite; expanding the determinant would lose all digits of a near-singular one.
+    In exact arithmetic no pivot is below the jitter. Clamping rounded pivots to it keeps the
+    logarithm finite. Expanding the determinant would lose all digits where it is nearly 0.
     """
     xx, xy, xz, yy, yz, zz = covariance.unbind(1)
     first = xx + jitter
@@ -255,15 +263,16 @@ def _pivots(covariance: Tensor, jitter: float) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _gaussian_entropy(log_determinant: Tensor, dimensions: int) -> Tensor:
+    """The differential entropy of a Gaussian, in nats."""
     return 0.5 * log_determinant + 0.5 * dimensions * math.log(2 * math.pi * math.e)
 
 
-def _wide(prediction: Tensor) -> Tensor:
-    """Detached from the graph, in at least float32."""
+def _widen(prediction: Tensor) -> Tensor:
+    """A prediction detached from the graph, in at least float32."""
     return prediction.detach().to(torch.promote_types(prediction.dtype, torch.float32))
 
 
-def _need_one(count: int) -> None:
+def _need_predictions(count: int) -> None:
     if not count:
         raise ValueError(
             "Uncertainty needs at least one prediction; found none. Call `update` first."

@@ -72,6 +72,6 @@ def test_all_of_a_target_moves_to_another_device() -> None:
 
 
 def test_a_class_that_was_not_annotated_is_neither_told_nor_asked_for() -> None:
-    told, judged = classes(True, False, True).judged(torch.ones(1, 3, 1, 3), -1.0)
+    told, judged = classes(True, False, True).restrict_to_annotated(torch.ones(1, 3, 1, 3), -1.0)
     assert told[0, :, 0, 0].tolist() == [1, -1, 1]
     assert judged.valid.flatten().tolist() == [True, False, True]
