@@ -71,7 +71,7 @@ def moved(
     As for depth, the fit changes neither.
     """
     flow = geometry.nearest(value)
-    x, y = geometry.turned(flow[..., 0], flow[..., 1])
+    x, y = geometry.turn(flow[..., 0], flow[..., 1])
     return np.stack([x, y], -1) * np.float32(geometry.zoom), geometry.nearest(valid)
 
 

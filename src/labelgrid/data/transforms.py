@@ -165,7 +165,7 @@ def place_image(
     Padding is `mean`.
     """
     if placement.angle:
-        part = placement.warped(_jittered(image, *jitter) if jitter else image, _padding(options))
+        part = placement.warp(_jittered(image, *jitter) if jitter else image, _padding(options))
     else:
         part = _fitted(image, placement, options, jitter)
     return np.ascontiguousarray(part[:, ::-1]) if placement.flip else part

@@ -131,10 +131,10 @@ class BoundaryMetric(SumMetric):
             "oisF": f[-1],
             "boundary AP": average_precision(precision[:-1], recall[:-1]),
         }
-        known = self.sums[1].any() and self.sums.isfinite().all()
+        defined = self.sums[1].any() and self.sums.isfinite().all()
         results = {}
         for name, value in values.items():
-            percent = 100 * float(value) if known else math.nan
+            percent = 100 * float(value) if defined else math.nan
             results[name] = Result(name, percent, "%", "higher")
         return results
 

@@ -1,6 +1,7 @@
-"""Computes figures of labels, such as a median depth, in which wrong units, axes and class numbers show. No torch.
+"""Computes figures of labels, such as a median depth, that reveal wrong units, axes and classes.
 
-An import compares the figures of its labels with those of earlier labels and of predictions.
+An import compares the figures of its labels with those of earlier labels and of predictions. Loads
+no torch.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ class LabelFigure:
     """A number computed from one label, and what is normal for it.
 
     Args:
-        value: of this label.
-        tolerance: a difference between sets of labels up to this is never suspicious; of a ratio, a
-            factor.
-        ratio: values are compared by their ratio instead of their difference.
+        value: the number.
+        tolerance: a difference between sets of labels up to this is never suspicious; with `ratio`,
+            a factor up to this.
+        ratio: whether values are compared by their ratio instead of their difference.
         range: where labels of this kind lie, whatever they show; used while there are no earlier
             labels.
-        unit: of the value.
+        unit: the unit of the value.
     """
 
     value: float
@@ -51,34 +52,38 @@ def no_slope(
     return None
 
 
-def positions(
+def class_heights(
     value: NDArray[Any], valid: NDArray[np.bool_], options: Any
 ) -> Mapping[str, LabelFigure]:
-    """The `figures` of class indices [h, w, 1]: the mean height of each class, from 0 (bottom) to 1 (top)."""
+    """The `figures` of class indices [h, w, 1]: the mean height of each class.
+
+    The height is from 0 (bottom) to 1 (top).
+    """
     index = value[..., 0][valid].astype(np.int64)
     heights = np.broadcast_to(np.linspace(1, 0, len(valid))[:, None], valid.shape)[valid]
     counts = np.bincount(index, minlength=len(options.classes))
     sums = np.bincount(index, heights, minlength=len(options.classes))
-    return {
-        f"the mean height of '{name}'": LabelFigure(value=float(total / count), tolerance=0.4)
-        for name, count, total in zip(options.classes, counts, sums, strict=False)
-        if count > SHARE * index.size
-    }
+    figures = {}
+    for name, count, total in zip(options.classes, counts, sums, strict=False):
+        if count > SHARE * index.size:
+            mean = LabelFigure(value=float(total / count), tolerance=0.4)
+            figures[f"the mean height of '{name}'"] = mean
+    return figures
 
 
 def positive_share(
     value: NDArray[Any], valid: NDArray[np.bool_], _options: object
 ) -> Mapping[str, LabelFigure]:
     """The `figures` of a binary map [h, w, 1]: the share of pixels that are positive."""
-    return {
-        "the share of positive pixels": LabelFigure(
-            value=float(value[..., 0][valid].mean()), tolerance=0.3
-        )
-    }
+    share = float(value[..., 0][valid].mean())
+    return {"the share of positive pixels": LabelFigure(value=share, tolerance=0.3)}
 
 
 def distance_slope(distance: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The `slope` of distances [h, w]: their relative change to the right and upward, 0 beside pixels without one."""
+    """The `slope` of distances [h, w]: their relative change to the right and upward.
+
+    It is 0 beside pixels without a distance.
+    """
     value = np.log(np.where(valid, distance, 1.0))
     slope = np.zeros((*valid.shape, 2))
     slope[:, 1:-1, 0] = np.where(valid[:, 2:] & valid[:, :-2], value[:, 2:] - value[:, :-2], 0)

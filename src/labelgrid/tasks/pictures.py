@@ -1,10 +1,8 @@
-"""Renders maps as RGB pictures: classes, distances, vectors and uncertainties.
-
-Needs NumPy only, no torch.
+"""Renders maps as RGB pictures: classes, distances, vectors and uncertainties. Loads no torch.
 
 The colours suit every kind of colour vision: class colours are well separated for red- and
-green-blind people too, distances and heat maps use a scale of increasing lightness, and invalid
-pixels are hatched grey.
+green-blind people too, distances and heat maps use a scale of rising lightness, and invalid pixels
+are hatched grey.
 """
 
 from __future__ import annotations
@@ -62,11 +60,11 @@ def colour_map(
     Invalid and non-finite pixels are hatched.
 
     Args:
-        task: its kind renders the values (`Spec.render`).
+        task: the task, whose kind renders the values (`Spec.render`).
         value: [h, w, c].
-        valid: bool [h, w], or one for all.
+        valid: bool [h, w], or one value for all pixels.
         limits: the values at the ends of the scale (low and high; for distances, near and far), so
-            that pictures can be compared; by default distances use the map's own range, other
+            that pictures can be compared. By default distances use the range of the map, and other
             values 0 to 1.
 
     Example:
@@ -75,39 +73,45 @@ def colour_map(
         >>> colour_map(depth, np.array([[[1.0], [9.0]]]))[0].tolist()  # near is bright, far is dark
         [[253, 231, 37], [68, 1, 84]]
     """
-    seen = np.isfinite(value).all(2) & valid
-    return _hatched(task.render(np.where(seen[..., None], value, 0), seen, limits), seen)
+    shown = np.isfinite(value).all(2) & valid
+    safe = np.where(shown[..., None], value, 0)
+    return _hatch(task.render(safe, shown, limits), shown)
 
 
 def heat_map(value: NDArray[Any], limits: Range | None = None) -> RGB:
-    """Render a map [h, w] of uncertainties or errors as a picture [h, w, 3], dark to bright, hatched if not finite."""
-    seen = np.isfinite(value)
-    safe = np.where(seen, value, 0)
-    return _hatched(_along(INFERNO, safe, limits or _range(safe, seen)), seen)
+    """Render a map [h, w] of uncertainties or errors as a picture [h, w, 3], dark to bright.
+
+    Pixels that are not finite are hatched.
+    """
+    shown = np.isfinite(value)
+    safe = np.where(shown, value, 0)
+    return _hatch(_interpolate(INFERNO, safe, limits or _percentiles(safe, shown)), shown)
 
 
 @cache
 def palette(count: int) -> RGB:
     """Colours [count, 3] of classes; a class keeps its colour when classes are added.
 
-    Each colour is the farthest from all earlier ones, by Oklab distance for the worst of three
+    Each colour is the farthest from all earlier ones, by the Oklab distance in the worst of three
     kinds of vision: normal (distances count half, since it separates more colours), green-blind and
     red-blind. Colours near white, black or grey are excluded. There are about 1,600 colours; then
     they repeat.
     """
     steps = np.linspace(0, 255, 13).round().astype(np.uint8)
     candidates = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
-    lightness, green_red, blue_yellow = _seen(candidates)[0].T
+    lightness, green_red, blue_yellow = _to_oklab(candidates)[0].T
     clear = (lightness > 0.35) & (lightness < 0.95) & (np.hypot(green_red, blue_yellow) > 0.1)
     candidates = candidates[clear]
-    seen = _seen(candidates)
+    places = _to_oklab(candidates)
     nearest = np.full(len(candidates), np.inf)
-    for taken in _seen(np.concatenate([HATCH, np.full((1, 3), 255, np.uint8)])).swapaxes(0, 1):
-        nearest = np.minimum(nearest, _distance(seen, taken))
+    white = np.full((1, 3), 255, np.uint8)
+    for taken in _to_oklab(np.concatenate([HATCH, white])).swapaxes(0, 1):
+        nearest = np.minimum(nearest, _smallest_distances(places, taken))
     picked: list[int] = []
     while len(picked) < min(count, len(candidates)):
-        picked.append(int(nearest.argmax()))
-        nearest = np.minimum(nearest, _distance(seen, seen[:, picked[-1]]))
+        farthest = int(nearest.argmax())
+        picked.append(farthest)
+        nearest = np.minimum(nearest, _smallest_distances(places, places[:, farthest]))
     colours = candidates[np.resize(np.array(picked, np.int64), count)]
     colours.flags.writeable = False  # the cache returns the same array to all callers
     return colours
@@ -121,11 +125,12 @@ def jpeg(picture: np.ndarray) -> bytes:
     scale = min(1.0, WIDTH / width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    return bytes(cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1].tobytes())
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+    return bytes(encoded.tobytes())
 
 
-def _seen(colours: RGB) -> NDArray[np.float64]:
-    """Convert colours [n, 3] to Oklab coordinates [visions, n, 3]."""
+def _to_oklab(colours: RGB) -> NDArray[np.float64]:
+    """Convert colours [n, 3] to the Oklab coordinates [visions, n, 3] that people see."""
     srgb = colours / 255
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     visions = np.clip(np.einsum("vij,nj->vni", np.array(_VISIONS), linear), 0, 1)
@@ -133,36 +138,41 @@ def _seen(colours: RGB) -> NDArray[np.float64]:
     return oklab
 
 
-def _distance(seen: NDArray[np.float64], colour: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The smallest distance [n] of each colour from another one, over the kinds of vision."""
-    distances = np.linalg.norm(seen - colour[:, None], axis=2)
+def _smallest_distances(
+    places: NDArray[np.float64], colour: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The smallest distance [n] of n colours from another one, over the kinds of vision."""
+    distances = np.linalg.norm(places - colour[:, None], axis=2)
     distances[0] /= 2
     smallest: NDArray[np.float64] = distances.min(0)
     return smallest
 
 
-def _hatched(picture: RGB, seen: NDArray[np.bool_]) -> RGB:
-    rows, columns = np.indices(seen.shape)
-    return np.where(seen[..., None], picture, HATCH[(rows + columns) // 4 % 2])
+def _hatch(picture: RGB, shown: NDArray[np.bool_]) -> RGB:
+    """Replace the pixels that are not shown by diagonal stripes."""
+    rows, columns = np.indices(shown.shape)
+    stripes = HATCH[(rows + columns) // 4 % 2]
+    return np.where(shown[..., None], picture, stripes)
 
 
-def _range(value: NDArray[Any], seen: NDArray[np.bool_]) -> Range:
+def _percentiles(value: NDArray[Any], shown: NDArray[np.bool_]) -> Range:
     """The 1st and 99th percentiles, so that a few outliers do not stretch the scale."""
-    low, high = np.percentile(value[seen], (1, 99)) if seen.any() else (0.0, 0.0)
+    if not shown.any():
+        return 0.0, 0.0
+    low, high = np.percentile(value[shown], (1, 99))
     return float(low), float(high)
 
 
-def _along(stops: tuple[tuple[int, int, int], ...], value: NDArray[Any], limits: Range) -> RGB:
-    """Interpolate each value's colour between the stops; `limits` may be descending."""
+def _interpolate(
+    stops: tuple[tuple[int, int, int], ...], value: NDArray[Any], limits: Range
+) -> RGB:
+    """Interpolate each value's colour between the stops; the limits may be descending."""
     low, high = limits
     share = (value.astype(np.float64) - low) / (high - low or 1.0)
     positions = np.linspace(0, 1, len(stops))
     colours = np.array(stops, np.float64)
-    return (
-        np.stack([np.interp(share, positions, colours[:, c]) for c in range(3)], -1)
-        .round()
-        .astype(np.uint8)
-    )
+    channels = [np.interp(share, positions, channel) for channel in colours.T]
+    return np.stack(channels, -1).round().astype(np.uint8)
 
 
 def render_classes(
@@ -176,7 +186,8 @@ def render_grey(
     value: NDArray[Any], _valid: NDArray[np.bool_], limits: Range | None, _options: object
 ) -> RGB:
     """The `render` of values from 0 to 1 [h, w, 1]: 0 is black, 1 is white."""
-    return _along(((0, 0, 0), (255, 255, 255)), value[..., 0], limits or (0.0, 1.0))
+    black_to_white = ((0, 0, 0), (255, 255, 255))
+    return _interpolate(black_to_white, value[..., 0], limits or (0.0, 1.0))
 
 
 def render_vectors(
@@ -193,5 +204,10 @@ def render_distances(
 
     `limits` are the values of near and far.
     """
-    near, far = limits or _range(value, valid)[:: -1 if larger_is_nearer else 1]
-    return _along(VIRIDIS, value, (far, near))
+    if limits:
+        near, far = limits
+    elif larger_is_nearer:
+        far, near = _percentiles(value, valid)
+    else:
+        near, far = _percentiles(value, valid)
+    return _interpolate(VIRIDIS, value, (far, near))

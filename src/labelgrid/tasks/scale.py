@@ -1,4 +1,7 @@
-"""Defines how a kind's values become maps that a further network reads, and what a zoom and a mirror do to them."""
+"""Defines how a kind's values become maps that a further network reads.
+
+Also what a zoom and a mirror do to the values.
+"""
 
 from __future__ import annotations
 
@@ -10,31 +13,40 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def _unchanged(values: Tensor) -> Tensor:
+def _keep_values(values: Tensor) -> Tensor:
     return values
 
 
-def _same(values: Tensor, _zoom: Tensor) -> Tensor:
+def _ignore_zoom(values: Tensor, _zoom: Tensor) -> Tensor:
     return values
 
 
 def probability_error(raw: Tensor, maps: Tensor) -> Tensor:
-    """The cross entropy of each channel's sigmoid to maps in 0..1, summed over channels [b, c, h, w] -> [b, 1, h, w].
+    """The cross entropy of the sigmoid to maps in 0..1, summed over channels.
+
+    Args:
+        raw: [b, c, h, w]; each channel has its own sigmoid.
+        maps: [b, c, h, w].
+
+    Returns:
+        [b, 1, h, w].
 
     Example:
         >>> import torch
-        >>> probability_error(torch.zeros(1, 2, 1, 1), torch.tensor([1.0, 0.0]).view(1, 2, 1, 1)).flatten()
+        >>> maps = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1)
+        >>> probability_error(torch.zeros(1, 2, 1, 1), maps).flatten()
         tensor([1.3863])
     """
     from torch.nn import functional
 
-    return functional.binary_cross_entropy_with_logits(raw, maps, reduction="none").sum(
-        1, keepdim=True
-    )
+    errors = functional.binary_cross_entropy_with_logits(raw, maps, reduction="none")
+    return errors.sum(1, keepdim=True)
 
 
 def value_error(raw: Tensor, maps: Tensor) -> Tensor:
-    """The absolute error of the sigmoid to maps in 0..1, the mean over channels [b, c, h, w] -> [b, 1, h, w].
+    """The absolute error of the sigmoid to maps in 0..1, averaged over channels.
+
+    Takes two [b, c, h, w] and returns [b, 1, h, w].
 
     Example:
         >>> import torch
@@ -45,12 +57,15 @@ def value_error(raw: Tensor, maps: Tensor) -> Tensor:
 
 
 def direction_error(raw: Tensor, maps: Tensor) -> Tensor:
-    """1 - cosine of raw vectors and those that `shift_to_unit_range` moved to 0..1, [b, c, h, w] -> [b, 1, h, w].
+    """1 - cosine of the angle between raw vectors and vectors that were moved to 0..1.
+
+    Takes two [b, c, h, w] and returns [b, 1, h, w]; `shift_to_unit_range` moves vectors.
 
     Example:
         >>> import torch
         >>> up = torch.tensor([0.0, 5.0, 0.0]).view(1, 3, 1, 1)
-        >>> direction_error(up, halved(torch.tensor([1.0, 0.0, 0.0])).view(1, 3, 1, 1)).item()
+        >>> right = shift_to_unit_range(torch.tensor([1.0, 0.0, 0.0])).view(1, 3, 1, 1)
+        >>> direction_error(up, right).item()
         1.0
     """
     from torch.nn import functional
@@ -60,7 +75,7 @@ def direction_error(raw: Tensor, maps: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """How predictions of one kind are scaled to about 0..1, for networks that read maps of several tasks.
+    """How predictions of a kind are scaled to about 0..1, for networks that read maps of others.
 
     Args:
         scaled: predictions [b, channels, h, w], or labels in the same form -> the same shape.
@@ -69,38 +84,41 @@ class Scale:
             times as large.
         mirrored: predictions of mirrored images, whose pixels are in place again -> the predictions
             of the images.
-        unbounded: predictions have a unit and no largest value, so that `scaled` depends on the
-            image.
+        unbounded: whether predictions have a unit and no largest value, so that `scaled` depends on
+            the image.
         error: raw outputs of a network that reconstructs scaled maps, and the maps -> [b, 1, h, w].
     """
 
-    scaled: Callable[[Tensor], Tensor] = _unchanged
+    scaled: Callable[[Tensor], Tensor] = _keep_values
     neutral: float = 0.0
-    zoomed: Callable[[Tensor, Tensor], Tensor] = _same
-    mirrored: Callable[[Tensor], Tensor] = _unchanged
+    zoomed: Callable[[Tensor, Tensor], Tensor] = _ignore_zoom
+    mirrored: Callable[[Tensor], Tensor] = _keep_values
     unbounded: bool = False
     error: Callable[[Tensor, Tensor], Tensor] = value_error
 
 
 def divide_by_maximum(values: Tensor) -> Tensor:
-    """Values [b, c, h, w] divided by the largest of their image, as MTPSL's released code scales depth.
+    """Divide values [b, c, h, w] by the largest of their image.
 
-    Gradients flow through the maximum. Values that are all negative become positive, as there.
+    MTPSL's released code scales depth so. Gradients flow through the maximum. Values that are all
+    negative become positive, as there.
 
     Example:
         >>> import torch
-        >>> over_maximum(torch.tensor([1.0, 4.0]).view(1, 1, 1, 2)).flatten()
+        >>> divide_by_maximum(torch.tensor([1.0, 4.0]).view(1, 1, 1, 2)).flatten()
         tensor([0.2500, 1.0000])
     """
     return values / (values.amax((1, 2, 3), keepdim=True) + 1e-12)
 
 
 def apply_normal_cdf(values: Tensor, mean: float, deviation: float) -> Tensor:
-    """Values through the normal distribution's cumulative function, as JTR's released code scales depth.
+    """Apply the cumulative distribution function of a normal distribution.
+
+    JTR's released code scales depth so.
 
     Example:
         >>> import torch
-        >>> through_normal(torch.tensor([2.0, 4.0]), 2.0, 2.0)
+        >>> apply_normal_cdf(torch.tensor([2.0, 4.0]), 2.0, 2.0)
         tensor([0.5000, 0.8413])
     """
     import torch
@@ -109,32 +127,32 @@ def apply_normal_cdf(values: Tensor, mean: float, deviation: float) -> Tensor:
 
 
 def shift_to_unit_range(values: Tensor) -> Tensor:
-    """Values in -1..1 moved to 0..1, as MTPSL's released code scales normals.
+    """Move values in -1..1 to 0..1, as MTPSL's released code scales normals.
 
     Example:
         >>> import torch
-        >>> halved(torch.tensor([-1.0, 0.0, 1.0]))
+        >>> shift_to_unit_range(torch.tensor([-1.0, 0.0, 1.0]))
         tensor([0.0000, 0.5000, 1.0000])
     """
     return (values + 1) / 2
 
 
 def zoom_distances(values: Tensor, zoom: Tensor) -> Tensor:
-    """Distances of images that look `zoom` times as large."""
+    """The distances in images that look `zoom` times as large."""
     return values / zoom
 
 
 def zoom_disparities(values: Tensor, zoom: Tensor) -> Tensor:
-    """Disparities of images that look `zoom` times as large."""
+    """The disparities in images that look `zoom` times as large."""
     return values * zoom
 
 
 def unmirror_vectors(values: Tensor) -> Tensor:
-    """Vectors [b, 3, h, w] of a mirrored image as they are in the image: x is negated.
+    """Turn vectors [b, 3, h, w] of a mirrored image to those of the image: x is negated.
 
     Example:
         >>> import torch
-        >>> facing(torch.tensor([0.6, 0.0, 0.8]).view(1, 3, 1, 1)).flatten()
+        >>> unmirror_vectors(torch.tensor([0.6, 0.0, 0.8]).view(1, 3, 1, 1)).flatten()
         tensor([-0.6000,  0.0000,  0.8000])
     """
     return values * values.new_tensor([-1.0, 1.0, 1.0]).view(3, 1, 1)

@@ -1,4 +1,7 @@
-"""Defines tasks: a kind's plain data (`Spec`), a user's definition (`TaskDef`), functions on tensors (`Task`)."""
+"""Defines tasks.
+
+`Spec` holds a kind's plain data, `TaskDef` a user's definition, `Task` the functions on tensors.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +39,7 @@ Transform = Callable[
 #: Values [h, w, c] (0 where not valid), valid [h, w], ends of the scale, the label files' options
 #: -> RGB [h, w, 3].
 Render = Callable[[NDArray[Any], NDArray[np.bool_], "Range | None", Any], NDArray[np.uint8]]
-#: Values [h, w, c], valid [h, w], the label files' options -> the label's figures by name, in
-#: words.
+#: Values [h, w, c], valid [h, w], the label files' options -> the label's figures by their names.
 Figures = Callable[[NDArray[Any], NDArray[np.bool_], Any], Mapping[str, LabelFigure]]
 #: Values [h, w, c], valid [h, w], the label files' options -> how surfaces recede to the right and
 #: upward [h, w, 2].
@@ -56,21 +58,22 @@ class Spec:
     """A kind of task: plain data, and functions on NumPy arrays. Loads no torch.
 
     Args:
+        kind: the kind's name.
         codec: the label format: a module of `labelgrid.formats.codecs`, or
             `"package.module:object"`.
-        unit: of the headline metric.
-        cost: default cost of one label, in any unit.
-        weight: default weight of its loss (the survey's and PartAL's).
+        unit: the unit of the headline metric.
+        cost: the default cost of one label, in any unit.
+        weight: the default weight of its loss (the survey's and PartAL's).
         headline: the metric that delta_mtl uses, unless a task names another.
         metrics: the kind's metrics by name, each with the dataclass of its options. A metric is
-            named after the first of its figures. By default a task measures the metric of its
-            headline.
+            named after the first of its figures. By default a task measures only the metric that
+            its headline belongs to.
         transform: moves label values to a view, and applies what a flip or a zoom does to them.
         render: draws a map for people; nothing else depends on it.
         figures: numbers of a label that an import compares with those of other labels of the task;
             default: none.
         slope: how the surface recedes to the right and upward; an import compares its sign (0:
-            unknown) with that of the image's other labels. Default: None, which says nothing.
+            unknown) with the sign in the image's other labels. Default: None, which says nothing.
         other_figures: further figures that can be a headline -> the metric that computes them.
     """
 
@@ -112,8 +115,8 @@ class TaskDef:
         """The definition that a ledger row holds.
 
         Raises:
-            PluginError: the kind is unknown. RecipeError: an option or a metric is unknown or
-                wrong.
+            PluginError: the kind is unknown.
+            RecipeError: an option or a metric is unknown or wrong.
         """
         spec = spec_of(row.kind)
         where = f"task '{row.name}'"
@@ -167,23 +170,31 @@ class TaskDef:
         return self.form.upsample(codec(self.spec.codec).read(path, self.options))
 
     def read_prediction(self, path: Path) -> LabelArray:
-        """Read a prediction in a label file: as a label, but for what a poor prediction may do and a label may not."""
-        own = codec(self.spec.codec)
-        read: Callable[[Path, Any], LabelArray] = getattr(own, "read_prediction", own.read)
+        """Read a prediction in a label file.
+
+        It is checked like a label, except for what a poor prediction may hold and a label may not.
+        """
+        label_codec = codec(self.spec.codec)
+        read: Callable[[Path, Any], LabelArray] = label_codec.read
+        read = getattr(label_codec, "read_prediction", read)
         return self.form.upsample(read(path, self.options))
 
     def stored_size(self, path: Path) -> tuple[int, int] | None:
         """The size of the image that a label file is for, from the file's header.
 
-        None if the format cannot tell.
+        It is None if the format cannot tell.
 
         Raises:
             LabelError: the header cannot be read.
         """
-        size: tuple[int, int] | None = getattr(
-            codec(self.spec.codec), "stored_size", lambda _: None
-        )(path)
-        return size and (size[0] * self.form.stride, size[1] * self.form.stride)
+        read_size = getattr(codec(self.spec.codec), "stored_size", None)
+        if read_size is None:
+            return None
+        size: tuple[int, int] | None = read_size(path)
+        if size is None:
+            return None
+        height, width = size
+        return height * self.form.stride, width * self.form.stride
 
     def write(self, path: Path, label: LabelArray) -> None:
         """Write the file of a label that has its image's size.
@@ -195,22 +206,27 @@ class TaskDef:
         codec(self.spec.codec).write(path, self.form.downsample(label), self.options)
 
     def describe(self) -> str:
-        """Describe the task's label files to annotators: one line, then one line per listed item."""
-        line, *rest = codec(self.spec.codec).describe(self.options).splitlines()
-        if (step := self.form.stride) > 1:
-            line += f" Its sides are 1/{step} of the image's."
-        return "\n".join([line, *rest])
+        """Describe the task's label files to annotators.
+
+        One line describes the files; each listed item, such as a class, has a further line.
+        """
+        first, *others = codec(self.spec.codec).describe(self.options).splitlines()
+        if self.form.stride > 1:
+            first += f" Its sides are 1/{self.form.stride} of the image's."
+        return "\n".join([first, *others])
 
     def chosen(
         self, metrics: Mapping[str, Callable[..., Metric]]
     ) -> dict[str, Callable[[], Metric]]:
-        """The metrics that are measured, by name, built from their options.
+        """The metrics that are measured, by name: each creates the metric with its options.
 
-        `metrics` are all of the kind.
+        Args:
+            metrics: all metrics of the kind, by name.
         """
-        return {
-            name: partial(metrics[name], **vars(options)) for name, options in self.metrics.items()
-        }
+        creators = dict[str, Callable[[], Metric]]()
+        for name, options in self.metrics.items():
+            creators[name] = partial(metrics[name], **vars(options))
+        return creators
 
     def build(self) -> Task:
         """The task's functions on tensors (imports torch)."""
@@ -218,7 +234,7 @@ class TaskDef:
         return task
 
 
-def _unchanged(values: Tensor) -> Tensor:
+def _keep_values(values: Tensor) -> Tensor:
     return values
 
 
@@ -226,19 +242,19 @@ def _unchanged(values: Tensor) -> Tensor:
 class Task:
     """A task's functions on tensors.
 
-    `raw` is a network's output for it, a *prediction* is `activate(raw)`.
+    A raw output is what a network returns for the task; a prediction is `activate(raw)`.
 
     Args:
-        channels: of raw outputs and predictions.
-        label_channels: c of the targets' values.
+        channels: the channels of raw outputs and predictions.
+        label_channels: the channels c of the targets' values.
         activate: raw [b, channels, h, w] -> prediction of the same shape.
         pixel_loss: raw and target of one size -> [b, 1, h, w], 0 where the target is not valid. An
             image's losses must depend on that image alone: training calls it with the labelled
             images of a batch.
-        as_prediction: label values [b, label_channels, h, w] (safe ones) -> the certain prediction
-            of these values.
-        to_target: prediction -> the label it corresponds to, valid where it can be used:
-            pseudo-labels, prelabels.
+        as_prediction: safe label values [b, label_channels, h, w] -> the certain prediction of
+            these values.
+        to_target: prediction -> the label it corresponds to, valid where it can be used, as for
+            pseudo-labels and prelabels.
         moments: creates the streamed statistics of many predictions of one input.
         disagreement: two predictions -> [b, 1, h, w] >= 0 (TCD).
         metrics: create the metrics that are measured over a set, by name; `TaskDef.chosen` selects
@@ -249,8 +265,8 @@ class Task:
         other_disagreements: further measures of disagreement by name.
         probabilities: prediction -> probabilities [b, k, h, w] of k >= 2 classes; None for tasks
             that predict values.
-        largest: a label is the index of the largest channel, in raw outputs as in predictions:
-            `to_target` takes both, and any channels of them.
+        largest: whether a label is the index of the largest channel, in raw outputs as in
+            predictions: `to_target` takes both, and any channels of them.
         scale: scales predictions and labels for networks that read maps of several tasks.
     """
 
@@ -269,7 +285,7 @@ class Task:
     moments: Callable[[], Moments]
     disagreement: Callable[[Tensor, Tensor], Tensor]
     metrics: Mapping[str, Callable[[], Metric]]
-    from_mean: Callable[[Tensor], Tensor] = _unchanged
+    from_mean: Callable[[Tensor], Tensor] = _keep_values
     other_losses: Mapping[str, Callable[[Tensor, Target], Tensor]] = field(default_factory=dict)
     other_disagreements: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = field(
         default_factory=dict
@@ -285,13 +301,16 @@ class Task:
         return MetricSet([start() for start in self.metrics.values()])
 
     def loss(self, raw: Tensor, target: Target) -> Tensor:
-        """[b]: the mean of the pixel loss over each image's valid pixels, 0 for an image without any."""
+        """The mean [b] of the pixel loss over each image's valid pixels.
+
+        It is 0 for an image without valid pixels.
+        """
         from labelgrid.pixel.target import mean_per_image
 
         return mean_per_image(self.pixel_loss(raw, target), target.valid)
 
     def uncertainty(self, samples: Tensor) -> Tensor:
-        """[b, 1, h, w], nats, of predictions [d, b, c, h, w]: the moments of all of them at once."""
+        """The uncertainty [b, 1, h, w], in nats, of d predictions [d, b, c, h, w]."""
         moments = self.moments()
         for sample in samples:
             moments.update(sample)
@@ -322,34 +341,35 @@ def build_all(
     Raises:
         RecipeError: a loss is chosen for an unknown task, or the task has no loss of that name.
     """
-    built = {name: task.build() for name, task in tasks.items()}
+    functions = {name: task.build() for name, task in tasks.items()}
     for name, loss in (losses or {}).items():
-        if name not in built:
+        if name not in functions:
             raise RecipeError(
                 f"objective.losses names '{name}', which is not a task.",
-                next_step=f"The tasks are: {', '.join(built)}.",
+                next_step=f"The tasks are: {', '.join(functions)}.",
             )
-        others = built[name].other_losses
+        others = functions[name].other_losses
         if loss not in others:
             choices = ", ".join(f"'{other}'" for other in others) or "none"
             raise RecipeError(
                 f"objective.losses names the loss '{loss}' for '{name}', which it does not have.",
                 next_step=f"Its losses besides the default: {choices}.",
             )
-        built[name] = replace(built[name], pixel_loss=others[loss])
-    return built
+        functions[name] = replace(functions[name], pixel_loss=others[loss])
+    return functions
 
 
 def _metric_options(spec: Spec, headline: object, tables: object, where: str) -> dict[str, Any]:
     """The checked options of the metrics that a task names.
 
-    Of that of its headline, if it names none.
+    If it names none, these are the options of the headline's metric.
 
     Raises:
-        RecipeError: the kind has no such headline or metric, it has no such option, or the
-            headline's is not among them.
+        RecipeError: the kind has no such headline or metric, the metric has no such option, or the
+            headline's metric is not among the named ones.
     """
-    figures = {**{name: name for name in spec.metrics}, **spec.other_figures}
+    figures = {name: name for name in spec.metrics}
+    figures.update(spec.other_figures)
     if not isinstance(headline, str) or headline not in figures:
         raise RecipeError(
             f"headline is {headline!r}, which is no figure of this kind.",
@@ -357,19 +377,21 @@ def _metric_options(spec: Spec, headline: object, tables: object, where: str) ->
             next_step=f"The kind has: {', '.join(figures)}.",
         )
     needed = figures[headline]
-    tables = {needed: {}} if tables is None else tables
+    if tables is None:
+        tables = {needed: {}}
     if (
         not isinstance(tables, Mapping)
         or needed not in tables
         or tables.keys() - spec.metrics.keys()
     ):
         raise RecipeError(
-            f"metrics is {tables!r}; it is a table of metrics and their options, '{needed}' among them.",
+            f"metrics is {tables!r}; it is a table of metrics and their options, "
+            f"'{needed}' among them.",
             where=where,
             next_step=f"The kind has: {', '.join(spec.metrics)}.",
         )
-    return {
-        name: parse(spec.metrics[name], tables[name], f"{where}, metric '{name}'")
-        for name in spec.metrics
-        if name in tables
-    }
+    options = {}
+    for name, options_type in spec.metrics.items():
+        if name in tables:
+            options[name] = parse(options_type, tables[name], f"{where}, metric '{name}'")
+    return options

@@ -19,12 +19,12 @@ def row(*values: float) -> NDArray[np.float32]:
 
 
 def lightness(picture: RGB) -> NDArray[np.float64]:
-    return pictures._seen(picture.reshape(-1, 3))[0, :, 0]
+    return pictures._to_oklab(picture.reshape(-1, 3))[0, :, 0]
 
 
 def test_classes_are_told_apart_by_any_colour_vision() -> None:
     for count, apart in ((7, 0.1), (13, 0.08), (21, 0.055), (40, 0.04)):
-        places = pictures._seen(palette(count))
+        places = pictures._to_oklab(palette(count))
         distance = np.linalg.norm(places[:, :, None] - places[:, None], axis=-1)
         assert distance[:, *np.triu_indices(count, 1)].min() > apart
 
@@ -37,7 +37,7 @@ def test_a_class_keeps_its_colour_when_classes_are_added() -> None:
 
 
 def test_no_class_looks_like_a_pixel_without_a_label() -> None:
-    places, hatch = pictures._seen(palette(100)), pictures._seen(HATCH)
+    places, hatch = pictures._to_oklab(palette(100)), pictures._to_oklab(HATCH)
     assert np.linalg.norm(places[:, :, None] - hatch[:, None], axis=-1).min() > 0.02
 
 

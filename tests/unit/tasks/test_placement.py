@@ -40,8 +40,8 @@ def test_linear_values_take_nothing_of_pixels_that_are_not_valid() -> None:
 
 def test_only_a_flip_turns_directions_and_only_across() -> None:
     x, y = np.array([1.0, -2.0]), np.array([3.0, 4.0])
-    assert [values.tolist() for values in part().turned(x, y)] == [[1, -2], [3, 4]]
-    assert [values.tolist() for values in part(flip=True).turned(x, y)] == [[-1, 2], [3, 4]]
+    assert [values.tolist() for values in part().turn(x, y)] == [[1, -2], [3, 4]]
+    assert [values.tolist() for values in part(flip=True).turn(x, y)] == [[-1, 2], [3, 4]]
 
 
 def test_values_that_no_view_changes_move_with_their_holes() -> None:

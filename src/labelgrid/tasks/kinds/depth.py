@@ -23,8 +23,9 @@ from labelgrid.tasks.task import Range, Spec, Task, TaskDef
 
 #: The median depth of a label in any scene, from a hand's length to a view over a valley.
 METRES = (0.05, 200.0)
-#: Median depths of two sets of labels may differ by this factor; disparities by less, as 256 steps
-#: of one are usual in files of 16 bits, which without a `scale` are read as 0.256 of it.
+#: Median depths of two sets of labels may differ by this factor. Disparities may differ by less:
+#: files of 16 bits usually hold 256 steps for each of its units, and are read as 0.256 of it if the
+#: task has no `scale`.
 FACTOR = 5.0
 FACTOR_DISPARITY = 3.0
 
@@ -50,7 +51,10 @@ def zoom_depth(
     """
     placed = geometry.nearest(value)
     zoom = np.float32(geometry.zoom)
-    return placed * zoom if options.disparity else placed / zoom, geometry.nearest(valid)
+    placed_valid = geometry.nearest(valid)
+    if options.disparity:
+        return placed * zoom, placed_valid
+    return placed / zoom, placed_valid
 
 
 def render_depth(
@@ -63,27 +67,26 @@ def render_depth(
 def median_figure(
     value: NDArray[Any], valid: NDArray[np.bool_], options: files.Options
 ) -> Mapping[str, LabelFigure]:
-    """The median: about 1000 times too small or too large if metres and millimetres are confused."""
+    """The median depth or disparity.
+
+    It is about 1000 times too small or too large if metres and millimetres are confused.
+    """
     median = float(np.median(value[..., 0][valid]))
     if options.disparity:
-        return {
-            "the median disparity": LabelFigure(
-                value=median, tolerance=FACTOR_DISPARITY, ratio=True
-            )
-        }
-    return {
-        "the median depth": LabelFigure(
-            value=median, tolerance=FACTOR, ratio=True, range=METRES, unit=" m"
-        )
-    }
+        disparity = LabelFigure(value=median, tolerance=FACTOR_DISPARITY, ratio=True)
+        return {"the median disparity": disparity}
+    depth = LabelFigure(value=median, tolerance=FACTOR, ratio=True, range=METRES, unit=" m")
+    return {"the median depth": depth}
 
 
 def depth_slope(
     value: NDArray[Any], valid: NDArray[np.bool_], options: files.Options
 ) -> NDArray[Any]:
-    """The relative change of the distance; a disparity shrinks with it."""
+    """The relative change of the distance; a disparity shrinks as the distance grows."""
     slope = distance_slope(value[..., 0], valid)
-    return -slope if options.disparity else slope
+    if options.disparity:
+        return -slope
+    return slope
 
 
 SPEC = Spec(
@@ -109,7 +112,11 @@ def build(task: TaskDef) -> Task:
     """
     from labelgrid.pixel import disagreement, losses, metrics, prediction, uncertainty
 
-    unit = "" if task.options.disparity else SPEC.unit
+    unit = SPEC.unit
+    zoomed = zoom_distances
+    if task.options.disparity:
+        unit = ""
+        zoomed = zoom_disparities
     return Task(
         name=task.name,
         kind=task.kind,
@@ -126,9 +133,5 @@ def build(task: TaskDef) -> Task:
         moments=uncertainty.GaussianMoments,
         disagreement=disagreement.absolute_difference,
         metrics=task.chosen({"RMSE": partial(metrics.DepthMetric, unit)}),
-        scale=Scale(
-            scaled=divide_by_maximum,
-            zoomed=zoom_disparities if task.options.disparity else zoom_distances,
-            unbounded=True,
-        ),
+        scale=Scale(scaled=divide_by_maximum, zoomed=zoomed, unbounded=True),
     )

@@ -22,11 +22,11 @@ class Matching:
     """The options of odsF.
 
     Args:
-        distance: between a predicted pixel and its true one at most, as a share of the image's
-            diagonal; 0.0075 is usual for PASCAL, 0.011 for NYUD.
+        distance: the largest distance between a predicted pixel and its true one, as a share of the
+            image's diagonal; 0.0075 is usual for PASCAL, 0.011 for NYUD.
         nms: non-maximum suppression first, as the code of later papers does; the survey's does not.
-        thresholds: their number; 99 are 0.01 to 0.99. Or rising ones: the code of later papers uses
-            0.001, 0.01, 0.02 to 0.99, 0.999.
+        thresholds: the number of thresholds; 99 are 0.01 to 0.99. Or rising thresholds: the code of
+            later papers uses 0.001, 0.01, 0.02 to 0.99, 0.999.
     """
 
     distance: float = 0.0075
@@ -37,9 +37,9 @@ class Matching:
         check_ranges(self, distance=(0, 0.1))
         if isinstance(self.thresholds, int):
             check_ranges(self, thresholds=(1, 9999))
-        elif not self.thresholds or any(
-            low >= high for low, high in pairwise((0.0, *self.thresholds, 1.0))
-        ):
+            return
+        steps = pairwise((0.0, *self.thresholds, 1.0))
+        if not self.thresholds or any(low >= high for low, high in steps):
             raise ValueError("thresholds must rise, from above 0 to below 1")
 
 
@@ -59,7 +59,7 @@ SPEC = Spec(
 
 
 def build(task: TaskDef) -> Task:
-    """The functions of an edge map: sigmoid, balanced cross entropy, two-class entropy, average precision."""
+    """The functions of an edge map: sigmoid, balanced cross entropy, two-class entropy, AP."""
     import torch
 
     from labelgrid.pixel import (

@@ -31,9 +31,8 @@ def turn_normals(
 ) -> Labels:
     """Interpolate the valid neighbours linearly and normalise.
 
-    Take the nearest vector where they cancel out.
-
-    A flip mirrors the vectors with the image; a zoom does not change them.
+    Where they cancel out, the nearest vector is taken. A flip mirrors the vectors with the image; a
+    zoom does not change them.
     """
     blend = geometry.linear(value, valid)
     length = np.sqrt(blend[..., 0] ** 2 + blend[..., 1] ** 2 + blend[..., 2] ** 2)
@@ -43,7 +42,7 @@ def turn_normals(
         blend[..., channel] /= length
     if void.any():
         blend[void] = geometry.nearest(value)[void]
-    blend[..., 0], down = geometry.turned(blend[..., 0], -blend[..., 1])
+    blend[..., 0], down = geometry.turn(blend[..., 0], -blend[..., 1])
     blend[..., 1] = -down
     return blend, geometry.nearest(valid)
 
@@ -51,7 +50,10 @@ def turn_normals(
 def direction_figures(
     value: NDArray[Any], valid: NDArray[np.bool_], _options: object
 ) -> Mapping[str, LabelFigure]:
-    """The mean components, and how x changes with the column, y with the height: rooms face inward, things outward."""
+    """The mean components, and how x changes with the column and y with the height.
+
+    The walls of rooms face inward, things outward.
+    """
     x, y, z = value[valid].T
     figures = {
         "the mean x (right)": LabelFigure(value=float(x.mean()), tolerance=MEAN),
@@ -61,19 +63,19 @@ def direction_figures(
         ),
     }
     rows, columns = np.nonzero(valid)
-    for name, component, place in (
-        ("x with the column", x, columns),
-        ("y with the height", y, -rows),
-    ):
+    pairs = (("x with the column", x, columns), ("y with the height", y, -rows))
+    for name, component, place in pairs:
         if min(float(component.std()), float(place.std())) > 1e-3:
-            figures[f"the correlation of {name}"] = LabelFigure(
-                value=float(np.corrcoef(component, place)[0, 1]), tolerance=TURN
-            )
+            correlation = float(np.corrcoef(component, place)[0, 1])
+            figures[f"the correlation of {name}"] = LabelFigure(value=correlation, tolerance=TURN)
     return figures
 
 
 def normals_slope(value: NDArray[Any], valid: NDArray[np.bool_], _options: object) -> NDArray[Any]:
-    """The sign of x and y over z: what faces right recedes to the right, what faces up recedes upward."""
+    """The sign of x and y over z.
+
+    A surface that faces right recedes to the right, and one that faces up recedes upward.
+    """
     vector = np.where((np.abs(value) > FLAT) & valid[..., None], np.sign(value), 0)
     return vector[..., :2] * vector[..., 2:]
 
@@ -95,7 +97,10 @@ SPEC = Spec(
 
 
 def build(task: TaskDef) -> Task:
-    """The functions of a normal map: unit length, L1 or cosine loss, entropy of the full covariance, mean angle."""
+    """The functions of a normal map: unit length, L1 or cosine loss, entropy, mean angle.
+
+    The entropy is that of the full covariance.
+    """
     from labelgrid.pixel import disagreement, losses, metrics, prediction, uncertainty
 
     return Task(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from labelgrid.tasks.figures import positions
+from labelgrid.tasks.figures import class_heights
 from labelgrid.tasks.pictures import render_classes
 from labelgrid.tasks.placement import same_values
 from labelgrid.tasks.scale import Scale, probability_error
@@ -39,7 +39,7 @@ SPEC = Spec(
     metrics={"mIoU": Overlap},
     transform=same_values,
     render=render_classes,
-    figures=positions,
+    figures=class_heights,
     other_figures={"pixAcc": "mIoU"},
 )
 
