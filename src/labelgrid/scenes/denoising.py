@@ -1,4 +1,7 @@
-"""Denoises pictures rendered with few light paths: averages each pixel with similar ones on the same solid."""
+"""Denoises pictures that were rendered with few light paths.
+
+Each pixel is averaged with similar ones on the same solid.
+"""
 
 from collections.abc import Iterator
 from typing import TypeVar
@@ -20,24 +23,33 @@ CAP = 2.0
 
 
 def remove_fireflies(linear: Reals) -> Reals:
-    """Radiance [h, w, 3] without fireflies: single bright pixels where one path of many hit a light."""
+    """Remove fireflies from radiance [h, w, 3].
+
+    These are single bright pixels where one path of many hit a light.
+    """
     around = cv2.medianBlur(linear.astype(np.float32), 3).astype(np.float64)
     return np.minimum(linear, CAP * around + 0.1 * np.median(linear))
 
 
 def denoise(tones: Reals, solid: NDArray[np.int64]) -> Reals:
-    """Tones [h, w, 3] in [0, 1], averaged over pixels of the same solid with similar surroundings."""
-    guide = _average(tones, np.stack(list(_shifts(solid, 1)))[..., None] == solid[..., None], 1)
+    """Average tones [h, w, 3] in [0, 1] over pixels of the same solid with similar surroundings."""
+    guide = _average(tones, _same_neighbours(solid, 1)[..., None], 1)
     apart = np.stack([((other - guide) ** 2).sum(-1) for other in _shifts(guide, REACH)])
-    same = np.stack(list(_shifts(solid, REACH))) == solid
-    return _average(tones, (same * np.exp(-apart / (2 * TONE_SCALE**2)))[..., None], REACH)
+    weights = _same_neighbours(solid, REACH) * np.exp(-apart / (2 * TONE_SCALE**2))
+    return _average(tones, weights[..., None], REACH)
+
+
+def _same_neighbours(solid: NDArray[np.int64], reach: int) -> NDArray[np.bool_]:
+    """Which neighbours of each pixel are of the same solid, bool [neighbours, h, w]."""
+    same: NDArray[np.bool_] = np.stack(list(_shifts(solid, reach))) == solid
+    return same
 
 
 def _average(tones: Reals, weights: Reals | NDArray[np.bool_], reach: int) -> Reals:
-    total = sum(
-        (weight * other for weight, other in zip(weights, _shifts(tones, reach), strict=True)),
-        start=0.0,
-    )
+    """The weighted mean of each pixel's neighbours, given weights [neighbours, h, w, 1]."""
+    total = np.zeros_like(tones)
+    for weight, other in zip(weights, _shifts(tones, reach), strict=True):
+        total += weight * other
     average: Reals = total / weights.sum(0)
     return average
 
@@ -47,7 +59,8 @@ def _shifts(values: NDArray[Number], reach: int) -> Iterator[NDArray[Number]]:
 
     Beyond the border, the border's value is repeated.
     """
-    padded = np.pad(values, [(reach, reach), (reach, reach)] + [(0, 0)] * (values.ndim - 2), "edge")
+    margins = [(reach, reach), (reach, reach)] + [(0, 0)] * (values.ndim - 2)
+    padded = np.pad(values, margins, "edge")
     height, width = values.shape[:2]
     for down in range(2 * reach + 1):
         for along in range(2 * reach + 1):

@@ -31,39 +31,40 @@ def scene_labels(scene: Scene, hits: RayHits) -> Mapping[str, LabelArray]:
     times. Edges are pixels whose right or lower neighbour belongs to another object or class.
     """
     hit = hits.solid >= 0
-    named = np.array([CLASSES.index(solid.label) for solid in scene.solids])[hits.solid]
+    index = np.array([CLASSES.index(solid.label) for solid in scene.solids])[hits.solid]
     part = np.array([PARTS.index(solid.part or "none") for solid in scene.solids])[hits.solid]
     thing = np.array([solid.thing for solid in scene.solids])[hits.solid]
+    salient = _salient_pixels(index, thing, hit).astype(np.float32)
+    edges = _border_pixels(thing * len(CLASSES) + index).astype(np.float32)
     everywhere = np.ones_like(hit)
     return {
-        "semseg": LabelArray(named[..., None], hit),
+        "semseg": LabelArray(index[..., None], hit),
         "parts": LabelArray(part[..., None], hit),
-        "saliency": LabelArray(
-            _salient(named, thing, hit).astype(np.float32)[..., None], everywhere
-        ),
-        "edges": LabelArray(
-            _borders(thing * len(CLASSES) + named).astype(np.float32)[..., None], everywhere
-        ),
+        "saliency": LabelArray(salient[..., None], everywhere),
+        "edges": LabelArray(edges[..., None], everywhere),
         "depth": LabelArray(hits.depth[..., None], hit),
         "normals": LabelArray(hits.normals, hit),
     }
 
 
-def _salient(
-    named: NDArray[np.int64], thing: NDArray[np.int64], hit: NDArray[np.bool_]
+def _salient_pixels(
+    index: NDArray[np.int64], thing: NDArray[np.int64], hit: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
+    """The pixels [h, w] of the salient object, given each pixel's class and object."""
     height, width = thing.shape
     up, across = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
-    middle = np.exp(-2 * (up**2 + across**2)) * np.where(
-        named == CLASSES.index(PERSON), PERSON_WEIGHT, 1.0
-    )
-    weight = np.bincount(thing[hit], middle[hit], minlength=2)
+    middle = np.exp(-2 * (up**2 + across**2))
+    pixels = middle * np.where(index == CLASSES.index(PERSON), PERSON_WEIGHT, 1.0)
+    weight = np.bincount(thing[hit], pixels[hit], minlength=2)
     weight[0] = 0  # the room itself
     best = int(weight.argmax())
-    return (thing == best) & hit if weight[best] > 0 else np.zeros_like(hit)
+    if weight[best] > 0:
+        return (thing == best) & hit
+    return np.zeros_like(hit)
 
 
-def _borders(region: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _border_pixels(region: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """The pixels whose right or lower neighbour belongs to another region."""
     borders = np.zeros(region.shape, np.bool_)
     borders[:, :-1] |= region[:, :-1] != region[:, 1:]
     borders[:-1] |= region[:-1] != region[1:]

@@ -1,4 +1,7 @@
-"""Builds each class of object from a few solids around the origin, standing on the floor and facing +z."""
+"""Builds each class of object from a few solids.
+
+An object is around the origin, stands on the floor and faces +z.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -19,7 +22,9 @@ def colour(rng: np.random.Generator, low: float = 0.08, high: float = 0.85) -> C
 
 def material(rng: np.random.Generator, base: Colour | None = None) -> Material:
     """A random material near a base colour (or of any colour); some are patterned, some glossy."""
-    near = np.clip(np.asarray(base if base else colour(rng)) + rng.normal(0, 0.05, 3), 0.03, 0.9)
+    if base is None:
+        base = colour(rng)
+    near = np.clip(np.asarray(base) + rng.normal(0, 0.05, 3), 0.03, 0.9)
     first: Colour = (float(near[0]), float(near[1]), float(near[2]))
     pattern = PATTERNS[int(rng.integers(len(PATTERNS)))]
     gloss = float(rng.choice([0.0, 0.0, 0.4, 0.8]))
@@ -37,10 +42,13 @@ def wood(rng: np.random.Generator) -> Material:
     shade = rng.uniform(0.25, 1.0)
     first: Colour = (0.75 * shade, 0.5 * shade, 0.28 * shade)
     second: Colour = (0.65 * shade, 0.42 * shade, 0.22 * shade)
+    pattern: Pattern = "plain"
+    if rng.random() < 0.5:
+        pattern = "stripes"
     return Material(
         colour=first,
         second=second,
-        pattern="stripes" if rng.random() < 0.5 else "plain",
+        pattern=pattern,
         repeats=int(rng.integers(4, 14)),
         gloss=0.3,
     )
@@ -49,16 +57,13 @@ def wood(rng: np.random.Generator) -> Material:
 def _legs(
     width: float, depth: float, height: float, thick: float, m: Material, label: str
 ) -> list[Solid]:
-    return [
-        cube(
-            (thick, height, thick),
-            (sx * (width - thick) / 2, height / 2, sz * (depth - thick) / 2),
-            m,
-            label,
-        )
-        for sx in (-1, 1)
-        for sz in (-1, 1)
-    ]
+    """Four legs at the corners of a board."""
+    legs = []
+    for side in (-1, 1):
+        for end in (-1, 1):
+            at = (side * (width - thick) / 2, height / 2, end * (depth - thick) / 2)
+            legs.append(cube((thick, height, thick), at, m, label))
+    return legs
 
 
 def _table(rng: np.random.Generator) -> list[Solid]:
@@ -122,12 +127,13 @@ def _cabinet(rng: np.random.Generator) -> list[Solid]:
     w = rng.uniform(0.6, 1.4)
     d = rng.uniform(0.35, 0.6)
     h = rng.uniform(0.7, 2.1)
-    knob = Material(colour=(0.8, 0.8, 0.8), gloss=1.0)
-    at = h * 0.55
-    knobs = [
-        ball((0.02,) * 3, (side * 0.06, at, d / 2 + 0.02), knob, "cabinet") for side in (-1, 1)
-    ]
-    return [cube((w, h, d), (0, h / 2, 0), material(rng, (0.6, 0.5, 0.4)), "cabinet"), *knobs]
+    metal = Material(colour=(0.8, 0.8, 0.8), gloss=1.0)
+    body = cube((w, h, d), (0, h / 2, 0), material(rng, (0.6, 0.5, 0.4)), "cabinet")
+    solids = [body]
+    for side in (-1, 1):
+        at = (side * 0.06, h * 0.55, d / 2 + 0.02)
+        solids.append(ball((0.02,) * 3, at, metal, "cabinet"))
+    return solids
 
 
 def _shelf(rng: np.random.Generator) -> list[Solid]:
@@ -135,21 +141,21 @@ def _shelf(rng: np.random.Generator) -> list[Solid]:
     h = rng.uniform(1.2, 2.0)
     m = wood(rng)
     n = int(rng.integers(3, 6))
-    boards = [
-        cube((w, 0.03, 0.3), (0, 0.02 + i * (h - 0.04) / n, 0), m, "shelf") for i in range(n + 1)
-    ]
-    sides = [cube((0.03, h, 0.3), (s * w / 2, h / 2, 0), m, "shelf") for s in (-1, 1)]
-    solids = [*boards, *sides]
+    solids = []
+    for level in range(n + 1):
+        y = 0.02 + level * (h - 0.04) / n
+        solids.append(cube((w, 0.03, 0.3), (0, y, 0), m, "shelf"))
+    solids += [cube((0.03, h, 0.3), (side * w / 2, h / 2, 0), m, "shelf") for side in (-1, 1)]
     for level in range(n):
         x = -w / 2 + 0.08
         while x < w / 2 - 0.1 and rng.random() < 0.9:
             thick = rng.uniform(0.02, 0.05)
             tall = rng.uniform(0.15, min(0.28, 0.9 * (h - 0.04) / n))
             y = 0.035 + level * (h - 0.04) / n + tall / 2
-            solids.append(
-                cube((thick, tall, 0.2), (x, y, 0), Material(colour=colour(rng)), "books")
-            )
-            x += thick + (0.004 if rng.random() < 0.8 else 0.12)
+            cover = Material(colour=colour(rng))
+            solids.append(cube((thick, tall, 0.2), (x, y, 0), cover, "books"))
+            gap = 0.004 if rng.random() < 0.8 else 0.12
+            x += thick + gap
     return solids
 
 
@@ -167,14 +173,16 @@ def _lamp(rng: np.random.Generator) -> list[Solid]:
 def _plant(rng: np.random.Generator) -> list[Solid]:
     h = rng.uniform(0.3, 0.9)
     leaf = Material(colour=(0.08, float(rng.uniform(0.25, 0.5)), 0.08))
+    clay = Material(colour=(0.6, 0.3, 0.18))
     solids = [
-        tube(0.13, 0.24, at=(0, 0.12, 0), material=Material(colour=(0.6, 0.3, 0.18)), label="plant")
+        tube(0.13, 0.24, at=(0, 0.12, 0), material=clay, label="plant"),
+        tube(0.02, h, at=(0, h / 2, 0), material=wood(rng), label="plant"),
     ]
-    solids.append(tube(0.02, h, at=(0, h / 2, 0), material=wood(rng), label="plant"))
     for _ in range(int(rng.integers(5, 10))):
         x, z = rng.normal(0, 0.11, 2).tolist()
         radii = rng.uniform(0.06, 0.17, 3).tolist()
-        solids.append(ball(radii, (x, h + float(rng.uniform(-0.1, 0.25)), z), leaf, "plant"))
+        y = h + float(rng.uniform(-0.1, 0.25))
+        solids.append(ball(radii, (x, y, z), leaf, "plant"))
     return solids
 
 
@@ -195,16 +203,10 @@ def _box(rng: np.random.Generator) -> list[Solid]:
 
 def _toy(rng: np.random.Generator) -> list[Solid]:
     r = rng.uniform(0.08, 0.25)
-    return [
-        ball(
-            (r, r, r),
-            (0, r, 0),
-            Material(
-                colour=colour(rng), second=colour(rng), pattern="checks", repeats=4, gloss=0.6
-            ),
-            "ball",
-        )
-    ]
+    rubber = Material(
+        colour=colour(rng), second=colour(rng), pattern="checks", repeats=4, gloss=0.6
+    )
+    return [ball((r, r, r), (0, r, 0), rubber, "ball")]
 
 
 def _bottle(rng: np.random.Generator) -> list[Solid]:
@@ -226,16 +228,17 @@ def _bowl(rng: np.random.Generator) -> list[Solid]:
 
 def _books(rng: np.random.Generator) -> list[Solid]:
     thick = rng.uniform(0.02, 0.05, int(rng.integers(1, 5)))
-    places = zip(thick.tolist(), np.cumsum(thick).tolist(), strict=True)
-    return [
-        cube((0.2, t, 0.15), (0, top - t / 2, 0), Material(colour=colour(rng)), "books")
-        for t, top in places
-    ]
+    solids = []
+    for height, top in zip(thick.tolist(), np.cumsum(thick).tolist(), strict=True):
+        cover = Material(colour=colour(rng))
+        solids.append(cube((0.2, height, 0.15), (0, top - height / 2, 0), cover, "books"))
+    return solids
 
 
 def _bin(rng: np.random.Generator) -> list[Solid]:
     h = rng.uniform(0.3, 0.5)
-    return [tube(rng.uniform(0.13, 0.2), h, at=(0, h / 2, 0), material=material(rng), label="bin")]
+    radius = rng.uniform(0.13, 0.2)
+    return [tube(radius, h, at=(0, h / 2, 0), material=material(rng), label="bin")]
 
 
 def _basin(rng: np.random.Generator) -> list[Solid]:
@@ -258,10 +261,8 @@ def _bath(rng: np.random.Generator) -> list[Solid]:
 def _ladder(rng: np.random.Generator) -> list[Solid]:
     m = material(rng, (0.6, 0.6, 0.62))
     rails = [cube((0.05, 1.8, 0.05), (s * 0.22, 0.9, 0), m, "ladder") for s in (-1, 1)]
-    return [
-        *rails,
-        *(cube((0.44, 0.03, 0.05), (0, 0.25 + 0.3 * i, 0), m, "ladder") for i in range(6)),
-    ]
+    rungs = [cube((0.44, 0.03, 0.05), (0, 0.25 + 0.3 * i, 0), m, "ladder") for i in range(6)]
+    return [*rails, *rungs]
 
 
 #: Objects that stand on the floor.

@@ -23,19 +23,23 @@ def person(rng: np.random.Generator) -> list[Solid]:
     """A standing, walking or sitting person of 1.5 to 1.9 m, its feet on the floor, facing +z."""
     size = rng.uniform(0.88, 1.1)
     sitting = rng.random() < 0.25
-    skin, shirt, trousers = (Material(colour=colour(rng)) for _ in range(3))
+    skin = Material(colour=colour(rng))
+    shirt = Material(colour=colour(rng))
+    trousers = Material(colour=colour(rng))
     hip = 0.5 if sitting else 0.92
     solids = [
         ball((0.18, 0.3, 0.12), (0, hip + 0.27, 0), material=shirt, label=PERSON, part="torso"),
         ball((0.1, 0.13, 0.11), (0, hip + 0.72, 0), material=skin, label=PERSON, part="head"),
     ]
     for side in (-1, 1):
-        swing, bend = (
-            (-80.0, 80.0) if sitting else (float(rng.normal(0, 22)), float(rng.uniform(0, 35)))
-        )
-        transform = translation(side * 0.1, hip, 0) @ rotation("x", swing)
+        swing = -80.0
+        bend = 80.0
+        if not sitting:
+            swing = float(rng.normal(0, 22))
+            bend = float(rng.uniform(0, 35))
+        joint = translation(side * 0.1, hip, 0) @ rotation("x", swing)
         solids += _limb(
-            transform,
+            joint,
             0.44,
             lower=0.42,
             bend=bend,
@@ -73,7 +77,18 @@ def _limb(
     second: Material,
     name: str,
 ) -> list[Solid]:
-    """Two ellipsoids hanging from a joint, the lower one bent at the second joint."""
+    """Two ellipsoids that hang from a joint, the lower one bent at the second joint.
+
+    Args:
+        transform: places the first joint.
+        upper: the length of the upper ellipsoid.
+        lower: the length of the lower one.
+        bend: the angle of the second joint, in degrees.
+        thick: the radii of both.
+        first: the material of the upper ellipsoid.
+        second: the material of the lower one.
+        name: the limb's name.
+    """
     top = ball(
         (thick[0], upper / 2, thick[0]),
         (0, -upper / 2, 0),

@@ -1,7 +1,8 @@
-"""Casts one ray through each pixel's centre and finds the nearest solid, in float64 and without a renderer.
+"""Casts one ray through each pixel's centre and finds the nearest solid, without a renderer.
 
-Solids are convex, so a ray is inside a solid between at most two depths. Rays are cast in the
-camera's frame with z = -1, so the distance along a ray equals the depth along the camera's axis.
+All is computed in float64. Solids are convex, so a ray is inside a solid between at most two
+depths. Rays are cast in the camera's frame with z = -1, so the distance along a ray equals the
+depth along the camera's axis.
 """
 
 from dataclasses import dataclass
@@ -42,28 +43,27 @@ def cast(scene: Scene, size: Size) -> RayHits:
     solid = np.full(size, -1, np.int64)
     depth = np.full(size, np.inf)
     normals = np.zeros((*size, 3))
-    for number, one in enumerate(scene.solids):
-        placed = _inverse(scene.camera) @ one.transform
+    for number, each in enumerate(scene.solids):
+        placed = _inverse(scene.camera) @ each.transform
         window = _window(placed, scene.fov, size)
         ways = rays[window]
         into = _inverse(placed)
         start = into[:3, 3]
-        way = _linear(into[:3, :3], ways)
-        enter, leave = _inside(one.shape, start, way)
+        way = _map_vectors(into[:3, :3], ways)
+        enter, leave = _depths_inside(each.shape, start, way)
         at = np.where(enter > NEAR, enter, leave)
         closer = (enter <= leave) & (at > NEAR) & (at < depth[window])
         if not closer.any():
             continue
-        outward = _outward(one.shape, start + at[closer][:, None] * way[closer])
-        outward = _linear(into[:3, :3].T, outward)
+        outward = _outward_directions(each.shape, start + at[closer][:, None] * way[closer])
+        outward = _map_vectors(into[:3, :3].T, outward)
         outward /= np.sqrt((outward**2).sum(-1, keepdims=True))
         away = (outward * ways[closer]).sum(-1, keepdims=True) > 0
         solid[window][closer] = number
         depth[window][closer] = at[closer]
         normals[window][closer] = np.where(away, -outward, outward)
-    return RayHits(
-        solid, np.where(solid < 0, 0, depth).astype(np.float32), normals.astype(np.float32)
-    )
+    depth = np.where(solid < 0, 0, depth)
+    return RayHits(solid, depth.astype(np.float32), normals.astype(np.float32))
 
 
 def ray_directions(fov: float, size: Size) -> Reals:
@@ -72,7 +72,7 @@ def ray_directions(fov: float, size: Size) -> Reals:
     `fov` is the angle of the width, in degrees.
 
     Example:
-        >>> directions(90.0, (2, 2))[0].round(6).tolist()
+        >>> ray_directions(90.0, (2, 2))[0].round(6).tolist()
         [[-0.5, 0.5, -1.0], [0.5, 0.5, -1.0]]
     """
     height, width = size
@@ -83,8 +83,8 @@ def ray_directions(fov: float, size: Size) -> Reals:
     return np.stack([x, y, -np.ones_like(x)], -1)
 
 
-def _linear(matrix: Matrix, vectors: Reals) -> Reals:
-    """Map each vector of [..., 3]; sums run in the same order on every machine."""
+def _map_vectors(matrix: Matrix, vectors: Reals) -> Reals:
+    """Multiply each vector of [..., 3]; sums run in the same order on every machine."""
     x = vectors[..., 0]
     y = vectors[..., 1]
     z = vectors[..., 2]
@@ -106,30 +106,31 @@ def _window(placed: Matrix, fov: float, size: Size) -> tuple[slice, slice]:
     scale = width / 2 / np.tan(np.radians(fov) / 2)
     columns = width / 2 - scale * x / z
     rows = height / 2 + scale * y / z
-    return _range(rows, height), _range(columns, width)
+    return _enclosing_slice(rows, height), _enclosing_slice(columns, width)
 
 
-def _range(values: Reals, end: int) -> slice:
+def _enclosing_slice(values: Reals, end: int) -> slice:
+    """The pixels that contain all values, and one more at each side."""
     low, high = np.clip([np.floor(values.min()) - 1, np.ceil(values.max()) + 1], 0, end)
     return slice(int(low), int(high))
 
 
-def _inside(shape: Shape, start: Reals, way: Reals) -> tuple[Reals, Reals]:
+def _depths_inside(shape: Shape, start: Reals, way: Reals) -> tuple[Reals, Reals]:
     """The depths where rays enter and leave a solid of unit half-width.
 
     For a miss, enter is larger than leave.
     """
     if shape == "sphere":
-        return _round(start, way)
+        return _depths_in_ball(start, way)
     if shape == "cube":
-        enter, leave = _between(start, way)
+        enter, leave = _depths_in_slabs(start, way)
         return enter.max(-1), leave.min(-1)
-    enter, leave = _round(start[:2], way[..., :2])
-    low, high = _between(start[2:], way[..., 2:])
+    enter, leave = _depths_in_ball(start[:2], way[..., :2])
+    low, high = _depths_in_slabs(start[2:], way[..., 2:])
     return np.maximum(enter, low[..., 0]), np.minimum(leave, high[..., 0])
 
 
-def _round(start: Reals, way: Reals) -> tuple[Reals, Reals]:
+def _depths_in_ball(start: Reals, way: Reals) -> tuple[Reals, Reals]:
     """The depths between which rays are within 1 of the origin, in any number of dimensions."""
     a = (way**2).sum(-1)
     b = (way * start).sum(-1)
@@ -139,15 +140,15 @@ def _round(start: Reals, way: Reals) -> tuple[Reals, Reals]:
     return np.where(missed, np.inf, (-b - root) / a), np.where(missed, -np.inf, (-b + root) / a)
 
 
-def _between(start: Reals, way: Reals) -> tuple[Reals, Reals]:
+def _depths_in_slabs(start: Reals, way: Reals) -> tuple[Reals, Reals]:
     """The depths between which rays are between -1 and 1, for each axis."""
     way = np.where(np.abs(way) < 1e-12, 1e-12, way)
-    one = (-1 - start) / way
-    other = (1 - start) / way
-    return np.minimum(one, other), np.maximum(one, other)
+    low = (-1 - start) / way
+    high = (1 - start) / way
+    return np.minimum(low, high), np.maximum(low, high)
 
 
-def _outward(shape: Shape, points: Reals) -> Reals:
+def _outward_directions(shape: Shape, points: Reals) -> Reals:
     """Outward directions of a solid of unit half-width at surface points [n, 3]."""
     if shape == "sphere":
         return points

@@ -41,13 +41,13 @@ def mitsuba() -> Any:
 def render(scene: Scene, hits: RayHits, samples: int, seed: int) -> NDArray[np.uint8]:
     """The picture of a scene, uint8 sRGB [h, w, 3], from `samples` light paths per pixel.
 
-    `hits` guides denoising.
+    The hits guide the denoising.
     """
     height, width = hits.solid.shape
-    linear = np.array(
-        mitsuba().render(load(scene, (height, width), samples), spp=samples, seed=seed), np.float64
-    )
-    return np.rint(255 * denoise(_developed(remove_fireflies(linear)), hits.solid)).astype(np.uint8)
+    loaded = load(scene, (height, width), samples)
+    linear = np.array(mitsuba().render(loaded, spp=samples, seed=seed), np.float64)
+    tones = _develop(remove_fireflies(linear))
+    return np.rint(255 * denoise(tones, hits.solid)).astype(np.uint8)
 
 
 def load(scene: Scene, size: Size, samples: int) -> Any:
@@ -56,16 +56,22 @@ def load(scene: Scene, size: Size, samples: int) -> Any:
         ball = Path(folder, "ball.ply")
         _write_ball(ball)
         # Optimising would merge equal shapes and lose their names.
-        return mitsuba().load_dict(_scene(scene, size, samples, ball), optimize=False)
+        description = _describe_scene(scene, size, samples, ball)
+        return mitsuba().load_dict(description, optimize=False)
 
 
-def _developed(linear: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Map radiance to sRGB tones in [0, 1], like film: the median becomes grey, with deep shadows and soft lights."""
-    exposed = 1 - np.exp(-0.22 * (linear / max(float(np.median(linear)), 1e-4)) ** 1.25)
+def _develop(linear: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Map radiance to sRGB tones in [0, 1], as film does.
+
+    The median becomes grey, with deep shadows and soft lights.
+    """
+    median = max(float(np.median(linear)), 1e-4)
+    exposed = 1 - np.exp(-0.22 * (linear / median) ** 1.25)
     return np.where(exposed <= 0.0031308, 12.92 * exposed, 1.055 * exposed ** (1 / 2.4) - 0.055)
 
 
-def _scene(scene: Scene, size: Size, samples: int, ball: Path) -> dict[str, Any]:
+def _describe_scene(scene: Scene, size: Size, samples: int, ball: Path) -> dict[str, Any]:
+    """The scene as a dictionary that Mitsuba loads."""
     mi = mitsuba()
     flip = np.diag([-1.0, 1.0, -1.0, 1.0])  # Mitsuba's cameras look along +z, with x to the left
     film = {"type": "hdrfilm", "width": size[1], "height": size[0], "rfilter": {"type": "box"}}
@@ -86,12 +92,8 @@ def _scene(scene: Scene, size: Size, samples: int, ball: Path) -> dict[str, Any]
         bsdf = _bsdf(mi, solid.material)
         for name, shape in shapes.items():
             light = _light(solid.material) if name in LIT else {}
-            description[f"solid_{number}_{name}"] = {
-                **shape,
-                "id": f"solid_{number}_{name}",
-                **bsdf,
-                **light,
-            }
+            shape_id = f"solid_{number}_{name}"
+            description[shape_id] = {**shape, "id": shape_id, **bsdf, **light}
     return description
 
 
@@ -100,60 +102,54 @@ def _shapes(mi: Any, solid: Solid, ball: Path) -> dict[str, dict[str, Any]]:
     transform = mi.ScalarTransform4f(solid.transform)
     if solid.shape == "sphere":  # Mitsuba's own sphere cannot be stretched
         return {"whole": {"type": "ply", "filename": str(ball), "to_world": transform}}
-    lid = mi.ScalarTransform4f
+    identity = mi.ScalarTransform4f
     if solid.shape == "cube":
-        pane = {
-            "pane": {"type": "rectangle", "to_world": transform @ lid().translate([0, 0, 1.05])}
-        }
-        return {"whole": {"type": "cube", "to_world": transform}} | (
-            pane if solid.material.light else {}
-        )
+        shapes: dict[str, dict[str, Any]] = {"whole": {"type": "cube", "to_world": transform}}
+        if solid.material.light:
+            front = transform @ identity().translate([0, 0, 1.05])
+            shapes["pane"] = {"type": "rectangle", "to_world": front}
+        return shapes
+    side = {"type": "cylinder", "p0": [0, 0, -1], "p1": [0, 0, 1], "radius": 1.0}
+    top = transform @ identity().translate([0, 0, 1])
+    base = transform @ identity().translate([0, 0, -1]) @ identity().rotate([1, 0, 0], 180)
     return {
-        "side": {
-            "type": "cylinder",
-            "p0": [0, 0, -1],
-            "p1": [0, 0, 1],
-            "radius": 1.0,
-            "to_world": transform,
-        },
-        "top": {"type": "disk", "to_world": transform @ lid().translate([0, 0, 1])},
-        "base": {
-            "type": "disk",
-            "to_world": transform @ lid().translate([0, 0, -1]) @ lid().rotate([1, 0, 0], 180),
-        },
+        "side": {**side, "to_world": transform},
+        "top": {"type": "disk", "to_world": top},
+        "base": {"type": "disk", "to_world": base},
     }
 
 
 def _write_ball(path: Path) -> None:
     """Write a unit ball of triangles with smooth normals."""
     around, up = np.meshgrid(np.linspace(0, 2 * np.pi, 33)[:-1], np.linspace(0, np.pi, 17))
-    points = np.stack(
-        [np.sin(up) * np.cos(around), np.cos(up), np.sin(up) * np.sin(around)], -1
-    ).reshape(-1, 3)
+    x = np.sin(up) * np.cos(around)
+    z = np.sin(up) * np.sin(around)
+    points = np.stack([x, np.cos(up), z], -1).reshape(-1, 3)
     corner = np.arange(17 * 32).reshape(17, 32)
     a = corner[:-1]
     b = np.roll(corner, -1, 1)[:-1]
     c = corner[1:]
     d = np.roll(corner, -1, 1)[1:]
-    faces = np.concatenate(
-        [np.stack([a, b, c], -1).reshape(-1, 3), np.stack([b, d, c], -1).reshape(-1, 3)]
-    )
+    first = np.stack([a, b, c], -1).reshape(-1, 3)
+    second = np.stack([b, d, c], -1).reshape(-1, 3)
+    faces = np.concatenate([first, second])
     names = "".join(f"property float {name}\n" for name in ("x", "y", "z", "nx", "ny", "nz"))
     head = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(points)}\n{names}"
     head += f"element face {len(faces)}\nproperty list uchar int vertex_indices\nend_header\n"
     triangles = np.empty(len(faces), [("n", "u1"), ("corners", "<i4", 3)])
     triangles["n"] = 3
     triangles["corners"] = faces
-    path.write_bytes(
-        head.encode() + np.hstack([points, points]).astype("<f4").tobytes() + triangles.tobytes()
-    )
+    vertices = np.hstack([points, points]).astype("<f4")
+    path.write_bytes(head.encode() + vertices.tobytes() + triangles.tobytes())
 
 
 def _bsdf(mi: Any, material: Material) -> dict[str, Any]:
     """The reflectance of a material as a BSDF of Mitsuba."""
     paint: dict[str, Any] = {"type": "rgb", "value": list(material.colour)}
     if material.pattern != "plain":
-        across = [material.repeats, material.repeats if material.pattern == "checks" else 1, 1]
+        across = [material.repeats, 1, 1]
+        if material.pattern == "checks":
+            across[1] = material.repeats
         second = {"type": "rgb", "value": list(material.second)}
         paint = {
             "type": "checkerboard",
@@ -173,5 +169,8 @@ def _bsdf(mi: Any, material: Material) -> dict[str, Any]:
 
 
 def _light(material: Material) -> dict[str, Any]:
-    radiance = {"type": "rgb", "value": [material.light * c for c in material.colour]}
-    return {"emitter": {"type": "area", "radiance": radiance}} if material.light else {}
+    """The light of a material as an emitter of Mitsuba; empty for none."""
+    if not material.light:
+        return {}
+    radiance = {"type": "rgb", "value": [material.light * value for value in material.colour]}
+    return {"emitter": {"type": "area", "radiance": radiance}}

@@ -26,9 +26,9 @@ Reals = NDArray[np.float64]
 
 #: All classes, in the order of the label's class numbers.
 CLASSES = (
-    "wall", "floor", "ceiling", "window", "door", "picture", "rug", "curtain", "table", "desk", "chair", "sofa", "bed",
-    "pillow", "cabinet", "shelf", "books", "lamp", "plant", "television", "box", "ball", "bin", "bottle", "bowl",
-    "basin", "bath", "ladder", PERSON,
+    "wall", "floor", "ceiling", "window", "door", "picture", "rug", "curtain", "table", "desk",
+    "chair", "sofa", "bed", "pillow", "cabinet", "shelf", "books", "lamp", "plant", "television",
+    "box", "ball", "bin", "bottle", "bowl", "basin", "bath", "ladder", PERSON,
 )  # fmt: skip
 
 
@@ -114,10 +114,10 @@ def room_of(seed: int, index: int, frames: int = 1) -> tuple[int, int]:
     """The room of scene `index`, and the number of this view of it.
 
     Args:
-        seed: of the draws.
-        index: of the scene.
-        frames: the number of views of each room. 1: most rooms have one, some more; a room's number
-            is then that of the first scene in it.
+        seed: the seed of the draws.
+        index: the number of the scene.
+        frames: the number of views of each room. 1: most rooms have one, some more; the number of a
+            room is then the number of its first scene.
 
     Example:
         >>> [room_of(0, i, frames=3) for i in range(4)]
@@ -141,19 +141,19 @@ def make_scene(seed: int, index: int, frames: int = 1) -> Scene:
     """
     room, view = room_of(seed, index, frames)
     rng = stream(seed, "scenes room", room)
-    kind = KINDS[str(rng.choice(list(KINDS), p=[kind.share for kind in KINDS.values()]))]
+    shares = [kind.share for kind in KINDS.values()]
+    kind = KINDS[str(rng.choice(list(KINDS), p=shares))]
     size = np.array([rng.uniform(3.2, 5.5), rng.uniform(2.4, 3.0), rng.uniform(3.2, 6)])
     solids = _shell(rng, size)
-    viewpoint = _viewpoint(rng, size)
-    taken = [
-        (np.array([viewpoint.x, viewpoint.z]) - CLEAR, np.array([viewpoint.x, viewpoint.z]) + CLEAR)
-    ]
+    viewpoint = _draw_viewpoint(rng, size)
+    foot = np.array([viewpoint.x, viewpoint.z])
+    taken = [(foot - CLEAR, foot + CLEAR)]
     thing = 1
     if rng.random() < PEOPLE:
-        thing = _stand(rng, size, solids=solids, taken=taken, build=person, thing=thing)
-    for name, often in kind.things.items():
-        for _ in range(rng.poisson(often)):
-            thing = _stand(
+        thing = _place_on_floor(rng, size, solids=solids, taken=taken, build=person, thing=thing)
+    for name, mean in kind.things.items():
+        for _ in range(rng.poisson(mean)):
+            thing = _place_on_floor(
                 rng,
                 size,
                 solids=solids,
@@ -162,10 +162,9 @@ def make_scene(seed: int, index: int, frames: int = 1) -> Scene:
                 thing=thing,
                 backed=name in BACKED,
             )
-    _scatter(rng, size, solids=solids, viewpoint=viewpoint, thing=thing)
-    return Scene(
-        tuple(solids), _camera(stream(seed, "scenes camera", room, view), viewpoint, view), FOV
-    )
+    _scatter_small_things(rng, size, solids=solids, viewpoint=viewpoint, thing=thing)
+    camera = _camera(stream(seed, "scenes camera", room, view), viewpoint, view)
+    return Scene(tuple(solids), camera, FOV)
 
 
 def _shell(rng: np.random.Generator, size: Reals) -> list[Solid]:
@@ -176,73 +175,58 @@ def _shell(rng: np.random.Generator, size: Reals) -> list[Solid]:
     ground = wood(rng) if rng.random() < 0.6 else material(rng)
     glow = float(rng.uniform(0.1, 0.3))
     lamp = float(rng.choice([0, rng.uniform(3, 9)], p=[0.2, 0.8]))
+    white = Material(colour=(0.85, 0.85, 0.83), light=glow)
+    bulb = Material(colour=(0.9,) * 3, light=lamp)
+    front = cube((w, h, t), (0, 0, 0), replace(paint, light=glow), "wall")
+    to_front = translation(0, h / 2, d / 2 + t / 2) @ rotation("y", 180)
     solids = [
         cube((w, t, d), (0, -t / 2, 0), ground, "floor"),
-        *_overhead(
-            (w, d),
-            h + t / 2,
-            thick=t,
-            m=Material(colour=(0.85, 0.85, 0.83), light=glow),
-            label="ceiling",
-        ),
+        *_overhead_board((w, d), h + t / 2, thick=t, m=white, label="ceiling"),
         cube((w, h, t), (0, h / 2, -d / 2 - t / 2), paint, "wall"),
-        *place_object(
-            [cube((w, h, t), (0, 0, 0), replace(paint, light=glow), "wall")],
-            translation(0, h / 2, d / 2 + t / 2) @ rotation("y", 180),
-            0,
-        ),
+        *place_object([front], to_front, 0),
         cube((t, h, d), (-w / 2 - t / 2, h / 2, 0), paint, "wall"),
         cube((t, h, d), (w / 2 + t / 2, h / 2, 0), paint, "wall"),
-        *_overhead(
-            (0.8, 0.8),
-            h - 0.03,
-            thick=0.04,
-            m=Material(colour=(0.9,) * 3, light=lamp),
-            label="lamp",
-        ),
+        *_overhead_board((0.8, 0.8), h - 0.03, thick=0.04, m=bulb, label="lamp"),
     ]
-    return [*solids, *_on_walls(rng, w, d)]
+    return [*solids, *_wall_objects(rng, w, d)]
 
 
-def _overhead(
+def _overhead_board(
     size: tuple[float, float], y: float, thick: float, m: Material, label: str
 ) -> list[Solid]:
     """A board whose front, which emits its light, faces down."""
-    return place_object(
-        [cube((*size, thick), (0, 0, 0), m, label)], translation(y=y) @ rotation("x", 90), 0
-    )
+    board = cube((*size, thick), (0, 0, 0), m, label)
+    return place_object([board], translation(y=y) @ rotation("x", 90), 0)
 
 
-def _on_walls(rng: np.random.Generator, w: float, d: float) -> list[Solid]:
+def _wall_objects(rng: np.random.Generator, w: float, d: float) -> list[Solid]:
     """A window with or without curtains, a door, pictures; and a rug."""
     where = float(rng.uniform(-0.25, 0.25)) * w
     broad = float(rng.uniform(0.9, 1.8))
     tall = float(rng.uniform(0.8, 1.4))
-    day = Material(
-        colour=(0.8, 0.85, 0.9), light=float(np.exp(rng.uniform(np.log(0.3), np.log(5))))
-    )
+    light = float(np.exp(rng.uniform(np.log(0.3), np.log(5))))
+    day = Material(colour=(0.8, 0.85, 0.9), light=light)
     solids = [cube((broad, tall, 0.02), (where, 1.5, -d / 2 + 0.01), day, "window")]
     cloth = material(rng)
     if rng.random() < 0.5:
-        places = [(where + side * (broad / 2 + 0.12), 1.35, -d / 2 + 0.07) for side in (-1, 1)]
-        solids += [cube((0.3, 1.7, 0.08), transform, cloth, "curtain") for transform in places]
+        for side in (-1, 1):
+            at = (where + side * (broad / 2 + 0.12), 1.35, -d / 2 + 0.07)
+            solids.append(cube((0.3, 1.7, 0.08), at, cloth, "curtain"))
     side = float(rng.choice([-1, 1]))
     along = float(rng.uniform(-0.3, 0.3)) * d
     solids.append(cube((0.04, 2.0, 0.9), (side * (w / 2 - 0.02), 1.0, along), wood(rng), "door"))
     for _ in range(int(rng.integers(0, 4))):
         across, up = rng.uniform(0.25, 0.7, 2)
-        at = (
-            -side * (w / 2 - 0.02),
-            float(rng.uniform(1.3, 1.9)),
-            float(rng.uniform(-0.4, 0.4)) * d,
-        )
+        y = float(rng.uniform(1.3, 1.9))
+        z = float(rng.uniform(-0.4, 0.4)) * d
+        at = (-side * (w / 2 - 0.02), y, z)
         solids.append(cube((0.03, up, across), at, material(rng), "picture"))
     if rng.random() < 0.5:
         solids.append(cube((w * 0.5, 0.015, d * 0.4), (0, 0.008, 0), material(rng), "rug"))
     return solids
 
 
-def _stand(
+def _place_on_floor(
     rng: np.random.Generator,
     size: Reals,
     solids: list[Solid],
@@ -253,18 +237,27 @@ def _stand(
 ) -> int:
     """Place an object where there is room for it, if there is any.
 
-    Returns the number of the next object.
+    Args:
+        rng: draws the object and its place.
+        size: the room's width, height and depth.
+        solids: those of the scene; the object's are added.
+        taken: the lowest and highest x and z of each place that is taken; the object's is added.
+        build: builds the object.
+        thing: the number of the object.
+        backed: whether the object mostly stands at a wall.
+
+    Returns:
+        The number of the next object.
     """
     made = build(rng)
     corners = np.concatenate([solid.transform @ CORNERS for solid in made], 1)
     radius = float(np.abs(corners[[0, 2]]).max())
     for _ in range(15):
         if backed and rng.random() < 0.8:
-            x, z, turn = _at_wall(rng, size, radius, -float(corners[2].min()))
+            x, z, turn = _draw_place_at_wall(rng, size, radius, -float(corners[2].min()))
         else:
-            x, z = (
-                float(rng.uniform(-1, 1)) * max(0.1, size[axis] / 2 - radius) for axis in (0, 2)
-            )
+            x = float(rng.uniform(-1, 1)) * max(0.1, size[0] / 2 - radius)
+            z = float(rng.uniform(-1, 1)) * max(0.1, size[2] / 2 - radius)
             turn = float(rng.choice([0, 90, 180, 270]) + rng.normal(0, 12))
         transform = translation(x, 0, z) @ rotation("y", turn)
         foot = (transform @ corners)[[0, 2]]
@@ -277,10 +270,10 @@ def _stand(
     return thing
 
 
-def _at_wall(
+def _draw_place_at_wall(
     rng: np.random.Generator, size: Reals, radius: float, back: float
 ) -> tuple[float, float, float]:
-    """A random position with the back to the back, left or right wall: x, z and the object's rotation."""
+    """Draw a place with the back to the back, left or right wall: x, z and the rotation."""
     side = int(rng.integers(-1, 2))
     across = float(rng.uniform(-1, 1))
     gap = back + 0.13  # curtains, pictures and doors fit behind
@@ -289,7 +282,7 @@ def _at_wall(
     return across * max(0.1, size[0] / 2 - radius), gap - size[2] / 2, 0.0
 
 
-def _scatter(
+def _scatter_small_things(
     rng: np.random.Generator, size: Reals, solids: list[Solid], viewpoint: Viewpoint, thing: int
 ) -> None:
     """Place small objects on furniture and on the floor."""
@@ -300,7 +293,8 @@ def _scatter(
         if tops and rng.random() < 0.75:
             top = tops[int(rng.integers(len(tops)))]
             x, z = rng.uniform(-0.8, 0.8, 2).tolist()
-            transform = translation(*(top.transform @ np.array([x, 1.0, z, 1.0]))[:3].tolist())
+            at = top.transform @ np.array([x, 1.0, z, 1.0])
+            transform = translation(*at[:3].tolist())
         else:
             x, z = rng.uniform(-0.45, 0.45, 2).tolist()
             x = x * size[0]
@@ -312,16 +306,20 @@ def _scatter(
 
 def _is_top(solid: Solid) -> bool:
     """Whether objects can lie on the solid: a board wider than 0.55 m and at most 1.1 m high."""
+    if solid.label not in TOPS or solid.shape != "cube":
+        return False
     across = 2 * min(float(np.hypot(*solid.transform[[0, 2], axis])) for axis in (0, 2))
     top = float(solid.transform[1, 3] + abs(solid.transform[1, 1]))
-    return solid.label in TOPS and solid.shape == "cube" and across > 0.55 and top < 1.1
+    return across > 0.55 and top < 1.1
 
 
-def _viewpoint(rng: np.random.Generator, size: Reals) -> Viewpoint:
-    """A viewpoint near the front wall at a person's eye height, looking into the room."""
+def _draw_viewpoint(rng: np.random.Generator, size: Reals) -> Viewpoint:
+    """Draw a viewpoint near the front wall at a person's eye height, looking into the room."""
     x = rng.uniform(-0.35, 0.35) * size[0]
     y = rng.uniform(*HEIGHTS)
-    return Viewpoint(x, y, size[2] / 2 - 0.25, rng.normal(0, 14), rng.normal(-9, 5))
+    turn = rng.normal(0, 14)
+    tilt = rng.normal(-9, 5)
+    return Viewpoint(x=x, y=y, z=size[2] / 2 - 0.25, turn=turn, tilt=tilt)
 
 
 def _camera(rng: np.random.Generator, viewpoint: Viewpoint, view: int) -> Matrix:

@@ -1,6 +1,6 @@
 """Defines the solids of scenes, with material and class.
 
-Metres; x right, y up, z toward the viewer.
+Lengths are in metres; x is right, y up, z toward the viewer.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,8 @@ class Material:
     """The material of a surface.
 
     Args:
-        colour, second: reflectances; `second` is for the other fields of a pattern.
+        colour: the reflectance of red, green and blue.
+        second: the reflectance of the other fields of a pattern.
         pattern: plain, checks or stripes.
         repeats: the number of fields of the pattern across a surface.
         gloss: 0 is matt, 1 is polished.
@@ -44,10 +45,10 @@ class Solid:
 
     Args:
         shape: cube, sphere or tube.
-        place: its transform, float64 [4, 4].
-        material: of its surface.
+        transform: places it in the scene, float64 [4, 4].
+        material: the material of its surface.
         label: its class.
-        part: of a person; "" for none.
+        part: the part of a person; "" for none.
         thing: the number of its object in the scene; 0 is the room.
     """
 
@@ -63,7 +64,7 @@ def translation(x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Matrix:
     """A translation, float64 [4, 4].
 
     Example:
-        >>> (moved(y=2.0) @ np.array([1.0, 0.0, 0.0, 1.0])).tolist()
+        >>> (translation(y=2.0) @ np.array([1.0, 0.0, 0.0, 1.0])).tolist()
         [1.0, 2.0, 0.0, 1.0]
     """
     matrix = np.eye(4)

@@ -1,6 +1,6 @@
 """Writes a data set of scenes in parallel, as a folder of images and labels.
 
-Resumes after a stop.
+The same call resumes after a stop.
 """
 
 import json
@@ -25,7 +25,8 @@ from labelgrid.scenes.rooms import make_scene, room_of
 from labelgrid.streams import seed_of, stream
 from labelgrid.tasks.task import definitions
 
-KEPT = "scenes.json"
+#: The file in the folder that holds the settings.
+SETTINGS_FILE = "scenes.json"
 #: The shares of rooms in train and val; the rest is test.
 TRAIN = 0.7
 VAL = 0.1
@@ -37,10 +38,10 @@ class SceneSettings:
 
     Args:
         size: height and width of the images.
-        seed: of all random draws.
-        samples: light paths per pixel.
-        frames: views of each room, near-duplicates of one another; 1: one in most rooms, more in
-            some.
+        seed: the seed of all random draws.
+        samples: the number of light paths per pixel.
+        frames: the number of views of each room, which are near-duplicates of one another; 1: one
+            in most rooms, more in some.
     """
 
     size: Size = (96, 128)
@@ -75,7 +76,7 @@ def write_scenes(
     A folder with more scenes keeps all of them.
 
     Returns:
-        the number of scenes, and how many of them were rendered by this call.
+        The number of scenes, and how many of them were rendered by this call.
 
     Raises:
         ProjectError: the folder holds other scenes, the disk reports an error, or a worker was
@@ -83,15 +84,15 @@ def write_scenes(
         PluginError: Mitsuba is not installed.
     """
     mitsuba()
-    _check_same(out, settings)
-    count = max(count, _listed(out))
+    _check_folder(out, settings)
+    count = max(count, _count_listed(out))
     with files.disk_errors(out):
-        files.write_text(out / KEPT, settings.json())
-        missing = [
-            index
-            for index in range(count)
-            if not (out / "images" / image_id_of(settings, index)).is_file()
-        ]
+        files.write_text(out / SETTINGS_FILE, settings.json())
+        missing = []
+        for index in range(count):
+            image_id = image_id_of(settings, index)
+            if not (out / "images" / image_id).is_file():
+                missing.append(index)
         progress.start("Rendering scenes", count, "scenes")
         progress.advance(count - len(missing))
         _render_all(partial(write_scene, out, settings), missing, progress, jobs or cores())
@@ -102,11 +103,11 @@ def write_scenes(
 def _render_all(
     write: Callable[[int], None], missing: Sequence[int], progress: Progress, jobs: int
 ) -> None:
+    """Write the missing scenes in several processes."""
+    # OpenCV's threads do not survive a fork: setting their number would never return.
+    context = get_context("spawn")
     try:
-        spawned = get_context(
-            "spawn"
-        )  # OpenCV's threads do not survive a fork: setting their number would never return
-        with ProcessPoolExecutor(jobs, spawned, initializer=_init_worker) as processes:
+        with ProcessPoolExecutor(jobs, context, initializer=_init_worker) as processes:
             for _ in processes.map(write, missing, chunksize=1):
                 progress.advance()
     except BrokenProcessPool as error:
@@ -117,34 +118,37 @@ def _render_all(
         ) from error
 
 
-def _listed(out: Path) -> int:
+def _count_listed(out: Path) -> int:
     """The number of scenes in the folder's splits."""
-    return sum(
-        len(path.read_text(encoding="utf-8").split()) for path in (out / "splits").glob("*.txt")
-    )
+    count = 0
+    for path in (out / "splits").glob("*.txt"):
+        count += len(path.read_text(encoding="utf-8").split())
+    return count
 
 
 def write_scene(out: Path, settings: SceneSettings, index: int) -> None:
-    """Render one scene and write its labels, then its image, so that every image in the folder has its labels."""
+    """Render one scene and write its labels, then its image.
+
+    So every image in the folder has its labels.
+    """
     scene = make_scene(settings.seed, index, settings.frames)
     image_id = image_id_of(settings, index)
     hits = cast(scene, settings.size)
-    image = render(
-        scene, hits, settings.samples, seed_of(settings.seed, "scenes light", index) % 2**31
-    )
+    seed = seed_of(settings.seed, "scenes light", index) % 2**31
+    image = render(scene, hits, settings.samples, seed)
     tasks = definitions(TASKS)
     for task, label in scene_labels(scene, hits).items():
         path = out / "labels" / task / Path(image_id).with_suffix(".png")
         if label.valid.any():
             tasks[task].write(path, label)
     with files.atomic_write(out / "images" / image_id, durable=True) as temporary:
-        done, data = cv2.imencode(".png", image[..., ::-1])
-        assert done
+        encoded, data = cv2.imencode(".png", image[..., ::-1])
+        assert encoded
         temporary.write_bytes(data.tobytes())
 
 
 def _init_worker() -> None:
-    """End with the parent, and use one thread per worker, since there are as many workers as cores."""
+    """End with the parent, and use one thread, since there are as many workers as cores."""
     end_with_parent()
     import drjit
 
@@ -153,8 +157,9 @@ def _init_worker() -> None:
     mitsuba()
 
 
-def _check_same(out: Path, settings: SceneSettings) -> None:
-    path = out / KEPT
+def _check_folder(out: Path, settings: SceneSettings) -> None:
+    """Refuse a folder that holds other scenes, or something else."""
+    path = out / SETTINGS_FILE
     if path.is_file() and path.read_text(encoding="utf-8") != settings.json():
         raise ProjectError(
             "The folder holds scenes of another size, seed, or number of samples or frames.",
@@ -173,25 +178,32 @@ def _write_lists(out: Path, count: int, settings: SceneSettings) -> None:
     splits: dict[str, list[str]] = {"train": [], "val": [], "test": []}
     for index in range(count):
         room, _ = room_of(settings.seed, index, settings.frames)
-        draw = stream(settings.seed, "scenes split", room).random()
-        split = "train" if draw < TRAIN else "val" if draw < TRAIN + VAL else "test"
-        splits[split].append(image_id_of(settings, index))
+        splits[_draw_split(settings.seed, room)].append(image_id_of(settings, index))
     for split, image_ids in splits.items():
-        if not image_ids:  # few scenes may leave a split without a room
-            (out / "splits" / f"{split}.txt").unlink(missing_ok=True)
-            continue
-        files.write_text(
-            out / "splits" / f"{split}.txt", "".join(f"{image_id}\n" for image_id in image_ids)
-        )
+        path = out / "splits" / f"{split}.txt"
+        if image_ids:
+            files.write_text(path, "\n".join(image_ids) + "\n")
+        else:  # few scenes may leave a split without a room
+            path.unlink(missing_ok=True)
     files.write_text(out / "tasks.toml", tasks_toml())
+
+
+def _draw_split(seed: int, room: int) -> str:
+    """Draw the split of a room."""
+    draw = stream(seed, "scenes split", room).random()
+    if draw < TRAIN:
+        return "train"
+    if draw < TRAIN + VAL:
+        return "val"
+    return "test"
 
 
 def tasks_toml() -> str:
     """The tasks of rendered rooms as the content of `tasks.toml`."""
     tables = []
     for row in TASKS:
-        classes = (
-            f"classes = {json.dumps(row.options['classes'])}\n" if "classes" in row.options else ""
-        )
-        tables.append(f'[{row.name}]\nkind = "{row.kind}"\ncost = {row.cost}\n{classes}')
+        table = f'[{row.name}]\nkind = "{row.kind}"\ncost = {row.cost}\n'
+        if "classes" in row.options:
+            table += f"classes = {json.dumps(row.options['classes'])}\n"
+        tables.append(table)
     return "\n".join(tables)
