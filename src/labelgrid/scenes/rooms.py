@@ -209,8 +209,8 @@ def _wall_objects(rng: np.random.Generator, w: float, d: float) -> list[Solid]:
     solids = [cube((broad, tall, 0.02), (where, 1.5, -d / 2 + 0.01), day, "window")]
     cloth = material(rng)
     if rng.random() < 0.5:
-        for side in (-1, 1):
-            at = (where + side * (broad / 2 + 0.12), 1.35, -d / 2 + 0.07)
+        for end in (-1, 1):
+            at = (where + end * (broad / 2 + 0.12), 1.35, -d / 2 + 0.07)
             solids.append(cube((0.3, 1.7, 0.08), at, cloth, "curtain"))
     side = float(rng.choice([-1, 1]))
     along = float(rng.uniform(-0.3, 0.3)) * d
