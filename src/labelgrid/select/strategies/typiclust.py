@@ -25,7 +25,7 @@ SMALLEST = 1e-5
 ROWS = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """The constants of the paper.
 
@@ -33,12 +33,18 @@ class Options:
         neighbours: K, the number of nearest neighbours that typicality averages over; at most half
             of the cluster's images.
         most: the largest number of clusters.
-        least: images of clusters with fewer images are picked only when no others are left.
+        least: clusters with fewer images are small. The released code keeps more than five: 6.
+        small: images of small clusters are picked `"last"`, when no others are left; or these
+            clusters are `"dropped"`, so that a query may buy less than it could (released).
+        distance: typicality averages `"euclidean"` distances (the paper), or their `"squared"`
+            ones, as the index that the released code searches returns them.
     """
 
     neighbours: Annotated[int, Field(ge=1)] = 20
     most: Annotated[int, Field(ge=1)] = 500
     least: Annotated[int, Field(ge=1)] = 5
+    small: Literal["last", "dropped"] = "last"
+    distance: Literal["euclidean", "squared"] = "euclidean"
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,8 @@ class TypiClust:
     images without a label.
 
     Source: Hacohen, Dekel & Weinshall 2022, section 2.3 and algorithm 1; constants of the released
-    code.
+    code, which is followed by `least = 6`, `small = "dropped"` and `distance = "squared"`, but for
+    a cluster's second turn: there the code leaves the image of the first out of the neighbours.
     """
 
     options: Options
@@ -81,27 +88,23 @@ class TypiClust:
         most = clusters.max() + 1
         sizes = np.bincount(clusters[rows], minlength=most)
         labelled = np.bincount(clusters[rows[used[rows]]], minlength=most)
+        squared = self.options.distance == "squared"
+        neighbours = self.options.neighbours
         typicality = np.zeros(len(costs))
         for cluster in np.flatnonzero(sizes):
             members = np.flatnonzero((clusters == cluster) & np.isfinite(costs) & ~used)
             # Sorted, so that the order of the pool has no effect.
             members = members[np.argsort(grid.keys[members])]
-            typicality[members] = typicalities(features[members], self.options.neighbours)
+            typicality[members] = typicalities(features[members], neighbours, squared=squared)
         open_clusters = np.where(np.isfinite(costs) & finite, clusters, -1)
         order = np.lexsort((np.arange(len(sizes)), -sizes, labelled))
         large = sizes[order] >= self.options.least
-        dealt = list[tuple[int, int, float]]()
-        rest = payable_amount(budget.amount)
-        for part in (order[large], order[~large]):
-            groups = _cluster_groups(part, open_clusters, typicality)
-            turns = alternate(range(len(groups)))
-            further = deal(groups, turns, costs=costs, keys=grid.keys, amount=rest)
-            items = [item for item, _, _ in further]
-            rest -= float(sum(costs[items].tolist()))
-            costs[items] = np.inf
-            dealt += further
+        parts = [_cluster_groups(order[large], open_clusters, typicality)]
+        if self.options.small == "last":
+            parts.append(_cluster_groups(order[~large], open_clusters, typicality))
+        rows_and_scores = _deal_parts(parts, costs, grid.keys, budget.amount)
         why = "typical of images like which few are labelled"
-        picks = grid.image_picks((row, score, why) for row, _, score in dealt)
+        picks = grid.image_picks((row, score, why) for row, score in rows_and_scores)
         image_clusters = np.where(clusters >= 0, clusters, 0)
         terms = {
             "typicality": typicality,
@@ -129,6 +132,30 @@ def _cluster_groups(
     return groups
 
 
+def _deal_parts(
+    parts: list[list[Group]], costs: NDArray[np.float64], keys: NDArray[np.uint64], amount: float
+) -> list[tuple[int, float]]:
+    """The row and the score of each pick: the groups of a part take turns, then those of the next.
+
+    Args:
+        parts: the groups of each part.
+        costs: float64 [n], in the unit of the amount.
+        keys: uint64 [n].
+        amount: what may be spent.
+    """
+    costs = costs.copy()
+    rest = payable_amount(amount)
+    picks = []
+    for groups in parts:
+        turns = alternate(range(len(groups)))
+        dealt = deal(groups, turns, costs=costs, keys=keys, amount=rest)
+        rows = [row for row, _, _ in dealt]
+        picks += [(row, score) for row, _, score in dealt]
+        rest -= float(sum(costs[rows].tolist()))
+        costs[rows] = np.inf
+    return picks
+
+
 def affordable_count(costs: NDArray[np.float64], amount: float) -> int:
     """About how many images the amount pays for, by the mean of their costs; at least 1.
 
@@ -143,8 +170,15 @@ def affordable_count(costs: NDArray[np.float64], amount: float) -> int:
     return min(len(finite), max(1, int(payable_amount(amount) / mean)))
 
 
-def typicalities(features: NDArray[np.floating], neighbours: int) -> NDArray[np.float64]:
+def typicalities(
+    features: NDArray[np.floating], neighbours: int, *, squared: bool = False
+) -> NDArray[np.float64]:
     """1 / (mean distance to the nearest neighbours + 1e-5) of each row [m, d]; 0 of a single row.
+
+    Args:
+        features: [m, d].
+        neighbours: the number of neighbours, at most half of the rows.
+        squared: whether to take the mean of squared distances.
 
     Example:
         >>> typicalities(np.array([[0.0], [1.0], [3.0], [9.0]]), 1).round(3)
@@ -159,9 +193,11 @@ def typicalities(features: NDArray[np.floating], neighbours: int) -> NDArray[np.
     norms = np.einsum("ij,ij->i", centred, centred)
     for start in range(0, m, ROWS):
         part = slice(start, start + ROWS)
-        squared = norms[part, None] - 2 * centred[part] @ centred.T + norms
-        squared[np.arange(len(squared)), np.arange(start, start + len(squared))] = np.inf
-        nearest = np.sqrt(np.maximum(np.partition(squared, count - 1, 1)[:, :count], 0.0))
+        squares = norms[part, None] - 2 * centred[part] @ centred.T + norms
+        squares[np.arange(len(squares)), np.arange(start, start + len(squares))] = np.inf
+        nearest = np.maximum(np.partition(squares, count - 1, 1)[:, :count], 0.0)
+        if not squared:
+            nearest = np.sqrt(nearest)
         values[part] = 1 / (nearest.mean(1) + SMALLEST)
     return values
 
