@@ -84,9 +84,9 @@ def _line(request: Request, item: RequestItem) -> dict[str, object]:
     prelabel = request.prelabels.get(item.cell)
     return {
         "request_id": item.request_id,
-        "image": f"images/{item.image}",
-        "task": item.task,
-        "instructions": request.tasks[item.task].describe(),
+        "image": f"images/{item.cell.image_id}",
+        "task": item.cell.task,
+        "instructions": request.tasks[item.cell.task].describe(),
         "prelabel": base64.b64encode(prelabel.read_bytes()).decode() if prelabel else None,
     }
 

@@ -1,47 +1,36 @@
 """Defines a request: the cells to label, with their images and the model's predictions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from labelgrid.ledger.grid import Cell, Explanation
+from labelgrid.ledger.grid import Cell, Pick
 from labelgrid.tasks.task import TaskDef
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class RequestItem:
-    """One requested cell: a line of a request's manifest.
+    """One requested cell, and where its label is expected.
 
     Args:
-        request_id: the request's id in the ledger.
-        image: the image id; the manifest's key is `image`.
-        task: the task's name.
+        pick: the cell, with its cost, the id of its request and the reason for it.
         path: the expected path of the label, below the request's folder.
         format: the label format, a module of `labelgrid.formats.codecs`.
-        score: its acquisition score, or None if no strategy picked it.
-        cost: the cost of the label.
-        why: the reason for the pick, in words.
-        seconds: None, for the annotator to fill in: how long the label took.
-        terms: what the score was made of, by name; empty if nothing is known of it.
-        explanation: how the pick compares with the other candidates.
     """
 
-    request_id: str
-    image: str
-    task: str
+    pick: Pick
     path: str
     format: str
-    score: float | None
-    cost: float
-    why: str
-    seconds: float | None = None
-    terms: Mapping[str, float] = field(default_factory=dict)
-    explanation: Explanation = field(default_factory=Explanation)
 
     @property
     def cell(self) -> Cell:
         """The requested cell."""
-        return Cell(self.image, self.task)
+        return self.pick.cell
+
+    @property
+    def request_id(self) -> str:
+        """The request's id in the ledger, by which an answer may name the cell."""
+        return self.pick.request_id
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.project.remove import Removed, Restored
     from labelgrid.project.verify import Verified
     from labelgrid.report.write import WrittenReport
-    from labelgrid.rounds.choose import QueryResult
+    from labelgrid.rounds.query import QueryResult
 
 #: The path of a file or folder; and one or several of them.
 Place = str | Path

@@ -83,16 +83,6 @@ class ImageRow:
     group: str = ""
 
 
-@dataclass(frozen=True)
-class Pick:
-    """A picked cell, its acquisition score, its weight in training, and the reason for the pick."""
-
-    cell: Cell
-    score: float
-    weight: float = 1.0
-    why: str = ""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
     """Why a cell was picked, beside its score and the terms of it. What is not known is empty.
@@ -124,6 +114,33 @@ class Explanation:
         """
         nothing = vars(Explanation())
         return {name: value for name, value in vars(self).items() if value != nothing[name]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pick:
+    """A cell that is to be labelled, and what is known of it.
+
+    A strategy gives the first four fields; the query that requests the cell adds the rest.
+
+    Args:
+        cell: the cell.
+        score: of the strategy; None if no strategy picked the cell.
+        weight: of its label in training.
+        why: the reason, in words.
+        cost: of its label.
+        request_id: of its request.
+        terms: what the score was made of, by name; empty if nothing is known of it.
+        explanation: how the pick compares with the other candidates.
+    """
+
+    cell: Cell
+    score: float | None
+    weight: float = 1.0
+    why: str = ""
+    cost: float = 0.0
+    request_id: str = ""
+    terms: Mapping[str, float] = field(default_factory=dict)
+    explanation: Explanation = field(default_factory=Explanation)
 
 
 def explained_row(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -226,14 +243,15 @@ class Grid:
         """Picks of cells, given the indices in the flattened grid, scores and reasons."""
         t = len(self.tasks)
         return [
-            Pick(self.cell(*divmod(item, t)), float(score), why=why) for item, score, why in found
+            Pick(cell=self.cell(*divmod(item, t)), score=float(score), why=why)
+            for item, score, why in found
         ]
 
     def image_picks(self, found: Iterable[tuple[int, float, str]]) -> list[Pick]:
         """Picks of all missing cells of images, given their rows, scores and reasons."""
         eligible = self.eligible
         return [
-            Pick(self.cell(row, int(column)), float(score), why=why)
+            Pick(cell=self.cell(row, int(column)), score=float(score), why=why)
             for row, score, why in found
             for column in np.flatnonzero(eligible[row])
         ]

@@ -4,7 +4,7 @@ import csv
 import io
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from labelgrid import files, plugins
@@ -15,10 +15,10 @@ from labelgrid.files import digest, read_bytes
 from labelgrid.formats.codec import check_digest, codec
 from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.images.reading import changed_image_error, image_size
-from labelgrid.ledger.grid import SPLITS, Cell, ImageRow, Move, State
+from labelgrid.ledger.grid import SPLITS, Cell, Explanation, ImageRow, Move, Pick, State
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.records import PickRecord, read_picks
+from labelgrid.project.records import read_picks
 from labelgrid.project.requests import open_requests, prelabel
 from labelgrid.project.status import next_command
 from labelgrid.project.unusable_images import usable_images
@@ -119,43 +119,45 @@ def _request(project: ProjectFolder, moves: Mapping[Cell, Move], progress: Progr
             cell.image_id, codec(task.spec.codec).EXTENSIONS[0], cell.image_id in whole
         )
         path = f"labels/{cell.task}/{name}"
-        item = RequestItem(
-            request_id=move.request_id,
-            image=cell.image_id,
-            task=cell.task,
-            path=path,
-            format=task.spec.codec,
-            score=move.score,
-            cost=move.cost,
-            why=move.why,
-        )
-        pick = picks.get((move.round, cell))
-        items.append(
-            replace(item, terms=pick.terms, explanation=pick.explanation) if pick else item
-        )
+        pick = _requested_pick(move, picks.get((move.round, cell)))
+        items.append(RequestItem(pick, path, task.spec.codec))
         if prelabel_path := prelabel(project, move, task, cell.image_id in whole):
             prelabels[cell] = prelabel_path
     images = {row.image_id: _unchanged(row) for row in project.store.images(names=image_ids)}
     return Request(items, tasks, images, prelabels)
 
 
+def _requested_pick(move: Move, explained: Pick | None) -> Pick:
+    """The pick that a move requested, explained as the files of its round do, if they do."""
+    return Pick(
+        cell=move.cell,
+        score=move.score,
+        weight=move.weight,
+        why=move.why,
+        cost=move.cost,
+        request_id=move.request_id,
+        terms=explained.terms if explained else {},
+        explanation=explained.explanation if explained else Explanation(),
+    )
+
+
 def _picks(
     project: ProjectFolder, rounds: Collection[int], progress: Progress
-) -> dict[tuple[int, Cell], PickRecord]:
+) -> dict[tuple[int, Cell], Pick]:
     """The picks of these rounds, which explain their requests.
 
     A damaged file is left out, with a warning.
     """
-    picks: dict[tuple[int, Cell], PickRecord] = {}
+    picks: dict[tuple[int, Cell], Pick] = {}
     for number in sorted(rounds):
         try:
-            records = read_picks(project.round_folder(number))
+            of_round = read_picks(project.round_folder(number))
         except ProjectError as error:
             progress.say(
                 f"The requests of round {number} are not explained. {error.what} {error.where}"
             )
             continue
-        picks |= {(number, Cell(record.image, record.task)): record for record in records}
+        picks |= {(number, pick.cell): pick for pick in of_round}
     return picks
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from labelgrid.config import parse
 from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.files import disk_errors, read_text, remove_folder, write_text
-from labelgrid.ledger.grid import Explanation, explained_row
+from labelgrid.ledger.grid import Pick, explained_row
 from labelgrid.results import Result
 
 T = TypeVar("T")
@@ -25,6 +25,8 @@ SHOWN = 24
 #: yet.
 PREVIEWS = ("prelabels", "pictures")
 PENDING = "previews-pending.txt"
+#: The keys that every entry of `picks.json` has.
+_PICK_KEYS = ("image", "task", "score", "cost", "why")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,34 +73,6 @@ class MemberRecord:
 
     checkpoint: str
     model: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class PickRecord:
-    """A pick: an entry of `picks.json`.
-
-    Args:
-        image: its id.
-        task: its name.
-        score: of the strategy.
-        cost: of its label.
-        why: the reason, in words.
-        terms: what the score was made of, by name.
-        request_id: of its request.
-        weight: in training.
-        explanation: how its terms compare, its ranks without a term, and the nearest labelled
-            image; empty in files of older programs.
-    """
-
-    image: str
-    task: str
-    score: float | None
-    cost: float
-    why: str
-    terms: Mapping[str, float] = field(default_factory=dict)
-    request_id: str = ""
-    weight: float = 1.0
-    explanation: Explanation = field(default_factory=Explanation)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,7 +218,7 @@ def remove_measurement(folder: Path) -> None:
     (folder / "heldout.json").unlink(missing_ok=True)
 
 
-def read_picks(folder: Path) -> list[PickRecord]:
+def read_picks(folder: Path) -> list[Pick]:
     """The picks of a round, best first.
 
     Raises:
@@ -256,12 +230,40 @@ def read_picks(folder: Path) -> list[PickRecord]:
     values = _json(path)
     if not isinstance(values, list):
         raise _damaged(path, "a list was expected")
-    return [_record(PickRecord, value, path) for value in values]
+    return [_pick(value, path) for value in values]
 
 
-def write_picks(folder: Path, picks: Sequence[PickRecord]) -> None:
+def _pick(row: Any, path: Path) -> Pick:
+    """The pick of an entry of `picks.json`, where the names of its cell stand beside the rest."""
+    if not isinstance(row, Mapping):
+        raise _damaged(path, "a table was expected")
+    for key in _PICK_KEYS:
+        if key not in row:
+            raise _damaged(path, f"{key}: field required")
+    cell = {"image_id": row["image"], "task": row["task"]}
+    return _record(Pick, {**row, "cell": cell}, path)
+
+
+def write_picks(folder: Path, picks: Sequence[Pick]) -> None:
     """Write the picks of a round, best first; terms and explanations only where there are some."""
-    _write(folder / "picks.json", [explained_row(vars(pick)) for pick in picks])
+    _write(folder / "picks.json", [_pick_row(pick) for pick in picks])
+
+
+def _pick_row(pick: Pick) -> dict[str, Any]:
+    """The entry of a pick in `picks.json`."""
+    return explained_row(
+        {
+            "image": pick.cell.image_id,
+            "task": pick.cell.task,
+            "score": pick.score,
+            "cost": pick.cost,
+            "why": pick.why,
+            "terms": pick.terms,
+            "request_id": pick.request_id,
+            "weight": pick.weight,
+            "explanation": pick.explanation,
+        }
+    )
 
 
 def announce_previews(folder: Path, names: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from labelgrid.drawings.request_history import RequestHistory
-from labelgrid.ledger.grid import Explanation
+from labelgrid.ledger.grid import Pick
 from labelgrid.project.records import Measurement
 
 #: The mean normalised uncertainty of the pool: by statistic, task and round.
@@ -93,18 +93,12 @@ class Round:
     trained: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class ShownPick:
-    """A pick with the pictures that exist, as bytes of JPEG files, the terms of its score, and its explanation."""
+    """A pick with the pictures that exist, as bytes of JPEG files."""
 
-    image_id: str
-    task: str
-    score: float | None
-    cost: float
-    why: str
+    pick: Pick
     pictures: Mapping[Picture, bytes] = field(default_factory=dict)
-    terms: Mapping[str, float] = field(default_factory=dict)
-    explanation: Explanation = field(default_factory=Explanation)
 
 
 @dataclass(frozen=True)

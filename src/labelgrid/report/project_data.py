@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.errors import command
-from labelgrid.ledger.grid import Cell, Split, State
+from labelgrid.ledger.grid import Pick, Split, State
 from labelgrid.ledger.store import RoundRow
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import TaskTimes, times_of
 from labelgrid.project.records import (
     Fit,
-    PickRecord,
     measured_rounds,
     read_fit,
     read_log,
@@ -127,22 +126,20 @@ def _times(times: TaskTimes | None) -> dict[str, Any]:
     )
 
 
-def _picks(project: ProjectFolder, row: RoundRow) -> list[PickRecord]:
+def _picks(project: ProjectFolder, row: RoundRow) -> list[Pick]:
     """A closed round's picks; the picks of an open round were never requested."""
     return read_picks(project.round_folder(row.number)) if row.state == "closed" else []
 
 
-def _round(
-    project: ProjectFolder, row: RoundRow, fit: Fit | None, picks: Sequence[PickRecord]
-) -> Round:
-    known = project.store.find(Cell(pick.image, pick.task) for pick in picks)
+def _round(project: ProjectFolder, row: RoundRow, fit: Fit | None, picks: Sequence[Pick]) -> Round:
+    known = project.store.find(pick.cell for pick in picks)
     states = Counter(cell.state for cell in known.values())
     return Round(
         number=row.number,
         state=row.state,
         strategy=row.strategy,
         budget=f"{row.budget:g} {row.unit}" if row.state == "closed" else "",
-        picks=Counter(pick.task for pick in picks),
+        picks=Counter(pick.cell.task for pick in picks),
         cost=sum(pick.cost for pick in picks),
         now={
             state.name.lower(): states[state]

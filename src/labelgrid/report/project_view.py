@@ -8,9 +8,9 @@ import numpy as np
 
 from labelgrid.drawings.request_history import RequestHistory
 from labelgrid.errors import LabelgridError
-from labelgrid.ledger.grid import Grid, State
+from labelgrid.ledger.grid import Grid, Pick, State
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.records import SHOWN, PickRecord, read_fit, read_picks
+from labelgrid.project.records import SHOWN, read_fit, read_picks
 from labelgrid.project.sources import OracleSource, ProjectSource, source_of
 from labelgrid.report.content import Picture, PoolUncertainty, RoundPicks, ShownPick
 from labelgrid.report.uncertainty import ScoredRound, mean_normalised
@@ -99,16 +99,7 @@ def round_picks(project: ProjectFolder, number: int, count: int = 0) -> RoundPic
     folder = project.round_folder(number) / "pictures"
     truths = TruthPictures(project)
     first = [
-        ShownPick(
-            image_id=pick.image,
-            task=pick.task,
-            score=pick.score,
-            cost=pick.cost,
-            why=pick.why,
-            pictures=truths.with_truth(pick, _pictures(folder, index)),
-            terms=pick.terms,
-            explanation=pick.explanation,
-        )
+        ShownPick(pick, truths.with_truth(pick, _pictures(folder, index)))
         for index, pick in enumerate(picks[: count or SHOWN])
     ]
     return RoundPicks(number, len(picks), first)
@@ -129,14 +120,14 @@ class TruthPictures:
         self.tasks = project.tasks()
         self._source: ProjectSource | OracleSource | None = None
 
-    def with_truth(self, pick: PickRecord, pictures: dict[Picture, bytes]) -> dict[Picture, bytes]:
+    def with_truth(self, pick: Pick, pictures: dict[Picture, bytes]) -> dict[Picture, bytes]:
         """The pictures of a pick with its truth added, if there are other pictures and a readable label."""
-        if not pictures or pick.task not in self.tasks:
+        if not pictures or pick.cell.task not in self.tasks:
             return pictures
-        task = self.tasks[pick.task]
+        task = self.tasks[pick.cell.task]
         try:
             self._source = self._source or source_of(self.project)
-            label = self._source.label(pick.image, task)
+            label = self._source.label(pick.cell.image_id, task)
         except (LabelgridError, OSError):  # moved or damaged since: the page leaves it out
             return pictures
         if label is None:

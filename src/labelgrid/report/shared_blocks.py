@@ -79,7 +79,7 @@ def picked_cells(picked: RoundPicks) -> list[Block]:
             "A higher score means: label this first."
         )
     ]
-    kinds = {what for pick in picked.first for what in pick.pictures}
+    kinds = {what for shown in picked.first for what in shown.pictures}
     if kinds:
         truth = " The truth is the label that came in after the pick." if "truth" in kinds else ""
         blocks.append(
@@ -90,6 +90,6 @@ def picked_cells(picked: RoundPicks) -> list[Block]:
                 "small",
             )
         )
-    if any(pick.explanation != Explanation() for pick in picked.first):
+    if any(shown.pick.explanation != Explanation() for shown in picked.first):
         blocks.append(Text(EXPLANATION, "small"))
     return [*blocks, Cards(picked.first)]

@@ -51,9 +51,7 @@ def write_previews(
         ModelError: the checkpoint of the round's model is missing.
     """
     folder = scorer.project.round_folder(number)
-    picks = [
-        Pick(Cell(record.image, record.task), record.score or 0.0) for record in read_picks(folder)
-    ]
+    picks = read_picks(folder)
     prelabels = prelabels and not (folder / "prelabels").is_dir()
     pictures = pictures and not (folder / "pictures").is_dir()
     if not picks or not (prelabels or pictures):

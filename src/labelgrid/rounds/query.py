@@ -1,38 +1,50 @@
 """Runs a query: scores the pool if needed, chooses cells, requests them, and writes previews.
 
-Torch is loaded only to score or to write previews.
+The functions stand in the order in which a query calls them. Torch is loaded only to score or to
+write previews.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from labelgrid.errors import ProjectError, command
-from labelgrid.ledger.grid import Grid, State
+from labelgrid.errors import (
+    LabelgridError,
+    LedgerError,
+    ModelError,
+    ProjectError,
+    command,
+    note_unchanged,
+)
+from labelgrid.files import disk_errors
+from labelgrid.ledger.grid import Grid, Move, Pick, State, Unit
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import apply_learned_costs
-from labelgrid.project.records import PREVIEWS, Fit, announce_previews, pending_previews
+from labelgrid.project.records import (
+    PENDING,
+    PREVIEWS,
+    announce_previews,
+    newest_fit,
+    pending_previews,
+    read_picks,
+    write_picks,
+)
 from labelgrid.project.unusable_images import find_unusable_images, images_without_files
 from labelgrid.recipes.resolve import hash_of, resolved_options
-from labelgrid.rounds import pending
 from labelgrid.rounds.choose import (
     Choice,
-    QueryResult,
     choose,
-    repeated_result,
-    request,
-    unspent_budget,
+    explain_by_nearest,
+    images_without_scores,
+    pool_statistics,
+    training_history,
 )
-from labelgrid.rounds.history import history_of
-from labelgrid.rounds.round_scores import FEATURES, RoundScores, scoring_model, strategy_of
+from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
 from labelgrid.score.table import Table
 from labelgrid.select.budget import check_budget, pool_size
-from labelgrid.select.explain import nearest_labelled_images
 from labelgrid.select.strategy import Budget, PoolView, Strategy
 from labelgrid.streams import seed_of
 from labelgrid.words import count_text
@@ -42,6 +54,44 @@ if TYPE_CHECKING:
 
 #: The strategy before there is a model.
 COLD = "random_images"
+#: The ledger's note of a round: the key of its query's calibration.
+ASKED = "asked/{}"
+#: The ledger's key of what earlier budgets left over, by unit.
+CARRIED = "carried"
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryResult:
+    """The result of a query.
+
+    Args:
+        round: the number of the round.
+        strategy: the strategy that picked; before there is a model this may be a random one.
+        picks: best first.
+        cost: the total cost of the picks.
+        repeated: an earlier query requested these picks, and this one requested nothing.
+    """
+
+    round: int
+    strategy: str
+    picks: list[Pick]
+    cost: float
+    repeated: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as JSON values; a cell is `{"image": ID, "task": NAME}`."""
+        picks = []
+        for pick in self.picks:
+            cell = {"image": pick.cell.image_id, "task": pick.cell.task}
+            row = {"cell": cell, "score": pick.score, "weight": pick.weight, "why": pick.why}
+            picks.append(row)
+        return {
+            "round": self.round,
+            "strategy": self.strategy,
+            "picks": picks,
+            "cost": self.cost,
+            "repeated": self.repeated,
+        }
 
 
 def query(
@@ -55,12 +105,12 @@ def query(
     prelabels: bool = True,
     pictures: bool | None = None,
 ) -> QueryResult:
-    """Pick missing cells worth at most the budget, request them, close the round, and write previews of the picks.
+    """Pick missing cells worth at most the budget, request them and close the round.
 
-    What an earlier budget in the same unit left over, because no further pick fitted, is added to
-    this one.
+    Previews of the picks are written last. What an earlier budget in the same unit left over,
+    because no further pick fitted, is added to this one.
 
-    A query that repeats the last one requests nothing (see `choose.repeated`) and writes the
+    A query that repeats the last one requests nothing (see `_repeated_result`) and writes the
     previews that are missing. Previews that an earlier query was stopped before are written first,
     whatever has been answered since.
 
@@ -77,43 +127,70 @@ def query(
     Raises:
         LabelgridError: the budget buys nothing or is larger than the pool, or the scores are stale.
     """
-    _refuse_unfinished(project)
-    asked, chosen = strategy_of(project, strategy)
-    scored = scoring_model(project, chosen)
-    fit = scored if scored and scored.checkpoint else None
-    name, chosen = strategy_of(project, COLD) if chosen.needs and not scored else (asked, chosen)
-    wanted = (prelabels, prelabels if pictures is None else pictures)
-    previews = [name for name, wish in zip(PREVIEWS, wanted, strict=True) if fit and wish]
-    job = _Query(
-        project=project,
-        name=name,
-        strategy=chosen,
-        scores=RoundScores(project, scored, chosen) if scored else None,
-        progress=progress,
-    )
+    _refuse_unfinished_training(project)
+    job = _prepare(project, strategy, progress)
+    previews = job.previews(prelabels, prelabels if pictures is None else pictures)
     if not dry_run:
-        for number in range(1, project.round_number):
-            if names := pending_previews(project.round_folder(number)):
-                pending.complete(project, number, names, progress)
-    result = None if new else repeated_result(project, name, budget, job.key)
+        _complete_earlier_previews(project, progress)
+    result = None if new else _repeated_result(job, budget)
     if result:
+        tense = "would be" if dry_run else "was"
         progress.say(
-            f"Round {result.round} requested these cells already with the same model, strategy and budget; none of "
-            f"them has an answer yet. Nothing new {'would be' if dry_run else 'was'} requested; `--new` requests "
-            "further cells."
+            f"Round {result.round} requested these cells already with the same model, strategy and "
+            f"budget; none of them has an answer yet. Nothing new {tense} requested; `--new` "
+            "requests further cells."
         )
     else:
-        result = job.run(budget, asked, None if dry_run else previews)
-    if not dry_run and previews:
-        pending.write(job.scorer, result.round, previews)
+        pool = _pool(job, budget)
+        choice = _choose_readable(job, pool, budget)
+        _say_calibrated_anew(job, choice)
+        if not dry_run:
+            choice = _explain(job, pool, choice)
+            announce_previews(project.round_folder(choice.round), previews)
+            _request(job, pool, choice, budget)
+        result = QueryResult(
+            round=choice.round,
+            strategy=choice.strategy,
+            picks=list(choice.picks),
+            cost=choice.cost,
+        )
+    if previews and not dry_run:
+        _write_previews(job.scorer, result.round, previews)
     return result
+
+
+# What a query starts with
+
+
+def _refuse_unfinished_training(project: ProjectFolder) -> None:
+    """Refuse a query while the round has an unfinished training, which closing it would discard."""
+    folder = project.round_folder(project.round_number)
+    if (folder / "fit").exists() and not (folder / "fit.json").exists():
+        raise ProjectError(
+            "This round's training was stopped before its end; a query would close the round "
+            "without it.",
+            where=str(folder / "fit"),
+            next_step=f"Run `{command('fit', project.folder)}` to resume it, or remove that folder "
+            "to discard it.",
+            unchanged="Nothing was requested.",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Query:
-    """A query: which strategy picks, and which scores it needs (None: there is no model)."""
+    """A query: which strategy picks, and by which scores.
+
+    Args:
+        project: the project.
+        asked: the name of the strategy that the user or the settings named.
+        name: of the strategy that picks.
+        strategy: that picks.
+        scores: of the model; None: there is no model.
+        progress: receives the progress.
+    """
 
     project: ProjectFolder
+    asked: str
     name: str
     strategy: Strategy
     scores: RoundScores | None
@@ -127,203 +204,36 @@ class _Query:
         assert self.scores is not None
         return PoolScorer(self.scores, self.progress)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The ledger's key of the strategy's calibration."""
         options = self.scores.options if self.scores and self.strategy.needs else {}
         return calibration_key(self.project, self.name, self.strategy, options)
 
-    def run(self, budget: Budget, asked: str, previews: Sequence[str] | None) -> QueryResult:
-        """Choose the cells and request them; `asked` is the strategy that the user named.
-
-        `previews` are those that will follow the request; None: nothing is requested.
-        """
-        project = self.project
-        needed = self.scores if self.strategy.needs else None
-        stamp = project.store.pool_hash()
-        grid = project.store.grid()
-        number = project.round_number
-        if project.settings.costs == "times":
-            grid = apply_learned_costs(project, grid, self.progress)
-        check_budget(budget, grid)
-        if self.name != asked:
-            self.progress.say(
-                f"There is no model yet, so '{asked}' has no scores: picking images at random."
-            )
-        _warn_of_open_requests(project, self.progress)
-        earlier = needed.fresh(number) if needed else None
-        table = earlier or (self.scorer.scored(number, grid) if needed else None)
-        key = self.key
-        unscored = _unscored(table, grid)
-        if unscored and earlier:  # else scoring has just warned of them
-            self.progress.say(
-                f"{count_text(len(unscored), 'image has', 'images have')} no scores: files could not be read then. "
-                "They are not picked. If the files are back, `labelgrid score` scores them."
-            )
-        choice = self._choice(number, grid, gone=unscored, table=table, key=key, budget=budget)
-        _say_calibrated_anew(project, key, choice, self.progress)
-        if previews is not None:
-            choice = self._with_nearest(choice, grid, table)
-            announce_previews(project.round_folder(number), previews)
-            request(project, choice, budget=budget, stamp=stamp, key=key)
-        return choice.result
-
-    def _with_nearest(self, choice: Choice, pool: Grid, table: Table | None) -> Choice:
-        """The choice with the nearest labelled image of each pick, if its features were computed with the scores."""
-        try:
-            found = (
-                self.scores.features(choice.result.round, table) if self.scores and table else None
-            )
-        except ProjectError as error:
-            self.progress.say(
-                f"The picks are not explained by the nearest labelled images. {error.what} {error.where}"
-            )
-            found = None
-        if not found:
-            return choice
-        picked = {pick.cell.image_id for pick in choice.result.picks}
-        labelled = np.any(pool.state == State.LABELLED, axis=1).tolist()
-        grid = pool.without(
-            {image for image, used in zip(pool.images, labelled, strict=True) if not used} - picked
-        )
-        nearest = nearest_labelled_images(
-            found.aligned(grid.images)[FEATURES], grid, choice.result.picks
-        )
-        records = [
-            replace(
-                record, explanation=replace(record.explanation, nearest=image, distance=distance)
-            )
-            if image
-            else record
-            for record, (image, distance) in zip(choice.records, nearest, strict=True)
-        ]
-        return replace(choice, records=records)
-
-    def _choice(
-        self,
-        number: int,
-        pool: Grid,
-        gone: frozenset[str],
-        table: Table | None,
-        key: str,
-        budget: Budget,
-    ) -> Choice:
-        """Choose cells of images whose files can be read: where one cannot, it is set aside, and all are chosen again.
-
-        Args:
-            number: of the round.
-            pool: the cells.
-            gone: the images that are set aside already.
-            table: the scores.
-            key: of the strategy's calibration.
-            budget: the most that the picks may take.
-
-        Raises:
-            LabelgridError: the budget is larger than what is left of the pool.
-        """
-        project = self.project
-        found = frozenset[str]()
-        left = unspent_budget(project, budget.unit)
-        if left:
-            self.progress.say(
-                f"Added to the budget: {left:g} {budget.unit} that earlier queries did not spend."
-            )
-        while True:
-            grid = pool.without(gone)
-            check_budget(budget, grid, len(gone))
-            whole = Budget(min(budget.amount + left, pool_size(grid, budget.unit)), budget.unit)
-            view = PoolView(
-                grid=grid,
-                statistics=_statistics(table, self.scores.fit, grid)
-                if table and self.scores
-                else {},
-                seed=seed_of(project.settings.seed, "select", number),
-                calibration=project.store.get(key, {}),
-                read_history=partial(history_of, project.folder),
-            )
-            choice = choose(
-                self.name,
-                self.strategy,
-                number=number,
-                pool=view,
-                budget=whole,
-                progress=self.progress,
-            )
-            faulty = find_unusable_images(
-                project, {pick.cell.image_id for pick in choice.result.picks}, Silent()
-            )
-            if not faulty:
-                return choice
-            if not found:  # of the other images, missing files are noticed, too
-                faulty |= images_without_files(project, grid.images)
-            found = find_unusable_images(project, faulty, self.progress)
-            gone |= found
+    def previews(self, prelabels: bool, pictures: bool) -> list[str]:
+        """The names of the previews that follow the request; a model without a training has none."""
+        if not self.scores or not self.scores.fit.checkpoint:
+            return []
+        wishes = zip(PREVIEWS, (prelabels, pictures), strict=True)
+        return [name for name, wish in wishes if wish]
 
 
-def _unscored(table: Table | None, grid: Grid) -> frozenset[str]:
-    """The images with missing cells that have no scores: they were set aside when the pool was scored."""
-    if table is None:
-        return frozenset()
-    scored = set(table.images)
-    return frozenset(
-        image
-        for row in np.flatnonzero(grid.eligible.any(1)).tolist()
-        if (image := grid.images[row]) not in scored
+def _prepare(project: ProjectFolder, strategy: str, progress: Progress) -> _Query:
+    """Find the strategy that picks, and the scores of the model for it."""
+    asked, chosen = strategy_of(project, strategy)
+    name = asked
+    model = scoring_model(project, chosen)
+    scores = RoundScores(project, model, chosen) if model else None
+    if chosen.needs and not scores:
+        name, chosen = strategy_of(project, COLD)
+    return _Query(
+        project=project,
+        asked=asked,
+        name=name,
+        strategy=chosen,
+        scores=scores,
+        progress=progress,
     )
-
-
-def _refuse_unfinished(project: ProjectFolder) -> None:
-    """Refuse a query while the round has an unfinished training: closing the round would discard it."""
-    folder = project.round_folder(project.round_number)
-    if (folder / "fit").exists() and not (folder / "fit.json").exists():
-        raise ProjectError(
-            "This round's training was stopped before its end; a query would close the round without it.",
-            where=str(folder / "fit"),
-            next_step=f"Run `{command('fit', project.folder)}` to resume it, or remove that folder to discard it.",
-            unchanged="Nothing was requested.",
-        )
-
-
-def _warn_of_open_requests(project: ProjectFolder, progress: Progress) -> None:
-    """Warn of open requests: a second query may be intended, or a mistake (after a kill, say)."""
-    requested = sum(count.requested for count in project.store.counts(("train",)).values())
-    if requested:
-        requests = count_text(
-            requested, "request of earlier rounds is", "requests of earlier rounds are"
-        )
-        progress.say(f"{requests} still open; the new picks are added to them.")
-
-
-def _statistics(table: Table, fit: Fit, grid: Grid) -> dict[str, NDArray[Any]]:
-    """The statistics at the grid's rows; NaN for tasks whose head is untrained.
-
-    Raises:
-        ProjectError: a required value is not finite. (Picking such cells at random would hide the
-            fault.)
-    """
-    untrained = np.array([task not in fit.trained for task in grid.tasks])
-    statistics = table.aligned(grid.images)
-    for name, values in statistics.items():
-        if table.axes[name] == "cell":
-            statistics[name] = np.where(untrained, np.nan, values)
-            wrong = int((~np.isfinite(values) & grid.eligible & ~untrained).sum())
-            unit = ("cell of a trained task has", "cells of trained tasks have")
-        else:
-            sums = values if values.ndim == 1 else values.sum(1, dtype=np.float64)
-            scored = set(table.images)
-            rows = np.fromiter(
-                (image_id in scored for image_id in grid.images), np.bool_, len(grid.images)
-            )
-            wrong = int((~np.isfinite(sums) & rows).sum())
-            unit = ("scored image has", "scored images have")
-        if wrong:
-            raise ProjectError(
-                f"{count_text(wrong, *unit)} no finite '{name}'.",
-                where=str(fit.checkpoint),
-                next_step="Train again, with a lower learning rate or `clip`, then score again.",
-                unchanged="Nothing was requested.",
-            )
-    return statistics
 
 
 def calibration_key(
@@ -342,22 +252,317 @@ def calibration_key(
         options: the [score] tables that score.
     """
     chosen = project.settings.strategy
-    own = resolved_options("strategies", [name], {chosen.name: chosen.options})
-    return f"fixed/{name}/{hash_of(resolved_options('statistics', strategy.needs, options), own)}"
+    strategy_options = resolved_options("strategies", [name], {chosen.name: chosen.options})
+    score_options = resolved_options("statistics", strategy.needs, options)
+    return f"fixed/{name}/{hash_of(score_options, strategy_options)}"
 
 
-def _say_calibrated_anew(
-    project: ProjectFolder, key: str, choice: Choice, progress: Progress
-) -> None:
-    """Say so if the strategy calibrates its scores although it picked in earlier rounds, with other options."""
-    name = choice.result.strategy
-    before = [
-        row.number
-        for row in project.store.rounds()
-        if row.state == "closed" and row.strategy == name
-    ]
-    if choice.calibration and before and project.store.get(key, None) is None:
-        progress.say(
-            f"'{name}' calibrates its scores again: their options, or the defaults of these, changed since round "
-            f"{before[-1]}. They do not compare with those of earlier rounds."
+def _complete_earlier_previews(project: ProjectFolder, progress: Progress) -> None:
+    """Write the previews that earlier queries were stopped before.
+
+    Each round's are written with the model and the labels of that round.
+    """
+    for number in range(1, project.round_number):
+        names = pending_previews(project.round_folder(number))
+        fit = newest_fit(project.folder, before=number + 1) if names else None
+        if fit is None:
+            continue
+        from labelgrid.rounds.score import PoolScorer
+
+        progress.say(f"Writing the previews of round {number}, before which its query was stopped.")
+        scorer = PoolScorer(RoundScores(project, fit, strategy_of(project)[1]), progress)
+        try:
+            _write_previews(scorer, number, names)
+        except LabelgridError as error:  # this query does not need them
+            progress.say(f"They are not written: {error.what} The next query tries again.")
+
+
+def _repeated_result(job: _Query, budget: Budget) -> QueryResult | None:
+    """The result of the last query, if the same query would only spend the budget a second time.
+
+    It is the same if the strategy, the budget, the model and the options of the scores are the
+    same, and if none of the requested cells has been labelled, skipped or cancelled since.
+    """
+    project = job.project
+    key = job.key
+    closed = [row for row in project.store.rounds() if row.state == "closed"]
+    if not closed:
+        return None
+    last = closed[-1]
+    fit = newest_fit(project.folder)
+    if (last.strategy, last.budget, last.unit) != (job.name, budget.amount, budget.unit):
+        return None
+    if fit and fit.round > last.number:
+        return None
+    if project.store.get(ASKED.format(last.number)) not in (None, key):
+        return None  # other options; an older program kept no key
+    picks = read_picks(project.round_folder(last.number))
+    open_cells = set()
+    for row in project.store.cells(state=State.REQUESTED):
+        if row.round == last.number:
+            open_cells.add(row.cell)
+    if not picks or {pick.cell for pick in picks} != open_cells:
+        return None
+    return QueryResult(
+        round=last.number,
+        strategy=job.name,
+        picks=picks,
+        cost=sum(pick.cost for pick in picks),
+        repeated=True,
+    )
+
+
+# Choosing
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pool:
+    """The pool that the cells are chosen from.
+
+    Args:
+        number: of the open round.
+        stamp: a hash of the pool, by which a change made meanwhile is noticed.
+        grid: the cells, with what they cost in this round.
+        table: the scores; None if the strategy needs none.
+        unscored: the images that have none, though the strategy needs them.
+    """
+
+    number: int
+    stamp: str
+    grid: Grid
+    table: Table | None
+    unscored: frozenset[str]
+
+
+def _pool(job: _Query, budget: Budget) -> _Pool:
+    """Read the pool, check that the budget fits it, and score it if its scores are missing.
+
+    Raises:
+        LabelgridError: the budget buys nothing or is larger than the pool, or the scores are stale.
+    """
+    project = job.project
+    stamp = project.store.pool_hash()
+    grid = project.store.grid()
+    number = project.round_number
+    if project.settings.costs == "times":
+        grid = apply_learned_costs(project, grid, job.progress)
+    check_budget(budget, grid)
+    if job.name != job.asked:
+        job.progress.say(
+            f"There is no model yet, so '{job.asked}' has no scores: picking images at random."
         )
+    _warn_of_open_requests(project, job.progress)
+    earlier = None
+    table = None
+    if job.scores and job.strategy.needs:
+        earlier = job.scores.fresh(number)
+        table = earlier or job.scorer.scored(number, grid)
+    unscored = images_without_scores(table, grid)
+    if unscored and earlier:  # else scoring has just warned of them
+        images = count_text(len(unscored), "image has", "images have")
+        job.progress.say(
+            f"{images} no scores: files could not be read then. They are not picked. If the files "
+            "are back, `labelgrid score` scores them."
+        )
+    return _Pool(number=number, stamp=stamp, grid=grid, table=table, unscored=unscored)
+
+
+def _warn_of_open_requests(project: ProjectFolder, progress: Progress) -> None:
+    """Warn of open requests: a second query may be intended, or a mistake (after a kill, say)."""
+    requested = sum(count.requested for count in project.store.counts(("train",)).values())
+    if requested:
+        requests = count_text(
+            requested, "request of earlier rounds is", "requests of earlier rounds are"
+        )
+        progress.say(f"{requests} still open; the new picks are added to them.")
+
+
+def _choose_readable(job: _Query, pool: _Pool, budget: Budget) -> Choice:
+    """Choose cells of images whose files can be read.
+
+    Where a file cannot, its image is set aside, and all cells are chosen again.
+
+    Raises:
+        LabelgridError: the budget is larger than what is left of the pool.
+    """
+    project = job.project
+    rest = unspent_budget(project, budget.unit)
+    if rest:
+        job.progress.say(
+            f"Added to the budget: {rest:g} {budget.unit} that earlier queries did not spend."
+        )
+    excluded = pool.unscored
+    unusable = frozenset[str]()
+    while True:
+        grid = pool.grid.without(excluded)
+        check_budget(budget, grid, len(excluded))
+        amount = min(budget.amount + rest, pool_size(grid, budget.unit))
+        choice = choose(
+            job.name,
+            job.strategy,
+            number=pool.number,
+            pool=_view(job, pool, grid),
+            budget=Budget(amount, budget.unit),
+            progress=job.progress,
+        )
+        picked = {pick.cell.image_id for pick in choice.picks}
+        faulty = find_unusable_images(project, picked, Silent())
+        if not faulty:
+            return choice
+        if not unusable:  # of the other images, missing files are noticed, too
+            faulty |= images_without_files(project, grid.images)
+        unusable = find_unusable_images(project, faulty, job.progress)
+        excluded |= unusable
+
+
+def unspent_budget(project: ProjectFolder, unit: Unit) -> float:
+    """The unspent rest of the last query with a budget in this unit.
+
+    Raises:
+        LedgerError: the ledger's note is not a number of at least 0.
+    """
+    note = project.store.get(CARRIED, {})
+    rest = note.get(unit, 0.0) if isinstance(note, dict) else None
+    if isinstance(rest, bool) or not isinstance(rest, int | float) or not 0 <= rest < math.inf:
+        raise LedgerError(
+            f"The ledger's note '{CARRIED}' holds no unspent budget: {note!r:.80}.",
+            where=str(project.folder),
+            next_step="Restore the project from a backup.",
+            unchanged="Nothing was requested.",
+        )
+    return float(rest)
+
+
+def _view(job: _Query, pool: _Pool, grid: Grid) -> PoolView:
+    """What the strategy sees of the pool; `grid` is the pool's without the excluded images."""
+    project = job.project
+    statistics = {}
+    if pool.table and job.scores:
+        statistics = pool_statistics(pool.table, job.scores.fit, grid)
+    return PoolView(
+        grid=grid,
+        statistics=statistics,
+        seed=seed_of(project.settings.seed, "select", pool.number),
+        calibration=project.store.get(job.key, {}),
+        read_history=partial(training_history, project.folder),
+    )
+
+
+def _say_calibrated_anew(job: _Query, choice: Choice) -> None:
+    """Say so if the strategy calibrates its scores again, with other options than in its rounds."""
+    store = job.project.store
+    closed = [row for row in store.rounds() if row.state == "closed"]
+    numbers = [row.number for row in closed if row.strategy == choice.strategy]
+    if choice.calibration and numbers and store.get(job.key, None) is None:
+        job.progress.say(
+            f"'{choice.strategy}' calibrates its scores again: their options, or the defaults of "
+            f"these, changed since round {numbers[-1]}. They do not compare with those of earlier "
+            "rounds."
+        )
+
+
+# Requesting
+
+
+def _explain(job: _Query, pool: _Pool, choice: Choice) -> Choice:
+    """Explain the picks by the nearest labelled images.
+
+    That needs features that were computed with the scores; without them nothing is added.
+    """
+    if not job.scores or not pool.table:
+        return choice
+    try:
+        features = job.scores.features(pool.number, pool.table)
+    except ProjectError as error:
+        job.progress.say(
+            "The picks are not explained by the nearest labelled images. "
+            f"{error.what} {error.where}"
+        )
+        return choice
+    if not features:
+        return choice
+    return replace(choice, picks=explain_by_nearest(choice.picks, features, pool.grid))
+
+
+def _request(job: _Query, pool: _Pool, choice: Choice, budget: Budget) -> None:
+    """Request the picks and close the round, in one transaction.
+
+    Args:
+        job: the query.
+        pool: that the picks were chosen from.
+        choice: the picks.
+        budget: the query's own, without what earlier ones left over.
+
+    Raises:
+        ProjectError: another process has changed the pool meanwhile. Nothing was requested.
+    """
+    project = job.project
+    key = job.key
+    with project.store.transaction():
+        _check_unchanged(project, pool)
+        project.store.put(key, dict(choice.calibration))
+        project.store.put(ASKED.format(choice.round), key)
+        unspent = {**project.store.get(CARRIED, {}), budget.unit: choice.unspent}
+        project.store.put(CARRIED, unspent)
+        row = replace(
+            project.open_round(),
+            strategy=choice.strategy,
+            seed=choice.seed,
+            pool=pool.stamp,
+            budget=budget.amount,
+            unit=budget.unit,
+        )
+        write_picks(project.round_folder(choice.round), choice.picks)
+        moves = [_move(pick, choice.round) for pick in choice.picks]
+        project.store.close_round(row, moves)
+
+
+def _check_unchanged(project: ProjectFolder, pool: _Pool) -> None:
+    """Refuse to request picks if another process has changed the pool meanwhile.
+
+    Raises:
+        ProjectError: it has.
+    """
+    if project.store.pool_hash() != pool.stamp or project.round_number != pool.number:
+        raise ProjectError(
+            "Another command changed the pool while the picks were chosen.",
+            where=str(project.folder),
+            next_step="Run the same command again.",
+            unchanged="Nothing was requested.",
+        )
+
+
+def _move(pick: Pick, number: int) -> Move:
+    """The move that requests a pick."""
+    return Move(
+        cell=pick.cell,
+        to=State.REQUESTED,
+        round=number,
+        request_id=pick.request_id,
+        cost=pick.cost,
+        score=pick.score,
+        weight=pick.weight,
+        why=pick.why,
+    )
+
+
+# Previews
+
+
+def _write_previews(scorer: "PoolScorer", number: int, names: Collection[str]) -> None:
+    """Write the previews of a closed round that are missing.
+
+    If its model cannot be used any more, say so instead.
+    """
+    from labelgrid.rounds.previews import write_previews
+
+    folder = scorer.project.round_folder(number)
+    requested = "The cells are requested; the next query writes the previews that are missing."
+    with note_unchanged(requested), disk_errors(folder):
+        try:
+            write_previews(
+                scorer, number, prelabels="prelabels" in names, pictures="pictures" in names
+            )
+        except ModelError as error:
+            scorer.progress.say(f"No previews are written: {error.what}")
+        (folder / PENDING).unlink(missing_ok=True)

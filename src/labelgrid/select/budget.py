@@ -73,7 +73,7 @@ def _impossible_picks(picks: Sequence[Pick], grid: Grid) -> list[str]:
         column = columns.get(cell.task)
         if row is None or column is None or not eligible[row, column]:
             faults.append(f"({cell.image_id}, {cell.task}), which is not missing")
-        elif not math.isfinite(pick.score):
+        elif pick.score is None or not math.isfinite(pick.score):
             faults.append(f"({cell.image_id}, {cell.task}) with the score {pick.score}")
     return faults
 

@@ -197,7 +197,7 @@ def nearest_labelled_images(
         >>> grid = Grid(
         ...     images=["i", "j"], keys=keys, tasks=["a"], state=state, cost=np.ones(1)
         ... )
-        >>> picks = [Pick(grid.cell(0, 0), 1.0)]
+        >>> picks = [Pick(cell=grid.cell(0, 0), score=1.0)]
         >>> nearest_labelled_images(np.array([[0.0, 0.0], [3.0, 4.0]]), grid, picks)
         [('j', 5.0)]
     """

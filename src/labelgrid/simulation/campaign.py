@@ -23,7 +23,6 @@ from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.results import LOSS
 from labelgrid.rounds import fit, query
-from labelgrid.rounds.choose import unspent_budget
 from labelgrid.rounds.round_scores import strategy_of
 from labelgrid.select.budget import pool_size
 from labelgrid.select.strategy import Budget
@@ -195,7 +194,7 @@ def _query(project: ProjectFolder, run: Run, study: Study, progress: Progress) -
     left = pool_size(grid, study.unit)
     cheapest = grid.cost[grid.eligible.any(0)].min(initial=np.inf) if study.unit == "cost" else 0.0
     amount = study.budget + _returned(project, study)
-    if not left or amount + unspent_budget(project, study.unit) < cheapest:
+    if not left or amount + query.unspent_budget(project, study.unit) < cheapest:
         return False
     scored = bool(strategy_of(project)[1].needs)
     budget = Budget(min(amount, left), study.unit)

@@ -1,17 +1,11 @@
 """Laws of a request."""
 
 from labelgrid.annotate.request import RequestItem
-from labelgrid.ledger.grid import Cell
+from labelgrid.ledger.grid import Cell, Pick
 
 
 def test_an_ask_is_of_a_cell() -> None:
-    assert RequestItem(
-        request_id="a1",
-        image="a.jpg",
-        task="depth",
-        path="depth/a.png",
-        format="depth",
-        score=None,
-        cost=1.0,
-        why="drawn",
-    ).cell == Cell("a.jpg", "depth")
+    cell = Cell("a.jpg", "depth")
+    pick = Pick(cell=cell, score=None, cost=1.0, why="drawn", request_id="a1")
+    item = RequestItem(pick, path="depth/a.png", format="depth")
+    assert (item.cell, item.request_id) == (cell, "a1")

@@ -5,14 +5,13 @@ from pathlib import Path
 import pytest
 
 from labelgrid.errors import ProjectError
-from labelgrid.ledger.grid import Explanation
+from labelgrid.ledger.grid import Cell, Explanation, Pick
 from labelgrid.project.records import (
     PENDING,
     EpochRecord,
     Fit,
     Measurement,
     MemberRecord,
-    PickRecord,
     announce_previews,
     fit_val_metrics,
     measured_rounds,
@@ -81,8 +80,8 @@ def test_what_a_round_wrote_is_read_back_and_what_a_reader_needs_not_is_passed_o
     (tmp_path / "fit" / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert read_fit(tmp_path) == Fit(**FIT)
     assert read_picks(tmp_path) == [
-        PickRecord(image="a.jpg", task="depth", score=0.5, cost=2.0, why="it", request_id="r1-1"),
-        PickRecord(image="a.jpg", task="depth", score=None, cost=2.0, why="it", request_id="r1-1"),
+        Pick(cell=Cell("a.jpg", "depth"), score=0.5, cost=2.0, why="it", request_id="r1-1"),
+        Pick(cell=Cell("a.jpg", "depth"), score=None, cost=2.0, why="it", request_id="r1-1"),
     ]
     assert read_log(tmp_path) == [
         EpochRecord(1, {"depth": 1.5}),
@@ -132,9 +131,8 @@ def test_what_explains_a_pick_is_read_back_and_only_what_is_known_is_written(
         quantiles={"unsure": 0.5}, rank=3, without={"noise": 7}, nearest="b.jpg", distance=0.0
     )
     picks = [
-        PickRecord(
-            image="a.jpg",
-            task="depth",
+        Pick(
+            cell=Cell("a.jpg", "depth"),
             score=0.5,
             cost=2.0,
             why="it",
@@ -144,7 +142,7 @@ def test_what_explains_a_pick_is_read_back_and_only_what_is_known_is_written(
             explanation=why,
         )
     ]
-    picks += [PickRecord(image="b.jpg", task="depth", score=0.5, cost=2.0, why="it")]
+    picks += [Pick(cell=Cell("b.jpg", "depth"), score=0.5, cost=2.0, why="it")]
     write_picks(tmp_path, picks)
     assert read_picks(tmp_path) == picks
     first, second = json.loads((tmp_path / "picks.json").read_text())
@@ -205,9 +203,8 @@ def test_a_damaged_file_is_named_with_its_fault(
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     fit, member = Fit(**FIT), MemberRecord("rounds/0001/fit/members/a/last.ckpt", "abc")
     picks = [
-        PickRecord(
-            image="a.jpg",
-            task="depth",
+        Pick(
+            cell=Cell("a.jpg", "depth"),
             score=0.5,
             cost=2.0,
             why="it",

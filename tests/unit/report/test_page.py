@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from labelgrid.ledger.grid import Explanation
+from labelgrid.ledger.grid import Cell, Explanation, Pick
 from labelgrid.report.content import Hint, Round, RoundPicks, ShownPick, SplitCells, Training
 from labelgrid.report.page import BEGINS
 from tests.unit.report.reading import JPEG, TWO, Page, a_report, counted, html
@@ -12,7 +12,7 @@ HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&lt;b&gt;{{ 
 
 def test_the_page_is_whole_html_that_loads_nothing_and_runs_nothing() -> None:
     pick = ShownPick(
-        image_id="a.jpg", task="depth", score=0.5, cost=1.0, why="unsure", pictures={"image": JPEG}
+        Pick(cell=Cell("a.jpg", "depth"), score=0.5, cost=1.0, why="unsure"), {"image": JPEG}
     )
     page = Page(
         html(
@@ -43,7 +43,7 @@ def test_every_link_of_the_page_leads_to_a_place_on_it() -> None:
 
 def test_every_picture_has_words_for_those_who_do_not_see_it() -> None:
     pick = ShownPick(
-        image_id="a.jpg", task="depth", score=0.5, cost=1.0, why="unsure", pictures={"image": JPEG}
+        Pick(cell=Cell("a.jpg", "depth"), score=0.5, cost=1.0, why="unsure"), {"image": JPEG}
     )
     page = Page(
         html(
@@ -82,14 +82,14 @@ def test_text_from_outside_never_becomes_markup() -> None:
             1,
             [
                 ShownPick(
-                    image_id=HOSTILE,
-                    task=HOSTILE,
-                    score=0.5,
-                    cost=1.0,
-                    why=HOSTILE,
-                    pictures={},
-                    terms={HOSTILE: 1.0},
-                    explanation=why,
+                    Pick(
+                        cell=Cell(HOSTILE, HOSTILE),
+                        score=0.5,
+                        cost=1.0,
+                        why=HOSTILE,
+                        terms={HOSTILE: 1.0},
+                        explanation=why,
+                    )
                 )
             ],
         ),

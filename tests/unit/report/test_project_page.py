@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from labelgrid.ledger.grid import Explanation
+from labelgrid.ledger.grid import Cell, Explanation, Pick
 from labelgrid.report.content import Hint, Round, RoundPicks, ShownPick, Training
 from tests.unit.report.reading import JPEG, TWO, Page, a_report, html, measured
 
@@ -111,10 +111,8 @@ def test_rounds_show_what_they_picked_and_what_became_of_it() -> None:
 def test_picks_show_their_pictures_side_by_side_with_score_and_reason() -> None:
     pictures = {"image": JPEG + b"1", "prediction": JPEG + b"2", "uncertainty": JPEG + b"3"}
     first = [
-        ShownPick(
-            image_id="a.jpg", task="depth", score=0.75, cost=2.0, why="unsure", pictures=pictures
-        ),
-        ShownPick(image_id="b.jpg", task="semseg", score=None, cost=1.0, why=""),
+        ShownPick(Pick(cell=Cell("a.jpg", "depth"), score=0.75, cost=2.0, why="unsure"), pictures),
+        ShownPick(Pick(cell=Cell("b.jpg", "semseg"), score=None, cost=1.0)),
     ]
     section = Page(html(a_report(picked=RoundPicks(3, 40, first)))).section("picks")
     assert "The first 2 of the 40 picks of round 3, best first." in section.words
@@ -135,23 +133,23 @@ def test_a_pick_is_explained_in_a_line() -> None:
         distance=3.25,
     )
     known = ShownPick(
-        image_id="a.jpg",
-        task="depth",
-        score=0.75,
-        cost=2.0,
-        why="it",
-        pictures={},
-        terms={"unsure": 2.3125, "far": -1.5, "in it": 3.0},
-        explanation=why,
+        Pick(
+            cell=Cell("a.jpg", "depth"),
+            score=0.75,
+            cost=2.0,
+            why="it",
+            terms={"unsure": 2.3125, "far": -1.5, "in it": 3.0},
+            explanation=why,
+        )
     )
     unknown = ShownPick(
-        image_id="c.jpg",
-        task="depth",
-        score=0.5,
-        cost=2.0,
-        why="it",
-        pictures={},
-        terms={"unsure": float("nan")},
+        Pick(
+            cell=Cell("c.jpg", "depth"),
+            score=0.5,
+            cost=2.0,
+            why="it",
+            terms={"unsure": float("nan")},
+        )
     )
     section = Page(html(a_report(picked=RoundPicks(3, 40, [known, unknown])))).section("picks")
     line = "unsure 2.312: higher than 99 % of candidates far -1.5: lower than 96 % of candidates in it 3 "

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from labelgrid.drawings.request_history import RequestHistory
+from labelgrid.ledger.grid import Cell, Pick
 from labelgrid.report.campaign_measures import study_measures
 from labelgrid.report.comparison_blocks import curve_figure
 from labelgrid.report.content import RoundPicks, ShownPick
@@ -32,12 +33,8 @@ SEEN = RunDetails(
         9,
         [
             ShownPick(
-                image_id="a.jpg",
-                task="depth",
-                score=0.5,
-                cost=1.0,
-                why="unsure",
-                pictures=dict.fromkeys(("image", "truth"), JPEG),
+                Pick(cell=Cell("a.jpg", "depth"), score=0.5, cost=1.0, why="unsure"),
+                dict.fromkeys(("image", "truth"), JPEG),
             )
         ],
     ),

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from labelgrid.errors import LabelgridError, LedgerError, NothingToBuyError
 from labelgrid.ledger.grid import Cell, Move, State, Unit
 from labelgrid.rounds import query
-from labelgrid.rounds.choose import unspent_budget
+from labelgrid.rounds.query import unspent_budget
 from labelgrid.select.strategy import Budget
 from tests.projects import Said, make_project
 
-COVERS = ["labelgrid.rounds.choose"]
+COVERS = ["labelgrid.rounds.query"]
 
 
 def asked(

@@ -20,7 +20,7 @@ GRID = Grid(
 
 
 def picks(*cells: tuple[str, str], score: float = 1.0) -> list[Pick]:
-    return [Pick(Cell(*cell), score) for cell in cells]
+    return [Pick(cell=Cell(*cell), score=score) for cell in cells]
 
 
 def chosen(picked: list[Pick], budget: Budget):
@@ -69,8 +69,8 @@ def test_picks_that_no_strategy_may_make_are_refused(
 
 def test_allowed_picks_are_costed_and_recorded() -> None:
     choice = chosen(picks(("b", "normals"), ("a", "depth")), Budget(4, "cost"))
-    assert (choice.result.round, choice.result.cost) == (3, 4.0)
-    assert [(record.image, record.task, record.cost) for record in choice.records] == [
+    assert (choice.round, choice.cost) == (3, 4.0)
+    assert [(pick.cell.image_id, pick.cell.task, pick.cost) for pick in choice.picks] == [
         ("b", "normals", 3.0),
         ("a", "depth", 1.0),
     ]

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labelgrid.ledger.grid import State
+from labelgrid.ledger.grid import Pick, State
 from labelgrid.progress import Silent
 from labelgrid.project.export import export
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.records import PickRecord, read_picks
+from labelgrid.project.records import read_picks
 from labelgrid.rounds import fit, models, query, score
 from labelgrid.score.table import EXPLAINING, read_table
 from labelgrid.select.strategy import Budget
@@ -43,10 +43,8 @@ def explaining(project: ProjectFolder) -> Path:
     return project.round_folder(2) / "scores" / EXPLAINING
 
 
-def asked(
-    project: ProjectFolder, explain: bool | None = None, **options: object
-) -> list[PickRecord]:
-    """The records of the picks of round 2."""
+def asked(project: ProjectFolder, explain: bool | None = None, **options: object) -> list[Pick]:
+    """The picks of round 2."""
     project.settings = replace(project.settings, explain=explain)
     query.query(project, Budget(6), options.pop("progress", Silent()), prelabels=False, **options)  # type: ignore[arg-type]
     return read_picks(project.round_folder(2))
@@ -78,9 +76,9 @@ def test_the_nearest_is_the_nearest_of_all_images_with_a_label_of_the_task(
     complete = np.all(grid.state == State.LABELLED, axis=1)
     assert complete.sum() == 3 and np.isfinite(features).all()  # also of images that are in no pool
     for pick in found:
-        of = np.flatnonzero(grid.state[:, list(grid.tasks).index(pick.task)] == State.LABELLED)
+        of = np.flatnonzero(grid.state[:, list(grid.tasks).index(pick.cell.task)] == State.LABELLED)
         distances = np.linalg.norm(
-            features[of] - features[list(grid.images).index(pick.image)], axis=1
+            features[of] - features[list(grid.images).index(pick.cell.image_id)], axis=1
         )
         assert pick.explanation.nearest == grid.images[of[distances.argmin()]]
         assert pick.explanation.distance == pytest.approx(distances.min())

@@ -39,7 +39,7 @@ def killed(
 ) -> Iterator[ProjectFolder]:
     """The project, whose query was killed after its request, before its previews."""
 
-    def kill(*_: object) -> None:
+    def kill(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     shutil.copytree(trained[0], tmp_path / "flat")
@@ -85,20 +85,21 @@ def test_previews_of_a_killed_query_are_written_by_the_next_one_though_cells_are
 
 def test_previews_leave_out_picks_that_were_removed_since(killed: ProjectFolder) -> None:
     picks = read_picks(killed.round_folder(2))
-    gone, kept = picks[0].image, [pick for pick in picks if pick.image != picks[0].image]
+    gone = picks[0].cell.image_id
+    kept = [pick for pick in picks if pick.cell.image_id != gone]
     remove(killed, [gone])
     query.query(killed, Budget(1, "images"), Silent(), strategy="random_images", prelabels=False)
     folder = killed.round_folder(2)
     written = [path for path in (folder / "prelabels").rglob("*") if path.is_file()]
     assert len(written) == len(kept) and not any(Path(gone).stem == path.stem for path in written)
     numbers = {int(path.name[:3]) for path in (folder / "pictures").iterdir()}
-    assert numbers == {index for index, pick in enumerate(picks) if pick.image != gone}
+    assert numbers == {index for index, pick in enumerate(picks) if pick.cell.image_id != gone}
 
 
 def test_previews_that_fail_do_not_stop_another_query(
     killed: ProjectFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise LabelError("The label is damaged.")
 
     said = Said()

@@ -16,8 +16,8 @@ from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import read_fit, read_picks
 from labelgrid.rounds import fit, models, query, round_scores, score
-from labelgrid.rounds.choose import ASKED
-from labelgrid.rounds.history import history_of
+from labelgrid.rounds.choose import training_history
+from labelgrid.rounds.query import ASKED
 from labelgrid.score.statistic import Statistic, TrainedStatistic
 from labelgrid.score.table import read_table
 from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult, draw_cells
@@ -252,7 +252,7 @@ def test_picks_are_the_same_with_held_out_labels_and_figures_made_unreadable(
 
 
 def test_a_campaigns_history_is_empty_before_its_first_training(tmp_path):
-    assert history_of(tmp_path) == ()
+    assert training_history(tmp_path) == ()
 
 
 def test_picks_and_scores_of_before_terms_and_axes_are_read(project):

@@ -28,7 +28,6 @@ from tests.projects import Said, answer, make_project
 COVERS = [
     "labelgrid.rounds.context",
     "labelgrid.rounds.fit",
-    "labelgrid.rounds.history",
     "labelgrid.rounds.predict",
     "labelgrid.rounds.previews",
     "labelgrid.rounds.round_scores",
@@ -305,12 +304,12 @@ def test_a_share_of_the_labelled_images_can_be_kept_for_model_choice(project):
 def test_picks_from_a_pool_that_changed_meanwhile_are_not_requested(project, monkeypatch):
     real = query.choose
 
-    def meanwhile(*arguments):
-        choice = real(*arguments)
+    def meanwhile(*arguments, **named):
+        choice = real(*arguments, **named)
         project.store.move(
             [
                 Move(
-                    cell=choice.result.picks[-1].cell,
+                    cell=choice.picks[-1].cell,
                     to=State.REQUESTED,
                     round=0,
                     request_id="other",

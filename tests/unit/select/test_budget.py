@@ -21,7 +21,7 @@ ALL = [("a", "depth"), ("b", "depth"), ("b", "normals"), ("c", "depth")]
 
 
 def picks(*cells, score=1.0):
-    return [Pick(Cell(*cell), score) for cell in cells]
+    return [Pick(cell=Cell(*cell), score=score) for cell in cells]
 
 
 def refused(picked, budget):

@@ -100,7 +100,7 @@ def test_the_nearest_image_with_a_label_of_the_task_is_found_in_blocks(
     features = (draw.normal(size=(60, 5)) + 1e4).astype(np.float32)
     features[7] = np.nan
     grid = grid_of(state)
-    picks = [Pick(grid.cell(*cell), 1.0) for cell in np.argwhere(state == 0).tolist()]
+    picks = [Pick(cell=grid.cell(*cell), score=1.0) for cell in np.argwhere(state == 0).tolist()]
     exact = features.astype(np.float64)
     for pick, (image, distance) in zip(
         picks, nearest_labelled_images(features, grid, picks), strict=True
@@ -121,14 +121,14 @@ def test_the_nearest_image_with_a_label_of_the_task_is_found_in_blocks(
 
 def test_of_equal_images_the_first_by_key_is_nearest_and_without_a_label_there_is_none() -> None:
     grid = grid_of([[0, 0], [State.LABELLED, 1], [State.LABELLED, 3]])
-    picks = [Pick(grid.cell(0, 0), 1.0), Pick(grid.cell(0, 1), 1.0)]
+    picks = [Pick(cell=grid.cell(0, 0), score=1.0), Pick(cell=grid.cell(0, 1), score=1.0)]
     found = nearest_labelled_images(np.array([[0.0], [2.0], [2.0]]), grid, picks)
     assert found[0] == ("i2", 2.0) and found[1][0] == ""  # the keys fall from row to row
 
 
 def test_what_is_not_known_of_a_pick_is_left_out() -> None:
     grid = grid_of([[0], [0], [0]])
-    picks = [Pick(grid.cell(row, 0), 1.0) for row in range(3)]
+    picks = [Pick(cell=grid.cell(row, 0), score=1.0) for row in range(3)]
     column = np.array([[1.0], [np.nan], [3.0]])
     terms = {"unsure": column, "same": np.ones(3), "cluster": np.array([4, 4, 9])}
     (first, one), (unknown, two), (last, three) = explain_picks(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.project.records import PickRecord, read_picks
+from labelgrid.ledger.grid import Pick
+from labelgrid.project.records import read_picks
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.run_study import run_study
 from labelgrid.simulation.study import study_of
@@ -48,7 +49,7 @@ class Finished:
     folder: Path
     made: Made
 
-    def picked(self, arm: str, seed: int, number: int) -> list[PickRecord]:
+    def picked(self, arm: str, seed: int, number: int) -> list[Pick]:
         """The picks of a round."""
         return read_picks(self.folder / "runs" / f"{arm}-seed{seed}" / "rounds" / f"{number:04d}")
 

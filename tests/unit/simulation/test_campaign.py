@@ -12,7 +12,7 @@ from labelgrid.ledger.grid import State, Unit
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import EpochRecord, Measurement, read_fit, read_measurement
-from labelgrid.rounds.choose import unspent_budget
+from labelgrid.rounds.query import unspent_budget
 from labelgrid.simulation import campaign
 from labelgrid.simulation.campaign import copy_run, create_run, settings_of, step
 from labelgrid.simulation.runs import Run

@@ -4,8 +4,8 @@ import json
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 from labelgrid import files
 from labelgrid.annotate import answer_folder, lists
@@ -38,7 +38,19 @@ Put only labels into labels/. When labels are done, even only some, run: labelgr
 
 #: The keys of all entries of a manifest; those that explain the pick are not in the manifests of
 #: older programs.
-_KEYS = tuple(field.name for field in fields(RequestItem) if field.name not in EXPLAINING)
+_KEYS = (
+    "request_id",
+    "image",
+    "task",
+    "path",
+    "format",
+    "score",
+    "cost",
+    "why",
+    SECONDS,
+)
+#: How long the labels of cells took, in seconds, and which list said so.
+_Times = Mapping[Cell, tuple[float, str]]
 
 
 class FolderConnector:
@@ -63,12 +75,8 @@ class FolderConnector:
             wanted = _files(request)
             times = _times(out)
             files.remove_files(out, earlier - wanted.keys())
-            listed, table = (_with_times(request.items, times, at) for at in (True, False))
-            files.write_text(
-                out / MANIFEST,
-                json.dumps([explained_row(vars(item)) for item in listed], indent=1) + "\n",
-            )
-            files.write_text(out / MANIFEST_TABLE, _table(table))
+            files.write_text(out / MANIFEST, _manifest(request.items, times))
+            files.write_text(out / MANIFEST_TABLE, _manifest_table(request.items, times))
             files.write_text(out / README, _readme(request))
             if not (out / SKIPS).exists():
                 files.write_text(out / SKIPS, "request_id,reason\n")
@@ -122,7 +130,7 @@ def _earlier_files(out: Path) -> set[str]:
     return {f"{IMAGES}/{row['image']}" for row in rows} | {_prelabel(row["path"]) for row in rows}
 
 
-def _times(out: Path) -> Mapping[Cell, tuple[float, str]]:
+def _times(out: Path) -> _Times:
     """The times that were filled into the lists of an earlier request, and where.
 
     Raises:
@@ -138,28 +146,51 @@ def _times(out: Path) -> Mapping[Cell, tuple[float, str]]:
     return found.seconds
 
 
-def _with_times(
-    items: Iterable[RequestItem], times: Mapping[Cell, tuple[float, str]], in_manifest: bool
-) -> list[RequestItem]:
-    """The requests with the times that `manifest.json` said or, for `manifest.csv`, the others."""
-    kept = {
-        cell: value for cell, (value, where) in times.items() if (where == MANIFEST) == in_manifest
-    }
-    return [replace(item, seconds=kept.get(item.cell)) for item in items]
+def _manifest(items: Iterable[RequestItem], times: _Times) -> str:
+    """The content of `manifest.json`, with the times that it said before."""
+    rows = []
+    for item in items:
+        row = _row(item, _time_in(times, item.cell, manifest=True))
+        explaining = {"terms": item.pick.terms, "explanation": item.pick.explanation}
+        rows.append(explained_row(row | explaining))
+    return json.dumps(rows, indent=1) + "\n"
 
 
-def _table(items: Iterable[RequestItem]) -> str:
-    rows = (
-        {key: getattr(item, key) for key in _KEYS}
-        | {"rank": item.explanation.rank or "", "nearest": item.explanation.nearest}
-        for item in items
-    )
+def _manifest_table(items: Iterable[RequestItem], times: _Times) -> str:
+    """The content of `manifest.csv`, with the times that other lists than `manifest.json` said."""
+    rows = []
+    for item in items:
+        row = _row(item, _time_in(times, item.cell, manifest=False))
+        explanation = item.pick.explanation
+        rows.append(row | {"rank": explanation.rank or "", "nearest": explanation.nearest})
     return csv_text([*_KEYS, "rank", "nearest"], rows)
+
+
+def _time_in(times: _Times, cell: Cell, *, manifest: bool) -> float | None:
+    """How long a label took, if `manifest.json` said so or, without `manifest`, another list."""
+    seconds, where = times.get(cell, (None, ""))
+    return seconds if (where == MANIFEST) == manifest else None
+
+
+def _row(item: RequestItem, seconds: float | None) -> dict[str, Any]:
+    """The entry of a request in the manifest, without what explains its pick."""
+    pick = item.pick
+    return {
+        "request_id": pick.request_id,
+        "image": pick.cell.image_id,
+        "task": pick.cell.task,
+        "path": item.path,
+        "format": item.format,
+        "score": pick.score,
+        "cost": pick.cost,
+        "why": pick.why,
+        SECONDS: seconds,
+    }
 
 
 def _readme(request: Request) -> str:
     text = _TEXT.format(labels=len(request.items), images=len(request.images))
-    for name, count in sorted(Counter(item.task for item in request.items).items()):
+    for name, count in sorted(Counter(item.cell.task for item in request.items).items()):
         task = request.tasks[name]
         label_codec = codec(task.spec.codec)
         text += f"\n{name}, labels: {count}, {LABELS}/{name}/… as {' or '.join(label_codec.EXTENSIONS)}\n"

@@ -276,7 +276,13 @@ class TaskConsistency:
         picks = []
         for row, column, score in cells:
             why = WHY[self.options.score] if scored[row, column] else drawn
-            picks.append(Pick(grid.cell(row, column), score, float(weights[row, column]), why))
+            pick = Pick(
+                cell=grid.cell(row, column),
+                score=score,
+                weight=float(weights[row, column]),
+                why=why,
+            )
+            picks.append(pick)
         return picks
 
     def _picked_cells(

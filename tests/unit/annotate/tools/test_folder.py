@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ import pytest
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.annotate.tools.folder import _readme, build
 from labelgrid.errors import ProjectError
-from labelgrid.ledger.grid import Cell, Explanation, TaskRow
+from labelgrid.ledger.grid import Cell, Explanation, Pick, TaskRow
 from labelgrid.progress import Silent
 from labelgrid.spreadsheets import unescape_formula
 from labelgrid.tasks.task import TaskDef, definitions
@@ -26,14 +26,15 @@ from tests.support import Made
 def request_of(made: Made, names: tuple[str, ...]) -> Request:
     asks = [
         RequestItem(
-            request_id=f"r1-{name[:-4]}-{row.name}",
-            image=name,
-            task=row.name,
+            Pick(
+                cell=Cell(name, row.name),
+                score=0.5,
+                why="it",
+                cost=1.0,
+                request_id=f"r1-{name[:-4]}-{row.name}",
+            ),
             path=f"labels/{row.name}/{name[:-4]}.png",
             format=row.kind,
-            score=0.5,
-            cost=1.0,
-            why="it",
         )
         for name in names
         for row in made.rows
@@ -71,7 +72,17 @@ def test_the_folder_holds_the_images_the_lists_and_what_to_do(
     ]
     assert (out / "images/0001.jpg").read_bytes() == (data.images / "0001.jpg").read_bytes()
     assert manifest(out) == [
-        {key: value for key, value in asdict(asked).items() if key not in ("terms", "explanation")}
+        {
+            "request_id": asked.request_id,
+            "image": asked.cell.image_id,
+            "task": asked.cell.task,
+            "path": asked.path,
+            "format": asked.format,
+            "score": 0.5,
+            "cost": 1.0,
+            "why": "it",
+            "seconds": None,
+        }
         for asked in request.items
     ]
     with (out / "manifest.csv").open(newline="") as file:
@@ -101,7 +112,8 @@ def test_a_manifest_explains_picks_and_one_that_does_not_is_updated(
     why = Explanation(
         quantiles={"unsure": 0.5}, rank=3, without={"noise": 7}, nearest="=b.jpg", distance=1.5
     )
-    items = [replace(request.items[0], terms={"unsure": 2.0}, explanation=why), request.items[1]]
+    pick = replace(request.items[0].pick, terms={"unsure": 2.0}, explanation=why)
+    items = [replace(request.items[0], pick=pick), request.items[1]]
     write(replace(request, items=items), out)
     first, second = manifest(out)
     assert first["terms"] == {"unsure": 2.0} and "explanation" not in second
@@ -138,7 +150,10 @@ def test_written_again_the_folder_follows_the_request_and_keeps_every_answer(
     data, out = made(n=3, tasks=("depth",)), tmp_path / "out"
     first = request_of(data, data.names)
     write(
-        replace(first, prelabels={ask.cell: data.label(ask.image, "depth") for ask in first.items}),
+        replace(
+            first,
+            prelabels={ask.cell: data.label(ask.cell.image_id, "depth") for ask in first.items},
+        ),
         out,
     )
     assert (out / "prelabels/depth/0000.png").exists()
@@ -307,15 +322,7 @@ def test_what_to_write_is_what_the_task_declares(
     kind: str, options: dict[str, object], words: str
 ) -> None:
     task = TaskDef.of(TaskRow("mine", kind, 1.0, options))
-    asked = RequestItem(
-        request_id="r1",
-        image="a.jpg",
-        task="mine",
-        path="labels/mine/a.png",
-        format=task.spec.codec,
-        score=None,
-        cost=1.0,
-        why="",
-    )
+    pick = Pick(cell=Cell("a.jpg", "mine"), score=None, cost=1.0, request_id="r1")
+    asked = RequestItem(pick, path="labels/mine/a.png", format=task.spec.codec)
     text = _readme(Request([asked], {"mine": task}, {}, {}))
     assert words in " ".join(text.split())

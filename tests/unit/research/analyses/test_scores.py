@@ -41,7 +41,11 @@ def candidates(
     """The images whose label of a task could be picked, their scores, and the labels that images had."""
     folder = study.folder / "runs" / "uncertain-seed0"
     table = read_table(folder / "rounds" / f"{number:04d}" / "scores" / "scores.parquet")
-    before = [(p.image, p.task) for n in range(1, number) for p in study.picked("uncertain", 0, n)]
+    before = [
+        (p.cell.image_id, p.cell.task)
+        for n in range(1, number)
+        for p in study.picked("uncertain", 0, n)
+    ]
     known = {image: [name for at, name in before if at == image] for image in table.images}
     rows = [row for row, image in enumerate(table.images) if task not in known[image]]
     scores = table.statistics["dropout"][rows, table.tasks.index(task)]
@@ -149,7 +153,9 @@ def test_skipped_cells_cannot_be_picked_and_arms_may_have_other_tasks(tmp_path: 
         == ("all", 3, "noise of the image")
         and finding.keys["task"] == "depth"
     }
-    asked = {(p.image, p.task) for number in (1, 2) for p in made.picked("all", 0, number)}
+    asked = {
+        (p.cell.image_id, p.cell.task) for number in (1, 2) for p in made.picked("all", 0, number)
+    }
     table = read_table(made.folder / "runs/all-seed0/rounds/0003/scores/scores.parquet")
     with ProjectFolder.open(made.folder / "runs" / "all-seed0") as project:
         skipped = [

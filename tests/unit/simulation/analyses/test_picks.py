@@ -33,9 +33,13 @@ def whole(study: Any) -> AnalysisResult:
 def test_picked_cells_are_measured_as_one_set_with_the_network_that_picked_them(
     study: Any, whole: AnalysisResult, arm: str, number: int, how: str
 ) -> None:
-    before = {(p.image, p.task) for n in range(1, number) for p in study.picked(arm, 0, n)}
+    before = {
+        (p.cell.image_id, p.cell.task) for n in range(1, number) for p in study.picked(arm, 0, n)
+    }
     for task, metric in HEADLINES.items():
-        images = [pick.image for pick in study.picked(arm, 0, number) if pick.task == task]
+        images = [
+            pick.cell.image_id for pick in study.picked(arm, 0, number) if pick.cell.task == task
+        ]
         pairs = []
         if not images:
             assert not values(whole, arm, metric, round=number, cells="picked", task=task)
@@ -58,7 +62,7 @@ def test_picked_cells_are_measured_as_one_set_with_the_network_that_picked_them(
 
 
 def test_the_pool_is_what_could_be_picked(study: Any, whole: AnalysisResult) -> None:
-    initial = {pick.image for pick in study.picked("images", 0, 1)}
+    initial = {pick.cell.image_id for pick in study.picked("images", 0, 1)}
     left = [image for image in study.made.names[:10] if image not in initial]
     pairs = [
         (
@@ -114,7 +118,7 @@ def planted(study: Any, images: Sequence[str]) -> Iterator[None]:
 def test_a_strategy_that_picks_planted_hard_images_shows_worse_metrics(
     study: Any, whole: AnalysisResult
 ) -> None:
-    hard = sorted({pick.image for pick in study.picked("images", 0, 2)})
+    hard = sorted({pick.cell.image_id for pick in study.picked("images", 0, 2)})
     with planted(study, hard):
         result = analyse(study.folder, "picks")
         pairs = [
@@ -131,7 +135,9 @@ def test_a_strategy_that_picks_planted_hard_images_shows_worse_metrics(
     assert (
         picked > pool + 0.2 and picked > value(whole, "images", "RMSE", cells="picked", **keys) + 1
     )
-    others = {pick.image for pick in study.picked("cells", 0, 2) if pick.task == "depth"}
+    others = {
+        pick.cell.image_id for pick in study.picked("cells", 0, 2) if pick.cell.task == "depth"
+    }
     assert (
         others - set(hard) and value(result, "cells", "RMSE", cells="picked", **keys) < picked - 0.2
     )

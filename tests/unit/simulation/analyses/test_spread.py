@@ -36,7 +36,7 @@ def test_images_with_a_label_are_counted_by_round(study: Any) -> None:
         seen: set[str] = set()
         for number in (1, 2, 3):
             picks = study.picked(arm, 0, number)
-            seen |= {pick.image for pick in picks}
+            seen |= {pick.cell.image_id for pick in picks}
             assert values[arm, number + 1, "images"] == len(seen)
             assert labels[arm, number + 1] - labels.get((arm, number), 0) == len(
                 picks
@@ -50,7 +50,9 @@ def test_images_with_a_label_are_counted_by_round(study: Any) -> None:
 
 def test_groups_are_counted_if_the_study_has_them(rooms: Any) -> None:
     values = found(rooms.folder)
-    picks = [pick.image for number in (1, 2, 3) for pick in rooms.picked("images", 0, number)]
+    picks = [
+        pick.cell.image_id for number in (1, 2, 3) for pick in rooms.picked("images", 0, number)
+    ]
     assert values["images", 4, "images"] == len(set(picks)) == 7
     assert values["images", 4, "groups"] == len({image.split("/")[0] for image in picks}) < 7
 
