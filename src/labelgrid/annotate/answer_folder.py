@@ -1,8 +1,11 @@
-"""Reads an answered folder: matches each file with a cell by the folder's lists, by request id, or by file name."""
+"""Reads an answered folder: matches each of its files with a cell.
+
+The folder's lists name the cell of a file, or the file's own name does.
+"""
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -13,6 +16,7 @@ from labelgrid.annotate.lists import (
     MANIFEST,
     MANIFEST_TABLE,
     SKIPS,
+    FolderLists,
     ListedLabel,
     read_lists,
     skip_lines,
@@ -33,11 +37,11 @@ PRELABELS = "prelabels"
 _OTHER_FILES = frozenset({MANIFEST, MANIFEST_TABLE, README, SKIPS, LABEL_LIST})
 UNKNOWN = "The label is of an unknown image or task."
 #: A hidden file that is named, unlike others: people wonder about it.
-_NAMED = ".DS_Store"
+_SHOWN_HIDDEN = ".DS_Store"
 
 
 @dataclass
-class _Known:
+class _Tables:
     """The tasks, requests and images of the project that file names in the folder may refer to."""
 
     tasks: Mapping[str, TaskDef]
@@ -62,44 +66,12 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
         raise LabelError("There is no such folder.", where=str(folder), next_step="Check the path.")
     lists = read_lists(folder)
     answers = Answers(faults=lists.faults)
-    listed = lists.files
     names = list(_walk(folder, set(index.tasks)))
     skips = skip_lines(folder, answers.faults)
-    known = _known(
-        index, [n for n in names if n not in listed], listed, {line[1] for line in skips}
-    )
-    unmatched: list[tuple[str, Fault]] = []
-    removed = index.removed()
-    for name in names:
-        match = (
-            _by_list(name, listed[name], folder, known)
-            if name in listed
-            else _by_name(name, folder, known)
-        )
-        if (
-            isinstance(match, Fault)
-            and match.cell is None
-            and match.what != LINK
-            and _is_stray(name, index)
-        ):
-            answers.stray.append(name.encode(errors="replace").decode())
-        elif (
-            isinstance(match, Fault)
-            and match.what == UNKNOWN
-            and _is_removed(name, listed.get(name), known, removed)
-        ):
-            answers.removed.append(name.encode(errors="replace").decode())
-        elif isinstance(match, Fault):
-            unmatched.append((name, match))
-        else:
-            answers.labels.append(
-                Answer(match, name, folder / name, lists.seconds.get(match, (None,))[0])
-            )
-    answers.faults += _with_hints(unmatched, index)
-    closed = index.closed({line[1] for line in skips} - known.requests.keys())
-    answers.closed = [where for where, request_id, _ in skips if request_id in closed]
-    for where, request_id, reason in (line for line in skips if line[1] not in closed):
-        _add_skip(answers, known, where=where, request_id=request_id, reason=reason)
+    skipped_ids = {request_id for _, request_id, _ in skips}
+    tables = _look_up(index, names, lists.files, skipped_ids)
+    _add_files(answers, folder, names=names, lists=lists, index=index, tables=tables)
+    _add_skips(answers, skips, index.closed(skipped_ids - tables.requests.keys()), tables)
     if not (answers.labels or answers.skips or answers.faults or answers.removed or answers.closed):
         raise LabelError(
             "There is no answer in the folder: no label, no line in skips.csv.",
@@ -118,30 +90,27 @@ def _walk(folder: Path, tasks: set[str]) -> Iterator[str]:
     seen: set[str] = set()
     for current, folders, names in os.walk(folder, onerror=_refuse_unreadable, followlinks=True):
         real = os.path.realpath(current)
-        top = Path(current) == folder
-        folders[:] = sorted(
-            f
-            for f in folders
-            if not f.startswith(".") and not (top and f in {IMAGES, PRELABELS} - tasks)
-        )
         if real in seen:
             folders.clear()
             continue
         seen.add(real)
-        prefix = "" if top else Path(current).relative_to(folder).as_posix() + "/"
-        outside = [name for name in folders if links_outside(folder, prefix + name)]
-        folders[:] = [name for name in folders if name not in outside]
-        for name in sorted([*names, *outside]):
-            if (name == _NAMED or not name.startswith(".")) and not (top and name in _OTHER_FILES):
+        is_top = Path(current) == folder
+        prefix = "" if is_top else Path(current).relative_to(folder).as_posix() + "/"
+        excluded = {IMAGES, PRELABELS} - tasks if is_top else set()
+        inside = []
+        files = list(names)
+        for name in folders:
+            if name.startswith(".") or name in excluded:
+                continue
+            if links_outside(folder, prefix + name):
+                files.append(name)
+            else:
+                inside.append(name)
+        folders[:] = sorted(inside)
+        for name in sorted(files):
+            hidden = name.startswith(".") and name != _SHOWN_HIDDEN
+            if not hidden and not (is_top and name in _OTHER_FILES):
                 yield prefix + name
-
-
-def _is_stray(name: str, index: ProjectIndex) -> bool:
-    """Whether a file is neither an image nor of a label format of the project."""
-    formats = {
-        ending for task in index.tasks.values() for ending in codec(task.spec.codec).EXTENSIONS
-    }
-    return PurePosixPath(name).suffix.lower() not in formats | FORMATS.keys()
 
 
 def _refuse_unreadable(error: OSError) -> None:
@@ -152,73 +121,109 @@ def _refuse_unreadable(error: OSError) -> None:
     ) from error
 
 
-def _known(
-    index: ProjectIndex, names: Iterable[str], listed: Mapping[str, ListedLabel], ids: set[str]
-) -> _Known:
+def _look_up(
+    index: ProjectIndex,
+    names: Iterable[str],
+    listed: Mapping[str, ListedLabel],
+    request_ids: set[str],
+) -> _Tables:
     """Look up the tasks, requests and images that the names may refer to.
 
     Each table of the ledger is read once.
+
+    Args:
+        index: the project.
+        names: of the files.
+        listed: the entries of the folder's lists, by the name of their file.
+        request_ids: further ids of requests.
     """
-    stems = {stem(name) for name in names}
-    ids = (
-        ids
-        | {PurePosixPath(s).name for s in stems}
-        | {entry.request_id for entry in listed.values()} - {""}
-    )
-    wanted = {"/".join(PurePosixPath(s).parts[skip:]) for s in stems for skip in (1, 2)}
-    exact = {entry.cell.image_id for entry in listed.values()}
+    request_ids = set(request_ids)
+    image_names = set()
+    for name in names:
+        if name not in listed:
+            path = PurePosixPath(stem(name))
+            request_ids.add(path.name)
+            image_names.add("/".join(path.parts[1:]))
+            image_names.add("/".join(path.parts[2:]))
+    listed_images = set()
+    for entry in listed.values():
+        listed_images.add(entry.cell.image_id)
+        if entry.request_id:
+            request_ids.add(entry.request_id)
     images: set[str] = set()
     by_stem: dict[str, list[str]] = defaultdict(list)
     for image_id in index.images():
-        if image_id in wanted or image_id in exact:
+        if image_id in image_names or image_id in listed_images:
             images.add(image_id)
-        if (image_stem := stem(image_id)) in wanted:
+        image_stem = stem(image_id)
+        if image_stem in image_names:
             by_stem[image_stem].append(image_id)
-    return _Known(index.tasks, index.requests(ids), frozenset(images), by_stem)
+    return _Tables(index.tasks, index.requests(request_ids), frozenset(images), by_stem)
 
 
-def _by_list(name: str, entry: ListedLabel, folder: Path, known: _Known) -> Cell | Fault:
+def _add_files(
+    answers: Answers,
+    folder: Path,
+    *,
+    names: Sequence[str],
+    lists: FolderLists,
+    index: ProjectIndex,
+    tables: _Tables,
+) -> None:
+    """Add each file to the answers: as a label, as a stray or removed file, or as a fault."""
+    removed = index.removed()
+    unmatched: list[tuple[str, Fault]] = []
+    for name in names:
+        entry = lists.files.get(name)
+        if entry:
+            match = _match_by_list(name, entry, folder, tables)
+        else:
+            match = _match_by_name(name, folder, tables)
+        if isinstance(match, Cell):
+            seconds, _ = lists.seconds.get(match, (None, ""))
+            answers.labels.append(Answer(match, name, folder / name, seconds))
+        elif match.cell is None and match.what != LINK and _is_stray(name, index):
+            answers.stray.append(_printable(name))
+        elif match.what == UNKNOWN and _is_removed(name, entry, tables, removed):
+            answers.removed.append(_printable(name))
+        else:
+            unmatched.append((name, match))
+    answers.faults += _add_hints(unmatched, index)
+
+
+def _match_by_list(name: str, entry: ListedLabel, folder: Path, tables: _Tables) -> Cell | Fault:
     cell = entry.cell
     if not is_inside(folder, name):
         return Fault(name, LINK, "Copy the label itself into the folder.", cell)
-    if cell.task not in known.tasks or cell.image_id not in known.images:
-        return Fault(name, UNKNOWN, _unknown(cell, known), cell)
-    requested = known.requests.get(entry.request_id, cell)
+    if cell.task not in tables.tasks or cell.image_id not in tables.images:
+        return Fault(name, UNKNOWN, _advice_on_unknown(cell, tables), cell)
+    requested = tables.requests.get(entry.request_id, cell)
     if requested != cell:
-        what = f"The list gives it request {entry.request_id}, which is for [{requested.image_id}, {requested.task}]."
-        return Fault(name, what, "Restore the exported list.", cell)
-    return wrong_extension(name, name, cell, known.tasks[cell.task]) or cell
-
-
-def _is_removed(name: str, entry: ListedLabel | None, known: _Known, removed: RemovedNames) -> bool:
-    """Whether a file that matches no cell is of a removed image or a dropped task."""
-    path = PurePosixPath(stem(name))
-    if path.name in removed.requests:
-        return True
-    task, image = (entry.cell.task, entry.cell.image_id) if entry else _parts(path)
-    images = removed.images if entry else removed.images | removed.stems
-    return (task in known.tasks or task in removed.tasks) and (
-        image in images or bool(_images(image, known))
-    )
-
-
-def _unknown(cell: Cell, known: _Known) -> str:
-    if cell.task not in known.tasks:
-        return (
-            spelling_hint(cell.task, sorted(known.tasks))
-            or f"The tasks are {', '.join(known.tasks)}."
+        what = (
+            f"The list gives it request {entry.request_id}, which is for "
+            f"[{requested.image_id}, {requested.task}]."
         )
-    return "Add the image with `labelgrid add`, or import the folder into its own project."
+        return Fault(name, what, "Restore the exported list.", cell)
+    return wrong_extension(name, name, cell, tables.tasks[cell.task]) or cell
 
 
-def _by_name(name: str, folder: Path, known: _Known) -> Cell | Fault:
+def _advice_on_unknown(cell: Cell, tables: _Tables) -> str:
+    if cell.task in tables.tasks:
+        return "Add the image with `labelgrid add`, or import the folder into its own project."
+    hint = spelling_hint(cell.task, sorted(tables.tasks))
+    return hint or f"The tasks are {', '.join(tables.tasks)}."
+
+
+def _match_by_name(name: str, folder: Path, tables: _Tables) -> Cell | Fault:
     if links_outside(folder, name):
         return Fault(name, LINK, "Copy the label itself into the folder.")
     path = PurePosixPath(stem(name))
-    matches = {known.requests[path.name]} if path.name in known.requests else set()
-    task, image = _parts(path)
-    if task in known.tasks:
-        matches |= {Cell(image_id, task) for image_id in _images(image, known)}
+    matches = set()
+    if path.name in tables.requests:
+        matches.add(tables.requests[path.name])
+    task, image = _task_and_image(path)
+    if task in tables.tasks:
+        matches |= {Cell(image_id, task) for image_id in _images_named(image, tables)}
     if not matches:
         return Fault(name, UNKNOWN)
     if len(matches) > 1:
@@ -229,21 +234,58 @@ def _by_name(name: str, folder: Path, known: _Known) -> Cell | Fault:
             "Keep the image's extension: TASK/IMAGE.jpg.png.",
         )
     cell = matches.pop()
-    return wrong_extension(name, name, cell, known.tasks[cell.task]) or cell
+    return wrong_extension(name, name, cell, tables.tasks[cell.task]) or cell
 
 
-def _parts(path: PurePosixPath) -> tuple[str, str]:
+def _task_and_image(path: PurePosixPath) -> tuple[str, str]:
     """The task and the image of `<task>/<image>`, also below `labels/`."""
-    parts = path.parts[1:] if path.parts[0] == LABELS and len(path.parts) > 2 else path.parts
+    parts = path.parts
+    if parts[0] == LABELS and len(parts) > 2:
+        parts = parts[1:]
     return parts[0], "/".join(parts[1:])
 
 
-def _images(name: str, known: _Known) -> set[str]:
-    exact = {name} if name in known.images else set()
-    return exact | set(known.by_stem.get(name, ()))
+def _images_named(name: str, tables: _Tables) -> set[str]:
+    """The images with this id, or with this id but for its extension."""
+    images = set(tables.by_stem.get(name, ()))
+    if name in tables.images:
+        images.add(name)
+    return images
 
 
-def _with_hints(unmatched: list[tuple[str, Fault]], index: ProjectIndex) -> Iterator[Fault]:
+def _is_stray(name: str, index: ProjectIndex) -> bool:
+    """Whether a file is neither an image nor of a label format of the project."""
+    extensions = set(FORMATS)
+    for task in index.tasks.values():
+        extensions.update(codec(task.spec.codec).EXTENSIONS)
+    return PurePosixPath(name).suffix.lower() not in extensions
+
+
+def _is_removed(
+    name: str, entry: ListedLabel | None, tables: _Tables, removed: RemovedNames
+) -> bool:
+    """Whether a file that matches no cell is of a removed image or a dropped task."""
+    path = PurePosixPath(stem(name))
+    if path.name in removed.requests:
+        return True
+    if entry:
+        task = entry.cell.task
+        image = entry.cell.image_id
+        removed_images = removed.images
+    else:
+        task, image = _task_and_image(path)
+        removed_images = removed.images | removed.stems
+    if task not in tables.tasks and task not in removed.tasks:
+        return False
+    return image in removed_images or bool(_images_named(image, tables))
+
+
+def _printable(name: str) -> str:
+    """A file's name as text; it may not be valid Unicode."""
+    return name.encode(errors="replace").decode()
+
+
+def _add_hints(unmatched: list[tuple[str, Fault]], index: ProjectIndex) -> Iterator[Fault]:
     """The faults, with the closest known name as a hint where a fault has no next step."""
     tasks = index.tasks
     images = None
@@ -251,25 +293,28 @@ def _with_hints(unmatched: list[tuple[str, Fault]], index: ProjectIndex) -> Iter
         if fault.next_step or number >= SHOWN:  # searching for close names is slow
             yield fault
             continue
-        task, image = _parts(PurePosixPath(stem(name)))
+        task, image = _task_and_image(PurePosixPath(stem(name)))
         if task not in tasks:
-            hint = (
-                spelling_hint(task, sorted(tasks))
-                or f"Name it REQUEST_ID.png or TASK/IMAGE.png ({', '.join(tasks)})."
-            )
+            hint = spelling_hint(task, sorted(tasks))
+            advice = f"Name it REQUEST_ID.png or TASK/IMAGE.png ({', '.join(tasks)})."
         else:
-            images = index.images() if images is None else images
-            hint = (
-                spelling_hint(image, images)
-                or "Add the image with `labelgrid add`, or remove the file."
-            )
-        shown = name.encode(errors="replace").decode()  # a file name may not be valid Unicode
-        yield Fault(shown, fault.what, hint)
+            if images is None:
+                images = index.images()
+            hint = spelling_hint(image, images)
+            advice = "Add the image with `labelgrid add`, or remove the file."
+        yield Fault(_printable(name), fault.what, hint or advice)
 
 
-def _add_skip(answers: Answers, known: _Known, where: str, request_id: str, reason: str) -> None:
-    cell = cell_of(request_id, where, known.requests)
-    if isinstance(cell, Fault):
-        answers.faults.append(cell)
-    else:
-        answers.skips.append(Skip(cell, where, reason))
+def _add_skips(
+    answers: Answers, skips: Iterable[tuple[str, str, str]], closed: set[str], tables: _Tables
+) -> None:
+    """Add the lines of `skips.csv`: as skips, as lines of closed requests, or as faults."""
+    for where, request_id, reason in skips:
+        if request_id in closed:
+            answers.closed.append(where)
+            continue
+        cell = cell_of(request_id, where, tables.requests)
+        if isinstance(cell, Fault):
+            answers.faults.append(cell)
+        else:
+            answers.skips.append(Skip(cell, where, reason))

@@ -38,7 +38,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Skip:
-    """A request that cannot be labelled: its cell, the file or line that skips it, and the reason."""
+    """A request that cannot be labelled.
+
+    Its cell, the file or line that skips it, and the reason.
+    """
 
     cell: Cell
     where: str
@@ -59,9 +62,12 @@ class Fault:
         return f"{self.where}{cell}: {self.what} {self.next_step}".rstrip()
 
 
-def wrong_time(where: str, given: object, cell: Cell) -> Fault:
+def wrong_time(where: str, value: object, cell: Cell) -> Fault:
     """The fault of a label's time that is none."""
-    what = f"The label's time is {str(given)!r:.40}; it must be a number of seconds above 0, at most a day."
+    what = (
+        f"The label's time is {str(value)!r:.40}; it must be a number of seconds above 0, at most "
+        "a day."
+    )
     return Fault(where, what, "Fix it, or leave it empty if it is not known.", cell)
 
 
@@ -92,7 +98,8 @@ class ImportRefused(LabelError):
     """An import that was refused as a whole; `rows` lists the faults, and the file `listed` too.
 
     Example:
-        >>> print(ImportRefused([Fault("depth/a.png", "The file is empty.", "Export it again.")], "answers"))
+        >>> fault = Fault("depth/a.png", "The file is empty.", "Export it again.")
+        >>> print(ImportRefused([fault], "answers"))
         The import has 1 fault (answers).
           depth/a.png: The file is empty. Export it again.
           Fix it and run the same command again. Nothing was imported.
@@ -101,18 +108,16 @@ class ImportRefused(LabelError):
     def __init__(self, rows: Iterable[Fault], where: str, listed: Path | None = None) -> None:
         self.rows = tuple(sorted(rows, key=lambda row: row.where))
         lines = [str(row) for row in self.rows[:SHOWN]]
-        if len(self.rows) > SHOWN:
-            lines.append(
-                f"… and {len(self.rows) - SHOWN} more"
-                + (f": all are in {listed}." if listed else ".")
-            )
-        one = len(self.rows) == 1
+        further = len(self.rows) - SHOWN
+        if further > 0:
+            place = f": all are in {listed}" if listed else ""
+            lines.append(f"… and {further} more{place}.")
+        them = "it" if len(self.rows) == 1 else "them"
+        lines.append(f"Fix {them} and run the same command again.")
         super().__init__(
             f"The import has {count_text(len(self.rows), 'fault')}.",
             where=where,
-            next_step="\n  ".join(
-                [*lines, f"Fix {'it' if one else 'them'} and run the same command again."]
-            ),
+            next_step="\n  ".join(lines),
             unchanged="Nothing was imported.",
         )
 
@@ -127,11 +132,10 @@ def spelling_hint(name: str, names: Sequence[str]) -> str:
     Of very many sorted names only the neighbours are compared.
 
     Example:
-        >>> nearest("dept", ["depth", "normals"])
+        >>> spelling_hint("dept", ["depth", "normals"])
         "Did you mean 'depth'?"
     """
     index = bisect.bisect(names, name)
-    near = difflib.get_close_matches(
-        name, names[max(0, index - NEIGHBOURS) : index + NEIGHBOURS], 1
-    )
+    neighbours = names[max(0, index - NEIGHBOURS) : index + NEIGHBOURS]
+    near = difflib.get_close_matches(name, neighbours, 1)
     return f"Did you mean '{near[0]}'?" if near else ""

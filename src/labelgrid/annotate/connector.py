@@ -16,7 +16,10 @@ from labelgrid.tasks.task import TaskDef
 
 @dataclass(frozen=True)
 class RemovedNames:
-    """What was taken out of a project: images, their names without extension, tasks, and the requests of the cells."""
+    """What was taken out of a project.
+
+    Images, their names without extension, tasks, and the ids of the requests of their cells.
+    """
 
     images: frozenset[str]
     stems: frozenset[str]
@@ -47,38 +50,38 @@ class ProjectIndex:
         return {row.request_id: row.cell for row in self._store.cells() if row.request_id in ids}
 
     def closed(self, ids: Collection[str]) -> set[str]:
-        """Those of the ids that are of earlier requests: cancelled, or answered and withdrawn since."""
-        return (
-            {
-                event.move.request_id
-                for event in self._store.events()
-                if event.move.request_id in ids
-            }
-            if ids
-            else set()
-        )
+        """Those of the ids that are of earlier requests.
+
+        They were cancelled, or answered and withdrawn, since.
+        """
+        closed: set[str] = set()
+        if not ids:
+            return closed
+        for event in self._store.events():
+            if event.move.request_id in ids:
+                closed.add(event.move.request_id)
+        return closed
 
     def removed(self) -> RemovedNames:
-        """The removed images, the dropped tasks, and the ids of all requests that their cells had."""
-        images, tasks = (frozenset(self._store.removed(kind)) for kind in ("images", "tasks"))
-        cells = (
-            ((e.move.request_id, e.move.cell) for e in self._store.events())
-            if images or tasks
-            else ()
-        )
-        ids = {
-            request
-            for request, cell in cells
-            if request and (cell.image_id in images or cell.task in tasks)
-        }
-        return RemovedNames(images, frozenset(map(stem, images)), tasks, frozenset(ids))
+        """The removed images, the dropped tasks, and the requests that their cells had."""
+        images = frozenset(self._store.removed("images"))
+        tasks = frozenset(self._store.removed("tasks"))
+        request_ids = set()
+        if images or tasks:
+            for event in self._store.events():
+                cell = event.move.cell
+                if cell.image_id in images or cell.task in tasks:
+                    request_ids.add(event.move.request_id)
+        request_ids.discard("")
+        return RemovedNames(images, frozenset(map(stem, images)), tasks, frozenset(request_ids))
 
 
 class Connector(Protocol):
-    """Connects a labelling tool: `send` writes a request in the tool's format, `receive` reads the answer.
+    """Connects a labelling tool.
 
-    A plug-in of `labelgrid.annotate` has a `build()` that returns one. `labelgrid export --to NAME`
-    calls `send`, `labelgrid import --format NAME` calls `receive`.
+    `send` writes a request in the tool's format, `receive` reads the answer. A plug-in of
+    `labelgrid.annotate.tools` has a `build()` that returns one. `labelgrid export --to NAME` calls
+    `send`, `labelgrid import --format NAME` calls `receive`.
     `tests/contracts/test_connectors.py` tests every connector.
     """
 

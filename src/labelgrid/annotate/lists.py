@@ -2,7 +2,6 @@
 
 import csv
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -35,11 +34,16 @@ def manifest_rows(path: Path) -> list[dict[str, Any]] | None:
         rows = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         return None
+    if isinstance(rows, list) and all(map(_is_manifest_row, rows)):
+        return rows
+    return None
+
+
+def _is_manifest_row(row: object) -> bool:
+    if not isinstance(row, dict):
+        return False
     keys = ("request_id", "image", "task", "path")
-    is_manifest = isinstance(rows, list) and all(
-        isinstance(row, dict) and all(isinstance(row.get(key), str) for key in keys) for row in rows
-    )
-    return rows if is_manifest else None
+    return all(isinstance(row.get(key), str) for key in keys)
 
 
 @dataclass(frozen=True)
@@ -67,19 +71,14 @@ def read_lists(folder: Path) -> FolderLists:
     if (folder / MANIFEST).is_file():
         manifest = manifest_rows(folder / MANIFEST)
         if manifest is None:
-            faults.append(
-                Fault(
-                    MANIFEST, "The file is not a request's manifest.", "Restore the exported one."
-                )
-            )
+            what = "The file is not a request's manifest."
+            faults.append(Fault(MANIFEST, what, "Restore the exported one."))
         rows += [(MANIFEST, row) for row in manifest or []]
     if (folder / LABEL_LIST).is_file():
-        table = _table(folder / LABEL_LIST, ("image", "task", "path"), faults)
-        rows += [(f"{LABEL_LIST} line {number}", row) for number, row in table]
+        rows += _table(folder / LABEL_LIST, ("image", "task", "path"), faults)
     files = _files(rows, faults)
     if _has_times(folder / MANIFEST_TABLE):
-        table = _table(folder / MANIFEST_TABLE, ("image", "task", SECONDS), faults)
-        rows += [(f"{MANIFEST_TABLE} line {number}", row) for number, row in table]
+        rows += _table(folder / MANIFEST_TABLE, ("image", "task", SECONDS), faults)
     return FolderLists(files, _seconds(rows, faults), faults)
 
 
@@ -87,36 +86,25 @@ def skip_lines(folder: Path, faults: list[Fault]) -> list[tuple[str, str, str]]:
     """The line, request id and reason of each skip."""
     if not (folder / SKIPS).is_file():
         return []
-    table = _table(folder / SKIPS, ("request_id", "reason"), faults)
-    return [
-        (f"{SKIPS} line {number}", row["request_id"].strip(), row["reason"].strip())
-        for number, row in table
-    ]
+    lines = []
+    for where, row in _table(folder / SKIPS, ("request_id", "reason"), faults):
+        lines.append((where, row["request_id"].strip(), row["reason"].strip()))
+    return lines
 
 
 def _files(rows: list[tuple[str, dict[str, Any]]], faults: list[Fault]) -> dict[str, ListedLabel]:
+    """The entries of the lists by the path of their file; others are faults."""
+    next_step = "Restore the exported list."
     listed: dict[str, ListedLabel] = {}
     for where, row in rows:
         path = PurePosixPath(row["path"])
         entry = ListedLabel(Cell(row["image"], row["task"]), row.get("request_id", ""))
         if leads_outside(path):
-            faults.append(
-                Fault(
-                    where,
-                    f"The path '{path}' leads out of the folder.",
-                    "Restore the exported list.",
-                    entry.cell,
-                )
-            )
+            what = f"The path '{path}' leads out of the folder."
+            faults.append(Fault(where, what, next_step, entry.cell))
         elif listed.setdefault(path.as_posix(), entry).cell != entry.cell:
-            faults.append(
-                Fault(
-                    where,
-                    f"Two cells have the path '{path}'.",
-                    "Restore the exported list.",
-                    entry.cell,
-                )
-            )
+            what = f"Two cells have the path '{path}'."
+            faults.append(Fault(where, what, next_step, entry.cell))
     return listed
 
 
@@ -138,35 +126,38 @@ def _seconds(
 
     A time that is none, and another one of the same cell, is a fault.
     """
-    found: dict[Cell, tuple[float, str]] = {}
+    times: dict[Cell, tuple[float, str]] = {}
     for where, row in rows:
         cell = Cell(row["image"], row["task"])
-        given = row.get(SECONDS)
-        if given is None or str(given).strip() == "":
+        entry = row.get(SECONDS)
+        if entry is None or str(entry).strip() == "":
             continue
-        value = _number(given)
-        if value is None:
-            faults.append(wrong_time(where, given, cell))
-        elif found.setdefault(cell, (value, where))[0] != value:
-            first, other = found[cell]
-            what = f"The label took {value:g} seconds here and {first:g} in {other}."
+        seconds = _time(entry)
+        if seconds is None:
+            faults.append(wrong_time(where, entry, cell))
+            continue
+        first, place = times.setdefault(cell, (seconds, where))
+        if first != seconds:
+            what = f"The label took {seconds:g} seconds here and {first:g} in {place}."
             faults.append(Fault(where, what, "Keep one of the two.", cell))
-    return found
+    return times
 
 
-def _number(given: Any) -> float | None:
+def _time(entry: Any) -> float | None:
     """A time in seconds; None if it is none."""
+    if isinstance(entry, bool):
+        return None
     try:
-        value = math.nan if isinstance(given, bool) else float(given)
+        seconds = float(entry)
     except (TypeError, ValueError, OverflowError):
         return None
-    return value if is_time(value) else None
+    return seconds if is_time(seconds) else None
 
 
 def _table(
     path: Path, columns: tuple[str, ...], faults: list[Fault]
-) -> list[tuple[int, dict[str, Any]]]:
-    """The rows of a CSV file with their line numbers; a file that lacks a column is a fault.
+) -> list[tuple[str, dict[str, Any]]]:
+    """The rows of a CSV file with their places; a file that lacks a column is a fault.
 
     The columns are separated by commas or, as spreadsheets of some countries write them, by
     semicolons.
@@ -179,24 +170,22 @@ def _table(
             reader = csv.DictReader(file, restval="", delimiter=separator)
             if reader.fieldnames is None:
                 return []
-            missing = [column for column in columns if column not in reader.fieldnames]
-            if not missing:
-                return [(reader.line_num, _plain(row)) for row in reader if any(row.values())]
+            for column in columns:
+                if column not in reader.fieldnames:
+                    what = f"The first line has no column '{column}'."
+                    faults.append(Fault(path.name, what, f"Make it {','.join(columns)}."))
+                    return []
+            return [
+                (f"{path.name} line {reader.line_num}", _plain_values(row))
+                for row in reader
+                if any(row.values())
+            ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        faults.append(
-            Fault(path.name, f"The file cannot be read: {error}.", "Write it as CSV in UTF-8.")
-        )
+        what = f"The file cannot be read: {error}."
+        faults.append(Fault(path.name, what, "Write it as CSV in UTF-8."))
         return []
-    faults.append(
-        Fault(
-            path.name,
-            f"The first line has no column '{missing[0]}'.",
-            f"Make it {','.join(columns)}.",
-        )
-    )
-    return []
 
 
-def _plain(row: Mapping[str | None, Any]) -> dict[str, Any]:
+def _plain_values(row: Mapping[str | None, Any]) -> dict[str, Any]:
     """A line's values as they were before the export; those beyond the columns are dropped."""
     return {name: unescape_formula(value) for name, value in row.items() if name is not None}

@@ -32,10 +32,14 @@ def leads_outside(path: PurePosixPath) -> bool:
 
 
 def is_inside(folder: Path, name: str) -> bool:
-    """Whether a file, given by its path below the folder, is inside the folder after following links."""
-    return "\0" not in name and Path(os.path.realpath(folder / name)).is_relative_to(
-        os.path.realpath(folder)
-    )
+    """Whether a file is inside the folder after following links.
+
+    The file is given by its path below the folder.
+    """
+    if "\0" in name:
+        return False
+    real = Path(os.path.realpath(folder / name))
+    return real.is_relative_to(os.path.realpath(folder))
 
 
 def links_outside(folder: Path, name: str) -> bool:
@@ -50,12 +54,8 @@ def answer_file(folder: Path, name: str, where: str, cell: Cell, task: TaskDef) 
     """
     path = PurePosixPath(name)
     if leads_outside(path):
-        return Fault(
-            where,
-            f"The path '{path}' leads out of the folder.",
-            "Put the label into the folder.",
-            cell,
-        )
+        what = f"The path '{path}' leads out of the folder."
+        return Fault(where, what, "Put the label into the folder.", cell)
     if not is_inside(folder, name):
         return Fault(where, LINK, "Copy the label itself into the folder.", cell)
     if not (folder / name).is_file():

@@ -20,19 +20,26 @@ from labelgrid.ledger.grid import EXPLAINING, Cell, explained_row
 from labelgrid.progress import Progress
 from labelgrid.spreadsheets import csv_text
 
+#: The file that says what to do; a line that ends with a backslash goes on in the next one.
 _TEXT = """\
 A request of labelgrid. Labels: {labels}. Images: {images}.
 
-manifest.json (and, shorter, manifest.csv) lists the requests, best first. Put each label at its `path`, below this
-folder. A file named after its request id, such as `<request_id>.png`, is found anywhere in this folder.
+manifest.json (and, shorter, manifest.csv) lists the requests, best first. \
+Put each label at its `path`, below this
+folder. A file named after its request id, such as `<request_id>.png`, \
+is found anywhere in this folder.
 
-images/     the images. A label has exactly its image's size (unless its task says otherwise, see below), after the
+images/     the images. A label has exactly its image's size \
+(unless its task says otherwise, see below), after the
             image's EXIF orientation is applied.
-prelabels/  the model's predictions, if there is a model: a starting point, not a label. Correct a copy of them.
+prelabels/  the model's predictions, if there is a model: a starting point, not a label. \
+Correct a copy of them.
 skips.csv   the requests that cannot be labelled, one per line: `request_id,reason`.
-seconds     optional: how long a label took. Fill in this column of manifest.csv, or this key of manifest.json.
+seconds     optional: how long a label took. \
+Fill in this column of manifest.csv, or this key of manifest.json.
 
-Put only labels into labels/. When labels are done, even only some, run: labelgrid import PROJECT THIS_FOLDER
+Put only labels into labels/. When labels are done, even only some, \
+run: labelgrid import PROJECT THIS_FOLDER
 """
 
 
@@ -65,31 +72,31 @@ class FolderConnector:
         An earlier request in the folder is updated, and labels in it are kept.
 
         The manifest is written first: it marks the folder as a request, so that a call after a kill
-            completes it.
+        completes it.
 
         Raises:
             ProjectError: the folder holds something else, or the disk reports an error.
         """
         with files.disk_errors(out, "Labels in it were not changed."):
             earlier = _earlier_files(out)
-            wanted = _files(request)
+            sources = _sources(request)
             times = _times(out)
-            files.remove_files(out, earlier - wanted.keys())
+            files.remove_files(out, earlier - sources.keys())
             files.write_text(out / MANIFEST, _manifest(request.items, times))
             files.write_text(out / MANIFEST_TABLE, _manifest_table(request.items, times))
             files.write_text(out / README, _readme(request))
             if not (out / SKIPS).exists():
                 files.write_text(out / SKIPS, "request_id,reason\n")
             (out / LABELS).mkdir(exist_ok=True)
-            progress.start("Writing the request", len(wanted), "files")
-            for name, (source, linked) in wanted.items():
+            progress.start("Writing the request", len(sources), "files")
+            for name, (source, linked) in sources.items():
                 files.copy_file(source, out / name, link=link and linked)
                 progress.advance()
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
         """Read the labels and skips of a folder: an answered request, or any folder of labels.
 
-        See `returned`.
+        See `answer_folder.read_answers`.
         """
         return answer_folder.read_answers(answer, index)
 
@@ -97,11 +104,16 @@ class FolderConnector:
 build = FolderConnector
 
 
-def _files(request: Request) -> dict[str, tuple[Path, bool]]:
+def _sources(request: Request) -> dict[str, tuple[Path, bool]]:
     """Path below the folder -> the source file, and whether it may be a link."""
-    wanted = {f"{IMAGES}/{name}": (path, True) for name, path in sorted(request.images.items())}
-    prelabels = ((item, request.prelabels.get(item.cell)) for item in request.items)
-    return wanted | {_prelabel(item.path): (path, False) for item, path in prelabels if path}
+    sources = {}
+    for image_id, path in sorted(request.images.items()):
+        sources[f"{IMAGES}/{image_id}"] = (path, True)
+    for item in request.items:
+        prelabel = request.prelabels.get(item.cell)
+        if prelabel:
+            sources[_prelabel(item.path)] = (prelabel, False)
+    return sources
 
 
 def _prelabel(path: str) -> str:
@@ -114,20 +126,34 @@ def _earlier_files(out: Path) -> set[str]:
     Raises:
         ProjectError: the folder holds something other than a request.
     """
-    if not out.exists() or (
-        out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())
-    ):
+    if not out.exists() or _is_empty(out):
         return set()
-    rows = lists.manifest_rows(out / MANIFEST) if (out / MANIFEST).is_file() else None
-    needed = {*_KEYS} - {SECONDS}  # older requests have no times
-    if rows is None or not all(needed <= row.keys() <= {*_KEYS, *EXPLAINING} for row in rows):
+    rows = None
+    if (out / MANIFEST).is_file():
+        rows = lists.manifest_rows(out / MANIFEST)
+    if rows is None or not all(map(_is_own_row, rows)):
         raise ProjectError(
             "The folder is neither empty nor an earlier request.",
             where=str(out),
             next_step="Name a new one with --out.",
             unchanged="Nothing was written.",
         )
-    return {f"{IMAGES}/{row['image']}" for row in rows} | {_prelabel(row["path"]) for row in rows}
+    earlier = set()
+    for row in rows:
+        earlier.add(f"{IMAGES}/{row['image']}")
+        earlier.add(_prelabel(row["path"]))
+    return earlier
+
+
+def _is_empty(out: Path) -> bool:
+    """Whether a folder holds at most hidden files."""
+    return out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())
+
+
+def _is_own_row(row: Mapping[str, Any]) -> bool:
+    """Whether an entry of a manifest has the keys that a request of this connector has."""
+    needed = {*_KEYS} - {SECONDS}  # older requests have no times
+    return needed <= row.keys() <= {*_KEYS, *EXPLAINING}
 
 
 def _times(out: Path) -> _Times:
@@ -136,14 +162,16 @@ def _times(out: Path) -> _Times:
     Raises:
         ProjectError: one is wrong, and would be lost.
     """
-    found = lists.read_lists(out)
-    for fault in found.faults[:1]:
-        what = f"{fault.where}: {fault.what}"
-        next_step = fault.next_step
+    earlier = lists.read_lists(out)
+    if earlier.faults:
+        fault = earlier.faults[0]
         raise ProjectError(
-            what, where=str(out), next_step=next_step, unchanged="Nothing was written."
+            f"{fault.where}: {fault.what}",
+            where=str(out),
+            next_step=fault.next_step,
+            unchanged="Nothing was written.",
         )
-    return found.seconds
+    return earlier.seconds
 
 
 def _manifest(items: Iterable[RequestItem], times: _Times) -> str:
@@ -192,8 +220,8 @@ def _readme(request: Request) -> str:
     text = _TEXT.format(labels=len(request.items), images=len(request.images))
     for name, count in sorted(Counter(item.cell.task for item in request.items).items()):
         task = request.tasks[name]
-        label_codec = codec(task.spec.codec)
-        text += f"\n{name}, labels: {count}, {LABELS}/{name}/… as {' or '.join(label_codec.EXTENSIONS)}\n"
+        extensions = " or ".join(codec(task.spec.codec).EXTENSIONS)
+        text += f"\n{name}, labels: {count}, {LABELS}/{name}/… as {extensions}\n"
         for line in task.describe().splitlines():
             text += textwrap.fill(line, 110, initial_indent="  ", subsequent_indent="  ") + "\n"
     return text
