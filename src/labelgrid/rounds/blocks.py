@@ -1,4 +1,4 @@
-"""Finds the largest channel of every pixel of an original image, block by block, from few of the channels.
+"""Finds the largest channel of every pixel of an original image, block by block.
 
 Between four neighbouring values of a network's output the interpolation is bilinear. So in a block
 of pixels between them a channel that another one exceeds at the block's four corners is exceeded
@@ -43,10 +43,11 @@ class Axis:
 
     @classmethod
     def of(cls, near: Neighbours) -> "Axis":
-        """Split the pixels where their neighbours change, and further into at most `SIDE` pixels."""
+        """Split the pixels where their neighbours change, and into at most `SIDE` pixels."""
         changes = (near.low.diff().nonzero().flatten() + 1).tolist()
-        cells = pairwise([0, *changes, len(near.low)])
-        starts = [start for cell in cells for start in _split(*cell)]
+        starts = []
+        for start, stop in pairwise([0, *changes, len(near.low)]):
+            starts += _split(start, stop)
         edges = torch.tensor([*starts, len(near.low)], device=near.low.device)
         return cls(edges[:-1], edges[1:], near)
 
@@ -72,34 +73,36 @@ def _split(start: int, stop: int) -> list[int]:
 
 
 def class_map(raw: Tensor, frame: Frame) -> LabelArray | None:
-    """The index of the largest channel of an output [c, h', w'] at every original pixel, the first of equal ones.
+    """The index of the largest channel of an output [c, h', w'] at every original pixel.
 
-    Equals `class_target` of all values that `to_original` gives. None if the blocks are so small
-    that they save nothing, or if a value is not finite.
+    Of equal ones it is the first. Equals `class_target` of all values that `to_original` gives.
+    None if the blocks are so small that they save nothing, or if a value is not finite.
 
     Example:
         >>> frame = Frame((16, 32), (2, 2), (slice(0, 2), slice(0, 2)))
         >>> class_map(torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]), frame).value[0, ::6, 0]
         array([0, 0, 0, 1, 1, 1])
     """
-    rows, columns = (
-        Axis.of(neighbours(frame, axis, None, part)) for axis, part in enumerate((raw.mT, raw))
-    )
+    rows = Axis.of(neighbours(frame, 0, None, raw.mT))
+    columns = Axis.of(neighbours(frame, 1, None, raw))
     largest = float(raw.abs().amax())
     blocks = len(rows.start) * len(columns.start)
-    (height, width) = frame.original
+    height, width = frame.original
     if FEWEST * blocks > height * width or not largest < LARGE:
         return None
     value = np.empty((height, width), np.int64)
     for band in _bands(rows, len(raw) * len(columns.start)):
-        kept = contenders(_corners(raw, frame, band, columns), largest)
-        _fill(value, kept, band, columns)
-        _solve(value, raw, kept=kept, rows=band, columns=columns)
+        contending = contenders(_corners(raw, frame, band, columns), largest)
+        _fill(value, contending, band, columns)
+        _solve(value, raw, contending=contending, rows=band, columns=columns)
     return LabelArray(value[..., None], np.ones((height, width), np.bool_))
 
 
 def _bands(rows: Axis, values: int) -> Iterator[Axis]:
-    """Split rows of blocks, each with so many values, so that memory does not grow with the image."""
+    """Split rows of blocks, each with so many values.
+
+    So memory does not grow with the image.
+    """
     step = max(1, VALUES // values)
     for start in range(0, len(rows.start), step):
         yield rows.part(slice(start, start + step))
@@ -107,32 +110,48 @@ def _bands(rows: Axis, values: int) -> Iterator[Axis]:
 
 def _corners(raw: Tensor, frame: Frame, rows: Axis, columns: Axis) -> Tensor:
     """The values [4, c, blocks] at the blocks' corners."""
-    ends = [(a, b) for a in (rows.start, rows.stop - 1) for b in (columns.start, columns.stop - 1)]
-    return torch.stack([resize_to_original(raw, frame, *end).flatten(1) for end in ends])
+    corners = []
+    for down in (rows.start, rows.stop - 1):
+        for across in (columns.start, columns.stop - 1):
+            values = resize_to_original(raw, frame, down, across)
+            corners.append(values.flatten(1))
+    return torch.stack(corners)
 
 
-def _fill(value: NDArray[np.int64], kept: Tensor, rows: Axis, columns: Axis) -> None:
-    """Write the first channel that every block keeps: where it keeps no other, this is the label."""
-    first = kept.to(torch.uint8).argmax(0).view(len(rows.start), len(columns.start)).cpu().numpy()
-    heights, widths = ((axis.stop - axis.start).cpu().numpy() for axis in (rows, columns))
+def _fill(value: NDArray[np.int64], contending: Tensor, rows: Axis, columns: Axis) -> None:
+    """Write the first channel of every block that can be the largest in it.
+
+    Where it is the only one, this is the label.
+
+    Args:
+        value: int64 [h, w], the labels.
+        contending: bool [c, blocks], the channels that can be the largest in a block.
+        rows: of the blocks.
+        columns: of the blocks.
+    """
+    channels = contending.to(torch.uint8).argmax(0)
+    first = channels.view(len(rows.start), len(columns.start)).cpu().numpy()
+    heights = (rows.stop - rows.start).cpu().numpy()
+    widths = (columns.stop - columns.start).cpu().numpy()
     value[int(rows.start[0]) : int(rows.stop[-1])] = first.repeat(widths, 1).repeat(heights, 0)
 
 
-def _solve(value: NDArray[np.int64], raw: Tensor, kept: Tensor, rows: Axis, columns: Axis) -> None:
-    """Write the labels of the blocks that keep several channels.
+def _solve(
+    value: NDArray[np.int64], raw: Tensor, contending: Tensor, rows: Axis, columns: Axis
+) -> None:
+    """Write the labels of the blocks in which several channels can be the largest.
 
-    Blocks that keep equally many are solved together.
+    Blocks with equally many are solved together.
     """
-    counts = kept.sum(0)
+    counts = contending.sum(0)
     for count in sorted(set(counts.tolist()) - {1}):
         few = max(1, VALUES // (count * rows.longest * columns.longest))
         for blocks in (counts == count).nonzero().flatten().split(few):
-            channels = kept[:, blocks].T.nonzero()[:, 1].view(-1, count)
+            channels = contending[:, blocks].T.nonzero()[:, 1].view(-1, count)
             down = rows.pixels(blocks // len(columns.start))
             across = columns.pixels(blocks % len(columns.start))
             values = to_patches(raw, channels, rows.near.of(down), columns.near.of(across))
-            found = first_argmax(values.float())[:, 0]
-            labels = channels.gather(1, found.flatten(1)).view_as(found)
-            value[down.cpu().numpy()[:, :, None], across.cpu().numpy()[:, None]] = (
-                labels.cpu().numpy()
-            )
+            largest = first_argmax(values.float())[:, 0]
+            labels = channels.gather(1, largest.flatten(1)).view_as(largest)
+            places = (down.cpu().numpy()[:, :, None], across.cpu().numpy()[:, None])
+            value[places] = labels.cpu().numpy()

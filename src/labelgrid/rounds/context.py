@@ -1,7 +1,4 @@
-"""Builds the context of a round's steps: recipe, tasks, images and labels.
-
-And finds or opens the round.
-"""
+"""Builds the context of a round's steps: recipe, tasks, images and labels."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -19,7 +16,16 @@ from labelgrid.tasks.task import Task, TaskDef, build_all
 
 @dataclass(frozen=True, kw_only=True)
 class RoundContext:
-    """The context of every step of a round: the recipe, the tasks, and the project's current images and labels."""
+    """The context of every step of a round.
+
+    Args:
+        project: the project.
+        recipe: its current recipe, or that of a training.
+        definitions: the tasks as the project declares them, by name.
+        tasks: the tasks with the recipe's losses, by name.
+        source: the project's current images and labels.
+        seed: of the project, or of a training.
+    """
 
     project: ProjectFolder
     recipe: Recipe
@@ -75,34 +81,34 @@ def training_context(
 
     `score` replaces the recipe's [score].
     """
-    recipe = parse(
-        Recipe, {**fit.recipe, **({"score": score} if score is not None else {})}, "fit.json"
-    )
+    tables = dict(fit.recipe)
+    if score is not None:
+        tables["score"] = score
+    recipe = parse(Recipe, tables, "fit.json")
     losses = recipe.objective.losses or {}
-    tasks = build_all(
-        context.definitions, {n: loss for n, loss in losses.items() if n in context.definitions}
-    )
+    present = {name: loss for name, loss in losses.items() if name in context.definitions}
+    tasks = build_all(context.definitions, present)
     return replace(context, recipe=recipe, tasks=tasks, seed=fit.seed)
 
 
 def labelled_images(project: ProjectFolder, split: Split) -> list[str]:
     """The sorted ids of the images of a split with at least one label."""
-    return sorted(
-        {row.cell.image_id for row in project.store.cells(state=State.LABELLED, splits=(split,))}
-    )
+    cells = project.store.cells(state=State.LABELLED, splits=(split,))
+    return sorted({row.cell.image_id for row in cells})
 
 
 def tasks_by_image(cells: Iterable[Cell]) -> dict[str, frozenset[str]]:
     """The tasks of each image's cells; equal sets are one object.
 
     Example:
-        >>> found = tasks_by_image([Cell("a.png", "depth"), Cell("a.png", "edges"), Cell("b.png", "depth")])
-        >>> sorted(found["a.png"]), sorted(found["b.png"])
+        >>> cells = [Cell("a.png", "depth"), Cell("a.png", "edges"), Cell("b.png", "depth")]
+        >>> tasks = tasks_by_image(cells)
+        >>> sorted(tasks["a.png"]), sorted(tasks["b.png"])
         (['depth', 'edges'], ['depth'])
     """
-    found: dict[str, frozenset[str]] = {}
-    known: dict[frozenset[str], frozenset[str]] = {}
+    by_image: dict[str, frozenset[str]] = {}
+    objects: dict[frozenset[str], frozenset[str]] = {}
     for cell in cells:
-        tasks = found.get(cell.image_id, frozenset()) | {cell.task}
-        found[cell.image_id] = known.setdefault(tasks, tasks)
-    return found
+        tasks = by_image.get(cell.image_id, frozenset()) | {cell.task}
+        by_image[cell.image_id] = objects.setdefault(tasks, tasks)
+    return by_image

@@ -24,16 +24,18 @@ from labelgrid.train.model import TrainedModel
 def measure_heldout(
     project: ProjectFolder, context: RoundContext, model: TrainedModel, fit: Fit, progress: Progress
 ) -> Evaluation | None:
-    """Evaluate a round's network on the held-out labels, and write the result for the report with their cost.
+    """Evaluate a round's network on the held-out labels, and write the result for the report.
 
-    Without a held-out label, older metrics of the round are removed.
+    The cost of these labels is written, too. Without a held-out label, older metrics of the round
+    are removed.
     """
     result = measure(project, context, model=model, split="heldout", progress=progress)
     if result is None:
         remove_measurement(project.round_folder(fit.round))
     else:
         spent = project.store.spent(("heldout",))
-        cells = project.store.cells(state=State.LABELLED, splits=("heldout",))
+        rows = project.store.cells(state=State.LABELLED, splits=("heldout",))
+        labels = [(row.cell.image_id, row.cell.task, row.digest) for row in rows]
         record = Measurement(
             round=fit.round,
             model=fit.model,
@@ -42,10 +44,7 @@ def measure_heldout(
             heldout_labels=result.labels,
             metrics=result.metrics,
             loss_mtl=result.loss_mtl.value,
-            heldout_set=hash_of(
-                sorted((row.cell.image_id, row.cell.task, row.digest) for row in cells),
-                target_declarations(context.definitions),
-            ),
+            heldout_set=hash_of(sorted(labels), target_declarations(context.definitions)),
             without=result.without,
         )
         write_measurement(project.round_folder(fit.round), record, spent, result.losses)
@@ -93,11 +92,18 @@ def evaluate_project(
     split: Split | None,
     predictions: Path | None,
 ) -> dict[str, Any]:
-    """Evaluate the newest model, or a folder of prediction files, on a split (heldout by default) or folder of labels.
+    """Evaluate the newest model, or a folder of prediction files.
+
+    Args:
+        project: the project.
+        progress: receives the progress.
+        labels: a folder of labels to evaluate on; None: those of a split.
+        split: the split, held out by default.
+        predictions: the folder of prediction files; None: the newest model predicts.
 
     Raises:
-        UsageError: a folder of labels is given beside a split or predictions. LabelgridError: as
-            each of them.
+        UsageError: a folder of labels is given beside a split or predictions.
+        LabelgridError: as each of them.
     """
     if labels is not None and (split is not None or predictions is not None):
         raise UsageError(
@@ -133,11 +139,13 @@ def evaluate_split(project: ProjectFolder, split: Split, progress: Progress) -> 
 
 
 def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) -> dict[str, Any]:
-    """Evaluate the newest model on a folder of labels, for the images in its `images/` or else the project's images.
+    """Evaluate the newest model on a folder of labels.
+
+    The images are those in its folder `images/` or, without such a folder, the project's.
 
     Raises:
-        ProjectError: there is no model, or no image has a label. LabelError: a label cannot be
-            read.
+        ProjectError: there is no model, or no image has a label.
+        LabelError: a label cannot be read.
     """
     context, model = restore(project, model_of(project))
     image_folder = labels / "images"
@@ -149,12 +157,11 @@ def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) ->
         paths = {row.image_id: Path(row.root) / row.image_id for row in rows}
         digests = {row.image_id: row.digest for row in rows}
     source = ImageFiles(paths, labels_folder(labels), whole_names(paths, paths), digests)
-    tasks = context.definitions.values()
-    image_ids = [
-        name
-        for name in source.images()
-        if any(source.label(name, task) is not None for task in tasks)
-    ]
+    image_ids = []
+    for image_id in source.images():
+        labels_of_image = (source.label(image_id, task) for task in context.definitions.values())
+        if any(label is not None for label in labels_of_image):
+            image_ids.append(image_id)
     if not image_ids:
         raise ProjectError(
             "No image has a label in the folder.",
@@ -181,7 +188,8 @@ def evaluate_predictions(
     """Evaluate prediction files from any program on a split of the project; no model is needed.
 
     Raises:
-        ProjectError: the split has no label. LabelgridError: as `evaluate_files`.
+        ProjectError: the split has no label.
+        LabelgridError: as `evaluate_files`.
     """
     image_ids = usable_images(project, labelled_images(project, split), progress)
     if not image_ids:

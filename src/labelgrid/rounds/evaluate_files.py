@@ -1,4 +1,7 @@
-"""Evaluates prediction files from any program against labels, with the metrics by which networks are evaluated."""
+"""Evaluates prediction files from any program against labels.
+
+The metrics are those by which networks are evaluated.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -40,12 +43,12 @@ def evaluate_files(
     folder: Path,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Measure the predictions `folder/TASK/IMAGE.EXT` of the given images' labels, for the tasks with such a folder.
+    """Measure predictions of the given images' labels, for the tasks that have a folder of them.
 
-    A prediction is a label file (for depth `0001.npy` in metres, say), a soft prediction as
-    `predict --soft` writes it,
-    or for tasks of one probability, such as edges: grey of 8 or 16 bits, or `.npy` from 0 to 1; for
-    classes also `.npy` [h, w] of their numbers, -1 for none. Where a file of depth or normals has
+    A prediction is `folder/TASK/IMAGE.EXT`: a label file (for depth `0001.npy` in metres, say), a
+    soft prediction as `predict --soft` writes it, or for tasks of one probability, such as edges:
+    grey of 8 or 16 bits, or `.npy` from 0 to 1; for classes also `.npy` [h, w] of their numbers, -1
+    for none. Where a file of depth or normals has
     no value, depth counts as 0, and normals are off by 90 degrees. `Progress.say` names folders
     that are of no task, says how many pixels have no value, and which values seem to have another
     unit or other axes.
@@ -60,9 +63,11 @@ def evaluate_files(
             where the label has one; or two files could be it.
     """
     files = find_predictions(source, definitions, image_ids, folder)
-    if others := other_folders(folder, definitions):
+    others = other_folders(folder, definitions)
+    if others:
         progress.say(
-            f"Not measured, as no task has this name: {join_names(others)}. {known_tasks_text(definitions)}"
+            f"Not measured, as no task has this name: {join_names(others)}. "
+            f"{known_tasks_text(definitions)}"
         )
     tasks = build_all({name: definitions[name] for name in files})
     measures = {name: task.metric() for name, task in tasks.items()}
@@ -80,18 +85,16 @@ def evaluate_files(
             progress.say(f"{name}: {remark}")
     if not any(labels.values()):
         raise ProjectError("None of these images has a label of these tasks.", where=str(folder))
-    return {
-        "labels": labels,
-        "metrics": results_json({name: measure.compute() for name, measure in measures.items()}),
-    }
+    results = {name: measure.compute() for name, measure in measures.items()}
+    return {"labels": labels, "metrics": results_json(results)}
 
 
 def results_json(results: Mapping[str, Mapping[str, Result]]) -> dict[str, Any]:
     """Results by task and name as JSON values."""
-    return {
-        task: {name: asdict(result) for name, result in group.items()}
-        for task, group in results.items()
-    }
+    values = {}
+    for task, group in results.items():
+        values[task] = {name: asdict(result) for name, result in group.items()}
+    return values
 
 
 @dataclass(kw_only=True)
@@ -117,17 +120,24 @@ class _Gathered:
         self.pixels += int(label.valid.sum())
         self.without += int((label.valid & ~predicted.valid).sum())
         if len(self.pairs) < PAIRS and predicted.valid.any():
-            mine, its = (Summary(self.task.figures(one), None) for one in (label, predicted))
-            self.pairs.append((mine, its))
+            of_label = Summary(self.task.figures(label), None)
+            of_prediction = Summary(self.task.figures(predicted), None)
+            self.pairs.append((of_label, of_prediction))
 
     def remarks(self) -> Iterator[str]:
         """Sentences on what may explain poor figures."""
         if self.hard and getattr(self.task.options, "merge", None):
-            yield f"class numbers count the {len(self.task.options.classes)} classes before `merge`, as labels do."
+            yield (
+                f"class numbers count the {len(self.task.options.classes)} classes before `merge`, "
+                "as labels do."
+            )
         if self.without:
-            without = f"{self.without / self.pixels:.2%} of the labels' pixels"
-            yield f"{without} have no value in the predictions. Depth counts as 0 there, normals as 90° off."
-        yield from (doubt.what for doubt in compare_with_labels(self.task.name, self.pairs))
+            yield (
+                f"{self.without / self.pixels:.2%} of the labels' pixels have no value in the "
+                "predictions. Depth counts as 0 there, normals as 90° off."
+            )
+        for doubt in compare_with_labels(self.task.name, self.pairs):
+            yield doubt.what
 
 
 def _add(measure: Metric, task: Task, path: Path, label: LabelArray, gathered: _Gathered) -> None:
@@ -149,16 +159,24 @@ def _add(measure: Metric, task: Task, path: Path, label: LabelArray, gathered: _
         )
     if task.probabilities is None:
         gathered.add(label, predicted if soft is None else _as_label(task, soft))
-    elif soft is None and (gaps := int((label.valid & ~predicted.valid).sum())):
-        raise LabelError(
-            f"{count_text(gaps, 'pixel of the label has', 'pixels of the label have')} no prediction.",
-            where=str(path),
-            next_step="Predict a class at each pixel that has one in the label.",
-        )
+    elif soft is None:
+        _refuse_gaps(label, predicted, path)
     with torch.inference_mode():
         for rows in strips(task.channels, *label.size):
             measure.update(rows_of(rows), target_of(label, rows))
     measure.end_image()
+
+
+def _refuse_gaps(label: LabelArray, predicted: LabelArray, path: Path) -> None:
+    """Refuse a prediction that has no class at a pixel where the label has one."""
+    gaps = int((label.valid & ~predicted.valid).sum())
+    if gaps:
+        pixels = count_text(gaps, "pixel of the label has", "pixels of the label have")
+        raise LabelError(
+            f"{pixels} no prediction.",
+            where=str(path),
+            next_step="Predict a class at each pixel that has one in the label.",
+        )
 
 
 def _as_label(task: Task, soft: Tensor) -> LabelArray:

@@ -44,12 +44,13 @@ def splits_for_training(
     whole groups, with `val_share`.
 
     Raises:
-        TrainingError: the draw leaves no label for training. ImageError: no image can be read.
+        TrainingError: the draw leaves no label for training.
+        ImageError: no image can be read.
     """
-    train, val = _drawn_splits(context, project)
-    left = set(usable_images(project, [*train, *val], progress))
-    train = [image for image in train if image in left]
-    val = [image for image in val if image in left]
+    train, val = _split_labelled_images(context, project)
+    usable = set(usable_images(project, [*train, *val], progress))
+    train = [image_id for image_id in train if image_id in usable]
+    val = [image_id for image_id in val if image_id in usable]
     if not train:
         raise TrainingError(
             "No training image with a label can be read.", next_step="Put the image files back."
@@ -57,32 +58,35 @@ def splits_for_training(
     return train, val
 
 
-def _drawn_splits(context: RoundContext, project: ProjectFolder) -> tuple[list[str], list[str]]:
+def _split_labelled_images(
+    context: RoundContext, project: ProjectFolder
+) -> tuple[list[str], list[str]]:
+    """The training images and the val images, whether their files can be read or not."""
     train = labelled_images(project, "train")
     val = labelled_images(project, "val")
     options = context.recipe.train
+    drawn: set[str] = set()
     if options.val_share and not val:
         drawn = _draw_val_images(context, project, options.val_share)
-        val = [image for image in train if image in drawn]
-        train = [image for image in train if image not in drawn]
+        val = [image_id for image_id in train if image_id in drawn]
+        train = [image_id for image_id in train if image_id not in drawn]
         if not train:
             raise TrainingError(
                 f"val_share = {options.val_share} took all labelled images.",
                 next_step="Set a smaller val_share.",
             )
-        if options.images == "all":
-            return sorted({row.image_id for row in project.store.images(("train",))} - drawn), val
-    elif options.images == "all":
-        return sorted(row.image_id for row in project.store.images(("train",))), val
+    if options.images == "all":
+        all_images = {row.image_id for row in project.store.images(("train",))}
+        train = sorted(all_images - drawn)
     return train, val
 
 
 def _draw_val_images(context: RoundContext, project: ProjectFolder, share: float) -> set[str]:
     """Draw a share of the training images, in whole groups."""
-    groups = {row.image_id: row.group or row.image_id for row in project.store.images(("train",))}
-    keys = image_keys(groups.values())
+    rows = list(project.store.images(("train",)))
+    keys = image_keys([row.group or row.image_id for row in rows])
     chosen = keyed_uniform(keys, seed_of(context.seed, "val")) < share
-    return {image_id for image_id, is_chosen in zip(groups, chosen, strict=True) if is_chosen}
+    return {row.image_id for row, is_chosen in zip(rows, chosen, strict=True) if is_chosen}
 
 
 #: The ids of the training images and of the val images.
@@ -141,28 +145,25 @@ def identity_of(context: RoundContext, train: list[str], val: list[str], start: 
     A checkpoint with another identity is not resumed.
     """
     used = {*train, *val}
-    labels = sorted(
-        (cell.image_id, cell.task, label.path.name, label.weight)
-        for cell, label in context.source.labels.items()
-        if cell.image_id in used
-    )
+    labels = []
+    for cell, label in context.source.labels.items():
+        if cell.image_id in used:
+            labels.append((cell.image_id, cell.task, label.path.name, label.weight))
     recipe = json.loads(context.recipe.json())
-    recipe |= {
-        part: drop_added_defaults(SECTIONS[part], recipe[part])
-        for part in ("data", "backbone", "objective")
-    }
+    for part in ("data", "backbone", "objective"):
+        recipe[part] = drop_added_defaults(SECTIONS[part], recipe[part])
     recipe["train"] = context.recipe.train.shaping()
     del recipe["score"]
     tasks = [(task.name, task.kind, task.form.kept()) for task in context.definitions.values()]
-    data = hash_of(train, val, labels)
+    data = hash_of(train, val, sorted(labels))
     identity = {
         "recipe": recipe,
         "seed": context.seed,
         "tasks": tasks,
         "data": data,
         "start": start,
+        "options": training_options(context.recipe),
     }
-    identity["options"] = training_options(context.recipe)
     return json.dumps(identity, sort_keys=True)
 
 
@@ -179,15 +180,17 @@ def fit(
     replace the project's.
 
     Raises:
-        TrainingError: there is no label, or a loss is not finite. RecipeError: the recipe is wrong.
-            ProjectError: it
-        lacks a term that the strategy reads. ModelError: the network or its weights cannot be used.
+        TrainingError: there is no label, or a loss is not finite.
+        RecipeError: the recipe is wrong.
+        ProjectError: it lacks a term that the strategy reads.
+        ModelError: the network or its weights cannot be used.
         LabelError: a label's file is missing or has changed.
     """
     context = context_of(project, recipe, changes)
     _refuse_early(context)
     splits = splits_for_training(context, project, progress)
-    _check_labels(context, {*splits[0], *splits[1], *labelled_images(project, "heldout")})
+    train_ids, val_ids = splits
+    _check_labels(context, {*train_ids, *val_ids, *labelled_images(project, "heldout")})
     network = new_network(context, project, progress, weights)
     number = project.open_round().number
     previous = None if context.recipe.train.restart else newest_fit(project.folder, before=number)
@@ -207,6 +210,7 @@ def fit(
         )
     checkpoint = train(plan, project.round_folder(number) / "fit", progress)
     model = restore_states(load(checkpoint), network, plan.terms)
+    labels = Counter(cell.task for cell in context.source.labels if cell.image_id in learned)
     record = Fit(
         round=number,
         checkpoint=checkpoint.relative_to(project.folder).as_posix(),
@@ -215,9 +219,7 @@ def fit(
         seed=context.seed,
         trained=sorted(plan.labelled_tasks),
         images=len(learned),
-        labels=dict(
-            Counter(cell.task for cell in context.source.labels if cell.image_id in learned)
-        ),
+        labels=dict(labels),
         spent=spent,
         named=recipe,
         tasks=target_declarations(context.definitions),
@@ -228,13 +230,17 @@ def fit(
 
 
 def _refuse_early(context: RoundContext) -> None:
-    """Refuse what would fail after the training: no label, or no term that the project's strategy reads."""
+    """Refuse what would fail after the training.
+
+    That is to have no label, or no term that the project's strategy reads.
+    """
     project = context.project
     if not labelled_images(project, "train"):
         raise TrainingError(
             "There is no label to learn from.",
             where=str(project.folder),
-            next_step="Run `labelgrid query`, `labelgrid export` and then `labelgrid import` to get labels.",
+            next_step="Run `labelgrid query`, `labelgrid export` and then `labelgrid import` to "
+            "get labels.",
             unchanged="Nothing was trained.",
         )
     try:
@@ -245,11 +251,12 @@ def _refuse_early(context: RoundContext) -> None:
     except PluginError:  # a strategy that is only where queries are made
         return
     if lacking:
+        statistic, term = lacking
         raise ProjectError(
-            f"The strategy '{name}' needs the statistic '{lacking[0]}', which reads the term '{lacking[1]}'; the "
-            "recipe trains without it.",
+            f"The strategy '{name}' needs the statistic '{statistic}', which reads the term "
+            f"'{term}'; the recipe trains without it.",
             where=str(project.folder),
-            next_step=f'Add a table [terms."{lacking[1]}"] to the recipe, or choose another strategy.',
+            next_step=f'Add a table [terms."{term}"] to the recipe, or choose another strategy.',
             unchanged="Nothing was trained.",
         )
 
@@ -271,13 +278,16 @@ def _measure(
         if project.settings.oracle:
             raise  # a run of a study is not done without its metrics
         progress.say(
-            f"The training is finished, but nothing was measured on the held-out images. {error.what} "
-            f"When they are back, `{command('evaluate', project.folder)}` measures."
+            "The training is finished, but nothing was measured on the held-out images. "
+            f"{error.what} When they are back, `{command('evaluate', project.folder)}` measures."
         )
 
 
 def _check_labels(context: RoundContext, image_ids: set[str]) -> None:
-    """Check the files of these images' labels, so that a damaged one stops the fit before it removes anything."""
+    """Check the files of these images' labels.
+
+    So a damaged one stops the fit before it removes anything.
+    """
     if isinstance(context.source, ProjectSource):
         for cell, label in context.source.labels.items():
             if cell.image_id in image_ids:
@@ -295,7 +305,8 @@ def _remove_outdated_fit(
     last = folder / "fit" / "last.ckpt"
     if last.exists() and not same_training(load(last).identity, identity):
         progress.say(
-            "The recipe, the tasks or the labels changed since this round's last fit: restarting the training."
+            "The recipe, the tasks or the labels changed since this round's last fit: restarting "
+            "the training."
         )
         for name in ("fit.json", "heldout.json"):
             (folder / name).unlink(missing_ok=True)
@@ -303,7 +314,9 @@ def _remove_outdated_fit(
 
 
 def _clear(folder: Path) -> None:
-    """Empty the folder of a training; its `last.ckpt` last, so that a killed removal is done again.
+    """Empty the folder of a training.
+
+    Its `last.ckpt` is removed last, so that a killed removal is done again.
 
     The folder stays: without its record, it stops a query until the new training has finished.
     """
@@ -312,7 +325,10 @@ def _clear(folder: Path) -> None:
 
 
 def _write_record(project: ProjectFolder, fit: Fit) -> None:
-    """Write the record of a finished training, also into the ledger unless a query has closed the round meanwhile."""
+    """Write the record of a finished training.
+
+    Also into the ledger, unless a query has closed the round meanwhile.
+    """
     write_fit(project.round_folder(fit.round), fit)
     with project.store.transaction():
         row = project.store.current_round()

@@ -38,7 +38,8 @@ def train_member(
         The trained member.
 
     Raises:
-        TrainingError: a loss is not finite. ModelError: a network or its checkpoint cannot be used.
+        TrainingError: a loss is not finite.
+        ModelError: a network or its checkpoint cannot be used.
     """
     folder = project.round_folder(fit.round) / "fit" / "members" / name
     existing = read_members(project.round_folder(fit.round)).get(name)
@@ -48,7 +49,7 @@ def train_member(
     seeded = replace(fitted, seed=member_seed(fit, name))
     splits = splits_for_training(fitted, project, progress)
     network = new_network(seeded, project, progress)
-    start = _before(fitted, project, fit, name)
+    start = _previous_member(fitted, project, fit, name)
     if start:
         load_previous_weights(
             start,
@@ -73,21 +74,22 @@ def train_member(
         )
         remove_folder(folder)
     checkpoint = train(plan, folder, progress)
-    record = MemberRecord(
-        checkpoint.relative_to(project.folder).as_posix(), load(checkpoint).digest
-    )
+    path_in_project = checkpoint.relative_to(project.folder).as_posix()
+    record = MemberRecord(path_in_project, load(checkpoint).digest)
     write_member(project.round_folder(fit.round), name, record)
     return restore_member(context, fit, name, record)
 
 
-def _before(
+def _previous_member(
     context: RoundContext, project: ProjectFolder, fit: Fit, name: str
 ) -> MemberRecord | None:
     """The member from which a member continues: the one of its name of the round before."""
-    previous = (
-        None if context.recipe.train.restart else newest_fit(project.folder, before=fit.round)
-    )
-    return read_members(project.round_folder(previous.round)).get(name) if previous else None
+    if context.recipe.train.restart:
+        return None
+    previous = newest_fit(project.folder, before=fit.round)
+    if previous is None:
+        return None
+    return read_members(project.round_folder(previous.round)).get(name)
 
 
 def _check_same_labels(project: ProjectFolder, fit: Fit, plan: Plan) -> None:
@@ -96,11 +98,12 @@ def _check_same_labels(project: ProjectFolder, fit: Fit, plan: Plan) -> None:
     Raises:
         ModelError: the labels have changed since the round's training.
     """
-    own = json.loads(load(project.inside(fit.checkpoint)).identity)
-    other = json.loads(plan.identity)
-    if own["data"] != other["data"]:
+    of_round = json.loads(load(project.inside(fit.checkpoint)).identity)
+    of_member = json.loads(plan.identity)
+    if of_round["data"] != of_member["data"]:
         raise ModelError(
-            f"The labels changed since the training of round {fit.round}, so a member would learn from others.",
+            f"The labels changed since the training of round {fit.round}, so a member would learn "
+            "from others.",
             where=str(project.folder),
             next_step=f"Run `{command('fit', project.folder)}` first.",
             unchanged="Nothing was trained.",

@@ -37,35 +37,38 @@ def network_of(context: RoundContext, weights: Path | None, *, pretrained: bool 
     options = context.recipe.backbone
     if not pretrained:
         options = type(options)(**{**asdict(options), "pretrained": False})
+    if not options.pretrained:
+        weights = None
     with seed_torch(context.seed, "init"):
-        encoder = partial(Encoder, options, weights if pretrained and options.pretrained else None)
+        encoder = partial(Encoder, options, weights)
         network: Network = build_plugin("networks", context.recipe.network, context.tasks, encoder)
-    return network.to(
-        memory_format=torch.channels_last
-    )  # cheaper on a CPU: see benchmarks/training_step.py
+    # Cheaper on a CPU: see benchmarks/training_step.py.
+    return network.to(memory_format=torch.channels_last)
 
 
 def new_network(
     context: RoundContext, project: ProjectFolder, progress: Progress, weights: Path | None = None
 ) -> Network:
-    """Build the network with its initial weights, and check that it accepts images of the training size.
+    """Build the network with its initial weights.
 
-    `weights` is a file of backbone weights, which replaces the project's.
+    It is checked that it accepts images of the training size. `weights` is a file of backbone
+    weights, which replaces the project's.
 
     Raises:
         ModelError: it does not accept them; its weights cannot be read or fetched; or `weights` is
             given, and the network has an encoder of its own.
     """
     if has_own_encoder(context.recipe.network.name):
-        _check_unused(context.recipe.network.name, weights, project, progress)
+        _refuse_unused_weights(context.recipe.network.name, weights, project, progress)
         network = network_of(context, None, pretrained=False)
     else:
-        network = _with_backbone(context, project, progress, weights or project.weights())
+        weights = weights or project.weights()
+        network = _build_on_backbone(context, project, progress, weights)
     check_size(network, context.recipe.data.size)
     return network
 
 
-def _check_unused(
+def _refuse_unused_weights(
     network: str, weights: Path | None, project: ProjectFolder, progress: Progress
 ) -> None:
     """Refuse weights given for this training.
@@ -76,30 +79,35 @@ def _check_unused(
         raise ModelError(
             unused_weights_advice(network, weights),
             where=str(project.folder),
-            next_step="Leave out the weights, or name a network that uses [backbone], such as shared_heads.",
+            next_step="Leave out the weights, or name a network that uses [backbone], such as "
+            "shared_heads.",
             unchanged="Nothing was trained.",
         )
-    if unused := unused_weights_advice(network, project.weights()):
-        progress.say(unused)
+    advice = unused_weights_advice(network, project.weights())
+    if advice:
+        progress.say(advice)
 
 
-def _with_backbone(
+def _build_on_backbone(
     context: RoundContext, project: ProjectFolder, progress: Progress, weights: Path | None
 ) -> Network:
-    """Build the network on the recipe's backbone with its initial weights, after a check that they can be had."""
+    """Build the network on the recipe's backbone, after a check that its weights can be had."""
     backbone = context.recipe.backbone
-    if missing := missing_weights_advice(backbone, weights):
+    advice = missing_weights_advice(backbone, weights)
+    if advice:
+        fit_with_file = command("fit", project.folder, "--weights", "FILE")
         raise ModelError(
-            missing,
+            advice,
             where=str(project.folder),
-            next_step=f"Give a file: `{command('fit', project.folder, '--weights', 'FILE')}`, or `weights` in "
-            "labelgrid.toml; or set `pretrained = false` in [backbone] to start from random weights (which need many "
-            "more labels).",
+            next_step=f"Give a file: `{fit_with_file}`, or `weights` in labelgrid.toml; or set "
+            "`pretrained = false` in [backbone] to start from random weights (which need many more "
+            "labels).",
             unchanged="Nothing was trained.",
         )
     if backbone.pretrained and weights is None:
         progress.say(
-            f"Fetching the ImageNet weights of '{backbone.name}', unless they are in the local cache."
+            f"Fetching the ImageNet weights of '{backbone.name}', unless they are in the local "
+            "cache."
         )
     return network_of(context, weights)
 
@@ -116,7 +124,9 @@ def untrained_model(
 
 
 def check_size(network: Network, size: tuple[int, int]) -> None:
-    """Check that the network accepts images of the training size (some backbones accept one size only).
+    """Check that the network accepts images of the training size.
+
+    Some backbones accept one size only.
 
     Raises:
         ModelError: it does not; quotes the backbone's error.
@@ -152,14 +162,15 @@ def load_previous_weights(
     """
     old = load(project.inside(previous.checkpoint)).counting
     new = network.state_dict()
-    matching = {
-        name: value for name, value in old.items() if name in new and new[name].shape == value.shape
-    }
+    matching = {}
+    for key, value in old.items():
+        initial = new.get(key)
+        if initial is not None and initial.shape == value.shape:
+            matching[key] = value
     progress.say(f"Continuing from the weights of {name}.")
-    if len(matching) < len(new):
-        progress.say(
-            f"{len(new) - len(matching)} of {len(new)} tensors are new and start from random weights."
-        )
+    count = len(new) - len(matching)
+    if count:
+        progress.say(f"{count} of {len(new)} tensors are new and start from random weights.")
     network.load_state_dict(matching, strict=False)
 
 
@@ -211,7 +222,9 @@ def restore_member(
 
 def _restore(context: RoundContext, path_in_project: str, digest: str, name: str) -> TrainedModel:
     path = context.project.inside(path_in_project)
-    checkpoint = load(path) if path.is_file() else None
+    checkpoint = None
+    if path.is_file():
+        checkpoint = load(path)
     if checkpoint is None or checkpoint.digest != digest:
         raise ModelError(
             "The checkpoint is missing, or is not the one that was recorded after the training.",
@@ -222,7 +235,10 @@ def _restore(context: RoundContext, path_in_project: str, digest: str, name: str
     try:
         return restore_states(checkpoint, network, terms_of(context, network))
     except OtherTasksError as error:
-        error.what = f"The model of {name} was trained for other tasks, with other terms, or by an earlier version."
+        error.what = (
+            f"The model of {name} was trained for other tasks, with other terms, or by an earlier "
+            "version."
+        )
         error.where = str(path)
         raise
 
@@ -265,8 +281,10 @@ def need_two_stages(context: RoundContext, model: TrainedModel) -> None:
     """
     if not example_output(model.network).initial:
         raise UsageError(
-            f"The network '{context.recipe.network.name}' has one stage, so known labels have no effect.",
-            next_step="Predict without known labels, or train a network of two stages, such as pad_net or mti_net.",
+            f"The network '{context.recipe.network.name}' has one stage, so known labels have no "
+            "effect.",
+            next_step="Predict without known labels, or train a network of two stages, such as "
+            "pad_net or mti_net.",
             unchanged="Nothing was written.",
         )
 

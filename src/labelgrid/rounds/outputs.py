@@ -1,4 +1,7 @@
-"""Turns a network's raw outputs into labels and soft predictions at the image's original size, window by window."""
+"""Turns a network's raw outputs into labels and soft predictions at the image's original size.
+
+It does so window by window.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,20 +53,17 @@ def window_label(task: Task, raw: Tensor, frame: Frame, rows: slice, columns: sl
     """Rows and columns of a raw output as a label.
 
     If the label is the index of the largest channel, only channels that can be the largest
-    somewhere in the window
-    are interpolated: with many classes most cannot.
+    somewhere in the window are interpolated: with many classes most cannot.
     """
     if not task.largest:
-        return label_of(
-            task.to_target(task.activate(resize_to_original(raw, frame, rows, columns)[None]))
-        )
-    kept = (
-        contenders(interpolation_window(raw, frame, rows, columns).flatten(1).T[..., None])[:, 0]
-        .nonzero()
-        .flatten()
-    )
-    label = label_of(task.to_target(resize_to_original(raw[kept], frame, rows, columns)[None]))
-    return LabelArray(kept.cpu().numpy()[label.value], label.valid)
+        output = resize_to_original(raw, frame, rows, columns)[None]
+        return label_of(task.to_target(task.activate(output)))
+    window = interpolation_window(raw, frame, rows, columns)
+    contending = contenders(window.flatten(1).T[..., None])[:, 0]
+    channels = contending.nonzero().flatten()
+    output = resize_to_original(raw[channels], frame, rows, columns)[None]
+    label = label_of(task.to_target(output))
+    return LabelArray(channels.cpu().numpy()[label.value], label.valid)
 
 
 def write_label(task: Task, definition: TaskDef, raw: Tensor, frame: Frame, path: Path) -> None:
@@ -73,11 +73,11 @@ def write_label(task: Task, definition: TaskDef, raw: Tensor, frame: Frame, path
 
 
 def write_soft_prediction(task: Task, raw: Tensor, frame: Frame, path: Path) -> None:
-    """Write a soft prediction beside its label file, quantised as by `labels.soft`."""
+    """Write a soft prediction beside its label file, quantised as by `formats.soft`."""
     height, width = frame.original
+    parts = []
     with torch.inference_mode():
-        parts = [
-            task.activate(resize_to_original(raw, frame, rows)[None])[0].float().cpu().numpy()
-            for rows in strips(task.channels, height, width)
-        ]
+        for rows in strips(task.channels, height, width):
+            output = resize_to_original(raw, frame, rows)[None]
+            parts.append(task.activate(output)[0].float().cpu().numpy())
     write_soft(path.with_suffix(EXTENSION), np.concatenate(parts, 1))

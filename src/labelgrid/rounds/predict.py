@@ -34,7 +34,7 @@ def predict(
         known: a folder of labels to feed in.
         progress: receives the progress.
         soft: also write the soft predictions (class probabilities, say) beside each label file;
-            `labels.soft` reads them.
+            `formats.soft` reads them.
 
     Returns:
         The number of label files written.
@@ -71,9 +71,8 @@ def predict(
                     write_soft_prediction(context.tasks[task], raw, frame, path)
                 written += 1
             except LabelError as error:
-                if isinstance(
-                    error.__cause__, OSError
-                ):  # a failed write is not specific to this label
+                # A failed write is not specific to this label.
+                if isinstance(error.__cause__, OSError):
                     raise
                 progress.say(f"{task} of {image_id} was not written: {error.what}")
     return written
@@ -89,11 +88,12 @@ def _check_known(
         raise LabelError(
             "None of the known labels is of one of the images and a task of the project.",
             where=str(folder),
-            next_step=f"A label lies at TASK/IMAGE.EXT; the tasks are {', '.join(context.definitions)}.",
+            next_step="A label lies at TASK/IMAGE.EXT; the tasks are "
+            f"{', '.join(context.definitions)}.",
             unchanged="Nothing was written.",
         )
-    if others := other_folders(labels_folder(folder), context.definitions):
+    others = other_folders(labels_folder(folder), context.definitions)
+    if others:
         progress.say(f"Not fed in, as no task has this name: {join_names(others)}.")
-    progress.say(
-        f"Feeding in known labels: {', '.join(f'{count} of {name}' for name, count in counts.items())}."
-    )
+    parts = [f"{count} of {name}" for name, count in counts.items()]
+    progress.say(f"Feeding in known labels: {', '.join(parts)}.")

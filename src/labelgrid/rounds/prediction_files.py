@@ -1,7 +1,11 @@
-"""Finds and reads the prediction files of any program: label files, class numbers and probabilities."""
+"""Finds and reads the prediction files of any program.
+
+These are label files, class numbers and probabilities.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,43 +33,49 @@ def find_predictions(
     """The files of predictions, by task and image, of the tasks with a folder; each label has one.
 
     Raises:
-        ProjectError: no task has a folder, or an image with a label has no prediction. LabelError:
-            two files could be the prediction of an image.
+        ProjectError: no task has a folder, or an image with a label has no prediction.
+        LabelError: two files could be the prediction of an image.
     """
     present = [task for task in definitions.values() if (folder / task.name).is_dir()]
     if not present:
         others = other_folders(folder, definitions)
+        hint = f"; found: {join_names(others)}" if others else ""
         raise ProjectError(
-            f"No task has a folder of predictions{f'; found: {join_names(others)}' if others else ''}.",
+            f"No task has a folder of predictions{hint}.",
             where=str(folder),
             next_step=f"Put them at TASK/IMAGE.EXT. {known_tasks_text(definitions)}",
         )
     whole = whole_names(image_ids, source.images())
-    found: dict[str, dict[str, Path]] = {}
+    files: dict[str, dict[str, Path]] = {}
     for task in present:
-        paths = {
-            image_id: _file(folder / task.name, image_id, task, whole) for image_id in image_ids
-        }
-        found[task.name] = {image_id: path for image_id, path in paths.items() if path}
-        without = [image_id for image_id, path in paths.items() if path is None]
-        missing = [
-            image_id for image_id in without if nonempty_label(source, image_id, task) is not None
-        ]
+        paths: dict[str, Path] = {}
+        rest = []
+        for image_id in image_ids:
+            path = _file(folder / task.name, image_id, task, whole)
+            if path:
+                paths[image_id] = path
+            else:
+                rest.append(image_id)
+        files[task.name] = paths
+        missing = [name for name in rest if nonempty_label(source, name, task) is not None]
         if missing:
-            raise _missing(folder / task.name, missing, task, _names(missing[0], task, whole))
-    return found
+            expected = _names(missing[0], task, whole)
+            raise _missing_predictions(folder / task.name, missing, task, expected)
+    return files
 
 
-def _missing(
+def _missing_predictions(
     folder: Path, image_ids: Sequence[str], task: TaskDef, names: Sequence[str]
 ) -> ProjectError:
-    """The error about labels without a prediction, with the names that the first one's file may have."""
-    found = sorted(path.name for path in folder.iterdir())
+    """The error about labels without a prediction; `names` are those that the first may have."""
+    labels = count_text(len(image_ids), "label has", "labels have")
+    present = sorted(path.name for path in folder.iterdir())
     return ProjectError(
-        f"{count_text(len(image_ids), 'label has', 'labels have')} no prediction of {task.name}, the first that of "
-        f"'{image_ids[0]}'. Expected {join_names(names, between=' or ')}; found {join_names(found, 3) or 'no file'}.",
+        f"{labels} no prediction of {task.name}, the first that of '{image_ids[0]}'. Expected "
+        f"{join_names(names, between=' or ')}; found {join_names(present, 3) or 'no file'}.",
         where=str(folder),
-        next_step="Add them: a mean over other images would not be comparable. Or remove the task's folder.",
+        next_step="Add them: a mean over other images would not be comparable. Or remove the "
+        "task's folder.",
     )
 
 
@@ -76,7 +86,8 @@ def known_tasks_text(definitions: Mapping[str, TaskDef]) -> str:
 
 def _file(folder: Path, image_id: str, task: TaskDef, whole: Collection[str]) -> Path | None:
     """The file of a prediction, a soft one of `predict` before others; None if there is none."""
-    paths = [path for name in _names(image_id, task, whole) if (path := folder / name).is_file()]
+    candidates = [folder / name for name in _names(image_id, task, whole)]
+    paths = [path for path in candidates if path.is_file()]
     if len(paths) > 1 and paths[0].suffix != EXTENSION:
         raise LabelError(
             f"Both '{paths[0].name}' and '{paths[1].name}' exist.",
@@ -114,12 +125,10 @@ def hard_prediction(
             return definition.read(path)
     except EmptyLabelError as error:
         if task.probabilities:
-            raise LabelError(
-                "The prediction has no class at any pixel.", where=str(path)
-            ) from error
-        return LabelArray(
-            np.zeros((*size, task.label_channels), np.float32), np.zeros(size, np.bool_)
-        )
+            what = "The prediction has no class at any pixel."
+            raise LabelError(what, where=str(path)) from error
+        value = np.zeros((*size, task.label_channels), np.float32)
+        return LabelArray(value, np.zeros(size, np.bool_))
 
 
 def soft_prediction(task: Task, definition: TaskDef, path: Path) -> Tensor | None:
@@ -130,39 +139,57 @@ def soft_prediction(task: Task, definition: TaskDef, path: Path) -> Tensor | Non
     Raises:
         LabelError: it is damaged, has other channels, or a probability is not from 0 to 1.
     """
-    if path.suffix == EXTENSION:
-        values = read_soft(path)
-    elif task.probabilities is None or (task.channels > 1 and path.suffix != ".npy"):
+    values = _soft_values(task, path)
+    if values is None:
         return None
-    else:
-        values = _grey(task, path) if task.channels == 1 else samples(path)
-        if values.ndim == 2:
-            return None
     index = getattr(definition.options, "index", np.arange(task.channels))
     if values.ndim != 3 or len(values) not in {task.channels, len(index)}:
-        before = f", or [{len(index)}, h, w] before `merge`" if len(index) != task.channels else ""
-        raise LabelError(
-            f"A soft prediction of {task.name} is [{task.channels}, h, w]{before}; this one is {shape_text(values)}.",
-            where=str(path),
-            next_step="Write probabilities by class first, or whole numbers [h, w], the classes' from 0."
-            if task.channels > 1
-            else "",
-        )
-    if wrong := int(np.count_nonzero(~np.isfinite(values))):
-        raise LabelError(
-            f"{count_text(wrong, 'number is', 'numbers are')} NaN or infinite.", where=str(path)
-        )
+        raise _wrong_shape(task, values, len(index), path)
+    wrong = int(np.count_nonzero(~np.isfinite(values)))
+    if wrong:
+        numbers = count_text(wrong, "number is", "numbers are")
+        raise LabelError(f"{numbers} NaN or infinite.", where=str(path))
     if task.probabilities and not ((values >= 0) & (values <= 1)).all():
         raise LabelError(
             f"Probabilities are from 0 to 1; these are {values.min():.4g} to {values.max():.4g}.",
             where=str(path),
             next_step="Apply the softmax or sigmoid first; divide 8-bit numbers by 255.",
         )
-    found = torch.from_numpy(values.astype(np.float32))
-    if len(found) == task.channels:
-        return found
-    return found.new_zeros(task.channels, *found.shape[1:]).index_add_(
-        0, torch.from_numpy(index), found
+    predicted = torch.from_numpy(values.astype(np.float32))
+    if len(predicted) == task.channels:
+        return predicted
+    merged = predicted.new_zeros(task.channels, *predicted.shape[1:])
+    return merged.index_add_(0, torch.from_numpy(index), predicted)
+
+
+def _soft_values(task: Task, path: Path) -> NDArray[Any] | None:
+    """The numbers in a file; None if it holds no soft prediction."""
+    if path.suffix == EXTENSION:
+        return read_soft(path)
+    if task.probabilities is None:
+        return None
+    if task.channels == 1:
+        return _grey(task, path)
+    if path.suffix != ".npy":
+        return None
+    values = samples(path)
+    return None if values.ndim == 2 else values
+
+
+def _wrong_shape(task: Task, values: NDArray[Any], classes: int, path: Path) -> LabelError:
+    """The error about a soft prediction of another shape; `classes` are those before `merge`."""
+    expected = f"[{task.channels}, h, w]"
+    if classes != task.channels:
+        expected += f", or [{classes}, h, w] before `merge`"
+    next_step = ""
+    if task.channels > 1:
+        next_step = (
+            "Write probabilities by class first, or whole numbers [h, w], the classes' from 0."
+        )
+    return LabelError(
+        f"A soft prediction of {task.name} is {expected}; this one is {shape_text(values)}.",
+        where=str(path),
+        next_step=next_step,
     )
 
 

@@ -1,4 +1,4 @@
-"""Writes previews of picks: the prediction as a label file for annotators, and pictures for the report."""
+"""Writes previews of picks: predictions as label files for annotators, pictures for the report."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -56,30 +56,26 @@ def write_previews(
     pictures = pictures and not (folder / "pictures").is_dir()
     if not picks or not (prelabels or pictures):
         return
-    aside = find_unusable_images(
-        scorer.project, {pick.cell.image_id for pick in picks}, scorer.progress
-    )
-    context = _as_of(scorer.context, number)
-    images = set(context.source.images()) - aside
-    left = [
-        pick
-        for pick in picks
-        if pick.cell.image_id in images and pick.cell.task in context.definitions
-    ]
+    picked = {pick.cell.image_id for pick in picks}
+    unusable = find_unusable_images(scorer.project, picked, scorer.progress)
+    context = _context_of_round(scorer.context, number)
+    images = set(context.source.images()) - unusable
+    cells = [pick.cell for pick in picks if pick.cell.image_id in images]
+    cells = [cell for cell in cells if cell.task in context.definitions]
     if prelabels:
         with atomic_folder(folder / "prelabels") as building:
             _write_prelabels(
-                context, scorer.model, picks=left, folder=building, progress=scorer.progress
+                context, scorer.model, cells=cells, folder=building, progress=scorer.progress
             )
     if pictures:
         with atomic_folder(folder / "pictures") as building:
-            Pictures(context, scorer.model, building).write(
-                picks[:SHOWN], {pick.cell for pick in left}
-            )
+            Pictures(context, scorer.model, building).write(picks[:SHOWN], set(cells))
 
 
 def redraw(folder: Path, number: int) -> None:
-    """Write the missing pictures of a project's closed round, with the model and the labels of that time.
+    """Write the missing pictures of a project's closed round.
+
+    They are made with the model and the labels of that time.
 
     Raises:
         ModelError: the checkpoint of the round's model is missing.
@@ -91,28 +87,26 @@ def redraw(folder: Path, number: int) -> None:
             write_previews(PoolScorer(scores, Silent()), number, prelabels=False)
 
 
-def _as_of(context: RoundContext, number: int) -> RoundContext:
+def _context_of_round(context: RoundContext, number: int) -> RoundContext:
     """The context with the labels that a round's picks were chosen with."""
-    requested_in = {
-        row.cell: row.round for row in context.project.store.cells(state=State.LABELLED)
-    }
-    known = {
-        cell: label for cell, label in context.source.labels.items() if requested_in[cell] < number
-    }
-    return replace(context, source=replace(context.source, labels=known))
+    rows = context.project.store.cells(state=State.LABELLED)
+    round_of = {row.cell: row.round for row in rows}
+    source = context.source
+    labels = {cell: label for cell, label in source.labels.items() if round_of[cell] < number}
+    return replace(context, source=replace(source, labels=labels))
 
 
 def _write_prelabels(
     context: RoundContext,
     model: TrainedModel,
-    picks: Sequence[Pick],
+    cells: Sequence[Cell],
     folder: Path,
     progress: Progress,
 ) -> None:
     """Write the model's prediction of each picked cell as a label file."""
     tasks_by_image: dict[str, list[str]] = {}
-    for pick in picks:
-        tasks_by_image.setdefault(pick.cell.image_id, []).append(pick.cell.task)
+    for cell in cells:
+        tasks_by_image.setdefault(cell.image_id, []).append(cell.task)
     whole = whole_names(tasks_by_image, context.source.images())
     definitions = context.definitions
     data = context.recipe.data
@@ -134,9 +128,8 @@ def _write_prelabels(
                     context.tasks[task], definitions[task], raw=raws[task], frame=frame, path=path
                 )
             except LabelError as error:
-                if isinstance(
-                    error.__cause__, OSError
-                ):  # a failed write is not specific to this label
+                # A failed write is not specific to this label.
+                if isinstance(error.__cause__, OSError):
                     raise
                 progress.say(f"No pre-label of {task} for {image_id}: {error.what}")
 
@@ -156,14 +149,20 @@ def label_path(folder: Path, task: TaskDef, image_id: str, whole: bool) -> Path:
 
 @dataclass(frozen=True)
 class Pictures:
-    """The report's pictures of picked cells: `<index of the pick>-{image,prediction,uncertainty}.jpg`."""
+    """The report's pictures of picked cells.
+
+    Their files are `<index of the pick>-{image,prediction,uncertainty}.jpg`.
+    """
 
     context: RoundContext
     model: TrainedModel
     folder: Path
 
     def write(self, picks: Sequence[Pick], cells: Collection[Cell]) -> None:
-        """Write the three pictures of each pick of these cells, numbered in the order of all picks."""
+        """Write the three pictures of each pick of these cells.
+
+        They are numbered in the order of all picks.
+        """
         table = self.context.recipe.score.get("dropout", {})
         options: Options = check_options("statistics", PluginChoice("dropout", table))
         job = scoring_job(self.context, self.model, {}, {})
@@ -194,9 +193,8 @@ class Pictures:
         label = predicted_label(self.context.tasks[task], definition, raw, frame)
         self._save(index, "image", self.context.source.image(image_id))
         self._save(index, "prediction", colour_map(definition, label.value, label.valid))
-        self._save(
-            index, "uncertainty", heat_map(resize_to_original(uncertainty, frame).cpu().numpy())
-        )
+        values = resize_to_original(uncertainty, frame).cpu().numpy()
+        self._save(index, "uncertainty", heat_map(values))
 
     def _save(self, index: int, content: str, picture: NDArray[np.uint8]) -> None:
         (self.folder / f"{index:03d}-{content}.jpg").write_bytes(jpeg(picture))

@@ -211,7 +211,7 @@ class _Query:
         return calibration_key(self.project, self.name, self.strategy, options)
 
     def previews(self, prelabels: bool, pictures: bool) -> list[str]:
-        """The names of the previews that follow the request; a model without a training has none."""
+        """The names of the previews that follow the request: none without a trained model."""
         if not self.scores or not self.scores.fit.checkpoint:
             return []
         wishes = zip(PREVIEWS, (prelabels, pictures), strict=True)

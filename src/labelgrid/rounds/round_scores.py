@@ -34,23 +34,29 @@ TABLES = {"statistics": "score", "terms": "terms"}
 def strategy_of(project: ProjectFolder, name: str = "") -> tuple[str, Strategy]:
     """The name and the strategy: the given one, or else that of the settings."""
     chosen = project.settings.strategy
-    options = chosen.options if name in ("", chosen.name) else {}
-    return name or chosen.name, build_plugin(
-        "strategies", PluginChoice(name or chosen.name, options)
-    )
+    if name and name != chosen.name:
+        chosen = PluginChoice(name, {})
+    return chosen.name, build_plugin("strategies", chosen)
 
 
 def score_tables(
     strategy: Strategy, tables: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Mapping[str, Any]]:
-    """The recipe's [score] tables, with the options that a strategy relies on where the recipe names none."""
-    expected: Mapping[str, Mapping[str, Any]] = getattr(strategy, "expects", {}).get(
-        "statistics", {}
-    )
-    return {
-        **tables,
-        **{name: {**options, **tables.get(name, {})} for name, options in expected.items()},
-    }
+    """The recipe's [score] tables, with the options that a strategy relies on.
+
+    Those that the recipe names stay as they are.
+    """
+    expected: Mapping[str, Mapping[str, Any]] = _expected_options(strategy).get("statistics", {})
+    complete = dict(tables)
+    for name, options in expected.items():
+        complete[name] = {**options, **tables.get(name, {})}
+    return complete
+
+
+def _expected_options(strategy: Strategy) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+    """The options that a strategy relies on, by folder and name of the plug-in."""
+    expected: Mapping[str, Mapping[str, Mapping[str, Any]]] = getattr(strategy, "expects", {})
+    return expected
 
 
 def lacking_term(
@@ -74,65 +80,74 @@ def lacking_term(
 
 
 def check_expected_options(
-    who: str, strategy: Strategy, given: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    who: str, strategy: Strategy, recipe_tables: Mapping[str, Mapping[str, Mapping[str, Any]]]
 ) -> None:
-    """Check that the plug-ins that a strategy reads have the options that it relies on, or can have them.
+    """Check that the plug-ins that a strategy reads have the options that it relies on.
 
     Args:
         who: begins the message, such as "The strategy 'clasp_pe'".
         strategy: declares them in its attribute `expects`; those of statistics are added by
             `score_tables`.
-        given: the recipe's tables, by folder: those of "statistics" and of "terms".
+        recipe_tables: the recipe's tables, by folder: those of "statistics" and of "terms".
 
     Raises:
-        RecipeError: a plug-in has another option, or cannot have this one. PluginError: it has none
-            of this name, or there is no such folder.
+        RecipeError: a plug-in has another option, or cannot have this one.
+        PluginError: it has none of this name, or there is no such folder.
     """
-    expected: Mapping[str, Mapping[str, Mapping[str, Any]]] = getattr(strategy, "expects", {})
-    for folder, tables in expected.items():
-        if folder not in given:
+    for folder, expected in _expected_options(strategy).items():
+        if folder not in recipe_tables:
             raise PluginError(
-                f"{who} relies on options of '{folder}'; its `expects` can name {', '.join(given)}.",
+                f"{who} relies on options of '{folder}'; its `expects` can name "
+                f"{', '.join(recipe_tables)}.",
                 next_step="Correct `expects` of the strategy.",
                 unchanged="Nothing was changed.",
             )
-        table = TABLES[folder]
-        own = given[folder]
-        _check_names(who, folder, tables)
+        _check_option_names(who, folder, expected)
+        tables = recipe_tables[folder]
+        if folder == "statistics":
+            tables = score_tables(strategy, tables)
         try:
-            resolved = resolved_options(
-                folder, tables, score_tables(strategy, own) if folder == "statistics" else own
-            )
+            resolved = resolved_options(folder, expected, tables)
         except RecipeError as error:
             raise RecipeError(
-                f"{who} relies on {json.dumps(tables)} in [{table}]. {error.what}",
+                f"{who} relies on {json.dumps(expected)} in [{TABLES[folder]}]. {error.what}",
                 next_step="Choose another statistic or strategy, or correct the options.",
                 unchanged="Nothing was changed.",
             ) from error
-        for name, key, value in (
-            (name, *item) for name, options in tables.items() for item in options.items()
-        ):
-            if resolved[name][key] != value:
-                raise RecipeError(
-                    f"{who} needs {key} = {json.dumps(value)} in [{table}.{name}]; the recipe has "
-                    f"{json.dumps(resolved[name][key])}.",
-                    next_step="Change this option, or choose another strategy.",
-                    unchanged="Nothing was changed.",
-                )
+        _check_option_values(who, TABLES[folder], expected, resolved)
 
 
-def _check_names(who: str, folder: str, tables: Mapping[str, Mapping[str, Any]]) -> None:
+def _check_option_names(who: str, folder: str, expected: Mapping[str, Mapping[str, Any]]) -> None:
     """Check that plug-ins have options of these names."""
-    table = TABLES[folder]
-    for name, options in tables.items():
-        for key in sorted(
-            options.keys() - {known.name for known in fields(plugins.options_class(folder, name))}
-        ):
+    for name, options in expected.items():
+        names = {field.name for field in fields(plugins.options_class(folder, name))}
+        unknown = sorted(options.keys() - names)
+        if unknown:
             raise PluginError(
-                f"{who} relies on the option '{key}' of [{table}.{name}], which has no such option.",
+                f"{who} relies on the option '{unknown[0]}' of [{TABLES[folder]}.{name}], which "
+                "has no such option.",
                 next_step="Choose another statistic or strategy.",
                 unchanged="Nothing was changed.",
             )
+
+
+def _check_option_values(
+    who: str,
+    table: str,
+    expected: Mapping[str, Mapping[str, Any]],
+    resolved: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Check that the options of plug-ins have the values that are expected."""
+    for name, options in expected.items():
+        for key, value in options.items():
+            actual = resolved[name][key]
+            if actual != value:
+                raise RecipeError(
+                    f"{who} needs {key} = {json.dumps(value)} in [{table}.{name}]; the recipe has "
+                    f"{json.dumps(actual)}.",
+                    next_step="Change this option, or choose another strategy.",
+                    unchanged="Nothing was changed.",
+                )
 
 
 def scoring_model(project: ProjectFolder, strategy: Strategy) -> Fit | None:
@@ -150,9 +165,8 @@ def scoring_model(project: ProjectFolder, strategy: Strategy) -> Fit | None:
     tables = json.loads(recipe.json())
     tasks = sorted(project.tasks())
     content = digest(weights) if weights and weights.is_file() else ""
-    model = hash_of(
-        "untrained", tables["network"], tables["backbone"], settings.seed, tasks, content
-    )
+    identity = ("untrained", tables["network"], tables["backbone"], settings.seed, tasks, content)
+    model = hash_of(*identity)
     return Fit(
         round=project.round_number,
         checkpoint="",
@@ -201,10 +215,8 @@ class RoundScores:
                 relies on.
         """
         tables = self.tables.get("score", {})
-        if not (
-            isinstance(tables, Mapping)
-            and all(isinstance(table, Mapping) for table in tables.values())
-        ):
+        is_mapping = isinstance(tables, Mapping)
+        if not is_mapping or not all(isinstance(table, Mapping) for table in tables.values()):
             raise RecipeError(f"score must hold tables, one for each statistic; it is {tables!r}.")
         terms = self.fit.recipe.get("terms", {})
         check_expected_options(
@@ -214,7 +226,9 @@ class RoundScores:
 
     @cached_property
     def stamp(self) -> dict[str, str]:
-        """What scores depend on: the model with its terms, the scoring recipe, and the pool with its labels.
+        """What scores depend on.
+
+        These are the model with its terms, the scoring recipe, and the pool with its labels.
 
         Raises:
             RecipeError: an option of a statistic is unknown or wrong, or differs from what the
@@ -246,7 +260,9 @@ class RoundScores:
         return {"explaining": hash_of(options)} if self.explaining else {}
 
     def features(self, number: int, table: Table) -> Table | None:
-        """The table with the pooled features of the round's images, by which its picks are explained; None without.
+        """The table with the pooled features of the round's images; None without.
+
+        The round's picks are explained by them.
 
         Args:
             number: of the round.
@@ -260,17 +276,15 @@ class RoundScores:
         path = self.folder(number) / EXPLAINING
         if not path.exists() or read_stamp(path) != {**table.stamp, **self.explaining_stamp}:
             return None
-        found = read_table(path)
-        return found if FEATURES in found.statistics else None
+        explaining = read_table(path)
+        return explaining if FEATURES in explaining.statistics else None
 
     def members_stamp(self) -> dict[str, str]:
         """The entry of the stamp for the model's members; none without members."""
         members = read_members(self.project.round_folder(self.fit.round))
-        return (
-            {"members": hash_of({name: member.model for name, member in members.items()})}
-            if members
-            else {}
-        )
+        if not members:
+            return {}
+        return {"members": hash_of({name: member.model for name, member in members.items()})}
 
     def folder(self, number: int) -> Path:
         """The folder of a round's scores."""
@@ -290,25 +304,24 @@ class RoundScores:
         expected = {**self.stamp, **self.members_stamp()}
         if "weights" in stored:  # of statistics with modules
             expected |= weights_stamp(folder, sorted(self.strategy.needs))
-        stale = sorted(
-            key for key in expected.keys() | stored.keys() if stored.get(key) != expected.get(key)
-        )
+        keys = sorted(expected.keys() | stored.keys())
+        stale = [key for key in keys if stored.get(key) != expected.get(key)]
+        score = command("score", self.project.folder)
         if stale:
             raise ProjectError(
-                f"The scores are stale: the {' and the '.join(stale)} changed since they were computed.",
+                f"The scores are stale: the {' and the '.join(stale)} changed since they were "
+                "computed.",
                 where=str(folder / FILE),
-                next_step=f"Run `{command('score', self.project.folder)}` again, with the query's `--strategy` if it "
-                "has one.",
+                next_step=f"Run `{score}` again, with the query's `--strategy` if it has one.",
                 unchanged="Nothing was requested.",
             )
         table = read_table(folder / FILE)
-        if self.strategy.needs - table.statistics.keys() or set(table.tasks) != {
-            row.name for row in self.project.store.tasks()
-        }:
+        tasks = {row.name for row in self.project.store.tasks()}
+        if self.strategy.needs - table.statistics.keys() or set(table.tasks) != tasks:
             raise ProjectError(
                 "The scores are not those that the strategy needs.",
                 where=str(folder / FILE),
-                next_step=f"Run `{command('score', self.project.folder)}` again.",
+                next_step=f"Run `{score}` again.",
                 unchanged="Nothing was requested.",
             )
         return table

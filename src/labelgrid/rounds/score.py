@@ -57,9 +57,8 @@ class PoolScorer:
     @cached_property
     def context(self) -> RoundContext:
         """The context with the training's recipe and the current [score] tables."""
-        current = parse(
-            Recipe, self.scores.tables, f"recipe {self.fit.named or self.project.settings.recipe}"
-        )
+        name = self.fit.named or self.project.settings.recipe
+        current = parse(Recipe, self.scores.tables, f"recipe {name}")
         return training_context(context_for_recipe(self.project, current), self.fit, current.score)
 
     @cached_property
@@ -77,7 +76,8 @@ class PoolScorer:
     def _build(self, name: str) -> Statistic:
         """A statistic with random weights of its own stream, where it has some."""
         choice = PluginChoice(name, self.scores.options.get(name, {}))
-        with seed_torch(self.fit.seed, "init", "score", name, "build"):
+        stream = ("init", "score", name, "build")
+        with seed_torch(self.fit.seed, *stream):
             statistic: Statistic = build_plugin("statistics", choice, self.fit.seed)
         return statistic
 
@@ -85,34 +85,25 @@ class PoolScorer:
         """Score the round's pool; a killed run resumes where it stopped.
 
         Raises:
-            ProjectError: the model was trained without a term that a statistic reads. ImageError:
-                no image can be read.
+            ProjectError: the model was trained without a term that a statistic reads.
+            ImageError: no image can be read.
         """
         self._check_terms()
-        if not self.fit.checkpoint:
-            self.progress.say(
-                "There is no model yet: scoring with the encoder's features before the first training."
-            )
-        elif self.fit.round != number:
-            self.progress.say(
-                f"Scoring with the network of round {self.fit.round}: this round has no network yet."
-            )
+        self._say_which_model(number)
         missing = [str(grid.images[row]) for row in np.flatnonzero(grid.eligible.any(1)).tolist()]
-        all_images = any(statistic.scope == "all" for statistic in self.statistics.values())
         labelled = labelled_images(self.project, "train")
         members = self._members()
-        pool = list(grid.images) if all_images else missing
-        left = set(
-            usable_images(self.project, list(dict.fromkeys([*pool, *labelled])), self.progress)
-        )
-        if missing and left.isdisjoint(missing):
+        pool = missing
+        if any(statistic.scope == "all" for statistic in self.statistics.values()):
+            pool = list(grid.images)
+        image_ids = list(dict.fromkeys([*pool, *labelled]))
+        usable = set(usable_images(self.project, image_ids, self.progress))
+        if missing and usable.isdisjoint(missing):
             raise self._unreadable(len(missing))
-        missing, labelled, pool = (
-            [image for image in ids if image in left] for ids in (missing, labelled, pool)
-        )
+        labelled = [image_id for image_id in labelled if image_id in usable]
         images = FitImages(
             labelled=labelled,
-            pool=missing,
+            pool=[image_id for image_id in missing if image_id in usable],
             seed=self.fit.seed,
             train_member=self._train_member,
             objective=self.context.recipe.objective,
@@ -123,16 +114,32 @@ class PoolScorer:
         if self._members() != members:  # a statistic trained one
             job = replace(job, model=restore_model(self.context, self.fit))
         job = replace(job, stamp={**job.stamp, **self.scores.members_stamp()})
-        explaining = {name: self._build(name) for name in sorted(self.scores.explaining)}
-        extra = Explaining(explaining, labelled if explaining else [], self.scores.explaining_stamp)
-        return gather(job, pool, folder=folder, progress=self.progress, explaining=extra)
+        explaining = Explaining()
+        if self.scores.explaining:
+            statistics = {name: self._build(name) for name in sorted(self.scores.explaining)}
+            explaining = Explaining(statistics, labelled, self.scores.explaining_stamp)
+        pool = [image_id for image_id in pool if image_id in usable]
+        return gather(job, pool, folder=folder, progress=self.progress, explaining=explaining)
+
+    def _say_which_model(self, number: int) -> None:
+        """Say so if the model is not the network of this round."""
+        if not self.fit.checkpoint:
+            self.progress.say(
+                "There is no model yet: scoring with the encoder's features before the first "
+                "training."
+            )
+        elif self.fit.round != number:
+            self.progress.say(
+                f"Scoring with the network of round {self.fit.round}: this round has no network "
+                "yet."
+            )
 
     def _unreadable(self, count: int) -> ImageError:
+        add = command("add", self.project.folder, "--images", "NEW-PLACE")
         return ImageError(
             f"No image can be read of the {count} whose labels are missing.",
             where=str(self.project.folder),
-            next_step="Put their files back; if the folder was moved, "
-            f"`{command('add', self.project.folder, '--images', 'NEW-PLACE')}` finds them again.",
+            next_step=f"Put their files back; if the folder was moved, `{add}` finds them again.",
             unchanged="Nothing was scored.",
         )
 
@@ -146,7 +153,8 @@ class PoolScorer:
             lacking = sorted(statistic.terms - self.fit.recipe.get("terms", {}).keys())
             if lacking:
                 raise ProjectError(
-                    f"The statistic '{name}' reads the term '{lacking[0]}'; the newest model was trained without it.",
+                    f"The statistic '{name}' reads the term '{lacking[0]}'; the newest model was "
+                    "trained without it.",
                     where=str(self.project.folder),
                     next_step=f'Add a table [terms."{lacking[0]}"] to the recipe and run '
                     f"`{command('fit', self.project.folder)}`.",
@@ -165,7 +173,7 @@ class PoolScorer:
 
 
 def score(project: ProjectFolder, progress: Progress, strategy: str = "") -> Table:
-    """Compute the statistics that the strategy needs for the images of the pool, with the newest model.
+    """Compute the statistics that the strategy needs for the pool, with the newest model.
 
     A killed run resumes where it stopped. The table is stamped with model, recipe and pool.
 
@@ -178,7 +186,8 @@ def score(project: ProjectFolder, progress: Progress, strategy: str = "") -> Tab
         raise ProjectError(
             "There is no model to score with yet.",
             where=str(project.folder),
-            next_step="Run `labelgrid fit` first; without any label, `labelgrid query` picks at random.",
+            next_step="Run `labelgrid fit` first; without any label, `labelgrid query` picks at "
+            "random.",
             unchanged="Nothing was scored.",
         )
     if not chosen.needs:

@@ -15,7 +15,9 @@ from labelgrid.score.table import Axis
 
 @dataclass(frozen=True)
 class ClassMeans(Statistic):
-    """The mean over pixels of maps of each class, in one forward pass with known labels and at the heads' resolution.
+    """The mean over pixels of maps of each class.
+
+    It takes one forward pass with known labels, at the heads' resolution.
 
     Args:
         maps_of: a task's probabilities [b, c, h, w] -> maps of the same shape.
@@ -33,14 +35,15 @@ class ClassMeans(Statistic):
         raws = batch.decoded(known=True).final
         frames = batch.batch.frames
         trained = batch.model.trained
-        found = {}
-        for name, task in batch.tasks.items():
+        means: dict[int, Tensor] = {}
+        widest = 0
+        for column, (name, task) in enumerate(batch.tasks.items()):
             if task.probabilities and (trained is None or name in trained):
                 maps = self.maps_of(task.probabilities(task.activate(raws[name])))
-                found[name] = torch.stack([part.mean((1, 2)) for part in contents(maps, frames)])
-        widest = max((means.shape[1] for means in found.values()), default=1)
-        filled = np.zeros((len(frames), len(batch.tasks), widest), np.float32)
-        for column, name in enumerate(batch.tasks):
-            if name in found:
-                filled[:, column, : found[name].shape[1]] = found[name].float().cpu().numpy()
+                of_images = [part.mean((1, 2)) for part in contents(maps, frames)]
+                means[column] = torch.stack(of_images)
+                widest = max(widest, means[column].shape[1])
+        filled = np.zeros((len(frames), len(batch.tasks), widest or 1), np.float32)
+        for column, values in means.items():
+            filled[:, column, : values.shape[1]] = values.float().cpu().numpy()
         return filled.reshape(len(frames), -1)

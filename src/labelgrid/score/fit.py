@@ -1,4 +1,7 @@
-"""Trains the statistics that have modules before the pool is scored, or loads their saved weights."""
+"""Trains the statistics that have modules, or loads their saved weights.
+
+This is done before the pool is scored.
+"""
 
 import hashlib
 import json
@@ -49,24 +52,25 @@ class FitImages:
 def fit_statistics(
     job: ScoringJob, images: FitImages, folder: Path, progress: Progress
 ) -> ScoringJob:
-    """Train the job's statistics that have modules, or load their weights saved under the same stamp.
+    """Train the job's statistics that have modules, or load their saved weights.
+
+    Weights are loaded if they were saved under the same stamp.
 
     Returns:
         The job, with a hash of these weights added to its stamp. The weights are saved in `folder`.
 
     Raises:
-        PluginError: a statistic has changed the model. ModelError: saved weights are damaged.
+        PluginError: a statistic has changed the model.
+        ModelError: saved weights are damaged.
     """
-    trained = {
-        name: one for name, one in job.statistics.items() if isinstance(one, TrainedStatistic)
-    }
-    for name, statistic in trained.items():
-        _fit(name, statistic, job=job, images=images, folder=folder, progress=progress)
-    return (
-        replace(job, stamp={**job.stamp, **weights_stamp(folder, list(trained))})
-        if trained
-        else job
-    )
+    names = []
+    for name, statistic in job.statistics.items():
+        if isinstance(statistic, TrainedStatistic):
+            _fit(name, statistic, job=job, images=images, folder=folder, progress=progress)
+            names.append(name)
+    if not names:
+        return job
+    return replace(job, stamp={**job.stamp, **weights_stamp(folder, names)})
 
 
 def _fit(
@@ -84,7 +88,9 @@ def _fit(
         example = (images.pool or images.labelled)[:1]
         statistic.setup(next(pool_batches(replace(job, batch=1), example)))
         statistic.to(next(job.model.network.parameters()).device)
-        saved = read_weights(path) if path.is_file() else {}
+        saved: dict[str, Any] = {}
+        if path.is_file():
+            saved = read_weights(path)
         if saved.get("identity") != identity or not isinstance(saved.get("state"), dict):
             unfinished = _training_folder(path, identity)
             context = _context(name, job, images=images, folder=unfinished, progress=progress)
@@ -98,8 +104,12 @@ def _fit(
 
 
 def _training_folder(path: Path, identity: str) -> Path:
-    """Make the folder of a statistic's training, and remove those of trainings with another identity."""
-    folder = path.with_suffix("." + hashlib.blake2b(identity.encode(), digest_size=8).hexdigest())
+    """Make the folder of a statistic's training.
+
+    Those of trainings with another identity are removed.
+    """
+    name = hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
+    folder = path.with_suffix(f".{name}")
     for other in path.parent.glob(f"{path.stem}.*/"):
         if other != folder:
             remove_folder(other)
@@ -114,9 +124,8 @@ def _context(
 
     def shuffled(image_ids: Sequence[str], stream_name: str, epoch: int) -> Iterator[PoolBatch]:
         ordered = np.array(sorted(image_ids), object)
-        return pool_batches(
-            job, ordered[stream(seed, stream_name, epoch).permutation(len(ordered))].tolist()
-        )
+        order = stream(seed, stream_name, epoch).permutation(len(ordered))
+        return pool_batches(job, ordered[order].tolist())
 
     return FitContext(
         model=job.model,
@@ -133,14 +142,16 @@ def _context(
 
 @contextmanager
 def freeze_model(name: str, model: TrainedModel) -> Iterator[None]:
-    """Freeze the model's parameters inside the block, and raise an error if the model has changed at its end.
+    """Freeze the model's parameters inside the block, and refuse a model that changed in it.
 
     Raises:
         PluginError: the statistic `name` changed a parameter, or a buffer, also one that no
             checkpoint holds.
     """
     modules = _modules(model)
-    trainable = [p for module in modules.values() for p in module.parameters() if p.requires_grad]
+    trainable = []
+    for module in modules.values():
+        trainable += [value for value in module.parameters() if value.requires_grad]
     before = {part: _digest(module) for part, module in modules.items()}
     for parameter in trainable:
         parameter.requires_grad_(False)
@@ -152,15 +163,18 @@ def freeze_model(name: str, model: TrainedModel) -> Iterator[None]:
     changed = [part for part, module in modules.items() if _digest(module) != before[part]]
     if changed:
         raise PluginError(
-            f"The statistic '{name}' changed the trained model during its own training: {', '.join(changed)}.",
-            next_step="A statistic may train its own modules only; the network must stay in evaluation mode.",
+            f"The statistic '{name}' changed the trained model during its own training: "
+            f"{', '.join(changed)}.",
+            next_step="A statistic may train its own modules only; the network must stay in "
+            "evaluation mode.",
             unchanged="Nothing was scored.",
         )
 
 
 def _modules(model: TrainedModel) -> Mapping[str, nn.Module]:
     parts: dict[str, Any] = {"network": model.network, **model.terms}
-    parts |= {f"member {number}": member.network for number, member in enumerate(model.members, 1)}
+    for number, member in enumerate(model.members, 1):
+        parts[f"member {number}"] = member.network
     return {name: part for name, part in parts.items() if isinstance(part, nn.Module)}
 
 

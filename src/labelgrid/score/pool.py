@@ -58,7 +58,9 @@ class ScoringJob:
 
 @dataclass(frozen=True)
 class Explaining:
-    """Statistics that only explain the picks: of the pool in the same pass, and of further images alone.
+    """Statistics that only explain the picks.
+
+    Those of the pool are computed in the same pass, those of further images alone.
 
     Args:
         statistics: by name, none of those of the job.
@@ -78,7 +80,7 @@ def gather(
     progress: Progress,
     explaining: Explaining | None = None,
 ) -> Table:
-    """Compute the statistics of the given images, in the order of their ids, and write `folder/scores.parquet`.
+    """Compute the statistics of images, in the order of their ids; write `folder/scores.parquet`.
 
     Each part of the pool is a separate file until all parts are finished. A part with the same
     stamp is not computed again. Memory does not grow with the pool while it is scored. What
@@ -88,36 +90,33 @@ def gather(
     Raises:
         PluginError: the shape of a statistic's values does not match its axis.
     """
-    more = explaining or Explaining()
+    extra = explaining or Explaining()
     both = replace(
-        job, statistics={**job.statistics, **more.statistics}, stamp={**job.stamp, **more.stamp}
+        job, statistics={**job.statistics, **extra.statistics}, stamp={**job.stamp, **extra.stamp}
     )
     pool = _parts(image_ids, job.part) or [[]]
-    further = _parts({*more.images} - {*image_ids}, job.part)
-    unlabelled = replace(
-        both, statistics=more.statistics, definitions={}
-    )  # their labels are not read
-    jobs = [(both, part) for part in pool] + [(unlabelled, part) for part in further]
-    paths = [folder / f"scores-{index:05d}.part" for index in range(len(jobs))]
+    further = _parts({*extra.images} - {*image_ids}, job.part)
+    # The labels of further images are not read.
+    unlabelled = replace(both, statistics=extra.statistics, definitions={})
     folder.mkdir(parents=True, exist_ok=True)
-    progress.start("Scoring", sum(len(part) for _, part in jobs), "images")
-    for path, (of_part, part) in zip(paths, jobs, strict=True):
-        table = read_table(path) if path.exists() else None
-        if table is None or dict(table.stamp) != dict(both.stamp) or list(table.images) != part:
-            write_table(_score_part(of_part, part, progress), path)
+    progress.start("Scoring", sum(map(len, [*pool, *further])), "images")
+    paths = []
+    for index, image_ids_of_part in enumerate([*pool, *further]):
+        path = folder / f"scores-{index:05d}.part"
+        paths.append(path)
+        if _is_scored(path, both.stamp, image_ids_of_part):
+            progress.advance(len(image_ids_of_part), "done before")
+        elif index < len(pool):
+            write_table(_score_part(both, image_ids_of_part, progress), path)
         else:
-            progress.advance(len(part), "done before")
+            write_table(_score_part(unlabelled, image_ids_of_part, progress), path)
     (folder / EXPLAINING).unlink(missing_ok=True)
-    if more.statistics:
-        filled = [path for path, (_, part) in zip(paths, jobs, strict=True) if part]
-        write_tables(
-            (read_table(path).only(more.statistics, both.stamp) for path in filled),
-            folder / EXPLAINING,
-        )
-    write_tables(
-        (read_table(path).only(job.statistics, job.stamp) for path in paths[: len(pool)]),
-        folder / FILE,
-    )
+    if extra.statistics:
+        with_images = paths if pool[0] else paths[1:]
+        tables = _read_parts(with_images, extra.statistics, both.stamp)
+        write_tables(tables, folder / EXPLAINING)
+    tables = _read_parts(paths[: len(pool)], job.statistics, job.stamp)
+    write_tables(tables, folder / FILE)
     for path in paths:
         path.unlink(missing_ok=True)
     return read_table(folder / FILE)
@@ -126,6 +125,22 @@ def gather(
 def _parts(image_ids: Collection[str], size: int) -> list[list[str]]:
     ordered = sorted(image_ids)
     return [ordered[start : start + size] for start in range(0, len(ordered), size)]
+
+
+def _is_scored(path: Path, stamp: Mapping[str, str], image_ids: Sequence[str]) -> bool:
+    """Whether a file holds the statistics of these images under this stamp."""
+    if not path.exists():
+        return False
+    table = read_table(path)
+    return dict(table.stamp) == dict(stamp) and list(table.images) == list(image_ids)
+
+
+def _read_parts(
+    paths: Sequence[Path], names: Collection[str], stamp: Mapping[str, str]
+) -> Iterator[Table]:
+    """Read some statistics of each part, one part at a time, under a stamp."""
+    for path in paths:
+        yield read_table(path).only(names, stamp)
 
 
 def pool_batches(job: ScoringJob, image_ids: Sequence[str]) -> Iterator[PoolBatch]:
@@ -158,36 +173,37 @@ def pool_batches(job: ScoringJob, image_ids: Sequence[str]) -> Iterator[PoolBatc
 
 
 def _score_part(job: ScoringJob, image_ids: Sequence[str], progress: Progress) -> Table:
-    axes: dict[str, Axis] = {name: statistic.axis for name, statistic in job.statistics.items()}
+    """Compute the statistics of some images."""
     chunks: dict[str, list[NDArray[Any]]] = {name: [] for name in job.statistics}
     for batch in pool_batches(job, image_ids):
         for name, statistic in job.statistics.items():
             with torch.inference_mode():
-                chunks[name].append(_checked(name, statistic, batch))
+                chunks[name].append(_values(name, statistic, batch))
         progress.advance(len(batch.batch.ids))
-    values = {name: np.concatenate(arrays) for name, arrays in chunks.items() if arrays}
+    values: dict[str, NDArray[Any]] = {}
+    axes: dict[str, Axis] = {}
+    for name, arrays in chunks.items():
+        if arrays:
+            values[name] = np.concatenate(arrays)
+            axes[name] = job.statistics[name].axis
     return Table(
-        images=image_ids,
-        statistics=values,
-        tasks=tuple(job.tasks),
-        stamp=job.stamp,
-        axes={name: axes[name] for name in values},
+        images=image_ids, statistics=values, tasks=tuple(job.tasks), stamp=job.stamp, axes=axes
     )
 
 
-def _checked(name: str, statistic: Statistic, batch: PoolBatch) -> NDArray[Any]:
+def _values(name: str, statistic: Statistic, batch: PoolBatch) -> NDArray[Any]:
     """A statistic's values for a batch, in the precision of its axis, with their shape checked."""
     axis = statistic.axis
     values = np.asarray(statistic(batch), np.float32 if axis == "feature" else np.float64)
     b = len(batch.batch.ids)
     t = len(batch.tasks)
-    matches = (
-        values.shape == {"cell": (b, t), "image": (b,), "feature": (b, *values.shape[1:2])}[axis]
-    )
-    if not matches or (axis == "feature" and values.ndim != 2):
+    shapes = {"cell": (b, t), "image": (b,), "feature": (b, *values.shape[1:2])}
+    if values.shape != shapes[axis] or (axis == "feature" and values.ndim != 2):
         raise PluginError(
-            f"The statistic '{name}' returns values of shape {list(values.shape)} for {b} images and {t} tasks.",
-            next_step=f"Its axis is '{axis}': return [b, t] for 'cell', [b] for 'image', [b, d] for 'feature'.",
+            f"The statistic '{name}' returns values of shape {list(values.shape)} for {b} images "
+            f"and {t} tasks.",
+            next_step=f"Its axis is '{axis}': return [b, t] for 'cell', [b] for 'image', [b, d] "
+            "for 'feature'.",
             unchanged="Nothing was scored.",
         )
     return values

@@ -1,4 +1,4 @@
-"""Defines the interface of statistics: their declarations, their input, and their optional training."""
+"""Defines the interface of statistics: declarations, input, and optional training."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -46,10 +46,9 @@ class PoolBatch:
 
     @property
     def known(self) -> Mapping[str, Target] | None:
-        """The labels of the tasks that are known of at least one image, as `Network.decode` takes them."""
-        return {
-            name: target for name, target in self.batch.targets.items() if target.present.any()
-        } or None
+        """The labels that are known, as `Network.decode` takes them: those of tasks with some."""
+        targets = self.batch.targets.items()
+        return {name: target for name, target in targets if target.present.any()} or None
 
     @cached_property
     def output(self) -> Output:
@@ -123,10 +122,11 @@ class FitContext:
 
 
 class TrainedStatistic(Statistic, nn.Module):
-    """A statistic with its own modules, which are trained on the frozen model before the pool is scored.
+    """A statistic with its own modules.
 
-    `setup` builds the modules, `fit` trains them. Their state is saved beside the scores. When the
-    same scores are computed again, it is loaded after `setup`.
+    They are trained on the frozen model before the pool is scored. `setup` builds the modules,
+    `fit` trains them. Their state is saved beside the scores. When the same scores are computed
+    again, it is loaded after `setup`.
     """
 
     def setup(self, example: PoolBatch) -> None:

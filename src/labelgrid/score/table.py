@@ -53,13 +53,13 @@ class Table:
 
     def only(self, names: Collection[str], stamp: Mapping[str, str]) -> "Table":
         """The table of some statistics, under another stamp."""
-        statistics = {name: values for name, values in self.statistics.items() if name in names}
-        return replace(
-            self,
-            statistics=statistics,
-            stamp=stamp,
-            axes={name: self.axes[name] for name in statistics},
-        )
+        statistics = {}
+        axes = {}
+        for name, values in self.statistics.items():
+            if name in names:
+                statistics[name] = values
+                axes[name] = self.axes[name]
+        return replace(self, statistics=statistics, stamp=stamp, axes=axes)
 
     def aligned(self, images: Sequence[str]) -> dict[str, NDArray[Any]]:
         """The statistics of the given images, in their order.
@@ -68,7 +68,7 @@ class Table:
         """
         if list(images) == list(self.images):
             return dict(self.statistics)  # avoids a copy of a large pool's features
-        row_of = {image_id: row for row, image_id in enumerate(self.images)}
+        row_of = dict(zip(self.images, range(len(self.images)), strict=True))
         rows = np.array([row_of.get(image_id, -1) for image_id in images], np.intp)
         aligned = {}
         for name, values in self.statistics.items():
@@ -107,7 +107,10 @@ def _arrow(table: Table) -> pa.Table:
     for name, values in table.statistics.items():
         axis = table.axes[name]
         columns |= _columns(name, axis, values, table.tasks)
-        shapes[name] = {"axis": axis, "width": values.shape[1] if values.ndim > 1 else 1}
+        width = 1
+        if values.ndim > 1:
+            width = values.shape[1]
+        shapes[name] = {"axis": axis, "width": width}
     metadata = {"stamp": dict(table.stamp), "tasks": list(table.tasks), "statistics": shapes}
     return pa.table(columns).replace_schema_metadata({"labelgrid": json.dumps(metadata)})
 
@@ -116,7 +119,11 @@ def _columns(
     name: str, axis: Axis, values: NDArray[Any], tasks: Sequence[str]
 ) -> dict[str, pa.Array]:
     if axis == "cell":
-        return {f"{name}/{task}": pa.array(values[:, i]) for i, task in enumerate(tasks)}
+        columns = {}
+        for index, task in enumerate(tasks):
+            column = pa.array(values[:, index])
+            columns[f"{name}/{task}"] = column
+        return columns
     if axis == "image":
         return {name: pa.array(values)}
     flat = pa.array(np.ascontiguousarray(values, np.float32).reshape(-1))
@@ -154,21 +161,17 @@ def _read(file: pq.ParquetFile) -> Table:
     metadata = json.loads(file.schema_arrow.metadata[b"labelgrid"])
     count = file.metadata.num_rows
     tasks = tuple(metadata["tasks"])
-    names = file.schema_arrow.names
-    shapes = {name: _shape(entry, len(tasks)) for name, entry in metadata["statistics"].items()}
-    axes = {name: axis for name, (axis, _) in shapes.items()}
-    stored = sum(
-        file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups)
-    )
-    if count * sum(width for _, width in shapes.values()) > WIDEST * max(stored, 1):
+    axes: dict[str, Axis] = {}
+    widths: dict[str, int] = {}
+    columns_of: dict[str, list[str]] = {}
+    for name, entry in metadata["statistics"].items():
+        axes[name], widths[name] = _shape(entry, len(tasks))
+        columns_of[name] = _columns_of(name, file.schema_arrow.names)
+    row_width = sum(widths.values())
+    if count * row_width > WIDEST * max(_stored_bytes(file), 1):
         raise ValueError("the widths of the statistics are not those of the columns")
-    values = {name: _empty(axis, count, width) for name, (axis, width) in shapes.items()}
-    columns_of = {
-        name: [column for column in names if column == name or column.startswith(f"{name}/")]
-        for name in shapes
-    }
+    values = {name: _empty(axes[name], count, width) for name, width in widths.items()}
     images: list[str] = []
-    row_width = sum(width for _, width in shapes.values())
     for batch in file.iter_batches(max(1, VALUES_AT_ONCE // max(row_width, 1))):
         rows = slice(len(images), len(images) + len(batch))
         for name, columns in columns_of.items():
@@ -178,13 +181,24 @@ def _read(file: pq.ParquetFile) -> Table:
                 arrays = [batch[column].to_numpy() for column in columns]
                 values[name][rows] = arrays[0] if axes[name] == "image" else np.stack(arrays, 1)
         images += batch["image"].to_pylist()
-    if (
-        any(type(image_id) is not str for image_id in images)
-        or len(images) != count
-        or len(set(images)) != count
-    ):
+    are_names = all(type(image_id) is str for image_id in images)
+    if not are_names or len(images) != count or len(set(images)) != count:
         raise ValueError("the images are not distinct names")
     return Table(images=images, statistics=values, tasks=tasks, stamp=metadata["stamp"], axes=axes)
+
+
+def _columns_of(name: str, columns: Sequence[str]) -> list[str]:
+    """The columns of a statistic: one of its name, or one for each task."""
+    prefix = f"{name}/"
+    return [column for column in columns if column == name or column.startswith(prefix)]
+
+
+def _stored_bytes(file: pq.ParquetFile) -> int:
+    """The size of the file's content."""
+    total = 0
+    for index in range(file.metadata.num_row_groups):
+        total += file.metadata.row_group(index).total_byte_size
+    return total
 
 
 def _shape(entry: Any, tasks: int) -> tuple[Axis, int]:
@@ -215,9 +229,8 @@ def read_stamp(path: Path) -> Mapping[str, str]:
     """
     with _reading(path), open_regular(path) as source:
         metadata = pq.read_schema(source).metadata or {}
-        stamp: Mapping[str, str] = dict(
-            json.loads(metadata.get(b"labelgrid", b"{}")).get("stamp", {})
-        )
+        values = json.loads(metadata.get(b"labelgrid", b"{}"))
+        stamp: Mapping[str, str] = dict(values.get("stamp", {}))
         return stamp
 
 
@@ -226,13 +239,12 @@ def weights_stamp(folder: Path, names: Sequence[str]) -> dict[str, str]:
 
     Those without weights do not count.
     """
-    paths = [weights_path(folder, name) for name in sorted(names)]
-    files = [path.read_bytes() for path in paths if path.is_file()]
-    return {
-        "weights": hashlib.blake2b(
-            b"".join(hashlib.blake2b(f).digest() for f in files), digest_size=8
-        ).hexdigest()
-    }
+    digests = b""
+    for name in sorted(names):
+        path = weights_path(folder, name)
+        if path.is_file():
+            digests += hashlib.blake2b(path.read_bytes()).digest()
+    return {"weights": hashlib.blake2b(digests, digest_size=8).hexdigest()}
 
 
 def weights_path(folder: Path, name: str) -> Path:

@@ -1,4 +1,7 @@
-"""Trains a statistic's modules on the frozen network's output, epoch by epoch, and resumes after a kill."""
+"""Trains a statistic's modules on the frozen network's output, epoch by epoch.
+
+A training resumes after a kill.
+"""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,34 +44,40 @@ class Rows:
 
     def __getitem__(self, rows: slice) -> "Rows":
         """Some of the images."""
+        maps = {name: part[rows] for name, part in self.maps.items()}
         targets = {name: target[rows] for name, target in self.targets.items()}
-        return Rows({name: part[rows] for name, part in self.maps.items()}, targets)
+        return Rows(maps, targets)
 
     @property
     def size(self) -> int:
         """The number of bytes in memory."""
-        parts = [
-            *self.maps.values(),
-            *(part for t in self.targets.values() for part in (t.value, t.valid)),
-        ]
-        return sum(part.nbytes for part in parts)
+        total = 0
+        for part in self.maps.values():
+            total += part.nbytes
+        for target in self.targets.values():
+            total += target.value.nbytes + target.valid.nbytes
+        return total
 
     @property
     def shapes(self) -> tuple[torch.Size, ...]:
-        """The shapes of one image's maps and targets: rows with other shapes do not fit into the same batch."""
-        return tuple(
-            part.shape[1:]
-            for part in (*self.maps.values(), *(t.value for t in self.targets.values()))
-        )
+        """The shapes of one image's maps and targets.
+
+        Rows with other shapes do not fit into the same batch.
+        """
+        parts = list(self.maps.values())
+        parts += [target.value for target in self.targets.values()]
+        return tuple(part.shape[1:] for part in parts)
 
     @staticmethod
     def cat(parts: Sequence["Rows"]) -> "Rows":
         """Concatenate rows of the same shapes."""
-        maps = {name: torch.cat([part.maps[name] for part in parts]) for name in parts[0].maps}
-        return Rows(
-            maps,
-            {name: Target.cat([part.targets[name] for part in parts]) for name in parts[0].targets},
-        )
+        maps = {}
+        for name in parts[0].maps:
+            maps[name] = torch.cat([part.maps[name] for part in parts])
+        targets = {}
+        for name in parts[0].targets:
+            targets[name] = Target.cat([part.targets[name] for part in parts])
+        return Rows(maps, targets)
 
 
 #: Maps an epoch to the batches of its pass over the images, in random order.
@@ -81,9 +90,9 @@ def replay_passes(
     seed: int,
     memory: int = MEMORY,
 ) -> Passes:
-    """Passes over the images that run the network once on each image if what is read of all fits in memory.
+    """Passes over the images that run the network once on each image, if memory allows.
 
-    Otherwise, each pass runs the network again.
+    Otherwise, if what is read of all images does not fit in it, each pass runs the network again.
 
     Args:
         batches: `FitContext.labelled` or `FitContext.pool`.
@@ -91,24 +100,26 @@ def replay_passes(
         seed: of the order of each pass; images of one shape form a batch.
         memory: the most bytes to keep.
     """
-    kept = []
+    images: list[Rows] = []
     batch = 0
-    left = memory
+    size = 0
     for rows in map(read, batches(0)):
         batch = max(batch, len(rows))
-        left = left - rows.size
-        if left < 0:
+        size += rows.size
+        if size > memory:
             return lambda epoch: map(read, batches(epoch))
-        kept += [rows[index : index + 1] for index in range(len(rows))]
+        for index in range(len(rows)):
+            image = rows[index : index + 1]
+            images.append(image)
 
     def again(epoch: int) -> Iterator[Rows]:
         groups: dict[tuple[torch.Size, ...], list[Rows]] = {}
-        for index in stream(seed, "replay", epoch).permutation(len(kept)):
-            group = groups.setdefault(kept[index].shapes, [])
+        for index in stream(seed, "replay", epoch).permutation(len(images)):
+            group = groups.setdefault(images[index].shapes, [])
             if len(group) == batch:
                 yield Rows.cat(group)
                 group.clear()
-            group.append(kept[index])
+            group.append(images[index])
         yield from map(Rows.cat, groups.values())
 
     return again
@@ -146,7 +157,9 @@ def train(
     """
     optimiser = torch.optim.Adam(modules.parameters(), schedule.learning_rate, fused=True)
     path = context.folder / "last"
-    done = _resumed(path, modules, optimiser) if path.is_file() else 0
+    done = 0
+    if path.is_file():
+        done = _resume(path, modules, optimiser)
     context.progress.start(what, schedule.epochs - done, "epochs")
     saved = time.monotonic()
     for epoch in range(done, schedule.epochs):
@@ -154,9 +167,8 @@ def train(
             modules.train(len(rows) > 1)
             optimiser.zero_grad()
             for loss in losses(rows):
-                if (
-                    loss.requires_grad
-                ):  # else no image of the batch has a label that this part learns from
+                # Else no image of the batch has a label that this part learns from.
+                if loss.requires_grad:
                     torch.autograd.backward(loss)
             optimiser.step()
         if time.monotonic() - saved >= SAVE_EVERY:
@@ -170,9 +182,9 @@ def train(
         context.progress.advance()
 
 
-def _resumed(path: Path, modules: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+def _resume(path: Path, modules: nn.Module, optimiser: torch.optim.Optimizer) -> int:
     """Load the state of a stopped training; returns the number of its finished epochs."""
-    kept = read_weights(path)
-    modules.load_state_dict(kept["modules"])
-    optimiser.load_state_dict(kept["optimiser"])
-    return int(kept["epoch"])
+    state = read_weights(path)
+    modules.load_state_dict(state["modules"])
+    optimiser.load_state_dict(state["optimiser"])
+    return int(state["epoch"])

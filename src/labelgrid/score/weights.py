@@ -1,4 +1,7 @@
-"""Saves and loads the trained weights of a statistic: tensors and plain values, written atomically."""
+"""Saves and loads the trained weights of a statistic: tensors and plain values.
+
+They are written atomically.
+"""
 
 import io
 from collections.abc import Mapping

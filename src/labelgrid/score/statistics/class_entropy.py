@@ -1,7 +1,7 @@
-"""Computes how much of an image's predictive entropy falls to each class: the mean of probability × entropy, in nats.
+"""Computes how much of an image's predictive entropy falls to each class, in nats.
 
-Those of a task add up to its mean entropy. Source: ClaSP PE (Lüth et al. 2026), whose released code
-weighs a voxel's entropy with the class's probability.
+It is the mean of probability × entropy; those of a task add up to its mean entropy. Source: ClaSP
+PE (Lüth et al. 2026), whose released code weighs a voxel's entropy with the class's probability.
 
 It is computed for all tasks that predict classes, in one forward pass with known labels, at the
 heads' resolution. It has no options.
@@ -21,7 +21,9 @@ class Options:
 
 
 def entropies(probabilities: Tensor) -> Tensor:
-    """Each pixel's entropy times the probabilities of its classes: [b, c, h, w] -> the same shape, in nats.
+    """Each pixel's entropy times the probabilities of its classes, in nats.
+
+    [b, c, h, w] -> the same shape.
 
     Example:
         >>> entropies(torch.tensor([0.5, 0.5]).view(1, 2, 1, 1)).flatten()

@@ -23,7 +23,7 @@ def most_likely_class(probabilities: Tensor) -> Tensor:
     """1 for the most likely class of each pixel, 0 for the others: [b, c, h, w] -> the same shape.
 
     Example:
-        >>> most_likely(torch.tensor([0.2, 0.5, 0.3]).view(1, 3, 1, 1)).flatten()
+        >>> most_likely_class(torch.tensor([0.2, 0.5, 0.3]).view(1, 3, 1, 1)).flatten()
         tensor([0., 1., 0.])
     """
     return torch.zeros_like(probabilities).scatter_(1, probabilities.argmax(1, keepdim=True), 1.0)

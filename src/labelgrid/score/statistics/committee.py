@@ -1,4 +1,4 @@
-"""Computes each task's inconsistency: how far the refined predictions of a committee are from the initial one.
+"""Computes each task's inconsistency: how far a committee is from the initial prediction.
 
 Distillation blocks refine the frozen network's initial predictions, one block for each pair of
 tasks. They are trained with the tasks' losses on the labelled images (TCD eq. 1, supplement
@@ -65,28 +65,27 @@ class Options:
 
 
 class Block(nn.Module):
-    """Refines the initial predictions of two tasks by a gated message from each other (TCD figure 8).
+    """Refines the initial predictions of two tasks by a gated message from each other.
 
     Convolutions to features, attention-gated messages, and decoders as PAD-Net's: two bottlenecks
     and a convolution.
 
-    Source: TCD supplement, section 1; Xu et al. 2018, module C.
+    Source: TCD figure 8 and supplement, section 1; Xu et al. 2018, module C.
     """
 
     def __init__(
         self, tasks: Mapping[str, Task], width: int, gate: Literal["target", "source"]
     ) -> None:
         super().__init__()
-        self.embed = nn.ModuleDict(
-            {name: Embed(task.channels, width) for name, task in tasks.items()}
-        )
+        self.embed = nn.ModuleDict()
+        for name, task in tasks.items():
+            self.embed[name] = Embed(task.channels, width)
         self.distil = Distil(list(tasks), width, gate)
-        self.decoders = nn.ModuleDict(
-            {
-                n: nn.Sequential(bottlenecks(width, width), nn.Conv2d(width, t.channels, 1))
-                for n, t in tasks.items()
-            }
-        )
+        self.decoders = nn.ModuleDict()
+        for name, task in tasks.items():
+            refining = bottlenecks(width, width)
+            head = nn.Conv2d(width, task.channels, 1)
+            self.decoders[name] = nn.Sequential(refining, head)
 
     def forward(self, initial: Raw) -> Raw:
         """The refined raw outputs of the two tasks, [b, channels, h, w].
@@ -99,11 +98,11 @@ class Block(nn.Module):
 
 
 class Committee(TrainedStatistic):
-    """Each task's distance between the initial prediction and those of its committee, at the heads' resolution.
+    """Each task's distance between the initial prediction and those of its committee.
 
-    The members are the refined predictions of the pairwise blocks. A member's distance is the
-    task's disagreement, its mean over the pixels that show the image. Known labels are not fed in.
-    With several scales, the finest is read.
+    It is computed at the heads' resolution. The members are the refined predictions of the pairwise
+    blocks. A member's distance is the task's disagreement, its mean over the pixels that show the
+    image. Known labels are not fed in. With several scales, the finest is read.
 
     Source: TCD eq. 1; supplement, sections 1, 4 and 5.
     """
@@ -123,14 +122,15 @@ class Committee(TrainedStatistic):
         tasks = example.tasks
         if not output.initial:
             raise ModelError(
-                f"The network {type(example.model.network).__name__} has one stage. Its predictions are not refined, "
-                "so a committee has nothing to compare.",
+                f"The network {type(example.model.network).__name__} has one stage. Its "
+                "predictions are not refined, so a committee has nothing to compare.",
                 next_step='Train a network with two stages, such as [network] name = "pad_net".',
                 unchanged="Nothing was scored.",
             )
         if len(tasks) < 2 and not self.options.own:
             raise ModelError(
-                f"A committee compares the predictions of two or more tasks; the project has {len(tasks)}.",
+                "A committee compares the predictions of two or more tasks; the project has "
+                f"{len(tasks)}.",
                 next_step="Set own = true in [score.committee], or choose another strategy.",
                 unchanged="Nothing was scored.",
             )
@@ -141,7 +141,10 @@ class Committee(TrainedStatistic):
         )
 
     def fit(self, context: FitContext) -> None:
-        """Train the blocks with the tasks' losses, weighted as in the model's training, on the labelled images."""
+        """Train the blocks on the labelled images with the tasks' losses.
+
+        They are weighted as in the model's training.
+        """
 
         def read(batch: PoolBatch) -> Rows:
             return Rows(initial_predictions(batch), batch.batch.targets)
@@ -149,13 +152,12 @@ class Committee(TrainedStatistic):
         def block_losses(rows: Rows) -> Iterator[Tensor]:
             for block in self.blocks:
                 raws = block(rows.maps)
-                targets = rows.targets
-                losses = {
-                    n: image_losses(context.tasks[n], [raw], targets[n])[0]
-                    for n, raw in raws.items()
-                }
-                by_task = {name: context.weights[name] * loss for name, loss in losses.items()}
-                yield supervised_loss(by_task, targets_present(targets, list(raws)), "task_sum")
+                weighted = {}
+                for name, raw in raws.items():
+                    losses = image_losses(context.tasks[name], [raw], rows.targets[name])
+                    weighted[name] = context.weights[name] * losses[0]
+                present = targets_present(rows.targets, list(raws))
+                yield supervised_loss(weighted, present, "task_sum")
 
         passes = replay_passes(context.labelled, read, context.seed)
         schedule = Schedule(self.options.epochs, self.options.learning_rate)
@@ -179,13 +181,11 @@ class Committee(TrainedStatistic):
             for name, raw in raws.items():
                 task = batch.tasks[name]
                 measure = task.other_disagreements.get(self.options.divergence, task.disagreement)
-                gap = measure(
-                    initial[name], task.activate(resize_maps(raw, *initial[name].shape[-2:]))
-                )
+                refined = task.activate(resize_maps(raw, *initial[name].shape[-2:]))
+                gap = measure(initial[name], refined)
                 members[name].append(content_means(gap, batch.batch.frames).cpu().numpy())
-        return np.stack(
-            [COMBINE[self.options.combine](means, axis=0) for means in members.values()], 1
-        )
+        combine = COMBINE[self.options.combine]
+        return np.stack([combine(means, axis=0) for means in members.values()], 1)
 
     def _refined(self, batch: PoolBatch, initial: Raw) -> Iterator[Raw]:
         """The raw outputs of the members, some tasks at a time."""

@@ -1,7 +1,8 @@
-"""Computes how unsure one plain prediction of each class task is: entropy, least confidence or margin.
+"""Computes how unsure one plain prediction of each class task is.
 
-It takes one forward pass without dropout. Known labels of other tasks are fed in. Tasks that
-predict values (depth, normals) have no such measure: theirs is 0 for every image.
+The measures are entropy, least confidence and margin. It takes one forward pass without dropout.
+Known labels of other tasks are fed in. Tasks that predict values (depth, normals) have no such
+measure: theirs is 0 for every image.
 """
 
 from dataclasses import dataclass
@@ -33,16 +34,18 @@ class Options:
 
 @dataclass(frozen=True)
 class PlainConfidence(Statistic):
-    """The mean over pixels of a measure of one prediction: nats for the entropy, else probabilities."""
+    """The mean over pixels of a measure of one prediction.
+
+    It is in nats for the entropy, else in probabilities.
+    """
 
     options: Options
 
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
         """The means of a batch, float64 [b, t]."""
         passes = Outputs([batch.decoded(self.options.known).final])
-        make = measure_of_mean(
-            MEASURES[self.options.measure]
-        )  # the variance of one prediction is 0
+        # The variance of one prediction is 0.
+        make = measure_of_mean(MEASURES[self.options.measure])
         return image_means(
             passes, batch.tasks, frames=batch.batch.frames, make=make, at=self.options.at
         )

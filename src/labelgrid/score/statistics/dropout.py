@@ -138,7 +138,8 @@ class Dropout(Statistic):
         """The mean uncertainties of a batch, float64 [b, t]."""
         if not sites(batch.model.network, self.options.where, self.options.rate):
             raise ModelError(
-                f"The network has no dropout at '{self.options.where}', so every pass would be the same.",
+                f"The network has no dropout at '{self.options.where}', so every pass would be the "
+                "same.",
                 next_step="Set [score.dropout] rate, or the network's dropout, above 0.",
             )
         passes = DropoutPasses.of(batch, self.options, self.seed)

@@ -1,8 +1,8 @@
-"""Computes an embedding of each image: the code of a convolutional auto-encoder of all tasks' features.
+"""Computes an embedding of each image: the code of an auto-encoder of all tasks' features.
 
-The auto-encoder is trained on the pool's images, without labels (TCD supplement, section 2). It
-reads the features of the initial heads, at the finest scale, or those of the only heads of a
-network with one stage.
+The convolutional auto-encoder is trained on the pool's images, without labels (TCD supplement,
+section 2). It reads the features of the initial heads, at the finest scale, or those of the only
+heads of a network with one stage.
 """
 
 from collections.abc import Iterator
@@ -69,17 +69,20 @@ class AutoEncoder(nn.Module):
 
     def __init__(self, channels: int, size: tuple[int, int], options: Options) -> None:
         super().__init__()
-        widths = [channels, *(options.width * 2**index for index in range(BLOCKS))]
+        widths = [channels]
+        width = options.width
+        for _ in range(BLOCKS):
+            widths.append(width)
+            width *= 2
         self.size = size
         least = [-(-side // 2**BLOCKS) for side in size]
         down = [_down(a, b) for a, b in pairwise(widths)]
         up = [_up(a, b) for a, b in pairwise(widths[:0:-1])]
         inner = (widths[-1], *least)
-        self.encoder = nn.Sequential(
-            *down, nn.Flatten(), nn.Linear(int(np.prod(inner)), options.dimensions)
-        )
+        values = int(np.prod(inner))
+        self.encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(values, options.dimensions))
         self.decoder = nn.Sequential(
-            nn.Linear(options.dimensions, int(np.prod(inner))),
+            nn.Linear(options.dimensions, values),
             nn.Unflatten(1, inner),
             *up,
             nn.ConvTranspose2d(widths[1], channels, 4, stride=2, padding=1),
@@ -136,10 +139,15 @@ class Embedding(TrainedStatistic):
         self.register_buffer("spread", torch.ones(1, channels, 1, 1))
 
     def fit(self, context: FitContext) -> None:
-        """Train on the pool's images to reconstruct their standardised features, by the mean squared error."""
-        passes = replay_passes(
-            context.pool, lambda batch: Rows({"features": self._sized(batch)}), context.seed
-        )
+        """Train on the pool's images to reconstruct their standardised features.
+
+        The loss is the mean squared error.
+        """
+
+        def read(batch: PoolBatch) -> Rows:
+            return Rows({"features": self._resized_maps(batch)})
+
+        passes = replay_passes(context.pool, read, context.seed)
         mean, spread = channel_moments(passes, self.mean.numel())
         self.mean = mean.to(self.mean)
         self.spread = spread.to(self.spread)
@@ -160,11 +168,15 @@ class Embedding(TrainedStatistic):
 
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
         """The embeddings of a batch, float32 [b, d]."""
-        code: Tensor = self.network.encoder((self._sized(batch) - self.mean) / self.spread)
+        maps = (self._resized_maps(batch) - self.mean) / self.spread
+        code: Tensor = self.network.encoder(maps)
         return code.cpu().numpy()
 
-    def _sized(self, batch: PoolBatch) -> Tensor:
-        """The batch's maps at the size of the auto-encoder: images of other shapes have maps of other sizes."""
+    def _resized_maps(self, batch: PoolBatch) -> Tensor:
+        """The batch's maps at the size of the auto-encoder.
+
+        Images of other shapes have maps of other sizes.
+        """
         return resize_maps(task_maps(batch), *self.network.size)
 
 
@@ -176,7 +188,9 @@ def task_maps(batch: PoolBatch) -> Tensor:
 
 
 def channel_moments(passes: Passes, channels: int) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel over the images of a pass, float32 [1, c, 1, 1] each.
+    """Mean and standard deviation of each channel over the images of a pass.
+
+    They are float32 [1, c, 1, 1] each.
 
     A deviation below 1e-6 becomes 1, so that a constant channel becomes 0.
 
@@ -187,11 +201,11 @@ def channel_moments(passes: Passes, channels: int) -> tuple[Tensor, Tensor]:
     square = torch.zeros(channels, dtype=torch.float64)
     for rows in passes(0):
         maps = rows.maps["features"].double()
-        own = maps.mean((0, 2, 3))
+        mean_of_part = maps.mean((0, 2, 3))
         number = maps[:, 0].numel()
-        spread = (maps - own[:, None, None]).square().sum((0, 2, 3)).cpu()
+        spread = (maps - mean_of_part[:, None, None]).square().sum((0, 2, 3)).cpu()
         share = number / (count + number)
-        gap = own.cpu() - mean
+        gap = mean_of_part.cpu() - mean
         count = count + number
         square += spread + gap**2 * (1 - share) * number
         mean += gap * share

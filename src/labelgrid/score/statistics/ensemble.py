@@ -1,11 +1,10 @@
-"""Computes the uncertainty of each task on each image with a deep ensemble: networks trained under different seeds.
+"""Computes the uncertainty of each task on each image with a deep ensemble.
 
-The further networks are trained on the round's labels with the model's recipe before the pool is
-scored; a stopped training resumes. The uncertainty of all networks' predictions is averaged over
-the image's pixels, as in `dropout`.
+It is made of networks that are trained under different seeds. The further networks are trained on
+the round's labels with the model's recipe before the pool is scored; a stopped training resumes.
+The uncertainty of all networks' predictions is averaged over the image's pixels, as in `dropout`.
 """
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -61,8 +60,10 @@ class Ensemble(TrainedStatistic):
 
     def fit(self, context: FitContext) -> None:
         """Train the members, or resume."""
-        names = [f"ensemble-{number:03d}" for number in range(1, self.options.members)]
-        self.digests = [context.train_member(name).digest for name in names]
+        self.digests = []
+        for number in range(1, self.options.members):
+            member = context.train_member(f"ensemble-{number:03d}")
+            self.digests.append(member.digest)
 
     def get_extra_state(self) -> list[str]:
         """The digests of the members."""
@@ -77,28 +78,30 @@ class Ensemble(TrainedStatistic):
         known = batch.known if self.options.known else None
         images = batch.batch.images
         raws = [batch.decoded(self.options.known).final]
-        raws += [network(images, known).final for network in self._networks(batch.model)]
+        for network in self._networks(batch.model):
+            output = network(images, known)
+            raws.append(output.final)
         make = MOMENTS[self.options.measure]
         return image_means(
             Outputs(raws), batch.tasks, frames=batch.batch.frames, make=make, at=self.options.at
         )
 
-    def _networks(self, model: TrainedModel) -> Iterator[Network]:
+    def _networks(self, model: TrainedModel) -> list[Network]:
         """The further networks.
 
         Raises:
             ModelError: one is no longer there.
         """
-        found: Mapping[str, TrainedModel] = {
-            member.digest: member for member in (model, *model.members)
-        }
-        if lost := set(self.digests) - found.keys():
+        networks = {member.digest: member.network for member in (model, *model.members)}
+        lost = set(self.digests) - networks.keys()
+        if lost:
             raise ModelError(
-                f"{len(lost)} of the ensemble's {len(self.digests)} further networks are not in the round's folder.",
+                f"{len(lost)} of the ensemble's {len(self.digests)} further networks are not in "
+                "the round's folder.",
                 next_step="Run `labelgrid fit` and `labelgrid score` again.",
                 unchanged="Nothing was scored.",
             )
-        return (found[digest].network for digest in self.digests)
+        return [networks[digest] for digest in self.digests]
 
 
 def build(seed: int, options: Options) -> Ensemble:

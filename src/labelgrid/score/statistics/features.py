@@ -1,4 +1,7 @@
-"""Pools the encoder's features: one vector per image, the mean of a feature map without its padding."""
+"""Pools the encoder's features: one vector per image.
+
+It is the mean of a feature map without its padding.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -39,8 +42,11 @@ class PooledFeatures(Statistic):
         """The features of a batch, float32 [b, c]."""
         features = batch.features
         maps = features.shared if self.options.map == "fused" else features.deepest
-        pooled = [part.mean((1, 2)) for part in contents(maps, batch.batch.frames)]
-        return np.stack([vector.float().cpu().numpy() for vector in pooled])
+        vectors = []
+        for part in contents(maps, batch.batch.frames):
+            mean = part.mean((1, 2))
+            vectors.append(mean.float().cpu().numpy())
+        return np.stack(vectors)
 
 
 def build(seed: int, options: Options) -> PooledFeatures:

@@ -34,7 +34,10 @@ class Options:
 
 
 class MirroredMoments:
-    """Collects a prediction, and then that of the mirrored image, whose pixels are in place again."""
+    """Collects a prediction, and then that of the mirrored image.
+
+    The pixels of the latter are in place again.
+    """
 
     def __init__(self, task: Task, definition: TaskDef) -> None:
         self.task = task
@@ -44,9 +47,9 @@ class MirroredMoments:
 
     def update(self, prediction: Tensor) -> None:
         """Add the image's own prediction; then the other one, with its values mirrored back."""
-        self.moments.update(
-            unmirror_values(prediction, self.task, self.definition) if self.count else prediction
-        )
+        if self.count:
+            prediction = unmirror_values(prediction, self.task, self.definition)
+        self.moments.update(prediction)
         self.count += 1
 
     def uncertainty(self) -> Tensor:
@@ -94,16 +97,16 @@ class Flips(Statistic):
         """The sums of a batch, float64 [b, t], in nats."""
         network = batch.model.network
         frames = batch.batch.frames
-        other = network.decode(network.encode(batch.batch.images.flip(-1))).final
-        passes = Outputs([batch.output.final, {name: raw.flip(-1) for name, raw in other.items()}])
+        mirrored = network.decode(network.encode(batch.batch.images.flip(-1))).final
+        in_place = {name: raw.flip(-1) for name, raw in mirrored.items()}
+        passes = Outputs([batch.output.final, in_place])
         pixels = np.array([frame.original[0] * frame.original[1] for frame in frames])
 
         def start(task: Task) -> MirroredMoments:
             return MirroredMoments(task, batch.definitions[task.name])
 
-        return pixels[:, None] * image_means(
-            passes, batch.tasks, frames=frames, make=start, at=self.options.at
-        )
+        means = image_means(passes, batch.tasks, frames=frames, make=start, at=self.options.at)
+        return pixels[:, None] * means
 
 
 def build(seed: int, options: Options) -> Flips:

@@ -1,7 +1,8 @@
-"""Computes the loss that the trained term `learning_loss` predicts for each cell, or for the image as a whole.
+"""Computes the loss that the trained term `learning_loss` predicts for each cell.
 
-The model must be trained with the table `[terms.learning_loss]` in the recipe. Known labels of
-other tasks are fed in. It has no options; those of the term decide what is predicted.
+Or for the image as a whole. The model must be trained with the table `[terms.learning_loss]` in the
+recipe. Known labels of other tasks are fed in. It has no options; those of the term decide what is
+predicted.
 """
 
 from dataclasses import dataclass
