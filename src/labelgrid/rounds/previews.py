@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from labelgrid.data.frame import Frame, resize_to_original
-from labelgrid.errors import LabelError
-from labelgrid.files import atomic_folder
+from labelgrid.errors import LabelError, ModelError, note_unchanged
+from labelgrid.files import atomic_folder, disk_errors
 from labelgrid.formats.codec import codec
 from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.ledger.grid import Cell, Pick, State
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.records import SHOWN, newest_fit, read_picks
+from labelgrid.project.records import PENDING, SHOWN, newest_fit, read_picks
 from labelgrid.project.unusable_images import find_unusable_images
 from labelgrid.recipes.resolve import check_options
 from labelgrid.recipes.schema import PluginChoice
@@ -70,6 +70,27 @@ def write_previews(
     if pictures:
         with atomic_folder(folder / "pictures") as building:
             Pictures(context, scorer.model, building).write(picks[:SHOWN], set(cells))
+
+
+def write_announced_previews(scorer: PoolScorer, number: int, names: Collection[str]) -> None:
+    """Write the previews that a query announced, by their names, and remove the note of them.
+
+    If the round's model cannot be used any more, say so instead.
+
+    Raises:
+        LabelgridError: a label is damaged, or the disk reports an error. The note stays, and the
+            next query tries again.
+    """
+    folder = scorer.project.round_folder(number)
+    requested = "The cells are requested; the next query writes the previews that are missing."
+    with note_unchanged(requested), disk_errors(folder):
+        try:
+            write_previews(
+                scorer, number, prelabels="prelabels" in names, pictures="pictures" in names
+            )
+        except ModelError as error:
+            scorer.progress.say(f"No previews are written: {error.what}")
+        (folder / PENDING).unlink(missing_ok=True)
 
 
 def redraw(folder: Path, number: int) -> None:

@@ -5,26 +5,17 @@ write previews.
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from labelgrid.errors import (
-    LabelgridError,
-    LedgerError,
-    ModelError,
-    ProjectError,
-    command,
-    note_unchanged,
-)
-from labelgrid.files import disk_errors
+from labelgrid.errors import LabelgridError, LedgerError, ProjectError, command
 from labelgrid.ledger.grid import Grid, Move, Pick, State, Unit
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import apply_learned_costs
 from labelgrid.project.records import (
-    PENDING,
     PREVIEWS,
     announce_previews,
     newest_fit,
@@ -144,8 +135,8 @@ def query(
         pool = _pool(job, budget)
         choice = _choose_readable(job, pool, budget)
         _say_calibrated_anew(job, choice)
+        choice = _explain(job, pool, choice)
         if not dry_run:
-            choice = _explain(job, pool, choice)
             announce_previews(project.round_folder(choice.round), previews)
             _request(job, pool, choice, budget)
         result = QueryResult(
@@ -155,7 +146,9 @@ def query(
             cost=choice.cost,
         )
     if previews and not dry_run:
-        _write_previews(job.scorer, result.round, previews)
+        from labelgrid.rounds.previews import write_announced_previews
+
+        write_announced_previews(job.scorer, result.round, previews)
     return result
 
 
@@ -267,12 +260,13 @@ def _complete_earlier_previews(project: ProjectFolder, progress: Progress) -> No
         fit = newest_fit(project.folder, before=number + 1) if names else None
         if fit is None:
             continue
+        from labelgrid.rounds.previews import write_announced_previews
         from labelgrid.rounds.score import PoolScorer
 
         progress.say(f"Writing the previews of round {number}, before which its query was stopped.")
         scorer = PoolScorer(RoundScores(project, fit, strategy_of(project)[1]), progress)
         try:
-            _write_previews(scorer, number, names)
+            write_announced_previews(scorer, number, names)
         except LabelgridError as error:  # this query does not need them
             progress.say(f"They are not written: {error.what} The next query tries again.")
 
@@ -544,25 +538,3 @@ def _move(pick: Pick, number: int) -> Move:
         weight=pick.weight,
         why=pick.why,
     )
-
-
-# Previews
-
-
-def _write_previews(scorer: "PoolScorer", number: int, names: Collection[str]) -> None:
-    """Write the previews of a closed round that are missing.
-
-    If its model cannot be used any more, say so instead.
-    """
-    from labelgrid.rounds.previews import write_previews
-
-    folder = scorer.project.round_folder(number)
-    requested = "The cells are requested; the next query writes the previews that are missing."
-    with note_unchanged(requested), disk_errors(folder):
-        try:
-            write_previews(
-                scorer, number, prelabels="prelabels" in names, pictures="pictures" in names
-            )
-        except ModelError as error:
-            scorer.progress.say(f"No previews are written: {error.what}")
-        (folder / PENDING).unlink(missing_ok=True)

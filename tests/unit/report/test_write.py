@@ -332,7 +332,7 @@ def test_only_the_first_picks_are_shown_and_all_are_counted(
     query(project, *cells_of(data)[:3])
     found = project_report(project).picked
     assert found and (len(found.first), found.total) == (2, 3)
-    assert [pick.score for pick in found.first] == [1 / 2, 1 / 3]
+    assert [shown.pick.score for shown in found.first] == [1 / 2, 1 / 3]
 
 
 def test_an_image_s_name_is_text_whatever_it_holds(

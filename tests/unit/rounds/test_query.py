@@ -200,12 +200,10 @@ def test_a_statistic_of_all_images_has_a_row_for_labelled_ones_and_terms_are_kep
     values = view.statistics[f"{HERE}:build_images"]
     assert values.shape == (len(view.grid.images),) and np.isfinite(values).all()
     assert (view.grid.state == State.LABELLED).any()
-    for record in read_picks(project.round_folder(3)):
-        row = list(view.grid.images).index(record.image)
-        assert (
-            record.terms == {"per cell": 2 * values[row], "per image": values[row]}
-            and record.score == values[row]
-        )
+    for pick in read_picks(project.round_folder(3)):
+        row = list(view.grid.images).index(pick.cell.image_id)
+        assert pick.terms == {"per cell": 2 * values[row], "per image": values[row]}
+        assert pick.score == values[row]
     assert asked.picks[0].score == max(values[view.grid.eligible.any(1)])
 
 
@@ -330,7 +328,7 @@ def test_a_disk_that_is_full_while_previews_are_written_is_reported_with_the_req
 ):
     from labelgrid.rounds import previews
 
-    def full(*_):
+    def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(previews, "_write_prelabels", full)

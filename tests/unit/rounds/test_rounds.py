@@ -372,7 +372,7 @@ def test_a_fit_during_which_a_query_closed_the_round_is_kept(project, monkeypatc
 
 
 def test_a_fit_stopped_while_it_was_measured_is_not_lost(project, monkeypatch):
-    def stopped(*_):
+    def stopped(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(fit, "measure_heldout", stopped)
