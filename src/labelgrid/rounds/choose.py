@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from labelgrid.errors import NothingToBuyError, ProjectError
 from labelgrid.ledger.grid import Grid, Pick, State, request_id
 from labelgrid.progress import Progress
-from labelgrid.project.records import Fit, read_fit, read_log, val_metrics
+from labelgrid.project.records import Fit, fit_val_metrics, read_fit
 from labelgrid.rounds.round_scores import FEATURES
 from labelgrid.score.table import Table
 from labelgrid.select.budget import check_picks
@@ -62,7 +62,7 @@ def training_history(folder: Path) -> tuple[TrainedRound, ...]:
     for path in sorted(folder.glob("rounds/*/fit.json")):
         fit = read_fit(path.parent)
         if fit:
-            val = val_metrics(read_log(path.parent) or [], fit.checkpoint)
+            val = fit_val_metrics(path.parent, fit.checkpoint)
             history.append(TrainedRound(fit.round, fit.labels, fit.spent, val))
     return tuple(history)
 
