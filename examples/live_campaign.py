@@ -81,8 +81,9 @@ def main() -> None:
             link.symlink_to(originals / image_id)
     weights = ["--weights", options.weights] if options.weights else []
     tasks = ["--task", f"semseg:{options.classes}", "--task", "depth", "--task", "normals"]
-    run("init", options.out, "--images", images, *tasks, "--holdout", str(options.holdout), "--recipe", options.recipe,
-        "--strategy", options.strategy, *weights)  # fmt: skip
+    how = ["--holdout", str(options.holdout), "--recipe", options.recipe]
+    how += ["--strategy", options.strategy, *weights]
+    run("init", options.out, "--images", images, *tasks, *how)
     epochs = ["--epochs", str(options.epochs)] if options.epochs else []
     for number in range(1, options.rounds + 1):
         run("query", options.out, "--budget", str(options.budget))

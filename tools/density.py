@@ -14,7 +14,7 @@ from pathlib import Path
 from tools.source import ROOT, Module, modules, report
 
 #: The folders that are checked.
-FOLDERS = ("src", "tools", "research", "examples", "benchmarks")
+FOLDERS = ("src", "tools", "research", "examples")
 #: The most positional arguments in a call of our own code.
 MOST_ARGUMENTS = 4
 #: The most fields of a dataclass that may be given by position.

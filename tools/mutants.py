@@ -43,12 +43,13 @@ def module(mutant: str) -> str:
 
 def survivors(ends: Mapping[str, str], modules: Sequence[str] = ()) -> list[str]:
     """The mutants that no test has caught, in these modules and packages or in all."""
-    return [
-        mutant
-        for mutant, end in ends.items()
-        if end not in (*CAUGHT, WAITING)
-        and (not modules or any(f"{mutant}.".startswith(f"{m}.") for m in modules))
-    ]
+    prefixes = tuple(f"{name}." for name in modules)
+    found = []
+    for mutant, end in ends.items():
+        is_named = not modules or f"{mutant}.".startswith(prefixes)
+        if is_named and end not in (*CAUGHT, WAITING):
+            found.append(mutant)
+    return found
 
 
 def table(ends: Mapping[str, str]) -> str:

@@ -17,6 +17,8 @@ from tools.source import ROOT, Module, modules, report, sections
 PAGE = "docs/papers.md"
 STATES = ("done", "planned", "differs", "theory only")
 COLUMNS = ["id", "what", "module", "test", "recipe", "state"]
+#: The fields of a `Row` that the columns hold.
+FIELDS = ("id", "what", "module", "test", "recipe", "state")
 #: The heading of the table with a row for each deviation that the code marks, its module in the
 #: first column.
 DEVIATIONS = "Deviations in the code"
@@ -95,7 +97,7 @@ INVENTORY: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """A row of a table of docs/papers.md."""
 
@@ -127,12 +129,14 @@ def faults(root: Path) -> list[str]:
 def rows(page: str) -> list[Row]:
     """The rows of the tables below the headings of the papers."""
     text = sections(page)
-    return [
-        Row(paper, *cells)
-        for paper in INVENTORY
-        for line in text.get(paper, "").splitlines()
-        if len(cells := _cells(line)) == len(COLUMNS) and cells != COLUMNS and cells[0].strip("-")
-    ]
+    found = []
+    for paper in INVENTORY:
+        for line in text.get(paper, "").splitlines():
+            cells = _cells(line)
+            is_row = len(cells) == len(COLUMNS) and cells != COLUMNS
+            if is_row and cells[0].strip("-"):
+                found.append(Row(paper=paper, **dict(zip(FIELDS, cells, strict=True))))
+    return found
 
 
 def _cells(line: str) -> list[str]:

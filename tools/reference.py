@@ -295,12 +295,15 @@ def table(columns: Row, rows: Iterable[Row]) -> str:
         | --- | --- |
         | divide | by \|U\| |
     """
-    lines = [
-        columns,
-        ("---",) * len(columns),
-        *([cell.replace("|", r"\|") for cell in row] for row in rows),
-    ]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    lines = [_table_line(columns), _table_line(["---"] * len(columns))]
+    for row in rows:
+        cells = [cell.replace("|", r"\|") for cell in row]
+        lines.append(_table_line(cells))
+    return "".join(lines)
+
+
+def _table_line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |\n"
 
 
 if __name__ == "__main__":

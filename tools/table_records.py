@@ -79,9 +79,10 @@ class Records:
         ]
         if any(part.keys() != parts[0].keys() for part in parts):
             raise TableError(f"not all seeds of '{run}' have a network of each task")
-        values = {
-            seed: sum(part[seed].value for part in parts) for seed in (parts[0] if parts else ())
-        }
+        values: dict[int, float] = {}
+        for part in parts:
+            for seed, outcome in part.items():
+                values[seed] = values.get(seed, 0) + outcome.value
         if values and values.keys() != self._seeds(run):
             raise TableError(f"not all seeds of '{run}' have {key}")
         if not all(map(math.isfinite, values.values())):

@@ -129,8 +129,11 @@ def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         | --- | --- |
         | 1 | |
     """
-    lines = (("|" + "|".join(f" {cell} " if cell else " " for cell in row) + "|") for row in rows)
-    return "\n".join(["| " + " | ".join(headings) + " |", "|" + " --- |" * len(headings), *lines])
+    lines = ["| " + " | ".join(headings) + " |", "|" + " --- |" * len(headings)]
+    for row in rows:
+        cells = [f" {cell} " if cell else " " for cell in row]
+        lines.append("|" + "|".join(cells) + "|")
+    return "\n".join(lines)
 
 
 def digits_of(metric: Outcome) -> int:

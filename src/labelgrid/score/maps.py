@@ -186,10 +186,11 @@ def _original_maps(
                 moments[name] = [(part, make(task)) for part in cut]
             for part, moment in moments[name]:
                 moment.update(task.activate(resize_to_original(raws[name], frame, part)))
-    return {
-        name: torch.cat([moment.uncertainty()[:, 0] for _, moment in parts], 1)
-        for name, parts in moments.items()
-    }
+    maps = {}
+    for name, parts in moments.items():
+        strips = [moment.uncertainty()[:, 0] for _, moment in parts]
+        maps[name] = torch.cat(strips, 1)
+    return maps
 
 
 def _cut(rows: slice, limit: int, row_values: int) -> Iterator[slice]:
