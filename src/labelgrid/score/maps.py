@@ -1,4 +1,4 @@
-"""Averages what several predictions say of each pixel over an image, in bounded memory: for several statistics."""
+"""Averages what several predictions say of each pixel over an image, in bounded memory."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -57,7 +57,10 @@ def _rows_of(raws: Raw, rows: Tensor) -> Raw:
 
 
 def information(task: Task) -> Moments:
-    """Collects what the predictions disagree on: mutual information of probabilities, variance of values."""
+    """Collects what predictions disagree on.
+
+    Mutual information of probabilities, variance of values.
+    """
     return Information(task.probabilities) if task.probabilities else Spread()
 
 
@@ -107,7 +110,9 @@ def image_means(
 
 
 def _alike(frames: Sequence[Frame], channels: int) -> Iterator[list[int]]:
-    """Positions of images with the same frame: as many at a time as have `CACHED` values together, at least one.
+    """Yields positions of images with the same frame.
+
+    As many at a time as have `CACHED` values together, at least one.
 
     So an image is cut into the same strips alone and beside others, and its values are bitwise the
     same.
@@ -169,7 +174,10 @@ def _original_means(
 
 
 def _sums(maps: Tensor) -> list[float]:
-    """The sum of each image's map, one by one: the order of its additions does not depend on the rest of the batch."""
+    """Sum each image's map by itself.
+
+    So the order of its additions does not depend on the rest of the batch.
+    """
     return [float(own.double().sum()) for own in maps]
 
 

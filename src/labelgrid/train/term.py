@@ -170,7 +170,9 @@ class Term(nn.Module):
         return {}
 
     def supervised_view(self, batch: Batch, draws: Draws) -> Batch:
-        """The batch of the supervised loss: the given one, or one whose images are changed, such as their colours.
+        """Return the batch of the supervised loss.
+
+        The given one, or one whose images are changed, such as their colours.
 
         The further views are made of the given one. With several terms each is given what the one
         before returned.

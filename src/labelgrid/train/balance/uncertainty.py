@@ -37,7 +37,7 @@ class Options:
 
 
 class LearntUncertainty(Balancer):
-    """Adds each labelled image's losses, divided by their learnt variances, and half the log variances."""
+    """Divides each labelled image's losses by learnt variances, and adds half the log variances."""
 
     def __init__(self, weights: Mapping[str, float], reduce: Reduce, options: Options) -> None:
         super().__init__()

@@ -1,4 +1,6 @@
-"""Joint-task regularisation (JTR): an auto-encoder of all tasks' maps at once gives the predictions the labels' code.
+"""Joint-task regularisation (JTR): an auto-encoder of all tasks' maps compares their codes.
+
+The predictions of all tasks at once are to have the code of the labels.
 
 Predictions stand in for labels that an image lacks. One pass serves all tasks, so the cost is
 linear in their number.
@@ -132,7 +134,7 @@ class MapEncoder(nn.Module):
         initialise(self)
 
     def forward(self, maps: Tensor, *, decode: bool = True) -> tuple[Tensor, Tensor | None]:
-        """The codes [b, 8 width, h', w'] of stacks [b, channels, h, w], and their raw reconstruction."""
+        """Encode stacks [b, channels, h, w] to [b, 8 width, h', w'], and rebuild them."""
         if not decode:
             return self.body.codes(maps), None
         found = self.body(maps)
@@ -147,7 +149,9 @@ class MapEncoder(nn.Module):
 
 @dataclass(frozen=True)
 class Stacks:
-    """The maps of some images of a view, [2r, channels, h, w]: of their predictions, then of their labels.
+    """The maps of some images of a view: of their predictions, then of their labels.
+
+    They are [2r, channels, h, w].
 
     Args:
         rows: the images' places in the batch, [r].
@@ -160,7 +164,7 @@ class Stacks:
 
 
 class JointRegularisation(Term):
-    """Cosine distances of the codes of predictions and labels, and the errors of the auto-encoder that makes them.
+    """Compares the codes of predictions and labels, and trains the auto-encoder that makes them.
 
     Source: JTR's released code: w (d1 + e d2) + r recon for each image. The network learns from d1,
     by its predictions of unlabelled tasks in both stacks; the auto-encoder is constant in d1, and

@@ -1,4 +1,4 @@
-"""MTPSL: in a joint space of two tasks, the prediction of an unlabelled one agrees with the label of the other."""
+"""MTPSL: an unlabelled task's prediction agrees with another task's label in a joint space."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,7 +45,9 @@ class Options(JointOptions):
 
 
 class CrossTaskConsistency(JointTerm):
-    """Cosine distances in joint spaces of two tasks, of their maps to each other and to the image's features.
+    """Compares two tasks' maps in their joint space, and with the image's features.
+
+    Both are cosine distances.
 
     Source: MTPSL eq. 4: (1/|U|) sum over s in U, t in T of L_ct(m(y_s), m(y_t)) + R(f, m(y_s)) +
     R(f, m(y_t)), with the prediction y_s and the label y_t. All are 1 - cos over channels, averaged
@@ -66,7 +68,8 @@ class CrossTaskConsistency(JointTerm):
         super().prepare(data)
         if self.options.pairs == "learnt" and data.batch == 1 and len(data.tasks) > 1:
             data.progress.say(
-                "The term 'mtpsl' learns which pairs are related by comparing the images of a batch: with one image in "
+                "The term 'mtpsl' learns which pairs are related by comparing the images of a "
+                "batch: with one image in "
                 "each all pairs count alike."
             )
 
@@ -107,7 +110,7 @@ class CrossTaskConsistency(JointTerm):
 
 
 def _contrasts(codes: Codes, apart: Tensor) -> dict[tuple[int, int], Tensor]:
-    """How much nearer the two maps of one image are than those of two images, by pair of tasks that two images have."""
+    """How much nearer the maps of one image are than those of two, by pair of tasks."""
     others = distance(codes.sources, codes.targets[codes.pairs.of_another_image()])
     found = {}
     for source, target in {
