@@ -299,10 +299,9 @@ class JointRegularisation(Term):
                 constant=view == "second",
             )
             ids = [batch.ids[row] for row in rows.tolist()]
-            first, other = (
-                step.draws.by_image(ids, "classes", view, stack, name)
-                for stack in ("predicted", "wanted")
-            )
+            stream = partial(step.draws.by_image, ids, "classes", view)
+            first = stream("predicted", name)
+            other = stream("wanted", name)
             soft = replace(task, largest=False) if view == "second" else task
             predicted.append(prediction_maps(soft, raw, first, mask))
             labels = label_maps(task, known[name])
