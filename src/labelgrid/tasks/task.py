@@ -223,7 +223,7 @@ class TaskDef:
         Args:
             metrics: all metrics of the kind, by name.
         """
-        creators = dict[str, Callable[[], Metric]]()
+        creators: dict[str, Callable[[], Metric]] = {}
         for name, options in self.metrics.items():
             creators[name] = partial(metrics[name], **vars(options))
         return creators
