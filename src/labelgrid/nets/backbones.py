@@ -1,4 +1,4 @@
-"""Builds encoders from timm backbones, loads their weights, and fuses their scales into one map at 1/4."""
+"""Builds encoders from timm backbones, loads their weights, and fuses their scales at 1/4."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,12 +31,13 @@ _ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
 
 
 class Encoder(nn.Module):
-    """A timm backbone whose scales from 1/4 on are resized to 1/4, concatenated and mixed by a 1×1 convolution.
+    """A timm backbone whose scales from 1/4 on become one map at 1/4.
 
-    The scales of a vision transformer are those of a `TransformerPyramid`.
+    The scales are resized to 1/4, concatenated and mixed by a 1×1 convolution. The scales of a
+    vision transformer are the maps of a `TransformerPyramid`.
 
-    `channels` is the number of channels of the fused map; `level_channels` and `strides` are those
-    of the scales, finest first. If the coarsest stride does not divide the image's sides, the image
+    `channels` is the number of channels of the fused map. `level_channels` and `strides` describe
+    the scales, finest first. If the coarsest stride does not divide the image's sides, the image
     is padded with zeros at the bottom and right (HRNet adds its scales, which fails if each is
     rounded separately), and the maps are cropped to the image: the cells of every map span exactly
     the image, as losses, labels and predictions at original size assume.
@@ -49,7 +50,7 @@ class Encoder(nn.Module):
             layer.
 
     Example:
-        >>> encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=16))
+        >>> encoder = Encoder(BackboneOptions(name="mobilenetv2_035", pretrained=False, fused=16))
         >>> encoder(torch.zeros(1, 3, 32, 64)).shared.shape
         torch.Size([1, 16, 8, 16])
     """
@@ -71,40 +72,43 @@ class Encoder(nn.Module):
             info = self.backbone.feature_info
             reductions = info.reduction()
             channels = info.channels()
-        self.channels_last = (
-            getattr(self.backbone, "output_fmt", "NCHW") == "NHWC"
-        )  # maps [b, h, w, c], such as Swin's
+        # Swin's maps, for example, are [b, h, w, c].
+        self.channels_last = getattr(self.backbone, "output_fmt", "NCHW") == "NHWC"
         self.used = [i for i, reduction in enumerate(reductions) if reduction >= 4]
         if not self.used:
             raise ModelError(f"Backbone '{options.name}' has no scale of 1/4 or coarser.")
-        total = sum(channels[i] for i in self.used)
         self.fuse = fuse
-        self.channels = channels[self.used[-1]] if fuse == "none" else options.fused or total
         self.strides: tuple[int, ...] = tuple(reductions[i] for i in self.used)
         self.level_channels: tuple[int, ...] = tuple(channels[i] for i in self.used)
         self.reduction: int = max(reductions)
+        total = sum(self.level_channels)
+        self.channels = self.level_channels[-1]
+        if fuse != "none":
+            self.channels = options.fused or total
         mix = pointwise(total, self.channels)
         mixed = fuse == "mixed" or (fuse == "concatenated" and options.fused > 0)
         self.mix = mix if mixed else None
 
     def forward(self, image: Tensor) -> Features:
-        """Encode images [b, 3, h, w]: the fused map at the finest used scale, and all used scales."""
+        """Encode images [b, 3, h, w]: the fused map at the finest used scale, and all scales."""
         height, width = image.shape[-2:]
-        scales = self.backbone(pad_to_multiple(image, self.reduction))
-        maps = [
-            scale.movedim(-1, 1) if self.channels_last else scale
-            for i, scale in enumerate(scales)
-            if i in self.used
-        ]
-        levels = tuple(
-            crop_padding(scale, stride, height, width)
-            for scale, stride in zip(maps, self.strides, strict=True)
-        )
-        return Features(
-            levels[-1] if self.fuse == "none" else self._fused(maps, height, width), levels
-        )
+        maps = self._maps(pad_to_multiple(image, self.reduction))
+        levels = []
+        for scale, stride in zip(maps, self.strides, strict=True):
+            levels.append(crop_padding(scale, stride, height, width))
+        if self.fuse == "none":
+            return Features(levels[-1], tuple(levels))
+        return Features(self._fused_map(maps, height, width), tuple(levels))
 
-    def _fused(self, maps: list[Tensor], height: int, width: int) -> Tensor:
+    def _maps(self, padded: Tensor) -> list[Tensor]:
+        """The used scales [b, c, h, w] of padded images."""
+        scales = self.backbone(padded)
+        maps = [scales[i] for i in self.used]
+        if self.channels_last:
+            maps = [scale.movedim(-1, 1) for scale in maps]
+        return maps
+
+    def _fused_map(self, maps: list[Tensor], height: int, width: int) -> Tensor:
         """All scales, upsampled to the finest, concatenated, cropped to the image and mixed.
 
         A 1×1 convolution and upsampling are both linear, so each scale is convolved before it is
@@ -113,8 +117,8 @@ class Encoder(nn.Module):
         size = maps[0].shape[-2:]
         stride = self.strides[0]
         if self.mix is None:
-            raised = [maps[0], *(_resize(scale, size) for scale in maps[1:])]
-            return crop_padding(torch.cat(raised, 1), stride, height, width)
+            upsampled = [maps[0], *(_resize(scale, size) for scale in maps[1:])]
+            return crop_padding(torch.cat(upsampled, 1), stride, height, width)
         weight = self.mix.get_parameter("0.weight")
         bias = self.mix.get_parameter("0.bias")
         parts = torch.split(weight, [scale.shape[1] for scale in maps], 1)
@@ -130,32 +134,40 @@ def _resize(x: Tensor, size: torch.Size) -> Tensor:
 
 
 def _create(options: BackboneOptions, load: bool) -> Any:
-    extra: dict[str, Any] = {"features_only": True}
+    """Create timm's model."""
+    arguments: dict[str, Any] = {"features_only": True}
     if is_transformer(options.name):
-        extra = {"num_classes": 0, "dynamic_img_size": True}
+        arguments = {"num_classes": 0, "dynamic_img_size": True}
     else:
-        extra |= _ARGUMENTS.get(module_of(options.name), {})
+        arguments |= _ARGUMENTS.get(module_of(options.name), {})
     if options.output_stride:
-        extra["output_stride"] = options.output_stride
+        arguments["output_stride"] = options.output_stride
     try:
-        return timm.create_model(options.name, pretrained=load, **extra)
+        return timm.create_model(options.name, pretrained=load, **arguments)
     except Exception as error:  # timm and its hub raise many types
         if not load or isinstance(error, TypeError | AssertionError):
-            stride = (
-                f" and output_stride = {options.output_stride}" if options.output_stride else ""
-            )
-            raise ModelError(
-                f"timm cannot build the backbone '{options.name}' with feature maps{stride}: "
-                f"{str(error) or type(error).__name__}.",
-                next_step="`timm.list_models()` lists the names."
-                + (" Not all of them can be built with an output_stride." if stride else ""),
-            ) from error
+            raise _build_error(options, error) from error
         raise ModelError(
-            f"The ImageNet weights of '{options.name}' could not be fetched ({type(error).__name__}).",
-            next_step="Give a local file with --weights FILE, or set `pretrained = false` in [backbone] to start "
-            "from random weights (which need many more labels).",
+            f"The ImageNet weights of '{options.name}' could not be fetched "
+            f"({type(error).__name__}).",
+            next_step="Give a local file with --weights FILE, or set `pretrained = false` in "
+            "[backbone] to start from random weights (which need many more labels).",
             unchanged="Nothing was trained.",
         ) from error
+
+
+def _build_error(options: BackboneOptions, error: Exception) -> ModelError:
+    """Say that timm cannot build a model."""
+    stride = ""
+    next_step = "`timm.list_models()` lists the names."
+    if options.output_stride:
+        stride = f" and output_stride = {options.output_stride}"
+        next_step += " Not all of them can be built with an output_stride."
+    return ModelError(
+        f"timm cannot build the backbone '{options.name}' with feature maps{stride}: "
+        f"{str(error) or type(error).__name__}.",
+        next_step=next_step,
+    )
 
 
 def _upsample_bilinearly(backbone: nn.Module, name: str) -> None:
@@ -176,37 +188,44 @@ def _upsample_bilinearly(backbone: nn.Module, name: str) -> None:
 
 
 def load_weights(backbone: nn.Module, path: Path) -> None:
-    """Load a backbone's weights from a .safetensors or PyTorch file; a classifier in it is ignored.
+    """Load a backbone's weights from a .safetensors or PyTorch file.
+
+    A classifier in the file is ignored.
 
     Raises:
         ModelError: the file is missing, cannot be read, or does not fit the backbone.
     """
-    state = read_state(path)
     expected = backbone.state_dict()
-    prefixes = {
-        key[: key.index(name)]
-        for key in state
-        for name in (next(iter(expected)),)
-        if key.endswith(name)
-    }
-    prefix = min(prefixes, key=len, default="")
-    matching = {
-        key.removeprefix(prefix): value
-        for key, value in state.items()
-        if key.startswith(prefix) and key.removeprefix(prefix) in expected
-    }
-    missing = [
-        key for key in expected if key not in matching and not key.endswith("num_batches_tracked")
-    ]
-    misshapen = [key for key, value in matching.items() if not _fits(value, expected[key])]
+    state = _without_prefix(read_state(path), next(iter(expected)))
+    matching = {}
+    misshapen = []
+    for key, value in state.items():
+        if key in expected:
+            matching[key] = value
+            if not _fits(value, expected[key]):
+                misshapen.append(key)
+    unread = [key for key in expected if key not in matching]
+    missing = [key for key in unread if not key.endswith("num_batches_tracked")]
     if missing or misshapen:
         raise ModelError(
-            f"The weights do not fit the backbone: {len(missing)} of {len(expected)} tensors are missing, "
-            f"{len(misshapen)} have another shape or type (first: {(missing + misshapen)[0]}).",
+            f"The weights do not fit the backbone: {len(missing)} of {len(expected)} tensors are "
+            f"missing, {len(misshapen)} have another shape or type "
+            f"(first: {(missing + misshapen)[0]}).",
             where=str(path),
             next_step="Name the backbone that these weights were trained for.",
         )
     backbone.load_state_dict(matching, strict=False)
+
+
+def _without_prefix(state: Mapping[str, Tensor], first: str) -> dict[str, Tensor]:
+    """The tensors under the shortest prefix that the name of the backbone's first tensor has."""
+    prefixes = [key[: key.index(first)] for key in state if key.endswith(first)]
+    prefix = min(prefixes, key=len, default="")
+    tensors = {}
+    for key, value in state.items():
+        if key.startswith(prefix):
+            tensors[key.removeprefix(prefix)] = value
+    return tensors
 
 
 def _fits(value: Tensor, expected: Tensor) -> bool:
@@ -234,10 +253,9 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
         with open_regular(path) as file:
             state = torch.load(file, map_location="cpu", weights_only=True)
         state = state.get("state_dict", state)
-        if not all(
-            isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
-        ):
-            raise TypeError("it does not hold named tensors")
+        for key, value in state.items():
+            if not isinstance(key, str) or not isinstance(value, Tensor):
+                raise TypeError("it does not hold named tensors")
         return state
     except UnpicklingError as error:
         raise ModelError(

@@ -1,7 +1,6 @@
-"""Provides the blocks of two-stage networks: bottleneck and basic blocks, and known labels as initial predictions."""
+"""Provides the blocks of networks, and known labels as initial predictions."""
 
 from collections.abc import Mapping
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +14,10 @@ from labelgrid.tasks.task import Task
 
 
 def bottlenecks(inputs: int, width: int) -> nn.Sequential:
-    """Two bottleneck blocks to `width` channels, the first with a 1×1 shortcut if `inputs` differ (PAD-Net's heads).
+    """Two bottleneck blocks to `width` channels, as in PAD-Net's heads.
 
-    Earlier versions always had the shortcut. A state with it loads, and the block then has it.
+    The first has a 1×1 shortcut if `inputs` differ. Earlier versions always had the shortcut. A
+    state with it loads, and the block then has it.
 
     Example:
         >>> bottlenecks(8, 16)(torch.zeros(2, 8, 4, 4)).shape
@@ -32,19 +32,22 @@ def bottlenecks(inputs: int, width: int) -> nn.Sequential:
 
 
 def basic_blocks(inputs: int, width: int, outputs: int | None = None) -> nn.Sequential:
-    """A basic block to `width` channels, with a 1×1 shortcut if `inputs` differ, and with `outputs` a second one.
+    """A basic block to `width` channels, and with `outputs` a second one to `outputs` channels.
+
+    A block whose inputs and outputs differ has a 1×1 shortcut.
 
     Example:
         >>> basic_blocks(8, 16, 16)(torch.zeros(2, 8, 4, 4)).shape
         torch.Size([2, 16, 4, 4])
     """
-    widths = [inputs, width] if outputs is None else [inputs, width, outputs]
-    return nn.Sequential(
-        *(
-            BasicBlock(a, b, downsample=None if a == b else _shortcut(a, b))
-            for a, b in pairwise(widths)
-        )
-    )
+    if outputs is None:
+        return nn.Sequential(_basic_block(inputs, width))
+    return nn.Sequential(_basic_block(inputs, width), _basic_block(width, outputs))
+
+
+def _basic_block(inputs: int, width: int) -> BasicBlock:
+    shortcut = None if inputs == width else _shortcut(inputs, width)
+    return BasicBlock(inputs, width, downsample=shortcut)
 
 
 def pointwise(inputs: int, width: int) -> nn.Sequential:
@@ -88,8 +91,27 @@ class Predict(nn.Module):
         )
 
 
+def last_layers(tasks: Mapping[str, Task], width: int, dropout: float, stage: str) -> nn.ModuleDict:
+    """The last layers of each task's head, by task."""
+    return nn.ModuleDict(
+        {name: Predict(width, task.channels, dropout, stage) for name, task in tasks.items()}
+    )
+
+
+def run_each(layers: nn.ModuleDict, maps: Raw) -> Raw:
+    """Run each task's layers on the task's map."""
+    return {name: layers[name](x) for name, x in maps.items()}
+
+
+def activate(tasks: Mapping[str, Task], raw: Raw) -> Raw:
+    """Convert the tasks' raw outputs to predictions."""
+    return {name: tasks[name].activate(x) for name, x in raw.items()}
+
+
 def known_prediction(task: Task, target: Target, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Convert a label to a prediction at the heads' size: its mean over the valid pixels of each output pixel's area.
+    """Convert a label to a prediction at the heads' size.
+
+    Each value is the label's mean over the valid pixels of the output pixel's area.
 
     Returns:
         The values [b, channels, h, w], and a mask, bool [b, 1, h, w]: valid if at least half of the
@@ -102,11 +124,11 @@ def known_prediction(task: Task, target: Target, size: tuple[int, int]) -> tuple
 
 
 def insert_known_labels(
-    tasks: Mapping[str, Task], predictions: Raw, known: Mapping[str, Target]
+    tasks: Mapping[str, Task], predictions: Raw, known: Mapping[str, Target] | None
 ) -> Raw:
     """Replace initial predictions by known labels where these are valid (PartAL section 3.3)."""
     replaced = dict(predictions)
-    for name, target in known.items():
+    for name, target in (known or {}).items():
         height, width = predictions[name].shape[-2:]
         value, valid = known_prediction(tasks[name], target, (height, width))
         replaced[name] = torch.where(valid, value.to(predictions[name].dtype), predictions[name])

@@ -1,11 +1,13 @@
-"""Passes messages between tasks: embeds predictions, and adds those of other tasks through attention gates."""
+"""Passes messages between tasks: embeds predictions, and adds them through attention gates."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from labelgrid.nets.network import Raw
+from labelgrid.tasks.task import Task
 
 
 class Embed(nn.Sequential):
@@ -19,12 +21,17 @@ class Embed(nn.Sequential):
         )
 
 
+def embeddings(tasks: Mapping[str, Task], width: int) -> nn.ModuleDict:
+    """The layers that embed each task's prediction, by task."""
+    return nn.ModuleDict({name: Embed(task.channels, width) for name, task in tasks.items()})
+
+
 class Distil(nn.Module):
     """Attention-gated messages between tasks: O_t = F_t + sum over a ≠ t of G ⊙ (W_at E_a).
 
-    E_a are source a's embedded prediction (or known label), F_t the target's own feature, and G =
-    sigmoid(W_g ·) of the target's F_t (one gate a target) or of the source's E_a (one a pair). The
-    messages of one source share one wide convolution.
+    E_a is the embedded prediction (or known label) of source a, F_t the target's own feature, and G
+    = sigmoid(W_g ·) of the target's F_t (one gate a target) or of the source's E_a (one gate a
+    pair). The messages of one source share one wide convolution.
 
     Source: Xu et al. 2018 (PAD-Net), module C; PartAL figure 3.
     """
@@ -34,9 +41,14 @@ class Distil(nn.Module):
         self.names = names
         self.gate = gate
         others = len(names) - 1
-        self.messages = nn.ModuleDict({n: _wide(width, others) for n in names if others})
         gates = 1 if gate == "target" else others
-        self.gates = nn.ModuleDict({n: _wide(width, gates) for n in names if others})
+        self.messages = nn.ModuleDict()
+        self.gates = nn.ModuleDict()
+        if others:
+            for name in names:
+                self.messages[name] = _wide(width, others)
+            for name in names:
+                self.gates[name] = _wide(width, gates)
 
     def forward(self, own: Raw, sources: Raw) -> Raw:
         """Refine the tasks' own features with messages from the sources.
@@ -46,21 +58,27 @@ class Distil(nn.Module):
         refined = dict(own)
         if not self.messages:
             return refined
-        target_gates = (
-            {t: torch.sigmoid(gate(own[t])) for t, gate in self.gates.items()}
-            if self.gate == "target"
-            else {}
-        )
-        for a in self.names:
-            targets = [t for t in self.names if t != a]
-            parts = self.messages[a](sources[a]).chunk(len(targets), 1)
+        target_gates = self._target_gates(own)
+        for source in self.names:
+            targets = [name for name in self.names if name != source]
+            messages = self.messages[source](sources[source]).chunk(len(targets), 1)
             if self.gate == "source":
-                gates = torch.sigmoid(self.gates[a](sources[a])).chunk(len(targets), 1)
+                gates = self._sigmoid(source, sources).chunk(len(targets), 1)
             else:
-                gates = tuple(target_gates[t] for t in targets)
-            for t, part, gate in zip(targets, parts, gates, strict=True):
-                refined[t] = refined[t] + gate * part
+                gates = [target_gates[target] for target in targets]
+            for target, message, gate in zip(targets, messages, gates, strict=True):
+                refined[target] = refined[target] + gate * message
         return refined
+
+    def _target_gates(self, own: Raw) -> Raw:
+        """The gates that targets compute, by target."""
+        if self.gate == "source":
+            return {}
+        return {target: self._sigmoid(target, own) for target in self.gates}
+
+    def _sigmoid(self, name: str, features: Raw) -> Tensor:
+        """The gates that a task's features compute."""
+        return torch.sigmoid(self.gates[name](features[name]))
 
 
 def _wide(width: int, times: int) -> nn.Conv2d:

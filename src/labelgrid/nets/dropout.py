@@ -51,13 +51,18 @@ STAGES: dict[Where, frozenset[str]] = {
 def sites(
     network: nn.Module, where: Where, rate: float = 0.0
 ) -> dict[str, tuple[ChannelDropout, float]]:
-    """The dropout modules that `where` selects, with their rates (`rate`, or their own if `rate` is 0), by name."""
-    selected = {
-        name: (module, rate or module.rate)
-        for name, module in network.named_modules()
-        if isinstance(module, ChannelDropout) and module.stage in STAGES[where]
-    }
-    return {name: (module, used) for name, (module, used) in selected.items() if used > 0}
+    """The dropout modules that `where` selects, with their rates, by name.
+
+    A module's rate is `rate`, or its own if `rate` is 0. Modules of rate 0 are left out.
+    """
+    selected = {}
+    for name, module in network.named_modules():
+        if not isinstance(module, ChannelDropout) or module.stage not in STAGES[where]:
+            continue
+        used_rate = rate or module.rate
+        if used_rate > 0:
+            selected[name] = (module, used_rate)
+    return selected
 
 
 def masks(
@@ -68,11 +73,10 @@ def masks(
     They depend on seed, module, pass, channel and image key only.
     """
     channel_keys = np.arange(channels, dtype=np.uint64) * np.uint64(0xD6E8FEB86659FD93)
-    kept = (
-        keyed_uniform(keys[:, None] ^ channel_keys[None], seed_of(seed, "dropout", site, index))
-        >= rate
-    )
-    return torch.from_numpy(kept / (1 - rate)).float()[:, :, None, None]
+    pass_seed = seed_of(seed, "dropout", site, index)
+    uniform = keyed_uniform(keys[:, None] ^ channel_keys[None], pass_seed)
+    factors = (uniform >= rate) / (1 - rate)
+    return torch.from_numpy(factors).float()[:, :, None, None]
 
 
 @contextmanager
@@ -86,18 +90,18 @@ def keyed_dropout(
 ) -> Iterator[Callable[[int], None]]:
     """Use masks keyed by image in the network's dropout modules.
 
-    Yields a function that sets the masks of a pass.
-
     The masks of an image depend neither on the order nor on the rest of the batch. They are removed
     at the end.
+
+    Yields:
+        A function that sets the masks of a pass.
     """
     active = sites(network, where, rate)
 
     def use(index: int) -> None:
-        for name, (module, used) in active.items():
-            module.mask = masks(
-                name, module.channels, rate=used, keys=keys, seed=seed, index=index
-            ).to(device)
+        for name, (module, used_rate) in active.items():
+            mask = masks(name, module.channels, rate=used_rate, keys=keys, seed=seed, index=index)
+            module.mask = mask.to(device)
 
     try:
         yield use

@@ -1,4 +1,4 @@
-"""Defines the interface of networks: encode, decode and predict, and the features and outputs they return."""
+"""Defines the interface of networks: encode, decode and predict, and what these return."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -55,24 +55,30 @@ class Features:
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Self:
         """The features with each of their maps changed."""
-        return replace(
-            self,
-            **{field.name: _changed(getattr(self, field.name), change) for field in fields(self)},
-        )
+        return replace(self, **_change_fields(self, change))
 
 
-def _part(count: int, i: int, maps: Tensor) -> Tensor:
+def _chunk(count: int, i: int, maps: Tensor) -> Tensor:
     return maps.chunk(count)[i]
 
 
-def _changed(part: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    if isinstance(part, Tensor):
-        return change(part)
-    if isinstance(part, Features):
-        return part.each(change)
-    if isinstance(part, Mapping):
-        return {key: _changed(value, change) for key, value in part.items()}
-    return tuple(_changed(value, change) for value in part)
+def _change_fields(record: Any, change: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+    """The fields of a dataclass with each map in them changed."""
+    changed = {}
+    for field in fields(record):
+        changed[field.name] = _change(getattr(record, field.name), change)
+    return changed
+
+
+def _change(maps: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """A map, or a tuple or mapping of maps, with each map changed."""
+    if isinstance(maps, Tensor):
+        return change(maps)
+    if isinstance(maps, Features):
+        return maps.each(change)
+    if isinstance(maps, Mapping):
+        return {key: _change(value, change) for key, value in maps.items()}
+    return tuple(_change(value, change) for value in maps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +105,11 @@ class Output:
         """The outputs of as many equal parts of the batch."""
         if count == 1:
             return [self]
-        own = {field.name: getattr(self, field.name) for field in fields(self)}
-        return [Output(**_changed(own, partial(_part, count, i))) for i in range(count)]
+        outputs = []
+        for i in range(count):
+            own_fields = _change_fields(self, partial(_chunk, count, i))
+            outputs.append(Output(**own_fields))
+        return outputs
 
 
 class Network(nn.Module):
@@ -131,12 +140,16 @@ class Network(nn.Module):
         raise NotImplementedError
 
     def predict(self, task_features: Raw) -> Raw:
-        """Run the dropout and the last convolution of the final heads, as `decode` does at its end."""
+        """Run the final heads' dropout and last convolution, as `decode` does at its end."""
         raise NotImplementedError
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        """The parameters that every task's loss depends on, by which balancers compare tasks: the encoder's."""
-        return [p for p in self.get_submodule("encoder").parameters() if p.requires_grad]
+        """The parameters that every task's loss depends on: the encoder's.
+
+        Balancers compare tasks by them.
+        """
+        parameters = self.get_submodule("encoder").parameters()
+        return [parameter for parameter in parameters if parameter.requires_grad]
 
     def forward(self, image: Tensor, known: Mapping[str, Target] | None = None) -> Output:
         """Encode and decode."""
@@ -158,9 +171,9 @@ def example_output(network: Network) -> Output:
     The network is left as it was.
     """
     training = network.training
+    device = next(network.parameters()).device
+    image = torch.zeros(1, 3, EXAMPLE_SIDE, EXAMPLE_SIDE, device=device)
     with torch.no_grad():
-        output = network.eval()(
-            torch.zeros(1, 3, EXAMPLE_SIDE, EXAMPLE_SIDE, device=next(network.parameters()).device)
-        )
+        output = network.eval()(image)
     network.train(training)
     return output

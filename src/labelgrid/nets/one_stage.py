@@ -1,11 +1,14 @@
-"""Networks with one stage: each task is predicted once, from the shared map, so that known labels have no effect."""
+"""Defines networks with one stage: each task is predicted once, from the shared map.
+
+Known labels have no effect.
+"""
 
 from collections.abc import Mapping
 from typing import Protocol
 
 from torch import nn
 
-from labelgrid.nets.blocks import Predict
+from labelgrid.nets.blocks import last_layers, run_each
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.pixel.target import Target
@@ -49,12 +52,7 @@ class OneStage(Network):
         self.encoder = encoder
         self.dropout = ChannelDropout(options.encoder_dropout, channels, "encoder")
         self.bodies = bodies
-        self.last = nn.ModuleDict(
-            {
-                name: Predict(width, task.channels, options.dropout, "final")
-                for name, task in tasks.items()
-            }
-        )
+        self.last = last_layers(tasks, width, options.dropout, "final")
 
     def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
         """Run the heads; known labels are ignored."""
@@ -69,4 +67,4 @@ class OneStage(Network):
 
     def predict(self, task_features: Raw) -> Raw:
         """Run the heads' dropout and last convolution."""
-        return {name: self.last[name](x) for name, x in task_features.items()}
+        return run_each(self.last, task_features)

@@ -44,8 +44,9 @@ class BackboneOptions:
     def __post_init__(self) -> None:
         check_ranges(self, fused=(0, WIDEST), pyramid=(1, WIDEST))
         source, colon, _ = self.name.partition(":")
-        if colon and not is_trusted(source.replace("_", "-")):
+        trust = source.replace("_", "-")
+        if colon and not is_trusted(trust):
             raise ValueError(
-                f"the source '{source}' of a backbone is used only if you trust it; if you know the author of the "
-                f"recipe, add `--trust {source.replace('_', '-')}` to the command"
+                f"the source '{source}' of a backbone is used only if you trust it; "
+                f"if you know the author of the recipe, add `--trust {trust}` to the command"
             )

@@ -1,4 +1,4 @@
-"""Pads images to a multiple of a network's coarsest stride, and crops its maps to the image again."""
+"""Pads images to a multiple of a network's coarsest stride, and crops its maps to the image."""
 
 import torch
 from torch import Tensor
@@ -6,10 +6,12 @@ from torch.nn import functional
 
 
 def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
-    """Pad images [b, c, h, w] with zeros at the bottom and right so that both sides are multiples of `multiple`.
+    """Pad images [b, c, h, w] with zeros until both sides are multiples of `multiple`.
+
+    The zeros are at the bottom and right.
 
     Example:
-        >>> padded(torch.ones(1, 3, 5, 8), 4).shape
+        >>> pad_to_multiple(torch.ones(1, 3, 5, 8), 4).shape
         torch.Size([1, 3, 8, 8])
     """
     height, width = image.shape[-2:]
@@ -17,7 +19,9 @@ def pad_to_multiple(image: Tensor, multiple: int) -> Tensor:
 
 
 def crop_padding(whole: Tensor, stride: int, height: int, width: int) -> Tensor:
-    """Crop a map over a padded image to the image: ceil(side / stride) cells that span exactly the image's side.
+    """Crop a map over a padded image to the image.
+
+    ceil(side / stride) cells remain, which span exactly the image's side.
 
     Args:
         whole: [b, c, h', w'], with one cell for each stride × stride pixels of the padded image.
@@ -26,16 +30,17 @@ def crop_padding(whole: Tensor, stride: int, height: int, width: int) -> Tensor:
         width: of the image.
 
     Example:
-        >>> cropped(torch.tensor([[[[0.0, 4.0]]]]), 4, 4, 6)
+        >>> crop_padding(torch.tensor([[[[0.0, 4.0]]]]), 4, 4, 6)
         tensor([[[[0.0000, 2.5000]]]])
     """
     rows = -(-height // stride)
     columns = -(-width // stride)
     part = whole[..., :rows, :columns]
-    return _fitted(_fitted(part, height / (rows * stride), -2), width / (columns * stride), -1)
+    part = _fit(part, height / (rows * stride), -2)
+    return _fit(part, width / (columns * stride), -1)
 
 
-def _fitted(cells: Tensor, share: float, axis: int) -> Tensor:
+def _fit(cells: Tensor, share: float, axis: int) -> Tensor:
     """As many cells along an axis that span only this share of it, interpolated linearly."""
     if share == 1:
         return cells

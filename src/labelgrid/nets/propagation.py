@@ -1,4 +1,4 @@
-"""Propagates the tasks' features of one scale to the next finer one (MTI-Net's feature propagation)."""
+"""Propagates the tasks' features of one scale to the next finer one, as MTI-Net does."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -16,7 +16,7 @@ SQUEEZE = 16
 class Propagation(nn.Module):
     """A softmax over tasks weighs their features into one shared map.
 
-    Each task adds its own channels of it to its own.
+    Each task adds the map, with its channels weighed for the task, to its features.
 
     Deviation: in the public code the softmax does not compare the tasks at one channel. The
     concatenation has all channels of the first task, then all of the second, but its view reads one
@@ -41,25 +41,28 @@ class Propagation(nn.Module):
         narrow = max(total // 4, 1)
         self.weigh = nn.Sequential(basic_blocks(total, narrow, narrow), nn.Conv2d(narrow, total, 1))
         self.reduce = basic_blocks(total, width)
-        self.excite = nn.ModuleDict({name: Excitation(width) for name in self.names})
+        self.excite = nn.ModuleDict()
+        for name in self.names:
+            self.excite[name] = Excitation(width)
 
     def forward(self, features: Raw) -> Raw:
         """Refine the tasks' features [b, width, h, w]."""
         stacked = torch.stack([features[name] for name in self.names], 1)
         count, tasks, width, *size = stacked.shape
         joined = stacked.flatten(1, 2)
-        shape = (
-            (count, tasks, width, *size) if self.over == "tasks" else (count, width, tasks, *size)
-        )
-        weights = self.weigh(joined).view(shape).softmax(1 if self.over == "tasks" else 2)
+        scores = self.weigh(joined)
+        if self.over == "tasks":
+            weights = scores.view(count, tasks, width, *size).softmax(1)
+        else:
+            weights = scores.view(count, width, tasks, *size).softmax(2)
         shared = self.reduce(joined * weights.flatten(1, 2))
         return {name: features[name] + self.excite[name](shared) for name in self.names}
 
 
 class Excitation(nn.Module):
-    """Weighs channels by numbers that a small network computes from their means (squeeze and excitation).
+    """Weighs channels by numbers that a small network computes from their means.
 
-    Source: Hu et al. 2018.
+    Source: Hu et al. 2018 (squeeze and excitation).
     """
 
     def __init__(self, width: int) -> None:

@@ -1,4 +1,4 @@
-"""Makes maps at 1/4 to 1/32 of the image from a vision transformer, whose blocks all have one resolution."""
+"""Makes maps at 1/4 to 1/32 of the image from a vision transformer of one resolution."""
 
 from typing import Any
 
@@ -11,8 +11,6 @@ STRIDES = (4, 8, 16, 32)
 #: The stride of the transformer's own maps, in pixels of the image: an image is resized for patches
 #: of another size.
 PATCH = 16
-
-
 #: timm's modules of plain vision transformers. Others, such as Swin's, have maps of several scales,
 #: or none.
 MODULES = frozenset({"timm.models.vision_transformer", "timm.models.deit", "timm.models.eva"})
@@ -22,8 +20,10 @@ def is_transformer(name: str) -> bool:
     """Whether timm's model of this name is a plain vision transformer.
 
     Example:
-        >>> is_transformer("hf-hub:timm/vit_small_patch14_dinov2.lvd142m"), is_transformer("resnet18")
-        (True, False)
+        >>> is_transformer("hf-hub:timm/vit_small_patch14_dinov2.lvd142m")
+        True
+        >>> is_transformer("resnet18")
+        False
     """
     return module_of(name) in MODULES
 
@@ -36,15 +36,17 @@ def module_of(name: str) -> str:
         'timm.models.hrnet'
     """
     model = name.rpartition("/")[2].partition(".")[0]
-    return timm.model_entrypoint(model).__module__ if timm.is_model(model) else ""
+    if not timm.is_model(model):
+        return ""
+    return timm.model_entrypoint(model).__module__
 
 
 class TransformerPyramid(nn.Module):
-    """Maps [b, width, h / s, w / s] for s = 4, 8, 16, 32, each from one of four blocks that are spread evenly.
+    """Makes a map [b, width, h / s, w / s] for each of s = 4, 8, 16, 32.
 
-    Transposed convolutions raise the maps of the earlier blocks, max-pooling halves that of the
-    last. Images have sides that are multiples of 32. For patches of 14 pixels an image is resized
-    by 14/16.
+    Each is made from one of four blocks, which are spread evenly. Transposed convolutions upsample
+    the maps of the earlier blocks, max-pooling halves the map of the last. Images have sides that
+    are multiples of 32. For patches of 14 pixels an image is resized by 14/16.
 
     Args:
         transformer: timm's, without a classifier, for images of any size.
@@ -59,37 +61,36 @@ class TransformerPyramid(nn.Module):
         self.transformer = transformer
         depth = len(transformer.blocks)
         inputs = transformer.num_features
-        self.blocks = [(number + 1) * depth // 4 - 1 for number in range(4)]
+        self.blocks = [depth // 4 - 1, depth // 2 - 1, 3 * depth // 4 - 1, depth - 1]
         self.patch: int = transformer.patch_embed.patch_size[0]
         self.layers = nn.ModuleList(
             (
-                nn.Sequential(*_raising(inputs, width), *_raising(width, width)),
-                nn.Sequential(*_raising(inputs, width)),
-                nn.Sequential(
-                    nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width), nn.GELU()
-                ),
-                nn.Sequential(
-                    nn.MaxPool2d(2),
-                    nn.Conv2d(inputs, width, 1, bias=False),
-                    nn.BatchNorm2d(width),
-                    nn.GELU(),
-                ),
+                nn.Sequential(*_upsampling(inputs, width), *_upsampling(width, width)),
+                nn.Sequential(*_upsampling(inputs, width)),
+                nn.Sequential(*_pointwise(inputs, width)),
+                nn.Sequential(nn.MaxPool2d(2), *_pointwise(inputs, width)),
             )
         )
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """The maps of images [b, 3, h, w], finest first."""
         if self.patch != PATCH:
-            size = [side * self.patch // PATCH for side in image.shape[-2:]]
+            height, width = image.shape[-2:]
+            size = (height * self.patch // PATCH, width * self.patch // PATCH)
             image = functional.interpolate(
                 image, size=size, mode="bilinear", align_corners=False, antialias=True
             )
         maps = self.transformer.forward_intermediates(
             image, indices=self.blocks, norm=True, intermediates_only=True
         )
-        return [layer(each) for layer, each in zip(self.layers, maps, strict=True)]
+        return [layer(x) for layer, x in zip(self.layers, maps, strict=True)]
 
 
-def _raising(inputs: int, width: int) -> tuple[nn.Module, ...]:
+def _upsampling(inputs: int, width: int) -> tuple[nn.Module, ...]:
     """Layers that double the resolution."""
     return nn.ConvTranspose2d(inputs, width, 2, 2, bias=False), nn.BatchNorm2d(width), nn.GELU()
+
+
+def _pointwise(inputs: int, width: int) -> tuple[nn.Module, ...]:
+    """Layers that change the number of channels alone."""
+    return nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width), nn.GELU()

@@ -1,8 +1,9 @@
-"""Builds SegNet's encoder and decoder in the form of MTAN's "split" network, and the heads on its full-resolution map.
+"""Builds SegNet's encoder and decoder as in MTAN's "split" network, and the heads on its map.
 
-A layer is a 3×3 convolution, batch norm and ReLU. The encoder has five stages, each of two or three
-layers and a 2×2 max-pooling; the decoder mirrors them: it puts each value back where its maximum
-was (Badrinarayanan, Kendall & Cipolla 2017; Liu, Johns & Davison 2019).
+The map has the image's resolution. A layer is a 3×3 convolution, batch norm and ReLU. The encoder
+has five stages, each of two or three layers and a 2×2 max-pooling. The decoder mirrors them: it
+puts each value back where its maximum was (Badrinarayanan, Kendall & Cipolla 2017; Liu, Johns &
+Davison 2019).
 """
 
 from collections.abc import Callable, Mapping
@@ -20,18 +21,19 @@ from labelgrid.tasks.task import Task
 TIMES = (1, 2, 4, 8, 8)
 #: The factor between the sides of the image and of the deepest map.
 COARSEST = 2 ** len(TIMES)
-
-
 #: Makes the norm of a layer with so many channels.
 MakeNorm = Callable[[int], nn.Module]
 
 
 def per_image_norm(channels: int) -> nn.Module:
-    """A norm of each map of each image by itself: what batch norm computes in training if it sees one image.
+    """A norm of each map of each image by itself.
+
+    It computes what batch norm computes in training if it sees one image.
 
     Example:
         >>> import torch
-        >>> by_image(1)(torch.tensor([1.0, 3.0, 5.0, 7.0]).view(2, 1, 1, 2)).detach().flatten().round()
+        >>> maps = torch.tensor([1.0, 3.0, 5.0, 7.0]).view(2, 1, 1, 2)
+        >>> per_image_norm(1)(maps).detach().flatten().round()
         tensor([-1.,  1., -1.,  1.])
     """
     return nn.GroupNorm(channels, channels)
@@ -51,7 +53,9 @@ def layer(inputs: int, outputs: int, norm: MakeNorm = nn.BatchNorm2d) -> nn.Sequ
 
 def remaining_layers(stage: int, width: int, norm: MakeNorm = nn.BatchNorm2d) -> nn.Sequential:
     """The layers of a stage after its first: one in the two finest stages, two in the others."""
-    return nn.Sequential(*(layer(width, width, norm) for _ in range(1 if stage < 2 else 2)))
+    if stage < 2:
+        return nn.Sequential(layer(width, width, norm))
+    return nn.Sequential(layer(width, width, norm), layer(width, width, norm))
 
 
 def initialise(network: nn.Module) -> None:
@@ -116,50 +120,75 @@ class EncoderDecoder(nn.Module):
         self.filters = tuple(width * times for times in TIMES)
         down = list(pairwise((inputs, *self.filters)))
         up = list(pairwise((width, *self.filters)))
-        self.first = nn.ModuleList(layer(before, after, norm) for before, after in down)
-        self.second = nn.ModuleList(
-            remaining_layers(i, after, norm) for i, (_, after) in enumerate(down)
-        )
-        self.first_up = nn.ModuleList(layer(coarse, fine, norm) for fine, coarse in up)
-        self.second_up = nn.ModuleList(
-            remaining_layers(i, fine, norm) for i, (fine, _) in enumerate(up)
-        )
+        # One list after the other: the order decides the random weights.
+        self.first = nn.ModuleList()
+        for before, after in down:
+            self.first.append(layer(before, after, norm))
+        self.second = nn.ModuleList()
+        for stage, (_, after) in enumerate(down):
+            self.second.append(remaining_layers(stage, after, norm))
+        self.first_up = nn.ModuleList()
+        for fine, coarse in up:
+            self.first_up.append(layer(coarse, fine, norm))
+        self.second_up = nn.ModuleList()
+        for stage, (fine, _) in enumerate(up):
+            self.second_up.append(remaining_layers(stage, fine, norm))
 
     def forward(self, image: Tensor) -> Features:
-        """Encode images [b, 3, h, w]: the decoder's last map [b, width, h, w], and the encoder's pooled maps."""
-        found = self.stages(image)
-        return Features(found.shared, found.levels)
+        """Encode images [b, 3, h, w].
+
+        Returns:
+            The decoder's last map [b, width, h, w], and the encoder's pooled maps.
+        """
+        features = self.stages(image)
+        return Features(features.shared, features.levels)
 
     def stages(self, image: Tensor) -> StageFeatures:
         """As `forward`, with the maps of all stages."""
         height, width = image.shape[-2:]
         first, second, pooled, places = self._down(image)
         raised = []
-        decoded = [pooled[-1]]
+        decoded = []
+        x = pooled[-1]
         for stage in reversed(range(len(TIMES))):
-            raised.append(functional.max_unpool2d(decoded[-1], places[stage], (2, 2)))
-            decoded.append(self.second_up[stage](self.first_up[stage](raised[-1])))
-        *coarser, finest = decoded[1:]
-        levels = tuple(
-            crop_padding(level, 2 ** (i + 1), height, width) for i, level in enumerate(pooled)
+            unpooled = functional.max_unpool2d(x, places[stage], (2, 2))
+            x = self.second_up[stage](self.first_up[stage](unpooled))
+            raised.append(unpooled)
+            decoded.append(x)
+        *coarser, finest = decoded
+        levels = []
+        for i, level in enumerate(pooled):
+            levels.append(crop_padding(level, 2 ** (i + 1), height, width))
+        return StageFeatures(
+            shared=finest[..., :height, :width],
+            levels=tuple(levels),
+            first=tuple(first),
+            second=tuple(second),
+            raised=tuple(raised[::-1]),
+            decoded=tuple(coarser[::-1]),
         )
-        maps = (tuple(first), tuple(second), tuple(raised[::-1]), tuple(coarser[::-1]))
-        return StageFeatures(finest[..., :height, :width], levels, *maps)
 
     def codes(self, image: Tensor) -> Tensor:
         """The deepest pooled map [b, 8 width, h', w'] of images; the decoder does not run."""
-        return crop_padding(self._down(image)[2][-1], COARSEST, *image.shape[-2:])
+        height, width = image.shape[-2:]
+        _, _, pooled, _ = self._down(image)
+        return crop_padding(pooled[-1], COARSEST, height, width)
 
     def _down(self, image: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
-        """The outputs of the encoder's first and last layers, the pooled maps, and the places of their maxima."""
+        """Run the encoder.
+
+        Returns:
+            For each stage the outputs of its first and of its last layers, the pooled map, and the
+            places of its maxima.
+        """
         first = []
         second = []
         pooled = []
         places = []
         x = pad_to_multiple(image, COARSEST)
-        for before, after in zip(self.first, self.second, strict=True):
-            first.append(before(x))
-            second.append(after(first[-1]))
+        for first_layer, other_layers in zip(self.first, self.second, strict=True):
+            first.append(first_layer(x))
+            second.append(other_layers(first[-1]))
             x, place = functional.max_pool2d(second[-1], 2, return_indices=True)
             pooled.append(x)
             places.append(place)

@@ -1,7 +1,8 @@
-"""One head a task with parallel dilated convolutions (ASPP) on the encoder's coarsest map: MTPSL's network for PASCAL.
+"""Gives each task a head of parallel dilated convolutions (ASPP) on the encoder's coarsest map.
 
-The published one is `[backbone] name = "resnet18"` with `output_stride = 8`. Outputs have the
-resolution of the coarsest map. There is one stage, so known labels have no effect.
+It is MTPSL's network for PASCAL, published with `[backbone] name = "resnet18"` and `output_stride =
+8`. Outputs have the resolution of the coarsest map. There is one stage, so known labels have no
+effect.
 """
 
 from collections.abc import Callable, Mapping
@@ -59,8 +60,9 @@ class NormOfMeans(nn.BatchNorm2d):
 
 
 class AsppHeads(OneStage):
-    """Encoder, then for each task ASPP, a 3×3 convolution, batch norm, ReLU, dropout and a 1×1 convolution.
+    """Encoder, then a head for each task.
 
+    A head is ASPP, a 3×3 convolution, batch norm, ReLU, dropout and a 1×1 convolution.
     `Features.shared` is the encoder's coarsest map.
 
     Source: Chen et al. 2017 (DeepLabv3); MTPSL section 4, PASCAL, and its released code.

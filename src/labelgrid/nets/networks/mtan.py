@@ -1,9 +1,9 @@
-"""MTAN: each task attends to every stage of a shared SegNet by masks of its own, and predicts from what these let pass.
+"""MTAN: each task attends to every stage of a shared SegNet by masks of its own.
 
 A mask is computed from the shared map and from what the task took from the stage before (Liu, Johns
-& Davison 2019). It
-has an encoder of its own with random weights: `[backbone]` and `--weights` are not used. Outputs
-have the image's resolution. There is one stage of predictions, so known labels have no effect.
+& Davison 2019). MTAN has an encoder of its own with random weights: `[backbone]` and `--weights`
+are not used. Outputs have the image's resolution. There is one stage of predictions, so known
+labels have no effect.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from labelgrid.config import check_ranges
-from labelgrid.nets.blocks import Predict, pointwise
+from labelgrid.nets.blocks import last_layers, pointwise, run_each
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.nets.options import WIDEST, Rate
@@ -25,7 +25,7 @@ from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
     """The width, the upsampling, and dropout.
 
@@ -50,7 +50,10 @@ class Options:
 
 
 def mask(inputs: int, width: int) -> nn.Sequential:
-    """The layers of an attention mask [b, width, h, w] in 0 to 1: two 1×1 convolutions with batch norm."""
+    """The layers of an attention mask [b, width, h, w] in 0 to 1.
+
+    They are two 1×1 convolutions with batch norm.
+    """
     return nn.Sequential(
         *pointwise(inputs, width), nn.Conv2d(width, width, 1), nn.BatchNorm2d(width), nn.Sigmoid()
     )
@@ -69,16 +72,19 @@ class Attention(nn.Module):
     def __init__(self, filters: Sequence[int]) -> None:
         super().__init__()
         finer = (filters[0], *filters[:-1])
-        self.down = nn.ModuleList(
-            mask(width if i == 0 else 2 * width, width) for i, width in enumerate(filters)
-        )
-        self.up = nn.ModuleList(
-            mask(coarse + fine, fine) for fine, coarse in zip(finer, filters, strict=True)
-        )
+        self.down = nn.ModuleList()
+        self.down.append(mask(filters[0], filters[0]))
+        for width in filters[1:]:
+            self.down.append(mask(2 * width, width))
+        self.up = nn.ModuleList()
+        for fine, coarse in zip(finer, filters, strict=True):
+            self.up.append(mask(coarse + fine, fine))
 
 
 class Mtan(Network):
-    """A shared encoder and decoder, masks for each task, then for each task a 3×3 convolution and a 1×1 convolution.
+    """A shared encoder and decoder, masks for each task, then a head for each task.
+
+    A head is a 3×3 convolution and a 1×1 convolution.
 
     `Features.shared` is the decoder's last shared map [b, width, h, w]: each task is predicted from
     its product with the task's last mask. That mask depends on the maps of all stages, too: a
@@ -109,19 +115,14 @@ class Mtan(Network):
         filters = self.encoder.filters
         self.dropout = ChannelDropout(options.encoder_dropout, width, "encoder")
         self.attention = nn.ModuleDict({name: Attention(filters) for name in tasks})
-        self.between = nn.ModuleList(
-            layer(fine, coarse) for fine, coarse in pairwise((*filters, filters[-1]))
-        )
-        self.between_up = nn.ModuleList(
-            layer(coarse, fine) for fine, coarse in pairwise((width, *filters))
-        )
+        self.between = nn.ModuleList()
+        for fine, coarse in pairwise((*filters, filters[-1])):
+            self.between.append(layer(fine, coarse))
+        self.between_up = nn.ModuleList()
+        for fine, coarse in pairwise((width, *filters)):
+            self.between_up.append(layer(coarse, fine))
         self.bodies = heads(width, tasks)
-        self.last = nn.ModuleDict(
-            {
-                name: Predict(width, task.channels, options.dropout, "final")
-                for name, task in tasks.items()
-            }
-        )
+        self.last = last_layers(tasks, width, options.dropout, "final")
         initialise(self)
 
     def encode(self, image: Tensor) -> StageFeatures:
@@ -134,10 +135,10 @@ class Mtan(Network):
             raise TypeError("the masks read the maps of all stages; pass what `encode` returned")
         shared = self.dropout(features.shared)
         height, width = shared.shape[-2:]
-        task_features = {
-            name: self.bodies[name](self._last_mask(name, features)[..., :height, :width] * shared)
-            for name in self.attention
-        }
+        task_features = {}
+        for name in self.attention:
+            last_mask = self._last_mask(name, features)[..., :height, :width]
+            task_features[name] = self.bodies[name](last_mask * shared)
         return Output(
             initial=(),
             final=self.predict(task_features),
@@ -148,28 +149,25 @@ class Mtan(Network):
     def _last_mask(self, name: str, features: StageFeatures) -> Tensor:
         """A task's mask of the decoder's last map: follow the encoder down and the decoder up."""
         masks: Attention = self.attention[name]  # type: ignore[assignment]
-        inputs = features.first[0]
-        found = features.first[0]
-        for stage, second in enumerate(features.second):
+        x = features.first[0]
+        for stage, (first, second) in enumerate(zip(features.first, features.second, strict=True)):
             if stage > 0:
-                inputs = torch.cat((features.first[stage], found), 1)
-            found = functional.max_pool2d(
-                self.between[stage](masks.down[stage](inputs) * second), 2
-            )
+                x = torch.cat((first, x), 1)
+            attended = masks.down[stage](x) * second
+            x = functional.max_pool2d(self.between[stage](attended), 2)
         for stage in reversed(range(len(masks.up))):
-            raised = functional.interpolate(
-                found, scale_factor=2, mode="bilinear", align_corners=self.corners
+            upsampled = functional.interpolate(
+                x, scale_factor=2, mode="bilinear", align_corners=self.corners
             )
-            found = masks.up[stage](
-                torch.cat((features.raised[stage], self.between_up[stage](raised)), 1)
-            )
+            inputs = torch.cat((features.raised[stage], self.between_up[stage](upsampled)), 1)
+            x = masks.up[stage](inputs)
             if stage > 0:
-                found = found * features.decoded[stage - 1]
-        return found
+                x = x * features.decoded[stage - 1]
+        return x
 
     def predict(self, task_features: Raw) -> Raw:
         """Run the heads' dropout and last convolution."""
-        return {name: self.last[name](x) for name, x in task_features.items()}
+        return run_each(self.last, task_features)
 
     def shared_parameters(self) -> list[nn.Parameter]:
         """The encoder's, and those of the layers between the stages."""

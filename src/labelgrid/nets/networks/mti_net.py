@@ -9,7 +9,7 @@ at each scale; they never reach another.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,15 @@ from torch.nn import functional
 
 from labelgrid.config import added_field, check_ranges
 from labelgrid.nets.backbones import Encoder
-from labelgrid.nets.blocks import Predict, basic_blocks, insert_known_labels, pointwise
-from labelgrid.nets.distillation import Distil, Embed
+from labelgrid.nets.blocks import (
+    activate,
+    basic_blocks,
+    insert_known_labels,
+    last_layers,
+    pointwise,
+    run_each,
+)
+from labelgrid.nets.distillation import Distil, embeddings
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.nets.options import WIDEST, Rate
@@ -73,34 +80,39 @@ class ScaleHeads(nn.Module):
         super().__init__()
         self.tasks = dict(tasks)
         self.own = options.own
-        self.bodies = nn.ModuleDict({n: basic_blocks(inputs, width, width) for n in tasks})
-        self.initial = nn.ModuleDict(
-            {n: Predict(width, t.channels, options.dropout, "initial") for n, t in tasks.items()}
-        )
-        self.embed = nn.ModuleDict({n: Embed(t.channels, width) for n, t in tasks.items()})
+        bodies = {name: basic_blocks(inputs, width, width) for name in tasks}
+        self.bodies = nn.ModuleDict(bodies)
+        self.initial = last_layers(tasks, width, options.dropout, "initial")
+        self.embed = embeddings(tasks, width)
         self.distil = Distil(list(tasks), width, options.gate)
 
     def start(self, inputs: Raw) -> tuple[Raw, Raw]:
         """The initial heads' features and their raw outputs."""
-        features = {name: body(inputs[name]) for name, body in self.bodies.items()}
-        return features, {name: self.initial[name](x) for name, x in features.items()}
+        features = run_each(self.bodies, inputs)
+        initial = run_each(self.initial, features)
+        return features, initial
 
     def refine(self, features: Raw, initial: Raw, known: Mapping[str, Target] | None) -> Raw:
-        """The tasks' features with the messages of the others, whose known labels replace their predictions."""
-        predictions = {name: self.tasks[name].activate(raw) for name, raw in initial.items()}
-        sources = self._embed(
-            insert_known_labels(self.tasks, predictions, known) if known else predictions
-        )
-        own = features if self.own == "features" else self._embed(predictions) if known else sources
+        """Each task's features with the messages of the others.
+
+        In the messages known labels replace predictions.
+        """
+        predictions = activate(self.tasks, initial)
+        inserted = insert_known_labels(self.tasks, predictions, known)
+        sources = run_each(self.embed, inserted)
+        own = sources
+        if self.own == "features":
+            own = features
+        elif known:
+            own = run_each(self.embed, predictions)
         refined: Raw = self.distil(own, sources)
         return refined
 
-    def _embed(self, predictions: Raw) -> Raw:
-        return {name: self.embed[name](x) for name, x in predictions.items()}
-
 
 class MtiNet(Network):
-    """Encoder, then for each scale initial heads and distillation, with propagation to finer scales; final heads.
+    """Encoder, for each scale initial heads and distillation, then the final heads.
+
+    Features propagate from each scale to the next finer one.
 
     `Features.shared` is the encoder's coarsest map, but the tasks read its other maps, too:
     balancers take gradients at the parameters (`at = "parameters"`).
@@ -113,77 +125,96 @@ class MtiNet(Network):
         super().__init__()
         self.encoder = encoder
         names = list(tasks)
-        given = encoder.level_channels
-        rate = options.encoder_dropout
-        self.dropout = nn.ModuleList(ChannelDropout(rate, width, "encoder") for width in given)
-        self.reduce = nn.ModuleList(
-            pointwise(width, options.width) if options.width else nn.Identity() for width in given
-        )
-        widths = [options.width or width for width in given]
-        coarser = (*widths[1:], 0)
-        self.scales = nn.ModuleList(
-            ScaleHeads(tasks, width + above, width, options)
-            for width, above in zip(widths, coarser, strict=True)
-        )
-        over: Literal["tasks", "neighbours"] = (
-            "tasks" if options.propagate == "tasks" else "neighbours"
-        )
-        self.propagate = nn.ModuleList(Propagation(names, width, over) for width in widths[1:])
+        self.dropout = nn.ModuleList()
+        self.reduce = nn.ModuleList()
+        widths = []
+        for width in encoder.level_channels:
+            self.dropout.append(ChannelDropout(options.encoder_dropout, width, "encoder"))
+            self.reduce.append(_reduction(width, options.width))
+            widths.append(options.width or width)
+        coarser_widths = (*widths[1:], 0)
+        self.scales = nn.ModuleList()
+        for width, coarser in zip(widths, coarser_widths, strict=True):
+            self.scales.append(ScaleHeads(tasks, width + coarser, width, options))
+        over: Literal["tasks", "neighbours"] = "tasks"
+        if options.propagate == "public":
+            over = "neighbours"
+        self.propagate = nn.ModuleList()
+        for width in widths[1:]:
+            self.propagate.append(Propagation(names, width, over))
         total = sum(widths)
-        self.final_bodies = nn.ModuleDict({n: pointwise(total, total) for n in names})
-        self.final = nn.ModuleDict(
-            {n: Predict(total, t.channels, options.dropout, "final") for n, t in tasks.items()}
-        )
+        self.final_bodies = nn.ModuleDict({name: pointwise(total, total) for name in names})
+        self.final = last_layers(tasks, total, options.dropout, "final")
 
     def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
         """Run all scales from the coarsest on, then the final heads."""
-        dropped = [drop(level) for drop, level in zip(self.dropout, features.levels, strict=True)]
-        levels: list[Tensor] = [
-            reduce(level) for reduce, level in zip(self.reduce, dropped, strict=True)
-        ]
+        levels = self._levels(features)
+        # Each list is of scales, from the coarsest on.
         initial: list[Raw] = []
         heads: list[Raw] = []
         refined: list[Raw] = []
+        coarser = None
         for number in reversed(range(len(levels))):
-            inputs = self._inputs(number, levels[number], heads[0] if heads else None)
-            scale: Any = self.scales[number]
-            found, raw = scale.start(inputs)
-            heads = [found, *heads]
-            initial = [raw, *initial]
-            refined = [scale.refine(found, raw, known), *refined]
-        size = levels[0].shape[-2:]
-        task_features = {
-            name: body(torch.cat([_raised(maps[name], size) for maps in refined], 1))
-            for name, body in self.final_bodies.items()
-        }
+            scale = self.scales[number]
+            inputs = self._inputs(number, levels[number], coarser)
+            coarser, raw = scale.start(inputs)  # type: ignore[operator]
+            heads.append(coarser)
+            initial.append(raw)
+            refined.append(scale.refine(coarser, raw, known))  # type: ignore[operator]
+        task_features = self._final_features(refined[::-1], levels[0].shape[-2:])
         return Output(
-            initial=tuple(initial),
+            initial=tuple(initial[::-1]),
             final=self.predict(task_features),
             features=features,
             task_features=task_features,
-            initial_features=tuple(heads),
+            initial_features=tuple(heads[::-1]),
         )
 
+    def _levels(self, features: Features) -> list[Tensor]:
+        """The encoder's maps after dropout, reduced to the scales' widths."""
+        levels = []
+        for drop, reduce, level in zip(self.dropout, self.reduce, features.levels, strict=True):
+            dropped = drop(level)
+            levels.append(reduce(dropped))
+        return levels
+
     def _inputs(self, number: int, level: Tensor, coarser: Raw | None) -> Raw:
-        """Each task's input at a scale: the encoder's map, and the task's propagated features of the coarser scale."""
+        """Each task's input at a scale.
+
+        It is the encoder's map, and the task's propagated features of the coarser scale.
+        """
         if coarser is None:
             return dict.fromkeys(self.final_bodies, level)
         propagated: Raw = self.propagate[number](coarser)
-        return {
-            n: torch.cat([level, _raised(x, level.shape[-2:])], 1) for n, x in propagated.items()
-        }
+        inputs = {}
+        for name, x in propagated.items():
+            inputs[name] = torch.cat([level, _resize(x, level.shape[-2:])], 1)
+        return inputs
+
+    def _final_features(self, refined: list[Raw], size: torch.Size) -> Raw:
+        """The final heads' features from the refined features of all scales, finest first."""
+        task_features = {}
+        for name, body in self.final_bodies.items():
+            maps = [_resize(scale[name], size) for scale in refined]
+            task_features[name] = body(torch.cat(maps, 1))
+        return task_features
 
     def predict(self, task_features: Raw) -> Raw:
         """Run the final heads' dropout and last convolution."""
-        return {name: self.final[name](x) for name, x in task_features.items()}
+        return run_each(self.final, task_features)
 
 
-def _raised(x: Tensor, size: torch.Size) -> Tensor:
-    return (
-        x
-        if x.shape[-2:] == size
-        else functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
-    )
+def _reduction(inputs: int, width: int) -> nn.Module:
+    """The layers that reduce a scale to `width` channels; none for 0."""
+    if width == 0:
+        return nn.Identity()
+    return pointwise(inputs, width)
+
+
+def _resize(x: Tensor, size: torch.Size) -> Tensor:
+    if x.shape[-2:] == size:
+        return x
+    return functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
 
 
 def build(tasks: Mapping[str, Task], encoder: Callable[..., Encoder], options: Options) -> MtiNet:

@@ -1,4 +1,4 @@
-"""PAD-Net: makes initial predictions, distils each task's prediction into the others, and makes final predictions.
+"""PAD-Net: distils each task's initial prediction into the others, and makes final predictions.
 
 Each task's initial prediction is embedded and passed to the other tasks through attention gates (Xu
 et al. 2018; PartAL figure 3). Known labels replace initial predictions.
@@ -11,8 +11,14 @@ from typing import Literal
 from torch import nn
 
 from labelgrid.nets.backbones import Encoder
-from labelgrid.nets.blocks import Predict, bottlenecks, insert_known_labels
-from labelgrid.nets.distillation import Distil, Embed
+from labelgrid.nets.blocks import (
+    activate,
+    bottlenecks,
+    insert_known_labels,
+    last_layers,
+    run_each,
+)
+from labelgrid.nets.distillation import Distil, embeddings
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.nets.options import WIDEST, Rate
@@ -60,19 +66,14 @@ class PadNet(Network):
         self.own = options.own
         width = options.width
         rate = options.dropout
-        self.dropout = ChannelDropout(options.encoder_dropout, encoder.channels, "encoder")
-        self.initial_bodies = nn.ModuleDict(
-            {n: bottlenecks(encoder.channels, width) for n in tasks}
-        )
-        self.initial = nn.ModuleDict(
-            {n: Predict(width, t.channels, rate, "initial") for n, t in tasks.items()}
-        )
-        self.embed = nn.ModuleDict({n: Embed(t.channels, width) for n, t in tasks.items()})
+        inputs = encoder.channels
+        self.dropout = ChannelDropout(options.encoder_dropout, inputs, "encoder")
+        self.initial_bodies = nn.ModuleDict({name: bottlenecks(inputs, width) for name in tasks})
+        self.initial = last_layers(tasks, width, rate, "initial")
+        self.embed = embeddings(tasks, width)
         self.distil = Distil(list(tasks), width, options.gate)
-        self.final_bodies = nn.ModuleDict({n: bottlenecks(width, width) for n in tasks})
-        self.final = nn.ModuleDict(
-            {n: Predict(width, t.channels, rate, "final") for n, t in tasks.items()}
-        )
+        self.final_bodies = nn.ModuleDict({name: bottlenecks(width, width) for name in tasks})
+        self.final = last_layers(tasks, width, rate, "final")
 
     def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
         """Run both stages.
@@ -81,14 +82,9 @@ class PadNet(Network):
         """
         fused = self.dropout(features.shared)
         heads = {name: body(fused) for name, body in self.initial_bodies.items()}
-        initial = {name: self.initial[name](x) for name, x in heads.items()}
-        predictions = {name: self.tasks[name].activate(raw) for name, raw in initial.items()}
-        sources = self._embed(
-            insert_known_labels(self.tasks, predictions, known) if known else predictions
-        )
-        own = heads if self.own == "features" else self._embed(predictions) if known else sources
-        refined = self.distil(own, sources)
-        task_features = {name: body(refined[name]) for name, body in self.final_bodies.items()}
+        initial = run_each(self.initial, heads)
+        refined = self._refine(heads, initial, known)
+        task_features = run_each(self.final_bodies, refined)
         return Output(
             initial=(initial,),
             final=self.predict(task_features),
@@ -97,12 +93,22 @@ class PadNet(Network):
             initial_features=(heads,),
         )
 
-    def _embed(self, predictions: Raw) -> Raw:
-        return {name: self.embed[name](x) for name, x in predictions.items()}
+    def _refine(self, heads: Raw, initial: Raw, known: Mapping[str, Target] | None) -> Raw:
+        """Each task's own feature with the messages of the others."""
+        predictions = activate(self.tasks, initial)
+        inserted = insert_known_labels(self.tasks, predictions, known)
+        sources = run_each(self.embed, inserted)
+        own = sources
+        if self.own == "features":
+            own = heads
+        elif known:
+            own = run_each(self.embed, predictions)
+        refined: Raw = self.distil(own, sources)
+        return refined
 
     def predict(self, task_features: Raw) -> Raw:
         """Run the final heads' dropout and last convolution."""
-        return {name: self.final[name](x) for name, x in task_features.items()}
+        return run_each(self.final, task_features)
 
 
 def build(tasks: Mapping[str, Task], encoder: Callable[[], Encoder], options: Options) -> PadNet:

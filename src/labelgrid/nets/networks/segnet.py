@@ -1,8 +1,8 @@
-"""SegNet with one head a task: an encoder and a decoder with max-unpooling, which all tasks share (MTAN's "split").
+"""SegNet with one head a task: all tasks share an encoder and a decoder with max-unpooling.
 
-It is the network of MTPSL on NYUv2 and Cityscapes. It has an encoder of its own with random
-weights: `[backbone]` and `--weights` are not used. Outputs have the image's resolution. There is
-one stage, so known labels have no effect.
+It is MTAN's "split", and the network of MTPSL on NYUv2 and Cityscapes. It has an encoder of its own
+with random weights: `[backbone]` and `--weights` are not used. Outputs have the image's resolution.
+There is one stage, so known labels have no effect.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The plain multi-task network, the baseline of all others: one encoder and one head per task.
+"""Defines the plain multi-task network, the baseline of all others: one encoder, a head per task.
 
 A head is a convolution, batch norm, ReLU and a 1×1 convolution. There is one stage, so known labels
 have no effect. The heads read the concatenated scales, as the survey's do; if the backbone's
