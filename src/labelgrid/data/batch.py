@@ -18,7 +18,10 @@ from labelgrid.tasks.task import TaskDef
 
 @dataclass(frozen=True)
 class SoftLabel:
-    """A label that no annotator gave (a pseudo-label), at image size, with its confidence [h, w] in 0..1 by pixel."""
+    """A label at image size that no annotator gave (a pseudo-label), with its confidence.
+
+    The confidence [h, w] of each pixel is in 0..1.
+    """
 
     label: LabelArray
     confidence: NDArray[np.float32]
@@ -30,7 +33,10 @@ SoftLabels = Callable[[str, TaskDef], SoftLabel | None]
 
 @dataclass(frozen=True)
 class SoftTarget:
-    """The soft labels of a batch: a target [b, c, h, w], and its confidence, float32 [b, 1, h, w], 0 where invalid."""
+    """The soft labels of a batch: a target [b, c, h, w] and its confidence.
+
+    The confidence, float32 [b, 1, h, w], is 0 where the target is invalid.
+    """
 
     target: Target
     confidence: Tensor
@@ -68,10 +74,9 @@ class Batch:
         targets = {name: target.to(device) for name, target in self.targets.items()}
         images = self.images.to(device, non_blocking=True)
         weights = self.weights.to(device, non_blocking=True)
-        soft = {
-            term: {name: target.to(device) for name, target in group.items()}
-            for term, group in self.soft.items()
-        }
+        soft = {}
+        for term, soft_targets in self.soft.items():
+            soft[term] = {name: target.to(device) for name, target in soft_targets.items()}
         return replace(self, images=images, targets=targets, weights=weights, soft=soft)
 
 
@@ -107,19 +112,19 @@ def collate(
     A missing label is 0 and nowhere valid.
     """
     size = items[0].image.shape[:2]
+    images = normalise_images(np.stack([item.image for item in items]), options)
+    targets = {}
+    for name, task in tasks.items():
+        labels = [item.labels.get(name) for item in items]
+        targets[name] = _target(labels, task, size)
+    weights = [list(item.weights) for item in items]
     return Batch(
         ids=tuple(item.id for item in items),
-        images=normalise_images(np.stack([item.image for item in items]), options),
-        targets={
-            name: _target([item.labels.get(name) for item in items], task, size)
-            for name, task in tasks.items()
-        },
-        weights=torch.tensor([list(item.weights) for item in items], dtype=torch.float32),
+        images=images,
+        targets=targets,
+        weights=torch.tensor(weights, dtype=torch.float32),
         frames=tuple(item.frame for item in items if item.frame),
-        soft={
-            term: {name: _soft(items, f"{term}/{name}", task, size) for name, task in tasks.items()}
-            for term in terms
-        },
+        soft={term: _soft_targets(items, term, tasks, size) for term in terms},
     )
 
 
@@ -129,26 +134,37 @@ def network_inputs(batches: Sequence[Batch]) -> tuple[Tensor, dict[str, Target] 
     A batch without known labels beside one with some gets targets that are nowhere valid. All have
     the first's tasks.
     """
-    images = torch.cat([one.images for one in batches])
-    if not any(one.known for one in batches):
+    images = torch.cat([batch.images for batch in batches])
+    if not any(batch.known for batch in batches):
         return images, None
-    known = {
-        name: [one.known.get(name, _absent(one.targets[name])) for one in batches]
-        for name in batches[0].targets
-    }
-    return images, {name: Target.cat(parts) for name, parts in known.items()}
+    known = {}
+    for name in batches[0].targets:
+        parts = [_known_target(batch, name) for batch in batches]
+        known[name] = Target.cat(parts)
+    return images, known
 
 
-def _absent(target: Target) -> Target:
-    """A target of the same shape that is nowhere valid."""
+def _known_target(batch: Batch, task: str) -> Target:
+    """The known labels of a task in a batch; nowhere valid if there are none."""
+    if task in batch.known:
+        return batch.known[task]
+    target = batch.targets[task]
     return target.where(torch.zeros_like(target.present))
 
 
 def normalise_images(images: NDArray[np.uint8], options: DataOptions) -> Tensor:
-    """Convert RGB, uint8 [b, h, w, 3], to a network's input, float32 [b, 3, h, w]: (image / 255 - mean) / std.
+    """Convert RGB images to a network's input, (image / 255 - mean) / std.
+
+    Args:
+        images: uint8 [b, h, w, 3].
+        options: have the mean and the standard deviation.
+
+    Returns:
+        float32 [b, 3, h, w].
 
     Example:
-        >>> normalised(np.zeros((1, 2, 2, 3), np.uint8), DataOptions(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))).max()
+        >>> options = DataOptions(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+        >>> normalise_images(np.zeros((1, 2, 2, 3), np.uint8), options).max()
         tensor(-1.)
     """
     pixels = (
@@ -156,17 +172,32 @@ def normalise_images(images: NDArray[np.uint8], options: DataOptions) -> Tensor:
         .permute(0, 3, 1, 2)
         .to(torch.float32, memory_format=torch.contiguous_format)
     )
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (options.mean, options.std))
+    mean = torch.tensor(options.mean).view(3, 1, 1)
+    std = torch.tensor(options.std).view(3, 1, 1)
     return pixels.mul_(1 / (255 * std)).sub_(mean / std)
 
 
-def _soft(items: Sequence[Item], key: str, task: TaskDef, size: tuple[int, ...]) -> SoftTarget:
-    """The soft target of one term and task."""
-    softs = [item.soft.get(key) for item in items]
-    target = _target([soft.label if soft else None for soft in softs], task, size)
-    confidence = np.stack(
-        [soft.confidence if soft else np.zeros(size, np.float32) for soft in softs]
-    )
+def _soft_targets(
+    items: Sequence[Item], term: str, tasks: Mapping[str, TaskDef], size: tuple[int, ...]
+) -> dict[str, SoftTarget]:
+    """The soft targets of one term, by task."""
+    targets = {}
+    for name, task in tasks.items():
+        softs = [item.soft.get(f"{term}/{name}") for item in items]
+        targets[name] = _soft_target(softs, task, size)
+    return targets
+
+
+def _soft_target(
+    softs: Sequence[SoftLabel | None], task: TaskDef, size: tuple[int, ...]
+) -> SoftTarget:
+    confidence = np.zeros((len(softs), *size), np.float32)
+    labels: list[LabelArray | None] = [None] * len(softs)
+    for i, soft in enumerate(softs):
+        if soft is not None:
+            confidence[i] = soft.confidence
+            labels[i] = soft.label
+    target = _target(labels, task, size)
     return SoftTarget(target, torch.from_numpy(confidence)[:, None] * target.valid)
 
 
@@ -179,18 +210,23 @@ def _target(labels: Sequence[LabelArray | None], task: TaskDef, size: tuple[int,
             value[i] = label.value
             valid[i] = label.valid
     channels_first = torch.from_numpy(value).permute(0, 3, 1, 2).contiguous()
-    return Target(channels_first, torch.from_numpy(valid)[:, None], _annotated(labels))
+    return Target(channels_first, torch.from_numpy(valid)[:, None], _annotated_classes(labels))
 
 
-def _annotated(labels: Sequence[LabelArray | None]) -> Tensor | None:
+def _annotated_classes(labels: Sequence[LabelArray | None]) -> Tensor | None:
     """The mask of annotated classes, bool [b, classes].
 
     None if every label has all classes annotated.
     """
-    masks = [None if label is None else label.annotated for label in labels]
-    first = next((mask for mask in masks if mask is not None), None)
-    if first is None:
+    masks = {}
+    for i, label in enumerate(labels):
+        mask = label.annotated if label is not None else None
+        if mask is not None:
+            masks[i] = mask
+    if not masks:
         return None
-    return torch.from_numpy(
-        np.stack([np.ones_like(first) if mask is None else mask for mask in masks])
-    )
+    shape = next(iter(masks.values())).shape
+    annotated = np.ones((len(labels), *shape), np.bool_)
+    for i, mask in masks.items():
+        annotated[i] = mask
+    return torch.from_numpy(annotated)

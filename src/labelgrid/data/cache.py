@@ -1,4 +1,7 @@
-"""Keeps decoded images and labels in a memory-mapped file while a network is trained on them, up to a size limit."""
+"""Keeps decoded images and labels in a memory-mapped file while a network is trained on them.
+
+The file has a size limit.
+"""
 
 import errno
 import os
@@ -82,7 +85,7 @@ class CachedSource:
         self.maps = maps
 
     def __reduce__(self) -> tuple[Callable[[Source], Source], tuple[Source]]:
-        return _itself, (self.source,)
+        return _plain_source, (self.source,)
 
     def images(self) -> Sequence[str]:
         """The image ids."""
@@ -91,7 +94,9 @@ class CachedSource:
     def image(self, image_id: str) -> NDArray[np.uint8]:
         """As `ImageSource.image`."""
         stored = self.pixels.get(image_id)
-        return self.source.image(image_id) if stored is None else stored.read(self.file)
+        if stored is None:
+            return self.source.image(image_id)
+        return stored.read(self.file)
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`."""
@@ -101,11 +106,12 @@ class CachedSource:
         return LabelArray(stored.value.read(self.file, stored.dtype), stored.valid.read(self.file))
 
     def weight(self, image_id: str, task: str) -> float:
-        """As `Weighted.weight`."""
+        """As `WeightedSource.weight`."""
         return weight_of(self.source, image_id, task)
 
 
-def _itself(source: Source) -> Source:
+def _plain_source(source: Source) -> Source:
+    """What a cached source becomes in a process that does not inherit the memory."""
     return source
 
 
@@ -118,11 +124,12 @@ def cache_source(
     folder: Path,
     progress: Progress,
 ) -> Iterator[Source]:
-    """Decode images and their labels into a file of at most `limit` bytes, and read them from there inside the block.
+    """Decode images and their labels into a file, and read them from there inside the block.
 
-    The file has no name, so that nothing is left of it, even after a kill. What does not fit is
-    read from its own files; if the disk is full, so is what is left. What cannot be read is left to
-    whoever needs it, and so is a label of which only some classes were annotated.
+    The file has at most `limit` bytes. It has no name, so that nothing is left of it, even after a
+    kill. What does not fit is read from its own files; if the disk is full, so is what is left.
+    What cannot be read is left to whoever needs it, and so is a label of which only some classes
+    were annotated.
 
     Args:
         source: the images and labels.
@@ -139,16 +146,16 @@ def cache_source(
         writer = _Writer(file, limit)
         why = "the others cannot be read"
         try:
-            for image_id, image, labels in _decoded(source, tasks, image_ids, progress):
+            for image_id, image, labels in _decode(source, tasks, image_ids, progress):
                 if not writer.add(image_id, image, labels):
                     why = f"its limit is {limit / 2**30:.3g} GiB"
                     break
         except OSError as error:
             why = str(error.strerror)
-        if len(writer.pixels) < len(image_ids):
-            held = len(writer.pixels)
-            all_ = count_text(len(image_ids), "decoded image")
-            progress.say(f"The cache holds {held:,} of {all_}: {why}.")
+        cached = len(writer.pixels)
+        if cached < len(image_ids):
+            images = count_text(len(image_ids), "decoded image")
+            progress.say(f"The cache holds {cached:,} of {images}: {why}.")
         if writer.end:
             yield CachedSource(source, np.memmap(file, np.uint8, "r"), writer.pixels, writer.maps)
         else:
@@ -167,17 +174,18 @@ class _Writer:
 
     def add(self, image_id: str, image: Array, labels: Mapping[str, LabelArray]) -> bool:
         """Write an image with its labels; False, and nothing of it is used, if they do not fit."""
-        narrow = {task: _narrowed(label.value) for task, label in labels.items()}
-        arrays = [image, *narrow.values(), *(label.valid for label in labels.values())]
-        if self.end + sum(array.nbytes + ALIGNED for array in arrays) > self.limit:
+        values = {task: _narrow(label.value) for task, label in labels.items()}
+        size = image.nbytes + ALIGNED
+        for task, label in labels.items():
+            size += values[task].nbytes + label.valid.nbytes + 2 * ALIGNED
+        if self.end + size > self.limit:
             return False
         stored = self._write(image)
-        maps = {
-            (image_id, task): StoredLabel(
-                self._write(narrow[task]), self._write(label.valid), label.value.dtype
-            )
-            for task, label in labels.items()
-        }
+        maps = {}
+        for task, label in labels.items():
+            value = self._write(values[task])
+            valid = self._write(label.valid)
+            maps[image_id, task] = StoredLabel(value, valid, label.value.dtype)
         self.pixels[image_id] = stored
         self.maps |= maps
         return True
@@ -196,34 +204,34 @@ class _Writer:
         return StoredArray(start, array.shape, array.dtype)
 
 
-def _narrowed(value: Array) -> Array:
+def _narrow(value: Array) -> Array:
     """Whole numbers in the narrowest type that holds them; other values as they are."""
     if value.dtype.kind not in "iu" or not value.size:
         return value
-    return value.astype(
-        np.result_type(*(np.min_scalar_type(int(end)) for end in (value.min(), value.max())))
-    )
+    smallest = np.min_scalar_type(int(value.min()))
+    largest = np.min_scalar_type(int(value.max()))
+    return value.astype(np.result_type(smallest, largest))
 
 
-def _decoded(
+def _decode(
     source: Source, tasks: Mapping[str, TaskDef], image_ids: Sequence[str], progress: Progress
 ) -> Iterator[tuple[str, Array, dict[str, LabelArray]]]:
     """The images that can be read, in order, with their labels; a few are decoded ahead."""
     progress.start("Caching decoded images", len(image_ids), "images")
+    read = partial(_read, source, tasks)
     with ThreadPoolExecutor(AHEAD) as threads:
         for first in range(0, len(image_ids), AHEAD):
             chunk = image_ids[first : first + AHEAD]
-            for image_id, found in zip(
-                chunk, threads.map(partial(_readable, source, tasks), chunk), strict=True
-            ):
+            for image_id, decoded in zip(chunk, threads.map(read, chunk), strict=True):
                 progress.advance()
-                if found is not None:
-                    yield image_id, *found
+                if decoded is not None:
+                    yield image_id, *decoded
 
 
-def _readable(
+def _read(
     source: Source, tasks: Mapping[str, TaskDef], image_id: str
 ) -> tuple[Array, dict[str, LabelArray]] | None:
+    """An image and those of its labels that are cached; None if the image cannot be read."""
     labels = {}
     for task in tasks.values():
         try:

@@ -71,23 +71,31 @@ class WeightedSource(Protocol):
 
 
 def weight_of(source: Source | ImageSource, image_id: str, task: str) -> float:
-    """The weight of a cell's label in training: from the source if it is `WeightedSource`, else 1."""
-    return source.weight(image_id, task) if isinstance(source, WeightedSource) else 1.0
+    """The weight of a cell's label in training: 1 unless the source is a `WeightedSource`."""
+    if isinstance(source, WeightedSource):
+        return source.weight(image_id, task)
+    return 1.0
 
 
 def labels_of(source: Source, tasks: Mapping[str, TaskDef], image_id: str) -> dict[str, LabelArray]:
     """Read the labels that a source has of an image, by task."""
-    labels = {task: source.label(image_id, definition) for task, definition in tasks.items()}
-    return {task: label for task, label in labels.items() if label is not None}
+    labels = {}
+    for name, task in tasks.items():
+        label = source.label(image_id, task)
+        if label is not None:
+            labels[name] = label
+    return labels
 
 
 def nonempty_label(source: Source, image_id: str, task: TaskDef) -> LabelArray | None:
-    """Read the label of a cell.
+    """Read the label of a cell; None if it is missing or has no valid pixel.
 
-    None if it is missing or has no valid pixel (the parts of an image without people).
+    The parts of people have none in an image without people.
     """
     try:
         label = source.label(image_id, task)
     except EmptyLabelError:
         return None
-    return label if label is not None and label.valid.any() else None
+    if label is None or not label.valid.any():
+        return None
+    return label

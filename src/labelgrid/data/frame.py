@@ -1,4 +1,7 @@
-"""Maps between an original image and a network's input: outputs back to original size, labels to input size."""
+"""Maps between an original image and a network's input.
+
+Outputs are resized to the original's size, labels to the input's.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,14 +19,15 @@ from labelgrid.tasks.task import TaskDef
 
 #: Runs of fewer rows than this, on average, are interpolated at once: each run costs a few calls.
 SHORT = 8
-
-
 #: Pixels of the original along one axis: a range, or ascending numbers.
 Pixels = slice | Tensor
 
 
 class Neighbours(NamedTuple):
-    """The two positions of an output's axis around each of some pixels, and the weight of the second position."""
+    """The two positions on an output's axis around each of some pixels.
+
+    `share` is the weight of the second position.
+    """
 
     low: Tensor
     high: Tensor
@@ -36,7 +40,9 @@ class Neighbours(NamedTuple):
 
 @dataclass(frozen=True)
 class Frame:
-    """The position of a whole original image in a network's input: stretched over the box `content`.
+    """The position of a whole original image in a network's input.
+
+    The image is stretched over the box `content`.
 
     Args:
         original: the image's height and width.
@@ -50,7 +56,7 @@ class Frame:
 
     @classmethod
     def of(cls, original: Size, placement: Placement) -> "Frame":
-        """The frame of a whole image that was placed as by `transforms.fitted`."""
+        """The frame of a whole image that was placed as by `transforms.fit_placement`."""
         return cls(original, placement.canvas, placement.target)
 
     def box(self, height: int, width: int) -> tuple[slice, slice]:
@@ -62,23 +68,23 @@ class Frame:
             >>> Frame((480, 640), (96, 96), (slice(12, 84), slice(0, 96))).box(24, 24)
             (slice(3, 21, None), slice(0, 24, None))
         """
-        rows, columns = (
-            _part(side, size, length)
-            for side, size, length in zip(self.content, self.input, (height, width), strict=True)
-        )
+        rows = _scale(self.content[0], self.input[0], height)
+        columns = _scale(self.content[1], self.input[1], width)
         return rows, columns
 
 
-def _part(content: slice, size: int, length: int) -> slice:
+def _scale(content: slice, size: int, length: int) -> slice:
+    """A range of `size` pixels as a range, not empty, of `length` pixels."""
     start = min(round(content.start * length / size), length - 1)
     return slice(start, max(round(content.stop * length / size), start + 1))
 
 
 def contents(maps: Tensor, frames: Sequence[Frame]) -> Iterator[Tensor]:
     """The part [c, h', w'] of each of the maps [b, c, h, w] that shows the image."""
-    for own, frame in zip(maps, frames, strict=True):
-        rows, columns = frame.box(*own.shape[-2:])
-        yield own[:, rows, columns]
+    height, width = maps.shape[-2:]
+    for x, frame in zip(maps, frames, strict=True):
+        rows, columns = frame.box(height, width)
+        yield x[:, rows, columns]
 
 
 def content_means(maps: Tensor, frames: Sequence[Frame]) -> Tensor:
@@ -97,11 +103,12 @@ def content_means(maps: Tensor, frames: Sequence[Frame]) -> Tensor:
 def resize_to_original(
     raw: Tensor, frame: Frame, rows: Pixels | None = None, columns: Pixels | None = None
 ) -> Tensor:
-    """Resize a network's output [..., h', w'] to the original image's pixels [..., H, W], bilinearly, in one step.
+    """Resize a network's output [..., h', w'] to the original image's pixels [..., H, W].
 
-    Equals `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)` from the heads'
-    resolution directly to the original's. Parts may be requested, to bound the memory for large
-    images; a part is bitwise equal to the same pixels of the whole result.
+    Bilinearly and in one step: the result equals `torch.nn.functional.interpolate(mode="bilinear",
+    align_corners=False)` from the heads' resolution directly to the original's. Parts may be
+    requested, to bound the memory for large images; a part is bitwise equal to the same pixels of
+    the whole result.
 
     Args:
         raw: an output over the whole input, at any resolution.
@@ -113,7 +120,8 @@ def resize_to_original(
     top, bottom, down = neighbours(frame, 0, rows, raw.mT)
     first = int(top[0])
     used = raw[..., first : int(bottom[-1]) + 1, :]
-    left, right = (used.gather(-1, places.expand(*used.shape[:-1], -1)) for places in (low, high))
+    left = used.gather(-1, low.expand(*used.shape[:-1], -1))
+    right = used.gather(-1, high.expand(*used.shape[:-1], -1))
     wide = left * (1 - share) + right * share
     out = wide.new_empty((*wide.shape[:-2], len(top), len(low)))
     for part, above, below in _bands(wide, top - first, bottom - first):
@@ -122,7 +130,7 @@ def resize_to_original(
 
 
 def interpolation_window(raw: Tensor, frame: Frame, rows: slice, columns: slice) -> Tensor:
-    """The values of an output [..., h', w'] between which `resize_to_original` interpolates for these pixels."""
+    """The values of an output [..., h', w'] from which `resize_to_original` makes these pixels."""
     top, bottom, _ = neighbours(frame, 0, rows, raw.mT)
     left, right, _ = neighbours(frame, 1, columns, raw)
     return raw[..., int(top[0]) : int(bottom[-1]) + 1, int(left[0]) : int(right[-1]) + 1]
@@ -133,7 +141,9 @@ def _bands(wide: Tensor, top: Tensor, bottom: Tensor) -> Iterator[tuple[slice, T
 
     Short runs, or on a GPU, all at once.
     """
-    ends = [] if wide.is_cuda else (top.diff().nonzero().flatten() + 1).tolist()
+    ends: list[int] = []
+    if not wide.is_cuda:
+        ends = (top.diff().nonzero().flatten() + 1).tolist()
     if wide.is_cuda or SHORT * len(ends) > len(top):
         yield slice(None), wide.index_select(-2, top), wide.index_select(-2, bottom)
         return
@@ -158,9 +168,8 @@ def to_patches(raw: Tensor, channels: Tensor, down: Neighbours, across: Neighbou
     share = across.share[:, None]
     lines = []
     for row in (down.low, down.high):
-        left, right = (
-            raw[channels, row[:, :1], column[:, :1], None] for column in (across.low, across.high)
-        )
+        left = raw[channels, row[:, :1], across.low[:, :1], None]
+        right = raw[channels, row[:, :1], across.high[:, :1], None]
         lines.append((left * (1 - share) + right * share)[:, :, None])
     return torch.addcmul(lines[0], lines[1] - lines[0], down.share[:, None, :, None])
 
@@ -178,23 +187,24 @@ def neighbours(frame: Frame, axis: int, part: Pixels | None, raw: Tensor) -> Nei
     content = frame.content[axis]
     size = frame.input[axis]
     length = raw.shape[-1]
-    pixels = (
-        part.cpu()
-        if isinstance(part, Tensor)
-        else torch.arange(*(part or slice(None)).indices(original))
-    )
+    if isinstance(part, Tensor):
+        pixels = part.cpu()
+    else:
+        pixels = torch.arange(*(part or slice(None)).indices(original))
     on_input = content.start + (pixels.double() + 0.5) * ((content.stop - content.start) / original)
     position = (on_input * (length / size) - 0.5).clamp(0, length - 1)
     low = position.floor().long()
     high = (low + 1).clamp(max=length - 1)
-    share = (position - low).to(
-        torch.promote_types(raw.dtype, torch.float32)
-    )  # half precision is too coarse
+    # Half precision is too coarse.
+    share = (position - low).to(torch.promote_types(raw.dtype, torch.float32))
     return Neighbours(low.to(raw.device), high.to(raw.device), share.to(raw.device))
 
 
 def to_input(label: LabelArray, frame: Frame, task: TaskDef) -> Target:
-    """Convert a label at original size to a target [1, c, h, w] at input size, which a network accepts as known."""
+    """Convert a label at original size to a target [1, c, h, w] at input size.
+
+    A network accepts it as a known label.
+    """
     height, width = frame.original
     whole = Placement(
         source=(slice(0, height), slice(0, width)), target=frame.content, canvas=frame.input
@@ -206,13 +216,18 @@ def target_of(label: LabelArray, rows: slice | None = None) -> Target:
     """Convert a label, or some rows of it, to a target [1, c, h, w]."""
     rows = rows or slice(None)
     value = torch.from_numpy(label.value[rows]).permute(2, 0, 1)[None].contiguous()
-    annotated = None if label.annotated is None else torch.from_numpy(label.annotated)[None]
-    return Target(value, torch.from_numpy(label.valid[rows])[None, None], annotated)
+    valid = torch.from_numpy(label.valid[rows])[None, None]
+    annotated = None
+    if label.annotated is not None:
+        annotated = torch.from_numpy(label.annotated)[None]
+    return Target(value, valid, annotated)
 
 
 def label_of(target: Target, image: int = 0) -> LabelArray:
     """Convert one image of a target to a label in NumPy, which a format can write."""
     value = target.value[image].movedim(0, 2).contiguous()
     valid = target.valid[image, 0]
-    annotated = None if target.annotated is None else target.annotated[image].cpu().numpy()
+    annotated = None
+    if target.annotated is not None:
+        annotated = target.annotated[image].cpu().numpy()
     return LabelArray(value.cpu().numpy(), valid.cpu().numpy(), annotated)

@@ -23,10 +23,13 @@ T = TypeVar("T")
 #: The splits that the published data sets have.
 PUBLISHED = ("train", "val")
 #: What to do about a task with another number of classes than its data set.
-ALL_CLASSES = "Name all classes of the data set, in their order; `merge` joins those that are one class for you."
+ALL_CLASSES = (
+    "Name all classes of the data set, in their order; "
+    "`merge` joins those that are one class for you."
+)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImagesById:
     """The part of a data set that is alike where images have IDs.
 
@@ -38,7 +41,7 @@ class ImagesById:
     """
 
     IMAGES: ClassVar[str]  #: the folder of images below the root
-    SPLITS: ClassVar[str]  #: that of the lists of IDs
+    SPLITS: ClassVar[str]  #: the folder of the lists of IDs below the root
     TASKS: ClassVar[Mapping[str, Mapping[str, Any]]]  #: as in a file of tasks
     root: Path
     names: Mapping[str, str] = field(repr=False)
@@ -60,37 +63,43 @@ class ImagesById:
         return read_splits(self.root / self.SPLITS, self.names)
 
     def split_file(self, split: str) -> Path:
-        """As `Located.split_file`."""
+        """As `LocatedDataset.split_file`."""
         return self.root / self.SPLITS / f"{split}.txt"
 
     def tasks(self) -> Mapping[str, Mapping[str, Any]]:
-        """As `Described.tasks`."""
+        """As `DescribedDataset.tasks`."""
         return self.TASKS
 
     def layout_faults(self, has: Mapping[str, Callable[[str], object]]) -> list[str]:
-        """One sentence for each fault: no lists, a listed image that does not exist, images without label or list.
+        """One sentence for each fault of the lists, and for each task that images have no label of.
 
         Args:
             has: maps a task's labels, by the name that the sentence uses, to whether an ID has one.
         """
+        faults = self._list_faults()
+        for labels, has_label in has.items():
+            faults += lacking_sentence(self.names, labels, has_label)
+        return faults
+
+    def _list_faults(self) -> list[str]:
+        """Sentences on missing lists, listed images that do not exist, and images in no list."""
         lists = self.root / self.SPLITS
         try:
             self.splits()
-            faults = (
-                self._unlisted(lists) if lists.is_dir() else [f"There is no folder {self.SPLITS}."]
-            )
+            if not lists.is_dir():
+                return [f"There is no folder {self.SPLITS}."]
+            return self._unlisted_faults(lists)
         except ImageError as error:
-            faults = [f"{error.where}: {error.what} {error.next_step}".rstrip()]
-        return faults + [
-            fault for what, own in has.items() for fault in lacking_sentence(self.names, what, own)
-        ]
+            return [f"{error.where}: {error.what} {error.next_step}".rstrip()]
 
-    def _unlisted(self, lists: Path) -> list[str]:
+    def _unlisted_faults(self, lists: Path) -> list[str]:
         """Sentences on published lists that do not exist, and on images in no list."""
-        own = len([*lists.glob("*.txt")]) > 1  # lists of one's own, such as train and test
-        missing = [name for name in PUBLISHED if not (own or (lists / f"{name}.txt").is_file())]
-        listed_ids = ids_of_splits(lists)
+        expected = PUBLISHED
+        if len([*lists.glob("*.txt")]) > 1:  # lists of one's own, such as train and test
+            expected = ()
+        missing = [name for name in expected if not (lists / f"{name}.txt").is_file()]
         faults = [f"There is no list {self.SPLITS}/{name}.txt." for name in missing]
+        listed_ids = ids_of_splits(lists)
         return faults + lacking_sentence(self.names, "place in a list", listed_ids.__contains__)
 
 
@@ -114,10 +123,13 @@ def ids_of_splits(folder: Path) -> set[str]:
     Raises:
         ImageError: a list is not text.
     """
-    return {name for path in folder.glob("*.txt") for name in _ids(path)}
+    ids: set[str] = set()
+    for path in folder.glob("*.txt"):
+        ids.update(_read_ids(path))
+    return ids
 
 
-def _ids(path: Path) -> list[str]:
+def _read_ids(path: Path) -> list[str]:
     try:
         return read_text(path, "utf-8-sig").split()
     except UnicodeDecodeError as error:
@@ -145,8 +157,8 @@ def read_classes(
         first: the number of the first class.
 
     Raises:
-        EmptyLabelError: no pixel is labelled. LabelError: the file is damaged, or holds other
-            numbers.
+        EmptyLabelError: no pixel is labelled.
+        LabelError: the file is damaged, or holds other numbers.
     """
     stored = one_channel(samples(path), path, "A class map")
     index = task.options.index
@@ -154,9 +166,10 @@ def read_classes(
     valid = ~np.isin(stored, list(void))
     wrong = np.unique(stored[valid & ~np.isin(stored, np.arange(first, first + len(index)))])
     if wrong.size:
+        numbers = [f"{number:g}" for number in wrong]
         raise LabelError(
-            f"The label holds the class numbers {join_names([f'{number:g}' for number in wrong], 5)}; the task "
-            f"'{task.name}' has {len(index)} classes, {first} to {first + len(index) - 1}; {unlabelled}.",
+            f"The label holds the class numbers {join_names(numbers, 5)}; the task '{task.name}' "
+            f"has {len(index)} classes, {first} to {first + len(index) - 1}; {unlabelled}.",
             where=str(path),
             next_step=next_step,
         )
@@ -166,7 +179,10 @@ def read_classes(
 
 @contextmanager
 def replace_advice(next_step: str) -> Iterator[None]:
-    """Replace advice to declare options, in errors raised inside, where the data set defines what its files mean."""
+    """Replace the advice of errors inside the block that say to declare options.
+
+    The data set, not an option, defines what its files mean.
+    """
     try:
         yield
     except LabelError as error:
@@ -176,39 +192,41 @@ def replace_advice(next_step: str) -> Iterator[None]:
         raise
 
 
-def check_order(task: str, given: Sequence[str], own: Sequence[str]) -> None:
+def check_order(task: str, classes: Sequence[str], published: Sequence[str]) -> None:
     """Refuse a data set's own classes in another order: their numbers would mean others.
 
     Other names are free.
 
     Raises:
-        RecipeError: they are.
+        RecipeError: they are in another order.
     """
-    if set(given) == set(own) and list(given) != list(own):
+    if set(classes) == set(published) and list(classes) != list(published):
         raise RecipeError(
             f"The task '{task}' has the classes of the data set in another order.",
-            next_step=f"The order of their numbers is: {', '.join(own)}.",
+            next_step=f"The order of their numbers is: {', '.join(published)}.",
         )
 
 
-def check_classes(task: str, given: Sequence[str], own: Sequence[str], name: str) -> None:
-    """Refuse another number of classes than the data set's, and those that `check_order` refuses.
+def check_classes(
+    task: str, classes: Sequence[str], published: Sequence[str], dataset: str
+) -> None:
+    """Refuse another number of classes than the data set's, or its classes in another order.
 
     Args:
         task: the task's name.
-        given: its classes.
-        own: those of the data set, in the order of their numbers.
-        name: the data set's.
+        classes: the task's classes.
+        published: the data set's classes, in the order of their numbers.
+        dataset: the data set's name.
 
     Raises:
         RecipeError: the classes are others.
     """
-    if len(given) != len(own):
+    if len(classes) != len(published):
         raise RecipeError(
-            f"{name} has {len(own)} classes; the task '{task}' has {len(given)}.",
+            f"{dataset} has {len(published)} classes; the task '{task}' has {len(classes)}.",
             next_step=ALL_CLASSES,
         )
-    check_order(task, given, own)
+    check_order(task, classes, published)
 
 
 def check_split_ids(path: Path, listed_ids: Sequence[str], existing: Collection[str]) -> None:
@@ -228,7 +246,9 @@ def check_split_ids(path: Path, listed_ids: Sequence[str], existing: Collection[
 
 
 def read_splits(folder: Path, names: Mapping[str, str]) -> dict[str, list[str]]:
-    """The image ids of each split, from the files `SPLIT.txt` of a folder, which hold one ID a line.
+    """The image ids of each split, from the files `SPLIT.txt` of a folder.
+
+    A file holds one ID a line.
 
     Args:
         folder: the folder of the files; a missing one has no splits.
@@ -241,7 +261,7 @@ def read_splits(folder: Path, names: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _split(path: Path, names: Mapping[str, str]) -> list[str]:
-    ids = _ids(path)
+    ids = _read_ids(path)
     check_split_ids(path, ids, names)
     if not ids:
         raise ImageError(
@@ -251,8 +271,9 @@ def _split(path: Path, names: Mapping[str, str]) -> list[str]:
         )
     twice = [name for name, count in Counter(ids).items() if count > 1]
     if twice:
+        images = count_text(len(twice), "image is", "images are")
         raise ImageError(
-            f"{count_text(len(twice), 'image is', 'images are')} listed more than once, the first is '{twice[0]}'.",
+            f"{images} listed more than once, the first is '{twice[0]}'.",
             where=str(path),
             next_step="List each once.",
         )
@@ -267,23 +288,25 @@ def lacking_sentence(
     `of` follows the word "images".
 
     Example:
-        >>> lacking(["a", "b", "c"], "depth", {"a"}.__contains__)
+        >>> lacking_sentence(["a", "b", "c"], "depth", {"a"}.__contains__)
         ['2 of 3 images have no depth, the first is b.']
     """
     missing = [name for name in ids if not has(name)]
+    if not missing:
+        return []
     images = count_text(len(ids), f"image{of} has", f"images{of} have")
-    return (
-        [f"{len(missing):,} of {images} no {what}, the first is {missing[0]}."] if missing else []
-    )
+    return [f"{len(missing):,} of {images} no {what}, the first is {missing[0]}."]
 
 
 def unmatched_sentence(labels: Collection[T], ids: Collection[T], what: str) -> list[str]:
     """One sentence on the labels without an image; no sentence if all have one.
 
     Example:
-        >>> unmatched([0, 1, 9], [0, 1], "depth of train")
+        >>> unmatched_sentence([0, 1, 9], [0, 1], "depth of train")
         ['1 label of depth of train has no image, the first is 9.']
     """
     others = sorted(set(labels) - set(ids), key=str)
+    if not others:
+        return []
     labels_have = count_text(len(others), f"label of {what} has", f"labels of {what} have")
-    return [f"{labels_have} no image, the first is {others[0]}."] if others else []
+    return [f"{labels_have} no image, the first is {others[0]}."]

@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from labelgrid.data.batch import Batch, Item, SoftLabel, SoftLabels, collate
-from labelgrid.data.dataset import ImageSource, Source, weight_of
+from labelgrid.data.dataset import ImageSource, Source, labels_of, weight_of
 from labelgrid.data.frame import Frame
 from labelgrid.data.transforms import DataOptions, Example, augment, fit_placement, place
 from labelgrid.errors import LabelError, LabelgridError, TrainingError
@@ -43,11 +43,11 @@ def train_batches(
     soft: Mapping[str, SoftLabels] | None = None,
     split: Callable[[list[str]], list[list[str]]] | None = None,
 ) -> Iterator[Batch]:
-    """Yield one epoch of augmented batches: `passes` passes over all images, each in a new random order.
+    """Yield one epoch of augmented batches.
 
-    The result depends neither on the number of workers nor on the order of `ids`: the sorted ids
-    are shuffled, and each image's augmentation is drawn from the stream (seed, "augment", epoch,
-    id).
+    It has `passes` passes over all images, each in a new random order. The result depends neither
+    on the number of workers nor on the order of `ids`: the sorted ids are shuffled, and each
+    image's augmentation is drawn from the stream (seed, "augment", epoch, id).
 
     Args:
         source: the images and labels.
@@ -63,22 +63,21 @@ def train_batches(
         split: splits the images of one pass, in their order, into other batches.
 
     Raises:
-        ImageError: an image cannot be read. LabelError: a label cannot be read, or differs in size
-            from its image.
+        ImageError: an image cannot be read.
+        LabelError: a label cannot be read, or differs in size from its image.
     """
     chunks: list[Chunk] = []
     for number in range(epoch * passes, (epoch + 1) * passes):
         order = stream(seed, "order", number).permutation(len(ids))
         ordered = np.array(sorted(ids), dtype=object)[order].tolist()
-        reader = _Train(
+        reader = _TrainReader(
             source=source, tasks=tasks, options=options, seed=seed, epoch=number, soft=soft or {}
         )
-        chunks += (
-            [(reader, part) for part in split(ordered)]
-            if split
-            else _chunks(reader, ordered, batch)
-        )
-    return _stream(_Parts(chunks), workers)
+        if split:
+            chunks += [(reader, part) for part in split(ordered)]
+        else:
+            chunks += _chunks(reader, ordered, batch)
+    return _load(_Parts(chunks), workers)
 
 
 def train_batch(
@@ -95,10 +94,12 @@ def train_batch(
     Each augmentation depends on `seed` and image only.
 
     Raises:
-        ImageError: an image cannot be read. LabelError: a label cannot be read, or differs in size
-            from its image.
+        ImageError: an image cannot be read.
+        LabelError: a label cannot be read, or differs in size from its image.
     """
-    reader = _Train(source=source, tasks=tasks, options=options, seed=seed, epoch=0, soft=soft)
+    reader = _TrainReader(
+        source=source, tasks=tasks, options=options, seed=seed, epoch=0, soft=soft
+    )
     (batch,) = reader.batches([reader.item(image_id) for image_id in ids])
     return batch
 
@@ -126,16 +127,17 @@ def eval_batches(
         known: returns the labels of an image, which become the targets; None: there are no targets.
 
     Raises:
-        ImageError: an image cannot be read. LabelError: a label cannot be read, or differs in size
-            from its image.
+        ImageError: an image cannot be read.
+        LabelError: a label cannot be read, or differs in size from its image.
     """
-    return _stream(
-        _Parts(_chunks(_Whole(source, tasks, options, known), list(ids), batch)), workers
-    )
+    reader = _EvalReader(source, tasks, options, known)
+    return _load(_Parts(_chunks(reader, list(ids), batch)), workers)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Train:
+class _TrainReader:
+    """Reads augmented images with their labels and soft labels."""
+
     source: Source
     tasks: Tasks
     options: DataOptions
@@ -145,35 +147,39 @@ class _Train:
 
     def item(self, image_id: str) -> Item:
         image = self.source.image(image_id)
-        by_task = {task.name: self.source.label(image_id, task) for task in self.tasks.values()}
-        labels = {task: label for task, label in by_task.items() if label is not None}
-        soft = self._soft(image_id)
-        tasks = self.tasks
-        if soft:
-            labels |= {key: label.label for key, label in soft.items()}
-            tasks = {**tasks, **{key: tasks[key.rpartition("/")[2]] for key in soft}}
+        labels = labels_of(self.source, self.tasks, image_id)
+        tasks = dict(self.tasks)
+        confidences = {}
+        soft = self._soft_labels(image_id)
+        for key, soft_label in soft.items():
+            labels[key] = soft_label.label
+            confidences[key] = soft_label.confidence
+            tasks[key] = self.tasks[key.rpartition("/")[2]]
         _check_sizes(image_id, image.shape[:2], labels)
         rng = stream(self.seed, "augment", self.epoch, image_id)
-        confidences = {key: label.confidence for key, label in soft.items()}
         view = augment(Example(image, labels, confidences), tasks, self.options, rng)
         placed = {key: SoftLabel(view.labels[key], view.maps[key]) for key in soft}
         weights = [weight_of(self.source, image_id, task) for task in self.tasks]
         return Item(id=image_id, image=view.image, labels=view.labels, weights=weights, soft=placed)
 
-    def _soft(self, image_id: str) -> dict[str, SoftLabel]:
+    def _soft_labels(self, image_id: str) -> dict[str, SoftLabel]:
         """An image's soft labels, by `term/task`."""
-        readers = (
-            (term, read, task) for term, read in self.soft.items() for task in self.tasks.values()
-        )
-        labels = {f"{term}/{task.name}": read(image_id, task) for term, read, task in readers}
-        return {key: label for key, label in labels.items() if label is not None}
+        labels = {}
+        for term, read in self.soft.items():
+            for task in self.tasks.values():
+                label = read(image_id, task)
+                if label is not None:
+                    labels[f"{term}/{task.name}"] = label
+        return labels
 
     def batches(self, items: Sequence[Item]) -> list[Batch]:
         return [collate(items, self.tasks, self.options, list(self.soft))]
 
 
 @dataclass(frozen=True)
-class _Whole:
+class _EvalReader:
+    """Reads whole images, with their known labels."""
+
     source: ImageSource
     tasks: Tasks
     options: DataOptions
@@ -181,7 +187,9 @@ class _Whole:
 
     def item(self, image_id: str) -> Item:
         image = self.source.image(image_id)
-        labels = dict(self.known(image_id)) if self.known else {}
+        labels: dict[str, LabelArray] = {}
+        if self.known:
+            labels.update(self.known(image_id))
         height, width = image.shape[:2]
         _check_sizes(image_id, (height, width), labels)
         placement = fit_placement((height, width), self.options)
@@ -192,16 +200,18 @@ class _Whole:
 
     def batches(self, items: Sequence[Item]) -> list[Batch]:
         tasks = self.tasks if self.known else {}
-        return [
-            collate(list(run), tasks, self.options)
-            for _, run in groupby(items, lambda item: item.image.shape)
-        ]
+        batches = []
+        for _, run in groupby(items, lambda item: item.image.shape):
+            items_of_one_size = list(run)
+            batches.append(collate(items_of_one_size, tasks, self.options))
+        return batches
 
 
 def _check_sizes(image_id: str, size: tuple[int, ...], labels: Mapping[str, LabelArray]) -> None:
     for task, label in labels.items():
         if label.size != tuple(size):
-            label_size, image_size = ("x".join(map(str, shape)) for shape in (label.size, size))
+            label_size = "x".join(map(str, label.size))
+            image_size = "x".join(map(str, size))
             raise LabelError(
                 f"The {task} label is {label_size}, its image {image_size}.",
                 where=image_id,
@@ -210,10 +220,10 @@ def _check_sizes(image_id: str, size: tuple[int, ...], labels: Mapping[str, Labe
 
 
 #: The reader and the image ids of a batch.
-Chunk = tuple[_Train | _Whole, list[str]]
+Chunk = tuple[_TrainReader | _EvalReader, list[str]]
 
 
-def _chunks(reader: _Train | _Whole, image_ids: list[str], batch: int) -> list[Chunk]:
+def _chunks(reader: _TrainReader | _EvalReader, image_ids: list[str], batch: int) -> list[Chunk]:
     return [(reader, image_ids[i : i + batch]) for i in range(0, len(image_ids), batch)]
 
 
@@ -234,12 +244,14 @@ class _Parts(Dataset[Any]):
             return error  # returned, because torch would wrap an exception of a worker
 
 
-def _stream(parts: _Parts, workers: int) -> Iterator[Batch]:
+def _load(parts: _Parts, workers: int) -> Iterator[Batch]:
     """Yield the batches of all parts.
 
     Workers are forked: importing torch again in each epoch would take too long.
     """
     count = min(workers, len(parts))
+    # Without a generator of its own, torch's global generator would advance.
+    generator = torch.Generator().manual_seed(seed_of(0, "workers"))
     loader = DataLoader(
         parts,
         batch_size=None,
@@ -247,11 +259,9 @@ def _stream(parts: _Parts, workers: int) -> Iterator[Batch]:
         collate_fn=_identity,
         worker_init_fn=_init_worker,
         multiprocessing_context="fork" if count and sys.platform == "linux" else None,
-        generator=torch.Generator().manual_seed(
-            seed_of(0, "workers")
-        ),  # else torch's global generator advances
+        generator=generator,
     )
-    for part in _with_advice(loader):
+    for part in _read_parts(loader):
         if isinstance(part, LabelgridError):
             raise part
         yield from part
@@ -266,24 +276,25 @@ _DEAD_WORKER = (
 )
 
 
-def _with_advice(loader: DataLoader[Any]) -> Iterator[Any]:
+def _read_parts(loader: DataLoader[Any]) -> Iterator[Any]:
     """The loader's parts.
 
     Raises:
         TrainingError: a worker died, as workers do if /dev/shm is too small for the batches.
     """
     try:
-        yield from _started(loader)
+        yield from _start(loader)
     except (OSError, RuntimeError) as error:
         if not loader.num_workers or not any(words in str(error) for words in _DEAD_WORKER):
             raise
         raise TrainingError(
             f"The processes that read ahead stopped: {str(error).splitlines()[0]}",
-            next_step="Set `workers = 0` in [train] of the recipe, or enlarge /dev/shm (docker run --shm-size=2g).",
+            next_step="Set `workers = 0` in [train] of the recipe, or enlarge /dev/shm "
+            "(docker run --shm-size=2g).",
         ) from error
 
 
-def _started(loader: DataLoader[Any]) -> Iterator[Any]:
+def _start(loader: DataLoader[Any]) -> Iterator[Any]:
     """The loader's iterator.
 
     Workers are forked while OpenCV has one thread: with more, they would deadlock.

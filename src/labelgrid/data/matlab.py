@@ -1,4 +1,4 @@
-"""Reads variables of Matlab's .mat files, after a check that they are neither too large nor too deeply nested."""
+"""Reads variables of Matlab's .mat files that are neither too large nor too deeply nested."""
 
 import io
 import struct
@@ -48,12 +48,12 @@ def read_variable(path: Path, name: str) -> NDArray[Any]:
         raise LabelError(
             "This is a file of Matlab 7.3.", where=str(path), next_step="Save it again with '-v7'."
         )
+    others: list[str] = []
     try:
         _check(data)
         content = loadmat(io.BytesIO(data), variable_names=[name])
-        found = (
-            "" if name in content else ", ".join(each for each, _, _ in whosmat(io.BytesIO(data)))
-        )
+        if name not in content:
+            others = [variable for variable, _, _ in whosmat(io.BytesIO(data))]
     except Exception as error:  # SciPy raises whatever damaged bytes lead to
         raise LabelError(
             f"The .mat file is damaged or cut short: {error}.",
@@ -62,7 +62,7 @@ def read_variable(path: Path, name: str) -> NDArray[Any]:
         ) from error
     if name not in content:
         raise LabelError(
-            f"The .mat file has no variable '{name}'; it has {found or 'nothing'}.",
+            f"The .mat file has no variable '{name}'; it has {', '.join(others) or 'nothing'}.",
             where=str(path),
             next_step="Get the file again.",
         )
@@ -74,25 +74,26 @@ def _check(data: bytes) -> None:
     """Refuse a file whose elements are too large or too deeply nested.
 
     Raises:
-        ValueError: they are. zlib.error, struct.error: it is damaged.
+        ValueError: they are.
+        zlib.error, struct.error: the file is damaged.
     """
     if 0 in data[:4]:  # Matlab 4, which neither nests nor compresses
         return
     order = "<" if data[126:128] == b"IM" else ">"
-    left = LARGEST
-    todo = [(part, 1) for part in _elements(memoryview(data)[HEADER:], order)]
+    remaining = LARGEST
+    todo = [(element, 1) for element in _elements(memoryview(data)[HEADER:], order)]
     while todo:
         (kind, body), depth = todo.pop()
         if kind == COMPRESSED:
             inflater = zlib.decompressobj()
-            whole = inflater.decompress(body, left + 1)
-            left -= len(whole)
-            todo += [(part, depth) for part in _elements(memoryview(whole), order)]
+            whole = inflater.decompress(body, remaining + 1)
+            remaining -= len(whole)
+            todo += [(element, depth) for element in _elements(memoryview(whole), order)]
         elif kind == ARRAY:
             if depth > DEEPEST:
                 raise ValueError(f"its arrays are nested more than {DEEPEST} deep")
-            todo += [(part, depth + 1) for part in _elements(body, order)]
-        if left < 0:
+            todo += [(element, depth + 1) for element in _elements(body, order)]
+        if remaining < 0:
             raise ValueError(f"it has more than {LARGEST} bytes, decompressed")
 
 
@@ -105,4 +106,6 @@ def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
             start += 8
             continue
         yield kind, data[start + 8 : start + 8 + size]
-        start += 8 + (size if kind == COMPRESSED else -(-size // 8) * 8)
+        if kind != COMPRESSED:  # padded to whole words
+            size = -(-size // 8) * 8
+        start += 8 + size

@@ -1,4 +1,7 @@
-"""Transforms an image and its labels to the network's input size together: fit, zoom and flip as one placement."""
+"""Transforms an image and its labels to the network's input size, in one placement.
+
+A placement is a fit, a zoom, a position, a flip and an angle.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -60,7 +63,8 @@ class DataOptions:
             raise ValueError(f"size must be at least 1x1; it is {self.size[0]}x{self.size[1]}")
         if max(self.size) > LARGEST_SIDE:
             raise ValueError(
-                f"size must be at most {LARGEST_SIDE}x{LARGEST_SIDE}; it is {'x'.join(map(str, self.size))}"
+                f"size must be at most {LARGEST_SIDE}x{LARGEST_SIDE}; "
+                f"it is {self.size[0]}x{self.size[1]}"
             )
         if not 0 <= self.flip <= 1 or not 0 <= self.jitter <= 1:
             raise ValueError(
@@ -99,29 +103,31 @@ def fit_placement(size: Size, options: DataOptions) -> Placement:
     """The placement of an image of `size` without augmentation: always the whole image.
 
     Example:
-        >>> fitted((480, 640), DataOptions(size=(96, 96), fit="pad")).target
+        >>> fit_placement((480, 640), DataOptions(size=(96, 96), fit="pad")).target
         (slice(12, 84, None), slice(0, 96, None))
-        >>> fitted((480, 640), DataOptions(size=(96, 96), fit="crop")).canvas
+        >>> fit_placement((480, 640), DataOptions(size=(96, 96), fit="crop")).canvas
         (96, 128)
     """
     if options.fit == "crop":
         scale = max(options.size[0] / size[0], options.size[1] / size[1])
-        options = replace(
-            options, size=(_whole(size[0] * scale), _whole(size[1] * scale)), fit="resize"
-        )
-    return _placed(size, options, 1.0, (0.5, 0.5))
+        scaled = (_whole(size[0] * scale), _whole(size[1] * scale))
+        options = replace(options, size=scaled, fit="resize")
+    return _placement(size, options, 1.0, (0.5, 0.5))
 
 
 def draw_placement(size: Size, options: DataOptions, rng: np.random.Generator) -> Placement:
-    """Draw the placement of an image of `size` in training: the fit with a random zoom, position and flip.
+    """Draw the placement of an image of `size` in training.
 
-    The number of draws is always the same, so that one option does not change the draws of another.
+    It is the fit with a random zoom, position and flip. The number of draws is always the same, so
+    that one option does not change the draws of another.
     """
     flip = bool(rng.random() < options.flip)
     zoom = _zoom(options, rng.random())
     position = rng.random(2)
-    at = (float(position[0]), float(position[1])) if options.at == "random" else (0.5, 0.5)
-    return replace(_placed(size, options, zoom, at), flip=flip)
+    at = (0.5, 0.5)
+    if options.at == "random":
+        at = (float(position[0]), float(position[1]))
+    return replace(_placement(size, options, zoom, at), flip=flip)
 
 
 def _zoom(options: DataOptions, drawn: float) -> float:
@@ -131,21 +137,27 @@ def _zoom(options: DataOptions, drawn: float) -> float:
     return options.zoom[int(drawn * len(options.zoom))]
 
 
-def _placed(size: Size, options: DataOptions, zoom: float, at: tuple[float, float]) -> Placement:
-    scales = options.size[0] / size[0], options.size[1] / size[1]
-    if options.fit != "resize":
-        scales = ((max if options.fit == "crop" else min)(scales),) * 2
-    axes = [_axis(size[i], options.size[i], scales[i] * zoom, at[i]) for i in range(2)]
+def _placement(size: Size, options: DataOptions, zoom: float, at: tuple[float, float]) -> Placement:
+    scales = (options.size[0] / size[0], options.size[1] / size[1])
+    if options.fit == "crop":
+        scales = (max(scales), max(scales))
+    elif options.fit == "pad":
+        scales = (min(scales), min(scales))
+    rows, canvas_rows = _axis(size[0], options.size[0], scales[0] * zoom, at[0])
+    columns, canvas_columns = _axis(size[1], options.size[1], scales[1] * zoom, at[1])
     return Placement(
-        source=(axes[0][0], axes[1][0]),
-        target=(axes[0][1], axes[1][1]),
+        source=(rows, columns),
+        target=(canvas_rows, canvas_columns),
         canvas=options.size,
         zoom=zoom,
     )
 
 
 def _axis(length: int, canvas: int, scale: float, at: float) -> tuple[slice, slice]:
-    """Along one axis: the part of the image that is used, and the part of the canvas that it fills, centred."""
+    """The part of the image that is used along one axis, and the part of the canvas that it fills.
+
+    The latter is centred.
+    """
     window = min(_whole(canvas / scale), length)
     filled = min(_whole(length * scale), canvas)
     start = round(at * (length - window))
@@ -165,23 +177,28 @@ def place_image(
     Padding is `mean`.
     """
     if placement.angle:
-        part = placement.warp(_jittered(image, *jitter) if jitter else image, _padding(options))
+        if jitter:
+            image = _change_colours(image, *jitter)
+        placed = placement.warp(image, _padding(options))
     else:
-        part = _fitted(image, placement, options, jitter)
-    return np.ascontiguousarray(part[:, ::-1]) if placement.flip else part
+        placed = _place_upright(image, placement, options, jitter)
+    if placement.flip:
+        return np.ascontiguousarray(placed[:, ::-1])
+    return placed
 
 
-def _fitted(
+def _place_upright(
     image: Pixels, placement: Placement, options: DataOptions, jitter: Jitter | None
 ) -> Pixels:
+    """Place an image that does not turn, before any flip."""
     part = image[placement.source]
     height, width = placement.extent
-    shrinks = part.shape[0] >= height and part.shape[1] >= width
-    part = cv2.resize(
-        part, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    )
+    interpolation = cv2.INTER_LINEAR
+    if part.shape[0] >= height and part.shape[1] >= width:
+        interpolation = cv2.INTER_AREA
+    part = cv2.resize(part, (width, height), interpolation=interpolation)
     if jitter:
-        part = _jittered(part, *jitter)
+        part = _change_colours(part, *jitter)
     if placement.extent == placement.canvas:
         return part
     canvas = np.empty((*placement.canvas, 3), np.uint8)
@@ -195,8 +212,11 @@ def _padding(options: DataOptions) -> tuple[float, ...]:
     return tuple(np.rint(255 * np.array(options.mean)).tolist())
 
 
-def _jittered(image: Pixels, brightness: float, contrast: float, saturation: float) -> Pixels:
-    """Change brightness, contrast and saturation: blend with black, the mean grey and each pixel's grey (BT.601)."""
+def _change_colours(image: Pixels, brightness: float, contrast: float, saturation: float) -> Pixels:
+    """Change brightness, contrast and saturation.
+
+    The image is blended with black, the mean grey and each pixel's grey (BT.601).
+    """
     colours = image.astype(np.float32) * brightness
     weights = np.array([0.299, 0.587, 0.114], np.float32)
     middle = (colours @ weights).mean()
@@ -229,11 +249,16 @@ def place(
 def augment(
     example: Example, tasks: Mapping[str, TaskDef], options: DataOptions, rng: np.random.Generator
 ) -> Example:
-    """Augment an example with draws from `rng`: the placement first, then the colours and the angle."""
+    """Augment an example with draws from `rng`.
+
+    The placement is drawn first, then the colours, then the angle.
+    """
     height, width = example.image.shape[:2]
     placement = draw_placement((height, width), options, rng)
     brightness, contrast, saturation = (1 + options.jitter * rng.uniform(-1, 1, 3)).tolist()
-    jitter = (brightness, contrast, saturation) if options.jitter else None
+    jitter = None
+    if options.jitter:
+        jitter = (brightness, contrast, saturation)
     if options.rotate:
         placement = replace(placement, angle=options.rotate * float(rng.uniform(-1, 1)))
     return place(example, placement, tasks=tasks, options=options, jitter=jitter)

@@ -147,7 +147,7 @@ def test_weights_annotated_classes_and_negative_numbers_are_kept(
     made: Made, tmp_path: Path
 ) -> None:
     plain = folder.build(made.root)
-    source = Odd(plain.root, plain.names, plain.whole)
+    source = Odd(root=plain.root, names=plain.names, whole=plain.whole)
     with cache_source(
         source, TASKS, image_ids=made.names, limit=2**30, folder=tmp_path, progress=Said()
     ) as one:

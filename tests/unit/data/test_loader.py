@@ -147,7 +147,7 @@ def test_known_labels_become_targets_and_no_other_label_is_read(source, tasks, d
         def label(self, image_id, task):
             raise AssertionError("a label was read")
 
-    blind = Blind(source.root, source.names, source.whole)
+    blind = Blind(root=source.root, names=source.names, whole=source.whole)
     depth = {name: source.label(name, tasks["depth"]) for name in data.names[:2]}
     known = {name: {"depth": label} for name, label in depth.items()}
     (batch,) = eval_batches(
@@ -181,11 +181,11 @@ def test_a_label_of_another_size_than_its_image_is_refused(tmp_path):
 
 
 def test_what_workers_get_can_be_pickled(source, tasks):
-    from labelgrid.data.loader import _chunks, _Parts, _Train
+    from labelgrid.data.loader import _chunks, _Parts, _TrainReader
 
     parts = _Parts(
         _chunks(
-            _Train(source=source, tasks=tasks, options=OPTIONS, seed=0, epoch=0),
+            _TrainReader(source=source, tasks=tasks, options=OPTIONS, seed=0, epoch=0),
             list(source.images()),
             4,
         )

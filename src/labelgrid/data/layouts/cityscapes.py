@@ -20,13 +20,15 @@ from labelgrid.tasks.task import TaskDef
 from labelgrid.words import count_text, join_names
 
 ORIGIN = (
-    "https://www.cityscapes-dataset.com/downloads: leftImg8bit_trainvaltest.zip, gtFine_trainvaltest.zip, "
-    "disparity_trainvaltest.zip"
+    "https://www.cityscapes-dataset.com/downloads: leftImg8bit_trainvaltest.zip, "
+    "gtFine_trainvaltest.zip, disparity_trainvaltest.zip"
 )
 LAYOUT = """\
 leftImg8bit/SPLIT/CITY/ID_leftImg8bit.png        RGB images
-gtFine/SPLIT/CITY/ID_gtFine_labelIds.png         8 bits: 19 of the 34 numbers are classes, the others not labelled
-disparity/SPLIT/CITY/ID_disparity.png            16 bits: 256 times the disparity, plus 1; 0 = invalid
+gtFine/SPLIT/CITY/ID_gtFine_labelIds.png         8 bits: 19 of the 34 numbers are classes,
+                                                 the others not labelled
+disparity/SPLIT/CITY/ID_disparity.png            16 bits: 256 times the disparity, plus 1;
+                                                 0 = invalid
 """
 IMAGES = "leftImg8bit"
 IMAGE_END = "_leftImg8bit.png"
@@ -34,9 +36,10 @@ IMAGE_END = "_leftImg8bit.png"
 LABELS = {"semseg": ("gtFine", "_gtFine_labelIds.png"), "depth": ("disparity", "_disparity.png")}
 #: The classes, and their numbers in the files.
 CLASSES = {
-    "road": 7, "sidewalk": 8, "building": 11, "wall": 12, "fence": 13, "pole": 17, "traffic light": 19,
-    "traffic sign": 20, "vegetation": 21, "terrain": 22, "sky": 23, "person": 24, "rider": 25, "car": 26, "truck": 27,
-    "bus": 28, "train": 31, "motorcycle": 32, "bicycle": 33,
+    "road": 7, "sidewalk": 8, "building": 11, "wall": 12, "fence": 13, "pole": 17,
+    "traffic light": 19, "traffic sign": 20, "vegetation": 21, "terrain": 22, "sky": 23,
+    "person": 24, "rider": 25, "car": 26, "truck": 27, "bus": 28, "train": 31, "motorcycle": 32,
+    "bicycle": 33,
 }  # fmt: skip
 #: The tasks, as in a file of tasks.
 TASKS: Mapping[str, Mapping[str, Any]] = {
@@ -81,30 +84,35 @@ class Cityscapes:
         Returns None for a task of a kind that the data set does not have.
 
         Raises:
-            EmptyLabelError: no pixel is valid, as in the test split. LabelError: the file is
-                damaged or does not follow the layout. RecipeError: the task has other classes, or
-                is not disparity.
+            EmptyLabelError: no pixel is valid, as in the test split.
+            LabelError: the file is damaged or does not follow the layout.
+            RecipeError: the task has other classes, or is not disparity.
         """
         path = self.label_file(image_id, task)
-        return _READERS[task.kind](path, task) if path else None
+        if path is None:
+            return None
+        return _READERS[task.kind](path, task)
 
     def label_file(self, image_id: str, task: TaskDef) -> Path | None:
-        """As `Located.label_file`."""
-        return label_file(self.root, task.kind, image_id) if task.kind in LABELS else None
+        """As `LocatedDataset.label_file`."""
+        if task.kind not in LABELS:
+            return None
+        return label_file(self.root, task.kind, image_id)
 
     def splits(self) -> Mapping[str, Sequence[str]]:
         """The image ids of each split, by their folders."""
-        names = sorted({name.partition("/")[0] for name in self.names})
-        return {
-            split: [name for name in self.names if name.startswith(f"{split}/")] for split in names
-        }
+        splits: dict[str, list[str]] = {}
+        for name in self.names:
+            split = name.partition("/")[0]
+            splits.setdefault(split, []).append(name)
+        return dict(sorted(splits.items()))
 
     def split_file(self, split: str) -> Path:
-        """As `Located.split_file`."""
+        """As `LocatedDataset.split_file`."""
         return self.root / IMAGES / split
 
     def tasks(self) -> Mapping[str, Mapping[str, Any]]:
-        """As `Described.tasks`."""
+        """As `DescribedDataset.tasks`."""
         return TASKS
 
 
@@ -112,7 +120,9 @@ def label_file(root: Path, kind: str, image_id: str) -> Path | None:
     """The file of an image's label; None if there is none."""
     folder, end = LABELS[kind]
     path = root / folder / (image_id.removesuffix(IMAGE_END) + end)
-    return path if path.is_file() else None
+    if not path.is_file():
+        return None
+    return path
 
 
 def build(root: Path | str) -> Cityscapes:
@@ -122,16 +132,19 @@ def build(root: Path | str) -> Cityscapes:
         ImageError: there are no images.
     """
     folder = Path(root) / IMAGES
-    names = tuple(
-        name for name in list_images(folder) if name.endswith(IMAGE_END) and name.count("/") == 2
-    )
+    names = [name for name in _image_names(folder) if name.count("/") == 2]
     if not names:
         raise ImageError(
             f"There are no images in this layout: SPLIT/CITY/ID{IMAGE_END}.",
             where=str(folder),
             next_step="Check the path.",
         )
-    return Cityscapes(Path(root), names)
+    return Cityscapes(Path(root), tuple(names))
+
+
+def _image_names(folder: Path) -> list[str]:
+    """The names that end as images do, in any sub-folder."""
+    return [name for name in list_images(folder) if name.endswith(IMAGE_END)]
 
 
 def check(root: Path | str) -> list[str]:
@@ -141,44 +154,46 @@ def check(root: Path | str) -> list[str]:
         ImageError: there are no images.
     """
     source = build(root)
-    names = [name for name in list_images(source.root / IMAGES) if name.endswith(IMAGE_END)]
-    elsewhere = sorted({*names} - {*source.names})
-    images = count_text(len(elsewhere), "image is", "images are")
-    faults = (
-        [f"{images} not at SPLIT/CITY/ID{IMAGE_END}, the first is {elsewhere[0]}."]
-        if elsewhere
-        else []
-    )
+    faults = []
+    elsewhere = sorted({*_image_names(source.root / IMAGES)} - {*source.names})
+    if elsewhere:
+        images = count_text(len(elsewhere), "image is", "images are")
+        faults.append(f"{images} not at SPLIT/CITY/ID{IMAGE_END}, the first is {elsewhere[0]}.")
     for kind, (folder, end) in LABELS.items():
         faults += lacking_sentence(source.names, folder, partial(label_file, source.root, kind))
-        found = (
-            path.relative_to(source.root / folder)
-            for path in (source.root / folder).glob(f"*/*/*{end}")
-        )
-        faults += unmatched_sentence(
-            [path.as_posix().removesuffix(end) + IMAGE_END for path in found], source.names, folder
-        )
-    return faults + _train_ids(source)
+        labelled = []
+        for path in (source.root / folder).glob(f"*/*/*{end}"):
+            name = path.relative_to(source.root / folder).as_posix()
+            labelled.append(name.removesuffix(end) + IMAGE_END)
+        faults += unmatched_sentence(labelled, source.names, folder)
+    return faults + _train_id_faults(source)
 
 
-def _train_ids(source: Cityscapes) -> list[str]:
-    """One sentence if class maps are more likely trainIds: their numbers are low, and most pixels have no class."""
-    found = [path for name in source.names if (path := label_file(source.root, "semseg", name))]
+def _train_id_faults(source: Cityscapes) -> list[str]:
+    """One sentence if class maps are more likely trainIds.
+
+    Their numbers are low then, and most pixels have no class.
+    """
+    numbers = list(CLASSES.values())
     total = np.zeros(256, np.int64)
-    for path in found[:: max(1, len(found) // LOOKED_AT)]:
-        with suppress(
-            LabelError
-        ):  # each damaged file is a fault of its own, for those who read all labels
+    paths = []
+    for name in source.names:
+        path = label_file(source.root, "semseg", name)
+        if path:
+            paths.append(path)
+    for path in paths[:: max(1, len(paths) // LOOKED_AT)]:
+        # Each damaged file is a fault of its own, for those who read all labels.
+        with suppress(LabelError):
             pixels = np.bincount(np.minimum(samples(path), PLATE).ravel(), minlength=256)
-            total += (
-                pixels if pixels[list(CLASSES.values())].any() else 0
-            )  # maps of the test split have no class
+            if pixels[numbers].any():  # maps of the test split have no class
+                total += pixels
     total[PLATE] = 0
-    if total[LAST_TRAIN_ID + 1 :].any() or 2 * total[list(CLASSES.values())].sum() >= total.sum():
+    if total[LAST_TRAIN_ID + 1 :].any() or 2 * total[numbers].sum() >= total.sum():
         return []
     return [
-        f"Most pixels of the class maps in gtFine have no class, and no number is above {LAST_TRAIN_ID}: they seem to "
-        "hold trainIds. Get gtFine_trainvaltest.zip, with labelIds."
+        "Most pixels of the class maps in gtFine have no class, "
+        f"and no number is above {LAST_TRAIN_ID}: they seem to hold trainIds. "
+        "Get gtFine_trainvaltest.zip, with labelIds."
     ]
 
 
@@ -187,9 +202,12 @@ def _classes(path: Path, task: TaskDef) -> LabelArray:
     stored = one_channel(samples(path), path, "A class map")
     wrong = np.unique(stored[(stored >= NUMBERS) & (stored != PLATE)])
     if stored.dtype != np.uint8 or wrong.size:
-        found = f", with {join_names(wrong.tolist(), 5)}" if wrong.size else ""
+        numbers = ""
+        if wrong.size:
+            numbers = f", with {join_names(wrong.tolist(), 5)}"
         raise LabelError(
-            f"A class map holds 8-bit numbers, 0 to {NUMBERS - 1} and {PLATE}; this is {shape_text(stored)}{found}.",
+            f"A class map holds 8-bit numbers, 0 to {NUMBERS - 1} and {PLATE}; "
+            f"this is {shape_text(stored)}{numbers}.",
             where=str(path),
             next_step=AGAIN,
         )

@@ -1,6 +1,6 @@
 """Reads plain folders as a data set: images of any size, and any labels of them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,10 +61,12 @@ class FolderDataset:
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`."""
         path = self.label_file(image_id, task)
-        return task.read(path) if path else None
+        if path is None:
+            return None
+        return task.read(path)
 
     def label_file(self, image_id: str, task: TaskDef) -> Path | None:
-        """As `Located.label_file`.
+        """As `LocatedDataset.label_file`.
 
         Raises:
             LabelError: two files match the image, or one file matches several images.
@@ -77,26 +79,27 @@ class FolderDataset:
         Raises:
             ImageError: a split names an image that does not exist.
         """
-        splits = {
-            path.stem: read_list(path) for path in sorted((self.root / "splits").glob("*.txt"))
-        }
+        lists = sorted((self.root / "splits").glob("*.txt"))
+        splits = {path.stem: read_list(path) for path in lists}
         existing = set(self.names)
         for split, image_ids in splits.items():
             check_split_ids(self.split_file(split), image_ids, existing)
         return splits
 
     def split_file(self, split: str) -> Path:
-        """As `Located.split_file`."""
+        """As `LocatedDataset.split_file`."""
         return self.root / "splits" / f"{split}.txt"
 
     def tasks(self) -> Mapping[str, Mapping[str, Any]]:
-        """As `Described.tasks`: the tables of `tasks.toml`, none if there is no such file.
+        """As `DescribedDataset.tasks`: the tables of `tasks.toml`, none if there is no such file.
 
         Raises:
             RecipeError: the file is no TOML.
         """
         path = self.root / "tasks.toml"
-        return read_toml(path) if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        return read_toml(path)
 
 
 def build(root: Path | str, images: str = "images", labels: str = "labels") -> FolderDataset:
@@ -128,22 +131,24 @@ def check(root: Path | str) -> list[str]:
     """
     source = build(root)
     faults = []
-    names = {name for image_id in source.names for name in (image_id, stem(image_id))}
-    for folder in sorted(
-        path for path in (source.root / source.label_folder).glob("*") if path.is_dir()
-    ):
-        labels = (
-            path
-            for path in folder.rglob("*")
-            if path.suffix in LABELS and not _is_shortened(path.name)
-        )
-        others = (
-            path.relative_to(folder).as_posix() for path in labels if not path.name.startswith(".")
-        )
-        faults += unmatched_sentence(
-            [name for name in others if stem(name) not in names], (), folder.name
-        )
+    stems = set(source.names)
+    stems.update(stem(image_id) for image_id in source.names)
+    for folder in sorted((source.root / source.label_folder).glob("*")):
+        if folder.is_dir():
+            faults += unmatched_sentence(_labels_of_no_image(folder, stems), (), folder.name)
     return faults
+
+
+def _labels_of_no_image(folder: Path, stems: Collection[str]) -> list[str]:
+    """The label files in a folder whose names without extension are not among `stems`."""
+    labels = []
+    for path in folder.rglob("*"):
+        if path.suffix not in LABELS or path.name.startswith(".") or _is_shortened(path.name):
+            continue
+        name = path.relative_to(folder).as_posix()
+        if stem(name) not in stems:
+            labels.append(name)
+    return labels
 
 
 def _is_shortened(name: str) -> bool:
@@ -154,7 +159,9 @@ def _is_shortened(name: str) -> bool:
 def label_file(
     folder: Path, image_id: str, task: TaskDef, whole: Collection[str] = ()
 ) -> Path | None:
-    """Find the file of an image's label in a task's folder: `PATH.png`, or `PATH.jpg.png` for image `PATH.jpg`.
+    """Find the file of an image's label in a task's folder.
+
+    It is `PATH.png`, or `PATH.jpg.png` for image `PATH.jpg`.
 
     Args:
         folder: the folder of the task's labels.
@@ -170,24 +177,35 @@ def label_file(
         LabelError: two files match the image, or one file matches several images.
     """
     extensions = codec(task.spec.codec).EXTENSIONS
-    full = [
-        path
-        for extension in extensions
-        if (path := folder / shorten_path(f"{image_id}{extension}")).is_file()
-    ]
-    names = (shorten_path(f"{stem(image_id)}{extension}") for extension in extensions)
-    short = [path for name in names if (path := folder / name).is_file()]
-    if short and image_id in whole and not full:
+    paths = _existing_files(folder, image_id, extensions)
+    short = _existing_files(folder, stem(image_id), extensions)
+    if image_id not in whole:
+        paths += short
+    elif short and not paths:
+        label_name = f"{Path(image_id).name}{short[0].suffix}"
         raise LabelError(
-            f"Several images are called '{stem(image_id)}', so this label could belong to any of them.",
+            f"Several images are called '{stem(image_id)}', "
+            "so this label could belong to any of them.",
             where=str(short[0]),
-            next_step=f"Name it after its image with the extension: '{Path(image_id).name}{short[0].suffix}'.",
+            next_step=f"Name it after its image with the extension: '{label_name}'.",
         )
-    paths = full if image_id in whole else full + short
     if len(paths) > 1:
         raise LabelError(
-            f"Two files could be the {task.name} label of image '{image_id}': '{paths[0].name}' and '{paths[1].name}'.",
+            f"Two files could be the {task.name} label of image '{image_id}': "
+            f"'{paths[0].name}' and '{paths[1].name}'.",
             where=str(paths[0].parent),
             next_step="Remove one of them.",
         )
-    return paths[0] if paths else None
+    if not paths:
+        return None
+    return paths[0]
+
+
+def _existing_files(folder: Path, name: str, extensions: Iterable[str]) -> list[Path]:
+    """The files of this name with one of the extensions."""
+    paths = []
+    for extension in extensions:
+        path = folder / shorten_path(f"{name}{extension}")
+        if path.is_file():
+            paths.append(path)
+    return paths

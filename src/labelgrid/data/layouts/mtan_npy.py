@@ -1,4 +1,4 @@
-"""Reads NYUv2 and Cityscapes as arrays, in the layout of MTAN (Liu et al. 2019), which MTPSL also uses."""
+"""Reads NYUv2 and Cityscapes as arrays, in the layout of MTAN and MTPSL (Liu et al. 2019)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +26,8 @@ LAYOUT = """\
 SPLIT/image/N.npy      RGB [h, w, 3], 0 to 1; N from 0, SPLIT is train or val
 SPLIT/label/N.npy      NYUv2: classes [h, w], -1 = not labelled
 SPLIT/label_7/N.npy    Cityscapes: the same, 7 classes; label_2 and label_19 likewise
-SPLIT/depth/N.npy      [h, w, 1], 0 = invalid; NYUv2: metres, Cityscapes: inverse depth (a task with disparity)
+SPLIT/depth/N.npy      [h, w, 1], 0 = invalid; NYUv2: metres,
+                       Cityscapes: inverse depth (a task with disparity)
 SPLIT/normal/N.npy     NYUv2: vectors [h, w, 3] in the task's `axes`, zero = invalid
 """
 SPLITS = ("train", "val")
@@ -34,8 +35,8 @@ SPLITS = ("train", "val")
 NYUV2: Mapping[str, Mapping[str, Any]] = {
     "semseg": {
         "classes": [
-            "bed", "books", "ceiling", "chair", "floor", "furniture", "objects", "picture", "sofa", "table", "tv",
-            "wall", "window",
+            "bed", "books", "ceiling", "chair", "floor", "furniture", "objects", "picture", "sofa",
+            "table", "tv", "wall", "window",
         ],
     },
     "depth": {},
@@ -92,34 +93,42 @@ class MtanArrays:
         number of classes that it does not have.
 
         Raises:
-            LabelError: the file is damaged, or does not follow the layout. RecipeError: the task
-                has another number of classes than NYUv2, or the data set's classes in another
-                order.
+            LabelError: the file is damaged, or does not follow the layout.
+            RecipeError: the task has another number of classes than NYUv2, or the data set's
+                classes in another order.
         """
         path = self.label_file(image_id, task)
-        return _READERS[task.kind](self, path, task) if path else None
+        if path is None:
+            return None
+        return _READERS[task.kind](self, path, task)
 
     def label_file(self, image_id: str, task: TaskDef) -> Path | None:
-        """As `Located.label_file`."""
-        path = (
-            self._file(image_id, _FOLDERS[task.kind](self, task)) if task.kind in _READERS else None
-        )
-        return path if path and path.is_file() else None
+        """As `LocatedDataset.label_file`."""
+        if task.kind not in _READERS:
+            return None
+        path = self._file(image_id, _FOLDERS[task.kind](self, task))
+        if not path.is_file():
+            return None
+        return path
 
     def splits(self) -> Mapping[str, Sequence[str]]:
         """The image ids of `train` and `val`."""
-        found = {
-            split: [name for name in self.names if name.startswith(f"{split}/")] for split in SPLITS
-        }
-        return {split: names for split, names in found.items() if names}
+        splits = {}
+        for split in SPLITS:
+            names = [name for name in self.names if name.startswith(f"{split}/")]
+            if names:
+                splits[split] = names
+        return splits
 
     def split_file(self, split: str) -> Path:
-        """As `Located.split_file`."""
+        """As `LocatedDataset.split_file`."""
         return self.root / split
 
     def tasks(self) -> Mapping[str, Mapping[str, Any]]:
-        """As `Described.tasks`: those of NYUv2 or of Cityscapes."""
-        return NYUV2 if self.one_labelling else CITYSCAPES
+        """As `DescribedDataset.tasks`: the tasks of NYUv2 or of Cityscapes."""
+        if self.one_labelling:
+            return NYUV2
+        return CITYSCAPES
 
     def _file(self, image_id: str, folder: str) -> Path:
         split, _, number = image_id.partition("/")
@@ -137,8 +146,10 @@ def build(root: Path | str) -> MtanArrays:
     Raises:
         ImageError: there are no images.
     """
-    numbers = {split: sorted(_numbers(Path(root) / split / "image")) for split in SPLITS}
-    names = tuple(f"{split}/{number}" for split in SPLITS for number in numbers[split])
+    names = []
+    for split in SPLITS:
+        numbers = sorted(_numbers(Path(root) / split / "image"))
+        names += [f"{split}/{number}" for number in numbers]
     if not names:
         raise ImageError(
             "There are no images in this layout: train/image/0.npy and so on.",
@@ -146,7 +157,7 @@ def build(root: Path | str) -> MtanArrays:
             next_step="Check the path.",
         )
     one_labelling = any((Path(root) / split / "label").is_dir() for split in SPLITS)
-    return MtanArrays(Path(root), names, one_labelling)
+    return MtanArrays(Path(root), tuple(names), one_labelling)
 
 
 def check(root: Path | str) -> list[str]:
@@ -156,18 +167,22 @@ def check(root: Path | str) -> list[str]:
         ImageError: there are no images.
     """
     source = build(root)
-    folders = ("label", "depth", "normal") if source.one_labelling else ("label_7", "depth")
+    folders = ["label_7", "depth"]
+    if source.one_labelling:
+        folders = ["label", "depth", "normal"]
     splits = source.splits()
-    faults = [
-        f"There are no images of {split}: {split}/image/0.npy and so on."
-        for split in SPLITS
-        if split not in splits
-    ]
+    faults = []
+    for split in SPLITS:
+        images = f"{split}/image/0.npy and so on"
+        if split not in splits:
+            faults.append(f"There are no images of {split}: {images}.")
     for split, names in splits.items():
         numbers = [int(name.partition("/")[2]) for name in names]
-        if gaps := sorted({*range(numbers[-1])} - {*numbers}):
+        gaps = sorted({*range(numbers[-1])} - {*numbers})
+        if gaps:
             faults.append(
-                f"The images of {split} are not numbered from 0 without a gap: {gaps[0]} is missing."
+                f"The images of {split} are not numbered from 0 without a gap: "
+                f"{gaps[0]} is missing."
             )
         for folder in folders:
             labels = {*_numbers(source.root / split / folder)}
@@ -177,11 +192,13 @@ def check(root: Path | str) -> list[str]:
 
 
 def _numbers(folder: Path) -> list[int]:
-    return [
-        int(p.stem)
-        for p in folder.glob("*.npy")
-        if p.stem.isdecimal() and p.stem == str(int(p.stem))
-    ]
+    """The numbers that name the arrays in a folder."""
+    numbers = []
+    for path in folder.glob("*.npy"):
+        name = path.stem
+        if name.isdecimal() and name == str(int(name)):
+            numbers.append(int(name))
+    return numbers
 
 
 def _range(stored: NDArray[Any]) -> str:
@@ -189,27 +206,31 @@ def _range(stored: NDArray[Any]) -> str:
 
 
 def _classes(source: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
-    own = source.tasks()["semseg"]["classes"]
-    if source.one_labelling or len(task.options.classes) == len(own):
-        check_classes(task.name, task.options.classes, own, "The layout")
+    published = source.tasks()["semseg"]["classes"]
+    if source.one_labelling or len(task.options.classes) == len(published):
+        check_classes(task.name, task.options.classes, published, "The layout")
     return read_classes(path, task, void=(-1,))
 
 
 def _depth(source: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
-    if task.options.disparity == source.one_labelling:
+    disparity = task.options.disparity
+    if disparity and source.one_labelling:
         raise LabelError(
-            f"NYUv2's layout holds depth in metres; the task '{task.name}' is disparity."
-            if source.one_labelling
-            else f"Cityscapes' layout holds inverse depth; the task '{task.name}' is depth.",
+            f"NYUv2's layout holds depth in metres; the task '{task.name}' is disparity.",
             where=str(path),
-            next_step=f"Declare `disparity = {str(not source.one_labelling).lower()}`.",
+            next_step="Declare `disparity = false`.",
         )
+    if not disparity and not source.one_labelling:
+        raise LabelError(
+            f"Cityscapes' layout holds inverse depth; the task '{task.name}' is depth.",
+            where=str(path),
+            next_step="Declare `disparity = true`.",
+        )
+    options = depth.Options(disparity=disparity, maximum=task.options.maximum)
     with replace_advice(
         "Write floating-point numbers: metres of NYUv2, inverse depth of Cityscapes."
     ):
-        return depth.read(
-            path, depth.Options(disparity=task.options.disparity, maximum=task.options.maximum)
-        )
+        return depth.read(path, options)
 
 
 def _normals(_: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
@@ -225,10 +246,14 @@ def _normals(_: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
     )
 
 
+def _class_folder(source: MtanArrays, task: TaskDef) -> str:
+    if source.one_labelling:
+        return "label"
+    return f"label_{len(task.options.classes)}"
+
+
 _FOLDERS: dict[str, Callable[[MtanArrays, TaskDef], str]] = {
-    "semseg": lambda source, task: (
-        "label" if source.one_labelling else f"label_{len(task.options.classes)}"
-    ),
+    "semseg": _class_folder,
     "depth": lambda source, task: "depth",
     "normals": lambda source, task: "normal",
 }

@@ -26,7 +26,8 @@ LAYOUT = """\
 images/ID.jpg          RGB images (or .png)
 segmentation/ID.png    0 = not labelled, 1 to 40 = the classes in order
 depth/ID.npy           metres, 0 = invalid; or ID.png: 16 bits, millimetres
-normals/ID.npy         unit vectors in the task's `axes`, zero = invalid; or ID.png: n = v / 127.5 - 1
+normals/ID.npy         unit vectors in the task's `axes`, zero = invalid;
+                       or ID.png: n = v / 127.5 - 1
 edge/ID.npy            0 or 1; or ID.png: 1 bit, or 8 bits of 0 and 255
 gt_sets/SPLIT.txt      the IDs of a split, one a line
 """
@@ -34,8 +35,8 @@ gt_sets/SPLIT.txt      the IDs of a split, one a line
 EXTENSIONS = (".png", ".npy")
 #: What to do about a class number that the task does not have.
 OTHER_CLASSES = (
-    "Correct the file (0 is not labelled, and 1 the first class) or get it again; if it is right, name all its classes "
-    "in the task's `classes`."
+    "Correct the file (0 is not labelled, and 1 the first class) or get it again; "
+    "if it is right, name all its classes in the task's `classes`."
 )
 #: Maps a kind of task to the folder of its labels. The data set has no labels of other kinds.
 FOLDERS: dict[str, str] = {
@@ -48,10 +49,11 @@ FOLDERS: dict[str, str] = {
 TASKS: Mapping[str, Mapping[str, Any]] = {
     "semseg": {
         "classes": [
-            "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture",
-            "counter", "blinds", "desk", "shelves", "curtain", "dresser", "pillow", "mirror", "floor mat", "clothes",
-            "ceiling", "books", "refridgerator", "television", "paper", "towel", "shower curtain", "box",
-            "whiteboard", "person", "night stand", "toilet", "sink", "lamp", "bathtub", "bag", "otherstructure",
+            "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window",
+            "bookshelf", "picture", "counter", "blinds", "desk", "shelves", "curtain", "dresser",
+            "pillow", "mirror", "floor mat", "clothes", "ceiling", "books", "refridgerator",
+            "television", "paper", "towel", "shower curtain", "box", "whiteboard", "person",
+            "night stand", "toilet", "sink", "lamp", "bathtub", "bag", "otherstructure",
             "otherfurniture", "otherprop",
         ],
     },
@@ -79,19 +81,19 @@ class Nyud(ImagesById):
             LabelError: the file is damaged, or does not follow the layout.
         """
         path = self.label_file(image_id, task)
-        return _READERS[task.kind](path, task) if path else None
+        if path is None:
+            return None
+        return _READERS[task.kind](path, task)
 
     def label_file(self, image_id: str, task: TaskDef) -> Path | None:
-        """As `Located.label_file`.
+        """As `LocatedDataset.label_file`.
 
         Raises:
             LabelError: there are two.
         """
-        return (
-            _file(self.root / FOLDERS[task.kind], Path(image_id).stem)
-            if task.kind in FOLDERS
-            else None
-        )
+        if task.kind not in FOLDERS:
+            return None
+        return _file(self.root / FOLDERS[task.kind], Path(image_id).stem)
 
 
 def build(root: Path | str) -> Nyud:
@@ -100,7 +102,7 @@ def build(root: Path | str) -> Nyud:
     Raises:
         ImageError: there are no images.
     """
-    return Nyud(Path(root), names_by_id(Path(root) / Nyud.IMAGES))
+    return Nyud(root=Path(root), names=names_by_id(Path(root) / Nyud.IMAGES))
 
 
 def check(root: Path | str) -> list[str]:
@@ -110,19 +112,21 @@ def check(root: Path | str) -> list[str]:
         ImageError: there are no images.
     """
     source = build(root)
-    faults = source.layout_faults(
-        {folder: partial(_files, source.root / folder) for folder in FOLDERS.values()}
-    )
+    has = {folder: partial(_files, source.root / folder) for folder in FOLDERS.values()}
+    faults = source.layout_faults(has)
     for folder in FOLDERS.values():
-        labels = {
-            path.stem for path in (source.root / folder).glob("*") if path.suffix in EXTENSIONS
-        }
+        labels = set()
+        for path in (source.root / folder).glob("*"):
+            if path.suffix in EXTENSIONS:
+                labels.add(path.stem)
         faults += unmatched_sentence(labels, source.names, folder)
     return faults
 
 
 def _files(folder: Path, name: str) -> list[Path]:
-    return [path for extension in EXTENSIONS if (path := folder / f"{name}{extension}").is_file()]
+    """The label files of an ID."""
+    paths = [folder / f"{name}{extension}" for extension in EXTENSIONS]
+    return [path for path in paths if path.is_file()]
 
 
 def _file(folder: Path, name: str) -> Path | None:
@@ -133,7 +137,9 @@ def _file(folder: Path, name: str) -> Path | None:
             where=str(folder),
             next_step="Remove one of them.",
         )
-    return paths[0] if paths else None
+    if not paths:
+        return None
+    return paths[0]
 
 
 def _segmentation(path: Path, task: TaskDef) -> LabelArray:
@@ -165,7 +171,8 @@ def _edges(path: Path, _: TaskDef) -> LabelArray:
     stored = one_channel(samples(path), path, "An edge map")
     if not np.isin(stored, (0, 1)).all():
         raise LabelError(
-            f"An edge map in .npy may hold 0 and 1 only; this one is {shape_text(stored)}, up to {stored.max():g}.",
+            "An edge map in .npy may hold 0 and 1 only; "
+            f"this one is {shape_text(stored)}, up to {stored.max():g}.",
             where=str(path),
             next_step="Write 0 and 1.",
         )

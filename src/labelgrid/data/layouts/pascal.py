@@ -1,4 +1,7 @@
-"""Reads PASCAL_MT: PASCAL-Context with labels of five tasks, in the layout of the survey (Vandenhende et al. 2021)."""
+"""Reads PASCAL_MT: PASCAL-Context with labels of five tasks, in the layout of the survey.
+
+The survey is Vandenhende et al. 2021.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,7 +36,8 @@ semseg/VOC12/ID.png               21 classes, 255 = not labelled
 semseg/pascal-context/ID.png      the same, for images that have no file in VOC12
 human_parts/ID.mat                PASCAL-Part's `anno`: the parts of people, read as 7 classes
 pascal-context/trainval/ID.mat    PASCAL-Context's `LabelMap`: edges are between its classes
-normals_distill/ID.png            n = v / 127.5 - 1 in the task's `axes`, where LabelMap's class is one of NYUv2's, too
+normals_distill/ID.png            n = v / 127.5 - 1 in the task's `axes`,
+                                  where LabelMap's class is one of NYUv2's, too
 sal_distill/ID.png                8 bits; 128 and more is salient
 """
 CONTEXT = "pascal-context/trainval"
@@ -55,13 +59,15 @@ PARTS: dict[str, int] = {
 #: "tvmonitor". The normals are predictions of a network that had learnt from NYUv2, so they hold on
 #: these alone.
 INDOOR = (
-    3, 4, 6, 9, 10, 11, 13, 15, 17, 18, 22, 23, 29, 30, 33, 34, 36, 37, 38, 39, 41, 43, 46, 49, 50, 51, 53, 55, 56,
-    59, 61, 62, 65, 66, 68, 69, 72, 73, 78, 83, 84, 85, 87, 88, 95, 96, 101, 104, 105, 107, 111, 113, 115, 122, 124,
-    135, 141, 142, 143, 146, 150, 154, 157, 158, 159, 165, 172, 174, 181, 183, 184, 191, 193, 195, 197, 199, 202, 213,
-    215, 216, 219, 220, 223, 225, 228, 230, 232, 233, 238, 239, 242, 243, 246, 250, 251, 252, 255, 260, 261, 263, 269,
-    272, 273, 275, 281, 283, 284, 285, 286, 287, 288, 290, 291, 292, 293, 295, 304, 307, 309, 310, 314, 315, 319, 323,
-    329, 330, 331, 336, 342, 345, 349, 350, 351, 352, 355, 357, 368, 370, 371, 374, 379, 380, 383, 384, 397, 401, 403,
-    405, 407, 408, 411, 412, 413, 414, 417, 419, 421, 423, 427, 429, 430, 432, 440, 441, 442, 443, 444, 446, 454, 457,
+    3, 4, 6, 9, 10, 11, 13, 15, 17, 18, 22, 23, 29, 30, 33, 34, 36, 37, 38, 39, 41, 43, 46, 49, 50,
+    51, 53, 55, 56, 59, 61, 62, 65, 66, 68, 69, 72, 73, 78, 83, 84, 85, 87, 88, 95, 96, 101, 104,
+    105, 107, 111, 113, 115, 122, 124, 135, 141, 142, 143, 146, 150, 154, 157, 158, 159, 165, 172,
+    174, 181, 183, 184, 191, 193, 195, 197, 199, 202, 213, 215, 216, 219, 220, 223, 225, 228, 230,
+    232, 233, 238, 239, 242, 243, 246, 250, 251, 252, 255, 260, 261, 263, 269, 272, 273, 275, 281,
+    283, 284, 285, 286, 287, 288, 290, 291, 292, 293, 295, 304, 307, 309, 310, 314, 315, 319, 323,
+    329, 330, 331, 336, 342, 345, 349, 350, 351, 352, 355, 357, 368, 370, 371, 374, 379, 380, 383,
+    384, 397, 401, 403, 405, 407, 408, 411, 412, 413, 414, 417, 419, 421, 423, 427, 429, 430, 432,
+    440, 441, 442, 443, 444, 446, 454, 457,
 )  # fmt: skip
 #: Vectors up to this length are mid grey, rounded.
 GREY = 0.05
@@ -69,13 +75,16 @@ GREY = 0.05
 TASKS: Mapping[str, Mapping[str, Any]] = {
     "semseg": {
         "classes": [
-            "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
-            "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+            "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat",
+            "chair", "cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant",
+            "sheep", "sofa", "train", "tvmonitor",
         ],
     },
     "parts": {
         "kind": "semseg",
-        "classes": ["background", "head", "torso", "upper arm", "lower arm", "upper leg", "lower leg"],
+        "classes": [
+            "background", "head", "torso", "upper arm", "lower arm", "upper leg", "lower leg",
+        ],
     },
     "saliency": {},
     "edges": {},
@@ -99,40 +108,45 @@ class Pascal(ImagesById):
         objects. Returns None for a task of a kind that the data set does not have.
 
         Raises:
-            EmptyLabelError: no person has parts, or no class is one of NYUv2's. LabelError: the
-                file is damaged or does not follow the layout. RecipeError: the task has another
-                number of classes, or another order of them.
+            EmptyLabelError: no person has parts, or no class is one of NYUv2's.
+            LabelError: the file is damaged or does not follow the layout.
+            RecipeError: the task has another number of classes, or another order of them.
         """
         path = self.label_file(image_id, task)
-        return _LABELS[_labels_of(task)].read(self, path, task) if path else None
+        if path is None:
+            return None
+        return _LABELS[_label_key(task)].read(self, path, task)
 
     def label_file(self, image_id: str, task: TaskDef) -> Path | None:
-        """As `Located.label_file`.
+        """As `LocatedDataset.label_file`.
 
         Raises:
             RecipeError: the task has another number of classes, or another order of them.
         """
-        labels = _LABELS.get(_labels_of(task))
-        return labels.file(self.root, Path(image_id).stem) if labels else None
+        labels = _LABELS.get(_label_key(task))
+        if labels is None:
+            return None
+        return labels.file(self.root, Path(image_id).stem)
 
 
 def build(root: Path | str) -> Pascal:
     """Build the PASCAL_MT data set below `root`, of the images that a split lists.
 
-    Of all if there are no splits.
+    Without splits it has all images.
 
     Raises:
         ImageError: there are no images.
     """
     root = Path(root)
     names = names_by_id(root / Pascal.IMAGES)
-    listed = ids_of_splits(root / Pascal.SPLITS)
-    used = {stem: name for stem, name in names.items() if not listed or stem in listed}
-    if not used:
+    listed_ids = ids_of_splits(root / Pascal.SPLITS)
+    if listed_ids:
+        names = {image: name for image, name in names.items() if image in listed_ids}
+    if not names:
         raise ImageError(
             "No image that a split lists exists.", where=str(root), next_step="Check the path."
         )
-    return Pascal(root, used)
+    return Pascal(root=root, names=names)
 
 
 def check(root: Path | str) -> list[str]:
@@ -142,72 +156,79 @@ def check(root: Path | str) -> list[str]:
         ImageError: there are no images.
     """
     source = build(root)
-    return source.layout_faults(
-        {what: partial(labels.file, source.root) for what, labels in _LABELS.items()}
-    )
+    has = {task: partial(labels.file, source.root) for task, labels in _LABELS.items()}
+    return source.layout_faults(has)
 
 
 def _objects(_: Pascal, path: Path, task: TaskDef) -> LabelArray:
     return read_classes(path, task, void=(255,))
 
 
+#: What NumPy raises for arrays of other fields.
+_OTHER_ARRAYS = (KeyError, IndexError, ValueError, TypeError, AttributeError)
+
+
 def _parts(_: Pascal, path: Path, task: TaskDef) -> LabelArray:
     try:
-        label = _drawn_parts(read_variable(path, "anno")[0, 0]["objects"].ravel(), path)
-    except (
-        KeyError,
-        IndexError,
-        ValueError,
-        TypeError,
-        AttributeError,
-    ) as error:  # NumPy's, of other arrays
-        fields = (
-            "'anno' has no objects with a class_ind and parts, each with a part_name and a mask"
-        )
-        raise _other_parts(path, fields) from error
+        objects = read_variable(path, "anno")[0, 0]["objects"].ravel()
+        label = _draw_parts(objects, path)
+    except _OTHER_ARRAYS as error:
+        fault = "'anno' has no objects with a class_ind and parts, each with a part_name and a mask"
+        raise _parts_error(path, fault) from error
     check_any_valid(label >= 0, path, "no person in the image has parts")
     return LabelArray(task.options.index[label][..., None], np.ones(label.shape, np.bool_))
 
 
-def _other_parts(path: Path, what: str) -> LabelError:
+def _parts_error(path: Path, fault: str) -> LabelError:
     return LabelError(
-        f"The file does not follow PASCAL-Part: {what}.",
+        f"The file does not follow PASCAL-Part: {fault}.",
         where=str(path),
         next_step="Get it again, or remove it: its image then has no label of parts.",
     )
 
 
-def _drawn_parts(objects: NDArray[Any], path: Path) -> NDArray[np.int64]:
-    """The parts of all people as classes [h, w], later ones over earlier ones; -1 [1, 1] if there are none.
+def _draw_parts(objects: NDArray[Any], path: Path) -> NDArray[np.int64]:
+    """Draw the parts of all people as classes [h, w], later ones over earlier ones.
+
+    Without people the result is -1 [1, 1].
 
     Raises:
         LabelError: a part has another name, a mask is not [h, w] of 0 and 1, or masks differ in
-            size. KeyError, IndexError, ValueError, TypeError, AttributeError: a field is missing or
-            has several values.
+            size.
+        KeyError, IndexError, ValueError, TypeError, AttributeError: a field is missing or has
+            several values.
     """
-    people = [one for one in objects if one["class_ind"].item() == PERSON and one["parts"].size]
-    drawn = np.full((1, 1), -1) if not people else np.zeros(_mask(people[0], path).shape, np.int64)
+    people = [item for item in objects if item["class_ind"].item() == PERSON and item["parts"].size]
+    if not people:
+        return np.full((1, 1), -1)
+    label = np.zeros(_mask(people[0], path).shape, np.int64)
     for person in people:
         for part in person["parts"].ravel():
-            mask = _mask(part, path)
-            name = str(part["part_name"].item())
-            if mask.shape != drawn.shape:
-                own, others = ("x".join(map(str, one.shape)) for one in (mask, drawn))
-                raise _other_parts(
-                    path, f"the mask of the part '{name}' is {own}, that of a person {others}"
-                )
-            if name not in PARTS:
-                raise _other_parts(
-                    path, f"a person has the part '{name}'; the parts are {', '.join(PARTS)}"
-                )
-            drawn[mask] = PARTS[name]
-    return drawn
+            _draw_part(part, label, path)
+    return label
+
+
+def _draw_part(part: Any, label: NDArray[np.int64], path: Path) -> None:
+    """Draw a part into a label."""
+    mask = _mask(part, path)
+    name = str(part["part_name"].item())
+    if mask.shape != label.shape:
+        part_size = "x".join(map(str, mask.shape))
+        person_size = "x".join(map(str, label.shape))
+        raise _parts_error(
+            path, f"the mask of the part '{name}' is {part_size}, that of a person {person_size}"
+        )
+    if name not in PARTS:
+        raise _parts_error(
+            path, f"a person has the part '{name}'; the parts are {', '.join(PARTS)}"
+        )
+    label[mask] = PARTS[name]
 
 
 def _mask(part: Any, path: Path) -> NDArray[np.bool_]:
     mask: NDArray[Any] = part["mask"]
     if mask.ndim != 2 or not mask.size or not np.isin(mask, (0, 1)).all():
-        raise _other_parts(path, f"a mask is not [h, w] of 0 and 1, but {shape_text(mask)}")
+        raise _parts_error(path, f"a mask is not [h, w] of 0 and 1, but {shape_text(mask)}")
     return mask.astype(np.bool_)
 
 
@@ -244,14 +265,16 @@ def _normals(source: Pascal, path: Path, task: TaskDef) -> LabelArray:
     context = source.root / CONTEXT / f"{path.stem}.mat"
     if not context.is_file():
         raise LabelError(
-            f"The normals need the classes of PASCAL-Context, and the file '{context}' does not exist.",
+            "The normals need the classes of PASCAL-Context, "
+            f"and the file '{context}' does not exist.",
             where=str(path),
             next_step="Get it again, or remove the normals of the image.",
         )
     inside = np.isin(_context(context), INDOOR)
     if inside.shape != stored.shape[:2]:
         raise LabelError(
-            f"The normals are {stored.shape[0]}x{stored.shape[1]}, their LabelMap {inside.shape[0]}x{inside.shape[1]}.",
+            f"The normals are {stored.shape[0]}x{stored.shape[1]}, "
+            f"their LabelMap {inside.shape[0]}x{inside.shape[1]}.",
             where=f"{path}, {context}",
             next_step="Get both files again: one was resized or turned.",
         )
@@ -279,16 +302,21 @@ def _saliency(_: Pascal, path: Path, __: TaskDef) -> LabelArray:
 
 @dataclass(frozen=True)
 class _Labels:
-    """The labels of one task: where their files are below the root (the first that exists), and how to read them."""
+    """The labels of one task: where their files are, and how to read them.
+
+    `files` are paths below the root, of which the first that exists counts.
+    """
 
     files: tuple[str, ...]
     read: Callable[[Pascal, Path, TaskDef], LabelArray]
 
     def file(self, root: Path, name: str) -> Path | None:
         """The label file of an ID; None if there is none."""
-        return next(
-            (path for file in self.files if (path := root / file.format(name)).is_file()), None
-        )
+        for file in self.files:
+            path = root / file.format(name)
+            if path.is_file():
+                return path
+        return None
 
 
 _LABELS: dict[str, _Labels] = {
@@ -302,14 +330,15 @@ _LABELS: dict[str, _Labels] = {
 _OF_CLASSES = {21: "semseg", 7: "parts"}
 
 
-def _labels_of(task: TaskDef) -> str:
+def _label_key(task: TaskDef) -> str:
     """The key in `_LABELS` of a task's labels; another one if there are none."""
     names = getattr(task.options, "classes", None)
     if names is None:
         return task.kind
     if len(names) not in _OF_CLASSES:
         raise RecipeError(
-            f"PASCAL_MT has 21 classes of objects and 7 of parts of people; the task '{task.name}' has {len(names)}.",
+            "PASCAL_MT has 21 classes of objects and 7 of parts of people; "
+            f"the task '{task.name}' has {len(names)}.",
             next_step=ALL_CLASSES,
         )
     kind = _OF_CLASSES[len(names)]
