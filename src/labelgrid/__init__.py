@@ -1,4 +1,4 @@
-"""labelgrid: chooses which cells of the images × tasks grid to label next, and learns from partial labels.
+"""labelgrid: chooses which cells (image, task) to label next, and learns from partial labels.
 
 From Python, `labelgrid.Project` is a project, `labelgrid.simulate` runs a study and
 `labelgrid.analyse` analyses it; their errors are `labelgrid.LabelgridError`.

@@ -45,21 +45,30 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def added_field(default: T) -> T:
-    """A field of a dataclass of options that was added after trainings had been recorded: these had this default."""
+    """A field of a dataclass of options that was added after trainings had been recorded.
+
+    They were trained with its default.
+    """
     return field(default=default, metadata={"added": True})
 
 
 def added_defaults(kind: Any) -> dict[str, Any]:
     """The defaults of a dataclass's added fields, by name."""
-    return {one.name: one.default for one in fields(kind) if "added" in one.metadata}
+    return {option.name: option.default for option in fields(kind) if "added" in option.metadata}
 
 
 def drop_added_defaults(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a dataclass's fields, without the added ones that have their defaults, as earlier records are."""
-    before = added_defaults(kind)
-    return {
-        name: value for name, value in values.items() if name not in before or value != before[name]
-    }
+    """The values of a dataclass's fields, without added ones that have their defaults.
+
+    Earlier records are like this.
+    """
+    defaults = added_defaults(kind)
+    recorded = {}
+    for name, value in values.items():
+        if name in defaults and value == defaults[name]:
+            continue
+        recorded[name] = value
+    return recorded
 
 
 def is_extension(now: Any, before: Any) -> bool:
@@ -68,8 +77,10 @@ def is_extension(now: Any, before: Any) -> bool:
     Further keys may be new.
 
     Example:
-        >>> extends({"width": 8, "stride": 0}, {"width": 8}), extends({"width": 4, "stride": 0}, {"width": 8})
-        (True, False)
+        >>> is_extension({"width": 8, "stride": 0}, {"width": 8})
+        True
+        >>> is_extension({"width": 4, "stride": 0}, {"width": 8})
+        False
     """
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         return all(key in now and is_extension(now[key], value) for key, value in before.items())
@@ -101,20 +112,15 @@ def parse(kind: type[T], values: Mapping[str, Any], where: str, *, finite: bool 
     from pydantic import ValidationError
 
     try:
-        for key, number in _numbers(values) if finite else ():
-            if not (math.isfinite(number) if isinstance(number, float) else abs(number) <= LARGEST):
-                shown = number if isinstance(number, float) else "a larger one"
-                what = f"{key}: a finite number up to 2**63 is expected; it is {shown}."
-                raise RecipeError(what, where=where, next_step="Fix it and run again.")
+        if finite:
+            _check_finite(values, where)
         text = json.dumps(values, default=lambda value: [[str(value)]])  # no key takes one
         built: T = _adapter(cast("Any", kind)).validate_json(text, strict=True, extra="forbid")
         return built
     except RecursionError as error:
         raise _too_deep(where) from error
     except ValidationError as error:
-        faults = [
-            _fault(kind, fault["loc"], fault["type"], _message(fault)) for fault in error.errors()
-        ]
+        faults = [_fault_text(kind, fault) for fault in error.errors()]
         raise RecipeError(
             "; ".join(faults) + ".", where=where, next_step="Fix it and run again."
         ) from error
@@ -128,11 +134,29 @@ def _adapter(kind: Any) -> Any:
     return TypeAdapter(kind)
 
 
+def _check_finite(values: Mapping[str, Any], where: str) -> None:
+    """Refuse NaN, infinite numbers and whole numbers that are too large."""
+    for key, number in _numbers(values):
+        if isinstance(number, float):
+            shown = str(number)
+            is_usable = math.isfinite(number)
+        else:
+            shown = "a larger one"
+            is_usable = abs(number) <= LARGEST
+        if not is_usable:
+            raise RecipeError(
+                f"{key}: a finite number up to 2**63 is expected; it is {shown}.",
+                where=where,
+                next_step="Fix it and run again.",
+            )
+
+
 def _numbers(values: Any, key: str = "") -> Iterator[tuple[str, int | float]]:
     """The numbers in nested values, with their dotted keys."""
     if isinstance(values, Mapping):
+        prefix = f"{key}." if key else ""
         for name, value in values.items():
-            yield from _numbers(value, f"{key}.{name}" if key else str(name))
+            yield from _numbers(value, f"{prefix}{name}")
     elif isinstance(values, list | tuple):
         for value in values:
             yield from _numbers(value, key)
@@ -159,20 +183,22 @@ def check_ranges(options: object, **ranges: tuple[float, float]) -> None:
 
 
 def check_unused_options(options: object, beside: str, *names: str) -> None:
-    """Check that options of a dataclass that have no effect beside another option have their defaults.
+    """Check that options have their defaults where they have no effect beside another option.
 
     Raises:
         ValueError: one does not.
     """
     defaults = {field.name: field.default for field in fields(cast("Any", options))}
     for name in names:
-        if (value := getattr(options, name)) != defaults[name]:
+        value = getattr(options, name)
+        if value != defaults[name]:
             raise ValueError(
-                f"{name} has no effect with {beside}: leave it at {as_toml(defaults[name])}; it is {as_toml(value)}"
+                f"{name} has no effect with {beside}: leave it at {as_toml(defaults[name])}; "
+                f"it is {as_toml(value)}"
             )
 
 
-def check_tasks(key: str, named: Iterable[str], tasks: Iterable[str]) -> None:
+def check_tasks(key: str, names: Iterable[str], tasks: Iterable[str]) -> None:
     """Check that all tasks that a key of a recipe names are tasks.
 
     Raises:
@@ -184,41 +210,57 @@ def check_tasks(key: str, named: Iterable[str], tasks: Iterable[str]) -> None:
         labelgrid.errors.RecipeError: objective.weights names deph, which is not a task.
           The tasks are: depth, normals.
     """
-    known = list(tasks)
-    if unknown := sorted(set(named) - set(known)):
+    task_names = list(tasks)
+    unknown = sorted(set(names) - set(task_names))
+    if unknown:
         raise RecipeError(
             f"{key} names {', '.join(unknown)}, which is not a task.",
-            next_step=f"The tasks are: {', '.join(known)}.",
+            next_step=f"The tasks are: {', '.join(task_names)}.",
         )
+
+
+def _fault_text(kind: object, fault: Mapping[str, Any]) -> str:
+    """A fault that pydantic found, in one clause that begins with the key."""
+    key_path = fault["loc"]
+    key = ".".join(map(str, key_path))
+    if fault["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
+        hint = _key_hint(str(key_path[-1]), _keys_of(kind, key_path[:-1]))
+        return f"{key}: unknown key{hint}"
+    message = _message(fault).removeprefix("Value error, ")
+    clause = f"{message[0].lower()}{message[1:]}"
+    if not key:
+        return clause
+    return f"{key}: {clause}"
 
 
 def _message(fault: Mapping[str, Any]) -> str:
     """The validator's message; of a number out of range, with the number."""
-    bounded = {"ge", "gt", "le", "lt"} & fault.get("ctx", {}).keys()
-    return f"{fault['msg']}; it is {fault['input']}" if bounded else str(fault["msg"])
+    message = str(fault["msg"])
+    if {"ge", "gt", "le", "lt"} & fault.get("ctx", {}).keys():
+        message += f"; it is {fault['input']}"
+    return message
 
 
-def _fault(kind: object, key_path: tuple[int | str, ...], fault: str, message: str) -> str:
-    key = ".".join(map(str, key_path))
-    if fault not in {"unexpected_keyword_argument", "extra_forbidden"}:
-        message = message.removeprefix("Value error, ")
-        return ": ".join(filter(None, [key, f"{message[0].lower()}{message[1:]}"]))
-    for step in key_path[:-1]:
-        kind = (
-            next((f.type for f in fields(kind) if f.name == step), None)
-            if is_dataclass(kind)
-            else None
-        )
-    known = [f.name for f in fields(kind)] if is_dataclass(kind) else []
-    near = difflib.get_close_matches(str(key_path[-1]), known, 1)
-    hint = (
-        f" (did you mean '{near[0]}'?)"
-        if near
-        else f" (known: {', '.join(known)})"
-        if known
-        else ""
-    )
-    return f"{key}: unknown key{hint}"
+def _keys_of(kind: object, key_path: Iterable[int | str]) -> list[str]:
+    """The keys of a nested table of a dataclass; none if they are not known."""
+    for key in key_path:
+        if not is_dataclass(kind):
+            return []
+        types = {option.name: option.type for option in fields(kind)}
+        kind = types.get(str(key))
+    if not is_dataclass(kind):
+        return []
+    return [option.name for option in fields(kind)]
+
+
+def _key_hint(key: str, keys: list[str]) -> str:
+    """The key that may be meant instead of an unknown one, or all keys."""
+    near = difflib.get_close_matches(key, keys, 1)
+    if near:
+        return f" (did you mean '{near[0]}'?)"
+    if keys:
+        return f" (known: {', '.join(keys)})"
+    return ""
 
 
 def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -235,10 +277,10 @@ def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, An
     merged = dict(base)
     for key, value in overrides.items():
         old = merged.get(key)
-        nested = (
-            isinstance(old, Mapping) and isinstance(value, Mapping) and not _renames(old, value)
-        )
-        merged[key] = merge(old, value) if nested else value  # type: ignore[arg-type]
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and not _renames(old, value):
+            merged[key] = merge(old, value)
+        else:
+            merged[key] = value
     return merged
 
 
@@ -254,12 +296,15 @@ def as_toml(value: object) -> str:
         '{ "steps" = 500, "zoom" = [0.8, 1.0] }'
     """
     if isinstance(value, Mapping):
-        items = ((str(key), item) for key, item in value.items() if item is not None)
-        return "{ " + ", ".join(f"{as_toml(key)} = {as_toml(item)}" for key, item in items) + " }"
+        items = []
+        for key, item in value.items():
+            if item is None:
+                continue
+            items.append(f"{as_toml(str(key))} = {as_toml(item)}")
+        return "{ " + ", ".join(items) + " }"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(as_toml, value)) + "]"
     if isinstance(value, float):
         return repr(value)  # JSON writes 1e+30 without a decimal point
-    return json.dumps(value, ensure_ascii=False).replace(
-        "\x7f", "\\u007f"
-    )  # a JSON string is a TOML string
+    # A JSON string is a TOML string, but for the character 7F.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

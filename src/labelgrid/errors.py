@@ -1,4 +1,7 @@
-"""Defines the errors a user can see: each says what, where, the next step, and what was left unchanged."""
+"""Defines the errors a user can see.
+
+Each says what, where, the next step, and what was left unchanged.
+"""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -18,7 +21,8 @@ class LabelgridError(Exception):
         unchanged: what was left unchanged, one sentence.
 
     Example:
-        >>> print(LabelError("Depth is 8-bit.", where="labels/depth/a.png", next_step="Declare a scale."))
+        >>> where = "labels/depth/a.png"
+        >>> print(LabelError("Depth is 8-bit.", where=where, next_step="Declare a scale."))
         Depth is 8-bit (labels/depth/a.png).
           Declare a scale.
     """
@@ -35,9 +39,13 @@ class LabelgridError(Exception):
         self.unchanged = unchanged
 
     def __str__(self) -> str:
-        head = f"{self.what.rstrip('.')} ({self.where})." if self.where else self.what
-        tail = " ".join(part for part in (self.next_step, self.unchanged) if part)
-        return f"{head}\n  {tail}" if tail else head
+        head = self.what
+        if self.where:
+            head = f"{self.what.rstrip('.')} ({self.where})."
+        tail = " ".join(filter(None, (self.next_step, self.unchanged)))
+        if not tail:
+            return head
+        return f"{head}\n  {tail}"
 
 
 def command(*words: object) -> str:
@@ -47,11 +55,13 @@ def command(*words: object) -> str:
         >>> command("remove", "my flat", "--restore", "kitchen/0004.jpg")
         "labelgrid remove 'my flat' --restore kitchen/0004.jpg"
     """
-    safe = (
-        f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word)
-        for word in words
-    )
-    return shlex.join(("labelgrid", *safe))
+    texts = ["labelgrid"]
+    for word in words:
+        text = str(word)
+        if isinstance(word, Path) and text.startswith("-"):
+            text = f"./{text}"
+        texts.append(text)
+    return shlex.join(texts)
 
 
 @contextmanager
@@ -59,7 +69,7 @@ def note_unchanged(unchanged: str) -> Iterator[None]:
     """Add what was left unchanged to errors raised inside that do not say it; also a decorator.
 
     Example:
-        >>> with with_unchanged("Nothing was made."):
+        >>> with note_unchanged("Nothing was made."):
         ...     raise ImageError("The folder holds no images.", where="photos")
         Traceback (most recent call last):
         labelgrid.errors.ImageError: The folder holds no images (photos).
@@ -91,7 +101,10 @@ class ProjectError(LabelgridError):
 
 
 class NothingToBuyError(ProjectError):
-    """A query can buy nothing: the budget does not pay for a pick, or no task that the strategy buys lacks a label."""
+    """A query can buy nothing.
+
+    The budget does not pay for a pick, or no task that the strategy buys lacks a label.
+    """
 
 
 class ImageError(LabelgridError):

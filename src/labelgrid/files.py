@@ -1,4 +1,7 @@
-"""Reads regular files only, writes, copies and removes files atomically, and turns errors of the disk into messages."""
+"""Reads regular files only, and writes, copies and removes files atomically.
+
+Errors of the disk become messages.
+"""
 
 import errno
 import hashlib
@@ -33,14 +36,17 @@ def open_regular(path: Path, limit: int | None = None) -> BufferedReader:
         OSError: [Errno 22] it is a pipe or a device, not a file: '/dev/zero'
     """
     handle = os.open(path, _FLAGS)
-    found = os.fstat(handle)
-    if stat.S_ISREG(found.st_mode) and (limit is None or found.st_size <= limit):
+    status = os.fstat(handle)
+    if stat.S_ISREG(status.st_mode) and (limit is None or status.st_size <= limit):
         return os.fdopen(handle, "rb")
     os.close(handle)
-    if limit is not None and stat.S_ISREG(found.st_mode):
-        what = f"its {found.st_size / 1e6:.0f} MB are more than the {limit / 1e6:.0f} MB that such a file can need"
-        raise OSError(errno.EFBIG, what, str(path))
-    if stat.S_ISDIR(found.st_mode):
+    if limit is not None and stat.S_ISREG(status.st_mode):
+        fault = (
+            f"its {status.st_size / 1e6:.0f} MB are more than the {limit / 1e6:.0f} MB "
+            "that such a file can need"
+        )
+        raise OSError(errno.EFBIG, fault, str(path))
+    if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
 
@@ -52,14 +58,15 @@ def read_bytes(path: Path, limit: int | None = None) -> bytes:
         OSError: as `open_regular`.
     """
     with open_regular(path, limit) as file:
-        return file.read() if limit is None else file.read(limit)
+        return file.read(limit)
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> str:
     """Read a regular text file, with all line ends as newlines.
 
     Raises:
-        OSError: as `open_regular`. UnicodeDecodeError: the file is not text of this encoding.
+        OSError: as `open_regular`.
+        UnicodeDecodeError: the file is not text of this encoding.
     """
     return read_bytes(path).decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
 
@@ -97,7 +104,8 @@ def disk_errors(path: Path, unchanged: str = "") -> Iterator[None]:
         raise ProjectError(
             f"The disk reports an error: {error.strerror or error}.",
             where=str(path),
-            next_step="Free some space or fix the folder's permissions, and run the same command again.",
+            next_step="Free some space or fix the folder's permissions, "
+            "and run the same command again.",
             unchanged=unchanged,
         ) from error
 
@@ -111,9 +119,8 @@ def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
     later.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(
-        f".{secrets.token_hex(8)}.part"
-    )  # short: a name may be as long as the disk allows
+    # The name is short: `path` may be as long as the disk allows.
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         yield temporary
         if durable:
@@ -167,7 +174,7 @@ def copy_file(source: Path, target: Path, *, link: bool = False) -> None:
         with atomic_write(target) as temporary:
             temporary.symlink_to(source.absolute())
         return
-    if not target.is_symlink() and target.is_file() and _same(source, target):
+    if not target.is_symlink() and target.is_file() and _is_copy(source, target):
         return
     with atomic_write(target) as temporary:
         shutil.copyfile(source, temporary)
@@ -175,10 +182,11 @@ def copy_file(source: Path, target: Path, *, link: bool = False) -> None:
         os.utime(temporary, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-def _same(source: Path, target: Path) -> bool:
-    one = source.stat()
-    other = target.stat()
-    return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
+def _is_copy(source: Path, target: Path) -> bool:
+    """Whether two files agree in size and time."""
+    old = source.stat()
+    new = target.stat()
+    return (old.st_size, old.st_mtime_ns) == (new.st_size, new.st_mtime_ns)
 
 
 def remove_files(folder: Path, names: Iterable[str]) -> None:

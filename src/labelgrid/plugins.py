@@ -1,6 +1,6 @@
 """Finds plug-ins: each file in a plug-in folder is one.
 
-Loads their options without the rest of the module.
+Their options are loaded without the rest of the module.
 """
 
 import ast
@@ -90,7 +90,10 @@ def _paths(folder: str) -> list[Path]:
 
 @lru_cache
 def _modules(path: str, changed: int) -> tuple[str, ...]:
-    """The modules in a folder, which is listed again only if it has changed: studies ask thousands of times."""
+    """The modules in a folder.
+
+    It is listed again only if it has changed, since studies ask thousands of times.
+    """
     return tuple(module.name for module in pkgutil.iter_modules([path]))
 
 
@@ -107,7 +110,7 @@ def module(folder: str, name: str) -> ModuleType:
     try:
         return importlib.import_module(path)
     except Exception as error:  # a user's module may raise anything
-        raise _not_importable(name, error) from error
+        raise _import_error(name, error) from error
 
 
 def resolve(folder: str, name: str) -> Any:
@@ -130,14 +133,18 @@ def resolve_in_folders(folders: Sequence[str], name: str) -> Any:
         PluginError: no folder has it (the message lists the folders and the nearest match), or it
             cannot be imported.
     """
-    folder = next((folder for folder in folders if ":" in name or name in names(folder)), None)
-    if folder is None:
-        raise _unknown(folders, name)
-    source = module(folder, name)
+    for folder in folders:
+        if ":" in name or name in names(folder):
+            return _entry(module(folder, name), name)
+    raise _unknown_error(folders, name)
+
+
+def _entry(source: ModuleType, name: str) -> Any:
+    """The `build` of a plug-in's module, or the object of "package.module:object"."""
     try:
         return getattr(source, name.partition(":")[2] or "build")
     except AttributeError as error:
-        raise _not_importable(name, error) from error
+        raise _import_error(name, error) from error
 
 
 def create(folder: str, name: str, *arguments: Any) -> Any:
@@ -155,21 +162,20 @@ def create(folder: str, name: str, *arguments: Any) -> Any:
 
 
 def call(folder: str, name: str, build: Any, *arguments: Any) -> Any:
-    """What a plug-in's `build` makes of the arguments, if it has the members of the folder's interface.
+    """Build a plug-in by its `build`, and check that it has the members of the interface.
 
     Raises:
         PluginError: it lacks one, or an own plug-in cannot be built.
     """
     try:
         built = build(*arguments)
-    except (
-        TypeError,
-        AttributeError,
-    ) as error:  # of an object that is no plug-in; others are errors of its code
+    except (TypeError, AttributeError) as error:
+        # An object that is no plug-in raises these; others are errors of a plug-in's code.
         if ":" not in name:
             raise
+        noun = FOLDERS[folder].noun
         raise PluginError(
-            f"'{name}' cannot be built as a {FOLDERS[folder].noun}: {type(error).__name__}: {error}.",
+            f"'{name}' cannot be built as a {noun}: {type(error).__name__}: {error}.",
             next_step="Name the plug-in's `build`, not another object; docs/plugins.md describes "
             "its arguments.",
         ) from error
@@ -177,7 +183,7 @@ def call(folder: str, name: str, build: Any, *arguments: Any) -> Any:
 
 
 def check_plugin(folder: str, name: str, built: Any) -> Any:
-    """What a plug-in built, if it has the members of the folder's interface.
+    """Return what a plug-in built, if it has the members of the folder's interface.
 
     Raises:
         PluginError: it lacks one.
@@ -194,9 +200,8 @@ def check_plugin(folder: str, name: str, built: Any) -> Any:
 def options_class(folder: str, name: str) -> Any:
     """The dataclass `Options` of a plug-in.
 
-    If its module is not imported yet, only `Options` is executed.
-
-    So the options of a network are checked without importing torch, which its module imports.
+    If its module is not imported yet, only `Options` is executed. So the options of a network are
+    checked without importing torch, which its module imports.
 
     Raises:
         PluginError: there is no such plug-in, it cannot be imported, or it has no options.
@@ -206,7 +211,7 @@ def options_class(folder: str, name: str) -> Any:
         256
     """
     path = _path(folder, name)
-    source = sys.modules.get(path) or _options_alone(path, name) or module(folder, name)
+    source = sys.modules.get(path) or _load_options(path, name) or module(folder, name)
     if not is_dataclass(getattr(source, "Options", None)):
         raise PluginError(
             f"The {FOLDERS[folder].noun} '{name}' takes no options: its module has no dataclass "
@@ -217,60 +222,75 @@ def options_class(folder: str, name: str) -> Any:
     return source.Options
 
 
-def _options_alone(path: str, name: str) -> ModuleType | None:
+def _load_options(path: str, name: str) -> ModuleType | None:
     """A module with the part of a file that defines `Options`.
 
     None if the file does not define it.
     """
-    part = f"{path}__options"  # in the same package, so that relative imports work
+    part_name = f"{path}__options"  # in the same package, so that relative imports work
     try:
         spec = find_spec(path)
         if spec is None or not isinstance(spec.loader, SourceFileLoader):
             return None
-        loader = _OptionsLoader(part, spec.loader.path)
-        partial = sys.modules[part] = module_from_spec(ModuleSpec(part, loader, origin=loader.path))
-        loader.exec_module(partial)
+        loader = _OptionsLoader(part_name, spec.loader.path)
+        part = module_from_spec(ModuleSpec(part_name, loader, origin=loader.path))
+        sys.modules[part_name] = part
+        loader.exec_module(part)
     except Exception as error:  # a user's module may raise anything
-        raise _not_importable(name, error) from error
-    return partial if hasattr(partial, "Options") else None
+        raise _import_error(name, error) from error
+    if not hasattr(part, "Options"):
+        return None
+    return part
 
 
 class _OptionsLoader(SourceFileLoader):
-    """Loads the class `Options` of a file, with the imports, constants and helpers that it refers to."""
+    """Loads the class `Options` of a file, with the imports, constants and helpers that it uses."""
 
     def get_code(self, fullname: str) -> CodeType:
         """Compile that part of the source; Python's cached bytecode is of the whole file."""
         tree = ast.parse(self.get_data(self.path), self.path)
-        tree.body = _needed(tree.body)
+        tree.body = _needed_statements(tree.body)
         code: CodeType = self.source_to_code(tree, self.path)
         return code
 
 
-def _needed(statements: list[ast.stmt]) -> list[ast.stmt]:
-    """The statements that `Options` needs: those that bind it, and those that bind a name which these use."""
-    wanted = {"Options", "annotations", "*"}
-    before = set[str]()  # the last two: of __future__, and of any import
+def _needed_statements(statements: list[ast.stmt]) -> list[ast.stmt]:
+    """The statements that `Options` needs.
+
+    They are those that bind it, and those that bind a name which these use.
+    """
+    wanted = {"Options", "annotations", "*"}  # the last two: of __future__, and of any import
+    before = set[str]()
     while wanted != before:
         before = set(wanted)
-        kept = [part for statement in statements if (part := _part(statement, wanted)) is not None]
-        wanted |= {
-            node.id for part in kept for node in ast.walk(part) if isinstance(node, ast.Name)
-        }
-    return kept
+        parts = []
+        for statement in statements:
+            part = _part(statement, before)
+            if part is not None:
+                parts.append(part)
+                wanted |= _used_names(part)
+    return parts
+
+
+def _used_names(statement: ast.stmt) -> set[str]:
+    return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}
 
 
 def _part(statement: ast.stmt, wanted: set[str]) -> ast.stmt | None:
     """The statement, an import reduced to the wanted names; None if it binds none of them."""
-    if isinstance(statement, ast.Import | ast.ImportFrom):
-        names = [alias for alias in statement.names if _alias(alias) in wanted]
-        fields = {name: value for name, value in ast.iter_fields(statement) if name != "names"}
-        return (
-            ast.copy_location(type(statement)(names=names, **fields), statement) if names else None
-        )
-    return statement if wanted.intersection(_bound(statement)) else None
+    if not isinstance(statement, ast.Import | ast.ImportFrom):
+        if wanted.isdisjoint(_bound_names(statement)):
+            return None
+        return statement
+    aliases = [alias for alias in statement.names if _alias(alias) in wanted]
+    if not aliases:
+        return None
+    fields = dict(ast.iter_fields(statement))
+    fields["names"] = aliases
+    return ast.copy_location(type(statement)(**fields), statement)
 
 
-def _bound(node: ast.AST) -> Iterator[str]:
+def _bound_names(node: ast.AST) -> Iterator[str]:
     """The names that a statement binds in its own scope."""
     if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         yield node.name
@@ -280,7 +300,7 @@ def _bound(node: ast.AST) -> Iterator[str]:
         yield node.id
     else:
         for child in ast.iter_child_nodes(node):
-            yield from _bound(child)
+            yield from _bound_names(child)
 
 
 def _alias(alias: ast.alias) -> str:
@@ -292,11 +312,11 @@ def _path(folder: str, name: str) -> str:
     if ":" in name:
         return check_trusted(name)
     if name not in names(folder):
-        raise _unknown((folder,), name)
+        raise _unknown_error((folder,), name)
     return f"labelgrid.{FOLDERS[folder].package}.{name}"
 
 
-def _unknown(folders: Sequence[str], name: str) -> PluginError:
+def _unknown_error(folders: Sequence[str], name: str) -> PluginError:
     nouns = " or ".join(FOLDERS[folder].noun for folder in folders)
     lists = []
     every: list[str] = []
@@ -304,20 +324,22 @@ def _unknown(folders: Sequence[str], name: str) -> PluginError:
         plugins = names(folder)
         every += plugins
         lists.append(f"{folder} has: {', '.join(plugins) or 'nothing yet'}")
+    hint = ""
     near = difflib.get_close_matches(name, every, 1)
-    hint = f"Did you mean '{near[0]}'? " if near else ""
+    if near:
+        hint = f"Did you mean '{near[0]}'? "
     return PluginError(
         f"There is no {nouns} '{name}'.",
         next_step=f"{hint}{'; '.join(lists)}; name your own code as 'package.module:name'.",
     )
 
 
-def _not_importable(name: str, error: Exception) -> PluginError:
-    what = str(error)
+def _import_error(name: str, error: Exception) -> PluginError:
+    reason = str(error)
     if not isinstance(error, ImportError | AttributeError):
-        what = f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {error}"
     return PluginError(
-        f"'{name}' cannot be imported: {what}.", next_step="Check the spelling and PYTHONPATH."
+        f"'{name}' cannot be imported: {reason}.", next_step="Check the spelling and PYTHONPATH."
     )
 
 

@@ -18,20 +18,21 @@ PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent() -> None:
-    """End this process when its parent ends, also if the parent was killed before this call, and at once at SIGTERM."""
-    signal.signal(
-        signal.SIGTERM, signal.SIG_DFL
-    )  # a forked process inherits the handler of `stop_on_sigterm`
+    """End this process when its parent ends, and at once at SIGTERM.
+
+    It also ends if the parent was killed before this call.
+    """
+    # A forked process inherits the handler of `stop_on_sigterm`.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    parent = (
-        multiprocessing.parent_process()
-    )  # not the system's parent, which may be the fork server
-    if parent is not None and not parent.is_alive():
+    # This is not the system's parent, which may be the fork server.
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    if not parent.is_alive():
         os._exit(1)
-    elif (
-        parent is not None and parent.pid != os.getppid()
-    ):  # the fork server ends later than the parent
+    elif parent.pid != os.getppid():  # the fork server ends later than the parent
         threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
 
 
@@ -41,7 +42,10 @@ def _end_after(parent: BaseProcess) -> None:
 
 
 def init_worker(threads: int) -> None:
-    """Set up a worker that computes: it ends with its parent and uses `threads` threads (0: torch's default)."""
+    """Set up a worker that computes with `threads` threads (0: torch's default).
+
+    It ends with its parent.
+    """
     end_with_parent()
     import torch
 
@@ -51,10 +55,10 @@ def init_worker(threads: int) -> None:
 
 @contextmanager
 def stop_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM stop the block as Ctrl-C does, with a `KeyboardInterrupt`: schedulers and containers send it.
+    """Let SIGTERM stop the block as Ctrl-C does, with a `KeyboardInterrupt`.
 
-    A second one is ignored, so that the block can clean up. Where SIGTERM is handled or ignored
-    already, it stays so.
+    Schedulers and containers send it. A second one is ignored, so that the block can clean up.
+    Where SIGTERM is handled or ignored already, it stays so.
     """
 
     def stop(number: int, frame: object) -> None:
@@ -62,10 +66,9 @@ def stop_on_sigterm() -> Iterator[None]:
         raise KeyboardInterrupt
 
     previous = signal.getsignal(signal.SIGTERM)
-    main_thread = threading.main_thread()
-    if (
-        previous != signal.SIG_DFL or threading.current_thread() is not main_thread
-    ):  # no other thread can set a handler
+    # Only the main thread can set a handler.
+    is_main_thread = threading.current_thread() is threading.main_thread()
+    if previous != signal.SIG_DFL or not is_main_thread:
         yield
         return
     signal.signal(signal.SIGTERM, stop)
@@ -77,4 +80,6 @@ def stop_on_sigterm() -> Iterator[None]:
 
 def cores() -> int:
     """The number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -17,7 +17,8 @@ class Result:
     """A measured number; `better` says which direction is an improvement.
 
     Example:
-        >>> Result("mErr", 21.4, "degree", "lower").gain_over(Result("mErr", 26.75, "degree", "lower"))
+        >>> base = Result("mErr", 26.75, "degree", "lower")
+        >>> Result("mErr", 21.4, "degree", "lower").gain_over(base)
         0.2
     """
 
@@ -27,21 +28,31 @@ class Result:
     better: Better
 
     def gain_over(self, base: "Result") -> float:
-        """Signed relative gain over `base`, as a fraction: positive is better, 0.1 is ten percent."""
-        change = (self.value - base.value) / base.value
-        return round(change if self.better == "higher" else -change, 12)
+        """Signed relative gain over `base`, as a fraction; positive is better."""
+        gain = (self.value - base.value) / base.value
+        if self.better == "lower":
+            gain = -gain
+        return round(gain, 12)
 
 
 def delta_mtl(results: Mapping[str, Result], single: Mapping[str, Result]) -> float:
-    """Mean signed relative gain of each task's headline metric over its single-task network, as a fraction.
+    """Mean signed relative gain over the tasks' single-task networks, as a fraction.
+
+    Each task counts by its headline metric.
 
     Source: Vandenhende et al. 2021 (the survey), multi-task performance; MTPSL and TCD report it ×
     100.
 
     Example:
-        >>> a = {"depth": Result("RMSE", 0.9, "m", "lower"), "semseg": Result("mIoU", 0.33, "", "higher")}
-        >>> b = {"depth": Result("RMSE", 1.0, "m", "lower"), "semseg": Result("mIoU", 0.30, "", "higher")}
-        >>> round(delta_mtl(a, b), 6)
+        >>> both = {
+        ...     "depth": Result("RMSE", 0.9, "m", "lower"),
+        ...     "semseg": Result("mIoU", 0.33, "", "higher"),
+        ... }
+        >>> single = {
+        ...     "depth": Result("RMSE", 1.0, "m", "lower"),
+        ...     "semseg": Result("mIoU", 0.30, "", "higher"),
+        ... }
+        >>> round(delta_mtl(both, single), 6)
         0.1
     """
     missing = results.keys() - single.keys()
@@ -61,18 +72,23 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
     """
     if not values:
         return math.nan, math.nan
-    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+    deviation = math.nan
+    if len(values) > 1:
+        deviation = float(np.std(values, ddof=1))
+    return float(np.mean(values)), deviation
 
 
 def replace_non_finite(value: Any) -> Any:
-    """A value whose measured numbers any JSON reader takes: at any depth, NaN and infinity become None.
+    """Replace NaN and infinity at any depth by None, which any JSON reader takes.
 
     Example:
-        >>> for_json({"a": float("nan"), "b": [1.5, float("inf")]})
+        >>> replace_non_finite({"a": float("nan"), "b": [1.5, float("inf")]})
         {'a': None, 'b': [1.5, None]}
     """
     if isinstance(value, Mapping):
         return {key: replace_non_finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [replace_non_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

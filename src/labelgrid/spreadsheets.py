@@ -1,4 +1,4 @@
-"""Writes CSV tables whose texts no spreadsheet runs as formulas, and restores the texts when they are read back."""
+"""Writes CSV tables whose texts no spreadsheet runs as formulas, and restores the texts."""
 
 import csv
 import io
@@ -16,8 +16,8 @@ def escape_formula(value: object) -> object:
     Numbers are unchanged.
 
     Example:
-        >>> marked("=1+2"), marked("-3.5"), marked(-3.5), marked("a.jpg")
-        ("'=1+2", '-3.5', -3.5, 'a.jpg')
+        >>> escape_formula("=1+2"), escape_formula("-3.5"), escape_formula(-3.5)
+        ("'=1+2", '-3.5', -3.5)
     """
     if not isinstance(value, str) or not _FORMULA.match(value):
         return value
@@ -32,10 +32,12 @@ def unescape_formula(text: str) -> str:
     """The text as it was before `escape_formula`.
 
     Example:
-        >>> unmarked("'=1+2"), unmarked("a.jpg")
+        >>> unescape_formula("'=1+2"), unescape_formula("a.jpg")
         ('=1+2', 'a.jpg')
     """
-    return text[1:] if _MARKED.match(text) else text
+    if _MARKED.match(text):
+        return text[1:]
+    return text
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
@@ -43,5 +45,6 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> st
     text = io.StringIO()
     table = csv.DictWriter(text, columns, lineterminator="\n")
     table.writeheader()
-    table.writerows({name: escape_formula(value) for name, value in row.items()} for row in rows)
+    for row in rows:
+        table.writerow({name: escape_formula(value) for name, value in row.items()})
     return text.getvalue()

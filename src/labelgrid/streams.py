@@ -18,8 +18,13 @@ def seed_of(seed: int, *names: str | int) -> int:
         >>> seed_of(0, "augment", 3) == seed_of(0, "augment", 3) != seed_of(0, "augment", 4)
         True
     """
-    text = "\x1f".join([str(seed), *map(str, names)])
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+    return _hash_63("\x1f".join([str(seed), *map(str, names)]))
+
+
+def _hash_63(text: str) -> int:
+    """The first 63 bits of a text's hash."""
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
 
 
 def stream(seed: int, *names: str | int) -> np.random.Generator:
@@ -34,7 +39,7 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
 
 def image_key(image_id: str) -> int:
     """The 63-bit key of an image id for random draws and ties."""
-    return int.from_bytes(hashlib.blake2b(image_id.encode(), digest_size=8).digest(), "little") >> 1
+    return _hash_63(image_id)
 
 
 def image_keys(image_ids: Iterable[str]) -> UINT64:

@@ -1,6 +1,6 @@
 """Decides whose code may run: own plug-ins only from modules that the user has named.
 
-Imports none of them.
+None of them is imported.
 """
 
 import os
@@ -20,7 +20,9 @@ PREFIX = re.compile(r"[^\W\d][\w-]*(\.[^\W\d]\w*)*")
 
 
 def trust(prefixes: Iterable[str]) -> None:
-    """Let this process, and those that it starts, run the plug-ins of these modules and of the modules in them.
+    """Let this process, and those that it starts, run the plug-ins of these modules.
+
+    Plug-ins of modules inside them may run, too.
 
     Raises:
         UsageError: one is not the name of a module, or is of labelgrid or of Python's standard
@@ -49,8 +51,12 @@ def is_trusted(module: str) -> bool:
         >>> is_trusted("os.path")
         False
     """
-    packages = (prefix for prefix in trusted_prefixes() if not _is_of_python(prefix))
-    return any(module == prefix or module.startswith(f"{prefix}.") for prefix in packages)
+    for prefix in trusted_prefixes():
+        if _is_of_python(prefix):
+            continue
+        if module == prefix or module.startswith(f"{prefix}."):
+            return True
+    return False
 
 
 def check_trusted(name: str) -> str:
@@ -71,16 +77,18 @@ def check_trusted(name: str) -> str:
             f"'{name}' is not a plug-in: the module is Python's own.", unchanged="It was not run."
         )
     if _is_of_labelgrid(module):
+        plugin = module.rpartition(".")[2]
         raise PluginError(
             f"'{name}' is not code of your own: the module is labelgrid's.",
-            next_step=f"Name a plug-in of labelgrid without its module: '{module.rpartition('.')[2]}'.",
+            next_step=f"Name a plug-in of labelgrid without its module: '{plugin}'.",
             unchanged="It was not run.",
         )
     if not is_trusted(module):
+        package = module.partition(".")[0]
         raise PluginError(
             f"'{name}' is code from outside labelgrid, and you have not said that you trust it.",
-            next_step=f"If you know its author, add `--trust {module.partition('.')[0]}` to the command, "
-            f"or set {VARIABLE}={module.partition('.')[0]}.",
+            next_step=f"If you know its author, add `--trust {package}` to the command, "
+            f"or set {VARIABLE}={package}.",
             unchanged="It was not run.",
         )
     return module

@@ -15,10 +15,14 @@ def count_text(count: int, one: str, many: str = "") -> str:
         many: the words after other numbers; "" adds an "s" to `one`.
 
     Example:
-        >>> counted(1, "seed"), counted(3, "seed"), counted(1200, "class was", "classes were")
-        ('1 seed', '3 seeds', '1,200 classes were')
+        >>> count_text(1, "seed"), count_text(3, "seed")
+        ('1 seed', '3 seeds')
+        >>> count_text(1200, "class was", "classes were")
+        '1,200 classes were'
     """
-    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+    if count == 1:
+        return f"1 {one}"
+    return f"{count:,} {many or f'{one}s'}"
 
 
 def join_names(names: Sequence[object], shown: int = SHOWN, between: str = ", ") -> str:
@@ -30,8 +34,10 @@ def join_names(names: Sequence[object], shown: int = SHOWN, between: str = ", ")
         between: what separates them.
 
     Example:
-        >>> listed(["a", "b", "c"], 2), listed(["a", "b"], between="; ")
+        >>> join_names(["a", "b", "c"], 2), join_names(["a", "b"], between="; ")
         ('a, b, and 1 more', 'a; b')
     """
-    more = [f"and {len(names) - shown:,} more"] if len(names) > shown else []
-    return between.join([*map(str, names[:shown]), *more])
+    texts = [str(name) for name in names[:shown]]
+    if len(names) > shown:
+        texts.append(f"and {len(names) - shown:,} more")
+    return between.join(texts)

@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from labelgrid import __version__
 from labelgrid.errors import command
 from labelgrid.ledger.grid import Pick, Split, State
 from labelgrid.ledger.store import RoundRow
@@ -26,7 +28,6 @@ from labelgrid.project.status import status_of
 from labelgrid.recipes.resolve import network_words
 from labelgrid.report.content import Hint, ProjectReport, Round, SplitCells, TaskCells, Training
 from labelgrid.report.project_view import data_hash, request_history, round_picks, uncertainty_of
-from labelgrid.versions import installed_versions
 
 PARTS: Mapping[Split, str] = {
     "train": "Training",
@@ -83,7 +84,8 @@ def _about(project: ProjectFolder, fits: Mapping[int, Fit]) -> dict[str, str]:
         "Recipe": settings.recipe,
         "Strategy": f"{settings.strategy.name} ({options})" if options else settings.strategy.name,
         "Seed": str(settings.seed),
-        **installed_versions(),
+        "labelgrid": __version__,
+        "torch": version("torch"),
         "Data hash": data_hash(project),
         "Pool's hash": project.store.pool_hash(),
     }

@@ -40,7 +40,6 @@ from labelgrid.simulation.study import (
     versions_of,
 )
 from labelgrid.tasks.task import definitions
-from labelgrid.versions import installed_versions
 from labelgrid.words import count_text
 
 #: The strategies whose final loss may be the goal for the others; the first that a study has is.
@@ -287,7 +286,7 @@ def _about(folder: StudyFolder) -> dict[str, str]:
     about |= {"Overrides by kind of run": json.dumps(study.changes)} if study.changes else {}
     about |= {"Stops when": f"{study.spend:g} is spent"} if study.spend else {}
     about |= {"Stops at": json.dumps(dict(study.until))} if study.until else {}
-    versions = versions_of(folder.kept) or dict.fromkeys(installed_versions(), "not recorded")
+    versions = versions_of(folder.kept) or dict.fromkeys(("labelgrid", "torch"), "not recorded")
     return about | versions | {"Data hash": _data_hash(folder)}
 
 

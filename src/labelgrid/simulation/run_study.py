@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from labelgrid import files
+from labelgrid import __version__, files
 from labelgrid.config import as_toml
 from labelgrid.errors import ProjectError
 from labelgrid.files import remove_folder, write_text
@@ -25,7 +26,6 @@ from labelgrid.simulation.runner import JobStatus, Runner, work_left
 from labelgrid.simulation.runs import Run, has_work
 from labelgrid.simulation.study import ENDINGS, KEPT, LOCK, notes_of, versions_of
 from labelgrid.simulation.validate import check_weights, digest_images, validate_study
-from labelgrid.versions import installed_versions
 
 #: The recipe that the runs read, in the study's folder.
 FROZEN = "recipe.toml"
@@ -120,7 +120,7 @@ def _history(request: StudyRequest, jobs: Mapping[str, Job]) -> dict[str, Any]:
     """
     previous = request.previous() or {}
     other = request.changed_code()
-    now = installed_versions()
+    now = {"labelgrid": __version__, "torch": version("torch")}
     notes = notes_of(previous)
     before = versions_of(previous)
     if any(job.records for job in jobs.values()) and FROM_RECORDS not in notes:

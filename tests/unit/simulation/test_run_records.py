@@ -92,9 +92,7 @@ def test_the_versions_are_those_of_the_runs_and_others_are_noted(
     study: Copy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = study_report(study.out).about["torch"]
-    monkeypatch.setattr(
-        "labelgrid.simulation.run_study.installed_versions", lambda: {"torch": "9.0"}
-    )
+    monkeypatch.setattr("labelgrid.simulation.run_study.version", lambda package: "9.0")
     study.run()
     assert study_report(study.out).about["torch"] == now and not study_report(study.out).notes
     remove(study.out, ["full-seed0"])
