@@ -1,6 +1,6 @@
 """Resolves recipes: finds and merges their files, checks their plug-ins, and builds these.
 
-Loads no torch by itself.
+It loads no torch by itself.
 """
 
 import hashlib
@@ -23,8 +23,9 @@ from labelgrid.train.options import LENGTHS
 def load_recipe(
     name: str, changes: Mapping[str, Any] | None = None, beside: Path | None = None
 ) -> Recipe:
-    """Load a recipe: its keys override those of the recipe that it extends, and `changes` override its keys.
+    """Load a recipe.
 
+    Its keys override the keys of the recipe that it extends, and `changes` override its keys.
     `false` in place of a term's table drops the term. `without_tasks` in `changes` lists tasks that
     are left out of the result; see `labelgrid.recipes.task_subset`.
 
@@ -45,14 +46,20 @@ def load_tables(
     """
     values: dict[str, Any] = {}
     for tables in chain(find_recipe(name, beside)):
-        values = override(
-            values, {key: table for key, table in tables.items() if key not in OTHER_KEYS}
-        )
+        for key in OTHER_KEYS:
+            tables.pop(key, None)
+        values = override(values, tables)
     values = override(values, changes or {})
-    if isinstance(terms := values.get("terms"), Mapping):
-        values["terms"] = {term: options for term, options in terms.items() if options is not False}
-    left_out = values.pop(WITHOUT, ())
-    return remove_tasks(values, left_out) if left_out else values
+    terms = values.get("terms")
+    if isinstance(terms, Mapping):
+        values["terms"] = dict(terms)
+        for term, options in terms.items():
+            if options is False:
+                del values["terms"][term]
+    removed_tasks = values.pop(WITHOUT, ())
+    if removed_tasks:
+        return remove_tasks(values, removed_tasks)
+    return values
 
 
 #: The keys of a recipe's file that are not part of the recipe, with their types.
@@ -63,7 +70,9 @@ OTHER_KEYS: Mapping[str, tuple[type, str]] = {
 
 
 def find_recipe(name: str, beside: Path | None = None) -> Path:
-    """Find the file of a recipe by the name of a shipped recipe, or by a path (relative to the folder `beside`).
+    """Find the file of a recipe by the name of a shipped recipe, or by a path.
+
+    A path is relative to the folder `beside`.
 
     Raises:
         RecipeError: there is no such recipe.
@@ -76,7 +85,8 @@ def find_recipe(name: str, beside: Path | None = None) -> Path:
         return path
     raise RecipeError(
         f"There is no recipe '{name}'.",
-        next_step=f"Shipped: {', '.join(shipped)}; name your own by its path, such as ./mine.toml.",
+        next_step=f"Shipped: {', '.join(shipped)}; "
+        "name your own by its path, such as ./mine.toml.",
     )
 
 
@@ -103,7 +113,9 @@ def chain(path: Path, seen: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
         if not isinstance(values.get(key, key_type()), key_type):
             raise RecipeError(f"{key} must be {meaning}; it is {values[key]!r}.", where=str(path))
     base = values.get("extends")
-    return [*(chain(find_recipe(base, path.parent), (*seen, path)) if base else ()), values]
+    if not base:
+        return [values]
+    return [*chain(find_recipe(base, path.parent), (*seen, path)), values]
 
 
 def override(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,7 +129,7 @@ def override(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, An
     """
     merged = merge(base, change)
     train = change.get("train", {})
-    if isinstance(train, Mapping) and any(train.get(name) for name in LENGTHS):
+    if isinstance(train, Mapping) and any(map(train.get, LENGTHS)):
         replaced = ({"steps", *merged["train"]} & {"steps", "label_visits"}) - train.keys()
         merged["train"] = {**merged["train"], **dict.fromkeys(replaced, 0)}
     return merged
@@ -133,20 +145,22 @@ def check_recipe(recipe: Recipe) -> None:
     """Check every plug-in of a recipe and its options. Loads no torch.
 
     Raises:
-        PluginError: there is no such plug-in. RecipeError: an option is unknown or wrong.
+        PluginError: there is no such plug-in.
+        RecipeError: an option is unknown or wrong.
     """
-    chosen = [("networks", recipe.network), ("balance", recipe.balance)]
+    check_options("networks", recipe.network)
+    check_options("balance", recipe.balance)
     for folder, tables in (("terms", recipe.terms), ("statistics", recipe.score)):
-        chosen += [(folder, PluginChoice(name, options)) for name, options in tables.items()]
-    for folder, choice in chosen:
-        check_options(folder, choice)
+        for name, options in tables.items():
+            check_options(folder, PluginChoice(name, options))
 
 
 def check_options(folder: str, choice: PluginChoice) -> Any:
     """Parse and check the options of a plug-in. Loads no torch.
 
     Raises:
-        PluginError: there is no such plug-in. RecipeError: an option is unknown or wrong.
+        PluginError: there is no such plug-in.
+        RecipeError: an option is unknown or wrong.
     """
     return parse(
         plugins.options_class(folder, choice.name),
@@ -156,9 +170,10 @@ def check_options(folder: str, choice: PluginChoice) -> Any:
 
 
 def has_own_encoder(network: str) -> bool:
-    """Whether a network builds its encoder itself, so that [backbone] and a file of weights have no effect.
+    """Whether a network builds its encoder itself.
 
-    Its class `Options` says so by `own_encoder = True`. Loads no torch.
+    Then [backbone] and a file of weights have no effect. Its class `Options` says so by
+    `own_encoder = True`. Loads no torch.
 
     Raises:
         PluginError: there is no such plug-in, or it has no options.
@@ -179,9 +194,12 @@ def network_words(tables: Mapping[str, Any]) -> str:
         >>> network_words({"network": {"name": "segnet"}, "backbone": {"name": "resnet18"}})
         'segnet'
     """
-    network, backbone = (tables.get(part, {}).get("name", "?") for part in ("network", "backbone"))
-    shipped = network in plugins.names("networks")
-    return str(network) if shipped and has_own_encoder(network) else f"{network} on {backbone}"
+    network = tables.get("network", {}).get("name", "?")
+    backbone = tables.get("backbone", {}).get("name", "?")
+    is_shipped = network in plugins.names("networks")
+    if is_shipped and has_own_encoder(network):
+        return str(network)
+    return f"{network} on {backbone}"
 
 
 def resolved_options(
@@ -197,45 +215,51 @@ def resolved_options(
         tables: the given options, by plug-in name.
 
     Raises:
-        PluginError: there is no such plug-in. RecipeError: an option is unknown or wrong.
+        PluginError: there is no such plug-in.
+        RecipeError: an option is unknown or wrong.
 
     Example:
         >>> resolved_options("strategies", ["partal"], {})["partal"]["normalise"]
         'first'
     """
-    options = {
-        n: asdict(check_options(folder, PluginChoice(n, tables.get(n, {}))))
-        for n in sorted(set(names))
-    }
+    options = {}
+    for name in sorted(set(names)):
+        choice = PluginChoice(name, tables.get(name, {}))
+        options[name] = asdict(check_options(folder, choice))
     values: dict[str, dict[str, Any]] = json.loads(json.dumps(options, default=str))
     return values
 
 
 def training_options(recipe: Recipe) -> dict[str, dict[str, dict[str, Any]]]:
-    """All options of the plug-ins that a training uses, by folder and name, those at their defaults too.
+    """All options of the plug-ins that a training uses, by folder and name.
+
+    Those at their defaults are among them.
 
     Raises:
-        PluginError: there is no such plug-in. RecipeError: an option is unknown or wrong.
+        PluginError: there is no such plug-in.
+        RecipeError: an option is unknown or wrong.
 
     Example:
         >>> training_options(Recipe())["networks"]["pad_net"]["width"]
         256
     """
-    one = {"networks": recipe.network, "balance": recipe.balance}
-    tables = {folder: {choice.name: choice.options} for folder, choice in one.items()} | {
-        "terms": recipe.terms
+    network = {recipe.network.name: recipe.network.options}
+    balance = {recipe.balance.name: recipe.balance.options}
+    return {
+        "networks": resolved_options("networks", network, network),
+        "balance": resolved_options("balance", balance, balance),
+        "terms": resolved_options("terms", recipe.terms, recipe.terms),
     }
-    return {folder: resolved_options(folder, chosen, chosen) for folder, chosen in tables.items()}
 
 
 def build_plugin(folder: str, choice: PluginChoice, *arguments: Any) -> Any:
     """Build a plug-in of a folder from the arguments and its checked options, which come last.
 
     Raises:
-        PluginError: there is no such plug-in, or it cannot be built. RecipeError: an option is
-            unknown or wrong.
+        PluginError: there is no such plug-in, or it cannot be built.
+        RecipeError: an option is unknown or wrong.
     """
-    build = plugins.resolve(
-        folder, choice.name
-    )  # first, so that the options are of the imported module's class
-    return plugins.call(folder, choice.name, build, *arguments, check_options(folder, choice))
+    # The module is imported first, so that the options are of its class.
+    build = plugins.resolve(folder, choice.name)
+    options = check_options(folder, choice)
+    return plugins.call(folder, choice.name, build, *arguments, options)

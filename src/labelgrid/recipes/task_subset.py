@@ -31,36 +31,49 @@ def remove_tasks(tables: Mapping[str, Any], tasks: Collection[str]) -> dict[str,
             cannot be left out.
 
     Example:
-        >>> tables = {"objective": {"weights": {"depth": 2.0, "parts": 1.0}}, "terms": {"mtpsl": {}}}
-        >>> without_tasks(tables, ["depth"])
+        >>> weights = {"depth": 2.0, "parts": 1.0}
+        >>> remove_tasks({"objective": {"weights": weights}, "terms": {"mtpsl": {}}}, ["depth"])
         {'objective': {'weights': {'parts': 1.0}}, 'terms': {'mtpsl': {}}}
     """
     if isinstance(tasks, str) or not all(isinstance(task, str) for task in tasks):
         raise RecipeError(f"{WITHOUT} must be a list of names of tasks; it is {tasks!r}.")
-    kept = dict(tables)
-    objective = _table(kept, "objective")
-    terms = _table(kept, "terms")
+    result = dict(tables)
+    objective = _table(tables, "objective")
     if objective:
-        kept["objective"] = {name: _kept(value, tasks) for name, value in objective.items()}
+        result["objective"] = {
+            name: _remove_from(value, tasks) for name, value in objective.items()
+        }
     for part, folder in (("network", "networks"), ("balance", "balance")):
-        chosen = _table(kept, part)
-        if given := _table(chosen, "options"):
-            options = _options(folder, chosen.get("name", ""), given, tasks)
-            if options is EMPTY:
-                raise _needed(
-                    chosen.get("name", ""), next(word for word in _words(given) if word in tasks)
-                )
-            kept[part] = {**chosen, "options": options}
+        choice = _table(tables, part)
+        options = _table(choice, "options")
+        if options:
+            plugin = choice.get("name", "")
+            remaining = _options(folder, plugin, options, tasks)
+            if remaining is EMPTY:
+                raise _task_error(plugin, _find_tasks(options, tasks)[0])
+            result[part] = {**choice, "options": remaining}
+    terms = _table(tables, "terms")
     if terms:
-        found = {name: _options("terms", name, given, tasks) for name, given in terms.items()}
-        kept["terms"] = {name: options for name, options in found.items() if options is not EMPTY}
-    return kept
+        result["terms"] = _terms(terms, tasks)
+    return result
+
+
+def _terms(terms: Mapping[str, Any], tasks: Collection[str]) -> dict[str, Any]:
+    """The terms' options without the tasks; a term goes if a list is left empty."""
+    remaining_terms = {}
+    for name, options in terms.items():
+        remaining = _options("terms", name, options, tasks)
+        if remaining is not EMPTY:
+            remaining_terms[name] = remaining
+    return remaining_terms
 
 
 def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """One of several tables, empty if it is none."""
     table = tables.get(name)
-    return table if isinstance(table, Mapping) else {}
+    if not isinstance(table, Mapping):
+        return {}
+    return table
 
 
 def _options(folder: str, plugin: str, options: Any, tasks: Collection[str]) -> Any:
@@ -70,39 +83,50 @@ def _options(folder: str, plugin: str, options: Any, tasks: Collection[str]) -> 
     """
     if not isinstance(options, Mapping):
         return options
-    kept = {name: _kept(value, tasks) for name, value in options.items()}
-    words = list(_words(kept))
-    named = [word for word in words if word in tasks]
-    if named and plugin not in plugins.names(
-        folder
-    ):  # in the options of shipped plug-ins, single words are no tasks
-        raise _needed(plugin, named[0])
-    return EMPTY if EMPTY in words else kept
+    remaining = {name: _remove_from(value, tasks) for name, value in options.items()}
+    named_tasks = _find_tasks(remaining, tasks)
+    # In the options of shipped plug-ins, single words are no tasks.
+    if named_tasks and plugin not in plugins.names(folder):
+        raise _task_error(plugin, named_tasks[0])
+    if EMPTY in _words(remaining):
+        return EMPTY
+    return remaining
 
 
-def _kept(value: Any, tasks: Collection[str]) -> Any:
+def _remove_from(value: Any, tasks: Collection[str]) -> Any:
     """An option without the tasks: their keys of tables, and the parts of lists that name them.
 
-    EMPTY if all do.
+    EMPTY if all parts of a list name them.
     """
     if isinstance(value, Mapping):
-        return {name: _kept(one, tasks) for name, one in value.items() if name not in tasks}
+        return {
+            name: _remove_from(item, tasks) for name, item in value.items() if name not in tasks
+        }
     if not isinstance(value, list | tuple):
         return value
-    left = [one for one in value if not any(word in tasks for word in _words(one))]
-    return left if left or not value else EMPTY
+    remaining = [item for item in value if not _find_tasks(item, tasks)]
+    if value and not remaining:
+        return EMPTY
+    return remaining
+
+
+def _find_tasks(value: Any, tasks: Collection[str]) -> list[str]:
+    """The values in nested tables and lists that are tasks."""
+    return [word for word in _words(value) if word in tasks]
 
 
 def _words(value: Any) -> Iterator[Any]:
     """The values in nested tables and lists."""
-    if isinstance(value, Mapping | list | tuple):
-        for one in value.values() if isinstance(value, Mapping) else value:
-            yield from _words(one)
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _words(item)
     else:
         yield value
 
 
-def _needed(plugin: str, task: str) -> RecipeError:
+def _task_error(plugin: str, task: str) -> RecipeError:
     return RecipeError(
         f"An option of '{plugin}' names the task '{task}', so it cannot be used without it.",
         next_step="Override this option in the `changes` of the runs without this task, such as "
