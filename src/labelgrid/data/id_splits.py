@@ -94,7 +94,7 @@ class ImagesById:
 
     def _unlisted_faults(self, lists: Path) -> list[str]:
         """Sentences on published lists that do not exist, and on images in no list."""
-        expected = PUBLISHED
+        expected: Sequence[str] = PUBLISHED
         if len([*lists.glob("*.txt")]) > 1:  # lists of one's own, such as train and test
             expected = ()
         missing = [name for name in expected if not (lists / f"{name}.txt").is_file()]

@@ -103,9 +103,12 @@ class Encoder(nn.Module):
     def _maps(self, padded: Tensor) -> list[Tensor]:
         """The used scales [b, c, h, w] of padded images."""
         scales = self.backbone(padded)
-        maps = [scales[i] for i in self.used]
-        if self.channels_last:
-            maps = [scale.movedim(-1, 1) for scale in maps]
+        maps = []
+        for i in self.used:
+            scale = scales[i]
+            if self.channels_last:
+                scale = scale.movedim(-1, 1)
+            maps.append(scale)
         return maps
 
     def _fused_map(self, maps: list[Tensor], height: int, width: int) -> Tensor:
@@ -196,7 +199,7 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
         ModelError: the file is missing, cannot be read, or does not fit the backbone.
     """
     expected = backbone.state_dict()
-    state = _without_prefix(read_state(path), next(iter(expected)))
+    state = _strip_prefix(read_state(path), next(iter(expected)))
     matching = {}
     misshapen = []
     for key, value in state.items():
@@ -217,7 +220,7 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
     backbone.load_state_dict(matching, strict=False)
 
 
-def _without_prefix(state: Mapping[str, Tensor], first: str) -> dict[str, Tensor]:
+def _strip_prefix(state: Mapping[str, Tensor], first: str) -> dict[str, Tensor]:
     """The tensors under the shortest prefix that the name of the backbone's first tensor has."""
     prefixes = [key[: key.index(first)] for key in state if key.endswith(first)]
     prefix = min(prefixes, key=len, default="")

@@ -46,9 +46,9 @@ class Distil(nn.Module):
         self.gates = nn.ModuleDict()
         if others:
             for name in names:
-                self.messages[name] = _wide(width, others)
+                self.messages[name] = _convolution(width, others)
             for name in names:
-                self.gates[name] = _wide(width, gates)
+                self.gates[name] = _convolution(width, gates)
 
     def forward(self, own: Raw, sources: Raw) -> Raw:
         """Refine the tasks' own features with messages from the sources.
@@ -63,9 +63,9 @@ class Distil(nn.Module):
             targets = [name for name in self.names if name != source]
             messages = self.messages[source](sources[source]).chunk(len(targets), 1)
             if self.gate == "source":
-                gates = self._sigmoid(source, sources).chunk(len(targets), 1)
+                gates = self._compute_gates(source, sources).chunk(len(targets), 1)
             else:
-                gates = [target_gates[target] for target in targets]
+                gates = tuple(target_gates[target] for target in targets)
             for target, message, gate in zip(targets, messages, gates, strict=True):
                 refined[target] = refined[target] + gate * message
         return refined
@@ -74,12 +74,12 @@ class Distil(nn.Module):
         """The gates that targets compute, by target."""
         if self.gate == "source":
             return {}
-        return {target: self._sigmoid(target, own) for target in self.gates}
+        return {target: self._compute_gates(target, own) for target in self.gates}
 
-    def _sigmoid(self, name: str, features: Raw) -> Tensor:
+    def _compute_gates(self, name: str, features: Raw) -> Tensor:
         """The gates that a task's features compute."""
         return torch.sigmoid(self.gates[name](features[name]))
 
 
-def _wide(width: int, times: int) -> nn.Conv2d:
+def _convolution(width: int, times: int) -> nn.Conv2d:
     return nn.Conv2d(width, width * times, 3, padding=1, bias=False)

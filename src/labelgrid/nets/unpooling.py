@@ -146,7 +146,7 @@ class EncoderDecoder(nn.Module):
     def stages(self, image: Tensor) -> StageFeatures:
         """As `forward`, with the maps of all stages."""
         height, width = image.shape[-2:]
-        first, second, pooled, places = self._down(image)
+        first, second, pooled, places = self._encode(image)
         raised = []
         decoded = []
         x = pooled[-1]
@@ -171,10 +171,12 @@ class EncoderDecoder(nn.Module):
     def codes(self, image: Tensor) -> Tensor:
         """The deepest pooled map [b, 8 width, h', w'] of images; the decoder does not run."""
         height, width = image.shape[-2:]
-        _, _, pooled, _ = self._down(image)
+        _, _, pooled, _ = self._encode(image)
         return crop_padding(pooled[-1], COARSEST, height, width)
 
-    def _down(self, image: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+    def _encode(
+        self, image: Tensor
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
         """Run the encoder.
 
         Returns:
