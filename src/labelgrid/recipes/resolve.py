@@ -85,8 +85,7 @@ def find_recipe(name: str, beside: Path | None = None) -> Path:
         return path
     raise RecipeError(
         f"There is no recipe '{name}'.",
-        next_step=f"Shipped: {', '.join(shipped)}; "
-        "name your own by its path, such as ./mine.toml.",
+        next_step=f"Shipped: {', '.join(shipped)}; name your own by its path, such as ./mine.toml.",
     )
 
 
