@@ -2,16 +2,16 @@
 
 import io
 import json
-import sqlite3
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import closing, redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from labelgrid.cli import main
+from tests.databases import content, rows
 from tests.support import Made
 
 
@@ -76,34 +76,10 @@ def state(folder: Path) -> tuple[dict[str, Any], ...]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.name == "labelgrid.db":
-            ledgers[name] = ledger(path)
+            ledgers[name] = content(path)
         elif path.suffix not in (".db-wal", ".db-shm"):
             files[name] = path.read_bytes() if path.is_file() else "a folder"
     return files, ledgers
-
-
-def ledger(path: Path) -> dict[str, list[tuple[object, ...]]] | bytes:
-    """All rows of all tables of a ledger, without the times of events.
-
-    The bytes of a damaged ledger.
-    """
-    tables = {}
-    # A killed process leaves a write-ahead log, which must be read too; reading it needs write
-    # access.
-    mode = "" if path.with_name(f"{path.name}-wal").exists() else "?immutable=1"
-    try:
-        with closing(sqlite3.connect(f"{path.as_uri()}{mode}", uri=True)) as base:
-            for (table,) in base.execute(
-                "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
-            ).fetchall():
-                columns = [
-                    row[1] for row in base.execute(f"PRAGMA table_info({table})") if row[1] != "at"
-                ]
-                order = f"SELECT {', '.join(columns)} FROM {table} ORDER BY {', '.join(columns)}"
-                tables[table] = base.execute(order).fetchall()
-    except sqlite3.DatabaseError:
-        return path.read_bytes()
-    return tables
 
 
 def manifest(request: Path) -> list[dict[str, Any]]:
@@ -140,22 +116,19 @@ def cells(project: Path, *states: str) -> set[tuple[str, str]]:
         "SELECT images.name, tasks.name FROM cells JOIN images ON images.id = image_id JOIN tasks ON tasks.id = task_id"
         f" WHERE state IN ({', '.join(str(names.index(state)) for state in states)})"
     )
-    with closing(sqlite3.connect(project / "labelgrid.db")) as base:
-        return set(base.execute(query))
+    return {(image, task) for image, task in rows(project / "labelgrid.db", query)}
 
 
 def held_out(project: Path) -> set[str]:
     """The held-out images, straight from the database."""
-    with closing(sqlite3.connect(project / "labelgrid.db")) as base:
-        return {name for (name,) in base.execute("SELECT name FROM images WHERE split = 'heldout'")}
+    query = "SELECT name FROM images WHERE split = 'heldout'"
+    return {name for (name,) in rows(project / "labelgrid.db", query)}
 
 
 def fixed(project: Path, strategy: str) -> Any:
     """The calibration that a strategy stored in the ledger."""
-    with closing(sqlite3.connect(project / "labelgrid.db")) as base:
-        (value,) = base.execute(
-            "SELECT value FROM notes WHERE key LIKE ?", (f"fixed/{strategy}%",)
-        ).fetchone()
+    query = "SELECT value FROM notes WHERE key LIKE ?"
+    ((value,),) = rows(project / "labelgrid.db", query, f"fixed/{strategy}%")
     return json.loads(value)
 
 

@@ -1,14 +1,13 @@
 """Wrong commands, options and settings are refused with a clear error, and nothing is changed."""
 
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from labelgrid import plugins
 from labelgrid.recipes.files import shipped_recipes
+from tests.databases import change
 from tests.e2e.commands import done, held_out, refused, said, typed
 from tests.projects import RECIPE
 from tests.support import Made
@@ -264,11 +263,10 @@ def test_a_ledger_of_a_newer_program_is_refused(
     project: Copied, data: Made, tmp_path: Path, command: str
 ) -> None:
     flat = project("new")
-    with closing(sqlite3.connect(flat / "labelgrid.db")) as base, base:
-        base.execute("UPDATE ledger_version SET version_num = '0099'")
+    change(flat / "labelgrid.db", "UPDATE ledger_version SET version_num = '0099'")
     first, *rest = command.format(labels=data.labels).split()
     assert refused(tmp_path, first, flat, *rest).startswith(
-        "The ledger was made by a newer labelgrid: its tables have revision 0099, this program knows 0003 "
+        "The ledger was made by a newer labelgrid: its tables have revision 0099, this program knows 0001 "
         f"({flat / 'labelgrid.db'}).\n  Upgrade labelgrid. Nothing was changed."
     )
 

@@ -1,6 +1,5 @@
 """A project folder from a stranger: every command works on data alone, or refuses with a sentence."""
 
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from labelgrid import cli
 from labelgrid.cli import main
 from labelgrid.errors import LabelgridError
 from labelgrid.trusted_code import VARIABLE
+from tests.databases import change
 
 COMMANDS = [
     *(
@@ -106,9 +106,7 @@ def test_settings_run_nothing(flat, text, monkeypatch):
 
 @pytest.mark.parametrize("statement", LEDGER.values(), ids=LEDGER)
 def test_the_ledger_runs_nothing_and_leads_nowhere(flat, statement, monkeypatch):
-    with sqlite3.connect(flat / "labelgrid.db") as database:
-        database.execute(statement)
-    database.close()
+    change(flat / "labelgrid.db", statement)
     every_command(flat, monkeypatch)
 
 

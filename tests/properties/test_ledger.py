@@ -128,6 +128,8 @@ class Ledger(RuleBasedStateMachine):
                 step.cost,
                 step.weight,
                 step.seconds,
+                step.annotator,
+                step.classes,
             )
             rows[step.cell] = CellRow(step.cell, step.to, *values)
 

@@ -3,9 +3,8 @@
 import os
 import random
 import shutil
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.errors import LabelgridError
+from labelgrid.errors import LabelgridError, LedgerError
 from labelgrid.project.settings import read_settings
 from labelgrid.recipes.resolve import check_recipe, load_recipe
 from labelgrid.score.table import read_table
 from labelgrid.train.checkpoint import load
 from labelgrid.trusted_code import VARIABLE
+from tests.databases import changing, columns, empty_log
 from tests.e2e.commands import typed
 from tests.hostile.test_settings import DEEP, FINE, KEYS, LONG, VALUES
 from tests.hostile.test_strangers_project import SETTINGS
@@ -175,8 +175,7 @@ class Ledgers(Attack):
         base = flat / "labelgrid.db"
         self.note = foreign(base, draw) if number % 3 else "damaged"
         if not number % 3:
-            with closing(sqlite3.connect(base)) as opened:
-                opened.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            empty_log(base)
             base.write_bytes(draw.choice(list(MUTATIONS.values()))(base.read_bytes(), draw))
         words = (
             COMMANDS[number // 3 % 4]
@@ -198,17 +197,13 @@ class Ledgers(Attack):
 
 def foreign(base: Path, draw: random.Random) -> str:
     """Put a foreign value into a random column of a random table."""
-    with closing(sqlite3.connect(base)) as opened:
-        table = draw.choice(TABLES)
-        column = draw.choice([row[1] for row in opened.execute(f"PRAGMA table_info({table})")])
+    table = draw.choice(TABLES)
+    with suppress(LedgerError, OverflowError), changing(base) as connection:
+        column = draw.choice(columns(connection, table))
         value = draw.choice(ROWS)
-        opened.execute("PRAGMA ignore_check_constraints = 1")
-        try:
-            opened.execute(f"UPDATE OR IGNORE {table} SET {column} = ?", (value,))
-            opened.commit()
-        except (sqlite3.Error, OverflowError):
-            pass
-        return f"{table}.{column} = {value!r:.30}"
+        connection.exec_driver_sql("PRAGMA ignore_check_constraints = 1")
+        connection.exec_driver_sql(f"UPDATE OR IGNORE {table} SET {column} = ?", (value,))
+    return f"{table}.{column} = {value!r:.30}"
 
 
 @dataclass

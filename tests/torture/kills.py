@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.commands import ledger
+from tests import databases
 from tests.e2e.killing import Ended, ended, is_leftover
 from tests.torture.counting import Row
 from tests.torture.pool import WORKERS
@@ -41,7 +41,7 @@ def content(room: Path) -> Content:
         if not path.is_file() or any(is_leftover(part) for part in (name, *name.parents)):
             continue
         if path.name == "labelgrid.db":
-            found[str(name)] = repr(ledger(path)).replace(str(room), "ROOM")
+            found[str(name)] = repr(databases.content(path)).replace(str(room), "ROOM")
         elif path.name == "log.jsonl":
             found[str(name)] = [
                 json.loads(line) | {"seconds": 0} for line in path.read_text().splitlines()
@@ -66,7 +66,7 @@ def acknowledged(room: Path) -> tuple[list[Any], Content]:
     with tempfile.TemporaryDirectory() as copy:
         for path in flat.glob("labelgrid.db*"):
             shutil.copy(path, copy)
-        rows = ledger(Path(copy, "labelgrid.db"))
+        rows = content(Path(copy, "labelgrid.db"))
     assert isinstance(rows, dict), "the ledger is damaged"
     labels = {
         str(path): path.read_bytes() for path in (flat / "labels").rglob("*") if path.is_file()

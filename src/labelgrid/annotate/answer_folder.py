@@ -181,7 +181,15 @@ def _add_files(
             match = _match_by_name(name, folder, tables)
         if isinstance(match, Cell):
             seconds, _ = lists.seconds.get(match, (None, ""))
-            answers.labels.append(Answer(match, name, folder / name, seconds))
+            annotator = lists.annotators.get(match, ("",))[0]
+            label = Answer(
+                cell=match,
+                where=name,
+                label=folder / name,
+                seconds=seconds,
+                annotator=annotator,
+            )
+            answers.labels.append(label)
         elif match.cell is None and match.what != LINK and _is_stray(name, index):
             answers.stray.append(_printable(name))
         elif match.what == UNKNOWN and _is_removed(name, entry, tables, removed):

@@ -9,7 +9,7 @@ from typing import Any
 
 from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray
-from labelgrid.ledger.grid import Cell
+from labelgrid.ledger.grid import MOST_CHARACTERS, Cell
 from labelgrid.words import count_text
 
 #: The number of faults that an error message lists.
@@ -28,12 +28,15 @@ class Answer:
         label: the label's file, or a function that reads the label and returns None if there is
             none.
         seconds: how long the label took, above 0 and at most a day; None if it is not known.
+        annotator: who or what made the label: a person, a supplier, a program; empty if it is not
+            known.
     """
 
     cell: Cell
     where: str
     label: Path | Callable[[], LabelArray | None]
     seconds: float | None = None
+    annotator: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,12 @@ def wrong_time(where: str, value: object, cell: Cell) -> Fault:
         f"The label's time is {str(value)!r:.40}; it must be a number of seconds above 0, at most "
         "a day."
     )
+    return Fault(where, what, "Fix it, or leave it empty if it is not known.", cell)
+
+
+def wrong_annotator(where: str, given: object, cell: Cell) -> Fault:
+    """The fault of an annotator's name that is none."""
+    what = f"The annotator is {given!r:.40}; it must be one line of at most {MOST_CHARACTERS} characters."
     return Fault(where, what, "Fix it, or leave it empty if it is not known.", cell)
 
 

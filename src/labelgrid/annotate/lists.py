@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from labelgrid.annotate.answers import Fault, wrong_time
+from labelgrid.annotate.answers import Fault, wrong_annotator, wrong_time
 from labelgrid.annotate.matching import leads_outside
-from labelgrid.ledger.grid import Cell, is_time
+from labelgrid.ledger.grid import Cell, is_annotator, is_time
 from labelgrid.spreadsheets import unescape_formula
 
 MANIFEST = "manifest.json"
@@ -18,6 +18,8 @@ SKIPS = "skips.csv"
 LABEL_LIST = "labels.csv"
 #: The key of how long a label took.
 SECONDS = "seconds"
+#: The key of who or what made a label.
+ANNOTATOR = "annotator"
 
 
 @dataclass(frozen=True)
@@ -53,18 +55,20 @@ class FolderLists:
     Args:
         files: path below the folder -> its cell.
         seconds: cell -> how long its label took, and the file and line that say so.
+        annotators: cell -> who or what made its label, and the file and line that say so.
         faults: what is wrong in the lists.
     """
 
     files: Mapping[str, ListedLabel]
     seconds: Mapping[Cell, tuple[float, str]]
+    annotators: Mapping[Cell, tuple[str, str]]
     faults: list[Fault]
 
 
 def read_lists(folder: Path) -> FolderLists:
     """Read the manifest and the list of labels, where there are any.
 
-    `manifest.csv` is only read for its times.
+    `manifest.csv` is only read for its times and annotators.
     """
     faults: list[Fault] = []
     rows: list[tuple[str, dict[str, Any]]] = []
@@ -77,9 +81,11 @@ def read_lists(folder: Path) -> FolderLists:
     if (folder / LABEL_LIST).is_file():
         rows += _table(folder / LABEL_LIST, ("image", "task", "path"), faults)
     files = _files(rows, faults)
-    if _has_times(folder / MANIFEST_TABLE):
-        rows += _table(folder / MANIFEST_TABLE, ("image", "task", SECONDS), faults)
-    return FolderLists(files, _seconds(rows, faults), faults)
+    if _is_filled_in(folder / MANIFEST_TABLE):
+        rows += _table(folder / MANIFEST_TABLE, ("image", "task"), faults)
+    seconds = _seconds(rows, faults)
+    annotators = _annotators(rows, faults)
+    return FolderLists(files, seconds, annotators, faults)
 
 
 def skip_lines(folder: Path, faults: list[Fault]) -> list[tuple[str, str, str]]:
@@ -108,15 +114,16 @@ def _files(rows: list[tuple[str, dict[str, Any]]], faults: list[Fault]) -> dict[
     return listed
 
 
-def _has_times(path: Path) -> bool:
-    """Whether a line of column names says that a table holds times.
+def _is_filled_in(path: Path) -> bool:
+    """Whether a line of column names says that a table holds times or annotators.
 
     Also in UTF-16, which is refused then.
     """
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        return SECONDS.encode() in file.readline(10_000).replace(b"\0", b"")
+        header = file.readline(10_000).replace(b"\0", b"")
+    return SECONDS.encode() in header or ANNOTATOR.encode() in header
 
 
 def _seconds(
@@ -141,6 +148,28 @@ def _seconds(
             what = f"The label took {seconds:g} seconds here and {first:g} in {place}."
             faults.append(Fault(where, what, "Keep one of the two.", cell))
     return times
+
+
+def _annotators(
+    rows: list[tuple[str, dict[str, Any]]], faults: list[Fault]
+) -> dict[Cell, tuple[str, str]]:
+    """The annotators of the rows that name one; two of the same cell are a fault."""
+    annotators: dict[Cell, tuple[str, str]] = {}
+    for where, row in rows:
+        cell = Cell(row["image"], row["task"])
+        name = row.get(ANNOTATOR)
+        if isinstance(name, str):
+            name = name.strip()
+        if name is None or name == "":
+            continue
+        if not is_annotator(name):
+            faults.append(wrong_annotator(where, name, cell))
+            continue
+        first, place = annotators.setdefault(cell, (name, where))
+        if first != name:
+            what = f"The label is by '{name}' here and by '{first}' in {place}."
+            faults.append(Fault(where, what, "Keep one of the two.", cell))
+    return annotators
 
 
 def _time(entry: Any) -> float | None:

@@ -8,6 +8,7 @@ import math
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,26 @@ from sqlalchemy.exc import DBAPIError
 
 from labelgrid.errors import LedgerError
 from labelgrid.ledger.dialect import FOREIGN, Dialect, SQLite
-from labelgrid.ledger.schema import MIGRATIONS, REVISION, VERSION_TABLE
+from labelgrid.ledger.schema import MIGRATIONS, OPERATIONS, REVISION, VERSION_TABLE
 
 UNCHANGED = "Nothing was changed."
+
+
+@dataclass
+class Pending:
+    """The operation that the moves of a transaction belong to.
+
+    Args:
+        command: what moves the cells.
+        id: its row; None before the first move.
+    """
+
+    command: str
+    id: int | None = None
+
+
+#: The key of a write transaction's `Pending` in its connection's execution options.
+_PENDING = "operation"
 
 
 class Database:
@@ -67,15 +85,20 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """Open a write transaction; inside another one, a savepoint."""
+    def writing(self, command: str = "") -> Iterator[Connection]:
+        """Open a write transaction; inside another one, a savepoint.
+
+        Args:
+            command: the name of the operation that its moves belong to; inside another transaction,
+                they belong to that one's.
+        """
         outer = getattr(self._local, "connection", None)
         if outer is not None:
-            with self._translated_errors(), outer.begin_nested():
+            with self._translated_errors(), _savepoint(outer):
                 yield outer
             return
         with self._translated_errors(), self._engine.connect() as connection:
-            connection.execution_options(writing=True)
+            connection.execution_options(writing=True, **{_PENDING: Pending(command)})
             with connection.begin():
                 self._local.connection = connection
                 try:
@@ -110,6 +133,25 @@ class Database:
         )
 
 
+def pending_operation(connection: Connection) -> Pending:
+    """The operation of a write transaction."""
+    operation: Pending = connection.get_execution_options()[_PENDING]
+    return operation
+
+
+@contextmanager
+def _savepoint(connection: Connection) -> Iterator[None]:
+    """Open a savepoint; an error also takes back the operation's row if it was written inside."""
+    operation = pending_operation(connection)
+    before = operation.id
+    try:
+        with connection.begin_nested():
+            yield
+    except BaseException:
+        operation.id = before
+        raise
+
+
 def create_database(path: Path, dialect: Dialect | None = None) -> Database:
     """Create a new database; an empty file left by a stopped call is used.
 
@@ -137,8 +179,8 @@ def open_database(path: Path, *, read_only: bool = False) -> Database:
     """Open a database; an older one is migrated in one transaction.
 
     Raises:
-        LedgerError: it is missing, not a ledger, newer than this program, or cannot be written;
-            with `read_only`, it is older than this program.
+        LedgerError: it is missing, not a ledger, newer than this program, of a development version
+            before 0.1.0, or cannot be written; with `read_only`, it is older than this program.
     """
     if not path.is_file():
         raise LedgerError(
@@ -233,6 +275,14 @@ def _is_current(connection: Connection, path: Path) -> bool:
     if version is None:
         what, next_step = FOREIGN
         raise LedgerError(_message(what), where=str(path), next_step=next_step, unchanged=UNCHANGED)
+    if not inspect(connection).has_table(OPERATIONS.name):
+        raise LedgerError(
+            "The ledger was made by a development version before 0.1.0, which this program does not "
+            "read.",
+            where=str(path),
+            next_step="Create a new project with `labelgrid init` and import the labels there.",
+            unchanged=UNCHANGED,
+        )
     if version not in known:
         raise LedgerError(
             f"The ledger was made by a newer labelgrid: its tables have revision {version}, this program knows "

@@ -15,6 +15,8 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test", "heldout")
 Unit = Literal["labels", "images", "cost"]
 #: The longest time of a label that is believed, in seconds: a day.
 MOST_SECONDS = 86_400.0
+#: The longest name of an annotator.
+MOST_CHARACTERS = 200
 #: The fields of a pick and of a request that explain it.
 EXPLAINING = ("terms", "explanation")
 
@@ -27,6 +29,16 @@ def is_time(seconds: float) -> bool:
         [False, True, True, False, False]
     """
     return 0 < seconds <= MOST_SECONDS
+
+
+def is_annotator(name: object) -> bool:
+    r"""Whether a value can say who or what made a label: one line of at most 200 characters.
+
+    Example:
+        >>> [is_annotator(name) for name in ("Ada", "sam2-large", "", "two\tparts", 7)]
+        [True, True, True, False, False]
+    """
+    return isinstance(name, str) and len(name) <= MOST_CHARACTERS and name.isprintable()
 
 
 class State(IntEnum):
@@ -160,7 +172,8 @@ def explained_row(values: Mapping[str, Any]) -> dict[str, Any]:
 class Move:
     """The change of a cell to another state, with the values of its event.
 
-    `seconds` is how long its label took.
+    `seconds` is how long its label took, `annotator` who or what made it, `classes` the class list
+    that it was made with.
     """
 
     cell: Cell
@@ -174,6 +187,8 @@ class Move:
     weight: float = 1.0
     why: str = ""
     seconds: float | None = None
+    annotator: str = ""
+    classes: tuple[str, ...] = ()
 
 
 def request_id(round: int, cell: Cell) -> str:

@@ -1,15 +1,14 @@
 """Moves cells: checks every move, records it as an event, and updates the cell."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select
 
 from labelgrid.errors import LedgerError
-from labelgrid.ledger import roster
+from labelgrid.ledger import class_lists, operations, roster
 from labelgrid.ledger.database import UNCHANGED, check_optional, check_values, foreign_value_errors
 from labelgrid.ledger.grid import LEGAL, Cell, Move, State, is_time
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES
@@ -30,6 +29,8 @@ class CellRow:
         cost: of the label or, for a requested cell, of the request.
         weight: its weight in training.
         seconds: how long the label took; None if its import did not say so.
+        annotator: who or what made the label; empty if its import did not say so.
+        classes: the class list that the label was made with; empty if it has none.
     """
 
     cell: Cell
@@ -41,12 +42,15 @@ class CellRow:
     cost: float = 0.0
     weight: float = 1.0
     seconds: float | None = None
+    annotator: str = ""
+    classes: tuple[str, ...] = ()
 
 
 @dataclass
 class _Working:
     """The part of the ledger that a list of moves touches: ids of images and tasks, and rows of cells."""
 
+    class_list_ids: dict[tuple[str, ...], int] = field(default_factory=dict)
     image_ids: dict[str, int] = field(default_factory=dict)
     task_ids: dict[str, int] = field(default_factory=dict)
     rows: dict[Cell, CellRow] = field(default_factory=dict)
@@ -63,20 +67,34 @@ class _Working:
         """The cell's key in the database."""
         return {"image_id": self.image_ids[cell.image_id], "task_id": self.task_ids[cell.task]}
 
+    def class_list_id(self, classes: tuple[str, ...]) -> int | None:
+        """The id of a class list; None of an empty one."""
+        return self.class_list_ids[classes] if classes else None
 
-#: The types of a cell's columns after its state, without its seconds.
-CELL_TYPES = (int, str, str, str, float, float)
+
+#: The types of a cell's columns after its state, without its seconds and its class list.
+CELL_TYPES = (int, str, str, str, float, float, str)
 
 
-def cell_row(cell: Cell, state: int, rest: Sequence[Any]) -> CellRow:
+def cell_row(
+    cell: Cell, state: int, rest: Sequence[Any], lists: Mapping[int, tuple[str, ...]]
+) -> CellRow:
     """The row of a cell from its columns.
 
+    Args:
+        cell: the cell.
+        state: its state.
+        rest: its columns after the state, in the table's order.
+        lists: the class lists by id.
+
     Raises:
-        LedgerError: a value has another type.
+        LedgerError: a value has another type, or there is no such class list.
     """
-    check_values(rest[:-1], CELL_TYPES, "a cell")
-    check_optional(rest[-1], "a cell")
-    return CellRow(cell, State(state), *rest)
+    *values, seconds, annotator, list_id = rest
+    check_values((*values, annotator), CELL_TYPES, "a cell")
+    check_optional(seconds, "a cell")
+    classes = class_lists.find(lists, list_id, "a cell")
+    return CellRow(cell, State(state), *values, seconds, annotator, classes)
 
 
 def find(connection: Connection, cells: Iterable[Cell]) -> dict[Cell, CellRow]:
@@ -88,9 +106,13 @@ def find(connection: Connection, cells: Iterable[Cell]) -> dict[Cell, CellRow]:
 
 def move(connection: Connection, moves: Sequence[Move]) -> None:
     """Make the moves in order; see `Store.move`."""
+    if not moves:
+        return
     working = _load(connection, [step.cell for step in moves])
+    working.class_list_ids = class_lists.add(connection, {step.classes for step in moves})
     before = dict(working.rows)
-    for batch in roster.batches(_events(working, moves)):
+    operation_id = operations.current_id(connection)
+    for batch in roster.batches(_events(working, moves, operation_id)):
         connection.execute(insert(EVENTS), batch)
     _write(connection, working, before)
 
@@ -98,8 +120,9 @@ def move(connection: Connection, moves: Sequence[Move]) -> None:
 @foreign_value_errors()
 def _load(connection: Connection, cells: Sequence[Cell]) -> _Working:
     working = _Working(
-        task_ids={row.name: number for number, row in roster.tasks(connection).items()}
+        task_ids={row.name: number for number, row in roster.tasks(connection).items()},
     )
+    lists = class_lists.all_lists(connection)
     names = {number: name for name, number in working.task_ids.items()}
     joined = select(IMAGES.c.name, IMAGES.c.id, CELLS).outerjoin(
         CELLS, CELLS.c.image_id == IMAGES.c.id
@@ -112,7 +135,7 @@ def _load(connection: Connection, cells: Sequence[Cell]) -> _Working:
             working.image_ids[image_id] = number
             if task_id in names:
                 cell = Cell(image_id, names[task_id])
-                working.rows[cell] = cell_row(cell, state, rest)
+                working.rows[cell] = cell_row(cell, state, rest, lists)
     return working
 
 
@@ -170,20 +193,23 @@ def _after(step: Move) -> CellRow:
         step.cost,
         step.weight,
         step.seconds,
+        step.annotator,
+        step.classes,
     )
     return CellRow(step.cell, step.to, *values)
 
 
-def _events(working: _Working, moves: Sequence[Move]) -> Iterator[dict[str, Any]]:
+def _events(
+    working: _Working, moves: Sequence[Move], operation_id: int
+) -> Iterator[dict[str, Any]]:
     """Check the moves in order, apply them in memory, and yield their events."""
-    at = datetime.now(UTC).isoformat(timespec="seconds")
     for asked in moves:
         old = working.row(asked.cell)
         _check(working, old, asked)
         step = _answering(old, asked)
         working.rows[step.cell] = _after(step)
         yield working.key(step.cell) | {
-            "at": at,
+            "operation_id": operation_id,
             "from_state": int(old.state),
             "to_state": int(step.to),
             "round": step.round,
@@ -195,6 +221,8 @@ def _events(working: _Working, moves: Sequence[Move]) -> Iterator[dict[str, Any]
             "weight": step.weight,
             "why": step.why,
             "seconds": step.seconds,
+            "annotator": step.annotator,
+            "class_list_id": working.class_list_id(step.classes),
         }
 
 
@@ -208,14 +236,20 @@ def _write(connection: Connection, working: _Working, before: dict[Cell, CellRow
             delete(CELLS).where(same_cell),
             [{"image": k["image_id"], "task": k["task_id"]} for k in batch],
         )
-    new = (working.key(row.cell) | _values(row) for row in changed if row.state != State.MISSING)
+    new = (_values(working, row) for row in changed if row.state != State.MISSING)
     for batch in roster.batches(new):
         connection.execute(insert(CELLS), batch)
 
 
-def _values(row: CellRow) -> dict[str, Any]:
-    names = ("state", "round", "request_id", "path", "digest", "cost", "weight", "seconds")
-    return {name: getattr(row, name) for name in names}
+#: The columns of a cell that its row has under the same names.
+_PLAIN = ("state", "round", "request_id", "path", "digest", "cost", "weight", "seconds")
+
+
+def _values(working: _Working, row: CellRow) -> dict[str, Any]:
+    """The columns of a cell."""
+    values = {name: getattr(row, name) for name in (*_PLAIN, "annotator")}
+    classes = {"class_list_id": working.class_list_id(row.classes)}
+    return working.key(row.cell) | values | classes
 
 
 def _name(cell: Cell) -> str:

@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 #: The newest file in `migrations/versions`; a test compares the tables below with the result of the
 #: migrations.
-REVISION = "0003"
+REVISION = "0001"
 MIGRATIONS = Path(__file__).parent / "migrations"
 #: Not Alembic's default name, so that another program's database is never mistaken for a ledger.
 VERSION_TABLE = "ledger_version"
@@ -36,13 +36,22 @@ METADATA = MetaData(
 
 # SQLite numbers rows by itself only where the type is exactly INTEGER (which has 64 bits there).
 _Id = BigInteger().with_variant(Integer, "sqlite")
-# Names are ordered by code point everywhere, as Python orders them; SQLite does so by itself.
-_Name = Text().with_variant(Text(collation="C"), "postgresql")
+# Names are ordered by code point, as Python orders them, whatever the database's own collation is.
+_Name = (
+    Text()
+    .with_variant(Text(collation="BINARY"), "sqlite")
+    .with_variant(Text(collation="C"), "postgresql")
+)
 
 
 def _removed() -> Column[bool]:
     """Whether an image or a task was removed: it stays for its history, but nothing else sees it."""
     return Column("removed", Boolean, nullable=False, server_default=false())
+
+
+def _class_list() -> Column[int]:
+    """The class list that a label was made with; null of other labels."""
+    return Column("class_list_id", Integer, ForeignKey("class_lists.id"))
 
 
 IMAGES = Table(
@@ -65,11 +74,28 @@ TASKS = Table(
     "tasks",
     METADATA,
     Column("id", Integer, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
+    Column("name", _Name, nullable=False, unique=True),
     Column("kind", Text, nullable=False),
     Column("cost", Float, nullable=False),
     Column("options", JSON, nullable=False),
     _removed(),
+)
+
+#: Each list of class names once, as JSON text.
+CLASS_LISTS = Table(
+    "class_lists",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("names", Text, nullable=False, unique=True),
+)
+
+#: A row a transaction that moves cells. Append-only, as the events.
+OPERATIONS = Table(
+    "operations",
+    METADATA,
+    Column("id", _Id, primary_key=True),
+    Column("command", Text, nullable=False),
+    Column("at", Text, nullable=False),
 )
 
 #: Append-only; triggers refuse changes and deletions.
@@ -77,7 +103,7 @@ EVENTS = Table(
     "events",
     METADATA,
     Column("id", _Id, primary_key=True),
-    Column("at", Text, nullable=False),
+    Column("operation_id", _Id, ForeignKey("operations.id"), nullable=False),
     Column("image_id", _Id, ForeignKey("images.id"), nullable=False),
     Column("task_id", Integer, ForeignKey("tasks.id"), nullable=False),
     Column("from_state", Integer, nullable=False),
@@ -91,6 +117,8 @@ EVENTS = Table(
     Column("weight", Float, nullable=False),
     Column("why", Text, nullable=False),
     Column("seconds", Float),
+    Column("annotator", Text, nullable=False),
+    _class_list(),
     CheckConstraint("from_state BETWEEN 0 AND 3 AND to_state BETWEEN 0 AND 3", name="states"),
     Index("events_by_cell", "image_id", "task_id"),
 )
@@ -117,6 +145,8 @@ CELLS = Table(
     Column("cost", Float, nullable=False),
     Column("weight", Float, nullable=False),
     Column("seconds", Float),
+    Column("annotator", Text, nullable=False),
+    _class_list(),
     CheckConstraint("state BETWEEN 1 AND 3", name="state"),
     Index("cells_by_state", "task_id", "state", "cost", "image_id"),
     sqlite_with_rowid=False,

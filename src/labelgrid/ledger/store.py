@@ -8,10 +8,11 @@ from typing import Any, Self
 from labelgrid.ledger import database, moves, rebuild, roster, rounds, views
 from labelgrid.ledger.grid import Cell, Grid, ImageRow, Move, Split, State, TaskRow
 from labelgrid.ledger.moves import CellRow
+from labelgrid.ledger.operations import Operation
 from labelgrid.ledger.rounds import RoundRow
 from labelgrid.ledger.views import Event, TaskCount
 
-__all__ = ["CellRow", "Event", "RoundRow", "Store", "TaskCount"]
+__all__ = ["CellRow", "Event", "Operation", "RoundRow", "Store", "TaskCount"]
 
 
 class Store:
@@ -50,11 +51,11 @@ class Store:
     def open(cls, path: Path, *, read_only: bool = False) -> Self:
         """Open a ledger.
 
-        One of an older program is migrated in one transaction, or refused with `read_only`.
+        One of an older release is migrated in one transaction, or refused with `read_only`.
 
         Raises:
-            LedgerError: it is missing, not a ledger, made by a newer program, or its folder is
-                read-only.
+            LedgerError: it is missing, not a ledger, made by a newer program or a development
+                version before 0.1.0, or its folder is read-only.
         """
         return cls(database.open_database(path, read_only=read_only))
 
@@ -74,11 +75,12 @@ class Store:
         self.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, command: str = "") -> Iterator[None]:
         """Run everything inside, by this thread, in one transaction; any error undoes all of it.
 
         Other processes wait with their writes, so values read inside cannot change before the
-        writes.
+        writes. All moves inside are one operation, whose name is `command`; inside another
+        transaction they belong to that one's operation.
 
         Example:
             >>> from tempfile import TemporaryDirectory
@@ -88,7 +90,7 @@ class Store:
             ...     store.get("imports")
             1
         """
-        with self._database.writing():
+        with self._database.writing(command):
             yield
 
     def add_images(self, rows: Iterable[ImageRow]) -> int:

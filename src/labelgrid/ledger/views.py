@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Select, func, select
 
-from labelgrid.ledger import roster, rounds
+from labelgrid.ledger import class_lists, roster, rounds
 from labelgrid.ledger.database import check_optional, check_values, foreign_row_error
 from labelgrid.ledger.grid import Cell, Grid, Move, Split, State, is_time
 from labelgrid.ledger.moves import CellRow, cell_row
-from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, TASKS
+from labelgrid.ledger.operations import Operation, operation_of
+from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, OPERATIONS, TASKS
 
 INT64 = NDArray[np.int64]
 
@@ -43,10 +44,10 @@ class TaskCount:
 
 @dataclass(frozen=True)
 class Event:
-    """A recorded move: its number, its time (UTC, ISO 8601), the state before, and the move itself."""
+    """A recorded move: its number, its operation, the state before, and the move itself."""
 
     id: int
-    at: str
+    operation: Operation
     before: State
     move: Move
 
@@ -158,10 +159,11 @@ def cells(
         .order_by(IMAGES.c.name, TASKS.c.id)
         .execution_options(yield_per=roster.BATCH)
     )
+    lists = class_lists.all_lists(connection)
     for image_id, task, state, *rest in connection.execute(
         roster.restrict_to_splits(statement, splits)
     ):
-        yield cell_row(Cell(image_id, task), state, rest)
+        yield cell_row(Cell(image_id, task), state, rest, lists)
 
 
 def events(connection: Connection, after: int, **wanted: int | str | None) -> Iterator[Event]:
@@ -173,9 +175,16 @@ def events(connection: Connection, after: int, **wanted: int | str | None) -> It
         "why": EVENTS.c.why,
     }
     statement = (
-        select(EVENTS, IMAGES.c.name.label("image"), TASKS.c.name.label("task"))
+        select(
+            EVENTS,
+            OPERATIONS.c.command,
+            OPERATIONS.c.at,
+            IMAGES.c.name.label("image"),
+            TASKS.c.name.label("task"),
+        )
         .join_from(EVENTS, IMAGES)
         .join(TASKS)
+        .join(OPERATIONS)
         .where(
             EVENTS.c.id > after,
             *(columns[name] == value for name, value in wanted.items() if value is not None),
@@ -183,8 +192,11 @@ def events(connection: Connection, after: int, **wanted: int | str | None) -> It
         .order_by(EVENTS.c.id)
         .execution_options(yield_per=roster.BATCH)
     )
+    lists = class_lists.all_lists(connection)
     for row in connection.execute(statement):
-        yield Event(row.id, row.at, State(row.from_state), _move(row))
+        operation = operation_of(row.operation_id, row.command, row.at)
+        move = _move(row, class_lists.find(lists, row.class_list_id, "an event"))
+        yield Event(row.id, operation, State(row.from_state), move)
 
 
 #: The note that counts how often the content of image files, or what a task declares of its labels,
@@ -248,12 +260,11 @@ def _chunks(connection: Connection, statement: Select[Any]) -> Iterator[list[tup
 
 
 #: The types of an event's columns that make its move, without the score.
-EVENT_TYPES = (str, int, str, str, str, float, float, str)
+EVENT_TYPES = (int, str, str, str, float, float, str, str)
 
 
-def _move(row: Any) -> Move:
+def _move(row: Any, classes: tuple[str, ...]) -> Move:
     values = (
-        row.at,
         row.round,
         row.request_id,
         row.path,
@@ -261,6 +272,7 @@ def _move(row: Any) -> Move:
         row.cost,
         row.weight,
         row.why,
+        row.annotator,
     )
     check_values(values, EVENT_TYPES, "an event")
     for value in (row.score, row.seconds):
@@ -277,4 +289,6 @@ def _move(row: Any) -> Move:
         weight=row.weight,
         why=row.why,
         seconds=row.seconds,
+        annotator=row.annotator,
+        classes=classes,
     )

@@ -46,7 +46,7 @@ def cancel(
         raise UsageError("Give cells or a round, not both.", unchanged="Nothing was cancelled.")
     state, why = (State.SKIPPED, "asked for again") if requeue else (State.REQUESTED, "cancelled")
     store = project.store
-    with store.transaction():
+    with store.transaction("cancel"):
         held = {row.image_id for row in store.images(("heldout",))} if requeue else set()
         rows = (
             _named(project, cells, state=state, done="cancelled", held=held)
@@ -100,7 +100,7 @@ def unlabel(project: ProjectFolder, cells: Sequence[str]) -> list[Cell]:
             withdrawn.
     """
     store = project.store
-    with store.transaction():
+    with store.transaction("unlabel"):
         rows = _named(project, cells, State.LABELLED, "withdrawn")
         store.move(
             [

@@ -74,7 +74,7 @@ def new_project(folder: Path, settings: Settings, tasks: Sequence[TaskRow]) -> I
     """
     with atomic_project(folder, settings) as building:
         building.mkdir(parents=True)
-        with Store.create(building / DATABASE) as store, store.transaction():
+        with Store.create(building / DATABASE) as store, store.transaction("init"):
             for row in tasks:
                 store.add_task(row)
             yield store

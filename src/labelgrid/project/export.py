@@ -24,7 +24,7 @@ from labelgrid.project.status import next_command
 from labelgrid.project.unusable_images import usable_images
 from labelgrid.spreadsheets import csv_text, unescape_formula
 
-COLUMNS = ("image", "task", "path", "round", "cost", "weight", "split", "seconds")
+COLUMNS = ("image", "task", "path", "round", "cost", "weight", "split", "seconds", "annotator")
 LIST = "labels.csv"
 
 
@@ -228,6 +228,7 @@ def _labels(project: ProjectFolder) -> list[tuple[dict[str, object], Path, str]]
             row.weight,
             split[image_id],
             row.seconds,
+            row.annotator,
         )
         lines.append((dict(zip(COLUMNS, values, strict=True)), source, row.digest))
     return lines
@@ -245,10 +246,7 @@ def _earlier_files(out: Path) -> set[str]:
         return set()
     try:
         reader = csv.DictReader(io.StringIO(read_bytes(out / LIST).decode(), newline=""))
-        if tuple(reader.fieldnames or ()) in (
-            COLUMNS,
-            COLUMNS[:-1],
-        ):  # earlier versions wrote no times
+        if tuple(reader.fieldnames or ()) == COLUMNS:
             return {unescape_formula(row["path"]) for row in reader}
     except (OSError, ValueError, csv.Error):
         pass

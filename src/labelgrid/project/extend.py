@@ -75,7 +75,7 @@ def add(
     say_other_files(folders, progress)
     folders, left_out = _without_removed(project, folders, progress)
     rows = list(rows_of(folders, check, group, progress)) if images else []
-    with store.transaction():
+    with store.transaction("add"):
         held = {row.image_id for row in store.images(("heldout",))}
         known = {row.image_id: row for row in store.images()}
         moved = [_updated(known[row.image_id], row) for row in rows if _has_moved(row, known)]

@@ -292,15 +292,15 @@ def _record(
     Refuse if a cell has changed since it was validated.
     """
     store = project.store
-    costs = {task.name: task.cost for task in project.store.tasks()}
+    tasks = project.tasks()
     number = max((row.number for row in store.rounds()), default=0)
     steps = [
         step
         for label, path in zip(validated.labels, paths, strict=True)
-        for step in _steps(label, path, costs[label.row.cell.task], number)
+        for step in _steps(label, path, tasks[label.row.cell.task], number)
     ]
     steps += [Move(cell=skip.cell, to=State.SKIPPED, why=skip.reason) for skip in validated.skips]
-    with store.transaction():
+    with store.transaction("import"):
         now = store.find(label.row.cell for label in validated.labels)
         if any(now.get(label.row.cell) != label.row for label in validated.labels):
             raise LedgerError(
@@ -313,7 +313,7 @@ def _record(
             store.update_images(dataclasses.replace(row, split=split) for row in validated.moved)
 
 
-def _steps(label: AcceptedLabel, path: str, cost: float, number: int) -> Iterator[Move]:
+def _steps(label: AcceptedLabel, path: str, task: TaskDef, number: int) -> Iterator[Move]:
     """The moves that make the cell labelled; its round, request id and weight are kept.
 
     No label is paid twice.
@@ -340,10 +340,12 @@ def _steps(label: AcceptedLabel, path: str, cost: float, number: int) -> Iterato
         request_id=row.request_id,
         path=path,
         digest=label.digest,
-        cost=0.0 if label.taken_back else row.cost if row.state == State.REQUESTED else cost,
+        cost=0.0 if label.taken_back else row.cost if row.state == State.REQUESTED else task.cost,
         weight=row.weight,
         why="the model's own prediction" if label.predicted else "",
         seconds=label.answer.seconds,
+        annotator=label.answer.annotator,
+        classes=task.classes,
     )
 
 

@@ -68,7 +68,7 @@ def remove(project: ProjectFolder, image_ids: Sequence[str]) -> Removed:
     """
     store = project.store
     wanted = list(dict.fromkeys(image_ids))
-    with store.transaction():
+    with store.transaction("remove"):
         unknown = set(wanted) - {row.image_id for row in store.images(names=wanted)}
         if unknown:
             raise LedgerError(
@@ -106,7 +106,7 @@ def restore(
     """
     store = project.store
     wanted = list(dict.fromkeys(image_ids))
-    with store.transaction(), note_unchanged("Nothing was restored."):
+    with store.transaction("remove"), note_unchanged("Nothing was restored."):
         removed = store.removed("images")
         unknown = set(wanted) - set(removed)
         if unknown:

@@ -122,7 +122,7 @@ def drop_task(project: ProjectFolder, name: str) -> int:
         LedgerError: there is no such task. ProjectError: it is the only one.
     """
     store = project.store
-    with store.transaction():
+    with store.transaction("task"):
         _task(project, name)
         if len(store.tasks()) == 1:
             raise ProjectError(
@@ -148,7 +148,7 @@ def restore_task(project: ProjectFolder, name: str) -> None:
         LabelError: labels do not fit what it declares; lists them.
     """
     store = project.store
-    with store.transaction():
+    with store.transaction("task"):
         if not store.restore("tasks", [name]):
             raise LedgerError(
                 f"No task '{name}' was dropped.",
@@ -173,8 +173,8 @@ def _task(project: ProjectFolder, name: str) -> TaskRow:
 
 def _keep_indices(before: TaskDef, after: TaskDef, progress: Progress) -> None:
     """Refuse a class list that gives a known class another index: label files hold indices, not names."""
-    old = getattr(before.options, "classes", ())
-    new = getattr(after.options, "classes", ())
+    old = before.classes
+    new = after.classes
     place = {name: index for index, name in enumerate(new)}
     for index, name in enumerate(old):
         if place.get(name, index) != index:

@@ -8,12 +8,12 @@ from tempfile import TemporaryDirectory, gettempdir
 from typing import Literal
 
 from labelgrid import files
-from labelgrid.annotate.answers import Answer, Answers, Fault, Skip, wrong_time
+from labelgrid.annotate.answers import Answer, Answers, Fault, Skip, wrong_annotator, wrong_time
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.files import digest
 from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.images.reading import image_size
-from labelgrid.ledger.grid import Cell, ImageRow, Split, State, is_time
+from labelgrid.ledger.grid import Cell, ImageRow, Split, State, is_annotator, is_time
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
 from labelgrid.project.cancel import withdrawn_labels
@@ -144,6 +144,8 @@ class LabelValidator:
         """Return the label if it can be imported, its fault, or None if the source has no label for this cell."""
         if answer.seconds is not None and not is_time(answer.seconds):
             return wrong_time(answer.where, answer.seconds, answer.cell)
+        if not is_annotator(answer.annotator):
+            return wrong_annotator(answer.where, answer.annotator, answer.cell)
         try:
             with (
                 name_task_commands(self.project, answer.cell.task),

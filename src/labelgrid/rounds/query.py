@@ -492,7 +492,7 @@ def _request(job: _Query, pool: _Pool, choice: Choice, budget: Budget) -> None:
     """
     project = job.project
     key = job.key
-    with project.store.transaction():
+    with project.store.transaction("query"):
         _check_unchanged(project, pool)
         project.store.put(key, dict(choice.calibration))
         project.store.put(ASKED.format(choice.round), key)

@@ -176,7 +176,7 @@ def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: P
         for cell in cells
         if cell.task in costs
     ]
-    with project.store.transaction():
+    with project.store.transaction("query"):
         row = project.open_round()
         strategy = f"initial/{plan.plan}"
         project.store.close_round(

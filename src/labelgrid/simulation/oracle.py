@@ -33,6 +33,7 @@ def grant(store: Store, source: Source, cells: Iterable[Cell]) -> None:
                     request_id=row.request_id,
                     cost=costs[cell.task],
                     weight=row.weight,
+                    classes=tasks[cell.task].classes,
                 )
             )
         elif row.state == State.REQUESTED:
@@ -45,7 +46,8 @@ def grant(store: Store, source: Source, cells: Iterable[Cell]) -> None:
                     why=NO_LABEL,
                 )
             )
-    store.move(moves)
+    with store.transaction("import"):
+        store.move(moves)
 
 
 def answer(project: ProjectFolder) -> int:

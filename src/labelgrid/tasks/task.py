@@ -139,6 +139,12 @@ class TaskDef:
         form: Form = self.options
         return form
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes in its label files; empty if these hold none."""
+        names: tuple[str, ...] = getattr(self.options, "classes", ())
+        return names
+
     def transform(
         self, value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:

@@ -1,11 +1,11 @@
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event
@@ -14,10 +14,11 @@ from labelgrid.errors import LedgerError
 from labelgrid.ledger import database, dialect
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
 from labelgrid.ledger.store import Store
+from tests.databases import change, changing, rows
 
 SECOND = """
 from alembic import op
-revision, down_revision = "0004", "0003"
+revision, down_revision = "0002", "0001"
 def upgrade():
     op.execute("ALTER TABLE rounds ADD COLUMN mood TEXT DEFAULT 'good' NOT NULL")
 """
@@ -38,9 +39,9 @@ def newer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The migrations of a program with one more revision; it is used until `monkeypatch.undo`."""
     folder = tmp_path / "100% migrations"
     shutil.copytree(database.MIGRATIONS, folder)
-    (folder / "versions" / "0004_mood.py").write_text(SECOND)
+    (folder / "versions" / "0002_mood.py").write_text(SECOND)
     monkeypatch.setattr(database, "MIGRATIONS", folder)
-    monkeypatch.setattr(database, "REVISION", "0004")
+    monkeypatch.setattr(database, "REVISION", "0002")
     return folder
 
 
@@ -48,7 +49,7 @@ def newer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def small_disk() -> Iterator[None]:
     """Every database opened from now on may have 60 pages, then SQLite says that the disk is full."""
 
-    def limit(connection: sqlite3.Connection, _: object) -> None:
+    def limit(connection: Any, _: object) -> None:
         connection.execute("PRAGMA max_page_count=60")
 
     event.listen(Engine, "connect", limit)
@@ -57,8 +58,7 @@ def small_disk() -> Iterator[None]:
 
 
 def columns(path: Path, table: str) -> list[str]:
-    with closing(sqlite3.connect(path)) as connection:
-        return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+    return [row[1] for row in rows(path, f"PRAGMA table_info({table})")]
 
 
 def refused(act: Callable[..., object], *arguments: object) -> str:
@@ -101,10 +101,11 @@ def test_opening_what_is_not_there_makes_nothing(tmp_path: Path) -> None:
 
 def test_a_foreign_database_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
-        connection.execute("INSERT INTO alembic_version VALUES ('0002')")
-        connection.commit()
+    change(
+        path,
+        "CREATE TABLE alembic_version (version_num TEXT)",
+        "INSERT INTO alembic_version VALUES ('0002')",
+    )
     before = path.read_bytes()
     assert refused(Store.open, path) == (
         f"The ledger cannot be used: it is not a labelgrid database ({path}).\n"
@@ -127,45 +128,34 @@ def test_an_older_ledger_is_upgraded_and_keeps_what_it_has(path: Path, newer: Pa
     assert "mood" in columns(path, "rounds")
 
 
-def test_a_ledger_without_times_is_upgraded_and_takes_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
+def test_a_ledger_of_a_development_version_is_refused_and_left_as_it_was(
+    path: Path, revision: str
 ) -> None:
-    path, cell, other = tmp_path / "ledger.db", Cell("a.png", "depth"), Cell("b.png", "depth")
-    folder = tmp_path / "migrations"
-    shutil.copytree(database.MIGRATIONS, folder)
-    (folder / "versions" / "0003_seconds.py").unlink()
-    monkeypatch.setattr(database, "MIGRATIONS", folder)
-    monkeypatch.setattr(database, "REVISION", "0002")
-    with Store.create(path) as store:
-        store.add_task(TaskRow("depth", "depth", 1.0))
-        store.add_images(
-            [ImageRow(image_id="a.png", root="photos"), ImageRow(image_id="b.png", root="photos")]
+    change(
+        path,
+        "DROP TABLE operations",
+        f"UPDATE ledger_version SET version_num = '{revision}'",
+    )
+    before = path.read_bytes()
+    for read_only in (True, False):
+        with pytest.raises(LedgerError) as caught:
+            Store.open(path, read_only=read_only)
+        assert str(caught.value) == (
+            "The ledger was made by a development version before 0.1.0, which this program does not "
+            f"read ({path}).\n  Create a new project with `labelgrid init` and import the labels "
+            "there. Nothing was changed."
         )
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("INSERT INTO cells VALUES (1, 1, 2, 0, '', 'a.png', '0f', 1.0, 1.0)")
-        values = (
-            "(1, '2026-01-01T00:00:00+00:00', 1, 1, 0, 2, 0, '', 'a.png', '0f', 1.0, NULL, 1.0, '')"
-        )
-        connection.execute(f"INSERT INTO events VALUES {values}")
-        connection.commit()
-    monkeypatch.undo()
-    with Store.open(path) as store:
-        assert store.find([cell])[cell].seconds is None and store.seconds() == {"depth": []}
-        store.move([Move(cell=other, to=State.LABELLED, seconds=12.5)])
-        assert store.find([other])[other].seconds == 12.5 and store.seconds() == {"depth": [12.5]}
-        assert [event.move.seconds for event in store.events()] == [
-            None,
-            12.5,
-        ] and store.rebuild() == 0
+    assert path.read_bytes() == before
 
 
 def test_a_failing_upgrade_changes_nothing(path: Path, newer: Path) -> None:
     third = (
-        SECOND.replace("0004", "0005")
-        .replace('"0003"', '"0004"')
+        SECOND.replace("0002", "0003")
+        .replace('"0001"', '"0002"')
         .replace("ALTER TABLE rounds", "ALTER TABLE no")
     )
-    (newer / "versions" / "0005_broken.py").write_text(third)
+    (newer / "versions" / "0003_broken.py").write_text(third)
     assert "the database reports 'no such table: no'" in refused(Store.open, path)
     assert "mood" not in columns(path, "rounds")
 
@@ -177,7 +167,7 @@ def test_a_ledger_of_a_newer_program_is_refused_and_left_as_it_was(
     monkeypatch.undo()
     before = path.read_bytes()
     assert refused(Store.open, path) == (
-        "The ledger was made by a newer labelgrid: its tables have revision 0004, this program knows 0003 "
+        "The ledger was made by a newer labelgrid: its tables have revision 0002, this program knows 0001 "
         f"({path}).\n  Upgrade labelgrid. Nothing was changed."
     )
     assert path.read_bytes() == before
@@ -186,8 +176,8 @@ def test_a_ledger_of_a_newer_program_is_refused_and_left_as_it_was(
 @pytest.mark.usefixtures("small_disk")
 def test_a_full_disk_is_one_sentence_and_changes_nothing(path: Path) -> None:
     with Store.open(path) as store:
-        rows = [ImageRow(image_id=f"{number:06d}.png", root="photos") for number in range(20_000)]
-        assert refused(store.add_images, rows) == (
+        many = [ImageRow(image_id=f"{number:06d}.png", root="photos") for number in range(20_000)]
+        assert refused(store.add_images, many) == (
             f"The ledger cannot be used: the disk is full ({path}).\n  Free some space and run again. "
             "Nothing was changed."
         )
@@ -275,27 +265,26 @@ def test_a_damaged_ledger_is_one_sentence(path: Path) -> None:
 
 def test_a_lock_held_too_long_is_one_sentence(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dialect, "WAIT_SECONDS", 0.05)
-    with Store.open(path) as store, closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with Store.open(path) as store, changing(path):
         said = refused(store.add_task, TaskRow("normals", "normals", 1.0))
         assert "another process has kept it locked" in said
         assert store.count_images() == 1  # reading goes on
 
 
-def test_events_can_only_be_added(path: Path) -> None:
+def test_events_and_operations_can_only_be_added(path: Path) -> None:
     with Store.open(path) as store:
         store.move([Move(cell=Cell("a.png", "depth"), to=State.LABELLED)])
-    with closing(sqlite3.connect(path)) as connection:
-        for change in ("UPDATE events SET cost = 0", "DELETE FROM events"):
-            with pytest.raises(sqlite3.IntegrityError, match="events are only ever added"):
-                connection.execute(change)
+    for table, column in (("events", "cost"), ("operations", "command")):
+        for statement in (f"UPDATE {table} SET {column} = 0", f"DELETE FROM {table}"):
+            with pytest.raises(LedgerError, match=f"{table} are only ever added"):
+                change(path, statement)
 
 
 def test_a_cell_of_an_image_that_is_not_there_is_refused(path: Path) -> None:
     def add() -> None:
         with closing(database.open_database(path)) as base, base.writing() as connection:
             connection.exec_driver_sql(
-                "INSERT INTO cells VALUES (99, 1, 2, 0, '', '', '', 0.0, 1.0, NULL)"
+                "INSERT INTO cells VALUES (99, 1, 2, 0, '', '', '', 0.0, 1.0, NULL, '', NULL)"
             )
 
     assert "the database reports 'FOREIGN KEY constraint failed'" in refused(add)
@@ -320,7 +309,7 @@ def test_a_ledger_that_is_opened_for_reading_only_is_neither_written_nor_migrate
     with Store.open(path) as writer, Store.open(path, read_only=True) as reader:
         writer.add_images([ImageRow(image_id="b.png", root="photos")])
         assert len(list(reader.images())) == 2
-    monkeypatch.setattr(database, "REVISION", "0004")
+    monkeypatch.setattr(database, "REVISION", "0002")
     before = path.read_bytes()
     with pytest.raises(LedgerError, match="of an older labelgrid"):
         Store.open(path, read_only=True)

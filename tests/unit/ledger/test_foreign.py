@@ -4,7 +4,6 @@ Every reader answers with a sentence.
 """
 
 import shutil
-import sqlite3
 
 import pytest
 
@@ -13,14 +12,18 @@ from labelgrid.ledger.database import check_name, check_values, foreign_value_er
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
 from labelgrid.ledger.store import Store
 from labelgrid.tasks.task import definitions
+from tests.databases import changing, drop_triggers
 
 STRANGE = ("'../../x'", "x'00ff'", "1e999", "-7", "9e18", "'{'", "'[[]]'", "''")
 COLUMNS = {
     "images": ("name", "key", "root", "digest", "height", "width", "split", "grp"),
     "tasks": ("name", "kind", "cost", "options"),
-    "cells": ("state", "round", "request_id", "path", "digest", "cost", "weight", "seconds"),
+    "cells": (
+        *("state", "round", "request_id", "path", "digest", "cost", "weight", "seconds"),
+        *("annotator", "class_list_id"),
+    ),
     "events": (
-        "at",
+        "operation_id",
         "from_state",
         "to_state",
         "round",
@@ -31,7 +34,11 @@ COLUMNS = {
         "weight",
         "why",
         "seconds",
+        "annotator",
+        "class_list_id",
     ),
+    "operations": ("command", "at"),
+    "class_lists": ("names",),
     "rounds": ("state", "seed", "budget", "unit", "note"),
     "notes": ("value",),
 }
@@ -65,6 +72,8 @@ def ledger(tmp_path):
                     path="labels/a.png",
                     cost=2.0,
                     seconds=9.0,
+                    annotator="Ada",
+                    classes=("near", "far"),
                 )
             ]
         )
@@ -78,14 +87,10 @@ def ledger(tmp_path):
 def test_any_value_in_any_column_is_read_or_refused(ledger, table, column, tmp_path):
     for value in STRANGE:
         path = shutil.copy(ledger, tmp_path / "other.db")
-        with sqlite3.connect(path) as database:
-            for (trigger,) in database.execute(
-                "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-            ).fetchall():
-                database.execute(f"DROP TRIGGER {trigger}")
-            database.execute("PRAGMA ignore_check_constraints = 1")
-            database.execute(f"UPDATE {table} SET {column} = {value}")
-        database.close()
+        with changing(path) as connection:
+            drop_triggers(connection)
+            connection.exec_driver_sql("PRAGMA ignore_check_constraints = 1")
+            connection.exec_driver_sql(f"UPDATE {table} SET {column} = {value}")
         for read in READERS:
             with Store.open(path) as store:
                 try:

@@ -8,6 +8,7 @@ from labelgrid.ledger import roster
 from labelgrid.ledger.grid import LEGAL, Cell, ImageRow, Move, State, TaskRow
 from labelgrid.ledger.moves import cell_row
 from labelgrid.ledger.store import CellRow, Store
+from tests.databases import rows
 
 A = Cell("a", "depth")
 #: A way from missing to each state.
@@ -115,14 +116,65 @@ def test_what_a_move_says_is_kept(store: Store) -> None:
         weight=0.5,
         why="far from all",
         seconds=12.5,
+        annotator="Ada",
+        classes=("near", "far"),
     )
     store.move([asked])
     assert store.find([A])[A] == CellRow(
-        A, State.REQUESTED, 3, "r3-1", "depth/a.png", "", 1.5, 0.5, 12.5
+        cell=A,
+        state=State.REQUESTED,
+        round=3,
+        request_id="r3-1",
+        path="depth/a.png",
+        digest="",
+        cost=1.5,
+        weight=0.5,
+        seconds=12.5,
+        annotator="Ada",
+        classes=("near", "far"),
     )
+    assert list(store.cells()) == [store.find([A])[A]]
     (event,) = store.history(A)
     assert event.move == asked
-    assert event.at.endswith("+00:00")
+    assert event.operation.at.endswith("+00:00")
+
+
+def test_the_moves_of_a_transaction_are_one_operation_with_its_command(store: Store) -> None:
+    b = Cell("b", "depth")
+    with store.transaction("import"):
+        store.move([Move(cell=A, to=State.REQUESTED)])
+        with store.transaction("inner"):
+            store.move([Move(cell=b, to=State.REQUESTED)])
+    with store.transaction("nothing"):
+        store.move([])
+    store.move([Move(cell=A, to=State.LABELLED)])
+    operations = [event.operation for event in store.events()]
+    assert [(one.id, one.command) for one in operations] == [(1, "import"), (1, "import"), (2, "")]
+
+
+def test_an_operation_lives_on_when_its_first_moves_are_refused(store: Store) -> None:
+    with store.transaction("import"):
+        with pytest.raises(LedgerError):
+            store.move([Move(cell=A, to=State.LABELLED), Move(cell=A, to=State.SKIPPED)])
+        with pytest.raises(RuntimeError), store.transaction():
+            store.move([Move(cell=A, to=State.LABELLED)])
+            raise RuntimeError
+        store.move([Move(cell=A, to=State.REQUESTED)])
+    (event,) = store.events()
+    assert (event.operation.command, event.move.to) == ("import", State.REQUESTED)
+
+
+def test_a_class_list_is_kept_once_and_labels_name_theirs(store: Store) -> None:
+    b, lists = Cell("b", "depth"), [("near", "far"), ("near", "far", "sky")]
+    store.move([Move(cell=A, to=State.LABELLED, classes=lists[0])])
+    store.move([Move(cell=A, to=State.MISSING), Move(cell=b, to=State.LABELLED, classes=lists[0])])
+    store.move([Move(cell=A, to=State.LABELLED, classes=lists[1])])
+    assert [row.classes for row in store.cells()] == [lists[1], lists[0]]
+    assert [event.move.classes for event in store.events()] == [lists[0], (), lists[0], lists[1]]
+    assert rows(store.path, "SELECT names FROM class_lists") == [
+        ('["near", "far"]',),
+        ('["near", "far", "sky"]',),
+    ]
 
 
 @pytest.mark.parametrize("answer", [State.LABELLED, State.SKIPPED])
@@ -187,13 +239,25 @@ def test_a_move_leaves_the_images_other_cells_and_the_tasks_other_images_alone(
 
 
 def test_a_cell_of_values_of_other_types_is_refused_as_a_cell() -> None:
-    values = [3, "r3-1", "depth/a.png", "0f", 1.5, 0.5, None]
-    assert cell_row(A, 2, values) == CellRow(
-        A, State.LABELLED, 3, "r3-1", "depth/a.png", "0f", 1.5, 0.5
+    values = [3, "r3-1", "depth/a.png", "0f", 1.5, 0.5, None, "Ada", 7]
+    lists = {7: ("near", "far")}
+    assert cell_row(A, 2, values, lists) == CellRow(
+        cell=A,
+        state=State.LABELLED,
+        round=3,
+        request_id="r3-1",
+        path="depth/a.png",
+        digest="0f",
+        cost=1.5,
+        weight=0.5,
+        annotator="Ada",
+        classes=("near", "far"),
     )
-    for place, wrong in ((0, "3"), (2, None), (4, 1), (6, 1)):
+    for place, wrong in ((0, "3"), (2, None), (4, 1), (6, 1), (7, None)):
         with pytest.raises(LedgerError, match=": a cell has a value of another type"):
-            cell_row(A, 2, [*values[:place], wrong, *values[place + 1 :]])
+            cell_row(A, 2, [*values[:place], wrong, *values[place + 1 :]], lists)
+    with pytest.raises(LedgerError, match=": a cell has the class list 8"):
+        cell_row(A, 2, [*values[:-1], 8], lists)
 
 
 def test_looking_for_cells_leaves_out_those_of_unknown_images_and_tasks(store: Store) -> None:

@@ -1,12 +1,11 @@
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
 from labelgrid.ledger.store import CellRow, Store
+from tests.databases import change
 
 
 @pytest.fixture
@@ -36,6 +35,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
                     digest="0f",
                     cost=0.2,
                     seconds=7.5,
+                    annotator="Ada",
+                    classes=("near", "far"),
                 )
             ]
         )
@@ -47,12 +48,6 @@ def store(tmp_path: Path) -> Iterator[Store]:
         )
         store.move([Move(cell=Cell("d", "depth"), to=State.MISSING)])
         yield store
-
-
-def damage(store: Store, statement: str) -> None:
-    with closing(sqlite3.connect(store.path)) as connection:
-        connection.execute(statement)
-        connection.commit()
 
 
 def test_a_sound_ledger_is_what_its_events_say(store: Store) -> None:
@@ -70,18 +65,30 @@ def test_a_sound_ledger_is_what_its_events_say(store: Store) -> None:
         ("UPDATE cells SET path = 'other.png' WHERE state = 2", 1),
         ("UPDATE cells SET weight = 1.0", 3),
         ("UPDATE cells SET image_id = 5 WHERE image_id = 1", 2),
-        ("INSERT INTO cells VALUES (4, 1, 2, 0, '', '', '', 0.0, 1.0, NULL)", 1),
+        ("INSERT INTO cells VALUES (4, 1, 2, 0, '', '', '', 0.0, 1.0, NULL, '', NULL)", 1),
         ("UPDATE cells SET seconds = 8.0 WHERE state = 2", 1),
+        ("UPDATE cells SET annotator = 'Bob' WHERE state = 2", 1),
+        ("UPDATE cells SET class_list_id = NULL WHERE state = 2", 1),
     ],
 )
 def test_a_damaged_state_is_counted_and_made_anew_from_the_events(
     store: Store, statement: str, wrong: int
 ) -> None:
     before = list(store.cells())
-    damage(store, statement)
+    change(store.path, statement)
     assert list(store.cells()) != before
     assert store.rebuild() == wrong
     assert list(store.cells()) == before
     assert before[1] == CellRow(
-        Cell("b", "depth"), State.LABELLED, 1, "r1-b", "b.png", "0f", 0.2, 0.3, 7.5
+        cell=Cell("b", "depth"),
+        state=State.LABELLED,
+        round=1,
+        request_id="r1-b",
+        path="b.png",
+        digest="0f",
+        cost=0.2,
+        weight=0.3,
+        seconds=7.5,
+        annotator="Ada",
+        classes=("near", "far"),
     )

@@ -10,8 +10,6 @@ from labelgrid.ledger.store import Store
 COVERS = [
     "labelgrid.ledger.migrations.env",
     "labelgrid.ledger.migrations.versions.0001_ledger",
-    "labelgrid.ledger.migrations.versions.0002_removed",
-    "labelgrid.ledger.migrations.versions.0003_seconds",
 ]
 
 

@@ -1,6 +1,4 @@
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -11,6 +9,7 @@ import pytest
 from labelgrid.ledger import roster
 from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow
 from labelgrid.ledger.store import Store, TaskCount
+from tests.databases import rows
 
 COVERS = ["labelgrid.ledger.grid"]
 
@@ -239,6 +238,5 @@ def test_images_are_counted_by_an_index_without_reading_their_rows(
         roster.count_images(connection, splits)
         driver.set_trace_callback(None)
     (statement,) = (text for text in asked if "count" in text)
-    with closing(sqlite3.connect(tmp_path / "ledger.db")) as ledger:
-        plan = ledger.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+    plan = rows(tmp_path / "ledger.db", f"EXPLAIN QUERY PLAN {statement}")
     assert "COVERING INDEX images_by_split" in plan[0][-1]

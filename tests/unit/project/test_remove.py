@@ -8,7 +8,6 @@ import pytest
 from labelgrid.errors import ImageError, LabelError, LedgerError
 from labelgrid.images.reading import check_image
 from labelgrid.ledger.grid import SPLITS, Cell, Move, State
-from labelgrid.ledger.store import Store
 from labelgrid.progress import Silent
 from labelgrid.project import extend
 from labelgrid.project.cancel import unlabel
@@ -208,28 +207,6 @@ def test_an_image_that_the_stride_of_a_task_does_not_divide_is_not_restored(
     with pytest.raises(ImageError, match="depth"):
         restore(project, [gone])
     assert project.store.removed("images") == [gone]
-
-
-def test_a_ledger_made_before_images_could_be_removed_opens(
-    project: ProjectFolder, tmp_path: Path
-) -> None:
-    import sqlite3
-
-    path = project.store.path
-    names = [row.image_id for row in project.store.images()]
-    project.close()
-    with sqlite3.connect(path) as old:
-        old.execute("DROP INDEX images_by_split")
-        old.execute("CREATE INDEX images_by_split ON images (split)")
-        for table in ("images", "tasks"):
-            old.execute(f"ALTER TABLE {table} DROP COLUMN removed")
-        old.execute("DROP INDEX cells_timed")
-        for table in ("events", "cells"):
-            old.execute(f"ALTER TABLE {table} DROP COLUMN seconds")
-        old.execute("UPDATE ledger_version SET version_num = '0001'")
-    old.close()
-    with Store.open(path) as store:
-        assert [row.image_id for row in store.images()] == names and store.removed("images") == []
 
 
 def test_cells_of_a_whole_pool_stay_in_place(project: ProjectFolder, data: Made) -> None:

@@ -5,14 +5,21 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from labelgrid import files
 from labelgrid.annotate import answer_folder, lists
 from labelgrid.annotate.answer_folder import IMAGES, LABELS, PRELABELS, README
 from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex
-from labelgrid.annotate.lists import MANIFEST, MANIFEST_TABLE, SECONDS, SKIPS
+from labelgrid.annotate.lists import (
+    ANNOTATOR,
+    MANIFEST,
+    MANIFEST_TABLE,
+    SECONDS,
+    SKIPS,
+    FolderLists,
+)
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.errors import ProjectError
 from labelgrid.formats.codec import codec
@@ -20,6 +27,7 @@ from labelgrid.ledger.grid import EXPLAINING, Cell, explained_row
 from labelgrid.progress import Progress
 from labelgrid.spreadsheets import csv_text
 
+T = TypeVar("T")
 #: The file that says what to do; a line that ends with a backslash goes on in the next one.
 _TEXT = """\
 A request of labelgrid. Labels: {labels}. Images: {images}.
@@ -37,14 +45,14 @@ Correct a copy of them.
 skips.csv   the requests that cannot be labelled, one per line: `request_id,reason`.
 seconds     optional: how long a label took. \
 Fill in this column of manifest.csv, or this key of manifest.json.
+annotator   optional: who or what made a label, in the same files.
 
 Put only labels into labels/. When labels are done, even only some, \
 run: labelgrid import PROJECT THIS_FOLDER
 """
 
 
-#: The keys of all entries of a manifest; those that explain the pick are not in the manifests of
-#: older programs.
+#: The keys of all entries of a manifest; those that explain the pick are only where they are known.
 _KEYS = (
     "request_id",
     "image",
@@ -55,9 +63,8 @@ _KEYS = (
     "cost",
     "why",
     SECONDS,
+    ANNOTATOR,
 )
-#: How long the labels of cells took, in seconds, and which list said so.
-_Times = Mapping[Cell, tuple[float, str]]
 
 
 class FolderConnector:
@@ -80,10 +87,10 @@ class FolderConnector:
         with files.disk_errors(out, "Labels in it were not changed."):
             earlier = _earlier_files(out)
             sources = _sources(request)
-            times = _times(out)
+            filled_in = _filled_in(out)
             files.remove_files(out, earlier - sources.keys())
-            files.write_text(out / MANIFEST, _manifest(request.items, times))
-            files.write_text(out / MANIFEST_TABLE, _manifest_table(request.items, times))
+            files.write_text(out / MANIFEST, _manifest(request.items, filled_in))
+            files.write_text(out / MANIFEST_TABLE, _manifest_table(request.items, filled_in))
             files.write_text(out / README, _readme(request))
             if not (out / SKIPS).exists():
                 files.write_text(out / SKIPS, "request_id,reason\n")
@@ -152,12 +159,11 @@ def _is_empty(out: Path) -> bool:
 
 def _is_own_row(row: Mapping[str, Any]) -> bool:
     """Whether an entry of a manifest has the keys that a request of this connector has."""
-    needed = {*_KEYS} - {SECONDS}  # older requests have no times
-    return needed <= row.keys() <= {*_KEYS, *EXPLAINING}
+    return {*_KEYS} <= row.keys() <= {*_KEYS, *EXPLAINING}
 
 
-def _times(out: Path) -> _Times:
-    """The times that were filled into the lists of an earlier request, and where.
+def _filled_in(out: Path) -> FolderLists:
+    """The lists of an earlier request, with the times and annotators that were filled in.
 
     Raises:
         ProjectError: one is wrong, and would be lost.
@@ -171,36 +177,36 @@ def _times(out: Path) -> _Times:
             next_step=fault.next_step,
             unchanged="Nothing was written.",
         )
-    return earlier.seconds
+    return earlier
 
 
-def _manifest(items: Iterable[RequestItem], times: _Times) -> str:
-    """The content of `manifest.json`, with the times that it said before."""
+def _manifest(items: Iterable[RequestItem], earlier: FolderLists) -> str:
+    """The content of `manifest.json`, with the times and annotators that it said before."""
     rows = []
     for item in items:
-        row = _row(item, _time_in(times, item.cell, manifest=True))
+        row = _row(item, earlier, in_manifest=True)
         explaining = {"terms": item.pick.terms, "explanation": item.pick.explanation}
         rows.append(explained_row(row | explaining))
     return json.dumps(rows, indent=1) + "\n"
 
 
-def _manifest_table(items: Iterable[RequestItem], times: _Times) -> str:
-    """The content of `manifest.csv`, with the times that other lists than `manifest.json` said."""
+def _manifest_table(items: Iterable[RequestItem], earlier: FolderLists) -> str:
+    """The content of `manifest.csv`, with what other lists than `manifest.json` said before."""
     rows = []
     for item in items:
-        row = _row(item, _time_in(times, item.cell, manifest=False))
+        row = _row(item, earlier, in_manifest=False)
         explanation = item.pick.explanation
         rows.append(row | {"rank": explanation.rank or "", "nearest": explanation.nearest})
     return csv_text([*_KEYS, "rank", "nearest"], rows)
 
 
-def _time_in(times: _Times, cell: Cell, *, manifest: bool) -> float | None:
-    """How long a label took, if `manifest.json` said so or, without `manifest`, another list."""
-    seconds, where = times.get(cell, (None, ""))
-    return seconds if (where == MANIFEST) == manifest else None
+def _said_in(values: Mapping[Cell, tuple[T, str]], cell: Cell, in_manifest: bool) -> T | None:
+    """What `manifest.json` says of a cell, or what another list says."""
+    value, where = values.get(cell, (None, ""))
+    return value if (where == MANIFEST) == in_manifest else None
 
 
-def _row(item: RequestItem, seconds: float | None) -> dict[str, Any]:
+def _row(item: RequestItem, earlier: FolderLists, in_manifest: bool) -> dict[str, Any]:
     """The entry of a request in the manifest, without what explains its pick."""
     pick = item.pick
     return {
@@ -212,7 +218,8 @@ def _row(item: RequestItem, seconds: float | None) -> dict[str, Any]:
         "score": pick.score,
         "cost": pick.cost,
         "why": pick.why,
-        SECONDS: seconds,
+        SECONDS: _said_in(earlier.seconds, item.cell, in_manifest),
+        ANNOTATOR: _said_in(earlier.annotators, item.cell, in_manifest) or "",
     }
 
 

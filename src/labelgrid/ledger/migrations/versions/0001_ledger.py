@@ -1,4 +1,4 @@
-"""The ledger's first tables."""
+"""The ledger's tables as of labelgrid 0.1.0."""
 
 from typing import Any
 
@@ -11,7 +11,11 @@ revision = "0001"
 down_revision = None
 
 ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-NAME = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+NAME = (
+    sa.Text()
+    .with_variant(sa.Text(collation="BINARY"), "sqlite")
+    .with_variant(sa.Text(collation="C"), "postgresql")
+)
 
 
 def text(name: str) -> sa.Column[Any]:
@@ -22,8 +26,17 @@ def number(name: str, kind: type[sa.types.TypeEngine[Any]] = sa.Integer) -> sa.C
     return sa.Column(name, kind, nullable=False)
 
 
+def removed() -> sa.Column[Any]:
+    return sa.Column("removed", sa.Boolean, nullable=False, server_default=sa.false())
+
+
+def class_list() -> sa.Column[Any]:
+    return sa.Column("class_list_id", sa.Integer, sa.ForeignKey("class_lists.id"))
+
+
 def upgrade() -> None:
     _roster()
+    _operations()
     _events()
     _cells()
     _rounds()
@@ -41,23 +54,41 @@ def _roster() -> None:
         number("width"),
         text("split"),
         text("grp"),
+        removed(),
     )
-    op.create_index("images_by_split", "images", ["split"])
+    # Every count leaves removed images out.
+    op.create_index("images_by_split", "images", ["removed", "split"])
     op.create_table(
         "tasks",
         sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("name", sa.Text, nullable=False, unique=True),
+        sa.Column("name", NAME, nullable=False, unique=True),
         text("kind"),
         number("cost", sa.Float),
         sa.Column("options", sa.JSON, nullable=False),
+        removed(),
     )
+    op.create_table(
+        "class_lists",
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("names", sa.Text, nullable=False, unique=True),
+    )
+
+
+def _operations() -> None:
+    op.create_table(
+        "operations",
+        sa.Column("id", ID, primary_key=True),
+        text("command"),
+        text("at"),
+    )
+    _append_only("operations")
 
 
 def _events() -> None:
     op.create_table(
         "events",
         sa.Column("id", ID, primary_key=True),
-        text("at"),
+        sa.Column("operation_id", ID, sa.ForeignKey("operations.id"), nullable=False),
         sa.Column("image_id", ID, sa.ForeignKey("images.id"), nullable=False),
         sa.Column("task_id", sa.Integer, sa.ForeignKey("tasks.id"), nullable=False),
         number("from_state"),
@@ -70,6 +101,9 @@ def _events() -> None:
         sa.Column("score", sa.Float),
         number("weight", sa.Float),
         text("why"),
+        sa.Column("seconds", sa.Float),
+        text("annotator"),
+        class_list(),
         sa.CheckConstraint(
             "from_state BETWEEN 0 AND 3 AND to_state BETWEEN 0 AND 3", name="states"
         ),
@@ -79,7 +113,11 @@ def _events() -> None:
     op.create_index(
         "events_paid", "events", ["task_id", "cost"], sqlite_where=paid, postgresql_where=paid
     )
-    for statement in dialect_of(op.get_bind()).append_only("events"):
+    _append_only("events")
+
+
+def _append_only(table: str) -> None:
+    for statement in dialect_of(op.get_bind()).append_only(table):
         op.execute(statement)
 
 
@@ -95,6 +133,9 @@ def _cells() -> None:
         text("digest"),
         number("cost", sa.Float),
         number("weight", sa.Float),
+        sa.Column("seconds", sa.Float),
+        text("annotator"),
+        class_list(),
         sa.CheckConstraint("state BETWEEN 1 AND 3", name="state"),
         sqlite_with_rowid=False,
     )
@@ -102,6 +143,10 @@ def _cells() -> None:
     asked = sa.text("request_id != ''")
     op.create_index(
         "cells_by_request", "cells", ["request_id"], sqlite_where=asked, postgresql_where=asked
+    )
+    timed = sa.text("seconds IS NOT NULL")
+    op.create_index(
+        "cells_timed", "cells", ["task_id", "seconds"], sqlite_where=timed, postgresql_where=timed
     )
 
 

@@ -1,0 +1,54 @@
+"""Keeps the class lists that labels were made with, each list once."""
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from labelgrid.ledger.database import foreign_row_error
+from labelgrid.ledger.schema import CLASS_LISTS
+
+
+def all_lists(connection: Connection) -> dict[int, tuple[str, ...]]:
+    """The class lists by id.
+
+    Raises:
+        LedgerError: one is no list of names.
+    """
+    rows = connection.execute(select(CLASS_LISTS.c.id, CLASS_LISTS.c.names))
+    return {number: _names(text) for number, text in rows}
+
+
+def find(lists: Mapping[int, tuple[str, ...]], number: Any, what: str) -> tuple[str, ...]:
+    """The class list with an id; an empty one for None.
+
+    Raises:
+        LedgerError: there is none; `what` names the row that refers to it.
+    """
+    if number is None:
+        return ()
+    if number not in lists:
+        raise foreign_row_error(f"{what} has the class list {number!r:.40}")
+    return lists[number]
+
+
+def add(connection: Connection, wanted: Collection[tuple[str, ...]]) -> dict[tuple[str, ...], int]:
+    """Add the class lists that are new, and return the ids of all; an empty list has none."""
+    ids = {names: number for number, names in all_lists(connection).items()}
+    for names in sorted(set(wanted) - ids.keys() - {()}):
+        text = json.dumps(names, ensure_ascii=False)
+        added = connection.execute(insert(CLASS_LISTS).values(names=text)).inserted_primary_key
+        assert added is not None
+        ids[names] = added[0]
+    return ids
+
+
+def _names(text: Any) -> tuple[str, ...]:
+    try:
+        names = json.loads(text)
+    except (RecursionError, TypeError, ValueError) as error:
+        raise foreign_row_error(f"it has the class list {text!r:.40}") from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise foreign_row_error(f"it has the class list {text!r:.40}")
+    return tuple(names)
