@@ -5,7 +5,7 @@ import json
 import math
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -42,33 +42,6 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise RecipeError(
             f"The file is not TOML: {error}.", where=str(path), next_step="Fix the line."
         ) from error
-
-
-def added_field(default: T) -> T:
-    """A field of a dataclass of options that was added after trainings had been recorded.
-
-    They were trained with its default.
-    """
-    return field(default=default, metadata={"added": True})
-
-
-def added_defaults(kind: Any) -> dict[str, Any]:
-    """The defaults of a dataclass's added fields, by name."""
-    return {option.name: option.default for option in fields(kind) if "added" in option.metadata}
-
-
-def drop_added_defaults(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a dataclass's fields, without added ones that have their defaults.
-
-    Earlier records are like this.
-    """
-    defaults = added_defaults(kind)
-    recorded = {}
-    for name, value in values.items():
-        if name in defaults and value == defaults[name]:
-            continue
-        recorded[name] = value
-    return recorded
 
 
 def is_extension(now: Any, before: Any) -> bool:

@@ -66,7 +66,7 @@ def acknowledged(room: Path) -> tuple[list[Any], Content]:
     with tempfile.TemporaryDirectory() as copy:
         for path in flat.glob("labelgrid.db*"):
             shutil.copy(path, copy)
-        rows = content(Path(copy, "labelgrid.db"))
+        rows = databases.content(Path(copy, "labelgrid.db"))
     assert isinstance(rows, dict), "the ledger is damaged"
     labels = {
         str(path): path.read_bytes() for path in (flat / "labels").rglob("*") if path.is_file()

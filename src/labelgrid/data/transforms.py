@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.config import added_field
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.placement import Placement, Size
 from labelgrid.tasks.task import TaskDef
@@ -51,8 +50,8 @@ class DataOptions:
     fit: Fit = "resize"
     flip: float = 0.5
     zoom: tuple[float, ...] = (1.0,)
-    zoom_between: bool = added_field(False)
-    rotate: float = added_field(0.0)
+    zoom_between: bool = False
+    rotate: float = 0.0
     at: Literal["random", "centre"] = "random"
     jitter: float = 0.0
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)

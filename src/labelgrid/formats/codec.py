@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
@@ -46,8 +46,7 @@ class Form:
 
     Args:
         stride: the image's sides divided by the label's; each number of the label stands for a
-            square of so many pixels. Ledgers, `tasks.toml` and `--task` may use its old name,
-            `coarser`.
+            square of so many pixels.
     """
 
     stride: int = 1
@@ -55,12 +54,6 @@ class Form:
     def __post_init__(self) -> None:
         if not 1 <= self.stride <= 64:
             raise ValueError(f"stride must be from 1 to 64; it is {self.stride}")
-
-    def kept(self) -> dict[str, Any]:
-        """All options as plain values under their names in checkpoints, where the stride is called `coarser`."""
-        return {
-            ("coarser" if name == "stride" else name): value for name, value in asdict(self).items()
-        }
 
     def upsample(self, label: LabelArray) -> LabelArray:
         """Repeat a file's label to its image's size.
@@ -126,20 +119,8 @@ def codec(name: str) -> Codec[Any]:
 
 
 def options_of(name: str, values: Mapping[str, Any], where: str) -> Any:
-    """Check the options of a format; `coarser`, the old name of `stride`, is accepted."""
-    return parse(cast("Any", codec(name)).Options, current_names(values), where)
-
-
-def current_names(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a format under their current names: `coarser` becomes `stride`, if both are not given.
-
-    Example:
-        >>> current_names({"scale": 0.01, "coarser": 2})
-        {'scale': 0.01, 'stride': 2}
-    """
-    if "stride" in values:
-        return dict(values)
-    return {("stride" if key == "coarser" else key): value for key, value in values.items()}
+    """Check the options of a format."""
+    return parse(cast("Any", codec(name)).Options, values, where)
 
 
 def check_digest(path: Path, expected: str) -> None:

@@ -94,7 +94,8 @@ def cell_row(
     check_values((*values, annotator), CELL_TYPES, "a cell")
     check_optional(seconds, "a cell")
     classes = class_lists.find(lists, list_id, "a cell")
-    return CellRow(cell, State(state), *values, seconds, annotator, classes)
+    row = CellRow(cell, State(state), *values)
+    return replace(row, seconds=seconds, annotator=annotator, classes=classes)
 
 
 def find(connection: Connection, cells: Iterable[Cell]) -> dict[Cell, CellRow]:

@@ -16,19 +16,16 @@ from labelgrid.tasks.task import Task
 def bottlenecks(inputs: int, width: int) -> nn.Sequential:
     """Two bottleneck blocks to `width` channels, as in PAD-Net's heads.
 
-    The first has a 1×1 shortcut if `inputs` differ. Earlier versions always had the shortcut. A
-    state with it loads, and the block then has it.
+    The first has a 1×1 shortcut if `inputs` differ.
 
     Example:
         >>> bottlenecks(8, 16)(torch.zeros(2, 8, 4, 4)).shape
         torch.Size([2, 16, 4, 4])
     """
     shortcut = None if inputs == width else _shortcut(inputs, width)
-    blocks = nn.Sequential(
+    return nn.Sequential(
         Bottleneck(inputs, width // 4, downsample=shortcut), Bottleneck(width, width // 4)
     )
-    blocks.register_load_state_dict_pre_hook(_add_shortcut)  # type: ignore[no-untyped-call]
-    return blocks
 
 
 def basic_blocks(inputs: int, width: int, outputs: int | None = None) -> nn.Sequential:
@@ -57,15 +54,6 @@ def pointwise(inputs: int, width: int) -> nn.Sequential:
 
 def _shortcut(inputs: int, width: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width))
-
-
-def _add_shortcut(blocks: nn.Module, state: Mapping[str, Tensor], prefix: str, *_: object) -> None:
-    """Add the shortcut that a state of an earlier version has."""
-    weight = state.get(f"{prefix}0.downsample.0.weight")
-    first = blocks.get_submodule("0")
-    if weight is not None and first.downsample is None:
-        with torch.random.fork_rng(devices=[]):  # its weights come from the state
-            first.downsample = _shortcut(weight.shape[1], weight.shape[0])
 
 
 class Predict(nn.Module):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from labelgrid.config import added_field, check_ranges
+from labelgrid.config import check_ranges
 from labelgrid.trusted_code import is_trusted
 
 Where = Literal["final", "heads", "all"]
@@ -38,8 +38,8 @@ class BackboneOptions:
     pretrained: bool = True
     fused: int = 0
     upsample: Literal["nearest", "bilinear"] = "nearest"
-    output_stride: Literal[0, 8, 16] = added_field(0)
-    pyramid: int = added_field(128)
+    output_stride: Literal[0, 8, 16] = 0
+    pyramid: int = 128
 
     def __post_init__(self) -> None:
         check_ranges(self, fused=(0, WIDEST), pyramid=(1, WIDEST))

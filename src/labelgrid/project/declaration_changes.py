@@ -5,6 +5,7 @@ Loads no torch.
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from labelgrid.project.records import Fit
@@ -13,15 +14,12 @@ from labelgrid.tasks.task import TaskDef
 
 def target_declarations(definitions: Mapping[str, TaskDef]) -> dict[str, dict[str, Any]]:
     """What a model's targets depend on, by task, as JSON values: kinds and options of label files, not costs."""
-    values = {name: {"kind": task.kind, **task.form.kept()} for name, task in definitions.items()}
+    values = {name: {"kind": task.kind, **asdict(task.form)} for name, task in definitions.items()}
     plain: dict[str, dict[str, Any]] = json.loads(json.dumps(values))
     return plain
 
 
 def redeclared_tasks(fit: Fit, definitions: Mapping[str, TaskDef]) -> list[str]:
-    """The tasks that declare something else than when the model was trained.
-
-    Unknown for models of older programs.
-    """
+    """The tasks that declare something else than when the model was trained."""
     now = target_declarations(definitions)
     return [name for name, then in fit.tasks.items() if name in now and now[name] != then]

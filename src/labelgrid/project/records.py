@@ -45,8 +45,7 @@ class Fit:
         spent: the cost of all labels in the splits train and val at that time.
         named: the recipe that was named for this training instead of the project's; "" is the
             project's.
-        tasks: what the tasks declared of their labels, see `declared`; empty in files of older
-            programs.
+        tasks: what the tasks declared of their labels, see `target_declarations`.
     """
 
     round: int

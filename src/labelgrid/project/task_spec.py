@@ -13,7 +13,7 @@ from labelgrid import plugins
 from labelgrid.config import read_toml
 from labelgrid.errors import LabelError, PluginError, ProjectError
 from labelgrid.files import read_text
-from labelgrid.formats.codec import codec, current_names
+from labelgrid.formats.codec import codec
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.task import TaskDef, spec_of
 
@@ -73,9 +73,7 @@ def changed_row(
             f"The kind of '{row.name}' is {row.kind} and cannot be changed.",
             next_step=f"Use `labelgrid add DIR --task NAME:kind={values['kind']}`, and drop this one.",
         )
-    options = (
-        current_names(row.options) | {"kind": row.kind, "cost": row.cost} | current_names(values)
-    )
+    options = dict(row.options) | {"kind": row.kind, "cost": row.cost} | dict(values)
     options = {key: value for key, value in options.items() if value is not None}
     if isinstance(options.get("classes"), str):
         options["classes"] = _classes(folder / options["classes"], row.name)

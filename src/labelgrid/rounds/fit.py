@@ -2,12 +2,11 @@
 
 import json
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from labelgrid.config import drop_added_defaults
 from labelgrid.errors import ImageError, PluginError, ProjectError, TrainingError, command
 from labelgrid.files import remove_folder
 from labelgrid.formats.codec import check_digest
@@ -19,7 +18,6 @@ from labelgrid.project.records import Fit, newest_fit, write_fit
 from labelgrid.project.sources import ProjectSource
 from labelgrid.project.unusable_images import usable_images
 from labelgrid.recipes.resolve import build_plugin, hash_of, training_options
-from labelgrid.recipes.schema import SECTIONS
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images, tasks_by_image
 from labelgrid.rounds.evaluate import measure_heldout
 from labelgrid.rounds.models import load_previous_weights, new_network, previous_model, terms_of
@@ -150,11 +148,9 @@ def identity_of(context: RoundContext, train: list[str], val: list[str], start: 
         if cell.image_id in used:
             labels.append((cell.image_id, cell.task, label.path.name, label.weight))
     recipe = json.loads(context.recipe.json())
-    for part in ("data", "backbone", "objective"):
-        recipe[part] = drop_added_defaults(SECTIONS[part], recipe[part])
     recipe["train"] = context.recipe.train.shaping()
     del recipe["score"]
-    tasks = [(task.name, task.kind, task.form.kept()) for task in context.definitions.values()]
+    tasks = [(task.name, task.kind, asdict(task.form)) for task in context.definitions.values()]
     data = hash_of(train, val, sorted(labels))
     identity = {
         "recipe": recipe,

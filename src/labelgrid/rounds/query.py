@@ -288,8 +288,8 @@ def _repeated_result(job: _Query, budget: Budget) -> QueryResult | None:
         return None
     if fit and fit.round > last.number:
         return None
-    if project.store.get(ASKED.format(last.number)) not in (None, key):
-        return None  # other options; an older program kept no key
+    if project.store.get(ASKED.format(last.number)) != key:
+        return None
     picks = read_picks(project.round_folder(last.number))
     open_cells = set()
     for row in project.store.cells(state=State.REQUESTED):

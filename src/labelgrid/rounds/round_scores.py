@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid import plugins
-from labelgrid.config import drop_added_defaults, merge
-from labelgrid.data.transforms import DataOptions
+from labelgrid.config import merge
 from labelgrid.errors import PluginError, ProjectError, RecipeError, command
 from labelgrid.files import digest
 from labelgrid.project.folder import ProjectFolder
@@ -236,7 +235,7 @@ class RoundScores:
         """
         needs = sorted(self.strategy.needs)
         options = self.options
-        data = drop_added_defaults(DataOptions, self.fit.recipe["data"])
+        data = self.fit.recipe["data"]
         return {
             "model": self.fit.model,
             "recipe": hash_of(data, resolved_options("statistics", needs, options), self.fit.seed),

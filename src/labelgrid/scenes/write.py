@@ -50,11 +50,8 @@ class SceneSettings:
     frames: int = 1
 
     def json(self) -> str:
-        """The content of `scenes.json`; earlier versions did not know `frames`."""
-        values = asdict(self)
-        if self.frames == 1:
-            del values["frames"]
-        return json.dumps(values, indent=1) + "\n"
+        """The content of `scenes.json`."""
+        return json.dumps(asdict(self), indent=1) + "\n"
 
 
 def image_id_of(settings: SceneSettings, index: int) -> str:

@@ -9,13 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from labelgrid.config import added_defaults
 from labelgrid.errors import note_unchanged
 from labelgrid.files import digest
 from labelgrid.processes import cores
 from labelgrid.project.settings import resolve_recipe
 from labelgrid.recipes.resolve import build_plugin, load_recipe, resolved_options, training_options
-from labelgrid.recipes.schema import SECTIONS
 from labelgrid.rounds.round_scores import score_tables
 from labelgrid.select.strategy import Strategy
 from labelgrid.simulation import plugin_code
@@ -133,21 +131,14 @@ class StudyRequest:
         return dict(sorted(found.items()))
 
     def previous(self) -> dict[str, Any] | None:
-        """The `study.json` of the folder's earlier runs, with options that were added since.
-
-        None if there is none.
+        """The `study.json` of the folder's earlier runs; None if there is none.
 
         Raises:
             ProjectError: the file is damaged.
         """
         if not (self.out / KEPT).is_file():
             return None
-        kept = read_json(self.out / KEPT)
-        recipe = kept.get("recipe")
-        for section, kind in SECTIONS.items():
-            if isinstance(recipe, dict) and isinstance(recipe.get(section), dict):
-                recipe[section] = {**added_defaults(kind), **recipe[section]}
-        return kept
+        return read_json(self.out / KEPT)
 
     def changed_code(self) -> list[str]:
         """The own plug-ins whose source has changed since the folder's runs were started."""

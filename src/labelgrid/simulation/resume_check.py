@@ -94,7 +94,7 @@ def check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
     old = kept_study(previous, request.out)
     study = request.study
     _check_version(previous, now, request.out)
-    old = replace(old, tasks=old.used_tasks)  # earlier versions kept only these
+    old = replace(old, tasks=old.used_tasks)  # the others change no run
     study = replace(
         study,
         tasks=study.used_tasks,
@@ -192,19 +192,14 @@ def _check_code(request: StudyRequest, runs: Sequence[Run]) -> None:
 
 
 def _check_version(previous: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> None:
-    """Refuse to add runs to those of an earlier version, whose settings lack keys: its networks or scores may differ.
-
-    Earlier versions kept only the given options of statistics, and computed with their own defaults
-    of the others.
-    """
+    """Refuse to add runs to those of an earlier version, whose settings lack keys: its networks or scores may differ."""
     recorded = previous.get("recipe", {})
-    given = {name: recorded.get("score", {}).get(name, {}) for name in now["scoring"]}
     before = {
         name: recorded[name]
         for name in ("data", "backbone", "train", "objective")
         if name in recorded
     }
-    before |= {f"score.{name}": options for name, options in previous.get("scoring", given).items()}
+    before |= {f"score.{name}": options for name, options in previous.get("scoring", {}).items()}
     current = now["recipe"] | {f"score.{name}": options for name, options in now["scoring"].items()}
     missing = [
         f"{n}.{key}"

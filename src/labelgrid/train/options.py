@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from labelgrid.config import added_field, check_ranges, drop_added_defaults
+from labelgrid.config import check_ranges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class ObjectiveOptions:
     """
 
     reduction: Literal["image_mean", "image_sum", "task_sum"] = "image_mean"
-    rescale: bool = added_field(False)
+    rescale: bool = False
     initial: float = 1.0
     weights: Mapping[str, float] | None = None
     losses: Mapping[str, str] | None = None
@@ -92,14 +92,14 @@ class TrainOptions:
 
     epochs: int = 100
     steps: int = 0
-    label_visits: float = added_field(0.0)
-    fill: Literal["images", "labels"] = added_field("images")
+    label_visits: float = 0.0
+    fill: Literal["images", "labels"] = "images"
     batch: int = 8
     optimiser: Literal["adam", "adamw"] = "adam"
     learning_rate: float = 1e-4
     weight_decay: float = 1e-4
     power: float = 0.9
-    halve: float = added_field(0.0)
+    halve: float = 0.0
     warmup: float = 0.0
     clip: float = 0.0
     norm: Literal["batch", "frozen"] = "batch"
@@ -108,13 +108,13 @@ class TrainOptions:
     choose: Literal["last", "best"] = "last"
     val_share: float = 0.0
     val_every: int = 0
-    patience: int = added_field(0)
+    patience: int = 0
     restart: bool = True
     workers: int = 0
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     tensorboard: bool = False
-    cache: float = added_field(0.0)
+    cache: float = 0.0
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -193,7 +193,7 @@ class TrainOptions:
 
         The others may differ when a training is resumed.
         """
-        options = dict(drop_added_defaults(self, asdict(self)))
+        options = asdict(self)
         for name in (*WITHOUT_EFFECT, "device"):
             options.pop(name, None)
         if not self.patience:  # val_every then decides no length

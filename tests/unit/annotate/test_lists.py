@@ -1,4 +1,4 @@
-"""Laws of the times in the lists of an answered folder."""
+"""Laws of the times and annotators in the lists of an answered folder."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def test_a_table_without_times_is_not_read(tmp_path: Path) -> None:
         tmp_path, manifest_csv="request_id\timage\ttask\tseconds\nr1-a\ta.jpg\tdepth\t3\n"
     )
     assert not found and fault.startswith(
-        "manifest.csv: The first line has no column 'image'. Make it image,task,"
+        "manifest.csv: The first line has no column 'image'. Make it image,task."
     )
 
 
@@ -112,3 +112,44 @@ def test_two_times_of_one_label_are_a_fault(tmp_path: Path) -> None:
             "two."
         ],
     )
+
+
+def annotators(folder: Path, **texts: str) -> tuple[dict[Cell, str], list[str]]:
+    for name, text in texts.items():
+        (folder / name.replace("_", ".")).write_text(text)
+    lists = read_lists(folder)
+    names = {cell: name for cell, (name, _) in lists.annotators.items()}
+    return names, list(map(str, lists.faults))
+
+
+def test_annotators_are_read_from_each_list_and_empty_ones_are_unknown(tmp_path: Path) -> None:
+    c = Cell("c.jpg", "depth")
+    rows = json.loads(manifest(None, None))
+    rows[0]["annotator"] = "Ada"
+    assert annotators(tmp_path, manifest_json=json.dumps(rows)) == ({A: "Ada"}, [])
+    table = "image,task,annotator\nb.jpg,depth, sam2-large \na.jpg,depth,\n"
+    assert annotators(tmp_path, manifest_csv=table) == ({A: "Ada", B: "sam2-large"}, [])
+    listed = "image,task,path,annotator\nc.jpg,depth,c.png,Bob\n"
+    assert annotators(tmp_path, labels_csv=listed) == ({A: "Ada", B: "sam2-large", c: "Bob"}, [])
+
+
+@pytest.mark.parametrize("name", [7, ["Ada"], "two\nlines", "a" * 201])
+def test_an_annotator_that_is_no_name_is_a_fault(tmp_path: Path, name: object) -> None:
+    rows = json.loads(manifest(None))
+    rows[0]["annotator"] = name
+    names, (fault,) = annotators(tmp_path, manifest_json=json.dumps(rows))
+    assert not names and len(fault) < 300
+    assert fault.startswith("manifest.json [a.jpg, depth]: The annotator is ")
+    assert "it must be one line of at most 200 characters. Fix it, or leave it empty" in fault
+
+
+def test_two_annotators_of_one_label_are_a_fault(tmp_path: Path) -> None:
+    rows = json.loads(manifest(None))
+    rows[0]["annotator"] = "Ada"
+    table = "image,task,annotator\na.jpg,depth,Bob\n"
+    names, faults = annotators(tmp_path, manifest_json=json.dumps(rows), manifest_csv=table)
+    assert names == {A: "Ada"}
+    assert faults == [
+        "manifest.csv line 2 [a.jpg, depth]: The label is by 'Bob' here and by 'Ada' in "
+        "manifest.json. Keep one of the two."
+    ]

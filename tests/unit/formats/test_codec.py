@@ -20,8 +20,3 @@ def test_unknown_options_are_refused_with_the_task():
     ) as caught:
         options_of("depth", {"scal": 1.0}, "task 'depth'")
     assert "task 'depth'" in str(caught.value)
-
-
-def test_checkpoints_keep_the_strides_old_name() -> None:
-    options = options_of("depth", {"stride": 2, "scale": 0.5}, "task 'depth'")
-    assert options.kept() == {"coarser": 2, "scale": 0.5, "disparity": False, "maximum": None}

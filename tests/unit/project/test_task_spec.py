@@ -117,20 +117,6 @@ def test_a_file_that_is_no_table_of_tables_is_refused(tmp_path: Path) -> None:
         task_rows(tmp_path / "nowhere.toml")
 
 
-def test_the_old_name_of_the_stride_is_read_on_the_command_line_and_in_a_file(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "tasks.toml").write_text(
-        '[far]\nkind = "depth"\ncoarser = 3\n[near]\nkind = "depth"\nstride = 3\n'
-    )
-    rows = [
-        *task_rows(tmp_path / "tasks.toml"),
-        task_row("depth:coarser=3"),
-        task_row("depth:stride=3"),
-    ]
-    assert [TaskDef.of(row).form.stride for row in rows] == [3, 3, 3, 3]
-
-
 def test_metrics_are_chosen_on_the_command_line_and_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "tasks.toml").write_text("[saliency]\nmetrics = { IoU = { eight_bit = true } }\n")
     rows = [

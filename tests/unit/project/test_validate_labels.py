@@ -74,6 +74,18 @@ def test_a_time_that_a_connector_gives_is_checked(project: ProjectFolder, answer
         ) and "The label's time is" in fault.what
 
 
+def test_an_annotator_that_a_connector_gives_is_checked(
+    project: ProjectFolder, answered: Path
+) -> None:
+    answers = answer_folder.read_answers(answered, ProjectIndex(project.store, project.tasks()))
+    first, *others = answers.labels
+    answers.labels = [replace(first, annotator="two\nlines"), *others]
+    result = validate_labels(project, answers, split=None, replace=False, progress=Silent())
+    (fault,) = result.faults
+    assert (fault.where, fault.cell) == (first.where, first.cell)
+    assert fault.what.startswith("The annotator is 'two\\nlines'; it must be one line")
+
+
 @pytest.mark.parametrize(
     ("name", "array", "sentence"),
     [
@@ -210,7 +222,7 @@ def test_a_withdrawn_label_is_refused_until_it_is_taken_back(
 def test_an_image_whose_size_the_ledger_does_not_know_is_measured(
     project: ProjectFolder, data: Made
 ) -> None:
-    rows = [row.__class__(row.image_id, row.root) for row in project.store.images()]
+    rows = [row.__class__(image_id=row.image_id, root=row.root) for row in project.store.images()]
     project.store.update_images(rows)
     put(data.labels, Cell("0000.jpg", "depth"), np.ones((8, 24), np.uint16))
     (data.labels / "depth/0000.png").unlink()

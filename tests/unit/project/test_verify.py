@@ -92,9 +92,7 @@ def test_a_label_that_its_task_does_not_allow_is_a_fault_whose_hint_can_be_paste
     with make_project(tmp_path / "my flat", data) as project:
         import_labels(project, data.labels)
         (row,) = (row for row in project.store.tasks() if row.name == "depth")
-        project.store.update_task(
-            replace(row, options={"maximum": 0.001})
-        )  # as by an older program
+        project.store.update_task(replace(row, options={"maximum": 0.001}))
         found = verify(project, Silent()).faults
         assert len(
             found

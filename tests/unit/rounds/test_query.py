@@ -17,7 +17,6 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import read_fit, read_picks
 from labelgrid.rounds import fit, models, query, round_scores, score
 from labelgrid.rounds.choose import training_history
-from labelgrid.rounds.query import ASKED
 from labelgrid.score.statistic import Statistic, TrainedStatistic
 from labelgrid.score.table import read_table
 from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult, draw_cells
@@ -337,11 +336,3 @@ def test_a_disk_that_is_full_while_previews_are_written_is_reported_with_the_req
     ):
         query.query(project, Budget(4), Silent())
     assert project.round_number == 4
-
-
-def test_a_query_of_an_older_program_which_kept_no_options_is_repeated(project):
-    first = query.query(project, Budget(4), Silent(), prelabels=False)
-    project.store.put(ASKED.format(first.round), None)
-    assert query.query(project, Budget(4), Silent(), prelabels=False) == replace(
-        first, repeated=True
-    )

@@ -93,7 +93,6 @@ def test_the_frames_of_a_room_stay_together_and_differ(tmp_path: Path) -> None:
         assert all((a != b).any() for a, b in combinations(pictures[first : first + 3], 2))
     with pytest.raises(ProjectError, match="number of samples or frames"):
         write_scenes(tmp_path / "made", 24, replace(wanted, frames=1), Silent())
-    assert "frames" not in replace(wanted, frames=1).json()  # as folders of earlier versions
 
 
 def test_other_scenes_and_other_files_are_left_alone(written: Path, tmp_path: Path) -> None:

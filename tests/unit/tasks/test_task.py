@@ -115,15 +115,6 @@ def test_a_label_is_downsampled_to_the_middle_of_its_blocks() -> None:
     assert small.valid.tolist() == [[False, True], [True, True]]
 
 
-def test_the_old_name_of_the_stride_is_still_read_and_both_at_once_are_refused() -> None:
-    old, new = (
-        TaskDef.of(TaskRow("near", "depth", 1.0, {name: 4})) for name in ("coarser", "stride")
-    )
-    assert old.options == new.options and old.form.stride == 4
-    with pytest.raises(RecipeError, match="coarser: unknown key"):
-        TaskDef.of(TaskRow("near", "depth", 1.0, {"coarser": 4, "stride": 4}))
-
-
 def test_a_task_may_choose_its_metrics_options() -> None:
     classes = {"classes": ["head", "torso", "leg"]}
     plain = TaskDef.of(TaskRow("parts", "semseg", 1.0, classes)).build()

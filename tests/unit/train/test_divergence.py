@@ -25,9 +25,7 @@ def test_the_last_epoch_is_compared_with_the_first_batch_where_it_had_the_task()
         diverged_losses(history(9.0, start={"depth": 3.0, "crop.mse": 0.0})) == {}
     )  # terms may start at 0
     assert diverged_losses(history(9.1, start={"depth": 3.0})) == {"depth": (3.0, 9.1)}
-    assert (
-        diverged_losses(history(1e9)) == {}
-    )  # a network that was trained before, or a log of an earlier version
+    assert diverged_losses(history(1e9)) == {}  # a network that was trained before
 
 
 def test_the_values_and_the_rate_are_named():

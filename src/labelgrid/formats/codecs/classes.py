@@ -64,15 +64,6 @@ class Options(Form):
         place = {name: number for number, name in enumerate(self.names)}
         return np.array([place[self.merge.get(name, name)] for name in self.classes], np.int64)
 
-    def kept(self) -> dict[str, Any]:
-        """As `Form.kept`; without merged classes as before there were any."""
-        values = super().kept()
-        return (
-            values
-            if self.merge
-            else {name: value for name, value in values.items() if name != "merge"}
-        )
-
 
 def read(path: Path, options: Options) -> LabelArray:
     """Read class indices (int64, c = 1) from an 8- or 16-bit grey PNG, or the indices of a palette PNG.

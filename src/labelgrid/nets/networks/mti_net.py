@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from labelgrid.config import added_field, check_ranges
+from labelgrid.config import check_ranges
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.blocks import (
     activate,
@@ -58,7 +58,7 @@ class Options:
     propagate: Literal["tasks", "public"] = "tasks"
     dropout: Rate = 0.2
     encoder_dropout: Rate = 0.0
-    width: int = added_field(0)
+    width: int = 0
 
     def __post_init__(self) -> None:
         check_ranges(self, width=(0, WIDEST))

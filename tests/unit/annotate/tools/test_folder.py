@@ -108,7 +108,7 @@ def test_a_manifest_explains_picks_and_one_that_does_not_is_updated(
         request_of(made(n=2, tasks=("depth",)), ("0000.jpg", "0001.jpg")),
         tmp_path / "out",
     )
-    write(request, out)  # as an older program did
+    write(request, out)
     why = Explanation(
         quantiles={"unsure": 0.5}, rank=3, without={"noise": 7}, nearest="=b.jpg", distance=1.5
     )
@@ -207,19 +207,23 @@ def test_written_again_the_lists_keep_the_times_that_were_filled_in(
     assert listing(out) == before
 
 
-def test_a_request_of_a_version_without_times_is_updated(
+def test_written_again_the_lists_keep_the_annotators_that_were_filled_in(
     made: Callable[..., Made], tmp_path: Path
 ) -> None:
-    data, out = made(n=2), tmp_path / "out"
-    write(request_of(data, data.names), out)
-    now = listing(out)
-    rows = [{key: value for key, value in row.items() if key != "seconds"} for row in manifest(out)]
-    (out / "manifest.json").write_text(json.dumps(rows))
+    data, out = made(n=2, tasks=("depth",)), tmp_path / "out"
+    request = request_of(data, data.names)
+    write(request, out)
+    first, second = manifest(out)
+    (out / "manifest.json").write_text(json.dumps([first | {"annotator": "Ada"}, second]))
     (out / "manifest.csv").write_text(
-        (out / "manifest.csv").read_text().replace(",seconds", "").replace(",it,", ",it")
+        (out / "manifest.csv")
+        .read_text()
+        .replace("0001.png,depth,0.5,1.0,it,,", "0001.png,depth,0.5,1.0,it,,Bob")
     )
-    write(request_of(data, data.names), out)
-    assert listing(out) == now
+    write(request, out)
+    assert [row["annotator"] for row in manifest(out)] == ["Ada", ""]
+    with (out / "manifest.csv").open(newline="") as file:
+        assert [row["annotator"] for row in csv.DictReader(file)] == ["", "Bob"]
 
 
 def test_images_can_be_links_and_predictions_are_copies(
