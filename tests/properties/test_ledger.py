@@ -35,6 +35,8 @@ def moves(draw: st.DrawFn, image: st.SearchStrategy[str]) -> Move:
             weight=st.sampled_from([1.0, 0.25]),
             score=st.none() | st.floats(-5, 5),
             seconds=st.none() | st.floats(0.5, 9),
+            annotator=st.sampled_from(["", "Ada"]),
+            classes=st.sampled_from([(), ("near", "far"), ("far", "near")]),
         )
     )
 
@@ -88,7 +90,7 @@ class Ledger(RuleBasedStateMachine):
     def move_legally(self, steps: list[Move], way: Random) -> None:
         rows = dict(self.rows)
         for place, move in enumerate(steps):
-            old = rows.get(move.cell, CellRow(move.cell))
+            old = rows.get(move.cell, CellRow(cell=move.cell))
             to = way.choice(sorted(after for before, after in LEGAL if before == old.state))
             asked = old.request_id if old.state == State.REQUESTED else move.request_id
             move = steps[place] = replace(move, to=to, request_id=asked)
@@ -111,7 +113,7 @@ class Ledger(RuleBasedStateMachine):
 
     @staticmethod
     def expect(rows: dict[Cell, CellRow], events: list[tuple[State, Move]], step: Move) -> None:
-        old = rows.pop(step.cell, CellRow(step.cell))
+        old = rows.pop(step.cell, CellRow(cell=step.cell))
         if (old.state, step.to) not in LEGAL:
             raise ValueError("illegal")
         if old.state == State.REQUESTED:
@@ -120,18 +122,19 @@ class Ledger(RuleBasedStateMachine):
             step = replace(step, round=old.round, request_id=old.request_id, weight=old.weight)
         events.append((old.state, step))
         if step.to != State.MISSING:
-            values = (
-                step.round,
-                step.request_id,
-                step.path,
-                step.digest,
-                step.cost,
-                step.weight,
-                step.seconds,
-                step.annotator,
-                step.classes,
+            rows[step.cell] = CellRow(
+                cell=step.cell,
+                state=step.to,
+                round=step.round,
+                request_id=step.request_id,
+                path=step.path,
+                digest=step.digest,
+                cost=step.cost,
+                weight=step.weight,
+                seconds=step.seconds,
+                annotator=step.annotator,
+                classes=step.classes,
             )
-            rows[step.cell] = CellRow(step.cell, step.to, *values)
 
     @rule()
     def reopen(self) -> None:
@@ -149,7 +152,7 @@ class Ledger(RuleBasedStateMachine):
         for row, name in enumerate(grid.images):
             for column, task in enumerate(grid.tasks):
                 cell = Cell(name, task)
-                assert grid.state[row, column] == self.rows.get(cell, CellRow(cell)).state
+                assert grid.state[row, column] == self.rows.get(cell, CellRow(cell=cell)).state
 
     @invariant()
     def the_counts_are_those_of_the_dict(self) -> None:

@@ -20,16 +20,16 @@ def all_lists(connection: Connection) -> dict[int, tuple[str, ...]]:
     return {number: _names(text) for number, text in rows}
 
 
-def find(lists: Mapping[int, tuple[str, ...]], number: Any, what: str) -> tuple[str, ...]:
+def find(lists: Mapping[int, tuple[str, ...]], number: Any, owner: str) -> tuple[str, ...]:
     """The class list with an id; an empty one for None.
 
     Raises:
-        LedgerError: there is none; `what` names the row that refers to it.
+        LedgerError: there is none; `owner` names the row that refers to it.
     """
     if number is None:
         return ()
     if number not in lists:
-        raise foreign_row_error(f"{what} has the class list {number!r:.40}")
+        raise foreign_row_error(f"{owner} has the class list {number!r:.40}")
     return lists[number]
 
 

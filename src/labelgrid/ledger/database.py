@@ -1,6 +1,7 @@
-"""Creates, opens and migrates the ledger's database, and turns its errors and foreign values into `LedgerError`s.
+"""Creates, opens and migrates the ledger's database.
 
-SQLite accepts any type in any column, and a ledger may be somebody else's.
+Its errors, and values that this program does not write, become `LedgerError`s: SQLite accepts any
+type in any column, and a ledger may be somebody else's.
 """
 
 import json
@@ -44,9 +45,8 @@ class Database:
     """A ledger's database and its connections; safe to use from several threads and processes.
 
     A writer always sees the newest state, and writers of several processes wait for each other.
-    Readers are never
-    blocked. Every commit is flushed to the disk, so that neither a kill nor a power cut loses it:
-    labels cost money, and commits are few.
+    Readers are never blocked. Every commit is flushed to the disk, so that neither a kill nor a
+    power cut loses it: labels cost money, and commits are few.
 
     Args:
         path: the ledger's file.
@@ -124,12 +124,10 @@ class Database:
 
     def _ledger_error(self, error: Exception) -> LedgerError:
         cause = getattr(error, "orig", error)
-        what, next_step = self.dialect.meaning(cause) or (
-            f"the database reports '{cause}'",
-            "Run again.",
-        )
+        unknown = f"the database reports '{cause}'", "Run again."
+        fault, next_step = self.dialect.meaning(cause) or unknown
         return LedgerError(
-            _message(what), where=str(self.path), next_step=next_step, unchanged=UNCHANGED
+            _message(fault), where=str(self.path), next_step=next_step, unchanged=UNCHANGED
         )
 
 
@@ -204,35 +202,36 @@ def open_database(path: Path, *, read_only: bool = False) -> Database:
     return database
 
 
-def check_values(row: Sequence[Any], kinds: Sequence[type], what: str) -> None:
+def check_values(row: Sequence[Any], kinds: Sequence[type], owner: str) -> None:
     """Check the types of a row's values, and that its numbers are finite.
 
     Raises:
-        LedgerError: one is wrong; `what` names the row.
+        LedgerError: one is wrong; `owner` names the row.
     """
     if tuple(map(type, row)) != tuple(kinds):
-        raise foreign_row_error(f"{what} has a value of another type")
+        raise foreign_row_error(f"{owner} has a value of another type")
     if not all(math.isfinite(value) for value in row if type(value) is float):
-        raise foreign_row_error(f"{what} has a number that is not finite")
+        raise foreign_row_error(f"{owner} has a number that is not finite")
 
 
-def check_optional(value: Any, what: str) -> None:
+def check_optional(value: Any, owner: str) -> None:
     """Check a value that is a finite number or None.
 
     Raises:
-        LedgerError: it is neither; `what` names the row.
+        LedgerError: it is neither; `owner` names the row.
     """
-    check_values((value,), (type(None) if value is None else float,), what)
+    if value is not None:
+        check_values((value,), (float,), owner)
 
 
-def check_name(name: Any, what: str) -> None:
+def check_name(name: Any, owner: str) -> None:
     """Check a name that becomes part of a path.
 
     Raises:
         LedgerError: it is no text, or would lead out of a folder.
     """
     if type(name) is not str or not name or name in (".", "..") or {"/", "\0"} & set(name):
-        raise foreign_row_error(f"{what} has the name {name!r}")
+        raise foreign_row_error(f"{owner} has the name {name!r}")
 
 
 def foreign_row_error(fault: str) -> LedgerError:
@@ -246,7 +245,7 @@ def foreign_row_error(fault: str) -> LedgerError:
 
 @contextmanager
 def foreign_value_errors() -> Iterator[None]:
-    """Turn the errors of unreadable values, such as damaged JSON or an unknown state, into `LedgerError`."""
+    """Turn the errors of unreadable values into `LedgerError`, such as of damaged JSON."""
     try:
         yield
     except (KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
@@ -267,26 +266,31 @@ def _refuse_tables(database: Database) -> None:
 
 
 def _is_current(connection: Connection, path: Path) -> bool:
-    known = sorted(
-        file.name.partition("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*.py")
-    )
-    ours = inspect(connection).has_table(VERSION_TABLE)
-    version = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) if ours else None
+    """Whether a ledger has the newest revision.
+
+    Raises:
+        LedgerError: it is no ledger, newer than this program, or of a development version.
+    """
+    version = _version(connection)
     if version is None:
-        what, next_step = FOREIGN
-        raise LedgerError(_message(what), where=str(path), next_step=next_step, unchanged=UNCHANGED)
+        fault, next_step = FOREIGN
+        raise LedgerError(
+            _message(fault), where=str(path), next_step=next_step, unchanged=UNCHANGED
+        )
     if not inspect(connection).has_table(OPERATIONS.name):
         raise LedgerError(
-            "The ledger was made by a development version before 0.1.0, which this program does not "
-            "read.",
+            "The ledger was made by a development version before 0.1.0, which this program does "
+            "not read.",
             where=str(path),
             next_step="Create a new project with `labelgrid init` and import the labels there.",
             unchanged=UNCHANGED,
         )
-    if version not in known:
+    files = (MIGRATIONS / "versions").glob("[0-9]*.py")
+    revisions = sorted(file.name.partition("_")[0] for file in files)
+    if version not in revisions:
         raise LedgerError(
-            f"The ledger was made by a newer labelgrid: its tables have revision {version}, this program knows "
-            f"{known[-1]}.",
+            f"The ledger was made by a newer labelgrid: its tables have revision {version}, this "
+            f"program knows {revisions[-1]}.",
             where=str(path),
             next_step="Upgrade labelgrid.",
             unchanged=UNCHANGED,
@@ -294,7 +298,16 @@ def _is_current(connection: Connection, path: Path) -> bool:
     return version == REVISION
 
 
+def _version(connection: Connection) -> str | None:
+    """The revision of a ledger; None if the database is none."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    version: str | None = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
+    return version
+
+
 def _migrate(connection: Connection) -> None:
+    """Bring a database to the newest revision."""
     from alembic import command
     from alembic.config import Config
 
@@ -304,5 +317,5 @@ def _migrate(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-def _message(what: str) -> str:
-    return f"The ledger cannot be used: {what}."
+def _message(fault: str) -> str:
+    return f"The ledger cannot be used: {fault}."

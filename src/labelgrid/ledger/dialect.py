@@ -150,6 +150,7 @@ class SQLite:
     def meaning(self, cause: BaseException) -> Meaning | None:
         """As `Dialect.meaning`, by SQLite's name for the error."""
         name = getattr(cause, "sqlite_errorname", "")
-        return next(
-            (meaning for start, meaning in self.FAULTS.items() if name.startswith(start)), None
-        )
+        for start, meaning in self.FAULTS.items():
+            if name.startswith(start):
+                return meaning
+        return None

@@ -1,4 +1,4 @@
-"""Defines the grid: states of cells, legal moves, ids of requests, and the arrays that strategies see."""
+"""Defines the grid: states of cells, legal moves, and the arrays that strategies see."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -213,7 +213,13 @@ class Grid:
         cost: float64 [t], the cost of one label of each task.
 
     Example:
-        >>> grid = Grid(["a"], np.array([1], np.uint64), ["depth"], np.zeros((1, 1), np.int8), np.ones(1))
+        >>> grid = Grid(
+        ...     images=["a"],
+        ...     keys=np.array([1], np.uint64),
+        ...     tasks=["depth"],
+        ...     state=np.zeros((1, 1), np.int8),
+        ...     cost=np.ones(1),
+        ... )
         >>> grid.eligible
         array([[ True]])
     """
@@ -238,15 +244,15 @@ class Grid:
         """The grid without the rows of these images."""
         if not image_ids:
             return self
-        kept = np.array([image_id not in image_ids for image_id in self.images], np.bool_)
-        images = [
-            image_id for image_id, keep in zip(self.images, kept.tolist(), strict=True) if keep
-        ]
+        removed = set(image_ids)
+        numbers = [row for row, image_id in enumerate(self.images) if image_id not in removed]
+        images = [self.images[row] for row in numbers]
+        rows = np.array(numbers, np.int64)
         return Grid(
             images=images,
-            keys=self.keys[kept],
+            keys=self.keys[rows],
             tasks=self.tasks,
-            state=self.state[kept],
+            state=self.state[rows],
             cost=self.cost,
         )
 
@@ -254,19 +260,19 @@ class Grid:
         """The cell at a row and column of the arrays."""
         return Cell(str(self.images[row]), self.tasks[column])
 
-    def cell_picks(self, found: Iterable[tuple[int, float, str]]) -> list[Pick]:
+    def cell_picks(self, chosen: Iterable[tuple[int, float, str]]) -> list[Pick]:
         """Picks of cells, given the indices in the flattened grid, scores and reasons."""
-        t = len(self.tasks)
-        return [
-            Pick(cell=self.cell(*divmod(item, t)), score=float(score), why=why)
-            for item, score, why in found
-        ]
+        picks = []
+        for index, score, why in chosen:
+            row, column = divmod(index, len(self.tasks))
+            picks.append(Pick(cell=self.cell(row, column), score=float(score), why=why))
+        return picks
 
-    def image_picks(self, found: Iterable[tuple[int, float, str]]) -> list[Pick]:
+    def image_picks(self, chosen: Iterable[tuple[int, float, str]]) -> list[Pick]:
         """Picks of all missing cells of images, given their rows, scores and reasons."""
         eligible = self.eligible
-        return [
-            Pick(cell=self.cell(row, int(column)), score=float(score), why=why)
-            for row, score, why in found
-            for column in np.flatnonzero(eligible[row])
-        ]
+        picks = []
+        for row, score, why in chosen:
+            cells = [self.cell(row, int(column)) for column in np.flatnonzero(eligible[row])]
+            picks += [Pick(cell=cell, score=float(score), why=why) for cell in cells]
+        return picks

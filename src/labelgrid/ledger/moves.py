@@ -14,7 +14,7 @@ from labelgrid.ledger.grid import LEGAL, Cell, Move, State, is_time
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CellRow:
     """A cell's current state and the values of its last move.
 
@@ -48,7 +48,7 @@ class CellRow:
 
 @dataclass
 class _Working:
-    """The part of the ledger that a list of moves touches: ids of images and tasks, and rows of cells."""
+    """The part of the ledger that a list of moves touches."""
 
     class_list_ids: dict[tuple[str, ...], int] = field(default_factory=dict)
     image_ids: dict[str, int] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class _Working:
 
     def row(self, cell: Cell) -> CellRow:
         """The cell's current row; for a missing cell an empty one."""
-        return self.rows.get(cell) or CellRow(cell)
+        return self.rows.get(cell) or CellRow(cell=cell)
 
     def knows(self, cell: Cell) -> bool:
         """Whether the cell's image and task exist."""
@@ -93,9 +93,20 @@ def cell_row(
     *values, seconds, annotator, list_id = rest
     check_values((*values, annotator), CELL_TYPES, "a cell")
     check_optional(seconds, "a cell")
-    classes = class_lists.find(lists, list_id, "a cell")
-    row = CellRow(cell, State(state), *values)
-    return replace(row, seconds=seconds, annotator=annotator, classes=classes)
+    round_number, request_id, path, digest, cost, weight = values
+    return CellRow(
+        cell=cell,
+        state=State(state),
+        round=round_number,
+        request_id=request_id,
+        path=path,
+        digest=digest,
+        cost=cost,
+        weight=weight,
+        seconds=seconds,
+        annotator=annotator,
+        classes=class_lists.find(lists, list_id, "a cell"),
+    )
 
 
 def find(connection: Connection, cells: Iterable[Cell]) -> dict[Cell, CellRow]:
@@ -129,10 +140,10 @@ def _load(connection: Connection, cells: Sequence[Cell]) -> _Working:
         CELLS, CELLS.c.image_id == IMAGES.c.id
     )
     joined = roster.restrict_to_splits(joined, None)
-    for batch in roster.batches(dict.fromkeys(cell.image_id for cell in cells)):
-        for image_id, number, _, task_id, state, *rest in connection.execute(
-            joined.where(IMAGES.c.name.in_(batch))
-        ):
+    image_ids = dict.fromkeys(cell.image_id for cell in cells)
+    for batch in roster.batches(image_ids):
+        rows = connection.execute(joined.where(IMAGES.c.name.in_(batch)))
+        for image_id, number, _, task_id, state, *rest in rows:
             working.image_ids[image_id] = number
             if task_id in names:
                 cell = Cell(image_id, names[task_id])
@@ -150,17 +161,16 @@ def _check(working: _Working, old: CellRow, step: Move) -> None:
             unchanged=UNCHANGED,
         )
     if (old.state, step.to) not in LEGAL:
-        allowed = " or ".join(
-            _word(after) for before, after in sorted(LEGAL) if before == old.state
-        )
+        allowed = [_word(after) for before, after in sorted(LEGAL) if before == old.state]
         raise LedgerError(
             f"{_name(step.cell)} is {_word(old.state)} and cannot become {_word(step.to)}.",
-            next_step=f"It may become {allowed}.",
+            next_step=f"It may become {' or '.join(allowed)}.",
             unchanged=UNCHANGED,
         )
     if old.state == State.REQUESTED and step.request_id not in ("", old.request_id):
         raise LedgerError(
-            f"{_name(step.cell)} waits for request '{old.request_id}', but this answers request '{step.request_id}'.",
+            f"{_name(step.cell)} waits for request '{old.request_id}', but this answers request "
+            f"'{step.request_id}'.",
             next_step=f"Give the answer to '{old.request_id}', or cancel it first.",
             unchanged=UNCHANGED,
         )
@@ -168,36 +178,40 @@ def _check(working: _Working, old: CellRow, step: Move) -> None:
 
 
 def _check_numbers(step: Move) -> None:
-    numbers = all(map(math.isfinite, (step.cost, step.weight, step.score or 0.0)))
-    if not numbers or step.cost < 0 or not (step.seconds is None or is_time(step.seconds)):
+    are_finite = all(map(math.isfinite, (step.cost, step.weight, step.score or 0.0)))
+    is_timed = step.seconds is None or is_time(step.seconds)
+    if not are_finite or step.cost < 0 or not is_timed:
         raise LedgerError(
-            f"{_name(step.cell)} has cost {step.cost}, weight {step.weight}, score {step.score} and seconds "
-            f"{step.seconds}. All must be finite numbers, the cost not below 0, the seconds above 0 and at most a day.",
+            f"{_name(step.cell)} has cost {step.cost}, weight {step.weight}, score {step.score} "
+            f"and seconds {step.seconds}. All must be finite numbers, the cost not below 0, the "
+            "seconds above 0 and at most a day.",
             next_step="Fix the wrong one.",
             unchanged=UNCHANGED,
         )
 
 
-def _answering(old: CellRow, step: Move) -> Move:
-    """The move with round, id and weight of its request, so that training uses the strategy's weight."""
+def _with_request(old: CellRow, step: Move) -> Move:
+    """The move with its request's round, id and weight: training uses the strategy's weight."""
     if old.state != State.REQUESTED:
         return step
     return replace(step, round=old.round, request_id=old.request_id, weight=old.weight)
 
 
-def _after(step: Move) -> CellRow:
-    values = (
-        step.round,
-        step.request_id,
-        step.path,
-        step.digest,
-        step.cost,
-        step.weight,
-        step.seconds,
-        step.annotator,
-        step.classes,
+def _row_after(step: Move) -> CellRow:
+    """The cell's row after the move."""
+    return CellRow(
+        cell=step.cell,
+        state=step.to,
+        round=step.round,
+        request_id=step.request_id,
+        path=step.path,
+        digest=step.digest,
+        cost=step.cost,
+        weight=step.weight,
+        seconds=step.seconds,
+        annotator=step.annotator,
+        classes=step.classes,
     )
-    return CellRow(step.cell, step.to, *values)
 
 
 def _events(
@@ -207,8 +221,8 @@ def _events(
     for asked in moves:
         old = working.row(asked.cell)
         _check(working, old, asked)
-        step = _answering(old, asked)
-        working.rows[step.cell] = _after(step)
+        step = _with_request(old, asked)
+        working.rows[step.cell] = _row_after(step)
         yield working.key(step.cell) | {
             "operation_id": operation_id,
             "from_state": int(old.state),
@@ -231,15 +245,18 @@ def _write(connection: Connection, working: _Working, before: dict[Cell, CellRow
     """Write the changed cells: delete their old rows and insert the new ones."""
     changed = [row for cell, row in working.rows.items() if row != before.get(cell)]
     same_cell = and_(CELLS.c.image_id == bindparam("image"), CELLS.c.task_id == bindparam("task"))
-    old = [working.key(row.cell) for row in changed if row.cell in before]
-    for batch in roster.batches(old):
-        connection.execute(
-            delete(CELLS).where(same_cell),
-            [{"image": k["image_id"], "task": k["task_id"]} for k in batch],
-        )
-    new = (_values(working, row) for row in changed if row.state != State.MISSING)
-    for batch in roster.batches(new):
-        connection.execute(insert(CELLS), batch)
+    old = []
+    new = []
+    for row in changed:
+        key = working.key(row.cell)
+        if row.cell in before:
+            old.append({"image": key["image_id"], "task": key["task_id"]})
+        if row.state != State.MISSING:
+            new.append(_values(working, row))
+    for keys in roster.batches(old):
+        connection.execute(delete(CELLS).where(same_cell), keys)
+    for rows in roster.batches(new):
+        connection.execute(insert(CELLS), rows)
 
 
 #: The columns of a cell that its row has under the same names.

@@ -12,14 +12,13 @@ def rebuild(connection: Connection) -> int:
     expected = select(
         *(EVENTS.c[name] for name in columns), EVENTS.c.to_state.label("state")
     ).where(EVENTS.c.id.in_(last), EVENTS.c.to_state != 0)
-    kept = select(*(CELLS.c[name] for name in columns), CELLS.c.state)
+    current = select(*(CELLS.c[name] for name in columns), CELLS.c.state)
     key = [name.key for name in CELLS.primary_key]
-    wrong = kept.except_(expected).subquery(), expected.except_(kept).subquery()
-    either = (
-        select(*(wrong[0].c[name] for name in key))
-        .union(select(*(wrong[1].c[name] for name in key)))
-        .subquery()
-    )
+    surplus = current.except_(expected).subquery()
+    lacking = expected.except_(current).subquery()
+    surplus_keys = select(*(surplus.c[name] for name in key))
+    lacking_keys = select(*(lacking.c[name] for name in key))
+    either = surplus_keys.union(lacking_keys).subquery()
     differing = connection.scalar(select(func.count()).select_from(either)) or 0
     if differing:
         connection.execute(delete(CELLS))

@@ -51,10 +51,9 @@ def update_images(connection: Connection, rows: Iterable[ImageRow]) -> int:
             statement, [_values(row) | {"known": row.image_id} for row in batch]
         ).rowcount
         if count < len(batch):
-            known = _roots(connection, batch)
-            raise unknown_image_error(
-                next(row.image_id for row in batch if row.image_id not in known)
-            )
+            roots = _roots(connection, batch)
+            unknown = [row.image_id for row in batch if row.image_id not in roots]
+            raise unknown_image_error(unknown[0])
         changed += count
     return changed
 
@@ -64,20 +63,25 @@ def add_task(connection: Connection, row: TaskRow) -> None:
     _check_cost(row)
     removed = connection.scalar(select(TASKS.c.removed).where(TASKS.c.name == row.name))
     if removed is not None:
-        raise LedgerError(
-            f"There was a task '{row.name}'; it was dropped."
-            if removed
-            else f"There is already a task '{row.name}'.",
-            next_step=(
-                f"`labelgrid task DIR {row.name} --restore` brings it back with its labels; or give"
-                if removed
-                else "Give"
-            )
-            + " the new one another name.",
-            unchanged=UNCHANGED,
-        )
+        raise _name_taken_error(row.name, removed=removed)
     values = {"name": row.name, "kind": row.kind, "cost": row.cost, "options": dict(row.options)}
     connection.execute(insert(TASKS), values)
+
+
+def _name_taken_error(name: str, *, removed: bool) -> LedgerError:
+    """The error for a new task with the name of another one, which may have been removed."""
+    if removed:
+        return LedgerError(
+            f"There was a task '{name}'; it was dropped.",
+            next_step=f"`labelgrid task DIR {name} --restore` brings it back with its labels; or "
+            "give the new one another name.",
+            unchanged=UNCHANGED,
+        )
+    return LedgerError(
+        f"There is already a task '{name}'.",
+        next_step="Give the new one another name.",
+        unchanged=UNCHANGED,
+    )
 
 
 def _check_cost(row: TaskRow) -> None:
@@ -136,16 +140,14 @@ def images(
     connection: Connection, splits: Sequence[Split] | None, names: Collection[str] | None
 ) -> Iterator[ImageRow]:
     """The images of the splits and names, ordered by id; see `Store.images`."""
-    statement = restrict_to_splits(
-        select(IMAGES).order_by(IMAGES.c.name), splits
-    ).execution_options(yield_per=BATCH)
+    statement = restrict_to_splits(select(IMAGES).order_by(IMAGES.c.name), splits)
+    statement = statement.execution_options(yield_per=BATCH)
     if names is None:
-        statements = iter([statement])
-    else:
-        known = sorted(name for name in set(names) if _is_text(name))
-        statements = (statement.where(IMAGES.c.name.in_(batch)) for batch in batches(known))
-    for one in statements:
-        yield from map(_image, connection.execute(one))
+        yield from map(_image, connection.execute(statement))
+        return
+    wanted = sorted(name for name in set(names) if _is_text(name))
+    for batch in batches(wanted):
+        yield from map(_image, connection.execute(statement.where(IMAGES.c.name.in_(batch))))
 
 
 def image(connection: Connection, image_id: str) -> ImageRow:
@@ -160,15 +162,16 @@ def image(connection: Connection, image_id: str) -> ImageRow:
 
 def count_images(connection: Connection, splits: Sequence[Split] | None) -> int:
     """The number of images in the splits."""
-    return (
-        connection.scalar(restrict_to_splits(select(func.count()).select_from(IMAGES), splits)) or 0
-    )
+    count = select(func.count()).select_from(IMAGES)
+    return connection.scalar(restrict_to_splits(count, splits)) or 0
 
 
 def restrict_to_splits(statement: Select[Any], splits: Sequence[Split] | None) -> Select[Any]:
     """Restrict a statement to the images of these splits (None: all), without removed ones."""
     statement = statement.where(~IMAGES.c.removed)
-    return statement if splits is None else statement.where(IMAGES.c.split.in_(splits))
+    if splits is None:
+        return statement
+    return statement.where(IMAGES.c.split.in_(splits))
 
 
 def unknown_image_error(image_id: str) -> LedgerError:
@@ -181,7 +184,7 @@ def unknown_image_error(image_id: str) -> LedgerError:
 
 
 def _is_text(name: str) -> bool:
-    """Whether a name can be in the ledger: a word of a command may hold bytes that are not Unicode."""
+    """Whether a name can be in the ledger: a command's word may hold bytes that are no Unicode."""
     return name == name.encode(errors="ignore").decode()
 
 
@@ -230,10 +233,10 @@ def _image(row: Any) -> ImageRow:
 
 
 def _roots(connection: Connection, batch: Sequence[ImageRow]) -> dict[str, str]:
-    named = select(IMAGES.c.name, IMAGES.c.root).where(
+    statement = select(IMAGES.c.name, IMAGES.c.root).where(
         IMAGES.c.name.in_([row.image_id for row in batch])
     )
-    return {row.name: row.root for row in connection.execute(named)}
+    return {row.name: row.root for row in connection.execute(statement)}
 
 
 def _refuse_duplicate_ids(connection: Connection, batch: Sequence[ImageRow]) -> None:
@@ -241,7 +244,8 @@ def _refuse_duplicate_ids(connection: Connection, batch: Sequence[ImageRow]) -> 
     for row in batch:
         if roots[row.image_id] != row.root:
             raise LedgerError(
-                f"Two images have the id '{row.image_id}': one in {roots[row.image_id]}, one in {row.root}.",
+                f"Two images have the id '{row.image_id}': one in {roots[row.image_id]}, one in "
+                f"{row.root}.",
                 next_step="Rename one of them, or give the folder above both.",
                 unchanged="Nothing was added.",
             )

@@ -11,7 +11,7 @@ from labelgrid.ledger.grid import Unit
 from labelgrid.ledger.schema import NOTES, ROUNDS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RoundRow:
     """A round in the ledger.
 
@@ -42,9 +42,8 @@ class RoundRow:
 
 def rounds(connection: Connection) -> tuple[RoundRow, ...]:
     """All rounds, ordered by number."""
-    return tuple(
-        _round(row) for row in connection.execute(select(ROUNDS).order_by(ROUNDS.c.number))
-    )
+    rows = connection.execute(select(ROUNDS).order_by(ROUNDS.c.number))
+    return tuple(_round(row) for row in rows)
 
 
 def current_round(connection: Connection) -> RoundRow | None:
@@ -59,7 +58,7 @@ TYPES = (int, str, str, int, float, str, str, str, str, str)
 
 def _round(row: Any) -> RoundRow:
     check_values(row, TYPES, "a round")
-    return RoundRow(*row)
+    return RoundRow(**row._mapping)
 
 
 def open_round(connection: Connection) -> RoundRow:
@@ -71,7 +70,8 @@ def open_round(connection: Connection) -> RoundRow:
             next_step="Close it first.",
             unchanged=UNCHANGED,
         )
-    row = RoundRow((connection.scalar(select(func.max(ROUNDS.c.number))) or 0) + 1)
+    last: int = connection.scalar(select(func.max(ROUNDS.c.number))) or 0
+    row = RoundRow(number=last + 1)
     connection.execute(insert(ROUNDS), asdict(row))
     return row
 
@@ -83,7 +83,9 @@ def update_round(connection: Connection, row: RoundRow) -> None:
     """
     current = current_round(connection)
     if current is None or current.number != row.number:
-        open_now = f"round {current.number} is" if current else "no round is"
+        open_now = "no round is"
+        if current:
+            open_now = f"round {current.number} is"
         raise LedgerError(
             f"Round {row.number} is not open: {open_now}.",
             next_step="`labelgrid status` shows the rounds.",

@@ -45,7 +45,7 @@ _Name = (
 
 
 def _removed() -> Column[bool]:
-    """Whether an image or a task was removed: it stays for its history, but nothing else sees it."""
+    """Whether an image or a task was removed: it stays for its history, unseen by all else."""
     return Column("removed", Boolean, nullable=False, server_default=false())
 
 

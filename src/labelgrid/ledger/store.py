@@ -16,7 +16,7 @@ __all__ = ["CellRow", "Event", "Operation", "RoundRow", "Store", "TaskCount"]
 
 
 class Store:
-    """The ledger: the history of all moves of all cells, and the state of the grid that follows from it.
+    """The ledger: all moves of all cells, and the state of the grid that follows from them.
 
     Each method is one transaction: it happens completely or not at all. Once it has returned,
     neither `kill -9` nor a power cut undoes it. Several processes may read and write at the same
@@ -84,7 +84,8 @@ class Store:
 
         Example:
             >>> from tempfile import TemporaryDirectory
-            >>> with TemporaryDirectory() as folder, Store.create(Path(folder, "ledger.db")) as store:
+            >>> folder = TemporaryDirectory()
+            >>> with folder, Store.create(Path(folder.name, "ledger.db")) as store:
             ...     with store.transaction():
             ...         store.put("imports", store.get("imports", 0) + 1)
             ...     store.get("imports")
@@ -212,7 +213,10 @@ class Store:
         request_id: str | None = None,
         splits: Sequence[Split] | None = None,
     ) -> Iterator[CellRow]:
-        """The cells that are not missing and match all given values, ordered by image id, then task."""
+        """The cells that are not missing and match all given values.
+
+        They are ordered by image id, then task.
+        """
         wanted = {
             "state": state,
             "task": task,
@@ -234,12 +238,15 @@ class Store:
             return views.counts(connection, splits)
 
     def spent(self, splits: Sequence[Split] | None = None) -> float:
-        """The cost of all answers in some splits (None: all), also of removed images and dropped tasks."""
+        """The cost of all answers in some splits (None: all).
+
+        Those of removed images and dropped tasks count.
+        """
         with self._database.reading() as connection:
             return views.amount_spent(connection, splits)
 
     def seconds(self, splits: Sequence[Split] | None = None) -> dict[str, list[float]]:
-        """How long labels of some splits (None: all) took, by task: those of the labels whose import said so."""
+        """How long labels of some splits (None: all) took, by task, where their imports said so."""
         with self._database.reading() as connection:
             return views.seconds(connection, splits)
 
@@ -263,7 +270,7 @@ class Store:
         return tuple(self.events(image_id=cell.image_id, task=cell.task))
 
     def pool_hash(self) -> str:
-        """A hash that changes with any move, any new task, and any image that is added or updated."""
+        """A hash that changes with any move, any new task, and any image added or updated."""
         with self._database.reading() as connection:
             return views.pool_hash(connection)
 
@@ -317,7 +324,7 @@ class Store:
             rounds.put(connection, key, value)
 
     def count_change(self) -> None:
-        """Count an update of the content of image files, or of what a task declares: `pool_hash` differs then."""
+        """Count an update of image files or of what a task declares; `pool_hash` differs then."""
         with self._database.writing() as connection:
             views.count_change(connection)
 

@@ -81,21 +81,19 @@ def counts(connection: Connection, splits: Sequence[Split] | None) -> dict[str, 
     """Counts and costs by task; see `Store.counts`."""
     images = roster.count_images(connection, splits)
     by_state = select(CELLS.c.task_id, CELLS.c.state, func.count(), func.sum(CELLS.c.cost))
-    if splits is not None or roster.removed_names(
-        connection, "images"
-    ):  # else the sum needs no join
+    # Without splits and removed images the sum needs no join.
+    if splits is not None or roster.removed_names(connection, "images"):
         by_state = roster.restrict_to_splits(by_state.join_from(CELLS, IMAGES), splits)
     rows = connection.execute(by_state.group_by(CELLS.c.task_id, CELLS.c.state))
-    known = {(task_id, state): (cells, cost) for task_id, state, cells, cost in rows}
+    by_cell_state = {(task_id, state): (cells, cost) for task_id, state, cells, cost in rows}
     paid = _paid(connection, splits)
     task_counts = {}
     for task_id, task in roster.tasks(connection).items():
-        (requested, promised), (labelled, _), (skipped, _) = (
-            known.get((task_id, s), (0, 0.0)) for s in (1, 2, 3)
-        )
-        missing = images - requested - labelled - skipped
+        requested, promised = by_cell_state.get((task_id, State.REQUESTED), (0, 0.0))
+        labelled, _ = by_cell_state.get((task_id, State.LABELLED), (0, 0.0))
+        skipped, _ = by_cell_state.get((task_id, State.SKIPPED), (0, 0.0))
         task_counts[task.name] = TaskCount(
-            missing=missing,
+            missing=images - requested - labelled - skipped,
             requested=requested,
             labelled=labelled,
             skipped=skipped,
@@ -113,13 +111,13 @@ def seconds(connection: Connection, splits: Sequence[Split] | None) -> dict[str,
         .where(CELLS.c.seconds.is_not(None))
     )
     names = {task_id: task.name for task_id, task in roster.tasks(connection).items()}
-    found: dict[str, list[float]] = {name: [] for name in names.values()}
+    times: dict[str, list[float]] = {name: [] for name in names.values()}
     for task_id, value in connection.execute(roster.restrict_to_splits(timed, splits)):
         if not (isinstance(value, float) and is_time(value)):
             raise foreign_row_error(f"a cell has the time {value!r:.40}")
         if task_id in names:
-            found[names[task_id]].append(value)
-    return found
+            times[names[task_id]].append(value)
+    return times
 
 
 def amount_spent(connection: Connection, splits: Sequence[Split] | None) -> float:
@@ -199,8 +197,7 @@ def events(connection: Connection, after: int, **wanted: int | str | None) -> It
         yield Event(row.id, operation, State(row.from_state), move)
 
 
-#: The note that counts how often the content of image files, or what a task declares of its labels,
-#: was updated.
+#: The note that counts updates of image files and of what tasks declare of their labels.
 CONTENTS = "contents"
 
 
@@ -253,7 +250,7 @@ def _integers(connection: Connection, statement: Select[tuple[int]]) -> INT64:
 
 
 def _chunks(connection: Connection, statement: Select[Any]) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield the driver's own tuples: for a million rows, SQLAlchemy's row objects take most of the time."""
+    """Yield the driver's own tuples: SQLAlchemy's rows would take most of a million rows' time."""
     cursor = cast("Any", connection.execute(statement).cursor)
     while rows := cursor.fetchmany(roster.BATCH):
         yield rows

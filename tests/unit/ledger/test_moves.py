@@ -181,13 +181,22 @@ def test_a_class_list_is_kept_once_and_labels_name_theirs(store: Store) -> None:
 def test_an_answer_keeps_its_requests_round_id_and_weight(store: Store, answer: State) -> None:
     store.move([Move(cell=A, to=State.REQUESTED, round=3, request_id="r3-1", weight=0.5, cost=2.0)])
     store.move([Move(cell=A, to=answer, round=4, path="labels/a.png", digest="0f", cost=1.0)])
-    assert store.find([A])[A] == CellRow(A, answer, 3, "r3-1", "labels/a.png", "0f", 1.0, 0.5)
+    assert store.find([A])[A] == CellRow(
+        cell=A,
+        state=answer,
+        round=3,
+        request_id="r3-1",
+        path="labels/a.png",
+        digest="0f",
+        cost=1.0,
+        weight=0.5,
+    )
     assert store.history(A)[-1].move.weight == 0.5
 
 
 def test_an_unasked_label_has_the_round_and_weight_of_its_move(store: Store) -> None:
     store.move([Move(cell=A, to=State.LABELLED, round=4, weight=0.5)])
-    assert store.find([A])[A] == CellRow(A, State.LABELLED, round=4, weight=0.5)
+    assert store.find([A])[A] == CellRow(cell=A, state=State.LABELLED, round=4, weight=0.5)
 
 
 def test_the_answer_to_another_request_is_refused(store: Store) -> None:
@@ -217,7 +226,7 @@ def test_a_cell_taken_back_has_no_row(store: Store) -> None:
     store.move([Move(cell=A, to=State.LABELLED), Move(cell=Cell("b", "depth"), to=State.LABELLED)])
     store.move([Move(cell=A, to=State.MISSING)])
     assert [row.cell for row in store.cells()] == [Cell("b", "depth")]
-    assert store.find([A]) == {A: CellRow(A)}
+    assert store.find([A]) == {A: CellRow(cell=A)}
 
 
 def test_a_move_leaves_the_images_other_cells_and_the_tasks_other_images_alone(
@@ -264,7 +273,10 @@ def test_looking_for_cells_leaves_out_those_of_unknown_images_and_tasks(store: S
     store.move([Move(cell=A, to=State.LABELLED, path="a.png")])
     missing = Cell("b", "normals")
     found = store.find([A, missing, Cell("x", "depth"), Cell("a", "edges")])
-    assert found == {A: CellRow(A, State.LABELLED, path="a.png"), missing: CellRow(missing)}
+    assert found == {
+        A: CellRow(cell=A, state=State.LABELLED, path="a.png"),
+        missing: CellRow(cell=missing),
+    }
 
 
 def test_more_moves_than_fit_a_statement_are_one_step(store: Store) -> None:

@@ -20,7 +20,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def test_rounds_are_numbered_from_one_and_one_is_open_at_a_time(store: Store) -> None:
     assert (store.current_round(), store.rounds()) == (None, ())
     first = store.open_round()
-    assert (first, store.current_round()) == (RoundRow(1), first)
+    assert (first, store.current_round()) == (RoundRow(number=1), first)
     with pytest.raises(LedgerError, match="Round 1 is still open"):
         store.open_round()
     store.close_round(first)
@@ -31,7 +31,18 @@ def test_rounds_are_numbered_from_one_and_one_is_open_at_a_time(store: Store) ->
 
 def test_a_round_keeps_what_it_is_given(store: Store) -> None:
     store.open_round()
-    row = RoundRow(1, "open", "partal", 2**62, 240.5, "cost", "recipe", "model", "pool", "première")
+    row = RoundRow(
+        number=1,
+        state="open",
+        strategy="partal",
+        seed=2**62,
+        budget=240.5,
+        unit="cost",
+        recipe="recipe",
+        model="model",
+        pool="pool",
+        note="première",
+    )
     store.update_round(row)
     assert store.current_round() == row
     store.close_round(replace(row, note="done"))
@@ -51,11 +62,11 @@ def test_closing_a_round_and_requesting_its_picks_is_one_step(store: Store) -> N
 def test_a_round_that_is_not_open_is_neither_changed_nor_closed_again(store: Store) -> None:
     request = Move(cell=Cell("a", "depth"), to=State.REQUESTED)
     with pytest.raises(LedgerError, match="Round 1 is not open: no round is"):
-        store.close_round(RoundRow(1), [request])
+        store.close_round(RoundRow(number=1), [request])
     store.close_round(store.open_round())
     store.open_round()
     with pytest.raises(LedgerError, match="Round 1 is not open: round 2 is"):
-        store.update_round(RoundRow(1, note="late"))
+        store.update_round(RoundRow(number=1, note="late"))
     assert [row.note for row in store.rounds()] == ["", ""]
     assert list(store.events()) == []
 
