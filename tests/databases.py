@@ -1,6 +1,6 @@
 """Helpers that read and change a ledger's database by SQL, past the Store and its checks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -17,7 +17,7 @@ Row = tuple[Any, ...]
 class Unchecked(SQLite):
     """SQLite without foreign keys, so that rows may be wrong."""
 
-    SETTINGS: ClassVar[tuple[str, ...]] = ()  # type: ignore[misc]
+    SETTINGS: ClassVar[Sequence[str]] = ()
 
 
 class Immutable(Unchecked):

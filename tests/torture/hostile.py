@@ -39,7 +39,10 @@ ROWS: tuple[Any, ...] = (
     b"\0\xff",
     "{}",
 )
-TABLES = ("images", "tasks", "cells", "events", "rounds", "notes")
+TABLES = (
+    *("images", "tasks", "class_lists", "cells"),
+    *("operations", "events", "rounds", "notes"),
+)
 COMMANDS = (
     "status FLAT",
     "export FLAT --labels --out OUT",

@@ -93,7 +93,7 @@ class SQLite:
             "Check the disk (space, quota, network) and run again.",
         ),
     }
-    SETTINGS = ("foreign_keys=ON", "synchronous=FULL", "cache_size=-65536")
+    SETTINGS: ClassVar[Sequence[str]] = ("foreign_keys=ON", "synchronous=FULL", "cache_size=-65536")
     read_only = False
 
     def __init__(self, *, read_only: bool = False) -> None:

@@ -10,6 +10,8 @@ from labelgrid.ledger.moves import cell_row
 from labelgrid.ledger.store import CellRow, Store
 from tests.databases import rows
 
+COVERS = ["labelgrid.ledger.class_lists", "labelgrid.ledger.operations"]
+
 A = Cell("a", "depth")
 #: A way from missing to each state.
 WAYS = {

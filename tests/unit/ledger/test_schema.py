@@ -25,6 +25,9 @@ def test_the_migrations_make_exactly_the_tables_that_the_program_uses(tmp_path: 
         partial = connection.scalars(
             text("SELECT name FROM sqlite_master WHERE sql LIKE '%WHERE%' ORDER BY name")
         )
+        for table in ("images", "tasks"):
+            created = text(f"SELECT sql FROM sqlite_master WHERE name = '{table}'")
+            assert 'name TEXT COLLATE "BINARY"' in str(connection.scalar(created))
         assert "WITHOUT ROWID" in str(cells)
         assert list(partial) == ["cells_by_request", "cells_timed", "events_paid"]
     engine.dispose()
