@@ -220,7 +220,7 @@ def test_runs_are_not_resumed_with_another_default_of_a_network(
         "Options", [("encoder_dropout", float, 0.5)], bases=(pad_net.Options,), frozen=True
     )
     monkeypatch.setattr(pad_net, "Options", earlier)
-    with pytest.raises(ProjectError, match=r"runs with other settings: nets\.pad_net changed"):
+    with pytest.raises(ProjectError, match=r"runs with other settings: networks\.pad_net changed"):
         validate_study(of)
 
 
@@ -331,5 +331,5 @@ def test_a_study_from_before_a_plug_in_had_an_option_is_resumed(tmp_path: Path) 
     assert validate_study(of)
     crop["weight"] = 2.0
     (of.out / "study.json").write_text(json.dumps(kept))
-    with pytest.raises(ProjectError, match=r"with other settings: train\.terms\.crop changed"):
+    with pytest.raises(ProjectError, match=r"with other settings: terms\.crop changed"):
         validate_study(of)
