@@ -208,7 +208,10 @@ from labelgrid.score.table import Table, read_table, write_tables
 path, parts, rows, width = Path(sys.argv[1]), 100, 500, 512
 def made(part):
     values = np.full((rows, width), part, np.float32)
-    return Table([f"{part * rows + row:08d}" for row in range(rows)], {"x": values}, ("a",), {}, {"x": "feature"})
+    images = [f"{part * rows + row:08d}" for row in range(rows)]
+    return Table(
+        images=images, statistics={"x": values}, tasks=("a",), stamp={}, axes={"x": "feature"}
+    )
 def peak():
     lines = Path("/proc/self/status").read_text().splitlines()  # ru_maxrss begins with the parent process's
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
