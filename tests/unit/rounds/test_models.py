@@ -259,7 +259,9 @@ def test_a_training_without_its_weights_is_refused_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        models, "weights_missing", lambda backbone, file: "" if file else "The weights are away."
+        models,
+        "missing_weights_advice",
+        lambda backbone, file: "" if file else "The weights are away.",
     )
     project, _ = labelled(tmp_path)
     changes = {"backbone": {"pretrained": True}}
@@ -277,7 +279,7 @@ def test_a_training_without_its_weights_is_refused_at_once(
 def test_a_network_with_an_encoder_of_its_own_takes_no_backbone_and_no_weights(
     network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("weights_missing", "Encoder"):
+    for name in ("missing_weights_advice", "Encoder"):
         monkeypatch.setattr(models, name, lambda *_, **__: pytest.fail("it asked for a backbone"))
     project, _ = labelled(tmp_path, images=2)
     file = tmp_path / "weights.pt"

@@ -90,8 +90,8 @@ def counted_sizes(monkeypatch):
 
         return counting
 
-    monkeypatch.setattr(module, "to_original", count(module.to_original))
-    monkeypatch.setattr(blocks, "to_original", count(blocks.to_original))
+    monkeypatch.setattr(module, "resize_to_original", count(module.resize_to_original))
+    monkeypatch.setattr(blocks, "resize_to_original", count(blocks.resize_to_original))
     monkeypatch.setattr(blocks, "to_patches", count(blocks.to_patches))
     return sizes
 

@@ -176,7 +176,7 @@ def test_by_default_the_work_does_not_grow_with_the_image(tmp_path, monkeypatch)
             points.append((rows.stop - rows.start) * frame.original[1])
             return resize_to_original(raw, frame, rows)
 
-        monkeypatch.setattr(module, "to_original", counted)
+        monkeypatch.setattr(module, "resize_to_original", counted)
         table((made, found, build_all(found)), tmp_path / f"{size[0]}-scores", Options(passes=2))
         done[size] = points
     assert done[60, 40] == done[600, 400] == [16 * 32] * 4
