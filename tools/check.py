@@ -29,7 +29,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     **{
         name: (*PYTHON, f"tools.{name}")
         for name in (
-            *("sizes", "mirror", "names", "classes", "addresses", "unsafe"),
+            *("density", "mirror", "names", "classes", "addresses", "unsafe"),
             *("notorch", "documented", "reference", "papers", "modulemap", "tables", "links"),
         )
     },

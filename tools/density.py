@@ -4,6 +4,7 @@
 """
 
 import ast
+import builtins
 import io
 import sys
 import tokenize
@@ -89,7 +90,7 @@ def _own_names(tree: ast.Module) -> set[str]:
             names -= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not _is_own(node.module or ""):
             names -= {alias.asname or alias.name for alias in node.names}
-    return names - set(dir(__builtins__))
+    return names - set(dir(builtins))
 
 
 def _is_own(module: str) -> bool:
