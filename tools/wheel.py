@@ -1,0 +1,80 @@
+"""Builds the wheel that users install; `--try` also installs it in a clean environment and uses it.
+
+The environment has what the wheel asks for and none of the developers' tools. There a project of
+three images is made, labelled and reported, as the README says.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools.notorch import make_images
+from tools.source import ROOT
+
+#: What is tried, in this order, in a folder with images and labels.
+COMMANDS = (
+    "--help",
+    "init project --images images --task depth --holdout 1",
+    "import project labels",
+    "status project --json",
+    "report project --out report.html",
+)
+#: A developers' tool, which the environment must not have.
+TOOL = "pytest"
+
+
+def build(out: Path) -> Path:
+    """Build the wheel into a folder, and return its path."""
+    command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(out)]
+    subprocess.run(command, cwd=ROOT, check=True)
+    return max(out.glob("*.whl"), key=lambda path: path.stat().st_mtime)
+
+
+def install(wheel: Path, environment: Path) -> Path:
+    """Install a wheel with what it asks for in a new environment, and return its `bin` folder."""
+    subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+    programs = environment / "bin"
+    pip = [str(programs / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    subprocess.run([*pip, "-c", str(ROOT / "constraints.txt"), str(wheel)], check=True)
+    return programs
+
+
+def failures(programs: Path, place: Path) -> list[str]:
+    """The commands that fail in an environment, run one after another in a folder."""
+    found = []
+    tool = subprocess.run([str(programs / "python"), "-c", f"import {TOOL}"], capture_output=True)
+    if tool.returncode == 0:
+        found.append(f"the environment has {TOOL}, a developers' tool")
+    make_images(place)
+    for line in COMMANDS:
+        command = [str(programs / "labelgrid"), *line.split()]
+        run = subprocess.run(command, cwd=place, capture_output=True, check=False, text=True)
+        if run.returncode:
+            found.append(f"`labelgrid {line}` exits with {run.returncode}: {run.stderr.strip()}")
+    return found
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Build the wheel, try it if asked to, and return the exit status."""
+    parser = argparse.ArgumentParser(prog="./dev wheel", description=__doc__)
+    parser.add_argument("--try", dest="tried", action="store_true", help="install it and use it")
+    if not parser.parse_args(words).tried:
+        print(build(ROOT / "dist"))
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        programs = install(build(place / "dist"), place / "environment")
+        (place / "work").mkdir()
+        found = failures(programs, place / "work")
+    for fault in found:
+        print(fault)
+    if not found:
+        print(f"The wheel works in a clean environment: {len(COMMANDS)} commands.")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
