@@ -228,7 +228,7 @@ def test_a_small_plain_png_is_checked_without_a_decoder_and_the_limit_of_pixels_
         with_decoder = check_image(path)
     with monkeypatch.context() as patch:
         patch.setattr(
-            "labelgrid.images.reading.opened", lambda *_: pytest.fail("a decoder was started")
+            "labelgrid.images.reading.open_image", lambda *_: pytest.fail("a decoder was started")
         )
         assert check_image(path) == with_decoder
     monkeypatch.setenv("LABELGRID_MAX_PIXELS", "1199")

@@ -82,6 +82,7 @@ def test_the_folder_holds_the_images_the_lists_and_what_to_do(
             "cost": 1.0,
             "why": "it",
             "seconds": None,
+            "annotator": "",
         }
         for asked in request.items
     ]
