@@ -16,7 +16,7 @@ from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.analysis import Analysis, Finding, Mean, means_of
 from labelgrid.simulation.run_records import RECORDS, recorded_runs
 from labelgrid.simulation.runs import Run, runs_of
-from labelgrid.simulation.study import KEPT, kept_study, read_json
+from labelgrid.simulation.study import KEPT, Study, kept_study, read_json
 from labelgrid.simulation.validate import digest_images
 from labelgrid.spreadsheets import csv_text
 from labelgrid.words import count_text, join_names
@@ -31,9 +31,9 @@ class AnalysisResult:
 
     Args:
         name: of the analysis.
-        findings: a number of one run each, in the order of the runs.
+        findings: the numbers, each of one run, in the order of the runs.
         means: their means over seeds.
-        files: what was written: two tables, then drawings.
+        files: the written files: two tables, then drawings.
     """
 
     name: str
@@ -59,7 +59,9 @@ def analyse(
     progress: Progress | None = None,
     strategies: Sequence[str] = (),
 ) -> AnalysisResult:
-    """Analyse a finished study with what only its hidden labels can tell. The study is not changed.
+    """Analyse a finished study with the help of its hidden labels.
+
+    The study is not changed.
 
     Args:
         folder: of the study.
@@ -98,61 +100,78 @@ def analyse(
 def _runs(
     folder: Path, analysis: Analysis, strategies: Sequence[str], progress: Progress
 ) -> list[tuple[Run, Path]]:
-    """The runs that an analysis reads, each with the folder of its project, if all runs of the strategies are done.
+    """List the finished runs that an analysis reads, each with the folder of its project.
 
     Raises:
         ProjectError: there is no study, a run is not done, or the data set has other images than
             the runs had.
         UsageError: the study has no such strategy.
     """
-    if not (folder / KEPT).is_file():
-        live = (folder / SETTINGS).is_file()
-        raise ProjectError(
-            "The folder holds a project, not a study." if live else "There is no study.",
-            where=str(folder),
-            next_step="Name the folder of a study, made by `labelgrid simulate`: the analyses read its hidden labels.",
-            unchanged="Nothing was written.",
-        )
-    kept = read_json(folder / KEPT)
-    study = kept_study(kept, folder)
+    _check_is_study(folder)
+    values = read_json(folder / KEPT)
+    study = kept_study(values, folder)
     _check_strategies(strategies, study.strategies)
-    single = {study.single_of(name) for name in strategies}
-    chosen = [
-        run
-        for run in runs_of(study)
-        if not strategies
-        or (run.start_arm in single if run.kind == "single" else run.arm in strategies)
-    ]
-    places = [(run, folder / "runs" / run.key) for run in chosen]
-    recorded = recorded_runs(folder, [run for run, _ in places], study)
+    runs = [run for run in runs_of(study) if not strategies or _belongs(run, study, strategies)]
+    _check_finished(runs, study, folder)
+    digest_images(study, Path(str(values.get("root", ""))), values, progress)
+    return [(run, folder / "runs" / run.key) for run in runs if run.kind in analysis.kinds]
+
+
+def _check_is_study(folder: Path) -> None:
+    """Refuse a folder that holds no study."""
+    if (folder / KEPT).is_file():
+        return
+    fault = "There is no study."
+    if (folder / SETTINGS).is_file():
+        fault = "The folder holds a project, not a study."
+    raise ProjectError(
+        fault,
+        where=str(folder),
+        next_step="Name the folder of a study, made by `labelgrid simulate`: "
+        "the analyses read its hidden labels.",
+        unchanged="Nothing was written.",
+    )
+
+
+def _belongs(run: Run, study: Study, strategies: Sequence[str]) -> bool:
+    """Whether a run is a campaign of these strategies, or one of their single-task networks."""
+    if run.kind == "single":
+        return run.start_arm in {study.single_of(name) for name in strategies}
+    return run.arm in strategies
+
+
+def _check_finished(runs: Sequence[Run], study: Study, folder: Path) -> None:
+    """Refuse runs that are not done, and runs of which only the records are left."""
+    recorded = recorded_runs(folder, runs, study)
     if recorded:
         names = join_names(sorted(recorded), 6)
         raise ProjectError(
-            f"{len(recorded)} of {count_text(len(places), 'run')} have records, but no networks: {names}.",
+            f"{len(recorded)} of {count_text(len(runs), 'run')} have records, "
+            f"but no networks: {names}.",
             where=str(folder),
-            next_step=f"Remove {RECORDS} and run `labelgrid simulate` again: an analysis reads all networks.",
+            next_step=f"Remove {RECORDS} and run `labelgrid simulate` again: "
+            "an analysis reads all networks.",
             unchanged="Nothing was written.",
         )
-    left = [run.key for run, place in places if not run.is_done(study, place)]
-    if left:
+    unfinished = [run.key for run in runs if not run.is_done(study, folder / "runs" / run.key)]
+    if unfinished:
+        names = join_names(unfinished, 6)
         raise ProjectError(
-            f"{len(left)} of {count_text(len(places), 'run')} are not done: {join_names(left, 6)}.",
+            f"{len(unfinished)} of {count_text(len(runs), 'run')} are not done: {names}.",
             where=str(folder),
             next_step=f"Finish them with `labelgrid simulate`, or analyse others with --strategy; "
             f"`{command('report', folder)}` shows how far they are.",
             unchanged="Nothing was written.",
         )
-    digest_images(study, Path(str(kept.get("root", ""))), kept, progress)
-    return [(run, place) for run, place in places if run.kind in analysis.kinds]
 
 
-def _check_strategies(strategies: Sequence[str], known: Sequence[str]) -> None:
+def _check_strategies(strategies: Sequence[str], choices: Sequence[str]) -> None:
     """Refuse a strategy that the study does not have."""
     for name in strategies:
-        if name not in known:
+        if name not in choices:
             raise UsageError(
                 f"The study has no strategy or arm '{name}'.",
-                next_step=f"It has {', '.join(known)}.",
+                next_step=f"It has {', '.join(choices)}.",
                 unchanged="Nothing was written.",
             )
 
@@ -166,15 +185,12 @@ def _write(
 ) -> list[Path]:
     """Write the numbers of all runs, their means and each drawing as SVG and PNG.
 
-    Older ones are replaced.
+    Older files are replaced.
     """
-    content: dict[str, bytes] = {}
-    for ending, rows in (
-        ("", [one.row() for one in findings]),
-        ("-means", [one.row() for one in means]),
-    ):
-        columns = dict.fromkeys(key for row in rows for key in row)
-        content[f"{name}{ending}.csv"] = csv_text(list(columns), rows).encode()
+    content = {
+        f"{name}.csv": _csv([finding.row() for finding in findings]),
+        f"{name}-means.csv": _csv([mean.row() for mean in means]),
+    }
     content |= dict(drawing_files(drawings))
     with files.disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -184,7 +200,16 @@ def _write(
     return [out / file for file in content]
 
 
+def _csv(rows: Sequence[Mapping[str, object]]) -> bytes:
+    """Rows as CSV, with a column for each key."""
+    columns: dict[str, None] = {}
+    for row in rows:
+        columns |= dict.fromkeys(row)
+    return csv_text(list(columns), rows).encode()
+
+
 def _finite(row: Mapping[str, object]) -> dict[str, object]:
+    """The row with None in place of numbers that are not finite."""
     return {
         key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in row.items()

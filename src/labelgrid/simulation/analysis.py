@@ -16,7 +16,7 @@ from labelgrid.results import Result, mean_and_deviation
 from labelgrid.simulation.runs import Run, describe_point
 from labelgrid.simulation.study import Kind
 
-#: What a number is of, by column, such as {"round": 2, "task": "depth"}.
+#: What a number is about, by column, such as {"round": 2, "task": "depth"}.
 Keys = Mapping[str, str | int | float]
 
 
@@ -40,9 +40,15 @@ class Finding:
 
     def row(self) -> dict[str, object]:
         """The finding as a row of a table."""
-        point = describe_point(self.run.point)
-        run = {"kind": self.run.kind, "arm": self.run.name, "seed": self.run.seed, "point": point}
-        return {**run, **self.keys, **_of_result(self.result), "count": self.count}
+        return {
+            "kind": self.run.kind,
+            "arm": self.run.name,
+            "seed": self.run.seed,
+            "point": describe_point(self.run.point),
+            **self.keys,
+            **_result_columns(self.result),
+            "count": self.count,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,13 +87,14 @@ class Mean:
 
     def row(self) -> dict[str, object]:
         """The mean as a row of a table."""
-        spread = {"deviation": self.deviation, "seeds": self.seeds, "count": self.count}
         return {
             "arm": self.arm,
             "point": self.point,
             **self.keys,
-            **_of_result(self.result),
-            **spread,
+            **_result_columns(self.result),
+            "deviation": self.deviation,
+            "seeds": self.seeds,
+            "count": self.count,
         }
 
 
@@ -122,64 +129,78 @@ class Analysis(Protocol):
 
 
 def means_of(findings: Iterable[Finding], within: frozenset[str]) -> Iterator[Mean]:
-    """The means over seeds, in the order of the findings.
+    """Average the findings over seeds, in their order.
 
     Each seed counts once, however many numbers it has.
 
     Example:
-        >>> finding = Finding(Run("strategy", "partal", 0), {"task": "depth"}, Result("RMSE", 1.0, "m", "lower"), 5)
-        >>> other = replace(finding, run=Run("strategy", "partal", 1), result=Result("RMSE", 3.0, "m", "lower"))
-        >>> [(mean.result.value, mean.seeds) for mean in means_of([finding, other], frozenset())]
+        >>> first = Finding(
+        ...     run=Run(kind="strategy", name="partal", seed=0),
+        ...     keys={"task": "depth"},
+        ...     result=Result("RMSE", 1.0, "m", "lower"),
+        ...     count=5,
+        ... )
+        >>> run = Run(kind="strategy", name="partal", seed=1)
+        >>> second = replace(first, run=run, result=Result("RMSE", 3.0, "m", "lower"))
+        >>> [(mean.result.value, mean.seeds) for mean in means_of([first, second], frozenset())]
         [(2.0, 2)]
     """
     groups: dict[tuple[object, ...], list[Finding]] = {}
     for finding in findings:
-        own = tuple(value for name, value in finding.keys.items() if name not in within)
-        key = (finding.run.name, describe_point(finding.run.point), own, finding.result.name)
+        values = tuple(value for name, value in finding.keys.items() if name not in within)
+        key = (finding.run.name, describe_point(finding.run.point), values, finding.result.name)
         groups.setdefault(key, []).append(finding)
     for group in groups.values():
-        first = group[0]
-        by_seed = dict[int, list[float]]()
-        for finding in group:
-            by_seed.setdefault(finding.run.seed, []).append(finding.result.value)
-        value, deviation = mean_and_deviation(
-            [mean_and_deviation(values)[0] for values in by_seed.values()]
-        )
-        keys = {name: key for name, key in first.keys.items() if name not in within}
-        result = replace(first.result, value=value)
-        point = describe_point(first.run.point)
-        count = mean_and_deviation([finding.count for finding in group])[0]
-        yield Mean(
-            arm=first.run.name,
-            point=point,
-            keys=keys,
-            result=result,
-            deviation=deviation,
-            seeds=len(by_seed),
-            count=count,
-            headline=first.headline,
-        )
+        yield _mean(group, within)
+
+
+def _mean(group: Sequence[Finding], within: frozenset[str]) -> Mean:
+    """Average findings over the numbers of each seed, then over seeds."""
+    first = group[0]
+    by_seed: dict[int, list[float]] = {}
+    for finding in group:
+        by_seed.setdefault(finding.run.seed, []).append(finding.result.value)
+    seed_means = [mean_and_deviation(values)[0] for values in by_seed.values()]
+    value, deviation = mean_and_deviation(seed_means)
+    return Mean(
+        arm=first.run.name,
+        point=describe_point(first.run.point),
+        keys={name: key for name, key in first.keys.items() if name not in within},
+        result=replace(first.result, value=value),
+        deviation=deviation,
+        seeds=len(by_seed),
+        count=mean_and_deviation([finding.count for finding in group])[0],
+        headline=first.headline,
+    )
 
 
 def lines_of(means: Iterable[Mean], x: str, name: Callable[[Mean], str]) -> list[Line]:
-    """The means as lines over the column `x`, with bands of one standard deviation to either side."""
+    """Turn means into lines over the column `x`.
+
+    Their bands reach one standard deviation to either side.
+    """
     by_name: dict[str, list[Mean]] = {}
     for mean in sorted(means, key=lambda mean: mean.keys[x]):
         by_name.setdefault(name(mean), []).append(mean)
-    return [
-        Line(
-            name=name,
-            x=[float(mean.keys[x]) for mean in own],
-            y=[mean.result.value for mean in own],
-            low=[mean.result.value - mean.deviation for mean in own],
-            high=[mean.result.value + mean.deviation for mean in own],
-        )
-        for name, own in by_name.items()
-    ]
+    return [_line(line_name, group, x) for line_name, group in by_name.items()]
+
+
+def _line(name: str, means: Sequence[Mean], x: str) -> Line:
+    """Turn the means of one line into this line over the column `x`."""
+    return Line(
+        name=name,
+        x=[float(mean.keys[x]) for mean in means],
+        y=[mean.result.value for mean in means],
+        low=[mean.result.value - mean.deviation for mean in means],
+        high=[mean.result.value + mean.deviation for mean in means],
+    )
 
 
 def group_means(means: Iterable[Mean], *names: str) -> dict[tuple[object, ...], list[Mean]]:
-    """The means by point, metric and the named columns, in their order: those of one drawing."""
+    """Group means by point, metric and the named columns, in their order.
+
+    Each group is for one drawing.
+    """
     groups: dict[tuple[object, ...], list[Mean]] = {}
     for mean in means:
         key = (mean.point, mean.result.name, *(mean.keys[name] for name in names))
@@ -187,7 +208,8 @@ def group_means(means: Iterable[Mean], *names: str) -> dict[tuple[object, ...], 
     return groups
 
 
-def _of_result(result: Result) -> dict[str, object]:
+def _result_columns(result: Result) -> dict[str, object]:
+    """The columns of a table that a result fills."""
     return {
         "metric": result.name,
         "value": result.value,

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from labelgrid.recipes.schema import PluginChoice
 
-#: How initial labels are distributed; see `labelgrid.simulation.initial_cells` and, of those with a
-#: file, `listed`.
+#: How initial labels are distributed; see `labelgrid.simulation.initial_cells` and, for plans with
+#: a file, `labelgrid.simulation.cell_lists`.
 InitialPlan = Literal["images", "one", "random", "shares", "cells", "ledger", "published"]
 #: The plans whose cells a file lists.
 LISTED = frozenset({"cells", "ledger", "published"})
@@ -60,8 +60,8 @@ class InitialLabels:
 
     def may_have(self, task: str) -> bool:
         """Whether it may have a label of a task; only `shares` and `columns` can tell."""
-        named = {task for task, share in self.shares.items() if share} or self.columns
-        return not named or task in named
+        tasks = {name for name, share in self.shares.items() if share} or self.columns
+        return not tasks or task in tasks
 
     def __post_init__(self) -> None:
         if self.images is not None and self.images < 0:
@@ -70,7 +70,8 @@ class InitialLabels:
             raise ValueError("the plan 'shares' needs initial.shares, and no other plan uses it")
         if bool(self.file) != (self.plan in LISTED):
             raise ValueError(
-                "the plans 'cells', 'ledger' and 'published' need initial.file, and no other plan uses it"
+                "the plans 'cells', 'ledger' and 'published' need initial.file, "
+                "and no other plan uses it"
             )
         if (self.rows or self.columns) and self.plan != "published":
             raise ValueError("only the plan 'published' uses initial.rows and initial.columns")
@@ -113,7 +114,8 @@ def check_names(table: str, names: Iterable[str]) -> None:
     for name in names:
         if not NAME.fullmatch(name) or RESERVED.fullmatch(name):
             raise ValueError(
-                f"{table}.{name}: choose another name of letters, digits and _.=+-, other than start, full or single."
+                f"{table}.{name}: choose another name of letters, digits and _.=+-, "
+                "other than start, full or single."
             )
 
 
@@ -135,17 +137,23 @@ def check_tasks(arms: Mapping[str, Arm], tasks: Mapping[str, Any]) -> None:
         ValueError: names the arm and the error.
     """
     for name, arm in arms.items():
-        named = [*arm.initial.shares, *arm.initial.columns] if arm.initial else []
+        choices = arm.tasks or tasks
         unknown = [task for task in arm.tasks if task not in tasks]
-        unknown += [task for task in named if task not in (arm.tasks or tasks)]
+        if arm.initial:
+            initial_tasks = [*arm.initial.shares, *arm.initial.columns]
+            unknown += [task for task in initial_tasks if task not in choices]
         if unknown:
             raise ValueError(
-                f"arms.{name} names the task '{unknown[0]}'; its tasks are {', '.join(arm.tasks or tasks)}"
+                f"arms.{name} names the task '{unknown[0]}'; its tasks are {', '.join(choices)}"
             )
 
 
 def check_best_of(best_of: Mapping[str, tuple[str, ...]], taken: Collection[str]) -> None:
-    """Refuse a best in hindsight of no arms, or with a name that is taken by an arm, variant or strategy.
+    """Refuse a best in hindsight that lists no arms or whose name is taken.
+
+    Args:
+        best_of: the arms that each of them lists, by name.
+        taken: the names of arms, variants and strategies.
 
     Raises:
         ValueError: names it and the error.

@@ -1,4 +1,4 @@
-"""Runs one simulated campaign: the rounds of a live campaign, with a data set that answers the requests.
+"""Runs one simulated campaign: rounds as in a live one, and a data set that answers the requests.
 
 The test split becomes the project's held-out split, so that a simulated project is measured and
 reported like a live one.
@@ -39,19 +39,18 @@ FIRST = "random_images"
 
 def settings_of(run: Run, recipe: str, weights: str, study: Study, root: Path) -> Settings:
     """The settings of a run's project."""
-    chosen = study.chosen(run.name) if run.kind == "strategy" else PluginChoice(FIRST)
-    oracle = Oracle(study.data, str(root.absolute()))
-    changes = run.overrides(study)
-    explain = study.explain or None
+    strategy = PluginChoice(FIRST)
+    if run.kind == "strategy":
+        strategy = study.chosen(run.name)
     return Settings(
         recipe=recipe,
         seed=run.seed,
         weights=weights,
         group=study.group,
-        strategy=chosen,
-        changes=changes,
-        oracle=oracle,
-        explain=explain,
+        strategy=strategy,
+        changes=run.overrides(study),
+        oracle=Oracle(study.data, str(root.absolute())),
+        explain=study.explain or None,
     )
 
 
@@ -74,7 +73,7 @@ def create_run(
     splits: dict[str, Split] = {study.pool: "train", study.test: "heldout"}
     if study.val:
         splits[study.val] = "val"
-    known = source.splits()
+    images = source.splits()
     with new_project(folder, settings, study.rows() if rows is None else rows) as store:
         for split, role in splits.items():
             store.add_images(
@@ -84,19 +83,18 @@ def create_run(
                     split=role,
                     group=group_of(study.group, image_id),
                 )
-                for image_id in known[split]
+                for image_id in images[split]
             )
         tasks = [row.name for row in store.tasks()]
-        measured = [
-            image_id
-            for split, role in splits.items()
-            if role != "train"
-            for image_id in known[split]
-        ]
+        measured: list[str] = []
+        for split, role in splits.items():
+            if role != "train":
+                measured += images[split]
         grant(store, source, [Cell(image_id, task) for image_id in measured for task in tasks])
         if not any(count.labelled for count in store.counts(("heldout",)).values()):
             raise RecipeError(
-                f"The split '{study.test}' has no label of these tasks, so nothing can be measured.",
+                f"The split '{study.test}' has no label of these tasks, "
+                "so nothing can be measured.",
                 where=settings.oracle.root,
                 next_step="Name another split as `test` in [simulate], or other tasks.",
             )
@@ -127,42 +125,27 @@ def step(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> 
     if read_fit(folder) is None or read_measurement(folder) is None:
         fit.fit(project, progress)
         return True
-    reached = _reached(
-        project, study, folder
-    )  # in every run, so that an unknown metric fails in the first one
+    # Computed in every run, so that an unknown metric fails in the first one.
+    reached = _has_reached_goal(project, study, folder)
     if reached or run.kind != "strategy" or len(closed) > run.rounds(study):
         return False
     return _query(project, run, study, progress)
 
 
 def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> None:
-    """Request the initial labels as round 1.
-
-    They are drawn with all tasks of the run's arm, so that a network of one task has those that the
-    arm has of it.
-    """
+    """Request the initial labels as round 1."""
     plan = run.initial(study)
     pool = project.store.count_images(("train",))
-    images = Budget(plan.count(pool), "images")
     if plan.images and plan.images > pool and not plan.file:
         progress.say(
-            f"The pool has {count_text(pool, 'image')}, fewer than `initial` ({plan.images}): all are used."
+            f"The pool has {count_text(pool, 'image')}, fewer than `initial` ({plan.images}): "
+            "all are used."
         )
     if plan.plan == "images":
+        images = Budget(plan.count(pool), "images")
         query.query(project, images, progress, strategy=FIRST, prelabels=False)
         return
-    assert project.settings.oracle is not None
-    if plan.file:
-        image_ids = [row.image_id for row in project.store.images(("train",))]
-        cells = listed_cells(plan, Path(project.settings.oracle.root), image_ids)
-    else:
-        drawn = query.query(
-            project, images, Silent(), strategy=FIRST, dry_run=True, prelabels=False
-        ).picks
-        image_ids = sorted({pick.cell.image_id for pick in drawn})
-        cells = initial_cells(
-            plan, image_ids, [row.name for row in study.rows(run.arm)], project.settings.seed
-        )
+    cells = _planned_cells(project, run, study)
     costs = {row.name: row.cost for row in project.store.tasks()}
     moves = [
         Move(
@@ -184,6 +167,25 @@ def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: P
         )
 
 
+def _planned_cells(project: ProjectFolder, run: Run, study: Study) -> list[Cell]:
+    """List or draw the cells of an initial plan that does not buy whole images.
+
+    They are drawn with all tasks of the run's arm, so that a network of one task has the same
+    labels of this task as the arm.
+    """
+    plan = run.initial(study)
+    assert project.settings.oracle is not None
+    if plan.file:
+        image_ids = [row.image_id for row in project.store.images(("train",))]
+        return listed_cells(plan, Path(project.settings.oracle.root), image_ids)
+    pool = project.store.count_images(("train",))
+    images = Budget(plan.count(pool), "images")
+    result = query.query(project, images, Silent(), strategy=FIRST, dry_run=True, prelabels=False)
+    image_ids = sorted({pick.cell.image_id for pick in result.picks})
+    tasks = [row.name for row in study.rows(run.arm)]
+    return initial_cells(plan, image_ids, tasks, project.settings.seed)
+
+
 def _query(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> bool:
     """Request a round's labels, or the rest of the pool; returns False if nothing is left.
 
@@ -191,13 +193,15 @@ def _query(project: ProjectFolder, run: Run, study: Study, progress: Progress) -
     hidden.
     """
     grid = project.store.grid()
-    left = pool_size(grid, study.unit)
-    cheapest = grid.cost[grid.eligible.any(0)].min(initial=np.inf) if study.unit == "cost" else 0.0
-    amount = study.budget + _returned(project, study)
-    if not left or amount + query.unspent_budget(project, study.unit) < cheapest:
+    pool = pool_size(grid, study.unit)
+    cheapest = 0.0
+    if study.unit == "cost":
+        cheapest = grid.cost[grid.eligible.any(0)].min(initial=np.inf)
+    amount = study.budget + _returned_budget(project, study)
+    if not pool or amount + query.unspent_budget(project, study.unit) < cheapest:
         return False
     scored = bool(strategy_of(project)[1].needs)
-    budget = Budget(min(amount, left), study.unit)
+    budget = Budget(min(amount, pool), study.unit)
     try:
         query.query(project, budget, progress, prelabels=False, pictures=scored and run.seed == 0)
     except NothingToBuyError:
@@ -205,10 +209,8 @@ def _query(project: ProjectFolder, run: Run, study: Study, progress: Progress) -
     return True
 
 
-def _returned(project: ProjectFolder, study: Study) -> float:
-    """The part of earlier budgets that skipped cells took, without what later budgets had on top.
-
-    In the study's unit.
+def _returned_budget(project: ProjectFolder, study: Study) -> float:
+    """The budget, in the study's unit, that skipped cells took and no later round got back yet.
 
     Skipped initial labels took no budget. An image is worth one label of each task, and only whole
     images come back.
@@ -217,18 +219,24 @@ def _returned(project: ProjectFolder, study: Study) -> float:
     skipped = [
         costs[row.cell.task] for row in project.store.cells(state=State.SKIPPED) if row.round > 1
     ]
-    value = {"labels": len(skipped), "images": len(skipped) / len(costs), "cost": sum(skipped)}[
-        study.unit
-    ]
+    amounts = {
+        "labels": len(skipped),
+        "images": len(skipped) / len(costs),
+        "cost": sum(skipped),
+    }
+    value = amounts[study.unit]
     bought = [row for row in project.store.rounds() if row.state == "closed" and row.number > 1]
     value = round(value - sum(row.budget - study.budget for row in bought), 9)
     return float(math.floor(value)) if study.unit == "images" else value
 
 
-def _reached(project: ProjectFolder, study: Study, folder: Path) -> bool:
-    """Whether the labels cost at least `spend`, or the val metrics of the run's tasks reached `until`."""
-    done = read_fit(folder)
-    if study.spend and done and done.spent >= study.spend:
+def _has_reached_goal(project: ProjectFolder, study: Study, folder: Path) -> bool:
+    """Whether the labels cost at least `spend`, or the val metrics reached `until`.
+
+    Only goals of the run's tasks count.
+    """
+    training = read_fit(folder)
+    if study.spend and training and training.spent >= study.spend:
         return True
     tasks = project.tasks()
     goals = {
@@ -236,17 +244,26 @@ def _reached(project: ProjectFolder, study: Study, folder: Path) -> bool:
         for name, goal in study.until.items()
         if name == LOSS or name.partition("/")[0] in tasks
     }
-    if not (goals and done):
+    if not (goals and training):
         return False
-    val = val_metrics(read_log(folder) or [], done.checkpoint)
+    val = val_metrics(read_log(folder) or [], training.checkpoint)
     unknown = [name for name in goals if name not in val]
     if unknown:
         raise RecipeError(
             f"until names '{unknown[0]}', which is not measured.",
             next_step=f"Measured: {', '.join(val)}.",
         )
-    lower = {name for name in goals if not _higher_is_better(project, name)}
-    return all(val[n] <= goal if n in lower else val[n] >= goal for n, goal in goals.items())
+    for name, goal in goals.items():
+        if not _meets(val[name], goal, _higher_is_better(project, name)):
+            return False
+    return True
+
+
+def _meets(value: float, goal: float, higher: bool) -> bool:
+    """Whether a value is at its goal or better; NaN is not."""
+    if higher:
+        return value >= goal
+    return value <= goal
 
 
 def _higher_is_better(project: ProjectFolder, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Reads the initial cells of plans whose cells are listed: in a CSV file, a ledger or a published split."""
+"""Reads the initial cells that a plan lists: in a CSV file, a ledger or a published split."""
 
 import csv
 import hashlib
@@ -16,10 +16,10 @@ from labelgrid.simulation.published_splits import published_cells
 
 
 def listed_cells(plan: InitialLabels, root: Path, pool: Collection[str]) -> list[Cell]:
-    """The cells that a plan's file lists, ordered by image id, then task.
+    """Read the cells that a plan's file lists, ordered by image id, then task.
 
     Args:
-        plan: one with a file.
+        plan: a plan with a file.
         root: the data set's root, below which its paths are.
         pool: the ids of the pool's images.
 
@@ -32,22 +32,25 @@ def listed_cells(plan: InitialLabels, root: Path, pool: Collection[str]) -> list
 
 
 def listed_digests(plan: InitialLabels, root: Path) -> dict[str, str]:
-    """The digests of the files that list a plan's cells, by path.
+    """Digest the files that list a plan's cells; returns the digests by path.
 
-    Of a ledger, that of its labelled cells.
+    For a ledger, its labelled cells are digested.
 
     Raises:
-        RecipeError, LedgerError: a ledger cannot be read. OSError: a file cannot be read.
+        RecipeError, LedgerError: a ledger cannot be read.
+        OSError: a file cannot be read.
     """
     if plan.plan == "ledger":
         text = "".join(f"{cell.image_id}\0{cell.task}\n" for cell in _ledger_cells(plan, root, ()))
         return {plan.file: hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}
-    files = [plan.file, plan.rows if plan.rows not in ("sorted", "numbers") else ""]
+    files = [plan.file]
+    if plan.rows not in ("", "sorted", "numbers"):
+        files.append(plan.rows)
     return {file: digest(root / file) for file in files if file}
 
 
 def read_cells(path: Path) -> list[Cell]:
-    """The cells that a CSV file lists.
+    """Read the cells that a CSV file lists.
 
     Raises:
         RecipeError: the file is missing, is not CSV with the columns image and task, or lists no
@@ -72,9 +75,9 @@ def read_cells(path: Path) -> list[Cell]:
     return sorted({Cell(row["image"], row["task"]) for _, row in rows})
 
 
-def _no_cells(path: Path, what: str) -> RecipeError:
+def _no_cells(path: Path, fault: str) -> RecipeError:
     next_step = "Give a CSV file below the data set's root whose first line is image,task."
-    return RecipeError(what, where=str(path), next_step=next_step, unchanged="Nothing was run.")
+    return RecipeError(fault, where=str(path), next_step=next_step, unchanged="Nothing was run.")
 
 
 def _csv_cells(plan: InitialLabels, root: Path, _: Collection[str]) -> list[Cell]:
@@ -87,18 +90,23 @@ def _ledger_cells(plan: InitialLabels, root: Path, _: Collection[str]) -> list[C
     Its database is opened for reading only.
     """
     path = root / plan.file / DATABASE
-    cells = []
-    if path.is_file():
-        with Store.open(path, read_only=True) as store:
-            cells = [row.cell for row in store.cells(state=State.LABELLED, splits=("train",))]
+    if not path.is_file():
+        raise _nothing_to_start_with("ledger", path)
+    with Store.open(path, read_only=True) as store:
+        cells = [row.cell for row in store.cells(state=State.LABELLED, splits=("train",))]
     if not cells:
-        raise RecipeError(
-            f"There is no {'label of a training image' if path.is_file() else 'ledger'} to start with.",
-            where=str(path),
-            next_step="As initial.file give the folder of a project, or of a run of a study (STUDY/runs/RUN).",
-            unchanged="Nothing was run.",
-        )
+        raise _nothing_to_start_with("label of a training image", path)
     return cells
+
+
+def _nothing_to_start_with(missing: str, path: Path) -> RecipeError:
+    return RecipeError(
+        f"There is no {missing} to start with.",
+        where=str(path),
+        next_step="As initial.file give the folder of a project, "
+        "or of a run of a study (STUDY/runs/RUN).",
+        unchanged="Nothing was run.",
+    )
 
 
 _READERS: Mapping[str, Callable[[InitialLabels, Path, Collection[str]], list[Cell]]] = {

@@ -13,20 +13,22 @@ from labelgrid.simulation.study import Study
 
 
 def add_dataset_classes(study: Study, root: Path) -> Study:
-    """The study; its tasks have the `classes` of the data set's own tasks where they name none.
+    """Return the study with the `classes` of the data set's own tasks where its tasks name none.
 
     Args:
         study: as its recipe has it.
         root: of its data set.
 
     Raises:
-        ImageError: the data set cannot be read. RecipeError, ProjectError: its `tasks.toml` is
-            wrong.
+        ImageError: the data set cannot be read.
+        RecipeError, ProjectError: its `tasks.toml` is wrong.
     """
     source = plugins.create("layouts", study.data, root)
-    known = source.tasks() if isinstance(source, DescribedDataset) else {}
+    dataset_tasks: Mapping[str, Mapping[str, Any]] = {}
+    if isinstance(source, DescribedDataset):
+        dataset_tasks = source.tasks()
     try:
-        return replace(study, tasks=add_known_classes(study.tasks, known, root))
+        return replace(study, tasks=add_known_classes(study.tasks, dataset_tasks, root))
     except LabelgridError as error:
         error.where = ", ".join(filter(None, (error.where, f"the data set's own tasks, {root}")))
         raise
@@ -35,22 +37,25 @@ def add_dataset_classes(study: Study, root: Path) -> Study:
 def add_known_classes(
     tasks: Mapping[str, Mapping[str, Any]], known: Mapping[str, Mapping[str, Any]], root: Path
 ) -> dict[str, Mapping[str, Any]]:
-    """Tables of tasks; one without `classes` has those of the known task with its name and kind.
+    """Give each task without `classes` those of the known task with its name and kind.
 
     Args:
         tasks: the tables of a recipe.
         known: the tables of a data set.
         root: the folder that its files of class names are relative to.
 
+    Returns:
+        The tables of all tasks.
+
     Raises:
         ProjectError, RecipeError: the known classes are wrong.
 
     Example:
         >>> known = {"semseg": {"classes": ["wall", "floor"], "cost": 2}, "depth": {"scale": 0.01}}
-        >>> completed({"semseg": {"cost": 5}, "depth": {}}, known, Path())
+        >>> add_known_classes({"semseg": {"cost": 5}, "depth": {}}, known, Path())
         {'semseg': {'cost': 5, 'classes': ['wall', 'floor']}, 'depth': {}}
     """
-    found = dict(tasks)
+    tables = dict(tasks)
     for name, values in tasks.items():
         table = known.get(name)
         if "classes" in values or not (isinstance(table, Mapping) and "classes" in table):
@@ -58,5 +63,5 @@ def add_known_classes(
         kind = table.get("kind", name)
         if values.get("kind", name) == kind:
             (row,) = task_rows_of({name: {"kind": kind, "classes": table["classes"]}}, root)
-            found[name] = {**values, "classes": row.options["classes"]}
-    return found
+            tables[name] = {**values, "classes": row.options["classes"]}
+    return tables

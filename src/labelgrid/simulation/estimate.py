@@ -70,7 +70,10 @@ def estimate_study(request: StudyRequest, progress: Progress | None = None) -> S
 
 
 def _signature(job: Job) -> tuple[str, str]:
-    """What the time of a run's steps depends on, and what that of its scoring depends on; "" if it scores nothing."""
+    """Describe what the time of a run's steps depends on, and the time of its scoring.
+
+    The second is "" if the run scores nothing.
+    """
     changes = dict(job.settings.changes)
     score = changes.pop("score", {})
     changes["train"] = {k: v for k, v in changes.get("train", {}).items() if k not in LENGTHS}
@@ -86,9 +89,9 @@ def _signature(job: Job) -> tuple[str, str]:
 
 
 def _timings(jobs: Sequence[Job], progress: Progress) -> dict[str, StepTiming]:
-    """Run -> timing.
+    """Time one run of each signature; returns the timing of each run, by its key.
 
-    One run of each signature is timed; one that scores nothing takes those of the same steps.
+    A run that scores nothing takes the timing of a run with the same steps.
     """
     timed: dict[tuple[str, str], StepTiming] = {}
     found: dict[str, StepTiming] = {}

@@ -1,4 +1,7 @@
-"""Draws the cells of the initial label plans, keyed by seed and image id, independent of the pool's order."""
+"""Draws the cells of initial label plans, keyed by seed and image id.
+
+The order of the pool does not matter.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -15,16 +18,17 @@ Draw = Callable[[Sequence[str], Sequence[str], InitialLabels, int], list[Cell]]
 def initial_cells(
     plan: InitialLabels, images: Sequence[str], tasks: Sequence[str], seed: int
 ) -> list[Cell]:
-    """The cells whose labels a run starts with, ordered by image id, then task.
+    """Draw the cells whose labels a run starts with, ordered by image id, then task.
 
     Args:
-        plan: any but those with a file, which lists them (`labelgrid.simulation.cell_lists`).
+        plan: any plan without a file (`labelgrid.simulation.cell_lists` reads the files).
         images: the ids of the drawn images, in any order.
         tasks: the run's tasks.
         seed: the run's seed.
 
     Example:
-        >>> len(initial_cells(InitialLabels("one"), ["a.jpg", "b.jpg"], ["semseg", "depth"], seed=0))
+        >>> plan = InitialLabels(plan="one")
+        >>> len(initial_cells(plan, ["a.jpg", "b.jpg"], ["semseg", "depth"], seed=0))
         2
     """
     return sorted(_DRAWS[plan.plan](images, tasks, plan, seed_of(seed, "initial", plan.plan)))
@@ -32,7 +36,8 @@ def initial_cells(
 
 def most_labels(plan: InitialLabels, images: int, tasks: int) -> int:
     """The largest number of labels that a plan draws for this many images and tasks."""
-    return images * {"one": 1, "shares": 1, "random": _most_random(tasks)}.get(plan.plan, tasks)
+    per_image = {"one": 1, "shares": 1, "random": _most_random(tasks)}
+    return images * per_image.get(plan.plan, tasks)
 
 
 def _uniform(image_ids: Sequence[str], seed: int) -> Mapping[str, float]:
@@ -56,12 +61,12 @@ def _all_labels(
 def _one_label(
     images: Sequence[str], tasks: Sequence[str], _: InitialLabels, seed: int
 ) -> list[Cell]:
-    """Source: MTPSL section 4, one label.
+    """Draw one label for each image; the tasks' counts differ by at most one.
 
-    As in its published splits, the tasks' counts differ by at most one.
+    Images are ordered by their own draws and dealt to the tasks in turn. The order of the tasks,
+    and so which of them get the remainder, depends on the seed and their names.
 
-    Images are ordered by their own draws and dealt to the tasks in turn; the order of the tasks,
-    and so those that the remainder goes to, depends on the seed and their names.
+    Source: MTPSL section 4, one label, as in its published splits.
     """
     turns = sorted(tasks, key=lambda task: (seed_of(seed, "turn", task), task))
     return [
@@ -73,16 +78,21 @@ def _one_label(
 def _random_labels(
     images: Sequence[str], tasks: Sequence[str], _: InitialLabels, seed: int
 ) -> list[Cell]:
-    """Source: MTPSL section 4, random labels: from 1 to K - 1 of K tasks, each number equally likely; 1 of one task."""
-    counts = {
-        image: 1 + int(u * _most_random(len(tasks))) for image, u in _uniform(images, seed).items()
-    }
-    keys = {task: _uniform(images, seed_of(seed, task)) for task in tasks}
-    return [
-        Cell(image, task)
-        for image, count in counts.items()
-        for task in sorted(tasks, key=lambda task, image=image: keys[task][image])[:count]  # type: ignore[misc]
-    ]
+    """Draw from 1 to K - 1 labels of K tasks for each image, each number equally likely.
+
+    Of one task, each image has the label.
+
+    Source: MTPSL section 4, random labels.
+    """
+    numbers = _uniform(images, seed)
+    task_numbers = {task: _uniform(images, seed_of(seed, task)) for task in tasks}
+    cells = []
+    for image, number in numbers.items():
+        count = 1 + int(number * _most_random(len(tasks)))
+        image_numbers = {task: task_numbers[task][image] for task in tasks}
+        chosen = sorted(tasks, key=image_numbers.__getitem__)[:count]
+        cells += [Cell(image, task) for task in chosen]
+    return cells
 
 
 def _most_random(tasks: int) -> int:
@@ -90,24 +100,26 @@ def _most_random(tasks: int) -> int:
     return max(tasks - 1, 1)
 
 
-def _shares(
+def _share_labels(
     images: Sequence[str], tasks: Sequence[str], plan: InitialLabels, seed: int
 ) -> list[Cell]:
-    """Source: MTPSL section 4, labels of the tasks in the ratio p:q.
+    """Draw one label for each image, of tasks in a given ratio; the counts are exact to one label.
 
-    The counts are exact to one label.
+    Source: MTPSL section 4, labels of the tasks in the ratio p:q.
     """
     order = _shuffled(images, seed)
     ends = np.cumsum([plan.shares.get(task, 0.0) for task in tasks])
     ends = np.floor(ends / ends[-1] * len(order) + 0.5).astype(int)
     starts = [0, *ends[:-1].tolist()]
-    parts = zip(tasks, starts, ends.tolist(), strict=True)
-    return [Cell(image, task) for task, start, end in parts for image in order[start:end]]
+    cells = []
+    for task, start, end in zip(tasks, starts, ends.tolist(), strict=True):
+        cells += [Cell(image, task) for image in order[start:end]]
+    return cells
 
 
 _DRAWS: Mapping[InitialPlan, Draw] = {
     "images": _all_labels,
     "one": _one_label,
     "random": _random_labels,
-    "shares": _shares,
+    "shares": _share_labels,
 }

@@ -22,12 +22,11 @@ class RunWork:
     """The work of a run, at most.
 
     Args:
-        labels: the labels of the pool's images at the end.
-        steps: optimiser steps of each training.
-        scored: images that are scored for picks, over all rounds; some statistics are of labelled
-            images, too.
-        labelled: images with a label in each training; as many, at most, have one when the pool is
-            scored before it.
+        labels: the number of labels of the pool's images at the end.
+        steps: the optimiser steps of each training.
+        scored: the number of images that are scored for picks, over all rounds.
+        labelled: the number of images with a label in each training. At most as many have one when
+            the pool is scored before it; some statistics are trained on them.
     """
 
     labels: int
@@ -42,13 +41,13 @@ class RunWork:
             >>> RunWork(90, [100, 200, 300], scored=60, labelled=[20, 25, 30]).after(1)
             RunWork(labels=90, steps=[200, 300], scored=40, labelled=[25, 30])
         """
-        left = self.steps[trained:]
-        scored = self.scored * len(left) // max(len(self.steps), 1)
-        return replace(self, steps=left, scored=scored, labelled=self.labelled[trained:])
+        steps = self.steps[trained:]
+        scored = self.scored * len(steps) // max(len(self.steps), 1)
+        return replace(self, steps=steps, scored=scored, labelled=self.labelled[trained:])
 
 
 def work_of(run: Run, study: Study, recipe: str, pool: int, root: Path = Path()) -> RunWork:
-    """The work of a run, at most; it is less if several labels of an image are bought.
+    """Compute the work of a run, at most; it is less if several labels of an image are bought.
 
     Args:
         run: a run of the study.
@@ -59,51 +58,50 @@ def work_of(run: Run, study: Study, recipe: str, pool: int, root: Path = Path())
     """
     train = load_recipe(recipe, run.overrides(study)).train
     rows = run.rows(study)
-    images, labels = _initial(run, study, pool, root)
+    images, labels = _initial_sizes(run, study, pool, root)
     if run.kind != "strategy":
-        return RunWork(labels, [train.length(images, labels, len(rows))] if labels else [])
-    rounds = run.rounds(study)
-    (more_labels, more_images) = _bought(study, rows, pool)
-    sizes = [
-        (
-            min(pool, images + more_images * number),
-            min(pool * len(rows), labels + more_labels * number),
-        )
-        for number in range(1, rounds + 1)
-    ]
-    needs = build_plugin("strategies", study.chosen(run.name)).needs
-    return RunWork(
-        sizes[-1][1] if sizes else labels,
-        [train.length(*size, len(rows)) for size in sizes],
-        scored=pool * rounds if needs else 0,
-        labelled=[size[0] for size in sizes] if needs else (),
-    )
+        if not labels:
+            return RunWork(labels, [])
+        return RunWork(labels, [train.length(images, labels, len(rows))])
+    more_labels, more_images = _bought_sizes(study, rows, pool)
+    steps = []
+    labelled = []
+    for _ in range(run.rounds(study)):
+        images = min(pool, images + more_images)
+        labels = min(pool * len(rows), labels + more_labels)
+        steps.append(train.length(images, labels, len(rows)))
+        labelled.append(images)
+    if not build_plugin("strategies", study.chosen(run.name)).needs:
+        return RunWork(labels, steps)
+    return RunWork(labels, steps, scored=pool * len(steps), labelled=labelled)
 
 
-def _initial(run: Run, study: Study, pool: int, root: Path) -> tuple[int, int]:
+def _initial_sizes(run: Run, study: Study, pool: int, root: Path) -> tuple[int, int]:
     """The numbers of initial images and labels, at most."""
     plan = run.initial(study)
     tasks = [row.name for row in run.rows(study)]
     if plan.file:
-        cells = [
-            c
-            for c in listed_cells(plan, root, study.splits(root).get(study.pool, ()))
-            if c.task in tasks
-        ]
+        listed = listed_cells(plan, root, study.splits(root).get(study.pool, ()))
+        cells = [cell for cell in listed if cell.task in tasks]
         return len({cell.image_id for cell in cells}), len(cells)
     images = plan.count(pool)
-    return images, min(most_labels(plan, images, len(study.rows(run.arm))), images * len(tasks))
+    arm_labels = most_labels(plan, images, len(study.rows(run.arm)))
+    return images, min(arm_labels, images * len(tasks))
 
 
-def _bought(study: Study, rows: Sequence[TaskRow], pool: int) -> tuple[int, int]:
+def _bought_sizes(study: Study, rows: Sequence[TaskRow], pool: int) -> tuple[int, int]:
     """The numbers of labels and images that a round's budget buys, at most.
 
     Free labels are all bought.
     """
     if study.unit == "images":
         return int(study.budget) * len(rows), int(study.budget)
-    cheapest = 1.0 if study.unit == "labels" else min(row.cost for row in rows)
-    labels = int(study.budget / cheapest) if cheapest else pool * len(rows)
+    cheapest = 1.0
+    if study.unit == "cost":
+        cheapest = min(row.cost for row in rows)
+    labels = pool * len(rows)
+    if cheapest:
+        labels = int(study.budget / cheapest)
     return labels, labels
 
 
@@ -144,25 +142,26 @@ def jobs_of(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:
     folder = request.out / "runs"
     pool = len(study.splits(root).get(study.pool, ()))
     recorded = recorded_runs(request.out, runs, study)
-    seedless = {run.key: replace(run, seed=0) for run in runs}
-    works = {
-        run.key: run for run in seedless.values()
-    }  # runs that differ in nothing but their seed work alike
-    work = {
-        key: work_of(run, study, recipe=request.recipe, pool=pool, root=root)
-        for key, run in works.items()
-    }
-    return {
-        run.key: Job(
+    works: dict[str, RunWork] = {}
+    jobs = {}
+    for run in runs:
+        seedless = replace(run, seed=0)  # runs that differ only in their seed have the same work
+        if seedless.key not in works:
+            works[seedless.key] = work_of(
+                seedless, study, recipe=request.recipe, pool=pool, root=root
+            )
+        start = None
+        if run.kind == "strategy":
+            start = folder / run.start(study).key
+        jobs[run.key] = Job(
             run=run,
             settings=settings_of(
                 run, request.recipe, weights=request.weights, study=study, root=root
             ),
             study=study,
             folder=folder / run.key,
-            start=folder / run.start(study).key if run.kind == "strategy" else None,
-            max_work=work[seedless[run.key].key],
+            start=start,
+            max_work=works[seedless.key],
             records=recorded.get(run.key, ()),
         )
-        for run in runs
-    }
+    return jobs

@@ -72,7 +72,9 @@ class CellMetrics:
     def findings(self, task: str, keys: Keys) -> Iterator[Finding]:
         """The metrics of a task; none if no cell of it was measured."""
         labels = self.evaluation.labels[task]
-        for result in self.evaluation.metrics[task].values() if labels else ():
+        if not labels:
+            return
+        for result in self.evaluation.metrics[task].values():
             yield Finding(
                 run=self.question.run,
                 keys=keys,
@@ -102,11 +104,9 @@ class HiddenLabels:
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`."""
-        return (
-            nonempty_label(self.data, image_id, task)
-            if Cell(image_id, task.name) in self.cells
-            else None
-        )
+        if Cell(image_id, task.name) not in self.cells:
+            return None
+        return nonempty_label(self.data, image_id, task)
 
 
 def hidden_data(project: ProjectFolder) -> Source:
@@ -122,20 +122,22 @@ def measure_networks(questions: Sequence[Question], progress: Progress) -> list[
     What arms have in common is measured once.
 
     Raises:
-        ProjectError: a network is gone. LabelgridError: an image or a label cannot be read.
+        ProjectError: a network is gone.
+        LabelgridError: an image or a label cannot be read.
     """
-    fits = _fits(questions)
-    stamps, first = _alike(questions, fits, progress)
-    asked = sorted(first, key=lambda stamp: first[stamp].place)
-    found: dict[Hashable, tuple[Evaluation, dict[str, str]]] = {}
-    for (folder, number), group in groupby(asked, key=lambda stamp: first[stamp].place):
+    fits = _read_fits(questions)
+    stamps, first = _unique_questions(questions, fits, progress)
+    ordered = sorted(first, key=lambda stamp: first[stamp].place)
+    answers: dict[Hashable, tuple[Evaluation, dict[str, str]]] = {}
+    for (folder, number), group in groupby(ordered, key=lambda stamp: first[stamp].place):
         with ProjectFolder.open(folder) as project:
             context, model = restore(project, fits[folder, number])
             headlines = {name: task.headline for name, task in context.definitions.items()}
             for stamp in group:
-                found[stamp] = _measure(context, model, first[stamp], progress), headlines
+                evaluation = _measure(context, model, first[stamp], progress)
+                answers[stamp] = evaluation, headlines
     return [
-        CellMetrics(question, *found[stamp])
+        CellMetrics(question, *answers[stamp])
         for question, stamp in zip(questions, stamps, strict=True)
     ]
 
@@ -143,25 +145,28 @@ def measure_networks(questions: Sequence[Question], progress: Progress) -> list[
 def measure_cells(
     questions: Sequence[Question], read: Callable[[Measure], T], progress: Progress
 ) -> list[Mapping[Cell, T]]:
-    """What `read` says of each question's network on each of its cells that has a label, alone.
+    """Measure each network on each of its cells alone; returns what `read` makes of each measure.
 
-    What questions have in common is measured once.
+    Cells without a label are left out. What questions have in common is measured once.
 
     Raises:
-        ProjectError: a network is gone. LabelgridError: an image or a label cannot be read.
+        ProjectError: a network is gone.
+        LabelgridError: an image or a label cannot be read.
     """
-    fits = _fits(questions)
-    stamps, first = _alike(questions, fits, progress)
-    found = {stamp: _cells(one, fits[one.place], read, progress) for stamp, one in first.items()}
-    return [found[stamp] for stamp in stamps]
+    fits = _read_fits(questions)
+    stamps, first = _unique_questions(questions, fits, progress)
+    answers = {}
+    for stamp, question in first.items():
+        answers[stamp] = _measure_each(question, fits[question.place], read, progress)
+    return [answers[stamp] for stamp in stamps]
 
 
-def _alike(
+def _unique_questions(
     questions: Sequence[Question], fits: Mapping[tuple[Path, int], Fit], progress: Progress
 ) -> tuple[list[Hashable], dict[Hashable, Question]]:
-    """The stamp of each question, and the first question of each stamp.
+    """Find the stamp of each question, and the first question of each stamp.
 
-    Starts the progress over these.
+    Starts the progress over these first questions.
 
     Raises:
         UsageError: labels are to be fed into a network of one stage.
@@ -175,37 +180,39 @@ def _alike(
     return stamps, first
 
 
-def _cells(
+def _measure_each(
     question: Question, fit: Fit, read: Callable[[Measure], T], progress: Progress
 ) -> dict[Cell, T]:
-    found: dict[Cell, T] = {}
+    """Measure a network on each cell that has a label."""
+    readings: dict[Cell, T] = {}
     with ProjectFolder.open(question.folder) as project:
         context, model = restore(project, fit)
         data = hidden_data(project)
-        options = context.recipe.data
         tasks = context.definitions
-        inputs = HiddenLabels(data, question.known)
         labels = HiddenLabels(data, question.cells)
-        feed = bool(question.known)
         outputs = predictions(
             model,
             tasks,
-            source=inputs,
+            source=HiddenLabels(data, question.known),
             image_ids=question.images,
-            data=options,
-            known=feed,
+            data=context.recipe.data,
+            known=bool(question.known),
             progress=progress,
         )
         for image, raws, frame in outputs:
             for name, label in labels_of(labels, tasks, image).items():
                 measure = Measure(context.tasks[name])
                 measure.add(raws[name], frame, label)
-                found[Cell(image, name)] = read(measure)
-    return found
+                readings[Cell(image, name)] = read(measure)
+    return readings
 
 
-def _fits(questions: Sequence[Question]) -> dict[tuple[Path, int], Fit]:
-    """The records of the trainings, by project and round, all of whose checkpoints are there."""
+def _read_fits(questions: Sequence[Question]) -> dict[tuple[Path, int], Fit]:
+    """Read the records of the trainings, by project and round.
+
+    Raises:
+        ProjectError: a record or a checkpoint is gone.
+    """
     fits = {}
     gone = []
     for folder, number in dict.fromkeys(question.place for question in questions):
@@ -218,22 +225,29 @@ def _fits(questions: Sequence[Question]) -> dict[tuple[Path, int], Fit]:
         raise ProjectError(
             f"The networks of these runs are gone: {join_names(gone, 6)}.",
             where=str(questions[0].folder.parent),
-            next_step="Restore their checkpoints from a copy, or remove the folders of these runs and run "
-            "`labelgrid simulate` again.",
+            next_step="Restore their checkpoints from a copy, "
+            "or remove the folders of these runs and run `labelgrid simulate` again.",
         )
     return fits
 
 
 def _stamp(question: Question, fit: Fit) -> Hashable:
-    """Equal for questions with the same answer: arms of a seed start with the same network."""
+    """A value that is equal for questions with the same answer.
+
+    Arms of a seed start with the same network.
+    """
     return fit.model, hash_of(fit.recipe), question.cells, question.known
 
 
 def _measure(
     context: RoundContext, model: TrainedModel, question: Question, progress: Progress
 ) -> Evaluation:
+    """Measure a network on the cells of a question."""
     data = hidden_data(context.project)
     recipe = context.recipe
+    known = None
+    if question.known:
+        known = HiddenLabels(data, question.known)
     return evaluate(
         model,
         context.tasks,
@@ -243,13 +257,13 @@ def _measure(
         data=recipe.data,
         objective=recipe.objective,
         workers=recipe.train.workers,
-        known=HiddenLabels(data, question.known) if question.known else None,
+        known=known,
         progress=_Advance(progress),
     )
 
 
 class _Advance(Silent):
-    """Progress of a part of a step: it starts no step of its own."""
+    """Advances the progress of a whole step, and starts no step of its own."""
 
     def __init__(self, whole: Progress) -> None:
         self.whole = whole

@@ -1,6 +1,6 @@
 """Reads lists of texts by name from a pickle, or from a `.npy` file with one.
 
-Calls nothing it names.
+Nothing that the file names is called.
 """
 
 import io
@@ -15,8 +15,8 @@ import numpy as np
 NPY = b"\x93NUMPY"
 #: Texts that a file may have.
 MAX_TEXTS = 2**20
-#: The globals by which NumPy writes an array of objects and each `numpy.str_`, by module: that of
-#: its functions has an older and a newer name.
+#: The globals, by module, with which NumPy writes an array of objects and each `numpy.str_`. The
+#: module of the functions has an older and a newer name.
 _MULTIARRAY = frozenset({"_reconstruct", "scalar"})
 _ALLOWED = {
     "numpy": frozenset({"dtype", "ndarray"}),
@@ -35,13 +35,13 @@ _OTHER = "it holds something else than lists of texts by name"
 
 
 def lists_of_texts(data: bytes) -> dict[str, list[str]]:
-    """The dict of lists of texts that a pickle, or a `.npy` file of one such object, holds.
+    """Read the dict of lists of texts in a pickle, or in a `.npy` file of one such object.
 
     The globals that NumPy writes are allowed, but their calls are recorded instead of made, and
     texts are read from the records. All other globals are refused.
 
     Raises:
-        ValueError: it holds anything else, is truncated, or is no such file.
+        ValueError: the data holds anything else, is truncated, or is no such file.
 
     Example:
         >>> import pickle
@@ -51,16 +51,21 @@ def lists_of_texts(data: bytes) -> dict[str, list[str]]:
         Traceback (most recent call last):
         ValueError: it holds 'builtins.print', and only lists of texts by name are read
     """
-    value = _array_item(_unpickled(_npy_pickle(data))) if data.startswith(NPY) else _unpickled(data)
-    if (
-        not isinstance(value, dict)
-        or not value
-        or not all(isinstance(texts, list) for texts in value.values())
-    ):
+    if data.startswith(NPY):
+        value = _array_item(_load_pickle(_npy_pickle(data)))
+    else:
+        value = _load_pickle(data)
+    if not isinstance(value, dict) or not value:
+        raise ValueError(_OTHER)
+    if not all(isinstance(texts, list) for texts in value.values()):
         raise ValueError(_OTHER)
     if sum(map(len, value.values())) > MAX_TEXTS:  # one list may stand in a file many times
         raise ValueError(f"it has more than {MAX_TEXTS} texts")
-    return {_text(name): [_text(text) for text in texts] for name, texts in value.items()}
+    lists = {}
+    for name, texts in value.items():
+        key = _text(name)
+        lists[key] = [_text(text) for text in texts]
+    return lists
 
 
 def _npy_pickle(data: bytes) -> bytes:
@@ -75,7 +80,7 @@ def _npy_pickle(data: bytes) -> bytes:
 
 
 class _Call:
-    """A call that a file asks for, and the state that it gives to the result: recorded, not made."""
+    """A recorded call that a file asks for, with the state that it gives to the result."""
 
     __slots__ = ("arguments", "name", "state")
 
@@ -99,14 +104,14 @@ class _Unpickler(pickle.Unpickler):
         """
         if name in _ALLOWED.get(module, ()):
             return partial(_Call, name)
-        found = f"{module}.{name}"[:80]
+        full_name = f"{module}.{name}"[:80]
         raise pickle.UnpicklingError(
-            f"it holds {found!r}, and only lists of texts by name are read"
+            f"it holds {full_name!r}, and only lists of texts by name are read"
         )
 
 
-def _unpickled(data: bytes) -> Any:
-    """The value of a pickle, with records in place of calls."""
+def _load_pickle(data: bytes) -> Any:
+    """Load the value of a pickle, with records in place of calls."""
     try:
         _check_memo(data)
         return _Unpickler(io.BytesIO(data)).load()
@@ -117,8 +122,8 @@ def _unpickled(data: bytes) -> Any:
 def _check_memo(data: bytes) -> None:
     """Refuse what no pickler writes and what lets a small file take much memory or time.
 
-    A large number of an entry makes the memo as large. The hash of tuples in tuples, each of which
-    is used twice, takes time that doubles with each.
+    An entry with a large number makes the memo as large. The time to hash nested tuples that are
+    each used twice doubles with each level.
     """
     entries: set[int] = set()
     tuples: set[int] = set()
@@ -146,7 +151,7 @@ def _array_item(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """A text, or that of a recorded `numpy.str_`."""
+    """Return a text, or the text of a recorded `numpy.str_`."""
     match value:
         case str():
             return value

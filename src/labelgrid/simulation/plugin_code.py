@@ -16,63 +16,70 @@ OWN = re.compile(r"(?!labelgrid[.:])[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 def digests(values: Any) -> dict[str, str]:
-    """The plug-ins that JSON values name as "package.module:object", each with the digest of its source.
+    """Digest the source of each plug-in that JSON values name as "package.module:object".
 
     The source is the module's file and the modules of the same package that it imports, directly or
     indirectly. Words that look like a plug-in, but have no source, are left out.
     """
-    found = {}
-    for name in sorted(set(_names(values))):
+    code = {}
+    for name in sorted(set(_plugin_names(values))):
         files = _sources(name.partition(":")[0])
         if files:
-            hasher = hashlib.blake2b(digest_size=16)
-            for module, path in sorted(files.items()):
-                content = path.read_bytes()
-                hasher.update(f"{module}\0{len(content)}\0".encode() + content)
-            found[name] = hasher.hexdigest()
-    return found
+            code[name] = _digest(files)
+    return code
+
+
+def _digest(files: Mapping[str, Path]) -> str:
+    """Digest the files of modules with their names."""
+    hasher = hashlib.blake2b(digest_size=16)
+    for module, path in sorted(files.items()):
+        content = path.read_bytes()
+        hasher.update(f"{module}\0{len(content)}\0".encode() + content)
+    return hasher.hexdigest()
 
 
 def changed_plugins(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """The plug-ins whose source has changed.
+    """Name the plug-ins whose source has changed.
 
     Example:
-        >>> changed({"a:build": "1", "b:build": "2"}, {"a:build": "1", "b:build": "3", "c:build": "4"})
+        >>> now = {"a:build": "1", "b:build": "3", "c:build": "4"}
+        >>> changed_plugins({"a:build": "1", "b:build": "2"}, now)
         ['b:build']
     """
     return [name for name, digest in before.items() if now.get(name, digest) != digest]
 
 
-def _names(values: Any) -> Iterator[str]:
-    """The words among nested keys and values that are written like a plug-in's name."""
+def _plugin_names(values: Any) -> Iterator[str]:
+    """Find the words among nested keys and values that are written like a plug-in's name."""
     if isinstance(values, Mapping):
         values = [*values.keys(), *values.values()]
     if isinstance(values, str):
-        yield from [values] if OWN.fullmatch(values) else []
+        if OWN.fullmatch(values):
+            yield values
     elif isinstance(values, Sequence):
         for value in values:
-            yield from _names(value)
+            yield from _plugin_names(value)
 
 
 def _sources(module: str) -> dict[str, Path]:
-    """A module and those of its package that it imports -> file."""
-    found: dict[str, Path] = {}
+    """Find the files of a module and of those modules of its package that it imports, by module."""
+    package = module.split(".")[0]
+    files: dict[str, Path] = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        path = None if name in found else _file(name)
+        if name in files:
+            continue
+        path = _file(name)
         if path:
-            found[name] = path
-            waiting += [
-                other
-                for other in _imports(name, path)
-                if other.split(".")[0] == module.split(".")[0]
-            ]
-    return found
+            files[name] = path
+            imports = _imports(name, path)
+            waiting += [other for other in imports if other.split(".")[0] == package]
+    return files
 
 
 def _file(module: str) -> Path | None:
-    """The source file of a module, found without importing a package above it.
+    """Find the source file of a module without importing a package above it.
 
     None if there is none.
     """
@@ -83,36 +90,47 @@ def _file(module: str) -> Path | None:
         return None
     if spec is None:
         return None
-    bases = [Path(base).joinpath(*rest) for base in spec.submodule_search_locations or ()]
-    candidates = [
-        path for base in bases for path in (base.with_name(f"{base.name}.py"), base / "__init__.py")
-    ]
-    if not rest:
-        candidates = [Path(spec.origin or "")]
-    return next((path for path in candidates if path.suffix == ".py" and path.is_file()), None)
+    candidates = []
+    if rest:
+        for folder in spec.submodule_search_locations or ():
+            base = Path(folder).joinpath(*rest)
+            candidates += [base.with_name(f"{base.name}.py"), base / "__init__.py"]
+    else:
+        candidates.append(Path(spec.origin or ""))
+    for path in candidates:
+        if path.suffix == ".py" and path.is_file():
+            return path
+    return None
 
 
 def _imports(module: str, path: Path) -> Iterator[str]:
-    """The names that a file imports and that may be modules."""
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    """Find the names that a file imports and that may be modules."""
+    package = module
+    if path.name != "__init__.py":
+        package = module.rpartition(".")[0]
     try:
         tree = ast.parse(path.read_bytes())
-    except (
-        SyntaxError,
-        ValueError,
-        RecursionError,
-        MemoryError,
-    ):  # found when the plug-in is loaded
-        return
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return  # loading the plug-in reports it
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level <= (
-            package.count(".") + 1 if package else 0
-        ):
-            base = (
-                resolve_name("." * node.level + (node.module or ""), package)
-                if node.level
-                else str(node.module)
-            )
-            yield from (base, *(f"{base}.{alias.name}" for alias in node.names))
+            for alias in node.names:
+                yield alias.name
+        elif isinstance(node, ast.ImportFrom):
+            yield from _from_imports(node, package)
+
+
+def _from_imports(node: ast.ImportFrom, package: str) -> Iterator[str]:
+    """Find the names of a `from` import that may be modules; none if it leaves the top package."""
+    depth = 0
+    if package:
+        depth = package.count(".") + 1
+    if node.level > depth:
+        return
+    if node.level:
+        base = resolve_name("." * node.level + (node.module or ""), package)
+    else:
+        base = str(node.module)
+    yield base
+    for alias in node.names:
+        yield f"{base}.{alias.name}"

@@ -1,6 +1,6 @@
 """Reads the split files that MTPSL published: which image has a label of which task.
 
-Runs nothing that they hold.
+No code in these files is run.
 
 For NYUv2 and Cityscapes a file of PyTorch holds the tensor `labels_weights`, rows × tasks, with 1
 where an image has a label; for PASCAL a file of `np.save` holds a dict that lists image ids by
@@ -34,7 +34,7 @@ _OLD = b"\x8a\x0a" + (0x1950A86A20F9469CFC6C).to_bytes(10, "little")
 
 
 def published_cells(plan: InitialLabels, root: Path, pool: Collection[str]) -> list[Cell]:
-    """The cells that a published split labels, ordered by image id, then task.
+    """Read the cells that a published split labels, ordered by image id, then task.
 
     Args:
         plan: with `file` and, for a tensor, `rows` and `columns`.
@@ -47,48 +47,47 @@ def published_cells(plan: InitialLabels, root: Path, pool: Collection[str]) -> l
     Source: MTPSL, the splits in its published repository.
     """
     path = root / plan.file
-    value = _read(path)
+    value = _read_split(path)
     if isinstance(value, Mapping):
         if plan.rows:
-            raise _refused(
+            raise _refusal(
                 path, "The split file lists image ids, so it has no rows", "Remove initial.rows."
             )
-        return sorted(_listed(value, plan.columns, pool, path))
-    return sorted(_of_rows(value, plan, _order(plan.rows, root, pool, path), path))
+        return sorted(_cells_of_lists(value, plan.columns, pool, path))
+    order = _row_order(plan.rows, root, pool, path)
+    return sorted(_cells_of_weights(value, plan, order, path))
 
 
-def _read(path: Path) -> NDArray[np.float64] | dict[str, list[str]]:
-    """The weights of a split file, or its dict of lists."""
+def _read_split(path: Path) -> NDArray[np.float64] | dict[str, list[str]]:
+    """Read the weights of a split file, or its dict of lists."""
     try:
         data = read_bytes(path, LIMIT)
-        return (
-            _tensor(data) if data.startswith(_ZIP) or data[2:14] == _OLD else lists_of_texts(data)
-        )
+        if data.startswith(_ZIP) or data[2:14] == _OLD:
+            return _load_weights(data)
+        return lists_of_texts(data)
     except OSError as error:
-        raise _refused(
+        raise _refusal(
             path, f"The split file cannot be read: {error}", "Check the path."
         ) from error
     except Exception as error:  # torch raises many types for damaged files and for objects
-        what = str(error).strip().partition("\n")[0].rstrip(".")
-        raise _refused(
-            path, f"The split file was not opened: {what or type(error).__name__}"
+        reason = str(error).strip().partition("\n")[0].rstrip(".")
+        raise _refusal(
+            path, f"The split file was not opened: {reason or type(error).__name__}"
         ) from error
 
 
-def _tensor(data: bytes) -> NDArray[np.float64]:
-    """The weights in a file of `torch.save`, [rows, tasks]."""
+def _load_weights(data: bytes) -> NDArray[np.float64]:
+    """Load the weights in a file of `torch.save`, [rows, tasks]."""
     import torch
 
-    if (
-        data.startswith(_ZIP)
-        and sum(part.file_size for part in zipfile.ZipFile(io.BytesIO(data)).infolist()) > LIMIT
-    ):
-        raise ValueError(f"unpacked it has more than {LIMIT} bytes")
+    if data.startswith(_ZIP):
+        parts = zipfile.ZipFile(io.BytesIO(data)).infolist()
+        if sum(part.file_size for part in parts) > LIMIT:
+            raise ValueError(f"unpacked it has more than {LIMIT} bytes")
     try:
         value = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (
-        pickle.UnpicklingError
-    ) as error:  # its text recommends to load the file without `weights_only`
+    except pickle.UnpicklingError as error:
+        # Its text recommends to load the file without `weights_only`.
         raise ValueError(
             "it is damaged, or holds other objects than tensors, which may run code"
         ) from error
@@ -102,126 +101,157 @@ def _tensor(data: bytes) -> NDArray[np.float64]:
     return weights
 
 
-def _order(rows: str, root: Path, pool: Collection[str], path: Path) -> Sequence[str]:
-    """The image id of each row, as the option `rows` says."""
+def _row_order(rows: str, root: Path, pool: Collection[str], path: Path) -> Sequence[str]:
+    """Find the image id of each row, as the option `rows` says."""
     if not rows:
-        choices = 'Set initial.rows to "sorted", "numbers", or the path of a list with one image id a line.'
-        raise _refused(
+        raise _refusal(
             path,
             "The split file is a tensor, and nothing says which image is in which row",
-            choices,
+            'Set initial.rows to "sorted", "numbers", '
+            "or the path of a list with one image id a line.",
         )
     if rows == "sorted":
         return sorted(pool)
     if rows == "numbers":
-        return _by_number(pool, path)
+        return _sort_by_number(pool, path)
+    return _read_order(root / rows, pool)
+
+
+def _read_order(path: Path, pool: Collection[str]) -> list[str]:
+    """Read the image id of each row from a list of image ids, one a line."""
     try:
-        order = [line.strip() for line in read_text(root / rows).splitlines() if line.strip()]
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise _refused(
-            root / rows, f"The list of rows cannot be read: {error}", "Check initial.rows."
+        raise _refusal(
+            path, f"The list of rows cannot be read: {error}", "Check initial.rows."
         ) from error
-    known = set(pool)
-    unknown = [image_id for image_id in order if image_id not in known]
-    if unknown or len(set(order)) < len(order):
-        what = f"has '{unknown[0]}', which is not in the pool" if unknown else "has an image twice"
-        raise _refused(root / rows, f"The list of rows {what}", "List each image of the pool once.")
+    order = [line.strip() for line in lines if line.strip()]
+    pool_ids = set(pool)
+    unknown = [image_id for image_id in order if image_id not in pool_ids]
+    fault = ""
+    if unknown:
+        fault = f"has '{unknown[0]}', which is not in the pool"
+    elif len(set(order)) < len(order):
+        fault = "has an image twice"
+    if fault:
+        raise _refusal(path, f"The list of rows {fault}", "List each image of the pool once.")
     return order
 
 
-def _by_number(pool: Collection[str], path: Path) -> list[str]:
-    """The pool's images in the order of the numbers that are their names."""
-    numbers = {image_id: PurePosixPath(image_id).stem for image_id in pool}
-    wrong = [
-        image_id for image_id, text in numbers.items() if not (text.isascii() and text.isdecimal())
-    ]
-    if wrong or len({int(text) for text in numbers.values()}) < len(numbers):
-        what = (
-            f"The file name of '{min(wrong)}' is not a number"
-            if wrong
-            else "Two images have the same number"
-        )
-        raise _refused(
+def _sort_by_number(pool: Collection[str], path: Path) -> list[str]:
+    """Sort the pool's images by the numbers that are their file names."""
+    numbers: dict[str, int] = {}
+    not_numbers = []
+    for image_id in pool:
+        stem = PurePosixPath(image_id).stem
+        if stem.isascii() and stem.isdecimal():
+            numbers[image_id] = int(stem)
+        else:
+            not_numbers.append(image_id)
+    fault = ""
+    if not_numbers:
+        fault = f"The file name of '{min(not_numbers)}' is not a number"
+    elif len(set(numbers.values())) < len(numbers):
+        fault = "Two images have the same number"
+    if fault:
+        raise _refusal(
             path,
-            f'{what}, and initial.rows is "numbers"',
+            f'{fault}, and initial.rows is "numbers"',
             "Name a list of the rows' images instead.",
         )
-    return sorted(numbers, key=lambda image_id: int(numbers[image_id]))
+    return sorted(numbers, key=numbers.__getitem__)
 
 
-def _of_rows(
+def _cells_of_weights(
     weights: NDArray[np.float64], plan: InitialLabels, order: Sequence[str], path: Path
 ) -> list[Cell]:
+    """Find the cells whose weight is 1; `order` has the image id of each row."""
     shape = weights.shape
     if len(shape) != 2 or not shape[1]:
-        raise _refused(
+        raise _refusal(
             path, f"The tensor of the split file is not of rows × tasks; its shape is {shape}"
         )
     if shape[0] != len(order):
-        what = f"The split file has {count_text(shape[0], 'row')}, and initial.rows gives {count_text(len(order), 'image')}"
-        raise _refused(
-            path, what, "Use the split of this data set, with all its images in the pool."
-        )
-    columns = range(shape[1])
-    known = {
-        task: column
-        for task, column in plan.columns.items()
-        if isinstance(column, int) and column in columns
-    }
-    if not known or known != dict(plan.columns):
-        wanted = f"Set initial.columns to each task's column, from 0 to {shape[1] - 1}, such as {{ depth = 1 }}."
-        raise _refused(
+        rows = count_text(shape[0], "row")
+        images = count_text(len(order), "image")
+        raise _refusal(
             path,
-            f"initial.columns does not name columns of the {shape[1]} of the split file",
-            wanted,
+            f"The split file has {rows}, and initial.rows gives {images}",
+            "Use the split of this data set, with all its images in the pool.",
         )
     cells = []
-    for task, column in known.items():
+    for task, column in _check_columns(plan.columns, shape[1], path).items():
         values = weights[:, column].tolist()
         other = [value for value in values if value not in (0, 1)]
         if other:
-            raise _refused(
+            raise _refusal(
                 path, f"The split file has the weight {other[0]}; only 0 and 1 are expected"
             )
-        cells += [
-            Cell(image_id, task) for image_id, value in zip(order, values, strict=True) if value
-        ]
+        for image_id, value in zip(order, values, strict=True):
+            if value:
+                cells.append(Cell(image_id, task))
     return cells
 
 
-def _listed(
+def _check_columns(columns: Mapping[str, int | str], count: int, path: Path) -> dict[str, int]:
+    """Refuse columns that a tensor with this many does not have; returns the column by task."""
+    numbers = {
+        task: column
+        for task, column in columns.items()
+        if isinstance(column, int) and column in range(count)
+    }
+    if not numbers or numbers != dict(columns):
+        raise _refusal(
+            path,
+            f"initial.columns does not name columns of the {count} of the split file",
+            f"Set initial.columns to each task's column, from 0 to {count - 1}, "
+            "such as { depth = 1 }.",
+        )
+    return numbers
+
+
+def _cells_of_lists(
     lists: Mapping[str, Sequence[str]],
     columns: Mapping[str, int | str],
     pool: Collection[str],
     path: Path,
 ) -> set[Cell]:
-    names: dict[str, set[str]] = {}
-    for image_id in pool:
-        for name in (
-            image_id,
-            str(PurePosixPath(image_id).with_suffix("")),
-            PurePosixPath(image_id).stem,
-        ):
-            names.setdefault(name, set()).add(image_id)
+    """Find the cells of the pool that lists of image names by task give."""
+    by_name = _images_by_name(pool)
     cells: set[Cell] = set()
     for task, key in (columns or {key: key for key in lists}).items():
         if key not in lists:
-            what = f"The split file has no list '{key}', which initial.columns names"
-            raise _refused(path, what, f"It has: {', '.join(lists)}.")
+            raise _refusal(
+                path,
+                f"The split file has no list '{key}', which initial.columns names",
+                f"It has: {', '.join(lists)}.",
+            )
         for name in lists[str(key)]:
-            found = names.get(name, set())
-            if len(found) != 1:
-                what = f"'{name}' of the split file is the name of {count_text(len(found), 'image')} of the pool"
-                raise _refused(
-                    path, what, "Use the split of this data set, with all its images in the pool."
+            image_ids = by_name.get(name, set())
+            if len(image_ids) != 1:
+                images = count_text(len(image_ids), "image")
+                raise _refusal(
+                    path,
+                    f"'{name}' of the split file is the name of {images} of the pool",
+                    "Use the split of this data set, with all its images in the pool.",
                 )
-            cells.update(Cell(image_id, task) for image_id in found)
+            cells.update(Cell(image_id, task) for image_id in image_ids)
     return cells
 
 
-def _refused(
-    path: Path, what: str, next_step: str = "Use a split file as it was published."
+def _images_by_name(pool: Collection[str]) -> dict[str, set[str]]:
+    """Find the images that a name may mean: an image id, with or without its ending and folder."""
+    by_name: dict[str, set[str]] = {}
+    for image_id in pool:
+        path = PurePosixPath(image_id)
+        for name in (image_id, str(path.with_suffix("")), path.stem):
+            by_name.setdefault(name, set()).add(image_id)
+    return by_name
+
+
+def _refusal(
+    path: Path, fault: str, next_step: str = "Use a split file as it was published."
 ) -> RecipeError:
     return RecipeError(
-        f"{what}.", where=str(path), next_step=next_step, unchanged="Nothing was run."
+        f"{fault}.", where=str(path), next_step=next_step, unchanged="Nothing was run."
     )

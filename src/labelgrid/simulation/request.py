@@ -71,8 +71,8 @@ class StudyRequest:
 
         Raises:
             RecipeError: there is no such recipe, it has no [simulate], or a value is wrong.
-                ImageError: the data set cannot be read. ProjectError: the class names in its
-                `tasks.toml` are wrong.
+            ImageError: the data set cannot be read.
+            ProjectError: the class names in its `tasks.toml` are wrong.
         """
         name = resolve_recipe(recipe)
         study = add_dataset_classes(study_of(name, changes), data)
@@ -115,7 +115,10 @@ class StudyRequest:
         } | {key: values for key, values in (("cells", cells), ("code", code)) if values}
 
     def _scoring(self, tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-        """All options of the statistics, and those of "STATISTIC of STRATEGY" where a strategy sets others."""
+        """Resolve all options of the statistics.
+
+        Where a strategy sets other options, they stand under "STATISTIC of STRATEGY".
+        """
         found: dict[str, dict[str, Any]] = {}
         for name in self.study.strategies:
             choice = self.study.chosen(name)
@@ -131,7 +134,7 @@ class StudyRequest:
         return dict(sorted(found.items()))
 
     def previous(self) -> dict[str, Any] | None:
-        """The `study.json` of the folder's earlier runs; None if there is none.
+        """Read the `study.json` of the folder's earlier runs; None if there is none.
 
         Raises:
             ProjectError: the file is damaged.
@@ -141,7 +144,7 @@ class StudyRequest:
         return read_json(self.out / KEPT)
 
     def changed_code(self) -> list[str]:
-        """The own plug-ins whose source has changed since the folder's runs were started."""
+        """Name the own plug-ins whose source has changed since the folder's runs were started."""
         before = (self.previous() or {}).get("code")
         return (
             plugin_code.changed_plugins(before, self.to_json().get("code", {}))

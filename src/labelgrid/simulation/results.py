@@ -54,19 +54,18 @@ class Outcome:
 
 
 def outcomes_of(run: Run, folder: Path) -> Iterator[Outcome]:
-    """The records of a run so far, by round."""
+    """Read the records of a run so far, by round."""
     for round_folder in sorted(folder.glob("rounds/*")):
         measured = read_measurement(round_folder)
         if measured is None:
             continue
         total = sum(measured.labels.values())
-        results = [
-            (task, result, measured.labels.get(task, 0))
-            for task, group in measured.metrics.items()
-            for result in group.values()
-        ]
-        overall = Result(LOSS, measured.loss_mtl, "", "lower")
-        for task, result, task_labels in [*results, (OVERALL, overall, total)]:
+        rows: list[tuple[str, Result, int]] = []
+        for task, metrics in measured.metrics.items():
+            task_labels = measured.labels.get(task, 0)
+            rows += [(task, result, task_labels) for result in metrics.values()]
+        rows.append((OVERALL, Result(LOSS, measured.loss_mtl, "", "lower"), total))
+        for task, result, task_labels in rows:
             yield Outcome(
                 kind=run.kind,
                 strategy=run.name,
@@ -91,15 +90,18 @@ def write_outcomes(outcomes: Iterable[Outcome], folder: Path) -> None:
         ProjectError: the disk reports an error.
     """
     rows = [asdict(outcome) for outcome in outcomes]
-    table = pa.table(
-        {f.name: [row[f.name] for row in rows] for f in fields(Outcome)}, schema=SCHEMA
-    )
+    table = pa.Table.from_pylist(rows, schema=SCHEMA)
     with disk_errors(folder):
         with atomic_write(folder / TABLE, durable=True) as temporary:
             pq.write_table(table, temporary, write_page_checksum=True)
         with atomic_write(folder / "outcomes.csv", durable=True) as temporary:
-            marks = [{name: escape_formula(value) for name, value in row.items()} for row in rows]
-            pyarrow.csv.write_csv(pa.Table.from_pylist(marks, schema=SCHEMA), temporary)
+            escaped = [_escape_formulas(row) for row in rows]
+            pyarrow.csv.write_csv(pa.Table.from_pylist(escaped, schema=SCHEMA), temporary)
+
+
+def _escape_formulas(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with texts that a spreadsheet does not take for formulas."""
+    return {name: escape_formula(value) for name, value in row.items()}
 
 
 def read_outcomes(folder: Path, name: str = TABLE) -> list[Outcome]:
@@ -116,30 +118,32 @@ def read_outcomes(folder: Path, name: str = TABLE) -> list[Outcome]:
         raise ProjectError(
             f"The table of outcomes cannot be read ({type(error).__name__}).",
             where=str(path),
-            next_step="Restore it from a copy, or remove it: `labelgrid simulate` makes its records again.",
+            next_step="Restore it from a copy, or remove it: "
+            "`labelgrid simulate` makes its records again.",
         ) from error
 
 
 def records_by_run(records: Sequence[Outcome], runs: Sequence[Run]) -> dict[str, list[Outcome]]:
-    """The records of each run, by run key; an empty list for a run without any."""
-    found: dict[str, list[Outcome]] = {run.key: [] for run in runs}
+    """Group records by the key of their run; a run without any has an empty list."""
+    by_run: dict[str, list[Outcome]] = {run.key: [] for run in runs}
     keys = {(str(run.kind), run.name, run.seed, describe_point(run.point)): run.key for run in runs}
     for record in records:
-        if key := keys.get((record.kind, record.strategy, record.seed, record.point)):
-            found[key].append(record)
-    return found
+        key = keys.get((record.kind, record.strategy, record.seed, record.point))
+        if key:
+            by_run[key].append(record)
+    return by_run
 
 
 def measurements_of(records: Sequence[Outcome]) -> list[Measurement]:
-    """A run's records as measurements, by round."""
+    """Turn a run's records into measurements, by round."""
     rounds: dict[int, list[Outcome]] = {}
     for record in records:
         rounds.setdefault(record.round, []).append(record)
-    return [_measured(rounds[number]) for number in sorted(rounds)]
+    return [_measurement(rounds[number]) for number in sorted(rounds)]
 
 
-def _measured(records: Sequence[Outcome]) -> Measurement:
-    """The records of one round as measurements; the records do not hold what was measured on."""
+def _measurement(records: Sequence[Outcome]) -> Measurement:
+    """Turn the records of one round into a measurement, without what only the round's file has."""
     first = records[0]
     loss = math.nan
     metrics: dict[str, dict[str, Result]] = {}

@@ -1,4 +1,4 @@
-"""Decides whether the runs in a study's folder may be resumed with the settings of now, and refuses it else."""
+"""Refuses to resume the runs in a study's folder with settings or code that would change them."""
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import fields, replace
@@ -22,9 +22,10 @@ OPEN = frozenset(
 
 
 def widen_request(request: StudyRequest) -> StudyRequest:
-    """The request plus the strategies, seeds, rounds, `full` and `single` of its folder: all its runs are resumed.
+    """Add the strategies, seeds, rounds, `full` and `single` of its folder to a request.
 
-    Arms that the recipe no longer has and that have no run are left out.
+    So all runs of the folder are resumed. Arms that the recipe no longer has and that have no run
+    are left out.
 
     Raises:
         ProjectError: the recipe no longer has an arm that has a run.
@@ -49,7 +50,10 @@ def widen_request(request: StudyRequest) -> StudyRequest:
 
 
 def extra_runs_note(asked: StudyRequest, wider: StudyRequest) -> str:
-    """What to say if more seeds or rounds than the folder had also go to arms that were not asked for; "" if not."""
+    """Say that new seeds or rounds also go to arms of the folder that were not asked for.
+
+    "" if they do not.
+    """
     previous = asked.previous()
     if previous is None:
         return ""
@@ -70,7 +74,7 @@ def extra_runs_note(asked: StudyRequest, wider: StudyRequest) -> str:
 
 
 def _is_foreign(name: str) -> bool:
-    """Whether a file in an empty study's folder is neither the lock nor what a killed call left of a file."""
+    """Whether a file without a study is neither the lock nor the rest of a killed call."""
     return name != LOCK and not (name.startswith(".") and name.endswith(".part"))
 
 
@@ -163,10 +167,10 @@ def _started(study: Study, out: Path) -> dict[str, str]:
 
 
 def _changed_arms(old: Study, new: Study, out: Path, keys: Set[str]) -> list[str]:
-    """The changed arms that have a run.
+    """Name the changed arms that have a run.
 
-    All changed arms, if a run in the folder is not among `keys`, those of the new study: one of
-    them shared its start with that run, and does no longer.
+    Names all changed arms if a run in the folder is not among `keys`, the runs of the new study:
+    one of the arms shared its start with that run, and does no longer.
     """
     started = _started(old, out)
     changed = sorted(name for name in {*old.arms, *new.arms} if old.arm(name) != new.arm(name))
@@ -186,13 +190,17 @@ def _check_code(request: StudyRequest, runs: Sequence[Run]) -> None:
         raise ProjectError(
             f"The code of {', '.join(other)} has changed since the folder's runs were started.",
             where=str(request.out),
-            next_step="Restore it, name another folder with --out, or resume with --force; the report will note it.",
+            next_step="Restore it, name another folder with --out, or resume with --force; "
+            "the report will note it.",
             unchanged="Nothing was run.",
         )
 
 
 def _check_version(previous: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> None:
-    """Refuse to add runs to those of an earlier version, whose settings lack keys: its networks or scores may differ."""
+    """Refuse to add runs to those of an earlier version, whose settings lack keys.
+
+    Its networks or scores may differ.
+    """
     recorded = previous.get("recipe", {})
     before = {
         name: recorded[name]
@@ -209,7 +217,8 @@ def _check_version(previous: Mapping[str, Any], now: Mapping[str, Any], out: Pat
     ]
     if missing:
         raise ProjectError(
-            f"The folder holds runs of an earlier version, without {', '.join(missing)}; newer ones do not compare.",
+            f"The folder holds runs of an earlier version, without {', '.join(missing)}; "
+            "newer ones do not compare.",
             where=str(out),
             next_step="Name another folder with --out. `labelgrid report` still reads this one.",
             unchanged="Nothing was run.",

@@ -13,29 +13,26 @@ RECORDS = "records.parquet"
 
 
 def keys_with_records(out: Path, runs: Sequence[Run]) -> set[str]:
-    """The keys of the runs of which `records.parquet` has any record.
+    """Find the keys of the runs of which `records.parquet` has any record.
 
     Raises:
         ProjectError: the table is damaged.
     """
     if not (out / RECORDS).is_file():
         return set()
-    return {
-        key
-        for key, found in results.records_by_run(results.read_outcomes(out, RECORDS), runs).items()
-        if found
-    }
+    records = results.records_by_run(results.read_outcomes(out, RECORDS), runs)
+    return {key for key, run_records in records.items() if run_records}
 
 
 def recorded_runs(out: Path, runs: Sequence[Run], study: Study) -> dict[str, Sequence[Outcome]]:
-    """The records of runs that need not run, by run key.
+    """Read the records of runs that need not run, by run key.
 
     These runs have no folder, and `records.parquet` has a record of each of their rounds. A start
     that another run still has to continue is not among them.
 
     Args:
         out: the study's folder.
-        runs: of the study.
+        runs: runs of the study.
         study: the study, with the number of rounds that the runs need.
 
     Raises:
@@ -45,10 +42,12 @@ def recorded_runs(out: Path, runs: Sequence[Run], study: Study) -> dict[str, Seq
         return {}
     absent = [run for run in runs if not (out / "runs" / run.key).exists()]
     records = results.records_by_run(results.read_outcomes(out, RECORDS), absent)
-    complete = {
-        run.key for run in absent if len({r.round for r in records[run.key]}) >= run.networks(study)
-    }
-    needed = {
-        run.start(study).key for run in absent if run.kind == "strategy" and run.key not in complete
-    }
+    complete = set()
+    needed = set()
+    for run in absent:
+        rounds = {record.round for record in records[run.key]}
+        if len(rounds) >= run.networks(study):
+            complete.add(run.key)
+        elif run.kind == "strategy":
+            needed.add(run.start(study).key)
     return {key: records[key] for key in complete - needed}

@@ -1,17 +1,15 @@
 """Runs a study in one call: validates it, starts or resumes its runs, and writes their records."""
 
 import fcntl
-import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from labelgrid import __version__, files
+from labelgrid import files
 from labelgrid.config import as_toml
 from labelgrid.errors import ProjectError
 from labelgrid.files import remove_folder, write_text
@@ -54,7 +52,7 @@ class StudyResult:
     """The result of a study's runs.
 
     Args:
-        out: the folder of all runs; its `outcomes.csv` and `outcomes.parquet` hold the records.
+        out: the folder of all runs. Its `outcomes.csv` and `outcomes.parquet` hold the records.
         runs: the status of each run, by key.
     """
 
@@ -83,71 +81,89 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
             was run.
     """
     progress = progress or SilentStudy()
-    asked = request
+    original = request
     request = widen_request(request)
-    if said := extra_runs_note(asked, request):
-        progress.say(said)
+    note = extra_runs_note(original, request)
+    if note:
+        progress.say(note)
     runs = validate_study(request)
-    check_weights(
-        request, [job.run for job in jobs_of(request, runs).values() if work_left(job).steps]
-    )
+    unfinished = [job.run for job in jobs_of(request, runs).values() if work_left(job).steps]
+    check_weights(request, unfinished)
     images = digest_images(request.study, request.root, request.previous() or {}, progress)
     with _locked(request.out):
         check_same(request, runs)  # another process may have run some since
         jobs = _jobs(request, runs)
         with files.disk_errors(request.out):
             (request.out / ENDINGS).unlink(missing_ok=True)  # it may not match the new request
-        kept = request.to_json() | {"pictures": images} | _history(request, jobs)
-        write_text(request.out / KEPT, json.dumps(kept, indent=1) + "\n")
+        values = request.to_json() | {"pictures": images} | _history(request, jobs)
+        write_text(request.out / KEPT, json.dumps(values, indent=1) + "\n")
         _freeze(request)
         _remove_unstarted(request.out)
         try:
-            statuses = Runner(jobs, request.at_once, progress.show, progress.say).run()
-        finally:  # a stopped call writes the records so far, too
-            records = (
-                job.records or results.outcomes_of(job.run, job.folder) for job in jobs.values()
+            runner = Runner(
+                jobs=jobs, at_once=request.at_once, show=progress.show, say=progress.say
             )
-            results.write_outcomes(itertools.chain.from_iterable(records), request.out)
+            statuses = runner.run()
+        finally:  # a stopped call writes the records so far, too
+            results.write_outcomes(_outcomes(jobs), request.out)
         endings = {key: asdict(status) for key, status in statuses.items()}
         write_text(request.out / ENDINGS, json.dumps(endings, indent=1) + "\n")
     return StudyResult(request.out, statuses)
 
 
+def _outcomes(jobs: Mapping[str, Job]) -> Iterator[results.Outcome]:
+    """Read the records of all runs so far."""
+    for job in jobs.values():
+        yield from job.records or results.outcomes_of(job.run, job.folder)
+
+
 def _history(request: StudyRequest, jobs: Mapping[str, Job]) -> dict[str, Any]:
-    """The versions and notes for the report: those of earlier calls, and a note if code or versions have changed.
+    """Return the versions and notes for the report, of earlier calls and of this one.
 
     If no run is left, versions and digests of code stay those of the code that made the runs.
     """
     previous = request.previous() or {}
-    other = request.changed_code()
-    now = {"labelgrid": __version__, "torch": version("torch")}
+    changed = request.changed_code()
     notes = notes_of(previous)
-    before = versions_of(previous)
+    history: dict[str, Any] = {}
     if any(job.records for job in jobs.values()) and FROM_RECORDS not in notes:
         notes.append(FROM_RECORDS)
     if previous and all(job.is_done for job in jobs.values()):
         history = {key: previous[key] for key in ("code", "versions") if key in previous}
-        return history | ({"notes": notes} if notes else {})
-    updated = [
-        f"{name} {new} instead of {before[name]}"
-        for name, new in now.items()
-        if before.get(name, new) != new
-    ]
-    if previous and not before:
-        updated = [
-            f"{name} {new}, and those of earlier runs are unknown" for name, new in now.items()
-        ]
-    if other:
-        updated.append(f"other code of {', '.join(other)} than earlier runs")
-    notes += [
-        f"Runs were started or resumed on {datetime.now(UTC).date()} with {change}."
-        for change in updated
-    ]
-    return {"versions": now} | ({"notes": notes} if notes else {})
+    else:
+        versions = {"labelgrid": __version__, "torch": version("torch")}
+        history = {"versions": versions}
+        notes += _change_notes(previous, versions, changed)
+    if notes:
+        history["notes"] = notes
+    return history
+
+
+def _change_notes(
+    previous: Mapping[str, Any], versions: Mapping[str, str], changed: Sequence[str]
+) -> list[str]:
+    """Note the versions and plug-ins that differ from those of earlier runs.
+
+    Args:
+        previous: the `study.json` of earlier runs; empty if there are none.
+        versions: the installed versions, by package.
+        changed: the plug-ins whose code has changed.
+    """
+    before = versions_of(previous)
+    changes = []
+    for name, now in versions.items():
+        if previous and not before:
+            changes.append(f"{name} {now}, and those of earlier runs are unknown")
+        elif before.get(name, now) != now:
+            changes.append(f"{name} {now} instead of {before[name]}")
+    if changed:
+        changes.append(f"other code of {', '.join(changed)} than earlier runs")
+    today = datetime.now(UTC).date()
+    return [f"Runs were started or resumed on {today} with {change}." for change in changes]
 
 
 def _jobs(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:
-    """The jobs of the runs; they read the frozen recipe."""
+    """Make the jobs of the runs; they read the frozen recipe."""
     jobs = jobs_of(request, runs)
     return {
         key: replace(job, settings=replace(job.settings, recipe=f"../../{FROZEN}"))
@@ -156,17 +172,21 @@ def _jobs(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:
 
 
 def _freeze(request: StudyRequest) -> None:
-    """Write the complete recipe into the study's folder, so that later edits of the recipe's file change no run."""
+    """Write the complete recipe into the study's folder.
+
+    Later edits of the recipe's file change no run.
+    """
     tables = json.loads(load_recipe(request.recipe).json())
-    header = "# The recipe of all runs here; written by `labelgrid simulate`.\n"
-    write_text(
-        request.out / FROZEN,
-        header + "".join(f"{key} = {as_toml(table)}\n" for key, table in tables.items()),
-    )
+    lines = ["# The recipe of all runs here; written by `labelgrid simulate`.\n"]
+    lines += [f"{key} = {as_toml(table)}\n" for key, table in tables.items()]
+    write_text(request.out / FROZEN, "".join(lines))
 
 
 def _remove_unstarted(out: Path) -> None:
-    """Remove incomplete projects of killed runs, and those that trained nothing: their settings may have changed."""
+    """Remove incomplete projects of killed runs, and projects that trained nothing.
+
+    Their settings may have changed.
+    """
     for folder in (out / "runs").glob("*/"):
         if folder.name.endswith(".partial") or not has_work(folder):
             remove_folder(folder)

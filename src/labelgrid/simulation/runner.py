@@ -37,7 +37,7 @@ class JobStatus:
         fault: why it failed.
         tries: the number of processes started for it.
         work: its total work, in optimiser steps.
-        done: the finished part of it.
+        done: the finished part of its work.
         found: the part that was finished before this call.
     """
 
@@ -99,17 +99,16 @@ def run_job(job: Job, pipe: "Connection[Any, Any]") -> None:
     except Exception as error:  # a killed data worker, no memory left, a bug
         trace = job.folder.with_name(f"{job.run.key}.error.txt")
         write_text(trace, traceback.format_exc())
-        pipe.send(
-            (
-                "died" if is_transient(error) else "end",
-                f"{type(error).__name__}: {error} (see {trace}).",
-            )
-        )
+        message = f"{type(error).__name__}: {error} (see {trace})."
+        if is_transient(error):
+            pipe.send(("died", message))
+        else:
+            pipe.send(("end", message))
         raise SystemExit(1) from error
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether a restart may avoid an error: one of the machine, not of the code, which would fail again.
+    """Whether a restart may avoid an error, since the machine failed and not the code.
 
     Example:
         >>> is_transient(MemoryError()), is_transient(NameError("name 'x' is not defined"))
@@ -120,17 +119,20 @@ def is_transient(error: Exception) -> bool:
 
 
 def count_trainings(job: Job) -> int:
-    """The number of finished trainings of a run, without that of the run it continues, which it was copied from."""
+    """Count the finished trainings of a run, without the copied one of the run it continues."""
     fits = len(list(job.folder.glob("rounds/*/fit.json")))
     return max(fits - 1, 0) if job.start else fits
 
 
 def work_left(job: Job) -> RunWork:
-    """The remaining work of a run."""
-    return job.max_work.after(len(job.max_work.steps) if job.is_done else count_trainings(job))
+    """Compute the remaining work of a run."""
+    trained = len(job.max_work.steps)
+    if not job.is_done:
+        trained = count_trainings(job)
+    return job.max_work.after(trained)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Runner:
     """Executes jobs in parallel processes, each after the job it continues.
 
@@ -155,8 +157,10 @@ class Runner:
     def run(self) -> Mapping[str, JobStatus]:
         """Run until every job is done or failed; returns the final statuses."""
         for key, job in self.jobs.items():
-            done = JobStatus(state="done", work=job.work, done=job.work, found=job.work)
-            self.statuses[key] = done if job.is_done else JobStatus(work=job.work)
+            status = JobStatus(work=job.work)
+            if job.is_done:
+                status = JobStatus(state="done", work=job.work, done=job.work, found=job.work)
+            self.statuses[key] = status
         try:
             while self._start_ready():
                 self._receive()
@@ -180,14 +184,20 @@ class Runner:
 
     def _is_ready(self, key: str, job: Job) -> bool:
         """Whether the run it continues is done; if that failed, this job fails too."""
-        start = next(
-            (self.statuses[k] for k, other in self.jobs.items() if other.folder == job.start), None
-        )
+        start = self._start_status(job)
         if start and start.state == "failed":
             self.statuses[key] = JobStatus(state="failed", fault="The run it continues failed.")
         return start is None or start.state == "done"
 
+    def _start_status(self, job: Job) -> JobStatus | None:
+        """The status of the run it continues; None if that is not among the jobs."""
+        for key, other in self.jobs.items():
+            if other.folder == job.start:
+                return self.statuses[key]
+        return None
+
     def _start(self, key: str, job: Job) -> None:
+        """Start the process of a job."""
         status = self.statuses[key]
         ours, theirs = Pipe(duplex=False)
         process = start_worker(run_job, job, theirs, name=key)
@@ -234,10 +244,17 @@ class Runner:
         job = self.jobs[key]
         status = self.statuses[key]
         status.done = status.work * trained / max(job.run.rounds(job.study), 1)
-        status.found = status.done if status.found is None else status.found
+        if status.found is None:
+            status.found = status.done
 
     def _finish(self, key: str, fault: str, again: bool = False) -> None:
-        """Handle an ended process: no fault (""), an error, or a fault that a restart (`again`) may avoid."""
+        """Handle an ended process.
+
+        Args:
+            key: of the job.
+            fault: why it failed; "" if it did not.
+            again: whether a restart may avoid the fault.
+        """
         _, pipe = self._running.pop(key)
         pipe.close()
         status = self.statuses[key]
@@ -245,7 +262,11 @@ class Runner:
             status.state = "waiting"
             status.what = ""
             return
-        status.fault = f"{fault} It was tried {status.tries} times." if again else fault
-        status.state, status.done = (
-            ("failed", status.done) if status.fault else ("done", status.work)
-        )
+        status.fault = fault
+        if again:
+            status.fault = f"{fault} It was tried {status.tries} times."
+        if status.fault:
+            status.state = "failed"
+        else:
+            status.state = "done"
+            status.done = status.work

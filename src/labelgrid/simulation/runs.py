@@ -21,7 +21,7 @@ from labelgrid.simulation.study import Kind, Study
 DONE = "done.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """One campaign of a study.
 
@@ -46,34 +46,49 @@ class Run:
 
     @property
     def arm(self) -> str:
-        """The arm with its tasks and initial labels, and overrides if it has several tasks; "" is the study itself."""
+        """The arm whose tasks, initial labels and overrides it has; "" is the study itself.
+
+        A network of one task has the study's overrides.
+        """
         return self.name if self.kind == "strategy" else self.start_arm
 
     @property
     def shown(self) -> str:
-        """The name under which its messages are shown: its arm's, or that of the single-task networks together."""
-        return single_name(self.start_arm) if self.task else self.arm or self.name
+        """The name under which its messages are shown.
+
+        It is the arm's, or the one that an arm's single-task networks share.
+        """
+        if self.task:
+            return single_name(self.start_arm)
+        return self.arm or self.name
 
     @property
     def key(self) -> str:
         """The name of its folder, the same for the same run.
 
         Example:
-            >>> Run("strategy", "partal", 2, {"train.steps": 500}).key
+            >>> point = {"train.steps": 500}
+            >>> Run(kind="strategy", name="partal", seed=2, point=point).key
             'partal-seed2-train.steps=500'
         """
         name = self.name.replace(":", ".").replace("/", ".")
-        text = "-".join(f"{key}={value}" for key, value in self.point.items())
-        ending = text if NAME.fullmatch(text) else hash_of(dict(self.point))
-        return f"{name}-seed{self.seed}" + (f"-{ending}" if self.point else "")
+        key = f"{name}-seed{self.seed}"
+        if not self.point:
+            return key
+        ending = "-".join(f"{option}={value}" for option, value in self.point.items())
+        if not NAME.fullmatch(ending):
+            ending = hash_of(dict(self.point))
+        return f"{key}-{ending}"
 
     def start(self, study: Study) -> "Run":
         """The run it continues."""
         arm = study.start_of(self.arm)
-        name = f"start.{arm}" if arm else "start"
+        name = "start"
+        if arm:
+            name = f"start.{arm}"
         return Run(
-            "start",
-            name,
+            kind="start",
+            name=name,
             seed=self.seed,
             point=study.effective("start", self.point, arm),
             start_arm=arm,
@@ -81,10 +96,14 @@ class Run:
 
     def overrides(self, study: Study) -> dict[str, Any]:
         """Its overrides of the recipe, with the study's tasks that it leaves out."""
-        found = study.overrides(self.kind, self.point, "" if self.task else self.arm)
-        own = self.rows(study)
-        left_out = sorted(study.tasks.keys() - {row.name for row in own})
-        return found | ({WITHOUT: left_out} if left_out else {})
+        arm = self.arm
+        if self.task:
+            arm = ""
+        overrides = study.overrides(self.kind, self.point, arm)
+        left_out = sorted(study.tasks.keys() - {row.name for row in self.rows(study)})
+        if left_out:
+            overrides |= {WITHOUT: left_out}
+        return overrides
 
     def rows(self, study: Study) -> list[TaskRow]:
         """The tasks of its network, as ledger rows."""
@@ -118,23 +137,25 @@ class Run:
         return study.rounds_of(self.arm) if self.kind == "strategy" else 1
 
     def networks(self, study: Study) -> int:
-        """The number of networks that it is measured with, at most: its own and the one it continues."""
+        """The number of networks that it is measured with, at most.
+
+        These are its own and the one it continues.
+        """
         return self.rounds(study) + (self.kind == "strategy")
 
 
 def has_work(folder: Path) -> bool:
     """Whether a run's folder holds a part of a training, or all that the run does.
 
-    Without any, the run may start anew, with other settings: what else it holds is made again in no
-    time.
+    If not, the run may start anew, with other settings: all else is made again in no time.
     """
-    return (folder / DONE).is_file() or any(
-        path.is_file() for path in folder.glob("rounds/*/fit/**/*")
-    )
+    if (folder / DONE).is_file():
+        return True
+    return any(path.is_file() for path in folder.glob("rounds/*/fit/**/*"))
 
 
 def describe_point(point: Mapping[str, Any]) -> str:
-    """Values of recipe keys as text.
+    """Write values of recipe keys as text.
 
     Example:
         >>> describe_point({"train.steps": 500, "train.batch": 4})
@@ -144,55 +165,56 @@ def describe_point(point: Mapping[str, Any]) -> str:
 
 
 def runs_of(study: Study) -> list[Run]:
-    """All runs, each after the run it continues.
+    """List all runs, each after the run it continues.
 
     Raises:
         RecipeError: two runs have the same folder.
     """
-    found: dict[str, Run] = {}
+    runs: dict[str, Run] = {}
     for seed, point in itertools.product(range(study.seeds), study.points()):
         for run in runs_at_point(study, seed, point):
-            if found.setdefault(run.key, run) != run:
+            if runs.setdefault(run.key, run) != run:
                 raise RecipeError(
                     f"Two runs of the study have the same folder, '{run.key}'.",
                     next_step="Change the name of an arm or a strategy, or a value of the grid.",
                     unchanged="Nothing was run.",
                 )
-    return list(found.values())
+    return list(runs.values())
 
 
 def runs_at_point(study: Study, seed: int, point: Mapping[str, Any]) -> Iterator[Run]:
-    """The runs of a seed at a grid point, starts first.
+    """List the runs of a seed at a grid point, starts first.
 
     Several points may share starts and `full`.
     """
     names = [name for name in study.strategies if study.rounds or name in study.arms]
-    campaigns = [
-        Run("strategy", name, seed, study.effective("strategy", point, name)) for name in names
-    ]
-    starts = [Run("strategy", name, seed, point).start(study) for name in names or [""]]
-    yield from {start.key: start for start in starts}.values()
-    yield from campaigns
+    starts: dict[str, Run] = {}
+    for name in names or [""]:
+        campaign = Run(kind="strategy", name=name, seed=seed, point=point)
+        start = campaign.start(study)
+        starts[start.key] = start
+    yield from starts.values()
+    for name in names:
+        effective = study.effective("strategy", point, name)
+        yield Run(kind="strategy", name=name, seed=seed, point=effective)
     if study.full:
-        yield Run("full", "full", seed, study.effective("full", point))
+        yield Run(kind="full", name="full", seed=seed, point=study.effective("full", point))
     if study.single:
-        arms = dict.fromkeys(
-            study.single_of(name) for name in [*(names or [""]), *([FULL] if study.full else [])]
-        )
-        yield from (
-            run
-            for arm in arms
-            for run in _single_runs(study, arm, seed, study.effective("single", point))
-        )
+        compared = list(names or [""])
+        if study.full:
+            compared.append(FULL)
+        effective = study.effective("single", point)
+        for arm in dict.fromkeys(study.single_of(name) for name in compared):
+            yield from _single_runs(study, arm, seed, effective)
 
 
 def _single_runs(study: Study, arm: str, seed: int, point: Mapping[str, Any]) -> Iterator[Run]:
-    """The networks of one task each for an arm's initial labels, of tasks that have any."""
+    """List the networks of one task each for an arm's initial labels, if the task may have any."""
     for row in study.rows(arm):
         if study.initial_of(arm).may_have(row.name):
             yield Run(
-                "single",
-                f"{single_name(arm)}.{row.name}",
+                kind="single",
+                name=f"{single_name(arm)}.{row.name}",
                 seed=seed,
                 point=point,
                 start_arm=arm,
@@ -201,10 +223,12 @@ def _single_runs(study: Study, arm: str, seed: int, point: Mapping[str, Any]) ->
 
 
 def single_name(arm: str) -> str:
-    """The name of an arm's single-task networks together.
+    """Return the name that the single-task networks of an arm share.
 
     Example:
         >>> single_name(""), single_name("one-label"), single_name(FULL)
         ('single', 'single.one-label', 'single.full')
     """
-    return f"single.{arm}" if arm else "single"
+    if not arm:
+        return "single"
+    return f"single.{arm}"

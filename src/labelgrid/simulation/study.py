@@ -1,4 +1,7 @@
-"""Defines a study, a recipe's [simulate] table: arms, seeds and a grid of recipe keys on a data set. Loads no torch."""
+"""Defines a study, which is a recipe's [simulate] table: arms × seeds × a grid of recipe keys.
+
+Loads no torch.
+"""
 
 import itertools
 import json
@@ -113,14 +116,7 @@ class Study:
             raise ValueError("grid has more than 10000 combinations")
         if not self.budget:
             raise ValueError("budget must be above 0")
-        empty = [name for name, values in self.grid.items() if not values]
-        if empty:
-            raise ValueError(f"grid.{empty[0]} has no value")
-        twice = [
-            name for name, values in self.grid.items() if len({*map(repr, values)}) < len(values)
-        ]
-        if twice:
-            raise ValueError(f"grid.{twice[0]} has a value twice")
+        _check_grid(self.grid)
         if self.until and not self.val:
             raise ValueError("until needs a val split to measure on")
         check_names("arms", self.arms)
@@ -132,9 +128,8 @@ class Study:
     @property
     def used_tasks(self) -> dict[str, Mapping[str, Any]]:
         """The tasks that are used, in their order."""
-        return {
-            name: values for name, values in self.tasks.items() if name in (self.only or self.tasks)
-        }
+        names = self.only or self.tasks
+        return {name: values for name, values in self.tasks.items() if name in names}
 
     @property
     def parts(self) -> list[str]:
@@ -142,7 +137,7 @@ class Study:
         return [name for name in (self.pool, self.test, self.val) if name]
 
     def arm(self, name: str) -> Arm:
-        """The arm of a name; for a strategy or variant, an arm with the study's values."""
+        """Return the arm of a name; for a strategy or variant, an arm with the study's values."""
         return self.arms.get(name, Arm(strategy=name))
 
     def chosen(self, name: str) -> PluginChoice:
@@ -153,38 +148,41 @@ class Study:
         return self.variants.get(strategy, PluginChoice(strategy))
 
     def rounds_of(self, name: str) -> int:
-        """The number of budgets that an arm spends."""
+        """Return the number of budgets that an arm spends."""
         rounds = self.arm(name).rounds
         return self.rounds if rounds is None else rounds
 
     def initial_of(self, name: str) -> InitialLabels:
-        """The labels an arm starts with, with the number of images filled in.
+        """Return the labels an arm starts with, with the number of images filled in.
 
-        Of `FULL` all labels.
+        `FULL` starts with all labels.
         """
         if name == FULL:
             return InitialLabels(images=0)
         plan = self.arm(name).initial or InitialLabels()
-        return replace(plan, images=self.initial) if plan.images is None else plan
+        if plan.images is None:
+            return replace(plan, images=self.initial)
+        return plan
 
     def splits(self, root: Path) -> Mapping[str, Sequence[str]]:
-        """The splits of its data set at this root."""
+        """Read the splits of its data set at this root."""
         splits: Mapping[str, Sequence[str]] = plugins.create("layouts", self.data, root).splits()
         return splits
 
     def points(self) -> list[dict[str, Any]]:
-        """Every combination of the grid's values; one empty point if there is no grid."""
+        """List every combination of the grid's values; one empty point if there is no grid."""
         names = sorted(self.grid)
-        return [
-            dict(zip(names, values, strict=True))
-            for values in itertools.product(*(self.grid[n] for n in names))
-        ]
+        combinations = itertools.product(*[self.grid[name] for name in names])
+        return [dict(zip(names, values, strict=True)) for values in combinations]
 
     def overrides(self, kind: Kind, point: Mapping[str, Any], arm: str = "") -> dict[str, Any]:
-        """The recipe overrides of runs of a kind: the point's values, then `changes` of the kind, then the arm's.
+        """Merge the recipe overrides of runs of a kind.
+
+        They are the point's values, then `changes` of the kind, then those of the arm.
 
         Example:
-            >>> study = Study("folder", {}, changes={"full": {"train": {"steps": 900, "workers": 0}}})
+            >>> changes = {"full": {"train": {"steps": 900, "workers": 0}}}
+            >>> study = Study(data="folder", tasks={}, changes=changes)
             >>> study.overrides("full", {"train.steps": 500, "train.batch": 4})
             {'train': {'steps': 900, 'workers': 0, 'batch': 4}}
         """
@@ -198,49 +196,58 @@ class Study:
         return values
 
     def effective(self, kind: Kind, point: Mapping[str, Any], arm: str = "") -> dict[str, Any]:
-        """The values of a point that change a run of a kind.
+        """Find the values of a point that change a run of a kind.
 
-        Runs that differ in none of them are one run.
-
-        A campaign starts with the network of its `start`, so a value that changes the start changes
-        the campaign.
+        Runs that differ in none of them are one run. A campaign starts with the network of its
+        `start`, so a value that changes the start changes the campaign.
 
         Example:
-            >>> study = Study("folder", {}, changes={"full": {"train": {"steps": 900}}})
-            >>> study.effective("full", {"score.dropout.passes": 5, "train.batch": 4, "train.steps": 500})
+            >>> study = Study(data="folder", tasks={}, changes={"full": {"train": {"steps": 900}}})
+            >>> point = {"score.dropout.passes": 5, "train.batch": 4, "train.steps": 500}
+            >>> study.effective("full", point)
             {'train.batch': 4}
         """
-        kinds: set[Kind] = {kind, "start"} if kind == "strategy" else {kind}
-        kept = dict(point)
+        kinds: list[Kind] = [kind]
+        if kind == "strategy":
+            kinds.append("start")
+        effective = dict(point)
         for key in point:
-            without = {name: value for name, value in kept.items() if name != key}
-            if all(self.overrides(k, without, arm) == self.overrides(k, kept, arm) for k in kinds):
-                kept = without
-        return kept
+            without = {name: value for name, value in effective.items() if name != key}
+            if all(
+                self.overrides(each, without, arm) == self.overrides(each, effective, arm)
+                for each in kinds
+            ):
+                effective = without
+        return effective
 
     def start_of(self, name: str) -> str:
-        """The arm whose start an arm shares: the first with the same start settings; "" is the study itself."""
+        """Find the arm whose start an arm shares; "" is the study itself.
+
+        It is the first with the same start settings.
+        """
         settings = self._start_settings(name)
-        return next(
-            (other for other in ("", *self.strategies) if self._start_settings(other) == settings),
-            name,
-        )
+        for other in ("", *self.strategies):
+            if self._start_settings(other) == settings:
+                return other
+        return name
 
     def single_of(self, name: str) -> str:
-        """The arm whose single-task networks an arm is compared with: the first with the same tasks and initial labels.
+        """Find the arm whose single-task networks an arm is compared with.
 
-        "" is the study itself, `FULL` every label.
+        It is the first with the same tasks and initial labels; "" is the study itself, `FULL` every
+        label.
         """
-        labels = {
-            other: (self.rows(other), self.initial_of(other))
-            for other in ("", FULL, *self.strategies, name)
-        }
-        return next(other for other, found in labels.items() if found == labels[name])
+        labels = (self.rows(name), self.initial_of(name))
+        for other in ("", FULL, *self.strategies):
+            if (self.rows(other), self.initial_of(other)) == labels:
+                return other
+        return name
 
     def _start_settings(self, name: str) -> tuple[list[str], InitialLabels, list[dict[str, Any]]]:
         """The settings that determine an arm's start: tasks, initial labels and recipe overrides."""
+        tasks = [row.name for row in self.rows(name)]
         overrides = [self.overrides("start", point, name) for point in self.points()]
-        return [row.name for row in self.rows(name)], self.initial_of(name), overrides
+        return tasks, self.initial_of(name), overrides
 
     def rows(self, arm: str = "") -> list[TaskRow]:
         """The tasks of an arm, or of the study, as ledger rows."""
@@ -271,39 +278,42 @@ def read_json(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def kept_study(kept: Mapping[str, Any], folder: Path) -> Study:
-    """The study that a folder's `study.json` describes.
+def kept_study(values: Mapping[str, Any], folder: Path) -> Study:
+    """Read the study that a folder's `study.json` describes.
 
     Raises:
-        RecipeError: it is damaged, or of another program version.
+        RecipeError: the file is damaged, or of another program version.
     """
-    values = kept.get("study")
-    return parse(Study, values if isinstance(values, Mapping) else {}, str(folder / KEPT))
+    study = values.get("study")
+    if not isinstance(study, Mapping):
+        study = {}
+    return parse(Study, study, str(folder / KEPT))
 
 
-def notes_of(kept: Mapping[str, Any]) -> list[str]:
-    """The notes for the report in the values of `study.json`."""
-    notes = kept.get("notes")
-    return [str(note) for note in notes] if isinstance(notes, list) else []
+def notes_of(values: Mapping[str, Any]) -> list[str]:
+    """Read the notes for the report from the values of `study.json`."""
+    notes = values.get("notes")
+    if not isinstance(notes, list):
+        return []
+    return [str(note) for note in notes]
 
 
-def versions_of(kept: Mapping[str, Any]) -> dict[str, str]:
-    """The versions that made the runs, by package, in the values of `study.json`.
+def versions_of(values: Mapping[str, Any]) -> dict[str, str]:
+    """Read the versions that made the runs, by package, from the values of `study.json`.
 
     Empty if it has none.
     """
-    versions = kept.get("versions")
-    return (
-        {str(name): str(one) for name, one in versions.items()}
-        if isinstance(versions, dict)
-        else {}
-    )
+    versions = values.get("versions")
+    if not isinstance(versions, dict):
+        return {}
+    return {str(name): str(version) for name, version in versions.items()}
 
 
 def study_of(recipe: str, changes: Mapping[str, Any] | None = None) -> Study:
-    """The [simulate] table of a recipe: it overrides that of the recipe it extends, and `changes` override both.
+    """Read the [simulate] table of a recipe.
 
-    If it has arms and names no strategies, its arms are compared.
+    It overrides the table of the recipe that this one extends, and `changes` override both. If it
+    has arms and names no strategies, its arms are compared.
 
     Raises:
         RecipeError: the recipe has none, a key is unknown, or a value is wrong.
@@ -315,7 +325,8 @@ def study_of(recipe: str, changes: Mapping[str, Any] | None = None) -> Study:
         raise RecipeError(
             "The recipe has no [simulate], so there is nothing to run.",
             where=recipe,
-            next_step="`labelgrid list recipes` shows recipes; docs/simulate.md describes [simulate].",
+            next_step="`labelgrid list recipes` shows recipes; "
+            "docs/simulate.md describes [simulate].",
         )
     values = merge(values, changes or {})
     if values.get("arms"):
@@ -323,12 +334,27 @@ def study_of(recipe: str, changes: Mapping[str, Any] | None = None) -> Study:
     return parse(Study, values, f"[simulate] of {recipe}")
 
 
+def _check_grid(grid: Mapping[str, Sequence[Any]]) -> None:
+    """Refuse a key of a grid without a value, and one with a value twice."""
+    for name, values in grid.items():
+        if not values:
+            raise ValueError(f"grid.{name} has no value")
+    for name, values in grid.items():
+        if len({*map(repr, values)}) < len(values):
+            raise ValueError(f"grid.{name} has a value twice")
+
+
 def _nested(key: str, value: Any) -> dict[str, Any]:
-    """The value of a dotted key as nested tables."""
+    """Write the value of a dotted key as nested tables."""
     first, _, rest = key.partition(".")
-    return {first: _nested(rest, value) if rest else value}
+    if rest:
+        value = _nested(rest, value)
+    return {first: value}
 
 
 def _names_first(key: str) -> tuple[int, bool, str]:
-    """A sort key: tables before their content, and `name` first, since a new name discards the old one's options."""
+    """A sort key that puts tables before their content, and `name` first.
+
+    A new name discards the options of the old one.
+    """
     return key.count("."), not key.endswith(".name"), key

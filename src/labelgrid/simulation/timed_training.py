@@ -1,4 +1,7 @@
-"""Times a short training of a run, its measuring and its scoring, in a process and a folder of its own."""
+"""Times a short training of a run, its measuring and its scoring.
+
+They run in a process and a folder of their own.
+"""
 
 import resource
 import sys
@@ -63,13 +66,14 @@ class StepTiming:
     members: int = 0
 
     def seconds(self, work: RunWork) -> float:
-        """The time of a run.
+        """Compute the time of a run.
 
         Example:
             >>> timing = StepTiming(step=0.5, image=0.1, images=20, memory=0, score=2.0)
             >>> timing.seconds(RunWork(30, [100, 100], scored=50))
             204.0
-            >>> replace(timing, learn=1.0, members=2).seconds(RunWork(30, [100, 100], scored=50, labelled=[10, 20]))
+            >>> work = RunWork(30, [100, 100], scored=50, labelled=[10, 20])
+            >>> replace(timing, learn=1.0, members=2).seconds(work)
             434.0
         """
         trained = sum(work.steps) * self.step * (1 + self.members)
@@ -140,9 +144,7 @@ def _time_in_process(job: Job, pipe: "Connection[Any, Any]") -> None:
 
 
 def _buy_cells(project: ProjectFolder, job: Job) -> None:
-    """Request the initial labels, and as many random cells as all rounds buy.
-
-    The labels are granted.
+    """Request the initial labels and as many random cells as all rounds buy, and grant them.
 
     The cells that the run's own strategy will pick are unknown. At most half of the pool is bought:
     the rest is scored.

@@ -62,84 +62,96 @@ def check_arms(recipe: str, study: Study) -> list[Run]:
     for strategy in study.strategies:
         _check_strategy(study, strategy)
     for name in chain(*study.best_of.values()):
-        build_plugin(
-            "strategies", study.chosen(name)
-        )  # it may pick by a task that this study leaves out
+        # Only built: it may pick by a task that this study leaves out.
+        build_plugin("strategies", study.chosen(name))
     for run in runs:
         if run.kind == "strategy" and run.rounds(study) and not run.seed:
             _check_scoring(recipe, study, run)
     check_pattern(study.group)
-    unknown = [
-        name
-        for name in study.until
-        if name != LOSS and name.partition("/")[0] not in study.used_tasks
-    ]
-    if unknown:
-        raise RecipeError(
-            f"until names '{unknown[0]}', which is not a metric of a task.",
-            next_step=f'A metric is "TASK/METRIC", such as "semseg/mIoU", or "{LOSS}".',
-        )
+    _check_until(study)
     return runs
 
 
+def _check_until(study: Study) -> None:
+    """Refuse goals of `until` that are not a metric of a task."""
+    tasks = study.used_tasks
+    for name in study.until:
+        if name != LOSS and name.partition("/")[0] not in tasks:
+            raise RecipeError(
+                f"until names '{name}', which is not a metric of a task.",
+                next_step=f'A metric is "TASK/METRIC", such as "semseg/mIoU", or "{LOSS}".',
+            )
+
+
 def _recipes(recipe: str, study: Study, runs: Iterable[Run]) -> Iterator[tuple[Run, Recipe]]:
-    """The recipes of runs, each once, with the first run that has it."""
+    """Load the recipes of runs, each once, with a run that has it."""
     different = {json.dumps([run.arm, run.overrides(study)]): run for run in runs}.values()
-    yield from [(run, load_recipe(recipe, run.overrides(study))) for run in different]
+    loaded = [(run, load_recipe(recipe, run.overrides(study))) for run in different]
+    yield from loaded
 
 
 @note_unchanged("Nothing was run.")
 def check_weights(request: StudyRequest, runs: Iterable[Run]) -> None:
-    """Refuse weights that cannot be had before each run fails for lack of them.
+    """Refuse weights that cannot be had, before each run fails for lack of them.
 
     Raises:
         ModelError: a network of these runs starts from them.
     """
-    recipes = (
-        []
-        if request.weights
-        else [loaded for _, loaded in _recipes(request.recipe, request.study, runs)]
-    )
-    for backbone in {
-        one.backbone: None for one in recipes if not has_own_encoder(one.network.name)
-    }:
-        if missing := missing_weights_advice(backbone, None):
+    if request.weights:
+        return
+    recipes = [loaded for _, loaded in _recipes(request.recipe, request.study, runs)]
+    backbones = [recipe.backbone for recipe in recipes if not has_own_encoder(recipe.network.name)]
+    for backbone in dict.fromkeys(backbones):
+        advice = missing_weights_advice(backbone, None)
+        if advice:
             raise ModelError(
-                missing,
-                next_step="Give a file with `--weights FILE`, or set `pretrained = false` in [backbone] to start from "
-                "random weights (which need many more labels).",
+                advice,
+                next_step="Give a file with `--weights FILE`, "
+                "or set `pretrained = false` in [backbone] to start from random weights "
+                "(which need many more labels).",
             )
 
 
 def _check_terms(study: Study, run: Run, recipe: Recipe) -> None:
-    """Refuse an arm whose own `changes` have a term that it would lose: its options list none of the arm's tasks."""
-    own = {} if run.kind == "single" else study.arm(run.arm).changes.get("terms", {})
-    lost = {name for name, options in own.items() if options is not False} - recipe.terms.keys()
+    """Refuse an arm whose own `changes` have a term that it would lose.
+
+    A term is lost if a list in its options names none of the arm's tasks.
+    """
+    if run.kind == "single":
+        return
+    terms = study.arm(run.arm).changes.get("terms", {})
+    lost = {name for name, options in terms.items() if options is not False} - recipe.terms.keys()
     if lost:
         raise RecipeError(
-            f"A list in the options of the term '{min(lost)}' names none of the tasks of '{run.shown}', which would "
-            "train without this term.",
+            f"A list in the options of the term '{min(lost)}' names none of the tasks "
+            f"of '{run.shown}', which would train without this term.",
             next_step="Change the list, or leave the term out of the arm's `changes`.",
             unchanged="Nothing was run.",
         )
 
 
 def _check_strategy(study: Study, name: str) -> None:
-    """Refuse an unknown strategy or task, wrong options, and a budget that does not pay for one image, or one label."""
+    """Refuse an unknown strategy or task, wrong options, and a budget that is too small.
+
+    It must pay for one image or one label.
+    """
     strategy: Strategy = build_plugin("strategies", study.chosen(name))
     rows = study.rows(name)
-    named = getattr(strategy, "tasks", ()) or [row.name for row in rows]
-    check_task_names(name, named, [row.name for row in rows])
+    row_names = [row.name for row in rows]
+    tasks = getattr(strategy, "tasks", ()) or row_names
+    check_task_names(name, tasks, row_names)
     if not study.rounds_of(name):
         return  # it buys nothing
-    image_cost = {"labels": len(rows), "cost": sum(row.cost for row in rows), "images": 1}
-    if strategy.unit == "images" and study.budget < image_cost[study.unit]:
+    image_costs = {"labels": len(rows), "cost": sum(row.cost for row in rows), "images": 1}
+    image_cost = image_costs[study.unit]
+    if strategy.unit == "images" and study.budget < image_cost:
         raise RecipeError(
-            f"The budget of {study.budget:g} {study.unit} does not pay for one image, and '{name}' buys whole images.",
-            next_step=f"An image with all its labels takes {image_cost[study.unit]:g} {study.unit}.",
+            f"The budget of {study.budget:g} {study.unit} does not pay for one image, "
+            f"and '{name}' buys whole images.",
+            next_step=f"An image with all its labels takes {image_cost:g} {study.unit}.",
             unchanged="Nothing was run.",
         )
-    least = min(row.cost for row in rows if row.name in named)
+    least = min(row.cost for row in rows if row.name in tasks)
     if study.unit == "cost" and study.budget < least:
         raise RecipeError(
             f"The budget of {study.budget:g} does not pay for one label that '{name}' buys.",
@@ -149,25 +161,29 @@ def _check_strategy(study: Study, name: str) -> None:
 
 
 def _check_scoring(recipe: str, study: Study, run: Run) -> None:
-    """Refuse options of statistics that an arm's strategy cannot use, and trainings without a term that one reads.
+    """Refuse options of statistics that an arm's strategy cannot use.
 
-    The start's network scores, too.
+    Also refuse trainings without a term that a statistic reads. The start's network scores, too.
     """
     strategy: Strategy = build_plugin("strategies", study.chosen(run.name))
-    recipes = [load_recipe(recipe, one.overrides(study)) for one in (run, run.start(study))]
-    for loaded in recipes:
-        tables = {"statistics": recipes[0].score, "terms": loaded.terms}
+    own_recipe = load_recipe(recipe, run.overrides(study))
+    start_recipe = load_recipe(recipe, run.start(study).overrides(study))
+    for loaded in (own_recipe, start_recipe):
+        tables = {"statistics": own_recipe.score, "terms": loaded.terms}
         check_expected_options(f"The strategy of '{run.name}'", strategy, tables)
-        if lacking := lacking_term(strategy, recipes[0].score, loaded.terms):
+        lacking = lacking_term(strategy, own_recipe.score, loaded.terms)
+        if lacking:
+            statistic, term = lacking
             raise RecipeError(
-                f"'{run.name}' trains without the term '{lacking[1]}', which the statistic '{lacking[0]}' of its "
-                "strategy reads.",
-                next_step=f"Add it to an arm's `changes`, such as {{ terms = {{ {lacking[1]} = {{}} }} }}.",
+                f"'{run.name}' trains without the term '{term}', "
+                f"which the statistic '{statistic}' of its strategy reads.",
+                next_step="Add it to an arm's `changes`, "
+                f"such as {{ terms = {{ {term} = {{}} }} }}.",
                 unchanged="Nothing was run.",
             )
 
 
-def digest_images(study: Study, root: Path, kept: Mapping[str, Any], progress: Progress) -> str:
+def digest_images(study: Study, root: Path, earlier: Mapping[str, Any], progress: Progress) -> str:
     """Digest the ids, splits and pixels of all images.
 
     Labels are not included, because they are hidden.
@@ -175,11 +191,12 @@ def digest_images(study: Study, root: Path, kept: Mapping[str, Any], progress: P
     Args:
         study: the study.
         root: the data set's root.
-        kept: the values of the `study.json` of earlier runs; empty if there are none.
+        earlier: the values of the `study.json` of earlier runs; empty if there are none.
         progress: receives the progress.
 
     Raises:
-        ProjectError: the earlier runs have other images. LabelgridError: an image cannot be read.
+        ProjectError: the earlier runs have other images.
+        LabelgridError: an image cannot be read.
     """
     dataset = dataset_of(Oracle(study.data, str(root)))
     hasher = hashlib.blake2b(digest_size=16)
@@ -191,7 +208,7 @@ def digest_images(study: Study, root: Path, kept: Mapping[str, Any], progress: P
             hasher.update(f"{split}\0{image_id}\0{pixels.shape}\0".encode())
             hasher.update(pixels.tobytes())
             progress.advance()
-    if kept.get("pictures", "") not in ("", hasher.hexdigest()):
+    if earlier.get("pictures", "") not in ("", hasher.hexdigest()):
         raise ProjectError(
             "The data set's images or splits have changed since the study's runs were started.",
             where=str(root),
@@ -201,21 +218,25 @@ def digest_images(study: Study, root: Path, kept: Mapping[str, Any], progress: P
 
 
 def _check_splits(request: StudyRequest) -> None:
-    """Refuse a data set without these splits, and an image or split with two roles, such as training and testing."""
+    """Refuse a data set without these splits, and an image or split with two roles.
+
+    Such roles are training and testing.
+    """
     needed = request.study.parts
-    known = request.study.splits(request.root)
-    absent = [name for name in needed if name not in known]
+    splits = request.study.splits(request.root)
+    absent = [name for name in needed if name not in splits]
     if absent:
         fault = f"The data set has no split '{absent[0]}'."
     elif len(set(needed)) < len(needed):
         fault = f"Two of pool, test and val are the same split: {', '.join(needed)}."
     else:
-        _check_disjoint({name: known[name] for name in needed}, request.root)
+        _check_disjoint({name: splits[name] for name in needed}, request.root)
         return
     raise RecipeError(
         fault,
         where=str(request.root),
-        next_step=f"It has: {', '.join(known) or 'none'}. Name its splits in [simulate]: pool, test, val.",
+        next_step=f"It has: {', '.join(splits) or 'none'}. "
+        "Name its splits in [simulate]: pool, test, val.",
         unchanged="Nothing was run.",
     )
 
@@ -226,7 +247,8 @@ def _check_disjoint(splits: Mapping[str, Sequence[str]], root: Path) -> None:
         shared = sorted(set(splits[first]) & set(splits[second]))
         if shared:
             raise RecipeError(
-                f"The splits {first} and {second} share {count_text(len(shared), 'image')}, such as '{shared[0]}'.",
+                f"The splits {first} and {second} share {count_text(len(shared), 'image')}, "
+                f"such as '{shared[0]}'.",
                 where=str(root),
                 next_step="Remove them from one of the two.",
                 unchanged="Nothing was run.",
@@ -234,9 +256,10 @@ def _check_disjoint(splits: Mapping[str, Sequence[str]], root: Path) -> None:
 
 
 def _check_labels(request: StudyRequest) -> None:
-    """Refuse tasks that contradict the first labels of the images tested on, such as another number of classes.
+    """Refuse tasks that contradict the first labels of the test images.
 
-    A task of which these images have no label is not judged.
+    An example is another number of classes. A task of which these images have no label is not
+    judged.
     """
     dataset = dataset_of(Oracle(request.study.data, str(request.root)))
     study = request.study
@@ -248,7 +271,7 @@ def _check_labels(request: StudyRequest) -> None:
 
 
 def _check_cells(request: StudyRequest) -> None:
-    """Refuse files of initial cells that cannot be read, or that list a cell outside an arm's pool."""
+    """Refuse files of initial cells that cannot be read or list a cell outside an arm's pool."""
     study = request.study
     for name in study.strategies:
         plan = study.initial_of(name)
@@ -263,6 +286,7 @@ def _check_cells(request: StudyRequest) -> None:
             raise RecipeError(
                 f"The pool of '{name}' has no cell ({unknown[0].image_id}, {unknown[0].task}).",
                 where=str(path),
-                next_step=f"List images of the split {study.pool} and tasks of the arm: {', '.join(sorted(tasks))}.",
+                next_step=f"List images of the split {study.pool} and tasks of the arm: "
+                f"{', '.join(sorted(tasks))}.",
                 unchanged="Nothing was run.",
             )

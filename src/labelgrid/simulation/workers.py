@@ -1,4 +1,7 @@
-"""Starts worker processes as forks of one server process that has loaded torch, so that each of them starts at once."""
+"""Starts worker processes as forks of one server process that has loaded torch.
+
+So each of them starts at once.
+"""
 
 import os
 from collections.abc import Callable, Mapping
@@ -11,7 +14,7 @@ PRELOADED = "labelgrid.simulation.campaign"
 
 
 def start_worker(target: Callable[..., None], *args: Any, name: str = "") -> BaseProcess:
-    """Start `target(*args)` in a process of its own, with this process' environment variables as they are now.
+    """Start `target(*args)` in a process of its own, with the environment variables of now.
 
     The server is started with the first worker, and ends with this process.
     """
@@ -25,6 +28,6 @@ def start_worker(target: Callable[..., None], *args: Any, name: str = "") -> Bas
 
 
 def _work(environment: Mapping[str, str], target: Callable[..., None], *args: Any) -> None:
-    os.environ.clear()  # the server's are those of the first worker's time
+    os.environ.clear()  # the server has the variables of when the first worker was started
     os.environ.update(environment)
     target(*args)

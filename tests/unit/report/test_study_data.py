@@ -140,7 +140,7 @@ def test_a_run_that_ended_early_is_done_where_it_is_written_down(out: Path) -> N
     write_text(out / "runs.json", json.dumps({"random_cells-seed0": {"state": "done"}}))
     assert (state(0), state(1)) == ("done", "unfinished")
     study = parse(Study, kept["study"], "")
-    other = Run("strategy", "random_cells", 1)
+    other = Run(kind="strategy", name="random_cells", seed=1)
     write_text(out / "runs" / other.key / "done.json", other.done_text(replace(study, rounds=8)))
     assert state(1) == "unfinished"  # it ended where fewer rounds were asked for
     write_text(out / "runs" / other.key / "done.json", other.done_text(study))
@@ -212,7 +212,9 @@ def test_a_study_s_folder_makes_a_page_and_a_project_s_still_does(
     assert len(shown.section("runs").tables[0]) == 1 + 6
     assert "contents are not known" in shown.section("settings").words
     run = write_report(
-        out / "runs" / Run("full", "full", 0).key, tmp_path / "b.html", tmp_path / "plots"
+        out / "runs" / Run(kind="full", name="full", seed=0).key,
+        tmp_path / "b.html",
+        tmp_path / "plots",
     )
     assert run.drawings == len(list((tmp_path / "plots").iterdir())) > 0
     assert Page(run.page.read_text()).section("status")

@@ -14,7 +14,7 @@ def finding(
     value: float, seed: int = 0, arm: str = "a", metric: str = "RMSE", **keys: Any
 ) -> Finding:
     return Finding(
-        run=Run("strategy", arm, seed, {"x": 1}),
+        run=Run(kind="strategy", name=arm, seed=seed, point={"x": 1}),
         keys=keys,
         result=Result(metric, value, "m", "lower"),
         count=3,

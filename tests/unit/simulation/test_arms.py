@@ -178,20 +178,26 @@ def test_what_an_arm_takes_is_of_its_own_tasks_labels_and_rounds() -> None:
     )
     assert (
         work_of(
-            Run("start", "start.mine", seed=0, point={}, start_arm="mine"), of, "small", 20
+            Run(kind="start", name="start.mine", seed=0, point={}, start_arm="mine"),
+            of,
+            "small",
+            20,
         ).labels
         == 6
     )
-    assert work_of(Run("strategy", "mine", 0), of, "small", 20).labels == 6 + 3 * 4
-    assert work_of(Run("strategy", "partal", 0), of, "small", 20).scored == 5 * 20
+    assert work_of(Run(kind="strategy", name="mine", seed=0), of, "small", 20).labels == 6 + 3 * 4
+    assert work_of(Run(kind="strategy", name="partal", seed=0), of, "small", 20).scored == 5 * 20
     of = study({"mine": Arm(strategy="partal", initial=ONE)}, budget=4)
     assert (
         work_of(
-            Run("start", "start.mine", seed=0, point={}, start_arm="mine"), of, "small", 20
+            Run(kind="start", name="start.mine", seed=0, point={}, start_arm="mine"),
+            of,
+            "small",
+            20,
         ).labels
         == 20
     )
-    assert work_of(Run("strategy", "mine", 0), of, "small", 20).scored == 5 * 20
+    assert work_of(Run(kind="strategy", name="mine", seed=0), of, "small", 20).scored == 5 * 20
 
 
 def test_cells_that_the_pool_does_not_have_are_refused_and_another_file_is_another_study(
@@ -254,7 +260,7 @@ def test_a_run_begins_with_the_cells_of_its_plan_and_the_images_of_its_seed(tmp_
     np.save(request.root / "split.npy", lists, allow_pickle=True)  # type: ignore[arg-type]
     cells = {}
     for name in arms:
-        run = Run("start", f"start.{name}", seed=0, point={}, start_arm=name)
+        run = Run(kind="start", name=f"start.{name}", seed=0, point={}, start_arm=name)
         create_run(
             tmp_path / name,
             settings_of(run, request.recipe, weights="", study=request.study, root=request.root),

@@ -21,7 +21,7 @@ from tests.studies import make_data, make_recipe
 from tests.unit.train.terms.stepped import Said
 
 COVERS = ["labelgrid.simulation.oracle"]
-PARTAL, START = Run("strategy", "partal", 0), Run("start", "start", 0)
+PARTAL, START = Run(kind="strategy", name="partal", seed=0), Run(kind="start", name="start", seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ def test_a_run_goes_on_from_its_start_as_if_it_had_begun_itself(
 
 
 def test_full_supervision_has_every_label_and_one_network(place: Path, tmp_path: Path) -> None:
-    run = Run("full", "full", 0)
+    run = Run(kind="full", name="full", seed=0)
     with start(place, tmp_path / "run", run) as project:
         finish(project, run, study(place))
         assert [sum(m.labels.values()) for m in measured(project)] == [16]
@@ -169,7 +169,7 @@ def test_fewer_images_than_the_initial_ones_are_said(place: Path, tmp_path: Path
 
 def test_a_pool_that_runs_out_ends_the_campaign(place: Path, tmp_path: Path) -> None:
     of = study(place, rounds=9, budget=7)
-    run = Run("strategy", "random_cells", 0)
+    run = Run(kind="strategy", name="random_cells", seed=0)
     with start(place, tmp_path / "run", run, rounds=9, budget=7) as project:
         finish(project, run, of)
         assert [row.budget for row in project.store.rounds() if row.state == "closed"] == [3, 7, 3]
@@ -182,7 +182,7 @@ def test_a_pool_that_runs_out_ends_the_campaign(place: Path, tmp_path: Path) -> 
 def test_what_a_round_does_not_spend_is_added_to_the_next(
     place: Path, tmp_path: Path, name: str, unit: Unit, budget: float, expected: list[int]
 ) -> None:
-    run, plan = Run("strategy", name, 0), {"budget": budget, "unit": unit}
+    run, plan = Run(kind="strategy", name=name, seed=0), {"budget": budget, "unit": unit}
     with start(place, tmp_path / "run", run, **plan) as project:
         finish(project, run, study(place, **plan))
         bought = [row.round for row in project.store.cells(state=State.LABELLED) if row.round > 1]
@@ -198,7 +198,7 @@ def test_a_campaign_of_one_tasks_labels_ends_when_they_are_all_bought(
 ) -> None:
     chosen = {"variants": {"depths": {"name": "random_tasks", "options": {"shares": {"depth": 1}}}}}
     of = study(place, rounds=9, budget=2, strategies=["depths"], **chosen)
-    run = Run("strategy", "depths", 0)
+    run = Run(kind="strategy", name="depths", seed=0)
     with start(
         place, tmp_path / "run", run, rounds=9, budget=2, strategies=["depths"], **chosen
     ) as project:
@@ -210,7 +210,7 @@ def test_a_campaign_of_one_tasks_labels_ends_when_they_are_all_bought(
 
 def test_a_campaign_stops_when_its_labels_have_cost_enough(place: Path, tmp_path: Path) -> None:
     of = study(place, rounds=9, spend=40.0)
-    run = Run("strategy", "random_cells", 0)
+    run = Run(kind="strategy", name="random_cells", seed=0)
     with start(place, tmp_path / "run", run) as project:
         finish(project, run, of)
         spent = [m.spent for m in measured(project)]
@@ -233,7 +233,7 @@ def test_until_looks_at_the_epoch_that_counts(
         "changes": {"strategy": {"train": {"choose": "best", "val_every": 1}}},
     }
     of = study(tmp_path, val="val", **best)
-    run = Run("strategy", "random_cells", 0)
+    run = Run(kind="strategy", name="random_cells", seed=0)
     with start(tmp_path, tmp_path / "run", run, val="val", **best) as project:
         finish(project, run, of)
         assert len(measured(project)) == rounds
@@ -274,7 +274,7 @@ def test_a_label_without_a_valid_pixel_is_skipped_and_its_budget_comes_back(
     blank(tmp_path, "semseg", made.names[:8])  # as the parts of people-free images
     blank(tmp_path, "depth", [made.names[9], made.names[12]])  # the last one is held out
     asked = {"unit": unit, "budget": budget, "rounds": 3}
-    run = Run("strategy", "random_cells", 1)
+    run = Run(kind="strategy", name="random_cells", seed=1)
     with start(tmp_path, tmp_path / "run", run, **asked) as project:
         finish(project, run, study(tmp_path, **asked))
         value = {"labels": {"semseg": 1, "depth": 1}, "images": {"semseg": 0.5, "depth": 0.5}}
@@ -302,7 +302,11 @@ def test_a_study_with_blank_labels_ends_well_whatever_was_picked(tmp_path: Path)
     blank(tmp_path, "semseg", made.names[::2])
     blank(tmp_path, "depth", made.names[:1])
     of = study(tmp_path, rounds=9)
-    for run in (PARTAL, Run("strategy", "random_images", 0), Run("full", "full", 0)):
+    for run in (
+        PARTAL,
+        Run(kind="strategy", name="random_images", seed=0),
+        Run(kind="full", name="full", seed=0),
+    ):
         with start(tmp_path, tmp_path / run.name, run, rounds=9) as project:
             finish(project, run, of)
             counts = project.store.counts(("train",))
@@ -314,7 +318,7 @@ def test_a_cost_budget_that_buys_nothing_more_ends_the_campaign(
     place: Path, tmp_path: Path
 ) -> None:
     of = study(place, rounds=9, budget=1.0, unit="cost")  # depth costs 1, semseg 10
-    run = Run("strategy", "random_cells", 0)
+    run = Run(kind="strategy", name="random_cells", seed=0)
     with start(place, tmp_path / "run", run, rounds=9, budget=1.0, unit="cost") as project:
         finish(project, run, of)
         counts = project.store.counts(("train",))

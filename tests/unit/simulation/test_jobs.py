@@ -11,9 +11,9 @@ from tests.studies import make_data, make_recipe
 
 TASKS = {"depth": {}, "normals": {}}
 SMALL = {"batch": 4, "epochs": 3, "steps": 0}
-PARTAL, FULL, START = (
-    Run(*words, 0) for words in (("strategy", "partal"), ("full", "full"), ("start", "start"))
-)
+PARTAL = Run(kind="strategy", name="partal", seed=0)
+FULL = Run(kind="full", name="full", seed=0)
+START = Run(kind="start", name="start", seed=0)
 
 
 def study(**options: object) -> Study:
@@ -43,7 +43,7 @@ def study(**options: object) -> Study:
             {"unit": "cost", "budget": 5.0},
             RunWork(26, [9, 12], scored=40, labelled=[13, 18]),
         ),
-        (Run("strategy", "random_cells", 0), {}, RunWork(28, [9, 15], scored=0)),
+        (Run(kind="strategy", name="random_cells", seed=0), {}, RunWork(28, [9, 15], scored=0)),
     ],
 )
 def test_a_run_takes_at_most(run: Run, options: dict[str, object], wanted: RunWork) -> None:

@@ -32,7 +32,7 @@ class Heard(Silent):
 def question(study: Any, arm: str, images: int) -> Question:
     cells = frozenset(Cell(image, "depth") for image in study.made.names[:images])
     return Question(
-        run=Run("strategy", arm, 0),
+        run=Run(kind="strategy", name=arm, seed=0),
         folder=study.folder / "runs" / f"{arm}-seed0",
         round=2,
         cells=cells,

@@ -26,10 +26,10 @@ def jobs(folder: Path, **changes: object):
 def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(
     tmp_path: Path,
 ) -> None:
-    quiet = Runner(jobs(tmp_path), 2, lambda _: None).run()
+    quiet = Runner(jobs=jobs(tmp_path), at_once=2, show=lambda _: None).run()
     assert {report.state for report in quiet.values()} == {"done"}
     assert {report.found for report in quiet.values()} == {0.0}  # nothing was there before
-    again = Runner(jobs(tmp_path), 2, lambda _: None).run()
+    again = Runner(jobs=jobs(tmp_path), at_once=2, show=lambda _: None).run()
     assert all(report.found == report.done == report.work > 0 for report in again.values())
     assert {report.tries for report in again.values()} == {0}  # a run that is done takes no process
     killed: set[str] = set()
@@ -42,7 +42,7 @@ def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(
                 killed.add(key)
                 os.kill(process.pid, signal.SIGKILL)
 
-    runs = Runner(jobs(other), 2, kill)
+    runs = Runner(jobs=jobs(other), at_once=2, show=kill)
     reports = runs.run()
     assert killed
     assert {report.state for report in reports.values()} == {"done"}
@@ -51,7 +51,9 @@ def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(
 
 def test_what_runs_say_is_said_once_for_each_arm(tmp_path: Path) -> None:
     said: list[str] = []
-    runs = Runner(jobs(tmp_path, seeds=2, single=True), 2, lambda _: None, said.append)
+    runs = Runner(
+        jobs=jobs(tmp_path, seeds=2, single=True), at_once=2, show=lambda _: None, say=said.append
+    )
     for key in runs.jobs:
         ours, theirs = Pipe(duplex=False)
         runs._running[key] = (get_context("spawn").Process(), ours)
@@ -89,7 +91,7 @@ def test_what_is_left_of_a_run_is_without_the_trainings_that_are_done(tmp_path: 
     made = jobs(tmp_path)
     start, partal = made["start-seed0"], made["partal-seed0"]
     assert (len(work_left(start).steps), len(work_left(partal).steps)) == (1, 2)
-    Runner(made, 2, lambda _: None).run()
+    Runner(jobs=made, at_once=2, show=lambda _: None).run()
     assert not work_left(start).steps and not work_left(partal).steps
     (partal.folder / "done.json").unlink()
     max(partal.folder.glob("rounds/*/fit.json")).unlink()
@@ -103,7 +105,7 @@ def test_a_run_that_cannot_be_fails_alone_and_takes_those_with_it_that_go_on_fro
     made = jobs(tmp_path)
     for name in (tmp_path / "data" / "splits" / f"{split}.txt").read_text().split():
         (tmp_path / "data" / "images" / name).write_bytes(b"no image")
-    reports = Runner(made, 1, lambda _: None).run()
+    reports = Runner(jobs=made, at_once=1, show=lambda _: None).run()
     assert reports["start-seed0"].state == "failed" and "image" in reports["start-seed0"].fault
     assert reports["start-seed0"].tries == 1  # it would fail again
     assert reports["partal-seed0"].fault == "The run it continues failed."
@@ -120,7 +122,11 @@ def test_a_run_that_the_machine_fails_is_begun_again_twice_at_most_and_an_error_
     counter.write_text(f"{deaths} {kind}")
     monkeypatch.setenv("LABELGRID_TEST_DEATHS", str(counter))
     dying = {"start": {"network": {"name": "tests.unit.simulation.dying:build"}}}
-    (report,) = Runner(jobs(tmp_path, rounds=0, changes=dying), 1, lambda _: None).run().values()
+    (report,) = (
+        Runner(jobs=jobs(tmp_path, rounds=0, changes=dying), at_once=1, show=lambda _: None)
+        .run()
+        .values()
+    )
     assert (report.state, report.tries) == (state, tries)
     trace = tmp_path / "out" / "runs" / "start-seed0.error.txt"
     assert "dying.py" in trace.read_text()

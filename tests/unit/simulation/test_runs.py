@@ -277,7 +277,12 @@ def test_a_study_measures_its_arms_against_single_task_networks(tmp_path: Path) 
 
 def test_a_run_is_named_after_its_arm_and_task() -> None:
     run = Run(
-        "single", "single.sl.depth", seed=1, point={"train.steps": 5}, start_arm="sl", task="depth"
+        kind="single",
+        name="single.sl.depth",
+        seed=1,
+        point={"train.steps": 5},
+        start_arm="sl",
+        task="depth",
     )
     assert run.key == "single.sl.depth-seed1-train.steps=5" and run.arm == "sl"
     shown = {
@@ -286,9 +291,9 @@ def test_a_run_is_named_after_its_arm_and_task() -> None:
         "start.sl": ("start", "sl"),
         "full": ("full", ""),
     }
-    runs = [Run(kind, name, 0, start_arm=arm) for name, (kind, arm) in shown.items()]  # type: ignore[arg-type]
+    runs = [Run(kind=kind, name=name, seed=0, start_arm=arm) for name, (kind, arm) in shown.items()]  # type: ignore[arg-type]
     assert [one.shown for one in runs] == ["sl", "start", "sl", "full"]
     assert (
         run.shown == "single.sl"
-        and Run("single", "single.depth", 0, task="depth").shown == "single"
+        and Run(kind="single", name="single.depth", seed=0, task="depth").shown == "single"
     )

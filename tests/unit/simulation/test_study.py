@@ -195,16 +195,17 @@ def test_two_runs_of_one_folder_are_refused() -> None:
 
 
 def test_a_runs_key_is_a_name_for_a_folder_and_depends_on_all_it_is_of() -> None:
-    run = Run("strategy", "my.module:Thing", 3, {"train.steps": 5})
+    run = Run(kind="strategy", name="my.module:Thing", seed=3, point={"train.steps": 5})
     assert "/" not in run.key and ":" not in run.key
     others = [
-        Run("strategy", "my.module:Thing", 3),
-        Run("strategy", "my.module:Thing", 3, {"train.steps": 6}),
+        Run(kind="strategy", name="my.module:Thing", seed=3),
+        Run(kind="strategy", name="my.module:Thing", seed=3, point={"train.steps": 6}),
     ]
     assert len({run.key, *(other.key for other in others)}) == 3
     for value in ("../up", "a b", "x" * 99, ["p", "q"], "é"):
         assert re.fullmatch(
-            r"a-seed0-[0-9a-f]{16}", Run("strategy", "a", 0, {"backbone.name": value}).key
+            r"a-seed0-[0-9a-f]{16}",
+            Run(kind="strategy", name="a", seed=0, point={"backbone.name": value}).key,
         )
 
 

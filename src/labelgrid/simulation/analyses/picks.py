@@ -1,4 +1,4 @@
-"""How well the network predicted the cells picked by its scores, before they were labelled.
+"""Measures how well networks predicted the cells picked by their scores, before their labelling.
 
 PartAL's figure 9 (section 4.5, hardest examples): metrics of the network of each round over the
 cells that were picked in it, as one set for each task, against the hidden labels. Beside them, the
@@ -7,7 +7,7 @@ same over the cells that could be picked. Labels that these images had at that t
 paper's setting, there is only "none".
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -16,6 +16,7 @@ import numpy as np
 
 from labelgrid.drawings.dots import Dots
 from labelgrid.ledger.grid import Cell, State
+from labelgrid.ledger.moves import CellRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import read_fit
@@ -59,38 +60,44 @@ class Picks:
                 yield from answer.findings(task, {**answer.question.keys, "task": task})
 
     def questions(self, run: Run, folder: Path) -> Iterator[Question]:
-        """What is measured of a run: in each round the picked cells and the pool, without and with known labels."""
+        """List what is measured of a run.
+
+        In each round it is the picked cells and the pool, without and with known labels.
+        """
         with ProjectFolder.open(folder) as project:
             rows = list(project.store.cells(splits=("train",)))
             images = [row.image_id for row in project.store.images(("train",))]
-            every = frozenset(Cell(image, task) for image in images for task in project.tasks())
-            bought = {row.round for row in rows if row.state == State.LABELLED}
-            numbers = [
-                number for number in sorted(bought) if read_fit(project.round_folder(number))
-            ]  # not the initial
+            tasks = project.tasks()
+            every = frozenset(Cell(image, task) for image in images for task in tasks)
+            bought = sorted({row.round for row in rows if row.state == State.LABELLED})
+            # The round of the initial labels has no training.
+            numbers = [number for number in bought if read_fit(project.round_folder(number))]
         for number in numbers:
-            picked = frozenset(
-                r.cell for r in rows if (r.round, r.state) == (number, State.LABELLED)
-            )
+            picked = _labelled(row for row in rows if row.round == number)
             earlier = [row for row in rows if row.round < number]
             pool = self._sample(every - {row.cell for row in earlier}, run.seed)
-            labelled = [row.cell for row in earlier if row.state == State.LABELLED]
+            labelled = _labelled(earlier)
             sets = {"picked": picked, "pool": pool}
-            near = {of: _of_images(labelled, cells) for of, cells in sets.items()}
-            for how in ("none", "fed in") if any(near.values()) else ("none",):
-                for of, cells in sets.items():
-                    known = near[of] if how == "fed in" else frozenset[Cell]()
+            fed_in = {name: _same_images(labelled, cells) for name, cells in sets.items()}
+            known_labels = {"none": dict.fromkeys(sets, frozenset[Cell]())}
+            if any(fed_in.values()):
+                known_labels["fed in"] = fed_in
+            for known, labels in known_labels.items():
+                for name, cells in sets.items():
                     yield Question(
                         run=run,
                         folder=folder,
                         round=number,
                         cells=cells,
-                        known=known,
-                        keys={"round": number, "cells": of, "known": how},
+                        known=labels[name],
+                        keys={"round": number, "cells": name, "known": known},
                     )
 
     def _sample(self, pool: frozenset[Cell], seed: int) -> frozenset[Cell]:
-        """The cells of the measured images, drawn by image id: arms of a seed share those that all their pools have."""
+        """Choose the cells of the measured images, drawn by image id.
+
+        Arms of a seed share the images that all their pools have.
+        """
         images = sorted({cell.image_id for cell in pool})
         if not 0 < self.options.sample < len(images):
             return pool
@@ -103,19 +110,24 @@ class Picks:
         return [_dots(group) for group in group_means(means, "round", "task").values()]
 
 
-def _of_images(labelled: Sequence[Cell], cells: frozenset[Cell]) -> frozenset[Cell]:
+def _labelled(rows: Iterable[CellRow]) -> frozenset[Cell]:
+    """The cells of the rows that have a label."""
+    return frozenset(row.cell for row in rows if row.state == State.LABELLED)
+
+
+def _same_images(labelled: frozenset[Cell], cells: frozenset[Cell]) -> frozenset[Cell]:
     """The labelled cells of the images of some cells."""
     images = {cell.image_id for cell in cells}
     return frozenset(cell for cell in labelled if cell.image_id in images)
 
 
 def _dots(means: Sequence[Mean]) -> Dots:
-    """The marks of one task in one round."""
+    """Draw the marks of one task in one round."""
     marks: dict[str, dict[str, tuple[float, float]]] = {}
     for mean in means:
-        mark = str(mean.keys["cells"]) + (
-            ", known labels fed in" if mean.keys["known"] == "fed in" else ""
-        )
+        mark = str(mean.keys["cells"])
+        if mean.keys["known"] == "fed in":
+            mark += ", known labels fed in"
         marks.setdefault(mark, {})[mean.arm] = mean.result.value, mean.deviation
     first = means[0]
     title = first.titled(f"{first.keys['task']}, round {first.keys['round']}")

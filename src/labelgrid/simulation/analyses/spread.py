@@ -1,6 +1,6 @@
-"""Over how many images, and groups of images, the labels of each arm are spread, by round.
+"""Counts the images, and groups of images, over which the labels of each arm are spread, by round.
 
-The numbers of training images with at least one label, and of their groups if the images have any:
+It counts the training images with at least one label, and their groups if the images have any:
 near-duplicates that share a scene say little more than one of them. The labels of a round are those
 that its network is trained on, as in `outcomes.csv`.
 """
@@ -45,11 +45,9 @@ class LabelSpread:
                 bought = {(row.round, row.cell.image_id) for row in cells}
                 numbers = [row.number for row in project.store.rounds() if row.number > 1]
             for number in numbers:
-                images = {image for before, image in bought if before < number}
-                counts = {
-                    "images": len(images),
-                    "groups": len({groups[image] for image in images} - {""}),
-                }
+                images = {image for bought_in, image in bought if bought_in < number}
+                image_groups = {groups[image] for image in images} - {""}
+                counts = {"images": len(images), "groups": len(image_groups)}
                 for name, count in counts.items():
                     if count:
                         yield Finding(
@@ -66,6 +64,7 @@ class LabelSpread:
 
 
 def _chart(means: Sequence[Mean]) -> Chart:
+    """Draw the counts of images, or of groups, one line for each arm."""
     title = means[0].titled(means[0].result.name)
     lines = lines_of(means, "round", lambda mean: mean.arm)
     return Chart(

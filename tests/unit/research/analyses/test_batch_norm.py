@@ -95,13 +95,15 @@ def test_the_loss_of_a_single_task_is_left_out(learnt) -> None:
         for kind, loss in (("single", False), ("strategy", True)):
             found = [
                 each.result.name
-                for each in batch_norm._metrics(Run(kind, "a", 0), "kept", project, *network)
+                for each in batch_norm._metrics(
+                    Run(kind=kind, name="a", seed=0), "kept", project, *network
+                )
             ]
             assert "RMSE" in found and ("loss_mtl" in found) is loss
 
 
 def test_the_images_fill_whole_batches(learnt) -> None:
-    run = Run("strategy", "a", 0)
+    run = Run(kind="strategy", name="a", seed=0)
     with ProjectFolder.open(learnt.folder / "runs" / "a-seed0") as project:
         for images, batch, count in ((1024, 2, 2), (2, 1, 2), (1024, 32, 3)):
             found = batch_norm.BatchNorm(batch_norm.Options(images))._images(run, project, batch)

@@ -70,7 +70,10 @@ def test_losses_of_cells_are_those_of_the_network_given_the_labels_that_images_h
     fed = frozenset(Cell(image, task) for image in images for task in known[image])
     assert fed
     cells = frozenset(Cell(image, "depth") for image in images)
-    folder, run = study.folder / "runs" / "uncertain-seed0", Run("strategy", "uncertain", 0)
+    folder, run = (
+        study.folder / "runs" / "uncertain-seed0",
+        Run(kind="strategy", name="uncertain", seed=0),
+    )
     question, counted = Question(run=run, folder=folder, round=3, cells=cells, known=fed), Counted()
     found, again = measure_cells([question, question], lambda measure: measure.loss, counted)
     assert counted.images == len(images) and again == found  # measured once
