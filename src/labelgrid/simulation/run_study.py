@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from labelgrid import files
+from labelgrid import __version__, files
 from labelgrid.config import as_toml
 from labelgrid.errors import ProjectError
 from labelgrid.files import remove_folder, write_text
