@@ -12,12 +12,12 @@ Example:
 TYPE_CHECKING = False  # true for type checkers; typing's own would have to be imported
 if TYPE_CHECKING:
     from labelgrid.api.project import Project
-    from labelgrid.api.study import analyse, simulate
+    from labelgrid.api.study import analyse, estimate, simulate
     from labelgrid.errors import LabelgridError
     from labelgrid.trusted_code import trust
 
 __version__ = "0.1.0"
-__all__ = ["LabelgridError", "Project", "__version__", "analyse", "simulate", "trust"]
+__all__ = ["LabelgridError", "Project", "__version__", "analyse", "estimate", "simulate", "trust"]
 
 #: The module of each public name. It is imported on first use, so that `import labelgrid` imports
 #: nothing else.
@@ -25,6 +25,7 @@ _HOMES = {
     "LabelgridError": "labelgrid.errors",
     "Project": "labelgrid.api.project",
     "analyse": "labelgrid.api.study",
+    "estimate": "labelgrid.api.study",
     "simulate": "labelgrid.api.study",
     "trust": "labelgrid.trusted_code",
 }

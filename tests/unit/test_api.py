@@ -1,22 +1,33 @@
-"""The public face: lazy, without torch until it is needed, and the same as the commands."""
+"""The public face: lazy, without torch until it is needed, and what the commands stand on."""
 
 import inspect
 import json
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
+import pyarrow
 import pytest
 import typer.main
 
 import labelgrid
 from labelgrid import cli
+from labelgrid.api.contents import ChangedCells
+from labelgrid.api.study import report
 from labelgrid.project.settings import Settings
 from tests.e2e.commands import done, ledger
 from tests.projects import RECIPE, Said
 from tests.studies import make_data, make_recipe
 from tests.support import make_dataset
 
-COVERS = ["labelgrid.api.project", "labelgrid.api.study"]
+COVERS = [
+    "labelgrid.api.contents",
+    "labelgrid.api.places",
+    "labelgrid.api.project",
+    "labelgrid.api.study",
+    "labelgrid.cli.opening",
+]
 
 #: What needs no network loads neither torch nor the command line.
 LIGHT = """
@@ -26,11 +37,15 @@ assert not [name for name in sys.modules if name.startswith("labelgrid.")]
 place = sys.argv[1]
 with labelgrid.Project.create(place + "/flat", place + "/images", "depth", holdout=1) as project:
     assert project.status()["tasks"]["depth"]["requested"] == 1
-    assert project.export().tasks == {"depth": 1} and project.cancel(round=0) == 1
+    assert project.export().tasks == {"depth": 1} and len(project.cancel(round=0).cells) == 1
     assert project.add(tasks="normals").new == 0
     project.import_labels(place + "/labels")
     assert not project.verify().faults
-    assert project.unlabel(["0000.jpg:depth"]) == 1 and project.remove(["0001.jpg"]).images == 1
+    assert project.label("0000.jpg:depth").size == project.image("0000.jpg").shape[:2]
+    assert project.task("depth", {"cost": 2}).row.cost == 2
+    assert len(project.cells()) == 6 and repr(project).startswith("<Project ")
+    assert len(project.unlabel(["0000.jpg:depth"]).cells) == 1
+    assert project.remove(["0001.jpg"]).images == 1
     project.report()
 assert not {"torch", "typer"} & sys.modules.keys()
 """
@@ -55,6 +70,12 @@ def place(tmp_path):
     make_dataset(tmp_path / "made", n=8, size=(32, 64), tasks=("depth", "normals"))
     (tmp_path / "tiny.toml").write_text(RECIPE)
     return tmp_path
+
+
+def images_of_the_pool(project):
+    """The images of the pool, which scoring must have read."""
+    rows = project.cells(state="missing")
+    return sorted({row["image"] for row in rows if row["split"] == "train"})
 
 
 def fill(place, request):
@@ -94,6 +115,7 @@ def test_calls_do_what_the_commands_of_their_names_do(place):
         fill(place, place / "again")
         assert project.import_labels(place / "again").tasks["depth"].new == 4
         fit = project.fit(epochs=1)
+        assert list(project.score().images) == images_of_the_pool(project)
         found = project.query(3)
     assert (fit.model, fit.labels) == (trained["model"], trained["labels"])
     assert [[p.cell.image_id, p.cell.task, p.score] for p in found.picks] == [
@@ -156,46 +178,200 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_made(place, wrong,
     assert not (place / "flat").exists()
 
 
-#: Arguments of commands that calls name otherwise, or leave to other calls.
-OTHERWISE = {"folder", "json", "task_file", "labels", "cells", "trust", "restore"}
-
-
-@pytest.mark.parametrize(
-    ("command", "call"),
-    [("init", "create"), ("import", "import_labels")]
-    + [
-        (name, name)
-        for name in (
-            "add",
-            "query",
-            "export",
-            "fit",
-            "predict",
-            "evaluate",
-            "report",
-            "cancel",
-            "verify",
-            "unlabel",
-            "remove",
-        )
-    ],
+#: Commands that stand on the method of their name.
+NAMESAKES = (
+    *("add", "task", "cancel", "export", "remove", "unlabel", "verify", "status"),
+    *("fit", "score", "query", "predict", "evaluate"),
 )
-def test_a_call_takes_what_its_command_takes(command, call):
-    taken = inspect.signature(getattr(labelgrid.Project, call)).parameters
-    app = typer.main.get_command(cli.app)
-    assert {
-        parameter.name for parameter in app.commands[command].params
-    } - OTHERWISE <= taken.keys()
+#: Each command that stands on a call.
+CALLS = {
+    "init": labelgrid.Project.create,
+    "import": labelgrid.Project.import_labels,
+    "simulate": labelgrid.simulate,
+    "analyse": labelgrid.analyse,
+    "report": report,
+    **{name: getattr(labelgrid.Project, name) for name in NAMESAKES},
+}
+#: Options of the command line alone: how it prints, and whose code it trusts; a path among the
+#: tasks; and what is a call of its own, `restore` and `labelgrid.estimate`.
+OF_COMMANDS = {"json", "trust", "task_file"}
+OWN_CALLS = {"remove": "restore", "simulate": "dry_run"}
+#: Keys of [simulate], which `labelgrid.simulate` takes all.
+OF_STUDIES = {"strategies", "only", "seeds", "rounds", "single"}
+#: Arguments of calls alone.
+OF_CALLS = {"self", "progress", "study", "options", "changes"}
+#: Commands that say otherwise what they do: in words of the command line.
+OTHERWISE = {"status", "cancel", "remove"}
+
+
+def options_of(command):
+    """The options of a command by name, without those of the command line alone."""
+    params = typer.main.get_command(cli.app).commands[command].params
+    others = {*OF_COMMANDS, OWN_CALLS.get(command)}
+    return {option.name: option for option in params if option.name not in others}
+
+
+def arguments_of(call):
+    """The arguments of a call by name, without those of calls alone."""
+    arguments = inspect.signature(call).parameters
+    return {name: argument for name, argument in arguments.items() if name not in OF_CALLS}
+
+
+def test_every_command_stands_on_a_call_but_those_that_need_no_project():
+    assert set(typer.main.get_command(cli.app).commands) - set(CALLS) == {
+        "data",
+        "list",
+        "scenes",
+        "sheet",
+    }
+
+
+@pytest.mark.parametrize("command", CALLS)
+def test_a_command_and_its_call_take_the_same_arguments(command):
+    names = set(options_of(command)) - {"folder"}
+    if command == "simulate":
+        assert names >= OF_STUDIES
+        names -= OF_STUDIES
+    assert names == set(arguments_of(CALLS[command])) - {"folder"}
+
+
+@pytest.mark.parametrize("command", CALLS)
+def test_a_command_and_its_call_have_the_same_defaults(command):
+    arguments = arguments_of(CALLS[command])
+    for name, option in options_of(command).items():
+        if name not in arguments:
+            continue
+        default = arguments[name].default
+        if default is inspect.Parameter.empty:
+            assert not option.default, name  # "init" checks by itself that there is one
+        else:
+            assert not option.required, name
+            assert said(option.default) == said(default), name
+
+
+def said(default):
+    """A default as a user types it; nothing, 0, an empty list and None are one."""
+    return str(default) if default and default != "0" else ""
+
+
+@pytest.mark.parametrize("command", sorted(set(CALLS) - OTHERWISE))
+def test_a_command_and_its_call_say_the_same_of_what_they_do(command):
+    explained = typer.main.get_command(cli.app).commands[command].help
+    call = inspect.getdoc(CALLS[command])
+    assert explained.partition("\n")[0] == call.partition("\n")[0]
 
 
 def test_init_and_create_have_the_defaults_of_the_settings():
     made = inspect.signature(labelgrid.Project.create).parameters
-    typed = {
-        parameter.name: parameter
-        for parameter in typer.main.get_command(cli.app).commands["init"].params
-    }
-    assert typed["recipe"].default == made["recipe"].default == Settings().recipe
-    assert typed["strategy"].default == made["strategy"].default == Settings().strategy.name
+    assert made["recipe"].default == Settings().recipe
+    assert made["strategy"].default == Settings().strategy.name
+
+
+@pytest.fixture
+def flat(place):
+    """A project of eight images, two of them held out, whose first image has a depth map."""
+    labels = place / "given/depth"
+    labels.mkdir(parents=True)
+    (labels / "0000.png").write_bytes((place / "made/labels/depth/0000.png").read_bytes())
+    images = place / "made/images"
+    with labelgrid.Project.create(
+        place / "flat", images, ["depth", "normals:cost=2"], holdout=2
+    ) as project:
+        project.import_labels(place / "given")
+        yield project
+
+
+def test_a_project_says_in_one_line_what_it_holds(flat):
+    assert repr(flat) == (
+        f"<Project {flat.folder}: 8 images (2 held out), 2 tasks, 1 label, 0 rounds>"
+    )
+    (flat.folder / "labelgrid.db").write_bytes(b"no database at all")
+    assert repr(flat).startswith(f"<Project {flat.folder}: ")
+
+
+def test_the_cells_are_a_table_of_images_and_tasks(flat):
+    flat.query(3, strategy="random_cells")
+    rows = flat.cells()
+    assert [(row["image"], row["task"]) for row in rows] == [
+        (f"{number:04d}.jpg", task) for number in range(8) for task in ("depth", "normals")
+    ]
+    assert pyarrow.Table.from_pylist(rows).column_names == [
+        "image",
+        "task",
+        "split",
+        "state",
+        "round",
+        "cost",
+        "weight",
+        "seconds",
+        "path",
+    ]
+    assert len([row for row in rows if row["state"] == "requested"]) == 7
+    for state in ("missing", "requested", "labelled", "skipped"):
+        wanted = [row for row in rows if row["state"] == state]
+        assert flat.cells(state=state) == wanted
+        of_depth = [row for row in wanted if row["task"] == "depth"]
+        assert flat.cells(state=state, task="depth") == of_depth
+    (labelled,) = flat.cells(state="labelled")
+    assert Path(labelled["path"]).is_file() and labelled["cost"] == 1.0
+    with pytest.raises(labelgrid.LabelgridError, match="There is no state 'done'"):
+        flat.cells(state="done")
+    with pytest.raises(labelgrid.LabelgridError, match="Its tasks are: depth, normals"):
+        flat.cells(task="dept")
+
+
+def test_a_label_and_an_image_are_arrays_of_one_size(flat, place):
+    label = flat.label("0000.jpg:depth")
+    image = flat.image("0000.jpg")
+    assert image.shape == (32, 64, 3) and image.dtype == np.uint8
+    assert label.value.shape == (32, 64, 1) and label.valid.shape == (32, 64)
+    again = flat.tasks["depth"].read(place / "made/labels/depth/0000.png")
+    assert np.array_equal(label.value, again.value) and np.array_equal(label.valid, again.valid)
+    for cell, fault in {
+        "0000.jpg:dept": "has no cell '0000.jpg:dept'",
+        "0000.jpg": "has no cell",
+        "0000.jpg:normals": "has no label: it is (missing|requested)",
+    }.items():
+        with pytest.raises(labelgrid.LabelgridError, match=fault):
+            flat.label(cell)
+    with pytest.raises(labelgrid.LabelgridError, match="nowhere"):
+        flat.image("nowhere.jpg")
+
+
+def test_the_picks_of_a_round_are_those_that_its_query_returned(flat):
+    asked = flat.query(3, strategy="random_cells")
+    assert [(pick.image, pick.task, pick.score) for pick in flat.picks(asked.round)] == [
+        (pick.cell.image_id, pick.cell.task, pick.score) for pick in asked.picks
+    ]
+    with pytest.raises(labelgrid.LabelgridError, match=r"no round 7.*\n.*rounds are: 1"):
+        flat.picks(7)
+
+
+def test_cancelled_cells_are_told_from_those_of_held_out_images(flat):
+    asked = flat.query(1, strategy="random_cells")
+    cells = [f"{pick.cell.image_id}:{pick.cell.task}" for pick in asked.picks]
+    assert flat.cancel(cells) == ChangedCells([asked.picks[0].cell], [])
+    changed = flat.cancel(round=0)
+    assert changed.cells == changed.heldout and len(changed.cells) >= 3
+
+
+def test_a_task_is_changed_dropped_and_restored_by_one_call(flat):
+    assert flat.task("normals").row.cost == 2
+    changed = flat.task("depth", {"cost": 3})
+    assert (changed.row.cost, changed.stale, flat.tasks["depth"].cost) == (3, False, 3)
+    requested = len(flat.cells(state="requested", task="normals"))
+    assert flat.task("normals", drop=True).cancelled == requested
+    assert list(flat.tasks) == ["depth"]
+    assert flat.task("normals", restore=True).row.name == "normals"
+    with pytest.raises(labelgrid.LabelgridError, match="exclude each other"):
+        flat.task("depth", {"cost": 1}, drop=True)
+
+
+def test_all_labels_are_exported_by_the_call_too(flat):
+    assert flat.export(labels=True).tasks == {"depth": 1}
+    assert (flat.folder / "export/depth/0000.png").is_file()
+    with pytest.raises(labelgrid.LabelgridError, match="cannot be combined"):
+        flat.export(labels=True, round=1)
 
 
 def test_a_study_runs_from_python(tmp_path):
@@ -214,5 +390,8 @@ def test_a_study_runs_from_python(tmp_path):
         "random_cells-seed0": "done",
     }
     assert (tmp_path / "out/outcomes.csv").is_file()
+    work = labelgrid.estimate(str(recipe), tmp_path / "data", tmp_path / "new", rounds=1)
+    assert work.runs > 0 and not (tmp_path / "new").exists()
+    assert report(tmp_path / "out").page == tmp_path / "out/report.html"
     with pytest.raises(labelgrid.LabelgridError, match=r"simulate\.budget changed"):
         labelgrid.simulate(str(recipe), tmp_path / "data", tmp_path / "out", budget=6)

@@ -1,13 +1,17 @@
 """Provides a project and its rounds as a Python object.
 
-Each method does the same as its command.
+The command line stands on it: each method does the work of the command of its name.
 """
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelgrid.ledger.grid import Split, TaskRow, Unit
+from labelgrid import plugins
+from labelgrid.api.contents import ChangedCells, ProjectContents
+from labelgrid.api.places import Place, optional_path
+from labelgrid.errors import UsageError
+from labelgrid.ledger.grid import Cell, Split, TaskRow, Unit
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_files import Check
@@ -21,16 +25,17 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.project.import_labels import Imported
     from labelgrid.project.records import Fit
     from labelgrid.project.remove import Removed, Restored
+    from labelgrid.project.task_change import Changed
     from labelgrid.project.verify import Verified
     from labelgrid.report.write import WrittenReport
     from labelgrid.rounds.query import QueryResult
+    from labelgrid.score.table import Table
 
-#: The path of a file or folder; and one or several of them.
-Place = str | Path
+#: One or several paths of files or folders.
 Places = Place | Iterable[Place]
 
 
-class Project:
+class Project(ProjectContents):
     """A project in a folder: its images, tasks and labels, and its rounds.
 
     An operation that fails raises a `labelgrid.LabelgridError` and changes nothing. Only one
@@ -49,13 +54,9 @@ class Project:
         ...         Image.new("RGB", (64, 48), (number, 90, 30)).save(f"{here}/{number}.png")
         ...     with Project.create(f"{here}/flat", here, "depth:cost=2") as project:
         ...         picked = project.query(2, strategy="random_cells")
-        ...         print(picked.cost, project.status()["tasks"]["depth"]["requested"])
+        ...         print(picked.cost, [cell["state"] for cell in project.cells()].count("requested"))
         4.0 2
     """
-
-    def __init__(self, folder: ProjectFolder, progress: Progress | None = None) -> None:
-        self._project = folder
-        self._progress = progress or Silent()
 
     @classmethod
     def create(
@@ -70,12 +71,14 @@ class Project:
         changes: Mapping[str, Any] | None = None,
         strategy: str = STRATEGY,
         options: Mapping[str, Any] | None = None,
-        weights: Place = "",
+        weights: Place | None = None,
         seed: int = 0,
         check: Check = "full",
         progress: Progress | None = None,
     ) -> "Project":
-        """Create a project. If this fails, nothing is created.
+        """Create a project from images and tasks.
+
+        If this fails, nothing is created.
 
         Args:
             folder: the project's folder; it must not exist, or be empty.
@@ -90,7 +93,7 @@ class Project:
             changes: overrides of the recipe, merged table by table.
             strategy: the strategy that picks cells.
             options: the strategy's options.
-            weights: a local file of backbone weights; "" fetches them if the recipe asks for
+            weights: a local file of backbone weights; None fetches them if the recipe asks for
                 pretrained weights.
             seed: the seed of every random draw.
             check: "full" reads every image completely first, "none" opens no image.
@@ -101,21 +104,21 @@ class Project:
         """
         from labelgrid.project.create import create
 
-        file = str(Path(weights).absolute()) if weights else ""
-        choice = PluginChoice(strategy, options or {})
+        file = optional_path(weights)
+        rows = _rows(tasks)
+        plugins.resolve("strategies", strategy)
         settings = Settings(
             recipe=resolve_recipe(recipe),
             seed=seed,
-            weights=file,
+            weights=str(file.absolute()) if file else "",
             group=group,
-            strategy=choice,
+            strategy=PluginChoice(strategy, options or {}),
             changes=changes or {},
         )
-        paths = [Path(path) for path in _as_list(images)]
         project = create(
             Path(folder),
-            paths,
-            tasks=_rows(tasks),
+            [Path(path) for path in _as_list(images)],
+            tasks=rows,
             settings=settings,
             progress=progress or Silent(),
             holdout=holdout,
@@ -132,33 +135,76 @@ class Project:
         """
         return cls(ProjectFolder.open(Path(folder)), progress)
 
-    @property
-    def folder(self) -> Path:
-        """The project's folder."""
-        return self._project.folder
-
     def add(
         self,
         images: Places = (),
         tasks: Places = (),
         *,
-        check: Check = "full",
         holdout: int | str = 0,
+        check: Check = "full",
     ) -> "Added":
-        """Add images or tasks, given as for `create`; then hold out images.
+        """Add images or tasks to a project, or hold out images of it.
 
-        If this fails, nothing is added.
+        Images and tasks are given as for `create`. If this fails, nothing is added.
         """
         from labelgrid.project.extend import add
 
         return add(
             self._project,
-            [*map(Path, _as_list(images))],
+            [Path(path) for path in _as_list(images)],
             tasks=_rows(tasks),
             check=check,
             progress=self._progress,
             holdout=holdout,
         )
+
+    def task(
+        self,
+        name: str,
+        values: Mapping[str, Any] | None = None,
+        *,
+        classes: Iterable[str] = (),
+        merge: Mapping[str, str] | None = None,
+        drop: bool = False,
+        restore: bool = False,
+    ) -> "Changed":
+        """Change what a task declares, after checking its labels; drop it, or bring it back; show it.
+
+        If this fails, the task is unchanged.
+
+        Args:
+            name: the task's name.
+            values: new values by key: cost, classes or an option of its label files; None takes
+                an option back.
+            classes: the names of classes to add at the end.
+            merge: class -> the class that its pixels are counted as.
+            drop: drop the task; its labels stay on disk.
+            restore: bring a dropped task back with its labels.
+
+        Raises:
+            LabelgridError: there is no such task, or its labels do not fit the change; lists them.
+        """
+        from labelgrid.project.task_change import (
+            Changed,
+            TaskChange,
+            change_task,
+            drop_task,
+            restore_task,
+        )
+
+        added = list(classes)
+        if drop + restore + bool(values or added or merge) > 1:
+            raise UsageError(
+                "--drop, --restore and changes exclude each other.", next_step="Give one of them."
+            )
+        if drop:
+            rows = {row.name: row for row in self._project.store.tasks()}
+            cancelled = drop_task(self._project, name)
+            return Changed(row=rows[name], checked=0, requested=0, stale=False, cancelled=cancelled)
+        if restore:
+            restore_task(self._project, name)
+        change = TaskChange(values or {}, added, merge)
+        return change_task(self._project, name, change, self._progress)
 
     def import_labels(
         self,
@@ -169,59 +215,84 @@ class Project:
         replace: bool = False,
         accept: bool = False,
         limit: int = 0,
-        seed: int = 0,
+        seed: int | None = None,
     ) -> "Imported":
-        """Import all labels of an answered request, of any folder, or of a published data set.
-
-        If this fails, none.
+        """Import labels: all of them, or none and a list of faults.
 
         Args:
-            labels: the folder.
+            labels: an answered request, a folder of labels, or a published data set.
             format: "folder", or the name of a labelling tool's connector or of a data set's layout.
             split: move the labels' images to this split.
             replace: replace existing labels that differ.
             accept: import labels that look wrong beside earlier ones, predictions or other labels
                 of the image.
             limit: import the labels of this number of images only, drawn at random; 0: all.
-            seed: the seed of that draw.
+            seed: the seed of that draw; None: 0.
 
         Raises:
             LabelgridError: a label cannot be imported; lists every such label.
         """
         from labelgrid.project.import_labels import import_labels
 
-        options = {
-            "format": format,
-            "split": split,
-            "replace": replace,
-            "accept": accept,
-            "limit": limit,
-            "seed": seed,
-        }
-        return import_labels(self._project, Path(labels), progress=self._progress, **options)  # type: ignore[arg-type]
+        if seed is not None and not limit:
+            raise UsageError(
+                "--seed is the seed of --limit, which was not given.", next_step="Add --limit N."
+            )
+        return import_labels(
+            self._project,
+            Path(labels),
+            format=format,
+            split=split,
+            replace=replace,
+            accept=accept,
+            limit=limit,
+            seed=seed or 0,
+            progress=self._progress,
+        )
 
     def fit(
         self, *, recipe: str = "", epochs: int | None = None, weights: Place | None = None
     ) -> "Fit":
-        """Train the round's network on the current labels, or resume its training.
+        """Train on all labels or resume a stopped training, then measure on the held-out images.
 
-        Then evaluate it on held-out labels.
-
-        `recipe`, `epochs` and `weights` (a file of the backbone's) replace the project's for this
-        training only.
+        Args:
+            recipe: replaces the project's recipe for this training: a shipped one, or the path of
+                a file.
+            epochs: replaces the recipe's length.
+            weights: a local file of backbone weights that replaces the project's.
         """
         from labelgrid.rounds.fit import fit
 
-        changes = {"train": {"epochs": epochs}} if epochs else None
+        changes = None
+        if epochs:
+            changes = {"train": {"epochs": epochs}}
+        if recipe:
+            recipe = resolve_recipe(recipe)
         with self._project.lock():
-            file = Path(weights) if weights else None
             return fit(
                 self._project,
                 self._progress,
-                recipe=resolve_recipe(recipe) if recipe else "",
+                recipe=recipe,
                 changes=changes,
-                weights=file,
+                weights=optional_path(weights),
             )
+
+    def score(self, strategy: str = "") -> "Table":
+        """Score the pool with the newest model, or resume a stopped run.
+
+        Args:
+            strategy: replaces the project's strategy, which says what is computed.
+
+        Returns:
+            the images, and the statistics by name.
+
+        Raises:
+            LabelgridError: there is no model yet, or it cannot give what the strategy needs.
+        """
+        from labelgrid.rounds.score import score
+
+        with self._project.lock():
+            return score(self._project, self._progress, strategy)
 
     def query(
         self,
@@ -233,19 +304,30 @@ class Project:
         new: bool = False,
         prelabels: bool = True,
     ) -> "QueryResult":
-        """Pick missing cells worth at most the budget (in `unit`), request them and close the round.
+        """Pick cells within the budget, mark them requested and close the round.
 
-        The same call again returns the same picks while they are unanswered; `new` requests further
-        cells. `strategy` replaces the project's; `dry_run` requests nothing; `prelabels` predicts
-        the picks for annotators.
+        The same call again returns the same picks while they are unanswered.
+
+        Args:
+            budget: how much to spend.
+            unit: "labels", "images" (all missing labels of one) or "cost".
+            strategy: replaces the project's strategy.
+            dry_run: return the picks and request nothing.
+            new: request further cells while the last ones are unanswered.
+            prelabels: write the model's predictions for the picks, for annotators.
         """
         from labelgrid.rounds.query import query
         from labelgrid.select.strategy import Budget
 
-        options = {"dry_run": dry_run, "new": new, "prelabels": prelabels}
         with self._project.lock():
             return query(
-                self._project, Budget(budget, unit), self._progress, strategy=strategy, **options
+                self._project,
+                Budget(budget, unit),
+                self._progress,
+                strategy=strategy,
+                dry_run=dry_run,
+                new=new,
+                prelabels=prelabels,
             )
 
     def export(
@@ -254,55 +336,80 @@ class Project:
         *,
         to: str = "folder",
         round: int | None = None,
+        labels: bool = False,
         link: bool = False,
     ) -> "Exported":
-        """Export the open requests for a labelling tool. May be repeated.
+        """Write the open requests (or all labels) as files; run again, it updates the folder.
 
         Args:
-            out: the target folder; None: one folder per round, in the project.
+            out: the target folder; None: one folder per round, in the project; of labels, the
+                project's `export`.
             to: the name of the labelling tool's connector.
             round: export the requests of this round only; 0 for the requests of held-out images.
+            labels: write all labels instead of requests.
             link: link to the images instead of copying them.
         """
-        from labelgrid.project.export import export
+        from labelgrid.project.export import export, export_labels
 
-        target = Path(out) if out is not None else None
-        return export(
-            self._project, target, round=round, link=link, tool=to, progress=self._progress
-        )
+        if not labels:
+            return export(
+                self._project,
+                optional_path(out),
+                round=round,
+                link=link,
+                tool=to,
+                progress=self._progress,
+            )
+        if link or round is not None:
+            raise UsageError(
+                "--labels writes all labels: it cannot be combined with --round or --link.",
+                next_step="Leave them out.",
+            )
+        folder = optional_path(out) or self.folder / "export"
+        return export_labels(self._project, folder, progress=self._progress)
 
     def cancel(
         self, cells: Iterable[str] = (), *, round: int | None = None, requeue: bool = False
-    ) -> int:
-        """Cancel requests and return their number.
+    ) -> ChangedCells:
+        """Cancel requests; without cells and round, all open ones except those of held-out images.
 
-        They are given by id or as `IMAGE:TASK`, or by round; without both, all but those of
-        held-out images are cancelled. With `requeue`, skipped cells become missing instead of
-        requested cells; those of held-out images are requested again, and so are their missing
-        cells that are named, or all with round 0.
+        Args:
+            cells: cells as `IMAGE:TASK`, or request ids.
+            round: all open requests of this round.
+            requeue: make skipped cells missing instead of requested ones; those of held-out
+                images are requested again, and so are their missing cells that are named, or all
+                with round 0.
+
+        Returns:
+            the cells that are missing now or, if they are of held-out images and with `requeue`,
+            requested.
         """
         from labelgrid.project.cancel import cancel
 
-        return len(cancel(self._project, list(cells), round=round, requeue=requeue))
+        changed = cancel(self._project, list(cells), round=round, requeue=requeue)
+        return self._changed(changed)
 
     def predict(
         self, images: Place, out: Place, *, known: Place | None = None, soft: bool = False
     ) -> int:
-        """Write the newest model's predictions of images as label files `OUT/TASK/IMAGE`.
+        """Predict all tasks of images as label files, at the images' original size.
 
-        Return the number of files.
+        Args:
+            images: a folder of images, or one image.
+            out: the folder for the predictions, as `OUT/TASK/IMAGE`.
+            known: a folder of known labels to feed to the network.
+            soft: also write class probabilities and the like, as .npz.
 
-        `images` is a folder or a file, `known` a folder of labels to feed in; `soft` writes class
-        probabilities, too.
+        Returns:
+            the number of files.
         """
         from labelgrid.rounds.predict import predict
 
-        known = Path(known) if known else None
         return predict(
             self._project,
             Path(images),
             out=Path(out),
-            known=known,
+            known=optional_path(known),
             progress=self._progress,
             soft=soft,
         )
@@ -314,65 +421,72 @@ class Project:
         split: Split | None = None,
         predictions: Place | None = None,
     ) -> dict[str, Any]:
-        """Evaluate the newest model, or a folder of prediction files, on a split or on a folder of labels."""
+        """Measure the newest model, or prediction files, at the images' original size.
+
+        Args:
+            labels: a folder of labels.
+            split: without labels, the project's split to measure on; None: the held-out images.
+            predictions: measure the predictions in this folder, not the newest model's.
+        """
         from labelgrid.rounds.evaluate import evaluate_project
 
-        labels, predictions = (
-            Path(place) if place is not None else None for place in (labels, predictions)
-        )
         return evaluate_project(
-            self._project, self._progress, labels=labels, split=split, predictions=predictions
+            self._project,
+            self._progress,
+            labels=optional_path(labels),
+            split=split,
+            predictions=optional_path(predictions),
         )
 
     def report(
         self, out: Place | None = None, *, plots: Place | None = None, pictures: bool = False
     ) -> "WrittenReport":
-        """Write a report as one HTML file, `report.html` in the project if `out` is None.
+        """Write the report of a project or a study as one self-contained HTML file.
 
-        `plots` is a folder for each figure as SVG and PNG; `pictures` also predicts cells without a
-        stored picture.
+        Args:
+            out: the HTML file; None: `report.html` in the project.
+            plots: a folder for each figure as SVG and PNG.
+            pictures: predict the shown cells that have no pictures yet; loads the model.
         """
-        from labelgrid.report.write import write_report
+        from labelgrid.api.study import report
 
-        page = Path(out) if out else self.folder / "report.html"
-        plots = Path(plots) if plots else None
-        return write_report(self.folder, page, plots, pictures=pictures)
+        return report(self.folder, out, plots=plots, pictures=pictures)
 
     def verify(self) -> "Verified":
-        """Read every image and label completely, and list those that are damaged or changed."""
+        """Read every image and label of a project, and list those that are damaged or changed."""
         from labelgrid.project.verify import verify
 
         return verify(self._project, self._progress)
 
-    def unlabel(self, cells: Iterable[str]) -> int:
-        """Withdraw wrong labels, given as `IMAGE:TASK`, and return their number.
+    def unlabel(self, cells: Iterable[str]) -> ChangedCells:
+        """Withdraw wrong labels: their cells are missing again; files and history are kept.
 
-        Files and history are kept.
+        The labels of held-out images are requested again.
+
+        Args:
+            cells: labelled cells as `IMAGE:TASK`.
         """
         from labelgrid.project.cancel import unlabel
 
-        return len(unlabel(self._project, list(cells)))
+        return self._changed(unlabel(self._project, list(cells)))
 
     def remove(self, images: Iterable[str]) -> "Removed":
-        """Take images out of the project, given by id.
+        """Take images out of the project; their files, labels and history are kept.
 
-        Their history is kept, and `restore` brings them back.
+        `images` are ids. `restore` brings them back.
         """
         from labelgrid.project.remove import remove
 
         return remove(self._project, list(images))
 
     def restore(self, images: Iterable[str]) -> "Restored":
-        """Bring removed images back with their labels, given by id."""
+        """Bring removed images back with their labels.
+
+        `images` are ids.
+        """
         from labelgrid.project.remove import restore
 
         return restore(self._project, list(images), self._progress)
-
-    def status(self) -> dict[str, Any]:
-        """The images, cells by state, costs, rounds and the next command, as `status --json` prints them."""
-        from labelgrid.project.status import status_of
-
-        return status_of(self._project)
 
     def close(self) -> None:
         """Close the database. A `with` block closes it at its end."""
@@ -384,16 +498,26 @@ class Project:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
+    def _changed(self, cells: list[Cell]) -> ChangedCells:
+        """These cells, and those of them that are of held-out images."""
+        from labelgrid.project.cancel import heldout_cells
+
+        return ChangedCells(cells, heldout_cells(self._project.store, cells))
+
 
 def _as_list(paths: Places) -> list[Place]:
     """One or several paths as a list."""
-    return [paths] if isinstance(paths, str | Path) else list(paths)
+    if isinstance(paths, str | Path):
+        return [paths]
+    return list(paths)
 
 
 def _rows(tasks: Places) -> list[TaskRow]:
     """The ledger's rows of tasks given as strings or as paths of TOML files."""
-    return [
-        row
-        for one in _as_list(tasks)
-        for row in (task_rows(one) if isinstance(one, Path) else [task_row(one)])
-    ]
+    rows: list[TaskRow] = []
+    for words in _as_list(tasks):
+        if isinstance(words, Path):
+            rows += task_rows(words)
+        else:
+            rows.append(task_row(words))
+    return rows

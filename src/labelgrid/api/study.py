@@ -1,14 +1,17 @@
-"""Provides studies as Python functions, which do the same as the commands `simulate` and `analyse`."""
+"""Provides studies as Python functions, on which the commands of their names stand."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelgrid.api.project import Place
+from labelgrid.api.places import Place, optional_path
 
 if TYPE_CHECKING:
     from labelgrid.progress import Progress
+    from labelgrid.report.write import WrittenReport
     from labelgrid.simulation.analyse import AnalysisResult
+    from labelgrid.simulation.estimate import StudyEstimate
+    from labelgrid.simulation.request import StudyRequest
     from labelgrid.simulation.run_study import StudyProgress, StudyResult
 
 
@@ -17,13 +20,13 @@ def simulate(
     data: Place,
     out: Place,
     *,
-    weights: Place = "",
+    weights: Place | None = None,
     progress: "StudyProgress | None" = None,
     jobs: int = 0,
     force: bool = False,
     **study: Any,
 ) -> "StudyResult":
-    """Run or resume a study: simulated campaigns over a data set whose labels are hidden until they are bought.
+    """Run simulated campaigns: arms × seeds × recipe keys, labels hidden until they are bought.
 
     Each run is a separate process, so a script must call this below `if __name__ == "__main__":`.
     Returns the status of each run, and the records of their results.
@@ -32,8 +35,8 @@ def simulate(
         recipe: the name or path of a recipe with a table [simulate].
         data: the data set's root.
         out: the folder of all runs; an existing study in it is resumed.
-        weights: a local file of backbone weights; "" fetches them if the recipe asks for pretrained
-            weights.
+        weights: a local file of backbone weights; None fetches them if the recipe asks for
+            pretrained weights.
         progress: receives the progress of reading images, and the status of each run; None: silent.
         jobs: the number of runs at a time; 0: one per processor core.
         force: resume a study although the code of your own plug-ins has changed.
@@ -43,37 +46,83 @@ def simulate(
         LabelgridError: a name or value is wrong, or the folder holds another study; nothing was
             run.
     """
-    from labelgrid.simulation.request import StudyRequest
     from labelgrid.simulation.run_study import run_study
 
-    file = Path(weights) if weights else None
-    return run_study(
-        StudyRequest.of(
-            recipe, Path(data), Path(out), weights=file, changes=study, jobs=jobs, force=force
-        ),
-        progress,
+    request = _request(recipe, data, out, weights=weights, changes=study, jobs=jobs, force=force)
+    return run_study(request, progress)
+
+
+def estimate(
+    recipe: str,
+    data: Place,
+    out: Place,
+    *,
+    weights: Place | None = None,
+    progress: "Progress | None" = None,
+    jobs: int = 0,
+    force: bool = False,
+    **study: Any,
+) -> "StudyEstimate":
+    """Estimate the time and memory of a study without running or writing anything.
+
+    The arguments are those of `simulate`.
+
+    Raises:
+        LabelgridError: what `simulate` would refuse.
+    """
+    from labelgrid.simulation.estimate import estimate_study
+
+    request = _request(recipe, data, out, weights=weights, changes=study, jobs=jobs, force=force)
+    return estimate_study(request, progress)
+
+
+def _request(
+    recipe: str,
+    data: Place,
+    out: Place,
+    *,
+    weights: Place | None,
+    changes: Mapping[str, Any],
+    jobs: int,
+    force: bool,
+) -> "StudyRequest":
+    """The checked request of a study."""
+    from labelgrid.simulation.request import StudyRequest
+
+    return StudyRequest.of(
+        recipe,
+        Path(data),
+        Path(out),
+        weights=optional_path(weights),
+        changes=changes,
+        jobs=jobs,
+        force=force,
     )
 
 
 def analyse(
-    study: Place,
+    folder: Place,
     name: str,
-    out: Place = "",
+    out: Place | None = None,
     *,
-    progress: "Progress | None" = None,
+    values: Mapping[str, Any] | None = None,
     strategies: Sequence[str] = (),
+    progress: "Progress | None" = None,
     **options: Any,
 ) -> "AnalysisResult":
-    """Analyse a finished study with its hidden labels. The study is not changed.
+    """Analyse a finished study with its hidden labels, such as the errors on the cells that were picked.
+
+    The study is not changed.
 
     Args:
-        study: the study's folder.
+        folder: the study's folder.
         name: the analysis, such as "picks"; see `labelgrid list analyses`.
-        out: a folder for its tables and drawings; "" writes nothing.
-        progress: receives the progress; None: silent.
+        out: a folder for its tables and drawings; None writes nothing.
+        values: options of the analysis, by name.
         strategies: only the runs of these arms or strategies are read, and must be finished; () is
             all runs.
-        options: of the analysis, such as `sample=200`.
+        progress: receives the progress; None: silent.
+        options: more options of the analysis, such as `sample=200`.
 
     Raises:
         LabelgridError: there is no finished study, a strategy is unknown, or networks are gone;
@@ -82,10 +131,35 @@ def analyse(
     from labelgrid.simulation.analyse import analyse
 
     return analyse(
-        Path(study),
+        Path(folder),
         name,
-        out=Path(out) if out else None,
-        options=options,
+        out=optional_path(out),
+        options={**(values or {}), **options},
         progress=progress,
         strategies=strategies,
     )
+
+
+def report(
+    folder: Place,
+    out: Place | None = None,
+    *,
+    plots: Place | None = None,
+    pictures: bool = False,
+) -> "WrittenReport":
+    """Write the report of a project or a study as one self-contained HTML file.
+
+    Args:
+        folder: of the project or the study.
+        out: the HTML file; None: `report.html` in the folder.
+        plots: a folder for each figure as SVG and PNG.
+        pictures: predict the shown cells that have no pictures yet; loads the model.
+
+    Raises:
+        LabelgridError: the folder holds neither, or the file cannot be written.
+    """
+    from labelgrid.report.write import write_report
+
+    folder = Path(folder)
+    page = optional_path(out) or folder / "report.html"
+    return write_report(folder, page, optional_path(plots), pictures=pictures)

@@ -10,11 +10,12 @@ import typer
 from labelgrid.cli import screen
 from labelgrid.cli.exchange import say_requested_again
 from labelgrid.cli.grid import AsJson, Folder
+from labelgrid.cli.opening import open_project
 from labelgrid.errors import command, note_unchanged
 from labelgrid.words import count_text
 
 if TYPE_CHECKING:
-    from labelgrid.project.folder import ProjectFolder
+    from labelgrid.api.project import Project
     from labelgrid.project.task_change import Changed
 
 
@@ -52,57 +53,58 @@ def task(
 
     Example: [bold]labelgrid task flat depth --set scale=0.01 --set cost=2[/]
     """
-    from labelgrid.errors import UsageError
-    from labelgrid.project.folder import ProjectFolder
-    from labelgrid.project.task_change import TaskChange, change_task, drop_task, restore_task
     from labelgrid.project.task_spec import assignments
 
-    if drop + restore + bool(values or classes or merge) > 1:
-        raise UsageError(
-            "--drop, --restore and changes exclude each other.", next_step="Give one of them."
+    changes = assignments(values or [], "--set")
+    merged = assignments(merge or [], "--merge")
+    with open_project(folder) as project:
+        done = project.task(
+            name, changes, classes=classes or (), merge=merged, drop=drop, restore=restore
         )
-    change = TaskChange(
-        assignments(values or [], "--set"), classes or [], assignments(merge or [], "--merge")
-    )
-    with ProjectFolder.open(folder) as project, screen.Bar() as bar:
         if drop:
-            cancelled = drop_task(project, name)
-            result: dict[str, Any] = {"task": name, "dropped": True, "cancelled": cancelled}
-            said = f"Dropped {name}, cancelled {count_text(cancelled, 'request')}. `--restore` brings it back."
+            result: dict[str, Any] = {"task": name, "dropped": True, "cancelled": done.cancelled}
+            requests = count_text(done.cancelled, "request")
+            text = f"Dropped {name}, cancelled {requests}. `--restore` brings it back."
         else:
-            if restore:
-                restore_task(project, name)
-            done = change_task(project, name, change, bar)
-            result = _described(done)
-            said = _words(done, project)
+            result = _task_values(done)
+            text = _task_text(done, project)
     if json:
         screen.print_json(result)
     else:
-        screen.say(said)
+        screen.say(text)
 
 
-def _described(done: "Changed") -> dict[str, Any]:
+def _task_values(done: "Changed") -> dict[str, Any]:
     """A task and its change as JSON values."""
     row = done.row
-    values = {"task": row.name, "kind": row.kind, "cost": row.cost, "options": dict(row.options)}
-    return values | {"checked": done.checked, "requested": done.requested, "stale": done.stale}
+    return {
+        "task": row.name,
+        "kind": row.kind,
+        "cost": row.cost,
+        "options": dict(row.options),
+        "checked": done.checked,
+        "requested": done.requested,
+        "stale": done.stale,
+    }
 
 
-def _words(done: "Changed", project: "ProjectFolder") -> str:
+def _task_text(done: "Changed", project: "Project") -> str:
     """A task and its change in words."""
     from labelgrid.project.records import newest_fit
 
     row = done.row
-    said = f"{row.name} ({row.kind}), cost {row.cost:g} a label: {project.tasks()[row.name].describe()}"
+    declared = project.tasks[row.name].describe()
+    lines = [f"{row.name} ({row.kind}), cost {row.cost:g} a label: {declared}"]
     if done.checked:
-        said += f"\nRead {count_text(done.checked, 'label')} with it."
-    said += "".join(f"\n{moved}" for moved in done.moved)
+        lines.append(f"Read {count_text(done.checked, 'label')} with it.")
+    lines += done.moved
     if done.stale and newest_fit(project.folder):
-        said += "\nModels and scores made before are stale: `labelgrid fit` trains with it."
+        lines.append("Models and scores made before are stale: `labelgrid fit` trains with it.")
     if done.stale and done.requested:
         requests = count_text(done.requested, "request is", "requests are")
-        said += f"\n{requests} open: `{command('export', project.folder)}` tells the annotators."
-    return said
+        export = command("export", project.folder)
+        lines.append(f"{requests} open: `{export}` tells the annotators.")
+    return "\n".join(lines)
 
 
 @note_unchanged("Nothing was withdrawn.")
@@ -117,19 +119,15 @@ def unlabel(
 
     Example: [bold]labelgrid unlabel flat kitchen/0004.jpg:depth[/]
     """
-    from labelgrid.project.cancel import heldout_cells, unlabel
-    from labelgrid.project.folder import ProjectFolder
-
-    with ProjectFolder.open(folder) as project:
-        withdrawn = unlabel(project, cells)
-        held = len(heldout_cells(project.store, withdrawn))
+    with open_project(folder) as project:
+        withdrawn = project.unlabel(cells)
     if json:
-        screen.print_json({"withdrawn": len(withdrawn)})
-    else:
-        screen.say(
-            f"Withdrew {count_text(len(withdrawn), 'label')}."
-            + (f" {say_requested_again(held)}" if held else "")
-        )
+        screen.print_json({"withdrawn": len(withdrawn.cells)})
+        return
+    text = f"Withdrew {count_text(len(withdrawn.cells), 'label')}."
+    if withdrawn.heldout:
+        text += f" {say_requested_again(len(withdrawn.heldout))}"
+    screen.say(text)
 
 
 @note_unchanged("Nothing was removed.")
@@ -149,13 +147,8 @@ def remove(
     """
     from dataclasses import asdict
 
-    from labelgrid.project import remove as removing
-    from labelgrid.project.folder import ProjectFolder
-
-    with ProjectFolder.open(folder) as project, screen.Bar() as bar:
-        done = (
-            removing.restore(project, images, bar) if restore else removing.remove(project, images)
-        )
+    with open_project(folder) as project:
+        done = project.restore(images) if restore else project.remove(images)
     if json:
         screen.print_json(asdict(done))
     else:

@@ -13,6 +13,7 @@ import typer
 
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Folder
+from labelgrid.cli.opening import open_project
 from labelgrid.errors import command, note_unchanged
 from labelgrid.words import count_text
 
@@ -58,25 +59,15 @@ def import_(
 
     Example: [bold]labelgrid import flat flat/rounds/0001/request[/]
     """
-    from labelgrid.errors import UsageError
-    from labelgrid.project import import_labels
-    from labelgrid.project.folder import ProjectFolder
-
-    if seed is not None and not limit:
-        raise UsageError(
-            "--seed is the seed of --limit, which was not given.", next_step="Add --limit N."
-        )
-    with ProjectFolder.open(folder) as project, screen.Bar() as bar, faults_as_json(json):
-        done = import_labels.import_labels(
-            project,
+    with open_project(folder) as project, faults_as_json(json):
+        done = project.import_labels(
             labels,
             format=format,
             split=split.value if split else None,
             replace=replace,
             accept=accept,
             limit=limit,
-            seed=seed or 0,
-            progress=bar,
+            seed=seed,
         )
     print_import_result(done, json)
 
@@ -141,20 +132,8 @@ def export(
 
     Example: [bold]labelgrid export flat --to folder --out to-label[/]
     """
-    from labelgrid.errors import UsageError
-    from labelgrid.project import export
-    from labelgrid.project.folder import ProjectFolder
-
-    if labels and (link or round is not None):
-        raise UsageError(
-            "--labels writes all labels: it cannot be combined with --round or --link.",
-            next_step="Leave them out.",
-        )
-    with ProjectFolder.open(folder) as project, screen.Bar() as bar:
-        if labels:
-            done = export.export_labels(project, out or folder / "export", progress=bar)
-        else:
-            done = export.export(project, out, round=round, link=link, tool=to, progress=bar)
+    with open_project(folder) as project:
+        done = project.export(out, to=to, round=round, labels=labels, link=link)
     screen.say(str(done))
 
 
@@ -177,13 +156,12 @@ def cancel(
 
     Example: [bold]labelgrid cancel flat kitchen/0004.jpg:depth[/]
     """
-    from labelgrid.project import cancel
-    from labelgrid.project.folder import ProjectFolder
-
-    with ProjectFolder.open(folder) as project:
-        changed = cancel.cancel(project, cells or [], round=round, requeue=requeue)
-        held = len(cancel.heldout_cells(project.store, changed))
-    missing = len(changed) - held if requeue else len(changed)
+    with open_project(folder) as project:
+        changed = project.cancel(cells or [], round=round, requeue=requeue)
+    held = len(changed.heldout)
+    missing = len(changed.cells)
+    if requeue:
+        missing -= held
     screen.say(f"{count_text(missing, 'cell is', 'cells are')} missing again.")
     if held and requeue:
         screen.say(say_requested_again(held))
@@ -194,7 +172,8 @@ def cancel(
 
 def say_requested_again(count: int) -> str:
     """Say that cells of held-out images are requested again."""
-    return f"{count_text(count, 'cell of a held-out image is', 'cells of held-out images are')} requested again."
+    cells = count_text(count, "cell of a held-out image is", "cells of held-out images are")
+    return f"{cells} requested again."
 
 
 def register(app: typer.Typer) -> None:

@@ -3,18 +3,21 @@
 Loads no torch.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from labelgrid.cli import screen
+from labelgrid.cli.opening import open_project
 from labelgrid.errors import command, note_unchanged
 from labelgrid.words import count_text
 
 if TYPE_CHECKING:
-    from labelgrid.project.folder import ProjectFolder
+    from labelgrid.api.project import Project
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -32,6 +35,17 @@ Tasks = Annotated[
 TaskFile = Annotated[
     Path | None, typer.Option("--tasks", help="A TOML file with one table per task.")
 ]
+Titles = Mapping[str, str]
+#: Value of a task -> the title of its column in `status`.
+STATE_COLUMNS: Titles = {
+    name: name for name in ("kind", "missing", "requested", "labelled", "skipped", "spent")
+}
+TIME_COLUMNS: Titles = {
+    "labels": "labels with a time",
+    "median": "median s",
+    "mean": "mean s",
+    "cost": "learned cost",
+}
 #: What an export after `init` and `add` asks for.
 HELDOUT_FIRST = "   (the held-out images' labels come first)"
 Weights = Annotated[
@@ -82,69 +96,57 @@ def init(
     Example: [bold]labelgrid init flat --images photos --task semseg:classes.txt --task depth
     --holdout 50[/]
     """
-    from labelgrid import plugins
+    from labelgrid.api.project import Project
     from labelgrid.errors import UsageError
-    from labelgrid.project import create
-    from labelgrid.project.settings import Settings, resolve_recipe
-    from labelgrid.recipes.schema import PluginChoice
 
     if not images:
         raise UsageError("No images were named.", next_step="Add --images FOLDER.")
-    rows = _task_rows(tasks, task_file)
-    plugins.resolve("strategies", strategy)
-    settings = Settings(
-        recipe=resolve_recipe(recipe),
-        seed=seed,
-        weights=str(weights.absolute()) if weights else "",
-        group=group,
-        strategy=PluginChoice(strategy),
-    )
     with screen.Bar() as bar:
-        project = create.create(
+        project = Project.create(
             folder,
             images,
-            tasks=rows,
-            settings=settings,
-            progress=bar,
+            _task_words(tasks, task_file),
             holdout=holdout,
+            group=group,
+            recipe=recipe,
+            strategy=strategy,
+            weights=weights,
+            seed=seed,
             check=check.value,
+            progress=bar,
         )
     with project:
         _show_new(project)
 
 
-def _show_new(project: "ProjectFolder") -> None:
+def _show_new(project: "Project") -> None:
     """Print what was made, what would disappoint later, and the next command."""
-    from labelgrid.project.advice import advice_of
-    from labelgrid.project.requests import query_command
-
     folder = project.folder
-    tasks = project.tasks()
-    held = project.store.count_images(("heldout",))
-    total = project.store.count_images()
-    images = count_text(total, "image")
-    columns = count_text(len(tasks), "task")
-    screen.say(f"Made {folder}: {images}, {held:,} of them held out for measuring, {columns}.")
-    for task in tasks.values():
-        screen.say(
-            f"  {task.name} ({task.kind}), cost {task.cost:g} a label: {task.describe().splitlines()[0]}"
-        )
+    counts = project.counts()
+    images = count_text(counts.images, "image")
+    columns = count_text(counts.tasks, "task")
     screen.say(
-        f"  If your costs or label files differ: {command('task', folder, 'TASK', '--set', 'cost=2')}, for example."
+        f"Made {folder}: {images}, {counts.heldout:,} of them held out for measuring, {columns}."
     )
-    for line in advice_of(project):
+    for task in project.tasks.values():
+        declared = task.describe().splitlines()[0]
+        screen.say(f"  {task.name} ({task.kind}), cost {task.cost:g} a label: {declared}")
+    example = command("task", folder, "TASK", "--set", "cost=2")
+    screen.say(f"  If your costs or label files differ: {example}, for example.")
+    for line in project.advice():
         screen.say(f"  {line}")
-    next_command = command("export", folder) if held else query_command(project)
-    screen.say(f"Next: {next_command}" + (HELDOUT_FIRST if held else ""))
+    if counts.heldout:
+        screen.say(f"Next: {command('export', folder)}{HELDOUT_FIRST}")
+    else:
+        screen.say(f"Next: {project.next_command()}")
 
 
-def _task_rows(tasks: list[str] | None, task_file: Path | None) -> list:  # type: ignore[type-arg]
-    from labelgrid.project.task_spec import task_row, task_rows
-
-    return [
-        *(task_rows(task_file) if task_file else []),
-        *(task_row(words) for words in tasks or []),
-    ]
+def _task_words(tasks: list[str] | None, task_file: Path | None) -> list[str | Path]:
+    """The tasks as `Project` takes them, those of the file first."""
+    words: list[str | Path] = []
+    if task_file:
+        words.append(task_file)
+    return [*words, *(tasks or ())]
 
 
 @note_unchanged("Nothing was added.")
@@ -166,22 +168,21 @@ def add(
     Example: [bold]labelgrid add flat --images more --task normals[/]
     """
     from labelgrid.errors import UsageError
-    from labelgrid.project import extend
-    from labelgrid.project.folder import ProjectFolder
 
     if not (images or tasks or task_file or holdout != "0"):
         raise UsageError(
             "Neither images nor tasks were named.",
             next_step="Add --images FOLDER, or --task NAME, such as --task depth.",
         )
-    with ProjectFolder.open(folder) as project, screen.Bar() as bar:
-        rows = _task_rows(tasks, task_file)
-        added = extend.add(
-            project, images or [], tasks=rows, check=check.value, progress=bar, holdout=holdout
+    with open_project(folder) as project:
+        before = len(project.tasks)
+        added = project.add(
+            images or (), _task_words(tasks, task_file), holdout=holdout, check=check.value
         )
-        asked = added.held or (rows and project.store.count_images(("heldout",)))
-    screen.say(f"{folder}: {added}; {count_text(len(rows), 'new task')}.")
-    if asked:
+        counts = project.counts()
+    new = counts.tasks - before
+    screen.say(f"{folder}: {added}; {count_text(new, 'new task')}.")
+    if added.held or (new and counts.heldout):
         screen.say(f"Next: {command('export', folder)}{HELDOUT_FIRST}")
 
 
@@ -190,11 +191,8 @@ def status(folder: Folder, json: AsJson = False) -> None:
 
     Example: [bold]labelgrid status flat --json[/]
     """
-    from labelgrid.project.folder import ProjectFolder
-    from labelgrid.project.status import status_of
-
-    with ProjectFolder.open(folder) as project:
-        values = status_of(project)
+    with open_project(folder) as project:
+        values = project.status()
     if json:
         screen.print_json(values)
         return
@@ -214,32 +212,39 @@ def status(folder: Folder, json: AsJson = False) -> None:
     if dropped := values["removed"]["tasks"]:
         spent = values["spent"] - sum(task["spent"] for task in values["tasks"].values())
         screen.say(f"Dropped tasks: {', '.join(dropped)}; {spent:g} was spent on them.")
-    columns = ["kind", "missing", "requested", "labelled", "skipped", "spent"]
-    rows = [[name, *(task[c] for c in columns)] for name, task in values["tasks"].items()]
-    screen.print_table("", ["task", *columns], rows)
+    _show_rows("task", values["tasks"], STATE_COLUMNS)
     _show_times(values)
     if values["rounds"]:
         columns = ["round", "strategy", "budget", "unit", "state"]
-        screen.print_table("", columns, [[row[c] for c in columns] for row in values["rounds"]])
+        row_of = itemgetter(*columns)
+        screen.print_table("", columns, [row_of(row) for row in values["rounds"]])
     for headline in values["headlines"]:
         screen.say(headline["text"])
     screen.say(f"Next: {values['next']}")
 
 
 def _show_times(values: dict[str, Any]) -> None:
-    """Print how long labels took, where imports said so, and the costs that are learned from that."""
-    times = {name: task["times"] for name, task in values["tasks"].items() if task["times"]}
+    """Print how long labels took, where imports said so, and the costs learned from that."""
+    times = {}
+    for name, task in values["tasks"].items():
+        if task["times"]:
+            times[name] = task["times"]
     if not times:
         return
-    columns = ["labels", "median", "mean", "cost"]
-    titles = ["task", "labels with a time", "median s", "mean s", "learned cost"]
-    screen.print_table(
-        "", titles, [[name, *(task[c] for c in columns)] for name, task in times.items()]
-    )
+    _show_rows("task", times, TIME_COLUMNS)
     if values["costs"] == "declared":
         screen.say(
-            'Queries use the declared costs; with costs = "times" in labelgrid.toml, the learned ones.'
+            "Queries use the declared costs; "
+            'with costs = "times" in labelgrid.toml, the learned ones.'
         )
+
+
+def _show_rows(first: str, entries: Mapping[str, Mapping[str, Any]], titles: Titles) -> None:
+    """Print a table with a row for each entry; `first` is the title of their names."""
+    rows = []
+    for name, values in entries.items():
+        rows.append([name, *(values[key] for key in titles)])
+    screen.print_table("", [first, *titles.values()], rows)
 
 
 def register(app: typer.Typer) -> None:

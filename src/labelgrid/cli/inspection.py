@@ -7,6 +7,7 @@ import typer
 
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson
+from labelgrid.cli.opening import open_project
 from labelgrid.errors import note_unchanged
 from labelgrid.words import count_text
 
@@ -36,10 +37,10 @@ def report(
 
     Example: [bold]labelgrid report flat --out flat.html[/]
     """
+    from labelgrid.api import study
     from labelgrid.report.json_values import delta_mtl_rows
-    from labelgrid.report.write import write_report
 
-    written = write_report(folder, out or folder / "report.html", plots, pictures=pictures)
+    written = study.report(folder, out, plots=plots, pictures=pictures)
     if json:
         screen.print_json(written.values)
         return
@@ -65,16 +66,13 @@ def verify(
     """
     from dataclasses import asdict
 
-    from labelgrid.project.folder import ProjectFolder
-    from labelgrid.project.verify import verify
-
-    with ProjectFolder.open(folder) as project, screen.Bar() as bar:
-        found = verify(project, bar)
+    with open_project(folder) as project:
+        verified = project.verify()
     if json:
-        screen.print_json(asdict(found))
+        screen.print_json(asdict(verified))
     else:
-        screen.say(str(found))
-    if found.faults:
+        screen.say(str(verified))
+    if verified.faults:
         raise typer.Exit(1)
 
 
@@ -92,20 +90,19 @@ def list_(
     from labelgrid.errors import UsageError
     from labelgrid.recipes.files import shipped_recipes
 
-    known = {
-        **{name: plugins.describe(name) for name in plugins.FOLDERS},
-        "recipes": shipped_recipes(),
-    }
-    if folder and folder not in known:
+    entries = {name: plugins.describe(name) for name in plugins.FOLDERS}
+    entries["recipes"] = shipped_recipes()
+    if folder and folder not in entries:
         raise UsageError(
-            f"There is no folder '{folder}'.", next_step=f"There are: {', '.join(known)}."
+            f"There is no folder '{folder}'.", next_step=f"There are: {', '.join(entries)}."
         )
-    shown = {folder: known[folder]} if folder else known
+    if folder:
+        entries = {folder: entries[folder]}
     if json:
-        screen.print_json(shown)
+        screen.print_json(entries)
         return
-    for name, entries in shown.items():
-        screen.print_table(name, ["name", "what it is"], list(entries.items()))
+    for name, lines in entries.items():
+        screen.print_table(name, ["name", "what it is"], list(lines.items()))
 
 
 def register(app: typer.Typer) -> None:

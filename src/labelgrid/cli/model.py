@@ -1,16 +1,24 @@
 """Commands that use the model: fit, score, query, predict, evaluate."""
 
+from collections import Counter
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Folder, Weights
+from labelgrid.cli.opening import open_project
 from labelgrid.errors import command, note_unchanged
 from labelgrid.words import count_text
 
+if TYPE_CHECKING:
+    from labelgrid.rounds.choose import QueryResult
+
+#: The picks that `query` prints.
+SHOWN = 10
 Strategy = Annotated[
     str, typer.Option(help="Replaces the project's strategy; see `labelgrid list strategies`.")
 ]
@@ -49,23 +57,15 @@ def fit(
     """
     from dataclasses import asdict
 
-    from labelgrid.project.folder import ProjectFolder
-    from labelgrid.project.settings import resolve_recipe
-    from labelgrid.project.status import status_of
-    from labelgrid.rounds import fit
-
-    named = resolve_recipe(recipe) if recipe else ""
-    overrides = {"train": {"epochs": epochs}} if epochs else None
-    with ProjectFolder.open(folder) as project, project.lock(), screen.Bar() as bar:
-        done = fit.fit(project, bar, recipe=named, changes=overrides, weights=weights)
-        status = status_of(project)
+    with open_project(folder) as project:
+        done = project.fit(recipe=recipe, epochs=epochs, weights=weights)
+        status = project.status()
     if json:
         screen.print_json(asdict(done) | {"headlines": status["headlines"]})
         return
-    counts = ", ".join(f"{count} {task}" for task, count in done.labels.items())
-    screen.say(
-        f"Round {done.round}: trained on {count_text(done.images, 'image')} with {counts} labels -> {done.checkpoint}"
-    )
+    images = count_text(done.images, "image")
+    labels = _say_counts(done.labels)
+    screen.say(f"Round {done.round}: trained on {images} with {labels} labels -> {done.checkpoint}")
     for headline in status["headlines"]:
         screen.say(headline["text"])
     screen.say(f"Next: {status['next']}")
@@ -79,14 +79,10 @@ def score(folder: Folder, strategy: Strategy = "") -> None:
 
     Example: [bold]labelgrid score flat[/]
     """
-    from labelgrid.project.folder import ProjectFolder
-    from labelgrid.rounds import score
-
-    with ProjectFolder.open(folder) as project, project.lock(), screen.Bar() as bar:
-        table = score.score(project, bar, strategy)
-    screen.say(
-        f"Scored {count_text(len(table.images), 'image')}: {', '.join(table.statistics) or 'no statistics needed'}."
-    )
+    with open_project(folder) as project:
+        table = project.score(strategy)
+    images = count_text(len(table.images), "image")
+    screen.say(f"Scored {images}: {', '.join(table.statistics) or 'no statistics needed'}.")
 
 
 @note_unchanged("Nothing was requested.")
@@ -113,30 +109,44 @@ def query(
 
     Example: [bold]labelgrid query flat --budget 240 --strategy partal[/]
     """
-    from labelgrid.project.folder import ProjectFolder
-    from labelgrid.rounds import query
-    from labelgrid.select.strategy import Budget
-
-    with ProjectFolder.open(folder) as project, project.lock(), screen.Bar() as bar:
-        options = {"dry_run": dry_run, "new": new, "prelabels": prelabels}
-        asked = query.query(project, Budget(budget, unit.value), bar, strategy=strategy, **options)
+    with open_project(folder) as project:
+        result = project.query(
+            budget,
+            unit.value,
+            strategy=strategy,
+            dry_run=dry_run,
+            new=new,
+            prelabels=prelabels,
+        )
     if json:
-        screen.print_json(asked.as_json() | {"dry_run": dry_run})
-        return
-    counts: dict[str, int] = {}
-    for pick in asked.picks:
-        counts[pick.cell.task] = counts.get(pick.cell.task, 0) + 1
-    rows = [[p.cell.image_id, p.cell.task, p.score, p.why] for p in asked.picks[:10]]
-    screen.print_table(
-        f"Picks: the first {len(rows)} of {len(asked.picks):,}",
-        ["image", "task", "score", "why"],
-        rows,
-    )
-    parts = ", ".join(f"{count} {task}" for task, count in counts.items())
-    verb = "already requested" if asked.repeated else "would request" if dry_run else "requested"
-    screen.say(f"Round {asked.round} ({asked.strategy}) {verb} {parts}: cost {asked.cost:g}.")
-    if not dry_run:
+        screen.print_json(result.as_json() | {"dry_run": dry_run})
+    else:
+        _show_picks(result, dry_run)
+    if not (json or dry_run):
         screen.say(f"Next: {command('export', folder)}")
+
+
+def _show_picks(result: "QueryResult", dry_run: bool) -> None:
+    """Print the first picks, and how many labels of each task they are."""
+    first = result.picks[:SHOWN]
+    screen.print_table(
+        f"Picks: the first {len(first)} of {len(result.picks):,}",
+        ["image", "task", "score", "why"],
+        [[pick.cell.image_id, pick.cell.task, pick.score, pick.why] for pick in first],
+    )
+    if result.repeated:
+        verb = "already requested"
+    elif dry_run:
+        verb = "would request"
+    else:
+        verb = "requested"
+    labels = _say_counts(Counter(pick.cell.task for pick in result.picks))
+    screen.say(f"Round {result.round} ({result.strategy}) {verb} {labels}: cost {result.cost:g}.")
+
+
+def _say_counts(counts: Mapping[str, int]) -> str:
+    """The numbers of labels by task, in words."""
+    return ", ".join(f"{count} {task}" for task, count in counts.items())
 
 
 def predict(
@@ -156,11 +166,8 @@ def predict(
 
     Example: [bold]labelgrid predict flat holiday --out predicted[/]
     """
-    from labelgrid.project.folder import ProjectFolder
-    from labelgrid.rounds import predict
-
-    with ProjectFolder.open(folder) as project, screen.Bar() as bar:
-        count = predict.predict(project, images, out=out, known=known, progress=bar, soft=soft)
+    with open_project(folder) as project:
+        count = project.predict(images, out, known=known, soft=soft)
     screen.say(f"Wrote {count_text(count, 'prediction')} -> {out}")
 
 
@@ -185,16 +192,9 @@ def evaluate(
 
     Example: [bold]labelgrid evaluate flat --split test[/]
     """
-    from labelgrid.project.folder import ProjectFolder
-    from labelgrid.rounds.evaluate import evaluate_project
-
-    with ProjectFolder.open(folder) as project, screen.Bar() as bar:
-        values = evaluate_project(
-            project,
-            bar,
-            labels=labels,
-            split=split.value if split else None,
-            predictions=predictions,
+    with open_project(folder) as project:
+        values = project.evaluate(
+            labels, split=split.value if split else None, predictions=predictions
         )
     if json:
         screen.print_json(values)

@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -94,9 +95,13 @@ class Bar:
 
     def __init__(self) -> None:
         self.lines = None if console.is_terminal else Lines()
-        self.bars = _columns()
         self.task: Any = None
         self.unit = ""
+
+    @cached_property
+    def bars(self) -> "Progress":
+        """The bars of the steps; loaded by the first one, since many commands have none."""
+        return _columns()
 
     def start(self, what: str, total: int, unit: str) -> None:
         """As `Progress.start`."""
@@ -140,7 +145,7 @@ class Bar:
 
 
 def _columns() -> "Progress":
-    from rich import progress  # slow to load, and many commands have no bar
+    from rich import progress  # slow to load
 
     return progress.Progress(
         progress.TextColumn("{task.description}"),

@@ -1,8 +1,8 @@
-"""Commands on studies: run many simulated campaigns on a data set, and analyse them with the hidden labels."""
+"""Commands on studies: run simulated campaigns on a data set, and analyse them with hidden labels."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,7 @@ from labelgrid.errors import note_unchanged
 from labelgrid.words import count_text
 
 if TYPE_CHECKING:
+    from labelgrid.simulation.analysis import Mean
     from labelgrid.simulation.estimate import StudyEstimate
     from labelgrid.simulation.jobs import RunWork
 
@@ -24,14 +25,16 @@ def simulate(
     out: Annotated[Path, typer.Option(help="The folder of all runs; an existing one is resumed.")],
     data: Annotated[Path, typer.Option(help="The data set's root.", exists=True, file_okay=False)],
     weights: Weights = None,
-    strategy: Annotated[
+    strategies: Annotated[
         str,
         typer.Option(
-            help="Arms or strategies to run instead of the recipe's, separated by commas."
+            "--strategy",
+            help="Arms or strategies to run instead of the recipe's, separated by commas.",
         ),
     ] = "",
-    tasks: Annotated[
-        str, typer.Option(help="Only these of the recipe's tasks, separated by commas.")
+    only: Annotated[
+        str,
+        typer.Option("--tasks", help="Only these of the recipe's tasks, separated by commas."),
     ] = "",
     seeds: Annotated[
         int | None, typer.Option(help="Number of seeds instead of the recipe's.", min=1)
@@ -58,42 +61,53 @@ def simulate(
 
     Example: [bold]labelgrid simulate nyud-small --data nyuv2 --out first-light[/]
     """
-    from labelgrid.simulation.estimate import estimate_study
-    from labelgrid.simulation.request import StudyRequest
-    from labelgrid.simulation.run_study import run_study
+    from labelgrid.api import study
 
-    lists = {"strategies": strategy, "only": tasks}
-    changes: dict[str, Any] = {key: _names(text) for key, text in lists.items() if text}
-    values = {"seeds": seeds, "rounds": rounds, "single": single or None}
-    changes |= {name: value for name, value in values.items() if value is not None}
-    request = StudyRequest.of(
-        recipe, data, out, weights=weights, changes=changes, jobs=jobs, force=force
-    )
+    options = {
+        "strategies": _names(strategies),
+        "only": _names(only),
+        "seeds": seeds,
+        "rounds": rounds,
+        "single": single,
+    }
+    changes = {name: value for name, value in options.items() if _is_named(value)}
     if dry_run:
         with screen.Bar() as bar:
-            estimate = estimate_study(request, bar)
+            estimate = study.estimate(
+                recipe, data, out, weights=weights, progress=bar, jobs=jobs, force=force, **changes
+            )
         _show_estimate(estimate)
         return
     with screen.StudyBar() as bar:
-        result = run_study(request, bar)
+        result = study.simulate(
+            recipe, data, out, weights=weights, progress=bar, jobs=jobs, force=force, **changes
+        )
     runs = count_text(len(result.runs), "run is", "runs are")
     screen.say(f"{len(result.runs) - len(result.failed)} of {runs} done -> {out}/outcomes.csv")
     if result.failed:
         _refuse_failed(result.failed)
 
 
+def _is_named(value: object) -> bool:
+    """Whether an option says something: `--rounds 0` does."""
+    return value is not None and value is not False and value != []
+
+
 def _refuse_failed(failed: dict[str, str]) -> None:
     from labelgrid.errors import ProjectError
 
-    faults = "\n    ".join(f"{key}: {fault}" for key, fault in failed.items())
+    lines = [f"{count_text(len(failed), 'run')} failed:"]
+    for key, fault in failed.items():
+        lines.append(f"    {key}: {fault}")
     raise ProjectError(
-        f"{count_text(len(failed), 'run')} failed:\n    {faults}",
-        next_step="Fix the cause and run the same command again. Arms that have trained something keep their settings.",
+        "\n".join(lines),
+        next_step="Fix the cause and run the same command again. "
+        "Arms that have trained something keep their settings.",
     )
 
 
 def _show_estimate(estimate: "StudyEstimate") -> None:
-    """Print the remaining work of each arm over all seeds and grid points, and the estimated time and memory of all."""
+    """Print the remaining work of each arm over all seeds and points, and the estimates for all."""
     groups: dict[tuple[str, str], list[RunWork]] = {}
     for key, run in estimate.planned.items():
         groups.setdefault((run.name, run.kind), []).append(estimate.left[key])
@@ -109,15 +123,16 @@ def _show_estimate(estimate: "StudyEstimate") -> None:
     if not estimate.runs:
         screen.say("All runs are done. Nothing was written.")
         return
+    memory = estimate.memory / 2**30
     screen.say(
         f"{count_text(estimate.runs, 'run')}, {estimate.steps:,} steps at most: about "
-        f"{screen.duration(estimate.seconds)}, {estimate.at_once} at a time, in {estimate.memory / 2**30:.1f} GiB of "
-        "memory at most. Nothing was written."
+        f"{screen.duration(estimate.seconds)}, {estimate.at_once} at a time, "
+        f"in {memory:.1f} GiB of memory at most. Nothing was written."
     )
 
 
 def _sums(works: Sequence["RunWork"]) -> tuple[int, ...]:
-    """The number of runs and of their remaining trainings, the most labels of a run, and all remaining steps."""
+    """The runs, their remaining trainings, the most labels of a run, and all remaining steps."""
     trainings = [steps for work in works for steps in work.steps]
     return len(works), len(trainings), max(work.labels for work in works), sum(trainings)
 
@@ -140,10 +155,12 @@ def analyse(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="An option of the analysis. Repeatable."),
     ] = None,
-    strategy: Annotated[
+    strategies: Annotated[
         str,
         typer.Option(
-            help="Only the runs of these arms or strategies, separated by commas; others may be unfinished."
+            "--strategy",
+            help="Only the runs of these arms or strategies, separated by commas; "
+            "others may be unfinished.",
         ),
     ] = "",
     json: AsJson = False,
@@ -152,45 +169,44 @@ def analyse(
 
     Example: [bold]labelgrid analyse first-light picks --out figures[/]
     """
-    from labelgrid.drawings.wording import add_unit, spread
+    from labelgrid.api import study
     from labelgrid.project.task_spec import assignments
-    from labelgrid.simulation.analyse import analyse
 
+    options = assignments(values or [], "--set")
     with screen.Bar() as bar:
-        result = analyse(
-            folder,
-            name,
-            out=out,
-            options=assignments(values or [], "--set"),
-            progress=bar,
-            strategies=_names(strategy),
+        result = study.analyse(
+            folder, name, out, values=options, strategies=_names(strategies), progress=bar
         )
     if json:
         screen.print_json(result.as_json())
         return
-    shown = [mean for mean in result.means if mean.headline]
-    columns = list(
-        dict.fromkeys(
-            ["arm", *(["point"] if any(mean.point for mean in shown) else []), *shown[0].keys]
-        )
-    )
-    rows = [
-        [
-            *(mean.row()[column] for column in columns),
-            add_unit(mean.result.name, mean.result.unit),
-            spread(mean.result.value, mean.deviation),
-            mean.seeds,
-        ]
-        for mean in shown
-    ]
-    screen.print_table("", [*columns, "metric", "mean ± deviation", "seeds"], rows)
+    _show_means([mean for mean in result.means if mean.headline])
     if out:
         screen.say(f"Wrote {count_text(len(result.files), 'file')} in {out}")
 
 
+def _show_means(means: "Sequence[Mean]") -> None:
+    """Print means over seeds: a row for each, with the keys that tell it from the others."""
+    from labelgrid.drawings.wording import add_unit, spread
+
+    columns = ["arm"]
+    if any(mean.point for mean in means):
+        columns.append("point")
+    columns += [key for key in means[0].keys if key not in columns]
+    rows = []
+    for mean in means:
+        values = mean.row()
+        place = [values[column] for column in columns]
+        metric = add_unit(mean.result.name, mean.result.unit)
+        rows.append([*place, metric, spread(mean.result.value, mean.deviation), mean.seeds])
+    screen.print_table("", [*columns, "metric", "mean ± deviation", "seeds"], rows)
+
+
 def _names(text: str) -> list[str]:
     """Names separated by commas."""
-    return [name.strip() for name in text.split(",")] if text else []
+    if not text:
+        return []
+    return [name.strip() for name in text.split(",")]
 
 
 def register(app: typer.Typer) -> None:

@@ -55,6 +55,7 @@ class Changed:
         stale: whether models and scores made before are of the old declaration.
         moved: figures of the labels that differ with the new declaration, such as their median
             depth, in words.
+        cancelled: the number of requests that were cancelled because the task was dropped.
     """
 
     row: TaskRow
@@ -62,6 +63,7 @@ class Changed:
     requested: int
     stale: bool
     moved: Sequence[str] = ()
+    cancelled: int = 0
 
 
 @note_unchanged(UNCHANGED)

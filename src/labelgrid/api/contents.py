@@ -1,0 +1,281 @@
+"""Provides what a project holds as Python values, such as its cells, labels and picks."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.errors import LabelgridError, LedgerError
+from labelgrid.ledger.grid import Cell, State
+from labelgrid.ledger.store import CellRow
+from labelgrid.progress import Progress, Silent
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.words import count_text
+
+if TYPE_CHECKING:  # each method imports the modules that it needs
+    from labelgrid.formats.codec import LabelArray
+    from labelgrid.project.records import PickRecord
+    from labelgrid.tasks.task import TaskDef
+
+StateName = Literal["missing", "requested", "labelled", "skipped"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """How much a project holds.
+
+    Args:
+        images: the number of its images.
+        heldout: the number of those that are held out for measuring.
+        tasks: the number of its tasks.
+        labels: the number of its labels.
+        rounds: the number of its rounds, without round 0.
+    """
+
+    images: int
+    heldout: int
+    tasks: int
+    labels: int
+    rounds: int
+
+    def __str__(self) -> str:
+        """The counts in words."""
+        images = f"{count_text(self.images, 'image')} ({self.heldout:,} held out)"
+        tasks = count_text(self.tasks, "task")
+        labels = count_text(self.labels, "label")
+        return f"{images}, {tasks}, {labels}, {count_text(self.rounds, 'round')}"
+
+
+@dataclass(frozen=True)
+class ChangedCells:
+    """The cells that a call changed.
+
+    Args:
+        cells: all of them.
+        heldout: those of held-out images, which no strategy picks.
+    """
+
+    cells: Sequence[Cell]
+    heldout: Sequence[Cell]
+
+
+class ProjectContents:
+    """What a project holds; each value is read when it is asked for.
+
+    Args:
+        folder: an opened project folder.
+        progress: receives the progress of long work; None: silent.
+    """
+
+    def __init__(self, folder: ProjectFolder, progress: Progress | None = None) -> None:
+        self._project = folder
+        self._progress = progress or Silent()
+
+    def __repr__(self) -> str:
+        try:
+            return f"<Project {self.folder}: {self.counts()}>"
+        except LabelgridError as error:
+            return f"<Project {self.folder}: {error.what}>"
+
+    @property
+    def folder(self) -> Path:
+        """The project's folder."""
+        return self._project.folder
+
+    @property
+    def tasks(self) -> "dict[str, TaskDef]":
+        """The tasks by name, in the order they were added."""
+        return self._project.tasks()
+
+    def counts(self) -> Counts:
+        """The number of images, tasks, labels and rounds."""
+        store = self._project.store
+        by_task = store.counts()
+        return Counts(
+            images=store.count_images(),
+            heldout=store.count_images(("heldout",)),
+            tasks=len(by_task),
+            labels=sum(count.labelled for count in by_task.values()),
+            rounds=len(store.rounds()),
+        )
+
+    def status(self) -> dict[str, Any]:
+        """The images, cells by state, costs and rounds, as `status --json` prints them."""
+        from labelgrid.project.status import status_of
+
+        return status_of(self._project)
+
+    def next_command(self) -> str:
+        """The next command of the campaign."""
+        from labelgrid.project.status import next_command
+
+        return next_command(self._project)
+
+    def advice(self) -> list[str]:
+        """What would stop or disappoint later, each line with the command that helps."""
+        from labelgrid.project.advice import advice_of
+
+        return advice_of(self._project)
+
+    def cells(
+        self, *, state: StateName | None = None, task: str | None = None
+    ) -> list[dict[str, Any]]:
+        """The cells as a table: a dictionary for each, ordered by image, then task.
+
+        `pandas.DataFrame(project.cells())` reads it, and so does `pyarrow.Table.from_pylist`.
+
+        Args:
+            state: only the cells in this state; None: all, and those without a label too.
+            task: only the cells of this task; None: all tasks.
+
+        Returns:
+            `image`, `task`, `split`, `state`, `round` (that asked for the label; 0 outside the
+            rounds), `cost` (of the label or its request), `weight` (in training), `seconds` (that
+            the label took, or None) and `path` (of the label's file, or "").
+
+        Raises:
+            LedgerError: there is no such state or task.
+        """
+        wanted = None if state is None else _state_of(state)
+        names = list(self.tasks)
+        if task is not None:
+            if task not in names:
+                raise self._unknown_task(task)
+            names = [task]
+        splits = {row.image_id: row.split for row in self._project.store.images()}
+        rows = self._cell_rows(wanted, task, image_ids=list(splits), names=names)
+        return [self._table_row(row, splits[row.cell.image_id]) for row in rows]
+
+    def _cell_rows(
+        self,
+        state: State | None,
+        task: str | None,
+        *,
+        image_ids: Sequence[str],
+        names: Sequence[str],
+    ) -> Iterator[CellRow]:
+        """The rows of cells; the ledger keeps none for a cell that was never asked for."""
+        store = self._project.store
+        if state not in (None, State.MISSING):
+            yield from store.cells(state=state, task=task)
+            return
+        rows = {row.cell: row for row in store.cells(task=task)}
+        for image_id in image_ids:
+            for name in names:
+                cell = Cell(image_id, name)
+                row = rows.get(cell, CellRow(cell=cell))
+                if state is None or row.state == state:
+                    yield row
+
+    def _table_row(self, row: CellRow, split: str) -> dict[str, Any]:
+        return {
+            "image": row.cell.image_id,
+            "task": row.cell.task,
+            "split": split,
+            "state": row.state.name.lower(),
+            "round": row.round,
+            "cost": row.cost,
+            "weight": row.weight,
+            "seconds": row.seconds,
+            "path": row.path and str(self.folder / row.path),
+        }
+
+    def label(self, cell: str | Cell) -> "LabelArray":
+        """The label of a cell, given as `IMAGE:TASK`, as arrays.
+
+        Returns:
+            `value` [h, w, c] (classes or float32) and `valid` [h, w]; where not valid, a value
+            means nothing.
+
+        Raises:
+            LedgerError: there is no such cell, or it has no label.
+            LabelError: its file is missing, or has changed since its import.
+        """
+        from labelgrid.project.sources import dataset_of
+        from labelgrid.project.stored_labels import read_stored_label
+
+        row = self._labelled_row(cell)
+        task = self.tasks[row.cell.task]
+        oracle = self._project.settings.oracle
+        if oracle is None:
+            return read_stored_label(self._project, row, task)
+        label = dataset_of(oracle).label(row.cell.image_id, task)
+        if label is None:
+            raise LedgerError("The data set has lost this label.", where=str(oracle.root))
+        return label
+
+    def image(self, image_id: str) -> NDArray[np.uint8]:
+        """An image as RGB, uint8 [h, w, 3], upright.
+
+        Raises:
+            LedgerError: the id is unknown.
+            ImageError: its file is missing, damaged, or has changed since it was added.
+        """
+        from labelgrid.images.reading import read_image
+        from labelgrid.project.sources import dataset_of
+
+        row = self._project.store.image(image_id)
+        oracle = self._project.settings.oracle
+        if oracle is not None:
+            return dataset_of(oracle).image(image_id)
+        return read_image(Path(row.root) / image_id, row.digest)
+
+    def picks(self, round: int) -> "list[PickRecord]":
+        """The picks of a round, best first, with their scores, reasons and terms.
+
+        `pandas.DataFrame(project.picks(1))` reads them.
+
+        Raises:
+            LedgerError: there is no such round.
+            ProjectError: the round's file of picks is damaged.
+        """
+        from labelgrid.project.records import read_picks
+
+        numbers = [row.number for row in self._project.store.rounds()]
+        if round not in numbers:
+            raise LedgerError(
+                f"The project has no round {round}.",
+                where=str(self.folder),
+                next_step=f"Its rounds are: {', '.join(map(str, numbers)) or 'none yet'}.",
+            )
+        return read_picks(self._project.round_folder(round))
+
+    def _labelled_row(self, cell: str | Cell) -> CellRow:
+        """The row of a cell with a label."""
+        if isinstance(cell, str):
+            image_id, _, task = cell.rpartition(":")
+            cell = Cell(image_id, task)
+        row = self._project.store.find([cell]).get(cell)
+        if row is None:
+            raise LedgerError(
+                f"The project has no cell '{cell.image_id}:{cell.task}'.",
+                where=str(self.folder),
+                next_step="Give an image and a task as IMAGE:TASK; `cells()` lists all.",
+            )
+        if row.state != State.LABELLED:
+            raise LedgerError(
+                f"'{cell.image_id}:{cell.task}' has no label: it is {row.state.name.lower()}.",
+                where=str(self.folder),
+                next_step='`cells(state="labelled")` lists the cells with a label.',
+            )
+        return row
+
+    def _unknown_task(self, name: str) -> LedgerError:
+        return LedgerError(
+            f"The project has no task '{name}'.",
+            where=str(self.folder),
+            next_step=f"Its tasks are: {', '.join(self.tasks)}.",
+        )
+
+
+def _state_of(name: str) -> State:
+    """The state of this name."""
+    states = {state.name.lower(): state for state in State}
+    if name not in states:
+        raise LedgerError(
+            f"There is no state '{name}'.", next_step=f"The states are: {', '.join(states)}."
+        )
+    return states[name]
