@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import LabelgridError, LedgerError
-from labelgrid.ledger.grid import Cell, State
+from labelgrid.ledger.grid import Cell, Pick, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
@@ -17,7 +17,6 @@ from labelgrid.words import count_text
 
 if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.formats.codec import LabelArray
-    from labelgrid.project.records import PickRecord
     from labelgrid.tasks.task import TaskDef
 
 StateName = Literal["missing", "requested", "labelled", "skipped"]
@@ -223,7 +222,7 @@ class ProjectContents:
             return dataset_of(oracle).image(image_id)
         return read_image(Path(row.root) / image_id, row.digest)
 
-    def picks(self, round: int) -> "list[PickRecord]":
+    def picks(self, round: int) -> list[Pick]:
         """The picks of a round, best first, with their scores, reasons and terms.
 
         `pandas.DataFrame(project.picks(1))` reads them.

@@ -15,7 +15,7 @@ from labelgrid.errors import command, note_unchanged
 from labelgrid.words import count_text
 
 if TYPE_CHECKING:
-    from labelgrid.rounds.choose import QueryResult
+    from labelgrid.rounds.query import QueryResult
 
 #: The picks that `query` prints.
 SHOWN = 10
