@@ -22,7 +22,7 @@ from labelgrid.project.settings import Settings
 from labelgrid.project.status import status_of
 from labelgrid.report.content import Measurement
 from labelgrid.results import Result
-from labelgrid.rounds.history import history_of
+from labelgrid.rounds.choose import training_history
 
 TASKS = ("depth", "normals")
 #: Labels of a round, epochs of a training, and how much slower 200 rounds may be than 10.
@@ -115,7 +115,7 @@ def main(words: list[str] | None = None) -> int:
                 "status after 10 rounds": partial(status_of, first),
                 f"status after {options.rounds} rounds": partial(status_of, second),
                 "all measured rounds, as before": partial(measured_rounds, long),
-                f"history of {options.rounds} trainings": partial(history_of, long),
+                f"history of {options.rounds} trainings": partial(training_history, long),
             }
             times = interleaved(sides, options.repeats)
     show(times)

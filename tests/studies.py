@@ -6,8 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from labelgrid.data.layouts import cityscapes, mtan_npy, nyud, pascal
-from labelgrid.recipes.files import shipped_recipes
-from labelgrid.recipes.resolve import chain, find_recipe
+from labelgrid.recipes.resolve import chain, find_recipe, shipped_recipes
 from labelgrid.scenes.write import tasks_toml
 from labelgrid.simulation.dataset_classes import add_known_classes
 from labelgrid.simulation.request import StudyRequest

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from labelgrid import cli, plugins
-from labelgrid.recipes.files import shipped_recipes
+from labelgrid.recipes.resolve import shipped_recipes
 from tools.documented import keys
 from tools.source import ROOT, report
 

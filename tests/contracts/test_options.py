@@ -20,9 +20,9 @@ ALONE = f"""{WATCH}
 import json, os
 from labelgrid import plugins
 from labelgrid.recipes.resolve import load_recipe
-from labelgrid.recipes.files import shipped_recipes
+from labelgrid.recipes.resolve import shipped_recipes
 from labelgrid.recipes.resolve import check_recipe
-from labelgrid.recipes.files import shipped_recipes
+from labelgrid.recipes.resolve import shipped_recipes
 from tests.contracts.test_options import shown
 print(json.dumps({{name: shown(plugins.options_class(*name.split(" "))) for name in sys.argv[1:]}}))
 for name in shipped_recipes():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid import plugins
-from labelgrid.recipes.files import shipped_recipes
+from labelgrid.recipes.resolve import shipped_recipes
 from tests.databases import change
 from tests.e2e.commands import done, held_out, refused, said, typed
 from tests.projects import RECIPE

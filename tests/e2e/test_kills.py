@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.commands import answer, ledger, task_words
+from tests.databases import content
+from tests.e2e.commands import answer, task_words
 from tests.e2e.killing import command, is_leftover
 from tests.support import Made
 
@@ -90,7 +91,7 @@ def answer_all(project: Path, data: Made) -> None:
 
 def lasting(project: Path) -> dict[str, Any]:
     """Everything in a project that is read later: the ledger's rows and the files, without times and leftovers."""
-    found: dict[str, Any] = {"ledger": ledger(project / "labelgrid.db")}
+    found: dict[str, Any] = {"ledger": content(project / "labelgrid.db")}
     for path in sorted(project.rglob("*")):
         name = path.relative_to(project).as_posix()
         if path.name == "log.jsonl":

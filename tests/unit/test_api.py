@@ -16,7 +16,8 @@ from labelgrid import cli
 from labelgrid.api.contents import ChangedCells
 from labelgrid.api.study import report
 from labelgrid.project.settings import Settings
-from tests.e2e.commands import done, ledger
+from tests.databases import content
+from tests.e2e.commands import done
 from tests.projects import RECIPE, Said
 from tests.studies import make_data, make_recipe
 from tests.support import make_dataset
@@ -121,7 +122,7 @@ def test_calls_do_what_the_commands_of_their_names_do(place):
     assert [[p.cell.image_id, p.cell.task, p.score] for p in found.picks] == [
         [p["cell"]["image"], p["cell"]["task"], p["score"]] for p in picked["picks"]
     ]
-    events = [ledger(place / name / "labelgrid.db")["events"] for name in ("typed", "called")]
+    events = [content(place / name / "labelgrid.db")["events"] for name in ("typed", "called")]
     assert events[0] == events[1] and any("no model yet" in line for line in heard.lines)
 
     with labelgrid.Project.open(place / "called") as project:
@@ -340,9 +341,9 @@ def test_a_label_and_an_image_are_arrays_of_one_size(flat, place):
 
 def test_the_picks_of_a_round_are_those_that_its_query_returned(flat):
     asked = flat.query(3, strategy="random_cells")
-    assert [(pick.image, pick.task, pick.score) for pick in flat.picks(asked.round)] == [
-        (pick.cell.image_id, pick.cell.task, pick.score) for pick in asked.picks
-    ]
+    assert [
+        (pick.cell.image_id, pick.cell.task, pick.score) for pick in flat.picks(asked.round)
+    ] == [(pick.cell.image_id, pick.cell.task, pick.score) for pick in asked.picks]
     with pytest.raises(labelgrid.LabelgridError, match=r"no round 7.*\n.*rounds are: 1"):
         flat.picks(7)
 

@@ -8,7 +8,7 @@ import pytest
 from labelgrid import plugins
 from labelgrid.config import parse
 from labelgrid.errors import PluginError
-from labelgrid.recipes.files import shipped_recipes
+from labelgrid.recipes.resolve import shipped_recipes
 
 
 @pytest.mark.parametrize("folder", list(plugins.FOLDERS))

@@ -88,7 +88,7 @@ def list_(
     """
     from labelgrid import plugins
     from labelgrid.errors import UsageError
-    from labelgrid.recipes.files import shipped_recipes
+    from labelgrid.recipes.resolve import shipped_recipes
 
     entries = {name: plugins.describe(name) for name in plugins.FOLDERS}
     entries["recipes"] = shipped_recipes()

@@ -9,7 +9,6 @@ from typing import Any, Literal
 from labelgrid.config import as_toml, parse, read_toml
 from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.plugins import PluginChoice
-from labelgrid.recipes.files import recipe_files
 
 #: The default strategy and recipe, by what was measured: docs/choosing.md.
 STRATEGY = "random_images"
@@ -143,6 +142,8 @@ def resolve_recipe(word: str) -> str:
         >>> resolve_recipe("small")
         'small'
     """
+    from labelgrid.recipes.resolve import recipe_files  # a status needs none of what it imports
+
     if word in recipe_files():
         return word
     if not Path(word).is_file():

@@ -8,13 +8,14 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from labelgrid import plugins
 from labelgrid.config import merge, parse, read_toml
 from labelgrid.errors import RecipeError
-from labelgrid.recipes.files import recipe_files
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.recipes.task_subset import WITHOUT, remove_tasks
 from labelgrid.train.options import LENGTHS
@@ -67,6 +68,28 @@ OTHER_KEYS: Mapping[str, tuple[type, str]] = {
     "extends": (str, "the name or path of a recipe"),
     "simulate": (dict, "a table"),  # see `labelgrid.simulation.study`
 }
+
+
+@cache
+def recipe_files() -> dict[str, Path]:
+    """The files of the shipped recipes, by name; none is opened.
+
+    Example:
+        >>> "small" in recipe_files()
+        True
+    """
+    folder = Path(str(resources.files("labelgrid.recipes")))
+    paths = [*sorted(folder.glob("*.toml")), *sorted(folder.glob("published/*.toml"))]
+    return {path.stem: path for path in paths}
+
+
+def shipped_recipes() -> dict[str, str]:
+    """The first lines of the shipped recipes, by name: what each is for."""
+    lines = {}
+    for name, path in recipe_files().items():
+        text = path.read_text(encoding="utf-8")
+        lines[name] = text.partition("\n")[0].removeprefix("# ")
+    return lines
 
 
 def find_recipe(name: str, beside: Path | None = None) -> Path:

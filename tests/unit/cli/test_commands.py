@@ -18,7 +18,7 @@ from labelgrid import __version__, cli, plugins
 from labelgrid.cli import screen
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.recipes.files import shipped_recipes
+from labelgrid.recipes.resolve import shipped_recipes
 from labelgrid.words import count_text
 from tests.campaigns import ask, cells_of, copy, make_project
 from tests.e2e.commands import done, typed

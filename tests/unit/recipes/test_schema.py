@@ -7,7 +7,6 @@ import pytest
 from labelgrid import plugins
 from labelgrid.data.layouts import pascal
 from labelgrid.errors import PluginError, RecipeError
-from labelgrid.recipes.files import shipped_recipes
 from labelgrid.recipes.resolve import (
     build_plugin,
     has_own_encoder,
@@ -15,6 +14,7 @@ from labelgrid.recipes.resolve import (
     load_recipe,
     network_words,
     override,
+    shipped_recipes,
 )
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.study import study_of
