@@ -1,4 +1,4 @@
-"""Defines the blocks of a report page: text, tables, figures with their numbers, and cards of cells."""
+"""Defines the blocks of a report page: text, tables, figures with numbers, and cards of cells."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -128,10 +128,14 @@ class Page:
 
     def drawings(self) -> list[Drawing]:
         """All drawings, in order."""
-        blocks = [*self.lead, *(block for section in self.sections for block in section.blocks)]
-        return [
-            drawing for block in blocks if isinstance(block, Figure) for drawing in block.drawings
-        ]
+        blocks = list(self.lead)
+        for section in self.sections:
+            blocks += section.blocks
+        drawings: list[Drawing] = []
+        for block in blocks:
+            if isinstance(block, Figure):
+                drawings += block.drawings
+        return drawings
 
 
 def number_columns(*names: str) -> list[Column]:
@@ -141,4 +145,6 @@ def number_columns(*names: str) -> list[Column]:
 
 def hint_blocks(hint: Hint | None) -> list[Block]:
     """A hint as a paragraph; an empty list without a hint."""
-    return [Text(hint.text, "hint", hint.command)] if hint else []
+    if hint is None:
+        return []
+    return [Text(hint.text, "hint", hint.command)]

@@ -12,6 +12,7 @@ from labelgrid.report.means import (
     ValueGetter,
     delta_mtl_getter,
     finite_points,
+    first_result,
     label_cost,
     label_count,
     metric_getter,
@@ -27,17 +28,18 @@ DELTA_MTL = "delta_mtl"
 #: The name of delta_mtl by its reference, and the reference in words.
 OVER_FULL = (
     DELTA_MTL,
-    "the network with every label, seed by seed: delta_mtl with that network in place of single-task networks. 0 is as "
-    "good as every label",
+    "the network with every label, seed by seed: delta_mtl with that network in place of "
+    "single-task networks. 0 is as good as every label",
 )
 OVER_SINGLE = (
     f"{DELTA_MTL} over single-task networks",
-    "networks of one task each, which the same recipe trained on the strategy's initial labels of that task, seed by "
-    "seed. Labels that the strategy bought are not among theirs",
+    "networks of one task each, which the same recipe trained on the strategy's initial labels "
+    "of that task, seed by seed. Labels that the strategy bought are not among theirs",
 )
 OVER_SINGLE_FULL = (
     f"{DELTA_MTL} over single-task networks with every label",
-    "networks of one task each, which the same recipe trained on every label of that task, seed by seed",
+    "networks of one task each, which the same recipe trained on every label of that task, "
+    "seed by seed",
 )
 
 
@@ -63,10 +65,9 @@ class CampaignMeasure:
 
     def summary(self, strategy: str) -> tuple[float, float, int]:
         """Mean, standard deviation and number of seeds."""
-        return (
-            *mean_and_deviation(list(self.values.get(strategy, {}).values())),
-            len(self.values.get(strategy, {})),
-        )
+        values = list(self.values.get(strategy, {}).values())
+        mean, deviation = mean_and_deviation(values)
+        return mean, deviation, len(values)
 
     def pairs(self) -> dict[tuple[str, str], PairComparison]:
         """Every pair of strategies, compared over their common seeds.
@@ -93,9 +94,9 @@ def study_measures(report: StudyReport) -> list[list[CampaignMeasure]]:
 
     The page and the JSON values show the same ones.
     """
-    return [
-        campaign_measures(results, report.headlines, report.reference) for results in report.points
-    ]
+    headlines = report.headlines
+    reference = report.reference
+    return [campaign_measures(results, headlines, reference) for results in report.points]
 
 
 def campaign_measures(
@@ -110,38 +111,49 @@ def campaign_measures(
         _labels_to_reach(results, reference),
         _loss_at(last),
         _loss_at(alike),
-        *(
-            _delta_mtl(ending, headlines, lambda _: results.full, *OVER_FULL)
-            for ending in (last, alike)
-        ),
+        _delta_mtl(last, headlines, lambda _: results.full, *OVER_FULL),
+        _delta_mtl(alike, headlines, lambda _: results.full, *OVER_FULL),
         _delta_mtl(last, headlines, results.single_task, *OVER_SINGLE),
         _delta_mtl(last, headlines, lambda _: results.single_task("full"), *OVER_SINGLE_FULL),
-        *(_gap_to_full(results, task, name, last) for task, name in headlines.items()),
     ]
+    for task, name in headlines.items():
+        measures.append(_gap_to_full(results, task, name, last))
     return [measure for measure in measures if any(measure.values.values())]
 
 
 def _mean_loss_over(results: PointResults, axis: str, x_of: ValueGetter) -> CampaignMeasure:
-    runs = {name: results.finished(name) for name in results.strategies}
-    values: dict[str, dict[int, float]] = {name: {} for name in runs}
-    for seed in sorted(set().union(*(own.keys() for own in runs.values()))):
-        lines = {name: loss_curve(own[seed], x_of) for name, own in runs.items() if seed in own}
-        lines = {name: line for name, line in lines.items() if len(line[0]) > 1}
-        if not lines:
-            continue
-        start = max(x[0] for x, _ in lines.values())
-        end = min(x[-1] for x, _ in lines.values())
-        for name, line in lines.items():
-            if start < end:
-                values[name][seed] = mean_over(line, float(start), float(end))
+    values: dict[str, dict[int, float]] = {name: {} for name in results.strategies}
+    for seed, runs in sorted(results.finished_by_seed.items()):
+        for name, mean in _mean_losses(runs, x_of).items():
+            values[name][seed] = mean
     method = (
-        f"The area under the curve of loss_mtl against {axis}, divided by its width. It covers the range of {axis} "
-        "that all strategies of the seed have in common. Its lines between rounds are straight. They lie above a loss "
-        "that flattens, so strategies that buy less in a round look better than they are."
+        f"The area under the curve of loss_mtl against {axis}, divided by its width. It covers "
+        f"the range of {axis} that all strategies of the seed have in common. Its lines between "
+        "rounds are straight. They lie above a loss that flattens, so strategies that buy less in "
+        "a round look better than they are."
     )
     return CampaignMeasure(
         name=f"Mean loss_mtl over {axis}", method=method, unit="", better="lower", values=values
     )
+
+
+def _mean_losses(runs: Mapping[str, RunResult], x_of: ValueGetter) -> dict[str, float]:
+    """The mean losses of a seed's runs over the range that all their curves share."""
+    lines = {}
+    starts = []
+    ends = []
+    for name, run in runs.items():
+        line = loss_curve(run, x_of)
+        x, _ = line
+        if len(x) > 1:
+            lines[name] = line
+            starts.append(float(x[0]))
+            ends.append(float(x[-1]))
+    if not lines or max(starts) >= min(ends):
+        return {}
+    start = max(starts)
+    end = min(ends)
+    return {name: mean_over(line, start, end) for name, line in lines.items()}
 
 
 def loss_curve(run: RunResult, x_of: ValueGetter) -> Curve:
@@ -150,28 +162,30 @@ def loss_curve(run: RunResult, x_of: ValueGetter) -> Curve:
 
 
 def _labels_to_reach(results: PointResults, reference: str) -> CampaignMeasure:
-    goals = {
-        seed: loss_curve(run, label_count) for seed, run in results.finished(reference).items()
-    }
+    goals = {}
+    for seed, run in results.finished(reference).items():
+        _, losses = loss_curve(run, label_count)
+        if len(losses):
+            goals[seed] = float(losses[-1])
+    most = {}
+    for seed, runs in results.finished_by_seed.items():
+        most[seed] = max(label_count(run.measured[-1]) for run in runs.values())
     values: dict[str, dict[int, float]] = {}
     reached: dict[str, int] = {}
-    most = {
-        seed: max(label_count(run.measured[-1]) for run in own.values())
-        for seed, own in results.finished_by_seed.items()
-    }
     for name in results.strategies:
         values[name] = {}
         reached[name] = 0
         for seed, run in results.finished(name).items():
             line = loss_curve(run, label_count)
-            if seed not in goals or not len(goals[seed][1]) or not len(line[0]):
+            if seed not in goals or not len(line[0]):
                 continue
-            labels = first_crossing(line, float(goals[seed][1][-1]), "lower")
+            labels = first_crossing(line, goals[seed], "lower")
             reached[name] += math.isfinite(labels)
             values[name][seed] = min(labels, most[seed])
     method = (
-        f"The number of labels a strategy needs to reach the final loss of {reference}, seed by seed. A run that never "
-        "reaches it counts with the largest number of labels of any run of its seed; the true number may be larger."
+        f"The number of labels a strategy needs to reach the final loss of {reference}, seed by "
+        "seed. A run that never reaches it counts with the largest number of labels of any run of "
+        "its seed; the true number may be larger."
     )
     return CampaignMeasure(
         name=f"Labels to reach the final loss of {reference}",
@@ -207,9 +221,15 @@ def _delta_mtl(
     values: dict[str, dict[int, float]] = {}
     for strategy, networks in ending.networks.items():
         value_of = delta_mtl_getter(references(strategy), headlines)
-        found = {seed: value_of(seed, networks[seed]) for seed in sorted(networks)}
-        values[strategy] = {seed: value for seed, value in found.items() if math.isfinite(value)}
-    method = f"The mean over tasks of the relative gain of the headline metric over {over}. {ending.method}"
+        values[strategy] = {}
+        for seed in sorted(networks):
+            value = value_of(seed, networks[seed])
+            if math.isfinite(value):
+                values[strategy][seed] = value
+    method = (
+        f"The mean over tasks of the relative gain of the headline metric over {over}. "
+        f"{ending.method}"
+    )
     return CampaignMeasure(
         name=f"{name} {ending.name}", method=method, unit="%", better="higher", values=values
     )
@@ -221,13 +241,14 @@ def _gap_to_full(results: PointResults, task: str, name: str, ending: Ending) ->
     unit = ""
     values: dict[str, dict[int, float]] = {}
     for strategy, last in ending.values(value_of).items():
-        known = {
-            seed: abs(value - value_of(full[seed])) for seed, value in last.items() if seed in full
-        }
-        values[strategy] = {seed: value for seed, value in known.items() if math.isfinite(value)}
-        unit = next(
-            (ending.networks[strategy][seed].metrics[task][name].unit for seed in last), unit
-        )
+        values[strategy] = {}
+        for seed, value in last.items():
+            gap = abs(value - value_of(full[seed])) if seed in full else math.nan
+            if math.isfinite(gap):
+                values[strategy][seed] = gap
+        result = first_result(ending.networks[strategy].values(), task, name)
+        if last and result:
+            unit = result.unit
     method = f"|{name} {ending.name} − {name} with every label|, seed by seed."
     return CampaignMeasure(
         name=f"δ of {task} ({name})", method=method, unit=unit, better="lower", values=values

@@ -44,37 +44,44 @@ MAX_OPEN_PAIRS = 15
 def band_text(results: PointResults) -> str:
     """Explains the lines and bands of the curves."""
     if has_no_rounds(results):
-        return "Each point is the mean over seeds, the line through it one standard deviation to either side."
-    dashed = (
-        "The dashed line is the mean of the networks trained on every label of the pool. "
-        if results.full
-        else ""
-    )
-    if not _banded(results):
-        return f"Each line is the mean over seeds. {dashed}The numbers have the standard deviations.".strip()
+        return (
+            "Each point is the mean over seeds, the line through it one standard deviation to "
+            "either side."
+        )
+    dashed = ""
+    if results.full:
+        dashed = "The dashed line is the mean of the networks trained on every label of the pool. "
+    if not _has_bands(results):
+        return (
+            f"Each line is the mean over seeds. {dashed}The numbers have the standard deviations."
+        )
     return (
-        "Each line is the mean over seeds. Its band is one standard deviation over seeds to either side; with one seed "
-        f"there is none. {dashed}Bands include variation between seeds that all strategies share. The comparisons "
-        "exclude it, because they are made seed by seed."
+        "Each line is the mean over seeds. Its band is one standard deviation over seeds to either "
+        f"side; with one seed there is none. {dashed}Bands include variation between seeds that "
+        "all strategies share. The comparisons exclude it, because they are made seed by seed."
     )
 
 
 def has_no_rounds(results: PointResults) -> bool:
     """Whether every strategy has one network only: no labels were bought."""
-    return {
-        len(run.measured) for name in results.strategies for run in results.of(name).values()
-    } == {1}
+    counts = set()
+    for strategy in results.strategies:
+        for run in results.of(strategy).values():
+            counts.add(len(run.measured))
+    return counts == {1}
 
 
-def _banded(results: PointResults) -> bool:
-    drawn = [strategy for strategy in results.strategies if results.of(strategy)]
-    return len(drawn) + len(results.best_of) <= MAX_BANDS
+def _has_bands(results: PointResults) -> bool:
+    strategies = [strategy for strategy in results.strategies if results.of(strategy)]
+    return len(strategies) + len(results.best_of) <= MAX_BANDS
 
 
 def curve_blocks(
     results: PointResults, headlines: Mapping[str, str], reference: str, name: str
 ) -> list[Block]:
-    """The overall curves and those of each task, against labels and against cost, and the differences to a reference.
+    """The overall curves, those of each task, and their differences to a reference.
+
+    All are drawn against labels and against cost.
 
     Args:
         results: the runs.
@@ -86,7 +93,7 @@ def curve_blocks(
         Heading("All tasks together: loss_mtl, lower is better"),
         curve_figure(results, total_loss, "loss_mtl", f"{name}-overall"),
     ]
-    compared = difference_blocks(
+    loss_differences = difference_blocks(
         results,
         same_for_all_seeds(total_loss),
         label="loss_mtl",
@@ -103,42 +110,43 @@ def curve_blocks(
         reference=reference,
         name=f"{name}-delta_mtl",
     )
-    heading: list[Block] = (
-        [Heading("All tasks together: delta_mtl, higher is better")] if gains else []
-    )
-    sections: list[tuple[list[Block], list[Block]]] = [(losses, compared), (heading, gains)]
-    for task, own in headlines.items():
-        known = first_result((one for run in results.runs for one in run.measured), task, own)
-        if known:
-            sections.append(
-                _task_curves(
-                    results, task, known=known, reference=reference, name=f"{name}-task-{task}"
-                )
-            )
-    explained = (
-        [Text(differences_method(reference))]
-        if any(differences for _, differences in sections)
-        else []
-    )
-    return [*explained, *(block for section in sections for blocks in section for block in blocks)]
+    gain_heading: list[Block] = []
+    if gains:
+        gain_heading.append(Heading("All tasks together: delta_mtl, higher is better"))
+    sections = [(losses, loss_differences), (gain_heading, gains)]
+    networks: list[Measurement] = []
+    for run in results.runs:
+        networks += run.measured
+    for task, metric in headlines.items():
+        result = first_result(networks, task, metric)
+        if result:
+            start = f"{name}-task-{task}"
+            section = _task_curves(results, task, result=result, reference=reference, name=start)
+            sections.append(section)
+    blocks: list[Block] = []
+    for curves, differences in sections:
+        blocks += [*curves, *differences]
+    if any(differences for _, differences in sections):
+        return [Text(differences_method(reference)), *blocks]
+    return blocks
 
 
 def _task_curves(
-    results: PointResults, task: str, known: Result, reference: str, name: str
+    results: PointResults, task: str, result: Result, reference: str, name: str
 ) -> tuple[list[Block], list[Block]]:
     """The curves of a task's metric, and its differences to the reference.
 
-    `known` is one of its results.
+    `result` is one of its results.
     """
-    unit = f" in {known.unit}" if known.unit else ""
-    value_of = metric_getter(task, known.name)
-    label = add_unit(known.name, known.unit)
-    heading = Heading(f"{task}: {known.name}{unit}, {known.better} is better")
+    unit = f" in {result.unit}" if result.unit else ""
+    value_of = metric_getter(task, result.name)
+    label = add_unit(result.name, result.unit)
+    heading = Heading(f"{task}: {result.name}{unit}, {result.better} is better")
     differences = difference_blocks(
         results,
         same_for_all_seeds(value_of),
         label=label,
-        better=known.better,
+        better=result.better,
         reference=reference,
         name=name,
     )
@@ -148,73 +156,98 @@ def _task_curves(
 def curve_figure(
     results: PointResults, value_of: ValueGetter, label: str, name: str, *, cost: bool = True
 ) -> Figure:
-    """The curves of all strategies, and of the best in hindsight, against labels and, with `cost`, against cost."""
-    lines = {s: means_by_round(list(results.of(s).values()), value_of) for s in results.strategies}
-    lines |= hindsight_lines(results, value_of)
+    """The curves of all strategies, and of the best in hindsight, against labels.
+
+    With `cost`, also against cost.
+    """
+    means: dict[str, list[RoundMean]] = {}
+    for strategy in results.strategies:
+        means[strategy] = means_by_round(list(results.of(strategy).values()), value_of)
+    means |= hindsight_lines(results, value_of)
     full = list(results.full.values())
-    level, deviation = mean_and_deviation([value_of(one) for one in full])
-    levels = [Level(f"every label: {number(level)}", level)] if full else []
+    level, deviation = mean_and_deviation([value_of(network) for network in full])
+    drawings: list[Drawing] = []
     if has_no_rounds(results):
-        ends = {
-            own: (points[-1].value, points[-1].deviation) for own, points in lines.items() if points
-        }
-        ends |= {"every label": (level, deviation)} if full else {}
-        drawings: list[Drawing] = [Dots(name, label, {"": ends})] if ends else []
+        marks = _last_values(means)
+        if full:
+            marks["every label"] = (level, deviation)
+        if marks:
+            drawings.append(Dots(name, label, {"": marks}))
     else:
-        drawings = [
-            *_charts(results, lines, levels=levels, label=label, name=name)[: 2 if cost else 1]
-        ]
+        levels = [Level(f"every label: {number(level)}", level)] if full else []
+        charts = _charts(results, means, levels=levels, label=label, name=name)
+        drawings += charts if cost else charts[:1]
     columns = [
         Column("strategy"),
         *number_columns("rounds bought", "labels", "cost", f"{label}, mean", "±", "seeds"),
     ]
-    rows: list[list[Value]] = [
-        [strategy, p.rounds_bought, p.labels, p.cost, p.value, p.deviation, p.seeds]
-        for strategy, points in lines.items()
-        for p in points
-    ]
+    rows: list[list[Value]] = []
+    for strategy, points in means.items():
+        for p in points:
+            row: list[Value] = [strategy, p.rounds_bought, p.labels, p.cost]
+            rows.append([*row, p.value, p.deviation, p.seeds])
     if full:
         rows.append(["every label", None, *labels_and_cost(full), level, deviation, len(full)])
     return Figure(drawings=drawings, numbers=DataTable(columns, rows))
 
 
+def _last_values(means: Mapping[str, Sequence[RoundMean]]) -> dict[str, tuple[float, float]]:
+    """The value after the last round of each line that has one, and its deviation."""
+    values = {}
+    for name, points in means.items():
+        if points:
+            values[name] = (points[-1].value, points[-1].deviation)
+    return values
+
+
 def _charts(
     results: PointResults,
-    lines: Mapping[str, Sequence[RoundMean]],
+    means: Mapping[str, Sequence[RoundMean]],
     levels: Sequence[Level],
     label: str,
     name: str,
 ) -> list[Chart]:
     """The curves against labels and against cost; an empty list if there are none."""
-    banded = _banded(results)
-    points_of = {own: points for own, points in lines.items() if points}
-    if not points_of:
+    has_bands = _has_bands(results)
+    over_labels = []
+    over_cost = []
+    for strategy, points in means.items():
+        if points:
+            labels = [point.labels for point in points]
+            costs = [point.cost for point in points]
+            over_labels.append(_line(strategy, points, labels, has_bands))
+            over_cost.append(_line(strategy, points, costs, has_bands))
+    if not over_labels:
         return []
-    labels = [
-        _line(own, points, [p.labels for p in points], banded) for own, points in points_of.items()
-    ]
-    costs = [
-        _line(own, points, [p.cost for p in points], banded) for own, points in points_of.items()
-    ]
     return [
         Chart(
             name=f"{name}-labels",
             x_label=AXES["labels"][0],
             y_label=label,
-            lines=labels,
+            lines=over_labels,
             levels=levels,
             whole=True,
         ),
         Chart(
-            name=f"{name}-cost", x_label=AXES["cost"][0], y_label=label, lines=costs, levels=levels
+            name=f"{name}-cost",
+            x_label=AXES["cost"][0],
+            y_label=label,
+            lines=over_cost,
+            levels=levels,
         ),
     ]
 
 
-def _line(name: str, points: Sequence[RoundMean], x: Sequence[float], banded: bool) -> Line:
-    low = [p.value - p.deviation for p in points] if banded else []
-    high = [p.value + p.deviation for p in points] if banded else []
-    return Line(name=name, x=x, y=[p.value for p in points], low=low, high=high)
+def _line(name: str, points: Sequence[RoundMean], x: Sequence[float], has_bands: bool) -> Line:
+    values = []
+    low = []
+    high = []
+    for point in points:
+        values.append(point.value)
+        if has_bands:
+            low.append(point.value - point.deviation)
+            high.append(point.value + point.deviation)
+    return Line(name=name, x=x, y=values, low=low, high=high)
 
 
 def strategy_table(measures: Sequence[CampaignMeasure], strategies: Sequence[str]) -> DataTable:
@@ -223,28 +256,31 @@ def strategy_table(measures: Sequence[CampaignMeasure], strategies: Sequence[str
     The rows are the measures or, if there are more of them, the strategies.
     """
     names = [add_unit(measure.name, measure.unit) for measure in measures]
-    cells = [[_summary(measure, strategy) for strategy in strategies] for measure in measures]
+    rows: list[list[Value]] = []
     if len(strategies) > len(measures):
-        rows = [[strategy, *own] for strategy, *own in zip(strategies, *cells, strict=True)]
+        for strategy in strategies:
+            summaries = [_summary(measure, strategy) for measure in measures]
+            rows.append([strategy, *summaries])
         return DataTable([Column("strategy"), *number_columns(*names)], rows)
-    return DataTable(
-        [Column("measure"), *number_columns(*strategies)],
-        [[name, *own] for name, own in zip(names, cells, strict=True)],
-    )
+    for name, measure in zip(names, measures, strict=True):
+        summaries = [_summary(measure, strategy) for strategy in strategies]
+        rows.append([name, *summaries])
+    return DataTable([Column("measure"), *number_columns(*strategies)], rows)
 
 
 def _summary(measure: CampaignMeasure, strategy: str) -> Value:
     """A strategy's mean and standard deviation as text; None without a seed."""
     mean, deviation, seeds = measure.summary(strategy)
-    reached = _reached(measure, strategy)
-    return (
-        spread(mean, deviation) + (f" (reached by {reached})" if reached else "") if seeds else None
-    )
+    if not seeds:
+        return None
+    text = spread(mean, deviation)
+    reached = _count_reached(measure, strategy)
+    return f"{text} (reached by {reached})" if reached else text
 
 
-def _reached(measure: CampaignMeasure, strategy: str) -> str:
-    """How many of a strategy's seeds reached the goal of a measure, such as "0 of 3"; "" if all did."""
-    seeds = measure.summary(strategy)[2]
+def _count_reached(measure: CampaignMeasure, strategy: str) -> str:
+    """How many of a strategy's seeds reached the goal, such as "0 of 3"; "" if all did."""
+    _, _, seeds = measure.summary(strategy)
     count = (measure.reached or {}).get(strategy, seeds)
     return f"{count} of {seeds}" if count < seeds else ""
 
@@ -256,80 +292,98 @@ def ending_table(
 
     An empty list without networks.
     """
-    networks = {name: list(own.values()) for name, own in ending.networks.items() if own}
+    networks = _ending_networks(ending, results)
     if not networks:
         return []
-    seeds = set().union(*ending.networks.values())
-    full = [one for seed, one in results.full.items() if seed in seeds]
-    networks |= {"every label": full} if full else {}
-    for name, references in results.single.items():
-        own = [one for seed, one in references.items() if seed in seeds]
-        networks |= {f"{name}: a network for each task": own} if own else {}
+    all_networks: list[Measurement] = []
+    for group in networks.values():
+        all_networks += group
     getters: dict[str, ValueGetter] = {"loss_mtl": total_loss}
     for task, name in headlines.items():
-        known = first_result((one for own in networks.values() for one in own), task, name)
-        getters |= (
-            {add_unit(f"{task} {name}", known.unit): metric_getter(task, name)} if known else {}
-        )
+        result = first_result(all_networks, task, name)
+        if result:
+            getters[add_unit(f"{task} {name}", result.unit)] = metric_getter(task, name)
     columns = [Column("strategy"), *number_columns("seeds", "labels", "cost", *getters)]
     rows: list[list[Value]] = []
-    for name, own in networks.items():
-        rows.append(
-            [
-                name,
-                len(own),
-                *labels_and_cost(own),
-                *(_of_finite(own, getter) for getter in getters.values()),
-            ]
-        )
+    for name, group in networks.items():
+        row: list[Value] = [name, len(group), *labels_and_cost(group)]
+        row += [_finite_summary(group, getter) for getter in getters.values()]
+        rows.append(row)
     heading = Heading(f"Metrics {ending.name}: mean ± standard deviation over seeds")
     return [heading, Text(ending.method, "small"), DataTable(columns, rows)]
 
 
-def _of_finite(networks: Sequence[Measurement], value_of: ValueGetter) -> str:
+def _ending_networks(ending: Ending, results: PointResults) -> dict[str, list[Measurement]]:
+    """The networks of each strategy at an ending, and the references of the same seeds.
+
+    Empty without a network of a strategy.
+    """
+    networks: dict[str, list[Measurement]] = {}
+    for strategy, by_seed in ending.networks.items():
+        if by_seed:
+            networks[strategy] = list(by_seed.values())
+    if not networks:
+        return {}
+    references: dict[str, Mapping[int, Measurement]] = {"every label": results.full}
+    for name, single in results.single.items():
+        references[f"{name}: a network for each task"] = single
+    seeds = set().union(*ending.networks.values())
+    for name, by_seed in references.items():
+        same_seeds = [network for seed, network in by_seed.items() if seed in seeds]
+        if same_seeds:
+            networks[name] = same_seeds
+    return networks
+
+
+def _finite_summary(networks: Sequence[Measurement], value_of: ValueGetter) -> str:
     """Mean and standard deviation of the finite values, and their number if it is smaller."""
-    found = round_mean(0, networks, value_of)
-    return spread(found.value, found.deviation) + (
-        f" ({found.seeds} of {len(networks)} seeds)" if 0 < found.seeds < len(networks) else ""
-    )
+    mean = round_mean(0, networks, value_of)
+    text = spread(mean.value, mean.deviation)
+    if 0 < mean.seeds < len(networks):
+        return f"{text} ({mean.seeds} of {len(networks)} seeds)"
+    return text
 
 
 def pair_blocks(measure: CampaignMeasure, name: str) -> list[Block]:
-    """A drawing of a measure by strategy, and its differences and verdicts pair by pair, folded if there are many.
+    """A drawing of a measure by strategy, and its differences and verdicts pair by pair.
 
-    An empty list if no pair can be compared.
+    Many pairs are folded. An empty list if no pair can be compared.
     """
     pairs = measure.pairs()
-    span = "95 % interval" if all(c.has_interval for c in pairs.values()) else "smallest to largest"
+    span = "smallest to largest"
+    if all(compared.has_interval for compared in pairs.values()):
+        span = "95 % interval"
     columns = [
         Column("pair"),
         *number_columns("difference", span, "p", "p corrected", "seeds"),
         Column("verdict"),
     ]
     rows: list[list[Value]] = []
-    for (first, second), c in pairs.items():
-        verdict = c.verdict if c.verdict == "no difference seen" else f"{first} is {c.verdict}"
+    for (first, second), compared in pairs.items():
+        verdict: str = compared.verdict
+        if compared.verdict != "no difference seen":
+            verdict = f"{first} is {compared.verdict}"
         rows.append(
             [
                 f"{first} − {second}",
-                rough_number(c.mean),
-                rough_range(c.low, c.high),
-                c.p,
-                c.holm,
-                c.seeds,
+                rough_number(compared.mean),
+                rough_range(compared.low, compared.high),
+                compared.p,
+                compared.holm,
+                compared.seeds,
                 verdict,
             ]
         )
     if not rows:
         return []
     text = f"{measure.method} {measure.better.capitalize()} is better. {_dots_text(measure)}"
-    shown = Figure(
+    figure = Figure(
         drawings=[_dots(measure, name)],
         numbers=DataTable(columns, rows),
         summary="The pairs",
         open=len(rows) <= MAX_OPEN_PAIRS,
     )
-    return [Heading(add_unit(measure.name, measure.unit)), Text(text, "small"), shown]
+    return [Heading(add_unit(measure.name, measure.unit)), Text(text, "small"), figure]
 
 
 def _dots_text(measure: CampaignMeasure) -> str:
@@ -338,19 +392,21 @@ def _dots_text(measure: CampaignMeasure) -> str:
     differ = " They are not of the same seeds for all strategies." if len(seeds) > 1 else ""
     reached = " (n of m): only n of m seeds reached it." if measure.reached else ""
     return (
-        f"Points are means over seeds, lines one standard deviation to either side.{differ}{reached} The pairs are "
-        "compared seed by seed."
+        "Points are means over seeds, lines one standard deviation to either side."
+        f"{differ}{reached} The pairs are compared seed by seed."
     )
 
 
 def _dots(measure: CampaignMeasure, name: str) -> Dots:
     """The mean and standard deviation of each strategy, the best first."""
-    known = [strategy for strategy, values in measure.values.items() if values]
-    known.sort(
+    strategies = [strategy for strategy, values in measure.values.items() if values]
+    strategies.sort(
         key=lambda strategy: measure.summary(strategy)[0], reverse=measure.better == "higher"
     )
-    names = {
-        one: f"{one} ({reached})" if (reached := _reached(measure, one)) else one for one in known
-    }
-    marks = {names[strategy]: measure.summary(strategy)[:2] for strategy in known}
+    marks = {}
+    for strategy in strategies:
+        mean, deviation, _ = measure.summary(strategy)
+        reached = _count_reached(measure, strategy)
+        label = f"{strategy} ({reached})" if reached else strategy
+        marks[label] = (mean, deviation)
     return Dots(name, add_unit(measure.name, measure.unit), {"": marks})

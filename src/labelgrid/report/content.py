@@ -1,4 +1,4 @@
-"""Defines the content of a project's report as plain data, independent of projects, files and networks."""
+"""Defines the content of a project's report as plain data, without files and networks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -112,7 +112,10 @@ class RoundPicks:
 
 @dataclass(frozen=True)
 class Training:
-    """A round's training losses: the loss at each epoch, by name (a task, or a loss on the val split)."""
+    """A round's training losses.
+
+    `losses` holds the loss at each epoch, by name: a task, or a loss on the val split.
+    """
 
     round: int
     losses: Mapping[str, Mapping[int, float]]

@@ -1,4 +1,4 @@
-"""Computes the learning curves of one project, its newest metrics, and which rounds cannot be compared."""
+"""Computes a project's learning curves, newest metrics, and which rounds cannot be compared."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -51,7 +51,10 @@ class Curve:
 
 @dataclass(frozen=True)
 class NewestMetric:
-    """A metric of the newest measured round, and its change since the measured round before (NaN without one)."""
+    """A metric of the newest measured round.
+
+    `change` is that since the measured round before; NaN without one.
+    """
 
     task: str
     result: Result
@@ -71,40 +74,42 @@ def curves(measured: Sequence[Measurement], headlines: Mapping[str, str]) -> lis
 
     Tasks that were never measured are left out.
     """
-    overall = [_point(m, OVERALL, m.loss_mtl) for m in measured]
-    result_curves = (
-        [Curve(name=OVERALL, metric="loss_mtl", unit="", better="lower", points=overall)]
-        if overall
-        else []
-    )
+    if not measured:
+        return []
+    overall = [_point(network, OVERALL, network.loss_mtl) for network in measured]
+    all_curves = [Curve(name=OVERALL, metric="loss_mtl", unit="", better="lower", points=overall)]
     for task, metric in headlines.items():
-        results = [m.metrics.get(task, {}).get(metric) for m in measured]
-        known = [result for result in results if result]
-        if known:
-            pairs = zip(measured, results, strict=True)
-            points = [_point(m, task, result.value if result else math.nan) for m, result in pairs]
-            result_curves.append(
-                Curve(
-                    name=task,
-                    metric=metric,
-                    unit=known[-1].unit,
-                    better=known[-1].better,
-                    points=points,
-                )
-            )
-    return result_curves
+        newest: Result | None = None
+        points = []
+        for network in measured:
+            result = network.metrics.get(task, {}).get(metric)
+            value = math.nan
+            if result:
+                newest = result
+                value = result.value
+            points.append(_point(network, task, value))
+        if newest:
+            unit = newest.unit
+            better = newest.better
+            curve = Curve(name=task, metric=metric, unit=unit, better=better, points=points)
+            all_curves.append(curve)
+    return all_curves
 
 
 def _point(measured: Measurement, name: str, value: float) -> Point:
     total = sum(measured.labels.values())
-    heldout = sum(measured.heldout_labels.values())
+    own_labels = measured.labels.get(name, 0)
+    measured_on = measured.heldout_labels.get(name, 0)
+    if name == OVERALL:
+        own_labels = total
+        measured_on = sum(measured.heldout_labels.values())
     return Point(
         round=measured.round,
         labels=total,
-        own_labels=measured.labels.get(name, 0) if name != OVERALL else total,
+        own_labels=own_labels,
         cost=measured.spent,
         value=value,
-        measured_on=measured.heldout_labels.get(name, 0) if name != OVERALL else heldout,
+        measured_on=measured_on,
     )
 
 
@@ -124,15 +129,26 @@ def newest_metrics(measured: Sequence[Measurement], tasks: Sequence[str]) -> lis
 
 
 def set_changes(measured: Sequence[Measurement]) -> list[tuple[int, int]]:
-    """Consecutive measured rounds with different numbers of held-out labels: their metrics are not comparable.
+    """Consecutive measured rounds with different numbers of held-out labels.
+
+    Their metrics are not comparable.
 
     Example:
-        >>> one = Measured(1, "", {}, 0.0, {"depth": 4}, {}, 0.5)
-        >>> set_changes([one, Measured(2, "", {}, 0.0, {"depth": 9}, {}, 0.4)])
+        >>> from dataclasses import replace
+        >>> first = Measurement(
+        ...     round=1,
+        ...     model="",
+        ...     labels={},
+        ...     spent=0.0,
+        ...     heldout_labels={"depth": 4},
+        ...     metrics={},
+        ...     loss_mtl=0.5,
+        ... )
+        >>> set_changes([first, replace(first, round=2, heldout_labels={"depth": 9})])
         [(1, 2)]
     """
-    return [
-        (a.round, b.round)
-        for a, b in pairwise(measured)
-        if dict(a.heldout_labels) != dict(b.heldout_labels)
-    ]
+    changes = []
+    for before, after in pairwise(measured):
+        if dict(before.heldout_labels) != dict(after.heldout_labels):
+            changes.append((before.round, after.round))
+    return changes

@@ -1,4 +1,4 @@
-"""Computes and draws the differences of strategies to a reference along their curves, seed by seed."""
+"""Computes and draws the differences of strategies to a reference along their curves."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from labelgrid.report.study_content import PointResults, RunResult
 from labelgrid.results import Better
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MeanDifference:
     """The mean difference of a strategy to the reference over seeds, after a number of rounds.
 
@@ -39,13 +39,15 @@ class MeanDifference:
 def differences_method(reference: str) -> str:
     """How the differences to the reference are computed, in words."""
     return (
-        f"Differences to {reference} are computed seed by seed over finished runs, at the labels or the cost of each "
-        f"round of the other strategy. {reference} is read there on a straight line between its rounds; beyond its end "
-        "both are read at its end. Where a curve flattens, a straight line lies on its worse side, most of all between "
-        "the first two networks: nothing is shown there. Rounds that not all seeds have are left out, too. The "
-        f"intervals of the mean are 95 % bootstrap intervals (with fewer than {MIN_PAIRS} seeds: the smallest to the "
-        f"largest difference), drawn as bands if there are at most {MAX_BANDS} lines. They are not corrected for the "
-        "number of comparisons; the tests are in the section Differences."
+        f"Differences to {reference} are computed seed by seed over finished runs, at the labels "
+        f"or the cost of each round of the other strategy. {reference} is read there on a straight "
+        "line between its rounds; beyond its end both are read at its end. Where a curve flattens, "
+        "a straight line lies on its worse side, most of all between the first two networks: "
+        "nothing is shown there. Rounds that not all seeds have are left out, too. The intervals "
+        f"of the mean are 95 % bootstrap intervals (with fewer than {MIN_PAIRS} seeds: the "
+        f"smallest to the largest difference), drawn as bands if there are at most {MAX_BANDS} "
+        "lines. They are not corrected for the number of comparisons; the tests are in the section "
+        "Differences."
     )
 
 
@@ -56,27 +58,31 @@ def mean_differences(
     value_of: SeedValueGetter,
     x_of: ValueGetter,
 ) -> list[MeanDifference]:
-    """The mean differences of a strategy to the reference after each of its rounds, over finished runs of both.
+    """The mean differences of a strategy to the reference after each of its rounds.
 
-    Each seed is read at the labels (or cost) of the strategy's round, on straight lines between the
-    rounds of the reference. A round beyond the reference's end is read at that end, once. Rounds
-    that are read between the first two points of a curve, in any seed, are left out, as are those
-    that not all seeds have.
+    They are over finished runs of both. Each seed is read at the labels (or cost) of the strategy's
+    round, on straight lines between the rounds of the reference. A round beyond the reference's end
+    is read at that end, once. Rounds that are read between the first two points of a curve, in any
+    seed, are left out, as are those that not all seeds have.
     """
-    own = results.finished(strategy)
-    other = results.finished(reference)
-    seeds = sorted(own.keys() & other.keys())
-    found = [_seed_differences(own[seed], other[seed], value_of, x_of) for seed in seeds]
-    found = [differences for differences in found if differences]
-    common = set.intersection(*(set(differences) for differences in found)) if found else set()
+    runs = results.finished(strategy)
+    reference_runs = results.finished(reference)
+    by_seed = []
+    for seed in sorted(runs.keys() & reference_runs.keys()):
+        in_seed = _seed_differences(runs[seed], reference_runs[seed], value_of, x_of)
+        if in_seed:
+            by_seed.append(in_seed)
+    if not by_seed:
+        return []
+    common = set.intersection(*(set(in_seed) for in_seed in by_seed))
     means = []
     for bought in sorted(common):
-        at, differences = np.array([one[bought] for one in found]).T
+        at, differences = np.array([in_seed[bought] for in_seed in by_seed]).T
         low, high = bootstrap_interval(differences, 0)
         means.append(
             MeanDifference(
-                bought,
-                len(found),
+                rounds_bought=bought,
+                seeds=len(by_seed),
                 at=float(at.mean()),
                 mean=float(differences.mean()),
                 low=low,
@@ -87,21 +93,24 @@ def mean_differences(
 
 
 def _seed_differences(
-    own: RunResult, other: RunResult, value_of: SeedValueGetter, x_of: ValueGetter
+    run: RunResult, reference_run: RunResult, value_of: SeedValueGetter, x_of: ValueGetter
 ) -> dict[int, tuple[float, float]]:
     """Place and difference of one seed by round; places outside one of the curves are left out."""
-    (rounds, curve), (_, reference) = (finite_points(run, value_of, x_of) for run in (own, other))
-    found: dict[int, tuple[float, float]] = {}
+    rounds, curve = finite_points(run, value_of, x_of)
+    _, reference = finite_points(reference_run, value_of, x_of)
+    differences: dict[int, tuple[float, float]] = {}
     if not len(reference[0]):
-        return found
+        return differences
+    end = float(reference[0][-1])
     before = -math.inf
     for bought, place in zip(rounds, curve[0].tolist(), strict=True):
-        at = min(place, float(reference[0][-1]))
-        values = [_value_at(one, at) for one in (curve, reference)]
-        if at > before and all(math.isfinite(value) for value in values):
-            found[bought] = at, values[0] - values[1]
+        at = min(place, end)
+        value = _value_at(curve, at)
+        reference_value = _value_at(reference, at)
+        if at > before and math.isfinite(value) and math.isfinite(reference_value):
+            differences[bought] = (at, value - reference_value)
         before = at
-    return found
+    return differences
 
 
 def _value_at(curve: Curve, at: float) -> float:
@@ -110,12 +119,13 @@ def _value_at(curve: Curve, at: float) -> float:
     NaN outside it, and between its first two points.
     """
     x, y = curve
-    exact = np.flatnonzero(
-        np.abs(x - at) <= 1e-8 + 1e-9 * abs(at)
-    )  # `np.isclose`, which takes most of a report
+    # The rule of `np.isclose`, which itself would take most of the time of a report.
+    exact = np.flatnonzero(np.abs(x - at) <= 1e-8 + 1e-9 * abs(at))
     if len(exact):
         return float(y[exact[0]])
-    return float(np.interp(at, x, y)) if 1 < np.searchsorted(x, at) < len(x) else math.nan
+    if 1 < np.searchsorted(x, at) < len(x):
+        return float(np.interp(at, x, y))
+    return math.nan
 
 
 def difference_blocks(
@@ -139,36 +149,32 @@ def difference_blocks(
         reference: the strategy that the others are compared with.
         name: the start of the names of the drawings.
     """
-    drawn = [strategy for strategy in results.strategies if results.of(strategy)]
+    strategies = [strategy for strategy in results.strategies if results.of(strategy)]
+    has_bands = len(strategies) <= MAX_BANDS
     drawings: list[Chart] = []
     rows: list[list[Value]] = []
     for axis, (x_label, x_of) in AXES.items():
-        found = {
-            one: mean_differences(results, one, reference=reference, value_of=value_of, x_of=x_of)
-            for one in drawn
-        }
-        others = {one: own for one, own in found.items() if one != reference}
-        if not any(d.rounds_bought for own in others.values() for d in own):
-            continue
-        lines = [_line(one, own, len(found) <= MAX_BANDS) for one, own in found.items()]
-        y_label = f"{label}, difference"
-        place = f"{name}-difference-{axis}"
-        drawings.append(
-            Chart(name=place, x_label=x_label, y_label=y_label, lines=lines, whole=axis == "labels")
-        )
-        for one, own in others.items():
-            rows += [
-                [
-                    one,
-                    d.rounds_bought,
-                    axis,
-                    d.at,
-                    rough_number(d.mean),
-                    rough_range(d.low, d.high),
-                    d.seeds,
-                ]
-                for d in own
-            ]
+        lines = []
+        axis_rows = []
+        has_rounds = False
+        for strategy in strategies:
+            means = mean_differences(
+                results, strategy, reference=reference, value_of=value_of, x_of=x_of
+            )
+            lines.append(_line(strategy, means, has_bands))
+            if strategy != reference:
+                has_rounds |= any(mean.rounds_bought for mean in means)
+                axis_rows += [_row(strategy, axis, mean) for mean in means]
+        if has_rounds:
+            chart = Chart(
+                name=f"{name}-difference-{axis}",
+                x_label=x_label,
+                y_label=f"{label}, difference",
+                lines=lines,
+                whole=axis == "labels",
+            )
+            drawings.append(chart)
+            rows += axis_rows
     if not drawings:
         return []
     columns = [Column("strategy"), *number_columns("rounds bought"), Column("over")]
@@ -180,10 +186,30 @@ def difference_blocks(
     ]
 
 
-def _line(name: str, found: Sequence[MeanDifference], banded: bool) -> Line:
+def _row(strategy: str, axis: str, difference: MeanDifference) -> list[Value]:
+    return [
+        strategy,
+        difference.rounds_bought,
+        axis,
+        difference.at,
+        rough_number(difference.mean),
+        rough_range(difference.low, difference.high),
+        difference.seeds,
+    ]
+
+
+def _line(name: str, differences: Sequence[MeanDifference], has_bands: bool) -> Line:
     """A line with gaps where rounds are left out."""
-    by_round = {one.rounds_bought: one for one in found}
-    gap = MeanDifference(0, 0, *[math.nan] * 4)
-    points = [by_round.get(bought, gap) for bought in range(max(by_round, default=-1) + 1)]
-    low, high = ([d.low for d in points], [d.high for d in points]) if banded else ([], [])
-    return Line(name=name, x=[d.at for d in points], y=[d.mean for d in points], low=low, high=high)
+    by_round = {difference.rounds_bought: difference for difference in differences}
+    x = []
+    y = []
+    low = []
+    high = []
+    for bought in range(max(by_round, default=-1) + 1):
+        point = by_round.get(bought)
+        x.append(point.at if point else math.nan)
+        y.append(point.mean if point else math.nan)
+        if has_bands:
+            low.append(point.low if point else math.nan)
+            high.append(point.high if point else math.nan)
+    return Line(name=name, x=x, y=y, low=low, high=high)

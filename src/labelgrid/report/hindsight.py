@@ -1,4 +1,7 @@
-"""Finds the best of several arms after each round, in hindsight: a yardstick such as TCD's EquAL*, and no strategy."""
+"""Finds the best of several arms after each round, in hindsight.
+
+It is a yardstick such as TCD's EquAL*, and no strategy.
+"""
 
 import math
 from collections.abc import Sequence
@@ -33,37 +36,35 @@ class BestArm:
 
 
 def best_by_round(results: PointResults, arms: Sequence[str]) -> list[BestArm]:
-    """The arm with the lowest mean loss_mtl after each round, over the seeds in which all arms got this far.
+    """The arm with the lowest mean loss_mtl after each round.
 
-    The mean over seeds decides, as in the papers' tables. The best arm of each seed would often be
-    the luckiest one.
+    The mean is over the seeds in which all arms got this far. It decides, as in the papers' tables:
+    the best arm of each seed would often be the luckiest one.
     """
-    found: list[BestArm] = []
+    best_arms: list[BestArm] = []
     for bought in count():
-        networks = {arm: _after(results, arm, bought) for arm in arms}
-        seeds = sorted(set.intersection(*(set(own) for own in networks.values())))
+        networks = {arm: _networks_after(results, arm, bought) for arm in arms}
+        seeds = sorted(set.intersection(*(set(by_seed) for by_seed in networks.values())))
         if not seeds:
-            return found
-        means = {
-            arm: mean_and_deviation([own[seed].loss_mtl for seed in seeds])[0]
-            for arm, own in networks.items()
-        }
+            return best_arms
+        means = {}
+        for arm, by_seed in networks.items():
+            means[arm], _ = mean_and_deviation([by_seed[seed].loss_mtl for seed in seeds])
         best = min(means, key=means.__getitem__)
-        found.append(BestArm(bought, best, [networks[best][seed] for seed in seeds]))
-    return found
+        best_arms.append(BestArm(bought, best, [networks[best][seed] for seed in seeds]))
+    return best_arms
 
 
-def _after(results: PointResults, arm: str, bought: int) -> dict[int, Measurement]:
+def _networks_after(results: PointResults, arm: str, bought: int) -> dict[int, Measurement]:
     """By seed, the networks of an arm after a number of rounds.
 
     Those without a finite loss are left out.
     """
-    known = {
-        seed: run.measured[bought]
-        for seed, run in results.of(arm).items()
-        if len(run.measured) > bought
-    }
-    return {seed: one for seed, one in known.items() if math.isfinite(one.loss_mtl)}
+    networks = {}
+    for seed, run in results.of(arm).items():
+        if len(run.measured) > bought and math.isfinite(run.measured[bought].loss_mtl):
+            networks[seed] = run.measured[bought]
+    return networks
 
 
 def hindsight_lines(results: PointResults, value_of: ValueGetter) -> dict[str, list[RoundMean]]:
@@ -71,23 +72,24 @@ def hindsight_lines(results: PointResults, value_of: ValueGetter) -> dict[str, l
 
     The names say that they are no strategies.
     """
-    lines = {
-        f"{name} (in hindsight)": [best.mean(value_of) for best in best_by_round(results, arms)]
-        for name, arms in results.best_of.items()
-    }
-    return {name: [mean for mean in means if mean.seeds] for name, means in lines.items()}
+    lines = {}
+    for name, arms in results.best_of.items():
+        means = [best.mean(value_of) for best in best_by_round(results, arms)]
+        lines[f"{name} (in hindsight)"] = [mean for mean in means if mean.seeds]
+    return lines
 
 
 def hindsight_texts(results: PointResults) -> list[Block]:
     """What each `best_of` is."""
-    return [
-        Text(
-            f"{name} is no strategy: after each round it is the arm with the lowest mean loss_mtl of {join_names(arms)}. "
-            "It is chosen in hindsight by the test metrics, so it is in the curves only and in no comparison.",
-            "small",
+    blocks: list[Block] = []
+    for name, arms in results.best_of.items():
+        text = (
+            f"{name} is no strategy: after each round it is the arm with the lowest mean loss_mtl "
+            f"of {join_names(arms)}. It is chosen in hindsight by the test metrics, so it is in "
+            "the curves only and in no comparison."
         )
-        for name, arms in results.best_of.items()
-    ]
+        blocks.append(Text(text, "small"))
+    return blocks
 
 
 def hindsight_blocks(results: PointResults) -> list[Block]:
@@ -96,9 +98,8 @@ def hindsight_blocks(results: PointResults) -> list[Block]:
     for name, arms in results.best_of.items():
         for best in best_by_round(results, arms):
             mean = best.mean(total_loss)
-            rows.append(
-                [name, mean.rounds_bought, best.arm, mean.labels, mean.cost, mean.value, mean.seeds]
-            )
+            row: list[Value] = [name, mean.rounds_bought, best.arm]
+            rows.append([*row, mean.labels, mean.cost, mean.value, mean.seeds])
     if not rows:
         return []
     bought, *rest = number_columns("rounds bought", "labels", "cost", "loss_mtl, mean", "seeds")

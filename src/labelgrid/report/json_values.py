@@ -18,43 +18,43 @@ def study_values(
     report: StudyReport, measures: Sequence[Sequence[CampaignMeasure]]
 ) -> dict[str, Any]:
     """All comparisons by point of the study's grid, and the unfinished runs."""
+    points = []
+    for results, point_measures in zip(report.points, measures, strict=True):
+        points.append(_point_results(results, point_measures, report.headlines))
+    unfinished = []
+    for run in report.runs:
+        if run.state != "done":
+            row = {"run": run.key, "point": run.point, "state": run.state, "fault": run.fault}
+            unfinished.append(row)
     return {
         "study": report.name,
-        "points": [
-            _point_results(*point, report.headlines)
-            for point in zip(report.points, measures, strict=True)
-        ],
+        "points": points,
         "notes": list(report.notes),
-        "unfinished": [
-            {"run": run.key, "point": run.point, "state": run.state, "fault": run.fault}
-            for run in report.runs
-            if run.state != "done"
-        ],
+        "unfinished": unfinished,
     }
 
 
 def _point_results(
     results: PointResults, measures: Sequence[CampaignMeasure], headlines: Mapping[str, str]
 ) -> dict[str, Any]:
+    in_hindsight = {}
+    for name, arms in results.best_of.items():
+        rounds = [_best(best, headlines) for best in best_by_round(results, arms)]
+        in_hindsight[name] = {"arms": list(arms), "rounds": rounds}
     return {
         "point": results.point,
         "strategies": list(results.strategies),
         "measures": [_measure(measure) for measure in measures],
-        "best_in_hindsight": {
-            name: {
-                "arms": list(arms),
-                "rounds": [_best(best, headlines) for best in best_by_round(results, arms)],
-            }
-            for name, arms in results.best_of.items()
-        },
+        "best_in_hindsight": in_hindsight,
     }
 
 
 def _best(best: BestArm, headlines: Mapping[str, str]) -> dict[str, Any]:
     """The best arm of a round, its mean loss, and its means of each task's headline metric."""
-    tasks = {
-        task: {name: best.mean(metric_getter(task, name)).value} for task, name in headlines.items()
-    }
+    tasks = {}
+    for task, name in headlines.items():
+        mean = best.mean(metric_getter(task, name))
+        tasks[task] = {name: mean.value}
     overall = asdict(best.mean(total_loss))
     value = overall.pop("value")
     return {"arm": best.arm, **replace_non_finite({**overall, "loss_mtl": value, "tasks": tasks})}
@@ -70,15 +70,15 @@ def _measure(measure: CampaignMeasure) -> dict[str, Any]:
             "deviation": replace_non_finite(deviation),
             "seeds": values,
         }
+    pairs = []
+    for (first, second), compared in measure.pairs().items():
+        pairs.append({"first": first, "second": second, **asdict(compared)})
     return {
         "name": measure.name,
         "unit": measure.unit,
         "better": measure.better,
         "strategies": strategy_table,
-        "pairs": [
-            {"first": first, "second": second, **asdict(compared)}
-            for (first, second), compared in measure.pairs().items()
-        ],
+        "pairs": pairs,
     }
 
 
@@ -89,38 +89,39 @@ def delta_mtl_rows(values: Mapping[str, Any]) -> tuple[list[str], list[list[str]
     deviation over seeds, in %. Both lists are empty for a project, and for a study without
     references.
     """
-    names: dict[str, str] = {}
-    found = []
-    for point in values.get("points", ()):
-        measures = [
-            m
-            for m in point["measures"]
-            if m["name"].startswith(DELTA_MTL) and m["name"].endswith(LAST)
-        ]
-        names |= {
-            m["name"]: m["name"].removesuffix(LAST).removeprefix(DELTA_MTL).strip()
-            for m in measures
-        }
-        for strategy in point["strategies"]:
-            own = {m["name"]: m["strategies"].get(strategy) for m in measures}
-            found.append((strategy, point["point"], own))
-    if not names:
+    columns = _delta_mtl_columns(values)
+    if not columns:
         return [], []
-    points = any(point for _, point, _ in found)
-    columns = [
-        "strategy",
-        *(["point"] if points else []),
-        *(name or "over every label" for name in names.values()),
-    ]
-    cells = ([_summary(own.get(name)) for name in names] for _, _, own in found)
-    heads = ([strategy, *([point] if points else [])] for strategy, point, _ in found)
-    return columns, [[*head, *row] for head, row in zip(heads, cells, strict=True)]
+    points = values["points"]
+    has_points = any(point["strategies"] and point["point"] for point in points)
+    heads = ["strategy", "point"] if has_points else ["strategy"]
+    rows = []
+    for point in points:
+        measures = {measure["name"]: measure["strategies"] for measure in point["measures"]}
+        for strategy in point["strategies"]:
+            row = [strategy, point["point"]] if has_points else [strategy]
+            row += [_summary(measures.get(name, {}).get(strategy)) for name in columns]
+            rows.append(row)
+    return [*heads, *columns.values()], rows
+
+
+def _delta_mtl_columns(values: Mapping[str, Any]) -> dict[str, str]:
+    """The heading of each measure of delta_mtl after the last round, by the measure's name."""
+    columns = {}
+    for point in values.get("points", ()):
+        for measure in point["measures"]:
+            name = measure["name"]
+            if name.startswith(DELTA_MTL) and name.endswith(LAST):
+                reference = name.removesuffix(LAST).removeprefix(DELTA_MTL).strip()
+                columns[name] = reference or "over every label"
+    return columns
 
 
 def _summary(strategy: Mapping[str, Any] | None) -> str:
     """Mean and standard deviation as text; a dash without a seed."""
     if not strategy or strategy["mean"] is None:
         return "–"
-    return spread(
-        strategy["mean"], math.nan if strategy["deviation"] is None else strategy["deviation"]
-    )
+    deviation = strategy["deviation"]
+    if deviation is None:
+        deviation = math.nan
+    return spread(strategy["mean"], deviation)

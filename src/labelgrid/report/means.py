@@ -17,7 +17,7 @@ ValueGetter = Callable[[Measurement], float]
 SeedValueGetter = Callable[[int, Measurement], float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RoundMean:
     """The mean of a value over seeds, after a number of rounds.
 
@@ -67,33 +67,40 @@ def delta_mtl_getter(
     def value_of(seed: int, measured: Measurement) -> float:
         if seed not in references:
             return math.nan
-        found, base = (_headline_results(one, headlines) for one in (measured, references[seed]))
-        if not found.keys() == base.keys() == headlines.keys() or not all(
-            result.value for result in base.values()
-        ):
+        results = _headline_results(measured, headlines)
+        base = _headline_results(references[seed], headlines)
+        complete = results.keys() == base.keys() == headlines.keys()
+        if not complete or not all(result.value for result in base.values()):
             return math.nan
-        return 100 * delta_mtl(found, base)
+        return 100 * delta_mtl(results, base)
 
     return value_of
 
 
 def _headline_results(measured: Measurement, headlines: Mapping[str, str]) -> dict[str, Result]:
     """Each task's headline result, of tasks that have one."""
-    found = {task: measured.metrics.get(task, {}).get(name) for task, name in headlines.items()}
-    return {task: result for task, result in found.items() if result}
+    results = {}
+    for task, name in headlines.items():
+        result = measured.metrics.get(task, {}).get(name)
+        if result:
+            results[task] = result
+    return results
 
 
 def finite_points(
     run: RunResult, value_of: SeedValueGetter, x_of: ValueGetter
 ) -> tuple[list[int], Curve]:
-    """The numbers of bought rounds after which a run has a finite value, and its curve over x there."""
-    known = [
-        (bought, x_of(one), value)
-        for bought, one in enumerate(run.measured)
-        if math.isfinite(value := value_of(run.seed, one))
-    ]
-    x, y = (np.array([point[part] for point in known], float) for part in (1, 2))
-    return [bought for bought, _, _ in known], (x, y)
+    """A run's curve over x where its value is finite, and the numbers of bought rounds there."""
+    rounds = []
+    places = []
+    values = []
+    for bought, network in enumerate(run.measured):
+        value = value_of(run.seed, network)
+        if math.isfinite(value):
+            rounds.append(bought)
+            places.append(x_of(network))
+            values.append(value)
+    return rounds, (np.array(places, float), np.array(values, float))
 
 
 def first_result(networks: Iterable[Measurement], task: str, name: str) -> Result | None:
@@ -101,33 +108,61 @@ def first_result(networks: Iterable[Measurement], task: str, name: str) -> Resul
 
     None if no network has one.
     """
-    return next((found for one in networks if (found := one.metrics.get(task, {}).get(name))), None)
+    for network in networks:
+        result = network.metrics.get(task, {}).get(name)
+        if result:
+            return result
+    return None
 
 
 def means_by_round(runs: Sequence[RunResult], value_of: ValueGetter) -> list[RoundMean]:
-    """The mean of a value after each round, over the runs that got this far and have a finite one."""
-    by_round = []
-    for rounds_bought in range(max((len(run.measured) for run in runs), default=0)):
-        reached = [run.measured[rounds_bought] for run in runs if len(run.measured) > rounds_bought]
-        by_round.append(round_mean(rounds_bought, reached, value_of))
-    return [mean for mean in by_round if mean.seeds]
+    """The mean of a value after each round, over the runs with a finite value there."""
+    means = []
+    for rounds_bought, networks in enumerate(networks_by_round(runs)):
+        mean = round_mean(rounds_bought, networks, value_of)
+        if mean.seeds:
+            means.append(mean)
+    return means
+
+
+def networks_by_round(runs: Iterable[RunResult]) -> list[list[Measurement]]:
+    """For each number of bought rounds, from 0, the networks of the runs that got this far."""
+    by_round: list[list[Measurement]] = []
+    for run in runs:
+        for rounds_bought, network in enumerate(run.measured):
+            if rounds_bought == len(by_round):
+                by_round.append([])
+            by_round[rounds_bought].append(network)
+    return by_round
 
 
 def round_mean(
     rounds_bought: int, reached: Sequence[Measurement], value_of: ValueGetter
 ) -> RoundMean:
     """The mean of a value over the networks after a round, of those that have a finite one."""
-    known = [one for one in reached if math.isfinite(value_of(one))]
-    value, deviation = mean_and_deviation([value_of(one) for one in known])
-    return RoundMean(rounds_bought, len(known), *labels_and_cost(known), value, deviation)
+    networks = []
+    values = []
+    for network in reached:
+        value = value_of(network)
+        if math.isfinite(value):
+            networks.append(network)
+            values.append(value)
+    mean, deviation = mean_and_deviation(values)
+    labels, cost = labels_and_cost(networks)
+    return RoundMean(
+        rounds_bought=rounds_bought,
+        seeds=len(networks),
+        labels=labels,
+        cost=cost,
+        value=mean,
+        deviation=deviation,
+    )
 
 
 def labels_and_cost(networks: Sequence[Measurement]) -> tuple[float, float]:
     """The mean number of labels of networks, and their mean cost; NaN without networks."""
-    labels, cost = (
-        mean_and_deviation([value_of(one) for one in networks])[0]
-        for value_of in (label_count, label_cost)
-    )
+    labels, _ = mean_and_deviation([label_count(network) for network in networks])
+    cost, _ = mean_and_deviation([label_cost(network) for network in networks])
     return labels, cost
 
 

@@ -42,7 +42,9 @@ def cell_text(value: Value) -> str:
     """The text of a table's cell."""
     if value is None:
         return "–"
-    return value if isinstance(value, str) else number(value)
+    if isinstance(value, str):
+        return value
+    return number(value)
 
 
 def jpeg_uri(jpeg: bytes) -> str:

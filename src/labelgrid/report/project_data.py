@@ -18,6 +18,7 @@ from labelgrid.ledger.store import RoundRow
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import TaskTimes, times_of
 from labelgrid.project.records import (
+    EpochRecord,
     Fit,
     measured_rounds,
     read_fit,
@@ -43,25 +44,32 @@ def project_report(project: ProjectFolder) -> ProjectReport:
         ProjectError: a round's file is damaged.
     """
     store = project.store
-    rows = project.store.rounds()
-    fits = {row.number: fit for row in rows if (fit := read_fit(project.round_folder(row.number)))}
-    picks = {row.number: _picks(project, row) for row in rows}
+    rows = store.rounds()
+    fits = {}
+    rounds = []
+    newest_picked = 0
+    for row in rows:
+        fit = read_fit(project.round_folder(row.number))
+        if fit:
+            fits[row.number] = fit
+        picks = _picks(project, row)
+        if picks:
+            newest_picked = max(newest_picked, row.number)
+        rounds.append(_round(project, row, fit, picks))
+    parts = []
+    for split, name in PARTS.items():
+        if split == "train" or store.count_images((split,)):
+            parts.append(_part(project, split, name))
     content = ProjectReport(
         name=project.folder.resolve().name,
         made=timestamp(),
         about=_about(project, fits),
         headlines={name: task.headline for name, task in project.tasks().items()},
-        parts=[
-            _part(project, s, name)
-            for s, name in PARTS.items()
-            if s == "train" or store.count_images((s,))
-        ],
+        parts=parts,
         heldout=_part(project, "heldout", "Held out") if store.count_images(("heldout",)) else None,
         measured=measured_rounds(project.folder),
-        rounds=[_round(project, row, fits.get(row.number), picks[row.number]) for row in rows],
-        picked=round_picks(
-            project, max((number for number, some in picks.items() if some), default=0)
-        ),
+        rounds=rounds,
+        picked=round_picks(project, newest_picked),
         training=_newest_training(project, rows),
         next_step=status_of(project)["next"],
         hints={},
@@ -79,10 +87,13 @@ def timestamp() -> str:
 def _about(project: ProjectFolder, fits: Mapping[int, Fit]) -> dict[str, str]:
     """Settings and versions."""
     settings = project.settings
-    options = ", ".join(f"{key} = {value}" for key, value in settings.strategy.options.items())
+    strategy = settings.strategy.name
+    if settings.strategy.options:
+        options = [f"{key} = {value}" for key, value in settings.strategy.options.items()]
+        strategy += f" ({', '.join(options)})"
     about = {
         "Recipe": settings.recipe,
-        "Strategy": f"{settings.strategy.name} ({options})" if options else settings.strategy.name,
+        "Strategy": strategy,
         "Seed": str(settings.seed),
         "labelgrid": __version__,
         "torch": version("torch"),
@@ -98,8 +109,9 @@ def _about(project: ProjectFolder, fits: Mapping[int, Fit]) -> dict[str, str]:
 def _part(project: ProjectFolder, split: Split, name: str) -> SplitCells:
     rows = {row.name: row for row in project.store.tasks()}
     times = times_of(project, (split,))
-    counts = [
-        TaskCells(
+    counts = []
+    for task, count in project.store.counts((split,)).items():
+        cells = TaskCells(
             task=task,
             kind=rows[task].kind,
             cost=rows[task].cost,
@@ -111,31 +123,37 @@ def _part(project: ProjectFolder, split: Split, name: str) -> SplitCells:
             promised=count.promised,
             **_times(times.get(task)),
         )
-        for task, count in project.store.counts((split,)).items()
-    ]
-    dropped = round(
-        project.store.spent((split,)) - sum(task.spent for task in counts), 9
-    )  # costs are sums of floats
-    return SplitCells(name, project.store.count_images((split,)), counts, dropped)
+        counts.append(cells)
+    dropped = project.store.spent((split,)) - sum(cells.spent for cells in counts)
+    # Costs are sums of floats.
+    return SplitCells(name, project.store.count_images((split,)), counts, round(dropped, 9))
 
 
 def _times(times: TaskTimes | None) -> dict[str, Any]:
     """How long labels took, as fields of `TaskCells`."""
-    return (
-        {"timed": times.labels, "median": times.median, "mean": times.mean, "learned": times.cost}
-        if times
-        else {}
-    )
+    if times is None:
+        return {}
+    return {
+        "timed": times.labels,
+        "median": times.median,
+        "mean": times.mean,
+        "learned": times.cost,
+    }
 
 
 def _picks(project: ProjectFolder, row: RoundRow) -> list[Pick]:
     """A closed round's picks; the picks of an open round were never requested."""
-    return read_picks(project.round_folder(row.number)) if row.state == "closed" else []
+    if row.state != "closed":
+        return []
+    return read_picks(project.round_folder(row.number))
 
 
 def _round(project: ProjectFolder, row: RoundRow, fit: Fit | None, picks: Sequence[Pick]) -> Round:
-    known = project.store.find(pick.cell for pick in picks)
-    states = Counter(cell.state for cell in known.values())
+    cells = project.store.find(pick.cell for pick in picks)
+    states = Counter(cell.state for cell in cells.values())
+    today = {}
+    for state in (State.LABELLED, State.SKIPPED, State.REQUESTED):
+        today[state.name.lower()] = states[state]
     return Round(
         number=row.number,
         state=row.state,
@@ -143,10 +161,7 @@ def _round(project: ProjectFolder, row: RoundRow, fit: Fit | None, picks: Sequen
         budget=f"{row.budget:g} {row.unit}" if row.state == "closed" else "",
         picks=Counter(pick.cell.task for pick in picks),
         cost=sum(pick.cost for pick in picks),
-        now={
-            state.name.lower(): states[state]
-            for state in (State.LABELLED, State.SKIPPED, State.REQUESTED)
-        },
+        now=today,
         trained=(fit.images, sum(fit.labels.values())) if fit else None,
     )
 
@@ -156,17 +171,19 @@ def _newest_training(project: ProjectFolder, rows: Sequence[RoundRow]) -> Traini
     for row in reversed(rows):
         epochs = read_log(project.round_folder(row.number))
         if epochs:
-            losses: dict[str, dict[int, float]] = {}
-            for epoch in epochs:
-                val = (
-                    {"validation: loss_mtl": epoch.val["loss_mtl"]}
-                    if "loss_mtl" in epoch.val
-                    else {}
-                )
-                for name, loss in {**epoch.loss, **epoch.terms, **val}.items():
-                    losses.setdefault(name, {})[epoch.epoch] = loss
-            return Training(row.number, losses)
+            return Training(row.number, _losses_by_epoch(epochs))
     return None
+
+
+def _losses_by_epoch(epochs: Sequence[EpochRecord]) -> dict[str, dict[int, float]]:
+    losses: dict[str, dict[int, float]] = {}
+    for epoch in epochs:
+        values = {**epoch.loss, **epoch.terms}
+        if "loss_mtl" in epoch.val:
+            values["validation: loss_mtl"] = epoch.val["loss_mtl"]
+        for name, loss in values.items():
+            losses.setdefault(name, {})[epoch.epoch] = loss
+    return losses
 
 
 def _hints(folder: Path, content: ProjectReport, fits: Mapping[int, Fit]) -> dict[str, Hint]:
@@ -183,14 +200,15 @@ def _hints(folder: Path, content: ProjectReport, fits: Mapping[int, Fit]) -> dic
 def _metrics_hint(folder: Path, content: ProjectReport) -> Hint | None:
     if content.heldout is None:
         return Hint(
-            "This project has no held-out images, so its networks cannot be measured and there are no curves. Images "
-            "are held out when a project is created.",
+            "This project has no held-out images, so its networks cannot be measured and there are "
+            "no curves. Images are held out when a project is created.",
             "labelgrid init NEW --images IMAGES --task TASK --holdout 50",
         )
     if not any(count.labelled for count in content.heldout.tasks):
+        export = command("export", folder, "--round", "0")
         return Hint(
             "The held-out images have no labels yet, so there is nothing to measure on.",
-            f"{command('export', folder, '--round', '0')}, then {command('import', folder)} with the labels",
+            f"{export}, then {command('import', folder)} with the labels",
         )
     if not content.measured:
         return Hint(
@@ -215,14 +233,14 @@ def _picks_hint(folder: Path, content: ProjectReport) -> Hint | None:
 
 def _training_hint(folder: Path, content: ProjectReport, fits: Mapping[int, Fit]) -> Hint | None:
     if content.training is None:
-        has_labels = any(count.labelled for count in content.parts[0].tasks)
-        return Hint(
-            "No network has been trained yet.",
-            command("fit", folder) if has_labels else content.next_step,
-        )
+        next_step = content.next_step
+        if any(count.labelled for count in content.parts[0].tasks):
+            next_step = command("fit", folder)
+        return Hint("No network has been trained yet.", next_step)
     if content.training.round not in fits:
         return Hint(
-            f"The training of round {content.training.round} is not finished. These are its losses so far.",
+            f"The training of round {content.training.round} is not finished. "
+            "These are its losses so far.",
             command("fit", folder),
         )
     return None

@@ -69,8 +69,8 @@ def direction(better: Better) -> str:
 def _status(report: ProjectReport) -> list[Block]:
     blocks: list[Block] = [
         Text(
-            "A cell is one task of one image. Each cell is missing, requested, labelled or skipped. Skipped means that "
-            "the annotator refused it."
+            "A cell is one task of one image. Each cell is missing, requested, labelled or "
+            "skipped. Skipped means that the annotator refused it."
         )
     ]
     for index, part in enumerate(report.parts):
@@ -87,8 +87,9 @@ def _status(report: ProjectReport) -> list[Block]:
         blocks += [
             Heading(f"Held out for measuring: {count_text(report.heldout.images, 'image')}"),
             Text(
-                "These images were drawn at random at the start and are never trained on. Every live metric of this "
-                "report is measured on them alone. Their cost is not part of any curve or round."
+                "These images were drawn at random at the start and are never trained on. Every "
+                "live metric of this report is measured on them alone. Their cost is not part of "
+                "any curve or round."
             ),
             cells_figure(report.heldout, "cells-heldout"),
         ]
@@ -97,46 +98,34 @@ def _status(report: ProjectReport) -> list[Block]:
 
 def cells_figure(part: SplitCells, name: str) -> Figure:
     """The cells of a split by state, and their costs."""
-    rows = {
-        task.task: {state: float(getattr(task, state)) for state in STATES} for task in part.tasks
-    }
-    keys = [Column(state, True, colour) for state, colour in STATES.items()]
-    columns = [
-        Column("task"),
-        Column("kind"),
-        *keys,
-        *number_columns("cost of one label", "spent", "promised"),
-    ]
-    timed = TIMES if any(task.timed for task in part.tasks) else {}
-    columns += number_columns(*timed.values())
-    lines: list[list[Value]] = [
-        [t.task, t.kind, *(getattr(t, s) for s in [*STATES, "cost", "spent", "promised", *timed])]
-        for t in part.tasks
-    ]
+    has_times = any(task.timed for task in part.tasks)
+    times = TIMES if has_times else {}
+    columns = [Column("task"), Column("kind")]
+    for state, colour in STATES.items():
+        columns.append(Column(state, numeric=True, colour=colour))
+    columns += number_columns("cost of one label", "spent", "promised", *times.values())
+    fields = [*STATES, "cost", "spent", "promised", *times]
+    bars: dict[str, dict[str, float]] = {}
+    rows: list[list[Value]] = []
+    for task in part.tasks:
+        bars[task.task] = {state: float(getattr(task, state)) for state in STATES}
+        rows.append([task.task, task.kind, *(getattr(task, field) for field in fields)])
     if part.dropped:
-        lines.append(
-            [
-                "dropped tasks",
-                "",
-                *(None for _ in STATES),
-                None,
-                part.dropped,
-                None,
-                *(None for _ in timed),
-            ]
-        )
+        no_states = [None] * len(STATES)
+        no_times = [None] * len(times)
+        rows.append(["dropped tasks", "", *no_states, None, part.dropped, None, *no_times])
     foot: list[Value] = [
         "all tasks",
         "",
-        *(_total(part, s) for s in STATES),
+        *(_total(part, state) for state in STATES),
         "",
         _total(part, "spent") + part.dropped,
         _total(part, "promised"),
-        *("" for _ in timed),
+        *[""] * len(times),
     ]
     return Figure(
-        drawings=[Bars(name, rows, STATES)],
-        numbers=DataTable(columns, lines, foot),
+        drawings=[Bars(name, bars, STATES)],
+        numbers=DataTable(columns, rows, foot),
         wide=True,
         open=True,
     )
@@ -150,38 +139,39 @@ def _curves(report: ProjectReport) -> list[Block]:
     blocks = hint_blocks(report.hints.get("metrics"))
     all_curves = curves(report.measured, report.headlines)
     if all_curves:
-        measured_on = (
-            f"Measured on {count_text(report.heldout.images, 'held-out image')}. "
-            if report.heldout
-            else ""
-        )
-        blocks.append(
-            Text(
-                f"{measured_on}This is one run. The intervals at the top of this page cover the choice of the held-out "
-                "images, not the chance in training. Costs cover the labels of the training images and of a val split.",
-                "caution",
-            )
-        )
-        blocks += [
-            Text(
-                f"Rounds {before} and {after} were measured on different sets of held-out labels. Their metrics are "
-                "not directly comparable.",
-                "caution",
-            )
-            for before, after in set_changes(report.measured)
-        ]
+        blocks += _cautions(report)
         blocks += [Heading(f"Newest metrics: round {report.measured[-1].round}"), _newest(report)]
-    heights = {
-        headline.task: 2 * (headline.change_interval[1] - headline.change_interval[0])
-        for headline in headlines_of(report.measured, report.headlines)
-        if headline.change_interval
-    }
+    heights = {}
+    for headline in headlines_of(report.measured, report.headlines):
+        if headline.change_interval:
+            low, high = headline.change_interval
+            heights[headline.task] = 2 * (high - low)
     for curve in all_curves:
         blocks += _curve(curve, heights.get(curve.name, 0.0))
     if report.uncertainty:
         blocks += [Heading("Uncertainty of the pool"), Text(UNCERTAINTY_METHOD)]
         blocks += uncertainty_charts(report.uncertainty, "uncertainty")
     return blocks
+
+
+def _cautions(report: ProjectReport) -> list[Block]:
+    """What the curves cannot tell."""
+    measured_on = ""
+    if report.heldout:
+        measured_on = f"Measured on {count_text(report.heldout.images, 'held-out image')}. "
+    text = (
+        f"{measured_on}This is one run. The intervals at the top of this page cover the choice of "
+        "the held-out images, not the chance in training. Costs cover the labels of the training "
+        "images and of a val split."
+    )
+    cautions: list[Block] = [Text(text, "caution")]
+    for before, after in set_changes(report.measured):
+        text = (
+            f"Rounds {before} and {after} were measured on different sets of held-out labels. "
+            "Their metrics are not directly comparable."
+        )
+        cautions.append(Text(text, "caution"))
+    return cautions
 
 
 def _newest(report: ProjectReport) -> DataTable:
@@ -221,111 +211,138 @@ def _curve(curve: Curve, least_height: float) -> list[Block]:
 
     Its y-axis covers at least `least_height` and a tenth of the largest value.
     """
-    overall = curve.name == OVERALL
-    label = add_unit(curve.metric, curve.unit)
+    title = curve.name
+    name = f"curve-task-{curve.name}"
+    if curve.name == OVERALL:
+        title = "All tasks together"
+        name = "curve-overall"
     in_unit = f" in {curve.unit}" if curve.unit else ""
-    who = "All tasks together" if overall else curve.name
-    blocks: list[Block] = [Heading(f"{who}: {curve.metric}{in_unit}, {direction(curve.better)}")]
-    if overall:
+    blocks: list[Block] = [Heading(f"{title}: {curve.metric}{in_unit}, {direction(curve.better)}")]
+    if curve.name == OVERALL:
         blocks.append(
             Text("This is the weighted sum of the tasks' losses, with the weights of the recipe.")
         )
-    columns = number_columns("round", "training labels", *([] if overall else [f"of {curve.name}"]))
-    columns += number_columns("their cost", label, "held-out labels")
-    rows = [
-        [p.round, p.labels, *([] if overall else [p.own_labels]), p.cost, p.value, p.measured_on]
-        for p in curve.points
-    ]
-    drawings = []
+    drawings: list[Chart] = []
     points = curve.finite
     if len(points) > 1:
-        values = [point.value for point in points]
-        height = max(least_height, max(map(abs, values)) / 10)
-        name = f"curve-{'overall' if overall else f'task-{curve.name}'}"
-        labels = Line(name=who, x=[p.labels for p in points], y=values)
-        cost = Line(name=who, x=[p.cost for p in points], y=values)
-        drawings = [
-            Chart(
-                name=f"{name}-labels",
-                x_label="training labels",
-                y_label=label,
-                lines=[labels],
-                whole=True,
-                least_height=height,
-            ),
-            Chart(
-                name=f"{name}-cost",
-                x_label="cost of training labels",
-                y_label=label,
-                lines=[cost],
-                least_height=height,
-            ),
-        ]
+        largest = max(abs(point.value) for point in points)
+        height = max(least_height, largest / 10)
+        drawings = _charts(curve, title, name=name, least_height=height)
     elif points:
         blocks.append(Text("Only one round is measured; a curve needs two.", "hint"))
     else:
         blocks.append(Text("There were no held-out labels to measure this on.", "hint"))
-    return [*blocks, Figure(drawings=drawings, numbers=DataTable(columns, rows))]
+    return [*blocks, Figure(drawings=drawings, numbers=_curve_table(curve))]
+
+
+def _charts(curve: Curve, title: str, name: str, least_height: float) -> list[Chart]:
+    label = add_unit(curve.metric, curve.unit)
+    labels = []
+    costs = []
+    values = []
+    for point in curve.finite:
+        labels.append(point.labels)
+        costs.append(point.cost)
+        values.append(point.value)
+    return [
+        Chart(
+            name=f"{name}-labels",
+            x_label="training labels",
+            y_label=label,
+            lines=[Line(name=title, x=labels, y=values)],
+            whole=True,
+            least_height=least_height,
+        ),
+        Chart(
+            name=f"{name}-cost",
+            x_label="cost of training labels",
+            y_label=label,
+            lines=[Line(name=title, x=costs, y=values)],
+            least_height=least_height,
+        ),
+    ]
+
+
+def _curve_table(curve: Curve) -> DataTable:
+    """The numbers of a curve, those of a task with the labels of that task."""
+    is_task = curve.name != OVERALL
+    columns = number_columns("round", "training labels")
+    if is_task:
+        columns += number_columns(f"of {curve.name}")
+    columns += number_columns("their cost", add_unit(curve.metric, curve.unit), "held-out labels")
+    rows: list[list[Value]] = []
+    for point in curve.points:
+        row: list[Value] = [point.round, point.labels]
+        if is_task:
+            row.append(point.own_labels)
+        rows.append([*row, point.cost, point.value, point.measured_on])
+    return DataTable(columns, rows)
 
 
 def _rounds(report: ProjectReport) -> list[Block]:
     blocks = hint_blocks(report.hints.get("rounds"))
-    if report.rounds:
-        picks = [f"picks of {task}" for task in report.headlines]
-        columns = [
-            *number_columns("round"),
-            Column("state"),
-            *number_columns("images trained on", "labels trained on"),
-        ]
-        columns += [
-            Column("strategy"),
-            Column("budget"),
-            *number_columns(*picks, "cost", "now labelled", "skipped"),
-        ]
-        rows = [
-            [r.number, r.state, *(r.trained or (None, None)), r.strategy or None, r.budget or None]
-            + [r.picks.get(task, 0) for task in report.headlines]
-            + [r.cost, *(r.now.get(state, 0) for state in ("labelled", "skipped", "requested"))]
-            for r in report.rounds
-        ]
-        blocks.append(DataTable([*columns, *number_columns("still requested")], rows))
-    return blocks
+    if not report.rounds:
+        return blocks
+    pick_names = [f"picks of {task}" for task in report.headlines]
+    columns = [
+        *number_columns("round"),
+        Column("state"),
+        *number_columns("images trained on", "labels trained on"),
+        Column("strategy"),
+        Column("budget"),
+        *number_columns(*pick_names, "cost", "now labelled", "skipped", "still requested"),
+    ]
+    rows: list[list[Value]] = []
+    for row in report.rounds:
+        images, labels = row.trained or (None, None)
+        picks = [row.picks.get(task, 0) for task in report.headlines]
+        today = [row.now.get(state, 0) for state in ("labelled", "skipped", "requested")]
+        rows.append(
+            [
+                row.number,
+                row.state,
+                images,
+                labels,
+                row.strategy or None,
+                row.budget or None,
+                *picks,
+                row.cost,
+                *today,
+            ]
+        )
+    return [*blocks, DataTable(columns, rows)]
 
 
 def _picks(report: ProjectReport) -> list[Block]:
-    return hint_blocks(report.hints.get("picks")) + (
-        picked_cells(report.picked) if report.picked else []
-    )
+    blocks = hint_blocks(report.hints.get("picks"))
+    if report.picked:
+        blocks += picked_cells(report.picked)
+    return blocks
 
 
 def _training(report: ProjectReport) -> list[Block]:
     blocks = hint_blocks(report.hints.get("training"))
     training = report.training
-    if training and training.losses:
-        blocks.append(
-            Text(
-                f"Round {number(training.round)}: the mean training loss of each task by epoch; lower is better. "
-                "Training losses say nothing about new images."
-            )
+    if training is None or not training.losses:
+        return blocks
+    text = (
+        f"Round {number(training.round)}: the mean training loss of each task by epoch; lower is "
+        "better. Training losses say nothing about new images."
+    )
+    drawings = []
+    for index, (name, loss) in enumerate(training.losses.items()):
+        chart = Chart(
+            name=f"training-{index}",
+            x_label="epoch",
+            y_label="loss",
+            lines=[Line(name=name, x=list(loss), y=list(loss.values()))],
+            title=name,
+            whole=True,
         )
-        drawings = [
-            Chart(
-                name=f"training-{index}",
-                x_label="epoch",
-                y_label="loss",
-                lines=[Line(name=name, x=list(loss), y=list(loss.values()))],
-                title=name,
-                whole=True,
-            )
-            for index, (name, loss) in enumerate(training.losses.items())
-        ]
-        rows = [
-            [e, *(losses.get(e) for losses in training.losses.values())] for e in training.epochs
-        ]
-        blocks.append(
-            Figure(
-                drawings=drawings,
-                numbers=DataTable(number_columns("epoch", *training.losses), rows),
-            )
-        )
-    return blocks
+        drawings.append(chart)
+    rows: list[list[Value]] = []
+    for epoch in training.epochs:
+        values = [loss.get(epoch) for loss in training.losses.values()]
+        rows.append([epoch, *values])
+    numbers = DataTable(number_columns("epoch", *training.losses), rows)
+    return [*blocks, Text(text), Figure(drawings=drawings, numbers=numbers)]

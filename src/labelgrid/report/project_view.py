@@ -40,17 +40,19 @@ def request_history(project: ProjectFolder) -> RequestHistory | None:
 def _rounds(project: ProjectFolder, grid: Grid) -> np.ndarray:
     """Int [n, t], the round that requested each cell; -1 for a missing cell."""
     rounds = np.full(grid.state.shape, -1, np.int64)
-    rows, columns = (
-        {name: index for index, name in enumerate(names)} for names in (grid.images, grid.tasks)
-    )
-    for cell in project.store.cells():
-        if cell.cell.image_id in rows and cell.state != State.MISSING:
-            rounds[rows[cell.cell.image_id], columns[cell.cell.task]] = cell.round
+    rows = {image_id: row for row, image_id in enumerate(grid.images)}
+    columns = {task: column for column, task in enumerate(grid.tasks)}
+    for entry in project.store.cells():
+        cell = entry.cell
+        if cell.image_id in rows and entry.state != State.MISSING:
+            rounds[rows[cell.image_id], columns[cell.task]] = entry.round
     return rounds
 
 
 def uncertainty_of(project: ProjectFolder) -> PoolUncertainty:
-    """The mean normalised uncertainty of the pool, from all stored statistics with one value per cell.
+    """The mean normalised uncertainty of the pool.
+
+    It comes from all stored statistics with one value per cell.
 
     Raises:
         ProjectError: a table of scores is damaged.
@@ -60,30 +62,31 @@ def uncertainty_of(project: ProjectFolder) -> PoolUncertainty:
     tasks = list(grid.tasks)
     scored: dict[str, list[ScoredRound]] = {}
     for row in project.store.rounds():
-        folder = project.round_folder(row.number)
         if not has_scores(project, row.number):
             continue
-        table = read_table(_scores(project, row.number))
-        done = read_fit(folder)
+        table = read_table(_scores_file(project, row.number))
+        fit = read_fit(project.round_folder(row.number))
+        if table.tasks != tuple(tasks):
+            continue
+        untrained = np.zeros(len(tasks), bool)
+        if fit:
+            untrained = np.array([task not in fit.trained for task in tasks])
         missing = (rounds < 0) | (rounds >= row.number)
         for name, values in table.aligned(grid.images).items():
-            if table.tasks == tuple(tasks) and table.axes[name] == "cell":
-                untrained = (
-                    np.array([task not in done.trained for task in tasks]) if done else False
-                )
-                scored.setdefault(name, []).append(
-                    ScoredRound(row.number, np.where(untrained, np.nan, values), missing)
-                )
-    by_statistic = {name: mean_normalised(some, tasks) for name, some in scored.items()}
-    return {name: means for name, means in by_statistic.items() if means}
+            if table.axes[name] == "cell":
+                trained_values = np.where(untrained, np.nan, values)
+                scored_round = ScoredRound(row.number, trained_values, missing)
+                scored.setdefault(name, []).append(scored_round)
+    uncertainty = {name: mean_normalised(values, tasks) for name, values in scored.items()}
+    return {name: means for name, means in uncertainty.items() if means}
 
 
 def has_scores(project: ProjectFolder, number: int) -> bool:
     """Whether a round has a table of scores."""
-    return _scores(project, number).is_file()
+    return _scores_file(project, number).is_file()
 
 
-def _scores(project: ProjectFolder, number: int) -> Path:
+def _scores_file(project: ProjectFolder, number: int) -> Path:
     return project.round_folder(number) / "scores" / FILE
 
 
@@ -106,10 +109,12 @@ def round_picks(project: ProjectFolder, number: int, count: int = 0) -> RoundPic
 
 
 def _pictures(folder: Path, index: int) -> dict[Picture, bytes]:
-    places: dict[Picture, Path] = {
-        what: folder / f"{index:03d}-{what}.jpg" for what in get_args(Picture)
-    }
-    return {what: path.read_bytes() for what, path in places.items() if path.is_file()}
+    pictures: dict[Picture, bytes] = {}
+    for name in get_args(Picture):
+        path = folder / f"{index:03d}-{name}.jpg"
+        if path.is_file():
+            pictures[name] = path.read_bytes()
+    return pictures
 
 
 class TruthPictures:
@@ -121,7 +126,7 @@ class TruthPictures:
         self._source: ProjectSource | OracleSource | None = None
 
     def with_truth(self, pick: Pick, pictures: dict[Picture, bytes]) -> dict[Picture, bytes]:
-        """The pictures of a pick with its truth added, if there are other pictures and a readable label."""
+        """The pictures of a pick, with its truth if there are others and a readable label."""
         if not pictures or pick.cell.task not in self.tasks:
             return pictures
         task = self.tasks[pick.cell.task]
@@ -137,5 +142,8 @@ class TruthPictures:
 
 def newest_scored_round(project: ProjectFolder) -> int:
     """The last closed round with a table of scores; 0 if there is none."""
-    closed = (row.number for row in project.store.rounds() if row.state == "closed")
-    return max((number for number in closed if has_scores(project, number)), default=0)
+    newest = 0
+    for row in project.store.rounds():
+        if row.state == "closed" and has_scores(project, row.number):
+            newest = max(newest, row.number)
+    return newest

@@ -1,4 +1,7 @@
-"""Builds the blocks that project and study pages share: the grid's picture, uncertainty charts, picked cells."""
+"""Builds the blocks that project and study pages share.
+
+These are the grid's picture, uncertainty charts, and picked cells.
+"""
 
 from labelgrid.drawings.charts import Chart, Line
 from labelgrid.drawings.gridmap import GridMap
@@ -23,51 +26,51 @@ def grid_map(requests: RequestHistory, name: str, title: str = "") -> Figure:
     drawing = GridMap(name, requests, title)
     counts = requests.counts()
     colours = drawing.colours()
-    columns = [Column("task"), *(Column(kind, True, colours[kind]) for kind in requests.kinds)]
-    rows: list[list[Value]] = [
-        [task, *(kinds[kind] for kind in requests.kinds)] for task, kinds in counts.items()
-    ]
-    return Figure(drawings=[drawing], numbers=DataTable(columns, rows), wide=True)
+    kinds = [Column(kind, numeric=True, colour=colours[kind]) for kind in requests.kinds]
+    rows: list[list[Value]] = []
+    for task, by_kind in counts.items():
+        rows.append([task, *(by_kind[kind] for kind in requests.kinds)])
+    return Figure(drawings=[drawing], numbers=DataTable([Column("task"), *kinds], rows), wide=True)
 
 
 def uncertainty_charts(uncertainty: PoolUncertainty, name: str, title: str = "") -> list[Block]:
     """Charts of the pool's mean normalised uncertainty over the rounds, one chart per statistic."""
     blocks: list[Block] = []
     for statistic, tasks in uncertainty.items():
-        rounds = sorted(set().union(*tasks.values()))
-        lines = [
-            Line(name=task, x=list(values), y=list(values.values()))
-            for task, values in tasks.items()
-        ]
-        label = f"mean normalised {statistic}"
+        lines = []
+        for task, values in tasks.items():
+            lines.append(Line(name=task, x=list(values), y=list(values.values())))
         chart = Chart(
             name=f"{name}-{statistic}",
             x_label="round",
-            y_label=label,
+            y_label=f"mean normalised {statistic}",
             lines=lines,
             whole=True,
             title=title,
         )
-        table = DataTable(
-            number_columns("round", *tasks),
-            [[r, *(values.get(r) for values in tasks.values())] for r in rounds],
-        )
+        rows: list[list[Value]] = []
+        for round_number in sorted(set().union(*tasks.values())):
+            means = [values.get(round_number) for values in tasks.values()]
+            rows.append([round_number, *means])
+        table = DataTable(number_columns("round", *tasks), rows)
         blocks.append(Figure(drawings=[chart], numbers=table))
     return blocks
 
 
 #: Explains the charts of `uncertainty_charts`.
 UNCERTAINTY_METHOD = (
-    "This is the mean of (u − min) / (max − min) over the cells without a label. A task's min and max come from its "
-    "first scored round (PartAL, equations 1 and 8). The mean should fall as labels come in."
+    "This is the mean of (u − min) / (max − min) over the cells without a label. A task's min and "
+    "max come from its first scored round (PartAL, equations 1 and 8). The mean should fall as "
+    "labels come in."
 )
 
 
 #: Explains the grey lines of `picked_cells`.
 EXPLANATION = (
-    "The grey lines explain the picks. The candidates of a term are the cells of this task, or the images, that could "
-    "have been picked. The first rank is by the whole score, the others by what is left of it without a part. The "
-    "nearest labelled image is the one with the most similar features that has a label of this task."
+    "The grey lines explain the picks. The candidates of a term are the cells of this task, or the "
+    "images, that could have been picked. The first rank is by the whole score, the others by what "
+    "is left of it without a part. The nearest labelled image is the one with the most similar "
+    "features that has a label of this task."
 )
 
 
@@ -75,18 +78,20 @@ def picked_cells(picked: RoundPicks) -> list[Block]:
     """A round's first picks with their pictures."""
     blocks: list[Block] = [
         Text(
-            f"The first {len(picked.first)} of the {number(picked.total)} picks of round {picked.round}, best first. "
-            "A higher score means: label this first."
+            f"The first {len(picked.first)} of the {number(picked.total)} picks of round "
+            f"{picked.round}, best first. A higher score means: label this first."
         )
     ]
-    kinds = {what for shown in picked.first for what in shown.pictures}
+    kinds: set[str] = set()
+    for shown in picked.first:
+        kinds |= shown.pictures.keys()
     if kinds:
         truth = " The truth is the label that came in after the pick." if "truth" in kinds else ""
         blocks.append(
             Text(
-                "The prediction comes from the network that scored the pool. Uncertainty runs from dark (certain) to "
-                "bright (uncertain), distance from bright (near) to dark (far). Each picture has its own scale. "
-                f"Hatched pixels have no value.{truth}",
+                "The prediction comes from the network that scored the pool. Uncertainty runs from "
+                "dark (certain) to bright (uncertain), distance from bright (near) to dark (far). "
+                f"Each picture has its own scale. Hatched pixels have no value.{truth}",
                 "small",
             )
         )

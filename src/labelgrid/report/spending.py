@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from labelgrid.project.records import Measurement
 from labelgrid.report.blocks import Column, DataTable, Value, number_columns
+from labelgrid.report.means import networks_by_round
 from labelgrid.report.study_content import PointResults
 from labelgrid.results import mean_and_deviation
 
@@ -13,33 +14,30 @@ def spending_table(results: PointResults, label_costs: Mapping[str, float]) -> D
 
     Means over seeds.
     """
+    label_names = [f"{task} labels" for task in label_costs]
+    cost_names = [f"{task} cost" for task in label_costs]
     columns = [
         Column("strategy"),
         *number_columns("rounds bought", "seeds"),
-        *number_columns(*(f"{t} labels" for t in label_costs)),
+        *number_columns(*label_names, "all labels"),
+        *number_columns(*cost_names, "all cost"),
     ]
-    columns += number_columns("all labels", *(f"{t} cost" for t in label_costs), "all cost")
     rows: list[list[Value]] = []
     for strategy in results.strategies:
-        runs = list(results.of(strategy).values())
-        for index in range(max((len(run.measured) for run in runs), default=0)):
-            reached = [run.measured[index] for run in runs if len(run.measured) > index]
-            labels = {task: _mean_labels(reached, task) for task in label_costs}
-            costs = [labels[task] * cost for task, cost in label_costs.items()]
-            spent = mean_and_deviation([one.spent for one in reached])[0]
-            rows.append(
-                [
-                    strategy,
-                    index,
-                    len(reached),
-                    *labels.values(),
-                    sum(labels.values()),
-                    *costs,
-                    spent,
-                ]
-            )
+        by_round = networks_by_round(results.of(strategy).values())
+        for bought, networks in enumerate(by_round):
+            labels = []
+            costs = []
+            for task, cost in label_costs.items():
+                count = _mean_labels(networks, task)
+                labels.append(count)
+                costs.append(count * cost)
+            spent, _ = mean_and_deviation([network.spent for network in networks])
+            row = [strategy, bought, len(networks), *labels, sum(labels), *costs, spent]
+            rows.append(row)
     return DataTable(columns, rows)
 
 
 def _mean_labels(measured: list[Measurement], task: str) -> float:
-    return mean_and_deviation([float(one.labels.get(task, 0)) for one in measured])[0]
+    mean, _ = mean_and_deviation([float(network.labels.get(task, 0)) for network in measured])
+    return mean

@@ -77,11 +77,11 @@ class PointResults:
 
     def of(self, strategy: str) -> dict[int, RunResult]:
         """The runs of a strategy with at least one measured network, finished or not, by seed."""
-        return {
-            r.seed: r
-            for r in self.runs
-            if r.kind == "strategy" and r.strategy == strategy and r.measured
-        }
+        by_seed = {}
+        for run in self.runs:
+            if run.kind == "strategy" and run.strategy == strategy and run.measured:
+                by_seed[run.seed] = run
+        return by_seed
 
     def finished(self, strategy: str) -> dict[int, RunResult]:
         """The finished runs of a strategy by seed; only these may be compared."""
@@ -99,12 +99,16 @@ class PointResults:
     @property
     def full(self) -> dict[int, Measurement]:
         """By seed, the metrics of the network that was trained on every label."""
-        return {r.seed: r.measured[-1] for r in self.runs if r.kind == "full" and r.measured}
+        by_seed = {}
+        for run in self.runs:
+            if run.kind == "full" and run.measured:
+                by_seed[run.seed] = run.measured[-1]
+        return by_seed
 
     def single_task(self, name: str) -> Mapping[int, Measurement]:
         """By seed, the networks of one task each with a strategy's initial labels.
 
-        Of "full" with every label.
+        For the name "full": those with every label.
         """
         return self.single.get(self.single_of.get(name, ""), {})
 
@@ -138,4 +142,8 @@ class StudyReport:
     @property
     def runs(self) -> list[RunResult]:
         """All runs, each once; points of the grid may share start runs and full runs."""
-        return list({run.key: run for results in self.points for run in results.runs}.values())
+        by_key = {}
+        for results in self.points:
+            for run in results.runs:
+                by_key[run.key] = run
+        return list(by_key.values())

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -110,98 +110,116 @@ def study_report(path: Path) -> StudyReport:
     rows = folder.study.rows()
     points = [_point_results(folder, point) for point in folder.study.points()]
     hints = {}
-    cells = [
-        cell
-        for point in points
-        for details in point.details
-        if details.picked
-        for cell in details.picked.first
-    ]
-    if cells and not any(cell.pictures for cell in cells):
+    if _lacks_pictures(points):
         hints["cells"] = Hint(
             "No pictures of these cells were kept.", command("report", path, "--pictures")
         )
+    reference = REFERENCES[0]
+    for name in reversed(REFERENCES):
+        if name in folder.study.strategies:
+            reference = name
     return StudyReport(
         name=path.resolve().name,
         made=timestamp(),
         about=_about(folder),
         headlines={name: task.headline for name, task in definitions(rows).items()},
         costs={row.name: row.cost for row in rows},
-        reference=next(
-            (name for name in REFERENCES if name in folder.study.strategies), REFERENCES[0]
-        ),
+        reference=reference,
         points=points,
         hints=hints,
         notes=notes_of(folder.kept),
     )
 
 
+def _lacks_pictures(points: Sequence[PointResults]) -> bool:
+    """Whether there are picked cells, but no picture of any."""
+    has_cells = False
+    for point in points:
+        for details in point.details:
+            if details.picked is None:
+                continue
+            has_cells |= bool(details.picked.first)
+            if any(cell.pictures for cell in details.picked.first):
+                return False
+    return has_cells
+
+
 def _point_results(folder: StudyFolder, point: Mapping[str, Any]) -> PointResults:
-    runs = [
-        run
-        for seed in range(folder.study.seeds)
-        for run in runs_at_point(folder.study, seed, point)
-    ]
+    runs: list[Run] = []
+    for seed in range(folder.study.seeds):
+        runs += runs_at_point(folder.study, seed, point)
     strategies = list(dict.fromkeys(run.name for run in runs if run.kind == "strategy"))
-    firsts = [
-        next((r for r in runs if r.name == name and folder.has_project(r)), None)
-        for name in strategies
-    ]
-    details = [_run_details(folder, first) for first in firsts if first]
-    best_of = {
-        name: arms for name, arms in folder.study.best_of.items() if set(arms) <= set(strategies)
-    }
-    found = [_run_result(folder, run) for run in runs]
-    single = _single_task(runs, found)
+    details = []
+    for name in strategies:
+        first = _first_with_project(folder, [run for run in runs if run.name == name])
+        if first:
+            details.append(_run_details(folder, first))
+    all_best_of = folder.study.best_of
+    best_of = {name: arms for name, arms in all_best_of.items() if set(arms) <= set(strategies)}
+    run_results = [_run_result(folder, run) for run in runs]
     single_of = {name: single_name(folder.study.single_of(name)) for name in [*strategies, FULL]}
     return PointResults(
         point=describe_point(point),
         strategies=strategies,
-        runs=found,
+        runs=run_results,
         details=details,
         best_of=best_of,
-        single=single,
+        single=_single_task(runs, run_results),
         single_of=single_of,
     )
 
 
+def _first_with_project(folder: StudyFolder, runs: Iterable[Run]) -> Run | None:
+    for run in runs:
+        if folder.has_project(run):
+            return run
+    return None
+
+
 def _single_task(
-    runs: Sequence[Run], found: Sequence[RunResult]
+    runs: Sequence[Run], run_results: Sequence[RunResult]
 ) -> dict[str, dict[int, Measurement]]:
     """By name and seed, the networks of one task each, as one with the metrics of all."""
     networks: dict[tuple[str, int], list[Measurement]] = {}
-    for run, result in zip(runs, found, strict=True):
+    for run, result in zip(runs, run_results, strict=True):
         if run.task and result.measured:
             networks.setdefault((single_name(run.arm), run.seed), []).append(result.measured[-1])
     single: dict[str, dict[int, Measurement]] = {}
-    for (name, seed), ones in networks.items():
-        parts: dict[str, Any] = {
-            "model": "",
-            "spent": sum(one.spent for one in ones),
-            "loss_mtl": math.nan,
-        }
-        for part in ("labels", "heldout_labels", "metrics", "without"):
-            parts[part] = {
-                task: value for one in ones for task, value in getattr(one, part).items()
-            }
-        single.setdefault(name, {})[seed] = replace(ones[0], **parts)
+    for (name, seed), one_task_each in networks.items():
+        single.setdefault(name, {})[seed] = _join_tasks(one_task_each)
     return single
 
 
+def _join_tasks(networks: Sequence[Measurement]) -> Measurement:
+    """Networks of one task each as one: its labels, metrics and costs are those of all."""
+    parts: dict[str, Any] = {
+        "model": "",
+        "spent": sum(network.spent for network in networks),
+        "loss_mtl": math.nan,
+    }
+    for part in ("labels", "heldout_labels", "metrics", "without"):
+        by_task: dict[str, Any] = {}
+        for network in networks:
+            by_task |= getattr(network, part)
+        parts[part] = by_task
+    return replace(networks[0], **parts)
+
+
 def shown_rounds(path: Path) -> list[tuple[Path, int]]:
-    """The run folders whose picks a study's page shows, one per point, each with the number of the round."""
+    """The run folders whose picks a study's page shows, each with the number of the round.
+
+    There is at most one for each point of the study's grid.
+    """
     folder = StudyFolder.read(path)
     rounds: dict[str, tuple[Path, int]] = {}
     for run in sorted(runs_of(folder.study), key=lambda run: run.seed):
-        if (
-            run.kind == "strategy"
-            and folder.has_project(run)
-            and describe_point(run.point) not in rounds
-        ):
-            with ProjectFolder.open(folder.run_folder(run)) as project:
-                number = newest_scored_round(project)
-            if number:
-                rounds[describe_point(run.point)] = folder.run_folder(run), number
+        point = describe_point(run.point)
+        if run.kind != "strategy" or point in rounds or not folder.has_project(run):
+            continue
+        with ProjectFolder.open(folder.run_folder(run)) as project:
+            number = newest_scored_round(project)
+        if number:
+            rounds[point] = (folder.run_folder(run), number)
     return list(rounds.values())
 
 
@@ -222,15 +240,12 @@ def _run_result(folder: StudyFolder, run: Run) -> RunResult:
     expected = run.networks(folder.study)
     point = describe_point(run.point)
     if run_folder.is_dir():
-        measured = [
-            one for path in sorted(run_folder.glob("rounds/*")) if (one := read_measurement(path))
-        ]
+        measured = _stored_measurements(run_folder)
     else:
         measured = results.measurements_of(folder.records.get(run.key, []))
-    if len(run.rows(folder.study)) < len(
-        folder.study.used_tasks
-    ):  # a sum over fewer tasks is not comparable
-        measured = [replace(one, loss_mtl=math.nan) for one in measured]
+    if len(run.rows(folder.study)) < len(folder.study.used_tasks):
+        # A sum over fewer tasks is not comparable.
+        measured = [replace(network, loss_mtl=math.nan) for network in measured]
     state, fault = _ending(folder, run, len(measured), expected)
     return RunResult(
         key=run.key,
@@ -245,29 +260,40 @@ def _run_result(folder: StudyFolder, run: Run) -> RunResult:
     )
 
 
+def _stored_measurements(run_folder: Path) -> list[Measurement]:
+    measured = []
+    for path in sorted(run_folder.glob("rounds/*")):
+        network = read_measurement(path)
+        if network:
+            measured.append(network)
+    return measured
+
+
 def _ending(folder: StudyFolder, run: Run, measured: int, expected: int) -> tuple[RunState, str]:
-    """The state of a run and its fault: from the study's records, otherwise from the run's folder."""
+    """The state of a run and its fault: from the study's records, or from the run's folder."""
     run_folder = folder.run_folder(run)
-    known = folder.endings.get(run.key, {})
-    if (
-        run.is_done(folder.study, run_folder)
-        or measured >= expected
-        or known.get("state") == "done"
-    ):
+    ending = folder.endings.get(run.key, {})
+    state = ending.get("state")
+    if run.is_done(folder.study, run_folder) or measured >= expected or state == "done":
         return "done", ""
-    if known.get("state") == "failed":
-        return "failed", str(known.get("fault", ""))
-    return ("unfinished" if measured or run_folder.is_dir() else "not started"), ""
+    if state == "failed":
+        return "failed", str(ending.get("fault", ""))
+    if measured or run_folder.is_dir():
+        return "unfinished", ""
+    return "not started", ""
 
 
 def _about(folder: StudyFolder) -> dict[str, str]:
     """Recipe, study options, seeds, versions and data."""
     study = folder.study
     recipe = folder.kept.get("recipe", {})
-    plain = {k: v for k, v in recipe.get("train", {}).items() if isinstance(v, int | float | str)}
+    training = recipe.get("train", {})
+    options = [f"{k} = {v}" for k, v in training.items() if isinstance(v, int | float | str)]
+    data = f"{study.data}: pool {study.pool}, test {study.test}"
+    if study.val:
+        data += f", val {study.val}"
     about = {
-        "Data": f"{study.data}: pool {study.pool}, test {study.test}"
-        + (f", val {study.val}" if study.val else ""),
+        "Data": data,
         "Tasks": ", ".join(study.used_tasks),
         "Strategies": ", ".join(study.strategies),
         "Seeds": str(study.seeds),
@@ -275,30 +301,39 @@ def _about(folder: StudyFolder) -> dict[str, str]:
         "Budget": f"{study.budget:g} {study.unit} a round, {count_text(study.rounds, 'round')}",
         "Threads of a run": str(study.threads),
         "Network": network_words(recipe),
-        "Training": ", ".join(f"{key} = {value}" for key, value in plain.items()),
+        "Training": ", ".join(options),
     }
-    about |= {
-        f"Arm {name}": json.dumps(asdict(arm))
-        for name, arm in study.arms.items()
-        if name in study.strategies
-    }
-    about |= {"Grid": json.dumps(study.grid)} if study.grid else {}
-    about |= {"Overrides by kind of run": json.dumps(study.changes)} if study.changes else {}
-    about |= {"Stops when": f"{study.spend:g} is spent"} if study.spend else {}
-    about |= {"Stops at": json.dumps(dict(study.until))} if study.until else {}
+    about |= _special_settings(study)
     versions = versions_of(folder.kept) or dict.fromkeys(("labelgrid", "torch"), "not recorded")
     return about | versions | {"Data hash": _data_hash(folder)}
 
 
+def _special_settings(study: Study) -> dict[str, str]:
+    """The settings that not every study has."""
+    about = {}
+    for name, arm in study.arms.items():
+        if name in study.strategies:
+            about[f"Arm {name}"] = json.dumps(asdict(arm))
+    if study.grid:
+        about["Grid"] = json.dumps(study.grid)
+    if study.changes:
+        about["Overrides by kind of run"] = json.dumps(study.changes)
+    if study.spend:
+        about["Stops when"] = f"{study.spend:g} is spent"
+    if study.until:
+        about["Stops at"] = json.dumps(dict(study.until))
+    return about
+
+
 def _data_hash(folder: StudyFolder) -> str:
-    """The study's digest of its images, otherwise that of its first run: all runs have the same images."""
+    """The study's digest of its images, or that of its first run: all have the same images."""
     if folder.kept.get("pictures"):
         return f"{folder.kept['pictures']} (ids, splits and pixels of all images)"
-    first = next((run for run in runs_of(folder.study) if folder.has_project(run)), None)
+    first = _first_with_project(folder, runs_of(folder.study))
     if first is None:
         return "unknown: the folders of the runs are not here"
     with ProjectFolder.open(folder.run_folder(first)) as project:
-        known = any(row.digest for row in project.store.images())
-        return data_hash(project) + (
-            "" if known else " (image ids and splits; contents are not known)"
-        )
+        digest = data_hash(project)
+        if any(row.digest for row in project.store.images()):
+            return digest
+        return f"{digest} (image ids and splits; contents are not known)"

@@ -42,12 +42,13 @@ from labelgrid.words import count_text, join_names
 
 #: The statistical method, in words.
 METHOD = (
-    "Strategies are compared seed by seed. Runs with the same seed start with the same labels and the same network. "
-    "The interval is a 95 % bootstrap interval of the mean difference; it holds the mean in about 95 % of cases if the "
-    "differences are roughly normal, and less often (88 to 93 %) if they are as skewed as an exponential. With fewer "
-    f"than {MIN_PAIRS} seeds the smallest and the largest difference are shown instead. p comes from the exact paired "
-    "permutation test (two-sided) and is corrected for the number of pairs (Holm). A corrected p of 5 % or less counts "
-    "as a difference. Only finished runs are compared."
+    "Strategies are compared seed by seed. Runs with the same seed start with the same labels and "
+    "the same network. The interval is a 95 % bootstrap interval of the mean difference; it holds "
+    "the mean in about 95 % of cases if the differences are roughly normal, and less often (88 to "
+    f"93 %) if they are as skewed as an exponential. With fewer than {MIN_PAIRS} seeds the "
+    "smallest and the largest difference are shown instead. p comes from the exact paired "
+    "permutation test (two-sided) and is corrected for the number of pairs (Holm). A corrected p "
+    "of 5 % or less counts as a difference. Only finished runs are compared."
 )
 #: Says why a section is empty.
 NO_FOLDERS = "The folders of the runs are not here, so their {what} cannot be shown."
@@ -71,20 +72,25 @@ def study_page(report: StudyReport, measures_of: Sequence[list[CampaignMeasure]]
 def _unfinished(report: StudyReport) -> list[Block]:
     """A warning that names the unfinished runs; an empty list if all are done."""
     runs = report.runs
-    left = [run for run in runs if run.state != "done"]
-    if not left:
+    unfinished = [f"{run.key} ({run.state})" for run in runs if run.state != "done"]
+    if not unfinished:
         return []
-    names = join_names([f"{run.key} ({run.state})" for run in left], 12)
-    warning = f"{len(left)} of {count_text(len(runs), 'run')} are not done: {names}. They are not compared."
+    warning = (
+        f"{len(unfinished)} of {count_text(len(runs), 'run')} are not done: "
+        f"{join_names(unfinished, 12)}. They are not compared."
+    )
     return [Text(warning, "caution")]
 
 
 def _verdict(results: PointResults, measures: list[CampaignMeasure], index: int) -> list[Block]:
     """Which strategy won, and the overall curve."""
-    blocks: list[Block] = [Heading(results.point)] if results.point else []
+    blocks: list[Block] = []
+    if results.point:
+        blocks.append(Heading(results.point))
     if measures:
         lines = verdicts(measures[0])
-        blocks += [Findings(lines)] if lines else []
+        if lines:
+            blocks.append(Findings(lines))
     blocks.append(Text(_power_text(results, measures), "small"))
     name = _numbered("lead", index)
     figure = curve_figure(results, total_loss, "loss_mtl", name, cost=False)
@@ -122,8 +128,8 @@ def _sections(
         ("differences", "Differences"): _differences(report, results, measures, index),
         ("bought", "Labels and cost"): [
             Text(
-                "Means over seeds. Labels are those that each network was trained on; the total cost also covers those "
-                "of a val split."
+                "Means over seeds. Labels are those that each network was trained on; the total "
+                "cost also covers those of a val split."
             ),
             spending_table(results, report.costs),
         ],
@@ -131,10 +137,10 @@ def _sections(
         ("uncertainty", "Uncertainty of the pool"): _uncertainty(results, index),
         ("cells", "Hardest cells"): _cells(report, results),
     }
-    return [
-        Section(_numbered(id_, index), f"{title}{suffix}", own)
-        for (id_, title), own in blocks.items()
-    ]
+    sections = []
+    for (section_id, title), section_blocks in blocks.items():
+        sections.append(Section(_numbered(section_id, index), f"{title}{suffix}", section_blocks))
+    return sections
 
 
 def _differences(
@@ -155,16 +161,15 @@ def _differences(
 
 
 def _grids(results: PointResults, index: int) -> list[Block]:
-    shown = [details for details in results.details if details.requests is not None]
-    if not shown:
+    grids: list[Block] = []
+    for details in results.details:
+        if details.requests is not None:
+            name = f"{_numbered('grid', index)}-{len(grids) + 1}"
+            title = f"{details.strategy}, seed {details.seed}"
+            grids.append(grid_map(details.requests, name, title))
+    if not grids:
         return [Text(NO_FOLDERS.format(what="grids"), "hint")]
-    blocks: list[Block] = [Text("The requests of each strategy by round, for one seed.")]
-    for number, details in enumerate(shown, 1):
-        assert details.requests is not None
-        name = f"{_numbered('grid', index)}-{number}"
-        title = f"{details.strategy}, seed {details.seed}"
-        blocks.append(grid_map(details.requests, name, title))
-    return blocks
+    return [Text("The requests of each strategy by round, for one seed."), *grids]
 
 
 def _uncertainty(results: PointResults, index: int) -> list[Block]:
@@ -174,19 +179,24 @@ def _uncertainty(results: PointResults, index: int) -> list[Block]:
         blocks += uncertainty_charts(
             details.uncertainty, name, f"{details.strategy}, seed {details.seed}"
         )
-    if not blocks:
-        scored = "No strategy of this study scored the pool."
-        return [Text(scored if results.details else NO_FOLDERS.format(what="scores"), "hint")]
-    return [Text(UNCERTAINTY_METHOD), *blocks]
+    if blocks:
+        return [Text(UNCERTAINTY_METHOD), *blocks]
+    reason = NO_FOLDERS.format(what="scores")
+    if results.details:
+        reason = "No strategy of this study scored the pool."
+    return [Text(reason, "hint")]
 
 
 def _cells(report: StudyReport, results: PointResults) -> list[Block]:
-    details = next((details for details in results.details if details.picked), None)
-    if details is None or details.picked is None:
-        scored = "No strategy of this study scored the pool, so it is unknown which cells are hard."
-        return [Text(scored if results.details else NO_FOLDERS.format(what="picks"), "hint")]
-    blocks: list[Block] = [Heading(f"{details.strategy}, seed {details.seed}")]
-    return [*blocks, *hint_blocks(report.hints.get("cells")), *picked_cells(details.picked)]
+    for details in results.details:
+        if details.picked:
+            heading = Heading(f"{details.strategy}, seed {details.seed}")
+            hints = hint_blocks(report.hints.get("cells"))
+            return [heading, *hints, *picked_cells(details.picked)]
+    reason = NO_FOLDERS.format(what="picks")
+    if results.details:
+        reason = "No strategy of this study scored the pool, so it is unknown which cells are hard."
+    return [Text(reason, "hint")]
 
 
 def _runs(report: StudyReport) -> list[Block]:
@@ -196,22 +206,11 @@ def _runs(report: StudyReport) -> list[Block]:
         *number_columns("seed"),
         Column("point"),
         Column("state"),
+        *number_columns("networks measured", "of at most"),
+        Column("fault"),
     ]
-    rows: list[list[Value]] = [
-        [
-            run.key,
-            run.strategy,
-            run.seed,
-            run.point or None,
-            run.state,
-            len(run.measured),
-            run.expected,
-            run.fault,
-        ]
-        for run in report.runs
-    ]
-    return [
-        DataTable(
-            [*columns, *number_columns("networks measured", "of at most"), Column("fault")], rows
-        )
-    ]
+    rows: list[list[Value]] = []
+    for run in report.runs:
+        row = [run.key, run.strategy, run.seed, run.point or None, run.state]
+        rows.append([*row, len(run.measured), run.expected, run.fault])
+    return [DataTable(columns, rows)]

@@ -33,9 +33,10 @@ def mean_normalised(
     Source: PartAL eq. 1, A.3 and eq. 8.
 
     Example:
-        >>> left = np.ones((2, 1), bool)
-        >>> rounds = [ScoredRound(1, np.array([[1.0], [3.0]]), left), ScoredRound(2, np.array([[1.0], [2.0]]), left)]
-        >>> mean_normalised(rounds, ["depth"])
+        >>> missing = np.ones((2, 1), bool)
+        >>> first = ScoredRound(1, np.array([[1.0], [3.0]]), missing)
+        >>> second = ScoredRound(2, np.array([[1.0], [2.0]]), missing)
+        >>> mean_normalised([first, second], ["depth"])
         {'depth': {1: 0.5, 2: 0.25}}
     """
     means: dict[str, dict[int, float]] = {task: {} for task in tasks}
@@ -47,7 +48,8 @@ def mean_normalised(
             if not len(values):
                 continue
             low, high = bounds.setdefault(task, (float(values.min()), float(values.max())))
-            means[task][scores.round] = (
-                float((values.mean() - low) / (high - low)) if high > low else 0.0
-            )
+            mean = 0.0
+            if high > low:
+                mean = float((values.mean() - low) / (high - low))
+            means[task][scores.round] = mean
     return {task: rounds for task, rounds in means.items() if rounds}

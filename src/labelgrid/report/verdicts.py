@@ -1,4 +1,4 @@
-"""Writes the verdict on each pair of strategies as a sentence, and what the number of seeds can show."""
+"""Writes verdicts on pairs of strategies as sentences, and what the number of seeds can show."""
 
 from collections.abc import Mapping
 
@@ -14,20 +14,16 @@ SHOWN = 6
 def verdicts(measure: CampaignMeasure) -> list[tuple[str, str]]:
     """The verdict on each pair and the numbers that support it, differences first."""
     pairs = measure.pairs()
-    differences = [
-        finding(measure, pair, compared)
-        for pair, compared in pairs.items()
-        if is_difference(compared)
-    ]
-    quiet = {pair: compared for pair, compared in pairs.items() if not is_difference(compared)}
-    if len(pairs) <= SHOWN:
-        return differences + [finding(measure, pair, compared) for pair, compared in quiet.items()]
-    rest = (
-        f"in the other {count_text(len(quiet), 'pair')}"
-        if differences
-        else f"in any of the {count_text(len(quiet), 'pair')}"
-    )
-    return differences + ([(f"No difference was seen {rest}.", "")] if quiet else [])
+    differences = []
+    others = []
+    for pair, compared in pairs.items():
+        group = differences if is_difference(compared) else others
+        group.append(finding(measure, pair, compared))
+    if not others or len(pairs) <= SHOWN:
+        return differences + others
+    place = "in the other" if differences else "in any of the"
+    rest = f"No difference was seen {place} {count_text(len(others), 'pair')}."
+    return [*differences, (rest, "")]
 
 
 def is_difference(compared: PairComparison) -> bool:
@@ -41,7 +37,10 @@ def finding(
     """The verdict on a pair, and the difference that supports it.
 
     Example:
-        >>> loss = CampaignMeasure("Mean loss", "", "", "lower", {"a": {0: 1.0, 1: 1.5}, "b": {0: 2.0, 1: 2.5}})
+        >>> values = {"a": {0: 1.0, 1: 1.5}, "b": {0: 2.0, 1: 2.5}}
+        >>> loss = CampaignMeasure(
+        ...     name="Mean loss", method="", unit="", better="lower", values=values
+        ... )
         >>> verdict, numbers = finding(loss, ("a", "b"), loss.pairs()["a", "b"])
         >>> verdict
         'No difference seen between a and b with 2 seeds.'
@@ -65,16 +64,23 @@ def finding(
 def power_statement(pairs: Mapping[tuple[str, str], PairComparison]) -> str:
     """What this number of seeds can show."""
     if not pairs:
-        return "No two strategies have a finished run with the same seed. There is nothing to compare yet."
-    seeds = max(c.seeds for c in pairs.values())
+        return (
+            "No two strategies have a finished run with the same seed. "
+            "There is nothing to compare yet."
+        )
+    seeds = max(compared.seeds for compared in pairs.values())
     count = len(pairs)
     if seeds < 2:
         return "One seed cannot show a difference: the random variation between runs is unknown."
     least = smallest_p(seeds)
     limit = f"With {count_text(seeds, 'seed')}, p cannot be below {number(least)}"
     if count > 1:
-        limit += f", or below {number(min(1.0, least * count))} after correction for {count_text(count, 'pair')}"
+        corrected = number(min(1.0, least * count))
+        limit += f", or below {corrected} after correction for {count_text(count, 'pair')}"
     if least * count <= LEVEL:
         return f"{limit}. A difference that is not seen may still exist."
     needed = count_text(seeds_needed(count), "seed")
-    return f"{limit}: no difference can be seen, however large. A level of {100 * LEVEL:g} % takes at least {needed}."
+    return (
+        f"{limit}: no difference can be seen, however large. "
+        f"A level of {100 * LEVEL:g} % takes at least {needed}."
+    )

@@ -53,13 +53,15 @@ def write_report(
     """
     if is_study(folder):
         _check_out(out)
-        _redraw(shown_rounds(folder) if pictures else [])
+        if pictures:
+            _redraw(shown_rounds(folder))
         study = study_report(folder)
         measures = study_measures(study)
         return _write(study_page(study, measures), out, drawings, study_values(study, measures))
     with ProjectFolder.open(folder) as project:
         _check_out(out)
-        _redraw([(folder, newest_scored_round(project))] if pictures else [])
+        if pictures:
+            _redraw([(folder, newest_scored_round(project))])
         return write_project_report(project, out, drawings)
 
 
@@ -79,9 +81,10 @@ def write_project_report(
     """
     _check_out(out)
     report = project_report(project)
-    measured = [
-        replace_non_finite(asdict(replace(one, without={}))) for one in report.measured
-    ]  # many numbers that nobody reads
+    measured = []
+    for network in report.measured:
+        row = asdict(replace(network, without={}))  # `without`: many numbers that nobody reads
+        measured.append(replace_non_finite(row))
     values = {
         "project": report.name,
         "headlines": dict(report.headlines),
@@ -92,6 +95,7 @@ def write_project_report(
 
 
 def _redraw(shown: Sequence[tuple[Path, int]]) -> None:
+    """Draw the pictures of these rounds again; loads torch if there are any."""
     for folder, number in shown:
         from labelgrid.rounds.previews import redraw
 

@@ -113,10 +113,10 @@ def test_a_strategy_brings_the_options_of_its_statistics_that_a_recipe_does_not_
     [
         (
             {"scores": {"dropout": {"measure": "entropy"}}},
-            r"Mine relies on options of 'scores'; .* score, train\.terms",
+            r"Mine relies on options of 'scores'; .* statistics, terms",
         ),
         (
-            {"score": {"dropout": {"measures": "entropy"}}},
+            {"statistics": {"dropout": {"measures": "entropy"}}},
             r"Mine relies on the option 'measures' of \[score\.dropout\]",
         ),
     ],
