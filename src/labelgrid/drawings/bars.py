@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import add
 
 from matplotlib.figure import Figure
 
@@ -19,7 +20,8 @@ class Bars:
         colours: the colour of each part, in drawing order.
 
     Example:
-        >>> Bars("cells", {"depth": {"labelled": 1, "missing": 3}}, {"labelled": "#0072b2", "missing": "#d9d9d9"}).alt
+        >>> colours = {"labelled": "#0072b2", "missing": "#d9d9d9"}
+        >>> Bars("cells", {"depth": {"labelled": 1, "missing": 3}}, colours).alt
         'depth: 25 % labelled, 75 % missing'
     """
 
@@ -32,16 +34,19 @@ class Bars:
         """The share of each part in percent; 0 for an empty row."""
         parts = self.rows[row]
         total = sum(parts.values())
-        return {part: 100 * parts[part] / total if total else 0.0 for part in self.colours}
+        if not total:
+            return dict.fromkeys(self.colours, 0.0)
+        return {part: 100 * parts[part] / total for part in self.colours}
 
     @property
     def alt(self) -> str:
         """As `Drawing.alt`."""
         rows = []
         for row in self.rows:
-            shares = [
-                f"{number(share)} % {part}" for part, share in self.shares(row).items() if share
-            ]
+            shares = []
+            for part, share in self.shares(row).items():
+                if share:
+                    shares.append(f"{number(share)} % {part}")
             rows.append(f"{row}: {', '.join(shares) or 'nothing'}")
         return "; ".join(rows)
 
@@ -55,11 +60,11 @@ class Bars:
         axes = figure.subplots()
         names = list(self.rows)
         places = range(len(names))
-        left = [0.0] * len(names)
+        starts = [0.0] * len(names)
         for part, colour in self.colours.items():
             widths: Sequence[float] = [self.shares(name)[part] for name in names]
-            axes.barh(places, widths, left=left, color=colour, label=part, height=0.66)
-            left = [a + b for a, b in zip(left, widths, strict=True)]
+            axes.barh(places, widths, left=starts, color=colour, label=part, height=0.66)
+            starts = list(map(add, starts, widths))
         axes.set_yticks(places, [shorten_name(name) for name in names])
         axes.invert_yaxis()
         axes.set_xlim(0, 100)

@@ -61,7 +61,8 @@ class Chart:
             change.
 
     Example:
-        >>> Chart("a", "epoch", "loss", [Line("depth", [1, 2], [0.5, 0.25])]).alt
+        >>> line = Line(name="depth", x=[1, 2], y=[0.5, 0.25])
+        >>> Chart(name="a", x_label="epoch", y_label="loss", lines=[line]).alt
         'loss against epoch: from 0.5 at 1 to 0.25 at 2'
     """
 
@@ -77,11 +78,11 @@ class Chart:
     @property
     def alt(self) -> str:
         """As `Drawing.alt`: the first and the last point of each line."""
-        parts = [
-            (f"{line.name} " if self._has_legend else "") + _first_and_last(line)
-            for line in self.lines
-            if len(line.y)
-        ]
+        parts = []
+        for line in self.lines:
+            if len(line.y):
+                name = f"{line.name} " if self._has_legend else ""
+                parts.append(name + _first_and_last(line))
         parts += [f"{level.name} at {number(level.value)}" for level in self.levels]
         start = f"{self.title}: " if self.title else ""
         return f"{start}{self.y_label} against {self.x_label}: {'; '.join(parts)}"
@@ -89,7 +90,9 @@ class Chart:
     @property
     def size(self) -> tuple[float, float]:
         """As `Drawing.size`, with extra height for the legend."""
-        rows = (len(self.lines) + len(self.levels) + 1) // 2 if self._has_legend else 0
+        rows = 0
+        if self._has_legend:
+            rows = (len(self.lines) + len(self.levels) + 1) // 2
         return 4.2, 2.6 + 0.22 * rows
 
     @property
@@ -115,7 +118,8 @@ class Chart:
         axes.tick_params(colors=INK)
         axes.margins(x=0.06, y=0.12)
         low, high = axes.get_ylim()
-        if (lacking := self.least_height - (high - low)) > 0:
+        lacking = self.least_height - (high - low)
+        if lacking > 0:
             axes.set_ylim(low - lacking / 2, high + lacking / 2)
         if self._has_legend:
             handles = row_major(axes.get_legend_handles_labels()[0], 2)
@@ -130,7 +134,9 @@ class Chart:
 
 
 def _first_and_last(line: Line) -> str:
-    return f"from {number(line.y[0])} at {number(line.x[0])} to {number(line.y[-1])} at {number(line.x[-1])}"
+    first = f"{number(line.y[0])} at {number(line.x[0])}"
+    last = f"{number(line.y[-1])} at {number(line.x[-1])}"
+    return f"from {first} to {last}"
 
 
 def _draw_line(axes: Axes, line: Line, index: int) -> None:
@@ -152,20 +158,20 @@ def _draw_line(axes: Axes, line: Line, index: int) -> None:
     )
     if len(line.low):
         axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.15, linewidth=0)
-        alone = _alone(line.y)  # such points have no band
-        if alone.any():
-            x, low, high = (
-                np.asarray(values, float)[alone] for values in (line.x, line.low, line.high)
-            )
+        isolated = _find_isolated(line.y)  # such points have no band
+        if isolated.any():
+            x = np.asarray(line.x, float)[isolated]
+            low = np.asarray(line.low, float)[isolated]
+            high = np.asarray(line.high, float)[isolated]
             axes.vlines(x, low, high, color=colour, alpha=0.5, linewidth=1.5)
 
 
-def _alone(y: Sequence[float]) -> NDArray[np.bool_]:
+def _find_isolated(y: Sequence[float]) -> NDArray[np.bool_]:
     """Which points have a gap, or the end of the line, on both sides.
 
     Example:
-        >>> _alone([1.0, float("nan"), 2.0, 3.0]).tolist()
+        >>> _find_isolated([1.0, float("nan"), 2.0, 3.0]).tolist()
         [True, False, False, False]
     """
-    known = np.pad(np.isfinite(y), 1)
-    return known[1:-1] & ~known[:-2] & ~known[2:]
+    finite = np.pad(np.isfinite(y), 1)
+    return finite[1:-1] & ~finite[:-2] & ~finite[2:]

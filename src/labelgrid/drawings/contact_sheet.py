@@ -25,18 +25,18 @@ def contact_sheet(
     A missing or empty label is white.
 
     Raises:
-        ImageError: an image cannot be read. LabelError: a label cannot be read. ProjectError: the
-            file name does not end in .png, or the disk reports an error.
+        ImageError: an image cannot be read.
+        LabelError: a label cannot be read.
+        ProjectError: the file name does not end in .png, or the disk reports an error.
     """
     check_out(out)
     height, width = source.image(image_ids[0]).shape[:2]
-    rows = [_row(source, tasks, image_id, (width, height)) for image_id in image_ids]
-    sheet = np.full(
-        (len(rows) * (height + GAP), (1 + len(tasks)) * (width + GAP), 3), 255, np.uint8
-    )
-    for row, pictures in enumerate(rows):
-        for column, picture in enumerate(pictures):
-            top = row * (height + GAP)
+    sheet_height = len(image_ids) * (height + GAP)
+    sheet_width = (1 + len(tasks)) * (width + GAP)
+    sheet = np.full((sheet_height, sheet_width, 3), 255, np.uint8)
+    for row, image_id in enumerate(image_ids):
+        top = row * (height + GAP)
+        for column, picture in enumerate(_pictures(source, tasks, image_id, (width, height))):
             left = column * (width + GAP)
             sheet[top : top + height, left : left + width] = picture
     _, data = cv2.imencode(".png", sheet[..., ::-1])
@@ -63,16 +63,16 @@ def check_out(out: Path) -> None:
         )
 
 
-def _row(
+def _pictures(
     source: Source, tasks: Mapping[str, TaskDef], image_id: str, size: tuple[int, int]
 ) -> list[Pixels]:
+    """The image and its labels, white where there is none."""
     image = source.image(image_id)
     pictures = [image]
     for task in tasks.values():
         label = nonempty_label(source, image_id, task)
-        pictures.append(
-            np.full_like(image, 255)
-            if label is None
-            else colour_map(task, label.value, label.valid)
-        )
+        if label is None:
+            pictures.append(np.full_like(image, 255))
+        else:
+            pictures.append(colour_map(task, label.value, label.valid))
     return [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pictures]

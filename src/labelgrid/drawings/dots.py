@@ -30,7 +30,8 @@ class Dots:
         title: the drawing's title; "" for none.
 
     Example:
-        >>> Dots("a", "RMSE (m)", {"picked": {"partal": (0.5, 0.125)}, "pool": {"partal": (0.25, float("nan"))}}).alt
+        >>> marks = {"picked": {"partal": (0.5, 0.125)}, "pool": {"partal": (0.25, math.nan)}}
+        >>> Dots("a", "RMSE (m)", marks).alt
         'RMSE (m): partal 0.5 ± 0.12 (picked), 0.25 (pool)'
     """
 
@@ -42,28 +43,31 @@ class Dots:
     @property
     def rows(self) -> list[str]:
         """The names of the rows, in the order in which the series name them."""
-        return list(dict.fromkeys(row for values in self.marks.values() for row in values))
+        rows: dict[str, None] = {}
+        for values in self.marks.values():
+            rows |= dict.fromkeys(values)
+        return list(rows)
 
     @property
     def alt(self) -> str:
         """As `Drawing.alt`."""
+        rows = []
+        for row in self.rows:
+            spreads = []
+            for mark, values in self.marks.items():
+                if row in values:
+                    suffix = f" ({mark})" if len(self.marks) > 1 else ""
+                    spreads.append(spread(*values[row]) + suffix)
+            rows.append(f"{row} {', '.join(spreads)}")
         start = f"{self.title}: " if self.title else ""
-        named = len(self.marks) > 1
-        rows = (
-            f"{row} "
-            + ", ".join(
-                spread(*own[row]) + (f" ({mark})" if named else "")
-                for mark, own in self.marks.items()
-                if row in own
-            )
-            for row in self.rows
-        )
         return f"{start}{self.x_label}: {'; '.join(rows)}"
 
     @property
     def size(self) -> tuple[float, float]:
         """As `Drawing.size`."""
-        legend = 0.22 * ((len(self.marks) + 1) // 2) if len(self.marks) > 1 else 0.0
+        legend = 0.0
+        if len(self.marks) > 1:
+            legend = 0.22 * ((len(self.marks) + 1) // 2)
         return 5.2, 1.2 + legend + 0.3 * max(1.0, SPACE * len(self.marks) / ROOM) * len(self.rows)
 
     def draw(self, figure: Figure) -> None:
@@ -72,16 +76,18 @@ class Dots:
         rows = self.rows
         space = min(SPACE, ROOM / len(self.marks))
         for index, (mark, values) in enumerate(self.marks.items()):
-            means = [mean for mean, _ in values.values()]
-            spreads = [spread for _, spread in values.values()]
-            places = [
-                rows.index(row) + space * (index - (len(self.marks) - 1) / 2) for row in values
-            ]
+            means = []
+            deviations = []
+            places = []
+            for row, (mean, deviation) in values.items():
+                means.append(mean)
+                deviations.append(deviation if math.isfinite(deviation) else 0.0)
+                places.append(rows.index(row) + space * (index - (len(self.marks) - 1) / 2))
             repeat, style = divmod(index, len(COLOURS))
             axes.errorbar(
                 means,
                 places,
-                xerr=[spread if math.isfinite(spread) else 0.0 for spread in spreads],
+                xerr=deviations,
                 color=COLOURS[style],
                 fmt=MARKERS[style],
                 markersize=5,

@@ -62,19 +62,24 @@ def row_major(entries: Sequence[T], columns: int) -> list[T]:
         >>> row_major("abcde", 2)
         ['a', 'c', 'e', 'b', 'd']
     """
-    return [entry for column in range(columns) for entry in entries[column::columns]]
+    reordered: list[T] = []
+    for column in range(columns):
+        reordered += entries[column::columns]
+    return reordered
 
 
 def drawing_bytes(drawing: Drawing, kind: Literal["svg", "png"], title: bool = False) -> bytes:
     """A drawing as the bytes of a file; `title` adds its title for use outside a page."""
     with mpl.rc_context(STYLE):
         width, height = drawing.size
-        titled = bool(title and drawing.title)
-        figure = Figure(figsize=(width, height + TITLE_HEIGHT * titled), layout="constrained")
+        has_title = bool(title and drawing.title)
+        figure = Figure(figsize=(width, height + TITLE_HEIGHT * has_title), layout="constrained")
         drawing.draw(figure)
-        if titled:
+        if has_title:
             _put_title(figure, drawing.title)
-        return _svg(figure, transparent=not title) if kind == "svg" else _png(figure)
+        if kind == "svg":
+            return _svg(figure, transparent=not title)
+        return _png(figure)
 
 
 # `Figure.savefig` would draw everything twice: for the layout, which drawing once finds as well,
@@ -83,8 +88,9 @@ def drawing_bytes(drawing: Drawing, kind: Literal["svg", "png"], title: bool = F
 
 def _svg(figure: Figure, transparent: bool) -> bytes:
     if transparent:
-        for patch in (figure.patch, *(axes.patch for axes in figure.axes)):
-            patch.set(facecolor="none", edgecolor="none")
+        figure.patch.set(facecolor="none", edgecolor="none")
+        for axes in figure.axes:
+            axes.patch.set(facecolor="none", edgecolor="none")
     file = io.BytesIO()
     FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})
     return file.getvalue()

@@ -1,5 +1,6 @@
 """Draws the grid of images × tasks, coloured by the round in which each cell was requested."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import matplotlib as mpl
@@ -17,7 +18,10 @@ COLOURS = {WAITING: "#cc79a7", SKIPPED: "#d55e00", NEVER: "#e4e4e4"}
 
 @dataclass(frozen=True)
 class GridMap:
-    """A picture of the grid: one column per image, one row per task, the earliest requests on the left."""
+    """A picture of the grid: one column per image, one row per task.
+
+    The images with the earliest requests are on the left.
+    """
 
     name: str
     requests: RequestHistory
@@ -30,24 +34,29 @@ class GridMap:
         for task, kinds in self.requests.counts().items():
             counts = [f"{count} {kind}" for kind, count in kinds.items() if count]
             rows.append(f"{task}: {', '.join(counts) or 'no cells'}")
-        return f"The grid{f' of {self.title}' if self.title else ''}. {'; '.join(rows)}"
+        title = f" of {self.title}" if self.title else ""
+        return f"The grid{title}. {'; '.join(rows)}"
 
     @property
     def size(self) -> tuple[float, float]:
         """As `Drawing.size`."""
-        return 5.2, 1.05 + 0.3 * len(self.requests.tasks) + 0.22 * ((len(self._shown) - 1) // 4)
+        more_legend_rows = (len(self._existing_kinds) - 1) // 4
+        return 5.2, 1.05 + 0.3 * len(self.requests.tasks) + 0.22 * more_legend_rows
 
     @property
-    def _shown(self) -> list[str]:
-        by_task = self.requests.counts().values()
-        return [kind for kind in self.requests.kinds if any(counts[kind] for counts in by_task)]
+    def _existing_kinds(self) -> list[str]:
+        """The kinds with a cell."""
+        totals: Counter[str] = Counter()
+        for counts in self.requests.counts().values():
+            totals.update(counts)
+        return [kind for kind in self.requests.kinds if totals[kind]]
 
     def colours(self) -> dict[str, str]:
         """The colour of each kind: rounds from dark to bright, distinguishable in greyscale too."""
         rounds = [kind for kind in self.requests.kinds if kind not in OTHERS]
         scale = mpl.colormaps["cividis"](np.linspace(0, 0.97, max(len(rounds), 2)))
-        drawn = [mpl.colors.to_hex(colour) for colour in scale[: len(rounds)]]
-        return dict(zip(rounds, drawn, strict=True)) | COLOURS
+        round_colours = [mpl.colors.to_hex(colour) for colour in scale[: len(rounds)]]
+        return dict(zip(rounds, round_colours, strict=True)) | COLOURS
 
     def draw(self, figure: Figure) -> None:
         """As `Drawing.draw`."""
@@ -55,10 +64,8 @@ class GridMap:
         colours = self.colours()
         codes = self.requests.codes()
         tasks = self.requests.tasks
-        order = np.lexsort(
-            [codes[:, column] for column in reversed(range(len(tasks)))]
-            + [codes.min(1, initial=99)]
-        )
+        earliest = codes.min(1, initial=99)
+        order = np.lexsort([*codes.T[::-1], earliest])
         axes.imshow(
             codes[order].T,
             aspect="auto",
@@ -74,7 +81,7 @@ class GridMap:
         axes.set_xlabel("images, earliest requests on the left", color=INK)
         axes.tick_params(colors=INK, length=0)
         axes.spines[:].set_visible(False)
-        keys = [Patch(color=colours[kind], label=kind) for kind in self._shown]
+        keys = [Patch(color=colours[kind], label=kind) for kind in self._existing_kinds]
         figure.legend(
             handles=row_major(keys, 4),
             loc="outside upper left",

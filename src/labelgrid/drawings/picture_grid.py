@@ -43,11 +43,12 @@ class PictureGrid:
     @property
     def alt(self) -> str:
         """As `Drawing.alt`."""
-        captions = [
-            (name, ", ".join(p.caption for p in pictures if p and p.caption))
-            for name, pictures in self.rows
-        ]
-        return "; ".join(": ".join(filter(None, parts)) for parts in captions)
+        rows = []
+        for name, pictures in self.rows:
+            captions = [picture.caption for picture in pictures if picture and picture.caption]
+            parts = [name, ", ".join(captions)]
+            rows.append(": ".join(filter(None, parts)))
+        return "; ".join(rows)
 
     @property
     def size(self) -> tuple[float, float]:
@@ -57,7 +58,12 @@ class PictureGrid:
         return 0.9 + WIDTH * columns, 0.4 + len(self.rows) * (WIDTH * shape[0] / shape[1] + 0.25)
 
     def _shape(self) -> tuple[int, ...]:
-        return next((p.pixels.shape for _, pictures in self.rows for p in pictures if p), (3, 4, 3))
+        """The shape of the first picture."""
+        for _, pictures in self.rows:
+            for picture in pictures:
+                if picture:
+                    return picture.pixels.shape
+        return (3, 4, 3)
 
     def draw(self, figure: Figure) -> None:
         """As `Drawing.draw`."""

@@ -32,7 +32,7 @@ class RequestHistory:
 
     @property
     def kinds(self) -> list[str]:
-        """The names of all kinds of cells: rounds with a label first, then the kinds without one."""
+        """The kinds of cells: rounds with a label, then the kinds without one."""
         rounds = np.unique(self.round[(self.round >= 0) & ~self.waiting & ~self.skipped])
         return [round_name(int(number)) for number in rounds] + list(OTHERS)
 
@@ -51,19 +51,17 @@ class RequestHistory:
 
         Example:
             >>> no = np.zeros((2, 1), bool)
-            >>> RequestHistory(["depth"], np.array([[1], [-1]]), no, no).counts()["depth"]["round 1"]
+            >>> history = RequestHistory(["depth"], np.array([[1], [-1]]), no, no)
+            >>> history.counts()["depth"]["round 1"]
             1
         """
         codes = self.codes()
         kinds = self.kinds
-        return {
-            task: dict(
-                zip(
-                    kinds, np.bincount(codes[:, column], minlength=len(kinds)).tolist(), strict=True
-                )
-            )
-            for column, task in enumerate(self.tasks)
-        }
+        by_task = {}
+        for column, task in enumerate(self.tasks):
+            counts = np.bincount(codes[:, column], minlength=len(kinds))
+            by_task[task] = dict(zip(kinds, counts.tolist(), strict=True))
+        return by_task
 
 
 def round_name(number: int) -> str:

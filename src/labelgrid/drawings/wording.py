@@ -24,18 +24,24 @@ def signed_number(value: float) -> str:
     """A change with its sign.
 
     Example:
-        >>> signed(1.5), signed(-0.25)
+        >>> signed_number(1.5), signed_number(-0.25)
         ('+1.5', '−0.25')
     """
-    sign = "+" if value > 0 else "−" if value < 0 else ""
+    sign = ""
+    if value > 0:
+        sign = "+"
+    elif value < 0:
+        sign = "−"
     return f"{sign}{number(abs(value))}"
 
 
 def rough_number(value: float) -> str:
-    """A difference with its sign, to three significant digits: more digits would be noise with few seeds.
+    """A difference with its sign, to three significant digits.
+
+    More digits would be noise with few seeds.
 
     Example:
-        >>> rough(-0.0074713), rough(0.0)
+        >>> rough_number(-0.0074713), rough_number(0.0)
         ('−0.00747', '0')
     """
     return signed_number(float(f"{value:.3g}"))
@@ -58,7 +64,9 @@ def spread(mean: float, deviation: float) -> str:
         >>> spread(2.0, 0.25), spread(2.0, float("nan"))
         ('2 ± 0.25', '2')
     """
-    return f"{number(mean)} ± {deviation:.2g}" if math.isfinite(deviation) else number(mean)
+    if not math.isfinite(deviation):
+        return number(mean)
+    return f"{number(mean)} ± {deviation:.2g}"
 
 
 def explanation_lines(terms: Mapping[str, float], explanation: Explanation) -> list[str]:
@@ -67,44 +75,59 @@ def explanation_lines(terms: Mapping[str, float], explanation: Explanation) -> l
     None if nothing is known.
 
     Example:
-        >>> explained({"unsure": 2.31}, Explanation({"unsure": 0.987}, 12, {"noise": 480}, "b.jpg", 3.0))
-        ['unsure 2.31: higher than 98 % of candidates', 'rank 12; 480 without noise', 'nearest labelled image: b.jpg']
+        >>> explanation = Explanation(
+        ...     quantiles={"unsure": 0.987},
+        ...     rank=12,
+        ...     without={"noise": 480},
+        ...     nearest="b.jpg",
+        ...     distance=3.0,
+        ... )
+        >>> for line in explanation_lines({"unsure": 2.31}, explanation):
+        ...     print(line)
+        unsure 2.31: higher than 98 % of candidates
+        rank 12; 480 without noise
+        nearest labelled image: b.jpg
     """
-    shares = {
-        name: int(100 * max(share, 1 - share)) for name, share in explanation.quantiles.items()
-    }
-    sides = {
-        name: "higher" if share >= 0.5 else "lower" for name, share in explanation.quantiles.items()
-    }
-    parts = [
-        f"{name} {number(value)}"
-        + (f": {sides[name]} than {shares[name]} % of candidates" if name in shares else "")
-        for name, value in terms.items()
-        if math.isfinite(value)
-    ]
+    lines = []
+    for name, value in terms.items():
+        if math.isfinite(value):
+            place = _place_among_candidates(explanation.quantiles.get(name))
+            lines.append(f"{name} {number(value)}{place}")
     if explanation.without:
-        others = ", ".join(f"{rank:,} without {name}" for name, rank in explanation.without.items())
-        parts.append(f"rank {explanation.rank:,}; {others}")
+        ranks = [f"{rank:,} without {name}" for name, rank in explanation.without.items()]
+        lines.append(f"rank {explanation.rank:,}; {', '.join(ranks)}")
     if explanation.nearest:
-        parts.append(f"nearest labelled image: {explanation.nearest}")
-    return parts
+        lines.append(f"nearest labelled image: {explanation.nearest}")
+    return lines
+
+
+def _place_among_candidates(share: float | None) -> str:
+    """What share of the candidates a term is higher or lower than; "" if unknown."""
+    if share is None:
+        return ""
+    side = "higher" if share >= 0.5 else "lower"
+    return f": {side} than {int(100 * max(share, 1 - share))} % of candidates"
 
 
 def shorten_name(name: str) -> str:
     """A name shortened to fit a drawing; tables show it whole.
 
     Example:
-        >>> short("depth"), short("my_package.strategies.margin:Thing")
+        >>> shorten_name("depth"), shorten_name("my_package.strategies.margin:Thing")
         ('depth', 'my_package.s…argin:Thing')
     """
-    return name if len(name) <= 24 else f"{name[:12]}…{name[-11:]}"
+    if len(name) <= 24:
+        return name
+    return f"{name[:12]}…{name[-11:]}"
 
 
 def add_unit(name: str, unit: str) -> str:
     """A name with its unit in brackets.
 
     Example:
-        >>> with_unit("RMSE", "m"), with_unit("loss_mtl", "")
+        >>> add_unit("RMSE", "m"), add_unit("loss_mtl", "")
         ('RMSE (m)', 'loss_mtl')
     """
-    return f"{name} ({unit})" if unit else name
+    if not unit:
+        return name
+    return f"{name} ({unit})"
