@@ -1,1 +1,1 @@
-"""A project on disk: create, extend, requests, import, export, cancel, status, artifacts of a round."""
+"""A project on disk: create, extend, requests, import, export, cancel, status, files of a round."""

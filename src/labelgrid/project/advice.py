@@ -1,6 +1,6 @@
-"""Says at once what would stop or disappoint later: missing weights, images of another shape than the network's input.
+"""Says at once what would stop or disappoint later.
 
-Loads no torch.
+That is missing weights, and images of another shape than the network's input. Loads no torch.
 """
 
 import os
@@ -22,39 +22,43 @@ PATIENCE = 5.0
 
 
 def advice_of(project: ProjectFolder) -> list[str]:
-    """What will be missing or disappoint in a new project, each with the command or option that helps."""
+    """What will be missing or disappoint in a new project, and the command or option that helps."""
     recipe = load_recipe(project.settings.recipe, project.settings.changes, beside=project.folder)
     lines = []
     if not project.store.count_images(("heldout",)):
         lines.append(
-            "No image is held out, so nothing will be measured: no metrics, no curves in the report. "
-            f"`{command('add', project.folder, '--holdout', '20%')}` holds some out, also later."
+            "No image is held out, so nothing will be measured: no metrics, no curves in the "
+            f"report. `{command('add', project.folder, '--holdout', '20%')}` holds some out, also "
+            "later."
         )
     lines.append(shape_advice(project.store.images(), recipe))
     if has_own_encoder(recipe.network.name):
         lines.append(unused_weights_advice(recipe.network.name, project.weights()))
-    elif missing := missing_weights_advice(recipe.backbone, project.weights()):
-        lines.append(
-            f"{missing} Give a file with `{command('fit', project.folder, '--weights', 'FILE')}`."
-        )
+    else:
+        missing = missing_weights_advice(recipe.backbone, project.weights())
+        fit = command("fit", project.folder, "--weights", "FILE")
+        if missing:
+            lines.append(f"{missing} Give a file with `{fit}`.")
     return [line for line in lines if line]
 
 
 def missing_weights_advice(backbone: BackboneOptions, weights: Path | None) -> str:
-    """Why a training cannot start from ImageNet weights, or "": no file was given, none is cached, the server is away.
+    """Why a training cannot start from ImageNet weights, or "".
+
+    It cannot if no file was given, none is cached, and the server is away.
 
     Args:
         backbone: of the recipe.
         weights: the given file, or None.
     """
-    if (
-        not backbone.pretrained
-        or weights is not None
-        or _is_cached(backbone.name)
-        or _is_reachable()
-    ):
+    if not backbone.pretrained or weights is not None:
         return ""
-    return f"The ImageNet weights of '{backbone.name}' are not in the local cache, and {_endpoint()} cannot be reached."
+    if _is_cached(backbone.name) or _is_reachable():
+        return ""
+    return (
+        f"The ImageNet weights of '{backbone.name}' are not in the local cache, and {_endpoint()} "
+        "cannot be reached."
+    )
 
 
 def unused_weights_advice(network: str, weights: Path | None) -> str:
@@ -69,8 +73,8 @@ def unused_weights_advice(network: str, weights: Path | None) -> str:
     if weights is None:
         return ""
     return (
-        f"The network '{network}' has an encoder of its own and starts from random weights; the backbone weights in "
-        f"{weights} are not used."
+        f"The network '{network}' has an encoder of its own and starts from random weights; the "
+        f"backbone weights in {weights} are not used."
     )
 
 
@@ -83,14 +87,12 @@ def _is_cached(name: str) -> bool:
         return True
     if source:
         name = model.partition("@")[0].removeprefix("timm/")
+    cache = Path(HF_HUB_CACHE)
     if "/" in name:  # another owner's
-        return any(Path(HF_HUB_CACHE).glob(f"models--{name.replace('/', '--')}/snapshots/*/*"))
-    folders = (
-        path
-        for pattern in (name, f"{name}.*")
-        for path in Path(HF_HUB_CACHE).glob(f"models--timm--{pattern}")
-    )
-    return any(any(folder.glob("snapshots/*/*")) for folder in folders)
+        return any(cache.glob(f"models--{name.replace('/', '--')}/snapshots/*/*"))
+    if any(cache.glob(f"models--timm--{name}/snapshots/*/*")):
+        return True
+    return any(cache.glob(f"models--timm--{name}.*/snapshots/*/*"))
 
 
 def _endpoint() -> str:
@@ -114,21 +116,31 @@ def _is_reachable() -> bool:
 
 
 def shape_advice(rows: Iterable[ImageRow], recipe: Recipe) -> str:
-    """What to do about images that the recipe would stretch from upright to wide or the other way round; "" if few.
+    """What to do about images that the recipe would stretch; "" if few.
+
+    It would stretch them from upright to wide, or the other way round.
 
     Args:
         rows: the images; those of unknown size do not count.
         recipe: says how images are fitted to the network's input.
     """
-    known = [row for row in rows if row.height]
     height, width = recipe.data.size
-    squeezed = [row for row in known if (row.height - row.width) * (height - width) < 0]
-    if recipe.data.fit != "resize" or len(squeezed) * 20 < max(len(known), 1):
+    images = 0
+    squeezed = 0
+    for row in rows:
+        if row.height:
+            images += 1
+            squeezed += (row.height - row.width) * (height - width) < 0
+    if recipe.data.fit != "resize" or squeezed * 20 < max(images, 1):
         return ""
-    shape, other = ("upright", "wide") if height < width else ("wide", "upright")
-    images = count_text(len(known), "image is", "images are")
+    shape = "wide"
+    other = "upright"
+    if height < width:
+        shape = "upright"
+        other = "wide"
     return (
-        f"{len(squeezed)} of {images} {shape} and will be squeezed into a {other} input of "
+        f"{squeezed} of {count_text(images, 'image is', 'images are')} {shape} and will be "
+        f"squeezed into a {other} input of "
         f'{height}x{width}. `fit = "crop"` or `fit = "pad"` keeps their shape: write '
         f'`[changes.data]` and `fit = "crop"` into labelgrid.toml; or set `size`.'
     )

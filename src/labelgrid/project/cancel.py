@@ -44,22 +44,36 @@ def cancel(
     """
     if cells and round is not None:
         raise UsageError("Give cells or a round, not both.", unchanged="Nothing was cancelled.")
-    state, why = (State.SKIPPED, "asked for again") if requeue else (State.REQUESTED, "cancelled")
     store = project.store
     with store.transaction("cancel"):
-        held = {row.image_id for row in store.images(("heldout",))} if requeue else set()
-        rows = (
-            _named(project, cells, state=state, done="cancelled", held=held)
-            if cells
-            else _all(project, round, state)
+        if requeue:
+            return _requeue(project, cells, round)
+        if cells:
+            rows = _find_rows(project, cells, state=State.REQUESTED, done="cancelled")
+        else:
+            rows = _rows_of_round(project, round, State.REQUESTED)
+        cancel_all(store, rows, "cancelled")
+    return sorted(row.cell for row in rows)
+
+
+def _requeue(project: ProjectFolder, cells: Sequence[str], round: int | None) -> list[Cell]:
+    """Make skipped cells missing, and request those of held-out images again; see `cancel`."""
+    store = project.store
+    heldout = {row.image_id for row in store.images(("heldout",))}
+    if cells:
+        rows = _find_rows(
+            project, cells, state=State.SKIPPED, done="cancelled", may_be_missing=heldout
         )
-        old = [row for row in rows if row.state == state]
-        cancel_all(store, old, why)
-        chosen = {row.cell for row in rows}
-        if requeue and round == 0:
-            chosen |= {Cell(image_id, task.name) for image_id in held for task in store.tasks()}
-        again = _request_again(store, chosen) if requeue else []
-    return sorted({row.cell for row in old}.union(again))
+    else:
+        rows = _rows_of_round(project, round, State.SKIPPED)
+    skipped = [row for row in rows if row.state == State.SKIPPED]
+    cancel_all(store, skipped, "asked for again")
+    candidates = {row.cell for row in rows}
+    if round == 0:
+        for task in store.tasks():
+            candidates |= {Cell(image_id, task.name) for image_id in heldout}
+    requested = _request_again(store, candidates)
+    return sorted({row.cell for row in skipped}.union(requested))
 
 
 def cancel_all(store: Store, rows: Sequence[CellRow], why: str) -> int:
@@ -67,19 +81,18 @@ def cancel_all(store: Store, rows: Sequence[CellRow], why: str) -> int:
 
     `why` is the reason of the events.
     """
-    store.move(
-        [
-            Move(
-                cell=r.cell,
-                to=State.MISSING,
-                round=r.round,
-                request_id=r.request_id,
-                weight=r.weight,
-                why=why,
-            )
-            for r in rows
-        ]
-    )
+    moves = []
+    for row in rows:
+        move = Move(
+            cell=row.cell,
+            to=State.MISSING,
+            round=row.round,
+            request_id=row.request_id,
+            weight=row.weight,
+            why=why,
+        )
+        moves.append(move)
+    store.move(moves)
     return len(rows)
 
 
@@ -101,21 +114,27 @@ def unlabel(project: ProjectFolder, cells: Sequence[str]) -> list[Cell]:
     """
     store = project.store
     with store.transaction("unlabel"):
-        rows = _named(project, cells, State.LABELLED, "withdrawn")
-        store.move(
-            [
-                Move(cell=r.cell, to=State.MISSING, round=r.round, weight=r.weight, why=WITHDRAWN)
-                for r in rows
-            ]
-        )
+        rows = _find_rows(project, cells, State.LABELLED, "withdrawn")
+        moves = []
+        for row in rows:
+            move = Move(
+                cell=row.cell,
+                to=State.MISSING,
+                round=row.round,
+                weight=row.weight,
+                why=WITHDRAWN,
+            )
+            moves.append(move)
+        store.move(moves)
         _request_again(store, [row.cell for row in rows])
     return [row.cell for row in rows]
 
 
 def heldout_cells(store: Store, cells: Collection[Cell]) -> list[Cell]:
     """Those of the cells that are of held-out images."""
-    held = {row.image_id for row in store.images(("heldout",), {cell.image_id for cell in cells})}
-    return sorted(cell for cell in cells if cell.image_id in held)
+    image_ids = {cell.image_id for cell in cells}
+    heldout = {row.image_id for row in store.images(("heldout",), image_ids)}
+    return sorted(cell for cell in cells if cell.image_id in heldout)
 
 
 def _request_again(store: Store, cells: Collection[Cell]) -> list[Cell]:
@@ -130,9 +149,8 @@ def _request_again(store: Store, cells: Collection[Cell]) -> list[Cell]:
 def withdrawn_labels(project: ProjectFolder, cells: Collection[Cell]) -> dict[Cell, set[str]]:
     """Those of the cells whose labels were withdrawn, with the content hashes of these labels."""
     digests: dict[Cell, set[str]] = {}
-    for cell in {event.move.cell for event in project.store.events(why=WITHDRAWN)}.intersection(
-        cells
-    ):
+    withdrawn = {event.move.cell for event in project.store.events(why=WITHDRAWN)}
+    for cell in withdrawn.intersection(cells):
         last = ""
         digests[cell] = set()
         for event in project.store.history(cell):
@@ -144,19 +162,24 @@ def withdrawn_labels(project: ProjectFolder, cells: Collection[Cell]) -> dict[Ce
     return digests
 
 
-def _all(project: ProjectFolder, round: int | None, state: State) -> list[CellRow]:
-    splits: tuple[Split, ...] | None = ("train", "val", "test") if round is None else None
+def _rows_of_round(project: ProjectFolder, round: int | None, state: State) -> list[CellRow]:
+    """The rows of a round's cells in this state; without a round of all but held-out images."""
+    splits: tuple[Split, ...] | None = None
+    if round is None:
+        splits = ("train", "val", "test")
     return list(project.store.cells(state=state, round=round, splits=splits))
 
 
-def _named(
+def _find_rows(
     project: ProjectFolder,
     names: Sequence[str],
     state: State,
     done: str,
-    held: Collection[str] = (),
+    may_be_missing: Collection[str] = (),
 ) -> list[CellRow]:
-    """The rows of the named cells in this state; those of the images `held` may be missing, too.
+    """The rows of the named cells in this state.
+
+    Cells of the images `may_be_missing` may be missing, too.
 
     Raises:
         LedgerError: a name is unknown, or its cell is in another state; lists them. `done` is what
@@ -165,15 +188,17 @@ def _named(
     rows: dict[Cell, CellRow] = {}
     faults = []
     for name in names:
-        row = _row(project, name)
+        row = _find_row(project, name)
         if row is None:
             faults.append(
                 f"'{name}' is neither a cell (IMAGE:TASK) of the project nor the id of a request"
             )
-        elif row.state != state and not (row.state == State.MISSING and row.cell.image_id in held):
-            faults.append(f"'{name}' is {row.state.name.lower()}, not {state.name.lower()}")
-        else:
+            continue
+        is_missing = row.state == State.MISSING and row.cell.image_id in may_be_missing
+        if row.state == state or is_missing:
             rows[row.cell] = row
+        else:
+            faults.append(f"'{name}' is {row.state.name.lower()}, not {state.name.lower()}")
     if faults:
         raise LedgerError(
             f"{join_names(faults, between='; ')}.",
@@ -188,15 +213,19 @@ def _example(project: ProjectFolder, state: State) -> str:
     """A cell in this state, as a hint."""
     row = next(project.store.cells(state=state), None)
     word = state.name.lower()
-    return (
-        f"A {word} cell is, for example, '{row.cell.image_id}:{row.cell.task}'."
-        if row
-        else f"No cell is {word}."
-    )
+    if row is None:
+        return f"No cell is {word}."
+    return f"A {word} cell is, for example, '{row.cell.image_id}:{row.cell.task}'."
 
 
-def _row(project: ProjectFolder, name: str) -> CellRow | None:
+def _find_row(project: ProjectFolder, name: str) -> CellRow | None:
+    """The row of a cell, named as `IMAGE:TASK` or by the id of its request."""
+    if not name:
+        return None
     image, _, task = name.rpartition(":")
-    cell = Cell(image, task)
-    row = project.store.find([cell]).get(cell) if image else None
-    return row or next(project.store.cells(request_id=name), None) if name else None
+    if image:
+        cell = Cell(image, task)
+        row = project.store.find([cell]).get(cell)
+        if row:
+            return row
+    return next(project.store.cells(request_id=name), None)

@@ -82,7 +82,9 @@ def new_project(folder: Path, settings: Settings, tasks: Sequence[TaskRow]) -> I
 
 @contextmanager
 def atomic_project(folder: Path, settings: Settings) -> Iterator[Path]:
-    """Yield a temporary folder that becomes the project, with these settings, if the block succeeds.
+    """Yield a temporary folder that becomes the project if the block succeeds.
+
+    The project has these settings.
 
     Raises:
         ProjectError: the disk reports an error.
@@ -113,10 +115,8 @@ def atomic_project(folder: Path, settings: Settings) -> Iterator[Path]:
 def _move_into_place(building: Path, folder: Path) -> None:
     """Rename the finished project to `folder`.
 
-    Into an existing empty folder file by file, the settings last.
-
-    A marker shows that the files are of a call that was stopped, so that the next one may remove
-    them.
+    Files are moved into an existing empty folder one by one, the settings last. A marker shows that
+    the files are of a call that was stopped, so that the next one may remove them.
     """
     if not folder.exists():
         building.rename(folder)

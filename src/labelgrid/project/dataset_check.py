@@ -1,13 +1,17 @@
-"""Reads images and labels of a data set completely, and says what is there: counts, values, and what is wrong."""
+"""Reads the images and labels of a data set completely, and says what is there.
+
+That is counts, values, and what is wrong.
+"""
 
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -57,13 +61,11 @@ class TaskContents:
         if self.lowest is not None:
             mean = "" if self.mean is None else f", mean {self.mean:.3g}"
             return f"{self.lowest:.4g} to {self.highest:.4g}{mean}"
+        if not self.classes:
+            return "–"
         absent = [name for name, share in self.classes.items() if not share]
         never = f", not {join_names(absent, 5)}" if absent else ""
-        return (
-            f"{len(self.classes) - len(absent)} of {len(self.classes)} classes{never}"
-            if self.classes
-            else "–"
-        )
+        return f"{len(self.classes) - len(absent)} of {len(self.classes)} classes{never}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +93,7 @@ class Contents:
 
 
 @dataclass
-class _Seen:
+class _ImageFacts:
     """One image, and its labels by task; tasks whose labels are missing are left out."""
 
     image_id: str
@@ -104,8 +106,8 @@ def tasks_of(dataset: Dataset, root: Path, file: Path | None) -> dict[str, TaskD
     """The tasks of a file, or those of the data set itself.
 
     Raises:
-        ProjectError: there is no file, and the data set does not know its tasks. RecipeError: the
-            file is wrong.
+        ProjectError: there is no file, and the data set does not know its tasks.
+        RecipeError: the file is wrong.
     """
     if file is not None:
         return definitions(task_rows(file))
@@ -114,7 +116,8 @@ def tasks_of(dataset: Dataset, root: Path, file: Path | None) -> dict[str, TaskD
         raise ProjectError(
             "The data set does not say which tasks it has.",
             where=str(root),
-            next_step="Name a file of tasks with --tasks, or write tasks.toml into a data set of the layout `folder`.",
+            next_step="Name a file of tasks with --tasks, or write tasks.toml into a data set of "
+            "the layout `folder`.",
         )
     return definitions(task_rows_of(tables, root))
 
@@ -122,7 +125,10 @@ def tasks_of(dataset: Dataset, root: Path, file: Path | None) -> dict[str, TaskD
 def layout_faults(name: str, root: Path) -> list[str]:
     """The sentences of the layout's own `check`, if its module has one."""
     check = getattr(plugins.module("layouts", name), "check", None)
-    return check(root) if check else []
+    if check is None:
+        return []
+    sentences: list[str] = check(root)
+    return sentences
 
 
 def read_contents(
@@ -136,25 +142,28 @@ def read_contents(
 
     `layout` is what `layout_faults` found.
     """
-    splits, wrong = _splits(dataset, layout)
+    splits, faults = _splits(dataset, layout)
     progress.start("Reading images and labels", len(image_ids), "images")
-    found = []
+    images = []
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for seen in threads.map(partial(_seen, dataset, tasks), image_ids):
-            found.append(seen)
+        for image in threads.map(partial(_read_image, dataset, tasks), image_ids):
+            images.append(image)
+            faults += image.faults
             progress.advance()
-    sizes = Counter(seen.size for seen in found if seen.size)
-    by_task = {name: _contents(task, found) for name, task in tasks.items()}
-    faults = [*wrong, *(fault for seen in found for fault in seen.faults)]
+    sizes = Counter(image.size for image in images if image.size)
+    by_task = {name: _contents(task, images) for name, task in tasks.items()}
+    remarks: list[str] = []
+    for name in tasks:
+        remarks += task_remarks(name, _labels(name, images))
     return Contents(
         images=len(dataset.images()),
-        read=len(found),
+        read=len(images),
         sizes=dict(sizes.most_common()),
         splits=splits,
         tasks=by_task,
         layout=layout,
         faults=faults,
-        remarks=[text for name in tasks for text in task_remarks(name, _labels(name, found))],
+        remarks=remarks,
     )
 
 
@@ -166,105 +175,123 @@ def _splits(dataset: Dataset, layout: Sequence[str]) -> tuple[dict[str, int], li
     try:
         splits = dataset.splits()
     except ImageError as error:
-        known = any(error.what in text for text in layout)
-        return {}, [] if known else [Fault(error.where, error.what, error.next_step)]
-    return {name: len(members) for name, members in splits.items()}, list(
-        _overlaps(dataset, splits)
-    )
+        if any(error.what in text for text in layout):
+            return {}, []
+        return {}, [Fault(error.where, error.what, error.next_step)]
+    counts = {name: len(members) for name, members in splits.items()}
+    return counts, list(_overlaps(dataset, splits))
 
 
 def _overlaps(dataset: Dataset, splits: Mapping[str, Sequence[str]]) -> Iterator[Fault]:
-    """A fault for every two splits with the same images, but not for one that others make up, such as trainval."""
+    """A fault for every two splits with the same images.
+
+    Splits that others make up, such as trainval, do not count.
+    """
     sets = {name: frozenset(members) for name, members in splits.items()}
-    parts = {name: [other for other in sets.values() if other < own] for name, own in sets.items()}
-    single = [name for name, own in sets.items() if own != frozenset().union(*parts[name])]
-    for one, other in combinations(single, 2):
-        both = sorted(sets[one] & sets[other])
+    own_splits = []
+    for name, members in sets.items():
+        parts = [other for other in sets.values() if other < members]
+        if members != frozenset().union(*parts):
+            own_splits.append(name)
+    for first, second in combinations(own_splits, 2):
+        both = sorted(sets[first] & sets[second])
         if both:
             images = count_text(len(both), "image is", "images are")
             yield Fault(
-                ", ".join(_split_file(dataset, split) for split in (one, other)),
-                f"{images} in both splits, {one} and {other}, the first is '{both[0]}'.",
+                f"{_split_file(dataset, first)}, {_split_file(dataset, second)}",
+                f"{images} in both splits, {first} and {second}, the first is '{both[0]}'.",
                 "Take each out of one of them.",
             )
 
 
 def _split_file(dataset: Dataset, split: str) -> str:
-    return str(dataset.split_file(split)) if isinstance(dataset, LocatedDataset) else split
+    if not isinstance(dataset, LocatedDataset):
+        return split
+    return str(dataset.split_file(split))
 
 
-def _seen(dataset: Dataset, tasks: Mapping[str, TaskDef], image_id: str) -> _Seen:
-    seen = _Seen(image_id)
+def _read_image(dataset: Dataset, tasks: Mapping[str, TaskDef], image_id: str) -> _ImageFacts:
+    image = _ImageFacts(image_id)
     size = None
     try:
         size = dataset.image(image_id).shape[:2]
-        seen.size = f"{size[0]}x{size[1]}"
+        image.size = f"{size[0]}x{size[1]}"
     except ImageError as error:
-        seen.faults.append(Fault(error.where, error.what, error.next_step))
+        image.faults.append(Fault(error.where, error.what, error.next_step))
     for task in tasks.values():
         try:
             with name_task_file():
                 label = dataset.label(image_id, task)
             if label is not None:
-                seen.labels[task.name] = label_facts(label, task)
+                image.labels[task.name] = label_facts(label, task)
                 if size is not None and label.size != size:
-                    raise _other_size(
-                        dataset,
-                        image_id,
-                        task=task,
-                        found=f"{label.size[0]}x{label.size[1]}",
-                        image=seen.size,
-                    )
+                    label_size = f"{label.size[0]}x{label.size[1]}"
+                    where = _label_place(dataset, image_id, task)
+                    raise _size_error(label_size, image.size, where)
         except EmptyLabelError:
-            seen.labels[task.name] = LabelFacts()
+            image.labels[task.name] = LabelFacts()
         except LabelError as error:
-            seen.labels.pop(task.name, None)
-            seen.faults.append(
+            image.labels.pop(task.name, None)
+            image.faults.append(
                 Fault(error.where, error.what, error.next_step, Cell(image_id, task.name))
             )
-    return seen
+    return image
 
 
-def _other_size(
-    dataset: Dataset, image_id: str, task: TaskDef, found: str, image: str
-) -> LabelError:
-    path = dataset.label_file(image_id, task) if isinstance(dataset, LocatedDataset) else None
+def _label_place(dataset: Dataset, image_id: str, task: TaskDef) -> str:
+    """The file of a label, or the id of its image if the file is unknown."""
+    if not isinstance(dataset, LocatedDataset):
+        return image_id
+    return str(dataset.label_file(image_id, task) or image_id)
+
+
+def _size_error(label_size: str, image_size: str, where: str) -> LabelError:
     return LabelError(
-        f"The label is {found}, its image {image} (height x width).",
-        where=str(path or image_id),
+        f"The label is {label_size}, its image {image_size} (height x width).",
+        where=where,
         next_step="Replace the one that was resized, cropped or turned.",
     )
 
 
-def _labels(task: str, found: Sequence[_Seen]) -> dict[str, LabelFacts]:
+def _labels(task: str, images: Sequence[_ImageFacts]) -> dict[str, LabelFacts]:
     """The facts of a task's labels by image."""
-    return {seen.image_id: seen.labels[task] for seen in found if task in seen.labels}
+    return {image.image_id: image.labels[task] for image in images if task in image.labels}
 
 
-def _contents(task: TaskDef, found: Sequence[_Seen]) -> TaskContents:
-    facts = [*_labels(task.name, found).values()]
-    damaged = sum(
-        fault.cell is not None and fault.cell.task == task.name
-        for seen in found
-        for fault in seen.faults
-    )
-    filled = [one for one in facts if one.valid]
-    valid = sum(one.valid for one in filled)
-    counts = [one.counts for one in filled if one.counts is not None]
-    values = bool(filled) and not counts
-    return TaskContents(
+def _contents(task: TaskDef, images: Sequence[_ImageFacts]) -> TaskContents:
+    labels = _labels(task.name, images).values()
+    damaged = 0
+    for image in images:
+        for fault in image.faults:
+            damaged += fault.cell is not None and fault.cell.task == task.name
+    filled = [label for label in labels if label.valid]
+    contents = TaskContents(
         kind=task.kind,
         labels=len(filled),
-        empty=len(facts) - len(filled),
-        missing=len(found) - len(facts) - damaged,
+        empty=len(labels) - len(filled),
+        missing=len(images) - len(labels) - damaged,
         damaged=damaged,
-        valid=valid / sum(one.pixels for one in filled) if filled else 0.0,
-        lowest=min(one.lowest for one in filled) if values else None,
-        highest=max(one.highest for one in filled) if values else None,
-        mean=sum(one.total for one in filled) / valid
-        if values and codec(task.spec.codec).CHANNELS == 1
-        else None,
-        classes=dict(zip(task.options.names, (np.sum(counts, 0) / valid).tolist(), strict=True))
-        if counts
-        else {},
+        valid=0.0,
+        lowest=None,
+        highest=None,
+        mean=None,
+        classes={},
     )
+    if not filled:
+        return contents
+    return replace(contents, **_value_facts(task, filled))
+
+
+def _value_facts(task: TaskDef, labels: Sequence[LabelFacts]) -> dict[str, Any]:
+    """The fields of `TaskContents` that depend on the values of labels with valid pixels."""
+    valid = sum(label.valid for label in labels)
+    facts: dict[str, Any] = {"valid": valid / sum(label.pixels for label in labels)}
+    counts = [label.counts for label in labels if label.counts is not None]
+    if counts:
+        shares = (np.sum(counts, 0) / valid).tolist()
+        return facts | {"classes": dict(zip(task.options.names, shares, strict=True))}
+    facts["lowest"] = min(label.lowest for label in labels)
+    facts["highest"] = max(label.highest for label in labels)
+    if codec(task.spec.codec).CHANNELS == 1:
+        facts["mean"] = sum(label.total for label in labels) / valid
+    return facts

@@ -25,18 +25,15 @@ def answers_of(
     Raises:
         LabelError: the data set has splits, but not this one.
     """
-    source_ids = _of_split(dataset, split, where)
+    source_ids = _split_images(dataset, split, where)
     matches, ambiguous = _project_images(source_ids, project)
     tasks = project.tasks()
-    labels = [
-        Answer(
-            Cell(image_id, task.name),
-            f"{source_id} ({task.name})",
-            partial(nonempty_label, dataset, source_id, task),
-        )
-        for source_id, image_id in matches.items()
-        for task in tasks.values()
-    ]
+    labels = []
+    for source_id, image_id in matches.items():
+        for task in tasks.values():
+            cell = Cell(image_id, task.name)
+            read = partial(nonempty_label, dataset, source_id, task)
+            labels.append(Answer(cell, f"{source_id} ({task.name})", read))
     return Answers(
         labels=labels,
         skips=[],
@@ -45,7 +42,7 @@ def answers_of(
     )
 
 
-def _of_split(dataset: Dataset, split: Split | None, where: str) -> Sequence[str]:
+def _split_images(dataset: Dataset, split: Split | None, where: str) -> Sequence[str]:
     splits = dataset.splits()
     if split is None or not splits:
         return dataset.images()
@@ -62,9 +59,9 @@ def _of_split(dataset: Dataset, split: Split | None, where: str) -> Sequence[str
 def _project_images(
     source_ids: Sequence[str], project: ProjectFolder
 ) -> tuple[dict[str, str], list[Fault]]:
-    """Data set's id -> project's id.
+    """The project's id of each of the data set's ids, and the faults.
 
-    And a fault for each id that matches several of the project's images.
+    An id is a fault if it matches several of the project's images.
     """
     ids = set(source_ids)
     stems = {_stem(source_id) for source_id in source_ids}
@@ -73,12 +70,15 @@ def _project_images(
     for image_id in project.store.grid(SPLITS).images:
         if image_id in ids:
             same_id.add(image_id)
-        if (stem := _stem(image_id)) in stems:
+        stem = _stem(image_id)
+        if stem in stems:
             same_stem[stem].append(image_id)
     matches: dict[str, str] = {}
     faults: list[Fault] = []
     for source_id in source_ids:
-        candidates = [source_id] if source_id in same_id else same_stem[_stem(source_id)]
+        candidates = [source_id]
+        if source_id not in same_id:
+            candidates = same_stem[_stem(source_id)]
         if len(candidates) == 1:
             matches[source_id] = candidates[0]
         elif candidates:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from labelgrid.tasks.task import TaskDef
 from labelgrid.words import count_text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LabelFacts:
     """The numbers of one label.
 
@@ -42,14 +41,20 @@ def label_facts(label: LabelArray, task: TaskDef) -> LabelFacts:
     if not values.size:
         return LabelFacts()
     names = getattr(task.options, "names", None)
-    counts = None if names is None else np.bincount(values[:, 0], minlength=len(names))
-    figures = {
-        name: figure
-        for name, figure in task.figures(label).items()
-        if np.isfinite(figure.range).any()
-    }
+    counts = None
+    if names is not None:
+        counts = np.bincount(values[:, 0], minlength=len(names))
+    figures = task.figures(label)
+    figures = {name: f for name, f in figures.items() if np.isfinite(f.range).any()}
     return LabelFacts(
-        label.valid.size, len(values), *_range(values), counts, label.annotated is not None, figures
+        pixels=label.valid.size,
+        valid=len(values),
+        lowest=float(values.min()),
+        highest=float(values.max()),
+        total=float(values.sum(dtype=np.float64)),
+        counts=counts,
+        some=label.annotated is not None,
+        figures=figures,
     )
 
 
@@ -63,54 +68,72 @@ def task_remarks(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
         task: its name.
         facts: of its labels, by image.
     """
-    filled = [one for one in facts.values() if one.valid]
-    yield from _uniform(task, filled)
-    if some := sum(one.some for one in facts.values()):
-        yield f"{task}: in {some:,} of {count_text(len(facts), 'label')} only some of the classes were annotated."
-    for name in {
-        name: None for one in filled for name, figure in one.figures.items() if not figure.ratio
-    }:
-        found = [one.figures[name] for one in filled if name in one.figures]
-        (low, high) = found[0].range
-        middle = median(figure.value for figure in found)
-        if not low <= middle <= high:
-            yield (
-                f"{task}: {name} is {middle:.3g}{found[0].unit} in the median of {count_text(len(found), 'label')}; "
-                f"{low:g} to {high:g}{found[0].unit} is usual. Check the axes of the files."
-            )
-    for name in {
-        name: None
-        for one in facts.values()
-        for name, figure in one.figures.items()
-        if _is_odd(figure)
-    }:
-        named = {
-            image_id: one.figures[name] for image_id, one in facts.items() if name in one.figures
-        }
-        odd = {image_id: figure for image_id, figure in named.items() if _is_odd(figure)}
+    labels = count_text(len(facts), "label")
+    filled = [label for label in facts.values() if label.valid]
+    yield from _uniform_remark(task, filled)
+    some = sum(label.some for label in facts.values())
+    if some:
+        yield f"{task}: in {some:,} of {labels} only some of the classes were annotated."
+    for name, figures in _plain_figures(filled).items():
+        yield from _median_remark(f"{task}: {name}", figures)
+    for name, odd in _odd_ratios(facts).items():
         first, figure = next(iter(odd.items()))
         low, high = figure.range
         yield (
-            f"{task}: {name} is {figure.value:.4g}{figure.unit} in '{first}'; {low:g} to {high:g}{figure.unit} is "
-            f"usual. So in {len(odd):,} of {count_text(len(facts), 'label')}. Check the unit of the files."
+            f"{task}: {name} is {figure.value:.4g}{figure.unit} in '{first}'; {low:g} to "
+            f"{high:g}{figure.unit} is usual. So in {len(odd):,} of {labels}. "
+            "Check the unit of the files."
         )
 
 
-def _uniform(task: str, filled: Sequence[LabelFacts]) -> Iterator[str]:
-    """A remark if no image has a valid label of a task, or if all valid pixels of all labels say the same."""
-    counts = [one.counts for one in filled if one.counts is not None]
+def _uniform_remark(task: str, filled: Sequence[LabelFacts]) -> Iterator[str]:
+    """A remark if no image has a valid label, or if all valid pixels of all labels say the same."""
     if not filled:
         yield f"{task}: no image that was read has a label with a valid pixel."
-    elif counts and np.count_nonzero(np.sum(counts, 0)) == 1:
+        return
+    counts = []
+    values = set()
+    for label in filled:
+        values |= {label.lowest, label.highest}
+        if label.counts is not None:
+            counts.append(label.counts)
+    if counts and np.count_nonzero(np.sum(counts, 0)) == 1:
         yield f"{task}: all valid pixels of the labels that were read are of one class."
-    elif not counts and len({value for one in filled for value in (one.lowest, one.highest)}) == 1:
+    elif not counts and len(values) == 1:
         yield f"{task}: all valid pixels of the labels that were read are {filled[0].lowest:g}."
 
 
-def _is_odd(figure: LabelFigure) -> bool:
-    """Whether a figure that compares by its ratio is outside the range of labels of its kind."""
-    return figure.ratio and not figure.range[0] <= figure.value <= figure.range[1]
+def _plain_figures(labels: Sequence[LabelFacts]) -> dict[str, list[LabelFigure]]:
+    """By name, the figures of labels that do not compare by their ratio."""
+    figures: dict[str, list[LabelFigure]] = {}
+    for label in labels:
+        for name, figure in label.figures.items():
+            if not figure.ratio:
+                figures.setdefault(name, []).append(figure)
+    return figures
 
 
-def _range(values: NDArray[Any]) -> tuple[float, float, float]:
-    return float(values.min()), float(values.max()), float(values.sum(dtype=np.float64))
+def _median_remark(start: str, figures: Sequence[LabelFigure]) -> Iterator[str]:
+    """A remark if the median of figures is unusual."""
+    low, high = figures[0].range
+    unit = figures[0].unit
+    middle = median(figure.value for figure in figures)
+    if not low <= middle <= high:
+        yield (
+            f"{start} is {middle:.3g}{unit} in the median of {count_text(len(figures), 'label')}; "
+            f"{low:g} to {high:g}{unit} is usual. Check the axes of the files."
+        )
+
+
+def _odd_ratios(facts: Mapping[str, LabelFacts]) -> dict[str, dict[str, LabelFigure]]:
+    """By name, then by image, the figures outside the range of labels of their kind.
+
+    Of those that compare by their ratio.
+    """
+    odd: dict[str, dict[str, LabelFigure]] = {}
+    for image_id, label in facts.items():
+        for name, figure in label.figures.items():
+            low, high = figure.range
+            if figure.ratio and not low <= figure.value <= high:
+                odd.setdefault(name, {})[image_id] = figure
+    return odd

@@ -13,7 +13,10 @@ from labelgrid.tasks.task import TaskDef
 
 
 def target_declarations(definitions: Mapping[str, TaskDef]) -> dict[str, dict[str, Any]]:
-    """What a model's targets depend on, by task, as JSON values: kinds and options of label files, not costs."""
+    """What a model's targets depend on, by task, as JSON values.
+
+    That is the kinds and the options of label files, not the costs.
+    """
     values = {name: {"kind": task.kind, **asdict(task.form)} for name, task in definitions.items()}
     plain: dict[str, dict[str, Any]] = json.loads(json.dumps(values))
     return plain

@@ -46,9 +46,9 @@ class Exported:
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count} {task}" for task, count in self.tasks.items())
-        predicted = (
-            f", {self.prelabels} of them with the model's prediction" if self.prelabels else ""
-        )
+        predicted = ""
+        if self.prelabels:
+            predicted = f", {self.prelabels} of them with the model's prediction"
         return f"Wrote {self.what} ({counts}{predicted}) to {', '.join(map(str, self.folders))}."
 
 
@@ -78,14 +78,17 @@ def export(
     """
     requested = open_requests(project, round)
     if not requested:
+        what = "No request is open."
+        if round is not None:
+            what = f"Round {round} has no open request."
         raise ProjectError(
-            "No request is open." if round is None else f"Round {round} has no open request.",
+            what,
             where=str(project.folder),
             next_step=f"Next: {next_command(project)}.",
             unchanged="Nothing was written.",
         )
     progress = progress or Silent()
-    requested = _readable(project, requested, progress)
+    requested = _usable_requests(project, requested, progress)
     by_folder: dict[Path, dict[Cell, Move]] = defaultdict(dict)
     for cell, move in requested.items():
         by_folder[out or project.round_folder(move.round) / "request"][cell] = move
@@ -98,12 +101,13 @@ def export(
     return Exported(tuple(by_folder), Counter(cell.task for cell in requested), prelabels)
 
 
-def _readable(
+def _usable_requests(
     project: ProjectFolder, requested: Mapping[Cell, Move], progress: Progress
 ) -> dict[Cell, Move]:
     """The requests without those of images that are set aside."""
-    left = set(usable_images(project, sorted({cell.image_id for cell in requested}), progress))
-    return {cell: move for cell, move in requested.items() if cell.image_id in left}
+    image_ids = {cell.image_id for cell in requested}
+    usable = set(usable_images(project, sorted(image_ids), progress))
+    return {cell: move for cell, move in requested.items() if cell.image_id in usable}
 
 
 def _request(project: ProjectFolder, moves: Mapping[Cell, Move], progress: Progress) -> Request:
@@ -115,15 +119,15 @@ def _request(project: ProjectFolder, moves: Mapping[Cell, Move], progress: Progr
     prelabels = {}
     for cell, move in moves.items():
         task = tasks[cell.task]
-        name = label_name(
-            cell.image_id, codec(task.spec.codec).EXTENSIONS[0], cell.image_id in whole
-        )
+        is_whole = cell.image_id in whole
+        name = label_name(cell.image_id, codec(task.spec.codec).EXTENSIONS[0], is_whole)
         path = f"labels/{cell.task}/{name}"
         pick = _requested_pick(move, picks.get((move.round, cell)))
         items.append(RequestItem(pick, path, task.spec.codec))
-        if prelabel_path := prelabel(project, move, task, cell.image_id in whole):
+        prelabel_path = prelabel(project, move, task, is_whole)
+        if prelabel_path:
             prelabels[cell] = prelabel_path
-    images = {row.image_id: _unchanged(row) for row in project.store.images(names=image_ids)}
+    images = {row.image_id: _image_file(row) for row in project.store.images(names=image_ids)}
     return Request(items, tasks, images, prelabels)
 
 
@@ -161,16 +165,16 @@ def _picks(
     return picks
 
 
-def _unchanged(image: ImageRow) -> Path:
+def _image_file(image: ImageRow) -> Path:
     """The image's file.
 
-    Raises `ImageError` if it is no image, or its content changed since it was added.
+    Raises:
+        ImageError: it is no image, or its content changed since it was added.
     """
     path = Path(image.root) / image.image_id
     with files.disk_errors(path):
-        if (
-            digest(path) != image.digest and image.digest
-        ):  # also of an image that was never read: it may be a device
+        # Also of an image that was never read: it may be a device.
+        if digest(path) != image.digest and image.digest:
             raise changed_image_error(path)
         image_size(path)  # a ledger may name any file; only images are copied
     return path
@@ -240,9 +244,9 @@ def _earlier_files(out: Path) -> set[str]:
     Raises:
         ProjectError: the folder holds something other than an export of labels.
     """
-    if not out.exists() or (
-        out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())
-    ):
+    if not out.exists():
+        return set()
+    if out.is_dir() and all(path.name.startswith(".") for path in out.iterdir()):
         return set()
     try:
         reader = csv.DictReader(io.StringIO(read_bytes(out / LIST).decode(), newline=""))

@@ -38,12 +38,14 @@ class Added:
     def __str__(self) -> str:
         """A summary in words."""
         parts = [count_text(self.new, "new image")]
-        parts += [f"{self.moved:,} moved"] if self.moved else []
-        parts += [f"{self.changed:,} updated to the new content"] if self.changed else []
-        parts += (
-            [f"{self.removed:,} left out, because of `labelgrid remove`"] if self.removed else []
-        )
-        parts += [f"{self.held:,} held out now"] if self.held else []
+        if self.moved:
+            parts.append(f"{self.moved:,} moved")
+        if self.changed:
+            parts.append(f"{self.changed:,} updated to the new content")
+        if self.removed:
+            parts.append(f"{self.removed:,} left out, because of `labelgrid remove`")
+        if self.held:
+            parts.append(f"{self.held:,} held out now")
         return ", ".join(parts)
 
 
@@ -65,8 +67,8 @@ def add(
     that were trained on are never held out.
 
     Raises:
-        ImageError: an image cannot be used, or an image with labels has changed. LedgerError: a
-            name is taken.
+        ImageError: an image cannot be used, or an image with labels has changed.
+        LedgerError: a name is taken.
         ProjectError: too few images can be held out.
     """
     store = project.store
@@ -76,16 +78,12 @@ def add(
     folders, left_out = _without_removed(project, folders, progress)
     rows = list(rows_of(folders, check, group, progress)) if images else []
     with store.transaction("add"):
-        held = {row.image_id for row in store.images(("heldout",))}
-        known = {row.image_id: row for row in store.images()}
-        moved = [_updated(known[row.image_id], row) for row in rows if _has_moved(row, known)]
-        changed = [_updated(known[row.image_id], row) for row in rows if _has_changed(row, known)]
-        _refuse_answered(project, known, changed)
-        splits = {
-            row.group: row.split for row in known.values() if row.group and row.split != "train"
-        }
-        placed = [replace(row, split=splits.get(row.group, "train")) for row in rows]
-        _refuse_twins(placed, known)
+        heldout_before = {row.image_id for row in store.images(("heldout",))}
+        old_rows = {row.image_id: row for row in store.images()}
+        moved, changed = _moved_and_changed(rows, old_rows)
+        _refuse_answered(project, old_rows, changed)
+        placed = _place_in_splits(rows, old_rows)
+        _refuse_twins(placed, old_rows)
         for task in tasks:
             store.add_task(task)
         store.update_images([*moved, *changed])
@@ -93,9 +91,9 @@ def add(
             store.count_change()
         added = store.add_images(placed)
         check_strides(store)
-        new_ids = {row.image_id for row in placed} - known.keys()
+        new_ids = {row.image_id for row in placed} - old_rows.keys()
         count = holdout_count(holdout, store.count_images(("train",)))
-        drawn = hold_out(
+        held_out = hold_out(
             store,
             project.settings.seed,
             count=count,
@@ -103,68 +101,94 @@ def add(
             fits=_fits(project),
             new=new_ids,
         )
-        new = [row.image_id for row in store.images(("heldout",)) if row.image_id not in held]
-        request_heldout(store, new, [task.name for task in store.tasks()])
-        request_heldout(store, sorted(held), [task.name for task in tasks])
-    return Added(new=added, moved=len(moved), changed=len(changed), removed=left_out, held=drawn)
+        heldout = [row.image_id for row in store.images(("heldout",))]
+        heldout_now = [image_id for image_id in heldout if image_id not in heldout_before]
+        request_heldout(store, heldout_now, [task.name for task in store.tasks()])
+        request_heldout(store, sorted(heldout_before), [task.name for task in tasks])
+    return Added(new=added, moved=len(moved), changed=len(changed), removed=left_out, held=held_out)
 
 
 def _without_removed(
     project: ProjectFolder, folders: Sequence[ImageFolder], progress: Progress
 ) -> tuple[list[ImageFolder], int]:
-    """The folders without the images that were removed from the project.
-
-    And the number of these.
-    """
+    """The folders without the images that were removed from the project, and their number."""
     removed = set(project.store.removed("images"))
-    found = sorted(
-        {image_id for folder in folders for image_id in folder.image_ids if image_id in removed}
-    )
-    if found:
+    left_out: set[str] = set()
+    rest = []
+    for folder in folders:
+        left_out |= removed.intersection(folder.image_ids)
+        image_ids = [image_id for image_id in folder.image_ids if image_id not in removed]
+        rest.append(replace(folder, image_ids=image_ids))
+    if left_out:
+        names = sorted(left_out)
+        count = count_text(len(names), "image was", "images were")
         progress.say(
-            f"Left out, since {count_text(len(found), 'image was', 'images were')} removed: {join_names(found, 5)}. To bring "
-            f"one back: {command('remove', project.folder, '--restore', found[0])}"
+            f"Left out, since {count} removed: {join_names(names, 5)}. To bring one back: "
+            f"{command('remove', project.folder, '--restore', names[0])}"
         )
-    left = [
-        replace(f, image_ids=[image_id for image_id in f.image_ids if image_id not in removed])
-        for f in folders
-    ]
-    return left, len(found)
+    return rest, len(left_out)
 
 
 def _fits(project: ProjectFolder) -> list[Fit]:
     """All finished trainings."""
-    folders = sorted(project.folder.glob("rounds/*"))
-    return [fit for folder in folders if (fit := read_fit(folder))]
+    fits = []
+    for folder in sorted(project.folder.glob("rounds/*")):
+        fit = read_fit(folder)
+        if fit:
+            fits.append(fit)
+    return fits
 
 
-def _updated(old: ImageRow, row: ImageRow) -> ImageRow:
+def _moved_and_changed(
+    rows: Sequence[ImageRow], old_rows: Mapping[str, ImageRow]
+) -> tuple[list[ImageRow], list[ImageRow]]:
+    """The new rows of known images that moved, and of those whose content changed."""
+    moved = []
+    changed = []
+    for row in rows:
+        old = old_rows.get(row.image_id)
+        if old is None:
+            continue
+        if _has_moved(old, row):
+            moved.append(_update_row(old, row))
+        if _has_changed(old, row):
+            changed.append(_update_row(old, row))
+    return moved, changed
+
+
+def _place_in_splits(rows: Sequence[ImageRow], old_rows: Mapping[str, ImageRow]) -> list[ImageRow]:
+    """The rows, each in the split of its group."""
+    splits = {}
+    for old in old_rows.values():
+        if old.group and old.split != "train":
+            splits[old.group] = old.split
+    return [replace(row, split=splits.get(row.group, "train")) for row in rows]
+
+
+def _update_row(old: ImageRow, row: ImageRow) -> ImageRow:
     """The row of a known image with the new location and content of its file."""
     if not row.digest:
         return replace(old, root=row.root)
     return replace(old, root=row.root, digest=row.digest, height=row.height, width=row.width)
 
 
-def _has_moved(row: ImageRow, known: Mapping[str, ImageRow]) -> bool:
-    old = known.get(row.image_id)
-    if old is None or old.root == row.root or Path(old.root, old.image_id).exists():
+def _has_moved(old: ImageRow, row: ImageRow) -> bool:
+    if old.root == row.root or Path(old.root, old.image_id).exists():
         return False
     return not old.digest or old.digest == row.digest
 
 
-def _has_changed(row: ImageRow, known: Mapping[str, ImageRow]) -> bool:
-    old = known.get(row.image_id)
-    return (
-        old is not None and old.root == row.root and bool(row.digest) and old.digest != row.digest
-    )
+def _has_changed(old: ImageRow, row: ImageRow) -> bool:
+    return old.root == row.root and bool(row.digest) and old.digest != row.digest
 
 
 def _refuse_answered(
-    project: ProjectFolder, known: Mapping[str, ImageRow], changed: Sequence[ImageRow]
+    project: ProjectFolder, old_rows: Mapping[str, ImageRow], changed: Sequence[ImageRow]
 ) -> None:
-    """Refuse changed files of images with labels or requests, because these may belong to another picture.
+    """Refuse changed files of images with labels or requests.
 
-    If the old content is unknown, a label of another size shows that the picture differs.
+    These may belong to another picture. If the old content is unknown, a label of another size
+    shows that the picture differs.
     """
     rows = {row.image_id: row for row in changed}
     tasks = project.tasks()
@@ -173,11 +197,12 @@ def _refuse_answered(
         row = rows.get(cell.cell.image_id)
         if row is None or row.image_id in answered:
             continue
-        if known[row.image_id].digest:
+        if old_rows[row.image_id].digest:
             answered.add(row.image_id)
         elif cell.state == State.LABELLED:
             label = read_stored_label(project, cell, tasks[cell.cell.task])
-            answered |= {row.image_id} if label.size != (row.height, row.width) else set()
+            if label.size != (row.height, row.width):
+                answered.add(row.image_id)
     if answered:
         raise ImageError(
             f"{count_text(len(answered), 'image')} with labels or requests changed on disk; "
@@ -186,13 +211,18 @@ def _refuse_answered(
         )
 
 
-def _refuse_twins(rows: Sequence[ImageRow], known: Mapping[str, ImageRow]) -> None:
+def _refuse_twins(rows: Sequence[ImageRow], old_rows: Mapping[str, ImageRow]) -> None:
     """Refuse new training images with the same content as an image of another split."""
-    measuring = {row.digest: row for row in known.values() if row.digest and row.split != "train"}
+    measuring = {}
+    for old in old_rows.values():
+        if old.digest and old.split != "train":
+            measuring[old.digest] = old
     for row in rows:
         twin = measuring.get(row.digest)
-        if twin and row.split == "train" and row.image_id not in known:
+        if twin and row.split == "train" and row.image_id not in old_rows:
             raise ImageError(
-                f"'{row.image_id}' is the same picture as '{twin.image_id}' of split '{twin.split}', not for training.",
-                next_step="Take it out; or, if the folder was moved, give the folder that image ids are relative to.",
+                f"'{row.image_id}' is the same picture as '{twin.image_id}' of split "
+                f"'{twin.split}', not for training.",
+                next_step="Take it out; or, if the folder was moved, give the folder that image "
+                "ids are relative to.",
             )

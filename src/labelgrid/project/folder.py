@@ -39,20 +39,23 @@ class ProjectFolder:
         """Open a project.
 
         Raises:
-            ProjectError: there is no project. RecipeError: its settings are wrong. LedgerError: its
-                database is wrong.
+            ProjectError: there is no project.
+            RecipeError: its settings are wrong.
+            LedgerError: its database is wrong.
         """
         if (folder / STUDY).is_file() and not (folder / SETTINGS).is_file():
             raise ProjectError(
                 "The folder holds a study, not a project.",
                 where=str(folder),
-                next_step=f"`{command('report', folder)}` shows it; its runs in `{folder}/runs` are projects.",
+                next_step=f"`{command('report', folder)}` shows it; its runs in `{folder}/runs` "
+                "are projects.",
             )
         if not (folder / SETTINGS).is_file():
             raise ProjectError(
                 "There is no labelgrid project.",
                 where=str(folder),
-                next_step=f"Create one with `{command('init', folder)} --images FOLDER --task depth`.",
+                next_step=f"Create one with `{command('init', folder)} --images FOLDER "
+                "--task depth`.",
             )
         settings = read_settings(folder / SETTINGS)
         return cls(folder, settings, Store.open(folder / DATABASE))
@@ -65,11 +68,9 @@ class ProjectFolder:
     def round_number(self) -> int:
         """The number of the open round, or of the next one."""
         current = self.store.current_round()
-        return (
-            current.number
-            if current
-            else max((row.number for row in self.store.rounds()), default=0) + 1
-        )
+        if current:
+            return current.number
+        return max((row.number for row in self.store.rounds()), default=0) + 1
 
     def open_round(self) -> RoundRow:
         """The open round; opens one if there is none."""
@@ -131,15 +132,16 @@ class ProjectFolder:
         self.close()
 
 
-def _unfinished(folder: Path) -> set[str]:
+def _unfinished_files(folder: Path) -> set[str]:
     """The names of files that a stopped `init` may have left in a folder."""
-    names = {MARKER, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"}
-    return names if (folder / MARKER).is_file() and not (folder / SETTINGS).exists() else set()
+    if not (folder / MARKER).is_file() or (folder / SETTINGS).exists():
+        return set()
+    return {MARKER, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"}
 
 
 def remove_unfinished(folder: Path) -> None:
     """Remove what a stopped `init` left in a folder; the marker goes last."""
-    for name in sorted(_unfinished(folder), key=lambda name: name == MARKER):
+    for name in sorted(_unfinished_files(folder), key=lambda name: name == MARKER):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -156,11 +158,17 @@ def check_new(folder: Path) -> None:
             next_step="Give another folder, or extend this one with `labelgrid add`.",
             unchanged="It was not changed.",
         )
-    if folder.exists() and (
-        not folder.is_dir() or {path.name for path in folder.iterdir()} - _unfinished(folder)
-    ):
+    if folder.exists() and not _is_usable(folder):
         raise ProjectError(
             "This is a file, or a folder that is not empty.",
             where=str(folder),
             next_step="Give a new folder.",
         )
+
+
+def _is_usable(path: Path) -> bool:
+    """Whether a path is a folder that is empty but for what a stopped `init` left."""
+    if not path.is_dir():
+        return False
+    names = {child.name for child in path.iterdir()}
+    return names <= _unfinished_files(path)

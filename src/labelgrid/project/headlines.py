@@ -57,10 +57,9 @@ class Headline:
             return f"{name} {value} ({images})"
         if self.change_interval is None:
             return f"{name} {self.before:.3g} → {value} ({images}, too few to tell a change from noise)"
-        low, high = (rough_number(edge) for edge in self.change_interval)
-        return (
-            f"{name} {self.before:.3g} → {value} ({images}, change {low} to {high}: {self.verdict})"
-        )
+        low, high = self.change_interval
+        change = f"change {rough_number(low)} to {rough_number(high)}"
+        return f"{name} {self.before:.3g} → {value} ({images}, {change}: {self.verdict})"
 
     def as_json(self) -> dict[str, Any]:
         """The metric as JSON values, with the sentence that is printed."""
@@ -79,33 +78,42 @@ def headlines_of(measured: Sequence[Measurement], metrics: Mapping[str, str]) ->
     if not measured:
         return []
     last = measured[-1]
-    previous = measured[-2] if len(measured) > 1 else None
-    if previous and (previous.heldout_set, previous.heldout_labels) != (
-        last.heldout_set,
-        last.heldout_labels,
-    ):
-        previous = None  # measured on other labels
-    found = []
+    previous = _comparable_round(measured)
+    headlines = []
     for task, metric in metrics.items():
         result = last.metrics.get(task, {}).get(metric)
-        old = previous.metrics.get(task, {}).get(metric) if previous else None
         if result is None or not math.isfinite(result.value):
             continue
-        before = old.value if old and math.isfinite(old.value) else None
+        before = None
         interval = None
-        if previous and before is not None:
-            without = [one.without.get(task, {}).get(metric, ()) for one in (previous, last)]
-            interval = jackknife_interval(result.value - before, *without)
-        found.append(
-            Headline(
-                task=task,
-                result=result,
-                before=before,
-                change_interval=interval,
-                images=last.heldout_labels.get(task, 0),
-            )
+        old = previous.metrics.get(task, {}).get(metric) if previous else None
+        if previous and old and math.isfinite(old.value):
+            before = old.value
+            without_before = previous.without.get(task, {}).get(metric, ())
+            without_after = last.without.get(task, {}).get(metric, ())
+            interval = jackknife_interval(result.value - before, without_before, without_after)
+        headline = Headline(
+            task=task,
+            result=result,
+            before=before,
+            change_interval=interval,
+            images=last.heldout_labels.get(task, 0),
         )
-    return found
+        headlines.append(headline)
+    return headlines
+
+
+def _comparable_round(measured: Sequence[Measurement]) -> Measurement | None:
+    """The round before the newest; None without one, or if it was measured on other labels."""
+    if len(measured) < 2:
+        return None
+    previous = measured[-2]
+    last = measured[-1]
+    if previous.heldout_set != last.heldout_set:
+        return None
+    if previous.heldout_labels != last.heldout_labels:
+        return None
+    return previous
 
 
 def jackknife_interval(
@@ -129,8 +137,10 @@ def jackknife_interval(
         (-0.497, 0.497)
     """
     n = len(before)
-    changes = np.subtract(after, before) if n == len(after) else np.empty(0)
-    if n < MIN_BLOCKS or not np.isfinite(changes).all() or len(changes) != n:
+    if n < MIN_BLOCKS or n != len(after):
+        return None
+    changes = np.subtract(after, before)
+    if not np.isfinite(changes).all():
         return None
     from scipy.special import stdtrit  # slow to load, and most projects have no interval
 

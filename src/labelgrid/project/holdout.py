@@ -3,7 +3,6 @@
 Loads no torch.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -20,7 +19,9 @@ from labelgrid.words import count_text
 
 
 def holdout_count(asked: str | int, total: int) -> int:
-    """The number of images to hold out: `asked` itself, or its share of `total`, rounded, but at least 1 above 0 %.
+    """The number of images to hold out: `asked` itself, or its share of `total`.
+
+    The share is rounded, but to at least 1 above 0 %.
 
     Raises:
         ProjectError: it is neither a number from 0 up nor a share from 0 % to 100 %.
@@ -39,7 +40,8 @@ def holdout_count(asked: str | int, total: int) -> int:
         wrong = True
     if wrong:
         raise ProjectError(
-            f"--holdout must be a number of images from 0 up, or a share such as 20%. Found {text}.",
+            "--holdout must be a number of images from 0 up, or a share such as 20%. "
+            f"Found {text}.",
             next_step="Use, for example, --holdout 50.",
         )
     return count
@@ -53,12 +55,10 @@ def hold_out(
     fits: Sequence[Fit] = (),
     new: Collection[str] = (),
 ) -> int:
-    """Hold out `count` training images drawn at random, or whole groups until `count` is reached.
+    """Hold out `count` training images drawn at random, and request their labels.
 
-    Request their labels.
-
-    Images with the same content are drawn together, so that no copy of a held-out image stays in
-    training.
+    Whole groups are held out, until `count` is reached. Images with the same content are drawn
+    together, so that no copy of a held-out image stays in training.
 
     Args:
         store: the ledger.
@@ -79,24 +79,25 @@ def hold_out(
     rows = list(store.images())
     family = families(rows)
     used = _trained_on(store, rows, fits) - set(new)
-    fixed = {
-        family[row.image_id] for row in rows if row.image_id in used or row.split in ("val", "test")
-    }
+    fixed = set()
+    for row in rows:
+        if row.image_id in used or row.split in ("val", "test"):
+            fixed.add(family[row.image_id])
     free = [row for row in rows if row.split == "train" and family[row.image_id] not in fixed]
-    held = _drawn(free, family, seed, count)
-    left = sum(row.split == "train" for row in rows) - len(held)
+    held = _draw_families(free, family, seed, count)
     if len(held) < count:
         raise ProjectError(
-            f"{count_text(count, 'image')} cannot be held out: only {len(free)} are in no other split and cannot have "
-            "been trained on.",
-            next_step="Hold out fewer, or add images. After a training, all that ever had a label may have been used.",
+            f"{count_text(count, 'image')} cannot be held out: only {len(free)} are in no other "
+            "split and cannot have been trained on.",
+            next_step="Hold out fewer, or add images. After a training, all that ever had a label "
+            "may have been used.",
         )
-    if left <= 0:
+    if sum(row.split == "train" for row in rows) <= len(held):
         raise ProjectError(
             "All images would be held out: their groups are too large, or they are copies.",
             next_step="Hold out fewer, or add images; groups are chosen once, with `init --group`.",
         )
-    copies = _copies(held)
+    copies = _count_copies(held)
     if copies:
         among = count_text(
             copies, "of the held-out images is a copy", "of the held-out images are copies"
@@ -107,7 +108,7 @@ def hold_out(
     return len(held)
 
 
-def _drawn(
+def _draw_families(
     rows: Sequence[ImageRow], family: Mapping[str, str], seed: int, count: int
 ) -> list[ImageRow]:
     """Draw whole families until there are `count` images.
@@ -126,9 +127,9 @@ def _drawn(
 
 
 def families(rows: Sequence[ImageRow]) -> dict[str, str]:
-    """Image id -> the name of its family: the images that must be in one split, by group and by content.
+    """Image id -> the name of its family, by group and by content.
 
-    The name is the group, or the image id if there is no group; of several, the first.
+    A family is images that must be in one split. Its name is the group, or the image id if there is no group; of several, the first.
 
     Example:
         >>> rows = [ImageRow("a", "", "1"), ImageRow("b", "", "2"), ImageRow("c", "", "1")]
@@ -145,25 +146,27 @@ def families(rows: Sequence[ImageRow]) -> dict[str, str]:
     names = {row.image_id: row.group or row.image_id for row in rows}
     first: dict[str, str] = {}
     for row in rows:
-        own = root(names[row.image_id])
+        family = root(names[row.image_id])
         if row.digest:
-            other = root(first.setdefault(row.digest, own))
-            parent[max(own, other)] = min(own, other)
+            other = root(first.setdefault(row.digest, family))
+            parent[max(family, other)] = min(family, other)
     return {image_id: root(name) for image_id, name in names.items()}
 
 
-def _copies(rows: Iterable[ImageRow]) -> int:
+def _count_copies(rows: Iterable[ImageRow]) -> int:
     """The number of images whose content another of the images has, too."""
-    same: dict[str, int] = defaultdict(int)
-    for row in rows:
-        same[row.digest] += bool(row.digest)
-    return sum(count - 1 for count in same.values() if count > 1)
+    digests = [row.digest for row in rows if row.digest]
+    return len(digests) - len(set(digests))
 
 
 def _trained_on(store: Store, rows: Sequence[ImageRow], fits: Sequence[Fit]) -> set[str]:
-    """The images that a finished training may have used: those that ever had a label, or all if it used all images."""
+    """The images that a finished training may have used.
+
+    Those are the ones that ever had a label, or all if a training used all images.
+    """
     if not fits:
         return set()
-    if any(fit.recipe.get("train", {}).get("images") == "all" for fit in fits):
-        return {row.image_id for row in rows}
+    for fit in fits:
+        if fit.recipe.get("train", {}).get("images") == "all":
+            return {row.image_id for row in rows}
     return {event.move.cell.image_id for event in store.events() if event.move.to == State.LABELLED}

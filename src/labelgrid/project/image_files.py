@@ -27,7 +27,7 @@ Check = Literal["full", "none"]
 class ImageFolder:
     """Image files below one folder: the root and their ids.
 
-    And the number of other files by the end of their names.
+    `others` is the number of other files by the end of their names.
     """
 
     root: Path
@@ -49,29 +49,35 @@ def find_images(paths: Sequence[Path]) -> list[ImageFolder]:
                 where=str(path),
                 next_step="Check the path.",
             )
-    folders = [
-        ImageFolder(p.resolve(), *scan_folder(p))
-        if p.is_dir()
-        else ImageFolder(p.resolve().parent, read_list(p))
-        for p in paths
-    ]
+    folders = []
+    for path in paths:
+        if path.is_dir():
+            folders.append(ImageFolder(path.resolve(), *scan_folder(path)))
+        else:
+            folders.append(ImageFolder(path.resolve().parent, read_list(path)))
+    if len(folders) > 1:
+        _refuse_equal_ids(folders)
+    return folders
+
+
+def _refuse_equal_ids(folders: Sequence[ImageFolder]) -> None:
     roots: dict[str, Path] = {}
-    for folder in folders if len(folders) > 1 else []:
+    for folder in folders:
         for image_id in folder.image_ids:
             root = roots.setdefault(image_id, folder.root)
             if root != folder.root:
                 raise ImageError(
-                    f"Two images have the id '{image_id}': one below {root}, one below {folder.root}.",
+                    f"Two images have the id '{image_id}': one below {root}, one below "
+                    f"{folder.root}.",
                     next_step="Give the folder above both, so that their paths differ.",
                 )
-    return folders
 
 
 def other_files_text(others: Mapping[str, int]) -> str:
     """Counts of files by the end of their names, in words; the most frequent first.
 
     Example:
-        >>> others_text({".gif": 2, "": 1})
+        >>> other_files_text({".gif": 2, "": 1})
         '2 .gif, 1 without an extension'
     """
     ordered = sorted(others.items(), key=lambda item: (-item[1], item[0]))
@@ -80,7 +86,9 @@ def other_files_text(others: Mapping[str, int]) -> str:
 
 def say_other_files(folders: Iterable[ImageFolder], progress: Progress) -> None:
     """Say how many files of which kind were not taken."""
-    others = sum((Counter(folder.others) for folder in folders), Counter[str]())
+    others: Counter[str] = Counter()
+    for folder in folders:
+        others.update(folder.others)
     if others:
         progress.say(
             f"Not taken, because they are not images that can be read: {other_files_text(others)}."
@@ -108,7 +116,7 @@ def rows_of(
                     )
                 progress.advance(len(folder.image_ids))
                 continue
-            for row in threads.map(partial(_checked, folder.root, group), folder.image_ids):
+            for row in threads.map(partial(_read_row, folder.root, group), folder.image_ids):
                 progress.advance()
                 if isinstance(row, str):
                     faults.append(row)
@@ -122,7 +130,8 @@ def rows_of(
         )
 
 
-def _checked(root: Path, group: str, image_id: str) -> ImageRow | str:
+def _read_row(root: Path, group: str, image_id: str) -> ImageRow | str:
+    """The row of an image, or what is wrong with its file."""
     try:
         height, width, digest = check_image(root / image_id)
     except ImageError as error:

@@ -53,12 +53,12 @@ class Tally:
     predicted: int = 0
 
     def __str__(self) -> str:
-        parts = (
-            (name.name, getattr(self, name.name))
-            for name in fields(self)
-            if name.name != "predicted"
-        )
-        return ", ".join(f"{count} {name}" for name, count in parts if count) or "nothing"
+        parts = []
+        for field in fields(self):
+            count = getattr(self, field.name)
+            if count and field.name != "predicted":
+                parts.append(f"{count} {field.name}")
+        return ", ".join(parts) or "nothing"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,8 @@ class Imported:
 
     def __str__(self) -> str:
         lines = [f"{task}: {tally}." for task, tally in self.tasks.items()]
-        if predicted := sum(tally.predicted for tally in self.tasks.values()):
+        predicted = sum(tally.predicted for tally in self.tasks.values())
+        if predicted:
             same = count_text(predicted, "new label is", "new labels are")
             lines.append(f"{same} identical to the model's prediction.")
         if self.foreign:
@@ -94,7 +95,8 @@ class Imported:
             "their request is not open any more": self.closed,
         }
         for why, names in reasons.items():
-            lines += [f"Left out, since {why}: {join_names(names)}."] if names else []
+            if names:
+                lines.append(f"Left out, since {why}: {join_names(names)}.")
         return "\n".join(lines)
 
 
@@ -132,17 +134,21 @@ def import_labels(
         progress: reports each file.
 
     Raises:
-        ImportRefused: lists every fault, or why labels look wrong. LabelError: there is no label.
-            PluginError: there is no such format. ProjectError: the disk reports an error.
-            LedgerError: the ledger cannot be written. No cell was changed.
+        ImportRefused: lists every fault, or why labels look wrong.
+        LabelError: there is no label.
+        PluginError: there is no such format.
+        ProjectError: the disk reports an error.
+        LedgerError: the ledger cannot be written. No cell was changed.
     """
     if limit < 0:
         raise UsageError(f"--limit must not be below 0. Found {limit}.", unchanged=UNCHANGED)
     progress = progress or Silent()
-    answers = _received(project, folder, format, split)
+    answers = _receive(project, folder, format, split)
     if limit:
-        answers.labels = _drawn(answers.labels, limit, seed)
-    summaries = None if accept else Summaries(project, (answer.cell for answer in answers.labels))
+        answers.labels = _draw_images(answers.labels, limit, seed)
+    summaries = None
+    if not accept:
+        summaries = Summaries(project, [answer.cell for answer in answers.labels])
     validated = validate_labels(
         project,
         answers,
@@ -162,7 +168,7 @@ def import_labels(
     if summaries:
         check_plausible(project, validated.labels, str(folder), progress, summaries=summaries.made)
     _record(project, validated, _copy_labels(project, validated.labels, progress), split)
-    return _imported(project, validated, answers)
+    return _count_labels(project, validated, answers)
 
 
 def _list_faults(project: ProjectFolder, faults: Sequence[Fault]) -> Path | None:
@@ -180,16 +186,15 @@ def _list_faults(project: ProjectFolder, faults: Sequence[Fault]) -> Path | None
     return None
 
 
-def _received(project: ProjectFolder, folder: Path, format: str, split: Split | None) -> Answers:
+def _receive(project: ProjectFolder, folder: Path, format: str, split: Split | None) -> Answers:
     """The answers from a connector, or the labels of a data set.
 
     The `build` of a data set needs its root.
     """
     build = plugins.resolve_in_folders(("tools", "layouts"), format)
     if needs_root(build):
-        return answers_of(
-            plugins.call("layouts", format, build, folder), project, split, str(folder)
-        )
+        dataset = plugins.call("layouts", format, build, folder)
+        return answers_of(dataset, project, split, str(folder))
     connector: Connector = plugins.call("tools", format, build)
     return connector.receive(folder, ProjectIndex(project.store, project.tasks()))
 
@@ -198,25 +203,29 @@ def needs_root(build: Callable[..., object]) -> bool:
     """Whether a plug-in's `build` needs an argument, as a data set's layout needs its root.
 
     Example:
-        >>> needs_root(plugins.resolve("layouts", "folder")), needs_root(plugins.resolve("tools", "folder"))
-        (True, False)
+        >>> needs_root(plugins.resolve("layouts", "folder"))
+        True
+        >>> needs_root(plugins.resolve("tools", "folder"))
+        False
     """
     try:
         parameters = inspect.signature(build).parameters.values()
     except (TypeError, ValueError):  # of an object that cannot be called, or of a built-in function
         return False
-    return any(
-        p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters
-    )
+    for parameter in parameters:
+        is_variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if parameter.default is parameter.empty and not is_variadic:
+            return True
+    return False
 
 
-def _drawn(labels: Sequence[Answer], limit: int, seed: int) -> list[Answer]:
+def _draw_images(labels: Sequence[Answer], limit: int, seed: int) -> list[Answer]:
     """The labels of `limit` images, drawn by image id: the order of the files does not matter."""
     image_ids = sorted({answer.cell.image_id for answer in labels})
     keys = image_keys(image_ids)
     draws = keyed_uniform(keys, seed_of(seed, "import"))
-    drawn = {image_ids[int(index)] for index in np.argsort(draws, kind="stable")[:limit]}
-    return [answer for answer in labels if answer.cell.image_id in drawn]
+    sample = {image_ids[int(index)] for index in np.argsort(draws, kind="stable")[:limit]}
+    return [answer for answer in labels if answer.cell.image_id in sample]
 
 
 def _copy_labels(
@@ -233,9 +242,10 @@ def _copy_labels(
     with files.disk_errors(project.folder, UNCHANGED):
         progress.start("Copying labels", len(labels), "files")
         for label in labels:
-            paths.append(_path(project, label))
+            path = _choose_path(project, label)
+            paths.append(path)
             if label.status != "unchanged":
-                target = _target(project, paths[-1])
+                target = _target(project, path)
                 if not target.is_file() or target.is_symlink() or digest(target) != label.digest:
                     _copy(label, tasks[label.row.cell.task], target)
                 copies.append(target)
@@ -243,10 +253,11 @@ def _copy_labels(
         progress.start("Flushing labels to the disk", len(copies), "files")
         for _ in files.flush(copies):
             progress.advance()
-        folders = {
-            folder for path in {path.parent for path in copies} for folder in (path, *path.parents)
-        }
-        list(files.flush(folder for folder in folders if folder.is_relative_to(root)))
+        folders = set()
+        for folder in {path.parent for path in copies}:
+            folders |= {folder, *folder.parents}
+        for _ in files.flush(folder for folder in folders if folder.is_relative_to(root)):
+            pass
     return paths
 
 
@@ -255,7 +266,7 @@ def _target(project: ProjectFolder, path: str) -> Path:
     return project.inside(str(PurePosixPath(path).parent)) / PurePosixPath(path).name
 
 
-def _path(project: ProjectFolder, label: AcceptedLabel) -> str:
+def _choose_path(project: ProjectFolder, label: AcceptedLabel) -> str:
     """The label's path in the project; no other label has the same path."""
     if label.status in ("unchanged", "repaired"):
         return label.row.path
@@ -264,11 +275,9 @@ def _path(project: ProjectFolder, label: AcceptedLabel) -> str:
     end = label.suffix.lower()
     short = shorten_path(f"{start}{label.digest[:8]}{end}")
     existing = project.folder / short
-    return (
-        short
-        if not existing.exists() or digest(existing) == label.digest
-        else shorten_path(f"{start}{label.digest}{end}")
-    )
+    if existing.exists() and digest(existing) != label.digest:
+        return shorten_path(f"{start}{label.digest}{end}")
+    return short
 
 
 def _copy(label: AcceptedLabel, task: TaskDef, target: Path) -> None:
@@ -294,12 +303,10 @@ def _record(
     store = project.store
     tasks = project.tasks()
     number = max((row.number for row in store.rounds()), default=0)
-    steps = [
-        step
-        for label, path in zip(validated.labels, paths, strict=True)
-        for step in _steps(label, path, tasks[label.row.cell.task], number)
-    ]
-    steps += [Move(cell=skip.cell, to=State.SKIPPED, why=skip.reason) for skip in validated.skips]
+    moves: list[Move] = []
+    for label, path in zip(validated.labels, paths, strict=True):
+        moves += _moves(label, path, tasks[label.row.cell.task], number)
+    moves += [Move(cell=skip.cell, to=State.SKIPPED, why=skip.reason) for skip in validated.skips]
     with store.transaction("import"):
         now = store.find(label.row.cell for label in validated.labels)
         if any(now.get(label.row.cell) != label.row for label in validated.labels):
@@ -308,17 +315,15 @@ def _record(
                 next_step="Run the same command again.",
                 unchanged=UNCHANGED,
             )
-        store.move(steps)
+        store.move(moves)
         if split:
             store.update_images(dataclasses.replace(row, split=split) for row in validated.moved)
 
 
-def _steps(label: AcceptedLabel, path: str, task: TaskDef, number: int) -> Iterator[Move]:
+def _moves(label: AcceptedLabel, path: str, task: TaskDef, number: int) -> Iterator[Move]:
     """The moves that make the cell labelled; its round, request id and weight are kept.
 
-    No label is paid twice.
-
-    The answer of a request costs what was promised; another label costs the task's price.
+    `number` is the newest round's.
     """
     row = label.row
     if label.status in ("unchanged", "repaired"):
@@ -340,7 +345,7 @@ def _steps(label: AcceptedLabel, path: str, task: TaskDef, number: int) -> Itera
         request_id=row.request_id,
         path=path,
         digest=label.digest,
-        cost=0.0 if label.taken_back else row.cost if row.state == State.REQUESTED else task.cost,
+        cost=_label_cost(label, task.cost),
         weight=row.weight,
         why="the model's own prediction" if label.predicted else "",
         seconds=label.answer.seconds,
@@ -349,12 +354,24 @@ def _steps(label: AcceptedLabel, path: str, task: TaskDef, number: int) -> Itera
     )
 
 
-def _imported(project: ProjectFolder, validated: ValidatedLabels, answers: Answers) -> Imported:
+def _label_cost(label: AcceptedLabel, price: float) -> float:
+    """What a label costs: no label is paid twice, and a request's answer costs what was promised.
+
+    Another label costs the task's price.
+    """
+    if label.taken_back:
+        return 0.0
+    if label.row.state == State.REQUESTED:
+        return label.row.cost
+    return price
+
+
+def _count_labels(project: ProjectFolder, validated: ValidatedLabels, answers: Answers) -> Imported:
     counts: dict[str, Counter[str]] = {name: Counter() for name in project.tasks()}
     for label in validated.labels:
-        counts[label.row.cell.task].update(
-            [label.status, *(["predicted"] if label.predicted else [])]
-        )
+        task_counts = counts[label.row.cell.task]
+        task_counts[label.status] += 1
+        task_counts["predicted"] += label.predicted
     for skip in validated.skips:
         counts[skip.cell.task]["skipped"] += 1
     for skip in set(answers.skips) - set(validated.skips):

@@ -1,6 +1,6 @@
-"""Judges a set of labels of one task: compares its figures with those of other labels, and its slopes with other maps.
+"""Judges a set of labels of one task by figures and slopes.
 
-Medians over the set are compared, so one odd label raises no doubt. Loads no torch.
+Figures are compared with those of other labels, slopes with those of other maps. Medians over the set are compared, so one odd label raises no doubt. Loads no torch.
 """
 
 import math
@@ -39,7 +39,10 @@ FigureSet = Sequence[Mapping[str, LabelFigure]]
 
 @dataclass(frozen=True)
 class Summary:
-    """What is compared of a map: its figures, and the signs of its slopes [h, w, 2] if its kind has slopes."""
+    """What is compared of a map: its figures, and the signs of its slopes [h, w, 2].
+
+    `slope` is None if its kind has no slopes.
+    """
 
     figures: Mapping[str, LabelFigure]
     slope: NDArray[np.int8] | None
@@ -62,37 +65,35 @@ def compare_with_ranges(task: str, labels: FigureSet) -> list[Doubt]:
     The middle half of the labels lies inside.
     """
     doubts = []
-    for name, found in _by_name(labels).items():
-        low, high = found[0].range
-        first, third = np.quantile([figure.value for figure in found], (0.25, 0.75))
+    for name, figures in _group_by_name(labels).items():
+        low, high = figures[0].range
+        first, third = np.quantile([figure.value for figure in figures], (0.25, 0.75))
         if first < low or third > high:
-            unit = found[0].unit
-            one = len(found) == 1
-            values = (
-                f"{first:.3g}{unit} in"
-                if one
-                else f"{first:.3g} to {third:.3g}{unit} in the middle half of"
-            )
-            what = f"{name} is {values} {count_text(len(found), 'label')}; expected {low:g} to {high:g}{unit}."
+            unit = figures[0].unit
+            values = f"{first:.3g} to {third:.3g}{unit} in the middle half of"
+            if len(figures) == 1:
+                values = f"{first:.3g}{unit} in"
+            count = count_text(len(figures), "label")
+            what = f"{name} is {values} {count}; expected {low:g} to {high:g}{unit}."
             doubts.append(Doubt(task, what))
     return doubts
 
 
 def compare_with_earlier(task: str, labels: FigureSet, earlier: FigureSet) -> list[Doubt]:
-    """Compare the medians of the figures with those of earlier labels of the task, given their spread."""
-    before = _by_name(earlier)
+    """Compare the medians of the figures with those of earlier labels, given their spread."""
+    earlier_by_name = _group_by_name(earlier)
     doubts = []
-    for name, found in _by_name(labels).items():
-        known = before.get(name, [])
-        if min(len(found) / len(labels), len(known) / max(len(earlier), FEW)) <= COMMON:
+    for name, figures in _group_by_name(labels).items():
+        before = earlier_by_name.get(name, [])
+        if min(len(figures) / len(labels), len(before) / max(len(earlier), FEW)) <= COMMON:
             continue
-        mine = _scaled(found)
-        its = _scaled(known)
-        if abs(median(mine) - median(its)) > _limit(found[0], mine, its):
-            now = count_text(len(found), "label")
-            then = count_text(len(known), "label")
-            what = f"{name} is {_median(found)} (median of {now}), but {_median(known)} in {then}"
-            doubts.append(Doubt(task, f"{what} imported before."))
+        values = _scale_values(figures)
+        values_before = _scale_values(before)
+        limit = _limit(figures[0], values, values_before)
+        if abs(median(values) - median(values_before)) > limit:
+            now = f"{_median_text(figures)} (median of {count_text(len(figures), 'label')})"
+            then = f"{_median_text(before)} in {count_text(len(before), 'label')}"
+            doubts.append(Doubt(task, f"{name} is {now}, but {then} imported before."))
     return doubts
 
 
@@ -109,47 +110,51 @@ def compare_with_predictions(
         return []
     doubts = []
     usual = _gaps(earlier)
-    for name, found in _gaps(pairs).items():
-        known = usual.get(name, [])
-        if min(len(found) / len(pairs), len(known) / len(earlier)) <= COMMON:
+    for name, entries in _gaps(pairs).items():
+        before = usual.get(name, [])
+        if min(len(entries) / len(pairs), len(before) / len(earlier)) <= COMMON:
             continue
-        mine = [gap for _, gap in found]
-        its = [gap for _, gap in known]
-        if abs(median(mine)) - abs(median(its)) > _limit(found[0][0], mine, its):
-            guesses = [
-                predicted.figures[name] for _, predicted in pairs if name in predicted.figures
-            ]
-            both = _median([label for label, _ in found]), _median(guesses)
-            doubts.append(
-                Doubt(
-                    task,
-                    f"{name} is {both[0]}, but {both[1]} in the model's predictions (medians).",
-                )
+        gaps = [gap for _, gap in entries]
+        gaps_before = [gap for _, gap in before]
+        limit = _limit(entries[0][0], gaps, gaps_before)
+        if abs(median(gaps)) - abs(median(gaps_before)) > limit:
+            figures = [figure for figure, _ in entries]
+            guesses = [guess.figures[name] for _, guess in pairs if name in guess.figures]
+            what = (
+                f"{name} is {_median_text(figures)}, but {_median_text(guesses)} in the model's "
+                "predictions (medians)."
             )
-    reliable = all(along and median(along) > -AGREEMENT for along in _agreements(earlier))
-    return doubts + compare_slopes(task, "the model's predictions", pairs) if reliable else doubts
+            doubts.append(Doubt(task, what))
+    for agreements in _agreements(earlier):
+        if not agreements or median(agreements) <= -AGREEMENT:
+            return doubts
+    return doubts + compare_slopes(task, "the model's predictions", pairs)
 
 
 def compare_with_labels(task: str, pairs: Iterable[Pair]) -> list[Doubt]:
-    """Compare predictions, the second of each pair, with labels by the figures that show another unit or other axes.
+    """Compare predictions, the second of each pair, with labels.
 
-    Ratios may differ by the figure's tolerance; other figures lie in the range of labels, unless
+    They are compared by the figures that show another unit or other axes. Ratios may differ by the figure's tolerance; other figures lie in the range of labels, unless
     the labels do not.
     """
     doubts = []
-    for name, found in _gaps(pairs).items():
-        figure = found[0][0]
-        gap = median(gap for _, gap in found)
-        if figure.ratio and abs(gap) > math.log(figure.tolerance):
-            what = f"{name} of the predictions is {math.exp(-gap):.3g} times that of the labels. Check the unit."
-            doubts.append(Doubt(task, what))
+    for name, entries in _gaps(pairs).items():
+        figure, _ = entries[0]
         if figure.ratio:
+            gap = median(gap for _, gap in entries)
+            what = f"{name} of the predictions is {math.exp(-gap):.3g} times that of the labels."
+            if abs(gap) > math.log(figure.tolerance):
+                doubts.append(Doubt(task, f"{what} Check the unit."))
             continue
-        (low, high) = figure.range
-        mine = median(label.value for label, _ in found)
-        its = median(label.value - gap for label, gap in found)
-        if low <= mine <= high and not low <= its <= high:
-            what = f"{name} of the predictions is {its:.3g}{figure.unit}, that of the labels {mine:.3g}{figure.unit}."
+        low, high = figure.range
+        unit = figure.unit
+        of_labels = median(label.value for label, _ in entries)
+        of_predictions = median(label.value - gap for label, gap in entries)
+        if low <= of_labels <= high and not low <= of_predictions <= high:
+            what = (
+                f"{name} of the predictions is {of_predictions:.3g}{unit}, that of the labels "
+                f"{of_labels:.3g}{unit}."
+            )
             doubts.append(Doubt(task, f"{what} Check the axes."))
     return doubts
 
@@ -157,11 +162,14 @@ def compare_with_labels(task: str, pairs: Iterable[Pair]) -> list[Doubt]:
 def compare_slopes(task: str, other: str, pairs: Iterable[Pair]) -> list[Doubt]:
     """Compare the slopes of labels with those of other maps of the same images, axis by axis."""
     doubts = []
-    for name, found in zip(AXES, _agreements(pairs), strict=True):
-        if found and median(found) < AGREEMENT:
-            images = count_text(len(found), "image")
-            what = f"the slopes contradict {other} of the same {images} along {name}: agreement {median(found):.2f}"
-            doubts.append(Doubt(task, f"{what} (1: equal signs, -1: opposite)."))
+    for axis, agreements in zip(AXES, _agreements(pairs), strict=True):
+        if agreements and median(agreements) < AGREEMENT:
+            images = count_text(len(agreements), "image")
+            what = (
+                f"the slopes contradict {other} of the same {images} along {axis}: agreement "
+                f"{median(agreements):.2f} (1: equal signs, -1: opposite)."
+            )
+            doubts.append(Doubt(task, what))
     return doubts
 
 
@@ -169,42 +177,50 @@ def figure_differences(before: FigureSet, after: FigureSet) -> list[str]:
     """The figures whose medians differ between two readings of the same labels, in words.
 
     Example:
-        >>> metres = [{"the median depth": LabelFigure(2.5, 2.0, ratio=True, unit=" m")}]
-        >>> differences([{"the median depth": LabelFigure(2500, 2.0, ratio=True, unit=" m")}], metres)
+        >>> before = [{"the median depth": LabelFigure(2500, 2.0, ratio=True, unit=" m")}]
+        >>> after = [{"the median depth": LabelFigure(2.5, 2.0, ratio=True, unit=" m")}]
+        >>> figure_differences(before, after)
         ['the median depth was 2.5e+03 m and is 2.5 m now (1 label).']
     """
-    old = _by_name(before)
-    new = _by_name(after)
-    both = [(name, old[name], found) for name, found in new.items() if name in old]
-    words = [
-        (name, _median(was), _median(now), count_text(len(now), "label")) for name, was, now in both
-    ]
-    return [
-        f"{name} was {was} and is {now} now ({count})."
-        for name, was, now, count in words
-        if was != now
-    ]
+    old = _group_by_name(before)
+    differences = []
+    for name, figures in _group_by_name(after).items():
+        if name not in old:
+            continue
+        was = _median_text(old[name])
+        now = _median_text(figures)
+        if was != now:
+            count = count_text(len(figures), "label")
+            differences.append(f"{name} was {was} and is {now} now ({count}).")
+    return differences
 
 
 def _agreements(pairs: Iterable[Pair]) -> tuple[list[float], list[float]]:
     """The agreements of slopes along both axes, where they are known."""
-    slopes = [(mine.slope, its.slope) for mine, its in pairs]
-    found = [
-        slope_agreement(a, b)
-        for a, b in slopes
-        if a is not None and b is not None and a.shape == b.shape
-    ]
-    along = [[pair[axis] for pair in found if not math.isnan(pair[axis])] for axis in (0, 1)]
-    return along[0], along[1]
+    along_x = []
+    along_y = []
+    for first, second in pairs:
+        if first.slope is None or second.slope is None:
+            continue
+        if first.slope.shape == second.slope.shape:
+            x, y = slope_agreement(first.slope, second.slope)
+            along_x.append(x)
+            along_y.append(y)
+    return _without_nan(along_x), _without_nan(along_y)
+
+
+def _without_nan(values: Sequence[float]) -> list[float]:
+    return [value for value in values if not math.isnan(value)]
 
 
 def _gaps(pairs: Iterable[Pair]) -> dict[str, list[tuple[LabelFigure, float]]]:
-    """By name, the figures of labels, and how much larger they are than those of the predictions."""
+    """By name, the figures of labels, and how much larger they are than the predictions'."""
     gaps: dict[str, list[tuple[LabelFigure, float]]] = defaultdict(list)
     for label, predicted in pairs:
         for name in label.figures.keys() & predicted.figures.keys():
-            mine, its = _scaled([label.figures[name], predicted.figures[name]])
-            gaps[name].append((label.figures[name], mine - its))
+            figure = label.figures[name]
+            value, guess = _scale_values([figure, predicted.figures[name]])
+            gaps[name].append((figure, value - guess))
     return gaps
 
 
@@ -215,19 +231,20 @@ def slope_agreement(one: NDArray[np.int8], other: NDArray[np.int8]) -> tuple[flo
 
     Example:
         >>> right = np.ones((20, 20, 2), np.int8)
-        >>> agreement(right, right * np.array([1, -1], np.int8))
+        >>> slope_agreement(right, right * np.array([1, -1], np.int8))
         (1.0, -1.0)
     """
     products = one * other
     counts = np.count_nonzero(products, (0, 1))
     sums = products.sum((0, 1), dtype=np.int64)
-    along = [
-        float(sums[axis] / counts[axis]) if counts[axis] >= PIXELS else math.nan for axis in (0, 1)
-    ]
-    return along[0], along[1]
+    agreements = [math.nan, math.nan]
+    for axis in (0, 1):
+        if counts[axis] >= PIXELS:
+            agreements[axis] = float(sums[axis] / counts[axis])
+    return agreements[0], agreements[1]
 
 
-def _by_name(labels: FigureSet) -> dict[str, list[LabelFigure]]:
+def _group_by_name(labels: FigureSet) -> dict[str, list[LabelFigure]]:
     figures: dict[str, list[LabelFigure]] = defaultdict(list)
     for label in labels:
         for name, figure in label.items():
@@ -235,11 +252,15 @@ def _by_name(labels: FigureSet) -> dict[str, list[LabelFigure]]:
     return figures
 
 
-def _scaled(figures: Iterable[LabelFigure]) -> list[float]:
+def _scale_values(figures: Iterable[LabelFigure]) -> list[float]:
     """The values; as logarithms if their ratio counts."""
-    return [
-        math.log(max(figure.value, 1e-30)) if figure.ratio else figure.value for figure in figures
-    ]
+    values = []
+    for figure in figures:
+        value = figure.value
+        if figure.ratio:
+            value = math.log(max(value, 1e-30))
+        values.append(value)
+    return values
 
 
 def _limit(figure: LabelFigure, one: Sequence[float], other: Sequence[float]) -> float:
@@ -247,7 +268,9 @@ def _limit(figure: LabelFigure, one: Sequence[float], other: Sequence[float]) ->
 
     Farther if the first is one label.
     """
-    tolerance = math.log(figure.tolerance) if figure.ratio else figure.tolerance
+    tolerance = figure.tolerance
+    if figure.ratio:
+        tolerance = math.log(tolerance)
     spread = max(_spread(one), _spread(other))
     return max(
         tolerance * (1 + 1 / len(one) ** 2),
@@ -256,10 +279,13 @@ def _limit(figure: LabelFigure, one: Sequence[float], other: Sequence[float]) ->
 
 
 def _spread(values: Sequence[float]) -> float:
-    """The standard deviation, from the median absolute deviation, which a few odd labels do not change."""
+    """The standard deviation, from the median absolute deviation.
+
+    A few odd labels do not change it.
+    """
     middle = median(values)
     return 1.4826 * median(abs(value - middle) for value in values)
 
 
-def _median(figures: Sequence[LabelFigure]) -> str:
+def _median_text(figures: Sequence[LabelFigure]) -> str:
     return f"{median(figure.value for figure in figures):.3g}{figures[0].unit}"

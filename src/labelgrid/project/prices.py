@@ -21,7 +21,10 @@ DIGITS = 3
 
 @dataclass(frozen=True)
 class TaskTimes:
-    """The labels of a task that have a time: their number, their median and mean in seconds, and the learned cost."""
+    """The labels of a task that have a time.
+
+    That is their number, their median and mean in seconds, and the learned cost.
+    """
 
     labels: int
     median: float
@@ -32,9 +35,9 @@ class TaskTimes:
 def learned_costs(
     declared: Mapping[str, float], seconds: Mapping[str, Sequence[float]]
 ) -> dict[str, float]:
-    """The cost of a label of each task, in the unit of the declared costs, learned from how long labels took.
+    """The cost of a label of each task, learned from how long labels took.
 
-    The budget pays for the sum of all labels, so a task's mean time counts, not its median; a time
+    Its unit is that of the declared costs. The budget pays for the sum of all labels, so a task's mean time counts, not its median; a time
     is cut at `MOST_MEDIANS` medians. The mean is shrunk toward the declared cost: n labels of m
     seconds and a declared cost c give (n·r·m + 5·c) / (n + 5). The rate r of units a second is such
     that all labels with a time together cost what they cost as declared, but for rounding. So only
@@ -54,18 +57,20 @@ def learned_costs(
     if len(timed) < 2:
         return dict(declared)
     count = np.array([len(times) for times in timed.values()])
-    mean = np.array(
-        [np.minimum(times, MOST_MEDIANS * np.median(times)).mean() for times in timed.values()]
-    )
+    means = []
+    for times in timed.values():
+        longest = MOST_MEDIANS * np.median(times)
+        means.append(np.minimum(times, longest).mean())
+    mean = np.array(means)
     mean /= mean.max()  # only ratios count; the rate is finite then
     cost = np.array([declared[name] for name in timed])
     weight = count / (count + DECLARED_LABELS)
     rate = (weight * count * cost).sum() / (weight * count * mean).sum()
     learned = weight * rate * mean + (1 - weight) * cost
-    return {
-        **declared,
-        **{name: float(f"{c:.{DIGITS}g}") for name, c in zip(timed, learned.tolist(), strict=True)},
-    }
+    costs = dict(declared)
+    for name, value in zip(timed, learned.tolist(), strict=True):
+        costs[name] = float(f"{value:.{DIGITS}g}")
+    return costs
 
 
 def times_of(project: ProjectFolder, splits: Sequence[Split] | None = None) -> dict[str, TaskTimes]:
@@ -73,33 +78,39 @@ def times_of(project: ProjectFolder, splits: Sequence[Split] | None = None) -> d
 
     All splits' count for the costs.
     """
-    costs, seconds = _learned(project)
-    return {
-        name: TaskTimes(len(times), float(np.median(times)), float(np.mean(times)), costs[name])
-        for name, times in (project.store.seconds(splits) if splits else seconds).items()
-        if times
-    }
+    costs, seconds = _costs_and_times(project)
+    if splits:
+        seconds = project.store.seconds(splits)
+    by_task = {}
+    for name, times in seconds.items():
+        if times:
+            median = float(np.median(times))
+            mean = float(np.mean(times))
+            by_task[name] = TaskTimes(len(times), median, mean, costs[name])
+    return by_task
 
 
 def apply_learned_costs(project: ProjectFolder, grid: Grid, progress: Progress) -> Grid:
     """The grid with learned costs; says what they are, and what a budget of them means."""
-    costs, timed = _learned(project)
+    costs, timed = _costs_and_times(project)
     if sum(cost > 0 for name, cost in costs.items() if name in timed) < 2:
         progress.say(
             "Costs are as declared: they are learned once two tasks have labels with times."
         )
         return grid
     labels = count_text(sum(map(len, timed.values())), "label")
-    declared = zip(grid.tasks, grid.cost.tolist(), strict=True)
-    each = ", ".join(f"{name} {costs[name]:g} (declared {cost:g})" for name, cost in declared)
+    words = []
+    for name, declared in zip(grid.tasks, grid.cost.tolist(), strict=True):
+        words.append(f"{name} {costs[name]:g} (declared {declared:g})")
     progress.say(
-        f"Costs are learned from the times of {labels}: {each}. Their unit is that of the declared costs: these labels "
-        "cost as much together as declared."
+        f"Costs are learned from the times of {labels}: {', '.join(words)}. Their unit is that of "
+        "the declared costs: these labels cost as much together as declared."
     )
     return replace(grid, cost=np.array([costs[name] for name in grid.tasks]))
 
 
-def _learned(project: ProjectFolder) -> tuple[dict[str, float], dict[str, list[float]]]:
+def _costs_and_times(project: ProjectFolder) -> tuple[dict[str, float], dict[str, list[float]]]:
     """The learned costs, and the times of the labels of tasks that have any; by task."""
     seconds = {name: times for name, times in project.store.seconds().items() if times}
-    return learned_costs({row.name: row.cost for row in project.store.tasks()}, seconds), seconds
+    declared = {row.name: row.cost for row in project.store.tasks()}
+    return learned_costs(declared, seconds), seconds

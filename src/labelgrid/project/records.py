@@ -6,7 +6,6 @@ Loads no torch.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -181,18 +180,23 @@ def measured_rounds(project_folder: Path, newest: int | None = None) -> list[Mea
     Raises:
         ProjectError: a file is damaged.
     """
-    folders = [
-        path.parent for path in sorted(project_folder.glob("rounds/*/heldout.json"), reverse=True)
-    ]
-    valid = (measured for folder in folders if (measured := _valid_measured(folder)))
-    return list(islice(valid, newest))[::-1]
+    measured: list[Measurement] = []
+    for path in sorted(project_folder.glob("rounds/*/heldout.json"), reverse=True):
+        if len(measured) == newest:
+            break
+        metrics = _current_measurement(path.parent)
+        if metrics:
+            measured.append(metrics)
+    return measured[::-1]
 
 
-def _valid_measured(folder: Path) -> Measurement | None:
+def _current_measurement(folder: Path) -> Measurement | None:
     """The metrics of a round's network, unless it was trained again since."""
     fit = read_fit(folder)
     measured = read_measurement(folder)
-    return measured if fit and measured and measured.model == fit.model else None
+    if fit and measured and measured.model == fit.model:
+        return measured
+    return None
 
 
 def write_measurement(
@@ -266,9 +270,9 @@ def _pick_row(pick: Pick) -> dict[str, Any]:
 
 
 def announce_previews(folder: Path, names: Sequence[str]) -> None:
-    """Note the previews that follow a round's request, and remove those of picks that were not requested.
+    """Note the previews that follow a round's request, and remove older ones.
 
-    Call it before the request: a query that is killed in between is an open round, and chooses
+    Older ones are of picks that were not requested. Call it before the request: a query that is killed in between is an open round, and chooses
     again.
 
     Raises:
@@ -322,17 +326,24 @@ def fit_val_metrics(folder: Path, checkpoint: str) -> Mapping[str, float]:
 
 
 def val_metrics(log: Sequence[EpochRecord], checkpoint: str) -> Mapping[str, float]:
-    """The validation metrics of the epoch of the final checkpoint: the last epoch, or the one with the lowest loss.
+    """The validation metrics of the epoch of the final checkpoint.
+
+    That is the last epoch, or the one with the lowest loss.
 
     Example:
-        >>> log = [EpochRecord(1, {}, {"loss_mtl": 2.0}), EpochRecord(2, {}), EpochRecord(3, {}, {"loss_mtl": 2.5})]
-        >>> val_metrics(log, "rounds/0001/fit/best.ckpt"), val_metrics(log, "rounds/0001/fit/last.ckpt")
-        ({'loss_mtl': 2.0}, {'loss_mtl': 2.5})
+        >>> first = EpochRecord(1, {}, {"loss_mtl": 2.0})
+        >>> log = [first, EpochRecord(2, {}), EpochRecord(3, {}, {"loss_mtl": 2.5})]
+        >>> val_metrics(log, "rounds/0001/fit/best.ckpt")
+        {'loss_mtl': 2.0}
+        >>> val_metrics(log, "rounds/0001/fit/last.ckpt")
+        {'loss_mtl': 2.5}
     """
+    if not log:
+        return {}
     measured = [record.val for record in log if record.val]
     if Path(checkpoint).name == BEST and measured:
         return min(reversed(measured), key=lambda val: val["loss_mtl"])
-    return log[-1].val if log else {}
+    return log[-1].val
 
 
 def _write(path: Path, values: Any) -> None:
@@ -355,13 +366,12 @@ def _record(kind: type[T], values: Any, path: Path) -> T:
 
     Unknown fields, which a newer program may have written, are ignored.
     """
-    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     if not isinstance(values, Mapping):
         raise _damaged(path, "a table was expected")
+    known_values = {name: values[name] for name in names if name in values}
     try:
-        return parse(
-            kind, {name: values[name] for name in names if name in values}, str(path), finite=False
-        )
+        return parse(kind, known_values, str(path), finite=False)
     except RecipeError as error:
         raise _damaged(path, error.what) from error
 
