@@ -56,7 +56,8 @@ class Headline:
         if self.before is None:
             return f"{name} {value} ({images})"
         if self.change_interval is None:
-            return f"{name} {self.before:.3g} → {value} ({images}, too few to tell a change from noise)"
+            reason = "too few to tell a change from noise"
+            return f"{name} {self.before:.3g} → {value} ({images}, {reason})"
         low, high = self.change_interval
         change = f"change {rough_number(low)} to {rough_number(high)}"
         return f"{name} {self.before:.3g} → {value} ({images}, {change}: {self.verdict})"

@@ -129,7 +129,8 @@ def _draw_families(
 def families(rows: Sequence[ImageRow]) -> dict[str, str]:
     """Image id -> the name of its family, by group and by content.
 
-    A family is images that must be in one split. Its name is the group, or the image id if there is no group; of several, the first.
+    A family is images that must be in one split. Its name is the group, or the image id if there is
+    no group; of several, the first.
 
     Example:
         >>> rows = [ImageRow("a", "", "1"), ImageRow("b", "", "2"), ImageRow("c", "", "1")]

@@ -1,6 +1,7 @@
 """Judges a set of labels of one task by figures and slopes.
 
-Figures are compared with those of other labels, slopes with those of other maps. Medians over the set are compared, so one odd label raises no doubt. Loads no torch.
+Figures are compared with those of other labels, slopes with those of other maps. Medians over the
+set are compared, so one odd label raises no doubt. Loads no torch.
 """
 
 import math
@@ -134,8 +135,8 @@ def compare_with_predictions(
 def compare_with_labels(task: str, pairs: Iterable[Pair]) -> list[Doubt]:
     """Compare predictions, the second of each pair, with labels.
 
-    They are compared by the figures that show another unit or other axes. Ratios may differ by the figure's tolerance; other figures lie in the range of labels, unless
-    the labels do not.
+    They are compared by the figures that show another unit or other axes. Ratios may differ by the
+    figure's tolerance; other figures lie in the range of labels, unless the labels do not.
     """
     doubts = []
     for name, entries in _gaps(pairs).items():

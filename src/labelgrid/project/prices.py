@@ -37,12 +37,12 @@ def learned_costs(
 ) -> dict[str, float]:
     """The cost of a label of each task, learned from how long labels took.
 
-    Its unit is that of the declared costs. The budget pays for the sum of all labels, so a task's mean time counts, not its median; a time
-    is cut at `MOST_MEDIANS` medians. The mean is shrunk toward the declared cost: n labels of m
-    seconds and a declared cost c give (n·r·m + 5·c) / (n + 5). The rate r of units a second is such
-    that all labels with a time together cost what they cost as declared, but for rounding. So only
-    the ratios between tasks are learned: the costs of a single task with times, and of tasks
-    without, are the declared ones; a free task stays free.
+    Its unit is that of the declared costs. The budget pays for the sum of all labels, so a task's
+    mean time counts, not its median; a time is cut at `MOST_MEDIANS` medians. The mean is shrunk
+    toward the declared cost: n labels of m seconds and a declared cost c give (n·r·m + 5·c) / (n +
+    5). The rate r of units a second is such that all labels with a time together cost what they
+    cost as declared, but for rounding. So only the ratios between tasks are learned: the costs of a
+    single task with times, and of tasks without, are the declared ones; a free task stays free.
 
     Args:
         declared: task -> the declared cost of a label.

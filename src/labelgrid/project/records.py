@@ -272,8 +272,8 @@ def _pick_row(pick: Pick) -> dict[str, Any]:
 def announce_previews(folder: Path, names: Sequence[str]) -> None:
     """Note the previews that follow a round's request, and remove older ones.
 
-    Older ones are of picks that were not requested. Call it before the request: a query that is killed in between is an open round, and chooses
-    again.
+    Older ones are of picks that were not requested. Call it before the request: a query that is
+    killed in between is an open round, and chooses again.
 
     Raises:
         ProjectError: the disk reports an error.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from labelgrid.errors import LedgerError, note_unchanged
 from labelgrid.ledger.grid import ImageRow, State
+from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.cancel import cancel_all
 from labelgrid.project.folder import ProjectFolder
@@ -21,7 +22,7 @@ from labelgrid.words import count_text, join_names
 
 @dataclass(frozen=True)
 class Removed:
-    """The result of `remove`: the number of images, of their cancelled requests, and of their labels."""
+    """The result of `remove`: the number of images, of cancelled requests, and of their labels."""
 
     images: int
     cancelled: int
@@ -29,12 +30,11 @@ class Removed:
 
     def __str__(self) -> str:
         """A summary in words."""
-        kept = (
-            f" {count_text(self.labels, 'label stays', 'labels stay')} on disk, unused."
-            if self.labels
-            else ""
-        )
-        return f"Removed {count_text(self.images, 'image')}, cancelled {count_text(self.cancelled, 'request')}.{kept}"
+        images = count_text(self.images, "image")
+        text = f"Removed {images}, cancelled {count_text(self.cancelled, 'request')}."
+        if not self.labels:
+            return text
+        return f"{text} {count_text(self.labels, 'label stays', 'labels stay')} on disk, unused."
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,8 @@ class Restored:
 def remove(project: ProjectFolder, image_ids: Sequence[str]) -> Removed:
     """Take images out of the project, all or none.
 
-    Neither their files nor those of their labels are touched.
-
-    Open requests are cancelled. What was spent on the images counts as spent. `restore` brings
-    images back.
+    Neither their files nor those of their labels are touched. Open requests are cancelled. What was
+    spent on the images counts as spent. `restore` brings images back.
 
     Args:
         project: the project.
@@ -74,15 +72,20 @@ def remove(project: ProjectFolder, image_ids: Sequence[str]) -> Removed:
             raise LedgerError(
                 f"The project has no image {join_names(list(map(repr, sorted(unknown))))}.",
                 where=str(project.folder),
-                next_step="An image is named by its path below the folder that was given to `init` or `add`.",
+                next_step="An image is named by its path below the folder that was given to `init` "
+                "or `add`.",
                 unchanged="Nothing was removed.",
             )
-        rows = [row for image_id in wanted for row in store.cells(image_id=image_id)]
-        cancelled = cancel_all(
-            store, [row for row in rows if row.state == State.REQUESTED], "image removed"
-        )
+        requested = []
+        labels = 0
+        for image_id in wanted:
+            for row in store.cells(image_id=image_id):
+                labels += row.state == State.LABELLED
+                if row.state == State.REQUESTED:
+                    requested.append(row)
+        cancelled = cancel_all(store, requested, "image removed")
         count = store.remove("images", wanted)
-    return Removed(count, cancelled, sum(row.state == State.LABELLED for row in rows))
+    return Removed(count, cancelled, labels)
 
 
 def restore(
@@ -117,32 +120,33 @@ def restore(
             )
         store.restore("images", wanted)
         rows = list(store.images())
-        back = [row for row in rows if row.image_id in set(wanted)]
-        _refuse_other_split(rows, back)
+        restored = [row for row in rows if row.image_id in set(wanted)]
+        _refuse_other_split(rows, restored)
         check_strides(store)
-        cells = [
-            row
-            for image_id in wanted
-            for row in store.cells(image_id=image_id, state=State.LABELLED)
-        ]
-        refuse_misfits(project, cells, progress or Silent())
-        held = [row.image_id for row in back if row.split == "heldout"]
-        request_heldout(store, held, [task.name for task in store.tasks()])
-    return Restored(len(wanted), len(cells))
+        labelled: list[CellRow] = []
+        for image_id in wanted:
+            labelled += store.cells(image_id=image_id, state=State.LABELLED)
+        refuse_misfits(project, labelled, progress or Silent())
+        heldout = [row.image_id for row in restored if row.split == "heldout"]
+        request_heldout(store, heldout, [task.name for task in store.tasks()])
+    return Restored(len(wanted), len(labelled))
 
 
-def _refuse_other_split(rows: Sequence[ImageRow], back: Sequence[ImageRow]) -> None:
-    """Refuse to restore an image whose copies, or others of its group, were put in another split meanwhile."""
+def _refuse_other_split(rows: Sequence[ImageRow], restored: Sequence[ImageRow]) -> None:
+    """Refuse to restore an image if others of its family were put in another split meanwhile.
+
+    Its family are its copies and the images of its group.
+    """
     family = families(rows)
     splits = defaultdict[str, dict[str, str]](dict)
     for row in rows:
         splits[family[row.image_id]][row.split] = row.image_id
-    for row in back:
+    for row in restored:
         for split, other in splits[family[row.image_id]].items():
             if split == row.split:
                 continue
             raise LedgerError(
-                f"'{row.image_id}' is of the split '{row.split}', but '{other}', of the same group or with the same "
-                f"content, is of '{split}' now.",
+                f"'{row.image_id}' is of the split '{row.split}', but '{other}', of the same group "
+                f"or with the same content, is of '{split}' now.",
                 next_step="Leave it out.",
             )

@@ -15,28 +15,27 @@ from labelgrid.tasks.task import TaskDef
 def request_heldout(store: Store, image_ids: Sequence[str], tasks: Sequence[str]) -> None:
     """Request the missing cells of held-out images for these tasks, as round 0."""
     cells = [Cell(image_id, task) for image_id in image_ids for task in tasks]
-    cost = {task.name: task.cost for task in store.tasks()}
+    costs = {task.name: task.cost for task in store.tasks()}
     rows = store.find(cells)
-    store.move(
-        [
-            Move(
+    moves = []
+    for cell in cells:
+        if rows[cell].state == State.MISSING:
+            move = Move(
                 cell=cell,
                 to=State.REQUESTED,
                 round=0,
                 request_id=request_id(0, cell),
-                cost=cost[cell.task],
+                cost=costs[cell.task],
                 why="held out for measuring",
             )
-            for cell in cells
-            if rows[cell].state == State.MISSING
-        ]
-    )
+            moves.append(move)
+    store.move(moves)
 
 
 def query_command(project: ProjectFolder) -> str:
     """A query that the pool can answer, for hints; 60 labels if there are so many."""
-    left = sum(count.missing for count in project.store.counts(("train",)).values())
-    return command("query", project.folder, "--budget", min(60, left) or "N")
+    missing = sum(count.missing for count in project.store.counts(("train",)).values())
+    return command("query", project.folder, "--budget", min(60, missing) or "N")
 
 
 def open_requests(project: ProjectFolder, round: int | None = None) -> dict[Cell, Move]:
@@ -52,16 +51,17 @@ def open_requests(project: ProjectFolder, round: int | None = None) -> dict[Cell
         for event in project.store.events(round=number):
             move = event.move
             row = open_cells.get(move.cell)
-            if (
-                row
-                and move.to == State.REQUESTED
-                and (move.round, move.request_id) == (row.round, row.request_id)
-            ):
-                requests.pop(
-                    move.cell, None
-                )  # requested, cancelled and requested again: the last request counts
+            if row and _is_request_of(move, row):
+                # Requested, cancelled and requested again: the last request counts.
+                requests.pop(move.cell, None)
                 requests[move.cell] = move
     return requests
+
+
+def _is_request_of(move: Move, row: CellRow) -> bool:
+    """Whether a move made the open request of a cell."""
+    same_request = move.round == row.round and move.request_id == row.request_id
+    return move.to == State.REQUESTED and same_request
 
 
 def prelabel(
@@ -76,12 +76,9 @@ def prelabel(
         whole: accept only a file with the image's whole name; see `naming.whole_names`.
     """
     folder = project.round_folder(row.round) / "prelabels" / task.name
-    extensions = codec(task.spec.codec).EXTENSIONS
-    kept_extension = (
-        folder / label_name(row.cell.image_id, extension, whole=True) for extension in extensions
-    )
-    replaced_extension = (
-        folder / label_name(row.cell.image_id, extension, whole=False) for extension in extensions
-    )
-    paths = kept_extension if whole else (*kept_extension, *replaced_extension)
-    return next((path for path in paths if path.is_file()), None)
+    for keep_extension in (True,) if whole else (True, False):
+        for extension in codec(task.spec.codec).EXTENSIONS:
+            path = folder / label_name(row.cell.image_id, extension, whole=keep_extension)
+            if path.is_file():
+                return path
+    return None

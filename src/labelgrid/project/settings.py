@@ -17,7 +17,7 @@ RECIPE = "small-shared-heads"
 
 @dataclass(frozen=True)
 class Oracle:
-    """The data set that answers a simulated campaign: a plug-in of `labelgrid.data` and its folder."""
+    """The data set that answers a simulated campaign: a plug-in of `labelgrid.data`, its folder."""
 
     data: str
     root: str
@@ -53,7 +53,9 @@ class Settings:
     @property
     def explains(self) -> bool:
         """Whether features that only explain the picks are computed when the pool is scored."""
-        return self.oracle is None if self.explain is None else self.explain
+        if self.explain is None:
+            return self.oracle is None
+        return self.explain
 
 
 def read_settings(path: Path) -> Settings:
@@ -61,7 +63,7 @@ def read_settings(path: Path) -> Settings:
 
     Raises:
         RecipeError: the file is missing, is not TOML, or has an unknown key or a wrong value.
-            ProjectError: the pattern of groups is no regular expression.
+        ProjectError: the pattern of groups is no regular expression.
     """
     values = read_toml(path)
     if isinstance(values.get("strategy"), dict):
@@ -73,35 +75,44 @@ def read_settings(path: Path) -> Settings:
 
 def settings_text(settings: Settings) -> str:
     """The settings as commented TOML."""
-    chosen = settings.strategy
+    strategy = settings.strategy
     changes = settings.changes
     oracle = settings.oracle
-    return (
-        "# Settings of this labelgrid project. Images, tasks and states are in labelgrid.db.\n\n"
-        f"recipe = {as_toml(settings.recipe)}     # a shipped recipe (labelgrid list recipes) or a path from here\n"
-        f"seed = {settings.seed}\n"
-        f"weights = {as_toml(settings.weights)}    # a local file of backbone weights; empty: download them\n"
-        f"group = {as_toml(settings.group)}      # a pattern on image ids; images of one group stay in one split\n"
-        f'costs = {as_toml(settings.costs)}    # or "times": learned from how long labels took\n'
-        + ("" if settings.explain is None else f"explain = {as_toml(settings.explain)}\n")
-        + (f"changes = {as_toml(changes)}    # overrides of the recipe\n" if changes else "")
-        + f"\n[strategy]\nname = {as_toml(chosen.name)}\n"
-        + (f"options = {as_toml(chosen.options)}\n" if chosen.options else "")
-        + (
-            f"\n[oracle]\ndata = {as_toml(oracle.data)}\nroot = {as_toml(oracle.root)}\n"
-            if oracle
-            else ""
-        )
-        + (
-            ""
-            if changes
-            else "\n# [changes.train]         # overrides of the recipe\n# steps = 2000\n"
-        )
-    )
+    lines = [
+        "# Settings of this labelgrid project. Images, tasks and states are in labelgrid.db.",
+        "",
+        f"recipe = {as_toml(settings.recipe)}     "
+        "# a shipped recipe (labelgrid list recipes) or a path from here",
+        f"seed = {settings.seed}",
+        f"weights = {as_toml(settings.weights)}    "
+        "# a local file of backbone weights; empty: download them",
+        f"group = {as_toml(settings.group)}      "
+        "# a pattern on image ids; images of one group stay in one split",
+        f'costs = {as_toml(settings.costs)}    # or "times": learned from how long labels took',
+    ]
+    if settings.explain is not None:
+        lines.append(f"explain = {as_toml(settings.explain)}")
+    if changes:
+        lines.append(f"changes = {as_toml(changes)}    # overrides of the recipe")
+    lines += ["", "[strategy]", f"name = {as_toml(strategy.name)}"]
+    if strategy.options:
+        lines.append(f"options = {as_toml(strategy.options)}")
+    if oracle:
+        lines += [
+            "",
+            "[oracle]",
+            f"data = {as_toml(oracle.data)}",
+            f"root = {as_toml(oracle.root)}",
+        ]
+    if not changes:
+        lines += ["", "# [changes.train]         # overrides of the recipe", "# steps = 2000"]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def group_of(pattern: str, image_id: str) -> str:
-    r"""The group of an image: the match of the pattern's first group (or of the whole pattern), otherwise the id.
+    r"""The group of an image: the match of the pattern's first group, otherwise the id.
+
+    Without a group in the pattern, the match of the whole pattern.
 
     Example:
         >>> group_of(r"^(scene\d+)/", "scene12/0003.jpg"), group_of("", "scene12/0003.jpg")
@@ -133,7 +144,9 @@ def check_pattern(pattern: str, where: str = "") -> None:
 
 
 def resolve_recipe(word: str) -> str:
-    """A user's recipe as the settings store it: the name of a shipped recipe, or the absolute path of a file.
+    """A user's recipe as the settings store it.
+
+    That is the name of a shipped recipe, or the absolute path of a file.
 
     Raises:
         RecipeError: it is neither.
@@ -149,6 +162,7 @@ def resolve_recipe(word: str) -> str:
     if not Path(word).is_file():
         raise RecipeError(
             f"There is no recipe '{word}'.",
-            next_step=f"Shipped: {', '.join(recipe_files())}; give your own by its path, such as mine.toml.",
+            next_step=f"Shipped: {', '.join(recipe_files())}; give your own by its path, such as "
+            "mine.toml.",
         )
     return str(Path(word).absolute())

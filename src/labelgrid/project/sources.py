@@ -23,7 +23,7 @@ from labelgrid.tasks.task import TaskDef
 
 
 class GrantedLabel(NamedTuple):
-    """A label of the ledger: its file, its weight in training, and the content hash of the imported file."""
+    """A label of the ledger: its file, its weight in training, and the hash of its content."""
 
     path: Path
     weight: float
@@ -90,7 +90,9 @@ class OracleSource:
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`; a label that was not granted is missing."""
-        return self.data.label(image_id, task) if Cell(image_id, task.name) in self.labels else None
+        if Cell(image_id, task.name) not in self.labels:
+            return None
+        return self.data.label(image_id, task)
 
     def weight(self, image_id: str, task: str) -> float:
         """As `Weighted.weight`."""
@@ -110,12 +112,11 @@ def source_of(project: ProjectFolder) -> ProjectSource | OracleSource:
     if project.settings.oracle:
         granted = {row.cell: GrantedLabel(Path(), row.weight, "") for row in rows}
         return OracleSource(dataset_of(project.settings.oracle), granted)
-    labels = {
-        row.cell: GrantedLabel(project.inside(row.path), row.weight, row.digest) for row in rows
-    }
-    return ProjectSource(
-        {row.image_id: (row.root, row.digest) for row in project.store.images()}, labels
-    )
+    labels = {}
+    for row in rows:
+        labels[row.cell] = GrantedLabel(project.inside(row.path), row.weight, row.digest)
+    image_files = {row.image_id: (row.root, row.digest) for row in project.store.images()}
+    return ProjectSource(image_files, labels)
 
 
 @dataclass(frozen=True)
@@ -139,19 +140,20 @@ class ImageFiles:
         """The images of a folder, or the one image at a path.
 
         Raises:
-            ImageError: there is no such image or folder. LabelError: there is no such folder of
-                labels.
+            ImageError: there is no such image or folder.
+            LabelError: there is no such folder of labels.
         """
         if not path.exists():
             raise ImageError(
                 "There is no such image or folder.", where=str(path), next_step="Check the path."
             )
-        paths = (
-            {path.name: path}
-            if path.is_file()
-            else {name: path / name for name in list_images(path)}
-        )
-        return cls(paths, labels_folder(labels) if labels else None, whole_names(paths, paths))
+        if path.is_file():
+            paths = {path.name: path}
+        else:
+            paths = {name: path / name for name in list_images(path)}
+        if labels:
+            labels = labels_folder(labels)
+        return cls(paths, labels, whole_names(paths, paths))
 
     def images(self) -> Sequence[str]:
         """As `ImageSource.images`."""
@@ -168,34 +170,33 @@ class ImageFiles:
             return None
         stored = task.stored_size(path)
         size = image_size(self.paths[image_id])
-        if stored and sorted(stored) != sorted(
-            size
-        ):  # a header may leave open which side of the image is up
-            label, image = (f"{height}x{width}" for height, width in (stored, size))
+        # A header may leave open which side of the image is up.
+        if stored and sorted(stored) != sorted(size):
             raise LabelError(
-                f"The {task.name} label is {label}, its image {image}.", where=str(path)
+                f"The {task.name} label is {stored[0]}x{stored[1]}, its image {size[0]}x{size[1]}.",
+                where=str(path),
             )
         return task.read(path)
 
     def label_counts(self, tasks: Mapping[str, TaskDef]) -> dict[str, int]:
         """The number of label files of these images, for each task that has any."""
-        counts = {
-            name: sum(self._label_file(image, task) is not None for image in self.paths)
-            for name, task in tasks.items()
-        }
-        return {name: count for name, count in counts.items() if count}
+        counts = {}
+        for name, task in tasks.items():
+            count = sum(self._label_file(image_id, task) is not None for image_id in self.paths)
+            if count:
+                counts[name] = count
+        return counts
 
     def _label_file(self, image_id: str, task: TaskDef) -> Path | None:
-        return (
-            label_file(self.labels / task.name, image_id, task, self.whole) if self.labels else None
-        )
+        if self.labels is None:
+            return None
+        return label_file(self.labels / task.name, image_id, task, self.whole)
 
 
 def other_folders(folder: Path, tasks: Collection[str]) -> list[str]:
     """The names of a folder's folders that are of none of the tasks."""
-    return sorted(
-        path.name for path in folder.iterdir() if path.is_dir() and path.name not in tasks
-    )
+    names = {path.name for path in folder.iterdir() if path.is_dir()}
+    return sorted(names.difference(tasks))
 
 
 def labels_folder(folder: Path) -> Path:
@@ -208,4 +209,5 @@ def labels_folder(folder: Path) -> Path:
         raise LabelError(
             "There is no such folder of labels.", where=str(folder), next_step="Check the path."
         )
-    return folder / "labels" if (folder / "labels").is_dir() else folder
+    inner = folder / "labels"
+    return inner if inner.is_dir() else folder

@@ -19,41 +19,37 @@ from labelgrid.project.unusable_images import noted_unusable_images
 def status_of(project: ProjectFolder) -> dict[str, Any]:
     """The status as JSON values.
 
-    `tasks` counts all images including held-out ones, `heldout` only these.
-
-    `spent` is the cost of all answers, those of dropped tasks too. `times` says how long a task's
-    labels took, and the cost that is learned from that; None if no import said so. `set_aside`
-    holds the images that the last commands left out and that still cannot be used, with the
-    reasons.
+    `tasks` counts all images including held-out ones, `heldout` only these. `spent` is the cost of
+    all answers, those of dropped tasks too. `times` says how long a task's labels took, and the
+    cost that is learned from that; None if no import said so. `set_aside` holds the images that the
+    last commands left out and that still cannot be used, with the reasons.
     """
     counts = project.store.counts()
     rounds = project.store.rounds()
-    held = project.store.counts(("heldout",))
+    heldout = project.store.counts(("heldout",))
     times = times_of(project)
     kinds = {row.name: row.kind for row in project.store.tasks()}
-    values = {
+    tasks = {}
+    for name, count in counts.items():
+        task_times = asdict(times[name]) if name in times else None
+        tasks[name] = {"kind": kinds[name], **_counts(count), "times": task_times}
+    round_values = []
+    for row in rounds:
+        values = {
+            "round": row.number,
+            "strategy": row.strategy,
+            "budget": row.budget,
+            "unit": row.unit,
+            "state": row.state,
+        }
+        round_values.append(values)
+    return {
         "images": project.store.count_images(),
         "heldout_images": project.store.count_images(("heldout",)),
-        "tasks": {
-            name: {
-                "kind": kinds[name],
-                **_counts(count),
-                "times": asdict(times[name]) if name in times else None,
-            }
-            for name, count in counts.items()
-        },
+        "tasks": tasks,
         "costs": project.settings.costs,
-        "heldout": {name: _counts(count) for name, count in held.items()},
-        "rounds": [
-            {
-                "round": r.number,
-                "strategy": r.strategy,
-                "budget": r.budget,
-                "unit": r.unit,
-                "state": r.state,
-            }
-            for r in rounds
-        ],
+        "heldout": {name: _counts(count) for name, count in heldout.items()},
+        "rounds": round_values,
         "headlines": [headline.as_json() for headline in headlines(project)],
         "set_aside": noted_unusable_images(project),
         "spent": project.store.spent(),
@@ -61,8 +57,8 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
             "images": len(project.store.removed("images")),
             "tasks": project.store.removed("tasks"),
         },
+        "next": next_command(project),
     }
-    return {**values, "next": next_command(project)}
 
 
 def headlines(project: ProjectFolder) -> list[Headline]:
@@ -72,10 +68,8 @@ def headlines(project: ProjectFolder) -> list[Headline]:
 
 
 def _counts(count: Any) -> dict[str, Any]:
-    return {
-        name: getattr(count, name)
-        for name in ("missing", "requested", "labelled", "skipped", "spent")
-    }
+    names = ("missing", "requested", "labelled", "skipped", "spent")
+    return {name: getattr(count, name) for name in names}
 
 
 def next_command(project: ProjectFolder) -> str:
@@ -84,11 +78,18 @@ def next_command(project: ProjectFolder) -> str:
     if any(count.requested for count in project.store.counts().values()):
         return f"{command('export', folder)}, then {command('import', folder)} with the labels"
     pool = project.store.counts(("train",))
-    current = project.store.current_round()
-    fit = read_fit(project.round_folder(current.number)) if current else None
-    fitted = fit and not redeclared_tasks(fit, project.tasks())
-    if any(count.labelled for count in pool.values()) and not fitted:
+    is_fitted = _has_current_fit(project)
+    if any(count.labelled for count in pool.values()) and not is_fitted:
         return command("fit", folder)
     if not any(count.missing for count in pool.values()):
         return f"{command('report', folder)}, every cell has an answer"
     return query_command(project)
+
+
+def _has_current_fit(project: ProjectFolder) -> bool:
+    """Whether the open round has a finished training, of the tasks as they are declared now."""
+    current = project.store.current_round()
+    if current is None:
+        return False
+    fit = read_fit(project.round_folder(current.number))
+    return fit is not None and not redeclared_tasks(fit, project.tasks())

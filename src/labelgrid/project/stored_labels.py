@@ -1,4 +1,4 @@
-"""Reads the labels of a project from its folder, and finds those that do not fit what their tasks declare."""
+"""Reads the labels of a project from its folder, and finds those that do not fit their tasks."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,8 +19,8 @@ def read_stored_label(project: ProjectFolder, row: CellRow, task: TaskDef) -> La
     """Read a label of the project as its task is declared.
 
     Raises:
-        LabelError: its file is missing or changed, or is not a label of the task. ProjectError: its
-            path leads out.
+        LabelError: its file is missing or changed, or is not a label of the task.
+        ProjectError: its path leads out.
     """
     path = project.inside(row.path)
     check_digest(path, row.digest)
@@ -34,12 +34,14 @@ def check_stored_label(
     """Read a label of the project, and compare its size with its image's, if that is known.
 
     Raises:
-        LabelError: as by `read_stored_label`; or it has another size. ProjectError: its path leads out.
+        LabelError: as by `read_stored_label`; or it has another size.
+        ProjectError: its path leads out.
     """
     height, width = read_stored_label(project, row, task).size
     if image.height and (height, width) != (image.height, image.width):
         raise LabelError(
-            f"The label is {height}x{width}, its image is {image.height}x{image.width} (height x width).",
+            f"The label is {height}x{width}, its image is {image.height}x{image.width} "
+            "(height x width).",
             where=row.path,
             next_step="Import a label of the image's size with --replace.",
         )
@@ -59,12 +61,13 @@ def misfits(
     tasks: Mapping[str, TaskDef],
     progress: Progress,
 ) -> list[str]:
-    """The labels that cannot be read as these tasks declare them, or have another size then, each with the reason."""
+    """The labels that do not fit these tasks, each with the reason.
+
+    They cannot be read as the tasks declare them, or have another size then.
+    """
     faults = []
-    images = {
-        row.image_id: row
-        for row in project.store.images(names={row.cell.image_id for row in cells})
-    }
+    image_ids = {row.cell.image_id for row in cells}
+    images = {image.image_id: image for image in project.store.images(names=image_ids)}
     if cells:
         progress.start("Checking labels", len(cells), "files")
     for row in cells:
@@ -88,31 +91,34 @@ def refuse_misfits(project: ProjectFolder, cells: Sequence[CellRow], progress: P
     if project.settings.oracle:
         return
     intact = [row for row in cells if is_intact(project, row)]
-    if faults := misfits(project, intact, project.tasks(), progress):
+    faults = misfits(project, intact, project.tasks(), progress)
+    if faults:
+        count = count_text(len(faults), "label does", "labels do")
+        declare = command("task", project.folder, "TASK")
         raise LabelError(
-            f"{count_text(len(faults), 'label does', 'labels do')} not fit what the task declares today:\n    "
+            f"{count} not fit what the task declares today:\n    "
             + join_names(faults, between="\n    "),
-            next_step=f"Declare otherwise with `{command('task', project.folder, 'TASK')}`, or leave them out.",
+            next_step=f"Declare otherwise with `{declare}`, or leave them out.",
         )
 
 
 @contextmanager
 def name_task_commands(project: ProjectFolder, task: str) -> Iterator[None]:
-    """Name the commands that declare a task's options, in errors raised inside that advise to declare them."""
+    """Name the commands that declare a task's options, in errors that advise to declare them."""
     try:
         yield
     except LabelError as error:
         if error.declare:
-            change = ("task", project.folder, task)
-            commands = [
-                command(*change, *_flag(key, value)) for key, value in error.declare.items()
-            ]
-            error.next_step += (
-                f" In this project: {' or '.join(f'`{words}`' for words in commands)}."
-            )
+            commands = []
+            for key, value in error.declare.items():
+                words = command("task", project.folder, task, *_flag(key, value))
+                commands.append(f"`{words}`")
+            error.next_step += f" In this project: {' or '.join(commands)}."
         raise
 
 
 def _flag(key: str, value: object) -> tuple[str, str]:
     text = value if isinstance(value, str) else json.dumps(value)
-    return ("--class", text) if key == "classes" else ("--set", f"{key}={text}")
+    if key == "classes":
+        return "--class", text
+    return "--set", f"{key}={text}"

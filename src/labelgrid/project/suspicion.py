@@ -1,7 +1,7 @@
-"""Refuses an import whose labels look wrong beside earlier labels, predictions, and other labels of the same images.
+"""Refuses an import whose labels look wrong beside what is known.
 
-A sample of the labels is compared. No network runs: predictions are the pre-labels of the requests.
-Loads no torch.
+Known are earlier labels, predictions, and other labels of the same images. A sample of the labels
+is compared. No network runs: predictions are the pre-labels of the requests. Loads no torch.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -50,7 +50,8 @@ class SuspiciousImport(ImportRefused):
         if sheet:
             lines.append(f"{sheet} shows labels of this import, and below them earlier ones.")
         lines.append(
-            "Check the unit, the axes and the class numbers; if these labels are right, repeat with --accept."
+            "Check the unit, the axes and the class numbers; if these labels are right, repeat "
+            "with --accept."
         )
         LabelError.__init__(
             self,
@@ -63,7 +64,9 @@ class SuspiciousImport(ImportRefused):
 
 
 class Summaries:
-    """Summaries of labels that an import compares, made while they are validated: no label is decoded twice for it.
+    """Summaries of labels that an import compares, made while they are validated.
+
+    So no label is decoded twice.
 
     Args:
         project: the project that would get the labels.
@@ -77,14 +80,14 @@ class Summaries:
         by_task: dict[str, list[Cell]] = {}
         for cell in () if project.settings.oracle else cells:
             by_task.setdefault(cell.task, []).append(cell)
-        self.sample = {
-            cell for group in by_task.values() for cell in _drawn(group, lambda cell: cell)
-        }
+        self.sample: set[Cell] = set()
+        for group in by_task.values():
+            self.sample.update(_draw_sample(group, lambda cell: cell))
 
     def add(self, cell: Cell, label: LabelArray) -> None:
         """Summarise a label, if its cell is in the sample."""
         if cell in self.sample:
-            self.made[cell] = _summary(self.tasks[cell.task], lambda: _thinned(label))
+            self.made[cell] = _summary(self.tasks[cell.task], lambda: _thin(label))
 
 
 def check_plausible(
@@ -139,56 +142,80 @@ class _Evidence:
 
     def doubts(self, task: str) -> list[Doubt]:
         """All doubts about the labels of one task."""
-        cells = self.sample(task)
-        found = {cell: summary for cell in cells if (summary := self.summary(cell))}
-        figures = [summary.figures for summary in found.values()]
-        earlier = [
-            summary.figures for row in self.earlier(task) if (summary := self._summary_of(row))
-        ]
+        summaries: dict[Cell, Summary] = {}
+        for cell in self.sample(task):
+            summary = self.summary(cell)
+            if summary:
+                summaries[cell] = summary
+        figures = [summary.figures for summary in summaries.values()]
+        earlier = []
+        for row in self.earlier(task):
+            summary = self._summary_of(row)
+            if summary:
+                earlier.append(summary.figures)
         if len(earlier) < plausibility.FEW:
             doubts = plausibility.compare_with_ranges(task, figures)
         else:
             doubts = plausibility.compare_with_earlier(task, figures, earlier)
-        doubts += plausibility.compare_with_predictions(task, *self._predictions(task, found))
-        return doubts + self._against_other_tasks(task, found)
+        pairs, earlier_pairs = self._predictions(task, summaries)
+        doubts += plausibility.compare_with_predictions(task, pairs, earlier_pairs)
+        return doubts + self._compare_other_tasks(task, summaries)
 
     def _predictions(
-        self, task: str, found: Mapping[Cell, Summary]
+        self, task: str, summaries: Mapping[Cell, Summary]
     ) -> tuple[list[Pair], list[Pair]]:
         """The labels that have predictions, with these: of the import, and earlier ones."""
-        rows = ((mine, self.fresh[cell].row) for cell, mine in found.items())
-        pairs = [(mine, guess) for mine, row in rows if (guess := self._prediction(row))]
+        pairs = []
+        for cell, label in summaries.items():
+            guess = self._prediction(self.fresh[cell].row)
+            if guess:
+                pairs.append((label, guess))
         if not pairs:
             return [], []
-        known = ((self._summary_of(row), self._prediction(row)) for row in self.earlier(task))
-        return pairs, [(label, guess) for label, guess in known if label and guess]
+        earlier_pairs = []
+        for row in self.earlier(task):
+            earlier_label = self._summary_of(row)
+            guess = self._prediction(row)
+            if earlier_label and guess:
+                earlier_pairs.append((earlier_label, guess))
+        return pairs, earlier_pairs
 
-    def _against_other_tasks(self, task: str, found: Mapping[Cell, Summary]) -> list[Doubt]:
-        """Compare slopes with those of the same images' labels of other tasks, imported now or before."""
-        sloping = [cell for cell, summary in found.items() if summary.slope is not None]
+    def _compare_other_tasks(self, task: str, summaries: Mapping[Cell, Summary]) -> list[Doubt]:
+        """Compare slopes with those of the same images' labels of other tasks.
+
+        These are imported now or before. No pair of labels is compared twice.
+        """
+        sloping = [cell for cell, summary in summaries.items() if summary.slope is not None]
         doubts = []
         for name in self.tasks:
-            pairs = {cell: Cell(cell.image_id, name) for cell in sloping if name != task}
-            fresh = {
-                cell: other
-                for cell, other in pairs.items()
-                if frozenset((cell, other)) not in self.compared
-            }
-            self.compared.update(frozenset(pair) for pair in fresh.items())
-            both = (
-                (found[cell], its) for cell, other in fresh.items() if (its := self.summary(other))
-            )
-            doubts += plausibility.compare_slopes(task, name, both)
+            if name == task:
+                continue
+            pairs = []
+            for cell in sloping:
+                other_cell = Cell(cell.image_id, name)
+                both_cells = frozenset((cell, other_cell))
+                if both_cells in self.compared:
+                    continue
+                self.compared.add(both_cells)
+                other = self.summary(other_cell)
+                if other:
+                    pairs.append((summaries[cell], other))
+            doubts += plausibility.compare_slopes(task, name, pairs)
         return doubts
 
     def sample(self, task: str) -> list[Cell]:
-        """The cells of a task in the import that are compared, drawn by image: the same images for all tasks."""
-        return _drawn([cell for cell in self.fresh if cell.task == task], lambda cell: cell)
+        """The cells of a task in the import that are compared.
+
+        They are drawn by image: the same images for all tasks.
+        """
+        cells = [cell for cell in self.fresh if cell.task == task]
+        return _draw_sample(cells, lambda cell: cell)
 
     def earlier(self, task: str) -> list[CellRow]:
         """Rows of the task's labels in the project, without cells of the import."""
         rows = self.project.store.cells(state=State.LABELLED, task=task)
-        return _drawn((row for row in rows if row.cell not in self.fresh), lambda row: row.cell)
+        others = [row for row in rows if row.cell not in self.fresh]
+        return _draw_sample(others, lambda row: row.cell)
 
     def summary(self, cell: Cell) -> Summary | None:
         """The summary of a cell's label in the import or, if it has none, in the project."""
@@ -199,21 +226,26 @@ class _Evidence:
     def label(self, cell: Cell) -> LabelArray | None:
         """The label of a cell in the import or, if it has none, in the project; thinned."""
         if cell in self.fresh:
-            with as_file(self.fresh[cell].answer, self.tasks[cell.task]) as path:
-                return _thinned(self.tasks[cell.task].read(path)) if path else None
+            task = self.tasks[cell.task]
+            with as_file(self.fresh[cell].answer, task) as path:
+                return _thin(task.read(path)) if path else None
         row = self.project.store.find([cell]).get(cell)
-        return self._read(row) if row and row.state == State.LABELLED else None
+        if row and row.state == State.LABELLED:
+            return self._read(row)
+        return None
 
     def _summary_of(self, row: CellRow) -> Summary | None:
         return _summary(self.tasks[row.cell.task], partial(self._read, row))
 
     def _read(self, row: CellRow) -> LabelArray:
-        return _thinned(read_stored_label(self.project, row, self.tasks[row.cell.task]))
+        return _thin(read_stored_label(self.project, row, self.tasks[row.cell.task]))
 
     def _prediction(self, row: CellRow) -> Summary | None:
         task = self.tasks[row.cell.task]
         path = prelabel(self.project, row, task)
-        return _summary(task, lambda: _thinned(task.read(path))) if path else None
+        if path is None:
+            return None
+        return _summary(task, lambda: _thin(task.read(path)))
 
 
 def _summary(task: TaskDef, read: Callable[[], LabelArray | None]) -> Summary | None:
@@ -222,28 +254,29 @@ def _summary(task: TaskDef, read: Callable[[], LabelArray | None]) -> Summary | 
         label = read()
         if label and label.valid.any():
             slope = task.slope(label)
-            return Summary(
-                task.figures(label), None if slope is None else np.sign(slope).astype(np.int8)
-            )
+            signs = None
+            if slope is not None:
+                signs = np.sign(slope).astype(np.int8)
+            return Summary(task.figures(label), signs)
     return None
 
 
-def _thinned(label: LabelArray) -> LabelArray:
+def _thin(label: LabelArray) -> LabelArray:
+    """A label with at most `plausibility.SIDE` rows and columns."""
     step = -(-max(label.size) // plausibility.SIDE)
     middles = (slice(step // 2, None, step),) * 2
     return replace(label, value=label.value[middles], valid=label.valid[middles])
 
 
-def _drawn(items: Iterable[T], cell: Callable[[T], Cell]) -> list[T]:
+def _draw_sample(items: Sequence[T], cell: Callable[[T], Cell]) -> list[T]:
     """A sample of the items, drawn by image id."""
-    found = list(items)
-    keys = image_keys(cell(item).image_id for item in found)
+    keys = image_keys(cell(item).image_id for item in items)
     order = np.argsort(keyed_uniform(keys, seed_of(0, "plausibility")), kind="stable")
-    return [found[int(index)] for index in order[:SAMPLE]]
+    return [items[int(index)] for index in order[:SAMPLE]]
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _SheetSource:
     """The images and labels of a picture, as a `Source`.
 
     Labels of the import replace those of the project.
@@ -275,17 +308,13 @@ def _sheet(evidence: _Evidence, doubted: Sequence[str]) -> Path | None:
     """
     from labelgrid.drawings.contact_sheet import contact_sheet
 
-    here = [cell.image_id for cell in evidence.sample(doubted[0])][:ROWS]
-    before = [
-        row.cell.image_id for row in evidence.earlier(doubted[0]) if row.cell.image_id not in here
-    ][:ROWS]
+    imported = [cell.image_id for cell in evidence.sample(doubted[0])][:ROWS]
+    earlier = [row.cell.image_id for row in evidence.earlier(doubted[0])]
+    earlier = [image_id for image_id in earlier if image_id not in imported][:ROWS]
     path = evidence.project.folder / SHEET
-    tasks = {
-        name: task
-        for name, task in evidence.tasks.items()
-        if name in doubted or evidence.sample(name)
-    }
+    names = [name for name in evidence.tasks if name in doubted or evidence.sample(name)]
+    tasks = {name: evidence.tasks[name] for name in names}
     with suppress(LabelgridError, OSError):
-        contact_sheet(_Shown(evidence), tasks, [*here, *before], path)
+        contact_sheet(_SheetSource(evidence), tasks, [*imported, *earlier], path)
         return path
     return None

@@ -77,9 +77,8 @@ def change_task(
 
     Raises:
         LedgerError: there is no such task, or another command changed the ledger meanwhile.
-            RecipeError, ProjectError:
-            a value is wrong. LabelError: labels do not fit the new declaration; lists them. The
-                task is unchanged.
+        RecipeError, ProjectError: a value is wrong.
+        LabelError: labels do not fit the new declaration; lists them. The task is unchanged.
     """
     store = project.store
     stamp = store.pool_hash()
@@ -91,15 +90,13 @@ def change_task(
     after = TaskDef.of(row)
     _keep_indices(before, after, progress)
     stale = before.options != after.options or before.metrics != after.metrics
-    cells = (
-        list(store.cells(task=name, state=State.LABELLED))
-        if before.options != after.options
-        else []
-    )
+    cells: list[CellRow] = []
+    if before.options != after.options:
+        cells += store.cells(task=name, state=State.LABELLED)
     moved: list[str] = []
     if not project.settings.oracle:
         _check_labels(project, cells, after, progress)
-        moved = _moved(project, cells, before, after)
+        moved = _compare_figures(project, cells, before, after)
     with store.transaction():
         if store.pool_hash() != stamp:
             raise LedgerError(
@@ -121,7 +118,8 @@ def drop_task(project: ProjectFolder, name: str) -> int:
     Returns the number of its cancelled requests.
 
     Raises:
-        LedgerError: there is no such task. ProjectError: it is the only one.
+        LedgerError: there is no such task.
+        ProjectError: it is the only one.
     """
     store = project.store
     with store.transaction("task"):
@@ -131,9 +129,8 @@ def drop_task(project: ProjectFolder, name: str) -> int:
                 f"'{name}' is the project's only task.",
                 next_step="Add another one first, with `labelgrid add`.",
             )
-        cancelled = cancel_all(
-            store, list(store.cells(task=name, state=State.REQUESTED)), "task dropped"
-        )
+        requested = list(store.cells(task=name, state=State.REQUESTED))
+        cancelled = cancel_all(store, requested, "task dropped")
         store.remove("tasks", [name])
     return cancelled
 
@@ -145,8 +142,8 @@ def restore_task(project: ProjectFolder, name: str) -> None:
     The missing labels of held-out images are requested again.
 
     Raises:
-        LedgerError: no task of this name was dropped. ImageError: its stride does not divide an
-            image's sides.
+        LedgerError: no task of this name was dropped.
+        ImageError: its stride does not divide an image's sides.
         LabelError: labels do not fit what it declares; lists them.
     """
     store = project.store
@@ -174,14 +171,18 @@ def _task(project: ProjectFolder, name: str) -> TaskRow:
 
 
 def _keep_indices(before: TaskDef, after: TaskDef, progress: Progress) -> None:
-    """Refuse a class list that gives a known class another index: label files hold indices, not names."""
+    """Refuse a class list that gives a known class another index.
+
+    Label files hold indices, not names.
+    """
     old = before.classes
     new = after.classes
     place = {name: index for index, name in enumerate(new)}
     for index, name in enumerate(old):
         if place.get(name, index) != index:
             raise ProjectError(
-                f"Class '{name}' has index {index} and would get index {place[name]}, but label files hold indices.",
+                f"Class '{name}' has index {index} and would get index {place[name]}, but label "
+                "files hold indices.",
                 next_step="Keep the order of the classes; new ones come last.",
             )
     renamed = [f"'{a}' is '{b}' now" for a, b in zip(old, new, strict=False) if a != b]
@@ -189,23 +190,27 @@ def _keep_indices(before: TaskDef, after: TaskDef, progress: Progress) -> None:
         progress.say(f"Renamed: {', '.join(renamed)}.")
 
 
-def _moved(
+def _compare_figures(
     project: ProjectFolder, cells: Sequence[CellRow], before: TaskDef, after: TaskDef
 ) -> list[str]:
     """Compare the figures of a sample of the labels, read with both declarations."""
-    paths = [project.inside(cell.path) for cell in cells[:: -(-len(cells) // SAMPLE) or 1]]
-    old, new = ([task.figures(task.read(path)) for path in paths] for task in (before, after))
+    step = max(1, -(-len(cells) // SAMPLE))
+    paths = [project.inside(cell.path) for cell in cells[::step]]
+    old = [before.figures(before.read(path)) for path in paths]
+    new = [after.figures(after.read(path)) for path in paths]
     return plausibility.figure_differences(old, new)
 
 
 def _check_labels(
     project: ProjectFolder, cells: Sequence[CellRow], task: TaskDef, progress: Progress
 ) -> None:
-    """Read every label with the new declaration, and refuse the change with a list of those that do not fit."""
-    if faults := misfits(project, cells, {task.name: task}, progress):
+    """Read every label with the new declaration; refuse the change if some do not fit."""
+    faults = misfits(project, cells, {task.name: task}, progress)
+    if faults:
+        labels = count_text(len(cells), "label")
+        unlabel = command("unlabel", project.folder, f"IMAGE:{task.name}")
         raise LabelError(
-            f"{len(faults)} of {count_text(len(cells), 'label')} of '{task.name}' do not fit the new declaration:\n    "
+            f"{len(faults)} of {labels} of '{task.name}' do not fit the new declaration:\n    "
             + join_names(faults, between="\n    "),
-            next_step=f"Withdraw them with `{command('unlabel', project.folder, f'IMAGE:{task.name}')}`, "
-            "or declare otherwise.",
+            next_step=f"Withdraw them with `{unlabel}`, or declare otherwise.",
         )

@@ -27,8 +27,9 @@ def task_row(words: str, folder: Path = Path()) -> TaskRow:
     options of the label format.
 
     Raises:
-        ProjectError: the name or a value is wrong. PluginError: the kind is unknown. RecipeError:
-            an option is unknown.
+        ProjectError: the name or a value is wrong.
+        PluginError: the kind is unknown.
+        RecipeError: an option is unknown.
 
     Example:
         >>> task_row("depth:scale=0.001,cost=2")
@@ -46,7 +47,10 @@ def task_row(words: str, folder: Path = Path()) -> TaskRow:
 
 
 def task_rows(path: Path) -> list[TaskRow]:
-    """The tasks of a TOML file: one table per task, with `kind`, `cost`, `classes` (a file or a list) and options."""
+    """The tasks of a TOML file: one table per task.
+
+    It has `kind`, `cost`, `classes` (a file or a list) and options.
+    """
     return task_rows_of(read_toml(path), path.parent)
 
 
@@ -65,13 +69,14 @@ def changed_row(
     """A task's row with other values; see `task_change.TaskChange`.
 
     Raises:
-        ProjectError: a key cannot be changed, or a value is wrong. RecipeError: an option is
-            unknown or wrong.
+        ProjectError: a key cannot be changed, or a value is wrong.
+        RecipeError: an option is unknown or wrong.
     """
     if "kind" in values and values["kind"] != row.kind:
         raise ProjectError(
             f"The kind of '{row.name}' is {row.kind} and cannot be changed.",
-            next_step=f"Use `labelgrid add DIR --task NAME:kind={values['kind']}`, and drop this one.",
+            next_step=f"Use `labelgrid add DIR --task NAME:kind={values['kind']}`, and drop this "
+            "one.",
         )
     options = dict(row.options) | {"kind": row.kind, "cost": row.cost} | dict(values)
     options = {key: value for key, value in options.items() if value is not None}
@@ -157,31 +162,31 @@ def _check_kind(name: str, kind: str) -> None:
     kinds = plugins.names("kinds")
     if ":" in kind or kind in kinds:
         return
-    near = difflib.get_close_matches(kind, kinds, 1)
-    example = f"--task {name}:kind={near[0] if near else kinds[0]}"
-    if near:
-        hint = f"Did you mean '{near[0]}'? Write {f'--task {near[0]}, or ' if name == kind else ''}{example}."
+    close = difflib.get_close_matches(kind, kinds, 1)
+    if close:
+        shorter = f"--task {close[0]}, or " if name == kind else ""
+        hint = f"Did you mean '{close[0]}'? Write {shorter}--task {name}:kind={close[0]}."
     else:
-        hint = f"Say which kind it is, such as {example}."
+        hint = f"Say which kind it is, such as --task {name}:kind={kinds[0]}."
     raise PluginError(
         f"There is no kind of task '{kind}'.",
-        next_step=f"{hint} The kinds are {', '.join(kinds)}; name your own code as 'package.module:name'.",
+        next_step=f"{hint} The kinds are {', '.join(kinds)}; name your own code as "
+        "'package.module:name'.",
     )
 
 
 def _check_classes(name: str, kind: str, options: Mapping[str, Any]) -> None:
     """Refuse a task of classes with fewer than two class names."""
     form: Any = codec(spec_of(kind).codec)
-    given = options.get("classes", [])
-    if (
-        "classes" in {field.name for field in fields(form.Options)}
-        and isinstance(given, list)
-        and len(given) < 2
-    ):
+    if "classes" not in {field.name for field in fields(form.Options)}:
+        return
+    classes = options.get("classes", [])
+    if isinstance(classes, list) and len(classes) < 2:
         raise ProjectError(
-            f"Task '{name}' has {len(given)} classes; it needs at least 2.",
-            next_step=f"Name a file with one class name per line: --task {name}:classes.txt for a new task; --set "
-            f"classes=classes.txt for one that is there; `classes` in the table '{name}' of a recipe or of tasks.toml.",
+            f"Task '{name}' has {len(classes)} classes; it needs at least 2.",
+            next_step=f"Name a file with one class name per line: --task {name}:classes.txt for a "
+            "new task; --set classes=classes.txt for one that is there; `classes` in the table "
+            f"'{name}' of a recipe or of tasks.toml.",
         )
 
 
@@ -189,7 +194,9 @@ def _classes(path: Path, name: str) -> list[str]:
     try:
         lines = [line.strip() for line in read_text(path, "utf-8-sig").splitlines()]
     except (OSError, ValueError) as error:
-        fault = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        fault: str | None = "it is not UTF-8 text"
+        if isinstance(error, OSError):
+            fault = error.strerror
         raise ProjectError(
             f"The class names of '{name}' cannot be read: {fault}.",
             where=str(path),

@@ -32,9 +32,11 @@ def find_unusable_images(
     if project.settings.oracle or not image_ids:
         return frozenset()
     rows = list(project.store.images(names=image_ids))
+    faults = {}
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        reasons = dict(zip((row.image_id for row in rows), threads.map(_fault, rows), strict=True))
-    faults = {image_id: reason for image_id, reason in reasons.items() if reason}
+        for row, reason in zip(rows, threads.map(_find_fault, rows), strict=True):
+            if reason:
+                faults[row.image_id] = reason
     _note(project, set(image_ids), faults)
     if not faults:
         return frozenset()
@@ -50,17 +52,18 @@ def usable_images(
     Raises:
         ImageError: there are images, and none of them can be used.
     """
-    gone = find_unusable_images(project, image_ids, progress)
-    left = [image_id for image_id in image_ids if image_id not in gone]
-    if gone and not left:
-        first = min(gone)
+    unusable = find_unusable_images(project, image_ids, progress)
+    usable = [image_id for image_id in image_ids if image_id not in unusable]
+    if unusable and not usable:
+        first = min(unusable)
+        reason = project.store.get(SET_ASIDE, {}).get(first, "")
         raise ImageError(
-            f"No image that is needed can be read. '{first}': {project.store.get(SET_ASIDE, {}).get(first, '')}",
+            f"No image that is needed can be read. '{first}': {reason}",
             where=str(project.folder),
             next_step="Put them back; if the folder was moved, "
             f"`{command('add', project.folder, '--images', 'NEW-PLACE')}` finds them again.",
         )
-    return left
+    return usable
 
 
 def images_without_files(project: ProjectFolder, image_ids: Sequence[str]) -> frozenset[str]:
@@ -70,17 +73,19 @@ def images_without_files(project: ProjectFolder, image_ids: Sequence[str]) -> fr
 
 
 def noted_unusable_images(project: ProjectFolder) -> dict[str, str]:
-    """The images that the last commands set aside and that still cannot be used, with the reasons."""
-    rows = project.store.images(names=project.store.get(SET_ASIDE, {}))
-    return {row.image_id: reason for row in rows if (reason := _fault(row))}
+    """The images that the last commands set aside and that still cannot be used, with reasons."""
+    faults = {}
+    for row in project.store.images(names=project.store.get(SET_ASIDE, {})):
+        reason = _find_fault(row)
+        if reason:
+            faults[row.image_id] = reason
+    return faults
 
 
-def _fault(row: ImageRow) -> str:
+def _find_fault(row: ImageRow) -> str:
     """What is wrong with an image's file; "" if it can be used."""
-    from labelgrid.images.reading import (  # slow to load, and most projects have no fault
-        changed_image_error,
-        check_image,
-    )
+    # Slow to load, and most projects have no fault.
+    from labelgrid.images.reading import changed_image_error, check_image
 
     path = Path(row.root) / row.image_id
     try:
@@ -102,20 +107,17 @@ def _note(project: ProjectFolder, checked: Collection[str], faults: dict[str, st
     store = project.store
     with store.transaction():
         before = store.get(SET_ASIDE, {})
-        after = {
-            image_id: reason for image_id, reason in before.items() if image_id not in checked
-        } | faults
+        others = {image_id: before[image_id] for image_id in before if image_id not in checked}
+        after = others | faults
         if after != before:
             store.put(SET_ASIDE, after)
 
 
 def _warning(faults: dict[str, str]) -> str:
     reasons = [f"'{name}': {reason.rstrip('.')}" for name, reason in sorted(faults.items())]
-    return (
-        count_text(
-            len(faults),
-            "image is set aside, with its cells, until its file is back",
-            "images are set aside, with their cells, until their files are back",
-        )
-        + f" ({join_names(reasons, SHOWN, '; ')}). `labelgrid remove` takes images out."
+    images = count_text(
+        len(faults),
+        "image is set aside, with its cells, until its file is back",
+        "images are set aside, with their cells, until their files are back",
     )
+    return f"{images} ({join_names(reasons, SHOWN, '; ')}). `labelgrid remove` takes images out."

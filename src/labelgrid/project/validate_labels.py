@@ -1,4 +1,4 @@
-"""Validates the labels of an import: reads each label, checks its size, and compares it with the ledger."""
+"""Validates the labels of an import: reads each, checks its size, compares it with the ledger."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -103,13 +103,11 @@ def validate_labels(
             faults.append(result)
         elif result:
             labels.append(result)
-    skips = [
-        skip
-        for skip in sorted(answers.skips, key=lambda s: s.cell)
-        if rows[skip.cell].state == State.REQUESTED
-    ]
-    moved, fixed = _moved(project, {label.row.cell.image_id for label in labels}, split)
-    return ValidatedLabels(labels, skips, moved, [*faults, *fixed])
+    skips = [skip for skip in answers.skips if rows[skip.cell].state == State.REQUESTED]
+    skips.sort(key=lambda skip: skip.cell)
+    image_ids = {label.row.cell.image_id for label in labels}
+    moving, move_faults = _find_moving_images(project, image_ids, split)
+    return ValidatedLabels(labels, skips, moving, [*faults, *move_faults])
 
 
 class LabelValidator:
@@ -135,13 +133,14 @@ class LabelValidator:
         self.seen = seen
         self.tasks = project.tasks()
         self.withdrawn = withdrawn_labels(project, rows)
-        self.images = {
-            row.image_id: row
-            for row in project.store.images(names={cell.image_id for cell in rows})
-        }
+        image_ids = {cell.image_id for cell in rows}
+        self.images = {image.image_id: image for image in project.store.images(names=image_ids)}
 
     def validate(self, answer: Answer) -> AcceptedLabel | Fault | None:
-        """Return the label if it can be imported, its fault, or None if the source has no label for this cell."""
+        """Return the label if it can be imported, or its fault.
+
+        None if the source has no label for this cell.
+        """
         if answer.seconds is not None and not is_time(answer.seconds):
             return wrong_time(answer.where, answer.seconds, answer.cell)
         if not is_annotator(answer.annotator):
@@ -151,7 +150,7 @@ class LabelValidator:
                 name_task_commands(self.project, answer.cell.task),
                 as_file(answer, self.tasks[answer.cell.task]) as path,
             ):
-                return self._compared(answer, path) if path else None
+                return self._compare(answer, path) if path else None
         except (LabelError, ImageError) as error:
             return Fault(answer.where, error.what, error.next_step, answer.cell)
         except OSError as error:
@@ -159,39 +158,39 @@ class LabelValidator:
                 answer.where, f"The label cannot be read: {error.strerror}.", "", answer.cell
             )
 
-    def _compared(self, answer: Answer, path: Path) -> AcceptedLabel | Fault:
+    def _compare(self, answer: Answer, path: Path) -> AcceptedLabel | Fault:
+        """Compare the file of a label with the ledger and its image."""
         row = self.rows[answer.cell]
         task = self.tasks[answer.cell.task]
         content = digest(path)
         if row.state == State.LABELLED and row.digest == content:
-            known: ImportStatus = "unchanged" if is_intact(self.project, row) else "repaired"
+            same: ImportStatus = "unchanged" if is_intact(self.project, row) else "repaired"
             return AcceptedLabel(
-                answer=answer, row=row, digest=content, suffix=path.suffix, status=known
+                answer=answer, row=row, digest=content, suffix=path.suffix, status=same
             )
         taken_back = content in self.withdrawn.get(answer.cell, ())
         if taken_back and not self.replace:
             what = "This label was withdrawn."
             advice = "Leave the file out, or use --replace to take the label back."
             return Fault(answer.where, what, advice, answer.cell)
-        size = _size(self.images[answer.cell.image_id])
-        stored = (
-            task.stored_size(path) or size
-        )  # compared before the label is decoded, which may take much memory
-        label = task.read(path) if stored == size else None
-        found = label.size if label else stored
-        if found != size:
-            return _wrong_size(answer, found, size, task.form.stride)
+        size = _image_size(self.images[answer.cell.image_id])
+        # Compared before the label is decoded, which may take much memory.
+        stored = task.stored_size(path) or size
+        if stored != size:
+            return _size_fault(answer, stored, size, task.form.stride)
+        label = task.read(path)
+        if label.size != size:
+            return _size_fault(answer, label.size, size, task.form.stride)
         if row.state == State.LABELLED and not self.replace:
-            what = f"The cell has a label with other content, imported in round {row.round} ({row.path})."
-            return Fault(
-                answer.where,
-                what,
-                "Use --replace to replace it; the old label is kept.",
-                answer.cell,
+            what = (
+                f"The cell has a label with other content, imported in round {row.round} "
+                f"({row.path})."
             )
+            advice = "Use --replace to replace it; the old label is kept."
+            return Fault(answer.where, what, advice, answer.cell)
         status: ImportStatus = "replaced" if row.state == State.LABELLED else "new"
-        predicted = self._predicted(row, task, content)
-        if self.seen and label:
+        predicted = self._is_prediction(row, task, content)
+        if self.seen:
             self.seen(answer.cell, label)
         return AcceptedLabel(
             answer=answer,
@@ -203,16 +202,21 @@ class LabelValidator:
             taken_back=taken_back,
         )
 
-    def _predicted(self, row: CellRow, task: TaskDef, content: str) -> bool:
+    def _is_prediction(self, row: CellRow, task: TaskDef, content: str) -> bool:
         """Whether the answer is identical to the prelabel of the request."""
         path = prelabel(self.project, row, task)
         return path is not None and digest(path) == content
 
 
-def _wrong_size(answer: Answer, found: tuple[int, int], size: tuple[int, int], step: int) -> Fault:
-    scaled = f" ({step} times its file's)" if step > 1 else ""
-    what = f"The label is {found[0]}x{found[1]}{scaled}, its image is {size[0]}x{size[1]} (height x width)."
-    wanted = f"1/{step} of the image's sides" if step > 1 else "the image's size"
+def _size_fault(
+    answer: Answer, label_size: tuple[int, int], image_size: tuple[int, int], stride: int
+) -> Fault:
+    label = f"{label_size[0]}x{label_size[1]}"
+    wanted = "the image's size"
+    if stride > 1:
+        label += f" ({stride} times its file's)"
+        wanted = f"1/{stride} of the image's sides"
+    what = f"The label is {label}, its image is {image_size[0]}x{image_size[1]} (height x width)."
     return Fault(answer.where, what, f"Make it at {wanted}, upright.", answer.cell)
 
 
@@ -221,8 +225,8 @@ def as_file(answer: Answer, task: TaskDef) -> Iterator[Path | None]:
     """Provide the label as a file: its own, or a temporary one; None if there is no label.
 
     Raises:
-        LabelError: the label cannot be read, or is not a label of this task. ProjectError: the disk
-            reports an error.
+        LabelError: the label cannot be read, or is not a label of this task.
+        ProjectError: the disk reports an error.
     """
     if isinstance(answer.label, Path):
         yield answer.label
@@ -245,13 +249,11 @@ def as_file(answer: Answer, task: TaskDef) -> Iterator[Path | None]:
         yield path
 
 
-def _size(image: ImageRow) -> tuple[int, int]:
+def _image_size(image: ImageRow) -> tuple[int, int]:
     """Height and width; read from the image's header if they are not in the ledger."""
-    return (
-        (image.height, image.width)
-        if image.height
-        else image_size(Path(image.root) / image.image_id)
-    )
+    if image.height:
+        return image.height, image.width
+    return image_size(Path(image.root) / image.image_id)
 
 
 def _duplicates(answers: Answers) -> Iterator[Fault]:
@@ -269,37 +271,32 @@ def _duplicates(answers: Answers) -> Iterator[Fault]:
             )
 
 
-def _moved(
+def _find_moving_images(
     project: ProjectFolder, image_ids: set[str], split: Split | None
 ) -> tuple[list[ImageRow], list[Fault]]:
-    """The images, with the others of their groups, that must change their split.
+    """The images that must change their split, and a fault for each that cannot.
 
-    And a fault for each that cannot.
+    The others of their groups are among them.
     """
     if split is None:
         return [], []
-    named = list(project.store.images(names=image_ids))
-    groups = {row.group for row in named if row.group}
-    candidates = project.store.images() if groups else named
-    moving = [
-        row
-        for row in candidates
-        if row.split != split and (row.image_id in image_ids or row.group in groups)
-    ]
+    rows = list(project.store.images(names=image_ids))
+    groups = {row.group for row in rows if row.group}
+    if groups:
+        rows = list(project.store.images())
+    moving = []
+    for row in rows:
+        is_meant = row.image_id in image_ids or row.group in groups
+        if is_meant and row.split != split:
+            moving.append(row)
     labelled = {row.cell.image_id for row in project.store.cells(state=State.LABELLED)}
     faults = []
     for row in moving:
         if row.split == "heldout":
-            faults.append(
-                Fault(
-                    row.image_id,
-                    f"The image is held out; it cannot move to '{split}'.",
-                    "Leave out --split.",
-                )
-            )
+            what = f"The image is held out; it cannot move to '{split}'."
+            faults.append(Fault(row.image_id, what, "Leave out --split."))
         elif row.image_id in labelled:
             what = f"The image has labels in the split '{row.split}'; it cannot move to '{split}'."
-            faults.append(
-                Fault(row.image_id, what, f"Use --split {row.split}, or remove the label.")
-            )
+            advice = f"Use --split {row.split}, or remove the label."
+            faults.append(Fault(row.image_id, what, advice))
     return moving, faults

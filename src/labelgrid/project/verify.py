@@ -4,7 +4,7 @@ Loads no torch.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +24,7 @@ from labelgrid.words import count_text
 
 @dataclass(frozen=True)
 class Verified:
-    """The result of a verification: how many images and labels were read, and a fault for each that is not right."""
+    """The result of a verification: how many images and labels were read, and their faults."""
 
     images: int
     labels: int
@@ -33,9 +33,8 @@ class Verified:
     def __str__(self) -> str:
         """A summary in words, then one line a fault."""
         read = f"{count_text(self.images, 'image')} and {count_text(self.labels, 'label')}"
-        return "\n  ".join(
-            [f"Read {read}: {count_text(len(self.faults), 'fault')}.", *map(str, self.faults)]
-        )
+        summary = f"Read {read}: {count_text(len(self.faults), 'fault')}."
+        return "\n  ".join([summary, *map(str, self.faults)])
 
 
 def verify(project: ProjectFolder, progress: Progress) -> Verified:
@@ -51,7 +50,8 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
     """
     if project.settings.oracle:
         raise ProjectError(
-            "This project is a run of a simulation: its images and labels are those of its data set.",
+            "This project is a run of a simulation: its images and labels are those of its data "
+            "set.",
             where=str(project.folder),
             next_step=f"Check the data set in {project.settings.oracle.root}.",
         )
@@ -59,32 +59,32 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
     cells = list(project.store.cells(state=State.LABELLED))
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         progress.start("Reading images", len(rows), "images")
-        images = _told(threads.map(partial(_image_fault, project), rows.values()), progress)
+        image_results = threads.map(partial(_image_fault, project), rows.values())
+        faults = _collect_faults(image_results, progress)
         progress.start("Reading labels", len(cells), "labels")
-        labels = _told(
-            threads.map(partial(_label_fault, project, project.tasks(), rows), cells), progress
-        )
-    return Verified(len(rows), len(cells), [*images, *labels])
+        check_label = partial(_label_fault, project, project.tasks(), rows)
+        faults += _collect_faults(threads.map(check_label, cells), progress)
+    return Verified(len(rows), len(cells), faults)
 
 
-def _told(results: Iterable[Fault | None], progress: Progress) -> list[Fault]:
-    def advanced() -> Iterator[Fault | None]:
-        for result in results:
-            progress.advance()
-            yield result
-
-    return [fault for fault in advanced() if fault]
+def _collect_faults(results: Iterable[Fault | None], progress: Progress) -> list[Fault]:
+    faults = []
+    for fault in results:
+        progress.advance()
+        if fault:
+            faults.append(fault)
+    return faults
 
 
 def _image_fault(project: ProjectFolder, row: ImageRow) -> Fault | None:
     path = Path(row.root) / row.image_id
     try:
-        found = check_image(path)
-        if row.digest and found.digest != row.digest:
+        image = check_image(path)
+        if row.digest and image.digest != row.digest:
             raise changed_image_error(path)
     except ImageError as error:
-        gone = f"`{command('remove', project.folder, row.image_id)}` takes it out of the project."
-        return Fault(row.image_id, error.what, f"{error.next_step} {gone}")
+        remove = f"`{command('remove', project.folder, row.image_id)}` takes it out of the project."
+        return Fault(row.image_id, error.what, f"{error.next_step} {remove}")
     return None
 
 
