@@ -133,7 +133,11 @@ def families(rows: Sequence[ImageRow]) -> dict[str, str]:
     no group; of several, the first.
 
     Example:
-        >>> rows = [ImageRow("a", "", "1"), ImageRow("b", "", "2"), ImageRow("c", "", "1")]
+        >>> rows = [
+        ...     ImageRow(image_id="a", root="", digest="1"),
+        ...     ImageRow(image_id="b", root="", digest="2"),
+        ...     ImageRow(image_id="c", root="", digest="1"),
+        ... ]
         >>> families(rows)
         {'a': 'a', 'b': 'b', 'c': 'a'}
     """

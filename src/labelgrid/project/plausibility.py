@@ -178,9 +178,9 @@ def figure_differences(before: FigureSet, after: FigureSet) -> list[str]:
     """The figures whose medians differ between two readings of the same labels, in words.
 
     Example:
-        >>> before = [{"the median depth": LabelFigure(2500, 2.0, ratio=True, unit=" m")}]
-        >>> after = [{"the median depth": LabelFigure(2.5, 2.0, ratio=True, unit=" m")}]
-        >>> figure_differences(before, after)
+        >>> old = LabelFigure(value=2500, tolerance=2.0, ratio=True, unit=" m")
+        >>> new = LabelFigure(value=2.5, tolerance=2.0, ratio=True, unit=" m")
+        >>> figure_differences([{"the median depth": old}], [{"the median depth": new}])
         ['the median depth was 2.5e+03 m and is 2.5 m now (1 label).']
     """
     old = _group_by_name(before)

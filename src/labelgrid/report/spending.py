@@ -33,8 +33,8 @@ def spending_table(results: PointResults, label_costs: Mapping[str, float]) -> D
                 labels.append(count)
                 costs.append(count * cost)
             spent, _ = mean_and_deviation([network.spent for network in networks])
-            row = [strategy, bought, len(networks), *labels, sum(labels), *costs, spent]
-            rows.append(row)
+            row: list[Value] = [strategy, bought, len(networks)]
+            rows.append([*row, *labels, sum(labels), *costs, spent])
     return DataTable(columns, rows)
 
 

@@ -211,6 +211,6 @@ def _runs(report: StudyReport) -> list[Block]:
     ]
     rows: list[list[Value]] = []
     for run in report.runs:
-        row = [run.key, run.strategy, run.seed, run.point or None, run.state]
+        row: list[Value] = [run.key, run.strategy, run.seed, run.point or None, run.state]
         rows.append([*row, len(run.measured), run.expected, run.fault])
     return [DataTable(columns, rows)]

@@ -14,8 +14,8 @@ SHOWN = 6
 def verdicts(measure: CampaignMeasure) -> list[tuple[str, str]]:
     """The verdict on each pair and the numbers that support it, differences first."""
     pairs = measure.pairs()
-    differences = []
-    others = []
+    differences: list[tuple[str, str]] = []
+    others: list[tuple[str, str]] = []
     for pair, compared in pairs.items():
         group = differences if is_difference(compared) else others
         group.append(finding(measure, pair, compared))
