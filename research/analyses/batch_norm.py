@@ -67,23 +67,27 @@ class BatchNorm:
         """As `Analysis.findings`; none for a network that keeps no statistics."""
         progress.start("Measuring", len(runs), "networks")
         for run, folder in runs:
-            if fit := newest_fit(folder):
+            fit = newest_fit(folder)
+            if fit:
                 with ProjectFolder.open(folder) as project:
-                    yield from self._of_run(run, project, *restore(project, fit))
+                    context, model = restore(project, fit)
+                    yield from self._measure_run(run, project, context, model)
             progress.advance(note=run.key)
 
-    def _of_run(
+    def _measure_run(
         self, run: Run, project: ProjectFolder, context: RoundContext, model: TrainedModel
     ) -> Iterator[Finding]:
         recipe = context.recipe
-        frozen = model.network.encoder if recipe.train.norm == "frozen" else None
+        frozen = None
+        if recipe.train.norm == "frozen":
+            frozen = model.network.encoder
         norms = norms_of(model.network, frozen)
         if not norms:
             return
         with largest_offset(norms) as offset:
             yield from _metrics(run, "kept", project=project, context=context, model=model)
-        found = Result("largest offset", float(offset), "sd", "lower")
-        yield Finding(run=run, keys={"statistics": "kept", "task": OVERALL}, result=found, count=1)
+        result = Result("largest offset", float(offset), "sd", "lower")
+        yield Finding(run=run, keys={"statistics": "kept", "task": OVERALL}, result=result, count=1)
         batch = self.options.batch or recipe.train.batch
         images = self._images(run, project, batch)
         with recompute_statistics(model.network, norms), torch.inference_mode():
@@ -93,11 +97,16 @@ class BatchNorm:
         yield from _metrics(run, "measured", project=project, context=context, model=model)
 
     def _images(self, run: Run, project: ProjectFolder, batch: int) -> list[str]:
-        """Labelled training images in random order, as many as fill whole batches if they fill one."""
+        """Labelled training images in random order.
+
+        As many as fill whole batches, if they fill one.
+        """
         images = labelled_images(project, "train")
         draws = keyed_uniform(image_keys(images), seed_of(run.seed, "analysis"))
         count = min(len(images), self.options.images)
-        return [images[index] for index in np.argsort(draws)[: count // batch * batch or count]]
+        if count >= batch:
+            count = count // batch * batch
+        return [images[index] for index in np.argsort(draws)[:count]]
 
     def drawings(self, means: Sequence[Mean]) -> Sequence[Dots]:
         """As `Analysis.drawings`: one drawing for each task, one row for each arm."""
@@ -111,10 +120,10 @@ def _metrics(
 
     No loss for a single task, which does not compare.
     """
-    found = measure(project, context, model=model, split="heldout", progress=Silent())
-    if found is None:
+    evaluation = measure(project, context, model=model, split="heldout", progress=Silent())
+    if evaluation is None:
         return
-    for name, group in found.metrics.items():
+    for name, group in evaluation.metrics.items():
         headline = context.definitions[name].headline
         for result in group.values():
             keys = {"statistics": statistics, "task": name}
@@ -122,7 +131,7 @@ def _metrics(
                 run=run,
                 keys=keys,
                 result=result,
-                count=found.labels[name],
+                count=evaluation.labels[name],
                 headline=result.name == headline,
             )
     if run.kind == "single":
@@ -131,31 +140,33 @@ def _metrics(
     yield Finding(
         run=run,
         keys=keys,
-        result=Result(LOSS, found.loss_mtl.value, "", "lower"),
-        count=sum(found.labels.values()),
+        result=Result(LOSS, evaluation.loss_mtl.value, "", "lower"),
+        count=sum(evaluation.labels.values()),
     )
 
 
 @contextmanager
 def largest_offset(norms: Sequence[NORM]) -> Iterator[Tensor]:
-    """While it is open, the largest distance of an image's mean in a channel from the kept mean, in kept deviations.
+    """While it is open, the largest distance of an image's mean in a channel from the kept mean.
+
+    It is in kept standard deviations.
 
     Example:
         >>> norm = nn.BatchNorm2d(1).eval()
         >>> with largest_offset([norm]) as offset:
-        ...     found = norm(torch.tensor([1.0, -3.0]).view(2, 1, 1, 1))
+        ...     output = norm(torch.tensor([1.0, -3.0]).view(2, 1, 1, 1))
         >>> round(float(offset), 3)
         3.0
     """
     largest = torch.zeros(())
 
     def look(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        assert (
-            isinstance(norm, NORM)
-            and norm.running_mean is not None
-            and norm.running_var is not None
-        )
-        means = inputs[0].flatten(2).mean(2) if inputs[0].ndim > 2 else inputs[0]
+        assert isinstance(norm, NORM)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        means = inputs[0]
+        if means.ndim > 2:
+            means = means.flatten(2).mean(2)
         offset = (means - norm.running_mean).abs() / (norm.running_var + norm.eps).sqrt()
         largest.copy_(torch.maximum(largest, offset.max()))
 
@@ -167,16 +178,18 @@ def largest_offset(norms: Sequence[NORM]) -> Iterator[Tensor]:
 
 @contextmanager
 def recompute_statistics(network: nn.Module, norms: Sequence[NORM]) -> Iterator[None]:
-    """While it is open, the network evaluates, but batch norm forgets its statistics and takes the means over batches.
+    """While it is open, the network evaluates, but batch norm takes the means over batches.
+
+    It forgets its earlier statistics.
 
     Example:
         >>> norm = nn.BatchNorm2d(1)
-        >>> with measuring(norm, [norm]):
-        ...     found = [norm(torch.full((2, 1, 2, 2), value)) for value in (1.0, 3.0)]
+        >>> with recompute_statistics(norm, [norm]):
+        ...     outputs = [norm(torch.full((2, 1, 2, 2), value)) for value in (1.0, 3.0)]
         >>> norm.running_mean
         tensor([2.])
     """
-    kept = [norm.momentum for norm in norms]
+    momenta = [norm.momentum for norm in norms]
     network.eval()
     for norm in norms:
         norm.reset_running_stats()
@@ -185,7 +198,7 @@ def recompute_statistics(network: nn.Module, norms: Sequence[NORM]) -> Iterator[
     try:
         yield
     finally:
-        for norm, momentum in zip(norms, kept, strict=True):
+        for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
         network.eval()
 
@@ -194,17 +207,10 @@ def _dots(means: Sequence[Mean]) -> Dots:
     first = means[0]
     marks = dict[str, dict[str, tuple[float, float]]]()
     for mean in means:
-        marks.setdefault(str(mean.keys["statistics"]), {})[mean.arm] = (
-            mean.result.value,
-            mean.deviation,
-        )
-    what = f"{first.keys['task']} {first.result.name}"
-    return Dots(
-        f"batch_norm-{first.titled(what).replace(' ', '-')}",
-        first.axis_label,
-        marks,
-        first.titled(what),
-    )
+        series = marks.setdefault(str(mean.keys["statistics"]), {})
+        series[mean.arm] = (mean.result.value, mean.deviation)
+    title = first.titled(f"{first.keys['task']} {first.result.name}")
+    return Dots(f"batch_norm-{title.replace(' ', '-')}", first.axis_label, marks, title)
 
 
 def build(options: Options) -> BatchNorm:

@@ -1,6 +1,7 @@
-"""Predictions of all arms for the same images of the test split, as pictures, each with its metric on that image.
+"""Predictions of all arms for the same images of the test split, as pictures.
 
-MTPSL's figure 4. The networks are the last ones of the runs with the smallest seed.
+Each has its metric on that image, as in MTPSL's figure 4. The networks are the last ones of the
+runs with the smallest seed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -88,8 +89,13 @@ class Frames:
                 label, *predicted = pictures(task, [self.labels[image, name], *maps.values()])
                 first.append(label)
                 columns.append(dict(zip(maps, predicted, strict=True)))
-        arms = dict.fromkeys(arm for column in columns for arm in column)
-        rows = [(arm, [None, *(column.get(arm) for column in columns)]) for arm in arms]
+        arms: dict[str, None] = {}
+        for column in columns:
+            arms |= dict.fromkeys(column)
+        rows: list[tuple[str, list[Picture | None]]] = []
+        for arm in arms:
+            predictions_of_arm = [column.get(arm) for column in columns]
+            rows.append((arm, [None, *predictions_of_arm]))
         return PictureGrid(f"frames-{image}", image, [("label", first), *rows])
 
 

@@ -161,18 +161,13 @@ class JointMaps:
     ) -> Iterator[Finding]:
         rows: list[tuple[str, list[Picture | None]]] = []
         for source, target in permutations(term.names, 2):
-            sides = list(zip(*(one.maps[source, target] for one in seen), strict=True))
-            read, codes = (
-                [torch.cat([maps[kind] for maps in side]) for side in sides] for kind in (0, 1)
-            )
-            rows.append(
-                (
-                    "",
-                    _pictures(
-                        context, seen[0], (source, target), [subtract_mean(maps) for maps in read]
-                    ),
-                )
-            )
+            read = []
+            codes = []
+            for side in zip(*(image.maps[source, target] for image in seen), strict=True):
+                read.append(torch.cat([maps for maps, _ in side]))
+                codes.append(torch.cat([joint for _, joint in side]))
+            differences = [subtract_mean(maps) for maps in read]
+            rows.append(("", _pictures(context, seen[0], (source, target), differences)))
             for result in _numbers(*codes):
                 yield Finding(
                     run=run,
@@ -193,7 +188,9 @@ def subtract_mean(maps: Tensor) -> Tensor:
 
     A single map as it is.
     """
-    return maps[:1] - maps.mean(0) if len(maps) > 1 else maps
+    if len(maps) < 2:
+        return maps
+    return maps[:1] - maps.mean(0)
 
 
 def _pictures(
@@ -209,20 +206,17 @@ def _pictures(
         (target, "label", label_of(seen.batch.targets[target])),
     ]
     pictures: list[Picture | None] = []
-    for (name, kind, label), one in zip(shown, maps, strict=True):
-        pictures += [
-            Picture(
-                colour_map(context.definitions[name], label.value, label.valid), f"{name}, {kind}"
-            ),
-            Picture(_heat(one, size), "its map"),
-        ]
+    for (name, kind, label), task_maps in zip(shown, maps, strict=True):
+        pixels = colour_map(context.definitions[name], label.value, label.valid)
+        pictures.append(Picture(pixels, f"{name}, {kind}"))
+        pictures.append(Picture(_heat(task_maps, size), "its map"))
     return pictures
 
 
 def _numbers(sources: Tensor, targets: Tensor) -> list[Result]:
-    """What tells the joint maps [n, d, h, w] of one image's prediction and label from those of two images."""
+    """What tells joint maps [n, d, h, w] of one image's prediction and label from two images'."""
     count = len(sources)
-    apart = torch.stack([distance(one.expand_as(targets), targets) for one in sources])
+    apart = torch.stack([distance(source.expand_as(targets), targets) for source in sources])
     own = apart.diagonal()
     results = [Result("distance", float(own.mean()), "", "lower")]
     if count > 1:

@@ -55,10 +55,9 @@ class Known:
         questions = [question for run, folder in runs for question in _questions(run, folder)]
         find = _of_sets if self.options.over == "set" else _of_images
         order = {run.key: index for index, (run, _) in enumerate(runs)}
-        found = list(find(questions, progress))
-        yield from sorted(
-            found, key=lambda one: (order[one.run.key], one.keys["task"], one.keys["fed"])
-        )
+        findings = list(find(questions, progress))
+        findings.sort(key=lambda f: (order[f.run.key], f.keys["task"], f.keys["fed"]))
+        yield from findings
 
     def drawings(self, means: Sequence[Mean]) -> Sequence[Chart]:
         """As `Analysis.drawings`: one drawing for each task, one line for each arm.

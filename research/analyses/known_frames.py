@@ -1,7 +1,7 @@
-"""Predictions of one task for some images, with one more label of another task fed in each time, as pictures.
+"""Predictions of one task for some images, as pictures, with ever more labels fed in.
 
-PartAL's figure 10 (section 4.5, improved inference). The networks are the last ones of the runs
-with the smallest seed.
+Each time it is one more label of another task. PartAL's figure 10 (section 4.5, improved
+inference). The networks are the last ones of the runs with the smallest seed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,7 +66,7 @@ class KnownFrames:
         self.grids: list[PictureGrid] = []
 
     def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
-        """As `Analysis.findings`: the task's headline metric on each image, by the labels that are fed in."""
+        """As `Analysis.findings`: the task's headline metric on each image, by what is fed in."""
         shown = shown_runs(runs)
         ids = shown_images([folder for _, folder, _ in shown], self.options)
         known = dict.fromkeys(name for _, folder, _ in shown for name in _tasks_of(folder))
@@ -157,10 +157,11 @@ def chosen_tasks(options: Options, tasks: Sequence[str]) -> tuple[str, list[str]
     named_tasks = [task, *feed]
     unknown = [name for name in named_tasks if name not in tasks]
     if unknown or len({*named_tasks}) < len(named_tasks):
+        what = "`task` and `feed` name a task twice."
+        if unknown:
+            what = f"No network has the task '{unknown[0]}'."
         raise UsageError(
-            f"No network has the task '{unknown[0]}'."
-            if unknown
-            else "`task` and `feed` name a task twice.",
+            what,
             next_step=f"The tasks are {', '.join(tasks)}.",
             unchanged="Nothing was written.",
         )
@@ -200,11 +201,10 @@ def _fed(
     """The labels of an image that are fed in, as pictures; None for one that does not exist."""
     for name in feed:
         label = nonempty_label(data, image, tasks[name])
-        yield (
-            Picture(colour_map(tasks[name], label.value, label.valid), f"+ {name}")
-            if label
-            else None
-        )
+        if label is None:
+            yield None
+        else:
+            yield Picture(colour_map(tasks[name], label.value, label.valid), f"+ {name}")
 
 
 def build(options: Options) -> KnownFrames:

@@ -1,4 +1,7 @@
-"""Compares the pseudo-labels of a simulated campaign with the hidden labels, by round, task and confidence."""
+"""Compares the pseudo-labels of a simulated campaign with the hidden labels.
+
+By round, task and confidence.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,7 +40,9 @@ class PseudoError:
 
 
 def pseudo_errors(project: ProjectFolder, bins: int = 10) -> list[PseudoError]:
-    """The errors of all pseudo-labels that a simulated campaign has made, one record per round, task and range.
+    """The errors of all pseudo-labels that a simulated campaign has made.
+
+    One record per round, task and range of confidence.
 
     Args:
         project: the folder of a run of a study.

@@ -1,9 +1,8 @@
 """How wrong the pseudo-labels of the term `pseudo_labels` were, by round, task and confidence.
 
 `error` is the share of wrong pixels for classes, and for values the mean of the task's
-`disagreement` with the hidden
-label: for depth in its unit, for normals 1 − the cosine of the angle. A range of confidence is
-named by its lower end.
+`disagreement` with the hidden label: for depth in its unit, for normals 1 − the cosine of the
+angle. A range of confidence is named by its lower end.
 """
 
 from collections.abc import Iterator, Sequence

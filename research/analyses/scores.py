@@ -1,4 +1,4 @@
-"""What the scores of cells correlate with: the cell's loss, its image's rare classes, mean values and noise.
+"""What the scores of cells correlate with, such as the cell's loss.
 
 Spearman's rank correlation over the cells that could be picked in a round, for each statistic with
 a value per cell, task and trait. The traits (`with`): the loss of the round's network on the cell's
@@ -62,7 +62,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class _ScoredRound:
-    """A round of a run: the cells that could be picked, the images of the pool, and the statistics of cells."""
+    """A round of a run: the cells that could be picked, the pool, and the statistics of cells."""
 
     question: Question
     pool: Sequence[str]
@@ -120,19 +120,12 @@ def _compared(
     for name, statistic in table.statistics.items():
         for column, task in enumerate(table.tasks):
             scores = dict(zip(table.images, statistic[:, column], strict=True))
-            own = {
-                image: score
-                for image, score in scores.items()
-                if Cell(image, task) in question.cells
-            }
-            every = {
-                "the loss": {
-                    cell.image_id: loss for cell, loss in losses.items() if cell.task == task
-                },
-                **by_name,
-            }
-            for trait, values in every.items():
-                value, count = _correlation(own, values)
+            for image in table.images:
+                if Cell(image, task) not in question.cells:
+                    del scores[image]
+            task_losses = {cell.image_id: x for cell, x in losses.items() if cell.task == task}
+            for trait, values in {"the loss": task_losses, **by_name}.items():
+                value, count = _correlation(scores, values)
                 if math.isfinite(value):
                     keys: Keys = {**question.keys, "scores": name, "task": task, "with": trait}
                     yield Finding(

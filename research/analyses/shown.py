@@ -1,4 +1,7 @@
-"""Chooses the runs and test images that are drawn, and turns predictions and labels of one task into pictures."""
+"""Chooses the runs and test images that are drawn, and turns maps of one task into pictures.
+
+These are predictions and labels.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -50,13 +53,18 @@ class ShownMap:
 
 
 def shown_runs(runs: Sequence[tuple[Run, Path]]) -> list[tuple[Run, Path, Fit]]:
-    """The runs with the smallest seed that have a network, each with its project's folder and last training."""
+    """The runs with the smallest seed that have a network.
+
+    Each with its project's folder and last training.
+    """
     first = min((run.seed for run, _ in runs), default=0)
-    return [
-        (run, folder, fit)
-        for run, folder in runs
-        if run.seed == first and (fit := newest_fit(folder))
-    ]
+    shown = []
+    for run, folder in runs:
+        if run.seed == first:
+            fit = newest_fit(folder)
+            if fit:
+                shown.append((run, folder, fit))
+    return shown
 
 
 def shown_images(folders: Sequence[Path], options: ImageOptions) -> list[str]:
@@ -74,10 +82,11 @@ def shown_images(folders: Sequence[Path], options: ImageOptions) -> list[str]:
     known = set[str]().union(*(images for _, images in counts))
     unknown = [image for image in options.ids if counts and image not in known]
     if unknown or (counts and not (options.ids or complete)):
+        what = "No image has a label of every task."
+        if unknown:
+            what = f"'{unknown[0]}' is no image of the test split."
         raise ProjectError(
-            f"'{unknown[0]}' is no image of the test split."
-            if unknown
-            else "No image has a label of every task.",
+            what,
             where=str(folders[0]),
             next_step="Name images of the test split as `ids`.",
             unchanged="Nothing was written.",
@@ -101,11 +110,11 @@ def shown_prediction(
 
 def pictures(task: TaskDef, shown: Sequence[ShownMap]) -> list[Picture]:
     """The pictures of one task's maps, all with one scale."""
-    value, valid = (
-        np.concatenate([getattr(one.label, part) for one in shown]) for part in ("value", "valid")
-    )
-    pixels = np.split(colour_map(task, value, valid), len(shown))
-    return [Picture(part, one.caption) for one, part in zip(shown, pixels, strict=True)]
+    value = np.concatenate([shown_map.label.value for shown_map in shown])
+    valid = np.concatenate([shown_map.label.valid for shown_map in shown])
+    parts = np.split(colour_map(task, value, valid), len(shown))
+    captions = [shown_map.caption for shown_map in shown]
+    return [Picture(part, caption) for part, caption in zip(parts, captions, strict=True)]
 
 
 def run_name(run: Run) -> str:
@@ -114,10 +123,10 @@ def run_name(run: Run) -> str:
 
 
 def _labels_of_images(folder: Path) -> tuple[set[str], set[str]]:
-    """A run's images of the test split: those with a label of each of its tasks, and those with any."""
+    """A run's images of the test split: those with a label of each of its tasks, those with any."""
     with ProjectFolder.open(folder) as project:
-        cells = [row.cell for row in project.store.cells(state=State.LABELLED, splits=("heldout",))]
-        counts = Counter(cell.image_id for cell in cells)
-        return {image for image, count in counts.items() if count == len(project.tasks())}, set(
-            counts
-        )
+        rows = project.store.cells(state=State.LABELLED, splits=("heldout",))
+        counts = Counter(row.cell.image_id for row in rows)
+        tasks = len(project.tasks())
+    complete = {image for image, count in counts.items() if count == tasks}
+    return complete, set(counts)

@@ -64,14 +64,15 @@ class Traits:
         """The number of pixels of each class, or the mean value; empty without a label."""
         if (image, task) not in self._labels:
             label = nonempty_label(self.source, image, self.tasks[task])
-            self._labels[image, task] = (
-                np.zeros(0) if label is None else _summary(label, task in self.classes)
-            )
+            summary = np.zeros(0)
+            if label is not None:
+                summary = _summary(label, task in self.classes)
+            self._labels[image, task] = summary
         return self._labels[image, task]
 
 
 def image_noise(image: NDArray[np.uint8]) -> float:
-    """The standard deviation of the noise of an image [h, w, 3] in grey levels, by Immerkær's estimate.
+    """The standard deviation of the noise of an image [h, w, 3], in grey levels.
 
     Source: Immerkær 1996, fast noise variance estimation. Fine texture counts as noise.
     """
@@ -89,8 +90,12 @@ def _summary(label: LabelArray, classes: bool) -> NDArray[np.float64]:
 
 
 def _rarity(counts: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
-    total = np.zeros(max((len(own) for own in counts.values()), default=0))
-    for own in counts.values():
-        total[: len(own)] += own
+    """The mean of -log p over each image's pixels, from the number of its pixels of each class."""
+    total = np.zeros(max((len(pixels) for pixels in counts.values()), default=0))
+    for pixels in counts.values():
+        total[: len(pixels)] += pixels
     surprise = -np.log(np.maximum(total, 1) / max(total.sum(), 1))
-    return {image: float(own @ surprise[: len(own)] / own.sum()) for image, own in counts.items()}
+    rarity = {}
+    for image, pixels in counts.items():
+        rarity[image] = float(pixels @ surprise[: len(pixels)] / pixels.sum())
+    return rarity
