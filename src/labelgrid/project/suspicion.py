@@ -114,7 +114,8 @@ def check_plausible(
     if not fresh or project.settings.oracle:
         return
     evidence = _Evidence(project, fresh, summaries)
-    names = [name for name in evidence.tasks if any(cell.task == name for cell in fresh)]
+    fresh_tasks = {cell.task for cell in fresh}
+    names = [name for name in evidence.tasks if name in fresh_tasks]
     progress.start("Comparing labels", len(names), "tasks")
     doubts: list[Doubt] = []
     for name in names:

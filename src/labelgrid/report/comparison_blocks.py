@@ -179,7 +179,8 @@ def curve_figure(
         drawings += charts if cost else charts[:1]
     columns = [
         Column("strategy"),
-        *number_columns("rounds bought", "labels", "cost", f"{label}, mean", "±", "seeds"),
+        *number_columns("rounds bought", "labels", "cost"),
+        *number_columns(f"{label}, mean", "±", "seeds"),
     ]
     rows: list[list[Value]] = []
     for strategy, points in means.items():
@@ -355,7 +356,8 @@ def pair_blocks(measure: CampaignMeasure, name: str) -> list[Block]:
         span = "95 % interval"
     columns = [
         Column("pair"),
-        *number_columns("difference", span, "p", "p corrected", "seeds"),
+        *number_columns("difference", span),
+        *number_columns("p", "p corrected", "seeds"),
         Column("verdict"),
     ]
     rows: list[list[Value]] = []

@@ -102,8 +102,10 @@ def hindsight_blocks(results: PointResults) -> list[Block]:
             rows.append([*row, mean.labels, mean.cost, mean.value, mean.seeds])
     if not rows:
         return []
-    bought, *rest = number_columns("rounds bought", "labels", "cost", "loss_mtl, mean", "seeds")
-    return [
-        *hindsight_texts(results),
-        DataTable([Column("in hindsight"), bought, Column("best arm"), *rest], rows),
+    columns = [
+        Column("in hindsight"),
+        *number_columns("rounds bought"),
+        Column("best arm"),
+        *number_columns("labels", "cost", "loss_mtl, mean", "seeds"),
     ]
+    return [*hindsight_texts(results), DataTable(columns, rows)]
