@@ -244,7 +244,7 @@ class Study:
         return name
 
     def _start_settings(self, name: str) -> tuple[list[str], InitialLabels, list[dict[str, Any]]]:
-        """The settings that determine an arm's start: tasks, initial labels and recipe overrides."""
+        """List what determines an arm's start: tasks, initial labels and recipe overrides."""
         tasks = [row.name for row in self.rows(name)]
         overrides = [self.overrides("start", point, name) for point in self.points()]
         return tasks, self.initial_of(name), overrides
