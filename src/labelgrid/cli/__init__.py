@@ -27,8 +27,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="Decide which (image, task) labels to pay for next, and train on a partially labelled grid.",
-    epilog="The usual order: init, query, export, import, fit, query, ... report. Each command has its own --help.",
+    help="Decide which (image, task) labels to pay for next, "
+    "and train on a partially labelled grid.",
+    epilog="The usual order: init, query, export, import, fit, query, ... report. "
+    "Each command has its own --help.",
 )
 
 
@@ -84,8 +86,9 @@ def add_trust_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 for part in (grid, exchange, corrections, model, inspection, study, datasets):
     part.register(app)
-for own in (app, *(group.typer_instance for group in app.registered_groups)):
-    for info in own.registered_commands if own else ():
+groups = [group.typer_instance for group in app.registered_groups if group.typer_instance]
+for part_app in (app, *groups):
+    for info in part_app.registered_commands:
         if info.callback and info.callback not in WITHOUT_PLUG_INS:
             info.callback = add_trust_option(info.callback)
 

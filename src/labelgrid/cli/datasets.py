@@ -126,19 +126,19 @@ def check(
     definitions = tasks_of(source, root, tasks)
     chosen = _spread(source.images(), count or len(source.images()))
     with screen.Bar() as bar:
-        found = read_contents(
+        contents = read_contents(
             source, definitions, image_ids=chosen, layout=layout_faults(name, root), progress=bar
         )
     if json:
-        screen.print_json(asdict(found))
+        screen.print_json(asdict(contents))
     else:
-        _show(found)
-    wrong = {fault.cell.image_id for fault in found.faults if fault.cell}
+        _show(contents)
+    wrong = {fault.cell.image_id for fault in contents.faults if fault.cell}
     sound = [image_id for image_id in chosen if image_id not in wrong]
     if out and sound:
         contact_sheet(source, definitions, _spread(sound, 12), out)
         screen.note(f"Wrote {out}.")
-    if found.faults or found.layout:
+    if contents.faults or contents.layout:
         raise typer.Exit(1)
 
 
@@ -249,31 +249,22 @@ def _spread(image_ids: Sequence[str], count: int) -> list[str]:
     return [image_ids[index * len(image_ids) // count] for index in range(count)]
 
 
-def _show(found: "Contents") -> None:
-    images = f"{found.read:,} of {count_text(found.images, 'image')}"
-    splits = ", ".join(f"{name} {count:,}" for name, count in found.splits.items()) or "none"
-    sizes = join_names([f"{size} ({count:,})" for size, count in found.sizes.items()], 5)
+def _show(contents: "Contents") -> None:
+    images = f"{contents.read:,} of {count_text(contents.images, 'image')}"
+    splits = ", ".join(f"{name} {count:,}" for name, count in contents.splits.items()) or "none"
+    sizes = join_names([f"{size} ({count:,})" for size, count in contents.sizes.items()], 5)
     screen.say(f"Read {images}, of the sizes {sizes}. Splits: {splits}.")
     columns = ["task", "kind", "labels", "missing", "empty", "wrong", "valid, %", "values"]
-    rows = [
-        [
-            name,
-            one.kind,
-            one.labels,
-            one.missing,
-            one.empty,
-            one.damaged,
-            100 * one.valid,
-            one.values,
-        ]
-        for name, one in found.tasks.items()
-    ]
+    rows = []
+    for name, task in contents.tasks.items():
+        counts = [task.labels, task.missing, task.empty, task.damaged]
+        rows.append([name, task.kind, *counts, 100 * task.valid, task.values])
     screen.print_table("", columns, rows)
-    for text in found.layout:
+    for text in contents.layout:
         screen.say(text)
-    for text in found.remarks:
+    for text in contents.remarks:
         screen.say(f"Remark: {text}")
-    for fault in found.faults[:FAULTS]:
+    for fault in contents.faults[:FAULTS]:
         screen.say(str(fault))
-    if len(found.faults) > FAULTS:
-        screen.say(f"... and {len(found.faults) - FAULTS:,} more; --json lists all.")
+    if len(contents.faults) > FAULTS:
+        screen.say(f"... and {len(contents.faults) - FAULTS:,} more; --json lists all.")

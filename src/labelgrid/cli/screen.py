@@ -30,7 +30,10 @@ WIDE = 10_000
 
 
 class Lines:
-    """Prints progress as plain lines for a file or a pipe: one every 10 seconds, and one at the end of each step."""
+    """Prints progress as plain lines for a file or a pipe.
+
+    There is one every 10 seconds, and one at the end of each step.
+    """
 
     def __init__(self) -> None:
         self.what = ""
@@ -76,7 +79,9 @@ class Lines:
 
 
 def escape_control_characters(text: str) -> str:
-    r"""The text with control characters and undecodable bytes, which a file name may hold, as their codes.
+    r"""The text with control characters and undecodable bytes as their codes.
+
+    A file name may hold both.
 
     Example:
         >>> print(plain("a\x1b[31m.jpg"))
@@ -214,7 +219,7 @@ class Runs:
         return Group(f"{self._summary(reports)}; {waiting} waiting", *([rows] if rows.rows else []))
 
     def _eta(self, reports: Mapping[str, Any]) -> str:
-        """The time until all runs are done, from the rate of this call; "" before any work is done."""
+        """The time until all runs are done, from the rate of this call; "" before any work."""
         done = sum(report.done - (report.found or 0.0) for report in reports.values())
         left = sum(
             report.work - report.done for report in reports.values() if report.state != "failed"
