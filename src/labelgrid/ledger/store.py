@@ -27,10 +27,13 @@ class Store:
 
     Example:
         >>> from tempfile import TemporaryDirectory
+        >>> label = Move(cell=Cell("a.png", "depth"), to=State.LABELLED, path="a.tiff", cost=2.0)
         >>> with TemporaryDirectory() as folder, Store.create(Path(folder, "ledger.db")) as store:
         ...     store.add_task(TaskRow("depth", "depth", 2.0))
-        ...     added = store.add_images([ImageRow("a.png", "photos"), ImageRow("b.png", "photos")])
-        ...     store.move([Move(Cell("a.png", "depth"), State.LABELLED, path="a.tiff", cost=2.0)])
+        ...     images = [ImageRow(image_id=name, root="photos") for name in ("a.png", "b.png")]
+        ...     added = store.add_images(images)
+        ...     with store.transaction("import"):
+        ...         store.move([label])
         ...     store.counts()["depth"]
         TaskCount(missing=1, requested=0, labelled=1, skipped=0, spent=2.0, promised=0.0)
     """
