@@ -129,7 +129,9 @@ def _png(data: bytes, path: Path) -> Array:
     array = _pillow(sound, path)
     if header.colour == 0 and header.bits in (2, 4):  # Pillow scales 2- and 4-bit grey to 0..255
         return array // np.uint8(255 // (2**header.bits - 1))
-    return array.astype(np.uint16, copy=False) if header.bits == 16 else array
+    if header.bits == 16:
+        return array.astype(np.uint16, copy=False)
+    return array
 
 
 def _deep_colours(data: bytes) -> Array:
@@ -139,8 +141,9 @@ def _deep_colours(data: bytes) -> Array:
     colours = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if colours is None or colours.ndim != 3:
         raise ValueError("its pixels cannot be decoded")
-    order = cv2.COLOR_BGR2RGB if colours.shape[-1] == 3 else cv2.COLOR_BGRA2RGBA
-    return np.asarray(cv2.cvtColor(colours, order))
+    if colours.shape[-1] == 3:
+        return np.asarray(cv2.cvtColor(colours, cv2.COLOR_BGR2RGB))
+    return np.asarray(cv2.cvtColor(colours, cv2.COLOR_BGRA2RGBA))
 
 
 def _tiff(data: bytes, path: Path) -> Array:
@@ -169,11 +172,10 @@ def _npy(data: bytes, path: Path) -> Array:
     try:
         shape, dtype = _npy_header(file)
         expected = math.prod(shape) * dtype.itemsize
-        found = len(data) - file.tell()
-        if expected != found:
-            raise ValueError(
-                f"its {'x'.join(map(str, shape))} {dtype} need {expected} bytes, and it holds {found}"
-            )
+        present = len(data) - file.tell()
+        if expected != present:
+            sides = "x".join(map(str, shape))
+            raise ValueError(f"its {sides} {dtype} need {expected} bytes, and it holds {present}")
     except ValueError as error:
         raise LabelError(f"This .npy file cannot be read: {error}.", where=str(path)) from error
     if len(shape) > 1:
@@ -189,11 +191,12 @@ def _npy_header(file: BinaryIO) -> tuple[tuple[int, ...], "np.dtype[Any]"]:
         ValueError: the header is wrong, or of something else than numbers.
     """
     try:
-        read = {
+        readers = {
             (1, 0): np.lib.format.read_array_header_1_0,
             (2, 0): np.lib.format.read_array_header_2_0,
         }
-        shape, _, dtype = read[np.lib.format.read_magic(file)](file)
+        reader = readers[np.lib.format.read_magic(file)]
+        shape, _, dtype = reader(file)
     except (
         KeyError,
         SyntaxError,
@@ -222,7 +225,9 @@ def one_channel(array: Array, path: Path, what: str) -> Array:
     Raises:
         LabelError: it has several channels, or is not an image.
     """
-    flat = array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array
+    flat = array
+    if array.ndim == 3 and array.shape[-1] == 1:
+        flat = array[..., 0]
     if flat.ndim != 2:
         raise LabelError(
             f"{what} has one channel; this one is {shape_text(array)}.",
@@ -247,14 +252,22 @@ def check_any_valid(valid: NDArray[np.bool_], path: Path, why: str) -> None:
 
 
 def save_png(path: Path, array: Array, texts: Mapping[str, str] | None = None) -> None:
-    """Write uint8 or uint16 [h, w] or RGB [h, w, 3] as PNG with these texts in its metadata, atomically.
+    """Write uint8 or uint16 [h, w] or RGB [h, w, 3] as PNG, atomically.
+
+    Args:
+        path: the file.
+        array: the numbers.
+        texts: by their keys, for the file's metadata.
 
     Raises:
         LabelError: the disk reports an error.
     """
     import cv2
 
-    done, data = cv2.imencode(".png", array[..., ::-1] if array.ndim == 3 else array)
+    channels = array
+    if array.ndim == 3:
+        channels = array[..., ::-1]  # OpenCV wants blue first
+    done, data = cv2.imencode(".png", channels)
     if not done:
         raise LabelError("The label could not be encoded as PNG.", where=str(path))
     content: bytes = data.tobytes()
@@ -280,7 +293,9 @@ def save_array(path: Path, array: Array) -> None:
 
 
 def save_bytes(path: Path, data: bytes) -> None:
-    """Write a file through a temporary one beside it: after a crash the file is either the old or the new one.
+    """Write a file atomically: after a crash it is either the old or the new one.
+
+    It is written as a temporary file beside it, which then takes its name.
 
     Raises:
         LabelError: the disk reports an error (full, read-only).

@@ -1,4 +1,4 @@
-"""Defines the label codec: the protocol that each module of `formats/` implements, and labels as arrays."""
+"""Defines the label codec, which each module of `formats/codecs` implements, and label arrays."""
 
 import importlib
 from collections.abc import Mapping
@@ -65,29 +65,31 @@ class Form:
         """
         if self.stride == 1:
             return label
-        value, valid = (
-            a.repeat(self.stride, 0).repeat(self.stride, 1) for a in (label.value, label.valid)
-        )
+        value = label.value.repeat(self.stride, 0).repeat(self.stride, 1)
+        valid = label.valid.repeat(self.stride, 0).repeat(self.stride, 1)
         return replace(label, value=value, valid=valid)
 
     def downsample(self, label: LabelArray) -> LabelArray:
-        """Reduce a label of an image's size to its file's: take the middle number of each square of `stride` pixels.
+        """Reduce a label from its image's size to its file's size.
+
+        It takes the middle number of each square of `stride` pixels.
 
         Raises:
             LabelError: the image's sides are not multiples of `stride`.
         """
         step = self.stride
-        (height, width) = label.size
+        height, width = label.size
         if height % step or width % step:
             raise LabelError(
-                f"The image is {height}x{width}, which the stride of the task's labels, {step}, does not divide."
+                f"The image is {height}x{width}, which the stride of the task's labels, {step}, "
+                "does not divide."
             )
         middles = (slice(step // 2, None, step),) * 2
         return replace(label, value=label.value[middles], valid=label.valid[middles])
 
 
 class Codec(Protocol[O_contra]):
-    """The functions of a module of `formats/`, which also has a frozen dataclass `Options`.
+    """The functions of a module of `formats/codecs`, which also has a frozen dataclass `Options`.
 
     A module may also have `stored_size(path)`, the height and width in a file's header or None:
     then a label of another size than its image is refused before it is decoded. And
@@ -106,7 +108,7 @@ class Codec(Protocol[O_contra]):
         """Write the label so that `read` returns it."""
 
     def describe(self, options: O_contra) -> str:
-        """Describe the file to annotators: one line that stands alone, then one line per listed item."""
+        """Describe the file to annotators: a line that stands alone, then a line per item."""
 
 
 def codec(name: str) -> Codec[Any]:

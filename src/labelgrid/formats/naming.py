@@ -24,16 +24,20 @@ def stem(path: str) -> str:
 def label_name(image_id: str, extension: str, whole: bool) -> str:
     """The name of a label file below its task's folder; see `whole_names` for `whole`.
 
-    Every path that is made of an image's name is made of this one.
+    Every path that is made of an image's name comes from here.
 
     Raises:
         ImageError: it would lead out of the folder.
 
     Example:
-        >>> label_name("a/0001.jpg", ".png", whole=False), label_name("a/0001.jpg", ".png", whole=True)
-        ('a/0001.png', 'a/0001.jpg.png')
+        >>> label_name("a/0001.jpg", ".png", whole=False)
+        'a/0001.png'
+        >>> label_name("a/0001.jpg", ".png", whole=True)
+        'a/0001.jpg.png'
     """
-    name = (image_id if whole else stem(image_id)) + extension
+    name = image_id + extension
+    if not whole:
+        name = stem(image_id) + extension
     if name.startswith("/") or ".." in name.split("/") or "\0" in name:
         raise ImageError(
             f"The image name {image_id!r} leads out of its folder.",
@@ -44,12 +48,12 @@ def label_name(image_id: str, extension: str, whole: bool) -> str:
 
 
 def shorten_path(path: str) -> str:
-    """A path whose last part is at most 255 bytes long, as file systems demand.
+    """Shorten the last part of a path to 255 bytes, as file systems demand.
 
-    A longer one gets a hash instead.
+    A hash takes the place of what is cut off.
 
     Example:
-        >>> len(shortened("a/" + "x" * 252 + ".png")), shortened("a/b.png")
+        >>> len(shorten_path("a/" + "x" * 252 + ".png")), shorten_path("a/b.png")
         (257, 'a/b.png')
     """
     folder, slash, name = path.rpartition("/")
@@ -62,7 +66,7 @@ def shorten_path(path: str) -> str:
 
 
 def whole_names(wanted: Collection[str], image_ids: Iterable[str]) -> frozenset[str]:
-    """The images whose labels must keep the image's extension, because another image has the same stem.
+    """The images whose labels keep the image's extension, since another image has the same stem.
 
     Args:
         wanted: the image ids to look at.
@@ -75,9 +79,9 @@ def whole_names(wanted: Collection[str], image_ids: Iterable[str]) -> frozenset[
     stems = {stem(image_id) for image_id in wanted}
     sharing: Counter[str] = Counter()
     for image_id in image_ids:
-        own = stem(image_id)
-        if own in stems:
-            sharing[own] += 1
+        image_stem = stem(image_id)
+        if image_stem in stems:
+            sharing[image_stem] += 1
         if image_id in stems:  # an image 'a.jpg' beside an image 'a.jpg.png'
             sharing[image_id] += 1
     return frozenset(image_id for image_id in wanted if sharing[stem(image_id)] > 1)

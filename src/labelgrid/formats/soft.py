@@ -1,4 +1,4 @@
-"""Reads and writes soft predictions: quantised probabilities or other values, so that a threshold can be chosen later.
+"""Reads and writes soft predictions: quantised values, so that a threshold can be chosen later.
 
 The file is a `.npz` (a zip of NumPy arrays) with `steps`, uint8 or uint16 [c, h, w], and `ends`,
 float64 [2]: step s of n bits means ends[0] + s / (2^n - 1) * (ends[1] - ends[0]). `numpy.load`
@@ -18,8 +18,8 @@ from labelgrid.errors import LabelError
 from labelgrid.formats.arrays import save_bytes, shape_text
 
 EXTENSION = ".npz"
-#: A file whose arrays are larger is refused, in bytes: 40 classes of a 4K image in 16 bits have 0.7
-#: · 10^9.
+#: A file whose arrays are larger is refused, in bytes.
+#: 40 classes of a 4K image in 16 bits have 0.7 · 10^9.
 LARGEST = 2**32
 
 
@@ -42,9 +42,10 @@ def write_soft(
         [[[False, True, True]]]
     """
     if prediction.ndim != 3 or not np.isfinite(prediction).all():
+        infinite = int((~np.isfinite(prediction)).sum())
         raise LabelError(
-            f"A soft prediction has c x h x w finite values; this one is {shape_text(prediction)}, with "
-            f"{int((~np.isfinite(prediction)).sum())} that are not finite.",
+            "A soft prediction has c x h x w finite values; "
+            f"this one is {shape_text(prediction)}, with {infinite} that are not finite.",
             where=str(path),
         )
     ends = np.array([prediction.min(), prediction.max()], np.float64)
@@ -56,9 +57,8 @@ def write_soft(
         for name, array in (("steps", steps.astype(f"<u{bits // 8}")), ("ends", ends)):
             member = io.BytesIO()
             np.lib.format.write_array(member, array, allow_pickle=False)
-            archive.writestr(
-                ZipInfo(f"{name}.npy"), member.getvalue(), ZIP_DEFLATED
-            )  # without a timestamp
+            info = ZipInfo(f"{name}.npy")  # without a timestamp
+            archive.writestr(info, member.getvalue(), ZIP_DEFLATED)
     save_bytes(path, packed.getvalue())
 
 
@@ -72,7 +72,8 @@ def read_soft(path: Path) -> NDArray[np.float32]:
         with ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > LARGEST:
                 raise ValueError(f"its arrays have more than {LARGEST} bytes")
-            steps, ends = (_array(archive.read(f"{name}.npy")) for name in ("steps", "ends"))
+            steps = _array(archive.read("steps.npy"))
+            ends = _array(archive.read("ends.npy"))
         if steps.dtype not in (np.uint8, np.uint16) or steps.ndim != 3:
             raise ValueError(f"its steps are {shape_text(steps)}")
         if ends.shape != (2,) or not np.isfinite(ends).all() or ends[0] > ends[1]:
@@ -92,7 +93,8 @@ def read_soft(path: Path) -> NDArray[np.float32]:
             where=str(path),
             next_step="Predict again.",
         ) from error
-    low, high = (float(end) for end in ends)
+    low = float(ends[0])
+    high = float(ends[1])
     return (low + steps * ((high - low) / np.iinfo(steps.dtype).max)).astype(np.float32)
 
 

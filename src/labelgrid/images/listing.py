@@ -15,7 +15,9 @@ EXTENSIONS = frozenset(FORMATS)
 
 
 def list_images(folder: Path) -> list[str]:
-    """The ids of all images below a folder: their relative paths with forward slashes, sorted, without hidden files.
+    """List the ids of all images below a folder, sorted, without hidden files.
+
+    An id is the relative path with forward slashes.
 
     Raises:
         ImageError: the folder does not exist or holds no image, or a name is not Unicode.
@@ -24,7 +26,7 @@ def list_images(folder: Path) -> list[str]:
 
 
 def scan_folder(folder: Path) -> tuple[list[str], Counter[str]]:
-    """The ids of all images below a folder, as `list_images`, and the number of other files by the end of their names.
+    """List the images below a folder as `list_images`, and count its other files by extension.
 
     Raises:
         ImageError: as `list_images`.
@@ -35,24 +37,36 @@ def scan_folder(folder: Path) -> tuple[list[str], Counter[str]]:
         )
     image_ids: list[str] = []
     others: Counter[str] = Counter()
-    for parent, folders, files in _walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        prefix = "" if parent == folder else parent.relative_to(folder).as_posix() + "/"
-        shown = [name for name in files if not name.startswith(".")]
-        image_ids += [prefix + name for name in shown if _ending(name) in EXTENSIONS]
-        others.update(ending for name in shown if (ending := _ending(name)) not in EXTENSIONS)
+    for path in _visible_files(folder):
+        extension = _extension(path)
+        if extension in EXTENSIONS:
+            image_ids.append(path)
+        else:
+            others[extension] += 1
     if not image_ids:
-        found = ", ".join(f"{count} {ending}" for ending, count in sorted(others.items()))
-        raise ImageError(
-            f"The folder holds no images{f', but {found}' if found else ''}.",
-            where=str(folder),
-            next_step=f"Images are files that end in {', '.join(sorted(EXTENSIONS))}.",
-        )
-    return sorted(_unicode(image_id, folder) for image_id in image_ids), others
+        raise _no_images_error(folder, others)
+    for image_id in image_ids:
+        _check_unicode(image_id, folder)
+    return sorted(image_ids), others
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """As `os.walk`, but also through linked folders, and each folder only once."""
+def _no_images_error(folder: Path, others: Counter[str]) -> ImageError:
+    what = "The folder holds no images"
+    if others:
+        counts = [f"{count} {extension}" for extension, count in sorted(others.items())]
+        what += f", but {', '.join(counts)}"
+    return ImageError(
+        f"{what}.",
+        where=str(folder),
+        next_step=f"Images are files that end in {', '.join(sorted(EXTENSIONS))}.",
+    )
+
+
+def _visible_files(folder: Path) -> Iterator[str]:
+    """The relative paths of all files below a folder, in no order, without hidden ones.
+
+    Linked folders are entered, too, but each folder only once.
+    """
     visited: set[str] = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(parent)
@@ -60,27 +74,32 @@ def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
             folders.clear()
             continue
         visited.add(real)
-        yield Path(parent), folders, files
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        prefix = ""
+        if Path(parent) != folder:
+            prefix = Path(parent).relative_to(folder).as_posix() + "/"
+        for name in files:
+            if not name.startswith("."):
+                yield prefix + name
 
 
-def _ending(name: str) -> str:
+def _extension(name: str) -> str:
     return os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path each is slow for a million names
 
 
-def _unicode(name: str, folder: Path) -> str:
+def _check_unicode(name: str, folder: Path) -> None:
     try:
         name.encode()
     except UnicodeEncodeError as error:
         raise ImageError(
             f"The file name {name!r} is not Unicode.", where=str(folder), next_step="Rename it."
         ) from error
-    return name
 
 
 def read_list(path: Path) -> list[str]:
-    """The ids in a list file, in its order: one path per line, relative to the list's folder.
+    """Read the ids in a list file, in its order.
 
-    Empty lines are ignored.
+    Each line is a path relative to the list's folder. Empty lines are ignored.
 
     Raises:
         ImageError: the list does not exist or is empty, or a line leaves the list's folder, has no
@@ -89,7 +108,9 @@ def read_list(path: Path) -> list[str]:
     try:
         lines = read_text(path, "utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        fault = error.strerror if isinstance(error, OSError) else error
+        fault: object = error
+        if isinstance(error, OSError):
+            fault = error.strerror
         raise ImageError(
             f"The list cannot be read: {fault}.",
             where=str(path),
@@ -120,7 +141,7 @@ def _listed_id(line: str, path: Path, number: int) -> str:
             where=str(path),
             next_step="Put the list above its images and write paths relative to it.",
         )
-    if _ending(line) not in EXTENSIONS:
+    if _extension(line) not in EXTENSIONS:
         raise ImageError(
             f"Line {number}, '{line}', does not have the extension of an image.", where=str(path)
         )

@@ -1,4 +1,7 @@
-"""Opens image files as the format that their names say, and refuses more pixels than a limit before decoding them."""
+"""Opens image files as the format that their names say, and refuses too many pixels.
+
+Both are checked before anything is decoded.
+"""
 
 import io
 import os
@@ -11,10 +14,8 @@ from typing import TYPE_CHECKING, BinaryIO
 from labelgrid.errors import ImageError, LabelgridError, UsageError
 from labelgrid.images import png
 
-if TYPE_CHECKING:
-    from PIL import (
-        Image,  # loaded by the functions that open a file: commands that open none start faster
-    )
+if TYPE_CHECKING:  # the functions that open a file load it: commands that open none start faster
+    from PIL import Image
 
 #: Pillow's format of an image file, by the extension of its name.
 FORMATS = {
@@ -97,7 +98,10 @@ def max_pixels() -> int:
 
 
 def max_bytes() -> int:
-    """The largest image or label file that is read: 8 bytes for each of the most pixels, and room for other content."""
+    """The size of the largest image or label file that is read, in bytes.
+
+    It has 8 bytes for each of the most pixels, and room for other content.
+    """
     return 8 * max_pixels() + 2**26
 
 
@@ -167,20 +171,27 @@ def refuse_other_format(data: bytes, path: Path) -> None:
         WrongFileError: they do.
 
     Example:
-        >>> refuse_other_format(b"%!PS-Adobe-3.0 EPSF-3.0", Path("a.jpg"))
+        >>> refuse_other_format(b"%PDF-1.7", Path("a.jpg"))
         Traceback (most recent call last):
-        labelgrid.images.opening.WrongFileError: its name ends in .jpg, but its content is PostScript
+        labelgrid.images.opening.WrongFileError: its name ends in .jpg, but its content is PDF
     """
-    found = next((what for start, what in _STARTS.items() if data.startswith(start)), None)
-    found = found or _MIDDLES.get(data[8:12])
-    if found is not None and found != FORMATS.get(path.suffix.lower(), "NPY"):
-        right = next((extension for extension, name in FORMATS.items() if name == found), "")
-        step = (
-            f"Rename it to end in {right}, if that is what it should be."
-            if right
-            else "Convert it or take it out."
-        )
-        raise WrongFileError(f"its name ends in {path.suffix}, but its content is {found}", step)
+    format = _format_of(data)
+    if format is None or format == FORMATS.get(path.suffix.lower(), "NPY"):
+        return
+    step = "Convert it or take it out."
+    for extension, name in FORMATS.items():
+        if name == format:
+            step = f"Rename it to end in {extension}, if that is what it should be."
+            break
+    raise WrongFileError(f"its name ends in {path.suffix}, but its content is {format}", step)
+
+
+def _format_of(data: bytes) -> str | None:
+    """The format of content that begins with these bytes; None if it is unknown."""
+    for start, format in _STARTS.items():
+        if data.startswith(start):
+            return format
+    return _MIDDLES.get(data[8:12])
 
 
 def refuse_giant(height: int, width: int) -> None:
@@ -214,10 +225,8 @@ def _check_form(image: "Image.Image", path: Path) -> None:
             next_step="Convert it to 8-bit RGB.",
         )
     frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format not in (
-        "MPO",
-        "HEIF",
-    ):  # phones add a second picture; the first is the photograph
+    # phones add a second picture to these formats; the first is the photograph
+    if frames > 1 and image.format not in ("MPO", "HEIF"):
         raise ImageError(
             f"The file holds {frames} pictures.",
             where=str(path),
@@ -241,7 +250,7 @@ def decoder_errors(
 
     Args:
         path: the file.
-        error: the type of the errors, which itself is raised on.
+        error: the type of the errors; those that already have it stay as they are.
         thing: what the file is: image or label.
         damaged: the beginning of the message about a damaged file.
         again: the next step after that.
@@ -255,10 +264,11 @@ def decoder_errors(
         ) from wrong
     except error:
         raise
-    except (
-        Exception
-    ) as fault:  # decoders raise many types for damaged files, such as TypeError and struct.error
+    # decoders raise many types for damaged files, such as TypeError and struct.error
+    except Exception as fault:
         from PIL import UnidentifiedImageError
 
-        found = "its kind is unknown" if isinstance(fault, UnidentifiedImageError) else fault
-        raise error(f"{damaged}: {found}.", where=str(path), next_step=again) from fault
+        why: object = fault
+        if isinstance(fault, UnidentifiedImageError):
+            why = "its kind is unknown"
+        raise error(f"{damaged}: {why}.", where=str(path), next_step=again) from fault

@@ -1,4 +1,4 @@
-"""Checks PNG files completely: the checksum of every chunk, the checksum of the pixels, and the end."""
+"""Checks PNG files completely: the checksums of all chunks and of the pixels, and the end."""
 
 import io
 import zlib
@@ -39,7 +39,15 @@ _PIECE = 16384
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """A PNG's header: its size in pixels, the bits of a value, the type of colour, and whether rows are interlaced."""
+    """A PNG's header.
+
+    Args:
+        height: in pixels.
+        width: in pixels.
+        bits: of one value.
+        colour: the type of colour.
+        interlaced: whether its rows are in the order of Adam7.
+    """
 
     height: int
     width: int
@@ -51,15 +59,15 @@ class Header:
     def passes(self) -> list[tuple[int, int]]:
         """The rows of each pass, and the bytes of a row: each follows a byte with its filter."""
         depth = self.bits * _CHANNELS[self.colour]
-        passes = _PASSES if self.interlaced else ((0, 0, 1, 1),)
-        sizes = (
-            (-(-(self.width - x) // dx), -(-(self.height - y) // dy)) for x, y, dx, dy in passes
-        )
-        return [
-            (rows, 1 + -(-columns * depth // 8))
-            for columns, rows in sizes
-            if columns > 0 and rows > 0
-        ]
+        if not self.interlaced:
+            return [(self.height, 1 + -(-self.width * depth // 8))]
+        sizes: list[tuple[int, int]] = []
+        for x, y, step_x, step_y in _PASSES:
+            columns = -(-(self.width - x) // step_x)
+            rows = -(-(self.height - y) // step_y)
+            if columns > 0 and rows > 0:
+                sizes.append((rows, 1 + -(-columns * depth // 8)))
+        return sizes
 
     @property
     def stream_size(self) -> int:
@@ -68,13 +76,14 @@ class Header:
 
 
 def header_of(data: bytes) -> Header:
-    r"""The header at the start of a PNG file.
+    r"""Read the header at the start of a PNG file.
 
     Raises:
         ValueError: there is none, or it is not one of a PNG.
 
     Example:
-        >>> header_of(SIGNATURE + b"\0\0\0\rIHDR" + bytes([0, 0, 0, 2, 0, 0, 0, 3, 16, 0, 0, 0, 0]) + bytes(4))
+        >>> content = bytes([0, 0, 0, 2, 0, 0, 0, 3, 16, 0, 0, 0, 0])
+        >>> header_of(SIGNATURE + b"\0\0\0\rIHDR" + content + bytes(4))
         Header(height=3, width=2, bits=16, colour=0, interlaced=False)
     """
     if not data.startswith(SIGNATURE):
@@ -94,9 +103,9 @@ def header_of(data: bytes) -> Header:
 
 
 def check_png(data: bytes) -> bytes:
-    """Check a PNG file to its end.
+    """Check a PNG file to its end, and return it with its pixels uncompressed.
 
-    Return it with its pixels uncompressed, so that they are not uncompressed twice.
+    So they need not be uncompressed twice.
 
     Decoders stop at the last pixel: they check neither the sum of the compressed stream nor, in
     some, of its chunks. Compare the header's size with a limit first: the result has the size of
@@ -107,13 +116,13 @@ def check_png(data: bytes) -> bytes:
             the header.
     """
     size = header_of(data).stream_size
-    return _rewritten(io.BytesIO(data), lambda stream: _stored(_Inflated(stream), size))
+    return _rewrite_pixels(io.BytesIO(data), lambda stream: _stored(_Inflated(stream), size))
 
 
 def outline(file: BinaryIO) -> bytes:
-    """Check a PNG file as `check_png`, and the filters of its rows, piece by piece.
+    """Check a PNG file and the filters of its rows piece by piece; return it with few pixels.
 
-    Return it with few pixels.
+    It is checked as by `check_png`.
 
     A decoder accepts or refuses the result as it would the whole file, since all chunks but the
     pixels are kept. Neither the file nor its pixels are ever in memory as a whole. The pixels are
@@ -125,28 +134,26 @@ def outline(file: BinaryIO) -> bytes:
         ValueError: as `check_png`, or a row has an unknown filter.
     """
     header = header_of(file.read(33))
-    rows = (
-        0
-        if header.interlaced or header.bits < 16
-        else min(header.height, _KEPT // header.passes[0][1])
-    )
-    kept = replace(header, height=rows) if rows else replace(header, height=1, width=1)
+    rows = 0
+    if header.bits == 16 and not header.interlaced:
+        rows = min(header.height, _KEPT // header.passes[0][1])
+    small = replace(header, height=1, width=1)
+    if rows:
+        small = replace(header, height=rows)
 
-    def kept_chunk(stream: Iterable[bytes]) -> list[bytes]:
-        start = _check_rows(_Inflated(stream), header, rows and kept.stream_size)
-        return [_chunk(b"IDAT", zlib.compress(start or bytes(kept.stream_size), 0))]
+    def first_rows(stream: Iterable[bytes]) -> list[bytes]:
+        start = _check_rows(_Inflated(stream), header, rows and small.stream_size)
+        return [_chunk(b"IDAT", zlib.compress(start or bytes(small.stream_size), 0))]
 
-    data = _rewritten(file, kept_chunk)
+    data = _rewrite_pixels(file, first_rows)
     if any(kind in _SIZED for kind, _ in _chunks(io.BytesIO(data[33:]), 0)):
         return b""
-    size = kept.width.to_bytes(4) + kept.height.to_bytes(4)
+    size = small.width.to_bytes(4) + small.height.to_bytes(4)
     return data[:8] + _chunk(b"IHDR", size + data[24:29]) + data[33:]
 
 
 def plain_size(data: bytes) -> tuple[int, int] | None:
-    """Height and width of an undamaged, plain PNG, which needs no decoder to be checked.
-
-    None for any other content.
+    """Check a plain PNG without a decoder: its height and width, or None for any other content.
 
     Plain are 8 bits of grey or colour, with or without alpha, in rows from the top, and parts of
     one size each that change neither the pixels nor which side is up. All is checked as by
@@ -183,14 +190,15 @@ def _plain_stream(data: bytes) -> list[bytes]:
 
 
 def text_of(data: bytes, key: str) -> str | None:
-    r"""A text in a PNG file under a key, as its metadata holds them; None if there is none.
+    r"""Read the text under a key in a PNG file's metadata; None if there is none.
 
     Raises:
         ValueError: the text is compressed or not UTF-8, or the file holds the key and is damaged.
 
     Example:
-        >>> data = SIGNATURE + _chunk(b"IHDR", bytes([0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0])) + _chunk(b"IEND", b"")
-        >>> text_of(with_text(data, "annotated", "car\nperson"), "annotated")
+        >>> header = _chunk(b"IHDR", bytes([0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0]))
+        >>> data = SIGNATURE + header + _chunk(b"IEND", b"")
+        >>> text_of(add_text(data, "annotated", "car\nperson"), "annotated")
         'car\nperson'
     """
     start = key.encode("latin-1") + b"\0"
@@ -210,7 +218,7 @@ def text_of(data: bytes, key: str) -> str | None:
 
 
 def add_text(data: bytes, key: str, text: str) -> bytes:
-    """A PNG file with a text in UTF-8 under a key, which it must not have yet."""
+    """Add a text in UTF-8 under a key to a PNG file, which must not have the key yet."""
     body = key.encode("latin-1") + b"\0" + b"\0\0\0\0" + text.encode("utf-8")
     return data[:33] + _chunk(b"iTXt", body) + data[33:]
 
@@ -219,23 +227,20 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
     return len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4)
 
 
-def _rewritten(file: BinaryIO, rewrite: Callable[[Iterable[bytes]], Sequence[bytes]]) -> bytes:
-    """Check the parts of a PNG.
-
-    Return it with what `rewrite` makes of its stream of pixels in place of that.
-    """
+def _rewrite_pixels(file: BinaryIO, rewrite: Callable[[Iterable[bytes]], Sequence[bytes]]) -> bytes:
+    """Check the parts of a PNG, and replace its stream of pixels by what `rewrite` makes of it."""
     out: list[bytes] = [SIGNATURE]
-    found = False
+    has_pixels = False
     for is_pixels, run in groupby(_chunks(file, len(SIGNATURE)), lambda chunk: chunk[0] == b"IDAT"):
         pieces = (piece for _, piece in run)
         if not is_pixels:
             out += pieces
-        elif found:
+        elif has_pixels:
             raise ValueError("its pixels are in several places")
         else:
             out += rewrite(pieces)
-            found = True
-    if not found:
+            has_pixels = True
+    if not has_pixels:
         raise ValueError("its pixels are missing")
     return b"".join(out)
 
@@ -256,46 +261,51 @@ def _chunks(file: BinaryIO, offset: int) -> Iterator[tuple[bytes, bytes]]:
         if offset > size:
             raise ValueError("its end is missing")
         crc = zlib.crc32(kind)
-        body = b""
-        for start in range(0, length, _PIECE) if kind == b"IDAT" else ():
-            piece = file.read(min(_PIECE, length - start))
-            crc = zlib.crc32(piece, crc)
-            yield kind, piece
-        if kind != b"IDAT":
+        if kind == b"IDAT":
+            for start in range(0, length, _PIECE):
+                piece = file.read(min(_PIECE, length - start))
+                crc = zlib.crc32(piece, crc)
+                yield kind, piece
+            _check_sum(crc, file.read(4), kind)
+            yield kind, b""
+        else:
             body = file.read(length)
-            crc = zlib.crc32(body, crc)
-        end = file.read(4)
-        if crc != int.from_bytes(end):
-            raise ValueError(f"the checksum of its part {kind.decode('latin-1')!r} is wrong")
-        yield kind, head + body + end if kind != b"IDAT" else b""
+            end = file.read(4)
+            _check_sum(zlib.crc32(body, crc), end, kind)
+            yield kind, head + body + end
 
 
-def _check_rows(pieces: Iterable[bytes], header: Header, kept: int) -> bytes:
+def _check_sum(crc: int, end: bytes, kind: bytes) -> None:
+    if crc != int.from_bytes(end):
+        raise ValueError(f"the checksum of its part {kind.decode('latin-1')!r} is wrong")
+
+
+def _check_rows(pieces: Iterable[bytes], header: Header, first: int) -> bytes:
     """Check that uncompressed pixels have the header's size, and that each row's filter exists.
 
-    Return the first.
+    Returns the first bytes, so many as `first` says.
     """
     passes = iter(header.passes)
-    left = 0
+    missing = 0
     stride = 1
     place = 0
     start = bytearray()
     for piece in pieces:
-        start += piece[: kept - len(start)]
+        start += piece[: first - len(start)]
         while piece:
-            if not left:
+            if not missing:
                 rows, stride = next(passes, (0, 1))
-                left = rows * stride
+                missing = rows * stride
                 place = 0
-            if not left:
+            if not missing:
                 raise ValueError("it holds more pixels than its header says")
-            part = piece[:left]
-            piece = piece[left:]
+            part = piece[:missing]
+            piece = piece[missing:]
             if part[place::stride].strip(_FILTERS):
                 raise ValueError("the coding of its pixels is wrong")
-            left = left - len(part)
+            missing -= len(part)
             place = (place - len(part)) % stride
-    if left or next(passes, None):
+    if missing or next(passes, None):
         raise ValueError("it holds fewer pixels than its header says")
     return bytes(start)
 
@@ -334,20 +344,16 @@ class _Inflated:
 
 
 def _stored(pixels: _Inflated, size: int) -> list[bytes]:
-    """The parts of a chunk of pixels, of this size, in stored blocks.
-
-    The sum of the stream stays as it is.
-    """
+    """The parts of a chunk of pixels, of this size, in stored blocks; the stream's sum stays."""
     parts = [b"IDAT\x78\x01"]
     total = 0
     for piece in pixels:
         total += len(piece)
         if total > size:
             raise ValueError("it holds more pixels than its header says")
-        parts += [
-            b"\0" + len(piece).to_bytes(2, "little") + (len(piece) ^ 0xFFFF).to_bytes(2, "little"),
-            piece,
-        ]
+        length = len(piece).to_bytes(2, "little")
+        complement = (len(piece) ^ 0xFFFF).to_bytes(2, "little")
+        parts += [b"\0" + length + complement, piece]
     if total != size:
         raise ValueError("it holds fewer pixels than its header says")
     parts.append(b"\1\0\0\xff\xff" + pixels.adler)

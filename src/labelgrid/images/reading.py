@@ -43,8 +43,7 @@ def read_image(path: Path, digest: str = "") -> Pixels:
     16 bits become 8.
 
     A `digest` is the expected content hash; "" accepts any content. The checksums in a PNG with a
-    known digest are not
-    checked again: they were when the image was added.
+    known digest are not checked again: they were when the image was added.
 
     Raises:
         ImageError: the file is missing, is not a regular file, has another digest, is empty,
@@ -59,8 +58,14 @@ def read_image(path: Path, digest: str = "") -> Pixels:
     with open_image(io.BytesIO(sound), path) as image:
         pixels = _load(image, sound, path)
         if pixels is None:
-            pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+            pixels = np.asarray(_as_rgb(image))
         return _upright(pixels, _orientation(image))  # both decoders already rotate a TIFF
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        return image
+    return image.convert("RGB")
 
 
 def changed_image_error(path: Path) -> ImageError:
@@ -68,12 +73,13 @@ def changed_image_error(path: Path) -> ImageError:
     return ImageError(
         "The image is not the one that was added: the content of its file has changed.",
         where=str(path),
-        next_step="Put the old file back; or, if it has no labels yet, accept the new one with `labelgrid add`.",
+        next_step="Put the old file back; or, if it has no labels yet, accept the new one with "
+        "`labelgrid add`.",
     )
 
 
 def check_image(path: Path) -> CheckedImage:
-    """Read an image to its end, accept it as `read_image` does, and return upright height, width and digest.
+    """Check an image to its end as `read_image` does, without keeping all its pixels.
 
     The digest is `labelgrid.files.digest` of the file. All checksums of a PNG are checked. JPEG has
     none: a truncated file is refused, but damage in the middle that still decodes is not detected.
@@ -86,7 +92,8 @@ def check_image(path: Path) -> CheckedImage:
     with _readable(path):
         file = open_regular(path, max_bytes())
     with file:
-        if plain := _plain_png(file, path):
+        plain = _check_plain_png(file, path)
+        if plain is not None:
             return plain
         with _readable(path):
             digest = hashlib.file_digest(file, _hash).hexdigest()
@@ -94,15 +101,23 @@ def check_image(path: Path) -> CheckedImage:
             raise _empty(path)
         file.seek(0)
         with open_image(file, path) as image:
-            check = {"PNG": _check_png, "JPEG": _check_jpeg, "MPO": _check_jpeg}.get(
-                image.format or "", _check_other
-            )
+            checks = {"PNG": _check_png, "JPEG": _check_jpeg, "MPO": _check_jpeg}
+            check = checks.get(image.format or "", _check_other)
             width, height, orientation = check(image, file, path)
-    return CheckedImage(*((width, height) if orientation >= 5 else (height, width)), digest)
+    return CheckedImage(*_upright_size(height, width, orientation), digest)
 
 
-def _plain_png(file: BinaryIO, path: Path) -> CheckedImage | None:
-    """A small PNG that can be checked without a decoder, which takes longer to start than to decode it; or None."""
+def _upright_size(height: int, width: int, orientation: int) -> tuple[int, int]:
+    if orientation >= 5:
+        return width, height
+    return height, width
+
+
+def _check_plain_png(file: BinaryIO, path: Path) -> CheckedImage | None:
+    """Check a small, plain PNG without a decoder; None for any other file.
+
+    A decoder takes longer to start than to decode it.
+    """
     if path.suffix.lower() != ".png" or os.fstat(file.fileno()).st_size > SMALL:
         return None
     with _readable(path):
@@ -139,8 +154,12 @@ def _is_bright(image: Image.Image) -> bool:
 
     Of colours and grey with alpha Pillow keeps the high bytes.
     """
-    least = DARKEST_16_BIT if image.mode.startswith("I") else DARKEST_16_BIT >> 8
-    colours = 1 if image.mode.startswith(("I", "L")) else 3
+    least = DARKEST_16_BIT >> 8
+    if image.mode.startswith("I"):
+        least = DARKEST_16_BIT
+    colours = 3
+    if image.mode.startswith(("I", "L")):
+        colours = 1
     image.load()
     for top in range(0, image.height, 64):
         rows = np.asarray(image.crop((0, top, image.width, min(top + 64, image.height))))
@@ -150,10 +169,7 @@ def _is_bright(image: Image.Image) -> bool:
 
 
 def _check_jpeg(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, int, int]:
-    """Check a JPEG, all of which is read for pixels of an eighth of its size.
-
-    Else as `_check_png`.
-    """
+    """Check a JPEG by decoding it at an eighth of its size; return what `_check_png` returns."""
     size = image.size
     orientation = _orientation(image)
     image.draft(image.mode, (1, 1))
@@ -167,7 +183,7 @@ def _check_jpeg(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, in
 
 
 def _check_other(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, int, int]:
-    """Check an image of another format by decoding it; else as `_check_png`."""
+    """Check an image of another format by decoding it; return what `_check_png` returns."""
     sixteen = has_16_bits(image)
     image.load()
     size = image.size
@@ -192,7 +208,7 @@ def _digest(data: bytes) -> str:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Upright (height, width), read from the file's header only.
+    """Read an image's upright (height, width) from the file's header only.
 
     Most damage is not detected, nor is the orientation of a PNG that stores it after the pixels.
 
@@ -205,10 +221,9 @@ def image_size(path: Path) -> tuple[int, int]:
         tags = getattr(image, "tag_v2", {})
         width = tags.get(256, image.size[0])
         height = tags.get(257, image.size[1])
-        late = (
-            image.format == "PNG" and "exif" not in image.info
-        )  # reading it would decode the pixels
-        return (width, height) if not late and _orientation(image) >= 5 else (height, width)
+        if image.format == "PNG" and "exif" not in image.info:
+            return height, width  # looking for a late orientation would decode the pixels
+        return _upright_size(height, width, _orientation(image))
 
 
 def _contents(path: Path) -> bytes:
@@ -230,19 +245,24 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        step = "Replace it by an image that can be read, or take it out of the folder."
+        if isinstance(error, FileNotFoundError):
+            step = (
+                "Put it back; if the project's images were moved, `labelgrid add --images` "
+                "finds them again."
+            )
         raise ImageError(
-            f"The image cannot be read: {error.strerror}.",
-            where=str(path),
-            next_step="Put it back; if the project's images were moved, `labelgrid add --images` finds them again."
-            if isinstance(error, FileNotFoundError)
-            else "Replace it by an image that can be read, or take it out of the folder.",
+            f"The image cannot be read: {error.strerror}.", where=str(path), next_step=step
         ) from error
 
 
 def _load(
     image: Image.Image, data: bytes, path: Path, *, convert: bool = True
 ) -> NDArray[Any] | None:
-    """Decode the whole image: the pixels if OpenCV decodes it (of 8 bits if `convert`), None if `image` holds them."""
+    """Decode the whole image, with OpenCV where it can; None if `image` then holds the pixels.
+
+    Of 16 bits 8 are returned if `convert`.
+    """
     if image.format in ("JPEG", "MPO") and _is_whole_jpeg(data):
         pixels = _fast_jpeg(data)
         if pixels is not None:
@@ -251,20 +271,17 @@ def _load(
     if sixteen and image.format == "PNG":
         return _sixteen_bits(data, path, convert)
     image.load()
-    return _sixteen_bits(data, path, convert) if sixteen else None
+    if sixteen:
+        return _sixteen_bits(data, path, convert)
+    return None
 
 
 def _fast_jpeg(data: bytes) -> Pixels | None:
-    """Decode with OpenCV: the same pixels as Pillow, but faster on large images.
-
-    None if it fails.
-    """
+    """Decode with OpenCV: the same pixels as Pillow, but faster; None if it fails."""
     pixels = _imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    return (
-        None
-        if pixels is None
-        else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
-    )
+    if pixels is None:
+        return None
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
 def _imdecode(data: bytes, flags: int) -> NDArray[Any] | None:
@@ -275,14 +292,20 @@ def _imdecode(data: bytes, flags: int) -> NDArray[Any] | None:
 
 
 def _is_whole_jpeg(data: bytes) -> bool:
-    """Whether the end-of-image marker follows the first scan (some OpenCV releases pad a truncated file with grey)."""
+    """Whether the end-of-image marker follows the first scan.
+
+    Some OpenCV releases pad a truncated file with grey.
+    """
     offset = 2
     while offset + 4 <= len(data) and data[offset] == 0xFF:
         marker = data[offset + 1]
         length = int.from_bytes(data[offset + 2 : offset + 4], "big")
         if marker == 0xDA:
             return data.find(b"\xff\xd9", offset + length) >= 0
-        offset += 1 if marker == 0xFF else 2 + length
+        if marker == 0xFF:
+            offset += 1
+        else:
+            offset += 2 + length
     return False
 
 
@@ -304,30 +327,37 @@ def _sixteen_bits(data: bytes, path: Path, convert: bool) -> NDArray[Any]:
     largest = int(pixels.max())
     if largest < DARKEST_16_BIT:
         raise ImageError(
-            f"The image has 16 bits, but its largest value is {largest} of 65535: it would become almost black.",
+            f"The image has 16 bits, but its largest value is {largest} of 65535: "
+            "it would become almost black.",
             where=str(path),
             next_step="Convert it to 8 bits with its real range.",
         )
     if not convert:
         return pixels
     eight = np.empty(pixels.shape, np.uint8)
-    for start in range(
-        0, len(pixels), 64
-    ):  # row by row: a wider copy of a whole image would take much memory
+    # some rows at a time: a wider copy of a whole image would take much memory
+    for start in range(0, len(pixels), 64):
         rows = pixels[start : start + 64].astype(np.uint32)
         eight[start : start + 64] = (rows * 255 + 32895) >> 16  # exactly (v + 128) // 257
-    colours = cv2.cvtColor(eight, cv2.COLOR_GRAY2RGB if eight.ndim == 2 else cv2.COLOR_BGR2RGB)
+    conversion = cv2.COLOR_BGR2RGB
+    if eight.ndim == 2:
+        conversion = cv2.COLOR_GRAY2RGB
+    colours = cv2.cvtColor(eight, conversion)
     return colours.astype(np.uint8, copy=False)
 
 
 def _orientation(image: Image.Image) -> int:
     value = image.getexif().get(ORIENTATION, 1)
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+    if isinstance(value, int) and 1 <= value <= 8:
+        return value
+    return 1
 
 
 def _upright(pixels: Pixels, orientation: int) -> Pixels:
     """Apply the EXIF orientation (1 to 8; from 5 on, rows and columns are swapped)."""
-    turned = pixels.swapaxes(0, 1) if orientation >= 5 else pixels
+    turned = pixels
+    if orientation >= 5:
+        turned = pixels.swapaxes(0, 1)
     rows = -1 if orientation in (3, 4, 7, 8) else 1
     columns = -1 if orientation in (2, 3, 6, 7) else 1
     return np.ascontiguousarray(turned[::rows, ::columns])

@@ -42,9 +42,9 @@ def read(path: Path, options: Options) -> LabelArray:
             f"A binary map is a 1-bit or 8-bit PNG; this one is {shape_text(grey)}.",
             where=str(path),
         )
-    yes = 1 if options.one_is_positive else 255
+    yes = _number_of_yes(options)
     positive = grey == yes
-    if not (grey[~positive]).any():
+    if not grey[~positive].any():
         return _label(positive)
     values, counts = np.unique(grey, return_counts=True)
     wrong = ~np.isin(values, (0, yes))
@@ -55,13 +55,20 @@ def read(path: Path, options: Options) -> LabelArray:
             next_step="If 1 means 'yes', declare it: `one_is_positive = true`.",
             declare={"one_is_positive": True},
         )
-    found = join_names(values[wrong].tolist(), 5)
+    others = join_names(values[wrong].tolist(), 5)
     pixels = count_text(int(counts[wrong].sum()), "pixel")
     raise LabelError(
-        f"A binary map holds only 0 and {yes}; this one has {pixels} of other values, {found}.",
+        f"A binary map holds only 0 and {yes}; this one has {pixels} of other values, {others}.",
         where=str(path),
         next_step="Decide what is 'yes' (a threshold) and write the map again.",
     )
+
+
+def _number_of_yes(options: Options) -> int:
+    """The number that means yes in an 8-bit file."""
+    if options.one_is_positive:
+        return 1
+    return 255
 
 
 def _label(yes: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]") -> LabelArray:
@@ -77,15 +84,14 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
     """
     if not label.valid.all():
         raise LabelError(
-            f"A binary map cannot mark pixels as not labelled; {int((~label.valid).sum())} pixels are not labelled.",
+            f"A binary map cannot mark pixels as not labelled; {int((~label.valid).sum())} pixels "
+            "are not labelled.",
             where=str(path),
         )
-    yes = 1 if options.one_is_positive else 255
+    yes = _number_of_yes(options)
     save_png(path, np.where(label.value[..., 0] > 0.5, yes, 0).astype(np.uint8))
 
 
 def describe(options: Options) -> str:
     """Describe the file to annotators."""
-    return (
-        f"PNG, 8 bits: {1 if options.one_is_positive else 255} is yes, 0 is no; or a PNG of 1 bit."
-    )
+    return f"PNG, 8 bits: {_number_of_yes(options)} is yes, 0 is no; or a PNG of 1 bit."

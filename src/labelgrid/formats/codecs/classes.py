@@ -48,7 +48,8 @@ class Options(Form):
         for name, into in self.merge.items():
             if name not in self.classes or into not in self.classes or into in self.merge:
                 raise ValueError(
-                    f"'{name}' cannot be merged into '{into}': both must be classes, '{into}' unmerged"
+                    f"'{name}' cannot be merged into '{into}': "
+                    f"both must be classes, '{into}' unmerged"
                 )
         if len(self.names) < 2:
             raise ValueError("at least 2 classes must be left after merging")
@@ -61,12 +62,13 @@ class Options(Form):
     @property
     def index(self) -> NDArray[np.int64]:
         """Int64 [classes]: the position in `names` of each index in a file."""
-        place = {name: number for number, name in enumerate(self.names)}
-        return np.array([place[self.merge.get(name, name)] for name in self.classes], np.int64)
+        positions = {name: position for position, name in enumerate(self.names)}
+        merged = [self.merge.get(name, name) for name in self.classes]
+        return np.array([positions[name] for name in merged], np.int64)
 
 
 def read(path: Path, options: Options) -> LabelArray:
-    """Read class indices (int64, c = 1) from an 8- or 16-bit grey PNG, or the indices of a palette PNG.
+    """Read class indices (int64, c = 1) from a grey PNG of 8 or 16 bits, or a palette PNG.
 
     Raises:
         LabelError: colours instead of indices, an index without a class, no valid pixel, a damaged
@@ -75,7 +77,8 @@ def read(path: Path, options: Options) -> LabelArray:
     array, text = samples_and_text(path, ANNOTATED)
     if array.ndim == 3:
         raise LabelError(
-            f"A class map holds one class index per pixel; this one holds {array.shape[-1]} channels of colour.",
+            "A class map holds one class index per pixel; "
+            f"this one holds {array.shape[-1]} channels of colour.",
             where=str(path),
             next_step="Write indices: an 8- or 16-bit grey PNG, or a palette PNG.",
         )
@@ -88,77 +91,84 @@ def read(path: Path, options: Options) -> LabelArray:
     if wrong.any():
         largest = int(index[wrong].max())
         raise LabelError(
-            f"{_unnamed(index[wrong])}: its {len(options.classes)} classes are 0 to {len(options.classes) - 1}.",
+            f"{_unnamed(index[wrong])}: "
+            f"its {len(options.classes)} classes are 0 to {len(options.classes) - 1}.",
             where=str(path),
-            next_step="Fix the label; or add the missing classes to `classes`, in the order of their indices; or "
-            f"declare the numbers that mean 'not labelled': `ignore = [{largest}]`.",
+            next_step="Fix the label; or add the missing classes to `classes`, in the order of "
+            "their indices; or declare the numbers that mean 'not labelled': "
+            f"`ignore = [{largest}]`.",
             declare={"classes": "NAME", "ignore": [largest]},
         )
-    merged = options.index[np.where(valid, index, 0)] if options.merge else index.astype(np.int64)
-    annotated = None if text is None else _annotated(text, path, options)
-    if annotated is not None:
+    merged = index.astype(np.int64)
+    if options.merge:
+        merged = options.index[np.where(valid, merged, 0)]
+    why = f"not labelled are {', '.join(map(str, void))}"
+    annotated = None
+    if text is not None:
+        annotated = _annotated_classes(text, path, options)
         valid &= annotated[np.where(valid, merged, 0)]
-    check_any_valid(
-        valid,
-        path,
-        f"not labelled are {', '.join(map(str, void))}{', and other classes' * (annotated is not None)}",
-    )
+        why += ", and other classes"
+    check_any_valid(valid, path, why)
     return LabelArray(merged[..., None], valid, annotated)
 
 
-def _annotated(text: str, path: Path, options: Options) -> NDArray[np.bool_]:
-    """Bool [names]: the classes that a file's text names. Of merged classes it must name all."""
-    named = [line.strip() for line in text.splitlines() if line.strip()]
-    unknown = [name for name in named if name not in options.classes]
+def _annotated_classes(text: str, path: Path, options: Options) -> NDArray[np.bool_]:
+    """Bool [names]: the classes that a file's text names.
+
+    Of merged classes it must name all.
+    """
+    lines = [line.strip() for line in text.splitlines()]
+    names = [line for line in lines if line]
+    unknown = [name for name in names if name not in options.classes]
     if unknown:
         raise LabelError(
             f"Its text '{ANNOTATED}' names '{unknown[0]}', which is no class of the task.",
             where=str(path),
             next_step=f"The classes are {join_names(options.classes, 5)}; write one name a line.",
         )
-    found = np.ones(len(options.names), np.bool_)
-    found[
-        [
-            place
-            for place, name in zip(options.index, options.classes, strict=True)
-            if name not in named
-        ]
-    ] = False
-    if found.sum() < 2:
+    annotated = np.ones(len(options.names), np.bool_)
+    for position, name in zip(options.index, options.classes, strict=True):
+        if name not in names:
+            annotated[position] = False
+    if annotated.sum() < 2:
+        classes = count_text(int(annotated.sum()), "class", "classes")
         raise LabelError(
-            f"Its text '{ANNOTATED}' names {count_text(int(found.sum()), 'class', 'classes')}, and nothing can be learnt "
+            f"Its text '{ANNOTATED}' names {classes}, and nothing can be learnt "
             "from fewer than two.",
             where=str(path),
             next_step="Name the class of all other pixels, too, such as 'background'.",
         )
-    return found
+    return annotated
 
 
 def _void(dtype: np.dtype[np.generic]) -> tuple[int, ...]:
-    return {1: (255,), 2: (65535,)}.get(dtype.itemsize, ()) if dtype.kind == "u" else ()
+    """The numbers of this type that always mean "not labelled"."""
+    if dtype.kind != "u":
+        return ()
+    return {1: (255,), 2: (65535,)}.get(dtype.itemsize, ())
 
 
 def _unnamed(wrong: NDArray[Any]) -> str:
+    """The beginning of the message about indices without a class."""
     values, counts = np.unique(wrong, return_counts=True)
-    found = [
-        f"{value} ({count_text(count, 'pixel')})"
-        for value, count in zip(values, counts, strict=True)
-    ]
-    return f"It holds indices without a class: {join_names(found, 5)}"
+    indices: list[str] = []
+    for value, count in zip(values, counts, strict=True):
+        indices.append(f"{value} ({count_text(count, 'pixel')})")
+    return f"It holds indices without a class: {join_names(indices, 5)}"
 
 
 def write(path: Path, label: LabelArray, options: Options) -> None:
-    """Write an 8-bit PNG of indices with 255 where not valid.
+    """Write a PNG of indices: 8 bits with 255 where not valid.
 
-    16-bit and 65535 for more than 255 classes.
+    For more than 255 classes it has 16 bits, and 65535 where not valid.
 
     Raises:
         LabelError: an index could not be read back unchanged, or the disk reports an error.
     """
     index = label.value[..., 0]
     if options.merge:  # write the file's own index of each class that is left
-        own = np.array([options.classes.index(name) for name in options.names], np.int64)
-        index = np.where(label.valid, own[np.where(label.valid, index, 0)], 0)
+        in_file = np.array([options.classes.index(name) for name in options.names], np.int64)
+        index = np.where(label.valid, in_file[np.where(label.valid, index, 0)], 0)
     wrong = label.valid & (
         (index < 0) | (index >= len(options.classes)) | np.isin(index, options.ignore)
     )
@@ -166,26 +176,36 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
         raise LabelError(
             f"{_unnamed(index[wrong])}, or a declared 'ignore' number.", where=str(path)
         )
-    dtype, void = (np.uint8, 255) if len(options.classes) <= 255 else (np.uint16, 65535)
-    texts = {} if label.annotated is None else {ANNOTATED: _names(label.annotated, options)}
-    save_png(path, np.where(label.valid, index, void).astype(dtype), texts)
+    texts: dict[str, str] = {}
+    if label.annotated is not None:
+        texts[ANNOTATED] = _annotated_text(label.annotated, options)
+    if len(options.classes) <= 255:
+        save_png(path, np.where(label.valid, index, 255).astype(np.uint8), texts)
+    else:
+        save_png(path, np.where(label.valid, index, 65535).astype(np.uint16), texts)
 
 
-def _names(annotated: NDArray[np.bool_], options: Options) -> str:
-    return "\n".join(
-        name for place, name in zip(options.index, options.classes, strict=True) if annotated[place]
-    )
+def _annotated_text(annotated: NDArray[np.bool_], options: Options) -> str:
+    """The names of the annotated classes, and of those merged into them, one a line."""
+    names: list[str] = []
+    for position, name in zip(options.index, options.classes, strict=True):
+        if annotated[position]:
+            names.append(name)
+    return "\n".join(names)
 
 
 def describe(options: Options) -> str:
     """Describe the file to annotators: one line, then one line per class."""
     void = ", ".join(map(str, (255, *options.ignore)))
-    merged = {name: f" (counts as {into})" for name, into in options.merge.items()}
-    names = "".join(
-        f"\n{index:>5}  {name}{merged.get(name, '')}" for index, name in enumerate(options.classes)
-    )
-    return (
-        f"{len(options.classes)} classes, PNG of 8 or 16 bits, grey or palette: an index from 0 a pixel. "
-        f"Not labelled: {void} (in a 16-bit file 65535 instead of 255). If not all classes were annotated: the names "
-        f"of those in the PNG's text '{ANNOTATED}', one a line.{names}"
-    )
+    lines = [
+        f"{len(options.classes)} classes, PNG of 8 or 16 bits, grey or palette: "
+        f"an index from 0 a pixel. Not labelled: {void} (in a 16-bit file 65535 instead of 255). "
+        "If not all classes were annotated: the names of those in the PNG's text "
+        f"'{ANNOTATED}', one a line."
+    ]
+    for index, name in enumerate(options.classes):
+        line = f"{index:>5}  {name}"
+        if name in options.merge:
+            line += f" (counts as {options.merge[name]})"
+        lines.append(line)
+    return "\n".join(lines)

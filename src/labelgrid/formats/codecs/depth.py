@@ -1,4 +1,4 @@
-"""Reads and writes depth (or disparity) maps: a 16-bit PNG of millimetres, or .npy and .tiff of metres."""
+"""Reads and writes depth or disparity: a 16-bit PNG of millimetres, or .npy or .tiff of metres."""
 
 import math
 from dataclasses import dataclass
@@ -60,8 +60,8 @@ def read(path: Path, options: Options) -> LabelArray:
         raise LabelError(
             f"The depth is {shape_text(stored)}, and its scale is not declared.",
             where=str(path),
-            next_step="Write a 16-bit PNG of millimetres, or declare the scale of all the task's labels in metres per "
-            "step, such as `scale = 0.01`.",
+            next_step="Write a 16-bit PNG of millimetres, or declare the scale of all the task's "
+            "labels in metres per step, such as `scale = 0.01`.",
             declare={"scale": 0.01},
         )
     with np.errstate(over="ignore", invalid="ignore"):
@@ -87,19 +87,21 @@ def _check_maximum(largest: float, maximum: float, path: Path) -> None:
 
 
 def _scale(dtype: "np.dtype[np.generic]", options: Options) -> float | None:
+    """Metres for one step of numbers of this type; None if it is unknown."""
     if options.scale is not None:
         return options.scale
     if dtype == np.uint16:
         return 0.001
-    return 1.0 if dtype.kind == "f" else None
+    if dtype.kind == "f":
+        return 1.0
+    return None
 
 
 def write(path: Path, label: LabelArray, options: Options) -> None:
     """Write by the path's extension: .png rounds to 16-bit steps, .npy and .tiff hold float32.
 
-    0 where not valid.
-
-    A valid value below half a step of a PNG becomes one step, so that it stays valid.
+    Pixels that are not valid become 0. A valid value below half a step of a PNG becomes one step,
+    so that it stays valid.
 
     Raises:
         LabelError: a value exceeds 65535 steps of a PNG, or the disk reports an error.
@@ -112,7 +114,8 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
     steps = np.where(label.valid, np.maximum(np.rint(value / scale), 1), 0)
     if steps.max() > np.iinfo(np.uint16).max:
         raise LabelError(
-            f"The largest value, {value.max():.6g}, exceeds the range of a 16-bit PNG with steps of {scale:g}.",
+            f"The largest value, {value.max():.6g}, exceeds the range of a 16-bit PNG "
+            f"with steps of {scale:g}.",
             where=str(path),
             next_step="Write .npy or .tiff, or declare a larger scale.",
         )
@@ -121,18 +124,20 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
 
 def describe(options: Options) -> str:
     """Describe the file to annotators."""
-    what, unit = (
-        ("disparity (larger is nearer)", "")
-        if options.disparity
-        else ("depth along the camera's axis", " m")
-    )
+    if options.disparity:
+        meaning = "disparity (larger is nearer)"
+        unit = ""
+    else:
+        meaning = "depth along the camera's axis"
+        unit = " m"
     if options.scale is None:
-        scale = f"PNG of 16 bits with steps of 0.001{unit}, or .npy or .tiff of floating-point numbers (1 is 1{unit})"
+        scale = (
+            f"PNG of 16 bits with steps of 0.001{unit}, "
+            f"or .npy or .tiff of floating-point numbers (1 is 1{unit})"
+        )
     else:
         scale = f"PNG of 8 or 16 bits, .npy or .tiff with steps of {options.scale:g}{unit}"
-    limit = (
-        f" The largest possible value is {options.maximum:g}{unit}."
-        if options.maximum is not None
-        else ""
-    )
-    return f"{scale}: {what}. Not measured: 0, NaN or infinite.{limit}"
+    limit = ""
+    if options.maximum is not None:
+        limit = f" The largest possible value is {options.maximum:g}{unit}."
+    return f"{scale}: {meaning}. Not measured: 0, NaN or infinite.{limit}"

@@ -1,4 +1,4 @@
-"""Reads and writes surface normals: an RGB PNG or .npy of unit vectors, in a declared axis convention."""
+"""Reads and writes surface normals: an RGB PNG or .npy of unit vectors, in declared axes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,12 +26,10 @@ DTYPE = np.float32
 
 #: Axis convention of a file -> the signs that convert it to x right, y up, z toward the camera.
 AXES: dict[str, tuple[int, int, int]] = {
-    f"x {x}, y {y}, z {z} the camera": (
-        1 if x == "right" else -1,
-        1 if y == "up" else -1,
-        1 if z == "toward" else -1,
+    f"x {x}, y {y}, z {z} the camera": (x_sign, y_sign, z_sign)
+    for (x, x_sign), (y, y_sign), (z, z_sign) in product(
+        (("right", 1), ("left", -1)), (("up", 1), ("down", -1)), (("toward", 1), ("away from", -1))
     )
-    for x, y, z in product(("right", "left"), ("up", "down"), ("toward", "away from"))
 }
 #: The accepted error of a vector's length: 8-bit rounding causes 0.007, smoothing along surfaces a
 #: little more.
@@ -70,46 +68,50 @@ class Options(Form):
 
 
 def read(path: Path, options: Options) -> LabelArray:
-    """Read unit vectors (float32, c = 3; x right, y up, z toward the camera) from an 8- or 16-bit RGB PNG, or .npy.
+    """Read unit vectors (float32, c = 3) from an 8- or 16-bit RGB PNG, or .npy.
 
-    PNG: v / 127.5 - 1 (16-bit: v / 32767.5 - 1); mid grey and black mean "no normal". `.npy`: the
-    zero vector and vectors that are not finite mean it. Valid vectors are normalised to exactly
-    unit length.
+    Their axes are x right, y up, z toward the camera. PNG: v / 127.5 - 1 (16-bit: v / 32767.5 - 1);
+    mid grey and black mean "no normal". `.npy`: the zero vector and vectors that are not finite
+    mean it. Valid vectors are normalised to exactly unit length.
 
     Raises:
         LabelError: not three channels, more than 1 % of the vectors not of unit length (within
             0.05), nearly all pointing away from the camera, no valid pixel, or a damaged file.
     """
-    found = _vectors(path, options.axes, _is_unit)
-    _check_unit(found, path)
-    _check_facing(found.unit[..., 2], found.valid, options.axes, path)
-    return LabelArray(found.unit, found.valid)
+    vectors = _vectors(path, options.axes, _is_unit)
+    _check_unit(vectors, path)
+    _check_facing(vectors.unit[..., 2], vectors.valid, options.axes, path)
+    return LabelArray(vectors.unit, vectors.valid)
 
 
 def read_prediction(path: Path, options: Options) -> LabelArray:
-    """As `read`, for a prediction: it may point anywhere, and single vectors, as an upsampling leaves them, be shorter.
+    """As `read`, for a prediction: its vectors may point anywhere, and some may be short.
+
+    An upsampling leaves such short ones.
 
     Raises:
         LabelError: not three channels, the median length is not 1 (within 0.05), no valid pixel, or
             a damaged file.
     """
-    found = _vectors(path, options.axes, _has_direction)
-    middle = float(np.median(found.length[found.present]))
+    vectors = _vectors(path, options.axes, _has_direction)
+    middle = float(np.median(vectors.length[vectors.present]))
     if not abs(middle - 1) <= LENGTH_TOLERANCE:
         raise LabelError(
             f"The median length of the normals is {middle:.3g}, not 1.",
             where=str(path),
             next_step=_encoding(path),
         )
-    return LabelArray(found.unit, found.valid)
+    return LabelArray(vectors.unit, vectors.valid)
 
 
 class _Vectors(NamedTuple):
-    """The vectors of a file: unit ones [h, w, 3], 0 where not valid.
+    """The vectors of a file.
 
-    And where there is one, is a valid one [h, w].
-
-    `length` [h, w] is that of the vectors in the file.
+    Attributes:
+        unit: [h, w, 3], of unit length; 0 where not valid.
+        present: [h, w], where there is a vector.
+        valid: [h, w], where it is a valid one.
+        length: [h, w], the lengths of the vectors in the file.
     """
 
     unit: NDArray[np.float32]
@@ -118,20 +120,20 @@ class _Vectors(NamedTuple):
     length: NDArray[np.float32]
 
     @classmethod
-    def of(cls, height: int, width: int) -> "_Vectors":
-        """Room for the vectors of a file of this size."""
+    def empty(cls, height: int, width: int) -> "_Vectors":
+        """Allocate the arrays for a file of this size."""
         present, valid = np.empty((2, height, width), np.bool_)
         unit = np.empty((height, width, 3), np.float32)
         return cls(unit, present, valid, np.empty((height, width), np.float32))
 
 
 def _is_unit(length: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """An infinite length is refused as any other wrong one."""
+    """Whether a length is 1 within the tolerance; an infinite one is not."""
     return np.abs(length - 1) <= LENGTH_TOLERANCE
 
 
 def _has_direction(length: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """The squares of a tiny vector are 0."""
+    """Whether a length is finite and above 0, which that of a tiny vector is not."""
     return np.isfinite(length) & (length > 0)
 
 
@@ -146,21 +148,25 @@ def _vectors(
     stored = samples(path)
     _check_channels(stored, path)
     if stored.dtype not in (np.uint8, np.uint16) and stored.dtype.kind != "f":
-        what = f"Normals in .npy are numbers in [-1, 1]; this one is {shape_text(stored)}."
-        raise LabelError(what, where=str(path))
+        raise LabelError(
+            f"Normals in .npy are numbers in [-1, 1]; this one is {shape_text(stored)}.",
+            where=str(path),
+        )
     height, width = stored.shape[:2]
-    found = _Vectors.of(height, width)
+    vectors = _Vectors.empty(height, width)
     step = max(1, CACHED // width)
     for top in range(0, height, step):
         rows = slice(top, top + step)
-        planes, found.present[rows] = _decoded(stored[rows])
-        length = found.length[rows] = _lengths(planes)
-        valid = found.valid[rows] = found.present[rows] & is_valid(length)
-        found.unit[rows] = _unit_vectors(planes, length, valid, axes)
-    check_any_valid(
-        found.present, path, "a pixel without a normal is mid grey or black in a PNG, zero in .npy"
-    )
-    return found
+        planes, present = _decode(stored[rows])
+        length = _lengths(planes)
+        valid = present & is_valid(length)
+        vectors.present[rows] = present
+        vectors.length[rows] = length
+        vectors.valid[rows] = valid
+        vectors.unit[rows] = _unit_vectors(planes, length, valid, axes)
+    why = "a pixel without a normal is mid grey or black in a PNG, zero in .npy"
+    check_any_valid(vectors.present, path, why)
+    return vectors
 
 
 def _unit_vectors(
@@ -188,18 +194,17 @@ def _lengths(planes: Planes) -> NDArray[np.float32]:
 
 def _encoding(path: Path) -> str:
     """What to do about vectors that are not of unit length."""
-    stored = (
-        "store them as they are"
-        if path.suffix == ".npy"
-        else "store them as (n + 1) / 2 of the PNG's range"
-    )
-    return f"Normalise the vectors, and {stored}."
+    if path.suffix == ".npy":
+        return "Normalise the vectors, and store them as they are."
+    return "Normalise the vectors, and store them as (n + 1) / 2 of the PNG's range."
 
 
 def normalise_vectors(
     vector: NDArray[Any], path: Path, axes: str, void: str, shortest: float = 0.0
 ) -> LabelArray:
-    """The label of vectors [h, w, 3] of any length, which are valid where they are longer than `shortest`.
+    """Make a label of vectors [h, w, 3] of any length.
+
+    Those longer than `shortest` are valid.
 
     Args:
         vector: as the file has them.
@@ -209,8 +214,8 @@ def normalise_vectors(
         shortest: the length of a vector that is not valid, at most.
 
     Raises:
-        EmptyLabelError: no vector is valid. LabelError: there are not three channels, or nearly all
-            vectors point away from the camera.
+        EmptyLabelError: no vector is valid.
+        LabelError: there are not three channels, or nearly all vectors point away from the camera.
     """
     _check_channels(vector, path)
     with np.errstate(over="ignore"):
@@ -232,7 +237,7 @@ def _check_channels(stored: NDArray[Any], path: Path) -> None:
         )
 
 
-def _decoded(stored: NDArray[Any]) -> tuple[Planes, NDArray[np.bool_]]:
+def _decode(stored: NDArray[Any]) -> tuple[Planes, NDArray[np.bool_]]:
     """The three components of stored vectors, and where there is a vector."""
     import cv2  # imported late: commands that only need the options start faster
 
@@ -240,8 +245,8 @@ def _decoded(stored: NDArray[Any]) -> tuple[Planes, NDArray[np.bool_]]:
         with np.errstate(over="ignore", invalid="ignore"):
             vectors = stored.astype(np.float32)
         present = np.isfinite(vectors).all(-1) & (vectors != 0).any(-1)
-        kept = np.where(present[..., None], vectors, np.float32(0))
-        return [kept[..., channel].copy() for channel in range(3)], present
+        filled = np.where(present[..., None], vectors, np.float32(0))
+        return [filled[..., channel].copy() for channel in range(3)], present
     steps = cv2.split(stored)
     half = np.float32(np.iinfo(stored.dtype).max / 2)
     planes = [np.divide(plane, half, dtype=np.float32) - 1 for plane in steps]
@@ -249,19 +254,24 @@ def _decoded(stored: NDArray[Any]) -> tuple[Planes, NDArray[np.bool_]]:
 
 
 def _is_present(steps: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
-    """Where the three unsigned numbers of a pixel are neither all 0 nor all one of the two in the middle."""
+    """Where there is a vector: the three numbers are neither all 0 nor all in the middle.
+
+    Two numbers are the middle of a range of unsigned ones.
+    """
     low = steps[0].dtype.type(np.iinfo(steps[0].dtype).max // 2)
     black = steps[0] | steps[1] | steps[2]
     grey = (steps[0] - low) | (steps[1] - low) | (steps[2] - low)  # below `low` they wrap around
     return (black != 0) & (grey > 1)
 
 
-def _check_unit(found: _Vectors, path: Path) -> None:
-    off = int((found.present & ~found.valid).sum())
-    if off > SHARE_OFF * found.present.sum():
+def _check_unit(vectors: _Vectors, path: Path) -> None:
+    off = int((vectors.present & ~vectors.valid).sum())
+    number = int(vectors.present.sum())
+    if off > SHARE_OFF * number:
+        middle = float(np.median(vectors.length[vectors.present]))
         raise LabelError(
-            f"{off} of {int(found.present.sum())} normals are not of unit length (within {LENGTH_TOLERANCE}); "
-            f"the median length is {float(np.median(found.length[found.present])):.3g}.",
+            f"{off} of {number} normals are not of unit length (within {LENGTH_TOLERANCE}); "
+            f"the median length is {middle:.3g}.",
             where=str(path),
             next_step=_encoding(path),
         )
@@ -284,25 +294,35 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
     Raises:
         LabelError: the disk reports an error.
     """
-    numbers = path.suffix.lower() == ".npy"
-    stored = np.empty(label.value.shape, np.float32 if numbers else np.uint16)
-    for top in range(
-        0, len(stored), BAND
-    ):  # in float64, so a large map at once would take four times its memory
-        rows = slice(top, top + BAND)
-        signed = label.value[rows] * np.asarray(AXES[options.axes])
-        vector = np.where(label.valid[rows, :, None], signed, 0).astype(np.float32)
-        stored[rows] = (
-            vector
-            if numbers
-            else np.rint(np.clip((vector.astype(np.float64) + 1) * 32767.5, 0, 65535))
-        )
-    (save_array if numbers else save_png)(path, stored)
+    if path.suffix.lower() == ".npy":
+        vectors = np.empty(label.value.shape, np.float32)
+        for rows in _bands(vectors):
+            vectors[rows] = _turned_back(label, rows, options.axes)
+        save_array(path, vectors)
+    else:
+        steps = np.empty(label.value.shape, np.uint16)
+        for rows in _bands(steps):
+            turned = _turned_back(label, rows, options.axes)
+            exact = (turned.astype(np.float64) + 1) * 32767.5
+            steps[rows] = np.rint(np.clip(exact, 0, 65535))
+        save_png(path, steps)
+
+
+def _bands(stored: NDArray[Any]) -> list[slice]:
+    """Some rows at a time: a large map at once in float64 would take four times its memory."""
+    return [slice(top, top + BAND) for top in range(0, len(stored), BAND)]
+
+
+def _turned_back(label: LabelArray, rows: slice, axes: str) -> NDArray[np.float32]:
+    """Rows of a label in the file's axes; 0 where not valid."""
+    signed = label.value[rows] * np.asarray(AXES[axes])
+    return np.where(label.valid[rows, :, None], signed, 0).astype(np.float32)
 
 
 def describe(options: Options) -> str:
     """Describe the file to annotators."""
     return (
-        "RGB PNG of 8 or 16 bits that holds (n + 1) / 2 of its range, or .npy [h, w, 3] in [-1, 1]: "
-        f"a unit vector a pixel, {options.axes}. No normal: mid grey or black in a PNG, the zero vector in .npy."
+        "RGB PNG of 8 or 16 bits that holds (n + 1) / 2 of its range, or .npy [h, w, 3] in "
+        f"[-1, 1]: a unit vector a pixel, {options.axes}. "
+        "No normal: mid grey or black in a PNG, the zero vector in .npy."
     )
