@@ -34,6 +34,7 @@ class Format:
     EXTENSIONS = (".npy",)
     CHANNELS = 2
     DTYPE = np.float32
+    EXAMPLES = ((0.0, 0.0), (1.5, -2.0), (-0.25, 8.0))
 
     @dataclass(frozen=True)
     class Options(Form):

@@ -14,6 +14,7 @@ from labelgrid.words import count_text, join_names
 EXTENSIONS = (".png",)
 CHANNELS = 1
 DTYPE = np.float32
+EXAMPLES = ((0.0,), (1.0,))
 
 
 @dataclass(frozen=True)

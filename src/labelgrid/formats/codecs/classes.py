@@ -18,6 +18,7 @@ from labelgrid.words import count_text, join_names
 EXTENSIONS = (".png",)
 CHANNELS = 1
 DTYPE = np.int64
+EXAMPLES = ((0,), (1,))
 #: The text in a PNG's metadata with the names of the classes that were annotated, one a line.
 ANNOTATED = "annotated"
 

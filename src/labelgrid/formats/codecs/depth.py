@@ -21,6 +21,7 @@ from labelgrid.formats.codec import Form, LabelArray
 EXTENSIONS = (".png", ".npy", ".tiff", ".tif")
 CHANNELS = 1
 DTYPE = np.float32
+EXAMPLES = ((0.5,), (1.25,), (40.0,))
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from labelgrid.formats.codec import Form, LabelArray
 EXTENSIONS = (".png", ".npy")
 CHANNELS = 3
 DTYPE = np.float32
+EXAMPLES = ((0.0, 0.0, 1.0), (0.6, 0.0, 0.8), (0.0, -0.8, 0.6))
 
 #: Axis convention of a file -> the signs that convert it to x right, y up, z toward the camera.
 AXES: dict[str, tuple[int, int, int]] = {

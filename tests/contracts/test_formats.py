@@ -1,0 +1,40 @@
+"""The laws of every label format, each with a wrong format that breaks it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from labelgrid import plugins
+from tests.contracts import wrong_formats
+from tests.contracts.format_laws import LAWS, Case
+from tests.contracts.wrong_formats import BREAKS
+
+#: The formats of the package, and two that are not of it.
+FORMATS = [
+    *plugins.names("formats"),
+    "tests.plugins.optical_flow:Format",
+    f"{wrong_formats.__name__}:Right",
+]
+LAW_OF_NAME = {law.__name__: law for law in LAWS}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+def test_a_format_keeps(tmp_path: Path, law: Callable[[Case], None], name: str) -> None:
+    law(Case(name, tmp_path))
+
+
+def test_every_law_has_a_format_that_breaks_it() -> None:
+    assert {law for law, _, _ in BREAKS} == set(LAW_OF_NAME)
+
+
+@pytest.mark.parametrize(
+    ("law", "wrong", "words"), BREAKS, ids=[f"{wrong.__name__}-{law}" for law, wrong, _ in BREAKS]
+)
+def test_a_wrong_format_is_told_what_the_law_expects(
+    tmp_path: Path, law: str, wrong: type[wrong_formats.Right], words: str
+) -> None:
+    case = Case(f"{wrong_formats.__name__}:{wrong.__name__}", tmp_path)
+    with pytest.raises(AssertionError, match=words):
+        LAW_OF_NAME[law](case)
