@@ -30,17 +30,20 @@ def task_definitions() -> dict[str, TaskDef]:
     return definitions(ROWS)
 
 
-def recipe(network: str = "") -> Recipe:
-    """The small recipe with a random backbone, and another network with its default options if one is named."""
-    loaded = load_recipe("small")
+def recipe(network: str = "", name: str = "small") -> Recipe:
+    """A recipe with a random backbone, and another network with its default options if one is named."""
+    loaded = load_recipe(name)
     if network:
         loaded = replace(loaded, network=PluginChoice(network))
     return replace(loaded, backbone=replace(loaded.backbone, pretrained=False))
 
 
-def network_of(tasks: Mapping[str, Task], seed: int = 0, name: str = "") -> Network:
+def network_of(
+    tasks: Mapping[str, Task], seed: int = 0, name: str = "", *, of: Recipe | None = None
+) -> Network:
+    """The network of a recipe, by default the small one, or the named network."""
     torch.manual_seed(seed)
-    found = recipe(name)
+    found = of or recipe(name)
     network: Network = build_plugin(
         "networks", found.network, tasks, partial(Encoder, found.backbone)
     )

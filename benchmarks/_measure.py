@@ -65,6 +65,16 @@ def show(times: Mapping[str, Times]) -> None:
         )
 
 
+def add_row(claim: str, bar: str, measured: str) -> None:
+    """Add a row to the Markdown table in the file that `BENCH_TABLE` names, if it does; see `gpu.sh`."""
+    table = os.environ.get("BENCH_TABLE")
+    if not table:
+        return
+    words = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    with open(table, "a", encoding="utf-8") as file:
+        file.write(f"| {claim} | {bar} | {measured} | `{words}` |\n")
+
+
 def check_limit(
     claim: str, found: float, bar: float, unit: str = "x", *, least: bool = False
 ) -> bool:
@@ -74,6 +84,7 @@ def check_limit(
     """
     holds = found >= bar if least else found <= bar
     sign = ">=" if least else "<="
+    add_row(claim, f"{'≥' if least else '≤'} {bar:g} {unit}", f"{found:.3g} {unit}")
     print(
         f"{claim}: {found:.3g} {unit}, bar {sign} {bar:g} {unit}: {'holds' if holds else 'DOES NOT HOLD'}",
         flush=True,

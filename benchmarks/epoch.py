@@ -14,12 +14,14 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 import torch
 from _made import make_files, network_of, recipe, task_definitions
-from _measure import check_limit, machine
+from _measure import add_row, check_limit, machine
 from training_step import Bare
 
 from labelgrid.data.batch import Batch, Item, collate
@@ -27,6 +29,7 @@ from labelgrid.data.cache import cache_source
 from labelgrid.data.dataset import Source, labels_of
 from labelgrid.data.transforms import Example, augment
 from labelgrid.progress import Silent
+from labelgrid.recipes.schema import Recipe
 from labelgrid.streams import stream
 from labelgrid.tasks.task import build_all
 
@@ -56,10 +59,12 @@ class Profile:
         self.seconds[name] += self.clock() - start
 
 
-def read(source: Source, image_ids: list[str], epoch: int, profile: Profile) -> Batch:
+def read(
+    source: Source, image_ids: list[str], *, found: Recipe, epoch: int, profile: Profile
+) -> Batch:
     """A batch for training."""
     tasks = task_definitions()
-    options = recipe().data
+    options = found.data
     items = []
     for image_id in image_ids:
         with profile.part("decode images"):
@@ -79,11 +84,12 @@ def read(source: Source, image_ids: list[str], epoch: int, profile: Profile) -> 
         return collate(items, tasks, options)
 
 
-def step(bare: Bare, batch: Batch, profile: Profile) -> None:
-    """A step of training."""
-    with profile.part("network forward"):
+def step(bare: Bare, batch: Batch, profile: Profile, *, half: bool) -> None:
+    """A step of training; `half`: in bf16."""
+    device = batch.images.device.type
+    with profile.part("network forward"), torch.autocast(device, torch.bfloat16, enabled=half):
         output = bare.network(batch.images, bare.fed_in(batch.targets))
-    with profile.part("losses"):
+    with profile.part("losses"), torch.autocast(device, torch.bfloat16, enabled=half):
         loss = sum(bare.loss(raws, batch.targets) for raws in (output.final, *output.initial))
     with profile.part("backward"):
         bare.optimiser.zero_grad(set_to_none=True)
@@ -92,24 +98,29 @@ def step(bare: Bare, batch: Batch, profile: Profile) -> None:
         bare.optimiser.step()
 
 
-def epoch(source: Source, bare: Bare, number: int, device: str) -> Profile:
+def epoch(source: Source, bare: Bare, number: int, *, found: Recipe, device: str) -> Profile:
     """The profile of one epoch over all images."""
     profile = Profile(device)
     names = list(source.images())
-    size = recipe().train.batch
+    size = found.train.batch
     for start in range(0, len(names) - size + 1, size):
-        batch = read(source, names[start : start + size], number, profile)
+        chosen = names[start : start + size]
+        batch = read(source, chosen, found=found, epoch=number, profile=profile)
         with profile.part("to the device"):
             batch = batch.to(device)
-        step(bare, batch, profile)
+        step(bare, batch, profile, half=found.train.precision == "bf16-mixed")
     return profile
 
 
-def show_shares(found: list[Profile]) -> dict[str, float]:
+def show_shares(title: str, found: list[Profile]) -> dict[str, float]:
     """Print each part's median seconds and its share; return the seconds."""
     seconds = {name: median(each.seconds[name] for each in found) for name in found[0].seconds}
+    total = sum(seconds.values())
+    print(f"{title}:")
     for name, value in seconds.items():
-        print(f"  {name:20} {value:8.3f} s  {value / sum(seconds.values()):6.1%}")
+        print(f"  {name:20} {value:8.3f} s  {value / total:6.1%}")
+    shares = ", ".join(f"{name} {value / total:.1%}" for name, value in seconds.items())
+    add_row(f"an epoch {title}", "reported", f"{total:.3g} s: {shares}")
     return seconds
 
 
@@ -120,19 +131,23 @@ def main(words: list[str] | None = None) -> int:
         "--size", type=int, nargs=2, default=(480, 640), help="height and width of the files"
     )
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--network", default="", help="instead of PAD-Net")
+    parser.add_argument("--recipe", default="small", help="of three tasks")
+    parser.add_argument("--network", default="", help="instead of the recipe's")
+    parser.add_argument(
+        "--input", type=int, nargs=2, help="height and width in training; default: the recipe's"
+    )
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     options = parser.parse_args(words)
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
         source = make_files(Path(folder), options.images, tuple(options.size), every=1)
-        found = recipe(options.network).train
-        network = (
-            network_of(build_all(task_definitions()), name=options.network)
-            .to(options.device)
-            .train()
-        )
-        bare = Bare(network, found.learning_rate, found.weight_decay, found.known)
+        found = recipe(options.network, options.recipe)
+        size = tuple(options.input or found.data.size)
+        found = replace(found, data=replace(found.data, size=size))
+        network = network_of(build_all(task_definitions()), of=found).to(options.device).train()
+        train = found.train
+        bare = Bare(network, train.learning_rate, train.weight_decay, train.known)
+        measured = partial(epoch, bare=bare, found=found, device=options.device)
         with cache_source(
             source,
             task_definitions(),
@@ -141,15 +156,14 @@ def main(words: list[str] | None = None) -> int:
             folder=Path(folder),
             progress=Silent(),
         ) as quickly:
-            epoch(quickly, bare, 0, options.device)  # to warm up
-            sides = [
-                [epoch(one, bare, number, options.device) for one in (source, quickly)]
-                for number in range(1, options.repeats + 1)
-            ]
-    print("from files:")
-    plain = show_shares([first for first, _ in sides])
-    print("decoded images and labels cached:")
-    quick = show_shares([second for _, second in sides])
+            measured(quickly, number=0)  # to warm up
+            from_files = []
+            cached = []
+            for number in range(1, options.repeats + 1):
+                from_files.append(measured(source, number=number))
+                cached.append(measured(quickly, number=number))
+    plain = show_shares("from files", from_files)
+    quick = show_shares("decoded images and labels cached", cached)
     share = sum(plain[name] for name in READING) / sum(plain.values())
     print(f"  reading and transforms without workers: {share:.1%} of an epoch")
     decoding, cache = (sum(seconds[name] for name in READING[:2]) for seconds in (plain, quick))

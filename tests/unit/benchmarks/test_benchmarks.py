@@ -101,6 +101,17 @@ TINY = {
     "nearest": ["--images", "40", "--width", "3", "--labelled", "9", "--repeats", "1"],
     "plausibility": ["--scenes", "0", "--nyuv2", "nowhere"],
     "prediction": ["--size", "48", "64", "--repeats", "1"],
+    "recipe_step": [
+        "--recipes",
+        "gpu",
+        "--input",
+        "32",
+        "64",
+        "--batch",
+        "2",
+        "--repeats",
+        "1",
+    ],
     "round_cost": [
         "--batch",
         "2",
