@@ -15,7 +15,7 @@ trap 'rm -f "$BENCH_TABLE"' EXIT
 case ${1-} in
     '') device=cuda ;;
     --tiny) device=cpu ;;
-    *) sed -n 's/^# \{0,1\}//; 2,6p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,6s/^# \{0,1\}//p' gpu.sh >&2; exit 2 ;;
 esac
 if [ $device = cuda ] && ! "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
     echo "torch finds no GPU here, and nothing was measured; \`benchmarks/gpu.sh --tiny\` tries the script on a CPU." >&2

@@ -113,9 +113,9 @@ def sides_of(job: Job, folder: Path) -> tuple[dict[str, Callable[[], None]], dic
     steps = {}
     peaks = {}
     ids = list(job.source.images())
-    batch = train_batch(
-        job.source, task_definitions(), ids, job.recipe.data, seed=0, soft={}
-    ).to(job.device)
+    batch = train_batch(job.source, task_definitions(), ids, job.recipe.data, seed=0, soft={}).to(
+        job.device
+    )
     for name, (precision, layout) in SIDES.items():
         try:
             trainer = trainer_of(job, precision, layout)
