@@ -71,7 +71,7 @@ def add_row(claim: str, bar: str, measured: str) -> None:
     if not table:
         return
     words = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    with open(table, "a", encoding="utf-8") as file:
+    with Path(table).open("a", encoding="utf-8") as file:
         file.write(f"| {claim} | {bar} | {measured} | `{words}` |\n")
 
 
