@@ -21,6 +21,7 @@ from torch.nn import functional
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.nets.network import Features, Network, Output
 from labelgrid.pixel.target import Target
+from labelgrid.streams import seed_of
 from labelgrid.tasks.task import Task, build_all, definitions
 from labelgrid.train.inputs import label_maps, prediction_maps
 from labelgrid.train.terms.mtpsl import CrossTaskConsistency, Options, build
@@ -96,8 +97,9 @@ class Loop:
                     ]
                     source = self.names[s]
                     target = self.names[t]
+                    generator = step.draws.generator("classes", source, step.batch.ids[n])
                     prediction = prediction_maps(
-                        step.tasks[source], step.output.final[source][n : n + 1], None
+                        step.tasks[source], step.output.final[source][n : n + 1], [generator]
                     )
                     label = label_maps(
                         step.tasks[target], step.batch.targets[target][n : n + 1]
@@ -179,9 +181,10 @@ def sides_of(
     output = Output(
         initial=(), final=final, features=Features(deepest, (deepest,)), task_features={}
     )
+    # Keyed by task and image: both sides draw the same classes.
     draws = SimpleNamespace(
-        by_image=lambda *names: None
-    )  # the most likely class: both sides make the same maps
+        generator=lambda *names: torch.Generator().manual_seed(seed_of(0, *names))
+    )
     return Sides(
         term, SimpleNamespace(batch=made, output=output, views={}, tasks=tasks, draws=draws)
     )
