@@ -90,7 +90,11 @@ class TrustsPaths(FolderConnector):
         for row in json.loads((answer / "manifest.json").read_text()):
             if (answer / row["path"]).is_file():
                 found.labels.append(
-                    Answer(Cell(row["image"], row["task"]), row["path"], answer / row["path"])
+                    Answer(
+                        cell=Cell(row["image"], row["task"]),
+                        where=row["path"],
+                        label=answer / row["path"],
+                    )
                 )
         return found
 

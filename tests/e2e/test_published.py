@@ -193,7 +193,11 @@ def test_every_arm_of_a_table_is_planned_starts_trains_measures_and_stops(
     arms = {*study.strategies, *["full"][: study.full]}
 
     with monkeypatch.context() as patch:  # the runs themselves train below
-        patch.setattr(estimate, "time_training", lambda job: StepTiming(1.0, 1.0, 3, 2**20))
+        patch.setattr(
+            estimate,
+            "time_training",
+            lambda job: StepTiming(step=1.0, image=1.0, images=3, memory=2**20),
+        )
         planned = done(*words, "--dry-run").out
     assert [arm for arm in arms if f" {arm} " not in planned] == []
     assert not (tmp_path / "out").exists()

@@ -137,10 +137,10 @@ def _answer(
         return Skip(cell, where, skip)
     if isinstance(path, str):
         found = answer_file(folder, path, where=where, cell=cell, task=task)
-        return found if isinstance(found, Fault) else Answer(cell, where, found)
+        return found if isinstance(found, Fault) else Answer(cell=cell, where=where, label=found)
     if isinstance(label, str) and isinstance(extension, str):
         return wrong_extension(f"x{extension}", where, cell, task) or Answer(
-            cell, where, partial(_decoded, label, extension, task)
+            cell=cell, where=where, label=partial(_decoded, label, extension, task)
         )
     return Fault(
         where,

@@ -222,7 +222,9 @@ class Mutated:
         if sound.of == "image":
             check_image(path)
             return read_image(path)
-        result = self.validator.validate(Answer(Cell("0000.jpg", sound.of), str(path), path))
+        result = self.validator.validate(
+            Answer(cell=Cell("0000.jpg", sound.of), where=str(path), label=path)
+        )
         if isinstance(result, Fault):
             raise LabelError(str(result))
         label = self.validator.tasks[sound.of].read(path)

@@ -18,7 +18,7 @@ SHOWN = 20
 NEIGHBOURS = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Answer:
     """A label that was received for a cell.
 
@@ -76,7 +76,8 @@ def wrong_time(where: str, value: object, cell: Cell) -> Fault:
 
 def wrong_annotator(where: str, given: object, cell: Cell) -> Fault:
     """The fault of an annotator's name that is none."""
-    what = f"The annotator is {given!r:.40}; it must be one line of at most {MOST_CHARACTERS} characters."
+    most = f"one line of at most {MOST_CHARACTERS} characters"
+    what = f"The annotator is {given!r:.40}; it must be {most}."
     return Fault(where, what, "Fix it, or leave it empty if it is not known.", cell)
 
 

@@ -54,7 +54,8 @@ class Project(ProjectContents):
         ...         Image.new("RGB", (64, 48), (number, 90, 30)).save(f"{here}/{number}.png")
         ...     with Project.create(f"{here}/flat", here, "depth:cost=2") as project:
         ...         picked = project.query(2, strategy="random_cells")
-        ...         print(picked.cost, [cell["state"] for cell in project.cells()].count("requested"))
+        ...         states = [cell["state"] for cell in project.cells()]
+        ...         print(picked.cost, states.count("requested"))
         4.0 2
     """
 
@@ -168,7 +169,9 @@ class Project(ProjectContents):
         drop: bool = False,
         restore: bool = False,
     ) -> "Changed":
-        """Change what a task declares, after checking its labels; drop it, or bring it back; show it.
+        """Show a task, change what it declares, drop it, or bring it back.
+
+        A change is made after checking its labels.
 
         If this fails, the task is unchanged.
 

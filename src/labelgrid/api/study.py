@@ -110,7 +110,9 @@ def analyse(
     progress: "Progress | None" = None,
     **options: Any,
 ) -> "AnalysisResult":
-    """Analyse a finished study with its hidden labels, such as the errors on the cells that were picked.
+    """Analyse a finished study with its hidden labels.
+
+    Such as the errors on the cells that were picked.
 
     The study is not changed.
 

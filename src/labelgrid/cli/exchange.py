@@ -35,7 +35,8 @@ def import_(
     format: Annotated[
         str,
         typer.Option(
-            help="The labelling tool or data set layout; see `labelgrid list tools` and `list data`."
+            help="The labelling tool or data set layout; "
+            "see `labelgrid list tools` and `list layouts`."
         ),
     ] = "folder",
     split: Annotated[

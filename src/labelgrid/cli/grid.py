@@ -29,7 +29,8 @@ Tasks = Annotated[
     list[str] | None,
     typer.Option(
         "--task",
-        help="NAME[:KEY=VALUE,...], such as depth:scale=0.001 or parts:kind=semseg,classes=parts.txt.",
+        help="NAME[:KEY=VALUE,...], such as depth:scale=0.001 or "
+        "parts:kind=semseg,classes=parts.txt.",
     ),
 ]
 TaskFile = Annotated[
@@ -131,7 +132,8 @@ def _show_new(project: "Project") -> None:
     for task in project.tasks.values():
         declared = task.describe().splitlines()[0]
         screen.say(f"  {task.name} ({task.kind}), cost {task.cost:g} a label: {declared}")
-    example = command("task", folder, "TASK", "--set", "cost=2")
+    words = ("task", folder, "TASK", "--set", "cost=2")
+    example = command(*words)
     screen.say(f"  If your costs or label files differ: {example}, for example.")
     for line in project.advice():
         screen.say(f"  {line}")

@@ -230,7 +230,7 @@ class Runs:
 
 
 class StudyBar(Bar):
-    """Draws the progress of a study: a bar while its images are read, then the table of its runs."""
+    """Draws the progress of a study: a bar while images are read, then the table of its runs."""
 
     def __init__(self) -> None:
         super().__init__()

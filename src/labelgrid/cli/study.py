@@ -1,4 +1,4 @@
-"""Commands on studies: run simulated campaigns on a data set, and analyse them with hidden labels."""
+"""Commands on studies: run simulated campaigns, and analyse them with hidden labels."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -165,7 +165,9 @@ def analyse(
     ] = "",
     json: AsJson = False,
 ) -> None:
-    """Analyse a finished study with its hidden labels, such as the errors on the cells that were picked.
+    """Analyse a finished study with its hidden labels.
+
+    Such as the errors on the cells that were picked.
 
     Example: [bold]labelgrid analyse first-light picks --out figures[/]
     """

@@ -33,7 +33,7 @@ def answers_of(
         for task in tasks.values():
             cell = Cell(image_id, task.name)
             read = partial(nonempty_label, dataset, source_id, task)
-            labels.append(Answer(cell, f"{source_id} ({task.name})", read))
+            labels.append(Answer(cell=cell, where=f"{source_id} ({task.name})", label=read))
     return Answers(
         labels=labels,
         skips=[],

@@ -129,10 +129,9 @@ def check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
         path for path, known in previous.get("cells", {}).items() if cells.get(path, known) != known
     ]
     changed += [f"simulate.{name}" for name in fixed if getattr(old, name) != getattr(study, name)]
-    changed += [
-        f"simulate.arms.{name}"
-        for name in _changed_arms(old, study, request.out, {run.key for run in runs})
-    ]
+    run_keys = {run.key for run in runs}
+    for name in _changed_arms(old, study, request.out, run_keys):
+        changed.append(f"simulate.arms.{name}")
     _refuse_changed(changed, request.out)
     _check_code(request, runs)
 

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -43,7 +43,7 @@ WARM = 4
 SCORED = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StepTiming:
     """The measured times, in seconds, and memory, in bytes.
 
@@ -120,7 +120,7 @@ def time_training(job: Job) -> StepTiming:
             process.join()
     if isinstance(received, str):
         raise LabelgridError(received, unchanged="Nothing was run.")
-    return StepTiming(*received)
+    return StepTiming(**received)
 
 
 def _time_in_process(job: Job, pipe: "Connection[Any, Any]") -> None:
@@ -134,11 +134,13 @@ def _time_in_process(job: Job, pipe: "Connection[Any, Any]") -> None:
             while newest_fit(project.folder) is None and step(project, job.run, job.study, timer):
                 pass
             times = timer.timing()
-            scoring = _time_scoring(project, timer) if job.max_work.scored else ()
-            memory = peak_memory(
-                load_recipe(job.settings.recipe, job.settings.changes).train.workers
-            )
-        pipe.send((*times, memory, *scoring))
+            scoring = (0.0, 0.0, 0)
+            if job.max_work.scored:
+                scoring = _time_scoring(project, timer)
+            recipe = load_recipe(job.settings.recipe, job.settings.changes)
+            values = (*times, peak_memory(recipe.train.workers), *scoring)
+        names = [one.name for one in fields(StepTiming)]
+        pipe.send(dict(zip(names, values, strict=True)))
     except LabelgridError as error:
         pipe.send(str(error))
 

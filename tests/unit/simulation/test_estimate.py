@@ -26,7 +26,9 @@ def test_each_point_of_the_grid_and_each_way_of_scoring_is_timed_once(
     def time(job: Job) -> StepTiming:
         timed.append(job.run.key)
         wide = job.settings.changes["network"]["options"]["width"] == 24
-        return StepTiming(10.0 if wide else 1.0, 0.0, 3, 7 if wide else 5, score=100.0)
+        return StepTiming(
+            step=10.0 if wide else 1.0, image=0.0, images=3, memory=7 if wide else 5, score=100.0
+        )
 
     monkeypatch.setattr(estimate, "time_training", time)
     found = estimate.estimate_study(of)
@@ -61,7 +63,7 @@ def test_the_trainings_of_statistics_are_counted(
         found = estimate.estimate_study(of)
         return found.seconds * found.at_once
 
-    plain = StepTiming(1.0, 0.0, 3, 5)
+    plain = StepTiming(step=1.0, image=0.0, images=3, memory=5)
     partal = jobs_of(of, runs_of(of.study))["partal-seed0"].max_work
     assert list(partal.labelled) == [8, 8] and partal.scored
     assert seconds(replace(plain, learn=10.0)) == seconds(plain) + 10 * 16
@@ -81,7 +83,9 @@ def test_runs_with_growing_batches_are_timed_by_their_number_of_rounds(
     monkeypatch.setattr(
         estimate,
         "time_training",
-        lambda job: timed.append(job.run.key) or StepTiming(1.0, 0.0, 3, 5),
+        lambda job: (
+            timed.append(job.run.key) or StepTiming(step=1.0, image=0.0, images=3, memory=5)
+        ),
     )
     of = study_request(tmp_path, grid={"train.fill": ["labels"]}, arms=arms, strategies=list(arms))
     estimate.estimate_study(of)
