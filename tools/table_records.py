@@ -130,12 +130,9 @@ class Records:
 
 
 def run_name(outcome: Outcome) -> str:
-    """The name of a run in a table: its arm, that of single-task networks without the task, and its recipe keys.
+    """The name of a run in a table: its arm and its recipe keys.
 
-    Example:
-        >>> keys = "data.size=[64, 96], train.learning_rate=0.001"
-        >>> run_name(Outcome("single", "single.sl.depth", 0, keys, 0, 1, 1, 1.0, "depth", "RMSE", 1.0, "m", "lower"))
-        'single.sl, size=[64, 96], learning_rate=0.001'
+    The arm of single-task networks is named without the task. See `with_keys`.
     """
     arm = outcome.strategy.rpartition(".")[0] if outcome.kind == "single" else outcome.strategy
     return with_keys(arm, outcome.point)

@@ -142,7 +142,7 @@ def halve_frame(frame: Frame) -> Frame:
     No larger than the image.
 
     Example:
-        >>> halved(Frame((480, 640), (96, 96), (slice(12, 84), slice(0, 96)))).original
+        >>> halve_frame(Frame((480, 640), (96, 96), (slice(12, 84), slice(0, 96)))).original
         (36, 48)
     """
     rows, columns = (
