@@ -84,7 +84,7 @@ def escape_control_characters(text: str) -> str:
     A file name may hold both.
 
     Example:
-        >>> print(plain("a\x1b[31m.jpg"))
+        >>> print(escape_control_characters("a\x1b[31m.jpg"))
         a\x1b[31m.jpg
     """
     return "".join(c if c in "\n\t" or c.isprintable() else repr(c)[1:-1] for c in text)
