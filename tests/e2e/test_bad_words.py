@@ -305,7 +305,7 @@ def test_exporting_what_is_not_there_is_refused(project: Copied, tmp_path: Path)
 
 
 def test_a_stop_by_the_user_is_no_fault(project: Copied, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stopped(*_: object) -> None:
+    def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("labelgrid.project.status.status_of", stopped)
@@ -317,7 +317,7 @@ def test_a_stop_by_the_user_is_no_fault(project: Copied, monkeypatch: pytest.Mon
 def test_an_unexpected_disk_error_has_a_clear_message(
     project: Copied, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(*_: object) -> None:
+    def failing(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "/a/file")
 
     monkeypatch.setattr("labelgrid.project.status.status_of", failing)

@@ -276,7 +276,7 @@ def test_a_report_lies_in_the_project_unless_told(flat: Path, tmp_path: Path) ->
 def test_what_no_sentence_was_made_for_is_not_hidden(
     flat: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def wrong(*_: object) -> None:
+    def wrong(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a fault of the program")
 
     monkeypatch.setattr("labelgrid.project.status.status_of", wrong)

@@ -234,7 +234,7 @@ def soft_depth(source, size=None):
 def test_soft_labels_arrive_by_term_and_task_and_change_nothing_else(source, tasks):
     plain, found = (
         epoch(source, tasks),
-        epoch(source, tasks, soft={"a": soft_depth(source), "b": lambda *_: None}),
+        epoch(source, tasks, soft={"a": soft_depth(source), "b": lambda *_, **__: None}),
     )
     first = source.images()[0]
     for batch, other in zip(found, plain, strict=True):

@@ -172,7 +172,7 @@ def test_a_cut_jpeg_is_refused_although_its_thumbnail_ends_well(tmp_path):
 
 def test_a_cut_jpeg_is_not_left_to_opencv_which_may_fill_it_with_grey(tmp_path, monkeypatch):
     (tmp_path / "a.jpg").write_bytes(jpeg()[:-300])
-    monkeypatch.setattr(cv2, "imdecode", lambda *_: np.full((64, 96, 3), 128, np.uint8))
+    monkeypatch.setattr(cv2, "imdecode", lambda *_, **__: np.full((64, 96, 3), 128, np.uint8))
     refused(tmp_path / "a.jpg", "damaged")
 
 
@@ -228,7 +228,8 @@ def test_a_small_plain_png_is_checked_without_a_decoder_and_the_limit_of_pixels_
         with_decoder = check_image(path)
     with monkeypatch.context() as patch:
         patch.setattr(
-            "labelgrid.images.reading.open_image", lambda *_: pytest.fail("a decoder was started")
+            "labelgrid.images.reading.open_image",
+            lambda *_, **__: pytest.fail("a decoder was started"),
         )
         assert check_image(path) == with_decoder
     monkeypatch.setenv("LABELGRID_MAX_PIXELS", "1199")

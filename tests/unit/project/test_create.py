@@ -137,7 +137,7 @@ def test_of_very_many_faults_the_first_are_named_and_the_rest_counted(tmp_path: 
 def test_an_init_that_ends_early_leaves_no_project(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: BaseException
 ) -> None:
-    def ends(*_: object) -> None:
+    def ends(*_: object, **__: object) -> None:
         raise fault
 
     monkeypatch.setattr(create, "hold_out", ends)

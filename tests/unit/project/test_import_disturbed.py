@@ -34,9 +34,9 @@ def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 def after(count, module, name):
     real, left = getattr(module, name), [count]
-    def counted(*arguments):
+    def counted(*arguments, **named):
         left[0] -= 1
-        return real(*arguments) if left[0] >= 0 else die()
+        return real(*arguments, **named) if left[0] >= 0 else die()
     setattr(module, name, counted)
 {0}
 try:

@@ -235,9 +235,9 @@ def test_a_ledger_that_changed_meanwhile_is_not_written(
 ) -> None:
     real = import_labels_module._copy_labels
 
-    def keep(*arguments: object) -> list[str]:
+    def keep(*arguments: object, **named: object) -> list[str]:
         project.store.move([Move(cell=Cell("0000.jpg", "depth"), to=State.MISSING)])
-        return real(*arguments)  # type: ignore[arg-type]
+        return real(*arguments, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(import_labels_module, "_copy_labels", keep)
     with pytest.raises(LedgerError, match="The ledger changed while the labels were checked"):

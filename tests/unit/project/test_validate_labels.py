@@ -264,7 +264,7 @@ def test_a_label_of_another_size_is_refused_before_it_is_decoded(
     Image.new("I;16", (12_000, 9_000)).save(folder / "depth/0000.png", compress_level=1)
     Image.new("F", (100, 100)).save(folder / "depth/0001.tiff")
     monkeypatch.setattr(png, "check_png", lambda _: pytest.fail("the pixels were read"))
-    monkeypatch.setattr(arrays, "_pillow", lambda *_: pytest.fail("the pixels were read"))
+    monkeypatch.setattr(arrays, "_pillow", lambda *_, **__: pytest.fail("the pixels were read"))
     text = str(refusal(project, folder))
     assert (
         "depth/0000.png [0000.jpg, depth]: The label is 9000x12000, its image is 16x24 (height x width)."
@@ -284,7 +284,7 @@ def test_every_label_of_an_import_is_decoded_once_and_no_image_is_asked_for_alon
     monkeypatch.setattr(
         TaskDef, "read", lambda task, path: (decoded.append(path), read(task, path))[1]
     )
-    monkeypatch.setattr(Store, "image", lambda *_: pytest.fail("one query an image"))
+    monkeypatch.setattr(Store, "image", lambda *_, **__: pytest.fail("one query an image"))
     data = made(n=6, size=(16, 24), tasks=("semseg", "depth", "normals"))
     with make_project(tmp_path / "project", data) as project:
         import_labels(project, data.labels)

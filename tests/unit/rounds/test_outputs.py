@@ -83,8 +83,8 @@ def counted_sizes(monkeypatch):
     sizes = []
 
     def count(function):
-        def counting(*given):
-            found = function(*given)
+        def counting(*given, **named):
+            found = function(*given, **named)
             sizes.append(found.numel())
             return found
 

@@ -362,9 +362,9 @@ def test_what_does_not_shape_the_weights_may_change_between_fits(project):
 def test_a_fit_during_which_a_query_closed_the_round_is_kept(project, monkeypatch):
     real = fit._remove_outdated_fit
 
-    def meanwhile(*arguments):
+    def meanwhile(*arguments, **named):
         query.query(project, Budget(2), Silent(), strategy="random_cells")
-        real(*arguments)
+        real(*arguments, **named)
 
     monkeypatch.setattr(fit, "_remove_outdated_fit", meanwhile)
     done = fit.fit(project, Silent(), changes={"train": {"epochs": 3}})

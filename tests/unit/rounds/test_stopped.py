@@ -62,7 +62,7 @@ def test_a_damaged_label_stops_a_fit_before_it_removes_the_finished_one(project,
 def test_a_fit_that_fails_after_it_removed_an_outdated_one_stops_the_query(project, monkeypatch):
     fit.fit(project, Silent())
 
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise TrainingError("The loss is not finite.")
 
     monkeypatch.setattr(fit, "train", fails)
@@ -75,7 +75,7 @@ def test_a_fit_that_fails_after_it_removed_an_outdated_one_stops_the_query(proje
 def test_a_disk_that_refuses_predictions_is_no_fault_of_theirs(project, monkeypatch, tmp_path):
     fit.fit(project, Silent())
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     images = tmp_path / "one"

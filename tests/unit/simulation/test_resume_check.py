@@ -310,7 +310,7 @@ def test_an_arm_that_gets_a_run_while_the_images_are_read_is_not_changed(
 ) -> None:
     keep(of_arms(tmp_path, a=3, b=4))
 
-    def meanwhile(*_: object) -> str:
+    def meanwhile(*_: object, **__: object) -> str:
         train_some(tmp_path / "out" / "runs" / "b-seed0")
         return ""
 

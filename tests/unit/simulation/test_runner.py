@@ -78,7 +78,7 @@ def test_a_run_has_the_study_s_threads_whatever_runs_beside_it(
     wanted = study_request(tmp_path, full=False, rounds=0, threads=3)
     given: list[int] = []
     monkeypatch.setattr(runner, "init_worker", given.append)
-    monkeypatch.setattr(runner, "step", lambda *_: False)
+    monkeypatch.setattr(runner, "step", lambda *_, **__: False)
     for at_once in (1, 2, 8):
         (job,) = jobs_of(replace(wanted, jobs=at_once), runs_of(wanted.study)).values()
         ours, theirs = Pipe(duplex=False)

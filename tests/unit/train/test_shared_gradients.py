@@ -117,7 +117,7 @@ def test_a_combination_takes_the_place_of_the_tasks_gradients(at):
 @pytest.mark.parametrize(("at", "passes"), [("features", 1), ("parameters", 3)])
 def test_at_the_features_the_encoder_is_passed_once(at, passes):
     toy, seen = Toy(), []
-    toy.first.register_full_backward_hook(lambda *_: seen.append(1))
+    toy.first.register_full_backward_hook(lambda *_, **__: seen.append(1))
     toy.images.requires_grad_()  # a module's hook is called if its input has a gradient
     toy.term.requires_grad_(False)
     step = toy.step()

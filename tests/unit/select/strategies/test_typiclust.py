@@ -64,7 +64,7 @@ def test_typicality_is_that_of_slow_loops(size, neighbours):
 
 
 def test_the_most_typical_images_of_the_largest_clusters_are_picked(monkeypatch):
-    monkeypatch.setattr(typiclust, "k_means", lambda *_: OF)
+    monkeypatch.setattr(typiclust, "k_means", lambda *_, **__: OF)
     images, found = picked(pool(), 4)
     best = [
         rows[slow_typicality(made()[rows], 20).argmax()]
@@ -80,7 +80,7 @@ def test_the_most_typical_images_of_the_largest_clusters_are_picked(monkeypatch)
 def test_clusters_with_the_fewest_labelled_images_come_first_and_labelled_neighbours_do_not_count(
     monkeypatch,
 ):
-    monkeypatch.setattr(typiclust, "k_means", lambda *_: OF)
+    monkeypatch.setattr(typiclust, "k_means", lambda *_, **__: OF)
     labelled = [0, 1, 40]  # two of the largest cluster, one of the second
     images, found = picked(pool(labelled), 4)
     assert OF[images].tolist() == [2, 3, 1, 0]
@@ -90,7 +90,7 @@ def test_clusters_with_the_fewest_labelled_images_come_first_and_labelled_neighb
 
 
 def test_partly_labelled_images_count_as_labelled_and_come_last_in_their_cluster(monkeypatch):
-    monkeypatch.setattr(typiclust, "k_means", lambda *_: OF)
+    monkeypatch.setattr(typiclust, "k_means", lambda *_, **__: OF)
     view = pool()
     state = view.grid.state.copy()
     state[:10, 0] = State.LABELLED
@@ -106,14 +106,14 @@ def test_partly_labelled_images_count_as_labelled_and_come_last_in_their_cluster
 
 
 def test_small_clusters_wait_until_the_others_have_nothing_left(monkeypatch):
-    monkeypatch.setattr(typiclust, "k_means", lambda *_: OF)
+    monkeypatch.setattr(typiclust, "k_means", lambda *_, **__: OF)
     images, _ = picked(pool(), 98)
     assert len(images) == 98 and sorted(OF[images[96:]]) == [4, 5]
     assert OF[picked(pool(), 6, least=1)[0]].tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_small_clusters_are_dropped_as_in_the_released_code(monkeypatch):
-    monkeypatch.setattr(typiclust, "k_means", lambda *_: OF)
+    monkeypatch.setattr(typiclust, "k_means", lambda *_, **__: OF)
     images, _ = picked(pool(), 98, small="dropped", least=6)
     assert len(images) == 96 and set(OF[images]) == {0, 1, 2, 3}
     images, _ = picked(pool(), 98, small="dropped", least=7)
@@ -122,7 +122,7 @@ def test_small_clusters_are_dropped_as_in_the_released_code(monkeypatch):
 
 
 def test_squared_distances_may_choose_other_images(monkeypatch):
-    monkeypatch.setattr(typiclust, "k_means", lambda *_: OF)
+    monkeypatch.setattr(typiclust, "k_means", lambda *_, **__: OF)
     rows = [np.flatnonzero(cluster == OF) for cluster in range(4)]
     for distance, power in (("euclidean", 1), ("squared", 2)):
         images, found = picked(pool(), 4, distance=distance)

@@ -163,7 +163,7 @@ def trained_step(training, folder):
     """The term's step in the first step of a training, and how often it ran the network."""
     seen, losses, passes = [], training.terms.losses, []
     training.terms.losses = lambda steps: seen.append(steps["it"]) or losses(steps)
-    training.network.register_forward_hook(lambda *_: passes.append(1))
+    training.network.register_forward_hook(lambda *_, **__: passes.append(1))
     training.prepare(folder / "terms", Silent(), resumed=False)
     batch = next(training._batches(0))
     training.train_step(batch, 0)
