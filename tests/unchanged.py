@@ -136,7 +136,7 @@ def found(folder: Path) -> dict[str, Any]:
 
 
 def _pick(pick: dict[str, Any]) -> list[Any]:
-    return [pick["image"], pick["task"], pick["score"], pick["weight"], pick["terms"]]
+    return [pick.get(key) for key in ("image", "task", "score", "weight", "terms")]
 
 
 def tensor_digest(path: Path) -> str:
