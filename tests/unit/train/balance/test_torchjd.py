@@ -22,11 +22,11 @@ def made(aggregator, at="features", **arguments):
     return build(WEIGHTS, REDUCE, Options(aggregator, arguments, at))
 
 
-def test_the_missing_package_is_named_with_its_extra(monkeypatch):
+def test_the_missing_package_is_named_with_how_to_install_it(monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] == "torchjd"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torchjd", None)
-    with pytest.raises(PluginError, match=r"not installed(.|\n)*labelgrid\[balance\]"):
+    with pytest.raises(PluginError, match=r'not installed(.|\n)*pip install "torchjd'):
         made("UPGrad")
 
 
