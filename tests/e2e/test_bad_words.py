@@ -80,8 +80,8 @@ MISTYPED = {
     "  Leave them out.",
     "export flat --to nowhere": "Invalid value for '--to': ",
     "cancel flat 0000.jpg:depth --round 1": "Give cells or a round, not both.\n  Nothing was cancelled.",
-    "list selekt": "There is no folder 'selekt'.\n  There are: tasks, data, nets, train.balance, train.terms, score, "
-    "select, annotate, simulation.analyses, recipes.",
+    "list strategy": "There is no folder 'strategy'.\n  There are: kinds, formats, layouts, networks, balance, terms, "
+    "statistics, strategies, tools, analyses, recipes.",
 }
 
 
