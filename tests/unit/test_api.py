@@ -396,3 +396,13 @@ def test_a_study_runs_from_python(tmp_path):
     assert report(tmp_path / "out").page == tmp_path / "out/report.html"
     with pytest.raises(labelgrid.LabelgridError, match=r"simulate\.budget changed"):
         labelgrid.simulate(str(recipe), tmp_path / "data", tmp_path / "out", budget=6)
+
+
+def test_a_path_in_place_of_an_opened_project_is_refused_with_the_way_to_open_it(tmp_path):
+    with pytest.raises(labelgrid.LabelgridError, match=r"Use Project\.open\('somewhere'\)"):
+        labelgrid.Project("somewhere")
+
+
+def test_a_cell_may_be_a_pair_of_image_and_task(flat):
+    with pytest.raises(labelgrid.LabelgridError, match=r"no cell 'nowhere\.jpg:depth'"):
+        flat.label(("nowhere.jpg", "depth"))

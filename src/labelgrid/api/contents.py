@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import LabelgridError, LedgerError
+from labelgrid.errors import LabelgridError, LedgerError, UsageError
 from labelgrid.ledger.grid import Cell, Pick, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress, Silent
@@ -70,6 +70,11 @@ class ProjectContents:
     """
 
     def __init__(self, folder: ProjectFolder, progress: Progress | None = None) -> None:
+        if isinstance(folder, str | Path):
+            raise UsageError(
+                "A project is opened by a function of its own.",
+                next_step=f"Use Project.open({str(folder)!r}).",
+            )
         self._project = folder
         self._progress = progress or Silent()
 
@@ -247,6 +252,8 @@ class ProjectContents:
         if isinstance(cell, str):
             image_id, _, task = cell.rpartition(":")
             cell = Cell(image_id, task)
+        elif isinstance(cell, tuple):
+            cell = Cell(*cell)
         row = self._project.store.find([cell]).get(cell)
         if row is None:
             raise LedgerError(
