@@ -10,6 +10,7 @@ from labelgrid.errors import PluginError
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.select.strategy import Budget
+from tests.contracts import own
 from tests.contracts.strategy_laws import TASKS, grid_of, pool_of
 
 #: Strategy and options; unit, statistics, named tasks; reasons, terms, what is left out.
@@ -58,28 +59,70 @@ def parts(text, by="|"):
     return set(text.split(by)) - {""}
 
 
-def test_every_strategy_is_in_the_table():
-    assert {name for name, *_ in DECLARED} == set(plugins.names("strategies"))
+#: The strategies whose own test module says what they declare.
+OTHERS = sorted({*plugins.names("strategies")} - {name for name, *_ in DECLARED})
+#: The columns of the table but the strategy, with what is left out of a row of a test module.
+COLUMNS = {
+    "options": {},
+    "unit": "",
+    "needs": "",
+    "tasks": "",
+    "whys": "",
+    "terms": "",
+    "without": "",
+}
+
+
+def own_rows():
+    for name in OTHERS:
+        for row in own.declared("strategies", name, "DECLARED") or ():
+            yield (name, *(COLUMNS | row).values())
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_strategy_says_what_users_read_of_its_picks(name):
+    rows = own.declared("strategies", name, "DECLARED")
+    assert rows and {*rows[0]} <= {*COLUMNS}, (
+        f"Users read what {name} declares. Write into {own.place_of_test('strategies', name)}: "
+        'DECLARED = [{"unit": "cells", "needs": "dropout", "whys": "most uncertain", "terms": '
+        '"uncertainty"}], a row for each set of options that changes it. The columns: options (a '
+        "table), unit, needs and tasks (names between spaces), whys, the reasons of picks, terms "
+        "and without (names between |). Empty ones may be left out."
+    )
+
+
+def test_the_table_has_no_strategy_that_is_gone():
+    assert {name for name, *_ in DECLARED} <= {*plugins.names("strategies")}
 
 
 @pytest.mark.parametrize(
     ("name", "options", "unit", "needs", "tasks", "whys", "terms", "without"),
-    DECLARED,
+    [*DECLARED, *own_rows()],
     ids=lambda value: str(value),
 )
 def test_a_strategy_declares_and_explains_what_the_table_says(
     name, options, unit, needs, tasks, whys, terms, without
 ):
     strategy = build_plugin("strategies", PluginChoice(name, options))
-    assert strategy.unit == unit
-    assert strategy.needs == parts(needs, " ") and getattr(strategy, "tasks", set()) == parts(
-        tasks, " "
-    )
     found = strategy.select(
         pool_of(strategy, np.where(np.arange(36).reshape(12, 3) % 7 == 0, 2, 0)), Budget(20)
     )
-    assert {pick.why for pick in found.picks} == parts(whys)
-    assert (set(found.terms), set(found.without)) == (parts(terms), parts(without))
+    declares = {
+        "unit": strategy.unit,
+        "needs": {*strategy.needs},
+        "tasks": {*getattr(strategy, "tasks", ())},
+        "whys": {pick.why for pick in found.picks},
+        "terms": {*found.terms},
+        "without": {*found.without},
+    }
+    assert declares == {
+        "unit": unit,
+        "needs": parts(needs, " "),
+        "tasks": parts(tasks, " "),
+        "whys": parts(whys),
+        "terms": parts(terms),
+        "without": parts(without),
+    }
 
 
 @pytest.mark.parametrize(
