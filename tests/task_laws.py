@@ -90,7 +90,9 @@ def views_show_the_world(definition: TaskDef, truth: Truth) -> None:
         assert view.valid.all() and view.value.dtype == plain.dtype
         close = np.isclose(view.value, wanted, rtol=0.1, atol=0.03).all(2)
         assert close.mean() > 0.9, (
-            f"flip {flip}, zoom {zoom}: {close.mean():.0%} of the values are the world's"
+            f"flip {flip}, zoom {zoom}: {close.mean():.0%} of the values are the world's. "
+            "`transform` of SPEC must place values with `geometry`, turn directions with "
+            "`geometry.turn`, and multiply by `geometry.zoom` what depends on the zoom."
         )
 
 
@@ -100,10 +102,17 @@ def a_flip_undone_is_the_label(definition: TaskDef, label: LabelArray) -> None:
     whole = (slice(0, height), slice(0, width))
     flip = Placement(source=whole, target=whole, canvas=label.size, flip=True)
     once = place_label(label, flip, definition)
-    assert np.array_equal(once.valid, label.valid[:, ::-1])
+    assert np.array_equal(once.valid, label.valid[:, ::-1]), (
+        "`transform` must flip the mask with the values: place both with `geometry`."
+    )
     twice = place_label(once, flip, definition)
     assert np.array_equal(twice.valid, label.valid)
-    np.testing.assert_allclose(twice.value[label.valid], label.value[label.valid], atol=1e-6)
+    np.testing.assert_allclose(
+        twice.value[label.valid],
+        label.value[label.valid],
+        atol=1e-6,
+        err_msg="`transform` must give the label again when it is flipped twice.",
+    )
 
 
 def a_mirrored_prediction_is_that_of_the_image(
@@ -117,7 +126,12 @@ def a_mirrored_prediction_is_that_of_the_image(
     )
     plain, mirrored = (task.as_prediction(target_of(part).safe()) for part in (label, flipped))
     back = task.scale.mirrored(mirrored.flip(-1))
-    np.testing.assert_allclose(back[0].numpy(), plain[0].numpy(), atol=1e-6)
+    np.testing.assert_allclose(
+        back[0].numpy(),
+        plain[0].numpy(),
+        atol=1e-6,
+        err_msg="`scale.mirrored` must do to a prediction what `transform` does to a flipped label.",
+    )
 
 
 def a_prediction_survives_the_label_file(
@@ -128,6 +142,10 @@ def a_prediction_survives_the_label_file(
     path = folder / f"label{codec(definition.spec.codec).EXTENSIONS[0]}"
     definition.write(path, told)
     read = definition.read(path)
-    assert read.value.dtype == told.value.dtype
-    assert np.array_equal(read.valid, told.valid) and told.valid.any()
-    np.testing.assert_allclose(read.value[read.valid], told.value[told.valid], atol=0.01)
+    said = "what `to_target` makes of a prediction must be read as it was written"
+    assert read.value.dtype == told.value.dtype, f"{said}; it is read as {read.value.dtype}."
+    assert np.array_equal(read.valid, told.valid), f"{said}; the masks differ."
+    assert told.valid.any(), "`to_target` must make some valid pixels of a random prediction."
+    np.testing.assert_allclose(
+        read.value[read.valid], told.value[told.valid], atol=0.01, err_msg=said
+    )

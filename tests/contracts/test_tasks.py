@@ -20,6 +20,7 @@ from labelgrid.pixel.metrics import Metric
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.pictures import HATCH, colour_map
 from labelgrid.tasks.task import Task, TaskDef, spec_of
+from tests.contracts import own
 from tests.task_laws import (
     TRUTHS,
     a_flip_undone_is_the_label,
@@ -129,13 +130,14 @@ def test_garbage_behind_an_invalid_mask_changes_no_loss_gradient_or_metric(
 ) -> None:
     loss, gradient = loss_and_gradient(task, raw, target)
     figures = measured(task.metric(), task.activate(raw), target)
-    assert loss[0] > 0
+    assert loss[0] > 0, "The loss of a random prediction must be above 0."
     for poison in poisons(target):
         bad = poisoned(target, poison)
         bad_loss, bad_gradient = loss_and_gradient(task, raw, bad)
-        assert torch.equal(bad_loss, loss)
-        assert torch.equal(bad_gradient, gradient)
-        assert measured(task.metric(), task.activate(raw), bad) == figures
+        said = f"must not depend on values where the label is not valid; {poison} there changed it"
+        assert torch.equal(bad_loss, loss), f"`pixel_loss` {said}: take `target.safe()`."
+        assert torch.equal(bad_gradient, gradient), f"The gradient of `pixel_loss` {said}."
+        assert measured(task.metric(), task.activate(raw), bad) == figures, f"The metric {said}."
 
 
 def test_an_image_without_a_valid_pixel_has_zero_loss_and_zero_gradient(
@@ -144,8 +146,9 @@ def test_an_image_without_a_valid_pixel_has_zero_loss_and_zero_gradient(
     none = Target(target.value, torch.zeros_like(target.valid))
     for poison in poisons(none):
         loss, gradient = loss_and_gradient(task, raw, poisoned(none, poison))
-        assert torch.equal(loss, torch.zeros(BATCH))
-        assert torch.equal(gradient, torch.zeros_like(raw))
+        said = "must be 0 for an image without a valid pixel"
+        assert torch.equal(loss, torch.zeros(BATCH)), f"The loss {said}: {loss.tolist()}."
+        assert torch.equal(gradient, torch.zeros_like(raw)), f"The gradient of the loss {said}."
     loss, gradient = loss_and_gradient(task, raw, target)
     assert loss[1] == 0
     assert not gradient[1].any()
@@ -155,9 +158,13 @@ def test_the_loss_map_is_one_channel_and_zero_where_not_valid(
     task: Task, raw: Tensor, target: Target
 ) -> None:
     loss = task.pixel_loss(raw, target)
-    assert loss.shape == (BATCH, 1, HEIGHT, WIDTH)
-    assert not loss[~target.valid].any()
-    assert (loss >= 0).all()
+    assert loss.shape == (BATCH, 1, HEIGHT, WIDTH), (
+        f"`pixel_loss` must return one channel, {(BATCH, 1, HEIGHT, WIDTH)}; it is {loss.shape}."
+    )
+    assert not loss[~target.valid].any(), (
+        "`pixel_loss` must be 0 where the label is not valid: multiply by `target.valid`."
+    )
+    assert (loss >= 0).all(), f"`pixel_loss` must not be negative; its least is {loss.min():g}."
 
 
 def test_an_images_loss_does_not_depend_on_its_company(
@@ -175,9 +182,10 @@ def test_raw_outputs_of_zero_and_huge_ones_have_finite_losses_and_gradients(
 ) -> None:
     for extreme in (torch.zeros_like(raw), 1e4 * raw, torch.full_like(raw, -1e4)):
         loss, gradient = loss_and_gradient(task, extreme, target)
-        assert loss.isfinite().all()
-        assert gradient.isfinite().all()
-        assert task.activate(extreme).isfinite().all()
+        said = f"must be finite for raw outputs up to {extreme.abs().max():g}"
+        assert loss.isfinite().all(), f"The loss {said}."
+        assert gradient.isfinite().all(), f"The gradient of the loss {said}."
+        assert task.activate(extreme).isfinite().all(), f"`activate` {said}."
 
 
 def test_a_metric_over_parts_is_the_metric_over_the_whole(
@@ -198,7 +206,10 @@ def test_a_metric_over_parts_is_the_metric_over_the_whole(
         measured(other, prediction[own], Target(target.value[own], target.valid[own]))
         merged.merge(other)
     for split in (in_batches, in_strips, merged):
-        assert values(split) == pytest.approx(whole, rel=1e-12)
+        assert values(split) == pytest.approx(whole, rel=1e-12), (
+            "A metric fed in batches or strips, or merged, must give what it gives of the whole: "
+            "keep sums, and divide in `compute`."
+        )
 
 
 def test_an_empty_set_has_figures_that_are_not_numbers(
@@ -213,7 +224,10 @@ def test_an_empty_set_has_figures_that_are_not_numbers(
 
 def test_the_headline_is_among_the_figures_in_the_tasks_unit(task: Task) -> None:
     headline = task.metric().compute()[task.headline]
-    assert (headline.name, headline.unit) == (task.headline, task.unit)
+    assert (headline.name, headline.unit) == (task.headline, task.unit), (
+        f"`compute` of the metric must have the headline {task.headline!r} in the task's unit, "
+        f"{task.unit!r}; it is {headline}."
+    )
 
 
 def test_the_labels_own_prediction_is_the_best_there_is(
@@ -222,8 +236,18 @@ def test_the_labels_own_prediction_is_the_best_there_is(
     truth = measured(task.metric(), task.as_prediction(target.safe()), target)[task.headline]
     noise = measured(task.metric(), task.activate(raw), target)[task.headline]
     better = task.metric().compute()[task.headline].better
-    assert truth == pytest.approx(100 if better == "higher" else 0, abs=1e-6)
-    assert noise < truth - 1 if better == "higher" else noise > truth + 0.1
+    best = 100 if better == "higher" else 0
+    assert truth == pytest.approx(best, abs=1e-6), (
+        f"{task.headline} ({better} is better) of `as_prediction(label)` against the same label "
+        f"must be {best}; it is {truth:g}. Either `as_prediction` does not give the prediction that "
+        "says the label, or the metric changes values that this kind's labels have (DepthMetric "
+        "raises predictions to `least`, 1e-9: give it `least=-math.inf` for values of any sign)."
+    )
+    worse = noise < truth - 1 if better == "higher" else noise > truth + 0.1
+    assert worse, (
+        f"{task.headline} of a random prediction must be clearly worse than that of the label, "
+        f"{truth:g}; it is {noise:g}."
+    )
 
 
 def test_minimising_the_loss_improves_the_headline(task: Task, raw: Tensor, target: Target) -> None:
@@ -236,7 +260,10 @@ def test_minimising_the_loss_improves_the_headline(task: Task, raw: Tensor, targ
         optimiser.step()
     after = measured(task.metric(), task.activate(leaf.detach()), target)[task.headline]
     gap = abs({"higher": 100, "lower": 0}[task.metric().compute()[task.headline].better] - after)
-    assert gap < 0.6 * abs(after - before)
+    assert gap < 0.6 * abs(after - before), (
+        f"60 steps down `pixel_loss` must bring {task.headline} most of the way from {before:g} to "
+        f"its best; it ended at {after:g}. Is the loss least where the metric is best?"
+    )
 
 
 def test_uncertainty_is_one_finite_number_a_pixel_from_the_first_sample_on(
@@ -276,7 +303,10 @@ def test_predictions_that_differ_are_less_sure_than_one_repeated(
     repeated = torch.stack(
         [task.uncertainty(sample.expand(8, *sample.shape)) for sample in samples]
     ).mean(0)
-    assert (task.uncertainty(samples) > repeated).all()
+    assert (task.uncertainty(samples) > repeated).all(), (
+        "`moments` must give eight predictions that differ more uncertainty, at every pixel, than "
+        "one of them repeated has on average."
+    )
 
 
 def test_moments_do_not_grow_with_the_samples_nor_keep_their_graphs_nor_touch_them(
@@ -311,11 +341,13 @@ def test_disagreement_is_zero_with_oneself_and_positive_otherwise(
         other = task.activate(torch.randn(2, task.channels, HEIGHT, WIDTH, generator=rng))
         for disagreement in (task.disagreement, *task.other_disagreements.values()):
             gap = disagreement(one, other)
-            assert gap.shape == (2, 1, HEIGHT, WIDTH)
-            assert gap.isfinite().all()
+            assert gap.shape == (2, 1, HEIGHT, WIDTH), (
+                f"A disagreement must be [b, 1, h, w]; it is {gap.shape}."
+            )
+            assert gap.isfinite().all(), f"A disagreement must be finite, at scale {scale:g}, too."
             assert (gap > 0).all() or (
                 disagreement is not task.disagreement and (gap >= 0).all() and gap.any()
-            )
+            ), "A disagreement of different predictions must be above 0."
             torch.testing.assert_close(
                 disagreement(one, one), torch.zeros_like(gap), rtol=0, atol=1e-6
             )
@@ -331,7 +363,10 @@ def test_a_tasks_functions_stay_on_the_device_of_their_tensors(
         task.uncertainty(prediction[None]),
         task.disagreement(prediction, prediction),
     ]
-    assert {result.device.type for result in results} == {"meta"}
+    assert {result.device.type for result in results} == {"meta"}, (
+        "Loss, uncertainty and disagreement must stay on the device of their tensors: make new "
+        "tensors with `prediction.new_tensor`, not with `torch.tensor`."
+    )
 
 
 def test_a_task_can_be_sent_to_another_process(task: Task) -> None:
@@ -342,7 +377,9 @@ def test_a_task_carries_its_definition(task: Task, definition: TaskDef) -> None:
     spec = definition.spec
     assert (task.name, task.kind, task.cost) == ("mine", definition.kind, 2.5)
     assert spec.kind == definition.kind
-    assert (task.weight, task.headline, task.unit) == (spec.weight, spec.headline, spec.unit)
+    assert (task.weight, task.headline, task.unit) == (spec.weight, spec.headline, spec.unit), (
+        "`build` must return the weight, headline and unit of SPEC."
+    )
 
 
 def test_a_metric_is_named_after_its_first_figure(task: Task) -> None:
@@ -355,7 +392,9 @@ def test_every_metric_that_a_kind_lists_can_be_chosen(definition: TaskDef) -> No
     metrics = {name: dict[str, object]() for name in spec.metrics}
     row = TaskRow("all", definition.kind, 1.0, {**OPTIONS.get(spec.codec, {}), "metrics": metrics})
     task = TaskDef.of(row).build()
-    assert list(task.metrics) == list(spec.metrics)
+    assert list(task.metrics) == list(spec.metrics), (
+        "`build` must make every metric of SPEC: task.chosen({NAME: function, ...})."
+    )
     assert set(spec.metrics) <= set(task.metric().compute())
 
 
@@ -379,15 +418,20 @@ def test_a_labels_picture_is_rgb_and_hatched_where_not_valid(
 
 def test_a_prediction_becomes_the_label_that_it_says(task: Task, target: Target) -> None:
     label = task.to_target(task.as_prediction(target.value))
-    assert label.valid.all()
-    assert label.value.dtype == target.value.dtype
-    torch.testing.assert_close(label.value, target.value, rtol=1e-6, atol=0)
+    said = "`to_target(as_prediction(label))` must be the label"
+    assert label.valid.all(), f"{said}, valid everywhere; some pixels are not valid."
+    assert label.value.dtype == target.value.dtype, f"{said}; it is of type {label.value.dtype}."
+    torch.testing.assert_close(
+        label.value, target.value, rtol=1e-6, atol=0, msg=lambda found: f"{said}. {found}"
+    )
 
 
 def test_a_prediction_that_is_not_a_number_is_no_label(task: Task, target: Target) -> None:
     prediction = task.as_prediction(target.value).clone()
     prediction[0, 0, 2, 3] = torch.nan
-    assert (~task.to_target(prediction).valid).nonzero().tolist() == [[0, 0, 2, 3]]
+    assert (~task.to_target(prediction).valid).nonzero().tolist() == [[0, 0, 2, 3]], (
+        "`to_target` must mark a prediction of NaN, and no other one, as not valid."
+    )
 
 
 def test_a_prediction_can_be_written_as_a_label_and_read_back(
@@ -407,26 +451,22 @@ def test_a_mirrored_prediction_is_that_of_the_image(
     a_mirrored_prediction_is_that_of_the_image(definition, task, arrays(target, 0))
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        kind
-        for kind in [*plugins.names("kinds"), OWN]
-        if kind == OWN or spec_of(kind).codec in TRUTHS
-    ],
-)
+@pytest.mark.parametrize("kind", [*plugins.names("kinds"), OWN])
 def test_a_view_shows_the_labels_that_the_flipped_and_zoomed_world_has(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the formats whose truth in a made world is known here.
-
-    A kind with another format brings its own test.
-    """
+    """The label of a made world is that of the kind's format, or `TRUTH` of the kind's test module."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
     codec = spec_of(kind).codec
-    views_show_the_world(
-        TaskDef.of(TaskRow("mine", kind, 2.5, OPTIONS.get(codec, {}))), TRUTHS[codec]
+    truth = own.declared("kinds", kind, "TRUTH") or TRUTHS.get(codec)
+    assert truth is not None, (
+        f"The laws know no made world with labels of the format {codec}. Write into "
+        f"{own.place_of_test('kinds', kind)}: a function TRUTH(mirrored, zoom) that returns the label "
+        "[h, w, c] of a world of your choice, as it is or mirrored, and zoomed about its middle, which "
+        "changes slowly from pixel to pixel (by less than a tenth, or 0.03) except at few edges; "
+        "`depth` in tests/task_laws.py shows how, with `seen`, where each pixel looks."
     )
+    views_show_the_world(TaskDef.of(TaskRow("mine", kind, 2.5, OPTIONS.get(codec, {}))), truth)
 
 
 def test_a_disparity_grows_where_depth_falls() -> None:
