@@ -1,10 +1,10 @@
 """The laws of every connector, and for each law a wrong connector that breaks it.
 
 How a tool answers is in `tests/annotators`, one file a connector: `CONNECTOR` is what it is called
-by, `answer` and `escape` fill in what was sent.
+by, `answer` and `escape` fill in what was sent. With `COVERS = ["labelgrid.annotate.tools.NAME"]`
+it is the connector's test, too.
 """
 
-import contextlib
 import importlib
 import itertools
 import shutil
@@ -68,10 +68,21 @@ class Place:
 
     def refused(self, answer: Path) -> LabelgridError:
         before = snapshot(self.project)
-        with pytest.raises(LabelgridError) as caught:
+        fault = self._fault(answer)
+        assert snapshot(self.project) == before, (
+            "`receive` must not change the project: it returns Answers, and reads `index` alone."
+        )
+        return fault
+
+    def _fault(self, answer: Path) -> LabelgridError:
+        try:
             self.receive(answer)
-        assert snapshot(self.project) == before, "a refused answer changed the project"
-        return caught.value
+        except LabelgridError as fault:
+            return fault
+        raise AssertionError(
+            "`receive` must return a Fault for each wrong line or file, so that the import is "
+            f"refused as a whole; it was accepted, and the cells are {states(self.project)}."
+        )
 
 
 def listing(folder: Path) -> dict[str, bytes]:
@@ -85,16 +96,20 @@ def listing(folder: Path) -> dict[str, bytes]:
 def what_is_answered_is_what_is_labelled(place: Place) -> None:
     place.receive(place.answer(place.send()))
     tasks = place.project.tasks()
-    assert set(states(place.project).values()) == {"labelled"}
+    found = states(place.project)
+    assert set(found.values()) == {"labelled"}, (
+        f"`receive` must return an Answer for each answered request; the cells became {found}."
+    )
     for row in place.project.store.cells():
         kept, given = (
             tasks[row.cell.task].read(place.project.inside(row.path)),
             place.label(row.cell),
         )
         read = tasks[row.cell.task].read(given)
-        assert (kept.valid == read.valid).all() and (
+        same = (kept.valid == read.valid).all() and (
             kept.value[kept.valid] == read.value[read.valid]
         ).all()
+        assert same, f"The label of {row.cell} must be the one that was given, and no other cell's."
 
 
 def an_answer_may_be_received_twice(place: Place) -> None:
@@ -102,15 +117,25 @@ def an_answer_may_be_received_twice(place: Place) -> None:
     place.receive(answer)
     before = snapshot(place.project)
     place.receive(answer)
-    assert snapshot(place.project) == before
+    assert snapshot(place.project) == before, (
+        "An answer received a second time must change nothing: `receive` returns the same Answers."
+    )
 
 
 def sent_twice_nothing_changes_and_answers_stay(place: Place) -> None:
     first = listing(place.send())
-    assert listing(place.send()) == first
+    again = listing(place.send())
+    assert again == first, (
+        f"`send` of the same request must write the same files; {differing(again, first)} differ."
+    )
     answered = listing(place.answer(place.base / "sent"))
     place.send()
-    assert listing(place.base / "sent") == answered
+    kept = listing(place.base / "sent")
+    assert kept == answered, (
+        "`send` into a folder that was answered must keep the answers, files and filled-in fields: "
+        f"{differing(kept, answered)} changed. Read the answers back first, or have them in a file "
+        "that `send` does not write."
+    )
     place.receive(place.base / "sent")
 
 
@@ -121,30 +146,39 @@ def sent_again_the_request_is_what_is_open_now(place: Place) -> None:
         if cell.image_id == place.made.names[0]
     }
     place.receive(place.annotator.answer(place.send(), answered, {}))
-    assert {name for name in listing(place.send()) if name.startswith("images/")} == {
-        f"images/{place.made.names[1]}"
-    }
-    assert {name for name in listing(place.send("fresh")) if name.startswith("images/")} == {
-        f"images/{place.made.names[1]}"
-    }
+    open_now = {f"images/{place.made.names[1]}"}
+    for out in ("sent", "fresh"):
+        found = {name for name in listing(place.send(out)) if name.startswith("images/")}
+        assert found == open_now, (
+            f"`send` must leave the images of the open requests alone, {open_now}, below images/: "
+            f"it must remove those that an earlier request put there; there are {found}."
+        )
 
 
 def every_image_and_request_is_sent_and_an_export_changes_no_cell(place: Place) -> None:
     before = snapshot(place.project)
     sent = listing(place.send())
-    assert snapshot(place.project) == before
+    assert snapshot(place.project) == before, "`send` must not change the project."
     text = b"".join(sent.values())
-    assert all(request_id.encode() in text for request_id in place.ids.values())
-    assert all(
-        (place.made.images / name).read_bytes() in sent.values() for name in place.made.names
-    )
+    lost = [request_id for request_id in place.ids.values() if request_id.encode() not in text]
+    assert not lost, f"`send` must write every request id into some file; {lost} are in none."
+    unsent = [
+        name
+        for name in place.made.names
+        if (place.made.images / name).read_bytes() not in sent.values()
+    ]
+    assert not unsent, f"`send` must write the images, as they are; {unsent} are not there."
 
 
 def skips_come_back(place: Place) -> None:
     cell = min(place.ids)
     place.receive(place.answer(place.send(), cell))
-    assert {c for c, state in states(place.project).items() if state == "skipped"} == {cell}
-    assert place.project.store.history(cell)[-1].move.why == "too dark"
+    skipped = {c for c, state in states(place.project).items() if state == "skipped"}
+    assert skipped == {cell}, f"`receive` must return a Skip of {cell} alone; it did of {skipped}."
+    why = place.project.store.history(cell)[-1].move.why
+    assert why == "too dark", (
+        f"A Skip must have the reason that was given, 'too dark'; it is {why!r}."
+    )
 
 
 def a_foreign_folder_is_refused_and_left_as_it_is(place: Place) -> None:
@@ -156,9 +190,18 @@ def a_foreign_folder_is_refused_and_left_as_it_is(place: Place) -> None:
         out = place.base / f"foreign-{name}"
         out.mkdir()
         (out / name).write_text(content)
-        with pytest.raises(LabelgridError):
+        try:
             export(place.project, out, tool=place.connector)
-        assert listing(out) == {name: content.encode()}
+        except LabelgridError:
+            pass
+        else:
+            raise AssertionError(
+                f"`send` must refuse a folder that is neither empty nor its own earlier request, "
+                f"here one with {name}, by a ProjectError; it wrote {sorted(listing(out))}."
+            )
+        assert listing(out) == {name: content.encode()}, (
+            f"`send` must change nothing in a folder that it refuses; it now holds {listing(out)}."
+        )
 
 
 def a_refused_answer_leaves_the_ledger_as_it_was(place: Place) -> None:
@@ -168,8 +211,15 @@ def a_refused_answer_leaves_the_ledger_as_it_was(place: Place) -> None:
     ):  # no label has this size, so every one is a fault
         place.project.store.update_images([replace(row, height=5, width=5)])
     fault = place.refused(answer)
-    assert isinstance(fault, ImportRefused) and len(fault.rows) == len(place.ids)
-    assert {row.cell for row in fault.rows} == set(place.ids)
+    assert isinstance(fault, ImportRefused), (
+        f"It must be refused with its faults, not by {fault!r}."
+    )
+    assert len(fault.rows) == len(place.ids) and {row.cell for row in fault.rows} == set(
+        place.ids
+    ), (
+        f"Each of {len(place.ids)} wrong labels must be one fault of its cell: `receive` returns it "
+        f"as an Answer, and labelgrid checks it. The faults: {[str(row) for row in fault.rows]}."
+    )
 
 
 def a_path_out_of_the_folder_is_refused(place: Place) -> None:
@@ -202,9 +252,16 @@ def garbage_is_a_fault_or_no_answer_and_never_another_error(place: Place) -> Non
         copied = place.base / "garbage"
         shutil.copytree(answer, copied)
         (copied / name).write_bytes(garbage)
-        with contextlib.suppress(LabelgridError):
+        try:
             answers = plugins.resolve("tools", place.connector)().receive(copied, index)
             validate_labels(place.project, answers, split=None, replace=False, progress=Silent())
+        except LabelgridError:
+            pass
+        except Exception as error:
+            raise AssertionError(
+                f"`receive` must return a Fault for what it cannot read, or raise a LabelError; for "
+                f"{name} with the bytes {garbage!r} it raised {error!r}."
+            ) from error
         shutil.rmtree(copied)
 
 
@@ -212,7 +269,16 @@ def an_answer_to_no_request_is_refused_with_all_others(place: Place) -> None:
     cell = min(place.ids)
     labels, skips = {place.ids[cell]: place.label(cell)}, {"r9-nothing": "lost"}
     fault = place.refused(place.annotator.answer(place.send(), labels, skips))
-    assert isinstance(fault, ImportRefused) and "r9-nothing" in str(fault)
+    assert isinstance(fault, ImportRefused) and "r9-nothing" in str(fault), (
+        "An answer to a request id that the project does not have must be a Fault that names the id "
+        f"(`labelgrid.annotate.matching.cell_of` makes it); the import said: {fault}"
+    )
+
+
+def differing(some: Mapping[str, bytes], others: Mapping[str, bytes]) -> list[str]:
+    """The names of files that only one listing has, or with different contents."""
+    names = {*some, *others}
+    return sorted(name for name in names if some.get(name) != others.get(name))
 
 
 LAWS: tuple[Callable[[Place], None], ...] = (
@@ -243,7 +309,10 @@ def test_a_connector_keeps(tmp_path: Path, law: Callable[[Place], None], name: s
 
 def test_every_connector_of_the_package_has_somebody_who_answers_it() -> None:
     missing = set(plugins.names("tools")) - {annotator(name).CONNECTOR for name in ANNOTATORS}
-    assert not missing, f"Write tests/annotators/NAME.py for {missing}, so that the laws run on it."
+    assert not missing, (
+        f"Write tests/annotators/NAME.py for {missing}, so that the laws run on it: CONNECTOR, "
+        "answer and escape, as in tests/annotators/folder.py."
+    )
 
 
 def test_every_law_has_a_connector_that_breaks_it() -> None:
