@@ -2,13 +2,12 @@
 
 import pytest
 
+from labelgrid import plugins
 from labelgrid.errors import RecipeError
 from labelgrid.formats.codec import codec, options_of
 
-FORMATS = ("classes", "binary", "depth", "normals")
 
-
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", plugins.names("formats"))
 def test_every_format_offers_what_the_protocol_asks_for(name):
     form = codec(name)
     assert form.EXTENSIONS and callable(form.read) and callable(form.write)
