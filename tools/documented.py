@@ -1,7 +1,8 @@
 """Checks that every key of the TOML files has a row with its default in the handwritten tables.
 
-The keys of recipes and settings are in docs/recipes.md, those of label files in docs/labels.md. The
-expected keys come from the code. `tools.reference` generates the tables of commands and plug-ins.
+The keys of recipes and settings are in docs/recipes.md, those of label files in docs/labels.md for
+the formats that have a part there; a further format needs only its generated page. The expected keys
+come from the code. `tools.reference` generates the tables of commands and plug-ins.
 """
 
 import importlib
@@ -17,6 +18,8 @@ from tools.source import ROOT, report, sections
 
 #: A page, and the headings above a table of keys.
 Place = tuple[str, ...]
+#: The page of label files.
+LABELS = "docs/labels.md"
 #: The keys with their defaults, as shown in a table.
 Keys = Mapping[str, str]
 
@@ -25,7 +28,7 @@ def faults(root: Path) -> list[str]:
     """The faults of all tables of keys."""
     return [
         fault
-        for place, expected in {**recipe_keys(), **label_keys()}.items()
+        for place, expected in {**recipe_keys(), **label_keys(read(root, LABELS))}.items()
         for fault in key_faults(read(root, place[0]), place, expected)
     ]
 
@@ -44,13 +47,14 @@ def recipe_keys() -> dict[Place, Keys]:
     }
 
 
-def label_keys() -> dict[Place, Keys]:
-    """The options of the formats of label files."""
-    codecs = {plugins.module("kinds", kind).SPEC.codec for kind in plugins.names("kinds")}
-    formats = {
-        name: importlib.import_module(f"labelgrid.formats.codecs.{name}") for name in sorted(codecs)
+def label_keys(page: str) -> dict[Place, Keys]:
+    """The options of the formats of label files that have a part of the page."""
+    described = sections(page)
+    return {
+        (LABELS, name): keys(plugins.module("formats", name).Options)
+        for name in plugins.names("formats")
+        if name in described
     }
-    return {("docs/labels.md", name): keys(module.Options) for name, module in formats.items()}
 
 
 def keys(table: Any) -> Keys:

@@ -2,7 +2,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tools.documented import faults, key_faults, keys, label_keys, recipe_keys
+from tools.documented import LABELS, faults, key_faults, keys, label_keys, read, recipe_keys
+from tools.source import ROOT
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,13 @@ def test_the_keys_of_every_part_of_a_recipe_and_of_label_files_are_asked_for():
     assert recipe_keys()["docs/recipes.md", "[train]"]["learning_rate"] == "0.0001"
     assert recipe_keys()["docs/recipes.md", "labelgrid.toml"]["recipe"] == '"small-shared-heads"'
     assert recipe_keys()["docs/recipes.md", "[network]"]["name"] == '"pad_net"'
-    assert label_keys()["docs/labels.md", "depth"]["scale"] == "none"
+    page = read(ROOT, LABELS)
+    assert {name for _, name in label_keys(page)} >= {"binary", "classes", "depth", "normals"}
+    assert label_keys(page)["docs/labels.md", "depth"]["scale"] == "none"
+
+
+def test_a_format_without_a_part_of_the_page_needs_no_row():
+    assert [name for _, name in label_keys("# Label files\n## depth\n")] == ["depth"]
 
 
 def test_without_pages_every_key_is_missing(tmp_path):
