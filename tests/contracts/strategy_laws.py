@@ -113,9 +113,13 @@ def at_most_the_budget_is_spent_and_on_missing_cells_alone(strategy: Strategy) -
     def check(pool: PoolView, amount: float, unit: Any) -> None:
         picks, grid = strategy.select(pool, Budget(amount, unit)).picks, pool.grid
         if unit == "images" and strategy.unit == "cells":  # worth the labels of as many images
-            assert len(picks) <= amount * len(TASKS) + 1e-6
+            most, used = amount * len(TASKS), float(len(picks))
         else:
-            assert spent(list(picks), grid, unit) <= amount + 1e-6
+            most, used = amount, spent(list(picks), grid, unit)
+        assert used <= most + 1e-6, (
+            f"`select` must spend at most the budget, here {most:g} {unit}; it spent {used:g}. "
+            "`best_cells` and `best_images` of labelgrid.select.parts keep it."
+        )
         missing = {
             (i, t)
             for r, i in enumerate(grid.images)
@@ -123,7 +127,10 @@ def at_most_the_budget_is_spent_and_on_missing_cells_alone(strategy: Strategy) -
             if grid.state[r, c] == 0
         }
         cells = [(p.cell.image_id, p.cell.task) for p in picks]
-        assert set(cells) <= missing and len(set(cells)) == len(cells)
+        assert set(cells) <= missing, (
+            f"Only missing cells (`grid.eligible`) may be picked; {set(cells) - missing} are not."
+        )
+        assert len(set(cells)) == len(cells), f"A cell may be picked once; the picks are {cells}."
 
     check()
 
@@ -147,8 +154,12 @@ def the_same_cells_are_picked_in_any_pool_order(strategy: Strategy) -> None:
             seed=pool.seed,
         )
         for budget in (Budget(5, "labels"), Budget(2, "images"), Budget(7.5, "cost")):
-            assert list(strategy.select(pool, budget).picks) == list(
+            same = list(strategy.select(pool, budget).picks) == list(
                 strategy.select(other, budget).picks
+            )
+            assert same, (
+                "The picks must be the same for any order of the pool's images: break ties by "
+                "`grid.keys` or `draw_cells(grid, seed)`, never by the row."
             )
 
     check()
@@ -164,7 +175,10 @@ def a_budget_of_the_whole_pool_buys_the_whole_pool(strategy: Strategy) -> None:
     )
     worth = float((grid.eligible * grid.cost).sum())
     for budget in (Budget(6, "labels"), Budget(3, "images"), Budget(worth, "cost")):
-        assert len(strategy.select(pool, budget).picks) == 6
+        found = len(strategy.select(pool, budget).picks)
+        assert found == 6, (
+            f"A budget that pays for all 6 missing cells, {budget}, must buy them; it bought {found}."
+        )
     # So does a sum of many prices that no float holds exactly, and no check refuses it.
     many = grid_of([f"i{n}" for n in range(300)], np.zeros((300, 3)), cost=(1234.56, 99.99, 310.1))
     pool = PoolView(
@@ -178,7 +192,11 @@ def a_budget_of_the_whole_pool_buys_the_whole_pool(strategy: Strategy) -> None:
         picks = strategy.select(pool, Budget(amount, "cost")).picks
         check_picks("any", picks, grid=many, budget=Budget(amount, "cost"), unit=strategy.unit)
         spent = sum(many.cost[TASKS.index(pick.cell.task)] for pick in picks)
-        assert spent > amount - 1234.56 if amount == half else len(picks) == 900
+        enough = spent > amount - 1234.56 if amount == half else len(picks) == 900
+        assert enough, (
+            f"A budget of {amount:g} must be spent until no cell can be paid for; {spent:g} was "
+            f"spent, on {len(picks)} of 900 cells."
+        )
 
 
 def a_task_nobody_knows_about_and_a_pool_of_one_task_are_picked_from(strategy: Strategy) -> None:
@@ -187,17 +205,16 @@ def a_task_nobody_knows_about_and_a_pool_of_one_task_are_picked_from(strategy: S
     def unknown(axis: str, shape: tuple[int, ...]) -> np.ndarray:
         return np.full(shape, np.nan if axis == "cell" else 0.0)
 
-    assert (
-        len(
-            strategy.select(
-                PoolView(grid=grid, statistics=statistics_of(strategy, grid, unknown)), Budget(2)
-            ).picks
-        )
-        == 2
+    pool = PoolView(grid=grid, statistics=statistics_of(strategy, grid, unknown))
+    found = len(strategy.select(pool, Budget(2)).picks)
+    assert found == 2, (
+        f"Cells whose statistics are NaN (a task whose head never learnt) must be picked, too, if "
+        f"there are no others; {found} of 2 were."
     )
     one = grid_of(["a"], [[0]], ["depth"])
     ones = statistics_of(strategy, one, lambda _, shape: np.ones(shape))
-    assert len(strategy.select(PoolView(grid=one, statistics=ones), Budget(1)).picks) == 1
+    found = len(strategy.select(PoolView(grid=one, statistics=ones), Budget(1)).picks)
+    assert found == 1, f"The one cell of a pool of one task must be picked; {found} were."
 
 
 def a_task_without_any_label_is_picked_beside_the_others(strategy: Strategy) -> None:
@@ -211,7 +228,12 @@ def a_task_without_any_label_is_picked_beside_the_others(strategy: Strategy) -> 
         for state in (nothing, apart):
             pool = pool_of(strategy, state, unknown=unknown)
             picks = strategy.select(pool, Budget(20)).picks
-            assert TASKS[unknown] in {pick.cell.task for pick in picks}
+            assert TASKS[unknown] in {pick.cell.task for pick in picks}, (
+                f"{TASKS[unknown]} has no label, so its statistics are NaN; a strategy must pick some "
+                f"of its cells among 20 picks of {len(pool.grid.images)} images, whatever they cost, or the task "
+                "would never get a first label: the normalisers of labelgrid.select.parts mix such "
+                "cells in."
+            )
 
 
 def what_is_kept_of_a_choice_can_be_kept(strategy: Strategy) -> None:
@@ -219,17 +241,25 @@ def what_is_kept_of_a_choice_can_be_kept(strategy: Strategy) -> None:
     @given(pool=pools(strategy))
     def check(pool: PoolView) -> None:
         found = strategy.select(pool, Budget(6))
-        assert json.loads(json.dumps(dict(found.calibration))) == dict(found.calibration)
-        assert all(np.isfinite(pick.score) and pick.why for pick in found.picks)
+        assert json.loads(json.dumps(dict(found.calibration))) == dict(found.calibration), (
+            f"`calibration` must be plain JSON values; it is {found.calibration}."
+        )
+        bad = [p for p in found.picks if not (np.isfinite(p.score) and p.why)]
+        assert not bad, f"Each pick must have a finite score and a reason `why`; {bad} have not."
         n, t = pool.grid.state.shape
-        assert all(values.shape in ((n, t), (n,)) for values in found.terms.values())
+        shapes = {name: values.shape for name, values in found.terms.items()}
+        assert {*shapes.values()} <= {(n, t), (n,)}, (
+            f"`terms` must have a number for each cell, {(n, t)}, or image, {(n,)}: {shapes}."
+        )
         ordered = [*found.without.values(), *([] if found.scores is None else [found.scores])]
-        assert len({values.shape for values in ordered}) <= 1 and {
-            values.shape for values in ordered
-        } <= {(n, t), (n,)}
+        kept = {values.shape for values in ordered}
+        assert len(kept) <= 1 and kept <= {(n, t), (n,)}, (
+            f"`scores` and each of `without` must all be of cells, {(n, t)}, or all of images, {(n,)}; "
+            f"they are {kept}."
+        )
         assert all(
             why.rank <= pool.grid.eligible.sum() for _, why in explain_picks(found, pool.grid)
-        )
+        ), "`scores` must be NaN where a cell is not eligible, so that no rank counts it."
 
     check()
 
@@ -255,21 +285,33 @@ def pool_of(strategy: Strategy, state: Any, seed: int = 0, unknown: int | None =
 def pools_at_the_edge_are_picked_from(strategy: Strategy) -> None:
     missing, labelled = 0, 2
     for tasks in (1, 2, 7):
-        nothing = strategy.select(pool_of(strategy, np.zeros((0, tasks), np.int8)), Budget(3))
-        assert list(nothing.picks) == []
-        done = strategy.select(pool_of(strategy, np.full((3, tasks), labelled)), Budget(3))
-        assert list(done.picks) == []
+        empty = {
+            "a pool without images": np.zeros((0, tasks), np.int8),
+            "a pool without a missing cell": np.full((3, tasks), labelled),
+        }
+        for what, state in empty.items():
+            picks = list(strategy.select(pool_of(strategy, state), Budget(3)).picks)
+            assert picks == [], (
+                f"Nothing can be picked of {what}, {tasks} tasks; it picked {picks}."
+            )
         one_left = np.full((5, tasks), labelled)
         one_left[3, tasks - 1] = missing
         for budget in (Budget(1), Budget(1, "images"), Budget(99), Budget(99, "cost")):
-            (pick,) = strategy.select(pool_of(strategy, one_left), budget).picks
-            assert (pick.cell.image_id, pick.cell.task) == ("i3", SEVEN[tasks - 1])
+            picks = strategy.select(pool_of(strategy, one_left), budget).picks
+            cells = [(pick.cell.image_id, pick.cell.task) for pick in picks]
+            last = ("i3", SEVEN[tasks - 1])
+            assert cells == [last], (
+                f"{last} is the only cell left: pick it for {budget}, not {cells}."
+            )
         for rows in (1, 6):  # no label anywhere
             budget = Budget(rows * tasks + 5)  # more than the pool holds
             picks = strategy.select(
                 pool_of(strategy, np.full((rows, tasks), missing)), budget
             ).picks
-            assert len({pick.cell for pick in picks}) == len(picks) == rows * tasks
+            assert len({pick.cell for pick in picks}) == len(picks) == rows * tasks, (
+                f"A budget above the pool's worth must buy all its {rows * tasks} cells, each once, "
+                f"before there is any label; it bought {len(picks)}."
+            )
 
 
 LAWS: tuple[Callable[[Strategy], None], ...] = (
