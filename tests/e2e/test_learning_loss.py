@@ -129,7 +129,7 @@ def unlabelled(project):
 
 def predicted(project, done, images):
     """The predictions of whole forward passes."""
-    context = models.as_fitted(models.context_of(project), done)
+    context = models.training_context(models.context_of(project), done)
     model = models.restore_model(context, done)
     rows = []
     for batch in pool_batches(score.scoring_job(context, model, {}, {}), images):
