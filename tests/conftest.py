@@ -17,6 +17,7 @@ OWN = (
     "deep_heads_network",
     "inverse_depth_task",
     "published",
+    "research",
     "table_dataset",
 )
 os.environ["LABELGRID_TRUST"] = ",".join(OWN)

@@ -85,7 +85,9 @@ def test_other_images_than_those_of_the_runs_are_refused(study: Any) -> None:
     before = path.read_bytes()
     Image.new("RGB", (64, 32)).save(path)
     try:
-        said = refused(study.folder, "analyse", study.folder, "pseudo_labels")
+        said = refused(
+            study.folder, "analyse", study.folder, "research.analyses.pseudo_labels:build"
+        )
     finally:
         path.write_bytes(before)
     assert "images or splits have changed since the study's runs were started" in said
@@ -96,7 +98,7 @@ def test_a_study_without_what_is_analysed_is_refused(study: Any, tmp_path: Path)
     for folder in copy.glob("runs/*/rounds/*/fit/terms"):
         shutil.rmtree(folder)
     with pytest.raises(ProjectError, match="No run has pseudo-labels"):
-        analyse(copy, "pseudo_labels", tmp_path / "out")
+        analyse(copy, "research.analyses.pseudo_labels:build", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

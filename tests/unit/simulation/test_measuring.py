@@ -81,4 +81,4 @@ def test_runs_whose_networks_are_gone_are_named_before_anything_is_measured(
         analyse(copy, "picks", progress=heard)
     assert "labelgrid simulate" in caught.value.next_step
     assert [step[0] for step in heard.steps] == ["Reading the images"]
-    analyse(copy, "known")  # needs the last networks alone
+    analyse(copy, "research.analyses.known:build")  # needs the last networks alone

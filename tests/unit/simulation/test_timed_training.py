@@ -230,4 +230,4 @@ def test_at_most_half_of_the_pool_is_bought_in_any_unit(
         tmp_path, jobs_of(of, runs_of(of.study))["partal-seed0"], monkeypatch
     )
     assert found == labels
-    assert bool(times[4]) == bool(left)  # the rest is scored
+    assert bool(times["score"]) == bool(left)  # the rest is scored

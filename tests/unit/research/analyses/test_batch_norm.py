@@ -36,7 +36,7 @@ def learnt(tmp_path_factory):
 
 
 def test_each_network_is_measured_with_both_statistics(learnt, tmp_path: Path) -> None:
-    result = analyse(learnt.folder, "batch_norm", tmp_path, {"batch": 2})
+    result = analyse(learnt.folder, "research.analyses.batch_norm:build", tmp_path, {"batch": 2})
     found = {(f.run.key, *f.keys.values(), f.result.name): f.result.value for f in result.findings}
     single = {f"single.{task}-seed0" for task in TASKS}
     assert len(found) == len(result.findings) and {key for key, *_ in found} == {
@@ -71,7 +71,9 @@ def test_the_statistics_of_a_frozen_encoder_stay(learnt, monkeypatch) -> None:
         return context, model
 
     monkeypatch.setattr(batch_norm, "restore", kept)
-    result = analyse(learnt.folder, "batch_norm", options={"batch": 2}, strategies=["b"])
+    result = analyse(
+        learnt.folder, "research.analyses.batch_norm:build", options={"batch": 2}, strategies=["b"]
+    )
     assert result.findings[0].run.key == "b-seed0"
     network, before = restored[0]
     changed = {
@@ -84,7 +86,9 @@ def test_an_arm_is_analysed_with_its_single_task_networks(learnt) -> None:
     for name in ("a", "b"):
         found = {
             finding.run.key
-            for finding in analyse(learnt.folder, "batch_norm", strategies=[name]).findings
+            for finding in analyse(
+                learnt.folder, "research.analyses.batch_norm:build", strategies=[name]
+            ).findings
         }
         assert found == {f"{name}-seed0", *(f"single.{task}-seed0" for task in TASKS)}
 
@@ -143,7 +147,7 @@ def test_an_analysis_of_networks_without_batch_norm_says_so(
 ) -> None:
     monkeypatch.setattr(batch_norm, "norms_of", lambda network, frozen: [])
     with pytest.raises(LabelgridError, match="a network with batch norm"):
-        analyse(learnt.folder, "batch_norm", tmp_path, {})
+        analyse(learnt.folder, "research.analyses.batch_norm:build", tmp_path, {})
 
 
 def test_the_largest_offset_is_over_layers_channels_and_images() -> None:

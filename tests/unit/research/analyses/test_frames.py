@@ -17,7 +17,7 @@ from tests.unit.simulation.conftest import SIMULATE, finished_study
 def test_each_image_has_its_labels_and_every_arm_with_its_metric(
     study: Any, tmp_path: Path
 ) -> None:
-    result = analyse(study.folder, "frames", tmp_path, {"images": 2})
+    result = analyse(study.folder, "research.analyses.frames:build", tmp_path, {"images": 2})
     images = {finding.keys["image"] for finding in result.findings}
     assert len(images) == 2 and images <= set(study.made.names[10:])
     arms = {finding.run.name for finding in result.findings}
@@ -44,7 +44,9 @@ def test_arms_with_fewer_tasks_are_shown_on_the_same_images(tmp_path: Path) -> N
     )
     settings = SIMULATE.replace("rounds = 2", "rounds = 0") + arms
     study = finished_study(tmp_path, settings, missing=[(10, "depth"), (12, "depth")])
-    found = analyse(study.folder, "frames", tmp_path / "drawn", {"images": 1}).findings
+    found = analyse(
+        study.folder, "research.analyses.frames:build", tmp_path / "drawn", {"images": 1}
+    ).findings
     assert {(finding.run.name, finding.keys["image"]) for finding in found} == {
         ("all", study.made.names[11]),
         ("one", study.made.names[11]),
@@ -53,19 +55,26 @@ def test_arms_with_fewer_tasks_are_shown_on_the_same_images(tmp_path: Path) -> N
 
 def test_named_images_are_shown_and_others_refused(study: Any, tmp_path: Path) -> None:
     (name,) = study.made.names[12:13]
-    result = analyse(study.folder, "frames", tmp_path, {"ids": [name]})
+    result = analyse(study.folder, "research.analyses.frames:build", tmp_path, {"ids": [name]})
     assert {finding.keys["image"] for finding in result.findings} == {name}
     with pytest.raises(
         LabelgridError, match=r"is no image of the test split(.|\n)*Nothing was written"
     ):
-        analyse(study.folder, "frames", tmp_path / "no", {"ids": [study.made.names[0]]})
+        analyse(
+            study.folder,
+            "research.analyses.frames:build",
+            tmp_path / "no",
+            {"ids": [study.made.names[0]]},
+        )
     assert not (tmp_path / "no").exists()
 
 
 def test_the_command_shows_a_row_for_each_arm_image_and_task(study: Any) -> None:
-    rows = json.loads(done("analyse", study.folder, "frames", "--set", "images=1", "--json").out)[
-        "means"
-    ]
+    rows = json.loads(
+        done(
+            "analyse", study.folder, "research.analyses.frames:build", "--set", "images=1", "--json"
+        ).out
+    )["means"]
     assert {(row["arm"], row["task"]) for row in rows} >= {("cells", task) for task in HEADLINES}
-    shown = done("analyse", study.folder, "frames", "--set", "images=1").out
+    shown = done("analyse", study.folder, "research.analyses.frames:build", "--set", "images=1").out
     assert all(metric in shown for metric in HEADLINES.values())

@@ -36,7 +36,7 @@ def learnt(tmp_path_factory):
 
 
 def test_each_pair_of_the_networks_with_the_term_is_shown(learnt, tmp_path: Path) -> None:
-    result = analyse(learnt.folder, "joint_maps", tmp_path)
+    result = analyse(learnt.folder, "research.analyses.joint_maps:build", tmp_path)
     pairs = {(f.keys["source"], f.keys["target"]) for f in result.findings if f.run.name == "mtpsl"}
     assert len(pairs) == 6 and {f.run.name for f in result.findings} == {"mtpsl"}
     found = {name: [f for f in result.findings if f.result.name == name] for name in NUMBERS}
@@ -64,7 +64,7 @@ def empty_depth(study: Finished, name: str) -> Iterator[None]:
 
 def test_an_image_with_an_empty_label_is_left_out(learnt, tmp_path: Path) -> None:
     with empty_depth(learnt, learnt.made.names[11]):
-        result = analyse(learnt.folder, "joint_maps", tmp_path)
+        result = analyse(learnt.folder, "research.analyses.joint_maps:build", tmp_path)
     assert {f.count for f in result.findings} == {2}
 
 
@@ -88,7 +88,12 @@ def test_an_image_that_is_not_of_the_test_split_is_refused(learnt, tmp_path: Pat
     with pytest.raises(
         LabelgridError, match=r"'none.png' is no image of the test split(.|\n)*Nothing was written"
     ):
-        analyse(learnt.folder, "joint_maps", tmp_path / "out", {"id": "none.png"})
+        analyse(
+            learnt.folder,
+            "research.analyses.joint_maps:build",
+            tmp_path / "out",
+            {"id": "none.png"},
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -98,7 +103,7 @@ def test_an_image_without_all_labels_is_refused(learnt, tmp_path: Path) -> None:
         empty_depth(learnt, name),
         pytest.raises(LabelgridError, match=rf"'{name}' has no label of every task"),
     ):
-        analyse(learnt.folder, "joint_maps", tmp_path / "out", {"id": name})
+        analyse(learnt.folder, "research.analyses.joint_maps:build", tmp_path / "out", {"id": name})
 
 
 def test_a_test_split_without_all_labels_is_refused(learnt, tmp_path: Path) -> None:
@@ -106,7 +111,7 @@ def test_a_test_split_without_all_labels_is_refused(learnt, tmp_path: Path) -> N
         for name in learnt.made.names:
             stack.enter_context(empty_depth(learnt, name))
         with pytest.raises(LabelgridError, match="No image has a label of every task"):
-            analyse(learnt.folder, "joint_maps", tmp_path / "out")
+            analyse(learnt.folder, "research.analyses.joint_maps:build", tmp_path / "out")
 
 
 def test_what_is_pictured_leads_to_what_is_compared() -> None:

@@ -17,7 +17,7 @@ from tests.unit.simulation.conftest import SIMULATE, finished_study
 
 @pytest.fixture(scope="module")
 def whole(study: Any) -> AnalysisResult:
-    return analyse(study.folder, "known")
+    return analyse(study.folder, "research.analyses.known:build")
 
 
 def test_every_combination_of_other_tasks_is_fed_in_once(whole: AnalysisResult) -> None:
@@ -73,7 +73,7 @@ def test_means_are_over_the_combinations_of_a_size_and_drawn_as_lines(
         m for m in whole.means if (m.arm, m.result.name, m.keys["fed"]) == ("cells", "RMSE", 1)
     ]
     assert mean.result.value == pytest.approx(sum(wanted) / 2) and "labels" not in mean.keys
-    analyse(study.folder, "known", tmp_path)
+    analyse(study.folder, "research.analyses.known:build", tmp_path)
     written = texts((tmp_path / "known-depth.svg").read_bytes())
     assert {
         "start",
@@ -89,7 +89,7 @@ def test_means_are_over_the_combinations_of_a_size_and_drawn_as_lines(
 def test_over_images_are_the_mean_and_the_deviation_of_the_metric_of_each_image(
     study: Any, tmp_path: Path
 ) -> None:
-    found = analyse(study.folder, "known", tmp_path, {"over": "images"})
+    found = analyse(study.folder, "research.analyses.known:build", tmp_path, {"over": "images"})
     for task, labels in (("semseg", ""), ("depth", "normals+semseg"), ("normals", "depth")):
         fed = [name for name in labels.split("+") if name]
         each = [
@@ -114,7 +114,7 @@ def test_over_images_are_the_mean_and_the_deviation_of_the_metric_of_each_image(
 
 def test_the_bands_over_images_are_the_deviations_over_images(study: Any, tmp_path: Path) -> None:
     options = Options(over="images")
-    means = analyse(study.folder, "known", None, {"over": "images"}).means
+    means = analyse(study.folder, "research.analyses.known:build", None, {"over": "images"}).means
     charts = build(options).drawings([mean for mean in means if mean.headline])
     assert sorted(chart.name for chart in charts) == [
         "known-depth",
@@ -140,9 +140,9 @@ def test_known_labels_of_a_network_of_one_stage_are_refused(tmp_path: Path) -> N
     one_stage = '[simulate.changes.start.network]\nname = "shared_heads"\n'
     folder = finished_study(path, SIMULATE.replace("rounds = 2", "rounds = 0") + one_stage).folder
     for name, options in (
-        ("known", {}),
-        ("known", {"over": "images"}),
-        ("known_frames", {"images": 1}),
+        ("research.analyses.known:build", {}),
+        ("research.analyses.known:build", {"over": "images"}),
+        ("research.analyses.known_frames:build", {"images": 1}),
     ):
         with pytest.raises(
             UsageError, match="'shared_heads' has one stage, so known labels have no effect"

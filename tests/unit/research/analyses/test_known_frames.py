@@ -17,7 +17,7 @@ def test_each_label_that_is_fed_in_gives_another_prediction_with_its_metric(
 ) -> None:
     result = analyse(
         study.folder,
-        "known_frames",
+        "research.analyses.known_frames:build",
         tmp_path,
         {"images": 2, "feed": ["normals", "depth"]},
         strategies=["cells"],
@@ -53,7 +53,7 @@ def test_a_label_that_does_not_exist_is_left_blank(study: Any, tmp_path: Path) -
     try:
         result = analyse(
             study.folder,
-            "known_frames",
+            "research.analyses.known_frames:build",
             tmp_path,
             {"ids": [name], "task": "normals"},
             strategies=["cells"],
@@ -74,7 +74,9 @@ def test_networks_of_fewer_tasks_are_shown_as_far_as_they_go(tmp_path: Path) -> 
         tmp_path, SIMULATE.replace("rounds = 2", "rounds = 0") + arms, missing=[(10, "semseg")]
     )
     drawn = tmp_path / "drawn"
-    found = analyse(study.folder, "known_frames", drawn, {"images": 1}).findings
+    found = analyse(
+        study.folder, "research.analyses.known_frames:build", drawn, {"images": 1}
+    ).findings
     assert {finding.run.name: finding.keys["fed"] for finding in found} == {
         "start": 2,
         "start.label": 0,
@@ -86,10 +88,17 @@ def test_networks_of_fewer_tasks_are_shown_as_far_as_they_go(tmp_path: Path) -> 
         "fed in" in captions["known_frames-all"] and "fed in" not in captions["known_frames-label"]
     )
     assert "semseg, label" in captions["known_frames-label"]
-    of_depth = analyse(study.folder, "known_frames", None, {"images": 1, "task": "depth"}).findings
+    of_depth = analyse(
+        study.folder, "research.analyses.known_frames:build", None, {"images": 1, "task": "depth"}
+    ).findings
     assert {finding.run.name for finding in of_depth} == {"start", "all"}
     with pytest.raises(LabelgridError, match=r"has no label of 'semseg'(.|\n)*Name other images"):
-        analyse(study.folder, "known_frames", drawn, {"ids": [study.made.names[10]]})
+        analyse(
+            study.folder,
+            "research.analyses.known_frames:build",
+            drawn,
+            {"ids": [study.made.names[10]]},
+        )
 
 
 @pytest.mark.parametrize(
@@ -99,5 +108,5 @@ def test_wrong_tasks_are_refused(study: Any, tmp_path: Path, options: dict[str, 
     with pytest.raises(
         LabelgridError, match=r"The tasks are semseg, depth, normals(.|\n)*Nothing was written"
     ):
-        analyse(study.folder, "known_frames", tmp_path / "no", options)
+        analyse(study.folder, "research.analyses.known_frames:build", tmp_path / "no", options)
     assert not (tmp_path / "no").exists()

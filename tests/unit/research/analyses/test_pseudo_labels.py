@@ -13,7 +13,7 @@ from tests.unit.drawings.test_charts import texts
 
 
 def test_each_arm_with_pseudo_labels_has_their_errors(study: Any, tmp_path: Path) -> None:
-    result = analyse(study.folder, "pseudo_labels", tmp_path, {"bins": 4})
+    result = analyse(study.folder, "research.analyses.pseudo_labels:build", tmp_path, {"bins": 4})
     with ProjectFolder.open(study.folder / "runs" / "pseudo-seed0") as project:
         expected = [row for row in pseudo_errors(project, 4) if row.pixels]
     assert [finding.run.name for finding in result.findings] == ["pseudo"] * len(expected)
@@ -29,4 +29,4 @@ def test_each_arm_with_pseudo_labels_has_their_errors(study: Any, tmp_path: Path
 
 def test_no_ranges_are_refused(study: Any) -> None:
     with pytest.raises(RecipeError, match="bins must be a number of at least 1"):
-        analyse(study.folder, "pseudo_labels", options={"bins": 0})
+        analyse(study.folder, "research.analyses.pseudo_labels:build", options={"bins": 0})

@@ -32,7 +32,7 @@ class Counted(Silent):
 
 @pytest.fixture(scope="module")
 def whole(study: Any) -> AnalysisResult:
-    return analyse(study.folder, "scores")
+    return analyse(study.folder, "research.analyses.scores:build")
 
 
 def candidates(
@@ -141,7 +141,7 @@ strategy = "partal"
 
 def test_skipped_cells_cannot_be_picked_and_arms_may_have_other_tasks(tmp_path: Path) -> None:
     made = finished_study(tmp_path, SIMULATE + OTHER, [(index, "depth") for index in range(5)])
-    result = analyse(made.folder, "scores")
+    result = analyse(made.folder, "research.analyses.scores:build")
     of_depth_only = {
         finding.keys["with"] for finding in result.findings if finding.run.name == "depth-only"
     }
@@ -183,7 +183,7 @@ def test_a_run_counts_once_however_many_rounds_it_has(whole: AnalysisResult) -> 
 
 
 def test_each_task_has_a_drawing_with_a_row_for_each_trait(study: Any, tmp_path: Path) -> None:
-    analyse(study.folder, "scores", tmp_path)
+    analyse(study.folder, "research.analyses.scores:build", tmp_path)
     shown = set(texts((tmp_path / "scores-semseg.svg").read_bytes()))
     assert {
         "the loss",
