@@ -49,7 +49,7 @@ def task(
     ] = False,
     json: AsJson = False,
 ) -> None:
-    """Change what a task declares, after checking its labels; drop it, or bring it back; show it.
+    """Show a task, change what it declares, drop it, or bring it back.
 
     Example: [bold]labelgrid task flat depth --set scale=0.01 --set cost=2[/]
     """
