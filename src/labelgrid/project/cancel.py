@@ -81,19 +81,20 @@ def cancel_all(store: Store, rows: Sequence[CellRow], why: str) -> int:
 
     `why` is the reason of the events.
     """
-    moves = []
-    for row in rows:
-        move = Move(
-            cell=row.cell,
-            to=State.MISSING,
-            round=row.round,
-            request_id=row.request_id,
-            weight=row.weight,
-            why=why,
-        )
-        moves.append(move)
-    store.move(moves)
+    store.move([_move_to_missing(row, why, row.request_id) for row in rows])
     return len(rows)
+
+
+def _move_to_missing(row: CellRow, why: str, request_id: str = "") -> Move:
+    """The move that makes a cell missing; its round and weight are kept."""
+    return Move(
+        cell=row.cell,
+        to=State.MISSING,
+        round=row.round,
+        request_id=request_id,
+        weight=row.weight,
+        why=why,
+    )
 
 
 def unlabel(project: ProjectFolder, cells: Sequence[str]) -> list[Cell]:
@@ -115,17 +116,7 @@ def unlabel(project: ProjectFolder, cells: Sequence[str]) -> list[Cell]:
     store = project.store
     with store.transaction("unlabel"):
         rows = _find_rows(project, cells, State.LABELLED, "withdrawn")
-        moves = []
-        for row in rows:
-            move = Move(
-                cell=row.cell,
-                to=State.MISSING,
-                round=row.round,
-                weight=row.weight,
-                why=WITHDRAWN,
-            )
-            moves.append(move)
-        store.move(moves)
+        store.move([_move_to_missing(row, WITHDRAWN) for row in rows])
         _request_again(store, [row.cell for row in rows])
     return [row.cell for row in rows]
 
