@@ -160,6 +160,7 @@ def slow_weights(pool, options, picks):
     return weights
 
 
+NAMES = ("score", "tasks", "normalise", "distance", "unit")
 SWITCHES = list(
     product(
         ("product", "inconsistency", "diversity"),
@@ -178,7 +179,7 @@ def test_the_picks_are_those_of_the_slow_greedy_selection(switches):
         ("pool", Budget(3, "images")),
         ("none", Budget(21, "cost")),
     ):
-        options = Options(*switches, weigh=weigh)
+        options = Options(**dict(zip(NAMES, switches, strict=True)), weigh=weigh)
         if options.score == "inconsistency" and budget.unit == "cost":
             continue  # without diversity, the most value is bought: tests/unit/select/strategies/test_tcd.py
         for pool in (pool_of(1), pool_of(2, unknown=True), pool_of(3, labelled=False)):
@@ -213,5 +214,10 @@ def test_equation_one_takes_the_committees_largest():
             COMBINE[name](list(members), axis=0), [slow(column) for column in members.T]
         )
     assert build(Options()).options == Options(
-        "product", "max", normalise="each", distance="euclidean", unit="images", weigh="picks"
+        score="product",
+        tasks="max",
+        normalise="each",
+        distance="euclidean",
+        unit="images",
+        weigh="picks",
     )
