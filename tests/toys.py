@@ -31,7 +31,7 @@ def toy_network(tasks: Mapping[str, Task], name: str = "pad_net", seed: int = 0)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         encoder = partial(
-            Encoder, BackboneOptions(name="mobilenetv2_035", pretrained=False, fused=16)
+            Encoder, BackboneOptions(name="test_efficientnet", pretrained=False, fused=16)
         )
         network: Network = module.build(tasks, encoder, module.Options(width=16))
     return network
