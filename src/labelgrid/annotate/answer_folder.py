@@ -212,7 +212,7 @@ def _match_by_list(name: str, entry: ListedLabel, folder: Path, tables: _Tables)
             f"[{requested.image_id}, {requested.task}]."
         )
         return Fault(name, what, "Restore the exported list.", cell)
-    return wrong_extension(name, name, cell, tables.tasks[cell.task]) or cell
+    return wrong_extension(name, name, cell, tables.tasks[cell.task], path=folder / name) or cell
 
 
 def _advice_on_unknown(cell: Cell, tables: _Tables) -> str:
@@ -242,7 +242,7 @@ def _match_by_name(name: str, folder: Path, tables: _Tables) -> Cell | Fault:
             "Keep the image's extension: TASK/IMAGE.jpg.png.",
         )
     cell = matches.pop()
-    return wrong_extension(name, name, cell, tables.tasks[cell.task]) or cell
+    return wrong_extension(name, name, cell, tables.tasks[cell.task], path=folder / name) or cell
 
 
 def _task_and_image(path: PurePosixPath) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from labelgrid.formats.naming import stem
 from labelgrid.ledger.grid import SPLITS, Cell
 from labelgrid.ledger.store import Store
 from labelgrid.progress import Progress
+from labelgrid.recognition import Recognition
 from labelgrid.tasks.task import TaskDef
 
 
@@ -81,7 +82,8 @@ class Connector(Protocol):
 
     `send` writes a request in the tool's format, `receive` reads the answer. A plug-in of
     `labelgrid.annotate.tools` has a `build()` that returns one. `labelgrid export --to NAME` calls
-    `send`, `labelgrid import --format NAME` calls `receive`.
+    `send`, `labelgrid import --format NAME` calls `receive`. Without `--format`, the surest
+    `recognise` of the package's connectors chooses; a connector need not have it.
     `tests/contracts/test_connectors.py` tests every connector.
     """
 
@@ -114,3 +116,11 @@ class Connector(Protocol):
         Raises:
             LabelError: there is no answer.
         """
+
+    def recognise(self, path: Path) -> Recognition | None:
+        """Say what a file or folder is, if it is an answer that this connector receives.
+
+        It reads little: names and the first bytes of files, without following a link out of the
+        folder. It raises nothing, whatever the path holds. Default: None, it cannot tell.
+        """
+        return None

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from labelgrid import files
 from labelgrid.annotate.answers import Fault, wrong_annotator, wrong_time
-from labelgrid.annotate.matching import leads_outside
+from labelgrid.annotate.matching import is_inside, leads_outside
 from labelgrid.ledger.grid import Cell, is_annotator, is_time
 from labelgrid.spreadsheets import unescape_formula
 
@@ -16,6 +17,10 @@ MANIFEST = "manifest.json"
 MANIFEST_TABLE = "manifest.csv"
 SKIPS = "skips.csv"
 LABEL_LIST = "labels.csv"
+#: The columns that the list of labels and that of skips have at least.
+_COLUMNS = {LABEL_LIST: ("image", "task", "path"), SKIPS: ("request_id", "reason")}
+#: How many bytes of a list are read to recognise it.
+_START = 2**16
 #: The key of how long a label took.
 SECONDS = "seconds"
 #: The key of who or what made a label.
@@ -39,6 +44,41 @@ def manifest_rows(path: Path) -> list[dict[str, Any]] | None:
     if isinstance(rows, list) and all(map(_is_manifest_row, rows)):
         return rows
     return None
+
+
+def first_row(folder: Path) -> dict[str, Any] | None:
+    """The first row of a folder's manifest, of which only the beginning is read; None without."""
+    text = _beginning(folder, MANIFEST).lstrip()
+    if not text.startswith("["):
+        return None
+    try:
+        row, _ = json.JSONDecoder().raw_decode(text[1:].lstrip())
+    except (ValueError, RecursionError):
+        return None
+    return row if _is_manifest_row(row) else None
+
+
+def has_table(folder: Path) -> bool:
+    """Whether a folder has a list of labels or of skips, by the first lines of these files."""
+    for name, columns in _COLUMNS.items():
+        header = _beginning(folder, name).partition("\n")[0].strip()
+        if {*columns} <= {*header.replace(";", ",").split(",")}:
+            return True
+    return False
+
+
+def _beginning(folder: Path, name: str) -> str:
+    """The first characters of a text file in a folder.
+
+    Empty if there is no such file, or if it is a link that leads out.
+    """
+    try:
+        if not is_inside(folder, name):
+            return ""
+        with files.open_regular(folder / name) as file:
+            return file.read(_START).decode("utf-8-sig", errors="replace")
+    except (OSError, ValueError):
+        return ""
 
 
 def _is_manifest_row(row: object) -> bool:
@@ -79,7 +119,7 @@ def read_lists(folder: Path) -> FolderLists:
             faults.append(Fault(MANIFEST, what, "Restore the exported one."))
         rows += [(MANIFEST, row) for row in manifest or []]
     if (folder / LABEL_LIST).is_file():
-        rows += _table(folder / LABEL_LIST, ("image", "task", "path"), faults)
+        rows += _table(folder / LABEL_LIST, _COLUMNS[LABEL_LIST], faults)
     files = _files(rows, faults)
     if _is_filled_in(folder / MANIFEST_TABLE):
         rows += _table(folder / MANIFEST_TABLE, ("image", "task"), faults)
@@ -93,7 +133,7 @@ def skip_lines(folder: Path, faults: list[Fault]) -> list[tuple[str, str, str]]:
     if not (folder / SKIPS).is_file():
         return []
     lines = []
-    for where, row in _table(folder / SKIPS, ("request_id", "reason"), faults):
+    for where, row in _table(folder / SKIPS, _COLUMNS[SKIPS], faults):
         lines.append((where, row["request_id"].strip(), row["reason"].strip()))
     return lines
 

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from labelgrid.annotate.answers import Fault
 from labelgrid.formats.codec import codec
 from labelgrid.ledger.grid import Cell
+from labelgrid.tasks.other_kinds import other_kind
 from labelgrid.tasks.task import TaskDef
 
 
@@ -52,27 +53,35 @@ def answer_file(folder: Path, name: str, where: str, cell: Cell, task: TaskDef) 
 
     A path or link that leads out of the folder, a missing file and a wrong extension are faults.
     """
-    path = PurePosixPath(name)
-    if leads_outside(path):
-        what = f"The path '{path}' leads out of the folder."
+    relative = PurePosixPath(name)
+    if leads_outside(relative):
+        what = f"The path '{relative}' leads out of the folder."
         return Fault(where, what, "Put the label into the folder.", cell)
     if not is_inside(folder, name):
         return Fault(where, LINK, "Copy the label itself into the folder.", cell)
     if not (folder / name).is_file():
-        return Fault(where, f"There is no file '{path}'.", "Put the label there.", cell)
-    return wrong_extension(name, where, cell, task) or folder / name
+        return Fault(where, f"There is no file '{relative}'.", "Put the label there.", cell)
+    path = folder / name
+    return wrong_extension(name, where, cell, task, path=path) or path
 
 
 #: The fault of a link to a file outside the folder.
 LINK = "The file is a link that leads out of the folder."
 
 
-def wrong_extension(name: str, where: str, cell: Cell, task: TaskDef) -> Fault | None:
-    """A fault if the label file's extension does not fit the task's format, else None."""
+def wrong_extension(
+    name: str, where: str, cell: Cell, task: TaskDef, *, path: Path | None = None
+) -> Fault | None:
+    """A fault if the label file's extension does not fit the task's format, else None.
+
+    With its `path`, the fault says of which other kind of task the file seems to be.
+    """
     extensions = codec(task.spec.codec).EXTENSIONS
     ending = PurePosixPath(name).suffix
     if ending.lower() in extensions:
         return None
     expected = " or ".join(extensions)
     what = f"Labels of {cell.task} are {expected} files, not '{ending}'."
+    if path:
+        what += other_kind(path, task)
     return Fault(where, what, "Convert it, or remove it.", cell)

@@ -213,7 +213,7 @@ class Project(ProjectContents):
         self,
         labels: Place,
         *,
-        format: str = "folder",
+        format: str | None = None,
         split: Split | None = None,
         replace: bool = False,
         accept: bool = False,
@@ -224,7 +224,8 @@ class Project(ProjectContents):
 
         Args:
             labels: an answered request, a folder of labels, or a published data set.
-            format: "folder", or the name of a labelling tool's connector or of a data set's layout.
+            format: the name of a labelling tool's connector or of a data set's layout. None: the
+                connector that recognises the labels, else "folder".
             split: move the labels' images to this split.
             replace: replace existing labels that differ.
             accept: import labels that look wrong beside earlier ones, predictions or other labels

@@ -33,12 +33,13 @@ def import_(
         Path, typer.Argument(metavar="LABELS", help="A folder of labels or an answered request.")
     ],
     format: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="The labelling tool or data set layout; "
-            "see `labelgrid list tools` and `list layouts`."
+            "see `labelgrid list tools` and `list layouts`. By default the tool that recognises "
+            "LABELS, or else `folder`."
         ),
-    ] = "folder",
+    ] = None,
     split: Annotated[
         Split | None, typer.Option(help="Put the images of these labels in this split.")
     ] = None,

@@ -51,19 +51,19 @@ def samples_and_text(path: Path, key: str) -> tuple[Array, str | None]:
         LabelError: as `samples`, or the text is compressed or not UTF-8.
     """
     data, array = _read(path)
-    with _faults(path):
+    with file_errors(path):
         return array, png.text_of(data, key)
 
 
 def _read(path: Path) -> tuple[bytes, Array]:
     """The content of a label file, and the numbers in it."""
-    readers = {".png": _png, ".npy": _npy, ".tiff": _tiff, ".tif": _tiff}
+    readers = {".png": png_samples, ".npy": _npy, ".tiff": _tiff, ".tif": _tiff}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise LabelError(
             f"Label files with the extension '{path.suffix}' are not supported.", where=str(path)
         )
-    with _faults(path):
+    with file_errors(path):
         data = read_bytes(path, max_bytes())
         _check_start(data, path)
         array = reader(data, path)
@@ -83,7 +83,7 @@ def stored_size(path: Path) -> tuple[int, int] | None:
         LabelError: the file cannot be read, or its header is damaged or does not match its
             extension.
     """
-    with _faults(path), open_regular(path) as file:
+    with file_errors(path), open_regular(path) as file:
         head = file.read(64)
         file.seek(0)
         _check_start(head, path)
@@ -106,7 +106,7 @@ def _check_start(data: bytes, path: Path) -> None:
 
 
 @contextmanager
-def _faults(path: Path) -> Iterator[None]:
+def file_errors(path: Path) -> Iterator[None]:
     """Turn the errors of files and decoders into `LabelError`, and suppress their warnings."""
     damaged = "The label file is damaged or cut short"
     with decoder_errors(path, LabelError, thing="label", damaged=damaged, again="Export it again."):
@@ -120,7 +120,12 @@ def _faults(path: Path) -> Iterator[None]:
             ) from error
 
 
-def _png(data: bytes, path: Path) -> Array:
+def png_samples(data: bytes, path: Path) -> Array:
+    """Read the numbers in a PNG, as `samples` does.
+
+    Raises:
+        ValueError: it is damaged. Pillow's own errors, too.
+    """
     header = png.header_of(data)
     refuse_giant(header.height, header.width)
     sound = png.check_png(data)
@@ -170,7 +175,7 @@ def _pillow(data: bytes, path: Path) -> Array:
 def _npy(data: bytes, path: Path) -> Array:
     file = io.BytesIO(data)
     try:
-        shape, dtype = _npy_header(file)
+        shape, dtype = npy_header(file)
         expected = math.prod(shape) * dtype.itemsize
         present = len(data) - file.tell()
         if expected != present:
@@ -184,7 +189,7 @@ def _npy(data: bytes, path: Path) -> Array:
     return np.asarray(np.load(file, allow_pickle=False))
 
 
-def _npy_header(file: BinaryIO) -> tuple[tuple[int, ...], "np.dtype[Any]"]:
+def npy_header(file: BinaryIO) -> tuple[tuple[int, ...], "np.dtype[Any]"]:
     """Shape and type of an array from the header of its file.
 
     Raises:

@@ -24,8 +24,14 @@ _PASSES = (
 _FILTERS = bytes(range(5))
 #: The chunks that name a size: the header, and those of an animation.
 _SIZED = (b"IHDR", b"acTL", b"fcTL", b"fdAT")
+#: The last part of a PNG file.
+END = b"\0\0\0\0IEND\xaeB`\x82"
+#: The header's type of colour of a file of indices into a palette.
+_PALETTE = 3
 #: The bytes of pixels that an outline has at most.
 _KEPT = 2**20
+#: The bytes of pixels that the first rows have at most.
+_FIRST = 2**16
 #: The largest block of a zlib stream that is stored without compression.
 _BLOCK = 65535
 #: The bits, colour, compression, filters and interlacing of plain files.
@@ -56,9 +62,19 @@ class Header:
     interlaced: bool
 
     @property
+    def channels(self) -> int:
+        """The numbers of a pixel."""
+        return _CHANNELS[self.colour]
+
+    @property
+    def has_palette(self) -> bool:
+        """Whether its pixels are indices into a palette of colours."""
+        return self.colour == _PALETTE
+
+    @property
     def passes(self) -> list[tuple[int, int]]:
         """The rows of each pass, and the bytes of a row: each follows a byte with its filter."""
-        depth = self.bits * _CHANNELS[self.colour]
+        depth = self.bits * self.channels
         if not self.interlaced:
             return [(self.height, 1 + -(-self.width * depth // 8))]
         sizes: list[tuple[int, int]] = []
@@ -150,6 +166,41 @@ def outline(file: BinaryIO) -> bytes:
         return b""
     size = small.width.to_bytes(4) + small.height.to_bytes(4)
     return data[:8] + _chunk(b"IHDR", size + data[24:29]) + data[33:]
+
+
+def first_rows(data: bytes) -> bytes:
+    """A PNG of the first rows of a PNG file, as far as the first bytes of the file hold them.
+
+    Indices into a palette become grey. The rows have at most 64 KiB. The result is empty if there
+    is no whole row, or if the file is interlaced.
+
+    Raises:
+        ValueError: the header or the coding of the pixels is wrong.
+    """
+    header = header_of(data)
+    stream = bytearray()
+    offset = len(SIGNATURE)
+    while offset < len(data):
+        end = offset + 8 + int.from_bytes(data[offset : offset + 4])
+        if data[offset + 4 : offset + 8] == b"IDAT":
+            stream += data[offset + 8 : end]
+        offset = end + 4
+    try:
+        pixels = zlib.decompressobj().decompress(stream, _FIRST)
+    except zlib.error as error:
+        raise ValueError("the coding of its pixels is wrong") from error
+    stride = header.passes[0][1]
+    rows = min(header.height, len(pixels) // stride)
+    if header.interlaced or not rows:
+        return b""
+    colour = 0 if header.has_palette else header.colour
+    form = bytes((header.bits, colour, 0, 0, 0))
+    parts = (
+        _chunk(b"IHDR", header.width.to_bytes(4) + rows.to_bytes(4) + form),
+        _chunk(b"IDAT", zlib.compress(pixels[: rows * stride], 0)),
+        _chunk(b"IEND", b""),
+    )
+    return SIGNATURE + b"".join(parts)
 
 
 def plain_size(data: bytes) -> tuple[int, int] | None:

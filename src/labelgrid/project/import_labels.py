@@ -29,6 +29,7 @@ from labelgrid.project.validate_labels import (
     as_file,
     validate_labels,
 )
+from labelgrid.recognition import recognitions
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import count_text, join_names
@@ -104,7 +105,7 @@ def import_labels(
     project: ProjectFolder,
     folder: Path,
     *,
-    format: str = "folder",
+    format: str | None = None,
     split: Split | None = None,
     replace: bool = False,
     accept: bool = False,
@@ -125,7 +126,8 @@ def import_labels(
         folder: the answer of a labelling tool (a folder or a file), a folder of labels, or a data
             set's root.
         format: a connector of `labelgrid.annotate`, a layout of `labelgrid.data`, or
-            "package.module:build" of either.
+            "package.module:build" of either. None: the connector that recognises the labels, else
+            "folder".
         split: moves the labels' images (and all others of their groups) into this split.
         replace: replace labels of cells that have another label; the old file and event are kept.
         accept: import labels that look wrong; see `suspicion.check_plausible`.
@@ -186,17 +188,26 @@ def _list_faults(project: ProjectFolder, faults: Sequence[Fault]) -> Path | None
     return None
 
 
-def _receive(project: ProjectFolder, folder: Path, format: str, split: Split | None) -> Answers:
+def _receive(
+    project: ProjectFolder, folder: Path, format: str | None, split: Split | None
+) -> Answers:
     """The answers from a connector, or the labels of a data set.
 
     The `build` of a data set needs its root.
     """
+    format = format or _surest_tool(folder)
     build = plugins.resolve_in_folders(("tools", "layouts"), format)
     if needs_root(build):
         dataset = plugins.call("layouts", format, build, folder)
         return answers_of(dataset, project, split, str(folder))
     connector: Connector = plugins.call("tools", format, build)
     return connector.receive(folder, ProjectIndex(project.store, project.tasks()))
+
+
+def _surest_tool(path: Path) -> str:
+    """The labelling tool whose connector recognises an answer best, else the plain folder."""
+    tools = {name: plugins.create("tools", name) for name in plugins.names("tools")}
+    return next(iter(recognitions(tools, path)), "folder")
 
 
 def needs_root(build: Callable[..., object]) -> bool:

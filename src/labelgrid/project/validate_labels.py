@@ -20,6 +20,7 @@ from labelgrid.project.cancel import withdrawn_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import prelabel
 from labelgrid.project.stored_labels import is_intact, name_task_commands
+from labelgrid.tasks.other_kinds import other_kind
 from labelgrid.tasks.task import TaskDef
 
 UNCHANGED = "Nothing was imported."
@@ -152,11 +153,18 @@ class LabelValidator:
             ):
                 return self._compare(answer, path) if path else None
         except (LabelError, ImageError) as error:
-            return Fault(answer.where, error.what, error.next_step, answer.cell)
+            what = error.what + self._other_kind(answer)
+            return Fault(answer.where, what, error.next_step, answer.cell)
         except OSError as error:
             return Fault(
                 answer.where, f"The label cannot be read: {error.strerror}.", "", answer.cell
             )
+
+    def _other_kind(self, answer: Answer) -> str:
+        """Of which other kind of task a refused label seems to be, if it is a file."""
+        if not isinstance(answer.label, Path):
+            return ""
+        return other_kind(answer.label, self.tasks[answer.cell.task])
 
     def _compare(self, answer: Answer, path: Path) -> AcceptedLabel | Fault:
         """Compare the file of a label with the ledger and its image."""

@@ -25,6 +25,7 @@ from labelgrid.errors import ProjectError
 from labelgrid.formats.codec import codec
 from labelgrid.ledger.grid import EXPLAINING, Cell, explained_row
 from labelgrid.progress import Progress
+from labelgrid.recognition import Recognition
 from labelgrid.spreadsheets import csv_text
 
 T = TypeVar("T")
@@ -106,6 +107,15 @@ class FolderConnector:
         See `answer_folder.read_answers`.
         """
         return answer_folder.read_answers(answer, index)
+
+    def recognise(self, path: Path) -> Recognition | None:
+        """Recognise an answered request by its manifest, and labels with a list by the list."""
+        row = lists.first_row(path)
+        if row and _is_own_row(row):
+            return Recognition("a request's folder", 1.0)
+        if lists.has_table(path):
+            return Recognition("a folder of labels with a list", 0.8)
+        return None
 
 
 build = FolderConnector

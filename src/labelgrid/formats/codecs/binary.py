@@ -9,6 +9,8 @@ from labelgrid.errors import LabelError
 from labelgrid.formats.arrays import one_channel, samples, save_png, shape_text
 from labelgrid.formats.arrays import stored_size as stored_size
 from labelgrid.formats.codec import Form, LabelArray
+from labelgrid.formats.heads import head_of
+from labelgrid.recognition import Recognition
 from labelgrid.words import count_text, join_names
 
 EXTENSIONS = (".png",)
@@ -91,6 +93,21 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
         )
     yes = _number_of_yes(options)
     save_png(path, np.where(label.value[..., 0] > 0.5, yes, 0).astype(np.uint8))
+
+
+def recognise(path: Path) -> Recognition | None:
+    """Recognise a PNG of 1 bit, or of 8 bits whose first rows hold 0 and 255 alone.
+
+    If they hold one of the two, it may as well be another map.
+    """
+    head = head_of(path, EXTENSIONS)
+    if head is None or head.channels != 1 or head.palette:
+        return None
+    if head.dtype == np.bool_:
+        return Recognition("a binary map", 0.9)
+    if head.dtype != np.uint8 or not head.numbers <= {0, 255}:
+        return None
+    return Recognition("a binary map", 0.8 if len(head.numbers) > 1 else 0.5)
 
 
 def describe(options: Options) -> str:

@@ -13,6 +13,8 @@ from labelgrid.errors import LabelError
 from labelgrid.formats.arrays import check_any_valid, one_channel, samples_and_text, save_png
 from labelgrid.formats.arrays import stored_size as stored_size
 from labelgrid.formats.codec import Form, LabelArray
+from labelgrid.formats.heads import FEW, Head, head_of
+from labelgrid.recognition import Recognition
 from labelgrid.words import count_text, join_names
 
 EXTENSIONS = (".png",)
@@ -193,6 +195,27 @@ def _annotated_text(annotated: NDArray[np.bool_], options: Options) -> str:
         if annotated[position]:
             names.append(name)
     return "\n".join(names)
+
+
+def recognise(path: Path) -> Recognition | None:
+    """Recognise a PNG with a palette, or a grey one with few numbers in its first rows.
+
+    If they hold 0 or 255 alone, it may as well be a binary map.
+    """
+    head = head_of(path, EXTENSIONS)
+    if head is None or head.channels != 1:
+        return None
+    return Recognition("a class map", _sureness(head))
+
+
+def _sureness(head: Head) -> float:
+    if head.palette:
+        return 0.9
+    if head.dtype == np.bool_ or head.numbers == {0, 255} or len(head.numbers) > FEW:
+        return 0.2
+    if head.dtype == np.uint8 and not head.numbers <= {0, 255}:
+        return 0.7
+    return 0.5
 
 
 def describe(options: Options) -> str:

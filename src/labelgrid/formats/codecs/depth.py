@@ -17,6 +17,8 @@ from labelgrid.formats.arrays import (
     stored_size,  # noqa: F401 - of the codec
 )
 from labelgrid.formats.codec import Form, LabelArray
+from labelgrid.formats.heads import FEW, Head, head_of
+from labelgrid.recognition import Recognition
 
 EXTENSIONS = (".png", ".npy", ".tiff", ".tif")
 CHANNELS = 1
@@ -121,6 +123,25 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
             next_step="Write .npy or .tiff, or declare a larger scale.",
         )
     save_png(path, steps.astype(np.uint16))
+
+
+def recognise(path: Path) -> Recognition | None:
+    """Recognise one channel of floating-point numbers, or of 16 bits.
+
+    A PNG of 16 bits with few numbers in its first rows may as well be a class map.
+    """
+    head = head_of(path, EXTENSIONS)
+    if head is None or head.channels != 1 or head.palette:
+        return None
+    return Recognition("a depth map", _sureness(head))
+
+
+def _sureness(head: Head) -> float:
+    if head.dtype.kind == "f":
+        return 0.8
+    if head.dtype != np.uint16:
+        return 0.1
+    return 0.8 if len(head.numbers) > FEW else 0.5
 
 
 def describe(options: Options) -> str:

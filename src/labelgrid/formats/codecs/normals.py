@@ -19,6 +19,8 @@ from labelgrid.formats.arrays import (
     stored_size,  # noqa: F401 - of the codec
 )
 from labelgrid.formats.codec import Form, LabelArray
+from labelgrid.formats.heads import head_of
+from labelgrid.recognition import Recognition
 
 EXTENSIONS = (".png", ".npy")
 CHANNELS = 3
@@ -318,6 +320,25 @@ def _turned_back(label: LabelArray, rows: slice, axes: str) -> NDArray[np.float3
     """Rows of a label in the file's axes; 0 where not valid."""
     signed = label.value[rows] * np.asarray(AXES[axes])
     return np.where(label.valid[rows, :, None], signed, 0).astype(np.float32)
+
+
+def recognise(path: Path) -> Recognition | None:
+    """Recognise three channels, which in the first rows of a PNG are unit vectors.
+
+    Rows without a vector say nothing.
+    """
+    head = head_of(path, EXTENSIONS)
+    if head is None or head.channels != 3:
+        return None
+    if head.rows is None:
+        return Recognition("a normal map", 0.8 if head.dtype.kind == "f" else 0.3)
+    planes, present = _decode(head.rows)
+    vectors = np.stack(planes, -1)[present]
+    if not len(vectors):
+        return Recognition("a normal map", 0.3)
+    if np.mean(_is_unit(np.linalg.norm(vectors, axis=-1))) < 1 - SHARE_OFF:
+        return None
+    return Recognition("a normal map", 0.9)
 
 
 def describe(options: Options) -> str:

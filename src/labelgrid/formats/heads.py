@@ -1,0 +1,132 @@
+"""Reads the heads of label files: what they store, by their headers and a PNG's first rows."""
+
+import io
+import math
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+
+from labelgrid.errors import LabelError
+from labelgrid.files import open_regular
+from labelgrid.formats.arrays import SAMPLES, Array, file_errors, npy_header, png_samples
+from labelgrid.images import png
+from labelgrid.images.opening import open_as_named
+
+#: How many bytes of a file's beginning are read.
+START = 2**16
+#: How many bytes of a TIFF are read, whose header may be anywhere in it.
+MOST = 2**20
+#: The most different numbers that are few.
+FEW = 64
+#: The tags of a TIFF that say where its strips or tiles begin, and those with their sizes.
+_STRIPS = 273
+_TILES = 324
+_SIZE_OF = {_STRIPS: 279, _TILES: 325}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """What a label file stores.
+
+    Args:
+        channels: the numbers of a pixel.
+        dtype: the type of the numbers; bool for a PNG of 1 bit.
+        palette: whether they are indices into a palette of colours.
+        rows: the numbers in the first rows of a PNG, as stored: [h, w] or [h, w, c]; None if they
+            are not known.
+    """
+
+    channels: int
+    dtype: "np.dtype[Any]"
+    palette: bool = False
+    rows: Array | None = None
+
+    @cached_property
+    def numbers(self) -> set[int]:
+        """The different numbers in the first rows; empty if these are not known."""
+        if self.rows is None:
+            return set()
+        return set(np.unique(self.rows).tolist())
+
+
+def head_of(path: Path, extensions: Collection[str]) -> Head | None:
+    """Read the head of a label file; None if it has another extension, is damaged or no such file.
+
+    At most 1 MiB is read. It raises nothing. A damage that the head does not show is not noticed.
+    """
+    ending = path.suffix.lower()
+    readers = {".png": _png, ".npy": _npy, ".tiff": _tiff, ".tif": _tiff}
+    if ending not in extensions or ending not in readers:
+        return None
+    try:
+        with file_errors(path), open_regular(path) as file:
+            return readers[ending](file, path)
+    except LabelError:
+        return None
+
+
+def _png(file: BinaryIO, path: Path) -> Head:
+    data = file.read(START)
+    header = png.header_of(data)
+    file.seek(-len(png.END), os.SEEK_END)
+    if file.read() != png.END:
+        raise ValueError("its end is missing")
+    rows = None
+    first = png.first_rows(data)
+    if first:
+        rows = png_samples(first, path)
+    dtype = np.dtype(np.uint16 if header.bits == 16 else np.uint8)
+    if header.bits == 1 and not header.has_palette:
+        dtype = np.dtype(np.bool_)
+    return Head(channels=header.channels, dtype=dtype, palette=header.has_palette, rows=rows)
+
+
+def _npy(file: BinaryIO, _path: Path) -> Head:
+    start = io.BytesIO(file.read(START))
+    shape, dtype = npy_header(start)
+    expected = math.prod(shape) * dtype.itemsize
+    if not expected or start.tell() + expected != _size(file):
+        raise ValueError("it does not hold the numbers that its header names")
+    if len(shape) not in (2, 3):
+        raise ValueError("it is no map")
+    return Head(channels=(*shape, 1)[2], dtype=dtype)
+
+
+def _tiff(file: BinaryIO, path: Path) -> Head:
+    from PIL import ImageMode
+
+    with open_as_named(cast("BinaryIO", _Limited(file)), path) as image:
+        tags: Any = image.tag_v2  # type: ignore[attr-defined]
+        tag = _STRIPS if _STRIPS in tags else _TILES
+        ends = np.ravel(tags[tag]) + np.ravel(tags[_SIZE_OF[tag]])
+        if image.mode not in SAMPLES or ends.max() > _size(file):
+            raise ValueError("it is no label, or its end is missing")
+        return Head(
+            channels=len(image.getbands()),
+            dtype=np.dtype(ImageMode.getmode(image.mode).typestr),
+            palette=image.mode == "P",
+        )
+
+
+class _Limited:
+    """A file of which few bytes can be read, for a decoder that reads where it likes."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.seek = file.seek
+        self.tell = file.tell
+        self._file = file
+        self._left = MOST
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+
+def _size(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_size

@@ -1,0 +1,36 @@
+"""Defines what plug-ins recognise a file or folder as, and asks several of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """What a plug-in recognises a file or folder as.
+
+    Args:
+        what: part of a sentence, such as "a depth map".
+        sure: how sure it is, above 0 and at most 1.
+    """
+
+    what: str
+    sure: float
+
+
+def recognitions(plug_ins: Mapping[str, object], path: Path) -> dict[str, Recognition]:
+    """What each plug-in recognises a file or folder as, by its name; the surest comes first.
+
+    Left out are plug-ins that do not recognise it, and those that have no `recognise`.
+
+    Example:
+        >>> recognitions({"old": object()}, Path("label.png"))
+        {}
+    """
+    answers: dict[str, Recognition] = {}
+    for name, plug_in in plug_ins.items():
+        recognise = getattr(plug_in, "recognise", None)
+        answer = recognise(path) if recognise else None
+        if answer:
+            answers[name] = answer
+    return dict(sorted(answers.items(), key=lambda item: -item[1].sure))

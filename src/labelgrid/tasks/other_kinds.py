@@ -1,0 +1,33 @@
+"""Says of which other kind of task a refused label file seems to be."""
+
+from pathlib import Path
+
+from labelgrid import plugins
+from labelgrid.formats.codec import codec
+from labelgrid.recognition import recognitions
+from labelgrid.tasks.task import TaskDef, spec_of
+from labelgrid.words import join_names
+
+#: How sure another format must be.
+SURE = 0.6
+
+
+def other_kind(path: Path, task: TaskDef) -> str:
+    """A sentence, after a space, that names the other kind of a refused label file.
+
+    Empty if it may as well be of the task's own format, if several other formats are as sure, and
+    if the task's format recognises no files.
+    """
+    own = task.spec.codec
+    if not hasattr(codec(own), "recognise"):
+        return ""
+    kinds: dict[str, list[str]] = {own: [task.kind]}
+    for kind in plugins.names("kinds"):
+        kinds.setdefault(spec_of(kind).codec, []).append(kind)
+    answers = recognitions({name: codec(name) for name in kinds}, path)
+    largest = max((answer.sure for answer in answers.values()), default=0.0)
+    surest = [name for name, answer in answers.items() if answer.sure == largest]
+    if len(surest) != 1 or surest == [own] or largest < SURE:
+        return ""
+    name = surest[0]
+    return f" It looks like {answers[name].what} (kind of task: {join_names(kinds[name])})."
