@@ -16,8 +16,10 @@ from typing import Any, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid import plugins
 from labelgrid.errors import LabelError
 from labelgrid.formats.codec import Codec, Form, LabelArray, codec
+from labelgrid.recognition import Recognition, recognitions
 from tools.notorch import WATCH
 
 ROOT = Path(__file__).parents[2]
@@ -342,6 +344,62 @@ def the_size_in_the_header_is_the_label_s(case: Case) -> None:
     )
 
 
+def what_it_writes_it_recognises_before_all_others(case: Case) -> None:
+    """Others may be as sure, since some labels are valid files of several formats.
+
+    A grey PNG of 8 bits that holds 0 alone is a binary map and a class map.
+    """
+    recognise = getattr(case.codec, "recognise", None)
+    if recognise is None:  # a format need not have it
+        return
+    path = case.write(case.label(), case.options())
+    answer = recognise(path)
+    expect(
+        isinstance(answer, Recognition) and bool(answer.what) and 0 < answer.sure <= 1,
+        f"`recognise` of {case.name} must return, for a file that its `write` wrote, a Recognition "
+        f"with words and a sureness above 0 and at most 1; it returned {answer!r}.",
+    )
+    others = recognitions({name: codec(name) for name in plugins.names("formats")}, path)
+    surer = [name for name, other in others.items() if other.sure > answer.sure]
+    expect(
+        not surer,
+        f"`recognise` of {case.name} must be as sure of a file that its `write` wrote as any other "
+        f"format; it is {answer.sure:g}, and {others} are the others.",
+    )
+
+
+def what_it_cannot_read_it_does_not_recognise(case: Case) -> None:
+    if not hasattr(case.codec, "recognise"):
+        return
+    data = case.write(case.label(), case.options()).read_bytes()
+    contents = {"random bytes": np.random.default_rng(0).bytes(500), **FOREIGN}
+    for size in (1, len(data) // 2, len(data) - 1):
+        contents[f"a file cut after {size} of {len(data)} bytes"] = data[:size]
+    for extension in case.codec.EXTENSIONS:
+        path = case.place().with_suffix(extension)
+        does_not_recognise(case, path, "a file that does not exist")
+        path.mkdir()
+        does_not_recognise(case, path, "a folder")
+        for what, content in contents.items():
+            path = case.place().with_suffix(extension)
+            path.write_bytes(content)
+            does_not_recognise(case, path, f"{what} whose name ends in {extension}")
+
+
+def does_not_recognise(case: Case, path: Path, what: str) -> None:
+    try:
+        answer = case.codec.recognise(path)  # type: ignore[attr-defined]
+    except Exception as error:
+        raise AssertionError(
+            f"`recognise` of {case.name} must return None for {what}; it raised {error!r}. "
+            "`labelgrid.formats.heads.head_of` raises nothing."
+        ) from error
+    expect(
+        answer is None,
+        f"`recognise` of {case.name} must return None for {what}; it returned {answer!r}.",
+    )
+
+
 def it_does_not_import_torch(case: Case) -> None:
     run = subprocess.run(
         [sys.executable, "-c", ALONE, case.name, str(case.folder)],
@@ -360,8 +418,10 @@ def it_does_not_import_torch(case: Case) -> None:
 def use(case: Case) -> None:
     """Use all functions of a format once."""
     options = case.options()
-    case.read(case.write(case.label(), options), options)
+    path = case.write(case.label(), options)
+    case.read(path, options)
     case.codec.describe(options)
+    recognitions({case.name: case.codec}, path)
 
 
 LAWS: tuple[Callable[[Case], None], ...] = (
@@ -374,5 +434,7 @@ LAWS: tuple[Callable[[Case], None], ...] = (
     a_foreign_file_is_refused,
     it_describes_its_file_in_a_sentence_first,
     the_size_in_the_header_is_the_label_s,
+    what_it_writes_it_recognises_before_all_others,
+    what_it_cannot_read_it_does_not_recognise,
     it_does_not_import_torch,
 )

@@ -24,6 +24,7 @@ from labelgrid.progress import Silent
 from labelgrid.project.export import export
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.validate_labels import validate_labels
+from labelgrid.recognition import Recognition, recognitions
 from tests.campaigns import ask, cells_of, make_project, snapshot, states
 from tests.contracts import wrong_connectors
 from tests.support import make_dataset
@@ -275,6 +276,55 @@ def an_answer_to_no_request_is_refused_with_all_others(place: Place) -> None:
     )
 
 
+def what_it_sent_it_recognises_before_all_others(place: Place) -> None:
+    connector = plugins.create("tools", place.connector)
+    if not hasattr(connector, "recognise"):  # a connector need not have it
+        return
+    cell = min(place.ids)
+    answer = place.answer(place.send(), cell)
+    own = connector.recognise(answer)
+    assert isinstance(own, Recognition) and own.what and 0 < own.sure <= 1, (
+        "`recognise` must return, for an answer to what was sent, a Recognition with words and a "
+        f"sureness above 0 and at most 1; it returned {own!r}."
+    )
+    tools = {name: plugins.create("tools", name) for name in plugins.names("tools")}
+    others = recognitions(tools, answer)
+    assert all(other.sure <= own.sure for other in others.values()), (
+        f"`recognise` must be as sure of an answer of its own as any other connector: {others}."
+    )
+
+
+def what_is_no_answer_it_does_not_recognise(place: Place) -> None:
+    """An answer cut in its middle may be recognised: only first bytes are read."""
+    connector = plugins.create("tools", place.connector)
+    if not hasattr(connector, "recognise"):
+        return
+    answer = place.answer(place.send())
+    paths = [place.base / "missing", place.base / "empty"]
+    paths[1].mkdir()
+    for number, garbage in enumerate((*GARBAGE, b"[" * 100_000, bytes(range(256)))):
+        copied = place.base / f"garbage-{number}"
+        shutil.copytree(answer, copied)
+        for name in listing(copied):
+            (copied / name).write_bytes(garbage)
+        paths += [copied, copied / name]
+    linked = place.base / "linked"
+    linked.mkdir()
+    for name in answer.iterdir():
+        (linked / name.name).symlink_to(name)
+    for path in (*paths, linked):
+        try:
+            found = connector.recognise(path)
+        except Exception as error:
+            raise AssertionError(
+                f"`recognise` must return None for {path.name}; it raised {error!r}."
+            ) from error
+        assert found is None, (
+            "`recognise` must return None for nothing, for garbage, and for links that lead out of "
+            f"the folder; for {path.name} it returned {found!r}."
+        )
+
+
 def differing(some: Mapping[str, bytes], others: Mapping[str, bytes]) -> list[str]:
     """The names of files that only one listing has, or with different contents."""
     names = {*some, *others}
@@ -293,6 +343,8 @@ LAWS: tuple[Callable[[Place], None], ...] = (
     a_path_out_of_the_folder_is_refused,
     garbage_is_a_fault_or_no_answer_and_never_another_error,
     an_answer_to_no_request_is_refused_with_all_others,
+    what_it_sent_it_recognises_before_all_others,
+    what_is_no_answer_it_does_not_recognise,
 )
 
 

@@ -12,6 +12,7 @@ from labelgrid.annotate.tools.folder import FolderConnector
 from labelgrid.errors import LabelError
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.progress import Progress
+from labelgrid.recognition import Recognition
 
 
 class Swaps(FolderConnector):
@@ -116,6 +117,22 @@ class HidesFaults(FolderConnector):
         return found
 
 
+class KnowsNothing(FolderConnector):
+    """Does not recognise what it sent."""
+
+    def recognise(self, path: Path) -> Recognition | None:
+        return None
+
+
+class Claims(FolderConnector):
+    """Recognises every folder with a manifest, whatever that holds."""
+
+    def recognise(self, path: Path) -> Recognition | None:
+        if (path / "manifest.json").is_file():
+            return Recognition("a request's folder", 1.0)
+        return None
+
+
 BREAKS: dict[str, type[FolderConnector]] = {
     "what_is_answered_is_what_is_labelled": Swaps,
     "an_answer_may_be_received_twice": ReadsOnce,
@@ -128,4 +145,6 @@ BREAKS: dict[str, type[FolderConnector]] = {
     "a_path_out_of_the_folder_is_refused": TrustsPaths,
     "garbage_is_a_fault_or_no_answer_and_never_another_error": Trusts,
     "an_answer_to_no_request_is_refused_with_all_others": HidesFaults,
+    "what_it_sent_it_recognises_before_all_others": KnowsNothing,
+    "what_is_no_answer_it_does_not_recognise": Claims,
 }

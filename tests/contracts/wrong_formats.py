@@ -8,6 +8,8 @@ import numpy as np
 from labelgrid.errors import LabelError
 from labelgrid.formats.arrays import check_any_valid, one_channel, samples, save_array
 from labelgrid.formats.codec import Form, LabelArray
+from labelgrid.formats.heads import head_of
+from labelgrid.recognition import Recognition
 
 
 class Right:
@@ -40,6 +42,10 @@ class Right:
     @staticmethod
     def stored_size(_path: Path) -> tuple[int, int] | None:
         return None
+
+    @staticmethod
+    def recognise(path: Path) -> Recognition | None:
+        return Recognition("a map of numbers", 0.8) if head_of(path, (".npy",)) else None
 
 
 class HasNoExamples(Right):
@@ -173,6 +179,40 @@ class SwapsTheSides(Right):
         return width, height
 
 
+class RecognisesNothing(Right):
+    """Does not recognise its own files."""
+
+    @staticmethod
+    def recognise(_path: Path) -> Recognition | None:
+        return None
+
+
+class IsNeverSure(Right):
+    """Is less sure of its own files than the format of depth maps is."""
+
+    @staticmethod
+    def recognise(path: Path) -> Recognition | None:
+        answer = Right.recognise(path)
+        return answer and replace(answer, sure=0.01)
+
+
+class TrustsTheName(Right):
+    """Recognises every file by its extension."""
+
+    @staticmethod
+    def recognise(path: Path) -> Recognition | None:
+        return Recognition("a map of numbers", 0.8) if path.suffix == ".npy" else None
+
+
+class LetsTheHeadFail(Right):
+    """Raises what NumPy raises."""
+
+    @staticmethod
+    def recognise(path: Path) -> Recognition | None:
+        np.load(path, mmap_mode="r")
+        return Recognition("a map of numbers", 0.8)
+
+
 class LoadsTorch(Right):
     """Needs torch to describe its file."""
 
@@ -209,5 +249,17 @@ BREAKS: tuple[tuple[str, type[Right], str], ...] = (
     ("a_foreign_file_is_refused", DoesNotNameTheFile, "must name the file"),
     ("it_describes_its_file_in_a_sentence_first", OnlyLists, "a line that stands alone"),
     ("the_size_in_the_header_is_the_label_s", SwapsTheSides, "must return height and width"),
+    (
+        "what_it_writes_it_recognises_before_all_others",
+        RecognisesNothing,
+        "a Recognition with words and a sureness",
+    ),
+    ("what_it_writes_it_recognises_before_all_others", IsNeverSure, "must be as sure"),
+    (
+        "what_it_cannot_read_it_does_not_recognise",
+        TrustsTheName,
+        "must return None for a file that does not exist",
+    ),
+    ("what_it_cannot_read_it_does_not_recognise", LetsTheHeadFail, "it raised FileNotFoundError"),
     ("it_does_not_import_torch", LoadsTorch, "without importing torch"),
 )
