@@ -15,7 +15,7 @@ from PIL import Image
 from labelgrid.errors import LabelError
 from labelgrid.formats.codecs import classes, depth
 from labelgrid.images import png
-from labelgrid.images.png import SIGNATURE, check_png, header_of, outline, plain_size
+from labelgrid.images.png import SIGNATURE, check_png, first_rows, header_of, outline, plain_size
 
 RNG = np.random.default_rng(0)
 
@@ -351,3 +351,27 @@ def test_real_labels_are_read_as_before(nyuv2: Path) -> None:
                 Image.open(io.BytesIO(check_png(path.read_bytes()))) as new,
             ):
                 np.testing.assert_array_equal(np.asarray(old), np.asarray(new))
+
+
+def test_the_first_rows_of_the_first_bytes_are_a_sound_png() -> None:
+    pixels = RNG.integers(0, 255, (50, 40), np.uint8)
+    data = cv2.imencode(".png", pixels)[1].tobytes()
+    for size in (len(data), len(data) // 2):
+        sound = check_png(first_rows(data[:size]))
+        rows = cv2.imdecode(np.frombuffer(sound, np.uint8), cv2.IMREAD_UNCHANGED)
+        assert len(rows) >= 50 * size // len(data) - 2
+        assert np.array_equal(rows, pixels[: len(rows)])
+
+
+def test_the_first_rows_are_few_however_many_the_stream_holds() -> None:
+    stream = zlib.compress(bytes(101 * 900_000))
+    bomb = SIGNATURE + header(900_000, 100, 8, 0) + chunk(b"IDAT", stream)
+    assert header_of(first_rows(bomb)).height == 2**16 // 101
+
+
+def test_without_a_whole_row_or_in_several_passes_there_are_no_first_rows() -> None:
+    sound = grey()
+    assert first_rows(sound[: sound.index(b"IDAT") + 6]) == b""
+    assert first_rows(SIGNATURE + header(2, 3, 8, 0, 1) + sound[33:]) == b""
+    with pytest.raises(ValueError, match="the coding of its pixels"):
+        first_rows(grey(b"no stream"))

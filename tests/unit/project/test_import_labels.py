@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from labelgrid.annotate import tools
 from labelgrid.errors import LabelError, LedgerError, PluginError, UsageError
 from labelgrid.files import digest
 from labelgrid.ledger.grid import Cell, Move, State
@@ -383,3 +384,51 @@ def test_an_own_format_that_is_no_plug_in_is_refused(
         match=f"'own_formats:{name}' cannot be built as a labelling tool",
     ):
         import_labels(project, answered, format=f"own_formats:{name}")
+
+
+OTHER_TOOL = """
+from labelgrid.annotate.answers import Answers, Fault
+from labelgrid.recognition import Recognition
+
+
+class Other:
+    send = None
+
+    def recognise(self, path):
+        return Recognition("mine", 2.0) if path.name == "other" else None
+
+    def receive(self, path, index):
+        return Answers(faults=[Fault("here", "Mine.")])
+
+
+build = Other
+"""
+
+
+def test_without_a_format_the_tool_that_recognises_the_labels_is_asked(
+    project: ProjectFolder, answered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second tool is surer of one folder than the plain one, and refuses it."""
+    package = tmp_path / "tools"
+    package.mkdir()
+    (package / "other_tool.py").write_text(OTHER_TOOL)
+    monkeypatch.setattr(tools, "__path__", [*tools.__path__, str(package)])
+    other = tmp_path / "other"
+    shutil.copytree(answered, other)
+    assert str(refusal(project, other).rows[0]) == "here: Mine."
+    import_labels(project, other, format="folder")
+    assert set(states(project).values()) == {"labelled"}
+    done = import_labels(project, answered)
+    assert sum(tally.unchanged for tally in done.tasks.values()) == 6
+
+
+def test_a_label_of_another_kind_is_called_by_its_name(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong"
+    pixels = np.arange(1000, 1000 + 16 * 24, dtype=np.uint16).reshape(16, 24)
+    put(wrong, Cell(data.names[0], "semseg"), pixels)
+    np.save(wrong / "semseg" / f"{data.names[1]}.npy", np.full((16, 24), 2.5))
+    rows = refusal(project, wrong).rows
+    sentence = "It looks like a depth map (kind of task: depth)."
+    assert [sentence in row.what for row in rows] == [True, True]
