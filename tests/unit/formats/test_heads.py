@@ -118,6 +118,11 @@ class Counted(io.BufferedReader):
         return data
 
 
+def count_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heads, "open_regular", lambda path: Counted(io.FileIO(path)))
+    monkeypatch.setattr(Counted, "total", 0)
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.npy", "a.tiff"])
 def test_of_a_large_file_few_bytes_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -125,19 +130,22 @@ def test_of_a_large_file_few_bytes_are_read(
     dtype = np.uint8 if name == "a.png" else np.float32
     path = saved(tmp_path / name, RNG.integers(0, 255, (2000, 2000)).astype(dtype))
     assert path.stat().st_size > 2 * heads.MOST
-    monkeypatch.setattr(heads, "open_regular", lambda path: Counted(io.FileIO(path)))
-    monkeypatch.setattr(Counted, "total", 0)
+    count_bytes(monkeypatch)
     assert head(path).dtype == dtype
     assert 0 < Counted.total <= heads.MOST
 
 
-def test_a_tiff_whose_header_asks_for_much_is_not_read(tmp_path: Path) -> None:
+def test_of_a_tiff_whose_header_asks_for_much_few_bytes_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A tag that claims 4 million numbers."""
     strips = (273).to_bytes(2, "little") + (4).to_bytes(2, "little")
     entry = strips + (4_000_000).to_bytes(4, "little") + (64).to_bytes(4, "little")
     data = b"II*\0\x08\0\0\0\x01\0" + entry + bytes(20_000_000)
     (tmp_path / "a.tiff").write_bytes(data)
+    count_bytes(monkeypatch)
     assert head_of(tmp_path / "a.tiff", ALL) is None
+    assert 0 < Counted.total <= heads.MOST
 
 
 @pytest.mark.parametrize(
