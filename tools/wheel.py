@@ -1,15 +1,21 @@
 """Builds the wheel that users install; `--try` also installs it in a clean environment and uses it.
 
 The environment has what the wheel asks for and none of the developers' tools. There a project of
-three images is made, labelled and reported, as the README says.
+three images is made, labelled and reported, as the README says. The releases that the wheel asks
+for are linked from this environment, where pip has put them by the same constraints; what is not
+here, pip fetches. Without the links it would fetch and unpack gigabytes a second time.
 """
 
 import argparse
 import subprocess
 import sys
+import sysconfig
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 from tools.notorch import make_images
 from tools.source import ROOT
@@ -36,10 +42,50 @@ def build(out: Path) -> Path:
 def install(wheel: Path, environment: Path) -> Path:
     """Install a wheel with what it asks for in a new environment, and return its `bin` folder."""
     subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+    for found in required(wheel):
+        link(found, environment)
     programs = environment / "bin"
     pip = [str(programs / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     subprocess.run([*pip, "-c", str(ROOT / "constraints.txt"), str(wheel)], check=True)
     return programs
+
+
+def required(wheel: Path) -> list[Distribution]:
+    """What a wheel asks for, and what that asks for, as far as it is installed here."""
+    (own,) = Distribution.discover(path=[str(wheel)])
+    found: dict[Requirement, Distribution] = {}
+    waiting = list(asked(own, frozenset()))
+    while waiting:
+        requirement = waiting.pop()
+        if requirement in found:
+            continue
+        try:
+            found[requirement] = distribution(requirement.name)
+        except PackageNotFoundError:
+            continue
+        waiting += asked(found[requirement], requirement.extras)
+    return list({one.name: one for one in found.values()}.values())
+
+
+def asked(package: Distribution, extras: Set[str]) -> Iterator[Requirement]:
+    """What a package asks for on this machine, with some of its extras."""
+    for line in package.requires or ():
+        requirement = Requirement(line)
+        marker = requirement.marker
+        if not marker or any(marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+            yield requirement
+
+
+def link(package: Distribution, environment: Path) -> None:
+    """Give an environment hard links to a package's files, but for its programs."""
+    base = {"base": str(environment), "platbase": str(environment)}
+    modules = Path(sysconfig.get_path("purelib", "venv", base))
+    for file in package.files or ():
+        source = Path(str(package.locate_file(file)))
+        target = modules / file
+        if ".." not in file.parts and source.is_file() and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.hardlink_to(source)
 
 
 def failures(programs: Path, place: Path) -> list[str]:
@@ -64,7 +110,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if not parser.parse_args(words).tried:
         print(build(ROOT / "dist"))
         return 0
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=sys.prefix) as folder:  # links need one file system
         place = Path(folder)
         programs = install(build(place / "dist"), place / "environment")
         (place / "work").mkdir()

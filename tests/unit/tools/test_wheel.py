@@ -1,8 +1,11 @@
 import sys
+import sysconfig
+from importlib.metadata import Distribution
 from pathlib import Path
+from zipfile import ZipFile
 
 from tools import wheel
-from tools.wheel import COMMANDS, failures
+from tools.wheel import COMMANDS, failures, link, required
 
 
 def program(path, text):
@@ -40,3 +43,35 @@ def test_the_newest_wheel_is_returned(tmp_path, monkeypatch):
 
     monkeypatch.setattr(wheel.subprocess, "run", fake)
     assert wheel.build(tmp_path).name == "labelgrid-0.1.0-py3-none-any.whl"
+
+
+def test_what_a_wheel_asks_for_is_found_without_its_extras_and_what_is_not_installed(tmp_path):
+    lines = ("packaging>=20", "no-such-package-anywhere", 'pytest; extra == "dev"')
+    asked = "".join(f"Requires-Dist: {line}\n" for line in lines)
+    with ZipFile(tmp_path / "a-1-py3-none-any.whl", "w") as file:
+        file.writestr("a-1.dist-info/METADATA", f"Metadata-Version: 2.1\nName: a\n{asked}")
+    found = required(tmp_path / "a-1-py3-none-any.whl")
+    assert [package.name for package in found] == ["packaging"]
+
+
+def test_an_extra_that_a_package_asks_for_counts(tmp_path):
+    line = 'Requires-Dist: iniconfig; extra == "sorted"'
+    (tmp_path / "b-1.dist-info").mkdir()
+    (tmp_path / "b-1.dist-info/METADATA").write_text(f"Metadata-Version: 2.1\nName: b\n{line}\n")
+    package = Distribution.at(tmp_path / "b-1.dist-info")
+    assert not list(wheel.asked(package, set()))
+    assert [asked.name for asked in wheel.asked(package, {"sorted"})] == ["iniconfig"]
+
+
+def test_a_package_is_linked_without_its_programs(plant, tmp_path):
+    names = ("c/__init__.py", "../bin/c", "c-1.dist-info/METADATA")
+    plant({f"from/lib/{name}": name for name in names})
+    (tmp_path / "from/lib/c-1.dist-info/RECORD").write_text(
+        "".join(f"{name},,\n" for name in names)
+    )
+    link(Distribution.at(tmp_path / "from/lib/c-1.dist-info"), tmp_path / "to")
+    base = {"base": str(tmp_path / "to"), "platbase": str(tmp_path / "to")}
+    modules = Path(sysconfig.get_path("purelib", "venv", base))
+    assert (modules / "c/__init__.py").samefile(tmp_path / "from/lib/c/__init__.py")
+    files = {file.name for file in (tmp_path / "to").rglob("*") if file.is_file()}
+    assert files == {"__init__.py", "METADATA"}
