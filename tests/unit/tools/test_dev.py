@@ -123,6 +123,38 @@ def test_mutmut_is_installed_when_mutants_are_first_tested(dev):
     assert install not in dev("mutants")[2]
 
 
+def test_the_venv_can_be_made_alone(dev):
+    status, _, calls = dev("install")
+    assert (status, calls[-1]) == (0, "python -c import torchvision")
+    assert dev("install") == (0, "", [])
+
+
+@pytest.fixture
+def gate(plant, tmp_path):
+    """Run .ci/run beside a ./dev that fails in the named commands."""
+    dev = '#!/bin/sh\necho "$*"\ncase " $FAIL " in *" $1 "*) exit 1 ;; esac\n'
+    plant({"dev": dev, ".ci/run": (ROOT / ".ci/run").read_text()})
+    (tmp_path / "dev").chmod(0o755)
+
+    def gate(fail):
+        command = ["bash", str(tmp_path / ".ci/run")]
+        environment = {**os.environ, "FAIL": fail}
+        done = subprocess.run(command, env=environment, capture_output=True, check=False, text=True)
+        return done.returncode, done.stdout.splitlines()
+
+    return gate
+
+
+@pytest.mark.parametrize("fail", ["", "check", "wheel", "test", "check test"])
+def test_the_gate_runs_all_parts_with_the_tests_last_and_fails_when_one_does(gate, fail):
+    parts = ["install", "check", "wheel --try", "test --ignore=tests/docs"]
+    assert gate(fail) == (int(bool(fail)), parts)
+
+
+def test_the_gate_ends_when_the_installation_fails(gate):
+    assert gate("install") == (1, ["install"])
+
+
 @pytest.mark.parametrize("words", [(), ("demolish",)])
 def test_wrong_usage_shows_the_usage_and_installs_nothing(dev, words):
     status, said, calls = dev(*words)
