@@ -3,9 +3,11 @@
 After a failure it continues with the next check.
 """
 
+import importlib
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
@@ -14,26 +16,25 @@ from tools.source import ROOT
 PYTHON = (sys.executable, "-m")
 PYTEST = (*PYTHON, "pytest", "-q", "-n", "0")
 
+#: The project's own checks that take a second: all run in this process, which parses a file once.
+LIGHT = (
+    *("mirror", "density", "papers", "unsafe", "names", "documented"),
+    *("modulemap", "classes", "addresses", "links"),
+)
 #: The commands by name, the slowest first. The project's own checks have the names of their
 #: modules.
 CHECKS: dict[str, tuple[str, ...]] = {
     "markdown": (*PYTEST, "tests/docs"),
+    "mypy": (*PYTHON, "mypy", "src/labelgrid", "tools"),
+    "doctests": (*PYTEST, "--doctest-modules", "src", "tools", "--ignore-glob=*/migrations/*"),
+    **{name: (*PYTHON, f"tools.{name}") for name in ("notorch", "reference", *LIGHT, "tables")},
     "ruff": (*PYTHON, "ruff", "check"),
     "format": (*PYTHON, "ruff", "format", "--check"),
-    "mypy": (*PYTHON, "mypy", "src/labelgrid", "tools"),
     "imports": (
         sys.executable,
         "-c",
         "from importlinter.cli import lint_imports_command as lint; lint()",
     ),
-    **{
-        name: (*PYTHON, f"tools.{name}")
-        for name in (
-            *("density", "mirror", "names", "classes", "addresses", "unsafe"),
-            *("notorch", "documented", "reference", "papers", "modulemap", "tables", "links"),
-        )
-    },
-    "doctests": (*PYTEST, "--doctest-modules", "src", "tools", "--ignore-glob=*/migrations/*"),
 }
 
 
@@ -44,31 +45,47 @@ def run(names: Sequence[str], checks: Mapping[str, Sequence[str]]) -> int:
     """
     failed = 0
     workers = ThreadPoolExecutor(2)
+    jobs: dict[str, list[str]] = {}
+    for name in names or checks:
+        jobs.setdefault("light" if name in LIGHT else name, []).append(name)
     try:
-        for job in as_completed(
-            [workers.submit(_outcome, name, checks[name]) for name in names or checks]
-        ):
-            passed, text = job.result()
-            failed += not passed
-            print(text, flush=True)
+        for job in as_completed([workers.submit(_outcomes, job, checks) for job in jobs.values()]):
+            for passed, text in job.result():
+                failed += not passed
+                print(text, flush=True)
     finally:  # after Ctrl-C, too, which ends the checks that run
         workers.shutdown(wait=False, cancel_futures=True)
     print(f"{failed} of {len(names or checks)} checks failed." if failed else "All checks passed.")
     return failed
 
 
-def _outcome(name: str, command: Sequence[str]) -> tuple[bool, str]:
-    """Run one check; return whether it passed, and what to print."""
-    start = time.perf_counter()
+def _outcomes(job: Sequence[str], checks: Mapping[str, Sequence[str]]) -> list[tuple[bool, str]]:
+    """Run the checks of a job one after another; return of each if it passed, and what to print."""
+    found = []
+    for name in job:
+        start = time.perf_counter()
+        passed, text = _faults(name) if name in LIGHT else _command(checks[name])
+        line = f"{'ok' if passed else 'FAIL':4}  {name:10}  {time.perf_counter() - start:6.1f} s"
+        shown = [] if passed else [*(f"      {part}" for part in text.splitlines()), ""]
+        found.append((passed, "\n".join([line, *shown])))
+    return found
+
+
+def _faults(name: str) -> tuple[bool, str]:
+    """Run a check in this process; return whether it passed, and the faults."""
+    try:
+        faults = importlib.import_module(f"tools.{name}").faults(ROOT)
+    except Exception:  # noqa: BLE001 the other checks go on, as after one with a process of its own
+        return False, traceback.format_exc()
+    return not faults, "\n".join(faults)
+
+
+def _command(words: Sequence[str]) -> tuple[bool, str]:
+    """Run a check in a process of its own; return whether it passed, and its output."""
     done = subprocess.run(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, text=True
+        words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, text=True
     )
-    line = (
-        f"{'FAIL' if done.returncode else 'ok':4}  {name:10}  {time.perf_counter() - start:6.1f} s"
-    )
-    if not done.returncode:
-        return True, line
-    return False, "\n".join([line, *(f"      {part}" for part in done.stdout.splitlines()), ""])
+    return not done.returncode, done.stdout
 
 
 def main(names: Sequence[str]) -> int:

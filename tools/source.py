@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,12 +26,16 @@ class Module:
         return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+#: Each file is parsed once a process; nobody may change a tree.
+_parse = cache(ast.parse)
+
+
 def modules(root: Path, *folders: str) -> Iterator[Module]:
     """Yield the Python files below the folders, ordered by path."""
     for folder in folders:
         for file in sorted((root / folder).rglob("*.py")):
             text = file.read_text(encoding="utf-8")
-            yield Module(file.relative_to(root), text, ast.parse(text, str(file)))
+            yield Module(file.relative_to(root), text, _parse(text, str(file)))
 
 
 def sections(markdown: str) -> dict[str, str]:
