@@ -11,6 +11,8 @@ from pathlib import Path
 from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
+from tests.docs import preloaded
+
 #: Commands that change the checkout or reach for the network are shown, not run.
 NOT_RUN = ("./dev", "git ", "pip ", "uv ", "cd ")
 LOOSELY = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -28,6 +30,7 @@ def run_block(example: Example) -> str | None:
     `...` stands for any text and white space does not count; a command without output shown may
     print anything. A refusal is shown with `$ echo $?` after it.
     """
+    path = (str(preloaded.folder()), str(Path(sys.executable).parent), os.environ["PATH"])
     status = 0
     steps = list(commands(str(example.parsed)))
     for place, (command, shown) in enumerate(steps):
@@ -35,8 +38,7 @@ def run_block(example: Example) -> str | None:
             continue
         done = subprocess.run(
             ["sh", "-c", f"(exit {status}); {command}"],
-            env=os.environ
-            | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+            env=os.environ | {"PATH": os.pathsep.join(path)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             check=False,
