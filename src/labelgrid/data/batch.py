@@ -1,7 +1,7 @@
 """Defines batches of images, targets and weights as tensors, and collates items into batches."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from labelgrid.camera import Camera
 from labelgrid.data.frame import Frame
 from labelgrid.data.transforms import DataOptions
 from labelgrid.formats.codec import LabelArray, codec
@@ -59,6 +60,8 @@ class Batch:
         frames: the b frames of whole images; empty in training.
         soft: in training, soft targets by term and task, for the terms that read soft labels.
         known: in training, by task, the labels that the network gets as known labels; empty: none.
+        camera: the cameras of the images, float32 [b, 4]: fx, fy, cx and cy in pixels of the batch
+            (`labelgrid.camera`); NaN where an image's is unknown. None if all are.
     """
 
     ids: tuple[str, ...]
@@ -68,6 +71,7 @@ class Batch:
     frames: tuple[Frame, ...] = ()
     soft: Mapping[str, Mapping[str, SoftTarget]] = field(default_factory=dict)
     known: Mapping[str, Target] = field(default_factory=dict)
+    camera: Tensor | None = None
 
     def to(self, device: torch.device | str) -> "Batch":
         """The batch on another device."""
@@ -77,7 +81,12 @@ class Batch:
         soft = {}
         for term, soft_targets in self.soft.items():
             soft[term] = {name: target.to(device) for name, target in soft_targets.items()}
-        return replace(self, images=images, targets=targets, weights=weights, soft=soft)
+        camera = self.camera
+        if camera is not None:
+            camera = camera.to(device, non_blocking=True)
+        return replace(
+            self, images=images, targets=targets, weights=weights, soft=soft, camera=camera
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +100,7 @@ class Item:
         weights: of its cells, in the order of the tasks.
         frame: its frame, if it is a whole image.
         soft: its soft labels, by `term/task`.
+        camera: that took it; None if it is unknown.
     """
 
     id: str
@@ -99,6 +109,7 @@ class Item:
     weights: Sequence[float] = ()
     frame: Frame | None = None
     soft: Mapping[str, SoftLabel] = field(default_factory=dict)
+    camera: Camera | None = None
 
 
 def collate(
@@ -125,7 +136,19 @@ def collate(
         weights=torch.tensor(weights, dtype=torch.float32),
         frames=tuple(item.frame for item in items if item.frame),
         soft={term: _soft_targets(items, term, tasks, size) for term in terms},
+        camera=_cameras(items),
     )
+
+
+def _cameras(items: Sequence[Item]) -> Tensor | None:
+    """The cameras [b, 4]; NaN where one is unknown, None if all are."""
+    if all(item.camera is None for item in items):
+        return None
+    rows = torch.full((len(items), 4), torch.nan)
+    for row, item in zip(rows, items, strict=True):
+        if item.camera is not None:
+            row[:] = torch.tensor(astuple(item.camera))
+    return rows
 
 
 def network_inputs(batches: Sequence[Batch]) -> tuple[Tensor, dict[str, Target] | None]:

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.data.dataset import Source, weight_of
+from labelgrid.camera import Camera
+from labelgrid.data.dataset import Source, camera_of, weight_of
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.progress import Progress
@@ -108,6 +109,10 @@ class CachedSource:
     def weight(self, image_id: str, task: str) -> float:
         """As `WeightedSource.weight`."""
         return weight_of(self.source, image_id, task)
+
+    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+        """As `CameraSource.camera`."""
+        return camera_of(self.source, image_id, size)
 
 
 def _plain_source(source: Source) -> Source:

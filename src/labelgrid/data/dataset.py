@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.camera import Camera
 from labelgrid.errors import EmptyLabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.task import TaskDef
@@ -70,11 +71,26 @@ class WeightedSource(Protocol):
         """The weight of a cell's label in training."""
 
 
+@runtime_checkable
+class CameraSource(Protocol):
+    """A source that knows the cameras that took its images."""
+
+    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+        """The camera of an image of this height and width; None if it is unknown."""
+
+
 def weight_of(source: Source | ImageSource, image_id: str, task: str) -> float:
     """The weight of a cell's label in training: 1 unless the source is a `WeightedSource`."""
     if isinstance(source, WeightedSource):
         return source.weight(image_id, task)
     return 1.0
+
+
+def camera_of(source: ImageSource, image_id: str, size: tuple[int, int]) -> Camera | None:
+    """The camera of an image; None unless the source is a `CameraSource` that knows it."""
+    if isinstance(source, CameraSource):
+        return source.camera(image_id, size)
+    return None
 
 
 def labels_of(source: Source, tasks: Mapping[str, TaskDef], image_id: str) -> dict[str, LabelArray]:

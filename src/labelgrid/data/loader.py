@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from labelgrid.data.batch import Batch, Item, SoftLabel, SoftLabels, collate
-from labelgrid.data.dataset import ImageSource, Source, labels_of, weight_of
+from labelgrid.data.dataset import ImageSource, Source, camera_of, labels_of, weight_of
 from labelgrid.data.frame import Frame
 from labelgrid.data.transforms import DataOptions, Example, augment, fit_placement, place
 from labelgrid.errors import LabelError, LabelgridError, TrainingError
@@ -155,12 +155,21 @@ class _TrainReader:
             labels[key] = soft_label.label
             confidences[key] = soft_label.confidence
             tasks[key] = self.tasks[key.rpartition("/")[2]]
-        _check_sizes(image_id, image.shape[:2], labels)
+        height, width = image.shape[:2]
+        _check_sizes(image_id, (height, width), labels)
+        camera = camera_of(self.source, image_id, (height, width))
         rng = stream(self.seed, "augment", self.epoch, image_id)
-        view = augment(Example(image, labels, confidences), tasks, self.options, rng)
+        view = augment(Example(image, labels, confidences, camera), tasks, self.options, rng)
         placed = {key: SoftLabel(view.labels[key], view.maps[key]) for key in soft}
         weights = [weight_of(self.source, image_id, task) for task in self.tasks]
-        return Item(id=image_id, image=view.image, labels=view.labels, weights=weights, soft=placed)
+        return Item(
+            id=image_id,
+            image=view.image,
+            labels=view.labels,
+            weights=weights,
+            soft=placed,
+            camera=view.camera,
+        )
 
     def _soft_labels(self, image_id: str) -> dict[str, SoftLabel]:
         """An image's soft labels, by `term/task`."""
@@ -193,10 +202,18 @@ class _EvalReader:
         height, width = image.shape[:2]
         _check_sizes(image_id, (height, width), labels)
         placement = fit_placement((height, width), self.options)
-        view = place(Example(image, labels), placement, self.tasks, self.options)
+        camera = camera_of(self.source, image_id, (height, width))
+        view = place(Example(image, labels, camera=camera), placement, self.tasks, self.options)
         frame = Frame.of((height, width), placement)
         weights = [weight_of(self.source, image_id, task) for task in self.tasks]
-        return Item(id=image_id, image=view.image, labels=view.labels, weights=weights, frame=frame)
+        return Item(
+            id=image_id,
+            image=view.image,
+            labels=view.labels,
+            weights=weights,
+            frame=frame,
+            camera=view.camera,
+        )
 
     def batches(self, items: Sequence[Item]) -> list[Batch]:
         tasks = self.tasks if self.known else {}

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.camera import Camera
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.placement import Placement, Size
 from labelgrid.tasks.task import TaskDef
@@ -91,11 +92,13 @@ class Example:
         image: RGB, uint8 [h, w, 3].
         labels: by task; missing labels are left out.
         maps: float32 [h, w], transformed as the labels, with unchanged values; their padding is 0.
+        camera: that took the image; None if it is unknown.
     """
 
     image: Pixels
     labels: Mapping[str, LabelArray]
     maps: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    camera: Camera | None = None
 
 
 def fit_placement(size: Size, options: DataOptions) -> Placement:
@@ -237,12 +240,15 @@ def place(
     options: DataOptions,
     jitter: Jitter | None = None,
 ) -> Example:
-    """Place an image and its labels on the canvas of one placement."""
+    """Place an image, its labels and its camera on the canvas of one placement."""
     labels = {
         name: place_label(label, placement, tasks[name]) for name, label in example.labels.items()
     }
     maps = {name: placement.nearest(values) for name, values in example.maps.items()}
-    return Example(place_image(example.image, placement, options, jitter), labels, maps)
+    camera = example.camera
+    if camera is not None:
+        camera = placement.camera(camera)
+    return Example(place_image(example.image, placement, options, jitter), labels, maps, camera)
 
 
 def augment(

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid import plugins
-from labelgrid.data.dataset import Dataset, Source
+from labelgrid.camera import Camera
+from labelgrid.data.dataset import Dataset, Source, camera_of
 from labelgrid.data.layouts.folder import label_file
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.formats.codec import LabelArray, check_digest
@@ -98,6 +99,10 @@ class OracleSource:
         """As `Weighted.weight`."""
         entry = self.labels.get(Cell(image_id, task))
         return entry.weight if entry else 1.0
+
+    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+        """As `CameraSource.camera`."""
+        return camera_of(self.data, image_id, size)
 
 
 def dataset_of(oracle: Oracle) -> Dataset:

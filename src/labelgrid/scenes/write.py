@@ -21,7 +21,7 @@ from labelgrid.progress import Progress
 from labelgrid.scenes.maps import TASKS, scene_labels
 from labelgrid.scenes.ray_casting import Size, cast
 from labelgrid.scenes.render import mitsuba, render
-from labelgrid.scenes.rooms import make_scene, room_of
+from labelgrid.scenes.rooms import FOV, make_scene, room_of
 from labelgrid.streams import seed_of, stream
 from labelgrid.tasks.task import definitions
 
@@ -68,7 +68,7 @@ def image_id_of(settings: SceneSettings, index: int) -> str:
 def write_scenes(
     out: Path, count: int, settings: SceneSettings, progress: Progress, jobs: int = 0
 ) -> tuple[int, int]:
-    """Write images, labels, splits and task definitions.
+    """Write images, labels, splits, task definitions and the camera.
 
     A folder with more scenes keeps all of them.
 
@@ -171,7 +171,7 @@ def _check_folder(out: Path, settings: SceneSettings) -> None:
 
 
 def _write_lists(out: Path, count: int, settings: SceneSettings) -> None:
-    """Write the splits, drawn by room, and the tasks as TOML."""
+    """Write the splits, drawn by room, and the tasks and the camera as TOML."""
     splits: dict[str, list[str]] = {"train": [], "val": [], "test": []}
     for index in range(count):
         room, _ = room_of(settings.seed, index, settings.frames)
@@ -183,6 +183,7 @@ def _write_lists(out: Path, count: int, settings: SceneSettings) -> None:
         else:  # few scenes may leave a split without a room
             path.unlink(missing_ok=True)
     files.write_text(out / "tasks.toml", tasks_toml())
+    files.write_text(out / "camera.toml", f"field_of_view = {FOV}\n")
 
 
 def _draw_split(seed: int, room: int) -> str:

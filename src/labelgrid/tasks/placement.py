@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.camera import Camera
+
 Size = tuple[int, int]
 Labels = tuple[NDArray[Any], NDArray[np.bool_]]
 
@@ -18,7 +20,8 @@ class Placement:
     """Where a part of an image is placed on the canvas, in whole pixels, so labels follow exactly.
 
     A kind of task moves its label values to the canvas with `nearest` or `linear`, and transforms
-    directions in the image with `turn`. A new kind of view therefore changes this class only.
+    directions in the image with `turn`; `camera` moves the image's camera. A new kind of view
+    therefore changes this class only.
 
     Args:
         source: the part of the image that is used: rows and columns.
@@ -93,6 +96,26 @@ class Placement:
         if self.flip:
             right = -right
         return right, down
+
+    def camera(self, camera: Camera) -> Camera:
+        """The camera of the canvas, for an image that this camera took.
+
+        What a zoom enlarges is seen through a longer lens.
+        """
+        rows, columns = self.source
+        target_rows, target_columns = self.target
+        height, width = self.extent
+        if self.angle:
+            across, down = _middle(self.source).tolist()
+            camera = camera.shift(across, down).turn(self.angle).shift(-across, -down)
+        camera = camera.shift(columns.start, rows.start)
+        camera = camera.scale(
+            width / (columns.stop - columns.start), height / (rows.stop - rows.start)
+        )
+        camera = camera.shift(-target_columns.start, -target_rows.start)
+        if self.flip:
+            return camera.mirror(self.canvas[1])
+        return camera
 
     def matrix(self) -> NDArray[np.float64]:
         """The matrix [2, 3] from a pixel (x, y, 1) of the canvas to a point of the image.

@@ -61,7 +61,7 @@ def mirror_some(batch: Batch, tasks: Mapping[str, Task], draws: Draws, share: fl
     """Mirror each image and its targets from left to right, with the probability `share`.
 
     Label values change as a mirror changes them (the x of normals is negated). Targets of other
-    tasks than `tasks`, soft targets and frames are left out.
+    tasks than `tasks`, soft targets, frames and cameras are left out.
     """
     chosen = [
         bool(torch.rand((), generator=one) < share) for one in draws.by_image(batch.ids, "flip")
@@ -73,7 +73,7 @@ def mirror_some(batch: Batch, tasks: Mapping[str, Task], draws: Draws, share: fl
     targets = {
         name: _mirrored_target(task, batch.targets[name], rows) for name, task in tasks.items()
     }
-    return replace(batch, images=images, targets=targets, soft={}, frames=())
+    return replace(batch, images=images, targets=targets, soft={}, frames=(), camera=None)
 
 
 def _mirrored_target(task: Task, target: Target, rows: Tensor) -> Target:
@@ -89,14 +89,14 @@ def crop_batch(batch: Batch, tasks: Mapping[str, Task], boxes: Sequence[Box], si
     """Crop a batch's images and targets to the boxes, and resize them to `size`.
 
     Images are resized linearly, labels to the nearest pixel. Label values change as a zoom changes
-    them (depth is divided by it). Targets of other tasks than `tasks`, soft targets and frames are
-    left out.
+    them (depth is divided by it). Targets of other tasks than `tasks`, soft targets, frames and
+    cameras are left out.
     """
     targets = {}
     for name, task in tasks.items():
         targets[name] = _crop_target(task, batch.targets[name], boxes, size)
     images = crop_maps(batch.images, boxes, size)
-    return replace(batch, images=images, targets=targets, soft={}, frames=())
+    return replace(batch, images=images, targets=targets, soft={}, frames=(), camera=None)
 
 
 def crop_maps(maps: Tensor, boxes: Sequence[Box], size: Size) -> Tensor:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from labelgrid.camera import Camera
 from labelgrid.data.batch import Item, collate, network_inputs
 from labelgrid.data.frame import label_of, target_of
 from labelgrid.data.transforms import DataOptions, fit_placement, place_label
@@ -131,3 +132,15 @@ def test_batches_without_known_labels_beside_one_with_some_get_ones_that_are_now
     rows = slice(2, 4) if first == 0 else slice(0, 2)
     assert torch.equal(known["depth"].value[rows], given.known["depth"].value)
     assert not known["semseg"].valid.any() and network_inputs([plain, plain])[1] is None
+
+
+def test_a_batch_has_the_cameras_of_its_images_and_none_if_all_are_unknown():
+    items = [
+        Item(id="a", image=image(), labels={}, camera=Camera(8.0, 9.0, 3.5, 2.5)),
+        Item(id="b", image=image(), labels={}),
+    ]
+    camera = collate(items, TASKS, DataOptions()).camera
+    assert camera.dtype == torch.float32 and camera[0].tolist() == [8.0, 9.0, 3.5, 2.5]
+    assert camera[1].isnan().all()
+    assert collate(items, TASKS, DataOptions()).to("meta").camera.device.type == "meta"
+    assert collate(items[1:], TASKS, DataOptions()).camera is None

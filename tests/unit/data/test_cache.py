@@ -12,7 +12,7 @@ import pytest
 
 from labelgrid.data import cache
 from labelgrid.data.cache import CachedSource, cache_source
-from labelgrid.data.dataset import weight_of
+from labelgrid.data.dataset import camera_of, weight_of
 from labelgrid.data.layouts import folder
 from labelgrid.data.loader import train_batches
 from labelgrid.data.transforms import DataOptions
@@ -143,15 +143,18 @@ class Odd(folder.FolderDataset):
         return replace(label, value=label.value.astype(np.int64) - 300)
 
 
-def test_weights_annotated_classes_and_negative_numbers_are_kept(
+def test_weights_cameras_annotated_classes_and_negative_numbers_are_kept(
     made: Made, tmp_path: Path
 ) -> None:
     plain = folder.build(made.root)
-    source = Odd(root=plain.root, names=plain.names, whole=plain.whole)
+    view = folder.View(60.0)
+    source = Odd(root=plain.root, names=plain.names, whole=plain.whole, view=view)
     with cache_source(
         source, TASKS, image_ids=made.names, limit=2**30, folder=tmp_path, progress=Said()
     ) as one:
         assert isinstance(one, CachedSource) and weight_of(one, made.names[0], "depth") == 2.5
+        camera = camera_of(one, made.names[0], (30, 40))
+        assert camera is not None and camera == source.camera(made.names[0], (30, 40))
         for task in TASKS.values():
             mine, own = one.label(made.names[0], task), source.label(made.names[0], task)
             assert mine is not None and own is not None

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from labelgrid.data.batch import Batch, SoftLabel
+from labelgrid.data.dataset import camera_of
 from labelgrid.data.layouts import folder
 from labelgrid.data.loader import eval_batches, train_batch, train_batches
 from labelgrid.data.transforms import DataOptions
@@ -155,6 +156,20 @@ def test_known_labels_become_targets_and_no_other_label_is_read(source, tasks, d
     )
     assert batch.targets["depth"].present.tolist() == [True, True, False]
     assert not batch.targets["semseg"].present.any()
+
+
+def test_batches_carry_the_cameras_of_their_images_and_nothing_else_changes(source, tasks):
+    names = list(source.images())[:3]
+    view = folder.View(60.0)
+    seen = folder.FolderDataset(root=source.root, names=source.names, whole=source.whole, view=view)
+    (plain,) = epoch(source, tasks, names)
+    (batch,) = epoch(seen, tasks, names)
+    assert plain.camera is None and (batch.images == plain.images).all()
+    assert batch.camera.shape == (3, 4) and len(batch.camera.unique(dim=0)) == 3
+    options = DataOptions(size=(24, 32))
+    (whole,) = eval_batches(seen, tasks, names[:1], options, batch=1)
+    camera = camera_of(seen, names[0], (30, 40)).scale(0.8, 0.8)
+    assert whole.camera[0].tolist() == pytest.approx([*vars(camera).values()])
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from labelgrid.camera import Camera
 from labelgrid.config import parse
 from labelgrid.data.transforms import (
     DataOptions,
@@ -360,3 +361,17 @@ def test_nothing_is_written_into_the_labels_that_came_in():
 def test_options_that_cannot_be_are_refused(values):
     with pytest.raises(RecipeError, match=next(iter(values))):
         parse(DataOptions, values, "recipe.toml")
+
+
+def test_the_camera_of_an_example_follows_its_pixels_and_an_unknown_one_stays_unknown():
+    camera = Camera.of_view(60.0, (48, 64))
+    options = DataOptions(size=(24, 64), flip=1, rotate=10, zoom=(1.5,))
+    before = example()
+    after = augment(replace(before, camera=camera), TASKS, options, np.random.default_rng(3))
+    placement = draw_placement((48, 64), options, np.random.default_rng(3))
+    assert after.camera is not None
+    assert after.camera.fx == pytest.approx(camera.fx * 1.5, rel=0.05)
+    assert after.camera.fy == pytest.approx(camera.fy * 0.75, rel=0.05)
+    assert after.camera != placement.camera(camera)  # which does not turn
+    unknown = augment(before, TASKS, options, np.random.default_rng(3))
+    assert unknown.camera is None and (unknown.image == after.image).all()

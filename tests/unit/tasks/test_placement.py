@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from labelgrid.camera import Camera
 from labelgrid.tasks.placement import Placement, same_values
 
 
@@ -50,3 +53,14 @@ def test_values_that_no_view_changes_move_with_their_holes() -> None:
     )
     assert value[..., 0].tolist() == [[0, 0, 0, 0], [2, 2, 3, 3], [6, 6, 7, 7]]
     assert valid.tolist() == [[False] * 4, [False, False, True, True], [True] * 4]
+
+
+@pytest.mark.parametrize(("flip", "angle"), [(False, 0.0), (True, 0.0), (False, 20.0), (True, 20.0)])
+def test_the_camera_of_a_view_sees_along_its_axis_what_the_image_s_camera_saw(
+    flip: bool, angle: float
+) -> None:
+    placement = replace(part(flip), angle=angle)
+    camera = placement.camera(Camera(fx=8.0, fy=8.0, cx=2.3, cy=0.8))
+    assert (camera.fx, camera.fy) == pytest.approx((16.0, 8.0))
+    column = 3 - camera.cx if flip else camera.cx
+    assert placement.matrix() @ [column, camera.cy, 1] == pytest.approx([2.3, 0.8])

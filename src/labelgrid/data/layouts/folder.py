@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.config import read_toml
+from labelgrid.camera import Camera
+from labelgrid.config import parse, read_toml
 from labelgrid.data.id_splits import check_split_ids, unmatched_sentence
 from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray, codec
@@ -24,9 +25,28 @@ labels/TASK/PATH.png        the label of images/PATH.jpg for a task; any may be 
 labels/TASK/PATH.jpg.png    the same, where images of one folder differ in their extension alone
 tasks.toml                  optional: the tasks, a table each
 splits/NAME.txt             optional: the images of a split, one path below images/ a line
+camera.toml                 optional: `field_of_view = 66.0`, degrees across each image's width
 """
 #: The extensions by which `check` knows labels.
 LABELS = (".png", ".npy", ".tiff", ".tif")
+
+
+@dataclass(frozen=True)
+class View:
+    """The content of `camera.toml`: what the camera of all images sees.
+
+    Args:
+        field_of_view: the angle of an image's width, in degrees. Pixels are square, and the
+            camera's axis is in the middle.
+    """
+
+    field_of_view: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.field_of_view < 180:
+            raise ValueError(
+                f"field_of_view lies between 0 and 180 degrees; it is {self.field_of_view}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +62,7 @@ class FolderDataset:
             share the rest.
         image_folder: the folder of images below the root.
         label_folder: the folder of labels below the root.
+        view: what the camera sees, from `camera.toml`; None: unknown.
     """
 
     root: Path
@@ -49,6 +70,7 @@ class FolderDataset:
     whole: frozenset[str] = field(repr=False)
     image_folder: str = "images"
     label_folder: str = "labels"
+    view: View | None = None
 
     def images(self) -> Sequence[str]:
         """The image ids: paths relative to the folder of images."""
@@ -101,6 +123,12 @@ class FolderDataset:
             return {}
         return read_toml(path)
 
+    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+        """As `CameraSource.camera`; None if there is no `camera.toml`."""
+        if self.view is None:
+            return None
+        return Camera.of_view(self.view.field_of_view, size)
+
 
 def build(root: Path | str, images: str = "images", labels: str = "labels") -> FolderDataset:
     """Build the data set below `root`.
@@ -112,6 +140,7 @@ def build(root: Path | str, images: str = "images", labels: str = "labels") -> F
 
     Raises:
         ImageError: there are no images.
+        RecipeError: `camera.toml` is no TOML, or its angle is missing or wrong.
     """
     names = tuple(list_images(Path(root) / images))
     return FolderDataset(
@@ -120,7 +149,15 @@ def build(root: Path | str, images: str = "images", labels: str = "labels") -> F
         whole=whole_names(names, names),
         image_folder=images,
         label_folder=labels,
+        view=_view(Path(root) / "camera.toml"),
     )
+
+
+def _view(path: Path) -> View | None:
+    """The content of the file; None if there is no file."""
+    if not path.is_file():
+        return None
+    return parse(View, read_toml(path), str(path))
 
 
 def check(root: Path | str) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from labelgrid.camera import Camera
 from labelgrid.data.id_splits import (
     ImagesById,
     check_order,
@@ -33,6 +34,11 @@ gt_sets/SPLIT.txt      the IDs of a split, one a line
 """
 
 EXTENSIONS = (".png", ".npy")
+#: The height and width of NYUv2's frames.
+SIZE = (480, 640)
+#: The Kinect's colour camera at that size, to which the published depth is aligned
+#: (camera_params.m of NYUv2's toolbox, which numbers pixels from 1).
+CAMERA = Camera(fx=518.857901, fy=519.469611, cx=325.582449, cy=253.736166).shift(1, 1)
 #: What to do about a class number that the task does not have.
 OTHER_CLASSES = (
     "Correct the file (0 is not labelled, and 1 the first class) or get it again; "
@@ -94,6 +100,16 @@ class Nyud(ImagesById):
         if task.kind not in FOLDERS:
             return None
         return _file(self.root / FOLDERS[task.kind], Path(image_id).stem)
+
+    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+        """As `CameraSource.camera`: that of NYUv2's frames.
+
+        An image of their shape is taken as a whole frame, resized; that of another one is unknown.
+        """
+        height, width = size
+        if height * SIZE[1] != width * SIZE[0]:
+            return None
+        return CAMERA.scale(width / SIZE[1], height / SIZE[0])
 
 
 def build(root: Path | str) -> Nyud:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from labelgrid.data.layouts import folder
-from labelgrid.errors import ImageError, LabelError
+from labelgrid.errors import ImageError, LabelError, RecipeError
 from labelgrid.plugins import names, resolve
 from labelgrid.tasks.task import definitions
 
@@ -106,3 +106,22 @@ def test_every_layout_is_a_plugin():
     files = {path.stem for path in Path(folder.__file__).parent.glob("[!_]*.py")}
     assert set(names("layouts")) == files and "folder" in names("layouts")
     assert resolve("layouts", "folder") is folder.build
+
+
+def test_the_camera_is_that_of_camera_toml_and_unknown_without_one(made):
+    data = made(n=1, tasks=("depth",))
+    assert folder.build(data.root).camera("0000.jpg", (30, 40)) is None
+    (data.root / "camera.toml").write_text("field_of_view = 90.0\n")
+    camera = folder.build(data.root).camera("0000.jpg", (30, 40))
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == pytest.approx((20, 20, 19.5, 14.5))
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [("field_of_view = 180.0", "between 0 and 180"), ("fov = 66.0", "field_of_view"), ("66", "TOML")],
+)
+def test_a_wrong_camera_toml_is_refused(made, text, fault):
+    data = made(n=1, tasks=("depth",))
+    (data.root / "camera.toml").write_text(text)
+    with pytest.raises(RecipeError, match=fault):
+        folder.build(data.root)

@@ -243,3 +243,13 @@ def test_real_floors_point_up(nyuv2):
         ups += [normals.value[shown][:, 1].mean()] if shown.sum() > 1000 else []
     assert len(ups) > 5
     assert np.median(ups) > 0.8
+
+
+def test_the_camera_is_the_toolbox_s_with_pixels_from_0_and_is_resized_with_the_frame(tmp_path):
+    make_nyud(tmp_path, npy=False)
+    source = nyud.build(tmp_path)
+    camera = source.camera("0003.jpg", (480, 640))
+    assert (camera.fx, camera.cx) == (518.857901, 324.582449)
+    half = source.camera("0003.jpg", (240, 320))
+    assert (half.fy, half.cy) == pytest.approx((519.469611 / 2, (252.736166 - 0.5) / 2))
+    assert source.camera("0003.jpg", (425, 560)) is None  # a crop, of unknown place
