@@ -11,11 +11,12 @@ from tools.source import ROOT, Module, modules, report
 
 #: The folder with one file for each kind.
 KINDS = Path("src/labelgrid/tasks/kinds")
-#: Folders that may name kinds: readers of published layouts and formats, recipes, and the generator
-#: of scenes.
+#: Folders that may name kinds: readers of published layouts and formats, relations between kinds,
+#: recipes, and the generator of scenes.
 READERS = (
     "src/labelgrid/data",
     "src/labelgrid/formats/codecs",
+    "src/labelgrid/relations/derivations",
     "src/labelgrid/recipes",
     "src/labelgrid/scenes",
 )

@@ -16,6 +16,7 @@ LIGHT = (
         "ledger",
         "formats",
         "images",
+        "relations",
         "select",
         "drawings",
         "annotate",

@@ -54,6 +54,9 @@ FOLDERS: dict[str, Folder] = {
         "label format",
         ("EXTENSIONS", "CHANNELS", "DTYPE", "Options", "read", "write", "describe"),
     ),
+    "relations": Folder(
+        "relations.derivations", "relation", ("reads", "gives", "needs_camera", "derive")
+    ),
     "layouts": Folder("data.layouts", "data set layout", ("images", "label")),
     "networks": Folder("nets.networks", "network", ("encode", "decode", "predict")),
     "balance": Folder("train.balance", "balancer", ("backward",)),

@@ -33,7 +33,8 @@ def test_a_mirrored_image_sees_a_mirrored_point_where_it_saw_the_point() -> None
 
 
 @pytest.mark.parametrize(
-    ("camera", "degrees"), [(Camera(50.0, 50.0, 20.25, 11.5), 25.0), (CAMERA, 90.0), (CAMERA, -90.0)]
+    ("camera", "degrees"),
+    [(Camera(50.0, 50.0, 20.25, 11.5), 25.0), (CAMERA, 90.0), (CAMERA, -90.0)],
 )
 def test_a_turned_image_sees_a_turned_point_where_the_pixel_went(
     camera: Camera, degrees: float

@@ -55,7 +55,9 @@ def test_values_that_no_view_changes_move_with_their_holes() -> None:
     assert valid.tolist() == [[False] * 4, [False, False, True, True], [True] * 4]
 
 
-@pytest.mark.parametrize(("flip", "angle"), [(False, 0.0), (True, 0.0), (False, 20.0), (True, 20.0)])
+@pytest.mark.parametrize(
+    ("flip", "angle"), [(False, 0.0), (True, 0.0), (False, 20.0), (True, 20.0)]
+)
 def test_the_camera_of_a_view_sees_along_its_axis_what_the_image_s_camera_saw(
     flip: bool, angle: float
 ) -> None:

@@ -23,11 +23,12 @@ def test_a_branch_on_a_kind_is_found(plant):
     [
         "data/layouts/nyud.py",
         "formats/codecs/depth.py",
+        "relations/derivations/depth_normals.py",
         "recipes/__init__.py",
         "tasks/kinds/depth.py",
     ],
 )
-def test_readers_recipes_and_the_kind_s_own_file_may_name_it(plant, place):
+def test_readers_relations_recipes_and_the_kind_s_own_file_may_name_it(plant, place):
     assert faults(plant({**KINDS, f"src/labelgrid/{place}": 'NAME = "depth"\n'})) == []
 
 

@@ -118,7 +118,11 @@ def test_the_camera_is_that_of_camera_toml_and_unknown_without_one(made):
 
 @pytest.mark.parametrize(
     ("text", "fault"),
-    [("field_of_view = 180.0", "between 0 and 180"), ("fov = 66.0", "field_of_view"), ("66", "TOML")],
+    [
+        ("field_of_view = 180.0", "between 0 and 180"),
+        ("fov = 66.0", "field_of_view"),
+        ("66", "TOML"),
+    ],
 )
 def test_a_wrong_camera_toml_is_refused(made, text, fault):
     data = made(n=1, tasks=("depth",))

@@ -1,0 +1,1 @@
+"""What labels of some tasks say about another task of the same image. Loads no torch."""

@@ -1,0 +1,170 @@
+"""Derives surface normals from depth: planes are fitted to the inverse depth around each pixel.
+
+Through a pinhole camera, the inverse depth of a plane is linear in the pixel's column and row:
+1 / z = a u + b v + c. So a fit by least squares in a square window gives the plane in closed form,
+from sums over the window.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.camera import Camera
+from labelgrid.errors import LabelError
+from labelgrid.formats.codec import LabelArray
+from labelgrid.relations.relation import Relation
+
+Floats = NDArray[np.float64]
+#: The camera's axis is rounded to this share of a pixel: then it is mirrored without rounding, and
+#: the normals of a mirrored image are exactly the mirrored ones.
+STEP = 2.0**-20
+
+
+@dataclass(frozen=True)
+class Options:
+    """The window of the fit, and what is too unsure.
+
+    Args:
+        radius: the window reaches so many pixels to each side; larger for coarse steps of depth.
+        least: the least share of the window's pixels with a valid depth.
+        residual: the largest residual of the fit, in degrees: the slope that the root mean square
+            of the residuals would make over the radius.
+    """
+
+    radius: int = 2
+    least: float = 0.3
+    residual: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.radius <= 15:
+            raise ValueError(f"radius lies between 1 and 15; it is {self.radius}")
+        if not 0 < self.least <= 1:
+            raise ValueError(f"least is above 0 and at most 1; it is {self.least}")
+        if not 0 < self.residual < 90:
+            raise ValueError(f"residual lies between 0 and 90 degrees; it is {self.residual}")
+
+
+class Fit(NamedTuple):
+    """Planes of inverse depth [h, w]: `across * du + down * dv + middle` at an offset (du, dv).
+
+    Attributes:
+        residual: the root mean square of the residuals.
+        valid: where a plane can be fitted.
+    """
+
+    across: Floats
+    down: Floats
+    middle: Floats
+    residual: Floats
+    valid: NDArray[np.bool_]
+
+
+def derive_normals(
+    options: Options, labels: Sequence[LabelArray], camera: Camera | None
+) -> LabelArray:
+    """Normals (x right, y up, z toward the camera) of a depth in metres along the camera's axis.
+
+    A pixel is valid where its depth is, enough of the window is, and the fit is good.
+
+    Raises:
+        LabelError: the camera is unknown.
+    """
+    if camera is None:
+        raise LabelError(
+            "Normals follow from depth through the image's camera, which is unknown.",
+            next_step="Give the data set's camera; docs/plugins.md says how.",
+        )
+    (depth,) = labels
+    metres = np.where(depth.valid, depth.value[..., 0], np.inf).astype(np.float64)
+    inverse = 1 / metres
+    fit = fit_planes(inverse, depth.valid, options)
+    rows = np.arange(depth.size[0])[:, None] - _rounded(camera.cy)
+    columns = np.arange(depth.size[1]) - _rounded(camera.cx)
+    right = -fit.across * camera.fx
+    up = fit.down * camera.fy
+    toward = fit.middle - fit.across * columns - fit.down * rows
+    length = np.sqrt(right**2 + up**2 + toward**2)
+    slope = math.tan(math.radians(options.residual)) * options.radius / max(camera.fx, camera.fy)
+    valid = depth.valid & fit.valid & (length > 0) & (fit.residual <= slope * fit.middle)
+    normals = np.stack([right, up, toward], -1) / np.where(valid, length, 1)[..., None]
+    return LabelArray(np.where(valid[..., None], normals, 0).astype(np.float32), valid)
+
+
+def fit_planes(values: Floats, valid: NDArray[np.bool_], options: Options) -> Fit:
+    """Fit a plane to the valid values [h, w] around each pixel, by least squares."""
+    weight = valid.astype(np.float64)
+    radius = options.radius
+    count, n_u, n_v, n_uu, n_uv, n_vv = _moments(weight, radius, 2)
+    total, w_u, w_v = _moments(values, radius, 1)
+    (squares,) = _moments(values**2, radius, 0)
+    # Each is `count` times a sum of products of deviations from the mean. Of offsets, they are
+    # whole numbers, so that the determinant of points on a line is exactly 0.
+    uu = count * n_uu - n_u**2
+    uv = count * n_uv - n_u * n_v
+    vv = count * n_vv - n_v**2
+    uw = count * w_u - n_u * total
+    vw = count * w_v - n_v * total
+    ww = count * squares - total**2
+    determinant = uu * vv - uv**2
+    fitted = (determinant > 0) & (count >= options.least * (2 * radius + 1) ** 2)
+    safe = np.where(fitted, determinant, 1)
+    across = (uw * vv - vw * uv) / safe
+    down = (vw * uu - uw * uv) / safe
+    number = np.maximum(count, 1)
+    middle = (total - across * n_u - down * n_v) / number
+    rest = np.maximum(ww - across * uw - down * vw, 0)
+    return Fit(across, down, middle, np.sqrt(rest) / number, fitted)
+
+
+def _moments(values: Floats, radius: int, degree: int) -> list[Floats]:
+    """Sums over each window of values times products of their offsets, up to a degree.
+
+    In the order 1, du, dv, du², du dv, dv². Values outside the image are 0.
+    """
+    across = [_sum_along(values, 1, radius, power) for power in range(degree + 1)]
+    sums = []
+    for total in range(degree + 1):
+        for power in range(total + 1):
+            sums.append(_sum_along(across[total - power], 0, radius, power))
+    return sums
+
+
+def _sum_along(values: Floats, axis: int, radius: int, power: int) -> Floats:
+    """Sums of values times offset**power, for offsets up to the radius along an axis.
+
+    The two values at the same distance are added first, so that the sums of mirrored values are
+    exactly the mirrored sums, negated if the power is odd.
+    """
+    length = values.shape[axis]
+    padding = [(0, 0), (0, 0)]
+    padding[axis] = (radius, radius)
+    padded = np.moveaxis(np.pad(values, padding), axis, 0)
+    sums = np.moveaxis(values, axis, 0) * float(power == 0)
+    for offset in range(1, radius + 1):
+        ahead = padded[radius + offset :][:length]
+        behind = padded[radius - offset :][:length]
+        if power % 2:
+            pair = ahead - behind
+        else:
+            pair = ahead + behind
+        sums += offset**power * pair
+    return np.moveaxis(sums, 0, axis)
+
+
+def _rounded(column: float) -> float:
+    return round(column / STEP) * STEP
+
+
+def build(options: Options) -> Relation:
+    """The relation from depth to normals."""
+    return Relation(
+        reads=("depth",),
+        gives="normals",
+        derive=partial(derive_normals, options),
+        needs_camera=True,
+    )

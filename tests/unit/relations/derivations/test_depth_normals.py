@@ -1,0 +1,94 @@
+"""Laws of normals from depth: where surfaces face, and which pixels are too unsure."""
+
+import numpy as np
+import pytest
+
+from labelgrid.camera import Camera
+from labelgrid.errors import LabelError
+from labelgrid.formats.codec import LabelArray
+from labelgrid.relations.derivations.depth_normals import Options, build
+
+SIZE = (24, 32)
+CAMERA = Camera(fx=28.0, fy=30.0, cx=16.3, cy=11.25)
+
+
+def plane(x: float, y: float, z: float, distance: float = 3.0) -> LabelArray:
+    """The depth of a plane with this normal (x right, y up, z toward the camera)."""
+    rows, columns = np.indices(SIZE)
+    facing = z - x * (columns - CAMERA.cx) / CAMERA.fx + y * (rows - CAMERA.cy) / CAMERA.fy
+    valid = facing > 0.1
+    depth = np.divide(distance, facing, out=np.zeros(SIZE), where=valid)
+    return LabelArray(depth[..., None].astype(np.float32), valid)
+
+
+def normals(depth: LabelArray, camera: Camera | None = CAMERA, **options: float) -> LabelArray:
+    return build(Options(**options)).derive([depth], camera)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "facing",
+    [(0, 0, 1), (0, 1, 0), (0, -1, 0), (1, 0, 0), (-1, 0, 0), (0.6, 0, 0.8), (0.48, -0.64, 0.6)],
+    ids=["wall", "floor", "ceiling", "left wall", "right wall", "turned", "tilted"],
+)
+def test_a_plane_faces_where_it_faces_from_edge_to_edge(
+    facing: tuple[float, float, float],
+) -> None:
+    depth = plane(*facing)
+    label = normals(depth)
+    assert label.valid.sum() > 0.85 * depth.valid.sum()
+    assert np.allclose(label.value[label.valid], facing, atol=2e-3)
+    assert label.value.dtype == np.float32 and not label.value[~label.valid].any()
+
+
+def test_a_pixel_without_depth_has_no_normal_and_those_beside_it_have_theirs() -> None:
+    depth = plane(0.6, 0, 0.8)
+    valid = depth.valid.copy()
+    valid[10, 10] = False
+    value = depth.value.copy()
+    value[10, 10] = np.nan
+    label = normals(LabelArray(value, valid))
+    whole = normals(depth)
+    assert whole.valid[10, 10] and not label.valid[10, 10]
+    assert (label.valid == (whole.valid & valid)).all()
+    assert np.allclose(label.value[10, 11], whole.value[10, 11], atol=1e-4)
+
+
+def test_a_window_with_too_few_depths_or_with_depths_on_one_line_gives_nothing() -> None:
+    depth = plane(0, 0, 1)
+    valid = np.zeros(SIZE, np.bool_)
+    valid[9:12, 9:12] = True
+    few = LabelArray(depth.value, valid)
+    assert normals(few, least=0.36).valid.sum() == 9
+    assert normals(few, least=0.37).valid.sum() == 0
+    valid[9:12] = False
+    valid[10] = True
+    assert normals(LabelArray(depth.value, valid), least=0.1).valid.sum() == 0
+
+
+def test_where_depth_jumps_nothing_is_sure_and_one_window_further_all_is() -> None:
+    depth = plane(0, 0, 1)
+    value = depth.value.copy()
+    value[:, 16:] *= 2
+    label = normals(LabelArray(value, depth.valid), radius=3)
+    assert not label.valid[5:-5, 13:19].any()
+    assert label.valid[5:-5, :13].all() and label.valid[5:-5, 19:].all()
+
+
+def test_more_residual_is_accepted_if_it_is_asked_for() -> None:
+    rng = np.random.default_rng(0)
+    depth = plane(0, 0, 1)
+    noisy = LabelArray(depth.value * (1 + 0.01 * rng.normal(size=(*SIZE, 1))), depth.valid)
+    shares = [normals(noisy, residual=degrees).valid.mean() for degrees in (1, 8, 30)]
+    assert shares[0] < 0.05 < shares[1] < 0.95 < shares[2]
+
+
+def test_without_a_camera_there_are_no_normals() -> None:
+    with pytest.raises(LabelError, match="the image's camera, which is unknown"):
+        normals(plane(0, 0, 1), None)
+
+
+@pytest.mark.parametrize("wrong", [{"radius": 0}, {"radius": 16}, {"least": 0}, {"residual": 90}])
+def test_options_outside_their_range_are_refused(wrong: dict[str, float]) -> None:
+    (name,) = wrong
+    with pytest.raises(ValueError, match=name):
+        Options(**wrong)  # type: ignore[arg-type]
