@@ -30,7 +30,7 @@ for name in shipped_recipes():
 sys.exit("torch was asked for" if Watch.asked else 0)
 """
 #: Folders whose plug-ins are built from options.
-FOLDERS = ("networks", "balance", "terms", "statistics", "strategies")
+FOLDERS = ("relations", "networks", "balance", "terms", "statistics", "strategies")
 EVERY = [f"{folder} {name}" for folder in FOLDERS for name in plugins.names(folder)]
 TORCH = """
 import torch

@@ -58,6 +58,13 @@ class PoolView:
         seed: the seed of this round's draws.
         calibration: the `Selection.calibration` of earlier rounds.
         read_history: a function that returns the history; see `history`.
+        brings: what a label brings along: for each task, the share of the label of another task of
+            the same image that follows from its label, from 0 to 1. Empty: nothing. With
+            `{"depth": {"normals": 0.9}}`, a label of depth gives nine tenths of one of normals.
+
+    Raises:
+        ValueError: `brings` names an unknown task, lets a task bring itself, or has a share outside
+            0 to 1.
     """
 
     grid: Grid
@@ -65,6 +72,20 @@ class PoolView:
     seed: int = 0
     calibration: Mapping[str, Any] = field(default_factory=dict)
     read_history: Callable[[], Sequence[TrainedRound]] = tuple
+    brings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for task, shares in self.brings.items():
+            for name in (task, *shares):
+                if name not in self.grid.tasks:
+                    raise ValueError(f"brings names '{name}', which is not a task")
+            if task in shares:
+                raise ValueError(f"brings lets '{task}' bring itself")
+            for name, share in shares.items():
+                if not 0 <= share <= 1:
+                    raise ValueError(
+                        f"the share of '{name}' that '{task}' brings is {share}, not from 0 to 1"
+                    )
 
     @cached_property
     def history(self) -> Sequence[TrainedRound]:

@@ -155,6 +155,28 @@ def test_history_is_read_when_it_is_asked_for_and_once():
     )
 
 
+def test_a_pool_brings_nothing_along_unless_it_is_said():
+    assert PoolView(grid=grid([[0, 0]])).brings == {}
+    brings = {"a": {"b": 0.9}, "b": {}}
+    assert PoolView(grid=grid([[0, 0]]), brings=brings).brings == brings
+
+
+@pytest.mark.parametrize(
+    ("brings", "fault"),
+    [
+        ({"c": {"a": 0.5}}, "'c', which is not a task"),
+        ({"a": {"c": 0.5}}, "'c', which is not a task"),
+        ({"a": {"a": 0.5}}, "'a' bring itself"),
+        ({"a": {"b": -0.1}}, "is -0.1, not from 0 to 1"),
+        ({"a": {"b": 1.1}}, "is 1.1, not from 0 to 1"),
+        ({"a": {"b": float("nan")}}, "is nan, not from 0 to 1"),
+    ],
+)
+def test_what_a_label_brings_along_is_a_share_of_another_task_s_label(brings, fault):
+    with pytest.raises(ValueError, match=fault):
+        PoolView(grid=grid([[0, 0]]), brings=brings)
+
+
 def test_random_images_takes_whole_images_and_random_cells_does_not():
     pool = grid([[0, 0]] * 50)
     of = {m: m.build(m.Options()) for m in (random_images, random_cells)}

@@ -49,7 +49,7 @@ class Options:
             raise ValueError(f"residual lies between 0 and 90 degrees; it is {self.residual}")
 
 
-class Fit(NamedTuple):
+class PlaneFit(NamedTuple):
     """Planes of inverse depth [h, w]: `across * du + down * dv + middle` at an offset (du, dv).
 
     Attributes:
@@ -95,7 +95,7 @@ def derive_normals(
     return LabelArray(np.where(valid[..., None], normals, 0).astype(np.float32), valid)
 
 
-def fit_planes(values: Floats, valid: NDArray[np.bool_], options: Options) -> Fit:
+def fit_planes(values: Floats, valid: NDArray[np.bool_], options: Options) -> PlaneFit:
     """Fit a plane to the valid values [h, w] around each pixel, by least squares."""
     weight = valid.astype(np.float64)
     radius = options.radius
@@ -118,7 +118,8 @@ def fit_planes(values: Floats, valid: NDArray[np.bool_], options: Options) -> Fi
     number = np.maximum(count, 1)
     middle = (total - across * n_u - down * n_v) / number
     rest = np.maximum(ww - across * uw - down * vw, 0)
-    return Fit(across, down, middle, np.sqrt(rest) / number, fitted)
+    residual = np.sqrt(rest) / number
+    return PlaneFit(across=across, down=down, middle=middle, residual=residual, valid=fitted)
 
 
 def _moments(values: Floats, radius: int, degree: int) -> list[Floats]:
@@ -129,8 +130,8 @@ def _moments(values: Floats, radius: int, degree: int) -> list[Floats]:
     across = [_sum_along(values, 1, radius, power) for power in range(degree + 1)]
     sums = []
     for total in range(degree + 1):
-        for power in range(total + 1):
-            sums.append(_sum_along(across[total - power], 0, radius, power))
+        powers = range(total + 1)
+        sums += [_sum_along(across[total - power], 0, radius, power) for power in powers]
     return sums
 
 
@@ -148,10 +149,7 @@ def _sum_along(values: Floats, axis: int, radius: int, power: int) -> Floats:
     for offset in range(1, radius + 1):
         ahead = padded[radius + offset :][:length]
         behind = padded[radius - offset :][:length]
-        if power % 2:
-            pair = ahead - behind
-        else:
-            pair = ahead + behind
+        pair = ahead - behind if power % 2 else ahead + behind
         sums += offset**power * pair
     return np.moveaxis(sums, 0, axis)
 
