@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("mitsuba", reason="scenes need the extra [scenes]")
 
+from labelgrid.camera import Camera
 from labelgrid.data.layouts import folder
 from labelgrid.drawings.contact_sheet import contact_sheet
 from labelgrid.errors import ProjectError
@@ -18,6 +19,7 @@ from labelgrid.progress import Silent
 from labelgrid.project.settings import group_of
 from labelgrid.project.task_spec import task_rows
 from labelgrid.scenes.maps import TASKS
+from labelgrid.scenes.rooms import FOV
 from labelgrid.scenes.write import SceneSettings, write_scenes
 from labelgrid.tasks.task import definitions
 
@@ -43,6 +45,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_folder_of_scenes_is_read_as_any_folder(written: Path, tmp_path: Path) -> None:
     source, rows = folder.build(written), task_rows(written / "tasks.toml")
     assert rows == list(TASKS) and len(source.images()) == 6
+    assert source.camera("", WANTED.size) == Camera.of_view(FOV, WANTED.size)
     assert sorted(name for names in source.splits().values() for name in names) == sorted(
         source.images()
     )

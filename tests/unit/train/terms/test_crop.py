@@ -144,7 +144,9 @@ def test_labels_follow_their_crop(tmp_path):
     plan = training.plan
     batch = train_batch(plan.source, plan.definitions, list(plan.train), plan.data, seed=0, soft={})
     boxes = [Box(4 * i % 16, 5 * i, 16, 32) for i in range(6)]
+    batch = replace(batch, camera=torch.ones(6, 4))
     found = crop_batch(batch, plan.tasks, boxes, (32, 64))
+    assert found.camera is None
     for i, box in enumerate(boxes):
         for name, target in batch.targets.items():
             value = found.targets[name].value[i, :, ::2, ::2]
