@@ -20,6 +20,7 @@ LIGHT = (
         "select",
         "drawings",
         "annotate",
+        "executors",
         "recipes",
         "project",
         "report",

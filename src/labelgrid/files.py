@@ -21,8 +21,8 @@ from labelgrid.errors import ProjectError
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
-def open_regular(path: Path, limit: int | None = None) -> BufferedReader:
-    """Open a regular file, or a link to one, for reading bytes.
+def open_regular(path: Path, limit: int | None = None, *, links: bool = True) -> BufferedReader:
+    """Open a regular file, or with `links` a link to one, for reading bytes.
 
     With `limit`, a file of more bytes is refused.
 
@@ -35,7 +35,7 @@ def open_regular(path: Path, limit: int | None = None) -> BufferedReader:
         Traceback (most recent call last):
         OSError: [Errno 22] it is a pipe or a device, not a file: '/dev/zero'
     """
-    handle = os.open(path, _FLAGS)
+    handle = os.open(path, _FLAGS if links else _FLAGS | os.O_NOFOLLOW)
     status = os.fstat(handle)
     if stat.S_ISREG(status.st_mode) and (limit is None or status.st_size <= limit):
         return os.fdopen(handle, "rb")

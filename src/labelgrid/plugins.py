@@ -64,6 +64,7 @@ FOLDERS: dict[str, Folder] = {
     "statistics": Folder("score.statistics", "statistic", ("axis", "scope")),
     "strategies": Folder("select.strategies", "strategy", ("needs", "select")),
     "tools": Folder("annotate.tools", "labelling tool", ("send", "receive")),
+    "executors": Folder("executors.places", "executor", ("start", "wait", "stop")),
     "analyses": Folder(
         "simulation.analyses",
         "analysis",

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 #: Linux's `prctl` option for the signal that a process gets when its parent ends (linux/prctl.h).
 PR_SET_PDEATHSIG = 1
@@ -41,12 +42,8 @@ def _end_after(parent: BaseProcess) -> None:
     os._exit(1)
 
 
-def init_worker(threads: int) -> None:
-    """Set up a worker that computes with `threads` threads (0: torch's default).
-
-    It ends with its parent.
-    """
-    end_with_parent()
+def set_threads(threads: int) -> None:
+    """Let this process compute with `threads` threads (0: torch's default)."""
     import torch
 
     if threads:
@@ -76,6 +73,29 @@ def stop_on_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def started_at(pid: int) -> str | None:
+    """When a process was started, in the system's own words; None if it does not run.
+
+    Where the system does not say it, "".
+    """
+    if sys.platform != "linux":
+        try:
+            os.kill(pid, 0)
+        except PermissionError:
+            return ""
+        except (OSError, OverflowError):
+            return None
+        return ""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    state, *fields = text.rpartition(")")[2].split()  # its name, in brackets, may hold anything
+    if state in "ZX":  # it has ended, and its parent has not asked yet
+        return None
+    return fields[18]
 
 
 def cores() -> int:

@@ -3,7 +3,8 @@
 The command line stands on it: each method does the work of the command of its name.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from labelgrid import plugins
 from labelgrid.api.contents import ChangedCells, ProjectContents
 from labelgrid.api.places import Place, optional_path
 from labelgrid.errors import UsageError
+from labelgrid.executors.job import record_job
 from labelgrid.ledger.grid import Cell, Split, TaskRow, Unit
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
@@ -272,10 +274,10 @@ class Project(ProjectContents):
             changes = {"train": {"epochs": epochs}}
         if recipe:
             recipe = resolve_recipe(recipe)
-        with self._project.lock():
+        with self._job() as progress:
             return fit(
                 self._project,
-                self._progress,
+                progress,
                 recipe=recipe,
                 changes=changes,
                 weights=optional_path(weights),
@@ -295,8 +297,18 @@ class Project(ProjectContents):
         """
         from labelgrid.rounds.score import score
 
-        with self._project.lock():
-            return score(self._project, self._progress, strategy)
+        with self._job() as progress:
+            return score(self._project, progress, strategy)
+
+    @contextmanager
+    def _job(self) -> Iterator[Progress]:
+        """Hold the project's lock, and show in the round's folder what is done meanwhile.
+
+        Yields the progress to report to, which ends the work as Ctrl-C does if it is asked to.
+        """
+        folder = self._project.round_folder(self._project.round_number) / "job"
+        with self._project.lock(), record_job(folder, self._progress) as progress:
+            yield progress
 
     def query(
         self,
@@ -323,11 +335,11 @@ class Project(ProjectContents):
         from labelgrid.rounds.query import query
         from labelgrid.select.strategy import Budget
 
-        with self._project.lock():
+        with self._job() as progress:
             return query(
                 self._project,
                 Budget(budget, unit),
-                self._progress,
+                progress,
                 strategy=strategy,
                 dry_run=dry_run,
                 new=new,

@@ -130,6 +130,11 @@ class Job:
         return bool(self.records) or self.run.is_done(self.study, self.folder)
 
     @property
+    def record(self) -> Path:
+        """The folder that shows what its process does; see `executors.job`."""
+        return self.folder.parents[1] / "jobs" / self.run.key
+
+    @property
     def work(self) -> int:
         """Its optimiser steps; at least 1, so that shares can be computed."""
         return max(sum(self.max_work.steps), 1)

@@ -1,31 +1,29 @@
-"""Executes the runs of a study in worker processes: resumable, and restarted if a process dies."""
+"""Executes the runs of a study as jobs: resumable, and tried again if a process dies."""
 
 import re
-import time
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
-from typing import Any, Literal
+from typing import Literal
 
-from labelgrid.errors import LabelgridError
+from labelgrid.executors.executor import Executor
+from labelgrid.executors.job import JobEnd, JobFolder, JobReader
 from labelgrid.files import write_text
-from labelgrid.processes import init_worker
+from labelgrid.plugins import create
+from labelgrid.processes import set_threads
+from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.simulation.campaign import copy_run, create_run, step
 from labelgrid.simulation.jobs import Job, RunWork
 from labelgrid.simulation.runs import DONE, Run
-from labelgrid.simulation.workers import start_worker
 
+#: Where the runs are executed, and what is loaded there: all that trains, scores and evaluates.
+EXECUTOR = "processes"
+PRELOADED = "labelgrid.simulation.campaign"
+#: Seconds between two looks at the jobs.
+POLL = 0.3
 #: How many times a process that was killed, or that the machine failed (memory, disk), is
 #: restarted.
 RETRIES = 2
-#: Parts of torch's messages about a killed data worker or full memory, which a restart may avoid;
-#: torch raises a RuntimeError for all sorts of errors.
-TRANSIENT = ("killed by signal", "exited unexpectedly", "out of memory", "allocate memory")
-JobState = Literal["waiting", "running", "done", "failed"]
 
 
 @dataclass(kw_only=True)
@@ -41,7 +39,7 @@ class JobStatus:
         found: the part that was finished before this call.
     """
 
-    state: JobState = "waiting"
+    state: Literal["waiting", "running", "done", "failed"] = "waiting"
     what: str = ""
     fault: str = ""
     tries: int = 0
@@ -50,72 +48,18 @@ class JobStatus:
     found: float | None = None
 
 
-class PipeProgress:
-    """Progress that is sent to the parent process, at most a few times a second."""
-
-    def __init__(self, pipe: "Connection[Any, Any]") -> None:
-        self.pipe = pipe
-        self.what = ""
-        self.done = 0
-        self.total = 0
-        self.last = 0.0
-
-    def start(self, what: str, total: int, unit: str) -> None:
-        """As `Progress.start`."""
-        self.what = what
-        self.done = 0
-        self.total = total
-        self.last = 0.0
-
-    def advance(self, amount: int = 1, note: str = "") -> None:
-        """As `Progress.advance`."""
-        self.done += amount
-        if time.monotonic() - self.last > 0.3:
-            self.last = time.monotonic()
-            self.pipe.send(("what", f"{self.what} {self.done}/{self.total} {note}"))
-
-    def say(self, text: str) -> None:
-        """As `Progress.say`."""
-        self.pipe.send(("say", text))
-
-
-def run_job(job: Job, pipe: "Connection[Any, Any]") -> None:
-    """Execute the rest of a run; the target of a worker process."""
-    init_worker(job.study.threads)
-    try:
-        if not job.folder.exists():
-            if job.start:
-                copy_run(job.start, job.folder, job.settings)
-            else:
-                create_run(job.folder, job.settings, job.study, job.run.rows(job.study))
-        with ProjectFolder.open(job.folder) as project, project.lock():
-            pipe.send(("trained", count_trainings(job)))
-            while step(project, job.run, job.study, PipeProgress(pipe)):
-                pipe.send(("trained", count_trainings(job)))
-        write_text(job.folder / DONE, job.run.done_text(job.study))
-        pipe.send(("end", ""))
-    except LabelgridError as error:
-        pipe.send(("end", str(error)))
-    except Exception as error:  # a killed data worker, no memory left, a bug
-        trace = job.folder.with_name(f"{job.run.key}.error.txt")
-        write_text(trace, traceback.format_exc())
-        message = f"{type(error).__name__}: {error} (see {trace})."
-        if is_transient(error):
-            pipe.send(("died", message))
+def run_job(job: Job, progress: Progress) -> None:
+    """Execute the rest of a run; the function of its job."""
+    set_threads(job.study.threads)
+    if not job.folder.exists():
+        if job.start:
+            copy_run(job.start, job.folder, job.settings)
         else:
-            pipe.send(("end", message))
-        raise SystemExit(1) from error
-
-
-def is_transient(error: Exception) -> bool:
-    """Whether a restart may avoid an error, since the machine failed and not the code.
-
-    Example:
-        >>> is_transient(MemoryError()), is_transient(NameError("name 'x' is not defined"))
-        (True, False)
-    """
-    of_torch = isinstance(error, RuntimeError) and any(part in str(error) for part in TRANSIENT)
-    return of_torch or isinstance(error, OSError | MemoryError)
+            create_run(job.folder, job.settings, job.study, job.run.rows(job.study))
+    with ProjectFolder.open(job.folder) as project, project.lock():
+        while step(project, job.run, job.study, progress):
+            pass
+    write_text(job.folder / DONE, job.run.done_text(job.study))
 
 
 def count_trainings(job: Job) -> int:
@@ -134,25 +78,26 @@ def work_left(job: Job) -> RunWork:
 
 @dataclass(kw_only=True)
 class Runner:
-    """Executes jobs in parallel processes, each after the job it continues.
+    """Executes jobs in parallel, each after the job it continues, and follows their folders.
 
     Args:
         jobs: by key; a job whose `start` is another job's folder waits for it.
-        at_once: the number of parallel processes.
+        at_once: the number of parallel jobs.
         show: called a few times a second with the statuses by key.
         say: called with each message of the runs, once for each arm; messages that differ in
             numbers are one.
+        executor: where they are executed.
     """
 
     jobs: Mapping[str, Job]
     at_once: int
     show: Callable[[Mapping[str, JobStatus]], None]
     say: Callable[[str], None] = lambda _: None
+    executor: Executor = field(default_factory=lambda: create("executors", EXECUTOR, PRELOADED))
     statuses: dict[str, JobStatus] = field(init=False, default_factory=dict)
     _said: set[tuple[str, str]] = field(init=False, default_factory=set)
-    _running: dict[str, tuple[BaseProcess, "Connection[Any, Any]"]] = field(
-        init=False, default_factory=dict
-    )
+    _readers: dict[str, JobReader] = field(init=False, default_factory=dict)
+    _running: list[str] = field(init=False, default_factory=list)
 
     def run(self) -> Mapping[str, JobStatus]:
         """Run until every job is done or failed; returns the final statuses."""
@@ -160,14 +105,21 @@ class Runner:
             status = JobStatus(work=job.work)
             if job.is_done:
                 status = JobStatus(state="done", work=job.work, done=job.work, found=job.work)
+            else:
+                folder = JobFolder(job.record)
+                folder.clear()
+                self._readers[key] = JobReader(folder)
             self.statuses[key] = status
         try:
             while self._start_ready():
-                self._receive()
+                ends = self.executor.wait(POLL)
+                for key in self._running:
+                    self._follow(key)
+                for path, end in ends.items():
+                    self._finish(path.name, end)
                 self.show(self.statuses)
         finally:
-            for process, _ in self._running.values():
-                process.terminate()
+            self.executor.stop()
         self.show(self.statuses)
         return self.statuses
 
@@ -197,40 +149,23 @@ class Runner:
         return None
 
     def _start(self, key: str, job: Job) -> None:
-        """Start the process of a job."""
+        """Start a job."""
         status = self.statuses[key]
-        ours, theirs = Pipe(duplex=False)
-        process = start_worker(run_job, job, theirs, name=key)
-        theirs.close()
         status.state = "running"
         status.tries = status.tries + 1
-        self._running[key] = (process, ours)
+        self._update(key)
+        self._running.append(key)
+        self.executor.start(job.record, run_job, job)
 
-    def _receive(self) -> None:
-        """Receive the processes' messages, and handle ended processes."""
-        ready = wait([pipe for _, pipe in self._running.values()], timeout=0.5)
-        for key, (process, pipe) in list(self._running.items()):
-            if pipe not in ready:
-                continue
-            try:
-                kind, message = pipe.recv()
-            except EOFError:
-                process.join()
-                self._finish(
-                    key,
-                    f"Its process ended without a result, with code {process.exitcode}.",
-                    again=True,
-                )
-                continue
-            if kind in ("end", "died"):
-                process.join()
-                self._finish(key, message, again=kind == "died")
-            elif kind == "trained":
-                self._update(key, message)
-            elif kind == "say":
-                self._say(self.jobs[key].run, message)
-            else:
-                self.statuses[key].what = message
+    def _follow(self, key: str) -> None:
+        """Read what a job has said and done since the last look."""
+        reader = self._readers[key]
+        for message in reader.new_messages():
+            self._say(self.jobs[key].run, message)
+        now = reader.new_step()
+        if now:
+            self.statuses[key].what = f"{now.what} {now.done}/{now.total} {now.note}"
+            self._update(key)
 
     def _say(self, run: Run, text: str) -> None:
         """Pass a run's message on, unless another run of its arm has said it."""
@@ -239,34 +174,27 @@ class Runner:
             self._said.add(message)
             self.say(f"{run.shown}: {text}")
 
-    def _update(self, key: str, trained: int) -> None:
+    def _update(self, key: str) -> None:
         """Update the finished work from the number of finished trainings."""
         job = self.jobs[key]
         status = self.statuses[key]
-        status.done = status.work * trained / max(job.run.rounds(job.study), 1)
+        status.done = status.work * count_trainings(job) / max(job.run.rounds(job.study), 1)
         if status.found is None:
             status.found = status.done
 
-    def _finish(self, key: str, fault: str, again: bool = False) -> None:
-        """Handle an ended process.
-
-        Args:
-            key: of the job.
-            fault: why it failed; "" if it did not.
-            again: whether a restart may avoid the fault.
-        """
-        _, pipe = self._running.pop(key)
-        pipe.close()
+    def _finish(self, key: str, end: JobEnd) -> None:
+        """Handle a job that has ended."""
+        self._running.remove(key)
         status = self.statuses[key]
-        if again and status.tries <= RETRIES:
+        if end.again and status.tries <= RETRIES:
             status.state = "waiting"
             status.what = ""
             return
-        status.fault = fault
-        if again:
-            status.fault = f"{fault} It was tried {status.tries} times."
-        if status.fault:
-            status.state = "failed"
-        else:
+        status.fault = end.fault
+        if end.again:
+            status.fault = f"{end.fault} It was tried {status.tries} times."
+        if end.state == "ended":
             status.state = "done"
             status.done = status.work
+        else:
+            status.state = "failed"

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelgrid.errors import LabelgridError, NothingToBuyError
+from labelgrid.executors.places.processes import start_process
 from labelgrid.ledger.grid import Unit
-from labelgrid.processes import init_worker
+from labelgrid.processes import set_threads as init_worker
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit
@@ -31,7 +32,7 @@ from labelgrid.select.strategy import Budget
 from labelgrid.simulation.campaign import create_run, step
 from labelgrid.simulation.jobs import Job, RunWork
 from labelgrid.simulation.oracle import answer
-from labelgrid.simulation.workers import start_worker
+from labelgrid.simulation.runner import PRELOADED
 
 if TYPE_CHECKING:
     from labelgrid.rounds.score import PoolScorer
@@ -107,7 +108,7 @@ def time_training(job: Job) -> StepTiming:
             job.settings, changes=override(job.settings.changes, {"train": {"steps": STEPS}})
         )
         short = replace(job, folder=Path(folder) / "run", settings=settings)
-        process = start_worker(_time_in_process, short, theirs)
+        process = start_process(PRELOADED, _time_in_process, short, theirs)
         theirs.close()
         try:
             received = ours.recv()

@@ -1,17 +1,19 @@
 """Laws of how runs are carried out: in order, in processes of their own, restarted when they die, never two of one."""
 
+import json
 import os
 import signal
 from collections.abc import Mapping
 from dataclasses import replace
-from multiprocessing import Pipe, get_context
 from pathlib import Path
 
 import pytest
 
+from labelgrid.executors.job import JobFolder, JobProgress, JobReader
+from labelgrid.progress import Silent
 from labelgrid.simulation import runner
 from labelgrid.simulation.jobs import jobs_of
-from labelgrid.simulation.runner import JobStatus, PipeProgress, Runner, run_job, work_left
+from labelgrid.simulation.runner import JobStatus, Runner, run_job, work_left
 from labelgrid.simulation.runs import runs_of
 from tests.studies import study_request
 
@@ -37,10 +39,11 @@ def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(
     other.mkdir()
 
     def kill(reports: Mapping[str, JobStatus]) -> None:
-        for key, (process, _) in list(runs._running.items()):
-            if key not in killed and reports[key].what.startswith("Training") and process.pid:
+        for key in runs._running:
+            if key not in killed and reports[key].what.startswith("Training"):
                 killed.add(key)
-                os.kill(process.pid, signal.SIGKILL)
+                owner = json.loads((runs.jobs[key].record / "pid").read_text())
+                os.kill(owner["pid"], signal.SIGKILL)
 
     runs = Runner(jobs=jobs(other), at_once=2, show=kill)
     reports = runs.run()
@@ -54,18 +57,17 @@ def test_what_runs_say_is_said_once_for_each_arm(tmp_path: Path) -> None:
     runs = Runner(
         jobs=jobs(tmp_path, seeds=2, single=True), at_once=2, show=lambda _: None, say=said.append
     )
-    for key in runs.jobs:
-        ours, theirs = Pipe(duplex=False)
-        runs._running[key] = (get_context("spawn").Process(), ours)
+    for number, (key, job) in enumerate(runs.jobs.items()):
+        runs._readers[key] = JobReader(JobFolder(job.record))
+        progress = JobProgress(JobFolder(job.record), Silent())
+        progress.begin()
         for text in (
             "It does nothing.",
-            f"Resuming after epoch {len(runs._running)}.",
+            f"Resuming after epoch {number}.",
             f"{key[:6]} has a fault.",
         ):
-            PipeProgress(theirs).say(text)
-    runs.statuses = {key: JobStatus() for key in runs.jobs}
-    for _ in range(3):
-        runs._receive()
+            progress.say(text)
+            runs._follow(key)
     arms = {"start": "start-", "partal": "partal", "random_cells": "random", "single": "single"}
     assert len(said) == 3 * len(arms) == sum("Resuming" in line for line in said) + 2 * len(arms)
     for arm, key in arms.items():
@@ -77,14 +79,46 @@ def test_a_run_has_the_study_s_threads_whatever_runs_beside_it(
 ) -> None:
     wanted = study_request(tmp_path, full=False, rounds=0, threads=3)
     given: list[int] = []
-    monkeypatch.setattr(runner, "init_worker", given.append)
+    monkeypatch.setattr(runner, "set_threads", given.append)
     monkeypatch.setattr(runner, "step", lambda *_, **__: False)
     for at_once in (1, 2, 8):
         (job,) = jobs_of(replace(wanted, jobs=at_once), runs_of(wanted.study)).values()
-        ours, theirs = Pipe(duplex=False)
-        run_job(replace(job, folder=tmp_path / f"run{at_once}"), theirs)
-        assert ours.poll()
+        run_job(replace(job, folder=tmp_path / f"run{at_once}"), Silent())
     assert given == [3, 3, 3]
+
+
+def test_a_run_that_is_asked_to_stop_ends_alone_and_the_next_call_goes_on_with_it(
+    tmp_path: Path,
+) -> None:
+    made = jobs(tmp_path)
+
+    def stop(reports: Mapping[str, JobStatus]) -> None:
+        if reports["partal-seed0"].state == "running":
+            (made["partal-seed0"].record / "stop").touch()
+
+    reports = Runner(jobs=made, at_once=2, show=stop).run()
+    stopped = reports.pop("partal-seed0")
+    assert (stopped.state, stopped.tries) == ("failed", 1)
+    assert stopped.fault == "It was stopped before its end."
+    assert JobFolder(made["partal-seed0"].record).state == "stopped"
+    assert {report.state for report in reports.values()} == {"done"}
+    again = Runner(jobs=jobs(tmp_path), at_once=2, show=lambda _: None).run()
+    assert again["partal-seed0"].state == "done"
+    assert JobFolder(made["partal-seed0"].record).state == "ended"
+
+
+def test_a_stopped_call_leaves_no_process_and_says_so_of_each_of_its_jobs(tmp_path: Path) -> None:
+    made = jobs(tmp_path)
+
+    def interrupt(reports: Mapping[str, JobStatus]) -> None:
+        if reports["start-seed0"].what:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Runner(jobs=made, at_once=2, show=interrupt).run()
+    states = {key: JobFolder(job.record).state for key, job in made.items()}
+    assert states.pop("start-seed0") == "stopped"
+    assert set(states.values()) == {"waiting"}
 
 
 def test_what_is_left_of_a_run_is_without_the_trainings_that_are_done(tmp_path: Path) -> None:
@@ -128,7 +162,7 @@ def test_a_run_that_the_machine_fails_is_begun_again_twice_at_most_and_an_error_
         .values()
     )
     assert (report.state, report.tries) == (state, tries)
-    trace = tmp_path / "out" / "runs" / "start-seed0.error.txt"
+    trace = tmp_path / "out" / "jobs" / "start-seed0" / "log.txt"
     assert "dying.py" in trace.read_text()
     if state == "failed":
         again = " It was tried 3 times." if tries == 3 else ""

@@ -1,0 +1,48 @@
+"""Defines the executor protocol: functions run elsewhere, each in a job's folder."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from labelgrid.executors.job import JobEnd, record_job
+from labelgrid.progress import Silent
+
+
+class Executor(Protocol):
+    """Runs functions in some place.
+
+    A plug-in of `labelgrid.executors.places` has a `build(preload)` that returns one; `preload` is
+    the module that its processes may load before they are asked for anything.
+    """
+
+    def start(self, folder: Path, function: Callable[..., None], *arguments: Any) -> None:
+        """Start `function(*arguments, progress)`, which the job's folder shows.
+
+        Args:
+            folder: of the job; a log in it is kept.
+            function: can be pickled, as can its arguments. Its results are files.
+            arguments: before the progress.
+        """
+
+    def wait(self, seconds: float) -> Mapping[Path, JobEnd]:
+        """Wait so long at most for jobs to end; return those that have, by folder.
+
+        Each is returned once. A job whose process ended without saying how has `died`.
+        """
+
+    def stop(self) -> None:
+        """Stop all jobs that are left; returns when none runs any more."""
+
+
+def carry_out(folder: Path, function: Callable[..., None], *arguments: Any) -> None:
+    """Run a job in this process, which ends with it: what every executor starts somewhere.
+
+    Raises:
+        SystemExit: it did not end well, which its folder says.
+    """
+    try:
+        with record_job(folder, Silent()) as job:
+            job.begin()
+            function(*arguments, job)
+    except (Exception, KeyboardInterrupt) as error:
+        raise SystemExit(1) from error

@@ -1,0 +1,361 @@
+"""Keeps the folder of a job, by which other processes watch and stop it.
+
+A file `stop` in it, whoever makes it, asks the work to end at its next report of progress.
+"""
+
+import json
+import os
+import socket
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from labelgrid.config import parse
+from labelgrid.errors import LabelgridError
+from labelgrid.files import atomic_write, open_regular, remove_folder
+from labelgrid.processes import started_at
+from labelgrid.progress import Progress
+
+T = TypeVar("T")
+JobState = Literal["waiting", "running", "ended", "stopped", "failed", "died", "unknown"]
+#: The files of a job's folder.
+OWNER = "pid"
+STEP = "progress.json"
+LOG = "log.txt"
+STOP = "stop"
+END = "end.json"
+#: Seconds between two writes of a step's progress.
+EVERY = 0.3
+#: Bytes of a record, at most, and of a log that are read at once.
+LARGEST = 1 << 16
+PART = 1 << 20
+#: Parts of torch's messages about a killed data worker or full memory, which another try may avoid;
+#: torch raises a RuntimeError for all sorts of errors.
+TRANSIENT = ("killed by signal", "exited unexpectedly", "out of memory", "allocate memory")
+
+
+@dataclass(frozen=True)
+class JobOwner:
+    """The process that does a job: its `pid`.
+
+    Args:
+        pid: its number.
+        start: when the system started it, since numbers are used again; see `started_at`.
+        host: the name of its machine.
+    """
+
+    pid: int
+    start: str
+    host: str
+
+    @classmethod
+    def current(cls) -> "JobOwner":
+        """This process."""
+        return cls(os.getpid(), started_at(os.getpid()) or "", socket.gethostname())
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the process has ended; of another machine that is not known."""
+        return self.host == socket.gethostname() and started_at(self.pid) != self.start
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobStep:
+    """What a job does: its `progress.json`.
+
+    Args:
+        what: the step.
+        done: its finished units.
+        total: all its units.
+        unit: their name.
+        note: the newest note.
+        seconds: since the step began.
+    """
+
+    what: str
+    done: int = 0
+    total: int
+    unit: str
+    note: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class JobEnd:
+    """How a job ended: its `end.json`.
+
+    Args:
+        state: `died` is a process that ended without saying how.
+        fault: why it did not end well.
+        again: whether another try may avoid the fault.
+    """
+
+    state: Literal["ended", "stopped", "failed", "died"]
+    fault: str = ""
+    again: bool = False
+
+
+#: The end of a job that was asked to stop, or whose process was.
+STOPPED = JobEnd("stopped", "It was stopped before its end.")
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """The folder of a job: what its process writes, and what others read.
+
+    A disk that refuses a file stops no work, and what others put into the folder no reader. Links
+    in it are not followed.
+    """
+
+    path: Path
+
+    def clear(self) -> None:
+        """Make the folder that of a new job."""
+        with suppress(OSError):
+            if self.path.is_symlink():
+                self.path.unlink()
+            remove_folder(self.path)
+            self.path.mkdir(parents=True)
+
+    def renew(self) -> None:
+        """Prepare another try: the log stays, and so does a wish to stop."""
+        for name in (OWNER, STEP, END):
+            with suppress(OSError):
+                (self.path / name).unlink(missing_ok=True)
+
+    def write(self, name: str, record: JobOwner | JobStep | JobEnd) -> None:
+        """Replace a record atomically."""
+        text = json.dumps(asdict(record), ensure_ascii=False)
+        with suppress(OSError), atomic_write(self.path / name) as temporary:
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+    def log(self, text: str, start: str = "") -> None:
+        """Append lines to the log, each after `start`, in one write."""
+        lines = "".join(f"{start}{line}\n" for line in text.split("\n"))
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        with suppress(OSError):
+            handle = os.open(self.path / LOG, flags, 0o666)
+            with os.fdopen(handle, "wb", buffering=0) as file:
+                file.write(lines.encode(errors="backslashreplace"))
+
+    def log_message(self, text: str) -> None:
+        """Append a line with a message and its time."""
+        escaped = text.replace("\\", "\\\\").replace("\n", "\\n")
+        self.log(f"{time.strftime('%H:%M:%S')} {escaped}")
+
+    @property
+    def is_asked_to_stop(self) -> bool:
+        """Whether somebody made the file `stop`."""
+        return os.path.lexists(self.path / STOP)
+
+    @property
+    def state(self) -> JobState:
+        """How the job stands; `unknown` if the folder holds something else."""
+        try:
+            owner = self._read(OWNER, JobOwner)
+            end = self._read(END, JobEnd)
+            if owner and not end and owner.is_gone:  # it may have ended since
+                end = self._read(END, JobEnd) or JobEnd("died")
+        except (OSError, LabelgridError, ValueError, RecursionError):
+            return "unknown"
+        if end:
+            return end.state
+        return "running" if owner else "waiting"
+
+    @property
+    def end(self) -> JobEnd | None:
+        """How the job ended; None if it has not, or if that cannot be read."""
+        with suppress(OSError, LabelgridError, ValueError, RecursionError):
+            return self._read(END, JobEnd)
+        return None
+
+    @property
+    def step(self) -> JobStep | None:
+        """What the job does; None if it has not said so, or if that cannot be read."""
+        with suppress(OSError, LabelgridError, ValueError, RecursionError):
+            return self._read(STEP, JobStep)
+        return None
+
+    def _read(self, name: str, kind: type[T]) -> T | None:
+        """Read a record; None if there is none."""
+        try:
+            with open_regular(self._inside(name), LARGEST, links=False) as file:
+                values = json.loads(file.read(LARGEST))
+        except FileNotFoundError:
+            return None
+        if not isinstance(values, dict):
+            raise ValueError("a table was expected")
+        return parse(kind, values, name)
+
+    def _inside(self, name: str) -> Path:
+        """A file of the folder, which must not be a link to another one.
+
+        Raises:
+            OSError: it is.
+        """
+        if self.path.is_symlink():
+            raise OSError(f"{self.path} is a link")
+        return self.path / name
+
+
+@dataclass
+class JobReader:
+    """Reads from a job's folder what is new since the last call."""
+
+    folder: JobFolder
+    _seen: tuple[int, int] = field(init=False, default=(0, 0))
+    _place: int = field(init=False, default=0)
+
+    def new_step(self) -> JobStep | None:
+        """What the job does, if its record is another one than at the last call."""
+        try:
+            status = os.lstat(self.folder.path / STEP)
+        except OSError:
+            return None
+        seen = (status.st_ino, status.st_mtime_ns)
+        if seen == self._seen:
+            return None
+        self._seen = seen
+        return self.folder.step
+
+    def new_messages(self) -> list[str]:
+        """The messages that the job has logged since the last call, each as it was said."""
+        path = self.folder.path / LOG
+        try:
+            if os.lstat(path).st_size <= self._place:
+                return []
+            with open_regular(self.folder._inside(LOG), links=False) as file:
+                file.seek(self._place)
+                part = file.read(PART)
+        except OSError:
+            return []
+        whole = part.rfind(b"\n") + 1 or (len(part) if len(part) == PART else 0)
+        self._place += whole
+        lines = part[:whole].decode(errors="replace").split("\n")
+        return [_message(line) for line in lines if line[:1].isdigit()]
+
+
+def _message(line: str) -> str:
+    """The message of a line of the log: without its time, and with its line ends."""
+    text = line.partition(" ")[2]
+    return "\\".join(part.replace("\\n", "\n") for part in text.split("\\\\"))
+
+
+class JobProgress:
+    """Progress that a job's folder shows, and that is passed on.
+
+    Every report raises a `KeyboardInterrupt`, as Ctrl-C does, if somebody asked the job to stop.
+
+    Args:
+        folder: of the job.
+        beside: is reported to as well.
+    """
+
+    def __init__(self, folder: JobFolder, beside: Progress) -> None:
+        self.folder = folder
+        self.beside = beside
+        self.is_begun = False
+        self.early: list[str] = []
+        self.done = 0
+        self.values: dict[str, Any] = {"what": "", "total": 0, "unit": ""}
+        self.since = 0.0
+        self.written = 0.0
+
+    def begin(self) -> None:
+        """Say in the folder that this process does the job."""
+        self.is_begun = True
+        self.folder.write(OWNER, JobOwner.current())
+        for text in self.early:
+            self.folder.log_message(text)
+
+    def start(self, what: str, total: int, unit: str) -> None:
+        """As `Progress.start`; the first one makes the folder that of a new job."""
+        self.beside.start(what, total, unit)
+        if not self.is_begun:
+            self.folder.clear()
+            self.begin()
+        self.done = 0
+        self.values = {"what": what, "total": total, "unit": unit}
+        self.since = time.monotonic()
+        self._write("")
+        self._check_stop()
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        """As `Progress.advance`; written at most a few times a second, and at the step's end."""
+        self.beside.advance(amount, note)
+        self.done += amount
+        is_end = self.done == self.values["total"]
+        if is_end or time.monotonic() - self.written > EVERY:
+            self._write(note)
+        self._check_stop()
+
+    def say(self, text: str) -> None:
+        """As `Progress.say`."""
+        self.beside.say(text)
+        if self.is_begun:
+            self.folder.log_message(text)
+            self._check_stop()
+        else:
+            self.early.append(text)
+
+    def _write(self, note: str) -> None:
+        self.written = time.monotonic()
+        seconds = round(self.written - self.since, 1)
+        step = JobStep(**self.values, done=self.done, note=note, seconds=seconds)
+        self.folder.write(STEP, step)
+
+    def _check_stop(self) -> None:
+        if self.folder.is_asked_to_stop:
+            raise KeyboardInterrupt
+
+    def end(self, end: JobEnd) -> None:
+        """Say how the job ended, if it has begun."""
+        if self.is_begun:
+            self.folder.write(END, end)
+
+
+@contextmanager
+def record_job(path: Path, progress: Progress) -> Iterator[JobProgress]:
+    """Show in a folder what the block does and how it ends; yields the progress to report to.
+
+    Before the first step that is reported, nothing is written: a call that is refused leaves
+    nothing. `JobProgress.begin` begins sooner, in a folder that was prepared.
+
+    Args:
+        path: the job's folder.
+        progress: is reported to as well.
+
+    Raises:
+        KeyboardInterrupt: somebody made the file `stop`.
+    """
+    job = JobProgress(JobFolder(path), progress)
+    try:
+        yield job
+    except LabelgridError as error:
+        job.end(JobEnd("failed", str(error)))
+        raise
+    except KeyboardInterrupt:
+        job.end(STOPPED)
+        raise
+    except Exception as error:  # a killed data worker, no memory left, a bug
+        if job.is_begun:
+            job.folder.log(traceback.format_exc().rstrip(), start="\t")
+        fault = f"{type(error).__name__}: {error} (see {path / LOG})."
+        job.end(JobEnd("failed", fault, is_transient(error)))
+        raise
+    job.end(JobEnd("ended"))
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether another try may avoid an error, since the machine failed and not the code.
+
+    Example:
+        >>> is_transient(MemoryError()), is_transient(NameError("name 'x' is not defined"))
+        (True, False)
+    """
+    of_torch = isinstance(error, RuntimeError) and any(part in str(error) for part in TRANSIENT)
+    return of_torch or isinstance(error, OSError | MemoryError)

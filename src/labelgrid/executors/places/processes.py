@@ -1,0 +1,87 @@
+"""Runs jobs in processes of this machine.
+
+They are forks of one server process that has loaded what they need, so each of them starts at once.
+They end with the process that started them.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from multiprocessing import get_context
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from labelgrid.executors.executor import carry_out
+from labelgrid.executors.job import END, STOPPED, JobEnd, JobFolder
+from labelgrid.processes import end_with_parent
+
+
+def start_process(preload: str, target: Callable[..., None], *arguments: Any) -> BaseProcess:
+    """Start `target(*arguments)` in a process of its own, with the environment variables of now.
+
+    The server is started with the first process, and ends with this one.
+    """
+    context = get_context("forkserver")
+    context.set_forkserver_preload([preload])
+    process = context.Process(target=_work, args=(dict(os.environ), target, *arguments))
+    process.start()
+    return process
+
+
+def _work(environment: Mapping[str, str], target: Callable[..., None], *arguments: Any) -> None:
+    os.environ.clear()  # the server has the variables of when the first process was started
+    os.environ.update(environment)
+    end_with_parent()
+    target(*arguments)
+
+
+class Processes:
+    """An executor that starts a process for each job; see `Executor`."""
+
+    def __init__(self, preload: str) -> None:
+        self.preload = preload
+        self._running: dict[Path, BaseProcess] = {}
+
+    def start(self, folder: Path, function: Callable[..., None], *arguments: Any) -> None:
+        """As `Executor.start`."""
+        JobFolder(folder).renew()
+        process = start_process(self.preload, carry_out, folder, function, *arguments)
+        self._running[folder] = process
+
+    def wait(self, seconds: float) -> Mapping[Path, JobEnd]:
+        """As `Executor.wait`."""
+        wait([process.sentinel for process in self._running.values()], seconds)
+        ends = {}
+        for folder, process in list(self._running.items()):
+            if not process.is_alive():
+                del self._running[folder]
+                ends[folder] = _end(folder, process)
+        return ends
+
+    def stop(self) -> None:
+        """As `Executor.stop`."""
+        for process in self._running.values():
+            process.terminate()
+        for path, process in self._running.items():
+            process.join()
+            folder = JobFolder(path)
+            if not folder.end:
+                folder.write(END, STOPPED)
+        self._running.clear()
+
+
+def _end(folder: Path, process: BaseProcess) -> JobEnd:
+    """How the job of an ended process ended."""
+    end = JobFolder(folder).end
+    if end:
+        return end
+    if process.exitcode == 0:  # the disk refused the record
+        return JobEnd("ended")
+    fault = f"Its process ended without a result, with code {process.exitcode}."
+    return JobEnd("died", fault, again=True)
+
+
+def build(preload: str) -> Processes:
+    """Build the executor."""
+    return Processes(preload)
