@@ -55,6 +55,8 @@ class Moments:
         self.passed("flush")
 
     def renamed(self, source: object, target: object) -> None:
+        if is_leftover(Path(str(target))):  # when a job shows its progress depends on the time
+            return
         self.named[Path(str(target)).resolve()] = Path(str(source)).stat().st_mtime_ns
         self.passed("name")
 
@@ -143,8 +145,13 @@ def command(*words: object, die: int = 0, by: signal.Signals = signal.SIGKILL) -
 
 
 def is_leftover(path: Path) -> bool:
-    """A partial file that no command reads."""
-    return path.suffix == ".partial" or (path.name.startswith(".") and path.suffix == ".part")
+    """A partial file that no command reads, or one of a job's folder."""
+    in_job = path.name == "job" or path.parent.name == "job" or path.parent.parent.name == "jobs"
+    return (
+        in_job
+        or path.suffix == ".partial"
+        or (path.name.startswith(".") and path.suffix == ".part")
+    )
 
 
 def _command(words: list[str], die: int, by: signal.Signals, sender: Any) -> None:

@@ -5,6 +5,7 @@ A file `stop` in it, whoever makes it, asks the work to end at its next report o
 
 import json
 import os
+import re
 import socket
 import time
 import traceback
@@ -28,6 +29,8 @@ STEP = "progress.json"
 LOG = "log.txt"
 STOP = "stop"
 END = "end.json"
+#: The time before each message in the log; other lines are of tracebacks.
+MESSAGE = re.compile(r"\d\d:\d\d:\d\d ")
 #: Seconds between two writes of a step's progress.
 EVERY = 0.3
 #: Bytes of a record, at most, and of a log that are read at once.
@@ -129,9 +132,9 @@ class JobFolder:
 
     def write(self, name: str, record: JobOwner | JobStep | JobEnd) -> None:
         """Replace a record atomically."""
-        text = json.dumps(asdict(record), ensure_ascii=False)
+        values = {key: _as_text(value) for key, value in asdict(record).items()}
         with suppress(OSError), atomic_write(self.path / name) as temporary:
-            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+            temporary.write_text(json.dumps(values), encoding="utf-8")
 
     def log(self, text: str, start: str = "") -> None:
         """Append lines to the log, each after `start`, in one write."""
@@ -140,7 +143,7 @@ class JobFolder:
         with suppress(OSError):
             handle = os.open(self.path / LOG, flags, 0o666)
             with os.fdopen(handle, "wb", buffering=0) as file:
-                file.write(lines.encode(errors="backslashreplace"))
+                file.write(_as_text(lines).encode())
 
     def log_message(self, text: str) -> None:
         """Append a line with a message and its time."""
@@ -236,13 +239,20 @@ class JobReader:
         whole = part.rfind(b"\n") + 1 or (len(part) if len(part) == PART else 0)
         self._place += whole
         lines = part[:whole].decode(errors="replace").split("\n")
-        return [_message(line) for line in lines if line[:1].isdigit()]
+        return [_message(line) for line in lines if MESSAGE.match(line)]
 
 
 def _message(line: str) -> str:
     """The message of a line of the log: without its time, and with its line ends."""
     text = line.partition(" ")[2]
     return "\\".join(part.replace("\\n", "\n") for part in text.split("\\\\"))
+
+
+def _as_text(value: Any) -> Any:
+    """A value of a record without surrogates, which stand for bytes of a name that are no text."""
+    if not isinstance(value, str):
+        return value
+    return value.encode(errors="backslashreplace").decode()
 
 
 class JobProgress:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from labelgrid.cli import STOPPED, screen
 from labelgrid.errors import LabelError, ModelError, ProjectError, TrainingError
+from labelgrid.executors.job import JobFolder
 from labelgrid.ledger.grid import State
 from labelgrid.nets.networks import pad_net
 from labelgrid.progress import Silent
@@ -17,6 +19,7 @@ from labelgrid.project.records import newest_fit
 from labelgrid.rounds import fit, predict, query
 from labelgrid.select.strategy import Budget
 from labelgrid.train.checkpoint import load, same_training
+from tests.e2e.commands import done, typed
 from tests.projects import Said, answer, make_project
 from tests.rounds import Killed, Killing
 
@@ -29,6 +32,34 @@ def project(tmp_path):
         query.query(opened, Budget(3), Silent())
         answer(opened, made)
         yield opened
+
+
+class Watched(screen.Bar):
+    """Watches a command's job, and asks it to stop when it has done something."""
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        super().advance(amount, note)
+        assert self.job.state == "running" and self.job.step.what == self.what
+        (self.job.path / "stop").touch()
+
+
+@pytest.mark.parametrize(("words", "what"), [("fit", "Training"), ("score", "Scoring")])
+def test_a_command_shows_itself_in_the_round_s_folder_and_stops_by_its_file_as_by_ctrl_c(
+    project, monkeypatch, words, what
+):
+    if words == "score":
+        fit.fit(project, Silent())
+    job = JobFolder(project.round_folder(2) / "job")
+    with monkeypatch.context() as patch:
+        patch.setattr(screen, "Bar", Watched)
+        patch.setattr(Watched, "job", job, raising=False)
+        patch.setattr(Watched, "what", what, raising=False)
+        ended = typed(words, project.folder)
+    assert ended.code == STOPPED
+    assert ended.err.endswith("Stopped. Finished work is kept. Run the same command to resume.\n")
+    assert job.state == "stopped"
+    done(words, project.folder)
+    assert job.state == "ended" and job.step.done == job.step.total
 
 
 @pytest.mark.parametrize("left", ["last.ckpt", "terms/mine/half", "log.jsonl"])

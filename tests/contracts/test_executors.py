@@ -1,0 +1,149 @@
+"""Laws that every executor keeps."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from labelgrid import plugins
+from labelgrid.errors import ProjectError
+from labelgrid.executors.executor import Executor
+from labelgrid.executors.job import JobEnd, JobFolder, JobReader
+from labelgrid.progress import Progress, Silent
+
+COVERS = ["labelgrid.executors.executor"]
+#: How long a job may take to end, in seconds.
+LIMIT = 120
+
+
+@pytest.fixture(params=plugins.names("executors"))
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    built = plugins.create("executors", request.param, "labelgrid.errors")
+    yield built
+    built.stop()
+
+
+def ends(executor: Executor, count: int) -> dict[str, JobEnd]:
+    """How so many jobs end, by the names of their folders."""
+    found: dict[str, JobEnd] = {}
+    limit = time.monotonic() + LIMIT
+    while len(found) < count and time.monotonic() < limit:
+        for folder, end in executor.wait(1).items():
+            assert folder.name not in found, f"{folder.name}: an end is returned once"
+            found[folder.name] = end
+    assert len(found) == count, f"only these ended: {found}"
+    return found
+
+
+def write_squares(out: Path, count: int, progress: Progress) -> None:
+    progress.start("Squaring", count, "numbers")
+    squares = []
+    for number in range(count):
+        squares.append(number**2)
+        progress.advance()
+    progress.say(f"The last is\n{squares[-1]}, of {os.getpid()}.")
+    out.write_text(str(squares))
+
+
+def test_a_result_is_that_of_the_function_run_here(executor: Executor, tmp_path: Path) -> None:
+    write_squares(tmp_path / "here", 100, Silent())
+    executor.start(tmp_path / "job", write_squares, tmp_path / "there", 100)
+    assert ends(executor, 1) == {"job": JobEnd("ended")}
+    assert (tmp_path / "there").read_bytes() == (tmp_path / "here").read_bytes()
+    folder = JobFolder(tmp_path / "job")
+    assert folder.state == "ended"
+    assert folder.step and (folder.step.what, folder.step.done) == ("Squaring", 100)
+    (message,) = JobReader(folder).new_messages()
+    assert message.startswith("The last is\n9801, of ")
+    assert str(os.getpid()) not in message, "a job has a process of its own"
+
+
+def test_many_jobs_end_each_with_its_own_result(executor: Executor, tmp_path: Path) -> None:
+    for number in range(1, 21):
+        executor.start(tmp_path / f"{number}", write_squares, tmp_path / f"out{number}", number)
+    found = ends(executor, 20)
+    assert set(found.values()) == {JobEnd("ended")}
+    for number in range(1, 21):
+        squares = [root**2 for root in range(number)]
+        assert (tmp_path / f"out{number}").read_text() == str(squares)
+
+
+def fail(kind: str, progress: Progress) -> None:
+    progress.start("Failing", 1, "faults")
+    if kind == "refused":
+        raise ProjectError("The input is wrong.", next_step="Right it.")
+    if kind == "crash":
+        raise ZeroDivisionError("nothing by nothing")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_fault_is_said_and_a_killed_process_has_died(executor: Executor, tmp_path: Path) -> None:
+    for kind in ("refused", "crash", "killed"):
+        executor.start(tmp_path / kind, fail, kind)
+    found = ends(executor, 3)
+    assert found["refused"] == JobEnd("failed", "The input is wrong.\n  Right it.")
+    assert found["crash"].state == "failed" and not found["crash"].again
+    assert found["crash"].fault.startswith("ZeroDivisionError: nothing by nothing (see ")
+    assert "in fail" in (tmp_path / "crash" / "log.txt").read_text()
+    assert found["killed"].state == "died" and found["killed"].again and found["killed"].fault
+    assert JobFolder(tmp_path / "killed").state == "died"
+
+
+def try_again(marker: Path, progress: Progress) -> None:
+    progress.say("Trying.")
+    if not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_job_that_died_can_be_started_again_in_its_folder_which_keeps_its_log(
+    executor: Executor, tmp_path: Path
+) -> None:
+    folder = JobFolder(tmp_path / "job")
+    for state in ("died", "ended"):
+        executor.start(folder.path, try_again, tmp_path / "marker")
+        assert ends(executor, 1)["job"].state == folder.state == state
+    assert JobReader(folder).new_messages() == ["Trying.", "Trying."]
+
+
+def work_on(progress: Progress) -> None:
+    progress.start("Working", 10**9, "steps")
+    while True:
+        time.sleep(0.01)
+        progress.advance()
+
+
+def until_running(folders: list[JobFolder]) -> None:
+    limit = time.monotonic() + LIMIT
+    while any(folder.step is None for folder in folders) and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert [folder.state for folder in folders] == ["running"] * len(folders)
+
+
+def test_a_job_that_is_asked_to_stop_ends_and_the_others_work_on(
+    executor: Executor, tmp_path: Path
+) -> None:
+    folders = [JobFolder(tmp_path / name) for name in ("a", "b")]
+    for folder in folders:
+        executor.start(folder.path, work_on)
+    until_running(folders)
+    (tmp_path / "a" / "stop").touch()
+    assert ends(executor, 1)["a"].state == "stopped"
+    assert [folder.state for folder in folders] == ["stopped", "running"]
+
+
+def test_after_a_stop_of_all_no_job_runs_and_each_says_so(
+    executor: Executor, tmp_path: Path
+) -> None:
+    folders = [JobFolder(tmp_path / name) for name in ("a", "b")]
+    for folder in folders:
+        executor.start(folder.path, work_on)
+    until_running(folders)
+    executor.stop()
+    steps = [folder.step for folder in folders]
+    assert [folder.state for folder in folders] == ["stopped", "stopped"]
+    assert executor.wait(0.5) == {}
+    assert [folder.step for folder in folders] == steps
