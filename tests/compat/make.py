@@ -15,6 +15,7 @@ from typing import Any
 
 from labelgrid.train import checkpoint
 from tests.e2e.commands import answer, done
+from tests.e2e.killing import is_leftover
 from tests.support import CLASSES, Made, make_dataset
 
 SIZE = (32, 48)
@@ -128,7 +129,7 @@ def make(folder: Path, archive: Path) -> None:
     make_study(folder)
     kept = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix not in (".db-wal", ".db-shm"):
+        if path.is_file() and path.suffix not in (".db-wal", ".db-shm") and not is_leftover(path):
             kept[path] = path.read_bytes()
     expected = {"folder": str(folder), "answers": answers(folder)}
     kept[folder / "expected.json"] = (json.dumps(expected, indent=1) + "\n").encode()

@@ -79,7 +79,7 @@ def test_stopped_then_killed_and_resumed_with_other_jobs_a_study_ends_in_the_sam
     out = studies / "killed"
     for least, jobs, by in ((1, 1, signal.SIGTERM), (3, 4, signal.SIGKILL)):
         process = start(studies, "killed", jobs)
-        limit = time.monotonic() + 120
+        limit = time.monotonic() + 600
         while (
             len(list(out.glob("runs/*/rounds/*/heldout.json"))) < least and time.monotonic() < limit
         ):
