@@ -1,16 +1,21 @@
 """What tests of studies share: a made data set with splits, and a recipe whose runs train in a second."""
 
+import json
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from labelgrid.data.layouts import cityscapes, mtan_npy, nyud, pascal
+from labelgrid.files import write_text
 from labelgrid.recipes.resolve import chain, find_recipe, shipped_recipes
 from labelgrid.scenes.write import tasks_toml
 from labelgrid.simulation.dataset_classes import add_known_classes
 from labelgrid.simulation.request import StudyRequest
-from labelgrid.simulation.study import Study, study_of
+from labelgrid.simulation.resume_check import widen_study
+from labelgrid.simulation.run_identity import identities_of
+from labelgrid.simulation.runs import runs_of
+from labelgrid.simulation.study import KEPT, Study, earlier_values, kept_study, study_of
 from tests.projects import RECIPE
 from tests.support import CLASSES, Made, make_dataset
 
@@ -87,3 +92,27 @@ def study_request(folder: Path, out: str = "out", **changes: object) -> StudyReq
         make_data(root)
     recipe = make_recipe(folder)
     return StudyRequest.of(str(recipe), root, folder / out, changes=changes)
+
+
+def widened(request: StudyRequest) -> StudyRequest:
+    """The request with the strategies, seeds and rounds of its folder."""
+    earlier = earlier_values(request.out)
+    if earlier is None:
+        return request
+    study = widen_study(request.study, kept_study(earlier, request.out))
+    return replace(request, study=study)
+
+
+def begin(request: StudyRequest, keys: Iterable[str] | None = None) -> None:
+    """Leave the folder as one whose runs, or those of some keys, have trained something."""
+    runs = runs_of(request.study)
+    values = request.to_json() | identities_of(request, runs, "").as_json()
+    request.out.mkdir(exist_ok=True)
+    write_text(request.out / KEPT, json.dumps(values))
+    for key in [run.key for run in runs] if keys is None else keys:
+        train_some(request.out / "runs" / key)
+
+
+def train_some(run: Path) -> None:
+    """Leave a run's folder as one that trained something."""
+    write_text(run / "rounds" / "0001" / "fit" / "last.ckpt", "")

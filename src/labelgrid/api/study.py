@@ -10,8 +10,7 @@ if TYPE_CHECKING:
     from labelgrid.progress import Progress
     from labelgrid.report.write import WrittenReport
     from labelgrid.simulation.analyse import AnalysisResult
-    from labelgrid.simulation.estimate import StudyEstimate
-    from labelgrid.simulation.request import StudyRequest
+    from labelgrid.simulation.plan import StudyPlan
     from labelgrid.simulation.run_study import StudyProgress, StudyResult
 
 
@@ -46,9 +45,18 @@ def simulate(
         LabelgridError: a name or value is wrong, or the folder holds another study; nothing was
             run.
     """
+    from labelgrid.simulation.request import StudyRequest
     from labelgrid.simulation.run_study import run_study
 
-    request = _request(recipe, data, out, weights=weights, changes=study, jobs=jobs, force=force)
+    request = StudyRequest.of(
+        recipe,
+        Path(data),
+        Path(out),
+        weights=optional_path(weights),
+        changes=study,
+        jobs=jobs,
+        force=force,
+    )
     return run_study(request, progress)
 
 
@@ -58,46 +66,31 @@ def estimate(
     out: Place,
     *,
     weights: Place | None = None,
-    progress: "Progress | None" = None,
     jobs: int = 0,
     force: bool = False,
     **study: Any,
-) -> "StudyEstimate":
-    """Estimate the time and memory of a study without running or writing anything.
+) -> "StudyPlan":
+    """Plan a study without running or writing anything: runs, networks, steps, labels and time.
 
-    The arguments are those of `simulate`.
+    The arguments are those of `simulate`. The time is known once a run of the folder has finished
+    its first steps.
 
     Raises:
         LabelgridError: what `simulate` would refuse.
     """
-    from labelgrid.simulation.estimate import estimate_study
-
-    request = _request(recipe, data, out, weights=weights, changes=study, jobs=jobs, force=force)
-    return estimate_study(request, progress)
-
-
-def _request(
-    recipe: str,
-    data: Place,
-    out: Place,
-    *,
-    weights: Place | None,
-    changes: Mapping[str, Any],
-    jobs: int,
-    force: bool,
-) -> "StudyRequest":
-    """The checked request of a study."""
+    from labelgrid.simulation.plan import plan_study
     from labelgrid.simulation.request import StudyRequest
 
-    return StudyRequest.of(
+    request = StudyRequest.of(
         recipe,
         Path(data),
         Path(out),
         weights=optional_path(weights),
-        changes=changes,
+        changes=study,
         jobs=jobs,
         force=force,
     )
+    return plan_study(request)
 
 
 def analyse(

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
@@ -175,7 +176,8 @@ class Runs:
         from rich.live import Live
 
         self.live = Live(console=console, refresh_per_second=2)
-        self.started = time.monotonic()
+        self.shown_at = time.monotonic()
+        self.seconds: defaultdict[str, float] = defaultdict(float)  # of this call, by run
         self.printed: dict[str, str] = {}
 
     def __enter__(self) -> "Runs":
@@ -193,6 +195,7 @@ class Runs:
 
     def show(self, reports: Mapping[str, Any]) -> None:
         """Show the state of the runs."""
+        self._count_seconds(reports)
         if console.is_terminal:
             self.live.update(self._table(reports))
             return
@@ -218,15 +221,30 @@ class Runs:
                 rows.add_row(_shown(key), report.state, _shown(report.fault or report.what))
         return Group(f"{self._summary(reports)}; {waiting} waiting", *([rows] if rows.rows else []))
 
+    def _count_seconds(self, reports: Mapping[str, Any]) -> None:
+        """Add the time since the last call to that of each running run."""
+        now = time.monotonic()
+        for key, report in reports.items():
+            if report.state == "running":
+                self.seconds[key] += now - self.shown_at
+        self.shown_at = now
+
     def _eta(self, reports: Mapping[str, Any]) -> str:
-        """The time until all runs are done, from the rate of this call; "" before any work."""
-        done = sum(report.done - (report.found or 0.0) for report in reports.values())
-        left = sum(
-            report.work - report.done for report in reports.values() if report.state != "failed"
-        )
-        if not done:
-            return ""
-        return f", ETA {duration((time.monotonic() - self.started) / done * left)}"
+        """The time until all runs are done, at the rates of this call; "" before any work."""
+        from labelgrid.simulation.forecast import Pace, seconds_left
+
+        paces = []
+        for key, report in reports.items():
+            pace = Pace(
+                arm=report.arm,
+                seconds=self.seconds[key],
+                done=report.done - (report.found or 0.0),
+                left=0.0 if report.state == "failed" else report.work - report.done,
+            )
+            paces.append(pace)
+        running = sum(report.state == "running" for report in reports.values())
+        seconds = seconds_left(paces, running)
+        return "" if seconds is None else f", ETA {duration(seconds)}"
 
 
 class StudyBar(Bar):

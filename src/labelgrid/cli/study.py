@@ -13,8 +13,8 @@ from labelgrid.words import count_text
 
 if TYPE_CHECKING:
     from labelgrid.simulation.analysis import Mean
-    from labelgrid.simulation.estimate import StudyEstimate
     from labelgrid.simulation.jobs import RunWork
+    from labelgrid.simulation.plan import StudyPlan
 
 
 @note_unchanged("Finished steps of the runs are kept.")
@@ -54,7 +54,10 @@ def simulate(
         ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the runs and the estimated time; run nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Show the runs, what is left and, if known, the time; run nothing."
+        ),
     ] = False,
 ) -> None:
     """Run simulated campaigns: arms × seeds × recipe keys, labels hidden until they are bought.
@@ -72,11 +75,9 @@ def simulate(
     }
     changes = {name: value for name, value in options.items() if _is_named(value)}
     if dry_run:
-        with screen.Bar() as bar:
-            estimate = study.estimate(
-                recipe, data, out, weights=weights, progress=bar, jobs=jobs, force=force, **changes
-            )
-        _show_estimate(estimate)
+        _show_plan(
+            study.estimate(recipe, data, out, weights=weights, jobs=jobs, force=force, **changes)
+        )
         return
     with screen.StudyBar() as bar:
         result = study.simulate(
@@ -106,11 +107,11 @@ def _refuse_failed(failed: dict[str, str]) -> None:
     )
 
 
-def _show_estimate(estimate: "StudyEstimate") -> None:
-    """Print the remaining work of each arm over all seeds and points, and the estimates for all."""
+def _show_plan(plan: "StudyPlan") -> None:
+    """Print the remaining work of each arm over all seeds and points, and the time of all."""
     groups: dict[tuple[str, str], list[RunWork]] = {}
-    for key, run in estimate.planned.items():
-        groups.setdefault((run.name, run.kind), []).append(estimate.left[key])
+    for key, run in plan.planned.items():
+        groups.setdefault((run.name, run.kind), []).append(plan.left[key])
     columns = [
         "arm",
         "kind",
@@ -120,14 +121,22 @@ def _show_estimate(estimate: "StudyEstimate") -> None:
         "steps left at most",
     ]
     screen.print_table("", columns, [[*arm, *_sums(works)] for arm, works in groups.items()])
-    if not estimate.runs:
+    if plan.note:
+        screen.say(plan.note)
+    if not plan.runs:
         screen.say("All runs are done. Nothing was written.")
         return
-    memory = estimate.memory / 2**30
+    work = f"{count_text(plan.runs, 'run')}, {plan.steps:,} steps at most, {plan.at_once} at a time"
+    seconds = plan.seconds
+    if seconds is None:
+        screen.say(
+            f"{work}. Nothing was written. The time is known after the first steps of the first "
+            "runs: start it and look at the ETA; stopping and resuming loses nothing."
+        )
+        return
     screen.say(
-        f"{count_text(estimate.runs, 'run')}, {estimate.steps:,} steps at most: about "
-        f"{screen.duration(estimate.seconds)}, {estimate.at_once} at a time, "
-        f"in {memory:.1f} GiB of memory at most. Nothing was written."
+        f"{work}: about {screen.duration(seconds)}, at the rate of the finished steps. "
+        "Nothing was written."
     )
 
 

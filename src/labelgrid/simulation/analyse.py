@@ -14,7 +14,7 @@ from labelgrid.project.folder import SETTINGS
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.analysis import Analysis, Finding, Mean, means_of
-from labelgrid.simulation.run_records import RECORDS, recorded_runs
+from labelgrid.simulation.results import RECORDS, recorded_runs
 from labelgrid.simulation.runs import Run, runs_of
 from labelgrid.simulation.study import KEPT, Study, kept_study, read_json
 from labelgrid.simulation.validate import digest_images

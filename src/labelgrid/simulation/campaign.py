@@ -6,6 +6,7 @@ reported like a live one.
 
 import math
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from labelgrid.rounds.round_scores import strategy_of
 from labelgrid.select.budget import pool_size
 from labelgrid.select.strategy import Budget
 from labelgrid.simulation.cell_lists import listed_cells
+from labelgrid.simulation.forecast import TIMES, record_seconds
 from labelgrid.simulation.initial_cells import initial_cells
 from labelgrid.simulation.oracle import answer, grant
 from labelgrid.simulation.runs import DONE, Run
@@ -104,15 +106,25 @@ def copy_run(start: Path, folder: Path, settings: Settings) -> None:
     """Create a run's project as a copy of the run it continues, atomically."""
     with atomic_project(folder, settings) as building:
         shutil.copytree(start, building)
-        (building / DONE).unlink(missing_ok=True)
+        for name in (DONE, TIMES):
+            (building / name).unlink(missing_ok=True)
 
 
 def step(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> bool:
     """Do the next step of a campaign; returns False if none is left.
 
     Each step is atomic in the ledger or in the round's files, so that a killed run resumes after
-    its last step.
+    its last step. Its time is recorded for the forecast.
     """
+    started = time.perf_counter()
+    is_done = _next_step(project, run, study, progress)
+    if is_done:
+        record_seconds(project.folder, time.perf_counter() - started)
+    return is_done
+
+
+def _next_step(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> bool:
+    """Do the next step of a campaign; returns False if none is left."""
     closed = [row for row in project.store.rounds() if row.state == "closed"]
     if not closed:
         _request_initial(project, run, study, progress)

@@ -1,13 +1,12 @@
 """Reads the initial cells that a plan lists: in a CSV file, a ledger or a published split."""
 
 import csv
-import hashlib
 import io
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from labelgrid.errors import RecipeError
-from labelgrid.files import digest, read_bytes
+from labelgrid.files import read_bytes
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.store import Store
 from labelgrid.project.folder import DATABASE
@@ -29,24 +28,6 @@ def listed_cells(plan: InitialLabels, root: Path, pool: Collection[str]) -> list
         LedgerError: a ledger cannot be read.
     """
     return _READERS[plan.plan](plan, root, pool)
-
-
-def listed_digests(plan: InitialLabels, root: Path) -> dict[str, str]:
-    """Digest the files that list a plan's cells; returns the digests by path.
-
-    For a ledger, its labelled cells are digested.
-
-    Raises:
-        RecipeError, LedgerError: a ledger cannot be read.
-        OSError: a file cannot be read.
-    """
-    if plan.plan == "ledger":
-        text = "".join(f"{cell.image_id}\0{cell.task}\n" for cell in _ledger_cells(plan, root, ()))
-        return {plan.file: hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}
-    files = [plan.file]
-    if plan.rows not in ("", "sorted", "numbers"):
-        files.append(plan.rows)
-    return {file: digest(root / file) for file in files if file}
 
 
 def read_cells(path: Path) -> list[Cell]:

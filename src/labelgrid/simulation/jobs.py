@@ -11,8 +11,7 @@ from labelgrid.simulation.campaign import settings_of
 from labelgrid.simulation.cell_lists import listed_cells
 from labelgrid.simulation.initial_cells import most_labels
 from labelgrid.simulation.request import StudyRequest
-from labelgrid.simulation.results import Outcome
-from labelgrid.simulation.run_records import recorded_runs
+from labelgrid.simulation.results import Outcome, recorded_runs
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Study
 

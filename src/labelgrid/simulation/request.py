@@ -10,16 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.errors import note_unchanged
-from labelgrid.files import digest
-from labelgrid.processes import cores
 from labelgrid.project.settings import resolve_recipe
-from labelgrid.recipes.resolve import build_plugin, load_recipe, resolved_options, training_options
-from labelgrid.rounds.round_scores import score_tables
-from labelgrid.select.strategy import Strategy
+from labelgrid.recipes.resolve import load_recipe
 from labelgrid.simulation import plugin_code
-from labelgrid.simulation.cell_lists import listed_digests
 from labelgrid.simulation.dataset_classes import add_dataset_classes
-from labelgrid.simulation.study import KEPT, Study, read_json, study_of
+from labelgrid.simulation.study import Study, study_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,68 +81,12 @@ class StudyRequest:
             force=force,
         )
 
-    @property
-    def at_once(self) -> int:
-        """The number of parallel runs."""
-        return self.jobs or cores()
-
     def to_json(self) -> dict[str, Any]:
-        """The content of `study.json`."""
-        loaded = load_recipe(self.recipe)
-        recipe = json.loads(loaded.json())
-        plans = [
-            plan for name in self.study.strategies if (plan := self.study.initial_of(name)).file
-        ]
-        cells = {
-            file: known
-            for plan in plans
-            for file, known in sorted(listed_digests(plan, self.root).items())
-        }
+        """The values of `study.json` that describe the study."""
+        recipe = json.loads(load_recipe(self.recipe).json())
         study = json.loads(json.dumps(asdict(self.study)))
+        values = {"recipe": recipe, "study": study, "root": str(self.root.absolute())}
         code = plugin_code.digests([recipe, study])
-        return {
-            "recipe": recipe,
-            "training": training_options(loaded),
-            "scoring": self._scoring(recipe["score"]),
-            "study": study,
-            "root": str(self.root.absolute()),
-            "weights": digest(Path(self.weights)) if self.weights else "",
-        } | {key: values for key, values in (("cells", cells), ("code", code)) if values}
-
-    def _scoring(self, tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-        """Resolve all options of the statistics.
-
-        Where a strategy sets other options, they stand under "STATISTIC of STRATEGY".
-        """
-        found: dict[str, dict[str, Any]] = {}
-        for name in self.study.strategies:
-            choice = self.study.chosen(name)
-            strategy: Strategy = build_plugin("strategies", choice)
-            plain = resolved_options("statistics", strategy.needs, tables)
-            own = resolved_options("statistics", strategy.needs, score_tables(strategy, tables))
-            found |= plain
-            found |= {
-                f"{key} of {choice.name}": options
-                for key, options in own.items()
-                if options != plain[key]
-            }
-        return dict(sorted(found.items()))
-
-    def previous(self) -> dict[str, Any] | None:
-        """Read the `study.json` of the folder's earlier runs; None if there is none.
-
-        Raises:
-            ProjectError: the file is damaged.
-        """
-        if not (self.out / KEPT).is_file():
-            return None
-        return read_json(self.out / KEPT)
-
-    def changed_code(self) -> list[str]:
-        """Name the own plug-ins whose source has changed since the folder's runs were started."""
-        before = (self.previous() or {}).get("code")
-        return (
-            plugin_code.changed_plugins(before, self.to_json().get("code", {}))
-            if isinstance(before, Mapping)
-            else []
-        )
+        if code:
+            values["code"] = code
+        return values

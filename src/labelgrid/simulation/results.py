@@ -18,12 +18,15 @@ from labelgrid.files import atomic_write, disk_errors
 from labelgrid.project.records import Measurement, read_measurement
 from labelgrid.results import LOSS, Better, Result
 from labelgrid.simulation.runs import Run, describe_point
+from labelgrid.simulation.study import Study
 from labelgrid.spreadsheets import escape_formula
 
 #: The task of `LOSS` in the records.
 OVERALL = "all"
 #: The table of all records, in a study's folder.
 TABLE = "outcomes.parquet"
+#: A copy of an earlier `TABLE`, in a study's folder: its runs need not run again.
+RECORDS = "records.parquet"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +168,47 @@ def _measurement(records: Sequence[Outcome]) -> Measurement:
         metrics=metrics,
         loss_mtl=loss,
     )
+
+
+def keys_with_records(out: Path, runs: Sequence[Run]) -> set[str]:
+    """Find the keys of the runs of which `records.parquet` has any record.
+
+    Raises:
+        ProjectError: the table is damaged.
+    """
+    if not (out / RECORDS).is_file():
+        return set()
+    records = records_by_run(read_outcomes(out, RECORDS), runs)
+    return {key for key, run_records in records.items() if run_records}
+
+
+def recorded_runs(out: Path, runs: Sequence[Run], study: Study) -> dict[str, Sequence[Outcome]]:
+    """Read the records of runs that need not run, by run key.
+
+    These runs have no folder, and `records.parquet` has a record of each of their rounds. A start
+    that another run still has to continue is not among them.
+
+    Args:
+        out: the study's folder.
+        runs: runs of the study.
+        study: the study, with the number of rounds that the runs need.
+
+    Raises:
+        ProjectError: the table is damaged.
+    """
+    if not (out / RECORDS).is_file():
+        return {}
+    absent = [run for run in runs if not (out / "runs" / run.key).exists()]
+    records = records_by_run(read_outcomes(out, RECORDS), absent)
+    complete = set()
+    needed = set()
+    for run in absent:
+        rounds = {record.round for record in records[run.key]}
+        if len(rounds) >= run.networks(study):
+            complete.add(run.key)
+        elif run.kind == "strategy":
+            needed.add(run.start(study).key)
+    return {key: records[key] for key in complete - needed}
 
 
 _TYPES: Mapping[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64()}

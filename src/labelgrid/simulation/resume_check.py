@@ -1,70 +1,53 @@
 """Refuses to resume the runs in a study's folder with settings or code that would change them."""
 
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import fields, replace
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from labelgrid.config import is_extension
 from labelgrid.errors import ProjectError
+from labelgrid.simulation.plugin_code import changed_plugins
 from labelgrid.simulation.request import StudyRequest
-from labelgrid.simulation.run_records import keys_with_records, recorded_runs
+from labelgrid.simulation.results import keys_with_records, recorded_runs
+from labelgrid.simulation.run_identity import Identities, differences, identities_of
 from labelgrid.simulation.runs import Run, has_work, runs_of
-from labelgrid.simulation.study import LOCK, Study, kept_study
-from labelgrid.train.options import WITHOUT_EFFECT
+from labelgrid.simulation.study import LOCK, Study, earlier_values, kept_study
 from labelgrid.words import join_names
 
-#: The fields of a study that may change between two calls: they select, end, show or explain runs,
-#: and change none.
+#: The fields of a study that select, end, show or explain runs, and change none.
 OPEN = frozenset(
     {"rounds", "strategies", "seeds", "full", "single", "spend", "until", "best_of", "explain"}
 )
+#: How many changes a message names.
+SHOWN = 5
 
 
-def widen_request(request: StudyRequest) -> StudyRequest:
-    """Add the strategies, seeds, rounds, `full` and `single` of its folder to a request.
+def widen_study(study: Study, old: Study) -> Study:
+    """Add the strategies, seeds, rounds, `full` and `single` of the folder's study to another one.
 
-    So all runs of the folder are resumed. Arms that the recipe no longer has and that have no run
-    are left out.
-
-    Raises:
-        ProjectError: the recipe no longer has an arm that has a run.
+    So all runs of the folder are resumed. Arms that the other one no longer has are left out.
     """
-    previous = request.previous()
-    if previous is None:
-        return request
-    study = request.study
-    old = kept_study(previous, request.out)
     removed = old.arms.keys() - study.arms.keys()
-    started = _started(old, request.out).values()
-    _refuse_changed(
-        [f"simulate.arms.{name}" for name in sorted(removed & set(started))], request.out
-    )
     kept = [name for name in old.strategies if name not in removed]
-    strategies = tuple(dict.fromkeys([*kept, *study.strategies]))
-    wider = {
-        name: max(getattr(old, name), getattr(study, name))
-        for name in ("seeds", "rounds", "full", "single")
-    }
-    return replace(request, study=replace(study, strategies=strategies, **wider))
+    return replace(
+        study,
+        strategies=tuple(dict.fromkeys([*kept, *study.strategies])),
+        seeds=max(old.seeds, study.seeds),
+        rounds=max(old.rounds, study.rounds),
+        full=old.full or study.full,
+        single=old.single or study.single,
+    )
 
 
-def extra_runs_note(asked: StudyRequest, wider: StudyRequest) -> str:
+def extra_runs_note(asked: Study, wider: Study, old: Study) -> str:
     """Say that new seeds or rounds also go to arms of the folder that were not asked for.
 
     "" if they do not.
     """
-    previous = asked.previous()
-    if previous is None:
-        return ""
-    old = kept_study(previous, asked.out)
-    study = wider.study
-    others = [name for name in study.strategies if name not in asked.study.strategies]
-    more = [
-        f"{getattr(study, name)} {name}"
-        for name in ("seeds", "rounds")
-        if getattr(study, name) > getattr(old, name)
-    ]
+    others = [name for name in wider.strategies if name not in asked.strategies]
+    grown = [name for name in ("seeds", "rounds") if getattr(wider, name) > getattr(old, name)]
+    more = [f"{getattr(wider, name)} {name}" for name in grown]
     if not others or not more:
         return ""
     return (
@@ -73,152 +56,131 @@ def extra_runs_note(asked: StudyRequest, wider: StudyRequest) -> str:
     )
 
 
+def check_same(request: StudyRequest, runs: Sequence[Run], images: str = "") -> dict[str, Any]:
+    """Refuse to resume runs with another identity or code, and a folder that holds other files.
+
+    Runs that have trained nothing and have no record may change.
+
+    Args:
+        request: the request of all runs of the folder.
+        runs: its runs.
+        images: the digest of its images; "" if it is not known yet.
+
+    Returns:
+        The values of `study.json` that describe the study and its runs.
+
+    Raises:
+        ProjectError: names what has changed. Nothing was run.
+    """
+    values = request.to_json()
+    earlier = earlier_values(request.out)
+    if earlier is None:
+        _check_folder(request.out)
+        return values | identities_of(request, runs, images).as_json()
+    old = kept_study(earlier, request.out)
+    started = _started(old, request.out)
+    before = Identities.read(earlier)
+    if started - before.runs.keys():
+        raise _earlier_version(request.out)
+    now = identities_of(request, runs, images or earlier.get("pictures", ""))
+    changes = _root_changes(earlier, values, request.out)
+    if started - now.runs.keys():
+        changes += _selection_changes(old, request.study)
+    changes += _identity_changes(sorted(started & now.runs.keys()), before, now)
+    if changes:
+        raise _other_settings(changes, request.out)
+    code = changed_plugins(earlier.get("code", {}), values.get("code", {}))
+    if code and started and not request.force and _any_left(request.study, runs, request.out):
+        raise _other_code(code, request.out)
+    return values | now.as_json()
+
+
+def _check_folder(out: Path) -> None:
+    """Refuse a folder without a study that holds other files."""
+    if out.is_dir() and any(_is_foreign(path.name) for path in out.iterdir()):
+        raise ProjectError(
+            "The folder holds other files than runs of a study.",
+            where=str(out),
+            next_step="Name a new folder with --out.",
+            unchanged="Nothing was run.",
+        )
+
+
 def _is_foreign(name: str) -> bool:
     """Whether a file without a study is neither the lock nor the rest of a killed call."""
     return name != LOCK and not (name.startswith(".") and name.endswith(".part"))
 
 
-def check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
-    """Refuse to resume runs with other settings or code, and a folder that holds other files.
-
-    Raises:
-        ProjectError: names the settings that have changed. Nothing was run.
-    """
-    previous = request.previous()
-    if previous is None:
-        if request.out.is_dir() and any(_is_foreign(path.name) for path in request.out.iterdir()):
-            raise ProjectError(
-                "The folder holds other files than runs of a study.",
-                where=str(request.out),
-                next_step="Name a new folder with --out.",
-                unchanged="Nothing was run.",
-            )
-        return
-    now = request.to_json()
-    old = kept_study(previous, request.out)
-    study = request.study
-    _check_version(previous, now, request.out)
-    old = replace(old, tasks=old.used_tasks)  # the others change no run
-    study = replace(
-        study,
-        tasks=study.used_tasks,
-        variants={
-            name: variant for name, variant in study.variants.items() if name in old.variants
-        },
-    )
-    fixed = sorted({field.name for field in fields(Study)} - OPEN - {"arms"})
-    keys = ["recipe", "weights"]
-    if any(request.out.glob("runs/*/")) or not previous.get("pictures"):  # runs refer to their data
-        keys.append("root")
-    changed = [key for key in keys if _compared(previous.get(key)) != _compared(now[key])]
-    scoring = now["scoring"]
-    training = now["training"]
-    cells = now.get("cells", {})
-    changed += [
-        f"score.{n}"
-        for n, known in previous.get("scoring", {}).items()
-        if scoring.get(n, known) != known
-    ]
-    changed += [
-        f"{folder}.{name}"
-        for folder, plugins in previous.get("training", {}).items()
-        for name, known in plugins.items()
-        if not is_extension(training.get(folder, {}).get(name), known)
-    ]
-    changed += [
-        path for path, known in previous.get("cells", {}).items() if cells.get(path, known) != known
-    ]
-    changed += [f"simulate.{name}" for name in fixed if getattr(old, name) != getattr(study, name)]
-    run_keys = {run.key for run in runs}
-    for name in _changed_arms(old, study, request.out, run_keys):
-        changed.append(f"simulate.arms.{name}")
-    _refuse_changed(changed, request.out)
-    _check_code(request, runs)
-
-
-def _compared(value: Any) -> Any:
-    """A value of `study.json`; a recipe without the options of `[train]` that change no result."""
-    if not (isinstance(value, Mapping) and isinstance(value.get("train"), Mapping)):
-        return value
-    return {
-        **value,
-        "train": {name: one for name, one in value["train"].items() if name not in WITHOUT_EFFECT},
-    }
-
-
-def _refuse_changed(changed: Sequence[str], out: Path) -> None:
-    if changed:
-        raise ProjectError(
-            f"The folder holds runs with other settings: {', '.join(changed)} changed.",
-            where=str(out),
-            next_step="Name another folder with --out, or restore the settings.",
-            unchanged="Nothing was run.",
-        )
-
-
-def _started(study: Study, out: Path) -> dict[str, str]:
-    """The arms of the runs that have a record, or trained something, by run key."""
+def _started(study: Study, out: Path) -> set[str]:
+    """Find the keys of the runs that have a record, or trained something."""
     runs = runs_of(study)
-    recorded = keys_with_records(out, runs)
-    return {
-        run.key: run.arm for run in runs if run.key in recorded or has_work(out / "runs" / run.key)
-    }
+    worked = {run.key for run in runs if has_work(out / "runs" / run.key)}
+    return worked | keys_with_records(out, runs)
 
 
-def _changed_arms(old: Study, new: Study, out: Path, keys: Set[str]) -> list[str]:
-    """Name the changed arms that have a run.
+def _root_changes(earlier: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> list[str]:
+    """Name a new root of the data set, if the folder of a run refers to the old one."""
+    if not any(out.glob("runs/*/")):
+        return []
+    return [str(difference) for difference in differences(earlier.get("root"), now["root"], "root")]
 
-    Names all changed arms if a run in the folder is not among `keys`, the runs of the new study:
-    one of the arms shared its start with that run, and does no longer.
-    """
-    started = _started(old, out)
-    changed = sorted(name for name in {*old.arms, *new.arms} if old.arm(name) != new.arm(name))
-    return (
-        changed if started.keys() - keys else [name for name in changed if name in started.values()]
+
+def _selection_changes(old: Study, new: Study) -> list[str]:
+    """Name the changes by which runs of the folder are no longer among those of the study."""
+    changes = differences(_selected(old), _selected(new), "simulate")
+    return [str(difference) for difference in changes]
+
+
+def _selected(study: Study) -> dict[str, Any]:
+    """A study as JSON values, without its fields that change no run."""
+    values: dict[str, Any] = json.loads(json.dumps(asdict(study)))
+    for name in OPEN:
+        del values[name]
+    return values
+
+
+def _identity_changes(keys: Iterable[str], before: Identities, now: Identities) -> list[str]:
+    """Name each change of an identity, with the runs that it is of."""
+    runs: dict[str, list[str]] = {}
+    for key in keys:
+        for difference in before.changes(key, now):
+            runs.setdefault(str(difference), []).append(key)
+    return [f"{change} ({join_names(names, 2)})" for change, names in runs.items()]
+
+
+def _any_left(study: Study, runs: Sequence[Run], out: Path) -> bool:
+    """Whether a run has neither finished nor all its records."""
+    recorded = recorded_runs(out, runs, study)
+    for run in runs:
+        if run.key not in recorded and not run.is_done(study, out / "runs" / run.key):
+            return True
+    return False
+
+
+def _earlier_version(out: Path) -> ProjectError:
+    return ProjectError(
+        "The folder holds runs of an earlier version, which kept no identities of runs; "
+        "newer ones do not compare.",
+        where=str(out),
+        next_step="Name another folder with --out. `labelgrid report` still reads this one.",
+        unchanged="Nothing was run.",
     )
 
 
-def _check_code(request: StudyRequest, runs: Sequence[Run]) -> None:
-    """Refuse to resume runs with changed code of own plug-ins, unless none is left."""
-    other = [] if request.force else request.changed_code()
-    recorded = recorded_runs(request.out, runs, request.study) if other else {}
-    left = [run for run in runs if run.key not in recorded]
-    if other and not all(
-        run.is_done(request.study, request.out / "runs" / run.key) for run in left
-    ):
-        raise ProjectError(
-            f"The code of {', '.join(other)} has changed since the folder's runs were started.",
-            where=str(request.out),
-            next_step="Restore it, name another folder with --out, or resume with --force; "
-            "the report will note it.",
-            unchanged="Nothing was run.",
-        )
+def _other_settings(changes: Sequence[str], out: Path) -> ProjectError:
+    return ProjectError(
+        f"The folder holds runs with other settings: {join_names(changes, SHOWN, '; ')}.",
+        where=str(out),
+        next_step="Name another folder with --out, or restore the settings.",
+        unchanged="Nothing was run.",
+    )
 
 
-def _check_version(previous: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> None:
-    """Refuse to add runs to those of an earlier version, whose settings lack keys.
-
-    Its networks or scores may differ.
-    """
-    recorded = previous.get("recipe", {})
-    before = {
-        name: recorded[name]
-        for name in ("data", "backbone", "train", "objective")
-        if name in recorded
-    }
-    before |= {f"score.{name}": options for name, options in previous.get("scoring", {}).items()}
-    current = now["recipe"] | {f"score.{name}": options for name, options in now["scoring"].items()}
-    missing = [
-        f"{n}.{key}"
-        for n, known in before.items()
-        for key in current.get(n, {})
-        if key not in known
-    ]
-    if missing:
-        raise ProjectError(
-            f"The folder holds runs of an earlier version, without {', '.join(missing)}; "
-            "newer ones do not compare.",
-            where=str(out),
-            next_step="Name another folder with --out. `labelgrid report` still reads this one.",
-            unchanged="Nothing was run.",
-        )
+def _other_code(names: Sequence[str], out: Path) -> ProjectError:
+    return ProjectError(
+        f"The code of {', '.join(names)} has changed since the folder's runs were started.",
+        where=str(out),
+        next_step="Restore it, name another folder with --out, or resume with --force; "
+        "the report will note it.",
+        unchanged="Nothing was run.",
+    )

@@ -14,17 +14,19 @@ from labelgrid import __version__, files
 from labelgrid.config import as_toml
 from labelgrid.errors import ProjectError
 from labelgrid.files import remove_folder, write_text
+from labelgrid.processes import cores
 from labelgrid.progress import Progress, Silent
-from labelgrid.recipes.resolve import load_recipe
 from labelgrid.simulation import results
-from labelgrid.simulation.jobs import Job, jobs_of
+from labelgrid.simulation.jobs import Job
+from labelgrid.simulation.plan import plan_study
+from labelgrid.simulation.plugin_code import changed_plugins
 from labelgrid.simulation.request import StudyRequest
-from labelgrid.simulation.resume_check import check_same, extra_runs_note, widen_request
-from labelgrid.simulation.run_records import RECORDS
-from labelgrid.simulation.runner import JobStatus, Runner, work_left
-from labelgrid.simulation.runs import Run, has_work
-from labelgrid.simulation.study import ENDINGS, KEPT, LOCK, notes_of, versions_of
-from labelgrid.simulation.validate import check_weights, digest_images, validate_study
+from labelgrid.simulation.results import RECORDS
+from labelgrid.simulation.resume_check import check_same
+from labelgrid.simulation.runner import JobStatus, Runner
+from labelgrid.simulation.runs import has_work
+from labelgrid.simulation.study import ENDINGS, KEPT, LOCK, earlier_values, notes_of, versions_of
+from labelgrid.simulation.validate import digest_images
 
 #: The recipe that the runs read, in the study's folder.
 FROZEN = "recipe.toml"
@@ -82,34 +84,37 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
             was run.
     """
     progress = progress or SilentStudy()
-    original = request
-    request = widen_request(request)
-    note = extra_runs_note(original, request)
-    if note:
-        progress.say(note)
-    runs = validate_study(request)
-    unfinished = [job.run for job in jobs_of(request, runs).values() if work_left(job).steps]
-    check_weights(request, unfinished)
-    images = digest_images(request.study, request.root, request.previous() or {}, progress)
-    with _locked(request.out):
-        check_same(request, runs)  # another process may have run some since
-        jobs = _jobs(request, runs)
-        with files.disk_errors(request.out):
-            (request.out / ENDINGS).unlink(missing_ok=True)  # it may not match the new request
-        values = request.to_json() | {"pictures": images} | _history(request, jobs)
-        write_text(request.out / KEPT, json.dumps(values, indent=1) + "\n")
-        _freeze(request)
-        _remove_unstarted(request.out)
+    plan = plan_study(request)
+    if plan.note:
+        progress.say(plan.note)
+    request = plan.request
+    out = request.out
+    images = digest_images(request.study, request.root, earlier_values(out) or {}, progress)
+    jobs = {}
+    for key, job in plan.jobs.items():
+        jobs[key] = replace(job, settings=replace(job.settings, recipe=f"../../{FROZEN}"))
+    with _locked(out):
+        # Another process may have run some since they were planned.
+        values = check_same(request, list(plan.planned.values()), images)
+        values |= {"pictures": images} | _history(earlier_values(out) or {}, values, jobs)
+        with files.disk_errors(out):
+            (out / ENDINGS).unlink(missing_ok=True)  # it may not match the new request
+        write_text(out / KEPT, json.dumps(values, indent=1) + "\n")
+        _freeze(values["recipe"], out)
+        _remove_unstarted(out)
         try:
             runner = Runner(
-                jobs=jobs, at_once=request.at_once, show=progress.show, say=progress.say
+                jobs=jobs,
+                at_once=request.jobs or cores(),
+                show=progress.show,
+                say=progress.say,
             )
             statuses = runner.run()
         finally:  # a stopped call writes the records so far, too
-            results.write_outcomes(_outcomes(jobs), request.out)
+            results.write_outcomes(_outcomes(jobs), out)
         endings = {key: asdict(status) for key, status in statuses.items()}
-        write_text(request.out / ENDINGS, json.dumps(endings, indent=1) + "\n")
-    return StudyResult(request.out, statuses)
+        write_text(out / ENDINGS, json.dumps(endings, indent=1) + "\n")
+    return StudyResult(out, statuses)
 
 
 def _outcomes(jobs: Mapping[str, Job]) -> Iterator[results.Outcome]:
@@ -118,42 +123,48 @@ def _outcomes(jobs: Mapping[str, Job]) -> Iterator[results.Outcome]:
         yield from job.records or results.outcomes_of(job.run, job.folder)
 
 
-def _history(request: StudyRequest, jobs: Mapping[str, Job]) -> dict[str, Any]:
+def _history(
+    earlier: Mapping[str, Any], values: Mapping[str, Any], jobs: Mapping[str, Job]
+) -> dict[str, Any]:
     """Return the versions and notes for the report, of earlier calls and of this one.
 
     If no run is left, versions and digests of code stay those of the code that made the runs.
+
+    Args:
+        earlier: the `study.json` of earlier runs; empty if there are none.
+        values: the new one.
+        jobs: the jobs of all runs.
     """
-    previous = request.previous() or {}
-    changed = request.changed_code()
-    notes = notes_of(previous)
+    notes = notes_of(earlier)
     history: dict[str, Any] = {}
     if any(job.records for job in jobs.values()) and FROM_RECORDS not in notes:
         notes.append(FROM_RECORDS)
-    if previous and all(job.is_done for job in jobs.values()):
-        history = {key: previous[key] for key in ("code", "versions") if key in previous}
+    if earlier and all(job.is_done for job in jobs.values()):
+        history = {key: earlier[key] for key in ("code", "versions") if key in earlier}
     else:
         versions = {"labelgrid": __version__, "torch": version("torch")}
         history = {"versions": versions}
-        notes += _change_notes(previous, versions, changed)
+        changed = changed_plugins(earlier.get("code", {}), values.get("code", {}))
+        notes += _change_notes(earlier, versions, changed)
     if notes:
         history["notes"] = notes
     return history
 
 
 def _change_notes(
-    previous: Mapping[str, Any], versions: Mapping[str, str], changed: Sequence[str]
+    earlier: Mapping[str, Any], versions: Mapping[str, str], changed: Sequence[str]
 ) -> list[str]:
     """Note the versions and plug-ins that differ from those of earlier runs.
 
     Args:
-        previous: the `study.json` of earlier runs; empty if there are none.
+        earlier: the `study.json` of earlier runs; empty if there are none.
         versions: the installed versions, by package.
         changed: the plug-ins whose code has changed.
     """
-    before = versions_of(previous)
+    before = versions_of(earlier)
     changes = []
     for name, now in versions.items():
-        if previous and not before:
+        if earlier and not before:
             changes.append(f"{name} {now}, and those of earlier runs are unknown")
         elif before.get(name, now) != now:
             changes.append(f"{name} {now} instead of {before[name]}")
@@ -163,24 +174,14 @@ def _change_notes(
     return [f"Runs were started or resumed on {today} with {change}." for change in changes]
 
 
-def _jobs(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:
-    """Make the jobs of the runs; they read the frozen recipe."""
-    jobs = jobs_of(request, runs)
-    return {
-        key: replace(job, settings=replace(job.settings, recipe=f"../../{FROZEN}"))
-        for key, job in jobs.items()
-    }
-
-
-def _freeze(request: StudyRequest) -> None:
+def _freeze(recipe: Mapping[str, Any], out: Path) -> None:
     """Write the complete recipe into the study's folder.
 
     Later edits of the recipe's file change no run.
     """
-    tables = json.loads(load_recipe(request.recipe).json())
     lines = ["# The recipe of all runs here; written by `labelgrid simulate`.\n"]
-    lines += [f"{key} = {as_toml(table)}\n" for key, table in tables.items()]
-    write_text(request.out / FROZEN, "".join(lines))
+    lines += [f"{key} = {as_toml(table)}\n" for key, table in recipe.items()]
+    write_text(out / FROZEN, "".join(lines))
 
 
 def _remove_unstarted(out: Path) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from labelgrid.executors.executor import Executor
-from labelgrid.executors.job import JobEnd, JobFolder, JobReader
+from labelgrid.executors.job import JobEnd, JobFolder, JobReader, JobStep
 from labelgrid.files import write_text
 from labelgrid.plugins import create
 from labelgrid.processes import set_threads
@@ -24,6 +24,8 @@ POLL = 0.3
 #: How many times a process that was killed, or that the machine failed (memory, disk), is
 #: restarted.
 RETRIES = 2
+#: What a training says that it does: see `labelgrid.train.loop`.
+TRAINING = "Training"
 
 
 @dataclass(kw_only=True)
@@ -37,6 +39,7 @@ class JobStatus:
         work: its total work, in optimiser steps.
         done: the finished part of its work.
         found: the part that was finished before this call.
+        arm: whose run it is; the runs of an arm have one rate.
     """
 
     state: Literal["waiting", "running", "done", "failed"] = "waiting"
@@ -46,6 +49,7 @@ class JobStatus:
     work: float = 1.0
     done: float = 0.0
     found: float | None = None
+    arm: str = ""
 
 
 def run_job(job: Job, progress: Progress) -> None:
@@ -102,9 +106,10 @@ class Runner:
     def run(self) -> Mapping[str, JobStatus]:
         """Run until every job is done or failed; returns the final statuses."""
         for key, job in self.jobs.items():
-            status = JobStatus(work=job.work)
+            status = JobStatus(work=job.work, arm=job.run.name)
             if job.is_done:
-                status = JobStatus(state="done", work=job.work, done=job.work, found=job.work)
+                status.state = "done"
+                status.done = status.found = job.work
             else:
                 folder = JobFolder(job.record)
                 folder.clear()
@@ -165,7 +170,7 @@ class Runner:
         now = reader.new_step()
         if now:
             self.statuses[key].what = f"{now.what} {now.done}/{now.total} {now.note}"
-            self._update(key)
+            self._update(key, now)
 
     def _say(self, run: Run, text: str) -> None:
         """Pass a run's message on, unless another run of its arm has said it."""
@@ -174,11 +179,15 @@ class Runner:
             self._said.add(message)
             self.say(f"{run.shown}: {text}")
 
-    def _update(self, key: str) -> None:
-        """Update the finished work from the number of finished trainings."""
+    def _update(self, key: str, now: JobStep | None = None) -> None:
+        """Update the finished work: that of finished trainings, and the share of one that runs."""
         job = self.jobs[key]
         status = self.statuses[key]
-        status.done = status.work * count_trainings(job) / max(job.run.rounds(job.study), 1)
+        trained = float(count_trainings(job))
+        if now and now.what == TRAINING and now.done < now.total:
+            trained += now.done / now.total
+        done = status.work * trained / max(job.run.rounds(job.study), 1)
+        status.done = max(status.done, min(done, status.work))
         if status.found is None:
             status.found = status.done
 

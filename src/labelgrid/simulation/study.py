@@ -278,6 +278,16 @@ def read_json(path: Path) -> dict[str, Any]:
         ) from error
 
 
+def earlier_values(folder: Path) -> dict[str, Any] | None:
+    """Read the `study.json` of a folder's earlier runs; None if there is none.
+
+    Raises:
+        ProjectError: the file is damaged.
+    """
+    path = folder / KEPT
+    return read_json(path) if path.is_file() else None
+
+
 def kept_study(values: Mapping[str, Any], folder: Path) -> Study:
     """Read the study that a folder's `study.json` describes.
 

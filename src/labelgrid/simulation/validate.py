@@ -38,10 +38,11 @@ def validate_study(request: StudyRequest) -> list[Run]:
         LabelgridError: a name is unknown, a value is wrong, or the folder holds another study.
             Nothing was run.
     """
-    runs = check_arms(request.recipe, request.study)
-    _check_splits(request)
-    _check_cells(request)
-    _check_labels(request)
+    study = request.study
+    runs = check_arms(request.recipe, study)
+    _check_splits(study, request.root)
+    _check_cells(study, request.root)
+    _check_labels(study, request.root)
     check_same(request, runs)
     return runs
 
@@ -85,23 +86,27 @@ def _check_until(study: Study) -> None:
 
 def _recipes(recipe: str, study: Study, runs: Iterable[Run]) -> Iterator[tuple[Run, Recipe]]:
     """Load the recipes of runs, each once, with a run that has it."""
-    different = {json.dumps([run.arm, run.overrides(study)]): run for run in runs}.values()
-    loaded = [(run, load_recipe(recipe, run.overrides(study))) for run in different]
-    yield from loaded
+    seen = set()
+    for run in runs:
+        overrides = run.overrides(study)
+        key = json.dumps([run.arm, overrides])
+        if key not in seen:
+            seen.add(key)
+            yield run, load_recipe(recipe, overrides)
 
 
 @note_unchanged("Nothing was run.")
-def check_weights(request: StudyRequest, runs: Iterable[Run]) -> None:
-    """Refuse weights that cannot be had, before each run fails for lack of them.
+def check_weights(recipe: str, study: Study, runs: Iterable[Run]) -> None:
+    """Refuse weights that cannot be fetched, before each run fails for lack of them.
 
     Raises:
         ModelError: a network of these runs starts from them.
     """
-    if request.weights:
-        return
-    recipes = [loaded for _, loaded in _recipes(request.recipe, request.study, runs)]
-    backbones = [recipe.backbone for recipe in recipes if not has_own_encoder(recipe.network.name)]
-    for backbone in dict.fromkeys(backbones):
+    backbones = []
+    for _, loaded in _recipes(recipe, study, runs):
+        if not has_own_encoder(loaded.network.name) and loaded.backbone not in backbones:
+            backbones.append(loaded.backbone)
+    for backbone in backbones:
         advice = missing_weights_advice(backbone, None)
         if advice:
             raise ModelError(
@@ -217,24 +222,24 @@ def digest_images(study: Study, root: Path, earlier: Mapping[str, Any], progress
     return hasher.hexdigest()
 
 
-def _check_splits(request: StudyRequest) -> None:
+def _check_splits(study: Study, root: Path) -> None:
     """Refuse a data set without these splits, and an image or split with two roles.
 
     Such roles are training and testing.
     """
-    needed = request.study.parts
-    splits = request.study.splits(request.root)
+    needed = study.parts
+    splits = study.splits(root)
     absent = [name for name in needed if name not in splits]
     if absent:
         fault = f"The data set has no split '{absent[0]}'."
     elif len(set(needed)) < len(needed):
         fault = f"Two of pool, test and val are the same split: {', '.join(needed)}."
     else:
-        _check_disjoint({name: splits[name] for name in needed}, request.root)
+        _check_disjoint({name: splits[name] for name in needed}, root)
         return
     raise RecipeError(
         fault,
-        where=str(request.root),
+        where=str(root),
         next_step=f"It has: {', '.join(splits) or 'none'}. "
         "Name its splits in [simulate]: pool, test, val.",
         unchanged="Nothing was run.",
@@ -255,14 +260,13 @@ def _check_disjoint(splits: Mapping[str, Sequence[str]], root: Path) -> None:
             )
 
 
-def _check_labels(request: StudyRequest) -> None:
+def _check_labels(study: Study, root: Path) -> None:
     """Refuse tasks that contradict the first labels of the test images.
 
     An example is another number of classes. A task of which these images have no label is not
     judged.
     """
-    dataset = dataset_of(Oracle(request.study.data, str(request.root)))
-    study = request.study
+    dataset = dataset_of(Oracle(study.data, str(root)))
     first = dataset.splits()[study.test][:LOOKED_AT]
     for task in definitions(study.rows()).values():
         for image_id in first:
@@ -270,21 +274,20 @@ def _check_labels(request: StudyRequest) -> None:
                 break
 
 
-def _check_cells(request: StudyRequest) -> None:
+def _check_cells(study: Study, root: Path) -> None:
     """Refuse files of initial cells that cannot be read or list a cell outside an arm's pool."""
-    study = request.study
     for name in study.strategies:
         plan = study.initial_of(name)
         if not plan.file:
             continue
-        path = request.root / plan.file
-        tasks = {row.name for row in study.rows(name)}
-        pool = set(study.splits(request.root)[study.pool])
-        cells = listed_cells(plan, request.root, pool)
-        unknown = [cell for cell in cells if cell.image_id not in pool or cell.task not in tasks]
-        if unknown:
+        path = root / plan.file
+        tasks = [row.name for row in study.rows(name)]
+        pool = set(study.splits(root)[study.pool])
+        for cell in listed_cells(plan, root, pool):
+            if cell.image_id in pool and cell.task in tasks:
+                continue
             raise RecipeError(
-                f"The pool of '{name}' has no cell ({unknown[0].image_id}, {unknown[0].task}).",
+                f"The pool of '{name}' has no cell ({cell.image_id}, {cell.task}).",
                 where=str(path),
                 next_step=f"List images of the split {study.pool} and tasks of the arm: "
                 f"{', '.join(sorted(tasks))}.",

@@ -174,7 +174,7 @@ def test_many_runs_are_a_table_with_the_time_left_at_the_rate_of_this_call(
         "d": JobStatus(work=100.0),
     }
     with screen.Runs() as table:
-        table.started -= 600.0
+        table.shown_at -= 600.0
         table.show(reports)
         table.live.refresh()
     for words in ("2 of 4 runs, ETA 30 min; 1 waiting", "Training 3/8", "no [disk]"):
@@ -203,7 +203,7 @@ def test_of_many_runs_those_that_are_running_are_on_the_screen(
 
 def test_without_a_terminal_a_run_has_a_line_a_change(capsys: pytest.CaptureFixture[str]) -> None:
     table = screen.Runs()
-    table.started -= 60.0
+    table.seconds["a"] = 60.0
     for state, done in (
         ("waiting", 0.0),
         ("running", 0.0),

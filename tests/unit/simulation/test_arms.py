@@ -1,6 +1,5 @@
 """Laws of the arms of a study: tasks, initial labels, overrides and rounds of their own, and the starts they share."""
 
-import json
 import re
 from pathlib import Path
 
@@ -17,12 +16,11 @@ from labelgrid.simulation import results
 from labelgrid.simulation.arms import Arm, InitialLabels
 from labelgrid.simulation.campaign import create_run, settings_of, step
 from labelgrid.simulation.jobs import work_of
-from labelgrid.simulation.resume_check import widen_request
 from labelgrid.simulation.run_study import run_study
 from labelgrid.simulation.runs import Run, runs_at_point, runs_of
 from labelgrid.simulation.study import Study, kept_study, study_of
 from labelgrid.simulation.validate import validate_study
-from tests.studies import make_recipe, study_request
+from tests.studies import begin, make_recipe, study_request, widened
 
 COVERS = [
     "labelgrid.simulation.runs",
@@ -215,11 +213,10 @@ def test_cells_that_the_pool_does_not_have_are_refused_and_another_file_is_anoth
         with pytest.raises(RecipeError, match=f"has no cell .{line.replace(',', ', ')}"):
             validate_study(request)
     path.write_text("image,task\n0000.jpg,depth\n")
-    request.out.mkdir()
-    (request.out / "study.json").write_text(json.dumps(request.to_json()))
-    assert validate_study(widen_request(request))
+    begin(request)
+    assert validate_study(widened(request))
     path.write_text("image,task\n0001.jpg,depth\n")
-    with pytest.raises(LabelgridError, match=r"with other settings: cells\.csv changed"):
+    with pytest.raises(LabelgridError, match=r"with other settings: initial\.cells changed"):
         validate_study(request)
 
 

@@ -15,6 +15,7 @@ from labelgrid.project.records import EpochRecord, Measurement, read_fit, read_m
 from labelgrid.rounds.query import unspent_budget
 from labelgrid.simulation import campaign
 from labelgrid.simulation.campaign import copy_run, create_run, settings_of, step
+from labelgrid.simulation.forecast import TIMES, recorded_seconds
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Study, study_of
 from tests.studies import make_data, make_recipe
@@ -74,7 +75,8 @@ def test_a_campaign_buys_its_budget_a_round_and_measures_each(place: Path, tmp_p
             3
         }  # the split that measures is open from the start
         assert not any(count.labelled for count in project.store.counts(("train",)).values())
-        finish(project, PARTAL, of)
+        steps = finish(project, PARTAL, of)
+        assert len((project.folder / TIMES).read_text().splitlines()) == steps
         assert [row.budget for row in project.store.rounds() if row.state == "closed"] == [3, 5, 5]
         bought = sum(count.labelled for count in project.store.counts(("train",)).values())
         assert bought == 3 * 2 + 5 + 5
@@ -140,6 +142,7 @@ def test_a_run_goes_on_from_its_start_as_if_it_had_begun_itself(
         tmp_path / "copied",
         settings_of(PARTAL, str(place / "study.toml"), weights="", study=of, root=place / "data"),
     )
+    assert recorded_seconds(tmp_path / "start") > 0 == recorded_seconds(tmp_path / "copied")
     with (
         ProjectFolder.open(tmp_path / "copied") as copied,
         start(place, tmp_path / "own", PARTAL) as own,

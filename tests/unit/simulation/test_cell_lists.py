@@ -9,7 +9,7 @@ from labelgrid.errors import LabelgridError, RecipeError
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
 from labelgrid.ledger.store import Store
 from labelgrid.simulation.arms import InitialLabels
-from labelgrid.simulation.cell_lists import listed_cells, listed_digests, read_cells
+from labelgrid.simulation.cell_lists import listed_cells, read_cells
 
 
 def test_a_file_lists_cells_and_one_that_lists_none_is_refused(tmp_path: Path) -> None:
@@ -66,13 +66,7 @@ def test_a_ledger_gives_the_labelled_cells_of_its_training_images_and_is_not_wri
     folder = make_ledger(tmp_path / "flat", *moves)
     before = hashlib.sha256((folder / "labelgrid.db").read_bytes()).digest()
     assert listed_cells(LEDGER, tmp_path, ()) == [Cell("a.jpg", "depth"), Cell("b.jpg", "mask")]
-    digests = listed_digests(LEDGER, tmp_path)
     assert hashlib.sha256((folder / "labelgrid.db").read_bytes()).digest() == before
-    with Store.open(folder / "labelgrid.db") as store:
-        store.add_images([ImageRow(image_id="d.jpg", root="photos")])
-        assert listed_digests(LEDGER, tmp_path) == digests  # the same labels
-        store.move([labelled("d.jpg", "depth")])
-    assert listed_digests(LEDGER, tmp_path) != digests
 
 
 def test_a_folder_without_a_ledger_or_one_without_labels_is_refused(tmp_path: Path) -> None:
@@ -86,16 +80,3 @@ def test_a_folder_without_a_ledger_or_one_without_labels_is_refused(tmp_path: Pa
     (folder / "labelgrid.db").write_bytes(b"something else" * 100)
     with pytest.raises(LabelgridError, match="not a labelgrid database"):
         listed_cells(LEDGER, tmp_path, ())
-
-
-def test_the_digests_cover_the_file_and_the_list_of_its_rows(tmp_path: Path) -> None:
-    for name in ("cells.csv", "split.pth", "rows.txt"):
-        (tmp_path / name).write_text(name)
-    assert set(listed_digests(InitialLabels(plan="cells", file="cells.csv"), tmp_path)) == {
-        "cells.csv"
-    }
-    plan = InitialLabels(plan="published", file="split.pth", rows="rows.txt", columns={"depth": 0})
-    assert set(listed_digests(plan, tmp_path)) == {"split.pth", "rows.txt"}
-    assert set(
-        listed_digests(InitialLabels(plan="published", file="split.pth", rows="sorted"), tmp_path)
-    ) == {"split.pth"}

@@ -15,74 +15,96 @@ from labelgrid.simulation import run_study
 from labelgrid.simulation.campaign import settings_of
 from labelgrid.simulation.jobs import jobs_of
 from labelgrid.simulation.request import StudyRequest
-from labelgrid.simulation.resume_check import extra_runs_note, widen_request
+from labelgrid.simulation.resume_check import extra_runs_note
 from labelgrid.simulation.runs import DONE
-from labelgrid.simulation.study import study_of
+from labelgrid.simulation.study import earlier_values, study_of
 from labelgrid.simulation.validate import validate_study
-from tests.studies import study_request
+from tests.studies import begin, study_request, train_some, widened
 
 
-def train_some(run: Path) -> None:
-    """Leave a run's folder as one that trained something."""
-    write_text(run / "rounds" / "0001" / "fit" / "last.ckpt", "")
-
-
-def keep(of: StudyRequest) -> None:
-    """Leave the folder as a study of it that was begun."""
-    of.out.mkdir()
-    write_text(of.out / "study.json", json.dumps(of.to_json()))
+def edited(of: StudyRequest, **values: object) -> None:
+    """Change values of the folder's `study.json`."""
+    path = of.out / "study.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
 def test_scores_of_other_defaults_or_of_versions_with_fewer_options_get_no_more_runs(
     tmp_path: Path,
 ) -> None:
     begun = study_request(tmp_path)
-    keep(begun)
+    begin(begun)
     validate_study(begun)
-    now = begun.to_json()
-    fewer = {key: value for key, value in now["scoring"]["dropout"].items() if key != "at"}
-    for values, fault in (
-        (
-            now | {"scoring": {"dropout": fewer}},
-            "earlier version, without score.dropout.at; newer",
-        ),
-        (
-            now | {"scoring": {"dropout": now["scoring"]["dropout"] | {"at": "original"}}},
-            "settings: score.dropout",
-        ),
+    kept = earlier_values(begun.out)
+    key = kept["runs"]["partal-seed0"]
+    dropout = kept["identities"][key]["score"]["dropout"]
+    fewer = {name: value for name, value in dropout.items() if name != "at"}
+    for options, fault in (
+        (fewer, r"score\.dropout\.at is new \(partal-seed0\)"),
+        (dropout | {"at": "original"}, r'score\.dropout\.at changed from "original" to'),
     ):
-        write_text(begun.out / "study.json", json.dumps(values))
-        with pytest.raises(ProjectError, match=fault):
+        kept["identities"][key]["score"]["dropout"] = options
+        edited(begun, **kept)
+        with pytest.raises(ProjectError, match=f"with other settings: {fault}"):
             validate_study(begun)
-    write_text(
-        begun.out / "study.json", json.dumps(now | {"scoring": {}})
-    )  # its strategies needed no scores
+    rmtree(begun.out / "runs" / "partal-seed0")  # the other strategy needs no scores
     validate_study(begun)
+
+
+def test_runs_without_identities_are_of_an_earlier_version_and_get_no_more(tmp_path: Path) -> None:
+    begun = study_request(tmp_path)
+    begin(begun)
+    edited(begun, runs={}, identities={})
+    with pytest.raises(ProjectError, match=r"of an earlier version.*\n.*report` still reads"):
+        validate_study(begun)
+    rmtree(begun.out / "runs")
+    assert validate_study(begun)
+
+
+def test_a_study_that_has_trained_nothing_may_change(tmp_path: Path) -> None:
+    begin(study_request(tmp_path), [])
+    assert validate_study(study_request(tmp_path, budget=4, threads=2))
+
+
+def test_a_budget_counts_for_the_runs_that_buy(tmp_path: Path) -> None:
+    of = study_request(tmp_path)
+    begin(of, ["start-seed0", "full-seed0"])
+    other = study_request(tmp_path, budget=4)
+    assert validate_study(other)
+    train_some(of.out / "runs" / "partal-seed0")
+    message = r"settings: simulate\.budget changed from 5\.0 to 4\.0 \(partal-seed0\)"
+    with pytest.raises(ProjectError, match=message):
+        validate_study(other)
+
+
+def test_a_start_that_has_changed_is_named_by_the_run_that_continues_it(tmp_path: Path) -> None:
+    begin(study_request(tmp_path), ["partal-seed0"])
+    other = study_request(tmp_path, changes={"start": {"train": {"steps": 4}}})
+    message = r"settings: start\.train\.steps changed from 0 to 4 \(partal-seed0\)"
+    with pytest.raises(ProjectError, match=message):
+        validate_study(other)
 
 
 def test_earlier_runs_are_resumed(tmp_path: Path) -> None:
     first = study_request(tmp_path, strategies=["random_cells"], seeds=3, rounds=2)
-    assert widen_request(first) == first
-    keep(first)
-    more = widen_request(
-        study_request(tmp_path, strategies=["random_images"], seeds=1, rounds=1)
-    ).study
+    assert widened(first) == first
+    begin(first)
+    more = widened(study_request(tmp_path, strategies=["random_images"], seeds=1, rounds=1)).study
     assert (more.strategies, more.seeds, more.rounds) == (("random_cells", "random_images"), 3, 2)
-    assert validate_study(widen_request(study_request(tmp_path)))
+    assert validate_study(widened(study_request(tmp_path)))
 
 
 def test_other_runs_are_refused_in_a_folder_that_has_some(tmp_path: Path) -> None:
     weights = tmp_path / "a.pth"
     weights.write_bytes(b"one")
     of = replace(study_request(tmp_path), weights=str(weights))
-    keep(of)
+    begin(of)
     assert validate_study(of)
     weights.write_bytes(b"two")
     for other, key in (
         (of, "weights"),
         (study_request(tmp_path), "weights"),
-        (replace(of, study=study_of(of.recipe, {"budget": 4})), "simulate.budget"),
-        (replace(of, study=study_of(of.recipe, {"threads": 2})), "simulate.threads"),
+        (replace(of, study=study_of(of.recipe, {"budget": 4})), "simulate.budget changed"),
+        (replace(of, study=study_of(of.recipe, {"threads": 2})), "simulate.threads changed"),
         (replace(of, study=study_of(of.recipe, {"grid": {"train.steps": [5]}})), "simulate.grid"),
     ):
         with pytest.raises(LabelgridError, match=f"with other settings: .*{key}"):
@@ -100,15 +122,14 @@ def test_an_arm_may_change_until_it_has_a_run(tmp_path: Path) -> None:
         }
         return study_request(tmp_path, arms=arms, strategies=["a", "b"])
 
-    keep(with_steps(3))
+    begin(with_steps(3), ["a-seed0"])
     run = tmp_path / "out" / "runs"
-    train_some(run / "a-seed0")
     assert validate_study(with_steps(4))
     for name in ("b-seed0", "start.b-seed0"):
         (run / name).mkdir()
         assert validate_study(with_steps(4))  # it failed, or was killed, before it trained anything
         train_some(run / name)
-        with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.b changed"):
+        with pytest.raises(ProjectError, match=rf"with other settings: .*steps changed .*{name}"):
             validate_study(with_steps(4))
         rmtree(run / name)
     assert validate_study(with_steps(4))
@@ -122,34 +143,36 @@ def test_an_arm_does_not_take_over_the_runs_of_another_one(tmp_path: Path) -> No
         }
         return study_request(tmp_path, arms=arms, strategies=["a", "b"])
 
-    keep(with_steps(3, 4))
-    train_some(tmp_path / "out" / "runs" / "start.b-seed0")
+    begin(with_steps(3, 4), ["start.b-seed0"])
     assert validate_study(with_steps(5, 4))
-    with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.a changed"):
+    with pytest.raises(
+        ProjectError, match=r"with other settings: simulate\.arms\.a\..*steps changed"
+    ):
         validate_study(
             with_steps(4, 4)
         )  # a's start would be that of b, and start.b-seed0 no run of the study
 
 
 def test_a_strategy_with_a_run_does_not_become_an_arm_with_other_settings(tmp_path: Path) -> None:
-    keep(study_request(tmp_path, strategies=["random_cells"]))
-    train_some(tmp_path / "out" / "runs" / "random_cells-seed0")
+    begin(study_request(tmp_path, strategies=["random_cells"]), ["random_cells-seed0"])
     arms = {"random_cells": {"strategy": "random_images", "changes": {"train": {"steps": 3}}}}
     with pytest.raises(
-        ProjectError, match=r"with other settings: simulate\.arms\.random_cells changed"
+        ProjectError, match=r"with other settings: .*strategy\.name changed .*random_cells-seed0"
     ):
         validate_study(study_request(tmp_path, arms=arms, strategies=["random_cells"]))
 
 
 def test_a_study_is_resumed_with_a_cache_but_not_with_another_rate(tmp_path: Path) -> None:
     begun = study_request(tmp_path)
-    keep(begun)
+    begin(begun)
     recipe = Path(begun.recipe)
     recipe.write_text(recipe.read_text().replace("[train]", "[train]\ncache = 0.5", 1))
     again = StudyRequest.of(begun.recipe, begun.root, begun.out)
     assert again.to_json()["recipe"]["train"]["cache"] == 0.5 and validate_study(again)
     recipe.write_text(recipe.read_text().replace("cache = 0.5", "clip = 3.0", 1))
-    with pytest.raises(ProjectError, match="with other settings: recipe changed"):
+    with pytest.raises(
+        ProjectError, match=r"with other settings: start\.train\.clip changed|train\.clip changed"
+    ):
         validate_study(StudyRequest.of(begun.recipe, begun.root, begun.out))
 
 
@@ -172,37 +195,33 @@ def test_a_damaged_study_is_a_clear_refusal(tmp_path: Path, damaged: str) -> Non
     of.out.mkdir()
     (of.out / "study.json").write_text(damaged)
     with pytest.raises(LabelgridError, match=r"study\.json"):
-        widen_request(of)
+        widened(of)
 
 
 def test_a_study_of_some_tasks_goes_on_when_another_task_is_added(tmp_path: Path) -> None:
     of = study_request(tmp_path, only=["depth"])
-    keep(of)
+    begin(of)
     kept = json.loads((of.out / "study.json").read_text())
     del kept["study"]["tasks"]["semseg"]
     (of.out / "study.json").write_text(json.dumps(kept))
-    assert validate_study(widen_request(of))
-    with pytest.raises(ProjectError, match=r"simulate\.only, .* changed"):
-        validate_study(widen_request(study_request(tmp_path)))
+    assert validate_study(widened(of))
+    with pytest.raises(ProjectError, match=r"settings: .*tasks\.semseg is new"):
+        validate_study(widened(study_request(tmp_path)))
 
 
 def test_variants_may_be_added_to_a_study_and_not_changed(tmp_path: Path) -> None:
     raw, each = ({"name": "partal", "options": {"normalise": how}} for how in ("none", "each"))
-    keep(study_request(tmp_path, variants={"raw": raw}, strategies=["raw"]))
+    begin(study_request(tmp_path, variants={"raw": raw}, strategies=["raw"]))
     assert validate_study(
-        widen_request(
-            study_request(tmp_path, variants={"raw": raw, "each": each}, strategies=["each"])
-        )
+        widened(study_request(tmp_path, variants={"raw": raw, "each": each}, strategies=["each"]))
     )
-    with pytest.raises(ProjectError, match=r"simulate\.variants changed"):
-        validate_study(
-            widen_request(study_request(tmp_path, variants={"raw": each}, strategies=["raw"]))
-        )
+    with pytest.raises(ProjectError, match=r"strategy\.options\.normalise changed"):
+        validate_study(widened(study_request(tmp_path, variants={"raw": each}, strategies=["raw"])))
 
 
 def test_a_study_may_ask_for_explanations_at_any_time(tmp_path: Path) -> None:
     plain, asking = study_request(tmp_path), study_request(tmp_path, explain=True)
-    keep(plain)
+    begin(plain)
     runs = validate_study(asking)
     explains = [
         settings_of(runs[-1], of.recipe, weights="", study=of.study, root=of.root).explains
@@ -215,12 +234,14 @@ def test_runs_are_not_resumed_with_another_default_of_a_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     of = study_request(tmp_path)
-    keep(of)
+    begin(of)
     earlier = make_dataclass(
         "Options", [("encoder_dropout", float, 0.5)], bases=(pad_net.Options,), frozen=True
     )
     monkeypatch.setattr(pad_net, "Options", earlier)
-    with pytest.raises(ProjectError, match=r"runs with other settings: networks\.pad_net changed"):
+    with pytest.raises(
+        ProjectError, match=r"other settings: options\.networks\.pad_net.* (changed|is gone)"
+    ):
         validate_study(of)
 
 
@@ -232,7 +253,7 @@ def test_runs_are_not_resumed_with_other_code_unless_forced(
     code = tmp_path / "own_strategy_of_test.py"
     code.write_text((Path(random_cells.__file__)).read_text())
     of = study_request(tmp_path, strategies=["own_strategy_of_test:build"])
-    keep(of)
+    begin(of)
     assert validate_study(of)
     code.write_text(code.read_text() + "# changed\n")
     with pytest.raises(
@@ -241,21 +262,19 @@ def test_runs_are_not_resumed_with_other_code_unless_forced(
         validate_study(of)
     assert validate_study(replace(of, force=True))
     jobs = jobs_of(of, validate_study(replace(of, force=True)))
-    assert (
-        "with other code of own_strategy_of_test:build" in run_study._history(of, jobs)["notes"][-1]
-    )
+    before = earlier_values(of.out)
+    now = of.to_json()
+    history = run_study._history(before, now, jobs)
+    assert "with other code of own_strategy_of_test:build" in history["notes"][-1]
     for job in jobs.values():
-        job.folder.mkdir(parents=True)
-        (job.folder / DONE).write_text(job.run.done_text(job.study))
-    before = (of.previous() or {})["code"]  # no run is left: all are of the code of before
-    assert before != of.to_json()["code"] and run_study._history(of, jobs) == {"code": before}
+        write_text(job.folder / DONE, job.run.done_text(job.study))
+    code = {"code": before["code"]}  # no run is left: all are of the code of before
+    assert before["code"] != now["code"] and run_study._history(before, now, jobs) == code
     assert validate_study(of)
-    code.write_text(code.read_text().removesuffix("# changed\n"))
-    assert run_study._history(of, jobs) == {"code": of.to_json()["code"]}
 
 
 def test_what_the_report_shows_in_hindsight_may_change_between_two_calls(tmp_path: Path) -> None:
-    keep(study_request(tmp_path))
+    begin(study_request(tmp_path))
     validate_study(study_request(tmp_path, best_of={"Best": ["partal", "random_cells"]}))
 
 
@@ -268,21 +287,20 @@ def of_arms(folder: Path, **steps: int) -> StudyRequest:
 
 
 def test_an_arm_without_a_run_may_be_renamed_or_removed(tmp_path: Path) -> None:
-    keep(of_arms(tmp_path, a=3, b=4))
-    train_some(tmp_path / "out" / "runs" / "a-seed0")
-    renamed = widen_request(of_arms(tmp_path, a=3, c=4))
+    begin(of_arms(tmp_path, a=3, b=4), ["a-seed0"])
+    renamed = widened(of_arms(tmp_path, a=3, c=4))
     assert renamed.study.strategies == ("a", "c") and validate_study(renamed)
-    with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.a changed"):
-        widen_request(of_arms(tmp_path, c=4))
+    with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.a is gone"):
+        validate_study(widened(of_arms(tmp_path, c=4)))
 
 
 def test_more_seeds_of_some_arms_alone_are_said_to_be_of_all(tmp_path: Path) -> None:
-    keep(of_arms(tmp_path, a=3, b=4))
+    begin(of_arms(tmp_path, a=3, b=4))
     of = of_arms(tmp_path, a=3, b=4)
 
     def asked(*strategies: str, seeds: int) -> str:
         one = replace(of, study=replace(of.study, strategies=strategies, seeds=seeds))
-        return extra_runs_note(one, widen_request(one))
+        return extra_runs_note(one.study, widened(one).study, of.study)
 
     assert asked("a", seeds=9).startswith(
         "The folder's other arms also get 9 seeds: b. To run some arms further"
@@ -308,14 +326,14 @@ def test_an_arm_that_failed_before_it_trained_anything_is_corrected_in_its_folde
 def test_an_arm_that_gets_a_run_while_the_images_are_read_is_not_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keep(of_arms(tmp_path, a=3, b=4))
+    begin(of_arms(tmp_path, a=3, b=4), [])
 
     def meanwhile(*_: object, **__: object) -> str:
         train_some(tmp_path / "out" / "runs" / "b-seed0")
         return ""
 
     monkeypatch.setattr(run_study, "digest_images", meanwhile)
-    with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.b changed"):
+    with pytest.raises(ProjectError, match=r"with other settings: .*steps changed .*b-seed0"):
         run_study.run_study(of_arms(tmp_path, a=3, b=5))
 
 
@@ -323,13 +341,15 @@ def test_a_study_from_before_a_plug_in_had_an_option_is_resumed(tmp_path: Path) 
     of = study_request(tmp_path)
     recipe = Path(of.recipe)
     recipe.write_text(recipe.read_text().replace("[simulate]", "[terms.crop]\n[simulate]", 1))
-    keep(of)
-    kept = json.loads((of.out / "study.json").read_text())
-    crop = kept["training"]["terms"]["crop"]
-    del crop["track"]
-    (of.out / "study.json").write_text(json.dumps(kept))
+    begin(of)
+    kept = earlier_values(of.out)
+    for identity in kept["identities"].values():
+        del identity["options"]["terms"]["crop"]["track"]
+    edited(of, **kept)
     assert validate_study(of)
-    crop["weight"] = 2.0
-    (of.out / "study.json").write_text(json.dumps(kept))
-    with pytest.raises(ProjectError, match=r"with other settings: terms\.crop changed"):
+    for identity in kept["identities"].values():
+        identity["options"]["terms"]["crop"]["weight"] = 2.0
+    edited(of, **kept)
+    fault = r"with other settings: options\.terms\.crop\.weight changed from 2\.0 to 1\.0"
+    with pytest.raises(ProjectError, match=fault):
         validate_study(of)

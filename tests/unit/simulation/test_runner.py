@@ -169,3 +169,23 @@ def test_a_run_that_the_machine_fails_is_begun_again_twice_at_most_and_an_error_
         assert report.fault == f"{kind}: out of luck (see {trace}).{again}"
     else:
         assert report.fault == ""
+
+
+def test_a_share_of_a_training_is_work_done_and_one_of_anything_else_is_not(tmp_path: Path) -> None:
+    ours, theirs = Pipe(duplex=False)
+    progress = PipeProgress(theirs)
+    progress.say_trained(1)
+    for what in (runner.TRAINING, "Scoring"):
+        progress.start(what, 8, "images")
+        progress.advance(2)
+    messages = []
+    while ours.poll():
+        messages.append(ours.recv())
+    assert [value for kind, value in messages if kind == "trained"] == [1, 1.25]
+
+    runs = Runner(jobs=jobs(tmp_path), at_once=1, show=lambda _: None)
+    runs.statuses = {key: JobStatus(work=job.work) for key, job in runs.jobs.items()}
+    partal = runs.statuses["partal-seed0"]
+    for trained in (1, 1.25, 1.0):  # members are trained between two rounds
+        runs._update("partal-seed0", trained)
+    assert (partal.found, partal.done) == (partal.work / 2, partal.work * 1.25 / 2)

@@ -14,8 +14,8 @@ from labelgrid.report.write import write_report
 from labelgrid.results import Result, delta_mtl
 from labelgrid.simulation.arms import Arm, InitialLabels
 from labelgrid.simulation.campaign import create_run, settings_of, step
-from labelgrid.simulation.estimate import estimate_study
 from labelgrid.simulation.jobs import work_of
+from labelgrid.simulation.plan import plan_study
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.results import Outcome
 from labelgrid.simulation.run_study import SilentStudy, run_study
@@ -142,7 +142,7 @@ def test_a_task_without_an_initial_label_has_no_network_and_fails_no_study(tmp_p
     arms = {"mine": {"initial": {"plan": "cells", "file": "cells.csv"}, "rounds": 0}}
     request = study_request(tmp_path, arms=arms, strategies=["mine"], single=True, full=False)
     (request.root / "cells.csv").write_text("image,task\n0000.jpg,depth\n0001.jpg,depth\n")
-    assert not estimate_study(request).left["single.mine.semseg-seed0"].steps
+    assert not plan_study(request).left["single.mine.semseg-seed0"].steps
     done = run_study(request)
     assert not done.failed
     assert {o.strategy for o in done.outcomes() if o.kind == "single"} == {"single.mine.depth"}

@@ -11,17 +11,11 @@ from labelgrid.files import write_text
 from labelgrid.progress import Silent
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.campaign import settings_of
+from labelgrid.simulation.plan import plan_study
 from labelgrid.simulation.request import StudyRequest
+from labelgrid.simulation.study import earlier_values
 from labelgrid.simulation.validate import check_weights, digest_images, validate_study
 from tests.studies import study_request
-
-
-def test_options_that_a_strategy_sets_are_kept_beside_those_of_the_recipe(tmp_path: Path) -> None:
-    strategies = ["partal", "bald", "clasp_pe"]  # the last one relies on a default
-    scoring = study_request(tmp_path, strategies=strategies).to_json()["scoring"]
-    assert sorted(scoring) == ["class_entropy", "dropout", "dropout of bald"]
-    assert scoring["dropout of bald"] == scoring["dropout"] | {"measure": "information"}
-
 
 #: Options of a term that lists a pair with a task that a study may leave out.
 PAIR = {"mapping": "light", "listed": [["semseg", "depth"]]}
@@ -105,7 +99,7 @@ def test_what_cannot_be_run_is_refused_before_it_is(
 
 
 def images_of(of: StudyRequest) -> str:
-    return digest_images(of.study, of.root, of.previous() or {}, Silent())
+    return digest_images(of.study, of.root, earlier_values(of.out) or {}, Silent())
 
 
 def test_the_pictures_digest_follows_every_image_and_no_label(tmp_path: Path) -> None:
@@ -267,7 +261,7 @@ def test_weights_that_cannot_be_had_are_refused_once(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     study = study_request(tmp_path)
     runs = validate_study(study)
-    check_weights(study, runs)  # random weights
+    check_weights(study.recipe, study.study, runs)  # random weights
     pretrained = study_request(
         tmp_path,
         changes={kind: {"backbone": {"pretrained": True}} for kind in ("start", "strategy")},
@@ -275,5 +269,7 @@ def test_weights_that_cannot_be_had_are_refused_once(
     with pytest.raises(
         ModelError, match=r"(?s)ImageNet weights of .* `--weights FILE`.*Nothing was run"
     ):
-        check_weights(pretrained, validate_study(pretrained))
-    check_weights(replace(pretrained, weights="/a/file"), validate_study(pretrained))
+        plan_study(pretrained)
+    weights = tmp_path / "weights.pth"
+    weights.write_bytes(b"")
+    plan_study(replace(pretrained, weights=str(weights)))

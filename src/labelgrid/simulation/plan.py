@@ -1,0 +1,87 @@
+"""Plans a study: its runs, what is left of them, and how long that takes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from labelgrid.processes import cores
+from labelgrid.simulation.forecast import Pace, recorded_seconds, seconds_left
+from labelgrid.simulation.jobs import Job, RunWork, jobs_of
+from labelgrid.simulation.request import StudyRequest
+from labelgrid.simulation.resume_check import extra_runs_note, widen_study
+from labelgrid.simulation.runner import work_left
+from labelgrid.simulation.runs import Run
+from labelgrid.simulation.study import earlier_values, kept_study
+from labelgrid.simulation.validate import check_weights, validate_study
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyPlan:
+    """The runs of a study and of its folder, with what is left of them, at most.
+
+    Args:
+        request: what is run, with the strategies, seeds and rounds of the folder.
+        jobs: the job of each run, by key.
+        left: run key -> remaining work.
+        note: what the request did not ask for, in words; "" if there is nothing.
+    """
+
+    request: StudyRequest
+    jobs: Mapping[str, Job]
+    left: Mapping[str, RunWork]
+    note: str
+
+    @property
+    def planned(self) -> dict[str, Run]:
+        """The runs, by key."""
+        return {key: job.run for key, job in self.jobs.items()}
+
+    @property
+    def runs(self) -> int:
+        """The number of runs that train at least one network."""
+        return sum(bool(work.steps) for work in self.left.values())
+
+    @property
+    def steps(self) -> int:
+        """The remaining optimiser steps of all runs."""
+        return sum(sum(work.steps) for work in self.left.values())
+
+    @property
+    def at_once(self) -> int:
+        """The number of parallel runs."""
+        return min(self.request.jobs or cores(), self.runs)
+
+    @property
+    def seconds(self) -> float | None:
+        """The time of all remaining work, from the finished steps of the folder's runs.
+
+        None if no step is finished.
+        """
+        paces = []
+        for key, job in self.jobs.items():
+            left = sum(self.left[key].steps)
+            seconds = recorded_seconds(job.folder)
+            done = sum(job.max_work.steps) - left if seconds else 0
+            paces.append(Pace(arm=job.run.name, seconds=seconds, done=done, left=left))
+        return seconds_left(paces, self.at_once)
+
+
+def plan_study(request: StudyRequest) -> StudyPlan:
+    """Check a request and plan its runs, with those of its folder; nothing is written.
+
+    Raises:
+        LabelgridError: the study is refused. Nothing was run.
+    """
+    note = ""
+    earlier = earlier_values(request.out)
+    if earlier is not None:
+        old = kept_study(earlier, request.out)
+        study = widen_study(request.study, old)
+        note = extra_runs_note(request.study, study, old)
+        request = replace(request, study=study)
+    runs = validate_study(request)
+    jobs = jobs_of(request, runs)
+    left = {key: work_left(job) for key, job in jobs.items()}
+    if not request.weights:
+        unfinished = [jobs[key].run for key, work in left.items() if work.steps]
+        check_weights(request.recipe, request.study, unfinished)
+    return StudyPlan(request=request, jobs=jobs, left=left, note=note)
