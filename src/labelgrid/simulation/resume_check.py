@@ -12,7 +12,7 @@ from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.results import keys_with_records, recorded_runs
 from labelgrid.simulation.run_identity import Identities, differences, identities_of
 from labelgrid.simulation.runs import Run, has_work, runs_of
-from labelgrid.simulation.study import LOCK, Study, earlier_values, kept_study
+from labelgrid.simulation.study import LOCK, Study, code_of, earlier_values, kept_study
 from labelgrid.words import join_names
 
 #: The fields of a study that select, end, show or explain runs, and change none.
@@ -89,7 +89,7 @@ def check_same(request: StudyRequest, runs: Sequence[Run], images: str = "") -> 
     changes += _identity_changes(sorted(started & now.runs.keys()), before, now)
     if changes:
         raise _other_settings(changes, request.out)
-    code = changed_plugins(earlier.get("code", {}), values.get("code", {}))
+    code = changed_plugins(code_of(earlier), code_of(values))
     if code and started and not request.force and _any_left(request.study, runs, request.out):
         raise _other_code(code, request.out)
     return values | now.as_json()

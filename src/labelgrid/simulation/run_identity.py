@@ -81,8 +81,17 @@ class Identities:
 
     @classmethod
     def read(cls, kept: Mapping[str, Any]) -> "Identities":
-        """Read them from the values of a `study.json`; one of an earlier version has none."""
-        return cls(kept.get("runs", {}), kept.get("identities", {}))
+        """Read them from the values of a `study.json`.
+
+        One of an earlier version has none; damaged ones are left out.
+        """
+        runs = kept.get("runs")
+        values = kept.get("identities")
+        if not (isinstance(runs, Mapping) and isinstance(values, Mapping)):
+            return cls({}, {})
+        values = {name: value for name, value in values.items() if isinstance(value, Mapping)}
+        known = {key: str(name) for key, name in runs.items() if str(name) in values}
+        return cls(known, values)
 
     def as_json(self) -> dict[str, Any]:
         """The identities as values of `study.json`."""

@@ -25,7 +25,15 @@ from labelgrid.simulation.results import RECORDS
 from labelgrid.simulation.resume_check import check_same
 from labelgrid.simulation.runner import JobStatus, Runner
 from labelgrid.simulation.runs import has_work
-from labelgrid.simulation.study import ENDINGS, KEPT, LOCK, earlier_values, notes_of, versions_of
+from labelgrid.simulation.study import (
+    ENDINGS,
+    KEPT,
+    LOCK,
+    code_of,
+    earlier_values,
+    notes_of,
+    versions_of,
+)
 from labelgrid.simulation.validate import digest_images
 
 #: The recipe that the runs read, in the study's folder.
@@ -144,7 +152,7 @@ def _history(
     else:
         versions = {"labelgrid": __version__, "torch": version("torch")}
         history = {"versions": versions}
-        changed = changed_plugins(earlier.get("code", {}), values.get("code", {}))
+        changed = changed_plugins(code_of(earlier), code_of(values))
         notes += _change_notes(earlier, versions, changed)
     if notes:
         history["notes"] = notes

@@ -313,10 +313,22 @@ def versions_of(values: Mapping[str, Any]) -> dict[str, str]:
 
     Empty if it has none.
     """
-    versions = values.get("versions")
-    if not isinstance(versions, dict):
+    return _texts(values.get("versions"))
+
+
+def code_of(values: Mapping[str, Any]) -> dict[str, str]:
+    """Read the digests of own plug-ins' code, by name, from the values of `study.json`.
+
+    Empty if it has none.
+    """
+    return _texts(values.get("code"))
+
+
+def _texts(table: Any) -> dict[str, str]:
+    """A table of texts; empty if it is none."""
+    if not isinstance(table, Mapping):
         return {}
-    return {str(name): str(version) for name, version in versions.items()}
+    return {str(name): str(text) for name, text in table.items()}
 
 
 def study_of(recipe: str, changes: Mapping[str, Any] | None = None) -> Study:

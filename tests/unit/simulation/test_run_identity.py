@@ -91,6 +91,13 @@ def test_runs_that_differ_in_their_seed_share_an_identity_and_json_keeps_it(tmp_
     assert Identities.read(json.loads(json.dumps(now.as_json()))) == now
 
 
+@pytest.mark.parametrize(
+    "kept", [{}, {"runs": 3}, {"runs": {"a": ["b"]}, "identities": {}}, {"runs": {"a": "b"}}]
+)
+def test_damaged_identities_are_none(kept: dict[str, object]) -> None:
+    assert not Identities.read(kept).runs
+
+
 def test_options_that_a_strategy_sets_are_complete_and_those_of_each_arm(tmp_path: Path) -> None:
     strategies = ["partal", "bald", "clasp_pe"]  # the last one relies on a default
     now = identities(study_request(tmp_path, strategies=strategies))
