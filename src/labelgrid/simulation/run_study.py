@@ -16,6 +16,8 @@ from labelgrid.errors import ProjectError
 from labelgrid.files import remove_folder, write_text
 from labelgrid.processes import cores
 from labelgrid.progress import Progress, Silent
+from labelgrid.project.folder import SETTINGS
+from labelgrid.project.settings import settings_text
 from labelgrid.simulation import results
 from labelgrid.simulation.jobs import Job
 from labelgrid.simulation.plan import plan_study
@@ -110,6 +112,7 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
         write_text(out / KEPT, json.dumps(values, indent=1) + "\n")
         _freeze(values["recipe"], out)
         _remove_unstarted(out)
+        _renew_settings(jobs)
         try:
             runner = Runner(
                 jobs=jobs,
@@ -200,6 +203,19 @@ def _remove_unstarted(out: Path) -> None:
     for folder in (out / "runs").glob("*/"):
         if folder.name.endswith(".partial") or not has_work(folder):
             remove_folder(folder)
+
+
+def _renew_settings(jobs: Mapping[str, Job]) -> None:
+    """Give resumed runs the settings of this request.
+
+    Their identity is the same, but a value may have moved from the recipe to an arm, or a file of
+    weights to another folder.
+    """
+    for job in jobs.values():
+        path = job.folder / SETTINGS
+        text = settings_text(job.settings)
+        if path.is_file() and path.read_text(encoding="utf-8") != text:
+            write_text(path, text)
 
 
 @contextmanager

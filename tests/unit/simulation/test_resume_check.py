@@ -353,3 +353,18 @@ def test_a_study_from_before_a_plug_in_had_an_option_is_resumed(tmp_path: Path) 
     fault = r"with other settings: options\.terms\.crop\.weight changed from 2\.0 to 1\.0"
     with pytest.raises(ProjectError, match=fault):
         validate_study(of)
+
+
+def test_a_value_may_move_from_the_recipe_to_the_arms_and_the_runs_still_read_it(
+    tmp_path: Path,
+) -> None:
+    given = {"strategies": ["random_cells"], "full": False}
+    whole = run_study.run_study(study_request(tmp_path, "whole", rounds=2, **given))
+    run_study.run_study(study_request(tmp_path, rounds=1, **given))
+    batch = {"train": {"batch": 4}}
+    moved = study_request(tmp_path, changes={"start": batch, "strategy": batch}, rounds=2, **given)
+    recipe = Path(moved.recipe)
+    assert "batch = 4" in recipe.read_text()
+    recipe.write_text(recipe.read_text().replace("batch = 4", "batch = 1"))
+    resumed = run_study.run_study(moved)
+    assert not resumed.failed and resumed.outcomes() == whole.outcomes()
