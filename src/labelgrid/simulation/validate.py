@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
@@ -84,15 +84,15 @@ def _check_until(study: Study) -> None:
             )
 
 
-def _recipes(recipe: str, study: Study, runs: Iterable[Run]) -> Iterator[tuple[Run, Recipe]]:
+def _recipes(recipe: str, study: Study, runs: Iterable[Run]) -> list[tuple[Run, Recipe]]:
     """Load the recipes of runs, each once, with a run that has it."""
-    seen = set()
+    loaded = {}
     for run in runs:
         overrides = run.overrides(study)
         key = json.dumps([run.arm, overrides])
-        if key not in seen:
-            seen.add(key)
-            yield run, load_recipe(recipe, overrides)
+        if key not in loaded:
+            loaded[key] = (run, load_recipe(recipe, overrides))
+    return list(loaded.values())
 
 
 @note_unchanged("Nothing was run.")
