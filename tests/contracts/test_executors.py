@@ -92,21 +92,25 @@ def test_a_fault_is_said_and_a_killed_process_has_died(executor: Executor, tmp_p
     assert JobFolder(tmp_path / "killed").state == "died"
 
 
-def try_again(marker: Path, progress: Progress) -> None:
+def try_again(tries: Path, progress: Progress) -> None:
     progress.say("Trying.")
-    if not marker.exists():
-        marker.touch()
+    with tries.open("a") as file:
+        file.write("|")
+    count = len(tries.read_text())
+    if count == 1:
+        raise ProjectError("Not yet.")
+    if count == 2:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_job_that_died_can_be_started_again_in_its_folder_which_keeps_its_log(
+def test_a_job_can_be_started_again_in_its_folder_which_keeps_its_log_but_not_its_end(
     executor: Executor, tmp_path: Path
 ) -> None:
     folder = JobFolder(tmp_path / "job")
-    for state in ("died", "ended"):
-        executor.start(folder.path, try_again, tmp_path / "marker")
+    for state in ("failed", "died", "ended"):
+        executor.start(folder.path, try_again, tmp_path / "tries")
         assert ends(executor, 1)["job"].state == folder.state == state
-    assert JobReader(folder).new_messages() == ["Trying.", "Trying."]
+    assert JobReader(folder).new_messages() == ["Trying."] * 3
 
 
 def work_on(progress: Progress) -> None:
