@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from labelgrid.data.dataset import labels_of
 from labelgrid.data.loader import eval_batches
-from labelgrid.data.transforms import DataOptions
+from labelgrid.data.options import DataOptions
 from labelgrid.nets.network import Network
 from labelgrid.score.pool import ScoringJob, pool_batches
 from labelgrid.score.statistic import Statistic

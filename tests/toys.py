@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from labelgrid import plugins
-from labelgrid.data.transforms import DataOptions
+from labelgrid.data.options import DataOptions
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
 from labelgrid.nets.options import BackboneOptions

@@ -4,15 +4,17 @@ SIGTERM stops as Ctrl-C.
 """
 
 import ctypes
-import multiprocessing
 import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
 
 #: Linux's `prctl` option for the signal that a process gets when its parent ends (linux/prctl.h).
 PR_SET_PDEATHSIG = 1
@@ -23,6 +25,8 @@ def end_with_parent() -> None:
 
     It also ends if the parent was killed before this call.
     """
+    import multiprocessing  # slow to load, and every command loads this module
+
     # A forked process inherits the handler of `stop_on_sigterm`.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if sys.platform == "linux":
@@ -37,7 +41,7 @@ def end_with_parent() -> None:
         threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
 
 
-def _end_after(parent: BaseProcess) -> None:
+def _end_after(parent: "BaseProcess") -> None:
     parent.join()
     os._exit(1)
 

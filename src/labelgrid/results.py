@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 Better = Literal["higher", "lower"]
 #: The name of the weighted sum of all tasks' losses.
 LOSS = "loss_mtl"
@@ -72,6 +70,8 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
     """
     if not values:
         return math.nan, math.nan
+    import numpy as np  # slow to load, and every command loads this module
+
     deviation = math.nan
     if len(values) > 1:
         deviation = float(np.std(values, ddof=1))

@@ -19,7 +19,7 @@ import pytest
 from labelgrid import plugins
 from labelgrid.data.dataset import Dataset
 from labelgrid.data.loader import train_batches
-from labelgrid.data.transforms import DataOptions
+from labelgrid.data.options import DataOptions
 from labelgrid.errors import ImageError
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.task import TaskDef, definitions

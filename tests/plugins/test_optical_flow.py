@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from labelgrid.data.loader import train_batches
-from labelgrid.data.transforms import DataOptions
+from labelgrid.data.options import DataOptions
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel.target import Target

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labelgrid.data.options import DataOptions
 from labelgrid.data.transforms import (
-    DataOptions,
     Example,
     augment,
     draw_placement,

@@ -62,7 +62,7 @@ def test_a_process_of_a_fork_server_ends_with_its_parent_and_no_sooner(
             assert gone.wait(60)
 
     monkeypatch.setattr(processes.sys, "platform", "elsewhere")
-    monkeypatch.setattr(processes.multiprocessing, "parent_process", Parent)
+    monkeypatch.setattr(multiprocessing, "parent_process", Parent)
     monkeypatch.setattr(processes.os, "getppid", lambda: 1)  # the fork server
     monkeypatch.setattr(processes.os, "_exit", lambda code: ended.set())
     processes.end_with_parent()

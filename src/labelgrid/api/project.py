@@ -16,14 +16,13 @@ from labelgrid.executors.job import record_job
 from labelgrid.ledger.grid import Cell, Split, TaskRow, Unit
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.image_files import Check
 from labelgrid.project.settings import RECIPE, STRATEGY, Settings, resolve_recipe
 from labelgrid.project.task_spec import task_row, task_rows
-from labelgrid.recipes.schema import PluginChoice
 
 if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.project.export import Exported
     from labelgrid.project.extend import Added
+    from labelgrid.project.image_files import Check
     from labelgrid.project.import_labels import Imported
     from labelgrid.project.records import Fit
     from labelgrid.project.remove import Removed, Restored
@@ -76,7 +75,7 @@ class Project(ProjectContents):
         options: Mapping[str, Any] | None = None,
         weights: Place | None = None,
         seed: int = 0,
-        check: Check = "full",
+        check: "Check" = "full",
         progress: Progress | None = None,
     ) -> "Project":
         """Create a project from images and tasks.
@@ -115,7 +114,7 @@ class Project(ProjectContents):
             seed=seed,
             weights=str(file.absolute()) if file else "",
             group=group,
-            strategy=PluginChoice(strategy, options or {}),
+            strategy=plugins.PluginChoice(strategy, options or {}),
             changes=changes or {},
         )
         project = create(
@@ -144,7 +143,7 @@ class Project(ProjectContents):
         tasks: Places = (),
         *,
         holdout: int | str = 0,
-        check: Check = "full",
+        check: "Check" = "full",
     ) -> "Added":
         """Add images or tasks to a project, or hold out images of it.
 

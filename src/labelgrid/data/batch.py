@@ -11,7 +11,7 @@ from torch import Tensor
 
 from labelgrid.camera import Camera
 from labelgrid.data.frame import Frame
-from labelgrid.data.transforms import DataOptions
+from labelgrid.data.options import DataOptions
 from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import TaskDef

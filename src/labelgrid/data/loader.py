@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader, Dataset
 from labelgrid.data.batch import Batch, Item, SoftLabel, SoftLabels, collate
 from labelgrid.data.dataset import ImageSource, Source, camera_of, labels_of, weight_of
 from labelgrid.data.frame import Frame
-from labelgrid.data.transforms import DataOptions, Example, augment, fit_placement, place
+from labelgrid.data.options import DataOptions
+from labelgrid.data.transforms import Example, augment, fit_placement, place
 from labelgrid.errors import LabelError, LabelgridError, TrainingError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.processes import end_with_parent

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from labelgrid.data.transforms import DataOptions
+from labelgrid.data.options import DataOptions
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.plugins import PluginChoice
 from labelgrid.train.options import ObjectiveOptions, TrainOptions

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from labelgrid.data.dataset import Source, labels_of
 from labelgrid.data.loader import eval_batches
-from labelgrid.data.transforms import DataOptions
+from labelgrid.data.options import DataOptions
 from labelgrid.errors import PluginError
 from labelgrid.progress import Progress
 from labelgrid.score.statistic import PoolBatch, Statistic

@@ -10,7 +10,7 @@ from torch import Tensor
 from labelgrid.data.dataset import Source, labels_of
 from labelgrid.data.frame import Frame, resize_to_original, target_of
 from labelgrid.data.loader import eval_batches
-from labelgrid.data.transforms import DataOptions
+from labelgrid.data.options import DataOptions
 from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.nets.network import Raw

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from labelgrid.data.dataset import Source
-from labelgrid.data.transforms import DataOptions
+from labelgrid.data.options import DataOptions
 from labelgrid.nets.network import Network
 from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.balancer import Balancer

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from labelgrid.data.batch import Batch, SoftLabels
 from labelgrid.data.dataset import Source
-from labelgrid.data.transforms import DataOptions
+from labelgrid.data.options import DataOptions
 from labelgrid.nets.network import Network, Output
 from labelgrid.progress import Progress
 from labelgrid.tasks.task import Task, TaskDef

@@ -9,7 +9,8 @@ import torch
 from labelgrid.camera import Camera
 from labelgrid.data.batch import Item, collate, network_inputs
 from labelgrid.data.frame import label_of, target_of
-from labelgrid.data.transforms import DataOptions, fit_placement, place_label
+from labelgrid.data.options import DataOptions
+from labelgrid.data.transforms import fit_placement, place_label
 from labelgrid.formats.codec import LabelArray
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import definitions

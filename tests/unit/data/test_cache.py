@@ -15,7 +15,7 @@ from labelgrid.data.cache import CachedSource, cache_source
 from labelgrid.data.dataset import camera_of, weight_of
 from labelgrid.data.layouts import folder
 from labelgrid.data.loader import train_batches
-from labelgrid.data.transforms import DataOptions
+from labelgrid.data.options import DataOptions
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.progress import Silent

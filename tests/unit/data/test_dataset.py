@@ -8,7 +8,7 @@ import torch
 from labelgrid.data.dataset import weight_of
 from labelgrid.data.layouts import folder
 from labelgrid.data.loader import train_batches
-from labelgrid.data.transforms import DataOptions
+from labelgrid.data.options import DataOptions
 from labelgrid.plugins import resolve
 from labelgrid.tasks.task import definitions
 

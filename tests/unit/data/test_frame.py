@@ -15,7 +15,8 @@ from labelgrid.data.frame import (
     to_input,
     to_patches,
 )
-from labelgrid.data.transforms import DataOptions, fit_placement, place_label
+from labelgrid.data.options import DataOptions
+from labelgrid.data.transforms import fit_placement, place_label
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.task import TaskDef

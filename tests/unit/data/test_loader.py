@@ -17,7 +17,7 @@ from labelgrid.data.batch import Batch, SoftLabel
 from labelgrid.data.dataset import camera_of
 from labelgrid.data.layouts import folder
 from labelgrid.data.loader import eval_batches, train_batch, train_batches
-from labelgrid.data.transforms import DataOptions
+from labelgrid.data.options import DataOptions
 from labelgrid.errors import ImageError, LabelError, TrainingError
 from labelgrid.tasks.task import definitions
 from tests.support import make_dataset

@@ -8,8 +8,8 @@ import pytest
 
 from labelgrid.camera import Camera
 from labelgrid.config import parse
+from labelgrid.data.options import DataOptions
 from labelgrid.data.transforms import (
-    DataOptions,
     Example,
     augment,
     draw_placement,
@@ -25,6 +25,7 @@ from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.task import TaskDef, definitions
 from tests.support import make_scene, task_rows
 
+COVERS = ["labelgrid.data.options"]
 TASKS = definitions(task_rows())
 DISPARITY = TaskDef.of(TaskRow("stereo", "depth", 1.0, {"disparity": True}))
 RNG = np.random.default_rng(0)

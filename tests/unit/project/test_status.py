@@ -156,10 +156,30 @@ def test_commands_of_a_project_in_any_folder_can_be_pasted(data: Made, tmp_path:
             assert shlex.split(hint)[2] == str(folder)
 
 
-def test_a_status_loads_no_library_of_images_statistics_or_drawings() -> None:
-    slow = {"cv2", "matplotlib", "PIL", "scipy", "torch"}
-    code = f"import sys, labelgrid.cli, labelgrid.project.status; print(sorted({slow} & sys.modules.keys()))"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert loaded.stdout.strip() == "[]"
+SLOW = {"alembic", "cv2", "matplotlib", "multiprocessing", "PIL", "scipy", "torch"}
+LOADED = """
+import atexit, sys
+from labelgrid.cli import main
+atexit.register(lambda: print(*sys.modules, file=sys.stderr))
+main()
+"""
+
+
+def loaded_by(*words: object) -> set[str]:
+    """The modules that a command loads."""
+    line = [sys.executable, "-c", LOADED, *map(str, words)]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    return set(done.stderr.split())
+
+
+def test_commands_that_only_show_load_no_library_that_they_do_not_need(
+    tmp_path: Path, data: Made
+) -> None:
+    with make_project(tmp_path / "flat", data) as project:
+        folder = project.folder
+    status = SLOW | {"sqlalchemy.dialects.postgresql"}
+    listing = status | {"numpy", "sqlalchemy"}
+    help_ = listing | {"pydantic"}
+    assert not help_ & loaded_by("--help")
+    assert not listing & loaded_by("list")
+    assert not status & loaded_by("status", folder)

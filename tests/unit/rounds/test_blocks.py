@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from labelgrid.data.frame import Frame, neighbours, resize_to_original
-from labelgrid.data.transforms import DataOptions, fit_placement
+from labelgrid.data.options import DataOptions
+from labelgrid.data.transforms import fit_placement
 from labelgrid.pixel.prediction import class_target
 from labelgrid.rounds import blocks
 from labelgrid.rounds.blocks import Axis, class_map

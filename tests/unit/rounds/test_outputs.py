@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from labelgrid.data.frame import Frame, label_of, resize_to_original
-from labelgrid.data.transforms import DataOptions, fit_placement
+from labelgrid.data.options import DataOptions
+from labelgrid.data.transforms import fit_placement
 from labelgrid.formats.soft import read_soft
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.rounds import blocks

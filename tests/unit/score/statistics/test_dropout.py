@@ -10,7 +10,7 @@ from torch.nn import functional
 from labelgrid.data.dataset import labels_of
 from labelgrid.data.frame import Frame, resize_to_original
 from labelgrid.data.loader import eval_batches
-from labelgrid.data.transforms import DataOptions
+from labelgrid.data.options import DataOptions
 from labelgrid.errors import ModelError
 from labelgrid.nets.dropout import keyed_dropout
 from labelgrid.progress import Silent

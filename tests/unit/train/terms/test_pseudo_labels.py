@@ -10,7 +10,7 @@ from torch.nn import functional
 from labelgrid.data.batch import SoftLabel, SoftTarget
 from labelgrid.data.frame import Frame
 from labelgrid.data.loader import train_batch
-from labelgrid.data.transforms import DataOptions
+from labelgrid.data.options import DataOptions
 from labelgrid.errors import RecipeError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.progress import Silent
