@@ -7,6 +7,7 @@ that loads torch (the cost of every command if torch were loaded at the start).
 """
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -38,6 +39,7 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args(words)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # users' modules are compiled once
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
         return measure(small_project(Path(folder)), options.repeats)

@@ -3,10 +3,8 @@
 import difflib
 import json
 import math
-import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -106,22 +104,7 @@ def _adapter(kind: Any) -> Any:
     """The validator of a dataclass; making one takes milliseconds."""
     from pydantic import TypeAdapter
 
-    with _no_plugins_of_pydantic():
-        return TypeAdapter(kind)
-
-
-@contextmanager
-def _no_plugins_of_pydantic() -> Iterator[None]:
-    """Let pydantic search no installed package for plug-ins, which takes longer than a validator."""
-    name = "PYDANTIC_DISABLE_PLUGINS"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
-    try:
-        yield
-    finally:
-        del os.environ[name]
-        if before is not None:
-            os.environ[name] = before
+    return TypeAdapter(kind)
 
 
 def _check_finite(values: Mapping[str, Any], where: str) -> None:
