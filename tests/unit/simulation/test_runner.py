@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.executors.job import JobFolder, JobProgress, JobReader
+from labelgrid.executors.job import JobFolder, JobProgress, JobReader, JobStep
 from labelgrid.progress import Silent
 from labelgrid.simulation import runner
 from labelgrid.simulation.jobs import jobs_of
@@ -171,21 +171,21 @@ def test_a_run_that_the_machine_fails_is_begun_again_twice_at_most_and_an_error_
         assert report.fault == ""
 
 
-def test_a_share_of_a_training_is_work_done_and_one_of_anything_else_is_not(tmp_path: Path) -> None:
-    ours, theirs = Pipe(duplex=False)
-    progress = PipeProgress(theirs)
-    progress.say_trained(1)
-    for what in (runner.TRAINING, "Scoring"):
-        progress.start(what, 8, "images")
-        progress.advance(2)
-    messages = []
-    while ours.poll():
-        messages.append(ours.recv())
-    assert [value for kind, value in messages if kind == "trained"] == [1, 1.25]
-
+def test_a_share_of_a_training_is_work_done_and_one_of_anything_else_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs = Runner(jobs=jobs(tmp_path), at_once=1, show=lambda _: None)
     runs.statuses = {key: JobStatus(work=job.work) for key, job in runs.jobs.items()}
     partal = runs.statuses["partal-seed0"]
-    for trained in (1, 1.25, 1.0):  # members are trained between two rounds
-        runs._update("partal-seed0", trained)
-    assert (partal.found, partal.done) == (partal.work / 2, partal.work * 1.25 / 2)
+    shares = []
+    for trained, what, done in (
+        (1, "Scoring", 2),
+        (1, runner.TRAINING, 2),
+        (1, runner.TRAINING, 0),  # members are trained between two rounds
+        (2, runner.TRAINING, 8),  # its record is written already
+    ):
+        monkeypatch.setattr(runner, "count_trainings", lambda job, trained=trained: trained)
+        runs._update("partal-seed0", JobStep(what=what, done=done, total=8, unit="images"))
+        shares.append(partal.done / partal.work)
+    assert shares == [0.5, 1.25 / 2, 1.25 / 2, 1.0]
+    assert partal.found == partal.work / 2
