@@ -62,6 +62,10 @@ def test_a_bar_that_is_not_escaped_makes_a_row_uneven():
     ("block", "fault"),
     [
         ("```console\n$ false\n```\n", "`false` exits with 1"),
+        (
+            "```console\n$ labelgrid status no\n```\n",
+            "`labelgrid status no` exits with 1:\nError: T",
+        ),
         ("```console\n$ echo one\ntwo\n```\n", "`echo one` prints:\none\n\ninstead of:\ntwo"),
         ("```console\n$ true\n$ echo a; exit 3\na\n```\n", "`echo a; exit 3` exits with 3:\na"),
         ("```console\n$ false\n$ echo $?\n2\n```\n", "`echo $?` prints:\n1"),
