@@ -28,6 +28,11 @@ BLOCK = re.compile(r"<!-- from the code: (.+?) -->\n(.*?)<!-- end -->", re.DOTAL
 PLUGIN_PAGES = "docs/plugins"
 #: Options that every command has; docs/commands.md explains them once.
 COMMON = frozenset({"trust"})
+#: Rows of most commands; docs/commands.md explains them once, too.
+SHARED = (
+    ("`DIR`", "required", "The project's folder."),
+    ("`--json`", "", "Print the result as JSON."),
+)
 #: From so many equal rows on, a section refers to the one before that has them.
 MANY = 3
 #: Defaults that have no form in TOML.
@@ -140,15 +145,14 @@ def commands(app: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def options_table(command: Any) -> str:
-    """A table of a command's own arguments and options: usage, default and help."""
+    """A table of a command's own arguments and options: usage, default and help; "" if it has none."""
     hints = get_type_hints(command, include_extras=True)
     own = [
         parameter for name, parameter in signature(command).parameters.items() if name not in COMMON
     ]
-    return table(
-        ("option", "default", "meaning"),
-        (_option(parameter, hints[parameter.name]) for parameter in own),
-    )
+    rows = [_option(parameter, hints[parameter.name]) for parameter in own]
+    special = [row for row in rows if row not in SHARED]
+    return table(("option", "default", "meaning"), special) if special else ""
 
 
 def _option(parameter: Parameter, hint: Any) -> Row:
