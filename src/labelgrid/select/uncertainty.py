@@ -12,9 +12,8 @@ class Options:
     """How uncertainties become picks: the switches of PartAL's ablations.
 
     Args:
-        normalise: the bounds of the min–max: from the task's `"first"` scored round, kept in the
-            ledger (PartAL eq. 1, A.3); recomputed in `"each"` round; or `"none"` (ablation of
-            figure 12).
+        normalise: the bounds of the min–max: of the task's `"first"` scored round (PartAL eq. 1,
+            A.3); of `"each"` round; or `"none"` (ablation of figure 12).
         unit: picks single `"cells"`, or all missing cells of the `"images"` with the highest mean
             score.
         statistic: the uncertainty of a cell, a statistic with one value per cell; `"dropout"` as in

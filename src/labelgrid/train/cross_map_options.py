@@ -15,15 +15,14 @@ class CrossMapOptions:
 
     Args:
         weight: of the loss, beside the weight of each target task; the papers give none.
-        width: filters of the mappings' first stage; the other stages have 2, 4, 8 and 8 times as
-            many. 64 is a whole SegNet, as in MTPSL, 25 million parameters for each ordered pair; 8
-            or 16 trains on a CPU.
-        divide: by the number of the image's source tasks (1/|U| of MTPSL eq. 4); `false` sums over
-            pairs.
+        width: filters of the mappings' first stage; the others have 2, 4, 8 and 8 times as many. 64
+            is a whole SegNet, as in MTPSL, 25 million parameters for each ordered pair; 8 or 16
+            trains on a CPU.
+        divide: by the number of the image's source tasks (1/|U| of MTPSL eq. 4).
         listed: only these pairs of a source and a target, such as [["depth", "normals"]]; all if
             empty.
-        recompute: compute each mapping's activations again for its gradients, so that memory does
-            not grow with the number of pairs.
+        recompute: compute activations again for the gradients, so that memory does not grow with
+            the pairs.
     """
 
     weight: Weight = 1.0

@@ -19,41 +19,36 @@ class JointOptions:
     Args:
         mapping: the network that maps into the joint space: SegNet's encoder (NYUv2, Cityscapes),
             ResNet-18 (PASCAL), or a light one.
-        stride: of the joint space: it has one place for so many pixels in each direction, and the
-            width of the encoder's deepest map with this stride, to which `mtpsl` compares it. 0:
-            32, and the encoder's deepest map (the paper). At stride 32, small images have few
-            places: 64×96 pixels have 2×3.
-        rectify: the mapping ends with ReLU (the paper), as its encoder does. `false` where the
-            encoder's maps have negative values, as MobileNetV2's and ConvNeXt's have: maps without
-            any cannot come near them.
-        condition: holds the `"input"` task and the pair (the paper); or the ordered `"pair"`, the
-            same for both of its maps (released); `"none"`: "w/o cond".
-        divide: by the number of the image's source tasks (1/|U|, the paper); `false` sums over
-            pairs (released).
+        stride: of the joint space, and of the encoder's map to which `mtpsl` compares it. 0: 32,
+            and the encoder's deepest map (the paper). At stride 32, 64×96 pixels have 2×3 places.
+        rectify: the mapping ends with ReLU (the paper). `false` where the encoder's maps have
+            negative values, as MobileNetV2's and ConvNeXt's have.
+        condition: holds the `"input"` task and the pair (the paper); or the ordered `"pair"`
+            (released); `"none"`: "w/o cond".
+        divide: by the number of the image's source tasks (1/|U|, the paper); `false`: not
+            (released).
         sources: whose predictions are used: the `"unlabelled"` tasks', or `"all"` (full
             supervision).
         listed: only these pairs of a source and a target, such as [["depth", "normals"]]; all if
             empty.
         norm: normalise each `"map"` by itself (released), or each `"pass"`.
-        draw: the classes of a prediction are one Gumbel sample for each `"image"`; or another one
-            for each `"pair"` of tasks (released).
-        init: the first weights of the convolutions: `"torch"`'s, or `"xavier"`-normal (released).
+        draw: one Gumbel sample of the classes for each `"image"`; or for each `"pair"` of tasks
+            (released).
+        init: the convolutions' first weights: `"torch"`'s, or `"xavier"`-normal (released).
         view: compare on the `"batch"` (the paper), or on a random `"crop"` of it, resized
             (released).
         zooms: of the crops; all are equally likely.
         flip: probability that an image is mirrored before it is cropped, beside the flips of
             `[data]`. Released: 0.5 for Cityscapes, 0 for NYUv2.
-        one_pass: predict batch and crop in one pass of the network, so that batch norm normalises
-            both together (released); else each by itself.
-        track: also update the running statistics of batch norm from the crops; false: from the
-            batch alone.
+        one_pass: predict batch and crop in one pass of the network, with one batch norm (released).
+        track: also update batch norm's running statistics from the crops.
         learning_rate: of the mapping; 0: the training's.
-        condition_rate: learning rate of the part of the mapping that the condition chooses; 0: the
-            training's. Released: 1e-3 (NYUv2) or 1e-5 (Cityscapes).
+        condition_rate: learning rate of the mapping's conditional part; 0: the training's.
+            Released: 1e-3 (NYUv2) or 1e-5 (Cityscapes).
         condition_halve: halve that rate after each such share of the training; 0: it decays as the
-            training's does. Released: 0.15.
-        maps: largest number of maps in one pass of the mapping. Where there are more, each pass is
-            computed again for its gradients, so that memory does not grow with the number of pairs.
+            training's. Released: 0.15.
+        maps: largest number of maps in one pass of the mapping. With more, each pass is computed
+            again for its gradients, so that memory does not grow with the pairs.
     """
 
     mapping: Literal["segnet", "light", "resnet18"] = "segnet"

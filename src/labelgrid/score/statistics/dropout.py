@@ -34,10 +34,9 @@ class Options:
         where: dropout in the `"final"` heads only, in both stages' `"heads"`, or in `"all"`: the
             heads and the fused map. `"final"` costs little more than one pass.
         rate: dropout rate in scoring; 0 keeps the network's own.
-        at: where an image's uncertainty is computed: at `"half"` the size at which the network sees
-            it, on a regular grid of points between which nothing is left out; at every pixel of its
-            `"original"` size, as in the papers, which takes many times longer on large images; or
-            at the `"head"`'s resolution, the fastest.
+        at: where uncertainty is computed: at `"half"` the size at which the network sees the image,
+            on a regular grid; at every pixel of its `"original"` size, as in the papers, which
+            takes many times longer on large images; or at the `"head"`'s resolution, the fastest.
         measure: `"entropy"` of the mean prediction (PartAL eq. 3 and 4); only the `"information"`
             that the passes disagree on: BALD's mutual information for classes, the variance for
             values; `"least_confidence"` or `"margin"` of the mean class probabilities, the variance

@@ -26,8 +26,8 @@ class Options:
     """Flip consistency (Golestaneh & Kitani 2020, as TCD's supplement uses it).
 
     Args:
-        at: at which pixels: as in `dropout`. The value is the mean over these pixels times the
-            number of the image's original pixels.
+        at: at which pixels: as in `dropout`. The value is their mean times the number of the
+            image's original pixels.
     """
 
     at: At = "half"

@@ -26,11 +26,10 @@ class Options:
     """How the budget is divided among tasks.
 
     Args:
-        shares: `"equal"`: each task gets the same number of labels; `"cost"`: numbers in proportion
-            to 1 / cost, so that the same is spent on each task; weights by task, such as `{ semseg
-            = 2, depth = 1 }`: numbers in this ratio, and no label of the other tasks. If a task
-            runs out of cells, its share goes to the other named tasks; if none of them has cells
-            left, it is not spent.
+        shares: `"equal"` numbers of labels; `"cost"`: numbers in proportion to 1 / cost; or weights
+            by task, such as `{ semseg = 2, depth = 1 }`, and no label of other tasks. If a task
+            runs out of cells, its share goes to the other named tasks; if none has cells left, it
+            is not spent.
     """
 
     shares: Literal["equal", "cost"] | Mapping[str, float] = "equal"

@@ -38,11 +38,11 @@ class Options:
             `"none"`.
         distance: `"euclidean"` or `"cosine"` (figure 10).
         unit: picks all missing cells of `"images"` (the paper), or single `"cells"`, each by its
-            own task's inconsistency and its distance to the images that are labelled or picked for
-            this task.
+            own task's inconsistency and its distance to the images labelled or picked for this
+            task.
         weigh: weight of a picked label in training: its raw inconsistency over the mean of its
-            task's `"picks"` in this round, or of its task's whole `"pool"`, clamped to [0.5, 2]; or
-            1 (`"none"`).
+            task's `"picks"` in this round, or of the task's `"pool"`, within [0.5, 2]; or 1
+            (`"none"`).
     """
 
     score: Literal["product", "inconsistency", "diversity"] = "product"

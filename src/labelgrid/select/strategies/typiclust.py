@@ -34,10 +34,10 @@ class Options:
             of the cluster's images.
         most: the largest number of clusters.
         least: clusters with fewer images are small. The released code keeps more than five: 6.
-        small: images of small clusters are picked `"last"`, when no others are left; or these
-            clusters are `"dropped"`, so that a query may buy less than it could (released).
-        distance: typicality averages `"euclidean"` distances (the paper), or their `"squared"`
-            ones, as the index that the released code searches returns them.
+        small: images of small clusters are picked `"last"`; or these clusters are `"dropped"`, so
+            that a query may buy less (released).
+        distance: typicality averages `"euclidean"` distances (the paper), or their `"squared"` ones
+            (released).
     """
 
     neighbours: Annotated[int, Field(ge=1)] = 20

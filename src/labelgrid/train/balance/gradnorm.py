@@ -27,8 +27,8 @@ class Options:
     Args:
         alpha: the power of a task's relative rate of learning in its target; 0: all norms are to be
             equal. 1.5 is the paper's for NYUv2.
-        at: where the norms are taken: at the last shared `"layer"` (the paper), that is the shared
-            parameter with two axes or more that is nearest to the shared features; or at these
+        at: where the norms are taken: at the last shared `"layer"` (the paper), the shared
+            parameter with two axes or more nearest to the shared features; or at these
             `"features"`.
         heads: the gradients of the tasks' own parameters are `"weighted"`, as the paper's loss is;
             or `"plain"`, with the objective's weights alone, as in LibMTL.

@@ -24,9 +24,9 @@ class Options:
         at: where the gradients are taken: at the shared `"features"` (MGDA-UB: an upper bound, with
             one pass through the encoder), or at the shared `"parameters"`, with a pass for each
             task.
-        normalise: by what the gradients are divided while the weights are sought, as in the
-            released code: `"none"`, their `"l2"` norm, their task's `"loss"`, or `"loss+"`, the
-            product of both. The paper has none.
+        normalise: what divides the gradients while the weights are sought, as in the released code:
+            `"none"` (the paper), their `"l2"` norm, their task's `"loss"`, or `"loss+"`, the
+            product of both.
         heads: the gradients of the tasks' own parameters are `"plain"`, with the objective's
             weights alone (algorithm 2); or `"weighted"` as the shared part's are (the released
             code).

@@ -25,8 +25,8 @@ class Options(JointOptions):
 
     Args:
         weight: of the loss.
-        margin: by which the maps of one image are to be nearer. With 0, the paper's words, a
-            constant mapping is best.
+        margin: by which the maps of one image are to be nearer. With 0 (the paper) a constant
+            mapping is best.
     """
 
     weight: Weight = 1.0

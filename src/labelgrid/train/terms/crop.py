@@ -31,11 +31,9 @@ class Options:
         weight: of the loss.
         zoom: the image's sides over the crop's.
         resize: enlarge the crop to the image's size before it is predicted. The paper crops.
-        learn: which of the two predictions gets gradients: `"both"` (the paper's equation), or the
-            one of the `"crop"`.
-        tasks: `"unlabelled"`, those of which the image has no label (the paper); or `"all"`.
-        track: also update the running statistics of batch norm from the crops; false: from the
-            batch alone.
+        learn: which prediction gets gradients: `"both"` (the paper's equation), or the `"crop"`'s.
+        tasks: `"unlabelled"`: those of which the image has no label (the paper); or `"all"`.
+        track: also update batch norm's running statistics from the crops.
     """
 
     weight: Weight = 1.0

@@ -44,29 +44,25 @@ class Options:
 
     Args:
         weight: of the distance of the codes of predictions and labels.
-        encoder: how much the same distance counts, in another view, for the auto-encoder, as a
-            multiple of `weight`.
+        encoder: weight of this distance in another view, for the auto-encoder, as a multiple of
+            `weight`.
         reconstruction: weight of the auto-encoder's errors.
         width: filters of the auto-encoder's first stage; 8 or 16 trains on a CPU.
         view: compare on two random `"crop"`s of the batch, resized (released), or on the `"batch"`.
         zooms: of the crops; all are equally likely.
         flip: probability that an image is mirrored before its first crop, beside the flips of
-            `[data]`. Released: 0.5 for Cityscapes, 0 for NYUv2; the code for Cityscapes also
-            mirrors for the second crop, but does not use it.
+            `[data]`. Released: 0.5 for Cityscapes, 0 for NYUv2.
         operations: number of changes to the colours of each image of a crop.
-        levels: the number of their strengths, of 31 from none to the full one.
-        recolour: the crops alone (`"views"`), or `"all"`: also the batch of the supervised loss
+        levels: the number of their strengths, of 31.
+        recolour: the crops alone (`"views"`), or `"all"`: also the supervised batch (released).
+        one_pass: predict batch and crops in one pass of the network, with one batch norm
             (released).
-        one_pass: predict batch and crops in one pass of the network, so that batch norm normalises
-            all together (released); else each by itself.
-        track: also update the running statistics of batch norm from the crops; false: from the
-            batch alone.
-        scale: how values without a largest one, such as depth, become maps: through the `"normal"`
-            distribution's cumulative function (released), or over their image's `"maximum"` (as in
-            `mtpsl`).
+        track: also update batch norm's running statistics from the crops.
+        scale: how values such as depth become maps: by the `"normal"` distribution's cumulative
+            function (released), or over their image's `"maximum"` (as in `mtpsl`).
         mean: of that distribution. Released: 2.3618, of NYUv2's depth.
-        deviation: its standard deviation, released: 1.5876; 0: both are those of each task's
-            training labels.
+        deviation: its standard deviation, released: 1.5876; 0: both are those of the training
+            labels.
         learning_rate: of the auto-encoder; 0: the training's.
     """
 

@@ -25,14 +25,13 @@ class Options:
     """The module (Yoo & Kweon 2019), and what it predicts.
 
     Args:
-        predict: the loss of each of the `"tasks"`, from that task's features by a module of its own
-            (TCD's LL4AL); or the summed loss of the `"image"`, from the encoder's maps (PartAL's
-            LLoss).
+        predict: the loss of each of the `"tasks"`, by a module of its own (TCD's LL4AL); or the
+            summed loss of the `"image"`, from the encoder's maps (PartAL's LLoss).
         width: outputs of each hidden layer.
         margin: by which the predictions of a pair are to differ.
         weight: of the ranking loss.
-        detach: share of the training after which the ranking loss no longer changes the network,
-            only the module; 0: it never does.
+        detach: share of the training after which the ranking loss trains the module alone; 0:
+            never.
     """
 
     predict: Literal["tasks", "image"] = "tasks"

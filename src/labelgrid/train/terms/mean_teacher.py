@@ -43,24 +43,21 @@ class Options:
     Args:
         weight: of the loss, beside the weight of each task.
         decay: the share of its weights that the teacher keeps in a step, at most: 1 - 1 / (n + 1)
-            in step n, so that it is the plain average at first. 0.996 in UniMatch V2, 0.999 in
-            Tarvainen & Valpola.
-        confidence: for class and binary tasks, a pixel counts if its largest probability is at
-            least this.
+            in step n. 0.996 in UniMatch V2, 0.999 in Tarvainen & Valpola.
+        confidence: for class and binary tasks, a pixel counts from this largest probability on.
         certain: for values such as depth, this share of an image's pixels counts: those at which
-            the teacher's predictions of the image and of its mirror image agree most; 1: all,
-            without a mirror image.
+            the predictions of the image and of its mirror image agree most; 1: all.
         known: the teacher predicts given the labels of the image's other tasks.
         operations: number of changes to the colours of each image that the network sees.
-        levels: the number of their strengths, of 31 from none to the full one.
-        track: also update the running statistics of batch norm, and so the teacher's, from the
-            further passes; false: from the batch alone.
-        features: drop this share of the channels of the encoder's maps in a further pass of the
-            heads, on the batch, whose loss counts as much; 0: no such pass. 0.5 in UniMatch.
+        levels: the number of their strengths, of 31.
+        track: also update batch norm's running statistics, and so the teacher's, from the further
+            passes.
+        features: drop this share of the encoder's channels in a further pass of the heads, whose
+            loss counts as much; 0: no such pass. 0.5 in UniMatch.
         ramp: share of the training over which the weight rises, as exp(-5 (1 - x)^2) (Tarvainen &
             Valpola); 0: none.
-        evaluate: evaluate, score and predict with the weights of the `"teacher"`, or with the
-            trained ones, the `"student"`'s.
+        evaluate: evaluate, score and predict with the weights of the `"teacher"` or the
+            `"student"`.
     """
 
     weight: Weight = 1.0

@@ -31,12 +31,11 @@ class Options(JointOptions):
             (Cityscapes).
         regulariser: weight of each of a pair's two distances to the image's features; 0: "w/o reg".
             Released: half of `weight`.
-        pairs: `"all"` pairs of tasks, or those of `listed`, count alike (the paper). `"learnt"`:
-            pairs that prove related count more. Each ordered pair of tasks has a number c, which no
-            gradient changes: a moving average, over the steps with two images that have the pair,
-            of the distance between the maps of two images minus that between the maps of one. Both
-            losses of a pair are multiplied by its exp(c / 0.1), divided by the mean of these over
-            the pairs.
+        pairs: `"all"` pairs count alike (the paper). `"learnt"`: pairs that prove related count
+            more. Each ordered pair has a number c without gradient: a moving average of the
+            distance between the maps of two images minus that between the maps of one. Both losses
+            of a pair are multiplied by its exp(c / 0.1), divided by the mean of these over the
+            pairs.
     """
 
     weight: Weight = 1.0

@@ -34,10 +34,9 @@ class Options(CrossMapOptions):
     """What the mappings learn from (MTPSL section 3.2). The sources are the image's labelled tasks.
 
     Args:
-        learn: the mappings learn from the direct losses with an optimiser of their `"own"`; or from
+        learn: the mappings learn from the direct losses with their `"own"` optimiser; or from
             `"both"` these and the distance, jointly with the network.
-        learning_rate: of the mappings, with Adam; constant, except with `learn = "both"`. That of
-            MTPSL's mapping.
+        learning_rate: of the mappings, with Adam; constant, except with `learn = "both"`.
     """
 
     learn: Literal["own", "both"] = "own"

@@ -40,8 +40,7 @@ class Options:
 
     Args:
         weight: of the pseudo-labels' losses, beside the weight of each task.
-        confidence: for class and binary tasks, a pixel counts if its largest probability is at
-            least this.
+        confidence: for class and binary tasks, a pixel counts from this largest probability on.
         certain: for values such as depth, this share of an image's pixels counts: those at which
             the predictions of the image and of its mirror image agree most.
         known: predict given the known labels of the image's other tasks.

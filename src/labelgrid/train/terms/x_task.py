@@ -39,9 +39,8 @@ class Options(CrossMapOptions):
     The sources are the image's labelled tasks.
 
     Args:
-        steps: of the mappings' training, one batch of training images each; 0: as many as the
-            network's training has. A mapping learns from the images of the batch that have labels
-            of both of its tasks.
+        steps: of the mappings' training, one batch each; 0: as many as the network's. A mapping
+            learns from images with labels of both of its tasks.
         learning_rate: of that training, with Adam.
     """
 
