@@ -127,8 +127,8 @@ def plugin_page(folder: str) -> str:
     purpose = getdoc(importlib.import_module(package)) if package else ""
     anchor = folder.replace(".", "")
     start = (
-        f"# {folder}\n\n<!-- written by tools/reference.py: change the docstrings, not this page -->\n\n"
-        f"{purpose}\nHow to use them, and how to add one: [plug-ins](../plugins.md#{anchor}).\n"
+        f"# {folder}\n\n<!-- written by tools/reference.py from docstrings -->\n\n"
+        f"{purpose}\n[How to add one](../plugins.md#{anchor}).\n"
     )
     return f"{start}\n{plugins_text(folder)}"
 

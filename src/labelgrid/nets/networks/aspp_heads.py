@@ -28,8 +28,8 @@ class Options:
         rates: dilations of the parallel convolutions; 12, 24, 36 for an output stride of 8.
         pyramid_dropout: rate of the dropout after the parallel convolutions, in training alone; 0.5
             in MTPSL.
-        dropout: rate of the channel dropout before each head's last convolution; MTPSL has none.
-        encoder_dropout: rate of the channel dropout on the encoder's coarsest map.
+        dropout: channel dropout before each head's last convolution; MTPSL has none.
+        encoder_dropout: channel dropout on the encoder's coarsest map.
     """
 
     width: int = 256

@@ -30,13 +30,13 @@ class Options:
     """The width, the upsampling, and dropout.
 
     Args:
-        width: filters of the first stage and of the heads; the other stages have 2, 4, 8 and 8
-            times as many. 64 in MTAN; 8 or 16 trains on a CPU.
-        align: how a task's maps are upsampled bilinearly: `"centres"`, so that every cell keeps its
-            place in the image; or `"corners"`, so that the outermost cells' centres fall together
-            (public code). The paper does not say.
-        dropout: rate of the channel dropout before each head's last convolution; MTAN has none.
-        encoder_dropout: rate of the channel dropout on the decoder's last shared map.
+        width: filters of the first stage and of the heads; other stages have 2, 4, 8 and 8 times as
+            many. 64 in MTAN; 8 or 16 trains on a CPU.
+        align: how maps are upsampled bilinearly: `"centres"` keep every cell in its place; with
+            `"corners"` the outermost cells' centres fall together (public code). The paper does not
+            say.
+        dropout: channel dropout before each head's last convolution; MTAN has none.
+        encoder_dropout: channel dropout on the decoder's last shared map.
     """
 
     own_encoder: ClassVar[bool] = True

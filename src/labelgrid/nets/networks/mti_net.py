@@ -45,12 +45,11 @@ class Options:
             the `"source"` (public code).
         own: the input of a target's own feature: its initial `"prediction"` or its initial head's
             `"features"` (public code).
-        propagate: what the softmax of the propagation compares: the `"tasks"` at each channel (the
-            paper), or in `"public"` as many neighbouring channels of the concatenated features as
-            there are tasks (public code).
-        dropout: rate of the channel dropout before the last convolution of every head; MTI-Net's
+        propagate: the softmax of the propagation compares the `"tasks"` at each channel (the
+            paper), or in `"public"` as many neighbouring channels as there are tasks (public code).
+        dropout: channel dropout before the last convolution of every head; MTI-Net's
             code has none.
-        encoder_dropout: rate of the channel dropout on each of the encoder's scales.
+        encoder_dropout: channel dropout on each of the encoder's scales.
     """
 
     gate: Literal["target", "source"] = "target"

@@ -35,11 +35,9 @@ class Options:
         gate: the task whose features compute a message's gate: the `"target"` (PAD-Net's paper) or
             the `"source"` (public code).
         own: the input of a target's own feature: its initial `"prediction"` (the paper) or its
-            initial head's `"features"` (public code). Messages always come from embedded
-            predictions, so that a known label can replace a prediction.
-        dropout: rate of the channel dropout before the last convolution of every head; PartAL gives
-            neither the rate nor the layer.
-        encoder_dropout: rate of the channel dropout on the encoder's fused map.
+            initial head's `"features"` (public code).
+        dropout: channel dropout before the last convolution of every head; PartAL does not give it.
+        encoder_dropout: channel dropout on the encoder's fused map.
     """
 
     width: int = 256

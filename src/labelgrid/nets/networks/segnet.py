@@ -21,11 +21,11 @@ class Options:
     """The width, and dropout.
 
     Args:
-        width: filters of the first stage and of the heads; the other stages have 2, 4, 8 and 8
-            times as many. 64 in MTAN; 8 or 16 trains on a CPU.
-        dropout: rate of the channel dropout before each head's last convolution; MTAN and MTPSL
+        width: filters of the first stage and of the heads; other stages have 2, 4, 8 and 8 times as
+            many. 64 in MTAN; 8 or 16 trains on a CPU.
+        dropout: channel dropout before each head's last convolution; MTAN and MTPSL
             have none.
-        encoder_dropout: rate of the channel dropout on the decoder's last map.
+        encoder_dropout: channel dropout on the decoder's last map.
     """
 
     own_encoder: ClassVar[bool] = True

@@ -25,9 +25,9 @@ class Options:
         width: channels of a head; 0: as many as its input has, as in the survey's HRNet head.
         kernel: kernel size of a head's first convolution; 1 in the survey, 3 in
             `small-shared-heads`.
-        dropout: rate of the channel dropout before each head's last convolution; PartAL does not
+        dropout: channel dropout before each head's last convolution; PartAL does not
             give it.
-        encoder_dropout: rate of the channel dropout on the encoder's fused map.
+        encoder_dropout: channel dropout on the encoder's fused map.
     """
 
     width: int = 0

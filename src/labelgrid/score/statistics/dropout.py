@@ -31,16 +31,15 @@ class Options:
 
     Args:
         passes: D, the number of passes. `normals` needs at least 4.
-        where: dropout in the `"final"` heads only, in both stages' `"heads"`, or in `"all"`: the
-            heads and the fused map. `"final"` costs little more than one pass.
+        where: dropout in the `"final"` heads only, little dearer than one pass; in both stages'
+            `"heads"`; or in `"all"`: the heads and the fused map.
         rate: dropout rate in scoring; 0 keeps the network's own.
         at: where uncertainty is computed: at `"half"` the size at which the network sees the image,
             on a regular grid; at every pixel of its `"original"` size, as in the papers, which
             takes many times longer on large images; or at the `"head"`'s resolution, the fastest.
-        measure: `"entropy"` of the mean prediction (PartAL eq. 3 and 4); only the `"information"`
-            that the passes disagree on: BALD's mutual information for classes, the variance for
-            values; `"least_confidence"` or `"margin"` of the mean class probabilities, the variance
-            for values.
+        measure: `"entropy"` of the mean prediction (PartAL eq. 3 and 4); the `"information"` that
+            the passes disagree on (BALD), or `"least_confidence"` or `"margin"` of the mean class
+            probabilities, all with the variance for values.
         known: feed the known labels of other tasks in (PartAL section 3.3); `false` is the
             ablation.
     """

@@ -26,8 +26,7 @@ class Options:
     """A deep ensemble (Lakshminarayanan, Pritzel & Blundell 2017).
 
     Args:
-        members: the number of networks, the round's own among them; each further one costs a
-            training a round. `normals` needs at least 4.
+        members: the number of networks, the round's own among them; `normals` needs at least 4.
         at: at which pixels: as in `dropout`.
         measure: of the networks' predictions: as in `dropout`.
         known: feed the known labels of other tasks in.
