@@ -12,11 +12,13 @@ from labelgrid.data.options import DataOptions
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
 from labelgrid.nets.options import BackboneOptions
+from labelgrid.progress import Silent
 from labelgrid.tasks.task import Task, build_all, definitions
 from labelgrid.train.balance.fixed import Fixed
 from labelgrid.train.objective import fixed_weights, supervised_loss
 from labelgrid.train.options import ObjectiveOptions, TrainOptions
 from labelgrid.train.plan import Plan
+from labelgrid.train.trainer import Trainer
 from tests.support import Made
 
 DATA = DataOptions(size=(32, 64), flip=0.5, zoom=(1.0, 1.2))
@@ -57,6 +59,14 @@ def toy_plan(made: Made, options: TrainOptions, **changes: Any) -> Plan:
         "seed": 0,
     }
     return Plan(**{**fields, **changes})
+
+
+def train(plan: Plan, folder: Path) -> None:
+    """Train the plan's network for its whole length, without the loop's checkpoints and log."""
+    trainer = Trainer(plan)
+    trainer.prepare(folder, Silent(), resumed=False)
+    while trainer.epoch < plan.epochs:
+        trainer.run_epoch(Silent())
 
 
 def weights_of(path: Path) -> dict[str, torch.Tensor]:
