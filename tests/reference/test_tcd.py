@@ -18,7 +18,7 @@ TASKS = ["depth", "normals", "semseg"]
 LABELLED, REQUESTED = 2, 1
 
 
-def pool_of(seed, *, labelled=True, unknown=False, n=16):
+def pool_of(seed, *, labelled=True, unknown=False, n=10):
     rng = np.random.default_rng(seed)
     names = [f"image-{i}" for i in range(n)]
     state = np.zeros((n, 3), np.int8)
