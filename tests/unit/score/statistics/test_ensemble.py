@@ -21,6 +21,7 @@ from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.options import ObjectiveOptions
 from tests.projects import answer, make_project
+from tests.rounds import copied
 from tests.scoring import entropy, information, job_of, make_pool, margin, predictions, scored
 from tests.toys import toy_network
 
@@ -111,11 +112,11 @@ def test_a_member_that_is_gone_is_missed(made, members, tmp_path):
 
 
 def project_of(folder):
-    project, made = make_project(folder, n=8, holdout=0)
+    project, made = make_project(folder, n=8, holdout=0, tasks=("semseg", "depth"))
     choice = PluginChoice("partal", {"statistic": "ensemble"})
     changes = {"score": {"ensemble": {"members": 3}}, "train": {"epochs": 1}}
     project.settings = replace(project.settings, strategy=choice, changes=changes)
-    query.query(project, Budget(9), Silent(), prelabels=False, strategy="random_images")
+    query.query(project, Budget(6), Silent(), prelabels=False, strategy="random_images")
     answer(project, made)
     fit.fit(project, Silent())
     return project
@@ -125,7 +126,8 @@ def test_a_strategy_picks_by_it_and_a_killed_query_resumes_with_the_members_that
     tmp_path, monkeypatch
 ):
     whole = project_of(tmp_path / "whole")
-    cut = project_of(tmp_path / "cut")
+    cut = copied(whole, tmp_path / "cut" / "flat")
+    cut.settings = whole.settings
     real = Ensemble.fit
 
     def killed(self, context):
