@@ -4,23 +4,21 @@ from dataclasses import replace
 
 import torch
 
-from labelgrid.progress import Silent
 from labelgrid.project.records import newest_fit
 from labelgrid.rounds.models import restore
 from labelgrid.train.checkpoint import load
-from labelgrid.train.loop import fit
 from labelgrid.train.options import TrainOptions
 from labelgrid.train.seeding import seed_torch
 from tests.plugins.discriminator import Discriminator, Options
 from tests.rounds import whole_round
 from tests.support import make_dataset
-from tests.toys import toy_plan
+from tests.toys import toy_plan, train
 
 NAME = "tests.plugins.discriminator:build"
 
 
 def test_a_killed_training_resumes_with_the_discriminators_optimiser(tmp_path):
-    project, _ = whole_round(tmp_path, {"train": {"epochs": 3}, "terms": {NAME: {}}})
+    project, _ = whole_round(tmp_path, {"terms": {NAME: {}}}, step=2, tasks=("semseg", "depth"))
     with project:
         kept = load(project.inside(newest_fit(project.folder).checkpoint))
         state = kept.own[f"{NAME}/judges"]["state"]
@@ -32,19 +30,19 @@ def test_a_killed_training_resumes_with_the_discriminators_optimiser(tmp_path):
         assert all(torch.equal(judges[name], value) for name, value in kept.parts[NAME].items())
 
 
-def trained(folder, judged: bool, weight: float, epochs: int = 30):
+def trained(folder, judged: bool, weight: float, epochs: int = 15):
     """A training with and without the discriminator's own steps."""
     made = make_dataset(folder / "data", n=4, size=(32, 64), tasks=("depth",))
     plan = toy_plan(made, TrainOptions(epochs=epochs, batch=4, learning_rate=1e-3, known=0.0))
     with seed_torch(0, "judges"):
-        term = Discriminator(plan.tasks, Options(weight=weight, learning_rate=1e-2))
+        term = Discriminator(plan.tasks, Options(weight=weight, learning_rate=2e-2))
     if not judged:
         term.judging = lambda step: {}
     seen = []
     real = term.judging
     term.judging = lambda step: seen.append(real(step)) or seen[-1]
     before = {name: value.clone() for name, value in term.state_dict().items()}
-    fit(replace(plan, terms={"discriminator": term}), folder / f"{judged}-{weight}", Silent())
+    train(replace(plan, terms={"discriminator": term}), folder / f"{judged}-{weight}")
     return (
         plan,
         term,

@@ -17,13 +17,15 @@ from labelgrid.train.options import TrainOptions
 from tests.plugins.mean_teacher import MeanTeacher, Options
 from tests.rounds import whole_round
 from tests.support import make_dataset
-from tests.toys import toy_plan
+from tests.toys import toy_plan, train
 
 NAME = "tests.plugins.mean_teacher:build"
 
 
 def test_a_killed_training_resumes_and_the_average_is_what_is_scored_and_predicted_with(tmp_path):
-    project, _ = whole_round(tmp_path, {"train": {"epochs": 3}, "terms": {NAME: {"decay": 0.8}}})
+    project, _ = whole_round(
+        tmp_path, {"terms": {NAME: {"decay": 0.8}}}, step=2, tasks=("semseg", "depth")
+    )
     with project:
         done = newest_fit(project.folder)
         kept = load(project.inside(done.checkpoint))
@@ -83,9 +85,9 @@ def test_the_val_split_is_measured_with_the_average(tmp_path):
 def test_the_consistency_makes_the_student_less_sensitive_to_noise(tmp_path):
     gaps = {}
     for weight in (0.0, 3.0):
-        plan = toy(tmp_path, epochs=15, learning_rate=3e-3)
+        plan = toy(tmp_path, epochs=8, learning_rate=6e-3)
         term = MeanTeacher(plan.network, Options(weight=weight, noise=0.5))
-        fit(replace(plan, terms={"mean": term}), tmp_path / str(weight), Silent())
+        train(replace(plan, terms={"mean": term}), tmp_path / str(weight))
         network = plan.network.eval()
         images = torch.randn(8, 3, 32, 64, generator=torch.Generator().manual_seed(0))
         noise = 0.5 * torch.randn(images.shape, generator=torch.Generator().manual_seed(1))
@@ -97,5 +99,7 @@ def test_the_consistency_makes_the_student_less_sensitive_to_noise(tmp_path):
 
 def toy(folder, **options):
     made = make_dataset(folder / "data", n=8, size=(32, 64), tasks=("depth", "normals"))
-    chosen = TrainOptions(**{"epochs": 3, "batch": 3, "learning_rate": 1e-3, **options})
-    return toy_plan(made, chosen, train=list(made.names[2:]), val=list(made.names[:2]))
+    chosen = TrainOptions(**{"epochs": 2, "batch": 3, "learning_rate": 1e-3, **options})
+    return toy_plan(
+        made, chosen, net="shared_heads", train=list(made.names[2:]), val=list(made.names[:2])
+    )
