@@ -71,29 +71,37 @@ def test_a_loss_of_nothing_gives_no_ratio():
     assert run(build(WEIGHTS, REDUCE, Options()), losses)[2] == [1.0] * 3
 
 
-@pytest.mark.parametrize("cut", [1, 3])
-def test_a_training_that_stops_after_some_epochs_resumes_exactly(tmp_path, cut):
-    def balancer(weights, reduce):
-        return build(weights, reduce, Options())
+def balancer(weights, reduce):
+    return build(weights, reduce, Options())
 
-    made = dataset(tmp_path / "data")
-    whole, first, second, fixed = (
-        trainer(made, balancer=b, epochs=4) for b in (balancer, balancer, balancer, None)
-    )
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return dataset(tmp_path_factory.mktemp("data"), ("semseg", "depth"))
+
+
+@pytest.fixture(scope="module")
+def whole(made):
+    """A training of four epochs that was not stopped."""
+    training, fixed = (trainer(made, balancer=b, epochs=4, batch=6) for b in (balancer, None))
     for _ in range(4):
-        whole.run_epoch(Silent())
+        training.run_epoch(Silent())
         fixed.run_epoch(Silent())
+    assert different(states(training), states(fixed))
+    assert training.plan.balancer.weights().tolist() != [1.0] * 2
+    return states(training)
+
+
+@pytest.mark.parametrize("cut", [1, 3])
+def test_a_training_that_stops_after_some_epochs_resumes_exactly(tmp_path, made, whole, cut):
+    first, second = (trainer(made, balancer=balancer, epochs=4, batch=6) for _ in range(2))
     for _ in range(cut):
         first.run_epoch(Silent())
     save(first.checkpoint(), tmp_path / "last.ckpt")
     assert load(tmp_path / "last.ckpt").epoch == cut and second.resume(tmp_path / "last.ckpt")
     for _ in range(4 - cut):
         second.run_epoch(Silent())
-    assert not different(states(whole), states(second))
-    assert (
-        different(states(whole), states(fixed))
-        and whole.plan.balancer.weights().tolist() != [1.0] * 3
-    )
+    assert not different(whole, states(second))
 
 
 def test_a_temperature_of_nothing_is_refused():

@@ -40,8 +40,8 @@ def test_a_variance_becomes_the_tasks_mean_loss(reduction, present):
     """Where each image has as many labels as the others, or tasks are summed: the minimum of L / (2 exp s) + s / 2."""
     reduce, toy = partial(supervised_loss, reduction=reduction), Toy()
     balancer = build(WEIGHTS, reduce, Options()).double()
-    optimiser = torch.optim.Adam(balancer.parameters(), lr=0.05)
-    for _ in range(800):
+    optimiser = torch.optim.Adam(balancer.parameters(), lr=0.1)
+    for _ in range(250):
         step = toy.step(present)
         optimiser.zero_grad()
         balancer.backward(step)
