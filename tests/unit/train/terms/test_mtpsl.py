@@ -260,7 +260,7 @@ def test_conditions_of_pairs_without_a_label_do_not_decay(tmp_path):
 
 
 #: The channels of the toy encoder's deepest map.
-LAST = 112
+LAST = 64
 
 
 def test_a_crop_compares_on_a_further_view(tmp_path):
