@@ -189,7 +189,7 @@ BAD_RECIPES = {
     ),
     "[data]": ("[data", "The file is not TOML: "),
     '"small"': ('"smal"', f"There is no recipe 'smal'.\n  Shipped: {SHIPPED}; "),
-    "mobilenetv2_035": (
+    "test_efficientnet": (
         "mobilnet",
         "timm cannot build the backbone 'mobilnet' with feature maps: Unknown model (mobilnet).\n"
         "  `timm.list_models()` lists the names.",

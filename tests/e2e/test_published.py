@@ -1,7 +1,8 @@
 """The recipes of published settings run on made data sets of their layouts, at an eighth of their images' sides.
 
 Each starts, trains for two steps, is evaluated on the layout's own split and stops; all else is as
-published. Of the recipes of tables every arm does so, with small networks.
+published, but that a network which two recipes share is narrow in the second one. Of the recipes of
+tables every arm does so, with small networks.
 """
 
 from collections.abc import Callable
@@ -35,6 +36,13 @@ single = false
 ONE_ARM = 'strategies = ["{}"]\nfull = false\n'
 
 
+#: The recipes with a network that is as wide as published in another one here.
+NARROW = {
+    "partal-pascal": "[network.options]\nwidth = 32\n",
+    "mtpsl-cityscapes": "[network.options]\nwidth = 8\n",
+    "cityscapes": "[network.options]\nwidth = 8\n",
+    "jtr-cityscapes": "[network.options]\nwidth = 8\n[terms.jtr]\nwidth = 8\n",
+}
 #: Recipe, its data set, the layout, an arm, rounds, and metrics that must be measured.
 CASES: list[tuple[str, Callable[[Path], None], str, str, int, str]] = [
     ("partal-nyud", published.nyud, "nyud", "partal", 1, "semseg/mIoU depth/RMSE normals/mErr"),
@@ -97,7 +105,9 @@ def test_a_published_recipe_starts_trains_measures_and_stops(
     write(tmp_path / "data")
     said = done("data", "check", layout, tmp_path / "data").out
     assert "Read 8 of 8 images" in said
-    (tmp_path / "short.toml").write_text(short(recipe, rounds) + ONE_ARM.format(arm))
+    (tmp_path / "short.toml").write_text(
+        short(recipe, rounds) + ONE_ARM.format(arm) + NARROW.get(recipe, "")
+    )
     done(
         "simulate",
         tmp_path / "short.toml",
@@ -136,8 +146,10 @@ mapping = "light"
 """
 #: Small networks of the arms that have others: maps between tasks are whole networks.
 SMALL_ARM = "[simulate.arms.{}.changes.{}]\nwidth = 4\n"
-LIGHT_ARM = '[simulate.arms.{}.changes.terms.mtpsl]\nmapping = "light"\n'
-SMALL_PASCAL = SMALL + LIGHT_ARM.format("mtpsl") + LIGHT_ARM.format("random-mtpsl")
+LIGHT_ARM = '[simulate.arms.{}.changes.terms.{}]\nmapping = "light"\n'
+SMALL_PASCAL = "".join(
+    [SMALL, *(LIGHT_ARM.format(arm, "mtpsl") for arm in ("mtpsl", "random-mtpsl"))]
+)
 SMALL_NYUV2 = [
     ("full-mtan", "network.options"),
     ("full-x-task", "terms.x_task"),
@@ -155,7 +167,8 @@ SMALL_CITYSCAPES = [
 
 def small_segnet(arms: list[tuple[str, str]]) -> str:
     """The changes that make SegNet small, and the other networks of some arms."""
-    return SMALL_SEGNET + "".join(SMALL_ARM.format(arm, table) for arm, table in arms)
+    light = [LIGHT_ARM.format(f"one-{term}", term) for term in ("contrastive", "discriminator")]
+    return SMALL_SEGNET + "".join([*light, *(SMALL_ARM.format(arm, table) for arm, table in arms)])
 
 
 #: Recipe of a table, its data set, rounds, small networks, and the metrics of its tasks.
