@@ -7,6 +7,7 @@ import pytest
 from labelgrid.report.study_data import study_report
 from labelgrid.report.write import write_report
 from labelgrid.simulation.study import KEPT, read_json
+from tests.unit.report.conftest import Pictures
 
 FOLDERS = sorted(
     path.parent for path in Path(__file__).parents[3].glob(f"docs/results/records/*/{KEPT}")
@@ -18,7 +19,9 @@ def test_there_are_records() -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
-def test_their_report_shows_finished_runs(folder: Path, tmp_path: Path) -> None:
+def test_their_report_shows_finished_runs(
+    folder: Path, tmp_path: Path, few_pictures: Pictures
+) -> None:
     assert not Path(read_json(folder / KEPT)["root"]).is_absolute()
     assert {path.name for path in folder.iterdir()} >= {
         KEPT,
@@ -33,3 +36,4 @@ def test_their_report_shows_finished_runs(folder: Path, tmp_path: Path) -> None:
         if run.kind == "strategy" and run.state == "done" and len(run.measured) == run.expected
     ]
     write_report(folder, tmp_path / "report.html")
+    assert few_pictures.types

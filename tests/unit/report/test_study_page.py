@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from labelgrid.drawings.request_history import RequestHistory
 from labelgrid.ledger.grid import Cell, Pick
@@ -22,6 +23,7 @@ COVERS = [
     "labelgrid.report.shared_blocks",
 ]
 
+pytestmark = pytest.mark.usefixtures("few_pictures")
 NO = np.zeros((2, 2), bool)
 SEEN = RunDetails(
     strategy="partal",
