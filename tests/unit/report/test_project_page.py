@@ -9,6 +9,8 @@ from labelgrid.ledger.grid import Cell, Explanation, Pick
 from labelgrid.report.content import Hint, Round, RoundPicks, ShownPick, Training
 from tests.unit.report.reading import JPEG, TWO, Page, a_report, html, measured
 
+pytestmark = pytest.mark.usefixtures("few_pictures")
+
 
 def test_each_curve_has_two_charts_and_its_numbers_beside_them() -> None:
     section = Page(html(a_report(measured=TWO))).section("curves")

@@ -79,9 +79,15 @@ def one_round(project: ProjectFolder, place: int) -> None:
     )
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("study"))
+
+
 @pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return make(tmp_path)
+def out(made: Path, tmp_path: Path) -> Path:
+    """The study, for a test to change."""
+    return shutil.copytree(made, tmp_path / "out")
 
 
 def test_what_the_runs_measured_is_there_by_kind_strategy_and_seed(out: Path) -> None:
