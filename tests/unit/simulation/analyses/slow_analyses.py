@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,11 @@ import torch
 from torch.nn.functional import interpolate
 
 from labelgrid.data.loader import eval_batches
+from labelgrid.nets.network import Network
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import read_fit
 from labelgrid.project.sources import dataset_of
+from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.models import restore
 from labelgrid.simulation.analyse import AnalysisResult
 
@@ -35,9 +39,8 @@ def outputs(
 ) -> dict[str, np.ndarray]:
     """What the network of a round says of an image, [channels, 32, 64] in float64, given labels of some tasks."""
     folder = study.folder / "runs" / f"{arm}-seed0"
+    context, network = restored(folder, number)
     with ProjectFolder.open(folder) as project:
-        fit = read_fit(project.round_folder(number))
-        context, model = restore(project, fit)
         data, tasks = dataset_of(project.settings.oracle), context.definitions
         labels = {task: data.label(image, tasks[task]) for task in known}
         (batch,) = eval_batches(
@@ -48,9 +51,7 @@ def outputs(
             for name, target in batch.targets.items()
         }
         with torch.inference_mode():
-            final = (
-                model.network.double().eval()(wide(batch.images), targets if known else None).final
-            )
+            final = network(wide(batch.images), targets if known else None).final
             whole = {
                 name: interpolate(raw, size=(32, 64), mode="bilinear")
                 for name, raw in final.items()
@@ -58,6 +59,15 @@ def outputs(
             return {
                 name: context.tasks[name].activate(raw)[0].numpy() for name, raw in whole.items()
             }
+
+
+@lru_cache(maxsize=4)
+def restored(folder: Path, number: int) -> tuple[RoundContext, Network]:
+    """The network of a run's round, in float64."""
+    with ProjectFolder.open(folder) as project:
+        context, model = restore(project, read_fit(project.round_folder(number)))
+    model.network.double().eval()
+    return context, model.network
 
 
 def wide(values: torch.Tensor) -> torch.Tensor:
