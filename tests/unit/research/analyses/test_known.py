@@ -20,6 +20,11 @@ def whole(study: Any) -> AnalysisResult:
     return analyse(study.folder, "research.analyses.known:build")
 
 
+@pytest.fixture(scope="module")
+def over_images(study: Any) -> AnalysisResult:
+    return analyse(study.folder, "research.analyses.known:build", options={"over": "images"})
+
+
 def test_every_combination_of_other_tasks_is_fed_in_once(whole: AnalysisResult) -> None:
     found = [
         finding for finding in whole.findings if finding.run.name == "cells" and finding.headline
@@ -87,9 +92,8 @@ def test_means_are_over_the_combinations_of_a_size_and_drawn_as_lines(
 
 
 def test_over_images_are_the_mean_and_the_deviation_of_the_metric_of_each_image(
-    study: Any, tmp_path: Path
+    study: Any, over_images: AnalysisResult
 ) -> None:
-    found = analyse(study.folder, "research.analyses.known:build", tmp_path, {"over": "images"})
     for task, labels in (("semseg", ""), ("depth", "normals+semseg"), ("normals", "depth")):
         fed = [name for name in labels.split("+") if name]
         each = [
@@ -105,16 +109,18 @@ def test_over_images_are_the_mean_and_the_deviation_of_the_metric_of_each_image(
             for i in study.made.names[10:]
         ]
         keys = {"task": task, "labels": labels}
-        mean = value(found, "cells", HEADLINES[task], over_images="mean", **keys)
+        mean = value(over_images, "cells", HEADLINES[task], over_images="mean", **keys)
         assert mean == pytest.approx(np.mean(each), rel=2e-3)
-        deviation = value(found, "cells", HEADLINES[task], over_images="deviation", **keys)
+        deviation = value(over_images, "cells", HEADLINES[task], over_images="deviation", **keys)
         assert deviation == pytest.approx(np.std(each, ddof=1), rel=2e-3)
-    assert {f.count for f in found.findings} == {3}
+    assert {f.count for f in over_images.findings} == {3}
 
 
-def test_the_bands_over_images_are_the_deviations_over_images(study: Any, tmp_path: Path) -> None:
+def test_the_bands_over_images_are_the_deviations_over_images(
+    over_images: AnalysisResult,
+) -> None:
     options = Options(over="images")
-    means = analyse(study.folder, "research.analyses.known:build", None, {"over": "images"}).means
+    means = over_images.means
     charts = build(options).drawings([mean for mean in means if mean.headline])
     assert sorted(chart.name for chart in charts) == [
         "known-depth",
