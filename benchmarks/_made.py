@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,13 +27,39 @@ ROWS = (
 )
 
 
+#: Changes of recipes that make their networks small, to try a benchmark on a CPU.
+TINY: Mapping[str, Mapping[str, Any]] = {
+    "small": {"backbone": {"name": "test_efficientnet"}, "network": {"options": {"width": 8}}},
+    "gpu": {
+        "backbone": {"name": "test_vit", "pyramid": 8, "fused": 8},
+        "network": {"options": {"width": 8}},
+    },
+    "gpu-convnext": {
+        "backbone": {"name": "test_convnext", "fused": 8},
+        "network": {"options": {"width": 8}},
+    },
+    "partal-nyud": {
+        "backbone": {"name": "test_efficientnet"},
+        "network": {"options": {"width": 8}},
+    },
+    "mtan-nyuv2": {"network": {"options": {"width": 4}}},
+    "mtpsl-released": {
+        "network": {"options": {"width": 4}},
+        "terms": {"mtpsl": {"mapping": "light"}},
+    },
+}
+
+
 def task_definitions() -> dict[str, TaskDef]:
     return definitions(ROWS)
 
 
-def recipe(network: str = "", name: str = "small") -> Recipe:
-    """A recipe with a random backbone, and another network with its default options if one is named."""
-    loaded = load_recipe(name)
+def recipe(network: str = "", name: str = "small", *, tiny: bool = False) -> Recipe:
+    """A recipe with a random backbone, and another network with its default options if one is named.
+
+    `tiny` makes its network small by `TINY`.
+    """
+    loaded = load_recipe(name, TINY[name] if tiny else None)
     if network:
         loaded = replace(loaded, network=PluginChoice(network))
     return replace(loaded, backbone=replace(loaded.backbone, pretrained=False))

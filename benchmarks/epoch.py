@@ -136,12 +136,13 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument(
         "--input", type=int, nargs=2, help="height and width in training; default: the recipe's"
     )
+    parser.add_argument("--tiny", action="store_true", help="a small network, as a trial")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     options = parser.parse_args(words)
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
         source = make_files(Path(folder), options.images, tuple(options.size), every=1)
-        found = recipe(options.network, options.recipe)
+        found = recipe(options.network, options.recipe, tiny=options.tiny)
         size = tuple(options.input or found.data.size)
         found = replace(found, data=replace(found.data, size=size))
         network = network_of(build_all(task_definitions()), of=found).to(options.device).train()

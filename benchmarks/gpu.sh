@@ -48,10 +48,11 @@ if [ $device = cuda ]; then
     part 50 mtpsl.py --repeats 5
     part 40 mtpsl.py --size 288 384 --batch 2 --tasks 3 --repeats 5
 else
-    part 300 epoch.py --images 8 --size 24 32 --repeats 1 --input 32 64
-    part 300 epoch.py --images 8 --size 24 32 --repeats 1 --input 32 64 --recipe gpu
-    part 600 recipe_step.py --recipes gpu gpu-convnext --input 32 64 --batch 2 --repeats 1
-    part 600 recipe_step.py --recipes partal-nyud mtpsl-released mtan-nyuv2 --input 32 64 --batch 2 --repeats 1
+    tiny='--tiny --input 32 64 --repeats 1'
+    part 300 epoch.py $tiny --images 8 --size 24 32
+    part 300 epoch.py $tiny --images 8 --size 24 32 --recipe gpu
+    part 300 recipe_step.py $tiny --recipes gpu gpu-convnext --batch 2
+    part 300 recipe_step.py $tiny --recipes partal-nyud mtpsl-released mtan-nyuv2 --batch 2
     part 300 mtpsl.py --size 32 32 --batch 2 --width 8 --tasks 2 --repeats 1
     part 300 mtpsl.py --size 32 64 --batch 2 --width 8 --tasks 3 --repeats 1 --mapping light
 fi

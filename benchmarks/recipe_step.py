@@ -172,12 +172,13 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=0, help="0: the recipe's")
     parser.add_argument("--repeats", type=int, default=15, help="at most")
     parser.add_argument("--seconds", type=float, default=20, help="a recipe, after two steps")
+    parser.add_argument("--tiny", action="store_true", help="small networks, as a trial")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     options = parser.parse_args(words)
     print(machine())
     holds = []
     for name in options.recipes:
-        found = recipe(name=name)
+        found = recipe(name=name, tiny=options.tiny)
         size = tuple(options.input or found.data.size)
         batch = options.batch or found.train.batch
         found = replace(

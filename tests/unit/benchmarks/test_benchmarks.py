@@ -21,7 +21,7 @@ from tools.source import ROOT
 
 TINY = {
     "balancers": ["--images", "4", "--size", "24", "32", "--repeats", "1"],
-    "epoch": ["--images", "8", "--size", "24", "32", "--repeats", "1"],
+    "epoch": ["--images", "8", "--size", "24", "32", "--repeats", "1", "--tiny"],
     "intervals": ["--draws", "5"],
     "rounds": ["--rounds", "2", "--repeats", "1"],
     "checking": [
@@ -103,6 +103,7 @@ TINY = {
     "plausibility": ["--scenes", "0", "--nyuv2", "nowhere"],
     "prediction": ["--size", "48", "64", "--repeats", "1"],
     "recipe_step": [
+        "--tiny",
         "--recipes",
         "gpu",
         "--input",
