@@ -29,7 +29,11 @@ ROWS = (
 
 #: Changes of recipes that make their networks small, to try a benchmark on a CPU.
 TINY: Mapping[str, Mapping[str, Any]] = {
-    "small": {"backbone": {"name": "test_efficientnet"}, "network": {"options": {"width": 8}}},
+    "small": {
+        "data": {"size": [32, 64]},
+        "backbone": {"name": "test_efficientnet"},
+        "network": {"options": {"width": 8}},
+    },
     "gpu": {
         "backbone": {"name": "test_vit", "pyramid": 8, "fused": 8},
         "network": {"options": {"width": 8}},

@@ -158,9 +158,11 @@ TINY = {
 def place(monkeypatch):
     """Benchmarks import each other's helpers from their own folder.
 
-    They draw from torch's global generator.
+    They draw from torch's global generator. Their recipes have small networks.
     """
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    made = importlib.import_module("_made")
+    monkeypatch.setitem(made.recipe.__kwdefaults__, "tiny", True)
     with torch.random.fork_rng():
         yield
 
