@@ -305,9 +305,10 @@ class Project(ProjectContents):
 
         Yields the progress to report to, which ends the work as Ctrl-C does if it is asked to.
         """
-        folder = self._project.round_folder(self._project.round_number) / "job"
-        with self._project.lock(), record_job(folder, self._progress) as progress:
-            yield progress
+        with self._project.lock():
+            folder = self._project.round_folder(self._project.round_number) / "job"
+            with record_job(folder, self._progress) as progress:
+                yield progress
 
     def query(
         self,

@@ -117,18 +117,25 @@ class JobFolder:
     path: Path
 
     def clear(self) -> None:
-        """Make the folder that of a new job."""
+        """Make the folder that of a new job; files that are not of a job stay."""
         with suppress(OSError):
-            if self.path.is_symlink():
-                self.path.unlink()
-            remove_folder(self.path)
-            self.path.mkdir(parents=True)
+            if self.path.is_symlink() or not self.path.is_dir():
+                self.path.unlink(missing_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
+        self._remove(OWNER, STEP, END, LOG, STOP)
 
     def renew(self) -> None:
         """Prepare another try: the log stays, and so does a wish to stop."""
-        for name in (OWNER, STEP, END):
+        self._remove(OWNER, STEP, END)
+
+    def _remove(self, *names: str) -> None:
+        for name in names:
+            path = self.path / name
             with suppress(OSError):
-                (self.path / name).unlink(missing_ok=True)
+                if path.is_dir() and not path.is_symlink():
+                    remove_folder(path)
+                else:
+                    path.unlink(missing_ok=True)
 
     def write(self, name: str, record: JobOwner | JobStep | JobEnd) -> None:
         """Replace a record atomically."""

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -244,6 +245,22 @@ def test_a_folder_that_is_a_link_is_replaced_by_a_job_and_not_read(tmp_path: Pat
     begun(folder.path).say("1")
     assert folder.state == "running" and not folder.path.is_symlink()
     assert sorted(path.read_bytes() for path in outside.path.iterdir()) == before
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, lambda path: path.write_bytes(b"1")])
+def test_what_is_no_folder_is_replaced_by_one(put: Callable[[Path], object], tmp_path: Path) -> None:
+    put(tmp_path / "job")
+    assert begun(tmp_path / "job").folder.state == "running"
+
+
+def test_a_new_job_removes_no_files_but_those_of_a_job(tmp_path: Path) -> None:
+    outside = tmp_path / "outside" / "job"  # the folder of a round may be a link
+    begun(outside).folder.write("end.json", JobEnd("ended"))
+    (outside / "mine").touch()
+    (outside / "stop").touch()
+    (tmp_path / "round").symlink_to(outside.parent)
+    begun(tmp_path / "round" / "job")
+    assert sorted(path.name for path in outside.iterdir()) == ["mine", "pid", "progress.json"]
 
 
 def test_a_disk_that_refuses_the_folder_stops_no_work(tmp_path: Path) -> None:
