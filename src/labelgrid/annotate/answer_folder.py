@@ -60,10 +60,16 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
     image or a dropped task is only listed, too.
 
     Raises:
-        LabelError: there is no such folder, or no answer in it.
+        LabelError: there is no such folder, it is a file, or no answer is in it.
     """
-    if not folder.is_dir():
+    if not folder.exists():
         raise LabelError("There is no such folder.", where=str(folder), next_step="Check the path.")
+    if not folder.is_dir():
+        raise LabelError(
+            "It is a file, not a folder of labels.",
+            where=str(folder),
+            next_step="Unpack an archive and name the folder, or name another tool's --format.",
+        )
     lists = read_lists(folder)
     answers = Answers(faults=lists.faults)
     names = list(_walk(folder, set(index.tasks)))

@@ -19,8 +19,10 @@ SKIPS = "skips.csv"
 LABEL_LIST = "labels.csv"
 #: The columns that the list of labels and that of skips have at least.
 _COLUMNS = {LABEL_LIST: ("image", "task", "path"), SKIPS: ("request_id", "reason")}
-#: How many bytes of a list are read to recognise it.
+#: How many bytes of a list are read to recognise it, and of the line of its columns at most.
 _START = 2**16
+#: Bytes of a manifest, at most.
+_LARGEST = 2**30
 #: The key of how long a label took.
 SECONDS = "seconds"
 #: The key of who or what made a label.
@@ -38,7 +40,8 @@ class ListedLabel:
 def manifest_rows(path: Path) -> list[dict[str, Any]] | None:
     """The rows of a manifest, or None if the file is not a manifest."""
     try:
-        rows = json.loads(path.read_text(encoding="utf-8-sig"))
+        with files.open_regular(path, _LARGEST) as file:
+            rows = json.loads(file.read().decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         return None
     if isinstance(rows, list) and all(map(_is_manifest_row, rows)):
@@ -233,7 +236,9 @@ def _table(
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            header = file.readline()
+            header = file.readline(_START)
+            if len(header) == _START:
+                raise csv.Error("its first line has no end")
             file.seek(0)
             separator = "," if "," in header else ";"
             reader = csv.DictReader(file, restval="", delimiter=separator)

@@ -353,6 +353,9 @@ def test_a_folder_without_any_answer_is_refused(
     )
     with pytest.raises(LabelError, match="There is no such folder"):
         got(store, tmp_path / "nowhere")
+    (tmp_path / "labels.zip").touch()
+    with pytest.raises(LabelError, match="It is a file, not a folder of labels"):
+        got(store, tmp_path / "labels.zip")
 
 
 def test_a_name_that_is_no_unicode_is_a_fault_that_can_be_printed(

@@ -78,6 +78,19 @@ def test_a_pipe_is_no_table(tmp_path: Path) -> None:
     assert read(tmp_path) == ({}, [])
 
 
+def test_a_list_too_large_or_without_line_ends_is_refused_without_reading_it(
+    tmp_path: Path,
+) -> None:
+    for name, size in (("manifest.json", 2**42), ("labels.csv", 2**33)):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)  # holes, of which nothing is on the disk
+    faults = [fault.what for fault in read_lists(tmp_path).faults]
+    assert faults == [
+        "The file is not a request's manifest.",
+        "The file cannot be read: its first line has no end.",
+    ]
+
+
 @pytest.mark.parametrize(
     "given",
     [-3, 0, "nan", "inf", "soon", "1:30", "12,5", True, [3], {"s": 3}, MOST_SECONDS + 1, 10**400],
