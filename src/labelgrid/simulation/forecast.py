@@ -1,5 +1,6 @@
 """Forecasts the time of a study from what has been finished. Loads no torch."""
 
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -75,8 +76,10 @@ def recorded_seconds(folder: Path) -> float:
     path = folder / TIMES
     if not path.is_file():
         return 0.0
-    seconds = 0.0
+    total = 0.0
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         with suppress(ValueError):  # the machine stopped while the line was written
-            seconds += float(line)
-    return seconds
+            seconds = float(line)
+            if 0 <= seconds < math.inf:
+                total += seconds
+    return total

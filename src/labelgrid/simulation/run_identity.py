@@ -101,7 +101,7 @@ class Identities:
         """The identity of a run, with that of the run it continues in full."""
         identity = dict(self.values[self.runs[key]])
         if "start" in identity:
-            identity["start"] = self.values.get(identity["start"], identity["start"])
+            identity["start"] = self.values.get(str(identity["start"]), identity["start"])
         return identity
 
     def changes(self, key: str, now: "Identities") -> list[Difference]:

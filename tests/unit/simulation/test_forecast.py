@@ -36,3 +36,8 @@ def test_times_are_added_up_and_a_torn_line_is_passed_over(tmp_path: Path) -> No
     with (tmp_path / TIMES).open("ab") as file:
         file.write(b"\xff\x00")
     assert recorded_seconds(tmp_path) == 3.75
+
+
+def test_what_is_no_time_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / TIMES).write_text("nan\ninf\n-3\n1e999\n2.5\n")
+    assert recorded_seconds(tmp_path) == 2.5

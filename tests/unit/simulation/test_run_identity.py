@@ -116,3 +116,10 @@ def test_differences_are_those_of_values_that_are_new_gone_or_changed() -> None:
         "f is new",
     ]
     assert not list(differences(before, before))
+
+
+def test_a_damaged_start_is_compared_as_it_is() -> None:
+    kept = {"runs": {"a": "1"}, "identities": {"1": {"start": {"x": 1}}}}
+    now = Identities({"a": "2"}, {"2": {"start": "3"}, "3": {"x": 1}})
+    assert not Identities.read(kept).changes("a", now)
+    assert Identities.read(kept | {"identities": {"1": {"start": []}}}).changes("a", now)
