@@ -9,7 +9,7 @@ import re
 import socket
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -122,13 +122,13 @@ class JobFolder:
             if self.path.is_symlink() or not self.path.is_dir():
                 self.path.unlink(missing_ok=True)
             self.path.mkdir(parents=True, exist_ok=True)
-        self._remove(OWNER, STEP, END, LOG, STOP)
+        self._remove((OWNER, STEP, END, LOG, STOP))
 
     def renew(self) -> None:
         """Prepare another try: the log stays, and so does a wish to stop."""
-        self._remove(OWNER, STEP, END)
+        self._remove((OWNER, STEP, END))
 
-    def _remove(self, *names: str) -> None:
+    def _remove(self, names: Sequence[str]) -> None:
         for name in names:
             path = self.path / name
             with suppress(OSError):

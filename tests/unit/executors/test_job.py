@@ -248,7 +248,9 @@ def test_a_folder_that_is_a_link_is_replaced_by_a_job_and_not_read(tmp_path: Pat
 
 
 @pytest.mark.parametrize("put", [os.mkfifo, lambda path: path.write_bytes(b"1")])
-def test_what_is_no_folder_is_replaced_by_one(put: Callable[[Path], object], tmp_path: Path) -> None:
+def test_what_is_no_folder_is_replaced_by_one(
+    put: Callable[[Path], object], tmp_path: Path
+) -> None:
     put(tmp_path / "job")
     assert begun(tmp_path / "job").folder.state == "running"
 
