@@ -25,6 +25,10 @@ class Camera:
     cx: float
     cy: float
 
+    def __post_init__(self) -> None:
+        if not (self.fx > 0 and self.fy > 0):
+            raise ValueError(f"focal lengths are above 0; they are {self.fx} and {self.fy}")
+
     @classmethod
     def of_view(cls, degrees: float, size: Size) -> "Camera":
         """The camera with square pixels that looks through the middle of an image.

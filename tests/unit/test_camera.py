@@ -54,3 +54,9 @@ def test_a_field_of_view_is_that_of_the_rays_that_render_rooms() -> None:
     rays = ray_directions(66.0, size)
     assert np.allclose((columns - camera.cx) / camera.fx, rays[..., 0])
     assert np.allclose((rows - camera.cy) / camera.fy, -rays[..., 1])
+
+
+@pytest.mark.parametrize("focal", [(0.0, 1.0), (1.0, -2.0), (float("nan"), 1.0)])
+def test_a_focal_length_that_is_none_is_refused(focal: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="focal lengths are above 0"):
+        Camera(*focal, 0.0, 0.0)

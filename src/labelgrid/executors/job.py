@@ -103,7 +103,7 @@ class JobEnd:
 
 
 #: The end of a job that was asked to stop, or whose process was.
-STOPPED = JobEnd("stopped", "It was stopped before its end.")
+STOPPED = JobEnd("stopped", "It was stopped before its end; the same command resumes it.")
 
 
 @dataclass(frozen=True)
@@ -327,6 +327,7 @@ class JobProgress:
 
     def _check_stop(self) -> None:
         if self.folder.is_asked_to_stop:
+            self.beside.say(f"The file {self.folder.path / STOP} asks to stop.")
             raise KeyboardInterrupt
 
     def end(self, end: JobEnd) -> None:

@@ -32,6 +32,8 @@ ABSENT: Any = object()
 #: Beginnings of keys that count only where they had a value: an option of a plug-in that is new in
 #: a version of this program changes nothing at its default, and other values stand in the recipe.
 OPTIONS = ("options.", "start.options.")
+#: The beginning of the keys of the run that a run continues.
+START = "start."
 
 
 @dataclass(frozen=True)
@@ -105,13 +107,17 @@ class Identities:
         return identity
 
     def changes(self, key: str, now: "Identities") -> list[Difference]:
-        """Find what has changed in the identity of a run."""
-        changed = []
+        """Find what has changed in the identity of a run.
+
+        What has changed alike in the run and in the one it continues is named once.
+        """
+        changed: list[Difference] = []
         for difference in differences(self.of_run(key), now.of_run(key)):
             is_new_option = difference.before is ABSENT and difference.key.startswith(OPTIONS)
             if not is_new_option:
                 changed.append(difference)
-        return changed
+        in_start = [replace(one, key=f"{START}{one.key}") for one in changed]
+        return [one for one in changed if one not in in_start]
 
 
 def identities_of(request: StudyRequest, runs: Sequence[Run], images: str) -> Identities:

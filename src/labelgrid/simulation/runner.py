@@ -148,10 +148,9 @@ class Runner:
 
     def _start_status(self, job: Job) -> JobStatus | None:
         """The status of the run it continues; None if that is not among the jobs."""
-        for key, other in self.jobs.items():
-            if other.folder == job.start:
-                return self.statuses[key]
-        return None
+        if job.start is None:
+            return None
+        return self.statuses.get(job.start.name)
 
     def _start(self, key: str, job: Job) -> None:
         """Start a job."""

@@ -94,6 +94,17 @@ def test_who_makes_the_file_stop_ends_the_job_at_its_next_report(tmp_path: Path)
     begun(folder.path).advance()  # a new job is not stopped by the wish of before
 
 
+def test_whoever_watches_a_job_that_stops_is_told_which_file_asked_for_it(tmp_path: Path) -> None:
+    said: list[str] = []
+    beside = Silent()
+    beside.say = said.append  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt), record_job(tmp_path / "job", beside) as progress:
+        progress.start("Training", 8, "steps")
+        (tmp_path / "job" / "stop").touch()
+        progress.advance()
+    assert said == [f"The file {tmp_path / 'job' / 'stop'} asks to stop."]
+
+
 def test_progress_is_written_a_few_times_a_second_at_most_and_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

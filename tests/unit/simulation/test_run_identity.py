@@ -75,7 +75,6 @@ def test_images_weights_and_listed_cells_count(tmp_path: Path) -> None:
     assert changed_runs(before, now) == set(before.runs)
     assert [each.key for each in before.changes("mine-seed0", now)] == [
         "initial.cells",
-        "start.initial.cells",
     ]
     (of.root / "other.csv").write_text(CELLS)  # the same cells in another file
     moved = {"mine": {"initial": {"plan": "cells", "file": "other.csv"}}}

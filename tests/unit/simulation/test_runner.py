@@ -99,7 +99,7 @@ def test_a_run_that_is_asked_to_stop_ends_alone_and_the_next_call_goes_on_with_i
     reports = Runner(jobs=made, at_once=2, show=stop).run()
     stopped = reports.pop("partal-seed0")
     assert (stopped.state, stopped.tries) == ("failed", 1)
-    assert stopped.fault == "It was stopped before its end."
+    assert stopped.fault == "It was stopped before its end; the same command resumes it."
     assert JobFolder(made["partal-seed0"].record).state == "stopped"
     assert {report.state for report in reports.values()} == {"done"}
     again = Runner(jobs=jobs(tmp_path), at_once=2, show=lambda _: None).run()
