@@ -21,6 +21,8 @@ from labelgrid.train.plan import Plan
 from labelgrid.train.trainer import Trainer
 from tests.support import Made
 
+#: The smallest encoder of timm.
+ENCODER = "test_efficientnet"
 DATA = DataOptions(size=(32, 64), flip=0.5, zoom=(1.0, 1.2))
 
 
@@ -28,13 +30,13 @@ def source_of(made: Made) -> Any:
     return plugins.resolve("layouts", "folder")(made.root)
 
 
-def toy_network(tasks: Mapping[str, Task], name: str = "pad_net", seed: int = 0) -> Network:
+def toy_network(
+    tasks: Mapping[str, Task], name: str = "pad_net", seed: int = 0, backbone: str = ENCODER
+) -> Network:
     module = plugins.module("networks", name)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        encoder = partial(
-            Encoder, BackboneOptions(name="test_efficientnet", pretrained=False, fused=16)
-        )
+        encoder = partial(Encoder, BackboneOptions(name=backbone, pretrained=False, fused=16))
         network: Network = module.build(tasks, encoder, module.Options(width=16))
     return network
 
@@ -45,8 +47,9 @@ def toy_plan(made: Made, options: TrainOptions, **changes: Any) -> Plan:
     tasks = build_all(found)
     objective = changes.pop("objective", ObjectiveOptions())
     weights = fixed_weights(tasks, objective)
+    backbone = changes.pop("backbone", ENCODER)
     fields: dict[str, Any] = {
-        "network": toy_network(tasks, changes.pop("net", "pad_net")),
+        "network": toy_network(tasks, changes.pop("net", "pad_net"), backbone=backbone),
         "tasks": tasks,
         "definitions": found,
         "source": source_of(made),

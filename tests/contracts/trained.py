@@ -20,7 +20,7 @@ from labelgrid.train.options import TrainOptions
 from labelgrid.train.seeding import seed_torch
 from labelgrid.train.trainer import Trainer
 from tests.support import Made, make_dataset
-from tests.toys import toy_network, toy_plan
+from tests.toys import ENCODER, toy_network, toy_plan
 
 OPTIONS = TrainOptions(epochs=2, batch=3, learning_rate=1e-3, known=0.5)
 
@@ -73,7 +73,8 @@ def with_gaps(folder: Path, tasks: Sequence[str] = TASKS) -> Made:
 
 def trainer(made: Made, term: Any = None, balancer: Any = None, **changes: Any) -> Trainer:
     """A training with a term and a balancer, given by their builders."""
-    plan = toy_plan(made, replace(OPTIONS, **changes))
+    backbone = changes.pop("backbone", ENCODER)
+    plan = toy_plan(made, replace(OPTIONS, **changes), backbone=backbone)
     plan = replace(
         plan, previous=lambda: TrainedModel(network=toy_network(plan.tasks, seed=1).eval())
     )

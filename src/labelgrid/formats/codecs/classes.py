@@ -213,9 +213,7 @@ def _sureness(head: Head) -> float:
         return 0.9
     if head.dtype == np.bool_ or head.numbers == {0, 255} or len(head.numbers) > FEW:
         return 0.2
-    if head.dtype == np.uint8 and not head.numbers <= {0, 255}:
-        return 0.7
-    return 0.5
+    return 0.5  # few grey numbers may as well be coarse depths
 
 
 def describe(options: Options) -> str:
