@@ -49,9 +49,11 @@ FAULTS: dict[str, tuple[str, Fault]] = {
 AT_ONCE = ("whole metres", "millimetres as floats", "x flipped", "y flipped", "z flipped", "BGR")
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Made:
-    return make_dataset(tmp_path / "made", n=24, size=(48, 64), tasks=TASKS)
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Only read."""
+    folder = tmp_path_factory.mktemp("suspicion") / "made"
+    return make_dataset(folder, n=24, size=(48, 64), tasks=TASKS)
 
 
 @pytest.fixture
@@ -225,14 +227,15 @@ def test_an_earlier_label_that_changed_does_not_stop_an_import(
     )
 
 
-def test_a_missing_image_only_costs_the_picture(
-    project: ProjectFolder, data: Made, tmp_path: Path
-) -> None:
+def test_a_missing_image_only_costs_the_picture(data: Made, tmp_path: Path) -> None:
     folder = batch(
         data, tmp_path / "new", names=data.names[:8], tasks=("depth",), fault="whole metres"
     )
-    shutil.rmtree(data.images)
-    refused = refusal(project, folder)
+    copied = Made(tmp_path / "made", data.names, data.rows)
+    shutil.copytree(data.images, copied.images)
+    with make_project(tmp_path / "project", copied) as project:
+        shutil.rmtree(copied.images)
+        refused = refusal(project, folder)
     assert SHEET not in str(refused) and "depth" in str(refused)
 
 
