@@ -32,8 +32,8 @@ COMMANDS = (
 )
 #: Loaded before anything is counted: under a profile function that takes ten seconds longer.
 LIBRARIES = ("torch", "timm", "lightning_fabric")
-#: The most modules of a command: half of the 58 when the goal was set, and four (docs/decisions/012).
-MOST = {"query": 33}
+#: The most modules of a command: half of the 58 when the goal was set, and six (docs/decisions/012).
+MOST = {"query": 35}
 
 
 @contextmanager

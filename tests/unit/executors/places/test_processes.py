@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from labelgrid.executors.job import JobEnd
 from labelgrid.executors.places.processes import Processes
 from labelgrid.progress import Progress
+from tools.source import ROOT
 
 
 def say_who(name: str, out: Path, progress: Progress) -> None:
@@ -25,10 +27,30 @@ def of_process(folder: Path, name: str = "A") -> list[object]:
     return found
 
 
+#: Starts two processes and prints what they say, and the number of this one.
+TWO = """
+import json, os, sys
+from pathlib import Path
+from tests.unit.executors.places.test_processes import of_process
+if __name__ == "__main__":
+    print(json.dumps([of_process(Path(sys.argv[1])), of_process(Path(sys.argv[1])), os.getpid()]))
+"""
+
+
 def test_they_are_forks_of_one_server_that_has_loaded_what_it_was_told_to(tmp_path: Path) -> None:
-    first = of_process(tmp_path)
-    second = of_process(tmp_path)
-    assert first[0] == second[0] != os.getpid()
+    # In a process of its own: a process has one server, which another test may have started.
+    script = tmp_path / "two.py"
+    script.write_text(TWO)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
+    done = subprocess.run(
+        [sys.executable, script, tmp_path],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    first, second, own = json.loads(done.stdout)
+    assert first[0] == second[0] != own
     assert first[2] and second[2]
 
 
