@@ -23,8 +23,11 @@ def test_each_arm_with_pseudo_labels_has_their_errors(study: Any, tmp_path: Path
     assert found == [
         (row.round, row.task, row.confidence, row.error, row.pixels) for row in expected
     ]
-    written = texts((tmp_path / "pseudo_labels-depth.svg").read_bytes())
-    assert {"confidence (lower end of a range)", "error"} <= set(written)
+    tasks = {row.task for row in expected}
+    assert tasks
+    for task in tasks:
+        written = texts((tmp_path / f"pseudo_labels-{task}.svg").read_bytes())
+        assert {"confidence (lower end of a range)", "error"} <= set(written)
 
 
 def test_no_ranges_are_refused(study: Any) -> None:
