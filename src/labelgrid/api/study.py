@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from labelgrid.report.write import WrittenReport
     from labelgrid.simulation.analyse import AnalysisResult
     from labelgrid.simulation.plan import StudyPlan
+    from labelgrid.simulation.request import StudyRequest
     from labelgrid.simulation.run_study import StudyProgress, StudyResult
 
 
@@ -45,18 +46,9 @@ def simulate(
         LabelgridError: a name or value is wrong, or the folder holds another study; nothing was
             run.
     """
-    from labelgrid.simulation.request import StudyRequest
     from labelgrid.simulation.run_study import run_study
 
-    request = StudyRequest.of(
-        recipe,
-        Path(data),
-        Path(out),
-        weights=optional_path(weights),
-        changes=study,
-        jobs=jobs,
-        force=force,
-    )
+    request = _request(recipe, data, out, weights=weights, changes=study, jobs=jobs, force=force)
     return run_study(request, progress)
 
 
@@ -79,18 +71,33 @@ def estimate(
         LabelgridError: what `simulate` would refuse.
     """
     from labelgrid.simulation.plan import plan_study
+
+    request = _request(recipe, data, out, weights=weights, changes=study, jobs=jobs, force=force)
+    return plan_study(request)
+
+
+def _request(
+    recipe: str,
+    data: Place,
+    out: Place,
+    *,
+    weights: Place | None,
+    changes: Mapping[str, Any],
+    jobs: int,
+    force: bool,
+) -> "StudyRequest":
+    """The checked request of a study."""
     from labelgrid.simulation.request import StudyRequest
 
-    request = StudyRequest.of(
+    return StudyRequest.of(
         recipe,
         Path(data),
         Path(out),
         weights=optional_path(weights),
-        changes=study,
+        changes=changes,
         jobs=jobs,
         force=force,
     )
-    return plan_study(request)
 
 
 def analyse(

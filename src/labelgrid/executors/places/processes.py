@@ -17,27 +17,11 @@ from labelgrid.executors.job import END, STOPPED, JobEnd, JobFolder
 from labelgrid.processes import end_with_parent
 
 
-def start_process(preload: str, target: Callable[..., None], *arguments: Any) -> BaseProcess:
-    """Start `target(*arguments)` in a process of its own, with the environment variables of now.
+class Processes:
+    """An executor that starts a process for each job; see `Executor`.
 
     The server is started with the first process, and ends with this one.
     """
-    context = get_context("forkserver")
-    context.set_forkserver_preload([preload])
-    process = context.Process(target=_work, args=(dict(os.environ), target, *arguments))
-    process.start()
-    return process
-
-
-def _work(environment: Mapping[str, str], target: Callable[..., None], *arguments: Any) -> None:
-    os.environ.clear()  # the server has the variables of when the first process was started
-    os.environ.update(environment)
-    end_with_parent()
-    target(*arguments)
-
-
-class Processes:
-    """An executor that starts a process for each job; see `Executor`."""
 
     def __init__(self, preload: str) -> None:
         self.preload = preload
@@ -46,7 +30,11 @@ class Processes:
     def start(self, folder: Path, function: Callable[..., None], *arguments: Any) -> None:
         """As `Executor.start`."""
         JobFolder(folder).renew()
-        process = start_process(self.preload, carry_out, folder, function, *arguments)
+        context = get_context("forkserver")
+        context.set_forkserver_preload([self.preload])
+        work = (dict(os.environ), folder, function, *arguments)
+        process = context.Process(target=_work, args=work)
+        process.start()
         self._running[folder] = process
 
     def wait(self, seconds: float) -> Mapping[Path, JobEnd]:
@@ -69,6 +57,16 @@ class Processes:
             if not folder.end:
                 folder.write(END, STOPPED)
         self._running.clear()
+
+
+def _work(
+    environment: Mapping[str, str], folder: Path, function: Callable[..., None], *arguments: Any
+) -> None:
+    """Carry out a job in its process, with the environment variables of when it was started."""
+    os.environ.clear()  # the server has those of when the first process was started
+    os.environ.update(environment)
+    end_with_parent()
+    carry_out(folder, function, *arguments)
 
 
 def _end(folder: Path, process: BaseProcess) -> JobEnd:
