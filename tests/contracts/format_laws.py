@@ -400,14 +400,19 @@ def does_not_recognise(case: Case, path: Path, what: str) -> None:
     )
 
 
-def it_does_not_import_torch(case: Case) -> None:
-    run = subprocess.run(
-        [sys.executable, "-c", ALONE, case.name, str(case.folder)],
+def run_alone(code: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a Python process of its own, which finds the package and the tests."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *words],
         env=os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT)))},
         capture_output=True,
         check=False,
         text=True,
     )
+
+
+def it_does_not_import_torch(case: Case) -> None:
+    run = run_alone(ALONE, case.name, str(case.folder))
     expect(
         run.returncode == 0,
         f"{case.name} must be imported, and write, read and describe, without importing torch, "

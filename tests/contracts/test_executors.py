@@ -120,20 +120,22 @@ def work_on(progress: Progress) -> None:
         progress.advance()
 
 
-def until_running(folders: list[JobFolder]) -> None:
+def two_running(executor: Executor, place: Path) -> list[JobFolder]:
+    """Start two jobs without an end, `a` and `b`, and wait until both work."""
+    folders = [JobFolder(place / name) for name in ("a", "b")]
+    for folder in folders:
+        executor.start(folder.path, work_on)
     limit = time.monotonic() + LIMIT
     while any(folder.step is None for folder in folders) and time.monotonic() < limit:
         time.sleep(0.05)
     assert [folder.state for folder in folders] == ["running"] * len(folders)
+    return folders
 
 
 def test_a_job_that_is_asked_to_stop_ends_and_the_others_work_on(
     executor: Executor, tmp_path: Path
 ) -> None:
-    folders = [JobFolder(tmp_path / name) for name in ("a", "b")]
-    for folder in folders:
-        executor.start(folder.path, work_on)
-    until_running(folders)
+    folders = two_running(executor, tmp_path)
     (tmp_path / "a" / "stop").touch()
     assert ends(executor, 1)["a"].state == "stopped"
     assert [folder.state for folder in folders] == ["stopped", "running"]
@@ -142,10 +144,7 @@ def test_a_job_that_is_asked_to_stop_ends_and_the_others_work_on(
 def test_after_a_stop_of_all_no_job_runs_and_each_says_so(
     executor: Executor, tmp_path: Path
 ) -> None:
-    folders = [JobFolder(tmp_path / name) for name in ("a", "b")]
-    for folder in folders:
-        executor.start(folder.path, work_on)
-    until_running(folders)
+    folders = two_running(executor, tmp_path)
     executor.stop()
     steps = [folder.step for folder in folders]
     assert [folder.state for folder in folders] == ["stopped", "stopped"]

@@ -1,10 +1,6 @@
 """The laws of every relation, each with a wrong relation that breaks it."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,12 +12,11 @@ from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.relations.relation import Relation
 from labelgrid.tasks.task import spec_of
 from tests.contracts import own, wrong_relations
-from tests.contracts.format_laws import expect
+from tests.contracts.format_laws import expect, run_alone
 from tests.contracts.wrong_relations import BREAKS
 from tools.notorch import WATCH
 
 COVERS = ["labelgrid.relations.relation"]
-ROOT = Path(__file__).parents[2]
 RELATIONS = [*plugins.names("relations"), f"{wrong_relations.__name__}:right"]
 #: Builds a relation where torch cannot be imported, and prints which labels it reads.
 ALONE = f"""{WATCH}
@@ -156,13 +151,7 @@ def a_camera_that_it_needs_is_demanded(name: str) -> None:
 
 
 def it_does_not_import_torch(name: str) -> None:
-    run = subprocess.run(
-        [sys.executable, "-c", ALONE, name],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT)))},
-        capture_output=True,
-        check=False,
-        text=True,
-    )
+    run = run_alone(ALONE, name)
     expect(
         run.returncode == 0,
         f"{name} must say what it reads without importing torch; it ended with {run.returncode}: "
