@@ -108,7 +108,8 @@ def test_a_run_that_is_asked_to_stop_ends_alone_and_the_next_call_goes_on_with_i
 
 
 def test_a_stopped_call_leaves_no_process_and_says_so_of_each_of_its_jobs(tmp_path: Path) -> None:
-    made = jobs(tmp_path)
+    long = {"start": {"train": {"epochs": 1000}}}  # it is not done before it is stopped
+    made = jobs(tmp_path, changes=long)
 
     def interrupt(reports: Mapping[str, JobStatus]) -> None:
         if reports["start-seed0"].what:
