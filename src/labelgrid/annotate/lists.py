@@ -2,10 +2,11 @@
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TextIO
 
 from labelgrid import files
 from labelgrid.annotate.answers import Fault, wrong_annotator, wrong_time
@@ -19,8 +20,10 @@ SKIPS = "skips.csv"
 LABEL_LIST = "labels.csv"
 #: The columns that the list of labels and that of skips have at least.
 _COLUMNS = {LABEL_LIST: ("image", "task", "path"), SKIPS: ("request_id", "reason")}
-#: How many bytes of a list are read to recognise it, and of the line of its columns at most.
+#: How many bytes of a list are read to recognise it.
 _START = 2**16
+#: Characters of a line of a table, at most.
+_LONGEST = 2**16 - 1
 #: Bytes of a manifest, at most.
 _LARGEST = 2**30
 #: The key of how long a label took.
@@ -236,12 +239,9 @@ def _table(
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            header = file.readline(_START)
-            if len(header) == _START:
-                raise csv.Error("its first line has no end")
+            separator = "," if "," in file.readline(_LONGEST) else ";"
             file.seek(0)
-            separator = "," if "," in header else ";"
-            reader = csv.DictReader(file, restval="", delimiter=separator)
+            reader = csv.DictReader(_lines(file), restval="", delimiter=separator)
             if reader.fieldnames is None:
                 return []
             for column in columns:
@@ -258,6 +258,17 @@ def _table(
         what = f"The file cannot be read: {error}."
         faults.append(Fault(path.name, what, "Write it as CSV in UTF-8."))
         return []
+
+
+def _lines(file: TextIO) -> Iterator[str]:
+    """The lines of a table; one that is too long is refused before it is read whole."""
+    for number in count(1):
+        line = file.readline(_LONGEST + 1)
+        if not line:
+            return
+        if len(line) > _LONGEST:
+            raise csv.Error(f"its line {number} has more than {_LONGEST:,} characters")
+        yield line
 
 
 def _plain_values(row: Mapping[str | None, Any]) -> dict[str, Any]:

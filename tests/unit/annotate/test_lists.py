@@ -87,8 +87,20 @@ def test_a_list_too_large_or_without_line_ends_is_refused_without_reading_it(
     faults = [fault.what for fault in read_lists(tmp_path).faults]
     assert faults == [
         "The file is not a request's manifest.",
-        "The file cannot be read: its first line has no end.",
+        "The file cannot be read: its line 1 has more than 65,535 characters.",
     ]
+
+
+def test_a_later_line_without_an_end_is_refused_without_reading_it(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("image,task,path\na.jpg,depth,a.png\n")
+    with path.open("r+b") as file:
+        file.truncate(2**33)  # holes, of which nothing is on the disk
+    (fault,) = map(str, read_lists(tmp_path).faults)
+    assert fault == (
+        "labels.csv: The file cannot be read: its line 3 has more than 65,535 characters. "
+        "Write it as CSV in UTF-8."
+    )
 
 
 @pytest.mark.parametrize(
