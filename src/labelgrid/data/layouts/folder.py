@@ -1,5 +1,6 @@
 """Reads plain folders as a data set: images of any size, and any labels of them."""
 
+import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,7 +141,7 @@ def build(root: Path | str, images: str = "images", labels: str = "labels") -> F
 
     Raises:
         ImageError: there are no images.
-        RecipeError: `camera.toml` is no TOML, or its angle is missing or wrong.
+        RecipeError: `camera.toml` is no file or no TOML, or its angle is missing or wrong.
     """
     names = tuple(list_images(Path(root) / images))
     return FolderDataset(
@@ -154,8 +155,8 @@ def build(root: Path | str, images: str = "images", labels: str = "labels") -> F
 
 
 def _view(path: Path) -> View | None:
-    """The content of the file; None if there is no file."""
-    if not path.is_file():
+    """The content of the file; None if there is none, not even a folder or a link."""
+    if not os.path.lexists(path):
         return None
     return parse(View, read_toml(path), str(path))
 

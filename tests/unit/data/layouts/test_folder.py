@@ -1,5 +1,6 @@
 """Laws of the folder source: which file is whose label, and what is refused because it could be two things."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -128,4 +129,20 @@ def test_a_wrong_camera_toml_is_refused(made, text, fault):
     data = made(n=1, tasks=("depth",))
     (data.root / "camera.toml").write_text(text)
     with pytest.raises(RecipeError, match=fault):
+        folder.build(data.root)
+
+
+@pytest.mark.parametrize(
+    ("make", "fault"),
+    [
+        (Path.mkdir, "Is a directory"),
+        (os.mkfifo, "it is a pipe or a device, not a file"),
+        (lambda path: path.symlink_to("missing.toml"), "The file does not exist"),
+    ],
+    ids=["folder", "pipe", "link to nothing"],
+)
+def test_a_camera_toml_that_is_no_file_is_refused(made, make, fault):
+    data = made(n=1, tasks=("depth",))
+    make(data.root / "camera.toml")
+    with pytest.raises(RecipeError, match=rf"{fault}.*camera\.toml"):
         folder.build(data.root)
