@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from labelgrid.camera import Camera
 from labelgrid.errors import LabelError
+from labelgrid.formats.arrays import shape_text
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.relation import Relation
 
@@ -41,8 +42,8 @@ class Options:
     residual: float = 5.0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.radius <= 15:
-            raise ValueError(f"radius lies between 1 and 15; it is {self.radius}")
+        if self.radius not in range(1, 16):
+            raise ValueError(f"radius is a whole number from 1 to 15; it is {self.radius}")
         if not 0 < self.least <= 1:
             raise ValueError(f"least is above 0 and at most 1; it is {self.least}")
         if not 0 < self.residual < 90:
@@ -72,16 +73,18 @@ def derive_normals(
     A pixel is valid where its depth is, enough of the window is, and the fit is good.
 
     Raises:
-        LabelError: the camera is unknown.
+        LabelError: the camera is unknown, or the labels are not one depth map whose valid depths
+            are above 0.
     """
     if camera is None:
         raise LabelError(
             "Normals follow from depth through the image's camera, which is unknown.",
-            next_step="Give the data set's camera; docs/plugins.md says how.",
+            next_step="Write `field_of_view = 66.0`, the degrees across each image's width, into "
+            "`camera.toml` in the data set's folder, beside `images/`; or give your own layout a "
+            "function `camera` (docs/plugins.md).",
         )
-    (depth,) = labels
-    metres = np.where(depth.valid, depth.value[..., 0], np.inf).astype(np.float64)
-    inverse = 1 / metres
+    depth = _depth_map(labels)
+    inverse = _inverse_depth(depth)
     fit = fit_planes(inverse, depth.valid, options)
     rows = np.arange(depth.size[0])[:, None] - _rounded(camera.cy)
     columns = np.arange(depth.size[1]) - _rounded(camera.cx)
@@ -93,6 +96,46 @@ def derive_normals(
     valid = depth.valid & fit.valid & (length > 0) & (fit.residual <= slope * fit.middle)
     normals = np.stack([right, up, toward], -1) / np.where(valid, length, 1)[..., None]
     return LabelArray(np.where(valid[..., None], normals, 0).astype(np.float32), valid)
+
+
+def _depth_map(labels: Sequence[LabelArray]) -> LabelArray:
+    """The one label, if it is a depth map.
+
+    Raises:
+        LabelError: it is not.
+    """
+    if len(labels) != 1:
+        raise LabelError(
+            f"Normals follow from one label, of depth; there are {len(labels)}.",
+            next_step="Give the labels of the relation's `reads`, in their order.",
+        )
+    (depth,) = labels
+    if depth.value.shape != (*depth.size, 1):
+        height, width = depth.size
+        raise LabelError(
+            f"A depth map is {height}x{width}x1 like its mask; this one is "
+            f"{shape_text(depth.value)}.",
+            next_step="Give the label of a task of kind depth.",
+        )
+    return depth
+
+
+def _inverse_depth(depth: LabelArray) -> Floats:
+    """One over the depth [h, w]; 0 where it is not valid.
+
+    Raises:
+        LabelError: a valid depth is not a number above 0.
+    """
+    metres = np.where(depth.valid, depth.value[..., 0], np.inf)
+    wrong = depth.valid & ~((metres > 0) & (metres < np.inf))
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise LabelError(
+            f"The label has the valid depth {metres[row, column]:g} m in row {row}, column "
+            f"{column}; a depth is above 0.",
+            next_step="Make it not valid where no depth was measured.",
+        )
+    return np.reciprocal(metres, dtype=np.float64)
 
 
 def fit_planes(values: Floats, valid: NDArray[np.bool_], options: Options) -> PlaneFit:

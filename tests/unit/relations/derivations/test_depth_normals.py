@@ -1,5 +1,7 @@
 """Laws of normals from depth: where surfaces face, and which pixels are too unsure."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -82,12 +84,38 @@ def test_more_residual_is_accepted_if_it_is_asked_for() -> None:
     assert shares[0] < 0.05 < shares[1] < 0.95 < shares[2]
 
 
-def test_without_a_camera_there_are_no_normals() -> None:
-    with pytest.raises(LabelError, match="the image's camera, which is unknown"):
+def test_without_a_camera_there_are_no_normals_and_the_error_says_where_to_write_it() -> None:
+    with pytest.raises(LabelError, match=r"(?s)which is unknown.*camera\.toml.*beside `images/`"):
         normals(plane(0, 0, 1), None)
 
 
-@pytest.mark.parametrize("wrong", [{"radius": 0}, {"radius": 16}, {"least": 0}, {"residual": 90}])
+@pytest.mark.parametrize("count", [0, 2])
+def test_another_number_of_labels_than_one_is_refused(count: int) -> None:
+    with pytest.raises(LabelError, match=rf"(?s)one label, of depth; there are {count}\..*Give"):
+        build(Options()).derive([plane(0, 0, 1)] * count, CAMERA)
+
+
+def test_a_label_that_is_no_depth_map_is_refused() -> None:
+    depth = plane(0, 0, 1)
+    for shape in ((*SIZE, 3), SIZE, (5, 5, 1)):
+        wrong = LabelArray(np.ones(shape, np.float32), depth.valid)
+        text = re.escape(f"24x32x1 like its mask; this one is {'x'.join(map(str, shape))} float32.")
+        with pytest.raises(LabelError, match=text):
+            normals(wrong)
+
+
+@pytest.mark.parametrize("number", [0, -2, np.nan, np.inf])
+def test_a_valid_depth_that_is_no_distance_is_refused_by_its_place(number: float) -> None:
+    depth = plane(0, 0, 1)
+    depth.value[7, 11] = number
+    text = f"depth {number:g} m in row 7, column 11.*Make it not valid"
+    with pytest.raises(LabelError, match=f"(?s){text}"):
+        normals(depth)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"radius": 0}, {"radius": 16}, {"radius": 1.5}, {"least": 0}, {"residual": 90}]
+)
 def test_options_outside_their_range_are_refused(wrong: dict[str, float]) -> None:
     (name,) = wrong
     with pytest.raises(ValueError, match=name):
