@@ -7,10 +7,11 @@ from sums over the window.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +25,8 @@ Floats = NDArray[np.float64]
 #: The camera's axis is rounded to this share of a pixel: then it is mirrored without rounding, and
 #: the normals of a mirrored image are exactly the mirrored ones.
 STEP = 2.0**-20
+#: Planes are fitted to so many columns at a time: their arrays stay in the processor's cache.
+BAND = 64
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class PlaneFit(NamedTuple):
 
     Attributes:
         residual: the root mean square of the residuals.
-        valid: where a plane can be fitted.
+        valid: where there is a value and a plane can be fitted.
     """
 
     across: Floats
@@ -84,18 +87,39 @@ def derive_normals(
             "function `camera` (docs/plugins.md).",
         )
     depth = _depth_map(labels)
-    inverse = _inverse_depth(depth)
-    fit = fit_planes(inverse, depth.valid, options)
-    rows = np.arange(depth.size[0])[:, None] - _rounded(camera.cy)
-    columns = np.arange(depth.size[1]) - _rounded(camera.cx)
+    radius = options.radius
+    camera = replace(camera, cx=_rounded(camera.cx), cy=_rounded(camera.cy))
+    sides = ((0, 0), (radius, radius))
+    inverse = np.pad(np.asfortranarray(_inverse_depth(depth)), sides)
+    known = np.pad(np.asfortranarray(depth.valid), sides)
+    value = np.empty((*depth.size, 3), np.float32)
+    valid = np.empty(depth.size, np.bool_)
+    for left in range(0, depth.size[1], BAND):
+        band = slice(left, left + BAND)
+        around = slice(left, left + BAND + 2 * radius)
+        fit = fit_planes(inverse[:, around], known[:, around], options)
+        label = _normals(fit, camera.shift(left - radius, 0), options)
+        value[:, band] = label.value[:, radius:-radius]
+        valid[:, band] = label.valid[:, radius:-radius]
+    return LabelArray(value, valid)
+
+
+def _normals(fit: PlaneFit, camera: Camera, options: Options) -> LabelArray:
+    """The normals of planes, valid where the fit is good."""
+    height, width = fit.valid.shape
+    rows = np.arange(height)[:, None] - camera.cy
+    columns = np.arange(width) - camera.cx
     right = -fit.across * camera.fx
     up = fit.down * camera.fy
     toward = fit.middle - fit.across * columns - fit.down * rows
     length = np.sqrt(right**2 + up**2 + toward**2)
     slope = math.tan(math.radians(options.residual)) * options.radius / max(camera.fx, camera.fy)
-    valid = depth.valid & fit.valid & (length > 0) & (fit.residual <= slope * fit.middle)
-    normals = np.stack([right, up, toward], -1) / np.where(valid, length, 1)[..., None]
-    return LabelArray(np.where(valid[..., None], normals, 0).astype(np.float32), valid)
+    valid = fit.valid & (length > 0) & (fit.residual <= slope * fit.middle)
+    scale = valid / np.maximum(length, np.finfo(np.float64).tiny)
+    value = np.empty((height, width, 3), np.float32)
+    for channel, component in enumerate((right, up, toward)):  # NumPy is slow along an axis of 3
+        value[..., channel] = component * scale
+    return LabelArray(value, valid)
 
 
 def _depth_map(labels: Sequence[LabelArray]) -> LabelArray:
@@ -154,14 +178,15 @@ def fit_planes(values: Floats, valid: NDArray[np.bool_], options: Options) -> Pl
     vw = count * w_v - n_v * total
     ww = count * squares - total**2
     determinant = uu * vv - uv**2
-    fitted = (determinant > 0) & (count >= options.least * (2 * radius + 1) ** 2)
-    safe = np.where(fitted, determinant, 1)
+    enough = count >= options.least * (2 * radius + 1) ** 2
+    safe = np.maximum(determinant, 1)
     across = (uw * vv - vw * uv) / safe
     down = (vw * uu - uw * uv) / safe
     number = np.maximum(count, 1)
     middle = (total - across * n_u - down * n_v) / number
     rest = np.maximum(ww - across * uw - down * vw, 0)
     residual = np.sqrt(rest) / number
+    fitted = valid & enough & (determinant > 0)
     return PlaneFit(across=across, down=down, middle=middle, residual=residual, valid=fitted)
 
 
@@ -169,32 +194,20 @@ def _moments(values: Floats, radius: int, degree: int) -> list[Floats]:
     """Sums over each window of values times products of their offsets, up to a degree.
 
     In the order 1, du, dv, du², du dv, dv². Values outside the image are 0.
+
+    The image's columns are given to OpenCV as rows: across these, it adds the two values at the
+    same distance first, so that the sums of mirrored values are exactly the mirrored sums, negated
+    if the power of du is odd.
     """
-    across = [_sum_along(values, 1, radius, power) for power in range(degree + 1)]
+    powers = [np.arange(-radius, radius + 1.0) ** power for power in range(degree + 1)]
+    turned = np.ascontiguousarray(values.T)
     sums = []
     for total in range(degree + 1):
-        powers = range(total + 1)
-        sums += [_sum_along(across[total - power], 0, radius, power) for power in powers]
+        for down in range(total + 1):
+            kernels = {"kernelX": powers[down], "kernelY": powers[total - down]}
+            found = cv2.sepFilter2D(turned, cv2.CV_64F, **kernels, borderType=cv2.BORDER_CONSTANT)
+            sums.append(found.T)
     return sums
-
-
-def _sum_along(values: Floats, axis: int, radius: int, power: int) -> Floats:
-    """Sums of values times offset**power, for offsets up to the radius along an axis.
-
-    The two values at the same distance are added first, so that the sums of mirrored values are
-    exactly the mirrored sums, negated if the power is odd.
-    """
-    length = values.shape[axis]
-    padding = [(0, 0), (0, 0)]
-    padding[axis] = (radius, radius)
-    padded = np.moveaxis(np.pad(values, padding), axis, 0)
-    sums = np.moveaxis(values, axis, 0) * float(power == 0)
-    for offset in range(1, radius + 1):
-        ahead = padded[radius + offset :][:length]
-        behind = padded[radius - offset :][:length]
-        pair = ahead - behind if power % 2 else ahead + behind
-        sums += offset**power * pair
-    return np.moveaxis(sums, 0, axis)
 
 
 def _rounded(column: float) -> float:
