@@ -141,6 +141,29 @@ def test_in_rooms_normals_are_those_that_the_rays_met() -> None:
     assert np.median(error) < 0.3 and np.quantile(error, 0.95) < 8
 
 
+@pytest.mark.parametrize(
+    ("step", "radius", "share"), [(0.001, 2, 0.6), (0.039, 2, 0), (0.039, 5, 0.3)]
+)
+def test_in_rooms_with_depth_in_steps_normals_are_right_where_they_are_sure(
+    step: float, radius: int, share: float
+) -> None:
+    size = (96, 128)
+    errors = []
+    shares = []
+    for index in range(6):
+        scene = make_scene(0, index)
+        labels = scene_labels(scene, cast(scene, size))
+        depth = labels["depth"]
+        steps = np.rint(depth.value / step) * np.float32(step)
+        rounded = LabelArray(steps, depth.valid & (steps[..., 0] > 0))
+        label = normals(rounded, Camera.of_view(FOV, size), Options(radius=radius))
+        errors.append(angles(label.value, labels["normals"].value)[label.valid])
+        shares.append(label.valid.mean())
+    error = np.concatenate(errors)
+    assert np.mean(shares) >= share
+    assert not error.size or np.quantile(error, 0.95) < 8
+
+
 @pytest.mark.parametrize("fit", ["resize", "crop", "pad"])
 def test_the_normals_of_a_view_s_depth_are_the_view_of_the_normals(fit: str) -> None:
     size = (96, 128)

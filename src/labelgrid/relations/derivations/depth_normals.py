@@ -37,7 +37,8 @@ class Options:
         radius: the window reaches so many pixels to each side; larger for coarse steps of depth.
         least: the least share of the window's pixels with a valid depth.
         residual: the largest residual of the fit, in degrees: the slope that the root mean square
-            of the residuals would make over the radius.
+            of the residuals would make over the radius; at least that of rounding, if depths are
+            stored in steps.
     """
 
     radius: int = 2
@@ -73,7 +74,8 @@ def derive_normals(
 ) -> LabelArray:
     """Normals (x right, y up, z toward the camera) of a depth in metres along the camera's axis.
 
-    A pixel is valid where its depth is, enough of the window is, and the fit is good.
+    A pixel is valid where its depth is, enough of the window is, and the fit is good. If depths are
+    stored in steps, the fit is taken to be no better than the steps: a flat step may be slanted.
 
     Raises:
         LabelError: the camera is unknown, or the labels are not one depth map whose valid depths
@@ -92,12 +94,16 @@ def derive_normals(
     sides = ((0, 0), (radius, radius))
     inverse = np.pad(np.asfortranarray(_inverse_depth(depth)), sides)
     known = np.pad(np.asfortranarray(depth.valid), sides)
+    step = step_of(depth.value[..., 0][depth.valid])
     value = np.empty((*depth.size, 3), np.float32)
     valid = np.empty(depth.size, np.bool_)
     for left in range(0, depth.size[1], BAND):
         band = slice(left, left + BAND)
         around = slice(left, left + BAND + 2 * radius)
         fit = fit_planes(inverse[:, around], known[:, around], options)
+        # The root mean square of what rounding to steps hides, in inverse depth.
+        hidden = step / math.sqrt(12) * inverse[:, around] ** 2
+        fit = fit._replace(residual=np.maximum(fit.residual, hidden))
         label = _normals(fit, camera.shift(left - radius, 0), options)
         value[:, band] = label.value[:, radius:-radius]
         valid[:, band] = label.valid[:, radius:-radius]
@@ -160,6 +166,27 @@ def _inverse_depth(depth: LabelArray) -> Floats:
             next_step="Make it not valid where no depth was measured.",
         )
     return np.reciprocal(metres, dtype=np.float64)
+
+
+def step_of(depths: NDArray[np.floating]) -> float:
+    """The step that depths are stored in: the smallest gap between them; 0 if it is unknown.
+
+    It is known if nine in ten gaps are whole multiples of it, of three gaps or more.
+
+    Example:
+        >>> step_of(np.array([0.5, 2.0, 1.25, 4.0, 1.25]))
+        0.75
+        >>> step_of(np.array([1.0, 1.1, 1.25, 1.4]))
+        0.0
+    """
+    gaps = np.diff(np.sort(depths, axis=None))
+    gaps = gaps[gaps > 0]
+    if gaps.size < 3:
+        return 0.0
+    multiples = gaps / gaps.min()
+    if np.mean(np.abs(multiples - np.rint(multiples)) < 0.01) < 0.9:
+        return 0.0
+    return float(gaps.min())
 
 
 def fit_planes(values: Floats, valid: NDArray[np.bool_], options: Options) -> PlaneFit:

@@ -8,7 +8,7 @@ import pytest
 from labelgrid.camera import Camera
 from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray
-from labelgrid.relations.derivations.depth_normals import Options, build
+from labelgrid.relations.derivations.depth_normals import Options, build, step_of
 
 SIZE = (24, 32)
 CAMERA = Camera(fx=28.0, fy=30.0, cx=16.3, cy=11.25)
@@ -74,6 +74,46 @@ def test_where_depth_jumps_nothing_is_sure_and_one_window_further_all_is() -> No
     label = normals(LabelArray(value, depth.valid), radius=3)
     assert not label.valid[5:-5, 13:19].any()
     assert label.valid[5:-5, :13].all() and label.valid[5:-5, 19:].all()
+
+
+def in_steps(depth: LabelArray, step: float) -> LabelArray:
+    """The depth as a file of whole numbers of steps holds it."""
+    return LabelArray(np.rint(depth.value / step) * np.float32(step), depth.valid)
+
+
+@pytest.mark.parametrize("facing", [(0.6, 0, 0.8), (0.48, -0.64, 0.6)], ids=["turned", "tilted"])
+def test_flat_steps_of_a_slanted_surface_are_not_taken_for_a_wall(
+    facing: tuple[float, float, float],
+) -> None:
+    depth = in_steps(plane(*facing), 0.4)
+    label = normals(depth)
+    assert not label.valid[depth.value[..., 0] < 15].any()
+
+
+def test_fine_steps_are_sure_and_coarser_ones_are_in_a_larger_window() -> None:
+    depth = plane(0.6, 0, 0.8)
+    for step, radius in ((0.001, 1), (0.02, 2), (0.1, 5)):
+        label = normals(in_steps(depth, step), radius=radius)
+        assert label.valid.mean() > 0.5
+        assert (label.value[label.valid] @ [0.6, 0, 0.8]).min() > np.cos(np.radians(8))
+    assert normals(in_steps(depth, 0.1), radius=2).valid.mean() < 0.3
+
+
+def test_a_step_is_known_if_nearly_all_gaps_are_multiples_of_it() -> None:
+    steps = np.float32(0.001) * np.arange(700, 9000, 7).astype(np.float32)
+    assert step_of(steps) == pytest.approx(0.007, rel=0.01)
+    assert step_of(np.append(steps, np.float32(9.9996))) == pytest.approx(0.007, rel=0.01)
+    assert step_of(np.float32([1, 1.1, 1.25, 1.4])) == 0
+    assert step_of(np.float32([3, 1, 2, 2])) == 0 == step_of(np.float32([]))
+
+
+def test_walls_at_a_few_distances_are_no_steps() -> None:
+    depth = plane(0, 0, 1)
+    value = depth.value.copy()
+    value[:12, 16:] = 2
+    value[12:, 16:] = 4
+    label = normals(LabelArray(value, depth.valid))
+    assert label.valid[:, :13].all() and np.allclose(label.value[:, :13], [0, 0, 1])
 
 
 def test_more_residual_is_accepted_if_it_is_asked_for() -> None:
