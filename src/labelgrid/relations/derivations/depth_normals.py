@@ -231,8 +231,8 @@ def _moments(values: Floats, radius: int, degree: int) -> list[Floats]:
     sums = []
     for total in range(degree + 1):
         for down in range(total + 1):
-            kernels = {"kernelX": powers[down], "kernelY": powers[total - down]}
-            found = cv2.sepFilter2D(turned, cv2.CV_64F, **kernels, borderType=cv2.BORDER_CONSTANT)
+            kernels = (powers[down], powers[total - down])
+            found = cv2.sepFilter2D(turned, cv2.CV_64F, *kernels, borderType=cv2.BORDER_CONSTANT)
             sums.append(found.T)
     return sums
 
