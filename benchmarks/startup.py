@@ -2,8 +2,8 @@
 
 Runs `labelgrid --help`, and `labelgrid status` of a small project, in separate processes, in turns
 with a Python that does nothing (the minimum for any Python program), with one that loads what
-`status` cannot do without (the command line's parser, the database's library, NumPy), and with one
-that loads torch (the cost of every command if torch were loaded at the start).
+`status` cannot do without (the command line's parser, the database's library), and with one that
+loads torch (the cost of every command if torch were loaded at the start).
 """
 
 import argparse
@@ -18,7 +18,7 @@ from PIL import Image
 
 #: Seconds: wall time of `--help`, processor time of `status`.
 BAR = 0.5
-NEEDED = "import numpy, pydantic, rich.table, sqlalchemy.dialects.sqlite, typer"
+NEEDED = "import pydantic, rich.table, sqlalchemy.dialects.sqlite, typer"
 
 
 def small_project(folder: Path) -> str:

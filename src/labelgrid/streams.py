@@ -2,11 +2,11 @@
 
 import hashlib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-UINT64 = NDArray[np.uint64]
+if TYPE_CHECKING:  # slow to load
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def seed_of(seed: int, *names: str | int) -> int:
@@ -27,13 +27,15 @@ def _hash_63(text: str) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-def stream(seed: int, *names: str | int) -> np.random.Generator:
+def stream(seed: int, *names: str | int) -> "np.random.Generator":
     """The NumPy generator of a named stream.
 
     Example:
         >>> int(stream(0, "select", 3).integers(100)) == int(stream(0, "select", 3).integers(100))
         True
     """
+    import numpy as np
+
     return np.random.default_rng(seed_of(seed, *names))
 
 
@@ -42,21 +44,26 @@ def image_key(image_id: str) -> int:
     return _hash_63(image_id)
 
 
-def image_keys(image_ids: Iterable[str]) -> UINT64:
+def image_keys(image_ids: Iterable[str]) -> "NDArray[np.uint64]":
     """The keys of image ids, uint64 [n]."""
+    import numpy as np
+
     return np.array([image_key(image_id) for image_id in image_ids], np.uint64)
 
 
-def keyed_uniform(keys: UINT64, salt: int) -> NDArray[np.float64]:
+def keyed_uniform(keys: "NDArray[np.uint64]", salt: int) -> "NDArray[np.float64]":
     """One uniform number in [0, 1) per key, float64 [n]; it depends on the key and the salt alone.
 
     Uses the finaliser of SplitMix64 (Steele, Lea & Flood 2014).
 
     Example:
+        >>> import numpy as np
         >>> a = keyed_uniform(np.array([1, 2, 3], np.uint64), 7)
         >>> bool((keyed_uniform(np.array([3, 1], np.uint64), 7) == a[[2, 0]]).all())
         True
     """
+    import numpy as np
+
     golden = np.uint64(0x9E3779B97F4A7C15)
     with np.errstate(over="ignore"):
         z = (keys ^ (np.uint64(salt & (2**64 - 1)) * golden)) + golden

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from labelgrid.errors import LabelgridError, LedgerError, UsageError
 from labelgrid.ledger.grid import Cell, Pick, State
 from labelgrid.ledger.store import CellRow
@@ -16,6 +13,9 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.words import count_text
 
 if TYPE_CHECKING:  # each method imports the modules that it needs
+    import numpy as np
+    from numpy.typing import NDArray
+
     from labelgrid.formats.codec import LabelArray
     from labelgrid.tasks.task import TaskDef
 
@@ -211,7 +211,7 @@ class ProjectContents:
             raise LedgerError("The data set has lost this label.", where=str(oracle.root))
         return label
 
-    def image(self, image_id: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> "NDArray[np.uint8]":
         """An image as RGB, uint8 [h, w, 3], upright.
 
         Raises:

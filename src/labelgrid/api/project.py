@@ -17,7 +17,6 @@ from labelgrid.ledger.grid import Cell, Split, TaskRow, Unit
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import RECIPE, STRATEGY, Settings, resolve_recipe
-from labelgrid.project.task_spec import task_row, task_rows
 
 if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.project.export import Exported
@@ -530,6 +529,8 @@ def _as_list(paths: Places) -> list[Place]:
 
 def _rows(tasks: Places) -> list[TaskRow]:
     """The ledger's rows of tasks given as strings or as paths of TOML files."""
+    from labelgrid.project.task_spec import task_row, task_rows
+
     rows: list[TaskRow] = []
     for words in _as_list(tasks):
         if isinstance(words, Path):

@@ -3,6 +3,7 @@
 Starts without torch.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -98,6 +99,8 @@ def main() -> None:
 
     Exit codes: 1 for wrong input, 2 for wrong usage, 130 after Ctrl-C or SIGTERM.
     """
+    # Pydantic would look for its own plug-ins in the metadata of every installed package.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         with stop_on_sigterm():
             code = app(standalone_mode=False)

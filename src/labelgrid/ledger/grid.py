@@ -3,12 +3,13 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal
 
 from labelgrid.streams import seed_of
+
+if TYPE_CHECKING:  # slow to load
+    import numpy as np
+    from numpy.typing import NDArray
 
 Split = Literal["train", "val", "test", "heldout"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test", "heldout")
@@ -213,6 +214,7 @@ class Grid:
         cost: float64 [t], the cost of one label of each task.
 
     Example:
+        >>> import numpy as np
         >>> grid = Grid(
         ...     images=["a"],
         ...     keys=np.array([1], np.uint64),
@@ -225,23 +227,27 @@ class Grid:
     """
 
     images: Sequence[str]
-    keys: NDArray[np.uint64]
+    keys: "NDArray[np.uint64]"
     tasks: Sequence[str]
-    state: NDArray[np.int8]
-    cost: NDArray[np.float64]
+    state: "NDArray[np.int8]"
+    cost: "NDArray[np.float64]"
 
     @property
-    def eligible(self) -> NDArray[np.bool_]:
+    def eligible(self) -> "NDArray[np.bool_]":
         """Bool [n, t]: the cells that may be picked."""
         return self.state == State.MISSING
 
     @property
-    def bought(self) -> NDArray[np.bool_]:
+    def bought(self) -> "NDArray[np.bool_]":
         """Bool [n, t]: the cells with a label, or a request for one."""
+        import numpy as np
+
         return np.asarray((self.state == State.LABELLED) | (self.state == State.REQUESTED))
 
     def without(self, image_ids: Collection[str]) -> "Grid":
         """The grid without the rows of these images."""
+        import numpy as np
+
         if not image_ids:
             return self
         removed = set(image_ids)
@@ -270,6 +276,8 @@ class Grid:
 
     def image_picks(self, chosen: Iterable[tuple[int, float, str]]) -> list[Pick]:
         """Picks of all missing cells of images, given their rows, scores and reasons."""
+        import numpy as np
+
         eligible = self.eligible
         picks = []
         for row, score, why in chosen:

@@ -5,10 +5,8 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Connection, Select, func, select
 
 from labelgrid.ledger import class_lists, roster, rounds
@@ -18,7 +16,11 @@ from labelgrid.ledger.moves import CellRow, cell_row
 from labelgrid.ledger.operations import Operation, operation_of
 from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, OPERATIONS, TASKS
 
-INT64 = NDArray[np.int64]
+if TYPE_CHECKING:  # slow to load
+    import numpy as np
+    from numpy.typing import NDArray
+
+    INT64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,8 @@ class Event:
 
 def grid(connection: Connection, splits: Sequence[Split]) -> Grid:
     """The grid of the splits' images; see `Store.grid`."""
+    import numpy as np
+
     tasks = roster.tasks(connection)
     names, ids, keys = _columns_of_images(connection, splits)
     state = np.zeros((len(names), len(tasks)), np.int8)
@@ -226,7 +230,9 @@ def pool_hash(connection: Connection) -> str:
 
 def _columns_of_images(
     connection: Connection, splits: Sequence[Split]
-) -> tuple[list[str], INT64, INT64]:
+) -> "tuple[list[str], INT64, INT64]":
+    import numpy as np
+
     statement = roster.restrict_to_splits(
         select(IMAGES.c.name, IMAGES.c.id, IMAGES.c.key), splits
     ).order_by(IMAGES.c.name)
@@ -243,8 +249,10 @@ def _columns_of_images(
     return names, np.concatenate(ids), np.concatenate(keys)
 
 
-def _integers(connection: Connection, statement: Select[tuple[int]]) -> INT64:
+def _integers(connection: Connection, statement: Select[tuple[int]]) -> "INT64":
     """The single column of a query, without one Python object per row."""
+    import numpy as np
+
     flat = chain.from_iterable(chain.from_iterable(_chunks(connection, statement)))
     return np.fromiter(flat, np.int64)
 

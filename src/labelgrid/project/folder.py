@@ -5,11 +5,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labelgrid.errors import ProjectError, command
 from labelgrid.ledger.store import RoundRow, Store
 from labelgrid.project.settings import Settings, read_settings
-from labelgrid.tasks.task import TaskDef, definitions
+
+if TYPE_CHECKING:
+    from labelgrid.tasks.task import TaskDef
 
 SETTINGS = "labelgrid.toml"
 DATABASE = "labelgrid.db"
@@ -60,8 +63,10 @@ class ProjectFolder:
         settings = read_settings(folder / SETTINGS)
         return cls(folder, settings, Store.open(folder / DATABASE))
 
-    def tasks(self) -> dict[str, TaskDef]:
+    def tasks(self) -> "dict[str, TaskDef]":
         """The tasks by name, in the order they were added."""
+        from labelgrid.tasks.task import definitions  # a new project's status needs none of it
+
         return definitions(self.store.tasks())
 
     @property

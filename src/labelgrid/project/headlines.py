@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from labelgrid.drawings.wording import rough_number
 from labelgrid.project.records import Measurement
 from labelgrid.results import Result
@@ -140,6 +138,8 @@ def jackknife_interval(
     n = len(before)
     if n < MIN_BLOCKS or n != len(after):
         return None
+    import numpy as np  # slow to load
+
     changes = np.subtract(after, before)
     if not np.isfinite(changes).all():
         return None

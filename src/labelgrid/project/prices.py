@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from labelgrid.ledger.grid import Grid, Split
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
@@ -53,9 +51,11 @@ def learned_costs(
         {'semseg': 9.21, 'depth': 1.79}
     """
     paid = [name for name, cost in declared.items() if cost > 0 and len(seconds.get(name, ()))]
-    timed = {name: np.asarray(seconds[name], np.float64) for name in paid}
-    if len(timed) < 2:
+    if len(paid) < 2:
         return dict(declared)
+    import numpy as np  # slow to load, and most projects have no times
+
+    timed = {name: np.asarray(seconds[name], np.float64) for name in paid}
     count = np.array([len(times) for times in timed.values()])
     means = []
     for times in timed.values():
@@ -79,8 +79,12 @@ def times_of(project: ProjectFolder, splits: Sequence[Split] | None = None) -> d
     All splits' count for the costs.
     """
     costs, seconds = _costs_and_times(project)
+    if not seconds:
+        return {}
     if splits:
         seconds = project.store.seconds(splits)
+    import numpy as np
+
     by_task = {}
     for name, times in seconds.items():
         if times:
@@ -92,6 +96,8 @@ def times_of(project: ProjectFolder, splits: Sequence[Split] | None = None) -> d
 
 def apply_learned_costs(project: ProjectFolder, grid: Grid, progress: Progress) -> Grid:
     """The grid with learned costs; says what they are, and what a budget of them means."""
+    import numpy as np
+
     costs, timed = _costs_and_times(project)
     if sum(cost > 0 for name, cost in costs.items() if name in timed) < 2:
         progress.say(

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labelgrid.errors import command
-from labelgrid.formats.codec import codec
 from labelgrid.formats.naming import label_name
 from labelgrid.ledger.grid import Cell, Move, State, request_id
 from labelgrid.ledger.store import CellRow, Store
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.tasks.task import TaskDef
+
+if TYPE_CHECKING:
+    from labelgrid.tasks.task import TaskDef
 
 
 def request_heldout(store: Store, image_ids: Sequence[str], tasks: Sequence[str]) -> None:
@@ -65,7 +67,7 @@ def _is_request_of(move: Move, row: CellRow) -> bool:
 
 
 def prelabel(
-    project: ProjectFolder, row: CellRow | Move, task: TaskDef, whole: bool = False
+    project: ProjectFolder, row: CellRow | Move, task: "TaskDef", whole: bool = False
 ) -> Path | None:
     """The label file with the model's prediction for a request, if there is one.
 
@@ -75,6 +77,8 @@ def prelabel(
         task: the cell's task.
         whole: accept only a file with the image's whole name; see `naming.whole_names`.
     """
+    from labelgrid.formats.codec import codec  # slow to load
+
     folder = project.round_folder(row.round) / "prelabels" / task.name
     for keep_extension in (True,) if whole else (True, False):
         for extension in codec(task.spec.codec).EXTENSIONS:

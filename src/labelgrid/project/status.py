@@ -63,8 +63,11 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
 
 def headlines(project: ProjectFolder) -> list[Headline]:
     """The headline metrics on the held-out labels, with their change since the last round."""
+    measured = measured_rounds(project.folder, newest=2)
+    if not measured:
+        return []
     metrics = {name: task.headline for name, task in project.tasks().items()}
-    return headlines_of(measured_rounds(project.folder, newest=2), metrics)
+    return headlines_of(measured, metrics)
 
 
 def _counts(count: Any) -> dict[str, Any]:

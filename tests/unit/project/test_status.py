@@ -1,6 +1,7 @@
 """Laws of what a status counts and what it says to do next."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -177,9 +178,25 @@ def test_commands_that_only_show_load_no_library_that_they_do_not_need(
 ) -> None:
     with make_project(tmp_path / "flat", data) as project:
         folder = project.folder
-    status = SLOW | {"sqlalchemy.dialects.postgresql"}
-    listing = status | {"numpy", "sqlalchemy"}
+    status = SLOW | {"numpy", "sqlalchemy.dialects.postgresql"}
+    listing = status | {"sqlalchemy"}
     help_ = listing | {"pydantic"}
     assert not help_ & loaded_by("--help")
     assert not listing & loaded_by("list")
     assert not status & loaded_by("status", folder)
+
+
+def test_a_command_looks_for_no_plug_ins_of_pydantic(
+    tmp_path: Path, data: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with make_project(tmp_path / "flat", data) as project:
+        folder = project.folder
+    package = tmp_path / "other-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Name: other\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[pydantic]\nother = other_of_nobody\n")
+    path = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{path}")
+    line = [sys.executable, "-m", "labelgrid", "status", str(folder)]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert not done.stderr
