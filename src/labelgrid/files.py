@@ -58,7 +58,7 @@ def read_bytes(path: Path, limit: int | None = None) -> bytes:
         OSError: as `open_regular`.
     """
     with open_regular(path, limit) as file:
-        return file.read(limit)
+        return file.read()
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> str:

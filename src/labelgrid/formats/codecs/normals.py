@@ -181,7 +181,7 @@ def _unit_vectors(
     """
     import cv2
 
-    factor = np.divide(1, length, out=np.zeros_like(length), where=valid)
+    factor = np.divide(1, np.where(valid, length, np.float32(np.inf)))
     for plane, sign in zip(planes, AXES[axes], strict=True):
         plane *= sign * factor
     return cv2.merge(planes).reshape(*length.shape, 3).astype(np.float32, copy=False)
@@ -252,7 +252,10 @@ def _decode(stored: NDArray[Any]) -> tuple[Planes, NDArray[np.bool_]]:
         return [filled[..., channel].copy() for channel in range(3)], present
     steps = cv2.split(stored)
     half = np.float32(np.iinfo(stored.dtype).max / 2)
-    planes = [np.divide(plane, half, dtype=np.float32) - 1 for plane in steps]
+    planes = [plane.astype(np.float32) for plane in steps]
+    for plane in planes:
+        plane /= half
+        plane -= 1
     return planes, _is_present(steps)
 
 
