@@ -1,6 +1,6 @@
 """The laws of statistics, each a function that a trained statistic passes or that raises AssertionError."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,13 +50,15 @@ def dataset(folder: Path) -> Made:
     return make_dataset(folder, n=5, size=[(32, 64), (48, 40)], tasks=KINDS)
 
 
-def case_of(statistic: Statistic, made: Made, folder: Path, name: str = "statistic") -> Case:
+def case_of(
+    statistic: Statistic, made: Made, folder: Path, terms_read: Collection[str] = ()
+) -> Case:
     found = definitions(list(made.rows))
     tasks = build_all(found)
     network = toy_network(tasks)
     terms = {
         term: build_plugin("terms", PluginChoice(term), tasks, network)
-        for term in sorted(statistic.terms)
+        for term in sorted(terms_read)
     }
     model = TrainedModel(
         network=network.eval(), terms={term: made.eval() for term, made in terms.items()}
@@ -67,7 +69,7 @@ def case_of(statistic: Statistic, made: Made, folder: Path, name: str = "statist
         definitions=found,
         source=source_of(made),
         data=DATA,
-        statistics={name: statistic},
+        statistics={"statistic": statistic},
         stamp={"model": "toy"},
         batch=3,
     )

@@ -11,6 +11,7 @@ import pytest
 from labelgrid import plugins
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
+from labelgrid.rounds.round_scores import terms_of
 from labelgrid.score.statistic import Statistic
 from tests.contracts import statistic_laws as laws
 
@@ -25,7 +26,7 @@ def case(request, made, tmp_path_factory):
     options = plugins.module("statistics", request.param).Options
     short = {"epochs": 2} if any(field.name == "epochs" for field in fields(options)) else {}
     statistic = build_plugin("statistics", PluginChoice(request.param, short), 0)
-    return laws.case_of(statistic, made, tmp_path_factory.mktemp("case"))
+    return laws.case_of(statistic, made, tmp_path_factory.mktemp("case"), terms_of(request.param))
 
 
 @pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: law.__name__)

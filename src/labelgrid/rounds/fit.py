@@ -243,7 +243,7 @@ def _refuse_early(context: RoundContext) -> None:
         name, strategy = strategy_of(project)
         tables = {"statistics": context.recipe.score, "terms": context.recipe.terms}
         check_expected_options(f"The strategy '{name}'", strategy, tables)
-        lacking = lacking_term(strategy, context.recipe.score, context.recipe.terms)
+        lacking = lacking_term(strategy, context.recipe.terms)
     except PluginError:  # a strategy that is only where queries are made
         return
     if lacking:

@@ -58,24 +58,33 @@ def _expected_options(strategy: Strategy) -> Mapping[str, Mapping[str, Mapping[s
     return expected
 
 
-def lacking_term(
-    strategy: Strategy, score: Mapping[str, Mapping[str, Any]], terms: Collection[str]
-) -> tuple[str, str] | None:
+def lacking_term(strategy: Strategy, terms: Collection[str]) -> tuple[str, str] | None:
     """The first statistic of a strategy that reads a term which a training lacks, and that term.
-
-    It loads torch.
 
     Args:
         strategy: declares the statistics.
-        score: the recipe's [score] tables.
         terms: the names of the recipe's [terms] tables.
     """
-    tables = score_tables(strategy, score)
     for name in sorted(strategy.needs):
-        statistic = build_plugin("statistics", PluginChoice(name, tables.get(name, {})), 0)
-        for term in sorted(statistic.terms - set(terms)):
+        for term in sorted(terms_of(name) - set(terms)):
             return name, term
     return None
+
+
+def terms_of(statistic: str) -> frozenset[str]:
+    """The names of the terms that a statistic reads: `terms` of its class `Options`.
+
+    Raises:
+        PluginError: there is no such plug-in, or it has no options.
+
+    Example:
+        >>> terms_of("learning_loss"), terms_of("dropout")
+        (frozenset({'learning_loss'}), frozenset())
+    """
+    terms: frozenset[str] = getattr(
+        plugins.options_class("statistics", statistic), "terms", frozenset()
+    )
+    return terms
 
 
 def check_expected_options(

@@ -23,7 +23,7 @@ from labelgrid.rounds.context import (
 )
 from labelgrid.rounds.members import train_member
 from labelgrid.rounds.models import restore_model, untrained_model
-from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
+from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of, terms_of
 from labelgrid.score.fit import FitImages, fit_statistics
 from labelgrid.score.pool import Explaining, ScoringJob, gather
 from labelgrid.score.statistic import Statistic
@@ -149,8 +149,8 @@ class PoolScorer:
         Raises:
             ProjectError: it was not; names the command that trains such a model.
         """
-        for name, statistic in self.statistics.items():
-            lacking = sorted(statistic.terms - self.fit.recipe.get("terms", {}).keys())
+        for name in self.statistics:
+            lacking = sorted(terms_of(name) - self.fit.recipe.get("terms", {}).keys())
             if lacking:
                 raise ProjectError(
                     f"The statistic '{name}' reads the term '{lacking[0]}'; the newest model was "

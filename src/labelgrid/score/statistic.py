@@ -78,13 +78,10 @@ class Statistic:
         scope: "pool" for the images with a missing cell, or "all" for all images of the train
             split.
         axis: what a value belongs to, which determines the shape; see `Axis`.
-        terms: names of the terms it reads, as in the recipe; a model that was trained without them
-            is refused.
     """
 
     scope: Scope = "pool"
     axis: Axis = "cell"
-    terms: frozenset[str] = frozenset()
 
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
         """The values of a batch: [b, t] (cell), [b] (image) or [b, d] (feature)."""

@@ -19,9 +19,8 @@ from labelgrid.progress import Progress, Silent
 from labelgrid.project.create import atomic_project, new_project
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import read_fit, read_log, read_measurement, val_metrics
-from labelgrid.project.settings import Oracle, Settings, group_of
+from labelgrid.project.settings import Settings, group_of
 from labelgrid.project.sources import dataset_of
-from labelgrid.recipes.schema import PluginChoice
 from labelgrid.results import LOSS
 from labelgrid.rounds import fit, query
 from labelgrid.rounds.round_scores import strategy_of
@@ -29,31 +28,11 @@ from labelgrid.select.budget import pool_size
 from labelgrid.select.strategy import Budget
 from labelgrid.simulation.cell_lists import listed_cells
 from labelgrid.simulation.forecast import TIMES, record_seconds
-from labelgrid.simulation.initial_cells import initial_cells
+from labelgrid.simulation.initial_cells import FIRST, initial_cells
 from labelgrid.simulation.oracle import answer, grant
 from labelgrid.simulation.runs import DONE, Run
 from labelgrid.simulation.study import Study
 from labelgrid.words import count_text
-
-#: The strategy that draws a run's initial images.
-FIRST = "random_images"
-
-
-def settings_of(run: Run, recipe: str, weights: str, study: Study, root: Path) -> Settings:
-    """The settings of a run's project."""
-    strategy = PluginChoice(FIRST)
-    if run.kind == "strategy":
-        strategy = study.chosen(run.name)
-    return Settings(
-        recipe=recipe,
-        seed=run.seed,
-        weights=weights,
-        group=study.group,
-        strategy=strategy,
-        changes=run.overrides(study),
-        oracle=Oracle(study.data, str(root.absolute())),
-        explain=study.explain or None,
-    )
 
 
 def create_run(

@@ -11,6 +11,8 @@ from labelgrid.ledger.grid import Cell
 from labelgrid.simulation.arms import InitialLabels, InitialPlan
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 
+#: The strategy that draws a run's initial images.
+FIRST = "random_images"
 #: Image ids, tasks, plan, seed -> cells.
 Draw = Callable[[Sequence[str], Sequence[str], InitialLabels, int], list[Cell]]
 

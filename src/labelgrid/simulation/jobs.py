@@ -1,15 +1,18 @@
-"""Turns the runs of a study into jobs: each with its folder and an upper bound of its work."""
+"""Turns the runs of a study into jobs: each with its folder and an upper bound of its work.
+
+Loads no torch.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.project.settings import Settings
+from labelgrid.project.settings import Oracle, Settings
 from labelgrid.recipes.resolve import build_plugin, load_recipe
-from labelgrid.simulation.campaign import settings_of
+from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.cell_lists import listed_cells
-from labelgrid.simulation.initial_cells import most_labels
+from labelgrid.simulation.initial_cells import FIRST, most_labels
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.results import Outcome, recorded_runs
 from labelgrid.simulation.runs import Run
@@ -139,6 +142,23 @@ class Job:
         return max(sum(self.max_work.steps), 1)
 
 
+def settings_of(run: Run, recipe: str, weights: str, study: Study, root: Path) -> Settings:
+    """The settings of a run's project."""
+    strategy = PluginChoice(FIRST)
+    if run.kind == "strategy":
+        strategy = study.chosen(run.name)
+    return Settings(
+        recipe=recipe,
+        seed=run.seed,
+        weights=weights,
+        group=study.group,
+        strategy=strategy,
+        changes=run.overrides(study),
+        oracle=Oracle(study.data, str(root.absolute())),
+        explain=study.explain or None,
+    )
+
+
 def jobs_of(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:
     """The jobs of a study's runs, by key."""
     study = request.study
@@ -169,3 +189,17 @@ def jobs_of(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:
             records=recorded.get(run.key, ()),
         )
     return jobs
+
+
+def count_trainings(job: Job) -> int:
+    """Count the finished trainings of a run, without the copied one of the run it continues."""
+    fits = len(list(job.folder.glob("rounds/*/fit.json")))
+    return max(fits - 1, 0) if job.start else fits
+
+
+def work_left(job: Job) -> RunWork:
+    """Compute the remaining work of a run."""
+    trained = len(job.max_work.steps)
+    if not job.is_done:
+        trained = count_trainings(job)
+    return job.max_work.after(trained)

@@ -1,14 +1,13 @@
-"""Plans a study: its runs, what is left of them, and how long that takes."""
+"""Plans a study: its runs, what is left of them, and how long that takes. Loads no torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from labelgrid.processes import cores
 from labelgrid.simulation.forecast import Pace, recorded_seconds, seconds_left
-from labelgrid.simulation.jobs import Job, RunWork, jobs_of
+from labelgrid.simulation.jobs import Job, RunWork, jobs_of, work_left
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.resume_check import extra_runs_note, widen_study
-from labelgrid.simulation.runner import work_left
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import earlier_values, kept_study
 from labelgrid.simulation.validate import check_weights, validate_study

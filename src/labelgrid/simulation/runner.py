@@ -13,7 +13,7 @@ from labelgrid.processes import set_threads
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.simulation.campaign import copy_run, create_run, step
-from labelgrid.simulation.jobs import Job, RunWork
+from labelgrid.simulation.jobs import Job, count_trainings
 from labelgrid.simulation.runs import DONE, Run
 
 #: Where the runs are executed, and what is loaded there: all that trains, scores and evaluates.
@@ -64,20 +64,6 @@ def run_job(job: Job, progress: Progress) -> None:
         while step(project, job.run, job.study, progress):
             pass
     write_text(job.folder / DONE, job.run.done_text(job.study))
-
-
-def count_trainings(job: Job) -> int:
-    """Count the finished trainings of a run, without the copied one of the run it continues."""
-    fits = len(list(job.folder.glob("rounds/*/fit.json")))
-    return max(fits - 1, 0) if job.start else fits
-
-
-def work_left(job: Job) -> RunWork:
-    """Compute the remaining work of a run."""
-    trained = len(job.max_work.steps)
-    if not job.is_done:
-        trained = count_trainings(job)
-    return job.max_work.after(trained)
 
 
 @dataclass(kw_only=True)

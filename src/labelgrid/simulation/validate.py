@@ -14,9 +14,9 @@ from labelgrid.project.advice import missing_weights_advice
 from labelgrid.project.settings import Oracle, check_pattern
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.resolve import build_plugin, check_recipe, has_own_encoder, load_recipe
-from labelgrid.recipes.schema import Recipe
+from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.results import LOSS
-from labelgrid.rounds.round_scores import check_expected_options, lacking_term
+from labelgrid.rounds.round_scores import check_expected_options, lacking_term, score_tables
 from labelgrid.select.strategy import Strategy, check_task_names
 from labelgrid.simulation.cell_lists import listed_cells
 from labelgrid.simulation.request import StudyRequest
@@ -169,14 +169,19 @@ def _check_scoring(recipe: str, study: Study, run: Run) -> None:
     """Refuse options of statistics that an arm's strategy cannot use.
 
     Also refuse trainings without a term that a statistic reads. The start's network scores, too.
+    Own statistics are built, which may load torch.
     """
     strategy: Strategy = build_plugin("strategies", study.chosen(run.name))
     own_recipe = load_recipe(recipe, run.overrides(study))
+    score = score_tables(strategy, own_recipe.score)
+    for name in sorted(strategy.needs):
+        if ":" in name:
+            build_plugin("statistics", PluginChoice(name, score.get(name, {})), 0)
     start_recipe = load_recipe(recipe, run.start(study).overrides(study))
     for loaded in (own_recipe, start_recipe):
         tables = {"statistics": own_recipe.score, "terms": loaded.terms}
         check_expected_options(f"The strategy of '{run.name}'", strategy, tables)
-        lacking = lacking_term(strategy, own_recipe.score, loaded.terms)
+        lacking = lacking_term(strategy, loaded.terms)
         if lacking:
             statistic, term = lacking
             raise RecipeError(

@@ -16,7 +16,8 @@ from labelgrid.report.study_data import is_study, study_report
 from labelgrid.report.write import write_report
 from labelgrid.results import Result
 from labelgrid.simulation import results
-from labelgrid.simulation.campaign import create_run, settings_of
+from labelgrid.simulation.campaign import create_run
+from labelgrid.simulation.jobs import settings_of
 from labelgrid.simulation.oracle import answer
 from labelgrid.simulation.runs import Run, runs_of
 from labelgrid.simulation.study import Study

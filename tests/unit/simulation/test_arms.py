@@ -14,8 +14,8 @@ from labelgrid.report.study_content import PointResults
 from labelgrid.report.study_data import study_report
 from labelgrid.simulation import results
 from labelgrid.simulation.arms import Arm, InitialLabels
-from labelgrid.simulation.campaign import create_run, settings_of, step
-from labelgrid.simulation.jobs import work_of
+from labelgrid.simulation.campaign import create_run, step
+from labelgrid.simulation.jobs import settings_of, work_of
 from labelgrid.simulation.run_study import run_study
 from labelgrid.simulation.runs import Run, runs_at_point, runs_of
 from labelgrid.simulation.study import Study, kept_study, study_of

@@ -14,8 +14,9 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import EpochRecord, Measurement, read_fit, read_measurement
 from labelgrid.rounds.query import unspent_budget
 from labelgrid.simulation import campaign
-from labelgrid.simulation.campaign import copy_run, create_run, settings_of, step
+from labelgrid.simulation.campaign import copy_run, create_run, step
 from labelgrid.simulation.forecast import TIMES, recorded_seconds
+from labelgrid.simulation.jobs import settings_of
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Study, study_of
 from tests.studies import make_data, make_recipe

@@ -1,5 +1,7 @@
 """Laws of the plan: what is left of each run, and how long it takes at the rate of the finished steps."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from labelgrid.simulation.jobs import work_of
 from labelgrid.simulation.plan import plan_study
 from labelgrid.simulation.run_study import run_study
 from tests.studies import begin, study_request
+from tools.notorch import WATCH, WATCHED_MAIN
 
 
 def test_a_job_has_the_work_of_its_own_run(tmp_path: Path) -> None:
@@ -57,3 +60,17 @@ def test_a_study_that_has_run_knows_the_time_of_more_seeds(tmp_path: Path) -> No
     one = [sum(job.max_work.steps) for key, job in more.jobs.items() if "seed0" in key]
     assert more.steps == 2 * sum(one)
     assert 0 < more.seconds < 600
+
+
+def test_a_dry_run_loads_no_torch(tmp_path: Path) -> None:
+    of = study_request(tmp_path)
+    begin(of)
+    words = ["simulate", of.recipe, "--data", of.root, "--out", of.out, "--dry-run"]
+    done = subprocess.run(
+        [sys.executable, "-c", WATCH + WATCHED_MAIN, *words],
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 0 and "asked for torch" not in done.stderr, done.stderr
+    assert "steps at most" in done.stdout

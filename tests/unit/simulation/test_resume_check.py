@@ -12,8 +12,7 @@ from labelgrid.files import write_text
 from labelgrid.nets.networks import pad_net
 from labelgrid.select.strategies import random_cells
 from labelgrid.simulation import run_study
-from labelgrid.simulation.campaign import settings_of
-from labelgrid.simulation.jobs import jobs_of
+from labelgrid.simulation.jobs import jobs_of, settings_of
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.resume_check import extra_runs_note
 from labelgrid.simulation.runs import DONE

@@ -12,8 +12,8 @@ import pytest
 from labelgrid.executors.job import JobFolder, JobProgress, JobReader, JobStep
 from labelgrid.progress import Silent
 from labelgrid.simulation import runner
-from labelgrid.simulation.jobs import jobs_of
-from labelgrid.simulation.runner import JobStatus, Runner, run_job, work_left
+from labelgrid.simulation.jobs import jobs_of, work_left
+from labelgrid.simulation.runner import JobStatus, Runner, run_job
 from labelgrid.simulation.runs import runs_of
 from tests.studies import study_request
 

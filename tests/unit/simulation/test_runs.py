@@ -13,8 +13,8 @@ from labelgrid.report.study_data import study_report
 from labelgrid.report.write import write_report
 from labelgrid.results import Result, delta_mtl
 from labelgrid.simulation.arms import Arm, InitialLabels
-from labelgrid.simulation.campaign import create_run, settings_of, step
-from labelgrid.simulation.jobs import work_of
+from labelgrid.simulation.campaign import create_run, step
+from labelgrid.simulation.jobs import settings_of, work_of
 from labelgrid.simulation.plan import plan_study
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.results import Outcome

@@ -10,7 +10,7 @@ from labelgrid.errors import LabelgridError, ModelError, ProjectError, RecipeErr
 from labelgrid.files import write_text
 from labelgrid.progress import Silent
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.simulation.campaign import settings_of
+from labelgrid.simulation.jobs import settings_of
 from labelgrid.simulation.plan import plan_study
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.study import earlier_values

@@ -6,7 +6,7 @@ predicted.
 """
 
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ TERM = "learning_loss"
 class Options:
     """No options."""
 
+    terms: ClassVar[frozenset[str]] = frozenset({TERM})
+
 
 class PredictedLoss(Statistic):
     """The predicted loss of each task, without unit.
@@ -29,8 +31,6 @@ class PredictedLoss(Statistic):
 
     Source: Yoo & Kweon 2019, section 3.1.
     """
-
-    terms = frozenset({TERM})
 
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
         """The predicted losses of a batch, [b, t]."""
