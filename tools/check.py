@@ -61,14 +61,14 @@ def run(names: Sequence[str], checks: Mapping[str, Sequence[str]]) -> int:
 
 def _outcomes(job: Sequence[str], checks: Mapping[str, Sequence[str]]) -> list[tuple[bool, str]]:
     """Run the checks of a job one after another; return of each if it passed, and what to print."""
-    found = []
+    outcomes = []
     for name in job:
         start = time.perf_counter()
         passed, text = _faults(name) if name in LIGHT else _command(checks[name])
         line = f"{'ok' if passed else 'FAIL':4}  {name:10}  {time.perf_counter() - start:6.1f} s"
         shown = [] if passed else [*(f"      {part}" for part in text.splitlines()), ""]
-        found.append((passed, "\n".join([line, *shown])))
-    return found
+        outcomes.append((passed, "\n".join([line, *shown])))
+    return outcomes
 
 
 def _faults(name: str) -> tuple[bool, str]:

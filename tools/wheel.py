@@ -42,8 +42,8 @@ def build(out: Path) -> Path:
 def install(wheel: Path, environment: Path) -> Path:
     """Install a wheel with what it asks for in a new environment, and return its `bin` folder."""
     subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
-    for found in required(wheel):
-        link(found, environment)
+    for package in required(wheel):
+        link(package, environment)
     programs = environment / "bin"
     pip = [str(programs / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     subprocess.run([*pip, "-c", str(ROOT / "constraints.txt"), str(wheel)], check=True)
@@ -53,18 +53,18 @@ def install(wheel: Path, environment: Path) -> Path:
 def required(wheel: Path) -> list[Distribution]:
     """What a wheel asks for, and what that asks for, as far as it is installed here."""
     (own,) = Distribution.discover(path=[str(wheel)])
-    found: dict[Requirement, Distribution] = {}
+    packages: dict[Requirement, Distribution] = {}
     waiting = list(asked(own, frozenset()))
     while waiting:
         requirement = waiting.pop()
-        if requirement in found:
+        if requirement in packages:
             continue
         try:
-            found[requirement] = distribution(requirement.name)
+            packages[requirement] = distribution(requirement.name)
         except PackageNotFoundError:
             continue
-        waiting += asked(found[requirement], requirement.extras)
-    return list({one.name: one for one in found.values()}.values())
+        waiting += asked(packages[requirement], requirement.extras)
+    return list({package.name: package for package in packages.values()}.values())
 
 
 def asked(package: Distribution, extras: Set[str]) -> Iterator[Requirement]:
@@ -90,17 +90,17 @@ def link(package: Distribution, environment: Path) -> None:
 
 def failures(programs: Path, place: Path) -> list[str]:
     """The commands that fail in an environment, run one after another in a folder."""
-    found = []
+    faults = []
     tool = subprocess.run([str(programs / "python"), "-c", f"import {TOOL}"], capture_output=True)
     if tool.returncode == 0:
-        found.append(f"the environment has {TOOL}, a developers' tool")
+        faults.append(f"the environment has {TOOL}, a developers' tool")
     make_images(place)
     for line in COMMANDS:
         command = [str(programs / "labelgrid"), *line.split()]
         run = subprocess.run(command, cwd=place, capture_output=True, check=False, text=True)
         if run.returncode:
-            found.append(f"`labelgrid {line}` exits with {run.returncode}: {run.stderr.strip()}")
-    return found
+            faults.append(f"`labelgrid {line}` exits with {run.returncode}: {run.stderr.strip()}")
+    return faults
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -114,12 +114,12 @@ def main(words: Sequence[str] | None = None) -> int:
         place = Path(folder)
         programs = install(build(place / "dist"), place / "environment")
         (place / "work").mkdir()
-        found = failures(programs, place / "work")
-    for fault in found:
+        faults = failures(programs, place / "work")
+    for fault in faults:
         print(fault)
-    if not found:
+    if not faults:
         print(f"The wheel works in a clean environment: {len(COMMANDS)} commands.")
-    return 1 if found else 0
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":
