@@ -28,6 +28,8 @@ EVERY = 10.0
 #: The width of a table where there is no terminal: none of its cells is folded, and all can be
 #: searched for.
 WIDE = 10_000
+#: The states of runs of which this call does no more.
+CUT_SHORT = ("stopped", "failed")
 
 
 class Lines:
@@ -207,17 +209,17 @@ class Runs:
                 note(f"{key}: {line} {report.fault}".rstrip() + f" ({self._summary(reports)})")
 
     def _summary(self, reports: Mapping[str, Any]) -> str:
-        ended = sum(report.state in ("done", "failed") for report in reports.values())
+        ended = sum(report.state in ("done", *CUT_SHORT) for report in reports.values())
         return f"{ended} of {count_text(len(reports), 'run')}{self._eta(reports)}"
 
     def _table(self, reports: Mapping[str, Any]) -> "Group":
-        """A table of the running and failed runs; the others are only counted."""
+        """A table of the running, stopped and failed runs; the others are only counted."""
         waiting = sum(report.state == "waiting" for report in reports.values())
         from rich.console import Group
 
         rows = Table("run", "state", "what")
         for key, report in sorted(reports.items(), key=lambda item: item[1].state != "running"):
-            if report.state in ("running", "failed"):
+            if report.state in ("running", *CUT_SHORT):
                 rows.add_row(_shown(key), report.state, _shown(report.fault or report.what))
         return Group(f"{self._summary(reports)}; {waiting} waiting", *([rows] if rows.rows else []))
 
@@ -238,8 +240,8 @@ class Runs:
             pace = Pace(
                 arm=report.arm,
                 seconds=self.seconds[key],
-                done=report.done - (report.found or 0.0),
-                left=0.0 if report.state == "failed" else report.work - report.done,
+                done=report.done - (report.done_before or 0.0),
+                left=0.0 if report.state in CUT_SHORT else report.work - report.done,
             )
             paces.append(pace)
         running = sum(report.state == "running" for report in reports.values())

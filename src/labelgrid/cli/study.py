@@ -9,7 +9,7 @@ import typer
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Weights
 from labelgrid.errors import note_unchanged
-from labelgrid.words import count_text
+from labelgrid.words import count_text, join_names
 
 if TYPE_CHECKING:
     from labelgrid.simulation.analysis import Mean
@@ -84,9 +84,13 @@ def simulate(
             recipe, data, out, weights=weights, progress=bar, jobs=jobs, force=force, **changes
         )
     runs = count_text(len(result.runs), "run is", "runs are")
-    screen.say(f"{len(result.runs) - len(result.failed)} of {runs} done -> {out}/outcomes.csv")
+    done = len(result.runs) - len(result.failed) - len(result.stopped)
+    screen.say(f"{done} of {runs} done -> {out}/outcomes.csv")
     if result.failed:
         _refuse_failed(result.failed)
+    if result.stopped:
+        screen.note(f"Not finished: {join_names(result.stopped, 5)}.")
+        raise KeyboardInterrupt
 
 
 def _is_named(value: object) -> bool:

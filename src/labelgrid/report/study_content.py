@@ -9,7 +9,7 @@ from labelgrid.project.records import Measurement
 from labelgrid.report.content import Hint, PoolUncertainty, RoundPicks
 
 #: The state of a run.
-RunState = Literal["done", "failed", "unfinished", "not started"]
+RunState = Literal["done", "running", "stopped", "failed", "unfinished", "not started"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.errors import command
+from labelgrid.executors.job import JobFolder
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.records import Measurement, read_measurement
 from labelgrid.recipes.resolve import network_words
@@ -44,6 +45,12 @@ from labelgrid.words import count_text
 
 #: The strategies whose final loss may be the goal for the others; the first that a study has is.
 REFERENCES = ("random_cells", "random_images")
+#: The states of unfinished runs that are written down: after the study's end, or by their jobs.
+RECORDED_STATES: Mapping[str, RunState] = {
+    "running": "running",
+    "stopped": "stopped",
+    "failed": "failed",
+}
 #: The number of picks of a run that the page shows.
 SHOWN = 12
 
@@ -270,17 +277,24 @@ def _stored_measurements(run_folder: Path) -> list[Measurement]:
 
 
 def _ending(folder: StudyFolder, run: Run, measured: int, expected: int) -> tuple[RunState, str]:
-    """The state of a run and its fault: from the study's records, or from the run's folder."""
+    """The state of a run and its fault: from the study's records, its job, or its folder."""
     run_folder = folder.run_folder(run)
-    ending = folder.endings.get(run.key, {})
-    state = ending.get("state")
+    ending = folder.endings.get(run.key) or _job_ending(folder, run)
+    state = str(ending.get("state"))
     if run.is_done(folder.study, run_folder) or measured >= expected or state == "done":
         return "done", ""
-    if state == "failed":
-        return "failed", str(ending.get("fault", ""))
+    if state in RECORDED_STATES:
+        return RECORDED_STATES[state], str(ending.get("fault", ""))
     if measured or run_folder.is_dir():
         return "unfinished", ""
     return "not started", ""
+
+
+def _job_ending(folder: StudyFolder, run: Run) -> Mapping[str, Any]:
+    """How the job of a run stands while the study is running, or was killed."""
+    job = JobFolder(folder.path / "jobs" / run.key)
+    end = job.end
+    return {"state": job.state, "fault": end.fault if end else ""}
 
 
 def _about(folder: StudyFolder) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 #: The seconds of each finished step of a campaign, in a run's folder.
 TIMES = "seconds.txt"
 #: In place of an arm's name: all runs.
-ALL = ""
+ALL_RUNS = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,14 +53,14 @@ def seconds_left(paces: Sequence[Pace], at_once: int) -> float | None:
     rates: dict[str, tuple[float, float]] = {}
     for pace in paces:
         if pace.done:
-            for name in (pace.arm, ALL):
+            for name in (pace.arm, ALL_RUNS):
                 seconds, done = rates.get(name, (0.0, 0.0))
                 rates[name] = (seconds + pace.seconds, done + pace.done)
     if not rates:
         return None
     total = 0.0
     for pace in paces:
-        seconds, done = rates.get(pace.arm, rates[ALL])
+        seconds, done = rates.get(pace.arm, rates[ALL_RUNS])
         total += pace.left * seconds / done
     return total / max(at_once, 1)
 

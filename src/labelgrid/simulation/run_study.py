@@ -77,6 +77,11 @@ class StudyResult:
         """Key of each failed run -> the reason."""
         return {key: status.fault for key, status in self.runs.items() if status.state == "failed"}
 
+    @property
+    def stopped(self) -> list[str]:
+        """Keys of the runs that were stopped, and of those that continue them."""
+        return [key for key, status in self.runs.items() if status.state == "stopped"]
+
     def outcomes(self) -> list[results.Outcome]:
         """Read all records."""
         return results.read_outcomes(self.out)
@@ -86,7 +91,7 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
     """Execute all runs of a study that are not done, then write the records of all runs.
 
     An existing folder of the same study is resumed, with its strategies, seeds, rounds and `full`.
-    A failed run does not stop the others; see `StudyResult.failed`.
+    A run that fails or is stopped does not stop the others; see `StudyResult`.
 
     Raises:
         LabelgridError: the study is refused (a name is unknown, a value wrong, an image unreadable,

@@ -26,6 +26,14 @@ POLL = 0.3
 RETRIES = 2
 #: What a training says that it does: see `labelgrid.train.loop`.
 TRAINING = "Training"
+State = Literal["waiting", "running", "done", "stopped", "failed"]
+#: The state of a run, by how its job ended.
+ENDED: Mapping[str, State] = {
+    "ended": "done",
+    "stopped": "stopped",
+    "failed": "failed",
+    "died": "failed",
+}
 
 
 @dataclass(kw_only=True)
@@ -34,21 +42,21 @@ class JobStatus:
 
     Args:
         what: the current activity.
-        fault: why it failed.
+        fault: why it failed or was stopped.
         tries: the number of processes started for it.
         work: its total work, in optimiser steps.
         done: the finished part of its work.
-        found: the part that was finished before this call.
+        done_before: the part that was finished before this call.
         arm: whose run it is; the runs of an arm have one rate.
     """
 
-    state: Literal["waiting", "running", "done", "failed"] = "waiting"
+    state: State = "waiting"
     what: str = ""
     fault: str = ""
     tries: int = 0
     work: float = 1.0
     done: float = 0.0
-    found: float | None = None
+    done_before: float | None = None
     arm: str = ""
 
 
@@ -90,12 +98,12 @@ class Runner:
     _running: list[str] = field(init=False, default_factory=list)
 
     def run(self) -> Mapping[str, JobStatus]:
-        """Run until every job is done or failed; returns the final statuses."""
+        """Run until every job is done, stopped or failed; returns the final statuses."""
         for key, job in self.jobs.items():
             status = JobStatus(work=job.work, arm=job.run.name)
             if job.is_done:
                 status.state = "done"
-                status.done = status.found = job.work
+                status.done = status.done_before = job.work
             else:
                 folder = JobFolder(job.record)
                 folder.clear()
@@ -126,10 +134,13 @@ class Runner:
         return bool(self._running)
 
     def _is_ready(self, key: str, job: Job) -> bool:
-        """Whether the run it continues is done; if that failed, this job fails too."""
+        """Whether the run it continues is done; if that failed or was stopped, so does this job."""
         start = self._start_status(job)
         if start and start.state == "failed":
             self.statuses[key] = JobStatus(state="failed", fault="The run it continues failed.")
+        elif start and start.state == "stopped":
+            fault = "The run it continues was stopped."
+            self.statuses[key] = JobStatus(state="stopped", fault=fault)
         return start is None or start.state == "done"
 
     def _start_status(self, job: Job) -> JobStatus | None:
@@ -173,8 +184,8 @@ class Runner:
             trained += now.done / now.total
         done = status.work * trained / max(job.run.rounds(job.study), 1)
         status.done = max(status.done, min(done, status.work))
-        if status.found is None:
-            status.found = status.done
+        if status.done_before is None:
+            status.done_before = status.done
 
     def _finish(self, key: str, end: JobEnd) -> None:
         """Handle a job that has ended."""
@@ -187,8 +198,6 @@ class Runner:
         status.fault = end.fault
         if end.again:
             status.fault = f"{end.fault} It was tried {status.tries} times."
-        if end.state == "ended":
-            status.state = "done"
+        status.state = ENDED[end.state]
+        if status.state == "done":
             status.done = status.work
-        else:
-            status.state = "failed"

@@ -168,16 +168,26 @@ def test_many_runs_are_a_table_with_the_time_left_at_the_rate_of_this_call(
         screen, "console", Console(file=seen, force_terminal=True, width=120, color_system=None)
     )
     reports = {
-        "a": JobStatus(state="done", work=100.0, done=100.0, found=100.0),  # by an earlier call
-        "b": JobStatus(state="running", what="Training 3/8", work=100.0, done=50.0, found=0.0),
+        "a": JobStatus(
+            state="done", work=100.0, done=100.0, done_before=100.0
+        ),  # by an earlier call
+        "b": JobStatus(
+            state="running", what="Training 3/8", work=100.0, done=50.0, done_before=0.0
+        ),
         "c": JobStatus(state="failed", fault="no [disk]", work=900.0),
         "d": JobStatus(work=100.0),
+        "e": JobStatus(state="stopped", fault="It was stopped.", work=900.0),
     }
     with screen.Runs() as table:
         table.shown_at -= 600.0
         table.show(reports)
         table.live.refresh()
-    for words in ("2 of 4 runs, ETA 30 min; 1 waiting", "Training 3/8", "no [disk]"):
+    for words in (
+        "3 of 5 runs, ETA 30 min; 1 waiting",
+        "Training 3/8",
+        "no [disk]",
+        "It was stopped.",
+    ):
         assert words in seen.getvalue()
 
 

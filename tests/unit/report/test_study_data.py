@@ -9,6 +9,7 @@ import pytest
 
 from labelgrid.config import parse
 from labelgrid.errors import ProjectError
+from labelgrid.executors.job import JobEnd, JobFolder, JobOwner
 from labelgrid.files import write_text
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
@@ -133,6 +134,33 @@ def test_unfinished_failed_and_runs_not_begun_are_told_apart(out: Path) -> None:
     assert endings["random_cells-seed0"] == ("unfinished", "")
     assert endings["random_cells-seed1"] == ("failed", "no memory")
     assert endings["full-seed1"] == ("not started", "") and endings["full-seed0"] == ("done", "")
+
+
+def test_a_running_study_is_told_by_the_jobs_of_its_runs_and_a_stopped_run_by_either(
+    out: Path,
+) -> None:
+    for key in ("random_cells-seed0", "random_cells-seed1", "full-seed0"):
+        for path in (out / "runs" / key).glob("rounds/*/heldout.json"):
+            path.unlink()
+        JobFolder(out / "jobs" / key).clear()
+    (out / "outcomes.parquet").unlink()
+
+    def endings() -> dict[str, tuple[str, str]]:
+        return {run.key: (run.state, run.fault) for run in study_report(out).points[0].runs}
+
+    JobFolder(out / "jobs" / "random_cells-seed0").write("pid", JobOwner.current())
+    JobFolder(out / "jobs" / "random_cells-seed1").write("end.json", JobEnd("failed", "no memory"))
+    JobFolder(out / "jobs" / "full-seed0").write("end.json", JobEnd("stopped", "by hand"))
+    found = endings()
+    assert found["random_cells-seed0"] == ("running", "")
+    assert found["random_cells-seed1"] == ("failed", "no memory")
+    assert found["full-seed0"] == ("stopped", "by hand")
+    owner = replace(JobOwner.current(), start="long ago")
+    JobFolder(out / "jobs" / "random_cells-seed0").write("pid", owner)
+    assert endings()["random_cells-seed0"] == ("unfinished", "")  # its process was killed
+    ended = {"random_cells-seed0": {"state": "stopped", "fault": "The run it continues."}}
+    write_text(out / "runs.json", json.dumps(ended))
+    assert endings()["random_cells-seed0"] == ("stopped", "The run it continues.")
 
 
 def test_a_run_that_ended_early_is_done_where_it_is_written_down(out: Path) -> None:

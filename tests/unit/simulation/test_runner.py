@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid.cli import STOPPED, screen
 from labelgrid.executors.job import JobFolder, JobProgress, JobReader, JobStep
 from labelgrid.progress import Silent
 from labelgrid.simulation import runner
 from labelgrid.simulation.jobs import jobs_of, work_left
 from labelgrid.simulation.runner import JobStatus, Runner, run_job
 from labelgrid.simulation.runs import runs_of
-from tests.studies import study_request
+from tests.e2e.commands import typed
+from tests.studies import make_data, make_recipe, study_request
 
 COVERS = ["labelgrid.simulation.run_study", "labelgrid.simulation.results"]
 
@@ -30,9 +32,9 @@ def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(
 ) -> None:
     quiet = Runner(jobs=jobs(tmp_path), at_once=2, show=lambda _: None).run()
     assert {report.state for report in quiet.values()} == {"done"}
-    assert {report.found for report in quiet.values()} == {0.0}  # nothing was there before
+    assert {report.done_before for report in quiet.values()} == {0.0}  # nothing was there before
     again = Runner(jobs=jobs(tmp_path), at_once=2, show=lambda _: None).run()
-    assert all(report.found == report.done == report.work > 0 for report in again.values())
+    assert all(report.done_before == report.done == report.work > 0 for report in again.values())
     assert {report.tries for report in again.values()} == {0}  # a run that is done takes no process
     killed: set[str] = set()
     other = tmp_path / "other"
@@ -98,13 +100,35 @@ def test_a_run_that_is_asked_to_stop_ends_alone_and_the_next_call_goes_on_with_i
 
     reports = Runner(jobs=made, at_once=2, show=stop).run()
     stopped = reports.pop("partal-seed0")
-    assert (stopped.state, stopped.tries) == ("failed", 1)
+    assert (stopped.state, stopped.tries) == ("stopped", 1)
     assert stopped.fault == "It was stopped before its end; the same command resumes it."
     assert JobFolder(made["partal-seed0"].record).state == "stopped"
     assert {report.state for report in reports.values()} == {"done"}
     again = Runner(jobs=jobs(tmp_path), at_once=2, show=lambda _: None).run()
     assert again["partal-seed0"].state == "done"
     assert JobFolder(made["partal-seed0"].record).state == "ended"
+
+
+def test_runs_that_continue_a_stopped_one_are_stopped_and_the_command_says_which(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(_: screen.StudyBar, statuses: Mapping[str, JobStatus]) -> None:
+        if statuses["start-seed0"].what:
+            (tmp_path / "out" / "jobs" / "start-seed0" / "stop").touch()
+
+    monkeypatch.setattr(screen.StudyBar, "show", stop)
+    recipe = make_recipe(tmp_path)
+    text = recipe.read_text().replace("rounds = 2", "rounds = 2\nfull = false")
+    recipe.write_text(text.replace("epochs = 1", "epochs = 1000"))  # not done before it is stopped
+    make_data(tmp_path / "data")
+    places = ["--data", tmp_path / "data", "--out", tmp_path / "out"]
+    ended = typed("simulate", recipe, *places, "--strategy", "random_cells")
+    assert ended.code == STOPPED and "0 of 2 runs are done" in ended.out
+    assert "Not finished: start-seed0, random_cells-seed0." in ended.err
+    assert "Run the same command to resume." in ended.err
+    kept = json.loads((tmp_path / "out" / "runs.json").read_text())
+    assert {row["state"] for row in kept.values()} == {"stopped"}
+    assert kept["random_cells-seed0"]["fault"] == "The run it continues was stopped."
 
 
 def test_a_stopped_call_leaves_no_process_and_says_so_of_each_of_its_jobs(tmp_path: Path) -> None:
@@ -189,4 +213,4 @@ def test_a_share_of_a_training_is_work_done_and_one_of_anything_else_is_not(
         runs._update("partal-seed0", JobStep(what=what, done=done, total=8, unit="images"))
         shares.append(partal.done / partal.work)
     assert shares == [0.5, 1.25 / 2, 1.25 / 2, 1.0]
-    assert partal.found == partal.work / 2
+    assert partal.done_before == partal.work / 2
