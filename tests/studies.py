@@ -12,10 +12,11 @@ from labelgrid.recipes.resolve import chain, find_recipe, shipped_recipes
 from labelgrid.scenes.write import tasks_toml
 from labelgrid.simulation.dataset_classes import add_known_classes
 from labelgrid.simulation.request import StudyRequest
-from labelgrid.simulation.resume_check import widen_study
+from labelgrid.simulation.resume_check import check_same, widen_study
 from labelgrid.simulation.run_identity import identities_of
-from labelgrid.simulation.runs import runs_of
+from labelgrid.simulation.runs import Run, runs_of
 from labelgrid.simulation.study import KEPT, Study, earlier_values, kept_study, study_of
+from labelgrid.simulation.validate import validate_study
 from tests.projects import RECIPE
 from tests.support import CLASSES, Made, make_dataset
 
@@ -103,10 +104,17 @@ def widened(request: StudyRequest) -> StudyRequest:
     return replace(request, study=study)
 
 
+def resumable(request: StudyRequest) -> list[Run]:
+    """The runs of a request, if neither its study nor its folder is refused."""
+    runs = validate_study(request)
+    check_same(request, runs, identities_of(request, runs))
+    return runs
+
+
 def begin(request: StudyRequest, keys: Iterable[str] | None = None) -> None:
     """Leave the folder as one whose runs, or those of some keys, have trained something."""
     runs = runs_of(request.study)
-    values = request.to_json() | identities_of(request, runs, "").as_json()
+    values = request.to_json() | identities_of(request, runs).as_json()
     request.out.mkdir(exist_ok=True)
     write_text(request.out / KEPT, json.dumps(values))
     for key in [run.key for run in runs] if keys is None else keys:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from labelgrid.processes import cores
+from labelgrid.errors import note_unchanged
 from labelgrid.simulation.forecast import Pace, recorded_seconds, seconds_left
 from labelgrid.simulation.jobs import Job, RunWork, jobs_of, work_left
 from labelgrid.simulation.request import StudyRequest
-from labelgrid.simulation.resume_check import extra_runs_note, widen_study
+from labelgrid.simulation.resume_check import check_same, extra_runs_note, widen_study
+from labelgrid.simulation.run_identity import Identities, identities_of
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import earlier_values, kept_study
 from labelgrid.simulation.validate import check_weights, validate_study
@@ -20,12 +21,14 @@ class StudyPlan:
     Args:
         request: what is run, with the strategies, seeds and rounds of the folder.
         jobs: the job of each run, by key.
+        identities: of the runs, without the digest of the images.
         left: run key -> remaining work.
         note: what the request did not ask for, in words; "" if there is nothing.
     """
 
     request: StudyRequest
     jobs: Mapping[str, Job]
+    identities: Identities
     left: Mapping[str, RunWork]
     note: str
 
@@ -47,7 +50,7 @@ class StudyPlan:
     @property
     def at_once(self) -> int:
         """The number of parallel runs."""
-        return min(self.request.jobs or cores(), self.runs)
+        return min(self.request.at_once, self.runs)
 
     @property
     def seconds(self) -> float | None:
@@ -64,6 +67,7 @@ class StudyPlan:
         return seconds_left(paces, self.at_once)
 
 
+@note_unchanged("Nothing was run.")
 def plan_study(request: StudyRequest) -> StudyPlan:
     """Check a request and plan its runs, with those of its folder; nothing is written.
 
@@ -78,9 +82,11 @@ def plan_study(request: StudyRequest) -> StudyPlan:
         note = extra_runs_note(request.study, study, old)
         request = replace(request, study=study)
     runs = validate_study(request)
+    identities = identities_of(request, runs)
+    check_same(request, runs, identities)
     jobs = jobs_of(request, runs)
     left = {key: work_left(job) for key, job in jobs.items()}
     if not request.weights:
         unfinished = [jobs[key].run for key, work in left.items() if work.steps]
         check_weights(request.recipe, request.study, unfinished)
-    return StudyPlan(request=request, jobs=jobs, left=left, note=note)
+    return StudyPlan(request=request, jobs=jobs, identities=identities, left=left, note=note)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.errors import note_unchanged
+from labelgrid.processes import cores
 from labelgrid.project.settings import resolve_recipe
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.simulation import plugin_code
@@ -80,6 +81,11 @@ class StudyRequest:
             jobs=jobs,
             force=force,
         )
+
+    @property
+    def at_once(self) -> int:
+        """The number of parallel runs, at most."""
+        return self.jobs or cores()
 
     def to_json(self) -> dict[str, Any]:
         """The values of `study.json` that describe the study."""

@@ -10,9 +10,9 @@ from labelgrid.errors import ProjectError
 from labelgrid.simulation.plugin_code import changed_plugins
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.results import keys_with_records, recorded_runs
-from labelgrid.simulation.run_identity import Identities, differences, identities_of
+from labelgrid.simulation.run_identity import Identities, differences
 from labelgrid.simulation.runs import Run, has_work, runs_of
-from labelgrid.simulation.study import LOCK, Study, code_of, earlier_values, kept_study
+from labelgrid.simulation.study import KEPT, LOCK, Study, code_of, earlier_values, kept_study
 from labelgrid.words import join_names
 
 #: The fields of a study that select, end, show or explain runs, and change none.
@@ -56,7 +56,9 @@ def extra_runs_note(asked: Study, wider: Study, old: Study) -> str:
     )
 
 
-def check_same(request: StudyRequest, runs: Sequence[Run], images: str = "") -> dict[str, Any]:
+def check_same(
+    request: StudyRequest, runs: Sequence[Run], identities: Identities, images: str = ""
+) -> dict[str, Any]:
     """Refuse to resume runs with another identity or code, and a folder that holds other files.
 
     Runs that have trained nothing and have no record may change.
@@ -64,6 +66,7 @@ def check_same(request: StudyRequest, runs: Sequence[Run], images: str = "") -> 
     Args:
         request: the request of all runs of the folder.
         runs: its runs.
+        identities: of the runs, without the images.
         images: the digest of its images; "" if it is not known yet.
 
     Returns:
@@ -76,13 +79,15 @@ def check_same(request: StudyRequest, runs: Sequence[Run], images: str = "") -> 
     earlier = earlier_values(request.out)
     if earlier is None:
         _check_folder(request.out)
-        return values | identities_of(request, runs, images).as_json()
+        return values | identities.with_images(images).as_json()
     old = kept_study(earlier, request.out)
     started = _started(old, request.out)
     before = Identities.read(earlier)
-    if started - before.runs.keys():
-        raise _earlier_version(request.out)
-    now = identities_of(request, runs, images or earlier.get("pictures", ""))
+    without = sorted(started - before.runs.keys())
+    if without:
+        is_damaged = "runs" in earlier or "identities" in earlier
+        raise _damaged(request.out, without) if is_damaged else _earlier_version(request.out)
+    now = identities.with_images(images or earlier.get("pictures", ""))
     changes = _root_changes(earlier, values, request.out)
     if started - now.runs.keys():
         changes += _selection_changes(old, request.study)
@@ -163,6 +168,16 @@ def _earlier_version(out: Path) -> ProjectError:
         "newer ones do not compare.",
         where=str(out),
         next_step="Name another folder with --out. `labelgrid report` still reads this one.",
+        unchanged="Nothing was run.",
+    )
+
+
+def _damaged(out: Path, without: Sequence[str]) -> ProjectError:
+    return ProjectError(
+        f"The study's file is damaged: the identity of {join_names(without, 2)} is missing.",
+        where=str(out / KEPT),
+        next_step="Restore it from a copy, or name another folder with --out. "
+        "`labelgrid report` still reads this one.",
         unchanged="Nothing was run.",
     )
 

@@ -99,6 +99,18 @@ class Identities:
         """The identities as values of `study.json`."""
         return {"runs": self.runs, "identities": self.values}
 
+    def with_images(self, images: str) -> "Identities":
+        """The same identities with the digest of the data set's images."""
+        hashes: dict[str, str] = {}
+        values: dict[str, Mapping[str, Any]] = {}
+        for name, identity in self.values.items():  # a start comes before what continues it
+            changed = {**identity, "images": images}
+            if "start" in identity:
+                changed["start"] = hashes[identity["start"]]
+            hashes[name] = hash_of(changed)
+            values[hashes[name]] = changed
+        return Identities({key: hashes[name] for key, name in self.runs.items()}, values)
+
     def of_run(self, key: str) -> dict[str, Any]:
         """The identity of a run, with that of the run it continues in full."""
         identity = dict(self.values[self.runs[key]])
@@ -120,13 +132,10 @@ class Identities:
         return [one for one in changed if one not in in_start]
 
 
-def identities_of(request: StudyRequest, runs: Sequence[Run], images: str) -> Identities:
-    """Resolve the identities of runs; starts come before the runs that continue them.
+def identities_of(request: StudyRequest, runs: Sequence[Run]) -> Identities:
+    """Resolve the identities of a study's runs, without the digest of its images.
 
-    Args:
-        request: recipe, study, data set and weights.
-        runs: the runs of the study.
-        images: the digest of its images.
+    Starts come before the runs that continue them.
     """
     weights = digest(Path(request.weights)) if request.weights else ""
     hashes: dict[str, str] = {}
@@ -135,7 +144,7 @@ def identities_of(request: StudyRequest, runs: Sequence[Run], images: str) -> Id
         first = replace(run, seed=0)
         if first.key not in hashes:
             identity = _run_identity(first, request.study, request.recipe, request.root)
-            identity |= {"images": images, "weights": weights}
+            identity |= {"images": "", "weights": weights}
             if run.kind == "strategy":
                 identity["start"] = hashes[first.start(request.study).key]
             hashes[first.key] = hash_of(identity)

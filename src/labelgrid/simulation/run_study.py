@@ -14,7 +14,6 @@ from labelgrid import __version__, files
 from labelgrid.config import as_toml
 from labelgrid.errors import ProjectError
 from labelgrid.files import remove_folder, write_text
-from labelgrid.processes import cores
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import SETTINGS
 from labelgrid.project.settings import settings_text
@@ -104,14 +103,15 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
         progress.say(plan.note)
     request = plan.request
     out = request.out
-    images = digest_images(request.study, request.root, earlier_values(out) or {}, progress)
     jobs = {}
     for key, job in plan.jobs.items():
         jobs[key] = replace(job, settings=replace(job.settings, recipe=f"../../{FROZEN}"))
     with _locked(out):
+        earlier = earlier_values(out) or {}
+        images = digest_images(request.study, request.root, earlier, progress)
         # Another process may have run some since they were planned.
-        values = check_same(request, list(plan.planned.values()), images)
-        values |= {"pictures": images} | _history(earlier_values(out) or {}, values, jobs)
+        values = check_same(request, list(plan.planned.values()), plan.identities, images)
+        values |= {"pictures": images} | _history(earlier, values, jobs)
         with files.disk_errors(out):
             (out / ENDINGS).unlink(missing_ok=True)  # it may not match the new request
         write_text(out / KEPT, json.dumps(values, indent=1) + "\n")
@@ -121,7 +121,7 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
         try:
             runner = Runner(
                 jobs=jobs,
-                at_once=request.jobs or cores(),
+                at_once=request.at_once,
                 show=progress.show,
                 say=progress.say,
             )

@@ -20,7 +20,6 @@ from labelgrid.rounds.round_scores import check_expected_options, lacking_term, 
 from labelgrid.select.strategy import Strategy, check_task_names
 from labelgrid.simulation.cell_lists import listed_cells
 from labelgrid.simulation.request import StudyRequest
-from labelgrid.simulation.resume_check import check_same
 from labelgrid.simulation.runs import Run, runs_of
 from labelgrid.simulation.study import Study
 from labelgrid.tasks.task import definitions
@@ -32,18 +31,17 @@ LOOKED_AT = 20
 
 @note_unchanged("Nothing was run.")
 def validate_study(request: StudyRequest) -> list[Run]:
-    """Check everything that can be checked before a run; returns the runs.
+    """Check everything that can be checked without the study's folder; returns the runs.
 
     Raises:
-        LabelgridError: a name is unknown, a value is wrong, or the folder holds another study.
-            Nothing was run.
+        LabelgridError: a name is unknown, or a value is wrong. Nothing was run.
     """
     study = request.study
     runs = check_arms(request.recipe, study)
-    _check_splits(study, request.root)
-    _check_cells(study, request.root)
+    splits = study.splits(request.root)
+    _check_splits(study, splits, request.root)
+    _check_cells(study, splits, request.root)
     _check_labels(study, request.root)
-    check_same(request, runs)
     return runs
 
 
@@ -227,13 +225,12 @@ def digest_images(study: Study, root: Path, earlier: Mapping[str, Any], progress
     return hasher.hexdigest()
 
 
-def _check_splits(study: Study, root: Path) -> None:
+def _check_splits(study: Study, splits: Mapping[str, Sequence[str]], root: Path) -> None:
     """Refuse a data set without these splits, and an image or split with two roles.
 
     Such roles are training and testing.
     """
     needed = study.parts
-    splits = study.splits(root)
     absent = [name for name in needed if name not in splits]
     if absent:
         fault = f"The data set has no split '{absent[0]}'."
@@ -279,15 +276,15 @@ def _check_labels(study: Study, root: Path) -> None:
                 break
 
 
-def _check_cells(study: Study, root: Path) -> None:
+def _check_cells(study: Study, splits: Mapping[str, Sequence[str]], root: Path) -> None:
     """Refuse files of initial cells that cannot be read or list a cell outside an arm's pool."""
+    pool = set(splits[study.pool])
     for name in study.strategies:
         plan = study.initial_of(name)
         if not plan.file:
             continue
         path = root / plan.file
         tasks = [row.name for row in study.rows(name)]
-        pool = set(study.splits(root)[study.pool])
         for cell in listed_cells(plan, root, pool):
             if cell.image_id in pool and cell.task in tasks:
                 continue

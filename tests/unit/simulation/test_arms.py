@@ -20,7 +20,7 @@ from labelgrid.simulation.run_study import run_study
 from labelgrid.simulation.runs import Run, runs_at_point, runs_of
 from labelgrid.simulation.study import Study, kept_study, study_of
 from labelgrid.simulation.validate import validate_study
-from tests.studies import begin, make_recipe, study_request, widened
+from tests.studies import begin, make_recipe, resumable, study_request, widened
 
 COVERS = [
     "labelgrid.simulation.runs",
@@ -214,10 +214,10 @@ def test_cells_that_the_pool_does_not_have_are_refused_and_another_file_is_anoth
             validate_study(request)
     path.write_text("image,task\n0000.jpg,depth\n")
     begin(request)
-    assert validate_study(widened(request))
+    assert resumable(widened(request))
     path.write_text("image,task\n0001.jpg,depth\n")
     with pytest.raises(LabelgridError, match=r"with other settings: initial\.cells changed"):
-        validate_study(request)
+        resumable(request)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Laws of resuming a study: with the same settings alone, but for what has no run yet."""
 
+import fcntl
 import json
 from dataclasses import make_dataclass, replace
 from pathlib import Path
@@ -11,14 +12,13 @@ from labelgrid.errors import LabelgridError, ProjectError
 from labelgrid.files import write_text
 from labelgrid.nets.networks import pad_net
 from labelgrid.select.strategies import random_cells
-from labelgrid.simulation import run_study
+from labelgrid.simulation import run_identity, run_study
 from labelgrid.simulation.jobs import jobs_of, settings_of
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.resume_check import extra_runs_note
 from labelgrid.simulation.runs import DONE
 from labelgrid.simulation.study import earlier_values, study_of
-from labelgrid.simulation.validate import validate_study
-from tests.studies import begin, study_request, train_some, widened
+from tests.studies import begin, resumable, study_request, train_some, widened
 
 
 def edited(of: StudyRequest, **values: object) -> None:
@@ -32,7 +32,7 @@ def test_scores_of_other_defaults_or_of_versions_with_fewer_options_get_no_more_
 ) -> None:
     begun = study_request(tmp_path)
     begin(begun)
-    validate_study(begun)
+    resumable(begun)
     kept = earlier_values(begun.out)
     key = kept["runs"]["partal-seed0"]
     dropout = kept["identities"][key]["score"]["dropout"]
@@ -44,35 +44,53 @@ def test_scores_of_other_defaults_or_of_versions_with_fewer_options_get_no_more_
         kept["identities"][key]["score"]["dropout"] = options
         edited(begun, **kept)
         with pytest.raises(ProjectError, match=f"with other settings: {fault}"):
-            validate_study(begun)
+            resumable(begun)
     rmtree(begun.out / "runs" / "partal-seed0")  # the other strategy needs no scores
-    validate_study(begun)
+    resumable(begun)
 
 
 def test_runs_without_identities_are_of_an_earlier_version_and_get_no_more(tmp_path: Path) -> None:
     begun = study_request(tmp_path)
     begin(begun)
-    edited(begun, runs={}, identities={})
+    path = begun.out / "study.json"
+    kept = json.loads(path.read_text())
+    del kept["runs"], kept["identities"]
+    path.write_text(json.dumps(kept))
     with pytest.raises(ProjectError, match=r"of an earlier version.*\n.*report` still reads"):
-        validate_study(begun)
+        resumable(begun)
     rmtree(begun.out / "runs")
-    assert validate_study(begun)
+    assert resumable(begun)
+
+
+@pytest.mark.parametrize("part", ["runs", "identities"])
+@pytest.mark.parametrize("damage", [None, 3, {}, {"partal-seed0": "gone"}])
+def test_an_identity_that_is_damaged_is_said_to_be_and_where_it_was(
+    tmp_path: Path, part: str, damage: object
+) -> None:
+    begun = study_request(tmp_path)
+    begin(begun, ["partal-seed0"])
+    edited(begun, **{part: damage})
+    with pytest.raises(ProjectError) as refused:
+        resumable(begun)
+    assert "is damaged: the identity of partal-seed0 is missing" in refused.value.what
+    assert refused.value.where == str(begun.out / "study.json")
+    assert "Restore it from a copy" in refused.value.next_step
 
 
 def test_a_study_that_has_trained_nothing_may_change(tmp_path: Path) -> None:
     begin(study_request(tmp_path), [])
-    assert validate_study(study_request(tmp_path, budget=4, threads=2))
+    assert resumable(study_request(tmp_path, budget=4, threads=2))
 
 
 def test_a_budget_counts_for_the_runs_that_buy(tmp_path: Path) -> None:
     of = study_request(tmp_path)
     begin(of, ["start-seed0", "full-seed0"])
     other = study_request(tmp_path, budget=4)
-    assert validate_study(other)
+    assert resumable(other)
     train_some(of.out / "runs" / "partal-seed0")
     message = r"settings: simulate\.budget changed from 5\.0 to 4\.0 \(partal-seed0\)"
     with pytest.raises(ProjectError, match=message):
-        validate_study(other)
+        resumable(other)
 
 
 def test_a_start_that_has_changed_is_named_by_the_run_that_continues_it(tmp_path: Path) -> None:
@@ -80,7 +98,7 @@ def test_a_start_that_has_changed_is_named_by_the_run_that_continues_it(tmp_path
     other = study_request(tmp_path, changes={"start": {"train": {"steps": 4}}})
     message = r"settings: start\.train\.steps changed from 0 to 4 \(partal-seed0\)"
     with pytest.raises(ProjectError, match=message):
-        validate_study(other)
+        resumable(other)
 
 
 def test_earlier_runs_are_resumed(tmp_path: Path) -> None:
@@ -89,7 +107,7 @@ def test_earlier_runs_are_resumed(tmp_path: Path) -> None:
     begin(first)
     more = widened(study_request(tmp_path, strategies=["random_images"], seeds=1, rounds=1)).study
     assert (more.strategies, more.seeds, more.rounds) == (("random_cells", "random_images"), 3, 2)
-    assert validate_study(widened(study_request(tmp_path)))
+    assert resumable(widened(study_request(tmp_path)))
 
 
 def test_other_runs_are_refused_in_a_folder_that_has_some(tmp_path: Path) -> None:
@@ -97,7 +115,7 @@ def test_other_runs_are_refused_in_a_folder_that_has_some(tmp_path: Path) -> Non
     weights.write_bytes(b"one")
     of = replace(study_request(tmp_path), weights=str(weights))
     begin(of)
-    assert validate_study(of)
+    assert resumable(of)
     weights.write_bytes(b"two")
     for other, key in (
         (of, "weights"),
@@ -107,10 +125,10 @@ def test_other_runs_are_refused_in_a_folder_that_has_some(tmp_path: Path) -> Non
         (replace(of, study=study_of(of.recipe, {"grid": {"train.steps": [5]}})), "simulate.grid"),
     ):
         with pytest.raises(LabelgridError, match=f"with other settings: .*{key}"):
-            validate_study(other)
+            resumable(other)
     (of.out / "study.json").write_text("{")
     with pytest.raises(LabelgridError, match="is damaged"):
-        validate_study(of)
+        resumable(of)
 
 
 def test_an_arm_may_change_until_it_has_a_run(tmp_path: Path) -> None:
@@ -123,15 +141,15 @@ def test_an_arm_may_change_until_it_has_a_run(tmp_path: Path) -> None:
 
     begin(with_steps(3), ["a-seed0"])
     run = tmp_path / "out" / "runs"
-    assert validate_study(with_steps(4))
+    assert resumable(with_steps(4))
     for name in ("b-seed0", "start.b-seed0"):
         (run / name).mkdir()
-        assert validate_study(with_steps(4))  # it failed, or was killed, before it trained anything
+        assert resumable(with_steps(4))  # it failed, or was killed, before it trained anything
         train_some(run / name)
         with pytest.raises(ProjectError, match=rf"with other settings: .*steps changed .*{name}"):
-            validate_study(with_steps(4))
+            resumable(with_steps(4))
         rmtree(run / name)
-    assert validate_study(with_steps(4))
+    assert resumable(with_steps(4))
 
 
 def test_an_arm_does_not_take_over_the_runs_of_another_one(tmp_path: Path) -> None:
@@ -143,11 +161,11 @@ def test_an_arm_does_not_take_over_the_runs_of_another_one(tmp_path: Path) -> No
         return study_request(tmp_path, arms=arms, strategies=["a", "b"])
 
     begin(with_steps(3, 4), ["start.b-seed0"])
-    assert validate_study(with_steps(5, 4))
+    assert resumable(with_steps(5, 4))
     with pytest.raises(
         ProjectError, match=r"with other settings: simulate\.arms\.a\..*steps changed"
     ):
-        validate_study(
+        resumable(
             with_steps(4, 4)
         )  # a's start would be that of b, and start.b-seed0 no run of the study
 
@@ -158,7 +176,7 @@ def test_a_strategy_with_a_run_does_not_become_an_arm_with_other_settings(tmp_pa
     with pytest.raises(
         ProjectError, match=r"with other settings: .*strategy\.name changed .*random_cells-seed0"
     ):
-        validate_study(study_request(tmp_path, arms=arms, strategies=["random_cells"]))
+        resumable(study_request(tmp_path, arms=arms, strategies=["random_cells"]))
 
 
 def test_a_study_is_resumed_with_a_cache_but_not_with_another_rate(tmp_path: Path) -> None:
@@ -167,12 +185,12 @@ def test_a_study_is_resumed_with_a_cache_but_not_with_another_rate(tmp_path: Pat
     recipe = Path(begun.recipe)
     recipe.write_text(recipe.read_text().replace("[train]", "[train]\ncache = 0.5", 1))
     again = StudyRequest.of(begun.recipe, begun.root, begun.out)
-    assert again.to_json()["recipe"]["train"]["cache"] == 0.5 and validate_study(again)
+    assert again.to_json()["recipe"]["train"]["cache"] == 0.5 and resumable(again)
     recipe.write_text(recipe.read_text().replace("cache = 0.5", "clip = 3.0", 1))
     with pytest.raises(
         ProjectError, match=r"with other settings: start\.train\.clip changed|train\.clip changed"
     ):
-        validate_study(StudyRequest.of(begun.recipe, begun.root, begun.out))
+        resumable(StudyRequest.of(begun.recipe, begun.root, begun.out))
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
@@ -182,10 +200,10 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
     (
         of.out / ".0123456789abcdef.part"
     ).touch()  # of a call that was killed while it wrote study.json
-    assert validate_study(of)
+    assert resumable(of)
     (of.out / "recipe.toml").write_text("mine")
     with pytest.raises(ProjectError, match="holds other files than runs of a study"):
-        validate_study(of)
+        resumable(of)
 
 
 @pytest.mark.parametrize("damaged", ["{}", "[]", '{"study": 3}', "no JSON"])
@@ -203,25 +221,25 @@ def test_a_study_of_some_tasks_goes_on_when_another_task_is_added(tmp_path: Path
     kept = json.loads((of.out / "study.json").read_text())
     del kept["study"]["tasks"]["semseg"]
     (of.out / "study.json").write_text(json.dumps(kept))
-    assert validate_study(widened(of))
+    assert resumable(widened(of))
     with pytest.raises(ProjectError, match=r"settings: .*tasks\.semseg is new"):
-        validate_study(widened(study_request(tmp_path)))
+        resumable(widened(study_request(tmp_path)))
 
 
 def test_variants_may_be_added_to_a_study_and_not_changed(tmp_path: Path) -> None:
     raw, each = ({"name": "partal", "options": {"normalise": how}} for how in ("none", "each"))
     begin(study_request(tmp_path, variants={"raw": raw}, strategies=["raw"]))
-    assert validate_study(
+    assert resumable(
         widened(study_request(tmp_path, variants={"raw": raw, "each": each}, strategies=["each"]))
     )
     with pytest.raises(ProjectError, match=r"strategy\.options\.normalise changed"):
-        validate_study(widened(study_request(tmp_path, variants={"raw": each}, strategies=["raw"])))
+        resumable(widened(study_request(tmp_path, variants={"raw": each}, strategies=["raw"])))
 
 
 def test_a_study_may_ask_for_explanations_at_any_time(tmp_path: Path) -> None:
     plain, asking = study_request(tmp_path), study_request(tmp_path, explain=True)
     begin(plain)
-    runs = validate_study(asking)
+    runs = resumable(asking)
     explains = [
         settings_of(runs[-1], of.recipe, weights="", study=of.study, root=of.root).explains
         for of in (plain, asking)
@@ -241,7 +259,7 @@ def test_runs_are_not_resumed_with_another_default_of_a_network(
     with pytest.raises(
         ProjectError, match=r"other settings: options\.networks\.pad_net.* (changed|is gone)"
     ):
-        validate_study(of)
+        resumable(of)
 
 
 def test_runs_are_not_resumed_with_other_code_unless_forced(
@@ -253,14 +271,14 @@ def test_runs_are_not_resumed_with_other_code_unless_forced(
     code.write_text((Path(random_cells.__file__)).read_text())
     of = study_request(tmp_path, strategies=["own_strategy_of_test:build"])
     begin(of)
-    assert validate_study(of)
+    assert resumable(of)
     code.write_text(code.read_text() + "# changed\n")
     with pytest.raises(
         ProjectError, match=r"The code of own_strategy_of_test:build has changed.*\n.*--force"
     ):
-        validate_study(of)
-    assert validate_study(replace(of, force=True))
-    jobs = jobs_of(of, validate_study(replace(of, force=True)))
+        resumable(of)
+    assert resumable(replace(of, force=True))
+    jobs = jobs_of(of, resumable(replace(of, force=True)))
     before = earlier_values(of.out)
     now = of.to_json()
     history = run_study._history(before, now, jobs)
@@ -269,12 +287,12 @@ def test_runs_are_not_resumed_with_other_code_unless_forced(
         write_text(job.folder / DONE, job.run.done_text(job.study))
     code = {"code": before["code"]}  # no run is left: all are of the code of before
     assert before["code"] != now["code"] and run_study._history(before, now, jobs) == code
-    assert validate_study(of)
+    assert resumable(of)
 
 
 def test_what_the_report_shows_in_hindsight_may_change_between_two_calls(tmp_path: Path) -> None:
     begin(study_request(tmp_path))
-    validate_study(study_request(tmp_path, best_of={"Best": ["partal", "random_cells"]}))
+    resumable(study_request(tmp_path, best_of={"Best": ["partal", "random_cells"]}))
 
 
 def of_arms(folder: Path, **steps: int) -> StudyRequest:
@@ -288,9 +306,9 @@ def of_arms(folder: Path, **steps: int) -> StudyRequest:
 def test_an_arm_without_a_run_may_be_renamed_or_removed(tmp_path: Path) -> None:
     begin(of_arms(tmp_path, a=3, b=4), ["a-seed0"])
     renamed = widened(of_arms(tmp_path, a=3, c=4))
-    assert renamed.study.strategies == ("a", "c") and validate_study(renamed)
+    assert renamed.study.strategies == ("a", "c") and resumable(renamed)
     with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.a is gone"):
-        validate_study(widened(of_arms(tmp_path, c=4)))
+        resumable(widened(of_arms(tmp_path, c=4)))
 
 
 def test_more_seeds_of_some_arms_alone_are_said_to_be_of_all(tmp_path: Path) -> None:
@@ -336,6 +354,33 @@ def test_an_arm_that_gets_a_run_while_the_images_are_read_is_not_changed(
         run_study.run_study(of_arms(tmp_path, a=3, b=5))
 
 
+def test_a_folder_in_which_a_study_is_running_is_refused_before_an_image_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_study, "digest_images", None)
+    of = study_request(tmp_path)
+    begin(of)
+    with (of.out / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ProjectError, match="Another process is working on these runs"):
+            run_study.run_study(of)
+
+
+def test_the_weights_of_a_study_are_read_once_a_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "a.pth"
+    weights.write_bytes(b"one")
+    read: list[Path] = []
+    monkeypatch.setattr(run_identity, "digest", lambda path: read.append(path) or "digest")
+    monkeypatch.setattr(run_study, "Runner", None)  # no run is started
+    with pytest.raises(TypeError):
+        run_study.run_study(replace(study_request(tmp_path), weights=str(weights)))
+    assert read == [weights]
+    kept = earlier_values(tmp_path / "out")
+    assert {one["images"] for one in kept["identities"].values()} == {kept["pictures"]}
+
+
 def test_a_study_from_before_a_plug_in_had_an_option_is_resumed(tmp_path: Path) -> None:
     of = study_request(tmp_path)
     recipe = Path(of.recipe)
@@ -345,13 +390,13 @@ def test_a_study_from_before_a_plug_in_had_an_option_is_resumed(tmp_path: Path) 
     for identity in kept["identities"].values():
         del identity["options"]["terms"]["crop"]["track"]
     edited(of, **kept)
-    assert validate_study(of)
+    assert resumable(of)
     for identity in kept["identities"].values():
         identity["options"]["terms"]["crop"]["weight"] = 2.0
     edited(of, **kept)
     fault = r"with other settings: options\.terms\.crop\.weight changed from 2\.0 to 1\.0"
     with pytest.raises(ProjectError, match=fault):
-        validate_study(of)
+        resumable(of)
 
 
 def test_a_value_may_move_from_the_recipe_to_the_arms_and_the_runs_still_read_it(

@@ -12,7 +12,7 @@ from tests.studies import study_request
 
 
 def identities(of: StudyRequest, images: str = "") -> Identities:
-    return identities_of(of, runs_of(of.study), images)
+    return identities_of(of, runs_of(of.study)).with_images(images)
 
 
 def changed_runs(before: Identities, now: Identities) -> set[str]:

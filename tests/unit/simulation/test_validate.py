@@ -13,7 +13,7 @@ from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.jobs import settings_of
 from labelgrid.simulation.plan import plan_study
 from labelgrid.simulation.request import StudyRequest
-from labelgrid.simulation.study import earlier_values
+from labelgrid.simulation.study import Study, earlier_values
 from labelgrid.simulation.validate import check_weights, digest_images, validate_study
 from tests.studies import study_request
 
@@ -137,6 +137,19 @@ def test_an_image_of_two_splits_is_refused(tmp_path: Path) -> None:
     train.write_text(train.read_text() + test.read_text().splitlines(keepends=True)[1])
     with pytest.raises(LabelgridError, match="The splits train and test share 1 image, such as"):
         validate_study(of)
+
+
+def test_the_splits_are_read_once_however_many_arms_list_cells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arm = {"strategy": "random_cells", "initial": {"plan": "cells", "file": "cells.csv"}}
+    of = study_request(tmp_path, arms={"a": arm, "b": arm}, strategies=["a", "b"])
+    (of.root / "cells.csv").write_text("image,task\n0000.jpg,depth\n")
+    read: list[Path] = []
+    splits = Study.splits
+    monkeypatch.setattr(Study, "splits", lambda of, root: read.append(root) or splits(of, root))
+    validate_study(of)
+    assert len(read) == 1
 
 
 def test_a_strategy_with_options_goes_by_a_name_of_its_own(tmp_path: Path) -> None:
