@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import LabelgridError, ModelError, ProjectError, RecipeError
+from labelgrid.errors import LabelgridError, ModelError, PluginError, ProjectError, RecipeError
 from labelgrid.files import write_text
 from labelgrid.progress import Silent
 from labelgrid.recipes.schema import PluginChoice
+from labelgrid.select.strategies import random_cells
 from labelgrid.simulation.jobs import settings_of
 from labelgrid.simulation.plan import plan_study
 from labelgrid.simulation.request import StudyRequest
@@ -286,3 +287,16 @@ def test_weights_that_cannot_be_had_are_refused_once(
     weights = tmp_path / "weights.pth"
     weights.write_bytes(b"")
     plan_study(replace(pretrained, weights=str(weights)))
+
+
+def test_an_own_statistic_that_is_none_is_refused_before_anything_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("LABELGRID_TRUST", "own_of_test_validate")
+    text = Path(random_cells.__file__).read_text()
+    text = text.replace("needs=frozenset()", 'needs=frozenset({"own_of_test_validate:build"})')
+    (tmp_path / "own_of_test_validate.py").write_text(text)
+    of = study_request(tmp_path, strategies=["own_of_test_validate:build"])
+    with pytest.raises(PluginError, match=r"'own_of_test_validate:build' .* statistic"):
+        validate_study(of)
