@@ -44,7 +44,7 @@ def modules(folder: str, arguments: list[str]) -> dict[str, ModuleType]:
 
 #: The largest values of these options: the laws hold for networks of any width and preparations of
 #: any length.
-SMALL = {"width": 8, "steps": 3}
+SMALL = {"width": 4, "steps": 3}
 
 
 def small(options: Any) -> Any:
