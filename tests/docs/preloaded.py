@@ -1,4 +1,4 @@
-"""Runs the `labelgrid` commands of a page in forks of a process that has loaded the libraries.
+"""Runs `labelgrid` commands and other Python files in forks of a process that has loaded the libraries.
 
 A command spends most of its time on loading torch and timm; a fork has them. labelgrid itself is
 loaded by each command, through the script that users start.
@@ -42,6 +42,10 @@ SCRIPT = Path(sys.executable).parent / "labelgrid"
 #: In place of the script; the script itself where other modules may be meant.
 COMMAND = """#!/bin/sh
 [ "$PYTHONPATH" = {path} ] || exec {script} "$@"
+exec {python} -IS {client} {script} "$@"
+"""
+#: In place of Python, for `FILE ARGUMENTS` and `-c CODE`.
+PYTHON = """#!/bin/sh
 exec {python} -IS {client} "$@"
 """
 CLIENT = """
@@ -58,7 +62,7 @@ sys.exit(int(server.recv(8)))
 
 @cache
 def folder() -> Path:
-    """Start the process, and return a folder with a `labelgrid` that runs in its forks."""
+    """Start the process, and return a folder with a `labelgrid` and a `python` that run in its forks."""
     place = Path(tempfile.mkdtemp())
     address = str(place / "socket")
     words = {
@@ -68,9 +72,11 @@ def folder() -> Path:
         "client": str(place / "client.py"),
     }
     (place / "client.py").write_text(CLIENT.replace("sys.path_to_server", repr(address)))
-    command = place / "labelgrid"
-    command.write_text(COMMAND.format(**{name: shlex.quote(text) for name, text in words.items()}))
-    command.chmod(0o755)
+    quoted = {name: shlex.quote(text) for name, text in words.items()}
+    for name, text in (("labelgrid", COMMAND), ("python", PYTHON)):
+        command = place / name
+        command.write_text(text.format(**quoted))
+        command.chmod(0o755)
     server = subprocess.Popen(
         [sys.executable, __file__, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -118,11 +124,15 @@ def answer(request: socket.socket) -> NoReturn:
     os.chdir(place)
     os.environ.clear()
     os.environ.update(environment)
-    sys.path[0] = str(SCRIPT.parent)
-    sys.argv = [str(SCRIPT), *words]
+    added = environment.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:1] = [str(Path(words[0]).resolve().parent), *(path for path in added if path)]
+    sys.argv = words
     status = 0
     try:
-        runpy.run_path(str(SCRIPT), run_name="__main__")
+        if words[0] == "-c":
+            exec(words[1], {"__name__": "__main__"})
+        else:
+            runpy.run_path(words[0], run_name="__main__")
     except SystemExit as end:
         status = int(end.code or 0)
     atexit._run_exitfuncs()

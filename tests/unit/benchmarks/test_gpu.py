@@ -2,19 +2,19 @@
 
 import os
 import subprocess
-import sys
 
 import pytest
 import torch
 
+from tests.docs import preloaded
 from tools.source import ROOT
 
 SCRIPT = ROOT / "benchmarks" / "gpu.sh"
 
 
 def run_script(*words):
-    """Run the script with this Python."""
-    environment = {**os.environ, "PYTHON": sys.executable}
+    """Run the script with this Python, which has loaded torch."""
+    environment = {**os.environ, "PYTHON": str(preloaded.folder() / "python")}
     command = ["sh", str(SCRIPT), *words]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
