@@ -211,6 +211,15 @@ def quick(monkeypatch):
     )
 
 
+def small(module, monkeypatch):
+    """Make small what no option of a benchmark does."""
+    if module.__name__ == "scenes":
+        monkeypatch.setattr(module, "SIZE", (24, 32))
+    if module.__name__ == "round_cost":
+        for row in ("embedding, recipe small", "embedding, paper"):
+            monkeypatch.setitem(module.SCORED, row, ("embedding", {"width": 4}))
+
+
 #: They read records of the repository, which have one size, or are tried at another place.
 WITHOUT_TINY = {"interpolation", "report", "recipe_step"}
 
@@ -223,6 +232,7 @@ def test_every_benchmark_has_a_tiny_size():
 def test_a_benchmark_runs_to_its_end(name, monkeypatch, capsys):
     module = importlib.import_module(name)
     within(module, monkeypatch)
+    small(module, monkeypatch)
     if name in ("million", "startup"):
         monkeypatch.setattr(
             module, "command", {"million": command_line, "startup": quick}[name](monkeypatch)
