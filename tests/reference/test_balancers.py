@@ -119,10 +119,8 @@ def slow_targets(toy, layer, reduction, weights, alpha):
     for present in (PRESENT & torch.tensor([True, True, False]), PRESENT, FULL):
         shares = toy.shares(present, reduction, WEIGHTS)
         if layer == "features":  # the features are an input of the heads: each image has its own
-            norms = {
-                name: float(np.linalg.norm(at_features(toy, present, reduction, name)))
-                for name in shares
-            }
+            found = np.linalg.norm(at_features(toy, present, reduction), axis=1)
+            norms = dict(zip(shares, found.tolist(), strict=True))
         else:
             norms = {
                 name: float(toy.gradients(share)["1.weight"].norm())
@@ -144,24 +142,23 @@ def off_target(norm, target, weight):
     return abs(weight * norm - target)
 
 
-def at_features(toy, present, reduction, name):
-    """The gradient of a task's share at the features, by central differences of a shift that is added to them."""
+def at_features(toy, present, reduction):
+    """The gradient of each task's share at the features, by central differences of a shift that is added to them."""
     original = toy.second.forward
 
-    def share(row, channel, size):
+    def shares(row, channel, size):
         shift = torch.zeros(4, 4).double()
         shift[row, channel] = size
         toy.second.forward = lambda hidden: original(hidden) + shift
-        value = toy.shares(present, reduction, WEIGHTS)[name].item()
+        found = toy.shares(present, reduction, WEIGHTS)
         toy.second.forward = original
-        return value
+        return np.array([share.item() for share in found.values()])
 
-    return np.array(
-        [
-            [derivative(partial(share, row, channel), 0.0) for channel in range(4)]
-            for row in range(4)
-        ]
-    )
+    slopes = [
+        derivative(partial(shares, row, channel), 0.0)
+        for row, channel in itertools.product(range(4), repeat=2)
+    ]
+    return np.stack(slopes, 1)
 
 
 @reductions
@@ -226,9 +223,7 @@ def test_mgda(reduction, present, scale, at, normalise, heads):
             [torch.cat([g[k].flatten() for k in g if toy.is_shared(k)]) for g in found]
         ).numpy()
     else:
-        vectors = np.stack(
-            [at_features(toy, present, reduction, name).flatten() for name in shares]
-        )
+        vectors = at_features(toy, present, reduction)
     norms, values = (
         np.linalg.norm(vectors, axis=1),
         np.array([share.item() for share in shares.values()]),
