@@ -3,6 +3,8 @@
 And it passes over the pool rarely.
 """
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -18,6 +20,8 @@ from labelgrid.select.centres import (
 from tests.reference.k_centre import brute_force
 
 N, WIDTH, PICKS = 600, 8, 150
+FIRST = [301, 500]
+KEYS = np.random.default_rng(0).permutation(N).astype(np.uint64)
 
 
 def made(kind):
@@ -47,34 +51,41 @@ KINDS = [
 ]
 
 
+@cache
+def brute_force_picks(kind):
+    open_rows = set(range(N)) - set(FIRST)
+    return brute_force(made(kind), FIRST, open_rows=open_rows, count=PICKS, keys=KEYS.tolist())
+
+
+#: A list of nine rows, so that many lists are made; and blocks that divide neither rows nor centres.
+SIZES = [{"LEAST": 1}, {"LEAST": 256}, {"LEAST": 1, "BLOCK": 70, "TOGETHER": 16, "PAIRS": 9}]
+
+
+@pytest.fixture(params=SIZES, ids=str)
+def sizes(request, monkeypatch):
+    for name, size in request.param.items():
+        monkeypatch.setattr(centres, name, size)
+
+
+@pytest.mark.usefixtures("sizes")
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("least", [1, 256])
-def test_picks_and_distances_are_those_of_a_brute_force(kind, least, monkeypatch):
-    monkeypatch.setattr(
-        centres, "LEAST", least
-    )  # of 1: a list of nine rows, so that many lists are made
-    features, keys = made(kind), np.random.default_rng(0).permutation(N).astype(np.uint64)
+def test_picks_and_distances_are_those_of_a_brute_force(kind):
+    features = made(kind)
     first = np.zeros(N, np.bool_)
-    first[[301, 500]] = True
+    first[FIRST] = True
     costs = np.where(first, np.inf, 1.0)
     rows, distances = farthest_first(
-        features, first, costs=costs, keys=keys, amount=float(PICKS), draws=np.zeros(N)
+        features, first, costs=costs, keys=KEYS, amount=float(PICKS), draws=np.zeros(N)
     )
-    assert rows == brute_force(
-        features,
-        [301, 500],
-        open_rows=set(np.flatnonzero(~first).tolist()),
-        count=PICKS,
-        keys=keys.tolist(),
-    )
+    assert rows == brute_force_picks(kind)
     wide = features.astype(np.float64)
     for number, row in enumerate(rows):
-        before = [301, 500, *rows[:number]]
+        before = [*FIRST, *rows[:number]]
         assert distances[row] == pytest.approx(
             min(np.linalg.norm(wide[row] - wide[c]) for c in before), rel=1e-13
         )
     other = next(row for row in range(N) if row not in rows)
-    all_centres = [301, 500, *rows]
+    all_centres = [*FIRST, *rows]
     assert distances[other] == pytest.approx(
         min(np.linalg.norm(wide[other] - wide[c]) for c in all_centres), abs=1e-4
     )
@@ -163,6 +174,7 @@ def test_rows_are_picked_while_the_amount_pays_for_them_and_costs_are_left_as_th
     )
 
 
+@pytest.mark.usefixtures("sizes")
 def test_nearest_and_farthest_centres_are_those_of_all_distances():
     rng = np.random.default_rng(5)
     features = (rng.normal(size=(300, 7)) + 100).astype(np.float32)
@@ -174,3 +186,40 @@ def test_nearest_and_farthest_centres_are_those_of_all_distances():
             nearest_centre(features, chosen), all_.min(1, initial=np.inf), rtol=1e-12, atol=1e-12
         )
         assert farthest_centre(features, chosen) == pytest.approx(all_.max(initial=0.0), rel=1e-9)
+
+
+def test_without_first_centres_the_highest_draw_comes_first_then_the_lowest_key():
+    features = np.array([[0.0], [9.0], [8.0], [1.0]])
+    keys = np.array([3, 2, 1, 0], np.uint64)
+    costs = np.array([2.0, 2.0, 2.0, 9.0])
+    rows, distances = farthest_first(
+        features,
+        np.zeros(4, np.bool_),
+        costs=costs,
+        keys=keys,
+        amount=5.0,
+        draws=np.array([0.1, 0.5, 0.5, 0.9]),
+    )
+    assert rows == [2, 0] and distances.tolist() == [8.0, 1.0, 0.0, 1.0]
+
+
+def test_a_pick_may_take_exactly_what_is_left():
+    features = np.array([[0.0], [9.0], [8.0], [1.0]])
+    costs = np.array([np.inf, 2.0, 2.0, 1.0])
+    first = np.array([True, False, False, False])
+    keys = np.arange(4, dtype=np.uint64)
+    for amount, expected in ((4.0, [1, 2]), (3.0, [1, 3]), (2.0, [1]), (1.5, [3])):
+        rows, _ = farthest_first(
+            features, first, costs=costs, keys=keys, amount=amount, draws=np.zeros(4)
+        )
+        assert rows == expected
+
+
+def test_products_of_the_nearest_centres_err_less_than_their_rounding():
+    rng = np.random.default_rng(4)
+    for mean in (0.0, 1e3, 1e6):
+        features = rng.normal(size=(400, 12)) + mean
+        nearest = Nearest(features)
+        nearest.add([0, 3, 7])
+        exact = nearest.exact(np.arange(400), np.array([0, 3, 7]))
+        assert np.abs(nearest.values - exact).max() < nearest.rounding < 1e-10

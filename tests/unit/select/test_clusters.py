@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from labelgrid.select.clusters import k_means
+from labelgrid.select.clusters import ITERATIONS, k_means
+from labelgrid.streams import stream
 
 
 def planted(offset=0.0):
@@ -40,3 +41,43 @@ def test_clusters_do_not_depend_on_the_scale_of_the_features():
     assert len(set(found.tolist())) == 8
     for scale in (1e-4, 2.0**90):  # squares of the second one exceed float32
         np.testing.assert_array_equal(k_means(scale * features, keys, 8, 1), found)
+
+
+def slow_k_means(features, count, seed):
+    """Lloyd's algorithm from k-means++ seeds, row by row; the rows are in the order of their keys."""
+    largest = np.abs(features - features.mean(0)).max()
+    scale = 2.0 ** -np.floor(np.log2(largest) + 1)
+    rows = ((features - features.mean(0)) * scale).astype(np.float32).astype(np.float64)
+    draws = stream(seed, "clusters")
+    centres = [rows[draws.integers(len(rows))]]
+    while len(centres) < count:
+        weights = [min(((row - centre) ** 2).sum() for centre in centres) for row in rows]
+        rest = draws.random() * sum(weights)
+        drawn = 0
+        while rest >= weights[drawn]:
+            rest -= weights[drawn]
+            drawn += 1
+        centres.append(rows[drawn])
+    for iteration in range(ITERATIONS):
+        nearest = [np.argmin([((row - centre) ** 2).sum() for centre in centres]) for row in rows]
+        if iteration < ITERATIONS - 1:
+            for number in set(nearest):
+                members = [row for row, own in zip(rows, nearest, strict=True) if own == number]
+                centres[number] = np.mean(members, 0)
+    return nearest
+
+
+@pytest.mark.parametrize(("count", "seed"), [(5, 0), (9, 1), (14, 4)])
+def test_clusters_are_those_of_lloyds_algorithm_row_by_row(count, seed):
+    features = np.random.default_rng(6).uniform(-300, 500, (150, 2))
+    keys = np.arange(150, dtype=np.uint64)
+    found = k_means(features, keys, count, seed)
+    assert found.tolist() == slow_k_means(features, count, seed)
+
+
+def test_a_cluster_that_loses_its_last_row_is_no_warning(recwarn):
+    rng = np.random.default_rng(0)
+    features = np.repeat(rng.normal(size=(30, 6)), 3, 0) + rng.normal(size=(90, 6)) * 1e-3
+    for seed in range(5):
+        k_means(features, np.arange(90, dtype=np.uint64), 40, seed)
+    assert not recwarn.list

@@ -128,6 +128,17 @@ def test_sorting_only_the_best_few_equals_sorting_all():
         assert found == order
 
 
+@pytest.mark.parametrize(("cost", "amount", "sorted_items"), [(2.0, 21.0, 10), (0.0, 21.0, 60)])
+def test_no_more_items_are_sorted_than_the_amount_could_pay_for(
+    monkeypatch, cost, amount, sorted_items
+):
+    counts = []
+    lexsort = np.lexsort
+    monkeypatch.setattr(np, "lexsort", lambda keys: counts.append(len(keys[0])) or lexsort(keys))
+    deal([group(range(60))], alternate([0]), costs=np.full(60, cost), keys=KEYS[:60], amount=amount)
+    assert counts[0] == sorted_items and not sum(counts[1:])
+
+
 def test_costs_are_those_of_missing_cells_in_the_unit_of_the_budget():
     grid = grid_of(["a", "b"], [[0, 0], [2, 1]], ["depth", "semseg"], (1.0, 4.0))
     found = [image_costs(grid, Budget(1, unit)).tolist() for unit in ("labels", "images", "cost")]
