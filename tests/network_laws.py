@@ -269,29 +269,25 @@ def one_image_of_odd_sides_and_six_tasks_work(make: Make) -> None:
 @law
 def it_learns_a_batch_by_heart(make: Make) -> None:
     torch.manual_seed(0)
-    network, batch = make(TASKS).train(), torch.rand(4, 3, 32, 32)
+    network, batch = make(TASKS).train(), torch.rand(2, 3, 32, 32)
     for module in network.modules():
         if isinstance(module, ChannelDropout):
             module.rate = 0.0
         elif isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-    constants = {
-        "semseg": [0, 1, 2, 1],
-        "depth": [1.0, 4.0, 2.0, 3.0],
-        "edges": [1.0, 0.0, 0.0, 1.0],
-    }
+    constants = {"semseg": [0, 1], "depth": [1.0, 4.0], "edges": [1.0, 0.0]}
     values = {
-        name: torch.tensor(each).view(4, 1, 1, 1).expand(4, 1, 32, 32)
+        name: torch.tensor(each).view(2, 1, 1, 1).expand(2, 1, 32, 32)
         for name, each in constants.items()
     }
-    values["normals"] = torch.eye(3)[[0, 1, 2, 1]].view(4, 3, 1, 1).expand(4, 3, 32, 32)
+    values["normals"] = torch.eye(3)[:2].view(2, 3, 1, 1).expand(2, 3, 32, 32)
     targets = {
-        name: Target(value, torch.ones(4, 1, 32, 32, dtype=torch.bool))
+        name: Target(value, torch.ones(2, 1, 32, 32, dtype=torch.bool))
         for name, value in values.items()
     }
-    optimiser = torch.optim.Adam(network.parameters(), 5e-3)
+    optimiser = torch.optim.Adam(network.parameters(), 1e-2)
     losses: list[float] = []
-    while len(losses) < 100 and (not losses or losses[-1] >= losses[0] / 10):
+    while len(losses) < 60 and (not losses or losses[-1] >= losses[0] / 10):
         loss = (
             torch.stack(list(task_losses(TASKS, network(batch), targets, 1.0).values()))
             .mean(1)
