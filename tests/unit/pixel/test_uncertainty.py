@@ -103,20 +103,20 @@ def test_half_precision_predictions_are_summed_in_single() -> None:
 @pytest.mark.parametrize(
     ("moments", "prediction"),
     [
-        (ClassMoments(), pixel(0.2, 0.8)),
-        (BinaryMoments(), pixel(0.2)),
-        (GaussianMoments(), pixel(2)),
-        (VectorMoments(), pixel(0.6, 0, 0.8)),
+        (ClassMoments, pixel(0.2, 0.8)),
+        (BinaryMoments, pixel(0.2)),
+        (GaussianMoments, pixel(2)),
+        (VectorMoments, pixel(0.6, 0, 0.8)),
     ],
 )
 def test_a_prediction_changed_after_the_update_changes_nothing(
-    moments: Moments, prediction: Tensor
+    moments: type[Moments], prediction: Tensor
 ) -> None:
-    again = prediction.clone()
-    moments.update(prediction)
-    prediction.fill_(0.5)
-    before = after(moments, again)
-    assert before == pytest.approx(after(type(moments)(), again, again))
+    changed = prediction.clone()
+    moving = moments()
+    moving.update(changed)
+    changed.fill_(0.5)
+    assert after(moving, prediction) == pytest.approx(after(moments(), prediction, prediction))
 
 
 def test_information_is_what_predictions_disagree_on_and_not_how_unsure_each_is() -> None:
