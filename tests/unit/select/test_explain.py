@@ -126,6 +126,30 @@ def test_of_equal_images_the_first_by_key_is_nearest_and_without_a_label_there_i
     assert found[0] == ("i2", 2.0) and found[1][0] == ""  # the keys fall from row to row
 
 
+def test_a_task_without_labels_leaves_the_other_tasks_their_nearest_images() -> None:
+    grid = grid_of([[0, 0], [1, State.LABELLED]])
+    picks = [Pick(cell=grid.cell(0, 0), score=1.0), Pick(cell=grid.cell(0, 1), score=1.0)]
+    found = nearest_labelled_images(np.array([[0.0], [2.0]]), grid, picks)
+    assert found[0][0] == "" and found[1] == ("i1", 2.0)
+
+
+@pytest.mark.parametrize(
+    ("features", "distance"),
+    [
+        # The sum of a row and the square of its distance are too large for 16 bits.
+        (np.array([[40000, 40000], [40256, 40000], [41000, 40000]], np.float16), 256.0),
+        # The square of one mean for both columns is too large to leave the distance a digit.
+        (np.array([[1e9, 0.0], [1e9, 0.25], [1e9, 0.5]]), 0.25),
+    ],
+)
+def test_distances_are_exact_whatever_the_size_of_the_features(
+    features: np.ndarray, distance: float
+) -> None:
+    grid = grid_of([[0], [State.LABELLED], [State.LABELLED]])  # of equal ones the last is first
+    found = nearest_labelled_images(features, grid, [Pick(cell=grid.cell(0, 0), score=1.0)])
+    assert found == [("i1", distance)]
+
+
 def test_what_is_not_known_of_a_pick_is_left_out() -> None:
     grid = grid_of([[0], [0], [0]])
     picks = [Pick(cell=grid.cell(row, 0), score=1.0) for row in range(3)]
