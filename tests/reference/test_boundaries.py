@@ -87,6 +87,63 @@ def test_pairs_are_as_many_as_there_can_be(radius: float) -> None:
         ).any()  # a point with nothing near it has no partner
 
 
+def mirrored(place: int, length: int) -> int:
+    """The place in an image whose edge pixels are repeated and mirrored."""
+    while not 0 <= place < length:
+        place = -1 - place if place < 0 else 2 * length - 1 - place
+    return place
+
+
+def slow_slope(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+    """Half the difference of the neighbours; at an edge the difference to the one neighbour."""
+    rows = np.moveaxis(values, axis, 0)
+    slope = np.zeros_like(rows)
+    last = len(rows) - 1
+    for place in range(len(rows)):
+        before, after = max(place - 1, 0), min(place + 1, last)
+        if after > before:
+            slope[place] = (rows[after] - rows[before]) / (after - before)
+    return np.moveaxis(slope, 0, axis)
+
+
+def slow_value(soft: NDArray[np.float64], y: float, x: float) -> float:
+    """The value between four pixels, and outside of the image that of its edge."""
+    y = min(max(y, 0.0), soft.shape[0] - 1)
+    x = min(max(x, 0.0), soft.shape[1] - 1)
+    top, left = int(y), int(x)
+    below, beside = min(top + 1, soft.shape[0] - 1), min(left + 1, soft.shape[1] - 1)
+    upper = soft[top, left] * (1 - x + left) + soft[top, beside] * (x - left)
+    lower = soft[below, left] * (1 - x + left) + soft[below, beside] * (x - left)
+    return float(upper * (1 - y + top) + lower * (y - top))
+
+
+def slow_suppress(soft: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The published `edgesNms` with radius 1, border 5 and multiplier 1.01, pixel by pixel."""
+    height, width = soft.shape
+    smooth = np.zeros_like(soft)
+    for y, x in np.ndindex(height, width):
+        for down, right in np.ndindex(9, 9):
+            weight = (5 - abs(down - 4)) * (5 - abs(right - 4)) / 625
+            value = soft[mirrored(y + down - 4, height), mirrored(x + right - 4, width)]
+            smooth[y, x] += weight * value
+    to_right = slow_slope(smooth, 1)
+    xx, xy = slow_slope(to_right, 1), slow_slope(to_right, 0)
+    yy = slow_slope(slow_slope(smooth, 0), 0)
+    kept = soft.copy()
+    border = min(5, height // 2, width // 2)
+    for y, x in np.ndindex(height, width):
+        sign = -1 if xy[y, x] > 0 else 1
+        angle = np.arctan(yy[y, x] * sign / (xx[y, x] + 1e-5)) % np.pi
+        down, right = np.sin(angle), np.cos(angle)
+        across = [slow_value(soft, y + down, x + right), slow_value(soft, y - down, x - right)]
+        if soft[y, x] * 1.01 < max(across):
+            kept[y, x] = 0
+        for place in (y, x, height - 1 - y, width - 1 - x):
+            if place < border:
+                kept[y, x] *= place / border
+    return kept
+
+
 def slow_figures(
     images: list[tuple[NDArray[np.float64], Mask]], distance: float, nms: bool
 ) -> tuple[float, float]:
@@ -104,9 +161,7 @@ def slow_figures(
         )
         rows = []
         for level in THRESHOLDS:
-            points = points_of(
-                slow_thin(suppress_non_maxima(soft) > level if nms else soft >= level)
-            )
+            points = points_of(slow_thin(slow_suppress(soft) > level if nms else soft >= level))
             pairs = slow_pairs(points, lines, radius)
             rows.append([pairs, len(lines), pairs, len(points)])
         sums += rows
@@ -150,6 +205,16 @@ def test_several_annotators_share_the_predicted_pixels_and_each_counts_its_own()
         20,
         20,
     ]
+
+
+@pytest.mark.parametrize("size", [(26, 34), (9, 21), (4, 30), (1, 7), (2, 3)])
+def test_suppression_is_that_of_each_pixel(size: tuple[int, int]) -> None:
+    soft = RNG.random(size)
+    soft[size[0] // 2] += 1
+    soft[:, size[1] // 3] += 0.5
+    found = suppress_non_maxima(soft)
+    np.testing.assert_allclose(found, slow_suppress(soft), rtol=0, atol=1e-12)
+    assert size[1] < 10 or 0.1 < (found > 0).mean() < 0.9
 
 
 def test_suppression_keeps_the_crest_of_a_ridge_and_lowers_the_edge() -> None:

@@ -98,9 +98,11 @@ def suppress_non_maxima(prediction: Floats) -> Floats:
 
 
 def _edge_factors(length: int, border: int) -> Floats:
-    """Factors [length] that rise from 0 at both ends to 1 at the border."""
+    """Factors [length] that rise from 0 at both ends to 1 at the border; 1 without a border."""
+    if not border:
+        return np.ones(length)
     places = np.arange(length)
-    return np.minimum(np.minimum(places, places[::-1]) / max(border, 1), 1)
+    return np.minimum(np.minimum(places, places[::-1]) / border, 1)
 
 
 def _slope(values: Floats, axis: int) -> Floats:
