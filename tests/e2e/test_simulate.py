@@ -1,13 +1,14 @@
 """Studies from the command line: kill and resume, refusal of another study in the folder, and the report."""
 
 import json
+import multiprocessing
 import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ from labelgrid.ledger.grid import State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.simulation import results
-from tests.e2e.commands import done, refused
+from tests.e2e.commands import done, refused, typed
+from tests.e2e.killing import PRELOADED
 from tests.studies import make_data, make_recipe
+from tests.unit.report.conftest import few_pictures as few_pictures
 from tests.unit.report.reading import Page
 
 COVERS = [
@@ -52,9 +55,17 @@ def words(studies: Path, out: str, recipe: str = "study.toml", jobs: int = 2) ->
     ]
 
 
-def start(studies: Path, out: str, jobs: int) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "labelgrid", *map(str, words(studies, out, jobs=jobs))]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def simulate(command: list[object]) -> None:
+    """Run a command in this process, and end with its exit status."""
+    sys.exit(typed(*command).code)
+
+
+def start(studies: Path, out: str, jobs: int) -> BaseProcess:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    process = context.Process(target=simulate, args=(words(studies, out, jobs=jobs),))
+    process.start()
+    return process
 
 
 def test_every_run_round_task_and_metric_has_its_record(studies: Path) -> None:
@@ -84,13 +95,16 @@ def test_stopped_then_killed_and_resumed_with_other_jobs_a_study_ends_in_the_sam
             len(list(out.glob("runs/*/rounds/*/heldout.json"))) < least and time.monotonic() < limit
         ):
             time.sleep(0.05)
+        assert process.pid
         os.kill(process.pid, by)
-        assert process.wait() == (STOPPED if by == signal.SIGTERM else -by)
+        process.join()
+        assert process.exitcode == (STOPPED if by == signal.SIGTERM else -by)
         assert results.read_outcomes(out)  # a stop writes the records so far, a kill changes none
     done(*words(studies, "killed"))
     assert (out / "outcomes.csv").read_bytes() == (studies / "whole" / "outcomes.csv").read_bytes()
 
 
+@pytest.mark.usefixtures("few_pictures")
 def test_its_report_has_every_section_and_its_numbers_are_the_records_own(
     studies: Path, tmp_path: Path
 ) -> None:
@@ -115,6 +129,7 @@ def test_its_report_has_every_section_and_its_numbers_are_the_records_own(
     assert values["unfinished"] == []
 
 
+@pytest.mark.usefixtures("few_pictures")
 def test_pictures_made_later_are_those_that_were_made_when_the_cells_were_picked(
     studies: Path, tmp_path: Path
 ) -> None:
@@ -202,6 +217,7 @@ def test_a_dry_run_lists_the_arms_and_makes_nothing(studies: Path) -> None:
     )
 
 
+@pytest.mark.usefixtures("few_pictures")
 def test_single_task_networks_are_trained_by_one_flag_and_the_report_prints_delta_mtl_over_them(
     studies: Path,
 ) -> None:
