@@ -14,6 +14,12 @@ from labelgrid.select.strategy import Budget
 from tests.projects import answer, make_project
 from tests.support import Made
 
+#: Changes to train quickly, where networks do not matter: a checkpoint of few tensors, written once.
+QUICK: dict[str, Any] = {
+    "network": {"name": "shared_heads", "options": {}},
+    "train": {"epochs": 1},
+}
+
 
 class Killed(BaseException):
     """Ends a command where it stands."""

@@ -28,7 +28,7 @@ from labelgrid.train.balancer import Balancer
 from labelgrid.train.checkpoint import load, save, weights_hash
 from labelgrid.train.term import Term
 from tests.projects import Said, answer
-from tests.rounds import Killed, Killing, labelled
+from tests.rounds import QUICK, Killed, Killing, labelled
 
 COVERS = ["labelgrid.rounds.members", "labelgrid.rounds.models", "labelgrid.rounds.context"]
 
@@ -75,6 +75,7 @@ HERE = "tests.unit.rounds.test_models"
 CHANGES = {
     "terms": {f"{HERE}:build": {}, f"{HERE}:build_again": {}},
     "balance": {"name": f"{HERE}:build_balancer"},
+    "network": QUICK["network"],
     "train": {"epochs": 2},
 }
 
@@ -108,7 +109,8 @@ def project(prepared, tmp_path):
 
 
 def test_a_fresh_process_builds_the_bitwise_equal_modules_of_one_that_built_others(prepared):
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["labelgrid.simulation.campaign"])
     queue = context.Queue()
     process = context.Process(target=put_states, args=(prepared, CHANGES, queue))
     process.start()
@@ -211,13 +213,12 @@ def test_a_killed_member_resumes_to_the_same_network(project, tmp_path):
 def test_a_member_continues_from_its_own_of_the_round_before_where_the_round_does(tmp_path):
     project, made = labelled(tmp_path, images=4)
     with project:
-        first = fit.fit(project, Silent())
+        first = fit.fit(project, Silent(), changes=QUICK)
         old = train_member(context_of(project), project, fit=first, name="a", progress=Silent())
-        query.query(project, Budget(3), Silent(), prelabels=False)
+        query.query(project, Budget(3), Silent(), strategy="random_cells", prelabels=False)
         answer(project, made)
-        changes = {
-            "train": {"restart": False, "epochs": 1, "learning_rate": 1e-9, "weight_decay": 0.0}
-        }
+        train = {"restart": False, "epochs": 1, "learning_rate": 1e-9, "weight_decay": 0.0}
+        changes = {**QUICK, "train": train}
         done, said = fit.fit(project, Silent(), changes=changes), Said()
         found = [
             train_member(context_of(project), project, fit=done, name=name, progress=said)
@@ -225,7 +226,7 @@ def test_a_member_continues_from_its_own_of_the_round_before_where_the_round_doe
         ]
         assert said.lines == ["Continuing from the weights of member 'a' of the round before."]
         weights = [dict(model.network.named_parameters()) for model in (old, *found)]
-        key = next(key for key in weights[0] if key.endswith("convolution.weight"))
+        key = "bodies.depth.0.weight"
         torch.testing.assert_close(weights[1][key], weights[0][key], atol=1e-6, rtol=0)
         assert not torch.allclose(weights[2][key], weights[0][key], atol=1e-3)
         start = json.loads(

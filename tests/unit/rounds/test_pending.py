@@ -14,7 +14,7 @@ from labelgrid.project.remove import remove
 from labelgrid.rounds import fit, previews, query
 from labelgrid.select.strategy import Budget
 from tests.projects import Said, answer
-from tests.rounds import labelled
+from tests.rounds import QUICK, labelled
 from tests.support import Made
 
 
@@ -29,7 +29,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Made]:
     """The folder of a project with a model, and its labels."""
     project, made = labelled(tmp_path_factory.mktemp("trained"), images=3)
     with project:
-        fit.fit(project, Silent())
+        fit.fit(project, Silent(), changes=QUICK)
     return project.folder, made
 
 
@@ -68,7 +68,7 @@ def test_previews_of_a_killed_query_are_written_by_the_next_one_though_cells_are
 ) -> None:
     answer(killed, trained[1])
     if again:
-        fit.fit(killed, Silent())
+        fit.fit(killed, Silent(), changes=QUICK)
     said = Said()
     assert query.query(
         killed, Budget(3), Silent(), dry_run=True

@@ -22,6 +22,7 @@ from labelgrid.score.table import read_table
 from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult, draw_cells
 from labelgrid.select.strategy import Budget
 from tests.projects import Said, answer, make_project
+from tests.rounds import QUICK
 
 HERE = "tests.unit.rounds.test_query"
 VIEWS = []
@@ -113,7 +114,8 @@ def prepared(tmp_path_factory):
     """A project with the labels of two rounds, a model of each, held-out figures and val figures."""
     project, made = make_project(tmp_path_factory.mktemp("prepared"), n=14)
     with project:
-        project.settings = replace(project.settings, changes={"train": {"val_share": 0.5}})
+        changes = {**QUICK, "train": {"epochs": 1, "val_share": 0.5}}
+        project.settings = replace(project.settings, changes=changes)
         for budget in (15, 4):
             query.query(project, Budget(budget), Silent(), prelabels=False)
             answer(project, made)
@@ -313,7 +315,7 @@ def test_a_query_that_differs_from_the_last_one_requests_further_cells(prepared,
             [Move(cell=cell, to=State.MISSING, round=3, request_id=request_id(3, cell))]
         )
     if change == "model":
-        fit.fit(project, Silent())
+        fit.fit(project, Silent(), changes=QUICK)
     if change == "scoring":
         project.settings = replace(project.settings, changes={"score": {"dropout": {"passes": 3}}})
     options = {"strategy": "random_cells"} if change == "strategy" else {}

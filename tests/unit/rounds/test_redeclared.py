@@ -12,14 +12,14 @@ from labelgrid.project.task_change import TaskChange, change_task, drop_task
 from labelgrid.rounds import evaluate, fit, query, score
 from labelgrid.select.strategy import Budget
 from tests.projects import Said
-from tests.rounds import labelled
+from tests.rounds import QUICK, labelled
 
 
 def test_models_and_scores_of_an_old_declaration_are_refused_until_the_next_fit(
     tmp_path: Path,
 ) -> None:
     project, _ = labelled(tmp_path)
-    first = fit.fit(project, Silent())
+    first = fit.fit(project, Silent(), changes=QUICK)
     score.score(project, Silent())
     change_task(project, "depth", TaskChange({"cost": 9}), Silent())
     assert query.query(project, Budget(2), Silent(), dry_run=True).picks
@@ -36,7 +36,7 @@ def test_models_and_scores_of_an_old_declaration_are_refused_until_the_next_fit(
             refused(project, Silent())
         assert caught.value.next_step == f"Run `labelgrid fit {project.folder}` to train with it."
     assert status_of(project)["next"] == f"labelgrid fit {project.folder}"
-    again = fit.fit(project, Silent())
+    again = fit.fit(project, Silent(), changes=QUICK)
     assert again.model != first.model and newest_fit(project.folder) == again
     score.score(project, Silent())
     assert query.query(project, Budget(2), Silent(), dry_run=True).picks
@@ -45,7 +45,7 @@ def test_models_and_scores_of_an_old_declaration_are_refused_until_the_next_fit(
 
 def test_a_query_goes_on_without_previews_if_the_model_is_stale(tmp_path: Path) -> None:
     project, _ = labelled(tmp_path)
-    fit.fit(project, Silent())
+    fit.fit(project, Silent(), changes=QUICK)
     first = query.query(project, Budget(2), Silent(), strategy="random_cells", prelabels=False)
     change_task(project, "semseg", TaskChange({}, merge={"box": "ball"}), Silent())
     for new in (False, True):
@@ -64,7 +64,7 @@ def test_a_fit_counts_what_a_dropped_task_has_cost(tmp_path: Path) -> None:
     project, _ = labelled(tmp_path)
     spent = sum(count.spent for count in project.store.counts(("train", "val")).values())
     drop_task(project, "normals")
-    assert spent > 0 and fit.fit(project, Silent()).spent == spent
+    assert spent > 0 and fit.fit(project, Silent(), changes=QUICK).spent == spent
     project.close()
 
 
@@ -74,7 +74,7 @@ def test_figures_of_another_declaration_are_no_change(tmp_path: Path) -> None:
     for scale in (None, 0.01):
         if scale:
             change_task(project, "depth", TaskChange({"scale": scale}), Silent())
-        done = fit.fit(project, Silent())
+        done = fit.fit(project, Silent(), changes=QUICK)
         measured = read_measurement(project.round_folder(done.round))
         assert measured is not None and measured.heldout_set
         sets.append(measured.heldout_set)

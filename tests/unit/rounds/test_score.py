@@ -26,7 +26,7 @@ from labelgrid.score.table import FILE, read_stamp
 from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult
 from labelgrid.select.strategy import Budget
 from tests.projects import Said, answer, make_project
-from tests.rounds import labelled
+from tests.rounds import QUICK, labelled
 
 HERE = "tests.unit.rounds.test_score"
 
@@ -174,12 +174,12 @@ def test_scores_of_another_default_are_stale(
 def test_scores_of_another_default_are_calibrated_anew(tmp_path: Path) -> None:
     project, made = labelled(tmp_path)
     with project:
-        fit.fit(project, Silent())
+        fit.fit(project, Silent(), changes=QUICK)
         with pytest.MonkeyPatch.context() as monkeypatch:
             other_default(monkeypatch)
             before = query.query(project, Budget(2), Silent(), prelabels=False)
         answer(project, made)
-        fit.fit(project, Silent())
+        fit.fit(project, Silent(), changes=QUICK)
         said = Said()
         query.query(project, Budget(2), said, prelabels=False)
         line = "'partal' calibrates its scores again: their options, or the defaults of these, changed since round "
@@ -187,7 +187,7 @@ def test_scores_of_another_default_are_calibrated_anew(tmp_path: Path) -> None:
             f"{line}{before.round}. They do not compare with those of earlier rounds." in said.lines
         )
         answer(project, made)
-        fit.fit(project, Silent())
+        fit.fit(project, Silent(), changes=QUICK)
         said = Said()
         query.query(project, Budget(2), said, prelabels=False)
         assert not [line for line in said.lines if "calibrates" in line]
@@ -198,7 +198,7 @@ def test_scores_of_another_measure_are_stale_until_the_pool_is_scored_for_the_st
 ) -> None:
     project, _ = labelled(tmp_path)
     with project:
-        fit.fit(project, Silent())
+        fit.fit(project, Silent(), changes=QUICK)
         plain = score.score(project, Silent())
         with pytest.raises(
             ProjectError, match=r"stale: the recipe changed(.|\n)*with the query's `--strategy`"
@@ -298,7 +298,7 @@ def prepared(tmp_path_factory):
     with project:
         query.query(project, Budget(9), Silent(), prelabels=False, strategy="random_images")
         answer(project, made)
-        fit.fit(project, Silent())
+        fit.fit(project, Silent(), changes=QUICK)
     return project.folder, made
 
 
@@ -361,5 +361,5 @@ def test_a_trained_statistic_of_all_images_needs_no_missing_cell(project, prepar
     rest = Budget(float(project.store.grid().eligible.any(1).sum()), "images")
     query.query(project, rest, Silent(), prelabels=False, strategy="random_images")
     answer(project, prepared[1])
-    fit.fit(project, Silent())
+    fit.fit(project, Silent(), changes=QUICK)
     assert scores(project, "by_ensemble") is not None

@@ -15,7 +15,7 @@ from labelgrid.project.unusable_images import noted_unusable_images
 from labelgrid.rounds import evaluate, fit, query, score
 from labelgrid.select.strategy import Budget
 from tests.projects import Said, make_project
-from tests.rounds import labelled
+from tests.rounds import QUICK, labelled
 from tests.support import Made
 
 
@@ -79,7 +79,7 @@ def test_fit_score_query_and_evaluate_go_on_without_images_that_are_gone(tmp_pat
     free = sorted({row.image_id for row in project.store.images(("train",))} - set(train))
     contents = away(made, train[0], held[0], free[0])
     said = Said()
-    done = fit.fit(project, said)
+    done = fit.fit(project, said, changes=QUICK)
     assert done.images == len(train) - 1 and sum("set aside" in line for line in said.lines) == 2
     assert evaluate.evaluate_split(project, "heldout", Silent())["labels"]["depth"] == len(held) - 1
     assert set(score.score(project, Silent()).images) == set(free[1:])
@@ -94,7 +94,7 @@ def test_fit_score_query_and_evaluate_go_on_without_images_that_are_gone(tmp_pat
     assert [line.partition(",")[0] for line in said.lines] == ["3 images are set aside"]
     back(contents)
     assert free[0] in score.score(project, Silent()).images
-    assert fit.fit(project, Silent()).images == len(train)
+    assert fit.fit(project, Silent(), changes=QUICK).images == len(train)
     project.close()
 
 
@@ -104,7 +104,7 @@ def test_a_fit_whose_held_out_images_are_gone_ends_well_and_measures_nothing(
     project, made = labelled(tmp_path, images=2, n=6, tasks=("depth",), strategy="random_images")
     contents = away(made, *(row.image_id for row in project.store.images(("heldout",))))
     said = Said()
-    done = fit.fit(project, said)
+    done = fit.fit(project, said, changes=QUICK)
     assert newest_fit(project.folder) == done
     assert any(
         "nothing was measured" in line and "There is no such file" in line for line in said.lines
@@ -113,7 +113,7 @@ def test_a_fit_whose_held_out_images_are_gone_ends_well_and_measures_nothing(
     with pytest.raises(ImageError, match="can be read"):
         evaluate.evaluate_split(project, "heldout", Silent())
     back(contents)
-    fit.fit(project, Silent())
+    fit.fit(project, Silent(), changes=QUICK)
     assert len(measured_rounds(project.folder)) == 1
     project.close()
 
@@ -121,7 +121,7 @@ def test_a_fit_whose_held_out_images_are_gone_ends_well_and_measures_nothing(
 @pytest.mark.parametrize("refit", [True, False])
 def test_figures_of_labels_that_were_taken_back_are_removed(tmp_path: Path, refit: bool) -> None:
     project, _ = labelled(tmp_path, images=2, n=6, tasks=("depth",), strategy="random_images")
-    fit.fit(project, Silent())
+    fit.fit(project, Silent(), changes=QUICK)
     assert len(measured_rounds(project.folder)) == 1
     unlabel(
         project,
@@ -131,7 +131,7 @@ def test_figures_of_labels_that_were_taken_back_are_removed(tmp_path: Path, refi
         ],
     )
     if refit:
-        fit.fit(project, Silent())
+        fit.fit(project, Silent(), changes=QUICK)
     else:
         with pytest.raises(ProjectError, match="The heldout split has no label"):
             evaluate.evaluate_split(project, "heldout", Silent())
@@ -143,7 +143,7 @@ def test_a_score_of_a_pool_of_which_no_image_can_be_read_is_refused_and_writes_n
     tmp_path: Path,
 ) -> None:
     project, made = labelled(tmp_path, images=2, n=6, tasks=("depth",))
-    fit.fit(project, Silent())
+    fit.fit(project, Silent(), changes=QUICK)
     grid = project.store.grid()
     free = [
         image for image, eligible in zip(grid.images, grid.eligible.any(1), strict=True) if eligible
