@@ -1,5 +1,8 @@
 """A project folder from a stranger: every command works on data alone, or refuses with a sentence."""
 
+import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -56,23 +59,38 @@ LEDGER = {
 }
 
 
-@pytest.fixture
-def flat(tmp_path, monkeypatch) -> Path:
-    """A project with an open request, beside a module `stranger` that leaves the file `ran` when it is imported."""
-    monkeypatch.setenv(VARIABLE, "")
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "stranger.py").write_text(
-        f"open({str(tmp_path / 'ran')!r}, 'w')\n\n\ndef build(*a): ...\n"
-    )
-    (tmp_path / "images").mkdir()
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """The folder of the project and of its images: their ledger has its path."""
+    return tmp_path_factory.mktemp("stranger") / "place"
+
+
+@pytest.fixture(scope="module")
+def kept(place) -> Path:
+    """A copy of that folder, made once."""
+    (place / "images").mkdir(parents=True)
     for number in range(4):
-        Image.new("RGB", (32, 24), (number, 90, 30)).save(tmp_path / "images" / f"{number}.png")
-    folder = tmp_path / "a" / "b" / "flat"
+        Image.new("RGB", (32, 24), (number, 90, 30)).save(place / "images" / f"{number}.png")
+    folder = place / "a" / "b" / "flat"
     folder.parent.mkdir(parents=True)
-    run("init", folder, "--images", tmp_path / "images", "--task", "depth", "--holdout", "1")
+    run("init", folder, "--images", place / "images", "--task", "depth", "--holdout", "1")
     run("query", folder, "--budget", "1")
     (folder / "stranger.toml").write_text('[network]\nname = "stranger:build"\n')
-    return folder
+    (place / "stranger.py").write_text(
+        f"open({str(place / 'ran')!r}, 'w')\n\n\ndef build(*a): ...\n"
+    )
+    return place.rename(place.with_name("kept"))
+
+
+@pytest.fixture
+def flat(place, kept, monkeypatch) -> Iterator[Path]:
+    """A project with an open request, beside a module `stranger` that leaves the file `ran` when it is imported."""
+    monkeypatch.setenv(VARIABLE, "")
+    monkeypatch.syspath_prepend(place)
+    monkeypatch.delitem(sys.modules, "stranger", raising=False)
+    shutil.copytree(kept, place)
+    yield place / "a" / "b" / "flat"
+    shutil.rmtree(place)
 
 
 def run(*words):
