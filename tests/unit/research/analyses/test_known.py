@@ -16,8 +16,9 @@ from tests.unit.simulation.conftest import SIMULATE, finished_study
 
 
 @pytest.fixture(scope="module")
-def whole(study: Any) -> AnalysisResult:
-    return analyse(study.folder, "research.analyses.known:build")
+def whole(study: Any, tmp_path_factory: pytest.TempPathFactory) -> AnalysisResult:
+    out = tmp_path_factory.mktemp("known")
+    return analyse(study.folder, "research.analyses.known:build", out)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def test_the_last_network_is_measured_on_the_test_split(
 
 
 def test_means_are_over_the_combinations_of_a_size_and_drawn_as_lines(
-    study: Any, whole: AnalysisResult, tmp_path: Path
+    whole: AnalysisResult,
 ) -> None:
     wanted = [
         value(whole, "cells", "RMSE", task="depth", labels=labels)
@@ -78,8 +79,8 @@ def test_means_are_over_the_combinations_of_a_size_and_drawn_as_lines(
         m for m in whole.means if (m.arm, m.result.name, m.keys["fed"]) == ("cells", "RMSE", 1)
     ]
     assert mean.result.value == pytest.approx(sum(wanted) / 2) and "labels" not in mean.keys
-    analyse(study.folder, "research.analyses.known:build", tmp_path)
-    written = texts((tmp_path / "known-depth.svg").read_bytes())
+    (drawing,) = [path for path in whole.files if path.name == "known-depth.svg"]
+    written = texts(drawing.read_bytes())
     assert {
         "start",
         "cells",

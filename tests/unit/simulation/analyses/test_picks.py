@@ -25,8 +25,8 @@ CASES = [("images", 2, "none"), ("cells", 2, "none"), ("cells", 3, "none"), ("ce
 
 
 @pytest.fixture(scope="module")
-def whole(study: Any) -> AnalysisResult:
-    return analyse(study.folder, "picks")
+def whole(study: Any, tmp_path_factory: pytest.TempPathFactory) -> AnalysisResult:
+    return analyse(study.folder, "picks", tmp_path_factory.mktemp("picks") / "figures")
 
 
 @pytest.mark.parametrize("arm, number, how", CASES)
@@ -120,7 +120,7 @@ def test_a_strategy_that_picks_planted_hard_images_shows_worse_metrics(
 ) -> None:
     hard = sorted({pick.cell.image_id for pick in study.picked("images", 0, 2)})
     with planted(study, hard):
-        result = analyse(study.folder, "picks")
+        result = analyse(study.folder, "picks", strategies=["images", "cells"])
         pairs = [
             (
                 outputs(study, "images", number=2, image=i, known=[])["depth"],
@@ -148,13 +148,12 @@ def test_a_strategy_that_picks_planted_hard_images_shows_worse_metrics(
 
 
 def test_each_task_and_round_has_a_drawing_with_a_row_for_each_arm(
-    study: Any, tmp_path: Any
+    whole: AnalysisResult,
 ) -> None:
-    result = analyse(study.folder, "picks", tmp_path / "figures")
-    names = {path.name for path in result.files}
-    assert {f"picks-{task}-round-{n}.png" for task in HEADLINES for n in (2, 3)} <= names
+    drawings = {path.name: path for path in whole.files}
+    assert {f"picks-{task}-round-{n}.png" for task in HEADLINES for n in (2, 3)} <= set(drawings)
     second, third = (
-        set(texts((tmp_path / f"figures/picks-depth-round-{n}.svg").read_bytes())) for n in (2, 3)
+        set(texts(drawings[f"picks-depth-round-{n}.svg"].read_bytes())) for n in (2, 3)
     )
     assert {"images", "cells", "pseudo", "picked", "pool"} <= second and "pseudo" not in third
     assert not [text for text in second if "fed in" in text]
