@@ -174,7 +174,7 @@ def step_of(depths: NDArray[np.floating]) -> float:
     It is known if nine in ten gaps are whole multiples of it, of three gaps or more.
 
     Example:
-        >>> step_of(np.array([0.5, 2.0, 1.25, 4.0, 1.25]))
+        >>> step_of(np.array([0.5, 2.0, 1.25, 4.25, 1.25]))
         0.75
         >>> step_of(np.array([1.0, 1.1, 1.25, 1.4]))
         0.0
