@@ -46,8 +46,8 @@ class Options:
     residual: float = 5.0
 
     def __post_init__(self) -> None:
-        if self.radius not in range(1, 16):
-            raise ValueError(f"radius is a whole number from 1 to 15; it is {self.radius}")
+        if not isinstance(self.radius, int) or not 1 <= self.radius <= 15:
+            raise ValueError(f"radius is a whole number from 1 to 15; it is {self.radius!r}")
         if not 0 < self.least <= 1:
             raise ValueError(f"least is above 0 and at most 1; it is {self.least}")
         if not 0 < self.residual < 90:
@@ -169,9 +169,11 @@ def _inverse_depth(depth: LabelArray) -> Floats:
 
 
 def step_of(depths: NDArray[np.floating]) -> float:
-    """The step that depths are stored in: the smallest gap between them; 0 if it is unknown.
+    """The step that depths are stored in; 0 if it is unknown.
 
-    It is known if nine in ten gaps are whole multiples of it, of three gaps or more.
+    It is the smallest gap between depths, or, if a few depths lie between the steps, their lower
+    quartile. Three in four gaps are whole multiples of it, of three gaps or more. A few walls at
+    equal distances look the same.
 
     Example:
         >>> step_of(np.array([0.5, 2.0, 1.25, 4.25, 1.25]))
@@ -183,10 +185,11 @@ def step_of(depths: NDArray[np.floating]) -> float:
     gaps = gaps[gaps > 0]
     if gaps.size < 3:
         return 0.0
-    multiples = gaps / gaps.min()
-    if np.mean(np.abs(multiples - np.rint(multiples)) < 0.01) < 0.9:
-        return 0.0
-    return float(gaps.min())
+    for gap in np.partition(gaps, [0, gaps.size // 4])[[0, gaps.size // 4]]:
+        multiples = gaps / gap
+        if np.mean(np.abs(multiples - np.rint(multiples)) < 0.01) >= 0.75:
+            return float(gap)
+    return 0.0
 
 
 def fit_planes(values: Floats, valid: NDArray[np.bool_], options: Options) -> PlaneFit:

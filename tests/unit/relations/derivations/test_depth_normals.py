@@ -103,6 +103,8 @@ def test_a_step_is_known_if_nearly_all_gaps_are_multiples_of_it() -> None:
     steps = np.float32(0.001) * np.arange(700, 9000, 7).astype(np.float32)
     assert step_of(steps) == pytest.approx(0.007, rel=0.01)
     assert step_of(np.append(steps, np.float32(9.9996))) == pytest.approx(0.007, rel=0.01)
+    for stray in (steps.min() + 0.0026, steps.min() - 0.0026, np.median(steps) + 0.0026):
+        assert step_of(np.append(steps, np.float32(stray))) == pytest.approx(0.007, rel=0.01)
     assert step_of(np.float32([1, 1.1, 1.25, 1.4])) == 0
     assert step_of(np.float32([3, 1, 2, 2])) == 0 == step_of(np.float32([]))
 
