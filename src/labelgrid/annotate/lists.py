@@ -22,8 +22,8 @@ LABEL_LIST = "labels.csv"
 _COLUMNS = {LABEL_LIST: ("image", "task", "path"), SKIPS: ("request_id", "reason")}
 #: How many bytes of a list are read to recognise it.
 _START = 2**16
-#: Characters of a line of a table, at most.
-_LONGEST = 2**16 - 1
+#: Characters of a line of a table, at most, with its end.
+_LONGEST_LINE = 2**20
 #: Bytes of a manifest, at most.
 _LARGEST = 2**30
 #: The key of how long a label took.
@@ -239,7 +239,7 @@ def _table(
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            separator = "," if "," in file.readline(_LONGEST) else ";"
+            separator = "," if "," in file.readline(_LONGEST_LINE) else ";"
             file.seek(0)
             reader = csv.DictReader(_lines(file), restval="", delimiter=separator)
             if reader.fieldnames is None:
@@ -256,18 +256,18 @@ def _table(
             ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         what = f"The file cannot be read: {error}."
-        faults.append(Fault(path.name, what, "Write it as CSV in UTF-8."))
+        faults.append(Fault(path.name, what, "Write it as CSV in UTF-8, in shorter lines."))
         return []
 
 
 def _lines(file: TextIO) -> Iterator[str]:
     """The lines of a table; one that is too long is refused before it is read whole."""
     for number in count(1):
-        line = file.readline(_LONGEST + 1)
+        line = file.readline(_LONGEST_LINE + 1)
         if not line:
             return
-        if len(line) > _LONGEST:
-            raise csv.Error(f"its line {number} has more than {_LONGEST:,} characters")
+        if len(line) > _LONGEST_LINE:
+            raise csv.Error(f"its line {number} has more than {_LONGEST_LINE:,} characters")
         yield line
 
 
