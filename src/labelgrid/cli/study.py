@@ -86,10 +86,11 @@ def simulate(
     runs = count_text(len(result.runs), "run is", "runs are")
     done = len(result.runs) - len(result.failed) - len(result.stopped)
     screen.say(f"{done} of {runs} done -> {out}/outcomes.csv")
+    if result.stopped:
+        screen.note(f"Not finished: {join_names(result.stopped, 5)}.")
     if result.failed:
         _refuse_failed(result.failed)
     if result.stopped:
-        screen.note(f"Not finished: {join_names(result.stopped, 5)}.")
         raise KeyboardInterrupt
 
 

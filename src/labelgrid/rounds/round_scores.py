@@ -75,15 +75,19 @@ def terms_of(statistic: str) -> frozenset[str]:
     """The names of the terms that a statistic reads: `terms` of its class `Options`.
 
     Raises:
-        PluginError: there is no such plug-in, or it has no options.
+        PluginError: there is no such plug-in, it has no options, or `terms` is no frozenset.
 
     Example:
         >>> terms_of("learning_loss"), terms_of("dropout")
         (frozenset({'learning_loss'}), frozenset())
     """
-    terms: frozenset[str] = getattr(
-        plugins.options_class("statistics", statistic), "terms", frozenset()
-    )
+    terms = getattr(plugins.options_class("statistics", statistic), "terms", frozenset())
+    if not isinstance(terms, frozenset):
+        raise PluginError(
+            f"The `terms` of the options of the statistic '{statistic}' are not a frozenset of "
+            f"names of terms, but {terms!r}.",
+            next_step='Write `terms: ClassVar[frozenset[str]] = frozenset({"NAME"})`.',
+        )
     return terms
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from labelgrid import __version__, files
 from labelgrid.config import as_toml
-from labelgrid.errors import ProjectError
+from labelgrid.errors import ProjectError, note_unchanged
 from labelgrid.files import remove_folder, write_text
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import SETTINGS
@@ -108,9 +108,10 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
         jobs[key] = replace(job, settings=replace(job.settings, recipe=f"../../{FROZEN}"))
     with _locked(out):
         earlier = earlier_values(out) or {}
-        images = digest_images(request.study, request.root, earlier, progress)
-        # Another process may have run some since they were planned.
-        values = check_same(request, list(plan.planned.values()), plan.identities, images)
+        with note_unchanged("Nothing was run."):
+            images = digest_images(request.study, request.root, earlier, progress)
+            # Another process may have run some since they were planned.
+            values = check_same(request, list(plan.planned.values()), plan.identities, images)
         values |= {"pictures": images} | _history(earlier, values, jobs)
         with files.disk_errors(out):
             (out / ENDINGS).unlink(missing_ok=True)  # it may not match the new request
@@ -225,7 +226,8 @@ def _renew_settings(jobs: Mapping[str, Job]) -> None:
 
 @contextmanager
 def _locked(out: Path) -> Iterator[None]:
-    """Hold the study's lock."""
+    """Hold the study's lock; a folder that is made for it goes if nothing was written into it."""
+    is_new = not out.exists()
     with files.disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         file = (out / LOCK).open("w")
@@ -239,4 +241,8 @@ def _locked(out: Path) -> Iterator[None]:
                 next_step="Wait for it, or stop it.",
                 unchanged="Nothing was run.",
             ) from error
-        yield
+        try:
+            yield
+        finally:
+            if is_new and [path.name for path in out.iterdir()] == [LOCK]:
+                remove_folder(out)

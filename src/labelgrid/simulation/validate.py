@@ -171,10 +171,6 @@ def _check_scoring(recipe: str, study: Study, run: Run) -> None:
     """
     strategy: Strategy = build_plugin("strategies", study.chosen(run.name))
     own_recipe = load_recipe(recipe, run.overrides(study))
-    score = score_tables(strategy, own_recipe.score)
-    for name in sorted(strategy.needs):
-        if ":" in name:
-            build_plugin("statistics", PluginChoice(name, score.get(name, {})), 0)
     start_recipe = load_recipe(recipe, run.start(study).overrides(study))
     for loaded in (own_recipe, start_recipe):
         tables = {"statistics": own_recipe.score, "terms": loaded.terms}
@@ -189,6 +185,10 @@ def _check_scoring(recipe: str, study: Study, run: Run) -> None:
                 f"such as {{ terms = {{ {term} = {{}} }} }}.",
                 unchanged="Nothing was run.",
             )
+    score = score_tables(strategy, own_recipe.score)
+    for name in sorted(strategy.needs):
+        if ":" in name:
+            build_plugin("statistics", PluginChoice(name, score.get(name, {})), 0)
 
 
 def digest_images(study: Study, root: Path, earlier: Mapping[str, Any], progress: Progress) -> str:

@@ -8,7 +8,7 @@ from shutil import rmtree
 
 import pytest
 
-from labelgrid.errors import LabelgridError, ProjectError
+from labelgrid.errors import ImageError, LabelgridError, ProjectError
 from labelgrid.files import write_text
 from labelgrid.nets.networks import pad_net
 from labelgrid.select.strategies import random_cells
@@ -364,6 +364,23 @@ def test_a_folder_in_which_a_study_is_running_is_refused_before_an_image_is_read
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(ProjectError, match="Another process is working on these runs"):
             run_study.run_study(of)
+
+
+def test_a_study_that_is_refused_for_its_images_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise ImageError("The image cannot be read.", where="a.jpg")
+
+    monkeypatch.setattr(run_study, "digest_images", refuse)
+    of = study_request(tmp_path)
+    with pytest.raises(ImageError, match=r"(?s)a\.jpg.*Nothing was run\."):
+        run_study.run_study(of)
+    assert not of.out.exists()
+    of.out.mkdir()
+    with pytest.raises(ImageError):
+        run_study.run_study(of)
+    assert of.out.is_dir()  # it was there before
 
 
 def test_the_weights_of_a_study_are_read_once_a_call(

@@ -10,6 +10,7 @@ from labelgrid.errors import LabelgridError, ModelError, PluginError, ProjectErr
 from labelgrid.files import write_text
 from labelgrid.progress import Silent
 from labelgrid.recipes.schema import PluginChoice
+from labelgrid.score.statistics import learning_loss
 from labelgrid.select.strategies import random_cells
 from labelgrid.simulation.jobs import settings_of
 from labelgrid.simulation.plan import plan_study
@@ -299,4 +300,22 @@ def test_an_own_statistic_that_is_none_is_refused_before_anything_is_run(
     (tmp_path / "own_of_test_validate.py").write_text(text)
     of = study_request(tmp_path, strategies=["own_of_test_validate:build"])
     with pytest.raises(PluginError, match=r"'own_of_test_validate:build' .* statistic"):
+        validate_study(of)
+
+
+def test_terms_of_an_own_statistic_that_are_no_set_are_refused_before_anything_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("LABELGRID_TRUST", "terms_of_test_validate,strategy_of_test_validate")
+    text = Path(random_cells.__file__).read_text()
+    text = text.replace("needs=frozenset()", 'needs=frozenset({"terms_of_test_validate:build"})')
+    (tmp_path / "strategy_of_test_validate.py").write_text(text)
+    text = Path(learning_loss.__file__).read_text()
+    text = text.replace(" = frozenset({TERM})", " = TERM")
+    (tmp_path / "terms_of_test_validate.py").write_text(text)
+    of = study_request(tmp_path, strategies=["strategy_of_test_validate:build"])
+    with pytest.raises(
+        PluginError, match=r"(?s)not a frozenset .*'learning_loss'.*Nothing was run"
+    ):
         validate_study(of)
