@@ -81,15 +81,16 @@ def _pools(draw: Any, strategy: Strategy) -> PoolView:
     grid = grid_of(images, draw(st.lists(states, min_size=n, max_size=n)))
 
     def values(axis: str, shape: tuple[int, ...]) -> np.ndarray:
-        """Half of them are among a few that hypothesis draws, and tie; drawing each takes long."""
+        """None, half or all of them are among a few that hypothesis draws; drawing each takes long."""
         unknown = (
             [st.just(float("nan"))] if axis == "cell" else []
         )  # a task whose head never learnt
         seen = st.one_of(st.floats(-5, 5), st.just(1.0), *unknown)
         few = draw(st.lists(seen, min_size=1, max_size=6))
         rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+        share = draw(st.sampled_from([0.5, 0.0, 1.0]))
         others = rng.uniform(-5, 5, shape)
-        return np.where(rng.random(shape) < 0.5, rng.choice(few, shape), others)
+        return np.where(rng.random(shape) < share, rng.choice(few, shape), others)
 
     return PoolView(
         grid=grid, statistics=statistics_of(strategy, grid, values), seed=draw(st.integers(0, 3))
