@@ -81,7 +81,7 @@ def terms_of(statistic: str) -> frozenset[str]:
         >>> terms_of("learning_loss"), terms_of("dropout")
         (frozenset({'learning_loss'}), frozenset())
     """
-    terms = getattr(plugins.options_class("statistics", statistic), "terms", frozenset())
+    terms: object = getattr(plugins.options_class("statistics", statistic), "terms", frozenset())
     if not isinstance(terms, frozenset):
         raise PluginError(
             f"The `terms` of the options of the statistic '{statistic}' are not a frozenset of "
