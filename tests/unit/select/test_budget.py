@@ -5,7 +5,7 @@ import pytest
 
 from labelgrid.errors import LabelgridError, PluginError
 from labelgrid.ledger.grid import Cell, Grid, Pick
-from labelgrid.select.budget import buy, check_budget, check_picks, pool_size
+from labelgrid.select.budget import buy, check_budget, check_picks, payable_amount, pool_size
 from labelgrid.select.strategy import Budget
 
 #: Missing: the depth of a, b and c, and the normals of b. The image d has all its labels.
@@ -213,6 +213,12 @@ def test_free_labels_are_all_taken_and_what_costs_more_is_taken_while_it_lasts()
     scores, keys = np.array([0.4, 0.9, 0.8, 0.7]), np.arange(4, dtype=np.uint64)
     assert buy(scores, keys, np.array([0.0, 2.0, 2.0, 0.0]), 2.0) == [1, 3, 0]
     assert buy(scores, keys, np.zeros(4), 0.5) == [1, 2, 3, 0]
+
+
+def test_the_tolerance_for_rounding_may_be_spent_to_its_end():
+    assert payable_amount(0.5) == 0.5 + 1e-9
+    costs = np.array([payable_amount(2.0)])
+    assert buy(np.ones(1), np.arange(1, dtype=np.uint64), costs, 2.0) == [0]
 
 
 def test_a_budget_below_the_cheapest_item_buys_nothing():

@@ -20,6 +20,12 @@ def test_planted_clusters_are_found(offset):
     assert len(set(zip(found.tolist(), of.tolist(), strict=True))) == 6
 
 
+def test_planted_clusters_are_found_far_from_zero():
+    rows, of = planted(np.array([1e9, 0.0, -1e9, 0.0, 1e7]))
+    found = k_means(rows, np.arange(200, dtype=np.uint64), 6, 1)
+    assert len(set(zip(found.tolist(), of.tolist(), strict=True))) == 6
+
+
 def test_clusters_do_not_depend_on_the_order_of_the_rows_but_on_the_seed():
     rows, keys = np.random.default_rng(2).normal(size=(90, 4)), np.arange(90, dtype=np.uint64)
     found, order = k_means(rows, keys, 7, 0), np.random.default_rng(1).permutation(90)
@@ -67,10 +73,10 @@ def slow_k_means(features, count, seed):
     return nearest
 
 
-@pytest.mark.parametrize(("count", "seed"), [(5, 0), (9, 1), (14, 4)])
+@pytest.mark.parametrize(("count", "seed"), [(5, 0), (9, 1), (14, 4), (40, 5)])
 def test_clusters_are_those_of_lloyds_algorithm_row_by_row(count, seed):
-    features = np.random.default_rng(6).uniform(-300, 500, (150, 2))
-    keys = np.arange(150, dtype=np.uint64)
+    features = np.random.default_rng(6).uniform(-300, 500, (250, 1 + count % 2))
+    keys = np.arange(250, dtype=np.uint64)
     found = k_means(features, keys, count, seed)
     assert found.tolist() == slow_k_means(features, count, seed)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from labelgrid.ledger.grid import State
-from labelgrid.select.budget import cell_costs, image_costs
+from labelgrid.select.budget import cell_costs, image_costs, payable_amount
 from labelgrid.select.shares import Group, alternate, deal, interleave, random_order
 from labelgrid.select.strategy import Budget
 from tests.contracts.strategy_laws import grid_of
@@ -67,6 +67,12 @@ def test_what_the_rest_does_not_pay_for_is_passed_over():
     found = deal([group([0, 1, 2, 3])], alternate([0]), costs=costs, keys=KEYS, amount=3.0)
     assert [item for item, *_ in found] == [2, 0]
     assert deal([group([1])], alternate([0]), costs=costs, keys=KEYS, amount=3.0) == []
+
+
+def test_the_tolerance_for_rounding_may_be_spent_to_its_end():
+    costs = np.array([payable_amount(2.0)])
+    found = deal([group([0])], alternate([0]), costs=costs, keys=KEYS[:1], amount=2.0)
+    assert [item for item, *_ in found] == [0]
 
 
 def test_free_items_are_all_taken_and_no_groups_take_nothing():
