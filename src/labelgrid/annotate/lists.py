@@ -256,7 +256,7 @@ def _table(
             ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         what = f"The file cannot be read: {error}."
-        faults.append(Fault(path.name, what, "Write it as CSV in UTF-8, in shorter lines."))
+        faults.append(Fault(path.name, what, "Write it as CSV in UTF-8."))
         return []
 
 
@@ -267,7 +267,9 @@ def _lines(file: TextIO) -> Iterator[str]:
         if not line:
             return
         if len(line) > _LONGEST_LINE:
-            raise csv.Error(f"its line {number} has more than {_LONGEST_LINE:,} characters")
+            raise csv.Error(
+                f"its line {number} has more than {_LONGEST_LINE:,} characters; shorten it"
+            )
         yield line
 
 

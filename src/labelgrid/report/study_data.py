@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from labelgrid.errors import command
 from labelgrid.executors.job import JobFolder
@@ -45,12 +45,8 @@ from labelgrid.words import count_text
 
 #: The strategies whose final loss may be the goal for the others; the first that a study has is.
 REFERENCES = ("random_cells", "random_images")
-#: The states of unfinished runs that are written down: after the study's end, or by their jobs.
-RECORDED_STATES: Mapping[str, RunState] = {
-    "running": "running",
-    "stopped": "stopped",
-    "failed": "failed",
-}
+#: The states of unfinished runs that the study's records or a run's job tell.
+RECORDED_STATES = ("running", "stopped", "failed")
 #: The number of picks of a run that the page shows.
 SHOWN = 12
 
@@ -279,12 +275,14 @@ def _stored_measurements(run_folder: Path) -> list[Measurement]:
 def _ending(folder: StudyFolder, run: Run, measured: int, expected: int) -> tuple[RunState, str]:
     """The state of a run and its fault: from the study's records, its job, or its folder."""
     run_folder = folder.run_folder(run)
+    if run.is_done(folder.study, run_folder) or measured >= expected:
+        return "done", ""
     ending = folder.endings.get(run.key) or _job_ending(folder, run)
-    state = str(ending.get("state"))
-    if run.is_done(folder.study, run_folder) or measured >= expected or state == "done":
+    state = ending.get("state")
+    if state == "done":
         return "done", ""
     if state in RECORDED_STATES:
-        return RECORDED_STATES[state], str(ending.get("fault", ""))
+        return cast(RunState, state), str(ending.get("fault", ""))
     if measured or run_folder.is_dir():
         return "unfinished", ""
     return "not started", ""

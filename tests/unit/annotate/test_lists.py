@@ -69,7 +69,7 @@ def test_times_in_another_encoding_are_refused_and_not_lost(tmp_path: Path) -> N
         COLUMNS + "r1-a,a.jpg,depth,a.png,31.5\n", encoding="utf-16"
     )
     found, (fault,) = read(tmp_path)
-    assert not found and "Write it as CSV in UTF-8" in fault
+    assert not found and "Write it as CSV in UTF-8." in fault
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
@@ -87,7 +87,7 @@ def test_a_list_too_large_or_without_line_ends_is_refused_without_reading_it(
     faults = [fault.what for fault in read_lists(tmp_path).faults]
     assert faults == [
         "The file is not a request's manifest.",
-        "The file cannot be read: its line 1 has more than 1,048,576 characters.",
+        "The file cannot be read: its line 1 has more than 1,048,576 characters; shorten it.",
     ]
 
 
@@ -98,8 +98,8 @@ def test_a_later_line_without_an_end_is_refused_without_reading_it(tmp_path: Pat
         file.truncate(2**33)  # holes, of which nothing is on the disk
     (fault,) = map(str, read_lists(tmp_path).faults)
     assert fault == (
-        "labels.csv: The file cannot be read: its line 3 has more than 1,048,576 characters. "
-        "Write it as CSV in UTF-8, in shorter lines."
+        "labels.csv: The file cannot be read: its line 3 has more than 1,048,576 characters; shorten it. "
+        "Write it as CSV in UTF-8."
     )
 
 
