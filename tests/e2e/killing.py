@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,13 @@ class Moments:
         event.listen(Engine, "commit", lambda connection: self.passed("commit"))
 
 
+def preloaded_context() -> ForkServerContext:
+    """The context whose new processes are forks of one that has loaded the libraries."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a command ended: its exit status and text, its moments and seconds.
@@ -102,8 +110,7 @@ def ended(
     Args:
         after: kill it after so many seconds.
     """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    context = preloaded_context()
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(
         target=_command, args=([str(word) for word in words], die, by, sender)

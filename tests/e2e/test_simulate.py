@@ -1,7 +1,6 @@
 """Studies from the command line: kill and resume, refusal of another study in the folder, and the report."""
 
 import json
-import multiprocessing
 import os
 import re
 import shutil
@@ -19,7 +18,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.simulation import results
 from tests.e2e.commands import done, refused, typed
-from tests.e2e.killing import PRELOADED
+from tests.e2e.killing import preloaded_context
 from tests.studies import make_data, make_recipe
 from tests.unit.report.conftest import few_pictures as few_pictures
 from tests.unit.report.reading import Page
@@ -61,9 +60,8 @@ def simulate(command: list[object]) -> None:
 
 
 def start(studies: Path, out: str, jobs: int) -> BaseProcess:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    process = context.Process(target=simulate, args=(words(studies, out, jobs=jobs),))
+    command = words(studies, out, jobs=jobs)
+    process = preloaded_context().Process(target=simulate, args=(command,))
     process.start()
     return process
 

@@ -15,11 +15,18 @@ from labelgrid.tasks.task import definitions
 
 SIZE = (30, 40)
 CAMERA = Camera(fx=37.3, fy=36.1, cx=20.7, cy=13.2)
+ROOM_SIZE = (96, 128)
+ROOM_CAMERA = Camera.of_view(FOV, ROOM_SIZE)
 RNG = np.random.default_rng(3)
 
 
 def normals(depth: LabelArray, camera: Camera, options: Options | None = None) -> LabelArray:
     return build(options or Options()).derive([depth], camera)
+
+
+def room_labels(index: int) -> dict[str, LabelArray]:
+    scene = make_scene(0, index)
+    return scene_labels(scene, cast(scene, ROOM_SIZE))
 
 
 def slow_normal(
@@ -127,13 +134,11 @@ def test_normals_of_a_mirrored_depth_are_exactly_the_mirrored_normals(radius: in
 
 
 def test_in_rooms_normals_are_those_that_the_rays_met() -> None:
-    size = (96, 128)
     errors = []
     shares = []
     for index in range(6):
-        scene = make_scene(0, index)
-        labels = scene_labels(scene, cast(scene, size))
-        label = normals(labels["depth"], Camera.of_view(FOV, size))
+        labels = room_labels(index)
+        label = normals(labels["depth"], ROOM_CAMERA)
         errors.append(angles(label.value, labels["normals"].value)[label.valid])
         shares.append(label.valid.mean())
     error = np.concatenate(errors)
@@ -147,16 +152,14 @@ def test_in_rooms_normals_are_those_that_the_rays_met() -> None:
 def test_in_rooms_with_depth_in_steps_normals_are_right_where_they_are_sure(
     step: float, radius: int, share: float
 ) -> None:
-    size = (96, 128)
     errors = []
     shares = []
     for index in range(6):
-        scene = make_scene(0, index)
-        labels = scene_labels(scene, cast(scene, size))
+        labels = room_labels(index)
         depth = labels["depth"]
         steps = np.rint(depth.value / step) * np.float32(step)
         rounded = LabelArray(steps, depth.valid & (steps[..., 0] > 0))
-        label = normals(rounded, Camera.of_view(FOV, size), Options(radius=radius))
+        label = normals(rounded, ROOM_CAMERA, Options(radius=radius))
         errors.append(angles(label.value, labels["normals"].value)[label.valid])
         shares.append(label.valid.mean())
     error = np.concatenate(errors)
@@ -166,13 +169,11 @@ def test_in_rooms_with_depth_in_steps_normals_are_right_where_they_are_sure(
 
 @pytest.mark.parametrize("fit", ["resize", "crop", "pad"])
 def test_the_normals_of_a_view_s_depth_are_the_view_of_the_normals(fit: str) -> None:
-    size = (96, 128)
     tasks = definitions([TaskRow("depth", "depth", 1.0), TaskRow("normals", "normals", 1.0)])
-    scene = make_scene(0, 1)
-    labels = scene_labels(scene, cast(scene, size))
+    labels = room_labels(1)
     labels = {name: labels[name] for name in tasks}
-    image = np.zeros((*size, 3), np.uint8)
-    before = Example(image, labels, camera=Camera.of_view(FOV, size))
+    image = np.zeros((*ROOM_SIZE, 3), np.uint8)
+    before = Example(image, labels, camera=ROOM_CAMERA)
     options = DataOptions(size=(192, 224), fit=fit, zoom=(1.0, 1.4, 0.8), rotate=15)  # type: ignore[arg-type]
     for seed in range(4):
         view = augment(before, tasks, options, np.random.default_rng(seed))

@@ -1,6 +1,5 @@
 """Runs trials in worker processes, and notices what a trial cannot tell itself: a hang, a crash, too much memory."""
 
-import multiprocessing
 import os
 import time
 import traceback
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.errors import LabelgridError
-from tests.e2e.killing import PRELOADED
+from tests.e2e.killing import preloaded_context
 from tests.torture.counting import Row
 
 #: A trial: its row, and how it ended; a `LabelgridError` means refused.
@@ -66,8 +65,7 @@ class _Worker:
         self.start()
 
     def start(self) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOADED)
+        context = preloaded_context()
         self.pipe, other = context.Pipe()
         self.process = context.Process(target=_work, args=(self.attack, other), daemon=True)
         self.process.start()

@@ -211,13 +211,20 @@ def quick(monkeypatch):
     )
 
 
+NARROW = ("embedding", {"width": 4})
+#: What no option of a benchmark makes small: attributes, or entries of tables, of its module.
+SMALL = {
+    "scenes": {"SIZE": (24, 32)},
+    "round_cost": {"SCORED": {"embedding, recipe small": NARROW, "embedding, paper": NARROW}},
+}
+
+
 def small(module, monkeypatch):
     """Make small what no option of a benchmark does."""
-    if module.__name__ == "scenes":
-        monkeypatch.setattr(module, "SIZE", (24, 32))
-    if module.__name__ == "round_cost":
-        for row in ("embedding, recipe small", "embedding, paper"):
-            monkeypatch.setitem(module.SCORED, row, ("embedding", {"width": 4}))
+    for name, value in SMALL.get(module.__name__, {}).items():
+        if isinstance(value, dict):
+            value = getattr(module, name) | value
+        monkeypatch.setattr(module, name, value)
 
 
 #: They read records of the repository, which have one size, or are tried at another place.

@@ -4,7 +4,6 @@ Members of an ensemble.
 """
 
 import json
-import multiprocessing
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from labelgrid.select.strategy import Budget
 from labelgrid.train.balancer import Balancer
 from labelgrid.train.checkpoint import load, save, weights_hash
 from labelgrid.train.term import Term
+from tests.e2e.killing import preloaded_context
 from tests.projects import Said, answer
 from tests.rounds import QUICK, Killed, Killing, labelled
 
@@ -109,8 +109,7 @@ def project(prepared, tmp_path):
 
 
 def test_a_fresh_process_builds_the_bitwise_equal_modules_of_one_that_built_others(prepared):
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["labelgrid.simulation.campaign"])
+    context = preloaded_context()
     queue = context.Queue()
     process = context.Process(target=put_states, args=(prepared, CHANGES, queue))
     process.start()

@@ -18,7 +18,7 @@ from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.resume_check import extra_runs_note
 from labelgrid.simulation.runs import DONE
 from labelgrid.simulation.study import earlier_values, study_of
-from tests.studies import begin, resumable, study_request, train_some, widened
+from tests.studies import begin, resumable, study_request, train_some, widened, write_own
 
 
 def edited(of: StudyRequest, **values: object) -> None:
@@ -265,10 +265,9 @@ def test_runs_are_not_resumed_with_another_default_of_a_network(
 def test_runs_are_not_resumed_with_other_code_unless_forced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("LABELGRID_TRUST", "own_strategy_of_test")
+    text = Path(random_cells.__file__).read_text()
+    write_own(tmp_path, monkeypatch, {"own_strategy_of_test": text})
     code = tmp_path / "own_strategy_of_test.py"
-    code.write_text((Path(random_cells.__file__)).read_text())
     of = study_request(tmp_path, strategies=["own_strategy_of_test:build"])
     begin(of)
     assert resumable(of)

@@ -17,7 +17,7 @@ from labelgrid.simulation.plan import plan_study
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.study import Study, earlier_values
 from labelgrid.simulation.validate import check_weights, digest_images, validate_study
-from tests.studies import study_request
+from tests.studies import study_request, write_own
 
 #: Options of a term that lists a pair with a task that a study may leave out.
 PAIR = {"mapping": "light", "listed": [["semseg", "depth"]]}
@@ -290,14 +290,17 @@ def test_weights_that_cannot_be_had_are_refused_once(
     plan_study(replace(pretrained, weights=str(weights)))
 
 
+def strategy_that_needs(statistic: str) -> str:
+    """The code of a strategy that asks for a statistic."""
+    text = Path(random_cells.__file__).read_text()
+    return text.replace("needs=frozenset()", f"needs=frozenset({{{statistic!r}}})")
+
+
 def test_an_own_statistic_that_is_none_is_refused_before_anything_is_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("LABELGRID_TRUST", "own_of_test_validate")
-    text = Path(random_cells.__file__).read_text()
-    text = text.replace("needs=frozenset()", 'needs=frozenset({"own_of_test_validate:build"})')
-    (tmp_path / "own_of_test_validate.py").write_text(text)
+    text = strategy_that_needs("own_of_test_validate:build")
+    write_own(tmp_path, monkeypatch, {"own_of_test_validate": text})
     of = study_request(tmp_path, strategies=["own_of_test_validate:build"])
     with pytest.raises(PluginError, match=r"'own_of_test_validate:build' .* statistic"):
         validate_study(of)
@@ -306,14 +309,10 @@ def test_an_own_statistic_that_is_none_is_refused_before_anything_is_run(
 def test_terms_of_an_own_statistic_that_are_no_set_are_refused_before_anything_is_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("LABELGRID_TRUST", "terms_of_test_validate,strategy_of_test_validate")
-    text = Path(random_cells.__file__).read_text()
-    text = text.replace("needs=frozenset()", 'needs=frozenset({"terms_of_test_validate:build"})')
-    (tmp_path / "strategy_of_test_validate.py").write_text(text)
-    text = Path(learning_loss.__file__).read_text()
-    text = text.replace(" = frozenset({TERM})", " = TERM")
-    (tmp_path / "terms_of_test_validate.py").write_text(text)
+    statistic = Path(learning_loss.__file__).read_text().replace(" = frozenset({TERM})", " = TERM")
+    strategy = strategy_that_needs("terms_of_test_validate:build")
+    modules = {"terms_of_test_validate": statistic, "strategy_of_test_validate": strategy}
+    write_own(tmp_path, monkeypatch, modules)
     of = study_request(tmp_path, strategies=["strategy_of_test_validate:build"])
     with pytest.raises(
         PluginError, match=r"(?s)not a frozenset .*'learning_loss'.*Nothing was run"
