@@ -22,7 +22,18 @@ OWN = (
 )
 os.environ["LABELGRID_TRUST"] = ",".join(OWN)
 
+#: Module -> the state of its generator before its first test.
+STATES: dict[str, object] = {}
 NYUV2 = Path(__file__).parents[2] / "shared" / "data" / "nyuv2"
+
+
+@pytest.fixture(autouse=True)
+def _draws_do_not_depend_on_other_tests(request: pytest.FixtureRequest) -> None:
+    """Every test of a module with a generator `RNG` draws from its beginning, in any order."""
+    rng = getattr(request.module, "RNG", None)
+    if rng is not None:
+        generator = rng.bit_generator
+        generator.state = STATES.setdefault(request.module.__name__, generator.state)
 
 
 @pytest.fixture
