@@ -90,6 +90,7 @@ class Answers:
         skips: the requests that cannot be labelled.
         faults: files and lines that are neither labels nor skips.
         foreign: the number of images with labels that are not in the project.
+        empty: the number of the project's images in a tool's file without any region.
         stray: files that cannot be labels: no label format and no image has their extension.
         removed: files of removed images and dropped tasks.
         closed: lines that skip requests which were cancelled, or answered and withdrawn, since.
@@ -99,6 +100,7 @@ class Answers:
     skips: list[Skip] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     foreign: int = 0
+    empty: int = 0
     stray: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)

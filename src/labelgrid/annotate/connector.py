@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Protocol
 
 from labelgrid.annotate.answers import Answers
+from labelgrid.annotate.class_names import ClassNames
+from labelgrid.annotate.image_names import ImageNames
+from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.request import Request
 from labelgrid.formats.naming import stem
 from labelgrid.ledger.grid import SPLITS, Cell
@@ -36,11 +39,26 @@ class ProjectIndex:
     Args:
         store: the project's ledger; it is only read.
         tasks: the project's tasks by name.
+        options: what a person says about the answer.
     """
 
-    def __init__(self, store: Store, tasks: Mapping[str, TaskDef]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        tasks: Mapping[str, TaskDef],
+        options: ImportOptions = ImportOptions(),
+    ) -> None:
         self.tasks = tasks
+        self.options = options
         self._store = store
+
+    def class_names(self) -> ClassNames:
+        """The names of regions that the tasks know."""
+        return ClassNames(self.tasks, self.options)
+
+    def image_names(self) -> ImageNames:
+        """The images, to be found by the names that tools give them."""
+        return ImageNames(self.images())
 
     def images(self) -> Sequence[str]:
         """All image ids, sorted."""
@@ -82,8 +100,9 @@ class Connector(Protocol):
 
     `send` writes a request in the tool's format, `receive` reads the answer. A plug-in of
     `labelgrid.annotate.tools` has a `build()` that returns one. `labelgrid export --to NAME` calls
-    `send`, `labelgrid import --format NAME` calls `receive`. Without `--format`, the surest
-    `recognise` of the package's connectors chooses; a connector need not have it.
+    `send`, which a connector that only receives does not have; `labelgrid import --format NAME`
+    calls `receive`. Without `--format`, the surest `recognise` of the package's connectors chooses;
+    a connector need not have it.
     `tests/contracts/test_connectors.py` tests every connector.
     """
 

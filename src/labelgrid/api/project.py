@@ -219,6 +219,9 @@ class Project(ProjectContents):
         accept: bool = False,
         limit: int = 0,
         seed: int | None = None,
+        task: str = "",
+        names: Mapping[str, str] | None = None,
+        rest: str = "",
     ) -> "Imported":
         """Import labels: all of them, or none and a list of faults.
 
@@ -232,10 +235,14 @@ class Project(ProjectContents):
                 of the image.
             limit: import the labels of this number of images only, drawn at random; 0: all.
             seed: the seed of that draw; None: 0.
+            task: the task of a tool's labels; empty: the one that knows their classes.
+            names: a tool's name of a class -> the task's, or "ignore": not labelled.
+            rest: the class of pixels that no region of a tool covers; empty: not labelled.
 
         Raises:
             LabelgridError: a label cannot be imported; lists every such label.
         """
+        from labelgrid.annotate.import_options import ImportOptions
         from labelgrid.project.import_labels import import_labels
 
         if seed is not None and not limit:
@@ -251,6 +258,7 @@ class Project(ProjectContents):
             accept=accept,
             limit=limit,
             seed=seed or 0,
+            options=ImportOptions(task=task, names=names or {}, rest=rest),
             progress=self._progress,
         )
 

@@ -30,7 +30,10 @@ class Split(StrEnum):
 def import_(
     folder: Folder,
     labels: Annotated[
-        Path, typer.Argument(metavar="LABELS", help="A folder of labels or an answered request.")
+        Path,
+        typer.Argument(
+            metavar="LABELS", help="A labelling tool's file, zip or folder, or a folder of labels."
+        ),
     ],
     format: Annotated[
         str | None,
@@ -55,12 +58,33 @@ def import_(
     seed: Annotated[
         int | None, typer.Option(help="Seed of the draw of --limit; 0 by default.")
     ] = None,
+    task: Annotated[
+        str, typer.Option(help="The task of a tool's labels, where several tasks know their names.")
+    ] = "",
+    map: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="What a tool's names of classes mean, 'car=vehicle,person=ignore', or a file with "
+            "such a pair a line; 'ignore' is not labelled.",
+        ),
+    ] = "",
+    rest: Annotated[
+        str,
+        typer.Option(
+            metavar="CLASS",
+            help="The class of pixels that no region covers; by default they are not labelled.",
+        ),
+    ] = "",
     json: AsJson = False,
 ) -> None:
     """Import labels: all of them, or none and a list of faults.
 
     Example: [bold]labelgrid import flat flat/rounds/0001/request[/]
     """
+    from labelgrid.annotate.import_options import read_names
+
+    names = read_names(map) if map else None
     with open_project(folder) as project, faults_as_json(json):
         done = project.import_labels(
             labels,
@@ -70,6 +94,9 @@ def import_(
             accept=accept,
             limit=limit,
             seed=seed,
+            task=task,
+            names=names,
+            rest=rest,
         )
     print_import_result(done, json)
 

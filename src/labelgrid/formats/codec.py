@@ -96,7 +96,10 @@ class Codec(Protocol[O_contra]):
     `read_prediction(path, options)`, if a prediction in such a file may have values that a label
     may not have. And `recognise(path)`: a `labelgrid.recognition.Recognition` of a file that may be
     of the format, by its head (`labelgrid.formats.heads`), or None; it reads little and raises
-    nothing. And `EXAMPLES`: two or more pixels of `CHANNELS` numbers that every file of the format
+    nothing. And, for labels that a tool can draw as regions, `region_names(options)`: the names of
+    regions, none if these are named after the task; `from_regions(regions, options)`: the label of
+    a `labelgrid.formats.regions.RegionMap`; and its inverse, `to_regions(label, options)`. And
+    `EXAMPLES`: two or more pixels of `CHANNELS` numbers that every file of the format
     can hold; `tests/contracts/test_formats.py` makes labels of them.
     """
 

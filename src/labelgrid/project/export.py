@@ -10,7 +10,7 @@ from pathlib import Path
 from labelgrid import files, plugins
 from labelgrid.annotate.connector import Connector
 from labelgrid.annotate.request import Request, RequestItem
-from labelgrid.errors import ProjectError
+from labelgrid.errors import ProjectError, UsageError
 from labelgrid.files import digest, read_bytes
 from labelgrid.formats.codec import check_digest, codec
 from labelgrid.formats.naming import label_name, whole_names
@@ -93,6 +93,12 @@ def export(
     for cell, move in requested.items():
         by_folder[out or project.round_folder(move.round) / "request"][cell] = move
     connector: Connector = plugins.create("tools", tool)
+    if not hasattr(connector, "send"):
+        raise UsageError(
+            f"'{tool}' only receives labels: no request can be exported for it.",
+            next_step="Use --to folder, or another tool of `labelgrid list tools`.",
+            unchanged="Nothing was written.",
+        )
     prelabels = 0
     for folder, moves in by_folder.items():
         request = _request(project, moves, progress)

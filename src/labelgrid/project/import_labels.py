@@ -14,6 +14,8 @@ import numpy as np
 from labelgrid import files, plugins
 from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, ImportRefused
 from labelgrid.annotate.connector import Connector, ProjectIndex
+from labelgrid.annotate.import_options import ImportOptions
+from labelgrid.annotate.unpacking import unpacked
 from labelgrid.errors import LabelError, LedgerError, ProjectError, UsageError
 from labelgrid.files import digest
 from labelgrid.formats.naming import shorten_path, stem
@@ -69,6 +71,7 @@ class Imported:
     Args:
         tasks: the counts.
         foreign: the number of labelled images that are not in the project.
+        empty: the number of images without any region in a tool's file, which were left out.
         stray: files that cannot be labels and were left out.
         removed: files of removed images and dropped tasks, which were left out.
         closed: lines of skips whose requests were cancelled or withdrawn since, which were left
@@ -77,6 +80,7 @@ class Imported:
 
     tasks: Mapping[str, Tally]
     foreign: int = 0
+    empty: int = 0
     stray: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     closed: tuple[str, ...] = ()
@@ -90,6 +94,9 @@ class Imported:
         if self.foreign:
             other = count_text(self.foreign, "other labelled image is", "other labelled images are")
             lines.append(f"{other} not in the project.")
+        if self.empty:
+            without = count_text(self.empty, "image has", "images have")
+            lines.append(f"{without} no region, and stay unlabelled.")
         reasons = {
             "they are no labels": self.stray,
             "their image was removed or their task dropped": self.removed,
@@ -111,6 +118,7 @@ def import_labels(
     accept: bool = False,
     limit: int = 0,
     seed: int = 0,
+    options: ImportOptions | None = None,
     progress: Progress | None = None,
 ) -> Imported:
     """Import labels, all of them or none.
@@ -123,8 +131,8 @@ def import_labels(
 
     Args:
         project: the project that gets the labels.
-        folder: the answer of a labelling tool (a folder or a file), a folder of labels, or a data
-            set's root.
+        folder: the answer of a labelling tool (a folder, a file or a zip file), a folder of labels,
+            or a data set's root.
         format: a connector of `labelgrid.annotate`, a layout of `labelgrid.data`, or
             "package.module:build" of either. None: the connector that recognises the labels, else
             "folder".
@@ -133,6 +141,7 @@ def import_labels(
         accept: import labels that look wrong; see `suspicion.check_plausible`.
         limit: import only this many images, drawn with `seed`; 0: all.
         seed: of that draw.
+        options: what a person says about the answer.
         progress: reports each file.
 
     Raises:
@@ -145,20 +154,34 @@ def import_labels(
     if limit < 0:
         raise UsageError(f"--limit must not be below 0. Found {limit}.", unchanged=UNCHANGED)
     progress = progress or Silent()
-    answers = _receive(project, folder, format, split)
-    if limit:
-        answers.labels = _draw_images(answers.labels, limit, seed)
-    summaries = None
-    if not accept:
-        summaries = Summaries(project, [answer.cell for answer in answers.labels])
-    validated = validate_labels(
-        project,
-        answers,
-        split=split,
-        replace=replace,
-        progress=progress,
-        seen=summaries.add if summaries else None,
-    )
+    with unpacked(folder) as answer:
+        answers = _receive(project, answer, format, split, options)
+        if limit:
+            answers.labels = _draw_images(answers.labels, limit, seed)
+        summaries = None
+        if not accept:
+            summaries = Summaries(project, [label.cell for label in answers.labels])
+        validated = validate_labels(
+            project,
+            answers,
+            split=split,
+            replace=replace,
+            progress=progress,
+            seen=summaries.add if summaries else None,
+        )
+        _check_faults(project, folder, answers, validated)
+        if summaries:
+            check_plausible(
+                project, validated.labels, str(folder), progress, summaries=summaries.made
+            )
+        _record(project, validated, _copy_labels(project, validated.labels, progress), split)
+    return _count_labels(project, validated, answers)
+
+
+def _check_faults(
+    project: ProjectFolder, folder: Path, answers: Answers, validated: ValidatedLabels
+) -> None:
+    """Refuse an import with faults or without labels; remove the reports of earlier refusals."""
     if validated.faults:
         raise ImportRefused(validated.faults, str(folder), _list_faults(project, validated.faults))
     if not (validated.labels or answers.skips or answers.removed or answers.closed):
@@ -167,10 +190,6 @@ def import_labels(
         )
     for report in (FAULTS, SHEET):
         (project.folder / report).unlink(missing_ok=True)
-    if summaries:
-        check_plausible(project, validated.labels, str(folder), progress, summaries=summaries.made)
-    _record(project, validated, _copy_labels(project, validated.labels, progress), split)
-    return _count_labels(project, validated, answers)
 
 
 def _list_faults(project: ProjectFolder, faults: Sequence[Fault]) -> Path | None:
@@ -189,7 +208,11 @@ def _list_faults(project: ProjectFolder, faults: Sequence[Fault]) -> Path | None
 
 
 def _receive(
-    project: ProjectFolder, folder: Path, format: str | None, split: Split | None
+    project: ProjectFolder,
+    folder: Path,
+    format: str | None,
+    split: Split | None,
+    options: ImportOptions | None,
 ) -> Answers:
     """The answers from a connector, or the labels of a data set.
 
@@ -201,7 +224,8 @@ def _receive(
         dataset = plugins.call("layouts", format, build, folder)
         return answers_of(dataset, project, split, str(folder))
     connector: Connector = plugins.call("tools", format, build)
-    return connector.receive(folder, ProjectIndex(project.store, project.tasks()))
+    index = ProjectIndex(project.store, project.tasks(), options or ImportOptions())
+    return connector.receive(folder, index)
 
 
 def _surest_tool(path: Path) -> str:
@@ -391,6 +415,7 @@ def _count_labels(project: ProjectFolder, validated: ValidatedLabels, answers: A
     return Imported(
         tasks=tallies,
         foreign=answers.foreign,
+        empty=answers.empty,
         stray=tuple(answers.stray),
         removed=tuple(answers.removed),
         closed=tuple(answers.closed),

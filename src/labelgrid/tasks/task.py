@@ -17,6 +17,7 @@ from labelgrid import plugins
 from labelgrid.config import parse
 from labelgrid.errors import PluginError, RecipeError
 from labelgrid.formats.codec import Form, LabelArray, codec, options_of
+from labelgrid.formats.regions import RegionMap
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.figures import LabelFigure, no_figures, no_slope
 from labelgrid.tasks.placement import Placement
@@ -144,6 +145,30 @@ class TaskDef:
         """The names of the classes in its label files; empty if these hold none."""
         names: tuple[str, ...] = getattr(self.options, "classes", ())
         return names
+
+    @property
+    def region_names(self) -> tuple[str, ...]:
+        """The names of the regions that a tool draws for a label, by their numbers.
+
+        They are the classes, or the task's own name; empty if labels cannot be drawn.
+        """
+        name_regions = getattr(codec(self.spec.codec), "region_names", None)
+        if name_regions is None:
+            return ()
+        names: tuple[str, ...] = name_regions(self.options)
+        return names or (self.name,)
+
+    def from_regions(self, regions: RegionMap) -> LabelArray:
+        """The label of the regions that a tool drew, in the numbers of `region_names`."""
+        label_codec: Any = codec(self.spec.codec)
+        label: LabelArray = label_codec.from_regions(regions, self.options)
+        return label
+
+    def to_regions(self, label: LabelArray) -> RegionMap:
+        """The regions of a label, for a tool to draw: the inverse of `from_regions`."""
+        label_codec: Any = codec(self.spec.codec)
+        regions: RegionMap = label_codec.to_regions(label, self.options)
+        return regions
 
     def transform(
         self, value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement

@@ -10,6 +10,7 @@ from labelgrid.formats.arrays import one_channel, samples, save_png, shape_text
 from labelgrid.formats.arrays import stored_size as stored_size
 from labelgrid.formats.codec import Form, LabelArray
 from labelgrid.formats.heads import head_of
+from labelgrid.formats.regions import UNCOVERED, RegionMap
 from labelgrid.recognition import Recognition
 from labelgrid.words import count_text, join_names
 
@@ -93,6 +94,31 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
         )
     yes = _number_of_yes(options)
     save_png(path, np.where(label.value[..., 0] > 0.5, yes, 0).astype(np.uint8))
+
+
+def region_names(_options: Options) -> tuple[str, ...]:
+    """None: a region is named after its task."""
+    return ()
+
+
+def from_regions(regions: RegionMap, _options: Options) -> LabelArray:
+    """The binary map of regions: yes where one covers a pixel.
+
+    Raises:
+        LabelError: a region declares pixels as not labelled, which the format cannot say.
+    """
+    if (regions < UNCOVERED).any():
+        raise LabelError(
+            "A binary map cannot mark pixels as not labelled, as an ignored region does.",
+            next_step="Remove the region, or map its name to the task.",
+        )
+    return _label(regions >= 0)
+
+
+def to_regions(label: LabelArray, _options: Options) -> RegionMap:
+    """The region of a binary map: what is yes."""
+    yes = (label.value[..., 0] > 0.5) & label.valid
+    return np.where(yes, 0, UNCOVERED).astype(np.int32)
 
 
 def recognise(path: Path) -> Recognition | None:

@@ -14,6 +14,7 @@ from labelgrid.formats.arrays import check_any_valid, one_channel, samples_and_t
 from labelgrid.formats.arrays import stored_size as stored_size
 from labelgrid.formats.codec import Form, LabelArray
 from labelgrid.formats.heads import FEW, Head, head_of
+from labelgrid.formats.regions import UNCOVERED, RegionMap
 from labelgrid.recognition import Recognition
 from labelgrid.words import count_text, join_names
 
@@ -195,6 +196,22 @@ def _annotated_text(annotated: NDArray[np.bool_], options: Options) -> str:
         if annotated[position]:
             names.append(name)
     return "\n".join(names)
+
+
+def region_names(options: Options) -> tuple[str, ...]:
+    """The classes that are left after merging."""
+    return options.names
+
+
+def from_regions(regions: RegionMap, _options: Options) -> LabelArray:
+    """The class map of regions; what none covers is not labelled."""
+    valid = regions >= 0
+    return LabelArray(np.where(valid, regions, 0).astype(np.int64)[..., None], valid)
+
+
+def to_regions(label: LabelArray, _options: Options) -> RegionMap:
+    """The regions of a class map."""
+    return np.where(label.valid, label.value[..., 0], UNCOVERED).astype(np.int32)
 
 
 def recognise(path: Path) -> Recognition | None:

@@ -1,0 +1,129 @@
+"""Matches the names that a tool's regions have with the tasks of the project, never by order."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from labelgrid.annotate.answers import spelling_hint
+from labelgrid.annotate.import_options import IGNORE, ImportOptions
+from labelgrid.errors import LabelError
+from labelgrid.formats.regions import IGNORED
+from labelgrid.tasks.task import TaskDef
+from labelgrid.words import join_names
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a region's name means: a task, and the number of its name there, or `IGNORED`."""
+
+    task: str
+    number: int
+
+
+class ClassNames:
+    """The names of regions that the tasks of a project know.
+
+    A name is known if it is that of a class, but for capitals and for "_" and "-" instead of
+    blanks. Regions of a task without classes, such as saliency, are named after the task.
+
+    Args:
+        tasks: the project's tasks; those whose labels cannot be drawn as regions are left out.
+        options: says the task, and other names of classes.
+
+    Raises:
+        LabelError: the options name no task that can be drawn, or no class.
+    """
+
+    def __init__(self, tasks: Mapping[str, TaskDef], options: ImportOptions) -> None:
+        self._options = options
+        drawn = {name: task for name, task in tasks.items() if task.region_names}
+        self._tasks = _chosen(drawn, options.task)
+        self._numbers: dict[str, dict[str, int]] = {}
+        for name, task in self._tasks.items():
+            plain = {_plain(region): number for number, region in enumerate(task.region_names)}
+            self._numbers[name] = plain
+        known = set[str]().union(*self._numbers.values())
+        for target in [*options.names.values(), *filter(None, [options.rest])]:
+            if _plain(target) not in known and target != IGNORE:
+                raise LabelError(
+                    f"'{target}' is no class of {join_names(list(self._tasks))}.",
+                    next_step=spelling_hint(target, sorted(known)) or self._advice(),
+                )
+
+    def targets(self, names: Collection[str]) -> dict[str, Target]:
+        """What each name means.
+
+        It is of the task that knows all names; if there is none, of the only one that knows it.
+
+        Raises:
+            LabelError: a name is unknown, or several tasks know it.
+        """
+        knowing = {name: self._tasks_knowing(name) for name in names}
+        unknown = sorted(name for name, tasks in knowing.items() if not tasks)
+        if unknown:
+            raise self._unknown(unknown)
+        common = set(self._tasks).intersection(*knowing.values())
+        unsure = sorted(name for name, tasks in knowing.items() if len(tasks) > 1)
+        if len(common) != 1 and unsure:
+            tasks = sorted(set().union(*(knowing[name] for name in unsure)))
+            raise LabelError(
+                f"The labels could be of {join_names(tasks, between=' or ')}: "
+                f"these know {join_names(unsure, 5)}.",
+                next_step=f"Name the task, such as --task {tasks[0]}.",
+            )
+        if len(common) == 1:
+            knowing = dict.fromkeys(names, common)
+        return {name: self._target(name, min(tasks)) for name, tasks in knowing.items()}
+
+    def rest(self, task: str) -> int | None:
+        """The number of what no region covers; None: it is not labelled."""
+        return self._numbers[task].get(_plain(self._options.rest))
+
+    def _tasks_knowing(self, name: str) -> set[str]:
+        target = self._renamed(name)
+        if target == IGNORE:
+            return set(self._tasks)
+        plain = _plain(target)
+        return {task for task, numbers in self._numbers.items() if plain in numbers}
+
+    def _renamed(self, name: str) -> str:
+        return self._options.names.get(name, name)
+
+    def _target(self, name: str, task: str) -> Target:
+        return Target(task, self._numbers[task].get(_plain(self._renamed(name)), IGNORED))
+
+    def _unknown(self, unknown: list[str]) -> LabelError:
+        known = sorted({name for task in self._tasks.values() for name in task.region_names})
+        hint = spelling_hint(unknown[0], known)
+        return LabelError(
+            f"{join_names([repr(name) for name in unknown], 10)}: no task has such a class.",
+            next_step=f"{hint} Say what it is: --map '{unknown[0]}=CLASS', or "
+            f"--map '{unknown[0]}=ignore' for not labelled. {self._advice()}".lstrip(),
+        )
+
+    def _advice(self) -> str:
+        lists = []
+        for name, task in self._tasks.items():
+            lists.append(f"{name} has {join_names(task.region_names, 10)}")
+        return f"Of the tasks, {join_names(lists, 5, '; ')}."
+
+
+def _chosen(drawn: Mapping[str, TaskDef], name: str) -> dict[str, TaskDef]:
+    if not drawn or (name and name not in drawn):
+        what = "No task of the project has labels that can be drawn as regions."
+        if drawn:
+            what = f"'{name}' is no task whose labels can be drawn as regions."
+        raise LabelError(what, next_step=f"Such tasks are: {join_names(list(drawn)) or 'none'}.")
+    if name:
+        return {name: drawn[name]}
+    return dict(drawn)
+
+
+def _plain(name: str) -> str:
+    """A name without what tools change in it.
+
+    Example:
+        >>> _plain(" Traffic_Light"), _plain("traffic light")
+        ('traffic light', 'traffic light')
+    """
+    return re.sub(r"[\s_-]+", " ", name).strip().casefold()

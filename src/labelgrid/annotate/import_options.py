@@ -1,0 +1,69 @@
+"""Defines what a person says about an answer that its files do not."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from labelgrid.errors import UsageError
+from labelgrid.files import read_text
+
+#: The class of a map of names that stands for "not labelled".
+IGNORE = "ignore"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions:
+    """What a person says about an answer.
+
+    Args:
+        task: the task of the labels; empty: the one that their names or requests say.
+        names: the name of a class in the answer -> the task's class, or "ignore": not labelled.
+        rest: the class of the pixels that no region covers; empty: they are not labelled.
+    """
+
+    task: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
+    rest: str = ""
+
+
+def read_names(text: str) -> dict[str, str]:
+    """Read a map of names: `car=vehicle,person=ignore`, or the path of a file with a pair a line.
+
+    Raises:
+        UsageError: the file cannot be read, a pair has no `=` or no name, or a name comes twice.
+
+    Example:
+        >>> read_names("car=vehicle, person=ignore")
+        {'car': 'vehicle', 'person': 'ignore'}
+    """
+    pairs = text.split(",")
+    where = ""
+    if "=" not in text or Path(text).is_file():
+        where = text
+        pairs = _lines(Path(text))
+    names: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, target = (part.strip() for part in pair.rpartition("="))
+        if not (equals and name and target):
+            raise UsageError(
+                f"--map needs NAME=CLASS. Found {pair.strip()!r}.",
+                where=where,
+                next_step="Write, for example, --map 'car=vehicle,person=ignore', or a pair a line "
+                "in a file.",
+            )
+        if names.setdefault(name, target) != target:
+            raise UsageError(f"--map gives '{name}' two classes: '{names[name]}' and '{target}'.")
+    return names
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        lines = read_text(path, "utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"The map of names cannot be read: {error}.",
+            where=str(path),
+            next_step="Write --map 'car=vehicle,person=ignore', or name a file with such a pair a "
+            "line.",
+        ) from error
+    return [line for line in lines if line.strip() and not line.startswith("#")]

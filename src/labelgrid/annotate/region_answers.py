@@ -1,0 +1,135 @@
+"""Turns the regions that a tool drew into answers: finds their images, tasks and classes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from labelgrid.annotate.answers import Answer, Answers, Fault
+from labelgrid.annotate.class_names import Target
+from labelgrid.annotate.connector import ProjectIndex
+from labelgrid.annotate.image_names import ImageNames
+from labelgrid.errors import EmptyLabelError, LabelError
+from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.regions import UNCOVERED, Canvas
+from labelgrid.images.opening import WrongFileError, refuse_giant
+from labelgrid.ledger.grid import Cell
+from labelgrid.tasks.task import TaskDef
+from labelgrid.words import join_names
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A region as a tool has it: its name, and a function that paints it with a number."""
+
+    name: str
+    paint: Callable[[Canvas, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnImage:
+    """What a tool has of one image.
+
+    Args:
+        image: the tool's name of the image.
+        where: the file or line, for messages.
+        size: height and width, as the tool says.
+        shapes: in the order in which they are painted.
+        cell: the cell that it answers, if the tool kept our request's id; None: found by its name.
+        seconds: as in `Answer`.
+        annotator: as in `Answer`.
+    """
+
+    image: str
+    where: str
+    size: tuple[int, int]
+    shapes: Sequence[Shape] = field(repr=False)
+    cell: Cell | None = None
+    seconds: float | None = None
+    annotator: str = ""
+
+
+def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers:
+    """The labels of drawn images.
+
+    An image that is not the project's is counted as foreign. One without a shape is labelled only
+    if it answers a request; others are counted as empty.
+
+    Raises:
+        LabelError: no task, or more than one, knows the names of the shapes.
+    """
+    classes = index.class_names()
+    finder = index.image_names()
+    names = set[str]()
+    for image in images:
+        names.update(shape.name for shape in image.shapes)
+    targets = classes.targets(names)
+    answers = Answers()
+    for image in images:
+        found = _cells(image, finder, targets)
+        if isinstance(found, Fault):
+            answers.faults.append(found)
+            continue
+        answers.foreign += found is None
+        answers.empty += found == []
+        for cell in found or []:
+            drawing = _Drawing(image, index.tasks[cell.task], targets, classes.rest(cell.task))
+            answers.labels.append(
+                Answer(
+                    cell=cell,
+                    where=image.where,
+                    label=drawing.label,
+                    seconds=image.seconds,
+                    annotator=image.annotator,
+                )
+            )
+    return answers
+
+
+def _cells(
+    image: DrawnImage, finder: ImageNames, targets: Mapping[str, Target]
+) -> list[Cell] | Fault | None:
+    """The cells that an image's shapes label; None if it is not the project's."""
+    if image.cell:
+        return [image.cell]
+    found = finder.find(image.image)
+    if len(found) > 1:
+        what = f"The image '{image.image}' could be {join_names(found, 3, ' or ')}."
+        return Fault(image.where, what, "Name it with its folder.")
+    if not found:
+        return None
+    tasks = {targets[shape.name].task for shape in image.shapes}
+    return [Cell(found[0], task) for task in sorted(tasks)]
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """The label of one task that an image's shapes draw, painted when it is asked for."""
+
+    image: DrawnImage
+    task: TaskDef
+    targets: Mapping[str, Target]
+    rest: int | None
+
+    def label(self) -> LabelArray:
+        """Paint the shapes.
+
+        Raises:
+            LabelError: a shape cannot be painted, or the image is too large.
+        """
+        try:
+            refuse_giant(*self.image.size)
+        except WrongFileError as error:
+            raise LabelError(f"The image of the regions is too large: {error}.") from error
+        canvas = Canvas(self.image.size)
+        for shape in self.image.shapes:
+            target = self.targets[shape.name]
+            if target.task == self.task.name:
+                shape.paint(canvas, target.number)
+        if self.rest is not None:
+            canvas.regions[canvas.regions == UNCOVERED] = self.rest
+        label = self.task.from_regions(canvas.regions)
+        if not label.valid.any():
+            raise EmptyLabelError(
+                "No region covers a pixel, and what none covers is not labelled.",
+                next_step="Say what class it is, such as --rest background; or skip the request.",
+            )
+        return label

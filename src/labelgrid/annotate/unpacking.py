@@ -1,0 +1,99 @@
+"""Unpacks an answer that is a zip file, and refuses what no labelling tool packs."""
+
+import stat
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory, gettempdir
+from typing import IO
+from zipfile import BadZipFile, LargeZipFile, ZipFile, ZipInfo, is_zipfile
+
+from labelgrid import files
+from labelgrid.errors import LabelError
+
+#: A zip file may unpack to so many bytes, or to so many times its own, whichever is more.
+BYTES = 2**30
+TIMES = 200
+#: The most files in a zip file.
+MEMBERS = 1_000_000
+_ENCRYPTED = 0x1
+_BLOCK = 2**20
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """Provide an answer as it is, or the folder that a zip file unpacks to, for a while.
+
+    Raises:
+        LabelError: the zip file is damaged, encrypted or too large, or a name in it leads out of
+            the folder, comes twice or is that of a link.
+        ProjectError: the disk reports an error.
+    """
+    if path.suffix.lower() != ".zip" or not path.is_file():
+        yield path
+        return
+    with (
+        files.disk_errors(Path(gettempdir()), "Nothing was imported."),
+        TemporaryDirectory(prefix="labelgrid-") as folder,
+    ):
+        try:
+            _unpack(path, Path(folder))
+        except _REFUSED as error:
+            raise LabelError(
+                f"The zip file cannot be unpacked: {error}.",
+                where=str(path),
+                next_step="Export it again, or unpack it and import the folder.",
+                unchanged="Nothing was imported.",
+            ) from error
+        yield Path(folder)
+
+
+class _WrongZipError(ValueError):
+    """What is wrong with a zip file."""
+
+
+_REFUSED = (_WrongZipError, BadZipFile, LargeZipFile, NotImplementedError, EOFError, zlib.error)
+
+
+def _unpack(path: Path, folder: Path) -> None:
+    if not is_zipfile(path):
+        raise _WrongZipError("it is no zip file, or its end is missing")
+    with ZipFile(path) as archive:
+        members = [member for member in archive.infolist() if not member.is_dir()]
+        _check_members(members)
+        left = max(BYTES, TIMES * path.stat().st_size)
+        for member in members:
+            target = folder / member.filename
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(member) as source, target.open("xb") as out:
+                left -= _copy(source, out, left)
+
+
+def _check_members(members: list[ZipInfo]) -> None:
+    if len(members) > MEMBERS:
+        raise _WrongZipError(f"it holds {len(members):,} files, more than {MEMBERS:,}")
+    seen: set[str] = set()
+    for member in members:
+        name = member.filename
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in path.parts[0]:
+            raise _WrongZipError(f"the name {name!r} in it leads out of a folder")
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise _WrongZipError(f"{name!r} in it is a link")
+        if member.flag_bits & _ENCRYPTED:
+            raise _WrongZipError(f"{name!r} in it is encrypted")
+        if str(path) in seen:
+            raise _WrongZipError(f"it holds {name!r} twice")
+        seen.add(str(path))
+
+
+def _copy(source: IO[bytes], out: IO[bytes], left: int) -> int:
+    """Copy one file and return its bytes; refuse more than are left."""
+    done = 0
+    while block := source.read(_BLOCK):
+        done += len(block)
+        if done > left:
+            raise _WrongZipError("it unpacks to far more than any answer holds")
+        out.write(block)
+    return done

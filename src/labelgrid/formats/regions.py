@@ -1,0 +1,76 @@
+"""Paints regions, as labelling tools draw them, on a map of region numbers.
+
+A region map is int32 [h, w]: the number of the name that covers a pixel, or one of two constants.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.errors import LabelError
+from labelgrid.formats.coco_masks import fill_polygon
+
+#: The number of a pixel that no region covers.
+UNCOVERED = -1
+#: The number of a pixel that a region declares as not labelled.
+IGNORED = -2
+
+RegionMap = NDArray[np.int32]
+
+
+class Canvas:
+    """A region map to paint on; later regions cover earlier ones.
+
+    Args:
+        size: height and width.
+
+    Example:
+        >>> canvas = Canvas((2, 4))
+        >>> canvas.paint(np.array([[True, False]]), 3, top=1, left=2)
+        >>> canvas.regions.tolist()
+        [[-1, -1, -1, -1], [-1, -1, 3, -1]]
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.regions: RegionMap = np.full(size, UNCOVERED, np.int32)
+
+    def paint(self, mask: NDArray[np.bool_], number: int, *, top: int = 0, left: int = 0) -> None:
+        """Paint a mask [h, w] whose first pixel is at `top`, `left`.
+
+        Raises:
+            LabelError: it leads out of the map.
+        """
+        height, width = mask.shape
+        room = self.regions[top : top + height, left : left + width]
+        if min(top, left) < 0 or room.shape != mask.shape:
+            rows, columns = self.regions.shape
+            raise LabelError(
+                f"A mask of {height}x{width} at row {top}, column {left} leads out of the image, "
+                f"{rows}x{columns} (height x width)."
+            )
+        room[mask] = number
+
+    def paint_polygons(self, rings: Sequence[NDArray[np.float64]], number: int) -> None:
+        """Paint polygons [n, 2] of x and y in pixels, filled as pycocotools does; one region.
+
+        What lies outside the map is left out.
+
+        Raises:
+            LabelError: a polygon has fewer than three points or a number that is not finite, or
+                pycocotools is not installed.
+        """
+        for ring in rings:
+            self._paint_polygon(ring, number)
+
+    def _paint_polygon(self, ring: NDArray[np.float64], number: int) -> None:
+        if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 3 or not np.isfinite(ring).all():
+            raise LabelError("A polygon needs at least three points of two finite numbers.")
+        rows, columns = self.regions.shape
+        limit = np.array([columns, rows])
+        first = np.clip(np.floor(ring.min(0)) - 1, 0, limit).astype(int)
+        last = np.clip(np.ceil(ring.max(0)) + 1, 0, limit).astype(int)
+        width, height = (last - first).tolist()
+        if width and height:
+            mask = fill_polygon(ring - first, (height, width))
+            self.paint(mask, number, top=int(first[1]), left=int(first[0]))

@@ -1,0 +1,71 @@
+"""Names of regions are matched with classes by name, and asked about where that is unsure."""
+
+import pytest
+
+from labelgrid.annotate.class_names import ClassNames, Target
+from labelgrid.annotate.import_options import ImportOptions
+from labelgrid.errors import LabelError
+from labelgrid.formats.regions import IGNORED
+from labelgrid.ledger.grid import TaskRow
+from labelgrid.tasks.task import definitions
+
+TASKS = definitions(
+    [
+        TaskRow("semseg", "semseg", 1.0, {"classes": ["wall", "traffic light", "person"]}),
+        TaskRow("parts", "semseg", 1.0, {"classes": ["background", "person", "hand"]}),
+        TaskRow("saliency", "saliency", 1.0, {}),
+        TaskRow("depth", "depth", 1.0, {}),
+    ]
+)
+
+
+def names(**options: object) -> ClassNames:
+    return ClassNames(TASKS, ImportOptions(**options))  # type: ignore[arg-type]
+
+
+def test_names_are_of_the_task_that_knows_all_whatever_their_order_and_capitals() -> None:
+    assert names().targets(["Traffic_Light", "wall", "person"]) == {
+        "Traffic_Light": Target("semseg", 1),
+        "wall": Target("semseg", 0),
+        "person": Target("semseg", 2),
+    }
+    assert names().targets(["saliency"]) == {"saliency": Target("saliency", 0)}
+
+
+def test_names_of_several_tasks_are_told_apart_where_each_is_of_one() -> None:
+    assert names().targets(["wall", "hand"]) == {
+        "wall": Target("semseg", 0),
+        "hand": Target("parts", 2),
+    }
+
+
+def test_a_name_that_two_tasks_know_is_asked_about() -> None:
+    with pytest.raises(LabelError, match="could be of parts or semseg"):
+        names().targets(["person"])
+    assert names(task="parts").targets(["person"]) == {"person": Target("parts", 1)}
+
+
+def test_a_map_renames_and_ignores() -> None:
+    found = names(task="semseg", names={"car": "wall", "dog": "ignore"}).targets(["car", "dog"])
+    assert found == {"car": Target("semseg", 0), "dog": Target("semseg", IGNORED)}
+
+
+def test_an_unknown_name_is_refused_with_the_option_that_says_what_it_is() -> None:
+    with pytest.raises(LabelError, match="no task has such a class") as refused:
+        names().targets(["wal"])
+    assert "Did you mean 'wall'?" in str(refused.value)
+    assert "--map 'wal=CLASS'" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "options", [{"task": "depth"}, {"task": "nothing"}, {"names": {"car": "cart"}}, {"rest": "sky"}]
+)
+def test_options_that_name_no_task_or_class_are_refused(options: dict[str, object]) -> None:
+    with pytest.raises(LabelError):
+        names(**options)
+
+
+def test_what_no_region_covers_is_the_class_that_is_named() -> None:
+    assert names(rest="background").rest("parts") == 0
+    assert names(rest="background").rest("semseg") is None
+    assert names().rest("parts") is None

@@ -1,0 +1,81 @@
+"""A zip file is unpacked for the time of an import, if a labelling tool could have made it."""
+
+import stat
+from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+import pytest
+
+from labelgrid.annotate import unpacking
+from labelgrid.annotate.unpacking import unpacked
+from labelgrid.errors import LabelError
+
+
+def packed(path: Path, **members: bytes) -> Path:
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_a_zip_is_a_folder_for_a_while(tmp_path: Path) -> None:
+    path = packed(tmp_path / "a.zip", **{"labels/ä b.png": b"1", "list.txt": b"2"})
+    with unpacked(path) as folder:
+        assert (folder / "labels/ä b.png").read_bytes() == b"1"
+        assert (folder / "list.txt").read_bytes() == b"2"
+    assert not folder.exists()
+
+
+def test_other_paths_are_taken_as_they_are(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "missing.zip", tmp_path / "a.json"):
+        with unpacked(path) as same:
+            assert same == path
+
+
+@pytest.mark.parametrize(
+    "name", ["../a.png", "a/../../b.png", "/etc/a.png", "a\\b.png", "C:/a.png"]
+)
+def test_a_name_that_leads_out_is_refused_and_nothing_is_written(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with ZipFile(path, "w") as archive:
+        archive.writestr(ZipInfo(name), b"1")
+    with pytest.raises(LabelError, match="leads out of a folder"), unpacked(path):
+        pass
+    assert [each.name for each in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_links_doubles_and_passwords_are_refused(tmp_path: Path) -> None:
+    link = ZipInfo("link.png")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with ZipFile(tmp_path / "link.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(LabelError, match="is a link"), unpacked(tmp_path / "link.zip"):
+        pass
+    with ZipFile(tmp_path / "twice.zip", "w") as archive, pytest.warns(UserWarning):
+        archive.writestr("a.png", b"1")
+        archive.writestr("a.png", b"2")
+    with pytest.raises(LabelError, match="twice"), unpacked(tmp_path / "twice.zip"):
+        pass
+    data = bytearray(packed(tmp_path / "locked.zip", a=b"1").read_bytes())
+    data[data.index(b"PK\1\2") + 8] |= 1
+    (tmp_path / "locked.zip").write_bytes(data)
+    with pytest.raises(LabelError, match="encrypted"), unpacked(tmp_path / "locked.zip"):
+        pass
+
+
+def test_a_bomb_is_stopped_when_it_has_unpacked_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unpacking, "BYTES", 1000)
+    path = packed(tmp_path / "bomb.zip", a=bytes(10_000_000))
+    with pytest.raises(LabelError, match="far more than any answer"), unpacked(path):
+        pass
+
+
+def test_a_damaged_zip_is_refused(tmp_path: Path) -> None:
+    path = packed(tmp_path / "a.zip", a=b"abcdefgh" * 100)
+    whole = path.read_bytes()
+    for content in (b"", b"PK", whole[:40], whole[:-30], whole.replace(whole[40:44], b"\0\0\0\0")):
+        path.write_bytes(content)
+        with pytest.raises(LabelError, match="cannot be unpacked"), unpacked(path):
+            pass
