@@ -1,6 +1,5 @@
-"""Fills polygons and decodes COCO's run lengths, with pycocotools."""
+"""Reads COCO's run lengths, which run down the columns, and fills polygons as pycocotools does."""
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -8,27 +7,79 @@ from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
 
+#: A character of compressed run lengths holds five bits, and a bit that says that more follow.
+_FIRST = 48
+_BITS = 5
+_MORE = 32
+_SIGN = 16
 
-def fill_polygon(ring: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """The pixels [h, w] inside a polygon [n, 2] of x and y.
+
+def decode_counts(text: bytes) -> NDArray[np.int64]:
+    """The run lengths in COCO's compressed string, beginning with that of the background.
+
+    Raises:
+        LabelError: the string is cut short, or holds something else.
+
+    Example:
+        >>> decode_counts(b"52203").tolist()
+        [5, 2, 2, 2, 5]
+    """
+    codes = np.frombuffer(text, np.uint8).astype(np.int64) - _FIRST
+    if not len(codes):
+        return codes
+    if codes.min() < 0 or codes.max() >= 2 * _MORE or codes[-1] & _MORE:
+        raise LabelError("The run lengths are no compressed string of COCO.")
+    starts = np.flatnonzero(np.concatenate([[True], codes[:-1] & _MORE == 0]))
+    lengths = np.diff(np.append(starts, len(codes)))
+    if lengths.max() > 12:
+        raise LabelError("The run lengths are no compressed string of COCO.")
+    places = np.arange(len(codes)) - np.repeat(starts, lengths)
+    numbers = np.add.reduceat((codes & (_MORE - 1)) << (_BITS * places), starts)
+    is_negative = codes[starts + lengths - 1] & _SIGN != 0
+    numbers -= np.where(is_negative, 1 << (_BITS * lengths), 0)
+    # From the fourth on, a number is the difference to the run length two before.
+    numbers[1::2] = np.cumsum(numbers[1::2])
+    numbers[2::2] = np.cumsum(numbers[2::2])
+    return numbers
+
+
+def mask_of(counts: NDArray[np.int64], size: tuple[int, int]) -> tuple[NDArray[np.bool_], int]:
+    """The columns [h, n] that run lengths cover, and the index of the first of them.
+
+    Raises:
+        LabelError: the run lengths do not fill the size, height and width.
+
+    Example:
+        >>> mask, left = mask_of(np.array([5, 2, 2, 2, 5]), (4, 4))
+        >>> mask.astype(int).tolist(), left
+        ([[0, 0], [1, 1], [1, 1], [0, 0]], 1)
+    """
+    height, width = size
+    pixels = height * width
+    if ((counts < 0) | (counts > pixels)).any() or counts.sum() != pixels:
+        raise LabelError(
+            f"The run lengths sum up to {counts.sum()}; the mask has {height}x{width} pixels."
+        )
+    ends = np.cumsum(counts)
+    covered = counts[1::2] > 0
+    if not covered.any():
+        return np.zeros((height, 0), np.bool_), 0
+    left = int((ends[1::2] - counts[1::2])[covered][0]) // height
+    right = -(-int(ends[1::2][covered][-1]) // height)
+    first = left * height
+    kept = np.diff(np.append(first, np.clip(ends, first, right * height)))
+    flat = np.repeat(np.arange(len(counts)) % 2 == 1, kept)
+    return flat.reshape(right - left, height).T, left
+
+
+def fill_polygon(ring: NDArray[np.float64], size: tuple[int, int]) -> tuple[NDArray[np.bool_], int]:
+    """The columns [h, n] that a polygon [n, 2] of x and y covers, and the index of the first.
 
     Raises:
         LabelError: pycocotools is not installed.
     """
     runs = _pycocotools().frPyObjects([ring.ravel().tolist()], *size)
-    return decode(runs[0])
-
-
-def decode(runs: dict[str, Any]) -> NDArray[np.bool_]:
-    """The pixels [h, w] of COCO's compressed run lengths, whose `counts` are bytes.
-
-    Raises:
-        LabelError: pycocotools is not installed.
-    """
-    with warnings.catch_warnings():  # pycocotools 2.0.11 has an `__array__` of NumPy 1
-        warnings.simplefilter("ignore", DeprecationWarning)
-        mask: NDArray[np.uint8] = _pycocotools().decode(runs)
-    return mask.astype(np.bool_)
+    return mask_of(decode_counts(runs[0]["counts"]), size)
 
 
 def _pycocotools() -> Any:
@@ -36,7 +87,7 @@ def _pycocotools() -> Any:
         from pycocotools import mask
     except ImportError as error:
         raise LabelError(
-            "Polygons and run lengths need the package pycocotools, which is not installed.",
+            "Polygons need the package pycocotools, which is not installed.",
             next_step="Run `pip install 'labelgrid[tools]'`.",
         ) from error
     return mask

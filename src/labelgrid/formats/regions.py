@@ -33,6 +33,7 @@ class Canvas:
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
+        self.size = size
         self.regions: RegionMap = np.full(size, UNCOVERED, np.int32)
 
     def paint(self, mask: NDArray[np.bool_], number: int, *, top: int = 0, left: int = 0) -> None:
@@ -66,11 +67,5 @@ class Canvas:
     def _paint_polygon(self, ring: NDArray[np.float64], number: int) -> None:
         if ring.ndim != 2 or ring.shape[1] != 2 or len(ring) < 3 or not np.isfinite(ring).all():
             raise LabelError("A polygon needs at least three points of two finite numbers.")
-        rows, columns = self.regions.shape
-        limit = np.array([columns, rows])
-        first = np.clip(np.floor(ring.min(0)) - 1, 0, limit).astype(int)
-        last = np.clip(np.ceil(ring.max(0)) + 1, 0, limit).astype(int)
-        width, height = (last - first).tolist()
-        if width and height:
-            mask = fill_polygon(ring - first, (height, width))
-            self.paint(mask, number, top=int(first[1]), left=int(first[0]))
+        mask, left = fill_polygon(ring, self.size)
+        self.paint(mask, number, left=left)

@@ -1,10 +1,12 @@
 """Regions are painted on a map, the later ones over the earlier."""
 
+import warnings
+
 import numpy as np
 import pytest
+from pycocotools import mask as peer
 
 from labelgrid.errors import LabelError
-from labelgrid.formats.coco_masks import fill_polygon
 from labelgrid.formats.regions import UNCOVERED, Canvas
 
 RNG = np.random.default_rng(0)
@@ -28,7 +30,11 @@ def test_a_polygon_is_filled_as_pycocotools_fills_it_on_the_whole_image() -> Non
         ring = RNG.uniform((-20, -20), (80, 60), (RNG.integers(3, 9), 2)).round(2)
         canvas = Canvas((40, 60))
         canvas.paint_polygons([ring], 7)
-        assert ((canvas.regions == 7) == fill_polygon(ring, (40, 60))).all()
+        runs = peer.frPyObjects([ring.ravel().tolist()], 40, 60)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            whole = peer.decode(runs)[..., 0] == 1
+        assert ((canvas.regions == 7) == whole).all()
 
 
 def test_the_polygons_of_one_region_are_all_painted() -> None:
