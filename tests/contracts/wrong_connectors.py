@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 from labelgrid.annotate.answers import Answer, Answers
@@ -10,6 +11,7 @@ from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.request import Request
 from labelgrid.annotate.tools.folder import FolderConnector
 from labelgrid.errors import LabelError
+from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.progress import Progress
 from labelgrid.recognition import Recognition
@@ -26,6 +28,23 @@ class Swaps(FolderConnector):
             for o in found.labels
         ]
         return found
+
+
+class Smooths(FolderConnector):
+    """Gives each second row of a label that of the row above, as a polygon loses thin lines."""
+
+    def receive(self, answer: Path, index: ProjectIndex) -> Answers:
+        found = super().receive(answer, index)
+        found.labels = [
+            dataclasses.replace(one, label=partial(smooth, one, index)) for one in found.labels
+        ]
+        return found
+
+
+def smooth(answer: Answer, index: ProjectIndex) -> LabelArray:
+    label = index.tasks[answer.cell.task].read(Path(str(answer.label)))
+    label.value[1::2] = label.value[: len(label.value) // 2 * 2 : 2]
+    return label
 
 
 class ReadsOnce(FolderConnector):
@@ -135,6 +154,7 @@ class Claims(FolderConnector):
 
 BREAKS: dict[str, type[FolderConnector]] = {
     "what_is_answered_is_what_is_labelled": Swaps,
+    "any_mask_comes_back_pixel_by_pixel": Smooths,
     "an_answer_may_be_received_twice": ReadsOnce,
     "sent_twice_nothing_changes_and_answers_stay": Clears,
     "sent_again_the_request_is_what_is_open_now": Hoards,
