@@ -18,8 +18,16 @@ from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from labelgrid.errors import LedgerError
-from labelgrid.ledger.dialect import FOREIGN, Dialect, SQLite
-from labelgrid.ledger.schema import MIGRATIONS, OPERATIONS, REVISION, VERSION_TABLE
+from labelgrid.ledger.dialect import FOREIGN, INTERRUPTED, Dialect, SQLite, dialect_of
+from labelgrid.ledger.schema import (
+    APPEND_ONLY,
+    METADATA,
+    MIGRATIONS,
+    OPERATIONS,
+    REVISION,
+    VERSION,
+    VERSION_TABLE,
+)
 
 UNCHANGED = "Nothing was changed."
 
@@ -120,6 +128,8 @@ class Database:
         try:
             yield
         except (DBAPIError, self._engine.dialect.dbapi.Error) as error:  # type: ignore[union-attr]
+            if getattr(getattr(error, "orig", error), "sqlite_errorname", "") == INTERRUPTED:
+                raise KeyboardInterrupt from error
             raise self._ledger_error(error) from error
 
     def _ledger_error(self, error: Exception) -> LedgerError:
@@ -188,6 +198,8 @@ def open_database(path: Path, *, read_only: bool = False) -> Database:
     try:
         with database.reading() as connection:
             current = _is_current(connection, path)
+            if current:
+                _check_schema(connection, path)
         if not current and read_only:
             next_step = "`labelgrid status` of its project brings it up to date."
             raise LedgerError(
@@ -196,10 +208,24 @@ def open_database(path: Path, *, read_only: bool = False) -> Database:
         if not current:
             with database.writing() as connection:
                 _migrate(connection)
+                _check_schema(connection, path)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _check_schema(connection: Connection, path: Path) -> None:
+    """Refuse a ledger with triggers, views or tables that this program does not make.
+
+    They would act in every command.
+    """
+    tables = [*METADATA.sorted_tables, VERSION]
+    found = dialect_of(connection).foreign_objects(connection, tables, APPEND_ONLY)
+    if found:
+        error = foreign_row_error(found[0])
+        error.where = str(path)
+        raise error
 
 
 def check_values(row: Sequence[Any], kinds: Sequence[type], owner: str) -> None:

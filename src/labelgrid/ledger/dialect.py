@@ -10,6 +10,10 @@ from sqlalchemy.dialects import sqlite
 
 #: How long a process waits for another one's write transaction.
 WAIT_SECONDS = 60
+#: How many of SQLite's instructions run between two looks for signals: some hundredths of a second.
+STEPS = 1_000_000
+#: SQLite's name of the error of a statement that a signal has interrupted.
+INTERRUPTED = "SQLITE_INTERRUPT"
 #: An error's meaning, and what to do about it.
 Meaning = tuple[str, str]
 #: The file is not a labelgrid database.
@@ -49,6 +53,19 @@ class Dialect(Protocol):
     def append_only(self, table: str) -> Sequence[str]:
         """The statements that make a table's rows impossible to change or delete."""
 
+    def foreign_objects(
+        self, connection: Connection, tables: Sequence[Table], append_only: Sequence[str]
+    ) -> Sequence[str]:
+        """What a database's schema has besides these tables, or lacks of them, in words.
+
+        A view in place of a table, or a trigger of somebody else's, would run in any command.
+
+        Args:
+            connection: the database.
+            tables: the tables that it has.
+            append_only: the names of those whose rows cannot be changed or deleted.
+        """
+
     def meaning(self, cause: BaseException) -> Meaning | None:
         """The meaning of the driver's error, if it has a known cause."""
 
@@ -66,6 +83,14 @@ _READ_ONLY = (
     "it cannot be written",
     "Make its folder and its files writable for you and run again.",
 )
+
+
+def _let_signals_through() -> int:
+    """Run Python for a moment in a long statement, so that Ctrl-C and SIGTERM end it.
+
+    An exception that a signal's handler raises here interrupts the statement.
+    """
+    return 0
 
 
 class SQLite:
@@ -121,6 +146,7 @@ class SQLite:
             )
             for setting in self.SETTINGS:
                 connection.execute(f"PRAGMA {setting}")
+            connection.set_progress_handler(_let_signals_through, STEPS)
 
         def begin(connection: Connection) -> None:
             writing = connection.get_execution_options().get("writing", False)
@@ -146,6 +172,32 @@ class SQLite:
             f"BEGIN SELECT RAISE(ABORT, '{table} are only ever added'); END"
             for change in ("UPDATE", "DELETE")
         ]
+
+    def foreign_objects(
+        self, connection: Connection, tables: Sequence[Table], append_only: Sequence[str]
+    ) -> Sequence[str]:
+        """As `Dialect.foreign_objects`.
+
+        Triggers are compared by their text, which is ours; tables and indexes by their names, as
+        their text depends on the release of SQLAlchemy that made them.
+        """
+        expected: set[tuple[str, str]] = set()
+        for table in tables:
+            expected.add(("table", table.name))
+            expected.update(("index", str(index.name)) for index in table.indexes)
+        for name in append_only:
+            expected.update(("trigger", text) for text in self.append_only(name))
+        found: set[tuple[str, str]] = set()
+        query = "SELECT type, name, sql FROM sqlite_master"
+        for kind, name, text in connection.exec_driver_sql(query):
+            if kind in ("table", "index") and name.startswith("sqlite_"):  # SQLite's own
+                continue
+            if kind == "table" and not str(text).startswith("CREATE TABLE"):
+                kind = "virtual table"
+            found.add((kind, text if kind == "trigger" else name))
+        surplus = [f"it has the {kind} {name!r:.80}" for kind, name in sorted(found - expected)]
+        lacking = [f"it lacks the {kind} {name!r:.80}" for kind, name in sorted(expected - found)]
+        return surplus + lacking
 
     def meaning(self, cause: BaseException) -> Meaning | None:
         """As `Dialect.meaning`, by SQLite's name for the error."""

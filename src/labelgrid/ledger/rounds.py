@@ -3,12 +3,13 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from labelgrid.errors import LedgerError
-from labelgrid.ledger.database import UNCHANGED, check_values
+from labelgrid.ledger.database import UNCHANGED, check_values, foreign_row_error
 from labelgrid.ledger.grid import Unit
 from labelgrid.ledger.schema import NOTES, ROUNDS
+from labelgrid.words import join_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +44,17 @@ class RoundRow:
 def rounds(connection: Connection) -> tuple[RoundRow, ...]:
     """All rounds, ordered by number."""
     rows = connection.execute(select(ROUNDS).order_by(ROUNDS.c.number))
-    return tuple(_round(row) for row in rows)
+    found = tuple(_round(row) for row in rows)
+    numbers = [row.number for row in found]
+    if numbers != list(range(1, len(numbers) + 1)):
+        raise foreign_row_error(f"its rounds have the numbers {join_names(numbers, 5)}")
+    return found
 
 
 def current_round(connection: Connection) -> RoundRow | None:
     """The open round, or None."""
-    row = connection.execute(select(ROUNDS).where(ROUNDS.c.state == "open")).first()
-    return _round(row) if row else None
+    open_rounds = [row for row in rounds(connection) if row.state == "open"]
+    return open_rounds[0] if open_rounds else None
 
 
 #: The types of a round's columns.
@@ -70,8 +75,7 @@ def open_round(connection: Connection) -> RoundRow:
             next_step="Close it first.",
             unchanged=UNCHANGED,
         )
-    last: int = connection.scalar(select(func.max(ROUNDS.c.number))) or 0
-    row = RoundRow(number=last + 1)
+    row = RoundRow(number=len(rounds(connection)) + 1)
     connection.execute(insert(ROUNDS), asdict(row))
     return row
 

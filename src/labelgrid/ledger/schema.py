@@ -25,6 +25,11 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 #: Not Alembic's default name, so that another program's database is never mistaken for a ledger.
 VERSION_TABLE = "ledger_version"
 
+#: The table of the revision, which Alembic makes.
+VERSION = Table(VERSION_TABLE, MetaData())
+#: The tables whose rows are only ever added.
+APPEND_ONLY = ("operations", "events")
+
 METADATA = MetaData(
     naming_convention={
         "pk": "pk_%(table_name)s",

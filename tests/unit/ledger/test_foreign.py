@@ -3,14 +3,21 @@
 Every reader answers with a sentence.
 """
 
+import signal
 import sqlite3
+import subprocess
+import sys
+import time
 from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
 from labelgrid.errors import LabelgridError, LedgerError
 from labelgrid.ledger.database import check_name, check_values, foreign_value_errors
+from labelgrid.ledger.dialect import SQLite
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
+from labelgrid.ledger.schema import APPEND_ONLY
 from labelgrid.ledger.store import Store
 from labelgrid.tasks.task import definitions
 from tests.databases import changing, drop_triggers
@@ -93,6 +100,7 @@ def other(ledger, tmp_path_factory):
     path = tmp_path_factory.mktemp("foreign") / "other.db"
     with closing(sqlite3.connect(path)) as connection:
         ledger.backup(connection)
+        restore_triggers(connection)
     with Store.open(path) as store, closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA ignore_check_constraints = 1")
         connection.execute("PRAGMA synchronous = 0")
@@ -113,8 +121,90 @@ def test_any_value_in_any_column_is_read_or_refused(ledger, other, table, column
                 read(store)
             except LabelgridError as error:
                 assert str(error)
+    restore_triggers(connection)
     with suppress(LabelgridError), Store.open(path):
         pass
+
+
+def restore_triggers(connection: sqlite3.Connection) -> None:
+    """Make the triggers again that `drop_triggers` dropped, without which no ledger is opened."""
+    for table in APPEND_ONLY:
+        for statement in SQLite().append_only(table):
+            connection.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("CREATE TRIGGER t AFTER INSERT ON cells BEGIN DELETE FROM cells; END", "has the trigger"),
+        ("CREATE VIEW v AS SELECT 1", "has the view 'v'"),
+        ("CREATE TABLE more (a)", "has the table 'more'"),
+        ("CREATE INDEX i ON notes (value)", "has the index 'i'"),
+        ("CREATE VIRTUAL TABLE f USING fts5(a)", "has the table 'f_"),
+        ("DROP INDEX cells_timed", "lacks the index 'cells_timed'"),
+        ("DROP TRIGGER events_no_delete", "lacks the trigger"),
+        ("ALTER TABLE notes RENAME TO other", "has the table 'other'"),
+    ],
+)
+def test_a_schema_that_labelgrid_does_not_make_is_refused(
+    tmp_path: Path, statement: str, found: str
+) -> None:
+    path = tmp_path / "ledger.db"
+    Store.create(path).close()
+    Store.open(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(statement)
+        connection.commit()
+    with pytest.raises(LedgerError, match="which labelgrid does not write") as refused:
+        Store.open(path)
+    assert found in str(refused.value)
+
+
+def test_a_view_in_place_of_a_table_is_refused_and_never_read(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    Store.create(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "DROP TABLE notes; CREATE VIEW notes AS WITH RECURSIVE r(value) AS "
+            "(SELECT 1 UNION ALL SELECT value + 1 FROM r) SELECT 'a' AS key, value FROM r;"
+        )
+    with pytest.raises(LedgerError, match="has the view 'notes'"):
+        Store.open(path)
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_statement_without_end(tmp_path: Path, sign: signal.Signals) -> None:
+    code = (
+        "from pathlib import Path\n"
+        "from labelgrid.ledger.database import create_database\n"
+        "from labelgrid.processes import stop_on_sigterm\n"
+        f"base = create_database(Path({str(tmp_path / 'ledger.db')!r}))\n"
+        "try:\n"
+        "    with stop_on_sigterm(), base.reading() as connection:\n"
+        "        print('reading', flush=True)\n"
+        "        connection.exec_driver_sql('WITH RECURSIVE r(v) AS (SELECT 1 UNION ALL '\n"
+        "            'SELECT v + 1 FROM r) SELECT count(*) FROM r').all()\n"
+        "except KeyboardInterrupt:\n"
+        "    print('stopped', flush=True)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "reading\n"
+    time.sleep(0.2)
+    process.send_signal(sign)
+    assert process.communicate(timeout=60)[0] == "stopped\n"
+
+
+def test_rounds_that_are_not_numbered_from_1_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with Store.create(path) as store:
+        store.close_round(store.open_round())
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("UPDATE rounds SET number = 1000000")
+            connection.commit()
+        for read in (store.rounds, store.current_round, store.open_round):
+            with pytest.raises(LedgerError, match="rounds have the numbers 1000000"):
+                read()
 
 
 def test_types_names_and_unreadable_values_are_refused():
