@@ -1,26 +1,47 @@
 """Recomputes the current cells from the events, and counts the differences."""
 
-from sqlalchemy import Connection, delete, func, insert, select
+from typing import Any
 
-from labelgrid.ledger.schema import CELLS, EVENTS
+from sqlalchemy import Connection, Select, delete, func, insert, select
+
+from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, TASKS
+
+_COLUMNS = [column.name for column in CELLS.c if column.name != "state"]
 
 
 def rebuild(connection: Connection) -> int:
     """Recompute the cells' table from the events alone; see `Store.rebuild`."""
-    columns = [column.name for column in CELLS.c if column.name != "state"]
-    last = select(func.max(EVENTS.c.id)).group_by(EVENTS.c.image_id, EVENTS.c.task_id)
-    expected = select(
-        *(EVENTS.c[name] for name in columns), EVENTS.c.to_state.label("state")
-    ).where(EVENTS.c.id.in_(last), EVENTS.c.to_state != 0)
-    current = select(*(CELLS.c[name] for name in columns), CELLS.c.state)
+    differing = len(differing_cells(connection))
+    if differing:
+        connection.execute(delete(CELLS))
+        connection.execute(insert(CELLS).from_select([*_COLUMNS, "state"], _expected()))
+    return differing
+
+
+def differing_cells(connection: Connection) -> list[tuple[str, str]]:
+    """The image and task of each cell whose row is not what its events say, ordered."""
+    current = select(*(CELLS.c[name] for name in _COLUMNS), CELLS.c.state)
     key = [name.key for name in CELLS.primary_key]
-    surplus = current.except_(expected).subquery()
-    lacking = expected.except_(current).subquery()
+    surplus = current.except_(_expected()).subquery()
+    lacking = _expected().except_(current).subquery()
     surplus_keys = select(*(surplus.c[name] for name in key))
     lacking_keys = select(*(lacking.c[name] for name in key))
     either = surplus_keys.union(lacking_keys).subquery()
-    differing = connection.scalar(select(func.count()).select_from(either)) or 0
-    if differing:
-        connection.execute(delete(CELLS))
-        connection.execute(insert(CELLS).from_select([*columns, "state"], expected))
-    return differing
+    image = func.coalesce(IMAGES.c.name, "?")  # a damaged ledger may have lost the image's row
+    task = func.coalesce(TASKS.c.name, "?")
+    names = (
+        select(image, task)
+        .select_from(either)
+        .outerjoin(IMAGES, IMAGES.c.id == either.c.image_id)
+        .outerjoin(TASKS, TASKS.c.id == either.c.task_id)
+        .order_by(image, task)
+    )
+    return [(image_id, task) for image_id, task in connection.execute(names)]
+
+
+def _expected() -> Select[Any]:
+    """The rows that the cells' table should have."""
+    last = select(func.max(EVENTS.c.id)).group_by(EVENTS.c.image_id, EVENTS.c.task_id)
+    columns = [EVENTS.c[name] for name in _COLUMNS]
+    rows = select(*columns, EVENTS.c.to_state.label("state"))
+    return rows.where(EVENTS.c.id.in_(last), EVENTS.c.to_state != 0)

@@ -338,3 +338,8 @@ class Store:
         """
         with self._database.writing() as connection:
             return rebuild.rebuild(connection)
+
+    def differing_cells(self) -> list[Cell]:
+        """The cells whose state is not what their events say, which only damage explains."""
+        with self._database.reading() as connection:
+            return [Cell(*names) for names in rebuild.differing_cells(connection)]

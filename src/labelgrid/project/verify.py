@@ -13,7 +13,7 @@ from pathlib import Path
 from labelgrid.annotate.answers import Fault
 from labelgrid.errors import ImageError, LabelError, ProjectError, command
 from labelgrid.images.reading import changed_image_error, check_image
-from labelgrid.ledger.grid import ImageRow, State
+from labelgrid.ledger.grid import Cell, ImageRow, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
@@ -64,7 +64,13 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
         progress.start("Reading labels", len(cells), "labels")
         check_label = partial(_label_fault, project, project.tasks(), rows)
         faults += _collect_faults(threads.map(check_label, cells), progress)
+    faults += [_cell_fault(cell) for cell in project.store.differing_cells()]
     return Verified(len(rows), len(cells), faults)
+
+
+def _cell_fault(cell: Cell) -> Fault:
+    what = "The cell's state in the ledger is not what its history says."
+    return Fault("labelgrid.db", what, "Its file is damaged; restore a copy.", cell)
 
 
 def _collect_faults(results: Iterable[Fault | None], progress: Progress) -> list[Fault]:

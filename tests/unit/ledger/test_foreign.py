@@ -187,12 +187,15 @@ def test_a_signal_ends_a_statement_without_end(tmp_path: Path, sign: signal.Sign
         "except KeyboardInterrupt:\n"
         "    print('stopped', flush=True)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert process.stdout
-    assert process.stdout.readline() == "reading\n"
-    time.sleep(0.2)
-    process.send_signal(sign)
-    assert process.communicate(timeout=60)[0] == "stopped\n"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == b"reading\n"
+            time.sleep(0.2)
+            process.send_signal(sign)
+            assert process.communicate(timeout=60)[0] == b"stopped\n"
+        finally:
+            process.kill()
 
 
 def test_rounds_that_are_not_numbered_from_1_are_refused(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from labelgrid.project.settings import Oracle, Settings
 from labelgrid.project.sources import source_of
 from labelgrid.project.verify import Verified, verify
 from tests.campaigns import make_project, snapshot
+from tests.databases import change
 from tests.e2e.commands import typed
 from tests.support import Made
 
@@ -60,6 +61,16 @@ def test_a_label_of_no_image_is_a_fault(
     assert {(fault.what, fault.cell.image_id) for fault in found if fault.cell} == {
         ("The ledger has no such image.", first.image_id)
     }
+
+
+def test_a_cell_that_is_not_what_its_history_says_is_a_fault(labelled: ProjectFolder) -> None:
+    cell = Cell("0000.jpg", "semseg")
+    assert labelled.store.differing_cells() == []
+    change(labelled.folder / "labelgrid.db", "DELETE FROM cells WHERE image_id = 1 AND task_id = 1")
+    assert labelled.store.differing_cells() == [cell]
+    (fault,) = verify(labelled, Silent()).faults
+    assert fault.cell == cell
+    assert "not what its history says" in str(fault)
 
 
 def test_every_fault_is_listed(labelled: ProjectFolder, data: Made) -> None:
