@@ -226,6 +226,20 @@ def image_size(path: Path) -> tuple[int, int]:
         return _upright_size(height, width, _orientation(image))
 
 
+def orientation_of(path: Path) -> int:
+    """The EXIF orientation in an image's header, from 1 (upright) to 8.
+
+    That of a PNG that stores it after the pixels is not looked for.
+
+    Raises:
+        ImageError: the image cannot be used.
+    """
+    with _readable(path), open_regular(path) as file, open_image(file, path) as image:
+        if image.format == "PNG" and "exif" not in image.info:
+            return 1
+        return _orientation(image)
+
+
 def _contents(path: Path) -> bytes:
     with _readable(path):
         data = read_bytes(path, max_bytes())

@@ -13,6 +13,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.project.edge_agreement import Edges
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.words import count_text
 
@@ -40,13 +41,14 @@ FigureSet = Sequence[Mapping[str, LabelFigure]]
 
 @dataclass(frozen=True)
 class Summary:
-    """What is compared of a map: its figures, and the signs of its slopes [h, w, 2].
+    """What is compared of a map: its figures, the signs of its slopes [h, w, 2], its outlines.
 
-    `slope` is None if its kind has no slopes.
+    `slope` is None if its kind has no slopes, `outline` if it has no outlines.
     """
 
     figures: Mapping[str, LabelFigure]
     slope: NDArray[np.int8] | None
+    outline: Edges | None = None
 
 
 Pair = tuple[Summary, Summary]

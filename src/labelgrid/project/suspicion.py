@@ -21,7 +21,9 @@ from labelgrid.images.reading import read_image
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
-from labelgrid.project import plausibility
+from labelgrid.project import edge_evidence, plausibility
+from labelgrid.project.edge_agreement import Edges, on_grid
+from labelgrid.project.edge_evidence import EdgeEvidence
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.plausibility import Doubt, Pair, Summary
 from labelgrid.project.requests import prelabel
@@ -87,7 +89,7 @@ class Summaries:
     def add(self, cell: Cell, label: LabelArray) -> None:
         """Summarise a label, if its cell is in the sample."""
         if cell in self.sample:
-            self.made[cell] = _summary(self.tasks[cell.task], lambda: _thin(label))
+            self.made[cell] = _summary(self.tasks[cell.task], lambda: label)
 
 
 def check_plausible(
@@ -140,6 +142,7 @@ class _Evidence:
         self.tasks = project.tasks()
         self.summaries = dict(summaries)
         self.compared: set[frozenset[Cell]] = set()
+        self.edges = EdgeEvidence(project)
 
     def doubts(self, task: str) -> list[Doubt]:
         """All doubts about the labels of one task."""
@@ -160,7 +163,26 @@ class _Evidence:
             doubts = plausibility.compare_with_earlier(task, figures, earlier)
         pairs, earlier_pairs = self._predictions(task, summaries)
         doubts += plausibility.compare_with_predictions(task, pairs, earlier_pairs)
+        doubts += self._compare_edges(task, summaries)
         return doubts + self._compare_other_tasks(task, summaries)
+
+    def _compare_edges(self, task: str, summaries: Mapping[Cell, Summary]) -> list[Doubt]:
+        """Compare the labels' outlines with the edges of their images.
+
+        Where those of earlier labels do not follow edges either, they say nothing.
+        """
+        images = [cell.image_id for cell in self.fresh if cell.task == task]
+        doubts = self.edges.doubts(task, _outlines(summaries), images)
+        if doubts:
+            earlier: dict[Cell, Summary] = {}
+            for row in self.earlier(task)[: edge_evidence.LABELS]:
+                summary = self._summary_of(row)
+                if summary:
+                    earlier[row.cell] = summary
+            before = list(self.edges.agreements(_outlines(earlier)).values())
+            if len(before) >= plausibility.FEW and np.mean(before) < edge_evidence.LIMIT:
+                return []
+        return doubts
 
     def _predictions(
         self, task: str, summaries: Mapping[Cell, Summary]
@@ -229,7 +251,7 @@ class _Evidence:
         if cell in self.fresh:
             task = self.tasks[cell.task]
             with as_file(self.fresh[cell].answer, task) as path:
-                return _thin(task.read(path)) if path else None
+                return task.read(path) if path else None
         row = self.project.store.find([cell]).get(cell)
         if row and row.state == State.LABELLED:
             return self._read(row)
@@ -239,14 +261,23 @@ class _Evidence:
         return _summary(self.tasks[row.cell.task], partial(self._read, row))
 
     def _read(self, row: CellRow) -> LabelArray:
-        return _thin(read_stored_label(self.project, row, self.tasks[row.cell.task]))
+        return read_stored_label(self.project, row, self.tasks[row.cell.task])
 
     def _prediction(self, row: CellRow) -> Summary | None:
         task = self.tasks[row.cell.task]
         path = prelabel(self.project, row, task)
         if path is None:
             return None
-        return _summary(task, lambda: _thin(task.read(path)))
+        return _summary(task, lambda: task.read(path))
+
+
+def _outlines(summaries: Mapping[Cell, Summary]) -> dict[str, Edges]:
+    """The outlines of one task's labels that have any, by image."""
+    found = {}
+    for cell, summary in summaries.items():
+        if summary.outline is not None:
+            found[cell.image_id] = summary.outline
+    return found
 
 
 def _summary(task: TaskDef, read: Callable[[], LabelArray | None]) -> Summary | None:
@@ -254,11 +285,14 @@ def _summary(task: TaskDef, read: Callable[[], LabelArray | None]) -> Summary | 
     with suppress(LabelError, ProjectError, OSError):
         label = read()
         if label and label.valid.any():
-            slope = task.slope(label)
+            outline = task.outline(label)
+            edges = None if outline is None else on_grid(outline)
+            thin = _thin(label)
+            slope = task.slope(thin)
             signs = None
             if slope is not None:
                 signs = np.sign(slope).astype(np.int8)
-            return Summary(task.figures(label), signs)
+            return Summary(task.figures(thin), signs, edges)
     return None
 
 

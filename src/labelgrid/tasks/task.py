@@ -20,6 +20,7 @@ from labelgrid.formats.codec import Form, LabelArray, codec, options_of
 from labelgrid.formats.regions import RegionMap
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.figures import LabelFigure, no_figures, no_slope
+from labelgrid.tasks.outlines import no_outline
 from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.scale import Scale
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from labelgrid.pixel.metrics import Metric
     from labelgrid.pixel.target import Target
     from labelgrid.pixel.uncertainty import Moments
+    from labelgrid.tasks.outlines import Outline
 
 #: Values [h, w, c], valid [h, w], the view's placement, the label files' options -> values and
 #: valid on the canvas.
@@ -75,6 +77,8 @@ class Spec:
             default: none.
         slope: how the surface recedes to the right and upward; an import compares its sign (0:
             unknown) with the sign in the image's other labels. Default: None, which says nothing.
+        outline: where a label changes; an import compares it with the edges of the image. Default:
+            None, which says nothing.
         other_figures: further figures that can be a headline -> the metric that computes them.
     """
 
@@ -89,6 +93,7 @@ class Spec:
     render: Render
     figures: Figures = no_figures
     slope: Slope = no_slope
+    outline: Outline = no_outline
     other_figures: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -195,6 +200,10 @@ class TaskDef:
         None if the kind does not tell.
         """
         return self.spec.slope(label.value, label.valid, self.options)
+
+    def outline(self, label: LabelArray) -> NDArray[np.float32] | None:
+        """Where a label changes, from 0 up, [h, w] of any size; None if the kind does not tell."""
+        return self.spec.outline(label.value, label.valid, self.options)
 
     def read(self, path: Path) -> LabelArray:
         """Read and check the label in a file; returns it at its image's size."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from labelgrid.formats.codecs import depth as files
 from labelgrid.tasks.figures import LabelFigure, distance_slope
+from labelgrid.tasks.outlines import distance_outline
 from labelgrid.tasks.pictures import RGB, render_distances
 from labelgrid.tasks.placement import Labels, Placement
 from labelgrid.tasks.scale import Scale, divide_by_maximum, zoom_disparities, zoom_distances
@@ -100,6 +101,7 @@ SPEC = Spec(
     transform=zoom_depth,
     render=render_depth,
     figures=median_figure,
+    outline=distance_outline,
     slope=depth_slope,
     other_figures={"absErr": "RMSE"},
 )

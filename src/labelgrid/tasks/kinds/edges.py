@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from labelgrid.config import check_ranges
 from labelgrid.tasks.figures import positive_share
+from labelgrid.tasks.outlines import line_outline
 from labelgrid.tasks.pictures import render_grey
 from labelgrid.tasks.placement import same_values
 from labelgrid.tasks.scale import Scale, probability_error
@@ -54,6 +55,7 @@ SPEC = Spec(
     transform=same_values,
     render=render_grey,
     figures=positive_share,
+    outline=line_outline,
     other_figures={"oisF": "odsF", "boundary AP": "odsF"},
 )
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.tasks.figures import LabelFigure
+from labelgrid.tasks.outlines import direction_outline
 from labelgrid.tasks.pictures import render_vectors
 from labelgrid.tasks.placement import Labels, Placement
 from labelgrid.tasks.scale import Scale, direction_error, shift_to_unit_range, unmirror_vectors
@@ -91,6 +92,7 @@ SPEC = Spec(
     transform=turn_normals,
     render=render_vectors,
     figures=direction_figures,
+    outline=direction_outline,
     slope=normals_slope,
     other_figures={f"below {degrees}": "mErr" for degrees in ("11.25", "22.5", "30")},
 )

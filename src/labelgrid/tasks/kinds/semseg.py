@@ -11,6 +11,7 @@ from functools import partial
 from typing import Literal
 
 from labelgrid.tasks.figures import class_heights
+from labelgrid.tasks.outlines import border_outline
 from labelgrid.tasks.pictures import render_classes
 from labelgrid.tasks.placement import same_values
 from labelgrid.tasks.scale import Scale, probability_error
@@ -40,6 +41,7 @@ SPEC = Spec(
     transform=same_values,
     render=render_classes,
     figures=class_heights,
+    outline=border_outline,
     other_figures={"pixAcc": "mIoU"},
 )
 

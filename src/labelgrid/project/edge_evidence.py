@@ -1,0 +1,190 @@
+"""Doubts labels whose outlines do not follow the edges of their images, and finds out why.
+
+Loads no torch.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from labelgrid.errors import ImageError, LabelgridError
+from labelgrid.images.reading import orientation_of, read_image
+from labelgrid.ledger.grid import SPLITS
+from labelgrid.project.edge_agreement import (
+    WAYS,
+    Edges,
+    agreement,
+    best_shift,
+    image_edges,
+    turned,
+)
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.plausibility import Doubt
+from labelgrid.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.words import count_text
+
+#: At most so many labels of a task are compared, each with its own image and so many others.
+LABELS = 16
+OTHERS = 12
+#: Fewer labels, or other images, say nothing.
+LEAST = 3
+#: The mean agreement of fewer and of more than `MANY` labels is doubted below these. Of NYUv2's
+#: labels it is 4 to 11; 10 wrong ones reach 1.4. `benchmarks/plausibility.py` counts false alarms.
+MANY = 8
+LIMIT_FEW = 0.0
+LIMIT = 1.3
+#: A way to put labels right explains them if they agree so much better.
+BETTER = 1.5
+
+Outlines = Mapping[str, Edges]
+#: The label and the image's edges -> how well they agree if the label is put right somehow.
+Explained = Callable[[str], float]
+
+
+def limit(labels: int) -> float:
+    """The least mean agreement of so many labels that is not doubted."""
+    return LIMIT if labels >= MANY else LIMIT_FEW
+
+
+def _shift_words(down: float, right: float) -> str:
+    """A shift as shares of the sides, in words.
+
+    Example:
+        >>> _shift_words(0.0, 0.16), _shift_words(-0.1, -0.02)
+        ('16% too far right', '10% too far up and 2% too far left')
+    """
+    parts = []
+    if round(100 * down):
+        parts.append(f"{abs(down):.0%} too far {'down' if down > 0 else 'up'}")
+    if round(100 * right):
+        parts.append(f"{abs(right):.0%} too far {'right' if right > 0 else 'left'}")
+    return " and ".join(parts) or "where they should"
+
+
+class EdgeEvidence:
+    """The edges of a project's images, each image read once.
+
+    Args:
+        project: the project.
+    """
+
+    def __init__(self, project: ProjectFolder) -> None:
+        self._roots = {row.image_id: row.root for row in project.store.images(SPLITS)}
+        self._edges: dict[str, Edges | None] = {}
+        ids = sorted(self._roots)
+        draws = keyed_uniform(image_keys(ids), seed_of(0, "edges"))
+        self._drawn = [ids[int(index)] for index in np.argsort(draws, kind="stable")]
+
+    def agreements(self, outlines: Outlines) -> dict[str, float]:
+        """How well each label agrees with its own image, by image; some may not be known."""
+        found = {}
+        for image_id, outline in outlines.items():
+            value = self._agreement(outline, image_id, {image_id})
+            if value is not None:
+                found[image_id] = value
+        return found
+
+    def doubts(self, task: str, outlines: Outlines, images: Sequence[str]) -> list[Doubt]:
+        """Doubt the labels of a task, apart by the orientation that their photographs declare.
+
+        Args:
+            task: the task.
+            outlines: image -> the outlines of its label on the grid; the first are compared.
+            images: all images whose labels are imported, for labels that were exchanged.
+        """
+        groups: dict[int, dict[str, Edges]] = defaultdict(dict)
+        for image_id in list(outlines)[:LABELS]:
+            groups[self._orientation(image_id)][image_id] = outlines[image_id]
+        doubts = []
+        for orientation, group in sorted(groups.items()):
+            values = list(self.agreements(group).values())
+            if len(values) >= LEAST and np.mean(values) < limit(len(values)):
+                mean = float(np.mean(values))
+                what = (
+                    f"the outlines of {count_text(len(values), 'label')} do not follow the edges "
+                    f"of their images: agreement {mean:.1f} (right labels: above "
+                    f"{limit(len(values)):g}, usually 4 to 11)."
+                )
+                cause = self._cause(group, sorted(images), mean)
+                if cause and orientation > 1:
+                    cause += (
+                        f" Their photographs declare EXIF orientation {orientation}: the labels "
+                        "may lie in the stored orientation; make them upright."
+                    )
+                doubts.append(Doubt(task, f"{what} {cause}".rstrip()))
+        return doubts
+
+    def _cause(self, group: Outlines, images: Sequence[str], mean: float) -> str:
+        """What would make the labels agree, as a sentence; empty if nothing tried does."""
+        tried: dict[str, float] = {}
+        for way in WAYS:
+            changed = {image_id: turned(outline, way) for image_id, outline in group.items()}
+            tried[f"They agree ({{:.1f}}) as labels that lie {way}."] = self._mean(changed)
+        tried |= self._exchanged(group, images)
+        shift, value = self._shifted(group)
+        tried[f"They agree ({{:.1f}}) as labels that lie {shift}."] = value
+        text, best = max(tried.items(), key=lambda item: item[1])
+        return text.format(best) if best > mean + BETTER else ""
+
+    def _mean(self, outlines: Outlines) -> float:
+        return float(np.mean(list(self.agreements(outlines).values())))
+
+    def _exchanged(self, group: Outlines, images: Sequence[str]) -> dict[str, float]:
+        """How well labels agree with the image before, and after, their own."""
+        tried = {}
+        places = {image_id: place for place, image_id in enumerate(images)}
+        for step, name in ((1, "next"), (-1, "previous")):
+            values = []
+            for image_id, outline in group.items():
+                other = images[(places[image_id] + step) % len(images)]
+                value = self._agreement(outline, other, {other, image_id})
+                values.append(value or 0.0)
+            text = f"They agree ({{:.1f}}) with the {name} image, in the order of names."
+            tried[text] = float(np.mean(values))
+        return tried
+
+    def _shifted(self, group: Outlines) -> tuple[str, float]:
+        """The shift that explains most labels, in words, and how well they agree then."""
+        shifts = []
+        values = []
+        for image_id, outline in group.items():
+            own = self._edges_of(image_id)
+            if own is not None:
+                shift, moved = best_shift(outline, own)
+                value = self._agreement(moved, image_id, {image_id})
+                shifts.append(shift)
+                values.append(value or 0.0)
+        down, right = np.median(shifts, 0)
+        apart = np.abs(np.array(shifts) - (down, right)).max(1) < 0.04
+        explained = float(np.mean(np.where(apart, values, 0.0)))
+        return _shift_words(float(down), float(right)), explained
+
+    def _agreement(self, outline: Edges, image_id: str, left_out: set[str]) -> float | None:
+        own = self._edges_of(image_id)
+        others = list(self._others(left_out))
+        if own is None or len(others) < LEAST:
+            return None
+        return agreement(outline, own, others)
+
+    def _others(self, left_out: set[str]) -> Iterator[Edges]:
+        for image_id in self._drawn[: OTHERS + len(left_out)]:
+            edges = None if image_id in left_out else self._edges_of(image_id)
+            if edges is not None:
+                yield edges
+
+    def _edges_of(self, image_id: str) -> Edges | None:
+        """The edges of an image; None if it cannot be read: other commands say so."""
+        if image_id not in self._edges:
+            self._edges[image_id] = None
+            with suppress(LabelgridError, OSError):
+                image = read_image(Path(self._roots[image_id]) / image_id)
+                self._edges[image_id] = image_edges(image)
+        return self._edges[image_id]
+
+    def _orientation(self, image_id: str) -> int:
+        with suppress(ImageError, OSError):
+            return orientation_of(Path(self._roots[image_id]) / image_id)
+        return 1

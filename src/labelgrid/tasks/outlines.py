@@ -1,0 +1,90 @@
+"""Computes where a label changes, to be held against the edges of its image. Loads no torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    #: Values [h, w, c], valid [h, w], the label files' options -> float32 [h, w], from 0 up.
+    Outline = Callable[[NDArray[Any], NDArray[np.bool_], Any], NDArray[np.float32] | None]
+
+#: Measured values are thinned to at most so many rows and columns: their noise is no outline.
+SIDE = 320
+#: A relative change of distance by 1/8 a pixel, or a turn by 1/40 of a unit vector's 8 bits, is
+#: about as strong as the border of an object.
+DISTANCE = 8.0
+TURN = 3.2
+
+
+def no_outline(
+    _value: NDArray[Any], _valid: NDArray[np.bool_], _options: object
+) -> NDArray[np.float32] | None:
+    """The `outline` of kinds that say nothing about where they change."""
+    return None
+
+
+def border_outline(
+    value: NDArray[Any], valid: NDArray[np.bool_], _options: object
+) -> NDArray[np.float32]:
+    """The `outline` of indices or yes and no [h, w, 1]: 1 beside another value.
+
+    What is not valid is a value, too: people leave the borders of objects out.
+    """
+    plain = np.where(valid, value[..., 0], -1)
+    outline = np.zeros(valid.shape, np.float32)
+    outline[:, 1:] = plain[:, 1:] != plain[:, :-1]
+    outline[1:] = np.maximum(outline[1:], plain[1:] != plain[:-1])
+    return outline
+
+
+def line_outline(
+    value: NDArray[Any], valid: NDArray[np.bool_], _options: object
+) -> NDArray[np.float32]:
+    """The `outline` of a map of lines [h, w, 1]: the lines."""
+    return np.where(valid, value[..., 0], 0).astype(np.float32)
+
+
+def distance_outline(
+    value: NDArray[Any], valid: NDArray[np.bool_], _options: object
+) -> NDArray[np.float32]:
+    """The `outline` of distances or disparities [h, w, 1]: their relative change."""
+    small, small_valid = _thinned(value, valid)
+    plane = np.log(np.where(small_valid, np.maximum(small[..., 0], 1e-6), 1.0)) * DISTANCE
+    return _log_slope([plane], small_valid)
+
+
+def direction_outline(
+    value: NDArray[Any], valid: NDArray[np.bool_], _options: object
+) -> NDArray[np.float32]:
+    """The `outline` of unit vectors [h, w, 3]: how fast they turn."""
+    small, small_valid = _thinned(value, valid)
+    filled = np.where(small_valid[..., None], small, 0) * TURN
+    return _log_slope([filled[..., channel] for channel in range(3)], small_valid)
+
+
+def _thinned(
+    value: NDArray[Any], valid: NDArray[np.bool_]
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    step = -(-max(valid.shape) // SIDE)
+    middles = (slice(step // 2, None, step),) * 2
+    return value[middles], valid[middles]
+
+
+def _log_slope(planes: list[NDArray[Any]], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The logarithm of 1 and the planes' slopes [h, w]; 0 beside what is not valid."""
+    import cv2  # imported late: commands that only need a kind's options start faster
+
+    total = np.zeros(valid.shape, np.float32)
+    for plane in planes:
+        smooth = cv2.GaussianBlur(plane.astype(np.float32), (0, 0), 1)
+        right = cv2.Sobel(smooth, cv2.CV_32F, 1, 0)
+        down = cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
+        total += np.hypot(right, down)
+    inside = cv2.erode(valid.astype(np.uint8), np.ones((7, 7), np.uint8))
+    return np.where(inside == 1, np.log1p(total), 0).astype(np.float32)

@@ -1,0 +1,131 @@
+"""Labels whose outlines do not follow the edges of their images are doubted, and the cause is named."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from labelgrid.ledger.grid import TaskRow
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.import_labels import import_labels
+from labelgrid.project.suspicion import SuspiciousImport
+from tests.campaigns import make_project
+from tests.support import Made
+
+COVERS = [
+    "labelgrid.project.edge_agreement",
+    "labelgrid.project.edge_evidence",
+    "labelgrid.tasks.outlines",
+]
+CLASSES = ("wall", "floor", "box", "door", "lamp")
+SIZE = (96, 128)
+COUNT = 20
+Index = NDArray[np.uint8]
+
+
+def draw(number: int) -> tuple[NDArray[np.uint8], Index]:
+    """A photograph of coloured things with noise, and its class map."""
+    rng = np.random.default_rng(number)
+    index = np.zeros(SIZE, np.uint8)
+    for _ in range(6):
+        points = rng.integers((0, 0), (SIZE[1], SIZE[0]), (4, 2)).astype(np.int32)
+        cv2.fillConvexPoly(index, cv2.convexHull(points), int(rng.integers(1, len(CLASSES))))
+    colours = rng.integers(30, 220, (len(CLASSES), 3))
+    photograph = colours[index] + rng.normal(0, 8, (*SIZE, 3))
+    return np.clip(photograph, 0, 255).astype(np.uint8), index
+
+
+def names() -> tuple[str, ...]:
+    return tuple(f"{number:04d}.jpg" for number in range(COUNT))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Only read."""
+    root = tmp_path_factory.mktemp("edges") / "made"
+    (root / "images").mkdir(parents=True)
+    for number, name in enumerate(names()):
+        Image.fromarray(draw(number)[0]).save(root / "images" / name, quality=92)
+    return root
+
+
+def project(root: Path, folder: Path) -> ProjectFolder:
+    row = TaskRow("semseg", "semseg", 1.0, {"classes": list(CLASSES)})
+    return make_project(folder, Made(root, names(), (row,)))
+
+
+@pytest.fixture
+def opened(folder: Path, tmp_path: Path) -> Iterator[ProjectFolder]:
+    with project(folder, tmp_path / "project") as made:
+        yield made
+
+
+def write(folder: Path, change: Callable[[int], Index], count: int = COUNT) -> Path:
+    (folder / "semseg").mkdir(parents=True)
+    for number, name in enumerate(names()[:count]):
+        label = np.ascontiguousarray(change(number))
+        Image.fromarray(label).save((folder / "semseg" / name).with_suffix(".png"))
+    return folder
+
+
+WRONG: dict[str, tuple[Callable[[int], Index], str]] = {
+    "mirrored": (lambda number: draw(number)[1][:, ::-1], "lie mirrored left to right"),
+    "upside down": (lambda number: draw(number)[1][::-1, ::-1], "lie upside down"),
+    "top to bottom": (lambda number: draw(number)[1][::-1], "lie mirrored top to bottom"),
+    "shifted": (lambda number: np.roll(draw(number)[1], 20, 1), "% too far right"),
+    "exchanged": (lambda number: draw((number + 1) % COUNT)[1], "with the next image"),
+    "of nothing": (lambda number: draw(number + 500)[1], "do not follow the edges"),
+}
+
+
+@pytest.mark.parametrize("sort", WRONG)
+def test_wrong_labels_are_doubted_and_the_cause_is_named(
+    sort: str, opened: ProjectFolder, tmp_path: Path
+) -> None:
+    change, cause = WRONG[sort]
+    with pytest.raises(SuspiciousImport) as refused:
+        import_labels(opened, write(tmp_path / "labels", change))
+    assert cause in str(refused.value), str(refused.value)
+    assert sum(" agree (" in str(row) for row in refused.value.rows) == (sort != "of nothing")
+
+
+def test_right_labels_are_not_doubted(opened: ProjectFolder, tmp_path: Path) -> None:
+    import_labels(opened, write(tmp_path / "labels", lambda number: draw(number)[1]))
+
+
+def test_few_labels_say_nothing(opened: ProjectFolder, tmp_path: Path) -> None:
+    labels = write(tmp_path / "labels", lambda number: draw(number + 500)[1], count=2)
+    import_labels(opened, labels)
+
+
+def test_labels_in_the_stored_orientation_of_their_photographs_are_named(tmp_path: Path) -> None:
+    root = tmp_path / "made"
+    (root / "images").mkdir(parents=True)
+    exif = Image.Exif()
+    exif[0x0112] = 2
+    for number, name in enumerate(names()):
+        stored = Image.fromarray(np.ascontiguousarray(draw(number)[0][:, ::-1]))
+        stored.save(root / "images" / name, quality=92, exif=exif)
+    with project(root, tmp_path / "project") as made:
+        with pytest.raises(SuspiciousImport, match="EXIF orientation 2") as refused:
+            import_labels(made, write(tmp_path / "stored", lambda n: draw(n)[1][:, ::-1]))
+        assert "mirrored left to right" in str(refused.value)
+        import_labels(made, write(tmp_path / "upright", lambda number: draw(number)[1]))
+
+
+def test_where_earlier_labels_do_not_follow_edges_others_need_not(
+    opened: ProjectFolder, tmp_path: Path
+) -> None:
+    labels = write(tmp_path / "labels", lambda number: draw(number + 500)[1])
+    moved: list[Any] = sorted((labels / "semseg").iterdir())[10:]
+    later = tmp_path / "later" / "semseg"
+    later.mkdir(parents=True)
+    for path in moved:
+        path.rename(later / path.name)
+    import_labels(opened, labels, accept=True)
+    import_labels(opened, later.parent)
