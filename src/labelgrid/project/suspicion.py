@@ -26,6 +26,7 @@ from labelgrid.project.edge_agreement import Edges, on_grid
 from labelgrid.project.edge_evidence import EdgeEvidence
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.plausibility import Doubt, Pair, Summary
+from labelgrid.project.repeated_labels import repeated_cells, repeated_doubt, shows_something
 from labelgrid.project.requests import prelabel
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.project.validate_labels import UNCHANGED, AcceptedLabel, as_file
@@ -164,6 +165,7 @@ class _Evidence:
         pairs, earlier_pairs = self._predictions(task, summaries)
         doubts += plausibility.compare_with_predictions(task, pairs, earlier_pairs)
         doubts += self._compare_edges(task, summaries)
+        doubts += self._compare_files(task)
         return doubts + self._compare_other_tasks(task, summaries)
 
     def _compare_edges(self, task: str, summaries: Mapping[Cell, Summary]) -> list[Doubt]:
@@ -183,6 +185,25 @@ class _Evidence:
             if len(before) >= plausibility.FEW and np.mean(before) < edge_evidence.LIMIT:
                 return []
         return doubts
+
+    def _compare_files(self, task: str) -> list[Doubt]:
+        """Find files that are the labels of several images, unless they show nothing."""
+        fresh = {cell: label.digest for cell, label in self.fresh.items() if cell.task == task}
+        rows = self.project.store.cells(state=State.LABELLED, task=task)
+        earlier = ((row.cell, row.digest) for row in rows if row.cell not in fresh)
+        groups = []
+        for group in repeated_cells(fresh, earlier):
+            label = self.label(next(cell for cell in group if cell in fresh))
+            shows = label and shows_something(self.tasks[task], label)
+            if shows and self._images_differ(group):
+                groups.append(group)
+        return [repeated_doubt(task, groups)] if groups else []
+
+    def _images_differ(self, cells: Sequence[Cell]) -> bool:
+        """Whether the images of cells are different files, as far as that is known."""
+        names = {cell.image_id for cell in cells}
+        rows = self.project.store.images(names=names)
+        return len({row.digest or row.image_id for row in rows}) > 1
 
     def _predictions(
         self, task: str, summaries: Mapping[Cell, Summary]
