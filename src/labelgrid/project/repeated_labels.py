@@ -20,7 +20,8 @@ def repeated_cells(
         earlier: the same of the project.
 
     Example:
-        >>> groups = repeated_cells({Cell("a.jpg", "depth"): "f0"}, [(Cell("b.jpg", "depth"), "f0")])
+        >>> earlier = [(Cell("b.jpg", "depth"), "f0")]
+        >>> groups = repeated_cells({Cell("a.jpg", "depth"): "f0"}, earlier)
         >>> [[cell.image_id for cell in group] for group in groups]
         [['a.jpg', 'b.jpg']]
     """
