@@ -166,6 +166,7 @@ class Project(ProjectContents):
         *,
         classes: Iterable[str] = (),
         merge: Mapping[str, str] | None = None,
+        complete: bool = False,
         drop: bool = False,
         restore: bool = False,
     ) -> "Changed":
@@ -181,6 +182,8 @@ class Project(ProjectContents):
                 an option back.
             classes: the names of classes to add at the end.
             merge: class -> the class that its pixels are counted as.
+            complete: the labels that are there show all classes, also those that were added after
+                them. Otherwise they say nothing about these.
             drop: drop the task; its labels stay on disk.
             restore: bring a dropped task back with its labels.
 
@@ -196,7 +199,7 @@ class Project(ProjectContents):
         )
 
         added = list(classes)
-        if drop + restore + bool(values or added or merge) > 1:
+        if drop + restore + bool(values or added or merge or complete) > 1:
             raise UsageError(
                 "--drop, --restore and changes exclude each other.", next_step="Give one of them."
             )
@@ -206,7 +209,7 @@ class Project(ProjectContents):
             return Changed(row=rows[name], checked=0, requested=0, stale=False, cancelled=cancelled)
         if restore:
             restore_task(self._project, name)
-        change = TaskChange(values or {}, added, merge)
+        change = TaskChange(values or {}, added, merge, complete)
         return change_task(self._project, name, change, self._progress)
 
     def import_labels(

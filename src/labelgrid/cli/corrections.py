@@ -41,6 +41,12 @@ def task(
             metavar="CLASS=INTO", help="Count the pixels of a class as another one. Repeatable."
         ),
     ] = None,
+    complete: Annotated[
+        bool,
+        typer.Option(
+            "--complete", help="The labels that are there show all classes, also newer ones."
+        ),
+    ] = False,
     drop: Annotated[
         bool, typer.Option("--drop", help="Drop the task; its labels stay on disk.")
     ] = False,
@@ -59,7 +65,13 @@ def task(
     merged = assignments(merge or [], "--merge")
     with open_project(folder) as project:
         done = project.task(
-            name, changes, classes=classes or (), merge=merged, drop=drop, restore=restore
+            name,
+            changes,
+            classes=classes or (),
+            merge=merged,
+            complete=complete,
+            drop=drop,
+            restore=restore,
         )
         if drop:
             result: dict[str, Any] = {"task": name, "dropped": True, "cancelled": done.cancelled}
@@ -85,6 +97,7 @@ def _task_values(done: "Changed") -> dict[str, Any]:
         "checked": done.checked,
         "requested": done.requested,
         "stale": done.stale,
+        "older": done.older,
     }
 
 
@@ -98,6 +111,13 @@ def _task_text(done: "Changed", project: "Project") -> str:
     if done.checked:
         lines.append(f"Read {count_text(done.checked, 'label')} with it.")
     lines += done.moved
+    if done.older:
+        labels = count_text(done.older, "label is", "labels are")
+        say = command("task", project.folder, row.name, "--complete")
+        lines.append(
+            f"{labels} older than a class, and taken to say nothing about it. If they show it: "
+            f"`{say}`."
+        )
     if done.stale and newest_fit(project.folder):
         lines.append("Models and scores made before are stale: `labelgrid fit` trains with it.")
     if done.stale and done.requested:

@@ -19,16 +19,21 @@ from labelgrid.images.listing import list_images
 from labelgrid.images.reading import image_size, read_image
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.older_classes import complete_classes
 from labelgrid.project.settings import Oracle
 from labelgrid.tasks.task import TaskDef
 
 
 class GrantedLabel(NamedTuple):
-    """A label of the ledger: its file, its weight in training, and the hash of its content."""
+    """A label of the ledger: its file, its weight in training, and the hash of its content.
+
+    `classes` is the number of classes that the task had when it was made; None if it has none.
+    """
 
     path: Path
     weight: float
     digest: str
+    classes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,8 @@ class ProjectSource:
         if entry is None:
             return None
         check_digest(entry.path, entry.digest)
-        return task.read(entry.path)
+        label = task.read(entry.path)
+        return label if entry.classes is None else task.limit_classes(label, entry.classes)
 
     def weight(self, image_id: str, task: str) -> float:
         """As `Weighted.weight`."""
@@ -118,8 +124,11 @@ def source_of(project: ProjectFolder) -> ProjectSource | OracleSource:
         granted = {row.cell: GrantedLabel(Path(), row.weight, "") for row in rows}
         return OracleSource(dataset_of(project.settings.oracle), granted)
     labels = {}
+    complete = complete_classes(project.store)
     for row in rows:
-        labels[row.cell] = GrantedLabel(project.inside(row.path), row.weight, row.digest)
+        path = project.inside(row.path)
+        classes = max(len(row.classes), complete.get(row.cell.task, 0)) or None
+        labels[row.cell] = GrantedLabel(path, row.weight, row.digest, classes)
     image_files = {row.image_id: (row.root, row.digest) for row in project.store.images()}
     return ProjectSource(image_files, labels)
 

@@ -15,6 +15,7 @@ from labelgrid.progress import Progress, Silent
 from labelgrid.project import plausibility
 from labelgrid.project.cancel import cancel_all
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.older_classes import declare_complete, older_labels
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.stored_labels import misfits, refuse_misfits
 from labelgrid.project.strides import check_strides
@@ -37,11 +38,13 @@ class TaskChange:
             files; None removes an option, so that its default counts.
         classes: names of classes to add at the end.
         merge: class -> the class that it becomes a part of.
+        complete: the labels that are there show all classes, also those that were added later.
     """
 
     values: Mapping[str, Any]
     classes: Sequence[str] = ()
     merge: Mapping[str, str] | None = None
+    complete: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +59,7 @@ class Changed:
         moved: figures of the labels that differ with the new declaration, such as their median
             depth, in words.
         cancelled: the number of requests that were cancelled because the task was dropped.
+        older: the number of labels that are older than a class, and say nothing about it.
     """
 
     row: TaskRow
@@ -64,6 +68,7 @@ class Changed:
     stale: bool
     moved: Sequence[str] = ()
     cancelled: int = 0
+    older: int = 0
 
 
 @note_unchanged(UNCHANGED)
@@ -89,7 +94,7 @@ def change_task(
     before = TaskDef.of(old)
     after = TaskDef.of(row)
     _keep_indices(before, after, progress)
-    stale = before.options != after.options or before.metrics != after.metrics
+    stale = before.options != after.options or before.metrics != after.metrics or change.complete
     cells: list[CellRow] = []
     if before.options != after.options:
         cells += store.cells(task=name, state=State.LABELLED)
@@ -107,8 +112,19 @@ def change_task(
         store.update_task(row)
         if stale:
             store.count_change()
+        if change.complete:
+            declare_complete(store, name, len(after.classes))
         requested = sum(1 for _ in store.cells(task=name, state=State.REQUESTED))
-    return Changed(row=row, checked=len(cells), requested=requested, stale=stale, moved=moved)
+        labelled = store.cells(task=name, state=State.LABELLED)
+        older = older_labels(store, name, labelled, len(after.classes))
+    return Changed(
+        row=row,
+        checked=len(cells),
+        requested=requested,
+        stale=stale,
+        moved=moved,
+        older=older,
+    )
 
 
 @note_unchanged(UNCHANGED)

@@ -209,6 +209,17 @@ class TaskDef:
         """Read and check the label in a file; returns it at its image's size."""
         return self.form.upsample(codec(self.spec.codec).read(path, self.options))
 
+    def limit_classes(self, label: LabelArray, known: int) -> LabelArray:
+        """A label that was made when the task had only its first `known` classes.
+
+        The others were not annotated in it. Labels without classes stay as they are.
+        """
+        limit = getattr(codec(self.spec.codec), "limit_classes", None)
+        if limit is None or known >= len(self.classes):
+            return label
+        limited: LabelArray = limit(label, known, self.options)
+        return limited
+
     def read_prediction(self, path: Path) -> LabelArray:
         """Read a prediction in a label file.
 

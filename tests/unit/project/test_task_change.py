@@ -18,12 +18,17 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.records import Fit
 from labelgrid.project.requests import request_heldout
+from labelgrid.project.sources import source_of
 from labelgrid.project.task_change import Changed, TaskChange, change_task, drop_task, restore_task
 from tests.campaigns import ask, cells_of, ledger, make_project
 from tests.projects import Said
 from tests.support import Made
 
-COVERS = ["labelgrid.project.declaration_changes", "labelgrid.project.task_change"]
+COVERS = [
+    "labelgrid.project.declaration_changes",
+    "labelgrid.project.older_classes",
+    "labelgrid.project.task_change",
+]
 
 
 @pytest.fixture
@@ -251,3 +256,33 @@ def test_a_label_that_arrives_during_the_check_stops_the_change(
     with pytest.raises(LedgerError, match="Another command changed the ledger"):
         change_task(full, "depth", TaskChange({"scale": 0.5}), Meanwhile())
     assert full.store.tasks()[1].options == {}
+
+
+def test_labels_older_than_a_class_say_nothing_about_it_until_somebody_says_so(
+    full: ProjectFolder, data: Made
+) -> None:
+    def annotated() -> list[bool] | None:
+        label = source_of(full).label(data.names[0], full.tasks()["semseg"])
+        assert label is not None
+        return None if label.annotated is None else label.annotated.tolist()
+
+    count = len(full.tasks()["semseg"].classes)
+    assert changed(full, "semseg", cost=2.0).older == 0
+    assert annotated() is None
+    assert changed(full, "semseg", "hat").older == len(data.names)
+    assert annotated() == [True] * count + [False]
+    found = change_task(full, "semseg", TaskChange({}, complete=True), Silent())
+    assert (found.older, found.stale) == (0, True)
+    assert annotated() is None
+    assert changed(full, "semseg", "glove").older == len(data.names)
+    assert annotated() == [True] * (count + 1) + [False]
+
+
+def test_a_class_that_joins_an_old_one_is_annotated_in_older_labels(
+    full: ProjectFolder, data: Made
+) -> None:
+    first = full.tasks()["semseg"].classes[0]
+    changed(full, "semseg", "hat", "glove", merge={"hat": first})
+    label = source_of(full).label(data.names[0], full.tasks()["semseg"])
+    assert label is not None and label.annotated is not None
+    assert label.annotated.tolist() == [True] * (len(label.annotated) - 1) + [False]

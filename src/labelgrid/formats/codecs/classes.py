@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +196,20 @@ def _annotated_text(annotated: NDArray[np.bool_], options: Options) -> str:
         if annotated[position]:
             names.append(name)
     return "\n".join(names)
+
+
+def limit_classes(label: LabelArray, known: int, options: Options) -> LabelArray:
+    """A label that was made when only the first `known` classes of the list were there.
+
+    The others were not annotated in it.
+    """
+    annotated = np.zeros(len(options.names), np.bool_)
+    annotated[options.index[:known]] = True
+    if label.annotated is not None:
+        annotated &= label.annotated
+    if annotated.all():
+        return label
+    return replace(label, annotated=annotated)
 
 
 def region_names(options: Options) -> tuple[str, ...]:
