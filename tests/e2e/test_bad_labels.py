@@ -70,7 +70,8 @@ BAD: dict[str, tuple[str, Any, str]] = {
     "an image that is not there": (
         "depth/9999.png",
         DEPTH,
-        ": The label is of an unknown image or task. Add the image with `labelgrid add`, or remove the file.",
+        ": The label is of an unknown image or task. Say whose it is in labels.csv, a table of image,task,path; or add "
+        "the image with `labelgrid add`, or remove the file.",
     ),
     "a task that is not there": (
         "dept/0000.png",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, Skip, spelling_hint
+from labelgrid.annotate.answers import Answer, Answers, Fault, Skip, spelling_hint
 from labelgrid.annotate.connector import ProjectIndex, RemovedNames
 from labelgrid.annotate.lists import (
     LABEL_LIST,
@@ -22,6 +22,13 @@ from labelgrid.annotate.lists import (
     skip_lines,
 )
 from labelgrid.annotate.matching import LINK, cell_of, is_inside, links_outside, wrong_extension
+from labelgrid.annotate.other_names import (
+    UNKNOWN,
+    match_other_names,
+    printable,
+    task_and_image,
+    unknown_faults,
+)
 from labelgrid.errors import LabelError
 from labelgrid.formats.codec import codec
 from labelgrid.formats.naming import stem
@@ -31,11 +38,9 @@ from labelgrid.tasks.task import TaskDef
 
 README = "README.txt"
 IMAGES = "images"
-LABELS = "labels"
 PRELABELS = "prelabels"
 #: Files of a request, which are not labels.
 _OTHER_FILES = frozenset({MANIFEST, MANIFEST_TABLE, README, SKIPS, LABEL_LIST})
-UNKNOWN = "The label is of an unknown image or task."
 #: A hidden file that is named, unlike others: people wonder about it.
 _SHOWN_HIDDEN = ".DS_Store"
 
@@ -178,31 +183,82 @@ def _add_files(
 ) -> None:
     """Add each file to the answers: as a label, as a stray or removed file, or as a fault."""
     removed = index.removed()
-    unmatched: list[tuple[str, Fault]] = []
+    unknown: list[str] = []
+    named_tasks: set[str] = set()
     for name in names:
         entry = lists.files.get(name)
         if entry:
             match = _match_by_list(name, entry, folder, tables)
         else:
             match = _match_by_name(name, folder, tables)
-        if isinstance(match, Cell):
-            seconds, _ = lists.seconds.get(match, (None, ""))
-            annotator = lists.annotators.get(match, ("",))[0]
-            label = Answer(
-                cell=match,
-                where=name,
-                label=folder / name,
-                seconds=seconds,
-                annotator=annotator,
-            )
-            answers.labels.append(label)
-        elif match.cell is None and match.what != LINK and _is_stray(name, index):
-            answers.stray.append(_printable(name))
-        elif match.what == UNKNOWN and _is_removed(name, entry, tables, removed):
-            answers.removed.append(_printable(name))
+        is_unknown = isinstance(match, Fault) and match.what == UNKNOWN
+        if _is_stray(name, match, index):
+            answers.stray.append(printable(name))
+        elif is_unknown and not entry and not _is_removed(name, entry, tables, removed):
+            unknown.append(name)
         else:
-            unmatched.append((name, match))
-    answers.faults += _add_hints(unmatched, index)
+            if not entry:
+                named_tasks.add(task_and_image(PurePosixPath(name))[0])
+            if is_unknown and _is_removed(name, entry, tables, removed):
+                answers.removed.append(printable(name))
+            else:
+                _add(answers, name, match, folder=folder, lists=lists)
+    _add_other_names(
+        answers,
+        folder,
+        unknown=unknown,
+        named_tasks=named_tasks,
+        lists=lists,
+        index=index,
+        tables=tables,
+    )
+
+
+def _add_other_names(
+    answers: Answers,
+    folder: Path,
+    *,
+    unknown: Sequence[str],
+    named_tasks: set[str],
+    lists: FolderLists,
+    index: ProjectIndex,
+    tables: _Tables,
+) -> None:
+    """Add the files that are named after no image; of tasks with others, all are faults."""
+    removed = index.removed()
+    others = match_other_names(
+        unknown,
+        tasks=(index.tasks.keys() | removed.tasks) - named_tasks,
+        images=sorted({*index.images(), *removed.images}),
+    )
+    for name, cell in others.cells.items():
+        if cell.image_id in removed.images or cell.task in removed.tasks:
+            answers.removed.append(printable(name))
+        else:
+            match = _unless_wrong(name, cell, folder, tables)
+            _add(answers, name, match, folder=folder, lists=lists)
+    rest = [name for name in unknown if name not in others.cells]
+    answers.faults += unknown_faults(rest, index.tasks, index.images(), others.tried)
+    answers.notes += others.notes
+
+
+def _add(
+    answers: Answers, name: str, match: Cell | Fault, *, folder: Path, lists: FolderLists
+) -> None:
+    """Add a file to the answers: as the label of a cell, or as a fault."""
+    if isinstance(match, Fault):
+        answers.faults.append(match)
+        return
+    seconds, _ = lists.seconds.get(match, (None, ""))
+    annotator = lists.annotators.get(match, ("",))[0]
+    answers.labels.append(
+        Answer(cell=match, where=name, label=folder / name, seconds=seconds, annotator=annotator)
+    )
+
+
+def _unless_wrong(name: str, cell: Cell, folder: Path, tables: _Tables) -> Cell | Fault:
+    """The cell of a file, or the fault of its extension."""
+    return wrong_extension(name, name, cell, tables.tasks[cell.task], path=folder / name) or cell
 
 
 def _match_by_list(name: str, entry: ListedLabel, folder: Path, tables: _Tables) -> Cell | Fault:
@@ -218,7 +274,7 @@ def _match_by_list(name: str, entry: ListedLabel, folder: Path, tables: _Tables)
             f"[{requested.image_id}, {requested.task}]."
         )
         return Fault(name, what, "Restore the exported list.", cell)
-    return wrong_extension(name, name, cell, tables.tasks[cell.task], path=folder / name) or cell
+    return _unless_wrong(name, cell, folder, tables)
 
 
 def _advice_on_unknown(cell: Cell, tables: _Tables) -> str:
@@ -235,7 +291,7 @@ def _match_by_name(name: str, folder: Path, tables: _Tables) -> Cell | Fault:
     matches = set()
     if path.name in tables.requests:
         matches.add(tables.requests[path.name])
-    task, image = _task_and_image(path)
+    task, image = task_and_image(path)
     if task in tables.tasks:
         matches |= {Cell(image_id, task) for image_id in _images_named(image, tables)}
     if not matches:
@@ -247,16 +303,7 @@ def _match_by_name(name: str, folder: Path, tables: _Tables) -> Cell | Fault:
             f"It could be the label of {cells}.",
             "Keep the image's extension: TASK/IMAGE.jpg.png.",
         )
-    cell = matches.pop()
-    return wrong_extension(name, name, cell, tables.tasks[cell.task], path=folder / name) or cell
-
-
-def _task_and_image(path: PurePosixPath) -> tuple[str, str]:
-    """The task and the image of `<task>/<image>`, also below `labels/`."""
-    parts = path.parts
-    if parts[0] == LABELS and len(parts) > 2:
-        parts = parts[1:]
-    return parts[0], "/".join(parts[1:])
+    return _unless_wrong(name, matches.pop(), folder, tables)
 
 
 def _images_named(name: str, tables: _Tables) -> set[str]:
@@ -267,8 +314,10 @@ def _images_named(name: str, tables: _Tables) -> set[str]:
     return images
 
 
-def _is_stray(name: str, index: ProjectIndex) -> bool:
-    """Whether a file is neither an image nor of a label format of the project."""
+def _is_stray(name: str, match: Cell | Fault, index: ProjectIndex) -> bool:
+    """Whether a file of no cell is neither an image nor of a label format of the project."""
+    if isinstance(match, Cell) or match.cell or match.what == LINK:
+        return False
     extensions = set(FORMATS)
     for task in index.tasks.values():
         extensions.update(codec(task.spec.codec).EXTENSIONS)
@@ -287,36 +336,11 @@ def _is_removed(
         image = entry.cell.image_id
         removed_images = removed.images
     else:
-        task, image = _task_and_image(path)
+        task, image = task_and_image(path)
         removed_images = removed.images | removed.stems
     if task not in tables.tasks and task not in removed.tasks:
         return False
     return image in removed_images or bool(_images_named(image, tables))
-
-
-def _printable(name: str) -> str:
-    """A file's name as text; it may not be valid Unicode."""
-    return name.encode(errors="replace").decode()
-
-
-def _add_hints(unmatched: list[tuple[str, Fault]], index: ProjectIndex) -> Iterator[Fault]:
-    """The faults, with the closest known name as a hint where a fault has no next step."""
-    tasks = index.tasks
-    images = None
-    for number, (name, fault) in enumerate(unmatched):
-        if fault.next_step or number >= SHOWN:  # searching for close names is slow
-            yield fault
-            continue
-        task, image = _task_and_image(PurePosixPath(stem(name)))
-        if task not in tasks:
-            hint = spelling_hint(task, sorted(tasks))
-            advice = f"Name it REQUEST_ID.png or TASK/IMAGE.png ({', '.join(tasks)})."
-        else:
-            if images is None:
-                images = index.images()
-            hint = spelling_hint(image, images)
-            advice = "Add the image with `labelgrid add`, or remove the file."
-        yield Fault(_printable(name), fault.what, hint or advice)
 
 
 def _add_skips(

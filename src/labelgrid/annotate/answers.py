@@ -94,6 +94,7 @@ class Answers:
         stray: files that cannot be labels: no label format and no image has their extension.
         removed: files of removed images and dropped tasks.
         closed: lines that skip requests which were cancelled, or answered and withdrawn, since.
+        notes: what a person should know of how the answer was read, a sentence each.
     """
 
     labels: list[Answer] = field(default_factory=list)
@@ -104,6 +105,7 @@ class Answers:
     stray: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 class ImportRefused(LabelError):

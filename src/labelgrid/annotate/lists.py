@@ -18,6 +18,8 @@ MANIFEST = "manifest.json"
 MANIFEST_TABLE = "manifest.csv"
 SKIPS = "skips.csv"
 LABEL_LIST = "labels.csv"
+#: The folder of a request for its labels.
+LABELS = "labels"
 #: The columns that the list of labels and that of skips have at least.
 _COLUMNS = {LABEL_LIST: ("image", "task", "path"), SKIPS: ("request_id", "reason")}
 #: How many bytes of a list are read to recognise it.

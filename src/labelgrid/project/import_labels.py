@@ -76,6 +76,7 @@ class Imported:
         removed: files of removed images and dropped tasks, which were left out.
         closed: lines of skips whose requests were cancelled or withdrawn since, which were left
             out.
+        notes: how the answer was read, where that is not obvious.
     """
 
     tasks: Mapping[str, Tally]
@@ -84,9 +85,11 @@ class Imported:
     stray: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     closed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{task}: {tally}." for task, tally in self.tasks.items()]
+        lines += self.notes
         predicted = sum(tally.predicted for tally in self.tasks.values())
         if predicted:
             same = count_text(predicted, "new label is", "new labels are")
@@ -419,4 +422,5 @@ def _count_labels(project: ProjectFolder, validated: ValidatedLabels, answers: A
         stray=tuple(answers.stray),
         removed=tuple(answers.removed),
         closed=tuple(answers.closed),
+        notes=tuple(answers.notes),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.annotate.answer_folder import read_answers
-from labelgrid.annotate.answers import SHOWN, Answers
+from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.errors import LabelError
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State
@@ -132,12 +132,12 @@ def test_what_belongs_to_the_request_or_the_system_is_no_label(
     [
         (
             "depth/aa/x.png",
-            "The label is of an unknown image or task. Add the image with `labelgrid add`, or remove",
+            "The label is of an unknown image or task. Tried: its name with its folders and without",
         ),
         ("dept/a.png", "The label is of an unknown image or task. Did you mean 'depth'?"),
         (
             "depth/d.v2/a.png",
-            "The label is of an unknown image or task. Did you mean 'd.v1/a.jpg'?",
+            "Say whose it is in labels.csv, a table of image,task,path; or add the image with",
         ),
         (
             "a.png",
@@ -206,12 +206,40 @@ def test_a_file_of_a_removed_image_or_a_dropped_task_is_left_out(
     assert "semseg/nowhere.png: The label is of an unknown image or task." in fault
 
 
-def test_hints_are_looked_for_only_where_they_are_shown(
+def test_labels_with_a_suffix_of_their_own_are_found_if_none_is_named_after_its_image(
     store: Store, put: Callable[..., Path]
 ) -> None:
-    found = faults(store, put(*(f"depth/d.v2/{i:03d}.png" for i in range(SHOWN + 5))))
-    assert sum("Did you mean" in fault or "labelgrid add" in fault for fault in found) == SHOWN
-    assert len(found) == SHOWN + 5
+    folder = put("depth/a_depth.png", "depth/c_depth.png", "depth/d.v1/a_depth.png")
+    answers = got(store, folder)
+    assert {answer.where: answer.cell.image_id for answer in answers.labels} == {
+        "depth/a_depth.png": "a.jpg",
+        "depth/c_depth.png": "c.jpg",
+        "depth/d.v1/a_depth.png": "d.v1/a.jpg",
+    }
+    assert answers.notes == ["depth: names matched without '_depth'."]
+    assert not answers.faults
+    put("depth/a.png")  # one file is named after its image: the others are not guessed
+    assert [fault.partition(":")[0] for fault in faults(store, folder)] == [
+        "depth/a_depth.png",
+        "depth/c_depth.png",
+        "depth/d.v1/a_depth.png",
+    ]
+
+
+def test_labels_with_a_suffix_are_left_out_if_their_image_or_task_is_gone(
+    store: Store, put: Callable[..., Path]
+) -> None:
+    folder = put("depth/a_x.png", "depth/c_x.png", "semseg/a_x.png", "semseg/c_x.npy")
+    assert faults(store, folder) == [
+        "semseg/c_x.npy [c.jpg, semseg]: Labels of semseg are .png files, not '.npy'. Convert it, "
+        "or remove it."
+    ]
+    store.move([Move(cell=cell, to=State.MISSING) for cell in REQUESTS.values()])
+    store.remove("images", ["c.jpg"])
+    store.remove("tasks", ["semseg"])
+    answers = got(store, folder)
+    assert [answer.where for answer in answers.labels] == ["depth/a_x.png"]
+    assert answers.removed == ["depth/c_x.png", "semseg/a_x.png", "semseg/c_x.npy"]
 
 
 @pytest.mark.parametrize("path", ["../outside.png", "/etc/passwd", "labels/../../outside.png"])

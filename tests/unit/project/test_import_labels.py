@@ -18,10 +18,12 @@ from labelgrid.files import digest
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.progress import Silent
 from labelgrid.project import import_labels as import_labels_module
+from labelgrid.project.create import create
 from labelgrid.project.export import export
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import Imported, Tally, import_labels
 from labelgrid.project.remove import remove
+from labelgrid.project.settings import Settings
 from labelgrid.trusted_code import VARIABLE
 from tests.campaigns import (
     ask,
@@ -229,6 +231,33 @@ def test_a_limit_draws_whole_images_by_the_seed(made: Callable[..., Made], tmp_p
         pytest.raises(UsageError, match="--limit must not be"),
     ):
         import_labels(project, data.labels, limit=-1)
+
+
+@pytest.mark.parametrize("case", ["suffix", "flat"])
+def test_labels_come_in_under_other_names_and_the_result_says_how(
+    made: Callable[..., Made], tmp_path: Path, case: str
+) -> None:
+    data = made(n=4, tasks=TASKS, size=(8, 8))
+    folder = tmp_path / "named"
+    for cell in cells_of(data):
+        label = data.label(cell.image_id, cell.task)
+        image = cell.image_id.removesuffix(".jpg")
+        name = {"suffix": f"ulm_{image}_gtFine_label7.png", "flat": f"{image}.png"}[case]
+        copy(label, folder / cell.task / name)
+        photo = {"suffix": f"ulm_{image}_leftImg8bit.jpg", "flat": f"room {image}/{image}.jpg"}
+        copy(data.images / cell.image_id, tmp_path / "photos" / photo[case])
+    with create(
+        tmp_path / "flat", [tmp_path / "photos"], data.rows, settings=Settings(), progress=Silent()
+    ) as project:
+        done = import_labels(project, folder)
+        how = {"suffix": "'_leftImg8bit' and '_gtFine_label7'", "flat": "folders"}[case]
+        assert done.notes == tuple(f"{task}: names matched without {how}." for task in TASKS)
+        assert f"\n{done.notes[0]}\n" in str(done)
+        for row in project.store.cells(state=State.LABELLED):
+            number = row.cell.image_id[-8:-4] if case == "flat" else row.cell.image_id[4:8]
+            original = data.label(f"{number}.jpg", row.cell.task)
+            assert project.inside(row.path).read_bytes() == original.read_bytes()
+        assert len(states(project)) == 8
 
 
 def test_a_ledger_that_changed_meanwhile_is_not_written(

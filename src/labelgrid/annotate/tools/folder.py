@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 from labelgrid import files
 from labelgrid.annotate import answer_folder, lists
-from labelgrid.annotate.answer_folder import IMAGES, LABELS, PRELABELS, README
+from labelgrid.annotate.answer_folder import IMAGES, PRELABELS, README
 from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.lists import (
     ANNOTATOR,
+    LABELS,
     MANIFEST,
     MANIFEST_TABLE,
     SECONDS,

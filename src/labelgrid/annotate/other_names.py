@@ -1,0 +1,140 @@
+"""Finds the images of labels that are not named after them, and says what to do about the rest."""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from labelgrid.annotate.answers import Fault, spelling_hint
+from labelgrid.annotate.common_affixes import TRIED, NameMatch, match_names
+from labelgrid.annotate.image_names import ImageNames
+from labelgrid.annotate.lists import LABEL_LIST, LABELS
+from labelgrid.formats.naming import stem
+from labelgrid.ledger.grid import Cell
+from labelgrid.words import count_text
+
+UNKNOWN = "The label is of an unknown image or task."
+#: What cures every label of an unknown image.
+_ADVICE = (
+    f"Say whose it is in {LABEL_LIST}, a table of image,task,path; or add the image with "
+    "`labelgrid add`, or remove the file."
+)
+
+
+def task_and_image(path: PurePosixPath) -> tuple[str, str]:
+    """The task and the image of `<task>/<image>`, also below `labels/`."""
+    parts = path.parts
+    if parts[0] == LABELS and len(parts) > 2:
+        parts = parts[1:]
+    return parts[0], "/".join(parts[1:])
+
+
+def printable(name: str) -> str:
+    """A file's name as text; it may not be valid Unicode."""
+    return name.encode(errors="replace").decode()
+
+
+@dataclass(frozen=True)
+class OtherNames:
+    """The cells of files whose names differ from the images' in one way.
+
+    Args:
+        cells: file -> its cell.
+        notes: how the names of each task were matched, a sentence each.
+        tried: task -> what was tried for its other files, a sentence.
+    """
+
+    cells: dict[str, Cell] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    tried: dict[str, str] = field(default_factory=dict)
+
+
+def match_other_names(
+    names: Iterable[str], tasks: Collection[str], images: Sequence[str]
+) -> OtherNames:
+    """Match files that are not named after an image, for each task by itself.
+
+    Args:
+        names: of files, as paths below the answer.
+        tasks: those of which no file is named after its image: two ways to name are never mixed.
+        images: all image ids.
+    """
+    by_task: dict[str, dict[str, str]] = defaultdict(dict)
+    for name in names:
+        task, image = task_and_image(PurePosixPath(stem(name)))
+        if task in tasks and image:
+            by_task[task][name] = image
+    found = OtherNames()
+    for task, labels in by_task.items():
+        match = match_names(list(labels.values()), images)
+        cells = {}
+        for name, image in labels.items():
+            if match and image in match.images:
+                cells[name] = Cell(match.images[image], task)
+        found.cells.update(cells)
+        if match and len(cells) == len(labels):
+            found.notes.append(f"{task}: {match.how}.")
+        found.tried[task] = _tried(task, match)
+    return found
+
+
+def _tried(task: str, match: NameMatch | None) -> str:
+    """What was tried for the files of a task without a match, as a sentence."""
+    if match is None:
+        return f"Tried: its name {TRIED}."
+    if match.images:
+        count = count_text(len(match.images), "other file")
+        return f"Of {count} of {task}, {match.how}; not this one."
+    return match.how
+
+
+def unknown_faults(
+    names: Sequence[str], tasks: Collection[str], images: Sequence[str], tried: Mapping[str, str]
+) -> list[Fault]:
+    """The faults of files of unknown images or tasks, each with a next step that cures it.
+
+    No hint names another photograph: a name is only spelt wrong if it differs by its folders,
+    capitals, accents' codes, blanks, "_" or "-".
+    """
+    if not names:
+        return []
+    finder = ImageNames(images)
+    by_spelling = defaultdict(list)
+    for image_id in images:
+        by_spelling[_plain(stem(image_id))].append(image_id)
+    faults = []
+    for name in names:
+        task, image = task_and_image(PurePosixPath(stem(name)))
+        near = by_spelling.get(_plain(image), [])
+        if not near and "/" not in image:
+            near = finder.find(image)
+        if task not in tasks:
+            hint = spelling_hint(task, sorted(tasks))
+            step = hint or f"Name it REQUEST_ID.png or TASK/IMAGE.png ({', '.join(tasks)})."
+        elif near:
+            step = _renaming(name, task, near)
+        else:
+            step = f"{tried.get(task, '')} {_ADVICE}".lstrip()
+        faults.append(Fault(printable(name), UNKNOWN, step))
+    return faults
+
+
+def _renaming(name: str, task: str, near: Sequence[str]) -> str:
+    """What to do about a file whose name is near to those of some images."""
+    new_name = f"{task}/{near[0]}{PurePosixPath(name).suffix}"
+    if len(near) == 1:
+        return f"Did you mean '{near[0]}'? Then name the file '{new_name}'."
+    could = " or ".join(f"'{image_id}'" for image_id in near[:3])
+    return f"It could be of {could}: name it after its image, such as '{new_name}'."
+
+
+def _plain(name: str) -> str:
+    """A name without what tools and disks change in it.
+
+    Example:
+        >>> _plain("Kitchen_04"), _plain("kitchen-04")
+        ('kitchen 04', 'kitchen 04')
+    """
+    return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFC", name)).casefold()
