@@ -189,19 +189,22 @@ def _pairs(
 def _name_no_other_set(image: Sequence[str], label: Sequence[str]) -> bool:
     """Whether numbers in two affixes leave open that they are of the same photographs.
 
-    The labels of `cam2_0001` are not those of `cam1_0001`; the 8 in `leftImg8bit` says nothing.
+    The labels of `cam2_0001` are not those of `cam1_0001`; the 8 of `leftImg8bit` says nothing.
     """
-    of_images = [token for token in image if token.isdecimal()]
-    of_labels = [token for token in label if token.isdecimal()]
-    if of_images and of_labels:
-        return of_images == of_labels
-    return not any(_stands_alone(tokens) for tokens in (image, label))
+    of_image = _numbers(image)
+    of_label = _numbers(label)
+    words = of_image.keys() & of_label.keys()
+    is_same = all(of_image[word] == of_label[word] for word in words)
+    return is_same and of_image.get("") == of_label.get("")
 
 
-def _stands_alone(tokens: Sequence[str]) -> bool:
-    """Whether a number is a word of its own."""
+def _numbers(tokens: Sequence[str]) -> dict[str, list[str]]:
+    """The numbers beside each word; those beside none are under ""."""
+    numbers = defaultdict(list)
     for index, token in enumerate(tokens):
-        around = [*tokens[max(0, index - 1) : index], *tokens[index + 1 : index + 2]]
-        if token.isdecimal() and not any(other.isalpha() for other in around):
-            return True
-    return False
+        if token.isdecimal():
+            around = [*tokens[max(0, index - 1) : index], *tokens[index + 1 : index + 2]]
+            words = [other for other in around if other.isalpha()] or [""]
+            for word in words:
+                numbers[word].append(token)
+    return dict(numbers)

@@ -18,6 +18,11 @@ from labelgrid.annotate.common_affixes import match_names
             ["image_0001.jpg", "image_0002.jpg"],
             "names matched without 'image_' and 'mask_'",
         ),
+        (
+            ["1_depth16", "2_depth16"],
+            ["1_rgb8.png", "2_rgb8.png"],
+            "names matched without '_rgb8' and '_depth16'",
+        ),
         (["0004", "0005"], ["kitchen/0004.jpg", "bath/0005.jpg"], "names matched without folders"),
         (
             ["depth_0004", "depth_0005"],
@@ -55,6 +60,7 @@ def test_one_prefix_and_suffix_of_all_names_are_found_and_said(
     [
         (["10001", "10002"], ["0001.jpg", "0002.jpg"]),  # part of a number
         (["cam2_0001", "cam2_0002"], ["cam1_0001.jpg", "cam1_0002.jpg"]),
+        (["cam2 mask 0001", "cam2 mask 0002"], ["cam1 rgb 0001.jpg", "cam1 rgb 0002.jpg"]),
         (["0001_2", "0002_2"], ["0001.jpg", "0002.jpg"]),  # a number of its own
         (["day2/0001", "day2/0002"], ["day1/0001.jpg", "day1/0002.jpg"]),
         (["a_0001", "b_0002"], ["0001.jpg", "0002.jpg"]),  # two prefixes
