@@ -2,6 +2,7 @@
 
 import bisect
 import difflib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,10 +11,14 @@ from typing import Any
 from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import MOST_CHARACTERS, Cell
-from labelgrid.words import count_text
+from labelgrid.words import count_text, join_names
 
-#: The number of faults that an error message lists.
+#: The most faults, or groups of the same fault, that an error message lists.
 SHOWN = 20
+#: As many of the same fault are listed one by one.
+FEW = 3
+#: What differs between messages about the same fault: names, cells, paths, numbers.
+_VARIABLE = re.compile(r"'[^']*'|\[[^\]]*\]|[^\s()]*/[^\s()]*|\d+(?:[.,x]\d+)*")
 #: How many names on either side, in alphabetical order, are compared with a wrong name.
 NEIGHBOURS = 1000
 
@@ -59,6 +64,20 @@ class Fault:
     what: str
     next_step: str = ""
     cell: Cell | None = None
+
+    @property
+    def kind(self) -> str:
+        """What is the same in all messages about this fault: their text but for numbers and names.
+
+        Example:
+            >>> Fault("a.png", "Its classes 7 and 9 (2 pixels) are not of 'wall'.").kind
+            'Its classes # (# pixel) are not of #.'
+        """
+        text = f"{self.what} {self.next_step}".rstrip()
+        if self.cell:
+            text = text.replace(self.cell.image_id, "'image'")
+        text = re.sub(r"# (\w+?)s\b", r"# \1", _VARIABLE.sub("#", text))
+        return re.sub(r"(#(?: \([^()]*\))?)(?:(?:, | and | or |, and )\1)+", r"\1", text)
 
     def __str__(self) -> str:
         cell = f" [{self.cell.image_id}, {self.cell.task}]" if self.cell else ""
@@ -121,11 +140,7 @@ class ImportRefused(LabelError):
 
     def __init__(self, rows: Iterable[Fault], where: str, listed: Path | None = None) -> None:
         self.rows = tuple(sorted(rows, key=lambda row: row.where))
-        lines = [str(row) for row in self.rows[:SHOWN]]
-        further = len(self.rows) - SHOWN
-        if further > 0:
-            place = f": all are in {listed}" if listed else ""
-            lines.append(f"… and {further} more{place}.")
+        lines = fault_lines(self.rows, listed)
         them = "it" if len(self.rows) == 1 else "them"
         lines.append(f"Fix {them} and run the same command again.")
         super().__init__(
@@ -138,6 +153,48 @@ class ImportRefused(LabelError):
     def as_json(self) -> dict[str, Any]:
         """The faults as JSON values."""
         return {"imported": False, "faults": [asdict(row) for row in self.rows]}
+
+
+def fault_lines(faults: Sequence[Fault], listed: Path | None = None) -> list[str]:
+    r"""Faults as lines of a message: more than a few of one kind are grouped.
+
+    Args:
+        faults: in the order of the lines.
+        listed: the file that lists them all.
+
+    Example:
+        >>> faults = [Fault(f"{i}.png", "It is empty.", "Export it.") for i in range(1, 6)]
+        >>> print("\n".join(fault_lines(faults)))
+        5 files: the same fault. It is empty. Export it.
+          1.png, 2.png, 3.png, and 2 more.
+    """
+    groups: dict[str, list[Fault]] = {}
+    for fault in faults:
+        groups.setdefault(fault.kind, []).append(fault)
+    place = f"; all are in {listed}" if listed else ""
+    lines: list[str] = []
+    further = len(faults)
+    for group in groups.values():
+        if len(group) <= FEW:
+            group = group[: max(0, SHOWN - len(lines))]
+            lines += map(str, group)
+        elif len(lines) < SHOWN:
+            lines += _group_lines(group, place)
+        else:
+            group = []
+        further -= len(group)
+    if further:
+        lines.append(f"… and {further} more{place}.")
+    return lines
+
+
+def _group_lines(group: Sequence[Fault], place: str) -> list[str]:
+    """The fault that a group has in common, and where its first ones are."""
+    is_of_files = not any(" line " in fault.where for fault in group)
+    places = count_text(len(group), "file" if is_of_files else "line")
+    text = f"{group[0].what} {group[0].next_step}".rstrip()
+    names = join_names([fault.where for fault in group], FEW)
+    return [f"{places}: the same fault. {text}", f"  {names}{place}."]
 
 
 def spelling_hint(name: str, names: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from labelgrid import files, plugins
-from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, ImportRefused
+from labelgrid.annotate.answers import FEW, Answer, Answers, Fault, ImportRefused
 from labelgrid.annotate.connector import Connector, ProjectIndex
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.unpacking import unpacked
@@ -198,10 +198,10 @@ def _check_faults(
 def _list_faults(project: ProjectFolder, faults: Sequence[Fault]) -> Path | None:
     """Write all faults to a file of the project, one a line.
 
-    None if the message shows them all or the disk is full.
+    None if there are so few that the message shows them all, or the disk is full.
     """
     path = project.folder / FAULTS
-    if len(faults) <= SHOWN:
+    if len(faults) <= FEW:
         return None
     lines = sorted(" ".join(str(fault).splitlines()) for fault in faults)
     with suppress(ProjectError):

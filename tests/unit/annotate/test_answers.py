@@ -1,19 +1,63 @@
 """Laws of a refused import's table and of hints at names."""
 
+from pathlib import Path
+
+import pytest
+
 from labelgrid.annotate.answers import SHOWN, Fault, ImportRefused, spelling_hint
 from labelgrid.ledger.grid import Cell
 
 
-def test_a_refusal_shows_twenty_rows_and_counts_the_rest() -> None:
+def test_one_fault_of_many_files_is_said_once_with_the_first_names() -> None:
     rows = [
-        Fault(f"depth/{i:02d}.png", "It is empty.", "Export it.", Cell(f"{i:02d}.jpg", "depth"))
+        Fault(
+            f"depth/{i:03d}.png",
+            f"The label of '{i:03d}' is {i}x{i + 1}, in {i} parts (labels/{i}.png).",
+            "Export it.",
+            Cell(f"{i:03d}.jpg", "depth"),
+        )
+        for i in range(120)
+    ]
+    other = Fault("z.png", "It is empty.")
+    refused = ImportRefused([*rows, other], "answers", Path("flat/import-faults.txt"))
+    assert len(refused.rows) == len(refused.as_json()["faults"]) == 121
+    assert str(refused).splitlines() == [
+        "The import has 121 faults (answers).",
+        "  120 files: the same fault. The label of '000' is 0x1, in 0 parts (labels/0.png). "
+        "Export it.",
+        "    depth/000.png, depth/001.png, depth/002.png, and 117 more; all are in "
+        "flat/import-faults.txt.",
+        "  z.png: It is empty.",
+        "  Fix them and run the same command again. Nothing was imported.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Its classes 4 and 7 are unknown.", "Its classes 4, 5, 7 and 40 are unknown."),
+        ("It holds 9 (2 pixels).", "It holds 3 (1 pixel), 9 (2 pixels)."),
+        ("Did you mean 'a b'?", "Did you mean 'c'?"),
+        ("[a.jpg, depth] or [b.jpg, depth]", "[c.jpg, depth] or [d.jpg, depth]"),
+    ],
+)
+def test_faults_are_the_same_up_to_numbers_and_names(one: str, other: str) -> None:
+    assert Fault("x", one).kind == Fault("y", other).kind
+    assert Fault("x", one).kind != Fault("x", one, "Fix it.").kind
+
+
+def test_a_refusal_shows_twenty_kinds_of_faults_and_counts_the_rest() -> None:
+    rows = [
+        Fault(
+            f"depth/{i:02d}.png", f"It is {'e' * i}.", "Export it.", Cell(f"{i:02d}.jpg", "depth")
+        )
         for i in range(23)
     ]
     refused = ImportRefused(reversed(rows), "answers")
     assert list(refused.rows) == rows
     lines = str(refused).splitlines()
     assert lines[0] == "The import has 23 faults (answers)."
-    assert lines[1] == "  depth/00.png [00.jpg, depth]: It is empty. Export it."
+    assert lines[1] == "  depth/00.png [00.jpg, depth]: It is . Export it."
     assert len(lines) == 1 + SHOWN + 2
     assert lines[-2:] == [
         "  … and 3 more.",
