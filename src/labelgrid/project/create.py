@@ -1,8 +1,9 @@
 """Creates a project atomically and draws its held-out images at random. Loads no torch."""
 
+import fcntl
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from labelgrid.errors import ProjectError, note_unchanged
@@ -87,7 +88,7 @@ def atomic_project(folder: Path, settings: Settings) -> Iterator[Path]:
     The project has these settings.
 
     Raises:
-        ProjectError: the disk reports an error.
+        ProjectError: the disk reports an error, or another call made a project meanwhile.
     """
     folder = folder.absolute()
     building = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
@@ -113,20 +114,36 @@ def atomic_project(folder: Path, settings: Settings) -> Iterator[Path]:
 
 
 def _move_into_place(building: Path, folder: Path) -> None:
-    """Rename the finished project to `folder`.
+    """Rename the finished project to `folder`, which still must be new.
 
     Files are moved into an existing empty folder one by one, the settings last. A marker shows that
-    the files are of a call that was stopped, so that the next one may remove them.
+    the files are of a call that was stopped, so that the next one may remove them. One call at a
+    time does that: the others wait, and then find its project.
     """
     if not folder.exists():
-        building.rename(folder)
-        return
-    remove_unfinished(folder)
-    (folder / MARKER).touch()
-    for path in sorted(building.iterdir(), key=lambda path: path.name == SETTINGS):
-        path.rename(folder / path.name)
-    (folder / MARKER).unlink()
-    building.rmdir()
+        with suppress(OSError):  # another call made the folder since, or the disk reports why below
+            building.rename(folder)
+            return
+    with _only_call(folder) as handle:
+        check_new(folder)
+        remove_unfinished(folder)
+        # Made in the folder that is locked, so that no other call's folder can take its place.
+        os.close(os.open(MARKER, os.O_WRONLY | os.O_CREAT | os.O_EXCL, dir_fd=handle))
+        for path in sorted(building.iterdir(), key=lambda path: path.name == SETTINGS):
+            path.rename(folder / path.name)
+        (folder / MARKER).unlink()
+        building.rmdir()
+
+
+@contextmanager
+def _only_call(folder: Path) -> Iterator[int]:
+    """Lock a folder, and yield its handle; the lock ends with the process."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield handle
+    finally:
+        os.close(handle)
 
 
 def _check_holdout(count: int, total: int) -> None:

@@ -1,6 +1,8 @@
 """Laws of how a project begins and grows: all or nothing, held-out images drawn once and kept apart."""
 
 import os
+from multiprocessing import get_context
+from multiprocessing.queues import Queue
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from labelgrid.images.reading import check_image
 from labelgrid.ledger.grid import Cell, ImageRow, State
 from labelgrid.progress import Silent
 from labelgrid.project import create, image_files
+from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings
 from tests.campaigns import DEPTH, NORMALS, Make, held, states
 from tests.support import Made
@@ -182,6 +185,81 @@ def test_two_places_may_overlap_but_not_give_one_name_to_two_images(
     (rooms[1] / "0003.jpg").rename(rooms[1] / "0000.jpg")
     with pytest.raises(ImageError, match=r"Two images have the id '0000\.jpg'"):
         make("b", images=rooms)
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_of_five_inits_at_once_one_makes_the_project_and_the_others_say_so(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exists: bool
+) -> None:
+    """All five have found the folder free before the first of them is done."""
+    if exists:
+        (tmp_path / "flat").mkdir()
+    real = create.hold_out
+    forking = get_context("fork")
+    together = forking.Barrier(5)
+
+    def wait(*arguments: object, **named: object) -> int:
+        together.wait(60)
+        return real(*arguments, **named)  # type: ignore[arg-type]
+
+    def init(seed: int, results: "Queue[str]") -> None:
+        try:
+            make("flat", holdout=2, seed=seed).close()
+        except ProjectError as error:
+            results.put(str(error))
+        else:
+            results.put(str(seed))
+
+    monkeypatch.setattr(create, "hold_out", wait)
+    queue = forking.Queue()
+    inits = [forking.Process(target=init, args=(seed, queue)) for seed in range(5)]
+    for process in inits:
+        process.start()
+    results = sorted(queue.get(timeout=120) for _ in inits)
+    for process in inits:
+        process.join(60)
+    assert results[1:] == 4 * [
+        f"There is already a labelgrid project ({tmp_path / 'flat'}).\n"
+        "  Give another folder, or extend this one with `labelgrid add`. It was not changed."
+    ]
+    with ProjectFolder.open(tmp_path / "flat") as project:
+        assert project.settings.seed == int(results[0])
+        assert project.store.count_images() == 12 and len(held(project)) == 2
+    assert sorted(path.name for path in (tmp_path / "flat").iterdir()) == [
+        "labelgrid.db",
+        "labelgrid.toml",
+    ]
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_slow_init_leaves_a_project_as_it_is_that_was_made_and_filled_meanwhile(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "flat").mkdir()
+    real = create.hold_out
+    filled: dict[str, bytes] = {}
+
+    def is_overtaken(*arguments: object, **named: object) -> int:
+        monkeypatch.setattr(create, "hold_out", real)
+        with monkeypatch.context() as another_process:
+            another_process.setattr(create.os, "getpid", lambda: 2**30)
+            other = make("flat", holdout=4, seed=1)
+        with other:
+            (other.folder / "labels").mkdir()
+            (other.folder / "labels/a.png").write_bytes(b"a label")
+        for path in (tmp_path / "flat").rglob("*"):
+            if path.is_file():
+                filled[path.name] = path.read_bytes()
+        return real(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(create, "hold_out", is_overtaken)
+    with pytest.raises(ProjectError, match=r"already a labelgrid project(.|\n)*not changed"):
+        make("flat", holdout=2)
+    assert filled.keys() == {"labelgrid.db", "labelgrid.toml", "a.png"}
+    for path in (tmp_path / "flat").rglob("*"):
+        if path.is_file():
+            assert path.read_bytes() == filled.pop(path.name)
+    assert not filled
 
 
 def test_without_a_task_nothing_is_made(photos: Made, tmp_path: Path) -> None:
