@@ -18,6 +18,8 @@ SETTINGS = "labelgrid.toml"
 DATABASE = "labelgrid.db"
 #: The file that makes a folder a study, see `simulation`.
 STUDY = "study.json"
+#: The images that the last command with --leave-out could not read.
+LEFT_OUT = "left-out.txt"
 #: In an existing folder while `init` moves a project's files into it.
 MARKER = ".labelgrid-unfinished"
 
@@ -82,8 +84,25 @@ class ProjectFolder:
         return self.store.current_round() or self.store.open_round()
 
     def round_folder(self, number: int) -> Path:
-        """The folder with a round's files."""
-        return self.folder / "rounds" / f"{number:04d}"
+        """The folder with a round's files.
+
+        Raises:
+            ProjectError: it, or a folder in it, is a link that leads out of the project.
+        """
+        folder = self.folder / "rounds" / f"{number:04d}"
+        paths = [folder]
+        if folder.is_dir():
+            paths += [Path(entry) for entry in os.scandir(folder) if entry.is_symlink()]
+        root = os.path.realpath(self.folder)
+        for path in paths:
+            if not Path(os.path.realpath(path)).is_relative_to(root):
+                raise ProjectError(
+                    "This folder of a round is a link that leads out of the project.",
+                    where=str(path),
+                    next_step="Put the folder itself there, or remove the link.",
+                    unchanged="Nothing was written.",
+                )
+        return folder
 
     def inside(self, relative: str) -> Path:
         """A path below the project folder.
@@ -141,7 +160,7 @@ def _unfinished_files(folder: Path) -> set[str]:
     """The names of files that a stopped `init` may have left in a folder."""
     if not (folder / MARKER).is_file() or (folder / SETTINGS).exists():
         return set()
-    return {MARKER, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"}
+    return {MARKER, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", LEFT_OUT}
 
 
 def remove_unfinished(folder: Path) -> None:

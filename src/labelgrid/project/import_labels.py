@@ -3,9 +3,9 @@
 import dataclasses
 import inspect
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
 
@@ -157,7 +157,7 @@ def import_labels(
     if limit < 0:
         raise UsageError(f"--limit must not be below 0. Found {limit}.", unchanged=UNCHANGED)
     progress = progress or Silent()
-    with unpacked(folder) as answer:
+    with _refuse_changes(project), unpacked(folder) as answer:
         answers = _receive(project, answer, format, split, options)
         if limit:
             answers.labels = _draw_images(answers.labels, limit, seed)
@@ -179,6 +179,30 @@ def import_labels(
             )
         _record(project, validated, _copy_labels(project, validated.labels, progress), split)
     return _count_labels(project, validated, answers)
+
+
+@contextmanager
+def _refuse_changes(project: ProjectFolder) -> Iterator[None]:
+    """Refuse an import during which another command takes its tasks or images out.
+
+    Raises:
+        LedgerError: one did.
+    """
+    before = (project.store.tasks(), project.store.removed("images"))
+    try:
+        yield
+    except KeyError as error:
+        if (project.store.tasks(), project.store.removed("images")) == before:
+            raise
+        raise _changed_error() from error
+
+
+def _changed_error() -> LedgerError:
+    return LedgerError(
+        "The ledger changed while the labels were checked.",
+        next_step="Run the same command again.",
+        unchanged=UNCHANGED,
+    )
 
 
 def _check_faults(
@@ -348,11 +372,7 @@ def _record(
     with store.transaction("import"):
         now = store.find(label.row.cell for label in validated.labels)
         if any(now.get(label.row.cell) != label.row for label in validated.labels):
-            raise LedgerError(
-                "The ledger changed while the labels were checked.",
-                next_step="Run the same command again.",
-                unchanged=UNCHANGED,
-            )
+            raise _changed_error()
         store.move(moves)
         if split:
             store.update_images(dataclasses.replace(row, split=split) for row in validated.moved)
@@ -405,7 +425,8 @@ def _label_cost(label: AcceptedLabel, price: float) -> float:
 
 
 def _count_labels(project: ProjectFolder, validated: ValidatedLabels, answers: Answers) -> Imported:
-    counts: dict[str, Counter[str]] = {name: Counter() for name in project.tasks()}
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    counts.update({name: Counter() for name in project.tasks()})
     for label in validated.labels:
         task_counts = counts[label.row.cell.task]
         task_counts[label.status] += 1

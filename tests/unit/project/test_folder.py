@@ -19,6 +19,7 @@ from labelgrid.project.settings import (
     settings_text,
 )
 from labelgrid.recipes.schema import PluginChoice
+from tests.campaigns import Make
 from tests.projects import make_project
 
 COVERS = ["labelgrid.project.settings"]
@@ -174,3 +175,24 @@ def test_two_processes_do_not_fit_score_or_query_one_project_at_once(tmp_path):
             pass
         with other.lock():
             pass
+
+
+@pytest.mark.parametrize("name", ["rounds", "rounds/0003", "rounds/0003/fit", "rounds/0003/scores"])
+def test_a_folder_of_a_round_that_leads_out_of_the_project_is_refused(
+    make: Make, tmp_path: Path, name: str
+) -> None:
+    with make() as project:
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        link = project.folder / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(elsewhere)
+        with pytest.raises(
+            ProjectError, match=r"leads out of the project(.|\n)*Nothing was written"
+        ):
+            project.round_folder(3)
+        link.unlink()
+        assert project.round_folder(3) == project.folder / "rounds" / "0003"
+        (project.folder / "kept").mkdir()
+        link.symlink_to(project.folder / "kept")
+        assert project.round_folder(3) == project.folder / "rounds" / "0003"

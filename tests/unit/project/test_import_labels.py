@@ -24,6 +24,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import Imported, Tally, import_labels
 from labelgrid.project.remove import remove
 from labelgrid.project.settings import Settings
+from labelgrid.project.task_change import drop_task
 from labelgrid.trusted_code import VARIABLE
 from tests.campaigns import (
     ask,
@@ -271,6 +272,38 @@ def test_a_ledger_that_changed_meanwhile_is_not_written(
 
     monkeypatch.setattr(import_labels_module, "_copy_labels", keep)
     with pytest.raises(LedgerError, match="The ledger changed while the labels were checked"):
+        import_labels(project, answered)
+    assert "labelled" not in states(project).values()
+
+
+@pytest.mark.parametrize(
+    "step", ["_receive", "validate_labels", "_check_faults", "_copy_labels", "_record"]
+)
+@pytest.mark.parametrize("what", ["task", "image"])
+def test_a_task_or_image_that_is_taken_out_meanwhile_refuses_the_import(
+    project: ProjectFolder,
+    answered: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    what: str,
+) -> None:
+    (answered / "labels/semseg/0000.png").unlink()
+    (skipped,) = [
+        row["request_id"] for row in manifest(answered) if row["path"] == "labels/semseg/0000.png"
+    ]
+    (answered / "skips.csv").write_text(f"request_id,reason\n{skipped},dark\n")
+    real = getattr(import_labels_module, step)
+
+    def overtaken(*arguments: object, **named: object) -> object:
+        result = real(*arguments, **named) if step == "_receive" else None
+        if what == "task":
+            drop_task(project, "semseg")
+        else:
+            remove(project, ["0000.jpg"])
+        return result or real(*arguments, **named)
+
+    monkeypatch.setattr(import_labels_module, step, overtaken)
+    with pytest.raises(LedgerError, match=r"The ledger changed while(.|\n)*Nothing was imported"):
         import_labels(project, answered)
     assert "labelled" not in states(project).values()
 
