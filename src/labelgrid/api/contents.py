@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from labelgrid.annotate.answers import Fault
 from labelgrid.errors import LabelgridError, LedgerError, UsageError
 from labelgrid.ledger.grid import Cell, Pick, State
 from labelgrid.ledger.store import CellRow
@@ -75,6 +76,8 @@ class ProjectContents:
                 "A project is opened by a function of its own.",
                 next_step=f"Use Project.open({str(folder)!r}).",
             )
+        #: What the last `create`, `add` or `predict` with `leave_out` could not read.
+        self.left_out: Sequence[Fault] = ()
         self._project = folder
         self._progress = progress or Silent()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelgrid import plugins
+from labelgrid.annotate.answers import Fault
 from labelgrid.api.contents import ChangedCells, ProjectContents
 from labelgrid.api.places import Place, optional_path
 from labelgrid.errors import UsageError
@@ -75,6 +76,7 @@ class Project(ProjectContents):
         weights: Place | None = None,
         seed: int = 0,
         check: "Check" = "full",
+        leave_out: bool = False,
         progress: Progress | None = None,
     ) -> "Project":
         """Create a project from images and tasks.
@@ -98,6 +100,8 @@ class Project(ProjectContents):
                 pretrained weights.
             seed: the seed of every random draw.
             check: "full" reads every image completely first, "none" opens no image.
+            leave_out: go on without images that cannot be read; `left_out` lists them, and the
+                project's file `left-out.txt`.
             progress: receives the progress of long work, in this and all later calls.
 
         Raises:
@@ -116,6 +120,7 @@ class Project(ProjectContents):
             strategy=plugins.PluginChoice(strategy, options or {}),
             changes=changes or {},
         )
+        left_out: list[Fault] = []
         project = create(
             Path(folder),
             [Path(path) for path in _as_list(images)],
@@ -124,8 +129,11 @@ class Project(ProjectContents):
             progress=progress or Silent(),
             holdout=holdout,
             check=check,
+            left_out=left_out if leave_out else None,
         )
-        return cls(project, progress)
+        created = cls(project, progress)
+        created.left_out = left_out
+        return created
 
     @classmethod
     def open(cls, folder: Place, *, progress: Progress | None = None) -> "Project":
@@ -143,6 +151,7 @@ class Project(ProjectContents):
         *,
         holdout: int | str = 0,
         check: "Check" = "full",
+        leave_out: bool = False,
     ) -> "Added":
         """Add images or tasks to a project, or hold out images of it.
 
@@ -150,6 +159,8 @@ class Project(ProjectContents):
         """
         from labelgrid.project.extend import add
 
+        left_out: list[Fault] = []
+        self.left_out = left_out
         return add(
             self._project,
             [Path(path) for path in _as_list(images)],
@@ -157,6 +168,7 @@ class Project(ProjectContents):
             check=check,
             progress=self._progress,
             holdout=holdout,
+            left_out=left_out if leave_out else None,
         )
 
     def task(
@@ -416,7 +428,13 @@ class Project(ProjectContents):
         return self._changed(changed)
 
     def predict(
-        self, images: Place, out: Place, *, known: Place | None = None, soft: bool = False
+        self,
+        images: Place,
+        out: Place,
+        *,
+        known: Place | None = None,
+        soft: bool = False,
+        leave_out: bool = False,
     ) -> int:
         """Predict all tasks of images as label files, at the images' original size.
 
@@ -425,12 +443,15 @@ class Project(ProjectContents):
             out: the folder for the predictions, as `OUT/TASK/IMAGE`.
             known: a folder of known labels to feed to the network.
             soft: also write class probabilities and the like, as .npz.
+            leave_out: go on without images that cannot be read; `left_out` lists them.
 
         Returns:
             the number of files.
         """
         from labelgrid.rounds.predict import predict
 
+        left_out: list[Fault] = []
+        self.left_out = left_out
         return predict(
             self._project,
             Path(images),
@@ -438,6 +459,7 @@ class Project(ProjectContents):
             known=optional_path(known),
             progress=self._progress,
             soft=soft,
+            left_out=left_out if leave_out else None,
         )
 
     def evaluate(

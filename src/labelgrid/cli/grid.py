@@ -4,6 +4,7 @@ Loads no torch.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from enum import StrEnum
 from operator import itemgetter
 from pathlib import Path
@@ -35,6 +36,12 @@ Tasks = Annotated[
 ]
 TaskFile = Annotated[
     Path | None, typer.Option("--tasks", help="A TOML file with one table per task.")
+]
+LeaveOut = Annotated[
+    bool,
+    typer.Option(
+        "--leave-out", help="Go on without images that cannot be read; left-out.txt lists them."
+    ),
 ]
 Titles = Mapping[str, str]
 #: Value of a task -> the title of its column in `status`.
@@ -91,6 +98,8 @@ def init(
     weights: Weights = None,
     seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = 0,
     check: Checking = Check.full,
+    leave_out: LeaveOut = False,
+    json: AsJson = False,
 ) -> None:
     """Create a project from images and tasks.
 
@@ -114,10 +123,36 @@ def init(
             weights=weights,
             seed=seed,
             check=check.value,
+            leave_out=leave_out,
             progress=bar,
         )
     with project:
+        if json:
+            screen.print_json(asdict(project.counts()) | left_out_values(project))
+            return
+        say_left_out(project)
         _show_new(project)
+
+
+def left_out_values(project: "Project") -> dict[str, Any]:
+    """The images that a command left out, as JSON values."""
+    keys = ("where", "what", "next_step")
+    return {"left_out": [{key: getattr(fault, key) for key in keys} for fault in project.left_out]}
+
+
+def say_left_out(project: "Project") -> None:
+    """Print which images a command left out, and why."""
+    from labelgrid.annotate.answers import fault_lines
+    from labelgrid.project.folder import LEFT_OUT
+
+    if not project.left_out:
+        return
+    images = count_text(
+        len(project.left_out), "image that cannot be read", "images that cannot be read"
+    )
+    screen.say(f"Left out: {images}. {project.folder / LEFT_OUT} lists all.")
+    for line in fault_lines(project.left_out):
+        screen.say(f"  {line}")
 
 
 def _show_new(project: "Project") -> None:
@@ -164,6 +199,8 @@ def add(
         ),
     ] = "0",
     check: Checking = Check.full,
+    leave_out: LeaveOut = False,
+    json: AsJson = False,
 ) -> None:
     """Add images or tasks to a project, or hold out images of it.
 
@@ -179,9 +216,17 @@ def add(
     with open_project(folder) as project:
         before = len(project.tasks)
         added = project.add(
-            images or (), _task_words(tasks, task_file), holdout=holdout, check=check.value
+            images or (),
+            _task_words(tasks, task_file),
+            holdout=holdout,
+            check=check.value,
+            leave_out=leave_out,
         )
         counts = project.counts()
+        if json:
+            screen.print_json(asdict(added) | left_out_values(project))
+            return
+        say_left_out(project)
     new = counts.tasks - before
     screen.say(f"{folder}: {added}; {count_text(new, 'new task')}.")
     if added.held or (new and counts.heldout):

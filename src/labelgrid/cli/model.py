@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labelgrid.cli import screen
-from labelgrid.cli.grid import AsJson, Folder, Weights
+from labelgrid.cli.grid import (
+    AsJson,
+    Folder,
+    LeaveOut,
+    Weights,
+    left_out_values,
+    say_left_out,
+)
 from labelgrid.cli.opening import open_project
 from labelgrid.errors import command, note_unchanged
 from labelgrid.words import count_text
@@ -161,13 +168,19 @@ def predict(
     soft: Annotated[
         bool, typer.Option("--soft", help="Also write class probabilities and the like, as .npz.")
     ] = False,
+    leave_out: LeaveOut = False,
+    json: AsJson = False,
 ) -> None:
     """Predict all tasks of images as label files, at the images' original size.
 
     Example: [bold]labelgrid predict flat holiday --out predicted[/]
     """
     with open_project(folder) as project:
-        count = project.predict(images, out, known=known, soft=soft)
+        count = project.predict(images, out, known=known, soft=soft, leave_out=leave_out)
+        if json:
+            screen.print_json({"written": count} | left_out_values(project))
+            return
+        say_left_out(project)
     screen.say(f"Wrote {count_text(count, 'prediction')} -> {out}")
 
 

@@ -3,7 +3,7 @@
 import os
 import posixpath
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from labelgrid.errors import ImageError
@@ -25,8 +25,15 @@ def list_images(folder: Path) -> list[str]:
     return scan_folder(folder)[0]
 
 
-def scan_folder(folder: Path) -> tuple[list[str], Counter[str]]:
+def scan_folder(
+    folder: Path, left_out: dict[str, ImageError] | None = None
+) -> tuple[list[str], Counter[str]]:
     """List the images below a folder as `list_images`, and count its other files by extension.
+
+    Args:
+        folder: the folder.
+        left_out: gets the images whose names are not Unicode, by their names as text; None: such a
+            name is an error.
 
     Raises:
         ImageError: as `list_images`.
@@ -45,9 +52,21 @@ def scan_folder(folder: Path) -> tuple[list[str], Counter[str]]:
             others[extension] += 1
     if not image_ids:
         raise _no_images_error(folder, others)
+    return sorted(_unicode_names(image_ids, folder, left_out)), others
+
+
+def _unicode_names(
+    image_ids: Iterable[str], folder: Path, left_out: dict[str, ImageError] | None
+) -> Iterator[str]:
     for image_id in image_ids:
-        _check_unicode(image_id, folder)
-    return sorted(image_ids), others
+        try:
+            _check_unicode(image_id, folder)
+        except ImageError as error:
+            if left_out is None:
+                raise
+            left_out[image_id.encode(errors="replace").decode()] = error
+        else:
+            yield image_id
 
 
 def _no_images_error(folder: Path, others: Counter[str]) -> ImageError:

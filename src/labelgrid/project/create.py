@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from labelgrid.annotate.answers import Fault
 from labelgrid.errors import ProjectError, note_unchanged
 from labelgrid.files import remove_folder, write_text
 from labelgrid.ledger.grid import TaskRow
@@ -20,7 +21,13 @@ from labelgrid.project.folder import (
     remove_unfinished,
 )
 from labelgrid.project.holdout import hold_out, holdout_count
-from labelgrid.project.image_files import Check, find_images, rows_of, say_other_files
+from labelgrid.project.image_files import (
+    Check,
+    find_images,
+    rows_of,
+    say_other_files,
+    write_left_out,
+)
 from labelgrid.project.settings import Settings, check_pattern, read_settings, settings_text
 from labelgrid.project.strides import check_strides
 from labelgrid.recipes.resolve import check_options, check_recipe, load_recipe
@@ -36,12 +43,14 @@ def create(
     *,
     holdout: int | str = 0,
     check: Check = "full",
+    left_out: list[Fault] | None = None,
 ) -> ProjectFolder:
     """Create a project, or on any error nothing.
 
     Held-out images are drawn at random (whole groups, if there are groups, and with all copies of a
     picture). Their labels are requested at once, as round 0. They are used for measuring and never
-    trained on. `holdout` is their number, or a share such as "20%".
+    trained on. `holdout` is their number, or a share such as "20%". Images that cannot be read are
+    added to `left_out` and listed in a file of the project; without it, they are an error.
 
     Raises:
         LabelgridError: an argument cannot be used; nothing was created.
@@ -54,14 +63,18 @@ def create(
         raise ProjectError(
             "A project needs a task.", next_step="Add one, for example --task depth."
         )
-    folders = find_images(images)
+    folders = find_images(images, left_out)
     say_other_files(folders, progress)
     total = sum(len(folder.image_ids) for folder in folders)
     count = holdout_count(holdout, total)
     _check_holdout(count, total)
     with new_project(folder, settings, tasks) as store:
-        store.add_images(rows_of(folders, check, settings.group, progress))
+        rows = rows_of(folders, check, settings.group, progress, left_out=left_out)
+        total = store.add_images(rows)
+        count = holdout_count(holdout, total)
+        _check_holdout(count, total)
         check_strides(store)
+        write_left_out(store.path.parent, left_out or ())
         hold_out(store, settings.seed, count, progress)
     return ProjectFolder.open(folder)
 

@@ -4,12 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from labelgrid.annotate.answers import Fault
 from labelgrid.errors import ImageError, command, note_unchanged
 from labelgrid.ledger.grid import ImageRow, State, TaskRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import hold_out, holdout_count
-from labelgrid.project.image_files import Check, ImageFolder, find_images, rows_of, say_other_files
+from labelgrid.project.image_files import (
+    Check,
+    ImageFolder,
+    find_images,
+    rows_of,
+    say_other_files,
+    write_left_out,
+)
 from labelgrid.project.records import Fit, read_fit
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.stored_labels import read_stored_label
@@ -58,13 +66,15 @@ def add(
     progress: Progress,
     *,
     holdout: int | str = 0,
+    left_out: list[Fault] | None = None,
 ) -> Added:
     """Add images, each to the split of its group, and tasks; then hold out images.
 
     A known image whose file has disappeared is looked up in the given folders; it is moved there if
     the content is the same. A removed image is left out, and its file is not read. `holdout` is a
     number of further images to hold out, or a share of the training images such as "20%"; images
-    that were trained on are never held out.
+    that were trained on are never held out. Images that cannot be read are added to `left_out` and
+    listed in a file of the project; without it, they are an error.
 
     Raises:
         ImageError: an image cannot be used, or an image with labels has changed.
@@ -73,10 +83,12 @@ def add(
     """
     store = project.store
     group = project.settings.group
-    folders = find_images(images) if images else []
+    folders = find_images(images, left_out) if images else []
     say_other_files(folders, progress)
-    folders, left_out = _without_removed(project, folders, progress)
-    rows = list(rows_of(folders, check, group, progress)) if images else []
+    folders, removed = _without_removed(project, folders, progress)
+    rows: list[ImageRow] = []
+    if images:
+        rows += rows_of(folders, check, group, progress, left_out=left_out)
     with store.transaction("add"):
         heldout_before = {row.image_id for row in store.images(("heldout",))}
         old_rows = {row.image_id: row for row in store.images()}
@@ -105,7 +117,9 @@ def add(
         heldout_now = [image_id for image_id in heldout if image_id not in heldout_before]
         request_heldout(store, heldout_now, [task.name for task in store.tasks()])
         request_heldout(store, sorted(heldout_before), [task.name for task in tasks])
-    return Added(new=added, moved=len(moved), changed=len(changed), removed=left_out, held=held_out)
+    if left_out is not None:
+        write_left_out(project.folder, left_out)
+    return Added(new=added, moved=len(moved), changed=len(changed), removed=removed, held=held_out)
 
 
 def _without_removed(

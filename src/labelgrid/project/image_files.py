@@ -12,13 +12,16 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from labelgrid.annotate.answers import Fault, fault_lines
 from labelgrid.errors import ImageError
+from labelgrid.files import write_text
 from labelgrid.images.listing import read_list, scan_folder
 from labelgrid.images.reading import check_image
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.progress import Progress
+from labelgrid.project.folder import LEFT_OUT
 from labelgrid.project.settings import group_of
-from labelgrid.words import count_text, join_names
+from labelgrid.words import count_text
 
 Check = Literal["full", "none"]
 
@@ -35,8 +38,12 @@ class ImageFolder:
     others: Mapping[str, int] = field(default_factory=dict)
 
 
-def find_images(paths: Sequence[Path]) -> list[ImageFolder]:
+def find_images(paths: Sequence[Path], left_out: list[Fault] | None = None) -> list[ImageFolder]:
     """The images of folders and list files (one path per line, relative to the list).
+
+    Args:
+        paths: of the folders and list files.
+        left_out: gets the files whose names cannot be used; None: such a name is an error.
 
     Raises:
         ImageError: a path does not exist or holds no images, or two paths hold different images
@@ -52,12 +59,22 @@ def find_images(paths: Sequence[Path]) -> list[ImageFolder]:
     folders = []
     for path in paths:
         if path.is_dir():
-            folders.append(ImageFolder(path.resolve(), *scan_folder(path)))
+            folders.append(ImageFolder(path.resolve(), *_scan(path, left_out)))
         else:
             folders.append(ImageFolder(path.resolve().parent, read_list(path)))
     if len(folders) > 1:
         _refuse_equal_ids(folders)
     return folders
+
+
+def _scan(path: Path, left_out: list[Fault] | None) -> tuple[list[str], Mapping[str, int]]:
+    """The images of a folder, and how many other files it has by the end of their names."""
+    if left_out is None:
+        return scan_folder(path)
+    wrong: dict[str, ImageError] = {}
+    found = scan_folder(path, wrong)
+    left_out += [Fault(name, error.what, error.next_step) for name, error in wrong.items()]
+    return found
 
 
 def _refuse_equal_ids(folders: Sequence[ImageFolder]) -> None:
@@ -96,17 +113,29 @@ def say_other_files(folders: Iterable[ImageFolder], progress: Progress) -> None:
 
 
 def rows_of(
-    folders: Iterable[ImageFolder], check: Check, group: str, progress: Progress
+    folders: Iterable[ImageFolder],
+    check: Check,
+    group: str,
+    progress: Progress,
+    *,
+    left_out: list[Fault] | None = None,
 ) -> Iterator[ImageRow]:
     """Ledger rows of the images; `full` reads every file to its end, `none` opens no file.
 
+    Args:
+        folders: the images.
+        check: how they are checked.
+        group: the pattern of groups.
+        progress: reports each image.
+        left_out: gets the images that cannot be used; None: one is an error.
+
     Raises:
-        ImageError: lists the images that cannot be used.
+        ImageError: lists the images that cannot be used: without `left_out`, or if all are.
     """
     folders = list(folders)
     total = sum(len(folder.image_ids) for folder in folders)
     progress.start("Checking images" if check == "full" else "Listing images", total, "images")
-    faults: list[str] = []
+    faults: list[Fault] = []
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for folder in folders:
             if check == "none":
@@ -118,24 +147,81 @@ def rows_of(
                 continue
             for row in threads.map(partial(_read_row, folder.root, group), folder.image_ids):
                 progress.advance()
-                if isinstance(row, str):
+                if isinstance(row, Fault):
                     faults.append(row)
                 else:
                     yield row
-    if faults:
+    _refuse_or_leave_out(faults, total, left_out)
+
+
+def _refuse_or_leave_out(faults: Sequence[Fault], total: int, left_out: list[Fault] | None) -> None:
+    """Refuse images that cannot be used; with `left_out`, only if that are all there are."""
+    if left_out is not None:
+        left_out += faults
+    if faults and (left_out is None or len(faults) == total):
+        advice = "" if left_out else ", or leave them out with --leave-out"
         raise ImageError(
             f"{len(faults)} of {count_text(total, 'image')} cannot be used:\n    "
-            + join_names(faults, between="\n    "),
-            next_step="Fix or remove them.",
+            + "\n    ".join(fault_lines(faults)),
+            next_step=f"Fix or remove them{advice}.",
         )
 
 
-def _read_row(root: Path, group: str, image_id: str) -> ImageRow | str:
-    """The row of an image, or what is wrong with its file."""
+def readable_images(
+    paths: Mapping[str, Path], left_out: list[Fault], progress: Progress
+) -> dict[str, Path]:
+    """The images whose files can be read to their end.
+
+    Args:
+        paths: image id -> its file.
+        left_out: gets the others.
+        progress: reports each image.
+
+    Raises:
+        ImageError: there are others only.
+    """
+    progress.start("Checking images", len(paths), "images")
+    faults = []
+    readable = {}
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        found = threads.map(_fault_or_size, paths.keys(), paths.values())
+        for image_id, result in zip(paths, found, strict=True):
+            progress.advance()
+            if isinstance(result, Fault):
+                faults.append(result)
+            else:
+                readable[image_id] = paths[image_id]
+    _refuse_or_leave_out(faults, len(paths), left_out)
+    return readable
+
+
+def write_left_out(folder: Path, left_out: Iterable[Fault]) -> None:
+    """List the images that were left out in a file of the project, one a line.
+
+    Without any, the file of an earlier command is removed.
+    """
+    path = folder / LEFT_OUT
+    lines = [" ".join(str(fault).splitlines()) for fault in left_out]
+    if lines:
+        write_text(path, "".join(f"{line}\n" for line in lines))
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _fault_or_size(image_id: str, path: Path) -> tuple[int, int, str] | Fault:
+    """The height, width and content hash of an image's file, or what is wrong with it."""
     try:
-        height, width, digest = check_image(root / image_id)
+        return check_image(path)
     except ImageError as error:
-        return f"{image_id}: {error.what} {error.next_step}"
+        return Fault(image_id, error.what, error.next_step)
+
+
+def _read_row(root: Path, group: str, image_id: str) -> ImageRow | Fault:
+    """The row of an image, or what is wrong with its file."""
+    found = _fault_or_size(image_id, root / image_id)
+    if isinstance(found, Fault):
+        return found
+    height, width, digest = found
     return ImageRow(
         image_id=image_id,
         root=str(root),

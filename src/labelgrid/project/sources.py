@@ -9,16 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid import plugins
+from labelgrid.annotate.answers import Fault
 from labelgrid.camera import Camera
 from labelgrid.data.dataset import Dataset, Source, camera_of
 from labelgrid.data.layouts.folder import label_file
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.formats.codec import LabelArray, check_digest
 from labelgrid.formats.naming import whole_names
-from labelgrid.images.listing import list_images
 from labelgrid.images.reading import image_size, read_image
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.image_files import find_images
 from labelgrid.project.older_classes import complete_classes
 from labelgrid.project.settings import Oracle
 from labelgrid.tasks.task import TaskDef
@@ -150,8 +151,12 @@ class ImageFiles:
     digests: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, path: Path, labels: Path | None = None) -> "ImageFiles":
+    def of(
+        cls, path: Path, labels: Path | None = None, left_out: list[Fault] | None = None
+    ) -> "ImageFiles":
         """The images of a folder, or the one image at a path.
+
+        Files whose names cannot be used are added to `left_out`; without it, they are an error.
 
         Raises:
             ImageError: there is no such image or folder.
@@ -164,7 +169,8 @@ class ImageFiles:
         if path.is_file():
             paths = {path.name: path}
         else:
-            paths = {name: path / name for name in list_images(path)}
+            (folder,) = find_images([path], left_out)
+            paths = {name: path / name for name in folder.image_ids}
         if labels:
             labels = labels_folder(labels)
         return cls(paths, labels, whole_names(paths, paths))

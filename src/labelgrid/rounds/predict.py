@@ -1,11 +1,16 @@
 """Predicts images with a project's network, and writes the predictions as label files."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
-from labelgrid.errors import LabelError
+from labelgrid.annotate.answers import Fault
+from labelgrid.errors import ImageError, LabelError
 from labelgrid.formats.naming import whole_names
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.image_files import readable_images, write_left_out
 from labelgrid.project.sources import ImageFiles, labels_folder, other_folders
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.models import model_of, need_two_stages, restore
@@ -14,6 +19,8 @@ from labelgrid.rounds.previews import label_path
 from labelgrid.train.evaluate import predictions
 from labelgrid.train.model import TrainedModel
 from labelgrid.words import join_names
+
+T = TypeVar("T")
 
 
 def predict(
@@ -24,6 +31,7 @@ def predict(
     progress: Progress,
     *,
     soft: bool = False,
+    left_out: list[Fault] | None = None,
 ) -> int:
     """Write the predictions of all tasks for a folder of images, as label files at original size.
 
@@ -35,6 +43,8 @@ def predict(
         progress: receives the progress.
         soft: also write the soft predictions (class probabilities, say) beside each label file;
             `formats.soft` reads them.
+        left_out: gets the images that cannot be read, which are listed in a file of the project,
+            too; None: one is an error.
 
     Returns:
         The number of label files written.
@@ -44,7 +54,10 @@ def predict(
             network can use none, or a file cannot be read.
     """
     fit = model_of(project)
-    source = ImageFiles.of(images, known)
+    source = ImageFiles.of(images, known, left_out)
+    if left_out is not None:
+        source = replace(source, paths=readable_images(source.paths, left_out, progress))
+        write_left_out(project.folder, left_out)
     context, model = restore(project, fit)
     if known:
         _check_known(source, context, model=model, folder=known, progress=progress)
@@ -62,7 +75,7 @@ def predict(
         known=known is not None,
         progress=progress,
     )
-    for image_id, raws, frame in outputs:
+    for image_id, raws, frame in _with_advice(outputs, left_out is None):
         for task, raw in raws.items():
             path = label_path(out, definitions[task], image_id, image_id in whole)
             try:
@@ -76,6 +89,16 @@ def predict(
                     raise
                 progress.say(f"{task} of {image_id} was not written: {error.what}")
     return written
+
+
+def _with_advice(outputs: Iterator[T], stops: bool) -> Iterator[T]:
+    """The outputs; if an image `stops` them, the error names the option that leaves it out."""
+    try:
+        yield from outputs
+    except ImageError as error:
+        if stops:
+            error.next_step = f"{error.next_step} Or leave such images out with --leave-out."
+        raise
 
 
 def _check_known(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid.annotate.answers import Fault
 from labelgrid.errors import ImageError, ProjectError
 from labelgrid.images.reading import check_image
 from labelgrid.ledger.grid import Cell, ImageRow, State
@@ -118,9 +119,37 @@ def test_all_images_that_cannot_be_used_are_named_and_nothing_is_made(
         "2 of 12 images cannot be used:\n"
         "    room_00/0001.jpg: The image file is empty: 0 bytes. Copy it again.\n"
         "    room_00/0002.jpg: The image file is empty: 0 bytes. Copy it again.\n"
-        "  Fix or remove them. Nothing was made."
+        "  Fix or remove them, or leave them out with --leave-out. Nothing was made."
     )
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_images_that_cannot_be_read_are_left_out_where_that_is_wanted(
+    make: Make, photos: Made, tmp_path: Path
+) -> None:
+    for name in photos.names[1:7]:
+        (photos.images / name).write_bytes(b"")
+    (photos.images / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"")
+    left_out: list[Fault] = []
+    with make(holdout="50%", left_out=left_out) as project:
+        ids = [row.image_id for row in project.store.images()]
+        assert ids == [photos.names[0], *photos.names[7:]]
+        assert len(held(project)) == 3
+        lines = (project.folder / "left-out.txt").read_text().splitlines()
+    assert [fault.where for fault in left_out] == ["caf?.jpg", *photos.names[1:7]]
+    assert lines[1] == f"{photos.names[1]}: The image file is empty: 0 bytes. Copy it again."
+    assert len(lines) == 7
+
+
+def test_a_project_of_nothing_but_unreadable_images_is_not_made(
+    make: Make, photos: Made, tmp_path: Path
+) -> None:
+    for name in photos.names:
+        (photos.images / name).write_bytes(b"")
+    with pytest.raises(ImageError, match=r"12 of 12(.|\n)*12 files: the same fault") as caught:
+        make(left_out=[])
+    assert str(caught.value).endswith("\n  Fix or remove them. Nothing was made.")
+    assert not (tmp_path / "flat").exists()
 
 
 def test_of_very_many_faults_the_first_are_named_and_the_rest_counted(tmp_path: Path) -> None:
@@ -129,9 +158,11 @@ def test_of_very_many_faults_the_first_are_named_and_the_rest_counted(tmp_path: 
     with pytest.raises(ImageError) as caught:
         list(create.rows_of(create.find_images([tmp_path]), "full", "", Silent()))
     lines = str(caught.value).splitlines()
-    assert (
-        len(lines) == 23 and lines[20].startswith("    19.jpg: ") and lines[21] == "    and 3 more"
-    )
+    assert lines[1:3] == [
+        "    23 files: the same fault. The image file is empty: 0 bytes. Copy it again.",
+        "      00.jpg, 01.jpg, 02.jpg, and 20 more.",
+    ]
+    assert len(lines) == 4
 
 
 @pytest.mark.parametrize(

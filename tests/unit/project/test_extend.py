@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from labelgrid.annotate.answers import Fault
 from labelgrid.errors import ImageError, LedgerError
 from labelgrid.ledger.grid import Cell, Move, State, TaskRow
 from labelgrid.progress import Silent
@@ -82,6 +83,23 @@ def test_an_addition_is_all_or_nothing(make: Make, photos: Made, tmp_path: Path)
                 extend.add(project, images, tasks=tasks, check="full", progress=Silent())
             assert caught.value.unchanged in ("Nothing was added.", "Nothing was changed.")
             assert project.store.count_images() == 12 and project.store.tasks() == (DEPTH, NORMALS)
+
+
+def test_an_addition_leaves_out_what_cannot_be_read_where_that_is_wanted(
+    make: Make, photos: Made, tmp_path: Path
+) -> None:
+    folder = more(photos, tmp_path, "b.jpg")
+    (folder / "c.jpg").write_bytes(b"")
+    left_out: list[Fault] = []
+    with make() as project:
+        with pytest.raises(ImageError, match="leave them out with --leave-out"):
+            extend.add(project, [folder], tasks=[], check="full", progress=Silent())
+        done = extend.add(
+            project, [folder], tasks=[], check="full", progress=Silent(), left_out=left_out
+        )
+        assert done.new == 1
+        assert [fault.where for fault in left_out] == ["c.jpg"]
+        assert "c.jpg: The image" in (project.folder / "left-out.txt").read_text()
 
 
 def test_images_that_were_moved_are_found_again(make: Make, photos: Made, tmp_path: Path) -> None:

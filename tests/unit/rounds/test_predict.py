@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labelgrid.errors import LabelError, UsageError
+from labelgrid.annotate.answers import Fault
+from labelgrid.errors import ImageError, LabelError, UsageError
 from labelgrid.formats.soft import read_soft
 from labelgrid.progress import Silent
 from labelgrid.rounds import fit, predict, query
@@ -34,6 +35,19 @@ def test_a_soft_prediction_has_the_images_size_and_says_what_the_label_file_says
             )
             == 15
         )
+        photos = Path(shutil.copytree(made.images, tmp_path / "holiday"))
+        (photos / "z.jpg").write_bytes(b"")
+        places = {"out": tmp_path / "rest", "known": None, "progress": Silent()}
+        with pytest.raises(
+            ImageError, match=r"is empty(.|\n)*leave such images out with --leave-o"
+        ):
+            predict.predict(project, photos, **places)
+        left_out: list[Fault] = []
+        assert predict.predict(project, photos, **places, left_out=left_out) == 15
+        assert [fault.where for fault in left_out] == ["z.jpg"]
+        assert (project.folder / "left-out.txt").read_text().startswith("z.jpg: The image file is")
+        assert predict.predict(project, made.images, **places, left_out=[]) == 15
+        assert not (project.folder / "left-out.txt").exists()
         tasks = project.tasks()
     assert not list((tmp_path / "plain").rglob("*.npz"))
     for name in made.names:
