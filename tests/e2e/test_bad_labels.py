@@ -157,7 +157,10 @@ def test_a_label_with_other_content_needs_replace_and_the_old_one_is_kept(
 def test_a_folder_without_an_answer_is_refused(project: Copied, tmp_path: Path) -> None:
     flat, labels = project("new"), tmp_path / "labels"
     found = refused(tmp_path, "import", flat, labels)
-    assert found == f"There is no such folder ({labels}).\n  Check the path. Nothing was imported."
+    assert (
+        found
+        == f"There is no such file or folder ({labels}).\n  Check the path. Nothing was imported."
+    )
     labels.mkdir()
     assert refused(tmp_path, "import", flat, labels) == (
         f"There is no answer in the folder: no label, no line in skips.csv ({labels}).\n"

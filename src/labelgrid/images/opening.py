@@ -175,7 +175,7 @@ def refuse_other_format(data: bytes, path: Path) -> None:
         Traceback (most recent call last):
         labelgrid.images.opening.WrongFileError: its name ends in .jpg, but its content is PDF
     """
-    format = _format_of(data)
+    format = format_of(data)
     if format is None or format == FORMATS.get(path.suffix.lower(), "NPY"):
         return
     step = "Convert it or take it out."
@@ -186,7 +186,7 @@ def refuse_other_format(data: bytes, path: Path) -> None:
     raise WrongFileError(f"its name ends in {path.suffix}, but its content is {format}", step)
 
 
-def _format_of(data: bytes) -> str | None:
+def format_of(data: bytes) -> str | None:
     """The format of content that begins with these bytes; None if it is unknown."""
     for start, format in _STARTS.items():
         if data.startswith(start):

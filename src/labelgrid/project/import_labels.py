@@ -15,6 +15,7 @@ from labelgrid import files, plugins
 from labelgrid.annotate.answers import FEW, Answer, Answers, Fault, ImportRefused
 from labelgrid.annotate.connector import Connector, ProjectIndex
 from labelgrid.annotate.import_options import ImportOptions
+from labelgrid.annotate.unknown_answers import refuse_unknown
 from labelgrid.annotate.unpacking import unpacked
 from labelgrid.errors import LabelError, LedgerError, ProjectError, UsageError
 from labelgrid.files import digest
@@ -158,7 +159,7 @@ def import_labels(
         raise UsageError(f"--limit must not be below 0. Found {limit}.", unchanged=UNCHANGED)
     progress = progress or Silent()
     with _refuse_changes(project), unpacked(folder) as answer:
-        answers = _receive(project, answer, format, split, options)
+        answers = _receive(project, answer, format, split, options, shown=folder)
         if limit:
             answers.labels = _draw_images(answers.labels, limit, seed)
         summaries = None
@@ -240,25 +241,30 @@ def _receive(
     format: str | None,
     split: Split | None,
     options: ImportOptions | None,
+    *,
+    shown: Path,
 ) -> Answers:
     """The answers from a connector, or the labels of a data set.
 
     The `build` of a data set needs its root.
     """
+    index = ProjectIndex(project.store, project.tasks(), options or ImportOptions())
     format = format or _surest_tool(folder)
+    if not format:
+        refuse_unknown(folder, shown, plugins.names("tools"), index)
+        format = "folder"
     build = plugins.resolve_in_folders(("tools", "layouts"), format)
     if needs_root(build):
         dataset = plugins.call("layouts", format, build, folder)
         return answers_of(dataset, project, split, str(folder))
     connector: Connector = plugins.call("tools", format, build)
-    index = ProjectIndex(project.store, project.tasks(), options or ImportOptions())
     return connector.receive(folder, index)
 
 
 def _surest_tool(path: Path) -> str:
-    """The labelling tool whose connector recognises an answer best, else the plain folder."""
+    """The labelling tool whose connector recognises an answer best; empty if none does."""
     tools = {name: plugins.create("tools", name) for name in plugins.names("tools")}
-    return next(iter(recognitions(tools, path)), "folder")
+    return next(iter(recognitions(tools, path)), "")
 
 
 def needs_root(build: Callable[..., object]) -> bool:
