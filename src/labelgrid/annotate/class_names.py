@@ -29,13 +29,20 @@ class ClassNames:
     Args:
         tasks: the project's tasks; those whose labels cannot be drawn as regions are left out.
         options: says the task, and other names of classes.
+        heard: gets the names that are asked for, and whether a task knows them.
 
     Raises:
         LabelError: the options name no task that can be drawn, or no class.
     """
 
-    def __init__(self, tasks: Mapping[str, TaskDef], options: ImportOptions) -> None:
+    def __init__(
+        self,
+        tasks: Mapping[str, TaskDef],
+        options: ImportOptions,
+        heard: dict[str, bool] | None = None,
+    ) -> None:
         self._options = options
+        self._heard = {} if heard is None else heard
         drawn = {name: task for name, task in tasks.items() if task.region_names}
         self._tasks = _chosen(drawn, options.task)
         self._numbers: dict[str, dict[str, int]] = {}
@@ -59,6 +66,7 @@ class ClassNames:
             LabelError: a name is unknown, or several tasks know it.
         """
         knowing = {name: self._tasks_knowing(name) for name in names}
+        self._heard.update((name, bool(tasks)) for name, tasks in knowing.items())
         unknown = sorted(name for name, tasks in knowing.items() if not tasks)
         if unknown:
             raise self._unknown(unknown)

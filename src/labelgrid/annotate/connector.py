@@ -40,6 +40,9 @@ class ProjectIndex:
         store: the project's ledger; it is only read.
         tasks: the project's tasks by name.
         options: what a person says about the answer.
+
+    Attributes:
+        heard: the names of regions that a connector asked for, and whether a task knows them.
     """
 
     def __init__(
@@ -50,11 +53,12 @@ class ProjectIndex:
     ) -> None:
         self.tasks = tasks
         self.options = options
+        self.heard: dict[str, bool] = {}
         self._store = store
 
     def class_names(self) -> ClassNames:
         """The names of regions that the tasks know."""
-        return ClassNames(self.tasks, self.options)
+        return ClassNames(self.tasks, self.options, self.heard)
 
     def image_names(self) -> ImageNames:
         """The images, to be found by the names that tools give them."""

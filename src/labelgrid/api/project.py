@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.project.export import Exported
     from labelgrid.project.extend import Added
     from labelgrid.project.image_files import Check
-    from labelgrid.project.import_labels import Imported
+    from labelgrid.project.imported import Imported
     from labelgrid.project.records import Fit
     from labelgrid.project.remove import Removed, Restored
     from labelgrid.project.task_change import Changed
@@ -237,6 +237,7 @@ class Project(ProjectContents):
         task: str = "",
         names: Mapping[str, str] | None = None,
         rest: str = "",
+        dry_run: bool = False,
     ) -> "Imported":
         """Import labels: all of them, or none and a list of faults.
 
@@ -253,6 +254,7 @@ class Project(ProjectContents):
             task: the task of a tool's labels; empty: the one that knows their classes.
             names: a tool's name of a class -> the task's, or "ignore": not labelled.
             rest: the class of pixels that no region of a tool covers; empty: not labelled.
+            dry_run: import nothing; return what would be imported, and why it would be refused.
 
         Raises:
             LabelgridError: a label cannot be imported; lists every such label.
@@ -274,6 +276,7 @@ class Project(ProjectContents):
             limit=limit,
             seed=seed or 0,
             options=ImportOptions(task=task, names=names or {}, rest=rest),
+            dry_run=dry_run,
             progress=self._progress,
         )
 

@@ -3,7 +3,7 @@
 Loads no torch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -76,6 +76,9 @@ def import_(
             help="The class of pixels that no region covers; by default they are not labelled.",
         ),
     ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be imported, and import nothing.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Import labels: all of them, or none and a list of faults.
@@ -97,8 +100,36 @@ def import_(
             task=task,
             names=names,
             rest=rest,
+            dry_run=dry_run,
         )
     print_import_result(done, json)
+    if done.refused:
+        raise typer.Exit(1)
+    if dry_run and not json:
+        given = {
+            "--format": format,
+            "--split": split,
+            "--limit": limit or None,
+            "--seed": seed,
+            "--task": task or None,
+            "--map": map or None,
+            "--rest": rest or None,
+            "--replace": replace,
+            "--accept": accept,
+        }
+        again = command("import", folder, labels, *_as_words(given))
+        screen.say(f"Nothing was imported. Next: {again}")
+
+
+def _as_words(given: Mapping[str, object]) -> list[object]:
+    """Options and their values as words of a command; those that are None or False are left out."""
+    words: list[object] = []
+    for option, value in given.items():
+        if value is True:
+            words.append(option)
+        elif value is not None and value is not False:
+            words += [option, value]
+    return words
 
 
 @contextmanager

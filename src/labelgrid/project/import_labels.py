@@ -4,9 +4,9 @@ import dataclasses
 import inspect
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -17,13 +17,16 @@ from labelgrid.annotate.connector import Connector, ProjectIndex
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.unknown_answers import refuse_unknown
 from labelgrid.annotate.unpacking import unpacked
-from labelgrid.errors import LabelError, LedgerError, ProjectError, UsageError
+from labelgrid.errors import LabelError, LabelgridError, LedgerError, ProjectError, UsageError
 from labelgrid.files import digest
+from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.naming import shorten_path, stem
-from labelgrid.ledger.grid import Move, Split, State
+from labelgrid.ledger.grid import Cell, Move, Split, State
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.dataset_labels import answers_of
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.import_numbers import ImportNumbers
+from labelgrid.project.imported import Found, Imported, Tally
 from labelgrid.project.suspicion import SHEET, Summaries, check_plausible
 from labelgrid.project.validate_labels import (
     UNCHANGED,
@@ -35,81 +38,12 @@ from labelgrid.project.validate_labels import (
 from labelgrid.recognition import recognitions
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import count_text, join_names
 
 #: The file of the project that lists the faults of a refused import.
 FAULTS = "import-faults.txt"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tally:
-    """The counts of one task in an import.
-
-    `repaired` are known labels whose file in the project had changed or disappeared; `predicted`
-    are new labels identical to the model's prediction.
-    """
-
-    new: int = 0
-    replaced: int = 0
-    repaired: int = 0
-    unchanged: int = 0
-    skipped: int = 0
-    predicted: int = 0
-
-    def __str__(self) -> str:
-        parts = []
-        for field in fields(self):
-            count = getattr(self, field.name)
-            if count and field.name != "predicted":
-                parts.append(f"{count} {field.name}")
-        return ", ".join(parts) or "nothing"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Imported:
-    """The result of an import, by task.
-
-    Args:
-        tasks: the counts.
-        foreign: the number of labelled images that are not in the project.
-        empty: the number of images without any region in a tool's file, which were left out.
-        stray: files that cannot be labels and were left out.
-        removed: files of removed images and dropped tasks, which were left out.
-        closed: lines of skips whose requests were cancelled or withdrawn since, which were left
-            out.
-        notes: how the answer was read, where that is not obvious.
-    """
-
-    tasks: Mapping[str, Tally]
-    foreign: int = 0
-    empty: int = 0
-    stray: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-    closed: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        lines = [f"{task}: {tally}." for task, tally in self.tasks.items()]
-        lines += self.notes
-        predicted = sum(tally.predicted for tally in self.tasks.values())
-        if predicted:
-            same = count_text(predicted, "new label is", "new labels are")
-            lines.append(f"{same} identical to the model's prediction.")
-        if self.foreign:
-            other = count_text(self.foreign, "other labelled image is", "other labelled images are")
-            lines.append(f"{other} not in the project.")
-        if self.empty:
-            without = count_text(self.empty, "image has", "images have")
-            lines.append(f"{without} no region, and stay unlabelled.")
-        reasons = {
-            "they are no labels": self.stray,
-            "their image was removed or their task dropped": self.removed,
-            "their request is not open any more": self.closed,
-        }
-        for why, names in reasons.items():
-            if names:
-                lines.append(f"Left out, since {why}: {join_names(names)}.")
-        return "\n".join(lines)
+#: The files of the project that show labels of the last import, and of the last dry run.
+PICTURE = "import.png"
+DRY_PICTURE = "import-dry-run.png"
 
 
 def import_labels(
@@ -123,11 +57,13 @@ def import_labels(
     limit: int = 0,
     seed: int = 0,
     options: ImportOptions | None = None,
+    dry_run: bool = False,
     progress: Progress | None = None,
 ) -> Imported:
     """Import labels, all of them or none.
 
-    Importing again changes nothing, and a killed import changes no cell.
+    Importing again changes nothing, and a killed import changes no cell. Numbers of the new labels
+    are gathered while they are checked, and some are drawn.
 
     Files are copied first, under names with a part of their content's hash, so that no file is ever
     overwritten, except one whose content is no longer what was imported, by the right one. Then one
@@ -146,6 +82,7 @@ def import_labels(
         limit: import only this many images, drawn with `seed`; 0: all.
         seed: of that draw.
         options: what a person says about the answer.
+        dry_run: change nothing but a picture, and return what would be imported or refused.
         progress: reports each file.
 
     Raises:
@@ -157,29 +94,23 @@ def import_labels(
     """
     if limit < 0:
         raise UsageError(f"--limit must not be below 0. Found {limit}.", unchanged=UNCHANGED)
-    progress = progress or Silent()
     with _refuse_changes(project), unpacked(folder) as answer:
-        answers = _receive(project, answer, format, split, options, shown=folder)
-        if limit:
-            answers.labels = _draw_images(answers.labels, limit, seed)
-        summaries = None
-        if not accept:
-            summaries = Summaries(project, [label.cell for label in answers.labels])
-        validated = validate_labels(
-            project,
-            answers,
+        run = _Import(
+            project=project,
+            folder=folder,
+            answer=answer,
+            format=format,
             split=split,
             replace=replace,
-            progress=progress,
-            seen=summaries.add if summaries else None,
+            accept=accept,
+            limit=limit,
+            seed=seed,
+            index=ProjectIndex(project.store, project.tasks(), options or ImportOptions()),
+            progress=progress or Silent(),
         )
-        _check_faults(project, folder, answers, validated)
-        if summaries:
-            check_plausible(
-                project, validated.labels, str(folder), progress, summaries=summaries.made
-            )
-        _record(project, validated, _copy_labels(project, validated.labels, progress), split)
-    return _count_labels(project, validated, answers)
+        if dry_run:
+            return run.try_out()
+        return run.carry_out()
 
 
 @contextmanager
@@ -206,18 +137,186 @@ def _changed_error() -> LedgerError:
     )
 
 
-def _check_faults(
-    project: ProjectFolder, folder: Path, answers: Answers, validated: ValidatedLabels
-) -> None:
-    """Refuse an import with faults or without labels; remove the reports of earlier refusals."""
-    if validated.faults:
-        raise ImportRefused(validated.faults, str(folder), _list_faults(project, validated.faults))
-    if not (validated.labels or answers.skips or answers.removed or answers.closed):
-        raise LabelError(
-            "There are no labels of the project's images.", where=str(folder), unchanged=UNCHANGED
+@dataclass(kw_only=True)
+class _Import:
+    """One import; its fields are as in `import_labels`, `answer` is `folder` unpacked."""
+
+    project: ProjectFolder
+    folder: Path
+    answer: Path
+    format: str | None
+    split: Split | None
+    replace: bool
+    accept: bool
+    limit: int
+    seed: int
+    index: ProjectIndex
+    progress: Progress
+    numbers: ImportNumbers = field(init=False)
+    summaries: Summaries | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self.numbers = ImportNumbers(self.project, self.progress)
+
+    def carry_out(self) -> Imported:
+        """Import the labels."""
+        project = self.project
+        answers = self._receive()
+        validated = self._validate(answers)
+        if validated.faults:
+            listed = _list_faults(project, validated.faults)
+            raise ImportRefused(validated.faults, str(self.folder), listed)
+        self._refuse_nothing(answers, validated)
+        for report in (FAULTS, SHEET, DRY_PICTURE):
+            (project.folder / report).unlink(missing_ok=True)
+        self._check_plausible(validated)
+        self.numbers.look_back()
+        paths = _copy_labels(project, validated.labels, self.progress)
+        self.numbers.forget()
+        _record(project, validated, paths, self.split)
+        self.numbers.remember()
+        return self._draw(self._result(answers, validated), validated, PICTURE)
+
+    def try_out(self) -> Imported:
+        """Do all of an import that changes nothing, and a picture."""
+        try:
+            answers = self._receive()
+        except LabelError as error:
+            return self._refused(Imported(tasks={}, found=self._found(Answers())), error)
+        validated = self._validate(answers)
+        self.numbers.look_back()
+        result = self._result(answers, validated)
+        result = dataclasses.replace(result, found=self._found(answers))
+        result = self._draw(result, validated, DRY_PICTURE)
+        try:
+            if validated.faults:
+                raise ImportRefused(validated.faults, str(self.folder))
+            self._refuse_nothing(answers, validated)
+            self._check_plausible(validated, draw=False)
+        except LabelError as error:
+            return self._refused(result, error)
+        return result
+
+    def _refused(self, result: Imported, error: LabelError) -> Imported:
+        """The result of a dry run whose import would end with an error."""
+        faults: tuple[Fault, ...] = (Fault(str(self.folder), error.what, error.next_step),)
+        if isinstance(error, ImportRefused):
+            faults = error.rows
+        return dataclasses.replace(result, refused=str(error), faults=faults)
+
+    def _receive(self) -> Answers:
+        """The answers from a connector, or the labels of a data set.
+
+        The `build` of a data set needs its root.
+        """
+        format = self.format or _surest_tool(self.answer)
+        if not format:
+            refuse_unknown(self.answer, self.folder, plugins.names("tools"), self.index)
+            format = "folder"
+        build = plugins.resolve_in_folders(("tools", "layouts"), format)
+        if needs_root(build):
+            dataset = plugins.call("layouts", format, build, self.answer)
+            answers = answers_of(dataset, self.project, self.split, str(self.answer))
+        else:
+            connector: Connector = plugins.call("tools", format, build)
+            answers = connector.receive(self.answer, self.index)
+        if self.limit:
+            answers.labels = _draw_images(answers.labels, self.limit, self.seed)
+        return answers
+
+    def _validate(self, answers: Answers) -> ValidatedLabels:
+        """Validate the labels; their numbers, and what is compared, are gathered on the way."""
+        if not self.accept:
+            self.summaries = Summaries(self.project, [label.cell for label in answers.labels])
+        return validate_labels(
+            self.project,
+            answers,
+            split=self.split,
+            replace=self.replace,
+            progress=self.progress,
+            seen=self._see,
         )
-    for report in (FAULTS, SHEET):
-        (project.folder / report).unlink(missing_ok=True)
+
+    def _see(self, cell: Cell, label: LabelArray) -> None:
+        self.numbers.add(cell, label)
+        if self.summaries:
+            self.summaries.add(cell, label)
+
+    def _refuse_nothing(self, answers: Answers, validated: ValidatedLabels) -> None:
+        """Refuse an answer without labels."""
+        if not (validated.labels or answers.skips or answers.removed or answers.closed):
+            raise LabelError(
+                "There are no labels of the project's images.",
+                where=str(self.folder),
+                unchanged=UNCHANGED,
+            )
+
+    def _check_plausible(self, validated: ValidatedLabels, draw: bool = True) -> None:
+        """Refuse labels that look wrong, unless they are accepted."""
+        if self.summaries:
+            check_plausible(
+                self.project,
+                validated.labels,
+                str(self.folder),
+                self.progress,
+                summaries=self.summaries.made,
+                draw=draw,
+            )
+
+    def _found(self, answers: Answers) -> Found:
+        """What a dry run found."""
+        cells = [label.cell for label in answers.labels] + [skip.cell for skip in answers.skips]
+        heard = self.index.heard
+        return Found(
+            what=_describe(self.answer, self.format),
+            images=len({cell.image_id for cell in cells}),
+            labels=len(answers.labels),
+            known=tuple(sorted(name for name in heard if heard[name])),
+            unknown=tuple(sorted(name for name in heard if not heard[name])),
+        )
+
+    def _result(self, answers: Answers, validated: ValidatedLabels) -> Imported:
+        """The counts and numbers of an import."""
+        return Imported(
+            tasks=_count_labels(self.project, validated, answers),
+            foreign=answers.foreign,
+            empty=answers.empty,
+            stray=tuple(answers.stray),
+            removed=tuple(answers.removed),
+            closed=tuple(answers.closed),
+            notes=tuple(answers.notes),
+            numbers=self.numbers.numbers(),
+            remarks=tuple(self.numbers.remarks()),
+        )
+
+    def _draw(self, result: Imported, validated: ValidatedLabels, name: str) -> Imported:
+        """Draw some of the new labels; whatever happens, the import is done by then."""
+        from labelgrid.project.import_picture import draw_import, write_picture
+
+        path = self.project.folder / name
+        fresh = [label for label in validated.labels if label.status in ("new", "replaced")]
+        if not fresh:
+            return result
+        self.progress.start("Drawing labels", 1, "pictures")
+        try:
+            picture = draw_import(self.project, fresh, self.numbers.overviews, result.numbers)
+            write_picture(path, picture)
+        except Exception as error:  # noqa: BLE001 a user's own kind may raise anything
+            why = error.what if isinstance(error, LabelgridError) else repr(error)
+            return dataclasses.replace(result, undrawn=why)
+        self.progress.advance()
+        return dataclasses.replace(result, picture=str(path))
+
+
+def _describe(answer: Path, format: str | None) -> str:
+    """What an answer is, in the words of the tool that reads it."""
+    tools = {name: plugins.create("tools", name) for name in plugins.names("tools")}
+    found = recognitions(tools, answer)
+    if format:
+        return found[format].what if format in found else f"labels in the format '{format}'"
+    for recognition in found.values():
+        return recognition.what
+    return "a folder of labels"
 
 
 def _list_faults(project: ProjectFolder, faults: Sequence[Fault]) -> Path | None:
@@ -233,32 +332,6 @@ def _list_faults(project: ProjectFolder, faults: Sequence[Fault]) -> Path | None
         files.write_text(path, "".join(f"{line}\n" for line in lines))
         return path
     return None
-
-
-def _receive(
-    project: ProjectFolder,
-    folder: Path,
-    format: str | None,
-    split: Split | None,
-    options: ImportOptions | None,
-    *,
-    shown: Path,
-) -> Answers:
-    """The answers from a connector, or the labels of a data set.
-
-    The `build` of a data set needs its root.
-    """
-    index = ProjectIndex(project.store, project.tasks(), options or ImportOptions())
-    format = format or _surest_tool(folder)
-    if not format:
-        refuse_unknown(folder, shown, plugins.names("tools"), index)
-        format = "folder"
-    build = plugins.resolve_in_folders(("tools", "layouts"), format)
-    if needs_root(build):
-        dataset = plugins.call("layouts", format, build, folder)
-        return answers_of(dataset, project, split, str(folder))
-    connector: Connector = plugins.call("tools", format, build)
-    return connector.receive(folder, index)
 
 
 def _surest_tool(path: Path) -> str:
@@ -430,7 +503,9 @@ def _label_cost(label: AcceptedLabel, price: float) -> float:
     return price
 
 
-def _count_labels(project: ProjectFolder, validated: ValidatedLabels, answers: Answers) -> Imported:
+def _count_labels(
+    project: ProjectFolder, validated: ValidatedLabels, answers: Answers
+) -> dict[str, Tally]:
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     counts.update({name: Counter() for name in project.tasks()})
     for label in validated.labels:
@@ -441,13 +516,4 @@ def _count_labels(project: ProjectFolder, validated: ValidatedLabels, answers: A
         counts[skip.cell.task]["skipped"] += 1
     for skip in set(answers.skips) - set(validated.skips):
         counts[skip.cell.task]["unchanged"] += 1
-    tallies = {name: Tally(**count) for name, count in counts.items()}
-    return Imported(
-        tasks=tallies,
-        foreign=answers.foreign,
-        empty=answers.empty,
-        stray=tuple(answers.stray),
-        removed=tuple(answers.removed),
-        closed=tuple(answers.closed),
-        notes=tuple(answers.notes),
-    )
+    return {name: Tally(**count) for name, count in counts.items()}

@@ -100,6 +100,7 @@ def check_plausible(
     progress: Progress,
     *,
     summaries: Mapping[Cell, Summary | None],
+    draw: bool = True,
 ) -> None:
     """Refuse labels that look wrong, with numbers and a picture of some of them.
 
@@ -109,6 +110,7 @@ def check_plausible(
         where: the imported folder, for the message.
         progress: reports each label that is compared.
         summaries: those of labels of the import that are known; others are read for it.
+        draw: draw a picture of labels that look wrong.
 
     Raises:
         SuspiciousImport: the labels look wrong.
@@ -125,7 +127,9 @@ def check_plausible(
         doubts += evidence.doubts(name)
         progress.advance()
     if doubts:
-        sheet = _sheet(evidence, list(dict.fromkeys(doubt.task for doubt in doubts)))
+        sheet = None
+        if draw:
+            sheet = _sheet(evidence, list(dict.fromkeys(doubt.task for doubt in doubts)))
         raise SuspiciousImport(doubts, where, sheet)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.task import Range, TaskDef
 
 RGB = NDArray[np.uint8]
@@ -76,6 +77,34 @@ def colour_map(
     shown = np.isfinite(value).all(2) & valid
     safe = np.where(shown[..., None], value, 0)
     return _hatch(task.render(safe, shown, limits), shown)
+
+
+def thumbnail(task: TaskDef, label: LabelArray, size: tuple[int, int], limits: Range | None) -> RGB:
+    """Render a label at another size (height, width), as [h, w, 3].
+
+    A pixel has the mean colour of the valid ones that it stands for. It is hatched if these are
+    fewer than half as dense as in the whole label, so sparse measurements stay visible.
+    """
+    import cv2  # imported late: task kinds import this module for their plain data
+
+    step = max(1, min(label.size[0] // (4 * size[0]), label.size[1] // (4 * size[1])))
+    if label.valid.mean() < 0.5:  # a step could miss all measured pixels of a grid
+        step = 1
+    value = label.value[::step, ::step]
+    shown = np.isfinite(value).all(2) & label.valid[::step, ::step]
+    picture = task.render(np.where(shown[..., None], value, 0), shown, limits)
+    width_first = (size[1], size[0])
+    weight = shown.astype(np.float32)
+    density = cv2.resize(weight, width_first, interpolation=cv2.INTER_AREA)
+    total = cv2.resize(picture * weight[..., None], width_first, interpolation=cv2.INTER_AREA)
+    mean = np.rint(total / np.maximum(density, 1e-6)[..., None]).astype(np.uint8)
+    return _hatch(mean, (density > 1e-6) & (density >= shown.mean() / 2))
+
+
+def distance_scale(height: int = 18, width: int = 260) -> RGB:
+    """The colours [height, width, 3] of distances from near (left) to far."""
+    values = np.broadcast_to(np.linspace(0, 1, width), (height, width))
+    return _interpolate(VIRIDIS, values, (1.0, 0.0))
 
 
 def heat_map(value: NDArray[Any], limits: Range | None = None) -> RGB:

@@ -21,6 +21,7 @@ from labelgrid.formats.regions import RegionMap
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.figures import LabelFigure, no_figures, no_slope
 from labelgrid.tasks.outlines import no_outline
+from labelgrid.tasks.overview import Overview
 from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.scale import Scale
 
@@ -79,6 +80,8 @@ class Spec:
             unknown) with the sign in the image's other labels. Default: None, which says nothing.
         outline: where a label changes; an import compares it with the edges of the image. Default:
             None, which says nothing.
+        overview: gathers numbers of the labels of an import, and the legend of their pictures; the
+            label files' options -> an `Overview`. Default: an import shows counts alone.
         other_figures: further figures that can be a headline -> the metric that computes them.
     """
 
@@ -94,6 +97,7 @@ class Spec:
     figures: Figures = no_figures
     slope: Slope = no_slope
     outline: Outline = no_outline
+    overview: Callable[[Any], Overview] = Overview
     other_figures: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -193,6 +197,10 @@ class TaskDef:
     def figures(self, label: LabelArray) -> Mapping[str, LabelFigure]:
         """The figures of a label by name."""
         return self.spec.figures(label.value, label.valid, self.options)
+
+    def overview(self) -> Overview:
+        """Start to gather numbers of many labels, none yet."""
+        return self.spec.overview(self.options)
 
     def slope(self, label: LabelArray) -> NDArray[Any] | None:
         """How the surface of a label recedes to the right and upward, [h, w, 2].

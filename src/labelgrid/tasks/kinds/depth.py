@@ -6,7 +6,7 @@ any unit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,13 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.codecs import depth as files
 from labelgrid.tasks.figures import LabelFigure, distance_slope
 from labelgrid.tasks.outlines import distance_outline
-from labelgrid.tasks.pictures import RGB, render_distances
+from labelgrid.tasks.overview import Legend, LogHistogram, Overview, percent, two_digits
+from labelgrid.tasks.pictures import RGB, distance_scale, render_distances
 from labelgrid.tasks.placement import Labels, Placement
 from labelgrid.tasks.scale import Scale, divide_by_maximum, zoom_disparities, zoom_distances
 from labelgrid.tasks.task import Range, Spec, Task, TaskDef
+from labelgrid.words import count_text, join_names
 
 #: The median depth of a label in any scene, from a hand's length to a view over a valley.
 METRES = (0.05, 200.0)
@@ -90,6 +93,76 @@ def depth_slope(
     return slope
 
 
+class DistanceOverview(Overview):
+    """Of distances or disparities: the median, where 5 to 95 % of the measured pixels lie."""
+
+    def __init__(self, options: files.Options) -> None:
+        super().__init__(options)
+        self.histogram = LogHistogram()
+        self.lowest = np.inf
+        self.highest = -np.inf
+        self.constant: list[str] = []
+
+    @property
+    def unit(self) -> str:
+        """What follows a number."""
+        return "" if self.options.disparity else " m"
+
+    def add(self, image_id: str, label: LabelArray) -> None:
+        """As `Overview.add`."""
+        super().add(image_id, label)
+        values = label.value[..., 0][label.valid]
+        if not values.size:
+            return
+        self.histogram.add(values)
+        lowest = float(values.min())
+        highest = float(values.max())
+        self.lowest = min(self.lowest, lowest)
+        self.highest = max(self.highest, highest)
+        if lowest == highest and values.size > 1:
+            self.constant.append(image_id)
+
+    def text(self) -> str:
+        """As `Overview.text`."""
+        low, middle, high = map(two_digits, self.histogram.quantiles((0.05, 0.5, 0.95)))
+        measured = percent(self.share_valid)
+        return f"median {middle}{self.unit} (5–95 %: {low}–{high}), {measured} of pixels measured"
+
+    def values(self) -> dict[str, Any]:
+        """As `Overview.values`."""
+        low, middle, high = self.histogram.quantiles((0.05, 0.5, 0.95))
+        return {
+            "median": middle,
+            "5 %": low,
+            "95 %": high,
+            "lowest": self.lowest,
+            "highest": self.highest,
+            "unit": self.unit.strip(),
+            "measured": self.share_valid,
+        }
+
+    def remarks(self) -> Iterator[str]:
+        """As `Overview.remarks`."""
+        if self.constant:
+            yield (
+                f"{len(self.constant):,} of {count_text(self.labels, 'new label')} hold one value "
+                f"everywhere: {join_names(self.constant, 3)}."
+            )
+
+    def limits(self) -> tuple[float, float]:
+        """As `Overview.limits`: of near and far."""
+        low, high = self.histogram.quantiles((0.02, 0.98))
+        if self.options.disparity:
+            return high, low
+        return low, high
+
+    def legend(self, limits: Range | None) -> Legend:
+        """As `Overview.legend`."""
+        near, far = limits or self.limits()
+        ends = (f"near: {two_digits(near)}{self.unit}", f"far: {two_digits(far)}{self.unit}")
+        return Legend(scale=distance_scale(), ends=ends)
+
+
 SPEC = Spec(
     kind="depth",
     codec="depth",
@@ -102,6 +175,7 @@ SPEC = Spec(
     render=render_depth,
     figures=median_figure,
     outline=distance_outline,
+    overview=DistanceOverview,
     slope=depth_slope,
     other_figures={"absErr": "RMSE"},
 )

@@ -12,6 +12,7 @@ from itertools import pairwise
 from labelgrid.config import check_ranges
 from labelgrid.tasks.figures import positive_share
 from labelgrid.tasks.outlines import line_outline
+from labelgrid.tasks.overview import BinaryOverview
 from labelgrid.tasks.pictures import render_grey
 from labelgrid.tasks.placement import same_values
 from labelgrid.tasks.scale import Scale, probability_error
@@ -56,6 +57,7 @@ SPEC = Spec(
     render=render_grey,
     figures=positive_share,
     outline=line_outline,
+    overview=BinaryOverview,
     other_figures={"oisF": "odsF", "boundary AP": "odsF"},
 )
 

@@ -6,14 +6,16 @@ any unit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.outlines import direction_outline
+from labelgrid.tasks.overview import Legend, Overview, percent
 from labelgrid.tasks.pictures import render_vectors
 from labelgrid.tasks.placement import Labels, Placement
 from labelgrid.tasks.scale import Scale, direction_error, shift_to_unit_range, unmirror_vectors
@@ -25,6 +27,14 @@ FLAT = 0.05
 #: labels.
 MEAN = 0.35
 TURN = 0.45
+#: What a legend of colours shows.
+DIRECTIONS = {
+    "toward the camera": (0, 0, 1),
+    "right": (1, 0, 0),
+    "left": (-1, 0, 0),
+    "up": (0, 1, 0),
+    "down": (0, -1, 0),
+}
 
 
 def turn_normals(
@@ -81,6 +91,71 @@ def normals_slope(value: NDArray[Any], valid: NDArray[np.bool_], _options: objec
     return vector[..., :2] * vector[..., 2:]
 
 
+class DirectionOverview(Overview):
+    """Of normals: the mean direction, and the share of pixels without one."""
+
+    def __init__(self, options: Any) -> None:
+        super().__init__(options)
+        self.total = np.zeros(3)
+        self.lowest = np.full(3, np.inf)
+        self.highest = np.full(3, -np.inf)
+
+    def add(self, image_id: str, label: LabelArray) -> None:
+        """As `Overview.add`."""
+        super().add(image_id, label)
+        for channel in range(3):  # NumPy is slow along an axis of three
+            values = label.value[..., channel][label.valid]
+            if values.size:
+                self.total[channel] += values.sum(dtype=np.float64)
+                self.lowest[channel] = min(self.lowest[channel], values.min())
+                self.highest[channel] = max(self.highest[channel], values.max())
+
+    @property
+    def mean(self) -> list[float]:
+        """The mean of x, y and z; shorter than 1, since directions differ."""
+        return [float(total) for total in self.total / max(self.valid, 1)]
+
+    def text(self) -> str:
+        """As `Overview.text`."""
+        x, y, z = (f"{value + 0.0:.2f}" for value in self.mean)
+        return (
+            f"mean direction: right {x}, up {y}, toward the camera {z}; "
+            f"{percent(1 - self.share_valid)} of pixels without"
+        )
+
+    def values(self) -> dict[str, Any]:
+        """As `Overview.values`."""
+        x, y, z = self.mean
+        return {"right": x, "up": y, "toward_camera": z, "without": 1 - self.share_valid}
+
+    def remarks(self) -> Iterator[str]:
+        """As `Overview.remarks`."""
+        if self.valid > 1 and (self.lowest == self.highest).all():
+            yield "all pixels of the new labels have one direction."
+
+    def legend(self, limits: tuple[float, float] | None) -> Legend:
+        """As `Overview.legend`: the colours of a ball, and of five directions."""
+        del limits
+        swatches = []
+        for name, direction in DIRECTIONS.items():
+            red, green, blue = _colour(np.array(direction, np.float64))
+            swatches.append(((int(red), int(green), int(blue)), name))
+        return Legend(swatches=swatches, scale=_ball(), ends=("faces as on a ball:", ""))
+
+
+def _colour(vectors: NDArray[np.float64]) -> NDArray[np.uint8]:
+    return render_vectors(vectors, np.ones(vectors.shape[:-1], np.bool_), None, None)
+
+
+def _ball(side: int = 72) -> NDArray[np.uint8]:
+    """The picture of a ball on white, each pixel in the colour of its direction."""
+    places = np.linspace(-1, 1, side)
+    x, y = np.meshgrid(places, -places)
+    inside = x**2 + y**2 <= 1
+    z = np.sqrt(np.where(inside, 1 - x**2 - y**2, 0))
+    return np.where(inside[..., None], _colour(np.stack([x, y, z], -1)), 255).astype(np.uint8)
+
+
 SPEC = Spec(
     kind="normals",
     codec="normals",
@@ -93,6 +168,7 @@ SPEC = Spec(
     render=render_vectors,
     figures=direction_figures,
     outline=direction_outline,
+    overview=DirectionOverview,
     slope=normals_slope,
     other_figures={f"below {degrees}": "mErr" for degrees in ("11.25", "22.5", "30")},
 )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from labelgrid.config import check_ranges
 from labelgrid.tasks.figures import positive_share
 from labelgrid.tasks.outlines import border_outline
+from labelgrid.tasks.overview import BinaryOverview
 from labelgrid.tasks.pictures import render_grey
 from labelgrid.tasks.placement import same_values
 from labelgrid.tasks.scale import Scale, probability_error
@@ -61,6 +62,7 @@ SPEC = Spec(
     render=render_grey,
     figures=positive_share,
     outline=border_outline,
+    overview=BinaryOverview,
     other_figures={"maxF": "IoU"},
 )
 

@@ -6,16 +6,25 @@ minutes per label; set your own costs in the project, in any unit.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
+
+from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.figures import class_heights
 from labelgrid.tasks.outlines import border_outline
-from labelgrid.tasks.pictures import render_classes
+from labelgrid.tasks.overview import Legend, Overview, percent, without_label
+from labelgrid.tasks.pictures import palette, render_classes
 from labelgrid.tasks.placement import same_values
 from labelgrid.tasks.scale import Scale, probability_error
 from labelgrid.tasks.task import Spec, Task, TaskDef
+from labelgrid.words import count_text
+
+#: The number of classes, the largest ones, that the text of an overview names.
+NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,69 @@ class Overlap:
     absent: Literal["skip", "zero"] = "skip"
 
 
+class ClassOverview(Overview):
+    """Of class maps: the classes that occur, and their shares of the labelled pixels."""
+
+    def __init__(self, options: Any) -> None:
+        super().__init__(options)
+        self.counts = np.zeros(len(options.names), np.int64)
+        self.some = 0
+
+    def add(self, image_id: str, label: LabelArray) -> None:
+        """As `Overview.add`."""
+        super().add(image_id, label)
+        classes = label.value[..., 0][label.valid]
+        self.counts += np.bincount(classes, minlength=len(self.counts))
+        self.some += label.annotated is not None
+
+    def shares(self) -> dict[str, float]:
+        """The shares of the classes that occur, the largest first."""
+        shares = {}
+        for index in np.argsort(-self.counts, kind="stable"):
+            if self.counts[index]:
+                shares[self.options.names[index]] = float(self.counts[index] / self.valid)
+        return shares
+
+    def text(self) -> str:
+        """As `Overview.text`."""
+        shares = self.shares()
+        largest = [f"{name} {percent(share)}" for name, share in list(shares.items())[:NAMED]]
+        if len(shares) > NAMED:
+            largest.append("…")
+        return (
+            f"{len(shares)} of {len(self.counts)} classes; {', '.join(largest)}"
+            f"{without_label(self)}"
+        )
+
+    def values(self) -> dict[str, Any]:
+        """As `Overview.values`."""
+        return {"shares": self.shares(), "not_labelled": 1 - self.share_valid}
+
+    def names(self) -> Mapping[str, bool]:
+        """As `Overview.names`."""
+        occurs = (self.counts > 0).tolist()
+        return dict(zip(self.options.names, occurs, strict=True))
+
+    def remarks(self) -> Iterator[str]:
+        """As `Overview.remarks`."""
+        shares = self.shares()
+        if len(shares) == 1:
+            yield f"all labelled pixels of the new labels are of one class, '{next(iter(shares))}'."
+        if self.some:
+            labels = count_text(self.labels, "new label")
+            yield f"in {self.some:,} of {labels} only some of the classes were annotated."
+
+    def legend(self, limits: tuple[float, float] | None) -> Legend:
+        """As `Overview.legend`: the classes that occur, the largest first."""
+        del limits
+        colours = dict(zip(self.options.names, palette(len(self.counts)).tolist(), strict=True))
+        swatches = []
+        for name in self.shares():
+            red, green, blue = colours[name]
+            swatches.append(((red, green, blue), name))
+        return Legend(swatches=swatches)
+
+
 SPEC = Spec(
     kind="semseg",
     codec="classes",
@@ -42,6 +114,7 @@ SPEC = Spec(
     render=render_classes,
     figures=class_heights,
     outline=border_outline,
+    overview=ClassOverview,
     other_figures={"pixAcc": "mIoU"},
 )
 

@@ -1,0 +1,303 @@
+"""Draws a sheet of photographs beside their labels, with names and a legend for each task."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import matplotlib as mpl
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from labelgrid.tasks.overview import Legend
+
+RGB = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+#: The sheet's width in pixels, unless many tasks need more.
+WIDTH = 1400
+MARGIN = 16
+GAP = 8
+#: The sizes of pictures: at least and at most so wide, and so high relative to the width.
+NARROWEST = 170
+WIDEST = 440
+HIGHEST = 0.8
+LINE = 22
+SWATCH = 16
+INK = (40, 40, 40)
+GREY = (110, 110, 110)
+BOX = (238, 238, 238)
+#: Stripes of pixels that are not shown, by `labelgrid.tasks.pictures`.
+STRIPES = ((72, 72, 72), (104, 104, 104))
+
+
+class Size(NamedTuple):
+    """The size of a picture in pixels."""
+
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class SheetRow:
+    """A photograph and its labels, as pictures of the sizes that `Layout.fit` says.
+
+    Args:
+        name: of the image.
+        photograph: RGB, uint8 [h, w, 3], or a text that says why there is none.
+        labels: by task in the sheet's order, the same.
+    """
+
+    name: str
+    photograph: RGB | str
+    labels: Sequence[RGB | str] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class SheetTask:
+    """What the sheet says of a task: its name, its numbers in words, and what colours mean."""
+
+    name: str
+    text: str
+    legend: Legend
+
+
+class Layout:
+    """Where the pictures of a sheet are.
+
+    Args:
+        tasks: the number of tasks beside a photograph.
+        rows: the number of photographs.
+
+    Example:
+        >>> Layout(tasks=3, rows=6).fit(Size(480, 640))
+        Size(height=252, width=336)
+    """
+
+    def __init__(self, tasks: int, rows: int) -> None:
+        self.columns = 1 + tasks
+        room = WIDTH - 2 * MARGIN
+        self.blocks = min(max(1, room // (self.columns * 320)), max(rows, 1))
+        across = room - (self.blocks - 1) * MARGIN
+        cell = across // (self.blocks * self.columns) - GAP
+        self.cell = min(max(cell, NARROWEST), WIDEST)
+        self.block = self.columns * (self.cell + GAP) - GAP
+        self.width = max(WIDTH, 2 * MARGIN + self.blocks * (self.block + MARGIN) - MARGIN)
+
+    def fit(self, size: Size) -> Size:
+        """The size at which a picture of this size is drawn."""
+        scale = min(self.cell / size.width, HIGHEST * self.cell / size.height)
+        return Size(max(1, round(size.height * scale)), max(1, round(size.width * scale)))
+
+    def left(self, block: int, column: int) -> int:
+        """The left of a picture."""
+        return MARGIN + block * (self.block + MARGIN) + column * (self.cell + GAP)
+
+
+def label_sheet(
+    title: str, rows: Sequence[SheetRow], tasks: Sequence[SheetTask], layout: Layout
+) -> bytes:
+    """A PNG of photographs, their labels beside them, and legends below.
+
+    Args:
+        title: above the sheet.
+        rows: the photographs and their labels.
+        tasks: in the order of the labels.
+        layout: of so many tasks and rows.
+    """
+    page = _Page(layout.width)
+    for line in _wrap(title, _font(17, bold=True), layout.width - 2 * MARGIN):
+        page.text(MARGIN, line, _font(17, bold=True))
+        page.down(26)
+    for start in range(0, len(rows), layout.blocks):
+        _draw_rows(page, rows[start : start + layout.blocks], tasks, layout)
+    for task in tasks:
+        _draw_legend(page, task)
+    _draw_stripes(page)
+    return page.png()
+
+
+def _draw_rows(
+    page: "_Page", rows: Sequence[SheetRow], tasks: Sequence[SheetTask], layout: Layout
+) -> None:
+    """Draw photographs side by side, each with its labels."""
+    for block, row in enumerate(rows):
+        name = _shorten(row.name, _font(14, bold=True), layout.block)
+        page.text(layout.left(block, 0), name, _font(14, bold=True))
+    page.down(LINE)
+    for block in range(len(rows)):
+        for column, name in enumerate(["photograph", *(task.name for task in tasks)]):
+            text = _shorten(name, _font(13), layout.cell)
+            page.text(layout.left(block, column), text, _font(13), GREY)
+    page.down(LINE - 2)
+    lowest = LINE
+    for block, row in enumerate(rows):
+        for column, picture in enumerate([row.photograph, *row.labels]):
+            left = layout.left(block, column)
+            if isinstance(picture, str):
+                lowest = max(lowest, page.note(left, layout.cell, picture))
+            else:
+                lowest = max(lowest, page.picture(left, picture))
+    page.down(lowest + MARGIN)
+
+
+def _draw_legend(page: "_Page", task: SheetTask) -> None:
+    """Draw what is said of a task, and what its colours mean."""
+    bold = _font(14, bold=True)
+    right = page.width - MARGIN
+    indent = MARGIN + 20
+    name = _shorten(task.name, bold, 300)
+    page.text(MARGIN, name, bold)
+    beside = MARGIN + round(bold.getlength(name)) + 12
+    for line in _wrap(task.text, _font(14), right - beside) or [""]:
+        page.text(beside, line, _font(14))
+        page.down(LINE)
+    page.down(2)
+    legend = task.legend
+    left = indent
+    scale_height = 0
+    if legend.scale is not None:
+        scale_height = legend.scale.shape[0]
+        middle = (scale_height - SWATCH) // 2
+        left = page.beside(left, legend.ends[0], middle)
+        page.picture(left, legend.scale)
+        left = page.beside(left + legend.scale.shape[1] + 10, legend.ends[1], middle) + 10
+    used = _draw_swatches(page, legend.swatches, left, right)
+    page.down(max(used, scale_height) + 14)
+
+
+def _draw_swatches(
+    page: "_Page", swatches: Sequence[tuple[Colour, str]], left: int, right: int
+) -> int:
+    """Draw colours with their names in columns, read line by line; returns the height."""
+    if not swatches:
+        return 0
+    font = _font(13)
+    texts = [_shorten(text, font, 300) for _, text in swatches]
+    width = round(max(font.getlength(text) for text in texts)) + SWATCH + 22
+    columns = max(1, (right - left) // width)
+    for index, (colour, _) in enumerate(swatches):
+        line, column = divmod(index, columns)
+        page.swatch(left + column * width, line * LINE, colour)
+        page.text(left + column * width + SWATCH + 6, texts[index], font, below=line * LINE)
+    return -(-len(swatches) // columns) * LINE
+
+
+def _draw_stripes(page: "_Page") -> None:
+    rows, columns = np.indices((SWATCH, 2 * SWATCH))
+    stripes = np.array(STRIPES, np.uint8)[(rows + columns) // 4 % 2]
+    page.picture(MARGIN, stripes)
+    page.text(MARGIN + 2 * SWATCH + 8, "not labelled or not measured", _font(13))
+    page.down(LINE + MARGIN)
+
+
+class _Page:
+    """A white page that grows downward; what is drawn is placed below what was passed."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.top = MARGIN
+        self._image = Image.new("RGB", (width, 600), "white")
+
+    def down(self, height: int) -> None:
+        """Pass over so many pixels."""
+        self.top += height
+
+    def text(
+        self,
+        left: int,
+        text: str,
+        font: ImageFont.FreeTypeFont,
+        colour: Colour = INK,
+        *,
+        below: int = 0,
+    ) -> None:
+        """Write a line."""
+        self._draw(self.top + below + 2 * LINE).text((left, self.top + below), text, colour, font)
+
+    def beside(self, left: int, text: str, below: int) -> int:
+        """Write a line beside something; returns the left of what follows."""
+        if not text:
+            return left
+        self.text(left, text, _font(13), below=below)
+        return left + round(_font(13).getlength(text)) + 10
+
+    def picture(self, left: int, pixels: RGB) -> int:
+        """Place a picture; returns its height."""
+        self._draw(self.top + pixels.shape[0])
+        self._image.paste(Image.fromarray(np.ascontiguousarray(pixels)), (left, self.top))
+        return pixels.shape[0]
+
+    def note(self, left: int, width: int, text: str) -> int:
+        """Write in a grey box in place of a picture; returns its height."""
+        lines = _wrap(text, _font(13), width - 20)
+        height = LINE * (len(lines) + 1)
+        draw = self._draw(self.top + height)
+        draw.rectangle((left, self.top, left + width - 1, self.top + height - 1), BOX)
+        for index, line in enumerate(lines):
+            place = (left + 10, self.top + LINE // 2 + index * LINE)
+            draw.text(place, line, GREY, _font(13))
+        return height
+
+    def swatch(self, left: int, below: int, colour: Colour) -> None:
+        """Draw a square of a colour, with a border that shows it on white."""
+        top = self.top + below
+        draw = self._draw(top + SWATCH + 2)
+        draw.rectangle((left, top, left + SWATCH, top + SWATCH), colour, (150, 150, 150))
+
+    def png(self) -> bytes:
+        """The page as a PNG file."""
+        file = io.BytesIO()
+        page = self._image.crop((0, 0, self.width, self.top))
+        page.save(file, "PNG", compress_level=3)
+        return file.getvalue()
+
+    def _draw(self, bottom: int) -> ImageDraw.ImageDraw:
+        """What draws on the page, which reaches down to `bottom` at least."""
+        if bottom > self._image.height:
+            larger = Image.new("RGB", (self.width, bottom + 600), "white")
+            larger.paste(self._image, (0, 0))
+            self._image = larger
+        return ImageDraw.Draw(self._image)
+
+
+def resize(pixels: RGB, size: Size) -> RGB:
+    """A photograph at another size."""
+    shrinks = size.height < pixels.shape[0]
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    return cv2.resize(pixels, (size.width, size.height), interpolation=method).astype(np.uint8)
+
+
+@cache
+def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """Matplotlib's own font, so that the sheet looks the same everywhere."""
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    path = Path(mpl.get_data_path(), "fonts", "ttf", name)
+    return ImageFont.truetype(str(path), size)
+
+
+def _shorten(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """A text in a line of this width, without its middle if it is longer."""
+    text = " ".join(text.split())
+    keep = len(text)
+    short = text
+    while font.getlength(short) > width and keep > 2:
+        keep -= 1
+        short = f"{text[: keep // 2]}…{text[len(text) - (keep - keep // 2) :]}"
+    return short
+
+
+def _wrap(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """The lines of a text, each at most this wide."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(_shorten(word, font, width))
+    return lines

@@ -1,0 +1,147 @@
+"""Gathers numbers of an import's labels while they are validated, and what is new among them."""
+
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from labelgrid import files
+from labelgrid.errors import LabelError, ProjectError
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import Cell, State
+from labelgrid.progress import Progress
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.imported import Numbers
+from labelgrid.project.stored_labels import read_stored_label
+from labelgrid.tasks.overview import Overview
+from labelgrid.words import join_names
+
+#: The file of the project with the names, such as classes, that occur in its labels, by task.
+OCCURRED = "names-in-labels.json"
+#: The number of names that a remark lists.
+SHOWN = 10
+
+
+class ImportNumbers:
+    """The overviews of the new and replaced labels of an import, by task.
+
+    Args:
+        project: the project that gets the labels.
+        progress: reports earlier labels, if they must be read once to know the names in them.
+    """
+
+    def __init__(self, project: ProjectFolder, progress: Progress) -> None:
+        self.project = project
+        self.progress = progress
+        self.tasks = project.tasks()
+        self.overviews: dict[str, Overview] = {}
+        self._cells: set[Cell] = set()
+        self._before: dict[str, set[str]] = {}
+
+    def add(self, cell: Cell, label: LabelArray) -> None:
+        """Add the label of a cell."""
+        if cell.task not in self.overviews:
+            self.overviews[cell.task] = self.tasks[cell.task].overview()
+        self.overviews[cell.task].add(cell.image_id, label)
+        self._cells.add(cell)
+
+    def look_back(self) -> None:
+        """Find out which names occur in earlier labels; call it before the import is recorded."""
+        known = _read_names(self.project)
+        for task, overview in self.overviews.items():
+            names = overview.names()
+            if not names:
+                continue
+            match known.get(task):
+                case {"names": all_names, "occurred": list(occurred)} if all_names == list(names):
+                    self._before[task] = {str(name) for name in occurred}
+                case _:
+                    self._before[task] = self._read_earlier(task, names)
+
+    def _read_earlier(self, task: str, names: Iterable[str]) -> set[str]:
+        """The names in the task's labels in the project, until all have occurred."""
+        rows = self.project.store.cells(state=State.LABELLED, task=task)
+        earlier = [row for row in rows if row.cell not in self._cells]
+        overview = self.tasks[task].overview()
+        occurred: set[str] = set()
+        if earlier:
+            self.progress.start("Reading earlier labels", len(earlier), "files")
+        for row in earlier:
+            if occurred.issuperset(names):
+                break
+            with suppress(LabelError, ProjectError, OSError):  # other commands report damage
+                label = read_stored_label(self.project, row, self.tasks[task])
+                overview.add(row.cell.image_id, label)
+                occurred = _occurring(overview)
+            self.progress.advance()
+        return occurred
+
+    def forget(self) -> None:
+        """Remove what is known of names, so that an import that is killed leaves nothing wrong."""
+        if self._before:
+            (self.project.folder / OCCURRED).unlink(missing_ok=True)
+
+    def remember(self) -> None:
+        """Keep the names that occur in the project's labels now; a later import may read them."""
+        if not self._before:
+            return
+        known = _read_names(self.project)
+        for task, before in self._before.items():
+            overview = self.overviews[task]
+            known[task] = {
+                "names": list(overview.names()),
+                "occurred": sorted(before | _occurring(overview)),
+            }
+        with suppress(ProjectError):
+            text = json.dumps(known, ensure_ascii=False, indent=1)
+            files.write_text(self.project.folder / OCCURRED, f"{text}\n")
+
+    def numbers(self) -> dict[str, Numbers]:
+        """What the labels of each task hold."""
+        found = {}
+        for task in self.tasks:
+            if task not in self.overviews:
+                continue
+            overview = self.overviews[task]
+            text = overview.text()
+            values = {"labels": overview.labels, **overview.values()}
+            if overview.names():
+                new = self._new_names(task)
+                values["new_here"] = new
+                if new:
+                    text = f"{text}; new here: {join_names(new)}"
+            found[task] = Numbers(text, values)
+        return found
+
+    def remarks(self) -> list[str]:
+        """What may be right in the labels, but is unusual."""
+        lines = []
+        for task, overview in self.overviews.items():
+            lines += [f"{task}: {remark}" for remark in overview.remarks()]
+            occurs = overview.names()
+            before = self._before.get(task, set())
+            never = [name for name in occurs if not occurs[name] and name not in before]
+            if never:
+                lines.append(f"{task}: no label so far holds {join_names(never, SHOWN)}.")
+        return lines
+
+    def _new_names(self, task: str) -> list[str]:
+        """Names that occur in no earlier label; none if there are no earlier labels."""
+        before = self._before.get(task)
+        if not before:
+            return []
+        names = self.overviews[task].names()
+        return [name for name in names if names[name] and name not in before]
+
+
+def _occurring(overview: Overview) -> set[str]:
+    return {name for name, occurs in overview.names().items() if occurs}
+
+
+def _read_names(project: ProjectFolder) -> dict[str, Any]:
+    """What the project's file says; nothing if there is none or it is damaged."""
+    with suppress(OSError, ValueError):
+        known = json.loads(files.read_text(project.folder / OCCURRED))
+        if isinstance(known, dict):
+            return known
+    return {}

@@ -1,0 +1,122 @@
+"""Draws a picture of an import: some of its photographs, their new labels, and a legend."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from labelgrid import files
+from labelgrid.drawings.label_sheet import (
+    RGB,
+    Layout,
+    SheetRow,
+    SheetTask,
+    Size,
+    label_sheet,
+    resize,
+)
+from labelgrid.errors import LabelgridError
+from labelgrid.images.reading import read_image
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.imported import Numbers
+from labelgrid.project.validate_labels import AcceptedLabel, as_file
+from labelgrid.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.tasks.overview import Overview
+from labelgrid.tasks.pictures import thumbnail
+from labelgrid.words import count_text
+
+#: The most photographs of a picture.
+SHOWN = 6
+
+
+def draw_import(
+    project: ProjectFolder,
+    labels: Sequence[AcceptedLabel],
+    overviews: Mapping[str, Overview],
+    numbers: Mapping[str, Numbers],
+) -> bytes:
+    """A PNG of some photographs with the new labels of all tasks.
+
+    Photographs and labels that cannot be read are noted in their places.
+
+    Args:
+        project: the project that has the photographs.
+        labels: the new and replaced labels, one at least.
+        overviews: of all of them by task, for the ends of scales.
+        numbers: the same in words.
+    """
+    by_image: dict[str, dict[str, AcceptedLabel]] = {}
+    for label in labels:
+        cell = label.row.cell
+        by_image.setdefault(cell.image_id, {})[cell.task] = label
+    chosen = _draw_images(list(by_image))
+    painter = _Painter(project, overviews, len(chosen))
+    rows = [painter.row(image_id, by_image[image_id]) for image_id in chosen]
+    tasks = []
+    for name in painter.names:
+        text = numbers[name].text if name in numbers else ""
+        tasks.append(SheetTask(name, text, painter.shown[name].legend(painter.limits[name])))
+    images = count_text(len(by_image), "image")
+    title = f"New labels of {images}"
+    if len(chosen) < len(by_image):
+        title = f"New labels of {images}; {len(chosen)} of them, drawn at random"
+    return label_sheet(title, rows, tasks, painter.layout)
+
+
+def write_picture(path: Path, picture: bytes) -> None:
+    """Write a picture in place of an earlier one.
+
+    Raises:
+        ProjectError: the disk reports an error.
+    """
+    with files.disk_errors(path), files.atomic_write(path) as temporary:
+        temporary.write_bytes(picture)
+
+
+def _draw_images(image_ids: Sequence[str]) -> list[str]:
+    """Some of the images, drawn by image id, in their order by name."""
+    draws = keyed_uniform(image_keys(image_ids), seed_of(0, "import picture"))
+    order = np.argsort(draws, kind="stable")[:SHOWN]
+    return sorted(image_ids[int(index)] for index in order)
+
+
+class _Painter:
+    """Reads photographs and labels and makes small pictures of them, one at a time.
+
+    `shown` gathers what the pictures show, for the legend.
+    """
+
+    def __init__(
+        self, project: ProjectFolder, overviews: Mapping[str, Overview], images: int
+    ) -> None:
+        self.project = project
+        self.tasks = project.tasks()
+        self.names = [name for name in self.tasks if name in overviews]
+        self.limits = {name: overviews[name].limits() for name in self.names}
+        self.shown = {name: self.tasks[name].overview() for name in self.names}
+        self.layout = Layout(len(self.names), images)
+
+    def row(self, image_id: str, labels: Mapping[str, AcceptedLabel]) -> SheetRow:
+        """A photograph and its new labels."""
+        pictures = [self._label(labels.get(name)) for name in self.names]
+        return SheetRow(image_id, self._photograph(image_id), pictures)
+
+    def _photograph(self, image_id: str) -> RGB | str:
+        row = self.project.store.image(image_id)
+        with suppress(LabelgridError, OSError):
+            pixels = read_image(Path(row.root) / image_id)
+            return resize(pixels, self.layout.fit(Size(*pixels.shape[:2])))
+        return "cannot be read"
+
+    def _label(self, label: AcceptedLabel | None) -> RGB | str:
+        if label is None:
+            return "no new label"
+        name = label.row.cell.task
+        task = self.tasks[name]
+        with suppress(LabelgridError, OSError), as_file(label.answer, task) as path:
+            if path:
+                array = task.read(path)
+                self.shown[name].add(label.row.cell.image_id, array)
+                return thumbnail(task, array, self.layout.fit(Size(*array.size)), self.limits[name])
+        return "cannot be read"
