@@ -99,7 +99,12 @@ class Layout:
 
 
 def label_sheet(
-    title: str, rows: Sequence[SheetRow], tasks: Sequence[SheetTask], layout: Layout
+    title: str,
+    rows: Sequence[SheetRow],
+    tasks: Sequence[SheetTask],
+    layout: Layout,
+    *,
+    stripes: bool = True,
 ) -> bytes:
     """A PNG of photographs, their labels beside them, and legends below.
 
@@ -108,6 +113,7 @@ def label_sheet(
         rows: the photographs and their labels.
         tasks: in the order of the labels.
         layout: of so many tasks and rows.
+        stripes: say what striped pixels are.
     """
     page = _Page(layout.width)
     for line in _wrap(title, _font(17, bold=True), layout.width - 2 * MARGIN):
@@ -117,7 +123,8 @@ def label_sheet(
         _draw_rows(page, rows[start : start + layout.blocks], tasks, layout)
     for task in tasks:
         _draw_legend(page, task)
-    _draw_stripes(page)
+    if stripes:
+        _draw_stripes(page)
     return page.png()
 
 

@@ -61,7 +61,8 @@ def draw_import(
     title = f"New labels of {images}"
     if len(chosen) < len(by_image):
         title = f"New labels of {images}; {len(chosen)} of them, drawn at random"
-    return label_sheet(title, rows, tasks, painter.layout)
+    stripes = any(shown.valid < shown.pixels for shown in painter.shown.values())
+    return label_sheet(title, rows, tasks, painter.layout, stripes=stripes)
 
 
 def write_picture(path: Path, picture: bytes) -> None:
@@ -117,6 +118,8 @@ class _Painter:
         with suppress(LabelgridError, OSError), as_file(label.answer, task) as path:
             if path:
                 array = task.read(path)
-                self.shown[name].add(label.row.cell.image_id, array)
-                return thumbnail(task, array, self.layout.fit(Size(*array.size)), self.limits[name])
+                shown = self.shown[name]
+                shown.add(label.row.cell.image_id, array)
+                size = self.layout.fit(Size(*array.size))
+                return thumbnail(task, array, size, self.limits[name], lines=shown.lines)
         return "cannot be read"

@@ -45,6 +45,9 @@ class Overview:
         options: those of the task's label files.
     """
 
+    #: Whether pictures keep lines of a pixel, as the edges of things are.
+    lines: bool = False
+
     def __init__(self, options: Any) -> None:
         self.options = options
         self.labels = 0
@@ -90,6 +93,8 @@ class Overview:
 
 class BinaryOverview(Overview):
     """Of binary labels: the share of positive pixels, and how many labels have none."""
+
+    lines = True
 
     def __init__(self, options: Any) -> None:
         super().__init__(options)

@@ -79,18 +79,30 @@ def colour_map(
     return _hatch(task.render(safe, shown, limits), shown)
 
 
-def thumbnail(task: TaskDef, label: LabelArray, size: tuple[int, int], limits: Range | None) -> RGB:
+def thumbnail(
+    task: TaskDef,
+    label: LabelArray,
+    size: tuple[int, int],
+    limits: Range | None = None,
+    *,
+    lines: bool = False,
+) -> RGB:
     """Render a label at another size (height, width), as [h, w, 3].
 
     A pixel has the mean colour of the valid ones that it stands for. It is hatched if these are
-    fewer than half as dense as in the whole label, so sparse measurements stay visible.
+    fewer than half as dense as in the whole label, so sparse measurements stay visible. With
+    `lines`, it has the largest value, so lines of a pixel do.
     """
     import cv2  # imported late: task kinds import this module for their plain data
 
     step = max(1, min(label.size[0] // (4 * size[0]), label.size[1] // (4 * size[1])))
     if label.valid.mean() < 0.5:  # a step could miss all measured pixels of a grid
         step = 1
-    value = label.value[::step, ::step]
+    value = label.value
+    if lines:
+        width = -(-max(label.size) // max(size))
+        value = cv2.dilate(value, np.ones((width, width), np.uint8)).reshape(value.shape)
+    value = value[::step, ::step]
     shown = np.isfinite(value).all(2) & label.valid[::step, ::step]
     picture = task.render(np.where(shown[..., None], value, 0), shown, limits)
     width_first = (size[1], size[0])

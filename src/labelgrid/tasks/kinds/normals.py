@@ -140,7 +140,7 @@ class DirectionOverview(Overview):
         for name, direction in DIRECTIONS.items():
             red, green, blue = _colour(np.array(direction, np.float64))
             swatches.append(((int(red), int(green), int(blue)), name))
-        return Legend(swatches=swatches, scale=_ball(), ends=("faces as on a ball:", ""))
+        return Legend(swatches=swatches, scale=_ball(), ends=("a ball looks like this:", ""))
 
 
 def _colour(vectors: NDArray[np.float64]) -> NDArray[np.uint8]:
