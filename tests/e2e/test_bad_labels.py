@@ -132,7 +132,7 @@ def test_single_pixels_of_depth_that_are_no_numbers_are_left_out_and_the_rest_co
 ) -> None:
     flat = project("new")
     write(tmp_path / "labels" / "depth" / "0000.npy", PARTLY)
-    assert "depth: 1 new." in done("import", flat, tmp_path / "labels").out
+    assert "depth: 1 new; " in done("import", flat, tmp_path / "labels").out
     assert cells(flat, "labelled") == {("0000.jpg", "depth")}
 
 

@@ -24,7 +24,7 @@ MARGIN = 16
 GAP = 8
 #: The sizes of pictures: at least and at most so wide, and so high relative to the width.
 NARROWEST = 170
-WIDEST = 440
+WIDEST = 360
 HIGHEST = 0.8
 LINE = 22
 SWATCH = 16

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.formats.codec import LabelArray
+from labelgrid.words import count_text
 
 BLACK = (0, 0, 0)
 WHITE = (255, 255, 255)
@@ -115,14 +116,14 @@ class BinaryOverview(Overview):
 
     def text(self) -> str:
         """As `Overview.text`."""
-        text = f"{percent(self.share)} of pixels are yes, {self.without:,} without any"
-        return text + without_label(self)
+        none = f"{self.without:,} of {count_text(self.labels, 'label')} have none"
+        return f"{percent(self.share)} of pixels are yes, {none}{without_label(self)}"
 
     def values(self) -> dict[str, Any]:
         """As `Overview.values`."""
         return {
             "yes": self.share,
-            "without_any": self.without,
+            "labels_without": self.without,
             "not_labelled": 1 - self.share_valid,
         }
 
@@ -192,14 +193,17 @@ def two_digits(value: float) -> str:
     """A number with two digits that count.
 
     Example:
-        >>> two_digits(1.6931), two_digits(126.4), two_digits(0.00431)
-        ('1.7', '130', '0.0043')
+        >>> two_digits(1.6931), two_digits(12640.0), two_digits(0.00431)
+        ('1.7', '13,000', '0.0043')
     """
-    return f"{float(f'{value:.2g}'):,g}"
+    rounded = float(f"{value:.2g}")
+    if 100 <= rounded < 1e9:
+        return f"{rounded:,.0f}"
+    return f"{rounded:g}"
 
 
 def without_label(overview: Overview) -> str:
     """The end of a text: the share of pixels that are not labelled, if there are any."""
     if overview.valid == overview.pixels:
         return ""
-    return f", {percent(1 - overview.share_valid)} not labelled"
+    return f"; {percent(1 - overview.share_valid)} not labelled"

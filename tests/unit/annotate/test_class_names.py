@@ -69,3 +69,11 @@ def test_what_no_region_covers_is_the_class_that_is_named() -> None:
     assert names(rest="background").rest("parts") == 0
     assert names(rest="background").rest("semseg") is None
     assert names().rest("parts") is None
+
+
+def test_what_was_asked_for_is_kept_with_whether_it_is_known() -> None:
+    heard: dict[str, bool] = {}
+    asked = ClassNames(TASKS, ImportOptions(names={"bus": "ignore"}), heard)
+    with pytest.raises(LabelError):
+        asked.targets(["bus", "a class of nobody"])
+    assert heard == {"bus": True, "a class of nobody": False}

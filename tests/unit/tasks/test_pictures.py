@@ -1,9 +1,20 @@
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks import pictures
-from labelgrid.tasks.pictures import HATCH, RGB, colour_map, heat_map, palette
+from labelgrid.tasks.pictures import (
+    HATCH,
+    RGB,
+    VIRIDIS,
+    colour_map,
+    heat_map,
+    palette,
+    thumbnail,
+)
 from labelgrid.tasks.task import TaskDef
 
 DEPTH = TaskDef.of(TaskRow("depth", "depth", 1.0))
@@ -100,3 +111,45 @@ def test_heat_grows_brighter() -> None:
     heat = lightness(heat_map(np.linspace(-3, 5, 60)[None]))
     assert (np.diff(heat) >= 0).all()
     assert np.ptp(heat) > 0.8
+
+
+def dense(value: NDArray[Any], valid: Any = True) -> LabelArray:
+    return LabelArray(value, np.broadcast_to(valid, value.shape[:2]).copy())
+
+
+def test_a_thumbnail_shows_sparse_measurements_and_hatches_where_there_are_none() -> None:
+    valid = np.zeros((64, 64), np.bool_)
+    valid[32::4, ::4] = True
+    near = np.full((64, 64, 1), 2.0, np.float32)
+    small = thumbnail(DEPTH, dense(near, valid), (8, 8), (2.0, 9.0))
+    assert np.isin(small[:4], HATCH).all()
+    assert (small[4:] == VIRIDIS[-1]).all()
+
+
+def test_a_small_hole_in_a_dense_label_is_no_hole_in_its_thumbnail_but_a_large_one_is() -> None:
+    valid = np.ones((40, 40), np.bool_)
+    valid[0, 0] = valid[20:30, 20:30] = False
+    small = thumbnail(DEPTH, dense(np.ones((40, 40, 1), np.float32), valid), (4, 4), (1, 2))
+    hatched = np.isin(small, HATCH).all(2)
+    assert hatched[2, 2] and hatched.sum() == 1
+
+
+def test_thin_lines_stay_white_in_a_thumbnail_that_keeps_lines() -> None:
+    edges = np.zeros((200, 200, 1), np.float32)
+    edges[:, 77] = 1
+    kept = thumbnail(EDGES, dense(edges), (20, 20), lines=True)
+    assert kept.max(1).min() > 120 and thumbnail(EDGES, dense(edges), (20, 20)).max() < 60
+    assert (kept[:, :5] == 0).all()
+
+
+def test_a_thumbnail_may_be_larger_than_the_label() -> None:
+    two = np.array([[[0], [1]]], np.int64)
+    large = thumbnail(CLASSES, dense(two), (10, 20))
+    assert large.shape == (10, 20, 3)
+    assert (large[0, 0] == palette(3)[0]).all() and (large[-1, -1] == palette(3)[1]).all()
+
+
+def test_a_thumbnail_of_a_large_label_is_that_of_all_its_pixels_but_for_borders() -> None:
+    index = np.repeat(np.arange(3), 200)[None, :, None].repeat(600, 0)
+    small = thumbnail(CLASSES, dense(index), (6, 6))
+    assert (small[:, ::2] == palette(3)[[0, 1, 2]]).all()

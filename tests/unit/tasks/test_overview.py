@@ -1,0 +1,147 @@
+"""Overviews of labels: numbers equal to those of all pixels at once, and quantiles as exact as promised."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import TaskRow
+from labelgrid.tasks.overview import LogHistogram, Overview, percent, two_digits
+from labelgrid.tasks.task import TaskDef
+
+NAMES = ["wall", "floor", "hat"]
+
+
+def overview(kind: str, **options: Any) -> Overview:
+    return TaskDef.of(TaskRow("mine", kind, 1.0, options)).overview()
+
+
+def label(value: Any, valid: Any = True, annotated: Any = None) -> LabelArray:
+    array = np.asarray(value)
+    array = array.reshape(*array.shape[:2], -1)
+    return LabelArray(array, np.broadcast_to(valid, array.shape[:2]).copy(), annotated)
+
+
+def fill(found: Overview, *labels: LabelArray) -> Overview:
+    for number, each in enumerate(labels):
+        found.add(f"{number}.jpg", each)
+    return found
+
+
+@pytest.mark.parametrize("spread", [0.1, 2.0, 10.0])
+def test_quantiles_are_wrong_by_less_than_half_a_percent_in_numbers_of_any_size(
+    spread: float,
+) -> None:
+    values = np.exp(np.random.default_rng(5).normal(0, spread, 100_001)).astype(np.float32)
+    shares = (0.0, 0.05, 0.5, 0.95, 1.0)
+    histogram = LogHistogram()
+    for part in np.array_split(values, 7):
+        histogram.add(part)
+    exact = np.quantile(values, shares, method="inverted_cdf")
+    assert np.abs(np.array(histogram.quantiles(shares)) / exact - 1).max() < 0.004
+
+
+def test_a_histogram_without_numbers_has_no_quantiles() -> None:
+    assert np.isnan(LogHistogram().quantiles((0.5,))).all()
+
+
+def test_depth_tells_median_range_and_what_was_measured_over_all_labels() -> None:
+    near = label(np.full((2, 5), 1.0, np.float32), [[True] * 5, [False] * 5])
+    far = label(np.linspace(2, 3, 10, dtype=np.float32).reshape(2, 5))
+    found = fill(overview("depth"), near, far)
+    assert found.text() == "median 2.2 m (5–95 %: 1–3), 75 % of pixels measured"
+    values = found.values()
+    assert (values["lowest"], values["highest"], values["measured"]) == (1.0, 3.0, 0.75)
+    assert values["unit"] == "m" and values["median"] == pytest.approx(2.22, rel=0.004)
+    assert list(found.remarks()) == ["1 of 2 new labels hold one value everywhere: 0.jpg."]
+
+
+def test_a_disparity_has_no_unit_and_near_is_its_largest() -> None:
+    values = label(np.linspace(10, 20, 100).reshape(10, 10))
+    found = fill(overview("depth", disparity=True), values)
+    assert found.text() == "median 15 (5–95 %: 10–19), 100 % of pixels measured"
+    assert list(found.remarks()) == []
+    near, far = found.limits() or (0, 0)
+    assert near > far
+    assert found.legend(None).ends == ("near: 20", "far: 10")
+
+
+def test_classes_tell_shares_of_labelled_pixels_largest_first() -> None:
+    found = fill(overview("semseg", classes=NAMES), label([[1, 1, 0, 9]], [[True] * 3 + [False]]))
+    assert found.text() == "2 of 3 classes; floor 67 %, wall 33 %; 25 % not labelled"
+    assert found.values() == {"shares": {"floor": 2 / 3, "wall": 1 / 3}, "not_labelled": 0.25}
+    assert dict(found.names()) == {"wall": True, "floor": True, "hat": False}
+    assert [name for _, name in found.legend(None).swatches] == ["floor", "wall"]
+    assert list(found.remarks()) == []
+
+
+def test_merged_classes_count_as_the_one_that_is_left() -> None:
+    found = fill(overview("semseg", classes=NAMES, merge={"hat": "wall"}), label([[0, 1]]))
+    assert list(found.names()) == ["wall", "floor"] and "2 of 2" in found.text()
+
+
+def test_of_many_classes_the_largest_are_named() -> None:
+    names = [f"c{number}" for number in range(8)]
+    found = fill(overview("semseg", classes=names), label(np.arange(8).reshape(2, 4)))
+    assert found.text().startswith("8 of 8 classes; c0 12 %, c1 12 %") and "c5" not in found.text()
+    assert found.text().endswith(", …")
+
+
+def test_labels_of_one_class_and_of_some_classes_are_remarked() -> None:
+    some = label([[1, 1]], annotated=np.array([True, True, False]))
+    assert list(fill(overview("semseg", classes=NAMES), some, label([[1, 1]])).remarks()) == [
+        "all labelled pixels of the new labels are of one class, 'floor'.",
+        "in 1 of 2 new labels only some of the classes were annotated.",
+    ]
+
+
+def test_normals_tell_the_mean_direction_and_the_share_without() -> None:
+    up = [0.0, 1.0, 0.0]
+    front = [0.0, 0.0, 1.0]
+    found = fill(overview("normals"), label([[up, front, front, front]], [[True] * 3 + [False]]))
+    assert found.text() == (
+        "mean direction: right 0.00, up 0.33, toward the camera 0.67; 25 % of pixels without"
+    )
+    assert found.values()["up"] == pytest.approx(1 / 3) and list(found.remarks()) == []
+    flat = fill(overview("normals"), label([[front, front]]), label([[front]]))
+    assert list(flat.remarks()) == ["all pixels of the new labels have one direction."]
+
+
+def test_the_key_of_directions_shows_each_in_the_colour_of_a_picture_of_it() -> None:
+    legend = overview("normals").legend(None)
+    colours = {name: colour for colour, name in legend.swatches}
+    assert colours["up"] == (128, 255, 128) and colours["right"] == (255, 128, 128)
+    assert legend.scale is not None
+    height, width, _ = legend.scale.shape
+    middle = legend.scale[height // 2, width // 2]
+    assert np.abs(middle.astype(int) - colours["toward the camera"]).max() < 8
+
+
+@pytest.mark.parametrize("kind", ["edges", "saliency"])
+def test_binary_labels_tell_the_share_of_yes_and_how_many_have_none(kind: str) -> None:
+    found = fill(overview(kind), label([[1.0, 0, 0, 0]]), label([[0.0, 0, 0, 0]]))
+    assert found.text() == "12 % of pixels are yes, 1 of 2 labels have none"
+    assert found.values() == {"yes": 0.125, "labels_without": 1, "not_labelled": 0.0}
+    assert list(found.remarks()) == []
+    none = fill(overview(kind), label([[0.0, 0]], [[True, False]]))
+    assert list(none.remarks()) == ["all pixels of the new labels are no."]
+    assert none.text().endswith("; 50 % not labelled")
+
+
+def test_a_kind_without_an_overview_says_nothing() -> None:
+    found = fill(Overview(None), label([[1.0]]))
+    assert (found.text(), found.values(), found.names(), found.limits()) == ("", {}, {}, None)
+    assert list(found.remarks()) == [] and not found.legend(None).swatches
+    assert found.labels == 1
+
+
+def test_numbers_in_words_never_round_to_all_or_nothing() -> None:
+    assert [percent(share) for share in (0.0, 1e-9, 0.5, 1 - 1e-9, 1.0)] == [
+        "0 %",
+        "under 1 %",
+        "50 %",
+        "over 99 %",
+        "100 %",
+    ]
+    assert two_digits(1234567.0) == "1,200,000" and two_digits(1e30) == "1e+30"
