@@ -38,6 +38,7 @@ TINY = {
         "2",
     ],
     "agreement": [],
+    "brush_rle": ["--size", "9", "12", "--repeats", "1"],
     "boundaries": ["--height", "24", "--width", "32", "--repeats", "1"],
     "checking_images": ["--size", "24", "32", "--threads", "1", "--only", "PNG"],
     "small_images": ["--images", "2", "--size", "8", "9", "--repeats", "1"],

@@ -1,0 +1,186 @@
+"""Reads and writes the run lengths in which Label Studio keeps what a brush has painted.
+
+They are a stream of bits over the red, green, blue and alpha of each pixel, along the rows: 32 bits
+for the number of values, 5 for the bits of a value less one, four times 4 for the bits of a run
+length less one; then the runs. A run is 1 bit that says whether its values are all the same, 2 bits
+that choose one of the four sizes, its length less one in so many bits, and its one or all values.
+Label Studio takes this from thi.ng/rle-pack.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.errors import LabelError
+
+_CHANNELS = 4
+_VALUE_BITS = 8
+#: The bits of the header, and those of a run before its length.
+_HEADER = 53
+_HEAD = 3
+#: The sizes of run lengths that are written, in bits.
+_SIZES = np.array([3, 4, 8, 16])
+#: How many bytes of a stream are looked at together.
+_BLOCK = 2**16
+
+Ints = NDArray[np.int64]
+
+
+def encode(mask: NDArray[np.bool_]) -> bytes:
+    """The stream of a mask [h, w]: 255 in all channels where it is set, else 0.
+
+    Its bytes are the numbers of label-studio-sdk's `mask2rle`.
+
+    Example:
+        >>> list(encode(np.array([[False, True]])))
+        [0, 0, 0, 8, 57, 27, 252, 96, 19, 31, 224]
+    """
+    flat = mask.ravel()
+    ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]) + 1, flat.size)
+    starts = np.append(0, ends[:-1])
+    lengths = (ends - starts) * _CHANNELS
+    most = 1 << int(_SIZES[-1])
+    pieces = -(-lengths // most)
+    values = np.repeat(np.where(flat[starts], 255, 0), pieces)
+    counts = np.full(len(values), most)
+    counts[np.cumsum(pieces) - 1] = lengths - (pieces - 1) * most
+    choice = np.zeros(len(counts), np.int64)
+    for size in _SIZES[:-1]:
+        choice += counts > 1 << size
+    sizes = _SIZES[choice]
+    codes = (((_CHANNELS + choice << sizes) + counts - 1) << _VALUE_BITS) + values
+    header = [flat.size * _CHANNELS, _VALUE_BITS - 1, *(_SIZES - 1)]
+    bits = np.concatenate([[32, 5, 4, 4, 4, 4], _HEAD + sizes + _VALUE_BITS])
+    return _packed(np.concatenate([header, codes]), bits)
+
+
+def _packed(codes: Ints, bits: Ints) -> bytes:
+    """Numbers one after the other in at most 32 bits each, with at least one bit behind them."""
+    ends = np.cumsum(bits)
+    starts = ends - bits
+    words = starts >> 5
+    # Each number is in the word of 32 bits where it starts, and in the next one.
+    shifted = codes.astype(np.uint64) << (64 - bits - (starts & 31)).astype(np.uint64)
+    count = int(words[-1]) + 2
+    packed = np.bincount(words, shifted >> np.uint64(32), count)
+    packed += np.bincount(words + 1, shifted & np.uint64(0xFFFFFFFF), count)
+    return packed.astype(">u4").tobytes()[: int(ends[-1]) // 8 + 1]
+
+
+def decode(stream: bytes, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """The mask [h, w] of the bytes of a region: where its alpha is above 0.
+
+    Args:
+        stream: the bytes.
+        size: height and width of the image.
+
+    Raises:
+        LabelError: the stream is cut short, or is of another size.
+
+    Example:
+        >>> decode(bytes([0, 0, 0, 8, 57, 27, 252, 96, 19, 31, 224]), (1, 2)).tolist()
+        [[False, True]]
+    """
+    header = int.from_bytes(stream[:7].ljust(7, b"\0")) >> (7 * 8 - _HEADER)
+    values = header >> 21
+    value_bits = (header >> 16 & 31) + 1
+    height, width = size
+    if values != height * width * _CHANNELS or value_bits != _VALUE_BITS:
+        raise LabelError(
+            f"The run lengths hold {values} values of {value_bits} bits; an image of "
+            f"{height}x{width} (height x width) has {height * width * _CHANNELS} of 8 bits."
+        )
+    sizes = np.array([(header >> shift & 15) + 1 for shift in (12, 8, 4, 0)], np.uint32)
+    bits = _Bits(stream, np.tile(sizes, 2))
+    starts = bits.starts()
+    kinds, lengths = bits.runs(starts)
+    ends = np.cumsum(lengths)
+    count = int(np.searchsorted(ends, values)) + 1
+    runs = slice(count)
+    if count > len(ends) or ends[count - 1] != values or bits.end(starts[runs]) > 8 * len(stream):
+        raise LabelError("The run lengths are damaged or cut short.")
+    begins = (ends - lengths)[runs]
+    alphas = ends[runs] // _CHANNELS - begins // _CHANNELS
+    is_same = kinds[runs] >= _CHANNELS
+    firsts = starts[runs] + _HEAD + sizes[kinds[runs] & 3]
+    mask = np.repeat(is_same & (bits.values(firsts) > 0), alphas)
+    if not is_same.all():
+        pixels = np.flatnonzero(np.repeat(~is_same, alphas))
+        run = np.repeat(np.flatnonzero(~is_same), alphas[~is_same])
+        index = _CHANNELS * pixels + _CHANNELS - 1 - begins[run]
+        mask[pixels] = bits.values(firsts[run] + _VALUE_BITS * index) > 0
+    return mask.reshape(size)
+
+
+class _Bits:
+    """A stream of bits.
+
+    Args:
+        stream: its bytes.
+        sizes: the bits of a run length, by the three bits before it.
+    """
+
+    def __init__(self, stream: bytes, sizes: NDArray[np.uint32]) -> None:
+        padded = np.frombuffer(stream + bytes(8), np.uint8)
+        words = np.zeros(len(stream) + 4, np.uint32)
+        for place in range(4):
+            words = words << np.uint32(8) | padded[place : len(words) + place]
+        #: The 32 bits from each byte on.
+        self._words = words
+        self._sizes = sizes
+        self._bytes = len(stream)
+
+    def starts(self) -> Ints:
+        """Where runs start, from the first to the end of the stream.
+
+        For each bit of a block it is computed how long a run would be that starts there; then only
+        the sum from run to run is taken one by one.
+        """
+        starts: list[int] = []
+        shifts = np.arange(8, dtype=np.uint32)
+        position = _HEADER
+        for first in range(0, self._bytes, _BLOCK):
+            words = self._words[first : min(first + _BLOCK, self._bytes)]
+            steps = memoryview(self._steps((words[:, None] << shifts).ravel()))
+            base = 8 * first
+            position -= base
+            end = len(steps)
+            while position < end:
+                starts.append(position + base)
+                position += steps[position]
+            position += base
+        return np.array(starts, np.int64)
+
+    def runs(self, starts: Ints) -> tuple[NDArray[np.uint32], Ints]:
+        """The first three bits of each run, and its length."""
+        kinds, _, lengths = self._heads(self._window(starts))
+        return kinds, lengths.astype(np.int64)
+
+    def end(self, starts: Ints) -> int:
+        """Where the last of the runs ends."""
+        return int(starts[-1]) + int(self._steps(self._window(starts[-1:]))[0])
+
+    def values(self, positions: Ints) -> NDArray[np.uint32]:
+        """The values at these bits."""
+        return self._window(positions) >> np.uint32(32 - _VALUE_BITS)
+
+    def _window(self, positions: Ints) -> NDArray[np.uint32]:
+        """The bits from a position on, at least 25 of them; 0 behind the end."""
+        places = np.minimum(positions >> 3, len(self._words) - 1)
+        window: NDArray[np.uint32] = self._words[places] << (positions & 7).astype(np.uint32)
+        return window
+
+    def _heads(self, window: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], ...]:
+        """Of runs that start so: the first three bits, the bits of the length, and the length."""
+        kinds = window >> np.uint32(32 - _HEAD)
+        sizes = self._sizes[kinds]
+        lengths = ((window << np.uint32(_HEAD)) >> (np.uint32(32) - sizes)) + np.uint32(1)
+        return kinds, sizes, lengths
+
+    def _steps(self, window: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        """The bits of runs that start so."""
+        kinds, sizes, lengths = self._heads(window)
+        lengths[kinds >= _CHANNELS] = 1
+        lengths *= np.uint32(_VALUE_BITS)
+        lengths += sizes
+        lengths += np.uint32(_HEAD)
+        return lengths
