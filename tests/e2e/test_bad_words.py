@@ -74,9 +74,9 @@ MISTYPED = {
     "import flat labels --limit -1": "--limit must not be below 0. Found -1.\n  Nothing was imported.",
     "import flat labels --seed 1": "--seed is the seed of --limit, which was not given.\n  Add --limit N. "
     "Nothing was imported.",
-    "export flat --labels --round 1": "--labels writes all labels: it cannot be combined with --round or --link.\n"
+    "export flat --labels --round 1": "--labels writes all labels: it cannot be combined with --round, --task or --link.\n"
     "  Leave them out.",
-    "export flat --labels --link": "--labels writes all labels: it cannot be combined with --round or --link.\n"
+    "export flat --labels --link": "--labels writes all labels: it cannot be combined with --round, --task or --link.\n"
     "  Leave them out.",
     "export flat --to nowhere": "Invalid value for '--to': ",
     "cancel flat 0000.jpg:depth --round 1": "Give cells or a round, not both.\n  Nothing was cancelled.",

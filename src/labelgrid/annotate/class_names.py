@@ -57,20 +57,25 @@ class ClassNames:
                     next_step=spelling_hint(target, sorted(known)) or self._advice(),
                 )
 
-    def targets(self, names: Collection[str]) -> dict[str, Target]:
+    def targets(self, names: Collection[str], task: str = "") -> dict[str, Target]:
         """What each name means.
 
         It is of the task that knows all names; if there is none, of the only one that knows it.
 
+        Args:
+            names: the names of regions.
+            task: the task that they are of, if it is known.
+
         Raises:
-            LabelError: a name is unknown, or several tasks know it.
+            LabelError: a name is unknown, or several tasks know it, or the task cannot be drawn.
         """
-        knowing = {name: self._tasks_knowing(name) for name in names}
+        chosen = _chosen(self._tasks, task)
+        knowing = {name: self._tasks_knowing(name) & chosen.keys() for name in names}
         self._heard.update((name, bool(tasks)) for name, tasks in knowing.items())
         unknown = sorted(name for name, tasks in knowing.items() if not tasks)
         if unknown:
-            raise self._unknown(unknown)
-        common = set(self._tasks).intersection(*knowing.values())
+            raise self._unknown(unknown, chosen, task)
+        common = set(chosen).intersection(*knowing.values())
         unsure = sorted(name for name, tasks in knowing.items() if len(tasks) > 1)
         if len(common) != 1 and unsure:
             tasks = sorted(set().union(*(knowing[name] for name in unsure)))
@@ -100,11 +105,12 @@ class ClassNames:
     def _target(self, name: str, task: str) -> Target:
         return Target(task, self._numbers[task].get(_plain(self._renamed(name)), IGNORED))
 
-    def _unknown(self, unknown: list[str]) -> LabelError:
-        known = sorted({name for task in self._tasks.values() for name in task.region_names})
+    def _unknown(self, unknown: list[str], chosen: Mapping[str, TaskDef], task: str) -> LabelError:
+        known = sorted({name for each in chosen.values() for name in each.region_names})
+        nobody = f"'{task}' has no such class" if task else "no task has such a class"
         hint = spelling_hint(unknown[0], known)
         return LabelError(
-            f"{join_names([repr(name) for name in unknown], 10)}: no task has such a class.",
+            f"{join_names([repr(name) for name in unknown], 10)}: {nobody}.",
             next_step=f"{hint} Say what it is: --map '{unknown[0]}=CLASS', or "
             f"--map '{unknown[0]}=ignore' for not labelled. {self._advice()}".lstrip(),
         )

@@ -11,6 +11,7 @@ from labelgrid.annotate.image_names import ImageNames
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.request import Request
 from labelgrid.formats.naming import stem
+from labelgrid.images.reading import image_size
 from labelgrid.ledger.grid import SPLITS, Cell
 from labelgrid.ledger.store import Store
 from labelgrid.progress import Progress
@@ -67,6 +68,13 @@ class ProjectIndex:
     def images(self) -> Sequence[str]:
         """All image ids, sorted."""
         return self._store.grid(SPLITS).images
+
+    def size(self, image_id: str) -> tuple[int, int]:
+        """Height and width of an image."""
+        (image,) = self._store.images(names=[image_id])
+        if image.height:
+            return image.height, image.width
+        return image_size(Path(image.root) / image.image_id)
 
     def requests(self, ids: Collection[str]) -> dict[str, Cell]:
         """Request id -> cell, for open and answered requests; unknown ids are left out."""

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from labelgrid.errors import UsageError
 from labelgrid.files import read_text
 
 #: The class of a map of names that stands for "not labelled".
 IGNORE = "ignore"
+#: Which of several answers counts, in the order of time.
+Keep = Literal["first", "last"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,11 +22,13 @@ class ImportOptions:
         task: the task of the labels; empty: the one that their names or requests say.
         names: the name of a class in the answer -> the task's class, or "ignore": not labelled.
         rest: the class of the pixels that no region covers; empty: they are not labelled.
+        keep: which of several answers of a tool for one image counts; None: they are refused.
     """
 
     task: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
     rest: str = ""
+    keep: Keep | None = None
 
 
 def read_names(text: str) -> dict[str, str]:

@@ -51,7 +51,7 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
     """The labels of drawn images.
 
     An image that is not the project's is counted as foreign. One without a shape is labelled only
-    if it answers a request; others are counted as empty.
+    if it answers a request; others are counted as empty. The shapes of a request are of its task.
 
     Raises:
         LabelError: no task, or more than one, knows the names of the shapes.
@@ -60,10 +60,16 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
     finder = index.image_names()
     names = set[str]()
     for image in images:
-        names.update(shape.name for shape in image.shapes)
-    targets = classes.targets(names)
+        if image.cell is None:
+            names.update(_names(image))
+    common = classes.targets(names)
     answers = Answers()
     for image in images:
+        try:
+            targets = classes.targets(_names(image), image.cell.task) if image.cell else common
+        except LabelError as error:
+            answers.faults.append(Fault(image.where, error.what, error.next_step, image.cell))
+            continue
         found = _cells(image, finder, targets)
         if isinstance(found, Fault):
             answers.faults.append(found)
@@ -82,6 +88,10 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
                 )
             )
     return answers
+
+
+def _names(image: DrawnImage) -> set[str]:
+    return {shape.name for shape in image.shapes}
 
 
 def _cells(

@@ -16,11 +16,13 @@ class RequestItem:
         pick: the cell, with its cost, the id of its request and the reason for it.
         path: the expected path of the label, below the request's folder.
         format: the label format, a module of `labelgrid.formats.codecs`.
+        round: the round that requested it.
     """
 
     pick: Pick
     path: str
     format: str
+    round: int = 0
 
     @property
     def cell(self) -> Cell:

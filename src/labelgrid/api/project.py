@@ -20,6 +20,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import RECIPE, STRATEGY, Settings, resolve_recipe
 
 if TYPE_CHECKING:  # each method imports the modules that it needs
+    from labelgrid.annotate.import_options import Keep
     from labelgrid.project.export import Exported
     from labelgrid.project.extend import Added
     from labelgrid.project.image_files import Check
@@ -238,6 +239,7 @@ class Project(ProjectContents):
         names: Mapping[str, str] | None = None,
         rest: str = "",
         dry_run: bool = False,
+        keep: "Keep | None" = None,
     ) -> "Imported":
         """Import labels: all of them, or none and a list of faults.
 
@@ -255,6 +257,8 @@ class Project(ProjectContents):
             names: a tool's name of a class -> the task's, or "ignore": not labelled.
             rest: the class of pixels that no region of a tool covers; empty: not labelled.
             dry_run: import nothing; return what would be imported, and why it would be refused.
+            keep: which of a tool's answers for one image counts, if there are several; None: they
+                are refused.
 
         Raises:
             LabelgridError: a label cannot be imported; lists every such label.
@@ -275,7 +279,7 @@ class Project(ProjectContents):
             accept=accept,
             limit=limit,
             seed=seed or 0,
-            options=ImportOptions(task=task, names=names or {}, rest=rest),
+            options=ImportOptions(task=task, names=names or {}, rest=rest, keep=keep),
             dry_run=dry_run,
             progress=self._progress,
         )
@@ -377,6 +381,7 @@ class Project(ProjectContents):
         *,
         to: str = "folder",
         round: int | None = None,
+        task: str = "",
         labels: bool = False,
         link: bool = False,
     ) -> "Exported":
@@ -387,6 +392,7 @@ class Project(ProjectContents):
                 project's `export`.
             to: the name of the labelling tool's connector.
             round: export the requests of this round only; 0 for the requests of held-out images.
+            task: export the requests of this task only; empty: of all.
             labels: write all labels instead of requests.
             link: link to the images instead of copying them.
         """
@@ -397,13 +403,14 @@ class Project(ProjectContents):
                 self._project,
                 optional_path(out),
                 round=round,
+                task=task,
                 link=link,
                 tool=to,
                 progress=self._progress,
             )
-        if link or round is not None:
+        if link or task or round is not None:
             raise UsageError(
-                "--labels writes all labels: it cannot be combined with --round or --link.",
+                "--labels writes all labels: it cannot be combined with --round, --task or --link.",
                 next_step="Leave them out.",
             )
         folder = optional_path(out) or self.folder / "export"

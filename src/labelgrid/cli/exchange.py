@@ -26,6 +26,13 @@ class Split(StrEnum):
     test = "test"
 
 
+class Keep(StrEnum):
+    """Which of several answers an import keeps."""
+
+    first = "first"
+    last = "last"
+
+
 @note_unchanged("Nothing was imported.")
 def import_(
     folder: Folder,
@@ -79,6 +86,10 @@ def import_(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be imported, and import nothing.")
     ] = False,
+    keep: Annotated[
+        Keep | None,
+        typer.Option(help="Which counts, if a tool has several answers for an image."),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Import labels: all of them, or none and a list of faults.
@@ -101,6 +112,7 @@ def import_(
             names=names,
             rest=rest,
             dry_run=dry_run,
+            keep=keep.value if keep else None,
         )
     print_import_result(done, json)
     if done.refused:
@@ -114,6 +126,7 @@ def import_(
             "--task": task or None,
             "--map": map or None,
             "--rest": rest or None,
+            "--keep": keep,
             "--replace": replace,
             "--accept": accept,
         }
@@ -181,6 +194,7 @@ def export(
         int | None,
         typer.Option(help="Only this round's requests; 0: those of the held-out images."),
     ] = None,
+    task: Annotated[str, typer.Option(help="Only this task's requests.")] = "",
     labels: Annotated[
         bool, typer.Option("--labels", help="Write all labels instead of requests.")
     ] = False,
@@ -193,7 +207,7 @@ def export(
     Example: [bold]labelgrid export flat --to folder --out to-label[/]
     """
     with open_project(folder) as project:
-        done = project.export(out, to=to, round=round, labels=labels, link=link)
+        done = project.export(out, to=to, round=round, task=task, labels=labels, link=link)
     screen.say(str(done))
 
 

@@ -57,6 +57,7 @@ def export(
     out: Path | None = None,
     *,
     round: int | None = None,
+    task: str = "",
     link: bool = False,
     tool: str = "folder",
     progress: Progress | None = None,
@@ -67,6 +68,7 @@ def export(
         project: the project.
         out: the folder to write; None: `rounds/NNNN/request` in the project, one per round.
         round: only this round's requests; 0: those of the held-out images.
+        task: only this task's requests; empty: all.
         link: link to the images instead of copying them.
         tool: a connector: a plug-in of `labelgrid.annotate`, or "package.module:build".
         progress: reports each file.
@@ -77,10 +79,13 @@ def export(
             error.
     """
     requested = open_requests(project, round)
+    if task:
+        requested = {cell: move for cell, move in requested.items() if cell.task == task}
     if not requested:
-        what = "No request is open."
+        of_task = f" of '{task}'" if task else ""
+        what = f"No request{of_task} is open."
         if round is not None:
-            what = f"Round {round} has no open request."
+            what = f"Round {round} has no open request{of_task}."
         raise ProjectError(
             what,
             where=str(project.folder),
@@ -129,7 +134,7 @@ def _request(project: ProjectFolder, moves: Mapping[Cell, Move], progress: Progr
         name = label_name(cell.image_id, codec(task.spec.codec).EXTENSIONS[0], is_whole)
         path = f"labels/{cell.task}/{name}"
         pick = _requested_pick(move, picks.get((move.round, cell)))
-        items.append(RequestItem(pick, path, task.spec.codec))
+        items.append(RequestItem(pick, path, task.spec.codec, move.round))
         prelabel_path = prelabel(project, move, task, is_whole)
         if prelabel_path:
             prelabels[cell] = prelabel_path

@@ -1,0 +1,348 @@
+"""Writes and reads the tasks of Label Studio, as they are in its JSON files and on its servers."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+
+from labelgrid.annotate.answer_folder import IMAGES
+from labelgrid.annotate.answers import Answers, Fault, Skip
+from labelgrid.annotate.connector import ProjectIndex
+from labelgrid.annotate.import_options import Keep
+from labelgrid.annotate.label_studio_regions import (
+    IMAGE,
+    REASON,
+    Size,
+    brush_region,
+    reason_of,
+    shapes_of,
+)
+from labelgrid.annotate.matching import cell_of
+from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
+from labelgrid.annotate.request import Request, RequestItem
+from labelgrid.errors import LabelError, UsageError
+from labelgrid.images.listing import EXTENSIONS
+from labelgrid.ledger.grid import Cell, is_annotator, is_time
+from labelgrid.tasks.pictures import palette
+from labelgrid.tasks.task import TaskDef
+from labelgrid.words import join_names
+
+LOCAL_FILES = "/data/local-files/?d="
+#: What Label Studio puts before the name of a file that was uploaded.
+_UPLOAD = re.compile(r".*/data/upload/\d+/(?:[0-9a-f]{8}-)?")
+
+
+def check_drawable(request: Request) -> None:
+    """Refuse a request of labels that cannot be drawn as regions.
+
+    Raises:
+        UsageError: it has such cells.
+    """
+    asked = list(dict.fromkeys(item.cell.task for item in request.items))
+    others = [name for name in asked if not request.tasks[name].region_names]
+    if not others:
+        return
+    drawn = [name for name in asked if name not in others]
+    advice = f"Export them with --to folder --task {others[0]}"
+    if drawn:
+        advice += f", and what can be drawn with --task {drawn[0]}"
+    raise UsageError(
+        f"Labels of {join_names(others)} cannot be drawn in Label Studio.",
+        next_step=f"{advice}.",
+        unchanged="Nothing was written.",
+    )
+
+
+def local_file(image_id: str) -> str:
+    """The address of an image in a request's folder that Label Studio serves."""
+    return LOCAL_FILES + quote(f"{IMAGES}/{image_id}")
+
+
+def tasks_of(request: Request, address: Callable[[str], str] = local_file) -> list[dict[str, Any]]:
+    """The tasks of a request, one a cell, best first, with prelabels as predictions.
+
+    Args:
+        request: the request.
+        address: image id -> where Label Studio finds the image.
+
+    Raises:
+        UsageError: it has cells whose labels cannot be drawn.
+        LabelError: a prelabel cannot be read.
+    """
+    check_drawable(request)
+    return [_task(item, request, address(item.cell.image_id)) for item in request.items]
+
+
+def _task(item: RequestItem, request: Request, address: str) -> dict[str, Any]:
+    task: dict[str, Any] = {
+        "data": {
+            IMAGE: address,
+            "image_id": item.cell.image_id,
+            "request_id": item.request_id,
+            "task": item.cell.task,
+            "round": item.round,
+            "score": item.pick.score,
+            "cost": item.pick.cost,
+        }
+    }
+    prelabel = request.prelabels.get(item.cell)
+    if prelabel:
+        definition = request.tasks[item.cell.task]
+        regions = definition.to_regions(definition.read_prediction(prelabel))
+        results = []
+        for number in np.unique(regions[regions >= 0]).tolist():
+            name = definition.region_names[number]
+            results.append(brush_region(regions == number, name, control_name(definition)))
+        task["predictions"] = [{"model_version": "labelgrid", "result": results}]
+    return task
+
+
+def control_name(task: TaskDef) -> str:
+    """The name of the tag that draws a task's regions."""
+    return f"{task.name}-brush"
+
+
+def config_of(request: Request) -> str:
+    """The configuration of a project for the tasks of a request, in XML."""
+    lines = [
+        "<View>",
+        '  <Header value="$task: $image_id"/>',
+        f'  <Image name="{IMAGE}" value="${IMAGE}" zoom="true" zoomControl="true"/>',
+    ]
+    for name in sorted({item.cell.task for item in request.items}):
+        lines += _control(request.tasks[name])
+    lines.append(
+        f'  <TextArea name="{REASON}" toName="{IMAGE}" rows="1" maxSubmissions="1" '
+        'placeholder="If it cannot be labelled: why not? Then Skip."/>'
+    )
+    return "\n".join([*lines, "</View>", ""])
+
+
+def _control(task: TaskDef) -> Iterator[str]:
+    yield f'  <Header value={quoteattr(task.name)} size="5"/>'
+    yield f'  <BrushLabels name={quoteattr(control_name(task))} toName="{IMAGE}">'
+    colours = palette(len(task.region_names))
+    for name, (red, green, blue) in zip(task.region_names, colours.tolist(), strict=True):
+        background = f"#{red:02x}{green:02x}{blue:02x}"
+        yield f'    <Label value={quoteattr(name)} background="{background}"/>'
+    yield "  </BrushLabels>"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Annotation:
+    """What somebody submitted for a task; `reason` is None but for a skip."""
+
+    where: str
+    image: str
+    request_id: str
+    reason: str | None
+    size: Size | None = None
+    shapes: list[Shape] = field(default_factory=list, repr=False)
+    seconds: float | None = None
+    annotator: str = ""
+
+
+def answers_of(tasks: Iterable[object], index: ProjectIndex) -> Answers:
+    """The labels and skips of tasks with their annotations.
+
+    A task without an annotation is none: predictions and drafts are no answers. A task with several
+    is a fault, if `index.options.keep` does not choose.
+
+    Args:
+        tasks: as Label Studio exports them; read once.
+        index: the project's tasks, images and requests.
+
+    Raises:
+        LabelError: no task, or more than one, knows the names of the regions.
+    """
+    faults: list[Fault] = []
+    annotations: list[_Annotation] = []
+    for number, task in enumerate(tasks, 1):
+        where = f"task {number}"
+        try:
+            if not isinstance(task, Mapping):
+                raise LabelError("It is no task of Label Studio.")
+            where = f"task {task.get('id', number)!s:.40}"
+            annotation = _annotation(task, where, index.options.keep)
+        except LabelError as error:
+            faults.append(Fault(where, error.what, error.next_step))
+            continue
+        if annotation:
+            annotations.append(annotation)
+    answers = _Matching(annotations, index).answers()
+    answers.faults += faults
+    return answers
+
+
+def _annotation(task: Mapping[str, Any], where: str, keep: Keep | None) -> _Annotation | None:
+    """The annotation of a task; None if it has none.
+
+    Raises:
+        LabelError: it has several, or is wrong.
+    """
+    submitted = task.get("annotations", ())
+    data = task.get("data")
+    if "annotation_id" in task or not isinstance(submitted, list | tuple):
+        raise LabelError(
+            "It is no task of Label Studio with a list of annotations.",
+            next_step="Export as JSON, not as JSON-MIN or another format.",
+        )
+    if not submitted:
+        return None
+    if not all(isinstance(each, Mapping) for each in submitted) or not isinstance(data, Mapping):
+        raise LabelError("Its `data` or one of its annotations is damaged.")
+    if len(submitted) > 1 and keep is None:
+        raise LabelError(
+            f"It has {len(submitted)} annotations.",
+            next_step="Remove all but one, or choose with --keep first or --keep last.",
+        )
+    by_time = sorted(submitted, key=lambda each: str(each.get("created_at", "")))
+    chosen = by_time[0 if keep == "first" else -1]
+    request_id = data.get("request_id", "")
+    if not isinstance(request_id, str):
+        raise LabelError(f"Its request_id is {request_id!r:.40}, not a text.")
+    values: dict[str, Any] = {
+        "where": where,
+        "image": image_name(_address(data)),
+        "request_id": request_id,
+    }
+    results = chosen.get("result")
+    if chosen.get("was_cancelled"):
+        reason = reason_of(results or []) or "skipped in Label Studio"
+        return _Annotation(**values, reason=reason)
+    size, shapes = shapes_of(results)
+    return _Annotation(
+        **values,
+        reason=None,
+        size=size,
+        shapes=shapes,
+        seconds=_seconds(chosen.get("lead_time")),
+        annotator=_annotator(chosen.get("completed_by")),
+    )
+
+
+def _address(data: Mapping[str, Any]) -> str:
+    """Where the image of a task is, by its key or as the only text that ends like an image.
+
+    Raises:
+        LabelError: there is none, or more than one.
+    """
+    if isinstance(data.get(IMAGE), str):
+        return str(data[IMAGE])
+    found = []
+    for value in data.values():
+        if isinstance(value, str) and _extension(image_name(value)) in EXTENSIONS:
+            found.append(value)
+    if len(found) != 1:
+        raise LabelError("Its `data` does not say which image it is of: it has no key `image`.")
+    return found[0]
+
+
+def _extension(name: str) -> str:
+    return "." + name.rpartition(".")[2].lower()
+
+
+def image_name(address: str) -> str:
+    """The name of an image at an address that Label Studio has.
+
+    Example:
+        >>> image_name("/data/local-files/?d=flat/a%20b.jpg")
+        'flat/a b.jpg'
+        >>> image_name("/data/upload/3/0a1b2c3d-hall.png")
+        'hall.png'
+        >>> image_name("s3://bucket/flat/hall 1.png"), image_name("https://x.org/a%23.png?key=7")
+        ('flat/hall 1.png', 'a#.png')
+    """
+    if LOCAL_FILES in address:
+        return unquote(address.partition(LOCAL_FILES)[2])
+    upload = _UPLOAD.match(address)
+    if upload:
+        return unquote(address[upload.end() :])
+    scheme, _, rest = address.partition("://")
+    if not rest:
+        return address
+    if scheme not in ("http", "https"):
+        return rest.partition("/")[2]
+    return unquote(urlsplit(address).path).lstrip("/")
+
+
+def _seconds(lead_time: object) -> float | None:
+    """How long an annotation took; None where the page was left open for days, or not measured."""
+    is_number = isinstance(lead_time, int | float) and not isinstance(lead_time, bool)
+    return float(lead_time) if is_number and is_time(lead_time) else None  # type: ignore
+
+
+def _annotator(completed_by: object) -> str:
+    """The user who made an annotation: the address of their mail, or their number."""
+    if isinstance(completed_by, Mapping):
+        completed_by = completed_by.get("email") or completed_by.get("id")
+    name = "" if completed_by is None else str(completed_by)
+    return name if is_annotator(name) else ""
+
+
+class _Matching:
+    """Matches annotations with cells.
+
+    Args:
+        annotations: one of each task.
+        index: the project's tasks, images and requests.
+    """
+
+    def __init__(self, annotations: list[_Annotation], index: ProjectIndex) -> None:
+        self._annotations = annotations
+        self._index = index
+        ids = {each.request_id for each in annotations if each.request_id}
+        self._requests = index.requests(ids)
+        unknown = ids - self._requests.keys()
+        self._removed = index.removed().requests if unknown else frozenset[str]()
+        self._closed = index.closed(unknown)
+
+    def answers(self) -> Answers:
+        """The labels and skips of the annotations."""
+        answers = Answers()
+        drawn: list[DrawnImage] = []
+        for each in self._annotations:
+            cell = self._cell(each)
+            if isinstance(cell, Fault):
+                answers.faults.append(cell)
+            elif each.request_id in self._removed:
+                answers.removed.append(each.where)
+            elif each.reason is None:
+                drawn.append(self._drawn(each, cell))
+            elif cell:
+                answers.skips.append(Skip(cell, each.where, each.reason))
+            elif each.request_id:
+                answers.closed.append(each.where)
+        if drawn:
+            labelled = region_answers(drawn, self._index)
+            answers.labels = labelled.labels
+            answers.faults += labelled.faults
+            answers.foreign = labelled.foreign
+            answers.empty = labelled.empty
+        return answers
+
+    def _cell(self, annotation: _Annotation) -> Cell | Fault | None:
+        """The cell of a request; None without one, and of a request that is not open any more."""
+        request_id = annotation.request_id
+        if not request_id or request_id in self._closed or request_id in self._removed:
+            return None
+        return cell_of(request_id, annotation.where, self._requests)
+
+    def _drawn(self, annotation: _Annotation, cell: Cell | None) -> DrawnImage:
+        size = annotation.size
+        if size is None:
+            # Without a region only a request is answered: nothing else is painted.
+            size = self._index.size(cell.image_id) if cell else (0, 0)
+        return DrawnImage(
+            image=annotation.image,
+            where=annotation.where,
+            size=size,
+            shapes=annotation.shapes,
+            cell=cell,
+            seconds=annotation.seconds,
+            annotator=annotation.annotator,
+        )

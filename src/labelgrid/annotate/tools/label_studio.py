@@ -1,0 +1,228 @@
+"""Exchanges requests and labels with Label Studio as files: tasks to import, its JSON export."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from labelgrid import files
+from labelgrid.annotate.answer_folder import IMAGES, README
+from labelgrid.annotate.answers import Answers, Fault
+from labelgrid.annotate.connector import ProjectIndex
+from labelgrid.annotate.label_studio_json import answers_of, config_of, tasks_of
+from labelgrid.annotate.matching import LINK, is_inside, links_outside
+from labelgrid.annotate.request import Request
+from labelgrid.errors import LabelError, ProjectError
+from labelgrid.progress import Progress
+from labelgrid.recognition import Recognition
+
+TASKS = "tasks.json"
+CONFIG = "config.xml"
+#: Where an answer may be put; any other name will do.
+ANSWERS = "answers.json"
+#: Bytes of an export, at most; those that are read to recognise one.
+_LARGEST = 2**32
+_START = 2**16
+_SPACE = re.compile(r"\s*")
+_LIST = re.compile(r"\s*\[\s*\{")
+#: A key of every annotation.
+_OF_ANNOTATIONS = ('"completed_by"', '"was_cancelled"', '"to_name"')
+_TEXT = """\
+A request of labelgrid for Label Studio. Tasks: {tasks}. Images: {images}.
+
+1. Start Label Studio so that it may serve this folder:
+   LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true \\
+   LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT="THIS_FOLDER" label-studio start
+2. Make a project. In its labelling setup choose the custom template, and paste config.xml.
+3. In the project's settings, Cloud Storage: add a source storage, "Local files", with the path
+   THIS_FOLDER/images, and save it. Do not sync it: tasks.json is imported instead.
+4. Import tasks.json. The model's predictions, if there are some, are where an annotation starts.
+   Best first is the order of the file; `score` is a column that can be sorted.
+5. Each task asks for one sort of label, which its first line names. Draw with that brush alone.
+   A task that cannot be labelled: write why into the field, and press Skip.
+6. Export as JSON, put the file into this folder as answers.json, and
+   run: labelgrid import PROJECT THIS_FOLDER
+
+answers.json is kept when the request is written again.
+"""
+
+
+class LabelStudioConnector:
+    """Writes tasks that Label Studio imports, and reads its JSON export.
+
+    See `labelgrid.annotate.connector.Connector`.
+    """
+
+    def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
+        """Write the images, `tasks.json`, `config.xml` and what to do with them.
+
+        An earlier request in the folder is updated, and other files in it are kept.
+
+        Raises:
+            ProjectError: the folder holds something else, or the disk reports an error.
+            UsageError: the request has labels that cannot be drawn.
+        """
+        tasks = tasks_of(request)
+        with files.disk_errors(out, "Answers in it were not changed."):
+            earlier = _earlier_images(out)
+            files.remove_files(out, {f"{IMAGES}/{name}" for name in earlier - {*request.images}})
+            files.write_text(out / TASKS, _lines(tasks))
+            files.write_text(out / CONFIG, config_of(request))
+            files.write_text(
+                out / README, _TEXT.format(tasks=len(tasks), images=len(request.images))
+            )
+            progress.start("Writing the request", len(request.images), "images")
+            for name, source in sorted(request.images.items()):
+                files.copy_file(source, out / IMAGES / name, link=link)
+                progress.advance()
+
+    def receive(self, answer: Path, index: ProjectIndex) -> Answers:
+        """Read a JSON export: a file, or the one in a folder.
+
+        See `label_studio_json.answers_of`.
+
+        Raises:
+            LabelError: there is no export, or more than one, or it is damaged.
+        """
+        path = _answer_file(answer)
+        if path != answer and links_outside(answer, path.name):
+            advice = "Copy the file itself into the folder."
+            return Answers(faults=[Fault(path.name, LINK, advice)])
+        answers = answers_of(_read_tasks(path), index)
+        if answers == Answers():
+            raise LabelError(
+                "No task in it has an annotation.",
+                where=str(path),
+                next_step="Submit annotations in Label Studio, and export as JSON.",
+                unchanged="Nothing was imported.",
+            )
+        return answers
+
+    def recognise(self, path: Path) -> Recognition | None:
+        """Recognise an export, or tasks of a request, by the beginning of the file."""
+        try:
+            file = _answer_file(path)
+            if file != path and not is_inside(path, file.name):
+                return None
+            with files.open_regular(file) as opened:
+                text = opened.read(_START).decode("utf-8-sig", errors="replace")
+        except (OSError, ValueError, LabelError):
+            return None
+        if not _LIST.match(text):
+            return None
+        if '"annotations"' in text and any(key in text for key in _OF_ANNOTATIONS):
+            return Recognition("a JSON export of Label Studio", 1.0)
+        if '"request_id"' in text and '"data"' in text:
+            return Recognition("a request for Label Studio", 0.9)
+        return None
+
+
+build = LabelStudioConnector
+
+
+def _answer_file(answer: Path) -> Path:
+    """The export: the file itself, or the only JSON file of a folder beside the tasks.
+
+    Raises:
+        LabelError: the folder has no JSON file, or several.
+    """
+    if not answer.is_dir():
+        return answer
+    found = sorted(path for path in answer.glob("*.json") if not path.name.startswith("."))
+    found = [path for path in found if path.name != TASKS] or found
+    if len(found) != 1:
+        what = f"The folder holds {len(found)} JSON files, not one export of Label Studio."
+        raise LabelError(
+            what,
+            where=str(answer),
+            next_step="Export as JSON, and import that file.",
+            unchanged="Nothing was imported.",
+        )
+    return found[0]
+
+
+def _read_tasks(path: Path) -> Iterator[object]:
+    """The tasks of a JSON file, decoded one by one.
+
+    Raises:
+        LabelError: the file cannot be read, or holds no list.
+    """
+    try:
+        with files.open_regular(path, _LARGEST) as file:
+            text = file.read().decode("utf-8-sig")
+        yield from _decoded(text)
+    except (OSError, ValueError, RecursionError) as error:
+        fault = error.strerror if isinstance(error, OSError) else error
+        raise LabelError(
+            f"The file is no JSON list of tasks: {fault or error}.",
+            where=str(path),
+            next_step="Export as JSON from Label Studio again.",
+            unchanged="Nothing was imported.",
+        ) from error
+
+
+def _decoded(text: str) -> Iterator[object]:
+    decoder = json.JSONDecoder()
+    position = _after_space(text, 0)
+    if text[position : position + 1] != "[":
+        raise ValueError("it does not begin with [")
+    position = _after_space(text, position + 1)
+    is_empty = text[position : position + 1] == "]"
+    while not is_empty:
+        task, position = decoder.raw_decode(text, position)
+        yield task
+        position = _after_space(text, position)
+        if text[position : position + 1] != ",":
+            break
+        position = _after_space(text, position + 1)
+    if text[position:].strip() != "]":
+        raise ValueError(f"it is damaged or cut short at character {position}")
+
+
+def _after_space(text: str, position: int) -> int:
+    found = _SPACE.match(text, position)
+    return found.end() if found else position
+
+
+def _lines(tasks: list[dict[str, Any]]) -> str:
+    """The tasks as JSON, one a line."""
+    return "[\n" + ",\n".join(map(json.dumps, tasks)) + "\n]\n"
+
+
+def _earlier_images(out: Path) -> set[str]:
+    """The ids of the images that an earlier request copied into the folder.
+
+    Raises:
+        ProjectError: the folder holds something other than a request.
+    """
+    if not out.exists() or (out.is_dir() and _is_empty(out)):
+        return set()
+    try:
+        return {_own_image(task) for task in _read_tasks(out / TASKS)}
+    except LabelError as error:
+        raise ProjectError(
+            "The folder is neither empty nor an earlier request for Label Studio.",
+            where=str(out),
+            next_step="Name a new one with --out.",
+            unchanged="Nothing was written.",
+        ) from error
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether a folder holds at most hidden files."""
+    return all(path.name.startswith(".") for path in folder.iterdir())
+
+
+def _own_image(task: object) -> str:
+    """The image of a task that was sent.
+
+    Raises:
+        LabelError: it is none.
+    """
+    data = task.get("data") if isinstance(task, Mapping) else None
+    if isinstance(data, Mapping) and isinstance(data.get("request_id"), str):
+        image_id = data.get("image_id")
+        if isinstance(image_id, str) and image_id:
+            return image_id
+    raise LabelError("It is no task that was sent.")
