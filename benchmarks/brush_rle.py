@@ -47,10 +47,10 @@ def plain_decode(stream: list[int], size: tuple[int, int]) -> Mask:
     done, position = 0, 53
     while done < count:
         byte = position >> 3
-        window = int.from_bytes(data[byte : byte + 5], "big") >> (5 - (position & 7)) & (2**35 - 1)
-        bits = sizes[window >> 32 & 3]
-        end = done + (window >> (32 - bits) & ((1 << bits) - 1)) + 1
-        is_same = window >> 34
+        window = int.from_bytes(data[byte : byte + 5], "big") >> (8 - (position & 7)) & (2**32 - 1)
+        bits = sizes[window >> 29 & 3]
+        end = done + (window >> (29 - bits) & ((1 << bits) - 1)) + 1
+        is_same = window >> 31
         position += 3 + bits
         while done < end:
             byte = position >> 3

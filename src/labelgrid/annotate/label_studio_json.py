@@ -233,10 +233,8 @@ def _address(data: Mapping[str, Any]) -> str:
     """
     if isinstance(data.get(IMAGE), str):
         return str(data[IMAGE])
-    found = []
-    for value in data.values():
-        if isinstance(value, str) and _extension(image_name(value)) in EXTENSIONS:
-            found.append(value)
+    texts = [value for value in data.values() if isinstance(value, str)]
+    found = [text for text in texts if _extension(image_name(text)) in EXTENSIONS]
     if len(found) != 1:
         raise LabelError("Its `data` does not say which image it is of: it has no key `image`.")
     return found[0]

@@ -33,6 +33,13 @@ class Keep(StrEnum):
     last = "last"
 
 
+def _plugin_name(name: str | None) -> str | None:
+    """A plug-in's name, which may be written with hyphens: label-studio."""
+    if name and ":" not in name:
+        return name.replace("-", "_")
+    return name
+
+
 @note_unchanged("Nothing was imported.")
 def import_(
     folder: Folder,
@@ -47,7 +54,8 @@ def import_(
         typer.Option(
             help="The labelling tool or data set layout; "
             "see `labelgrid list tools` and `list layouts`. By default the tool that recognises "
-            "LABELS, or else `folder`."
+            "LABELS, or else `folder`.",
+            callback=_plugin_name,
         ),
     ] = None,
     split: Annotated[
@@ -174,6 +182,7 @@ def _connector(name: str) -> str:
     from labelgrid import plugins
     from labelgrid.errors import PluginError
 
+    name = _plugin_name(name) or ""
     try:
         plugins.resolve("tools", name)
     except PluginError as error:

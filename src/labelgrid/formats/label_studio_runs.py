@@ -36,33 +36,44 @@ def encode(mask: NDArray[np.bool_]) -> bytes:
     """
     flat = mask.ravel()
     ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]) + 1, flat.size)
-    starts = np.append(0, ends[:-1])
-    lengths = (ends - starts) * _CHANNELS
-    most = 1 << int(_SIZES[-1])
-    pieces = -(-lengths // most)
-    values = np.repeat(np.where(flat[starts], 255, 0), pieces)
-    counts = np.full(len(values), most)
-    counts[np.cumsum(pieces) - 1] = lengths - (pieces - 1) * most
-    choice = np.zeros(len(counts), np.int64)
-    for size in _SIZES[:-1]:
-        choice += counts > 1 << size
-    sizes = _SIZES[choice]
-    codes = (((_CHANNELS + choice << sizes) + counts - 1) << _VALUE_BITS) + values
+    lengths = np.diff(ends, prepend=0)
+    is_set = (np.arange(len(lengths)) + flat[0]) % 2 == 1
+    most = len(_CODES) - 1
+    if lengths.max() > most:
+        pieces = -(-lengths // most)
+        is_set = np.repeat(is_set, pieces)
+        last = lengths - (pieces - 1) * most
+        lengths = np.full(len(is_set), most)
+        lengths[np.cumsum(pieces) - 1] = last
+    codes = _CODES[lengths]
+    codes += np.where(is_set, np.uint64(255), np.uint64(0))
     header = [flat.size * _CHANNELS, _VALUE_BITS - 1, *(_SIZES - 1)]
-    bits = np.concatenate([[32, 5, 4, 4, 4, 4], _HEAD + sizes + _VALUE_BITS])
-    return _packed(np.concatenate([header, codes]), bits)
+    codes = np.concatenate([np.array(header, np.uint64), codes])
+    return _packed(codes, np.concatenate([[32, 5, 4, 4, 4, 4], _CODE_BITS[lengths]]))
 
 
-def _packed(codes: Ints, bits: Ints) -> bytes:
+def _codes() -> tuple[NDArray[np.uint64], Ints]:
+    """The bits of a run of so many pixels of value 0, and how many bits they are."""
+    most = 1 << int(_SIZES[-1])
+    counts = np.arange(0, most + 1, _CHANNELS)
+    choice = np.searchsorted(1 << _SIZES, counts)
+    sizes = _SIZES[choice]
+    codes = ((_CHANNELS + choice << sizes) + counts - 1) << _VALUE_BITS
+    return codes.astype(np.uint64), _HEAD + sizes + _VALUE_BITS
+
+
+_CODES, _CODE_BITS = _codes()
+
+
+def _packed(codes: NDArray[np.uint64], bits: Ints) -> bytes:
     """Numbers one after the other in at most 32 bits each, with at least one bit behind them."""
     ends = np.cumsum(bits)
-    starts = ends - bits
-    words = starts >> 5
+    words = (ends - bits) >> 5
     # Each number is in the word of 32 bits where it starts, and in the next one.
-    shifted = codes.astype(np.uint64) << (64 - bits - (starts & 31)).astype(np.uint64)
+    codes <<= (64 - ends + (words << 5)).astype(np.uint64)
     count = int(words[-1]) + 2
-    packed = np.bincount(words, shifted >> np.uint64(32), count)
-    packed += np.bincount(words + 1, shifted & np.uint64(0xFFFFFFFF), count)
+    packed = np.bincount(words, codes >> np.uint64(32), count)
+    packed[1:] += np.bincount(words, codes & np.uint64(0xFFFFFFFF), count)[:-1]
     return packed.astype(">u4").tobytes()[: int(ends[-1]) // 8 + 1]
 
 
@@ -140,7 +151,7 @@ class _Bits:
         position = _HEADER
         for first in range(0, self._bytes, _BLOCK):
             words = self._words[first : min(first + _BLOCK, self._bytes)]
-            steps = memoryview(self._steps((words[:, None] << shifts).ravel()))
+            steps = self._steps((words[:, None] << shifts).ravel()).data
             base = 8 * first
             position -= base
             end = len(steps)
