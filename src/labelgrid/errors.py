@@ -150,3 +150,27 @@ class ModelError(LabelgridError):
 
 class TrainingError(LabelgridError):
     """Training stopped: there are no labels, or the loss is not finite."""
+
+
+class ServerError(LabelgridError):
+    """A labelling tool's server cannot be reached, refuses, or did not do what it was asked.
+
+    Args:
+        what: as in `LabelgridError`.
+        where: the server's URL.
+        next_step: as in `LabelgridError`.
+        unchanged: as in `LabelgridError`.
+        status: the status of its answer, such as 404; 0: there was none.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        next_step: str = "",
+        unchanged: str = "",
+        status: int = 0,
+    ) -> None:
+        super().__init__(what, where=where, next_step=next_step, unchanged=unchanged)
+        self.status = status

@@ -1,0 +1,294 @@
+"""Keeps requests on a Label Studio server: its projects and tasks, compared with what was sent.
+
+Nothing is sent twice: a project is found by its title, a task by the id of its request. The server
+says "created" of much that it drops or changes, so all is read back.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+from xml.etree import ElementTree
+
+from labelgrid.annotate.label_studio_client import AGAIN, Client
+from labelgrid.errors import ServerError
+from labelgrid.progress import Progress
+from labelgrid.words import join_names
+
+#: Label Studio's limit.
+MOST_IN_TITLE = 50
+#: Tasks of one request to the server: few enough for their run lengths.
+_BATCH = 20
+#: How pages of tasks are read; also twice as many tasks as sent are found in one.
+_PAGE = {"fields": "all", "resolve_uri": "false", "page_size": 2 * _BATCH}
+_PROJECTS = 100
+_VIEW = "best first"
+Task = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """How many tasks were new on the server, and how many were there already."""
+
+    new: int
+    known: int
+
+
+class LabelStudioServer:
+    """The projects and tasks of a server.
+
+    Args:
+        client: the server, and the token of one of its users.
+        owner: a text by which the projects of one sender are told from others of the same title.
+    """
+
+    def __init__(self, client: Client, owner: str) -> None:
+        self._client = client
+        self._owner = owner
+
+    def projects(self) -> dict[str, int]:
+        """The titles and ids of this sender's projects; of two with one title, the older one.
+
+        Raises:
+            ServerError: as all methods: the server cannot be reached, or refuses.
+        """
+        found: dict[str, int] = {}
+        with self._client.understood():
+            for project in self._all_projects():
+                if project["description"] == self._owner:
+                    found.setdefault(project["title"], project["id"])
+        return found
+
+    def find_or_create_project(self, title: str, config: str) -> int:
+        """The id of the project of this title, made if there is none, with these labels.
+
+        Of a project that exists, only missing labels are changed.
+
+        Args:
+            title: 3 to 50 characters.
+            config: Label Studio's XML.
+
+        Raises:
+            ServerError: the server did not take the labels as they are.
+        """
+        if title not in self.projects():
+            body = {"title": title, "description": self._owner, "label_config": config}
+            self._client.send("POST", "/api/projects/", body)
+        with self._client.understood():
+            project = self.projects()[title]  # the older one, if another process made one, too
+            path = f"/api/projects/{project}/"
+            if not _has_controls(self._client.get(path), config):
+                self._client.send("PATCH", path, {"label_config": config})
+            if not _has_controls(self._client.get(path), config):
+                raise self._differs(title, "the labels of its configuration")
+        return project
+
+    def order_by(self, project: int, key: str) -> None:
+        """Show the tasks by a value of their data, largest first."""
+        with self._client.understood():
+            views = self._client.get("/api/dm/views/", {"project": project})
+            titles = [view["data"].get("title") for view in views]
+            if _VIEW not in titles:
+                data = {"title": _VIEW, "ordering": [f"-tasks:data.{key}"]}
+                self._client.send("POST", "/api/dm/views/", {"project": project, "data": data})
+
+    def send_tasks(
+        self,
+        project: int,
+        tasks: Sequence[Task],
+        image_url: Callable[[Task], str],
+        progress: Progress,
+    ) -> Sent:
+        """Send the tasks that the server does not have, then read back and compare all.
+
+        Called again, also after a kill, it completes what is there.
+
+        Args:
+            project: its id.
+            tasks: with `data`, in which is a `request_id`, and `predictions`.
+            image_url: provides the image of a task that is new; it replaces `data["image"]`.
+            progress: counts the tasks.
+
+        Raises:
+            ServerError: the server did not store a task or prediction as it was sent; what was sent
+                before stays.
+        """
+        new = 0
+        progress.start("Sending tasks to Label Studio", len(tasks), "tasks")
+        with self._client.understood():
+            self._show_predictions_of(project, tasks)
+            for start in range(0, len(tasks), _BATCH):
+                batch = tasks[start : start + _BATCH]
+                new += self._send_batch(project, batch, image_url)
+                progress.advance(len(batch))
+        return Sent(new, len(tasks) - new)
+
+    def fetch_tasks(self, project: int) -> Iterator[Task]:
+        """The answered and the skipped tasks with their annotations, read page by page.
+
+        Raises:
+            ServerError: a page cannot be read, or tasks disappeared in the meantime.
+        """
+        fetched: set[int] = set()
+        with self._client.understood():
+            for page in count(1):
+                query = _PAGE | {"project": project, "query": _ANSWERED, "page": page}
+                answer = self._client.get("/api/tasks", query)
+                for task in answer["tasks"]:
+                    if task["id"] not in fetched:  # one answered meanwhile moves others on
+                        yield task
+                    fetched.add(task["id"])
+                if len(fetched) >= answer["total"]:
+                    return
+                if not answer["tasks"]:
+                    raise self._client.wrong_answer()
+
+    def _all_projects(self) -> Iterator[Any]:
+        for page in count(1):
+            query = {"page": page, "page_size": _PROJECTS, "ordering": "id"}
+            answer = self._client.get("/api/projects/", query)
+            yield from answer["results"]
+            if not answer["next"]:
+                return
+
+    def _show_predictions_of(self, project: int, tasks: Iterable[Task]) -> None:
+        """Begin annotations with the predictions: the server does for one version of a model."""
+        versions = {each["model_version"] for task in tasks for each in task.get("predictions", ())}
+        if versions:
+            body = {"model_version": max(versions), "show_collab_predictions": True}
+            self._client.send("PATCH", f"/api/projects/{project}/", body)
+
+    def _send_batch(
+        self, project: int, batch: Sequence[Task], image_url: Callable[[Task], str]
+    ) -> int:
+        """Send what the server lacks of some tasks, and compare them; how many were new."""
+        stored = self._stored(project, batch)
+        missing = [task for task in batch if _request_id(task) not in stored]
+        if missing:
+            self._send_new(project, missing, image_url)
+            stored = self._stored(project, batch)
+        if self._send_predictions(project, batch, stored):
+            stored = self._stored(project, batch)
+        wrong = [name for name in map(_request_id, batch) if name not in stored]
+        for task in batch:
+            there = stored.get(_request_id(task))
+            if there and not _is_stored(there, task):
+                wrong.append(_request_id(task))
+        if wrong:
+            raise self._differs(join_names(wrong), "the tasks")
+        return len(missing)
+
+    def _send_new(
+        self, project: int, tasks: Sequence[Task], image_url: Callable[[Task], str]
+    ) -> None:
+        """Import tasks, without their predictions: this import takes wrong ones."""
+        body = [{"data": {**task["data"], "image": image_url(task)}} for task in tasks]
+        count = self._client.send("POST", f"/api/projects/{project}/import", body)["task_count"]
+        if count != len(tasks):
+            names = join_names([_request_id(task) for task in tasks])
+            raise self._differs(names, "the tasks", f" It took {count} of {len(tasks)}.")
+
+    def _send_predictions(
+        self, project: int, batch: Sequence[Task], stored: Mapping[str, Task]
+    ) -> bool:
+        """Import the predictions that their tasks do not have; whether there were any."""
+        body = []
+        names = []
+        for task in batch:
+            there = stored.get(_request_id(task))
+            for prediction in task.get("predictions", ()):
+                if there and not _has_prediction(there, prediction):
+                    body.append({**prediction, "task": there["id"]})
+                    names.append(_request_id(task))
+        if not body:
+            return False
+        path = f"/api/projects/{project}/import/predictions"
+        count = self._client.send("POST", path, body)["created"]
+        if count != len(body):
+            taken = f" It took {count} of {len(body)}."
+            raise self._differs(join_names(names), "the predictions", taken)
+        return True
+
+    def _stored(self, project: int, batch: Sequence[Task]) -> dict[str, Task]:
+        """Request id -> the task on the server, for those that are there."""
+        ids = [_request_id(task) for task in batch]
+        rule = {
+            "filter": "filter:tasks:data.request_id",
+            "operator": "in_list",
+            "type": "List",
+            "value": ids,
+        }
+        filters = {"filters": {"conjunction": "and", "items": [rule]}}
+        answer = self._client.get("/api/tasks", _PAGE | {"project": project, "query": filters})
+        stored: dict[str, Task] = {}
+        for task in answer["tasks"]:
+            name = _request_id(task)
+            if name in stored:
+                raise ServerError(
+                    f"The server has two tasks of the request {name}.",
+                    where=self._client.url,
+                    next_step=f"Delete one of them, {stored[name]['id']} or {task['id']}. {AGAIN}",
+                )
+            stored[name] = task
+        return stored
+
+    def _differs(self, names: str, what: str, taken: str = "") -> ServerError:
+        return ServerError(
+            f"The server did not store {what} as they were sent: {names}.{taken}",
+            where=self._client.url,
+            next_step=f"Its log may say why. Delete what is wrong there. {AGAIN}",
+        )
+
+
+def _rule(name: str) -> dict[str, Any]:
+    return {
+        "filter": f"filter:tasks:{name}",
+        "operator": "greater",
+        "type": "Number",
+        "value": 0,
+    }
+
+
+#: Label Studio counts a skip as a cancelled annotation, and not among all.
+_ANSWERED = {
+    "filters": {
+        "conjunction": "or",
+        "items": [_rule("total_annotations"), _rule("cancelled_annotations")],
+    },
+    "ordering": ["tasks:id"],
+}
+
+
+def _request_id(task: Task) -> str:
+    return str(task["data"]["request_id"])
+
+
+def _has_controls(project: Mapping[str, Any], config: str) -> bool:
+    """Whether a project's labels are at least those of a configuration."""
+    stored = project["parsed_label_config"]
+    for tag in ElementTree.fromstring(config).iter():
+        if "toName" not in tag.attrib:
+            continue
+        known = stored.get(tag.get("name"))
+        if not known or known["type"] != tag.tag:
+            return False
+        if not {label.get("value") for label in tag} <= {*known["labels"]}:
+            return False
+    return bool(project["config_has_control_tags"])
+
+
+def _is_stored(there: Task, task: Task) -> bool:
+    """Whether a task of the server is one that was sent, but for the place of its image."""
+    sent = {**task["data"], "image": there["data"].get("image")}
+    return there["data"] == sent and all(
+        _has_prediction(there, prediction) for prediction in task.get("predictions", ())
+    )
+
+
+def _has_prediction(there: Task, prediction: Mapping[str, Any]) -> bool:
+    """Whether a task of the server has a prediction with all of its regions."""
+    return any(
+        each["model_version"] == prediction["model_version"]
+        and each["result"] == prediction["result"]
+        for each in there["predictions"]
+    )
