@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.skips import pytest_addoption, pytest_sessionfinish, pytest_terminal_summary
 from tests.support import Made, make_dataset
+
+__all__ = ["pytest_addoption", "pytest_sessionfinish", "pytest_terminal_summary"]
 
 # Before torch is loaded: test workers that each use all cores wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
