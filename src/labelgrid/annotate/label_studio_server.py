@@ -4,6 +4,7 @@ Nothing is sent twice: a project is found by its title, a task by the id of its 
 says "created" of much that it drops or changes, so all is read back.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -116,11 +117,11 @@ class LabelStudioServer:
         new = 0
         progress.start("Sending tasks to Label Studio", len(tasks), "tasks")
         with self._client.understood():
-            self._show_predictions_of(project, tasks)
             for start in range(0, len(tasks), _BATCH):
                 batch = tasks[start : start + _BATCH]
                 new += self._send_batch(project, batch, image_url)
                 progress.advance(len(batch))
+            self._show_predictions_of(project, tasks)
         return Sent(new, len(tasks) - new)
 
     def fetch_tasks(self, project: int) -> Iterator[Task]:
@@ -280,7 +281,7 @@ def _has_controls(project: Mapping[str, Any], config: str) -> bool:
 def _is_stored(there: Task, task: Task) -> bool:
     """Whether a task of the server is one that was sent, but for the place of its image."""
     sent = {**task["data"], "image": there["data"].get("image")}
-    return there["data"] == sent and all(
+    return _is_same(there["data"], sent) and all(
         _has_prediction(there, prediction) for prediction in task.get("predictions", ())
     )
 
@@ -289,6 +290,24 @@ def _has_prediction(there: Task, prediction: Mapping[str, Any]) -> bool:
     """Whether a task of the server has a prediction with all of its regions."""
     return any(
         each["model_version"] == prediction["model_version"]
-        and each["result"] == prediction["result"]
+        and _is_same(each["result"], prediction["result"])
         for each in there["predictions"]
     )
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether values of JSON are the same, but for the last digits of numbers.
+
+    Example:
+        >>> _is_same({"a": [4 / 7]}, {"a": [0.571428571428571]})
+        True
+    """
+    if one == other:
+        return True
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_is_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_is_same, one, other))
+    return False
