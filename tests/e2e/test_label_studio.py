@@ -88,11 +88,13 @@ class Place:
     def __init__(self, client: Client, images: Path, owner: str) -> None:
         self.client = client
         self.images = images
-        self.server = LabelStudioServer(client, owner)
-        self.project = self.server.find_or_create_project(f"semseg of {owner}"[:50], CONFIG)
+        self.owner = owner
+        self.server = LabelStudioServer(client)
+        self.project = self.server.find_or_create_project(owner, f"semseg of {owner}", CONFIG)
 
     def send(self, *tasks: dict[str, Any]) -> Sent:
-        uploads = Uploads(self.client, self.project, self.images)
+        files = {name: self.images / name for name in NAMES}
+        uploads = Uploads(self.client, self.project, files)
         return self.server.send_tasks(self.project, tasks, uploads.url, Silent())
 
     def stored(self) -> list[Any]:
@@ -128,7 +130,7 @@ def test_sent_again_nothing_is_there_twice(place: Place) -> None:
     assert [len(each["predictions"]) for each in place.stored()] == [1, 1, 1]
     uploads = place.client.get(f"/api/projects/{place.project}/file-uploads", {"all": "true"})
     assert len(uploads) == 2
-    again = place.server.find_or_create_project(*place.server.projects(), CONFIG)
+    again = place.server.find_or_create_project(place.owner, "another title", CONFIG)
     assert again == place.project
 
 
@@ -170,7 +172,7 @@ def test_killed_after_any_change_and_sent_again_nothing_is_there_twice(
     assert ends[0] == -signal.SIGKILL
     place = Place(client, images, owner)
     place.send(*(task(number, region()) for number in range(5)))
-    assert len(place.server.projects()) == 1
+    assert place.server.projects(owner) == {owner: place.project}
     assert [each["data"]["request_id"] for each in place.stored()] == [
         f"r1-{number:04d}" for number in range(5)
     ]
@@ -248,24 +250,28 @@ def test_two_tasks_of_one_request_are_named(place: Place) -> None:
 
 def test_a_configuration_that_labels_nothing_is_refused(client: Client) -> None:
     with pytest.raises(ServerError, match="labels of its configuration"):
-        LabelStudioServer(client, "nonsense").find_or_create_project("nonsense", NONSENSE)
+        LabelStudioServer(client).find_or_create_project("nonsense", "nonsense", NONSENSE)
 
 
 def test_a_new_class_is_added_to_the_project(client: Client) -> None:
-    server = LabelStudioServer(client, "classes")
-    project = server.find_or_create_project("classes", CONFIG.replace('<Label value="hat"/>', ""))
-    assert server.find_or_create_project("classes", CONFIG) == project
+    server = LabelStudioServer(client)
+    before = CONFIG.replace('<Label value="hat"/>', "")
+    project = server.find_or_create_project("classes", "classes", before)
+    assert server.find_or_create_project("classes", "classes", CONFIG) == project
     found = client.get(f"/api/projects/{project}/")["parsed_label_config"]
     assert found["brush"]["labels"] == ["wall", "hat"]
 
 
-def test_projects_of_others_with_the_same_title_are_left_alone(client: Client) -> None:
+def test_a_project_is_found_by_its_description_whatever_its_title(client: Client) -> None:
+    server = LabelStudioServer(client)
+    long = "one title " * 9
     mine, other = (
-        LabelStudioServer(client, owner).find_or_create_project("same title", CONFIG)
-        for owner in ("mine", "other")
+        server.find_or_create_project(f"owner {name}", long, CONFIG) for name in ("mine", "other")
     )
     assert mine != other
-    assert LabelStudioServer(client, "mine").projects() == {"same title": mine}
+    client.send("PATCH", f"/api/projects/{mine}/", {"title": "by hand"})
+    assert server.find_or_create_project("owner mine", long, CONFIG) == mine
+    assert server.projects("owner ") == {"owner mine": mine, "owner other": other}
 
 
 def test_the_server_serves_the_images_of_its_own_machine(place: Place, server: Server) -> None:
@@ -313,4 +319,4 @@ def test_a_wrong_token_is_refused_and_not_shown(server: Server) -> None:
 
 def test_what_is_not_there_is_named(client: Client) -> None:
     with pytest.raises(ServerError, match=r"refuses GET /api/tasks \(HTTP 404"):
-        list(LabelStudioServer(client, "none").fetch_tasks(10**6))
+        list(LabelStudioServer(client).fetch_tasks(10**6))

@@ -107,6 +107,29 @@ class ProjectIndex:
         return RemovedNames(images, frozenset(map(stem, images)), tasks, frozenset(request_ids))
 
 
+@dataclass(frozen=True, kw_only=True)
+class ToolServer:
+    """A labelling tool's server, and by what a project is known there.
+
+    Args:
+        url: its address.
+        token_file: a file with the token of one of its users.
+        project: the project's name, for people.
+        key: the project's key, by which its requests are found.
+        root: the folder from which the server serves images of its own machine; None: they are
+            uploaded.
+    """
+
+    url: str
+    token_file: Path
+    project: str
+    key: str
+    root: Path | None = None
+
+    def __str__(self) -> str:
+        return self.url
+
+
 class Connector(Protocol):
     """Connects a labelling tool.
 
@@ -114,7 +137,7 @@ class Connector(Protocol):
     `labelgrid.annotate.tools` has a `build()` that returns one. `labelgrid export --to NAME` calls
     `send`, which a connector that only receives does not have; `labelgrid import --format NAME`
     calls `receive`. Without `--format`, the surest `recognise` of the package's connectors chooses;
-    a connector need not have it.
+    a connector need not have it. With `--url`, `upload` and `download` exchange them with a server.
     `tests/contracts/test_connectors.py` tests every connector.
     """
 
@@ -155,3 +178,32 @@ class Connector(Protocol):
         folder. It raises nothing, whatever the path holds. Default: None, it cannot tell.
         """
         return None
+
+    def upload(self, request: Request, out: Path, server: ToolServer, progress: Progress) -> int:
+        """Send a request to the tool's server; again, it sends what is missing there.
+
+        A connector without a server does not have it, nor `download`.
+
+        Args:
+            request: the cells, images and prelabels.
+            out: as of `send`, written only where the server serves images from it.
+            server: the server.
+            progress: reports each task.
+
+        Returns:
+            How many of the cells were not there before.
+
+        Raises:
+            ServerError: the server cannot be reached, refuses, or stores another thing than was
+                sent.
+        """
+        raise NotImplementedError
+
+    def download(self, server: ToolServer, index: ProjectIndex, progress: Progress) -> Answers:
+        """Read the answers to all requests of the project from the tool's server.
+
+        Raises:
+            ServerError: as `upload`.
+            LabelError: there is no answer.
+        """
+        raise NotImplementedError

@@ -16,13 +16,13 @@ class Uploads:
     Args:
         client: the server.
         project: the id of the project that gets the images.
-        folder: the images, at the paths that the tasks name.
+        images: what the tasks call them -> the files.
     """
 
-    def __init__(self, client: Client, project: int, folder: Path) -> None:
+    def __init__(self, client: Client, project: int, images: Mapping[str, Path]) -> None:
         self._client = client
         self._project = project
-        self._folder = folder
+        self._images = images
         self._stored: dict[str, str] | None = None
         self._tested = False
 
@@ -33,7 +33,7 @@ class Uploads:
             ServerError: the server does not give the image back.
             ProjectError: the image cannot be read.
         """
-        path = self._folder / task["data"]["image"]
+        path = self._images[task["data"]["image"]]
         with files.disk_errors(path):
             content = files.read_bytes(path)
             name = files.digest(path) + path.suffix.lower()

@@ -1,7 +1,7 @@
 """Keeps requests on a Label Studio server: its projects and tasks, compared with what was sent.
 
-Nothing is sent twice: a project is found by its title, a task by the id of its request. The server
-says "created" of much that it drops or changes, so all is read back.
+Nothing is sent twice: a project is found by its description, a task by the id of its request. The
+server says "created" of much that it drops or changes, so all is read back.
 """
 
 import math
@@ -16,8 +16,8 @@ from labelgrid.errors import ServerError
 from labelgrid.progress import Progress
 from labelgrid.words import join_names
 
-#: Label Studio's limit.
-MOST_IN_TITLE = 50
+#: Label Studio's limit of a title.
+_TITLE = 50
 #: Tasks of one request to the server: few enough for their run lengths.
 _BATCH = 20
 #: How pages of tasks are read; also twice as many tasks as sent are found in one.
@@ -40,15 +40,13 @@ class LabelStudioServer:
 
     Args:
         client: the server, and the token of one of its users.
-        owner: a text by which the projects of one sender are told from others of the same title.
     """
 
-    def __init__(self, client: Client, owner: str) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
-        self._owner = owner
 
-    def projects(self) -> dict[str, int]:
-        """The titles and ids of this sender's projects; of two with one title, the older one.
+    def projects(self, start: str) -> dict[str, int]:
+        """The descriptions that start so, and the ids of their projects; of two, the older one.
 
         Raises:
             ServerError: as all methods: the server cannot be reached, or refuses.
@@ -56,27 +54,29 @@ class LabelStudioServer:
         found: dict[str, int] = {}
         with self._client.understood():
             for project in self._all_projects():
-                if project["description"] == self._owner:
-                    found.setdefault(project["title"], project["id"])
+                if project["description"].startswith(start):
+                    found.setdefault(project["description"], project["id"])
         return found
 
-    def find_or_create_project(self, title: str, config: str) -> int:
-        """The id of the project of this title, made if there is none, with these labels.
+    def find_or_create_project(self, description: str, title: str, config: str) -> int:
+        """The id of the project of this description, made if there is none, with these labels.
 
         Of a project that exists, only missing labels are changed.
 
         Args:
-            title: 3 to 50 characters.
+            description: by which it is found.
+            title: for people; 3 characters at least, of which 50 are kept.
             config: Label Studio's XML.
 
         Raises:
             ServerError: the server did not take the labels as they are.
         """
-        if title not in self.projects():
-            body = {"title": title, "description": self._owner, "label_config": config}
+        if description not in self.projects(description):
+            body = {"title": title[:_TITLE], "description": description, "label_config": config}
             self._client.send("POST", "/api/projects/", body)
         with self._client.understood():
-            project = self.projects()[title]  # the older one, if another process made one, too
+            # The older one, if another process made one, too.
+            project = self.projects(description)[description]
             path = f"/api/projects/{project}/"
             if not _has_controls(self._client.get(path), config):
                 self._client.send("PATCH", path, {"label_config": config})

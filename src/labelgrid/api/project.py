@@ -227,7 +227,7 @@ class Project(ProjectContents):
 
     def import_labels(
         self,
-        labels: Place,
+        labels: Place | None = None,
         *,
         format: str | None = None,
         split: Split | None = None,
@@ -240,11 +240,14 @@ class Project(ProjectContents):
         rest: str = "",
         dry_run: bool = False,
         keep: "Keep | None" = None,
+        url: str = "",
+        token_file: Place | None = None,
     ) -> "Imported":
         """Import labels: all of them, or none and a list of faults.
 
         Args:
-            labels: an answered request, a folder of labels, or a published data set.
+            labels: an answered request, a folder of labels, or a published data set; None: what is
+                answered on the server at `url`.
             format: the name of a labelling tool's connector or of a data set's layout. None: the
                 connector that recognises the labels, else "folder".
             split: move the labels' images to this split.
@@ -259,20 +262,30 @@ class Project(ProjectContents):
             dry_run: import nothing; return what would be imported, and why it would be refused.
             keep: which of a tool's answers for one image counts, if there are several; None: they
                 are refused.
+            url: a labelling tool's server, with `format`; its answers are imported.
+            token_file: a file with the token of one of its users.
 
         Raises:
             LabelgridError: a label cannot be imported; lists every such label.
         """
         from labelgrid.annotate.import_options import ImportOptions
         from labelgrid.project.import_labels import import_labels
+        from labelgrid.project.tool_server import tool_server
 
         if seed is not None and not limit:
             raise UsageError(
                 "--seed is the seed of --limit, which was not given.", next_step="Add --limit N."
             )
+        server = tool_server(self._project, url, optional_path(token_file))
+        source = server or optional_path(labels)
+        if source is None or (server and labels is not None):
+            raise UsageError(
+                "An import is of LABELS, or of a server.",
+                next_step="Name a file or folder, or --from label-studio with --url.",
+            )
         return import_labels(
             self._project,
-            Path(labels),
+            source,
             format=format,
             split=split,
             replace=replace,
@@ -384,6 +397,9 @@ class Project(ProjectContents):
         task: str = "",
         labels: bool = False,
         link: bool = False,
+        url: str = "",
+        token_file: Place | None = None,
+        local_files: Place | None = None,
     ) -> "Exported":
         """Write the open requests (or all labels) as files; run again, it updates the folder.
 
@@ -395,9 +411,16 @@ class Project(ProjectContents):
             task: export the requests of this task only; empty: of all.
             labels: write all labels instead of requests.
             link: link to the images instead of copying them.
+            url: a labelling tool's server, which gets the requests instead of a folder.
+            token_file: a file with the token of one of its users.
+            local_files: a folder from which the server serves images of its own machine: they are
+                written to `out` below it. None: they are uploaded.
         """
         from labelgrid.project.export import export, export_labels
+        from labelgrid.project.tool_server import tool_server
 
+        root = optional_path(local_files)
+        server = tool_server(self._project, url, optional_path(token_file), root)
         if not labels:
             return export(
                 self._project,
@@ -406,11 +429,13 @@ class Project(ProjectContents):
                 task=task,
                 link=link,
                 tool=to,
+                server=server,
                 progress=self._progress,
             )
-        if link or task or round is not None:
+        if link or task or server or round is not None:
             raise UsageError(
-                "--labels writes all labels: it cannot be combined with --round, --task or --link.",
+                "--labels writes all labels: it cannot be combined with --round, --task, --link or "
+                "--url.",
                 next_step="Leave them out.",
             )
         folder = optional_path(out) or self.folder / "export"

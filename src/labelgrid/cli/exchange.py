@@ -17,6 +17,15 @@ from labelgrid.cli.opening import open_project
 from labelgrid.errors import command, note_unchanged
 from labelgrid.words import count_text
 
+Url = Annotated[
+    str,
+    typer.Option(help="The labelling tool's server, such as http://localhost:8080."),
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(help="A file with the access token of one of the server's users, alone."),
+]
+
 
 class Split(StrEnum):
     """The splits that an import can choose."""
@@ -44,11 +53,12 @@ def _plugin_name(name: str | None) -> str | None:
 def import_(
     folder: Folder,
     labels: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
-            metavar="LABELS", help="A labelling tool's file, zip or folder, or a folder of labels."
+            metavar="[LABELS]",
+            help="A labelling tool's file, zip or folder, or a folder of labels; not with --url.",
         ),
-    ],
+    ] = None,
     format: Annotated[
         str | None,
         typer.Option(
@@ -98,6 +108,12 @@ def import_(
         Keep | None,
         typer.Option(help="Which counts, if a tool has several answers for an image."),
     ] = None,
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", help="The labelling tool whose server is at --url."),
+    ] = None,
+    url: Url = "",
+    token_file: TokenFile = None,
     json: AsJson = False,
 ) -> None:
     """Import labels: all of them, or none and a list of faults.
@@ -110,7 +126,7 @@ def import_(
     with open_project(folder) as project, faults_as_json(json):
         done = project.import_labels(
             labels,
-            format=format,
+            format=_connector(from_) if from_ else format,
             split=split.value if split else None,
             replace=replace,
             accept=accept,
@@ -121,6 +137,8 @@ def import_(
             rest=rest,
             dry_run=dry_run,
             keep=keep.value if keep else None,
+            url=url,
+            token_file=token_file,
         )
     print_import_result(done, json)
     if done.refused:
@@ -210,13 +228,33 @@ def export(
     link: Annotated[
         bool, typer.Option("--link", help="Link images instead of copying them.")
     ] = False,
+    url: Url = "",
+    token_file: TokenFile = None,
+    local_files: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Upload no images: the server serves them from --out, which is below this folder "
+            "of its own machine.",
+        ),
+    ] = None,
 ) -> None:
     """Write the open requests (or all labels) as files; run again, it updates the folder.
 
     Example: [bold]labelgrid export flat --to folder --out to-label[/]
     """
     with open_project(folder) as project:
-        done = project.export(out, to=to, round=round, task=task, labels=labels, link=link)
+        done = project.export(
+            out,
+            to=to,
+            round=round,
+            task=task,
+            labels=labels,
+            link=link,
+            url=url,
+            token_file=token_file,
+            local_files=local_files,
+        )
     screen.say(str(done))
 
 

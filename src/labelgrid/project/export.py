@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labelgrid import files, plugins
-from labelgrid.annotate.connector import Connector
+from labelgrid.annotate.connector import Connector, ToolServer
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.errors import ProjectError, UsageError
 from labelgrid.files import digest, read_bytes
@@ -28,7 +28,7 @@ COLUMNS = ("image", "task", "path", "round", "cost", "weight", "split", "seconds
 LIST = "labels.csv"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Exported:
     """The result of an export.
 
@@ -36,12 +36,16 @@ class Exported:
         folders: the written folders.
         tasks: task -> the number of requests, or of copied labels.
         prelabels: the number of requests with a prediction of the model.
+        server: the server to which requests were sent; empty: none.
+        new: how many of them were not there before.
         what: what was written, for messages: requests or labels.
     """
 
     folders: tuple[Path, ...]
     tasks: Mapping[str, int]
     prelabels: int = 0
+    server: str = ""
+    new: int = 0
     what: str = field(default="requests", repr=False)
 
     def __str__(self) -> str:
@@ -49,6 +53,8 @@ class Exported:
         predicted = ""
         if self.prelabels:
             predicted = f", {self.prelabels} of them with the model's prediction"
+        if self.server:
+            return f"On {self.server} are {self.what} ({counts}{predicted}): {self.new} new."
         return f"Wrote {self.what} ({counts}{predicted}) to {', '.join(map(str, self.folders))}."
 
 
@@ -60,6 +66,7 @@ def export(
     task: str = "",
     link: bool = False,
     tool: str = "folder",
+    server: ToolServer | None = None,
     progress: Progress | None = None,
 ) -> Exported:
     """Write the open requests for a labelling tool; called again, it updates the folder.
@@ -71,10 +78,12 @@ def export(
         task: only this task's requests; empty: all.
         link: link to the images instead of copying them.
         tool: a connector: a plug-in of `labelgrid.annotate`, or "package.module:build".
+        server: send the requests to this server of the tool instead.
         progress: reports each file.
 
     Raises:
         PluginError: there is no such connector.
+        ServerError: the server cannot be reached, refuses, or stores another thing than was sent.
         ProjectError: no request is open, the folder holds something else, or the disk reports an
             error.
     """
@@ -97,19 +106,46 @@ def export(
     by_folder: dict[Path, dict[Cell, Move]] = defaultdict(dict)
     for cell, move in requested.items():
         by_folder[out or project.round_folder(move.round) / "request"][cell] = move
+    connector = _connector(tool, server)
+    prelabels = 0
+    new = 0
+    for folder, moves in by_folder.items():
+        request = _request(project, moves, progress)
+        prelabels += len(request.prelabels)
+        if server:
+            new += connector.upload(request, folder, server, progress)
+        else:
+            connector.send(request, folder, progress, link=link)
+    return Exported(
+        folders=tuple(by_folder),
+        tasks=Counter(cell.task for cell in requested),
+        prelabels=prelabels,
+        server=str(server or ""),
+        new=new,
+    )
+
+
+def _connector(tool: str, server: ToolServer | None) -> Connector:
+    """The connector of a tool that requests can be sent to.
+
+    Raises:
+        PluginError: there is no such connector.
+        UsageError: it only receives, or knows no server.
+    """
     connector: Connector = plugins.create("tools", tool)
+    if server and not hasattr(connector, "upload"):
+        raise UsageError(
+            f"'{tool}' has no server: --url cannot be used.",
+            next_step="Leave it out, or use --to label-studio.",
+            unchanged="Nothing was sent.",
+        )
     if not hasattr(connector, "send"):
         raise UsageError(
             f"'{tool}' only receives labels: no request can be exported for it.",
             next_step="Use --to folder, or another tool of `labelgrid list tools`.",
             unchanged="Nothing was written.",
         )
-    prelabels = 0
-    for folder, moves in by_folder.items():
-        request = _request(project, moves, progress)
-        prelabels += len(request.prelabels)
-        connector.send(request, folder, progress, link=link)
-    return Exported(tuple(by_folder), Counter(cell.task for cell in requested), prelabels)
+    return connector
 
 
 def _usable_requests(
@@ -219,7 +255,8 @@ def export_labels(
             check_digest(source, expected)
             files.copy_file(source, out / str(row["path"]))
             progress.advance()
-    return Exported((out,), Counter(str(row["task"]) for row, *_ in rows), what="labels")
+    tasks = Counter(str(row["task"]) for row, *_ in rows)
+    return Exported(folders=(out,), tasks=tasks, what="labels")
 
 
 def _labels(project: ProjectFolder) -> list[tuple[dict[str, object], Path, str]]:

@@ -5,7 +5,7 @@ import inspect
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from labelgrid import files, plugins
 from labelgrid.annotate.answers import FEW, Answer, Answers, Fault, ImportRefused
-from labelgrid.annotate.connector import Connector, ProjectIndex
+from labelgrid.annotate.connector import Connector, ProjectIndex, ToolServer
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.unknown_answers import refuse_unknown
 from labelgrid.annotate.unpacking import unpacked
@@ -48,7 +48,7 @@ DRY_PICTURE = "import-dry-run.png"
 
 def import_labels(
     project: ProjectFolder,
-    folder: Path,
+    source: Path | ToolServer,
     *,
     format: str | None = None,
     split: Split | None = None,
@@ -71,8 +71,8 @@ def import_labels(
 
     Args:
         project: the project that gets the labels.
-        folder: the answer of a labelling tool (a folder, a file or a zip file), a folder of labels,
-            or a data set's root.
+        source: the answer of a labelling tool (a folder, a file or a zip file), a folder of labels,
+            or a data set's root; or the tool's server.
         format: a connector of `labelgrid.annotate`, a layout of `labelgrid.data`, or
             "package.module:build" of either. None: the connector that recognises the labels, else
             "folder".
@@ -94,10 +94,11 @@ def import_labels(
     """
     if limit < 0:
         raise UsageError(f"--limit must not be below 0. Found {limit}.", unchanged=UNCHANGED)
-    with _refuse_changes(project), unpacked(folder) as answer:
+    opened = unpacked(source) if isinstance(source, Path) else nullcontext(source)
+    with _refuse_changes(project), opened as answer:
         run = _Import(
             project=project,
-            folder=folder,
+            source=source,
             answer=answer,
             format=format,
             split=split,
@@ -139,11 +140,11 @@ def _changed_error() -> LedgerError:
 
 @dataclass(kw_only=True)
 class _Import:
-    """One import; its fields are as in `import_labels`, `answer` is `folder` unpacked."""
+    """One import; its fields are as in `import_labels`, `answer` is `source` unpacked."""
 
     project: ProjectFolder
-    folder: Path
-    answer: Path
+    source: Path | ToolServer
+    answer: Path | ToolServer
     format: str | None
     split: Split | None
     replace: bool
@@ -165,7 +166,7 @@ class _Import:
         validated = self._validate(answers)
         if validated.faults:
             listed = _list_faults(project, validated.faults)
-            raise ImportRefused(validated.faults, str(self.folder), listed)
+            raise ImportRefused(validated.faults, str(self.source), listed)
         self._refuse_nothing(answers, validated)
         for report in (FAULTS, SHEET, DRY_PICTURE):
             (project.folder / report).unlink(missing_ok=True)
@@ -190,7 +191,7 @@ class _Import:
         result = self._draw(result, validated, DRY_PICTURE)
         try:
             if validated.faults:
-                raise ImportRefused(validated.faults, str(self.folder))
+                raise ImportRefused(validated.faults, str(self.source))
             self._refuse_nothing(answers, validated)
             self._check_plausible(validated, draw=False)
         except LabelError as error:
@@ -199,30 +200,44 @@ class _Import:
 
     def _refused(self, result: Imported, error: LabelError) -> Imported:
         """The result of a dry run whose import would end with an error."""
-        faults: tuple[Fault, ...] = (Fault(str(self.folder), error.what, error.next_step),)
+        faults: tuple[Fault, ...] = (Fault(str(self.source), error.what, error.next_step),)
         if isinstance(error, ImportRefused):
             faults = error.rows
         return dataclasses.replace(result, refused=str(error), faults=faults)
 
     def _receive(self) -> Answers:
-        """The answers from a connector, or the labels of a data set.
-
-        The `build` of a data set needs its root.
-        """
-        format = self.format or _surest_tool(self.answer)
-        if not format:
-            refuse_unknown(self.answer, self.folder, plugins.names("tools"), self.index)
-            format = "folder"
-        build = plugins.resolve_in_folders(("tools", "layouts"), format)
-        if needs_root(build):
-            dataset = plugins.call("layouts", format, build, self.answer)
-            answers = answers_of(dataset, self.project, self.split, str(self.answer))
+        """The answers; of a sample of the images with `limit`."""
+        if isinstance(self.answer, ToolServer):
+            answers = self._download(self.answer)
         else:
-            connector: Connector = plugins.call("tools", format, build)
-            answers = connector.receive(self.answer, self.index)
+            answers = self._read(self.answer)
         if self.limit:
             answers.labels = _draw_images(answers.labels, self.limit, self.seed)
         return answers
+
+    def _download(self, server: ToolServer) -> Answers:
+        """The answers on a server of a labelling tool."""
+        tool = self.format or "folder"
+        connector: Connector = plugins.create("tools", tool)
+        if not hasattr(connector, "download"):
+            raise UsageError(
+                f"'{tool}' has no server: --url cannot be used.",
+                next_step="Name a file or folder, or use --from label-studio.",
+            )
+        return connector.download(server, self.index, self.progress)
+
+    def _read(self, answer: Path) -> Answers:
+        """The answers in a file or folder, or the labels of a data set."""
+        format = self.format or _surest_tool(answer)
+        if not format:
+            refuse_unknown(answer, Path(str(self.source)), plugins.names("tools"), self.index)
+            format = "folder"
+        build = plugins.resolve_in_folders(("tools", "layouts"), format)
+        if needs_root(build):
+            dataset = plugins.call("layouts", format, build, answer)
+            return answers_of(dataset, self.project, self.split, str(answer))
+        connector: Connector = plugins.call("tools", format, build)
+        return connector.receive(answer, self.index)
 
     def _validate(self, answers: Answers) -> ValidatedLabels:
         """Validate the labels; their numbers, and what is compared, are gathered on the way."""
@@ -247,7 +262,7 @@ class _Import:
         if not (validated.labels or answers.skips or answers.removed or answers.closed):
             raise LabelError(
                 "There are no labels of the project's images.",
-                where=str(self.folder),
+                where=str(self.source),
                 unchanged=UNCHANGED,
             )
 
@@ -257,7 +272,7 @@ class _Import:
             check_plausible(
                 self.project,
                 validated.labels,
-                str(self.folder),
+                str(self.source),
                 self.progress,
                 summaries=self.summaries.made,
                 draw=draw,
@@ -308,8 +323,10 @@ class _Import:
         return dataclasses.replace(result, picture=str(path))
 
 
-def _describe(answer: Path, format: str | None) -> str:
+def _describe(answer: Path | ToolServer, format: str | None) -> str:
     """What an answer is, in the words of the tool that reads it."""
+    if isinstance(answer, ToolServer):
+        return str(answer)
     tools = {name: plugins.create("tools", name) for name in plugins.names("tools")}
     found = recognitions(tools, answer)
     if format:

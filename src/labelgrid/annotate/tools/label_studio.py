@@ -9,7 +9,8 @@ from typing import Any
 from labelgrid import files
 from labelgrid.annotate.answer_folder import IMAGES, README
 from labelgrid.annotate.answers import Answers, Fault
-from labelgrid.annotate.connector import ProjectIndex
+from labelgrid.annotate.connector import ProjectIndex, ToolServer
+from labelgrid.annotate.label_studio_exchange import download_answers, upload_request
 from labelgrid.annotate.label_studio_json import answers_of, config_of, tasks_of
 from labelgrid.annotate.matching import LINK, is_inside, links_outside
 from labelgrid.annotate.request import Request
@@ -98,6 +99,22 @@ class LabelStudioConnector:
                 unchanged="Nothing was imported.",
             )
         return answers
+
+    def upload(self, request: Request, out: Path, server: ToolServer, progress: Progress) -> int:
+        """Send the tasks that a server does not have.
+
+        See `label_studio_exchange.upload_request`.
+        """
+        if server.root:
+            self.send(request, out, progress)
+        return upload_request(request, out, server, progress)
+
+    def download(self, server: ToolServer, index: ProjectIndex, progress: Progress) -> Answers:
+        """Read the annotations on a server.
+
+        See `label_studio_exchange.download_answers`.
+        """
+        return download_answers(server, index, progress)
 
     def recognise(self, path: Path) -> Recognition | None:
         """Recognise an export, or tasks of a request, by the beginning of the file."""
