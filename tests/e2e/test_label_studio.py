@@ -1,24 +1,36 @@
 """A real Label Studio server: what is sent is there once, whole or refused, and what is answered comes back."""
 
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from labelgrid.annotate.label_studio_client import Client, connect
 from labelgrid.annotate.label_studio_images import LocalFiles, Uploads
 from labelgrid.annotate.label_studio_server import LabelStudioServer, Sent
 from labelgrid.errors import ServerError, UsageError
+from labelgrid.formats.label_studio_runs import encode
+from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Silent
+from labelgrid.project.folder import ProjectFolder
 from tests import servers
+from tests.e2e.commands import done, refused, said, typed
 from tests.servers import Server
-from tests.support import make_dataset
+from tests.support import CLASSES, Made, make_dataset
 
-COVERS = ["labelgrid.annotate.label_studio_images", "labelgrid.annotate.label_studio_server"]
+COVERS = [
+    "labelgrid.annotate.label_studio_exchange",
+    "labelgrid.annotate.label_studio_images",
+    "labelgrid.annotate.label_studio_server",
+    "labelgrid.project.tool_server",
+]
 pytestmark = pytest.mark.timeout(900)  # the first start migrates
 
 CONFIG = """<View><Image name="image" value="$image"/>
@@ -320,3 +332,129 @@ def test_a_wrong_token_is_refused_and_not_shown(server: Server) -> None:
 def test_what_is_not_there_is_named(client: Client) -> None:
     with pytest.raises(ServerError, match=r"refuses GET /api/tasks \(HTTP 404"):
         list(LabelStudioServer(client).fetch_tasks(10**6))
+
+
+def brushes(path: Path) -> list[dict[str, Any]]:
+    """Regions that draw a made label: one for each class."""
+    values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert values is not None
+    height, width = values.shape
+    regions = []
+    for number, name in enumerate(CLASSES):
+        runs = list(encode(values == number))
+        drawn = region(runs, name, "semseg-brush")
+        regions.append(drawn | {"id": name, "original_width": width, "original_height": height})
+    return regions
+
+
+REASON = {
+    "type": "textarea",
+    "from_name": "reason",
+    "to_name": "image",
+    "value": {"text": ["too dark"]},
+}
+WHOLE = [[0, 0], [100, 0], [100, 100], [0, 100]]
+
+
+def test_a_round_goes_to_the_server_is_answered_there_and_comes_back(
+    project: Callable[[str], Path], data: Made, server: Server, client: Client, tmp_path: Path
+) -> None:
+    flat = project("fitted")
+    done("query", flat, "--budget", 15)
+    (tmp_path / "token").write_text(servers.personal_token(server))
+    there = ["--url", server.url, "--token-file", tmp_path / "token"]
+    export = ["export", flat, "--to", "label_studio", "--task", "semseg", *there]
+    sent = done(*export).out
+    assert re.search(r"\((\d+) semseg, .*with the model's prediction\): \1 new\.", sent), sent
+    assert ": 0 new." in done(*export).out
+
+    ((_, number),) = LabelStudioServer(client).projects("labelgrid ").items()
+    query = {"project": number, "fields": "all", "page_size": 100}
+    tasks = client.get("/api/tasks", query)["tasks"]
+    assert all(task["predictions"][0]["result"] for task in tasks)
+    polygons = polygon()
+    polygons |= {"from_name": "semseg-brush", "original_width": 64, "original_height": 32}
+    polygons["value"] = {"points": WHOLE, "polygonlabels": ["floor"], "closed": True}
+    images = [task["data"]["image_id"] for task in tasks]
+    answers: list[dict[str, Any]] = [
+        {"result": brushes(data.label(images[0], "semseg")), "lead_time": 12.5},
+        {"result": [polygons], "lead_time": 3.0},
+        {"result": [REASON], "was_cancelled": True, "lead_time": 1.5},
+        {"result": [], "lead_time": 4.0},
+    ]
+    for task, answer in zip(tasks, answers, strict=False):
+        client.send("POST", f"/api/tasks/{task['id']}/annotations/", answer)
+
+    words = ["import", flat, "--from", "label_studio", *there, "--rest", "wall", "--accept"]
+    assert done(*words).out.startswith("semseg: 3 new, 1 skipped.")
+    with ProjectFolder.open(flat) as opened:
+        cells = opened.store.find(Cell(image, "semseg") for image in images)
+        rows = [cells[Cell(image, "semseg")] for image in images]
+        assert [row.seconds for row in rows[:4]] == [12.5, 3.0, None, 4.0]
+        assert {row.annotator for row in rows[:2]} == {servers.USER}
+        assert [row.state.name for row in rows[2:5]] == ["SKIPPED", "LABELLED", "REQUESTED"]
+        assert opened.store.history(rows[2].cell)[-1].move.why == "too dark"
+        task = opened.tasks()["semseg"]
+        labels = [task.read(opened.inside(rows[index].path)) for index in (0, 1, 3)]
+        made = task.read(data.label(images[0], "semseg"))
+        assert (labels[0].value == made.value)[made.valid].all()
+        assert [set(np.unique(label.value)) for label in labels[1:]] == [{1}, {0}]
+        events = len(list(opened.store.events()))
+    assert "4 unchanged" in done(*words).out
+    with ProjectFolder.open(flat) as opened:
+        assert len(list(opened.store.events())) == events
+
+
+def test_a_server_that_is_down_or_no_label_studio_is_said(
+    project: Callable[[str], Path], tmp_path: Path
+) -> None:
+    flat = project("asked")
+    (tmp_path / "token").write_text(servers.TOKEN)
+    there = ["--url", "http://127.0.0.1:9", "--token-file", tmp_path / "token"]
+    for words in (["export", flat, "--to"], ["import", flat, "--from"]):
+        message = refused(flat, *words, "label_studio", *there)
+        assert message.startswith("The server cannot be reached: ")
+        assert servers.TOKEN not in message
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["import", "--from", "label_studio"], "An import is of LABELS, or of a server"),
+        (["import", "labels", "--url", "http://x", "--token-file", "t"], "An import is of LABELS"),
+        (["import", "--url", "http://x"], "--url needs --token-file"),
+        (["export", "--token-file", "t"], "--token-file and --local-files are for a server"),
+        (["export", "--local-files", "."], "--token-file and --local-files are for a server"),
+        (["export", "--url", "http://x", "--token-file", "t"], "'folder' has no server"),
+        (["import", "--url", "http://x", "--token-file", "t"], "'folder' has no server"),
+        (
+            ["export", "--to", "label_studio", "--task", "semseg", "--url", "http://x"],
+            "--url needs --token-file",
+        ),
+        (
+            ["export", "--to", "label_studio", "--url", "http://x", "--token-file", "t"],
+            "Labels of depth, normals cannot be drawn",
+        ),
+        (
+            [
+                "export",
+                "--to",
+                "label_studio",
+                "--task",
+                "semseg",
+                "--url",
+                "x",
+                "--token-file",
+                "t",
+            ],
+            "The token cannot be read",
+        ),
+    ],
+)
+def test_wrong_words_about_a_server_are_refused(
+    project: Callable[[str], Path], words: list[str], fault: str
+) -> None:
+    flat = project("asked")
+    result = typed(words[0], flat, *words[1:])
+    assert result.code in (1, 2)
+    assert fault in said(result.err)
