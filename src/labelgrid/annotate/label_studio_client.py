@@ -270,6 +270,8 @@ class Client:
                     f"The server's answer has more than {_LARGEST >> 20} MiB.", where=self.url
                 )
             blocks.append(block)
+        if response.length:
+            raise HTTPException("its answer ended early")
         return b"".join(blocks)
 
     def _refusal(self, call: _Call, error: urllib.error.HTTPError) -> ServerError:
