@@ -411,7 +411,10 @@ def test_a_server_that_is_down_or_no_label_studio_is_said(
     flat = project("asked")
     (tmp_path / "token").write_text(servers.TOKEN)
     there = ["--url", "http://127.0.0.1:9", "--token-file", tmp_path / "token"]
-    for words in (["export", "--task=semseg", "--to=label-studio"], ["import", "--from=label-studio"]):
+    for words in (
+        ["export", "--task=semseg", "--to=label-studio"],
+        ["import", "--from=label-studio"],
+    ):
         message = refused(flat, words[0], flat, *words[1:], *there)
         assert message.startswith("The server cannot be reached: ")
         assert servers.TOKEN not in message
