@@ -109,7 +109,7 @@ class Answers:
         skips: the requests that cannot be labelled.
         faults: files and lines that are neither labels nor skips.
         foreign: the number of images with labels that are not in the project.
-        empty: the number of the project's images in a tool's file without any region.
+        empty: the number of the project's images in a tool's file where nobody drew a region.
         stray: files that cannot be labels: no label format and no image has their extension.
         removed: files of removed images and dropped tasks.
         closed: lines that skip requests which were cancelled, or answered and withdrawn, since.

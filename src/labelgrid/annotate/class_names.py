@@ -57,6 +57,10 @@ class ClassNames:
                     next_step=spelling_hint(target, sorted(known)) or self._advice(),
                 )
 
+    def knows(self, name: str) -> bool:
+        """Whether a task has a class of this name, or the options say what it means."""
+        return bool(self._tasks_knowing(name))
+
     def targets(self, names: Collection[str], task: str = "") -> dict[str, Target]:
         """What each name means.
 

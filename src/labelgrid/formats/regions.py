@@ -15,6 +15,8 @@ from labelgrid.formats.coco_masks import fill_polygon
 UNCOVERED = -1
 #: The number of a pixel that a region declares as not labelled.
 IGNORED = -2
+#: How often all regions together may cover an image; more would take unbounded time.
+MOST_COVERS = 1000
 
 RegionMap = NDArray[np.int32]
 
@@ -35,12 +37,13 @@ class Canvas:
     def __init__(self, size: tuple[int, int]) -> None:
         self.size = size
         self.regions: RegionMap = np.full(size, UNCOVERED, np.int32)
+        self._left = MOST_COVERS * self.regions.size
 
     def paint(self, mask: NDArray[np.bool_], number: int, *, top: int = 0, left: int = 0) -> None:
         """Paint a mask [h, w] whose first pixel is at `top`, `left`.
 
         Raises:
-            LabelError: it leads out of the map.
+            LabelError: it leads out of the map, or all masks together are far larger than it.
         """
         height, width = mask.shape
         room = self.regions[top : top + height, left : left + width]
@@ -50,6 +53,9 @@ class Canvas:
                 f"A mask of {height}x{width} at row {top}, column {left} leads out of the image, "
                 f"{rows}x{columns} (height x width)."
             )
+        self._left -= mask.size
+        if self._left < 0:
+            raise LabelError(f"The regions cover the image more than {MOST_COVERS:,} times.")
         room[mask] = number
 
     def paint_polygons(self, rings: Sequence[NDArray[np.float64]], number: int) -> None:

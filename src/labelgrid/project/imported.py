@@ -140,7 +140,7 @@ class Imported:
             lines.append(f"{other} not in the project.")
         if self.empty:
             without = count_text(self.empty, "image has", "images have")
-            lines.append(f"{without} no region, and stay unlabelled.")
+            lines.append(f"{without} nothing that a person drew, and stay unlabelled.")
         reasons = {
             "they are no labels": self.stray,
             "their image was removed or their task dropped": self.removed,

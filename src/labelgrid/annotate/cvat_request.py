@@ -1,0 +1,142 @@
+"""Writes what CVAT is given: the labels of a task, and the images with predicted regions and tags.
+
+The tag of an image carries its request through CVAT and back.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from labelgrid.annotate.cvat_xml import AUTO
+from labelgrid.annotate.request import RequestItem
+from labelgrid.errors import ProjectError
+from labelgrid.formats.cvat_runs import encode_runs
+from labelgrid.images.reading import image_size
+from labelgrid.tasks.pictures import palette
+from labelgrid.tasks.task import TaskDef
+
+#: The label of the tag, and the names of its attributes.
+TAG = "labelgrid"
+REQUEST_ID = "request_id"
+DONE = "done"
+SKIP = "skip"
+#: The type and the default value of each attribute.
+_ATTRIBUTES = {REQUEST_ID: ("text", ""), DONE: ("checkbox", "false"), SKIP: ("text", "")}
+_TAG_COLOUR = "#808080"
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+def labels_text(task: TaskDef) -> str:
+    """The labels of a task in JSON, for CVAT's form of raw labels, with the project's colours."""
+    labels: list[dict[str, Any]] = []
+    for name, colour in _colours(task).items():
+        labels.append({"name": name, "color": colour, "type": "any", "attributes": []})
+    attributes = []
+    for name, (input_type, value) in _ATTRIBUTES.items():
+        attributes.append(
+            {
+                "name": name,
+                "mutable": False,
+                "input_type": input_type,
+                "default_value": value,
+                "values": [value],
+            }
+        )
+    labels.append({"name": TAG, "color": _TAG_COLOUR, "type": "tag", "attributes": attributes})
+    return json.dumps(labels, indent=1, ensure_ascii=False) + "\n"
+
+
+def annotations_text(
+    task: TaskDef,
+    items: Sequence[RequestItem],
+    images: Mapping[str, Path],
+    prelabels: Mapping[str, Path],
+) -> str:
+    """The annotations of requests of one task, in XML.
+
+    Each image has the tag of its request, and, where there is a prediction, a mask a class.
+
+    Args:
+        task: the task.
+        items: the requests.
+        images: image id -> image file.
+        prelabels: image id -> label file with the model's prediction.
+
+    Raises:
+        ProjectError: XML cannot hold the name of an image or a class.
+    """
+    root = ElementTree.Element("annotations")
+    _add(root, "version", "1.1")
+    _add_meta(root, task, len(items))
+    for number, item in enumerate(items):
+        name = item.cell.image_id
+        height, width = image_size(images[name])
+        size = {"width": str(width), "height": str(height)}
+        image = ElementTree.SubElement(root, "image", id=str(number), name=name, **size)
+        if name in prelabels:
+            _add_masks(image, task, prelabels[name])
+        tag = ElementTree.SubElement(image, "tag", label=TAG, source="manual")
+        for key, (_, value) in _ATTRIBUTES.items():
+            attribute = ElementTree.SubElement(tag, "attribute", name=key)
+            attribute.text = item.request_id if key == REQUEST_ID else value
+    ElementTree.indent(root)
+    text = ElementTree.tostring(root, encoding="unicode")
+    wrong = _NOT_XML.search(text)
+    if wrong:
+        raise ProjectError(
+            f"A name of an image or a class has the character {wrong[0]!a}, which XML cannot hold.",
+            next_step="Use --to folder.",
+        )
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'
+
+
+def _colours(task: TaskDef) -> dict[str, str]:
+    """The colour of each region's name, as in `#ff8000`."""
+    names = task.region_names
+    colours = [f"#{bytes(colour).hex()}" for colour in palette(len(names)).tolist()]
+    return dict(zip(names, colours, strict=True))
+
+
+def _add_meta(root: ElementTree.Element, task: TaskDef, count: int) -> None:
+    meta = ElementTree.SubElement(ElementTree.SubElement(root, "meta"), "task")
+    _add(meta, "name", task.name)
+    _add(meta, "size", str(count))
+    _add(meta, "mode", "annotation")
+    labels = ElementTree.SubElement(meta, "labels")
+    for row in json.loads(labels_text(task)):
+        label = ElementTree.SubElement(labels, "label")
+        for key in ("name", "color", "type"):
+            _add(label, key, row[key])
+        attributes = ElementTree.SubElement(label, "attributes")
+        for entry in row["attributes"]:
+            attribute = ElementTree.SubElement(attributes, "attribute")
+            for key in ("name", "mutable", "input_type", "default_value"):
+                _add(attribute, key, str(entry[key]))
+            _add(attribute, "values", "\n".join(entry["values"]))
+
+
+def _add_masks(image: ElementTree.Element, task: TaskDef, prelabel: Path) -> None:
+    regions = task.to_regions(task.read_prediction(prelabel))
+    for number, name in enumerate(task.region_names):
+        mask = regions == number
+        rows = np.flatnonzero(mask.any(1))
+        columns = np.flatnonzero(mask.any(0))
+        if not len(rows):
+            continue
+        top, left = int(rows[0]), int(columns[0])
+        box = mask[top : rows[-1] + 1, left : columns[-1] + 1]
+        place = {"left": left, "top": top, "width": box.shape[1], "height": box.shape[0]}
+        element = ElementTree.SubElement(image, "mask", label=name, source=AUTO, occluded="0")
+        element.set("rle", encode_runs(box))
+        for key, value in place.items():
+            element.set(key, str(value))
+        element.set("z_order", "0")
+
+
+def _add(parent: ElementTree.Element, name: str, text: str) -> None:
+    ElementTree.SubElement(parent, name).text = text

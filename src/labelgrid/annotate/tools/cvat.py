@@ -1,0 +1,333 @@
+"""Sends requests to CVAT, and reads its format "CVAT for images 1.1", with masks and polygons.
+
+Boxes and ellipses are regions, too, turned ones as well. Regions of a higher z-order cover those of
+a lower one, and later ones earlier ones. Points, lines, cuboids and skeletons cover no pixels and
+are refused, and so are tracks of videos.
+"""
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from labelgrid import files
+from labelgrid.annotate.answers import Answers, Fault, Skip
+from labelgrid.annotate.connector import ProjectIndex
+from labelgrid.annotate.cvat_request import (
+    DONE,
+    REQUEST_ID,
+    SKIP,
+    annotations_text,
+    labels_text,
+)
+from labelgrid.annotate.cvat_xml import AUTO, CvatImage, read_images
+from labelgrid.annotate.import_options import IGNORE
+from labelgrid.annotate.matching import LINK, cell_of, is_inside
+from labelgrid.annotate.region_answers import DrawnImage, region_answers
+from labelgrid.annotate.request import Request, RequestItem
+from labelgrid.annotate.safe_xml import root_of
+from labelgrid.errors import LabelError, ProjectError
+from labelgrid.ledger.grid import Cell
+from labelgrid.progress import Progress
+from labelgrid.recognition import Recognition
+from labelgrid.words import join_names
+
+#: The file in a folder or zip file that CVAT exports.
+ANNOTATIONS = "annotations.xml"
+#: The most images of a task in CVAT: it exports larger ones in hours, or never.
+MOST_IMAGES = 500
+IMAGES = "images"
+LABELS = "labels.json"
+#: Another name than that of answers.
+UPLOAD = "upload.xml"
+README = "README.txt"
+_MARK = "request.json"
+_TOOL = "cvat"
+#: How many of a folder's files are looked at to recognise it.
+_LOOKED_AT = 3
+_TEXT = """\
+A request of labelgrid for CVAT. Labels: {labels}.
+
+Each folder here is one task in CVAT, of at most {most} images, best first:
+{parts}
+1. In CVAT: Create a new task. Labels, Raw: paste the folder's labels.json. Files: its images/ (as
+   one zip file, if the names have folders). Submit.
+2. In the task: Actions, Upload annotations, CVAT 1.1: the folder's upload.xml. Now each image has
+   the model's regions, if there is a model, and a tag 'labelgrid' with the id of its request.
+3. Draw masks, polygons, boxes or ellipses. What none covers is not labelled, unless the import says
+   --rest CLASS. Tick the tag's 'done' where the model's regions are right as they are, or nothing
+   is to be drawn: images that nobody touched stay unlabelled. Where an image cannot be labelled,
+   write the reason into the tag's 'skip'.
+4. In the task: Actions, Export task dataset, CVAT for images 1.1, without images. Then run:
+   labelgrid import PROJECT THE_ZIP_FILE
+   Or unpack several into a folder 'answers' beside this file: labelgrid import PROJECT THIS_FOLDER
+"""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The requests of one task in CVAT: the folder's name, our task, its cells."""
+
+    folder: str
+    task: str
+    items: Sequence[RequestItem]
+
+
+class CvatConnector:
+    """Writes requests as tasks for CVAT and reads what CVAT exports.
+
+    See `labelgrid.annotate.connector.Connector`.
+    """
+
+    def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
+        """Write a folder a task and 500 images: labels, images, annotations to upload.
+
+        Raises:
+            ProjectError: labels of a task cannot be drawn, the folder holds something else, or the
+                disk reports an error.
+        """
+        _refuse_undrawn(request)
+        parts = list(_parts(request.items))
+        copies: dict[str, Path] = {}
+        texts = [README]
+        for part in parts:
+            texts += [f"{part.folder}/{name}" for name in (LABELS, UPLOAD)]
+            for item in part.items:
+                name = item.cell.image_id
+                copies[f"{part.folder}/{IMAGES}/{name}"] = request.images[name]
+        with files.disk_errors(out, "Answers in it were not changed."):
+            names = sorted({*copies, *texts})
+            files.remove_files(out, sorted(_earlier_files(out) - {*names}))
+            mark = {"tool": _TOOL, "files": names}
+            files.write_text(out / _MARK, json.dumps(mark, indent=1) + "\n")
+            files.write_text(out / README, _readme(parts))
+            progress.start("Writing the request", len(copies), "images")
+            for part in parts:
+                _write_texts(request, part, out / part.folder)
+            for name, source in copies.items():
+                files.copy_file(source, out / name, link=link)
+                progress.advance()
+
+    def receive(self, answer: Path, index: ProjectIndex) -> Answers:
+        """Read the regions and skips of a file, or of all `annotations.xml` of a folder.
+
+        An image with a request's tag is answered if somebody drew in it, or ticked that it is done.
+
+        Raises:
+            LabelError: there is no answer, or names of classes are unknown.
+        """
+        names = index.options.names
+        ignored = frozenset(name for name, target in names.items() if target == IGNORE)
+        faults: list[Fault] = []
+        images: list[CvatImage] = []
+        for path in _files(answer):
+            where = path.name
+            if answer.is_dir():
+                where = path.relative_to(answer).as_posix()
+                if not is_inside(answer, where):
+                    faults.append(Fault(where, LINK, "Copy the file itself into the folder."))
+                    continue
+            try:
+                images += read_images(path, where, ignored)
+            except LabelError as error:
+                faults.append(Fault(where, error.what, error.next_step))
+        answers = _Answering(index, images).answers()
+        answers.faults += faults
+        if not (answers.labels or answers.skips or answers.faults or answers.closed):
+            raise LabelError(_no_answer(images, answers), where=str(answer), next_step=_ADVICE)
+        return answers
+
+    def recognise(self, path: Path) -> Recognition | None:
+        """Recognise CVAT's XML file, or a folder with its `annotations.xml`."""
+        for found in islice(_files(path), _LOOKED_AT):
+            if path.is_dir() and not is_inside(path, found.relative_to(path).as_posix()):
+                continue
+            root, others = root_of(found)
+            if root == "annotations" and {"image", "meta", "track"} & others:
+                return Recognition("CVAT annotations of images", 1.0)
+        return None
+
+
+build = CvatConnector
+
+_ADVICE = (
+    "Export the task from CVAT as \"CVAT for images 1.1\", and import the zip file; tick 'done' in "
+    "the tags of images whose regions are right as they were sent."
+)
+
+
+def _no_answer(images: Sequence[CvatImage], answers: Answers) -> str:
+    if not images:
+        return "There is no image in a file of CVAT annotations."
+    if answers.foreign:
+        return "None of the images in the CVAT annotations is in the project."
+    return "Nobody drew in an image of the CVAT annotations, or ticked that it is done."
+
+
+class _Answering:
+    """Turns the images of CVAT files into answers."""
+
+    def __init__(self, index: ProjectIndex, images: Sequence[CvatImage]) -> None:
+        self._index = index
+        self._images = images
+        request_ids: set[str] = set()
+        for image in images:
+            request_ids.update(tag[REQUEST_ID] for tag in _tags(image))
+        self._requests = index.requests(request_ids)
+        self._closed = index.closed(request_ids - self._requests.keys())
+        self._finder = index.image_names()
+        self._extra = Answers()
+
+    def answers(self) -> Answers:
+        """The answers of all images."""
+        drawn: list[DrawnImage] = []
+        for image in self._images:
+            fault = image.as_fault()
+            if fault:
+                self._extra.faults.append(fault)
+            else:
+                drawn += self._drawn(image)
+        answers = region_answers(drawn, self._index) if drawn else Answers()
+        answers.skips += self._extra.skips
+        answers.faults += self._extra.faults
+        answers.closed += self._extra.closed
+        answers.empty += self._extra.empty
+        return answers
+
+    def _drawn(self, image: CvatImage) -> Iterator[DrawnImage]:
+        """The image for each request that it answers, or once if it has no tag of a request."""
+        tags = {tag[REQUEST_ID]: tag for tag in _tags(image)}
+        if not tags:
+            yield _drawing(image)
+        for request_id, tag in tags.items():
+            cell = self._cell(request_id, image)
+            if not cell:
+                continue
+            if tag.get(SKIP):
+                self._extra.skips.append(Skip(cell, image.where, " ".join(tag[SKIP].split())))
+            elif tag.get(DONE) == "true" or image.sources.total() > image.sources[AUTO]:
+                yield _drawing(image, cell)
+            else:
+                self._extra.empty += 1
+
+    def _cell(self, request_id: str, image: CvatImage) -> Cell | None:
+        """The cell of a request; if there is none, a fault is added, or it is closed."""
+        if request_id in self._closed:
+            self._extra.closed.append(image.where)
+            return None
+        cell = cell_of(request_id, image.where, self._requests)
+        if isinstance(cell, Cell) and cell.image_id not in self._finder.find(image.name):
+            what = f"Its request '{request_id}' is for another image."
+            cell = Fault(image.where, what, "Remove the tag that was copied.", cell)
+        elif isinstance(cell, Cell) and not self._index.tasks[cell.task].region_names:
+            what = "Labels of this task cannot be drawn."
+            cell = Fault(image.where, what, "Remove the tag.", cell)
+        if isinstance(cell, Cell):
+            return cell
+        self._extra.faults.append(cell)
+        return None
+
+
+def _tags(image: CvatImage) -> list[Mapping[str, str]]:
+    """The tags of an image that carry the id of a request."""
+    return [tag for tag in image.tags if tag.get(REQUEST_ID)]
+
+
+def _drawing(image: CvatImage, cell: Cell | None = None) -> DrawnImage:
+    return DrawnImage(
+        image=image.name, where=image.where, size=image.size, shapes=image.shapes, cell=cell
+    )
+
+
+def _files(answer: Path) -> Iterator[Path]:
+    """The XML file, or all `annotations.xml` below a folder; links to folders are not followed."""
+    if not answer.is_dir():
+        yield answer
+        return
+    for folder, folders, names in os.walk(answer):
+        folders[:] = sorted(name for name in folders if name != IMAGES and name[0] != ".")
+        if ANNOTATIONS in names:
+            yield Path(folder, ANNOTATIONS)
+
+
+def _refuse_undrawn(request: Request) -> None:
+    """Refuse a request with labels that CVAT cannot draw.
+
+    Raises:
+        ProjectError: it has some.
+    """
+    tasks = sorted({item.cell.task for item in request.items})
+    undrawn = [task for task in tasks if not request.tasks[task].region_names]
+    if undrawn:
+        raise ProjectError(
+            f"Labels of {join_names(undrawn)} cannot be drawn as regions, as CVAT's are.",
+            next_step="Use --to folder.",
+            unchanged="Nothing was written.",
+        )
+
+
+def _parts(items: Sequence[RequestItem]) -> Iterator[_Part]:
+    """The requests of each task, at most `MOST_IMAGES` a part, best first."""
+    by_task: dict[str, list[RequestItem]] = defaultdict(list)
+    for item in items:
+        by_task[item.cell.task].append(item)
+    for task, of_task in sorted(by_task.items()):
+        for start in range(0, len(of_task), MOST_IMAGES):
+            number = start // MOST_IMAGES + 1
+            yield _Part(f"{task}-{number}", task, of_task[start : start + MOST_IMAGES])
+
+
+def _write_texts(request: Request, part: _Part, folder: Path) -> None:
+    """Write the files of a part but for its images."""
+    task = request.tasks[part.task]
+    prelabels: dict[str, Path] = {}
+    for item in part.items:
+        if item.cell in request.prelabels:
+            prelabels[item.cell.image_id] = request.prelabels[item.cell]
+    annotations = annotations_text(task, part.items, request.images, prelabels)
+    files.write_text(folder / LABELS, labels_text(task))
+    files.write_text(folder / UPLOAD, annotations)
+
+
+def _readme(parts: Sequence[_Part]) -> str:
+    lines = [f"   {part.folder}/  {len(part.items)} images\n" for part in parts]
+    count = sum(len(part.items) for part in parts)
+    return _TEXT.format(labels=count, most=MOST_IMAGES, parts="".join(lines))
+
+
+def _earlier_files(out: Path) -> set[str]:
+    """The files that an earlier request wrote into the folder.
+
+    Raises:
+        ProjectError: the folder holds something other than a request.
+    """
+    if not out.exists():
+        return set()
+    if out.is_dir() and all(path.name.startswith(".") for path in out.iterdir()):
+        return set()
+    earlier = _marked_files(out)
+    if earlier is None:
+        raise ProjectError(
+            "The folder is neither empty nor an earlier request.",
+            where=str(out),
+            next_step="Name a new one with --out.",
+            unchanged="Nothing was written.",
+        )
+    return earlier
+
+
+def _marked_files(out: Path) -> set[str] | None:
+    """The files that the mark of an earlier request lists; None if there is no mark."""
+    try:
+        mark = json.loads(files.read_text(out / _MARK)) if is_inside(out, _MARK) else None
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(mark, dict) or mark.get("tool") != _TOOL:
+        return None
+    names = mark.get("files")
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        return set(names)
+    return None
