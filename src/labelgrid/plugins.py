@@ -63,7 +63,7 @@ FOLDERS: dict[str, Folder] = {
     "terms": Folder("train.terms", "term", ("loss", "views", "prepare")),
     "statistics": Folder("score.statistics", "statistic", ("axis", "scope")),
     "strategies": Folder("select.strategies", "strategy", ("needs", "select")),
-    "tools": Folder("annotate.tools", "labelling tool", ("send", "receive")),
+    "tools": Folder("annotate.tools", "labelling tool", ("receive",)),
     "executors": Folder("executors.places", "executor", ("start", "wait", "stop")),
     "analyses": Folder(
         "simulation.analyses",

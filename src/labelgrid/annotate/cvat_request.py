@@ -76,8 +76,8 @@ def annotations_text(
     for number, item in enumerate(items):
         name = item.cell.image_id
         height, width = image_size(images[name])
-        size = {"width": str(width), "height": str(height)}
-        image = ElementTree.SubElement(root, "image", id=str(number), name=name, **size)
+        place = {"id": str(number), "name": name, "width": str(width), "height": str(height)}
+        image = ElementTree.SubElement(root, "image", place)
         if name in prelabels:
             _add_masks(image, task, prelabels[name])
         tag = ElementTree.SubElement(image, "tag", label=TAG, source="manual")

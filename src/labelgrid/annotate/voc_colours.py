@@ -1,0 +1,117 @@
+"""Knows what the colours of Pascal VOC's masks mean: by a labelmap.txt, or by the standard map.
+
+A colour is a number here: red * 65536 + green * 256 + blue.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid import files
+from labelgrid.errors import LabelError
+from labelgrid.images.reading import read_image
+
+#: The names of the 20 classes, after the background.
+CLASSES = (
+    *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair"),
+    *("cow", "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa"),
+    *("train", "tvmonitor"),
+)
+#: The colours that mean "not labelled", and the names that they have in label maps if they do.
+VOID = {0: ("background",), 0xE0E0C0: ("void", "ignored")}
+#: The colour around VOC's objects, which stays unlabelled whatever --rest says.
+BORDER = 0xE0E0C0
+_LINE = re.compile(r"(?P<name>.+?):\s*(\d{1,3})\s*,\s*(\d{1,3})\s*,\s*(\d{1,3})\s*(:.*)?")
+_LARGEST = 2**24
+
+
+def standard_names() -> dict[int, str]:
+    """Colour -> name of VOC's own classes.
+
+    Example:
+        >>> {name: f"{colour:06x}" for colour, name in standard_names().items()}["person"]
+        'c08080'
+    """
+    return {_standard_colour(index): name for index, name in enumerate(CLASSES)}
+
+
+def _standard_colour(index: int) -> int:
+    """The colour of a class: its lowest three bits are the highest of red, green and blue."""
+    channels = [0, 0, 0]
+    for bit in range(8):
+        for channel in range(3):
+            channels[channel] |= (index >> (3 * bit + channel) & 1) << (7 - bit)
+    red, green, blue = channels
+    return red << 16 | green << 8 | blue
+
+
+def read_label_map(path: Path) -> dict[int, str]:
+    """Read colour -> name from lines such as `car:0,128,255::`; # begins a remark.
+
+    Raises:
+        LabelError: the file cannot be read, a line is none such, or a colour or a name comes twice.
+    """
+    try:
+        lines = files.read_bytes(path, _LARGEST).decode("utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise LabelError(f"The label map cannot be read: {error}.", where=str(path)) from error
+    names: dict[int, str] = {}
+    seen: set[str] = set()
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        where = f"{path.name} line {number}"
+        match = _LINE.fullmatch(line.strip())
+        channels = [int(part) for part in match.groups()[1:4]] if match else []
+        if not match or max(channels) > 255:
+            raise LabelError(
+                f"The line is {line!r:.80}; it must be NAME:RED,GREEN,BLUE::, each 0 to 255.",
+                where=where,
+                next_step="Export the labels again, with their colours.",
+            )
+        name = match["name"].strip()
+        red, green, blue = channels
+        colour = red << 16 | green << 8 | blue
+        if colour in names or name in seen:
+            raise LabelError(
+                f"'{name}' is {colour_text(colour)}: another line has the same name or colour.",
+                where=where,
+                next_step="Give each label a colour of its own, and export again.",
+            )
+        names[colour] = name
+        seen.add(name)
+    return names
+
+
+def read_colours(path: Path) -> NDArray[np.int32]:
+    """The colour of each pixel [h, w] of a picture.
+
+    Raises:
+        ImageError: the picture cannot be read.
+    """
+    pixels = read_image(path).astype(np.int32)
+    return pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
+
+
+def count_colours(colours: NDArray[np.int32]) -> dict[int, int]:
+    """Colour -> the number of its pixels, the most frequent first.
+
+    Example:
+        >>> count_colours(np.array([[7, 0, 7]], np.int32))
+        {7: 2, 0: 1}
+    """
+    values, counts = np.unique(colours, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    return dict(zip(values[order].tolist(), counts[order].tolist(), strict=True))
+
+
+def colour_text(colour: int) -> str:
+    """A colour for messages.
+
+    Example:
+        >>> colour_text(0xE0E0C0)
+        '(224, 224, 192)'
+    """
+    return str(tuple(colour.to_bytes(3)))
