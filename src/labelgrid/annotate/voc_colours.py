@@ -4,6 +4,8 @@ A colour is a number here: red * 65536 + green * 256 + blue.
 """
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,10 @@ CLASSES = (
 VOID = {0: ("background",), 0xE0E0C0: ("void", "ignored")}
 #: The colour around VOC's objects, which stays unlabelled whatever --rest says.
 BORDER = 0xE0E0C0
-_LINE = re.compile(r"(?P<name>.+?):\s*(\d{1,3})\s*,\s*(\d{1,3})\s*,\s*(\d{1,3})\s*(:.*)?")
+_LINE = re.compile(
+    r"(?P<name>.+?):\s*((?P<red>\d{1,3})\s*,\s*(?P<green>\d{1,3})\s*,\s*(?P<blue>\d{1,3})\s*(:.*)?|::)",
+    re.ASCII,
+)
 _LARGEST = 2**24
 
 
@@ -47,42 +52,70 @@ def _standard_colour(index: int) -> int:
     return red << 16 | green << 8 | blue
 
 
+@dataclass(frozen=True)
+class _Line:
+    """A line of a label map: its place, the name, and the colour if it has one."""
+
+    where: str
+    name: str
+    colour: int | None
+
+
 def read_label_map(path: Path) -> dict[int, str]:
     """Read colour -> name from lines such as `car:0,128,255::`; # begins a remark.
+
+    If no line has a colour, as datumaro writes `car:::`, the colours are VOC's, in this order.
 
     Raises:
         LabelError: the file cannot be read, a line is none such, or a colour or a name comes twice.
     """
-    try:
-        lines = files.read_bytes(path, _LARGEST).decode("utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise LabelError(f"The label map cannot be read: {error}.", where=str(path)) from error
+    lines = list(_lines(path))
+    if all(line.colour is None for line in lines):
+        lines = [replace(line, colour=_standard_colour(at)) for at, line in enumerate(lines)]
     names: dict[int, str] = {}
     seen: set[str] = set()
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        where = f"{path.name} line {number}"
-        match = _LINE.fullmatch(line.strip())
-        channels = [int(part) for part in match.groups()[1:4]] if match else []
-        if not match or max(channels) > 255:
+    for line in lines:
+        if line.colour is None:
+            raise _wrong_line(line.where, line.name)
+        if line.colour in names or line.name in seen:
             raise LabelError(
-                f"The line is {line!r:.80}; it must be NAME:RED,GREEN,BLUE::, each 0 to 255.",
-                where=where,
-                next_step="Export the labels again, with their colours.",
-            )
-        name = match["name"].strip()
-        red, green, blue = channels
-        colour = red << 16 | green << 8 | blue
-        if colour in names or name in seen:
-            raise LabelError(
-                f"'{name}' is {colour_text(colour)}: another line has the same name or colour.",
-                where=where,
+                f"'{line.name}' is {colour_text(line.colour)}: another line has the same name or "
+                "colour.",
+                where=line.where,
                 next_step="Give each label a colour of its own, and export again.",
             )
-        names[colour] = name
-        seen.add(name)
+        names[line.colour] = line.name
+        seen.add(line.name)
     return names
+
+
+def _lines(path: Path) -> Iterator[_Line]:
+    try:
+        texts = files.read_bytes(path, _LARGEST).decode("utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise LabelError(f"The label map cannot be read: {error}.", where=str(path)) from error
+    for number, text in enumerate(texts, 1):
+        if not text.strip() or text.lstrip().startswith("#"):
+            continue
+        where = f"{path.name} line {number}"
+        match = _LINE.fullmatch(text.strip())
+        if not match:
+            raise _wrong_line(where, text)
+        if match["red"] is None:
+            yield _Line(where, match["name"].strip(), None)
+            continue
+        red, green, blue = (int(match[channel]) for channel in ("red", "green", "blue"))
+        if max(red, green, blue) > 255:
+            raise _wrong_line(where, text)
+        yield _Line(where, match["name"].strip(), red << 16 | green << 8 | blue)
+
+
+def _wrong_line(where: str, text: str) -> LabelError:
+    return LabelError(
+        f"The line is {text!r:.80}; it must be NAME:RED,GREEN,BLUE::, each 0 to 255.",
+        where=where,
+        next_step="Export the labels again, with their colours.",
+    )
 
 
 def read_colours(path: Path) -> NDArray[np.int32]:

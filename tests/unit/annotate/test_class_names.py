@@ -45,6 +45,19 @@ def test_a_name_that_two_tasks_know_is_asked_about() -> None:
     assert names(task="parts").targets(["person"]) == {"person": Target("parts", 1)}
 
 
+def test_a_name_is_of_the_task_that_its_region_answers_if_that_knows_it() -> None:
+    assert names().targets(["person"], "parts") == {"person": Target("parts", 1)}
+    assert names().targets(["person", "saliency"], "semseg") == {
+        "person": Target("semseg", 2),
+        "saliency": Target("saliency", 0),
+    }
+
+
+def test_a_name_is_known_if_a_task_or_the_map_has_it() -> None:
+    known = names(names={"sky": "ignore"})
+    assert known.knows("Traffic_Light") and known.knows("sky") and not known.knows("wal")
+
+
 def test_a_map_renames_and_ignores() -> None:
     found = names(task="semseg", names={"car": "wall", "dog": "ignore"}).targets(["car", "dog"])
     assert found == {"car": Target("semseg", 0), "dog": Target("semseg", IGNORED)}

@@ -24,11 +24,21 @@ def test_lines_are_names_and_colours_and_names_may_hold_colons(tmp_path: Path) -
     assert read_label_map(path) == {0: "background", 0x010203: "a: b #1 ä", 0xFFFFFF: "c"}
 
 
+def test_a_map_without_colours_has_those_of_voc_in_its_order(tmp_path: Path) -> None:
+    path = tmp_path / "labelmap.txt"
+    path.write_text("# label:color_rgb:parts:actions\nbackground:::\nwall:::\nfloor:::\n")
+    assert read_label_map(path) == {0: "background", 0x800000: "wall", 0x008000: "floor"}
+    path.write_text("background:::\nwall:1,2,3::\n")
+    with pytest.raises(LabelError, match="must be NAME:RED,GREEN,BLUE"):
+        read_label_map(path)
+
+
 @pytest.mark.parametrize(
     "content",
     [
         b"car\n",
-        b"car::::\n",
+        b"car:,,::\n",
+        b"car::\n",
         b":1,2,3::\n",
         b"car:1,2::\n",
         b"car:1,2,256::\n",

@@ -7,7 +7,7 @@ import pytest
 from pycocotools import mask as peer
 
 from labelgrid.errors import LabelError
-from labelgrid.formats.regions import UNCOVERED, Canvas
+from labelgrid.formats.regions import MOST_COVERS, UNCOVERED, Canvas
 
 RNG = np.random.default_rng(0)
 
@@ -49,3 +49,11 @@ def test_the_polygons_of_one_region_are_all_painted() -> None:
 def test_what_is_no_polygon_is_refused(ring: list[list[float]]) -> None:
     with pytest.raises(LabelError, match="at least three points"):
         Canvas((5, 5)).paint_polygons([np.array(ring, float)], 0)
+
+
+def test_masks_that_cover_the_image_without_end_are_refused() -> None:
+    canvas = Canvas((2, 3))
+    for _ in range(MOST_COVERS):
+        canvas.paint(np.ones((2, 3), np.bool_), 1)
+    with pytest.raises(LabelError, match="more than 1,000 times"):
+        canvas.paint(np.ones((1, 1), np.bool_), 1)
