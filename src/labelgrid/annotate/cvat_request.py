@@ -128,7 +128,8 @@ def _add_masks(image: ElementTree.Element, task: TaskDef, prelabel: Path) -> Non
         columns = np.flatnonzero(mask.any(0))
         if not len(rows):
             continue
-        top, left = int(rows[0]), int(columns[0])
+        top = int(rows[0])
+        left = int(columns[0])
         box = mask[top : rows[-1] + 1, left : columns[-1] + 1]
         place = {"left": left, "top": top, "width": box.shape[1], "height": box.shape[0]}
         element = ElementTree.SubElement(image, "mask", label=name, source=AUTO, occluded="0")

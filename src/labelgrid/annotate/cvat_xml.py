@@ -178,8 +178,10 @@ def _paint_polygon(attributes: Mapping[str, str], canvas: Canvas, number: int) -
 
 
 def _paint_box(attributes: Mapping[str, str], canvas: Canvas, number: int) -> None:
-    left, right = _number(attributes, "xtl"), _number(attributes, "xbr")
-    top, bottom = _number(attributes, "ytl"), _number(attributes, "ybr")
+    left = _number(attributes, "xtl")
+    right = _number(attributes, "xbr")
+    top = _number(attributes, "ytl")
+    bottom = _number(attributes, "ybr")
     if left > right or top > bottom:
         raise LabelError(
             f"A box ends before it begins: x {left:g} to {right:g}, y {top:g} to {bottom:g}."
@@ -203,7 +205,8 @@ def _paint_ellipse(attributes: Mapping[str, str], canvas: Canvas, number: int) -
 def _turned(points: _Points, attributes: Mapping[str, str]) -> _Points:
     """Turn points [n, 2] around 0, clockwise as one sees them, by an element's rotation."""
     degrees = _number(attributes, "rotation") if "rotation" in attributes else 0.0
-    sine, cosine = np.sin(np.radians(degrees)), np.cos(np.radians(degrees))
+    sine = np.sin(np.radians(degrees))
+    cosine = np.cos(np.radians(degrees))
     turned: _Points = points @ np.array([[cosine, sine], [-sine, cosine]])
     return turned
 
