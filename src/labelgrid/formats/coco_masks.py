@@ -1,4 +1,7 @@
-"""Reads COCO's run lengths, which run down the columns, and fills polygons as pycocotools does."""
+"""Reads and writes COCO's run lengths, which run down the columns, and fills its polygons.
+
+Masks and polygons are those of pycocotools.
+"""
 
 from typing import Any
 
@@ -12,6 +15,8 @@ _FIRST = 48
 _BITS = 5
 _MORE = 32
 _SIGN = 16
+#: The longest outline of a polygon, in pixels: pycocotools needs 50 bytes for each.
+_LONGEST = 2**22
 
 
 def decode_counts(text: bytes) -> NDArray[np.int64]:
@@ -76,10 +81,32 @@ def fill_polygon(ring: NDArray[np.float64], size: tuple[int, int]) -> tuple[NDAr
     """The columns [h, n] that a polygon [n, 2] of x and y covers, and the index of the first.
 
     Raises:
-        LabelError: pycocotools is not installed.
+        LabelError: its outline is longer than that of any drawn region, or pycocotools is not
+            installed.
     """
+    with np.errstate(over="ignore"):
+        steps = np.abs(ring - np.roll(ring, 1, axis=0)).max(axis=1)
+        if np.abs(ring).max() > _LONGEST or steps.sum() > _LONGEST:
+            raise LabelError(
+                f"A polygon's outline is longer than {_LONGEST:,} pixels, or is as far outside."
+            )
     runs = _pycocotools().frPyObjects([ring.ravel().tolist()], *size)
     return mask_of(decode_counts(runs[0]["counts"]), size)
+
+
+def encode_mask(mask: NDArray[np.bool_]) -> str:
+    """COCO's compressed string of the run lengths of a mask [h, w].
+
+    Raises:
+        LabelError: pycocotools is not installed.
+
+    Example:
+        >>> encode_mask(np.array([[False, False], [True, True]]))
+        '1110'
+    """
+    runs = _pycocotools().encode(np.asfortranarray(mask, np.uint8))
+    counts: bytes = runs["counts"]
+    return counts.decode("ascii")
 
 
 def _pycocotools() -> Any:
@@ -87,7 +114,7 @@ def _pycocotools() -> Any:
         from pycocotools import mask
     except ImportError as error:
         raise LabelError(
-            "Polygons need the package pycocotools, which is not installed.",
+            "Polygons and masks of COCO need the package pycocotools, which is not installed.",
             next_step="Run `pip install 'labelgrid[tools]'`.",
         ) from error
     return mask

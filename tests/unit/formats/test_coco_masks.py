@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as peer
 
 from labelgrid.errors import LabelError
-from labelgrid.formats.coco_masks import decode_counts, fill_polygon, mask_of
+from labelgrid.formats.coco_masks import decode_counts, encode_mask, fill_polygon, mask_of
 
 RNG = np.random.default_rng(0)
 
@@ -42,3 +42,19 @@ def test_what_is_no_compressed_string_is_refused(text: bytes) -> None:
 def test_run_lengths_that_do_not_fill_the_mask_are_refused(counts: list[int]) -> None:
     with pytest.raises(LabelError, match="sum up"):
         mask_of(np.array(counts, np.int64), (2, 3))
+
+
+@pytest.mark.parametrize("ring", [[[0, 0], [1e7, 0], [3, 3]], [[1e9, 0], [1e9, 3], [1e9 + 2, 0]]])
+def test_a_polygon_that_would_fill_the_memory_is_refused(ring: list[list[float]]) -> None:
+    with pytest.raises(LabelError, match="outline"):
+        fill_polygon(np.array(ring, float), (7, 8))
+    zigzag = np.array([[i % 2 * 8, i] for i in range(10**6)], float)
+    with pytest.raises(LabelError, match="outline"):
+        fill_polygon(zigzag, (7, 8))
+
+
+def test_a_mask_is_encoded_as_pycocotools_does() -> None:
+    mask = RNG.random((31, 47)) < 0.4
+    text = encode_mask(mask)
+    assert (whole(*mask_of(decode_counts(text.encode()), mask.shape), 47) == mask).all()
+    assert text.encode() == peer.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"]
