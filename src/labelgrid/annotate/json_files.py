@@ -1,0 +1,208 @@
+"""Reads the JSON files of tools entry by entry, strictly and up to a limit, and recognises them."""
+
+import json
+import os
+import re
+from collections.abc import Collection, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from labelgrid import files
+from labelgrid.annotate.answers import Fault
+from labelgrid.annotate.matching import LINK, is_inside
+from labelgrid.errors import LabelError
+
+#: Bytes of a file, at most: twice those of COCO's own largest.
+LARGEST = 2**30
+#: How many bytes at a file's beginning and at its end are read to recognise it.
+_ENDS = 2**16
+#: How many files of a folder are read to recognise it.
+_FIRST = 20
+_BLANK = re.compile(r"[ \t\n\r]*")
+
+
+class Member(NamedTuple):
+    """A value of a file's object, or an entry of one of its lists.
+
+    Its key, its number in the list, and what it holds. The list itself comes first, as an empty
+    one; it has no number, nor has any other value.
+    """
+
+    key: str
+    number: int | None
+    value: Any
+
+
+def read_members(path: Path) -> Iterator[Member]:
+    """Read the object in a JSON file; of its lists, one entry after the other.
+
+    So a file of a million regions never becomes a million objects at once.
+
+    Raises:
+        LabelError: the file cannot be read, is too large, is nested too deeply, or is no JSON
+            object; some members may have been yielded before.
+    """
+    try:
+        text = files.read_bytes(path, LARGEST).decode("utf-8-sig")
+        yield from _Reader(text).members()
+    except RecursionError as error:
+        raise _unreadable("it is nested too deeply") from error
+    except (OSError, ValueError) as error:
+        raise _unreadable(getattr(error, "strerror", None) or str(error)) from error
+
+
+def _unreadable(why: str) -> LabelError:
+    return LabelError(f"The file cannot be read as JSON: {why}.", next_step="Export it again.")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"it holds {name}, which is no number of JSON")
+
+
+class _Reader:
+    """Reads the object in a text, from its beginning to its end."""
+
+    _decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+
+    def members(self) -> Iterator[Member]:
+        keys: set[str] = set()
+        self._take("{")
+        more = not self._found("}")
+        while more:
+            key = self._value()
+            if not isinstance(key, str) or key in keys:
+                raise ValueError(f"the key {str(key)!r:.40} comes twice, or is no text")
+            keys.add(key)
+            self._take(":")
+            if self._found("["):
+                yield from self._entries(key)
+            else:
+                yield Member(key, None, self._value())
+            more = self._found(",")
+            if not more:
+                self._take("}")
+        if self._next():
+            raise ValueError(f"something follows its end, at character {self._at}")
+
+    def _entries(self, key: str) -> Iterator[Member]:
+        number = 0
+        yield Member(key, None, [])
+        more = not self._found("]")
+        while more:
+            yield Member(key, number, self._value())
+            number += 1
+            more = self._found(",")
+            if not more:
+                self._take("]")
+
+    def _value(self) -> Any:
+        self._next()
+        value, self._at = self._decoder.raw_decode(self._text, self._at)
+        return value
+
+    def _take(self, mark: str) -> None:
+        if not self._found(mark):
+            raise ValueError(f"'{mark}' is missing at character {self._at}")
+
+    def _found(self, mark: str) -> bool:
+        """Whether a mark comes next; it is passed over."""
+        found = self._next() == mark
+        self._at += found
+        return found
+
+    def _next(self) -> str:
+        """The next character that is not blank; empty at the end."""
+        blank = _BLANK.match(self._text, self._at)
+        if blank:
+            self._at = blank.end()
+        return self._text[self._at : self._at + 1]
+
+
+def answer_files(answer: Path, faults: list[Fault]) -> Iterator[tuple[Path, str]]:
+    """The JSON file of an answer, or those of its folder, and their names below it.
+
+    A link that leads out of the folder is added to the faults.
+    """
+    if answer.is_file():
+        yield answer, answer.name
+        return
+    for path in sorted(_below(answer)):
+        name = path.relative_to(answer).as_posix()
+        if is_inside(answer, name):
+            yield path, name
+        else:
+            faults.append(Fault(name, LINK, "Copy the file itself into the folder."))
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """The JSON files below a folder, also those that are links."""
+    for path in folder.rglob("*.[jJ][sS][oO][nN]"):
+        if not path.name.startswith("."):
+            yield path
+
+
+def holds_keys(answer: Path, keys: Collection[str], without: str = "") -> bool:
+    """Whether one of the first JSON files of an answer has all these keys, and not another one.
+
+    Only the beginning and the end of a file are read. It raises nothing.
+    """
+    try:
+        paths = [answer]
+        if answer.is_dir():
+            first = islice(_below(answer), _FIRST)
+            paths = [
+                path for path in first if is_inside(answer, path.relative_to(answer).as_posix())
+            ]
+        return any(_holds(path, keys, without) for path in paths)
+    except (OSError, ValueError):
+        return False
+
+
+def _holds(path: Path, keys: Collection[str], without: str) -> bool:
+    with files.open_regular(path) as file:
+        text = file.read(_ENDS)
+        if os.fstat(file.fileno()).st_size > 2 * _ENDS:
+            file.seek(-_ENDS, os.SEEK_END)
+        text += file.read(_ENDS)
+    if not text.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        return False
+    if without and f'"{without}"'.encode() in text:
+        return False
+    return all(f'"{key}"'.encode() in text for key in keys)
+
+
+class GroupedFaults:
+    """The faults of one file: those of one kind are one fault, with the place of the first.
+
+    Example:
+        >>> faults = GroupedFaults("a.json")
+        >>> for number in range(3):
+        ...     faults.add(f"shapes[{number}]", "It has no label.")
+        >>> print(*faults)
+        a.json shapes[0] and 2 more: It has no label.
+    """
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._first: dict[tuple[str, str], str] = {}
+        self._more: dict[tuple[str, str], int] = {}
+
+    def add(self, where: str, what: str, next_step: str = "") -> None:
+        """Add what is wrong at a place of the file, empty: as a whole, and what to do about it."""
+        kind = (what, next_step)
+        if kind in self._first:
+            self._more[kind] += 1
+        else:
+            self._first[kind] = where
+            self._more[kind] = 0
+
+    def __iter__(self) -> Iterator[Fault]:
+        for kind, where in self._first.items():
+            more = f" and {self._more[kind]:,} more" if self._more[kind] else ""
+            what, next_step = kind
+            yield Fault(f"{self._file} {where}{more}".rstrip(), what, next_step)
