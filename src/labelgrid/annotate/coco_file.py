@@ -1,0 +1,142 @@
+"""Reads what all JSON files of COCO have: images, categories, and annotations in order."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labelgrid.annotate.json_files import GroupedFaults, Member, read_members
+from labelgrid.errors import LabelError
+
+#: The key of an image with the ids of its requests.
+REQUEST_IDS = "labelgrid_request_ids"
+#: An id of an image or a category.
+Id = int | str
+#: Control characters, and halves of characters.
+_UNSHOWN = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+#: Reads an entry of a list, and gets its number.
+_Reader = Callable[[dict[str, Any], int], None]
+
+
+class EntryError(ValueError):
+    """What is wrong in an entry of a file, one sentence."""
+
+
+@dataclass(frozen=True)
+class CocoImage:
+    """An entry of `images`: its file's name, its height and width, the ids of its requests."""
+
+    name: str
+    size: tuple[int, int]
+    request_ids: Sequence[str] = ()
+
+
+class CocoFile:
+    """The images, the names of the categories, and the faults of a file; one bad entry is a fault.
+
+    Args:
+        name: of the file, for messages.
+        add_annotation: gets each annotation and its number, and raises `EntryError`.
+    """
+
+    def __init__(self, name: str, add_annotation: _Reader) -> None:
+        self.name = name
+        self.images: dict[Id, CocoImage] = {}
+        self.categories: dict[Id, str] = {}
+        self.info: object = None
+        self.has_annotations = False
+        self._add_annotation = add_annotation
+        self.faults = GroupedFaults(name)
+
+    def read(self, path: Path) -> None:
+        """Read the file."""
+        try:
+            for member in read_members(path):
+                self._add(member)
+        except LabelError as error:
+            self.faults.add("", error.what, error.next_step)
+
+    def _add(self, member: Member) -> None:
+        readers = {
+            "images": self._add_image,
+            "categories": self._add_category,
+            "annotations": self._add_annotation,
+        }
+        if member.key == "info":
+            self.info = member.value
+        self.has_annotations |= member.key == "annotations"
+        reader = readers.get(member.key)
+        if not reader or (member.number is None and member.value == []):
+            return
+        if member.number is None:
+            self.faults.add(member.key, "It is no list.")
+        else:
+            self._add_entry(member, member.number, reader)
+
+    def _add_entry(self, member: Member, number: int, reader: _Reader) -> None:
+        try:
+            if not isinstance(member.value, dict):
+                raise EntryError("It is no JSON object.")
+            reader(member.value, number)
+        except EntryError as error:
+            self.faults.add(f"{member.key}[{number}]", str(error))
+
+    def _add_image(self, image: dict[str, Any], _number: int) -> None:
+        key = entry_id(image, "id")
+        request_ids = image.get(REQUEST_IDS, [])
+        if not isinstance(request_ids, list) or not all(map(_is_text, request_ids)):
+            raise EntryError(f"Its {REQUEST_IDS} are no list of texts.")
+        read = CocoImage(text_of(image, "file_name"), size_of(image), tuple(request_ids))
+        if self.images.setdefault(key, read) is not read:
+            raise EntryError("Another image has the same id.")
+
+    def _add_category(self, category: dict[str, Any], _number: int) -> None:
+        key = entry_id(category, "id")
+        name = text_of(category, "name")
+        if self.categories.setdefault(key, name) != name:
+            raise EntryError("Another category has the same id.")
+
+
+def entry_id(entry: dict[str, Any], key: str) -> Id:
+    """The id under a key.
+
+    Raises:
+        EntryError: it is neither a whole number nor a text.
+    """
+    value = entry.get(key)
+    if isinstance(value, bool) or not isinstance(value, Id):
+        raise EntryError(f"Its {key} is neither a whole number nor a text.")
+    return value
+
+
+def text_of(entry: dict[str, Any], key: str) -> str:
+    """The text under a key.
+
+    Raises:
+        EntryError: it is none, or is empty.
+    """
+    value = entry.get(key)
+    if not _is_text(value):
+        raise EntryError(f"Its {key} is no text.")
+    return str(value)
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is a text of characters that a message can show, and not empty."""
+    return isinstance(value, str) and value != "" and not _UNSHOWN.search(value)
+
+
+def size_of(entry: dict[str, Any], height: str = "height", width: str = "width") -> tuple[int, int]:
+    """The height and the width under two keys.
+
+    Raises:
+        EntryError: they are no whole numbers above 0.
+    """
+    found_height = entry.get(height)
+    found_width = entry.get(width)
+    if type(found_height) is not int or type(found_width) is not int:
+        raise EntryError(f"Its {height} and {width} are no whole numbers.")
+    if found_height < 1 or found_width < 1:
+        raise EntryError(f"Its {height} and {width} are not above 0.")
+    return found_height, found_width

@@ -1,0 +1,443 @@
+"""Sends requests as a COCO data set, and reads the regions of COCO's "instances" files.
+
+A region is drawn by polygons (several rings are one region) or by run lengths, compressed or not;
+later ones cover earlier ones. A crowd (`iscrowd`) is a region as any other: COCO's crowds say that
+objects of a class were not told apart, not that their pixels are of no class.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid import files
+from labelgrid.annotate.answers import Answers, Fault, Skip
+from labelgrid.annotate.coco_file import (
+    REQUEST_IDS,
+    CocoFile,
+    CocoImage,
+    EntryError,
+    Id,
+    entry_id,
+)
+from labelgrid.annotate.connector import ProjectIndex
+from labelgrid.annotate.json_files import answer_files, holds_keys
+from labelgrid.annotate.lists import SKIPS, skip_lines
+from labelgrid.annotate.matching import cell_of, is_inside
+from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
+from labelgrid.annotate.request import Request
+from labelgrid.errors import LabelError, ProjectError
+from labelgrid.formats.coco_masks import decode_counts, encode_mask, mask_of
+from labelgrid.formats.regions import Canvas
+from labelgrid.images.reading import image_size
+from labelgrid.ledger.grid import Cell
+from labelgrid.progress import Progress
+from labelgrid.recognition import Recognition
+from labelgrid.tasks.task import TaskDef
+from labelgrid.words import join_names
+
+IMAGES = "images"
+README = "README.txt"
+#: The file that is sent. Tools that read data sets of COCO expect this name.
+SENT = "annotations/instances_default.json"
+_INFO = {"description": "A request of labelgrid. Save the answers as another file."}
+#: COCO's further files, by the beginning of their names: they hold no regions of their own.
+_OTHERS = ("captions_", "image_info_", "panoptic_", "person_keypoints_")
+_TEXT = """\
+A request of labelgrid, as a COCO data set. Images: {images}. Labels: {labels}.
+
+images/      the images
+{sent}
+             the images, best first, the classes, and the model's predictions, if there is a model:
+             a starting point, not a label
+skips.csv    the requests that cannot be labelled, one per line: `request_id,reason`;
+             the ids are in the entries of the images, {ids}
+
+Draw polygons or masks of the classes; later ones cover earlier ones. What none covers is not
+labelled, unless the import says `--rest CLASS`. Where there is nothing to draw for a task without
+classes, such as saliency, add a mask of it that covers no pixel.
+
+Save the answers as any other JSON file in this folder, or elsewhere, such as
+annotations/instances_answers.json; images that are not done may be missing.
+When labels are done, even only some, run: labelgrid import PROJECT THIS_FOLDER
+"""
+
+
+class CocoConnector:
+    """Writes requests and reads answers as COCO data sets.
+
+    See `labelgrid.annotate.connector.Connector`.
+    """
+
+    def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
+        """Write the request; an earlier one in the folder is updated.
+
+        The file of annotations is written first: it marks the folder as a request.
+
+        Raises:
+            ProjectError: labels of a task cannot be drawn, two tasks have a class of one name, the
+                folder holds something else, or the disk reports an error.
+            LabelError: pycocotools is not installed, and there are predictions to send.
+        """
+        categories = _categories(request)
+        with files.disk_errors(out, "Answers in it were not changed."):
+            earlier = _earlier_images(out)
+            files.remove_files(out / IMAGES, earlier - request.images.keys())
+            files.write_text(out / SENT, _data_set(request, categories))
+            files.write_text(out / README, _readme(request))
+            if not (out / SKIPS).exists():
+                files.write_text(out / SKIPS, "request_id,reason\n")
+            progress.start("Writing the request", len(request.images), "images")
+            for image_id, source in sorted(request.images.items()):
+                files.copy_file(source, out / IMAGES / image_id, link=link)
+                progress.advance()
+
+    def receive(self, answer: Path, index: ProjectIndex) -> Answers:
+        """Read the regions of a file, or of the files of a folder, and the skips of a folder.
+
+        Raises:
+            LabelError: there is no answer, or the names of classes are unknown.
+        """
+        faults: list[Fault] = []
+        stray: list[str] = []
+        found = list(_files(answer, faults, stray))
+        skips = skip_lines(answer, faults) if answer.is_dir() else []
+        request_ids = {request_id for _, request_id, _ in skips}
+        for file in found:
+            request_ids.update(*(image.request_ids for image in file.tables.images.values()))
+        requests = index.requests(request_ids)
+        closed = index.closed(request_ids - requests.keys())
+        images: list[DrawnImage] = []
+        for file in found:
+            images += file.drawn_images(requests, closed)
+            faults += file.tables.faults
+        answers = region_answers(images, index)
+        answers.faults += faults
+        answers.stray += stray
+        _add_skips(answers, skips, requests, closed)
+        if not (images or skips or answers.faults):
+            raise LabelError(
+                "There is no answer in a file of COCO annotations.",
+                where=str(answer),
+                next_step=f"Save answers as another file than {SENT}, or name the file.",
+                unchanged="Nothing was imported.",
+            )
+        return answers
+
+    def recognise(self, path: Path) -> Recognition | None:
+        """Recognise a file of annotations with a segmentation, or with ids of requests."""
+        if holds_keys(path, ("image_id", "segmentation"), without="segments_info"):
+            return Recognition("COCO annotations", 0.95)
+        if holds_keys(path, (REQUEST_IDS,)):
+            return Recognition("COCO annotations", 0.9)
+        return None
+
+
+build = CocoConnector
+
+
+class _Region(Protocol):
+    """A region of an annotation.
+
+    `number` is that of the annotation.
+    """
+
+    @property
+    def number(self) -> int: ...
+
+    def fill(self, canvas: Canvas, number: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Polygons:
+    """The rings of one region."""
+
+    number: int
+    rings: Sequence[NDArray[np.float64]]
+
+    def fill(self, canvas: Canvas, number: int) -> None:
+        canvas.paint_polygons(self.rings, number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """The run lengths of a mask of a height and a width, compressed as bytes or not."""
+
+    number: int
+    size: tuple[int, int]
+    counts: NDArray[np.int64] | bytes
+
+    def fill(self, canvas: Canvas, number: int) -> None:
+        if self.size != canvas.size:
+            height, width = self.size
+            raise LabelError(
+                f"The mask is {height}x{width}, and its image {canvas.size[0]}x{canvas.size[1]} "
+                "(height x width)."
+            )
+        counts = self.counts
+        if isinstance(counts, bytes):
+            counts = decode_counts(counts)
+        mask, left = mask_of(counts, self.size)
+        canvas.paint(mask, number, left=left)
+
+
+def _paint(region: _Region, canvas: Canvas, number: int) -> None:
+    """Paint a region; errors name the annotation."""
+    try:
+        region.fill(canvas, number)
+    except LabelError as error:
+        what = f"annotations[{region.number}]: {error.what}"
+        raise LabelError(what, next_step=error.next_step) from error
+
+
+def _region(annotation: Mapping[str, Any], number: int) -> _Region:
+    """The region of an annotation.
+
+    Raises:
+        EntryError: it has none, or it is wrong.
+    """
+    segmentation = annotation.get("segmentation")
+    if segmentation in (None, [], [[]]):
+        raise EntryError("It is a box or a point without a segmentation, which labels no pixels.")
+    if isinstance(segmentation, list):
+        return _Polygons(number, [_ring(points) for points in segmentation])
+    if not isinstance(segmentation, dict):
+        raise EntryError("Its segmentation is neither a list of polygons nor run lengths.")
+    size = segmentation.get("size")
+    if not isinstance(size, list) or len(size) != 2 or not {int} >= set(map(type, size)):
+        raise EntryError("Its run lengths have no size, [height, width].")
+    return _Runs(number, (size[0], size[1]), _counts(segmentation.get("counts")))
+
+
+def _ring(points: object) -> NDArray[np.float64]:
+    if isinstance(points, list) and set(map(type, points)) <= {int, float}:
+        try:
+            return np.array(points, np.float64).reshape(-1, 2)
+        except (ValueError, OverflowError):
+            pass
+    raise EntryError("A polygon of it is no list of numbers x, y, x, y, ….")
+
+
+def _counts(counts: object) -> NDArray[np.int64] | bytes:
+    if isinstance(counts, str):
+        return counts.encode("utf-8", "surrogatepass")
+    if isinstance(counts, list) and set(map(type, counts)) <= {int}:
+        try:
+            return np.array(counts, np.int64)
+        except OverflowError:
+            pass
+    raise EntryError("Its run lengths are neither a list of whole numbers nor a text.")
+
+
+class _InstancesFile:
+    """The regions in a file, by their image, in the file's order."""
+
+    def __init__(self, name: str) -> None:
+        self.tables = CocoFile(name, self._add_annotation)
+        self._regions: dict[Id, list[tuple[Id, _Region]]] = defaultdict(list)
+
+    @property
+    def is_request(self) -> bool:
+        """Whether it is a file that was sent."""
+        return self.tables.info == _INFO
+
+    def _add_annotation(self, annotation: dict[str, Any], number: int) -> None:
+        image = entry_id(annotation, "image_id")
+        category = entry_id(annotation, "category_id")
+        self._regions[image].append((category, _region(annotation, number)))
+
+    def drawn_images(self, requests: Mapping[str, Cell], closed: set[str]) -> Iterator[DrawnImage]:
+        """The images with their shapes; what refers to no entry is added to the faults."""
+        for key, image in self.tables.images.items():
+            shapes = list(self._shapes(self._regions.pop(key, [])))
+            yield DrawnImage(
+                image=self._image_name(image, requests, closed),
+                where=f"{self.tables.name}: {image.name}",
+                size=image.size,
+                shapes=shapes,
+            )
+        for regions in self._regions.values():
+            for _, region in regions:
+                self._add_fault(region, "Its image_id is in no entry of images.")
+
+    def _add_fault(self, region: _Region, what: str) -> None:
+        self.tables.faults.add(f"annotations[{region.number}]", what)
+
+    def _image_name(self, image: CocoImage, requests: Mapping[str, Cell], closed: set[str]) -> str:
+        """The name of an image: that of its requests, if it has any."""
+        names: set[str] = set()
+        for request_id in image.request_ids:
+            if request_id in closed:
+                continue
+            cell = cell_of(request_id, image.name, requests)
+            if isinstance(cell, Fault):
+                self.tables.faults.add(image.name, cell.what, cell.next_step)
+            else:
+                names.add(cell.image_id)
+        if len(names) > 1:
+            what = f"Its requests are for several images: {join_names(sorted(names), 3)}."
+            self.tables.faults.add(image.name, what, "Restore the ids that were sent.")
+        return min(names, default=image.name)
+
+    def _shapes(self, regions: Sequence[tuple[Id, _Region]]) -> Iterator[Shape]:
+        for category, region in regions:
+            name = self.tables.categories.get(category)
+            if name is None:
+                self._add_fault(region, "Its category_id is in no entry of categories.")
+            else:
+                yield Shape(name, partial(_paint, region))
+
+
+def _files(answer: Path, faults: list[Fault], stray: list[str]) -> Iterator[_InstancesFile]:
+    """The files of annotations in an answer, but for the request itself."""
+    for path, name in answer_files(answer, faults):
+        if path != answer and path.name.startswith(_OTHERS):
+            stray.append(name)
+            continue
+        file = _InstancesFile(name)
+        file.tables.read(path)
+        if path != answer and file.is_request:
+            continue
+        if not file.tables.has_annotations and not any(file.tables.faults):
+            stray.append(name)
+            continue
+        yield file
+
+
+def _add_skips(
+    answers: Answers,
+    skips: Sequence[tuple[str, str, str]],
+    requests: Mapping[str, Cell],
+    closed: set[str],
+) -> None:
+    """Add the lines of `skips.csv`: as skips, as lines of closed requests, or as faults."""
+    for where, request_id, reason in skips:
+        if request_id in closed:
+            answers.closed.append(where)
+            continue
+        cell = cell_of(request_id, where, requests)
+        if isinstance(cell, Fault):
+            answers.faults.append(cell)
+        else:
+            answers.skips.append(Skip(cell, where, reason))
+
+
+def _categories(request: Request) -> dict[str, tuple[int, str]]:
+    """The name of each class of the request's tasks -> its id, and its task.
+
+    Raises:
+        ProjectError: labels of a task cannot be drawn, or two tasks have a class of one name.
+    """
+    tasks = sorted({item.cell.task for item in request.items})
+    undrawn = [task for task in tasks if not request.tasks[task].region_names]
+    if undrawn:
+        raise ProjectError(
+            f"Labels of {join_names(undrawn)} cannot be drawn as regions, as COCO's are.",
+            next_step="Use --to folder.",
+            unchanged="Nothing was written.",
+        )
+    categories: dict[str, tuple[int, str]] = {}
+    for task in tasks:
+        for name in request.tasks[task].region_names:
+            other = categories.setdefault(name, (len(categories) + 1, task))[1]
+            if other != task:
+                raise ProjectError(
+                    f"{other} and {task} both have a class '{name}', and COCO's categories do not "
+                    "say their task.",
+                    next_step="Use --to folder.",
+                    unchanged="Nothing was written.",
+                )
+    return categories
+
+
+def _earlier_images(out: Path) -> set[str]:
+    """The images that an earlier request copied into the folder.
+
+    Raises:
+        ProjectError: the folder holds something other than a request.
+    """
+    if not out.exists():
+        return set()
+    if out.is_dir() and all(path.name.startswith(".") for path in out.iterdir()):
+        return set()
+    sent = _InstancesFile(SENT)
+    if is_inside(out, SENT):
+        sent.tables.read(out / SENT)
+    if not sent.is_request or any(sent.tables.faults):
+        raise ProjectError(
+            "The folder is neither empty nor an earlier request.",
+            where=str(out),
+            next_step="Name a new one with --out.",
+            unchanged="Nothing was written.",
+        )
+    return {image.name for image in sent.tables.images.values()}
+
+
+def _data_set(request: Request, categories: Mapping[str, tuple[int, str]]) -> str:
+    """The content of the file of annotations."""
+    request_ids: dict[str, list[str]] = defaultdict(list)
+    for item in request.items:
+        request_ids[item.cell.image_id].append(item.request_id)
+    images: dict[str, dict[str, Any]] = {}
+    for number, (image_id, ids) in enumerate(request_ids.items(), 1):
+        height, width = image_size(request.images[image_id])
+        images[image_id] = {
+            "id": number,
+            "file_name": image_id,
+            "height": height,
+            "width": width,
+            REQUEST_IDS: ids,
+        }
+    annotations: list[dict[str, Any]] = []
+    for cell, prelabel in request.prelabels.items():
+        for name, mask in _predicted_regions(request.tasks[cell.task], prelabel):
+            numbers = {
+                "id": len(annotations) + 1,
+                "image_id": images[cell.image_id]["id"],
+                "category_id": categories[name][0],
+            }
+            annotations.append(numbers | _segmentation(mask))
+    classes: list[dict[str, Any]] = []
+    for name, (number, task) in categories.items():
+        classes.append({"id": number, "name": name, "supercategory": task})
+    data = {
+        "info": _INFO,
+        "licenses": [],
+        "categories": classes,
+        "images": list(images.values()),
+        "annotations": annotations,
+    }
+    return json.dumps(data, indent=1) + "\n"
+
+
+def _predicted_regions(task: TaskDef, prelabel: Path) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """The name and the mask of each region of a prediction: one a class."""
+    regions = task.to_regions(task.read_prediction(prelabel))
+    for number in np.unique(regions[regions >= 0]).tolist():
+        yield task.region_names[number], regions == number
+
+
+def _segmentation(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """What an annotation says of its mask."""
+    rows = np.flatnonzero(mask.any(axis=1))
+    columns = np.flatnonzero(mask.any(axis=0))
+    top = int(rows[0])
+    left = int(columns[0])
+    return {
+        "segmentation": {"size": list(mask.shape), "counts": encode_mask(mask)},
+        "area": int(mask.sum()),
+        "bbox": [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top],
+        "iscrowd": 0,
+    }
+
+
+def _readme(request: Request) -> str:
+    return _TEXT.format(
+        images=len(request.images), labels=len(request.items), sent=SENT, ids=REQUEST_IDS
+    )

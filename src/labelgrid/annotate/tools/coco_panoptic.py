@@ -1,0 +1,214 @@
+"""Reads the segments of COCO's "panoptic" files: a JSON file, and a PNG for each image.
+
+A pixel's red, green and blue, R + 256 G + 65536 B, are the id of its segment; 0 is none. A crowd
+is a segment as any other.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.annotate.answers import Answers, Fault
+from labelgrid.annotate.coco_file import CocoFile, EntryError, Id, entry_id, text_of
+from labelgrid.annotate.connector import ProjectIndex
+from labelgrid.annotate.json_files import answer_files, holds_keys
+from labelgrid.annotate.matching import LINK, is_inside, leads_outside
+from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
+from labelgrid.errors import LabelError
+from labelgrid.formats.arrays import samples, shape_text
+from labelgrid.formats.regions import Canvas
+from labelgrid.recognition import Recognition
+from labelgrid.words import join_names
+
+#: A segment's id of 24 bits is below this.
+_IDS = 2**24
+
+
+class CocoPanopticConnector:
+    """Reads answers of COCO's panoptic format.
+
+    See `labelgrid.annotate.connector.Connector`.
+    """
+
+    def receive(self, answer: Path, index: ProjectIndex) -> Answers:
+        """Read the segments of a file with its PNGs beside it, or of the files of a folder.
+
+        The PNGs lie in a folder that is named as the JSON file, or beside it.
+
+        Raises:
+            LabelError: there is no annotation, or the names of classes are unknown.
+        """
+        faults: list[Fault] = []
+        images: list[DrawnImage] = []
+        stray: list[str] = []
+        folder = answer if answer.is_dir() else answer.parent
+        for path, name in answer_files(answer, faults):
+            file = _PanopticFile(name, path, folder)
+            file.tables.read(path)
+            if file.is_panoptic or any(file.tables.faults):
+                images += file.drawn_images()
+                faults += file.tables.faults
+            else:
+                stray.append(name)
+        answers = region_answers(images, index)
+        answers.faults += faults
+        answers.stray += stray
+        if not (images or answers.faults):
+            raise LabelError(
+                "There is no file of panoptic annotations.",
+                where=str(answer),
+                next_step="Name the folder that holds the JSON file and the PNGs.",
+                unchanged="Nothing was imported.",
+            )
+        return answers
+
+    def recognise(self, path: Path) -> Recognition | None:
+        """Recognise a file of annotations with segments."""
+        if holds_keys(path, ("image_id", "segments_info")):
+            return Recognition("COCO panoptic annotations", 0.95)
+        return None
+
+
+build = CocoPanopticConnector
+
+
+@dataclass(frozen=True)
+class _Segments:
+    """An annotation: its number, its PNG, and the category of each segment's id."""
+
+    number: int
+    file_name: str
+    categories: Mapping[int, Id]
+
+
+class _PanopticFile:
+    """The annotations of a JSON file, by their image."""
+
+    def __init__(self, name: str, path: Path, folder: Path) -> None:
+        self.tables = CocoFile(name, self._add_annotation)
+        self.is_panoptic = False
+        self._path = path
+        self._folder = folder
+        self._segments: dict[Id, _Segments] = {}
+        # One map is kept, for all classes of an image.
+        self._read = lru_cache(maxsize=1)(_read_ids)
+
+    def _add_annotation(self, annotation: dict[str, Any], number: int) -> None:
+        image = entry_id(annotation, "image_id")
+        segments = annotation.get("segments_info")
+        if not isinstance(segments, list):
+            raise EntryError("Its segments_info is no list.")
+        self.is_panoptic = True
+        categories: dict[int, Id] = {}
+        for segment in segments:
+            if not isinstance(segment, dict):
+                raise EntryError("A segment of it is no JSON object.")
+            key = segment.get("id")
+            if type(key) is not int or not 0 < key < _IDS or key in categories:
+                raise EntryError("The id of a segment is no number of 24 bits, or comes twice.")
+            categories[key] = entry_id(segment, "category_id")
+        read = _Segments(number, text_of(annotation, "file_name"), categories)
+        if self._segments.setdefault(image, read) is not read:
+            raise EntryError("Another annotation has the same image_id.")
+
+    def drawn_images(self) -> Iterator[DrawnImage]:
+        """The images with their segments; what refers to no entry is added to the faults."""
+        for key, image in self.tables.images.items():
+            segments = self._segments.pop(key, None)
+            yield DrawnImage(
+                image=image.name,
+                where=f"{self.tables.name}: {image.name}",
+                size=image.size,
+                shapes=list(self._shapes(segments)) if segments else [],
+            )
+        for segments in self._segments.values():
+            self._add_fault(segments, "Its image_id is in no entry of images.")
+
+    def _add_fault(self, segments: _Segments, what: str, next_step: str = "") -> None:
+        self.tables.faults.add(f"annotations[{segments.number}]", what, next_step)
+
+    def _shapes(self, segments: _Segments) -> Iterator[Shape]:
+        """A shape for each class: segments do not overlap."""
+        path = self._png(segments)
+        if path is None:
+            return
+        names = self.tables.categories
+        of_class: dict[str, list[int]] = defaultdict(list)
+        for key, category in segments.categories.items():
+            if category not in names:
+                self._add_fault(segments, "A category_id of it is in no entry of categories.")
+                return
+            of_class[names[category]].append(key)
+        known = tuple(segments.categories)
+        for name, keys in of_class.items():
+            yield Shape(name, partial(_paint, partial(self._read, path, known), keys))
+
+    def _png(self, segments: _Segments) -> Path | None:
+        """The annotation's PNG; None, and a fault, if there is none in the answer."""
+        name = PurePosixPath(segments.file_name)
+        if leads_outside(name):
+            self._add_fault(segments, f"The path '{name}' leads out of the folder.")
+            return None
+        parent = self._path.parent
+        for beside in (parent / self._path.stem, parent, parent.parent / self._path.stem):
+            path = beside / name
+            if not path.is_relative_to(self._folder) or not path.is_file():
+                continue
+            if is_inside(self._folder, path.relative_to(self._folder).as_posix()):
+                return path
+            self._add_fault(segments, LINK, "Copy the PNG itself into the folder.")
+            return None
+        self._add_fault(
+            segments,
+            "There is no PNG of its segments.",
+            f"Put it where its file_name says, into the folder {self._path.stem}.",
+        )
+        return None
+
+
+def _read_ids(path: Path, known: tuple[int, ...]) -> NDArray[np.int32]:
+    """The segments' ids [h, w] in a PNG.
+
+    Raises:
+        LabelError: it is no PNG of 8-bit RGB, or holds an id that is not known.
+    """
+    colours = samples(path)
+    if colours.ndim != 3 or colours.shape[-1] != 3 or colours.dtype != np.uint8:
+        raise LabelError(
+            f"A PNG of segments has 8-bit colours; this one is {shape_text(colours)}.",
+            where=str(path),
+        )
+    channels = colours.astype(np.int32)
+    ids = channels[..., 0] | channels[..., 1] << 8 | channels[..., 2] << 16
+    is_known = np.zeros(_IDS, np.bool_)
+    is_known[[0, *known]] = True
+    unknown = ids[~is_known[ids]]
+    if len(unknown):
+        raise LabelError(
+            f"The PNG {path.name} holds segments that segments_info does not list: "
+            f"{join_names(np.unique(unknown).tolist(), 5)}.",
+            next_step="Export both together again.",
+        )
+    return ids
+
+
+def _paint(
+    read: Callable[[], NDArray[np.int32]], keys: Sequence[int], canvas: Canvas, number: int
+) -> None:
+    """Paint the segments of one class."""
+    ids = read()
+    if ids.shape != canvas.size:
+        height, width = ids.shape
+        raise LabelError(
+            f"The PNG is {height}x{width}, and its image {canvas.size[0]}x{canvas.size[1]} "
+            "(height x width)."
+        )
+    chosen = np.zeros(_IDS, np.bool_)
+    chosen[keys] = True
+    canvas.paint(chosen[ids], number)
