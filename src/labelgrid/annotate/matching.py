@@ -65,6 +65,8 @@ def answer_file(folder: Path, name: str, where: str, cell: Cell, task: TaskDef) 
     return wrong_extension(name, where, cell, task, path=path) or path
 
 
+#: The extensions of pictures that are stored with losses, and their formats' names.
+_LOSSY = {".jpg": "JPEG", ".jpeg": "JPEG"}
 #: The fault of a link to a file outside the folder.
 LINK = "The file is a link that leads out of the folder."
 
@@ -84,4 +86,15 @@ def wrong_extension(
     what = f"Labels of {cell.task} are {expected} files, not '{ending}'."
     if path:
         what += other_kind(path, task)
-    return Fault(where, what, "Convert it, or remove it.", cell)
+    return Fault(where, what, _advice(ending, task), cell)
+
+
+def _advice(ending: str, task: TaskDef) -> str:
+    """What to do about a label file with another extension."""
+    if ending.lower() not in _LOSSY:
+        return "Convert it, or remove it."
+    advice = f"{_LOSSY[ending.lower()]} changes the numbers of pixels: get the label as PNG."
+    if hasattr(task.options, "threshold"):
+        advice += " Or convert it to PNG, and declare from which number on a pixel is 'yes': "
+        advice += "`threshold = 128`."
+    return advice

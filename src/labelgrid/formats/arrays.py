@@ -30,6 +30,8 @@ Array = NDArray[Any]
 #: Pillow's modes whose arrays hold the stored numbers: 1-bit, grey, palette indices, integers,
 #: floats, colour.
 SAMPLES = frozenset({"1", "L", "P", "I;16", "I;16B", "I", "F", "LA", "RGB", "RGBA"})
+#: The extensions of files that Pillow reads as they are.
+_PICTURES = (".tiff", ".tif", ".bmp")
 
 
 def samples(path: Path) -> Array:
@@ -45,19 +47,36 @@ def samples(path: Path) -> Array:
 
 
 def samples_and_text(path: Path, key: str) -> tuple[Array, str | None]:
-    """As `samples` of a PNG, with the text under a key of its metadata; None if it has none.
+    """As `samples`, with the text under a key of a PNG's metadata; None if it has none.
 
     Raises:
         LabelError: as `samples`, or the text is compressed or not UTF-8.
     """
     data, array = _read(path)
+    if path.suffix.lower() != ".png":
+        return array, None
     with file_errors(path):
         return array, png.text_of(data, key)
 
 
+def palette_of(path: Path) -> Array | None:
+    """The colours [n, 3] of a file whose pixels are indices into a palette; None for others.
+
+    Raises:
+        LabelError: the file cannot be read, or its header is damaged.
+    """
+    if path.suffix.lower() == ".npy":
+        return None
+    with file_errors(path), open_regular(path) as file, open_as_named(file, path) as image:
+        colours = image.getpalette("RGB") if image.mode == "P" else None
+    if colours is None:
+        return None
+    return np.array(colours, np.uint8).reshape(-1, 3)
+
+
 def _read(path: Path) -> tuple[bytes, Array]:
     """The content of a label file, and the numbers in it."""
-    readers = {".png": png_samples, ".npy": _npy, ".tiff": _tiff, ".tif": _tiff}
+    readers = {".png": png_samples, ".npy": _npy, **dict.fromkeys(_PICTURES, _pillow)}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise LabelError(
@@ -75,7 +94,7 @@ def _read(path: Path) -> tuple[bytes, Array]:
 
 
 def stored_size(path: Path) -> tuple[int, int] | None:
-    """Height and width from the header of a PNG or TIFF.
+    """Height and width from the header of a PNG, TIFF or BMP.
 
     None for another file (an .npy file is never compressed).
 
@@ -91,7 +110,7 @@ def stored_size(path: Path) -> tuple[int, int] | None:
             case ".png":
                 header = png.header_of(head)
                 return header.height, header.width
-            case ".tif" | ".tiff":
+            case ".tif" | ".tiff" | ".bmp":
                 with open_as_named(file, path) as image:
                     return image.height, image.width
     return None
@@ -149,10 +168,6 @@ def _deep_colours(data: bytes) -> Array:
     if colours.shape[-1] == 3:
         return np.asarray(cv2.cvtColor(colours, cv2.COLOR_BGR2RGB))
     return np.asarray(cv2.cvtColor(colours, cv2.COLOR_BGRA2RGBA))
-
-
-def _tiff(data: bytes, path: Path) -> Array:
-    return _pillow(data, path)
 
 
 def _pillow(data: bytes, path: Path) -> Array:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from labelgrid.files import open_regular
 from labelgrid.formats.arrays import SAMPLES, Array, file_errors, npy_header, png_samples
 from labelgrid.images import png
 from labelgrid.images.opening import open_as_named
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 #: How many bytes of a file's beginning are read.
 START = 2**16
@@ -60,7 +63,7 @@ def head_of(path: Path, extensions: Collection[str]) -> Head | None:
     At most 1 MiB is read. It raises nothing. A damage that the head does not show is not noticed.
     """
     ending = path.suffix.lower()
-    readers = {".png": _png, ".npy": _npy, ".tiff": _tiff, ".tif": _tiff}
+    readers = {".png": _png, ".npy": _npy, ".tiff": _tiff, ".tif": _tiff, ".bmp": _bmp}
     if ending not in extensions or ending not in readers:
         return None
     try:
@@ -98,19 +101,31 @@ def _npy(file: BinaryIO, _path: Path) -> Head:
 
 
 def _tiff(file: BinaryIO, path: Path) -> Head:
-    from PIL import ImageMode
-
     with open_as_named(cast("BinaryIO", _Limited(file)), path) as image:
         tags: Any = image.tag_v2  # type: ignore[attr-defined]
         tag = _STRIPS if _STRIPS in tags else _TILES
         ends = np.ravel(tags[tag]) + np.ravel(tags[_SIZE_OF[tag]])
         if image.mode not in SAMPLES or ends.max() > _size(file):
             raise ValueError("it is no label, or its end is missing")
-        return Head(
-            channels=len(image.getbands()),
-            dtype=np.dtype(ImageMode.getmode(image.mode).typestr),
-            palette=image.mode == "P",
-        )
+        return _of_picture(image)
+
+
+def _bmp(file: BinaryIO, path: Path) -> Head:
+    with open_as_named(cast("BinaryIO", _Limited(file)), path) as image:
+        decoder, _, start, layout = image.tile[0]  # type: ignore[attr-defined]
+        if decoder == "raw" and start + layout[1] * image.height > _size(file):
+            raise ValueError("its end is missing")
+        return _of_picture(image)
+
+
+def _of_picture(image: "Image.Image") -> Head:
+    from PIL import ImageMode
+
+    return Head(
+        channels=len(image.getbands()),
+        dtype=np.dtype(ImageMode.getmode(image.mode).typestr),
+        palette=image.mode == "P",
+    )
 
 
 class _Limited:

@@ -111,14 +111,17 @@ def name_task_commands(project: ProjectFolder, task: str) -> Iterator[None]:
         if error.declare:
             commands = []
             for key, value in error.declare.items():
-                words = command("task", project.folder, task, *_flag(key, value))
+                words = command("task", project.folder, task, *_words(key, value))
                 commands.append(f"`{words}`")
             error.next_step += f" In this project: {' or '.join(commands)}."
         raise
 
 
-def _flag(key: str, value: object) -> tuple[str, str]:
-    text = value if isinstance(value, str) else json.dumps(value)
-    if key == "classes":
-        return "--class", text
-    return "--set", f"{key}={text}"
+def _words(key: str, value: object) -> list[str]:
+    """The options of `labelgrid task` that declare a value."""
+    if key == "classes" and isinstance(value, list):
+        words: list[str] = []
+        for name in value:
+            words += ["--class", name]
+        return words
+    return ["--set", f"{key}={json.dumps(value)}"]

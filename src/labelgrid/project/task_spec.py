@@ -15,6 +15,7 @@ from labelgrid.errors import LabelError, PluginError, ProjectError
 from labelgrid.files import read_text
 from labelgrid.formats.codec import codec
 from labelgrid.ledger.grid import TaskRow
+from labelgrid.project.colour_map import read_colour_map
 from labelgrid.tasks.task import TaskDef, spec_of
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -24,7 +25,7 @@ def task_row(words: str, folder: Path = Path()) -> TaskRow:
     """Parse `NAME[:KEY=VALUE,...]`; a bare word is a file of class names, one per line.
 
     The kind is NAME unless `kind=` is given. `cost=` is the cost of one label. All other keys are
-    options of the label format.
+    options of the label format. Commas in brackets belong to a value, which is JSON then.
 
     Raises:
         ProjectError: the name or a value is wrong.
@@ -37,7 +38,7 @@ def task_row(words: str, folder: Path = Path()) -> TaskRow:
     """
     name, _, rest = words.partition(":")
     values: dict[str, Any] = {}
-    for item in filter(None, rest.split(",")):
+    for item in filter(None, _items(rest)):
         key, equals, value = item.partition("=")
         if not equals:
             key = "classes"
@@ -49,13 +50,14 @@ def task_row(words: str, folder: Path = Path()) -> TaskRow:
 def task_rows(path: Path) -> list[TaskRow]:
     """The tasks of a TOML file: one table per task.
 
-    It has `kind`, `cost`, `classes` (a file or a list) and options.
+    It has `kind`, `cost`, `classes` (a file or a list), `colours` (a colour map or a table) and
+    other options.
     """
     return task_rows_of(read_toml(path), path.parent)
 
 
 def task_rows_of(tables: Mapping[str, Any], folder: Path) -> list[TaskRow]:
-    """The tasks of such tables; the paths of class files are relative to `folder`."""
+    """The tasks of such tables; paths of class files and colour maps are relative to `folder`."""
     return [_row(name, values, folder) for name, values in tables.items()]
 
 
@@ -130,6 +132,19 @@ def _value(text: str) -> Any:
         return text
 
 
+def _items(text: str) -> list[str]:
+    """The parts of a text between commas, but for commas in brackets."""
+    items = [""]
+    depth = 0
+    for character in text:
+        depth += (character in "[{") - (character in "]}")
+        if character == "," and depth <= 0:
+            items.append("")
+        else:
+            items[-1] += character
+    return items
+
+
 def _row(name: str, values: Mapping[str, Any], folder: Path) -> TaskRow:
     if not NAME.fullmatch(name):
         raise ProjectError(
@@ -146,6 +161,8 @@ def _row(name: str, values: Mapping[str, Any], folder: Path) -> TaskRow:
     cost = options.pop("cost", spec_of(kind).cost)
     if isinstance(options.get("classes"), str):
         options["classes"] = _classes(folder / options["classes"], name)
+    if isinstance(options.get("colours"), str):
+        options["colours"] = read_colour_map(folder / options["colours"])
     if not isinstance(cost, int | float) or isinstance(cost, bool) or not 0 <= cost <= 1e15:
         raise ProjectError(
             f"The cost of '{name}' is {cost}; it must be a number from 0 up.",

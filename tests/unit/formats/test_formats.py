@@ -94,9 +94,9 @@ def test_a_declared_ignore_number_is_not_labelled_even_if_it_is_a_class(tmp_path
 def test_colours_are_no_class_map(tmp_path):
     refused(
         classes.read,
-        png(tmp_path / "a.png", np.zeros((2, 3, 3), np.uint8)),
+        png(tmp_path / "a.png", np.eye(3, dtype=np.uint8)[None]),
         NAMES,
-        "3 channels of colour",
+        "3 channels of colour: #000001 (33.3%), #000100 (33.3%), #010000 (33.3%)",
     )
 
 
@@ -181,7 +181,7 @@ def test_sixteen_bits_and_colours_are_no_yes_no_map(tmp_path):
     )
     refused(
         binary.read,
-        png(tmp_path / "b.png", np.zeros((2, 2, 3), np.uint8)),
+        png(tmp_path / "b.png", np.eye(3, dtype=np.uint8)[None]),
         binary.Options(),
         "one channel",
     )

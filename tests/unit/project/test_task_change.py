@@ -164,6 +164,54 @@ def test_a_label_of_merged_classes_is_written_with_the_files_own_indices(tmp_pat
     assert "    1  b (counts as d)" in classes.describe(options)
 
 
+def test_another_first_class_is_read_from_then_on_and_told(full: ProjectFolder, data: Made) -> None:
+    before = read(full, data, "semseg")
+    fit = Fit(
+        round=1,
+        checkpoint="c",
+        model="m",
+        recipe={},
+        seed=0,
+        trained=["semseg"],
+        images=3,
+        labels={},
+        spent=1.0,
+        tasks=target_declarations(full.tasks()),
+    )
+    done = changed(full, "semseg", first=1)
+    assert done.stale and done.moved
+    assert redeclared_tasks(fit, full.tasks()) == ["semseg"]
+    after = read(full, data, "semseg")
+    assert (after.valid == (before.valid & (before.value[..., 0] > 0))).all()
+    assert (after.value + 1 == before.value)[after.valid].all()
+    with pytest.raises(LabelError, match=r"0 \(.* pixels\).*, which `ids` does not name"):
+        changed(
+            full, "semseg", first=None, ids={"1": "wall", "2": "floor", "3": "box", "9": "ball"}
+        )
+    ids = {"0": "ignore", "1": "wall", "2": "floor", "3": "box", "9": "ball"}
+    assert changed(full, "semseg", first=None, ids=ids).checked == 3
+    assert (read(full, data, "semseg").valid == after.valid).all()
+
+
+def test_a_model_of_before_an_option_was_new_is_not_stale(full: ProjectFolder) -> None:
+    then = {"kind": "depth", "scale": None, "disparity": False, "stride": 1}
+    fit = Fit(
+        round=1,
+        checkpoint="c",
+        model="m",
+        recipe={},
+        seed=0,
+        trained=["depth"],
+        images=3,
+        labels={},
+        spent=1.0,
+        tasks={"depth": then},
+    )
+    assert redeclared_tasks(fit, full.tasks()) == []
+    assert changed(full, "depth", scale=0.002).stale
+    assert redeclared_tasks(fit, full.tasks()) == ["depth"]
+
+
 WRONG = {
     "another kind": ({"kind": "semseg"}, "The kind of 'depth' is depth and cannot be changed"),
     "an unknown key": ({"scal": 1}, "scal"),

@@ -31,6 +31,15 @@ def classes(tmp_path: Path) -> Path:
         ("far:kind=depth", TaskRow("far", "depth", 1.0)),
         ("semseg:rooms.txt", TaskRow("semseg", "semseg", 10.0, ROOMS)),
         ("parts:kind=semseg,classes=rooms.txt,cost=0", TaskRow("parts", "semseg", 0.0, ROOMS)),
+        (
+            'semseg:rooms.txt,ids={"1":"wall","2":"floor","3":"bed"},ignore=[],cost=1',
+            TaskRow(
+                "semseg",
+                "semseg",
+                1.0,
+                {**ROOMS, "ids": {"1": "wall", "2": "floor", "3": "bed"}, "ignore": []},
+            ),
+        ),
     ],
 )
 def test_a_word_says_kind_cost_classes_and_options(classes: Path, words: str, row: TaskRow) -> None:

@@ -1,23 +1,34 @@
-"""Reads and writes binary maps (saliency, edges): a 1-bit PNG, or an 8-bit PNG of 0 and 255."""
+"""Reads and writes binary maps (saliency, edges): a file of 1 bit, or one of 0 and 255."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
-from labelgrid.formats.arrays import one_channel, samples, save_png, shape_text
-from labelgrid.formats.arrays import stored_size as stored_size
+from labelgrid.formats.arrays import (
+    Array,
+    one_channel,
+    samples,
+    save_png,
+    shape_text,
+    stored_size,  # noqa: F401 - of the codec
+)
+from labelgrid.formats.channels import equal_channels, without_alpha
 from labelgrid.formats.codec import Form, LabelArray
 from labelgrid.formats.heads import head_of
 from labelgrid.formats.regions import UNCOVERED, RegionMap
 from labelgrid.recognition import Recognition
 from labelgrid.words import count_text, join_names
 
-EXTENSIONS = (".png",)
+EXTENSIONS = (".png", ".tiff", ".tif", ".bmp", ".npy")
 CHANNELS = 1
 DTYPE = np.float32
 EXAMPLES = ((0.0,), (1.0,))
+#: The largest threshold: what is written must reach it.
+HIGHEST = 65535
 
 
 @dataclass(frozen=True)
@@ -26,25 +37,44 @@ class Options(Form):
 
     Args:
         one_is_positive: 8-bit files hold 0 and 1 instead of 0 and 255.
+        threshold: yes is every number of at least this, in files of any numbers; `one_is_positive`
+            has no effect then. None: other numbers than those of yes and no are refused.
     """
 
     one_is_positive: bool = False
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.threshold is not None and not 0 < self.threshold <= HIGHEST:
+            raise ValueError(
+                f"threshold must be above 0 and at most {HIGHEST}; it is {self.threshold:g}"
+            )
 
 
 def read(path: Path, options: Options) -> LabelArray:
     """Read 0 or 1 per pixel (float32, c = 1), valid everywhere.
 
+    A picture may hold the map in three equal channels, and have an alpha channel without
+    transparency.
+
     Raises:
-        LabelError: grey values between no and yes, 0 and 1 without `one_is_positive`, colours, or a
-            damaged file.
+        LabelError: without `threshold`, grey values between no and yes, 0 and 1 without
+            `one_is_positive`, or numbers of another type than 8 bits; colours, or a damaged file.
     """
-    grey = one_channel(samples(path), path, "A binary map")
+    stored = without_alpha(samples(path), path, "A binary map")
+    grey = equal_channels(stored)
+    if grey is None:
+        grey = one_channel(stored, path, "A binary map")
     if grey.dtype == np.bool_:
         return _label(grey)
+    if options.threshold is not None:
+        return _label(_above(grey, options.threshold, path))
     if grey.dtype != np.uint8:
         raise LabelError(
-            f"A binary map is a 1-bit or 8-bit PNG; this one is {shape_text(grey)}.",
+            f"A binary map is a file of 1 bit or 8 bits; this one is {shape_text(grey)}.",
             where=str(path),
+            **_declare_threshold(grey),
         )
     yes = _number_of_yes(options)
     positive = grey == yes
@@ -64,23 +94,58 @@ def read(path: Path, options: Options) -> LabelArray:
     raise LabelError(
         f"A binary map holds only 0 and {yes}; this one has {pixels} of other values, {others}.",
         where=str(path),
-        next_step="Decide what is 'yes' (a threshold) and write the map again.",
+        **_declare_threshold(grey),
     )
 
 
+def _above(grey: Array, threshold: float, path: Path) -> NDArray[np.bool_]:
+    """Where numbers reach the threshold; no number is NaN, and none is of another scale."""
+    if np.isnan(grey).any():
+        raise LabelError(
+            f"{np.isnan(grey).mean():.1%} of the numbers of this binary map are NaN.",
+            where=str(path),
+            next_step="Write 0 where the answer is no.",
+        )
+    largest = grey.max()
+    if 0 < largest <= 1 < threshold:
+        raise LabelError(
+            f"The largest value of this binary map is {largest:g}, and 'yes' begins at "
+            f"{threshold:g}.",
+            where=str(path),
+            **_declare_threshold(grey),
+        )
+    return np.asarray(grey >= threshold)
+
+
+def _declare_threshold(grey: Array) -> dict[str, Any]:
+    """The next step of an error that a threshold prevents: half of what the numbers can be."""
+    largest = float(np.nanmax(grey, initial=0))
+    threshold = 0.5
+    if largest > 1:
+        threshold = 128 if largest <= 255 else 32768
+    return {
+        "next_step": f"Declare from which number on a pixel is 'yes': `threshold = {threshold:g}`.",
+        "declare": {"threshold": threshold},
+    }
+
+
 def _number_of_yes(options: Options) -> int:
-    """The number that means yes in an 8-bit file."""
+    """The number that is written for yes; 0 is no."""
+    if options.threshold is not None:
+        return 255 if options.threshold <= 255 else HIGHEST
     if options.one_is_positive:
         return 1
     return 255
 
 
-def _label(yes: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]") -> LabelArray:
+def _label(yes: NDArray[np.bool_]) -> LabelArray:
     return LabelArray(yes.astype(np.float32)[..., None], np.ones(yes.shape, np.bool_))
 
 
 def write(path: Path, label: LabelArray, options: Options) -> None:
     """Write an 8-bit PNG of 0 and 255 (0 and 1 with `one_is_positive`).
+
+    It has 16 bits if the threshold is above 255.
 
     Raises:
         LabelError: some pixels are not valid (the format has no number for them), or the disk
@@ -93,7 +158,8 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
             where=str(path),
         )
     yes = _number_of_yes(options)
-    save_png(path, np.where(label.value[..., 0] > 0.5, yes, 0).astype(np.uint8))
+    numbers = np.where(label.value[..., 0] > 0.5, yes, 0)
+    save_png(path, numbers.astype(np.uint8 if yes <= 255 else np.uint16))
 
 
 def region_names(_options: Options) -> tuple[str, ...]:
@@ -122,7 +188,7 @@ def to_regions(label: LabelArray, _options: Options) -> RegionMap:
 
 
 def recognise(path: Path) -> Recognition | None:
-    """Recognise a PNG of 1 bit, or of 8 bits whose first rows hold 0 and 255 alone.
+    """Recognise a file of 1 bit, or of 8 bits; a PNG, if its first rows hold 0 and 255 alone.
 
     If they hold one of the two, it may as well be another map.
     """
@@ -138,4 +204,9 @@ def recognise(path: Path) -> Recognition | None:
 
 def describe(options: Options) -> str:
     """Describe the file to annotators."""
+    if options.threshold is not None:
+        return (
+            f"PNG, TIFF, BMP or .npy: {options.threshold:g} and more is yes, less is no; or a PNG "
+            "of 1 bit."
+        )
     return f"PNG, 8 bits: {_number_of_yes(options)} is yes, 0 is no; or a PNG of 1 bit."

@@ -1,8 +1,9 @@
-"""Reads and writes class maps: a PNG of class indices, with numbers that mean "not labelled"."""
+"""Reads and writes class maps: a class a pixel, with numbers that mean "not labelled"."""
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
-from labelgrid.formats.arrays import check_any_valid, one_channel, samples_and_text, save_png
-from labelgrid.formats.arrays import stored_size as stored_size
-from labelgrid.formats.codec import Form, LabelArray
+from labelgrid.formats import class_faults
+from labelgrid.formats.arrays import (
+    Array,
+    check_any_valid,
+    palette_of,
+    samples_and_text,
+    save_png,
+    shape_text,
+    stored_size,  # noqa: F401 - of the codec
+)
+from labelgrid.formats.channels import equal_channels, without_alpha
+from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.colours import colour_codes, colour_pixels, colour_text
 from labelgrid.formats.heads import FEW, Head, head_of
+from labelgrid.formats.numbering import (
+    IGNORE,
+    NOT_LABELLED,
+    UNKNOWN,
+    Numbering,
+    default_void,
+    look_up_colours,
+    look_up_numbers,
+)
 from labelgrid.formats.regions import UNCOVERED, RegionMap
 from labelgrid.recognition import Recognition
 from labelgrid.words import count_text, join_names
 
-EXTENSIONS = (".png",)
+EXTENSIONS = (".png", ".tiff", ".tif", ".bmp", ".npy")
 CHANNELS = 1
 DTYPE = np.int64
 EXAMPLES = ((0,), (1,))
@@ -27,7 +47,7 @@ ANNOTATED = "annotated"
 
 
 @dataclass(frozen=True)
-class Options(Form):
+class Options(Numbering):
     """The meaning of a class map's numbers.
 
     Args:
@@ -57,6 +77,9 @@ class Options(Form):
                 )
         if len(self.names) < 2:
             raise ValueError("at least 2 classes must be left after merging")
+        self.check_numbering(self.classes, self.names)
+        if self.ignore and (self.ids or self.colours):
+            raise ValueError(f"ignore has no effect with ids or colours: name '{IGNORE}' there")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -65,55 +88,140 @@ class Options(Form):
 
     @property
     def index(self) -> NDArray[np.int64]:
-        """Int64 [classes]: the position in `names` of each index in a file."""
+        """Int64 [classes]: the position in `names` of each class."""
         positions = {name: position for position, name in enumerate(self.names)}
         merged = [self.merge.get(name, name) for name in self.classes]
         return np.array([positions[name] for name in merged], np.int64)
 
+    @cached_property
+    def places(self) -> dict[int, int]:
+        """Number or colour in a file -> position in `names`, or `NOT_LABELLED`."""
+        place = dict(zip(self.classes, self.index.tolist(), strict=True))
+        place[IGNORE] = place.get(IGNORE, NOT_LABELLED)
+        named = self.names_in_files(self.classes)
+        places = {number: place[name] for number, name in named.items()}
+        return places | dict.fromkeys(self.ignore, NOT_LABELLED)
+
+    @cached_property
+    def written(self) -> NDArray[np.int64]:
+        """Int64 [names]: the number or colour that is written for each; -1 if it is ignored."""
+        named = self.names_in_files(self.classes)
+        first: dict[str, int] = {}
+        for number, name in named.items():
+            if number >= 0 and number not in self.ignore:
+                first.setdefault(name, number)
+        return np.array([first.get(name, -1) for name in self.names], np.int64)
+
+    def places_in(self, dtype: "np.dtype[Any]") -> dict[int, int]:
+        """The places of numbers of a type, with those that are not labelled by default."""
+        void = dict.fromkeys(default_void(dtype), NOT_LABELLED)
+        if self.ids:
+            return void | self.places
+        return self.places | void
+
 
 def read(path: Path, options: Options) -> LabelArray:
-    """Read class indices (int64, c = 1) from a grey PNG of 8 or 16 bits, or a palette PNG.
+    """Read class indices (int64, c = 1) from a file of numbers, or of colours if declared.
+
+    A picture may hold them in three equal channels, and have an alpha channel without transparency.
 
     Raises:
-        LabelError: colours instead of indices, an index without a class, no valid pixel, a damaged
-            file, or its text `annotated` names no two classes.
+        LabelError: colours instead of indices, an index or colour without a class, no valid pixel,
+            a damaged file, or its text `annotated` names no two classes.
     """
-    array, text = samples_and_text(path, ANNOTATED)
-    if array.ndim == 3:
-        raise LabelError(
-            "A class map holds one class index per pixel; "
-            f"this one holds {array.shape[-1]} channels of colour.",
-            where=str(path),
-            next_step="Write indices: an 8- or 16-bit grey PNG, or a palette PNG.",
-        )
-    index = one_channel(array, path, "A class map")
-    void = (*_void(array.dtype), *options.ignore)
-    valid = np.ones(index.shape, np.bool_)
-    for number in void:
-        valid &= index != number
-    wrong = valid & (index >= len(options.classes))
-    if wrong.any():
-        largest = int(index[wrong].max())
-        raise LabelError(
-            f"{_unnamed(index[wrong])}: "
-            f"its {len(options.classes)} classes are 0 to {len(options.classes) - 1}.",
-            where=str(path),
-            next_step="Fix the label; or add the missing classes to `classes`, in the order of "
-            "their indices; or declare the numbers that mean 'not labelled': "
-            f"`ignore = [{largest}]`.",
-            declare={"classes": "NAME", "ignore": [largest]},
-        )
-    merged = index.astype(np.int64)
-    if options.merge:
-        merged = options.index[np.where(valid, merged, 0)]
-    why = f"not labelled are {', '.join(map(str, void))}"
+    stored, text = samples_and_text(path, ANNOTATED)
+    stored = without_alpha(stored, path, "A class map")
+    if options.colours:
+        index = _of_colours(stored, path, options)
+        why = "none has the colour of a class"
+    else:
+        numbers = _numbers(stored, path)
+        index = _of_numbers(numbers, path, options)
+        why = f"not labelled are {_void_text(options, numbers.dtype)}"
+    valid = index >= 0
     annotated = None
     if text is not None:
         annotated = _annotated_classes(text, path, options)
-        valid &= annotated[np.where(valid, merged, 0)]
+        valid &= annotated[index]
         why += ", and other classes"
     check_any_valid(valid, path, why)
-    return LabelArray(merged[..., None], valid, annotated)
+    np.maximum(index, 0, out=index)
+    return LabelArray(index[..., None], valid, annotated)
+
+
+def _numbers(stored: Array, path: Path) -> Array:
+    """The whole numbers [h, w] of a file."""
+    numbers = equal_channels(stored)
+    if numbers is None and stored.ndim == 3:
+        raise class_faults.no_indices(stored, path)
+    if numbers is None or numbers.dtype.kind not in "bui":
+        raise LabelError(
+            f"A class map is a map of whole numbers; this one is {shape_text(stored)}.",
+            where=str(path),
+            next_step="Write indices: an 8- or 16-bit grey PNG, or a palette PNG.",
+        )
+    if numbers.dtype.kind == "b":
+        return numbers.astype(np.uint8)
+    return numbers
+
+
+def _of_numbers(numbers: Array, path: Path, options: Options) -> NDArray[np.int64]:
+    """Int64 [h, w]: the position of each number in `names`; negative where not labelled."""
+    if _is_guess(options) and _holds_two_ends(numbers):
+        raise class_faults.only_two_ends(numbers, options.classes, options.ignore, path)
+    index = look_up_numbers(numbers, options.places_in(numbers.dtype), options.first or None)
+    wrong = index == UNKNOWN
+    if not wrong.any():
+        return index
+    if options.ids:
+        raise class_faults.unknown_ids(numbers[wrong], options, path)
+    raise class_faults.unknown_indices(
+        numbers, wrong, options, options.classes, ignore=options.ignore, path=path
+    )
+
+
+def _is_guess(options: Options) -> bool:
+    """Whether 255 may as well be the second of two classes."""
+    return len(options.classes) == 2 and options.counts_from_zero and 255 not in options.ignore
+
+
+def _holds_two_ends(numbers: Array) -> bool:
+    """Whether the numbers are 0 and 255 alone, and both of them."""
+    ends = numbers == 255
+    return bool(ends.any() and not ends.all() and not numbers[~ends].any())
+
+
+def _of_colours(stored: Array, path: Path, options: Options) -> NDArray[np.int64]:
+    """Int64 [h, w]: the position of each colour in `names`; negative where not labelled."""
+    if stored.dtype != np.uint8 or (stored.ndim != 2 and stored.shape[-1] not in (1, 3)):
+        raise LabelError(
+            f"A class map of colours has 8 bits a channel; this one is {shape_text(stored)}.",
+            where=str(path),
+            next_step="Write RGB of 8 bits, or a palette PNG.",
+        )
+    codes = colour_codes(_colours(stored, path))
+    index = look_up_colours(codes, options.places)
+    wrong = index == UNKNOWN
+    if wrong.any():
+        named = options.names_in_files(options.classes)
+        raise class_faults.unknown_colours(codes[wrong], options, named, path)
+    return index
+
+
+def _colours(stored: Array, path: Path) -> Array:
+    """RGB [h, w, 3] of indices into a palette, of grey or of RGB."""
+    if stored.ndim == 3:
+        return np.broadcast_to(stored, (*stored.shape[:2], 3))
+    palette = palette_of(path)
+    if palette is None:
+        return np.broadcast_to(stored[..., None], (*stored.shape, 3))
+    if stored.max() >= len(palette):
+        raise LabelError(
+            f"It holds index {stored.max()} of a palette with {len(palette)} colours.",
+            where=str(path),
+            next_step="Export it again.",
+        )
+    return palette[stored]
 
 
 def _annotated_classes(text: str, path: Path, options: Options) -> NDArray[np.bool_]:
@@ -145,48 +253,86 @@ def _annotated_classes(text: str, path: Path, options: Options) -> NDArray[np.bo
     return annotated
 
 
-def _void(dtype: np.dtype[np.generic]) -> tuple[int, ...]:
-    """The numbers of this type that always mean "not labelled"."""
-    if dtype.kind != "u":
-        return ()
-    return {1: (255,), 2: (65535,)}.get(dtype.itemsize, ())
-
-
-def _unnamed(wrong: NDArray[Any]) -> str:
-    """The beginning of the message about indices without a class."""
-    values, counts = np.unique(wrong, return_counts=True)
-    indices: list[str] = []
-    for value, count in zip(values, counts, strict=True):
-        indices.append(f"{value} ({count_text(count, 'pixel')})")
-    return f"It holds indices without a class: {join_names(indices, 5)}"
-
-
 def write(path: Path, label: LabelArray, options: Options) -> None:
-    """Write a PNG of indices: 8 bits with 255 where not valid.
+    """Write a PNG of numbers: 8 bits with 255 where not valid, if no class has this number.
 
-    For more than 255 classes it has 16 bits, and 65535 where not valid.
+    Where 8 bits do not do, it has 16, and 65535 where not valid. With `colours` it is RGB.
 
     Raises:
-        LabelError: an index could not be read back unchanged, or the disk reports an error.
+        LabelError: an index could not be read back unchanged, the options have no number or colour
+            for "not labelled", or the disk reports an error.
     """
     index = label.value[..., 0]
-    if options.merge:  # write the file's own index of each class that is left
-        in_file = np.array([options.classes.index(name) for name in options.names], np.int64)
-        index = np.where(label.valid, in_file[np.where(label.valid, index, 0)], 0)
-    wrong = label.valid & (
-        (index < 0) | (index >= len(options.classes)) | np.isin(index, options.ignore)
-    )
+    known = label.valid & (index >= 0) & (index < len(options.names))
+    numbers = options.written[np.where(known, index, 0)]
+    wrong = label.valid & (~known | (numbers < 0))
     if wrong.any():
         raise LabelError(
-            f"{_unnamed(index[wrong])}, or a declared 'ignore' number.", where=str(path)
+            f"{class_faults.unnamed(index[wrong])}, or a declared 'ignore' number.",
+            where=str(path),
         )
     texts: dict[str, str] = {}
     if label.annotated is not None:
         texts[ANNOTATED] = _annotated_text(label.annotated, options)
-    if len(options.classes) <= 255:
-        save_png(path, np.where(label.valid, index, 255).astype(np.uint8), texts)
-    else:
-        save_png(path, np.where(label.valid, index, 65535).astype(np.uint16), texts)
+    stored = _colours_to_store if options.colours else _numbers_to_store
+    save_png(path, stored(numbers, label.valid, path, options), texts)
+
+
+def _numbers_to_store(
+    numbers: NDArray[np.int64], valid: NDArray[np.bool_], path: Path, options: Options
+) -> Array:
+    """The numbers in the smallest type that can say all classes, and "not labelled" if need be."""
+    needs_void = not valid.all()
+    # Of two classes, a map of 0 and 255 alone is refused.
+    needs_wide = _is_guess(options) and needs_void and not numbers[valid].any()
+    for dtype in (np.dtype(np.uint8), np.dtype(np.uint16)):
+        places = options.places_in(dtype)
+        void = _void(options, dtype)
+        fits = all(
+            number <= np.iinfo(dtype).max and places[number] >= 0
+            for number in options.written[options.written >= 0].tolist()
+        )
+        is_small = dtype.itemsize == 1
+        if fits and not (needs_void and void is None) and not (needs_wide and is_small):
+            return np.where(valid, numbers, void or 0).astype(dtype)
+    raise LabelError(
+        "Pixels are not labelled, and no number means that.",
+        where=str(path),
+        next_step=f"Name one in `ids` as '{IGNORE}'.",
+    )
+
+
+def _void(options: Options, dtype: "np.dtype[Any]") -> int | None:
+    """The number of an unsigned type that is written for "not labelled"; None if there is none."""
+    places = options.places_in(dtype)
+    for number in (*default_void(dtype), *sorted(places)):
+        if places[number] == NOT_LABELLED and 0 <= number <= np.iinfo(dtype).max:
+            return number
+    return None
+
+
+def _colours_to_store(
+    codes: NDArray[np.int64], valid: NDArray[np.bool_], path: Path, options: Options
+) -> Array:
+    """The colours [h, w, 3], with the first one that means "not labelled" if need be."""
+    void = [code for code, place in options.places.items() if place == NOT_LABELLED]
+    if not (void or valid.all()):
+        declare = {"colours": {**options.colours, IGNORE: _unused_colour(options)}}
+        raise LabelError(
+            "Pixels are not labelled, and no colour means that.",
+            where=str(path),
+            next_step=f'Name one in `colours`: `{IGNORE} = "{_unused_colour(options)}"`.',
+            declare=declare,
+        )
+    return colour_pixels(np.where(valid, codes, [*void, 0][0]))
+
+
+def _unused_colour(options: Options) -> str:
+    """The lightest grey that is no class's."""
+    code = 0xFFFFFF
+    while code in options.places:
+        code -= 0x010101
+    return colour_text(code)
 
 
 def _annotated_text(annotated: NDArray[np.bool_], options: Options) -> str:
@@ -229,12 +375,12 @@ def to_regions(label: LabelArray, _options: Options) -> RegionMap:
 
 
 def recognise(path: Path) -> Recognition | None:
-    """Recognise a PNG with a palette, or a grey one with few numbers in its first rows.
+    """Recognise a file with a palette, or a grey one with few numbers in its first rows.
 
     If they hold 0 or 255 alone, it may as well be a binary map.
     """
     head = head_of(path, EXTENSIONS)
-    if head is None or head.channels != 1:
+    if head is None or head.channels != 1 or head.dtype.kind == "f":
         return None
     return Recognition("a class map", _sureness(head))
 
@@ -248,17 +394,46 @@ def _sureness(head: Head) -> float:
 
 
 def describe(options: Options) -> str:
-    """Describe the file to annotators: one line, then one line per class."""
-    void = ", ".join(map(str, (255, *options.ignore)))
+    """Describe the file to annotators: one line, then one line per number or colour."""
     lines = [
-        f"{len(options.classes)} classes, PNG of 8 or 16 bits, grey or palette: "
-        f"an index from 0 a pixel. Not labelled: {void} (in a 16-bit file 65535 instead of 255). "
+        f"{len(options.classes)} classes, {_form_text(options)} "
         "If not all classes were annotated: the names of those in the PNG's text "
         f"'{ANNOTATED}', one a line."
     ]
-    for index, name in enumerate(options.classes):
-        line = f"{index:>5}  {name}"
+    for number, name in options.names_in_files(options.classes).items():
+        said = colour_text(number) if options.colours else f"{number:>5}"
+        line = f"{said}  {name}"
         if name in options.merge:
             line += f" (counts as {options.merge[name]})"
+        if name == IGNORE and IGNORE not in options.classes:
+            line = f"{said}  not labelled"
         lines.append(line)
     return "\n".join(lines)
+
+
+def _form_text(options: Options) -> str:
+    """What a pixel holds, in whole sentences."""
+    if options.colours:
+        return (
+            "RGB of 8 bits (PNG, TIFF, BMP, .npy) or a palette PNG: one of these colours a pixel."
+        )
+    what = f"an index from {options.first}"
+    if options.ids:
+        what = "one of these numbers"
+    wide = ""
+    if options.places_in(np.dtype(np.uint8))[255] == NOT_LABELLED:
+        wide = " (in a 16-bit file 65535 instead of 255)"
+    return (
+        "PNG of 8 or 16 bits, grey or palette (or TIFF, BMP, .npy of whole numbers): "
+        f"{what} a pixel. Not labelled: {_void_text(options, np.dtype(np.uint8))}"
+        f"{wide}."
+    )
+
+
+def _void_text(options: Options, dtype: "np.dtype[Any]") -> str:
+    """The numbers of a type that mean "not labelled", in words."""
+    places = options.places_in(dtype)
+    numbers = [str(number) for number, place in places.items() if place == NOT_LABELLED]
+    if options.first:
+        numbers.insert(0, f"below {options.first}")
+    return ", ".join(numbers) or "none"

@@ -1,0 +1,183 @@
+"""Words the errors about class maps whose numbers or colours say no class.
+
+A hint that names an option makes the file readable if it is followed, or stands beside the others
+that are as likely.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.config import as_toml
+from labelgrid.errors import LabelError
+from labelgrid.formats.arrays import Array
+from labelgrid.formats.colours import colour_codes, colour_text, nearest_colour
+from labelgrid.formats.numbering import IGNORE, Numbering, default_void
+from labelgrid.words import count_text, join_names
+
+#: A message lists so many numbers or colours, and a hint declares no more.
+LISTED = 5
+
+
+def unnamed(wrong: NDArray[Any]) -> str:
+    """The beginning of the message about indices without a class.
+
+    Example:
+        >>> unnamed(np.array([7, 7, 9]))
+        'It holds indices without a class: 7 (2 pixels), 9 (1 pixel)'
+    """
+    values, counts = np.unique(wrong, return_counts=True)
+    indices: list[str] = []
+    for value, count in zip(values, counts, strict=True):
+        indices.append(f"{value} ({count_text(count, 'pixel')})")
+    return f"It holds indices without a class: {join_names(indices, LISTED)}"
+
+
+def unknown_indices(
+    numbers: Array,
+    wrong: NDArray[np.bool_],
+    options: Numbering,
+    classes: Sequence[str],
+    *,
+    ignore: Sequence[int],
+    path: Path,
+) -> LabelError:
+    """The error about indices without a class.
+
+    Args:
+        numbers: [h, w], as stored.
+        wrong: where they have no class.
+        options: of the task, without `ids`.
+        classes: of the task.
+        ignore: the numbers that are not labelled.
+        path: the file.
+    """
+    values = np.unique(numbers[wrong]).tolist()
+    void = (*default_void(numbers.dtype), *ignore)
+    present = np.setdiff1d(numbers, np.array(void, np.int64))
+    last = options.first + len(classes) - 1
+    hints = ["Fix the label"]
+    declare: dict[str, object] = {}
+    if options.counts_from_zero and present[0] >= 0 and present[-1] == len(classes):
+        hints.append("if the classes count from 1, and 0 means 'not labelled': `first = 1`")
+        declare["first"] = 1
+    if values[0] > last:
+        missing = values[-1] - last
+        them = "missing class" if missing == 1 else f"{missing} missing classes"
+        hints.append(f"add the {them} to `classes`, in the order of their indices")
+        if missing <= LISTED:
+            declare["classes"] = _placeholders(missing)
+    if len(values) <= LISTED and len(present) > len(values):
+        declare["ignore"] = [*ignore, *values]
+        hints.append(
+            f"declare the numbers that mean 'not labelled': `ignore = {declare['ignore']}`"
+        )
+    return LabelError(
+        f"{unnamed(numbers[wrong])}: its {len(classes)} classes are {options.first} to {last}.",
+        where=str(path),
+        next_step=f"{'; or '.join(hints)}.",
+        declare=declare,
+    )
+
+
+def _placeholders(count: int) -> list[str]:
+    if count == 1:
+        return ["NAME"]
+    return [f"NAME{number}" for number in range(1, count + 1)]
+
+
+def unknown_ids(wrong: NDArray[Any], options: Numbering, path: Path) -> LabelError:
+    """The error about numbers, stored where no class is, that `ids` does not have."""
+    values = np.unique(wrong).tolist()
+    ignored = {str(value): IGNORE for value in values}
+    shown = dict(list(ignored.items())[:LISTED])
+    declare: dict[str, object] = {}
+    if len(values) <= LISTED:
+        declare["ids"] = {**options.ids, **ignored}
+    return LabelError(
+        f"{unnamed(wrong)}, which `ids` does not name.",
+        where=str(path),
+        next_step=f"Name them in `ids`, with a class or '{IGNORE}': `{inline_table(shown)}`.",
+        declare=declare,
+    )
+
+
+def only_two_ends(
+    numbers: Array, classes: Sequence[str], ignore: Sequence[int], path: Path
+) -> LabelError:
+    """The error about a map of 0 and 255 alone, of a task with two classes."""
+    ids = {"0": classes[0], "255": classes[1]}
+    declare = {"ids": ids, "ignore": [*ignore, 255]}
+    return LabelError(
+        f"This class map holds 0 and 255 alone; {(numbers == 255).mean():.0%} of its pixels are "
+        "255.",
+        where=str(path),
+        next_step=f"Declare what 255 is. If it is '{classes[1]}': `ids = {inline_table(ids)}`. If "
+        f"it means 'not labelled': `ignore = {declare['ignore']}`.",
+        declare=declare,
+    )
+
+
+def no_indices(stored: Array, path: Path) -> LabelError:
+    """The error about channels that differ, of a task whose files hold no colours."""
+    found = ""
+    if stored.ndim == 3 and stored.shape[-1] == 3 and stored.dtype == np.uint8:
+        codes = colour_codes(stored)
+        values, counts = np.unique(codes, return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        shares = [f"{colour_text(values[k])} ({counts[k] / codes.size:.1%})" for k in order]
+        found = f": {join_names(shares, LISTED)}"
+    return LabelError(
+        "A class map holds one class index per pixel; "
+        f"this one holds {stored.shape[-1]} channels of colour{found}.",
+        where=str(path),
+        next_step="Write indices: an 8- or 16-bit grey PNG, or a palette PNG. Or declare the "
+        'colour of each class: `colours = {CLASS = "#rrggbb"}`, or a colour map: '
+        '`colours = "colours.txt"`.',
+    )
+
+
+def unknown_colours(
+    wrong: NDArray[np.int64], options: Numbering, named: Mapping[int, str], path: Path
+) -> LabelError:
+    """The error about colours 0xrrggbb, stored where no class is, that `colours` does not have."""
+    values, counts = np.unique(wrong, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    texts = [colour_text(values[k]) for k in order]
+    shown: list[str] = []
+    for text, k in zip(texts[:LISTED], order, strict=False):
+        near = nearest_colour(int(values[k]), named)
+        pixels = count_text(int(counts[k]), "pixel")
+        shown.append(f"{text} ({pixels}; the nearest is {colour_text(near)}, '{named[near]}')")
+    if len(texts) > LISTED:
+        shown.append(f"and {len(texts) - LISTED} more")
+        return LabelError(
+            f"It holds colours without a class: {', '.join(shown)}.",
+            where=str(path),
+            next_step="So many colours come from JPEG or from a smooth change of size: get the "
+            "file as it was before. Or name them in `colours`.",
+        )
+    ignored = options.colours.get(IGNORE, ())
+    ignored = (ignored,) if isinstance(ignored, str) else ignored
+    declare = {"colours": {**options.colours, IGNORE: [*ignored, *texts]}}
+    return LabelError(
+        f"It holds colours without a class: {', '.join(shown)}.",
+        where=str(path),
+        next_step=f"Name them in `colours`, with a class or '{IGNORE}': "
+        f"`{IGNORE} = {as_toml(declare['colours'][IGNORE])}`.",
+        declare=declare,
+    )
+
+
+def inline_table(values: Mapping[str, str]) -> str:
+    """A TOML table of numbers and names.
+
+    Example:
+        >>> inline_table({"0": "wall"})
+        '{0 = "wall"}'
+    """
+    pairs = [f"{number} = {as_toml(name)}" for number, name in values.items()]
+    return "{" + ", ".join(pairs) + "}"

@@ -1,0 +1,64 @@
+"""Reads colours such as "#80c0ff", and compares them."""
+
+import re
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_HEX = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+def colour_code(text: str) -> int:
+    """The number 0xrrggbb of a colour.
+
+    Raises:
+        ValueError: it is not written as #rrggbb.
+
+    Example:
+        >>> colour_code("#000102")
+        258
+    """
+    if not _HEX.fullmatch(text):
+        raise ValueError(f"a colour is written as #rrggbb, such as #80c0ff; it is {text!r}")
+    return int(text[1:], 16)
+
+
+def colour_text(code: int) -> str:
+    """The text of a colour's number: the inverse of `colour_code`.
+
+    Example:
+        >>> colour_text(258)
+        '#000102'
+    """
+    return f"#{code:06x}"
+
+
+def colour_codes(pixels: NDArray[Any]) -> NDArray[np.int64]:
+    """The numbers [...] of colours [..., 3], uint8.
+
+    Example:
+        >>> colour_codes(np.array([[0, 1, 2]], np.uint8)).tolist()
+        [258]
+    """
+    wide = pixels.astype(np.int64)
+    return wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+
+
+def colour_pixels(codes: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The colours [..., 3] of numbers [...]: the inverse of `colour_codes`."""
+    channels = [codes >> 16, codes >> 8 & 255, codes & 255]
+    return np.stack(channels, axis=-1).astype(np.uint8)
+
+
+def nearest_colour(code: int, codes: Collection[int]) -> int:
+    """The one of several colours that is nearest to another, by its three numbers.
+
+    Example:
+        >>> colour_text(nearest_colour(0x010203, [0x0000FF, 0x010204]))
+        '#010204'
+    """
+    known = np.array(list(codes), np.int64)
+    step = colour_pixels(known).astype(np.int64) - colour_pixels(np.array(code))
+    return int(known[(step**2).sum(-1).argmin()])

@@ -1,0 +1,164 @@
+"""Defines which number or colour in the files of a class map means which class."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.config import check_ranges
+from labelgrid.formats.arrays import Array
+from labelgrid.formats.codec import Form
+from labelgrid.formats.colours import colour_code, colour_text
+from labelgrid.words import join_names
+
+#: The class of `ids` and `colours` that stands for "not labelled".
+IGNORE = "ignore"
+#: The place of a number or colour that means "not labelled", and of one that nobody declared.
+NOT_LABELLED = -1
+UNKNOWN = -2
+#: The smallest and the largest number that can be declared.
+LOWEST = -(2**15)
+HIGHEST = 2**16 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbering(Form):
+    """How the files of a class map say the classes: by their indices from 0, if nothing is said.
+
+    Args:
+        first: the number of the first class; smaller numbers are not labelled.
+        ids: number in the file -> class, or "ignore": not labelled. A number that it does not name
+            is refused, but for 255 (8-bit) and 65535 (16-bit), which are not labelled then.
+        colours: class or "ignore" -> its colour, such as "#80c0ff", or a list of several, if files
+            hold colours. A task may also name a colour map: a file with a class and its colour a
+            line.
+    """
+
+    first: int = 0
+    ids: Mapping[str, str] = field(default_factory=dict)
+    colours: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def counts_from_zero(self) -> bool:
+        """Whether files hold the indices of the classes."""
+        return not (self.first or self.ids or self.colours)
+
+    def names_in_files(self, classes: Iterable[str]) -> dict[int, str]:
+        """Number, or colour 0xrrggbb, in the file -> class or "ignore"."""
+        if self.ids:
+            return {int(number): name for number, name in self.ids.items()}
+        if not self.colours:
+            return {number + self.first: name for number, name in enumerate(classes)}
+        names: dict[int, str] = {}
+        for name, colours in self.colours.items():
+            for colour in _several(colours):
+                names[colour_code(colour)] = name
+        return names
+
+    def check_numbering(self, classes: tuple[str, ...], left: tuple[str, ...]) -> None:
+        """Check the options against all classes, and those that are left after merging.
+
+        Raises:
+            ValueError: two options exclude each other, or one is wrong.
+        """
+        check_ranges(self, first=(0, HIGHEST))
+        given = [name for name in ("first", "ids", "colours") if getattr(self, name)]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} exclude each other: declare one of them")
+        for number in self.ids:
+            _check_id(number)
+        seen: dict[str, str] = {}
+        for name, colours in self.colours.items():
+            for colour in _several(colours):
+                text = colour_text(colour_code(colour))
+                if seen.setdefault(text, name) != name:
+                    raise ValueError(f"colours gives {text} to '{seen[text]}' and to '{name}'")
+        if self.ids or self.colours:
+            _check_names(given[0], self.names_in_files(classes), classes, left)
+
+
+def _several(colours: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (colours,) if isinstance(colours, str) else colours
+
+
+def _check_id(number: str) -> None:
+    try:
+        is_number = str(int(number)) == number and LOWEST <= int(number) <= HIGHEST
+    except ValueError:
+        is_number = False
+    if not is_number:
+        raise ValueError(
+            f"a number in ids is a whole one from {LOWEST} to {HIGHEST}; it is '{number}'"
+        )
+
+
+def _check_names(
+    option: str, named: Mapping[int, str], classes: tuple[str, ...], left: tuple[str, ...]
+) -> None:
+    """Check that an option names classes alone, and each that files must be able to say."""
+    if IGNORE in classes:
+        raise ValueError(f"no class can be called '{IGNORE}' with {option}")
+    for name in named.values():
+        if name not in classes and name != IGNORE:
+            raise ValueError(
+                f"{option} names '{name}', which is no class of the task "
+                f"({join_names(classes, 5)}); what is not labelled is called '{IGNORE}'"
+            )
+    written = {name for number, name in named.items() if number >= 0}
+    lacking = [name for name in left if name not in written]
+    if lacking:
+        raise ValueError(f"{option} lacks {join_names(lacking, 5)}")
+
+
+def default_void(dtype: "np.dtype[Any]") -> tuple[int, ...]:
+    """The numbers of this type that mean "not labelled" where nothing else is declared."""
+    if dtype.kind != "u":
+        return ()
+    return {1: (255,), 2: (65535,)}.get(dtype.itemsize, ())
+
+
+def look_up_numbers(
+    numbers: Array, places: Mapping[int, int], below: int | None = None
+) -> NDArray[np.int64]:
+    """The place of each whole number; `UNKNOWN` where it has none.
+
+    Args:
+        numbers: of any shape.
+        places: number -> place.
+        below: smaller numbers without a place are `NOT_LABELLED`; None: no number is.
+
+    Example:
+        >>> look_up_numbers(np.array([7, 9, -1]), {7: 0}, below=0).tolist()
+        [0, -2, -1]
+    """
+    low = LOWEST - 1
+    high = HIGHEST + 1
+    rows = numbers
+    if numbers.dtype.kind == "u" and numbers.dtype.itemsize <= 2:
+        low = 0
+        high = int(np.iinfo(numbers.dtype).max)
+    else:
+        limits = np.iinfo(numbers.dtype)
+        rows = np.clip(numbers, max(low, limits.min), min(high, limits.max)).astype(np.int64) - low
+    table = np.full(high - low + 1, UNKNOWN)
+    if below is not None:
+        table[: max(0, below - low)] = NOT_LABELLED
+    for number, place in places.items():
+        if low <= number <= high:
+            table[number - low] = place
+    return table[rows]
+
+
+def look_up_colours(codes: NDArray[np.int64], places: Mapping[int, int]) -> NDArray[np.int64]:
+    """The place of each colour 0xrrggbb; `UNKNOWN` where it has none.
+
+    Example:
+        >>> look_up_colours(np.array([0x0000FF, 0x00FF00]), {0xFF: 3}).tolist()
+        [3, -2]
+    """
+    known = np.array(sorted(places), np.int64)
+    row = np.minimum(np.searchsorted(known, codes), len(known) - 1)
+    values = np.array([places[code] for code in known.tolist()], np.int64)
+    return np.where(known[row] == codes, values[row], UNKNOWN)
