@@ -2,7 +2,7 @@
 
 How a tool answers is in `tests/annotators`, one file a connector: `CONNECTOR` is what it is called
 by, `answer` and `escape` fill in what was sent. Where a tool cannot draw depth, `TASKS` names tasks
-of images that it can. A connector that only receives is answered from a plain folder's request.
+of images that it can; where it needs to be told something, `OPTIONS` does. A connector that only receives is answered from a plain folder's request.
 With `COVERS = ["labelgrid.annotate.tools.NAME"]` it is the connector's test, too.
 """
 
@@ -77,7 +77,8 @@ class Place:
         return self.annotator.answer(sent, labels, {self.ids[cell]: "too dark" for cell in skipped})
 
     def receive(self, answer: Path) -> None:
-        import_labels(self.project, answer, format=self.connector)
+        options = getattr(self.annotator, "OPTIONS", None)
+        import_labels(self.project, answer, format=self.connector, options=options)
 
     def refused(self, answer: Path) -> LabelgridError:
         before = snapshot(self.project)

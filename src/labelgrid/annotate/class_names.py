@@ -89,8 +89,12 @@ class ClassNames:
                 next_step=f"Name the task, such as --task {tasks[0]}.",
             )
         if len(common) == 1:
-            knowing = dict.fromkeys(names, common)
+            knowing = dict.fromkeys(knowing, common)
         return {name: self._target(name, min(tasks)) for name, tasks in knowing.items()}
+
+    def knows(self, name: str) -> bool:
+        """Whether a task knows a name, or it is mapped to one that a task knows or to "ignore"."""
+        return bool(self._tasks_knowing(name))
 
     def rest(self, task: str) -> int | None:
         """The number of what no region covers; None: it is not labelled."""

@@ -1,7 +1,7 @@
 """Defines the connector protocol: send a request to a labelling tool, receive its answer."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -56,6 +56,10 @@ class ProjectIndex:
         self.options = options
         self.heard: dict[str, bool] = {}
         self._store = store
+
+    def of_task(self, task: str) -> "ProjectIndex":
+        """The same project for labels of one task, as `--task` says it."""
+        return ProjectIndex(self._store, self.tasks, replace(self.options, task=task))
 
     def class_names(self) -> ClassNames:
         """The names of regions that the tasks know."""

@@ -30,16 +30,19 @@ _LONGEST_LINE = 2**20
 _LARGEST = 2**30
 #: The key of how long a label took.
 SECONDS = "seconds"
+#: The key of the class that a mask shows.
+CLASS = "class"
 #: The key of who or what made a label.
 ANNOTATOR = "annotator"
 
 
 @dataclass(frozen=True)
 class ListedLabel:
-    """The cell of a label file, according to a list in the folder."""
+    """The cell of a label file, and its class if it shows only one, according to a list."""
 
     cell: Cell
     request_id: str = ""
+    region: str = ""
 
 
 def manifest_rows(path: Path) -> list[dict[str, Any]] | None:
@@ -68,11 +71,13 @@ def first_row(folder: Path) -> dict[str, Any] | None:
 
 def has_table(folder: Path) -> bool:
     """Whether a folder has a list of labels or of skips, by the first lines of these files."""
-    for name, columns in _COLUMNS.items():
-        header = _beginning(folder, name).partition("\n")[0].strip()
-        if {*columns} <= {*header.replace(";", ",").split(",")}:
-            return True
-    return False
+    return any({*columns} <= table_columns(folder, name) for name, columns in _COLUMNS.items())
+
+
+def table_columns(folder: Path, name: str) -> set[str]:
+    """The columns of a table in a folder, by its first line; none without such a table."""
+    header = _beginning(folder, name).partition("\n")[0].strip()
+    return {*header.replace(";", ",").split(",")}
 
 
 def _beginning(folder: Path, name: str) -> str:
@@ -152,7 +157,8 @@ def _files(rows: list[tuple[str, dict[str, Any]]], faults: list[Fault]) -> dict[
     listed: dict[str, ListedLabel] = {}
     for where, row in rows:
         path = PurePosixPath(row["path"])
-        entry = ListedLabel(Cell(row["image"], row["task"]), row.get("request_id", ""))
+        cell = Cell(row["image"], row["task"])
+        entry = ListedLabel(cell, row.get("request_id", ""), str(row.get(CLASS) or ""))
         if leads_outside(path):
             what = f"The path '{path}' leads out of the folder."
             faults.append(Fault(where, what, next_step, entry.cell))

@@ -9,7 +9,7 @@ from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.image_names import ImageNames
 from labelgrid.errors import EmptyLabelError, LabelError
 from labelgrid.formats.codec import LabelArray
-from labelgrid.formats.regions import UNCOVERED, Canvas
+from labelgrid.formats.regions import IGNORED, UNCOVERED, Canvas
 from labelgrid.images.opening import WrongFileError, refuse_giant
 from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.task import TaskDef
@@ -18,10 +18,14 @@ from labelgrid.words import join_names
 
 @dataclass(frozen=True)
 class Shape:
-    """A region as a tool has it: its name, and a function that paints it with a number."""
+    """A region as a tool has it: its name, and a function that paints it with a number.
+
+    It is not labelled where `optional` says that no task needs to know its name, and none does.
+    """
 
     name: str
     paint: Callable[[Canvas, int], None]
+    optional: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +62,8 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
     """
     classes = index.class_names()
     finder = index.image_names()
-    names = set[str]()
+    needed = set[str]()
+    optional = set[str]()
     for image in images:
         if image.cell is None:
             names.update(_names(image))
@@ -106,7 +111,11 @@ def _cells(
         return Fault(image.where, what, "Name it with its folder.")
     if not found:
         return None
-    tasks = {targets[shape.name].task for shape in image.shapes}
+    tasks = set[str]()
+    for shape in image.shapes:
+        target = targets[shape.name]
+        if target.number != IGNORED or not shape.optional:
+            tasks.add(target.task)
     return [Cell(found[0], task) for task in sorted(tasks)]
 
 

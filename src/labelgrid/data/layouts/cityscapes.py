@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from labelgrid.data.id_splits import check_classes, lacking_sentence, unmatched_sentence
 from labelgrid.errors import ImageError, LabelError, RecipeError
 from labelgrid.formats.arrays import check_any_valid, one_channel, samples, shape_text
+from labelgrid.formats.cityscapes_ids import CLASSES, NAMES
 from labelgrid.formats.codec import LabelArray
 from labelgrid.images.listing import list_images
 from labelgrid.images.reading import read_image
@@ -34,13 +35,6 @@ IMAGES = "leftImg8bit"
 IMAGE_END = "_leftImg8bit.png"
 #: A kind of task -> the folder of its labels, and the end of their file names.
 LABELS = {"semseg": ("gtFine", "_gtFine_labelIds.png"), "depth": ("disparity", "_disparity.png")}
-#: The classes, and their numbers in the files.
-CLASSES = {
-    "road": 7, "sidewalk": 8, "building": 11, "wall": 12, "fence": 13, "pole": 17,
-    "traffic light": 19, "traffic sign": 20, "vegetation": 21, "terrain": 22, "sky": 23,
-    "person": 24, "rider": 25, "car": 26, "truck": 27, "bus": 28, "train": 31, "motorcycle": 32,
-    "bicycle": 33,
-}  # fmt: skip
 #: The tasks, as in a file of tasks.
 TASKS: Mapping[str, Mapping[str, Any]] = {
     "semseg": {"classes": list(CLASSES)},
@@ -48,11 +42,10 @@ TASKS: Mapping[str, Mapping[str, Any]] = {
 }
 #: What to do about a file that is not as published.
 AGAIN = "Get the file again."
-#: The number of labels' numbers; a plate, -1, is stored as 255.
-NUMBERS = 34
+#: A plate, -1, is stored as 255.
 PLATE = 255
 #: The last of trainIds, which number the classes from 0; and how many maps are read to find them.
-LAST_TRAIN_ID = 18
+LAST_TRAIN_ID = len(CLASSES) - 1
 LOOKED_AT = 20
 
 
@@ -200,13 +193,13 @@ def _train_id_faults(source: Cityscapes) -> list[str]:
 def _classes(path: Path, task: TaskDef) -> LabelArray:
     check_classes(task.name, task.options.classes, list(CLASSES), "Cityscapes")
     stored = one_channel(samples(path), path, "A class map")
-    wrong = np.unique(stored[(stored >= NUMBERS) & (stored != PLATE)])
+    wrong = np.unique(stored[(stored >= len(NAMES)) & (stored != PLATE)])
     if stored.dtype != np.uint8 or wrong.size:
         numbers = ""
         if wrong.size:
             numbers = f", with {join_names(wrong.tolist(), 5)}"
         raise LabelError(
-            f"A class map holds 8-bit numbers, 0 to {NUMBERS - 1} and {PLATE}; "
+            f"A class map holds 8-bit numbers, 0 to {len(NAMES) - 1} and {PLATE}; "
             f"this is {shape_text(stored)}{numbers}.",
             where=str(path),
             next_step=AGAIN,

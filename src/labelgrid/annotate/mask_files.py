@@ -1,0 +1,125 @@
+"""Finds and reads the masks and maps of a folder: PNG files whose names say what they show."""
+
+import os
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.annotate.answer_folder import IMAGES, PRELABELS
+from labelgrid.annotate.answers import Fault
+from labelgrid.annotate.matching import LINK, is_inside
+from labelgrid.errors import LabelError
+from labelgrid.formats.arrays import samples, stored_size
+from labelgrid.formats.channels import equal_channels, without_alpha
+from labelgrid.formats.heads import Head, head_of
+from labelgrid.formats.regions import Canvas
+
+#: So many names are looked at to recognise a folder.
+LOOKED_AT = 200
+
+
+def png_names(folder: Path) -> Iterator[str]:
+    """The PNG files below a folder, as paths below it, by folder; hidden ones are left out.
+
+    So are those in its folders of images and prelabels. Links to folders are not followed.
+
+    Raises:
+        LabelError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise LabelError(
+            "There is no such folder of PNG files.", where=str(folder), next_step="Check the path."
+        )
+    for current, folders, names in os.walk(folder):
+        is_top = Path(current) == folder
+        excluded = {IMAGES, PRELABELS} if is_top else set()
+        folders[:] = sorted(n for n in folders if n not in excluded and not n.startswith("."))
+        prefix = "" if is_top else f"{Path(current).relative_to(folder).as_posix()}/"
+        for name in sorted(names):
+            if name.lower().endswith(".png") and not name.startswith("."):
+                yield prefix + name
+
+
+def head_of_first(folder: Path, matches: Callable[[str], object]) -> Head | None:
+    """The head of the first file whose name matches, among the first 200 PNG files below a folder.
+
+    None if there is none, or if it is damaged or a link that leads out. It raises nothing.
+    """
+    try:
+        for name in islice(png_names(folder), LOOKED_AT):
+            if matches(name.rpartition("/")[2]):
+                return head_of(folder / name, (".png",)) if is_inside(folder, name) else None
+    except (OSError, ValueError, LabelError):
+        pass
+    return None
+
+
+class Masks:
+    """The files of a folder; the one that was read last is kept, since it may be painted often.
+
+    Args:
+        folder: of the files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._last: tuple[str, NDArray[Any]] = ("", np.zeros(0))
+
+    def size(self, name: str) -> tuple[int, int]:
+        """Height and width, from the file's header.
+
+        Raises:
+            LabelError: the file is damaged, or a link that leads out of the folder.
+        """
+        self._check_inside(name)
+        return stored_size(self.folder / name) or (0, 0)
+
+    def numbers(self, name: str) -> NDArray[Any]:
+        """The numbers [h, w] or, of a file of colours, [h, w, 3].
+
+        Raises:
+            LabelError: the file is damaged, has transparent pixels, or is a link that leads out.
+        """
+        last, numbers = self._last
+        if last != name:
+            self._check_inside(name)
+            path = self.folder / name
+            numbers = without_alpha(samples(path), path, "A mask")
+            flat = equal_channels(numbers)
+            numbers = numbers if flat is None else flat
+            self._last = (name, numbers)
+        return numbers
+
+    def paint_number(self, name: str, stored: int, canvas: Canvas, number: int) -> None:
+        """Paint where a file holds a number."""
+        self._paint(name, self.numbers(name) == stored, canvas, number)
+
+    def paint_positive(self, name: str, canvas: Canvas, number: int) -> None:
+        """Paint where a file holds numbers above 0, in any channel."""
+        positive = self.numbers(name) > 0
+        if positive.ndim == 3:
+            positive = positive.any(axis=-1)
+        self._paint(name, positive, canvas, number)
+
+    def _paint(self, name: str, mask: NDArray[np.bool_], canvas: Canvas, number: int) -> None:
+        if mask.shape != canvas.size:
+            sizes = ["x".join(map(str, shape)) for shape in (mask.shape, canvas.size)]
+            raise LabelError(
+                f"The mask {name} is {sizes[0]}, another one of its image {sizes[1]} (height x "
+                "width).",
+                next_step="Export them again, at the image's size.",
+            )
+        canvas.paint(mask, number)
+
+    def _check_inside(self, name: str) -> None:
+        if not is_inside(self.folder, name):
+            raise LabelError(LINK, next_step="Copy the file itself into the folder.")
+
+
+def fault_of(name: str, error: LabelError) -> Fault:
+    """The fault of a file that cannot be read."""
+    return Fault(name, error.what, error.next_step)

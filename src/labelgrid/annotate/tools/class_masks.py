@@ -1,0 +1,249 @@
+"""Reads labels that are one PNG a class or instance of an image: every number above 0 is in."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from labelgrid.annotate import lists
+from labelgrid.annotate.answers import Answers, Fault
+from labelgrid.annotate.connector import ProjectIndex
+from labelgrid.annotate.image_names import ImageNames
+from labelgrid.annotate.lists import LABEL_LIST, ListedLabel
+from labelgrid.annotate.mask_files import Masks, fault_of, head_of_first, png_names
+from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
+from labelgrid.errors import LabelError
+from labelgrid.ledger.grid import Cell
+from labelgrid.recognition import Recognition
+from labelgrid.words import count_text, join_names
+
+#: How Label Studio names a mask: task, annotation, who made it, tag and class, number.
+_BRUSH = re.compile(r"task-\d+-annotation-(\d+)-by-(.+?)-(\d+)\.png")
+#: The number of an instance at the end of a name.
+_INSTANCE = re.compile(r"[_-]\d+$")
+#: The columns of a list that says what each mask shows.
+_COLUMNS = {"image", "path", lists.CLASS}
+#: Whether a task knows the name of a class.
+Knows = Callable[[str], bool]
+
+
+@dataclass(frozen=True)
+class _Mask:
+    """What a mask shows.
+
+    Args:
+        name: of the file, below the folder.
+        image: the image, as it is named.
+        region: the class.
+        task: of the label; empty: the one that knows the class.
+    """
+
+    name: str
+    image: str
+    region: str
+    task: str = ""
+
+
+class ClassMasksConnector:
+    """Reads folders of masks, each of one class or instance. It only receives.
+
+    A mask is named `IMAGE_CLASS.png`, `IMAGE_CLASS_3.png`, `IMAGE/CLASS.png` or `CLASS/IMAGE.png`;
+    or `labels.csv`, with the columns `image`, `task`, `path` and, if the file's name does not end
+    in it, `class`, says what it shows, as it must for the files of Label Studio's brush.
+
+    See `labelgrid.annotate.connector.Connector`.
+    """
+
+    def receive(self, answer: Path, index: ProjectIndex) -> Answers:
+        """Read the masks of a folder; those of one image and task are one label.
+
+        Where masks overlap, the one whose file comes later by its name counts.
+
+        Raises:
+            LabelError: there is no mask, nothing says which images masks of Label Studio show, or
+                no task knows a class.
+        """
+        names = list(png_names(answer))
+        listed = lists.read_lists(answer)
+        masks, faults = _listed_masks(names, listed.files, index)
+        faults += listed.faults
+        masks += _named_masks([name for name in names if name not in listed.files], index, answer)
+        if not (masks or faults):
+            raise LabelError(
+                "There are no masks in the folder.",
+                where=str(answer),
+                next_step="Name them IMAGE_CLASS.png, IMAGE/CLASS.png or CLASS/IMAGE.png.",
+            )
+        answers = Answers(faults=faults)
+        of_task: dict[str, list[_Mask]] = defaultdict(list)
+        for mask in masks:
+            of_task[mask.task].append(mask)
+        files = Masks(answer)
+        for task, group in of_task.items():
+            images, faults = _drawn(group, files, listed.seconds, index.image_names())
+            found = region_answers(images, index.of_task(task) if task else index)
+            answers.labels += found.labels
+            answers.faults += [*faults, *found.faults]
+            answers.foreign += found.foreign
+            answers.empty += found.empty
+        return answers
+
+    def recognise(self, path: Path) -> Recognition | None:
+        """Recognise masks by Label Studio's names, or by a list with a column for the class."""
+        if lists.table_columns(path, LABEL_LIST) >= _COLUMNS or head_of_first(
+            path, _BRUSH.fullmatch
+        ):
+            return Recognition("masks, one a class", 0.9)
+        return None
+
+
+build = ClassMasksConnector
+
+
+def _listed_masks(
+    names: list[str], listed: Mapping[str, ListedLabel], index: ProjectIndex
+) -> tuple[list[_Mask], list[Fault]]:
+    """The masks that a list names, and those lines that name no file or task."""
+    present = set(names)
+    masks: list[_Mask] = []
+    faults: list[Fault] = []
+    knows: dict[str, Knows] = {}
+    for name, entry in sorted(listed.items()):
+        task = entry.cell.task
+        if task and task not in index.tasks:
+            tasks = join_names(list(index.tasks))
+            what = f"The project has no task '{task}'."
+            faults.append(Fault(name, what, f"The tasks are {tasks}.", entry.cell))
+        elif name not in present:
+            what = f"There is no PNG file '{name}'."
+            faults.append(Fault(name, what, "Put the mask there.", entry.cell))
+        else:
+            if task not in knows:
+                narrowed = index.of_task(task) if task else index
+                knows[task] = narrowed.class_names().knows
+            region = entry.region or _region_of(PurePosixPath(name).stem, knows[task])
+            masks.append(_Mask(name, entry.cell.image_id, region, task))
+    return masks, faults
+
+
+def _named_masks(names: list[str], index: ProjectIndex, folder: Path) -> list[_Mask]:
+    """The masks whose names say their image and class; of foreign images, without the class.
+
+    Raises:
+        LabelError: their names say a task of Label Studio instead of an image.
+    """
+    brushed = [name for name in names if _BRUSH.fullmatch(PurePosixPath(name).name)]
+    if brushed:
+        count = count_text(len(brushed), "mask is", "masks are")
+        raise LabelError(
+            f"{count} named by the numbers of Label Studio, as {brushed[0]}, and nothing says of "
+            "which images they are.",
+            where=str(folder),
+            next_step=f"Write {LABEL_LIST} beside them: the columns image,task,path and a line for "
+            "each file. Or export JSON from Label Studio, which names the images.",
+        )
+    finder = index.image_names()
+    knows = index.class_names().knows
+    masks: list[_Mask] = []
+    for name in names:
+        image, region = _by_name(name, finder, knows)
+        masks.append(_Mask(name, image, region))
+    return masks
+
+
+def _by_name(name: str, finder: ImageNames, knows: Knows) -> tuple[str, str]:
+    """The image and class of a mask: of all ways to read its name the first that is known.
+
+    Else the first with an image of the project; else the name itself, and no class.
+    """
+    found: list[tuple[str, str]] = []
+    for image, region in _readings(PurePosixPath(name).with_suffix("")):
+        if finder.find(image):
+            if knows(region):
+                return image, region
+            found.append((image, region))
+    return [*found, (name, "")][0]
+
+
+def _readings(path: PurePosixPath) -> Iterator[tuple[str, str]]:
+    """All ways to read a mask's path, without extension, as an image (with one) and a class."""
+    stem = path.name
+    for place in range(len(stem) - 1, 0, -1):
+        if stem[place] == "_":
+            image = f"{path.with_name(stem[:place])}.png"
+            for region in _with_and_without_number(stem[place + 1 :]):
+                yield image, region
+    folders = path.parts[:-1]
+    if not folders:
+        return
+    for region in _with_and_without_number(stem):
+        yield f"{path.parent}.png", region
+    for last in _with_and_without_number(stem):
+        yield f"{'/'.join([*folders[:-1], last])}.png", folders[-1]
+        yield f"{'/'.join([*folders[1:], last])}.png", folders[0]
+
+
+def _with_and_without_number(name: str) -> list[str]:
+    """A name, and the same without the number of an instance.
+
+    Example:
+        >>> _with_and_without_number("wall_3"), _with_and_without_number("wall")
+        (['wall_3', 'wall'], ['wall'])
+    """
+    return list(dict.fromkeys((name, _INSTANCE.sub("", name))))
+
+
+def _region_of(stem: str, knows: Knows) -> str:
+    """The class in a mask's name, whatever is before it: the longest end that is known.
+
+    If none is known, what is behind Label Studio's tag, else the whole name.
+    """
+    for name in _with_and_without_number(stem):
+        for place, character in enumerate(f"-{name}"):
+            if character in "-_" and knows(name[place:]):
+                return name[place:]
+    return _INSTANCE.sub("", stem.rpartition("-tag-")[2])
+
+
+def _drawn(
+    masks: list[_Mask],
+    files: Masks,
+    seconds: Mapping[Cell, tuple[float, str]],
+    finder: ImageNames,
+) -> tuple[list[DrawnImage], list[Fault]]:
+    """The images with their masks in the order of their names, and what cannot be drawn."""
+    groups: dict[tuple[str, ...], list[_Mask]] = defaultdict(list)
+    for mask in sorted(masks, key=lambda mask: mask.name):
+        groups[tuple(finder.find(mask.image)) or (mask.image,)].append(mask)
+    images: list[DrawnImage] = []
+    faults: list[Fault] = []
+    for group in groups.values():
+        first = group[0]
+        others = _annotations(group)
+        if len(others) > 1:
+            what = f"Annotations {join_names(others, 5, ' and ')} both draw '{first.image}'."
+            faults.append(Fault(first.name, what, "Keep the files of one of them."))
+            continue
+        shown = group if finder.find(first.image) else ()
+        shapes = [Shape(mask.region, partial(files.paint_positive, mask.name)) for mask in shown]
+        try:
+            drawn = DrawnImage(
+                image=first.image,
+                where=first.name,
+                size=files.size(first.name),
+                shapes=shapes,
+                seconds=seconds.get(Cell(first.image, first.task), (None, ""))[0],
+            )
+        except LabelError as error:
+            faults.append(fault_of(first.name, error))
+        else:
+            images.append(drawn)
+    return images, faults
+
+
+def _annotations(masks: list[_Mask]) -> list[str]:
+    """The numbers of Label Studio's annotations in the masks' names."""
+    found = (_BRUSH.fullmatch(PurePosixPath(mask.name).name) for mask in masks)
+    return sorted({match[1] for match in found if match})
