@@ -38,8 +38,8 @@ BAD: dict[str, tuple[str, Any, str]] = {
         "semseg/0000.png",
         WRONG,
         "[0000.jpg, semseg]: It holds indices without a class: 9 (2 pixels): its 4 classes are 0 to 3. "
-        "Fix the label; or add the missing classes to `classes`, in the order of their indices; or declare the numbers "
-        "that mean 'not labelled': `ignore = [9]`. In this project: `labelgrid task FLAT semseg --class NAME` or "
+        "Fix the label; or add the 6 missing classes to `classes`, in the order of their indices; or declare the "
+        "numbers that mean 'not labelled': `ignore = [9]`. In this project: "
         "`labelgrid task FLAT semseg --set 'ignore=[9]'`.",
     ),
     "8-bit depth": (

@@ -153,11 +153,13 @@ def test_what_belongs_to_the_request_or_the_system_is_no_label(
         ),
         (
             "depth/r1-ab.exr",
-            " [a.jpg, semseg]: Labels of semseg are .png files, not '.exr'. Convert it, or remove it",
+            " [a.jpg, semseg]: Labels of semseg are .png or .tiff or .tif or .bmp or .npy files, not '.exr'. "
+            "Convert it, or remove it",
         ),
         (
-            "semseg/a.npy",
-            " [a.jpg, semseg]: Labels of semseg are .png files, not '.npy'. Convert it, or remove it.",
+            "semseg/a.jpg",
+            " [a.jpg, semseg]: Labels of semseg are .png or .tiff or .tif or .bmp or .npy files, not '.jpg'. "
+            "JPEG changes the numbers of pixels: get the label as PNG.",
         ),
     ],
 )

@@ -117,7 +117,7 @@ class Options(Numbering):
         void = dict.fromkeys(default_void(dtype), NOT_LABELLED)
         if self.ids:
             return void | self.places
-        return self.places | void
+        return void | self.places | void
 
 
 def read(path: Path, options: Options) -> LabelArray:
@@ -424,9 +424,9 @@ def _form_text(options: Options) -> str:
     if options.places_in(np.dtype(np.uint8))[255] == NOT_LABELLED:
         wide = " (in a 16-bit file 65535 instead of 255)"
     return (
-        "PNG of 8 or 16 bits, grey or palette (or TIFF, BMP, .npy of whole numbers): "
-        f"{what} a pixel. Not labelled: {_void_text(options, np.dtype(np.uint8))}"
-        f"{wide}."
+        f"PNG of 8 or 16 bits, grey or palette: {what} a pixel. Not labelled: "
+        f"{_void_text(options, np.dtype(np.uint8))}{wide}. "
+        "Also as TIFF, BMP or .npy of whole numbers."
     )
 
 
