@@ -100,10 +100,10 @@ class Masks:
 
     def paint_positive(self, name: str, canvas: Canvas, number: int) -> None:
         """Paint where a file holds numbers above 0, in any channel."""
-        positive = self.numbers(name) > 0
-        if positive.ndim == 3:
-            positive = positive.any(axis=-1)
-        self._paint(name, positive, canvas, number)
+        numbers = self.numbers(name)
+        if numbers.ndim == 3:
+            numbers = numbers.max(axis=-1)
+        self._paint(name, numbers > 0, canvas, number)
 
     def _paint(self, name: str, mask: NDArray[np.bool_], canvas: Canvas, number: int) -> None:
         if mask.shape != canvas.size:
