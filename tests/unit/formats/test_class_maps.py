@@ -333,7 +333,7 @@ def test_a_hint_that_cannot_cure_is_not_given(tmp_path: Path) -> None:
 
 
 def test_each_hint_about_colours_cures_it(tmp_path: Path) -> None:
-    path = picture(tmp_path / "a.png", coloured("#800000", "#7f0000", "#ffffff"))
+    path = picture(tmp_path / "a.png", coloured("#800000", "#7f0000", "#00000f"))
     with pytest.raises(LabelError) as caught:
         classes.read(path, options(colours={**COLOURS, IGNORE: "#00000f"}))
     assert read(path, **from_hint(caught.value, "colours")) == [[0, -1, -1]]
