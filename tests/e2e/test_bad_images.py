@@ -69,7 +69,7 @@ def test_one_image_that_cannot_be_used_stops_init_and_add(
 ) -> None:
     name = "b.png" if content.startswith(b"\x89PNG") else "b.jpg"
     bad = write(tmp_path / "photos", a_png=encoded("png"), **{name: content})
-    message = f"1 of 2 images cannot be used:\n    {name}: {fault}\n  Fix or remove them. "
+    message = f"1 of 2 images cannot be used:\n    {name}: {fault}\n  Fix or remove them, or leave them out with --leave-out. "
     found = refused(tmp_path, "init", tmp_path / "flat", "--images", bad, "--task", "depth")
     assert found == f"{message}Nothing was made."
     done(

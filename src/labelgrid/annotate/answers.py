@@ -15,7 +15,7 @@ from labelgrid.words import count_text, join_names
 
 #: The most faults, or groups of the same fault, that an error message lists.
 SHOWN = 20
-#: As many of the same fault are listed one by one.
+#: Of very many faults, so many of one kind are still listed one by one.
 FEW = 3
 #: What differs between messages about the same fault: names, cells, paths, numbers.
 _VARIABLE = re.compile(r"'[^']*'|\[[^\]]*\]|[^\s()]*/[^\s()]*|\d+(?:[.,x]\d+)*")
@@ -156,18 +156,20 @@ class ImportRefused(LabelError):
 
 
 def fault_lines(faults: Sequence[Fault], listed: Path | None = None) -> list[str]:
-    r"""Faults as lines of a message: more than a few of one kind are grouped.
+    r"""Faults as lines of a message; of very many, those of one kind are grouped.
 
     Args:
         faults: in the order of the lines.
         listed: the file that lists them all.
 
     Example:
-        >>> faults = [Fault(f"{i}.png", "It is empty.", "Export it.") for i in range(1, 6)]
+        >>> faults = [Fault(f"{i}.png", "It is empty.", "Export it.") for i in range(10, 34)]
         >>> print("\n".join(fault_lines(faults)))
-        5 files: the same fault. It is empty. Export it.
-          1.png, 2.png, 3.png, and 2 more.
+        24 files: the same fault. It is empty. Export it.
+          10.png, 11.png, 12.png, and 21 more.
     """
+    if len(faults) <= SHOWN:
+        return list(map(str, faults))
     groups: dict[str, list[Fault]] = {}
     for fault in faults:
         groups.setdefault(fault.kind, []).append(fault)

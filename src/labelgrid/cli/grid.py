@@ -136,8 +136,10 @@ def init(
 
 def left_out_values(project: "Project") -> dict[str, Any]:
     """The images that a command left out, as JSON values."""
-    keys = ("where", "what", "next_step")
-    return {"left_out": [{key: getattr(fault, key) for key in keys} for fault in project.left_out]}
+    left_out = [asdict(fault) for fault in project.left_out]
+    for values in left_out:
+        del values["cell"]
+    return {"left_out": left_out}
 
 
 def say_left_out(project: "Project") -> None:

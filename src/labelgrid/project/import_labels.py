@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from labelgrid import files, plugins
-from labelgrid.annotate.answers import FEW, Answer, Answers, Fault, ImportRefused
+from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, ImportRefused
 from labelgrid.annotate.connector import Connector, ProjectIndex, ToolServer
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.unknown_answers import refuse_unknown
@@ -339,10 +339,10 @@ def _describe(answer: Path | ToolServer, format: str | None) -> str:
 def _list_faults(project: ProjectFolder, faults: Sequence[Fault]) -> Path | None:
     """Write all faults to a file of the project, one a line.
 
-    None if there are so few that the message shows them all, or the disk is full.
+    None if the message shows them all or the disk is full.
     """
     path = project.folder / FAULTS
-    if len(faults) <= FEW:
+    if len(faults) <= SHOWN:
         return None
     lines = sorted(" ".join(str(fault).splitlines()) for fault in faults)
     with suppress(ProjectError):

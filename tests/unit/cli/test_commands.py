@@ -247,26 +247,26 @@ def test_images_that_cannot_be_read_are_left_out_and_listed(data: Made, tmp_path
     photos = tmp_path / "photos"
     for name in data.names:
         copy(data.images / name, photos / name)
-    for number in range(5):
-        (photos / f"bad{number}.jpg").write_bytes(b"")
+    for number in range(25):
+        (photos / f"bad{number:02d}.jpg").write_bytes(b"")
     words = ("--images", photos, "--task", "depth", "--leave-out")
     text = done("init", tmp_path / "a", *words).out
     assert text.startswith(
-        f"Left out: 5 images that cannot be read. {tmp_path / 'a/left-out.txt'} lists all.\n"
-        "  5 files: the same fault. The image file is empty: 0 bytes. Copy it again.\n"
-        "    bad0.jpg, bad1.jpg, bad2.jpg, and 2 more.\n"
+        f"Left out: 25 images that cannot be read. {tmp_path / 'a/left-out.txt'} lists all.\n"
+        "  25 files: the same fault. The image file is empty: 0 bytes. Copy it again.\n"
+        "    bad00.jpg, bad01.jpg, bad02.jpg, and 22 more.\n"
     )
     values = json.loads(done("init", tmp_path / "b", *words, "--json").out)
     assert values["images"] == len(data.names)
     assert values["left_out"][4] == {
-        "where": "bad4.jpg",
+        "where": "bad04.jpg",
         "what": "The image file is empty: 0 bytes.",
         "next_step": "Copy it again.",
     }
     (tmp_path / "b/left-out.txt").unlink()
     added = json.loads(done("add", tmp_path / "b", "--images", photos, "--leave-out", "--json").out)
-    assert (added["new"], len(added["left_out"])) == (0, 5)
-    assert len((tmp_path / "b/left-out.txt").read_text().splitlines()) == 5
+    assert (added["new"], len(added["left_out"])) == (0, 25)
+    assert len((tmp_path / "b/left-out.txt").read_text().splitlines()) == 25
 
 
 def test_a_dry_query_shows_the_picks_and_changes_nothing(flat: Path) -> None:
