@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from labelgrid.errors import EmptyLabelError, LabelError
 from labelgrid.files import atomic_write, open_regular, read_bytes
+from labelgrid.formats import tiff
 from labelgrid.images import png
 from labelgrid.images.opening import (
     decoder_errors,
@@ -76,7 +77,13 @@ def palette_of(path: Path) -> Array | None:
 
 def _read(path: Path) -> tuple[bytes, Array]:
     """The content of a label file, and the numbers in it."""
-    readers = {".png": png_samples, ".npy": _npy, **dict.fromkeys(_PICTURES, _pillow)}
+    readers = {
+        ".png": png_samples,
+        ".npy": npy_samples,
+        **dict.fromkeys(_PICTURES, _pillow),
+        ".tiff": _tiff,
+        ".tif": _tiff,
+    }
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise LabelError(
@@ -110,10 +117,21 @@ def stored_size(path: Path) -> tuple[int, int] | None:
             case ".png":
                 header = png.header_of(head)
                 return header.height, header.width
-            case ".tif" | ".tiff" | ".bmp":
+            case ".tif" | ".tiff":
+                return _tiff_size(file, path)
+            case ".bmp":
                 with open_as_named(file, path) as image:
                     return image.height, image.width
     return None
+
+
+def _tiff_size(file: BinaryIO, path: Path) -> tuple[int, int]:
+    tags = tiff.tags_of(file)
+    if tiff.is_wide(tags):
+        return tiff.size_of(tags)
+    file.seek(0)
+    with open_as_named(file, path) as image:
+        return image.height, image.width
 
 
 def _check_start(data: bytes, path: Path) -> None:
@@ -170,6 +188,12 @@ def _deep_colours(data: bytes) -> Array:
     return np.asarray(cv2.cvtColor(colours, cv2.COLOR_BGRA2RGBA))
 
 
+def _tiff(data: bytes, path: Path) -> Array:
+    if tiff.is_wide(tiff.tags_of(io.BytesIO(data))):
+        return tiff.wide_samples(data)
+    return _pillow(data, path)
+
+
 def _pillow(data: bytes, path: Path) -> Array:
     with open_as_named(io.BytesIO(data), path) as image:
         pages = getattr(image, "n_frames", 1)
@@ -184,10 +208,20 @@ def _pillow(data: bytes, path: Path) -> Array:
             raise LabelError(
                 f"The label's pixel mode '{image.mode}' is not supported.", where=str(path)
             )
-        return np.asarray(image)
+        return _native(np.asarray(image))
 
 
-def _npy(data: bytes, path: Path) -> Array:
+def _native(array: Array) -> Array:
+    """The numbers in this machine's order of bytes."""
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def npy_samples(data: bytes, path: Path) -> Array:
+    """Read the array in the content of an .npy file.
+
+    Raises:
+        LabelError: it is damaged, too large, or of something else than numbers.
+    """
     file = io.BytesIO(data)
     try:
         shape, dtype = npy_header(file)
@@ -199,9 +233,9 @@ def _npy(data: bytes, path: Path) -> Array:
     except ValueError as error:
         raise LabelError(f"This .npy file cannot be read: {error}.", where=str(path)) from error
     if len(shape) > 1:
-        refuse_giant(shape[0], shape[1])
+        refuse_giant(*sorted(shape)[-2:])
     file.seek(0)
-    return np.asarray(np.load(file, allow_pickle=False))
+    return _native(np.asarray(np.load(file, allow_pickle=False)))
 
 
 def npy_header(file: BinaryIO) -> tuple[tuple[int, ...], "np.dtype[Any]"]:

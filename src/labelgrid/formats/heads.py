@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from zipfile import ZipFile
 
 import numpy as np
 
 from labelgrid.errors import LabelError
 from labelgrid.files import open_regular
+from labelgrid.formats import tiff
 from labelgrid.formats.arrays import SAMPLES, Array, file_errors, npy_header, png_samples
 from labelgrid.images import png
 from labelgrid.images.opening import open_as_named
@@ -63,7 +65,14 @@ def head_of(path: Path, extensions: Collection[str]) -> Head | None:
     At most 1 MiB is read. It raises nothing. A damage that the head does not show is not noticed.
     """
     ending = path.suffix.lower()
-    readers = {".png": _png, ".npy": _npy, ".tiff": _tiff, ".tif": _tiff, ".bmp": _bmp}
+    readers = {
+        ".png": _png,
+        ".npy": _npy,
+        ".npz": _npz,
+        ".tiff": _tiff,
+        ".tif": _tiff,
+        ".bmp": _bmp,
+    }
     if ending not in extensions or ending not in readers:
         return None
     try:
@@ -90,23 +99,42 @@ def _png(file: BinaryIO, path: Path) -> Head:
 
 
 def _npy(file: BinaryIO, _path: Path) -> Head:
-    start = io.BytesIO(file.read(START))
+    return _array(file.read(START), _size(file))
+
+
+def _npz(file: BinaryIO, _path: Path) -> Head:
+    with ZipFile(cast("BinaryIO", _Limited(file))) as archive:
+        (member,) = archive.infolist()
+        with archive.open(member) as content:
+            return _array(content.read(START), member.file_size)
+
+
+def _array(data: bytes, size: int) -> Head:
+    """The head of an .npy file of this size, from its first bytes."""
+    start = io.BytesIO(data)
     shape, dtype = npy_header(start)
     expected = math.prod(shape) * dtype.itemsize
-    if not expected or start.tell() + expected != _size(file):
+    if not expected or start.tell() + expected != size:
         raise ValueError("it does not hold the numbers that its header names")
     if len(shape) not in (2, 3):
         raise ValueError("it is no map")
-    return Head(channels=(*shape, 1)[2], dtype=dtype)
+    channels = (*shape, 1)[2]
+    if len(shape) == 3 and shape[0] in (1, 3) and channels not in (1, 3):
+        channels = shape[0]
+    return Head(channels=channels, dtype=dtype)
 
 
 def _tiff(file: BinaryIO, path: Path) -> Head:
-    with open_as_named(cast("BinaryIO", _Limited(file)), path) as image:
-        tags: Any = image.tag_v2  # type: ignore[attr-defined]
-        tag = _STRIPS if _STRIPS in tags else _TILES
-        ends = np.ravel(tags[tag]) + np.ravel(tags[_SIZE_OF[tag]])
-        if image.mode not in SAMPLES or ends.max() > _size(file):
-            raise ValueError("it is no label, or its end is missing")
+    few = cast("BinaryIO", _Limited(file))
+    tags = tiff.tags_of(few)
+    if tiff.is_wide(tags):
+        _check_ends(tags, file)
+        return Head(channels=tiff.channels_of(tags), dtype=tiff.dtype_of(tags))
+    few.seek(0)
+    with open_as_named(few, path) as image:
+        _check_ends(image.tag_v2, file)  # type: ignore[attr-defined]
+        if image.mode not in SAMPLES:
+            raise ValueError("it is no label")
         return _of_picture(image)
 
 
@@ -128,16 +156,25 @@ def _of_picture(image: "Image.Image") -> Head:
     )
 
 
+def _check_ends(tags: Any, file: BinaryIO) -> None:
+    """Refuse a TIFF whose strips or tiles reach beyond its end."""
+    tag = _STRIPS if _STRIPS in tags else _TILES
+    ends = np.ravel(tags[tag]) + np.ravel(tags[_SIZE_OF[tag]])
+    if ends.max() > _size(file):
+        raise ValueError("its end is missing")
+
+
 class _Limited:
     """A file of which few bytes can be read, for a decoder that reads where it likes."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.seek = file.seek
         self.tell = file.tell
+        self.seekable = file.seekable
         self._file = file
         self._left = MOST
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = MOST) -> bytes:
         data = self._file.read(min(size, self._left))
         self._left -= len(data)
         return data

@@ -30,6 +30,8 @@ FORMATS = {
     ".heif": "HEIF",
     ".avif": "AVIF",
 }
+#: The formats of other label files.
+_ARRAYS = {".npy": "NPY", ".npz": "ZIP", ".exr": "EXR"}
 #: The first bytes of files, and what these files are.
 _STARTS = {
     b"\x89PNG": "PNG",
@@ -44,6 +46,7 @@ _STARTS = {
     b"\xc5\xd0\xd3\xc6": "PostScript",
     b"%PDF": "PDF",
     b"\x93NUMPY": "NPY",
+    b"v/1\x01": "EXR",
     b"PK\x03\x04": "ZIP",
 }
 #: The same, by the four bytes after the first eight.
@@ -176,7 +179,8 @@ def refuse_other_format(data: bytes, path: Path) -> None:
         labelgrid.images.opening.WrongFileError: its name ends in .jpg, but its content is PDF
     """
     format = format_of(data)
-    if format is None or format == FORMATS.get(path.suffix.lower(), "NPY"):
+    ending = path.suffix.lower()
+    if format is None or format == FORMATS.get(ending, _ARRAYS.get(ending)):
         return
     step = "Convert it or take it out."
     for extension, name in FORMATS.items():

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from labelgrid.project.edge_agreement import Edges
 from labelgrid.tasks.figures import LabelFigure
-from labelgrid.words import count_text
+from labelgrid.words import count_text, join_names
 
 #: Labels are thinned to at most so many rows and columns before figures are computed.
 SIDE = 160
@@ -28,6 +28,8 @@ COMMON = 0.5
 #: addition for small ones.
 SPREADS = 1.0
 MORE = 3.0
+#: An option is named if it brings the median this near, as a factor, to the expected one.
+NEAR = 1.6
 #: Slopes that agree less than this contradict each other; from -1 (opposite everywhere) to 1 (equal
 #: everywhere).
 AGREEMENT = -0.2
@@ -78,8 +80,25 @@ def compare_with_ranges(task: str, labels: FigureSet) -> list[Doubt]:
                 values = f"{first:.3g}{unit} in"
             count = count_text(len(figures), "label")
             what = f"{name} is {values} {count}; expected {low:g} to {high:g}{unit}."
+            what += _other_options(figures, low, high)
             doubts.append(Doubt(task, what))
     return doubts
+
+
+def _other_options(figures: Sequence[LabelFigure], low: float, high: float) -> str:
+    """A sentence, after a space, with the options that bring the median into a range; or nothing.
+
+    The nearest to the middle of the range, by its ratio, is named first.
+    """
+    fitting: list[tuple[float, str]] = []
+    for option in figures[0].others:
+        value = median(figure.others.get(option, math.nan) for figure in figures)
+        if low <= value <= high:
+            distance = abs(math.log(value / math.sqrt(low * high)))
+            fitting.append((distance, f"{value:.3g}{figures[0].unit} with `{option}`"))
+    if not fitting:
+        return ""
+    return f" It would be {join_names([text for _, text in sorted(fitting)], between=' or ')}."
 
 
 def compare_with_earlier(task: str, labels: FigureSet, earlier: FigureSet) -> list[Doubt]:
@@ -96,7 +115,10 @@ def compare_with_earlier(task: str, labels: FigureSet, earlier: FigureSet) -> li
         if abs(median(values) - median(values_before)) > limit:
             now = f"{_median_text(figures)} (median of {count_text(len(figures), 'label')})"
             then = f"{_median_text(before)} in {count_text(len(before), 'label')}"
-            doubts.append(Doubt(task, f"{name} is {now}, but {then} imported before."))
+            what = f"{name} is {now}, but {then} imported before."
+            usual = median(figure.value for figure in before)
+            what += _other_options(figures, usual / NEAR, usual * NEAR)
+            doubts.append(Doubt(task, what))
     return doubts
 
 
@@ -127,6 +149,8 @@ def compare_with_predictions(
                 f"{name} is {_median_text(figures)}, but {_median_text(guesses)} in the model's "
                 "predictions (medians)."
             )
+            guessed = median(guess.value for guess in guesses)
+            what += _other_options(figures, guessed / NEAR, guessed * NEAR)
             doubts.append(Doubt(task, what))
     for agreements in _agreements(earlier):
         if not agreements or median(agreements) <= -AGREEMENT:

@@ -7,7 +7,7 @@ no torch.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ class LabelFigure:
         range: where labels of this kind lie, whatever they show; used while there are no earlier
             labels.
         unit: the unit of the value.
+        others: what the value would be if the task declared another option, by that option as a
+            file of tasks has it.
     """
 
     value: float
@@ -36,6 +38,7 @@ class LabelFigure:
     ratio: bool = False
     range: tuple[float, float] = (-np.inf, np.inf)
     unit: str = ""
+    others: Mapping[str, float] = field(default_factory=dict)
 
 
 def no_figures(

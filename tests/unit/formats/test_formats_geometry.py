@@ -109,7 +109,33 @@ def test_depth_beyond_a_16_bit_png_is_refused_when_written(tmp_path):
         depth.write(tmp_path / "a.png", label, depth.Options())
 
 
-@pytest.mark.parametrize("values", [{"scale": 0}, {"scale": -1.0}, {"maximum": 0.0}])
+def test_a_scale_is_a_number_or_a_fraction_as_text(tmp_path):
+    path = png(tmp_path / "a.png", np.array([[0, 1500]], np.uint16))
+    values = [options_of("depth", {"scale": scale}, "") for scale in ("1/256", 1 / 256)]
+    assert {depth.read(path, options).value[0, 1, 0] for options in values} == {1500 / 256}
+    assert "steps of 0.00390625 m" in depth.describe(values[0])
+    depth.write(tmp_path / "b.png", depth.read(path, values[0]), values[0])
+    assert (depth.read(tmp_path / "b.png", values[0]).value[0, 1] == 1500 / 256).all()
+
+
+@pytest.mark.parametrize("scale", ["1/0", "one", "1/-2", "0.5", "1/256/2", "", "1e3/4"])
+def test_other_text_is_no_scale(scale):
+    with pytest.raises(RecipeError, match="a number or a fraction such as"):
+        options_of("depth", {"scale": scale}, "task 'depth'")
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f4", ">f8", "u4", "i4"])
+def test_numbers_of_any_type_and_order_of_bytes_are_read(tmp_path, dtype):
+    stored = np.array([[0, 2], [3, 4]], dtype)
+    options = depth.Options(scale=0.5)
+    for name in ("a", "b"):
+        path = npy(tmp_path / f"{name}.npy", stored if name == "a" else stored[None])
+        assert depth.read(path, options).value[..., 0].tolist() == [[0, 1], [1.5, 2]]
+
+
+@pytest.mark.parametrize(
+    "values", [{"scale": 0}, {"scale": -1.0}, {"scale": "0/3"}, {"maximum": 0.0}]
+)
 def test_a_scale_and_a_maximum_must_be_larger_than_0(values):
     with pytest.raises(RecipeError, match="larger than 0"):
         options_of("depth", values, "task 'depth'")
@@ -192,10 +218,10 @@ def test_unknown_axes_are_refused_with_the_known_ones():
 def test_normals_have_three_channels_last_and_are_real_numbers(tmp_path):
     refused(
         normals.read,
-        npy(tmp_path / "a.npy", np.ones((3, 8, 9))),
+        npy(tmp_path / "a.npy", np.ones((4, 8, 9))),
         normals.Options(),
         "three channels",
-        "3x8x9",
+        "4x8x9",
     )
     refused(
         normals.read,
@@ -209,6 +235,13 @@ def test_normals_have_three_channels_last_and_are_real_numbers(tmp_path):
         normals.Options(),
         "three channels",
     )
+
+
+def test_normals_with_their_channels_first_or_in_a_batch_of_one_are_read(tmp_path):
+    truth = unit((5, 6))
+    for name, stored in (("a", np.moveaxis(truth, -1, 0)), ("b", truth[None].astype(np.float16))):
+        label = normals.read(npy(tmp_path / f"{name}.npy", stored), normals.Options())
+        assert np.abs(label.value - truth).max() < 1e-3
 
 
 def test_normals_come_back_with_their_void(tmp_path):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from labelgrid.formats.codecs.depth import Options as DepthOptions
 from labelgrid.project.plausibility import (
     FEW,
     Pair,
@@ -15,6 +16,7 @@ from labelgrid.project.plausibility import (
     slope_agreement,
 )
 from labelgrid.tasks.figures import LabelFigure
+from labelgrid.tasks.kinds.depth import median_figure
 
 RIGHT = np.ones((20, 20, 2), np.int8)
 FLIPPED_X = RIGHT * np.array([-1, 1], np.int8)
@@ -29,6 +31,36 @@ def depth(*values: float) -> list[dict[str, LabelFigure]]:
         }
         for value in values
     ]
+
+
+def in_steps_of(step: float, *medians: float) -> list[dict[str, LabelFigure]]:
+    """The figures of depth maps whose PNG or arrays have this scale, by default."""
+    options = DepthOptions()
+    labels = []
+    for median in medians:
+        value = np.full((4, 4, 1), round(median / step) * step, np.float32)
+        value[0, 0] += 3 * step if step < 1 else 0.123456
+        labels.append(dict(median_figure(value, np.ones((4, 4), np.bool_), options)))
+    return labels
+
+
+def test_the_usual_scales_that_make_depths_plausible_are_named() -> None:
+    (doubt,) = compare_with_ranges("depth", in_steps_of(1.0, 1690.0))
+    assert "It would be 1.69 m with `scale = 0.001`" in doubt.what
+    assert '6.6 m with `scale = "1/256"`' in doubt.what
+
+
+def test_the_scale_that_agrees_with_earlier_labels_and_predictions_is_named() -> None:
+    labels = in_steps_of(0.001, *[0.25] * FEW)
+    earlier = depth(*[1.7] * FEW)
+    hint = 'It would be 0.977 m with `scale = "1/256"`.'
+    (doubt,) = compare_with_earlier("depth", labels, depth(*[1.3] * FEW))
+    assert hint in doubt.what
+    usual = pairs(earlier, earlier)
+    doubts = compare_with_predictions("depth", pairs(labels, depth(*[1.3] * FEW)), usual)
+    assert hint in doubts[0].what
+    (doubt,) = compare_with_earlier("depth", labels, depth(*[30.0] * FEW))
+    assert "scale" not in doubt.what
 
 
 def shares(*values: float) -> list[dict[str, LabelFigure]]:

@@ -29,7 +29,7 @@ splits/NAME.txt             optional: the images of a split, one path below imag
 camera.toml                 optional: `field_of_view = 66.0`, degrees across each image's width
 """
 #: The extensions by which `check` knows labels.
-LABELS = (".png", ".npy", ".tiff", ".tif")
+LABELS = (".png", ".npy", ".npz", ".tiff", ".tif", ".exr")
 
 
 @dataclass(frozen=True)

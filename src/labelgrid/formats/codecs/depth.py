@@ -1,81 +1,117 @@
-"""Reads and writes depth or disparity: a 16-bit PNG of millimetres, or .npy or .tiff of metres."""
+"""Reads and writes depth or disparity: PNG of millimetres, or .npy, .npz, .tiff, .exr of metres."""
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from labelgrid.errors import LabelError
+from labelgrid.formats import containers
 from labelgrid.formats.arrays import (
+    Array,
     check_any_valid,
     one_channel,
-    samples,
     save_array,
     save_png,
     shape_text,
-    stored_size,  # noqa: F401 - of the codec
 )
-from labelgrid.formats.codec import Form, LabelArray
+from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.containers import Container, stored_numbers
+from labelgrid.formats.containers import stored_size as stored_size
+from labelgrid.formats.exr_channels import depth_names, names_in, read_depth
 from labelgrid.formats.heads import FEW, Head, head_of
 from labelgrid.recognition import Recognition
 
-EXTENSIONS = (".png", ".npy", ".tiff", ".tif")
+EXTENSIONS = containers.EXTENSIONS
 CHANNELS = 1
 DTYPE = np.float32
 EXAMPLES = ((0.5,), (1.25,), (40.0,))
+#: Larger floating-point numbers are not measured: Blender writes 1e10, which some compressions
+#: round, where a ray meets nothing.
+FARTHEST = 9.9e9
+#: The scales that files usually have, as they are declared.
+SCALES = {"1": 1.0, "0.001": 0.001, '"1/256"': 1 / 256, "0.01": 0.01, '"1/5000"': 1 / 5000}
 
 
 @dataclass(frozen=True)
-class Options(Form):
+class Options(Container):
     """The meaning of a depth map's numbers.
 
     Args:
-        scale: metres (for disparity: its unit) for one step of the file's numbers. None: 0.001 for
-            16-bit integers, 1 for floating-point numbers; other integers are refused.
+        scale: metres (for disparity: its unit) for one step of the file's numbers; a number, or a
+            fraction as text, such as "1/256". None: 0.001 for 16-bit integers, 1 for floating-point
+            numbers; other integers are refused.
         disparity: the values grow toward the camera.
         maximum: a label with a larger valid value is refused, in metres (or the disparity's unit).
     """
 
-    scale: float | None = None
+    scale: float | str | None = None
     disparity: bool = False
     maximum: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, value in (("scale", self.scale), ("maximum", self.maximum)):
+        for name, value in (("scale", self.step), ("maximum", self.maximum)):
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} must be larger than 0; it is {value}")
 
+    @property
+    def step(self) -> float | None:
+        """The scale as a number.
+
+        Raises:
+            ValueError: it is text, but no fraction.
+        """
+        if not isinstance(self.scale, str):
+            return self.scale
+        match = re.fullmatch(r"(\d{1,15})/(\d{1,15})", self.scale, re.ASCII)
+        if match is None or not int(match[2]):
+            raise ValueError(
+                f'scale must be a number or a fraction such as "1/256"; it is {self.scale!r}'
+            )
+        return int(match[1]) / int(match[2])
+
 
 def read(path: Path, options: Options) -> LabelArray:
-    """Read metres (float32, c = 1) from a PNG, .npy or .tiff.
+    """Read metres (float32, c = 1) from a PNG, .npy, .npz, .tiff or .exr.
 
-    Numbers <= 0, NaN and infinite are not valid.
+    Numbers <= 0, NaN, infinite ones and Blender's background, 1e10, are not valid.
 
     Raises:
         LabelError: 8-bit numbers without a declared scale, several channels, no valid pixel, a
             value above the declared maximum, or a damaged file.
     """
-    stored = one_channel(samples(path), path, "A depth map")
+    numbers = stored_numbers(path, options, read_depth)
+    stored = one_channel(_without_channel(numbers), path, "A depth map")
     scale = _scale(stored.dtype, options)
     if scale is None:
         raise LabelError(
             f"The depth is {shape_text(stored)}, and its scale is not declared.",
             where=str(path),
             next_step="Write a 16-bit PNG of millimetres, or declare the scale of all the task's "
-            "labels in metres per step, such as `scale = 0.01`.",
+            f"labels in metres per step, such as `scale = 0.01`; usual are {', '.join(SCALES)}.",
             declare={"scale": 0.01},
         )
     with np.errstate(over="ignore", invalid="ignore"):
         value = np.multiply(stored, np.float32(scale), dtype=np.float32, casting="same_kind")
         valid = value > 0
         valid &= value < np.inf
+        if stored.dtype.kind == "f":
+            valid &= stored < FARTHEST
     check_any_valid(valid, path, "numbers <= 0, NaN and infinite are not")
     np.copyto(value, 0, where=~valid)
     if options.maximum is not None:
         _check_maximum(float(value.max()), options.maximum, path)
     return LabelArray(value[..., None], valid)
+
+
+def _without_channel(stored: Array) -> Array:
+    """[h, w] of an array [1, h, w]; other arrays as they are."""
+    if stored.ndim == 3 and len(stored) == 1 and stored.shape[-1] != 1:
+        return stored[0]
+    return stored
 
 
 def _check_maximum(largest: float, maximum: float, path: Path) -> None:
@@ -91,8 +127,8 @@ def _check_maximum(largest: float, maximum: float, path: Path) -> None:
 
 def _scale(dtype: "np.dtype[np.generic]", options: Options) -> float | None:
     """Metres for one step of numbers of this type; None if it is unknown."""
-    if options.scale is not None:
-        return options.scale
+    if options.step is not None:
+        return options.step
     if dtype == np.uint16:
         return 0.001
     if dtype.kind == "f":
@@ -111,9 +147,9 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
     """
     value = np.where(label.valid, label.value[..., 0], 0.0).astype(np.float64)
     if path.suffix.lower() != ".png":
-        save_array(path, (value / (options.scale or 1.0)).astype(np.float32))
+        save_array(path, (value / (options.step or 1.0)).astype(np.float32))
         return
-    scale = options.scale or 0.001
+    scale = options.step or 0.001
     steps = np.where(label.valid, np.maximum(np.rint(value / scale), 1), 0)
     if steps.max() > np.iinfo(np.uint16).max:
         raise LabelError(
@@ -130,10 +166,20 @@ def recognise(path: Path) -> Recognition | None:
 
     A PNG of 16 bits with few numbers in its first rows may as well be a class map.
     """
+    if path.suffix.lower() == ".exr":
+        return _recognise_exr(path)
     head = head_of(path, EXTENSIONS)
     if head is None or head.channels != 1 or head.palette:
         return None
     return Recognition("a depth map", _sureness(head))
+
+
+def _recognise_exr(path: Path) -> Recognition | None:
+    """By the names of its channels; colours may be depth thrice."""
+    names = depth_names(names_in(path))
+    if not names:
+        return None
+    return Recognition("a depth map", 0.3 if names == ["RGB"] else 0.8)
 
 
 def _sureness(head: Head) -> float:
@@ -152,14 +198,16 @@ def describe(options: Options) -> str:
     else:
         meaning = "depth along the camera's axis"
         unit = " m"
-    if options.scale is None:
+    if options.step is None:
         scale = (
             f"PNG of 16 bits with steps of 0.001{unit}, "
-            f"or .npy or .tiff of floating-point numbers (1 is 1{unit})"
+            f"or .npy, .npz, .tiff or .exr of floating-point numbers (1 is 1{unit})"
         )
     else:
-        scale = f"PNG of 8 or 16 bits, .npy or .tiff with steps of {options.scale:g}{unit}"
+        scale = (
+            f"PNG of 8 or 16 bits, .npy, .npz, .tiff or .exr with steps of {options.step:g}{unit}"
+        )
     limit = ""
     if options.maximum is not None:
         limit = f" The largest possible value is {options.maximum:g}{unit}."
-    return f"{scale}: {meaning}. Not measured: 0, NaN or infinite.{limit}"
+    return f"{scale}: {meaning}. Not measured: 0, NaN, infinite or 1e10.{limit}"

@@ -1,4 +1,4 @@
-"""Reads and writes surface normals: an RGB PNG or .npy of unit vectors, in declared axes."""
+"""Reads and writes surface normals: PNG, .npy, .npz, .tiff, .exr of vectors, in declared axes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,19 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
-from labelgrid.formats.arrays import (
-    check_any_valid,
-    samples,
-    save_array,
-    save_png,
-    shape_text,
-    stored_size,  # noqa: F401 - of the codec
-)
-from labelgrid.formats.codec import Form, LabelArray
+from labelgrid.formats import containers
+from labelgrid.formats.arrays import check_any_valid, save_array, save_png, shape_text
+from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.containers import Container, stored_numbers
+from labelgrid.formats.containers import stored_size as stored_size
+from labelgrid.formats.exr_channels import names_in, normal_names, read_normals
 from labelgrid.formats.heads import head_of
 from labelgrid.recognition import Recognition
 
-EXTENSIONS = (".png", ".npy")
+EXTENSIONS = containers.EXTENSIONS
 CHANNELS = 3
 DTYPE = np.float32
 EXAMPLES = ((0.0, 0.0, 1.0), (0.6, 0.0, 0.8), (0.0, -0.8, 0.6))
@@ -54,7 +51,7 @@ Planes = list[NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Options(Form):
+class Options(Container):
     """The meaning of a normal map's channels.
 
     Args:
@@ -71,17 +68,18 @@ class Options(Form):
 
 
 def read(path: Path, options: Options) -> LabelArray:
-    """Read unit vectors (float32, c = 3) from an 8- or 16-bit RGB PNG, or .npy.
+    """Read unit vectors (float32, c = 3) from RGB of 8 or 16 bits, or floating-point numbers.
 
-    Their axes are x right, y up, z toward the camera. PNG: v / 127.5 - 1 (16-bit: v / 32767.5 - 1);
-    mid grey and black mean "no normal". `.npy`: the zero vector and vectors that are not finite
-    mean it. Valid vectors are normalised to exactly unit length.
+    Their axes are x right, y up, z toward the camera. PNG, and TIFF of whole numbers: v / 127.5 - 1
+    (16-bit: v / 32767.5 - 1); mid grey and black mean "no normal". Floating-point numbers, of
+    [h, w, 3] or [3, h, w]: the zero vector and vectors that are not finite mean it. Valid vectors
+    are normalised to exactly unit length.
 
     Raises:
         LabelError: not three channels, more than 1 % of the vectors not of unit length (within
             0.05), nearly all pointing away from the camera, no valid pixel, or a damaged file.
     """
-    vectors = _vectors(path, options.axes, _is_unit)
+    vectors = _vectors(path, options, _is_unit)
     _check_unit(vectors, path)
     _check_facing(vectors.unit[..., 2], vectors.valid, options.axes, path)
     return LabelArray(vectors.unit, vectors.valid)
@@ -96,7 +94,7 @@ def read_prediction(path: Path, options: Options) -> LabelArray:
         LabelError: not three channels, the median length is not 1 (within 0.05), no valid pixel, or
             a damaged file.
     """
-    vectors = _vectors(path, options.axes, _has_direction)
+    vectors = _vectors(path, options, _has_direction)
     middle = float(np.median(vectors.length[vectors.present]))
     if not abs(middle - 1) <= LENGTH_TOLERANCE:
         raise LabelError(
@@ -141,18 +139,19 @@ def _has_direction(length: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def _vectors(
-    path: Path, axes: str, is_valid: Callable[[NDArray[np.float32]], NDArray[np.bool_]]
+    path: Path, options: Options, is_valid: Callable[[NDArray[np.float32]], NDArray[np.bool_]]
 ) -> _Vectors:
     """Read the vectors of a file, some rows at a time, so that they stay in the processor's cache.
 
     Raises:
         LabelError: there are not three channels of numbers, or there is no vector.
     """
-    stored = samples(path)
+    stored = _channels_last(stored_numbers(path, options, read_normals))
     _check_channels(stored, path)
     if stored.dtype not in (np.uint8, np.uint16) and stored.dtype.kind != "f":
         raise LabelError(
-            f"Normals in .npy are numbers in [-1, 1]; this one is {shape_text(stored)}.",
+            f"Normals are floating-point numbers in [-1, 1], or whole ones of 8 or 16 bits; "
+            f"this one is {shape_text(stored)}.",
             where=str(path),
         )
     height, width = stored.shape[:2]
@@ -166,8 +165,8 @@ def _vectors(
         vectors.present[rows] = present
         vectors.length[rows] = length
         vectors.valid[rows] = valid
-        vectors.unit[rows] = _unit_vectors(planes, length, valid, axes)
-    why = "a pixel without a normal is mid grey or black in a PNG, zero in .npy"
+        vectors.unit[rows] = _unit_vectors(planes, length, valid, options.axes)
+    why = "a pixel without a normal is mid grey or black in a PNG, zero in other files"
     check_any_valid(vectors.present, path, why)
     return vectors
 
@@ -197,7 +196,7 @@ def _lengths(planes: Planes) -> NDArray[np.float32]:
 
 def _encoding(path: Path) -> str:
     """What to do about vectors that are not of unit length."""
-    if path.suffix == ".npy":
+    if path.suffix.lower() in (".npy", ".npz", ".exr"):
         return "Normalise the vectors, and store them as they are."
     return "Normalise the vectors, and store them as (n + 1) / 2 of the PNG's range."
 
@@ -229,6 +228,13 @@ def normalise_vectors(
     turned = (unit * AXES[axes]).astype(np.float32)
     _check_facing(turned[..., 2], valid, axes, path)
     return LabelArray(turned, valid)
+
+
+def _channels_last(stored: NDArray[Any]) -> NDArray[Any]:
+    """[h, w, 3] of an array [3, h, w]; other arrays as they are."""
+    if stored.ndim == 3 and len(stored) == 3 and stored.shape[-1] != 3:
+        return np.ascontiguousarray(np.moveaxis(stored, 0, -1))
+    return stored
 
 
 def _check_channels(stored: NDArray[Any], path: Path) -> None:
@@ -330,6 +336,8 @@ def recognise(path: Path) -> Recognition | None:
 
     Rows without a vector say nothing.
     """
+    if path.suffix.lower() == ".exr":
+        return _recognise_exr(path)
     head = head_of(path, EXTENSIONS)
     if head is None or head.channels != 3:
         return None
@@ -344,10 +352,18 @@ def recognise(path: Path) -> Recognition | None:
     return Recognition("a normal map", 0.9)
 
 
+def _recognise_exr(path: Path) -> Recognition | None:
+    """By the names of its channels; colours may be normals."""
+    names = normal_names(names_in(path))
+    if not names:
+        return None
+    return Recognition("a normal map", 0.3 if "RGB" in names else 0.8)
+
+
 def describe(options: Options) -> str:
     """Describe the file to annotators."""
     return (
-        "RGB PNG of 8 or 16 bits that holds (n + 1) / 2 of its range, or .npy [h, w, 3] in "
-        f"[-1, 1]: a unit vector a pixel, {options.axes}. "
-        "No normal: mid grey or black in a PNG, the zero vector in .npy."
+        "RGB PNG of 8 or 16 bits that holds (n + 1) / 2 of its range, or .npy, .npz, .tiff or .exr "
+        f"[h, w, 3] in [-1, 1]: a unit vector a pixel, {options.axes}. "
+        "No normal: mid grey or black in a PNG, the zero vector in other files."
     )

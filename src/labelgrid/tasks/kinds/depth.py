@@ -79,8 +79,23 @@ def median_figure(
     if options.disparity:
         disparity = LabelFigure(value=median, tolerance=FACTOR_DISPARITY, ratio=True)
         return {"the median disparity": disparity}
-    depth = LabelFigure(value=median, tolerance=FACTOR, ratio=True, range=METRES, unit=" m")
+    others = {}
+    step = options.step or _likely_step(value[..., 0][valid])
+    for name, scale in files.SCALES.items():
+        if scale != step:
+            others[f"scale = {name}"] = median * scale / step
+    depth = LabelFigure(
+        value=median, tolerance=FACTOR, ratio=True, range=METRES, unit=" m", others=others
+    )
     return {"the median depth": depth}
+
+
+def _likely_step(metres: NDArray[Any]) -> float:
+    """The scale that a file without a declared one was read with: a PNG has whole millimetres."""
+    steps = metres.astype(np.float64) * 1000
+    if steps.max() < 65536 and np.abs(steps - np.rint(steps)).max() < 0.01:
+        return 0.001
+    return 1.0
 
 
 def depth_slope(
