@@ -140,6 +140,10 @@ class EmptyLabelError(LabelError):
     """A label file is sound, but none of its pixels is valid."""
 
 
+class LabelSizeError(LabelError):
+    """A label has another size than its image."""
+
+
 class LedgerError(LabelgridError):
     """The ledger does not allow the move of a cell, or its database cannot be used."""
 

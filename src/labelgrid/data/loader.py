@@ -19,8 +19,8 @@ from labelgrid.data.dataset import ImageSource, Source, camera_of, labels_of, we
 from labelgrid.data.frame import Frame
 from labelgrid.data.options import DataOptions
 from labelgrid.data.transforms import Example, augment, fit_placement, place
-from labelgrid.errors import LabelError, LabelgridError, TrainingError
-from labelgrid.formats.codec import LabelArray
+from labelgrid.errors import LabelgridError, TrainingError
+from labelgrid.formats.codec import RESIZED, LabelArray, size_error
 from labelgrid.processes import end_with_parent
 from labelgrid.streams import seed_of, stream
 from labelgrid.tasks.task import TaskDef
@@ -228,13 +228,8 @@ class _EvalReader:
 def _check_sizes(image_id: str, size: tuple[int, ...], labels: Mapping[str, LabelArray]) -> None:
     for task, label in labels.items():
         if label.size != tuple(size):
-            label_size = "x".join(map(str, label.size))
-            image_size = "x".join(map(str, size))
-            raise LabelError(
-                f"The {task} label is {label_size}, its image {image_size}.",
-                where=image_id,
-                next_step="Replace the one that was resized, cropped or turned.",
-            )
+            image_size = (size[0], size[1])
+            raise size_error(label.size, image_size, RESIZED, where=image_id, task=task)
 
 
 #: The reader and the image ids of a batch.

@@ -32,7 +32,7 @@ Array = NDArray[Any]
 #: floats, colour.
 SAMPLES = frozenset({"1", "L", "P", "I;16", "I;16B", "I", "F", "LA", "RGB", "RGBA"})
 #: The extensions of files that Pillow reads as they are.
-_PICTURES = (".tiff", ".tif", ".bmp")
+_PICTURES = (".bmp",)
 
 
 def samples(path: Path) -> Array:

@@ -4,16 +4,20 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Literal, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid import plugins
 from labelgrid.config import parse
-from labelgrid.errors import LabelError
+from labelgrid.errors import LabelError, LabelSizeError
 from labelgrid.files import digest
 
+#: What to do about a label of another size than its image, where the two are only read.
+RESIZED = "Replace the one that was resized, cropped or turned."
+#: Sides of two sizes whose ratios differ by more are of different pictures, or one was cropped.
+ASPECT = 0.02
 #: What to do about a label file that changed in the project.
 RESTORE = "Import the right file again; `labelgrid verify` lists all changed files."
 O_contra = TypeVar("O_contra", contravariant=True)
@@ -47,13 +51,36 @@ class Form:
     Args:
         stride: the image's sides divided by the label's; each number of the label stands for a
             square of so many pixels.
+        resample: "nearest" if a label of another size than its image is brought to the image's,
+            each pixel by the nearest number; the shapes must agree within 2 %. None: it is refused.
     """
 
     stride: int = 1
+    resample: Literal["nearest"] | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.stride <= 64:
             raise ValueError(f"stride must be from 1 to 64; it is {self.stride}")
+        if self.resample and self.stride > 1:
+            raise ValueError("a label that is resampled has no stride: leave one out")
+
+    def at_size(self, label: LabelArray, size: tuple[int, int]) -> LabelArray:
+        """Resample a label to its image's size, if that is declared and the shapes agree.
+
+        Each pixel takes the number, and the validity, of the pixel that its middle lies in.
+
+        Example:
+            >>> small = LabelArray(np.array([[[1], [2]]]), np.array([[True, False]]))
+            >>> Form(resample="nearest").at_size(small, (2, 4)).value[..., 0].tolist()
+            [[1, 1, 2, 2], [1, 1, 2, 2]]
+        """
+        if not self.resample or label.size == size or not same_shape(label.size, size):
+            return label
+        places = []
+        for length, wanted in zip(label.size, size, strict=True):
+            places.append(((2 * np.arange(wanted) + 1) * length) // (2 * wanted))
+        here = np.ix_(*places)
+        return replace(label, value=label.value[here], valid=label.valid[here])
 
     def upsample(self, label: LabelArray) -> LabelArray:
         """Repeat a file's label to its image's size.
@@ -86,6 +113,44 @@ class Form:
             )
         middles = (slice(step // 2, None, step),) * 2
         return replace(label, value=label.value[middles], valid=label.valid[middles])
+
+
+def same_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two sizes, height and width, can be of the same picture: their shapes agree.
+
+    Example:
+        >>> same_shape((480, 640), (968, 1296)), same_shape((480, 640), (640, 480))
+        (True, False)
+    """
+    return abs(one[0] * other[1] / (one[1] * other[0]) - 1) <= ASPECT
+
+
+def size_error(
+    label: tuple[int, int], image: tuple[int, int], advice: str, where: str = "", task: str = ""
+) -> LabelSizeError:
+    """The error about a label of another size than its image.
+
+    Args:
+        label: the label's height and width.
+        image: those of its image.
+        advice: the next step. If the shapes agree, it goes on with the option to resample.
+        where: the file.
+        task: the label's, if the file does not say it.
+    """
+    declare = {}
+    if same_shape(label, image):
+        declare["resample"] = "nearest"
+        advice = (
+            f"{advice.removesuffix('.')}; or, if labels come from a sensor of another resolution, "
+            'declare `resample = "nearest"`.'
+        )
+    subject = f"The {task} label" if task else "The label"
+    return LabelSizeError(
+        f"{subject} is {label[0]}x{label[1]}, its image is {image[0]}x{image[1]} (height x width).",
+        where=where,
+        next_step=advice,
+        declare=declare,
+    )
 
 
 class Codec(Protocol[O_contra]):

@@ -19,7 +19,7 @@ from labelgrid import plugins
 from labelgrid.annotate.answers import Fault
 from labelgrid.data.dataset import Dataset, DescribedDataset, LocatedDataset
 from labelgrid.errors import EmptyLabelError, ImageError, LabelError, ProjectError
-from labelgrid.formats.codec import codec
+from labelgrid.formats.codec import RESIZED, codec, size_error
 from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Progress
 from labelgrid.project.dataset_remarks import LabelFacts, label_facts, task_remarks
@@ -222,12 +222,11 @@ def _read_image(dataset: Dataset, tasks: Mapping[str, TaskDef], image_id: str) -
         try:
             with name_task_file():
                 label = dataset.label(image_id, task)
-            if label is not None:
-                image.labels[task.name] = label_facts(label, task)
-                if size is not None and label.size != size:
-                    label_size = f"{label.size[0]}x{label.size[1]}"
-                    where = _label_place(dataset, image_id, task)
-                    raise _size_error(label_size, image.size, where)
+                if label is not None:
+                    image.labels[task.name] = label_facts(label, task)
+                    if size is not None and label.size != size:
+                        where = _label_place(dataset, image_id, task)
+                        raise size_error(label.size, size, RESIZED, where)
         except EmptyLabelError:
             image.labels[task.name] = LabelFacts()
         except LabelError as error:
@@ -243,14 +242,6 @@ def _label_place(dataset: Dataset, image_id: str, task: TaskDef) -> str:
     if not isinstance(dataset, LocatedDataset):
         return image_id
     return str(dataset.label_file(image_id, task) or image_id)
-
-
-def _size_error(label_size: str, image_size: str, where: str) -> LabelError:
-    return LabelError(
-        f"The label is {label_size}, its image {image_size} (height x width).",
-        where=where,
-        next_step="Replace the one that was resized, cropped or turned.",
-    )
 
 
 def _labels(task: str, images: Sequence[_ImageFacts]) -> dict[str, LabelFacts]:

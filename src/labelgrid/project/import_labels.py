@@ -439,7 +439,7 @@ def _choose_path(project: ProjectFolder, label: AcceptedLabel) -> str:
 
 
 def _copy(label: AcceptedLabel, task: TaskDef, target: Path) -> None:
-    with as_file(label.answer, task) as source, files.atomic_write(target) as temporary:
+    with as_file(label.answer, task, label.size) as source, files.atomic_write(target) as temporary:
         if source:
             shutil.copyfile(source, temporary)
         if not source or digest(temporary) != label.digest:

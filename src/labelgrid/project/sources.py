@@ -14,7 +14,7 @@ from labelgrid.camera import Camera
 from labelgrid.data.dataset import Dataset, Source, camera_of
 from labelgrid.data.layouts.folder import label_file
 from labelgrid.errors import ImageError, LabelError
-from labelgrid.formats.codec import LabelArray, check_digest
+from labelgrid.formats.codec import LabelArray, check_digest, same_shape, size_error
 from labelgrid.formats.naming import whole_names
 from labelgrid.images.reading import image_size, read_image
 from labelgrid.ledger.grid import Cell, State
@@ -190,13 +190,12 @@ class ImageFiles:
             return None
         stored = task.stored_size(path)
         size = image_size(self.paths[image_id])
+        resampled = task.form.resample and stored and same_shape(stored, size)
         # A header may leave open which side of the image is up.
-        if stored and sorted(stored) != sorted(size):
-            raise LabelError(
-                f"The {task.name} label is {stored[0]}x{stored[1]}, its image {size[0]}x{size[1]}.",
-                where=str(path),
-            )
-        return task.read(path)
+        if stored and sorted(stored) != sorted(size) and not resampled:
+            advice = "Make it at the image's size, upright."
+            raise size_error(stored, size, advice, where=str(path), task=task.name)
+        return task.read_at(path, size)
 
     def label_counts(self, tasks: Mapping[str, TaskDef]) -> dict[str, int]:
         """The number of label files of these images, for each task that has any."""

@@ -275,7 +275,8 @@ class _Evidence:
         """The label of a cell in the import or, if it has none, in the project; thinned."""
         if cell in self.fresh:
             task = self.tasks[cell.task]
-            with as_file(self.fresh[cell].answer, task) as path:
+            label = self.fresh[cell]
+            with as_file(label.answer, task, label.size) as path:
                 return task.read(path) if path else None
         row = self.project.store.find([cell]).get(cell)
         if row and row.state == State.LABELLED:
@@ -322,10 +323,11 @@ def _summary(task: TaskDef, read: Callable[[], LabelArray | None]) -> Summary | 
 
 
 def _thin(label: LabelArray) -> LabelArray:
-    """A label with at most `plausibility.SIDE` rows and columns."""
+    """A label with at most `plausibility.SIDE` rows and columns; whole if these miss all it has."""
     step = -(-max(label.size) // plausibility.SIDE)
     middles = (slice(step // 2, None, step),) * 2
-    return replace(label, value=label.value[middles], valid=label.valid[middles])
+    thin = replace(label, value=label.value[middles], valid=label.valid[middles])
+    return thin if thin.valid.any() else label
 
 
 def _draw_sample(items: Sequence[T], cell: Callable[[T], Cell]) -> list[T]:

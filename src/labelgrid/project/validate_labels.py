@@ -9,9 +9,9 @@ from typing import Literal
 
 from labelgrid import files
 from labelgrid.annotate.answers import Answer, Answers, Fault, Skip, wrong_annotator, wrong_time
-from labelgrid.errors import ImageError, LabelError
+from labelgrid.errors import ImageError, LabelError, LabelSizeError
 from labelgrid.files import digest
-from labelgrid.formats.codec import LabelArray, codec
+from labelgrid.formats.codec import Form, LabelArray, codec, size_error
 from labelgrid.images.reading import image_size
 from labelgrid.ledger.grid import Cell, ImageRow, Split, State, is_annotator, is_time
 from labelgrid.ledger.store import CellRow
@@ -38,6 +38,7 @@ class AcceptedLabel:
         row: the ledger's row of its cell.
         digest: the content hash of its file.
         suffix: the suffix of its file's name.
+        size: height and width of its image.
         status: whether it is new, replaces the cell's label, repairs the label's file, or is the
             same label.
         predicted: whether it is identical to the model's prediction.
@@ -49,6 +50,7 @@ class AcceptedLabel:
     row: CellRow
     digest: str
     suffix: str
+    size: tuple[int, int]
     status: ImportStatus
     predicted: bool = False
     taken_back: bool = False
@@ -149,9 +151,11 @@ class LabelValidator:
         try:
             with (
                 name_task_commands(self.project, answer.cell.task),
-                as_file(answer, self.tasks[answer.cell.task]) as path,
+                as_file(answer, self.tasks[answer.cell.task], self._size(answer)) as path,
             ):
                 return self._compare(answer, path) if path else None
+        except LabelSizeError as error:
+            return Fault(answer.where, error.what, error.next_step, answer.cell)
         except (LabelError, ImageError) as error:
             what = error.what + self._other_kind(answer)
             return Fault(answer.where, what, error.next_step, answer.cell)
@@ -159,6 +163,9 @@ class LabelValidator:
             return Fault(
                 answer.where, f"The label cannot be read: {error.strerror}.", "", answer.cell
             )
+
+    def _size(self, answer: Answer) -> tuple[int, int]:
+        return _image_size(self.images[answer.cell.image_id])
 
     def _other_kind(self, answer: Answer) -> str:
         """Of which other kind of task a refused label seems to be, if it is a file."""
@@ -171,24 +178,29 @@ class LabelValidator:
         row = self.rows[answer.cell]
         task = self.tasks[answer.cell.task]
         content = digest(path)
+        size = self._size(answer)
         if row.state == State.LABELLED and row.digest == content:
             same: ImportStatus = "unchanged" if is_intact(self.project, row) else "repaired"
             return AcceptedLabel(
-                answer=answer, row=row, digest=content, suffix=path.suffix, status=same
+                answer=answer,
+                row=row,
+                digest=content,
+                suffix=path.suffix,
+                size=size,
+                status=same,
             )
         taken_back = content in self.withdrawn.get(answer.cell, ())
         if taken_back and not self.replace:
             what = "This label was withdrawn."
             advice = "Leave the file out, or use --replace to take the label back."
             return Fault(answer.where, what, advice, answer.cell)
-        size = _image_size(self.images[answer.cell.image_id])
         # Compared before the label is decoded, which may take much memory.
         stored = task.stored_size(path) or size
         if stored != size:
-            return _size_fault(answer, stored, size, task.form.stride)
+            raise _size_error(stored, size, task.form)
         label = task.read(path)
         if label.size != size:
-            return _size_fault(answer, label.size, size, task.form.stride)
+            raise _size_error(label.size, size, task.form)
         if row.state == State.LABELLED and not self.replace:
             what = (
                 f"The cell has a label with other content, imported in round {row.round} "
@@ -205,6 +217,7 @@ class LabelValidator:
             row=row,
             digest=content,
             suffix=path.suffix,
+            size=size,
             status=status,
             predicted=predicted,
             taken_back=taken_back,
@@ -216,38 +229,47 @@ class LabelValidator:
         return path is not None and digest(path) == content
 
 
-def _size_fault(
-    answer: Answer, label_size: tuple[int, int], image_size: tuple[int, int], stride: int
-) -> Fault:
-    label = f"{label_size[0]}x{label_size[1]}"
-    wanted = "the image's size"
-    if stride > 1:
-        label += f" ({stride} times its file's)"
-        wanted = f"1/{stride} of the image's sides"
-    what = f"The label is {label}, its image is {image_size[0]}x{image_size[1]} (height x width)."
-    return Fault(answer.where, what, f"Make it at {wanted}, upright.", answer.cell)
+def _size_error(label: tuple[int, int], image: tuple[int, int], form: Form) -> LabelSizeError:
+    if form.stride == 1:
+        return size_error(label, image, "Make it at the image's size, upright.")
+    return LabelSizeError(
+        f"The label is {label[0]}x{label[1]} ({form.stride} times its file's), its image is "
+        f"{image[0]}x{image[1]} (height x width).",
+        next_step=f"Make it at 1/{form.stride} of the image's sides, upright.",
+    )
 
 
 @contextmanager
-def as_file(answer: Answer, task: TaskDef) -> Iterator[Path | None]:
+def as_file(answer: Answer, task: TaskDef, size: tuple[int, int]) -> Iterator[Path | None]:
     """Provide the label as a file: its own, or a temporary one; None if there is no label.
+
+    Args:
+        answer: has the label.
+        task: its task; if that declares so, the label is resampled.
+        size: height and width of its image.
 
     Raises:
         LabelError: the label cannot be read, or is not a label of this task.
         ProjectError: the disk reports an error.
     """
+    suffix = codec(task.spec.codec).EXTENSIONS[0]
     if isinstance(answer.label, Path):
-        yield answer.label
-        return
-    label = answer.label()
-    if label is None:
-        yield None
-        return
+        label = _resampled(answer.label, task, size)
+        if label is None:
+            yield answer.label
+            return
+        suffix = _suffix_of_copy(answer.label, task)
+    else:
+        label = answer.label()
+        if label is None:
+            yield None
+            return
+        label = task.form.at_size(label, size)
     with (
         files.disk_errors(Path(gettempdir()), UNCHANGED),
         TemporaryDirectory(prefix="labelgrid-") as folder,
     ):
-        path = Path(folder, f"label{codec(task.spec.codec).EXTENSIONS[0]}")
+        path = Path(folder, f"label{suffix}")
         try:
             task.write(path, label)
         except LabelError as error:
@@ -255,6 +277,25 @@ def as_file(answer: Answer, task: TaskDef) -> Iterator[Path | None]:
                 raise error.__cause__ from error
             raise
         yield path
+
+
+def _resampled(path: Path, task: TaskDef, size: tuple[int, int]) -> LabelArray | None:
+    """The label in a file at its image's size; None if it is not resampled, or has it."""
+    if not task.form.resample or task.stored_size(path) == size:
+        return None
+    label = task.read(path)
+    resampled = task.form.at_size(label, size)
+    if resampled is label:
+        return None
+    return resampled
+
+
+def _suffix_of_copy(path: Path, task: TaskDef) -> str:
+    """The suffix of a changed copy of a label's file: one that loses nothing and is written."""
+    extensions = codec(task.spec.codec).EXTENSIONS
+    if path.suffix.lower() != extensions[0] and ".npy" in extensions:
+        return ".npy"
+    return extensions[0]
 
 
 def _image_size(image: ImageRow) -> tuple[int, int]:

@@ -228,6 +228,13 @@ class TaskDef:
         limited: LabelArray = limit(label, known, self.options)
         return limited
 
+    def read_at(self, path: Path, size: tuple[int, int]) -> LabelArray:
+        """As `read`, for an image of this size; resampled to it if the task declares that.
+
+        A label of another size is returned as it is if it is not resampled.
+        """
+        return self.form.at_size(self.read(path), size)
+
     def read_prediction(self, path: Path) -> LabelArray:
         """Read a prediction in a label file.
 
@@ -272,6 +279,8 @@ class TaskDef:
         first, *others = codec(self.spec.codec).describe(self.options).splitlines()
         if self.form.stride > 1:
             first += f" Its sides are 1/{self.form.stride} of the image's."
+        if self.form.resample:
+            first += " It may have another size than its image, of the same shape."
         return "\n".join([first, *others])
 
     def chosen(

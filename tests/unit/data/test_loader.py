@@ -190,7 +190,8 @@ def test_a_label_of_another_size_than_its_image_is_refused(tmp_path):
     other = make_dataset(tmp_path / "b", n=1, size=(15, 20))
     made.label("0000.jpg", "depth").write_bytes(other.label("0000.jpg", "depth").read_bytes())
     with pytest.raises(
-        LabelError, match=r"The depth label is 15x20, its image 30x40 \(0000\.jpg\)"
+        LabelError,
+        match=r"The depth label is 15x20, its image is 30x40 \(height x width\) \(0000\.jpg\)",
     ):
         epoch(folder.build(made.root), definitions(made.rows))
 
@@ -286,7 +287,7 @@ def test_a_soft_label_of_another_size_than_its_image_is_refused(source, tasks, d
             label = source.label(data.names[1], task)
             return SoftLabel(label, np.ones(label.size, np.float32))
 
-    with pytest.raises(LabelError, match=r"The a/semseg label is 40x30, its image 30x40"):
+    with pytest.raises(LabelError, match=r"The a/semseg label is 40x30, its image is 30x40"):
         train_batch(source, tasks, data.names[:1], OPTIONS, seed=0, soft={"a": Turned()})
 
 

@@ -19,3 +19,10 @@ def test_unknown_options_are_refused_with_the_task():
     ) as caught:
         options_of("depth", {"scal": 1.0}, "task 'depth'")
     assert "task 'depth'" in str(caught.value)
+
+
+def test_a_label_is_not_resampled_and_repeated_at_once():
+    with pytest.raises(RecipeError, match="has no stride"):
+        options_of("depth", {"resample": "nearest", "stride": 2}, "task 'depth'")
+    with pytest.raises(RecipeError, match="nearest"):
+        options_of("depth", {"resample": "linear"}, "task 'depth'")

@@ -103,7 +103,7 @@ def test_wrong_images_and_labels_are_listed_and_the_others_still_read(made: Made
     texts = list(map(str, found.faults))
     assert (
         len(texts) == 3
-        and "The label is 4x6, its image 4x8" in texts[0]
+        and "The label is 4x6, its image is 4x8" in texts[0]
         and made.names[1] in texts[0]
     )
     assert (
@@ -144,7 +144,9 @@ def test_a_label_of_another_size_than_its_image_is_named_in_every_layout(
     found = read_contents(cut, tasks, image_ids=[image_id], layout=[], progress=Silent())
     assert len(found.faults) == len(tasks)
     for fault in found.faults:
-        assert Path(fault.where).is_file() and "its image 47x64" in fault.what and fault.next_step
+        assert (
+            Path(fault.where).is_file() and "its image is 47x64" in fault.what and fault.next_step
+        )
 
 
 def test_an_image_in_two_splits_is_a_fault_that_names_both_lists(made: Made) -> None:

@@ -20,6 +20,7 @@ from labelgrid.project.cancel import unlabel
 from labelgrid.project.export import export_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
+from labelgrid.project.task_change import TaskChange, change_task
 from labelgrid.project.validate_labels import validate_labels
 from labelgrid.tasks.task import TaskDef
 from tests.campaigns import copy, make_project, manifest, put, refusal
@@ -274,6 +275,49 @@ def test_a_label_of_another_size_is_refused_before_it_is_decoded(
         "depth/0001.tiff [0001.jpg, depth]: The label is 100x100, its image is 16x24 (height x width)."
         in text
     )
+
+
+def test_a_label_of_the_image_s_shape_but_not_its_size_is_refused_with_the_option_to_resample(
+    project: ProjectFolder, tmp_path: Path
+) -> None:
+    put(tmp_path / "answers", Cell("0000.jpg", "depth"), np.ones((10, 15), np.uint16))
+    put(tmp_path / "answers", Cell("0001.jpg", "depth"), np.ones((10, 16), np.uint16))
+    alike, other = refusal(project, tmp_path / "answers").rows
+    assert 'declare `resample = "nearest"`' in alike.next_step
+    assert "depth --set resample=nearest" in alike.next_step
+    assert "resample" not in other.next_step
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.npy"])
+def test_a_label_that_is_resampled_is_kept_at_its_image_s_size(
+    project: ProjectFolder, tmp_path: Path, name: str
+) -> None:
+    change_task(project, "depth", TaskChange({"resample": "nearest"}), Silent())
+    stored = np.random.default_rng(0).integers(500, 5000, (10, 15)).astype(np.uint16)
+    stored[3, 4] = 0
+    path = tmp_path / "answers/depth" / f"0000.jpg{Path(name).suffix}"
+    path.parent.mkdir(parents=True)
+    if name == "a.png":
+        Image.fromarray(stored).save(path)
+    else:
+        np.save(path, stored / 1000)
+    assert import_labels(project, tmp_path / "answers", accept=True).tasks["depth"].new == 1
+    (row,) = project.store.cells(state=State.LABELLED)
+    label = project.tasks()["depth"].read(project.inside(row.path))
+    for y in range(16):
+        for x in range(24):
+            near = stored[int((y + 0.5) * 10 / 16), int((x + 0.5) * 15 / 24)]
+            assert label.valid[y, x] == (near > 0)
+            assert label.value[y, x, 0] == pytest.approx(near / 1000)
+    assert import_labels(project, tmp_path / "answers", accept=True).tasks["depth"].unchanged == 1
+
+
+def test_a_turned_label_is_not_resampled(project: ProjectFolder, tmp_path: Path) -> None:
+    change_task(project, "depth", TaskChange({"resample": "nearest"}), Silent())
+    put(tmp_path / "answers", Cell("0000.jpg", "depth"), np.ones((24, 16), np.uint16))
+    (fault,) = refusal(project, tmp_path / "answers").rows
+    assert fault.what.startswith("The label is 24x16, its image is 16x24")
+    assert "resample" not in fault.next_step
 
 
 def test_every_label_of_an_import_is_decoded_once_and_no_image_is_asked_for_alone(

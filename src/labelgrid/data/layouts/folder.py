@@ -16,7 +16,7 @@ from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.formats.naming import LONGEST, shorten_path, stem, whole_names
 from labelgrid.images.listing import list_images, read_list
-from labelgrid.images.reading import read_image
+from labelgrid.images.reading import image_size, read_image
 from labelgrid.tasks.task import TaskDef
 
 ORIGIN = "your own images and labels, or `labelgrid scenes`"
@@ -86,6 +86,8 @@ class FolderDataset:
         path = self.label_file(image_id, task)
         if path is None:
             return None
+        if task.form.resample:
+            return task.read_at(path, image_size(self.root / self.image_folder / image_id))
         return task.read(path)
 
     def label_file(self, image_id: str, task: TaskDef) -> Path | None:

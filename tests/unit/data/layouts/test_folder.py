@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from labelgrid.data.layouts import folder
 from labelgrid.errors import ImageError, LabelError, RecipeError
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.plugins import names, resolve
-from labelgrid.tasks.task import definitions
+from labelgrid.project.sources import ImageFiles
+from labelgrid.tasks.task import TaskDef, definitions
 
 
 def test_images_of_any_size_and_labels_are_found_in_sub_folders(made):
@@ -146,3 +149,19 @@ def test_a_camera_toml_that_is_no_file_is_refused(made, make, fault):
     make(data.root / "camera.toml")
     with pytest.raises(RecipeError, match=rf"{fault}.*camera\.toml"):
         folder.build(data.root)
+
+
+def test_a_label_of_a_sensor_is_brought_to_its_image_s_size_if_that_is_declared(made):
+    data = made(n=1, tasks=("depth",), size=(16, 24))
+    path = data.label(data.names[0], "depth")
+    stored = np.arange(1, 151, dtype=np.uint16).reshape(10, 15)
+    Image.fromarray(stored).save(path)
+    task = TaskDef.of(TaskRow("depth", "depth", 1.0, {"resample": "nearest"}))
+    label = folder.build(data.root).label(data.names[0], task)
+    files = ImageFiles.of(data.images, data.labels).label(data.names[0], task)
+    for read in (label, files):
+        assert read.size == (16, 24)
+        assert np.rint(read.value[[0, -1], [0, -1], 0] * 1000).tolist() == [1, 150]
+    plain = TaskDef.of(TaskRow("depth", "depth", 1.0))
+    with pytest.raises(LabelError, match='declare `resample = "nearest"`'):
+        ImageFiles.of(data.images, data.labels).label(data.names[0], plain)
