@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from labelgrid.camera import Camera
 
 Size = tuple[int, int]
 Labels = tuple[NDArray[Any], NDArray[np.bool_]]
+#: Rows and columns of pixels in one array, and of as many in another.
+Pairs = tuple[tuple[NDArray[Any], NDArray[Any]], tuple[NDArray[Any], NDArray[Any]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,55 @@ class Placement:
             places = source.start + ((2 * np.arange(length) + 1) * extent) // (2 * length)
             array = array.take(places, axis)
         return self._pad(array)
+
+    def nearest_valid(self, value: NDArray[Any], valid: NDArray[np.bool_]) -> Labels:
+        """Resample [h, w, c] to the canvas as `nearest` does, but without losing sparse values.
+
+        A pixel whose nearest source pixel is not valid takes, of the valid ones whose middles lie
+        in it, the nearest to its own middle; if there is none, it is not valid.
+        """
+        plain = replace(self, flip=False)
+        placed = plain.nearest(value)
+        placed_valid = plain.nearest(valid)
+        missing = plain.nearest(np.ones_like(valid)) & ~placed_valid
+        if missing.any():
+            here, there = plain._nearest_inside(missing, valid)
+            placed[here] = value[there]
+            placed_valid[here] = True
+        return self._mirror(placed), self._mirror(placed_valid)
+
+    def _nearest_inside(self, missing: NDArray[np.bool_], valid: NDArray[np.bool_]) -> Pairs:
+        """The missing pixels of the canvas that hold valid source pixels, and the nearest of these.
+
+        Both as rows and columns, for a view that is not flipped.
+        """
+        y, x = np.nonzero(self._near(missing, valid))
+        at = self._on_canvas(x, y)
+        column, row = np.floor(at + 0.5).astype(np.int64)
+        inside = (row >= 0) & (row < len(missing)) & (column >= 0) & (column < missing.shape[1])
+        inside[inside] = missing[row[inside], column[inside]]
+        pixel = (row * missing.shape[1] + column)[inside]
+        apart = (at - np.stack([column, row]))[:, inside]
+        order = np.lexsort(((apart**2).sum(0), pixel))
+        pixels, first = np.unique(pixel[order], return_index=True)
+        nearest = np.flatnonzero(inside)[order[first]]
+        return np.divmod(pixels, missing.shape[1]), (y[nearest], x[nearest])
+
+    def _near(self, missing: NDArray[np.bool_], valid: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """The valid source pixels that may lie in missing ones: few, unless there is an angle."""
+        if self.angle:
+            return valid
+        height, width = valid.shape
+        columns = self._on_canvas(np.arange(width), np.zeros(width))[0]
+        rows = self._on_canvas(np.zeros(height), np.arange(height))[1]
+        row = np.floor(rows + 0.5).clip(0, len(missing) - 1).astype(np.int64)
+        column = np.floor(columns + 0.5).clip(0, missing.shape[1] - 1).astype(np.int64)
+        return valid & missing[np.ix_(row, column)]
+
+    def _on_canvas(self, x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
+        """Where points of the image are on the canvas before the flip: [2, n], x and y."""
+        matrix = self.matrix()
+        return np.linalg.inv(matrix[:, :2]) @ (np.stack([x, y]) - matrix[:, 2:])
 
     def linear(self, value: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Resample [h, w, c] to the canvas by linear interpolation.

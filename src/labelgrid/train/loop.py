@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from labelgrid.data.cache import cache_source
-from labelgrid.errors import note_unchanged
+from labelgrid.data.dataset import nonempty_label
+from labelgrid.errors import TrainingError, note_unchanged
 from labelgrid.files import disk_errors, write_text
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress
@@ -21,6 +22,7 @@ from labelgrid.train.evaluate import Evaluation, evaluate
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.plan import Plan
 from labelgrid.train.trainer import Trainer
+from labelgrid.words import count_text
 
 
 def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
@@ -32,8 +34,8 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
         The final checkpoint: `best.ckpt` if the val split chooses the model, else `last.ckpt`.
 
     Raises:
-        TrainingError: there is no label, a loss is not finite, or the checkpoint in `folder` has
-            another identity.
+        TrainingError: there is no label, no valid pixel of a task's labels was seen, a loss is not
+            finite, or the checkpoint in `folder` has another identity.
     """
     last = folder / "last.ckpt"
     best = folder / "best.ckpt"
@@ -59,7 +61,27 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
                     warning = divergence_warning(trainer.history, plan.options.learning_rate)
                     if warning:
                         progress.say(warning)
+        _refuse_unseen_labels(trainer)
     return best if plan.options.choose == "best" and plan.val else last
+
+
+def _refuse_unseen_labels(trainer: Trainer) -> None:
+    """Refuse a whole training in which a task with labels had not one valid pixel."""
+    plan = trainer.plan
+    seen = {task for record in trainer.history for task in record["loss"]}
+    if trainer.step < plan.steps_per_pass:
+        return
+    for name, task in plan.definitions.items():
+        if name in seen:
+            continue
+        labelled = [image_id for image_id in plan.train if name in plan.labels.get(image_id, ())]
+        if any(nonempty_label(plan.source, image_id, task) for image_id in labelled):
+            size = f"{plan.data.size[0]}x{plan.data.size[1]}"
+            raise TrainingError(
+                f"The training saw no valid pixel of '{name}', which has "
+                f"{count_text(len(labelled), 'label')}: at {size} pixels none is left of them.",
+                next_step="Set a larger `size` in [data], or check the labels' valid pixels.",
+            )
 
 
 @contextmanager

@@ -66,3 +66,80 @@ def test_the_camera_of_a_view_sees_along_its_axis_what_the_image_s_camera_saw(
     assert (camera.fx, camera.fy) == pytest.approx((16.0, 8.0))
     column = 3 - camera.cx if flip else camera.cx
     assert placement.matrix() @ [column, camera.cy, 1] == pytest.approx([2.3, 0.8])
+
+
+def slow_reduction(
+    value: np.ndarray, valid: np.ndarray, placement: Placement
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each pixel of the canvas before the flip by itself: its nearest source pixel, or the valid ones in it."""
+    nearest = replace(placement, flip=False).nearest(np.arange(valid.size).reshape(valid.shape) + 1)
+    turn = np.linalg.inv(np.vstack([placement.matrix(), [0, 0, 1]]))
+    held: dict[tuple[int, int], list[tuple[float, int]]] = {}
+    for y, x in np.argwhere(valid).tolist():
+        column, row, _ = turn @ (x, y, 1)
+        pixel = (int(np.floor(row + 0.5)), int(np.floor(column + 0.5)))
+        apart = (row - pixel[0]) ** 2 + (column - pixel[1]) ** 2
+        held.setdefault(pixel, []).append((apart, y * valid.shape[1] + x))
+    placed, placed_valid = np.zeros(placement.canvas), np.zeros(placement.canvas, bool)
+    for row in range(placement.canvas[0]):
+        for column in range(placement.canvas[1]):
+            here = nearest[row, column] - 1
+            if here >= 0 and valid.flat[here]:
+                pick = here
+            elif here >= 0 and (row, column) in held:
+                pick = min(held[row, column])[1]
+            else:
+                continue
+            placed[row, column], placed_valid[row, column] = value.flat[pick], True
+    if placement.flip:
+        return placed[:, ::-1], placed_valid[:, ::-1]
+    return placed, placed_valid
+
+
+SHRUNK = [
+    Placement(
+        source=(slice(2, 42), slice(0, 61)),
+        target=(slice(1, 9), slice(0, 13)),
+        canvas=(11, 13),
+        flip=flip,
+        angle=angle,
+    )
+    for flip in (False, True)
+    for angle in (0.0, 20.0)
+]
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.5, 0.97])
+@pytest.mark.parametrize("placement", SHRUNK)
+def test_sparse_values_are_kept_as_by_looking_at_every_pixel(
+    placement: Placement, share: float
+) -> None:
+    rng = np.random.default_rng(0)
+    value = rng.random((45, 61, 1))
+    valid = rng.random((45, 61)) < share
+    found, found_valid = placement.nearest_valid(value, valid)
+    slow, slow_valid = slow_reduction(value, valid, placement)
+    assert np.array_equal(found_valid, slow_valid)
+    assert np.array_equal(found[..., 0][found_valid], slow[slow_valid])
+
+
+@pytest.mark.parametrize("placement", [*SHRUNK, part(), part(flip=True)])
+def test_values_that_are_all_valid_are_placed_as_the_nearest(placement: Placement) -> None:
+    value = np.random.default_rng(0).random((45, 61, 1))
+    valid = np.ones((45, 61), bool)
+    found, found_valid = placement.nearest_valid(value, valid)
+    assert np.array_equal(found_valid, placement.nearest(valid))
+    assert np.array_equal(found[found_valid], placement.nearest(value)[found_valid])
+
+
+@pytest.mark.parametrize("start", range(5))
+def test_of_a_grid_that_the_nearest_pixels_miss_every_pixel_gets_a_value(start: int) -> None:
+    valid = np.zeros((240, 320), bool)
+    valid[start::5, start::5] = True
+    whole = Placement(
+        source=(slice(0, 240), slice(0, 320)),
+        target=(slice(0, 48), slice(0, 64)),
+        canvas=(48, 64),
+    )
+    assert whole.nearest(valid).any() == (start == 2)
+    assert whole.nearest_valid(valid[..., None], valid)[1].all()

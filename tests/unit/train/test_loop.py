@@ -362,3 +362,19 @@ def test_training_leaves_the_callers_random_stream_alone(data, tmp_path):
     torch.manual_seed(5)
     fit(toy_plan(data, replace(QUICK, epochs=1)), tmp_path, Silent())
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_whole_training_without_a_valid_pixel_of_a_task_is_an_error(data, tmp_path):
+    plan = toy_plan(data, TrainOptions(epochs=2, batch=2))
+    labels = dict.fromkeys(plan.train, frozenset(plan.definitions))
+    missed = replace(plan.definitions["depth"].spec, transform=nowhere)
+    definitions = dict(plan.definitions)
+    definitions["depth"] = replace(definitions["depth"], spec=missed)
+    with pytest.raises(TrainingError, match="no valid pixel of 'depth', which has"):
+        fit(replace(plan, definitions=definitions, labels=labels), tmp_path / "a", Silent())
+    fit(replace(plan, labels=labels), tmp_path / "b", Silent())
+
+
+def nowhere(value, valid, geometry, _options):
+    """Move a label to a view, without any of its valid pixels."""
+    return geometry.nearest(value), geometry.nearest(valid) & False

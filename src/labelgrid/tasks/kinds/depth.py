@@ -51,11 +51,10 @@ def zoom_depth(
 ) -> Labels:
     """Divide depth by the zoom, or multiply disparity: what looks larger is nearer.
 
-    Resizing alone changes neither.
+    Resizing alone changes neither. Sparse measurements are kept (`Placement.nearest_valid`).
     """
-    placed = geometry.nearest(value)
+    placed, placed_valid = geometry.nearest_valid(value, valid)
     zoom = np.float32(geometry.zoom)
-    placed_valid = geometry.nearest(valid)
     if options.disparity:
         return placed * zoom, placed_valid
     return placed / zoom, placed_valid

@@ -42,8 +42,9 @@ def turn_normals(
 ) -> Labels:
     """Interpolate the valid neighbours linearly and normalise.
 
-    Where they cancel out, the nearest vector is taken. A flip mirrors the vectors with the image; a
-    zoom does not change them.
+    Where they cancel out, the nearest vector is taken, and of sparse ones that which
+    `Placement.nearest_valid` takes. A flip mirrors the vectors with the image; a zoom does not
+    change them.
     """
     blend = geometry.linear(value, valid)
     length = np.sqrt(blend[..., 0] ** 2 + blend[..., 1] ** 2 + blend[..., 2] ** 2)
@@ -51,11 +52,13 @@ def turn_normals(
     length[void] = 1
     for channel in range(3):  # NumPy is slow along an axis of three
         blend[..., channel] /= length
-    if void.any():
-        blend[void] = geometry.nearest(value)[void]
+    placed, placed_valid = geometry.nearest_valid(value, valid)
+    alone = void | (placed_valid & ~geometry.nearest(valid))
+    if alone.any():
+        blend[alone] = placed[alone]
     blend[..., 0], down = geometry.turn(blend[..., 0], -blend[..., 1])
     blend[..., 1] = -down
-    return blend, geometry.nearest(valid)
+    return blend, placed_valid
 
 
 def direction_figures(
