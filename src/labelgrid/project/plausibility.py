@@ -81,6 +81,8 @@ def compare_with_ranges(task: str, labels: FigureSet) -> list[Doubt]:
             count = count_text(len(figures), "label")
             what = f"{name} is {values} {count}; expected {low:g} to {high:g}{unit}."
             what += _other_options(figures, low, high)
+            if figures[0].cause:
+                what += f" {figures[0].cause}"
             doubts.append(Doubt(task, what))
     return doubts
 

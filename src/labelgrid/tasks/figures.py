@@ -31,6 +31,7 @@ class LabelFigure:
         unit: the unit of the value.
         others: what the value would be if the task declared another option, by that option as a
             file of tasks has it.
+        cause: why a value may lie outside the range, a sentence.
     """
 
     value: float
@@ -39,6 +40,7 @@ class LabelFigure:
     range: tuple[float, float] = (-np.inf, np.inf)
     unit: str = ""
     others: Mapping[str, float] = field(default_factory=dict)
+    cause: str = ""
 
 
 def no_figures(

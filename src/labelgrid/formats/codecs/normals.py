@@ -295,7 +295,9 @@ def _check_facing(z: NDArray[np.float32], valid: NDArray[np.bool_], axes: str, p
         raise LabelError(
             f"{away:.0%} of the normals point away from the camera if the axes are '{axes}'.",
             where=str(path),
-            next_step=f'Declare the axes the file was written in, such as `axes = "{AWAY}"`.',
+            next_step=f'Declare the axes the file was written in, such as `axes = "{AWAY}"`; or, '
+            "if this is so in some of the files alone, their normals are in world axes, as many "
+            "renderers write them: turn them into each camera's.",
             declare={"axes": AWAY},
         )
 

@@ -35,6 +35,11 @@ DIRECTIONS = {
     "up": (0, 1, 0),
     "down": (0, -1, 0),
 }
+#: Why mean components may be those of no photographs.
+CAUSE = (
+    "Likely causes: the files have other axes (declare `axes`), or their normals are in world "
+    "axes, not the camera's (turn them into each camera's)."
+)
 
 
 def turn_normals(
@@ -71,9 +76,11 @@ def direction_figures(
     x, y, z = value[valid].T
     figures = {
         "the mean x (right)": LabelFigure(value=float(x.mean()), tolerance=MEAN),
-        "the mean y (up)": LabelFigure(value=float(y.mean()), tolerance=MEAN, range=(-0.15, 1)),
+        "the mean y (up)": LabelFigure(
+            value=float(y.mean()), tolerance=MEAN, range=(-0.15, 1), cause=CAUSE
+        ),
         "the mean z (toward the camera)": LabelFigure(
-            value=float(z.mean()), tolerance=MEAN, range=(0.05, 1)
+            value=float(z.mean()), tolerance=MEAN, range=(0.05, 1), cause=CAUSE
         ),
     }
     rows, columns = np.nonzero(valid)

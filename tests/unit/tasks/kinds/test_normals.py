@@ -1,7 +1,11 @@
+import numpy as np
 import torch
 
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel.target import Target
+from labelgrid.project.plausibility import compare_with_ranges
+from labelgrid.tasks.kinds.normals import direction_figures, turn_normals
+from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.task import TaskDef
 
 TASK = TaskDef.of(TaskRow("normals", "normals", 1.0)).build()
@@ -27,3 +31,29 @@ def test_a_normal_that_points_the_other_way_is_as_wrong_as_can_be() -> None:
 def test_a_prediction_has_length_one() -> None:
     prediction = TASK.activate(torch.randn(2, 3, 4, 5))
     torch.testing.assert_close(prediction.norm(dim=1), torch.ones(2, 4, 5))
+
+
+def test_normals_of_cameras_that_look_anywhere_are_said_to_be_in_world_axes() -> None:
+    labels = []
+    for angle in np.linspace(0, 2 * np.pi, 12, endpoint=False):
+        seen = np.random.default_rng(0).normal((0, 0.3, 1), 0.3, (20, 20, 3))
+        cosine, sine = np.cos(angle), np.sin(angle)
+        turned = seen @ np.array([[cosine, 0, -sine], [0, 1, 0], [sine, 0, cosine]])
+        turned /= np.linalg.norm(turned, axis=-1, keepdims=True)
+        labels.append(direction_figures(turned, np.ones((20, 20), bool), None))
+    (doubt,) = compare_with_ranges("normals", labels)
+    assert "the mean z (toward the camera)" in doubt.what
+    assert "their normals are in world axes, not the camera's" in doubt.what
+
+
+def test_sparse_normals_are_kept_at_a_smaller_size() -> None:
+    value = np.zeros((60, 80, 3), np.float32)
+    valid = np.zeros((60, 80), bool)
+    valid[::5, ::5] = True
+    value[valid] = (0.6, 0, 0.8)
+    whole = Placement(
+        source=(slice(0, 60), slice(0, 80)), target=(slice(0, 12), slice(0, 16)), canvas=(12, 16)
+    )
+    placed, placed_valid = turn_normals(value, valid, whole, None)
+    assert placed_valid.all()
+    assert np.abs(placed - (0.6, 0, 0.8)).max() < 1e-6
