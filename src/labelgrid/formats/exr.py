@@ -145,8 +145,14 @@ def _channels(part: int, header: dict[str, bytes]) -> Iterator[Channel]:
         name, place = _text(names, place)
         kind, across, down = struct.unpack_from("<I4xii", names, place)
         place += 16
-        is_whole = across == down == 1
-        yield Channel(part, name, _TYPES[kind], window, display, is_whole)
+        yield Channel(
+            part=part,
+            name=name,
+            dtype=_TYPES[kind],
+            window=window,
+            display=display,
+            is_whole=across == down == 1,
+        )
 
 
 def _window(value: bytes) -> Window:

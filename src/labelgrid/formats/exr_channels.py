@@ -16,10 +16,10 @@ from labelgrid.words import join_names
 #: How many bytes of a file are read to recognise it.
 START = 2**20
 #: The names of depth: Blender writes Z in a file of several layers, V in one for each.
-_DEPTHS = ("z", "v", "depth")
+_DEPTHS = ("Z", "V", "Depth")
 _COLOURS = "RGB"
 #: The last part of a layer's name that holds normals; "" for channels without a layer.
-_LAYERS = ("", "normal", "normals", "n")
+_LAYERS = ("", "Normal", "Normals", "N")
 
 
 def depth_names(names: Sequence[str]) -> list[str]:
@@ -46,8 +46,8 @@ def depth_names(names: Sequence[str]) -> list[str]:
 
 def _is_depth(name: str) -> bool:
     """Whether a channel is `Z`, `V` or `depth`, alone or in a layer called `Depth`."""
-    layers = name.lower().split(".")
-    return layers[-1] in _DEPTHS and layers[-2:-1] in ([], ["depth"])
+    layers = name.title().split(".")
+    return layers[-1] in _DEPTHS and layers[-2:-1] in ([], ["Depth"])
 
 
 def normal_names(names: Iterable[str]) -> dict[str, list[str]]:
@@ -68,8 +68,8 @@ def normal_names(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _layer_of(name: str) -> str:
-    """The last part of the name of a channel's layer, in small letters; "" without a layer."""
-    return ("", *name.lower().split("."))[-2]
+    """The last part of the name of a channel's layer, with a capital; "" without a layer."""
+    return ("", *name.title().split("."))[-2]
 
 
 def _triples(names: set[str], letters: str) -> dict[str, list[str]]:
@@ -96,7 +96,7 @@ def read_depth(path: Path, channel: str | None) -> Array:
     """
 
     def choose(names: Mapping[str, Channel]) -> list[str]:
-        chosen = channel or _only(depth_names(list(names)), names, "depth", path)
+        chosen = channel or _only(depth_names(list(names)), names, "Depth.Z", path)
         if chosen == _COLOURS and chosen not in names:
             return list(_COLOURS)
         return [chosen]
@@ -127,21 +127,23 @@ def read_normals(path: Path, channel: str | None) -> Array:
     def choose(names: Mapping[str, Channel]) -> list[str]:
         chosen = channel
         if chosen is None:
-            chosen = _only(list(normal_names(names)), names, "normals", path)
+            chosen = _only(list(normal_names(names)), names, "Normal.XYZ", path)
         return [chosen[:-3] + letter for letter in chosen[-3:]]
 
     return np.stack(_read(path, choose), -1)
 
 
-def _only(found: Sequence[str], names: Iterable[str], what: str, path: Path) -> str:
-    """The only name; refuses none and several."""
+def _only(found: Sequence[str], names: Iterable[str], usual: str, path: Path) -> str:
+    """The only name of those found among all; refuses none and several."""
     if len(found) == 1:
         return found[0]
-    example = "Depth.Z" if what == "depth" else "Normal.XYZ"
-    held = f"None of its channels is known to hold {what}: {join_names(list(names), 9)}."
+    example = usual
+    held = (
+        f"None of its channels is called as usual, such as {usual}: {join_names(list(names), 9)}."
+    )
     if found:
         example = found[0]
-        held = f"Several of its channels may hold {what}: {join_names(found, 9)}."
+        held = f"Several of its channels may be the label: {join_names(found, 9)}."
     raise LabelError(
         held,
         where=str(path),
