@@ -51,7 +51,7 @@ def draw_import(
         cell = label.row.cell
         by_image.setdefault(cell.image_id, {})[cell.task] = label
     chosen = _draw_images(list(by_image))
-    painter = _Painter(project, overviews, len(chosen))
+    painter = _Painter(project, overviews, chosen)
     rows = [painter.row(image_id, by_image[image_id]) for image_id in chosen]
     tasks = []
     for name in painter.names:
@@ -89,14 +89,14 @@ class _Painter:
     """
 
     def __init__(
-        self, project: ProjectFolder, overviews: Mapping[str, Overview], images: int
+        self, project: ProjectFolder, overviews: Mapping[str, Overview], image_ids: Sequence[str]
     ) -> None:
-        self.project = project
+        self.roots = {row.image_id: row.root for row in project.store.images(names=image_ids)}
         self.tasks = project.tasks()
         self.names = [name for name in self.tasks if name in overviews]
         self.limits = {name: overviews[name].limits() for name in self.names}
         self.shown = {name: self.tasks[name].overview() for name in self.names}
-        self.layout = Layout(len(self.names), images)
+        self.layout = Layout(len(self.names), len(image_ids))
 
     def row(self, image_id: str, labels: Mapping[str, AcceptedLabel]) -> SheetRow:
         """A photograph and its new labels."""
@@ -104,9 +104,8 @@ class _Painter:
         return SheetRow(image_id, self._photograph(image_id), pictures)
 
     def _photograph(self, image_id: str) -> RGB | str:
-        row = self.project.store.image(image_id)
         with suppress(LabelgridError, OSError):
-            pixels = read_image(Path(row.root) / image_id)
+            pixels = read_image(Path(self.roots[image_id]) / image_id)
             return resize(pixels, self.layout.fit(Size(*pixels.shape[:2])))
         return "cannot be read"
 

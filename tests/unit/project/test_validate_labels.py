@@ -1,6 +1,7 @@
 """Laws of what is refused: each fault with its sentence, and nothing changed."""
 
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from labelgrid.project.cancel import unlabel
 from labelgrid.project.export import export_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
+from labelgrid.project.import_picture import SHOWN
 from labelgrid.project.task_change import TaskChange, change_task
 from labelgrid.project.validate_labels import validate_labels
 from labelgrid.tasks.task import TaskDef
@@ -320,7 +322,7 @@ def test_a_turned_label_is_not_resampled(project: ProjectFolder, tmp_path: Path)
     assert "resample" not in fault.next_step
 
 
-def test_every_label_of_an_import_is_decoded_once_and_no_image_is_asked_for_alone(
+def test_labels_are_decoded_once_but_for_those_that_are_drawn_and_no_image_is_asked_for_alone(
     made: Callable[..., Made], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[Path] = []
@@ -329,8 +331,9 @@ def test_every_label_of_an_import_is_decoded_once_and_no_image_is_asked_for_alon
         TaskDef, "read", lambda task, path: (decoded.append(path), read(task, path))[1]
     )
     monkeypatch.setattr(Store, "image", lambda *_, **__: pytest.fail("one query an image"))
-    data = made(n=6, size=(16, 24), tasks=("semseg", "depth", "normals"))
+    data = made(n=SHOWN + 2, size=(16, 24), tasks=("semseg", "depth", "normals"))
     with make_project(tmp_path / "project", data) as project:
         import_labels(project, data.labels)
-        assert len(decoded) == len(set(decoded)) == 18
+        times = Counter(Counter(decoded).values())
+        assert times == {1: 2 * 3, 2: SHOWN * 3}
         export_labels(project, tmp_path / "out")
