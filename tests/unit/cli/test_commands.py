@@ -143,15 +143,40 @@ def test_import_says_what_it_did_to_each_task(flat: Path, data: Made, tmp_path: 
     copy(data.label(data.names[1], "depth"), tmp_path / "given" / "depth" / "0001.png")
     values = json.loads(done("import", flat, tmp_path / "given", "--json").out)
     none = {"new": 0, "replaced": 0, "repaired": 0, "unchanged": 0, "skipped": 0, "predicted": 0}
-    nothing: dict[str, list[str]] = {"stray": [], "removed": [], "closed": []}
+    nothing: dict[str, list[str]] = {"stray": [], "removed": [], "closed": [], "faults": []}
+    numbers = values.pop("numbers")
+    assert numbers["depth"]["values"]["labels"] == 1
+    assert numbers["depth"]["text"].startswith("median ")
+    assert values.pop("picture") == str(flat / "import.png")
     assert values == {
         "tasks": {"semseg": none, "depth": none | {"new": 1}},
         "foreign": 0,
         "empty": 0,
+        "remarks": [],
+        "undrawn": "",
+        "found": None,
+        "refused": "",
         **nothing,
         "notes": [],
     }
     assert done("import", flat, tmp_path / "given").out == "semseg: nothing.\ndepth: 1 unchanged.\n"
+
+
+def test_a_dry_run_prints_the_command_that_imports(flat: Path, data: Made, tmp_path: Path) -> None:
+    given = copy(data.label(data.names[1], "depth"), tmp_path / "given" / "depth" / "0001.png")
+    options = ("--limit", 3, "--seed", 0, "--replace", "--split", "val")
+    found = done("import", flat, tmp_path / "given", "--dry-run", *options).out.splitlines()
+    assert found[0] == "A folder of labels, 1 image, 1 label."
+    assert found[-1] == (
+        f"Nothing was imported. Next: labelgrid import {flat} {tmp_path / 'given'} "
+        "--split val --limit 3 --seed 0 --replace"
+    )
+    given.write_bytes(b"")
+    refused = typed("import", flat, tmp_path / "given", "--dry-run")
+    assert refused.code == 1 and "The import would be refused. " in refused.out
+    assert "Next: " not in refused.out and not (flat / "import-faults.txt").exists()
+    values = json.loads(typed("import", flat, tmp_path / "given", "--dry-run", "--json").out)
+    assert values["found"]["labels"] == 1 and len(values["faults"]) == 1
 
 
 def test_a_refused_import_lists_all_its_faults_in_a_file_and_as_json(
@@ -179,7 +204,7 @@ def test_an_import_can_put_images_in_a_split_and_replace(
     given = copy(data.label(data.names[2], "depth"), tmp_path / "given" / "depth" / "0002.png")
     done("import", flat, tmp_path / "given", "--split", "val")
     copy(data.label(data.names[1], "depth"), given)
-    assert "depth: 1 replaced." in done("import", flat, tmp_path / "given", "--replace").out
+    assert "depth: 1 replaced; median " in done("import", flat, tmp_path / "given", "--replace").out
     with ProjectFolder.open(flat) as project:
         assert project.store.image(data.names[2]).split == "val"
 
