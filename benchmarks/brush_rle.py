@@ -37,28 +37,35 @@ def plain_encode(mask: Mask) -> list[int]:
     return list(int(bits, 2).to_bytes(len(bits) // 8, "big"))
 
 
+class Reader:
+    """Reads numbers of some bits, one after the other."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data + bytes(8)
+        self.position = 0
+
+    def read(self, bits: int) -> int:
+        """The next number."""
+        byte, behind = divmod(self.position, 8)
+        self.position += bits
+        window = int.from_bytes(self.data[byte : byte + 5], "big")
+        return window >> (40 - behind - bits) & ((1 << bits) - 1)
+
+
 def plain_decode(stream: list[int], size: tuple[int, int]) -> Mask:
-    """Run by run, from words of 32 bits at a byte."""
-    data = bytes(stream) + bytes(8)
-    header = int.from_bytes(data[:7], "big") >> 3
-    count = header >> 21
-    sizes = [(header >> shift & 15) + 1 for shift in (12, 8, 4, 0)]
-    values = np.zeros(count, np.uint8)
-    done, position = 0, 53
-    while done < count:
-        byte = position >> 3
-        window = int.from_bytes(data[byte : byte + 5], "big") >> (8 - (position & 7)) & (2**32 - 1)
-        bits = sizes[window >> 29 & 3]
-        end = done + (window >> (29 - bits) & ((1 << bits) - 1)) + 1
-        is_same = window >> 31
-        position += 3 + bits
+    """Run by run."""
+    reader = Reader(bytes(stream))
+    values = np.zeros(reader.read(32), np.uint8)
+    word = reader.read(5) + 1
+    sizes = [reader.read(4) + 1 for _ in range(4)]
+    done = 0
+    while done < len(values):
+        is_same = reader.read(1)
+        end = done + reader.read(sizes[reader.read(2)]) + 1
         while done < end:
-            byte = position >> 3
-            pair = data[byte] << 8 | data[byte + 1]
             upto = end if is_same else done + 1
-            values[done:upto] = pair >> (8 - (position & 7)) & 255
+            values[done:upto] = reader.read(word)
             done = upto
-            position += 8
     return values.reshape(*size, 4)[..., 3] > 0
 
 

@@ -208,7 +208,8 @@ def _rotated(points: Points, value: Mapping[str, Any]) -> Points:
     angle = value.get("rotation", 0)
     if isinstance(angle, bool) or not isinstance(angle, int | float) or not abs(angle) <= 360:
         raise LabelError(f"A region's rotation is {angle!r:.40}; it must be at most 360 degrees.")
-    sine, cosine = np.sin(np.radians(angle)), np.cos(np.radians(angle))
+    sine = np.sin(np.radians(angle))
+    cosine = np.cos(np.radians(angle))
     rotated: Points = points @ np.array([[cosine, sine], [-sine, cosine]])
     return rotated
 

@@ -107,7 +107,8 @@ def decode(stream: bytes, size: tuple[int, int]) -> NDArray[np.bool_]:
     ends = np.cumsum(lengths)
     count = int(np.searchsorted(ends, values)) + 1
     runs = slice(count)
-    if count > len(ends) or ends[count - 1] != values or bits.end(starts[runs]) > 8 * len(stream):
+    is_whole = count <= len(ends) and ends[count - 1] == values
+    if not is_whole or starts[count - 1] + bits.step(int(starts[count - 1])) > 8 * len(stream):
         raise LabelError("The run lengths are damaged or cut short.")
     begins = (ends - lengths)[runs]
     alphas = ends[runs] // _CHANNELS - begins // _CHANNELS
@@ -138,37 +139,56 @@ class _Bits:
         #: The 32 bits from each byte on.
         self._words = words
         self._sizes = sizes
+        self._padded = padded
         self._bytes = len(stream)
 
     def starts(self) -> Ints:
         """Where runs start, from the first to the end of the stream.
 
-        For each bit of a block it is computed how long a run would be that starts there; then only
-        the sum from run to run is taken one by one.
+        For each bit of a block is known how long a run of equal values would be that starts there;
+        then only the sum from run to run is taken one by one. Other runs are rare.
         """
-        starts: list[int] = []
-        shifts = np.arange(8, dtype=np.uint32)
+        steps = bytearray()
+        others: list[int] = []
         position = _HEADER
         for first in range(0, self._bytes, _BLOCK):
-            words = self._words[first : min(first + _BLOCK, self._bytes)]
-            steps = self._steps((words[:, None] << shifts).ravel()).data
+            table = self._steps_of_equal(first)
             base = 8 * first
             position -= base
-            end = len(steps)
-            while position < end:
-                starts.append(position + base)
-                position += steps[position]
+            while position < len(table):
+                step = table[position]
+                steps.append(step)
+                if not step:
+                    step = self.step(position + base)
+                    others.append(step)
+                position += step
             position += base
-        return np.array(starts, np.int64)
+        lengths = np.frombuffer(steps, np.uint8).astype(np.int64)
+        lengths[lengths == 0] = others
+        return np.cumsum(lengths) - lengths + _HEADER
+
+    def _steps_of_equal(self, first: int) -> bytes:
+        """For each bit of a block, the bits of a run of equal values; 0 for one of others."""
+        last = min(first + _BLOCK, self._bytes)
+        bits = np.unpackbits(self._padded[first : last + 1])
+        kinds = bits[:-8] << 2 | bits[1:-7] << 1 | bits[2:-6]
+        steps = bytes([0] * _CHANNELS + (_HEAD + _VALUE_BITS + self._sizes[_CHANNELS:]).tolist())
+        return kinds.tobytes().translate(steps.ljust(256, b"\0"))
+
+    def step(self, start: int) -> int:
+        """The bits of the run that starts there."""
+        window = int(self._words[start >> 3]) << (start & 7) & 0xFFFFFFFF
+        kind = window >> 32 - _HEAD
+        size = int(self._sizes[kind])
+        length = (window << _HEAD & 0xFFFFFFFF) >> 32 - size
+        return _HEAD + size + _VALUE_BITS * (1 if kind >= _CHANNELS else length + 1)
 
     def runs(self, starts: Ints) -> tuple[NDArray[np.uint32], Ints]:
         """The first three bits of each run, and its length."""
-        kinds, _, lengths = self._heads(self._window(starts))
-        return kinds, lengths.astype(np.int64)
-
-    def end(self, starts: Ints) -> int:
-        """Where the last of the runs ends."""
-        return int(starts[-1]) + int(self._steps(self._window(starts[-1:]))[0])
+        window = self._window(starts)
+        kinds = window >> np.uint32(32 - _HEAD)
+        lengths = (window << np.uint32(_HEAD)) >> (np.uint32(32) - self._sizes[kinds])
+        return kinds, lengths.astype(np.int64) + 1
 
     def values(self, positions: Ints) -> NDArray[np.uint32]:
         """The values at these bits."""
@@ -179,19 +199,3 @@ class _Bits:
         places = np.minimum(positions >> 3, len(self._words) - 1)
         window: NDArray[np.uint32] = self._words[places] << (positions & 7).astype(np.uint32)
         return window
-
-    def _heads(self, window: NDArray[np.uint32]) -> tuple[NDArray[np.uint32], ...]:
-        """Of runs that start so: the first three bits, the bits of the length, and the length."""
-        kinds = window >> np.uint32(32 - _HEAD)
-        sizes = self._sizes[kinds]
-        lengths = ((window << np.uint32(_HEAD)) >> (np.uint32(32) - sizes)) + np.uint32(1)
-        return kinds, sizes, lengths
-
-    def _steps(self, window: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        """The bits of runs that start so."""
-        kinds, sizes, lengths = self._heads(window)
-        lengths[kinds >= _CHANNELS] = 1
-        lengths *= np.uint32(_VALUE_BITS)
-        lengths += sizes
-        lengths += np.uint32(_HEAD)
-        return lengths
