@@ -114,6 +114,13 @@ def test_a_stream_that_is_cut_short_or_of_another_size_is_refused(stream: bytes)
         decode(stream, (9, 11))
 
 
+def test_a_last_value_that_is_cut_is_no_value() -> None:
+    stream = encode(np.ones((1, 1), np.bool_))
+    assert decode(stream, (1, 1)).all()
+    with pytest.raises(LabelError, match="cut short"):
+        decode(stream[:8], (1, 1))
+
+
 def test_values_of_other_bits_and_runs_beyond_the_end_are_refused() -> None:
     with pytest.raises(LabelError, match="of 4 bits"):
         decode(packed(header(4, value_bits=4) + "1" * 20), (1, 1))
