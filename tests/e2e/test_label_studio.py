@@ -55,6 +55,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
+def personal(server: Server) -> str:
+    """The only personal access token that the user may have."""
+    return servers.personal_token(server)
+
+
+@pytest.fixture(scope="module")
 def images(server: Server) -> Path:
     """A folder with two images, from which the server may serve."""
     made = make_dataset(server.files / "made", n=2, tasks=())
@@ -306,9 +312,9 @@ def test_images_that_the_server_may_not_serve_are_refused(
 
 
 def test_a_personal_token_is_exchanged_and_again_when_it_ends(
-    server: Server, tmp_path: Path
+    server: Server, personal: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "token").write_text(servers.personal_token(server) + "\n")
+    (tmp_path / "token").write_text(personal + "\n")
     client = connect(server.url, tmp_path / "token")
     assert client.get("/api/projects/")["results"] is not None
     first = client._access
@@ -357,20 +363,24 @@ WHOLE = [[0, 0], [100, 0], [100, 100], [0, 100]]
 
 
 def test_a_round_goes_to_the_server_is_answered_there_and_comes_back(
-    project: Callable[[str], Path], data: Made, server: Server, client: Client, tmp_path: Path
+    project: Callable[[str], Path],
+    data: Made,
+    place: Place,
+    personal: str,
+    tmp_path: Path,
 ) -> None:
     flat = project("fitted")
     done("query", flat, "--budget", 15)
-    (tmp_path / "token").write_text(servers.personal_token(server))
-    there = ["--url", server.url, "--token-file", tmp_path / "token"]
+    (tmp_path / "token").write_text(personal)
+    there = ["--url", place.client.url, "--token-file", tmp_path / "token"]
     export = ["export", flat, "--to", "label-studio", "--task", "semseg", *there]
     sent = done(*export).out
     assert re.search(r"\((\d+) semseg, .*with the model's prediction\): \1 new\.", sent), sent
     assert ": 0 new." in done(*export).out
 
-    ((_, number),) = LabelStudioServer(client).projects("labelgrid ").items()
+    ((_, number),) = place.server.projects("labelgrid ").items()
     query = {"project": number, "fields": "all", "page_size": 100}
-    tasks = client.get("/api/tasks", query)["tasks"]
+    tasks = place.client.get("/api/tasks", query)["tasks"]
     assert all(task["predictions"][0]["result"] for task in tasks)
     polygons = polygon()
     polygons |= {"from_name": "semseg-brush", "original_width": 64, "original_height": 32}
@@ -383,7 +393,7 @@ def test_a_round_goes_to_the_server_is_answered_there_and_comes_back(
         {"result": [], "lead_time": 4.0},
     ]
     for task, answer in zip(tasks, answers, strict=False):
-        client.send("POST", f"/api/tasks/{task['id']}/annotations/", answer)
+        place.client.send("POST", f"/api/tasks/{task['id']}/annotations/", answer)
 
     words = ["import", flat, "--from", "label-studio", *there, "--rest", "wall", "--accept"]
     assert done(*words).out.startswith("semseg: 3 new, 1 skipped.")

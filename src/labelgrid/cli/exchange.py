@@ -62,6 +62,8 @@ def import_(
     format: Annotated[
         str | None,
         typer.Option(
+            "--format",
+            "--from",
             help="The labelling tool or data set layout; "
             "see `labelgrid list tools` and `list layouts`. By default the tool that recognises "
             "LABELS, or else `folder`.",
@@ -108,10 +110,6 @@ def import_(
         Keep | None,
         typer.Option(help="Which counts, if a tool has several answers for an image."),
     ] = None,
-    from_: Annotated[
-        str | None,
-        typer.Option("--from", help="The labelling tool whose server is at --url."),
-    ] = None,
     url: Url = "",
     token_file: TokenFile = None,
     json: AsJson = False,
@@ -126,7 +124,7 @@ def import_(
     with open_project(folder) as project, faults_as_json(json):
         done = project.import_labels(
             labels,
-            format=_connector(from_) if from_ else format,
+            format=format,
             split=split.value if split else None,
             replace=replace,
             accept=accept,
