@@ -193,7 +193,7 @@ def test_advice_is_on_the_file_of_tasks(made: Made) -> None:
         made, 0, "normals", np.full((4, 6, 3), (0, 128, 128), np.uint8)
     )  # BGR: away from the camera
     write(made, 1, "edges", np.eye(4, 8, dtype=np.uint8))
-    write(made, 2, "semseg", np.full((4, 6), 9, np.uint8))
+    write(made, 2, "semseg", np.diag(np.full(6, 9, np.uint8))[:4])
     advice = {fault.cell.task: fault.next_step for fault in check(made).faults if fault.cell}
     assert '`axes = "x right, y down, z away from the camera"`' in advice["normals"]
     assert "`one_is_positive = true`" in advice["edges"]
