@@ -57,24 +57,25 @@ class ClassNames:
                     next_step=spelling_hint(target, sorted(known)) or self._advice(),
                 )
 
-    def knows(self, name: str) -> bool:
-        """Whether a task has a class of this name, or the options say what it means."""
-        return bool(self._tasks_knowing(name))
-
-    def targets(self, names: Collection[str], task: str = "") -> dict[str, Target]:
+    def targets(
+        self, names: Collection[str], task: str = "", *, optional: Collection[str] = ()
+    ) -> dict[str, Target]:
         """What each name means.
 
         It is of the task that knows all names; if there is none, of the only one that knows it.
 
         Args:
-            names: the names of regions.
+            names: the names of regions, which a task must know.
             task: the task that they are of, if it is known.
+            optional: further names, which mean "not labelled" if no task knows them.
 
         Raises:
             LabelError: a name is unknown, or several tasks know it, or the task cannot be drawn.
         """
         chosen = _chosen(self._tasks, task)
         knowing = {name: self._tasks_knowing(name) & chosen.keys() for name in names}
+        for name in optional:
+            knowing[name] = self._tasks_knowing(name) & chosen.keys() or set(chosen)
         self._heard.update((name, bool(tasks)) for name, tasks in knowing.items())
         unknown = sorted(name for name, tasks in knowing.items() if not tasks)
         if unknown:

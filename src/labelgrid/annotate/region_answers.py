@@ -1,12 +1,11 @@
 """Turns the regions that a tool drew into answers: finds their images, tasks and classes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from labelgrid.annotate.answers import Answer, Answers, Fault
-from labelgrid.annotate.class_names import Target
+from labelgrid.annotate.class_names import ClassNames, Target
 from labelgrid.annotate.connector import ProjectIndex
-from labelgrid.annotate.image_names import ImageNames
 from labelgrid.errors import EmptyLabelError, LabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.regions import IGNORED, UNCOVERED, Canvas
@@ -62,26 +61,25 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
     """
     classes = index.class_names()
     finder = index.image_names()
-    needed = set[str]()
-    optional = set[str]()
-    for image in images:
-        if image.cell is None:
-            names.update(_names(image))
-    common = classes.targets(names)
+    found = {image.image: finder.find(image.image) for image in images if image.cell is None}
+    ours = [image for image in images if image.cell is None and found[image.image]]
+    common = classes.targets(_names(ours, False), optional=_names(ours, True))
     answers = Answers()
     for image in images:
+        targets = common
         try:
-            targets = classes.targets(_names(image), image.cell.task) if image.cell else common
+            if image.cell:
+                targets = _targets_of_request(image, image.cell.task, classes)
         except LabelError as error:
             answers.faults.append(Fault(image.where, error.what, error.next_step, image.cell))
             continue
-        found = _cells(image, finder, targets)
-        if isinstance(found, Fault):
-            answers.faults.append(found)
+        cells = _cells(image, found.get(image.image, []), targets)
+        if isinstance(cells, Fault):
+            answers.faults.append(cells)
             continue
-        answers.foreign += found is None
-        answers.empty += found == []
-        for cell in found or []:
+        answers.foreign += cells is None
+        answers.empty += cells == []
+        for cell in cells or []:
             drawing = _Drawing(image, index.tasks[cell.task], targets, classes.rest(cell.task))
             answers.labels.append(
                 Answer(
@@ -95,17 +93,29 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
     return answers
 
 
-def _names(image: DrawnImage) -> set[str]:
-    return {shape.name for shape in image.shapes}
+def _names(images: Iterable[DrawnImage], optional: bool) -> set[str]:
+    """The names of shapes that a task must know, or of those that it need not."""
+    names = set[str]()
+    for image in images:
+        names.update(shape.name for shape in image.shapes if shape.optional == optional)
+    return names
+
+
+def _targets_of_request(image: DrawnImage, task: str, classes: ClassNames) -> dict[str, Target]:
+    """What the names of an image mean that answers a request of this task."""
+    optional = _names([image], True)
+    return classes.targets(_names([image], False), task, optional=optional)
 
 
 def _cells(
-    image: DrawnImage, finder: ImageNames, targets: Mapping[str, Target]
+    image: DrawnImage, found: Sequence[str], targets: Mapping[str, Target]
 ) -> list[Cell] | Fault | None:
-    """The cells that an image's shapes label; None if it is not the project's."""
+    """The cells that an image's shapes label; None if it is not the project's.
+
+    `found` are the images that its name can mean.
+    """
     if image.cell:
         return [image.cell]
-    found = finder.find(image.image)
     if len(found) > 1:
         what = f"The image '{image.image}' could be {join_names(found, 3, ' or ')}."
         return Fault(image.where, what, "Name it with its folder.")

@@ -114,7 +114,7 @@ class _Painter:
             return "no new label"
         name = label.row.cell.task
         task = self.tasks[name]
-        with suppress(LabelgridError, OSError), as_file(label.answer, task) as path:
+        with suppress(LabelgridError, OSError), as_file(label.answer, task, label.size) as path:
             if path:
                 array = task.read(path)
                 shown = self.shown[name]

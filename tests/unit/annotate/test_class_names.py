@@ -45,12 +45,10 @@ def test_a_name_that_two_tasks_know_is_asked_about() -> None:
     assert names(task="parts").targets(["person"]) == {"person": Target("parts", 1)}
 
 
-def test_a_name_is_of_the_task_that_its_region_answers_if_that_knows_it() -> None:
+def test_a_name_is_of_the_task_that_its_region_answers_or_refused() -> None:
     assert names().targets(["person"], "parts") == {"person": Target("parts", 1)}
-    assert names().targets(["person", "saliency"], "semseg") == {
-        "person": Target("semseg", 2),
-        "saliency": Target("saliency", 0),
-    }
+    with pytest.raises(LabelError, match="'semseg' has no such class"):
+        names().targets(["person", "saliency"], "semseg")
 
 
 def test_a_name_is_known_if_a_task_or_the_map_has_it() -> None:
