@@ -121,7 +121,7 @@ def default_void(dtype: "np.dtype[Any]") -> tuple[int, ...]:
 
 def look_up_numbers(
     numbers: Array, places: Mapping[int, int], below: int | None = None
-) -> NDArray[np.int64]:
+) -> NDArray[np.int32]:
     """The place of each whole number; `UNKNOWN` where it has none.
 
     Args:
@@ -142,7 +142,7 @@ def look_up_numbers(
     else:
         limits = np.iinfo(numbers.dtype)
         rows = np.clip(numbers, max(low, limits.min), min(high, limits.max)).astype(np.int64) - low
-    table = np.full(high - low + 1, UNKNOWN)
+    table = np.full(high - low + 1, UNKNOWN, np.int32)
     if below is not None:
         table[: max(0, below - low)] = NOT_LABELLED
     for number, place in places.items():
@@ -151,7 +151,7 @@ def look_up_numbers(
     return table[rows]
 
 
-def look_up_colours(codes: NDArray[np.int64], places: Mapping[int, int]) -> NDArray[np.int64]:
+def look_up_colours(codes: NDArray[np.int64], places: Mapping[int, int]) -> NDArray[np.int32]:
     """The place of each colour 0xrrggbb; `UNKNOWN` where it has none.
 
     Example:
@@ -160,5 +160,5 @@ def look_up_colours(codes: NDArray[np.int64], places: Mapping[int, int]) -> NDAr
     """
     known = np.array(sorted(places), np.int64)
     row = np.minimum(np.searchsorted(known, codes), len(known) - 1)
-    values = np.array([places[code] for code in known.tolist()], np.int64)
-    return np.where(known[row] == codes, values[row], UNKNOWN)
+    values = np.array([places[code] for code in known.tolist()], np.int32)
+    return np.where(known[row] == codes, values[row], np.int32(UNKNOWN))

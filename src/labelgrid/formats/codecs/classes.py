@@ -146,7 +146,7 @@ def read(path: Path, options: Options) -> LabelArray:
         why += ", and other classes"
     check_any_valid(valid, path, why)
     np.maximum(index, 0, out=index)
-    return LabelArray(index[..., None], valid, annotated)
+    return LabelArray(index.astype(np.int64)[..., None], valid, annotated)
 
 
 def _numbers(stored: Array, path: Path) -> Array:
@@ -165,8 +165,8 @@ def _numbers(stored: Array, path: Path) -> Array:
     return numbers
 
 
-def _of_numbers(numbers: Array, path: Path, options: Options) -> NDArray[np.int64]:
-    """Int64 [h, w]: the position of each number in `names`; negative where not labelled."""
+def _of_numbers(numbers: Array, path: Path, options: Options) -> NDArray[np.int32]:
+    """Int32 [h, w]: the position of each number in `names`; negative where not labelled."""
     if _is_guess(options) and _holds_two_ends(numbers):
         raise class_faults.only_two_ends(numbers, options.classes, options.ignore, path)
     index = look_up_numbers(numbers, options.places_in(numbers.dtype), options.first or None)
@@ -191,8 +191,8 @@ def _holds_two_ends(numbers: Array) -> bool:
     return bool(ends.any() and not ends.all() and not numbers[~ends].any())
 
 
-def _of_colours(stored: Array, path: Path, options: Options) -> NDArray[np.int64]:
-    """Int64 [h, w]: the position of each colour in `names`; negative where not labelled."""
+def _of_colours(stored: Array, path: Path, options: Options) -> NDArray[np.int32]:
+    """Int32 [h, w]: the position of each colour in `names`; negative where not labelled."""
     if stored.dtype != np.uint8 or (stored.ndim != 2 and stored.shape[-1] not in (1, 3)):
         raise LabelError(
             f"A class map of colours has 8 bits a channel; this one is {shape_text(stored)}.",
