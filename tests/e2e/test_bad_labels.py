@@ -150,7 +150,7 @@ def test_a_label_with_other_content_needs_replace_and_the_old_one_is_kept(
         "depth/0000.png [0000.jpg, depth]: The cell has a label with other content, imported in round 0 "
         f"(labels/depth/{kept.name}). Use --replace to replace it; the old label is kept.",
     )
-    assert "depth: 1 replaced." in done("import", flat, labels, "--replace").out
+    assert "depth: 1 replaced; " in done("import", flat, labels, "--replace").out
     assert kept.is_file() and len(list(kept.parent.iterdir())) == 2
 
 

@@ -35,7 +35,6 @@ class ImportNumbers:
         self.progress = progress
         self.tasks = project.tasks()
         self.overviews: dict[str, Overview] = {}
-        self._cells: set[Cell] = set()
         self._before: dict[str, set[str]] = {}
 
     def add(self, cell: Cell, label: LabelArray) -> None:
@@ -43,7 +42,6 @@ class ImportNumbers:
         if cell.task not in self.overviews:
             self.overviews[cell.task] = self.tasks[cell.task].overview()
         self.overviews[cell.task].add(cell.image_id, label)
-        self._cells.add(cell)
 
     def look_back(self) -> None:
         """Find out which names occur in earlier labels; call it before the import is recorded."""
@@ -60,8 +58,7 @@ class ImportNumbers:
 
     def _read_earlier(self, task: str, names: Iterable[str]) -> set[str]:
         """The names in the task's labels in the project, until all have occurred."""
-        rows = self.project.store.cells(state=State.LABELLED, task=task)
-        earlier = [row for row in rows if row.cell not in self._cells]
+        earlier = list(self.project.store.cells(state=State.LABELLED, task=task))
         overview = self.tasks[task].overview()
         occurred: set[str] = set()
         if earlier:

@@ -106,7 +106,7 @@ def test_without_a_record_of_names_the_earlier_labels_are_read(
     assert json.loads(path.read_text())["semseg"]["occurred"] == ["box", "floor", "wall"]
 
 
-def test_a_replaced_label_is_an_earlier_one_no_more(
+def test_the_numbers_of_a_replaced_label_are_those_of_its_new_content(
     project: ProjectFolder, data: Made, tmp_path: Path
 ) -> None:
     text(project, classes(tmp_path / "1", data, 0, 0, 1))

@@ -119,7 +119,7 @@ def dense(value: NDArray[Any], valid: Any = True) -> LabelArray:
 
 def test_a_thumbnail_shows_sparse_measurements_and_hatches_where_there_are_none() -> None:
     valid = np.zeros((64, 64), np.bool_)
-    valid[32::4, ::4] = True
+    valid[33::4, 1::4] = True
     near = np.full((64, 64, 1), 2.0, np.float32)
     small = thumbnail(DEPTH, dense(near, valid), (8, 8), (2.0, 9.0))
     assert np.isin(small[:4], HATCH).all()
