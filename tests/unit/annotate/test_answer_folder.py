@@ -231,9 +231,10 @@ def test_labels_with_a_suffix_of_their_own_are_found_if_none_is_named_after_its_
 def test_labels_with_a_suffix_are_left_out_if_their_image_or_task_is_gone(
     store: Store, put: Callable[..., Path]
 ) -> None:
-    folder = put("depth/a_x.png", "depth/c_x.png", "semseg/a_x.png", "semseg/c_x.npy")
+    folder = put("depth/a_x.png", "depth/c_x.png", "semseg/a_x.png", "semseg/c_x.npz")
     assert faults(store, folder) == [
-        "semseg/c_x.npy [c.jpg, semseg]: Labels of semseg are .png files, not '.npy'. Convert it, "
+        "semseg/c_x.npz [c.jpg, semseg]: Labels of semseg are .png or .tiff or .tif or .bmp or .npy files, "
+        "not '.npz'. Convert it, "
         "or remove it."
     ]
     store.move([Move(cell=cell, to=State.MISSING) for cell in REQUESTS.values()])
