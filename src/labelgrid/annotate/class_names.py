@@ -13,7 +13,7 @@ from labelgrid.words import join_names
 
 
 @dataclass(frozen=True)
-class Target:
+class NameTarget:
     """What a region's name means: a task, and the number of its name there, or `IGNORED`."""
 
     task: str
@@ -59,7 +59,7 @@ class ClassNames:
 
     def targets(
         self, names: Collection[str], task: str = "", *, optional: Collection[str] = ()
-    ) -> dict[str, Target]:
+    ) -> dict[str, NameTarget]:
         """What each name means.
 
         It is of the task that knows all names; if there is none, of the only one that knows it.
@@ -111,8 +111,8 @@ class ClassNames:
     def _renamed(self, name: str) -> str:
         return self._options.names.get(name, name)
 
-    def _target(self, name: str, task: str) -> Target:
-        return Target(task, self._numbers[task].get(_plain(self._renamed(name)), IGNORED))
+    def _target(self, name: str, task: str) -> NameTarget:
+        return NameTarget(task, self._numbers[task].get(_plain(self._renamed(name)), IGNORED))
 
     def _unknown(self, unknown: list[str], chosen: Mapping[str, TaskDef], task: str) -> LabelError:
         known = sorted({name for each in chosen.values() for name in each.region_names})

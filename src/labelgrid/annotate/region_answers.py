@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from labelgrid.annotate.answers import Answer, Answers, Fault
-from labelgrid.annotate.class_names import ClassNames, Target
+from labelgrid.annotate.class_names import ClassNames, NameTarget
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.errors import EmptyLabelError, LabelError
 from labelgrid.formats.codec import LabelArray
@@ -101,14 +101,14 @@ def _names(images: Iterable[DrawnImage], optional: bool) -> set[str]:
     return names
 
 
-def _targets_of_request(image: DrawnImage, task: str, classes: ClassNames) -> dict[str, Target]:
+def _targets_of_request(image: DrawnImage, task: str, classes: ClassNames) -> dict[str, NameTarget]:
     """What the names of an image mean that answers a request of this task."""
     optional = _names([image], True)
     return classes.targets(_names([image], False), task, optional=optional)
 
 
 def _cells(
-    image: DrawnImage, found: Sequence[str], targets: Mapping[str, Target]
+    image: DrawnImage, found: Sequence[str], targets: Mapping[str, NameTarget]
 ) -> list[Cell] | Fault | None:
     """The cells that an image's shapes label; None if it is not the project's.
 
@@ -135,7 +135,7 @@ class _Drawing:
 
     image: DrawnImage
     task: TaskDef
-    targets: Mapping[str, Target]
+    targets: Mapping[str, NameTarget]
     rest: int | None
 
     def label(self) -> LabelArray:

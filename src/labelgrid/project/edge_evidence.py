@@ -75,7 +75,7 @@ class EdgeEvidence:
         self._roots = {row.image_id: row.root for row in project.store.images(SPLITS)}
         self._edges: dict[str, Edges | None] = {}
         ids = sorted(self._roots)
-        draws = keyed_uniform(image_keys(ids), seed_of(0, "edges"))
+        draws = keyed_uniform(image_keys(ids), seed_of(0, "image edges"))
         self._drawn = [ids[int(index)] for index in np.argsort(draws, kind="stable")]
 
     def agreements(self, outlines: Outlines) -> dict[str, float]:

@@ -242,7 +242,7 @@ def test_labels_with_a_suffix_are_left_out_if_their_image_or_task_is_gone(
     store.remove("tasks", ["semseg"])
     answers = got(store, folder)
     assert [answer.where for answer in answers.labels] == ["depth/a_x.png"]
-    assert answers.removed == ["depth/c_x.png", "semseg/a_x.png", "semseg/c_x.npy"]
+    assert answers.removed == ["depth/c_x.png", "semseg/a_x.png", "semseg/c_x.npz"]
 
 
 @pytest.mark.parametrize("path", ["../outside.png", "/etc/passwd", "labels/../../outside.png"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labelgrid.annotate.class_names import ClassNames, Target
+from labelgrid.annotate.class_names import ClassNames, NameTarget
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.errors import LabelError
 from labelgrid.formats.regions import IGNORED
@@ -25,28 +25,28 @@ def names(**options: object) -> ClassNames:
 
 def test_names_are_of_the_task_that_knows_all_whatever_their_order_and_capitals() -> None:
     assert names().targets(["Traffic_Light", "wall", "person"]) == {
-        "Traffic_Light": Target("semseg", 1),
-        "wall": Target("semseg", 0),
-        "person": Target("semseg", 2),
+        "Traffic_Light": NameTarget("semseg", 1),
+        "wall": NameTarget("semseg", 0),
+        "person": NameTarget("semseg", 2),
     }
-    assert names().targets(["saliency"]) == {"saliency": Target("saliency", 0)}
+    assert names().targets(["saliency"]) == {"saliency": NameTarget("saliency", 0)}
 
 
 def test_names_of_several_tasks_are_told_apart_where_each_is_of_one() -> None:
     assert names().targets(["wall", "hand"]) == {
-        "wall": Target("semseg", 0),
-        "hand": Target("parts", 2),
+        "wall": NameTarget("semseg", 0),
+        "hand": NameTarget("parts", 2),
     }
 
 
 def test_a_name_that_two_tasks_know_is_asked_about() -> None:
     with pytest.raises(LabelError, match="could be of parts or semseg"):
         names().targets(["person"])
-    assert names(task="parts").targets(["person"]) == {"person": Target("parts", 1)}
+    assert names(task="parts").targets(["person"]) == {"person": NameTarget("parts", 1)}
 
 
 def test_a_name_is_of_the_task_that_its_region_answers_or_refused() -> None:
-    assert names().targets(["person"], "parts") == {"person": Target("parts", 1)}
+    assert names().targets(["person"], "parts") == {"person": NameTarget("parts", 1)}
     with pytest.raises(LabelError, match="'semseg' has no such class"):
         names().targets(["person", "saliency"], "semseg")
 
@@ -58,7 +58,7 @@ def test_a_name_is_known_if_a_task_or_the_map_has_it() -> None:
 
 def test_a_map_renames_and_ignores() -> None:
     found = names(task="semseg", names={"car": "wall", "dog": "ignore"}).targets(["car", "dog"])
-    assert found == {"car": Target("semseg", 0), "dog": Target("semseg", IGNORED)}
+    assert found == {"car": NameTarget("semseg", 0), "dog": NameTarget("semseg", IGNORED)}
 
 
 def test_an_unknown_name_is_refused_with_the_option_that_says_what_it_is() -> None:

@@ -11,6 +11,8 @@ from labelgrid.formats.codecs import depth, normals
 from labelgrid.images import opening
 from tests.unit.formats.label_files import refused
 
+COVERS = ["labelgrid.formats.containers", "labelgrid.formats.npz"]
+
 METRES = np.random.default_rng(0).uniform(0.5, 9, (6, 7)).astype(np.float32)
 NONE = depth.Options()
 
