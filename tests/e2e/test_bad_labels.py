@@ -47,7 +47,8 @@ BAD: dict[str, tuple[str, Any, str]] = {
         CLASSES,
         "[0000.jpg, depth]: The depth is 32x64 uint8, and its scale is not declared. "
         "Write a 16-bit PNG of millimetres, or declare the scale of all the task's labels in metres per step, "
-        "such as `scale = 0.01`. In this project: `labelgrid task FLAT depth --set scale=0.01`.",
+        'such as `scale = 0.01`; usual are 1, 0.001, "1/256", 0.01, "1/5000". In this project: '
+        "`labelgrid task FLAT depth --set scale=0.01`.",
     ),
     "depth that is nowhere a number": (
         "depth/0000.npy",

@@ -69,14 +69,15 @@ MISTYPED = {
     "query flat --budget many": "Invalid value for '--budget': ",
     "query flat --budget 1 --unit pixels": "Invalid value for '--unit': ",
     "fit flat --epochs 0": "Invalid value for '--epochs': ",
-    "import flat": "Missing argument 'LABELS'.",
+    "import flat": "An import is of LABELS, or of a server.\n"
+    "  Name a file or folder, or --from label-studio with --url. Nothing was imported.",
     "import flat labels --split heldout": "Invalid value for '--split': ",
     "import flat labels --limit -1": "--limit must not be below 0. Found -1.\n  Nothing was imported.",
     "import flat labels --seed 1": "--seed is the seed of --limit, which was not given.\n  Add --limit N. "
     "Nothing was imported.",
-    "export flat --labels --round 1": "--labels writes all labels: it cannot be combined with --round, --task or --link.\n"
+    "export flat --labels --round 1": "--labels writes all labels: it cannot be combined with --round, --task, --link or --url.\n"
     "  Leave them out.",
-    "export flat --labels --link": "--labels writes all labels: it cannot be combined with --round, --task or --link.\n"
+    "export flat --labels --link": "--labels writes all labels: it cannot be combined with --round, --task, --link or --url.\n"
     "  Leave them out.",
     "export flat --to nowhere": "Invalid value for '--to': ",
     "cancel flat 0000.jpg:depth --round 1": "Give cells or a round, not both.\n  Nothing was cancelled.",

@@ -236,7 +236,7 @@ class Project(ProjectContents):
         limit: int = 0,
         seed: int | None = None,
         task: str = "",
-        names: Mapping[str, str] | None = None,
+        map: Mapping[str, str] | None = None,
         rest: str = "",
         dry_run: bool = False,
         keep: "Keep | None" = None,
@@ -257,7 +257,7 @@ class Project(ProjectContents):
             limit: import the labels of this number of images only, drawn at random; 0: all.
             seed: the seed of that draw; None: 0.
             task: the task of a tool's labels; empty: the one that knows their classes.
-            names: a tool's name of a class -> the task's, or "ignore": not labelled.
+            map: a tool's name of a class -> the task's, or "ignore": not labelled.
             rest: the class of pixels that no region of a tool covers; empty: not labelled.
             dry_run: import nothing; return what would be imported, and why it would be refused.
             keep: which of a tool's answers for one image counts, if there are several; None: they
@@ -292,7 +292,7 @@ class Project(ProjectContents):
             accept=accept,
             limit=limit,
             seed=seed or 0,
-            options=ImportOptions(task=task, names=names or {}, rest=rest, keep=keep),
+            options=ImportOptions(task=task, names=map or {}, rest=rest, keep=keep),
             dry_run=dry_run,
             progress=self._progress,
         )

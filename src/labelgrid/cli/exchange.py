@@ -131,7 +131,7 @@ def import_(
             limit=limit,
             seed=seed,
             task=task,
-            names=names,
+            map=names,
             rest=rest,
             dry_run=dry_run,
             keep=keep.value if keep else None,
