@@ -25,7 +25,7 @@ from labelgrid.ledger.grid import Cell, Move, Split, State
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.dataset_labels import answers_of
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.import_numbers import ImportNumbers
+from labelgrid.project.import_numbers import OCCURRED, ImportNumbers
 from labelgrid.project.imported import Found, Imported, Tally
 from labelgrid.project.suspicion import SHEET, Summaries, check_plausible
 from labelgrid.project.validate_labels import (
@@ -173,10 +173,15 @@ class _Import:
         self._check_plausible(validated)
         self.numbers.look_back()
         paths = _copy_labels(project, validated.labels, self.progress)
-        self.numbers.forget()
-        _record(project, validated, paths, self.split)
-        self.numbers.remember()
-        return self._draw(self._result(answers, validated), validated, PICTURE)
+        result = self._draw(self._result(answers, validated), validated, PICTURE)
+        self.numbers.remember(validated.labels)
+        try:
+            _record(project, validated, paths, self.split)
+        except LabelgridError:
+            for name in (PICTURE, OCCURRED):
+                (project.folder / name).unlink(missing_ok=True)
+            raise
+        return result
 
     def try_out(self) -> Imported:
         """Do all of an import that changes nothing, and a picture."""
@@ -305,7 +310,7 @@ class _Import:
         )
 
     def _draw(self, result: Imported, validated: ValidatedLabels, name: str) -> Imported:
-        """Draw some of the new labels; whatever happens, the import is done by then."""
+        """Draw some of the new labels; whatever happens, the import goes on."""
         from labelgrid.project.import_picture import draw_import, write_picture
 
         path = self.project.folder / name

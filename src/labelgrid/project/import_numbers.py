@@ -1,6 +1,7 @@
 """Gathers numbers of an import's labels while they are validated, and what is new among them."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -13,10 +14,12 @@ from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.imported import Numbers
 from labelgrid.project.stored_labels import read_stored_label
+from labelgrid.project.validate_labels import AcceptedLabel
 from labelgrid.tasks.overview import Overview
 from labelgrid.words import join_names
 
-#: The file of the project with the names, such as classes, that occur in its labels, by task.
+#: The file of the project with the names, such as classes, that occur in its labels, by task. It
+#: holds while there are as many labels as it says.
 OCCURRED = "names-in-labels.json"
 #: The number of names that a remark lists.
 SHOWN = 10
@@ -50,8 +53,11 @@ class ImportNumbers:
             names = overview.names()
             if not names:
                 continue
+            labels = self._count_labels(task)
             match known.get(task):
-                case {"names": all_names, "occurred": list(occurred)} if all_names == list(names):
+                case {"names": all_names, "labels": count, "occurred": list(occurred)} if (
+                    all_names == list(names) and count == labels
+                ):
                     self._before[task] = {str(name) for name in occurred}
                 case _:
                     self._before[task] = self._read_earlier(task, names)
@@ -73,20 +79,23 @@ class ImportNumbers:
             self.progress.advance()
         return occurred
 
-    def forget(self) -> None:
-        """Remove what is known of names, so that an import that is killed leaves nothing wrong."""
-        if self._before:
-            (self.project.folder / OCCURRED).unlink(missing_ok=True)
+    def _count_labels(self, task: str) -> int:
+        return self.project.store.counts()[task].labelled
 
-    def remember(self) -> None:
-        """Keep the names that occur in the project's labels now; a later import may read them."""
+    def remember(self, labels: Iterable[AcceptedLabel]) -> None:
+        """Keep the names that will occur in the project's labels once these are recorded.
+
+        If they never are, the number of labels differs, and nobody believes the file.
+        """
         if not self._before:
             return
+        new = Counter(label.row.cell.task for label in labels if label.status == "new")
         known = _read_names(self.project)
         for task, before in self._before.items():
             overview = self.overviews[task]
             known[task] = {
                 "names": list(overview.names()),
+                "labels": self._count_labels(task) + new[task],
                 "occurred": sorted(before | _occurring(overview)),
             }
         with suppress(ProjectError):

@@ -11,6 +11,7 @@ import pytest
 
 from labelgrid.ledger.grid import Cell
 from labelgrid.project import import_picture
+from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import DRY_PICTURE, PICTURE, import_labels
 from labelgrid.project.import_numbers import OCCURRED
@@ -264,3 +265,11 @@ def test_a_dry_run_of_a_folder_without_labels_says_what_the_import_would(
 )
 def test_what_was_found_is_one_line(found: Found, said: str) -> None:
     assert str(found) == said
+
+
+def test_what_a_withdrawn_label_held_is_new_when_it_comes_again(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    text(project, classes(classes(tmp_path / "1", data, 0, 0, 1), data, 1, 0, 3))
+    unlabel(project, [f"{data.names[1]}:semseg"])
+    assert "; new here: ball." in text(project, classes(tmp_path / "2", data, 2, 3))
