@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from labelgrid.annotate.answers import Fault
 from labelgrid.errors import LabelgridError, LedgerError, UsageError
 from labelgrid.ledger.grid import Cell, Pick, State
 from labelgrid.ledger.store import CellRow

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelgrid import plugins
-from labelgrid.annotate.answers import Fault
 from labelgrid.api.contents import ChangedCells, ProjectContents
 from labelgrid.api.places import Place, optional_path
 from labelgrid.errors import UsageError

@@ -65,6 +65,10 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
     return best if plan.options.choose == "best" and plan.val else last
 
 
+#: So many labels of a task show at least one pixel in a pass over them, unless none is left.
+FEW_LABELS = 8
+
+
 def _refuse_unseen_labels(trainer: Trainer) -> None:
     """Refuse a whole training in which a task with labels had not one valid pixel."""
     plan = trainer.plan
@@ -75,6 +79,8 @@ def _refuse_unseen_labels(trainer: Trainer) -> None:
         if name in seen:
             continue
         labelled = [image_id for image_id in plan.train if name in plan.labels.get(image_id, ())]
+        if len(labelled) < FEW_LABELS:  # these may lie outside of every crop by chance
+            continue
         if any(nonempty_label(plan.source, image_id, task) for image_id in labelled):
             size = f"{plan.data.size[0]}x{plan.data.size[1]}"
             raise TrainingError(

@@ -264,7 +264,7 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
     """
     index = label.value[..., 0]
     known = label.valid & (index >= 0) & (index < len(options.names))
-    numbers = options.written[np.where(known, index, 0)]
+    numbers = options.written[np.where(known, index, 0).astype(np.int64)]
     wrong = label.valid & (~known | (numbers < 0))
     if wrong.any():
         raise LabelError(
