@@ -76,9 +76,9 @@ class Place:
         labels = {self.ids[cell]: self.label(cell) for cell in self.ids if cell not in skipped}
         return self.annotator.answer(sent, labels, {self.ids[cell]: "too dark" for cell in skipped})
 
-    def receive(self, answer: Path) -> None:
+    def receive(self, answer: Path, accept: bool = False) -> None:
         options = getattr(self.annotator, "OPTIONS", None)
-        import_labels(self.project, answer, format=self.connector, options=options)
+        import_labels(self.project, answer, format=self.connector, options=options, accept=accept)
 
     def refused(self, answer: Path) -> LabelgridError:
         before = snapshot(self.project)
@@ -163,7 +163,7 @@ def any_mask_comes_back_pixel_by_pixel(place: Place) -> None:
                 if len(task.region_names) == 1:
                     regions = np.where(mask, 0, UNCOVERED).astype(np.int32)
                 task.write(place.label(cell), task.from_regions(regions))
-        place.receive(place.answer(place.send(f"hard-sent-{number}")))
+        place.receive(place.answer(place.send(f"hard-sent-{number}")), accept=True)
         all_labels_are_as_given(place)
 
 

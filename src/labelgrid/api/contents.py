@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     import numpy as np
     from numpy.typing import NDArray
 
+    from labelgrid.annotate.answers import Fault
     from labelgrid.formats.codec import LabelArray
     from labelgrid.tasks.task import TaskDef
 

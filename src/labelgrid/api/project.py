@@ -19,6 +19,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import RECIPE, STRATEGY, Settings, resolve_recipe
 
 if TYPE_CHECKING:  # each method imports the modules that it needs
+    from labelgrid.annotate.answers import Fault
     from labelgrid.annotate.import_options import Keep
     from labelgrid.project.export import Exported
     from labelgrid.project.extend import Added

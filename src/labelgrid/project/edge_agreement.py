@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+#: Smaller images, by their longer side, say too little.
+LEAST = 64
 #: Edges are looked at in images whose longer side has so many pixels,
 SIDE = 320
 #: are blurred by so many of them, after taking away what changes over so many,

@@ -13,6 +13,7 @@ import numpy as np
 from labelgrid.errors import ImageError, LabelgridError
 from labelgrid.images.reading import orientation_of, read_image
 from labelgrid.ledger.grid import SPLITS
+from labelgrid.project import edge_agreement
 from labelgrid.project.edge_agreement import (
     WAYS,
     Edges,
@@ -181,7 +182,8 @@ class EdgeEvidence:
             self._edges[image_id] = None
             with suppress(LabelgridError, OSError):
                 image = read_image(Path(self._roots[image_id]) / image_id)
-                self._edges[image_id] = image_edges(image)
+                if max(image.shape) >= edge_agreement.LEAST:
+                    self._edges[image_id] = image_edges(image)
         return self._edges[image_id]
 
     def _orientation(self, image_id: str) -> int:

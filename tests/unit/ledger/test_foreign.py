@@ -175,7 +175,9 @@ def test_a_view_in_place_of_a_table_is_refused_and_never_read(tmp_path: Path) ->
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_statement_without_end(tmp_path: Path, sign: signal.Signals) -> None:
     code = (
+        "import signal\n"
         "from pathlib import Path\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from labelgrid.ledger.database import create_database\n"
         "from labelgrid.processes import stop_on_sigterm\n"
         f"base = create_database(Path({str(tmp_path / 'ledger.db')!r}))\n"

@@ -30,6 +30,9 @@ from labelgrid.ledger import moves
 from labelgrid import files
 import labelgrid.formats.codecs.classes, labelgrid.formats.codecs.depth
 import labelgrid.tasks.kinds.semseg, labelgrid.tasks.kinds.depth
+from labelgrid import plugins
+for name in plugins.names("tools"): plugins.create("tools", name)
+import labelgrid.project.import_picture
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 def after(count, module, name):

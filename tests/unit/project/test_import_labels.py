@@ -254,7 +254,7 @@ def test_labels_come_in_under_other_names_and_the_result_says_how(
         done = import_labels(project, folder)
         how = {"suffix": "'_leftImg8bit' and '_gtFine_label7'", "flat": "folders"}[case]
         assert set(done.notes) == {f"{task}: names matched without {how}." for task in TASKS}
-        assert str(done).endswith("\n".join(["", *done.notes]))
+        assert "\n".join(["", *done.notes, ""]) in str(done)
         for row in project.store.cells(state=State.LABELLED):
             number = row.cell.image_id[-8:-4] if case == "flat" else row.cell.image_id[4:8]
             original = data.label(f"{number}.jpg", row.cell.task)
@@ -278,7 +278,7 @@ def test_a_ledger_that_changed_meanwhile_is_not_written(
 
 
 @pytest.mark.parametrize(
-    "step", ["_receive", "validate_labels", "_check_faults", "_copy_labels", "_record"]
+    "step", ["_receive", "validate_labels", "_refuse_nothing", "_copy_labels", "_record"]
 )
 @pytest.mark.parametrize("what", ["task", "image"])
 def test_a_task_or_image_that_is_taken_out_meanwhile_refuses_the_import(
@@ -293,7 +293,10 @@ def test_a_task_or_image_that_is_taken_out_meanwhile_refuses_the_import(
         row["request_id"] for row in manifest(answered) if row["path"] == "labels/semseg/0000.png"
     ]
     (answered / "skips.csv").write_text(f"request_id,reason\n{skipped},dark\n")
-    real = getattr(import_labels_module, step)
+    owner: object = import_labels_module
+    if not hasattr(owner, step):
+        owner = import_labels_module._Import
+    real = getattr(owner, step)
 
     def overtaken(*arguments: object, **named: object) -> object:
         result = real(*arguments, **named) if step == "_receive" else None
@@ -303,7 +306,7 @@ def test_a_task_or_image_that_is_taken_out_meanwhile_refuses_the_import(
             remove(project, ["0000.jpg"])
         return result or real(*arguments, **named)
 
-    monkeypatch.setattr(import_labels_module, step, overtaken)
+    monkeypatch.setattr(owner, step, overtaken)
     with pytest.raises(LedgerError, match=r"The ledger changed while(.|\n)*Nothing was imported"):
         import_labels(project, answered)
     assert "labelled" not in states(project).values()

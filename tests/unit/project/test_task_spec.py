@@ -90,7 +90,11 @@ def test_a_cost_is_a_number_from_0_up(cost: str) -> None:
             "Say which kind it is, such as --task height:kind=depth. The kinds are",
         ),
         ("depth:skale=1", RecipeError, "skale: unknown key (did you mean 'scale'?) (task 'depth')"),
-        ("depth:scale=big", RecipeError, "scale: input should be a valid number (task 'depth')"),
+        (
+            "depth:scale=big",
+            RecipeError,
+            "scale must be a number or a fraction such as \"1/256\"; it is 'big' (task 'depth')",
+        ),
         ("depth:scale=0", RecipeError, "scale must be larger than 0; it is 0.0 (task 'depth')"),
         ("depth:rooms.txt", RecipeError, "classes: unknown key"),
         (

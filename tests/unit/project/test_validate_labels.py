@@ -286,7 +286,7 @@ def test_a_label_of_the_image_s_shape_but_not_its_size_is_refused_with_the_optio
     put(tmp_path / "answers", Cell("0001.jpg", "depth"), np.ones((10, 16), np.uint16))
     alike, other = refusal(project, tmp_path / "answers").rows
     assert 'declare `resample = "nearest"`' in alike.next_step
-    assert "depth --set resample=nearest" in alike.next_step
+    assert "depth --set 'resample=\"nearest\"'" in alike.next_step
     assert "resample" not in other.next_step
 
 
