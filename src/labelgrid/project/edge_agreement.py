@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: Smaller images, by their longer side, say too little.
-LEAST = 64
+LEAST = 128
 #: Edges are looked at in images whose longer side has so many pixels,
 SIDE = 320
 #: are blurred by so many of them, after taking away what changes over so many,
