@@ -75,7 +75,7 @@ class Layout:
 
     Example:
         >>> Layout(tasks=3, rows=6).fit(Size(480, 640))
-        Size(height=252, width=336)
+        Size(height=250, width=334)
     """
 
     def __init__(self, tasks: int, rows: int) -> None:

@@ -32,7 +32,7 @@ def encode(mask: NDArray[np.bool_]) -> bytes:
 
     Example:
         >>> list(encode(np.array([[False, True]])))
-        [0, 0, 0, 8, 57, 27, 252, 96, 19, 31, 224]
+        [0, 0, 0, 8, 57, 27, 252, 96, 17, 255, 128]
     """
     flat = mask.ravel()
     ends = np.append(np.flatnonzero(flat[1:] != flat[:-1]) + 1, flat.size)
@@ -88,7 +88,7 @@ def decode(stream: bytes, size: tuple[int, int]) -> NDArray[np.bool_]:
         LabelError: the stream is cut short, or is of another size.
 
     Example:
-        >>> decode(bytes([0, 0, 0, 8, 57, 27, 252, 96, 19, 31, 224]), (1, 2)).tolist()
+        >>> decode(bytes([0, 0, 0, 8, 57, 27, 252, 96, 17, 255, 128]), (1, 2)).tolist()
         [[False, True]]
     """
     header = int.from_bytes(stream[:7].ljust(7, b"\0")) >> (7 * 8 - _HEADER)

@@ -150,7 +150,7 @@ class LogHistogram:
         >>> histogram = LogHistogram()
         >>> histogram.add(np.linspace(1, 3, 1001))
         >>> [round(value, 2) for value in histogram.quantiles((0.05, 0.5, 0.95))]
-        [1.1, 2.0, 2.9]
+        [1.1, 2.01, 2.9]
     """
 
     def __init__(self) -> None:
