@@ -33,7 +33,12 @@ from tests.campaigns import ask, cells_of, make_project, snapshot, states
 from tests.contracts import wrong_connectors
 from tests.support import Made, make_dataset
 
-COVERS = ["labelgrid.annotate.connector", "labelgrid.annotate.matching"]
+COVERS = [
+    "labelgrid.annotate.connector",
+    "labelgrid.annotate.drawing_requests",
+    "labelgrid.annotate.earlier_request",
+    "labelgrid.annotate.matching",
+]
 ANNOTATORS = sorted(path.stem for path in Path(__file__).parents[1].glob("annotators/*.py"))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from labelgrid.annotate.answers import Answer, Answers, Fault, Skip, spelling_hint
+from labelgrid.annotate.answers import Answer, Answers, Fault, spelling_hint
 from labelgrid.annotate.connector import ProjectIndex, RemovedNames
 from labelgrid.annotate.lists import (
     LABEL_LIST,
@@ -21,7 +21,7 @@ from labelgrid.annotate.lists import (
     read_lists,
     skip_lines,
 )
-from labelgrid.annotate.matching import LINK, cell_of, is_inside, links_outside, wrong_extension
+from labelgrid.annotate.matching import LINK, add_skips, is_inside, links_outside, wrong_extension
 from labelgrid.annotate.other_names import (
     UNKNOWN,
     match_other_names,
@@ -82,7 +82,8 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
     skipped_ids = {request_id for _, request_id, _ in skips}
     tables = _look_up(index, names, lists.files, skipped_ids)
     _add_files(answers, folder, names=names, lists=lists, index=index, tables=tables)
-    _add_skips(answers, skips, index.closed(skipped_ids - tables.requests.keys()), tables)
+    closed = index.closed(skipped_ids - tables.requests.keys())
+    add_skips(answers, skips, tables.requests, closed)
     if not (answers.labels or answers.skips or answers.faults or answers.removed or answers.closed):
         raise LabelError(
             "There is no answer in the folder: no label, no line in skips.csv.",
@@ -203,15 +204,17 @@ def _add_files(
                 answers.removed.append(printable(name))
             else:
                 _add(answers, name, match, folder=folder, lists=lists)
-    _add_other_names(
-        answers,
-        folder,
-        unknown=unknown,
-        named_tasks=named_tasks,
-        lists=lists,
-        index=index,
-        tables=tables,
-    )
+    if unknown:
+        _add_other_names(
+            answers,
+            folder,
+            unknown=unknown,
+            named_tasks=named_tasks,
+            removed=removed,
+            lists=lists,
+            index=index,
+            tables=tables,
+        )
 
 
 def _add_other_names(
@@ -220,16 +223,17 @@ def _add_other_names(
     *,
     unknown: Sequence[str],
     named_tasks: set[str],
+    removed: RemovedNames,
     lists: FolderLists,
     index: ProjectIndex,
     tables: _Tables,
 ) -> None:
     """Add the files that are named after no image; of tasks with others, all are faults."""
-    removed = index.removed()
+    images = index.images()
     others = match_other_names(
         unknown,
         tasks=(index.tasks.keys() | removed.tasks) - named_tasks,
-        images=sorted({*index.images(), *removed.images}),
+        images=sorted({*images, *removed.images}),
     )
     for name, cell in others.cells.items():
         if cell.image_id in removed.images or cell.task in removed.tasks:
@@ -238,7 +242,7 @@ def _add_other_names(
             match = _unless_wrong(name, cell, folder, tables)
             _add(answers, name, match, folder=folder, lists=lists)
     rest = [name for name in unknown if name not in others.cells]
-    answers.faults += unknown_faults(rest, index.tasks, index.images(), others.tried)
+    answers.faults += unknown_faults(rest, index.tasks, images, others.tried)
     answers.notes += others.notes
 
 
@@ -341,18 +345,3 @@ def _is_removed(
     if task not in tables.tasks and task not in removed.tasks:
         return False
     return image in removed_images or bool(_images_named(image, tables))
-
-
-def _add_skips(
-    answers: Answers, skips: Iterable[tuple[str, str, str]], closed: set[str], tables: _Tables
-) -> None:
-    """Add the lines of `skips.csv`: as skips, as lines of closed requests, or as faults."""
-    for where, request_id, reason in skips:
-        if request_id in closed:
-            answers.closed.append(where)
-            continue
-        cell = cell_of(request_id, where, tables.requests)
-        if isinstance(cell, Fault):
-            answers.faults.append(cell)
-        else:
-            answers.skips.append(Skip(cell, where, reason))

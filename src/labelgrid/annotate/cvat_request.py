@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import numpy as np
-
 from labelgrid.annotate.cvat_xml import AUTO
+from labelgrid.annotate.drawing_requests import box_of, predicted_regions
 from labelgrid.annotate.request import RequestItem
 from labelgrid.errors import ProjectError
 from labelgrid.formats.cvat_runs import encode_runs
@@ -121,17 +120,11 @@ def _add_meta(root: ElementTree.Element, task: TaskDef, count: int) -> None:
 
 
 def _add_masks(image: ElementTree.Element, task: TaskDef, prelabel: Path) -> None:
-    regions = task.to_regions(task.read_prediction(prelabel))
-    for number, name in enumerate(task.region_names):
-        mask = regions == number
-        rows = np.flatnonzero(mask.any(1))
-        columns = np.flatnonzero(mask.any(0))
-        if not len(rows):
-            continue
-        top = int(rows[0])
-        left = int(columns[0])
-        box = mask[top : rows[-1] + 1, left : columns[-1] + 1]
-        place = {"left": left, "top": top, "width": box.shape[1], "height": box.shape[0]}
+    for name, mask in predicted_regions(task, prelabel):
+        rows, columns = box_of(mask)
+        box = mask[rows, columns]
+        height, width = box.shape
+        place = {"left": columns.start, "top": rows.start, "width": width, "height": height}
         element = ElementTree.SubElement(image, "mask", label=name, source=AUTO, occluded="0")
         element.set("rle", encode_runs(box))
         for key, value in place.items():

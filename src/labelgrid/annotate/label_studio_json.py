@@ -7,11 +7,10 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 from xml.sax.saxutils import quoteattr
 
-import numpy as np
-
 from labelgrid.annotate.answer_folder import IMAGES
 from labelgrid.annotate.answers import Answers, Fault, Skip
 from labelgrid.annotate.connector import ProjectIndex
+from labelgrid.annotate.drawing_requests import predicted_regions, undrawn_tasks
 from labelgrid.annotate.import_options import Keep
 from labelgrid.annotate.label_studio_regions import (
     IMAGE,
@@ -42,11 +41,10 @@ def check_drawable(request: Request) -> None:
     Raises:
         UsageError: it has such cells.
     """
-    asked = list(dict.fromkeys(item.cell.task for item in request.items))
-    others = [name for name in asked if not request.tasks[name].region_names]
+    others = undrawn_tasks(request)
     if not others:
         return
-    drawn = [name for name in asked if name not in others]
+    drawn = [item.cell.task for item in request.items if item.cell.task not in others]
     advice = f"Export them with --to folder --task {others[0]}"
     if drawn:
         advice += f", and what can be drawn with --task {drawn[0]}"
@@ -92,11 +90,9 @@ def _task(item: RequestItem, request: Request, address: str) -> dict[str, Any]:
     prelabel = request.prelabels.get(item.cell)
     if prelabel:
         definition = request.tasks[item.cell.task]
-        regions = definition.to_regions(definition.read_prediction(prelabel))
         results = []
-        for number in np.unique(regions[regions >= 0]).tolist():
-            name = definition.region_names[number]
-            results.append(brush_region(regions == number, name, control_name(definition)))
+        for name, mask in predicted_regions(definition, prelabel):
+            results.append(brush_region(mask, name, control_name(definition)))
         task["predictions"] = [{"model_version": "labelgrid", "result": results}]
     return task
 

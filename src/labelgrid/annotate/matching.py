@@ -1,10 +1,10 @@
 """Matches answers with cells and files: looks up request ids, checks paths and extensions."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from labelgrid.annotate.answers import Fault
+from labelgrid.annotate.answers import Answers, Fault, Skip
 from labelgrid.formats.codec import codec
 from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.other_kinds import other_kind
@@ -20,6 +20,31 @@ def cell_of(request_id: str, where: str, requests: Mapping[str, Cell]) -> Cell |
     """
     cell = requests.get(request_id)
     return cell or Fault(where, f"The project has no request '{request_id}'.", "Check the id.")
+
+
+def add_skips(
+    answers: Answers,
+    skips: Iterable[tuple[str, str, str]],
+    requests: Mapping[str, Cell],
+    closed: Collection[str],
+) -> None:
+    """Add the lines of `skips.csv`: as skips, as lines of closed requests, or as faults.
+
+    Args:
+        answers: get them.
+        skips: the line, the request id and the reason of each.
+        requests: the requests by their ids.
+        closed: the ids of requests that are not open any more.
+    """
+    for where, request_id, reason in skips:
+        if request_id in closed:
+            answers.closed.append(where)
+            continue
+        cell = cell_of(request_id, where, requests)
+        if isinstance(cell, Fault):
+            answers.faults.append(cell)
+        else:
+            answers.skips.append(Skip(cell, where, reason))
 
 
 def leads_outside(path: PurePosixPath) -> bool:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from labelgrid import files
 from labelgrid.errors import LabelError
+from labelgrid.formats.colours import colour_codes
 from labelgrid.images.reading import read_image
 
 #: The names of the 20 classes, after the background.
@@ -79,7 +80,7 @@ def read_label_map(path: Path) -> dict[int, str]:
             raise _wrong_line(line.where, line.name)
         if line.colour in names or line.name in seen:
             raise LabelError(
-                f"'{line.name}' is {colour_text(line.colour)}: another line has the same name or "
+                f"'{line.name}' is {channels_text(line.colour)}: another line has the same name or "
                 "colour.",
                 where=line.where,
                 next_step="Give each label a colour of its own, and export again.",
@@ -118,21 +119,20 @@ def _wrong_line(where: str, text: str) -> LabelError:
     )
 
 
-def read_colours(path: Path) -> NDArray[np.int32]:
+def read_colours(path: Path) -> NDArray[np.int64]:
     """The colour of each pixel [h, w] of a picture.
 
     Raises:
         ImageError: the picture cannot be read.
     """
-    pixels = read_image(path).astype(np.int32)
-    return pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
+    return colour_codes(read_image(path))
 
 
-def count_colours(colours: NDArray[np.int32]) -> dict[int, int]:
+def count_colours(colours: NDArray[np.int64]) -> dict[int, int]:
     """Colour -> the number of its pixels, the most frequent first.
 
     Example:
-        >>> count_colours(np.array([[7, 0, 7]], np.int32))
+        >>> count_colours(np.array([[7, 0, 7]]))
         {7: 2, 0: 1}
     """
     values, counts = np.unique(colours, return_counts=True)
@@ -140,11 +140,11 @@ def count_colours(colours: NDArray[np.int32]) -> dict[int, int]:
     return dict(zip(values[order].tolist(), counts[order].tolist(), strict=True))
 
 
-def colour_text(colour: int) -> str:
+def channels_text(colour: int) -> str:
     """A colour for messages.
 
     Example:
-        >>> colour_text(0xE0E0C0)
+        >>> channels_text(0xE0E0C0)
         '(224, 224, 192)'
     """
     return str(tuple(colour.to_bytes(3)))

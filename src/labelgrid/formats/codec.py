@@ -133,7 +133,7 @@ def size_error(
     Args:
         label: the label's height and width.
         image: those of its image.
-        advice: the next step. If the shapes agree, it goes on with the option to resample.
+        advice: what to do; if the shapes agree, `resample` is named, too.
         where: the file.
         task: the label's, if the file does not say it.
     """

@@ -4,13 +4,14 @@ Loads no torch.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from labelgrid.errors import ImageError, LabelgridError
+from labelgrid.errors import LabelgridError
 from labelgrid.images.reading import orientation_of, read_image
 from labelgrid.ledger.grid import SPLITS
 from labelgrid.project import edge_agreement
@@ -41,8 +42,6 @@ LIMIT = 1.3
 BETTER = 1.5
 
 Outlines = Mapping[str, Edges]
-#: The label and the image's edges -> how well they agree if the label is put right somehow.
-Explained = Callable[[str], float]
 
 
 def limit(labels: int) -> float:
@@ -73,15 +72,21 @@ class EdgeEvidence:
     """
 
     def __init__(self, project: ProjectFolder) -> None:
-        self._roots = {row.image_id: row.root for row in project.store.images(SPLITS)}
+        self._store = project.store
         self._edges: dict[str, Edges | None] = {}
-        ids = sorted(self._roots)
+        self._roots: dict[str, str] = {}
+
+    @cached_property
+    def _drawn(self) -> list[str]:
+        """All images, in the order in which they are drawn as others."""
+        ids = self._store.grid(SPLITS).images
         draws = keyed_uniform(image_keys(ids), seed_of(0, "image edges"))
-        self._drawn = [ids[int(index)] for index in np.argsort(draws, kind="stable")]
+        return [ids[int(index)] for index in np.argsort(draws, kind="stable")]
 
     def agreements(self, outlines: Outlines) -> dict[str, float]:
         """How well each label agrees with its own image, by image; some may not be known."""
         found = {}
+        self._find([*outlines, *self._drawn[: OTHERS + 1]])
         for image_id, outline in outlines.items():
             value = self._agreement(outline, image_id, {image_id})
             if value is not None:
@@ -97,7 +102,9 @@ class EdgeEvidence:
             images: all images whose labels are imported, for labels that were exchanged.
         """
         groups: dict[int, dict[str, Edges]] = defaultdict(dict)
-        for image_id in list(outlines)[:LABELS]:
+        looked_at = list(outlines)[:LABELS]
+        self._find(looked_at)
+        for image_id in looked_at:
             groups[self._orientation(image_id)][image_id] = outlines[image_id]
         doubts = []
         for orientation, group in sorted(groups.items()):
@@ -136,6 +143,7 @@ class EdgeEvidence:
     def _exchanged(self, group: Outlines, images: Sequence[str]) -> dict[str, float]:
         """How well labels agree with the image before, and after, their own."""
         tried = {}
+        self._find([*images, *self._drawn[: OTHERS + 2]])
         places = {image_id: place for place, image_id in enumerate(images)}
         for step, name in ((1, "next"), (-1, "previous")):
             values = []
@@ -181,12 +189,22 @@ class EdgeEvidence:
         if image_id not in self._edges:
             self._edges[image_id] = None
             with suppress(LabelgridError, OSError):
-                image = read_image(Path(self._roots[image_id]) / image_id)
+                image = read_image(self._file(image_id))
                 if max(image.shape) >= edge_agreement.LEAST:
                     self._edges[image_id] = image_edges(image)
         return self._edges[image_id]
 
     def _orientation(self, image_id: str) -> int:
-        with suppress(ImageError, OSError):
-            return orientation_of(Path(self._roots[image_id]) / image_id)
+        with suppress(LabelgridError, OSError):
+            return orientation_of(self._file(image_id))
         return 1
+
+    def _find(self, image_ids: Iterable[str]) -> None:
+        """Look up where images are, with one query for all of them."""
+        unknown = set(image_ids) - self._roots.keys()
+        if unknown:
+            for row in self._store.images(names=unknown):
+                self._roots[row.image_id] = row.root
+
+    def _file(self, image_id: str) -> Path:
+        return Path(self._roots[image_id]) / image_id

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from labelgrid import files, plugins
 from labelgrid.annotate.connector import Connector, ToolServer
+from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.errors import ProjectError, UsageError
 from labelgrid.files import digest, read_bytes
@@ -292,9 +293,7 @@ def _earlier_files(out: Path) -> set[str]:
     Raises:
         ProjectError: the folder holds something other than an export of labels.
     """
-    if not out.exists():
-        return set()
-    if out.is_dir() and all(path.name.startswith(".") for path in out.iterdir()):
+    if is_vacant(out):
         return set()
     try:
         reader = csv.DictReader(io.StringIO(read_bytes(out / LIST).decode(), newline=""))
@@ -302,12 +301,7 @@ def _earlier_files(out: Path) -> set[str]:
             return {unescape_formula(row["path"]) for row in reader}
     except (OSError, ValueError, csv.Error):
         pass
-    raise ProjectError(
-        "The folder is neither empty nor an earlier export of labels.",
-        where=str(out),
-        next_step="Name a new one with --out.",
-        unchanged="Nothing was written.",
-    )
+    raise foreign_folder_error(out, "export of labels")
 
 
 def _table(rows: Iterable[Mapping[str, object]]) -> str:

@@ -2,12 +2,12 @@
 
 import dataclasses
 import inspect
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -18,11 +18,10 @@ from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.unknown_answers import refuse_unknown
 from labelgrid.annotate.unpacking import unpacked
 from labelgrid.errors import LabelError, LabelgridError, LedgerError, ProjectError, UsageError
-from labelgrid.files import digest
 from labelgrid.formats.codec import LabelArray
-from labelgrid.formats.naming import shorten_path, stem
 from labelgrid.ledger.grid import Cell, Move, Split, State
 from labelgrid.progress import Progress, Silent
+from labelgrid.project.copy_labels import copy_labels
 from labelgrid.project.dataset_labels import answers_of
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_numbers import OCCURRED, ImportNumbers
@@ -32,10 +31,9 @@ from labelgrid.project.validate_labels import (
     UNCHANGED,
     AcceptedLabel,
     ValidatedLabels,
-    as_file,
     validate_labels,
 )
-from labelgrid.recognition import recognitions
+from labelgrid.recognition import Recognition, recognitions
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.task import TaskDef
 
@@ -172,7 +170,7 @@ class _Import:
             (project.folder / report).unlink(missing_ok=True)
         self._check_plausible(validated)
         self.numbers.look_back()
-        paths = _copy_labels(project, validated.labels, self.progress)
+        paths = copy_labels(project, validated.labels, self.progress)
         result = self._draw(self._result(answers, validated), validated, PICTURE)
         self.numbers.remember(validated.labels)
         try:
@@ -233,7 +231,7 @@ class _Import:
 
     def _read(self, answer: Path) -> Answers:
         """The answers in a file or folder, or the labels of a data set."""
-        format = self.format or _surest_tool(answer)
+        format = self.format or next(iter(self._recognised), "")
         if not format:
             refuse_unknown(answer, Path(str(self.source)), plugins.names("tools"), self.index)
             format = "folder"
@@ -288,12 +286,30 @@ class _Import:
         cells = [label.cell for label in answers.labels] + [skip.cell for skip in answers.skips]
         heard = self.index.heard
         return Found(
-            what=_describe(self.answer, self.format),
+            what=self._describe(),
             images=len({cell.image_id for cell in cells}),
             labels=len(answers.labels),
             known=tuple(sorted(name for name in heard if heard[name])),
             unknown=tuple(sorted(name for name in heard if not heard[name])),
         )
+
+    def _describe(self) -> str:
+        """What the answer is, in the words of the tool that reads it."""
+        if isinstance(self.answer, ToolServer):
+            return str(self.answer)
+        found = self._recognised
+        if self.format and self.format not in found:
+            return f"labels in the format '{self.format}'"
+        tool = self.format or next(iter(found), "")
+        return found[tool].what if tool else "a folder of labels"
+
+    @cached_property
+    def _recognised(self) -> dict[str, Recognition]:
+        """The labelling tools whose connectors recognise the answer, the surest first."""
+        if isinstance(self.answer, ToolServer):
+            return {}
+        tools = {name: plugins.create("tools", name) for name in plugins.names("tools")}
+        return recognitions(tools, self.answer)
 
     def _result(self, answers: Answers, validated: ValidatedLabels) -> Imported:
         """The counts and numbers of an import."""
@@ -328,19 +344,6 @@ class _Import:
         return dataclasses.replace(result, picture=str(path))
 
 
-def _describe(answer: Path | ToolServer, format: str | None) -> str:
-    """What an answer is, in the words of the tool that reads it."""
-    if isinstance(answer, ToolServer):
-        return str(answer)
-    tools = {name: plugins.create("tools", name) for name in plugins.names("tools")}
-    found = recognitions(tools, answer)
-    if format:
-        return found[format].what if format in found else f"labels in the format '{format}'"
-    for recognition in found.values():
-        return recognition.what
-    return "a folder of labels"
-
-
 def _list_faults(project: ProjectFolder, faults: Sequence[Fault]) -> Path | None:
     """Write all faults to a file of the project, one a line.
 
@@ -354,12 +357,6 @@ def _list_faults(project: ProjectFolder, faults: Sequence[Fault]) -> Path | None
         files.write_text(path, "".join(f"{line}\n" for line in lines))
         return path
     return None
-
-
-def _surest_tool(path: Path) -> str:
-    """The labelling tool whose connector recognises an answer best; empty if none does."""
-    tools = {name: plugins.create("tools", name) for name in plugins.names("tools")}
-    return next(iter(recognitions(tools, path)), "")
 
 
 def needs_root(build: Callable[..., object]) -> bool:
@@ -389,71 +386,6 @@ def _draw_images(labels: Sequence[Answer], limit: int, seed: int) -> list[Answer
     draws = keyed_uniform(keys, seed_of(seed, "import"))
     sample = {image_ids[int(index)] for index in np.argsort(draws, kind="stable")[:limit]}
     return [answer for answer in labels if answer.cell.image_id in sample]
-
-
-def _copy_labels(
-    project: ProjectFolder, labels: Sequence[AcceptedLabel], progress: Progress
-) -> list[str]:
-    """Copy the labels into the project and flush them to the disk.
-
-    Returns their paths in the project.
-    """
-    tasks = project.tasks()
-    root = project.folder.resolve()
-    paths: list[str] = []
-    copies: list[Path] = []
-    with files.disk_errors(project.folder, UNCHANGED):
-        progress.start("Copying labels", len(labels), "files")
-        for label in labels:
-            path = _choose_path(project, label)
-            paths.append(path)
-            if label.status != "unchanged":
-                target = _target(project, path)
-                if not target.is_file() or target.is_symlink() or digest(target) != label.digest:
-                    _copy(label, tasks[label.row.cell.task], target)
-                copies.append(target)
-            progress.advance()
-        progress.start("Flushing labels to the disk", len(copies), "files")
-        for _ in files.flush(copies):
-            progress.advance()
-        folders = set()
-        for folder in {path.parent for path in copies}:
-            folders |= {folder, *folder.parents}
-        for _ in files.flush(folder for folder in folders if folder.is_relative_to(root)):
-            pass
-    return paths
-
-
-def _target(project: ProjectFolder, path: str) -> Path:
-    """The file to write a label to: a link that took its place is replaced, not followed."""
-    return project.inside(str(PurePosixPath(path).parent)) / PurePosixPath(path).name
-
-
-def _choose_path(project: ProjectFolder, label: AcceptedLabel) -> str:
-    """The label's path in the project; no other label has the same path."""
-    if label.status in ("unchanged", "repaired"):
-        return label.row.path
-    cell = label.row.cell
-    start = f"labels/{cell.task}/{stem(cell.image_id)}."
-    end = label.suffix.lower()
-    short = shorten_path(f"{start}{label.digest[:8]}{end}")
-    existing = project.folder / short
-    if existing.exists() and digest(existing) != label.digest:
-        return shorten_path(f"{start}{label.digest}{end}")
-    return short
-
-
-def _copy(label: AcceptedLabel, task: TaskDef, target: Path) -> None:
-    with as_file(label.answer, task, label.size) as source, files.atomic_write(target) as temporary:
-        if source:
-            shutil.copyfile(source, temporary)
-        if not source or digest(temporary) != label.digest:
-            raise LabelError(
-                "The label changed while it was imported.",
-                where=label.answer.where,
-                next_step="Run the same command again.",
-                unchanged=UNCHANGED,
-            )
 
 
 def _record(

@@ -148,6 +148,7 @@ class _Evidence:
         self.summaries = dict(summaries)
         self.compared: set[frozenset[Cell]] = set()
         self.edges = EdgeEvidence(project)
+        self._rows: dict[str, list[CellRow]] = {}
 
     def doubts(self, task: str) -> list[Doubt]:
         """All doubts about the labels of one task."""
@@ -193,8 +194,7 @@ class _Evidence:
     def _compare_files(self, task: str) -> list[Doubt]:
         """Find files that are the labels of several images, unless they show nothing."""
         fresh = {cell: label.digest for cell, label in self.fresh.items() if cell.task == task}
-        rows = self.project.store.cells(state=State.LABELLED, task=task)
-        earlier = ((row.cell, row.digest) for row in rows if row.cell not in fresh)
+        earlier = ((row.cell, row.digest) for row in self._others(task))
         groups = []
         for group in repeated_cells(fresh, earlier):
             label = self.label(next(cell for cell in group if cell in fresh))
@@ -261,9 +261,14 @@ class _Evidence:
 
     def earlier(self, task: str) -> list[CellRow]:
         """Rows of the task's labels in the project, without cells of the import."""
-        rows = self.project.store.cells(state=State.LABELLED, task=task)
-        others = [row for row in rows if row.cell not in self.fresh]
-        return _draw_sample(others, lambda row: row.cell)
+        return _draw_sample(self._others(task), lambda row: row.cell)
+
+    def _others(self, task: str) -> list[CellRow]:
+        """Rows of all the task's labels in the project, without cells of the import."""
+        if task not in self._rows:
+            rows = self.project.store.cells(state=State.LABELLED, task=task)
+            self._rows[task] = [row for row in rows if row.cell not in self.fresh]
+        return self._rows[task]
 
     def summary(self, cell: Cell) -> Summary | None:
         """The summary of a cell's label in the import or, if it has none, in the project."""

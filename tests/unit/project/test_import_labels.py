@@ -41,6 +41,7 @@ from tests.campaigns import (
 )
 from tests.support import Made
 
+COVERS = ["labelgrid.project.copy_labels", "labelgrid.project.import_labels"]
 TASKS = ("semseg", "depth")
 
 
@@ -265,20 +266,20 @@ def test_labels_come_in_under_other_names_and_the_result_says_how(
 def test_a_ledger_that_changed_meanwhile_is_not_written(
     project: ProjectFolder, answered: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = import_labels_module._copy_labels
+    real = import_labels_module.copy_labels
 
     def keep(*arguments: object, **named: object) -> list[str]:
         project.store.move([Move(cell=Cell("0000.jpg", "depth"), to=State.MISSING)])
         return real(*arguments, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(import_labels_module, "_copy_labels", keep)
+    monkeypatch.setattr(import_labels_module, "copy_labels", keep)
     with pytest.raises(LedgerError, match="The ledger changed while the labels were checked"):
         import_labels(project, answered)
     assert "labelled" not in states(project).values()
 
 
 @pytest.mark.parametrize(
-    "step", ["_receive", "validate_labels", "_refuse_nothing", "_copy_labels", "_record"]
+    "step", ["_receive", "validate_labels", "_refuse_nothing", "copy_labels", "_record"]
 )
 @pytest.mark.parametrize("what", ["task", "image"])
 def test_a_task_or_image_that_is_taken_out_meanwhile_refuses_the_import(

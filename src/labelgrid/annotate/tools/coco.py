@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid import files
-from labelgrid.annotate.answers import Answers, Fault, Skip
+from labelgrid.annotate.answers import Answers, Fault
 from labelgrid.annotate.coco_file import (
     REQUEST_IDS,
     CocoFile,
@@ -27,9 +27,11 @@ from labelgrid.annotate.coco_file import (
     entry_id,
 )
 from labelgrid.annotate.connector import ProjectIndex
+from labelgrid.annotate.drawing_requests import box_of, predicted_regions, refuse_undrawn
+from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
 from labelgrid.annotate.json_files import answer_files, holds_keys
 from labelgrid.annotate.lists import SKIPS, skip_lines
-from labelgrid.annotate.matching import cell_of, is_inside
+from labelgrid.annotate.matching import add_skips, cell_of, is_inside
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
 from labelgrid.annotate.request import Request
 from labelgrid.errors import LabelError, ProjectError
@@ -39,7 +41,6 @@ from labelgrid.images.reading import image_size
 from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Progress
 from labelgrid.recognition import Recognition
-from labelgrid.tasks.task import TaskDef
 from labelgrid.words import join_names
 
 IMAGES = "images"
@@ -120,7 +121,7 @@ class CocoConnector:
         answers = region_answers(images, index)
         answers.faults += faults
         answers.stray += stray
-        _add_skips(answers, skips, requests, closed)
+        add_skips(answers, skips, requests, closed)
         if not (images or skips or answers.faults):
             raise LabelError(
                 "There is no answer in a file of COCO annotations.",
@@ -310,38 +311,14 @@ def _files(answer: Path, faults: list[Fault], stray: list[str]) -> Iterator[_Ins
         yield file
 
 
-def _add_skips(
-    answers: Answers,
-    skips: Sequence[tuple[str, str, str]],
-    requests: Mapping[str, Cell],
-    closed: set[str],
-) -> None:
-    """Add the lines of `skips.csv`: as skips, as lines of closed requests, or as faults."""
-    for where, request_id, reason in skips:
-        if request_id in closed:
-            answers.closed.append(where)
-            continue
-        cell = cell_of(request_id, where, requests)
-        if isinstance(cell, Fault):
-            answers.faults.append(cell)
-        else:
-            answers.skips.append(Skip(cell, where, reason))
-
-
 def _categories(request: Request) -> dict[str, tuple[int, str]]:
     """The name of each class of the request's tasks -> its id, and its task.
 
     Raises:
         ProjectError: labels of a task cannot be drawn, or two tasks have a class of one name.
     """
+    refuse_undrawn(request, "COCO")
     tasks = sorted({item.cell.task for item in request.items})
-    undrawn = [task for task in tasks if not request.tasks[task].region_names]
-    if undrawn:
-        raise ProjectError(
-            f"Labels of {join_names(undrawn)} cannot be drawn as regions, as COCO's are.",
-            next_step="Use --to folder.",
-            unchanged="Nothing was written.",
-        )
     categories: dict[str, tuple[int, str]] = {}
     for task in tasks:
         for name in request.tasks[task].region_names:
@@ -362,20 +339,13 @@ def _earlier_images(out: Path) -> set[str]:
     Raises:
         ProjectError: the folder holds something other than a request.
     """
-    if not out.exists():
-        return set()
-    if out.is_dir() and all(path.name.startswith(".") for path in out.iterdir()):
+    if is_vacant(out):
         return set()
     sent = _InstancesFile(SENT)
     if is_inside(out, SENT):
         sent.tables.read(out / SENT)
     if not sent.is_request or any(sent.tables.faults):
-        raise ProjectError(
-            "The folder is neither empty nor an earlier request.",
-            where=str(out),
-            next_step="Name a new one with --out.",
-            unchanged="Nothing was written.",
-        )
+        raise foreign_folder_error(out)
     return {image.name for image in sent.tables.images.values()}
 
 
@@ -396,7 +366,7 @@ def _data_set(request: Request, categories: Mapping[str, tuple[int, str]]) -> st
         }
     annotations: list[dict[str, Any]] = []
     for cell, prelabel in request.prelabels.items():
-        for name, mask in _predicted_regions(request.tasks[cell.task], prelabel):
+        for name, mask in predicted_regions(request.tasks[cell.task], prelabel):
             numbers = {
                 "id": len(annotations) + 1,
                 "image_id": images[cell.image_id]["id"],
@@ -416,23 +386,18 @@ def _data_set(request: Request, categories: Mapping[str, tuple[int, str]]) -> st
     return json.dumps(data, indent=1) + "\n"
 
 
-def _predicted_regions(task: TaskDef, prelabel: Path) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """The name and the mask of each region of a prediction: one a class."""
-    regions = task.to_regions(task.read_prediction(prelabel))
-    for number in np.unique(regions[regions >= 0]).tolist():
-        yield task.region_names[number], regions == number
-
-
 def _segmentation(mask: NDArray[np.bool_]) -> dict[str, Any]:
     """What an annotation says of its mask."""
-    rows = np.flatnonzero(mask.any(axis=1))
-    columns = np.flatnonzero(mask.any(axis=0))
-    top = int(rows[0])
-    left = int(columns[0])
+    rows, columns = box_of(mask)
     return {
         "segmentation": {"size": list(mask.shape), "counts": encode_mask(mask)},
         "area": int(mask.sum()),
-        "bbox": [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top],
+        "bbox": [
+            columns.start,
+            rows.start,
+            columns.stop - columns.start,
+            rows.stop - rows.start,
+        ],
         "iscrowd": 0,
     }
 

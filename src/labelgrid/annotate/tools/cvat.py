@@ -24,16 +24,17 @@ from labelgrid.annotate.cvat_request import (
     labels_text,
 )
 from labelgrid.annotate.cvat_xml import AUTO, CvatImage, read_images
+from labelgrid.annotate.drawing_requests import refuse_undrawn
+from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
 from labelgrid.annotate.import_options import IGNORE
 from labelgrid.annotate.matching import LINK, cell_of, is_inside
 from labelgrid.annotate.region_answers import DrawnImage, region_answers
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.annotate.safe_xml import root_of
-from labelgrid.errors import LabelError, ProjectError
+from labelgrid.errors import LabelError
 from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Progress
 from labelgrid.recognition import Recognition
-from labelgrid.words import join_names
 
 #: The file in a folder or zip file that CVAT exports.
 ANNOTATIONS = "annotations.xml"
@@ -89,7 +90,7 @@ class CvatConnector:
             ProjectError: labels of a task cannot be drawn, the folder holds something else, or the
                 disk reports an error.
         """
-        _refuse_undrawn(request)
+        refuse_undrawn(request, "CVAT")
         parts = list(_parts(request.items))
         copies: dict[str, Path] = {}
         texts = [README]
@@ -253,22 +254,6 @@ def _files(answer: Path) -> Iterator[Path]:
             yield Path(folder, ANNOTATIONS)
 
 
-def _refuse_undrawn(request: Request) -> None:
-    """Refuse a request with labels that CVAT cannot draw.
-
-    Raises:
-        ProjectError: it has some.
-    """
-    tasks = sorted({item.cell.task for item in request.items})
-    undrawn = [task for task in tasks if not request.tasks[task].region_names]
-    if undrawn:
-        raise ProjectError(
-            f"Labels of {join_names(undrawn)} cannot be drawn as regions, as CVAT's are.",
-            next_step="Use --to folder.",
-            unchanged="Nothing was written.",
-        )
-
-
 def _parts(items: Sequence[RequestItem]) -> Iterator[_Part]:
     """The requests of each task, at most `MOST_IMAGES` a part, best first."""
     by_task: dict[str, list[RequestItem]] = defaultdict(list)
@@ -304,18 +289,11 @@ def _earlier_files(out: Path) -> set[str]:
     Raises:
         ProjectError: the folder holds something other than a request.
     """
-    if not out.exists():
-        return set()
-    if out.is_dir() and all(path.name.startswith(".") for path in out.iterdir()):
+    if is_vacant(out):
         return set()
     earlier = _marked_files(out)
     if earlier is None:
-        raise ProjectError(
-            "The folder is neither empty nor an earlier request.",
-            where=str(out),
-            next_step="Name a new one with --out.",
-            unchanged="Nothing was written.",
-        )
+        raise foreign_folder_error(out)
     return earlier
 
 

@@ -12,6 +12,7 @@ from labelgrid.annotate import answer_folder, lists
 from labelgrid.annotate.answer_folder import IMAGES, PRELABELS, README
 from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex
+from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
 from labelgrid.annotate.lists import (
     ANNOTATOR,
     LABELS,
@@ -144,28 +145,18 @@ def _earlier_files(out: Path) -> set[str]:
     Raises:
         ProjectError: the folder holds something other than a request.
     """
-    if not out.exists() or _is_empty(out):
+    if is_vacant(out):
         return set()
     rows = None
     if (out / MANIFEST).is_file():
         rows = lists.manifest_rows(out / MANIFEST)
     if rows is None or not all(map(_is_own_row, rows)):
-        raise ProjectError(
-            "The folder is neither empty nor an earlier request.",
-            where=str(out),
-            next_step="Name a new one with --out.",
-            unchanged="Nothing was written.",
-        )
+        raise foreign_folder_error(out)
     earlier = set()
     for row in rows:
         earlier.add(f"{IMAGES}/{row['image']}")
         earlier.add(_prelabel(row["path"]))
     return earlier
-
-
-def _is_empty(out: Path) -> bool:
-    """Whether a folder holds at most hidden files."""
-    return out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())
 
 
 def _is_own_row(row: Mapping[str, Any]) -> bool:

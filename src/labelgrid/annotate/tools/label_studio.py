@@ -10,11 +10,12 @@ from labelgrid import files
 from labelgrid.annotate.answer_folder import IMAGES, README
 from labelgrid.annotate.answers import Answers, Fault
 from labelgrid.annotate.connector import ProjectIndex, ToolServer
+from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
 from labelgrid.annotate.label_studio_exchange import download_answers, upload_request
 from labelgrid.annotate.label_studio_json import answers_of, config_of, tasks_of
 from labelgrid.annotate.matching import LINK, is_inside, links_outside
 from labelgrid.annotate.request import Request
-from labelgrid.errors import LabelError, ProjectError
+from labelgrid.errors import LabelError
 from labelgrid.progress import Progress
 from labelgrid.recognition import Recognition
 
@@ -213,22 +214,12 @@ def _earlier_images(out: Path) -> set[str]:
     Raises:
         ProjectError: the folder holds something other than a request.
     """
-    if not out.exists() or (out.is_dir() and _is_empty(out)):
+    if is_vacant(out):
         return set()
     try:
         return {_own_image(task) for task in _read_tasks(out / TASKS)}
     except LabelError as error:
-        raise ProjectError(
-            "The folder is neither empty nor an earlier request for Label Studio.",
-            where=str(out),
-            next_step="Name a new one with --out.",
-            unchanged="Nothing was written.",
-        ) from error
-
-
-def _is_empty(folder: Path) -> bool:
-    """Whether a folder holds at most hidden files."""
-    return all(path.name.startswith(".") for path in folder.iterdir())
+        raise foreign_folder_error(out, "request for Label Studio") from error
 
 
 def _own_image(task: object) -> str:

@@ -20,7 +20,7 @@ from labelgrid.annotate.safe_xml import root_of
 from labelgrid.annotate.voc_colours import (
     BORDER,
     VOID,
-    colour_text,
+    channels_text,
     count_colours,
     read_colours,
     read_label_map,
@@ -157,7 +157,7 @@ class _Masks:
                 canvas.paint(border, IGNORED)
 
     def _unknown(self, where: str, unknown: list[int], counts: Mapping[int, int]) -> Fault:
-        texts = [f"{colour_text(one)} in {count_text(counts[one], 'pixel')}" for one in unknown]
+        texts = [f"{channels_text(one)} in {count_text(counts[one], 'pixel')}" for one in unknown]
         step = f"Write them into {LABEL_MAP}, a line NAME:RED,GREEN,BLUE:: each."
         if all(one % 0x10101 == 0 for one in unknown):
             step = "If these are numbers of classes, name the tool: --format folder."

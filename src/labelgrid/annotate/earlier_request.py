@@ -1,0 +1,32 @@
+"""Says whether a folder may be written: one that is new, empty, or holds an earlier request."""
+
+from pathlib import Path
+
+from labelgrid.errors import ProjectError
+
+
+def is_vacant(out: Path) -> bool:
+    """Whether there is no such folder, or it holds at most hidden files."""
+    if not out.exists():
+        return True
+    return out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())
+
+
+def foreign_folder_error(out: Path, what: str = "request") -> ProjectError:
+    """The error of a folder that holds something else.
+
+    Args:
+        out: the folder.
+        what: what may have been written there earlier.
+
+    Example:
+        >>> print(foreign_folder_error(Path("out")))
+        The folder is neither empty nor an earlier request (out).
+          Name a new one with --out. Nothing was written.
+    """
+    return ProjectError(
+        f"The folder is neither empty nor an earlier {what}.",
+        where=str(out),
+        next_step="Name a new one with --out.",
+        unchanged="Nothing was written.",
+    )

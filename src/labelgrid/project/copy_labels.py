@@ -1,0 +1,83 @@
+"""Copies labels into a project, under names with a part of their content's hash."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from labelgrid import files
+from labelgrid.errors import LabelError
+from labelgrid.files import digest
+from labelgrid.formats.naming import shorten_path, stem
+from labelgrid.progress import Progress
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.validate_labels import UNCHANGED, AcceptedLabel, as_file
+from labelgrid.tasks.task import TaskDef
+
+
+def copy_labels(
+    project: ProjectFolder, labels: Sequence[AcceptedLabel], progress: Progress
+) -> list[str]:
+    """Copy the labels into the project and flush them to the disk.
+
+    Returns their paths in the project.
+
+    Raises:
+        LabelError: a label changed since it was validated.
+        ProjectError: the disk reports an error.
+    """
+    tasks = project.tasks()
+    root = project.folder.resolve()
+    paths: list[str] = []
+    copies: list[Path] = []
+    with files.disk_errors(project.folder, UNCHANGED):
+        progress.start("Copying labels", len(labels), "files")
+        for label in labels:
+            path = _choose_path(project, label)
+            paths.append(path)
+            if label.status != "unchanged":
+                target = _target(project, path)
+                if not target.is_file() or target.is_symlink() or digest(target) != label.digest:
+                    _copy(label, tasks[label.row.cell.task], target)
+                copies.append(target)
+            progress.advance()
+        progress.start("Flushing labels to the disk", len(copies), "files")
+        for _ in files.flush(copies):
+            progress.advance()
+        folders = set()
+        for folder in {path.parent for path in copies}:
+            folders |= {folder, *folder.parents}
+        for _ in files.flush(folder for folder in folders if folder.is_relative_to(root)):
+            pass
+    return paths
+
+
+def _target(project: ProjectFolder, path: str) -> Path:
+    """The file to write a label to: a link that took its place is replaced, not followed."""
+    return project.inside(str(PurePosixPath(path).parent)) / PurePosixPath(path).name
+
+
+def _choose_path(project: ProjectFolder, label: AcceptedLabel) -> str:
+    """The label's path in the project; no other label has the same path."""
+    if label.status in ("unchanged", "repaired"):
+        return label.row.path
+    cell = label.row.cell
+    start = f"labels/{cell.task}/{stem(cell.image_id)}."
+    end = label.suffix.lower()
+    short = shorten_path(f"{start}{label.digest[:8]}{end}")
+    existing = project.folder / short
+    if existing.exists() and digest(existing) != label.digest:
+        return shorten_path(f"{start}{label.digest}{end}")
+    return short
+
+
+def _copy(label: AcceptedLabel, task: TaskDef, target: Path) -> None:
+    with as_file(label.answer, task, label.size) as source, files.atomic_write(target) as temporary:
+        if source:
+            shutil.copyfile(source, temporary)
+        if not source or digest(temporary) != label.digest:
+            raise LabelError(
+                "The label changed while it was imported.",
+                where=label.answer.where,
+                next_step="Run the same command again.",
+                unchanged=UNCHANGED,
+            )
