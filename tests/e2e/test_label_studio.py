@@ -396,7 +396,7 @@ def test_a_round_goes_to_the_server_is_answered_there_and_comes_back(
         place.client.send("POST", f"/api/tasks/{task['id']}/annotations/", answer)
 
     words = ["import", flat, "--from", "label-studio", *there, "--rest", "wall", "--accept"]
-    assert done(*words).out.startswith("semseg: 3 new, 1 skipped.")
+    assert done(*words).out.startswith("semseg: 3 new, 1 skipped; 4 of 4 classes; ")
     with ProjectFolder.open(flat) as opened:
         cells = opened.store.find(Cell(image, "semseg") for image in images)
         rows = [cells[Cell(image, "semseg")] for image in images]
