@@ -9,20 +9,27 @@ With `COVERS = ["labelgrid.annotate.tools.NAME"]` it is the connector's test, to
 import importlib
 import itertools
 import shutil
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast
 
+import cv2
 import numpy as np
+import pillow_heif
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from labelgrid import plugins
 from labelgrid.annotate.answers import ImportRefused
 from labelgrid.annotate.connector import ProjectIndex
+from labelgrid.annotate.image_names import ImageNames
 from labelgrid.errors import LabelgridError
 from labelgrid.formats.regions import UNCOVERED
+from labelgrid.images.opening import format_of
+from labelgrid.images.reading import read_image
 from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Silent
 from labelgrid.project.export import export
@@ -170,6 +177,83 @@ def any_mask_comes_back_pixel_by_pixel(place: Place) -> None:
                 task.write(place.label(cell), task.from_regions(regions))
         place.receive(place.answer(place.send(f"hard-sent-{number}")), accept=True)
         all_labels_are_as_given(place)
+
+
+#: An image that no browser shows as it is read: its name, and its EXIF orientation.
+UNSHOWN = {
+    "a/turned.jpg": 6,
+    "a/b.jpg": 1,
+    "a/b.heic": 1,
+    "a/b.jpg.tif": 1,
+    "upside down.png": 3,
+    "deep.png": 1,
+    "late.png": 8,
+}
+_PLAIN = "a/b.jpg"
+
+
+def write_unshown(path: Path, upright: NDArray[np.uint8], orientation: int) -> None:
+    """Store an image in the orientation, or in 16 bits, as its name says."""
+    stored = upright
+    if orientation in (6, 8):
+        stored = np.rot90(upright, 1 if orientation == 6 else -1)
+    if orientation == 3:
+        stored = np.rot90(upright, 2)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = Image.fromarray(np.ascontiguousarray(stored))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.name == "deep.png":
+        assert cv2.imwrite(str(path), stored[..., ::-1].astype(np.uint16) * 257)
+    elif path.name == "late.png":
+        picture.save(path)
+        data = path.read_bytes()
+        body = b"eXIf" + exif.tobytes().removeprefix(b"Exif\0\0")
+        late = (len(body) - 4).to_bytes(4) + body + zlib.crc32(body).to_bytes(4)
+        path.write_bytes(data[:-12] + late + data[-12:])
+    else:
+        if path.suffix == ".heic":
+            pillow_heif.register_heif_opener()
+        picture.save(path, exif=exif.tobytes(), quality=95)
+
+
+def images_that_no_browser_shows_go_out_upright_and_their_labels_come_back(place: Place) -> None:
+    made = make_dataset(place.base / "odd", n=len(UNSHOWN), size=(24, 40), tasks=place.tasks)
+    moved = replace(made, names=tuple(UNSHOWN))
+    upright: dict[str, NDArray[np.uint8]] = {}
+    for old, new in zip(made.names, UNSHOWN, strict=True):
+        upright[new] = read_image(made.images / old)
+        (made.images / old).unlink()
+        write_unshown(made.images / new, upright[new], UNSHOWN[new])
+        for row in made.rows:
+            target = made.labels / row.name / f"{new}.png"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            made.label(old, row.name).rename(target)
+    place.request(moved)
+    place.label = lambda cell: made.labels / cell.task / f"{cell.image_id}.png"  # type: ignore
+    out = place.send("odd-sent")
+    finder = ImageNames(UNSHOWN)
+    found = set()
+    for name in sent_images(out):
+        (image_id,) = finder.find(name[name.index("images/") + 7 :])
+        found.add(image_id)
+        as_stored = cv2.imread(
+            str(out / name), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
+        )
+        assert as_stored is not None and as_stored.dtype == np.uint8
+        assert format_of((out / name).read_bytes()[:16]) in ("JPEG", "PNG", "WEBP", "BMP"), name
+        assert as_stored.shape == upright[image_id].shape, f"{name} is sent lying on its side."
+        error = np.abs(as_stored[..., ::-1].astype(int) - upright[image_id]).mean()
+        of_turned = np.abs(as_stored[::-1, ::-1, ::-1].astype(int) - upright[image_id]).mean()
+        assert error < of_turned / 2, f"{name} is sent upside down, or as another image."
+    assert found == set(UNSHOWN)
+    for name in sent_images(out):
+        if name.endswith(_PLAIN):
+            assert (out / name).read_bytes() == (made.images / _PLAIN).read_bytes()
+    before = listing(out)
+    assert listing(place.send("odd-sent")) == before
+    place.receive(place.answer(out), accept=True)
+    all_labels_are_as_given(place)
 
 
 def renamed(made: Made, names: Sequence[str]) -> Made:
@@ -406,6 +490,7 @@ def differing(some: Mapping[str, bytes], others: Mapping[str, bytes]) -> list[st
 LAWS: tuple[Callable[[Place], None], ...] = (
     what_is_answered_is_what_is_labelled,
     any_mask_comes_back_pixel_by_pixel,
+    images_that_no_browser_shows_go_out_upright_and_their_labels_come_back,
     an_answer_may_be_received_twice,
     sent_twice_nothing_changes_and_answers_stay,
     sent_again_the_request_is_what_is_open_now,
@@ -423,6 +508,7 @@ LAWS: tuple[Callable[[Place], None], ...] = (
 
 #: The laws of connectors that send: others know no request, and so no skip.
 OF_SENDING = {
+    images_that_no_browser_shows_go_out_upright_and_their_labels_come_back,
     sent_twice_nothing_changes_and_answers_stay,
     sent_again_the_request_is_what_is_open_now,
     every_image_and_request_is_sent_and_an_export_changes_no_cell,

@@ -47,6 +47,14 @@ def smooth(answer: Answer, index: ProjectIndex) -> LabelArray:
     return label
 
 
+class SendsAsStored(FolderConnector):
+    """Sends all images as their files are."""
+
+    def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
+        names = {image_id: image_id for image_id in request.images}
+        super().send(dataclasses.replace(request, names=names), out, progress, link=link)
+
+
 class ReadsOnce(FolderConnector):
     """Reads an answer only once."""
 
@@ -155,6 +163,7 @@ class Claims(FolderConnector):
 BREAKS: dict[str, type[FolderConnector]] = {
     "what_is_answered_is_what_is_labelled": Swaps,
     "any_mask_comes_back_pixel_by_pixel": Smooths,
+    "images_that_no_browser_shows_go_out_upright_and_their_labels_come_back": SendsAsStored,
     "an_answer_may_be_received_twice": ReadsOnce,
     "sent_twice_nothing_changes_and_answers_stay": Clears,
     "sent_again_the_request_is_what_is_open_now": Hoards,

@@ -21,6 +21,7 @@ from typing import Any
 from labelgrid import files
 from labelgrid.annotate.answers import Answer, Answers, Fault, Skip
 from labelgrid.annotate.connector import ProjectIndex
+from labelgrid.annotate.image_copies import copy_image
 from labelgrid.annotate.matching import answer_file, cell_of, wrong_extension
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.errors import LabelError, ProjectError
@@ -39,13 +40,13 @@ class JsonLines:
         """Write `requests.jsonl`, best first, and the images it names."""
         with files.disk_errors(out):
             before = _images_before(out)
-            files.remove_files(out, before - {f"images/{name}" for name in request.images})
+            files.remove_files(out, before - {f"images/{name}" for name in request.names.values()})
             files.write_text(
                 out / REQUESTS, "".join(f"{json.dumps(_line(request, i))}\n" for i in request.items)
             )
             progress.start("Writing the request", len(request.images), "images")
-            for name, source in sorted(request.images.items()):
-                files.copy_file(source, out / "images" / name, link=link)
+            for image_id, source in sorted(request.images.items()):
+                copy_image(source, out / "images" / request.names[image_id], link=link)
                 progress.advance()
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
@@ -84,7 +85,7 @@ def _line(request: Request, item: RequestItem) -> dict[str, object]:
     prelabel = request.prelabels.get(item.cell)
     return {
         "request_id": item.request_id,
-        "image": f"images/{item.cell.image_id}",
+        "image": f"images/{request.names[item.cell.image_id]}",
         "task": item.cell.task,
         "instructions": request.tasks[item.cell.task].describe(),
         "prelabel": base64.b64encode(prelabel.read_bytes()).decode() if prelabel else None,

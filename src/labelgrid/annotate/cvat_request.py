@@ -5,17 +5,16 @@ The tag of an image carries its request through CVAT and back.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from labelgrid.annotate.cvat_xml import AUTO
 from labelgrid.annotate.drawing_requests import box_of, predicted_regions
-from labelgrid.annotate.request import RequestItem
+from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.errors import ProjectError
 from labelgrid.formats.cvat_runs import encode_runs
-from labelgrid.images.reading import image_size
 from labelgrid.tasks.pictures import palette
 from labelgrid.tasks.task import TaskDef
 
@@ -50,21 +49,15 @@ def labels_text(task: TaskDef) -> str:
     return json.dumps(labels, indent=1, ensure_ascii=False) + "\n"
 
 
-def annotations_text(
-    task: TaskDef,
-    items: Sequence[RequestItem],
-    images: Mapping[str, Path],
-    prelabels: Mapping[str, Path],
-) -> str:
-    """The annotations of requests of one task, in XML.
+def annotations_text(request: Request, task: TaskDef, items: Sequence[RequestItem]) -> str:
+    """The annotations of requested cells of one task, in XML.
 
     Each image has the tag of its request, and, where there is a prediction, a mask a class.
 
     Args:
+        request: the request.
         task: the task.
-        items: the requests.
-        images: image id -> image file.
-        prelabels: image id -> label file with the model's prediction.
+        items: those of its cells that are of this task.
 
     Raises:
         ProjectError: XML cannot hold the name of an image or a class.
@@ -73,12 +66,12 @@ def annotations_text(
     _add(root, "version", "1.1")
     _add_meta(root, task, len(items))
     for number, item in enumerate(items):
-        name = item.cell.image_id
-        height, width = image_size(images[name])
+        name = request.names[item.cell.image_id]
+        height, width = request.sizes[item.cell.image_id]
         place = {"id": str(number), "name": name, "width": str(width), "height": str(height)}
         image = ElementTree.SubElement(root, "image", place)
-        if name in prelabels:
-            _add_masks(image, task, prelabels[name])
+        if item.cell in request.prelabels:
+            _add_masks(image, task, request.prelabels[item.cell])
         tag = ElementTree.SubElement(image, "tag", label=TAG, source="manual")
         for key, (_, value) in _ATTRIBUTES.items():
             attribute = ElementTree.SubElement(tag, "attribute", name=key)

@@ -7,30 +7,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.annotate.request import Request
-from labelgrid.errors import ProjectError
+from labelgrid.errors import UsageError
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import join_names
 
 
-def undrawn_tasks(request: Request) -> list[str]:
-    """The tasks of a request whose labels cannot be drawn as regions, in the request's order."""
-    asked = dict.fromkeys(item.cell.task for item in request.items)
-    return [name for name in asked if not request.tasks[name].region_names]
-
-
 def refuse_undrawn(request: Request, tool: str) -> None:
-    """Refuse a request with labels that a tool of this name cannot draw.
+    """Refuse a request with labels that cannot be drawn as regions, as a tool of this name wants.
 
     Raises:
-        ProjectError: it has some.
+        UsageError: it has some.
     """
-    undrawn = sorted(undrawn_tasks(request))
-    if undrawn:
-        raise ProjectError(
-            f"Labels of {join_names(undrawn)} cannot be drawn as regions, as {tool}'s are.",
-            next_step="Use --to folder.",
-            unchanged="Nothing was written.",
-        )
+    asked = sorted({item.cell.task for item in request.items})
+    drawn = [name for name in asked if request.tasks[name].region_names]
+    undrawn = [name for name in asked if name not in drawn]
+    if not undrawn:
+        return
+    advice = f"Export them with --to folder --task {undrawn[0]}"
+    if drawn:
+        advice += f", and what can be drawn with --task {drawn[0]}"
+    raise UsageError(
+        f"Labels of {join_names(undrawn)} cannot be drawn in {tool}.",
+        next_step=f"{advice}.",
+        unchanged="Nothing was written.",
+    )
 
 
 def predicted_regions(task: TaskDef, prelabel: Path) -> Iterator[tuple[str, NDArray[np.bool_]]]:

@@ -19,6 +19,8 @@ class ImageNames:
         ['kitchen/0004.jpg']
         >>> names.find("hall.jpg"), names.find("0004.jpg")
         (['hall.png'], ['bath/0004.jpg', 'kitchen/0004.jpg'])
+        >>> names.find("kitchen/0004.jpg.png")
+        ['kitchen/0004.jpg']
     """
 
     def __init__(self, image_ids: Iterable[str]) -> None:
@@ -31,11 +33,12 @@ class ImageNames:
 
         Best is the whole name, then the name but for its extension, then a name of which one is the
         end of the other, and at last that but for the extension. Folders that differ never match.
+        A name with a second extension, as an upright copy has, is one but for its extension.
         """
         path = PurePosixPath(name.replace("\\", "/").lstrip("/"))
         ranks: dict[int, list[str]] = defaultdict(list)
         # A name may come without the image's extension: `room.1` of `room.1.jpg`.
-        for last in {path.stem, path.name}:
+        for last in {path.stem, path.name, stem(path.stem)}:
             for image_id in self._by_name.get(last, ()):
                 rank = _rank(path, PurePosixPath(image_id))
                 if rank is not None:
@@ -50,4 +53,6 @@ def _rank(name: PurePosixPath, image: PurePosixPath) -> int | None:
         return None
     is_whole = len(name.parts) == len(image.parts)
     same_extension = name.name == image.name
+    if not same_extension and image.stem not in (name.stem, name.name) and image.name != name.stem:
+        return None
     return (0 if is_whole else 2) + (0 if same_extension else 1)

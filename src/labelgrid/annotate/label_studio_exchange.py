@@ -9,9 +9,10 @@ from typing import Any
 from labelgrid.annotate.answer_folder import IMAGES
 from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex, ToolServer
+from labelgrid.annotate.drawing_requests import refuse_undrawn
 from labelgrid.annotate.label_studio_client import connect
 from labelgrid.annotate.label_studio_images import LocalFiles, Uploads
-from labelgrid.annotate.label_studio_json import answers_of, check_drawable, config_of, tasks_of
+from labelgrid.annotate.label_studio_json import TOOL, answers_of, config_of, tasks_of
 from labelgrid.annotate.label_studio_server import LabelStudioServer
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.errors import LabelError
@@ -34,7 +35,7 @@ def upload_request(request: Request, out: Path, server: ToolServer, progress: Pr
             wrong.
         ServerError: the server cannot be reached, refuses, or stores another thing than was sent.
     """
-    check_drawable(request)
+    refuse_undrawn(request, TOOL)
     client = connect(server.url, server.token_file)
     keeper = LabelStudioServer(client)
     new = 0
@@ -45,7 +46,8 @@ def upload_request(request: Request, out: Path, server: ToolServer, progress: Pr
             f"{server.project}: {task}, round {number}",
             config_of(part),
         )
-        images: Uploads | LocalFiles = Uploads(client, project, part.images)
+        sent = {part.names[image_id]: path for image_id, path in part.images.items()}
+        images: Uploads | LocalFiles = Uploads(client, project, sent)
         if server.root:
             images = LocalFiles(client, project, out / IMAGES, server.root)
         new += keeper.send_tasks(project, tasks_of(part, str), images.url, progress).new

@@ -1,11 +1,12 @@
 """Gives a Label Studio server the images of tasks: as uploads, or from a folder that it serves."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
 from labelgrid import files
+from labelgrid.annotate.image_copies import copy_content
 from labelgrid.annotate.label_studio_client import Client
 from labelgrid.errors import ServerError, UsageError
 
@@ -33,10 +34,11 @@ class Uploads:
             ServerError: the server does not give the image back.
             ProjectError: the image cannot be read.
         """
-        path = self._images[task["data"]["image"]]
+        sent = task["data"]["image"]
+        path = self._images[sent]
         with files.disk_errors(path):
-            content = files.read_bytes(path)
-            name = files.digest(path) + path.suffix.lower()
+            content = copy_content(path, sent)
+            name = files.digest(path) + PurePosixPath(sent).suffix.lower()
         with self._client.understood():
             url = f"/data/{quote(self._uploaded(name, content))}"
         if not self._tested:

@@ -10,7 +10,7 @@ from xml.sax.saxutils import quoteattr
 from labelgrid.annotate.answer_folder import IMAGES
 from labelgrid.annotate.answers import Answers, Fault, Skip
 from labelgrid.annotate.connector import ProjectIndex
-from labelgrid.annotate.drawing_requests import predicted_regions, undrawn_tasks
+from labelgrid.annotate.drawing_requests import predicted_regions, refuse_undrawn
 from labelgrid.annotate.import_options import Keep
 from labelgrid.annotate.label_studio_regions import (
     IMAGE,
@@ -23,41 +23,21 @@ from labelgrid.annotate.label_studio_regions import (
 from labelgrid.annotate.matching import cell_of
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
 from labelgrid.annotate.request import Request, RequestItem
-from labelgrid.errors import LabelError, UsageError
+from labelgrid.errors import LabelError
 from labelgrid.images.listing import EXTENSIONS
 from labelgrid.ledger.grid import Cell, is_annotator, is_time
 from labelgrid.tasks.pictures import palette
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import join_names
 
+TOOL = "Label Studio"
 LOCAL_FILES = "/data/local-files/?d="
 #: What Label Studio puts before the name of a file that was uploaded.
 _UPLOAD = re.compile(r".*/data/upload/\d+/(?:[0-9a-f]{8}-)?")
 
 
-def check_drawable(request: Request) -> None:
-    """Refuse a request of labels that cannot be drawn as regions.
-
-    Raises:
-        UsageError: it has such cells.
-    """
-    others = undrawn_tasks(request)
-    if not others:
-        return
-    drawn = [item.cell.task for item in request.items if item.cell.task not in others]
-    advice = f"Export them with --to folder --task {others[0]}"
-    if drawn:
-        advice += f", and what can be drawn with --task {drawn[0]}"
-    raise UsageError(
-        f"Labels of {join_names(others)} cannot be drawn in Label Studio.",
-        next_step=f"{advice}.",
-        unchanged="Nothing was written.",
-    )
-
-
-def local_file(image_id: str) -> str:
+def local_file(name: str) -> str:
     """The address of an image in a request's folder that Label Studio serves."""
-    return LOCAL_FILES + quote(f"{IMAGES}/{image_id}")
+    return LOCAL_FILES + quote(f"{IMAGES}/{name}")
 
 
 def tasks_of(request: Request, address: Callable[[str], str] = local_file) -> list[dict[str, Any]]:
@@ -65,14 +45,15 @@ def tasks_of(request: Request, address: Callable[[str], str] = local_file) -> li
 
     Args:
         request: the request.
-        address: image id -> where Label Studio finds the image.
+        address: the name of an image that is sent -> where Label Studio finds it.
 
     Raises:
         UsageError: it has cells whose labels cannot be drawn.
         LabelError: a prelabel cannot be read.
     """
-    check_drawable(request)
-    return [_task(item, request, address(item.cell.image_id)) for item in request.items]
+    refuse_undrawn(request, TOOL)
+    names = request.names
+    return [_task(item, request, address(names[item.cell.image_id])) for item in request.items]
 
 
 def _task(item: RequestItem, request: Request, address: str) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class RequestItem:
         return self.pick.request_id
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Request:
     """The content of a request, for a connector to send.
 
@@ -43,10 +43,14 @@ class Request:
         items: the requested cells, best first.
         tasks: the definitions of their tasks.
         images: image id -> image file.
+        names: image id -> the name of the copy that is sent, see `image_copies`.
+        sizes: image id -> height and width, upright.
         prelabels: cell -> label file with the model's prediction, if there is one.
     """
 
     items: Sequence[RequestItem]
     tasks: Mapping[str, TaskDef]
     images: Mapping[str, Path]
+    names: Mapping[str, str]
+    sizes: Mapping[str, tuple[int, int]]
     prelabels: Mapping[Cell, Path]

@@ -24,6 +24,8 @@ Pixels = NDArray[np.uint8]
 #: unknown.
 DARKEST_16_BIT = 4096
 ORIENTATION = 0x0112
+#: What a PNG holds that stores an orientation, in any of the ways that are read.
+_ORIENTED = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
 #: The largest PNG file in bytes that is checked in memory.
 SMALL = 2**20
 
@@ -227,17 +229,23 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def orientation_of(path: Path) -> int:
-    """The EXIF orientation in an image's header, from 1 (upright) to 8.
-
-    That of a PNG that stores it after the pixels is not looked for.
+    """The EXIF orientation of an image, from 1 (upright) to 8; its pixels are not decoded.
 
     Raises:
         ImageError: the image cannot be used.
     """
     with _readable(path), open_regular(path) as file, open_image(file, path) as image:
-        if image.format == "PNG" and "exif" not in image.info:
-            return 1
-        return _orientation(image)
+        if image.format != "PNG" or "exif" in image.info:
+            return _orientation(image)
+        return _late_orientation(_all(file), path)
+
+
+def _late_orientation(data: bytes, path: Path) -> int:
+    """The orientation of a PNG that may store it after its pixels."""
+    if not any(mark in data for mark in _ORIENTED):
+        return 1
+    with open_image(io.BytesIO(png.outline(io.BytesIO(data))), path) as small:
+        return _orientation(small)
 
 
 def _contents(path: Path) -> bytes:

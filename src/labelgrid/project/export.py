@@ -10,6 +10,7 @@ from pathlib import Path
 from labelgrid import files, plugins
 from labelgrid.annotate.connector import Connector, ToolServer
 from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
+from labelgrid.annotate.image_copies import copy_names, is_shown_as_read
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.errors import ProjectError, UsageError
 from labelgrid.files import digest, read_bytes
@@ -19,6 +20,7 @@ from labelgrid.images.reading import changed_image_error, image_size
 from labelgrid.ledger.grid import SPLITS, Cell, Explanation, ImageRow, Move, Pick, State
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.image_files import size_of
 from labelgrid.project.records import read_picks
 from labelgrid.project.requests import open_requests, prelabel
 from labelgrid.project.status import next_command
@@ -175,8 +177,22 @@ def _request(project: ProjectFolder, moves: Mapping[Cell, Move], progress: Progr
         prelabel_path = prelabel(project, move, task, is_whole)
         if prelabel_path:
             prelabels[cell] = prelabel_path
-    images = {row.image_id: _image_file(row) for row in project.store.images(names=image_ids)}
-    return Request(items, tasks, images, prelabels)
+    rows = list(project.store.images(names=image_ids))
+    images = {row.image_id: _image_file(row) for row in rows}
+    return Request(
+        items=items,
+        tasks=tasks,
+        images=images,
+        names=_names(images, project.store.grid(SPLITS).images),
+        sizes={row.image_id: size_of(row) for row in rows},
+        prelabels=prelabels,
+    )
+
+
+def _names(images: Mapping[str, Path], image_ids: Collection[str]) -> dict[str, str]:
+    """Image id -> the name by which it is sent: another one where a browser needs a copy."""
+    copied = [image_id for image_id, path in images.items() if not is_shown_as_read(path)]
+    return {image_id: image_id for image_id in images} | copy_names(copied, image_ids)
 
 
 def _requested_pick(move: Move, explained: Pick | None) -> Pick:

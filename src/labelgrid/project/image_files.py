@@ -16,7 +16,7 @@ from labelgrid.annotate.answers import Fault, fault_lines
 from labelgrid.errors import ImageError
 from labelgrid.files import write_text
 from labelgrid.images.listing import read_list, scan_folder
-from labelgrid.images.reading import check_image
+from labelgrid.images.reading import check_image, image_size
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import LEFT_OUT
@@ -193,6 +193,13 @@ def readable_images(
                 readable[image_id] = paths[image_id]
     _refuse_or_leave_out(faults, len(paths), left_out)
     return readable
+
+
+def size_of(row: ImageRow) -> tuple[int, int]:
+    """Height and width of an image; read from its header if they are not in the ledger."""
+    if row.height:
+        return row.height, row.width
+    return image_size(Path(row.root) / row.image_id)
 
 
 def write_left_out(folder: Path, left_out: Iterable[Fault]) -> None:

@@ -12,12 +12,12 @@ from labelgrid.annotate.answers import Answer, Answers, Fault, Skip, wrong_annot
 from labelgrid.errors import ImageError, LabelError, LabelSizeError
 from labelgrid.files import digest
 from labelgrid.formats.codec import Form, LabelArray, codec, size_error
-from labelgrid.images.reading import image_size
 from labelgrid.ledger.grid import Cell, ImageRow, Split, State, is_annotator, is_time
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
 from labelgrid.project.cancel import withdrawn_labels
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.image_files import size_of
 from labelgrid.project.requests import prelabel
 from labelgrid.project.stored_labels import is_intact, name_task_commands
 from labelgrid.tasks.other_kinds import other_kind
@@ -165,7 +165,7 @@ class LabelValidator:
             )
 
     def _size(self, answer: Answer) -> tuple[int, int]:
-        return _image_size(self.images[answer.cell.image_id])
+        return size_of(self.images[answer.cell.image_id])
 
     def _other_kind(self, answer: Answer) -> str:
         """Of which other kind of task a refused label seems to be, if it is a file."""
@@ -296,13 +296,6 @@ def _suffix_of_copy(path: Path, task: TaskDef) -> str:
     if path.suffix.lower() != extensions[0] and ".npy" in extensions:
         return ".npy"
     return extensions[0]
-
-
-def _image_size(image: ImageRow) -> tuple[int, int]:
-    """Height and width; read from the image's header if they are not in the ledger."""
-    if image.height:
-        return image.height, image.width
-    return image_size(Path(image.root) / image.image_id)
 
 
 def _duplicates(answers: Answers) -> Iterator[Fault]:

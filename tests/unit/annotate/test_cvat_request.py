@@ -38,9 +38,8 @@ def test_a_prediction_is_one_mask_a_class_and_comes_back_as_it_is(
     request = request_of(data, data.names)
     task = request.tasks["semseg"]
     first, second = data.names
-    text = annotations_text(
-        task, request.items, request.images, {first: data.label(first, "semseg")}
-    )
+    predictions = {Cell(first, "semseg"): data.label(first, "semseg")}
+    text = annotations_text(replace(request, prelabels=predictions), task, request.items)
     (tmp_path / "upload.xml").write_text(text, encoding="utf-8")
     predicted, plain = read_images(tmp_path / "upload.xml", "upload.xml")
     canvas = Canvas(predicted.size)
@@ -63,13 +62,13 @@ def test_names_with_all_that_xml_escapes_come_back_and_others_are_refused(
     (item,) = request.items
     for name in ("a <b> & \"c\" 'ä'.jpg", "tab\tand\nline.jpg"):
         renamed = replace(item, pick=replace(item.pick, cell=Cell(name, "semseg")))
-        image = {name: request.images[data.names[0]]}
-        text = annotations_text(request.tasks["semseg"], [renamed], image, {})
+        named = replace(request, names={name: name}, sizes={name: (48, 64)})
+        text = annotations_text(named, request.tasks["semseg"], [renamed])
         ElementTree.fromstring(text.encode())
         (tmp_path / "upload.xml").write_text(text, encoding="utf-8")
         assert read_images(tmp_path / "upload.xml", "upload.xml")[0].name == name
     for name in ("bell\a.jpg", "lone\udce4.jpg"):
         renamed = replace(item, pick=replace(item.pick, cell=Cell(name, "semseg")))
-        image = {name: request.images[data.names[0]]}
+        named = replace(request, names={name: name}, sizes={name: (48, 64)})
         with pytest.raises(ProjectError, match="XML cannot hold"):
-            annotations_text(request.tasks["semseg"], [renamed], image, {})
+            annotations_text(named, request.tasks["semseg"], [renamed])

@@ -24,6 +24,9 @@ IDS = ["bath/0004.jpg", "kitchen/0004.jpg", "kitchen/0005.jpg", "kitchen/0005.pn
         ("room", []),
         ("", []),
         ("/", []),
+        ("kitchen/0005.png.jpg", ["kitchen/0005.png"]),
+        ("images/kitchen/0004.jpg.png", ["kitchen/0004.jpg"]),
+        ("room.2.jpg", []),
     ],
 )
 def test_the_best_match_is_found_and_other_folders_never_match(name: str, found: list[str]) -> None:

@@ -210,7 +210,14 @@ def request(tmp_path: Path, *tasks: str) -> Request:
     prelabel = tmp_path / "prelabel.png"
     value = np.arange(96).reshape(8, 12, 1) % 2
     known["semseg"].write(prelabel, LabelArray(value, value[..., 0] < 2))
-    return Request(items, known, {"a b.jpg": tmp_path / "a b.jpg"}, {items[0].cell: prelabel})
+    return Request(
+        items=items,
+        tasks=known,
+        images={"a b.jpg": tmp_path / "a b.jpg"},
+        names={"a b.jpg": "a b.jpg"},
+        sizes={"a b.jpg": (8, 12)},
+        prelabels={items[0].cell: prelabel},
+    )
 
 
 def test_a_task_has_what_the_request_says_and_one_region_a_class(tmp_path: Path) -> None:

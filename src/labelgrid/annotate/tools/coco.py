@@ -29,6 +29,7 @@ from labelgrid.annotate.coco_file import (
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.drawing_requests import box_of, predicted_regions, refuse_undrawn
 from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
+from labelgrid.annotate.image_copies import copy_image
 from labelgrid.annotate.json_files import answer_files, holds_keys
 from labelgrid.annotate.lists import SKIPS, skip_lines
 from labelgrid.annotate.matching import add_skips, cell_of, is_inside
@@ -37,7 +38,6 @@ from labelgrid.annotate.request import Request
 from labelgrid.errors import LabelError, ProjectError
 from labelgrid.formats.coco_masks import decode_counts, encode_mask, mask_of
 from labelgrid.formats.regions import Canvas
-from labelgrid.images.reading import image_size
 from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Progress
 from labelgrid.recognition import Recognition
@@ -82,21 +82,22 @@ class CocoConnector:
         The file of annotations is written first: it marks the folder as a request.
 
         Raises:
-            ProjectError: labels of a task cannot be drawn, two tasks have a class of one name, the
-                folder holds something else, or the disk reports an error.
+            UsageError: labels of a task cannot be drawn.
+            ProjectError: two tasks have a class of one name, the folder holds something else, or
+                the disk reports an error.
             LabelError: pycocotools is not installed, and there are predictions to send.
         """
         categories = _categories(request)
         with files.disk_errors(out, "Answers in it were not changed."):
             earlier = _earlier_images(out)
-            files.remove_files(out / IMAGES, earlier - request.images.keys())
+            files.remove_files(out / IMAGES, earlier - {*request.names.values()})
             files.write_text(out / SENT, _data_set(request, categories))
             files.write_text(out / README, _readme(request))
             if not (out / SKIPS).exists():
                 files.write_text(out / SKIPS, "request_id,reason\n")
             progress.start("Writing the request", len(request.images), "images")
             for image_id, source in sorted(request.images.items()):
-                files.copy_file(source, out / IMAGES / image_id, link=link)
+                copy_image(source, out / IMAGES / request.names[image_id], link=link)
                 progress.advance()
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
@@ -315,7 +316,8 @@ def _categories(request: Request) -> dict[str, tuple[int, str]]:
     """The name of each class of the request's tasks -> its id, and its task.
 
     Raises:
-        ProjectError: labels of a task cannot be drawn, or two tasks have a class of one name.
+        UsageError: labels of a task cannot be drawn.
+        ProjectError: two tasks have a class of one name.
     """
     refuse_undrawn(request, "COCO")
     tasks = sorted({item.cell.task for item in request.items})
@@ -356,10 +358,10 @@ def _data_set(request: Request, categories: Mapping[str, tuple[int, str]]) -> st
         request_ids[item.cell.image_id].append(item.request_id)
     images: dict[str, dict[str, Any]] = {}
     for number, (image_id, ids) in enumerate(request_ids.items(), 1):
-        height, width = image_size(request.images[image_id])
+        height, width = request.sizes[image_id]
         images[image_id] = {
             "id": number,
-            "file_name": image_id,
+            "file_name": request.names[image_id],
             "height": height,
             "width": width,
             REQUEST_IDS: ids,

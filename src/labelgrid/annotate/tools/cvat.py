@@ -26,6 +26,7 @@ from labelgrid.annotate.cvat_request import (
 from labelgrid.annotate.cvat_xml import AUTO, CvatImage, read_images
 from labelgrid.annotate.drawing_requests import refuse_undrawn
 from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
+from labelgrid.annotate.image_copies import copy_image
 from labelgrid.annotate.import_options import IGNORE
 from labelgrid.annotate.matching import LINK, cell_of, is_inside
 from labelgrid.annotate.region_answers import DrawnImage, region_answers
@@ -87,8 +88,8 @@ class CvatConnector:
         """Write a folder a task and 500 images: labels, images, annotations to upload.
 
         Raises:
-            ProjectError: labels of a task cannot be drawn, the folder holds something else, or the
-                disk reports an error.
+            UsageError: labels of a task cannot be drawn.
+            ProjectError: the folder holds something else, or the disk reports an error.
         """
         refuse_undrawn(request, "CVAT")
         parts = list(_parts(request.items))
@@ -97,8 +98,9 @@ class CvatConnector:
         for part in parts:
             texts += [f"{part.folder}/{name}" for name in (LABELS, UPLOAD)]
             for item in part.items:
-                name = item.cell.image_id
-                copies[f"{part.folder}/{IMAGES}/{name}"] = request.images[name]
+                image_id = item.cell.image_id
+                name = request.names[image_id]
+                copies[f"{part.folder}/{IMAGES}/{name}"] = request.images[image_id]
         with files.disk_errors(out, "Answers in it were not changed."):
             names = sorted({*copies, *texts})
             files.remove_files(out, sorted(_earlier_files(out) - {*names}))
@@ -109,7 +111,7 @@ class CvatConnector:
             for part in parts:
                 _write_texts(request, part, out / part.folder)
             for name, source in copies.items():
-                files.copy_file(source, out / name, link=link)
+                copy_image(source, out / name, link=link)
                 progress.advance()
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
@@ -268,11 +270,7 @@ def _parts(items: Sequence[RequestItem]) -> Iterator[_Part]:
 def _write_texts(request: Request, part: _Part, folder: Path) -> None:
     """Write the files of a part but for its images."""
     task = request.tasks[part.task]
-    prelabels: dict[str, Path] = {}
-    for item in part.items:
-        if item.cell in request.prelabels:
-            prelabels[item.cell.image_id] = request.prelabels[item.cell]
-    annotations = annotations_text(task, part.items, request.images, prelabels)
+    annotations = annotations_text(request, task, part.items)
     files.write_text(folder / LABELS, labels_text(task))
     files.write_text(folder / UPLOAD, annotations)
 

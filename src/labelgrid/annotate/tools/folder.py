@@ -3,7 +3,7 @@
 import json
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from labelgrid.annotate.answer_folder import IMAGES, PRELABELS, README
 from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
+from labelgrid.annotate.image_copies import copy_image
 from labelgrid.annotate.lists import (
     ANNOTATOR,
     LABELS,
@@ -40,9 +41,9 @@ Put each label at its `path`, below this
 folder. A file named after its request id, such as `<request_id>.png`, \
 is found anywhere in this folder.
 
-images/     the images. A label has exactly its image's size \
-(unless its task says otherwise, see below), after the
-            image's EXIF orientation is applied.
+images/     the images, upright; those that a browser cannot show are JPEG copies: \
+see `file` in the manifest.
+            A label has exactly its image's size (unless its task says otherwise, see below).
 prelabels/  the model's predictions, if there is a model: a starting point, not a label. \
 Correct a copy of them.
 skips.csv   the requests that cannot be labelled, one per line: `request_id,reason`.
@@ -55,10 +56,13 @@ run: labelgrid import PROJECT THIS_FOLDER
 """
 
 
+#: The key of where the image, or its copy, is in the folder; requests of older versions lack it.
+FILE = "file"
 #: The keys of all entries of a manifest; those that explain the pick are only where they are known.
 _KEYS = (
     "request_id",
     "image",
+    FILE,
     "task",
     "path",
     "format",
@@ -92,15 +96,18 @@ class FolderConnector:
             sources = _sources(request)
             filled_in = _filled_in(out)
             files.remove_files(out, earlier - sources.keys())
-            files.write_text(out / MANIFEST, _manifest(request.items, filled_in))
-            files.write_text(out / MANIFEST_TABLE, _manifest_table(request.items, filled_in))
+            files.write_text(out / MANIFEST, _manifest(request, filled_in))
+            files.write_text(out / MANIFEST_TABLE, _manifest_table(request, filled_in))
             files.write_text(out / README, _readme(request))
             if not (out / SKIPS).exists():
                 files.write_text(out / SKIPS, "request_id,reason\n")
             (out / LABELS).mkdir(exist_ok=True)
             progress.start("Writing the request", len(sources), "files")
-            for name, (source, linked) in sources.items():
-                files.copy_file(source, out / name, link=link and linked)
+            for name, (source, is_image) in sources.items():
+                if is_image:
+                    copy_image(source, out / name, link=link)
+                else:
+                    files.copy_file(source, out / name)
                 progress.advance()
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
@@ -124,10 +131,10 @@ build = FolderConnector
 
 
 def _sources(request: Request) -> dict[str, tuple[Path, bool]]:
-    """Path below the folder -> the source file, and whether it may be a link."""
+    """Path below the folder -> the source file, and whether it is an image."""
     sources = {}
     for image_id, path in sorted(request.images.items()):
-        sources[f"{IMAGES}/{image_id}"] = (path, True)
+        sources[f"{IMAGES}/{request.names[image_id]}"] = (path, True)
     for item in request.items:
         prelabel = request.prelabels.get(item.cell)
         if prelabel:
@@ -154,14 +161,14 @@ def _earlier_files(out: Path) -> set[str]:
         raise foreign_folder_error(out)
     earlier = set()
     for row in rows:
-        earlier.add(f"{IMAGES}/{row['image']}")
+        earlier.add(str(row.get(FILE, f"{IMAGES}/{row['image']}")))
         earlier.add(_prelabel(row["path"]))
     return earlier
 
 
 def _is_own_row(row: Mapping[str, Any]) -> bool:
     """Whether an entry of a manifest has the keys that a request of this connector has."""
-    return {*_KEYS} <= row.keys() <= {*_KEYS, *EXPLAINING}
+    return {*_KEYS} - {FILE} <= row.keys() <= {*_KEYS, *EXPLAINING}
 
 
 def _filled_in(out: Path) -> FolderLists:
@@ -182,21 +189,21 @@ def _filled_in(out: Path) -> FolderLists:
     return earlier
 
 
-def _manifest(items: Iterable[RequestItem], earlier: FolderLists) -> str:
+def _manifest(request: Request, earlier: FolderLists) -> str:
     """The content of `manifest.json`, with the times and annotators that it said before."""
     rows = []
-    for item in items:
-        row = _row(item, earlier, in_manifest=True)
+    for item in request.items:
+        row = _row(item, request, earlier, in_manifest=True)
         explaining = {"terms": item.pick.terms, "explanation": item.pick.explanation}
         rows.append(explained_row(row | explaining))
     return json.dumps(rows, indent=1) + "\n"
 
 
-def _manifest_table(items: Iterable[RequestItem], earlier: FolderLists) -> str:
+def _manifest_table(request: Request, earlier: FolderLists) -> str:
     """The content of `manifest.csv`, with what other lists than `manifest.json` said before."""
     rows = []
-    for item in items:
-        row = _row(item, earlier, in_manifest=False)
+    for item in request.items:
+        row = _row(item, request, earlier, in_manifest=False)
         explanation = item.pick.explanation
         rows.append(row | {"rank": explanation.rank or "", "nearest": explanation.nearest})
     return csv_text([*_KEYS, "rank", "nearest"], rows)
@@ -208,12 +215,15 @@ def _said_in(values: Mapping[Cell, tuple[T, str]], cell: Cell, in_manifest: bool
     return value if (where == MANIFEST) == in_manifest else None
 
 
-def _row(item: RequestItem, earlier: FolderLists, in_manifest: bool) -> dict[str, Any]:
+def _row(
+    item: RequestItem, request: Request, earlier: FolderLists, *, in_manifest: bool
+) -> dict[str, Any]:
     """The entry of a request in the manifest, without what explains its pick."""
     pick = item.pick
     return {
         "request_id": pick.request_id,
         "image": pick.cell.image_id,
+        FILE: f"{IMAGES}/{request.names[pick.cell.image_id]}",
         "task": pick.cell.task,
         "path": item.path,
         "format": item.format,

@@ -11,8 +11,9 @@ from labelgrid.annotate.answer_folder import IMAGES, README
 from labelgrid.annotate.answers import Answers, Fault
 from labelgrid.annotate.connector import ProjectIndex, ToolServer
 from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
+from labelgrid.annotate.image_copies import copy_image
 from labelgrid.annotate.label_studio_exchange import download_answers, upload_request
-from labelgrid.annotate.label_studio_json import answers_of, config_of, tasks_of
+from labelgrid.annotate.label_studio_json import answers_of, config_of, image_name, tasks_of
 from labelgrid.annotate.matching import LINK, is_inside, links_outside
 from labelgrid.annotate.request import Request
 from labelgrid.errors import LabelError
@@ -68,15 +69,15 @@ class LabelStudioConnector:
         tasks = tasks_of(request)
         with files.disk_errors(out, "Answers in it were not changed."):
             earlier = _earlier_images(out)
-            files.remove_files(out, {f"{IMAGES}/{name}" for name in earlier - {*request.images}})
+            files.remove_files(out / IMAGES, earlier - {*request.names.values()})
             files.write_text(out / TASKS, _lines(tasks))
             files.write_text(out / CONFIG, config_of(request))
             files.write_text(
                 out / README, _TEXT.format(tasks=len(tasks), images=len(request.images))
             )
             progress.start("Writing the request", len(request.images), "images")
-            for name, source in sorted(request.images.items()):
-                files.copy_file(source, out / IMAGES / name, link=link)
+            for image_id, source in sorted(request.images.items()):
+                copy_image(source, out / IMAGES / request.names[image_id], link=link)
                 progress.advance()
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
@@ -209,7 +210,7 @@ def _lines(tasks: list[dict[str, Any]]) -> str:
 
 
 def _earlier_images(out: Path) -> set[str]:
-    """The ids of the images that an earlier request copied into the folder.
+    """The names of the images that an earlier request copied into the folder.
 
     Raises:
         ProjectError: the folder holds something other than a request.
@@ -230,7 +231,7 @@ def _own_image(task: object) -> str:
     """
     data = task.get("data") if isinstance(task, Mapping) else None
     if isinstance(data, Mapping) and isinstance(data.get("request_id"), str):
-        image_id = data.get("image_id")
-        if isinstance(image_id, str) and image_id:
-            return image_id
+        address = data.get("image")
+        if isinstance(address, str) and isinstance(data.get("image_id"), str):
+            return image_name(address).removeprefix(f"{IMAGES}/")
     raise LabelError("It is no task that was sent.")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.annotate.tools.coco import SENT, build
-from labelgrid.errors import LabelError, ProjectError
+from labelgrid.errors import LabelError, ProjectError, UsageError
 from labelgrid.ledger.grid import Cell, Pick
 from labelgrid.progress import Silent
 from labelgrid.tasks.task import definitions
@@ -229,8 +230,14 @@ def request_of(made: Made, *, predicted: bool = True) -> Request:
             items.append(RequestItem(pick, f"labels/{row.name}/{name[:-4]}.png", row.kind))
             if predicted:
                 prelabels[cell] = made.label(name, row.name)
-    images = {name: made.images / name for name in made.names}
-    return Request(items, definitions(made.rows), images, prelabels)
+    return Request(
+        items=items,
+        tasks=definitions(made.rows),
+        images={name: made.images / name for name in made.names},
+        names={name: name for name in made.names},
+        sizes=dict.fromkeys(made.names, SIZE),
+        prelabels=prelabels,
+    )
 
 
 def test_a_request_is_a_data_set_with_a_region_for_each_class_of_a_prediction(
@@ -260,7 +267,8 @@ def test_a_request_is_a_data_set_with_a_region_for_each_class_of_a_prediction(
 
 def test_depth_cannot_be_sent_and_the_message_names_the_folder(tmp_path: Path) -> None:
     made = make_dataset(tmp_path / "deep", n=1, size=SIZE, tasks=("semseg", "depth", "normals"))
-    with pytest.raises(ProjectError, match=r"depth, normals cannot be drawn[^$]*--to folder"):
+    advice = r"depth, normals cannot be drawn[^$]*--to folder --task depth,[^$]*--task semseg"
+    with pytest.raises(UsageError, match=advice):
         build().send(request_of(made), tmp_path / "out", Silent())
     assert not (tmp_path / "out").exists()
 
@@ -270,7 +278,7 @@ def test_two_tasks_with_a_class_of_one_name_cannot_be_sent(tmp_path: Path, made:
     tasks = dict(request.tasks)
     tasks["saliency"] = tasks["semseg"]
     with pytest.raises(ProjectError, match="saliency and semseg both have a class"):
-        build().send(Request(request.items, tasks, request.images, {}), tmp_path / "out", Silent())
+        build().send(replace(request, tasks=tasks, prelabels={}), tmp_path / "out", Silent())
 
 
 def test_an_answer_in_the_file_that_was_sent_is_not_read_and_the_message_says_so(

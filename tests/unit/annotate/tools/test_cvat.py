@@ -13,7 +13,7 @@ from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.tools import cvat
-from labelgrid.errors import LabelError, ProjectError
+from labelgrid.errors import LabelError, ProjectError, UsageError
 from labelgrid.ledger.grid import Cell, Move, State, TaskRow
 from labelgrid.progress import Silent
 from tests.campaigns import ask, cells_of, make_project
@@ -82,9 +82,12 @@ def test_labels_that_cannot_be_drawn_are_refused_with_the_tool_that_takes_them(
     made: Callable[..., Made], tmp_path: Path
 ) -> None:
     data = made(n=1, tasks=("semseg", "depth", "normals"))
-    with pytest.raises(ProjectError, match="depth, normals") as refused:
+    with pytest.raises(UsageError, match="depth, normals") as refused:
         cvat.build().send(request_of(data, data.names), tmp_path / "out", Silent())
-    assert "--to folder" in str(refused.value) and not (tmp_path / "out").exists()
+    assert "--to folder --task depth, and what can be drawn with --task semseg" in str(
+        refused.value
+    )
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

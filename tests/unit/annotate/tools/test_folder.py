@@ -15,6 +15,7 @@ import pytest
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.annotate.tools.folder import _readme, build
 from labelgrid.errors import ProjectError
+from labelgrid.images.reading import image_size
 from labelgrid.ledger.grid import Cell, Explanation, Pick, TaskRow
 from labelgrid.progress import Silent
 from labelgrid.spreadsheets import unescape_formula
@@ -39,7 +40,14 @@ def request_of(made: Made, names: tuple[str, ...]) -> Request:
         for name in names
         for row in made.rows
     ]
-    return Request(asks, definitions(made.rows), {name: made.images / name for name in names}, {})
+    return Request(
+        items=asks,
+        tasks=definitions(made.rows),
+        images={name: made.images / name for name in names},
+        names={name: name for name in names},
+        sizes={name: image_size(made.images / name) for name in names},
+        prelabels={},
+    )
 
 
 def write(request: Request, out: Path, link: bool = False) -> None:
@@ -75,6 +83,7 @@ def test_the_folder_holds_the_images_the_lists_and_what_to_do(
         {
             "request_id": asked.request_id,
             "image": asked.cell.image_id,
+            "file": f"images/{asked.cell.image_id}",
             "task": asked.cell.task,
             "path": asked.path,
             "format": asked.format,
@@ -329,5 +338,7 @@ def test_what_to_write_is_what_the_task_declares(
     task = TaskDef.of(TaskRow("mine", kind, 1.0, options))
     pick = Pick(cell=Cell("a.jpg", "mine"), score=None, cost=1.0, request_id="r1")
     asked = RequestItem(pick, path="labels/mine/a.png", format=task.spec.codec)
-    text = _readme(Request([asked], {"mine": task}, {}, {}))
+    text = _readme(
+        Request(items=[asked], tasks={"mine": task}, images={}, names={}, sizes={}, prelabels={})
+    )
     assert words in " ".join(text.split())
