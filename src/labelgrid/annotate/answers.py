@@ -35,6 +35,7 @@ class Answer:
         seconds: how long the label took, above 0 and at most a day; None if it is not known.
         annotator: who or what made the label: a person, a supplier, a program; empty if it is not
             known.
+        made: when it was made, as the tool writes times; empty if it does not say.
     """
 
     cell: Cell
@@ -42,18 +43,20 @@ class Answer:
     label: Path | Callable[[], LabelArray | None]
     seconds: float | None = None
     annotator: str = ""
+    made: str = ""
 
 
 @dataclass(frozen=True)
 class Skip:
     """A request that cannot be labelled.
 
-    Its cell, the file or line that skips it, and the reason.
+    Its cell, the file or line that skips it, the reason, and when, as in `Answer`.
     """
 
     cell: Cell
     where: str
     reason: str
+    made: str = ""
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def download_answers(server: ToolServer, index: ProjectIndex, progress: Progress
             where=server.url,
             next_step="Send them: labelgrid export DIR --to label-studio --url URL.",
         )
-    answers = answers_of(_tasks(keeper, projects, progress), index)
+    answers = answers_of({"": _tasks(keeper, projects, progress)}, index)
     if answers == Answers():
         raise LabelError(
             "No request on the server is answered yet.",

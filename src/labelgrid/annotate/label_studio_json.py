@@ -22,6 +22,7 @@ from labelgrid.annotate.label_studio_regions import (
 )
 from labelgrid.annotate.matching import cell_of
 from labelgrid.annotate.region_answers import DrawnImage, Shape, region_answers
+from labelgrid.annotate.repeated_answers import CHOOSE
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.errors import LabelError
 from labelgrid.images.listing import EXTENSIONS
@@ -121,16 +122,17 @@ class _Annotation:
     shapes: list[Shape] = field(default_factory=list, repr=False)
     seconds: float | None = None
     annotator: str = ""
+    made: str = ""
 
 
-def answers_of(tasks: Iterable[object], index: ProjectIndex) -> Answers:
+def answers_of(exports: Mapping[str, Iterable[object]], index: ProjectIndex) -> Answers:
     """The labels and skips of tasks with their annotations.
 
     A task without an annotation is none: predictions and drafts are no answers. A task with several
     is a fault, if `index.options.keep` does not choose.
 
     Args:
-        tasks: as Label Studio exports them; read once.
+        exports: the file of an export, empty if there is one -> its tasks, which are read once.
         index: the project's tasks, images and requests.
 
     Raises:
@@ -138,12 +140,10 @@ def answers_of(tasks: Iterable[object], index: ProjectIndex) -> Answers:
     """
     faults: list[Fault] = []
     annotations: list[_Annotation] = []
-    for number, task in enumerate(tasks, 1):
-        where = f"task {number}"
+    for where, task in _places(exports):
         try:
             if not isinstance(task, Mapping):
                 raise LabelError("It is no task of Label Studio.")
-            where = f"task {task.get('id', number)!s:.40}"
             annotation = _annotation(task, where, index.options.keep)
         except LabelError as error:
             faults.append(Fault(where, error.what, error.next_step))
@@ -153,6 +153,14 @@ def answers_of(tasks: Iterable[object], index: ProjectIndex) -> Answers:
     answers = _Matching(annotations, index).answers()
     answers.faults += faults
     return answers
+
+
+def _places(exports: Mapping[str, Iterable[object]]) -> Iterator[tuple[str, object]]:
+    """The tasks of all exports, each with its place for messages."""
+    for name, tasks in exports.items():
+        for number, task in enumerate(tasks, 1):
+            key = task.get("id", number) if isinstance(task, Mapping) else number
+            yield f"{name} task {key!s:.40}".lstrip(), task
 
 
 def _annotation(task: Mapping[str, Any], where: str, keep: Keep | None) -> _Annotation | None:
@@ -175,9 +183,9 @@ def _annotation(task: Mapping[str, Any], where: str, keep: Keep | None) -> _Anno
     if len(submitted) > 1 and keep is None:
         raise LabelError(
             f"It has {len(submitted)} annotations.",
-            next_step="Remove all but one, or choose with --keep first or --keep last.",
+            next_step=CHOOSE,
         )
-    by_time = sorted(submitted, key=lambda each: str(each.get("created_at", "")))
+    by_time = sorted(submitted, key=_made)
     chosen = by_time[0 if keep == "first" else -1]
     request_id = data.get("request_id", "")
     if not isinstance(request_id, str):
@@ -186,6 +194,7 @@ def _annotation(task: Mapping[str, Any], where: str, keep: Keep | None) -> _Anno
         "where": where,
         "image": image_name(_address(data)),
         "request_id": request_id,
+        "made": _made(chosen),
     }
     results = chosen.get("result")
     if chosen.get("was_cancelled"):
@@ -200,6 +209,11 @@ def _annotation(task: Mapping[str, Any], where: str, keep: Keep | None) -> _Anno
         seconds=_seconds(chosen.get("lead_time")),
         annotator=_annotator(chosen.get("completed_by")),
     )
+
+
+def _made(annotation: Mapping[str, Any]) -> str:
+    """When an annotation was made; empty if it does not say."""
+    return str(annotation.get("created_at", ""))
 
 
 def _address(data: Mapping[str, Any]) -> str:
@@ -289,7 +303,7 @@ class _Matching:
             elif each.reason is None:
                 drawn.append(self._drawn(each, cell))
             elif cell:
-                answers.skips.append(Skip(cell, each.where, each.reason))
+                answers.skips.append(Skip(cell, each.where, each.reason, each.made))
             elif each.request_id:
                 answers.closed.append(each.where)
         if drawn:
@@ -320,4 +334,5 @@ class _Matching:
             cell=cell,
             seconds=annotation.seconds,
             annotator=annotation.annotator,
+            made=annotation.made,
         )

@@ -39,6 +39,7 @@ class DrawnImage:
         cell: the cell that it answers, if the tool kept our request's id; None: found by its name.
         seconds: as in `Answer`.
         annotator: as in `Answer`.
+        made: as in `Answer`.
     """
 
     image: str
@@ -48,6 +49,7 @@ class DrawnImage:
     cell: Cell | None = None
     seconds: float | None = None
     annotator: str = ""
+    made: str = ""
 
 
 def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers:
@@ -88,6 +90,7 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
                     label=drawing.label,
                     seconds=image.seconds,
                     annotator=image.annotator,
+                    made=image.made,
                 )
             )
     return answers

@@ -1,4 +1,4 @@
-"""Unpacks an answer that is a zip file, and refuses what no labelling tool packs."""
+"""Unpacks an answer of zip files, and refuses what no labelling tool packs."""
 
 import stat
 import zlib
@@ -25,28 +25,46 @@ _BLOCK = 2**20
 def unpacked(path: Path) -> Iterator[Path]:
     """Provide an answer as it is, or the folder that a zip file unpacks to, for a while.
 
+    A folder of nothing but zip files unpacks to a folder of a folder each.
+
     Raises:
-        LabelError: the zip file is damaged, encrypted or too large, or a name in it leads out of
+        LabelError: a zip file is damaged, encrypted or too large, or a name in it leads out of
             the folder, comes twice or is that of a link.
         ProjectError: the disk reports an error.
     """
-    if path.suffix.lower() != ".zip" or not path.is_file():
+    packed = _zip_files(path)
+    if not packed:
         yield path
         return
     with (
         files.disk_errors(Path(gettempdir()), "Nothing was imported."),
         TemporaryDirectory(prefix="labelgrid-") as folder,
     ):
-        try:
-            _unpack(path, Path(folder))
-        except _REFUSED as error:
-            raise LabelError(
-                f"The zip file cannot be unpacked: {error}.",
-                where=str(path),
-                next_step="Export it again, or unpack it and import the folder.",
-                unchanged="Nothing was imported.",
-            ) from error
+        for each in packed:
+            target = Path(folder) if each == path else Path(folder, each.name)
+            try:
+                _unpack(each, target)
+            except _REFUSED as error:
+                raise LabelError(
+                    f"The zip file cannot be unpacked: {error}.",
+                    where=str(each),
+                    next_step="Export it again, or unpack it and import the folder.",
+                    unchanged="Nothing was imported.",
+                ) from error
         yield Path(folder)
+
+
+def _zip_files(path: Path) -> list[Path]:
+    """The zip files of an answer: itself, or all files of a folder; none if it holds others."""
+    if not path.is_dir():
+        return [path] if _is_zip(path) else []
+    with files.disk_errors(path, "Nothing was imported."):
+        inside = sorted(each for each in path.iterdir() if not each.name.startswith("."))
+    return inside if all(_is_zip(each) and not each.is_symlink() for each in inside) else []
+
+
+def _is_zip(path: Path) -> bool:
+    return path.suffix.lower() == ".zip" and path.is_file()
 
 
 class _WrongZipError(ValueError):

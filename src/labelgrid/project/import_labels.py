@@ -15,6 +15,7 @@ from labelgrid import files, plugins
 from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, ImportRefused
 from labelgrid.annotate.connector import Connector, ProjectIndex, ToolServer
 from labelgrid.annotate.import_options import ImportOptions
+from labelgrid.annotate.repeated_answers import keep_one
 from labelgrid.annotate.unknown_answers import refuse_unknown
 from labelgrid.annotate.unpacking import unpacked
 from labelgrid.errors import LabelError, LabelgridError, LedgerError, ProjectError, UsageError
@@ -214,6 +215,8 @@ class _Import:
             answers = self._download(self.answer)
         else:
             answers = self._read(self.answer)
+        if self.index.options.keep:
+            answers = keep_one(answers, self.index.options.keep)
         if self.limit:
             answers.labels = _draw_images(answers.labels, self.limit, self.seed)
         return answers

@@ -9,6 +9,7 @@ from typing import Literal
 
 from labelgrid import files
 from labelgrid.annotate.answers import Answer, Answers, Fault, Skip, wrong_annotator, wrong_time
+from labelgrid.annotate.repeated_answers import repeated_faults
 from labelgrid.errors import ImageError, LabelError, LabelSizeError
 from labelgrid.files import digest
 from labelgrid.formats.codec import Form, LabelArray, codec, size_error
@@ -93,7 +94,7 @@ def validate_labels(
         seen: called with each label that was read and can be imported, so that nobody needs to read
             it again.
     """
-    faults = [*answers.faults, *_duplicates(answers)]
+    faults = [*answers.faults, *repeated_faults(answers)]
     cells = [answer.cell for answer in answers.labels] + [skip.cell for skip in answers.skips]
     rows = project.store.find(cells)
     labels: list[AcceptedLabel] = []
@@ -296,21 +297,6 @@ def _suffix_of_copy(path: Path, task: TaskDef) -> str:
     if path.suffix.lower() != extensions[0] and ".npy" in extensions:
         return ".npy"
     return extensions[0]
-
-
-def _duplicates(answers: Answers) -> Iterator[Fault]:
-    """A fault for each cell that is answered twice: by two files, or by a file and a skip."""
-    first: dict[Cell, str] = {}
-    both: list[Answer | Skip] = [*answers.labels, *answers.skips]
-    for answer in sorted(both, key=lambda answer: answer.where):
-        other = first.setdefault(answer.cell, answer.where)
-        if other is not answer.where:
-            yield Fault(
-                answer.where,
-                f"{other} answers the same cell.",
-                "Remove one of the two.",
-                answer.cell,
-            )
 
 
 def _find_moving_images(

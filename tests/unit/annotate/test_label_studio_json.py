@@ -1,6 +1,6 @@
 """Tasks go to Label Studio with all that it needs, and its annotations come back as answers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,10 @@ def annotation(*names: str, **other: Any) -> dict[str, Any]:
     return {"result": regions, "was_cancelled": False, **other}
 
 
+def read(tasks: Iterable[object], index: ProjectIndex) -> Answers:
+    return answers_of({"": tasks}, index)
+
+
 def task(image: str, *annotations: dict[str, Any], **data: Any) -> dict[str, Any]:
     return {"id": 7, "annotations": list(annotations), "data": {"image": image, **data}}
 
@@ -69,7 +73,7 @@ def requested(project: ProjectFolder, cell: Cell) -> str:
 def test_an_annotation_is_found_by_its_image_and_its_classes(index: partial[ProjectIndex]) -> None:
     one = annotation("floor", "ball", lead_time=3.5, completed_by={"id": 3, "email": "a@b.org"})
     address = "/data/upload/1/0a1b2c3d-0001.jpg"
-    (answer,) = answers_of([task(address, one)], index()).labels
+    (answer,) = read([task(address, one)], index()).labels
     assert answer.cell == Cell("0001.jpg", "semseg")
     assert (answer.where, answer.seconds, answer.annotator) == ("task 7", 3.5, "a@b.org")
     label = answer.label()  # type: ignore[operator]
@@ -80,23 +84,23 @@ def test_an_annotation_is_found_by_its_image_and_its_classes(index: partial[Proj
 @pytest.mark.parametrize("lead_time", [None, "3", True, 0, -1, 10**6, float("nan")])
 def test_a_time_that_is_none_is_unknown(index: partial[ProjectIndex], lead_time: object) -> None:
     tasks = [task("0001.jpg", annotation("wall", lead_time=lead_time, completed_by=5))]
-    (answer,) = answers_of(tasks, index()).labels
+    (answer,) = read(tasks, index()).labels
     assert (answer.seconds, answer.annotator) == (None, "5")
 
 
 def test_predictions_and_drafts_are_no_answers(index: partial[ProjectIndex]) -> None:
     other = task("0001.jpg") | {"predictions": [annotation("wall")], "drafts": [annotation("box")]}
-    assert answers_of([other, {"data": {"image": "0000.jpg"}}], index()) == Answers()
+    assert read([other, {"data": {"image": "0000.jpg"}}], index()) == Answers()
 
 
 def test_an_image_is_foreign_or_empty_or_a_request_of_nothing(
     project: ProjectFolder, index: partial[ProjectIndex]
 ) -> None:
-    found = answers_of([task("a.jpg", annotation()), task("0001.jpg", annotation())], index())
+    found = read([task("a.jpg", annotation()), task("0001.jpg", annotation())], index())
     assert (found.labels, found.foreign, found.empty) == ([], 1, 1)
     cell = Cell("0001.jpg", "saliency")
     name = requested(project, cell)
-    (answer,) = answers_of([task("?", annotation(), request_id=name)], index()).labels
+    (answer,) = read([task("?", annotation(), request_id=name)], index()).labels
     label = answer.label()  # type: ignore[operator]
     assert answer.cell == cell and label.size == SIZE and not label.value.any()
 
@@ -107,9 +111,9 @@ def test_a_request_knows_its_task_so_two_tasks_may_have_one_class(tmp_path: Path
     project.store.add_task(TaskRow("parts", "semseg", 1.0, {"classes": ["wall", "hand"]}))
     index = ProjectIndex(project.store, project.tasks())
     name = requested(project, Cell("0000.jpg", "parts"))
-    (answer,) = answers_of([task("?", annotation("wall"), request_id=name)], index).labels
+    (answer,) = read([task("?", annotation("wall"), request_id=name)], index).labels
     assert answer.cell.task == "parts"
-    found = answers_of([task("?", annotation("ball"), request_id=name)], index)
+    found = read([task("?", annotation("ball"), request_id=name)], index)
     assert "'ball': 'parts' has no such class" in str(found.faults[0])
 
 
@@ -118,7 +122,7 @@ def test_a_skip_answers_a_request_and_nothing_else(
 ) -> None:
     name = requested(project, CELL)
     skipped = annotation("wall", was_cancelled=True)
-    found = answers_of([task("?", skipped, request_id=name), task("0001.jpg", skipped)], index())
+    found = read([task("?", skipped, request_id=name), task("0001.jpg", skipped)], index())
     (skip,) = found.skips
     assert (skip.cell, skip.reason) == (CELL, "skipped in Label Studio")
     assert not (found.labels or found.faults)
@@ -128,11 +132,11 @@ def test_of_several_annotations_a_person_chooses_by_time(index: partial[ProjectI
     later = annotation("wall", created_at="2026-02-02T10:00:00Z", lead_time=2)
     sooner = annotation("box", created_at="2026-02-01T10:00:00Z", lead_time=1)
     tasks = [task("0000.jpg", later, sooner)]
-    (fault,) = answers_of(tasks, index()).faults
+    (fault,) = read(tasks, index()).faults
     assert "--keep first" in fault.next_step
     for keep, seconds in (("first", 1), ("last", 2)):
         options = ImportOptions(keep=keep)  # type: ignore[arg-type]
-        (answer,) = answers_of(tasks, index(options)).labels
+        (answer,) = read(tasks, index(options)).labels
         assert answer.seconds == seconds
 
 
@@ -142,10 +146,10 @@ def test_a_request_that_is_not_open_any_more_is_known_by_its_image_or_listed(
     name = requested(project, CELL)
     cancel(project, [name])
     skipped = task("?", annotation(was_cancelled=True), request_id=name)
-    found = answers_of([skipped, task("0000.jpg", annotation("wall"), request_id=name)], index())
+    found = read([skipped, task("0000.jpg", annotation("wall"), request_id=name)], index())
     assert found.closed == ["task 7"] and found.labels[0].cell == CELL
     project.store.remove("images", ["0000.jpg"])
-    found = answers_of([task("0000.jpg", annotation("wall"), request_id=name)], index())
+    found = read([task("0000.jpg", annotation("wall"), request_id=name)], index())
     assert found.removed == ["task 7"] and not (found.labels or found.faults)
 
 
@@ -166,14 +170,14 @@ def test_a_request_that_is_not_open_any_more_is_known_by_its_image_or_listed(
 )
 def test_a_wrong_task_is_a_fault(index: partial[ProjectIndex], wrong: object, what: str) -> None:
     good = task("0000.jpg", annotation("wall"))
-    found = answers_of([wrong, good], index())
+    found = read([wrong, good], index())
     assert len(found.faults) == 1 and what in str(found.faults[0])
     assert len(found.labels) == 1
 
 
 def test_an_image_may_have_any_key(index: partial[ProjectIndex]) -> None:
     one = task("?", annotation("wall")) | {"data": {"photo": "s3://mine/0001.jpg", "note": "dark"}}
-    assert answers_of([one], index()).labels[0].cell.image_id == "0001.jpg"
+    assert read([one], index()).labels[0].cell.image_id == "0001.jpg"
 
 
 @pytest.mark.parametrize(

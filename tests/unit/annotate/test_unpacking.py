@@ -26,6 +26,19 @@ def test_a_zip_is_a_folder_for_a_while(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
+def test_a_folder_of_zips_alone_is_a_folder_of_folders_for_a_while(tmp_path: Path) -> None:
+    for name in ("a.zip", "b.zip"):
+        packed(tmp_path / name, **{"labels/c.png": name.encode()})
+    (tmp_path / ".hidden").touch()
+    with unpacked(tmp_path) as folder:
+        for name in ("a.zip", "b.zip"):
+            assert (folder / name / "labels/c.png").read_bytes() == name.encode()
+    assert not folder.exists()
+    (tmp_path / "c.png").touch()
+    with unpacked(tmp_path) as same:
+        assert same == tmp_path
+
+
 def test_other_paths_are_taken_as_they_are(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "missing.zip", tmp_path / "a.json"):
         with unpacked(path) as same:

@@ -62,6 +62,7 @@ def test_the_manifest_says_what_the_ledger_says(project: ProjectFolder, data: Ma
         {
             "request_id": "r1-x",
             "image": "0001.jpg",
+            "file": "images/0001.jpg",
             "task": "depth",
             "path": "labels/depth/0001.png",
             "format": "depth",

@@ -14,7 +14,7 @@ from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
 from labelgrid.annotate.image_copies import copy_image
 from labelgrid.annotate.label_studio_exchange import download_answers, upload_request
 from labelgrid.annotate.label_studio_json import answers_of, config_of, image_name, tasks_of
-from labelgrid.annotate.matching import LINK, is_inside, links_outside
+from labelgrid.annotate.matching import LINK, is_inside
 from labelgrid.annotate.request import Request
 from labelgrid.errors import LabelError
 from labelgrid.progress import Progress
@@ -81,22 +81,26 @@ class LabelStudioConnector:
                 progress.advance()
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
-        """Read a JSON export: a file, or the one in a folder.
+        """Read a JSON export: a file, or those in a folder.
 
         See `label_studio_json.answers_of`.
 
         Raises:
-            LabelError: there is no export, or more than one, or it is damaged.
+            LabelError: there is no export, or one is damaged.
         """
-        path = _answer_file(answer)
-        if path != answer and links_outside(answer, path.name):
-            advice = "Copy the file itself into the folder."
-            return Answers(faults=[Fault(path.name, LINK, advice)])
-        answers = answers_of(_read_tasks(path), index)
+        paths = _answer_files(answer)
+        exports: dict[str, Iterator[object]] = {}
+        for path in paths:
+            name = path.relative_to(answer).as_posix() if path != answer else ""
+            if not is_inside(answer, name):
+                advice = "Copy the file itself into the folder."
+                return Answers(faults=[Fault(name, LINK, advice)])
+            exports[name if len(paths) > 1 else ""] = _read_tasks(path)
+        answers = answers_of(exports, index)
         if answers == Answers():
             raise LabelError(
                 "No task in it has an annotation.",
-                where=str(path),
+                where=str(paths[0] if len(paths) == 1 else answer),
                 next_step="Submit annotations in Label Studio, and export as JSON.",
                 unchanged="Nothing was imported.",
             )
@@ -121,8 +125,8 @@ class LabelStudioConnector:
     def recognise(self, path: Path) -> Recognition | None:
         """Recognise an export, or tasks of a request, by the beginning of the file."""
         try:
-            file = _answer_file(path)
-            if file != path and not is_inside(path, file.name):
+            file = _answer_files(path)[0]
+            if file != path and not is_inside(path, file.relative_to(path).as_posix()):
                 return None
             with files.open_regular(file) as opened:
                 text = opened.read(_START).decode("utf-8-sig", errors="replace")
@@ -140,25 +144,27 @@ class LabelStudioConnector:
 build = LabelStudioConnector
 
 
-def _answer_file(answer: Path) -> Path:
-    """The export: the file itself, or the only JSON file of a folder beside the tasks.
+def _answer_files(answer: Path) -> list[Path]:
+    """The exports: the file itself, or the JSON files of a folder beside the tasks.
+
+    Without any, those of the folders in it.
 
     Raises:
-        LabelError: the folder has no JSON file, or several.
+        LabelError: there is no JSON file.
     """
     if not answer.is_dir():
-        return answer
-    found = sorted(path for path in answer.glob("*.json") if not path.name.startswith("."))
+        return [answer]
+    below = sorted(answer.glob("*.json")) or sorted(answer.glob("*/*.json"))
+    found = [path for path in below if not path.name.startswith(".")]
     found = [path for path in found if path.name != TASKS] or found
-    if len(found) != 1:
-        what = f"The folder holds {len(found)} JSON files, not one export of Label Studio."
+    if not found:
         raise LabelError(
-            what,
+            "The folder holds no JSON files.",
             where=str(answer),
             next_step="Export as JSON, and import that file.",
             unchanged="Nothing was imported.",
         )
-    return found[0]
+    return found
 
 
 def _read_tasks(path: Path) -> Iterator[object]:

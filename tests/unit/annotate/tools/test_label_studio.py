@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from labelgrid.annotate.connector import ProjectIndex
+from labelgrid.annotate.label_studio_json import local_file
 from labelgrid.annotate.tools.label_studio import build
 from labelgrid.errors import LabelError, LabelgridError, ProjectError, UsageError
 from labelgrid.project.export import export
@@ -91,15 +92,19 @@ def test_a_request_without_an_answer_is_recognised_and_refused(
         import_labels(project, tmp_path / "out")
 
 
-def test_a_folder_of_no_export_or_several_is_refused(
+def test_a_folder_of_no_export_is_refused_and_of_several_all_are_read(
     project: ProjectFolder, made: Made, tmp_path: Path
 ) -> None:
     out = answered(project, made, tmp_path / "out")
-    (out / "project-1.json").write_bytes((out / "answers.json").read_bytes())
-    assert build().recognise(out) is None
-    for folder in (out, tmp_path / "made"):
-        with pytest.raises(LabelError, match="JSON files"):
-            build().receive(folder, index_of(project))
+    first, second = json.loads((out / "answers.json").read_text())
+    (out / "answers.json").write_text(json.dumps([first]))
+    (out / "project-1.json").write_text(json.dumps([second]))
+    assert build().recognise(out) is not None
+    answers = build().receive(out, index_of(project))
+    places = [f"answers.json task {first['id']}", f"project-1.json task {second['id']}"]
+    assert sorted(label.where for label in answers.labels) == places and not answers.faults
+    with pytest.raises(LabelError, match="holds no JSON files"):
+        build().receive(tmp_path / "made", index_of(project))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +165,8 @@ def test_images_out_of_the_folder_are_not_removed(project: ProjectFolder, tmp_pa
     out.mkdir()
     mine = tmp_path / "mine.txt"
     mine.write_text("mine")
-    listed = [{"data": {"request_id": "r1", "image_id": "../../mine.txt"}}]
+    name = "../../mine.txt"
+    listed = [{"data": {"request_id": "r1", "image_id": name, "image": local_file(name)}}]
     (out / "tasks.json").write_text(json.dumps(listed))
     with suppress(LabelgridError):
         export(project, out, tool="label_studio", task="semseg")

@@ -1,0 +1,64 @@
+"""Chooses one of several answers for one cell, or says that there are several."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+
+from labelgrid.annotate.answers import Answer, Answers, Fault, Skip
+from labelgrid.annotate.import_options import Keep
+from labelgrid.ledger.grid import Cell
+
+#: What to do about several answers.
+CHOOSE = "Remove all but one, or choose with --keep first or --keep last."
+_NUMBER = re.compile(r"(\d+)")
+
+
+def keep_one(answers: Answers, keep: Keep) -> Answers:
+    """The answers with only the first, or the last, of each cell.
+
+    Their order is that of the times, if the tool says them all, else that of the names of their
+    files and lines, in which numbers count as numbers.
+
+    Example:
+        >>> cell = Cell("a.jpg", "depth")
+        >>> both = Answers(skips=[Skip(cell, "b10.json", "dark"), Skip(cell, "b9.json", "far")])
+        >>> keep_one(both, "last").skips[0].reason
+        'dark'
+    """
+    left_out: set[int] = set()
+    for group in _repeated(answers):
+        others = group[1:] if keep == "first" else group[:-1]
+        left_out.update(map(id, others))
+    return replace(
+        answers,
+        labels=[one for one in answers.labels if id(one) not in left_out],
+        skips=[one for one in answers.skips if id(one) not in left_out],
+    )
+
+
+def repeated_faults(answers: Answers) -> Iterator[Fault]:
+    """A fault for each answer of a cell but the first: two files, or a file and a skip."""
+    for group in _repeated(answers):
+        for other in group[1:]:
+            what = f"{group[0].where} answers the same cell."
+            yield Fault(other.where, what, CHOOSE, other.cell)
+
+
+def _repeated(answers: Answers) -> Iterator[list[Answer | Skip]]:
+    """The answers of each cell that has several, in their order."""
+    by_cell: dict[Cell, list[Answer | Skip]] = defaultdict(list)
+    for answer in (*answers.labels, *answers.skips):
+        by_cell[answer.cell].append(answer)
+    for group in by_cell.values():
+        if len(group) > 1:
+            group.sort(key=lambda one: _place(one.where))
+            if all(one.made for one in group):
+                group.sort(key=lambda one: one.made)
+            yield group
+
+
+def _place(where: str) -> list[tuple[int, str]]:
+    """A key by which the names of files and lines are sorted."""
+    parts = _NUMBER.split(where)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
