@@ -25,6 +25,7 @@ from labelgrid.images.opening import (
     refuse_giant,
     refuse_other_format,
 )
+from labelgrid.images.tiff import check_tiff, tags_of
 
 Array = NDArray[Any]
 
@@ -126,7 +127,7 @@ def stored_size(path: Path) -> tuple[int, int] | None:
 
 
 def _tiff_size(file: BinaryIO, path: Path) -> tuple[int, int]:
-    tags = tiff.tags_of(file)
+    tags = tags_of(file)
     if tiff.is_wide(tags):
         return tiff.size_of(tags)
     file.seek(0)
@@ -166,8 +167,9 @@ def png_samples(data: bytes, path: Path) -> Array:
     header = png.header_of(data)
     refuse_giant(header.height, header.width)
     sound = png.check_png(data)
+    _refuse_pages(png.frames_of(data), path)
     if header.bits == 16 and header.colour != 0:
-        return _deep_colours(sound)
+        return _deep_colours(sound, header.channels)
     array = _pillow(sound, path)
     if header.colour == 0 and header.bits in (2, 4):  # Pillow scales 2- and 4-bit grey to 0..255
         return array // np.uint8(255 // (2**header.bits - 1))
@@ -176,39 +178,45 @@ def png_samples(data: bytes, path: Path) -> Array:
     return array
 
 
-def _deep_colours(data: bytes) -> Array:
+def _deep_colours(data: bytes, channels: int) -> Array:
     """Read 16-bit colours with OpenCV: Pillow drops the low bytes."""
     import cv2
 
     colours = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if colours is None or colours.ndim != 3:
         raise ValueError("its pixels cannot be decoded")
-    if colours.shape[-1] == 3:
-        return np.asarray(cv2.cvtColor(colours, cv2.COLOR_BGR2RGB))
+    if channels == 3 or colours.shape[-1] == 3:  # OpenCV makes a channel of a transparent colour
+        return np.ascontiguousarray(colours[..., 2::-1])
     return np.asarray(cv2.cvtColor(colours, cv2.COLOR_BGRA2RGBA))
 
 
 def _tiff(data: bytes, path: Path) -> Array:
-    if tiff.is_wide(tiff.tags_of(io.BytesIO(data))):
-        return tiff.wide_samples(data)
-    return _pillow(data, path)
+    if tiff.is_wide(tags_of(io.BytesIO(data))):
+        array = tiff.wide_samples(data)
+    else:
+        array = _pillow(data, path)
+    check_tiff(data)
+    return array
 
 
 def _pillow(data: bytes, path: Path) -> Array:
     with open_as_named(io.BytesIO(data), path) as image:
-        pages = getattr(image, "n_frames", 1)
-        if pages > 1:
-            raise LabelError(
-                f"The label file has {pages} pages, and which one is the label is unknown.",
-                where=str(path),
-                next_step="Save the right page alone.",
-            )
+        _refuse_pages(getattr(image, "n_frames", 1), path)
         image.load()
         if image.mode not in SAMPLES:
             raise LabelError(
                 f"The label's pixel mode '{image.mode}' is not supported.", where=str(path)
             )
         return _native(np.asarray(image))
+
+
+def _refuse_pages(pages: int, path: Path) -> None:
+    if pages > 1:
+        raise LabelError(
+            f"The label file has {pages} pages, and which one is the label is unknown.",
+            where=str(path),
+            next_step="Save the right page alone.",
+        )
 
 
 def _native(array: Array) -> Array:

@@ -18,6 +18,7 @@ from labelgrid.formats import tiff
 from labelgrid.formats.arrays import SAMPLES, Array, file_errors, npy_header, png_samples
 from labelgrid.images import png
 from labelgrid.images.opening import open_as_named
+from labelgrid.images.tiff import tags_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -126,7 +127,7 @@ def _array(data: bytes, size: int) -> Head:
 
 def _tiff(file: BinaryIO, path: Path) -> Head:
     few = cast("BinaryIO", _Limited(file))
-    tags = tiff.tags_of(few)
+    tags = tags_of(few)
     if tiff.is_wide(tags):
         _check_ends(tags, file)
         return Head(channels=tiff.channels_of(tags), dtype=tiff.dtype_of(tags))

@@ -4,12 +4,13 @@ import io
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.images.opening import WrongFileError, refuse_giant
+from labelgrid.images.opening import WrongFileError, refuse_channels, refuse_giant
+from labelgrid.images.tiff import tags_of
 
 #: Numbers of tags.
 _WIDTH = 256
@@ -23,23 +24,6 @@ _SIGNED = 2
 #: NumPy's letters of the formats of numbers.
 _LETTERS = {1: "u", _SIGNED: "i", 3: "f"}
 _LOCK = threading.Lock()
-
-
-def tags_of(file: BinaryIO) -> Mapping[int, Any]:
-    """The tags of the first picture, by their numbers; empty for a BigTIFF.
-
-    Raises:
-        Exception: of many types; the header is damaged.
-    """
-    from PIL.TiffImagePlugin import ImageFileDirectory_v2
-
-    head = file.read(8)
-    if head[2:3] == b"+" or head[3:4] == b"+":
-        return {}
-    tags = ImageFileDirectory_v2(head)
-    file.seek(tags.next)
-    tags.load(file)
-    return tags
 
 
 def is_wide(tags: Mapping[int, Any]) -> bool:
@@ -82,6 +66,7 @@ def wide_samples(data: bytes) -> NDArray[Any]:
     tags = tags_of(io.BytesIO(data))
     height, width = size_of(tags)
     refuse_giant(height, width)
+    refuse_channels(tags)
     if tags.next:  # type: ignore[attr-defined]
         raise WrongFileError("it has several pages", "Save the right page alone.")
     channels = channels_of(tags)

@@ -6,13 +6,13 @@ Both are checked before anything is decoded.
 import io
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from labelgrid.errors import ImageError, LabelgridError, UsageError
-from labelgrid.images import png
+from labelgrid.images import png, tiff
 
 if TYPE_CHECKING:  # the functions that open a file load it: commands that open none start faster
     from PIL import Image
@@ -71,6 +71,8 @@ _PLUGINS: dict[str, Callable[[], None]] = {"HEIF": _register_heif}
 #: Pillow's modes with an unambiguous conversion to 8-bit RGB; alpha is dropped, the colours under
 #: it are kept.
 PLAIN = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "YCbCr"})
+#: The most channels of a TIFF: colours and alpha.
+CHANNELS = 4
 #: The variable that raises the limit of pixels.
 LIMIT = "LABELGRID_MAX_PIXELS"
 #: The most pixels of an image or label, if the variable is not set: more than any camera has.
@@ -149,7 +151,7 @@ def open_as_named(file: BinaryIO, path: Path) -> "Image.Image":
         WrongFileError: the content is of another format, or has too many pixels. Pillow's own
             errors: it is damaged.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     refuse_other_format(file.read(16), path)
     file.seek(0)
@@ -159,10 +161,18 @@ def open_as_named(file: BinaryIO, path: Path) -> "Image.Image":
     format = FORMATS[path.suffix.lower()]
     if format in _PLUGINS:
         _PLUGINS[format]()
+    if format == "TIFF":
+        refuse_channels(tiff.tags_of(file))
+        file.seek(0)
     try:
         image = Image.open(file, formats=[format])
     except Image.DecompressionBombError as error:
         raise _giant("too many") from error
+    except UnidentifiedImageError:
+        if format == "TIFF":
+            file.seek(0)
+            raise _unread(tiff.tags_of(file)) from None
+        raise
     refuse_giant(image.height, image.width)
     return image
 
@@ -206,6 +216,24 @@ def refuse_giant(height: int, width: int) -> None:
     """
     if height * width > max_pixels():
         raise _giant(f"{height}x{width}")
+
+
+def refuse_channels(tags: Mapping[int, Any]) -> None:
+    """Refuse a TIFF of more channels than an image or a label has, by its tags.
+
+    Raises:
+        WrongFileError: it has more.
+    """
+    if tiff.shape_of(tags)[0] > CHANNELS:
+        raise _unread(tags)
+
+
+def _unread(tags: Mapping[int, Any]) -> WrongFileError:
+    channels, bits = tiff.shape_of(tags)
+    return WrongFileError(
+        f"its pixels have {channels} channels of {bits} bits, which are not read from a TIFF",
+        "Save one channel, or three of colour, alone, in 8 or 16 bits.",
+    )
 
 
 def _giant(size: str) -> WrongFileError:

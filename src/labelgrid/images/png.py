@@ -268,6 +268,19 @@ def text_of(data: bytes, key: str) -> str | None:
     return None
 
 
+def frames_of(data: bytes) -> int:
+    """The pictures in a PNG file: 1, or those of an animation.
+
+    Raises:
+        ValueError: it is an animation, and damaged.
+    """
+    if b"acTL" in data:
+        for kind, chunk in _chunks(io.BytesIO(data), len(SIGNATURE)):
+            if kind == b"acTL":
+                return int.from_bytes(chunk[8:12])
+    return 1
+
+
 def add_text(data: bytes, key: str, text: str) -> bytes:
     """Add a text in UTF-8 under a key to a PNG file, which must not have the key yet."""
     body = key.encode("latin-1") + b"\0" + b"\0\0\0\0" + text.encode("utf-8")
@@ -288,12 +301,20 @@ def _rewrite_pixels(file: BinaryIO, rewrite: Callable[[Iterable[bytes]], Sequenc
             out += pieces
         elif has_pixels:
             raise ValueError("its pixels are in several places")
+        elif _lacks_palette(out):
+            raise ValueError("its palette is missing")
         else:
             out += rewrite(pieces)
             has_pixels = True
     if not has_pixels:
         raise ValueError("its pixels are missing")
     return b"".join(out)
+
+
+def _lacks_palette(chunks: Sequence[bytes]) -> bool:
+    """Whether the pixels after these parts are indices into a palette that is not there."""
+    kinds = {chunk[4:8]: chunk for chunk in chunks}
+    return kinds.get(b"IHDR", b"")[17:18] == bytes([_PALETTE]) and b"PLTE" not in kinds
 
 
 def _chunks(file: BinaryIO, offset: int) -> Iterator[tuple[bytes, bytes]]:

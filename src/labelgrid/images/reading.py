@@ -12,11 +12,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from labelgrid.errors import ImageError
 from labelgrid.files import open_regular, read_bytes
-from labelgrid.images import png
+from labelgrid.images import jpeg, png
 from labelgrid.images.opening import check_content, has_16_bits, max_bytes, max_pixels, open_image
+from labelgrid.images.tiff import check_tiff
 
 Pixels = NDArray[np.uint8]
 
@@ -44,8 +46,8 @@ def read_image(path: Path, digest: str = "") -> Pixels:
     Grey and palette images become RGB, an alpha channel is dropped (the colours under it are kept),
     16 bits become 8.
 
-    A `digest` is the expected content hash; "" accepts any content. The checksums in a PNG with a
-    known digest are not checked again: they were when the image was added.
+    A `digest` is the expected content hash; "" accepts any content. The checksums and parts of a
+    file with a known digest are not checked again: they were when the image was added.
 
     Raises:
         ImageError: the file is missing, is not a regular file, has another digest, is empty,
@@ -58,10 +60,20 @@ def read_image(path: Path, digest: str = "") -> Pixels:
         raise changed_image_error(path)
     sound = data if digest else check_content(data, path)
     with open_image(io.BytesIO(sound), path) as image:
+        if not digest:
+            _check_parts(image, data)
         pixels = _load(image, sound, path)
         if pixels is None:
             pixels = np.asarray(_as_rgb(image))
         return _upright(pixels, _orientation(image))  # both decoders already rotate a TIFF
+
+
+def _check_parts(image: Image.Image, data: bytes) -> None:
+    """Check what can be checked without decoding a JPEG or TIFF twice."""
+    if image.format in ("JPEG", "MPO"):
+        jpeg.check_parts(data)
+    if image.format == "TIFF":
+        check_tiff(data)
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
@@ -83,10 +95,10 @@ def changed_image_error(path: Path) -> ImageError:
 def check_image(path: Path) -> CheckedImage:
     """Check an image to its end as `read_image` does, without keeping all its pixels.
 
-    The digest is `labelgrid.files.digest` of the file. All checksums of a PNG are checked. JPEG has
-    none: a truncated file is refused, but damage in the middle that still decodes is not detected.
-    Of a PNG or JPEG not all pixels are kept: the memory is at most that of the decoded image, or
-    twice that if a JPEG is progressive (4:4:4).
+    The digest is `labelgrid.files.digest` of the file. All checksums of a PNG and of a deflated TIFF
+    are checked. JPEG has none: lost parts are detected, but no damage after which no coded pixels
+    are missing. Of a PNG or JPEG not all pixels are kept: the memory is at most that of the decoded
+    image, or four times that if a JPEG is progressive (4:4:4).
 
     Raises:
         ImageError: as `read_image`.
@@ -171,17 +183,38 @@ def _is_bright(image: Image.Image) -> bool:
 
 
 def _check_jpeg(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, int, int]:
-    """Check a JPEG by decoding it at an eighth of its size; return what `_check_png` returns."""
+    """Check that no coded data of a JPEG are missing; return what `_check_png` returns.
+
+    It is decoded at an eighth of its size, or as a whole if its scans refine each other: once more
+    with other bytes where coded data end.
+    """
     size = image.size
     orientation = _orientation(image)
-    image.draft(image.mode, (1, 1))
+    data = _all(file)
+    parts = jpeg.parts_of(data)
     try:
-        image.load()
+        pixels = _jpeg_digest(image, parts.progressive)
     except Exception:  # as in `opened`
-        data = _all(file)
         if not _is_whole_jpeg(data) or _imdecode(data, cv2.IMREAD_REDUCED_COLOR_8) is None:
             raise
+        return *size, orientation
+    with JpegImageFile(io.BytesIO(parts.changed)) as changed:
+        if _jpeg_digest(changed, parts.progressive) != pixels:
+            raise ValueError("a part of its coded pixels is missing")
     return *size, orientation
+
+
+def _jpeg_digest(image: Image.Image, whole: bool) -> str:
+    """The hash of a JPEG's pixels, whose memory is freed."""
+    if not whole:
+        image.draft(image.mode, (1, 1))
+    image.load()
+    digest = _hash()
+    for top in range(0, image.height, 64):  # a copy of the whole image would take much memory
+        rows = image.crop((0, top, image.width, min(top + 64, image.height)))
+        digest.update(rows.tobytes())
+    Image.Image.close(image)
+    return digest.hexdigest()
 
 
 def _check_other(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, int, int]:
@@ -190,6 +223,8 @@ def _check_other(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, i
     image.load()
     size = image.size
     orientation = _orientation(image)
+    if image.format == "TIFF":
+        check_tiff(_all(file))
     if sixteen:
         Image.Image.close(image)  # frees its pixels, and leaves the file open
         _sixteen_bits(_all(file), path, convert=False)

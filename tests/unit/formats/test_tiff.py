@@ -97,3 +97,13 @@ def test_a_giant_is_refused_from_its_header(tmp_path, monkeypatch):
 def test_what_pillow_reads_rightly_is_left_to_it(tmp_path):
     Image.fromarray(np.full((4, 5), 1500, np.uint16)).save(tmp_path / "a.tiff")
     assert depth.read(tmp_path / "a.tiff", depth.Options()).value.max() == pytest.approx(1.5)
+
+
+def test_four_channels_are_no_label(tmp_path):
+    path = tmp_path / "a.tiff"
+    for dtype in ("u1", "u2", "f4"):
+        stored = np.ones((20, 30, 4), dtype)
+        tifffile.imwrite(path, stored, photometric="rgb", extrasamples=["unspecified"])
+        for read, options in ((depth.read, depth.Options()), (normals.read, normals.Options())):
+            with pytest.raises(LabelError):
+                read(path, options)

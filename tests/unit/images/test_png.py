@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from labelgrid.errors import LabelError
+from labelgrid.formats.arrays import samples
 from labelgrid.formats.codecs import classes, depth
 from labelgrid.images import png
 from labelgrid.images.png import SIGNATURE, check_png, first_rows, header_of, outline, plain_size
@@ -375,3 +376,25 @@ def test_without_a_whole_row_or_in_several_passes_there_are_no_first_rows() -> N
     assert first_rows(SIGNATURE + header(2, 3, 8, 0, 1) + sound[33:]) == b""
     with pytest.raises(ValueError, match="the coding of its pixels"):
         first_rows(grey(b"no stream"))
+
+
+def test_indices_without_a_palette_are_refused(tmp_path: Path) -> None:
+    data = saved("P")
+    start = data.index(b"PLTE") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4])
+    for check in (check_png, lambda content: outline(io.BytesIO(content))):
+        check(data)
+        with pytest.raises(ValueError, match="palette is missing"):
+            check(data[:start] + data[end:])
+
+
+def test_a_transparent_colour_is_no_channel_and_an_animation_no_label(tmp_path: Path) -> None:
+    pixels = np.arange(18, dtype=np.uint16).reshape(2, 3, 3) * 999
+    data = cv2.imencode(".png", pixels[..., ::-1])[1].tobytes()
+    path = tmp_path / "a.png"
+    path.write_bytes(data[:33] + chunk(b"tRNS", bytes(6)) + data[33:])
+    assert (samples(path) == pixels).all()
+    frames = chunk(b"acTL", struct.pack(">II", 2, 0))
+    path.write_bytes(data[:33] + frames + data[33:])
+    with pytest.raises(LabelError, match="2 pages"):
+        samples(path)

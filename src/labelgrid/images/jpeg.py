@@ -1,0 +1,173 @@
+"""Checks JPEG files for lost parts, which decoders fill without an error: they only warn."""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+#: Any marker; a zero makes 0xFF a coded byte.
+_MARKER = re.compile(rb"\xff[\x01-\xfe]")
+#: The same, after the bytes that may fill the space before it.
+_FILLED = re.compile(rb"\xff*\xff[\x01-\xfe]")
+_START = 0xD8
+_END = 0xD9
+_SCAN = 0xDA
+_INTERVAL = 0xDD
+_RESTARTS = range(0xD0, 0xD8)
+#: The sizes of frames of Huffman codes: baseline, extended and progressive.
+_FRAMES = (0xC0, 0xC1, 0xC2)
+_PROGRESSIVE = 0xC2
+#: Markers without content.
+_BARE = (0x01, *_RESTARTS)
+#: What may follow the coded data of a scan: tables, another scan, comments, or the end.
+_AFTER_SCAN = (0xC4, 0xCC, *range(0xD9, 0xDE), *range(0xE0, 0xF0), 0xFE)
+#: Coded data that stand for nothing.
+_OTHER = b"\xb6\xd5\x6b\x9a" * 8
+
+
+@dataclass(kw_only=True)
+class _Frame:
+    """What a file's header says of its scans.
+
+    Args:
+        height: in pixels.
+        width: in pixels.
+        factors: horizontal and vertical sampling factor of each component, by its number.
+        interval: units between two restart markers; 0: there are none.
+    """
+
+    height: int
+    width: int
+    factors: dict[int, tuple[int, int]]
+    interval: int = 0
+
+    def units(self, components: bytes) -> int:
+        """The units (MCUs) of a scan of these components."""
+        across = max(horizontal for horizontal, _ in self.factors.values())
+        down = max(vertical for _, vertical in self.factors.values())
+        width = self.width
+        height = self.height
+        if len(components) == 1:  # a unit is one block of the component
+            horizontal, vertical = self.factors[components[0]]
+            width = math.ceil(width * horizontal / across)
+            height = math.ceil(height * vertical / down)
+            across = down = 1
+        return math.ceil(width / (8 * across)) * math.ceil(height / (8 * down))
+
+
+class Parts(NamedTuple):
+    """A JPEG file whose parts are in order.
+
+    `progressive`: several scans refine each other. `changed` is the file with other bytes after all
+    coded data, and without what is behind the first picture.
+    """
+
+    progressive: bool
+    changed: bytes
+
+
+def parts_of(data: bytes) -> Parts:
+    """Check the parts of a JPEG file as `check_parts`.
+
+    The changed file has the same pixels, unless coded data are missing: a decoder warns, and
+    decodes zeros, or what follows. A file that is not coded by Huffman codes is not changed.
+
+    Raises:
+        ValueError: as `check_parts`.
+    """
+    parts = list[bytes]()
+    place = 0
+    frames = set[int]()
+    for marker, start, end in _segments(data):
+        if marker in _FRAMES:
+            frames.add(marker)
+        if marker == _SCAN and frames:
+            coded = data[start:end]
+            if _MARKER.search(coded):
+                coded = _FILLED.sub(lambda restart: _OTHER + restart[0], coded)
+            parts += [data[place:start], coded.rstrip(b"\xff"), _OTHER]
+            place = end
+    parts.append(data[place:end])
+    return Parts(_PROGRESSIVE in frames, b"".join(parts))
+
+
+def check_parts(data: bytes) -> None:
+    """Check the order of a JPEG file's parts, and the number of its restart intervals.
+
+    Raises:
+        ValueError: a part is lost, or the coded data end in the middle of another part.
+    """
+    for _ in _segments(data):
+        pass
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """The marker of each part of the first picture, and where its content begins and ends.
+
+    The content of a scan is its coded data.
+    """
+    frame: _Frame | None = None
+    interval = 0
+    place = 2
+    while found := _FILLED.match(data, place):
+        start = found.end()
+        marker = data[start - 1]
+        if marker == _END:
+            yield marker, start, start
+            return
+        place = start
+        if marker in _BARE:
+            continue
+        place += int.from_bytes(data[start : start + 2])
+        content = data[start + 2 : place]
+        if marker in _FRAMES:
+            frame = _frame(content)
+        elif marker == _INTERVAL:
+            interval = int.from_bytes(content)
+        elif marker == _SCAN:
+            start = place
+            place = _check_scan(data, start, _intervals(frame, interval, content))
+        yield marker, start, place
+    raise ValueError("its end is missing")
+
+
+def _frame(content: bytes) -> _Frame:
+    factors = {}
+    for at in range(6, len(content) - 2, 3):
+        number, both = content[at : at + 2]
+        factors[number] = (max(both >> 4, 1), max(both & 15, 1))
+    return _Frame(
+        height=int.from_bytes(content[1:3]), width=int.from_bytes(content[3:5]), factors=factors
+    )
+
+
+def _intervals(frame: _Frame | None, interval: int, header: bytes) -> int:
+    """The restart intervals of a scan; 0 if they are not known."""
+    components = header[1 : 1 + 2 * header[0] : 2] if header else b""
+    if frame is None or not interval or not components:
+        return 0
+    if not set(components) <= set(frame.factors):
+        raise ValueError("a scan is of a component that it does not have")
+    return math.ceil(frame.units(components) / interval)
+
+
+def _check_scan(data: bytes, start: int, intervals: int) -> int:
+    """Check the restart markers in a scan's coded data; return where these end."""
+    restarts = 0
+    place = start
+    while found := _MARKER.search(data, place):
+        marker = data[found.end() - 1]
+        if marker not in _RESTARTS:
+            break
+        if marker != _RESTARTS[restarts % len(_RESTARTS)]:
+            raise ValueError("a part between two of its restart markers is lost")
+        restarts += 1
+        place = found.end()
+    if found is None:
+        raise ValueError("its end is missing")
+    if marker not in _AFTER_SCAN:
+        raise ValueError("its coded pixels are cut short or damaged")
+    if restarts < intervals - 1:
+        raise ValueError("parts after some of its restart markers are lost")
+    return found.start()

@@ -1,0 +1,140 @@
+"""Checks TIFF files for lost pixels: where strips and tiles lie, their sizes, and checksums."""
+
+import io
+import math
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, BinaryIO, NamedTuple
+
+_WIDTH = 256
+_HEIGHT = 257
+_BITS = 258
+_COMPRESSION = 259
+_COLOUR = 262
+_STRIPS = 273
+_SAMPLES = 277
+_ROWS = 278
+_PLANES = 284
+_TILE_WIDTH = 322
+_TILE_HEIGHT = 323
+_TILES = 324
+#: The tags with the sizes of strips and of tiles.
+_SIZES = (279, 325)
+#: Values of tags.
+_PLAIN = 1
+_DEFLATE = (8, 32946)
+_APART = 2
+_YCBCR = 6
+#: The bytes of a file's header, where no pixels lie.
+_HEADER = 8
+#: What is uncompressed at once.
+_BLOCK = 2**20
+_FEWER = "it holds fewer pixels than its header says"
+
+
+class Part(NamedTuple):
+    """A strip or tile of pixels: where it lies, its bytes there, and those of its pixels."""
+
+    start: int
+    size: int
+    pixels: int
+
+
+def tags_of(file: BinaryIO) -> Mapping[int, Any]:
+    """The tags of the first picture, by their numbers.
+
+    Raises:
+        Exception: of many types; the header is damaged.
+    """
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    head = file.read(8)
+    if b"+" in head[2:4]:  # a BigTIFF
+        head += file.read(8)
+    tags = ImageFileDirectory_v2(head)
+    file.seek(tags.next)
+    tags.load(file)
+    return tags
+
+
+def shape_of(tags: Mapping[int, Any]) -> tuple[int, int]:
+    """The numbers of a pixel, and the bits of each."""
+    return int(tags.get(_SAMPLES, 1)), int(tags.get(_BITS, (1,))[0])
+
+
+def check_tiff(data: bytes) -> None:
+    """Check that a TIFF file holds all pixels that its first picture's tags name.
+
+    Decoders do not check the sum of a deflated stream, and read what lies where a tag says.
+
+    Raises:
+        Exception: of many types; the header is damaged.
+        ValueError: strips or tiles are missing, lie outside of the file or in its header, are too
+            short, or a checksum is wrong.
+    """
+    tags = tags_of(io.BytesIO(data))
+    for part in _parts(tags):
+        if part.start < _HEADER or part.start + part.size > len(data):
+            raise ValueError("its pixels lie outside of it, or in its header")
+        size = part.size
+        if tags.get(_COMPRESSION) in _DEFLATE:
+            size = _inflated_size(data[part.start : part.start + part.size], part.pixels)
+        elif tags.get(_COMPRESSION, _PLAIN) != _PLAIN or tags.get(_COLOUR) == _YCBCR:
+            continue
+        if size < part.pixels:
+            raise ValueError(_FEWER)
+
+
+def _parts(tags: Mapping[int, Any]) -> Iterator[Part]:
+    """The strips or tiles of the picture, in their order."""
+    height = int(tags[_HEIGHT])
+    width = int(tags[_WIDTH])
+    rows = min(int(tags.get(_ROWS, height)), height)
+    tiled = _TILES in tags
+    if tiled:
+        width = int(tags[_TILE_WIDTH])
+        rows = int(tags[_TILE_HEIGHT])
+    channels, bits = shape_of(tags)
+    if min(height, width, rows, channels, bits) < 1:
+        raise ValueError("its header is wrong")
+    across = math.ceil(int(tags[_WIDTH]) / width)
+    down = math.ceil(height / rows)
+    planes = 1
+    if tags.get(_PLANES) == _APART:
+        planes = channels
+    starts = _numbers(tags, _TILES if tiled else _STRIPS)
+    if len(starts) < across * down * planes:
+        raise ValueError(_FEWER)
+    row = math.ceil(width * bits * channels // planes / 8)
+    pixels = [row * rows] * (across * down)
+    if not tiled:
+        pixels[-1] = row * (height - rows * (down - 1))
+    pixels *= planes
+    sizes: Sequence[int] = pixels  # some writers leave them out
+    if _SIZES[tiled] in tags:
+        sizes = _numbers(tags, _SIZES[tiled])
+    if len(sizes) < len(pixels):
+        raise ValueError(_FEWER)
+    return map(Part, starts, sizes, pixels)
+
+
+def _numbers(tags: Mapping[int, Any], tag: int) -> Sequence[int]:
+    values = tags[tag]
+    if not isinstance(values, tuple):
+        raise ValueError("where its pixels lie is unknown")
+    return values
+
+
+def _inflated_size(data: bytes, most: int) -> int:
+    """The size of a deflated strip or tile, whose checksum is checked unless it is much larger."""
+    inflater = zlib.decompressobj()
+    size = 0
+    try:
+        while not inflater.eof and data and size <= 2 * most:
+            size += len(inflater.decompress(data, _BLOCK))
+            data = inflater.unconsumed_tail
+    except zlib.error as error:
+        raise ValueError("the checksum or the coding of its pixels is wrong") from error
+    if not inflater.eof and size <= 2 * most:
+        raise ValueError("its pixels are cut short")
+    return size
