@@ -44,7 +44,7 @@ def label_facts(label: LabelArray, task: TaskDef) -> LabelFacts:
     counts = None
     if names is not None:
         counts = np.bincount(values[:, 0], minlength=len(names))
-    figures = task.figures(label)
+    figures = {**task.figures(label), **task.fine_figures(label)}
     figures = {name: f for name, f in figures.items() if np.isfinite(f.range).any()}
     return LabelFacts(
         pixels=label.valid.size,
@@ -117,11 +117,12 @@ def _median_remark(start: str, figures: Sequence[LabelFigure]) -> Iterator[str]:
     """A remark if the median of figures is unusual."""
     low, high = figures[0].range
     unit = figures[0].unit
+    cause = figures[0].cause or "Check the axes of the files."
     middle = median(figure.value for figure in figures)
-    if not low <= middle <= high:
+    if not low <= middle <= high and len(figures) >= figures[0].least:
         yield (
             f"{start} is {middle:.3g}{unit} in the median of {count_text(len(figures), 'label')}; "
-            f"{low:g} to {high:g}{unit} is usual. Check the axes of the files."
+            f"{low:g} to {high:g}{unit} is usual. {cause}"
         )
 
 

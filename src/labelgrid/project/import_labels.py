@@ -281,6 +281,7 @@ class _Import:
                 str(self.source),
                 self.progress,
                 summaries=self.summaries.made,
+                doubts=self.numbers.doubts(),
                 draw=draw,
             )
 

@@ -13,6 +13,7 @@ from labelgrid.ledger.grid import Cell, State
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.imported import Numbers
+from labelgrid.project.plausibility import Doubt
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.project.validate_labels import AcceptedLabel
 from labelgrid.tasks.overview import Overview
@@ -117,6 +118,13 @@ class ImportNumbers:
                 if new:
                     text = f"{text}; new here: {join_names(new)}"
             found[task] = Numbers(text, values)
+        return found
+
+    def doubts(self) -> list[Doubt]:
+        """What cannot be right in the labels."""
+        found = []
+        for task, overview in self.overviews.items():
+            found += [Doubt(task, what) for what in overview.doubts()]
         return found
 
     def remarks(self) -> list[str]:

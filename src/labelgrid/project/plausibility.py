@@ -13,6 +13,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.project.class_order import ClassMap
 from labelgrid.project.edge_agreement import Edges
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.words import count_text, join_names
@@ -45,12 +46,14 @@ FigureSet = Sequence[Mapping[str, LabelFigure]]
 class Summary:
     """What is compared of a map: its figures, the signs of its slopes [h, w, 2], its outlines.
 
-    `slope` is None if its kind has no slopes, `outline` if it has no outlines.
+    `slope` is None if its kind has no slopes, `outline` if it has no outlines; `classes`, its
+    classes at fewer pixels, if it has none, or only some were annotated.
     """
 
     figures: Mapping[str, LabelFigure]
     slope: NDArray[np.int8] | None
     outline: Edges | None = None
+    classes: ClassMap | None = None
 
 
 Pair = tuple[Summary, Summary]
@@ -72,6 +75,8 @@ def compare_with_ranges(task: str, labels: FigureSet) -> list[Doubt]:
     doubts = []
     for name, figures in _group_by_name(labels).items():
         low, high = figures[0].range
+        if len(figures) < figures[0].least:
+            continue
         first, third = np.quantile([figure.value for figure in figures], (0.25, 0.75))
         if first < low or third > high:
             unit = figures[0].unit

@@ -21,7 +21,14 @@ from labelgrid.images.reading import read_image
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
-from labelgrid.project import edge_evidence, plausibility
+from labelgrid.project import class_order, edge_evidence, plausibility
+from labelgrid.project.class_order import (
+    ClassMap,
+    order_beside,
+    order_in_predictions,
+    order_text,
+    prediction_text,
+)
 from labelgrid.project.edge_agreement import Edges, on_grid
 from labelgrid.project.edge_evidence import EdgeEvidence
 from labelgrid.project.folder import ProjectFolder
@@ -100,6 +107,7 @@ def check_plausible(
     progress: Progress,
     *,
     summaries: Mapping[Cell, Summary | None],
+    doubts: Iterable[Doubt] = (),
     draw: bool = True,
 ) -> None:
     """Refuse labels that look wrong, with numbers and a picture of some of them.
@@ -110,6 +118,7 @@ def check_plausible(
         where: the imported folder, for the message.
         progress: reports each label that is compared.
         summaries: those of labels of the import that are known; others are read for it.
+        doubts: those that are known.
         draw: draw a picture of labels that look wrong.
 
     Raises:
@@ -122,15 +131,15 @@ def check_plausible(
     fresh_tasks = {cell.task for cell in fresh}
     names = [name for name in evidence.tasks if name in fresh_tasks]
     progress.start("Comparing labels", len(names), "tasks")
-    doubts: list[Doubt] = []
+    found = list(doubts)
     for name in names:
-        doubts += evidence.doubts(name)
+        found += evidence.doubts(name)
         progress.advance()
-    if doubts:
+    if found:
         sheet = None
         if draw:
-            sheet = _sheet(evidence, list(dict.fromkeys(doubt.task for doubt in doubts)))
-        raise SuspiciousImport(doubts, where, sheet)
+            sheet = _sheet(evidence, list(dict.fromkeys(doubt.task for doubt in found)))
+        raise SuspiciousImport(found, where, sheet)
 
 
 class _Evidence:
@@ -158,16 +167,18 @@ class _Evidence:
             if summary:
                 summaries[cell] = summary
         figures = [summary.figures for summary in summaries.values()]
-        earlier = []
+        earlier: list[tuple[CellRow, Summary]] = []
         for row in self.earlier(task):
             summary = self._summary_of(row)
             if summary:
-                earlier.append(summary.figures)
+                earlier.append((row, summary))
+        earlier_figures = [summary.figures for _, summary in earlier]
+        pairs, earlier_pairs = self._predictions(summaries, earlier)
+        doubts = self._compare_order(task, summaries, earlier, pairs)
         if len(earlier) < plausibility.FEW:
-            doubts = plausibility.compare_with_ranges(task, figures)
-        else:
-            doubts = plausibility.compare_with_earlier(task, figures, earlier)
-        pairs, earlier_pairs = self._predictions(task, summaries)
+            doubts += plausibility.compare_with_ranges(task, figures)
+        elif not doubts:  # another order moves the figures of classes, too
+            doubts = plausibility.compare_with_earlier(task, figures, earlier_figures)
         doubts += plausibility.compare_with_predictions(task, pairs, earlier_pairs)
         doubts += self._compare_edges(task, summaries)
         doubts += self._compare_files(task)
@@ -191,6 +202,27 @@ class _Evidence:
                 return []
         return doubts
 
+    def _compare_order(
+        self,
+        task: str,
+        summaries: Mapping[Cell, Summary],
+        earlier: Iterable[tuple[CellRow, Summary]],
+        pairs: Iterable[Pair],
+    ) -> list[Doubt]:
+        """Find out whether the classes have another order than before, or than predictions have."""
+        names = self.tasks[task].class_names
+        maps = _class_maps(summaries.values())
+        before = _class_maps(summary for _, summary in earlier)
+        other = order_beside(maps, before, names)
+        if other:
+            return [Doubt(task, order_text(other, names, len(before)))]
+        both = []
+        for label, guess in pairs:
+            if label.classes is not None and guess.classes is not None:
+                both.append((label.classes, guess.classes))
+        found = order_in_predictions(both, len(names))
+        return [Doubt(task, prediction_text(found, names))] if found else []
+
     def _compare_files(self, task: str) -> list[Doubt]:
         """Find files that are the labels of several images, unless they show nothing."""
         fresh = {cell: label.digest for cell, label in self.fresh.items() if cell.task == task}
@@ -210,7 +242,7 @@ class _Evidence:
         return len({row.digest or row.image_id for row in rows}) > 1
 
     def _predictions(
-        self, task: str, summaries: Mapping[Cell, Summary]
+        self, summaries: Mapping[Cell, Summary], earlier: Iterable[tuple[CellRow, Summary]]
     ) -> tuple[list[Pair], list[Pair]]:
         """The labels that have predictions, with these: of the import, and earlier ones."""
         pairs = []
@@ -221,11 +253,10 @@ class _Evidence:
         if not pairs:
             return [], []
         earlier_pairs = []
-        for row in self.earlier(task):
-            earlier_label = self._summary_of(row)
+        for row, label in earlier:
             guess = self._prediction(row)
-            if earlier_label and guess:
-                earlier_pairs.append((earlier_label, guess))
+            if guess:
+                earlier_pairs.append((label, guess))
         return pairs, earlier_pairs
 
     def _compare_other_tasks(self, task: str, summaries: Mapping[Cell, Summary]) -> list[Doubt]:
@@ -311,20 +342,33 @@ def _outlines(summaries: Mapping[Cell, Summary]) -> dict[str, Edges]:
     return found
 
 
+def _class_maps(summaries: Iterable[Summary]) -> list[ClassMap]:
+    return [summary.classes for summary in summaries if summary.classes is not None]
+
+
 def _summary(task: TaskDef, read: Callable[[], LabelArray | None]) -> Summary | None:
     """None if there is no label, or if it cannot be read: other commands report damaged files."""
     with suppress(LabelError, ProjectError, OSError):
         label = read()
         if label and label.valid.any():
             outline = task.outline(label)
-            edges = None if outline is None else on_grid(outline)
+            # An empty map contradicts no image.
+            edges = on_grid(outline) if outline is not None and outline.any() else None
             thin = _thin(label)
             slope = task.slope(thin)
             signs = None
             if slope is not None:
                 signs = np.sign(slope).astype(np.int8)
-            return Summary(task.figures(thin), signs, edges)
+            figures = {**task.figures(thin), **task.fine_figures(label)}
+            return Summary(figures, signs, edges, _class_map(task, thin))
     return None
+
+
+def _class_map(task: TaskDef, label: LabelArray) -> ClassMap | None:
+    """The classes of a thin label; None if it has none, too many, or not all were annotated."""
+    if not 0 < len(task.class_names) <= class_order.MOST_CLASSES or label.annotated is not None:
+        return None
+    return np.where(label.valid, label.value[..., 0], -1).astype(np.int16)
 
 
 def _thin(label: LabelArray) -> LabelArray:

@@ -15,6 +15,26 @@ from numpy.typing import NDArray
 
 #: A class on a smaller share of the pixels has no height.
 SHARE = 0.02
+#: Labels with fewer classes say nothing about rims between classes.
+CLASSES = 4
+#: A rim covers less than this share of a label; more than the share `THIN` of it is gone if what is
+#: narrower than about 1/32 of the longer side is taken away.
+RIM_SHARE = 0.3
+RIM_WIDTH = 64
+THIN = 0.2
+#: Words in the names of classes of what belongs to no other.
+REST = ("label", "void", "ignore", "unknown", "background", "other", "none", "undefined", "border")
+#: Why classes may be rims between others.
+RESIZED = (
+    "Likely cause: the files were resized with smoothing, which makes other classes of the numbers "
+    'between two classes. Get them as they were before; `resample = "nearest"` takes labels of '
+    "another size than their images. Or resize them to the nearest number."
+)
+#: Why the first class may be a rim.
+FROM_ONE = (
+    "Likely cause: the files count the classes from 1, and 0, which '{first}' has, means 'not "
+    "labelled': declare `first = 1`."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +52,7 @@ class LabelFigure:
         others: what the value would be if the task declared another option, by that option as a
             file of tasks has it.
         cause: why a value may lie outside the range, a sentence.
+        least: fewer labels outside the range say nothing.
     """
 
     value: float
@@ -41,6 +62,7 @@ class LabelFigure:
     unit: str = ""
     others: Mapping[str, float] = field(default_factory=dict)
     cause: str = ""
+    least: int = 1
 
 
 def no_figures(
@@ -66,14 +88,106 @@ def class_heights(
     """
     index = value[..., 0][valid].astype(np.int64)
     heights = np.broadcast_to(np.linspace(1, 0, len(valid))[:, None], valid.shape)[valid]
-    counts = np.bincount(index, minlength=len(options.classes))
-    sums = np.bincount(index, heights, minlength=len(options.classes))
+    counts = np.bincount(index, minlength=len(options.names))
+    sums = np.bincount(index, heights, minlength=len(options.names))
     figures = {}
-    for name, count, total in zip(options.classes, counts, sums, strict=False):
+    for name, count, total in zip(options.names, counts, sums, strict=True):
         if count > SHARE * index.size:
             mean = LabelFigure(value=float(total / count), tolerance=0.4)
             figures[f"the mean height of '{name}'"] = mean
     return figures
+
+
+def class_details(
+    value: NDArray[Any], valid: NDArray[np.bool_], options: Any
+) -> Mapping[str, LabelFigure]:
+    """The `fine_figures` of class indices [h, w, 1]: what a change of size, or a 0, leaves behind.
+
+    The first counts the classes that lie only as thin rims between a smaller and a larger number,
+    as the mean of two numbers is a third class: as a share of the classes that occur or, where
+    these are fewer, of those that are nowhere 3 pixels wide. The second is how much of the borders lies at
+    the first class if it is a thin one, as pixels that nobody labelled are.
+    """
+    import cv2  # imported late: commands that only need a kind's options start faster
+
+    index = np.where(valid, value[..., 0] + 1, 0).astype(np.uint16)
+    around = np.ones((3, 3), np.uint8)
+    lowest = cv2.erode(index, around)
+    highest = cv2.dilate(index, around)
+    length = len(options.names) + 1
+    counts = np.bincount(index.ravel(), minlength=length)[1:]
+    uniform = np.bincount(index[lowest == highest], minlength=length)[1:]
+    between = np.bincount(index[(lowest < index) & (index < highest)], minlength=length)[1:]
+    rims = (uniform == 0) & (2 * between >= counts) & (counts > 0)
+    occurring = np.count_nonzero(counts)
+    possible = min(occurring, np.count_nonzero(uniform == 0))
+    figures = {}
+    if possible >= CLASSES:
+        figures["the share of possible rims between classes that are other classes"] = LabelFigure(
+            value=np.count_nonzero(rims) / possible, tolerance=0.3, range=(0, 0.6), cause=RESIZED
+        )
+    if occurring <= CLASSES:
+        return figures
+    first = options.names[0]
+    if options.counts_from_zero and first == options.classes[0] and not _is_rest(first):
+        figures[f"the share of borders at the first class, '{first}', where it is thin"] = (
+            LabelFigure(
+                value=_borders_at_thin(index == 1, index),
+                tolerance=np.inf,
+                range=(0, 0.85),
+                cause=FROM_ONE.format(first=first),
+                least=8,
+            )
+        )
+    return figures
+
+
+def _is_rest(name: str) -> bool:
+    """Whether a class is called like what belongs to no class."""
+    return any(word in name.casefold() for word in REST)
+
+
+def _borders_at_thin(here: NDArray[np.bool_], index: NDArray[np.uint16]) -> float:
+    """The share of borders between pixels at which one of them is `here`; 0 if that is no rim.
+
+    A rim covers little, and much of it is gone if it is made thinner.
+    """
+    import cv2
+
+    share = np.count_nonzero(here) / here.size
+    borders = 0
+    at = 0
+    for axis in (0, 1):
+        differ = np.diff(index.astype(np.int32), axis=axis) != 0
+        borders += np.count_nonzero(differ)
+        at += np.count_nonzero(np.diff(here, axis=axis))
+    if not 0 < share < RIM_SHARE or not borders:
+        return 0.0
+    side = 2 * (max(here.shape) // RIM_WIDTH) + 1
+    thick = cv2.morphologyEx(
+        here.astype(np.uint8),
+        cv2.MORPH_OPEN,
+        np.ones((side, side), np.uint8),
+        borderType=cv2.BORDER_REPLICATE,
+    )
+    thin = 1 - np.count_nonzero(thick) / np.count_nonzero(here)
+    return at / borders if thin > THIN else 0.0
+
+
+def line_width(
+    value: NDArray[Any], valid: NDArray[np.bool_], _options: object
+) -> Mapping[str, LabelFigure]:
+    """The `fine_figures` of a map of lines [h, w, 1]: how wide they are, from area and borders."""
+    lines = (value[..., 0] > 0.5) & valid
+    borders = sum(np.count_nonzero(np.diff(lines, axis=axis)) for axis in (0, 1))
+    if not borders:
+        return {}
+    width = 2 * np.count_nonzero(lines) / borders
+    return {
+        "the width of the lines": LabelFigure(
+            value=width, tolerance=1.6, ratio=True, unit=" pixels"
+        )
+    }
 
 
 def positive_share(

@@ -82,6 +82,10 @@ class Overview:
         """Sentences on what may be right, but is unusual."""
         yield from ()
 
+    def doubts(self) -> Iterator[str]:
+        """Sentences on what cannot be right, for which an import stops."""
+        yield from ()
+
     def limits(self) -> tuple[float, float] | None:
         """The ends of the scale for pictures of these labels, as `Render` takes them."""
         return None

@@ -76,6 +76,8 @@ class Spec:
         render: draws a map for people; nothing else depends on it.
         figures: numbers of a label that an import compares with those of other labels of the task;
             default: none.
+        fine_figures: further figures, which need all pixels of a label; `figures` take a part of
+            them. Default: none.
         slope: how the surface recedes to the right and upward; an import compares its sign (0:
             unknown) with the sign in the image's other labels. Default: None, which says nothing.
         outline: where a label changes; an import compares it with the edges of the image. Default:
@@ -95,6 +97,7 @@ class Spec:
     transform: Transform
     render: Render
     figures: Figures = no_figures
+    fine_figures: Figures = no_figures
     slope: Slope = no_slope
     outline: Outline = no_outline
     overview: Callable[[Any], Overview] = Overview
@@ -156,6 +159,12 @@ class TaskDef:
         return names
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes of its labels; empty if these hold none."""
+        names: tuple[str, ...] = getattr(self.options, "names", ())
+        return names
+
+    @property
     def region_names(self) -> tuple[str, ...]:
         """The names of the regions that a tool draws for a label, by their numbers.
 
@@ -197,6 +206,10 @@ class TaskDef:
     def figures(self, label: LabelArray) -> Mapping[str, LabelFigure]:
         """The figures of a label by name."""
         return self.spec.figures(label.value, label.valid, self.options)
+
+    def fine_figures(self, label: LabelArray) -> Mapping[str, LabelFigure]:
+        """The figures by name that need all pixels of a label."""
+        return self.spec.fine_figures(label.value, label.valid, self.options)
 
     def overview(self) -> Overview:
         """Start to gather numbers of many labels, none yet."""

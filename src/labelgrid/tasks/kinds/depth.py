@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,15 @@ METRES = (0.05, 200.0)
 #: Median depths of two sets of labels may differ by this factor. Disparities may differ by less:
 #: files of 16 bits usually hold 256 steps for each of its units, and are read as 0.256 of it if the
 #: task has no `scale`.
-FACTOR = 5.0
+FACTOR = 3.0
 FACTOR_DISPARITY = 3.0
+#: No view of a camera reaches so many metres.
+FARTHEST = 1e5
+#: Fewer labels that are constant, or end at one value, may be right.
+MANY = 8
+#: A largest value that this share of a label's pixels has may be where depths were cut off: it is
+#: under 0.006 in every frame of NYUv2, and half of the pixels where these are cut off at 2.55 m.
+AT_END = 0.05
 
 
 @dataclass(frozen=True)
@@ -74,17 +82,17 @@ def median_figure(
 
     It is about 1000 times too small or too large if metres and millimetres are confused.
     """
-    median = float(np.median(value[..., 0][valid]))
+    middle = float(np.median(value[..., 0][valid]))
     if options.disparity:
-        disparity = LabelFigure(value=median, tolerance=FACTOR_DISPARITY, ratio=True)
+        disparity = LabelFigure(value=middle, tolerance=FACTOR_DISPARITY, ratio=True)
         return {"the median disparity": disparity}
     others = {}
     step = options.step or _likely_step(value[..., 0][valid])
     for name, scale in files.SCALES.items():
         if scale != step:
-            others[f"scale = {name}"] = median * scale / step
+            others[f"scale = {name}"] = middle * scale / step
     depth = LabelFigure(
-        value=median, tolerance=FACTOR, ratio=True, range=METRES, unit=" m", others=others
+        value=middle, tolerance=FACTOR, ratio=True, range=METRES, unit=" m", others=others
     )
     return {"the median depth": depth}
 
@@ -116,6 +124,8 @@ class DistanceOverview(Overview):
         self.lowest = np.inf
         self.highest = -np.inf
         self.constant: list[str] = []
+        self.too_far: list[str] = []
+        self.ends: dict[float, list[float]] = {}
 
     @property
     def unit(self) -> str:
@@ -135,6 +145,11 @@ class DistanceOverview(Overview):
         self.highest = max(self.highest, highest)
         if lowest == highest and values.size > 1:
             self.constant.append(image_id)
+            return
+        if highest > FARTHEST and not self.options.disparity:
+            self.too_far.append(image_id)
+        at_end = np.count_nonzero(values == values.max()) / values.size
+        self.ends.setdefault(highest, []).append(at_end)
 
     def text(self) -> str:
         """As `Overview.text`."""
@@ -158,10 +173,32 @@ class DistanceOverview(Overview):
     def remarks(self) -> Iterator[str]:
         """As `Overview.remarks`."""
         if self.constant:
+            yield f"{self._constant()}."
+        end, shares = max(self.ends.items(), key=lambda item: len(item[1]), default=(0.0, []))
+        if len(shares) >= MANY and 2 * len(shares) > self.labels and median(shares) > AT_END:
             yield (
-                f"{len(self.constant):,} of {count_text(self.labels, 'new label')} hold one value "
-                f"everywhere: {join_names(self.constant, 3)}."
+                f"{len(shares):,} of {count_text(self.labels, 'new label')} end at "
+                f"{end:.4g}{self.unit}, which {percent(median(shares))} of their pixels hold: if "
+                "larger values were cut off there, store such pixels as 0, which is not measured."
             )
+
+    def doubts(self) -> Iterator[str]:
+        """As `Overview.doubts`."""
+        if self.labels == len(self.constant) >= MANY:
+            yield f"{self._constant()}: no scene looks so. Export them again."
+        if self.too_far:
+            yield (
+                f"{len(self.too_far):,} of {count_text(self.labels, 'new label')} hold more than "
+                f"{two_digits(FARTHEST)} m, up to {self.highest:.3g} m: "
+                f"{join_names(self.too_far, 3)}. Store such pixels as 0, which is not measured: "
+                "one of them can spoil a training. Or check the unit."
+            )
+
+    def _constant(self) -> str:
+        return (
+            f"{len(self.constant):,} of {count_text(self.labels, 'new label')} hold one value "
+            f"everywhere: {join_names(self.constant, 3)}"
+        )
 
     def limits(self) -> tuple[float, float]:
         """As `Overview.limits`: of near and far."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from labelgrid.config import check_ranges
-from labelgrid.tasks.figures import positive_share
+from labelgrid.tasks.figures import line_width, positive_share
 from labelgrid.tasks.outlines import line_outline
 from labelgrid.tasks.overview import BinaryOverview
 from labelgrid.tasks.pictures import render_grey
@@ -56,6 +56,7 @@ SPEC = Spec(
     transform=same_values,
     render=render_grey,
     figures=positive_share,
+    fine_figures=line_width,
     outline=line_outline,
     overview=BinaryOverview,
     other_figures={"oisF": "odsF", "boundary AP": "odsF"},

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from labelgrid.formats.codec import LabelArray
-from labelgrid.tasks.figures import class_heights
+from labelgrid.tasks.figures import class_details, class_heights
 from labelgrid.tasks.outlines import border_outline
 from labelgrid.tasks.overview import Legend, Overview, percent, without_label
 from labelgrid.tasks.pictures import palette, render_classes
@@ -113,6 +113,7 @@ SPEC = Spec(
     transform=same_values,
     render=render_classes,
     figures=class_heights,
+    fine_figures=class_details,
     outline=border_outline,
     overview=ClassOverview,
     other_figures={"pixAcc": "mIoU"},

@@ -1,0 +1,313 @@
+"""Finds out whether classes have another order than in earlier labels or in predictions.
+
+Loads no torch.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.words import join_names
+
+#: The classes of a thinned label [h, w]; -1 where it is not labelled.
+ClassMap = NDArray[np.int16]
+#: An order: which class each class looks like.
+Order = NDArray[np.int64]
+
+#: What is measured of a class in a label: the logarithm of its share of the pixels, its middle
+#: from the top and from the left, and how far it spreads down and across. Standard deviations
+#: between labels are at least these.
+LEAST_DEVIATION = np.array([0.3, 0.05, 0.05, 0.03, 0.03])
+FEATURES = len(LEAST_DEVIATION)
+#: More classes are not compared: memory grows with their square.
+MOST_CLASSES = 500
+#: Fewer labels say nothing about a usual order, and about any order.
+LEAST = 3
+FEW = 8
+#: How much better, in nats, a usual order must fit earlier labels: right batches of NYUv2's frames,
+#: one place after another, reach 4, wrong ones of 10 and more labels 29 to 850. Any other order
+#: must, in addition, explain this share of what does not fit: right batches reach 0.62, wrong ones
+#: 0.63 to 0.98.
+BETTER = 20.0
+MUCH_BETTER = 60.0
+EXPLAINED = 0.68
+#: At least so many classes must fit better in a usual order: one that is everywhere says little.
+CLASSES = 3
+#: A usual order is named if it fits this much of what the best order fits.
+NAMED = 0.5
+#: The shares of pixels that agree with predictions as declared, at most, and in another order.
+FEW_AGREE = 0.2
+MOST_AGREE = 0.5
+#: A text names so many classes.
+SHOWN = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassUse:
+    """How labels use their classes.
+
+    Args:
+        labels: the number of labels.
+        present: int [classes], the labels with each class.
+        mean, squares: float [classes, FEATURES], of the labels with the class: the means, and the
+            sums of squared distances from these.
+        share: float [classes], the shares of all labelled pixels.
+    """
+
+    labels: int
+    present: NDArray[np.int64]
+    mean: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    share: NDArray[np.float64]
+
+
+def class_use(maps: Sequence[ClassMap], classes: int) -> ClassUse:
+    """Measure how labels use so many classes.
+
+    Example:
+        >>> use = class_use([np.array([[0, 0], [2, -1]], np.int16)], 3)
+        >>> use.present.tolist(), use.share.round(2).tolist()
+        ([1, 0, 1], [0.67, 0.0, 0.33])
+    """
+    present = np.zeros(classes, np.int64)
+    sums = np.zeros((classes, FEATURES))
+    squares = np.zeros((classes, FEATURES))
+    pixels = np.zeros(classes)
+    for index in maps:
+        counts, measured = _measure(index, classes)
+        has = counts > 0
+        present += has
+        sums += measured * has[:, None]
+        squares += measured**2 * has[:, None]
+        pixels += counts
+    mean = sums / np.maximum(present, 1)[:, None]
+    return ClassUse(
+        labels=len(maps),
+        present=present,
+        mean=mean,
+        squares=np.maximum(squares - present[:, None] * mean**2, 0),
+        share=pixels / max(pixels.sum(), 1),
+    )
+
+
+def _measure(index: ClassMap, classes: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The pixels [classes] of each class in a label, and its features [classes, FEATURES]."""
+    known = index >= 0
+    found = index[known].astype(np.int64)
+    rows, columns = np.nonzero(known)
+    counts = np.bincount(found, minlength=classes)
+    whole = np.maximum(counts, 1)
+    measured = np.zeros((classes, FEATURES))
+    measured[:, 0] = np.log(whole / max(found.size, 1))
+    for axis, places in enumerate((rows / index.shape[0], columns / index.shape[1])):
+        mean = np.bincount(found, places, classes) / whole
+        square = np.bincount(found, places**2, classes) / whole
+        measured[:, 1 + axis] = mean
+        measured[:, 3 + axis] = np.sqrt(np.maximum(square - mean**2, 0))
+    return counts, measured
+
+
+def misfits(now: ClassUse, before: ClassUse) -> NDArray[np.float64]:
+    """How badly each class fits each class of earlier labels, in nats [classes, classes].
+
+    It is the logarithm of how much likelier two classes are than one: by the share of labels that
+    have them (binomial), and by their features where they occur (normal).
+    """
+    have, had = now.present[:, None], before.present[None]
+    cost = _presence(have, now.labels) + _presence(had, before.labels)
+    cost = cost - _presence(have + had, now.labels + before.labels)
+    freedom = np.maximum(have + had - 2, 1)[..., None]
+    between = (now.mean[:, None] - before.mean[None]) ** 2
+    within = (now.squares[:, None] + before.squares[None]) / freedom + LEAST_DEVIATION**2
+    both = (have * had / np.maximum(have + had, 1))[..., None]
+    return cost + 0.5 * (freedom * np.log1p(both * between / within / freedom)).sum(-1)
+
+
+def _presence(count: NDArray[np.int64], labels: int) -> NDArray[np.float64]:
+    """The largest log-likelihood that so many of the labels have a class."""
+    share = count / labels
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = count * np.log(share), (labels - count) * np.log1p(-share)
+    return np.nan_to_num(parts[0], nan=0.0) + np.nan_to_num(parts[1], nan=0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherOrder:
+    """An order that explains labels much better than the declared one.
+
+    Args:
+        order: which class each class looks like.
+        share: the classes' shares of the labelled pixels; 0 of a class that is not compared.
+        pattern: what the order is, in words; empty if it is none of the usual ones.
+        one_more: whether each class looks like the one before it, so that the first is none.
+        agreement: the shares of the moved classes' pixels that agree with predictions as declared,
+            and in this order.
+    """
+
+    order: Order
+    share: NDArray[np.float64]
+    pattern: str = ""
+    one_more: bool = False
+    agreement: tuple[float, float] = (0.0, 0.0)
+
+
+def order_beside(
+    maps: Sequence[ClassMap], earlier: Sequence[ClassMap], names: Sequence[str]
+) -> OtherOrder | None:
+    """The order of classes that fits earlier labels much better than the declared one, if any.
+
+    It is enough if one of the usual orders fits better; any other must explain most of what does
+    not fit, as batches of other places do not fit well either.
+    """
+    if len(maps) < LEAST or len(earlier) < FEW:
+        return None
+    now = class_use(maps, len(names))
+    cost = misfits(now, class_use(earlier, len(names)))
+    order = _assignment(-cost)
+    gains = _gains(cost, order, now)
+    usual = OtherOrder(order=order, share=now.share)
+    usual_gain = 0.0
+    for other in _usual_orders(names, now.share):
+        fits = _gains(cost, other.order, now)
+        # The number before the first class's is that of pixels without a label.
+        gain = fits[1:].sum() if other.one_more else fits.sum()
+        if gain > usual_gain and np.count_nonzero(fits > 0) >= min(CLASSES, len(names)):
+            usual_gain = gain
+            usual = other
+    misfit = np.diag(cost)[now.present > 0].sum()
+    explained = gains.sum() > max(MUCH_BETTER, EXPLAINED * misfit)
+    if usual_gain <= BETTER and not (explained and len(maps) >= FEW):
+        return None
+    if usual_gain > NAMED * gains.sum():
+        return usual
+    return OtherOrder(order=order, share=now.share)
+
+
+def _gains(cost: NDArray[np.float64], order: Order, now: ClassUse) -> NDArray[np.float64]:
+    """How much better each class that occurs fits in an order than as declared; others 0."""
+    places = np.arange(len(cost))
+    return np.where(now.present > 0, np.diag(cost) - cost[places, order], 0)
+
+
+def _usual_orders(names: Sequence[str], share: NDArray[np.float64]) -> Iterator[OtherOrder]:
+    """The orders that files often have instead of the declared one."""
+    places = np.arange(len(names))
+    alphabetical = np.array(sorted(range(len(names)), key=lambda place: names[place].casefold()))
+    before = "each looks like the class before it, as if the files counted from 1"
+    yield OtherOrder(order=np.roll(places, 1), share=share, pattern=before, one_more=True)
+    after = "each looks like the class after it"
+    yield OtherOrder(order=np.roll(places, -1), share=share, pattern=after)
+    yield OtherOrder(order=places[::-1], share=share, pattern="their order looks reversed")
+    sorting = "their order looks alphabetical"
+    yield OtherOrder(order=alphabetical, share=share, pattern=sorting)
+
+
+def order_in_predictions(
+    pairs: Sequence[tuple[ClassMap, ClassMap]], classes: int
+) -> OtherOrder | None:
+    """The order in which labels agree with predictions, if they do not as declared.
+
+    Either most pixels agree in it, and few as declared; or some classes are exchanged among each
+    other: each is predicted as another of them at most of its pixels. So a model that confuses
+    classes raises no doubt.
+
+    Args:
+        pairs: labels, and predictions of the same size.
+        classes: the number of classes.
+    """
+    if len(pairs) < LEAST:
+        return None
+    counts, present = _confusions(pairs, classes)
+    order = _assignment(counts)
+    places = np.arange(classes)
+    pixels = counts.sum(1)
+    declared = np.diag(counts)
+    agreed = counts[places, order]
+    moved = (order != places) & (pixels > 0)
+    if declared.sum() >= FEW_AGREE * pixels.sum() or agreed.sum() <= MOST_AGREE * pixels.sum():
+        clear = (agreed > MOST_AGREE * pixels) & (declared < FEW_AGREE / 2 * pixels)
+        moved &= _whole_cycles(order, clear & (present >= LEAST))
+    total = pixels[moved].sum()
+    if not total:
+        return None
+    return OtherOrder(
+        order=np.where(moved, order, places),
+        share=np.where(moved, pixels, 0) / pixels.sum(),
+        agreement=(declared[moved].sum() / total, agreed[moved].sum() / total),
+    )
+
+
+def _confusions(
+    pairs: Sequence[tuple[ClassMap, ClassMap]], classes: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The pixels [classes, classes] by label and prediction, and the labels with each class."""
+    counts = np.zeros((classes, classes), np.int64)
+    present = np.zeros(classes, np.int64)
+    for label, guess in pairs:
+        known = (label >= 0) & (guess >= 0)
+        codes = label[known].astype(np.int64) * classes + guess[known]
+        found = np.bincount(codes, minlength=classes**2).reshape(classes, classes)
+        present += found.any(1)
+        counts += found
+    return counts, present
+
+
+def _whole_cycles(order: Order, within: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The classes whose whole cycle of an order lies within some classes.
+
+    Example:
+        >>> _whole_cycles(np.array([1, 0, 3, 2]), np.array([True, True, True, False])).tolist()
+        [True, True, False, False]
+    """
+    kept = within
+    for _ in order:
+        kept = kept & kept[order]
+    return kept
+
+
+def _assignment(gain: NDArray[Any]) -> Order:
+    """The column for each row, each once, with the largest sum."""
+    from scipy.optimize import linear_sum_assignment  # slow to load
+
+    _, columns = linear_sum_assignment(gain, maximize=True)
+    return np.asarray(columns, np.int64)
+
+
+def order_text(other: OtherOrder, names: Sequence[str], earlier: int) -> str:
+    """A sentence on an order that fits so many earlier labels, and what to do."""
+    text = f"the classes look as if they had another order than in {earlier} labels imported before"
+    if other.pattern:
+        text += f": {other.pattern}"
+    text += f" ({_examples(other, names)})."
+    if other.one_more:
+        text += " Subtract 1 from the numbers in these files, and make 0 a 255, 'not labelled'."
+    return text
+
+
+def prediction_text(other: OtherOrder, names: Sequence[str]) -> str:
+    """A sentence on an order that agrees with predictions."""
+    declared, agreed = other.agreement
+    return (
+        f"the classes look as if they had another order than in the model's predictions: "
+        f"{declared:.0%} of their pixels agree, and {agreed:.0%} if {_examples(other, names)}."
+    )
+
+
+def _examples(other: OtherOrder, names: Sequence[str]) -> str:
+    """Some classes, those of most pixels first, and which class each looks like.
+
+    Example:
+        >>> other = OtherOrder(order=np.array([1, 0, 2]), share=np.array([0.1, 0.5, 0.4]))
+        >>> _examples(other, ["skin", "bag", "hair"])
+        "'bag' looks like 'skin', 'skin' like 'bag'"
+    """
+    texts = []
+    for place in np.argsort(-other.share, kind="stable"):
+        if other.order[place] == place or not other.share[place]:
+            continue
+        looks = "like" if texts else "looks like"
+        texts.append(f"'{names[place]}' {looks} '{names[other.order[place]]}'")
+    return join_names(texts, SHOWN)
