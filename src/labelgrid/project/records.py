@@ -45,6 +45,8 @@ class Fit:
         named: the recipe that was named for this training instead of the project's; "" is the
             project's.
         tasks: what the tasks declared of their labels, see `target_declarations`.
+        predictions: the folder of predictions by a network outside the program, whose digest is
+            `model`; "" for a training.
     """
 
     round: int
@@ -58,6 +60,12 @@ class Fit:
     spent: float
     named: str = ""
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    predictions: str = ""
+
+    @property
+    def predicts(self) -> bool:
+        """Whether there are predictions that count; not before the first training."""
+        return bool(self.checkpoint or self.predictions)
 
 
 @dataclass(frozen=True)
@@ -128,14 +136,14 @@ def read_fit(folder: Path) -> Fit | None:
     return _record(Fit, _json(path), path) if path.is_file() else None
 
 
-def newest_fit(project_folder: Path, before: int = 0) -> Fit | None:
+def newest_fit(project_folder: Path, before: int = 0, *, outside: bool = True) -> Fit | None:
     """The newest finished training, or the newest one of a round before `before`.
 
-    None if there is none.
+    None if there is none. `outside`: predictions of a network outside the program count, too.
     """
     for path in sorted(project_folder.glob("rounds/*/fit.json"), reverse=True):
         fit = read_fit(path.parent)
-        if fit and (not before or fit.round < before):
+        if fit and (not before or fit.round < before) and (outside or not fit.predictions):
             return fit
     return None
 

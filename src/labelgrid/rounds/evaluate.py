@@ -30,6 +30,14 @@ def measure_heldout(
     are removed.
     """
     result = measure(project, context, model=model, split="heldout", progress=progress)
+    record_measurement(project, context, fit=fit, result=result)
+    return result
+
+
+def record_measurement(
+    project: ProjectFolder, context: RoundContext, fit: Fit, result: Evaluation | None
+) -> None:
+    """Write the metrics of a round on the held-out images; without any, remove older ones."""
     if result is None:
         remove_measurement(project.round_folder(fit.round))
     else:
@@ -48,7 +56,6 @@ def measure_heldout(
             without=result.without,
         )
         write_measurement(project.round_folder(fit.round), record, spent, result.losses)
-    return result
 
 
 def measure(

@@ -189,7 +189,9 @@ def fit(
     _check_labels(context, {*train_ids, *val_ids, *labelled_images(project, "heldout")})
     network = new_network(context, project, progress, weights)
     number = project.open_round().number
-    previous = None if context.recipe.train.restart else newest_fit(project.folder, before=number)
+    previous = None
+    if not context.recipe.train.restart:
+        previous = newest_fit(project.folder, before=number, outside=False)
     if previous:
         load_previous_weights(
             previous, f"round {previous.round}", project=project, network=network, progress=progress
@@ -220,7 +222,7 @@ def fit(
         named=recipe,
         tasks=target_declarations(context.definitions),
     )
-    _write_record(project, record)
+    record_model(project, record)
     _measure(project, context, model=model, record=record, progress=progress)
     return record
 
@@ -320,8 +322,8 @@ def _clear(folder: Path) -> None:
         remove_folder(path) if path.is_dir() else path.unlink()
 
 
-def _write_record(project: ProjectFolder, fit: Fit) -> None:
-    """Write the record of a finished training.
+def record_model(project: ProjectFolder, fit: Fit) -> None:
+    """Write the record of a finished training, or of a folder of predictions.
 
     Also into the ledger, unless a query has closed the round meanwhile.
     """

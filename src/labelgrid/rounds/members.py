@@ -86,7 +86,7 @@ def _previous_member(
     """The member from which a member continues: the one of its name of the round before."""
     if context.recipe.train.restart:
         return None
-    previous = newest_fit(project.folder, before=fit.round)
+    previous = newest_fit(project.folder, before=fit.round, outside=False)
     if previous is None:
         return None
     return read_members(project.round_folder(previous.round)).get(name)

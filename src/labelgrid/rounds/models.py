@@ -194,6 +194,14 @@ def restore_model(context: RoundContext, fit: Fit) -> TrainedModel:
         ModelError: a checkpoint is missing, is not the recorded one, or was trained for other
             tasks.
     """
+    if fit.predictions:
+        raise OtherTasksError(
+            f"The newest model is the folder of predictions that round {fit.round} was scored with;"
+            " this needs a network that labelgrid trained.",
+            where=fit.predictions,
+            next_step=f"Predict with your own network, or run "
+            f"`{command('fit', context.project.folder)}`.",
+        )
     changed = redeclared_tasks(fit, context.definitions)
     if changed:
         raise OtherTasksError(
@@ -251,7 +259,7 @@ def previous_model(context: RoundContext, number: int) -> TrainedModel | None:
     Raises:
         ModelError: its checkpoint is missing, or is not the recorded one.
     """
-    fit = newest_fit(context.project.folder, before=number)
+    fit = newest_fit(context.project.folder, before=number, outside=False)
     try:
         return restore_model(context, fit) if fit else None
     except OtherTasksError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from labelgrid.files import atomic_folder, disk_errors
 from labelgrid.formats.codec import codec
 from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.ledger.grid import Cell, Pick, State
-from labelgrid.progress import Progress, Silent
+from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import PENDING, SHOWN, newest_fit, read_picks
 from labelgrid.project.unusable_images import find_unusable_images
@@ -24,14 +25,11 @@ from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.outputs import predicted_label, write_label
 from labelgrid.rounds.round_scores import RoundScores, strategy_of
-from labelgrid.rounds.score import PoolScorer, scoring_job
+from labelgrid.rounds.score import PoolScorer, scorer_of
 from labelgrid.score.maps import MOMENTS, head_maps
-from labelgrid.score.pool import pool_batches
 from labelgrid.score.statistics.dropout import DropoutPasses, Options
 from labelgrid.tasks.pictures import colour_map, heat_map, jpeg
 from labelgrid.tasks.task import TaskDef
-from labelgrid.train.evaluate import predictions
-from labelgrid.train.model import TrainedModel
 
 
 def write_previews(
@@ -64,12 +62,10 @@ def write_previews(
     cells = [cell for cell in cells if cell.task in context.definitions]
     if prelabels:
         with atomic_folder(folder / "prelabels") as building:
-            _write_prelabels(
-                context, scorer.model, cells=cells, folder=building, progress=scorer.progress
-            )
+            _write_prelabels(scorer, context, cells=cells, folder=building)
     if pictures:
         with atomic_folder(folder / "pictures") as building:
-            Pictures(context, scorer.model, building).write(picks[:SHOWN], set(cells))
+            Pictures(scorer, context, building).write(picks[:SHOWN], set(cells))
 
 
 def write_announced_previews(scorer: PoolScorer, number: int, names: Collection[str]) -> None:
@@ -105,7 +101,7 @@ def redraw(folder: Path, number: int) -> None:
         fit = newest_fit(project.folder, before=number + 1)
         if fit and number:
             scores = RoundScores(project, fit, strategy_of(project)[1])
-            write_previews(PoolScorer(scores, Silent()), number, prelabels=False)
+            write_previews(scorer_of(scores, Silent()), number, prelabels=False)
 
 
 def _context_of_round(context: RoundContext, number: int) -> RoundContext:
@@ -118,11 +114,7 @@ def _context_of_round(context: RoundContext, number: int) -> RoundContext:
 
 
 def _write_prelabels(
-    context: RoundContext,
-    model: TrainedModel,
-    cells: Sequence[Cell],
-    folder: Path,
-    progress: Progress,
+    scorer: PoolScorer, context: RoundContext, cells: Sequence[Cell], folder: Path
 ) -> None:
     """Write the model's prediction of each picked cell as a label file."""
     tasks_by_image: dict[str, list[str]] = {}
@@ -130,19 +122,10 @@ def _write_prelabels(
         tasks_by_image.setdefault(cell.image_id, []).append(cell.task)
     whole = whole_names(tasks_by_image, context.source.images())
     definitions = context.definitions
-    data = context.recipe.data
+    progress = scorer.progress
     progress.start("Predicting the picks", len(tasks_by_image), "images")
-    outputs = predictions(
-        model,
-        definitions,
-        source=context.source,
-        image_ids=sorted(tasks_by_image),
-        data=data,
-        known=True,
-        progress=progress,
-    )
-    for image_id, raws, frame in outputs:
-        for task in tasks_by_image[image_id]:
+    for image_id, raws, frame in scorer.outputs(context, sorted(tasks_by_image)):
+        for task in filter(raws.__contains__, tasks_by_image[image_id]):
             path = label_path(folder, definitions[task], image_id, image_id in whole)
             try:
                 write_label(
@@ -175,8 +158,8 @@ class Pictures:
     Their files are `<index of the pick>-{image,prediction,uncertainty}.jpg`.
     """
 
+    scorer: PoolScorer
     context: RoundContext
-    model: TrainedModel
     folder: Path
 
     def write(self, picks: Sequence[Pick], cells: Collection[Cell]) -> None:
@@ -186,16 +169,15 @@ class Pictures:
         """
         table = self.context.recipe.score.get("dropout", {})
         options: Options = check_options("statistics", PluginChoice("dropout", table))
-        job = scoring_job(self.context, self.model, {}, {})
         picks_by_image: dict[str, list[tuple[int, str]]] = {}
         for index, pick in enumerate(picks):
             if pick.cell in cells:
                 picks_by_image.setdefault(pick.cell.image_id, []).append((index, pick.cell.task))
-        for pool in pool_batches(job, sorted(picks_by_image)):
+        for pool in self.scorer.batches(self.context, sorted(picks_by_image)):
             with torch.inference_mode():
-                passes = DropoutPasses.of(pool, options, self.context.seed)
-                maps = head_maps(passes, self.context.tasks, MOMENTS[options.measure])
-                final = self.model.network.decode(pool.features, pool.batch.targets or None).final
+                own = partial(DropoutPasses.of, pool, options, self.context.seed)
+                maps = head_maps(pool.passes(own), self.context.tasks, MOMENTS[options.measure])
+                final = pool.decoded(known=True).final
             for i, image_id in enumerate(pool.batch.ids):
                 for index, task in picks_by_image[image_id]:
                     self._draw(

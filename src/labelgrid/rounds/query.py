@@ -192,10 +192,10 @@ class _Query:
     @cached_property
     def scorer(self) -> "PoolScorer":
         """The scorer; it restores the model once."""
-        from labelgrid.rounds.score import PoolScorer
+        from labelgrid.rounds.score import scorer_of
 
         assert self.scores is not None
-        return PoolScorer(self.scores, self.progress)
+        return scorer_of(self.scores, self.progress)
 
     @cached_property
     def key(self) -> str:
@@ -205,7 +205,7 @@ class _Query:
 
     def previews(self, prelabels: bool, pictures: bool) -> list[str]:
         """The names of the previews that follow the request: none without a trained model."""
-        if not self.scores or not self.scores.fit.checkpoint:
+        if not self.scores or not self.scores.fit.predicts:
             return []
         wishes = zip(PREVIEWS, (prelabels, pictures), strict=True)
         return [name for name, wish in wishes if wish]
@@ -261,10 +261,10 @@ def _complete_earlier_previews(project: ProjectFolder, progress: Progress) -> No
         if fit is None:
             continue
         from labelgrid.rounds.previews import write_announced_previews
-        from labelgrid.rounds.score import PoolScorer
+        from labelgrid.rounds.score import scorer_of
 
         progress.say(f"Writing the previews of round {number}, before which its query was stopped.")
-        scorer = PoolScorer(RoundScores(project, fit, strategy_of(project)[1]), progress)
+        scorer = scorer_of(RoundScores(project, fit, strategy_of(project)[1]), progress)
         try:
             write_announced_previews(scorer, number, names)
         except LabelgridError as error:  # this query does not need them

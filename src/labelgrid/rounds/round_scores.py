@@ -21,6 +21,7 @@ from labelgrid.recipes.resolve import (
     resolved_options,
 )
 from labelgrid.recipes.schema import PluginChoice
+from labelgrid.rounds.outside_files import predictions_changed
 from labelgrid.score.table import EXPLAINING, FILE, Table, read_stamp, read_table, weights_stamp
 from labelgrid.select.strategy import Strategy
 
@@ -294,7 +295,7 @@ class RoundScores:
     def members_stamp(self) -> dict[str, str]:
         """The entry of the stamp for the model's members; none without members."""
         members = read_members(self.project.round_folder(self.fit.round))
-        if not members:
+        if not members or self.fit.predictions:
             return {}
         return {"members": hash_of({name: member.model for name, member in members.items()})}
 
@@ -319,6 +320,9 @@ class RoundScores:
         keys = sorted(expected.keys() | stored.keys())
         stale = [key for key in keys if stored.get(key) != expected.get(key)]
         score = command("score", self.project.folder)
+        if self.fit.predictions and predictions_changed(Path(self.fit.predictions), self.fit.model):
+            stale = ["predictions"]
+            score = command("score", self.project.folder, "--predictions", self.fit.predictions)
         if stale:
             raise ProjectError(
                 f"The scores are stale: the {' and the '.join(stale)} changed since they were "

@@ -1,14 +1,17 @@
 """Scores the pool with a round's model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from labelgrid.config import parse
+from labelgrid.data.frame import Frame
 from labelgrid.errors import ImageError, ProjectError, command
 from labelgrid.ledger.grid import Grid
+from labelgrid.nets.network import Raw
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, MemberRecord, read_members
@@ -25,11 +28,27 @@ from labelgrid.rounds.members import train_member
 from labelgrid.rounds.models import restore_model, untrained_model
 from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of, terms_of
 from labelgrid.score.fit import FitImages, fit_statistics
-from labelgrid.score.pool import Explaining, ScoringJob, gather
-from labelgrid.score.statistic import Statistic
+from labelgrid.score.pool import Explaining, ScoringJob, gather, pool_batches
+from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.score.table import Table
+from labelgrid.train.evaluate import predictions
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.seeding import seed_torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredImages:
+    """The ids of the images that a scoring reads.
+
+    Args:
+        pool: those that are scored.
+        missing: those with a missing cell.
+        labelled: those with a label.
+    """
+
+    pool: Sequence[str]
+    missing: Sequence[str]
+    labelled: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -88,11 +107,27 @@ class PoolScorer:
             ProjectError: the model was trained without a term that a statistic reads.
             ImageError: no image can be read.
         """
-        self._check_terms()
+        self.check_model()
         self._say_which_model(number)
+        images = self.images(grid)
+        folder = self.scores.folder(number)
+        job = self._job(images, folder)
+        return gather(
+            job,
+            images.pool,
+            folder=folder,
+            progress=self.progress,
+            explaining=self._explain(images),
+        )
+
+    def images(self, grid: Grid) -> "ScoredImages":
+        """The images that can be read, of those that are scored.
+
+        Raises:
+            ImageError: no image can be read.
+        """
         missing = [str(grid.images[row]) for row in np.flatnonzero(grid.eligible.any(1)).tolist()]
         labelled = labelled_images(self.project, "train")
-        members = self._members()
         pool = missing
         if any(statistic.scope == "all" for statistic in self.statistics.values()):
             pool = list(grid.images)
@@ -100,26 +135,52 @@ class PoolScorer:
         usable = set(usable_images(self.project, image_ids, self.progress))
         if missing and usable.isdisjoint(missing):
             raise self._unreadable(len(missing))
-        labelled = [image_id for image_id in labelled if image_id in usable]
-        images = FitImages(
-            labelled=labelled,
-            pool=[image_id for image_id in missing if image_id in usable],
+        return ScoredImages(
+            pool=[image_id for image_id in pool if image_id in usable],
+            missing=[image_id for image_id in missing if image_id in usable],
+            labelled=[image_id for image_id in labelled if image_id in usable],
+        )
+
+    def _job(self, images: "ScoredImages", folder: Path) -> ScoringJob:
+        """The description of the pass over the pool, with trained statistics."""
+        members = self._members()
+        fit_images = FitImages(
+            labelled=images.labelled,
+            pool=images.missing,
             seed=self.fit.seed,
             train_member=self._train_member,
             objective=self.context.recipe.objective,
         )
         job = scoring_job(self.context, self.model, self.statistics, self.scores.stamp)
-        folder = self.scores.folder(number)
-        job = fit_statistics(job, images, folder, self.progress)
+        job = fit_statistics(job, fit_images, folder, self.progress)
         if self._members() != members:  # a statistic trained one
             job = replace(job, model=restore_model(self.context, self.fit))
-        job = replace(job, stamp={**job.stamp, **self.scores.members_stamp()})
-        explaining = Explaining()
-        if self.scores.explaining:
-            statistics = {name: self._build(name) for name in sorted(self.scores.explaining)}
-            explaining = Explaining(statistics, labelled, self.scores.explaining_stamp)
-        pool = [image_id for image_id in pool if image_id in usable]
-        return gather(job, pool, folder=folder, progress=self.progress, explaining=explaining)
+        return replace(job, stamp={**job.stamp, **self.scores.members_stamp()})
+
+    def _explain(self, images: "ScoredImages") -> Explaining:
+        """What is computed only to explain the picks."""
+        if not self.scores.explaining:
+            return Explaining()
+        statistics = {name: self._build(name) for name in sorted(self.scores.explaining)}
+        return Explaining(statistics, images.labelled, self.scores.explaining_stamp)
+
+    def batches(self, context: RoundContext, image_ids: Sequence[str]) -> Iterator[PoolBatch]:
+        """The batches of images that statistics get, with the labels of `context`."""
+        return pool_batches(scoring_job(context, self.model, {}, {}), image_ids)
+
+    def outputs(
+        self, context: RoundContext, image_ids: Sequence[str]
+    ) -> Iterator[tuple[str, Raw, Frame]]:
+        """The images' raw outputs as `train.evaluate.predictions`, with the labels of `context`."""
+        return predictions(
+            self.model,
+            context.definitions,
+            source=context.source,
+            image_ids=image_ids,
+            data=context.recipe.data,
+            known=True,
+            progress=self.progress,
+        )
 
     def _say_which_model(self, number: int) -> None:
         """Say so if the model is not the network of this round."""
@@ -143,7 +204,7 @@ class PoolScorer:
             unchanged="Nothing was scored.",
         )
 
-    def _check_terms(self) -> None:
+    def check_model(self) -> None:
         """Check that the model was trained with every term that a statistic reads.
 
         Raises:
@@ -172,6 +233,15 @@ class PoolScorer:
         )
 
 
+def scorer_of(scores: RoundScores, progress: Progress) -> PoolScorer:
+    """The scorer with the model, a trained network or the predictions of one outside."""
+    if not scores.fit.predictions:
+        return PoolScorer(scores, progress)
+    from labelgrid.rounds.outside_score import OutsideScorer
+
+    return OutsideScorer(scores, progress)
+
+
 def score(project: ProjectFolder, progress: Progress, strategy: str = "") -> Table:
     """Compute the statistics that the strategy needs for the pool, with the newest model.
 
@@ -192,9 +262,14 @@ def score(project: ProjectFolder, progress: Progress, strategy: str = "") -> Tab
         )
     if not chosen.needs:
         progress.say(f"Strategy '{name}' needs no scores: nothing was done.")
-        return Table(images=[], statistics={}, tasks=tuple(project.tasks()), stamp={}, axes={})
-    scorer = PoolScorer(RoundScores(project, fit, chosen), progress)
+        return empty_table(project)
+    scorer = scorer_of(RoundScores(project, fit, chosen), progress)
     return scorer.scored(project.round_number, project.store.grid())
+
+
+def empty_table(project: ProjectFolder) -> Table:
+    """The table of a strategy that needs no scores."""
+    return Table(images=[], statistics={}, tasks=tuple(project.tasks()), stamp={}, axes={})
 
 
 def scoring_job(

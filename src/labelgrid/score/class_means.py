@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from labelgrid.data.frame import contents
-from labelgrid.score.statistic import PoolBatch, Statistic
+from labelgrid.score.statistic import PoolBatch, Reads, Statistic
 from labelgrid.score.table import Axis
 
 
@@ -25,6 +25,7 @@ class ClassMeans(Statistic):
 
     maps_of: Callable[[Tensor], Tensor]
     axis: Axis = "feature"
+    reads: Reads = "predictions"
 
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
         """The means of a batch, float32 [b, t * c], task after task.

@@ -55,6 +55,10 @@ class ScoringJob:
     workers: int = 0
     part: int = 256
 
+    def batches(self, image_ids: Sequence[str]) -> Iterator[PoolBatch]:
+        """The batches of images that statistics get, in the given order."""
+        return pool_batches(self, image_ids)
+
 
 @dataclass(frozen=True)
 class Explaining:
@@ -175,7 +179,7 @@ def pool_batches(job: ScoringJob, image_ids: Sequence[str]) -> Iterator[PoolBatc
 def _score_part(job: ScoringJob, image_ids: Sequence[str], progress: Progress) -> Table:
     """Compute the statistics of some images."""
     chunks: dict[str, list[NDArray[Any]]] = {name: [] for name in job.statistics}
-    for batch in pool_batches(job, image_ids):
+    for batch in job.batches(image_ids):
         for name, statistic in job.statistics.items():
             with torch.inference_mode():
                 chunks[name].append(_values(name, statistic, batch))

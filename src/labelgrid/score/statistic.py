@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -19,8 +19,14 @@ from labelgrid.score.table import Axis
 from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.model import TrainedModel
 
+if TYPE_CHECKING:
+    from labelgrid.score.maps import Passes
+
 #: Which images are scored: those with a missing cell, or all images of the train split.
 Scope = Literal["pool", "all"]
+#: What a statistic reads of a model: its predictions, several of them for each image, the pooled
+#: features, or anything else of the network.
+Reads = Literal["predictions", "passes", "features", "network"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +70,10 @@ class PoolBatch:
         labels = self.known if known else None
         return self.model.network.decode(self.features, labels) if labels else self.output
 
+    def passes(self, predict: Callable[[], "Passes"]) -> "Passes":
+        """Several predictions of the batch: those that `predict` has the model make."""
+        return predict()
+
 
 class Statistic:
     """Computes values of each image from the model.
@@ -78,10 +88,13 @@ class Statistic:
         scope: "pool" for the images with a missing cell, or "all" for all images of the train
             split.
         axis: what a value belongs to, which determines the shape; see `Axis`.
+        reads: all that it reads of the model; without "network", it is also computed from
+            predictions that another program wrote.
     """
 
     scope: Scope = "pool"
     axis: Axis = "cell"
+    reads: Reads = "network"
 
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
         """The values of a batch: [b, t] (cell), [b] (image) or [b, d] (feature)."""

@@ -1,6 +1,6 @@
 """Evaluates a network on labels: metrics and losses at the images' size, in bounded memory."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -133,7 +133,6 @@ def evaluate(
     """
     progress = progress or Silent()
     progress.start("Evaluating", len(image_ids), "images")
-    measures = {name: Measure(task) for name, task in tasks.items()}
     inputs = known or source
     feed = known is not None
     outputs = predictions(
@@ -147,13 +146,34 @@ def evaluate(
         known=feed,
         progress=progress,
     )
-    blocks = min(BLOCKS, len(image_ids))
+    return evaluate_outputs(
+        outputs,
+        tasks,
+        definitions=definitions,
+        source=source,
+        count=len(image_ids),
+        objective=objective,
+    )
+
+
+def evaluate_outputs(
+    outputs: Iterable[tuple[str, Raw, Frame]],
+    tasks: Mapping[str, Task],
+    definitions: Mapping[str, TaskDef],
+    source: Source,
+    *,
+    count: int,
+    objective: ObjectiveOptions,
+) -> Evaluation:
+    """As `evaluate`, of `count` raw outputs as `predictions` yields them."""
+    measures = {name: Measure(task) for name, task in tasks.items()}
+    blocks = min(BLOCKS, count)
     for index, (image_id, raws, frame) in enumerate(outputs):
-        block = index * blocks // len(image_ids)
-        for task, measure in measures.items():
+        block = index * blocks // count
+        for task, raw in raws.items():
             label = source.label(image_id, definitions[task])
             if label is not None:
-                measure.add(raws[task], frame, label, block)
+                measures[task].add(raw, frame, label, block)
     weights = fixed_weights(tasks, objective)
     losses = {name: measure.loss for name, measure in measures.items() if measure.labels}
     total = float("nan")

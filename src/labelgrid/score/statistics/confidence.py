@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from labelgrid.pixel.confidence import MEASURES
 from labelgrid.score.maps import Outputs, image_means, measure_of_mean
 from labelgrid.score.options import At, Confidence
-from labelgrid.score.statistic import PoolBatch, Statistic
+from labelgrid.score.statistic import PoolBatch, Reads, Statistic
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class PlainConfidence(Statistic):
     """
 
     options: Options
+    reads: Reads = "predictions"
 
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
         """The means of a batch, float64 [b, t]."""

@@ -8,6 +8,7 @@ Settles 2009, section 3.1.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -22,7 +23,7 @@ from labelgrid.nets.options import Rate, Where
 from labelgrid.pixel.target import Target
 from labelgrid.score.maps import MOMENTS, image_means
 from labelgrid.score.options import At, Measure
-from labelgrid.score.statistic import PoolBatch, Statistic
+from labelgrid.score.statistic import PoolBatch, Reads, Statistic
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,20 +132,29 @@ class Dropout(Statistic):
 
     options: Options
     seed: int
+    reads: Reads = "passes"
 
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
         """The mean uncertainties of a batch, float64 [b, t]."""
+        passes = batch.passes(partial(self._passes, batch))
+        make = MOMENTS[self.options.measure]
+        return image_means(
+            passes, batch.tasks, frames=batch.batch.frames, make=make, at=self.options.at
+        )
+
+    def _passes(self, batch: PoolBatch) -> DropoutPasses:
+        """The passes over a batch.
+
+        Raises:
+            ModelError: the network has no dropout.
+        """
         if not sites(batch.model.network, self.options.where, self.options.rate):
             raise ModelError(
                 f"The network has no dropout at '{self.options.where}', so every pass would be the "
                 "same.",
                 next_step="Set [score.dropout] rate, or the network's dropout, above 0.",
             )
-        passes = DropoutPasses.of(batch, self.options, self.seed)
-        make = MOMENTS[self.options.measure]
-        return image_means(
-            passes, batch.tasks, frames=batch.batch.frames, make=make, at=self.options.at
-        )
+        return DropoutPasses.of(batch, self.options, self.seed)
 
 
 def build(seed: int, options: Options) -> Dropout:

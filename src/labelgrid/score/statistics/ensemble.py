@@ -6,6 +6,7 @@ The uncertainty of all networks' predictions is averaged over the image's pixels
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from labelgrid.errors import ModelError
 from labelgrid.nets.network import Network
 from labelgrid.score.maps import MOMENTS, Outputs, image_means
 from labelgrid.score.options import At, Measure
-from labelgrid.score.statistic import FitContext, PoolBatch, TrainedStatistic
+from labelgrid.score.statistic import FitContext, PoolBatch, Reads, TrainedStatistic
 from labelgrid.score.table import Axis
 from labelgrid.train.model import TrainedModel
 
@@ -48,6 +49,7 @@ class Ensemble(TrainedStatistic):
     """
 
     axis: Axis = "cell"
+    reads: Reads = "passes"
 
     def __init__(self, options: Options) -> None:
         super().__init__()
@@ -74,16 +76,21 @@ class Ensemble(TrainedStatistic):
 
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
         """The mean uncertainties of a batch, float64 [b, t]."""
+        passes = batch.passes(partial(self._outputs, batch))
+        make = MOMENTS[self.options.measure]
+        return image_means(
+            passes, batch.tasks, frames=batch.batch.frames, make=make, at=self.options.at
+        )
+
+    def _outputs(self, batch: PoolBatch) -> Outputs:
+        """The outputs of all networks."""
         known = batch.known if self.options.known else None
         images = batch.batch.images
         raws = [batch.decoded(self.options.known).final]
         for network in self._networks(batch.model):
             output = network(images, known)
             raws.append(output.final)
-        make = MOMENTS[self.options.measure]
-        return image_means(
-            Outputs(raws), batch.tasks, frames=batch.batch.frames, make=make, at=self.options.at
-        )
+        return Outputs(raws)
 
     def _networks(self, model: TrainedModel) -> list[Network]:
         """The further networks.

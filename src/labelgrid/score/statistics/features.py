@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.data.frame import contents
-from labelgrid.score.statistic import PoolBatch, Scope, Statistic
+from labelgrid.score.statistic import PoolBatch, Reads, Scope, Statistic
 from labelgrid.score.table import Axis
 
 
@@ -37,6 +37,7 @@ class PooledFeatures(Statistic):
     options: Options
     scope: Scope = "all"
     axis: Axis = "feature"
+    reads: Reads = "features"
 
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
         """The features of a batch, float32 [b, c]."""

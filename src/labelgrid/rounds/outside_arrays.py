@@ -1,0 +1,154 @@
+"""Checks the arrays of predictions that a network outside the program wrote."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.formats.arrays import shape_text
+from labelgrid.rounds.outside_files import Arrays
+from labelgrid.tasks.task import Task
+from labelgrid.words import join_names
+
+FEATURES = "features"
+#: How far from 1 the probabilities of a pixel may add up to: 40 numbers of half precision are each
+#: off by 5e-4 of themselves at most.
+FROM_ONE = 0.02
+
+Array = NDArray[Any]
+
+
+def shapes_of(arrays: Arrays) -> dict[str, tuple[int, ...]]:
+    """By the name of each array, what all files must have in common.
+
+    That is the number of passes, or the length of the features.
+    """
+    shapes = {}
+    for name, array in arrays.items():
+        shapes[name] = array.shape if name == FEATURES else array.shape[:-3]
+    return shapes
+
+
+def array_faults(arrays: Arrays, tasks: Mapping[str, Task]) -> Iterator[str]:
+    """Yield what is wrong with the arrays of one image, a sentence or two each."""
+    if not arrays:
+        yield "It holds no array."
+    for name, array in arrays.items():
+        fault = _array_fault(name, array, tasks)
+        if fault:
+            yield fault
+    for task in tasks:
+        yield from _pair_faults(arrays, task)
+
+
+def _array_fault(name: str, array: Array, tasks: Mapping[str, Task]) -> str:
+    """What is wrong with one array; "" if nothing is."""
+    task_name, _, content = name.rpartition(".")
+    if array.dtype.kind != "f":
+        return f"'{name}' is {shape_text(array)}; it must hold floats."
+    if name == FEATURES:
+        fault = "" if array.ndim == 1 and array.size else _features_shape(array)
+    elif task_name not in tasks or content not in CONTENTS:
+        known = [f"{other}.{CONTENT_NAMES[_is_soft(tasks[other])][0]}" for other in tasks]
+        return f"No array has the name '{name}'. Names are such as {join_names(known)}."
+    else:
+        fault = _shape_fault(name, array, tasks[task_name])
+    if fault:
+        return fault
+    wrong = int(np.count_nonzero(~np.isfinite(array)))
+    if wrong:
+        return f"'{name}' has {wrong} values that are NaN or infinite."
+    return "" if name == FEATURES else CONTENTS[content](name, array, tasks[task_name])
+
+
+def _features_shape(array: Array) -> str:
+    return f"'{FEATURES}' are a vector [d]; these are {shape_text(array)}."
+
+
+def _is_soft(task: Task) -> bool:
+    return task.probabilities is not None
+
+
+def _shape_fault(name: str, array: Array, task: Task) -> str:
+    expected = f"[{task.channels}, h, w], or [passes, {task.channels}, h, w]"
+    if array.ndim not in (3, 4) or array.shape[-3] != task.channels or not array.size:
+        return f"'{name}' must be {expected}; it is {shape_text(array)}."
+    content = name.rpartition(".")[2]
+    fitting = CONTENT_NAMES[_is_soft(task)]
+    if content not in fitting:
+        return f"'{name}': predictions of {task.name} are {' or '.join(fitting)}."
+    return ""
+
+
+def _check_probabilities(name: str, array: Array, task: Task) -> str:
+    """Probabilities are from 0 to 1; those of several classes add up to 1."""
+    low = float(array.min())
+    high = float(array.max())
+    logits = f"If these are logits, name them '{task.name}.logits'."
+    if low < 0 or high > 1:
+        return f"'{name}' are from {low:.4g} to {high:.4g}, not from 0 to 1. {logits}"
+    sums = _sums(array)
+    if task.channels > 1 and np.abs(sums - 1).max() > FROM_ONE:
+        return (
+            f"'{name}' of a pixel add up to {sums.min():.4g} to {sums.max():.4g}, not to 1. "
+            f"{logits}"
+        )
+    return ""
+
+
+def _check_logits(name: str, array: Array, task: Task) -> str:
+    """Numbers from 0 to 1 that add up to 1 at every pixel are no logits."""
+    within = array.min() >= 0 and 0 < array.max() <= 1
+    if within and (task.channels == 1 or np.abs(_sums(array) - 1).max() <= FROM_ONE):
+        return (
+            f"'{name}' are all from 0 to 1, as probabilities are. If they are, name them "
+            f"'{task.name}.probabilities'."
+        )
+    return ""
+
+
+def _sums(array: Array) -> NDArray[np.float64]:
+    """The sums over the channels."""
+    sums: NDArray[np.float64] = array.sum(-3, dtype=np.float64)
+    return sums
+
+
+def _check_variance(name: str, array: Array, task: Task) -> str:
+    """Variances are at least 0, and are those of single values."""
+    if task.channels > 1:
+        return (
+            f"'{name}': a pixel of {task.name} has {task.channels} values, whose variances do not "
+            "tell how they vary together. Write several passes."
+        )
+    low = float(array.min())
+    return f"'{name}' has the value {low:.4g}; variances are at least 0." if low < 0 else ""
+
+
+def _check_nothing(name: str, array: Array, task: Task) -> str:
+    return ""
+
+
+#: What an array can hold -> what else is wrong with it.
+CONTENTS: Mapping[str, Callable[[str, Array, Task], str]] = {
+    "probabilities": _check_probabilities,
+    "logits": _check_logits,
+    "values": _check_nothing,
+    "variance": _check_variance,
+}
+#: Whether a task predicts probabilities -> what its arrays can hold.
+CONTENT_NAMES = {True: ("probabilities", "logits"), False: ("values", "variance")}
+
+
+def _pair_faults(arrays: Arrays, task: str) -> Iterator[str]:
+    """Yield what is wrong with two arrays of a task together."""
+    if f"{task}.logits" in arrays and f"{task}.probabilities" in arrays:
+        yield f"It holds both logits and probabilities of {task}. Write one of them."
+    variance = arrays.get(f"{task}.variance")
+    values = arrays.get(f"{task}.values")
+    if variance is not None and (values is None or variance.shape != values.shape):
+        found = "there are none" if values is None else f"they are {shape_text(values)}"
+        yield (
+            f"'{task}.variance' is {shape_text(variance)}; it needs '{task}.values' of the same "
+            f"shape, and {found}."
+        )

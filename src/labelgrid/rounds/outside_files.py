@@ -1,0 +1,111 @@
+"""Lists and reads the prediction files of a network outside the program. Loads no torch."""
+
+import hashlib
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile, ZipFile
+
+from numpy.typing import NDArray
+
+from labelgrid.errors import LabelError, ProjectError
+from labelgrid.files import digest, open_regular
+from labelgrid.formats.arrays import npy_samples
+
+EXTENSION = ".npz"
+#: A file whose arrays have more bytes is refused: 10 passes of 40 classes at 640x480 have 0.5e9.
+LARGEST = 2**32
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class OutsideFiles:
+    """The files of predictions in a folder: the folder, and the names of its files below it."""
+
+    folder: Path
+    names: frozenset[str]
+
+    @classmethod
+    def of(cls, folder: Path) -> "OutsideFiles":
+        """List the files of a folder and of the folders in it.
+
+        Raises:
+            ProjectError: there is no such folder, or no such file in it.
+        """
+        paths = folder.rglob(f"*{EXTENSION}")
+        names = frozenset(path.relative_to(folder).as_posix() for path in paths)
+        if not names:
+            what = f"holds no {EXTENSION} file" if folder.is_dir() else "does not exist"
+            raise ProjectError(
+                f"The folder of predictions {what}.",
+                where=str(folder),
+                next_step="Write the predictions of each image into it: docs/own-model.md.",
+                unchanged="Nothing was scored.",
+            )
+        return cls(folder, names)
+
+    def digest(self) -> str:
+        """The hash of all names and contents.
+
+        Raises:
+            ProjectError: a file cannot be read.
+        """
+        total = hashlib.blake2b(digest_size=16)
+        for name in sorted(self.names):
+            try:
+                content = digest(self.folder / name)
+            except OSError as error:
+                raise ProjectError(
+                    f"A file of predictions cannot be read: {error.strerror}.",
+                    where=str(self.folder / name),
+                    next_step="Write it again.",
+                ) from error
+            total.update(f"{name}\0{content}\0".encode(errors="surrogateescape"))
+        return total.hexdigest()
+
+
+def predictions_changed(folder: Path, recorded: str) -> bool:
+    """Whether a folder of predictions is there, and its digest is not the recorded one."""
+    return folder.is_dir() and OutsideFiles.of(folder).digest() != recorded
+
+
+def read_predictions(path: Path) -> Arrays:
+    """Read the arrays of numbers in a file, by their names; nothing is unpickled.
+
+    Raises:
+        LabelError: it is damaged or too large, or holds something else.
+    """
+    arrays: Arrays = {}
+    with _file_errors(path), open_regular(path) as file, ZipFile(file) as archive:
+        members = archive.infolist()
+        if sum(member.file_size for member in members) > LARGEST:
+            raise ValueError(f"its arrays have more than {LARGEST} bytes")
+        for member in members:
+            data = archive.read(member)
+            arrays[member.filename.removesuffix(".npy")] = npy_samples(data, path)
+    return arrays
+
+
+@contextmanager
+def _file_errors(path: Path) -> Iterator[None]:
+    """Turn the errors of archives into `LabelError`."""
+    try:
+        yield
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        BadZipFile,
+        zlib.error,
+        RuntimeError,  # it is encrypted
+        NotImplementedError,
+    ) as error:
+        raise LabelError(
+            f"The file cannot be read: {error}.",
+            where=str(path),
+            next_step="Write it with `numpy.savez`, arrays of numbers alone.",
+        ) from error

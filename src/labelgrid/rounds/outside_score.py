@@ -1,0 +1,216 @@
+"""Scores the pool with the predictions of a network outside the program, in place of a training."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from labelgrid.data.frame import Frame
+from labelgrid.errors import ModelError, command
+from labelgrid.ledger.grid import State
+from labelgrid.nets.network import Network, Raw
+from labelgrid.progress import Progress
+from labelgrid.project.declaration_changes import target_declarations
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import Fit
+from labelgrid.project.unusable_images import usable_images
+from labelgrid.rounds.context import RoundContext, context_of, labelled_images
+from labelgrid.rounds.evaluate import record_measurement
+from labelgrid.rounds.fit import record_model
+from labelgrid.rounds.outside_arrays import FEATURES
+from labelgrid.rounds.outside_predictions import OutsidePredictions
+from labelgrid.rounds.round_scores import RoundScores, strategy_of
+from labelgrid.rounds.score import PoolScorer, ScoredImages, empty_table
+from labelgrid.score.pool import Explaining, ScoringJob
+from labelgrid.score.statistic import PoolBatch
+from labelgrid.score.table import Table
+from labelgrid.train.evaluate import Evaluation, evaluate_outputs
+from labelgrid.train.model import TrainedModel
+from labelgrid.words import count_text, join_names
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutsideJob(ScoringJob):
+    """A pass over the pool whose batches come from files of predictions."""
+
+    predictions: OutsidePredictions
+
+    def batches(self, image_ids: Sequence[str]) -> Iterator[PoolBatch]:
+        """As `ScoringJob.batches`."""
+        return self.predictions.batches(image_ids)
+
+
+@dataclass(frozen=True)
+class OutsideScorer(PoolScorer):
+    """Scores a project's pool with predictions that another program wrote."""
+
+    @cached_property
+    def model(self) -> TrainedModel:
+        """A model without a network; its statistics read predictions alone."""
+        return TrainedModel(network=Network(), trained=frozenset(self.fit.trained))
+
+    @cached_property
+    def predictions(self) -> OutsidePredictions:
+        """The predictions that were recorded.
+
+        Raises:
+            ModelError: their folder is gone, or they have changed.
+        """
+        folder = Path(self.fit.predictions)
+        if folder.is_dir():
+            predictions = OutsidePredictions.of(folder, self.context)
+            if predictions.files.digest() == self.fit.model:
+                return predictions
+        raise ModelError(
+            f"The predictions with which round {self.fit.round} was scored are no longer there, "
+            "or have changed.",
+            where=str(folder),
+            next_step=f"Run `{command('score', self.project.folder, '--predictions', 'FOLDER')}`.",
+            unchanged="Nothing was scored.",
+        )
+
+    def check_model(self) -> None:
+        """Check that the files hold what the statistics read.
+
+        Raises:
+            ModelError: they do not.
+        """
+        self.predictions.check_statistics(self.statistics)
+
+    def _say_which_model(self, number: int) -> None:
+        """Say so if the predictions are those of an earlier round."""
+        if self.fit.round != number:
+            self.progress.say(
+                f"Scoring with the predictions of round {self.fit.round}: this round has none yet."
+            )
+
+    def needed(self, images: ScoredImages) -> list[str]:
+        """The images whose files are read to score."""
+        return [*images.pool, *set(self._explain(images).images).difference(images.pool)]
+
+    def _job(self, images: ScoredImages, folder: Path) -> ScoringJob:
+        """The description of the pass over the pool.
+
+        Raises:
+            LabelError: a file that is needed is missing or wrong; lists all of them.
+        """
+        self.predictions.check(self.needed(images), self.progress)
+        return OutsideJob(
+            model=self.model,
+            tasks=self.context.tasks,
+            definitions=self.context.definitions,
+            source=self.context.source,
+            data=self.context.recipe.data,
+            statistics=self.statistics,
+            stamp=self.scores.stamp,
+            predictions=self.predictions,
+        )
+
+    def _explain(self, images: ScoredImages) -> Explaining:
+        """What is computed only to explain the picks: nothing without features."""
+        explaining = super()._explain(images)
+        if FEATURES not in self.predictions.shapes:
+            return Explaining()
+        known = [image_id for image_id in explaining.images if self.predictions.has(image_id)]
+        return Explaining(explaining.statistics, known, explaining.stamp)
+
+    def batches(self, context: RoundContext, image_ids: Sequence[str]) -> Iterator[PoolBatch]:
+        """As `PoolScorer.batches`; no label is fed in."""
+        return self.predictions.batches(image_ids)
+
+    def outputs(
+        self, context: RoundContext, image_ids: Sequence[str]
+    ) -> Iterator[tuple[str, Raw, Frame]]:
+        """As `PoolScorer.outputs`; no label is fed in."""
+        for output in self.predictions.outputs(image_ids):
+            yield output
+            self.progress.advance()
+
+
+def score_predictions(
+    project: ProjectFolder, folder: Path, progress: Progress, strategy: str = ""
+) -> Table:
+    """Score the pool with the predictions in a folder, and measure them on the held-out images.
+
+    The folder takes the place of the round's training until the next one, or another folder.
+
+    Raises:
+        LabelgridError: a file is missing or wrong, or a statistic that the strategy needs is not
+            computed from predictions. Nothing was changed.
+    """
+    folder = folder.absolute()
+    _, chosen = strategy_of(project, strategy)
+    context = context_of(project)
+    predictions = OutsidePredictions.of(folder, context)
+    fit = _record(project, context, predictions)
+    scorer = OutsideScorer(RoundScores(project, fit, chosen), progress)
+    scorer.check_model()
+    grid = project.store.grid()
+    images = scorer.images(grid)
+    heldout = _heldout(project, predictions, progress)
+    predictions.check([*scorer.needed(images), *heldout], progress)
+    project.open_round()
+    record_model(project, fit)
+    result = measure_predictions(predictions, heldout, progress) if heldout else None
+    record_measurement(project, context, fit=fit, result=result)
+    tasks = join_names(predictions.trained)
+    progress.say(
+        f"Round {fit.round}: predictions of {tasks}; {count_text(len(heldout), 'held-out image')} "
+        "measured."
+    )
+    if not chosen.needs:
+        return empty_table(project)
+    return scorer.scored(fit.round, grid)
+
+
+def _record(project: ProjectFolder, context: RoundContext, predictions: OutsidePredictions) -> Fit:
+    """The record of the predictions; its labels are those that the network can have learnt from."""
+    rows = project.store.cells(state=State.LABELLED, splits=("train", "val"))
+    labels = Counter(row.cell.task for row in rows)
+    return Fit(
+        round=project.round_number,
+        checkpoint="",
+        model=predictions.files.digest(),
+        recipe=json.loads(context.recipe.json()),
+        seed=context.seed,
+        trained=predictions.trained,
+        images=len({row.cell.image_id for row in rows}),
+        labels=dict(labels),
+        spent=project.store.spent(("train", "val")),
+        tasks=target_declarations(context.definitions),
+        predictions=str(predictions.files.folder),
+    )
+
+
+def _heldout(
+    project: ProjectFolder, predictions: OutsidePredictions, progress: Progress
+) -> list[str]:
+    """The held-out images with a label; none if no file is of one of them."""
+    image_ids = usable_images(project, labelled_images(project, "heldout"), progress)
+    if any(map(predictions.has, image_ids)):
+        return image_ids
+    if image_ids:
+        progress.say("Nothing is measured: no file is of a held-out image with a label.")
+    return []
+
+
+def measure_predictions(
+    predictions: OutsidePredictions, image_ids: Sequence[str], progress: Progress
+) -> Evaluation:
+    """Measure the predictions of images on their labels.
+
+    Raises:
+        LabelError: a file cannot be read.
+    """
+    context = predictions.context
+    progress.start("Evaluating", len(image_ids), "images")
+    return evaluate_outputs(
+        predictions.outputs(image_ids),
+        context.tasks,
+        definitions=context.definitions,
+        source=context.source,
+        count=len(image_ids),
+        objective=context.recipe.objective,
+    )
