@@ -324,11 +324,13 @@ class Project(ProjectContents):
                 weights=optional_path(weights),
             )
 
-    def score(self, strategy: str = "") -> "Table":
+    def score(self, strategy: str = "", *, predictions: Place | None = None) -> "Table":
         """Score the pool with the newest model, or resume a stopped run.
 
         Args:
             strategy: replaces the project's strategy, which says what is computed.
+            predictions: a folder with the predictions of a network of your own, which takes the
+                place of a training: it is the newest model from now on.
 
         Returns:
             the images, and the statistics by name.
@@ -338,8 +340,13 @@ class Project(ProjectContents):
         """
         from labelgrid.rounds.score import score
 
+        folder = optional_path(predictions)
         with self._job() as progress:
-            return score(self._project, progress, strategy)
+            if folder is None:
+                return score(self._project, progress, strategy)
+            from labelgrid.rounds.outside_score import score_predictions
+
+            return score_predictions(self._project, folder, progress, strategy)
 
     @contextmanager
     def _job(self) -> Iterator[Progress]:

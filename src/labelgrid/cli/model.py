@@ -79,7 +79,17 @@ def fit(
 
 
 @note_unchanged("Nothing was requested; finished scores are unchanged.")
-def score(folder: Folder, strategy: Strategy = "") -> None:
+def score(
+    folder: Folder,
+    strategy: Strategy = "",
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            help="The predictions of a network of your own, in place of a training.",
+            file_okay=False,
+        ),
+    ] = None,
+) -> None:
     """Score the pool with the newest model, or resume a stopped run.
 
     The strategy says what it needs.
@@ -87,7 +97,7 @@ def score(folder: Folder, strategy: Strategy = "") -> None:
     Example: [bold]labelgrid score flat[/]
     """
     with open_project(folder) as project:
-        table = project.score(strategy)
+        table = project.score(strategy, predictions=predictions)
     images = count_text(len(table.images), "image")
     screen.say(f"Scored {images}: {', '.join(table.statistics) or 'no statistics needed'}.")
 

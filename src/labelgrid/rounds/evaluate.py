@@ -133,16 +133,27 @@ def evaluate_split(project: ProjectFolder, split: Split, progress: Progress) -> 
         ProjectError: there is no model, or the split has no label.
     """
     fit = model_of(project)
-    context, model = restore(project, fit)
-    if split == "heldout":
-        result = measure_heldout(project, context, model=model, fit=fit, progress=progress)
+    if fit.predictions:
+        from labelgrid.rounds.outside_score import evaluate_recorded  # it imports this module
+
+        result = evaluate_recorded(project, fit, split, progress)
     else:
-        result = measure(project, context, model=model, split=split, progress=progress)
+        result = _evaluate_network(project, fit, split, progress)
     if result is None:
         raise ProjectError(
             f"The {split} split has no label.", next_step="Import labels for it first."
         )
     return {"labels": dict(result.labels), **evaluation_json(result)}
+
+
+def _evaluate_network(
+    project: ProjectFolder, fit: Fit, split: Split, progress: Progress
+) -> Evaluation | None:
+    """Evaluate a trained network on a split; None if the split has no label."""
+    context, model = restore(project, fit)
+    if split == "heldout":
+        return measure_heldout(project, context, model=model, fit=fit, progress=progress)
+    return measure(project, context, model=model, split=split, progress=progress)
 
 
 def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) -> dict[str, Any]:

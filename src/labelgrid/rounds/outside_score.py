@@ -9,7 +9,7 @@ from pathlib import Path
 
 from labelgrid.data.frame import Frame
 from labelgrid.errors import ModelError, command
-from labelgrid.ledger.grid import State
+from labelgrid.ledger.grid import Split, State
 from labelgrid.nets.network import Network, Raw
 from labelgrid.progress import Progress
 from labelgrid.project.declaration_changes import target_declarations
@@ -44,7 +44,13 @@ class OutsideJob(ScoringJob):
 
 @dataclass(frozen=True)
 class OutsideScorer(PoolScorer):
-    """Scores a project's pool with predictions that another program wrote."""
+    """Scores a project's pool with predictions that another program wrote.
+
+    Args:
+        opened: the predictions of the record, if they have just been opened.
+    """
+
+    opened: OutsidePredictions | None = None
 
     @cached_property
     def model(self) -> TrainedModel:
@@ -59,6 +65,8 @@ class OutsideScorer(PoolScorer):
             ModelError: their folder is gone, or they have changed.
         """
         folder = Path(self.fit.predictions)
+        if self.opened:
+            return self.opened
         if folder.is_dir():
             predictions = OutsidePredictions.of(folder, self.context)
             if predictions.files.digest() == self.fit.model:
@@ -145,7 +153,7 @@ def score_predictions(
     context = context_of(project)
     predictions = OutsidePredictions.of(folder, context)
     fit = _record(project, context, predictions)
-    scorer = OutsideScorer(RoundScores(project, fit, chosen), progress)
+    scorer = OutsideScorer(RoundScores(project, fit, chosen), progress, predictions)
     scorer.check_model()
     grid = project.store.grid()
     images = scorer.images(grid)
@@ -194,6 +202,27 @@ def _heldout(
     if image_ids:
         progress.say("Nothing is measured: no file is of a held-out image with a label.")
     return []
+
+
+def evaluate_recorded(
+    project: ProjectFolder, fit: Fit, split: Split, progress: Progress
+) -> Evaluation | None:
+    """Measure recorded predictions on a split, as `evaluate.evaluate_split` does a network.
+
+    None if the split has no label.
+
+    Raises:
+        LabelgridError: they have changed, or lack an image with a label.
+    """
+    scorer = OutsideScorer(RoundScores(project, fit, strategy_of(project)[1]), progress)
+    image_ids = usable_images(project, labelled_images(project, split), progress)
+    result = None
+    if image_ids:
+        scorer.predictions.check(image_ids, progress)
+        result = measure_predictions(scorer.predictions, image_ids, progress)
+    if split == "heldout":
+        record_measurement(project, scorer.context, fit=fit, result=result)
+    return result
 
 
 def measure_predictions(
