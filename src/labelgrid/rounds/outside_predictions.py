@@ -5,7 +5,7 @@ The file of an image is `FOLDER/IMAGE.npz`; docs/own-model.md says what it holds
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -66,12 +66,14 @@ class OutsidePredictions:
         files: of the folder.
         context: has the tasks and the images.
         shapes: by the name of each array, what all files have in common; see `shapes_of`.
+        first: the name of the file that they are of.
         whole: the images whose files keep the image's extension; see `naming.whole_names`.
     """
 
     files: OutsideFiles
     context: RoundContext
     shapes: Mapping[str, tuple[int, ...]]
+    first: str
     whole: Collection[str]
     _sizes: dict[str, tuple[int, int]] = field(default_factory=dict, repr=False)
     _checked: set[str] = field(default_factory=set, repr=False)
@@ -87,7 +89,7 @@ class OutsidePredictions:
         files = OutsideFiles.of(folder)
         image_ids = context.source.images()
         whole = whole_names(image_ids, image_ids)
-        predictions = cls(files=files, context=context, shapes={}, whole=whole)
+        predictions = cls(files=files, context=context, shapes={}, first="", whole=whole)
         first = next((image_id for image_id in image_ids if predictions.has(image_id)), None)
         if first is None:
             expected = label_name(image_ids[0], EXTENSION, image_ids[0] in whole)
@@ -99,8 +101,8 @@ class OutsidePredictions:
                 f"folder, with {EXTENSION} as its extension.",
                 unchanged="Nothing was scored.",
             )
-        arrays = read_predictions(predictions.path(first))
-        return cls(files=files, context=context, shapes=shapes_of(arrays), whole=whole)
+        shapes = shapes_of(read_predictions(predictions.path(first)))
+        return replace(predictions, shapes=shapes, first=predictions._name(first))
 
     @property
     def trained(self) -> list[str]:
@@ -179,7 +181,8 @@ class OutsidePredictions:
             return [f"{error.what} {error.next_step}"], True
         found = list(array_faults(arrays, self.context.tasks))
         if not found and shapes_of(arrays) != self.shapes:
-            return [f"It holds {_form_text(arrays)}; other files hold others."], True
+            own = _form_text(shapes_of(arrays))
+            return [f"It holds {own}; '{self.first}' holds {_form_text(self.shapes)}."], True
         maps = [array for name, array in arrays.items() if name != FEATURES and array.ndim > 1]
         height, width = self._size(image_id)
         is_turned = [_is_turned(array.shape[-2:], (height, width)) for array in maps]
@@ -375,10 +378,10 @@ def _is_turned(shape: tuple[int, ...], size: tuple[int, int]) -> bool:
     return height != width and rows != columns and off <= max(height, width) // 2
 
 
-def _form_text(arrays: Arrays) -> str:
+def _form_text(shapes: Mapping[str, tuple[int, ...]]) -> str:
     """What a file holds, in words."""
     parts = []
-    for name, shape in shapes_of(arrays).items():
+    for name, shape in shapes.items():
         numbers = f" {list(shape)}" if shape else ""
         parts.append(f"{name}{numbers}")
     return join_names(parts)
