@@ -1,32 +1,42 @@
 """Finds the image that a tool's file names, whatever folders its name has."""
 
+import re
+import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 
 from labelgrid.formats.naming import stem
+
+#: How a name is written.
+_Spelling = Callable[[str], str]
 
 
 class ImageNames:
     """The project's images, to be found by the names that tools give them.
 
+    Accents of one code and of two are the same where nothing else has the name.
+
     Args:
         image_ids: all images of the project.
 
     Example:
-        >>> names = ImageNames(["kitchen/0004.jpg", "bath/0004.jpg", "hall.png"])
+        >>> names = ImageNames(["kitchen/0004.jpg", "bath/0004.jpg", "hall 1.png"])
         >>> names.find("images/kitchen/0004.jpg")
         ['kitchen/0004.jpg']
-        >>> names.find("hall.jpg"), names.find("0004.jpg")
-        (['hall.png'], ['bath/0004.jpg', 'kitchen/0004.jpg'])
+        >>> names.find("hall 1.jpg"), names.find("0004.jpg")
+        (['hall 1.png'], ['bath/0004.jpg', 'kitchen/0004.jpg'])
         >>> names.find("kitchen/0004.jpg.png")
         ['kitchen/0004.jpg']
+        >>> names.find_uploaded("hall_1.png")
+        ['hall 1.png']
     """
 
     def __init__(self, image_ids: Iterable[str]) -> None:
-        self._by_name: dict[str, list[str]] = defaultdict(list)
-        for image_id in image_ids:
-            self._by_name[stem(PurePosixPath(image_id).name)].append(image_id)
+        image_ids = list(image_ids)
+        self._as_given = _Index(image_ids, str)
+        self._composed = _Index(image_ids, _composed)
+        self._uploaded = _Index(image_ids, _as_uploaded)
 
     def find(self, name: str) -> list[str]:
         """The images that a name can mean, sorted: those of its best match alone.
@@ -35,15 +45,52 @@ class ImageNames:
         end of the other, and at last that but for the extension. Folders that differ never match.
         A name with a second extension, as an upright copy has, is one but for its extension.
         """
-        path = PurePosixPath(name.replace("\\", "/").lstrip("/"))
+        return self._as_given.find(name) or self._composed.find(name)
+
+    def find_uploaded(self, name: str) -> list[str]:
+        """The images that a name can mean under which a web server stored an upload, sorted.
+
+        It has no folders; blanks became "_", and what is no letter, digit, "_", "-" or "." is lost.
+        """
+        return self._uploaded.find(name)
+
+
+class _Index:
+    """Finds images by their names in one spelling."""
+
+    def __init__(self, image_ids: Iterable[str], spelling: _Spelling) -> None:
+        self._spelling = spelling
+        self._by_name: dict[str, list[tuple[PurePosixPath, str]]] = defaultdict(list)
+        for image_id in image_ids:
+            path = PurePosixPath(spelling(image_id))
+            self._by_name[stem(path.name)].append((path, image_id))
+
+    def find(self, name: str) -> list[str]:
+        """See `ImageNames.find`."""
+        path = PurePosixPath(self._spelling(name.replace("\\", "/").lstrip("/")))
         ranks: dict[int, list[str]] = defaultdict(list)
         # A name may come without the image's extension: `room.1` of `room.1.jpg`.
         for last in {path.stem, path.name, stem(path.stem)}:
-            for image_id in self._by_name.get(last, ()):
-                rank = _rank(path, PurePosixPath(image_id))
+            for image, image_id in self._by_name.get(last, ()):
+                rank = _rank(path, image)
                 if rank is not None:
                     ranks[rank].append(image_id)
         return sorted(ranks[min(ranks)]) if ranks else []
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _as_uploaded(name: str) -> str:
+    """The last part of a name as Django's storage writes it, but for accents, which it may lose.
+
+    Example:
+        >>> _as_uploaded("bath/100% #1 (a).jpg")
+        '100_1_a.jpg'
+    """
+    last = PurePosixPath(unicodedata.normalize("NFD", name)).name
+    return re.sub(r"[^-\w.]", "", last.replace(" ", "_"))
 
 
 def _rank(name: PurePosixPath, image: PurePosixPath) -> int | None:

@@ -123,6 +123,7 @@ class _Annotation:
     seconds: float | None = None
     annotator: str = ""
     made: str = ""
+    uploaded: bool = False
 
 
 def answers_of(exports: Mapping[str, Iterable[object]], index: ProjectIndex) -> Answers:
@@ -190,9 +191,11 @@ def _annotation(task: Mapping[str, Any], where: str, keep: Keep | None) -> _Anno
     request_id = data.get("request_id", "")
     if not isinstance(request_id, str):
         raise LabelError(f"Its request_id is {request_id!r:.40}, not a text.")
+    address = _address(data)
     values: dict[str, Any] = {
         "where": where,
-        "image": image_name(_address(data)),
+        "image": image_name(address),
+        "uploaded": bool(_UPLOAD.match(address)),
         "request_id": request_id,
         "made": _made(chosen),
     }
@@ -335,4 +338,5 @@ class _Matching:
             seconds=annotation.seconds,
             annotator=annotation.annotator,
             made=annotation.made,
+            uploaded=annotation.uploaded,
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from labelgrid.annotate.answers import Answer, Answers, Fault
 from labelgrid.annotate.class_names import ClassNames, NameTarget
 from labelgrid.annotate.connector import ProjectIndex
+from labelgrid.annotate.image_names import ImageNames
 from labelgrid.errors import EmptyLabelError, LabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.regions import IGNORED, UNCOVERED, Canvas
@@ -40,6 +41,7 @@ class DrawnImage:
         seconds: as in `Answer`.
         annotator: as in `Answer`.
         made: as in `Answer`.
+        uploaded: whether the name is that of an upload, as `ImageNames.find_uploaded` reads it.
     """
 
     image: str
@@ -50,6 +52,11 @@ class DrawnImage:
     seconds: float | None = None
     annotator: str = ""
     made: str = ""
+    uploaded: bool = False
+
+    def find(self, names: ImageNames) -> list[str]:
+        """The images that its name can mean."""
+        return names.find_uploaded(self.image) if self.uploaded else names.find(self.image)
 
 
 def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers:
@@ -63,11 +70,11 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
     """
     classes = index.class_names()
     finder = index.image_names()
-    found = {image.image: finder.find(image.image) for image in images if image.cell is None}
-    ours = [image for image in images if image.cell is None and found[image.image]]
+    found = [[] if image.cell else image.find(finder) for image in images]
+    ours = [image for image, ids in zip(images, found, strict=True) if ids]
     common = classes.targets(_names(ours, False), optional=_names(ours, True))
     answers = Answers()
-    for image in images:
+    for image, ids in zip(images, found, strict=True):
         targets = common
         try:
             if image.cell:
@@ -75,7 +82,7 @@ def region_answers(images: Sequence[DrawnImage], index: ProjectIndex) -> Answers
         except LabelError as error:
             answers.faults.append(Fault(image.where, error.what, error.next_step, image.cell))
             continue
-        cells = _cells(image, found.get(image.image, []), targets)
+        cells = _cells(image, ids, targets)
         if isinstance(cells, Fault):
             answers.faults.append(cells)
             continue
