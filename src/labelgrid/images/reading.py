@@ -3,8 +3,9 @@
 import hashlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -21,6 +22,8 @@ from labelgrid.images.opening import check_content, has_16_bits, max_bytes, max_
 from labelgrid.images.tiff import check_tiff
 
 Pixels = NDArray[np.uint8]
+#: Is shown a decoded image.
+Look = Callable[[Image.Image], object]
 
 #: A 16-bit image whose largest value is below this would become almost black; its real range is
 #: unknown.
@@ -92,13 +95,17 @@ def changed_image_error(path: Path) -> ImageError:
     )
 
 
-def check_image(path: Path) -> CheckedImage:
+def check_image(path: Path, look: Look | None = None) -> CheckedImage:
     """Check an image to its end as `read_image` does, without keeping all its pixels.
 
     The digest is `labelgrid.files.digest` of the file. All checksums of a PNG and of a deflated TIFF
     are checked. JPEG has none: lost parts are detected, but no damage after which no coded pixels
     are missing. Of a PNG or JPEG not all pixels are kept: the memory is at most that of the decoded
     image, or four times that if a JPEG is progressive (4:4:4).
+
+    Args:
+        path: of the image.
+        look: is shown a JPEG, which is decoded at a part of its size; other images are not.
 
     Raises:
         ImageError: as `read_image`.
@@ -115,7 +122,8 @@ def check_image(path: Path) -> CheckedImage:
             raise _empty(path)
         file.seek(0)
         with open_image(file, path) as image:
-            checks = {"PNG": _check_png, "JPEG": _check_jpeg, "MPO": _check_jpeg}
+            check_jpeg = partial(_check_jpeg, look=look)
+            checks = {"PNG": _check_png, "JPEG": check_jpeg, "MPO": check_jpeg}
             check = checks.get(image.format or "", _check_other)
             width, height, orientation = check(image, file, path)
     return CheckedImage(*_upright_size(height, width, orientation), digest)
@@ -182,7 +190,9 @@ def _is_bright(image: Image.Image) -> bool:
     return False
 
 
-def _check_jpeg(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, int, int]:
+def _check_jpeg(
+    image: Image.Image, file: BinaryIO, path: Path, look: Look | None
+) -> tuple[int, int, int]:
     """Check that no coded data of a JPEG are missing; return what `_check_png` returns.
 
     It is decoded at an eighth of its size, or as a whole if its scans refine each other: once more
@@ -193,7 +203,7 @@ def _check_jpeg(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, in
     data = _all(file)
     parts = jpeg.parts_of(data)
     try:
-        pixels = _jpeg_digest(image, parts.progressive)
+        pixels = _jpeg_digest(image, parts.progressive, look)
     except Exception:  # as in `opened`
         if not _is_whole_jpeg(data) or _imdecode(data, cv2.IMREAD_REDUCED_COLOR_8) is None:
             raise
@@ -204,11 +214,13 @@ def _check_jpeg(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, in
     return *size, orientation
 
 
-def _jpeg_digest(image: Image.Image, whole: bool) -> str:
-    """The hash of a JPEG's pixels, whose memory is freed."""
+def _jpeg_digest(image: Image.Image, whole: bool, look: Look | None = None) -> str:
+    """The hash of a JPEG's pixels, whose memory is freed once `look` has seen them."""
     if not whole:
         image.draft(image.mode, (1, 1))
     image.load()
+    if look:
+        look(image)
     digest = _hash()
     for top in range(0, image.height, 64):  # a copy of the whole image would take much memory
         rows = image.crop((0, top, image.width, min(top + 64, image.height)))

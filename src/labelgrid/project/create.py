@@ -20,7 +20,7 @@ from labelgrid.project.folder import (
     check_new,
     remove_unfinished,
 )
-from labelgrid.project.holdout import hold_out, holdout_count
+from labelgrid.project.holdout import hold_out, holdout_count, say_leaks
 from labelgrid.project.image_files import (
     Check,
     find_images,
@@ -28,6 +28,7 @@ from labelgrid.project.image_files import (
     say_other_files,
     write_left_out,
 )
+from labelgrid.project.near_duplicates import MOST
 from labelgrid.project.settings import Settings, check_pattern, read_settings, settings_text
 from labelgrid.project.strides import check_strides
 from labelgrid.recipes.resolve import check_options, check_recipe, load_recipe
@@ -69,13 +70,22 @@ def create(
     count = holdout_count(holdout, total)
     _check_holdout(count, total)
     with new_project(folder, settings, tasks) as store:
-        rows = rows_of(folders, check, settings.group, progress, left_out=left_out)
+        thumbnails = {} if count and total <= MOST else None
+        rows = rows_of(
+            folders,
+            check,
+            settings.group,
+            progress,
+            left_out=left_out,
+            thumbnails=thumbnails,
+        )
         total = store.add_images(rows)
         count = holdout_count(holdout, total)
         _check_holdout(count, total)
         check_strides(store)
         write_left_out(store.path.parent, left_out or ())
         hold_out(store, settings.seed, count, progress)
+        say_leaks(store, settings.seed, thumbnails or {}, progress)
     return ProjectFolder.open(folder)
 
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from labelgrid.annotate.answers import Fault
 from labelgrid.errors import ImageError, command, note_unchanged
-from labelgrid.ledger.grid import ImageRow, State, TaskRow
+from labelgrid.images.thumbnails import Thumbnail
+from labelgrid.ledger.grid import ImageRow, Split, State, TaskRow
+from labelgrid.ledger.store import Store
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.holdout import hold_out, holdout_count
+from labelgrid.project.holdout import hold_out, holdout_count, say_leaks
 from labelgrid.project.image_files import (
     Check,
     ImageFolder,
@@ -18,11 +20,15 @@ from labelgrid.project.image_files import (
     say_other_files,
     write_left_out,
 )
+from labelgrid.project.near_duplicates import MOST, read_thumbnails
 from labelgrid.project.records import Fit, read_fit
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.project.strides import check_strides
 from labelgrid.words import count_text, join_names
+
+#: The splits of images that are measured on.
+MEASURED: tuple[Split, ...] = ("val", "test", "heldout")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +93,9 @@ def add(
     say_other_files(folders, progress)
     folders, removed = _without_removed(project, folders, progress)
     rows: list[ImageRow] = []
+    thumbnails = _wanted_thumbnails(store, check, holdout)
     if images:
-        rows += rows_of(folders, check, group, progress, left_out=left_out)
+        rows += rows_of(folders, check, group, progress, left_out=left_out, thumbnails=thumbnails)
     with store.transaction("add"):
         heldout_before = {row.image_id for row in store.images(("heldout",))}
         old_rows = {row.image_id: row for row in store.images()}
@@ -117,9 +124,20 @@ def add(
         heldout_now = [image_id for image_id in heldout if image_id not in heldout_before]
         request_heldout(store, heldout_now, [task.name for task in store.tasks()])
         request_heldout(store, sorted(heldout_before), [task.name for task in tasks])
+        if thumbnails is not None and (new_ids or held_out):
+            read_thumbnails(store.images(None if held_out else MEASURED), thumbnails)
+            say_leaks(store, project.settings.seed, thumbnails, progress)
     if left_out is not None:
         write_left_out(project.folder, left_out)
     return Added(new=added, moved=len(moved), changed=len(changed), removed=removed, held=held_out)
+
+
+def _wanted_thumbnails(
+    store: Store, check: Check, holdout: int | str
+) -> dict[str, Thumbnail] | None:
+    """An empty collection of thumbnails; None if no images for measuring can be compared."""
+    measuring = store.count_images(MEASURED) or holdout_count(holdout, 1)
+    return {} if check == "full" and measuring and store.count_images() <= MOST else None
 
 
 def _without_removed(

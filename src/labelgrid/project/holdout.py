@@ -10,8 +10,10 @@ import numpy as np
 
 from labelgrid.errors import ProjectError
 from labelgrid.ledger.grid import ImageRow, State
+from labelgrid.images.thumbnails import Thumbnail
 from labelgrid.ledger.store import Store
 from labelgrid.progress import Progress
+from labelgrid.project.near_duplicates import leak_warning
 from labelgrid.project.records import Fit
 from labelgrid.project.requests import request_heldout
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
@@ -106,6 +108,33 @@ def hold_out(
     store.update_images(replace(row, split="heldout") for row in held)
     request_heldout(store, [row.image_id for row in held], [task.name for task in store.tasks()])
     return len(held)
+
+
+def say_leaks(
+    store: Store, seed: int, thumbnails: Mapping[str, Thumbnail], progress: Progress
+) -> None:
+    """Warn of images for measuring that look like training images, and name groups that help.
+
+    Args:
+        store: the ledger.
+        seed: of the draw.
+        thumbnails: of the images that are compared; without any, nothing is said.
+        progress: is told.
+    """
+    rows = list(store.images()) if thumbnails else []
+    measured = [row.image_id for row in rows if row.split != "train"]
+    if not measured:
+        return
+
+    def draw(grouped: Sequence[ImageRow]) -> list[ImageRow]:
+        return _draw_families(grouped, families(grouped), seed, len(measured))
+
+    progress.start("Comparing images", 1, "steps")
+    compared = [image_id for image_id in measured if image_id in thumbnails]
+    warning = leak_warning(thumbnails, rows, compared, draw)
+    progress.advance()
+    if warning:
+        progress.say(warning)
 
 
 def _draw_families(

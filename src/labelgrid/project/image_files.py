@@ -17,6 +17,7 @@ from labelgrid.errors import ImageError
 from labelgrid.files import write_text
 from labelgrid.images.listing import read_list, scan_folder
 from labelgrid.images.reading import check_image, image_size
+from labelgrid.images.thumbnails import LEAST, Thumbnail, read_thumbnail, thumbnail_of
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import LEFT_OUT
@@ -119,6 +120,7 @@ def rows_of(
     progress: Progress,
     *,
     left_out: list[Fault] | None = None,
+    thumbnails: dict[str, Thumbnail] | None = None,
 ) -> Iterator[ImageRow]:
     """Ledger rows of the images; `full` reads every file to its end, `none` opens no file.
 
@@ -128,6 +130,7 @@ def rows_of(
         group: the pattern of groups.
         progress: reports each image.
         left_out: gets the images that cannot be used; None: one is an error.
+        thumbnails: gets those of the images that are read.
 
     Raises:
         ImageError: lists the images that cannot be used: without `left_out`, or if all are.
@@ -145,7 +148,8 @@ def rows_of(
                     )
                 progress.advance(len(folder.image_ids))
                 continue
-            for row in threads.map(partial(_read_row, folder.root, group), folder.image_ids):
+            read = partial(_read_row, folder.root, group, thumbnails)
+            for row in threads.map(read, folder.image_ids):
                 progress.advance()
                 if isinstance(row, Fault):
                     faults.append(row)
@@ -215,17 +219,27 @@ def write_left_out(folder: Path, left_out: Iterable[Fault]) -> None:
         path.unlink(missing_ok=True)
 
 
-def _fault_or_size(image_id: str, path: Path) -> tuple[int, int, str] | Fault:
+def _fault_or_size(
+    image_id: str, path: Path, thumbnails: dict[str, Thumbnail] | None = None
+) -> tuple[int, int, str] | Fault:
     """The height, width and content hash of an image's file, or what is wrong with it."""
     try:
-        return check_image(path)
+        if thumbnails is None:
+            return check_image(path)
+        decoded: list[Thumbnail] = []
+        found = check_image(path, lambda image: decoded.append(thumbnail_of(image)))
+        if max(found.height, found.width) >= LEAST:
+            thumbnails[image_id] = decoded[0] if decoded else read_thumbnail(path, found.digest)
+        return found
     except ImageError as error:
         return Fault(image_id, error.what, error.next_step)
 
 
-def _read_row(root: Path, group: str, image_id: str) -> ImageRow | Fault:
+def _read_row(
+    root: Path, group: str, thumbnails: dict[str, Thumbnail] | None, image_id: str
+) -> ImageRow | Fault:
     """The row of an image, or what is wrong with its file."""
-    found = _fault_or_size(image_id, root / image_id)
+    found = _fault_or_size(image_id, root / image_id, thumbnails)
     if isinstance(found, Fault):
         return found
     height, width, digest = found

@@ -1,0 +1,182 @@
+"""Laws of near-duplicates: frames of one video are found, other photographs are not, and the printed groups help."""
+
+import re
+import shlex
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from labelgrid.images.thumbnails import Thumbnail
+from labelgrid.project import create, extend
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.near_duplicates import ALIKE, correlation, near_duplicates
+from labelgrid.project.settings import Settings
+from tests.campaigns import DEPTH
+from tests.projects import Said
+
+SIZE = (120, 160)
+
+
+def scene(seed: int, margin: int = 16) -> NDArray[np.uint8]:
+    """A picture of boxes, larger than a frame by a margin."""
+    rng = np.random.default_rng(seed)
+    height, width = SIZE[0] + margin, SIZE[1] + margin
+    image = np.full((height, width, 3), rng.integers(0, 256, 3), np.uint8)
+    for _ in range(40):
+        y, x = rng.integers(0, height), rng.integers(0, width)
+        tall, wide = rng.integers(8, 50, 2)
+        image[y : y + tall, x : x + wide] = rng.integers(0, 256, 3)
+    return image
+
+
+def frame(picture: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
+    """The frame of a video that moves over a picture, with noise."""
+    part = picture[number : number + SIZE[0], number : number + SIZE[1]]
+    noise = np.random.default_rng(number).normal(0, 3, part.shape)
+    return np.clip(part + noise, 0, 255).astype(np.uint8)
+
+
+def video(folder: Path, name: str, frames: int = 10, *, seed: int = 0, first: int = 0) -> None:
+    """Write frames of a video; `name` has a place for the number."""
+    picture = scene(seed)
+    for number in range(frames):
+        path = folder / name.format(first + number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), frame(picture, number))
+
+
+def photographs(folder: Path, count: int = 24) -> None:
+    """Write pictures of different things."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        cv2.imwrite(str(folder / f"photo_{number:04d}.jpg"), frame(scene(1000 + number), 0))
+
+
+def made(
+    folder: Path, images: Path, holdout: int = 6, group: str = ""
+) -> tuple[ProjectFolder, str]:
+    """A new project, and what was said."""
+    said = Said()
+    project = create.create(
+        folder,
+        [images],
+        tasks=[DEPTH],
+        settings=Settings(group=group),
+        progress=said,
+        holdout=holdout,
+    )
+    return project, "\n".join(said.lines)
+
+
+def printed_group(text: str) -> str:
+    """The pattern of the option --group in a text, as a shell reads it."""
+    found = re.search(r"--group .*", text)
+    assert found, text
+    return shlex.split(found.group().rstrip("."))[1].rstrip(",")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+@pytest.mark.parametrize(
+    "names",
+    ["cam{v}_{{:05d}}.{s}", "{v}/{{:04d}}.{s}", "home/{v}/a/{{:04d}}.{s}", "cam {v}-{{}}.{s}"],
+)
+def test_the_printed_group_keeps_all_frames_of_a_video_in_one_split(
+    tmp_path: Path, names: str, suffix: str
+) -> None:
+    for number in range(5):
+        video(tmp_path / "images", names.format(v=number, s=suffix), seed=number)
+    project, text = made(tmp_path / "flat", tmp_path / "images")
+    project.store.close()
+    assert re.search(r"[3-6] of 6 held-out images look like a training image", text)
+    first = text.split("too good: ")[1].split(" and ")[0]
+    assert (tmp_path / "images" / first).is_file()
+    project, text = made(tmp_path / "again", tmp_path / "images", group=printed_group(text))
+    with project:
+        assert project.store.count_images(("heldout",)) == 10
+        assert text == ""
+
+
+def test_one_long_video_is_cut_into_runs_of_its_numbers(tmp_path: Path) -> None:
+    for number in range(6):
+        video(tmp_path / "images", "frame_{:06d}.jpg", seed=number, first=10 * number)
+    project, text = made(tmp_path / "flat", tmp_path / "images", holdout=12)
+    project.store.close()
+    before = int(re.findall(r"(\d+) of 12 held-out", text)[0])
+    assert before >= 10
+    project, text = made(tmp_path / "again", tmp_path / "images", 12, printed_group(text))
+    with project:
+        assert project.store.count_images(("heldout",)) == 20
+        assert text == ""
+
+
+def test_frames_whose_names_say_nothing_are_to_be_put_into_folders(tmp_path: Path) -> None:
+    for number in range(4):
+        video(tmp_path / "images", f"{{}}abc{number}xyz.jpg", seed=number)
+    project, text = made(tmp_path / "flat", tmp_path / "images")
+    project.store.close()
+    assert "put the images of each place into a folder of its own" in text
+    assert printed_group(text) == "^(.+)/"
+
+
+def test_photographs_of_different_things_raise_no_warning(tmp_path: Path) -> None:
+    photographs(tmp_path / "images")
+    project, text = made(tmp_path / "flat", tmp_path / "images")
+    with project:
+        assert text == ""
+
+
+def test_added_frames_of_held_out_ones_are_named(tmp_path: Path) -> None:
+    photographs(tmp_path / "images")
+    project, _ = made(tmp_path / "flat", tmp_path / "images")
+    with project:
+        (held, *_) = project.store.images(("heldout",))
+        number = int(held.image_id[6:10])
+        again = tmp_path / "more" / "again.jpg"
+        again.parent.mkdir()
+        cv2.imwrite(str(again), frame(scene(1000 + number), 5))
+        said = Said()
+        extend.add(project, [again.parent], [], "full", said)
+        (text,) = said.lines
+        assert text.startswith("1 of 6 held-out images look like a training image")
+        assert f"{held.image_id} and again.jpg" in text
+
+
+def test_frames_that_are_held_out_later_are_named(tmp_path: Path) -> None:
+    video(tmp_path / "images", "a_{}.jpg")
+    video(tmp_path / "images", "b_{}.jpg", seed=1)
+    project, text = made(tmp_path / "flat", tmp_path / "images", holdout=0)
+    with project:
+        assert text == ""
+        said = Said()
+        extend.add(project, [], [], "full", said, holdout=4)
+        assert "4 of 4 held-out images look like" in said.lines[-1]
+
+
+def thumbnails(*pictures: NDArray[np.uint8]) -> dict[str, Thumbnail]:
+    found = {}
+    for number, picture in enumerate(pictures):
+        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+        found[f"{number:03d}"] = cv2.resize(grey, (64, 48), interpolation=cv2.INTER_AREA)
+    return found
+
+
+def test_each_pair_is_found_once_and_flat_images_are_no_pair() -> None:
+    grey = np.full((*SIZE, 3), 90, np.uint8)
+    pictures = [scene(1), scene(2), grey, grey + 1, scene(3), scene(1)]
+    (pair,) = near_duplicates(thumbnails(*pictures))
+    assert (pair.first, pair.second) == ("000", "005")
+    assert ALIKE < pair.likeness <= 1.001
+
+
+def test_pairs_of_some_images_are_those_with_others() -> None:
+    pictures = [frame(scene(1), 0), frame(scene(1), 3), frame(scene(1), 6)]
+    pairs = list(near_duplicates(thumbnails(*pictures), of=["000", "001"]))
+    assert {(pair.first, pair.second) for pair in pairs} == {("000", "002"), ("001", "002")}
+
+
+def test_a_single_image_has_no_pair() -> None:
+    assert not list(near_duplicates(thumbnails(scene(1))))
+    assert correlation(*thumbnails(scene(1), scene(2)).values()) < ALIKE
