@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.project.task_change import Changed
     from labelgrid.project.verify import Verified
     from labelgrid.report.write import WrittenReport
+    from labelgrid.rounds.audit import Audited
     from labelgrid.rounds.query import QueryResult
     from labelgrid.score.table import Table
 
@@ -547,6 +548,23 @@ class Project(ProjectContents):
         from labelgrid.project.verify import verify
 
         return verify(self._project, self._progress)
+
+    def audit(self, *, folds: int = 0) -> "Audited":
+        """Rank the labels by how likely they are wrong, and write `audit.csv` and `audit.png`.
+
+        Labels are compared with the edges of their images, with other labels of the same image and
+        of their task, and with networks. If a call is killed, the same call resumes its trainings.
+
+        Args:
+            folds: the networks to train by the project's recipe, each without a fold of the images
+                whose labels it then judges; 0: none, which takes seconds for hundreds of labels.
+        """
+        from labelgrid.rounds.audit import audit
+
+        if not folds:
+            return audit(self._project, 0, self._progress)
+        with self._job() as progress:
+            return audit(self._project, folds, progress)
 
     def unlabel(self, cells: Iterable[str]) -> ChangedCells:
         """Withdraw wrong labels: their cells are missing again; files and history are kept.

@@ -1,4 +1,4 @@
-"""Commands that show results, faults and plug-ins: report, verify, list."""
+"""Commands that show results, faults and plug-ins: report, verify, audit, list."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,10 @@ from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson
 from labelgrid.cli.opening import open_project
 from labelgrid.errors import note_unchanged
-from labelgrid.words import count_text
+from labelgrid.words import count_text, join_names
+
+#: The rows of the table of an audit.
+DOUBTFUL = 20
 
 
 @note_unchanged("Nothing was written.")
@@ -76,6 +79,52 @@ def verify(
         raise typer.Exit(1)
 
 
+@note_unchanged("The labels are unchanged.")
+def audit(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")],
+    folds: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Train so many networks, each without a fold of the images, and compare the "
+            "fold's labels with its predictions; 0: no network.",
+        ),
+    ] = 0,
+    json: AsJson = False,
+) -> None:
+    """Rank the labels of a project by how likely they are wrong, and show the worst.
+
+    Writes all of them to DIR/audit.csv, and pictures of the worst to DIR/audit.png.
+
+    Example: [bold]labelgrid audit flat --folds 3[/]
+    """
+    from dataclasses import asdict
+
+    with open_project(folder) as project:
+        audited = project.audit(folds=folds)
+    if json:
+        sheet = str(audited.sheet) if audited.sheet else None
+        screen.print_json({**asdict(audited), "table": str(audited.table), "sheet": sheet})
+        return
+    doubtful = [label for label in audited.labels if label.doubt]
+    rows = []
+    for label in doubtful[:DOUBTFUL]:
+        reasons = "; ".join(label.reasons)
+        rows.append((label.doubt, label.task, label.image, reasons))
+    if rows:
+        columns = ["doubt", "task", "image", "what speaks against the label"]
+        screen.print_table("The most doubtful labels", columns, rows)
+    count = count_text(len(audited.labels), "label")
+    screen.say(f"Something speaks against {len(doubtful):,} of {count}; all are in {audited.table}")
+    if audited.sheet:
+        screen.say(f"{audited.sheet} shows the worst.")
+    if audited.unread:
+        screen.say(
+            f"Not compared, as they cannot be read or have no valid pixel: "
+            f"{join_names(audited.unread)}."
+        )
+
+
 def list_(
     folder: Annotated[
         str, typer.Argument(metavar="[FOLDER]", help="strategies, networks, recipes, ...")
@@ -109,4 +158,5 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command()(report)
     app.command()(verify)
+    app.command()(audit)
     app.command("list")(list_)

@@ -6,6 +6,7 @@ Loads no torch.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -42,6 +43,21 @@ LIMIT = 1.3
 BETTER = 1.5
 
 Outlines = Mapping[str, Edges]
+
+
+@dataclass(frozen=True)
+class OutlineFit:
+    """How well the outlines of one label follow the edges of its image.
+
+    Args:
+        agreement: with its own image.
+        turned: the best agreement of the label if it lay in one of `WAYS`.
+        way: that way.
+    """
+
+    agreement: float
+    turned: float
+    way: str
 
 
 def limit(labels: int) -> float:
@@ -92,6 +108,23 @@ class EdgeEvidence:
             if value is not None:
                 found[image_id] = value
         return found
+
+    def outline_fit(self, outline: Edges, image_id: str) -> OutlineFit | None:
+        """How well one label agrees with its own image; None if that is not known."""
+        self._find([image_id, *self._drawn[: OTHERS + 1]])
+        value = self._agreement(outline, image_id, {image_id})
+        if value is None:
+            return None
+        tried = {}
+        for way in WAYS:
+            tried[way] = self._agreement(turned(outline, way), image_id, {image_id}) or 0.0
+        best = max(tried, key=lambda way: tried[way])
+        return OutlineFit(value, tried[best], best)
+
+    def forget(self, image_id: str) -> None:
+        """Free the memory of an image's edges, unless labels of others are compared with them."""
+        if image_id not in self._drawn[: OTHERS + 2]:
+            self._edges.pop(image_id, None)
 
     def doubts(self, task: str, outlines: Outlines, images: Sequence[str]) -> list[Doubt]:
         """Doubt the labels of a task, apart by the orientation that their photographs declare.

@@ -97,7 +97,7 @@ class Summaries:
     def add(self, cell: Cell, label: LabelArray) -> None:
         """Summarise a label, if its cell is in the sample."""
         if cell in self.sample:
-            self.made[cell] = _summary(self.tasks[cell.task], lambda: label)
+            self.made[cell] = label_summary(self.tasks[cell.task], lambda: label)
 
 
 def check_plausible(
@@ -304,7 +304,7 @@ class _Evidence:
     def summary(self, cell: Cell) -> Summary | None:
         """The summary of a cell's label in the import or, if it has none, in the project."""
         if cell not in self.summaries:
-            self.summaries[cell] = _summary(self.tasks[cell.task], partial(self.label, cell))
+            self.summaries[cell] = label_summary(self.tasks[cell.task], partial(self.label, cell))
         return self.summaries[cell]
 
     def label(self, cell: Cell) -> LabelArray | None:
@@ -320,7 +320,7 @@ class _Evidence:
         return None
 
     def _summary_of(self, row: CellRow) -> Summary | None:
-        return _summary(self.tasks[row.cell.task], partial(self._read, row))
+        return label_summary(self.tasks[row.cell.task], partial(self._read, row))
 
     def _read(self, row: CellRow) -> LabelArray:
         return read_stored_label(self.project, row, self.tasks[row.cell.task])
@@ -330,7 +330,7 @@ class _Evidence:
         path = prelabel(self.project, row, task)
         if path is None:
             return None
-        return _summary(task, lambda: task.read(path))
+        return label_summary(task, lambda: task.read(path))
 
 
 def _outlines(summaries: Mapping[Cell, Summary]) -> dict[str, Edges]:
@@ -346,8 +346,11 @@ def _class_maps(summaries: Iterable[Summary]) -> list[ClassMap]:
     return [summary.classes for summary in summaries if summary.classes is not None]
 
 
-def _summary(task: TaskDef, read: Callable[[], LabelArray | None]) -> Summary | None:
-    """None if there is no label, or if it cannot be read: other commands report damaged files."""
+def label_summary(task: TaskDef, read: Callable[[], LabelArray | None]) -> Summary | None:
+    """What is compared of the label that `read` returns.
+
+    None if there is no label, or if it cannot be read: other commands report damaged files.
+    """
     with suppress(LabelError, ProjectError, OSError):
         label = read()
         if label and label.valid.any():

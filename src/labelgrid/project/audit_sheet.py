@@ -1,0 +1,112 @@
+"""Draws the labels against which most speaks: photograph, label, outlines, prediction, reasons."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from labelgrid.drawings.label_sheet import (
+    RGB,
+    Layout,
+    SheetRow,
+    SheetTask,
+    Size,
+    label_sheet,
+    resize,
+)
+from labelgrid.errors import LabelgridError
+from labelgrid.formats.codec import LabelArray
+from labelgrid.images.reading import read_image
+from labelgrid.ledger.grid import Cell
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.stored_labels import read_stored_label
+from labelgrid.tasks.overview import Legend
+from labelgrid.tasks.pictures import thumbnail
+from labelgrid.tasks.task import TaskDef
+from labelgrid.words import count_text
+
+#: The most labels of a sheet.
+SHOWN = 24
+#: The colour of a label's outlines on its photograph.
+OUTLINE = (255, 40, 160)
+COLUMNS = ("label", "its outlines", "prediction", "what speaks against it")
+
+
+def draw_audit(
+    project: ProjectFolder,
+    doubtful: Mapping[Cell, Sequence[str]],
+    predictions: Mapping[Cell, Path],
+    labels: int,
+) -> bytes:
+    """A PNG of the first doubtful labels.
+
+    Args:
+        project: the project.
+        doubtful: labels and what speaks against them, the worst first; one at least.
+        predictions: pictures of predictions.
+        labels: the number of all labels.
+    """
+    shown = dict(islice(doubtful.items(), SHOWN))
+    columns = [name for name in COLUMNS if name != "prediction" or predictions]
+    layout = Layout(len(columns), len(shown))
+    rows = []
+    for place, (cell, reasons) in enumerate(shown.items(), 1):
+        photograph, label, outlines = _pictures(project, cell, layout)
+        pictures: list[RGB | str] = [label, outlines]
+        if predictions:
+            pictures.append(_prediction(predictions.get(cell), layout))
+        pictures.append(". ".join(reasons))
+        rows.append(SheetRow(f"{place}. {cell.image_id}:{cell.task}", photograph, pictures))
+    title = f"The {count_text(len(shown), 'label')} of {labels:,} against which most speaks"
+    tasks = [SheetTask(name, "", Legend()) for name in columns]
+    return label_sheet(title, rows, tasks, layout, legends=False)
+
+
+def _pictures(
+    project: ProjectFolder, cell: Cell, layout: Layout
+) -> tuple[RGB | str, RGB | str, RGB | str]:
+    """The photograph, the label, and the label's outlines on the photograph."""
+    photograph: RGB | str = "cannot be read"
+    label: RGB | str = "cannot be read"
+    outlines: RGB | str = ""
+    task = project.tasks()[cell.task]
+    row = project.store.find([cell])[cell]
+    with suppress(LabelgridError, OSError):
+        pixels = read_image(Path(project.store.image(cell.image_id).root) / cell.image_id)
+        photograph = resize(pixels, layout.fit(Size(*pixels.shape[:2])))
+    with suppress(LabelgridError, OSError):
+        array = read_stored_label(project, row, task)
+        overview = task.overview()
+        overview.add(cell.image_id, array)
+        size = layout.fit(Size(*array.size))
+        label = thumbnail(task, array, size, overview.limits(), lines=overview.lines)
+        if not isinstance(photograph, str):
+            outlines = _outlined(photograph, task, array)
+    return photograph, label, outlines
+
+
+def _outlined(photograph: RGB, task: TaskDef, label: LabelArray) -> RGB | str:
+    """A photograph with the strongest outlines of a label."""
+    import cv2  # imported late: without a sheet nothing is drawn
+
+    outline = task.outline(label)
+    if outline is None or not outline.any():
+        return "it has none"
+    height, width = photograph.shape[:2]
+    step = -(-max(outline.shape) // max(height, width))
+    thick = cv2.dilate(outline, np.ones((step, step), np.uint8))
+    small = cv2.resize(thick, (width, height), interpolation=cv2.INTER_LINEAR)
+    strong = small > max(0.5 * float(np.quantile(small, 0.98)), 1e-6)
+    drawn = photograph.copy()
+    drawn[strong] = OUTLINE
+    return drawn
+
+
+def _prediction(path: Path | None, layout: Layout) -> RGB | str:
+    with suppress(LabelgridError, OSError):
+        if path:
+            pixels = read_image(path)
+            return resize(pixels, layout.fit(Size(*pixels.shape[:2])))
+    return "none"

@@ -1,0 +1,103 @@
+"""Ranks the labels of a task by how much speaks against them. Loads no torch.
+
+A sort of evidence speaks against a label if its value is past the sort's limit, and if it is among
+the worst 7 % of the task's labels by it. The doubt of a label is the sum, over the sorts that
+speak against it, of the share of labels that are better by that sort. Labels of equal doubt are in
+the order of their mean share over all sorts.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.ledger.grid import Cell
+from labelgrid.project.label_evidence import OfLabels
+
+#: By sort, the value above which evidence speaks against a label; sorts that are not named have a
+#: fence: so many interquartile ranges above the third quartile of the task's labels.
+LIMITS = {"repeated file": 0.5, "image edges": -3.0, "other labels": -0.15}
+FENCE = 2.0
+#: A sort of evidence speaks against at most this share of a task's labels, or against one. With
+#: more, a sort that cannot tell right from wrong hides the others. `benchmarks/audit.py` counts.
+WORST = 0.07
+#: With fewer labels of a task, a fence says nothing.
+FEW = 8
+
+
+@dataclass(frozen=True)
+class LabelDoubt:
+    """How much speaks against a label.
+
+    Args:
+        cell: of the label.
+        score: 0 if nothing does, else up to the number of sorts of evidence.
+        reasons: what does, in words, the strongest first.
+    """
+
+    cell: Cell
+    score: float
+    reasons: Sequence[str]
+
+
+def rank_by_doubt(cells: Sequence[Cell], sorts: Mapping[str, OfLabels]) -> list[LabelDoubt]:
+    """The labels of one task, the most doubtful first.
+
+    Args:
+        cells: of the labels.
+        sorts: sort -> label -> evidence; a sort may know nothing of a label.
+
+    Example:
+        >>> from labelgrid.project.label_evidence import Evidence
+        >>> cells = [Cell(f"{number}.png", "depth") for number in range(10)]
+        >>> edges = {cell: Evidence(-6.0, "") for cell in cells}
+        >>> edges[cells[3]] = Evidence(0.2, "its outlines do not follow the image's edges")
+        >>> first = rank_by_doubt(cells, {"image edges": edges})[0]
+        >>> first.cell.image_id, first.score, first.reasons
+        ('3.png', 0.9, ["its outlines do not follow the image's edges"])
+    """
+    shares = []
+    total = np.zeros(len(cells))
+    reasons: list[list[tuple[float, str]]] = [[] for _ in cells]
+    for name, found in sorts.items():
+        values = np.array([found[cell].value if cell in found else np.nan for cell in cells])
+        known = ~np.isnan(values)
+        better = _better_shares(values)
+        shares.append(better)
+        against = known & (values > _limit(name, values[known]))
+        worst = max(WORST, 1 / max(len(cells), 1))
+        against &= better >= 1 - worst - _tied(values) - 1e-9
+        total += np.where(against, better, 0)
+        for index in np.flatnonzero(against):
+            reasons[index].append((float(better[index]), found[cells[index]].text))
+    mean = np.mean(shares, 0) if shares else total
+    order = np.lexsort((-mean, -total))
+    doubts = []
+    for index in order:
+        texts = [text for _, text in sorted(reasons[index], key=lambda item: -item[0])]
+        doubts.append(LabelDoubt(cells[index], float(total[index]), texts))
+    return doubts
+
+
+def _limit(name: str, known: NDArray[np.float64]) -> float:
+    if name in LIMITS:
+        return LIMITS[name]
+    if len(known) < FEW:
+        return np.inf
+    first, third = np.quantile(known, (0.25, 0.75))
+    return float(third + FENCE * (third - first))
+
+
+def _better_shares(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The share of the labels that each is worse than; half where it is not known."""
+    known = np.sort(values[~np.isnan(values)])
+    shares = np.searchsorted(known, values) / max(len(values), 1)
+    return np.where(np.isnan(values), 0.5, shares)
+
+
+def _tied(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The share of the labels of equal value: they all are among the worst, or none is."""
+    known = np.sort(values[~np.isnan(values)])
+    equal = np.searchsorted(known, values, "right") - np.searchsorted(known, values)
+    return np.where(np.isnan(values), 0, equal - 1) / max(len(values), 1)

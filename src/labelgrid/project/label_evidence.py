@@ -1,0 +1,227 @@
+"""Gathers what speaks against each label of a project, except for what a model says.
+
+Images and labels are read one by one; numbers stay in memory. Loads no torch.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from labelgrid.ledger.grid import Cell, State
+from labelgrid.ledger.store import CellRow
+from labelgrid.progress import Progress
+from labelgrid.project import plausibility
+from labelgrid.project.edge_evidence import BETTER, EdgeEvidence, OutlineFit
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.plausibility import Summary, slope_agreement
+from labelgrid.project.repeated_labels import repeated_cells
+from labelgrid.project.stored_labels import read_stored_label
+from labelgrid.project.suspicion import label_summary
+from labelgrid.tasks.figures import LabelFigure
+from labelgrid.words import join_names
+
+#: The figures of a label are at least this far apart, in standard deviations, from being one value.
+LEAST_SPREAD = 1e-3
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one comparison says of a label.
+
+    Args:
+        value: how much it speaks against the label, in any unit; higher is worse.
+        text: what was found, in words.
+    """
+
+    value: float
+    text: str
+
+
+#: The evidence of one sort about many labels.
+OfLabels = Mapping[Cell, Evidence]
+
+
+@dataclass
+class LabelEvidence:
+    """What was found about the labels of a project: sort of evidence -> label -> evidence.
+
+    Args:
+        sorts: the evidence.
+        labels: the labels that were read, by task.
+        unread: those that could not be.
+    """
+
+    sorts: dict[str, OfLabels]
+    labels: dict[str, list[CellRow]] = field(default_factory=dict)
+    unread: list[Cell] = field(default_factory=list)
+
+
+def gather_evidence(project: ProjectFolder, progress: Progress) -> LabelEvidence:
+    """Compare every label with its image, the other labels of its image and of its task.
+
+    Args:
+        project: the project.
+        progress: reports each image.
+    """
+    rows: dict[str, list[CellRow]] = defaultdict(list)
+    for row in project.store.cells(state=State.LABELLED):
+        rows[row.cell.image_id].append(row)
+    gathering = _Gathering(project)
+    progress.start("Comparing labels", len(rows), "images")
+    for image_id in sorted(rows):
+        gathering.add_image(image_id, rows[image_id])
+        progress.advance()
+    return gathering.evidence()
+
+
+class _Gathering:
+    """What is known after some of the images."""
+
+    def __init__(self, project: ProjectFolder) -> None:
+        self.project = project
+        self.tasks = project.tasks()
+        self.edges = EdgeEvidence(project)
+        self.fits: dict[Cell, Evidence] = {}
+        self.slopes: dict[Cell, Evidence] = {}
+        self.figures: dict[Cell, Mapping[str, LabelFigure]] = {}
+        self.digests: dict[str, dict[Cell, str]] = defaultdict(dict)
+        self.labels: dict[str, list[CellRow]] = defaultdict(list)
+        self.unread: list[Cell] = []
+
+    def add_image(self, image_id: str, rows: Sequence[CellRow]) -> None:
+        """Compare the labels of an image."""
+        slopes: dict[Cell, Summary] = {}
+        for row in rows:
+            task = self.tasks[row.cell.task]
+            summary = label_summary(task, partial(read_stored_label, self.project, row, task))
+            if summary is None:
+                self.unread.append(row.cell)
+                continue
+            self.labels[task.name].append(row)
+            self.figures[row.cell] = summary.figures
+            if summary.slope is not None:
+                slopes[row.cell] = summary
+            if summary.outline is not None and summary.outline.any():
+                self.digests[task.name][row.cell] = row.digest
+                fit = self.edges.outline_fit(summary.outline, image_id)
+                if fit:
+                    self.fits[row.cell] = edge_evidence_of(fit)
+        self.edges.forget(image_id)
+        self.slopes.update(slope_evidence(slopes))
+
+    def evidence(self) -> LabelEvidence:
+        """All that was found."""
+        figures: dict[Cell, Evidence] = {}
+        repeated: dict[Cell, Evidence] = {}
+        contents = {row.image_id: row.digest or row.image_id for row in self.project.store.images()}
+        for task, rows in self.labels.items():
+            figures.update(figure_evidence({row.cell: self.figures[row.cell] for row in rows}))
+            repeated.update(repetition_evidence(self.digests[task], contents))
+        # Labels that relations derive from others belong here, too.
+        sorts: dict[str, OfLabels] = {
+            "repeated file": repeated,
+            "image edges": self.fits,
+            "other labels": self.slopes,
+            "figures": figures,
+        }
+        return LabelEvidence(sorts, dict(self.labels), self.unread)
+
+
+def edge_evidence_of(fit: OutlineFit) -> Evidence:
+    """That the outlines do not follow the image's edges, or would if the label lay otherwise.
+
+    Example:
+        >>> edge_evidence_of(OutlineFit(0.2, 6.4, "upside down")).text
+        "its outlines do not follow the image's edges (0.2); they would if it lay upside down (6.4)"
+    """
+    text = f"its outlines do not follow the image's edges ({fit.agreement:.1f})"
+    value = -fit.agreement
+    if fit.turned > fit.agreement + BETTER:
+        value += max(0.0, fit.turned - BETTER)
+        text += f"; they would if it lay {fit.way} ({fit.turned:.1f})"
+    return Evidence(value, text)
+
+
+def slope_evidence(labels: Mapping[Cell, Summary]) -> dict[Cell, Evidence]:
+    """That slopes contradict those of the other labels of the image, such as depth and normals."""
+    found = {}
+    for cell, label in labels.items():
+        agreements: dict[str, float] = {}
+        for other_cell, other in labels.items():
+            value = _slope_agreement(label, other)
+            if other_cell != cell and value is not None:
+                agreements[other_cell.task] = value
+        if agreements:
+            mean = float(np.mean(list(agreements.values())))
+            names = join_names(list(agreements))
+            text = f"its slopes contradict {names} of the same image (agreement {mean:.2f})"
+            found[cell] = Evidence(-mean, text)
+    return found
+
+
+def _slope_agreement(label: Summary, other: Summary) -> float | None:
+    """The mean agreement along both axes; None if it is not known."""
+    if label.slope is None or other.slope is None or label.slope.shape != other.slope.shape:
+        return None
+    known = [value for value in slope_agreement(label.slope, other.slope) if not np.isnan(value)]
+    return float(np.mean(known)) if known else None
+
+
+def figure_evidence(labels: Mapping[Cell, Mapping[str, LabelFigure]]) -> dict[Cell, Evidence]:
+    """How far the figures of labels are from those of the task's other labels.
+
+    The distance is in robust standard deviations, that of the figure with the largest one.
+    """
+    values: dict[str, list[float]] = defaultdict(list)
+    for figures in labels.values():
+        for name, figure in figures.items():
+            values[name].append(_scaled(figure))
+    usual = {name: _middle(known) for name, known in values.items()}
+    found = {}
+    for cell, figures in labels.items():
+        distances = {}
+        for name, figure in figures.items():
+            if len(values[name]) >= plausibility.FEW:
+                middle, spread = usual[name]
+                distances[name] = abs(_scaled(figure) - middle) / (spread + LEAST_SPREAD)
+        if distances:
+            name = max(distances, key=lambda key: distances[key])
+            middle = usual[name][0]
+            figure = figures[name]
+            other = np.exp(middle) if figure.ratio else middle
+            text = f"{name} is {figure.value:.2g}{figure.unit} (usually {other:.2g}{figure.unit})"
+            found[cell] = Evidence(float(distances[name]), text)
+    return found
+
+
+def _scaled(figure: LabelFigure) -> float:
+    return float(np.log(max(figure.value, 1e-30))) if figure.ratio else figure.value
+
+
+def _middle(values: Iterable[float]) -> tuple[float, float]:
+    """The median, and the standard deviation by the median absolute deviation."""
+    known = np.array(list(values))
+    middle = float(np.median(known))
+    return middle, 1.4826 * float(np.median(np.abs(known - middle)))
+
+
+def repetition_evidence(
+    digests: Mapping[Cell, str], contents: Mapping[str, str]
+) -> dict[Cell, Evidence]:
+    """That a file is the label of several images, which are different files.
+
+    Args:
+        digests: of the labels of one task that show something.
+        contents: image id -> the digest of its content.
+    """
+    found = {}
+    for group in repeated_cells(digests, ()):
+        if len({contents[cell.image_id] for cell in group}) > 1:
+            for cell in group:
+                others = [other.image_id for other in group if other != cell]
+                text = f"the same file is the label of {join_names(others, 2)}"
+                found[cell] = Evidence(1.0, text)
+    return found

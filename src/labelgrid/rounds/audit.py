@@ -1,0 +1,127 @@
+"""Ranks the labels of a project by how likely they are wrong, as a table and a picture."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from labelgrid.errors import ProjectError
+from labelgrid.files import write_text
+from labelgrid.ledger.grid import Cell, State
+from labelgrid.progress import Progress
+from labelgrid.project.audit_sheet import draw_audit
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.import_picture import write_picture
+from labelgrid.project.label_doubt import rank_by_doubt
+from labelgrid.project.label_evidence import gather_evidence
+from labelgrid.spreadsheets import csv_text
+
+#: The files of the project with the result.
+TABLE = "audit.csv"
+SHEET = "audit.png"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditedLabel:
+    """A label and what speaks against it: a row of `audit.csv`.
+
+    Args:
+        task: its task.
+        image: its image.
+        place: among the labels of its task; 1 is the most doubtful.
+        doubt: see `labelgrid.project.label_doubt`; 0 if nothing speaks against it.
+        reasons: what does, in words, the strongest first.
+        path: of its file in the project.
+    """
+
+    task: str
+    image: str
+    place: int
+    doubt: float
+    reasons: Sequence[str]
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audited:
+    """The result of an audit.
+
+    Args:
+        labels: all labels, the most doubtful first; of equal doubt, in the order of their places.
+        unread: labels that could not be read, or have no valid pixel, as `IMAGE:TASK`.
+        folds: the number of networks that were trained.
+        table: the file with the labels.
+        sheet: the picture of the most doubtful ones; None if nothing speaks against any.
+    """
+
+    labels: Sequence[AuditedLabel]
+    unread: Sequence[str]
+    folds: int
+    table: Path
+    sheet: Path | None
+
+
+def audit(project: ProjectFolder, folds: int, progress: Progress) -> Audited:
+    """Rank all labels of a project by how likely they are wrong; writes a table and a picture.
+
+    Nothing else of the project changes.
+
+    Args:
+        project: the project.
+        folds: networks to train, each without the labels that it judges; 0: none.
+        progress: reports each image.
+
+    Raises:
+        ProjectError: there is no label, or the project is a run of a simulation.
+        LabelgridError: a network cannot be trained.
+    """
+    _refuse(project)
+    evidence = gather_evidence(project, progress)
+    sorts = dict(evidence.sorts)
+    pictures: Mapping[Cell, Path] = {}
+    if folds:
+        from labelgrid.rounds.audit_folds import fold_evidence  # only with folds: loads torch
+
+        sorts["model"], pictures = fold_evidence(project, folds, progress)
+    labels = []
+    for task, rows in evidence.labels.items():
+        paths = {row.cell: row.path for row in rows}
+        for place, doubt in enumerate(rank_by_doubt(list(paths), sorts), 1):
+            label = AuditedLabel(
+                task=task,
+                image=doubt.cell.image_id,
+                place=place,
+                doubt=round(doubt.score, 4),
+                reasons=doubt.reasons,
+                path=paths[doubt.cell],
+            )
+            labels.append(label)
+    labels.sort(key=lambda label: (-label.doubt, label.place, label.task))
+    table = project.folder / TABLE
+    write_text(table, _table(labels))
+    doubtful = {Cell(label.image, label.task): label.reasons for label in labels if label.doubt}
+    sheet = project.folder / SHEET if doubtful else None
+    if sheet:
+        write_picture(sheet, draw_audit(project, doubtful, pictures, len(labels)))
+    unread = [f"{cell.image_id}:{cell.task}" for cell in evidence.unread]
+    return Audited(labels=labels, unread=unread, folds=folds, table=table, sheet=sheet)
+
+
+def _refuse(project: ProjectFolder) -> None:
+    if project.settings.oracle:
+        raise ProjectError(
+            "This project is a run of a simulation: its labels are those of its data set.",
+            where=str(project.folder),
+            next_step="Audit a project with labels of its own.",
+        )
+    if next(iter(project.store.cells(state=State.LABELLED)), None) is None:
+        raise ProjectError(
+            "There is no label to audit.",
+            where=str(project.folder),
+            next_step="Import labels first.",
+        )
+
+
+def _table(labels: Sequence[AuditedLabel]) -> str:
+    columns = ("task", "image", "place", "doubt", "reasons", "path")
+    rows = [{**vars(label), "reasons": "; ".join(label.reasons)} for label in labels]
+    return csv_text(columns, rows)

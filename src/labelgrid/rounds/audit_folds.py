@@ -1,0 +1,276 @@
+"""Compares each label with the prediction of a network that did not learn from its image."""
+
+import json
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from labelgrid.config import parse
+from labelgrid.data.frame import Frame
+from labelgrid.errors import RecipeError, UsageError
+from labelgrid.files import disk_errors, read_text, remove_folder, write_text
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import Cell, State
+from labelgrid.progress import Progress
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.label_evidence import Evidence
+from labelgrid.project.unusable_images import usable_images
+from labelgrid.recipes.resolve import hash_of
+from labelgrid.rounds.context import RoundContext, context_of
+from labelgrid.rounds.fit import Splits, plan_of, splits_for_training
+from labelgrid.rounds.models import new_network
+from labelgrid.rounds.outputs import predicted_label
+from labelgrid.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.tasks.pictures import thumbnail
+from labelgrid.tasks.task import TaskDef
+from labelgrid.train.checkpoint import load, same_training
+from labelgrid.train.evaluate import Measure, predictions
+from labelgrid.train.loop import fit as train
+from labelgrid.train.model import TrainedModel, restore_states
+from labelgrid.train.plan import Plan
+
+#: The folder of the project with what an audit trains.
+FOLDER = "audit"
+PICTURES = "pictures"
+#: The width of the kept pictures of predictions.
+WIDTH = 320
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldLabel:
+    """What the network of a fold says of a label: an entry of a fold's `labels.json`.
+
+    Args:
+        image: its image.
+        task: its task.
+        loss: the mean loss over its valid pixels.
+        text: its headline metric in words and, of classes, the most frequent confusion.
+        picture: the file with a picture of the prediction, below the folder of the fold.
+    """
+
+    image: str
+    task: str
+    loss: float
+    text: str
+    picture: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldLabels:
+    """A fold's `labels.json`: all of its labels, and what they depend on."""
+
+    identity: str
+    labels: Sequence[FoldLabel]
+
+
+def fold_evidence(
+    project: ProjectFolder, folds: int, progress: Progress
+) -> tuple[dict[Cell, Evidence], dict[Cell, Path]]:
+    """Train a network for each fold of the images without it, and compare it with its labels.
+
+    Finished folds are kept in the project's folder `audit`, and a killed training is resumed.
+    Nothing of the project's rounds is read or changed.
+
+    Args:
+        project: the project.
+        folds: their number, at least 2. Images of a group are in one fold.
+        progress: receives the progress.
+
+    Returns:
+        What the networks say of the labels, and pictures of their predictions.
+
+    Raises:
+        UsageError: a fold would hold all labels, or there are fewer than two.
+        LabelgridError: as by `fit`.
+    """
+    if folds < 2:
+        raise UsageError(
+            f"{folds} folds leave nothing to learn from.",
+            next_step="Use, for example, --folds 3; or 0, without a model.",
+            unchanged="Nothing was trained.",
+        )
+    context = context_of(project)
+    splits = splits_for_training(context, project, progress)
+    rows = project.store.cells(state=State.LABELLED)
+    labelled = usable_images(project, sorted({row.cell.image_id for row in rows}), progress)
+    fold_of = _draw_folds(project, labelled, folds)
+    evidence: dict[Cell, Evidence] = {}
+    pictures: dict[Cell, Path] = {}
+    for fold in range(folds):
+        image_ids = [image_id for image_id in labelled if fold_of[image_id] == fold]
+        if image_ids:
+            progress.say(f"Fold {fold + 1} of {folds}: {len(image_ids)} images are left out.")
+            folder = project.folder / FOLDER / f"fold-{fold + 1}-of-{folds}"
+            work = _Fold(context, project, folder, fold, progress)
+            for label in work.labels(splits, image_ids):
+                cell = Cell(label.image, label.task)
+                evidence[cell] = Evidence(math.log(max(label.loss, 1e-9)), label.text)
+                pictures[cell] = folder / label.picture
+    return evidence, pictures
+
+
+def _draw_folds(project: ProjectFolder, image_ids: Sequence[str], folds: int) -> dict[str, int]:
+    """The fold of each image, drawn by group; folds are as equal as groups allow."""
+    rows = list(project.store.images(names=image_ids))
+    groups = sorted({row.group or row.image_id for row in rows})
+    draws = keyed_uniform(image_keys(groups), seed_of(project.settings.seed, "audit folds"))
+    order = np.argsort(draws, kind="stable")
+    fold_of_group = {groups[int(index)]: place % folds for place, index in enumerate(order)}
+    return {row.image_id: fold_of_group[row.group or row.image_id] for row in rows}
+
+
+class _Output(NamedTuple):
+    """A raw output, and where it lies on its image."""
+
+    raw: Tensor
+    frame: Frame
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """One fold: its training and its labels, in a folder."""
+
+    context: RoundContext
+    project: ProjectFolder
+    folder: Path
+    number: int
+    progress: Progress
+
+    def labels(self, splits: Splits, image_ids: Sequence[str]) -> Sequence[FoldLabel]:
+        """What its network says of its labels: from its file or, if that is outdated, anew."""
+        left_out = set(image_ids)
+        learn = [image_id for image_id in splits[0] if image_id not in left_out]
+        choose = [image_id for image_id in splits[1] if image_id not in left_out]
+        if not any(cell.image_id in set(learn) for cell in self.context.source.labels):
+            raise UsageError(
+                f"Fold {self.number + 1} leaves no label to learn from.",
+                next_step="Use more folds.",
+                unchanged="Nothing was trained.",
+            )
+        seed = seed_of(self.context.seed, "audit fold", self.number)
+        seeded = replace(self.context, seed=seed)
+        network = new_network(seeded, self.project, self.progress)
+        # Round 1 has no previous round, whose model may have learned from these labels.
+        plan = plan_of(seeded, self.project, network=network, splits=(learn, choose), number=1)
+        identity = self._identity(plan, image_ids)
+        kept = self._read(identity)
+        if kept is None:
+            model = self._train(plan)
+            kept = self._measure(model, plan.labelled_tasks, image_ids)
+            entries = json.dumps(asdict(FoldLabels(identity=identity, labels=kept)), indent=1)
+            write_text(self.folder / "labels.json", entries)
+            remove_folder(self.folder / "fit")
+        return kept
+
+    def _identity(self, plan: Plan, image_ids: Sequence[str]) -> str:
+        """The training and the labels of the fold, as a hash."""
+        left_out = set(image_ids)
+        labels = []
+        for cell, label in self.context.source.labels.items():
+            if cell.image_id in left_out:
+                labels.append((cell.image_id, cell.task, label.path.name))
+        return hash_of(plan.identity, sorted(labels))
+
+    def _read(self, identity: str) -> Sequence[FoldLabel] | None:
+        path = self.folder / "labels.json"
+        if not path.is_file():
+            return None
+        try:
+            kept = parse(FoldLabels, json.loads(read_text(path)), str(path))
+        except (ValueError, RecipeError):
+            return None
+        return kept.labels if kept.identity == identity else None
+
+    def _train(self, plan: Plan) -> TrainedModel:
+        """Train the network, or resume its training."""
+        last = self.folder / "fit" / "last.ckpt"
+        if last.exists() and not same_training(load(last).identity, plan.identity):
+            self.progress.say("The labels or the recipe changed: restarting this fold.")
+            remove_folder(self.folder / "fit")
+        with disk_errors(self.folder):
+            (self.folder / PICTURES).mkdir(parents=True, exist_ok=True)
+        checkpoint = train(plan, self.folder / "fit", self.progress)
+        return restore_states(load(checkpoint), plan.network, plan.terms)
+
+    def _measure(
+        self, model: TrainedModel, tasks: Collection[str], image_ids: Sequence[str]
+    ) -> list[FoldLabel]:
+        """Compare the labels of the fold with the predictions of its network."""
+        context = self.context
+        self.progress.start("Comparing with predictions", len(image_ids), "images")
+        outputs = predictions(
+            model,
+            context.definitions,
+            source=context.source,
+            image_ids=image_ids,
+            data=context.recipe.data,
+            progress=self.progress,
+        )
+        entries: list[FoldLabel] = []
+        for image_id, raws, frame in outputs:
+            for name in sorted(tasks):
+                label = context.source.label(image_id, context.definitions[name])
+                if label is not None and label.valid.any():
+                    picture = f"{PICTURES}/{len(entries):06}.png"
+                    output = _Output(raws[name], frame)
+                    cell = Cell(image_id, name)
+                    entries.append(self._compare(cell, label, output=output, picture=picture))
+        return entries
+
+    def _compare(self, cell: Cell, label: LabelArray, output: _Output, picture: str) -> FoldLabel:
+        """Compare a label with the prediction of its image, and keep a picture of that."""
+        task = self.context.tasks[cell.task]
+        definition = self.context.definitions[cell.task]
+        measure = Measure(task)
+        measure.add(output.raw, output.frame, label)
+        predicted = predicted_label(task, definition, output.raw, output.frame)
+        _write_picture(self.folder / picture, definition, label=label, predicted=predicted)
+        headline = measure.metric.compute()[task.headline]
+        value = f"{headline.value:.2g} {headline.unit}".rstrip()
+        text = f"a model that did not learn it disagrees ({headline.name} {value})"
+        confused = _confusion(definition, label, predicted)
+        if confused:
+            text += f"; it says {confused}"
+        return FoldLabel(
+            image=cell.image_id, task=cell.task, loss=measure.loss, text=text, picture=picture
+        )
+
+
+def _confusion(task: TaskDef, label: LabelArray, predicted: LabelArray) -> str:
+    """The most frequent confusion of classes, in words; empty if there are no classes.
+
+    It is the one of the most pixels, where the prediction and the label differ.
+    """
+    if not task.classes:
+        return ""
+    count = len(task.classes)
+    both = label.valid & predicted.valid
+    ours = label.value[..., 0][both].astype(np.int64)
+    its = predicted.value[..., 0][both].astype(np.int64)
+    table = np.bincount(its * count + ours, minlength=count * count).reshape(count, count)
+    np.fill_diagonal(table, 0)
+    if not table.any():
+        return ""
+    its_class, our_class = np.unravel_index(int(table.argmax()), table.shape)
+    share = table.max() / both.sum()
+    return (
+        f"'{task.classes[int(its_class)]}' for '{task.classes[int(our_class)]}' on {share:.0%} of "
+        "the pixels"
+    )
+
+
+def _write_picture(path: Path, task: TaskDef, *, label: LabelArray, predicted: LabelArray) -> None:
+    """Draw a prediction with the scale of its label."""
+    overview = task.overview()
+    overview.add("", label)
+    height, width = label.size
+    size = (max(1, round(height * min(1, WIDTH / width))), min(width, WIDTH))
+    pixels = thumbnail(task, predicted, size, overview.limits(), lines=overview.lines)
+    with disk_errors(path):
+        Image.fromarray(pixels).save(path)
