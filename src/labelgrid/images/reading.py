@@ -24,6 +24,8 @@ from labelgrid.images.tiff import check_tiff
 Pixels = NDArray[np.uint8]
 #: Is shown a decoded image.
 Look = Callable[[Image.Image], object]
+#: Checks the file of an image that is opened, and returns its width, height and orientation.
+Check = Callable[[Image.Image, BinaryIO, Path], tuple[int, int, int]]
 
 #: A 16-bit image whose largest value is below this would become almost black; its real range is
 #: unknown.
@@ -123,7 +125,7 @@ def check_image(path: Path, look: Look | None = None) -> CheckedImage:
         file.seek(0)
         with open_image(file, path) as image:
             check_jpeg = partial(_check_jpeg, look=look)
-            checks = {"PNG": _check_png, "JPEG": check_jpeg, "MPO": check_jpeg}
+            checks: dict[str, Check] = {"PNG": _check_png, "JPEG": check_jpeg, "MPO": check_jpeg}
             check = checks.get(image.format or "", _check_other)
             width, height, orientation = check(image, file, path)
     return CheckedImage(*_upright_size(height, width, orientation), digest)
