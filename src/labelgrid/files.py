@@ -81,6 +81,11 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
+def digest_of(content: bytes) -> str:
+    """The content hash of a file with this content, as `digest`."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
 @contextmanager
 def disk_errors(path: Path, unchanged: str = "") -> Iterator[None]:
     """Turn `OSError` into an error for the user.

@@ -164,7 +164,8 @@ class Codec(Protocol[O_contra]):
     nothing. And, for labels that a tool can draw as regions, `region_names(options)`: the names of
     regions, none if these are named after the task; `from_regions(regions, options)`: the label of
     a `labelgrid.formats.regions.RegionMap`; and its inverse, `to_regions(label, options)`. And, for
-    labels of classes, `limit_classes(label, known, options)`: a label that is older than a class.
+    labels of classes, `limit_classes(label, known, options)`: a label that is older than a class;
+    and `legend(options, colours)`: a `labelgrid.formats.colours.LegendRow` for each number.
     And `EXAMPLES`: two or more pixels of `CHANNELS` numbers that every file of the format
     can hold; `tests/contracts/test_formats.py` makes labels of them.
     """

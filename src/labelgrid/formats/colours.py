@@ -2,10 +2,21 @@
 
 import re
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class LegendRow:
+    """A class of a label file: the number that is written for it, if it has one; name; colour."""
+
+    number: int | None
+    name: str
+    colour: int
+
 
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
 

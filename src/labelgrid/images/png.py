@@ -287,6 +287,18 @@ def add_text(data: bytes, key: str, text: str) -> bytes:
     return data[:33] + _chunk(b"iTXt", body) + data[33:]
 
 
+def add_palette(data: bytes, colours: bytes) -> bytes:
+    """Make the numbers of a grey PNG file of 8 bits indices into a palette: red, green, blue each.
+
+    Other content is returned as it is.
+    """
+    header = header_of(data)
+    if header.colour != 0 or header.bits != 8:
+        return data
+    body = data[16:25] + b"\3" + data[26:29]
+    return data[:8] + _chunk(b"IHDR", body) + _chunk(b"PLTE", colours) + data[33:]
+
+
 def _chunk(kind: bytes, body: bytes) -> bytes:
     return len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4)
 

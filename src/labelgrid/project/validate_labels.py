@@ -21,6 +21,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_files import size_of
 from labelgrid.project.requests import prelabel
 from labelgrid.project.stored_labels import is_intact, name_task_commands
+from labelgrid.tasks.legend import coloured
 from labelgrid.tasks.other_kinds import other_kind
 from labelgrid.tasks.task import TaskDef
 
@@ -225,9 +226,12 @@ class LabelValidator:
         )
 
     def _is_prediction(self, row: CellRow, task: TaskDef, content: str) -> bool:
-        """Whether the answer is identical to the prelabel of the request."""
+        """Whether the answer is identical to the prelabel of the request, with colours or not."""
         path = prelabel(self.project, row, task)
-        return path is not None and digest(path) == content
+        if path is None:
+            return False
+        predicted = files.read_bytes(path)
+        return content in (files.digest_of(predicted), files.digest_of(coloured(task, predicted)))
 
 
 def _size_error(label: tuple[int, int], image: tuple[int, int], form: Form) -> LabelSizeError:

@@ -30,6 +30,8 @@ from labelgrid.ledger.grid import EXPLAINING, Cell, explained_row
 from labelgrid.progress import Progress
 from labelgrid.recognition import Recognition
 from labelgrid.spreadsheets import csv_text
+from labelgrid.tasks.legend import coloured, legend_text
+from labelgrid.tasks.task import TaskDef
 
 T = TypeVar("T")
 #: The file that says what to do; a line that ends with a backslash goes on in the next one.
@@ -46,6 +48,7 @@ see `file` in the manifest.
             A label has exactly its image's size (unless its task says otherwise, see below).
 prelabels/  the model's predictions, if there is a model: a starting point, not a label. \
 Correct a copy of them.
+            Classes are numbers with colours, which legend.csv lists.
 skips.csv   the requests that cannot be labelled, one per line: `request_id,reason`.
 seconds     optional: how long a label took. \
 Fill in this column of manifest.csv, or this key of manifest.json.
@@ -58,6 +61,8 @@ run: labelgrid import PROJECT THIS_FOLDER
 
 #: The key of where the image, or its copy, is in the folder; requests of older versions lack it.
 FILE = "file"
+#: The file with the names and colours of the numbers in a task's predictions.
+LEGEND = "legend.csv"
 #: The keys of all entries of a manifest; those that explain the pick are only where they are known.
 _KEYS = (
     "request_id",
@@ -95,19 +100,21 @@ class FolderConnector:
             earlier = _earlier_files(out)
             sources = _sources(request)
             filled_in = _filled_in(out)
-            files.remove_files(out, earlier - sources.keys())
+            files.remove_files(out, earlier - sources.keys() - _legends(request).keys())
             files.write_text(out / MANIFEST, _manifest(request, filled_in))
             files.write_text(out / MANIFEST_TABLE, _manifest_table(request, filled_in))
             files.write_text(out / README, _readme(request))
             if not (out / SKIPS).exists():
                 files.write_text(out / SKIPS, "request_id,reason\n")
             (out / LABELS).mkdir(exist_ok=True)
+            for name, text in _legends(request).items():
+                files.write_text(out / name, text)
             progress.start("Writing the request", len(sources), "files")
-            for name, (source, is_image) in sources.items():
-                if is_image:
-                    copy_image(source, out / name, link=link)
+            for name, (source, task) in sources.items():
+                if task:
+                    _write_prelabel(task, source, out / name)
                 else:
-                    files.copy_file(source, out / name)
+                    copy_image(source, out / name, link=link)
                 progress.advance()
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
@@ -130,16 +137,38 @@ class FolderConnector:
 build = FolderConnector
 
 
-def _sources(request: Request) -> dict[str, tuple[Path, bool]]:
-    """Path below the folder -> the source file, and whether it is an image."""
-    sources = {}
+def _sources(request: Request) -> dict[str, tuple[Path, TaskDef | None]]:
+    """Path below the folder -> the source file, and of a prediction its task."""
+    sources: dict[str, tuple[Path, TaskDef | None]] = {}
     for image_id, path in sorted(request.images.items()):
-        sources[f"{IMAGES}/{request.names[image_id]}"] = (path, True)
+        sources[f"{IMAGES}/{request.names[image_id]}"] = (path, None)
     for item in request.items:
         prelabel = request.prelabels.get(item.cell)
         if prelabel:
-            sources[_prelabel(item.path)] = (prelabel, False)
+            sources[_prelabel(item.path)] = (prelabel, request.tasks[item.cell.task])
     return sources
+
+
+def _legends(request: Request) -> dict[str, str]:
+    """Path below the folder -> the legend of a task that has classes and predictions."""
+    names = {cell.task for cell in request.prelabels}
+    texts = {_legend(name): legend_text(request.tasks[name]) for name in sorted(names)}
+    return {path: text for path, text in texts.items() if text}
+
+
+def _legend(task: str) -> str:
+    return f"{PRELABELS}/{task}/{LEGEND}"
+
+
+def _write_prelabel(task: TaskDef, source: Path, target: Path) -> None:
+    """Copy a prediction; the classes in it get colours, and keep their numbers."""
+    content = files.read_bytes(source)
+    shown = coloured(task, content)
+    if shown == content:
+        files.copy_file(source, target)
+    elif not target.is_file() or files.read_bytes(target) != shown:
+        with files.atomic_write(target) as temporary:
+            temporary.write_bytes(shown)
 
 
 def _prelabel(path: str) -> str:
@@ -163,6 +192,7 @@ def _earlier_files(out: Path) -> set[str]:
     for row in rows:
         earlier.add(str(row.get(FILE, f"{IMAGES}/{row['image']}")))
         earlier.add(_prelabel(row["path"]))
+        earlier.add(_legend(row["task"]))
     return earlier
 
 

@@ -1,7 +1,7 @@
 """Reads and writes class maps: a class a pixel, with numbers that mean "not labelled"."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from labelgrid.formats.arrays import (
 )
 from labelgrid.formats.channels import equal_channels, without_alpha
 from labelgrid.formats.codec import LabelArray
-from labelgrid.formats.colours import colour_codes, colour_pixels, colour_text
+from labelgrid.formats.colours import LegendRow, colour_codes, colour_pixels, colour_text
 from labelgrid.formats.heads import FEW, Head, head_of
 from labelgrid.formats.numbering import (
     IGNORE,
@@ -372,6 +372,25 @@ def from_regions(regions: RegionMap, _options: Options) -> LabelArray:
 def to_regions(label: LabelArray, _options: Options) -> RegionMap:
     """The regions of a class map."""
     return np.where(label.valid, label.value[..., 0], UNCOVERED).astype(np.int32)
+
+
+def legend(options: Options, colours: Sequence[int]) -> list[LegendRow]:
+    """What is written for each class, and for pixels that are not labelled.
+
+    Declared colours take the place of numbers, and of the given colours of `options.names`.
+    """
+    rows: list[LegendRow] = []
+    for name, code, colour in zip(options.names, options.written.tolist(), colours, strict=True):
+        if code >= 0 and options.colours:
+            rows.append(LegendRow(None, name, code))
+        elif code >= 0:
+            rows.append(LegendRow(code, name, colour))
+    if options.colours:
+        return rows
+    void = _void(options, np.min_scalar_type(int(options.written.max())))
+    if void is not None:
+        rows.append(LegendRow(void, "not labelled", 0))
+    return rows
 
 
 def recognise(path: Path) -> Recognition | None:

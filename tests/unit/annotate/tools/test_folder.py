@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.annotate.tools.folder import _readme, build
 from labelgrid.errors import ProjectError
+from labelgrid.formats.arrays import palette_of
 from labelgrid.images.reading import image_size
 from labelgrid.ledger.grid import Cell, Explanation, Pick, TaskRow
 from labelgrid.progress import Silent
@@ -183,6 +185,30 @@ def test_written_again_the_folder_follows_the_request_and_keeps_every_answer(
         *("manifest.json", "skips.csv"),
     ]
     assert "too dark" in (out / "skips.csv").read_text()
+
+
+def test_predicted_classes_have_colours_and_a_legend_and_import_as_they_are(
+    made: Callable[..., Made], tmp_path: Path
+) -> None:
+    data, out = made(n=2, tasks=("semseg", "depth")), tmp_path / "out"
+    first = request_of(data, data.names)
+    predicted = {item.cell: data.label(item.cell.image_id, item.cell.task) for item in first.items}
+    write(replace(first, prelabels=predicted), out)
+    task = first.tasks["semseg"]
+    for name in data.names:
+        sent, label = out / f"prelabels/semseg/{name[:-4]}.png", data.label(name, "semseg")
+        assert palette_of(sent) is not None
+        assert np.array_equal(task.read(sent).value, task.read(label).value)
+        assert np.array_equal(task.read(sent).valid, task.read(label).valid)
+        depth = out / f"prelabels/depth/{name[:-4]}.png"
+        assert depth.read_bytes() == data.label(name, "depth").read_bytes()
+    assert (out / "prelabels/semseg/legend.csv").read_text().startswith("number,name,colour")
+    assert not (out / "prelabels/depth/legend.csv").exists()
+    before = listing(out)
+    write(replace(first, prelabels=predicted), out)
+    assert listing(out) == before
+    write(first, out)
+    assert not [name for name in listing(out) if name.startswith("prelabels")]
 
 
 def test_written_again_the_lists_keep_the_times_that_were_filled_in(
