@@ -293,9 +293,10 @@ def cvat_masks(photographs: Sequence[Photograph], out: Path) -> Path:
         names = "\n".join(photograph.stem for photograph in photographs)
         file.writestr("ImageSets/Segmentation/default.txt", names + "\n")
         for photograph in photographs:
-            picture = table[photograph.truth]
-            for folder in ("SegmentationClass", "SegmentationObject"):
-                file.writestr(f"{folder}/{photograph.stem}.png", png(picture))
+            index = np.where(photograph.truth == VOID, 0, photograph.truth + 1)
+            pictures = {"Class": table[photograph.truth], "Object": voc_palette()[index]}
+            for kind, picture in pictures.items():
+                file.writestr(f"Segmentation{kind}/{photograph.stem}.png", png(picture))
     return path
 
 
@@ -364,8 +365,8 @@ def _coco_data(photographs: Sequence[Photograph], annotations: list[Any]) -> dic
 def coco_panoptic(photographs: Sequence[Photograph], out: Path) -> Path:
     """COCO panoptic: a PNG of segments' ids for each photograph; every second row is a segment."""
     annotations = []
-    folder = out / "panoptic_val2017"
-    folder.mkdir()
+    folder = out / "annotations" / "panoptic_val2017"
+    folder.mkdir(parents=True)
     for number, photograph in enumerate(photographs):
         ids = np.zeros(photograph.size, np.int64)
         segments = []
@@ -383,20 +384,25 @@ def coco_panoptic(photographs: Sequence[Photograph], out: Path) -> Path:
         (folder / file_name).write_bytes(png(channels))
         row = {"image_id": _coco_id(number), "file_name": file_name}
         annotations.append(row | {"segments_info": segments})
-    (out / "panoptic_val2017.json").write_text(json.dumps(_coco_data(photographs, annotations)))
+    data = json.dumps(_coco_data(photographs, annotations))
+    folder.with_suffix(".json").write_text(data)
     return out
+
+
+def voc_palette() -> Map:
+    """The colours of VOC: of an index the bits 0, 3, 6 are the highest of red, and so on."""
+    palette = np.zeros((256, 3), np.uint8)
+    for index in range(256):
+        for bit in range(8):
+            channels = [index >> (3 * bit + channel) & 1 for channel in range(3)]
+            palette[index] |= np.array(channels, np.uint8) << np.uint8(7 - bit)
+    return palette
 
 
 def voc(photographs: Sequence[Photograph], out: Path) -> Path:
     """A folder of Pascal VOC: palette PNGs of its own classes, 255 around them."""
     indices = np.full(256, VOID, np.uint8)
     indices[: len(CLASSES)] = (20, 11, 7, 15)  # tvmonitor, diningtable, car, person
-    palette = np.zeros((256, 3), np.uint8)
-    for index in range(256):
-        for bit in range(8):
-            palette[index] |= np.array([index >> (3 * bit + c) & 1 for c in range(3)], np.uint8) << (
-                7 - bit
-            )
     root = out / "VOCdevkit" / "VOC2012"
     lists = root / "ImageSets" / "Segmentation"
     lists.mkdir(parents=True)
@@ -405,7 +411,7 @@ def voc(photographs: Sequence[Photograph], out: Path) -> Path:
     for photograph in photographs:
         path = root / "SegmentationClass" / f"{photograph.stem}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(png(indices[photograph.truth], palette))
+        path.write_bytes(png(indices[photograph.truth], voc_palette()))
     return out / "VOCdevkit"
 
 
@@ -426,7 +432,7 @@ def labelme(photographs: Sequence[Photograph], out: Path) -> Path:
             "flags": {},
             "shapes": shapes,
             "imagePath": PurePosixPath(photograph.shown).name,
-            "imageData": base64.b64encode(b"JPEG").decode(),
+            "imageData": base64.b64encode(png(photograph.scene.image)).decode(),
             "imageHeight": height,
             "imageWidth": width,
         }
