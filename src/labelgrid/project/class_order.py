@@ -116,22 +116,26 @@ def misfits(now: ClassUse, before: ClassUse) -> NDArray[np.float64]:
     It is the logarithm of how much likelier two classes are than one: by the share of labels that
     have them (binomial), and by their features where they occur (normal).
     """
-    have, had = now.present[:, None], before.present[None]
+    have = now.present[:, None]
+    had = before.present[None]
     cost = _presence(have, now.labels) + _presence(had, before.labels)
     cost = cost - _presence(have + had, now.labels + before.labels)
     freedom = np.maximum(have + had - 2, 1)[..., None]
     between = (now.mean[:, None] - before.mean[None]) ** 2
     within = (now.squares[:, None] + before.squares[None]) / freedom + LEAST_DEVIATION**2
     both = (have * had / np.maximum(have + had, 1))[..., None]
-    return cost + 0.5 * (freedom * np.log1p(both * between / within / freedom)).sum(-1)
+    features = freedom * np.log1p(both * between / within / freedom)
+    return np.asarray(cost + 0.5 * features.sum(-1), np.float64)
 
 
 def _presence(count: NDArray[np.int64], labels: int) -> NDArray[np.float64]:
     """The largest log-likelihood that so many of the labels have a class."""
-    share = count / labels
-    with np.errstate(divide="ignore", invalid="ignore"):
-        parts = count * np.log(share), (labels - count) * np.log1p(-share)
-    return np.nan_to_num(parts[0], nan=0.0) + np.nan_to_num(parts[1], nan=0.0)
+    return _times_log(count, labels) + _times_log(labels - count, labels)
+
+
+def _times_log(count: NDArray[np.int64], labels: int) -> NDArray[np.float64]:
+    """The product of a count and the logarithm of its share; 0 for 0."""
+    return np.asarray(count * np.log(np.maximum(count, 1) / labels), np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,7 +308,7 @@ def _examples(other: OtherOrder, names: Sequence[str]) -> str:
         >>> _examples(other, ["skin", "bag", "hair"])
         "'bag' looks like 'skin', 'skin' like 'bag'"
     """
-    texts = []
+    texts: list[str] = []
     for place in np.argsort(-other.share, kind="stable"):
         if other.order[place] == place or not other.share[place]:
             continue

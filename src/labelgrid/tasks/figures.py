@@ -105,8 +105,8 @@ def class_details(
 
     The first counts the classes that lie only as thin rims between a smaller and a larger number,
     as the mean of two numbers is a third class: as a share of the classes that occur or, where
-    these are fewer, of those that are nowhere 3 pixels wide. The second is how much of the borders lies at
-    the first class if it is a thin one, as pixels that nobody labelled are.
+    these are fewer, of those that are nowhere 3 pixels wide. The second is how much of the borders
+    lies at the first class if it is a thin one, as pixels that nobody labelled are.
     """
     import cv2  # imported late: commands that only need a kind's options start faster
 
@@ -124,7 +124,10 @@ def class_details(
     figures = {}
     if possible >= CLASSES:
         figures["the share of possible rims between classes that are other classes"] = LabelFigure(
-            value=np.count_nonzero(rims) / possible, tolerance=0.3, range=(0, 0.6), cause=RESIZED
+            value=float(np.count_nonzero(rims) / possible),
+            tolerance=0.3,
+            range=(0, 0.6),
+            cause=RESIZED,
         )
     if occurring <= CLASSES:
         return figures
@@ -159,8 +162,8 @@ def _borders_at_thin(here: NDArray[np.bool_], index: NDArray[np.uint16]) -> floa
     at = 0
     for axis in (0, 1):
         differ = np.diff(index.astype(np.int32), axis=axis) != 0
-        borders += np.count_nonzero(differ)
-        at += np.count_nonzero(np.diff(here, axis=axis))
+        borders += int(np.count_nonzero(differ))
+        at += int(np.count_nonzero(np.diff(here, axis=axis)))
     if not 0 < share < RIM_SHARE or not borders:
         return 0.0
     side = 2 * (max(here.shape) // RIM_WIDTH) + 1

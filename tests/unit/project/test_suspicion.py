@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 import pytest
 
-from labelgrid.formats.codec import codec
 from labelgrid.formats.naming import label_name
 from labelgrid.ledger.grid import Cell, State, TaskRow
 from labelgrid.project.folder import ProjectFolder
@@ -186,15 +185,37 @@ def test_normals_contradict_depth_that_was_imported_before(
         )
 
 
-def predicted(project: ProjectFolder, data: Made, names: Any, number: int) -> None:
-    """Request normals in a round, with right ones as the model's predictions."""
-    ask(project, [Cell(name, "normals") for name in names], number=number)
+def predicted(
+    project: ProjectFolder, data: Made, names: Any, number: int, task: str = "normals"
+) -> None:
+    """Request labels in a round, with right ones as the model's predictions."""
+    ask(project, [Cell(name, task) for name in names], number=number)
     for name in names:
-        kept = label_name(name, codec("normals").EXTENSIONS[0], whole=True)
-        copy(
-            data.label(name, "normals"),
-            project.round_folder(number) / "prelabels" / "normals" / kept,
-        )
+        kept = label_name(name, ".png", whole=True)
+        copy(data.label(name, task), project.round_folder(number) / "prelabels" / task / kept)
+
+
+def test_classes_in_another_order_than_in_predictions_are_refused_without_earlier_labels(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    names = data.names[:4]
+    predicted(project, data, names, 1, task="semseg")
+    wrong = batch(data, tmp_path / "new", names, tasks=("semseg",), fault="classes swapped")
+    with pytest.raises(SuspiciousImport) as caught:
+        import_labels(project, wrong)
+    (row,) = caught.value.rows
+    assert "than in the model's predictions" in row.what
+    assert "'wall' like 'floor'" in row.what and "'floor' looks like 'wall'" in row.what
+    right = batch(data, tmp_path / "right", names, tasks=("semseg",))
+    assert import_labels(project, right).tasks["semseg"].predicted == 4
+
+
+def test_labels_that_show_nothing_contradict_no_image(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "made", n=12, size=(96, 128), tasks=("saliency",))
+    for name in data.names:
+        put(tmp_path / "new", Cell(name, "saliency"), np.zeros((96, 128), np.uint8))
+    with make_project(tmp_path / "project", data) as project:
+        assert import_labels(project, tmp_path / "new").tasks["saliency"].new == 12
 
 
 def test_labels_that_contradict_good_predictions_are_refused(tmp_path: Path) -> None:

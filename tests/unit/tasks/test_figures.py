@@ -100,3 +100,45 @@ def test_a_kind_that_says_nothing_has_no_figures() -> None:
     spec = spec_of("tests.plugins.optical_flow:build")
     assert spec.figures(np.zeros((2, 2, 2)), np.ones((2, 2), np.bool_), None) == {}
     assert spec.slope(np.zeros((2, 2, 2)), np.ones((2, 2), np.bool_), None) is None
+
+
+def fine(kind: str, pixels: Any, valid: Any = None, **options: Any) -> dict[str, float]:
+    """The fine figures of a label by the first words of their names."""
+    figures = task(kind, **options).fine_figures(label(pixels, valid))
+    return {name.split(" of ")[1].split()[0]: figure.value for name, figure in figures.items()}
+
+
+def test_smoothing_makes_rims_of_classes_between_others() -> None:
+    classes = [f"c{number}" for number in range(12)]
+    index = np.zeros((40, 40), np.int64)
+    index[10:20, 10:20] = 10
+    assert fine("semseg", index, classes=classes) == {}  # two classes say nothing
+    index[9, 10:20], index[20, 10:20] = 2, 8
+    index[10:20, 9], index[10:20, 20] = 5, 11
+    # Of six classes, 2, 8 and 5 lie between 0 and 10, and 11 does not.
+    assert fine("semseg", index, classes=classes) == {"possible": 3 / 6, "borders": 0.0}
+    # Of seven classes five are nowhere 3 pixels wide, and 1 and 5 lie between.
+    few = {0: 0, 10: 6, 2: 1, 8: 4, 5: 5, 11: 2}
+    renumbered = np.vectorize(few.get)(index)
+    assert fine("semseg", renumbered, classes=classes[:7])["possible"] == 3 / 5
+
+
+def test_a_first_class_between_all_others_is_measured_unless_its_name_says_what_it_is() -> None:
+    classes = ["wall", *"abcdefgh"]
+    index = np.arange(64 * 64).reshape(64, 64) // 8 % 8 + 1
+    index[:, ::8] = 0
+    assert fine("semseg", index, classes=classes)["borders"] == 1.0
+    assert "borders" not in fine("semseg", index, classes=["unlabelled", *"abcdefgh"])
+    assert "borders" not in fine(
+        "semseg", index - 1, np.asarray(index) > 0, classes=classes, first=1
+    )
+    index[:40] = 0  # a thick one
+    assert fine("semseg", index, classes=classes)["borders"] == 0.0
+
+
+@pytest.mark.parametrize("width", [1, 3, 7])
+def test_the_width_of_lines_is_measured(width: int) -> None:
+    edges = np.zeros((60, 80), np.float32)
+    edges[20 : 20 + width] = 1
+    assert fine("edges", edges) == {"the": pytest.approx(width)}
+    assert fine("edges", np.zeros((60, 80), np.float32)) == {}

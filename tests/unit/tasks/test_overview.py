@@ -145,3 +145,19 @@ def test_numbers_in_words_never_round_to_all_or_nothing() -> None:
         "100 %",
     ]
     assert two_digits(1234567.0) == "1,200,000" and two_digits(1e30) == "1e+30"
+
+
+def test_depths_that_cannot_be_are_doubted_and_odd_ones_remarked_on() -> None:
+    flat = [label([[1.0 + number, 1.0 + number]]) for number in range(8)]
+    assert list(fill(overview("depth"), *flat[:7]).doubts()) == []
+    (doubt,) = fill(overview("depth"), *flat).doubts()
+    assert doubt.startswith("8 of 8 new labels hold one value everywhere: 0.jpg, 1.jpg, 2.jpg")
+    assert list(fill(overview("depth"), *flat, label([[1.0, 2.0]])).doubts()) == []
+    (doubt,) = fill(overview("depth"), label([[1.0, 2.0]]), label([[1.0, 2e5]])).doubts()
+    assert doubt.startswith("1 of 2 new labels hold more than 100,000 m, up to 2e+05 m: 1.jpg.")
+    cut = [label([[1.0 + number / 10, 2.55, 2.55]]) for number in range(8)]
+    (remark,) = fill(overview("depth"), *cut).remarks()
+    assert remark.startswith("8 of 8 new labels end at 2.55 m, which 67 % of their pixels hold")
+    varied = [label([[1.0, 2.0 + number, 2.0 + number]]) for number in range(8)]
+    assert list(fill(overview("depth"), *cut[:7]).remarks()) == []
+    assert list(fill(overview("depth"), *varied).remarks()) == []
