@@ -332,7 +332,9 @@ def coco(photographs: Sequence[Photograph], out: Path) -> Path:
             entry = {"id": 1000 + len(annotations), "image_id": _coco_id(number)}
             entry |= {"category_id": CATEGORIES[name], "iscrowd": int(number % 3 != 1)}
             box = [left, top, right - left, bottom - top]
-            annotations.append(entry | {"segmentation": drawn, "area": int(mask.sum()), "bbox": box})
+            annotations.append(
+                entry | {"segmentation": drawn, "area": int(mask.sum()), "bbox": box}
+            )
     path = out / "annotations" / "instances_default.json"
     path.parent.mkdir()
     path.write_text(json.dumps(_coco_data(photographs, annotations)))

@@ -127,7 +127,9 @@ def test_what_sensors_and_renderers_write_comes_in_by_one_command(
         paths = {row.cell: project.inside(row.path) for row in project.store.cells()}
         assert len(paths) == 5 * len(photographs)
         for photograph in photographs:
-            found = {name: task.read(paths[Cell(photograph.name, name)]) for name, task in tasks.items()}
+            found = {
+                name: task.read(paths[Cell(photograph.name, name)]) for name, task in tasks.items()
+            }
             for name in ("counted", "numbered", "coloured"):
                 value = np.where(found[name].valid, found[name].value[..., 0], VOID)
                 np.testing.assert_array_equal(value, photograph.truth, photograph.name)

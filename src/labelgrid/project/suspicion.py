@@ -360,10 +360,18 @@ def label_summary(task: TaskDef, read: Callable[[], LabelArray | None]) -> Summa
             thin = _thin(label)
             slope = task.slope(thin)
             signs = None
+            others = {}
             if slope is not None:
                 signs = np.sign(slope).astype(np.int8)
-            figures = {**task.figures(thin), **task.fine_figures(label)}
-            return Summary(figures, signs, edges, _class_map(task, thin))
+                for option, other in task.other_slopes(thin).items():
+                    others[option] = np.sign(plausibility.sparse(other)).astype(np.int8)
+            return Summary(
+                figures={**task.figures(thin), **task.fine_figures(label)},
+                slope=signs,
+                outline=edges,
+                classes=_class_map(task, thin),
+                other_slopes=others,
+            )
     return None
 
 

@@ -120,8 +120,8 @@ class _Gathered:
         self.pixels += int(label.valid.sum())
         self.without += int((label.valid & ~predicted.valid).sum())
         if len(self.pairs) < PAIRS and predicted.valid.any():
-            of_label = Summary(self.task.figures(label), None)
-            of_prediction = Summary(self.task.figures(predicted), None)
+            of_label = Summary(figures=self.task.figures(label))
+            of_prediction = Summary(figures=self.task.figures(predicted))
             self.pairs.append((of_label, of_prediction))
 
     def remarks(self) -> Iterator[str]:

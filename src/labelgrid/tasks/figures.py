@@ -79,6 +79,13 @@ def no_slope(
     return None
 
 
+def no_other_slopes(
+    _value: NDArray[Any], _valid: NDArray[np.bool_], _options: object
+) -> Mapping[str, NDArray[Any]]:
+    """The `other_slopes` of kinds whose files cannot be read in another way."""
+    return {}
+
+
 def class_heights(
     value: NDArray[Any], valid: NDArray[np.bool_], options: Any
 ) -> Mapping[str, LabelFigure]:

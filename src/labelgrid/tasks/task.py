@@ -19,7 +19,7 @@ from labelgrid.errors import PluginError, RecipeError
 from labelgrid.formats.codec import Form, LabelArray, codec, options_of
 from labelgrid.formats.regions import RegionMap
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.tasks.figures import LabelFigure, no_figures, no_slope
+from labelgrid.tasks.figures import LabelFigure, no_figures, no_other_slopes, no_slope
 from labelgrid.tasks.outlines import no_outline
 from labelgrid.tasks.overview import Overview
 from labelgrid.tasks.placement import Placement
@@ -48,6 +48,7 @@ Figures = Callable[[NDArray[Any], NDArray[np.bool_], Any], Mapping[str, LabelFig
 #: Values [h, w, c], valid [h, w], the label files' options -> how surfaces recede to the right and
 #: upward [h, w, 2].
 Slope = Callable[[NDArray[Any], NDArray[np.bool_], Any], NDArray[Any] | None]
+OtherSlopes = Callable[[NDArray[Any], NDArray[np.bool_], Any], Mapping[str, NDArray[Any]]]
 #: The values at the ends of a picture's scale.
 Range = tuple[float, float]
 
@@ -80,6 +81,8 @@ class Spec:
             them. Default: none.
         slope: how the surface recedes to the right and upward; an import compares its sign (0:
             unknown) with the sign in the image's other labels. Default: None, which says nothing.
+        other_slopes: what the slope would be if the task declared another option, by that option as
+            a file of tasks has it. Default: none.
         outline: where a label changes; an import compares it with the edges of the image. Default:
             None, which says nothing.
         overview: gathers numbers of the labels of an import, and the legend of their pictures; the
@@ -99,6 +102,7 @@ class Spec:
     figures: Figures = no_figures
     fine_figures: Figures = no_figures
     slope: Slope = no_slope
+    other_slopes: OtherSlopes = no_other_slopes
     outline: Outline = no_outline
     overview: Callable[[Any], Overview] = Overview
     other_figures: Mapping[str, str] = field(default_factory=dict)
@@ -221,6 +225,10 @@ class TaskDef:
         None if the kind does not tell.
         """
         return self.spec.slope(label.value, label.valid, self.options)
+
+    def other_slopes(self, label: LabelArray) -> Mapping[str, NDArray[Any]]:
+        """What the slope of a label would be with another option, by that option."""
+        return self.spec.other_slopes(label.value, label.valid, self.options)
 
     def outline(self, label: LabelArray) -> NDArray[np.float32] | None:
         """Where a label changes, from 0 up, [h, w] of any size; None if the kind does not tell."""

@@ -194,8 +194,17 @@ def test_a_few_vectors_blended_across_an_edge_are_void_not_a_refusal(tmp_path):
 @pytest.mark.parametrize("axes", sorted(normals.AXES))
 def test_every_declared_convention_of_axes_gives_ours_and_comes_back(tmp_path, axes):
     truth = unit((5, 6))
-    signs = [-1 if word in axes else 1 for word in ("left", "down", "away")]
-    label = normals.read(npy(tmp_path / "a.npy", truth * np.array(signs)), normals.Options(axes))
+    parts = []
+    for word in axes.split(", "):
+        (place,) = [
+            place
+            for place, names in enumerate(("right left", "up down", "toward away"))
+            if word.split()[1] in names
+        ]
+        sign = -1 if word.split()[1] in ("left", "down", "away") else 1
+        parts.append(sign * truth[..., place])
+    stored = np.stack(parts, -1)
+    label = normals.read(npy(tmp_path / "a.npy", stored), normals.Options(axes))
     assert np.allclose(label.value, truth, atol=1e-6)
     normals.write(tmp_path / "b.png", label, normals.Options(axes))
     assert (
@@ -211,7 +220,9 @@ def test_normals_that_look_away_from_the_camera_are_refused(tmp_path):
 
 
 def test_unknown_axes_are_refused_with_the_known_ones():
-    with pytest.raises(RecipeError, match="unknown axes 'z up'; known: x right, y up"):
+    with pytest.raises(
+        RecipeError, match="unknown axes 'z up'; they are x, y and z, each with one of right, left"
+    ):
         options_of("normals", {"axes": "z up"}, "task 'normals'")
 
 

@@ -71,7 +71,10 @@ def pairs(
     labels: list[dict[str, LabelFigure]], predictions: list[dict[str, LabelFigure]]
 ) -> list[Pair]:
     both = zip(labels, predictions, strict=True)
-    return [(Summary(label, RIGHT), Summary(predicted, RIGHT)) for label, predicted in both]
+    return [
+        (Summary(figures=label, slope=RIGHT), Summary(figures=predicted, slope=RIGHT))
+        for label, predicted in both
+    ]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +126,7 @@ def test_a_figure_that_few_labels_have_is_not_compared() -> None:
 
 
 def test_opposite_slopes_are_found_by_axis() -> None:
-    good, wrong = (Summary({}, slope) for slope in (RIGHT, FLIPPED_X))
+    good, wrong = (Summary(slope=slope) for slope in (RIGHT, FLIPPED_X))
     assert not compare_slopes("normals", "depth", [(good, good)] * 3)
     (doubt,) = compare_slopes("normals", "depth", [(wrong, good)] * 3)
     wanted = "the slopes contradict depth of the same 3 images along x (right): agreement -1.00"
@@ -137,9 +140,9 @@ def test_slopes_at_few_pixels_or_of_other_sizes_say_nothing() -> None:
     few = np.zeros_like(RIGHT)
     few[:5, :5] = 1
     assert np.isnan(slope_agreement(few, RIGHT)).all()
-    small = Summary({}, np.ones((10, 20, 2), np.int8))
+    small = Summary(slope=np.ones((10, 20, 2), np.int8))
     assert not compare_slopes(
-        "normals", "depth", [(small, Summary({}, FLIPPED_X)), (small, Summary({}, None))]
+        "normals", "depth", [(small, Summary(slope=FLIPPED_X)), (small, Summary())]
     )
 
 
@@ -160,8 +163,8 @@ def test_predictions_count_once_they_were_near_the_labels() -> None:
 
 def test_opposite_slopes_of_predictions_count_once_they_agreed() -> None:
     same, other = (
-        (Summary({}, RIGHT), Summary({}, RIGHT)),
-        (Summary({}, FLIPPED_X), Summary({}, RIGHT)),
+        (Summary(slope=RIGHT), Summary(slope=RIGHT)),
+        (Summary(slope=FLIPPED_X), Summary(slope=RIGHT)),
     )
     assert compare_with_predictions("normals", [other] * 3, [same] * FEW)
     assert not compare_with_predictions("normals", [other] * 3, [other] * FEW)

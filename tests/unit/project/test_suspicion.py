@@ -38,6 +38,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
         lambda pixels: np.hstack([pixels[:, :9], flip(0)(pixels[:, 9:])]),
     ),  # the format sees all
     "BGR": ("normals", lambda pixels: pixels[..., ::-1]),
+    "x and y exchanged": ("normals", lambda pixels: pixels[..., [0, 2, 1]]),
     "classes swapped": (
         "semseg",
         lambda index: np.choose(np.minimum(index, 4), [1, 0, 2, 3, 255]).astype(np.uint8),
@@ -45,7 +46,15 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "edges inverted": ("edges", lambda pixels: 255 - pixels),
 }
 #: What a first batch shows by itself, given the other labels of its images.
-AT_ONCE = ("whole metres", "millimetres as floats", "x flipped", "y flipped", "z flipped", "BGR")
+AT_ONCE = (
+    "whole metres",
+    "millimetres as floats",
+    "x flipped",
+    "y flipped",
+    "z flipped",
+    "BGR",
+    "x and y exchanged",
+)
 
 
 @pytest.fixture(scope="module")
@@ -280,3 +289,23 @@ def test_real_depth_and_normals_agree_and_flipped_ones_do_not(nyuv2: Path, tmp_p
 def test_comparing_labels_loads_no_torch() -> None:
     code = "import sys, labelgrid.project.suspicion, labelgrid.drawings.contact_sheet; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "axes"),
+    [
+        ("x flipped", "x left, y up, z toward the camera"),
+        ("BGR", "x toward the camera, y up, z right"),
+        ("x and y exchanged", "x up, y right, z toward the camera"),
+    ],
+)
+def test_of_the_48_axes_the_one_that_agrees_with_depth_is_named_and_cures(
+    project: ProjectFolder, data: Made, tmp_path: Path, fault: str, axes: str
+) -> None:
+    import_labels(project, batch(data, tmp_path / "old", data.names[:8], ("depth",)))
+    wrong = batch(data, tmp_path / "new", data.names[:8], ("normals",), fault)
+    with pytest.raises(SuspiciousImport) as caught:
+        import_labels(project, wrong)
+    assert f'with `axes = "{axes}"`' in str(caught.value)
+    change_task(project, "normals", {"axes": axes}, Silent())
+    assert import_labels(project, wrong).tasks["normals"].new == 8

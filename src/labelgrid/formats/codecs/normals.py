@@ -24,13 +24,33 @@ CHANNELS = 3
 DTYPE = np.float32
 EXAMPLES = ((0.0, 0.0, 1.0), (0.6, 0.0, 0.8), (0.0, -0.8, 0.6))
 
-#: Axis convention of a file -> the signs that convert it to x right, y up, z toward the camera.
-AXES: dict[str, tuple[int, int, int]] = {
-    f"x {x}, y {y}, z {z} the camera": (x_sign, y_sign, z_sign)
-    for (x, x_sign), (y, y_sign), (z, z_sign) in product(
-        (("right", 1), ("left", -1)), (("up", 1), ("down", -1)), (("toward", 1), ("away from", -1))
-    )
+#: Where an axis of a file can point -> our axis (x right, y up, z toward the camera), and the sign.
+DIRECTIONS = {
+    "right": (0, 1),
+    "left": (0, -1),
+    "up": (1, 1),
+    "down": (1, -1),
+    "toward the camera": (2, 1),
+    "away from the camera": (2, -1),
 }
+#: For each of our axes, the channel of a file that holds it, and the sign.
+Turn = tuple[tuple[int, int], ...]
+
+
+def _turns() -> dict[str, Turn]:
+    """Each way in which the three axes of a file can point, in words, and its turn."""
+    turns = {}
+    for words in product(DIRECTIONS, repeat=3):
+        ours = [DIRECTIONS[word] for word in words]
+        channel_of = {axis: (channel, sign) for channel, (axis, sign) in enumerate(ours)}
+        if len(channel_of) == 3:
+            text = ", ".join(f"{name} {word}" for name, word in zip("xyz", words, strict=True))
+            turns[text] = tuple(channel_of[axis] for axis in range(3))
+    return turns
+
+
+#: Axis convention of a file -> what converts it to x right, y up, z toward the camera.
+AXES: dict[str, Turn] = _turns()
 #: The accepted error of a vector's length: 8-bit rounding causes 0.007, smoothing along surfaces a
 #: little more.
 LENGTH_TOLERANCE = 0.05
@@ -55,7 +75,8 @@ class Options(Container):
     """The meaning of a normal map's channels.
 
     Args:
-        axes: where the file's three axes point (a key of `AXES`); the default is labelgrid's own
+        axes: where the file's three axes point, each to another of right or left, up or down, and
+            toward or away from the camera (a key of `AXES`); the default is labelgrid's own
             convention.
     """
 
@@ -64,7 +85,10 @@ class Options(Container):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.axes not in AXES:
-            raise ValueError(f"unknown axes '{self.axes}'; known: {'; '.join(AXES)}")
+            raise ValueError(
+                f"unknown axes '{self.axes}'; they are x, y and z, each with one of "
+                f"{', '.join(DIRECTIONS)}, such as '{AWAY}'"
+            )
 
 
 def read(path: Path, options: Options) -> LabelArray:
@@ -181,9 +205,11 @@ def _unit_vectors(
     import cv2
 
     factor = np.divide(1, np.where(valid, length, np.float32(np.inf)))
-    for plane, sign in zip(planes, AXES[axes], strict=True):
-        plane *= sign * factor
-    return cv2.merge(planes).reshape(*length.shape, 3).astype(np.float32, copy=False)
+    turned = []
+    for channel, sign in AXES[axes]:
+        planes[channel] *= sign * factor
+        turned.append(planes[channel])
+    return cv2.merge(turned).reshape(*length.shape, 3).astype(np.float32, copy=False)
 
 
 def _lengths(planes: Planes) -> NDArray[np.float32]:
@@ -225,9 +251,29 @@ def normalise_vectors(
     valid = np.isfinite(length) & (length > shortest)
     check_any_valid(valid, path, void)
     unit = np.where(valid[..., None], vector, 0) / np.where(valid, length, 1)[..., None]
-    turned = (unit * AXES[axes]).astype(np.float32)
+    turned = turn(unit, AXES[axes]).astype(np.float32)
     _check_facing(turned[..., 2], valid, axes, path)
     return LabelArray(turned, valid)
+
+
+def turn(vectors: NDArray[Any], axes: Turn) -> NDArray[Any]:
+    """Vectors [h, w, 3] of a file in our axes."""
+    return np.stack([sign * vectors[..., channel] for channel, sign in axes], axis=-1)
+
+
+def other_axes(declared: str) -> dict[str, Turn]:
+    """The other axes that a file may have -> what turns vectors read as `declared` into ours.
+
+    Example:
+        >>> other_axes("x right, y up, z toward the camera")["x up, y right, z toward the camera"]
+        ((1, 1), (0, 1), (2, 1))
+    """
+    ours = {channel: (axis, sign) for axis, (channel, sign) in enumerate(AXES[declared])}
+    turns = {}
+    for name, turned in AXES.items():
+        if name != declared:
+            turns[name] = tuple((ours[c][0], sign * ours[c][1]) for c, sign in turned)
+    return turns
 
 
 def _channels_last(stored: NDArray[Any]) -> NDArray[Any]:
@@ -329,8 +375,10 @@ def _bands(stored: NDArray[Any]) -> list[slice]:
 
 def _turned_back(label: LabelArray, rows: slice, axes: str) -> NDArray[np.float32]:
     """Rows of a label in the file's axes; 0 where not valid."""
-    signed = label.value[rows] * np.asarray(AXES[axes])
-    return np.where(label.valid[rows, :, None], signed, 0).astype(np.float32)
+    turned = np.zeros_like(label.value[rows], np.float32)
+    for axis, (channel, sign) in enumerate(AXES[axes]):
+        turned[..., channel] = np.where(label.valid[rows], sign * label.value[rows, :, axis], 0)
+    return turned
 
 
 def recognise(path: Path) -> Recognition | None:

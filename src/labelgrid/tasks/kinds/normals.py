@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.codecs.normals import other_axes
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.outlines import direction_outline
 from labelgrid.tasks.overview import Legend, Overview, percent
@@ -23,6 +24,8 @@ from labelgrid.tasks.task import NoOptions, Spec, Task, TaskDef
 
 #: Components up to this say nothing about a slope: 8-bit files cannot hold 0.
 FLAT = 0.05
+#: Other axes explain a label if at most this share of its normals then faces away.
+AWAY = 0.1
 #: Mean components, and correlations of components with places, may differ by this between sets of
 #: labels.
 MEAN = 0.35
@@ -99,6 +102,19 @@ def normals_slope(value: NDArray[Any], valid: NDArray[np.bool_], _options: objec
     """
     vector = np.where((np.abs(value) > FLAT) & valid[..., None], np.sign(value), 0)
     return vector[..., :2] * vector[..., 2:]
+
+
+def other_normals_slopes(
+    value: NDArray[Any], valid: NDArray[np.bool_], options: Any
+) -> Mapping[str, NDArray[Any]]:
+    """The slopes with other axes, if nearly all normals then face the camera."""
+    vector = np.where((np.abs(value) > FLAT) & valid[..., None], np.sign(value), 0)
+    slopes = {}
+    for axes, turned in other_axes(options.axes).items():
+        x, y, z = (sign * vector[..., channel] for channel, sign in turned)
+        if np.count_nonzero(z < 0) <= AWAY * max(1, np.count_nonzero(z)):
+            slopes[f'axes = "{axes}"'] = np.stack([x * z, y * z], axis=-1)
+    return slopes
 
 
 class DirectionOverview(Overview):
@@ -180,6 +196,7 @@ SPEC = Spec(
     outline=direction_outline,
     overview=DirectionOverview,
     slope=normals_slope,
+    other_slopes=other_normals_slopes,
     other_figures={f"below {degrees}": "mErr" for degrees in ("11.25", "22.5", "30")},
 )
 
