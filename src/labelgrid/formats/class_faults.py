@@ -70,6 +70,10 @@ def unknown_indices(
         hints.append(f"add the {them} to `classes`, in the order of their indices")
         if missing <= LISTED:
             declare["classes"] = _placeholders(missing)
+    if len(present) == len(values) == len(classes):
+        ids = dict(zip(map(str, values), classes, strict=True))
+        hints.append(f"say which number is which class, such as `ids = {inline_table(ids)}`")
+        declare["ids"] = ids
     if len(values) <= LISTED and len(present) > len(values):
         declare["ignore"] = [*ignore, *values]
         hints.append(

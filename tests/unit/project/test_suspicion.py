@@ -13,9 +13,11 @@ import pytest
 
 from labelgrid.formats.naming import label_name
 from labelgrid.ledger.grid import Cell, State, TaskRow
+from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.suspicion import SHEET, SuspiciousImport
+from labelgrid.project.task_change import TaskChange, change_task
 from tests.campaigns import ask, copy, make_project, put, refusal
 from tests.support import Made, make_dataset
 
@@ -307,5 +309,5 @@ def test_of_the_48_axes_the_one_that_agrees_with_depth_is_named_and_cures(
     with pytest.raises(SuspiciousImport) as caught:
         import_labels(project, wrong)
     assert f'with `axes = "{axes}"`' in str(caught.value)
-    change_task(project, "normals", {"axes": axes}, Silent())
+    change_task(project, "normals", TaskChange({"axes": axes}), Silent())
     assert import_labels(project, wrong).tasks["normals"].new == 8
