@@ -1,9 +1,9 @@
 """Ranks the labels of a task by how much speaks against them. Loads no torch.
 
 A sort of evidence speaks against a label if its value is past the sort's limit, and if it is among
-the worst 7 % of the task's labels by it. The doubt of a label is the sum, over the sorts that
-speak against it, of the share of labels that are better by that sort. Labels of equal doubt are in
-the order of their mean share over all sorts.
+the worst 7 % of the task's labels by it. The doubt of a label is the sum, over the sorts that speak
+against it, of the share of the task's labels that are better by that sort, or unknown to it. Labels
+of equal doubt are in the order of their mean share over all sorts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.label_evidence import OfLabels
 
-#: By sort, the value above which evidence speaks against a label; sorts that are not named have a
-#: fence: so many interquartile ranges above the third quartile of the task's labels.
+#: By sort, the value above which evidence speaks against a label. The limits of figures and models
+#: depend on the task: so many interquartile ranges above the third quartile of its labels, but
+#: figures are at least so far from the usual.
 LIMITS = {"repeated file": 0.5, "image edges": -3.0, "other labels": -0.15}
 FENCE = 2.0
-#: A sort of evidence speaks against at most this share of a task's labels, or against one. With
-#: more, a sort that cannot tell right from wrong hides the others. `benchmarks/audit.py` counts.
+LEAST = {"figures": 2.0}
+#: A sort of evidence speaks against at most this share of a task's labels, or against two, as
+#: labels are exchanged in pairs. With more, a sort that cannot tell right from wrong
+#: hides the others. `benchmarks/audit.py` counts.
 WORST = 0.07
 #: With fewer labels of a task, a fence says nothing.
 FEW = 8
@@ -66,7 +69,7 @@ def rank_by_doubt(cells: Sequence[Cell], sorts: Mapping[str, OfLabels]) -> list[
         better = _better_shares(values)
         shares.append(better)
         against = known & (values > _limit(name, values[known]))
-        worst = max(WORST, 1 / max(len(cells), 1))
+        worst = max(WORST, 2 / max(len(cells), 1))
         against &= better >= 1 - worst - _tied(values) - 1e-9
         total += np.where(against, better, 0)
         for index in np.flatnonzero(against):
@@ -86,13 +89,17 @@ def _limit(name: str, known: NDArray[np.float64]) -> float:
     if len(known) < FEW:
         return np.inf
     first, third = np.quantile(known, (0.25, 0.75))
-    return float(third + FENCE * (third - first))
+    return max(float(third + FENCE * (third - first)), LEAST.get(name, -np.inf))
 
 
 def _better_shares(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The share of the labels that each is worse than; half where it is not known."""
+    """The share of the labels that each is worse than; half where its value is not known.
+
+    Labels of unknown value count as better than others.
+    """
     known = np.sort(values[~np.isnan(values)])
-    shares = np.searchsorted(known, values) / max(len(values), 1)
+    unknown = len(values) - len(known)
+    shares = (np.searchsorted(known, values) + unknown) / max(len(values), 1)
     return np.where(np.isnan(values), 0.5, shares)
 
 
@@ -100,4 +107,4 @@ def _tied(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """The share of the labels of equal value: they all are among the worst, or none is."""
     known = np.sort(values[~np.isnan(values)])
     equal = np.searchsorted(known, values, "right") - np.searchsorted(known, values)
-    return np.where(np.isnan(values), 0, equal - 1) / max(len(values), 1)
+    return np.where(np.isnan(values), 0, (equal - 1) / max(len(values), 1))

@@ -23,8 +23,8 @@ from labelgrid.project.suspicion import label_summary
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.words import join_names
 
-#: The figures of a label are at least this far apart, in standard deviations, from being one value.
-LEAST_SPREAD = 1e-3
+#: The spread of a figure is at least this share of its tolerance.
+TOLERANCE = 0.25
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def edge_evidence_of(fit: OutlineFit) -> Evidence:
     """
     text = f"its outlines do not follow the image's edges ({fit.agreement:.1f})"
     value = -fit.agreement
-    if fit.turned > fit.agreement + BETTER:
+    if fit.turned > 2 * max(fit.agreement, 0) + BETTER:  # many things are symmetric
         value += max(0.0, fit.turned - BETTER)
         text += f"; they would if it lay {fit.way} ({fit.turned:.1f})"
     return Evidence(value, text)
@@ -173,7 +173,8 @@ def _slope_agreement(label: Summary, other: Summary) -> float | None:
 def figure_evidence(labels: Mapping[Cell, Mapping[str, LabelFigure]]) -> dict[Cell, Evidence]:
     """How far the figures of labels are from those of the task's other labels.
 
-    The distance is in robust standard deviations, that of the figure with the largest one.
+    The distance is in robust standard deviations, that of the figure with the largest one. No
+    deviation is taken for smaller than a share of the figure's tolerance.
     """
     values: dict[str, list[float]] = defaultdict(list)
     for figures in labels.values():
@@ -186,7 +187,7 @@ def figure_evidence(labels: Mapping[Cell, Mapping[str, LabelFigure]]) -> dict[Ce
         for name, figure in figures.items():
             if len(values[name]) >= plausibility.FEW:
                 middle, spread = usual[name]
-                distances[name] = abs(_scaled(figure) - middle) / (spread + LEAST_SPREAD)
+                distances[name] = abs(_scaled(figure) - middle) / max(spread, _least_spread(figure))
         if distances:
             name = max(distances, key=lambda key: distances[key])
             middle = usual[name][0]
@@ -199,6 +200,11 @@ def figure_evidence(labels: Mapping[Cell, Mapping[str, LabelFigure]]) -> dict[Ce
 
 def _scaled(figure: LabelFigure) -> float:
     return float(np.log(max(figure.value, 1e-30))) if figure.ratio else figure.value
+
+
+def _least_spread(figure: LabelFigure) -> float:
+    tolerance = np.log(figure.tolerance) if figure.ratio else figure.tolerance
+    return TOLERANCE * float(tolerance)
 
 
 def _middle(values: Iterable[float]) -> tuple[float, float]:

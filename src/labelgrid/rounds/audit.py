@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from labelgrid.errors import ProjectError
+from labelgrid.errors import ProjectError, UsageError
 from labelgrid.files import write_text
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.progress import Progress
@@ -71,10 +71,11 @@ def audit(project: ProjectFolder, folds: int, progress: Progress) -> Audited:
         progress: reports each image.
 
     Raises:
+        UsageError: there is one fold.
         ProjectError: there is no label, or the project is a run of a simulation.
         LabelgridError: a network cannot be trained.
     """
-    _refuse(project)
+    _refuse(project, folds)
     evidence = gather_evidence(project, progress)
     sorts = dict(evidence.sorts)
     pictures: Mapping[Cell, Path] = {}
@@ -106,7 +107,12 @@ def audit(project: ProjectFolder, folds: int, progress: Progress) -> Audited:
     return Audited(labels=labels, unread=unread, folds=folds, table=table, sheet=sheet)
 
 
-def _refuse(project: ProjectFolder) -> None:
+def _refuse(project: ProjectFolder, folds: int) -> None:
+    if folds == 1:
+        raise UsageError(
+            "One fold of all images leaves nothing to learn from.",
+            next_step="Use, for example, --folds 3; or 0, without a model.",
+        )
     if project.settings.oracle:
         raise ProjectError(
             "This project is a run of a simulation: its labels are those of its data set.",

@@ -86,15 +86,9 @@ def fold_evidence(
         What the networks say of the labels, and pictures of their predictions.
 
     Raises:
-        UsageError: a fold would hold all labels, or there are fewer than two.
+        UsageError: a fold holds all labels.
         LabelgridError: as by `fit`.
     """
-    if folds < 2:
-        raise UsageError(
-            f"{folds} folds leave nothing to learn from.",
-            next_step="Use, for example, --folds 3; or 0, without a model.",
-            unchanged="Nothing was trained.",
-        )
     context = context_of(project)
     splits = splits_for_training(context, project, progress)
     rows = project.store.cells(state=State.LABELLED)

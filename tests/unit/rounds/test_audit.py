@@ -1,0 +1,205 @@
+"""Laws of an audit: planted wrong labels come first, each is judged by a network that did not learn it, nothing else changes."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from labelgrid.errors import ProjectError, UsageError
+from labelgrid.ledger.grid import Cell
+from labelgrid.progress import Progress, Silent
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.import_labels import import_labels
+from labelgrid.rounds import audit_folds, fit
+from labelgrid.rounds.audit import Audited, audit
+from labelgrid.train.plan import Plan
+from tests.campaigns import make_project as plain_project
+from tests.campaigns import snapshot
+from tests.projects import make_project
+from tests.rounds import Killed, Killing, labelled
+from tests.support import Made, make_dataset
+
+COVERS = [
+    "labelgrid.project.audit_sheet",
+    "labelgrid.rounds.audit",
+    "labelgrid.rounds.audit_folds",
+]
+TASKS = ("semseg", "depth", "normals", "edges")
+
+
+def exchange(made: Made, task: str, one: int, other: int) -> set[str]:
+    """Exchange the labels of two images; returns these."""
+    names = made.names[one], made.names[other]
+    first, second = (made.label(name, task) for name in names)
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+    return set(names)
+
+
+def mirror(made: Made, task: str, number: int) -> str:
+    path = made.label(made.names[number], task)
+    with Image.open(path) as picture:
+        mirrored = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    mirrored.save(path)
+    return made.names[number]
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ProjectFolder, Audited]]:
+    """A project with wrong labels, and its audit."""
+    folder = tmp_path_factory.mktemp("audit")
+    made = make_dataset(folder / "made", n=48, size=(120, 160), tasks=TASKS)
+    exchange(made, "semseg", 3, 17)
+    mirror(made, "depth", 5)
+    exchange(made, "normals", 8, 20)
+    made.label(made.names[11], "edges").write_bytes(
+        made.label(made.names[25], "edges").read_bytes()
+    )
+    with plain_project(folder / "flat", made) as project:
+        import_labels(project, made.labels, accept=True)
+        yield project, audit(project, 0, Silent())
+
+
+def reasons(audited: Audited, number: int, task: str) -> str:
+    for label in audited.labels:
+        if (label.image, label.task) == (f"{number:04}.jpg", task):
+            return "; ".join(label.reasons)
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("task", "numbers", "reason"),
+    [
+        ("semseg", (3, 17), "its outlines do not follow the image's edges"),
+        ("depth", (5,), "mirrored left to right"),
+        ("normals", (8, 20), "its outlines do not follow the image's edges"),
+        ("edges", (11, 25), "the same file is the label of 00"),
+    ],
+)
+def test_planted_labels_are_the_first_of_their_task_with_the_reason(
+    planted: tuple[ProjectFolder, Audited], task: str, numbers: tuple[int, ...], reason: str
+) -> None:
+    _, audited = planted
+    first = [label.image for label in audited.labels if label.task == task and label.place <= 3]
+    assert {f"{number:04}.jpg" for number in numbers} <= set(first)
+    assert all(reason in reasons(audited, number, task) for number in numbers)
+
+
+def test_the_table_holds_every_label_and_the_sheet_is_a_picture(
+    planted: tuple[ProjectFolder, Audited],
+) -> None:
+    project, audited = planted
+    with audited.table.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(audited.labels) == 48 * len(TASKS)
+    assert [row["image"] for row in rows] == [label.image for label in audited.labels]
+    assert all((project.folder / row["path"]).is_file() for row in rows)
+    assert audited.sheet == project.folder / "audit.png"
+    with Image.open(audited.sheet) as sheet:
+        assert sheet.width >= 1400 and sheet.height > 1000
+
+
+def test_a_label_that_cannot_be_read_is_listed_and_stops_nothing(tmp_path: Path) -> None:
+    made = make_dataset(tmp_path / "made", n=4, size=(96, 128), tasks=("depth",))
+    with plain_project(tmp_path / "flat", made) as project:
+        import_labels(project, made.labels)
+        row = project.store.find([Cell("0001.jpg", "depth")])[Cell("0001.jpg", "depth")]
+        project.inside(row.path).write_bytes(b"")
+        audited = audit(project, 0, Silent())
+    assert audited.unread == ["0001.jpg:depth"] and len(audited.labels) == 3
+
+
+def test_a_project_without_labels_is_refused(tmp_path: Path) -> None:
+    made = make_dataset(tmp_path / "made", n=2, tasks=("depth",))
+    project = plain_project(tmp_path / "flat", made)
+    with project, pytest.raises(ProjectError, match="no label to audit"):
+        audit(project, 0, Silent())
+
+
+class Trainings:
+    """Notes the plans of trainings."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.plans: list[Plan] = []
+        self._train = audit_folds.train
+        monkeypatch.setattr(audit_folds, "train", self)
+
+    def __call__(self, plan: Plan, folder: Path, progress: Progress) -> Path:
+        self.plans.append(plan)
+        return self._train(plan, folder, progress)
+
+
+def losses(
+    project: ProjectFolder, folds: int, progress: Progress | None = None
+) -> Mapping[Cell, Any]:
+    evidence, pictures = audit_folds.fold_evidence(project, folds, progress or Silent())
+    assert all(path.is_file() for path in pictures.values()) and pictures.keys() == evidence.keys()
+    return {cell: (one.value, one.text) for cell, one in evidence.items()}
+
+
+def test_each_label_is_judged_once_by_a_network_that_did_not_learn_from_its_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, _ = labelled(tmp_path, images=6)
+    with project:
+        fit.fit(project, Silent())  # a model of the rounds, which learned from all
+        trainings = Trainings(monkeypatch)
+        found = losses(project, 3)
+        everything = {row.cell for row in project.store.cells() if row.path}
+        seen = [image for plan in trainings.plans for image in plan.train]
+        images = {cell.image_id for cell in everything}
+        trained = images & set(seen)
+        assert found.keys() == everything and len(trainings.plans) == 3
+        assert all(seen.count(image) == 2 for image in trained)  # left out of its own fold
+        assert all(plan.previous() is None for plan in trainings.plans)
+        assert losses(project, 3) == found and len(trainings.plans) == 3  # kept, not trained again
+
+
+def test_a_killed_audit_resumes_and_finds_the_same_and_changes_nothing_of_the_rounds(
+    tmp_path: Path,
+) -> None:
+    project, _ = labelled(tmp_path, images=5, tasks=("semseg",))
+    with project:
+        before = snapshot(project)
+        undisturbed = losses(project, 2)
+        audit_folds.remove_folder(project.folder / audit_folds.FOLDER)
+        with pytest.raises(Killed):
+            losses(project, 2, Killing(3))
+        assert losses(project, 2) == undisturbed
+        audit_folds.remove_folder(project.folder / audit_folds.FOLDER)
+        assert snapshot(project) == before
+
+
+def test_changed_labels_are_judged_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project, made = labelled(tmp_path, images=5, tasks=("depth",))
+    with project:
+        found = losses(project, 2)
+        cell = next(iter(found))
+        folder = tmp_path / "new" / "depth"
+        folder.mkdir(parents=True)
+        other = next(name for name in made.names if name[:4] != cell.image_id[:4])
+        with (
+            Image.open(made.label(cell.image_id, "depth")) as own,
+            Image.open(made.label(other, "depth")) as wrong,
+        ):
+            label = wrong.resize(own.size, Image.Resampling.NEAREST)
+        label.save((folder / cell.image_id).with_suffix(".png"))
+        import_labels(project, folder.parent, replace=True, accept=True)
+        trainings = Trainings(monkeypatch)
+        assert losses(project, 2)[cell] != found[cell] and trainings.plans
+
+
+def test_one_fold_is_refused(tmp_path: Path) -> None:
+    project, _ = labelled(tmp_path, images=3, tasks=("depth",))
+    with project, pytest.raises(UsageError, match="leaves nothing to learn from"):
+        audit(project, 1, Silent())
+
+
+def test_too_few_labels_for_the_folds_are_refused(tmp_path: Path) -> None:
+    project, _ = make_project(tmp_path, tasks=("depth",))
+    with project, pytest.raises(ProjectError, match="no label"):
+        audit(project, 3, Silent())
