@@ -26,11 +26,6 @@ from labelgrid.rounds.audit import audit
 SHARE = 0.05
 FIRST = 0.1
 Array = np.ndarray[Any, Any]
-#: Trains in minutes on one processor; a network of the recipe `small` at this size.
-CHANGES: Mapping[str, Any] = {
-    "data": {"size": [96, 128]},
-    "train": {"steps": 0, "workers": 0},
-}
 
 
 def shifted(frames: Frames) -> Callable[[Array], Array]:
@@ -128,9 +123,8 @@ def trial(
     options: argparse.Namespace,
 ) -> dict[str, tuple[float, int]]:
     wrong = plant(frames, frames.names, fault, seed, folder / "labels")
-    changes = dict(CHANGES)
-    changes["train"] = {**changes["train"], "epochs": options.epochs}
-    settings = Settings(recipe="small", changes=changes, weights=options.weights)
+    changes = {"train": {"steps": 0, "workers": 0, "epochs": options.epochs}}
+    settings = Settings(recipe=options.recipe, changes=changes, weights=options.weights)
     with create.create(
         folder / "project",
         [frames.images],
@@ -146,6 +140,7 @@ def trial(
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nyuv2", type=Path, default=Path("../shared/data/nyuv2"))
+    parser.add_argument("--recipe", default="small")
     parser.add_argument("--weights", default="", help="a file of backbone weights")
     parser.add_argument("--scenes", type=int, default=200, help="rooms to render; 0: none")
     parser.add_argument("--images", type=int, default=190)

@@ -39,6 +39,7 @@ COMMANDS = (
     "export project --out requests",
     "import project labels",
     "verify project --json",
+    "audit project --json",
     "cancel project --round 0",
     "task project depth --set cost=2",
     "report project --out report.html",

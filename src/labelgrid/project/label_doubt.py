@@ -72,12 +72,12 @@ def rank_by_doubt(cells: Sequence[Cell], sorts: Mapping[str, OfLabels]) -> list[
         worst = max(WORST, 2 / max(len(cells), 1))
         against &= better >= 1 - worst - _tied(values) - 1e-9
         total += np.where(against, better, 0)
-        for index in np.flatnonzero(against):
+        for index in np.flatnonzero(against).tolist():
             reasons[index].append((float(better[index]), found[cells[index]].text))
     mean = np.mean(shares, 0) if shares else total
     order = np.lexsort((-mean, -total))
     doubts = []
-    for index in order:
+    for index in order.tolist():
         texts = [text for _, text in sorted(reasons[index], key=lambda item: -item[0])]
         doubts.append(LabelDoubt(cells[index], float(total[index]), texts))
     return doubts

@@ -23,6 +23,8 @@ from labelgrid.project.suspicion import label_summary
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.words import join_names
 
+#: A label that lies otherwise than its image agrees at least so well when it is put right.
+TURNED = 3.0
 #: The spread of a figure is at least this share of its tolerance.
 TOLERANCE = 0.25
 
@@ -139,8 +141,9 @@ def edge_evidence_of(fit: OutlineFit) -> Evidence:
     """
     text = f"its outlines do not follow the image's edges ({fit.agreement:.1f})"
     value = -fit.agreement
-    if fit.turned > 2 * max(fit.agreement, 0) + BETTER:  # many things are symmetric
-        value += max(0.0, fit.turned - BETTER)
+    # Many things are symmetric, and the best of several ways agrees a little by chance.
+    if fit.turned > max(2 * fit.agreement + BETTER, TURNED):
+        value += fit.turned - BETTER
         text += f"; they would if it lay {fit.way} ({fit.turned:.1f})"
     return Evidence(value, text)
 

@@ -101,7 +101,9 @@ def fold_evidence(
         if image_ids:
             progress.say(f"Fold {fold + 1} of {folds}: {len(image_ids)} images are left out.")
             folder = project.folder / FOLDER / f"fold-{fold + 1}-of-{folds}"
-            work = _Fold(context, project, folder, fold, progress)
+            work = _Fold(
+                context=context, project=project, folder=folder, number=fold, progress=progress
+            )
             for label in work.labels(splits, image_ids):
                 cell = Cell(label.image, label.task)
                 evidence[cell] = Evidence(math.log(max(label.loss, 1e-9)), label.text)
@@ -126,7 +128,7 @@ class _Output(NamedTuple):
     frame: Frame
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Fold:
     """One fold: its training and its labels, in a folder."""
 
