@@ -10,10 +10,10 @@ from PIL import Image, ImageOps
 
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
+from tests.campaigns import ask
 from tests.contracts.test_connectors import annotator
 from tests.e2e.commands import done
 from tests.photographs import TOOLS, VOID, Photograph, make_photographs, png
-from tests.campaigns import ask
 from tests.support import CLASSES
 from tests.unit.formats.exr_files import exr
 

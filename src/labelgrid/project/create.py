@@ -9,6 +9,7 @@ from pathlib import Path
 from labelgrid.annotate.answers import Fault
 from labelgrid.errors import ProjectError, note_unchanged
 from labelgrid.files import remove_folder, write_text
+from labelgrid.images.thumbnails import Thumbnail
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.ledger.store import Store
 from labelgrid.progress import Progress
@@ -70,7 +71,7 @@ def create(
     count = holdout_count(holdout, total)
     _check_holdout(count, total)
     with new_project(folder, settings, tasks) as store:
-        thumbnails = {} if count and total <= MOST else None
+        thumbnails: dict[str, Thumbnail] | None = {} if count and total <= MOST else None
         rows = rows_of(
             folders,
             check,

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from labelgrid.errors import ProjectError
-from labelgrid.ledger.grid import ImageRow, State
 from labelgrid.images.thumbnails import Thumbnail
+from labelgrid.ledger.grid import ImageRow, State
 from labelgrid.ledger.store import Store
 from labelgrid.progress import Progress
 from labelgrid.project.near_duplicates import leak_warning

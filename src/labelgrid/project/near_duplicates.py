@@ -1,4 +1,4 @@
-"""Finds near-duplicates, such as neighbouring frames of a video, and groups that hold them together.
+"""Finds near-duplicates, such as frames of one video, and groups that hold them together.
 
 Two images are held against each other as small thumbnails, where one shows best in the other: a
 camera that moves a little changes nothing. Loads no torch.

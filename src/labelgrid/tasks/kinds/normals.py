@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.formats.codec import LabelArray
-from labelgrid.formats.codecs.normals import other_axes
+from labelgrid.formats.codecs.normals import other_axes, turn
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.outlines import direction_outline
 from labelgrid.tasks.overview import Legend, Overview, percent
@@ -111,7 +111,7 @@ def other_normals_slopes(
     vector = np.where((np.abs(value) > FLAT) & valid[..., None], np.sign(value), 0)
     slopes = {}
     for axes, turned in other_axes(options.axes).items():
-        x, y, z = (sign * vector[..., channel] for channel, sign in turned)
+        x, y, z = np.moveaxis(turn(vector, turned), -1, 0)
         if np.count_nonzero(z < 0) <= AWAY * max(1, np.count_nonzero(z)):
             slopes[f'axes = "{axes}"'] = np.stack([x * z, y * z], axis=-1)
     return slopes
