@@ -82,6 +82,35 @@ def note_unchanged(unchanged: str) -> Iterator[None]:
         raise
 
 
+#: What libraries say, in whatever type of error, where the system gives no memory or no thread.
+_NO_MEMORY = (
+    "insufficient memory",
+    "out of memory",
+    "cannot allocate memory",
+    "can't allocate memory",
+    "failed to map segment",
+    "memory allocation",
+)
+_NO_THREAD = ("can't start new thread", "can't allocate lock", "resource temporarily unavailable")
+
+
+def shortage(error: BaseException) -> tuple[str, str] | None:
+    """What the system did not give, and the next step; None for an error of another cause.
+
+    Example:
+        >>> shortage(MemoryError())[0]
+        'There is not enough memory.'
+    """
+    text = str(error).lower()
+    if isinstance(error, MemoryError) or any(words in text for words in _NO_MEMORY):
+        step = "Close other programs or raise the limit (`ulimit -v`), and run it again."
+        return "There is not enough memory.", step
+    if any(words in text for words in _NO_THREAD):
+        step = "Close other programs or raise the limit (`ulimit -u`), and run it again."
+        return "The system does not let the program start a thread.", step
+    return None
+
+
 class UsageError(LabelgridError):
     """The command's arguments are wrong (exit code 2)."""
 
@@ -142,6 +171,10 @@ class EmptyLabelError(LabelError):
 
 class LabelSizeError(LabelError):
     """A label has another size than its image."""
+
+
+class MemoryShortageError(LabelgridError):
+    """A file may be sound, but the system does not give the memory to read it."""
 
 
 class LedgerError(LabelgridError):

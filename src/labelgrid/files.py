@@ -9,7 +9,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from io import BufferedReader
@@ -69,6 +69,45 @@ def read_text(path: Path, encoding: str = "utf-8") -> str:
         UnicodeDecodeError: the file is not text of this encoding.
     """
     return read_bytes(path).decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def walk(
+    folder: Path, *, links: bool = False, on_error: Callable[[OSError], None] | None = None
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Each folder at and below a folder: its path below it, and the names of folders and files.
+
+    The path is "" or ends in a slash. As with `os.walk`, a folder that is removed from the names is
+    not entered, and they decide the order; but each folder comes once, and at any depth.
+
+    Args:
+        folder: where it begins.
+        links: whether links to folders are entered.
+        on_error: is told of a folder that cannot be read; None: it is left out.
+    """
+    seen: set[tuple[int, int]] = set()
+    waiting = [""]
+    while waiting:
+        prefix = waiting.pop()
+        folders: list[str] = []
+        names: list[str] = []
+        linked: set[str] = set()
+        try:
+            status = os.stat(f"{folder}/{prefix}")  # noqa: PTH116 - a Path of a deep folder is slow
+            with os.scandir(f"{folder}/{prefix}") as entries:
+                for entry in entries:
+                    (folders if entry.is_dir() else names).append(entry.name)
+                    if entry.is_symlink():
+                        linked.add(entry.name)
+        except OSError as error:
+            if on_error:
+                on_error(error)
+            continue
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        yield prefix, folders, names
+        entered = [name for name in folders if links or name not in linked]
+        waiting += [f"{prefix}{name}/" for name in reversed(entered)]
 
 
 def digest(path: Path) -> str:

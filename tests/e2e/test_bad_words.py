@@ -128,15 +128,11 @@ def test_init_leaves_alone_what_is_there(project: Copied, data: Made, tmp_path: 
 
 
 BUDGETS = {
-    "--budget 0": "The budget must be above 0. Found 0 labels.\n  Ask for at most 24.",
-    "--budget -3": "The budget must be above 0. Found -3 labels.\n  Ask for at most 24.",
-    "--budget nan": "The budget must be above 0. Found nan labels.\n  Ask for at most 24.",
-    "--budget 25": "The budget of 25 labels is larger than the pool, which holds 24.\n"
-    "  Ask for at most 24, or add images with `labelgrid add`.",
-    "--budget 9 --unit images": "The budget of 9 images is larger than the pool, which holds 8.\n"
-    "  Ask for at most 8, or add images with `labelgrid add`.",
-    "--budget inf --unit cost": "The budget of inf cost is larger than the pool, which holds 96.\n"
-    "  Ask for at most 96, or add images with `labelgrid add`.",
+    "--budget 0": "The budget must be a number above 0. Found 0 labels.\n  Ask for at most 24.",
+    "--budget -3": "The budget must be a number above 0. Found -3 labels.\n  Ask for at most 24.",
+    "--budget nan": "The budget must be a number above 0. Found nan labels.\n  Ask for at most 24.",
+    "--budget inf --unit cost": "The budget must be a number above 0. Found inf cost.\n"
+    "  Ask for at most 96.",
     "--budget 2": "The budget of 2 labels does not pay for a single pick of 'random_images'.\n"
     "  An image has up to 3 labels; ask for at least that many.",
     "--budget 3 --strategy partial": "There is no strategy 'partial'.\n  Did you mean 'partal'? "
@@ -145,9 +141,7 @@ BUDGETS = {
 
 
 @pytest.mark.parametrize("words", BUDGETS)
-def test_a_budget_that_buys_nothing_or_more_than_there_is_is_refused(
-    project: Copied, tmp_path: Path, words: str
-) -> None:
+def test_a_budget_that_buys_nothing_is_refused(project: Copied, tmp_path: Path, words: str) -> None:
     assert (
         refused(tmp_path, "query", project("new"), *words.split())
         == f"{BUDGETS[words]} Nothing was requested."

@@ -3,7 +3,6 @@
 The folder's lists name the cell of a file, or the file's own name does.
 """
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from labelgrid.annotate.other_names import (
     unknown_faults,
 )
 from labelgrid.errors import LabelError
+from labelgrid.files import walk
 from labelgrid.formats.codec import codec
 from labelgrid.formats.naming import stem
 from labelgrid.images.opening import FORMATS
@@ -99,16 +99,11 @@ def _walk(folder: Path, tasks: set[str]) -> Iterator[str]:
 
     Links to folders are followed if they stay inside; those that lead out count as files.
     """
-    seen: set[str] = set()
-    for current, folders, names in os.walk(folder, onerror=_refuse_unreadable, followlinks=True):
-        real = os.path.realpath(current)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        is_top = Path(current) == folder
-        prefix = "" if is_top else Path(current).relative_to(folder).as_posix() + "/"
-        excluded = {IMAGES, PRELABELS} - tasks if is_top else set()
+    for prefix, folders, names in walk(folder, links=True, on_error=_refuse_unreadable):
+        is_top = not prefix
+        excluded = {IMAGES, PRELABELS} if is_top else set()
+        if MANIFEST not in names:  # else it is a request, whose photographs are there
+            excluded -= tasks
         inside = []
         files = list(names)
         for name in folders:

@@ -141,9 +141,10 @@ def answer_files(answer: Path, faults: list[Fault]) -> Iterator[tuple[Path, str]
 
 def _below(folder: Path) -> Iterator[Path]:
     """The JSON files below a folder, also those that are links."""
-    for path in folder.rglob("*.[jJ][sS][oO][nN]"):
-        if not path.name.startswith("."):
-            yield path
+    for prefix, _, names in files.walk(folder):
+        for name in names:
+            if name.lower().endswith(".json") and not name.startswith("."):
+                yield folder / f"{prefix}{name}"
 
 
 def holds_keys(answer: Path, keys: Collection[str], without: str = "") -> bool:

@@ -1,6 +1,5 @@
 """Finds and reads the masks and maps of a folder: PNG files whose names say what they show."""
 
-import os
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -13,6 +12,7 @@ from labelgrid.annotate.answer_folder import IMAGES, PRELABELS
 from labelgrid.annotate.answers import Fault
 from labelgrid.annotate.matching import LINK, is_inside
 from labelgrid.errors import LabelError
+from labelgrid.files import walk
 from labelgrid.formats.arrays import samples, stored_size
 from labelgrid.formats.channels import equal_channels, without_alpha
 from labelgrid.formats.heads import Head, head_of
@@ -34,11 +34,9 @@ def png_names(folder: Path) -> Iterator[str]:
         raise LabelError(
             "There is no such folder of PNG files.", where=str(folder), next_step="Check the path."
         )
-    for current, folders, names in os.walk(folder):
-        is_top = Path(current) == folder
-        excluded = {IMAGES, PRELABELS} if is_top else set()
+    for prefix, folders, names in walk(folder):
+        excluded = set() if prefix else {IMAGES, PRELABELS}
         folders[:] = sorted(n for n in folders if n not in excluded and not n.startswith("."))
-        prefix = "" if is_top else f"{Path(current).relative_to(folder).as_posix()}/"
         for name in sorted(names):
             if name.lower().endswith(".png") and not name.startswith("."):
                 yield prefix + name

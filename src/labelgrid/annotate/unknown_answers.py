@@ -10,7 +10,7 @@ from labelgrid.annotate.answers import spelling_hint
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.other_names import task_and_image
 from labelgrid.errors import LabelError
-from labelgrid.files import open_regular
+from labelgrid.files import open_regular, walk
 from labelgrid.formats.naming import stem
 from labelgrid.images.opening import format_of
 from labelgrid.words import join_names
@@ -63,8 +63,10 @@ def refuse_unknown(path: Path, shown: Path, tools: Sequence[str], index: Project
 
 
 def _names(folder: Path) -> list[str]:
-    paths = folder.rglob("*")
-    return sorted(path.relative_to(folder).as_posix() for path in paths if path.is_file())
+    found = []
+    for prefix, _, names in walk(folder):
+        found += [prefix + name for name in names]
+    return sorted(found)
 
 
 def _can_hold_labels(folder: Path, index: ProjectIndex) -> bool:

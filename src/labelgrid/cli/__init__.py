@@ -14,7 +14,7 @@ import typer
 
 from labelgrid import __version__
 from labelgrid.cli import corrections, datasets, exchange, grid, inspection, model, screen, study
-from labelgrid.errors import LabelgridError, ProjectError
+from labelgrid.errors import LabelgridError, ProjectError, shortage
 from labelgrid.processes import stop_on_sigterm
 
 #: The exit status after Ctrl-C or SIGTERM.
@@ -112,21 +112,29 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         screen.note("Stopped. Finished work is kept. Run the same command to resume.")
         sys.exit(STOPPED)
-    except OSError as error:
-        screen.print_error(
-            ProjectError(
-                f"The disk reports an error: {error.strerror or error}.",
-                where=str(error.filename or ""),
-                next_step="Free some space or fix the permissions, and run the same command again.",
-            )
-        )
-        sys.exit(1)
     except Exception as error:
+        if wrong := _of_system(error):
+            screen.print_error(wrong)
+            sys.exit(1)
         if not hasattr(error, "show"):
             raise
         error.show()  # an error of the parser: wrong usage
         sys.exit(2)
     sys.exit(code or 0)
+
+
+def _of_system(error: Exception) -> ProjectError | None:
+    """The error for the user, where the system gave no memory or thread, or reports another."""
+    short = shortage(error)
+    if short:
+        return ProjectError(short[0], next_step=short[1])
+    if not isinstance(error, OSError):
+        return None
+    return ProjectError(
+        f"The disk reports an error: {error.strerror or error}.",
+        where=str(error.filename or ""),
+        next_step="Free some space or fix the permissions, and run the same command again.",
+    )
 
 
 __all__ = ["app", "main"]

@@ -289,11 +289,14 @@ def duration(seconds: float) -> str:
 
 
 def print_error(fault: LabelgridError) -> None:
-    """Print an error."""
+    """Print an error, without colours if there is no memory for them."""
     head, _, tail = str(fault).partition("\n")
-    console.print(f"[red]Error:[/] {_shown(head)}", soft_wrap=True)
-    if tail:
-        console.print(_shown(tail), soft_wrap=True)
+    try:
+        console.print(f"[red]Error:[/] {_shown(head)}", soft_wrap=True)
+        if tail:
+            console.print(_shown(tail), soft_wrap=True)
+    except MemoryError:
+        sys.stderr.write(f"Error: {escape_control_characters(str(fault))}\n")
 
 
 def note(text: str) -> None:

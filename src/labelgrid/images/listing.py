@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from labelgrid.errors import ImageError
-from labelgrid.files import read_text
+from labelgrid.files import read_text, walk
 from labelgrid.images.opening import FORMATS
 
 #: The file extensions of images.
@@ -86,17 +86,8 @@ def _visible_files(folder: Path) -> Iterator[str]:
 
     Linked folders are entered, too, but each folder only once.
     """
-    visited: set[str] = set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in visited:
-            folders.clear()
-            continue
-        visited.add(real)
+    for prefix, folders, files in walk(folder, links=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        prefix = ""
-        if Path(parent) != folder:
-            prefix = Path(parent).relative_to(folder).as_posix() + "/"
         for name in files:
             if not name.startswith("."):
                 yield prefix + name

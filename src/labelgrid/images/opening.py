@@ -4,6 +4,7 @@ Both are checked before anything is decoded.
 """
 
 import io
+import mmap
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from labelgrid.errors import ImageError, LabelgridError, UsageError
+from labelgrid.errors import (
+    ImageError,
+    LabelgridError,
+    MemoryShortageError,
+    UsageError,
+    shortage,
+)
 from labelgrid.images import png, tiff
 
 if TYPE_CHECKING:  # the functions that open a file load it: commands that open none start faster
@@ -286,6 +293,9 @@ def decoder_errors(
         thing: what the file is: image or label.
         damaged: the beginning of the message about a damaged file.
         again: the next step after that.
+
+    Raises:
+        MemoryShortageError: there was no memory to decode the file.
     """
     try:
         with warnings.catch_warnings(action="ignore"):
@@ -294,13 +304,40 @@ def decoder_errors(
         raise error(
             f"The {thing} cannot be used: {wrong}.", where=str(path), next_step=wrong.next_step
         ) from wrong
-    except error:
+    except (error, MemoryShortageError):
         raise
     # decoders raise many types for damaged files, such as TypeError and struct.error
     except Exception as fault:
         from PIL import UnidentifiedImageError
 
+        short = shortage(fault) or _room_for(path)
+        if short:
+            what, step = short
+            raise MemoryShortageError(what, where=str(path), next_step=step) from fault
         why: object = fault
         if isinstance(fault, UnidentifiedImageError):
             why = "its kind is unknown"
         raise error(f"{damaged}: {why}.", where=str(path), next_step=again) from fault
+
+
+def _room_for(path: Path) -> tuple[str, str] | None:
+    """As `shortage`, for a decoder that does not say why it failed: whether its picture has room.
+
+    Its values are counted with two bytes, and twice; a picture of unknown size with 64 MiB.
+    """
+    from PIL import Image
+
+    size = 2**26
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
+            pixels = image.width * image.height
+        size += 4 * 4 * min(pixels, max_pixels())
+    except MemoryError as error:
+        return shortage(error)
+    except Exception:  # noqa: BLE001 as in `decoder_errors`
+        pass
+    try:
+        mmap.mmap(-1, size).close()
+    except OSError:
+        return shortage(MemoryError())
+    return None

@@ -4,6 +4,7 @@ Loads no torch.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -13,7 +14,7 @@ from labelgrid.config import parse
 from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.files import disk_errors, read_text, remove_folder, write_text
 from labelgrid.ledger.grid import Pick, explained_row
-from labelgrid.results import Result
+from labelgrid.results import Result, replace_non_finite
 
 T = TypeVar("T")
 #: The checkpoint of the epoch with the least loss on val.
@@ -91,7 +92,7 @@ class Measurement:
         labels: the number of labels of each task it was trained on.
         spent: the cost of these labels.
         heldout_labels: the number of labels of each task it was measured on.
-        metrics: by task, then by metric name; NaN without labels to measure on.
+        metrics: by task, then by metric name; NaN without labels to measure on (null in the file).
         loss_mtl: the weighted sum of the losses of the final predictions.
         heldout_set: the hash of the held-out labels; metrics on other labels are not comparable. ""
             if unknown.
@@ -175,7 +176,18 @@ def read_measurement(folder: Path) -> Measurement | None:
         ProjectError: the file is damaged.
     """
     path = folder / "heldout.json"
-    return _record(Measurement, _json(path), path) if path.is_file() else None
+    return _record(Measurement, _nan_for_null(_json(path)), path) if path.is_file() else None
+
+
+def _nan_for_null(value: Any) -> Any:
+    """The values of a file, with NaN for what could not be measured."""
+    if value is None:
+        return math.nan
+    if isinstance(value, dict):
+        return {key: _nan_for_null(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_nan_for_null(item) for item in value]
+    return value
 
 
 def measured_rounds(project_folder: Path, newest: int | None = None) -> list[Measurement]:
@@ -218,10 +230,8 @@ def write_measurement(
         heldout_spent: the cost of the held-out labels.
         losses: by task.
     """
-    _write(
-        folder / "heldout.json",
-        asdict(measured) | {"heldout_spent": heldout_spent, "losses": dict(losses)},
-    )
+    values = asdict(measured) | {"heldout_spent": heldout_spent, "losses": dict(losses)}
+    _write(folder / "heldout.json", replace_non_finite(values))
 
 
 def remove_measurement(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Evaluates a project's network on a split, or on a folder of labels."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ def measure_heldout(
     """
     result = measure(project, context, model=model, split="heldout", progress=progress)
     record_measurement(project, context, fit=fit, result=result)
+    if result is not None:
+        _say_unmeasured(result, progress)
     return result
 
 
@@ -56,6 +59,17 @@ def record_measurement(
             without=result.without,
         )
         write_measurement(project.round_folder(fit.round), record, spent, result.losses)
+
+
+def _say_unmeasured(result: Evaluation, progress: Progress) -> None:
+    """Say which metrics of a task with held-out labels are no number, such as without edges."""
+    for task, metrics in result.metrics.items():
+        names = [name for name, metric in metrics.items() if not math.isfinite(metric.value)]
+        if names and result.labels.get(task):
+            progress.say(
+                f"{task}: {', '.join(names)} cannot be measured on its held-out labels: they hold "
+                "nothing of what is looked for."
+            )
 
 
 def measure(

@@ -35,7 +35,7 @@ from labelgrid.rounds.choose import (
 )
 from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
 from labelgrid.score.table import Table
-from labelgrid.select.budget import check_budget, pool_size
+from labelgrid.select.budget import check_budget, payable_amount, pool_size
 from labelgrid.select.strategy import Budget, PoolView, Strategy
 from labelgrid.streams import seed_of
 from labelgrid.words import count_text
@@ -116,7 +116,7 @@ def query(
         pictures: write pictures of the first picks; None: as `prelabels`.
 
     Raises:
-        LabelgridError: the budget buys nothing or is larger than the pool, or the scores are stale.
+        LabelgridError: the budget buys nothing, or the scores are stale.
     """
     _refuse_unfinished_training(project)
     job = _prepare(project, strategy, progress)
@@ -332,7 +332,7 @@ def _pool(job: _Query, budget: Budget) -> _Pool:
     """Read the pool, check that the budget fits it, and score it if its scores are missing.
 
     Raises:
-        LabelgridError: the budget buys nothing or is larger than the pool, or the scores are stale.
+        LabelgridError: the budget buys nothing, or the scores are stale.
     """
     project = job.project
     stamp = project.store.pool_hash()
@@ -377,7 +377,7 @@ def _choose_readable(job: _Query, pool: _Pool, budget: Budget) -> Choice:
     Where a file cannot, its image is set aside, and all cells are chosen again.
 
     Raises:
-        LabelgridError: the budget is larger than what is left of the pool.
+        LabelgridError: nothing is left of the pool.
     """
     project = job.project
     rest = unspent_budget(project, budget.unit)
@@ -390,7 +390,8 @@ def _choose_readable(job: _Query, pool: _Pool, budget: Budget) -> Choice:
     while True:
         grid = pool.grid.without(excluded)
         check_budget(budget, grid, len(excluded))
-        amount = min(budget.amount + rest, pool_size(grid, budget.unit))
+        left = pool_size(grid, budget.unit)
+        amount = min(budget.amount + rest, left)
         choice = choose(
             job.name,
             job.strategy,
@@ -402,6 +403,11 @@ def _choose_readable(job: _Query, pool: _Pool, budget: Budget) -> Choice:
         picked = {pick.cell.image_id for pick in choice.picks}
         faulty = find_unusable_images(project, picked, Silent())
         if not faulty:
+            if budget.amount > payable_amount(left):
+                job.progress.say(
+                    f"The budget of {budget.amount:.10g} {budget.unit} is larger than the pool: "
+                    f"all that is left was picked, {left:.10g}."
+                )
             return choice
         if not unusable:  # of the other images, missing files are noticed, too
             faulty |= images_without_files(project, grid.images)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import LabelgridError, PluginError
-from labelgrid.ledger.grid import Grid, Pick, Unit
+from labelgrid.ledger.grid import Grid, Pick, State, Unit
 from labelgrid.select.strategy import Budget
 from labelgrid.words import count_text
 
@@ -116,7 +116,7 @@ def pool_size(grid: Grid, unit: Unit) -> float:
 
 
 def check_budget(budget: Budget, grid: Grid, set_aside: int = 0) -> None:
-    """Check that a budget is above 0 and not larger than the pool.
+    """Check that a budget is above 0 and that the pool is not empty.
 
     Args:
         budget: the most that the picks may take.
@@ -140,26 +140,33 @@ def check_budget(budget: Budget, grid: Grid, set_aside: int = 0) -> None:
             next_step="Ask for a number of labels or images.",
             unchanged="Nothing was requested.",
         )
-    if not budget.amount > 0:
+    if not 0 < budget.amount < math.inf:
         raise LabelgridError(
-            f"The budget must be above 0. Found {budget.amount:g} {budget.unit}.",
+            f"The budget must be a number above 0. Found {budget.amount:g} {budget.unit}.",
             next_step=f"Ask for at most {available:.10g}.",
             unchanged="Nothing was requested.",
         )
     if not grid.eligible.any():
+        states, again = _not_in_pool(grid)
         raise LabelgridError(
-            f"The pool is empty: no image to train on lacks a label{aside}.",
-            next_step=f"{advice}Add images or tasks with `labelgrid add`.",
+            f"The pool is empty: no image to train on lacks a label{states}{aside}.",
+            next_step=f"{advice}{again}Add images or tasks with `labelgrid add`.",
             unchanged="Nothing was requested.",
         )
-    if budget.amount > payable_amount(available):
-        raise LabelgridError(
-            f"The budget of {budget.amount:.10g} {budget.unit} is larger than the pool, "
-            f"which holds {available:.10g}{aside}.",
-            next_step=f"{advice}Ask for at most {available:.10g}, "
-            "or add images with `labelgrid add`.",
-            unchanged="Nothing was requested.",
-        )
+
+
+def _not_in_pool(grid: Grid) -> tuple[str, str]:
+    """What is asked for or was skipped, and how skipped labels are asked for again."""
+    requested = int((grid.state == State.REQUESTED).sum())
+    skipped = int((grid.state == State.SKIPPED).sum())
+    text = ""
+    again = ""
+    if requested:
+        text = f", or it is asked for ({requested})"
+    if skipped:
+        text += f", or it was skipped ({skipped})"
+        again = "`labelgrid cancel DIR --requeue` lets skipped labels be asked for again. "
+    return text, again
 
 
 def image_costs(grid: Grid, budget: Budget) -> Floats:

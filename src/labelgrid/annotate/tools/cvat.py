@@ -6,7 +6,6 @@ are refused, and so are tracks of videos.
 """
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -250,10 +249,10 @@ def _files(answer: Path) -> Iterator[Path]:
     if not answer.is_dir():
         yield answer
         return
-    for folder, folders, names in os.walk(answer):
+    for prefix, folders, names in files.walk(answer):
         folders[:] = sorted(name for name in folders if name != IMAGES and name[0] != ".")
         if ANNOTATIONS in names:
-            yield Path(folder, ANNOTATIONS)
+            yield answer / f"{prefix}{ANNOTATIONS}"
 
 
 def _parts(items: Sequence[RequestItem]) -> Iterator[_Part]:

@@ -239,11 +239,11 @@ def _folders_in(folder: Path) -> list[Path]:
 
 def _files_below(folder: Path, suffix: str) -> Iterator[Path]:
     """The files below a folder with a suffix, in order; links to folders are not followed."""
-    for current, folders, names in os.walk(folder):
+    for prefix, folders, names in files.walk(folder):
         folders.sort()
         for name in sorted(names):
             if name.lower().endswith(suffix) and not name.startswith("."):
-                yield Path(current, name)
+                yield folder / f"{prefix}{name}"
 
 
 def _begins_as_png(path: Path) -> bool:

@@ -13,6 +13,7 @@ from labelgrid.camera import Camera
 from labelgrid.config import parse, read_toml
 from labelgrid.data.id_splits import check_split_ids, unmatched_sentence
 from labelgrid.errors import LabelError
+from labelgrid.files import walk
 from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.formats.naming import LONGEST, shorten_path, stem, whole_names
 from labelgrid.images.listing import list_images, read_list
@@ -182,12 +183,12 @@ def check(root: Path | str) -> list[str]:
 def _labels_of_no_image(folder: Path, stems: Collection[str]) -> list[str]:
     """The label files in a folder whose names without extension are not among `stems`."""
     labels = []
-    for path in folder.rglob("*"):
-        if path.suffix not in LABELS or path.name.startswith(".") or _is_shortened(path.name):
-            continue
-        name = path.relative_to(folder).as_posix()
-        if stem(name) not in stems:
-            labels.append(name)
+    for prefix, _, names in walk(folder):
+        for name in names:
+            if Path(name).suffix not in LABELS or name.startswith(".") or _is_shortened(name):
+                continue
+            if stem(prefix + name) not in stems:
+                labels.append(prefix + name)
     return labels
 
 
