@@ -1,6 +1,8 @@
 """120 photographs of one's own: labels of nine tools come in by one command each, and go out and back."""
 
+import json
 import shutil
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +20,11 @@ from tests.support import CLASSES
 from tests.unit.formats.exr_files import exr
 
 COUNT = 120
+ROOT = Path(__file__).parents[2]
+#: An environment with datumaro 1.13.12, labelme 6.3.1 and label-studio-sdk 2.1.2.
+ORACLE = ROOT / ".venv-oracles" / "bin" / "python"
+#: Of Cityscapes datumaro reads `labelTrainIds` alone; nobody's library reads masks of a class.
+READ = {name: COUNT for name in TOOLS if name != "class-masks"} | {"cityscapes": COUNT // 2}
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +67,23 @@ def test_labels_of_a_tool_come_in_by_one_command_pixel_by_pixel(
     answer = tool.write(made[1], tmp_path / "from-tool")
     done("import", project, answer, *tool.options)
     assert_same(project, made[1])
+
+
+@pytest.mark.skipif(not ORACLE.exists(), reason="the tools' own libraries are not installed")
+def test_the_tools_own_libraries_read_the_same_pixels(
+    made: tuple[Path, list[Photograph]], tmp_path: Path
+) -> None:
+    photographs = made[1]
+    for name in READ:
+        (tmp_path / name).mkdir()
+        TOOLS[name].write(photographs, tmp_path / name)
+    rows = [{"stem": each.stem, "shown": each.shown, "size": each.size} for each in photographs]
+    (tmp_path / "photographs.json").write_text(json.dumps(rows))
+    maps = {str(number): each.truth for number, each in enumerate(photographs)}
+    np.savez(tmp_path / "truth.npz", **maps)
+    words = [ORACLE, ROOT / "tests" / "oracles" / "read_photographs.py", tmp_path]
+    said = subprocess.run(words, check=True, capture_output=True, text=True, timeout=300)
+    assert json.loads(said.stdout) == {name: [count, 0] for name, count in READ.items()}
 
 
 @pytest.mark.parametrize("tool", ["label-studio", "cvat", "coco", "folder"])

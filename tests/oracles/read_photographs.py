@@ -120,13 +120,17 @@ def labelme(folder: Path) -> Read:
 
 
 def cityscapes(folder: Path) -> Read:
-    """Of the files with labelIds: it reads no labelTrainIds, and wants folders of splits."""
+    """Of the files with labelTrainIds: it reads no labelIds, and wants folders of splits."""
     root = folder / "again"
-    for path in list(folder.glob("gtFine/**/*_labelIds.png")):
+    for path in list(folder.glob("gtFine/**/*_labelTrainIds.png")):
         target = root / "gtFine" / "train" / path.relative_to(folder / "gtFine")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
-    yield from by_datumaro(root, "cityscapes", STEMS)
+    (root / "leftImg8bit" / "train").mkdir(parents=True)
+    for number, label in by_datumaro(root, "cityscapes", STEMS):
+        is_road = TRUTH[number] == CLASSES.index("floor")
+        label[is_road & (label == VOID)] = CLASSES.index("floor")  # it drops the number 0
+        yield number, label
 
 
 READERS: Mapping[str, Callable[[Path], Read]] = {
