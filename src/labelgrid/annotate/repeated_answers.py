@@ -48,7 +48,8 @@ def repeated_faults(answers: Answers) -> Iterator[Fault]:
 def _repeated(answers: Answers) -> Iterator[list[Answer | Skip]]:
     """The answers of each cell that has several, in their order."""
     by_cell: dict[Cell, list[Answer | Skip]] = defaultdict(list)
-    for answer in (*answers.labels, *answers.skips):
+    both: list[Answer | Skip] = [*answers.labels, *answers.skips]
+    for answer in both:
         by_cell[answer.cell].append(answer)
     for group in by_cell.values():
         if len(group) > 1:
