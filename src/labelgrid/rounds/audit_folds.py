@@ -143,7 +143,8 @@ class _Fold:
         left_out = set(image_ids)
         learn = [image_id for image_id in splits[0] if image_id not in left_out]
         choose = [image_id for image_id in splits[1] if image_id not in left_out]
-        if not any(cell.image_id in set(learn) for cell in self.context.source.labels):
+        labelled = {cell.image_id for cell in self.context.source.labels}
+        if labelled.isdisjoint(learn):
             raise UsageError(
                 f"Fold {self.number + 1} leaves no label to learn from.",
                 next_step="Use more folds.",

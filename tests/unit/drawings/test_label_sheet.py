@@ -79,6 +79,16 @@ def test_a_scale_is_on_the_sheet_with_its_ends() -> None:
     assert (found == (1, 200, 3)).all(2).sum() == scale.shape[0] * scale.shape[1]
 
 
+def test_a_sheet_without_legends_ends_after_its_pictures() -> None:
+    layout = Layout(1, 1)
+    rows = [SheetRow("a.jpg", "no photograph", ["no label"])]
+    tasks = [SheetTask("semseg", "", Legend(swatches=[(RED, "wall")]))]
+    whole = label_sheet.label_sheet("Title", rows, tasks, layout)
+    plain = label_sheet.label_sheet("Title", rows, tasks, layout, legends=False)
+    pictures = [np.asarray(Image.open(io.BytesIO(data))) for data in (whole, plain)]
+    assert is_red(pictures[0]).any() and not is_red(pictures[1]).any()
+
+
 def test_equal_sheets_are_equal_files() -> None:
     assert np.array_equal(sheet(2, Legend()), sheet(2, Legend()))
 
