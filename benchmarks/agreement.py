@@ -18,7 +18,7 @@ from scipy.stats import spearmanr
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.models import model_of, restore
-from labelgrid.rounds.score import scoring_job
+from labelgrid.rounds.pool_scorer import scoring_job
 from labelgrid.score.pool import gather
 from labelgrid.score.statistics.dropout import Dropout, Options
 

@@ -9,7 +9,7 @@ import torch
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit
 from labelgrid.rounds.models import restore
-from labelgrid.rounds.score import scoring_job
+from labelgrid.rounds.pool_scorer import scoring_job
 from labelgrid.score.pool import pool_batches
 from labelgrid.score.statistics.dropout import DropoutPasses, Options
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from labelgrid.progress import Silent
-from labelgrid.rounds import fit, models, query, score
+from labelgrid.rounds import fit, models, pool_scorer, query
 from labelgrid.score.pool import pool_batches
 from labelgrid.score.statistics.features import PooledFeatures
 from labelgrid.score.table import read_table
@@ -42,7 +42,7 @@ def test_a_round_is_killed_while_it_scores_and_picks_what_a_brute_force_does(tmp
         names, crew = list(table.images), models.context_of(project)
         assert len(names) == 10, "labelled images are scored, too"
         model, features = models.restore_model(crew, done), {}
-        for batch in pool_batches(score.scoring_job(crew, model, {}, {}), names):
+        for batch in pool_batches(pool_scorer.scoring_job(crew, model, {}, {}), names):
             for row, (name, frame) in enumerate(
                 zip(batch.batch.ids, batch.batch.frames, strict=True)
             ):

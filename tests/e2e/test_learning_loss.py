@@ -11,7 +11,7 @@ from labelgrid.errors import ProjectError
 from labelgrid.progress import Silent
 from labelgrid.project.records import newest_fit
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.rounds import fit, models, query, score
+from labelgrid.rounds import fit, models, pool_scorer, query
 from labelgrid.score.pool import pool_batches
 from labelgrid.score.statistics.learning_loss import PredictedLoss
 from labelgrid.score.table import read_table
@@ -132,7 +132,7 @@ def predicted(project, done, images):
     context = models.training_context(models.context_of(project), done)
     model = models.restore_model(context, done)
     rows = []
-    for batch in pool_batches(score.scoring_job(context, model, {}, {}), images):
+    for batch in pool_batches(pool_scorer.scoring_job(context, model, {}, {}), images):
         with torch.inference_mode():
             output = model.network(batch.batch.images, batch.batch.targets)
             term = model.terms["learning_loss"]

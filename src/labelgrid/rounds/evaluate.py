@@ -7,17 +7,17 @@ from typing import Any
 from labelgrid.errors import ProjectError, UsageError
 from labelgrid.formats.naming import whole_names
 from labelgrid.images.listing import list_images
-from labelgrid.ledger.grid import Split, State
+from labelgrid.ledger.grid import Split
 from labelgrid.progress import Progress
-from labelgrid.project.declaration_changes import target_declarations
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.records import Fit, Measurement, remove_measurement, write_measurement
+from labelgrid.project.records import Fit
 from labelgrid.project.sources import ImageFiles, labels_folder, source_of
 from labelgrid.project.unusable_images import usable_images
-from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext, labelled_images
 from labelgrid.rounds.evaluate_files import evaluate_files, results_json
+from labelgrid.rounds.model_record import record_measurement
 from labelgrid.rounds.models import model_of, restore
+from labelgrid.rounds.outside_score import evaluate_recorded
 from labelgrid.train.evaluate import Evaluation, evaluate
 from labelgrid.train.model import TrainedModel
 
@@ -35,30 +35,6 @@ def measure_heldout(
     if result is not None:
         _say_unmeasured(result, progress)
     return result
-
-
-def record_measurement(
-    project: ProjectFolder, context: RoundContext, fit: Fit, result: Evaluation | None
-) -> None:
-    """Write the metrics of a round on the held-out images; without any, remove older ones."""
-    if result is None:
-        remove_measurement(project.round_folder(fit.round))
-    else:
-        spent = project.store.spent(("heldout",))
-        rows = project.store.cells(state=State.LABELLED, splits=("heldout",))
-        labels = [(row.cell.image_id, row.cell.task, row.digest) for row in rows]
-        record = Measurement(
-            round=fit.round,
-            model=fit.model,
-            labels=fit.labels,
-            spent=fit.spent,
-            heldout_labels=result.labels,
-            metrics=result.metrics,
-            loss_mtl=result.loss_mtl.value,
-            heldout_set=hash_of(sorted(labels), target_declarations(context.definitions)),
-            without=result.without,
-        )
-        write_measurement(project.round_folder(fit.round), record, spent, result.losses)
 
 
 def _say_unmeasured(result: Evaluation, progress: Progress) -> None:
@@ -148,8 +124,6 @@ def evaluate_split(project: ProjectFolder, split: Split, progress: Progress) -> 
     """
     fit = model_of(project)
     if fit.predictions:
-        from labelgrid.rounds.outside_score import evaluate_recorded  # it imports this module
-
         result = evaluate_recorded(project, fit, split, progress)
     else:
         result = _evaluate_network(project, fit, split, progress)

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ from labelgrid.nets.network import Network
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.declaration_changes import target_declarations
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.records import Fit, newest_fit, write_fit
+from labelgrid.project.records import Fit, newest_fit
 from labelgrid.project.sources import ProjectSource
 from labelgrid.project.unusable_images import usable_images
 from labelgrid.recipes.resolve import build_plugin, hash_of, training_options
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images, tasks_by_image
 from labelgrid.rounds.evaluate import measure_heldout
+from labelgrid.rounds.model_record import record_model
 from labelgrid.rounds.models import load_previous_weights, new_network, previous_model, terms_of
 from labelgrid.rounds.round_scores import check_expected_options, lacking_term, strategy_of
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
@@ -320,15 +321,3 @@ def _clear(folder: Path) -> None:
     """
     for path in sorted(folder.iterdir(), key=lambda path: path.name == "last.ckpt"):
         remove_folder(path) if path.is_dir() else path.unlink()
-
-
-def record_model(project: ProjectFolder, fit: Fit) -> None:
-    """Write the record of a finished training, or of a folder of predictions.
-
-    Also into the ledger, unless a query has closed the round meanwhile.
-    """
-    write_fit(project.round_folder(fit.round), fit)
-    with project.store.transaction():
-        row = project.store.current_round()
-        if row and row.number == fit.round:
-            project.store.update_round(replace(row, recipe=hash_of(fit.recipe), model=fit.model))

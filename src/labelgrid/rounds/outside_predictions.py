@@ -49,8 +49,9 @@ class OutsideBatch(PoolBatch):
     @cached_property
     def output(self) -> Output:
         """The mean of all passes as a network's output."""
-        raws = list(self.predicted)
-        final = {name: mean_raw(self.tasks[name], [raw[name] for raw in raws]) for name in raws[0]}
+        final = {}
+        for name, task in self.tasks.items():
+            final[name] = mean_raw(task, [raws[name] for raws in self.predicted])
         return Output(initial=(), final=final, features=self.features, task_features={})
 
     def passes(self, predict: Callable[[], Passes]) -> Passes:

@@ -17,12 +17,11 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
 from labelgrid.project.unusable_images import usable_images
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images
-from labelgrid.rounds.evaluate import record_measurement
-from labelgrid.rounds.fit import record_model
+from labelgrid.rounds.model_record import record_measurement, record_model
 from labelgrid.rounds.outside_arrays import FEATURES
 from labelgrid.rounds.outside_predictions import OutsidePredictions
+from labelgrid.rounds.pool_scorer import PoolScorer, ScoredImages, empty_table
 from labelgrid.rounds.round_scores import RoundScores, strategy_of
-from labelgrid.rounds.score import PoolScorer, ScoredImages, empty_table
 from labelgrid.score.pool import Explaining, ScoringJob
 from labelgrid.score.statistic import PoolBatch
 from labelgrid.score.table import Table

@@ -24,8 +24,9 @@ from labelgrid.recipes.resolve import check_options
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.outputs import predicted_label, write_label
+from labelgrid.rounds.pool_scorer import PoolScorer
 from labelgrid.rounds.round_scores import RoundScores, strategy_of
-from labelgrid.rounds.score import PoolScorer, scorer_of
+from labelgrid.rounds.score import scorer_of
 from labelgrid.score.maps import MOMENTS, head_maps
 from labelgrid.score.statistics.dropout import DropoutPasses, Options
 from labelgrid.tasks.pictures import colour_map, heat_map, jpeg

@@ -41,7 +41,7 @@ from labelgrid.streams import seed_of
 from labelgrid.words import count_text
 
 if TYPE_CHECKING:
-    from labelgrid.rounds.score import PoolScorer
+    from labelgrid.rounds.pool_scorer import PoolScorer
 
 #: The strategy before there is a model.
 COLD = "random_images"

@@ -7,20 +7,23 @@ import cv2
 import numpy as np
 import pytest
 
+from labelgrid import plugins
 from labelgrid.errors import LabelError, ModelError, ProjectError
 from labelgrid.progress import Silent
 from labelgrid.project.records import newest_fit, read_measurement, read_picks
 from labelgrid.project.status import status_of
+from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import evaluate, fit, models, outside_score, predict, query, score
 from labelgrid.rounds.context import context_of, labelled_images
+from labelgrid.rounds.outside_predictions import OutsidePredictions
 from labelgrid.rounds.round_scores import strategy_of
 from labelgrid.select.strategy import Budget
 from tests.outside import export_network, made_up, write_file, write_made_up
 from tests.projects import Said, answer
 from tests.rounds import copied, labelled
 
-COVERS = ["labelgrid.rounds.outside_arrays", "labelgrid.rounds.outside_predictions"]
+COVERS = ["labelgrid.rounds.model_record", "labelgrid.rounds.outside_predictions"]
 
 
 @pytest.fixture
@@ -126,6 +129,19 @@ def fitted(tmp_path_factory):
     with project:
         fit.fit(project, Silent())
     return lambda where: copied(project, where / "flat")
+
+
+def test_every_statistic_that_reads_no_network_is_computed_from_files(made, tmp_path):
+    project, _ = made
+    with_files = OutsidePredictions.of(tmp_path / "predictions", context_of(project))
+    pool = next(with_files.batches([pool_image(project, 0)]))
+    computed = set()
+    for name in plugins.names("statistics"):
+        statistic = build_plugin("statistics", PluginChoice(name, {}), 0)
+        if statistic.reads != "network":
+            assert np.isfinite(statistic(pool)).all()
+            computed.add(name)
+    assert len(computed) == 6
 
 
 def test_a_value_with_a_variance_is_as_sure_as_its_variance(tmp_path):

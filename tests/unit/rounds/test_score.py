@@ -18,7 +18,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, newest_fit
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice, Recipe
-from labelgrid.rounds import context, fit, members, query, score
+from labelgrid.rounds import context, fit, members, pool_scorer, query, score
 from labelgrid.rounds.round_scores import RoundScores, check_expected_options, strategy_of
 from labelgrid.score.statistic import Statistic, TrainedStatistic
 from labelgrid.score.statistics import dropout
@@ -28,6 +28,7 @@ from labelgrid.select.strategy import Budget
 from tests.projects import Said, answer, make_project
 from tests.rounds import QUICK, labelled
 
+COVERS = ["labelgrid.rounds.pool_scorer"]
 HERE = "tests.unit.rounds.test_score"
 
 
@@ -99,7 +100,7 @@ def test_a_strategy_brings_the_options_of_its_statistics_that_a_recipe_does_not_
         )
         assert {**brought.options["dropout"]}.items() > plain.options["dropout"].items()
         assert plain.stamp["recipe"] != brought.stamp["recipe"]
-        built = score.PoolScorer(brought, Silent()).statistics["dropout"]
+        built = pool_scorer.PoolScorer(brought, Silent()).statistics["dropout"]
         assert isinstance(built, dropout.Dropout) and built.options.measure == "information"
         project.settings = replace(
             project.settings, changes={"score": {"dropout": {"measure": "entropy"}}}
@@ -332,7 +333,7 @@ def test_modules_of_a_statistic_are_built_under_a_stream_of_their_own(project):
         torch.manual_seed(seed)
         before = torch.random.get_rng_state()
         seen.append(
-            score.PoolScorer(RoundScores(project, made, strategy), Silent()).statistics[
+            pool_scorer.PoolScorer(RoundScores(project, made, strategy), Silent()).statistics[
                 f"{HERE}:build_drawn"
             ]
         )

@@ -112,7 +112,7 @@ def other_normals_slopes(
     slopes = {}
     for axes, turned in other_axes(options.axes).items():
         x, y, z = np.moveaxis(turn(vector, turned), -1, 0)
-        if np.count_nonzero(z < 0) <= AWAY * max(1, np.count_nonzero(z)):
+        if np.count_nonzero(z < 0) <= AWAY * np.count_nonzero(z):
             slopes[f'axes = "{axes}"'] = np.stack([x * z, y * z], axis=-1)
     return slopes
 

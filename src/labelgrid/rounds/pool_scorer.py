@@ -1,0 +1,257 @@
+"""Computes the statistics of the pool with a round's trained network."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from labelgrid.config import parse
+from labelgrid.data.frame import Frame
+from labelgrid.errors import ImageError, ProjectError, command
+from labelgrid.ledger.grid import Grid
+from labelgrid.nets.network import Raw
+from labelgrid.progress import Progress
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import Fit, MemberRecord, read_members
+from labelgrid.project.unusable_images import usable_images
+from labelgrid.recipes.resolve import build_plugin
+from labelgrid.recipes.schema import PluginChoice, Recipe
+from labelgrid.rounds.context import (
+    RoundContext,
+    context_for_recipe,
+    labelled_images,
+    training_context,
+)
+from labelgrid.rounds.members import train_member
+from labelgrid.rounds.models import restore_model, untrained_model
+from labelgrid.rounds.round_scores import RoundScores, terms_of
+from labelgrid.score.fit import FitImages, fit_statistics
+from labelgrid.score.pool import Explaining, ScoringJob, gather, pool_batches
+from labelgrid.score.statistic import PoolBatch, Statistic
+from labelgrid.score.table import Table
+from labelgrid.train.evaluate import predictions
+from labelgrid.train.model import TrainedModel
+from labelgrid.train.seeding import seed_torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredImages:
+    """The ids of the images that a scoring reads.
+
+    Args:
+        pool: those that are scored.
+        missing: those with a missing cell.
+        labelled: those with a label.
+    """
+
+    pool: Sequence[str]
+    missing: Sequence[str]
+    labelled: Sequence[str]
+
+
+@dataclass(frozen=True)
+class PoolScorer:
+    """Scores a project's pool with a trained model. The model is restored once, on first use.
+
+    Args:
+        scores: says which model scores what, and where the scores are kept.
+        progress: receives the progress.
+    """
+
+    scores: RoundScores
+    progress: Progress
+
+    @property
+    def project(self) -> ProjectFolder:
+        """The project."""
+        return self.scores.project
+
+    @property
+    def fit(self) -> Fit:
+        """The record of the training whose model scores."""
+        return self.scores.fit
+
+    @cached_property
+    def context(self) -> RoundContext:
+        """The context with the training's recipe and the current [score] tables."""
+        name = self.fit.named or self.project.settings.recipe
+        current = parse(Recipe, self.scores.tables, f"recipe {name}")
+        return training_context(context_for_recipe(self.project, current), self.fit, current.score)
+
+    @cached_property
+    def model(self) -> TrainedModel:
+        """The trained model; the untrained one if the record has no checkpoint."""
+        if not self.fit.checkpoint:
+            return untrained_model(self.context, self.project, self.progress)
+        return restore_model(self.context, self.fit)
+
+    @cached_property
+    def statistics(self) -> dict[str, Statistic]:
+        """The statistics that the strategy needs, by name."""
+        return {name: self._build(name) for name in sorted(self.scores.strategy.needs)}
+
+    def _build(self, name: str) -> Statistic:
+        """A statistic with random weights of its own stream, where it has some."""
+        choice = PluginChoice(name, self.scores.options.get(name, {}))
+        stream = ("init", "score", name, "build")
+        with seed_torch(self.fit.seed, *stream):
+            statistic: Statistic = build_plugin("statistics", choice, self.fit.seed)
+        return statistic
+
+    def scored(self, number: int, grid: Grid) -> Table:
+        """Score the round's pool; a killed run resumes where it stopped.
+
+        Raises:
+            ProjectError: the model was trained without a term that a statistic reads.
+            ImageError: no image can be read.
+        """
+        self.check_model()
+        self._say_which_model(number)
+        images = self.images(grid)
+        folder = self.scores.folder(number)
+        job = self._job(images, folder)
+        return gather(
+            job,
+            images.pool,
+            folder=folder,
+            progress=self.progress,
+            explaining=self._explain(images),
+        )
+
+    def images(self, grid: Grid) -> "ScoredImages":
+        """The images that can be read, of those that are scored.
+
+        Raises:
+            ImageError: no image can be read.
+        """
+        missing = [str(grid.images[row]) for row in np.flatnonzero(grid.eligible.any(1)).tolist()]
+        labelled = labelled_images(self.project, "train")
+        pool = missing
+        if any(statistic.scope == "all" for statistic in self.statistics.values()):
+            pool = list(grid.images)
+        image_ids = list(dict.fromkeys([*pool, *labelled]))
+        usable = set(usable_images(self.project, image_ids, self.progress))
+        if missing and usable.isdisjoint(missing):
+            raise self._unreadable(len(missing))
+        return ScoredImages(
+            pool=[image_id for image_id in pool if image_id in usable],
+            missing=[image_id for image_id in missing if image_id in usable],
+            labelled=[image_id for image_id in labelled if image_id in usable],
+        )
+
+    def _job(self, images: "ScoredImages", folder: Path) -> ScoringJob:
+        """The description of the pass over the pool, with trained statistics."""
+        members = self._members()
+        fit_images = FitImages(
+            labelled=images.labelled,
+            pool=images.missing,
+            seed=self.fit.seed,
+            train_member=self._train_member,
+            objective=self.context.recipe.objective,
+        )
+        job = scoring_job(self.context, self.model, self.statistics, self.scores.stamp)
+        job = fit_statistics(job, fit_images, folder, self.progress)
+        if self._members() != members:  # a statistic trained one
+            job = replace(job, model=restore_model(self.context, self.fit))
+        return replace(job, stamp={**job.stamp, **self.scores.members_stamp()})
+
+    def _explain(self, images: "ScoredImages") -> Explaining:
+        """What is computed only to explain the picks."""
+        if not self.scores.explaining:
+            return Explaining()
+        statistics = {name: self._build(name) for name in sorted(self.scores.explaining)}
+        return Explaining(statistics, images.labelled, self.scores.explaining_stamp)
+
+    def batches(self, context: RoundContext, image_ids: Sequence[str]) -> Iterator[PoolBatch]:
+        """The batches of images that statistics get, with the labels of `context`."""
+        return pool_batches(scoring_job(context, self.model, {}, {}), image_ids)
+
+    def outputs(
+        self, context: RoundContext, image_ids: Sequence[str]
+    ) -> Iterator[tuple[str, Raw, Frame]]:
+        """The images' raw outputs as `train.evaluate.predictions`, with the labels of `context`."""
+        return predictions(
+            self.model,
+            context.definitions,
+            source=context.source,
+            image_ids=image_ids,
+            data=context.recipe.data,
+            known=True,
+            progress=self.progress,
+        )
+
+    def _say_which_model(self, number: int) -> None:
+        """Say so if the model is not the network of this round."""
+        if not self.fit.checkpoint:
+            self.progress.say(
+                "There is no model yet: scoring with the encoder's features before the first "
+                "training."
+            )
+        elif self.fit.round != number:
+            self.progress.say(
+                f"Scoring with the network of round {self.fit.round}: this round has no network "
+                "yet."
+            )
+
+    def _unreadable(self, count: int) -> ImageError:
+        add = command("add", self.project.folder, "--images", "NEW-PLACE")
+        return ImageError(
+            f"No image can be read of the {count} whose labels are missing.",
+            where=str(self.project.folder),
+            next_step=f"Put their files back; if the folder was moved, `{add}` finds them again.",
+            unchanged="Nothing was scored.",
+        )
+
+    def check_model(self) -> None:
+        """Check that the model was trained with every term that a statistic reads.
+
+        Raises:
+            ProjectError: it was not; names the command that trains such a model.
+        """
+        for name in self.statistics:
+            lacking = sorted(terms_of(name) - self.fit.recipe.get("terms", {}).keys())
+            if lacking:
+                raise ProjectError(
+                    f"The statistic '{name}' reads the term '{lacking[0]}'; the newest model was "
+                    "trained without it.",
+                    where=str(self.project.folder),
+                    next_step=f'Add a table [terms."{lacking[0]}"] to the recipe and run '
+                    f"`{command('fit', self.project.folder)}`.",
+                    unchanged="Nothing was scored.",
+                )
+
+    def _members(self) -> dict[str, MemberRecord]:
+        """The members that were trained beside the model, by name."""
+        return read_members(self.project.round_folder(self.fit.round))
+
+    def _train_member(self, name: str) -> TrainedModel:
+        """Train another network on the same labels under its own seed, or resume its training."""
+        return train_member(
+            self.context, self.project, fit=self.fit, name=name, progress=self.progress
+        )
+
+
+def empty_table(project: ProjectFolder) -> Table:
+    """The table of a strategy that needs no scores."""
+    return Table(images=[], statistics={}, tasks=tuple(project.tasks()), stamp={}, axes={})
+
+
+def scoring_job(
+    context: RoundContext,
+    model: TrainedModel,
+    statistics: Mapping[str, Statistic],
+    stamp: Mapping[str, str],
+) -> ScoringJob:
+    """The description of a pass over the pool with a restored model."""
+    return ScoringJob(
+        model=model,
+        tasks=context.tasks,
+        definitions=context.definitions,
+        source=context.source,
+        data=context.recipe.data,
+        statistics=statistics,
+        stamp=stamp,
+        workers=context.recipe.train.workers,
+    )
