@@ -30,7 +30,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import newest_fit
 from labelgrid.results import LOSS, Result
 from labelgrid.rounds.context import RoundContext, labelled_images
-from labelgrid.rounds.evaluate import measure
+from labelgrid.rounds.model_record import measure
 from labelgrid.rounds.models import restore
 from labelgrid.simulation.analysis import Finding, Mean, group_means
 from labelgrid.simulation.results import OVERALL

@@ -1,6 +1,5 @@
 """Evaluates a project's network on a split, or on a folder of labels."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -13,64 +12,12 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
 from labelgrid.project.sources import ImageFiles, labels_folder, source_of
 from labelgrid.project.unusable_images import usable_images
-from labelgrid.rounds.context import RoundContext, labelled_images
+from labelgrid.rounds.context import labelled_images
 from labelgrid.rounds.evaluate_files import evaluate_files, results_json
-from labelgrid.rounds.model_record import record_measurement
+from labelgrid.rounds.model_record import measure, measure_heldout
 from labelgrid.rounds.models import model_of, restore
 from labelgrid.rounds.outside_score import evaluate_recorded
 from labelgrid.train.evaluate import Evaluation, evaluate
-from labelgrid.train.model import TrainedModel
-
-
-def measure_heldout(
-    project: ProjectFolder, context: RoundContext, model: TrainedModel, fit: Fit, progress: Progress
-) -> Evaluation | None:
-    """Evaluate a round's network on the held-out labels, and write the result for the report.
-
-    The cost of these labels is written, too. Without a held-out label, older metrics of the round
-    are removed.
-    """
-    result = measure(project, context, model=model, split="heldout", progress=progress)
-    record_measurement(project, context, fit=fit, result=result)
-    if result is not None:
-        _say_unmeasured(result, progress)
-    return result
-
-
-def _say_unmeasured(result: Evaluation, progress: Progress) -> None:
-    """Say which metrics of a task with held-out labels are no number, such as without edges."""
-    for task, metrics in result.metrics.items():
-        names = [name for name, metric in metrics.items() if not math.isfinite(metric.value)]
-        if names and result.labels.get(task):
-            progress.say(
-                f"{task}: {', '.join(names)} cannot be measured on its held-out labels: they hold "
-                "nothing of what is looked for."
-            )
-
-
-def measure(
-    project: ProjectFolder,
-    context: RoundContext,
-    model: TrainedModel,
-    split: Split,
-    progress: Progress,
-) -> Evaluation | None:
-    """Evaluate a network on the labels of a split; None if the split has no label."""
-    image_ids = usable_images(project, labelled_images(project, split), progress)
-    if not image_ids:
-        return None
-    recipe = context.recipe
-    return evaluate(
-        model,
-        context.tasks,
-        definitions=context.definitions,
-        source=context.source,
-        image_ids=image_ids,
-        data=recipe.data,
-        objective=recipe.objective,
-        workers=recipe.train.workers,
-        progress=progress,
-    )
 
 
 def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:

@@ -19,8 +19,7 @@ from labelgrid.project.sources import ProjectSource
 from labelgrid.project.unusable_images import usable_images
 from labelgrid.recipes.resolve import build_plugin, hash_of, training_options
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images, tasks_by_image
-from labelgrid.rounds.evaluate import measure_heldout
-from labelgrid.rounds.model_record import record_model
+from labelgrid.rounds.model_record import measure_heldout, record_model
 from labelgrid.rounds.models import load_previous_weights, new_network, previous_model, terms_of
 from labelgrid.rounds.round_scores import check_expected_options, lacking_term, strategy_of
 from labelgrid.streams import image_keys, keyed_uniform, seed_of

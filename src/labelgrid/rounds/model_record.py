@@ -1,8 +1,10 @@
-"""Records a round's model, and its metrics on the held-out images."""
+"""Measures a round's model, and records it and its metrics on the held-out images."""
 
+import math
 from dataclasses import replace
 
-from labelgrid.ledger.grid import State
+from labelgrid.ledger.grid import Split, State
+from labelgrid.progress import Progress
 from labelgrid.project.declaration_changes import target_declarations
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import (
@@ -12,9 +14,11 @@ from labelgrid.project.records import (
     write_fit,
     write_measurement,
 )
+from labelgrid.project.unusable_images import usable_images
 from labelgrid.recipes.resolve import hash_of
-from labelgrid.rounds.context import RoundContext
-from labelgrid.train.evaluate import Evaluation
+from labelgrid.rounds.context import RoundContext, labelled_images
+from labelgrid.train.evaluate import Evaluation, evaluate
+from labelgrid.train.model import TrainedModel
 
 
 def record_model(project: ProjectFolder, fit: Fit) -> None:
@@ -51,3 +55,54 @@ def record_measurement(
             without=result.without,
         )
         write_measurement(project.round_folder(fit.round), record, spent, result.losses)
+
+
+def measure_heldout(
+    project: ProjectFolder, context: RoundContext, model: TrainedModel, fit: Fit, progress: Progress
+) -> Evaluation | None:
+    """Evaluate a round's network on the held-out labels, and write the result for the report.
+
+    The cost of these labels is written, too. Without a held-out label, older metrics of the round
+    are removed.
+    """
+    result = measure(project, context, model=model, split="heldout", progress=progress)
+    record_measurement(project, context, fit=fit, result=result)
+    if result is not None:
+        _say_unmeasured(result, progress)
+    return result
+
+
+def _say_unmeasured(result: Evaluation, progress: Progress) -> None:
+    """Say which metrics of a task with held-out labels are no number, such as without edges."""
+    for task, metrics in result.metrics.items():
+        names = [name for name, metric in metrics.items() if not math.isfinite(metric.value)]
+        if names and result.labels.get(task):
+            progress.say(
+                f"{task}: {', '.join(names)} cannot be measured on its held-out labels: they hold "
+                "nothing of what is looked for."
+            )
+
+
+def measure(
+    project: ProjectFolder,
+    context: RoundContext,
+    model: TrainedModel,
+    split: Split,
+    progress: Progress,
+) -> Evaluation | None:
+    """Evaluate a network on the labels of a split; None if the split has no label."""
+    image_ids = usable_images(project, labelled_images(project, split), progress)
+    if not image_ids:
+        return None
+    recipe = context.recipe
+    return evaluate(
+        model,
+        context.tasks,
+        definitions=context.definitions,
+        source=context.source,
+        image_ids=image_ids,
+        data=recipe.data,
+        objective=recipe.objective,
+        workers=recipe.train.workers,
+        progress=progress,
+    )
