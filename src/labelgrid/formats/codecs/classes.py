@@ -46,6 +46,10 @@ EXAMPLES = ((0,), (1,))
 ANNOTATED = "annotated"
 
 
+#: The most classes; the largest list in use, that of ADE20K, has 3,688.
+MOST = 4096
+
+
 @dataclass(frozen=True)
 class Options(Numbering):
     """The meaning of a class map's numbers.
@@ -77,6 +81,11 @@ class Options(Numbering):
                 )
         if len(self.names) < 2:
             raise ValueError("at least 2 classes must be left after merging")
+        if len(self.names) > MOST:
+            raise ValueError(
+                f"{len(self.names):,} classes need more memory than there is, a number for each "
+                f"class and pixel; at most {MOST:,} may be left after merging"
+            )
         self.check_numbering(self.classes, self.names)
         if self.ignore and (self.ids or self.colours):
             raise ValueError(f"ignore has no effect with ids or colours: name '{IGNORE}' there")
