@@ -135,6 +135,9 @@ def compare_with_earlier(task: str, labels: FigureSet, earlier: FigureSet) -> li
             what = f"{name} is {now}, but {then} imported before."
             usual = median(figure.value for figure in before)
             what += _other_options(figures, usual / NEAR, usual * NEAR)
+            low, high = figures[0].range
+            if figures[0].cause and not low <= median(f.value for f in figures) <= high:
+                what += f" {figures[0].cause}"
             doubts.append(Doubt(task, what))
     return doubts
 

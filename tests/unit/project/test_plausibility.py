@@ -114,6 +114,22 @@ def test_medians_may_differ_by_the_tolerance_and_farther_where_labels_vary() -> 
     assert not compare_with_earlier("depth", depth(15.0, 15.0, 15.0), depth(*varied))
 
 
+def test_the_likely_cause_is_named_beside_earlier_labels_if_the_range_is_left() -> None:
+    def rims(value: float) -> list[dict[str, LabelFigure]]:
+        figure = LabelFigure(value=value, tolerance=0.3, range=(0, 0.6), cause="Smoothed.")
+        return [{"the share": figure}] * FEW
+
+    (doubt,) = compare_with_earlier("seg", rims(0.9), rims(0.0))
+    assert doubt.what.endswith("imported before. Smoothed.")
+    (doubt,) = compare_with_earlier("seg", rims(0.5), rims(0.0))
+    assert doubt.what.endswith("imported before.")
+
+
+def test_few_labels_say_nothing_where_a_figure_needs_more() -> None:
+    odd = {"the share": LabelFigure(value=0.9, tolerance=0.3, range=(0, 0.5), least=3)}
+    assert compare_with_ranges("seg", [odd] * 3) and not compare_with_ranges("seg", [odd] * 2)
+
+
 def test_few_earlier_labels_prove_nothing() -> None:
     assert compare_with_earlier("seg", shares(0.9, 0.9, 0.9), shares(*[0.1] * FEW))
     assert not compare_with_earlier("seg", shares(0.9, 0.9, 0.9), shares(*[0.1] * (FEW // 2)))

@@ -117,10 +117,10 @@ def test_smoothing_makes_rims_of_classes_between_others() -> None:
     index[10:20, 9], index[10:20, 20] = 5, 11
     # Of six classes, 2, 8 and 5 lie between 0 and 10, and 11 does not.
     assert fine("semseg", index, classes=classes) == {"possible": 3 / 6, "borders": 0.0}
-    # Of seven classes five are nowhere 3 pixels wide, and 1 and 5 lie between.
+    # Of seven classes five are nowhere 3 pixels wide, and the four rims lie between 0 and 6.
     few = {0: 0, 10: 6, 2: 1, 8: 4, 5: 5, 11: 2}
     renumbered = np.vectorize(few.get)(index)
-    assert fine("semseg", renumbered, classes=classes[:7])["possible"] == 3 / 5
+    assert fine("semseg", renumbered, classes=classes[:7])["possible"] == 4 / 5
 
 
 def test_a_first_class_between_all_others_is_measured_unless_its_name_says_what_it_is() -> None:
