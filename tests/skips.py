@@ -11,7 +11,6 @@ import pytest
 KNOWN = (
     "the real NYUv2 frames are not in",
     "Label Studio is not installed",
-    "onnxruntime is not installed",
     "the tools' own libraries are not installed",
     "this file system takes Unicode names alone",
     "this system does not allow a test to mount a disk",

@@ -128,8 +128,6 @@ def test_a_campaign_with_a_network_outside_goes_from_labels_to_the_report(
 def test_the_members_of_an_ensemble_in_onnx_files_are_scored(
     flat: tuple[Path, Made], tmp_path: Path
 ) -> None:
-    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-    pytest.importorskip("onnx", reason="onnxruntime is not installed")
     folder, made = flat
     models = []
     for seed in range(3):
