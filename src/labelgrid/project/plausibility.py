@@ -40,8 +40,8 @@ AGREEMENT = -0.2
 #: ones by -.09 to .01.
 EXPLAINED = 0.4
 BETTER = 0.3
-#: Slopes with other options are thinned to every so many rows and columns.
-SPARSE = 4
+#: Slopes with other options are thinned to at most so many rows and columns.
+SPARSE = 80
 #: Fewer pixels with a slope in both maps say nothing, nor do fewer predictions.
 PIXELS = 100
 PREDICTIONS = 3
@@ -209,12 +209,14 @@ def compare_with_labels(task: str, pairs: Iterable[Pair]) -> list[Doubt]:
 def compare_slopes(task: str, other: str, pairs: Iterable[Pair]) -> list[Doubt]:
     """Compare the slopes of labels with those of other maps of the same images, axis by axis.
 
-    If all axes would agree with another option of the task, it is named, also where slopes neither
+    If all axes would agree with another option of a task, it is named, also where slopes neither
     agree nor contradict.
     """
     pairs = list(pairs)
     doubts = []
-    explained = _explanation(pairs)
+    explained = _explanation(task, pairs)
+    if not explained:
+        explained = _explanation(other, [(second, first) for first, second in pairs])
     for axis, agreements in zip(AXES, _agreements(pairs), strict=True):
         if not agreements:
             continue
@@ -231,11 +233,12 @@ def compare_slopes(task: str, other: str, pairs: Iterable[Pair]) -> list[Doubt]:
 
 
 def sparse(slope: NDArray[Any]) -> NDArray[Any]:
-    """Some of the slopes of a map."""
-    return slope[SPARSE // 2 :: SPARSE, SPARSE // 2 :: SPARSE]
+    """The slopes of a map at some of its pixels."""
+    step = -(-max(slope.shape[:2]) // SPARSE)
+    return slope[step // 2 :: step, step // 2 :: step]
 
 
-def _explanation(pairs: Sequence[Pair]) -> str:
+def _explanation(task: str, pairs: Sequence[Pair]) -> str:
     """The option with which all slopes of the labels would agree, in words; empty without one."""
     options = {option for label, _ in pairs for option in label.other_slopes}
     usual = _agreements(pairs)
@@ -256,7 +259,7 @@ def _explanation(pairs: Sequence[Pair]) -> str:
     if not best or min(tried[best]) < EXPLAINED or sum(tried[best]) < before + 2 * BETTER:
         return ""
     x, y = tried[best]
-    return f" They would agree ({x:.2f} and {y:.2f}) with `{best}`."
+    return f" They would agree ({x:.2f} and {y:.2f}) with `{best}` of '{task}'."
 
 
 def figure_differences(before: FigureSet, after: FigureSet) -> list[str]:

@@ -308,6 +308,6 @@ def test_of_the_48_axes_the_one_that_agrees_with_depth_is_named_and_cures(
     wrong = batch(data, tmp_path / "new", data.names[:8], ("normals",), fault)
     with pytest.raises(SuspiciousImport) as caught:
         import_labels(project, wrong)
-    assert f'with `axes = "{axes}"`' in str(caught.value)
+    assert f"with `axes = \"{axes}\"` of 'normals'" in str(caught.value)
     change_task(project, "normals", TaskChange({"axes": axes}), Silent())
     assert import_labels(project, wrong).tasks["normals"].new == 8
