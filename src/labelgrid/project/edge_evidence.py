@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from labelgrid.errors import LabelgridError
-from labelgrid.images.reading import orientation_of, read_image
+from labelgrid.images.reading import read_image
 from labelgrid.ledger.grid import SPLITS
 from labelgrid.project import edge_agreement
 from labelgrid.project.edge_agreement import (
@@ -25,6 +25,7 @@ from labelgrid.project.edge_agreement import (
     turned,
 )
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.image_files import orientation_or_upright
 from labelgrid.project.plausibility import Doubt
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.words import count_text
@@ -138,7 +139,8 @@ class EdgeEvidence:
         looked_at = list(outlines)[:LABELS]
         self._find(looked_at)
         for image_id in looked_at:
-            groups[self._orientation(image_id)][image_id] = outlines[image_id]
+            orientation = orientation_or_upright(self._file(image_id))
+            groups[orientation][image_id] = outlines[image_id]
         doubts = []
         for orientation, group in sorted(groups.items()):
             values = list(self.agreements(group).values())
@@ -226,11 +228,6 @@ class EdgeEvidence:
                 if max(image.shape) >= edge_agreement.LEAST:
                     self._edges[image_id] = image_edges(image)
         return self._edges[image_id]
-
-    def _orientation(self, image_id: str) -> int:
-        with suppress(LabelgridError, OSError):
-            return orientation_of(self._file(image_id))
-        return 1
 
     def _find(self, image_ids: Iterable[str]) -> None:
         """Look up where images are, with one query for all of them."""

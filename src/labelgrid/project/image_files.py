@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from labelgrid.annotate.answers import Fault, fault_lines
 from labelgrid.errors import ImageError
 from labelgrid.files import write_text
 from labelgrid.images.listing import read_list, scan_folder
-from labelgrid.images.reading import check_image, image_size
+from labelgrid.images.reading import check_image, image_size, orientation_of
 from labelgrid.images.thumbnails import LEAST, Thumbnail, read_thumbnail, thumbnail_of
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.progress import Progress
@@ -204,6 +205,13 @@ def size_of(row: ImageRow) -> tuple[int, int]:
     if row.height:
         return row.height, row.width
     return image_size(Path(row.root) / row.image_id)
+
+
+def orientation_or_upright(path: Path) -> int:
+    """The EXIF orientation of an image; 1 if it cannot be read, which other commands say."""
+    with suppress(ImageError, OSError):
+        return orientation_of(path)
+    return 1
 
 
 def write_left_out(folder: Path, left_out: Iterable[Fault]) -> None:

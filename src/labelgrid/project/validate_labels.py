@@ -18,7 +18,7 @@ from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
 from labelgrid.project.cancel import withdrawn_labels
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.image_files import size_of
+from labelgrid.project.image_files import orientation_or_upright, size_of
 from labelgrid.project.requests import prelabel
 from labelgrid.project.stored_labels import is_intact, name_task_commands
 from labelgrid.tasks.legend import coloured
@@ -199,10 +199,10 @@ class LabelValidator:
         # Compared before the label is decoded, which may take much memory.
         stored = task.stored_size(path) or size
         if stored != size:
-            raise _size_error(stored, size, task.form)
+            raise self._size_error(stored, row.cell, task.form)
         label = task.read(path)
         if label.size != size:
-            raise _size_error(label.size, size, task.form)
+            raise self._size_error(label.size, row.cell, task.form)
         if row.state == State.LABELLED and not self.replace:
             what = (
                 f"The cell has a label with other content, imported in round {row.round} "
@@ -225,6 +225,25 @@ class LabelValidator:
             taken_back=taken_back,
         )
 
+    def _size_error(self, label: tuple[int, int], cell: Cell, form: Form) -> LabelSizeError:
+        """The error about a label of another size; it names the orientation that may explain it."""
+        row = self.images[cell.image_id]
+        height, width = size_of(row)
+        if form.stride > 1:
+            return LabelSizeError(
+                f"The label is {label[0]}x{label[1]} ({form.stride} times its file's), its image "
+                f"is {height}x{width} (height x width).",
+                next_step=f"Make it at 1/{form.stride} of the image's sides, upright.",
+            )
+        advice = "Make it at the image's size, upright."
+        orientation = orientation_or_upright(Path(row.root) / row.image_id)
+        if label == (width, height) and orientation > 1:
+            advice = (
+                "Make it upright: its photograph declares EXIF orientation "
+                f"{orientation}, and the label may lie in the stored orientation."
+            )
+        return size_error(label, (height, width), advice)
+
     def _is_prediction(self, row: CellRow, task: TaskDef, content: str) -> bool:
         """Whether the answer is identical to the prelabel of the request, with colours or not."""
         path = prelabel(self.project, row, task)
@@ -232,16 +251,6 @@ class LabelValidator:
             return False
         predicted = files.read_bytes(path)
         return content in (files.digest_of(predicted), files.digest_of(coloured(task, predicted)))
-
-
-def _size_error(label: tuple[int, int], image: tuple[int, int], form: Form) -> LabelSizeError:
-    if form.stride == 1:
-        return size_error(label, image, "Make it at the image's size, upright.")
-    return LabelSizeError(
-        f"The label is {label[0]}x{label[1]} ({form.stride} times its file's), its image is "
-        f"{image[0]}x{image[1]} (height x width).",
-        next_step=f"Make it at 1/{form.stride} of the image's sides, upright.",
-    )
 
 
 @contextmanager

@@ -103,18 +103,24 @@ def test_few_labels_say_nothing(opened: ProjectFolder, tmp_path: Path) -> None:
     import_labels(opened, labels)
 
 
-def test_labels_in_the_stored_orientation_of_their_photographs_are_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("orientation", "lie"), [(2, "mirrored left to right"), (3, "upside down")]
+)
+def test_labels_in_the_stored_orientation_of_their_photographs_are_named(
+    tmp_path: Path, orientation: int, lie: str
+) -> None:
     root = tmp_path / "made"
     (root / "images").mkdir(parents=True)
     exif = Image.Exif()
-    exif[0x0112] = 2
+    exif[0x0112] = orientation
+    rows = slice(None, None, -1 if orientation == 3 else 1)
     for number, name in enumerate(names()):
-        stored = Image.fromarray(np.ascontiguousarray(draw(number)[0][:, ::-1]))
+        stored = Image.fromarray(np.ascontiguousarray(draw(number)[0][rows, ::-1]))
         stored.save(root / "images" / name, quality=92, exif=exif)
     with project(root, tmp_path / "project") as made:
-        with pytest.raises(SuspiciousImport, match="EXIF orientation 2") as refused:
-            import_labels(made, write(tmp_path / "stored", lambda n: draw(n)[1][:, ::-1]))
-        assert "mirrored left to right" in str(refused.value)
+        with pytest.raises(SuspiciousImport, match=f"EXIF orientation {orientation}") as refused:
+            import_labels(made, write(tmp_path / "stored", lambda n: draw(n)[1][rows, ::-1]))
+        assert lie in str(refused.value)
         import_labels(made, write(tmp_path / "upright", lambda number: draw(number)[1]))
 
 
