@@ -21,8 +21,8 @@ from tests.unit.formats.exr_files import exr
 
 COUNT = 120
 ROOT = Path(__file__).parents[2]
-#: An environment with datumaro 1.13.12, labelme 6.3.1 and label-studio-sdk 2.1.2.
-ORACLE = ROOT / ".venv-oracles" / "bin" / "python"
+#: What `./dev oracles` makes: datumaro, labelme and label-studio-sdk.
+ORACLES = ROOT / ".venv-oracles"
 #: Of Cityscapes datumaro reads `labelTrainIds` alone; nobody's library reads masks of a class.
 READ = {name: COUNT for name in TOOLS if name != "class-masks"} | {"cityscapes": COUNT // 2}
 
@@ -69,7 +69,10 @@ def test_labels_of_a_tool_come_in_by_one_command_pixel_by_pixel(
     assert_same(project, made[1])
 
 
-@pytest.mark.skipif(not ORACLE.exists(), reason="the tools' own libraries are not installed")
+@pytest.mark.skipif(
+    not (ORACLES / "stamp").exists(),
+    reason="the tools' own libraries are not installed: run ./dev oracles",
+)
 def test_the_tools_own_libraries_read_the_same_pixels(
     made: tuple[Path, list[Photograph]], tmp_path: Path
 ) -> None:
@@ -81,7 +84,8 @@ def test_the_tools_own_libraries_read_the_same_pixels(
     (tmp_path / "photographs.json").write_text(json.dumps(rows))
     maps = {str(number): each.truth for number, each in enumerate(photographs)}
     np.savez(tmp_path / "truth.npz", **maps)
-    words = [ORACLE, ROOT / "tests" / "oracles" / "read_photographs.py", tmp_path]
+    python = ORACLES / "bin" / "python"
+    words = [python, ROOT / "tests" / "oracles" / "read_photographs.py", tmp_path]
     said = subprocess.run(words, check=True, capture_output=True, text=True, timeout=300)
     assert json.loads(said.stdout) == {name: [count, 0] for name, count in READ.items()}
 

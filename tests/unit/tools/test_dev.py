@@ -25,7 +25,7 @@ def dev(plant, tmp_path):
     root = plant(
         {"repo/pyproject.toml": "x = 1\n", "repo/constraints.txt": "a==1\n", "bin/python3": FAKE}
     )
-    plant({"bin/git": FAKE})
+    plant({"bin/git": FAKE, "repo/tests/oracles/constraints.txt": "b==1\n"})
     shutil.copy(ROOT / "dev", root / "repo/dev")
     for name in NEEDED:
         (root / "bin" / name).symlink_to(shutil.which(name))
@@ -147,6 +147,27 @@ def test_an_installation_of_label_studio_that_failed_is_made_anew(dev):
     assert SERVER in dev("label-studio")[2]
 
 
+ORACLES = (
+    "python -m pip install --disable-pip-version-check -q --no-compile "
+    "datumaro labelme label-studio-sdk -c tests/oracles/constraints.txt"
+)
+
+
+def test_the_libraries_of_other_tools_are_installed_again_where_their_pins_change(dev, tmp_path):
+    made = ["python -m venv .venv-oracles", ORACLES]
+    assert dev("oracles")[2][-2:] == made
+    assert dev("oracles") == (0, "", [])
+    (tmp_path / "repo/tests/oracles/constraints.txt").write_text("b==2\n")
+    assert dev("oracles")[2] == made
+
+
+def test_an_installation_of_the_libraries_that_failed_is_made_anew(dev):
+    status, said, _ = dev("oracles", fail="datumaro")
+    assert status == 1
+    assert "The installation into .venv-oracles failed, see above" in said
+    assert dev("oracles")[2] == ["python -m venv .venv-oracles", ORACLES]
+
+
 @pytest.fixture
 def gate(plant, tmp_path):
     """Run .ci/run beside a ./dev that fails in the named commands."""
@@ -166,14 +187,24 @@ def gate(plant, tmp_path):
 @pytest.mark.parametrize("fail", ["", "check", "wheel", "test", "check test"])
 def test_the_gate_runs_all_parts_with_the_tests_last_and_fails_when_one_does(gate, fail):
     tests = "test --only-known-skips --ignore=tests/docs"
-    parts = ["install", "check", "wheel --try", "label-studio", tests]
+    parts = ["install", "check", "wheel --try", "label-studio", "oracles", tests]
     assert gate(fail) == (int(bool(fail)), parts)
 
 
-def test_the_gate_goes_on_where_label_studio_cannot_be_installed(gate):
-    status, said = gate("label-studio")
+@pytest.mark.parametrize(
+    ("fail", "sentence"),
+    [
+        ("label-studio", "Label Studio could not be installed: the tests that need it are skipped."),
+        (
+            "oracles",
+            "The tools' own libraries could not be installed: the test that needs them is skipped.",
+        ),
+    ],
+)
+def test_the_gate_goes_on_where_what_some_tests_need_cannot_be_installed(gate, fail, sentence):
+    status, said = gate(fail)
     assert status == 0
-    assert "Label Studio could not be installed: the tests that need it are skipped." in said
+    assert sentence in said
 
 
 def test_the_gate_ends_when_the_installation_fails(gate):
