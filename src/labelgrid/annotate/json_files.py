@@ -52,6 +52,20 @@ def read_members(path: Path) -> Iterator[Member]:
         raise _unreadable(getattr(error, "strerror", None) or str(error)) from error
 
 
+def read_entries(text: str) -> Iterator[Any]:
+    """Decode the list that a JSON text is, one entry after the other.
+
+    Raises:
+        ValueError: it is no list; some entries may have been yielded before.
+        RecursionError: an entry is nested too deeply.
+
+    Example:
+        >>> list(read_entries('[1, {"a": []}]'))
+        [1, {'a': []}]
+    """
+    yield from _Reader(text).entries()
+
+
 def _unreadable(why: str) -> LabelError:
     return LabelError(f"The file cannot be read as JSON: {why}.", next_step="Export it again.")
 
@@ -79,26 +93,33 @@ class _Reader:
                 raise ValueError(f"the key {str(key)!r:.40} comes twice, or is no text")
             keys.add(key)
             self._take(":")
-            if self._found("["):
-                yield from self._entries(key)
+            if self._next() == "[":
+                yield Member(key, None, [])
+                for number, entry in enumerate(self._entries()):
+                    yield Member(key, number, entry)
             else:
                 yield Member(key, None, self._value())
             more = self._found(",")
             if not more:
                 self._take("}")
-        if self._next():
-            raise ValueError(f"something follows its end, at character {self._at}")
+        self._end()
 
-    def _entries(self, key: str) -> Iterator[Member]:
-        number = 0
-        yield Member(key, None, [])
+    def entries(self) -> Iterator[Any]:
+        yield from self._entries()
+        self._end()
+
+    def _entries(self) -> Iterator[Any]:
+        self._take("[")
         more = not self._found("]")
         while more:
-            yield Member(key, number, self._value())
-            number += 1
+            yield self._value()
             more = self._found(",")
             if not more:
                 self._take("]")
+
+    def _end(self) -> None:
+        if self._next():
+            raise ValueError(f"something follows its end, at character {self._at}")
 
     def _value(self) -> Any:
         self._next()

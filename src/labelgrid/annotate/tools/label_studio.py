@@ -12,6 +12,7 @@ from labelgrid.annotate.answers import Answers, Fault
 from labelgrid.annotate.connector import ProjectIndex, ToolServer
 from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
 from labelgrid.annotate.image_copies import copy_image
+from labelgrid.annotate.json_files import read_entries
 from labelgrid.annotate.label_studio_exchange import download_answers, upload_request
 from labelgrid.annotate.label_studio_json import answers_of, config_of, image_name, tasks_of
 from labelgrid.annotate.matching import LINK, is_inside
@@ -27,7 +28,6 @@ ANSWERS = "answers.json"
 #: Bytes of an export, at most; those that are read to recognise one.
 _LARGEST = 2**32
 _START = 2**16
-_SPACE = re.compile(r"\s*")
 _LIST = re.compile(r"\s*\[\s*\{")
 #: A key of every annotation.
 _OF_ANNOTATIONS = ('"completed_by"', '"was_cancelled"', '"to_name"')
@@ -176,7 +176,7 @@ def _read_tasks(path: Path) -> Iterator[object]:
     try:
         with files.open_regular(path, _LARGEST) as file:
             text = file.read().decode("utf-8-sig")
-        yield from _decoded(text)
+        yield from read_entries(text)
     except (OSError, ValueError, RecursionError) as error:
         fault = error.strerror if isinstance(error, OSError) else error
         raise LabelError(
@@ -185,29 +185,6 @@ def _read_tasks(path: Path) -> Iterator[object]:
             next_step="Export as JSON from Label Studio again.",
             unchanged="Nothing was imported.",
         ) from error
-
-
-def _decoded(text: str) -> Iterator[object]:
-    decoder = json.JSONDecoder()
-    position = _after_space(text, 0)
-    if text[position : position + 1] != "[":
-        raise ValueError("it does not begin with [")
-    position = _after_space(text, position + 1)
-    is_empty = text[position : position + 1] == "]"
-    while not is_empty:
-        task, position = decoder.raw_decode(text, position)
-        yield task
-        position = _after_space(text, position)
-        if text[position : position + 1] != ",":
-            break
-        position = _after_space(text, position + 1)
-    if text[position:].strip() != "]":
-        raise ValueError(f"it is damaged or cut short at character {position}")
-
-
-def _after_space(text: str, position: int) -> int:
-    found = _SPACE.match(text, position)
-    return found.end() if found else position
 
 
 def _lines(tasks: list[dict[str, Any]]) -> str:
