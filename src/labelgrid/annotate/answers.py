@@ -3,6 +3,7 @@
 import bisect
 import difflib
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -215,3 +216,14 @@ def spelling_hint(name: str, names: Sequence[str]) -> str:
     neighbours = names[max(0, index - NEIGHBOURS) : index + NEIGHBOURS]
     near = difflib.get_close_matches(name, neighbours, 1)
     return f"Did you mean '{near[0]}'?" if near else ""
+
+
+def plain_spelling(name: str) -> str:
+    """A name without what tools and disks change in it.
+
+    Example:
+        >>> plain_spelling(" Traffic_Light"), plain_spelling("traffic-light")
+        ('traffic light', 'traffic light')
+    """
+    composed = unicodedata.normalize("NFC", name)
+    return re.sub(r"[\s_-]+", " ", composed).strip().casefold()

@@ -1,10 +1,9 @@
 """Matches the names that a tool's regions have with the tasks of the project, never by order."""
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from labelgrid.annotate.answers import spelling_hint
+from labelgrid.annotate.answers import plain_spelling, spelling_hint
 from labelgrid.annotate.import_options import IGNORE, ImportOptions
 from labelgrid.errors import LabelError
 from labelgrid.formats.regions import IGNORED
@@ -47,11 +46,13 @@ class ClassNames:
         self._tasks = _chosen(drawn, options.task)
         self._numbers: dict[str, dict[str, int]] = {}
         for name, task in self._tasks.items():
-            plain = {_plain(region): number for number, region in enumerate(task.region_names)}
+            plain = {
+                plain_spelling(region): number for number, region in enumerate(task.region_names)
+            }
             self._numbers[name] = plain
         known = set[str]().union(*self._numbers.values())
         for target in [*options.names.values(), *filter(None, [options.rest])]:
-            if _plain(target) not in known and target != IGNORE:
+            if plain_spelling(target) not in known and target != IGNORE:
                 raise LabelError(
                     f"'{target}' is no class of {join_names(list(self._tasks))}.",
                     next_step=spelling_hint(target, sorted(known)) or self._advice(),
@@ -99,20 +100,22 @@ class ClassNames:
 
     def rest(self, task: str) -> int | None:
         """The number of what no region covers; None: it is not labelled."""
-        return self._numbers[task].get(_plain(self._options.rest))
+        return self._numbers[task].get(plain_spelling(self._options.rest))
 
     def _tasks_knowing(self, name: str) -> set[str]:
         target = self._renamed(name)
         if target == IGNORE:
             return set(self._tasks)
-        plain = _plain(target)
+        plain = plain_spelling(target)
         return {task for task, numbers in self._numbers.items() if plain in numbers}
 
     def _renamed(self, name: str) -> str:
         return self._options.names.get(name, name)
 
     def _target(self, name: str, task: str) -> NameTarget:
-        return NameTarget(task, self._numbers[task].get(_plain(self._renamed(name)), IGNORED))
+        return NameTarget(
+            task, self._numbers[task].get(plain_spelling(self._renamed(name)), IGNORED)
+        )
 
     def _unknown(self, unknown: list[str], chosen: Mapping[str, TaskDef], task: str) -> LabelError:
         known = sorted({name for each in chosen.values() for name in each.region_names})
@@ -140,13 +143,3 @@ def _chosen(drawn: Mapping[str, TaskDef], name: str) -> dict[str, TaskDef]:
     if name:
         return {name: drawn[name]}
     return dict(drawn)
-
-
-def _plain(name: str) -> str:
-    """A name without what tools change in it.
-
-    Example:
-        >>> _plain(" Traffic_Light"), _plain("traffic light")
-        ('traffic light', 'traffic light')
-    """
-    return re.sub(r"[\s_-]+", " ", name).strip().casefold()

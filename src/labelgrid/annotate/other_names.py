@@ -1,13 +1,11 @@
 """Finds the images of labels that are not named after them, and says what to do about the rest."""
 
-import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from labelgrid.annotate.answers import Fault, spelling_hint
+from labelgrid.annotate.answers import Fault, plain_spelling, spelling_hint
 from labelgrid.annotate.common_affixes import TRIED, NameMatch, match_names
 from labelgrid.annotate.image_names import ImageNames
 from labelgrid.annotate.lists import LABEL_LIST, LABELS
@@ -103,11 +101,11 @@ def unknown_faults(
     finder = ImageNames(images)
     by_spelling = defaultdict(list)
     for image_id in images:
-        by_spelling[_plain(stem(image_id))].append(image_id)
+        by_spelling[plain_spelling(stem(image_id))].append(image_id)
     faults = []
     for name in names:
         task, image = task_and_image(PurePosixPath(stem(name)))
-        near = by_spelling.get(_plain(image), [])
+        near = by_spelling.get(plain_spelling(image), [])
         if not near and "/" not in image:
             near = finder.find(image)
         if task not in tasks:
@@ -128,13 +126,3 @@ def _renaming(name: str, task: str, near: Sequence[str]) -> str:
         return f"Did you mean '{near[0]}'? Then name the file '{new_name}'."
     could = " or ".join(f"'{image_id}'" for image_id in near[:3])
     return f"It could be of {could}: name it after its image, such as '{new_name}'."
-
-
-def _plain(name: str) -> str:
-    """A name without what tools and disks change in it.
-
-    Example:
-        >>> _plain("Kitchen_04"), _plain("kitchen-04")
-        ('kitchen 04', 'kitchen 04')
-    """
-    return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFC", name)).casefold()

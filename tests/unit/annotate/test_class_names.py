@@ -32,6 +32,12 @@ def test_names_are_of_the_task_that_knows_all_whatever_their_order_and_capitals(
     assert names().targets(["saliency"]) == {"saliency": NameTarget("saliency", 0)}
 
 
+def test_accents_of_one_code_and_of_two_are_the_same() -> None:
+    tasks = definitions([TaskRow("semseg", "semseg", 1.0, {"classes": ["t\u00fcr", "wall"]})])
+    found = ClassNames(tasks, ImportOptions()).targets(["Tu\u0308r"])
+    assert found == {"Tu\u0308r": NameTarget("semseg", 0)}
+
+
 def test_names_of_several_tasks_are_told_apart_where_each_is_of_one() -> None:
     assert names().targets(["wall", "hand"]) == {
         "wall": NameTarget("semseg", 0),
