@@ -194,7 +194,10 @@ def test_the_gate_runs_all_parts_with_the_tests_last_and_fails_when_one_does(gat
 @pytest.mark.parametrize(
     ("fail", "sentence"),
     [
-        ("label-studio", "Label Studio could not be installed: the tests that need it are skipped."),
+        (
+            "label-studio",
+            "Label Studio could not be installed: the tests that need it are skipped.",
+        ),
         (
             "oracles",
             "The tools' own libraries could not be installed: the test that needs them is skipped.",
