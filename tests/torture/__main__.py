@@ -16,17 +16,20 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from tests.torture import hostile, kills, pool, together
+from tests.torture import hostile, kills, memory, pool, together
 from tests.torture.bombs import Bombs
 from tests.torture.counting import Row, table
 from tests.torture.mutated import Mutated
 from tests.torture.projects import STEPS, Stages, make_stages
 from tests.torture.special import Special
+from tests.torture.tools import Tools
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/evidence.md"
 START, END = "<!-- table: ./dev torture --write -->\n", "<!-- end -->"
 #: The trials of each class at scale 1.
 MUTATED, FILES, SETTINGS, KILLS, TOGETHER, DISKS = 12_000, 600, 200, 14, 4, 35
+#: Answers of labelling tools, of which seven in nine are JSON, XML or zip files.
+ANSWERS = 3000
 #: Commands that take long are killed less often.
 SLOW = {"simulate": 3}
 
@@ -36,6 +39,9 @@ def files(folder: Path, scale: float, seed: int) -> Iterator[Row]:
     mutated = Mutated(folder, seed)
     mutated.make()
     yield from pool.run(mutated, range(int(MUTATED * scale)))
+    tools = Tools(folder / "tools", seed)
+    tools.make()
+    yield from pool.run(tools, range(max(90, int(ANSWERS * scale))))
     bombs = Bombs(folder)
     yield from pool.run(bombs, range(0, len(bombs.files), max(1, round(1 / scale))))
 
@@ -45,6 +51,11 @@ def projects(stages: Stages, scale: float, seed: int) -> Iterator[Row]:
     special = Special(stages.folder, seed)
     yield from pool.run(
         special, range(0, len(special.trials), max(1, round(1 / scale))), seconds=60
+    )
+    memory.make(stages.folder / "memory")
+    little = memory.Memory(stages.folder / "memory", seed)
+    yield from pool.run(
+        little, range(0, len(little.trials), max(1, round(0.2 / scale))), seconds=60
     )
     for attack in hostile.attacks(stages.folder, seed):
         count = FILES if type(attack) in (hostile.Recipes, hostile.Checkpoints) else SETTINGS

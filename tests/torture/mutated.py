@@ -2,7 +2,7 @@
 
 A label is checked as an import checks it, an image as `init` does. What is accepted must have the
 sound file's content. A format without checksums cannot notice other pixels, as long as its form is
-whole; that is counted apart.
+whole; that is counted apart, unless a strict reader (`tests.torture.strict`) notices the damage.
 """
 
 import io
@@ -13,10 +13,12 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
 import numpy as np
+import tifffile
 from PIL import Image
 
 from labelgrid.annotate.answers import Answer, Fault
@@ -27,6 +29,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.validate_labels import LabelValidator
 from tests.projects import make_project
 from tests.support import KINDS
+from tests.torture.strict import notices
 
 #: Suffixes for files of other content: formats that are read, formats that are not, and none.
 SUFFIXES = (
@@ -36,7 +39,7 @@ SUFFIXES = (
     "",
 )
 #: The formats whose content is checked by sums.
-CHECKED = (".png",)
+CHECKED = (".png", ".npz")
 
 
 def flipped(data: bytes, draw: random.Random) -> bytes:
@@ -148,7 +151,26 @@ def sound_files(folder: Path, name: str) -> Iterator[Sound]:
     metres = (depth / 1000).astype(np.float32)
     yield Sound("depth", ".tiff", encoded(metres, "TIFF"))
     yield Sound("depth", ".tiff", encoded(metres, "TIFF", compression="tiff_deflate"))
+    yield Sound("depth", ".tiff", wide_tiff(metres))
+    yield Sound("depth", ".npz", npz(metres))
+    if find_spec("OpenEXR"):
+        from tests.unit.formats.exr_files import exr
+
+        path = exr(folder / "sound.exr", {"Y": metres})
+        yield Sound("depth", ".exr", path.read_bytes())
     yield from sound_images(read_image(folder / "made/images" / name))
+
+
+def wide_tiff(metres: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, metres.astype(np.float64), compression="zlib", rowsperstrip=9)
+    return buffer.getvalue()
+
+
+def npz(metres: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, depth=metres)
+    return buffer.getvalue()
 
 
 def sound_images(pixels: np.ndarray) -> Iterator[Sound]:
@@ -157,6 +179,7 @@ def sound_images(pixels: np.ndarray) -> Iterator[Sound]:
     yield Sound("image", ".png", deep)
     yield Sound("image", ".jpg", encoded(pixels, "JPEG"))
     yield Sound("image", ".jpg", encoded(pixels, "JPEG", progressive=True))
+    yield Sound("image", ".jpg", encoded(pixels, "JPEG", restart_marker_blocks=3))
     yield Sound("image", ".tiff", encoded(pixels, "TIFF"))
     yield Sound("image", ".tiff", encoded(pixels, "TIFF", compression="tiff_lzw"))
 
@@ -203,14 +226,15 @@ class Mutated:
         suffix = draw.choice(SUFFIXES) if way == WAYS[-1] else sound.suffix
         data = MUTATIONS[way](sound.data, draw) if way in MUTATIONS else sound.data
         path = self.written(data, suffix)
-        found = self.read(path, sound)
-        path.unlink()
         self.note = f"{sound.of}{sound.suffix} {way} {suffix}"
+        found = self.read(path, sound)
         if same(found, expected):
             return "right"
-        return (
-            "unnoticed" if suffix not in CHECKED and way in MUTATIONS and way != "cut" else "wrong"
-        )
+        if suffix in CHECKED or way not in MUTATIONS or way == "cut":
+            return "wrong"
+        against = notices(path)
+        self.note += f" {against}"
+        return "wrong" if against else "unnoticed"
 
     def written(self, data: bytes, suffix: str) -> Path:
         path = self.folder / f"mutated-{os.getpid()}{suffix}"
