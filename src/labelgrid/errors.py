@@ -106,8 +106,8 @@ def shortage(error: BaseException) -> tuple[str, str] | None:
         step = "Close other programs or raise the limit (`ulimit -v`), and run it again."
         return "There is not enough memory.", step
     if any(words in text for words in _NO_THREAD):
-        step = "Close other programs or raise the limit (`ulimit -u`), and run it again."
-        return "The system does not let the program start a thread.", step
+        step = "Close other programs or raise the limits (`ulimit -u -v`), and run it again."
+        return "There are not enough threads, or not enough memory for one.", step
     return None
 
 

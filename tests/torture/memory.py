@@ -20,10 +20,10 @@ COMMANDS = (
     "init ROOM/new --images DATA/images --task depth --leave-out",
     "import ROOM/flat DATA/labels",
     "verify ROOM/flat",
-    "export ROOM/flat",
+    "query ROOM/flat --budget 3 --strategy random_cells",
     "status ROOM/flat",
 )
-SIZE = (3000, 4000)
+SIZE = (2400, 4000)
 
 
 def make(folder: Path) -> None:
@@ -71,5 +71,6 @@ class Memory(Attack):
             resource.setrlimit(resource.RLIMIT_AS, before)
         if result.code == 0:
             return "wrong" if "left out" in (result.out + result.err).lower() else "right"
-        assert "damaged" not in result.err, result.err[-300:]
-        return "refused" if "memory" in result.err else "traceback"
+        assert "damaged" not in result.err, result.err[-900:]
+        self.note += f" {result.err[-300:]}"
+        return "refused" if "memory" in result.err else "wrong"

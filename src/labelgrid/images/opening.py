@@ -323,7 +323,7 @@ def decoder_errors(
 def _room_for(path: Path) -> tuple[str, str] | None:
     """As `shortage`, for a decoder that does not say why it failed: whether its picture has room.
 
-    Its values are counted with two bytes, and twice; a picture of unknown size with 64 MiB.
+    Its values are counted with two bytes, and twice; a picture of unknown size with 256 MiB.
     """
     from PIL import Image
 
@@ -335,7 +335,7 @@ def _room_for(path: Path) -> tuple[str, str] | None:
     except MemoryError as error:
         return shortage(error)
     except Exception:  # noqa: BLE001 as in `decoder_errors`
-        pass
+        size = 2**28
     try:
         mmap.mmap(-1, size).close()
     except OSError:
