@@ -28,6 +28,12 @@ PAGE = Path(__file__).resolve().parents[2] / "docs/evidence.md"
 START, END = "<!-- table: ./dev torture --write -->\n", "<!-- end -->"
 #: The trials of each class at scale 1.
 MUTATED, FILES, SETTINGS, KILLS, TOGETHER, DISKS = 12_000, 600, 200, 14, 4, 35
+COUNTS = {
+    hostile.Recipes: FILES,
+    hostile.Checkpoints: FILES,
+    hostile.Schemas: 30,
+    hostile.Threads: 6,
+}
 #: Answers of labelling tools, of which seven in nine are JSON, XML or zip files.
 ANSWERS = 3000
 #: Commands that take long are killed less often.
@@ -58,7 +64,7 @@ def projects(stages: Stages, scale: float, seed: int) -> Iterator[Row]:
         little, range(0, len(little.trials), max(1, round(0.2 / scale))), seconds=60
     )
     for attack in hostile.attacks(stages.folder, seed):
-        count = FILES if type(attack) in (hostile.Recipes, hostile.Checkpoints) else SETTINGS
+        count = COUNTS.get(type(attack), SETTINGS)
         yield from pool.run(attack, range(max(8, int(count * scale))), seconds=60)
     hostile.clean(stages.folder)
 
@@ -74,6 +80,7 @@ def processes(
     """The attacks on running commands."""
     attacks = (
         lambda: together.at_once(stages, folder, max(1, int(TOGETHER * scale)), seed),
+        lambda: together.inits(stages, folder, max(1, int(TOGETHER * scale))),
         lambda: together.small_disks(stages, folder, max(7, int(DISKS * scale)), seed),
         *(
             partial(

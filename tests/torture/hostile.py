@@ -3,12 +3,14 @@
 import os
 import random
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -18,12 +20,12 @@ from labelgrid.recipes.resolve import check_recipe, load_recipe
 from labelgrid.score.table import read_table
 from labelgrid.train.checkpoint import load
 from labelgrid.trusted_code import VARIABLE
-from tests.databases import changing, columns, empty_log
+from tests.databases import change, changing, columns, empty_log
 from tests.e2e.commands import typed
 from tests.hostile.test_settings import DEEP, FINE, KEYS, LONG, VALUES
 from tests.hostile.test_strangers_project import SETTINGS
 from tests.torture.mutated import MUTATIONS
-from tests.torture.projects import Stages
+from tests.torture.projects import Stages, init_words
 
 #: Values for any cell of any table of a ledger.
 ROWS: tuple[Any, ...] = (
@@ -198,6 +200,62 @@ class Ledgers(Attack):
         )
 
 
+#: What only a foreign ledger has: it must be refused before anything is read from it.
+SCHEMAS = (
+    "CREATE TRIGGER t AFTER INSERT ON events BEGIN DELETE FROM cells; END",
+    "CREATE TRIGGER t AFTER UPDATE ON cells BEGIN SELECT RAISE(IGNORE); END",
+    "CREATE VIEW v AS SELECT 1",
+    "CREATE TABLE other (x INTEGER)",
+    "CREATE INDEX i ON notes (value)",
+    "DROP TABLE notes; CREATE VIEW notes AS WITH RECURSIVE r(value) AS "
+    "(SELECT '1' UNION ALL SELECT value FROM r) SELECT value AS key, value FROM r",
+)
+
+
+@dataclass
+class Schemas(Attack):
+    """A ledger with a foreign schema, for each command."""
+
+    name = "foreign schemas"
+
+    def __call__(self, number: int) -> str:
+        flat = self.stages.room("answered", self.room) / "flat"
+        schema = SCHEMAS[number % len(SCHEMAS)]
+        change(flat / "labelgrid.db", *schema.split("; CREATE VIEW")[:1])
+        if "; CREATE VIEW" in schema:
+            change(flat / "labelgrid.db", "CREATE VIEW" + schema.partition("; CREATE VIEW")[2])
+        commands = (*COMMANDS, "import FLAT FLAT/rounds/0001/request")
+        words = commands[number // len(SCHEMAS) % len(commands)]
+        self.note = f"{schema}: {words}"
+        words = words.replace("FLAT", str(flat)).replace("OUT", str(self.room / "out"))
+        result = outcome(words.split())
+        return "wrong" if result == "right" else result
+
+
+@dataclass
+class Threads(Attack):
+    """Commands where no thread can start."""
+
+    name = "no threads"
+
+    def __call__(self, number: int) -> str:
+        room = self.stages.room("answered", self.room)
+        data = self.stages.data
+        commands = (
+            f"init {room}/new {init_words(data)}",
+            f"import {room}/flat {room}/flat/rounds/0001/request",
+            *(words.replace("FLAT", f"{room}/flat") for words in COMMANDS),
+        )
+        words = commands[number % len(commands)].replace("OUT", str(room / "out"))
+        self.note = words
+
+        def start(_thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        with patch.object(threading.Thread, "start", start):
+            return outcome(words.split())
+
+
 def foreign(base: Path, draw: random.Random) -> str:
     """Put a foreign value into a random column of a random table."""
     table = draw.choice(TABLES)
@@ -255,4 +313,5 @@ def clean(folder: Path) -> None:
 
 
 def attacks(folder: Path, seed: int) -> Iterator[Attack]:
-    yield from (kind(folder, seed) for kind in (Recipes, SettingsFiles, Ledgers, Checkpoints))
+    kinds = (Recipes, SettingsFiles, Ledgers, Schemas, Threads, Checkpoints)
+    yield from (kind(folder, seed) for kind in kinds)

@@ -99,6 +99,22 @@ def at_once(stages: Stages, folder: Path, count: int, seed: int) -> Row:
     return row
 
 
+def inits(stages: Stages, folder: Path, count: int) -> Row:
+    """Start five inits of one project together, `count` times: exactly one may make it."""
+    row = Row("five inits at once")
+    for number in range(count):
+        room = folder / f"inits-{number}"
+        room.mkdir()
+        words = f"init {room}/flat {init_words(stages.data)}".split()
+        with ThreadPoolExecutor(5) as threads:
+            ends = list(threads.map(lambda each: ended(*each, after=120), [words] * 5))
+        made = sum(end.code == 0 for end in ends)
+        for end in ends:
+            row.count("lost" if made != 1 else ended_well(end), f"{made} made: {end.text[-200:]}")
+        shutil.rmtree(room)
+    return row
+
+
 def small_disks(stages: Stages, folder: Path, count: int, seed: int) -> Row:
     """Run commands with a random number of kilobytes free, each followed by the same command with space."""
     row, disk = Row("disks with 0 to 200 kilobytes free"), folder / "disk"
