@@ -123,7 +123,8 @@ def test_a_turned_photograph_is_learnt_from_and_labelled_upright(tmp_path: Path)
     assert refused(tmp_path, "import", flat, labels) == (
         f"The import has 1 fault ({labels}).\n"
         "  depth/a.png [a.jpg, depth]: The label is 20x30, its image is 30x20 (height x width). "
-        "Make it at the image's size, upright.\n"
+        "Make it upright: its photograph declares EXIF orientation 6, and the label may lie in the stored "
+        "orientation.\n"
         "  Fix it and run the same command again. Nothing was imported."
     )
     write(labels, depth__a_png=sixteen_bits(lying.T.copy()))
