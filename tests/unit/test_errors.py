@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from labelgrid import errors
-from labelgrid.errors import LabelError, LabelgridError, UsageError, command, note_unchanged
+from labelgrid.errors import (
+    LabelError,
+    LabelgridError,
+    UsageError,
+    command,
+    note_unchanged,
+    shortage,
+)
 
 
 def test_an_error_says_what_where_the_next_step_and_what_was_left():
@@ -44,3 +51,22 @@ def test_a_command_can_be_pasted_whatever_its_words_hold() -> None:
     assert shlex.split(command(*words)) == ["labelgrid", *words]
     assert command("fit", Path("-flat"), "--epochs", 3) == "labelgrid fit ./-flat --epochs 3"
     assert command("add", "flat", "--holdout", "20%") == "labelgrid add flat --holdout 20%"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "memory"),
+        (OSError(12, "Cannot allocate memory"), "memory"),
+        (ImportError("x.so: failed to map segment from shared object"), "memory"),
+        (RuntimeError("can't start new thread"), "threads"),
+        (ValueError("its end is missing"), None),
+    ],
+)
+def test_a_shortage_is_known_by_its_type_or_words(error: Exception, said: str | None) -> None:
+    found = shortage(error)
+    assert (found is None) == (said is None)
+    if found and said:
+        assert said in found[0]
+        assert "ulimit" in found[1]

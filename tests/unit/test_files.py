@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid import files
 from labelgrid.errors import ProjectError
 from labelgrid.files import (
     atomic_write,
@@ -145,3 +146,43 @@ def test_a_digest_is_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "c").write_bytes(b"2")
     one, same, other = (digest(tmp_path / name) for name in "abc")
     assert one == same != other and len(one) == 32
+
+
+def test_folders_are_walked_once_at_any_depth(tmp_path: Path) -> None:
+    here = Path.cwd()
+    os.chdir(tmp_path)
+    for _ in range(1200):
+        os.mkdir("d")  # noqa: PTH102
+        os.chdir("d")
+    Path("x").write_text("")
+    found = list(files.walk(tmp_path))
+    Path("x").unlink()
+    for _ in range(1200):  # pytest could not remove them
+        os.chdir("..")
+        os.rmdir("d")  # noqa: PTH106
+    os.chdir(here)
+    assert len(found) == 1201
+    assert found[-1] == ("d/" * 1200, [], ["x"])
+
+
+def test_links_are_entered_where_asked_and_loops_once(tmp_path: Path) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/loop").symlink_to(tmp_path)
+    (tmp_path / "other").symlink_to(tmp_path / "a")
+    assert {prefix for prefix, _, _ in files.walk(tmp_path)} == {"", "a/", "a/b/"}
+    assert len(list(files.walk(tmp_path, links=True))) == 3
+    errors: list[OSError] = []
+    assert not list(files.walk(tmp_path / "none", on_error=errors.append))
+    assert len(errors) == 1
+
+
+def test_folders_come_in_the_order_of_their_names_and_only_those_that_are_left(
+    tmp_path: Path,
+) -> None:
+    for name in ("b/x", "a", "c"):
+        (tmp_path / name).mkdir(parents=True)
+    seen = []
+    for prefix, folders, _ in files.walk(tmp_path):
+        seen.append(prefix)
+        folders[:] = sorted(set(folders) - {"c"})
+    assert seen == ["", "a/", "b/", "b/x/"]

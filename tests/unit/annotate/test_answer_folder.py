@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -396,3 +397,22 @@ def test_a_name_that_is_no_unicode_is_a_fault_that_can_be_printed(
     (folder / os.fsdecode(b"depth/\xff.png")).write_text("")
     (fault,) = faults(store, folder)
     assert fault.encode().startswith(b"depth/?.png: The label is of an unknown image or task.")
+
+
+def test_a_task_named_images_is_answered_in_its_request_and_in_a_folder_of_labels(
+    tmp_path: Path, put: Callable[..., Path]
+) -> None:
+    with Store.create(tmp_path / "images.db") as store:
+        (depth,) = task_rows(("depth",))
+        store.add_task(replace(depth, name="images"))
+        store.add_images([ImageRow(image_id="a.jpg", root="photos", height=4, width=4)])
+        cell = Cell("a.jpg", "images")
+        store.move([Move(cell=cell, to=State.REQUESTED, round=1, request_id="r1-aa")])
+        rows = listed(("r1-aa", cell, "labels/images/a.png"))
+        folder = put("images/a.jpg", "labels/images/a.png", **{"manifest.json": rows})
+        assert not faults(store, folder)
+        assert [answer.cell for answer in got(store, folder).labels] == [cell]
+        for name in ("manifest.json", "labels/images/a.png", "images/a.jpg"):
+            (folder / name).unlink()
+        put("images/a.png")
+        assert [answer.cell for answer in got(store, folder).labels] == [cell]

@@ -359,3 +359,11 @@ def test_0_and_255_are_accepted_where_they_cannot_be_two_classes(tmp_path: Path)
     assert read(both, names=two) == [[0, 1, -1]]
     with pytest.raises(EmptyLabelError):
         read(png(tmp_path / "a.png", np.full((1, 2), 255, np.uint8)), names=two)
+
+
+def test_more_classes_than_memory_has_room_for_are_refused() -> None:
+    many = tuple(map(str, range(classes.MOST + 1)))
+    classes.Options(classes=many[1:])
+    classes.Options(classes=many, merge={"1": "0"})
+    with pytest.raises(ValueError, match="4,097 classes need more memory"):
+        classes.Options(classes=many)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
 
-from labelgrid.errors import ImageError, LabelError, UsageError
+from labelgrid.errors import ImageError, LabelError, MemoryShortageError, UsageError
 from labelgrid.formats.arrays import samples, stored_size
 from labelgrid.formats.codecs import depth
+from labelgrid.images import opening
 from labelgrid.images.listing import EXTENSIONS
 from labelgrid.images.opening import FORMATS, max_pixels
 from labelgrid.images.reading import check_image, image_size, read_image
@@ -166,3 +167,39 @@ def test_the_stored_size_is_read_from_the_header(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG")
     with pytest.raises(LabelError, match="damaged or cut short"):
         stored_size(tmp_path / "a.png")
+
+
+def test_a_sound_file_that_memory_does_not_suffice_for_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    Image.new("RGB", (8, 8)).save(path)
+    faults = (MemoryError(), OSError("out of memory error when reading image file"))
+    for fault in faults:
+
+        def load(_image: object, fault: Exception = fault) -> None:
+            raise fault
+
+        with monkeypatch.context() as patched:
+            patched.setattr("PIL.ImageFile.ImageFile.load", load)
+            with pytest.raises(MemoryShortageError, match="not enough memory") as caught:
+                read_image(path)
+        assert "damaged" not in str(caught.value)
+        assert str(path) in str(caught.value)
+
+
+def test_a_decoder_that_does_not_say_why_it_failed_is_asked_for_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    with pytest.raises(ImageError, match="damaged"):
+        read_image(path)
+
+    def refuse(_handle: int, size: int) -> None:
+        assert size >= 2**26
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(opening.mmap, "mmap", refuse)
+    with pytest.raises(MemoryShortageError):
+        read_image(path)

@@ -241,3 +241,25 @@ def test_previews_to_come_are_noted_and_those_of_other_picks_are_removed(tmp_pat
     assert pending_previews(tmp_path) == ("prelabels", "pictures")
     announce_previews(tmp_path, [])
     assert not (tmp_path / PENDING).exists()
+
+
+def test_a_metric_that_is_no_number_is_null_in_the_file_and_nan_again(tmp_path: Path) -> None:
+    measured = Measurement(
+        round=1,
+        model="m",
+        labels={"edges": 2},
+        spent=2.0,
+        heldout_labels={"edges": 1},
+        metrics={"edges": {"ODS F": Result("ODS F", math.nan, "", "higher")}},
+        loss_mtl=math.nan,
+        without={"edges": {"ODS F": [math.nan, 0.5]}},
+    )
+    write_measurement(tmp_path, measured, 1.0, {"edges": math.nan})
+    text = (tmp_path / "heldout.json").read_text()
+    assert "NaN" not in text
+    assert json.loads(text)["metrics"]["edges"]["ODS F"]["value"] is None
+    read = read_measurement(tmp_path)
+    assert read is not None
+    assert math.isnan(read.metrics["edges"]["ODS F"].value)
+    assert math.isnan(read.loss_mtl)
+    assert math.isnan(read.without["edges"]["ODS F"][0])

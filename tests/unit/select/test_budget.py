@@ -154,7 +154,7 @@ def test_an_empty_pool_is_refused():
     assert "The pool is empty: no image to train on lacks a label" in str(caught.value)
     with pytest.raises(
         LabelgridError,
-        match=r"lacks a label.*; 1 image is set aside, because its file(.|\n)*Put the files back\. Add",
+        match=r"lacks a label.*; 1 image is set aside, because its file(.|\n)*Put the files back\. `labelgrid",
     ):
         check_budget(Budget(1), nothing, set_aside=1)
 
