@@ -92,6 +92,29 @@ def class_use(maps: Sequence[ClassMap], classes: int) -> ClassUse:
     )
 
 
+def merged_use(uses: Sequence[ClassUse]) -> ClassUse:
+    """How all labels use their classes, from how some of them each do.
+
+    Example:
+        >>> maps = [np.array([[0, 0], [2, -1]], np.int16), np.array([[2, 2], [1, 2]], np.int16)]
+        >>> both = merged_use([class_use([index], 3) for index in maps])
+        >>> both.present.tolist() == class_use(maps, 3).present.tolist() == [1, 1, 2]
+        True
+    """
+    present = np.sum([use.present for use in uses], 0)
+    sums = np.sum([use.present[:, None] * use.mean for use in uses], 0)
+    squares = np.sum([use.squares + use.present[:, None] * use.mean**2 for use in uses], 0)
+    mean = sums / np.maximum(present, 1)[:, None]
+    labels = sum(use.labels for use in uses)
+    return ClassUse(
+        labels=labels,
+        present=present,
+        mean=mean,
+        squares=np.maximum(squares - present[:, None] * mean**2, 0),
+        share=np.sum([use.labels * use.share for use in uses], 0) / labels,
+    )
+
+
 def _measure(index: ClassMap, classes: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The pixels [classes] of each class in a label, and its features [classes, FEATURES]."""
     known = index >= 0
@@ -171,22 +194,40 @@ def order_beside(
     cost = misfits(now, class_use(earlier, len(names)))
     order = _assignment(-cost)
     gains = _gains(cost, order, now)
-    usual = OtherOrder(order=order, share=now.share)
-    usual_gain = 0.0
-    for other in _usual_orders(names, now.share):
-        fits = _gains(cost, other.order, now)
-        # The number before the first class's is that of pixels without a label.
-        gain = fits[1:].sum() if other.one_more else fits.sum()
-        if gain > usual_gain and np.count_nonzero(fits > 0) >= min(CLASSES, len(names)):
-            usual_gain = gain
-            usual = other
+    usual_gain, usual = _best_usual_order(cost, now, names)
     misfit = np.diag(cost)[now.present > 0].sum()
     explained = gains.sum() > max(MUCH_BETTER, EXPLAINED * misfit)
     if usual_gain <= BETTER and not (explained and len(maps) >= FEW):
         return None
-    if usual_gain > NAMED * gains.sum():
+    if usual and usual_gain > NAMED * gains.sum():
         return usual
     return OtherOrder(order=order, share=now.share)
+
+
+def usual_order_of(
+    now: ClassUse, before: ClassUse, names: Sequence[str]
+) -> tuple[float, OtherOrder | None]:
+    """The usual order that fits best, and how much better than the declared one, in nats.
+
+    It is None, and the gain 0, if none fits better.
+    """
+    return _best_usual_order(misfits(now, before), now, names)
+
+
+def _best_usual_order(
+    cost: NDArray[np.float64], now: ClassUse, names: Sequence[str]
+) -> tuple[float, OtherOrder | None]:
+    """As `usual_order_of`, from the misfits."""
+    best: OtherOrder | None = None
+    best_gain = 0.0
+    for other in _usual_orders(names, now.share):
+        fits = _gains(cost, other.order, now)
+        # The number before the first class's is that of pixels without a label.
+        gain = float(fits[1:].sum() if other.one_more else fits.sum())
+        if gain > best_gain and np.count_nonzero(fits > 0) >= min(CLASSES, len(names)):
+            best_gain = gain
+            best = other
+    return best_gain, best
 
 
 def _gains(cost: NDArray[np.float64], order: Order, now: ClassUse) -> NDArray[np.float64]:
@@ -284,7 +325,7 @@ def order_text(other: OtherOrder, names: Sequence[str], earlier: int) -> str:
     text = f"the classes look as if they had another order than in {earlier} labels imported before"
     if other.pattern:
         text += f": {other.pattern}"
-    text += f" ({_examples(other, names)})."
+    text += f" ({order_examples(other, names)})."
     if other.one_more:
         text += " Subtract 1 from the numbers in these files, and make 0 a 255, 'not labelled'."
     return text
@@ -295,16 +336,16 @@ def prediction_text(other: OtherOrder, names: Sequence[str]) -> str:
     declared, agreed = other.agreement
     return (
         f"the classes look as if they had another order than in the model's predictions: "
-        f"{declared:.0%} of their pixels agree, and {agreed:.0%} if {_examples(other, names)}."
+        f"{declared:.0%} of their pixels agree, and {agreed:.0%} if {order_examples(other, names)}."
     )
 
 
-def _examples(other: OtherOrder, names: Sequence[str]) -> str:
+def order_examples(other: OtherOrder, names: Sequence[str]) -> str:
     """Some classes, those of most pixels first, and which class each looks like.
 
     Example:
         >>> other = OtherOrder(order=np.array([1, 0, 2]), share=np.array([0.1, 0.5, 0.4]))
-        >>> _examples(other, ["skin", "bag", "hair"])
+        >>> order_examples(other, ["skin", "bag", "hair"])
         "'bag' looks like 'skin', 'skin' like 'bag'"
     """
     texts: list[str] = []

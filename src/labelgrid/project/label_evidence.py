@@ -14,6 +14,13 @@ from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
 from labelgrid.project import plausibility
+from labelgrid.project.class_order import (
+    ClassUse,
+    class_use,
+    merged_use,
+    order_examples,
+    usual_order_of,
+)
 from labelgrid.project.edge_evidence import BETTER, EdgeEvidence, OutlineFit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.plausibility import Summary, slope_agreement
@@ -89,6 +96,7 @@ class _Gathering:
         self.fits: dict[Cell, Evidence] = {}
         self.slopes: dict[Cell, Evidence] = {}
         self.figures: dict[Cell, Mapping[str, LabelFigure]] = {}
+        self.uses: dict[Cell, ClassUse] = {}
         self.digests: dict[str, dict[Cell, str]] = defaultdict(dict)
         self.labels: dict[str, list[CellRow]] = defaultdict(list)
         self.unread: list[Cell] = []
@@ -104,6 +112,8 @@ class _Gathering:
                 continue
             self.labels[task.name].append(row)
             self.figures[row.cell] = summary.figures
+            if summary.classes is not None:
+                self.uses[row.cell] = class_use([summary.classes], len(task.class_names))
             if summary.slope is not None:
                 slopes[row.cell] = summary
             if summary.outline is not None and summary.outline.any():
@@ -117,10 +127,13 @@ class _Gathering:
     def evidence(self) -> LabelEvidence:
         """All that was found."""
         figures: dict[Cell, Evidence] = {}
+        orders: dict[Cell, Evidence] = {}
         repeated: dict[Cell, Evidence] = {}
         contents = {row.image_id: row.digest or row.image_id for row in self.project.store.images()}
         for task, rows in self.labels.items():
             figures.update(figure_evidence({row.cell: self.figures[row.cell] for row in rows}))
+            uses = {row.cell: self.uses[row.cell] for row in rows if row.cell in self.uses}
+            orders.update(order_evidence(uses, self.tasks[task].class_names))
             repeated.update(repetition_evidence(self.digests[task], contents))
         # Labels that relations derive from others belong here, too.
         sorts: dict[str, OfLabels] = {
@@ -128,6 +141,7 @@ class _Gathering:
             "image edges": self.fits,
             "other labels": self.slopes,
             "figures": figures,
+            "class order": orders,
         }
         return LabelEvidence(sorts, dict(self.labels), self.unread)
 
@@ -198,6 +212,23 @@ def figure_evidence(labels: Mapping[Cell, Mapping[str, LabelFigure]]) -> dict[Ce
             other = np.exp(middle) if figure.ratio else middle
             text = f"{name} is {figure.value:.2g}{figure.unit} (usually {other:.2g}{figure.unit})"
             found[cell] = Evidence(float(distances[name]), text)
+    return found
+
+
+def order_evidence(uses: Mapping[Cell, ClassUse], names: Sequence[str]) -> dict[Cell, Evidence]:
+    """That the classes of a label fit the task's other labels better in another usual order."""
+    if len(uses) < plausibility.FEW:
+        return {}
+    usual = merged_use(list(uses.values()))
+    found = {}
+    for cell, use in uses.items():
+        gain, other = usual_order_of(use, usual, names)
+        if other:
+            text = f"its classes look as if they had another order: {other.pattern}"
+            text += f" ({order_examples(other, names)})"
+            found[cell] = Evidence(gain, text)
+        else:
+            found[cell] = Evidence(0.0, "")
     return found
 
 

@@ -5,10 +5,13 @@ from dataclasses import replace
 import numpy as np
 
 from labelgrid.ledger.grid import Cell
+from labelgrid.project.class_order import class_use
 from labelgrid.project.edge_evidence import OutlineFit
+from labelgrid.project.label_doubt import LIMITS
 from labelgrid.project.label_evidence import (
     edge_evidence_of,
     figure_evidence,
+    order_evidence,
     repetition_evidence,
     slope_evidence,
 )
@@ -31,7 +34,7 @@ def test_a_symmetric_label_that_agrees_as_it_lies_is_not_called_mirrored() -> No
 
 def test_slopes_are_compared_with_those_of_the_other_labels_of_the_image() -> None:
     slope = np.ones((20, 20, 2), np.int8)
-    depth, normals = Summary({}, slope), Summary({}, -slope)
+    depth, normals = Summary(slope=slope), Summary(slope=-slope)
     found = slope_evidence({DEPTH: depth, NORMALS: normals})
     assert found[DEPTH].value == found[NORMALS].value == 1.0
     assert found[DEPTH].text == (
@@ -69,3 +72,24 @@ def test_one_file_for_several_images_is_named_unless_the_images_are_one() -> Non
     assert found.keys() == set(cells[:2])
     assert found[cells[0]].text == "the same file is the label of b.png"
     assert repetition_evidence(digests, {**contents, "b.png": "i0"}) == {}
+
+
+def test_a_label_whose_classes_are_shifted_by_one_is_told_from_the_others() -> None:
+    generator = np.random.default_rng(0)
+    names = [f"class {number}" for number in range(6)]
+    uses = {}
+    for number in range(20):
+        index = np.repeat(np.arange(6, dtype=np.int16), (2, 3, 4, 5, 6, 7))[:, None]
+        index = np.roll(index + np.zeros((1, 30), np.int16), generator.integers(-1, 2), 0)
+        if number == 7:
+            index = (index + 1) % 6
+        uses[Cell(f"{number}.png", "semseg")] = class_use([index], 6)
+    found = order_evidence(uses, names)
+    value = found[Cell("7.png", "semseg")].value
+    assert (
+        value
+        > LIMITS["class order"]
+        > max(found[cell].value for cell in uses if cell.image_id != "7.png")
+    )
+    assert "'class 5' like 'class 4'" in found[Cell("7.png", "semseg")].text
+    assert order_evidence(dict(list(uses.items())[:7]), names) == {}
