@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
-from labelgrid.rounds import fit, query, score
+from labelgrid.rounds import fit, pool_scorer, query, score
 from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.select.strategy import Budget
 from labelgrid.train.trainer import Trainer
@@ -67,7 +67,7 @@ def killed_scoring(
     Returns:
         the ids of each batch that is scored, as they come.
     """
-    job, real = score.ScoringJob, statistic.__call__
+    job, real = pool_scorer.ScoringJob, statistic.__call__
     batches: list[tuple[str, ...]] = []
 
     def killed(self: Statistic, batch: PoolBatch) -> NDArray[np.floating]:
@@ -76,6 +76,6 @@ def killed_scoring(
             raise KeyboardInterrupt
         return real(self, batch)
 
-    monkeypatch.setattr(score, "ScoringJob", lambda **fields: job(**fields, part=3))
+    monkeypatch.setattr(pool_scorer, "ScoringJob", lambda **fields: job(**fields, part=3))
     monkeypatch.setattr(statistic, "__call__", killed)
     return batches

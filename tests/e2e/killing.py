@@ -164,14 +164,14 @@ def is_leftover(path: Path) -> bool:
 def _command(words: list[str], die: int, by: signal.Signals, sender: Any) -> None:
     import torch
 
-    from labelgrid.rounds import score
+    from labelgrid.rounds import pool_scorer
     from tests.e2e.commands import typed
 
     signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # a background test run inherits an ignored SIGINT
     torch.set_num_threads(1)  # equal sums in every run
-    score.ScoringJob = partial(score.ScoringJob, part=PART)  # type: ignore[assignment,misc]
+    pool_scorer.ScoringJob = partial(pool_scorer.ScoringJob, part=PART)  # type: ignore[assignment,misc]
     moments = Moments(die, by)
     moments.watch()
     result = typed(*words)
