@@ -111,11 +111,12 @@ def test_a_request_goes_out_is_answered_and_comes_back_pixel_by_pixel(
 
 def shown_size(sent: Path, photograph: Photograph) -> tuple[int, int]:
     """Height and width of a sent image, as a tool shows it, whether as a copy or as it is."""
-    folder, _, last = photograph.name.rpartition(".")[0].rpartition("/")
+    folder, _, last = photograph.name.rpartition("/")
     (path,) = [
         path
         for path in sent.glob("**/images/**/*")
-        if path.stem == last and path.parent.as_posix().endswith(f"images/{folder}".rstrip("/"))
+        if last in (path.name, path.stem)
+        and path.parent.as_posix().endswith(f"images/{folder}".rstrip("/"))
     ]
     with Image.open(path) as image:
         width, height = ImageOps.exif_transpose(image).size

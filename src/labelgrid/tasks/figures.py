@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 SHARE = 0.02
 #: Labels with fewer classes say nothing about rims between classes.
 CLASSES = 4
+#: Classes of smaller labels, by their longer side, may be nowhere 3 pixels wide.
+SMALL = 64
 #: A rim covers less than this share of a label; more than the share `THIN` of it is gone if what is
 #: narrower than about 1/32 of the longer side is taken away.
 RIM_SHARE = 0.3
@@ -129,7 +131,7 @@ def class_details(
     occurring = np.count_nonzero(counts)
     possible = min(occurring, np.count_nonzero(uniform == 0))
     figures = {}
-    if possible >= CLASSES:
+    if possible >= CLASSES and max(index.shape) >= SMALL:
         figures["the share of possible rims between classes that are other classes"] = LabelFigure(
             value=float(np.count_nonzero(rims) / possible),
             tolerance=0.3,

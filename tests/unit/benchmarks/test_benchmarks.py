@@ -20,6 +20,7 @@ from tools.bench import benchmarks
 from tools.source import ROOT
 
 TINY = {
+    "audit": ["--scenes", "0", "--nyuv2", "nowhere"],
     "balancers": ["--images", "4", "--size", "24", "32", "--repeats", "1"],
     "epoch": ["--images", "8", "--size", "24", "32", "--repeats", "1", "--tiny"],
     "intervals": ["--draws", "5"],

@@ -110,13 +110,14 @@ def fine(kind: str, pixels: Any, valid: Any = None, **options: Any) -> dict[str,
 
 def test_smoothing_makes_rims_of_classes_between_others() -> None:
     classes = [f"c{number}" for number in range(12)]
-    index = np.zeros((40, 40), np.int64)
+    index = np.zeros((64, 64), np.int64)
     index[10:20, 10:20] = 10
     assert fine("semseg", index, classes=classes) == {}  # two classes say nothing
     index[9, 10:20], index[20, 10:20] = 2, 8
     index[10:20, 9], index[10:20, 20] = 5, 11
     # Of six classes, 2, 8 and 5 lie between 0 and 10, and 11 does not.
     assert fine("semseg", index, classes=classes) == {"possible": 3 / 6, "borders": 0.0}
+    assert "possible" not in fine("semseg", index[:40, :40], classes=classes)  # too small
     # Of seven classes five are nowhere 3 pixels wide, and the four rims lie between 0 and 6.
     few = {0: 0, 10: 6, 2: 1, 8: 4, 5: 5, 11: 2}
     renumbered = np.vectorize(few.get)(index)
