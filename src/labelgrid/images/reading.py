@@ -234,11 +234,11 @@ def _jpeg_digest(image: Image.Image, whole: bool, look: Look | None = None) -> s
 def _check_other(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, int, int]:
     """Check an image of another format by decoding it; return what `_check_png` returns."""
     sixteen = has_16_bits(image)
+    if image.format == "TIFF":
+        check_tiff(_all(file))
     image.load()
     size = image.size
     orientation = _orientation(image)
-    if image.format == "TIFF":
-        check_tiff(_all(file))
     if sixteen:
         Image.Image.close(image)  # frees its pixels, and leaves the file open
         _sixteen_bits(_all(file), path, convert=False)

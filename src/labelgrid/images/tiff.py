@@ -27,8 +27,8 @@ _APART = 2
 _YCBCR = 6
 #: The bytes of a file's header, where no pixels lie.
 _HEADER = 8
-#: What is uncompressed at once.
-_BLOCK = 2**20
+#: What is uncompressed at once, to a thousand times as much at most.
+_PIECE = 2**14
 _FEWER = "it holds fewer pixels than its header says"
 
 
@@ -73,12 +73,13 @@ def check_tiff(data: bytes) -> None:
             short, or a checksum is wrong.
     """
     tags = tags_of(io.BytesIO(data))
+    view = memoryview(data)
     for part in _parts(tags):
         if part.start < _HEADER or part.start + part.size > len(data):
             raise ValueError("its pixels lie outside of it, or in its header")
         size = part.size
         if tags.get(_COMPRESSION) in _DEFLATE:
-            size = _inflated_size(data[part.start : part.start + part.size], part.pixels)
+            size = _inflated_size(view[part.start : part.start + part.size], part.pixels)
         elif tags.get(_COMPRESSION, _PLAIN) != _PLAIN or tags.get(_COLOUR) == _YCBCR:
             continue
         if size < part.pixels:
@@ -125,16 +126,15 @@ def _numbers(tags: Mapping[int, Any], tag: int) -> Sequence[int]:
     return values
 
 
-def _inflated_size(data: bytes, most: int) -> int:
+def _inflated_size(data: memoryview, most: int) -> int:
     """The size of a deflated strip or tile, whose checksum is checked unless it is much larger."""
     inflater = zlib.decompressobj()
     size = 0
     try:
-        while not inflater.eof and data and size <= 2 * most:
-            size += len(inflater.decompress(data, _BLOCK))
-            data = inflater.unconsumed_tail
+        for start in range(0, len(data), _PIECE):
+            size += len(inflater.decompress(data[start : start + _PIECE]))
+            if inflater.eof or size > 2 * most:
+                return size
     except zlib.error as error:
         raise ValueError("the checksum or the coding of its pixels is wrong") from error
-    if not inflater.eof and size <= 2 * most:
-        raise ValueError("its pixels are cut short")
-    return size
+    raise ValueError("its pixels are cut short")
