@@ -1,16 +1,22 @@
 """Checks JPEG files for lost parts, which decoders fill without an error: they only warn."""
 
+import io
 import math
 import re
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import accumulate
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 #: Any marker; a zero makes 0xFF a coded byte.
 _MARKER = re.compile(rb"\xff[\x01-\xfe]")
 #: The same, after the bytes that may fill the space before it.
 _FILLED = re.compile(rb"\xff*\xff[\x01-\xfe]")
-_START = 0xD8
+_FILL = 0xFF
 _END = 0xD9
 _SCAN = 0xDA
 _INTERVAL = 0xDD
@@ -59,12 +65,12 @@ class _Frame:
 class Parts(NamedTuple):
     """A JPEG file whose parts are in order.
 
-    `progressive`: several scans refine each other. `changed` is the file with other bytes after all
-    coded data, and without what is behind the first picture.
+    `progressive`: several scans refine each other. `changed` reads the file with other bytes after
+    all coded data, and without what is behind the first picture; it makes no copy of the file.
     """
 
     progressive: bool
-    changed: bytes
+    changed: BinaryIO
 
 
 def parts_of(data: bytes) -> Parts:
@@ -76,20 +82,63 @@ def parts_of(data: bytes) -> Parts:
     Raises:
         ValueError: as `check_parts`.
     """
-    parts = list[bytes]()
+    pieces = list[memoryview]()
     place = 0
     frames = set[int]()
     for marker, start, end in _segments(data):
         if marker in _FRAMES:
             frames.add(marker)
         if marker == _SCAN and frames:
-            coded = data[start:end]
-            if _MARKER.search(coded):
-                coded = _FILLED.sub(lambda restart: _OTHER + restart[0], coded)
-            parts += [data[place:start], coded.rstrip(b"\xff"), _OTHER]
+            for coded_end in _coded_ends(data, start, end):
+                pieces += [memoryview(data)[place:coded_end], memoryview(_OTHER)]
+                place = coded_end
             place = end
-    parts.append(data[place:end])
-    return Parts(_PROGRESSIVE in frames, b"".join(parts))
+    pieces.append(memoryview(data)[place:end])
+    return Parts(_PROGRESSIVE in frames, io.BufferedReader(_Joined(pieces)))
+
+
+def _coded_ends(data: bytes, start: int, end: int) -> Iterator[int]:
+    """Where the coded data between two markers of a scan end, without the bytes that fill space."""
+    for restart in _FILLED.finditer(data, start, end):
+        yield restart.start()
+    while end > start and data[end - 1] == _FILL:
+        end -= 1
+    yield end
+
+
+class _Joined(io.RawIOBase):
+    """Reads pieces as one file."""
+
+    def __init__(self, pieces: Sequence[memoryview]) -> None:
+        self._pieces = pieces
+        self._starts = [0, *accumulate(map(len, pieces))]
+        self._place = 0
+
+    def readable(self) -> bool:
+        """As of any raw file."""
+        return True
+
+    def seekable(self) -> bool:
+        """As of any raw file."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """As of any raw file."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._starts[-1]}
+        self._place = max(0, base[whence] + offset)
+        return self._place
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """As of any raw file: read at most what is left of one piece."""
+        if self._place >= self._starts[-1]:
+            return 0
+        number = bisect_right(self._starts, self._place) - 1
+        into = memoryview(buffer)
+        start = self._place - self._starts[number]
+        piece = self._pieces[number][start : start + len(into)]
+        into[: len(piece)] = piece
+        self._place += len(piece)
+        return len(piece)
 
 
 def check_parts(data: bytes) -> None:

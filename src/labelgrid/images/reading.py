@@ -210,7 +210,7 @@ def _check_jpeg(
         if not _is_whole_jpeg(data) or _imdecode(data, cv2.IMREAD_REDUCED_COLOR_8) is None:
             raise
         return *size, orientation
-    with JpegImageFile(io.BytesIO(parts.changed)) as changed:
+    with JpegImageFile(parts.changed) as changed:
         if _jpeg_digest(changed, parts.progressive) != pixels:
             raise ValueError("a part of its coded pixels is missing")
     return *size, orientation
@@ -246,8 +246,10 @@ def _check_other(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, i
 
 
 def _all(file: BinaryIO) -> bytes:
+    """The content of a file; without its size, `read` would hold it twice."""
+    size = file.seek(0, io.SEEK_END)
     file.seek(0)
-    return file.read()
+    return file.read(size)
 
 
 def _hash(data: bytes = b"") -> hashlib.blake2b:
