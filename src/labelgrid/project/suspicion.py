@@ -24,6 +24,7 @@ from labelgrid.progress import Progress
 from labelgrid.project import class_order, edge_evidence, plausibility
 from labelgrid.project.class_order import (
     ClassMap,
+    first_for_unlabelled,
     order_beside,
     order_in_predictions,
     order_text,
@@ -216,6 +217,9 @@ class _Evidence:
         other = order_beside(maps, before, names)
         if other:
             return [Doubt(task, order_text(other, names, len(before)))]
+        unlabelled = first_for_unlabelled(maps, before, names)
+        if unlabelled:
+            return [Doubt(task, unlabelled)]
         both = []
         for label, guess in pairs:
             if label.classes is not None and guess.classes is not None:

@@ -7,6 +7,7 @@ from labelgrid.project.class_order import (
     FEW,
     ClassMap,
     class_use,
+    first_for_unlabelled,
     misfits,
     order_beside,
     order_in_predictions,
@@ -97,6 +98,28 @@ def test_what_is_not_labelled_is_not_measured() -> None:
     assert use.present.tolist() == [1, 0, 1] and use.share.tolist() == [0.5, 0.0, 0.5]
     assert use.mean[0].tolist() == [np.log(0.5), 0.0, 0.0, 0.0, 0.0]
     assert use.mean[2, 1:3].tolist() == [0.5, 0.5]
+
+
+def with_rims(labels: list[ClassMap], number: int) -> list[ClassMap]:
+    """Labels with another number where a class lies on the left of another."""
+    changed = []
+    for index in labels:
+        rim = np.diff(index, axis=1, append=index[:, -1:]) != 0
+        changed.append(np.where(rim, np.int16(number), index).astype(np.int16))
+    return changed
+
+
+def test_a_first_class_where_earlier_labels_have_none_is_found_and_nothing_else() -> None:
+    known = maps(*range(100, 120), order=ORDER)  # a wall as first class is beside all others
+    before = with_rims(known, -1)
+    now = maps(*range(12), order=ORDER)
+    text = first_for_unlabelled(with_rims(now, 0), before, CLASSES)
+    assert text.startswith("no pixel of 12 labels is without a class, but ")
+    assert "0, which is 'wall', also means 'not labelled' in these files" in text
+    fewer = with_rims(now[: FEW - 1], 0)
+    for right in (now, with_rims(now, -1), with_rims(now, 3), fewer):
+        assert not first_for_unlabelled(right, before, CLASSES)
+    assert not first_for_unlabelled(with_rims(now, 0), known, CLASSES)
 
 
 def guesses(labels: list[ClassMap], right: float) -> list[tuple[ClassMap, ClassMap]]:
