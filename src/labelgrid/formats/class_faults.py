@@ -20,6 +20,9 @@ from labelgrid.words import count_text, join_names
 
 #: A message lists so many numbers or colours, and a hint declares no more.
 LISTED = 5
+#: So many indices without a class come from a smooth change of size: those of NYUv2's 40 classes,
+#: with 255 for 'not labelled', leave 23 to 150 of them in most files; right ones hold at most 18.
+MANY = 20
 
 
 def unnamed(wrong: NDArray[Any]) -> str:
@@ -59,7 +62,13 @@ def unknown_indices(
     void = (*default_void(numbers.dtype), *ignore)
     present = np.setdiff1d(numbers, np.array(void, np.int64))
     last = options.first + len(classes) - 1
+    many = len(values) >= MANY
     hints = ["Fix the label"]
+    if many:
+        hints = [
+            "So many come from a smooth change of size, which also puts wrong classes elsewhere: "
+            "get the file as it was before"
+        ]
     declare: dict[str, object] = {}
     if options.counts_from_zero and present[0] >= 0 and present[-1] == len(classes):
         hints.append("if the classes count from 1, and 0 means 'not labelled': `first = 1`")
@@ -67,6 +76,8 @@ def unknown_indices(
     if values[0] > last:
         missing = values[-1] - last
         them = "missing class" if missing == 1 else f"{missing} missing classes"
+        if many:
+            them = "missing classes"
         hints.append(f"add the {them} to `classes`, in the order of their indices")
         if missing <= LISTED:
             declare["classes"] = _placeholders(missing)

@@ -322,14 +322,27 @@ def test_hints_keep_what_is_declared_and_name_every_number(tmp_path: Path) -> No
 
 
 def test_a_hint_that_cannot_cure_is_not_given(tmp_path: Path) -> None:
-    many = png(tmp_path / "a.png", np.arange(3, 60, dtype=np.uint8)[None])
-    with pytest.raises(LabelError, match="add the 57 missing classes") as caught:
+    many = png(tmp_path / "a.png", np.arange(3, 22, dtype=np.uint8)[None])
+    with pytest.raises(LabelError, match="add the 19 missing classes") as caught:
         classes.read(many, options())
     assert caught.value.declare == {}
     alone = png(tmp_path / "b.png", np.full((1, 2), 9, np.uint8))
     with pytest.raises(LabelError) as caught:
         classes.read(alone, options())
     assert set(caught.value.declare) == set()
+
+
+def test_very_many_indices_without_a_class_come_from_a_smooth_change_of_size(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(0)
+    index = rng.choice(np.array([0, 1, 2, 255], np.uint8), (12, 16))
+    resized = Image.fromarray(index).resize((64, 48), Image.Resampling.BILINEAR)
+    resized.save(tmp_path / "a.png")
+    with pytest.raises(LabelError, match="So many come from a smooth change of size") as caught:
+        classes.read(tmp_path / "a.png", options())
+    assert "add the missing classes to" in str(caught.value)
+    assert caught.value.declare == {}
 
 
 def test_each_hint_about_colours_cures_it(tmp_path: Path) -> None:
