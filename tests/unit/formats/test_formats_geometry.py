@@ -219,6 +219,18 @@ def test_normals_that_look_away_from_the_camera_are_refused(tmp_path):
     )
 
 
+def test_a_part_of_the_normals_that_looks_away_is_refused_where_it_is_the_larger_part(tmp_path):
+    away = np.linspace(0, 1, 20, endpoint=False)
+    for share, wrong in ((0.5, False), (0.7, True)):
+        vectors = np.zeros((20, 20, 3), np.float32)
+        vectors[..., 2] = np.where(away < share, -1, 1)
+        path = npy(tmp_path / "a.npy", vectors)
+        if wrong:
+            refused(normals.read, path, normals.Options(), "70% of the normals", "Declare the axes")
+        else:
+            assert normals.read(path, normals.Options()).valid.all()
+
+
 def test_unknown_axes_are_refused_with_the_known_ones():
     with pytest.raises(
         RecipeError, match="unknown axes 'z up'; they are x, y and z, each with one of right, left"

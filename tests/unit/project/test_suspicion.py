@@ -37,8 +37,8 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "y flipped": ("normals", flip(1)),
     "z flipped": (
         "normals",
-        lambda pixels: np.hstack([pixels[:, :9], flip(0)(pixels[:, 9:])]),
-    ),  # the format sees all
+        lambda pixels: np.hstack([pixels[:, :28], flip(0)(pixels[:, 28:])]),
+    ),  # the format sees more
     "BGR": ("normals", lambda pixels: pixels[..., ::-1]),
     "x and y exchanged": ("normals", lambda pixels: pixels[..., [0, 2, 1]]),
     "classes swapped": (
