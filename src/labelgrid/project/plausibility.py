@@ -105,17 +105,29 @@ def compare_with_ranges(task: str, labels: FigureSet) -> list[Doubt]:
 def _other_options(figures: Sequence[LabelFigure], low: float, high: float) -> str:
     """A sentence, after a space, with the options that bring the median into a range; or nothing.
 
-    The nearest to the middle of the range, by its ratio, is named first.
+    The nearest to the middle of the range, by its ratio if that counts, is named first.
     """
+    middle = (low + high) / 2
+    if figures[0].ratio:
+        middle = math.sqrt(low * high)
     fitting: list[tuple[float, str]] = []
     for option in figures[0].others:
         value = median(figure.others.get(option, math.nan) for figure in figures)
         if low <= value <= high:
-            distance = abs(math.log(value / math.sqrt(low * high)))
+            distance = abs(value - middle)
+            if figures[0].ratio:
+                distance = abs(math.log(value / middle))
             fitting.append((distance, f"{value:.3g}{figures[0].unit} with `{option}`"))
     if not fitting:
         return ""
     return f" It would be {join_names([text for _, text in sorted(fitting)], between=' or ')}."
+
+
+def _near(figure: LabelFigure, expected: float) -> tuple[float, float]:
+    """The range in which an option brings a figure near the expected value."""
+    if figure.ratio:
+        return expected / NEAR, expected * NEAR
+    return expected - figure.tolerance / 2, expected + figure.tolerance / 2
 
 
 def compare_with_earlier(task: str, labels: FigureSet, earlier: FigureSet) -> list[Doubt]:
@@ -134,7 +146,7 @@ def compare_with_earlier(task: str, labels: FigureSet, earlier: FigureSet) -> li
             then = f"{_median_text(before)} in {count_text(len(before), 'label')}"
             what = f"{name} is {now}, but {then} imported before."
             usual = median(figure.value for figure in before)
-            what += _other_options(figures, usual / NEAR, usual * NEAR)
+            what += _other_options(figures, *_near(figures[0], usual))
             low, high = figures[0].range
             if figures[0].cause and not low <= median(f.value for f in figures) <= high:
                 what += f" {figures[0].cause}"
@@ -170,7 +182,7 @@ def compare_with_predictions(
                 "predictions (medians)."
             )
             guessed = median(guess.value for guess in guesses)
-            what += _other_options(figures, guessed / NEAR, guessed * NEAR)
+            what += _other_options(figures, *_near(figures[0], guessed))
             doubts.append(Doubt(task, what))
     for agreements in _agreements(earlier):
         if not agreements or median(agreements) <= -AGREEMENT:

@@ -70,29 +70,51 @@ def turn_normals(
 
 
 def direction_figures(
-    value: NDArray[Any], valid: NDArray[np.bool_], _options: object
+    value: NDArray[Any], valid: NDArray[np.bool_], options: Any
 ) -> Mapping[str, LabelFigure]:
     """The mean components, and how x changes with the column and y with the height.
 
     The walls of rooms face inward, things outward.
     """
+    x_flipped = f'axes = "{_flipped(options.axes, "right", "left")}"'
+    y_flipped = f'axes = "{_flipped(options.axes, "up", "down")}"'
     x, y, z = value[valid].T
     figures = {
         "the mean x (right)": LabelFigure(value=float(x.mean()), tolerance=MEAN),
         "the mean y (up)": LabelFigure(
-            value=float(y.mean()), tolerance=MEAN, range=(-0.15, 1), cause=CAUSE
+            value=float(y.mean()),
+            tolerance=MEAN,
+            range=(-0.15, 1),
+            cause=CAUSE,
+            others={y_flipped: -float(y.mean())},
         ),
         "the mean z (toward the camera)": LabelFigure(
             value=float(z.mean()), tolerance=MEAN, range=(0.05, 1), cause=CAUSE
         ),
     }
     rows, columns = np.nonzero(valid)
-    pairs = (("x with the column", x, columns), ("y with the height", y, -rows))
-    for name, component, place in pairs:
+    pairs = (
+        ("x with the column", x, columns, x_flipped),
+        ("y with the height", y, -rows, y_flipped),
+    )
+    for name, component, place, flipped in pairs:
         if min(float(component.std()), float(place.std())) > 1e-3:
             correlation = float(np.corrcoef(component, place)[0, 1])
-            figures[f"the correlation of {name}"] = LabelFigure(value=correlation, tolerance=TURN)
+            figures[f"the correlation of {name}"] = LabelFigure(
+                value=correlation, tolerance=TURN, others={flipped: -correlation}
+            )
     return figures
+
+
+def _flipped(axes: str, one: str, other: str) -> str:
+    """Axes of which the one that points to one side points to the other.
+
+    Example:
+        >>> _flipped("x right, y down, z away from the camera", "up", "down")
+        'x right, y up, z away from the camera'
+    """
+    old, new = (one, other) if f" {one}" in axes else (other, one)
+    return axes.replace(f" {old}", f" {new}")
 
 
 def normals_slope(value: NDArray[Any], valid: NDArray[np.bool_], _options: object) -> NDArray[Any]:

@@ -3,12 +3,13 @@ import torch
 
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel.target import Target
-from labelgrid.project.plausibility import compare_with_ranges
+from labelgrid.project.plausibility import compare_with_earlier, compare_with_ranges
 from labelgrid.tasks.kinds.normals import direction_figures, turn_normals
 from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.task import TaskDef
 
-TASK = TaskDef.of(TaskRow("normals", "normals", 1.0)).build()
+TASK_DEF = TaskDef.of(TaskRow("normals", "normals", 1.0))
+TASK = TASK_DEF.build()
 
 
 def test_it_has_the_surveys_weight_and_the_mean_angle_as_its_headline() -> None:
@@ -40,7 +41,7 @@ def test_normals_of_cameras_that_look_anywhere_are_said_to_be_in_world_axes() ->
         cosine, sine = np.cos(angle), np.sin(angle)
         turned = seen @ np.array([[cosine, 0, -sine], [0, 1, 0], [sine, 0, cosine]])
         turned /= np.linalg.norm(turned, axis=-1, keepdims=True)
-        labels.append(direction_figures(turned, np.ones((20, 20), bool), None))
+        labels.append(direction_figures(turned, np.ones((20, 20), bool), TASK_DEF.options))
     (doubt,) = compare_with_ranges("normals", labels)
     assert "the mean z (toward the camera)" in doubt.what
     assert "their normals are in world axes, not the camera's" in doubt.what
@@ -57,3 +58,16 @@ def test_sparse_normals_are_kept_at_a_smaller_size() -> None:
     placed, placed_valid = turn_normals(value, valid, whole, None)
     assert placed_valid.all()
     assert np.abs(placed - (0.6, 0, 0.8)).max() < 1e-6
+
+
+def test_axes_whose_flip_agrees_with_earlier_labels_are_named() -> None:
+    height = np.linspace(1, -1, 20)[:, None] * np.ones((20, 20))
+    right = np.stack([0 * height, -0.6 * height, np.ones((20, 20))], -1)
+    right /= np.linalg.norm(right, axis=-1, keepdims=True)
+    figures = []
+    for sign in (1, -1):
+        value = right * np.array([1, sign, 1])
+        figures.append(direction_figures(value, np.ones((20, 20), bool), TASK_DEF.options))
+    (doubt,) = compare_with_earlier("normals", [figures[1]] * 12, [figures[0]] * 12)
+    assert "the correlation of y with the height is 0.99" in doubt.what
+    assert 'with `axes = "x right, y down, z toward the camera"`.' in doubt.what
