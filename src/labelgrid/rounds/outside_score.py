@@ -15,6 +15,7 @@ from labelgrid.progress import Progress
 from labelgrid.project.declaration_changes import target_declarations
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
+from labelgrid.project.status import headlines
 from labelgrid.project.unusable_images import usable_images
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images
 from labelgrid.rounds.model_record import record_measurement, record_model
@@ -167,6 +168,8 @@ def score_predictions(
         f"Round {fit.round}: predictions of {tasks}; {count_text(len(heldout), 'held-out image')} "
         "measured."
     )
+    for headline in headlines(project) if result else ():
+        progress.say(str(headline))
     if not chosen.needs:
         return empty_table(project)
     return scorer.scored(fit.round, grid)

@@ -71,9 +71,11 @@ def change(project, tmp_path, number, arrays):
 
 def test_a_round_needs_no_training(made, tmp_path):
     project, _ = made
-    table = run(project, tmp_path)
+    told = Said()
+    table = run(project, tmp_path, said=told)
     assert set(table.statistics) == {"dropout"}
     assert np.isfinite(table.statistics["dropout"]).all()
+    assert any("depth RMSE" in line and "(2 held-out images)" in line for line in told.lines)
     measured = read_measurement(project.round_folder(2))
     assert measured.heldout_labels == {"semseg": 2, "depth": 2, "normals": 2}
     assert np.isfinite(measured.metrics["depth"]["RMSE"].value) and np.isfinite(measured.loss_mtl)
