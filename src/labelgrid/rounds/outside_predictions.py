@@ -137,7 +137,8 @@ class OutsidePredictions:
             LabelError: lists what is wrong.
         """
         image_ids = [image_id for image_id in image_ids if image_id not in self._checked]
-        progress.start("Checking the predictions", len(image_ids), "images")
+        if image_ids:
+            progress.start("Checking the predictions", len(image_ids), "images")
         faults = list(self._form_faults())
         turned = []
         oblong = 0
@@ -268,7 +269,9 @@ class OutsidePredictions:
                 predicted=Outputs(self._raws(arrays)),
             )
 
-    def outputs(self, image_ids: Sequence[str]) -> Iterator[tuple[str, Raw, Frame]]:
+    def outputs(
+        self, image_ids: Sequence[str], progress: Progress
+    ) -> Iterator[tuple[str, Raw, Frame]]:
         """Yield the images' predictions as `train.evaluate.predictions` does.
 
         Tasks that are not predicted are left out.
@@ -276,6 +279,7 @@ class OutsidePredictions:
         for pool in self.batches(image_ids):
             raws = {name: pool.output.final[name][0] for name in self.trained}
             yield pool.batch.ids[0], raws, pool.batch.frames[0]
+            progress.advance()
 
     def _raws(self, arrays: Arrays) -> list[Raw]:
         """The raw outputs of all passes; tasks with fewer are repeated, others have zeros."""

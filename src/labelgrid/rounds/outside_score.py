@@ -132,9 +132,7 @@ class OutsideScorer(PoolScorer):
         self, context: RoundContext, image_ids: Sequence[str]
     ) -> Iterator[tuple[str, Raw, Frame]]:
         """As `PoolScorer.outputs`; no label is fed in."""
-        for output in self.predictions.outputs(image_ids):
-            yield output
-            self.progress.advance()
+        return self.predictions.outputs(image_ids, self.progress)
 
 
 def score_predictions(
@@ -238,7 +236,7 @@ def measure_predictions(
     context = predictions.context
     progress.start("Evaluating", len(image_ids), "images")
     return evaluate_outputs(
-        predictions.outputs(image_ids),
+        predictions.outputs(image_ids, progress),
         context.tasks,
         definitions=context.definitions,
         source=context.source,

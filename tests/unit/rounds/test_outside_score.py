@@ -35,6 +35,20 @@ def made(tmp_path):
         yield project, images
 
 
+class Counting(Said):
+    """Keeps the steps, too, as [name, units done, all units]."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps = []
+
+    def start(self, what, total, unit):
+        self.steps.append([what, 0, total])
+
+    def advance(self, amount=1, note=""):
+        self.steps[-1][1] += amount
+
+
 def change_all(folder, keep):
     """Change the arrays of all files."""
     for path in folder.rglob("*.npz"):
@@ -71,8 +85,10 @@ def change(project, tmp_path, number, arrays):
 
 def test_a_round_needs_no_training(made, tmp_path):
     project, _ = made
-    told = Said()
+    told = Counting()
     table = run(project, tmp_path, said=told)
+    assert all(done == total > 0 for _, done, total in told.steps), told.steps
+    assert "Evaluating" in [what for what, _, _ in told.steps]
     assert set(table.statistics) == {"dropout"}
     assert np.isfinite(table.statistics["dropout"]).all()
     assert any("depth RMSE" in line and "(2 held-out images)" in line for line in told.lines)
