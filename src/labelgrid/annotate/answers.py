@@ -16,7 +16,7 @@ from labelgrid.words import count_text, join_names
 
 #: The most faults, or groups of the same fault, that an error message lists.
 SHOWN = 20
-#: Of very many faults, so many of one kind are still listed one by one.
+#: So many faults of one kind are still listed one by one.
 FEW = 3
 #: What differs between messages about the same fault: names, cells, paths, numbers.
 _VARIABLE = re.compile(r"'[^']*'|\[[^\]]*\]|[^\s()]*/[^\s()]*|\d+(?:[.,x]\d+)*")
@@ -160,7 +160,9 @@ class ImportRefused(LabelError):
 
 
 def fault_lines(faults: Sequence[Fault], listed: Path | None = None) -> list[str]:
-    r"""Faults as lines of a message; of very many, those of one kind are grouped.
+    r"""Faults as lines of a message; those of one kind are grouped.
+
+    Of a group, all files are named, unless there are very many faults.
 
     Args:
         faults: in the order of the lines.
@@ -172,12 +174,13 @@ def fault_lines(faults: Sequence[Fault], listed: Path | None = None) -> list[str
         24 files: the same fault. It is empty. Export it.
           10.png, 11.png, 12.png, and 21 more.
     """
-    if len(faults) <= SHOWN:
+    if len(faults) <= FEW:
         return list(map(str, faults))
     groups: dict[str, list[Fault]] = {}
     for fault in faults:
         groups.setdefault(fault.kind, []).append(fault)
     place = f"; all are in {listed}" if listed else ""
+    most = SHOWN if len(faults) <= SHOWN else FEW
     lines: list[str] = []
     further = len(faults)
     for group in groups.values():
@@ -185,7 +188,7 @@ def fault_lines(faults: Sequence[Fault], listed: Path | None = None) -> list[str
             group = group[: max(0, SHOWN - len(lines))]
             lines += map(str, group)
         elif len(lines) < SHOWN:
-            lines += _group_lines(group, place)
+            lines += _group_lines(group, most, place)
         else:
             group = []
         further -= len(group)
@@ -194,12 +197,12 @@ def fault_lines(faults: Sequence[Fault], listed: Path | None = None) -> list[str
     return lines
 
 
-def _group_lines(group: Sequence[Fault], place: str) -> list[str]:
+def _group_lines(group: Sequence[Fault], most: int, place: str) -> list[str]:
     """The fault that a group has in common, and where its first ones are."""
     is_of_files = not any(" line " in fault.where for fault in group)
     places = count_text(len(group), "file" if is_of_files else "line")
     text = f"{group[0].what} {group[0].next_step}".rstrip()
-    names = join_names([fault.where for fault in group], FEW)
+    names = join_names([fault.where for fault in group], most)
     return [f"{places}: the same fault. {text}", f"  {names}{place}."]
 
 

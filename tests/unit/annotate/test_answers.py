@@ -32,6 +32,22 @@ def test_one_fault_of_many_files_is_said_once_with_the_first_names() -> None:
     ]
 
 
+def test_one_fault_of_a_dozen_files_is_said_once_with_all_their_names() -> None:
+    names = [f"{i:02d}.png" for i in range(12)]
+    refused = ImportRefused([Fault(name, f"It is {i}x1.") for i, name in enumerate(names)], "a")
+    assert str(refused).splitlines() == [
+        "The import has 12 faults (a).",
+        "  12 files: the same fault. It is 0x1.",
+        f"    {', '.join(names)}.",
+        "  Fix them and run the same command again. Nothing was imported.",
+    ]
+
+
+def test_three_faults_of_a_kind_are_listed_one_by_one() -> None:
+    rows = [Fault(f"{i}.png", f"It is {i}x1.") for i in range(3)]
+    assert str(ImportRefused(rows, "a")).splitlines()[1:4] == [f"  {row}" for row in rows]
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
