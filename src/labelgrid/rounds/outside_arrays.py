@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from labelgrid.formats.arrays import shape_text
 from labelgrid.rounds.outside_files import Arrays
 from labelgrid.tasks.task import Task
-from labelgrid.words import join_names
+from labelgrid.words import count_text, join_names
 
 FEATURES = "features"
 #: How far from 1 the probabilities of a pixel may add up to: 40 numbers of half precision are each
@@ -58,7 +58,8 @@ def _array_fault(name: str, array: Array, tasks: Mapping[str, Task]) -> str:
         return fault
     wrong = int(np.count_nonzero(~np.isfinite(array)))
     if wrong:
-        return f"'{name}' has {wrong} values that are NaN or infinite."
+        values = count_text(wrong, "value that is", "values that are")
+        return f"'{name}' has {values} NaN or infinite."
     return "" if name == FEATURES else CONTENTS[content](name, array, tasks[task_name])
 
 

@@ -152,11 +152,11 @@ def score_predictions(
     predictions = OutsidePredictions.of(folder, context)
     fit = _record(project, context, predictions)
     scorer = OutsideScorer(RoundScores(project, fit, chosen), progress, predictions)
-    scorer.check_model()
     grid = project.store.grid()
     images = scorer.images(grid)
     heldout = _heldout(project, predictions, progress)
     predictions.check([*scorer.needed(images), *heldout], progress)
+    scorer.check_model()  # after the arrays: a wrong shape looks like too few passes
     project.open_round()
     record_model(project, fit)
     result = measure_predictions(predictions, heldout, progress) if heldout else None

@@ -44,6 +44,7 @@ FAULTS = {
     ),
     "integers": ({"depth.values": np.ones((3, 1, 8, 12), np.uint16)}, "must hold floats"),
     "NaN": ({"depth.values": np.full((3, 1, 8, 12), np.nan)}, "288 values that are NaN"),
+    "one NaN": ({"depth.values": np.array([[[1.0, np.nan]]])}, "has 1 value that is NaN"),
     "no pixels": ({"depth.values": np.ones((3, 1, 0, 12))}, "it is 3x1x0x12"),
     "a negative variance": (
         {"depth.variance": np.full((3, 1, 8, 12), -1.0)},

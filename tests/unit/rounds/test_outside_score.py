@@ -271,6 +271,17 @@ def test_every_wrong_array_is_refused_before_any_work(made, tmp_path):
     assert newest_fit(project.folder) is None and not project.round_folder(2).exists()
 
 
+def test_maps_without_their_first_axis_are_told_their_shape_not_that_passes_are_missing(
+    made, tmp_path
+):
+    project, _ = made
+    change_all(
+        tmp_path / "predictions", lambda arrays: arrays | {"depth.values": np.ones((8, 12))}
+    )
+    with pytest.raises(LabelError, match=r"'depth.values' must be \[1, h, w\].* it is 8x12"):
+        run(project, tmp_path)
+
+
 def test_all_faults_are_listed_and_equal_ones_are_grouped(tmp_path):
     project, _ = labelled(tmp_path, n=40, images=2, tasks=("depth",))
     with project:
