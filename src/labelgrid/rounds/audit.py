@@ -103,6 +103,8 @@ def audit(project: ProjectFolder, folds: int, progress: Progress) -> Audited:
     sheet = project.folder / SHEET if doubtful else None
     if sheet:
         write_picture(sheet, draw_audit(project, doubtful, pictures, len(labels)))
+    else:
+        (project.folder / SHEET).unlink(missing_ok=True)  # of an earlier audit
     unread = [f"{cell.image_id}:{cell.task}" for cell in evidence.unread]
     return Audited(labels=labels, unread=unread, folds=folds, table=table, sheet=sheet)
 

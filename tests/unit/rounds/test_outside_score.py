@@ -275,9 +275,7 @@ def test_maps_without_their_first_axis_are_told_their_shape_not_that_passes_are_
     made, tmp_path
 ):
     project, _ = made
-    change_all(
-        tmp_path / "predictions", lambda arrays: arrays | {"depth.values": np.ones((8, 12))}
-    )
+    change_all(tmp_path / "predictions", lambda arrays: arrays | {"depth.values": np.ones((8, 12))})
     with pytest.raises(LabelError, match=r"'depth.values' must be \[1, h, w\].* it is 8x12"):
         run(project, tmp_path)
 
