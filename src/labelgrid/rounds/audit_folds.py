@@ -19,6 +19,7 @@ from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.holdout import families
 from labelgrid.project.label_evidence import Evidence
 from labelgrid.project.unusable_images import usable_images
 from labelgrid.recipes.resolve import hash_of
@@ -79,7 +80,7 @@ def fold_evidence(
 
     Args:
         project: the project.
-        folds: their number, at least 2. Images of a group are in one fold.
+        folds: their number, at least 2. Images of a group, and copies, are in one fold.
         progress: receives the progress.
 
     Returns:
@@ -112,13 +113,13 @@ def fold_evidence(
 
 
 def _draw_folds(project: ProjectFolder, image_ids: Sequence[str], folds: int) -> dict[str, int]:
-    """The fold of each image, drawn by group; folds are as equal as groups allow."""
-    rows = list(project.store.images(names=image_ids))
-    groups = sorted({row.group or row.image_id for row in rows})
-    draws = keyed_uniform(image_keys(groups), seed_of(project.settings.seed, "audit folds"))
+    """The fold of each image, drawn by group and content; as equal as these allow."""
+    family = families(list(project.store.images(names=image_ids)))
+    names = sorted(set(family.values()))
+    draws = keyed_uniform(image_keys(names), seed_of(project.settings.seed, "audit folds"))
     order = np.argsort(draws, kind="stable")
-    fold_of_group = {groups[int(index)]: place % folds for place, index in enumerate(order)}
-    return {row.image_id: fold_of_group[row.group or row.image_id] for row in rows}
+    fold_of = {names[int(index)]: place % folds for place, index in enumerate(order)}
+    return {image_id: fold_of[name] for image_id, name in family.items()}
 
 
 class _Output(NamedTuple):
