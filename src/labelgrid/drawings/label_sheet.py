@@ -105,7 +105,7 @@ def label_sheet(
     layout: Layout,
     *,
     stripes: bool = True,
-    legends: bool = True,
+    legends: Sequence[SheetTask] | None = None,
 ) -> bytes:
     """A PNG of photographs, their labels beside them, and legends below.
 
@@ -115,7 +115,7 @@ def label_sheet(
         tasks: in the order of the labels.
         layout: of so many tasks and rows.
         stripes: say what striped pixels are.
-        legends: say what the tasks' colours mean.
+        legends: below the sheet; None: those of `tasks`.
     """
     page = _Page(layout.width)
     for line in _wrap(title, _font(17, bold=True), layout.width - 2 * MARGIN):
@@ -123,7 +123,7 @@ def label_sheet(
         page.down(26)
     for start in range(0, len(rows), layout.blocks):
         _draw_rows(page, rows[start : start + layout.blocks], tasks, layout)
-    for task in tasks if legends else ():
+    for task in tasks if legends is None else legends:
         _draw_legend(page, task)
     if stripes:
         _draw_stripes(page)

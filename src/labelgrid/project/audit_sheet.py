@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from labelgrid.images.reading import read_image
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.stored_labels import read_stored_label
-from labelgrid.tasks.overview import Legend
+from labelgrid.tasks.overview import Legend, Overview
 from labelgrid.tasks.pictures import thumbnail
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import count_text
@@ -52,22 +53,32 @@ def draw_audit(
     columns = [name for name in COLUMNS if name != "prediction" or predictions]
     layout = Layout(len(columns), len(shown))
     rows = []
+    tasks = project.tasks()
+    overviews = {name: tasks[name].overview() for name in dict.fromkeys(c.task for c in shown)}
     for place, (cell, reasons) in enumerate(shown.items(), 1):
-        photograph, label, outlines = _pictures(project, cell, layout)
+        photograph, label, outlines = _pictures(project, cell, overviews[cell.task], layout)
         pictures: list[RGB | str] = [label, outlines]
         if predictions:
             pictures.append(_prediction(predictions.get(cell), layout))
         pictures.append(". ".join(reasons))
         rows.append(SheetRow(f"{place}. {cell.image_id}:{cell.task}", photograph, pictures))
     title = f"The {count_text(len(shown), 'label')} of {labels:,} against which most speaks"
-    tasks = [SheetTask(name, "", Legend()) for name in columns]
-    return label_sheet(title, rows, tasks, layout, legends=False)
+    heads = [SheetTask(name, "", Legend()) for name in columns]
+    legends = [SheetTask(name, "", _legend(overview)) for name, overview in overviews.items()]
+    return label_sheet(title, rows, heads, layout, legends=legends)
+
+
+def _legend(overview: Overview) -> Legend:
+    """What a task's colours mean; without the ends of a scale, as each label has its own."""
+    legend = overview.legend(overview.limits() if overview.labels else None)
+    near, far = (end.split(": ")[0] for end in legend.ends)
+    return replace(legend, ends=(near, far))
 
 
 def _pictures(
-    project: ProjectFolder, cell: Cell, layout: Layout
+    project: ProjectFolder, cell: Cell, shown: Overview, layout: Layout
 ) -> tuple[RGB | str, RGB | str, RGB | str]:
-    """The photograph, the label, and the label's outlines on the photograph."""
+    """The photograph, the label, which is added to `shown`, and its outlines on the photograph."""
     photograph: RGB | str = "cannot be read"
     label: RGB | str = "cannot be read"
     outlines: RGB | str = ""
@@ -80,6 +91,7 @@ def _pictures(
         array = read_stored_label(project, row, task)
         overview = task.overview()
         overview.add(cell.image_id, array)
+        shown.add(cell.image_id, array)
         size = layout.fit(Size(*array.size))
         label = thumbnail(task, array, size, overview.limits(), lines=overview.lines)
         if not isinstance(photograph, str):

@@ -2,15 +2,18 @@
 
 import csv
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from labelgrid.drawings.label_sheet import SheetTask
 from labelgrid.errors import ProjectError, UsageError
 from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Progress, Silent
+from labelgrid.project import audit_sheet
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.rounds import audit_folds, fit
@@ -103,6 +106,25 @@ def test_the_table_holds_every_label_and_the_sheet_is_a_picture(
         assert sheet.width >= 1400 and sheet.height > 1000
 
 
+def test_below_the_sheet_is_what_the_colours_of_its_tasks_mean(
+    planted: tuple[ProjectFolder, Audited], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, _ = planted
+    told: list[SheetTask] = []
+    drawn = audit_sheet.label_sheet
+    monkeypatch.setattr(
+        audit_sheet,
+        "label_sheet",
+        lambda *given, legends: told.extend(legends) or drawn(*given, legends=legends),
+    )
+    doubtful = {Cell("0001.jpg", task): ["odd"] for task in ("semseg", "depth")}
+    audit_sheet.draw_audit(project, doubtful, {}, 2)
+    semseg, depth = told
+    names = {name for _, name in semseg.legend.swatches}
+    assert names and names <= set(project.tasks()["semseg"].class_names)
+    assert depth.legend.scale is not None and depth.legend.ends == ("near", "far")
+
+
 def test_a_label_that_cannot_be_read_is_listed_and_stops_nothing(tmp_path: Path) -> None:
     made = make_dataset(tmp_path / "made", n=4, size=(96, 128), tasks=("depth",))
     with plain_project(tmp_path / "flat", made) as project:
@@ -111,6 +133,18 @@ def test_a_label_that_cannot_be_read_is_listed_and_stops_nothing(tmp_path: Path)
         project.inside(row.path).write_bytes(b"")
         audited = audit(project, 0, Silent())
     assert audited.unread == ["0001.jpg:depth"] and len(audited.labels) == 3
+
+
+def test_the_picture_of_an_earlier_audit_is_removed_when_nothing_is_doubted(
+    tmp_path: Path,
+) -> None:
+    made = make_dataset(tmp_path / "made", n=2, size=(96, 128), tasks=("depth",))
+    with plain_project(tmp_path / "flat", made) as project:
+        import_labels(project, made.labels)
+        earlier = project.folder / "audit.png"
+        earlier.write_bytes(b"of an earlier audit")
+        audited = audit(project, 0, Silent())
+    assert audited.sheet is None and not earlier.exists()
 
 
 def test_a_project_without_labels_is_refused(tmp_path: Path) -> None:
@@ -157,6 +191,22 @@ def test_each_label_is_judged_once_by_a_network_that_did_not_learn_from_its_imag
         assert all(seen.count(image) == 2 for image in trained)  # left out of its own fold
         assert all(plan.previous() is None for plan in trainings.plans)
         assert losses(project, 3) == found and len(trainings.plans) == 3  # kept, not trained again
+
+
+def test_images_of_a_group_and_copies_of_an_image_are_in_one_fold(tmp_path: Path) -> None:
+    project, made = make_project(tmp_path, n=16, tasks=("depth",))
+    with project:
+        rows = {row.image_id: row for row in project.store.images()}
+        one, copy, beside, *others = made.names
+        project.store.update_images(
+            [
+                replace(rows[copy], digest=rows[one].digest, group="place"),
+                replace(rows[beside], group="place"),
+            ]
+        )
+        fold_of = audit_folds._draw_folds(project, made.names, 8)
+    assert fold_of[one] == fold_of[copy] == fold_of[beside]
+    assert len({fold_of[name] for name in others}) > 4
 
 
 def test_a_killed_audit_resumes_and_finds_the_same_and_changes_nothing_of_the_rounds(
