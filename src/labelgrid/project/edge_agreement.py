@@ -80,16 +80,21 @@ def turned(label: Edges, way: str) -> Edges:
     return np.ascontiguousarray(WAYS[way](label.reshape(GRID))).ravel()
 
 
-def best_shift(label: Edges, own: Edges) -> tuple[tuple[float, float], Edges]:
-    """The shift that makes a label agree best with its image, and its outlines put right.
+def shifted(label: Edges, down: float, right: float) -> Edges:
+    """The outlines of a label, moved by so large shares of the sides."""
+    steps = (round(down * GRID[0]), round(right * GRID[1]))
+    return np.roll(label.reshape(GRID), steps, (0, 1)).ravel()
 
-    The shift is how far the label lies too far down and right, as shares of the sides.
+
+def best_shift(label: Edges, own: Edges) -> tuple[float, float]:
+    """How far a label lies too far down and right, as shares of the sides.
+
+    It agrees best with its image when it is moved back.
     """
     spectrum = np.fft.rfft2(own.reshape(GRID)) * np.conj(np.fft.rfft2(label.reshape(GRID)))
     correlation = np.fft.irfft2(spectrum, GRID)
     down, right = np.unravel_index(int(correlation.argmax()), GRID)
-    moved = np.roll(label.reshape(GRID), (int(down), int(right)), (0, 1)).ravel()
     rows, columns = GRID
     back = ((int(down) + rows // 2) % rows - rows // 2) / rows
     left = ((int(right) + columns // 2) % columns - columns // 2) / columns
-    return (-back, -left), moved
+    return -back, -left

@@ -181,8 +181,11 @@ class _Evidence:
         elif not doubts:  # another order moves the figures of classes, too
             doubts = plausibility.compare_with_earlier(task, figures, earlier_figures)
         doubts += plausibility.compare_with_predictions(task, pairs, earlier_pairs)
-        doubts += self._compare_edges(task, summaries)
-        doubts += self._compare_files(task)
+        repeated = self._repeated(task)
+        files = {cell for group in repeated for cell in group}
+        single = {cell: summary for cell, summary in summaries.items() if cell not in files}
+        doubts += self._compare_edges(task, single)
+        doubts += [repeated_doubt(task, repeated)] if repeated else []
         return doubts + self._compare_other_tasks(task, summaries)
 
     def _compare_edges(self, task: str, summaries: Mapping[Cell, Summary]) -> list[Doubt]:
@@ -227,7 +230,7 @@ class _Evidence:
         found = order_in_predictions(both, len(names))
         return [Doubt(task, prediction_text(found, names))] if found else []
 
-    def _compare_files(self, task: str) -> list[Doubt]:
+    def _repeated(self, task: str) -> list[list[Cell]]:
         """Find files that are the labels of several images, unless they show nothing."""
         fresh = {cell: label.digest for cell, label in self.fresh.items() if cell.task == task}
         earlier = ((row.cell, row.digest) for row in self._others(task))
@@ -237,7 +240,7 @@ class _Evidence:
             shows = label and shows_something(self.tasks[task], label)
             if shows and self._images_differ(group):
                 groups.append(group)
-        return [repeated_doubt(task, groups)] if groups else []
+        return groups
 
     def _images_differ(self, cells: Sequence[Cell]) -> bool:
         """Whether the images of cells are different files, as far as that is known."""

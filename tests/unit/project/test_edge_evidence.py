@@ -92,6 +92,40 @@ def test_wrong_labels_are_doubted_and_the_cause_is_named(
         import_labels(opened, write(tmp_path / "labels", change))
     assert cause in str(refused.value), str(refused.value)
     assert sum(" agree (" in str(row) for row in refused.value.rows) == (sort != "of nothing")
+    assert ("drawn loosely" in str(refused.value)) == (sort == "of nothing")
+
+
+def loose(number: int) -> tuple[NDArray[np.uint8], Index]:
+    """A photograph of small things with noise, and boxes around them that are far too wide."""
+    rng = np.random.default_rng(number)
+    photograph = np.clip(rng.normal(110, 30, (128, 128, 3)), 0, 255).astype(np.uint8)
+    boxes = np.zeros((128, 128), np.uint8)
+    for _ in range(6):
+        x, y, side = (int(n) for n in rng.integers((4, 4, 5), (110, 110, 13)))
+        photograph[y : y + side, x : x + side] = rng.integers(120, 255)
+        boxes[max(0, y - 4) : y + side + 4, max(0, x - 4) : x + side + 4] = 1
+    return photograph, boxes
+
+
+def test_boxes_drawn_loosely_are_not_said_to_be_shifted(tmp_path: Path) -> None:
+    (tmp_path / "made/images").mkdir(parents=True)
+    for number, name in enumerate(names()):
+        Image.fromarray(loose(number)[0]).save(tmp_path / "made/images" / name, quality=92)
+    labels = write(tmp_path / "labels", lambda number: loose(number)[1])
+    with (
+        project(tmp_path / "made", tmp_path / "project") as made,
+        pytest.raises(SuspiciousImport, match="do not follow the edges") as refused,
+    ):
+        import_labels(made, labels)
+    assert "too far" not in str(refused.value) and "drawn loosely" in str(refused.value)
+
+
+def test_of_one_file_for_all_images_only_that_is_said(
+    opened: ProjectFolder, tmp_path: Path
+) -> None:
+    with pytest.raises(SuspiciousImport, match=f"1 file was used for {COUNT} images") as refused:
+        import_labels(opened, write(tmp_path / "labels", lambda number: draw(500)[1]))
+    assert len(refused.value.rows) == 1, str(refused.value)
 
 
 def test_right_labels_are_not_doubted(opened: ProjectFolder, tmp_path: Path) -> None:
