@@ -45,5 +45,6 @@ def repeated_doubt(task: str, groups: Sequence[Sequence[Cell]]) -> Doubt:
     cells = sum(len(group) for group in groups)
     names = join_names([cell.image_id for cell in groups[0]], 5)
     files = count_text(len(groups), "file was", "files were")
-    what = f"{files} used for {cells} images, such as one for {names}."
+    such = ":" if len(groups) == 1 else ", such as one for"
+    what = f"{files} used for {cells} images{such} {names}."
     return Doubt(task, what)

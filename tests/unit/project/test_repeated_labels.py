@@ -42,7 +42,7 @@ def test_a_file_for_several_images_is_doubted(
 ) -> None:
     with pytest.raises(SuspiciousImport) as refused:
         import_labels(project, copies(made, tmp_path / "a", *made.names[1:]))
-    assert f"1 file was used for 3 images, such as one for {made.names[1]}" in str(refused.value)
+    assert f"1 file was used for 3 images: {made.names[1]}" in str(refused.value)
 
 
 def test_a_file_that_an_earlier_import_used_is_doubted(
@@ -50,7 +50,7 @@ def test_a_file_that_an_earlier_import_used_is_doubted(
 ) -> None:
     import_labels(project, copies(made, tmp_path / "a", made.names[0]))
     import_labels(project, copies(made, tmp_path / "b", made.names[0]))
-    with pytest.raises(SuspiciousImport, match=f"for {made.names[0]}, {made.names[2]}"):
+    with pytest.raises(SuspiciousImport, match=f"images: {made.names[0]}, {made.names[2]}"):
         import_labels(project, copies(made, tmp_path / "c", made.names[2]))
 
 
