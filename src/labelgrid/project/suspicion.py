@@ -159,14 +159,12 @@ class _Evidence:
         self.compared: set[frozenset[Cell]] = set()
         self.edges = EdgeEvidence(project)
         self._rows: dict[str, list[CellRow]] = {}
+        self._edge_doubts: dict[str, list[Doubt]] = {}
+        self._repeats: dict[str, list[list[Cell]]] = {}
 
     def doubts(self, task: str) -> list[Doubt]:
         """All doubts about the labels of one task."""
-        summaries: dict[Cell, Summary] = {}
-        for cell in self.sample(task):
-            summary = self.summary(cell)
-            if summary:
-                summaries[cell] = summary
+        summaries = self._summaries_of(task)
         figures = [summary.figures for summary in summaries.values()]
         earlier: list[tuple[CellRow, Summary]] = []
         for row in self.earlier(task):
@@ -181,20 +179,37 @@ class _Evidence:
         elif not doubts:  # another order moves the figures of classes, too
             doubts = plausibility.compare_with_earlier(task, figures, earlier_figures)
         doubts += plausibility.compare_with_predictions(task, pairs, earlier_pairs)
+        doubts += self._compare_edges(task)
         repeated = self._repeated(task)
-        files = {cell for group in repeated for cell in group}
-        single = {cell: summary for cell, summary in summaries.items() if cell not in files}
-        doubts += self._compare_edges(task, single)
         doubts += [repeated_doubt(task, repeated)] if repeated else []
         return doubts + self._compare_other_tasks(task, summaries)
 
-    def _compare_edges(self, task: str, summaries: Mapping[Cell, Summary]) -> list[Doubt]:
+    def _summaries_of(self, task: str) -> dict[Cell, Summary]:
+        """The summaries of the labels of a task that are compared."""
+        summaries: dict[Cell, Summary] = {}
+        for cell in self.sample(task):
+            summary = self.summary(cell)
+            if summary:
+                summaries[cell] = summary
+        return summaries
+
+    def _compare_edges(self, task: str) -> list[Doubt]:
+        """Compare the outlines of a task's labels with the edges of their images, once."""
+        if task not in self._edge_doubts:
+            self._edge_doubts[task] = self._find_edge_doubts(task)
+        return self._edge_doubts[task]
+
+    def _find_edge_doubts(self, task: str) -> list[Doubt]:
         """Compare the labels' outlines with the edges of their images.
 
-        Where those of earlier labels do not follow edges either, they say nothing.
+        Where those of earlier labels do not follow edges either, they say nothing; nor do files
+        that are used for several images, which are doubted for that.
         """
         images = [cell.image_id for cell in self.fresh if cell.task == task]
-        doubts = self.edges.doubts(task, _outlines(summaries), images)
+        repeated = {cell for group in self._repeated(task) for cell in group}
+        summaries = self._summaries_of(task)
+        single = {cell: summary for cell, summary in summaries.items() if cell not in repeated}
+        doubts = self.edges.doubts(task, _outlines(single), images)
         if doubts:
             earlier: dict[Cell, Summary] = {}
             for row in self.earlier(task)[: edge_evidence.LABELS]:
@@ -231,6 +246,12 @@ class _Evidence:
         return [Doubt(task, prediction_text(found, names))] if found else []
 
     def _repeated(self, task: str) -> list[list[Cell]]:
+        """Find files that are the labels of several images, once."""
+        if task not in self._repeats:
+            self._repeats[task] = self._find_repeated(task)
+        return self._repeats[task]
+
+    def _find_repeated(self, task: str) -> list[list[Cell]]:
         """Find files that are the labels of several images, unless they show nothing."""
         fresh = {cell: label.digest for cell, label in self.fresh.items() if cell.task == task}
         earlier = ((row.cell, row.digest) for row in self._others(task))
@@ -269,12 +290,15 @@ class _Evidence:
     def _compare_other_tasks(self, task: str, summaries: Mapping[Cell, Summary]) -> list[Doubt]:
         """Compare slopes with those of the same images' labels of other tasks.
 
-        These are imported now or before. No pair of labels is compared twice.
+        These are imported now or before. No pair of labels is compared twice. Labels that do not
+        follow their images, such as mirrored ones, say nothing about axes.
         """
         sloping = [cell for cell, summary in summaries.items() if summary.slope is not None]
-        doubts = []
+        doubts: list[Doubt] = []
+        if not sloping or self._compare_edges(task):
+            return doubts
         for name in self.tasks:
-            if name == task:
+            if name == task or self._compare_edges(name):
                 continue
             pairs = []
             for cell in sloping:

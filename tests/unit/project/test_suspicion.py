@@ -311,3 +311,17 @@ def test_of_the_48_axes_the_one_that_agrees_with_depth_is_named_and_cures(
     assert f"with `axes = \"{axes}\"` of 'normals'" in str(caught.value)
     change_task(project, "normals", TaskChange({"axes": axes}), Silent())
     assert import_labels(project, wrong).tasks["normals"].new == 8
+
+
+def test_mirrored_labels_are_not_said_to_have_other_axes(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "made", n=16, size=(96, 128), tasks=("depth", "normals"))
+    for name in data.names:
+        for task in ("depth", "normals"):
+            pixels = cv2.imread(str(data.label(name, task)), cv2.IMREAD_UNCHANGED)
+            put(tmp_path / "new", Cell(name, task), np.ascontiguousarray(pixels[:, ::-1]))
+    with (
+        make_project(tmp_path / "project", data) as project,
+        pytest.raises(SuspiciousImport, match="lie mirrored left to right") as refused,
+    ):
+        import_labels(project, tmp_path / "new")
+    assert "axes =" not in str(refused.value) and "slopes" not in str(refused.value)
