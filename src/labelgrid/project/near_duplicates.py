@@ -192,7 +192,8 @@ def leak_warning(
     if not advice:
         advice = (
             "no pattern of their names holds them together; put the images of each place into a "
-            f"folder of its own, and make the project anew with {_option(PATTERNS[1])}."
+            "folder of its own, or those of each day of one fixed camera, and make the project "
+            f"anew with {_option(PATTERNS[1])}."
         )
     return f"{text}Groups of images are held out together: {advice}"
 

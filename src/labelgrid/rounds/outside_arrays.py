@@ -30,6 +30,15 @@ def shapes_of(arrays: Arrays) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def expected_arrays(tasks: Mapping[str, Task]) -> str:
+    """A sentence on what a file can hold."""
+    known = []
+    for name, task in tasks.items():
+        contents = CONTENT_NAMES[_is_soft(task)]
+        known.append(f"'{name}.{contents[0]}' [{task.channels}, h, w]")
+    return f"A file holds floats: {join_names(known)}; or [passes, …] of several passes."
+
+
 def array_faults(arrays: Arrays, tasks: Mapping[str, Task]) -> Iterator[str]:
     """Yield what is wrong with the arrays of one image, a sentence or two each."""
     if not arrays:

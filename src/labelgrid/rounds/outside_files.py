@@ -43,7 +43,8 @@ class OutsideFiles:
             raise ProjectError(
                 f"The folder of predictions {what}.",
                 where=str(folder),
-                next_step="Write the predictions of each image into it: docs/own-model.md.",
+                next_step="Write the predictions of each image into it as IMAGE.npz, with arrays "
+                "such as 'depth.values' [1, h, w].",
                 unchanged="Nothing was scored.",
             )
         return cls(folder, names)

@@ -21,7 +21,7 @@ from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.progress import Progress
 from labelgrid.rounds.context import RoundContext
-from labelgrid.rounds.outside_arrays import FEATURES, array_faults, shapes_of
+from labelgrid.rounds.outside_arrays import FEATURES, array_faults, expected_arrays, shapes_of
 from labelgrid.rounds.outside_files import EXTENSION, Arrays, OutsideFiles, read_predictions
 from labelgrid.score.maps import Outputs, Passes
 from labelgrid.score.statistic import PoolBatch, Statistic
@@ -202,7 +202,7 @@ class OutsidePredictions:
         raise LabelError(
             f"The predictions have {count_text(len(faults), 'fault')}; {images}.",
             where=str(self.files.folder),
-            next_step="\n  ".join([*lines, "docs/own-model.md says what the files hold."]),
+            next_step="\n  ".join([*lines, expected_arrays(self.context.tasks)]),
             unchanged="Nothing was scored.",
         )
 

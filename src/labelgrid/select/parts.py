@@ -16,14 +16,14 @@ from labelgrid.select.uncertainty import Options as UncertaintyOptions
 from labelgrid.streams import keyed_uniform, seed_of
 
 #: The reason given for a pick whose score was drawn at random.
-DRAWN = "drawn at random: the network has learnt nothing of this task yet"
+DRAWN = "drawn at random: the model says nothing of this task yet"
 #: Scores in a range up to this count as equal, and a mean up to this as 0: a division by such a
 #: number overflows.
 LEAST_RANGE = 1e-300
 #: So do scores in a range up to this share of the largest: they differ by rounding.
 LEAST_SHARE = 1e-6
 #: The reason given for an image of which no score is known.
-DRAWN_IMAGE = "drawn at random: the network has learnt nothing yet of what images are picked by"
+DRAWN_IMAGE = "drawn at random: the model says nothing yet of what images are picked by"
 
 
 @dataclass(frozen=True)

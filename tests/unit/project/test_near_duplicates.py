@@ -118,6 +118,7 @@ def test_frames_whose_names_say_nothing_are_to_be_put_into_folders(tmp_path: Pat
     project, text = made(tmp_path / "flat", tmp_path / "images")
     project.store.close()
     assert "put the images of each place into a folder of its own" in text
+    assert "those of each day of one fixed camera" in text
     assert printed_group(text) == "^(.+)/"
 
 

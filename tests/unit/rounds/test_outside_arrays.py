@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.rounds.outside_arrays import array_faults, shapes_of
+from labelgrid.rounds.outside_arrays import array_faults, expected_arrays, shapes_of
 from labelgrid.tasks.task import build_all, definitions
 from tests.outside import made_up
 from tests.support import CLASSES
@@ -90,6 +90,11 @@ def test_sound_arrays_have_none_in_any_precision(tasks, dtype):
     del arrays["semseg.probabilities"]
     arrays["semseg.logits"] = generator.normal(size=(4, 2, 2)).astype(dtype)
     assert list(array_faults(arrays, tasks)) == []
+
+
+def test_what_a_file_can_hold_is_told_in_the_names_of_the_tasks(tasks):
+    text = expected_arrays(tasks)
+    assert "'semseg.probabilities' [4, h, w]" in text and "'depth.values' [1, h, w]" in text
 
 
 def test_files_have_passes_and_the_length_of_features_in_common(tasks):
