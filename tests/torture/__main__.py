@@ -47,7 +47,7 @@ def files(folder: Path, scale: float, seed: int) -> Iterator[Row]:
     yield from pool.run(mutated, range(int(MUTATED * scale)))
     tools = Tools(folder / "tools", seed)
     tools.make()
-    yield from pool.run(tools, range(max(90, int(ANSWERS * scale))))
+    yield from pool.run(tools, range(max(90, int(ANSWERS * scale))), seconds=120)
     bombs = Bombs(folder)
     yield from pool.run(bombs, range(0, len(bombs.files), max(1, round(1 / scale))))
 

@@ -167,7 +167,7 @@ def hostile_zips(data: bytes, number: int) -> bytes:
         elif number == len(NAMES) + 2:
             archive.writestr("bomb.json", bytes(2**27))
         elif number == len(NAMES) + 3:
-            for count in range(20_000):
+            for count in range(5_000):
                 archive.writestr(f"many/{count}.txt", b"")
         else:
             archive.writestr("inner.zip", data)

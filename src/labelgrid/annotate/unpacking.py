@@ -17,6 +17,8 @@ BYTES = 2**30
 TIMES = 200
 #: The most files in a zip file.
 MEMBERS = 1_000_000
+#: The most folders that a file in it lies below.
+FOLDERS = 200
 _ENCRYPTED = 0x1
 _BLOCK = 2**20
 
@@ -71,14 +73,15 @@ class _WrongZipError(ValueError):
     """What is wrong with a zip file."""
 
 
-_REFUSED = (_WrongZipError, BadZipFile, LargeZipFile, NotImplementedError, EOFError, zlib.error)
+#: What `zipfile` raises for damaged files; names that are no text are a `ValueError`.
+_REFUSED = (ValueError, BadZipFile, LargeZipFile, NotImplementedError, EOFError, zlib.error)
 
 
 def _unpack(path: Path, folder: Path) -> None:
     if not is_zipfile(path):
         raise _WrongZipError("it is no zip file, or its end is missing")
     with ZipFile(path) as archive:
-        members = [member for member in archive.infolist() if not member.is_dir()]
+        members = [member for member in archive.infolist() if member.filename[-1:] != "/"]
         _check_members(members)
         left = max(BYTES, TIMES * path.stat().st_size)
         for member in members:
@@ -95,6 +98,10 @@ def _check_members(members: list[ZipInfo]) -> None:
     for member in members:
         name = member.filename
         path = PurePosixPath(name)
+        if not path.parts:
+            raise _WrongZipError("a file in it has no name")
+        if len(path.parts) > FOLDERS:
+            raise _WrongZipError(f"a file in it lies below more than {FOLDERS} folders")
         if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in path.parts[0]:
             raise _WrongZipError(f"the name {name!r} in it leads out of a folder")
         if stat.S_ISLNK(member.external_attr >> 16):

@@ -33,7 +33,8 @@ DARKEST_16_BIT = 4096
 ORIENTATION = 0x0112
 #: What a PNG holds that stores an orientation, in any of the ways that are read.
 _ORIENTED = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
-#: The largest PNG file in bytes that is checked in memory.
+#: The bytes of a PNG that is checked in memory, and the pixels of a JPEG that is decoded as a
+#: whole, at most.
 SMALL = 2**20
 
 
@@ -197,21 +198,23 @@ def _check_jpeg(
 ) -> tuple[int, int, int]:
     """Check that no coded data of a JPEG are missing; return what `_check_png` returns.
 
-    It is decoded at an eighth of its size, or as a whole if its scans refine each other: once more
-    with other bytes where coded data end.
+    It is decoded at an eighth of its size, or as a whole if it is small or its scans refine each
+    other: once more with other bytes where coded data end. At an eighth, a loss in the last unit of
+    8 or 16 pixels a side may not be seen.
     """
     size = image.size
     orientation = _orientation(image)
     data = _all(file)
     parts = jpeg.parts_of(data)
+    whole = parts.progressive or size[0] * size[1] <= SMALL
     try:
-        pixels = _jpeg_digest(image, parts.progressive, look)
+        pixels = _jpeg_digest(image, whole, look)
     except Exception:  # as in `opened`
         if not _is_whole_jpeg(data) or _imdecode(data, cv2.IMREAD_REDUCED_COLOR_8) is None:
             raise
         return *size, orientation
     with JpegImageFile(parts.changed) as changed:
-        if _jpeg_digest(changed, parts.progressive) != pixels:
+        if _jpeg_digest(changed, whole) != pixels:
             raise ValueError("a part of its coded pixels is missing")
     return *size, orientation
 

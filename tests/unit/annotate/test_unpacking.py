@@ -92,3 +92,38 @@ def test_a_damaged_zip_is_refused(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(LabelError, match="cannot be unpacked"), unpacked(path):
             pass
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("x/" * 400 + "a.png", "200 folders"), (".", "no name"), ("./", "")]
+)
+def test_a_name_of_no_file_or_below_too_many_folders_is_refused(
+    name: str, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.zip"
+    with ZipFile(path, "w") as archive:
+        archive.writestr(ZipInfo(name), b"1")
+    if not said:  # a folder
+        with unpacked(path) as folder:
+            assert not list(folder.iterdir())
+        return
+    with pytest.raises(LabelError, match=said), unpacked(path):
+        pass
+
+
+@pytest.mark.parametrize("name", [b"\x8b.png", b""])
+def test_a_name_that_is_empty_or_no_text_is_refused(name: bytes, tmp_path: Path) -> None:
+    data = packed(tmp_path / "a.zip", abcdé=b"1").read_bytes()
+    old = "abcdé".encode()
+    new = name.ljust(len(old), b"x")
+    if not name:
+        at = data.index(b"PK\1\2")
+        data = data[: at + 28] + b"\0\0" + data[at + 30 :]
+        end = data.rindex(b"PK\5\6")
+        data = data[: at + 46] + data[at + 46 + len(old) :]
+        size = int.from_bytes(data[end - len(old) + 12 : end - len(old) + 16], "little") - len(old)
+        place = end - len(old) + 12
+        data = data[:place] + size.to_bytes(4, "little") + data[place + 4 :]
+    (tmp_path / "a.zip").write_bytes(data.replace(old, new))
+    with pytest.raises(LabelError, match="cannot be unpacked"), unpacked(tmp_path / "a.zip"):
+        pass
