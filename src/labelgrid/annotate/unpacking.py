@@ -98,12 +98,7 @@ def _check_members(members: list[ZipInfo]) -> None:
     for member in members:
         name = member.filename
         path = PurePosixPath(name)
-        if not path.parts:
-            raise _WrongZipError("a file in it has no name")
-        if len(path.parts) > FOLDERS:
-            raise _WrongZipError(f"a file in it lies below more than {FOLDERS} folders")
-        if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in path.parts[0]:
-            raise _WrongZipError(f"the name {name!r} in it leads out of a folder")
+        _check_place(name, path)
         if stat.S_ISLNK(member.external_attr >> 16):
             raise _WrongZipError(f"{name!r} in it is a link")
         if member.flag_bits & _ENCRYPTED:
@@ -111,6 +106,15 @@ def _check_members(members: list[ZipInfo]) -> None:
         if str(path) in seen:
             raise _WrongZipError(f"it holds {name!r} twice")
         seen.add(str(path))
+
+
+def _check_place(name: str, path: PurePosixPath) -> None:
+    if not path.parts:
+        raise _WrongZipError("a file in it has no name")
+    if len(path.parts) > FOLDERS:
+        raise _WrongZipError(f"a file in it lies below more than {FOLDERS} folders")
+    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in path.parts[0]:
+        raise _WrongZipError(f"the name {name!r} in it leads out of a folder")
 
 
 def _copy(source: IO[bytes], out: IO[bytes], left: int) -> int:
