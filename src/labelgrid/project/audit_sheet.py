@@ -54,7 +54,8 @@ def draw_audit(
     layout = Layout(len(columns), len(shown))
     rows = []
     tasks = project.tasks()
-    overviews = {name: tasks[name].overview() for name in dict.fromkeys(c.task for c in shown)}
+    names = dict.fromkeys(cell.task for cell in shown)
+    overviews = {name: tasks[name].overview() for name in names}
     for place, (cell, reasons) in enumerate(shown.items(), 1):
         photograph, label, outlines = _pictures(project, cell, overviews[cell.task], layout)
         pictures: list[RGB | str] = [label, outlines]
