@@ -154,6 +154,26 @@ def compare_with_earlier(task: str, labels: FigureSet, earlier: FigureSet) -> li
     return doubts
 
 
+def compare_emptiness(
+    task: str, labels: Sequence[Summary], earlier: Sequence[Summary]
+) -> list[Doubt]:
+    """Doubt labels that all are the same everywhere, where no earlier label is.
+
+    Only of kinds without slopes: sparse depth has no outlines either.
+    """
+    if min(len(labels), len(earlier)) < FEW:
+        return []
+    if any(label.outline is not None or label.slope is not None for label in labels):
+        return []
+    if any(label.outline is None for label in earlier):
+        return []
+    what = (
+        f"{count_text(len(labels), 'label')} show nothing: each is the same everywhere, and none "
+        f"of {count_text(len(earlier), 'label')} imported before is. Export them again."
+    )
+    return [Doubt(task, what)]
+
+
 def compare_with_predictions(
     task: str, pairs: Sequence[Pair], earlier: Sequence[Pair]
 ) -> list[Doubt]:

@@ -178,6 +178,8 @@ class _Evidence:
             doubts += plausibility.compare_with_ranges(task, figures)
         elif not doubts:  # another order moves the figures of classes, too
             doubts = plausibility.compare_with_earlier(task, figures, earlier_figures)
+        known = [summary for _, summary in earlier]
+        doubts += plausibility.compare_emptiness(task, list(summaries.values()), known)
         doubts += plausibility.compare_with_predictions(task, pairs, earlier_pairs)
         doubts += self._compare_edges(task)
         repeated = self._repeated(task)

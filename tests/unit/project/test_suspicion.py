@@ -229,6 +229,21 @@ def test_labels_that_show_nothing_contradict_no_image(tmp_path: Path) -> None:
         assert import_labels(project, tmp_path / "new").tasks["saliency"].new == 12
 
 
+def test_labels_that_show_nothing_are_refused_where_earlier_ones_all_show_something(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    import_labels(project, batch(data, tmp_path / "old", data.names[:12], ("edges",)))
+    for name in data.names[12:]:
+        put(tmp_path / "new", Cell(name, "edges"), np.zeros((48, 64), np.uint8))
+    with pytest.raises(SuspiciousImport, match="12 labels show nothing") as caught:
+        import_labels(project, tmp_path / "new")
+    (row,) = caught.value.rows
+    assert row.where == "edges"
+    for name in data.names[19:]:
+        (tmp_path / "new" / "edges" / f"{name}.png").unlink()
+    assert import_labels(project, tmp_path / "new").tasks["edges"].new == 7
+
+
 def test_labels_that_contradict_good_predictions_are_refused(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "made", n=12, size=(48, 64), tasks=("normals",))
     with make_project(tmp_path / "project", data) as project:
