@@ -15,7 +15,7 @@ from labelgrid.ledger.grid import Explanation, Move, State, request_id
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import read_fit, read_picks
-from labelgrid.rounds import fit, models, query, round_scores, score
+from labelgrid.rounds import fit, models, pool_scorer, query, round_scores, score
 from labelgrid.rounds.choose import training_history
 from labelgrid.score.statistic import Statistic, TrainedStatistic
 from labelgrid.score.table import read_table
@@ -145,7 +145,7 @@ def counted(monkeypatch, module, name):
 def test_a_query_restores_the_model_once_and_parses_the_recipe_once(project, monkeypatch):
     parsed = counted(monkeypatch, round_scores, "load_tables")
     restored, loaded = (
-        counted(monkeypatch, score, "restore_model"),
+        counted(monkeypatch, pool_scorer, "restore_model"),
         counted(monkeypatch, models, "load"),
     )
     query.query(project, Budget(4), Silent())
