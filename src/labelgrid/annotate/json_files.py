@@ -44,7 +44,11 @@ def read_members(path: Path) -> Iterator[Member]:
             object; some members may have been yielded before.
     """
     try:
-        text = files.read_bytes(path, LARGEST).decode("utf-8-sig")
+        with files.open_regular(path, LARGEST) as file:
+            start = file.read(_ENDS)
+            if not _begins_an_object(start):
+                raise ValueError("it does not begin with '{'")
+            text = (start + file.read()).decode("utf-8-sig")
         yield from _Reader(text).members()
     except RecursionError as error:
         raise _unreadable("it is nested too deeply") from error
@@ -191,11 +195,15 @@ def _holds(path: Path, keys: Collection[str], without: str) -> bool:
         if os.fstat(file.fileno()).st_size > 2 * _ENDS:
             file.seek(-_ENDS, os.SEEK_END)
         text += file.read(_ENDS)
-    if not text.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+    if not _begins_an_object(text):
         return False
     if without and f'"{without}"'.encode() in text:
         return False
     return all(f'"{key}"'.encode() in text for key in keys)
+
+
+def _begins_an_object(text: bytes) -> bool:
+    return text.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{")
 
 
 class GroupedFaults:

@@ -1,6 +1,7 @@
 """JSON files of tools are read entry by entry, and nothing in them is trusted."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +128,15 @@ def test_faults_of_one_kind_are_one_fault() -> None:
         "a.json shapes[0] and 1,000 more: It is wrong. Draw it again.",
         "a.json: It is empty.",
     ]
+
+
+def test_a_large_file_that_is_no_object_is_refused_by_its_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.json"
+    with path.open("wb") as file:
+        file.truncate(2**29)
+    tracemalloc.start()
+    with pytest.raises(LabelError, match="does not begin"):
+        list(read_members(path))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**22
