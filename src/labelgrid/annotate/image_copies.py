@@ -10,10 +10,12 @@ from pathlib import Path, PurePosixPath
 import cv2
 
 from labelgrid import files
+from labelgrid.annotate.request import Request
 from labelgrid.errors import ImageError
 from labelgrid.formats.naming import LONGEST, stem
 from labelgrid.images.opening import has_16_bits, open_image
 from labelgrid.images.reading import orientation_of, read_image
+from labelgrid.progress import Progress
 
 #: Pillow's formats that every browser shows; MPO is a JPEG with a second picture behind it.
 _SHOWN = frozenset({"JPEG", "MPO", "PNG", "BMP", "WEBP"})
@@ -62,6 +64,19 @@ def copy_names(image_ids: Iterable[str], others: Collection[str]) -> dict[str, s
                 unchanged="Nothing was written.",
             )
     return names
+
+
+def copy_images(request: Request, folder: Path, *, link: bool, progress: Progress) -> None:
+    """Copy all images of a request below a folder, under `request.names`, as `copy_image` does.
+
+    Raises:
+        ImageError: an image cannot be used.
+        OSError: the disk reports an error.
+    """
+    progress.start("Writing the request", len(request.images), "images")
+    for image_id, source in sorted(request.images.items()):
+        copy_image(source, folder / request.names[image_id], link=link)
+        progress.advance()
 
 
 def copy_image(source: Path, target: Path, *, link: bool = False) -> None:

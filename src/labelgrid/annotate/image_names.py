@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from pathlib import PurePosixPath
 
 from labelgrid.formats.naming import stem
@@ -33,10 +34,16 @@ class ImageNames:
     """
 
     def __init__(self, image_ids: Iterable[str]) -> None:
-        image_ids = list(image_ids)
-        self._as_given = _Index(image_ids, str)
-        self._composed = _Index(image_ids, _composed)
-        self._uploaded = _Index(image_ids, _as_uploaded)
+        self._image_ids = list(image_ids)
+        self._as_given = _Index(self._image_ids, str)
+
+    @cached_property
+    def _composed(self) -> "_Index":
+        return _Index(self._image_ids, _composed)
+
+    @cached_property
+    def _uploaded(self) -> "_Index":
+        return _Index(self._image_ids, _as_uploaded)
 
     def find(self, name: str) -> list[str]:
         """The images that a name can mean, sorted: those of its best match alone.

@@ -16,7 +16,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from labelgrid.errors import ImageError
-from labelgrid.files import open_regular, read_bytes
+from labelgrid.files import digest_of, open_regular, read_bytes
 from labelgrid.images import jpeg, png
 from labelgrid.images.opening import check_content, has_16_bits, max_bytes, max_pixels, open_image
 from labelgrid.images.tiff import check_tiff
@@ -62,7 +62,7 @@ def read_image(path: Path, digest: str = "") -> Pixels:
             of its range that it would become almost black.
     """
     data = _contents(path)
-    if digest and _digest(data) != digest:
+    if digest and digest_of(data) != digest:
         raise changed_image_error(path)
     sound = data if digest else check_content(data, path)
     with open_image(io.BytesIO(sound), path) as image:
@@ -151,7 +151,7 @@ def _check_plain_png(file: BinaryIO, path: Path) -> CheckedImage | None:
     size = png.plain_size(data)
     if size is None or size[0] * size[1] > max_pixels():
         return None
-    return CheckedImage(*size, _digest(data))
+    return CheckedImage(*size, digest_of(data))
 
 
 def _check_png(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, int, int]:
@@ -255,12 +255,8 @@ def _all(file: BinaryIO) -> bytes:
     return file.read(size)
 
 
-def _hash(data: bytes = b"") -> hashlib.blake2b:
-    return hashlib.blake2b(data, digest_size=16)
-
-
-def _digest(data: bytes) -> str:
-    return _hash(data).hexdigest()
+def _hash() -> hashlib.blake2b:
+    return hashlib.blake2b(digest_size=16)
 
 
 def image_size(path: Path) -> tuple[int, int]:

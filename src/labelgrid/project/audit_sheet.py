@@ -15,13 +15,12 @@ from labelgrid.drawings.label_sheet import (
     SheetTask,
     Size,
     label_sheet,
-    resize,
 )
 from labelgrid.errors import LabelgridError
 from labelgrid.formats.codec import LabelArray
-from labelgrid.images.reading import read_image
 from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.import_picture import fitted_image
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.tasks.overview import Legend, Overview
 from labelgrid.tasks.pictures import thumbnail
@@ -85,9 +84,9 @@ def _pictures(
     outlines: RGB | str = ""
     task = project.tasks()[cell.task]
     row = project.store.find([cell])[cell]
-    with suppress(LabelgridError, OSError):
-        pixels = read_image(Path(project.store.image(cell.image_id).root) / cell.image_id)
-        photograph = resize(pixels, layout.fit(Size(*pixels.shape[:2])))
+    with suppress(LabelgridError):
+        root = Path(project.store.image(cell.image_id).root)
+        photograph = fitted_image(root / cell.image_id, layout)
     with suppress(LabelgridError, OSError):
         array = read_stored_label(project, row, task)
         overview = task.overview()
@@ -118,8 +117,4 @@ def _outlined(photograph: RGB, task: TaskDef, label: LabelArray) -> RGB | str:
 
 
 def _prediction(path: Path | None, layout: Layout) -> RGB | str:
-    with suppress(LabelgridError, OSError):
-        if path:
-            pixels = read_image(path)
-            return resize(pixels, layout.fit(Size(*pixels.shape[:2])))
-    return "none"
+    return fitted_image(path, layout, "none") if path else "none"

@@ -65,6 +65,14 @@ def draw_import(
     return label_sheet(title, rows, tasks, painter.layout, stripes=stripes)
 
 
+def fitted_image(path: Path, layout: Layout, unread: str = "cannot be read") -> RGB | str:
+    """An image file at the size of a picture; `unread` if it cannot be read."""
+    with suppress(LabelgridError, OSError):
+        pixels = read_image(path)
+        return resize(pixels, layout.fit(Size(*pixels.shape[:2])))
+    return unread
+
+
 def write_picture(path: Path, picture: bytes) -> None:
     """Write a picture in place of an earlier one.
 
@@ -101,13 +109,8 @@ class _Painter:
     def row(self, image_id: str, labels: Mapping[str, AcceptedLabel]) -> SheetRow:
         """A photograph and its new labels."""
         pictures = [self._label(labels.get(name)) for name in self.names]
-        return SheetRow(image_id, self._photograph(image_id), pictures)
-
-    def _photograph(self, image_id: str) -> RGB | str:
-        with suppress(LabelgridError, OSError):
-            pixels = read_image(Path(self.roots[image_id]) / image_id)
-            return resize(pixels, self.layout.fit(Size(*pixels.shape[:2])))
-        return "cannot be read"
+        photograph = fitted_image(Path(self.roots[image_id]) / image_id, self.layout)
+        return SheetRow(image_id, photograph, pictures)
 
     def _label(self, label: AcceptedLabel | None) -> RGB | str:
         if label is None:

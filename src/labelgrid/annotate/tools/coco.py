@@ -29,7 +29,7 @@ from labelgrid.annotate.coco_file import (
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.drawing_requests import box_of, predicted_regions, refuse_undrawn
 from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
-from labelgrid.annotate.image_copies import copy_image
+from labelgrid.annotate.image_copies import copy_images
 from labelgrid.annotate.json_files import answer_files, holds_keys
 from labelgrid.annotate.lists import SKIPS, skip_lines
 from labelgrid.annotate.matching import add_skips, cell_of, is_inside
@@ -95,10 +95,7 @@ class CocoConnector:
             files.write_text(out / README, _readme(request))
             if not (out / SKIPS).exists():
                 files.write_text(out / SKIPS, "request_id,reason\n")
-            progress.start("Writing the request", len(request.images), "images")
-            for image_id, source in sorted(request.images.items()):
-                copy_image(source, out / IMAGES / request.names[image_id], link=link)
-                progress.advance()
+            copy_images(request, out / IMAGES, link=link, progress=progress)
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
         """Read the regions of a file, or of the files of a folder, and the skips of a folder.

@@ -11,7 +11,7 @@ from labelgrid.annotate.answer_folder import IMAGES, README
 from labelgrid.annotate.answers import Answers, Fault
 from labelgrid.annotate.connector import ProjectIndex, ToolServer
 from labelgrid.annotate.earlier_request import foreign_folder_error, is_vacant
-from labelgrid.annotate.image_copies import copy_image
+from labelgrid.annotate.image_copies import copy_images
 from labelgrid.annotate.json_files import read_entries
 from labelgrid.annotate.label_studio_exchange import download_answers, upload_request
 from labelgrid.annotate.label_studio_json import answers_of, config_of, image_name, tasks_of
@@ -75,10 +75,7 @@ class LabelStudioConnector:
             files.write_text(
                 out / README, _TEXT.format(tasks=len(tasks), images=len(request.images))
             )
-            progress.start("Writing the request", len(request.images), "images")
-            for image_id, source in sorted(request.images.items()):
-                copy_image(source, out / IMAGES / request.names[image_id], link=link)
-                progress.advance()
+            copy_images(request, out / IMAGES, link=link, progress=progress)
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
         """Read a JSON export: a file, or those in a folder.
