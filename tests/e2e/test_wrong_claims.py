@@ -178,15 +178,17 @@ def test_wider_lines_than_before_are_stopped(project: Path, tmp_path: Path) -> N
     assert "the width of the lines is 3" in message and "imported before" in message
 
 
-@pytest.mark.parametrize("earlier", [False, True])
-def test_labels_that_show_nothing_are_remarked_on(
-    project: Path, tmp_path: Path, earlier: bool
-) -> None:
-    if earlier:
-        accepted(project, labels(tmp_path / "old", "semseg", OLD))
-        accepted(project, labels(tmp_path / "old-edges", "edges", OLD, claims.lines))
+def test_first_labels_that_show_nothing_are_remarked_on(project: Path, tmp_path: Path) -> None:
     one = labels(tmp_path / "one", "semseg", FIRST, lambda index: np.full_like(index, 3))
     empty = labels(tmp_path / "empty", "edges", FIRST, np.zeros_like)
     printed = accepted(project, one)
     assert "semseg: all labelled pixels of the new labels are of one class, 'picture'." in printed
     assert "edges: all pixels of the new labels are no." in accepted(project, empty)
+
+
+def test_labels_that_show_nothing_are_stopped_beside_earlier_ones(
+    project: Path, tmp_path: Path
+) -> None:
+    accepted(project, labels(tmp_path / "old", "semseg", OLD))
+    one = labels(tmp_path / "one", "semseg", FIRST, lambda index: np.full_like(index, 3))
+    assert "semseg: 12 labels show nothing" in stopped(project, one)

@@ -550,7 +550,7 @@ class Project(ProjectContents):
         return verify(self._project, self._progress)
 
     def audit(self, *, folds: int = 0) -> "Audited":
-        """Rank the labels by how likely they are wrong, and write `audit.csv` and `audit.png`.
+        """Rank the labels of a project by how likely they are wrong, and show the worst.
 
         Labels are compared with the edges of their images, with other labels of the same image and
         of their task, and with networks. If a call is killed, the same call resumes its trainings.

@@ -84,7 +84,7 @@ def test_a_sheet_without_legends_ends_after_its_pictures() -> None:
     rows = [SheetRow("a.jpg", "no photograph", ["no label"])]
     tasks = [SheetTask("semseg", "", Legend(swatches=[(RED, "wall")]))]
     whole = label_sheet.label_sheet("Title", rows, tasks, layout)
-    plain = label_sheet.label_sheet("Title", rows, tasks, layout, legends=False)
+    plain = label_sheet.label_sheet("Title", rows, tasks, layout, legends=[])
     pictures = [np.asarray(Image.open(io.BytesIO(data))) for data in (whole, plain)]
     assert is_red(pictures[0]).any() and not is_red(pictures[1]).any()
 
