@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.skips import pytest_addoption, pytest_sessionfinish, pytest_terminal_summary
@@ -24,6 +25,9 @@ OWN = (
     "table_dataset",
 )
 os.environ["LABELGRID_TRUST"] = ",".join(OWN)
+# Tests are not timed: machines are noisy.
+hypothesis.settings.register_profile("labelgrid", deadline=None)
+hypothesis.settings.load_profile("labelgrid")
 
 #: Module -> the state of its generator before its first test.
 STATES: dict[str, object] = {}

@@ -144,11 +144,11 @@ def test_a_pixel_beyond_all_numbers_for_the_background_is_not_measured(
     )
 
 
-def test_depths_five_times_too_large_are_stopped_beside_earlier_ones(
+def test_depths_with_another_scale_are_stopped_beside_earlier_ones(
     project: Path, tmp_path: Path
 ) -> None:
     accepted(project, labels(tmp_path / "old", "depth", OLD, claims.depth))
-    for factor in (5, 0.2):
+    for factor in (5, 0.2, 0.37):
         new = labels(
             tmp_path / f"times {factor}",
             "depth",

@@ -213,17 +213,18 @@ def compare_with_predictions(
 def compare_with_labels(task: str, pairs: Iterable[Pair]) -> list[Doubt]:
     """Compare predictions, the second of each pair, with labels.
 
-    They are compared by the figures that show another unit or other axes. Ratios may differ by the
-    figure's tolerance; other figures lie in the range of labels, unless the labels do not.
+    They are compared by the figures that show another unit or other axes. Another unit changes all
+    ratios by more than the figure's tolerance; a poor model, only some. Other figures lie in the
+    range of labels, unless the labels do not.
     """
     doubts = []
+    ratios = []
     for name, entries in _gaps(pairs).items():
         figure, _ = entries[0]
         if figure.ratio:
             gap = median(gap for _, gap in entries)
             what = f"{name} of the predictions is {math.exp(-gap):.3g} times that of the labels."
-            if abs(gap) > math.log(figure.tolerance):
-                doubts.append(Doubt(task, f"{what} Check the unit."))
+            ratios.append((abs(gap) > math.log(figure.tolerance), what))
             continue
         low, high = figure.range
         unit = figure.unit
@@ -235,6 +236,8 @@ def compare_with_labels(task: str, pairs: Iterable[Pair]) -> list[Doubt]:
                 f"{of_labels:.3g}{unit}."
             )
             doubts.append(Doubt(task, f"{what} Check the axes."))
+    if ratios and all(differs for differs, _ in ratios):
+        doubts.append(Doubt(task, f"{ratios[0][1]} Check the unit."))
     return doubts
 
 
@@ -338,8 +341,9 @@ def _gaps(pairs: Iterable[Pair]) -> dict[str, list[tuple[LabelFigure, float]]]:
     """By name, the figures of labels, and how much larger they are than the predictions'."""
     gaps: dict[str, list[tuple[LabelFigure, float]]] = defaultdict(list)
     for label, predicted in pairs:
-        for name in label.figures.keys() & predicted.figures.keys():
-            figure = label.figures[name]
+        for name, figure in label.figures.items():
+            if name not in predicted.figures:
+                continue
             value, guess = _scale_values([figure, predicted.figures[name]])
             gaps[name].append((figure, value - guess))
     return gaps

@@ -16,7 +16,7 @@ from labelgrid.project.plausibility import (
     slope_agreement,
 )
 from labelgrid.tasks.figures import LabelFigure
-from labelgrid.tasks.kinds.depth import median_figure
+from labelgrid.tasks.kinds.depth import depth_figures
 
 RIGHT = np.ones((20, 20, 2), np.int8)
 FLIPPED_X = RIGHT * np.array([-1, 1], np.int8)
@@ -40,7 +40,7 @@ def in_steps_of(step: float, *medians: float) -> list[dict[str, LabelFigure]]:
     for median in medians:
         value = np.full((4, 4, 1), round(median / step) * step, np.float32)
         value[0, 0] += 3 * step if step < 1 else 0.123456
-        labels.append(dict(median_figure(value, np.ones((4, 4), np.bool_), options)))
+        labels.append(dict(depth_figures(value, np.ones((4, 4), np.bool_), options)))
     return labels
 
 
@@ -199,3 +199,14 @@ def test_units_are_compared_by_the_median_ratio_of_figures_that_have_one() -> No
     )  # a poor model, one odd image
     assert compare_with_labels("edges", pairs(shares(0.1, 0.2), shares(0.9, 0.9))) == []
     assert compare_with_labels("depth", []) == []
+
+
+def test_predictions_with_another_unit_differ_in_all_ratios_and_are_told_of_once() -> None:
+    def both(middle: float, near: float) -> list[dict[str, LabelFigure]]:
+        values = {"the middle": depth(middle)[0], "what is near": depth(near)[0]}
+        return [{name: next(iter(figures.values())) for name, figures in values.items()}] * 3
+
+    labels = both(2.0, 0.5)
+    (doubt,) = compare_with_labels("depth", pairs(labels, both(2000.0, 500.0)))
+    assert doubt.what.startswith("the middle of the predictions is 1e+03 times")
+    assert compare_with_labels("depth", pairs(labels, both(2.0, 500.0))) == []  # a poor model

@@ -29,10 +29,10 @@ def figure(definition: TaskDef, value: Any, name: str) -> LabelFigure:
 
 def test_the_median_depth_ignores_what_was_not_measured_and_a_disparity_has_no_range() -> None:
     depth = np.array([[2.0, 3.0, 4.0, 0.0]], np.float32)
-    (found,) = task("depth").figures(label(depth, depth > 0)).values()
-    assert (found.value, found.unit, found.ratio) == (3.0, " m", True) and 0 < found.range[
-        0
-    ] < found.range[1]
+    found, near = task("depth").figures(label(depth, depth > 0)).values()
+    assert (found.value, found.unit, found.ratio) == (3.0, " m", True)
+    assert 0 < found.range[0] < found.range[1]
+    assert near.value == pytest.approx(2.1) and near.range == (-np.inf, np.inf)
     (other,) = task("depth", disparity=True).figures(label(depth, depth > 0)).values()
     assert other.value == 3.0 and other.range == (-np.inf, np.inf)
 

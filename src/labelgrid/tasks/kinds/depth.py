@@ -33,6 +33,11 @@ METRES = (0.05, 200.0)
 #: task has no `scale`.
 FACTOR = 3.0
 FACTOR_DISPARITY = 3.0
+#: So may what is near in them, which differs less from scene to scene. Read as millimetres, depths
+#: of KITTI's 1/256 shrink to 0.256 of theirs: found beside 20 labels in 84 to 99 % of batches of 4
+#: to 20 frames in a row of NYUv2 (by medians alone in 61 to 98 %), and no right batch of 2,400.
+NEAR = 0.05
+FACTOR_NEAR = 2.5
 #: No view of a camera reaches so many metres.
 FARTHEST = 1e5
 #: Fewer labels that are constant, or end at one value, may be right.
@@ -75,26 +80,35 @@ def render_depth(
     return render_distances(value[..., 0], valid, limits, options.disparity)
 
 
-def median_figure(
+def depth_figures(
     value: NDArray[Any], valid: NDArray[np.bool_], options: files.Options
 ) -> Mapping[str, LabelFigure]:
-    """The median depth or disparity.
+    """The median depth and what is near, or the median disparity.
 
     It is about 1000 times too small or too large if metres and millimetres are confused.
     """
-    middle = float(np.median(value[..., 0][valid]))
+    near, middle = np.quantile(value[..., 0][valid], (NEAR, 0.5)).tolist()
     if options.disparity:
         disparity = LabelFigure(value=middle, tolerance=FACTOR_DISPARITY, ratio=True)
         return {"the median disparity": disparity}
-    others = {}
     step = options.step or _likely_step(value[..., 0][valid])
-    for name, scale in files.SCALES.items():
-        if scale != step:
-            others[f"scale = {name}"] = middle * scale / step
-    depth = LabelFigure(
-        value=middle, tolerance=FACTOR, ratio=True, range=METRES, unit=" m", others=others
+    scales = {f"scale = {name}": scale for name, scale in files.SCALES.items() if scale != step}
+    median = LabelFigure(
+        value=middle,
+        tolerance=FACTOR,
+        ratio=True,
+        range=METRES,
+        unit=" m",
+        others={option: middle * scale / step for option, scale in scales.items()},
     )
-    return {"the median depth": depth}
+    nearest = LabelFigure(
+        value=near,
+        tolerance=FACTOR_NEAR,
+        ratio=True,
+        unit=" m",
+        others={option: near * scale / step for option, scale in scales.items()},
+    )
+    return {"the median depth": median, "the depth of the nearest 5 %": nearest}
 
 
 def _likely_step(metres: NDArray[Any]) -> float:
@@ -224,7 +238,7 @@ SPEC = Spec(
     metrics={"RMSE": Errors},
     transform=zoom_depth,
     render=render_depth,
-    figures=median_figure,
+    figures=depth_figures,
     outline=distance_outline,
     overview=DistanceOverview,
     slope=depth_slope,
