@@ -55,7 +55,7 @@ FOLDERS: dict[str, Folder] = {
         ("EXTENSIONS", "CHANNELS", "DTYPE", "Options", "read", "write", "describe"),
     ),
     "relations": Folder(
-        "relations.derivations", "relation", ("reads", "gives", "needs_camera", "derive")
+        "relations.derivations", "relation", ("reads", "gives", "needs_camera", "between")
     ),
     "layouts": Folder("data.layouts", "data set layout", ("images", "label")),
     "networks": Folder("nets.networks", "network", ("encode", "decode", "predict")),

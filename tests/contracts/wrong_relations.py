@@ -8,7 +8,7 @@ import numpy as np
 from labelgrid.camera import Camera
 from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray
-from labelgrid.relations.relation import Relation
+from labelgrid.relations.relation import Derive, Relation
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,17 @@ def twice(labels: Sequence[LabelArray], camera: Camera | None) -> LabelArray:
     return LabelArray(value, depth.valid)
 
 
-RIGHT = Relation(reads=("depth",), gives="depth", derive=twice, needs_camera=True)
+def by(derive: Derive) -> Relation:
+    """The relation that derives so, whatever the tasks."""
+    return Relation(
+        reads=("depth",),
+        gives="depth",
+        between=lambda _reads, _gives: derive,
+        needs_camera=True,
+    )
+
+
+RIGHT = by(twice)
 
 
 def right(_options: object) -> Relation:
@@ -49,7 +59,7 @@ def widens(_options: object) -> Relation:
         label = twice(labels, camera)
         return replace(label, value=label.value.astype(np.float64))
 
-    return replace(RIGHT, derive=derive)
+    return by(derive)
 
 
 def crops(_options: object) -> Relation:
@@ -57,7 +67,7 @@ def crops(_options: object) -> Relation:
         label = twice(labels, camera)
         return LabelArray(label.value[1:], label.valid[1:])
 
-    return replace(RIGHT, derive=derive)
+    return by(derive)
 
 
 def is_never_sure(_options: object) -> Relation:
@@ -65,7 +75,7 @@ def is_never_sure(_options: object) -> Relation:
         label = twice(labels, camera)
         return replace(label, valid=np.zeros_like(label.valid))
 
-    return replace(RIGHT, derive=derive)
+    return by(derive)
 
 
 def is_always_sure(_options: object) -> Relation:
@@ -73,7 +83,7 @@ def is_always_sure(_options: object) -> Relation:
         label = twice(labels, camera)
         return replace(label, valid=np.ones_like(label.valid))
 
-    return replace(RIGHT, derive=derive)
+    return by(derive)
 
 
 def looks_behind_the_mask(_options: object) -> Relation:
@@ -81,7 +91,7 @@ def looks_behind_the_mask(_options: object) -> Relation:
         label = twice(labels, camera)
         return replace(label, value=label.value + np.float32(labels[0].value.max()))
 
-    return replace(RIGHT, derive=derive)
+    return by(derive)
 
 
 def writes_into_its_labels(_options: object) -> Relation:
@@ -89,14 +99,14 @@ def writes_into_its_labels(_options: object) -> Relation:
         labels[0].value[~labels[0].valid] = 0
         return twice(labels, camera)
 
-    return replace(RIGHT, derive=derive)
+    return by(derive)
 
 
 def assumes_a_camera(_options: object) -> Relation:
     def derive(labels: Sequence[LabelArray], camera: Camera | None) -> LabelArray:
         return twice(labels, camera or Camera(1.0, 1.0, 0.0, 0.0))
 
-    return replace(RIGHT, derive=derive)
+    return by(derive)
 
 
 def loads_torch(_options: object) -> Relation:

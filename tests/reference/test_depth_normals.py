@@ -7,7 +7,7 @@ from labelgrid.camera import Camera
 from labelgrid.data.transforms import DataOptions, Example, augment
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.relations.derivations.depth_normals import Options, build
+from labelgrid.relations.derivations.depth_normals import Options, derive_normals
 from labelgrid.scenes.maps import scene_labels
 from labelgrid.scenes.ray_casting import cast
 from labelgrid.scenes.rooms import FOV, make_scene
@@ -21,7 +21,7 @@ RNG = np.random.default_rng(3)
 
 
 def normals(depth: LabelArray, camera: Camera, options: Options | None = None) -> LabelArray:
-    return build(options or Options()).derive([depth], camera)
+    return derive_normals(options or Options(), [depth], camera)
 
 
 def room_labels(index: int) -> dict[str, LabelArray]:

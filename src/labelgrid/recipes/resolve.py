@@ -175,6 +175,8 @@ def check_recipe(recipe: Recipe) -> None:
     for folder, tables in (("terms", recipe.terms), ("statistics", recipe.score)):
         for name, options in tables.items():
             check_options(folder, PluginChoice(name, options))
+    for name, relation in recipe.relations.items():
+        check_options("relations", PluginChoice(relation.plugin or name, relation.options))
 
 
 def check_options(folder: str, choice: PluginChoice) -> Any:
@@ -271,7 +273,18 @@ def training_options(recipe: Recipe) -> dict[str, dict[str, dict[str, Any]]]:
         "networks": resolved_options("networks", network, network),
         "balance": resolved_options("balance", balance, balance),
         "terms": resolved_options("terms", recipe.terms, recipe.terms),
+        "relations": _relation_options(recipe),
     }
+
+
+def _relation_options(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """All options of the relations that are on, by their names in the recipe."""
+    found = {}
+    for name, choice in recipe.relations.items():
+        if choice.trust:
+            plugin = choice.plugin or name
+            found[name] = resolved_options("relations", [plugin], {plugin: choice.options})[plugin]
+    return found
 
 
 def build_plugin(folder: str, choice: PluginChoice, *arguments: Any) -> Any:

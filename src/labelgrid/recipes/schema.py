@@ -8,6 +8,7 @@ from typing import Any
 from labelgrid.data.options import DataOptions
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.plugins import PluginChoice
+from labelgrid.relations.bound import RelationChoice
 from labelgrid.train.options import ObjectiveOptions, TrainOptions
 
 __all__ = ["SECTIONS", "PluginChoice", "Recipe"]
@@ -35,6 +36,7 @@ class Recipe:
         objective: the supervised loss.
         balance: the balancer and its options.
         terms: the options of each term, by plug-in name.
+        relations: the relations between tasks, by name.
         score: the options of statistics, by plug-in name.
     """
 
@@ -46,6 +48,7 @@ class Recipe:
     balance: PluginChoice = field(default_factory=lambda: PluginChoice("fixed"))
     terms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     score: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    relations: Mapping[str, RelationChoice] = field(default_factory=dict)
 
     def json(self) -> str:
         """The whole recipe as canonical JSON."""

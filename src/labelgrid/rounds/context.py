@@ -1,16 +1,19 @@
 """Builds the context of a round's steps: recipe, tasks, images and labels."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from labelgrid.config import merge, parse
+from labelgrid.data.derived import derivable
 from labelgrid.ledger.grid import Cell, Split, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
 from labelgrid.project.sources import OracleSource, ProjectSource, source_of
 from labelgrid.recipes.resolve import check_options, load_recipe
 from labelgrid.recipes.schema import PluginChoice, Recipe
+from labelgrid.relations.bound import BoundRelation, bind_relations
 from labelgrid.tasks.task import Task, TaskDef, build_all
 
 
@@ -33,6 +36,19 @@ class RoundContext:
     tasks: dict[str, Task]
     source: ProjectSource | OracleSource
     seed: int
+
+    @cached_property
+    def relations(self) -> list[BoundRelation]:
+        """The recipe's relations that are on, the most trusted first."""
+        return bind_relations(self.recipe.relations, self.definitions)
+
+    def derivable(self, image_ids: Collection[str]) -> dict[str, dict[str, BoundRelation]]:
+        """The missing labels of some images that follow from their others, by image and task."""
+        if not self.relations:
+            return {}
+        used = set(image_ids)
+        labelled = tasks_by_image(cell for cell in self.source.labels if cell.image_id in used)
+        return derivable(self.relations, labelled)
 
 
 def recipe_of(
@@ -64,6 +80,7 @@ def context_for_recipe(project: ProjectFolder, recipe: Recipe) -> RoundContext:
             check_options(folder, PluginChoice(name, options))
     definitions = project.tasks()
     tasks = build_all(definitions, recipe.objective.losses)
+    bind_relations(recipe.relations, definitions)  # refuses wrong ones
     return RoundContext(
         project=project,
         recipe=recipe,

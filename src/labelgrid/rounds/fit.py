@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from labelgrid.data.derived import DerivedSource
 from labelgrid.errors import ImageError, PluginError, ProjectError, TrainingError, command
 from labelgrid.files import remove_folder
 from labelgrid.formats.codec import check_digest
@@ -114,6 +115,7 @@ def plan_of(
     objective = context.recipe.objective
     weights = fixed_weights(context.tasks, objective)
     train, val = splits or splits_for_training(context, project, Silent())
+    derived = context.derivable(train)
     reduce = partial(supervised_loss, reduction=objective.reduction)
     with seed_torch(context.seed, "init", "balance"):
         balancer = build_plugin("balance", recipe.balance, weights, reduce)
@@ -121,7 +123,7 @@ def plan_of(
         network=network,
         tasks=context.tasks,
         definitions=context.definitions,
-        source=context.source,
+        source=DerivedSource(context.source, context.definitions, derived),
         train=train,
         val=val,
         data=recipe.data,
@@ -133,6 +135,7 @@ def plan_of(
         identity=identity_of(context, train, val, start),
         previous=partial(previous_model, context, number or project.round_number),
         labels=tasks_by_image(context.source.labels),
+        derived={image_id: frozenset(tasks) for image_id, tasks in derived.items()},
         continued=bool(start),
     )
 
@@ -150,6 +153,8 @@ def identity_of(context: RoundContext, train: list[str], val: list[str], start: 
     recipe = json.loads(context.recipe.json())
     recipe["train"] = context.recipe.train.shaping()
     del recipe["score"]
+    if not context.relations:
+        del recipe["relations"]  # off, it changes nothing
     tasks = [(task.name, task.kind, asdict(task.form)) for task in context.definitions.values()]
     data = hash_of(train, val, sorted(labels))
     identity = {

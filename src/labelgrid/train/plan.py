@@ -36,7 +36,9 @@ class Plan:
         identity: the recipe, seed, tasks and data of the training, as JSON; a checkpoint with
             another identity is not resumed.
         previous: restores the previous round's model, for terms that read it.
-        labels: the tasks of which each training image has a label.
+        labels: the tasks of which each training image has a label. They alone count for the length
+            of the training and of its batches.
+        derived: the tasks of which a label of a training image follows from its others.
         continued: the network starts from trained weights.
     """
 
@@ -55,6 +57,7 @@ class Plan:
     identity: str = "{}"
     previous: Previous = no_model
     labels: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    derived: Mapping[str, frozenset[str]] = field(default_factory=dict)
     continued: bool = False
 
     @cached_property
@@ -122,13 +125,18 @@ class Plan:
     def label_sets(self) -> frozenset[frozenset[str]]:
         """The sets of tasks of which some training image has labels, and of no others.
 
-        At most one for each image.
+        At most one for each image. Derived labels count.
         """
-        return frozenset(self.labels.get(image_id, frozenset()) for image_id in self.train)
+        return frozenset(map(self._tasks_of, self.train))
+
+    def _tasks_of(self, image_id: str) -> frozenset[str]:
+        """The tasks of which a training image has a label, or of which one follows."""
+        nothing = frozenset[str]()
+        return self.labels.get(image_id, nothing) | self.derived.get(image_id, nothing)
 
     @cached_property
     def labelled_tasks(self) -> frozenset[str]:
-        """The tasks of which some training image has a label."""
+        """The tasks of which some training image has a label, or of which one follows."""
         return frozenset[str]().union(*self.label_sets)
 
     @property

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.camera import Camera
-from labelgrid.errors import LabelError
+from labelgrid.errors import LabelError, RecipeError
 from labelgrid.formats.arrays import shape_text
 from labelgrid.formats.codec import LabelArray
-from labelgrid.relations.relation import Relation
+from labelgrid.relations.relation import Derive, Relation
+from labelgrid.tasks.task import TaskDef
 
 Floats = NDArray[np.float64]
 #: The camera's axis is rounded to this share of a pixel: then it is mirrored without rounding, and
@@ -246,9 +247,14 @@ def _rounded(column: float) -> float:
 
 def build(options: Options) -> Relation:
     """The relation from depth to normals."""
-    return Relation(
-        reads=("depth",),
-        gives="normals",
-        derive=partial(derive_normals, options),
-        needs_camera=True,
-    )
+
+    def between(reads: Sequence[TaskDef], _gives: TaskDef) -> Derive:
+        (depth,) = reads
+        if getattr(depth.options, "disparity", False):
+            raise RecipeError(
+                f"Normals follow from depths; '{depth.name}' has disparities.",
+                next_step="Take the relation `disparity_depth`, or a task of depths.",
+            )
+        return partial(derive_normals, options)
+
+    return Relation(reads=("depth",), gives="normals", between=between, needs_camera=True)

@@ -8,7 +8,7 @@ import pytest
 from labelgrid.camera import Camera
 from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray
-from labelgrid.relations.derivations.depth_normals import Options, build, step_of
+from labelgrid.relations.derivations.depth_normals import Options, derive_normals, step_of
 
 SIZE = (24, 32)
 CAMERA = Camera(fx=28.0, fy=30.0, cx=16.3, cy=11.25)
@@ -24,7 +24,7 @@ def plane(x: float, y: float, z: float, distance: float = 3.0) -> LabelArray:
 
 
 def normals(depth: LabelArray, camera: Camera | None = CAMERA, **options: float) -> LabelArray:
-    return build(Options(**options)).derive([depth], camera)  # type: ignore[arg-type]
+    return derive_normals(Options(**options), [depth], camera)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_without_a_camera_there_are_no_normals_and_the_error_says_where_to_write
 @pytest.mark.parametrize("count", [0, 2])
 def test_another_number_of_labels_than_one_is_refused(count: int) -> None:
     with pytest.raises(LabelError, match=rf"(?s)one label, of depth; there are {count}\..*Give"):
-        build(Options()).derive([plane(0, 0, 1)] * count, CAMERA)
+        derive_normals(Options(), [plane(0, 0, 1)] * count, CAMERA)
 
 
 def test_a_label_that_is_no_depth_map_is_refused() -> None:

@@ -1,0 +1,193 @@
+"""Binds the relations of a recipe to the tasks of a project."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from labelgrid import plugins
+from labelgrid.camera import Camera
+from labelgrid.config import parse
+from labelgrid.errors import RecipeError
+from labelgrid.formats.codec import LabelArray
+from labelgrid.relations.relation import Derive, Relation
+from labelgrid.tasks.task import TaskDef
+from labelgrid.words import join_names
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelationChoice:
+    """A relation of a recipe: a table [relations.NAME].
+
+    Args:
+        plugin: of `labelgrid.relations.derivations`; "": the table's name.
+        reads: the tasks whose labels it reads, in its order; empty: the only ones of their kinds.
+        gives: the task of the derived label; "": the only one of its kind.
+        trust: how far derived labels are believed, from 0 to 1: their weight in training. 0: the
+            relation is off.
+        exact: derived labels are as good as bought ones: queries leave out the cells that follow.
+        options: of the plug-in.
+    """
+
+    plugin: str = ""
+    reads: tuple[str, ...] = ()
+    gives: str = ""
+    trust: float = 0.0
+    exact: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.trust <= 1:
+            raise ValueError(f"trust lies between 0 and 1; it is {self.trust}")
+        if self.exact and not self.trust:
+            raise ValueError("an exact relation needs a trust above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundRelation:
+    """A relation between tasks of a project.
+
+    Args:
+        name: of its table in the recipe.
+        reads: the names of the tasks whose labels it reads, in its order.
+        gives: the name of the task whose labels it derives.
+        trust: see `RelationChoice`.
+        exact: see `RelationChoice`.
+        needs_camera: whether it needs the camera that took the image.
+        derive: derives a label.
+    """
+
+    name: str
+    reads: tuple[str, ...]
+    gives: str
+    trust: float
+    exact: bool
+    needs_camera: bool
+    derive: Derive
+
+    def follows(self, labelled: Iterable[str]) -> bool:
+        """Whether the label follows where an image has labels of these tasks."""
+        known = set(labelled)
+        return self.gives not in known and known.issuperset(self.reads)
+
+    def label(self, labels: Mapping[str, LabelArray], camera: Camera | None) -> LabelArray:
+        """Derive the label from those of an image, by task.
+
+        Raises:
+            LabelError: the relation needs a camera, and it is unknown.
+        """
+        return self.derive([labels[name] for name in self.reads], camera)
+
+
+def bind_relations(
+    choices: Mapping[str, RelationChoice], tasks: Mapping[str, TaskDef]
+) -> list[BoundRelation]:
+    """The relations of a recipe that are on, between the tasks of a project.
+
+    The most trusted is first.
+
+    Raises:
+        PluginError: there is no such plug-in.
+        RecipeError: an option is wrong; a task is unknown, missing, of another kind, or one of
+            several; or exact relations derive tasks from one another.
+    """
+    bound = []
+    for name, choice in choices.items():
+        relation = bind(name, choice, tasks)
+        if choice.trust:
+            bound.append(relation)
+    bound.sort(key=lambda relation: -relation.trust)
+    _refuse_circles([relation for relation in bound if relation.exact])
+    return bound
+
+
+def bind(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> BoundRelation:
+    """One relation of a recipe, on or off; see `bind_relations`."""
+    plugin = choice.plugin or name
+    where = f"relations.{name}"
+    options = parse(plugins.options_class("relations", plugin), choice.options, f"{where}.options")
+    relation: Relation = plugins.create("relations", plugin, options)
+    if choice.reads and len(choice.reads) != len(relation.reads):
+        raise RecipeError(
+            f"reads has {len(choice.reads)} tasks; '{plugin}' reads one of each kind: "
+            f"{join_names(relation.reads)}.",
+            where=where,
+        )
+    given = choice.reads or ("",) * len(relation.reads)
+    reads = []
+    for task, kind in zip(given, relation.reads, strict=True):
+        reads.append(_task_of(kind, task, tasks, where=f"{where}.reads"))
+    gives = _task_of(relation.gives, choice.gives, tasks, where=f"{where}.gives")
+    if gives in reads:
+        raise RecipeError(
+            f"The relation derives '{gives}' from itself.",
+            where=where,
+            next_step="Name the tasks: `reads = [...]` and `gives = ...`.",
+        )
+    derive = relation.between([tasks[task] for task in reads], tasks[gives])
+    return BoundRelation(
+        name=name,
+        reads=tuple(reads),
+        gives=gives,
+        trust=choice.trust,
+        exact=choice.exact,
+        needs_camera=relation.needs_camera,
+        derive=derive,
+    )
+
+
+def _task_of(kind: str, name: str, tasks: Mapping[str, TaskDef], where: str) -> str:
+    """The task of a kind: the named one, or the only one.
+
+    Raises:
+        RecipeError: there is none, there are several, or the named one is unknown or of another
+            kind.
+    """
+    fitting = [task.name for task in tasks.values() if task.kind == kind]
+    key = where.rpartition(".")[2]
+    if name and name not in tasks:
+        raise RecipeError(
+            f"There is no task '{name}'.",
+            where=where,
+            next_step=f"Tasks: {join_names(list(tasks))}.",
+        )
+    if name and name not in fitting:
+        raise RecipeError(
+            f"'{name}' is of kind {tasks[name].kind}; the relation needs kind {kind}.",
+            where=where,
+            next_step=f"Tasks of this kind: {join_names(fitting) or 'none'}.",
+        )
+    if name:
+        return name
+    if len(fitting) == 1:
+        return fitting[0]
+    if not fitting:
+        raise RecipeError(
+            f"No task is of kind {kind}.",
+            where=where,
+            next_step="Remove the relation, or add such a task.",
+        )
+    raise RecipeError(
+        f"Several tasks are of kind {kind}: {join_names(fitting)}.",
+        where=where,
+        next_step=f"Say which one the relation means: `{key} = ...`.",
+    )
+
+
+def _refuse_circles(exact: Sequence[BoundRelation]) -> None:
+    """Refuse exact relations in a circle: no query would buy a label of any of their tasks."""
+    sources = {relation.gives: relation.reads for relation in exact}
+    for start in sources:
+        found = {start}
+        ahead = list(sources[start])
+        while ahead:
+            task = ahead.pop()
+            if task == start:
+                raise RecipeError(
+                    f"Exact relations derive {join_names(sorted(found))} from one another, so none "
+                    "of their labels would be bought.",
+                    where="relations",
+                    next_step="Set `exact = false` for one of them.",
+                )
+            if task not in found:
+                found.add(task)
+                ahead += sources.get(task, ())

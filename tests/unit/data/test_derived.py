@@ -1,0 +1,85 @@
+"""Labels that follow from others of the same image."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from labelgrid.camera import Camera
+from labelgrid.data.derived import DerivedSource, derivable
+from labelgrid.errors import LabelError
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import TaskRow
+from labelgrid.relations.bound import RelationChoice, bind
+from labelgrid.tasks.task import TaskDef, definitions
+
+SIZE = (12, 16)
+TASKS = definitions([TaskRow("depth", "depth", 1.0), TaskRow("normals", "normals", 1.0)])
+RELATION = bind("depth_normals", RelationChoice(trust=0.7), TASKS)
+WALL = LabelArray(np.full((*SIZE, 1), 2.0, np.float32), np.ones(SIZE, np.bool_))
+HIDDEN = LabelArray(WALL.value, np.zeros(SIZE, np.bool_))
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels in memory, which say which of them were read."""
+
+    labels: dict[tuple[str, str], LabelArray]
+    view: float | None = 66.0
+    read: list[tuple[str, str]] = field(default_factory=list)
+
+    def images(self) -> list[str]:
+        return sorted({image_id for image_id, _ in self.labels})
+
+    def image(self, image_id: str) -> NDArray[np.uint8]:
+        return np.zeros((*SIZE, 3), np.uint8)
+
+    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
+        self.read.append((image_id, task.name))
+        return self.labels.get((image_id, task.name))
+
+    def weight(self, image_id: str, task: str) -> float:
+        return 2.0
+
+    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+        return None if self.view is None else Camera.of_view(self.view, size)
+
+
+def source_of(labels: Labels) -> DerivedSource:
+    labelled = {image_id: {"depth"} for image_id in labels.images()}
+    return DerivedSource(labels, TASKS, derivable([RELATION], labelled))
+
+
+def test_a_missing_label_follows_with_the_trust_in_its_relation() -> None:
+    source = source_of(Labels({("a", "depth"): WALL}))
+    found = source.label("a", TASKS["normals"])
+    assert found is not None
+    np.testing.assert_allclose(found.value[6, 8], [0, 0, 1], atol=1e-6)
+    assert source.weight("a", "normals") == 0.7
+    assert source.label("a", TASKS["depth"]) is WALL and source.weight("a", "depth") == 2.0
+
+
+def test_a_true_label_overrules() -> None:
+    assert derivable([RELATION], {"a": {"depth", "normals"}}) == {}
+
+
+def test_what_is_nowhere_sure_is_no_label() -> None:
+    assert source_of(Labels({("a", "depth"): HIDDEN})).label("a", TASKS["normals"]) is None
+
+
+def test_only_images_that_were_given_get_derived_labels() -> None:
+    labels = Labels({("a", "depth"): WALL, ("heldout", "depth"): WALL})
+    source = DerivedSource(labels, TASKS, derivable([RELATION], {"a": {"depth"}}))
+    assert source.label("heldout", TASKS["normals"]) is None
+    assert labels.read == [("heldout", "normals")]
+
+
+def test_an_unknown_camera_is_an_error() -> None:
+    with pytest.raises(LabelError, match="camera"):
+        source_of(Labels({("a", "depth"): WALL}, view=None)).label("a", TASKS["normals"])
+
+
+def test_the_first_relation_that_fits_is_taken() -> None:
+    less = bind("depth_normals", RelationChoice(trust=0.1), TASKS)
+    assert derivable([RELATION, less], {"a": {"depth"}}) == {"a": {"normals": RELATION}}
