@@ -262,6 +262,7 @@ def status(folder: Folder, json: AsJson = False) -> None:
         spent = values["spent"] - sum(task["spent"] for task in values["tasks"].values())
         screen.say(f"Dropped tasks: {', '.join(dropped)}; {spent:g} was spent on them.")
     _show_rows("task", values["tasks"], STATE_COLUMNS)
+    _show_derived(values["tasks"])
     _show_times(values)
     if values["rounds"]:
         columns = ["round", "strategy", "budget", "unit", "state"]
@@ -270,6 +271,14 @@ def status(folder: Folder, json: AsJson = False) -> None:
     for headline in values["headlines"]:
         screen.say(headline["text"])
     screen.say(f"Next: {values['next']}")
+
+
+def _show_derived(tasks: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print how many missing labels follow from others, and what they would have cost."""
+    for name, task in tasks.items():
+        if derived := task.get("derived"):
+            count = count_text(derived["labels"], "missing label follows", "missing labels follow")
+            screen.say(f"{name}: {count} from others of the image, worth {derived['saved']:g}.")
 
 
 def _show_times(values: dict[str, Any]) -> None:

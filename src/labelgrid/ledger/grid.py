@@ -212,6 +212,7 @@ class Grid:
         tasks: t task names.
         state: int8 [n, t], values of `State`.
         cost: float64 [t], the cost of one label of each task.
+        left_out: bool [n, t], cells that must not be picked though they are missing; None: none.
 
     Example:
         >>> import numpy as np
@@ -231,11 +232,13 @@ class Grid:
     tasks: Sequence[str]
     state: "NDArray[np.int8]"
     cost: "NDArray[np.float64]"
+    left_out: "NDArray[np.bool_] | None" = None
 
     @property
     def eligible(self) -> "NDArray[np.bool_]":
         """Bool [n, t]: the cells that may be picked."""
-        return self.state == State.MISSING
+        missing = self.state == State.MISSING
+        return missing if self.left_out is None else missing & ~self.left_out
 
     @property
     def bought(self) -> "NDArray[np.bool_]":
@@ -260,6 +263,7 @@ class Grid:
             tasks=self.tasks,
             state=self.state[rows],
             cost=self.cost,
+            left_out=None if self.left_out is None else self.left_out[rows],
         )
 
     def cell(self, row: int, column: int) -> Cell:

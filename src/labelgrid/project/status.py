@@ -8,6 +8,7 @@ from typing import Any
 
 from labelgrid.errors import command
 from labelgrid.project.declaration_changes import redeclared_tasks
+from labelgrid.project.derived_labels import derived_counts
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.headlines import Headline, headlines_of
 from labelgrid.project.prices import times_of
@@ -21,18 +22,23 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
 
     `tasks` counts all images including held-out ones, `heldout` only these. `spent` is the cost of
     all answers, those of dropped tasks too. `times` says how long a task's labels took, and the
-    cost that is learned from that; None if no import said so. `set_aside` holds the images that the
-    last commands left out and that still cannot be used, with the reasons.
+    cost that is learned from that; None if no import said so. `derived` says of how many missing
+    cells of training images a label follows from others, and what they would have cost; only of
+    tasks of which a relation gives labels. `set_aside` holds the images that the last commands left
+    out and that still cannot be used, with the reasons.
     """
     counts = project.store.counts()
     rounds = project.store.rounds()
     heldout = project.store.counts(("heldout",))
     times = times_of(project)
     kinds = {row.name: row.kind for row in project.store.tasks()}
+    derived = derived_counts(project)
     tasks = {}
     for name, count in counts.items():
         task_times = asdict(times[name]) if name in times else None
         tasks[name] = {"kind": kinds[name], **_counts(count), "times": task_times}
+        if name in derived:
+            tasks[name]["derived"] = asdict(derived[name])
     round_values = []
     for row in rounds:
         values = {

@@ -8,7 +8,7 @@ from typing import Any
 from labelgrid.data.options import DataOptions
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.plugins import PluginChoice
-from labelgrid.relations.bound import RelationChoice
+from labelgrid.relations.choice import RelationChoice
 from labelgrid.train.options import ObjectiveOptions, TrainOptions
 
 __all__ = ["SECTIONS", "PluginChoice", "Recipe"]

@@ -1,45 +1,17 @@
 """Binds the relations of a recipe to the tasks of a project."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from labelgrid import plugins
 from labelgrid.camera import Camera
 from labelgrid.config import parse
 from labelgrid.errors import RecipeError
 from labelgrid.formats.codec import LabelArray
+from labelgrid.relations.choice import RelationChoice
 from labelgrid.relations.relation import Derive, Relation
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import join_names
-
-
-@dataclass(frozen=True, kw_only=True)
-class RelationChoice:
-    """A relation of a recipe: a table [relations.NAME].
-
-    Args:
-        plugin: of `labelgrid.relations.derivations`; "": the table's name.
-        reads: the tasks whose labels it reads, in its order; empty: the only ones of their kinds.
-        gives: the task of the derived label; "": the only one of its kind.
-        trust: how far derived labels are believed, from 0 to 1: their weight in training. 0: the
-            relation is off.
-        exact: derived labels are as good as bought ones: queries leave out the cells that follow.
-        options: of the plug-in.
-    """
-
-    plugin: str = ""
-    reads: tuple[str, ...] = ()
-    gives: str = ""
-    trust: float = 0.0
-    exact: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.trust <= 1:
-            raise ValueError(f"trust lies between 0 and 1; it is {self.trust}")
-        if self.exact and not self.trust:
-            raise ValueError("an exact relation needs a trust above 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +24,7 @@ class BoundRelation:
         gives: the name of the task whose labels it derives.
         trust: see `RelationChoice`.
         exact: see `RelationChoice`.
+        coverage: see `RelationChoice`.
         needs_camera: whether it needs the camera that took the image.
         derive: derives a label.
     """
@@ -61,6 +34,7 @@ class BoundRelation:
     gives: str
     trust: float
     exact: bool
+    coverage: float
     needs_camera: bool
     derive: Derive
 
@@ -130,6 +104,7 @@ def bind(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> Bou
         gives=gives,
         trust=choice.trust,
         exact=choice.exact,
+        coverage=choice.coverage,
         needs_camera=relation.needs_camera,
         derive=derive,
     )

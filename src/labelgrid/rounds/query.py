@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from labelgrid.errors import LabelgridError, LedgerError, ProjectError, command
 from labelgrid.ledger.grid import Grid, Move, Pick, State, Unit
 from labelgrid.progress import Progress, Silent
+from labelgrid.project.derived_labels import relations_of
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import apply_learned_costs
 from labelgrid.project.records import (
@@ -25,6 +26,7 @@ from labelgrid.project.records import (
 )
 from labelgrid.project.unusable_images import find_unusable_images, images_without_files
 from labelgrid.recipes.resolve import hash_of, resolved_options
+from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds.choose import (
     Choice,
     choose,
@@ -36,6 +38,7 @@ from labelgrid.rounds.choose import (
 from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
 from labelgrid.score.table import Table
 from labelgrid.select.budget import check_budget, payable_amount, pool_size
+from labelgrid.select.following import brings_of, leave_out_following
 from labelgrid.select.strategy import Budget, PoolView, Strategy
 from labelgrid.streams import seed_of
 from labelgrid.words import count_text
@@ -198,6 +201,11 @@ class _Query:
         return scorer_of(self.scores, self.progress)
 
     @cached_property
+    def relations(self) -> list[BoundRelation]:
+        """The relations of the project's recipe that are on."""
+        return relations_of(self.project)
+
+    @cached_property
     def key(self) -> str:
         """The ledger's key of the strategy's calibration."""
         options = self.scores.options if self.scores and self.strategy.needs else {}
@@ -340,6 +348,7 @@ def _pool(job: _Query, budget: Budget) -> _Pool:
     number = project.round_number
     if project.settings.costs == "times":
         grid = apply_learned_costs(project, grid, job.progress)
+    grid = leave_out_following(grid, job.relations, project.settings.seed)
     check_budget(budget, grid)
     if job.name != job.asked:
         job.progress.say(
@@ -445,6 +454,7 @@ def _view(job: _Query, pool: _Pool, grid: Grid) -> PoolView:
         seed=seed_of(project.settings.seed, "select", pool.number),
         calibration=project.store.get(job.key, {}),
         read_history=partial(training_history, project.folder),
+        brings=brings_of(job.relations),
     )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from labelgrid.errors import PluginError
 from labelgrid.ledger.grid import Grid, Pick
 from labelgrid.select.budget import buy, cell_costs, image_costs
+from labelgrid.select.following import value_with_following
 from labelgrid.select.knapsack import buy_value
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
 from labelgrid.select.uncertainty import Options as UncertaintyOptions
@@ -243,6 +244,7 @@ class ComposedStrategy:
         calibration = self.normaliser.calibrate(raw.values, grid, pool.calibration)
         scores = self.normaliser.apply(raw.values, grid, calibration)
         scores = fill_unknown(scores, grid, pool.seed)
+        scores = value_with_following(scores, grid, pool.brings)
         pick_best = best_cells if self.unit == "cells" else best_images
         picks = pick_best(
             scores,

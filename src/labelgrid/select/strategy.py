@@ -29,6 +29,10 @@ class Budget:
     unit: Unit = "labels"
 
 
+#: By task, the share of the label of each other task of the same image that its label brings along.
+Brings = Mapping[str, Mapping[str, float]]
+
+
 @dataclass(frozen=True)
 class TrainedRound:
     """A finished training in the campaign's history.
@@ -72,7 +76,7 @@ class PoolView:
     seed: int = 0
     calibration: Mapping[str, Any] = field(default_factory=dict)
     read_history: Callable[[], Sequence[TrainedRound]] = tuple
-    brings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    brings: Brings = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for task, shares in self.brings.items():

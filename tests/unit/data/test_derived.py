@@ -11,7 +11,8 @@ from labelgrid.data.derived import DerivedSource, derivable
 from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.relations.bound import RelationChoice, bind
+from labelgrid.relations.bound import bind
+from labelgrid.relations.choice import RelationChoice
 from labelgrid.tasks.task import TaskDef, definitions
 
 SIZE = (12, 16)

@@ -7,7 +7,8 @@ import pytest
 from labelgrid.config import parse
 from labelgrid.errors import PluginError, RecipeError
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.relations.bound import RelationChoice, bind, bind_relations
+from labelgrid.relations.bound import bind, bind_relations
+from labelgrid.relations.choice import RelationChoice
 from labelgrid.tasks.task import TaskDef, definitions
 
 TASKS = definitions(

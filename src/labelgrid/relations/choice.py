@@ -1,0 +1,37 @@
+"""Defines what a recipe says of a relation. Loads no NumPy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelationChoice:
+    """A relation of a recipe: a table [relations.NAME].
+
+    Args:
+        plugin: of `labelgrid.relations.derivations`; "": the table's name.
+        reads: the tasks whose labels it reads, in its order; empty: the only ones of their kinds.
+        gives: the task of the derived label; "": the only one of its kind.
+        trust: how far derived labels are believed, from 0 to 1: their weight in training. 0: the
+            relation is off.
+        exact: derived labels are as good as bought ones: queries leave out the cells that follow.
+        coverage: the share of a label's pixels that the derived one reaches, from 0 to 1; queries
+            value a cell that follows by what is left.
+        options: of the plug-in.
+    """
+
+    plugin: str = ""
+    reads: tuple[str, ...] = ()
+    gives: str = ""
+    trust: float = 0.0
+    exact: bool = False
+    coverage: float = 1.0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for key in ("trust", "coverage"):
+            if not 0 <= getattr(self, key) <= 1:
+                raise ValueError(f"{key} lies between 0 and 1; it is {getattr(self, key)}")
+        if self.exact and not self.trust:
+            raise ValueError("an exact relation needs a trust above 0")
