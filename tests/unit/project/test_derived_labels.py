@@ -9,6 +9,7 @@ from labelgrid.errors import RecipeError
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.derived_labels import DerivedCount, derived_counts, relations_of
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.settings import settings_text
 from labelgrid.project.status import status_of
 from tests.campaigns import make_project
 from tests.support import Made, make_dataset
@@ -23,7 +24,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 def changed(project: ProjectFolder, changes: dict[str, object]) -> ProjectFolder:
-    return replace(project, settings=replace(project.settings, changes=changes))
+    text = settings_text(replace(project.settings, changes=changes))
+    (project.folder / "labelgrid.toml").write_text(text)
+    return ProjectFolder.open(project.folder)
 
 
 def label(project: ProjectFolder, image_id: str, *tasks: str) -> None:
@@ -37,23 +40,24 @@ def label(project: ProjectFolder, image_id: str, *tasks: str) -> None:
 def test_missing_labels_of_training_images_that_follow_are_counted_and_no_others(
     data: Made, tmp_path: Path
 ) -> None:
-    splits = {data.names[0]: "heldout"}
-    with make_project(tmp_path / "flat", data, splits) as plain:
-        project = changed(plain, ON)
+    with make_project(tmp_path / "flat", data, {data.names[0]: "heldout"}) as plain:
         held, first, second, *_ = data.names
-        label(project, held, "depth")
-        label(project, first, "depth")
-        label(project, second, "depth", "normals")
+        label(plain, held, "depth")
+        label(plain, first, "depth")
+        label(plain, second, "depth", "normals")
+        assert derived_counts(plain) == {}
+        assert "derived" not in status_of(plain)["tasks"]["normals"]
+    with changed(plain, ON) as project:
         assert derived_counts(project) == {"normals": DerivedCount(1, 1.0)}
         status = status_of(project)
         assert status["tasks"]["normals"]["derived"] == {"labels": 1, "saved": 1.0}
         assert status["tasks"]["normals"]["labelled"] == 1
         assert "derived" not in status["tasks"]["depth"]
-        assert "derived" not in status_of(plain)["tasks"]["normals"]
 
 
 def test_a_wrong_relation_is_refused(data: Made, tmp_path: Path) -> None:
     with make_project(tmp_path / "flat", data) as plain:
-        project = changed(plain, {"relations": {"depth_normals": {"trust": 2}}})
-        with pytest.raises(RecipeError, match="trust lies between 0 and 1"):
-            relations_of(project)
+        pass
+    wrong = {"relations": {"depth_normals": {"trust": 2}}}
+    with changed(plain, wrong) as project, pytest.raises(RecipeError, match="between 0 and 1"):
+        relations_of(project)
