@@ -276,9 +276,9 @@ def status(folder: Folder, json: AsJson = False) -> None:
 def _show_derived(tasks: Mapping[str, Mapping[str, Any]]) -> None:
     """Print how many missing labels follow from others, and what they would have cost."""
     for name, task in tasks.items():
-        if derived := task.get("derived"):
-            count = count_text(derived["labels"], "missing label follows", "missing labels follow")
-            screen.say(f"{name}: {count} from others of the image, worth {derived['saved']:g}.")
+        if task.get("derived"):
+            count = count_text(task["derived"], "missing label follows", "missing labels follow")
+            screen.say(f"{name}: {count} from others of the image, worth {task['saved']:g}.")
 
 
 def _show_times(values: dict[str, Any]) -> None:

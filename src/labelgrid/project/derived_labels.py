@@ -14,11 +14,11 @@ class DerivedCount:
     """The labels of a task that follow from others, of training images.
 
     Args:
-        labels: the number of cells without a label of their own whose label follows.
+        derived: the number of missing cells whose label follows.
         saved: what these labels would have cost.
     """
 
-    labels: int
+    derived: int
     saved: float
 
 

@@ -22,10 +22,10 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
 
     `tasks` counts all images including held-out ones, `heldout` only these. `spent` is the cost of
     all answers, those of dropped tasks too. `times` says how long a task's labels took, and the
-    cost that is learned from that; None if no import said so. `derived` says of how many missing
-    cells of training images a label follows from others, and what they would have cost; only of
-    tasks of which a relation gives labels. `set_aside` holds the images that the last commands left
-    out and that still cannot be used, with the reasons.
+    cost that is learned from that; None if no import said so. `derived` is the number of missing
+    cells of training images whose label follows from others, and `saved` what these would have
+    cost; only of tasks of which a relation gives labels. `set_aside` holds the images that the last
+    commands left out and that still cannot be used, with the reasons.
     """
     counts = project.store.counts()
     rounds = project.store.rounds()
@@ -38,7 +38,7 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
         task_times = asdict(times[name]) if name in times else None
         tasks[name] = {"kind": kinds[name], **_counts(count), "times": task_times}
         if name in derived:
-            tasks[name]["derived"] = asdict(derived[name])
+            tasks[name] |= asdict(derived[name])
     round_values = []
     for row in rounds:
         values = {

@@ -31,7 +31,10 @@ class TaskCells:
         task: its name.
         kind: its kind.
         cost: of one label.
-        labelled, requested, skipped, missing: the number of cells in each state.
+        labelled, requested, skipped, missing: the number of cells in each state; missing without
+            the derived ones.
+        derived: the number of cells without a label whose label follows from others of the image.
+        saved: what these labels would have cost.
         spent: the cost of all answers so far.
         promised: the cost of the open requests.
         timed: the number of labels whose import said how long they took.
@@ -53,6 +56,8 @@ class TaskCells:
     median: float | None = None
     mean: float | None = None
     learned: float | None = None
+    derived: int = 0
+    saved: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Loads no torch.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +15,7 @@ from labelgrid import __version__
 from labelgrid.errors import command
 from labelgrid.ledger.grid import Pick, Split, State
 from labelgrid.ledger.store import RoundRow
+from labelgrid.project.derived_labels import derived_counts
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import TaskTimes, times_of
 from labelgrid.project.records import (
@@ -109,6 +110,8 @@ def _about(project: ProjectFolder, fits: Mapping[int, Fit]) -> dict[str, str]:
 def _part(project: ProjectFolder, split: Split, name: str) -> SplitCells:
     rows = {row.name: row for row in project.store.tasks()}
     times = times_of(project, (split,))
+    # Only labels of training images are derived.
+    derived = derived_counts(project) if split == "train" else {}
     counts = []
     for task, count in project.store.counts((split,)).items():
         cells = TaskCells(
@@ -118,10 +121,11 @@ def _part(project: ProjectFolder, split: Split, name: str) -> SplitCells:
             labelled=count.labelled,
             requested=count.requested,
             skipped=count.skipped,
-            missing=count.missing,
+            missing=count.missing - (derived[task].derived if task in derived else 0),
             spent=count.spent,
             promised=count.promised,
             **_times(times.get(task)),
+            **(asdict(derived[task]) if task in derived else {}),
         )
         counts.append(cells)
     dropped = project.store.spent((split,)) - sum(cells.spent for cells in counts)

@@ -31,6 +31,7 @@ from labelgrid.words import count_text
 
 #: States in the bars' order, with colours of Okabe & Ito's palette and a grey.
 STATES = {"labelled": "#0072b2", "requested": "#e69f00", "skipped": "#cc79a7", "missing": "#d9d9d9"}
+DERIVED = {"derived": "#009e73"}
 #: The columns of how long labels took, by field of `TaskCells`.
 TIMES = {
     "timed": "labels with a time",
@@ -73,6 +74,13 @@ def _status(report: ProjectReport) -> list[Block]:
             "skipped. Skipped means that the annotator refused it."
         )
     ]
+    if any(task.derived for part in report.parts for task in part.tasks):
+        blocks.append(
+            Text(
+                "A derived label is not bought: it follows from other labels of the image, and "
+                "counts neither as missing nor as labelled here."
+            )
+        )
     for index, part in enumerate(report.parts):
         blocks += [
             Heading(f"{part.name}: {count_text(part.images, 'image')}"),
@@ -100,31 +108,35 @@ def cells_figure(part: SplitCells, name: str) -> Figure:
     """The cells of a split by state, and their costs."""
     has_times = any(task.timed for task in part.tasks)
     times = TIMES if has_times else {}
+    has_derived = any(task.derived for task in part.tasks)
+    states = {**STATES, **DERIVED} if has_derived else STATES
+    saved = ["saved"] if has_derived else []
     columns = [Column("task"), Column("kind")]
-    for state, colour in STATES.items():
+    for state, colour in states.items():
         columns.append(Column(state, numeric=True, colour=colour))
-    columns += number_columns("cost of one label", "spent", "promised", *times.values())
-    fields = [*STATES, "cost", "spent", "promised", *times]
+    columns += number_columns("cost of one label", "spent", "promised", *saved, *times.values())
+    fields = [*states, "cost", "spent", "promised", *saved, *times]
     bars: dict[str, dict[str, float]] = {}
     rows: list[list[Value]] = []
     for task in part.tasks:
-        bars[task.task] = {state: float(getattr(task, state)) for state in STATES}
+        bars[task.task] = {state: float(getattr(task, state)) for state in states}
         rows.append([task.task, task.kind, *(getattr(task, field) for field in fields)])
     if part.dropped:
-        no_states = [None] * len(STATES)
-        no_times = [None] * len(times)
+        no_states = [None] * len(states)
+        no_times = [None] * len([*saved, *times])
         rows.append(["dropped tasks", "", *no_states, None, part.dropped, None, *no_times])
     foot: list[Value] = [
         "all tasks",
         "",
-        *(_total(part, state) for state in STATES),
+        *(_total(part, state) for state in states),
         "",
         _total(part, "spent") + part.dropped,
         _total(part, "promised"),
+        *(_total(part, field) for field in saved),
         *[""] * len(times),
     ]
     return Figure(
-        drawings=[Bars(name, bars, STATES)],
+        drawings=[Bars(name, bars, states)],
         numbers=DataTable(columns, rows, foot),
         wide=True,
         open=True,

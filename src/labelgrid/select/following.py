@@ -89,8 +89,9 @@ def known_labels(grid: Grid, relations: Sequence[BoundRelation]) -> NDArray[np.b
     """Bool [n, t]: the missing cells whose label follows from labels that are there."""
     columns = {task: column for column, task in enumerate(grid.tasks)}
     labelled = grid.state == State.LABELLED
+    missing = grid.state == State.MISSING
     follows = np.zeros(grid.state.shape, np.bool_)
     for relation in relations:
         reads = [columns[task] for task in relation.reads]
         follows[:, columns[relation.gives]] |= labelled[:, reads].all(1)
-    return follows & ~labelled
+    return follows & missing
