@@ -9,7 +9,11 @@ import importlib.util
 from typing import Any
 
 #: The folder of plug-ins -> the package of their test modules.
-TESTS = {"strategies": "tests.unit.select.strategies", "kinds": "tests.unit.tasks.kinds"}
+TESTS = {
+    "strategies": "tests.unit.select.strategies",
+    "kinds": "tests.unit.tasks.kinds",
+    "relations": "tests.unit.relations.derivations",
+}
 
 
 def place_of_test(folder: str, name: str) -> str:

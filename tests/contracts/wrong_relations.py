@@ -94,6 +94,22 @@ def looks_behind_the_mask(_options: object) -> Relation:
     return by(derive)
 
 
+def fills_all_gaps(_options: object) -> Relation:
+    def derive(labels: Sequence[LabelArray], camera: Camera | None) -> LabelArray:
+        label = twice(labels, camera)
+        return replace(label, valid=np.full_like(label.valid, label.valid.any()))
+
+    return by(derive)
+
+
+def takes_the_left_neighbour(_options: object) -> Relation:
+    def derive(labels: Sequence[LabelArray], camera: Camera | None) -> LabelArray:
+        label = twice(labels, camera)
+        return LabelArray(np.roll(label.value, 1, 1), np.roll(label.valid, 1, 1))
+
+    return by(derive)
+
+
 def writes_into_its_labels(_options: object) -> Relation:
     def derive(labels: Sequence[LabelArray], camera: Camera | None) -> LabelArray:
         labels[0].value[~labels[0].valid] = 0
@@ -126,6 +142,8 @@ BREAKS = (
     ("it_derives_a_label_of_its_kind", is_never_sure, "some valid pixel"),
     ("nothing_is_valid_of_labels_that_are_nowhere_valid", is_always_sure, "no valid pixel"),
     ("what_is_not_valid_changes_nothing", looks_behind_the_mask, "must not change"),
+    ("what_is_far_from_all_that_is_valid_is_not_sure", fills_all_gaps, "must not be sure"),
+    ("a_mirrored_image_has_the_mirrored_label", takes_the_left_neighbour, "exactly the mirrored"),
     ("the_labels_that_it_reads_stay_as_they_are", writes_into_its_labels, "must not write"),
     ("a_camera_that_it_needs_is_demanded", assumes_a_camera, "with a LabelError"),
     ("it_does_not_import_torch", loads_torch, "without importing torch"),

@@ -19,6 +19,7 @@ from labelgrid.camera import Camera
 from labelgrid.errors import LabelError, RecipeError
 from labelgrid.formats.arrays import shape_text
 from labelgrid.formats.codec import LabelArray
+from labelgrid.relations.camera_check import known_camera
 from labelgrid.relations.relation import Derive, Relation
 from labelgrid.tasks.task import TaskDef
 
@@ -82,13 +83,7 @@ def derive_normals(
         LabelError: the camera is unknown, or the labels are not one depth map whose valid depths
             are above 0.
     """
-    if camera is None:
-        raise LabelError(
-            "Normals follow from depth through the image's camera, which is unknown.",
-            next_step="Write `field_of_view = 66.0`, the degrees across each image's width, into "
-            "`camera.toml` in the data set's folder, beside `images/`; or give your own layout a "
-            "function `camera` (docs/plugins.md).",
-        )
+    camera = known_camera(camera, "Normals follow from depth")
     depth = _depth_map(labels)
     radius = options.radius
     camera = replace(camera, cx=_rounded(camera.cx), cy=_rounded(camera.cy))

@@ -1,0 +1,24 @@
+"""Refuses to derive a label without the camera that it follows through."""
+
+from labelgrid.camera import Camera
+from labelgrid.errors import LabelError
+
+
+def known_camera(camera: Camera | None, what: str) -> Camera:
+    """The camera of an image, for a relation that needs it.
+
+    Args:
+        camera: the camera; None: unknown.
+        what: what follows from what, such as "Normals follow from depth".
+
+    Raises:
+        LabelError: it is unknown.
+    """
+    if camera is None:
+        raise LabelError(
+            f"{what} through the image's camera, which is unknown.",
+            next_step="Write `field_of_view = 66.0`, the degrees across each image's width, into "
+            "`camera.toml` in the data set's folder, beside `images/`; or give your own layout a "
+            "function `camera` (docs/plugins.md).",
+        )
+    return camera

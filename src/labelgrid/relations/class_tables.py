@@ -1,0 +1,64 @@
+"""Finds classes by their names, and replaces the classes of a label by what a table says of them."""
+
+import difflib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.errors import RecipeError
+from labelgrid.formats.codec import LabelArray
+from labelgrid.tasks.task import TaskDef
+from labelgrid.words import join_names
+
+#: In a table by class: nothing is known of the pixels of the class.
+NOTHING = -1
+
+
+def class_index(task: TaskDef, name: str, option: str) -> int:
+    """The number of a class in the labels of a task.
+
+    Args:
+        task: the task.
+        name: the class.
+        option: the relation's option that names it, for the error.
+
+    Raises:
+        RecipeError: the task has no such class.
+
+    Example:
+        >>> from labelgrid.ledger.grid import TaskRow
+        >>> task = TaskDef.of(TaskRow("rooms", "semseg", 1.0, {"classes": ["wall", "person"]}))
+        >>> class_index(task, "person", "person")
+        1
+    """
+    names = task.class_names
+    if name in names:
+        return names.index(name)
+    near = difflib.get_close_matches(name, names, 1)
+    hint = ""
+    if near:
+        hint = f" (did you mean '{near[0]}'?)"
+    raise RecipeError(
+        f"`{option}` names '{name}', which is no class of '{task.name}'{hint}.",
+        next_step=f"Its classes are: {join_names(names)}.",
+    )
+
+
+def look_up_classes(label: LabelArray, table: NDArray[np.int64]) -> LabelArray:
+    """What a table [classes] of whole numbers says of each pixel's class: int64 [h, w, 1].
+
+    A pixel is not valid where the table says `NOTHING`. Where classes were not annotated, a pixel
+    may be of any of them, and is valid if the table says the same of them all.
+
+    Example:
+        >>> label = LabelArray(np.array([[[0], [1], [2]]]), np.ones((1, 3), np.bool_))
+        >>> found = look_up_classes(label, np.array([5, NOTHING, 6]))
+        >>> found.value[..., 0].tolist(), found.valid.tolist()
+        ([[5, 0, 6]], [[True, False, True]])
+    """
+    said = table[np.where(label.valid, label.value[..., 0], 0)]
+    valid = label.valid & (said != NOTHING)
+    if label.annotated is not None:
+        for other in np.unique(table[~label.annotated]):
+            valid &= said == other
+    return LabelArray(np.where(valid, said, 0)[..., None], valid)

@@ -1,0 +1,79 @@
+"""Derives depth in metres from a disparity in pixels: focal length times baseline over disparity."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from labelgrid.camera import Camera
+from labelgrid.config import check_ranges
+from labelgrid.errors import RecipeError
+from labelgrid.formats.codec import LabelArray
+from labelgrid.relations.camera_check import known_camera
+from labelgrid.relations.relation import Derive, Relation
+from labelgrid.tasks.task import TaskDef
+
+
+@dataclass(frozen=True)
+class Options:
+    """The pair of cameras.
+
+    Args:
+        baseline: the distance between the two cameras in metres; it must be given.
+    """
+
+    baseline: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_ranges(self, baseline=(0, 1000))
+
+
+def build(options: Options) -> Relation:
+    """The relation from disparity to depth."""
+
+    def between(reads: Sequence[TaskDef], gives: TaskDef) -> Derive:
+        (disparity,) = reads
+        _check_tasks(disparity, gives)
+        if not options.baseline:
+            raise RecipeError(
+                "Depth follows from disparity by the distance between the two cameras, which is "
+                "not given.",
+                next_step="Set the option, in metres: `baseline = 0.12`.",
+            )
+
+        def derive(labels: Sequence[LabelArray], camera: Camera | None) -> LabelArray:
+            (label,) = labels
+            known = known_camera(camera, "Depth follows from disparity")
+            return _depth(label, known.fx * options.baseline)
+
+        return derive
+
+    return Relation(reads=("depth",), gives="depth", between=between, needs_camera=True)
+
+
+def _check_tasks(disparity: TaskDef, depth: TaskDef) -> None:
+    """Check that one task has disparities and the other depths.
+
+    Raises:
+        RecipeError: it is not so.
+    """
+    if not getattr(disparity.options, "disparity", False):
+        raise RecipeError(
+            f"The relation reads disparities; '{disparity.name}' has depths.",
+            next_step="Name a task with `disparity = true` in `reads`.",
+        )
+    if getattr(depth.options, "disparity", False):
+        raise RecipeError(
+            f"The relation derives depths; '{depth.name}' has disparities.",
+            next_step="Name a task of depths in `gives`.",
+        )
+
+
+def _depth(label: LabelArray, scale: float) -> LabelArray:
+    """The depth that `scale` over a disparity is; a disparity of 0 or less has none, nor one so small that the depth has no end."""
+    disparity = np.where(label.valid[..., None], label.value, 0)
+    near = disparity > 0
+    with np.errstate(over="ignore"):
+        depth = np.divide(scale, disparity, out=np.zeros_like(disparity), where=near)
+    valid = near & (depth < np.inf)
+    return LabelArray(np.where(valid, depth, 0), valid[..., 0])

@@ -1,0 +1,104 @@
+"""Derives edges from classes: pixels beside a pixel of another class.
+
+People often leave the borders of objects unlabelled. Such thin gaps are filled first, each pixel
+with the nearest class; of equally near ones, with the first of the list. So the edge runs through
+the middle of the gap. What lies deep in wider gaps, or beside these, is not valid.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.camera import Camera
+from labelgrid.formats.codec import LabelArray
+from labelgrid.relations.relation import Derive, Relation
+from labelgrid.tasks.task import TaskDef
+
+#: A class that no pixel has: there is none.
+NO_CLASS = 65535
+Classes = NDArray[np.uint16]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which gaps are filled, and which pixels beside a border are edges.
+
+    Args:
+        reach: gaps are filled up to so many pixels from the labelled ones, so those of at most
+            twice this width are closed.
+        side: the pixels beside a border that the task's labels mark: `"both"`; `"first"`, those
+            left of it or above; `"second"`, those right of it or below; `"either"`, one of them,
+            but not known which: then those of the class that is first in the list are edges, and
+            those across the border are not valid.
+    """
+
+    reach: int = 4
+    side: Literal["either", "both", "first", "second"] = "either"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.reach <= 50:
+            raise ValueError(f"reach must be from 0 to 50 pixels; it is {self.reach}")
+
+
+def derive_edges(
+    options: Options, labels: Sequence[LabelArray], _camera: Camera | None
+) -> LabelArray:
+    """The edges of a class map.
+
+    If some classes were not annotated, nothing is valid: any pixel may be beside one of them.
+    """
+    (label,) = labels
+    filled = np.where(label.valid, label.value[..., 0], NO_CLASS).astype(np.uint16)
+    for _ in range(options.reach):
+        filled = np.where(filled == NO_CLASS, _smallest_around(filled), filled)
+    unsure = _wide_gaps(filled == NO_CLASS, label.valid, options.reach)
+    edge, unknown = _border_sides(filled, options.side)
+    valid = ~(unsure | unknown)
+    if label.annotated is not None and not label.annotated.all():
+        valid[:] = False
+    return LabelArray((edge & valid).astype(np.float32)[..., None], valid)
+
+
+def _smallest_around(classes: Classes) -> Classes:
+    """The smallest number of each pixel and its eight neighbours."""
+    return np.asarray(cv2.erode(classes, np.ones((3, 3), np.uint8)), np.uint16)
+
+
+def _wide_gaps(deep: Mask, labelled: Mask, reach: int) -> Mask:
+    """The gaps around pixels that were not reached, and the pixels beside them."""
+    gap = _grow(deep, reach) & ~labelled
+    return _grow(gap, 1)
+
+
+def _grow(mask: Mask, pixels: int) -> Mask:
+    """The pixels of a mask, and those at most so many rows and columns away."""
+    square = np.ones((2 * pixels + 1, 2 * pixels + 1), np.uint8)
+    return cv2.dilate(mask.astype(np.uint8), square) > 0
+
+
+def _border_sides(classes: Classes, side: str) -> tuple[Mask, Mask]:
+    """The edges, and the pixels beside borders of which it is not known whether they are."""
+    padded = np.pad(classes, 1, mode="edge")
+    before = (padded[1:-1, :-2], padded[:-2, 1:-1])
+    after = (padded[1:-1, 2:], padded[2:, 1:-1])
+    looked_at = {"first": after, "second": before}.get(side, before + after)
+    beside = np.any([classes != other for other in looked_at], axis=0)
+    if side != "either":
+        return beside, np.zeros_like(beside)
+    edge = np.any([classes < other for other in looked_at], axis=0)
+    return edge, beside & ~edge
+
+
+def build(options: Options) -> Relation:
+    """The relation from classes to edges."""
+
+    def between(_reads: Sequence[TaskDef], _gives: TaskDef) -> Derive:
+        return partial(derive_edges, options)
+
+    return Relation(reads=("semseg",), gives="edges", between=between)

@@ -1,0 +1,18 @@
+"""Exact labels of made rooms."""
+
+from collections.abc import Mapping
+from functools import cache
+
+from labelgrid.formats.codec import LabelArray
+from labelgrid.scenes.maps import scene_labels
+from labelgrid.scenes.ray_casting import cast
+from labelgrid.scenes.rooms import make_scene
+
+SIZE = (48, 64)
+
+
+@cache
+def room_labels(index: int, size: tuple[int, int] = SIZE) -> Mapping[str, LabelArray]:
+    """The labels of a room, by task."""
+    scene = make_scene(0, index)
+    return scene_labels(scene, cast(scene, size))

@@ -1,0 +1,49 @@
+"""Laws of saliency from classes."""
+
+import numpy as np
+import pytest
+
+from labelgrid.errors import RecipeError
+from labelgrid.ledger.grid import TaskRow
+from labelgrid.relations.derivations.classes_saliency import Options, build
+from labelgrid.scenes.maps import TASKS
+from labelgrid.tasks.task import definitions
+from tests.rooms import room_labels
+
+ROOM_TASKS = definitions(TASKS)
+SALIENCY = ROOM_TASKS["saliency"]
+SEMSEG = ROOM_TASKS["semseg"]
+
+
+def test_pixels_of_the_classes_are_salient_and_all_others_are_not() -> None:
+    labels = room_labels(3)
+    derive = build(Options(("wall", "floor"))).between([SEMSEG], SALIENCY)
+    found = derive([labels["semseg"]], None)
+    named = np.isin(labels["semseg"].value[..., 0], [0, 1])
+    assert found.value.dtype == np.float32
+    assert np.array_equal(found.valid, labels["semseg"].valid)
+    assert np.array_equal(found.value[..., 0] > 0.5, named & found.valid)
+    assert 0 < found.value.mean() < 1
+
+
+def test_in_rooms_people_are_mostly_what_is_salient() -> None:
+    derive = build(Options()).between([SEMSEG], SALIENCY)
+    both = 0
+    either = 0
+    for index in range(24):
+        labels = room_labels(index)
+        found = derive([labels["semseg"]], None).value > 0.5
+        if not found.any():
+            continue
+        salient = labels["saliency"].value > 0.5
+        both += np.count_nonzero(found & salient)
+        either += np.count_nonzero(found | salient)
+    assert both / either > 0.7
+
+
+def test_a_class_that_there_is_not_and_an_empty_set_are_refused() -> None:
+    rooms = definitions([TaskRow("rooms", "semseg", 1.0, {"classes": ["wall", "persons"]})])
+    with pytest.raises(RecipeError, match=r"`classes` names 'person'.*mean 'persons'"):
+        build(Options()).between([rooms["rooms"]], SALIENCY)
+    with pytest.raises(ValueError, match="at least one class"):
+        Options(())
