@@ -368,6 +368,8 @@ class Project(ProjectContents):
         strategy: str = "",
         dry_run: bool = False,
         new: bool = False,
+        pairs: int = 0,
+        control: str | float = 0.0,
         prelabels: bool = True,
     ) -> "QueryResult":
         """Pick cells within the budget, mark them requested and close the round.
@@ -380,6 +382,9 @@ class Project(ProjectContents):
             strategy: replaces the project's strategy.
             dry_run: return the picks and request nothing.
             new: request further cells while the last ones are unanswered.
+            pairs: the number of training images to draw at random; first of all, their missing
+                labels of all tasks that relations connect are requested.
+            control: a share of the rest of the budget to spend on random cells, such as "20%".
             prelabels: write the model's predictions for the picks, for annotators.
         """
         from labelgrid.rounds.query import query
@@ -393,6 +398,8 @@ class Project(ProjectContents):
                 strategy=strategy,
                 dry_run=dry_run,
                 new=new,
+                pairs=pairs,
+                control=control,
                 prelabels=prelabels,
             )
 

@@ -117,6 +117,13 @@ def query(
         bool,
         typer.Option("--new", help="Request further cells while the last ones are unanswered."),
     ] = False,
+    pairs: Annotated[
+        int,
+        typer.Option(help="Training images to draw at random, to measure relations on.", min=0),
+    ] = 0,
+    control: Annotated[
+        str, typer.Option(metavar="N%", help="A share of the budget to spend on random cells.")
+    ] = "0%",
     prelabels: Annotated[
         bool, typer.Option(help="Write the model's predictions for the picks.")
     ] = True,
@@ -133,6 +140,8 @@ def query(
             strategy=strategy,
             dry_run=dry_run,
             new=new,
+            pairs=pairs,
+            control=control,
             prelabels=prelabels,
         )
     if json:
@@ -146,11 +155,12 @@ def query(
 def _show_picks(result: "QueryResult", dry_run: bool) -> None:
     """Print the first picks, and how many labels of each task they are."""
     first = result.picks[:SHOWN]
-    screen.print_table(
-        f"Picks: the first {len(first)} of {len(result.picks):,}",
-        ["image", "task", "score", "why"],
-        [[pick.cell.image_id, pick.cell.task, pick.score, pick.why] for pick in first],
-    )
+    rows = []
+    for pick in first:
+        score = "" if pick.score is None else pick.score
+        rows.append([pick.cell.image_id, pick.cell.task, score, pick.why])
+    title = f"Picks: the first {len(first)} of {len(result.picks):,}"
+    screen.print_table(title, ["image", "task", "score", "why"], rows)
     if result.repeated:
         verb = "already requested"
     elif dry_run:
@@ -159,6 +169,9 @@ def _show_picks(result: "QueryResult", dry_run: bool) -> None:
         verb = "requested"
     labels = _say_counts(Counter(pick.cell.task for pick in result.picks))
     screen.say(f"Round {result.round} ({result.strategy}) {verb} {labels}: cost {result.cost:g}.")
+    drawn = Counter(pick.why for pick in result.picks if pick.score is None)
+    if drawn:
+        screen.say(f"Among these, no strategy picked {_say_counts(drawn)}.")
 
 
 def _say_counts(counts: Mapping[str, int]) -> str:

@@ -35,6 +35,7 @@ class Choice:
         unspent: the rest of the budget that no further pick fits into, in its unit; 0 if the pool
             is used up.
         seed: of the round's draws.
+        pairs: the images that the query drew as pairs.
     """
 
     round: int
@@ -43,6 +44,7 @@ class Choice:
     calibration: Mapping[str, Any]
     unspent: float
     seed: int
+    pairs: Sequence[str] = ()
 
     @property
     def cost(self) -> float:

@@ -5,16 +5,24 @@ write previews.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from labelgrid.errors import LabelgridError, LedgerError, ProjectError, command
+from labelgrid.errors import (
+    LabelgridError,
+    LedgerError,
+    NothingToBuyError,
+    ProjectError,
+    command,
+)
 from labelgrid.ledger.grid import Grid, Move, Pick, State, Unit
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.derived_labels import relations_of
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.pairs import drawn_pairs, note_pairs, paired_tasks
 from labelgrid.project.prices import apply_learned_costs
 from labelgrid.project.records import (
     PREVIEWS,
@@ -38,10 +46,18 @@ from labelgrid.rounds.choose import (
 from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
 from labelgrid.score.table import Table
 from labelgrid.select.budget import check_budget, payable_amount, pool_size
+from labelgrid.select.draws import (
+    CONTROL,
+    PAIR,
+    Drawn,
+    RandomDraws,
+    draw_beside,
+    read_share,
+)
 from labelgrid.select.following import brings_of, leave_out_following
 from labelgrid.select.strategy import Budget, PoolView, Strategy
 from labelgrid.streams import seed_of
-from labelgrid.words import count_text
+from labelgrid.words import count_text, join_names
 
 if TYPE_CHECKING:
     from labelgrid.rounds.pool_scorer import PoolScorer
@@ -96,6 +112,8 @@ def query(
     strategy: str = "",
     dry_run: bool = False,
     new: bool = False,
+    pairs: int = 0,
+    control: str | float = 0.0,
     prelabels: bool = True,
     pictures: bool | None = None,
 ) -> QueryResult:
@@ -115,6 +133,9 @@ def query(
         strategy: replaces the strategy of the settings.
         dry_run: request and write nothing; show what the query would do.
         new: request further cells even if the query repeats the last one.
+        pairs: the number of training images to draw at random, of which the missing labels of all
+            tasks that relations connect are requested first.
+        control: the share of the rest of the budget that is spent on random cells.
         prelabels: write the model's prediction of each pick as a label file.
         pictures: write pictures of the first picks; None: as `prelabels`.
 
@@ -122,7 +143,8 @@ def query(
         LabelgridError: the budget buys nothing, or the scores are stale.
     """
     _refuse_unfinished_training(project)
-    job = _prepare(project, strategy, progress)
+    draws = _random_draws(project, pairs, control)
+    job = _prepare(project, strategy, draws=draws, progress=progress)
     previews = job.previews(prelabels, prelabels if pictures is None else pictures)
     if not dry_run:
         _complete_earlier_previews(project, progress)
@@ -172,6 +194,18 @@ def _refuse_unfinished_training(project: ProjectFolder) -> None:
         )
 
 
+def _random_draws(project: ProjectFolder, pairs: int, control: str | float) -> RandomDraws:
+    """What the query draws at random.
+
+    Raises:
+        LabelgridError: a number is wrong, or no relation is declared.
+    """
+    draws = RandomDraws(pairs=pairs, control=read_share(control))
+    if not pairs:
+        return draws
+    return replace(draws, tasks=paired_tasks(project), earlier=drawn_pairs(project))
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Query:
     """A query: which strategy picks, and by which scores.
@@ -182,6 +216,7 @@ class _Query:
         name: of the strategy that picks.
         strategy: that picks.
         scores: of the model; None: there is no model.
+        draws: what is drawn at random beside.
         progress: receives the progress.
     """
 
@@ -190,6 +225,7 @@ class _Query:
     name: str
     strategy: Strategy
     scores: RoundScores | None
+    draws: RandomDraws
     progress: Progress
 
     @cached_property
@@ -211,6 +247,14 @@ class _Query:
         options = self.scores.options if self.scores and self.strategy.needs else {}
         return calibration_key(self.project, self.name, self.strategy, options)
 
+    @property
+    def asked_note(self) -> str:
+        """The ledger's note of what the query asks for beside a budget."""
+        draws = self.draws
+        if not (draws.pairs or draws.control):
+            return self.key
+        return f"{self.key}/{draws.pairs} pairs of {list(draws.tasks)}/control {draws.control}"
+
     def previews(self, prelabels: bool, pictures: bool) -> list[str]:
         """The names of the previews that follow the request: none without a trained model."""
         if not self.scores or not self.scores.fit.predicts:
@@ -219,7 +263,9 @@ class _Query:
         return [name for name, wish in wishes if wish]
 
 
-def _prepare(project: ProjectFolder, strategy: str, progress: Progress) -> _Query:
+def _prepare(
+    project: ProjectFolder, strategy: str, *, draws: RandomDraws, progress: Progress
+) -> _Query:
     """Find the strategy that picks, and the scores of the model for it."""
     asked, chosen = strategy_of(project, strategy)
     name = asked
@@ -233,6 +279,7 @@ def _prepare(project: ProjectFolder, strategy: str, progress: Progress) -> _Quer
         name=name,
         strategy=chosen,
         scores=scores,
+        draws=draws,
         progress=progress,
     )
 
@@ -282,11 +329,10 @@ def _complete_earlier_previews(project: ProjectFolder, progress: Progress) -> No
 def _repeated_result(job: _Query, budget: Budget) -> QueryResult | None:
     """The result of the last query, if the same query would only spend the budget a second time.
 
-    It is the same if the strategy, the budget, the model and the options of the scores are the
-    same, and if none of the requested cells has been labelled, skipped or cancelled since.
+    It is the same if the strategy, the budget, the model, the options of the scores and what is
+    drawn at random are the same, and if none of the requested cells has been labelled, skipped or cancelled since.
     """
     project = job.project
-    key = job.key
     closed = [row for row in project.store.rounds() if row.state == "closed"]
     if not closed:
         return None
@@ -296,7 +342,7 @@ def _repeated_result(job: _Query, budget: Budget) -> QueryResult | None:
         return None
     if fit and fit.round > last.number:
         return None
-    if project.store.get(ASKED.format(last.number)) != key:
+    if project.store.get(ASKED.format(last.number)) != job.asked_note:
         return None
     picks = read_picks(project.round_folder(last.number))
     open_cells = set()
@@ -399,29 +445,86 @@ def _choose_readable(job: _Query, pool: _Pool, budget: Budget) -> Choice:
     while True:
         grid = pool.grid.without(excluded)
         check_budget(budget, grid, len(excluded))
-        left = pool_size(grid, budget.unit)
-        amount = min(budget.amount + rest, left)
-        choice = choose(
-            job.name,
-            job.strategy,
-            number=pool.number,
-            pool=_view(job, pool, grid),
-            budget=Budget(amount, budget.unit),
-            progress=job.progress,
+        drawn = draw_beside(
+            job.draws,
+            grid,
+            Budget(budget.amount + rest, budget.unit),
+            seed=project.settings.seed,
+            round=pool.number,
         )
-        picked = {pick.cell.image_id for pick in choice.picks}
+        left = pool_size(drawn.grid, budget.unit)
+        amount = min(budget.amount + rest - drawn.spent, left)
+        choice = _choose_beside(job, pool, drawn, Budget(amount, budget.unit))
+        picked = {*choice.pairs, *(pick.cell.image_id for pick in choice.picks)}
         faulty = find_unusable_images(project, picked, Silent())
         if not faulty:
-            if budget.amount > payable_amount(left):
+            _say_drawn(job, drawn)
+            if budget.amount - drawn.spent > payable_amount(left):
                 job.progress.say(
                     f"The budget of {budget.amount:.10g} {budget.unit} is larger than the pool: "
-                    f"all that is left was picked, {left:.10g}."
+                    f"all that is left was picked, {pool_size(grid, budget.unit):.10g}."
                 )
             return choice
         if not unusable:  # of the other images, missing files are noticed, too
             faulty |= images_without_files(project, grid.images)
         unusable = find_unusable_images(project, faulty, job.progress)
         excluded |= unusable
+
+
+def _choose_beside(job: _Query, pool: _Pool, drawn: Drawn, budget: Budget) -> Choice:
+    """Let the strategy choose from what was not drawn; the drawn cells follow its picks.
+
+    Args:
+        job: the query.
+        pool: the pool.
+        drawn: what was drawn.
+        budget: what that left.
+
+    Raises:
+        NothingToBuyError: the budget buys nothing, and nothing was drawn.
+    """
+    view = _view(job, pool, drawn.grid)
+    choice = Choice(
+        round=pool.number,
+        strategy=job.name,
+        picks=(),
+        calibration=view.calibration,
+        unspent=round(max(budget.amount, 0.0), 9),
+        seed=view.seed,
+    )
+    try:
+        if not drawn.picks or choice.unspent:
+            choice = choose(
+                job.name,
+                job.strategy,
+                number=pool.number,
+                pool=view,
+                budget=budget,
+                progress=job.progress,
+            )
+    except NothingToBuyError:
+        if not drawn.picks:
+            raise
+        job.progress.say(
+            f"Not spent: {choice.unspent:g} {budget.unit}; beside what was drawn, no pick of "
+            f"'{job.name}' fits. The rest is for the next query with a budget in {budget.unit}."
+        )
+    return replace(choice, picks=[*choice.picks, *drawn.picks], pairs=drawn.images)
+
+
+def _say_drawn(job: _Query, drawn: Drawn) -> None:
+    """Say what was drawn at random."""
+    draws = job.draws
+    reasons = Counter(pick.why for pick in drawn.picks)
+    if draws.pairs:
+        images = count_text(len(drawn.images), "training image")
+        labels = count_text(reasons[PAIR], "label")
+        job.progress.say(
+            f"Drawn at random as pairs: {images}. {labels} of {join_names(draws.tasks)} are "
+            "requested in them; all others are there, asked for or skipped."
+        )
+    if draws.control:
+        job.progress.say(f"Drawn at random as a control: {count_text(reasons[CONTROL], 'label')}.")
 
 
 def unspent_budget(project: ProjectFolder, unit: Unit) -> float:
@@ -511,7 +614,8 @@ def _request(job: _Query, pool: _Pool, choice: Choice, budget: Budget) -> None:
     with project.store.transaction("query"):
         _check_unchanged(project, pool)
         project.store.put(key, dict(choice.calibration))
-        project.store.put(ASKED.format(choice.round), key)
+        project.store.put(ASKED.format(choice.round), job.asked_note)
+        note_pairs(project, choice.pairs)
         unspent = {**project.store.get(CARRIED, {}), budget.unit: choice.unspent}
         project.store.put(CARRIED, unspent)
         row = replace(

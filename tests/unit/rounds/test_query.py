@@ -10,19 +10,21 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from labelgrid.errors import ProjectError
+from labelgrid.errors import LabelgridError, ProjectError, RecipeError
 from labelgrid.ledger.grid import Explanation, Move, State, request_id
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.pairs import drawn_pairs
 from labelgrid.project.records import read_fit, read_picks
 from labelgrid.rounds import fit, models, pool_scorer, query, round_scores, score
 from labelgrid.rounds.choose import training_history
 from labelgrid.score.statistic import Statistic, TrainedStatistic
 from labelgrid.score.table import read_table
+from labelgrid.select.draws import CONTROL, PAIR
 from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult, draw_cells
 from labelgrid.select.strategy import Budget
 from tests.projects import Said, answer, make_project
-from tests.rounds import QUICK
+from tests.rounds import QUICK, Killed, copied
 
 HERE = "tests.unit.rounds.test_query"
 VIEWS = []
@@ -338,3 +340,145 @@ def test_a_disk_that_is_full_while_previews_are_written_is_reported_with_the_req
     ):
         query.query(project, Budget(4), Silent())
     assert project.round_number == 4
+
+
+@pytest.fixture
+def related(tmp_path):
+    """A project with nothing labelled, whose relation between depth and normals is off."""
+    project, made = make_project(tmp_path, n=14, strategy="random_cells")
+    with project:
+        relation = {"relations": {"depth_normals": {}}}
+        project.settings = replace(project.settings, changes={**QUICK, **relation})
+        yield project, made
+
+
+def cells_by_reason(result):
+    cells = {}
+    for pick in result.picks:
+        cells.setdefault(pick.why, set()).add(pick.cell)
+    return cells
+
+
+def test_pairs_and_a_control_are_paid_from_the_budget_and_the_strategy_picks_other_cells(related):
+    project, made = related
+    asked = query.query(project, Budget(20), Silent(), pairs=3, control="50%", prelabels=False)
+    by_reason = {why: len(cells) for why, cells in cells_by_reason(asked).items()}
+    assert by_reason == {PAIR: 6, CONTROL: 7, "random cell": 7}
+    assert len({pick.cell for pick in asked.picks}) == 20
+    held = {row.image_id for row in project.store.images(("heldout",))}
+    assert held and not held & {pick.cell.image_id for pick in asked.picks}
+    pairs = {(image_id, task) for image_id in drawn_pairs(project) for task in ("depth", "normals")}
+    assert {(cell.image_id, cell.task) for cell in cells_by_reason(asked)[PAIR]} == pairs
+    assert read_picks(project.round_folder(1)) == asked.picks
+
+
+def test_the_ledger_keeps_why_a_cell_was_drawn_after_its_label_came_in(related):
+    project, made = related
+    asked = query.query(project, Budget(12), Silent(), pairs=2, control="50%", prelabels=False)
+    answer(project, made)
+    (project.round_folder(1) / "picks.json").unlink()
+    for why in (PAIR, CONTROL):
+        kept = {event.move.cell for event in project.store.events(why=why)}
+        assert kept == cells_by_reason(asked)[why] and len(kept) == 4
+
+
+@pytest.mark.parametrize("strategy", ["partal", "random_images"])
+def test_the_images_of_pairs_are_the_same_whatever_strategies_bought(project, tmp_path, strategy):
+    relation = {"relations": {"depth_normals": {}}}
+    project.settings = replace(project.settings, changes={**project.settings.changes, **relation})
+    asked = query.query(project, Budget(9), Silent(), strategy=strategy, pairs=4, prelabels=False)
+    empty, _ = make_project(tmp_path / "empty", n=14)
+    with empty:
+        empty.settings = project.settings
+        query.query(empty, Budget(8), Silent(), pairs=4, prelabels=False)
+        assert drawn_pairs(project) == drawn_pairs(empty) and len(drawn_pairs(empty)) == 4
+    assert len(cells_by_reason(asked)[PAIR]) < 8  # others were bought before
+    assert len(asked.picks) <= 9
+
+
+def test_a_budget_of_the_pairs_alone_leaves_nothing_to_the_strategy(related):
+    project, _ = related
+    asked = query.query(project, Budget(4), Silent(), pairs=2, prelabels=False)
+    assert set(cells_by_reason(asked)) == {PAIR} and query.unspent_budget(project, "labels") == 0
+
+
+def test_what_the_strategy_cannot_spend_beside_the_pairs_is_kept_for_the_next_query(related):
+    project, _ = related
+    said = Said()
+    asked = query.query(project, Budget(4.5), said, pairs=2, prelabels=False)
+    assert set(cells_by_reason(asked)) == {PAIR} and query.unspent_budget(project, "labels") == 0.5
+    assert any(line.startswith("Not spent: 0.5 labels") for line in said.lines)
+
+
+def test_a_budget_of_the_whole_pool_buys_it_with_pairs_and_a_control(related):
+    project, _ = related
+    asked = query.query(
+        project, Budget(12, "images"), Silent(), pairs=5, control="20%", prelabels=False
+    )
+    assert len(asked.picks) == 36 and query.unspent_budget(project, "images") == 0
+
+
+def test_pairs_that_the_budget_does_not_pay_are_refused_and_nothing_changes(related):
+    project, _ = related
+    before = project.store.pool_hash()
+    with pytest.raises(LabelgridError, match=r"takes 6 labels(.|\n)*Nothing was requested"):
+        query.query(project, Budget(5), Silent(), pairs=3, prelabels=False)
+    assert project.store.pool_hash() == before and not drawn_pairs(project)
+    assert not project.store.rounds()
+
+
+def test_a_dry_run_draws_what_the_query_draws_and_keeps_nothing(related):
+    project, _ = related
+    words = {"pairs": 2, "control": "50%", "prelabels": False}
+    shown = query.query(project, Budget(9), Silent(), dry_run=True, **words)
+    assert not drawn_pairs(project) and not project.store.rounds()
+    assert query.query(project, Budget(9), Silent(), **words) == shown
+
+
+def test_the_same_query_draws_once_and_one_with_other_draws_again(related):
+    project, _ = related
+    first = query.query(project, Budget(9), Silent(), pairs=2, prelabels=False)
+    drawn = drawn_pairs(project)
+    again = query.query(project, Budget(9), Silent(), pairs=2, prelabels=False)
+    assert again == replace(first, repeated=True) and drawn_pairs(project) == drawn
+    further = query.query(project, Budget(9), Silent(), pairs=3, prelabels=False)
+    assert further.round == 2 and drawn_pairs(project)[:2] == drawn
+    assert len(drawn_pairs(project)) == 5
+    assert query.query(project, Budget(9), Silent(), control=0.5, prelabels=False).round == 3
+
+
+@pytest.mark.parametrize("step", ["write_picks", "note_pairs"])
+def test_a_query_killed_while_it_requests_draws_the_same_when_it_is_run_again(
+    related, tmp_path, monkeypatch, step
+):
+    project, _ = related
+    words = {"pairs": 2, "control": "50%", "prelabels": False}
+    (tmp_path / "twin").mkdir()
+    with copied(project, tmp_path / "twin" / "flat") as twin:
+        twin.settings = project.settings
+        undisturbed = query.query(twin, Budget(9), Silent(), **words)
+        drawn = drawn_pairs(twin)
+
+    def killed(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(query, step, killed)
+        query.query(project, Budget(9), Silent(), **words)
+    assert not drawn_pairs(project)
+    assert query.query(project, Budget(9), Silent(), **words) == undisturbed
+    assert drawn_pairs(project) == drawn
+
+
+def test_an_image_whose_file_is_gone_is_not_drawn(related):
+    project, made = related
+    first = query.query(project, Budget(6), Silent(), pairs=3, dry_run=True, prelabels=False)
+    gone = first.picks[0].cell.image_id
+    (made.images / gone).unlink()
+    asked = query.query(project, Budget(6), Silent(), pairs=3, prelabels=False)
+    assert gone not in drawn_pairs(project) and len(asked.picks) == 6
+
+
+def test_pairs_need_a_relation(project):
+    with pytest.raises(RecipeError, match="No relation between tasks is declared"):
+        query.query(project, Budget(9), Silent(), pairs=2)

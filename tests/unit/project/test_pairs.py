@@ -1,0 +1,60 @@
+"""The images that queries drew as pairs, and the tasks that relations connect."""
+
+from dataclasses import replace
+
+import pytest
+
+from labelgrid.errors import LedgerError, RecipeError
+from labelgrid.project.pairs import DRAWN_IMAGES, drawn_pairs, note_pairs, paired_tasks
+from labelgrid.project.remove import remove
+from tests.projects import make_project
+
+RELATION = {"relations": {"depth_normals": {}}}
+
+
+@pytest.fixture
+def project(tmp_path):
+    with make_project(tmp_path, n=6)[0] as made:
+        yield made
+
+
+def training(project):
+    return [row.image_id for row in project.store.images(("train",))]
+
+
+def test_drawn_images_are_kept_in_the_order_of_the_draw_and_once(project):
+    first, second, third, *_ = training(project)
+    note_pairs(project, [third, first])
+    note_pairs(project, [])
+    note_pairs(project, [first, second])
+    assert drawn_pairs(project) == [third, first, second]
+
+
+def test_a_project_has_no_drawn_images_before_the_first_draw(project):
+    note_pairs(project, [])
+    assert drawn_pairs(project) == [] and project.store.get(DRAWN_IMAGES) is None
+
+
+def test_images_that_were_removed_or_held_out_since_are_none_of_them(project):
+    first, second, third, *_ = training(project)
+    note_pairs(project, [first, second, third])
+    remove(project, [second])
+    project.store.update_images([replace(project.store.image(first), split="heldout")])
+    assert drawn_pairs(project) == [third]
+
+
+@pytest.mark.parametrize("note", ["a.png", {"a.png": 1}, [1], None])
+def test_a_damaged_note_is_refused(project, note):
+    project.store.put(DRAWN_IMAGES, note)
+    with pytest.raises(LedgerError, match="'pairs' is no list of images"):
+        drawn_pairs(project)
+
+
+def test_relations_connect_their_tasks_though_they_are_off(project):
+    project.settings = replace(project.settings, changes=RELATION)
+    assert paired_tasks(project) == ["depth", "normals"]
+
+
+def test_without_a_relation_it_is_said_how_to_declare_one(project):
+    with pytest.raises(RecipeError, match=r"No relation(.|\n)*\[changes\.relations\.depth_normals"):
+        paired_tasks(project)
