@@ -39,8 +39,10 @@ from labelgrid.tasks.task import TaskDef
 README = "README.txt"
 IMAGES = "images"
 PRELABELS = "prelabels"
-#: Files of a request, which are not labels.
-_OTHER_FILES = frozenset({MANIFEST, MANIFEST_TABLE, README, SKIPS, LABEL_LIST})
+#: What is declared of the labels of a supplier.
+DECLARATION = "supplier.toml"
+#: Files of a request or a supplier, which are not labels.
+_OTHER_FILES = frozenset({MANIFEST, MANIFEST_TABLE, README, SKIPS, LABEL_LIST, DECLARATION})
 #: A hidden file that is named, unlike others: people wonder about it.
 _SHOWN_HIDDEN = ".DS_Store"
 

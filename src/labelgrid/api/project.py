@@ -243,6 +243,8 @@ class Project(ProjectContents):
         keep: "Keep | None" = None,
         url: str = "",
         token_file: Place | None = None,
+        supplier: str = "",
+        cost: float | None = None,
     ) -> "Imported":
         """Import labels: all of them, or none and a list of faults.
 
@@ -265,12 +267,17 @@ class Project(ProjectContents):
                 are refused.
             url: a labelling tool's server, with `format`; its answers are imported.
             token_file: a file with the token of one of its users.
+            supplier: the name of a supplier whose labels these are: they cost nearly nothing and
+                are not true. They label no cell; a training uses them as far as the recipe trusts
+                them.
+            cost: of one label of the supplier; None: as it is declared, otherwise 0.
 
         Raises:
             LabelgridError: a label cannot be imported; lists every such label.
         """
         from labelgrid.annotate.import_options import ImportOptions
         from labelgrid.project.import_labels import import_labels
+        from labelgrid.project.import_supplied import import_supplied
         from labelgrid.project.tool_server import tool_server
 
         if seed is not None and not limit:
@@ -284,6 +291,31 @@ class Project(ProjectContents):
                 "An import is of LABELS, or of a server.",
                 next_step="Name a file or folder, or --from label-studio with --url.",
             )
+        options = ImportOptions(task=task, names=map or {}, rest=rest, keep=keep)
+        if supplier:
+            if split or replace:
+                raise UsageError(
+                    "--split and --replace are for true labels.",
+                    next_step="Leave them out: a supplier's new labels replace its earlier ones.",
+                )
+            return import_supplied(
+                self._project,
+                source,
+                supplier=supplier,
+                cost=cost,
+                format=format,
+                accept=accept,
+                limit=limit,
+                seed=seed or 0,
+                options=options,
+                dry_run=dry_run,
+                progress=self._progress,
+            )
+        if cost is not None:
+            raise UsageError(
+                "--cost is that of a supplier's labels; others cost what their tasks declare.",
+                next_step="Add --supplier NAME.",
+            )
         return import_labels(
             self._project,
             source,
@@ -293,7 +325,7 @@ class Project(ProjectContents):
             accept=accept,
             limit=limit,
             seed=seed or 0,
-            options=ImportOptions(task=task, names=map or {}, rest=rest, keep=keep),
+            options=options,
             dry_run=dry_run,
             progress=self._progress,
         )

@@ -112,6 +112,16 @@ def import_(
     ] = None,
     url: Url = "",
     token_file: TokenFile = None,
+    supplier: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="These labels are of a supplier: cheap, and not true. They label no cell.",
+        ),
+    ] = "",
+    cost: Annotated[
+        float | None, typer.Option(help="What a label of the supplier costs; 0 by default.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Import labels: all of them, or none and a list of faults.
@@ -137,6 +147,8 @@ def import_(
             keep=keep.value if keep else None,
             url=url,
             token_file=token_file,
+            supplier=supplier,
+            cost=cost,
         )
     print_import_result(done, json)
     if done.refused:
@@ -153,6 +165,8 @@ def import_(
             "--keep": keep,
             "--replace": replace,
             "--accept": accept,
+            "--supplier": supplier or None,
+            "--cost": cost,
         }
         again = command("import", folder, labels, *_as_words(given))
         screen.say(f"Nothing was imported. Next: {again}")

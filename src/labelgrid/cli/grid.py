@@ -264,6 +264,7 @@ def status(folder: Folder, json: AsJson = False) -> None:
     _show_rows("task", values["tasks"], STATE_COLUMNS)
     _show_derived(values["tasks"])
     _show_times(values)
+    _show_suppliers(values["suppliers"])
     if values["rounds"]:
         columns = ["round", "strategy", "budget", "unit", "state"]
         row_of = itemgetter(*columns)
@@ -295,6 +296,17 @@ def _show_times(values: dict[str, Any]) -> None:
             "Queries use the declared costs; "
             'with costs = "times" in labelgrid.toml, the learned ones.'
         )
+
+
+def _show_suppliers(suppliers: Mapping[str, Any]) -> None:
+    """Print which labels suppliers gave, what they cost and how far they are trusted."""
+    rows = []
+    for name, values in suppliers.items():
+        for task, count in values["labels"].items():
+            cost = values["cost"] * count
+            rows.append([name, task, count, cost, values["trust"][task]])
+    if rows:
+        screen.print_table("", ["supplier", "task", "labels", "cost", "trust"], rows)
 
 
 def _show_rows(first: str, entries: Mapping[str, Mapping[str, Any]], titles: Titles) -> None:

@@ -1,4 +1,4 @@
-"""Fills gaps among an image's labels with labels that follow from its others."""
+"""Fills gaps among an image's labels: with labels that follow from its others, or supplied ones."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,26 +8,30 @@ from numpy.typing import NDArray
 
 from labelgrid.camera import Camera
 from labelgrid.data.dataset import Source, camera_of, weight_of
+from labelgrid.data.supplied import SuppliedLabels
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.tasks.task import TaskDef
 
+#: What gives a label that nobody bought; its `trust` is the label's weight in training.
+Filler = BoundRelation | SuppliedLabels
+
 
 @dataclass(frozen=True)
 class DerivedSource:
-    """A `Source` in which missing labels of some images are derived from their other labels.
+    """A `Source` in which labels that some images lack are derived from others, or supplied.
 
-    A label that the source has always wins. Only labels of the source are read, never derived ones.
+    Relations read labels of the source alone, never derived or supplied ones.
 
     Args:
         source: the true labels.
         tasks: the tasks that relations read.
-        relations: by image id, then by task, the relation by which the label follows.
+        fillers: by image id, then by task, what gives the missing label.
     """
 
     source: Source
     tasks: Mapping[str, TaskDef]
-    relations: Mapping[str, Mapping[str, BoundRelation]]
+    fillers: Mapping[str, Mapping[str, Filler]]
 
     def images(self) -> Sequence[str]:
         """The image ids."""
@@ -38,14 +42,23 @@ class DerivedSource:
         return self.source.image(image_id)
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
-        """As `Source.label`, or the derived label; None if it is nowhere sure.
+        """As `Source.label`, or the label of the filler; None if it is nowhere sure.
 
         Raises:
-            LabelError: the relation needs the image's camera, which is unknown.
+            LabelError: a relation needs the image's camera, which is unknown; or the file of a
+                supplied label is missing or has changed.
         """
-        relation = self.relations.get(image_id, {}).get(task.name)
-        if relation is None:
+        filler = self.fillers.get(image_id, {}).get(task.name)
+        if filler is None:
             return self.source.label(image_id, task)
+        if isinstance(filler, BoundRelation):
+            label = self._derived(image_id, filler)
+        else:
+            label = filler.label(image_id, task)
+        return label if label is not None and label.valid.any() else None
+
+    def _derived(self, image_id: str, relation: BoundRelation) -> LabelArray | None:
+        """The label that follows from those of the source; None if one of these is missing."""
         labels = {}
         for name in relation.reads:
             label = self.source.label(image_id, self.tasks[name])
@@ -53,15 +66,14 @@ class DerivedSource:
                 return None
             labels[name] = label
         size = labels[relation.reads[0]].size
-        derived = relation.label(labels, self.camera(image_id, size))
-        return derived if derived.valid.any() else None
+        return relation.label(labels, self.camera(image_id, size))
 
     def weight(self, image_id: str, task: str) -> float:
-        """As `WeightedSource.weight`; of a derived label, the trust in its relation."""
-        relation = self.relations.get(image_id, {}).get(task)
-        if relation is None:
+        """As `WeightedSource.weight`; of a label of a filler, the trust in that."""
+        filler = self.fillers.get(image_id, {}).get(task)
+        if filler is None:
             return weight_of(self.source, image_id, task)
-        return relation.trust
+        return filler.trust
 
     def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
         """As `CameraSource.camera`."""
@@ -86,3 +98,24 @@ def derivable(
         if following:
             found[image_id] = following
     return found
+
+
+def add_supplied(
+    fillers: dict[str, dict[str, Filler]],
+    supplied: Mapping[str, Sequence[SuppliedLabels]],
+    labelled: Mapping[str, Collection[str]],
+) -> None:
+    """Add supplied labels where no label is and nothing fills that is trusted as much.
+
+    Args:
+        fillers: by image and task; get the supplied labels.
+        supplied: by task.
+        labelled: the tasks of which each image that may be filled has a label.
+    """
+    for task, several in supplied.items():
+        for labels in sorted(several, key=lambda labels: -labels.trust):
+            for image_id in labelled.keys() & labels.files.keys():
+                known = fillers.get(image_id, {}).get(task)
+                if task in labelled[image_id] or (known and known.trust >= labels.trust):
+                    continue
+                fillers.setdefault(image_id, {})[task] = labels

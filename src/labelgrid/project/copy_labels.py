@@ -13,11 +13,18 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.validate_labels import UNCHANGED, AcceptedLabel, as_file
 from labelgrid.tasks.task import TaskDef
 
+#: The folder of a project's labels.
+LABELS = "labels"
+
 
 def copy_labels(
-    project: ProjectFolder, labels: Sequence[AcceptedLabel], progress: Progress
+    project: ProjectFolder,
+    labels: Sequence[AcceptedLabel],
+    progress: Progress,
+    *,
+    folder: str = LABELS,
 ) -> list[str]:
-    """Copy the labels into the project and flush them to the disk.
+    """Copy the labels into a folder of the project and flush them to the disk.
 
     Returns their paths in the project.
 
@@ -32,7 +39,7 @@ def copy_labels(
     with files.disk_errors(project.folder, UNCHANGED):
         progress.start("Copying labels", len(labels), "files")
         for label in labels:
-            path = _choose_path(project, label)
+            path = _choose_path(project, label, folder)
             paths.append(path)
             if label.status != "unchanged":
                 target = _target(project, path)
@@ -44,9 +51,9 @@ def copy_labels(
         for _ in files.flush(copies):
             progress.advance()
         folders = set()
-        for folder in {path.parent for path in copies}:
-            folders |= {folder, *folder.parents}
-        for _ in files.flush(folder for folder in folders if folder.is_relative_to(root)):
+        for parent in {path.parent for path in copies}:
+            folders |= {parent, *parent.parents}
+        for _ in files.flush(parent for parent in folders if parent.is_relative_to(root)):
             pass
     return paths
 
@@ -56,12 +63,12 @@ def _target(project: ProjectFolder, path: str) -> Path:
     return project.inside(str(PurePosixPath(path).parent)) / PurePosixPath(path).name
 
 
-def _choose_path(project: ProjectFolder, label: AcceptedLabel) -> str:
+def _choose_path(project: ProjectFolder, label: AcceptedLabel, folder: str) -> str:
     """The label's path in the project; no other label has the same path."""
     if label.status in ("unchanged", "repaired"):
         return label.row.path
     cell = label.row.cell
-    start = f"labels/{cell.task}/{stem(cell.image_id)}."
+    start = f"{folder}/{cell.task}/{stem(cell.image_id)}."
     end = label.suffix.lower()
     short = shorten_path(f"{start}{label.digest[:8]}{end}")
     existing = project.folder / short

@@ -22,7 +22,7 @@ from labelgrid.errors import LabelError, LabelgridError, LedgerError, ProjectErr
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, Move, Split, State
 from labelgrid.progress import Progress, Silent
-from labelgrid.project.copy_labels import copy_labels
+from labelgrid.project.copy_labels import LABELS, copy_labels
 from labelgrid.project.dataset_labels import answers_of
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_numbers import OCCURRED, ImportNumbers
@@ -94,8 +94,8 @@ def import_labels(
     if limit < 0:
         raise UsageError(f"--limit must not be below 0. Found {limit}.", unchanged=UNCHANGED)
     opened = unpacked(source) if isinstance(source, Path) else nullcontext(source)
-    with _refuse_changes(project), opened as answer:
-        run = _Import(
+    with refuse_changes(project), opened as answer:
+        run = LabelImport(
             project=project,
             source=source,
             answer=answer,
@@ -114,7 +114,7 @@ def import_labels(
 
 
 @contextmanager
-def _refuse_changes(project: ProjectFolder) -> Iterator[None]:
+def refuse_changes(project: ProjectFolder) -> Iterator[None]:
     """Refuse an import during which another command takes its tasks or images out.
 
     Raises:
@@ -138,8 +138,12 @@ def _changed_error() -> LedgerError:
 
 
 @dataclass(kw_only=True)
-class _Import:
-    """One import; its fields are as in `import_labels`, `answer` is `source` unpacked."""
+class LabelImport:
+    """One import; its fields are as in `import_labels`, `answer` is `source` unpacked.
+
+    Attributes:
+        folder: where in the project the files go.
+    """
 
     project: ProjectFolder
     source: Path | ToolServer
@@ -154,6 +158,7 @@ class _Import:
     progress: Progress
     numbers: ImportNumbers = field(init=False)
     summaries: Summaries | None = field(init=False, default=None)
+    folder: str = field(init=False, default=LABELS)
 
     def __post_init__(self) -> None:
         self.numbers = ImportNumbers(self.project, self.progress)
@@ -171,16 +176,20 @@ class _Import:
             (project.folder / report).unlink(missing_ok=True)
         self._check_plausible(validated)
         self.numbers.look_back()
-        paths = copy_labels(project, validated.labels, self.progress)
+        paths = copy_labels(project, validated.labels, self.progress, folder=self.folder)
         result = self._draw(self._result(answers, validated), validated, PICTURE)
-        self.numbers.remember(validated.labels)
         try:
-            _record(project, validated, paths, self.split)
+            self._keep(validated, paths)
         except LabelgridError:
             for name in (PICTURE, OCCURRED):
                 (project.folder / name).unlink(missing_ok=True)
             raise
         return result
+
+    def _keep(self, validated: ValidatedLabels, paths: Sequence[str]) -> None:
+        """Make the labels, whose files are on the disk, those of their cells."""
+        self.numbers.remember(validated.labels)
+        _record(self.project, validated, paths, self.split)
 
     def try_out(self) -> Imported:
         """Do all of an import that changes nothing, and a picture."""
@@ -217,8 +226,13 @@ class _Import:
             answers = self._read(self.answer)
         if self.index.options.keep:
             answers = keep_one(answers, self.index.options.keep)
+        answers = self._admit(answers)
         if self.limit:
             answers.labels = _draw_images(answers.labels, self.limit, self.seed)
+        return answers
+
+    def _admit(self, answers: Answers) -> Answers:
+        """The answers that may be imported."""
         return answers
 
     def _download(self, server: ToolServer) -> Answers:

@@ -14,7 +14,9 @@ from labelgrid.project.headlines import Headline, headlines_of
 from labelgrid.project.prices import times_of
 from labelgrid.project.records import measured_rounds, read_fit
 from labelgrid.project.requests import query_command
+from labelgrid.project.suppliers import supplier_names, supplier_values
 from labelgrid.project.unusable_images import noted_unusable_images
+from labelgrid.recipes.resolve import load_recipe
 
 
 def status_of(project: ProjectFolder) -> dict[str, Any]:
@@ -26,6 +28,8 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
     cells of training images whose label follows from others, and `saved` what these would have
     cost; only of tasks of which a relation gives labels. `set_aside` holds the images that the last
     commands left out and that still cannot be used, with the reasons.
+    `suppliers` says of each how many labels it gave, what they cost, and how far the recipe trusts
+    them.
     """
     counts = project.store.counts()
     rounds = project.store.rounds()
@@ -59,12 +63,21 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
         "headlines": [headline.as_json() for headline in headlines(project)],
         "set_aside": noted_unusable_images(project),
         "spent": project.store.spent(),
+        "suppliers": _suppliers(project),
         "removed": {
             "images": len(project.store.removed("images")),
             "tasks": project.store.removed("tasks"),
         },
         "next": next_command(project),
     }
+
+
+def _suppliers(project: ProjectFolder) -> dict[str, Any]:
+    if not supplier_names(project):
+        return {}
+    settings = project.settings
+    recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
+    return supplier_values(project, recipe.suppliers)
 
 
 def headlines(project: ProjectFolder) -> list[Headline]:

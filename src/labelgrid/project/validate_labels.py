@@ -83,6 +83,7 @@ def validate_labels(
     replace: bool,
     progress: Progress,
     seen: Seen | None = None,
+    rows: Mapping[Cell, CellRow] | None = None,
 ) -> ValidatedLabels:
     """Read every label, check its size, and compare it with the ledger; collects all faults.
 
@@ -94,10 +95,12 @@ def validate_labels(
         progress: reports each label.
         seen: called with each label that was read and can be imported, so that nobody needs to read
             it again.
+        rows: of the cells; None: the ledger's.
     """
     faults = [*answers.faults, *repeated_faults(answers)]
     cells = [answer.cell for answer in answers.labels] + [skip.cell for skip in answers.skips]
-    rows = project.store.find(cells)
+    if rows is None:
+        rows = project.store.find(cells)
     labels: list[AcceptedLabel] = []
     progress.start("Checking labels", len(answers.labels), "files")
     validator = LabelValidator(project, rows, replace, seen)

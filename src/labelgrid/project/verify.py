@@ -18,21 +18,28 @@ from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.stored_labels import check_stored_label
+from labelgrid.project.suppliers import supplied_rows
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import count_text
 
 
 @dataclass(frozen=True)
 class Verified:
-    """The result of a verification: how many images and labels were read, and their faults."""
+    """The result of a verification: how many images and labels were read, and their faults.
+
+    `supplied` are the labels of suppliers.
+    """
 
     images: int
     labels: int
     faults: Sequence[Fault]
+    supplied: int = 0
 
     def __str__(self) -> str:
         """A summary in words, then one line a fault."""
         read = f"{count_text(self.images, 'image')} and {count_text(self.labels, 'label')}"
+        if self.supplied:
+            read += f", and {count_text(self.supplied, 'label')} of suppliers"
         summary = f"Read {read}: {count_text(len(self.faults), 'fault')}."
         return "\n  ".join([summary, *map(str, self.faults)])
 
@@ -64,8 +71,12 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
         progress.start("Reading labels", len(cells), "labels")
         check_label = partial(_label_fault, project, project.tasks(), rows)
         faults += _collect_faults(threads.map(check_label, cells), progress)
+        supplied = supplied_rows(project)
+        if supplied:
+            progress.start("Reading labels of suppliers", len(supplied), "labels")
+            faults += _collect_faults(threads.map(check_label, supplied), progress)
     faults += [_cell_fault(cell) for cell in project.store.differing_cells()]
-    return Verified(len(rows), len(cells), faults)
+    return Verified(len(rows), len(cells), faults, supplied=len(supplied))
 
 
 def _cell_fault(cell: Cell) -> Fault:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from labelgrid.data.options import DataOptions
+from labelgrid.data.supplied import SupplierChoice
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.plugins import PluginChoice
 from labelgrid.relations.choice import RelationChoice
@@ -37,6 +38,7 @@ class Recipe:
         balance: the balancer and its options.
         terms: the options of each term, by plug-in name.
         relations: the relations between tasks, by name.
+        suppliers: how far labels of suppliers are trusted, by the supplier's name.
         score: the options of statistics, by plug-in name.
     """
 
@@ -49,6 +51,7 @@ class Recipe:
     terms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     score: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     relations: Mapping[str, RelationChoice] = field(default_factory=dict)
+    suppliers: Mapping[str, SupplierChoice] = field(default_factory=dict)
 
     def json(self) -> str:
         """The whole recipe as canonical JSON."""

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from labelgrid.config import merge, parse
-from labelgrid.data.derived import derivable
+from labelgrid.data.derived import Filler, add_supplied, derivable
 from labelgrid.ledger.grid import Cell, Split, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
@@ -14,6 +14,7 @@ from labelgrid.project.sources import OracleSource, ProjectSource, source_of
 from labelgrid.recipes.resolve import check_options, load_recipe
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.relations.bound import BoundRelation, bind_relations
+from labelgrid.rounds.supplied import BoundSupplier, bind_suppliers, supplied_by_task
 from labelgrid.tasks.task import Task, TaskDef, build_all
 
 
@@ -50,6 +51,30 @@ class RoundContext:
         labelled = tasks_by_image(cell for cell in self.source.labels if cell.image_id in used)
         return derivable(self.relations, labelled)
 
+    @cached_property
+    def suppliers(self) -> list[BoundSupplier]:
+        """The suppliers that the recipe trusts."""
+        return bind_suppliers(self.project, self.recipe.suppliers, self.definitions)
+
+    def fillers(self, image_ids: Collection[str]) -> dict[str, dict[str, Filler]]:
+        """What fills the missing labels of training images: the most trusted, by image and task."""
+        fillers: dict[str, dict[str, Filler]] = {}
+        for image_id, relations in self.derivable(image_ids).items():
+            fillers[image_id] = dict(relations)
+        if not self.suppliers:
+            return fillers
+        known = tasks_by_image(self.source.labels)
+        labelled = {image_id: known.get(image_id, frozenset[str]()) for image_id in image_ids}
+        supplied = supplied_by_task(
+            self.project,
+            self.suppliers,
+            source=self.source,
+            tasks=self.definitions,
+            labelled=labelled,
+        )
+        add_supplied(fillers, supplied, labelled)
+        return fillers
+
 
 def recipe_of(
     project: ProjectFolder, recipe: str = "", changes: dict[str, object] | None = None
@@ -81,6 +106,7 @@ def context_for_recipe(project: ProjectFolder, recipe: Recipe) -> RoundContext:
     definitions = project.tasks()
     tasks = build_all(definitions, recipe.objective.losses)
     bind_relations(recipe.relations, definitions)  # refuses wrong ones
+    bind_suppliers(project, recipe.suppliers, definitions)
     return RoundContext(
         project=project,
         recipe=recipe,

@@ -23,6 +23,7 @@ from labelgrid.rounds.context import RoundContext, context_of, labelled_images, 
 from labelgrid.rounds.model_record import measure_heldout, record_model
 from labelgrid.rounds.models import load_previous_weights, new_network, previous_model, terms_of
 from labelgrid.rounds.round_scores import check_expected_options, lacking_term, strategy_of
+from labelgrid.rounds.supplied import supplied_identity
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.train.checkpoint import load, same_training
 from labelgrid.train.loop import fit as train
@@ -115,7 +116,7 @@ def plan_of(
     objective = context.recipe.objective
     weights = fixed_weights(context.tasks, objective)
     train, val = splits or splits_for_training(context, project, Silent())
-    derived = context.derivable(train)
+    fillers = context.fillers(train)
     reduce = partial(supervised_loss, reduction=objective.reduction)
     with seed_torch(context.seed, "init", "balance"):
         balancer = build_plugin("balance", recipe.balance, weights, reduce)
@@ -123,7 +124,7 @@ def plan_of(
         network=network,
         tasks=context.tasks,
         definitions=context.definitions,
-        source=DerivedSource(context.source, context.definitions, derived),
+        source=DerivedSource(context.source, context.definitions, fillers),
         train=train,
         val=val,
         data=recipe.data,
@@ -135,7 +136,7 @@ def plan_of(
         identity=identity_of(context, train, val, start),
         previous=partial(previous_model, context, number or project.round_number),
         labels=tasks_by_image(context.source.labels),
-        derived={image_id: frozenset(tasks) for image_id, tasks in derived.items()},
+        derived={image_id: frozenset(tasks) for image_id, tasks in fillers.items()},
         continued=bool(start),
     )
 
@@ -155,8 +156,11 @@ def identity_of(context: RoundContext, train: list[str], val: list[str], start: 
     del recipe["score"]
     if not context.relations:
         del recipe["relations"]  # off, it changes nothing
+    if not context.suppliers:
+        del recipe["suppliers"]
     tasks = [(task.name, task.kind, asdict(task.form)) for task in context.definitions.values()]
-    data = hash_of(train, val, sorted(labels))
+    supplied = [supplied_identity(context.suppliers, train)] if context.suppliers else []
+    data = hash_of(train, val, sorted(labels), *supplied)
     identity = {
         "recipe": recipe,
         "seed": context.seed,

@@ -88,6 +88,8 @@ class Spec:
         overview: gathers numbers of the labels of an import, and the legend of their pictures; the
             label files' options -> an `Overview`. Default: an import shows counts alone.
         other_figures: further figures that can be a headline -> the metric that computes them.
+        scaled: maps of the kind are often known but for their scale, as relative depth is: labels
+            of suppliers can be brought to the scale of the task's (`labelgrid.tasks.alignment`).
     """
 
     kind: str
@@ -106,6 +108,7 @@ class Spec:
     outline: Outline = no_outline
     overview: Callable[[Any], Overview] = Overview
     other_figures: Mapping[str, str] = field(default_factory=dict)
+    scaled: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +164,11 @@ class TaskDef:
         """The names of the classes in its label files; empty if these hold none."""
         names: tuple[str, ...] = getattr(self.options, "classes", ())
         return names
+
+    @property
+    def grows_toward_camera(self) -> bool:
+        """Whether larger numbers of its labels are nearer, as those of a disparity are."""
+        return bool(getattr(self.options, "disparity", False))
 
     @property
     def class_names(self) -> tuple[str, ...]:

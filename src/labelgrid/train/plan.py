@@ -38,7 +38,8 @@ class Plan:
         previous: restores the previous round's model, for terms that read it.
         labels: the tasks of which each training image has a label. They alone count for the length
             of the training and of its batches.
-        derived: the tasks of which a label of a training image follows from its others.
+        derived: the tasks of which a label of a training image follows from its others, or is a
+            supplier's.
         continued: the network starts from trained weights.
     """
 

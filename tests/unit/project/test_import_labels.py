@@ -296,7 +296,7 @@ def test_a_task_or_image_that_is_taken_out_meanwhile_refuses_the_import(
     (answered / "skips.csv").write_text(f"request_id,reason\n{skipped},dark\n")
     owner: object = import_labels_module
     if not hasattr(owner, step):
-        owner = import_labels_module._Import
+        owner = import_labels_module.LabelImport
     real = getattr(owner, step)
 
     def overtaken(*arguments: object, **named: object) -> object:

@@ -243,6 +243,7 @@ SPEC = Spec(
     overview=DistanceOverview,
     slope=depth_slope,
     other_figures={"absErr": "RMSE"},
+    scaled=True,
 )
 
 

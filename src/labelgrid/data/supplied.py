@@ -1,0 +1,87 @@
+"""Reads labels of suppliers, which cost nearly nothing and are not true."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from labelgrid.formats.codec import LabelArray, check_digest
+from labelgrid.tasks.alignment import Align, Extent, align_to, invert
+from labelgrid.tasks.task import TaskDef
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupplierChoice:
+    """A supplier of a recipe: a table [suppliers.NAME].
+
+    Args:
+        trust: how far its labels are believed, from 0 to 1: their weight in training. 0: not used.
+        tasks: another trust, by task.
+    """
+
+    trust: float = 0.0
+    tasks: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for trust in (self.trust, *self.tasks.values()):
+            if not 0 <= trust <= 1:
+                raise ValueError(f"trust lies between 0 and 1; it is {trust}")
+
+    def trust_in(self, task: str) -> float:
+        """The trust in the labels of a task.
+
+        Example:
+            >>> SupplierChoice(trust=0.5, tasks={"depth": 0.1}).trust_in("depth")
+            0.1
+        """
+        return self.tasks.get(task, self.trust)
+
+
+class SuppliedFile(NamedTuple):
+    """The file of a supplied label, the hash of its content, and its task's classes at import.
+
+    `classes` is their number; None if the task has none.
+    """
+
+    path: Path
+    digest: str
+    classes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuppliedLabels:
+    """The labels of one task that a supplier gave; a filler of `labelgrid.data.derived`.
+
+    Args:
+        supplier: its name.
+        trust: see `SupplierChoice`.
+        files: by image.
+        inverted: the files hold the inverse of what the task's labels hold.
+        align: what is fitted, in the files' own numbers.
+        usual: the usual extent of the task's labels, in the files' own numbers; None: nothing is
+            fitted.
+    """
+
+    supplier: str
+    trust: float
+    files: Mapping[str, SuppliedFile]
+    inverted: bool = False
+    align: Align = "none"
+    usual: Extent | None = None
+
+    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
+        """The label of an image in the task's numbers; None if there is none.
+
+        Raises:
+            LabelError: its file is missing or changed, or is not a label of the task.
+        """
+        file = self.files.get(image_id)
+        if file is None:
+            return None
+        check_digest(file.path, file.digest)
+        label = task.read(file.path)
+        if file.classes is not None:
+            label = task.limit_classes(label, file.classes)
+        if self.usual:
+            label = align_to(label, self.usual, self.align)
+        return invert(label) if self.inverted else label

@@ -1,0 +1,238 @@
+"""Imports labels of a supplier: all of them, or none and a list of faults."""
+
+import dataclasses
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from labelgrid import files
+from labelgrid.annotate.answer_folder import DECLARATION
+from labelgrid.annotate.answers import Answers
+from labelgrid.annotate.connector import ProjectIndex, ToolServer
+from labelgrid.annotate.import_options import ImportOptions
+from labelgrid.annotate.unpacking import unpacked
+from labelgrid.errors import LabelError
+from labelgrid.progress import Progress, Silent
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.import_labels import LabelImport, refuse_changes
+from labelgrid.project.imported import Imported
+from labelgrid.project.suppliers import (
+    FOLDER,
+    Delivery,
+    IndexedLabel,
+    Supplier,
+    SupplierIndex,
+    read_declaration,
+    read_index,
+    supplier_folder,
+    write_index,
+)
+from labelgrid.project.suspicion import Summaries, SuspiciousImport
+from labelgrid.project.validate_labels import UNCHANGED, ValidatedLabels, validate_labels
+from labelgrid.words import count_text
+
+
+def import_supplied(
+    project: ProjectFolder,
+    source: Path | ToolServer,
+    *,
+    supplier: str,
+    cost: float | None = None,
+    format: str | None = None,
+    accept: bool = False,
+    limit: int = 0,
+    seed: int = 0,
+    options: ImportOptions | None = None,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Imported:
+    """Import labels of a supplier beside those of the ledger, where no cell becomes labelled.
+
+    A cell has at most one label of each supplier; a new one replaces it. Labels of images that are
+    not for training are left out and counted. Labels that look wrong are said, and imported.
+
+    What is declared of the supplier is read from `supplier.toml` in the folder of labels, or stays
+    as it is in the project.
+
+    Args:
+        project: the project.
+        source: as of `import_labels`.
+        supplier: its name, that of a folder.
+        cost: of one label; None: as it is declared, otherwise 0.
+        format: as of `import_labels`.
+        accept: do not look for labels that look wrong.
+        limit: as of `import_labels`.
+        seed: as of `import_labels`.
+        options: as of `import_labels`.
+        dry_run: as of `import_labels`.
+        progress: as of `import_labels`.
+
+    Raises:
+        ImportRefused: lists every fault.
+        LabelError: there is no label for a training image.
+        UsageError: the name or the cost is wrong.
+        RecipeError: the declaration is wrong.
+        ProjectError: the disk reports an error, or a fit, score or query is running.
+    """
+    folder = supplier_folder(project, supplier)
+    options = options or ImportOptions()
+    opened = unpacked(source) if isinstance(source, Path) else nullcontext(source)
+    locked = nullcontext() if dry_run else project.lock()
+    with locked, refuse_changes(project), opened as answer:
+        declared = _declared(folder, answer)
+        if cost is not None:
+            declared = dataclasses.replace(declared, cost=cost)
+        if options.names:
+            declared = dataclasses.replace(declared, map=options.names)
+        options = dataclasses.replace(options, names=declared.map)
+        run = SuppliedImport(
+            project=project,
+            source=source,
+            answer=answer,
+            format=format,
+            split=None,
+            replace=True,
+            accept=accept,
+            limit=limit,
+            seed=seed,
+            index=ProjectIndex(project.store, project.tasks(), options),
+            progress=progress or Silent(),
+            name=supplier,
+            declared=declared,
+            known=read_index(project, supplier),
+        )
+        if dry_run:
+            return run.try_out()
+        return run.carry_out()
+
+
+def _declared(folder: Path, answer: Path | ToolServer) -> Supplier:
+    """What the folder of labels declares of their supplier, or what the project knows of it."""
+    places = [folder]
+    if isinstance(answer, Path):
+        places.insert(0, answer)
+    for place in places:
+        if (place / DECLARATION).is_file():
+            return read_declaration(place / DECLARATION)
+    return Supplier()
+
+
+@dataclass(kw_only=True)
+class SuppliedImport(LabelImport):
+    """An import of a supplier's labels.
+
+    Args:
+        name: of the supplier.
+        declared: of its labels.
+        known: the labels that it gave before.
+    """
+
+    name: str
+    declared: Supplier
+    known: SupplierIndex
+    rescaled: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.folder = f"{FOLDER}/{self.name}"
+        scaled = {name for name, task in self.project.tasks().items() if task.spec.scaled}
+        is_other = self.declared.align != "none" or self.declared.larger_is_nearer is not None
+        self.rescaled = frozenset(scaled if is_other else ())
+
+    def _admit(self, answers: Answers) -> Answers:
+        """The labels of training images; others would reach a training, or what measures it."""
+        named = {answer.cell.image_id for answer in answers.labels}
+        images = self.project.store.images(("train",), named)
+        train = {row.image_id for row in images}
+        labels = [answer for answer in answers.labels if answer.cell.image_id in train]
+        left_out = len(answers.labels) - len(labels)
+        notes = list(answers.notes)
+        if left_out:
+            what = count_text(left_out, "label is", "labels are")
+            note = (
+                f"Left out: {what} of held-out, val or test images; a supplier's are for training."
+            )
+            if not labels:
+                raise LabelError(note, where=str(self.source), unchanged=UNCHANGED)
+            notes.append(note)
+        return dataclasses.replace(answers, labels=labels, skips=[], notes=notes)
+
+    def _validate(self, answers: Answers) -> ValidatedLabels:
+        """Validate the labels, and compare them with those that the supplier gave before."""
+        cells = [answer.cell for answer in answers.labels]
+        if not self.accept:
+            compared = [cell for cell in cells if cell.task not in self.rescaled]
+            self.summaries = Summaries(self.project, compared)
+        return validate_labels(
+            self.project,
+            answers,
+            split=None,
+            replace=True,
+            progress=self.progress,
+            seen=self._see,
+            rows={cell: self.known.row(cell) for cell in cells},
+        )
+
+    def _check_plausible(self, validated: ValidatedLabels, draw: bool = True) -> None:
+        """Say which labels look wrong: they are not true anyway."""
+        labels = validated.labels
+        compared = [label for label in labels if label.row.cell.task not in self.rescaled]
+        try:
+            super()._check_plausible(dataclasses.replace(validated, labels=compared), draw)
+        except SuspiciousImport as suspicious:
+            for row in suspicious.rows:
+                if row.where not in self.rescaled:
+                    self.progress.say(f"{row.where}: these labels may be wrong. {row.what}")
+
+    def _keep(self, validated: ValidatedLabels, paths: Sequence[str]) -> None:
+        """List the labels, in one step, and remove the files that they replace."""
+        folder = supplier_folder(self.project, self.name)
+        declaration = folder / DECLARATION
+        if not declaration.is_file() or read_declaration(declaration) != self.declared:
+            files.write_text(declaration, self.declared.text(), UNCHANGED)
+        index = _with_delivery(self.known, self._delivery(), validated=validated, paths=paths)
+        if index == self.known:
+            return
+        write_index(self.project, self.name, index)
+        files.remove_files(self.project.folder, self.known.paths() - index.paths())
+
+    def _delivery(self) -> Delivery:
+        declared = self.declared
+        return Delivery(
+            imported=datetime.now(UTC).date().isoformat(),
+            origin=declared.origin,
+            revision=declared.revision,
+            licence=declared.licence,
+            date=declared.date,
+            classes=_class_counts(self.project),
+        )
+
+
+def _class_counts(project: ProjectFolder) -> dict[str, int]:
+    return {name: len(task.classes) for name, task in project.tasks().items() if task.classes}
+
+
+def _with_delivery(
+    known: SupplierIndex,
+    delivery: Delivery,
+    *,
+    validated: ValidatedLabels,
+    paths: Sequence[str],
+) -> SupplierIndex:
+    """The labels of a supplier after an import; the same label stays one of the earlier import."""
+    labels: dict[str, dict[str, IndexedLabel]] = {}
+    for task, earlier in known.labels.items():
+        labels[task] = dict(earlier)
+    number = len(known.deliveries)
+    changed = False
+    for label, path in zip(validated.labels, paths, strict=True):
+        cell = label.row.cell
+        if label.status in ("new", "replaced"):
+            entry = IndexedLabel(path, label.digest, number)
+            labels.setdefault(cell.task, {})[cell.image_id] = entry
+            changed = True
+    if not changed:
+        return known
+    return SupplierIndex((*known.deliveries, delivery), labels)

@@ -1,0 +1,260 @@
+"""Keeps labels of suppliers beside those of the ledger: they cost nearly nothing and are not true.
+
+A supplier is a folder `supplied/NAME`. Its `supplier.toml` says what its labels are, its
+`index.json` which it gave. Each label is a file whose name has a part of its content's hash; the
+index is replaced in one step once these are on the disk. Loads no torch.
+"""
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from labelgrid import files
+from labelgrid.annotate.answer_folder import DECLARATION
+from labelgrid.config import as_toml, parse, read_toml
+from labelgrid.data.supplied import SupplierChoice
+from labelgrid.errors import ProjectError, RecipeError, UsageError
+from labelgrid.ledger.grid import Cell, State
+from labelgrid.ledger.store import CellRow
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.tasks.alignment import Align
+from labelgrid.words import join_names
+
+FOLDER = "supplied"
+INDEX = "index.json"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_WHAT_IS_DECLARED = {
+    "cost": "of one label; suppliers' costs are shown beside what was spent, never in it",
+    "origin": "who or what made the labels, such as a model and its address",
+    "revision": "of the model",
+    "licence": "of the labels",
+    "date": "when they were made",
+    "align": "depth of another scale, fitted image by image: none, scale or scale-shift",
+    "larger_is_nearer": "whether numbers grow toward the camera; leave out if as in the labels",
+    "map": "names of classes in a tool's file, as --map has them",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supplier:
+    """What is declared of a supplier's labels: `supplier.toml`.
+
+    Args:
+        cost: of one label.
+        origin: who or what made them.
+        revision: of that.
+        licence: of the labels.
+        date: when they were made.
+        align: what of each map of a scaled kind, such as depth, is fitted to the task's labels.
+        larger_is_nearer: whether its numbers grow toward the camera; None: if the task's do.
+        map: the name of a class in a tool's file -> the task's class, or "ignore".
+    """
+
+    cost: float = 0.0
+    origin: str = ""
+    revision: str = ""
+    licence: str = ""
+    date: str = ""
+    align: Align = "none"
+    larger_is_nearer: bool | None = None
+    map: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.cost < 0:
+            raise ValueError(f"cost must not be below 0; it is {self.cost:g}")
+
+    def text(self) -> str:
+        """The declaration as commented TOML."""
+        values = {name: value for name, value in asdict(self).items() if value is not None}
+        width = max(len(f"{name} = {as_toml(value)}") for name, value in values.items())
+        lines = []
+        for name, value in values.items():
+            setting = f"{name} = {as_toml(value)}"
+            lines.append(f"{setting:<{min(width, 40)}}  # {_WHAT_IS_DECLARED[name]}")
+        return "".join(f"{line}\n" for line in lines)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """An import of a supplier's labels: what was declared of them then.
+
+    Args:
+        imported: the day of the import.
+        classes: the number of classes that each task had, of tasks with classes.
+    """
+
+    imported: str
+    origin: str = ""
+    revision: str = ""
+    licence: str = ""
+    date: str = ""
+    classes: Mapping[str, int] = field(default_factory=dict)
+
+
+class IndexedLabel(NamedTuple):
+    """A supplied label: its file in the project, its hash, and the number of its delivery."""
+
+    path: str
+    digest: str
+    delivery: int
+
+
+@dataclass(frozen=True)
+class SupplierIndex:
+    """The labels that a supplier gave.
+
+    Args:
+        deliveries: its imports.
+        labels: by task, then by image.
+    """
+
+    deliveries: tuple[Delivery, ...] = ()
+    labels: Mapping[str, Mapping[str, IndexedLabel]] = field(default_factory=dict)
+
+    def row(self, cell: Cell) -> CellRow:
+        """The label of a cell as a row of the ledger; the row of a missing one if there is none."""
+        label = self.labels.get(cell.task, {}).get(cell.image_id)
+        if label is None:
+            return CellRow(cell=cell)
+        return CellRow(cell=cell, state=State.LABELLED, path=label.path, digest=label.digest)
+
+    def paths(self) -> set[str]:
+        """The files of all labels."""
+        found: set[str] = set()
+        for labels in self.labels.values():
+            found.update(label.path for label in labels.values())
+        return found
+
+    def classes(self, task: str, label: IndexedLabel) -> int | None:
+        """The number of classes that the task of a label had when it came."""
+        return self.deliveries[label.delivery].classes.get(task)
+
+
+def supplier_names(project: ProjectFolder) -> list[str]:
+    """The names of the project's suppliers, sorted."""
+    found = (project.folder / FOLDER).glob(f"*/{INDEX}")
+    return sorted(path.parent.name for path in found)
+
+
+def supplier_folder(project: ProjectFolder, name: str) -> Path:
+    """The folder of a supplier, which may not exist.
+
+    Raises:
+        UsageError: the name cannot be that of a folder.
+        ProjectError: it leads out of the project.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"A supplier's name has letters, digits, '.', '_' and '-'. Found {name!r}.",
+            next_step="Write, for example, --supplier moge-2.",
+        )
+    return project.inside(f"{FOLDER}/{name}")
+
+
+def read_declaration(path: Path) -> Supplier:
+    """What a file declares of a supplier.
+
+    Raises:
+        RecipeError: it cannot be read, or a key or value is wrong.
+    """
+    return parse(Supplier, read_toml(path), str(path))
+
+
+def read_index(project: ProjectFolder, name: str) -> SupplierIndex:
+    """The labels that a supplier gave; none if there is no index.
+
+    An entry that is damaged is found out by its file, whose content has another hash.
+
+    Raises:
+        ProjectError: it is damaged.
+    """
+    path = supplier_folder(project, name) / INDEX
+    try:
+        with files.disk_errors(path):
+            values = json.loads(files.read_text(path)) if path.exists() else {}
+        index = parse(SupplierIndex, values, str(path), finite=False)
+        highest = max(_deliveries(index), default=0)
+    except (ValueError, TypeError, RecipeError) as error:
+        raise _damaged(path) from error
+    if highest > len(index.deliveries) or min(_deliveries(index), default=0) < 0:
+        raise _damaged(path)
+    return index
+
+
+def _deliveries(index: SupplierIndex) -> Collection[int]:
+    numbers: set[int] = set()
+    for labels in index.labels.values():
+        numbers.update(label.delivery for label in labels.values())
+    return numbers
+
+
+def _damaged(path: Path) -> ProjectError:
+    return ProjectError(
+        "The list of a supplier's labels is damaged.",
+        where=str(path),
+        next_step="Remove this file and import the supplier's labels again; or remove the folder.",
+    )
+
+
+def write_index(project: ProjectFolder, name: str, index: SupplierIndex) -> None:
+    """Replace the list of a supplier's labels in one step.
+
+    Raises:
+        ProjectError: the disk reports an error.
+    """
+    text = json.dumps(asdict(index), ensure_ascii=False, separators=(",", ":"))
+    files.write_text(supplier_folder(project, name) / INDEX, f"{text}\n")
+
+
+def supplier_values(
+    project: ProjectFolder, choices: Mapping[str, SupplierChoice]
+) -> dict[str, dict[str, Any]]:
+    """What `status` says of each supplier, as JSON values; `choices` are the recipe's."""
+    values = {}
+    for name in supplier_names(project):
+        supplier = read_declaration(supplier_folder(project, name) / DECLARATION)
+        index = read_index(project, name)
+        choice = choices.get(name, SupplierChoice())
+        counts = {task: len(labels) for task, labels in index.labels.items()}
+        values[name] = {
+            "labels": counts,
+            "cost": supplier.cost,
+            "trust": {task: choice.trust_in(task) for task in counts},
+            "origin": supplier.origin,
+            "licence": supplier.licence,
+        }
+    return values
+
+
+def supplied_rows(project: ProjectFolder) -> list[CellRow]:
+    """All supplied labels of the project's images and tasks, as rows of the ledger."""
+    tasks = {row.name for row in project.store.tasks()}
+    images = {row.image_id for row in project.store.images()}
+    rows = []
+    for name in supplier_names(project):
+        index = read_index(project, name)
+        for task in sorted(index.labels.keys() & tasks):
+            known = sorted(index.labels[task].keys() & images)
+            rows += [index.row(Cell(image_id, task)) for image_id in known]
+    return rows
+
+
+def refuse_unknown_suppliers(project: ProjectFolder, names: Collection[str]) -> None:
+    """Refuse suppliers of a recipe that the project does not have.
+
+    Raises:
+        RecipeError: names the first of them.
+    """
+    known = supplier_names(project) if names else []
+    for name in names:
+        if name not in known:
+            raise RecipeError(
+                f"The recipe trusts the supplier '{name}', of whom the project has no labels.",
+                where=f"suppliers.{name}",
+                next_step=f"Suppliers: {join_names(known) or 'none'}. Import its labels with "
+                f"`labelgrid import {project.folder} FOLDER --supplier {name}`, or set its trust "
+                "to 0.",
+            )

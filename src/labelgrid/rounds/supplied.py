@@ -1,0 +1,218 @@
+"""Brings the labels of suppliers to a training, as far as the recipe trusts them."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from labelgrid.annotate.answer_folder import DECLARATION
+from labelgrid.config import check_tasks
+from labelgrid.data.dataset import Source, nonempty_label
+from labelgrid.data.supplied import SuppliedFile, SuppliedLabels, SupplierChoice
+from labelgrid.formats.codec import LabelArray
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.suppliers import (
+    Supplier,
+    SupplierIndex,
+    read_declaration,
+    read_index,
+    refuse_unknown_suppliers,
+    supplier_folder,
+)
+from labelgrid.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.tasks.alignment import Extent, extent_of, invert, usual_extent
+from labelgrid.tasks.task import TaskDef
+
+#: So many labels of a task, drawn from those of the training images, say what its scale is.
+SAMPLE = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundSupplier:
+    """A supplier of a project.
+
+    Args:
+        name: its name.
+        declared: of its labels.
+        index: its labels.
+        trust: in those of each task that is trusted.
+    """
+
+    name: str
+    declared: Supplier
+    index: SupplierIndex
+    trust: Mapping[str, float]
+
+
+def bind_suppliers(
+    project: ProjectFolder, choices: Mapping[str, SupplierChoice], tasks: Mapping[str, TaskDef]
+) -> list[BoundSupplier]:
+    """The suppliers that a recipe trusts in some task.
+
+    Raises:
+        RecipeError: a task is unknown, or the project has no labels of a supplier.
+        ProjectError: the list of a supplier's labels is damaged.
+    """
+    trusted = {}
+    for name, choice in choices.items():
+        check_tasks(f"suppliers.{name}.tasks", choice.tasks, tasks)
+        trust = {task: choice.trust_in(task) for task in tasks if choice.trust_in(task)}
+        if trust:
+            trusted[name] = trust
+    refuse_unknown_suppliers(project, trusted)
+    return [bind_supplier(project, name, trust) for name, trust in trusted.items()]
+
+
+def bind_supplier(project: ProjectFolder, name: str, trust: Mapping[str, float]) -> BoundSupplier:
+    """A supplier of a project, with a trust in some tasks."""
+    return BoundSupplier(
+        name=name,
+        declared=read_declaration(supplier_folder(project, name) / DECLARATION),
+        index=read_index(project, name),
+        trust=trust,
+    )
+
+
+def supplied_labels(
+    project: ProjectFolder,
+    supplier: BoundSupplier,
+    task: TaskDef,
+    usual: Extent | None,
+    image_ids: Collection[str],
+) -> SuppliedLabels:
+    """The labels of a task that a supplier gave of some images.
+
+    If they are to be aligned and `usual` is None, there are none.
+    """
+    declared = supplier.declared
+    found = {}
+    if not is_aligned(supplier, task) or usual:
+        labels = supplier.index.labels.get(task.name, {})
+        for image_id in sorted(labels.keys() & set(image_ids)):
+            label = labels[image_id]
+            path = project.inside(label.path)
+            classes = supplier.index.classes(task.name, label)
+            found[image_id] = SuppliedFile(path, label.digest, classes)
+    return SuppliedLabels(
+        supplier=supplier.name,
+        trust=supplier.trust[task.name],
+        files=found,
+        inverted=is_inverted(supplier, task),
+        align=declared.align,
+        usual=usual,
+    )
+
+
+def is_inverted(supplier: BoundSupplier, task: TaskDef) -> bool:
+    """Whether a supplier's numbers are inverse to those of the task."""
+    larger_is_nearer = supplier.declared.larger_is_nearer
+    if larger_is_nearer is None or not task.spec.scaled:
+        return False
+    return larger_is_nearer != task.grows_toward_camera
+
+
+def is_aligned(supplier: BoundSupplier, task: TaskDef) -> bool:
+    """Whether a supplier's labels of a task are fitted to those of the project."""
+    return task.spec.scaled and supplier.declared.align != "none"
+
+
+def extents(
+    source: Source, task: TaskDef, image_ids: Collection[str], *, inverted: bool
+) -> dict[str, Extent]:
+    """The extents of a sample of a task's true labels, by image; of their inverse if `inverted`.
+
+    Args:
+        source: the true labels.
+        task: their task.
+        image_ids: the images from which the sample is drawn.
+        inverted: as of `SuppliedLabels`.
+    """
+    ordered = sorted(image_ids)
+    draws = keyed_uniform(image_keys(ordered), seed_of(0, "supplied", task.name))
+    found = {}
+    for number in np.argsort(draws, kind="stable")[:SAMPLE]:
+        image_id = ordered[int(number)]
+        label = nonempty_label(source, image_id, task)
+        if label:
+            found[image_id] = extent_of(invert(label) if inverted else label)
+    return found
+
+
+def supplied_by_task(
+    project: ProjectFolder,
+    suppliers: Collection[BoundSupplier],
+    source: Source,
+    tasks: Mapping[str, TaskDef],
+    labelled: Mapping[str, Collection[str]],
+) -> dict[str, list[SuppliedLabels]]:
+    """The labels of images that suppliers gave, by task.
+
+    Args:
+        project: the project.
+        suppliers: those that are trusted.
+        source: the true labels.
+        tasks: the project's.
+        labelled: the tasks of which each of the images has a label.
+    """
+    found: dict[str, list[SuppliedLabels]] = {}
+    for supplier in suppliers:
+        for name in supplier.trust:
+            usual = None
+            if is_aligned(supplier, tasks[name]):
+                known = [image_id for image_id, of in labelled.items() if name in of]
+                inverted = is_inverted(supplier, tasks[name])
+                usual = usual_extent(
+                    extents(source, tasks[name], known, inverted=inverted).values()
+                )
+            labels = supplied_labels(
+                project, supplier, tasks[name], usual=usual, image_ids=labelled
+            )
+            found.setdefault(name, []).append(labels)
+    return found
+
+
+def pairs(
+    project: ProjectFolder, name: str, task: TaskDef, source: Source, image_ids: Collection[str]
+) -> Iterator[tuple[str, LabelArray, LabelArray]]:
+    """Images with both a true label and one of a supplier, with the two labels.
+
+    The supplied label is what a training would get if the image had no true one: its own true label
+    has no part in an alignment.
+
+    Args:
+        project: the project.
+        name: of the supplier.
+        task: the task.
+        source: the true labels, as of the ledger.
+        image_ids: training images; of a random draw, if trust is to be measured.
+    """
+    supplier = bind_supplier(project, name, {task.name: 1.0})
+    inverted = is_inverted(supplier, task)
+    given = supplier.index.labels.get(task.name, {})
+    known: dict[str, Extent] = {}
+    if is_aligned(supplier, task):
+        known = extents(source, task, image_ids, inverted=inverted)
+    for image_id in sorted(given.keys() & set(image_ids)):
+        true = nonempty_label(source, image_id, task)
+        others = [extent for other, extent in known.items() if other != image_id]
+        labels = supplied_labels(
+            project, supplier, task, usual=usual_extent(others), image_ids=[image_id]
+        )
+        supplied = labels.label(image_id, task)
+        if true and supplied:
+            yield image_id, true, supplied
+
+
+def supplied_identity(
+    suppliers: Collection[BoundSupplier], image_ids: Collection[str]
+) -> list[tuple[object, ...]]:
+    """All of these suppliers' labels that affects a training, for its identity."""
+    parts: list[tuple[object, ...]] = []
+    for supplier in suppliers:
+        declared = supplier.declared
+        parts.append((supplier.name, declared.align, declared.larger_is_nearer))
+        for task in supplier.trust:
+            labels = supplier.index.labels.get(task, {})
+            used = sorted(labels.keys() & set(image_ids))
+            parts += [(task, image_id, labels[image_id].digest) for image_id in used]
+    return parts

@@ -1,0 +1,265 @@
+"""Labels of suppliers: kept beside the ledger's, replaced whole, never for images that measure."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from labelgrid.annotate.answers import ImportRefused
+from labelgrid.errors import LabelError, ProjectError, RecipeError, UsageError
+from labelgrid.files import digest
+from labelgrid.progress import Silent
+from labelgrid.project import import_supplied as module
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.import_labels import Tally, import_labels
+from labelgrid.project.import_supplied import import_supplied
+from labelgrid.project.suppliers import read_index, supplied_rows, supplier_folder
+from labelgrid.project.verify import verify
+from tests.campaigns import ledger, make_project, snapshot
+from tests.projects import Said
+from tests.support import Made
+
+
+class Killed(BaseException):
+    """Ends an import where it stands."""
+
+
+def give(project: ProjectFolder, folder: Path, **options: object) -> module.Imported:
+    return import_supplied(project, folder, supplier="moge", **options)  # type: ignore[arg-type]
+
+
+def labels_of(project: ProjectFolder) -> dict[tuple[str, str], str]:
+    """The digests of the supplier's labels, whose files hold what the index says."""
+    found = {}
+    for row in supplied_rows(project):
+        assert digest(project.inside(row.path)) == row.digest
+        found[row.cell.image_id, row.cell.task] = row.digest
+    return found
+
+
+def files_of(project: ProjectFolder) -> list[Path]:
+    return sorted(project.folder.glob("supplied/moge/*/*.*"))
+
+
+def other_depth(data: Made, folder: Path) -> Path:
+    """The supplier's labels with another depth of the first image."""
+    shutil.copytree(data.labels, folder)
+    path = folder / "depth/0000.png"
+    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert cv2.imwrite(str(path), pixels + np.uint16(100))
+    return folder
+
+
+def test_supplied_labels_label_no_cell_and_cost_nothing_in_the_ledger(
+    project: ProjectFolder, data: Made
+) -> None:
+    before = ledger(project)
+    done = give(project, data.labels, cost=0.01)
+    assert done.tasks == {"semseg": Tally(new=3), "depth": Tally(new=3)}
+    assert ledger(project) == before and not list(project.store.cells())
+    assert project.store.spent() == 0
+    found = labels_of(project)
+    assert found == {(name, task): digest(data.label(name, task)) for name, task in found}
+    assert len(found) == 6
+    first = found["0000.jpg", "depth"][:8]
+    assert (project.folder / f"supplied/moge/depth/0000.{first}.png").is_file()
+
+
+def test_the_same_labels_again_change_nothing(project: ProjectFolder, data: Made) -> None:
+    give(project, data.labels)
+    before = snapshot(project)
+    done = give(project, data.labels)
+    assert done.tasks == {"semseg": Tally(unchanged=3), "depth": Tally(unchanged=3)}
+    assert snapshot(project) == before
+
+
+def test_a_new_label_replaces_the_supplier_s_earlier_one(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    give(project, data.labels)
+    other = other_depth(data, tmp_path / "other")
+    (other / "supplier.toml").write_text('revision = "2"\nlicence = "MIT"\n')
+    done = give(project, other)
+    assert done.tasks["depth"] == Tally(replaced=1, unchanged=2)
+    assert labels_of(project)["0000.jpg", "depth"] == digest(other / "depth/0000.png")
+    assert len(files_of(project)) == 6
+    index = read_index(project, "moge")
+    labels = index.labels["depth"]
+    assert index.deliveries[labels["0000.jpg"].delivery].revision == "2"
+    assert index.deliveries[labels["0001.jpg"].delivery].revision == ""
+    assert index.deliveries[labels["0001.jpg"].delivery].classes == {"semseg": 4}
+
+
+def test_two_suppliers_keep_a_label_each(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    give(project, data.labels)
+    import_supplied(project, other_depth(data, tmp_path / "other"), supplier="other")
+    assert len(supplied_rows(project)) == 12
+
+
+def test_a_true_label_comes_as_if_there_were_no_supplier(
+    project: ProjectFolder, data: Made
+) -> None:
+    give(project, data.labels)
+    done = import_labels(project, data.labels)
+    assert done.tasks["depth"] == Tally(new=3)
+    assert give(project, data.labels).tasks["depth"] == Tally(unchanged=3)
+
+
+@pytest.mark.parametrize("split", ["heldout", "test", "val"])
+def test_labels_of_images_that_measure_are_left_out_and_counted(
+    data: Made, tmp_path: Path, split: str
+) -> None:
+    splits = {"0001.jpg": split}
+    with make_project(tmp_path / "project", data, splits=splits) as project:  # type: ignore[arg-type]
+        done = give(project, data.labels)
+        assert "Left out: 2 labels are of held-out, val or test images" in str(done)
+        assert {image_id for image_id, _ in labels_of(project)} == {"0000.jpg", "0002.jpg"}
+        assert not list(project.folder.rglob("*0001.*"))
+
+
+def test_labels_of_held_out_images_alone_are_refused(data: Made, tmp_path: Path) -> None:
+    splits = dict.fromkeys(data.names, "heldout")
+    with make_project(tmp_path / "project", data, splits=splits) as project:  # type: ignore[arg-type]
+        with pytest.raises(LabelError, match="6 labels are of held-out"):
+            give(project, data.labels)
+        assert not (project.folder / "supplied").exists()
+
+
+def test_one_wrong_label_refuses_all(project: ProjectFolder, data: Made, tmp_path: Path) -> None:
+    other = other_depth(data, tmp_path / "other")
+    cv2.imwrite(str(other / "semseg/0001.png"), np.full((16, 24), 9, np.uint8))
+    cv2.imwrite(str(other / "depth/0002.png"), np.ones((8, 8), np.uint16))
+    with pytest.raises(ImportRefused) as caught:
+        give(project, other)
+    assert [fault.where for fault in caught.value.rows] == ["depth/0002.png", "semseg/0001.png"]
+    assert not (project.folder / "supplied").exists()
+
+
+def test_an_unknown_task_or_image_is_refused(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    other = other_depth(data, tmp_path / "other")
+    shutil.move(other / "semseg", other / "flow")
+    with pytest.raises(ImportRefused, match="flow"):
+        give(project, other)
+
+
+def test_a_dry_run_keeps_nothing(project: ProjectFolder, data: Made) -> None:
+    done = give(project, data.labels, dry_run=True)
+    assert done.tasks["depth"] == Tally(new=3) and not done.refused
+    assert not (project.folder / "supplied").exists()
+
+
+def test_labels_that_look_wrong_are_said_and_kept(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    shutil.copytree(data.labels, tmp_path / "metres")
+    for path in (tmp_path / "metres/depth").iterdir():
+        pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(path), np.maximum(pixels // 1000, 1).astype(np.uint16))
+    said = Said()
+    done = give(project, tmp_path / "metres", progress=said)
+    assert done.tasks["depth"] == Tally(new=3)
+    assert any("these labels may be wrong" in line for line in said.lines)
+    (tmp_path / "metres/supplier.toml").write_text('align = "scale"\n')
+    said.lines.clear()
+    import_supplied(project, tmp_path / "metres", supplier="relative", progress=said)
+    assert not said.lines
+
+
+def test_what_the_folder_declares_stays_until_another_says_otherwise(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    other = other_depth(data, tmp_path / "other")
+    (other / "supplier.toml").write_text('licence = "MIT"\nalign = "scale"\n')
+    give(project, other, cost=0.5)
+    kept = supplier_folder(project, "moge") / "supplier.toml"
+    first = kept.read_text()
+    assert 'licence = "MIT"' in first and "cost = 0.5" in first and 'align = "scale"' in first
+    give(project, data.labels)
+    assert kept.read_text() == first
+
+
+@pytest.mark.parametrize("line", ["lisence = 'MIT'", 'align = "stretch"', "cost = -1.0", "cost"])
+def test_a_wrong_declaration_is_refused(
+    project: ProjectFolder, data: Made, tmp_path: Path, line: str
+) -> None:
+    other = other_depth(data, tmp_path / "other")
+    (other / "supplier.toml").write_text(line)
+    with pytest.raises(RecipeError, match=r"supplier\.toml"):
+        give(project, other)
+    assert not (project.folder / "supplied").exists()
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "x" * 65])
+def test_a_name_that_is_no_folder_s_is_refused(
+    project: ProjectFolder, data: Made, name: str
+) -> None:
+    with pytest.raises(UsageError, match="A supplier's name"):
+        import_supplied(project, data.labels, supplier=name)
+
+
+def test_a_training_that_runs_keeps_its_labels(project: ProjectFolder, data: Made) -> None:
+    with project.lock(), pytest.raises(ProjectError, match="is running"):
+        give(project, data.labels)
+
+
+@pytest.mark.parametrize("step", ["write_index", "read_declaration", "remove_files"])
+def test_a_killed_import_leaves_all_earlier_labels_or_all_new_ones(
+    project: ProjectFolder,
+    data: Made,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+) -> None:
+    give(project, data.labels)
+    old = labels_of(project)
+    other = other_depth(data, tmp_path / "other")
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    owner: object = module.files if step == "remove_files" else module
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(owner, step, kill)
+        give(project, other)
+    now = labels_of(project)
+    assert (now != old) == (step == "remove_files")
+    give(project, other)
+    assert labels_of(project)["0000.jpg", "depth"] == digest(other / "depth/0000.png")
+
+
+def test_verify_reads_supplied_labels(
+    project: ProjectFolder, data: Made, wreck: Callable[[Path], None]
+) -> None:
+    give(project, data.labels)
+    assert str(verify(project, Silent())) == (
+        "Read 3 images and 0 labels, and 6 labels of suppliers: 0 faults."
+    )
+    wreck(files_of(project)[0])
+    (fault,) = verify(project, Silent()).faults
+    assert fault.where == files_of(project)[0].relative_to(project.folder).as_posix()
+
+
+def test_a_damaged_label_is_repaired_by_the_same_import(
+    project: ProjectFolder, data: Made, wreck: Callable[[Path], None]
+) -> None:
+    give(project, data.labels)
+    wreck(files_of(project)[0])
+    assert give(project, data.labels).tasks["depth"] == Tally(repaired=1, unchanged=2)
+    labels_of(project)
+
+
+@pytest.fixture
+def wreck() -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        content = bytearray(path.read_bytes())
+        content[-20] ^= 1
+        path.write_bytes(content)
+
+    return damage
