@@ -9,7 +9,7 @@ from labelgrid.config import parse
 from labelgrid.errors import RecipeError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.choice import RelationChoice
-from labelgrid.relations.relation import Derive, Relation
+from labelgrid.relations.relation import Derive, DerivePredicted, Relation
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import join_names
 
@@ -27,6 +27,7 @@ class BoundRelation:
         coverage: see `RelationChoice`.
         needs_camera: whether it needs the camera that took the image.
         derive: derives a label.
+        derive_predicted: derives from predictions, with gradients; None: it cannot.
     """
 
     name: str
@@ -37,6 +38,7 @@ class BoundRelation:
     coverage: float
     needs_camera: bool
     derive: Derive
+    derive_predicted: DerivePredicted | None = None
 
     def follows(self, labelled: Iterable[str]) -> bool:
         """Whether the label follows where an image has labels of these tasks."""
@@ -97,7 +99,11 @@ def bind(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> Bou
             where=where,
             next_step="Name the tasks: `reads = [...]` and `gives = ...`.",
         )
-    derive = relation.between([tasks[task] for task in reads], tasks[gives])
+    between = ([tasks[task] for task in reads], tasks[gives])
+    derive = relation.between(*between)
+    derive_predicted = None
+    if relation.on_predictions:
+        derive_predicted = relation.on_predictions(*between)
     return BoundRelation(
         name=name,
         reads=tuple(reads),
@@ -107,6 +113,7 @@ def bind(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> Bou
         coverage=choice.coverage,
         needs_camera=relation.needs_camera,
         derive=derive,
+        derive_predicted=derive_predicted,
     )
 
 

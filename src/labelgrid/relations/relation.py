@@ -1,14 +1,26 @@
 """Defines relations, which derive a label from other labels of the same image."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from labelgrid.camera import Camera
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.task import TaskDef
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from labelgrid.pixel.target import Target
+
 #: The labels that a relation reads and the camera of their image, or None -> the derived label.
 Derive = Callable[[Sequence[LabelArray], Camera | None], LabelArray]
+#: Predictions [b, c, h, w] of the tasks that a relation reads, all of one size, and the cameras of
+#: their images [b, 4] as in `labelgrid.data.batch`, in their pixels and all known, or None -> what
+#: follows, as labels.
+DerivePredicted = Callable[["Sequence[Tensor]", "Tensor | None"], "Target"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +40,12 @@ class Relation:
             `between` raises `RecipeError` if the relation does not hold between these tasks, for
             example because their classes do not fit its options.
         needs_camera: whether it needs the camera that took the image.
+        on_predictions: for tasks that `between` accepts: the function that derives from
+            predictions, with gradients. Imports torch when it is called. None: there is none.
     """
 
     reads: tuple[str, ...]
     gives: str
     between: Callable[[Sequence[TaskDef], TaskDef], Derive]
     needs_camera: bool = False
+    on_predictions: Callable[[Sequence[TaskDef], TaskDef], DerivePredicted] | None = None

@@ -19,6 +19,7 @@ from labelgrid.project.records import Fit, newest_fit
 from labelgrid.project.sources import ProjectSource
 from labelgrid.project.unusable_images import usable_images
 from labelgrid.recipes.resolve import build_plugin, hash_of, training_options
+from labelgrid.relations.bound import bind
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images, tasks_by_image
 from labelgrid.rounds.model_record import measure_heldout, record_model
 from labelgrid.rounds.models import load_previous_weights, new_network, previous_model, terms_of
@@ -137,6 +138,9 @@ def plan_of(
         previous=partial(previous_model, context, number or project.round_number),
         labels=tasks_by_image(context.source.labels),
         derived={image_id: frozenset(tasks) for image_id, tasks in fillers.items()},
+        relations=[
+            bind(name, choice, context.definitions) for name, choice in recipe.relations.items()
+        ],
         continued=bool(start),
     )
 
@@ -154,8 +158,8 @@ def identity_of(context: RoundContext, train: list[str], val: list[str], start: 
     recipe = json.loads(context.recipe.json())
     recipe["train"] = context.recipe.train.shaping()
     del recipe["score"]
-    if not context.relations:
-        del recipe["relations"]  # off, it changes nothing
+    if not (context.relations or (recipe["relations"] and recipe["terms"])):
+        del recipe["relations"]  # off, and no term may read them: they change nothing
     if not context.suppliers:
         del recipe["suppliers"]
     tasks = [(task.name, task.kind, asdict(task.form)) for task in context.definitions.values()]

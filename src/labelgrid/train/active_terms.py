@@ -132,6 +132,7 @@ class ActiveTerms:
             device=self.device,
             batch=plan.largest_batch,
             label_sets=plan.label_sets,
+            relations=plan.relations,
         )
 
     def supervised_view(self, batch: Batch, number: int) -> Batch:

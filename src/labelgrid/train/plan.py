@@ -10,6 +10,7 @@ import numpy as np
 from labelgrid.data.dataset import Source
 from labelgrid.data.options import DataOptions
 from labelgrid.nets.network import Network
+from labelgrid.relations.bound import BoundRelation
 from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.balancer import Balancer
 from labelgrid.train.model import TrainedModel
@@ -40,6 +41,7 @@ class Plan:
             of the training and of its batches.
         derived: the tasks of which a label of a training image follows from its others, or is a
             supplier's.
+        relations: those of the recipe, on or off, for terms that read them.
         continued: the network starts from trained weights.
     """
 
@@ -59,6 +61,7 @@ class Plan:
     previous: Previous = no_model
     labels: Mapping[str, frozenset[str]] = field(default_factory=dict)
     derived: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    relations: Sequence[BoundRelation] = ()
     continued: bool = False
 
     @cached_property

@@ -12,6 +12,7 @@ from labelgrid.data.dataset import Source
 from labelgrid.data.options import DataOptions
 from labelgrid.nets.network import Network, Output
 from labelgrid.progress import Progress
+from labelgrid.relations.bound import BoundRelation
 from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.draws import Draws
 from labelgrid.train.model import TrainedModel
@@ -79,6 +80,7 @@ class Preparation:
         device: the training's device.
         batch: the largest number of images in a batch.
         label_sets: the sets of tasks of which some training image has labels, and of no others.
+        relations: those of the recipe, on or off.
     """
 
     batches: Callable[[int], Iterator[Batch]]
@@ -96,6 +98,7 @@ class Preparation:
     device: torch.device
     batch: int
     label_sets: frozenset[frozenset[str]]
+    relations: Sequence[BoundRelation]
 
 
 @dataclass(frozen=True)

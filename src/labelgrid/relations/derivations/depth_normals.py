@@ -5,11 +5,13 @@ Through a pinhole camera, the inverse depth of a plane is linear in the pixel's 
 from sums over the window.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -20,8 +22,13 @@ from labelgrid.errors import LabelError, RecipeError
 from labelgrid.formats.arrays import shape_text
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.camera_check import known_camera
-from labelgrid.relations.relation import Derive, Relation
+from labelgrid.relations.relation import Derive, DerivePredicted, Relation
 from labelgrid.tasks.task import TaskDef
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from labelgrid.pixel.target import Target
 
 Floats = NDArray[np.float64]
 #: The camera's axis is rounded to this share of a pixel: then it is mirrored without rounding, and
@@ -104,6 +111,19 @@ def derive_normals(
         value[:, band] = label.value[:, radius:-radius]
         valid[:, band] = label.valid[:, radius:-radius]
     return LabelArray(value, valid)
+
+
+def predicted_normals(
+    options: Options, predictions: Sequence[Tensor], camera: Tensor | None
+) -> Target:
+    """As `derive_normals`, of predicted depths, and with gradients."""
+    from labelgrid.pixel.plane_normals import plane_normals
+
+    (depth,) = predictions
+    assert camera is not None  # `needs_camera`
+    return plane_normals(
+        depth, camera, radius=options.radius, least=options.least, residual=options.residual
+    )
 
 
 def _normals(fit: PlaneFit, camera: Camera, options: Options) -> LabelArray:
@@ -252,4 +272,13 @@ def build(options: Options) -> Relation:
             )
         return partial(derive_normals, options)
 
-    return Relation(reads=("depth",), gives="normals", between=between, needs_camera=True)
+    def on_predictions(_reads: Sequence[TaskDef], _gives: TaskDef) -> DerivePredicted:
+        return partial(predicted_normals, options)
+
+    return Relation(
+        reads=("depth",),
+        gives="normals",
+        between=between,
+        needs_camera=True,
+        on_predictions=on_predictions,
+    )

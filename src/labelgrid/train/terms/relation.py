@@ -1,0 +1,168 @@
+"""Relation: a prediction agrees with what a relation derives from other predictions of its image.
+
+No label is needed. The relations are the recipe's, in [relations.NAME]: those that can be
+differentiated, as `depth_normals`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from labelgrid.errors import RecipeError
+from labelgrid.nets.network import Network
+from labelgrid.relations.bound import BoundRelation
+from labelgrid.tasks.task import Task
+from labelgrid.train.idle_terms import say_if_idle
+from labelgrid.train.objective import fixed_weights, half_to_float, resize_output
+from labelgrid.train.ranges import Weight
+from labelgrid.train.term import Preparation, Step, Term
+from labelgrid.words import join_names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The relations, and what learns from them.
+
+    Args:
+        weight: of the loss, beside the weight of the task that a relation gives.
+        relations: by their names in the recipe, also where they are off (`trust = 0`); empty: all
+            that are on and can be differentiated.
+        learn: which predictions get gradients: those of the task that is given and of the tasks
+            that are read (`"both"`), or only those of one side (`"gives"`, `"reads"`). Where a loss
+            counts classes, the tasks that are read get none.
+        images: `"all"`, or those without a label of the given task (`"unlabelled"`).
+    """
+
+    weight: Weight = 1.0
+    relations: tuple[str, ...] = ()
+    learn: Literal["both", "gives", "reads"] = "both"
+    images: Literal["all", "unlabelled"] = "all"
+
+
+class RelationConsistency(Term):
+    """The given task's own loss of its prediction against the label derived from the predictions.
+
+    Predictions are the final ones, at the heads' resolution. An image whose camera is unknown has
+    no loss by a relation that needs it.
+    """
+
+    def __init__(self, options: Options) -> None:
+        super().__init__()
+        self.options = options
+        self.relations: list[BoundRelation] = []
+
+    def prepare(self, data: Preparation) -> None:
+        """Choose the relations; say if it can have no effect.
+
+        Raises:
+            RecipeError: a relation is not in the recipe, or cannot be differentiated.
+        """
+        self.resume(data)
+        if not self.relations:
+            data.progress.say(
+                "The recipe has no relation that is on and can be differentiated: the term "
+                "'relation' does nothing."
+            )
+        else:
+            is_limited = self.options.images == "unlabelled"
+            say_if_idle("relation", data, unlabelled=is_limited, remedy='Set images = "all".')
+
+    def resume(self, data: Preparation) -> None:
+        """Choose the relations, as `prepare`."""
+        names = self.options.relations
+        if names:
+            self.relations = _named_relations(data.relations, names)
+        else:
+            self.relations = [one for one in data.relations if one.trust and one.derive_predicted]
+
+    def loss(self, step: Step) -> Mapping[str, Tensor]:
+        """Compute a loss [b] for each relation; 0 for images that do not count."""
+        weights = fixed_weights(step.tasks, step.objective)
+        losses = {}
+        for relation in self.relations:
+            weight = self.options.weight * weights[relation.gives]
+            losses[relation.name] = weight * self._distance(step, relation)
+        return losses
+
+    def _distance(self, step: Step, relation: BoundRelation) -> Tensor:
+        """Compute the distance of a prediction to the derived one, [b]."""
+        raw = half_to_float(step.output.final[relation.gives])
+        rows = self._counts(step, relation).nonzero()[:, 0]
+        if not len(rows) or relation.derive_predicted is None:
+            return raw.new_zeros(len(raw))
+        size = raw.shape[-2:]
+        read = [_predict(step, name, rows, size) for name in relation.reads]
+        given = raw[rows]
+        if self.options.learn == "gives":
+            read = [prediction.detach() for prediction in read]
+        elif self.options.learn == "reads":
+            given = given.detach()
+        camera = None
+        if relation.needs_camera and step.batch.camera is not None:
+            camera = scale_cameras(step.batch.camera[rows], step.batch.images.shape[-2:], size)
+        derived = relation.derive_predicted(read, camera)
+        distance = step.tasks[relation.gives].loss(given, derived)
+        return distance.new_zeros(len(raw)).index_put((rows,), distance)
+
+    def _counts(self, step: Step, relation: BoundRelation) -> Tensor:
+        """Return which images count, bool [b]."""
+        target = step.batch.targets[relation.gives]
+        counts = torch.ones_like(target.present)
+        if self.options.images == "unlabelled":
+            counts = ~target.present
+        if not relation.needs_camera:
+            return counts
+        if step.batch.camera is None:
+            return torch.zeros_like(counts)
+        return counts & step.batch.camera.isfinite().all(1)
+
+
+def scale_cameras(camera: Tensor, size: Sequence[int], to: Sequence[int]) -> Tensor:
+    """Return the cameras [b, 4] of images of a height and width for maps of others.
+
+    As `labelgrid.camera.Camera.scale`.
+
+    Example:
+        >>> scale_cameras(torch.tensor([[8.0, 8.0, 3.5, 2.5]]), (6, 8), (12, 4))
+        tensor([[ 4.0000, 16.0000,  1.5000,  5.5000]])
+    """
+    down = to[0] / size[0]
+    across = to[1] / size[1]
+    fx, fy, cx, cy = camera.unbind(1)
+    return torch.stack(
+        [fx * across, fy * down, (cx + 0.5) * across - 0.5, (cy + 0.5) * down - 0.5], 1
+    )
+
+
+def _predict(step: Step, name: str, rows: Tensor, size: Sequence[int]) -> Tensor:
+    """Return a task's prediction for some images, at this size."""
+    raw = half_to_float(step.output.final[name][rows])
+    return step.tasks[name].activate(resize_output(raw, size))
+
+
+def _named_relations(
+    relations: Sequence[BoundRelation], names: Sequence[str]
+) -> list[BoundRelation]:
+    """Return the relations of these names.
+
+    Raises:
+        RecipeError: there is none of a name, or it cannot be differentiated.
+    """
+    usable = {relation.name: relation for relation in relations if relation.derive_predicted}
+    for name in names:
+        if name not in usable:
+            raise RecipeError(
+                f"The recipe has no relation '{name}' that can be differentiated.",
+                where="terms.relation.relations",
+                next_step=f"Those that can: {join_names(list(usable)) or 'none'}.",
+                unchanged="Nothing was trained.",
+            )
+    return [usable[name] for name in names]
+
+
+def build(tasks: Mapping[str, Task], network: Network, options: Options) -> RelationConsistency:
+    """Build the term."""
+    return RelationConsistency(options)
