@@ -134,6 +134,16 @@ def a_mirrored_prediction_is_that_of_the_image(
     )
 
 
+def mirroring_and_activating_commute(task: Task, raw: Tensor) -> None:
+    """A mirrored raw output is mirrored back as its prediction is: flips are averaged as raw outputs."""
+    np.testing.assert_allclose(
+        task.activate(task.scale.mirrored(raw)).numpy(),
+        task.scale.mirrored(task.activate(raw)).numpy(),
+        atol=1e-6,
+        err_msg="`scale.mirrored` must change raw outputs as it changes predictions.",
+    )
+
+
 def a_prediction_survives_the_label_file(
     definition: TaskDef, task: Task, prediction: Tensor, folder: Path
 ) -> None:

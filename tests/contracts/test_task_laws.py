@@ -21,6 +21,7 @@ from tests.task_laws import (
     a_flip_undone_is_the_label,
     a_mirrored_prediction_is_that_of_the_image,
     a_prediction_survives_the_label_file,
+    mirroring_and_activating_commute,
     normals,
     seen,
     views_show_the_world,
@@ -81,6 +82,13 @@ def test_a_mirrored_prediction_that_forgets_a_sign_is_found() -> None:
     wrong = dataclasses.replace(own.build(), scale=Scale())
     with pytest.raises(AssertionError):
         a_mirrored_prediction_is_that_of_the_image(own, wrong, NARROW)
+
+
+def test_an_activation_that_knows_left_from_right_is_found() -> None:
+    right = changed("normals").build()
+    wrong = dataclasses.replace(right, activate=lambda raw: right.activate(raw + 0.5))
+    with pytest.raises(AssertionError, match="must change raw outputs"):
+        mirroring_and_activating_commute(wrong, torch.ones(1, 3, 2, 2))
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from tests.task_laws import (
     a_mirrored_prediction_is_that_of_the_image,
     a_prediction_survives_the_label_file,
     disparity,
+    mirroring_and_activating_commute,
     views_show_the_world,
 )
 
@@ -449,6 +450,11 @@ def test_a_mirrored_prediction_is_that_of_the_image(
     definition: TaskDef, task: Task, target: Target
 ) -> None:
     a_mirrored_prediction_is_that_of_the_image(definition, task, arrays(target, 0))
+
+
+def test_mirroring_and_activating_commute(task: Task, rng: torch.Generator) -> None:
+    raw = torch.randn(2, task.channels, HEIGHT, WIDTH, generator=rng)
+    mirroring_and_activating_commute(task, raw)
 
 
 @pytest.mark.parametrize("kind", [*plugins.names("kinds"), OWN])

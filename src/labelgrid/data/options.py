@@ -29,6 +29,8 @@ class DataOptions:
             change.
         mean, std: of the input's channels (RGB in 0..1), for normalisation; the defaults are
             ImageNet's.
+        average_flips: predict whole images twice, once mirrored, and average the raw outputs:
+            wherever predictions are measured, written or taken for pseudo-labels, not in scores.
     """
 
     size: tuple[int, int] = (96, 128)
@@ -41,6 +43,7 @@ class DataOptions:
     jitter: float = 0.0
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    average_flips: bool = False
 
     def __post_init__(self) -> None:
         if min(self.size) < 1:

@@ -83,7 +83,7 @@ class Scale:
         zoomed: predictions and zooms [b, 1, 1, 1] -> the predictions of images that look `zoom`
             times as large.
         mirrored: predictions of mirrored images, whose pixels are in place again -> the predictions
-            of the images.
+            of the images. Raw outputs likewise: it commutes with `activate`.
         unbounded: whether predictions have a unit and no largest value, so that `scaled` depends on
             the image.
         error: raw outputs of a network that reconstructs scaled maps, and the maps -> [b, 1, h, w].

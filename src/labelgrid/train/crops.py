@@ -77,12 +77,18 @@ def mirror_some(batch: Batch, tasks: Mapping[str, Task], draws: Draws, share: fl
 
 
 def _mirrored_target(task: Task, target: Target, rows: Tensor) -> Target:
-    mirrored = target.value.flip(-1)
-    if mirrored.is_floating_point():
-        mirrored = task.scale.mirrored(mirrored)
-    value = torch.where(rows, mirrored, target.value)
-    valid = torch.where(rows, target.valid.flip(-1), target.valid)
+    mirrored = mirror_target(task, target)
+    value = torch.where(rows, mirrored.value, target.value)
+    valid = torch.where(rows, mirrored.valid, target.valid)
     return replace(target, value=value, valid=valid)
+
+
+def mirror_target(task: Task, target: Target) -> Target:
+    """Mirror a target from left to right, and change its values as a mirror does."""
+    value = target.value.flip(-1)
+    if value.is_floating_point():
+        value = task.scale.mirrored(value)
+    return replace(target, value=value, valid=target.valid.flip(-1))
 
 
 def crop_batch(batch: Batch, tasks: Mapping[str, Task], boxes: Sequence[Box], size: Size) -> Batch:

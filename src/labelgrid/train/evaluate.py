@@ -18,7 +18,8 @@ from labelgrid.pixel.metrics import Metric
 from labelgrid.pixel.target import Target
 from labelgrid.progress import Progress, Silent
 from labelgrid.results import Result
-from labelgrid.tasks.task import Task, TaskDef
+from labelgrid.tasks.task import Task, TaskDef, build_all
+from labelgrid.train.flip_average import predict_whole
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import fixed_weights
 from labelgrid.train.options import ObjectiveOptions
@@ -89,11 +90,13 @@ def predictions(
     """Yield each image's id, final raw outputs [channels, h', w'] and frame, in the given order.
 
     The network runs in evaluation mode. With `known`, the labels of `source` are fed in (PartAL
-    section 3.3).
+    section 3.3). With `average_flips` in `data`, outputs are means over an image and its mirror
+    image.
     """
     network = model.network
     device = next(network.parameters()).device
     was_training = network.training
+    tasks = build_all(definitions) if data.average_flips else {}
     network.eval()
     labels = partial(labels_of, source, definitions) if known else None
     try:
@@ -102,7 +105,7 @@ def predictions(
         ):
             device_batch = cpu_batch.to(device)
             with torch.inference_mode():
-                final = network(device_batch.images, device_batch.targets or None).final
+                final = predict_whole(network, device_batch, tasks, data)
             for i, image_id in enumerate(cpu_batch.ids):
                 raws = {task: raw[i] for task, raw in final.items()}
                 yield image_id, raws, cpu_batch.frames[i]

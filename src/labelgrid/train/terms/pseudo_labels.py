@@ -27,6 +27,7 @@ from labelgrid.nets.network import Network, Raw
 from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.evaluate import strips
+from labelgrid.train.flip_average import predict_whole
 from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import fixed_weights, task_losses
@@ -142,7 +143,8 @@ class PseudoLabels(Term):
     ) -> Iterator[tuple[str, Frame, list[Raw]]]:
         """Yield each image, its frame and its outputs.
 
-        If a task predicts values, there are two further outputs: without known labels, and of the
+        The output is a mean over flips if the recipe's `[data] average_flips` says so. If a task
+        predicts values, there are two further outputs: without known labels, and of the
         mirror image. Images are predicted one by one, so that a preparation that was killed ends
         with the same files.
         """
@@ -155,7 +157,7 @@ class PseudoLabels(Term):
             batch = cpu_batch.to(data.device)
             outputs = []
             with torch.inference_mode():
-                outputs.append(network(batch.images, batch.targets or None).final)
+                outputs.append(predict_whole(network, batch, data.tasks, data.data))
                 if not only_classes:
                     outputs.append(network(batch.images, None).final)
                     outputs.append(network(batch.images.flip(-1), None).final)

@@ -199,6 +199,21 @@ def test_cells_without_a_label_get_the_teachers_prediction_given_the_known_label
     assert not np.allclose(labels[True].label.value, labels[False].label.value, rtol=1e-3)
 
 
+def test_with_averaged_flips_a_pseudo_label_is_the_mean_over_both(tmp_path):
+    plan = plan_of(tmp_path, Options(known=False), missing=[(1, "depth")])
+    plan = replace(plan, data=replace(plan.data, flip=0, zoom=(1,), average_flips=True))
+    soft, _ = prepared(plan, tmp_path / "terms")
+    image = sorted(plan.train)[1]
+    batch = train_batch(plan.source, plan.definitions, [image], plan.data, seed=0, soft={})
+    network = plan.previous().network
+    with torch.inference_mode():
+        plain = network(batch.images).final["depth"]
+        raw = (plain + network(batch.images.flip(-1)).final["depth"].flip(-1)) / 2
+    wide = functional.interpolate(raw, (32, 64), mode="bilinear")[0, 0].numpy()
+    label = soft["pseudo_labels"](image, plan.definitions["depth"]).label
+    np.testing.assert_allclose(label.value[..., 0], wide, rtol=1e-4, atol=1e-5)
+
+
 def test_the_confidence_of_a_depth_is_that_of_predictions_without_known_labels(tmp_path):
     plan = plan_of(tmp_path, Options(), missing=[(1, "depth")])
     soft, _ = prepared(plan, tmp_path / "terms")
