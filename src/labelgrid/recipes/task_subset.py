@@ -18,9 +18,9 @@ EMPTY: Any = object()
 def remove_tasks(tables: Mapping[str, Any], tasks: Collection[str]) -> dict[str, Any]:
     """The tables of a recipe without what they say of some tasks.
 
-    The objective's weights and losses lose these tasks, and so do lists and tables in the options
-    of the network, the balancer and the terms. A term goes if a list in its options is left empty,
-    which would mean all tasks.
+    The objective's weights and losses lose these tasks, and so do `mix_tasks` of the training, and
+    lists and tables in the options of the network, the balancer and the terms. A term goes if a
+    list in its options is left empty, which would mean all tasks.
 
     Args:
         tables: of a recipe, by name; they stay as they are.
@@ -43,6 +43,9 @@ def remove_tasks(tables: Mapping[str, Any], tasks: Collection[str]) -> dict[str,
         result["objective"] = {
             name: _remove_from(value, tasks) for name, value in objective.items()
         }
+    train = _table(tables, "train")
+    if train.get("mix_tasks"):
+        result["train"] = _train(train, tasks)
     for part, folder in (("network", "networks"), ("balance", "balance")):
         choice = _table(tables, part)
         options = _table(choice, "options")
@@ -56,6 +59,14 @@ def remove_tasks(tables: Mapping[str, Any], tasks: Collection[str]) -> dict[str,
     if terms:
         result["terms"] = _terms(terms, tasks)
     return result
+
+
+def _train(train: Mapping[str, Any], tasks: Collection[str]) -> dict[str, Any]:
+    """The training's options without the tasks; it mixes no images if none is left to mix for."""
+    remaining = _remove_from(train["mix_tasks"], tasks)
+    if remaining is EMPTY:
+        return {**train, "mix": "none", "mix_tasks": []}
+    return {**train, "mix_tasks": remaining}
 
 
 def _terms(terms: Mapping[str, Any], tasks: Collection[str]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from labelgrid.progress import Progress
 from labelgrid.train.checkpoint import save
 from labelgrid.train.divergence import divergence_warning
 from labelgrid.train.evaluate import Evaluation, evaluate
+from labelgrid.train.mixed_images import class_tasks
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.plan import Plan
 from labelgrid.train.trainer import Trainer
@@ -111,7 +112,9 @@ def _use_cache(trainer: Trainer, folder: Path, progress: Progress) -> Iterator[N
 
 
 def _say_unused(plan: Plan, progress: Progress) -> None:
-    """Say which options have no effect for lack of val images."""
+    """Say which options have no effect for lack of val images or of class maps."""
+    if plan.options.mix == "class" and not class_tasks(plan.options, plan.tasks):
+        progress.say('mix = "class" does nothing: none of its tasks has class maps.')
     if plan.options.choose == "best" and not plan.val:
         progress.say("There is no val image to choose the best epoch by: using the last epoch.")
     if plan.options.patience and not plan.val:

@@ -75,6 +75,12 @@ class TrainOptions:
         known: probability with which a labelled cell's label is fed in as known (two-stage
             networks). Terms read these predictions, too; further views get no known labels, but
             `crop`'s has those of its batch.
+        mix: paste a part of another image of the batch into an image, with the labels: half of the
+            image, a rectangle (`"cut"`); or the pixels of half of the other's labelled classes
+            (`"class"`).
+        mix_share: probability with which an image is mixed.
+        mix_tasks: the tasks that learn from pasted parts; all if empty. Images without a label of
+            them stay whole; other tasks keep their labels outside of the pasted part.
         images: train on the images with a label, or on all images of the train split (terms may
             learn from them).
         choose: the final model: the last epoch's, or the best epoch's on the val split.
@@ -104,6 +110,9 @@ class TrainOptions:
     clip: float = 0.0
     norm: Literal["batch", "frozen"] = "batch"
     known: float = 0.5
+    mix: Literal["none", "cut", "class"] = "none"
+    mix_share: float = 0.5
+    mix_tasks: tuple[str, ...] = ()
     images: Literal["labelled", "all"] = "labelled"
     choose: Literal["last", "best"] = "last"
     val_share: float = 0.0
@@ -131,6 +140,7 @@ class TrainOptions:
             patience=(0, 10**6),
             workers=(0, 1024),
             cache=(0, 10**6),
+            mix_share=(0, 1),
         )
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0; it is {self.learning_rate}")
@@ -198,4 +208,7 @@ class TrainOptions:
             options.pop(name, None)
         if not self.patience:  # val_every then decides no length
             options.pop("val_every", None)
+        if self.mix == "none":
+            for name in ("mix", "mix_share", "mix_tasks"):
+                options.pop(name)
         return options

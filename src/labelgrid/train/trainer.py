@@ -4,6 +4,7 @@ import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from labelgrid.config import check_tasks
 from labelgrid.data.batch import Batch, network_inputs
 from labelgrid.data.loader import train_batches
 from labelgrid.errors import TrainingError
@@ -22,6 +24,7 @@ from labelgrid.train.active_terms import ActiveTerms
 from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.batch_norm import refuse_tiny_batches
 from labelgrid.train.checkpoint import Checkpoint, load, same_training
+from labelgrid.train.mixed_images import mix_images
 from labelgrid.train.objective import rescale_losses, targets_present, task_losses
 from labelgrid.train.plan import Plan
 from labelgrid.train.term import RateGroup
@@ -37,6 +40,7 @@ class Trainer:
                 next_step="Run `labelgrid query` and `labelgrid export`, then import the labels.",
                 unchanged="Nothing was trained.",
             )
+        check_tasks("train.mix_tasks", plan.options.mix_tasks, plan.tasks)
         self.plan = plan
         self.network = plan.network
         options = plan.options
@@ -183,7 +187,8 @@ class Trainer:
         terms = Means()
         factors = Means()
         for index, batch in enumerate(itertools.islice(self._batches(self.epoch), steps)):
-            losses, present, others = self.train_step(batch.to(self.fabric.device), index)
+            mixed = self._mix(batch.to(self.fabric.device), index)
+            losses, present, others = self.train_step(mixed, index)
             tasks.add(losses, dict(zip(losses, present.sum(0).tolist(), strict=True)))
             terms.add(others, {name: len(loss) for name, loss in others.items()})
             factors.add(plan.balancer.factors, dict.fromkeys(plan.balancer.factors, 1))
@@ -290,6 +295,14 @@ class Trainer:
         for group, (start, halve) in zip(self.optimiser.param_groups, self.rates, strict=True):
             group["lr"] = self.plan.learning_rate(self.epoch, self.step, start, halve)
         self.rate = self.optimiser.param_groups[0]["lr"]
+
+    def _mix(self, batch: Batch, index: int) -> Batch:
+        """Mix images of the batch, if the options say so."""
+        options = self.plan.options
+        if options.mix == "none":
+            return batch
+        draw = partial(stream, self.plan.seed, "mix", self.epoch, index)
+        return mix_images(batch, self.plan.tasks, options, draw)
 
     def _draw_known(self, batch: Batch, index: int) -> dict[str, Target]:
         """Draw a random part of the batch's labels, which the network gets as known labels."""

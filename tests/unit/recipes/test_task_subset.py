@@ -25,6 +25,14 @@ def test_entries_by_task_go_and_all_others_stay() -> None:
     )  # what is given is left as it is
 
 
+def test_images_are_mixed_for_the_tasks_that_are_left_and_not_at_all_if_none_is() -> None:
+    tables = {"train": {"mix": "cut", "mix_tasks": ["semseg", "parts"], "steps": 9}}
+    left = {"mix": "cut", "mix_tasks": ["parts"], "steps": 9}
+    assert remove_tasks(tables, ["semseg"]) == {"train": left}
+    nothing = {"mix": "none", "mix_tasks": [], "steps": 9}
+    assert remove_tasks(tables, ["semseg", "parts"]) == {"train": nothing}
+
+
 @pytest.mark.parametrize(
     ("options", "left"),
     [
