@@ -256,6 +256,8 @@ def status(folder: Folder, json: AsJson = False) -> None:
             "images are set aside, with their cells",
         )
         screen.say(f"{images}; the first is '{name}': {reason}")
+    if values["camera"]:
+        screen.say(values["camera"]["text"])
     if gone := values["removed"]["images"]:
         screen.say(f"Removed: {count_text(gone, 'image')}.")
     if dropped := values["removed"]["tasks"]:

@@ -79,6 +79,18 @@ class CameraSource(Protocol):
         """The camera of an image of this height and width; None if it is unknown."""
 
 
+@runtime_checkable
+class SizedSource(Protocol):
+    """A source that knows the sizes of its images without decoding them."""
+
+    def size(self, image_id: str) -> tuple[int, int]:
+        """The upright height and width of an image.
+
+        Raises:
+            ImageError: the file cannot be read.
+        """
+
+
 def weight_of(source: Source | ImageSource, image_id: str, task: str) -> float:
     """The weight of a cell's label in training: 1 unless the source is a `WeightedSource`."""
     if isinstance(source, WeightedSource):
@@ -91,6 +103,14 @@ def camera_of(source: ImageSource, image_id: str, size: tuple[int, int]) -> Came
     if isinstance(source, CameraSource):
         return source.camera(image_id, size)
     return None
+
+
+def size_of(source: ImageSource, image_id: str) -> tuple[int, int]:
+    """The height and width of an image; it is decoded unless the source is a `SizedSource`."""
+    if isinstance(source, SizedSource):
+        return source.size(image_id)
+    height, width, _ = source.image(image_id).shape
+    return height, width
 
 
 def labels_of(source: Source, tasks: Mapping[str, TaskDef], image_id: str) -> dict[str, LabelArray]:

@@ -1,6 +1,6 @@
 """Fills gaps among an image's labels: with labels that follow from its others, or supplied ones."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,19 +81,24 @@ class DerivedSource:
 
 
 def derivable(
-    relations: Sequence[BoundRelation], labelled: Mapping[str, Collection[str]]
+    relations: Sequence[BoundRelation],
+    labelled: Mapping[str, Collection[str]],
+    has_camera: Callable[[str], bool] = lambda _: True,
 ) -> dict[str, dict[str, BoundRelation]]:
     """The labels that follow from others, by image and task, each by the first relation that does.
 
     Args:
         relations: the most trusted first.
         labelled: the tasks of which each image has a label.
+        has_camera: whether an image's camera is known; without it, nothing follows that needs it.
     """
     found: dict[str, dict[str, BoundRelation]] = {}
     for image_id, tasks in labelled.items():
         following: dict[str, BoundRelation] = {}
         for relation in relations:
-            if relation.follows(tasks):
+            if not relation.follows(tasks):
+                continue
+            if not relation.needs_camera or has_camera(image_id):
                 following.setdefault(relation.gives, relation)
         if following:
             found[image_id] = following

@@ -15,7 +15,7 @@ from labelgrid.files import read_text
 from labelgrid.formats.arrays import check_any_valid, one_channel, samples
 from labelgrid.formats.codec import LabelArray
 from labelgrid.images.listing import list_images
-from labelgrid.images.reading import read_image
+from labelgrid.images.reading import image_size, read_image
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import count_text, join_names
 
@@ -53,6 +53,10 @@ class ImagesById:
     def image(self, image_id: str) -> NDArray[np.uint8]:
         """As `ImageSource.image`."""
         return read_image(self.root / self.IMAGES / image_id)
+
+    def size(self, image_id: str) -> tuple[int, int]:
+        """As `SizedSource.size`."""
+        return image_size(self.root / self.IMAGES / image_id)
 
     def splits(self) -> Mapping[str, Sequence[str]]:
         """The image ids of each split, from the lists.

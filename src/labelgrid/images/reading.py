@@ -31,6 +31,9 @@ Check = Callable[[Image.Image, BinaryIO, Path], tuple[int, int, int]]
 #: unknown.
 DARKEST_16_BIT = 4096
 ORIENTATION = 0x0112
+#: The table of a photograph's own EXIF data, and in it the focal length on film of 35 mm.
+_PHOTOGRAPH = 0x8769
+_FILM_FOCAL_LENGTH = 0xA405
 #: What a PNG holds that stores an orientation, in any of the ways that are read.
 _ORIENTED = (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp")
 #: The bytes of a PNG that is checked in memory, and the pixels of a JPEG that is decoded as a
@@ -288,6 +291,21 @@ def orientation_of(path: Path) -> int:
         if image.format != "PNG" or "exif" in image.info:
             return _orientation(image)
         return _late_orientation(_all(file), path)
+
+
+def film_focal_length(path: Path) -> int | None:
+    """The focal length of a photograph on 35 mm film, in mm, by its EXIF data; None if unknown.
+
+    Its pixels are not decoded, and EXIF data behind those of a PNG are not found.
+
+    Raises:
+        ImageError: the image cannot be used.
+    """
+    with _readable(path), open_regular(path) as file, open_image(file, path) as image:
+        if image.format == "PNG" and "exif" not in image.info:
+            return None
+        value = image.getexif().get_ifd(_PHOTOGRAPH).get(_FILM_FOCAL_LENGTH)
+    return value if isinstance(value, int) and value > 0 else None
 
 
 def _late_orientation(data: bytes, path: Path) -> int:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from labelgrid import plugins
 from labelgrid.annotate.answers import Fault
 from labelgrid.camera import Camera
-from labelgrid.data.dataset import Dataset, Source, camera_of
+from labelgrid.data.cameras import Cameras, read_cameras
+from labelgrid.data.dataset import Dataset, Source, camera_of, size_of
 from labelgrid.data.layouts.folder import label_file
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.formats.codec import LabelArray, check_digest, same_shape, size_error
@@ -47,10 +48,12 @@ class ProjectSource:
         files: image id -> the root folder of its path, and the digest of its content ("" if
             unknown).
         labels: cell -> its label.
+        cameras: of the images, from the project's `camera.toml`; None: unknown.
     """
 
     files: Mapping[str, tuple[str, str]]
     labels: Mapping[Cell, GrantedLabel]
+    cameras: Cameras | None = None
 
     def images(self) -> Sequence[str]:
         """The image ids."""
@@ -74,6 +77,19 @@ class ProjectSource:
         """As `Weighted.weight`."""
         entry = self.labels.get(Cell(image_id, task))
         return entry.weight if entry else 1.0
+
+    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+        """As `CameraSource.camera`."""
+        if self.cameras is None:
+            return None
+        return self.cameras.camera(image_id, size, self._path(image_id))
+
+    def size(self, image_id: str) -> tuple[int, int]:
+        """As `SizedSource.size`."""
+        return image_size(self._path(image_id))
+
+    def _path(self, image_id: str) -> Path:
+        return Path(self.files[image_id][0]) / image_id
 
 
 @dataclass(frozen=True)
@@ -111,6 +127,10 @@ class OracleSource:
         """As `CameraSource.camera`."""
         return camera_of(self.data, image_id, size)
 
+    def size(self, image_id: str) -> tuple[int, int]:
+        """As `SizedSource.size`."""
+        return size_of(self.data, image_id)
+
 
 def dataset_of(oracle: Oracle) -> Dataset:
     """Open the data set that answers a simulated campaign."""
@@ -131,7 +151,7 @@ def source_of(project: ProjectFolder) -> ProjectSource | OracleSource:
         classes = max(len(row.classes), complete.get(row.cell.task, 0)) or None
         labels[row.cell] = GrantedLabel(path, row.weight, row.digest, classes)
     image_files = {row.image_id: (row.root, row.digest) for row in project.store.images()}
-    return ProjectSource(image_files, labels)
+    return ProjectSource(image_files, labels, read_cameras(project.folder))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from labelgrid.project.declaration_changes import redeclared_tasks
 from labelgrid.project.derived_labels import derived_counts
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.headlines import Headline, headlines_of
+from labelgrid.project.known_cameras import camera_status
 from labelgrid.project.prices import times_of
 from labelgrid.project.records import measured_rounds, read_fit
 from labelgrid.project.requests import query_command
@@ -30,6 +31,8 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
     commands left out and that still cannot be used, with the reasons.
     `suppliers` says of each how many labels it gave, what they cost, and how far the recipe trusts
     them.
+    `camera` says of how many images the camera is known; None without a `camera.toml` or a relation
+    that needs one.
     """
     counts = project.store.counts()
     rounds = project.store.rounds()
@@ -62,6 +65,7 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
         "rounds": round_values,
         "headlines": [headline.as_json() for headline in headlines(project)],
         "set_aside": noted_unusable_images(project),
+        "camera": camera_status(project),
         "spent": project.store.spent(),
         "suppliers": _suppliers(project),
         "removed": {

@@ -18,7 +18,8 @@ def known_camera(camera: Camera | None, what: str) -> Camera:
         raise LabelError(
             f"{what} through the image's camera, which is unknown.",
             next_step="Write `field_of_view = 66.0`, the degrees across each image's width, into "
-            "`camera.toml` in the data set's folder, beside `images/`; or give your own layout a "
-            "function `camera` (docs/plugins.md).",
+            "`camera.toml` in the project's folder, or in a data set's, beside `images/` "
+            "(docs/labels.md#cameras); or give your own layout a function `camera` "
+            "(docs/plugins.md).",
         )
     return camera

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from labelgrid.camera import Camera
 from labelgrid.config import merge, parse
+from labelgrid.data.dataset import camera_of, size_of
 from labelgrid.data.derived import Filler, add_supplied, derivable
 from labelgrid.ledger.grid import Cell, Split, State
 from labelgrid.project.folder import ProjectFolder
@@ -47,9 +49,37 @@ class RoundContext:
         """The missing labels of some images that follow from their others, by image and task."""
         if not self.relations:
             return {}
+        return derivable(self.relations, self._labelled(image_ids), self.has_camera)
+
+    def following(self, relation: BoundRelation, image_ids: Collection[str]) -> list[str]:
+        """The images among some whose label follows by a relation, if their cameras are known."""
+        labelled = self._labelled(image_ids)
+        return [image_id for image_id, tasks in labelled.items() if relation.follows(tasks)]
+
+    def camera(self, image_id: str) -> Camera | None:
+        """The camera of an image in its own pixels; None if it is unknown."""
+        return camera_of(self.source, image_id, self.size(image_id))
+
+    def has_camera(self, image_id: str) -> bool:
+        """Whether the camera of an image is known."""
+        return self.camera(image_id) is not None
+
+    def size(self, image_id: str) -> tuple[int, int]:
+        """The height and width of an image."""
+        size = self._sizes.get(image_id, (0, 0))
+        if not all(size):  # of a simulated campaign, or of an image that was not checked
+            size = size_of(self.source, image_id)
+        return size
+
+    @cached_property
+    def _sizes(self) -> dict[str, tuple[int, int]]:
+        """The sizes of the images, as far as the ledger knows them."""
+        return {row.image_id: (row.height, row.width) for row in self.project.store.images()}
+
+    def _labelled(self, image_ids: Collection[str]) -> dict[str, frozenset[str]]:
+        """The tasks of the labels of some images."""
         used = set(image_ids)
-        labelled = tasks_by_image(cell for cell in self.source.labels if cell.image_id in used)
-        return derivable(self.relations, labelled)
+        return tasks_by_image(cell for cell in self.source.labels if cell.image_id in used)
 
     @cached_property
     def suppliers(self) -> list[BoundSupplier]:

@@ -8,13 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.data.derived import DerivedSource
-from labelgrid.errors import ImageError, PluginError, ProjectError, TrainingError, command
+from labelgrid.errors import (
+    ImageError,
+    PluginError,
+    ProjectError,
+    RecipeError,
+    TrainingError,
+    command,
+)
 from labelgrid.files import remove_folder
 from labelgrid.formats.codec import check_digest
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.declaration_changes import target_declarations
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.known_cameras import camera_step
 from labelgrid.project.records import Fit, newest_fit
 from labelgrid.project.sources import ProjectSource
 from labelgrid.project.unusable_images import usable_images
@@ -32,6 +40,7 @@ from labelgrid.train.model import TrainedModel, restore_states
 from labelgrid.train.objective import fixed_weights, supervised_loss
 from labelgrid.train.plan import Plan
 from labelgrid.train.seeding import seed_torch
+from labelgrid.words import count_text, join_names
 
 
 def splits_for_training(
@@ -170,6 +179,9 @@ def identity_of(context: RoundContext, train: list[str], val: list[str], start: 
         "start": start,
         "options": training_options(context.recipe),
     }
+    cameras = _cameras_of_derived(context, train)
+    if cameras:
+        identity["cameras"] = hash_of(cameras)
     return json.dumps(identity, sort_keys=True)
 
 
@@ -185,6 +197,16 @@ def _drop_what_is_off(recipe: dict[str, Any], context: RoundContext) -> None:
         del recipe["relations"]
     if not context.suppliers:
         del recipe["suppliers"]
+
+
+def _cameras_of_derived(context: RoundContext, train: list[str]) -> dict[str, Any]:
+    """The cameras through which labels are derived, by image."""
+    cameras = {}
+    for image_id, relations in context.derivable(train).items():
+        camera = context.camera(image_id)
+        if camera and any(relation.needs_camera for relation in relations.values()):
+            cameras[image_id] = asdict(camera)
+    return cameras
 
 
 def fit(
@@ -210,6 +232,7 @@ def fit(
     _refuse_early(context)
     splits = splits_for_training(context, project, progress)
     train_ids, val_ids = splits
+    _check_cameras(context, train_ids, progress)
     _check_labels(context, {*train_ids, *val_ids, *labelled_images(project, "heldout")})
     network = new_network(context, project, progress, weights)
     number = project.open_round().number
@@ -279,6 +302,38 @@ def _refuse_early(context: RoundContext) -> None:
             f"'{term}'; the recipe trains without it.",
             where=str(project.folder),
             next_step=f'Add a table [terms."{term}"] to the recipe, or choose another strategy.',
+            unchanged="Nothing was trained.",
+        )
+
+
+def _check_cameras(context: RoundContext, image_ids: list[str], progress: Progress) -> None:
+    """Refuse a relation that needs cameras if all are unknown; say in how many images some are.
+
+    Raises:
+        RecipeError: they are.
+    """
+    for relation in context.relations:
+        if not relation.needs_camera:
+            continue
+        images = context.following(relation, image_ids)
+        lacking = [image_id for image_id in images if not context.has_camera(image_id)]
+        if not lacking:
+            continue
+        height, width = context.size(lacking[0])
+        first = f"such as '{lacking[0]}', {height}x{width}"
+        reads = join_names(relation.reads)
+        known = len(images) - len(lacking)
+        if known:
+            progress.say(
+                f"{relation.gives} follows from {reads} in {known:,} of {len(images):,} images; "
+                f"the camera of {len(lacking):,} is unknown ({first})."
+            )
+            continue
+        raise RecipeError(
+            f"{relation.gives} follows from {reads} through the image's camera, which is unknown "
+            f"in {count_text(len(lacking), 'image')}, all that have labels of {reads} ({first}).",
+            where=f"relations.{relation.name}",
+            next_step=camera_step(context.project),
             unchanged="Nothing was trained.",
         )
 

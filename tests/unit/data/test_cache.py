@@ -12,6 +12,7 @@ import pytest
 
 from labelgrid.data import cache
 from labelgrid.data.cache import CachedSource, cache_source
+from labelgrid.data.cameras import Cameras, View
 from labelgrid.data.dataset import camera_of, weight_of
 from labelgrid.data.layouts import folder
 from labelgrid.data.loader import train_batches
@@ -147,8 +148,8 @@ def test_weights_cameras_annotated_classes_and_negative_numbers_are_kept(
     made: Made, tmp_path: Path
 ) -> None:
     plain = folder.build(made.root)
-    view = folder.View(60.0)
-    source = Odd(root=plain.root, names=plain.names, whole=plain.whole, view=view)
+    cameras = Cameras(View(field_of_view=60.0))
+    source = Odd(root=plain.root, names=plain.names, whole=plain.whole, cameras=cameras)
     with cache_source(
         source, TASKS, image_ids=made.names, limit=2**30, folder=tmp_path, progress=Said()
     ) as one:

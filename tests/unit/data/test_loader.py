@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from labelgrid.data.batch import Batch, SoftLabel
+from labelgrid.data.cameras import Cameras, View
 from labelgrid.data.dataset import camera_of
 from labelgrid.data.layouts import folder
 from labelgrid.data.loader import eval_batches, train_batch, train_batches
@@ -160,8 +161,10 @@ def test_known_labels_become_targets_and_no_other_label_is_read(source, tasks, d
 
 def test_batches_carry_the_cameras_of_their_images_and_nothing_else_changes(source, tasks):
     names = list(source.images())[:3]
-    view = folder.View(60.0)
-    seen = folder.FolderDataset(root=source.root, names=source.names, whole=source.whole, view=view)
+    cameras = Cameras(View(field_of_view=60.0))
+    seen = folder.FolderDataset(
+        root=source.root, names=source.names, whole=source.whole, cameras=cameras
+    )
     (plain,) = epoch(source, tasks, names)
     (batch,) = epoch(seen, tasks, names)
     assert plain.camera is None and (batch.images == plain.images).all()

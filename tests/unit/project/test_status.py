@@ -61,6 +61,7 @@ def test_cells_are_counted_by_task_and_state_and_the_held_out_ones_apart(
             "images": 3,
             "heldout_images": 1,
             "set_aside": {},
+            "camera": None,
             "spent": 5.5,
             "removed": {"images": 0, "tasks": []},
             "costs": "declared",

@@ -1,6 +1,5 @@
 """Reads plain folders as a data set: images of any size, and any labels of them."""
 
-import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.camera import Camera
-from labelgrid.config import parse, read_toml
+from labelgrid.config import read_toml
+from labelgrid.data.cameras import Cameras, read_cameras
 from labelgrid.data.id_splits import check_split_ids, unmatched_sentence
 from labelgrid.errors import LabelError
 from labelgrid.files import walk
@@ -27,28 +27,11 @@ labels/TASK/PATH.png        the label of images/PATH.jpg for a task; any may be 
 labels/TASK/PATH.jpg.png    the same, where images of one folder differ in their extension alone
 tasks.toml                  optional: the tasks, a table each
 splits/NAME.txt             optional: the images of a split, one path below images/ a line
-camera.toml                 optional: `field_of_view = 66.0`, degrees across each image's width
+camera.toml                 optional: the cameras, such as `field_of_view = 66.0`, the degrees
+                            across each image's width (docs/labels.md#cameras)
 """
 #: The extensions by which `check` knows labels.
 LABELS = (".png", ".npy", ".npz", ".tiff", ".tif", ".exr")
-
-
-@dataclass(frozen=True)
-class View:
-    """The content of `camera.toml`: what the camera of all images sees.
-
-    Args:
-        field_of_view: the angle of an image's width, in degrees. Pixels are square, and the
-            camera's axis is in the middle.
-    """
-
-    field_of_view: float
-
-    def __post_init__(self) -> None:
-        if not 0 < self.field_of_view < 180:
-            raise ValueError(
-                f"field_of_view lies between 0 and 180 degrees; it is {self.field_of_view}"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +47,7 @@ class FolderDataset:
             share the rest.
         image_folder: the folder of images below the root.
         label_folder: the folder of labels below the root.
-        view: what the camera sees, from `camera.toml`; None: unknown.
+        cameras: from `camera.toml`; None: unknown.
     """
 
     root: Path
@@ -72,7 +55,7 @@ class FolderDataset:
     whole: frozenset[str] = field(repr=False)
     image_folder: str = "images"
     label_folder: str = "labels"
-    view: View | None = None
+    cameras: Cameras | None = None
 
     def images(self) -> Sequence[str]:
         """The image ids: paths relative to the folder of images."""
@@ -128,10 +111,14 @@ class FolderDataset:
         return read_toml(path)
 
     def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
-        """As `CameraSource.camera`; None if there is no `camera.toml`."""
-        if self.view is None:
+        """As `CameraSource.camera`; None if `camera.toml` does not say it."""
+        if self.cameras is None:
             return None
-        return Camera.of_view(self.view.field_of_view, size)
+        return self.cameras.camera(image_id, size, self.root / self.image_folder / image_id)
+
+    def size(self, image_id: str) -> tuple[int, int]:
+        """As `SizedSource.size`."""
+        return image_size(self.root / self.image_folder / image_id)
 
 
 def build(root: Path | str, images: str = "images", labels: str = "labels") -> FolderDataset:
@@ -144,7 +131,7 @@ def build(root: Path | str, images: str = "images", labels: str = "labels") -> F
 
     Raises:
         ImageError: there are no images.
-        RecipeError: `camera.toml` is no file or no TOML, or its angle is missing or wrong.
+        RecipeError: `camera.toml` or its table cannot be read, or has a wrong value.
     """
     names = tuple(list_images(Path(root) / images))
     return FolderDataset(
@@ -153,15 +140,8 @@ def build(root: Path | str, images: str = "images", labels: str = "labels") -> F
         whole=whole_names(names, names),
         image_folder=images,
         label_folder=labels,
-        view=_view(Path(root) / "camera.toml"),
+        cameras=read_cameras(Path(root)),
     )
-
-
-def _view(path: Path) -> View | None:
-    """The content of the file; None if there is none, not even a folder or a link."""
-    if not os.path.lexists(path):
-        return None
-    return parse(View, read_toml(path), str(path))
 
 
 def check(root: Path | str) -> list[str]:

@@ -1,0 +1,96 @@
+"""Tells of how many images the cameras are known, and where to write those of others.
+
+Loads no torch.
+"""
+
+import os
+from typing import Any
+
+from labelgrid.errors import LabelgridError
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.settings import Oracle
+
+#: The file of cameras in a project's folder; `labelgrid.data.cameras` reads it.
+CAMERAS = "camera.toml"
+
+
+def camera_step(project: ProjectFolder) -> str:
+    """What to do about the unknown cameras of a project."""
+    if project.settings.oracle:
+        return dataset_camera_step(project.settings.oracle)
+    return (
+        "Write `field_of_view = 66.0`, the degrees across each image's width, into "
+        f"{project.folder / CAMERAS}, or what else is known of them (docs/labels.md#cameras); or "
+        "turn the relation off: `trust = 0`."
+    )
+
+
+def dataset_camera_step(oracle: Oracle) -> str:
+    """What to do about the unknown cameras of a data set."""
+    return (
+        "Write `field_of_view = 66.0`, the degrees across each image's width, into "
+        f"{oracle.root}/{CAMERAS}, which the layout `folder` reads (docs/labels.md#cameras); give "
+        "your own layout a function `camera` (docs/plugins.md); or turn the relation off: "
+        "`trust = 0`."
+    )
+
+
+def camera_status(project: ProjectFolder) -> dict[str, Any] | None:
+    """What is known of the cameras, as JSON values; None if there is nothing to say.
+
+    `known` is the number of images whose camera the file `camera.toml` says, of `images`. `text` is
+    that in words, or what is wrong with the file.
+    """
+    if project.settings.oracle:
+        return None
+    values = {"known": 0, "images": project.store.count_images(), "text": ""}
+    try:
+        if os.path.lexists(project.folder / CAMERAS):
+            return values | _known(project)
+        names = _relations_with_camera(project)
+    except LabelgridError as error:
+        return values | {"text": f"camera: {' '.join(str(error).split())}"}
+    if not names:
+        return None
+    text = f"camera: unknown, and the relation '{names[0]}' needs it. {camera_step(project)}"
+    return values | {"text": text}
+
+
+def _known(project: ProjectFolder) -> dict[str, Any]:
+    """How many cameras the file says; no image is opened."""
+    from labelgrid.data.cameras import read_cameras  # slow to load, and most projects have none
+
+    cameras = read_cameras(project.folder)
+    assert cameras is not None
+    known = 0
+    images = 0
+    for row in project.store.images():
+        view = cameras.view_of(row.image_id)
+        size = (row.height, row.width)
+        images += 1
+        # The size of an image that was not checked is unknown.
+        known += view.is_given if not all(size) else view.at(size) is not None
+    text = f"camera: known for {known:,} of {images:,} images"
+    degrees = cameras.everywhere.field_of_view
+    if degrees is not None and not cameras.folders and not cameras.images:
+        text = f"camera: {degrees:g}° across for all images"
+    if cameras.exif:
+        text += "; that of others by their EXIF data, if these have it"
+    return {"known": known, "text": f"{text}."}
+
+
+def _relations_with_camera(project: ProjectFolder) -> list[str]:
+    """The names of the relations that need cameras, by the project's own recipe or changes.
+
+    Raises:
+        LabelgridError: the recipe is wrong.
+    """
+    settings = project.settings
+    if "relations" not in settings.changes and not settings.recipe.endswith(".toml"):
+        return []  # reading a recipe is slow
+    from labelgrid.recipes.resolve import load_recipe
+    from labelgrid.relations.bound import bind_relations
+
+    recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
+    bound = bind_relations(recipe.relations, project.tasks())
+    return [relation.name for relation in bound if relation.needs_camera]

@@ -1,0 +1,84 @@
+"""Laws of relations that need cameras: who is trained on what follows, and what is said."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from labelgrid.errors import RecipeError
+from labelgrid.progress import Silent
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.import_labels import import_labels
+from labelgrid.rounds import fit
+from labelgrid.rounds.context import context_of
+from labelgrid.rounds.models import new_network
+from labelgrid.train.plan import Plan
+from tests.projects import Said, make_project
+from tests.rounds import QUICK
+
+ON: dict[str, Any] = QUICK | {"relations": {"depth_normals": {"trust": 0.5}}}
+OFF: dict[str, Any] = QUICK | {"relations": {"depth_normals": {"trust": 0.0}}}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[ProjectFolder]:
+    """A project of images of 32x64 and 48x40, of which six have a label of depth, and no other."""
+    project, made = make_project(tmp_path, n=8, tasks=("depth", "normals"))
+    shutil.copytree(made.labels / "depth", tmp_path / "labels" / "depth")
+    with project:
+        import_labels(project, tmp_path / "labels")
+        yield project
+
+
+def plan_of(project: ProjectFolder, changes: dict[str, Any]) -> Plan:
+    context = context_of(project, changes=changes)
+    return fit.plan_of(context, project, new_network(context, project, Silent(), None))
+
+
+def test_normals_follow_where_the_camera_is_known_and_the_others_are_said_once(
+    project: ProjectFolder,
+) -> None:
+    (project.folder / "camera.toml").write_text("fx = 60\nsize = [32, 64]\n")
+    plan = plan_of(project, ON)
+    wide = {row.image_id for row in project.store.images(("train",)) if row.height == 32}
+    assert plan.derived == {image_id: frozenset({"normals"}) for image_id in wide}
+    label = plan.source.label(min(wide), plan.definitions["normals"])
+    assert label is not None and np.allclose(np.linalg.norm(label.value[label.valid], axis=-1), 1)
+    said = Said()
+    fit.fit(project, said, changes=ON)
+    lines = [line for line in said.lines if "camera" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith(
+        f"normals follows from depth in {len(wide)} of 6 images; the camera of {6 - len(wide)} is "
+        "unknown (such as '"
+    )
+    assert lines[0].endswith("', 48x40).")
+
+
+def test_without_any_known_camera_nothing_is_trained(project: ProjectFolder) -> None:
+    with pytest.raises(RecipeError) as error:
+        fit.fit(project, Silent(), changes=ON)
+    assert "normals follows from depth through the image's camera" in error.value.what
+    assert "6 images, all that have labels of depth" in error.value.what
+    assert str(project.folder / "camera.toml") in error.value.next_step
+    assert error.value.unchanged == "Nothing was trained."
+    assert not (project.round_folder(project.round_number) / "fit").exists()
+
+
+def test_a_relation_that_is_off_needs_no_camera_and_a_camera_then_changes_nothing(
+    project: ProjectFolder,
+) -> None:
+    without = plan_of(project, QUICK).identity
+    (project.folder / "camera.toml").write_text("field_of_view = 60.0\n")
+    assert plan_of(project, OFF).identity == without and not plan_of(project, OFF).derived
+
+
+def test_another_camera_is_another_training(project: ProjectFolder) -> None:
+    identities = []
+    for degrees in (60, 60, 61):
+        (project.folder / "camera.toml").write_text(f"field_of_view = {degrees}\n")
+        identities.append(plan_of(project, ON).identity)
+    assert identities[0] == identities[1] != identities[2]
