@@ -20,6 +20,7 @@ from labelgrid.simulation.jobs import settings_of
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Study, study_of
 from tests.studies import make_data, make_recipe
+from tests.support import make_dataset
 from tests.unit.train.terms.stepped import Said
 
 COVERS = ["labelgrid.simulation.oracle"]
@@ -54,6 +55,33 @@ def finish(project: ProjectFolder, run: Run, of: Study) -> int:
     while step(project, run, of, Silent()):
         count += 1
     return count
+
+
+def finish_hidden(project: ProjectFolder, run: Run, of: Study) -> None:
+    """Take all steps while no label can be read that was not granted."""
+    assert project.settings.oracle
+    folder = Path(project.settings.oracle.root) / "labels"
+    files = sorted(folder.rglob("*.png"))
+    assert files
+    try:
+        while True:
+            asked = {row.cell for row in project.store.cells(state=State.REQUESTED)}
+            open_ones = asked | {row.cell for row in project.store.cells(state=State.LABELLED)}
+            readable = {f"{cell.task}/{Path(cell.image_id).stem}" for cell in open_ones}
+            for path in files:
+                hidden = path.with_name(path.name + ".hidden")
+                wanted = f"{path.parent.name}/{path.stem}" in readable
+                if wanted and hidden.exists():
+                    hidden.rename(path)
+                    path.chmod(0o644)
+                elif not wanted and not hidden.exists():
+                    path.rename(hidden)
+                    path.write_bytes(b"")  # an empty file is refused by whoever opens it
+            if not step(project, run, of, Silent()):
+                break
+    finally:
+        for hidden in folder.rglob("*.hidden"):
+            hidden.rename(hidden.with_name(hidden.name.removesuffix(".hidden")))
 
 
 def history(project: ProjectFolder) -> list[tuple[object, ...]]:
@@ -95,28 +123,33 @@ def test_hidden_labels_stay_hidden(
         finish(plain, PARTAL, of)
         expected = history(plain), measured(plain)
     with start(place, tmp_path / "guarded", PARTAL) as guarded:
-        files = sorted((place / "data" / "labels").rglob("*.png"))
-        assert files
-        try:
-            while True:
-                asked = {row.cell for row in guarded.store.cells(state=State.REQUESTED)}
-                open_ones = asked | {row.cell for row in guarded.store.cells(state=State.LABELLED)}
-                readable = {f"{cell.task}/{Path(cell.image_id).stem}" for cell in open_ones}
-                for path in files:
-                    hidden = path.with_name(path.name + ".hidden")
-                    wanted = f"{path.parent.name}/{path.stem}" in readable
-                    if wanted and hidden.exists():
-                        hidden.rename(path)
-                        path.chmod(0o644)
-                    elif not wanted and not hidden.exists():
-                        path.rename(hidden)
-                        path.write_bytes(b"")  # an empty file is refused by whoever opens it
-                if not step(guarded, PARTAL, of, Silent()):
-                    break
-        finally:
-            for hidden in (place / "data" / "labels").rglob("*.hidden"):
-                hidden.rename(hidden.with_name(hidden.name.removesuffix(".hidden")))
+        finish_hidden(guarded, PARTAL, of)
         assert (history(guarded), measured(guarded)) == expected
+
+
+def test_hidden_labels_stay_hidden_where_labels_follow_from_others(tmp_path: Path) -> None:
+    """Normals follow from depth, and a network learns them though none was bought."""
+    tasks = ("semseg", "depth", "normals")
+    made = make_dataset(tmp_path / "data", n=11, size=(32, 64), tasks=tasks)
+    (made.root / "camera.toml").write_text("field_of_view = 66.0\n")
+    (made.root / "splits").mkdir()
+    for split, names in (("train", made.names[:8]), ("test", made.names[8:])):
+        text = "".join(f"{name}\n" for name in names)
+        (made.root / "splits" / f"{split}.txt").write_text(text)
+    relation = "trust = 1.0\nexact = true\noptions = { residual = 60.0 }"
+    make_recipe(tmp_path, f"normals = {{}}\n[relations.depth_normals]\n{relation}\n")
+    of = study(tmp_path)
+    random = Run(kind="strategy", name="random_cells", seed=0)
+    expected = []
+    for name, end in (("plain", finish), ("guarded", finish_hidden)):
+        with start(tmp_path, tmp_path / name, random) as project:
+            end(project, random, of)
+            expected.append((history(project), measured(project)))
+            fits = [read_fit(path) for path in sorted(project.folder.glob("rounds/*"))]
+            (fit, *_) = [one for one in fits if one]
+            assert fit.trained == ["depth", "normals", "semseg"]
+            assert "normals" not in fit.labels
+    assert expected[0] == expected[1]
 
 
 def test_the_guard_of_the_test_above_would_be_noticed(place: Path, tmp_path: Path) -> None:
