@@ -1,6 +1,7 @@
 """Binds the relations of a recipe to the tasks of a project."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from labelgrid import plugins
@@ -76,8 +77,23 @@ def bind_relations(
     return bound
 
 
+@contextmanager
+def _placed(where: str) -> Iterator[None]:
+    """Add the table of the recipe to errors that do not say where."""
+    try:
+        yield
+    except RecipeError as error:
+        error.where = error.where or where
+        raise
+
+
 def bind(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> BoundRelation:
     """One relation of a recipe, on or off; see `bind_relations`."""
+    with _placed(f"relations.{name}"):
+        return _bind(name, choice, tasks)
+
+
+def _bind(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> BoundRelation:
     plugin = choice.plugin or name
     where = f"relations.{name}"
     options = parse(plugins.options_class("relations", plugin), choice.options, f"{where}.options")
@@ -92,7 +108,7 @@ def bind(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> Bou
     reads = []
     for task, kind in zip(given, relation.reads, strict=True):
         reads.append(_task_of(kind, task, tasks, where=f"{where}.reads"))
-    gives = _task_of(relation.gives, choice.gives, tasks, where=f"{where}.gives")
+    gives = _task_of(relation.gives, choice.gives, tasks, where=f"{where}.gives", read=reads)
     if gives in reads:
         raise RecipeError(
             f"The relation derives '{gives}' from itself.",
@@ -117,8 +133,10 @@ def bind(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> Bou
     )
 
 
-def _task_of(kind: str, name: str, tasks: Mapping[str, TaskDef], where: str) -> str:
-    """The task of a kind: the named one, or the only one.
+def _task_of(
+    kind: str, name: str, tasks: Mapping[str, TaskDef], *, where: str, read: Collection[str] = ()
+) -> str:
+    """The task of a kind: the named one, or the only one, or the only one that is not read.
 
     Raises:
         RecipeError: there is none, there are several, or the named one is unknown or of another
@@ -140,8 +158,9 @@ def _task_of(kind: str, name: str, tasks: Mapping[str, TaskDef], where: str) -> 
         )
     if name:
         return name
-    if len(fitting) == 1:
-        return fitting[0]
+    free = [name for name in fitting if name not in read] or fitting
+    if len(free) == 1:
+        return free[0]
     if not fitting:
         raise RecipeError(
             f"No task is of kind {kind}.",
@@ -149,7 +168,7 @@ def _task_of(kind: str, name: str, tasks: Mapping[str, TaskDef], where: str) -> 
             next_step="Remove the relation, or add such a task.",
         )
     raise RecipeError(
-        f"Several tasks are of kind {kind}: {join_names(fitting)}.",
+        f"Several tasks are of kind {kind}: {join_names(free)}.",
         where=where,
         next_step=f"Say which one the relation means: `{key} = ...`.",
     )

@@ -12,7 +12,7 @@ class RelationChoice:
     Args:
         plugin: of `labelgrid.relations.derivations`; "": the table's name.
         reads: the tasks whose labels it reads, in its order; empty: the only ones of their kinds.
-        gives: the task of the derived label; "": the only one of its kind.
+        gives: the task of the derived label; "": the only one of its kind that is not read.
         trust: how far derived labels are believed, from 0 to 1: their weight in training. 0: the
             relation is off.
         exact: derived labels are as good as bought ones: queries leave out the cells that follow.

@@ -1,5 +1,6 @@
 """Relations of a recipe between the tasks of a project."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -62,6 +63,28 @@ def test_a_task_that_is_missing_or_one_of_several_must_be_named() -> None:
         bound({}, {**STEREO, "normals": TASKS["normals"]})
     assert "`reads = ...`" in str(e.value)
     assert bound({"reads": ["right"]}, {**STEREO, "normals": TASKS["normals"]}).reads == ("right",)
+
+
+def test_the_task_that_is_not_read_is_given() -> None:
+    rooms = {"classes": ["wall", "person"]}
+    parts = {"classes": ["none", "head"]}
+    two = definitions(
+        [TaskRow("rooms", "semseg", 1.0, rooms), TaskRow("parts", "semseg", 1.0, parts)]
+    )
+    options = {"background": "none"}
+    choice = RelationChoice(plugin="semseg_parts", reads=("rooms",), options=options)
+    relation = bind("bare", choice, two)
+    assert (relation.reads, relation.gives) == (("rooms",), "parts")
+    with pytest.raises(RecipeError, match=r"of kind semseg: rooms, parts \(relations\.bare\.reads"):
+        bind("bare", replace(choice, reads=()), two)
+    with pytest.raises(RecipeError, match=r"'rooms' from itself \(relations\.bare\)"):
+        bind("bare", choice, {"rooms": two["rooms"]})
+
+
+def test_what_a_relation_refuses_is_said_with_its_table() -> None:
+    choice = RelationChoice(plugin="disparity_depth", reads=("left",), options={"baseline": 0.2})
+    with pytest.raises(RecipeError, match=r"'left' has depths \(relations\.near\)"):
+        bind("near", choice, STEREO)
 
 
 def test_a_disparity_is_no_depth() -> None:
