@@ -1,5 +1,7 @@
 """Normals from depth beside slow fits, window by window, and where geometry says them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from labelgrid.relations.derivations.depth_normals import Options, derive_normal
 from labelgrid.scenes.maps import scene_labels
 from labelgrid.scenes.ray_casting import cast
 from labelgrid.scenes.rooms import FOV, make_scene
-from labelgrid.tasks.task import definitions
+from labelgrid.tasks.task import TaskDef, definitions
 
 SIZE = (30, 40)
 CAMERA = Camera(fx=37.3, fy=36.1, cx=20.7, cy=13.2)
@@ -52,13 +54,15 @@ def angles(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.degrees(np.arctan2(across, (a.astype(float) * b).sum(-1)))
 
 
-def plane(normal: np.ndarray, distance: float, camera: Camera = CAMERA) -> LabelArray:
+def plane(
+    normal: np.ndarray, distance: float, camera: Camera = CAMERA, size: tuple[int, int] = SIZE
+) -> LabelArray:
     """The depth of a plane, through a camera."""
-    rows, columns = np.indices(SIZE)
+    rows, columns = np.indices(size)
     x, y, z = normal
     facing = z - x * (columns - camera.cx) / camera.fx + y * (rows - camera.cy) / camera.fy
     valid = facing > 0.05
-    depth = np.divide(distance, facing, out=np.zeros(SIZE), where=valid)
+    depth = np.divide(distance, facing, out=np.zeros(size), where=valid)
     return LabelArray(depth[..., None].astype(np.float32), valid)
 
 
@@ -92,6 +96,29 @@ def test_normals_of_float_planes_are_within_a_tenth_of_a_degree() -> None:
         label = normals(depth, CAMERA)
         error = angles(label.value[label.valid], normal[None])
         assert label.valid.sum() > 0.5 * depth.valid.sum() and error.max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("radius", "median", "most"), [(2, 1.0, 3.5), (5, 0.2, 1.5)], ids=["window 5", "window 11"]
+)
+def test_planes_in_png_files_of_millimetres_have_their_normals_by_the_window(
+    tmp_path: Path, radius: int, median: float, most: float
+) -> None:
+    size = (120, 160)
+    camera = Camera.of_view(66.0, size).scale(4, 4).shift(240, 180)  # the middle of 480 x 640
+    task = TaskDef.of(TaskRow("depth", "depth", 1.0))
+    errors = []
+    for number in range(12):
+        normal = np.array([RNG.uniform(-0.6, 0.6), RNG.uniform(-0.6, 0.6), 1.0])
+        normal /= np.linalg.norm(normal)
+        depth = plane(normal, float(RNG.uniform(1, 3)), camera, size)
+        path = tmp_path / f"{number}.png"
+        task.write(path, depth)
+        label = normals(task.read(path), camera, Options(radius=radius))
+        assert label.valid.mean() > 0.9
+        errors.append(angles(label.value[label.valid], normal[None]))
+    error = np.concatenate(errors)
+    assert np.median(error) < median and np.quantile(error, 0.99) < most
 
 
 def test_inside_a_sphere_normals_are_within_a_degree_below_sixty_degrees_of_incidence() -> None:

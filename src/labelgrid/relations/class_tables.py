@@ -1,4 +1,4 @@
-"""Finds classes by their names, and replaces the classes of a label by what a table says of them."""
+"""Finds classes by their names, and replaces those of a label by what a table says of them."""
 
 import difflib
 

@@ -1,4 +1,7 @@
-"""Derives depth in metres from a disparity in pixels: focal length times baseline over disparity."""
+"""Derives depth from the disparity of two cameras: focal length times baseline over disparity.
+
+Disparities are in pixels of the image, depths in metres.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,7 +73,7 @@ def _check_tasks(disparity: TaskDef, depth: TaskDef) -> None:
 
 
 def _depth(label: LabelArray, scale: float) -> LabelArray:
-    """The depth that `scale` over a disparity is; a disparity of 0 or less has none, nor one so small that the depth has no end."""
+    """The depth `scale` over each disparity; one of 0 or less has none."""
     disparity = np.where(label.valid[..., None], label.value, 0)
     near = disparity > 0
     with np.errstate(over="ignore"):
