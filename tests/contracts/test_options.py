@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 
 import pytest
@@ -58,8 +58,15 @@ def shown(options):
     assert is_dataclass(options) and options.__dataclass_params__.frozen
     return [
         options.__qualname__,
-        *([field.name, str(field.type), repr(field.default)] for field in fields(options)),
+        *([field.name, str(field.type), repr(default_of(field))] for field in fields(options)),
     ]
+
+
+def default_of(field):
+    """The default, of whichever sort; the marker of a missing one has another address each time."""
+    if field.default_factory is not MISSING:
+        return field.default_factory()
+    return "none" if field.default is MISSING else field.default
 
 
 def alone(*names, place=ROOT):

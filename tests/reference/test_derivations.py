@@ -46,10 +46,10 @@ def slow_edges(label: LabelArray, reach: int) -> tuple[np.ndarray, np.ndarray]:
     """The edges and their mask, by the words of the module, each pixel alone."""
     filled = slow_fill(label, reach)
     deep = [place for place in np.ndindex(label.size) if filled[place] is None]
-    wide = list(deep)
-    for place in np.argwhere(~label.valid):
+    wide = set(deep)
+    for place in map(tuple, np.argwhere(~label.valid)):
         if any(np.abs(np.subtract(place, other)).max() <= reach for other in deep):
-            wide.append(tuple(place))
+            wide.add(place)
     edge = np.zeros(label.size, bool)
     valid = np.ones(label.size, bool)
     for row, column in np.ndindex(label.size):
