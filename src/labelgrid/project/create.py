@@ -29,6 +29,7 @@ from labelgrid.project.image_files import (
     say_other_files,
     write_left_out,
 )
+from labelgrid.project.known_cameras import take_cameras
 from labelgrid.project.near_duplicates import MOST
 from labelgrid.project.settings import Settings, check_pattern, read_settings, settings_text
 from labelgrid.project.strides import check_strides
@@ -52,7 +53,8 @@ def create(
     Held-out images are drawn at random (whole groups, if there are groups, and with all copies of a
     picture). Their labels are requested at once, as round 0. They are used for measuring and never
     trained on. `holdout` is their number, or a share such as "20%". Images that cannot be read are
-    added to `left_out` and listed in a file of the project; without it, they are an error.
+    added to `left_out` and listed in a file of the project; without it, they are an error. If there
+    is one folder of images, a `camera.toml` beside it is copied.
 
     Raises:
         LabelgridError: an argument cannot be used; nothing was created.
@@ -85,6 +87,8 @@ def create(
         _check_holdout(count, total)
         check_strides(store)
         write_left_out(store.path.parent, left_out or ())
+        if len(folders) == 1:
+            take_cameras(folders[0].root, store.path.parent, progress)
         hold_out(store, settings.seed, count, progress)
         say_leaks(store, settings.seed, thumbnails or {}, progress)
     return ProjectFolder.open(folder)

@@ -18,6 +18,8 @@ SETTINGS = "labelgrid.toml"
 DATABASE = "labelgrid.db"
 #: The file that makes a folder a study, see `simulation`.
 STUDY = "study.json"
+#: The cameras of the images; `labelgrid.data.cameras` reads them.
+CAMERAS = "camera.toml"
 #: The images that the last command with --leave-out could not read.
 LEFT_OUT = "left-out.txt"
 #: In an existing folder while `init` moves a project's files into it.
@@ -160,7 +162,7 @@ def _unfinished_files(folder: Path) -> set[str]:
     """The names of files that a stopped `init` may have left in a folder."""
     if not (folder / MARKER).is_file() or (folder / SETTINGS).exists():
         return set()
-    return {MARKER, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", LEFT_OUT}
+    return {MARKER, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", LEFT_OUT, CAMERAS}
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -1,17 +1,17 @@
-"""Tells of how many images the cameras are known, and where to write those of others.
+"""Tells of how many images the cameras are known, and takes those of a new project's images.
 
 Loads no torch.
 """
 
 import os
+from pathlib import Path
 from typing import Any
 
 from labelgrid.errors import LabelgridError
-from labelgrid.project.folder import ProjectFolder
+from labelgrid.files import copy_file
+from labelgrid.progress import Progress
+from labelgrid.project.folder import CAMERAS, ProjectFolder
 from labelgrid.project.settings import Oracle
-
-#: The file of cameras in a project's folder; `labelgrid.data.cameras` reads it.
-CAMERAS = "camera.toml"
 
 
 def camera_step(project: ProjectFolder) -> str:
@@ -56,6 +56,28 @@ def camera_status(project: ProjectFolder) -> dict[str, Any] | None:
     return values | {"text": text}
 
 
+def take_cameras(images: Path, building: Path, progress: Progress) -> None:
+    """Copy the `camera.toml` beside a folder of images into a new project's folder.
+
+    A file that is wrong, or that has a table beside it, is said and not copied.
+    """
+    path = images.parent / CAMERAS
+    if not os.path.lexists(path):
+        return
+    from labelgrid.data.cameras import read_cameras
+
+    try:
+        cameras = read_cameras(path.parent)
+        if cameras and cameras.images:
+            progress.say(f"{path} has a table of cameras: copy both into the project's folder.")
+            return
+        copy_file(path, building / CAMERAS)
+    except LabelgridError as error:
+        progress.say(f"{path} was not taken: {error.what}")
+        return
+    progress.say(f"The cameras of {path} are the project's.")
+
+
 def _known(project: ProjectFolder) -> dict[str, Any]:
     """How many cameras the file says; no image is opened."""
     from labelgrid.data.cameras import read_cameras  # slow to load, and most projects have none
@@ -89,8 +111,7 @@ def _relations_with_camera(project: ProjectFolder) -> list[str]:
     if "relations" not in settings.changes and not settings.recipe.endswith(".toml"):
         return []  # reading a recipe is slow
     from labelgrid.recipes.resolve import load_recipe
-    from labelgrid.relations.bound import bind_relations
+    from labelgrid.relations.bound import relations_with_camera
 
     recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
-    bound = bind_relations(recipe.relations, project.tasks())
-    return [relation.name for relation in bound if relation.needs_camera]
+    return relations_with_camera(recipe.relations)

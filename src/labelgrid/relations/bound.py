@@ -87,6 +87,29 @@ def _placed(where: str) -> Iterator[None]:
         raise
 
 
+def relations_with_camera(choices: Mapping[str, RelationChoice]) -> list[str]:
+    """The names of the relations that are on and need cameras, between whatever tasks.
+
+    Raises:
+        PluginError: there is no such plug-in.
+        RecipeError: an option is wrong.
+    """
+    names = []
+    for name, choice in choices.items():
+        if choice.trust and _relation(name, choice).needs_camera:
+            names.append(name)
+    return names
+
+
+def _relation(name: str, choice: RelationChoice) -> Relation:
+    """The relation of a choice, with its options."""
+    plugin = choice.plugin or name
+    where = f"relations.{name}.options"
+    options = parse(plugins.options_class("relations", plugin), choice.options, where)
+    relation: Relation = plugins.create("relations", plugin, options)
+    return relation
+
+
 def bind(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> BoundRelation:
     """One relation of a recipe, on or off; see `bind_relations`."""
     with _placed(f"relations.{name}"):
@@ -96,8 +119,7 @@ def bind(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> Bou
 def _bind(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> BoundRelation:
     plugin = choice.plugin or name
     where = f"relations.{name}"
-    options = parse(plugins.options_class("relations", plugin), choice.options, f"{where}.options")
-    relation: Relation = plugins.create("relations", plugin, options)
+    relation = _relation(name, choice)
     if choice.reads and len(choice.reads) != len(relation.reads):
         raise RecipeError(
             f"reads has {len(choice.reads)} tasks; '{plugin}' reads one of each kind: "

@@ -9,6 +9,7 @@ from labelgrid.camera import Camera
 from labelgrid.config import merge, parse
 from labelgrid.data.dataset import camera_of, size_of
 from labelgrid.data.derived import Filler, add_supplied, derivable
+from labelgrid.errors import ImageError
 from labelgrid.ledger.grid import Cell, Split, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
@@ -61,8 +62,11 @@ class RoundContext:
         return camera_of(self.source, image_id, self.size(image_id))
 
     def has_camera(self, image_id: str) -> bool:
-        """Whether the camera of an image is known."""
-        return self.camera(image_id) is not None
+        """Whether the camera of an image is known; that of one that cannot be read is not."""
+        try:
+            return self.camera(image_id) is not None
+        except ImageError:
+            return False
 
     def size(self, image_id: str) -> tuple[int, int]:
         """The height and width of an image."""

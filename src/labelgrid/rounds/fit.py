@@ -40,7 +40,7 @@ from labelgrid.train.model import TrainedModel, restore_states
 from labelgrid.train.objective import fixed_weights, supervised_loss
 from labelgrid.train.plan import Plan
 from labelgrid.train.seeding import seed_torch
-from labelgrid.words import count_text, join_names
+from labelgrid.words import join_names
 
 
 def splits_for_training(
@@ -307,10 +307,10 @@ def _refuse_early(context: RoundContext) -> None:
 
 
 def _check_cameras(context: RoundContext, image_ids: list[str], progress: Progress) -> None:
-    """Refuse a relation that needs cameras if all are unknown; say in how many images some are.
+    """Say in how many images a label follows; refuse a relation that no image has a camera for.
 
     Raises:
-        RecipeError: they are.
+        RecipeError: the camera of no training image is known.
     """
     for relation in context.relations:
         if not relation.needs_camera:
@@ -320,22 +320,28 @@ def _check_cameras(context: RoundContext, image_ids: list[str], progress: Progre
         if not lacking:
             continue
         height, width = context.size(lacking[0])
-        first = f"such as '{lacking[0]}', {height}x{width}"
-        reads = join_names(relation.reads)
+        first = f"such as that of '{lacking[0]}', {height}x{width}"
+        reads = join_names([f"'{name}'" for name in relation.reads])
         known = len(images) - len(lacking)
-        if known:
+        if known or _is_any_camera_known(context):
             progress.say(
-                f"{relation.gives} follows from {reads} in {known:,} of {len(images):,} images; "
-                f"the camera of {len(lacking):,} is unknown ({first})."
+                f"'{relation.gives}' follows from {reads} in {known:,} of {len(images):,} images; "
+                f"the camera of {len(lacking):,} is unknown, {first}."
             )
             continue
         raise RecipeError(
-            f"{relation.gives} follows from {reads} through the image's camera, which is unknown "
-            f"in {count_text(len(lacking), 'image')}, all that have labels of {reads} ({first}).",
+            f"'{relation.gives}' follows from {reads} through the image's camera, and that of no "
+            f"training image is known; {len(lacking):,} are needed, {first}.",
             where=f"relations.{relation.name}",
             next_step=camera_step(context.project),
             unchanged="Nothing was trained.",
         )
+
+
+def _is_any_camera_known(context: RoundContext) -> bool:
+    """Whether the camera of any training image is known, with labels or without."""
+    rows = context.project.store.images(("train",))
+    return any(context.has_camera(row.image_id) for row in rows)
 
 
 def _measure(

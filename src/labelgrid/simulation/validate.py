@@ -7,14 +7,16 @@ from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
 
-from labelgrid.data.dataset import nonempty_label
+from labelgrid.data.dataset import CameraSource, Dataset, nonempty_label, size_of
 from labelgrid.errors import ModelError, ProjectError, RecipeError, note_unchanged
 from labelgrid.progress import Progress
 from labelgrid.project.advice import missing_weights_advice
+from labelgrid.project.known_cameras import dataset_camera_step
 from labelgrid.project.settings import Oracle, check_pattern
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.resolve import build_plugin, check_recipe, has_own_encoder, load_recipe
 from labelgrid.recipes.schema import PluginChoice, Recipe
+from labelgrid.relations.bound import relations_with_camera
 from labelgrid.results import LOSS
 from labelgrid.rounds.round_scores import check_expected_options, lacking_term, score_tables
 from labelgrid.select.strategy import Strategy, check_task_names
@@ -42,6 +44,7 @@ def validate_study(request: StudyRequest) -> list[Run]:
     _check_splits(study, splits, request.root)
     _check_cells(study, splits, request.root)
     _check_labels(study, request.root)
+    _check_cameras(request, runs, splits[study.pool])
     return runs
 
 
@@ -274,6 +277,30 @@ def _check_labels(study: Study, root: Path) -> None:
         for image_id in first:
             if nonempty_label(dataset, image_id, task) is not None:
                 break
+
+
+def _check_cameras(request: StudyRequest, runs: Iterable[Run], image_ids: Sequence[str]) -> None:
+    """Refuse a relation that needs cameras if those of all images of the pool are unknown."""
+    oracle = Oracle(request.study.data, str(request.root))
+    for run, loaded in _recipes(request.recipe, request.study, runs):
+        names = relations_with_camera(loaded.relations)
+        if names and not _has_any_camera(dataset_of(oracle), image_ids):
+            raise RecipeError(
+                f"The relation '{names[0]}' of '{run.shown}' needs the cameras of the images, and "
+                "those of the whole pool are unknown.",
+                where=oracle.root,
+                next_step=dataset_camera_step(oracle),
+                unchanged="Nothing was run.",
+            )
+
+
+def _has_any_camera(dataset: Dataset, image_ids: Iterable[str]) -> bool:
+    if not isinstance(dataset, CameraSource):
+        return False
+    for image_id in image_ids:
+        if dataset.camera(image_id, size_of(dataset, image_id)) is not None:
+            return True
+    return False
 
 
 def _check_cells(study: Study, splits: Mapping[str, Sequence[str]], root: Path) -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from labelgrid.ledger.grid import ImageRow
+from labelgrid.project.create import create
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.known_cameras import camera_status, camera_step
-from labelgrid.project.settings import Oracle
+from labelgrid.project.settings import Oracle, Settings
 from tests.campaigns import make_project
+from tests.projects import Said
 from tests.support import make_dataset
 
 CHANGES = {"relations": {"depth_normals": {"trust": 1.0}}}
@@ -68,6 +70,43 @@ def test_images_with_a_known_camera_are_counted(
 def test_a_wrong_recipe_is_said_and_stops_no_status(project: ProjectFolder) -> None:
     project.settings = replace(project.settings, recipe="missing.toml")
     assert "There is no recipe 'missing.toml'" in text(project)
+
+
+def taken(tmp_path: Path, content: str) -> tuple[ProjectFolder, str]:
+    """A new project of images with this file beside their folder, and what was said."""
+    made = make_dataset(tmp_path / "made", n=2, tasks=("depth",))
+    (made.root / "camera.toml").write_text(content)
+    said = Said()
+    project = create(
+        tmp_path / "flat",
+        [made.images],
+        tasks=list(made.rows),
+        settings=Settings(),
+        progress=said,
+    )
+    return project, "".join(line for line in said.lines if "camera" in line)
+
+
+def test_a_new_project_takes_the_cameras_beside_its_images(tmp_path: Path) -> None:
+    project, said = taken(tmp_path, "field_of_view = 66.0\n")
+    assert said == f"The cameras of {tmp_path}/made/camera.toml are the project's."
+    assert (project.folder / "camera.toml").read_text() == "field_of_view = 66.0\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("zoom = 3", "camera.toml was not taken: zoom: unknown key"),
+        ('table = "cameras.csv"', "camera.toml has a table of cameras: copy both into"),
+    ],
+)
+def test_cameras_that_cannot_be_taken_are_said_and_stop_no_new_project(
+    tmp_path: Path, content: str, fault: str
+) -> None:
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "cameras.csv").write_text("image,fx\n0000.jpg,50\n")
+    project, said = taken(tmp_path, content)
+    assert fault in said and not (project.folder / "camera.toml").exists()
 
 
 def test_a_simulated_campaign_is_sent_to_its_data_set(project: ProjectFolder) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from labelgrid.errors import RecipeError
 from labelgrid.progress import Silent
+from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.rounds import fit
@@ -52,20 +53,41 @@ def test_normals_follow_where_the_camera_is_known_and_the_others_are_said_once(
     lines = [line for line in said.lines if "camera" in line]
     assert len(lines) == 1
     assert lines[0].startswith(
-        f"normals follows from depth in {len(wide)} of 6 images; the camera of {6 - len(wide)} is "
-        "unknown (such as '"
+        f"'normals' follows from 'depth' in {len(wide)} of 6 images; the camera of {6 - len(wide)} is "
+        "unknown, such as that of '"
     )
-    assert lines[0].endswith("', 48x40).")
+    assert lines[0].endswith("', 48x40.")
 
 
 def test_without_any_known_camera_nothing_is_trained(project: ProjectFolder) -> None:
     with pytest.raises(RecipeError) as error:
         fit.fit(project, Silent(), changes=ON)
-    assert "normals follows from depth through the image's camera" in error.value.what
-    assert "6 images, all that have labels of depth" in error.value.what
+    assert "'normals' follows from 'depth' through the image's camera" in error.value.what
+    assert "that of no training image is known; 6 are needed" in error.value.what
     assert str(project.folder / "camera.toml") in error.value.next_step
     assert error.value.unchanged == "Nothing was trained."
     assert not (project.round_folder(project.round_number) / "fit").exists()
+
+
+def test_if_only_images_without_labels_have_cameras_the_rest_is_trained(
+    project: ProjectFolder,
+) -> None:
+    """The first rounds of a campaign may have labelled none of the images with a camera."""
+    with_camera = min(row.image_id for row in project.store.images(("train",)))
+    (project.folder / "camera.toml").write_text('table = "cameras.csv"')
+    (project.folder / "cameras.csv").write_text(f"image,field_of_view\n{with_camera},60\n")
+    unlabel(project, [f"{with_camera}:depth"])
+    said = Said()
+    assert fit.fit(project, said, changes=ON).labels == {"depth": 5}
+    assert any("in 0 of 5 images; the camera of 5 is unknown" in line for line in said.lines)
+
+
+def test_exif_of_a_file_that_is_gone_is_no_camera(project: ProjectFolder) -> None:
+    (project.folder / "camera.toml").write_text("exif = true")
+    context = context_of(project, changes=ON)
+    row = next(project.store.images(("train",)))
+    (Path(row.root) / row.image_id).unlink()
+    assert not context.has_camera(row.image_id)
 
 
 def test_a_relation_that_is_off_needs_no_camera_and_a_camera_then_changes_nothing(

@@ -141,6 +141,31 @@ def test_an_image_of_two_splits_is_refused(tmp_path: Path) -> None:
         validate_study(of)
 
 
+def test_a_relation_without_a_known_camera_is_refused_before_anything_is_run(
+    tmp_path: Path,
+) -> None:
+    arm = {
+        "strategy": "random_cells",
+        "changes": {"relations": {"depth_normals": {"trust": 1.0}}},
+    }
+    of = study_request(
+        tmp_path,
+        arms={"derived": arm},
+        strategies=["random_cells", "derived"],
+        tasks={"depth": {}, "normals": {}},
+    )
+    with pytest.raises(
+        RecipeError, match="'depth_normals' of 'derived' needs the cameras"
+    ) as error:
+        validate_study(of)
+    assert f"{of.root}/camera.toml" in error.value.next_step
+    (of.root / "camera.toml").write_text('["away/"]\nfield_of_view = 66.0\n')
+    with pytest.raises(RecipeError, match="needs the cameras"):
+        validate_study(of)
+    (of.root / "camera.toml").write_text("field_of_view = 66.0\n")
+    assert validate_study(of)
+
+
 def test_the_splits_are_read_once_however_many_arms_list_cells(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
