@@ -65,6 +65,12 @@ def test_a_true_label_overrules() -> None:
     assert derivable([RELATION], {"a": {"depth", "normals"}}) == {}
 
 
+def test_nothing_follows_through_an_unknown_camera() -> None:
+    labelled = {"a": {"depth"}, "b": {"depth"}}
+    found = derivable([RELATION], labelled, lambda image_id: image_id == "b")
+    assert found == {"b": {"normals": RELATION}}
+
+
 def test_what_is_nowhere_sure_is_no_label() -> None:
     assert source_of(Labels({("a", "depth"): HIDDEN})).label("a", TASKS["normals"]) is None
 
