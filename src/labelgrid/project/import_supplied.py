@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from labelgrid import files
@@ -18,6 +19,7 @@ from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import LabelImport, refuse_changes
 from labelgrid.project.imported import Imported
+from labelgrid.project.supplier_classes import OtherClasses, other_classes
 from labelgrid.project.suppliers import (
     FOLDER,
     Delivery,
@@ -146,7 +148,14 @@ class SuppliedImport(LabelImport):
         named = {answer.cell.image_id for answer in answers.labels}
         images = self.project.store.images(("train",), named)
         train = {row.image_id for row in images}
-        labels = [answer for answer in answers.labels if answer.cell.image_id in train]
+        others = self._other_classes()
+        labels = []
+        for answer in answers.labels:
+            classes = others.get(answer.cell.task)
+            if classes and isinstance(answer.label, Path):
+                answer = dataclasses.replace(answer, label=partial(classes.read, answer.label))
+            if answer.cell.image_id in train:
+                labels.append(answer)
         left_out = len(answers.labels) - len(labels)
         notes = list(answers.notes)
         if left_out:
@@ -158,6 +167,13 @@ class SuppliedImport(LabelImport):
                 raise LabelError(note, where=str(self.source), unchanged=UNCHANGED)
             notes.append(note)
         return dataclasses.replace(answers, labels=labels, skips=[], notes=notes)
+
+    def _other_classes(self) -> dict[str, OtherClasses]:
+        """The supplier's classes, of tasks of which it has others."""
+        if not self.declared.classes:
+            return {}
+        known = self.index.class_names()
+        return other_classes(self.declared.classes, self.index.tasks, known)
 
     def _validate(self, answers: Answers) -> ValidatedLabels:
         """Validate the labels, and compare them with those that the supplier gave before."""

@@ -34,7 +34,8 @@ _WHAT_IS_DECLARED = {
     "date": "when they were made",
     "align": "depth of another scale, fitted image by image: none, scale or scale-shift",
     "larger_is_nearer": "whether numbers grow toward the camera; leave out if as in the labels",
-    "map": "names of classes in a tool's file, as --map has them",
+    "classes": "by task, the supplier's classes by their numbers from 0, if not the task's",
+    "map": "what its names of classes mean, as --map has it",
 }
 
 
@@ -50,7 +51,9 @@ class Supplier:
         date: when they were made.
         align: what of each map of a scaled kind, such as depth, is fitted to the task's labels.
         larger_is_nearer: whether its numbers grow toward the camera; None: if the task's do.
-        map: the name of a class in a tool's file -> the task's class, or "ignore".
+        classes: by task, the names of the classes in its files by their numbers from 0; none if
+            they are the task's.
+        map: the name of a class there, or in a tool's file -> the task's class, or "ignore".
     """
 
     cost: float = 0.0
@@ -60,6 +63,7 @@ class Supplier:
     date: str = ""
     align: Align = "none"
     larger_is_nearer: bool | None = None
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     map: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -176,19 +180,12 @@ def read_index(project: ProjectFolder, name: str) -> SupplierIndex:
         with files.disk_errors(path):
             values = json.loads(files.read_text(path)) if path.exists() else {}
         index = parse(SupplierIndex, values, str(path), finite=False)
-        highest = max(_deliveries(index), default=0)
     except (ValueError, TypeError, RecipeError) as error:
         raise _damaged(path) from error
-    if highest > len(index.deliveries) or min(_deliveries(index), default=0) < 0:
-        raise _damaged(path)
-    return index
-
-
-def _deliveries(index: SupplierIndex) -> Collection[int]:
-    numbers: set[int] = set()
     for labels in index.labels.values():
-        numbers.update(label.delivery for label in labels.values())
-    return numbers
+        if any(not 0 <= label.delivery < len(index.deliveries) for label in labels.values()):
+            raise _damaged(path)
+    return index
 
 
 def _damaged(path: Path) -> ProjectError:

@@ -17,7 +17,12 @@ from labelgrid.project.sources import OracleSource, ProjectSource, source_of
 from labelgrid.recipes.resolve import check_options, load_recipe
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.relations.bound import BoundRelation, bind_relations
-from labelgrid.rounds.supplied import BoundSupplier, bind_suppliers, supplied_by_task
+from labelgrid.rounds.supplied import (
+    BoundSupplier,
+    bind_suppliers,
+    supplied_by_task,
+    trust_by_supplier,
+)
 from labelgrid.tasks.task import Task, TaskDef, build_all
 
 
@@ -140,7 +145,7 @@ def context_for_recipe(project: ProjectFolder, recipe: Recipe) -> RoundContext:
     definitions = project.tasks()
     tasks = build_all(definitions, recipe.objective.losses)
     bind_relations(recipe.relations, definitions)  # refuses wrong ones
-    bind_suppliers(project, recipe.suppliers, definitions)
+    trust_by_supplier(project, recipe.suppliers, definitions)
     return RoundContext(
         project=project,
         recipe=recipe,

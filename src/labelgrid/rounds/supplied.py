@@ -44,14 +44,13 @@ class BoundSupplier:
     trust: Mapping[str, float]
 
 
-def bind_suppliers(
+def trust_by_supplier(
     project: ProjectFolder, choices: Mapping[str, SupplierChoice], tasks: Mapping[str, TaskDef]
-) -> list[BoundSupplier]:
-    """The suppliers that a recipe trusts in some task.
+) -> dict[str, dict[str, float]]:
+    """The suppliers that a recipe trusts, and how far in each task that it trusts them in.
 
     Raises:
         RecipeError: a task is unknown, or the project has no labels of a supplier.
-        ProjectError: the list of a supplier's labels is damaged.
     """
     trusted = {}
     for name, choice in choices.items():
@@ -60,6 +59,19 @@ def bind_suppliers(
         if trust:
             trusted[name] = trust
     refuse_unknown_suppliers(project, trusted)
+    return trusted
+
+
+def bind_suppliers(
+    project: ProjectFolder, choices: Mapping[str, SupplierChoice], tasks: Mapping[str, TaskDef]
+) -> list[BoundSupplier]:
+    """The suppliers that a recipe trusts in some task.
+
+    Raises:
+        RecipeError: as by `trust_by_supplier`.
+        ProjectError: the list of a supplier's labels is damaged.
+    """
+    trusted = trust_by_supplier(project, choices, tasks)
     return [bind_supplier(project, name, trust) for name, trust in trusted.items()]
 
 

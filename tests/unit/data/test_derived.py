@@ -1,14 +1,17 @@
 """Labels that follow from others of the same image."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from labelgrid.camera import Camera
-from labelgrid.data.derived import DerivedSource, derivable
+from labelgrid.data.derived import DerivedSource, Filler, add_supplied, derivable
+from labelgrid.data.supplied import SuppliedFile, SuppliedLabels
 from labelgrid.errors import LabelError
+from labelgrid.files import digest
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.relations.bound import bind
@@ -90,3 +93,44 @@ def test_an_unknown_camera_is_an_error() -> None:
 def test_the_first_relation_that_fits_is_taken() -> None:
     less = bind("depth_normals", RelationChoice(trust=0.1), TASKS)
     assert derivable([RELATION, less], {"a": {"depth"}}) == {"a": {"normals": RELATION}}
+
+
+def supplied(*image_ids: str, trust: float = 0.5) -> SuppliedLabels:
+    files = dict.fromkeys(image_ids, SuppliedFile(Path("unread.png"), ""))
+    return SuppliedLabels(supplier="s", trust=trust, files=files)
+
+
+def test_a_supplied_label_fills_what_no_label_is_of_and_nothing_better_fills() -> None:
+    labelled = {"a": {"depth"}, "b": {"depth", "normals"}, "c": set[str]()}
+    for trust, filler in ((0.7, RELATION), (0.8, None)):
+        labels = supplied("a", "b", "c", "heldout", trust=trust)
+        fillers: dict[str, dict[str, Filler]] = {"a": {"normals": RELATION}}
+        add_supplied(fillers, {"normals": [labels], "depth": [labels]}, labelled)
+        assert fillers == {
+            "a": {"normals": filler or labels},
+            "c": {"normals": labels, "depth": labels},
+        }
+
+
+def test_of_several_suppliers_the_most_trusted_fills() -> None:
+    less = supplied("a", "b", trust=0.1)
+    more = supplied("a", trust=0.2)
+    fillers: dict[str, dict[str, Filler]] = {}
+    add_supplied(fillers, {"depth": [less, more]}, {"a": (), "b": ()})
+    assert fillers == {"a": {"depth": more}, "b": {"depth": less}}
+
+
+def test_a_supplied_label_weighs_as_much_as_it_is_trusted(tmp_path: Path) -> None:
+    TASKS["depth"].write(tmp_path / "a.npy", WALL)
+    file = SuppliedFile(tmp_path / "a.npy", digest(tmp_path / "a.npy"))
+    labels = SuppliedLabels(supplier="s", trust=0.3, files={"a": file})
+    true = Labels({("b", "depth"): WALL})
+    source = DerivedSource(true, TASKS, {"a": {"depth": labels}})
+    found = source.label("a", TASKS["depth"])
+    assert found is not None and (found.value == WALL.value).all()
+    assert source.weight("a", "depth") == 0.3 and source.weight("b", "depth") == 2.0
+
+
+def test_no_label_is_derived_from_a_supplied_one() -> None:
+    fillers: dict[str, dict[str, Filler]] = {"a": {"depth": supplied("a"), "normals": RELATION}}
+    assert DerivedSource(Labels({}), TASKS, fillers).label("a", TASKS["normals"]) is None

@@ -22,6 +22,8 @@ from tests.campaigns import ledger, make_project, snapshot
 from tests.projects import Said
 from tests.support import Made
 
+COVERS = ["labelgrid.project.supplier_classes"]
+
 
 class Killed(BaseException):
     """Ends an import where it stands."""
@@ -263,3 +265,65 @@ def wreck() -> Callable[[Path], None]:
         path.write_bytes(content)
 
     return damage
+
+
+def with_classes(folder: Path, data: Made, names: list[str], line: str = "") -> Path:
+    """The supplier's class maps, whose numbers are those of other names, in another order."""
+    classes = ["wall", "floor", "box", "ball"]
+    for image_id in data.names:
+        pixels = cv2.imread(str(data.label(image_id, "semseg")), cv2.IMREAD_UNCHANGED)
+        table = np.full(256, 255, np.uint8)
+        for number, name in enumerate(classes):
+            table[number] = names.index(name) if name in names else 0
+        (folder / "semseg").mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / "semseg" / f"{image_id[:-4]}.png"), table[pixels])
+    (folder / "supplier.toml").write_text(f"classes = {{ semseg = {names} }}\n{line}")
+    return folder
+
+
+def test_class_maps_with_other_numbers_are_read_by_the_names(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    names = ["sky", "ball", "Wall", "box", "floor"]
+    folder = with_classes(tmp_path / "given", data, names, 'map = { sky = "ignore" }\n')
+    pixels = cv2.imread(str(folder / "semseg/0000.png"), cv2.IMREAD_UNCHANGED)
+    done = give(project, folder)
+    assert done.tasks["semseg"] == Tally(new=3)
+    task = project.tasks()["semseg"]
+    for row in supplied_rows(project):
+        label = task.read(project.inside(row.path))
+        truth = task.read(data.label(row.cell.image_id, "semseg"))
+        wanted = truth.valid & (truth.value[..., 0] > 0)  # "Wall" is not in capitals in the files
+        np.testing.assert_array_equal(label.value[wanted], truth.value[wanted])
+        assert not label.valid[~truth.valid].any() and label.annotated is None
+    assert set(np.unique(pixels)) <= {0, 1, 3, 4, 255}
+
+
+def test_classes_that_a_supplier_does_not_have_are_not_annotated(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    folder = with_classes(tmp_path / "given", data, ["wall", "floor", "box"])
+    give(project, folder)
+    (row, *_) = supplied_rows(project)
+    label = project.tasks()["semseg"].read(project.inside(row.path))
+    assert label.annotated is not None
+    assert label.annotated.tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        ('classes = { semseg = ["wall", "lamp"] }', "'lamp': 'semseg' has no such class"),
+        ('classes = { depth = ["wall", "floor"] }', "classes of 'depth', whose labels have none"),
+        ('classes = { parts = ["wall", "floor"] }', "names parts, which is not a task"),
+        ('map = { car = "vehicle" }\nclasses = { semseg = ["car"] }', "'vehicle' is no class"),
+    ],
+)
+def test_classes_that_no_task_has_are_refused(
+    project: ProjectFolder, data: Made, tmp_path: Path, declared: str, message: str
+) -> None:
+    other = other_depth(data, tmp_path / "other")
+    (other / "supplier.toml").write_text(declared)
+    with pytest.raises((LabelError, RecipeError), match=message):
+        give(project, other)
+    assert not (project.folder / "supplied").exists()

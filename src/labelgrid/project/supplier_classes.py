@@ -1,0 +1,79 @@
+"""Reads class maps of a supplier that has other classes, or other numbers for them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.annotate.class_names import ClassNames
+from labelgrid.config import check_tasks
+from labelgrid.errors import LabelError
+from labelgrid.formats.codec import LabelArray, codec, options_of
+from labelgrid.formats.regions import UNCOVERED
+from labelgrid.tasks.task import TaskDef
+
+
+@dataclass(frozen=True)
+class OtherClasses:
+    """The classes of a supplier's class maps, by their numbers from 0.
+
+    Args:
+        task: whose labels they are for.
+        names: of the classes.
+        numbers: of each, the number of the task's class; below 0 where it is not labelled.
+    """
+
+    task: TaskDef
+    names: tuple[str, ...]
+    numbers: NDArray[np.int32]
+
+    def read(self, path: Path) -> LabelArray | None:
+        """The label that a file holds; None if no pixel is labelled.
+
+        Classes of the task that the supplier does not have are not annotated.
+
+        Raises:
+            LabelError: the file holds no class map of the supplier's classes.
+        """
+        format = self.task.spec.codec
+        options = options_of(format, {"classes": list(self.names)}, "classes")
+        given: LabelArray = codec(format).read(path, options)
+        regions = np.where(given.valid, self.numbers[given.value[..., 0]], UNCOVERED)
+        label = self.task.from_regions(regions.astype(np.int32))
+        if not label.valid.any():
+            return None
+        annotated = np.zeros(len(self.task.region_names), np.bool_)
+        annotated[self.numbers[self.numbers >= 0]] = True
+        if not annotated.all():
+            label = replace(label, annotated=annotated)
+        return self.task.form.upsample(label)
+
+
+def other_classes(
+    declared: Mapping[str, Sequence[str]], tasks: Mapping[str, TaskDef], known: ClassNames
+) -> dict[str, OtherClasses]:
+    """The classes of a supplier, by task.
+
+    Args:
+        declared: their names, by task.
+        tasks: the project's.
+        known: the names that the tasks know, and what other names mean.
+
+    Raises:
+        RecipeError: a task is unknown.
+        LabelError: a task has no classes, or a name is of none of its classes.
+    """
+    check_tasks("supplier.toml: classes", declared, tasks)
+    found = {}
+    for name, classes in declared.items():
+        if not tasks[name].classes:
+            raise LabelError(
+                f"The supplier declares classes of '{name}', whose labels have none.",
+                next_step="Leave them out of supplier.toml.",
+            )
+        targets = known.targets(classes, name)
+        numbers = np.array([targets[each].number for each in classes], np.int32)
+        found[name] = OtherClasses(tasks[name], tuple(classes), numbers)
+    return found

@@ -1,0 +1,116 @@
+"""The list of a supplier's labels, and what is declared of them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from labelgrid.errors import ProjectError, RecipeError
+from labelgrid.ledger.grid import Cell, State
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.import_supplied import import_supplied
+from labelgrid.project.suppliers import (
+    Delivery,
+    IndexedLabel,
+    Supplier,
+    SupplierIndex,
+    read_declaration,
+    read_index,
+    refuse_unknown_suppliers,
+    supplied_rows,
+    supplier_folder,
+    supplier_names,
+    write_index,
+)
+from tests.support import Made
+
+INDEX = SupplierIndex(
+    (Delivery(imported="2026-11-27", classes={"semseg": 4}),),
+    {"depth": {"é #.jpg": IndexedLabel("supplied/s/depth/é #.01234567.png", "01" * 16, 0)}},
+)
+
+
+def test_the_list_is_read_as_it_was_written(project: ProjectFolder) -> None:
+    write_index(project, "s", INDEX)
+    assert read_index(project, "s") == INDEX
+    assert supplier_names(project) == ["s"]
+    row = INDEX.row(Cell("é #.jpg", "depth"))
+    assert (row.state, row.digest) == (State.LABELLED, "01" * 16)
+    assert INDEX.row(Cell("é #.jpg", "semseg")).state == State.MISSING
+
+
+def test_a_project_without_suppliers_has_an_empty_list(project: ProjectFolder) -> None:
+    assert supplier_names(project) == [] and read_index(project, "s") == SupplierIndex()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"labels": 3}',
+        '{"labels": {"depth": {"a": ["p"]}}}',
+        '{"labels": {"depth": {"a": ["p", "d", 0]}}}',
+        '{"deliveries": [{"imported": "x"}], "labels": {"depth": {"a": ["p", "d", -1]}}}',
+        "\xff",
+    ],
+)
+def test_a_damaged_list_is_named(project: ProjectFolder, text: str) -> None:
+    write_index(project, "s", INDEX)
+    path = supplier_folder(project, "s") / "index.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ProjectError, match=r"list of a supplier's labels is damaged \(.*index"):
+        read_index(project, "s")
+
+
+def test_a_list_that_leads_out_of_the_project_is_refused(project: ProjectFolder) -> None:
+    label = IndexedLabel("../elsewhere.png", "01" * 16, 0)
+    write_index(project, "s", SupplierIndex(INDEX.deliveries, {"depth": {"0000.jpg": label}}))
+    (row,) = supplied_rows(project)
+    with pytest.raises(ProjectError, match="leads out"):
+        project.inside(row.path)
+
+
+def test_a_folder_of_a_supplier_that_leads_out_is_refused(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    (project.folder / "supplied").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (project.folder / "supplied/s").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ProjectError, match="leads out"):
+        import_supplied(project, data.labels, supplier="s")
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_what_is_declared_is_read_as_it_was_written(tmp_path: Path) -> None:
+    supplier = Supplier(
+        cost=0.01,
+        origin='MoGe-2 "large" # 1',
+        licence="MIT",
+        align="scale-shift",
+        larger_is_nearer=False,
+        map={"car": "vehicle", "sky=": "ignore"},
+    )
+    path = tmp_path / "supplier.toml"
+    for each in (supplier, Supplier()):
+        path.write_text(each.text())
+        assert read_declaration(path) == each
+
+
+def test_a_recipe_cannot_trust_a_supplier_that_gave_nothing(
+    project: ProjectFolder, data: Made
+) -> None:
+    refuse_unknown_suppliers(project, [])
+    import_supplied(project, data.labels, supplier="moge")
+    refuse_unknown_suppliers(project, ["moge"])
+    with pytest.raises(RecipeError, match=r"'moje'.*\n.*Suppliers: moge"):
+        refuse_unknown_suppliers(project, ["moje"])
+
+
+def test_a_newer_key_of_the_list_is_refused_not_lost(project: ProjectFolder) -> None:
+    write_index(project, "s", INDEX)
+    path = supplier_folder(project, "s") / "index.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "newer": 1}))
+    with pytest.raises(ProjectError, match="damaged"):
+        read_index(project, "s")

@@ -1,0 +1,204 @@
+"""Labels of suppliers in a training: as far as they are trusted, and nowhere else."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from labelgrid.errors import RecipeError
+from labelgrid.ledger.grid import Cell
+from labelgrid.progress import Silent
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.import_labels import import_labels
+from labelgrid.project.import_supplied import import_supplied
+from labelgrid.project.sources import source_of
+from labelgrid.rounds import fit
+from labelgrid.rounds.context import context_of, labelled_images
+from labelgrid.rounds.models import new_network
+from labelgrid.rounds.supplied import pairs
+from labelgrid.train.plan import Plan
+from tests.rounds import QUICK, copied, labelled
+from tests.support import Made
+
+TRUST: dict[str, Any] = {**QUICK, "suppliers": {"s": {"trust": 0.3}}}
+OFF: dict[str, Any] = {**QUICK, "suppliers": {"s": {"trust": 0.0}, "nobody": {}}}
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ProjectFolder, Made]]:
+    """A project with labels of some cells of its training images, and no supplier."""
+    project, made = labelled(
+        tmp_path_factory.mktemp("bare"), images=2, strategy="random_cells", holdout=3
+    )
+    with project:
+        yield project, made
+
+
+@pytest.fixture(scope="module")
+def supplied(
+    bare: tuple[ProjectFolder, Made], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[ProjectFolder, Made]]:
+    """The same project, with the labels of a supplier for all images: half the depth."""
+    project, made = bare
+    folder = tmp_path_factory.mktemp("supplied")
+    shutil.copytree(made.labels, folder / "given")
+    for path in (folder / "given/depth").iterdir():
+        pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(path), pixels // 2)
+    with copied(project, folder / "flat") as other:
+        import_supplied(other, folder / "given", supplier="s", cost=0.01)
+        yield other, made
+
+
+def plan_with(project: ProjectFolder, changes: dict[str, Any]) -> Plan:
+    context = context_of(project, changes=changes)
+    return fit.plan_of(context, project, new_network(context, project, Silent()))
+
+
+def test_missing_labels_of_training_images_are_the_supplier_s(
+    supplied: tuple[ProjectFolder, Made],
+) -> None:
+    project, made = supplied
+    plan = plan_with(project, TRUST)
+    task = plan.definitions["depth"]
+    kept = source_of(project)
+    seen = set()
+    for image_id in plan.train:
+        label = plan.source.label(image_id, task)
+        assert label is not None
+        true = Cell(image_id, "depth") in kept.labels
+        seen.add(true)
+        truth = task.read(made.label(image_id, "depth"))
+        factor = 1 if true else 0.5
+        np.testing.assert_allclose(label.value, truth.value * factor, atol=0.001)
+        weight = plan.source.weight(image_id, "depth")  # type: ignore[attr-defined]
+        assert weight == (kept.weight(image_id, "depth") if true else 0.3)
+    assert seen == {True, False}
+    assert plan.label_sets == {frozenset({"semseg", "depth", "normals"})}
+    assert plan.steps == plan_with(project, QUICK).steps
+
+
+def test_images_that_measure_get_no_supplied_label(supplied: tuple[ProjectFolder, Made]) -> None:
+    project, _ = supplied
+    plan = plan_with(project, TRUST)
+    for image_id in labelled_images(project, "heldout"):
+        assert image_id not in plan.derived
+    ids = [*plan.train, *plan.val]
+    network = plan.network
+    context = context_of(project, changes=TRUST)
+    swapped = fit.plan_of(context, project, network, splits=(ids[:1], ids[1:]))
+    assert set(swapped.derived) <= set(ids[:1])
+
+
+def test_a_true_label_overrules(supplied: tuple[ProjectFolder, Made], tmp_path: Path) -> None:
+    project, made = supplied
+    with copied(project, tmp_path / "flat") as other:
+        import_labels(other, made.labels, replace=True, accept=True)
+        plan = plan_with(other, TRUST)
+    assert len(plan.train) == 7 and plan.derived == {}
+
+
+def test_a_supplier_that_is_not_trusted_changes_no_bit_and_no_metric(
+    bare: tuple[ProjectFolder, Made], supplied: tuple[ProjectFolder, Made], tmp_path: Path
+) -> None:
+    results = {}
+    for name, (project, _), changes in (
+        ("bare", bare, QUICK),
+        ("off", supplied, OFF),
+        ("on", supplied, TRUST),
+    ):
+        with copied(project, tmp_path / name / "flat") as other:
+            done = fit.fit(other, Silent(), changes=changes)
+            identity = plan_with(other, changes).identity
+            results[name] = (done.model, identity, other.round_folder(done.round))
+    assert results["bare"][:2] == results["off"][:2]
+    assert results["on"][0] != results["bare"][0] and results["on"][1] != results["bare"][1]
+    measured = [results[name][2] / "heldout.json" for name in ("bare", "off")]
+    assert measured[0].read_bytes() == measured[1].read_bytes()
+
+
+def test_labels_are_counted_without_supplied_ones(
+    bare: tuple[ProjectFolder, Made], supplied: tuple[ProjectFolder, Made]
+) -> None:
+    assert plan_with(supplied[0], TRUST).labels == plan_with(bare[0], QUICK).labels
+    assert supplied[0].store.spent() == bare[0].store.spent()
+
+
+def test_other_labels_of_the_supplier_are_another_training(
+    supplied: tuple[ProjectFolder, Made], tmp_path: Path
+) -> None:
+    project, made = supplied
+    with copied(project, tmp_path / "flat") as other:
+        before = plan_with(other, TRUST).identity
+        assert plan_with(project, TRUST).identity == before
+        import_supplied(other, made.labels, supplier="s")
+        assert plan_with(other, TRUST).identity != before
+
+
+def test_trust_may_differ_by_task(supplied: tuple[ProjectFolder, Made]) -> None:
+    changes = {**QUICK, "suppliers": {"s": {"tasks": {"depth": 0.2}}}}
+    plan = plan_with(supplied[0], changes)
+    assert set().union(*plan.derived.values()) == {"depth"}
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"nobody": {"trust": 0.5}}, "the supplier 'nobody', of whom the project has no labels"),
+        ({"s": {"tasks": {"dept": 0.5}}}, "names dept, which is not a task"),
+        ({"s": {"trust": 2.0}}, "trust lies between 0 and 1"),
+    ],
+)
+def test_a_recipe_that_cannot_be_meant_is_refused(
+    supplied: tuple[ProjectFolder, Made], table: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(RecipeError, match=message):
+        context_of(supplied[0], changes={"suppliers": table})
+
+
+def test_pairs_are_training_images_with_both_labels(supplied: tuple[ProjectFolder, Made]) -> None:
+    project, _ = supplied
+    context = context_of(project)
+    task = context.definitions["depth"]
+    train = labelled_images(project, "train")
+    found = list(pairs(project, "s", task, source=context.source, image_ids=train))
+    known = {cell.image_id for cell in context.source.labels if cell.task == "depth"}
+    assert [image_id for image_id, _, _ in found] == sorted(known.intersection(train))
+    for _, true, given in found:
+        both = true.valid & given.valid
+        np.testing.assert_allclose(given.value[both], true.value[both] / 2, atol=0.001)
+    held = labelled_images(project, "heldout")
+    assert not list(pairs(project, "s", task, source=context.source, image_ids=held))
+
+
+@pytest.mark.parametrize("align", ["scale", "scale-shift"])
+def test_depth_of_another_scale_is_brought_to_that_of_the_other_images_labels(
+    supplied: tuple[ProjectFolder, Made], tmp_path: Path, align: str
+) -> None:
+    project, made = supplied
+    folder = tmp_path / "given"
+    (folder / "depth").mkdir(parents=True)
+    for image_id in made.names:
+        metres = cv2.imread(str(made.label(image_id, "depth")), cv2.IMREAD_UNCHANGED) / 1000
+        inverse = np.where(metres > 0, 900 / np.maximum(metres, 1e-3), 0) + 7 * (metres > 0)
+        np.save(folder / "depth" / f"{image_id[:-4]}.npy", inverse.astype(np.float32))
+    (folder / "supplier.toml").write_text(f'align = "{align}"\nlarger_is_nearer = true\n')
+    with copied(project, tmp_path / "flat") as other:
+        import_supplied(other, folder, supplier="relative")
+        import_labels(other, made.labels, replace=True, accept=True)
+        context = context_of(other)
+        task = context.definitions["depth"]
+        train = labelled_images(other, "train")
+        found = list(pairs(other, "relative", task, source=context.source, image_ids=train))
+    assert len(found) == 7
+    for _, true, given in found:
+        both = true.valid & given.valid
+        assert both.mean() > 0.5
+        ours = given.value[..., 0][both]
+        theirs = true.value[..., 0][both]
+        assert 0.4 < np.median(ours / theirs) < 2.5
+        assert np.corrcoef(np.log(ours), np.log(theirs))[0, 1] > 0.95
