@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.project.verify import Verified
     from labelgrid.report.write import WrittenReport
     from labelgrid.rounds.audit import Audited
+    from labelgrid.rounds.derived_predictions import Derived
     from labelgrid.rounds.query import QueryResult
     from labelgrid.score.table import Table
 
@@ -516,6 +517,7 @@ class Project(ProjectContents):
         *,
         known: Place | None = None,
         soft: bool = False,
+        relations: "Derived" = "missing",
         leave_out: bool = False,
     ) -> int:
         """Predict all tasks of images as label files, at the images' original size.
@@ -525,6 +527,9 @@ class Project(ProjectContents):
             out: the folder for the predictions, as `OUT/TASK/IMAGE`.
             known: a folder of known labels to feed to the network.
             soft: also write class probabilities and the like, as .npz.
+            relations: predictions that follow from others by a relation that is on are derived:
+                "missing": those that the network did not learn; "mean": also the others, whose
+                predictions become the mean of both; "none".
             leave_out: go on without images that cannot be read; `left_out` lists them.
 
         Returns:
@@ -541,6 +546,7 @@ class Project(ProjectContents):
             known=optional_path(known),
             progress=self._progress,
             soft=soft,
+            relations=relations,
             left_out=left_out if leave_out else None,
         )
 

@@ -47,6 +47,14 @@ class EvaluatedSplit(StrEnum):
     test = "test"
 
 
+class DerivedPredictions(StrEnum):
+    """Of which tasks predictions are derived."""
+
+    none = "none"
+    missing = "missing"
+    mean = "mean"
+
+
 @note_unchanged("Labels and earlier rounds are unchanged.")
 def fit(
     folder: Folder,
@@ -191,6 +199,13 @@ def predict(
     soft: Annotated[
         bool, typer.Option("--soft", help="Also write class probabilities and the like, as .npz.")
     ] = False,
+    relations: Annotated[
+        DerivedPredictions,
+        typer.Option(
+            help="Derive predictions from others by relations that are on: those of tasks that the "
+            "network did not learn, or means of both for all that follow."
+        ),
+    ] = DerivedPredictions.missing,
     leave_out: LeaveOut = False,
     json: AsJson = False,
 ) -> None:
@@ -199,7 +214,14 @@ def predict(
     Example: [bold]labelgrid predict flat holiday --out predicted[/]
     """
     with open_project(folder) as project:
-        count = project.predict(images, out, known=known, soft=soft, leave_out=leave_out)
+        count = project.predict(
+            images,
+            out,
+            known=known,
+            soft=soft,
+            relations=relations.value,
+            leave_out=leave_out,
+        )
         if json:
             screen.print_json({"written": count} | left_out_values(project))
             return

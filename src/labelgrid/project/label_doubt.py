@@ -13,12 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.ledger.grid import Cell
-from labelgrid.project.label_evidence import OfLabels
+from labelgrid.project.label_evidence import EDGES, OfLabels
 
 #: By sort, the value above which evidence speaks against a label. The limits of figures and models
 #: depend on the task: so many interquartile ranges above the third quartile of its labels, but
 #: figures are at least so far from the usual.
-LIMITS = {"repeated file": 0.5, "image edges": -3.0, "other labels": -0.15, "class order": 4.0}
+LIMITS = {
+    "repeated file": 0.5,
+    "image edges": EDGES,
+    "other labels": -0.15,
+    "relations": -4.0,
+    "class order": 4.0,
+}
 FENCE = 2.0
 LEAST = {"figures": 2.0}
 #: A sort of evidence speaks against at most this share of a task's labels, or against two, as

@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 
+from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
@@ -24,12 +25,22 @@ from labelgrid.project.class_order import (
 from labelgrid.project.edge_evidence import BETTER, EdgeEvidence, OutlineFit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.plausibility import Summary, slope_agreement
+from labelgrid.project.relation_evidence import (
+    RelationEvidence,
+    drawn_images,
+    stored_label,
+    tasks_of,
+    usually_holds,
+)
 from labelgrid.project.repeated_labels import repeated_cells
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.project.suspicion import label_summary
+from labelgrid.relations.bound import BoundRelation
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.words import join_names
 
+#: Evidence of an image's edges above this speaks against a label.
+EDGES = -3.0
 #: A label that lies otherwise than its image agrees at least so well when it is put right.
 TURNED = 3.0
 #: The spread of a figure is at least this share of its tolerance.
@@ -78,7 +89,8 @@ def gather_evidence(project: ProjectFolder, progress: Progress) -> LabelEvidence
     rows: dict[str, list[CellRow]] = defaultdict(list)
     for row in project.store.cells(state=State.LABELLED):
         rows[row.cell.image_id].append(row)
-    gathering = _Gathering(project)
+    several = [image_id for image_id, found in rows.items() if len(found) > 1]
+    gathering = _Gathering(project, drawn_images(several))
     progress.start("Comparing labels", len(rows), "images")
     for image_id in sorted(rows):
         gathering.add_image(image_id, rows[image_id])
@@ -89,9 +101,11 @@ def gather_evidence(project: ProjectFolder, progress: Progress) -> LabelEvidence
 class _Gathering:
     """What is known after some of the images."""
 
-    def __init__(self, project: ProjectFolder) -> None:
+    def __init__(self, project: ProjectFolder, compared: Sequence[str]) -> None:
         self.project = project
         self.tasks = project.tasks()
+        self.relations = RelationEvidence(project, partial(stored_label, project), compared)
+        self.agreements: dict[str, dict[str, float]] = defaultdict(dict)
         self.edges = EdgeEvidence(project)
         self.fits: dict[Cell, Evidence] = {}
         self.slopes: dict[Cell, Evidence] = {}
@@ -104,9 +118,10 @@ class _Gathering:
     def add_image(self, image_id: str, rows: Sequence[CellRow]) -> None:
         """Compare the labels of an image."""
         slopes: dict[Cell, Summary] = {}
+        labels: dict[str, LabelArray] = {}
         for row in rows:
             task = self.tasks[row.cell.task]
-            summary = label_summary(task, partial(read_stored_label, self.project, row, task))
+            summary = label_summary(task, partial(self._read, row, labels))
             if summary is None:
                 self.unread.append(row.cell)
                 continue
@@ -122,7 +137,29 @@ class _Gathering:
                 if fit:
                     self.fits[row.cell] = edge_evidence_of(fit)
         self.edges.forget(image_id)
-        self.slopes.update(slope_evidence(slopes))
+        self.slopes.update(slope_evidence(slopes, self.fits))
+        for name, value in self.relations.of_image(image_id, labels).items():
+            self.agreements[name][image_id] = value
+
+    def _read(self, row: CellRow, labels: dict[str, LabelArray]) -> LabelArray:
+        """Read a label and keep it with those of its image."""
+        label = read_stored_label(self.project, row, self.tasks[row.cell.task])
+        labels[row.cell.task] = label
+        return label
+
+    def _contradictions(self) -> dict[Cell, Evidence]:
+        """That labels contradict each other by a relation that holds for most."""
+        found: dict[Cell, Evidence] = {}
+        for relation in self.relations.relations:
+            values = self.agreements[relation.name]
+            if usually_holds(list(values.values())):
+                for image_id, value in values.items():
+                    evidence = relation_evidence_of(relation, value)
+                    cells = [Cell(image_id, task) for task in sorted(tasks_of(relation))]
+                    for cell in blamed(cells, self.fits):
+                        if cell not in found or found[cell].value < evidence.value:
+                            found[cell] = evidence
+        return found
 
     def evidence(self) -> LabelEvidence:
         """All that was found."""
@@ -135,11 +172,11 @@ class _Gathering:
             uses = {row.cell: self.uses[row.cell] for row in rows if row.cell in self.uses}
             orders.update(order_evidence(uses, self.tasks[task].class_names))
             repeated.update(repetition_evidence(self.digests[task], contents))
-        # Labels that relations derive from others belong here, too.
         sorts: dict[str, OfLabels] = {
             "repeated file": repeated,
             "image edges": self.fits,
             "other labels": self.slopes,
+            "relations": self._contradictions(),
             "figures": figures,
             "class order": orders,
         }
@@ -162,14 +199,39 @@ def edge_evidence_of(fit: OutlineFit) -> Evidence:
     return Evidence(value, text)
 
 
-def slope_evidence(labels: Mapping[Cell, Summary]) -> dict[Cell, Evidence]:
-    """That slopes contradict those of the other labels of the image, such as depth and normals."""
+def blamed(cells: Sequence[Cell], fits: Mapping[Cell, Evidence]) -> list[Cell]:
+    """Which of the labels that contradict each other may be wrong.
+
+    Those that do not follow the image's edges, if others do; else all.
+    """
+    against = [cell for cell in cells if cell in fits and fits[cell].value > EDGES]
+    return against or list(cells)
+
+
+def relation_evidence_of(relation: BoundRelation, agreement: float) -> Evidence:
+    """That the labels of an image contradict each other by a relation."""
+    names = join_names([*relation.reads, relation.gives])
+    text = f"{names} of the image contradict each other ('{relation.name}': {agreement:.1f})"
+    return Evidence(-agreement, text)
+
+
+def slope_evidence(
+    labels: Mapping[Cell, Summary], fits: Mapping[Cell, Evidence]
+) -> dict[Cell, Evidence]:
+    """That slopes contradict those of the other labels of the image, such as depth and normals.
+
+    Args:
+        labels: of an image.
+        fits: what the image's edges say of them: the slopes of a label that does not follow them
+            say nothing of one that does.
+    """
     found = {}
     for cell, label in labels.items():
         agreements: dict[str, float] = {}
         for other_cell, other in labels.items():
             value = _slope_agreement(label, other)
-            if other_cell != cell and value is not None:
+            known = other_cell != cell and cell in blamed([cell, other_cell], fits)
+            if known and value is not None:
                 agreements[other_cell.task] = value
         if agreements:
             mean = float(np.mean(list(agreements.values())))

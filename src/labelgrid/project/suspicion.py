@@ -7,7 +7,7 @@ is compared. No network runs: predictions are the pre-labels of the requests. Lo
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,6 +34,7 @@ from labelgrid.project.edge_agreement import Edges, on_grid
 from labelgrid.project.edge_evidence import EdgeEvidence
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.plausibility import Doubt, Pair, Summary
+from labelgrid.project.relation_evidence import RelationEvidence, drawn_images, tasks_of
 from labelgrid.project.repeated_labels import repeated_cells, repeated_doubt, shows_something
 from labelgrid.project.requests import prelabel
 from labelgrid.project.stored_labels import read_stored_label
@@ -161,6 +162,15 @@ class _Evidence:
         self._rows: dict[str, list[CellRow]] = {}
         self._edge_doubts: dict[str, list[Doubt]] = {}
         self._repeats: dict[str, list[list[Cell]]] = {}
+        self._related: set[str] = set()
+
+    @cached_property
+    def relations(self) -> RelationEvidence:
+        """What follows from the labels, of the import and of the project, by relations."""
+        images = {cell.image_id for cell in self.fresh}
+        for task in self.tasks:
+            images.update(row.cell.image_id for row in self.earlier(task))
+        return RelationEvidence(self.project, self.sound_label, drawn_images(images))
 
     def doubts(self, task: str) -> list[Doubt]:
         """All doubts about the labels of one task."""
@@ -184,7 +194,8 @@ class _Evidence:
         doubts += self._compare_edges(task)
         repeated = self._repeated(task)
         doubts += [repeated_doubt(task, repeated)] if repeated else []
-        return doubts + self._compare_other_tasks(task, summaries)
+        doubts += self._compare_other_tasks(task, summaries)
+        return doubts + ([] if doubts else self._compare_relations(task))
 
     def _summaries_of(self, task: str) -> dict[Cell, Summary]:
         """The summaries of the labels of a task that are compared."""
@@ -315,6 +326,27 @@ class _Evidence:
             doubts += plausibility.compare_slopes(task, name, pairs)
         return doubts
 
+    def _compare_relations(self, task: str) -> list[Doubt]:
+        """Compare labels with those that follow from others of their images, each relation once.
+
+        Labels that do not follow their images, or are those of several images, say nothing.
+        """
+        doubts: list[Doubt] = []
+        for relation in self.relations.relations:
+            tasks = tasks_of(relation)
+            if task not in tasks or relation.name in self._related:
+                continue
+            if any(self._compare_edges(name) or self._repeated(name) for name in tasks):
+                continue
+            self._related.add(relation.name)
+            fresh = [cell.image_id for cell in self.sample(task)]
+            earlier = [row.cell.image_id for row in self.earlier(task)]
+            fresh_images = {cell.image_id for cell in self.fresh if cell.task in tasks}
+            known = [image_id for image_id in earlier if image_id not in fresh_images]
+            few = edge_evidence.LABELS
+            doubts += self.relations.doubts(task, relation, fresh[:few], known[:few])
+        return doubts
+
     def sample(self, task: str) -> list[Cell]:
         """The cells of a task in the import that are compared.
 
@@ -350,6 +382,12 @@ class _Evidence:
         row = self.project.store.find([cell]).get(cell)
         if row and row.state == State.LABELLED:
             return self._read(row)
+        return None
+
+    def sound_label(self, cell: Cell) -> LabelArray | None:
+        """As `label`; None if it cannot be read: other commands report damaged files."""
+        with suppress(LabelError, ProjectError, OSError):
+            return self.label(cell)
         return None
 
     def _summary_of(self, row: CellRow) -> Summary | None:
@@ -451,9 +489,7 @@ class _SheetSource:
         return cv2.resize(image, (width, HEIGHT), interpolation=cv2.INTER_AREA).astype(np.uint8)
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
-        with suppress(LabelError, ProjectError, OSError):
-            return self.evidence.label(Cell(image_id, task.name))
-        return None
+        return self.evidence.sound_label(Cell(image_id, task.name))
 
 
 def _sheet(evidence: _Evidence, doubted: Sequence[str]) -> Path | None:

@@ -17,6 +17,7 @@ from labelgrid.ledger.grid import Cell, ImageRow, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.relation_evidence import relation_remarks
 from labelgrid.project.stored_labels import check_stored_label
 from labelgrid.project.suppliers import supplied_rows
 from labelgrid.tasks.task import TaskDef
@@ -28,20 +29,22 @@ class Verified:
     """The result of a verification: how many images and labels were read, and their faults.
 
     `supplied` are the labels of suppliers.
+    `remarks` are on sound files whose labels contradict each other.
     """
 
     images: int
     labels: int
     faults: Sequence[Fault]
     supplied: int = 0
+    remarks: Sequence[str] = ()
 
     def __str__(self) -> str:
-        """A summary in words, then one line a fault."""
+        """A summary in words, then one line a fault, and one a remark."""
         read = f"{count_text(self.images, 'image')} and {count_text(self.labels, 'label')}"
         if self.supplied:
             read += f", and {count_text(self.supplied, 'label')} of suppliers"
         summary = f"Read {read}: {count_text(len(self.faults), 'fault')}."
-        return "\n  ".join([summary, *map(str, self.faults)])
+        return "\n  ".join([summary, *map(str, self.faults), *self.remarks])
 
 
 def verify(project: ProjectFolder, progress: Progress) -> Verified:
@@ -76,7 +79,13 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
             progress.start("Reading labels of suppliers", len(supplied), "labels")
             faults += _collect_faults(threads.map(check_label, supplied), progress)
     faults += [_cell_fault(cell) for cell in project.store.differing_cells()]
-    return Verified(len(rows), len(cells), faults, supplied=len(supplied))
+    return Verified(
+        len(rows),
+        len(cells),
+        faults,
+        supplied=len(supplied),
+        remarks=relation_remarks(project),
+    )
 
 
 def _cell_fault(cell: Cell) -> Fault:

@@ -1,20 +1,24 @@
 """Predicts images with a project's network, and writes the predictions as label files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from labelgrid.annotate.answers import Fault
+from labelgrid.data.dataset import camera_of
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.formats.naming import whole_names
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_files import readable_images, write_left_out
+from labelgrid.project.records import Fit
 from labelgrid.project.sources import ImageFiles, labels_folder, other_folders
-from labelgrid.rounds.context import RoundContext
-from labelgrid.rounds.models import model_of, need_two_stages, restore
-from labelgrid.rounds.outputs import write_label, write_soft_prediction
+from labelgrid.relations.bound import BoundRelation, bind_relations
+from labelgrid.rounds.context import RoundContext, context_of, training_context
+from labelgrid.rounds.derived_predictions import Derived, ImagePredictions, derived_tasks
+from labelgrid.rounds.models import model_of, need_two_stages, restore_model
+from labelgrid.rounds.outputs import write_soft_prediction
 from labelgrid.rounds.previews import label_path
 from labelgrid.train.evaluate import predictions
 from labelgrid.train.model import TrainedModel
@@ -31,9 +35,13 @@ def predict(
     progress: Progress,
     *,
     soft: bool = False,
+    relations: Derived = "missing",
     left_out: list[Fault] | None = None,
 ) -> int:
     """Write the predictions of all tasks for a folder of images, as label files at original size.
+
+    A prediction that the network did not learn, but that follows from others by a relation that is
+    on, is derived.
 
     Args:
         project: with a trained model.
@@ -43,6 +51,7 @@ def predict(
         progress: receives the progress.
         soft: also write the soft predictions (class probabilities, say) beside each label file;
             `formats.soft` reads them.
+        relations: of which tasks predictions are derived; a derived one is no soft prediction.
         left_out: gets the images that cannot be read, which are listed in a file of the project,
             too; None: one is an error.
 
@@ -58,9 +67,12 @@ def predict(
     if left_out is not None:
         source = replace(source, paths=readable_images(source.paths, left_out, progress))
         write_left_out(project.folder, left_out)
-    context, model = restore(project, fit)
+    context, derived = _derived(project, fit, relations)
+    heads = _heads(context, fit, derived)
+    model = restore_model(heads, fit)
+    _say_unlearned(heads.definitions.keys() - derived.keys() - set(fit.trained), progress)
     if known:
-        _check_known(source, context, model=model, folder=known, progress=progress)
+        _check_known(source, heads, model=model, folder=known, progress=progress)
     definitions = context.definitions
     image_ids = list(source.images())
     written = 0
@@ -68,7 +80,7 @@ def predict(
     whole = whole_names(image_ids, image_ids)
     outputs = predictions(
         model,
-        definitions,
+        heads.definitions,
         source=source,
         image_ids=image_ids,
         data=context.recipe.data,
@@ -76,12 +88,20 @@ def predict(
         progress=progress,
     )
     for image_id, raws, frame in _with_advice(outputs, left_out is None):
-        for task, raw in raws.items():
+        made = ImagePredictions(
+            tasks=context.tasks,
+            definitions=definitions,
+            raws=raws,
+            learned=fit.trained,
+            frame=frame,
+            camera=camera_of(source, image_id, frame.original),
+        )
+        for task in definitions:
             path = label_path(out, definitions[task], image_id, image_id in whole)
             try:
-                write_label(context.tasks[task], definitions[task], raw=raw, frame=frame, path=path)
-                if soft:
-                    write_soft_prediction(context.tasks[task], raw, frame, path)
+                made.write(task, derived.get(task), path)
+                if soft and task not in derived:
+                    write_soft_prediction(context.tasks[task], raws[task], frame, path)
                 written += 1
             except LabelError as error:
                 # A failed write is not specific to this label.
@@ -89,6 +109,32 @@ def predict(
                     raise
                 progress.say(f"{task} of {image_id} was not written: {error.what}")
     return written
+
+
+def _derived(
+    project: ProjectFolder, fit: Fit, which: Derived
+) -> tuple[RoundContext, dict[str, BoundRelation]]:
+    """The context of a training, and the tasks whose predictions are derived.
+
+    By relations of the project's recipe, and by those of the training that it does not declare.
+    """
+    current = context_of(project)
+    context = training_context(current, fit)
+    choices = {**context.recipe.relations, **current.recipe.relations}
+    relations = bind_relations(choices, context.definitions)
+    return context, derived_tasks(relations, fit.trained, which)
+
+
+def _heads(context: RoundContext, fit: Fit, derived: Mapping[str, BoundRelation]) -> RoundContext:
+    """The context without the derived tasks that were added after the training: they lack heads."""
+    without = derived.keys() - fit.tasks.keys() if fit.tasks else set[str]()
+    definitions = {name: task for name, task in context.definitions.items() if name not in without}
+    return replace(context, definitions=definitions)
+
+
+def _say_unlearned(tasks: Iterable[str], progress: Progress) -> None:
+    for task in sorted(tasks):
+        progress.say(f"No label of '{task}' was learned: its predictions mean nothing.")
 
 
 def _with_advice(outputs: Iterator[T], stops: bool) -> Iterator[T]:

@@ -35,15 +35,15 @@ def test_a_symmetric_label_that_agrees_as_it_lies_is_not_called_mirrored() -> No
 def test_slopes_are_compared_with_those_of_the_other_labels_of_the_image() -> None:
     slope = np.ones((20, 20, 2), np.int8)
     depth, normals = Summary(slope=slope), Summary(slope=-slope)
-    found = slope_evidence({DEPTH: depth, NORMALS: normals})
+    found = slope_evidence({DEPTH: depth, NORMALS: normals}, {})
     assert found[DEPTH].value == found[NORMALS].value == 1.0
     assert found[DEPTH].text == (
         "its slopes contradict normals of the same image (agreement -1.00)"
     )
     flat = replace(normals, slope=np.zeros_like(slope))
-    assert slope_evidence({DEPTH: depth, NORMALS: flat}) == {}
-    assert slope_evidence({DEPTH: depth}) == {}
-    assert slope_evidence({DEPTH: depth, NORMALS: replace(normals, slope=slope[:9])}) == {}
+    assert slope_evidence({DEPTH: depth, NORMALS: flat}, {}) == {}
+    assert slope_evidence({DEPTH: depth}, {}) == {}
+    assert slope_evidence({DEPTH: depth, NORMALS: replace(normals, slope=slope[:9])}, {}) == {}
 
 
 def metres(value: float) -> dict[str, LabelFigure]:

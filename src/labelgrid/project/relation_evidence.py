@@ -1,0 +1,352 @@
+"""Holds labels against the labels that follow from the others of their images, by relations.
+
+A right label agrees better with what follows from its own image's labels than with what follows
+from those of other images. That of another image, a mirrored one, or one with other axes does not,
+nor does a right one if a label that it is compared with is wrong. Loads no torch.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property, partial
+from statistics import mean, median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid import plugins
+from labelgrid.camera import Camera
+from labelgrid.data.dataset import ImageSource, camera_of
+from labelgrid.errors import LabelgridError, command
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import Cell, State
+from labelgrid.project import plausibility
+from labelgrid.project.edge_evidence import LEAST, OTHERS
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.plausibility import Doubt
+from labelgrid.project.sources import source_of
+from labelgrid.project.stored_labels import read_stored_label
+from labelgrid.recipes.resolve import load_recipe
+from labelgrid.relations.bound import BoundRelation, RelationChoice, bind
+from labelgrid.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.words import count_text, join_names
+
+#: Where the camera is unknown, an image's width is taken to be seen under this angle, in degrees:
+#: other axes, and labels of other images, show anyway.
+VIEW = 66.0
+#: Labels are derived from ones with so many pixels along the longer side, and are compared on a
+#: grid of so many rows and columns. A square of it is known if this share of its pixels is valid;
+#: fewer known squares say nothing.
+SIDE = 64
+GRID = (24, 32)
+SHARE = 0.3
+SQUARES = 30
+#: No spread of agreements with other images is taken for smaller.
+SPREAD = 0.1
+#: Lower agreements contradict a relation; means over several images if they are below `MEAN`. On
+#: NYUv2 (normals from depth), right labels have 4.6 to 57, exchanged or mirrored ones below 4 in
+#: 99 of 100.
+CONTRADICTED = 4.0
+MEAN = 3.0
+#: A relation holds in a project if the median agreement of its labels is at least this.
+USUAL = 6.0
+#: A remark is on at most so many images; so many are tried to find others that are compared with.
+SAMPLE = 32
+TRIED = 64
+
+
+@dataclass(frozen=True)
+class CoarseLabel:
+    """A label on the grid.
+
+    Args:
+        value: float32 [24, 32, c]: the mean over the valid pixels of each square; of classes, the
+            share of each.
+        known: bool [24, 32].
+    """
+
+    value: NDArray[np.float32]
+    known: NDArray[np.bool_]
+
+
+def coarse_label(label: LabelArray, classes: int) -> CoarseLabel:
+    """A label on the grid; `classes` is the number of the task's classes, 0 without."""
+    value = label.value
+    if value.dtype.kind in "iu":
+        value = value[..., 0][..., None] == np.arange(max(classes, 2))
+    return CoarseLabel(*_means(value, label.valid, GRID))
+
+
+def _means(
+    value: NDArray[Any], valid: NDArray[np.bool_], size: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """The means over valid pixels, channel by channel, and where enough are valid."""
+    import cv2  # imported late: few commands compare labels
+
+    share = cv2.resize(valid.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
+    planes = []
+    for channel in range(value.shape[2]):
+        plane = np.where(valid, value[..., channel], 0).astype(np.float32)
+        total = cv2.resize(plane, size[::-1], interpolation=cv2.INTER_AREA)
+        planes.append(total / np.maximum(share, 1e-6))
+    return np.stack(planes, axis=-1).astype(np.float32), share > SHARE
+
+
+def _small(label: LabelArray) -> LabelArray:
+    """A label with at most `SIDE` rows and columns.
+
+    Means take away the steps that measurements are stored in; classes have no means.
+    """
+    step = -(-max(label.size) // SIDE)
+    if step == 1:
+        return label
+    if label.value.dtype.kind == "f" and label.value.shape[2] == 1:
+        height, width = label.size
+        return LabelArray(
+            *_means(label.value, label.valid, (-(-height // step), -(-width // step)))
+        )
+    middles = (slice(step // 2, None, step),) * 2
+    return LabelArray(label.value[middles], label.valid[middles], label.annotated)
+
+
+def relation_agreement(
+    label: CoarseLabel, own: CoarseLabel, others: Sequence[CoarseLabel]
+) -> float | None:
+    """How much better a label agrees with what follows for its image than for others.
+
+    It is the correlation with its own, minus the mean of those with others, in their standard
+    deviations, of correlations by Fisher's transformation. None if too little is known.
+    """
+    correlation = _correlation(label, own)
+    alien = []
+    for other in others:
+        value = _correlation(label, other)
+        if value is not None:
+            alien.append(value)
+    if correlation is None or len(alien) < LEAST:
+        return None
+    return (correlation - float(np.mean(alien))) / max(float(np.std(alien)), SPREAD)
+
+
+def _correlation(one: CoarseLabel, other: CoarseLabel) -> float | None:
+    """The correlation over the squares that both know, transformed; None if one is flat there."""
+    both = one.known & other.known
+    if np.count_nonzero(both) < SQUARES:
+        return None
+    first = one.value[both].astype(np.float64)
+    second = other.value[both].astype(np.float64)
+    first -= first.mean(0)
+    second -= second.mean(0)
+    scale = np.sqrt((first**2).sum() * (second**2).sum())
+    if scale < 1e-9:
+        return None
+    return float(np.arctanh(np.clip((first * second).sum() / scale, -0.999, 0.999)))
+
+
+def checked_relations(project: ProjectFolder) -> list[BoundRelation]:
+    """The relations that labels of a project are held against.
+
+    Those of its recipe, on or off, and shipped ones that fit its tasks without any options.
+    """
+    tasks = project.tasks()
+    settings = project.settings
+    declared: Mapping[str, RelationChoice] = {}
+    with suppress(LabelgridError):  # commands that need the recipe say so
+        declared = load_recipe(settings.recipe, settings.changes, project.folder).relations
+    choices = dict(declared)
+    used = {choice.plugin or name for name, choice in declared.items()}
+    for name in plugins.names("relations"):
+        if name not in used:
+            choices[name] = RelationChoice()
+    relations = []
+    for name, choice in choices.items():
+        with suppress(LabelgridError):
+            relations.append(bind(name, choice, tasks))
+    return relations
+
+
+class RelationEvidence:
+    """What follows from labels of a project by its relations.
+
+    Args:
+        project: the project.
+        read: reads the label of a cell; None if there is none.
+        image_ids: the images that others are compared with, in the order in which they are tried.
+    """
+
+    def __init__(
+        self,
+        project: ProjectFolder,
+        read: Callable[[Cell], LabelArray | None],
+        image_ids: Sequence[str],
+    ) -> None:
+        self.relations = checked_relations(project)
+        self._project = project
+        self._tasks = project.tasks()
+        self._read = read
+        self._image_ids = image_ids
+        self._others: dict[str, dict[str, CoarseLabel]] = {}
+
+    @cached_property
+    def _source(self) -> ImageSource:
+        """Knows the cameras of the images."""
+        return source_of(self._project)
+
+    def agreement(
+        self, relation: BoundRelation, image_id: str, labels: Mapping[str, LabelArray]
+    ) -> float | None:
+        """How well an image's labels agree by a relation; None if that is not known."""
+        known = labels.keys() >= tasks_of(relation)
+        own = self._derive(relation, image_id, labels) if known else None
+        if own is None:
+            return None
+        label = coarse_label(labels[relation.gives], self._classes(relation))
+        others = dict(self._derived_elsewhere(relation))
+        others.pop(image_id, None)
+        return relation_agreement(label, own, list(others.values())[:OTHERS])
+
+    def of_image(self, image_id: str, labels: Mapping[str, LabelArray]) -> dict[str, float]:
+        """The known agreements of an image's labels, by relation."""
+        found = {}
+        for relation in self.relations:
+            value = self.agreement(relation, image_id, labels)
+            if value is not None:
+                found[relation.name] = value
+        return found
+
+    def agreements(self, relation: BoundRelation, image_ids: Iterable[str]) -> dict[str, float]:
+        """The known agreements of images, whose labels are read for it."""
+        found = {}
+        for image_id in image_ids:
+            value = self.agreement(relation, image_id, self._labels(relation, image_id))
+            if value is not None:
+                found[image_id] = value
+        return found
+
+    def doubts(
+        self, task: str, relation: BoundRelation, fresh: Sequence[str], earlier: Sequence[str]
+    ) -> list[Doubt]:
+        """Doubt labels of a task that contradict a relation.
+
+        The relation is on, or it holds for earlier labels; it is not doubted by them.
+
+        Args:
+            task: the task.
+            relation: connects it with others.
+            fresh: the images of the labels.
+            earlier: other images with labels of the relation's tasks.
+        """
+        before = list(self.agreements(relation, earlier).values())
+        if len(before) < plausibility.FEW and not relation.trust:
+            return []
+        if len(before) >= plausibility.FEW and median(before) < USUAL:
+            return []
+        values = list(self.agreements(relation, fresh).values())
+        if len(values) < LEAST or mean(values) >= MEAN:
+            return []
+        what = (
+            f"{relation.gives} and what follows for it from {join_names(relation.reads)} disagree "
+            f"in {count_text(len(values), 'image')} (relation '{relation.name}'): agreement "
+            f"{mean(values):.1f} (right labels: above {MEAN:g}). Check the axes, the classes, and "
+            "which file belongs to which image."
+        )
+        return [Doubt(task, what)]
+
+    def _labels(self, relation: BoundRelation, image_id: str) -> dict[str, LabelArray]:
+        """The labels of an image that a relation connects; none unless it has all of them."""
+        labels = {}
+        for task in sorted(tasks_of(relation)):
+            label = self._read(Cell(image_id, task))
+            if label is None:
+                return {}
+            labels[task] = label
+        return labels
+
+    def _derived_elsewhere(self, relation: BoundRelation) -> Mapping[str, CoarseLabel]:
+        """What follows for some images: for one more than are compared, as one may be the own."""
+        if relation.name not in self._others:
+            found: dict[str, CoarseLabel] = {}
+            for image_id in self._image_ids[:TRIED]:
+                labels = self._labels(relation, image_id)
+                derived = self._derive(relation, image_id, labels) if labels else None
+                if derived is not None:
+                    found[image_id] = derived
+                if len(found) > OTHERS:
+                    break
+            self._others[relation.name] = found
+        return self._others[relation.name]
+
+    def _derive(
+        self, relation: BoundRelation, image_id: str, labels: Mapping[str, LabelArray]
+    ) -> CoarseLabel | None:
+        """What follows for an image, on the grid; None if nothing does."""
+        small = {task: _small(labels[task]) for task in relation.reads}
+        first = relation.reads[0]
+        with suppress(LabelgridError):
+            camera = None
+            if relation.needs_camera:
+                camera = self._camera(image_id, labels[first].size, small[first].size)
+            return coarse_label(relation.label(small, camera), self._classes(relation))
+        return None
+
+    def _camera(self, image_id: str, size: tuple[int, int], small: tuple[int, int]) -> Camera:
+        known = camera_of(self._source, image_id, size)
+        if known is None:
+            return Camera.of_view(VIEW, small)
+        return known.scale(small[1] / size[1], small[0] / size[0])
+
+    def _classes(self, relation: BoundRelation) -> int:
+        return len(self._tasks[relation.gives].class_names)
+
+
+def tasks_of(relation: BoundRelation) -> set[str]:
+    """The tasks that a relation connects."""
+    return {relation.gives, *relation.reads}
+
+
+def relation_remarks(project: ProjectFolder) -> list[str]:
+    """A line for each relation that some of a sample of the labels contradict.
+
+    Nothing is said of a relation that is off and does not hold for most of them.
+    """
+    by_image: dict[str, set[str]] = defaultdict(set)
+    for row in project.store.cells(state=State.LABELLED):
+        by_image[row.cell.image_id].add(row.cell.task)
+    image_ids = drawn_images([name for name, tasks in by_image.items() if len(tasks) > 1])
+    evidence = RelationEvidence(project, partial(stored_label, project), image_ids)
+    remarks = []
+    for relation in evidence.relations:
+        both = [name for name in image_ids if by_image[name] >= tasks_of(relation)]
+        values = evidence.agreements(relation, both[:SAMPLE])
+        against = [name for name, value in values.items() if value < CONTRADICTED]
+        if against and (relation.trust or usually_holds(list(values.values()))):
+            remarks.append(
+                f"{relation.gives} contradicts what follows from {join_names(relation.reads)} "
+                f"(relation '{relation.name}') in {len(against)} of {len(values)} images that were "
+                f"compared, such as {against[0]}. `{command('audit', project.folder)}` ranks all."
+            )
+    return remarks
+
+
+def usually_holds(values: Sequence[float]) -> bool:
+    """Whether labels agree by a relation so well that one that does not is odd."""
+    return len(values) >= plausibility.FEW and median(values) >= USUAL
+
+
+def drawn_images(image_ids: Iterable[str]) -> list[str]:
+    """Images in the order in which they are drawn to be compared."""
+    ids = sorted(image_ids)
+    draws = keyed_uniform(image_keys(ids), seed_of(0, "relations"))
+    return [ids[int(index)] for index in np.argsort(draws, kind="stable")]
+
+
+def stored_label(project: ProjectFolder, cell: Cell) -> LabelArray | None:
+    """The label of a cell; None if there is none, or if it cannot be read."""
+    row = project.store.find([cell]).get(cell)
+    if row is None or row.state != State.LABELLED:
+        return None
+    with suppress(LabelgridError, OSError):
+        return read_stored_label(project, row, project.tasks()[cell.task])
+    return None

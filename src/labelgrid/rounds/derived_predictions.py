@@ -1,0 +1,128 @@
+"""Derives predictions from those of other tasks, by relations."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from labelgrid.camera import Camera
+from labelgrid.data.frame import Frame, resize_to_original
+from labelgrid.errors import LabelError
+from labelgrid.formats.codec import LabelArray
+from labelgrid.nets.network import Raw
+from labelgrid.relations.bound import BoundRelation
+from labelgrid.rounds.outputs import predicted_label, write_label
+from labelgrid.tasks.task import Task, TaskDef
+from labelgrid.train.evaluate import as_target, strips
+
+#: Of which tasks predictions are derived: none; those that the network did not learn; or also the
+#: others, whose predictions become the mean of both.
+Derived = Literal["none", "missing", "mean"]
+
+
+def derived_tasks(
+    relations: Sequence[BoundRelation], learned: Collection[str], which: Derived
+) -> dict[str, BoundRelation]:
+    """The tasks whose predictions are derived, each by the first relation that can.
+
+    Args:
+        relations: those that are on, the most trusted first.
+        learned: the tasks that the network learned; predictions of others are not read.
+        which: of which tasks.
+    """
+    found: dict[str, BoundRelation] = {}
+    for relation in relations if which != "none" else ():
+        wanted = which == "mean" or relation.gives not in learned
+        if wanted and set(relation.reads).issubset(learned):
+            found.setdefault(relation.gives, relation)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagePredictions:
+    """The predictions of one image, as labels at its original size.
+
+    Args:
+        tasks: the tasks, with heads or without.
+        definitions: as the project declares them.
+        raws: the network's raw outputs.
+        learned: the tasks that it learned; other outputs are not read for what is derived.
+        frame: of the image.
+        camera: that took it; None: unknown.
+    """
+
+    tasks: Mapping[str, Task]
+    definitions: Mapping[str, TaskDef]
+    raws: Raw
+    learned: Collection[str]
+    frame: Frame
+    camera: Camera | None
+
+    @cached_property
+    def _labels(self) -> dict[str, LabelArray]:
+        return {}
+
+    def write(self, task: str, relation: BoundRelation | None, path: Path) -> None:
+        """Write a prediction as a label file: the derived one, if a relation is given.
+
+        Raises:
+            LabelError: the format cannot hold it; or as `derived`.
+        """
+        if relation is None:
+            raw = self.raws[task]
+            definition = self.definitions[task]
+            write_label(self.tasks[task], definition, raw=raw, frame=self.frame, path=path)
+            return
+        label = self.derived(relation)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.definitions[task].write(path, label)
+
+    def label(self, task: str) -> LabelArray:
+        """The prediction of the network's head, made once."""
+        if task not in self._labels:
+            self._labels[task] = predicted_label(
+                self.tasks[task], self.definitions[task], raw=self.raws[task], frame=self.frame
+            )
+        return self._labels[task]
+
+    def derived(self, relation: BoundRelation) -> LabelArray:
+        """The prediction that follows from others; with a head, the mean of both.
+
+        In the mean, what follows weighs as much as it is trusted.
+
+        Raises:
+            LabelError: the relation needs the camera, which is unknown, and there is no head.
+        """
+        read = {name: self.label(name) for name in relation.reads}
+        raw = self.raws[relation.gives] if relation.gives in self.learned else None
+        try:
+            label = relation.label(read, self.camera)
+        except LabelError:
+            if raw is None:
+                raise
+            return self.label(relation.gives)
+        if raw is None:
+            return label
+        return self._mean(relation, raw, label)
+
+    def _mean(self, relation: BoundRelation, raw: Tensor, derived: LabelArray) -> LabelArray:
+        """The mean of a head's prediction and a derived label, where this is sure."""
+        task = self.tasks[relation.gives]
+        values = []
+        valid = []
+        with torch.inference_mode():
+            for rows in strips(task.channels, *self.frame.original):
+                output = task.activate(resize_to_original(raw, self.frame, rows)[None])
+                target = as_target(derived, rows, output.device)
+                other = task.as_prediction(target.safe())
+                share = relation.trust / (1 + relation.trust)
+                mean = task.from_mean(torch.lerp(output, other.to(output.dtype), share))
+                part = task.to_target(mean.where(target.valid, output))
+                values.append(part.value[0].movedim(0, 2).cpu().numpy())
+                valid.append(part.valid[0, 0].cpu().numpy())
+        return LabelArray(np.concatenate(values), np.concatenate(valid))
