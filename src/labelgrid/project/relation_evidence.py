@@ -306,7 +306,7 @@ def tasks_of(relation: BoundRelation) -> set[str]:
     return {relation.gives, *relation.reads}
 
 
-def relation_remarks(project: ProjectFolder) -> list[str]:
+def relation_remarks(project: ProjectFolder) -> tuple[str, ...]:
     """A line for each relation that some of a sample of the labels contradict.
 
     Nothing is said of a relation that is off and does not hold for most of them.
@@ -327,7 +327,7 @@ def relation_remarks(project: ProjectFolder) -> list[str]:
                 f"(relation '{relation.name}') in {len(against)} of {len(values)} images that were "
                 f"compared, such as {against[0]}. `{command('audit', project.folder)}` ranks all."
             )
-    return remarks
+    return tuple(remarks)
 
 
 def usually_holds(values: Sequence[float]) -> bool:
