@@ -1,6 +1,5 @@
 """Derives surface normals from maps of depth, with gradients: planes are fitted to inverse depth."""
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -18,40 +17,34 @@ class _Planes(NamedTuple):
     """Planes of inverse depth [b, h, w]: `across * du + down * dv + middle` at an offset (du, dv).
 
     Attributes:
-        residual: the root mean square of the residuals, without gradient.
         fitted: where there is a depth and a plane can be fitted.
     """
 
     across: Tensor
     down: Tensor
     middle: Tensor
-    residual: Tensor
     fitted: Tensor
 
 
-def plane_normals(
-    depth: Tensor, camera: Tensor, *, radius: int, least: float, residual: float
-) -> Target:
+def plane_normals(depth: Tensor, camera: Tensor, *, radius: int, least: float) -> Target:
     """Normals (x right, y up, z toward the camera) of depths in metres along the camera's axis.
 
-    They are those of the relation `depth_normals`, which explains the options, but for the steps in
-    which files store depth. Computed in float64, since the sums of a window nearly cancel out;
-    autocast leaves it alone, too.
+    They are those of the relation `depth_normals`, also where planes fit badly: predictions are
+    rough, and would be valid nowhere. Computed in float64, since the sums of a window nearly cancel
+    out; autocast leaves it alone, too.
 
     Args:
         depth: any values [b, 1, h, w]; those below `NEAREST` are not valid.
         camera: [b, 4], fx, fy, cx and cy in pixels of the maps.
         radius: the window reaches so many pixels to each side.
         least: the least share of the window's pixels with a valid depth.
-        residual: the largest residual of the fit, in degrees.
 
     Returns:
-        Unit vectors [b, 3, h, w] of the depth's type; 0 where not valid. The mask has no gradient.
+        Unit vectors [b, 3, h, w] of the depth's type; 0 where not valid.
 
     Example:
         >>> camera = torch.tensor([[8.0, 8.0, 3.5, 3.5]])
-        >>> wall = torch.full((1, 1, 8, 8), 2.0)
-        >>> found = plane_normals(wall, camera, radius=2, least=0.3, residual=5.0)
+        >>> found = plane_normals(torch.full((1, 1, 8, 8), 2.0), camera, radius=2, least=0.3)
         >>> bool(found.valid.all()), found.value[0, 2].min().item()
         (True, 1.0)
     """
@@ -64,10 +57,9 @@ def plane_normals(
     rows = torch.arange(height, device=depth.device)[:, None] - cy
     toward = planes.middle - planes.across * columns - planes.down * rows
     vectors = torch.stack([-planes.across * fx, planes.down * fy, toward], 1)
-    slope = math.tan(math.radians(residual)) * radius / torch.maximum(fx, fy)
-    good = planes.fitted & (planes.residual <= slope * planes.middle) & vectors.any(1)
-    value = unit_vectors(torch.where(good[:, None], vectors, 0))
-    return Target(value.to(depth.dtype), good[:, None])
+    good = (planes.fitted & vectors.any(1))[:, None]
+    value = unit_vectors(torch.where(good, vectors, 0))
+    return Target(value.to(depth.dtype), good)
 
 
 def _fit_planes(inverse: Tensor, valid: Tensor, radius: int, least: float) -> _Planes:
@@ -87,15 +79,10 @@ def _fit_planes(inverse: Tensor, valid: Tensor, radius: int, least: float) -> _P
     safe = determinant.clamp(min=1)
     across = (uw * vv - vw * uv) / safe
     down = (vw * uu - uw * uv) / safe
-    number = count.clamp(min=1)
-    middle = (total - across * n_u - down * n_v) / number
-    with torch.no_grad():
-        squares = _moments(inverse**2, radius)[0][0]
-        rest = count * squares - total**2 - across * uw - down * vw
-        residual = rest.clamp(min=0).sqrt() / number
+    middle = (total - across * n_u - down * n_v) / count.clamp(min=1)
     enough = count >= least * (2 * radius + 1) ** 2
     fitted = valid & enough & (determinant > 0)
-    return _Planes(across, down, middle, residual, fitted)
+    return _Planes(across, down, middle, fitted)
 
 
 def _moments(maps: Tensor, radius: int) -> list[tuple[Tensor, ...]]:

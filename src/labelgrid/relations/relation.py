@@ -41,7 +41,8 @@ class Relation:
             example because their classes do not fit its options.
         needs_camera: whether it needs the camera that took the image.
         on_predictions: for tasks that `between` accepts: the function that derives from
-            predictions, with gradients. Imports torch when it is called. None: there is none.
+            predictions, with gradients: the same values, valid also where it is less sure. Imports
+            torch when it is called. None: there is none.
     """
 
     reads: tuple[str, ...]

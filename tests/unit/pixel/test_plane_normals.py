@@ -8,8 +8,8 @@ from labelgrid.pixel.plane_normals import NEAREST, plane_normals
 CAMERA = torch.tensor([[9.0, 8.0, 3.2, 2.9], [7.0, 7.0, 4.0, 3.0]], dtype=torch.float64)
 
 
-def normals(depth, camera=CAMERA, residual=80.0):
-    return plane_normals(depth, camera, radius=1, least=0.3, residual=residual)
+def normals(depth):
+    return plane_normals(depth, CAMERA, radius=1, least=0.3)
 
 
 def rough(dtype=torch.float64):

@@ -116,14 +116,12 @@ def derive_normals(
 def predicted_normals(
     options: Options, predictions: Sequence[Tensor], camera: Tensor | None
 ) -> Target:
-    """As `derive_normals`, of predicted depths, and with gradients."""
+    """As `derive_normals`, of predicted depths, with gradients, and also where a fit is bad."""
     from labelgrid.pixel.plane_normals import plane_normals
 
     (depth,) = predictions
     assert camera is not None  # `needs_camera`
-    return plane_normals(
-        depth, camera, radius=options.radius, least=options.least, residual=options.residual
-    )
+    return plane_normals(depth, camera, radius=options.radius, least=options.least)
 
 
 def _normals(fit: PlaneFit, camera: Camera, options: Options) -> LabelArray:
