@@ -1,7 +1,10 @@
-"""Derives the salient object from classes: the pixels of some classes, such as people, are it."""
+"""Derives the salient object from classes: the pixels of some classes, such as people, are it.
+
+In an image without these, something else may be salient: nothing is valid.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,7 +20,8 @@ class Options:
     """What is salient.
 
     Args:
-        classes: the classes whose pixels are salient; those of all others are not.
+        classes: the classes whose pixels are salient; where there are some, those of all others are
+            not.
     """
 
     classes: tuple[str, ...] = ("person",)
@@ -39,7 +43,8 @@ def build(options: Options) -> Relation:
         def derive(labels: Sequence[LabelArray], _camera: Camera | None) -> LabelArray:
             (label,) = labels
             found = look_up_classes(label, salient)
-            return replace(found, value=found.value.astype(np.float32))
+            valid = found.valid & bool(found.value[found.valid].any())
+            return LabelArray(found.value.astype(np.float32), valid)
 
         return derive
 
