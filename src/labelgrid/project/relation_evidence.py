@@ -29,7 +29,8 @@ from labelgrid.project.plausibility import Doubt
 from labelgrid.project.sources import source_of
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.recipes.resolve import load_recipe
-from labelgrid.relations.bound import BoundRelation, RelationChoice, bind
+from labelgrid.relations.bound import BoundRelation, bind
+from labelgrid.relations.choice import RelationChoice
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.words import count_text, join_names
 

@@ -24,7 +24,7 @@ from labelgrid.tasks.task import TaskDef
 from labelgrid.words import count_text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Verified:
     """The result of a verification: how many images and labels were read, and their faults.
 
@@ -80,9 +80,9 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
             faults += _collect_faults(threads.map(check_label, supplied), progress)
     faults += [_cell_fault(cell) for cell in project.store.differing_cells()]
     return Verified(
-        len(rows),
-        len(cells),
-        faults,
+        images=len(rows),
+        labels=len(cells),
+        faults=faults,
         supplied=len(supplied),
         remarks=relation_remarks(project),
     )

@@ -138,8 +138,8 @@ def _pair_rows(draws: RandomDraws, grid: Grid, seed: int) -> list[int]:
     numbers = keyed_uniform(grid.keys, seed_of(seed, "pairs"))
     earlier = set(draws.earlier)
     columns = _columns(grid, draws.tasks)
-    rows = []
-    lacking = grid.eligible[:, columns].any(1)
+    rows: list[int] = []
+    lacking = np.any(grid.eligible[:, columns], axis=1)
     for row in np.lexsort((grid.keys, numbers)).tolist():
         if len(rows) == draws.pairs:
             break

@@ -24,7 +24,8 @@ from labelgrid.project.relation_evidence import (
 from labelgrid.project.settings import Settings
 from labelgrid.project.suspicion import SuspiciousImport
 from labelgrid.project.verify import verify
-from labelgrid.relations.bound import RelationChoice, bind
+from labelgrid.relations.bound import bind
+from labelgrid.relations.choice import RelationChoice
 from labelgrid.rounds.audit import audit
 from labelgrid.tasks.task import definitions
 from tests.support import Made, make_dataset, make_scene

@@ -45,7 +45,7 @@ def other_label(path: Path) -> None:
 
 def test_a_sound_project_has_no_fault_and_is_not_changed(labelled: ProjectFolder) -> None:
     before = snapshot(labelled)
-    assert verify(labelled, Silent()) == Verified(3, 6, [])
+    assert verify(labelled, Silent()) == Verified(images=3, labels=6, faults=[])
     assert str(verify(labelled, Silent())) == "Read 3 images and 6 labels: 0 faults."
     assert snapshot(labelled) == before
 

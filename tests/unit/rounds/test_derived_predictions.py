@@ -20,7 +20,8 @@ from labelgrid.progress import Silent
 from labelgrid.project.extend import add
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
-from labelgrid.relations.bound import RelationChoice, bind
+from labelgrid.relations.bound import bind
+from labelgrid.relations.choice import RelationChoice
 from labelgrid.relations.relation import Derive, Relation
 from labelgrid.rounds import fit, predict
 from labelgrid.rounds.derived_predictions import ImagePredictions, derived_tasks

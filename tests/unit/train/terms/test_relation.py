@@ -11,7 +11,8 @@ import torch
 from labelgrid.camera import Camera
 from labelgrid.errors import RecipeError
 from labelgrid.progress import Silent
-from labelgrid.relations.bound import RelationChoice, bind
+from labelgrid.relations.bound import bind
+from labelgrid.relations.choice import RelationChoice
 from labelgrid.scenes.maps import scene_labels
 from labelgrid.scenes.ray_casting import cast
 from labelgrid.scenes.rooms import FOV, make_scene
