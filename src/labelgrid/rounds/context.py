@@ -1,15 +1,11 @@
 """Builds the context of a round's steps: recipe, tasks, images and labels."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from labelgrid.camera import Camera
 from labelgrid.config import merge, parse
-from labelgrid.data.dataset import camera_of, size_of
-from labelgrid.data.derived import Filler, add_supplied, derivable
-from labelgrid.errors import ImageError
 from labelgrid.ledger.grid import Cell, Split, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
@@ -17,12 +13,7 @@ from labelgrid.project.sources import OracleSource, ProjectSource, source_of
 from labelgrid.recipes.resolve import check_options, load_recipe
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.relations.bound import BoundRelation, bind_relations
-from labelgrid.rounds.supplied import (
-    BoundSupplier,
-    bind_suppliers,
-    supplied_by_task,
-    trust_by_supplier,
-)
+from labelgrid.rounds.supplied import BoundSupplier, bind_suppliers, trust_by_supplier
 from labelgrid.tasks.task import Task, TaskDef, build_all
 
 
@@ -51,68 +42,10 @@ class RoundContext:
         """The recipe's relations that are on, the most trusted first."""
         return bind_relations(self.recipe.relations, self.definitions)
 
-    def derivable(self, image_ids: Collection[str]) -> dict[str, dict[str, BoundRelation]]:
-        """The missing labels of some images that follow from their others, by image and task."""
-        if not self.relations:
-            return {}
-        return derivable(self.relations, self._labelled(image_ids), self.has_camera)
-
-    def following(self, relation: BoundRelation, image_ids: Collection[str]) -> list[str]:
-        """The images among some whose label follows by a relation, if their cameras are known."""
-        labelled = self._labelled(image_ids)
-        return [image_id for image_id, tasks in labelled.items() if relation.follows(tasks)]
-
-    def camera(self, image_id: str) -> Camera | None:
-        """The camera of an image in its own pixels; None if it is unknown."""
-        return camera_of(self.source, image_id, self.size(image_id))
-
-    def has_camera(self, image_id: str) -> bool:
-        """Whether the camera of an image is known; that of one that cannot be read is not."""
-        try:
-            return self.camera(image_id) is not None
-        except ImageError:
-            return False
-
-    def size(self, image_id: str) -> tuple[int, int]:
-        """The height and width of an image."""
-        size = self._sizes.get(image_id, (0, 0))
-        if not all(size):  # of a simulated campaign, or of an image that was not checked
-            size = size_of(self.source, image_id)
-        return size
-
-    @cached_property
-    def _sizes(self) -> dict[str, tuple[int, int]]:
-        """The sizes of the images, as far as the ledger knows them."""
-        return {row.image_id: (row.height, row.width) for row in self.project.store.images()}
-
-    def _labelled(self, image_ids: Collection[str]) -> dict[str, frozenset[str]]:
-        """The tasks of the labels of some images."""
-        used = set(image_ids)
-        return tasks_by_image(cell for cell in self.source.labels if cell.image_id in used)
-
     @cached_property
     def suppliers(self) -> list[BoundSupplier]:
         """The suppliers that the recipe trusts."""
         return bind_suppliers(self.project, self.recipe.suppliers, self.definitions)
-
-    def fillers(self, image_ids: Collection[str]) -> dict[str, dict[str, Filler]]:
-        """What fills the missing labels of training images: the most trusted, by image and task."""
-        fillers: dict[str, dict[str, Filler]] = {}
-        for image_id, relations in self.derivable(image_ids).items():
-            fillers[image_id] = dict(relations)
-        if not self.suppliers:
-            return fillers
-        known = tasks_by_image(self.source.labels)
-        labelled = {image_id: known.get(image_id, frozenset[str]()) for image_id in image_ids}
-        supplied = supplied_by_task(
-            self.project,
-            self.suppliers,
-            source=self.source,
-            tasks=self.definitions,
-            labelled=labelled,
-        )
-        add_supplied(fillers, supplied, labelled)
-        return fillers
 
 
 def recipe_of(

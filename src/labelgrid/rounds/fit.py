@@ -12,7 +12,6 @@ from labelgrid.errors import (
     ImageError,
     PluginError,
     ProjectError,
-    RecipeError,
     TrainingError,
     command,
 )
@@ -22,13 +21,13 @@ from labelgrid.nets.network import Network
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.declaration_changes import target_declarations
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.known_cameras import camera_step
 from labelgrid.project.records import Fit, newest_fit
 from labelgrid.project.sources import ProjectSource
 from labelgrid.project.unusable_images import usable_images
 from labelgrid.recipes.resolve import build_plugin, hash_of, training_options
 from labelgrid.relations.bound import bind
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images, tasks_by_image
+from labelgrid.rounds.fillers import Fillers, check_cameras
 from labelgrid.rounds.model_record import measure_heldout, record_model
 from labelgrid.rounds.models import load_previous_weights, new_network, previous_model, terms_of
 from labelgrid.rounds.round_scores import check_expected_options, lacking_term, strategy_of
@@ -40,7 +39,6 @@ from labelgrid.train.model import TrainedModel, restore_states
 from labelgrid.train.objective import fixed_weights, supervised_loss
 from labelgrid.train.plan import Plan
 from labelgrid.train.seeding import seed_torch
-from labelgrid.words import join_names
 
 
 def splits_for_training(
@@ -126,7 +124,7 @@ def plan_of(
     objective = context.recipe.objective
     weights = fixed_weights(context.tasks, objective)
     train, val = splits or splits_for_training(context, project, Silent())
-    fillers = context.fillers(train)
+    fillers = Fillers(context).by_image(train)
     reduce = partial(supervised_loss, reduction=objective.reduction)
     with seed_torch(context.seed, "init", "balance"):
         balancer = build_plugin("balance", recipe.balance, weights, reduce)
@@ -179,7 +177,7 @@ def identity_of(context: RoundContext, train: list[str], val: list[str], start: 
         "start": start,
         "options": training_options(context.recipe),
     }
-    cameras = _cameras_of_derived(context, train)
+    cameras = Fillers(context).cameras(train)
     if cameras:
         identity["cameras"] = hash_of(cameras)
     return json.dumps(identity, sort_keys=True)
@@ -197,16 +195,6 @@ def _drop_what_is_off(recipe: dict[str, Any], context: RoundContext) -> None:
         del recipe["relations"]
     if not context.suppliers:
         del recipe["suppliers"]
-
-
-def _cameras_of_derived(context: RoundContext, train: list[str]) -> dict[str, Any]:
-    """The cameras through which labels are derived, by image."""
-    cameras = {}
-    for image_id, relations in context.derivable(train).items():
-        camera = context.camera(image_id)
-        if camera and any(relation.needs_camera for relation in relations.values()):
-            cameras[image_id] = asdict(camera)
-    return cameras
 
 
 def fit(
@@ -232,7 +220,7 @@ def fit(
     _refuse_early(context)
     splits = splits_for_training(context, project, progress)
     train_ids, val_ids = splits
-    _check_cameras(context, train_ids, progress)
+    check_cameras(context, train_ids, progress)
     _check_labels(context, {*train_ids, *val_ids, *labelled_images(project, "heldout")})
     network = new_network(context, project, progress, weights)
     number = project.open_round().number
@@ -304,44 +292,6 @@ def _refuse_early(context: RoundContext) -> None:
             next_step=f'Add a table [terms."{term}"] to the recipe, or choose another strategy.',
             unchanged="Nothing was trained.",
         )
-
-
-def _check_cameras(context: RoundContext, image_ids: list[str], progress: Progress) -> None:
-    """Say in how many images a label follows; refuse a relation that no image has a camera for.
-
-    Raises:
-        RecipeError: the camera of no training image is known.
-    """
-    for relation in context.relations:
-        if not relation.needs_camera:
-            continue
-        images = context.following(relation, image_ids)
-        lacking = [image_id for image_id in images if not context.has_camera(image_id)]
-        if not lacking:
-            continue
-        height, width = context.size(lacking[0])
-        first = f"such as that of '{lacking[0]}', {height}x{width}"
-        reads = join_names([f"'{name}'" for name in relation.reads])
-        known = len(images) - len(lacking)
-        if known or _is_any_camera_known(context):
-            progress.say(
-                f"'{relation.gives}' follows from {reads} in {known:,} of {len(images):,} images; "
-                f"the camera of {len(lacking):,} is unknown, {first}."
-            )
-            continue
-        raise RecipeError(
-            f"'{relation.gives}' follows from {reads} through the image's camera, and that of no "
-            f"training image is known; {len(lacking):,} are needed, {first}.",
-            where=f"relations.{relation.name}",
-            next_step=camera_step(context.project),
-            unchanged="Nothing was trained.",
-        )
-
-
-def _is_any_camera_known(context: RoundContext) -> bool:
-    """Whether the camera of any training image is known, with labels or without."""
-    rows = context.project.store.images(("train",))
-    return any(context.has_camera(row.image_id) for row in rows)
 
 
 def _measure(

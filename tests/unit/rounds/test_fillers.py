@@ -15,6 +15,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.rounds import fit
 from labelgrid.rounds.context import context_of
+from labelgrid.rounds.fillers import Fillers
 from labelgrid.rounds.models import new_network
 from labelgrid.train.plan import Plan
 from tests.projects import Said, make_project
@@ -87,7 +88,7 @@ def test_exif_of_a_file_that_is_gone_is_no_camera(project: ProjectFolder) -> Non
     context = context_of(project, changes=ON)
     row = next(project.store.images(("train",)))
     (Path(row.root) / row.image_id).unlink()
-    assert not context.has_camera(row.image_id)
+    assert not Fillers(context).has_camera(row.image_id)
 
 
 def test_a_relation_that_is_off_needs_no_camera_and_a_camera_then_changes_nothing(
