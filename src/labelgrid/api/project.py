@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.project.image_files import Check
     from labelgrid.project.imported import Imported
     from labelgrid.project.records import Fit
+    from labelgrid.project.relate import Related
     from labelgrid.project.remove import Removed, Restored
     from labelgrid.project.task_change import Changed
     from labelgrid.project.verify import Verified
@@ -610,6 +611,20 @@ class Project(ProjectContents):
             return audit(self._project, 0, self._progress)
         with self._job() as progress:
             return audit(self._project, folds, progress)
+
+    def relate(self, *, write: bool = False) -> "Related":
+        """Measure the relations between tasks on random training images, and propose their trust.
+
+        Args:
+            write: write the trust into `labelgrid.toml`, and the field of view of unknown cameras
+                into `camera.toml`.
+        """
+        from labelgrid.project.relate import relate
+
+        if not write:
+            return relate(self._project, self._progress)
+        with self._project.lock():
+            return relate(self._project, self._progress, write=True)
 
     def unlabel(self, cells: Iterable[str]) -> ChangedCells:
         """Withdraw wrong labels: their cells are missing again; files and history are kept.

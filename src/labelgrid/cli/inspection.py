@@ -1,7 +1,7 @@
 """Commands that show results, faults and plug-ins: report, verify, audit, list."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from labelgrid.cli.grid import AsJson
 from labelgrid.cli.opening import open_project
 from labelgrid.errors import note_unchanged
 from labelgrid.words import count_text, join_names
+
+if TYPE_CHECKING:
+    from labelgrid.project.relate import RelationRow
 
 #: The rows of the table of an audit.
 DOUBTFUL = 20
@@ -125,6 +128,60 @@ def audit(
         )
 
 
+@note_unchanged("Nothing was written.")
+def relate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")],
+    write: Annotated[
+        bool,
+        typer.Option(
+            "--write",
+            help="Write what is proposed: the trust into labelgrid.toml, and the field of view of "
+            "unknown cameras into camera.toml.",
+        ),
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """Measure how well labels follow from one another, and propose how far to trust that.
+
+    Measures on training images that were drawn at random.
+
+    Example: [bold]labelgrid relate flat --write[/]
+    """
+    from dataclasses import asdict
+
+    with open_project(folder) as project:
+        related = project.relate(write=write)
+    if json:
+        screen.print_json(asdict(related))
+        return
+    rows = [_relation_row(row) for row in related.relations]
+    screen.print_table("", ["relation", "images", "agreement", "coverage", "trust", "now"], rows)
+    for row in related.relations:
+        if row.remark:
+            screen.say(f"{row.name}: {row.remark}")
+    if related.files:
+        screen.say("Written:" if related.written else "Proposed; --write writes it:")
+    for name, text in related.files.items():
+        lines = [f"{folder / name}:", *text.splitlines()]
+        screen.say("\n    ".join(lines))
+
+
+def _relation_row(row: "RelationRow") -> tuple[str, ...]:
+    """The cells of a relation in the table."""
+    name = f"{row.name}: {join_names(row.reads)} → {row.gives}"
+    now = f"{row.now:g}" if row.declared else "not declared"
+    if row.measured is None:
+        return (name, row.sample, "", "", "", now)
+    texts = []
+    for figure, interval in row.measured.figures.items():
+        unit = f" {interval.unit}" if interval.unit else ""
+        texts.append(
+            f"{figure} {interval.value:.3g} ({interval.low:.3g} to {interval.high:.3g}){unit}"
+        )
+    coverage = f"{row.measured.coverage:.0%}"
+    return (name, row.sample, "; ".join(texts), coverage, f"{row.measured.trust:g}", now)
+
+
 def list_(
     folder: Annotated[
         str, typer.Argument(metavar="[FOLDER]", help="strategies, networks, recipes, ...")
@@ -159,4 +216,5 @@ def register(app: typer.Typer) -> None:
     app.command()(report)
     app.command()(verify)
     app.command()(audit)
+    app.command()(relate)
     app.command("list")(list_)

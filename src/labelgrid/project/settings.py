@@ -1,8 +1,9 @@
 """Reads and writes a project's settings (labelgrid.toml). Loads no torch."""
 
 import re
+import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,12 +66,44 @@ def read_settings(path: Path) -> Settings:
         RecipeError: the file is missing, is not TOML, or has an unknown key or a wrong value.
         ProjectError: the pattern of groups is no regular expression.
     """
-    values = read_toml(path)
+    return _parsed(read_toml(path), str(path))
+
+
+def _parsed(values: dict[str, Any], where: str) -> Settings:
+    """Settings from the values of a file."""
     if isinstance(values.get("strategy"), dict):
         values["strategy"] = {"name": STRATEGY, **values["strategy"]}
-    settings = parse(Settings, values, str(path))
-    check_pattern(settings.group, str(path))
+    settings = parse(Settings, values, where)
+    check_pattern(settings.group, where)
     return settings
+
+
+def text_with_tables(text: str, section: str, tables: Mapping[str, Mapping[str, Any]]) -> str:
+    """Settings with some tables [changes.SECTION.NAME]; earlier ones of these names are replaced.
+
+    The rest of the text stays, with its comments, unless it holds the tables in another way.
+    """
+    changed = text
+    for name, table in tables.items():
+        header = f"[changes.{section}.{_key(name)}]"
+        own = rf"^{re.escape(header)}.*\n(?:(?!\[).*\n?)*"
+        changed = re.sub(own, "", changed, flags=re.MULTILINE)
+        lines = [f"{_key(key)} = {as_toml(value)}" for key, value in table.items()]
+        changed = "\n".join([changed.rstrip("\n"), "", header, *lines, ""])
+    old = _parsed(tomllib.loads(text), "")
+    others = {**old.changes.get(section, {}), **tables}
+    wanted = replace(old, changes={**old.changes, section: others})
+    try:
+        if _parsed(tomllib.loads(changed), "") == wanted:
+            return changed
+    except (ValueError, RecipeError):  # a table cannot be given twice
+        pass
+    return settings_text(wanted)
+
+
+def _key(name: str) -> str:
+    """A key of TOML."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else as_toml(name)
 
 
 def settings_text(settings: Settings) -> str:

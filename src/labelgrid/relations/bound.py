@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from labelgrid import plugins
 from labelgrid.camera import Camera
@@ -29,6 +30,7 @@ class BoundRelation:
         needs_camera: whether it needs the camera that took the image.
         derive: derives a label.
         derive_predicted: derives from predictions, with gradients; None: it cannot.
+        tries: see `Relation`.
     """
 
     name: str
@@ -40,6 +42,7 @@ class BoundRelation:
     needs_camera: bool
     derive: Derive
     derive_predicted: DerivePredicted | None = None
+    tries: Sequence[Mapping[str, Any]] = ()
 
     def follows(self, labelled: Iterable[str]) -> bool:
         """Whether the label follows where an image has labels of these tasks."""
@@ -152,6 +155,7 @@ def _bind(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> Bo
         needs_camera=relation.needs_camera,
         derive=derive,
         derive_predicted=derive_predicted,
+        tries=relation.tries,
     )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labelgrid.camera import Camera
 from labelgrid.formats.codec import LabelArray
@@ -43,6 +43,7 @@ class Relation:
         on_predictions: for tasks that `between` accepts: the function that derives from
             predictions, with gradients: the same values, valid also where it is less sure. Imports
             torch when it is called. None: there is none.
+        tries: options that `relate` tries beside the defaults, those of a table [options] each.
     """
 
     reads: tuple[str, ...]
@@ -50,3 +51,4 @@ class Relation:
     between: Callable[[Sequence[TaskDef], TaskDef], Derive]
     needs_camera: bool = False
     on_predictions: Callable[[Sequence[TaskDef], TaskDef], DerivePredicted] | None = None
+    tries: Sequence[Mapping[str, Any]] = ()

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,8 @@ from labelgrid.errors import PluginError, RecipeError
 from labelgrid.formats.codec import Form, LabelArray, codec, options_of
 from labelgrid.formats.regions import RegionMap
 from labelgrid.ledger.grid import TaskRow
+from labelgrid.results import Result
+from labelgrid.tasks.agreement import Agreement, no_agreement
 from labelgrid.tasks.figures import LabelFigure, no_figures, no_other_slopes, no_slope
 from labelgrid.tasks.outlines import no_outline
 from labelgrid.tasks.overview import Overview
@@ -90,6 +92,8 @@ class Spec:
         other_figures: further figures that can be a headline -> the metric that computes them.
         scaled: maps of the kind are often known but for their scale, as relative depth is: labels
             of suppliers can be brought to the scale of the task's (`labelgrid.tasks.alignment`).
+        agreement: how well a label agrees with the true one, as results; the trust in a relation
+            follows from the first. Default: none, so that it cannot be measured.
     """
 
     kind: str
@@ -109,6 +113,7 @@ class Spec:
     overview: Callable[[Any], Overview] = Overview
     other_figures: Mapping[str, str] = field(default_factory=dict)
     scaled: bool = False
+    agreement: Agreement = no_agreement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,6 +227,13 @@ class TaskDef:
     def fine_figures(self, label: LabelArray) -> Mapping[str, LabelFigure]:
         """The figures by name that need all pixels of a label."""
         return self.spec.fine_figures(label.value, label.valid, self.options)
+
+    def agreement(self, label: LabelArray, truth: LabelArray) -> Sequence[Result]:
+        """How well a label agrees with the true one of its size.
+
+        None if no pixel is valid in both, or the kind does not compare labels.
+        """
+        return self.spec.agreement(label, truth, self.options)
 
     def overview(self) -> Overview:
         """Start to gather numbers of many labels, none yet."""

@@ -36,6 +36,12 @@ Floats = NDArray[np.float64]
 STEP = 2.0**-20
 #: Planes are fitted to so many columns at a time: their arrays stay in the processor's cache.
 BAND = 64
+#: What `relate` tries: coarse steps of depth need a wide window, and leave large residuals.
+TRIES = tuple(
+    {"radius": radius, "residual": residual}
+    for residual in (5.0, 15.0, 45.0)
+    for radius in (2, 1, 4, 7, 11)
+)
 
 
 @dataclass(frozen=True)
@@ -279,4 +285,5 @@ def build(options: Options) -> Relation:
         between=between,
         needs_camera=True,
         on_predictions=on_predictions,
+        tries=TRIES,
     )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.codecs import depth as files
+from labelgrid.tasks.agreement import distance_agreement
 from labelgrid.tasks.figures import LabelFigure, distance_slope
 from labelgrid.tasks.outlines import distance_outline
 from labelgrid.tasks.overview import Legend, LogHistogram, Overview, percent, two_digits
@@ -242,6 +243,7 @@ SPEC = Spec(
     outline=distance_outline,
     overview=DistanceOverview,
     slope=depth_slope,
+    agreement=distance_agreement,
     other_figures={"absErr": "RMSE"},
     scaled=True,
 )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from labelgrid.config import check_ranges
+from labelgrid.tasks.agreement import line_agreement
 from labelgrid.tasks.figures import line_width, positive_share
 from labelgrid.tasks.outlines import line_outline
 from labelgrid.tasks.overview import BinaryOverview
@@ -59,6 +60,7 @@ SPEC = Spec(
     fine_figures=line_width,
     outline=line_outline,
     overview=BinaryOverview,
+    agreement=line_agreement,
     other_figures={"oisF": "odsF", "boundary AP": "odsF"},
 )
 

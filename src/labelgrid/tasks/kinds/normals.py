@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.codecs.normals import other_axes, turn
+from labelgrid.tasks.agreement import angle_agreement
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.outlines import direction_outline
 from labelgrid.tasks.overview import Legend, Overview, percent
@@ -219,6 +220,7 @@ SPEC = Spec(
     overview=DirectionOverview,
     slope=normals_slope,
     other_slopes=other_normals_slopes,
+    agreement=angle_agreement,
     other_figures={f"below {degrees}": "mErr" for degrees in ("11.25", "22.5", "30")},
 )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from labelgrid.config import check_ranges
+from labelgrid.tasks.agreement import region_agreement
 from labelgrid.tasks.figures import positive_share
 from labelgrid.tasks.outlines import border_outline
 from labelgrid.tasks.overview import BinaryOverview
@@ -63,6 +64,7 @@ SPEC = Spec(
     figures=positive_share,
     outline=border_outline,
     overview=BinaryOverview,
+    agreement=region_agreement,
     other_figures={"maxF": "IoU"},
 )
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from labelgrid.formats.codec import LabelArray
+from labelgrid.tasks.agreement import class_agreement
 from labelgrid.tasks.figures import class_details, class_heights
 from labelgrid.tasks.outlines import border_outline
 from labelgrid.tasks.overview import Legend, Overview, percent, without_label
@@ -116,6 +117,7 @@ SPEC = Spec(
     fine_figures=class_details,
     outline=border_outline,
     overview=ClassOverview,
+    agreement=class_agreement,
     other_figures={"pixAcc": "mIoU"},
 )
 
