@@ -95,4 +95,4 @@ def _moments(maps: Tensor, radius: int) -> list[tuple[Tensor, ...]]:
     in_rows = functional.conv2d(maps[:, None], powers[:, :, None], padding=(0, radius))
     kernels = powers[..., None].repeat(3, 1, 1, 1)
     sums = functional.conv2d(in_rows, kernels, padding=(radius, 0), groups=3)
-    return [of_power.unbind(1) for of_power in torch.split(sums, 3, 1)]
+    return [of_power.unbind(1) for of_power in sums.chunk(3, 1)]
