@@ -14,7 +14,7 @@ from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex, ToolServer
 from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.unpacking import unpacked
-from labelgrid.errors import LabelError
+from labelgrid.errors import LabelError, UsageError
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import LabelImport, refuse_changes
@@ -85,7 +85,7 @@ def import_supplied(
     with locked, refuse_changes(project), opened as answer:
         declared = _declared(folder, answer)
         if cost is not None:
-            declared = dataclasses.replace(declared, cost=cost)
+            declared = _at_cost(declared, cost)
         if options.names:
             declared = dataclasses.replace(declared, map=options.names)
         options = dataclasses.replace(options, names=declared.map)
@@ -119,6 +119,13 @@ def _declared(folder: Path, answer: Path | ToolServer) -> Supplier:
         if (place / DECLARATION).is_file():
             return read_declaration(place / DECLARATION)
     return Supplier()
+
+
+def _at_cost(declared: Supplier, cost: float) -> Supplier:
+    try:
+        return dataclasses.replace(declared, cost=cost)
+    except ValueError as error:
+        raise UsageError(f"--cost: {error}.", unchanged=UNCHANGED) from error
 
 
 @dataclass(kw_only=True)

@@ -6,6 +6,7 @@ index is replaced in one step once these are on the disk. Loads no torch.
 """
 
 import json
+import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
@@ -67,8 +68,8 @@ class Supplier:
     map: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.cost < 0:
-            raise ValueError(f"cost must not be below 0; it is {self.cost:g}")
+        if not 0 <= self.cost < math.inf:
+            raise ValueError(f"cost must be a number from 0 up; it is {self.cost:g}")
 
     def text(self) -> str:
         """The declaration as commented TOML."""
