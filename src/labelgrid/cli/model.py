@@ -177,9 +177,6 @@ def _show_picks(result: "QueryResult", dry_run: bool) -> None:
         verb = "requested"
     labels = _say_counts(Counter(pick.cell.task for pick in result.picks))
     screen.say(f"Round {result.round} ({result.strategy}) {verb} {labels}: cost {result.cost:g}.")
-    drawn = Counter(pick.why for pick in result.picks if pick.score is None)
-    if drawn:
-        screen.say(f"Among these, no strategy picked {_say_counts(drawn)}.")
 
 
 def _say_counts(counts: Mapping[str, int]) -> str:

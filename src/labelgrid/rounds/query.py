@@ -330,7 +330,8 @@ def _repeated_result(job: _Query, budget: Budget) -> QueryResult | None:
     """The result of the last query, if the same query would only spend the budget a second time.
 
     It is the same if the strategy, the budget, the model, the options of the scores and what is
-    drawn at random are the same, and if none of the requested cells has been labelled, skipped or cancelled since.
+    drawn at random are the same, and if none of the requested cells has been labelled, skipped or
+    cancelled since.
     """
     project = job.project
     closed = [row for row in project.store.rounds() if row.state == "closed"]
@@ -518,6 +519,8 @@ def _say_drawn(job: _Query, drawn: Drawn) -> None:
     reasons = Counter(pick.why for pick in drawn.picks)
     if draws.pairs:
         images = count_text(len(drawn.images), "training image")
+        if len(drawn.images) < draws.pairs:
+            images += ", all that are left"
         labels = count_text(reasons[PAIR], "label")
         job.progress.say(
             f"Drawn at random as pairs: {images}. {labels} of {join_names(draws.tasks)} are "

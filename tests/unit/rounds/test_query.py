@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from labelgrid.errors import LabelgridError, ProjectError, RecipeError
-from labelgrid.ledger.grid import Explanation, Move, State, request_id
+from labelgrid.ledger.grid import Cell, Explanation, Move, State, request_id
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.pairs import drawn_pairs
@@ -360,7 +360,7 @@ def cells_by_reason(result):
 
 
 def test_pairs_and_a_control_are_paid_from_the_budget_and_the_strategy_picks_other_cells(related):
-    project, made = related
+    project, _ = related
     asked = query.query(project, Budget(20), Silent(), pairs=3, control="50%", prelabels=False)
     by_reason = {why: len(cells) for why, cells in cells_by_reason(asked).items()}
     assert by_reason == {PAIR: 6, CONTROL: 7, "random cell": 7}
@@ -470,10 +470,14 @@ def test_a_query_killed_while_it_requests_draws_the_same_when_it_is_run_again(
     assert drawn_pairs(project) == drawn
 
 
-def test_an_image_whose_file_is_gone_is_not_drawn(related):
+@pytest.mark.parametrize("bought", [False, True])
+def test_an_image_whose_file_is_gone_is_not_drawn(related, bought):
     project, made = related
     first = query.query(project, Budget(6), Silent(), pairs=3, dry_run=True, prelabels=False)
     gone = first.picks[0].cell.image_id
+    if bought:
+        cells = [Cell(gone, task) for task in ("depth", "normals")]
+        project.store.move([Move(cell=cell, to=State.LABELLED, path="a.png") for cell in cells])
     (made.images / gone).unlink()
     asked = query.query(project, Budget(6), Silent(), pairs=3, prelabels=False)
     assert gone not in drawn_pairs(project) and len(asked.picks) == 6
