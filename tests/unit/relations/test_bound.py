@@ -12,6 +12,7 @@ from labelgrid.relations.bound import bind, bind_relations
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.tasks.task import TaskDef, definitions
 
+COVERS = ["labelgrid.relations.choice"]
 TASKS = definitions(
     [
         TaskRow("depth", "depth", 1.0),
