@@ -1,6 +1,7 @@
-"""Defines the options of the transform from image to network input. Loads no library of arrays."""
+"""Defines the options of what a training loads and how. Loads no library of arrays."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 Fit = Literal["resize", "crop", "pad"]
@@ -69,3 +70,30 @@ class DataOptions:
             )
         if min(self.std) <= 0:
             raise ValueError(f"std must be larger than 0; it is {list(self.std)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupplierChoice:
+    """A supplier of a recipe: a table [suppliers.NAME].
+
+    Args:
+        trust: how far its labels are believed, from 0 to 1: their weight in training. 0: not used.
+        tasks: another trust, by task.
+    """
+
+    trust: float = 0.0
+    tasks: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for trust in (self.trust, *self.tasks.values()):
+            if not 0 <= trust <= 1:
+                raise ValueError(f"trust lies between 0 and 1; it is {trust}")
+
+    def trust_in(self, task: str) -> float:
+        """The trust in the labels of a task.
+
+        Example:
+            >>> SupplierChoice(trust=0.5, tasks={"depth": 0.1}).trust_in("depth")
+            0.1
+        """
+        return self.tasks.get(task, self.trust)

@@ -1,40 +1,13 @@
 """Reads labels of suppliers, which cost nearly nothing and are not true."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from labelgrid.formats.codec import LabelArray, check_digest
 from labelgrid.tasks.alignment import Align, Extent, align_to, invert
 from labelgrid.tasks.task import TaskDef
-
-
-@dataclass(frozen=True, kw_only=True)
-class SupplierChoice:
-    """A supplier of a recipe: a table [suppliers.NAME].
-
-    Args:
-        trust: how far its labels are believed, from 0 to 1: their weight in training. 0: not used.
-        tasks: another trust, by task.
-    """
-
-    trust: float = 0.0
-    tasks: Mapping[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for trust in (self.trust, *self.tasks.values()):
-            if not 0 <= trust <= 1:
-                raise ValueError(f"trust lies between 0 and 1; it is {trust}")
-
-    def trust_in(self, task: str) -> float:
-        """The trust in the labels of a task.
-
-        Example:
-            >>> SupplierChoice(trust=0.5, tasks={"depth": 0.1}).trust_in("depth")
-            0.1
-        """
-        return self.tasks.get(task, self.trust)
 
 
 class SuppliedFile(NamedTuple):

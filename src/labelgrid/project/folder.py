@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SETTINGS = "labelgrid.toml"
 DATABASE = "labelgrid.db"
+#: The folder with the labels of suppliers, a folder for each.
+SUPPLIED = "supplied"
 #: The file that makes a folder a study, see `simulation`.
 STUDY = "study.json"
 #: The cameras of the images; `labelgrid.data.cameras` reads them.

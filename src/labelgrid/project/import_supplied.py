@@ -16,12 +16,11 @@ from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.annotate.unpacking import unpacked
 from labelgrid.errors import LabelError, UsageError
 from labelgrid.progress import Progress, Silent
-from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.folder import SUPPLIED, ProjectFolder
 from labelgrid.project.import_labels import LabelImport, refuse_changes
 from labelgrid.project.imported import Imported
 from labelgrid.project.supplier_classes import OtherClasses, other_classes
 from labelgrid.project.suppliers import (
-    FOLDER,
     Delivery,
     IndexedLabel,
     Supplier,
@@ -145,7 +144,7 @@ class SuppliedImport(LabelImport):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.folder = f"{FOLDER}/{self.name}"
+        self.folder = f"{SUPPLIED}/{self.name}"
         scaled = {name for name, task in self.project.tasks().items() if task.spec.scaled}
         is_other = self.declared.align != "none" or self.declared.larger_is_nearer is not None
         self.rescaled = frozenset(scaled if is_other else ())

@@ -9,15 +9,13 @@ from typing import Any
 from labelgrid.errors import command
 from labelgrid.project.declaration_changes import redeclared_tasks
 from labelgrid.project.derived_labels import derived_counts
-from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.folder import SUPPLIED, ProjectFolder
 from labelgrid.project.headlines import Headline, headlines_of
 from labelgrid.project.known_cameras import camera_status
 from labelgrid.project.prices import times_of
 from labelgrid.project.records import measured_rounds, read_fit
 from labelgrid.project.requests import query_command
-from labelgrid.project.suppliers import supplier_names, supplier_values
 from labelgrid.project.unusable_images import noted_unusable_images
-from labelgrid.recipes.resolve import load_recipe
 
 
 def status_of(project: ProjectFolder) -> dict[str, Any]:
@@ -77,8 +75,11 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
 
 
 def _suppliers(project: ProjectFolder) -> dict[str, Any]:
-    if not supplier_names(project):
+    if not (project.folder / SUPPLIED).is_dir():
         return {}
+    from labelgrid.project.suppliers import supplier_values  # most projects need none of it
+    from labelgrid.recipes.resolve import load_recipe
+
     settings = project.settings
     recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
     return supplier_values(project, recipe.suppliers)

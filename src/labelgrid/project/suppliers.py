@@ -16,15 +16,14 @@ from typing import Any, NamedTuple
 from labelgrid import files
 from labelgrid.annotate.answer_folder import DECLARATION
 from labelgrid.config import as_toml, parse, read_toml
-from labelgrid.data.supplied import SupplierChoice
+from labelgrid.data.options import SupplierChoice
 from labelgrid.errors import ProjectError, RecipeError, UsageError
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.store import CellRow
-from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.folder import SUPPLIED, ProjectFolder
 from labelgrid.tasks.alignment import Align
 from labelgrid.words import join_names
 
-FOLDER = "supplied"
 INDEX = "index.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _WHAT_IS_DECLARED = {
@@ -140,7 +139,7 @@ class SupplierIndex:
 
 def supplier_names(project: ProjectFolder) -> list[str]:
     """The names of the project's suppliers, sorted."""
-    found = (project.folder / FOLDER).glob(f"*/{INDEX}")
+    found = (project.folder / SUPPLIED).glob(f"*/{INDEX}")
     return sorted(path.parent.name for path in found)
 
 
@@ -156,7 +155,7 @@ def supplier_folder(project: ProjectFolder, name: str) -> Path:
             f"A supplier's name has letters, digits, '.', '_' and '-'. Found {name!r}.",
             next_step="Write, for example, --supplier moge-2.",
         )
-    return project.inside(f"{FOLDER}/{name}")
+    return project.inside(f"{SUPPLIED}/{name}")
 
 
 def read_declaration(path: Path) -> Supplier:

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from labelgrid.data.options import DataOptions
-from labelgrid.data.supplied import SupplierChoice
+from labelgrid.data.options import DataOptions, SupplierChoice
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.plugins import PluginChoice
 from labelgrid.relations.choice import RelationChoice

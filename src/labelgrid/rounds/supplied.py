@@ -8,7 +8,8 @@ import numpy as np
 from labelgrid.annotate.answer_folder import DECLARATION
 from labelgrid.config import check_tasks
 from labelgrid.data.dataset import Source, nonempty_label
-from labelgrid.data.supplied import SuppliedFile, SuppliedLabels, SupplierChoice
+from labelgrid.data.options import SupplierChoice
+from labelgrid.data.supplied import SuppliedFile, SuppliedLabels
 from labelgrid.formats.codec import LabelArray
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.suppliers import (

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labelgrid.data.supplied import SuppliedFile, SuppliedLabels, SupplierChoice
+from labelgrid.data.options import SupplierChoice
+from labelgrid.data.supplied import SuppliedFile, SuppliedLabels
 from labelgrid.errors import LabelError
 from labelgrid.files import digest
 from labelgrid.formats.codec import LabelArray

@@ -63,6 +63,7 @@ def test_cells_are_counted_by_task_and_state_and_the_held_out_ones_apart(
             "set_aside": {},
             "camera": None,
             "spent": 5.5,
+            "suppliers": {},
             "removed": {"images": 0, "tasks": []},
             "costs": "declared",
             "tasks": {
