@@ -79,8 +79,10 @@ def fit(
         screen.print_json(asdict(done) | {"headlines": status["headlines"]})
         return
     images = count_text(done.images, "image")
-    labels = _say_counts(done.labels)
-    screen.say(f"Round {done.round}: trained on {images} with {labels} labels -> {done.checkpoint}")
+    labels = f"{_say_counts(done.labels)} labels"
+    if done.filled:
+        labels += f" and {_say_counts(done.filled)} that nobody bought (derived or supplied)"
+    screen.say(f"Round {done.round}: trained on {images} with {labels} -> {done.checkpoint}")
     for headline in status["headlines"]:
         screen.say(headline["text"])
     screen.say(f"Next: {status['next']}")

@@ -48,6 +48,7 @@ class Fit:
         tasks: what the tasks declared of their labels, see `target_declarations`.
         predictions: the folder of predictions by a network outside the program, whose digest is
             `model`; "" for a training.
+        filled: the number of labels that nobody bought, derived or supplied, by task.
     """
 
     round: int
@@ -62,6 +63,7 @@ class Fit:
     named: str = ""
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     predictions: str = ""
+    filled: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def predicts(self) -> bool:
