@@ -36,7 +36,7 @@ class Options:
         images: `"all"`, or those without a label of the given task (`"unlabelled"`).
     """
 
-    weight: Weight = 1.0
+    weight: Weight = 0.1
     relations: tuple[str, ...] = ()
     learn: Literal["both", "gives", "reads"] = "both"
     images: Literal["all", "unlabelled"] = "all"
