@@ -140,15 +140,19 @@ def extents(
         image_ids: the images from which the sample is drawn.
         inverted: as of `SuppliedLabels`.
     """
-    ordered = sorted(image_ids)
-    draws = keyed_uniform(image_keys(ordered), seed_of(0, "supplied", task.name))
     found = {}
-    for number in np.argsort(draws, kind="stable")[:SAMPLE]:
-        image_id = ordered[int(number)]
+    for image_id in _shuffled(image_ids, "supplied", task.name)[:SAMPLE]:
         label = nonempty_label(source, image_id, task)
         if label:
             found[image_id] = extent_of(invert(label) if inverted else label)
     return found
+
+
+def _shuffled(image_ids: Collection[str], *names: str) -> list[str]:
+    """The images in an order that is drawn by the names."""
+    ordered = sorted(image_ids)
+    draws = keyed_uniform(image_keys(ordered), seed_of(0, *names))
+    return [ordered[int(number)] for number in np.argsort(draws, kind="stable")]
 
 
 def supplied_by_task(
@@ -187,7 +191,7 @@ def supplied_by_task(
 def pairs(
     project: ProjectFolder, name: str, task: TaskDef, source: Source, image_ids: Collection[str]
 ) -> Iterator[tuple[str, LabelArray, LabelArray]]:
-    """Images with both a true label and one of a supplier, with the two labels.
+    """Images with both a true label and one of a supplier, in random order, with the two labels.
 
     The supplied label is what a training would get if the image had no true one: its own true label
     has no part in an alignment.
@@ -205,7 +209,7 @@ def pairs(
     known: dict[str, Extent] = {}
     if is_aligned(supplier, task):
         known = extents(source, task, image_ids, inverted=inverted)
-    for image_id in sorted(given.keys() & set(image_ids)):
+    for image_id in _shuffled(given.keys() & set(image_ids), "pairs", name, task.name):
         true = nonempty_label(source, image_id, task)
         others = [extent for other, extent in known.items() if other != image_id]
         labels = supplied_labels(
