@@ -20,7 +20,7 @@ def remove_tasks(tables: Mapping[str, Any], tasks: Collection[str]) -> dict[str,
 
     The objective's weights and losses lose these tasks, and so do `mix_tasks` of the training, and
     lists and tables in the options of the network, the balancer and the terms. A term goes if a
-    list in its options is left empty, which would mean all tasks.
+    list in its options is left empty, which would mean all tasks; a relation, if it connects one.
 
     Args:
         tables: of a recipe, by name; they stay as they are.
@@ -55,10 +55,21 @@ def remove_tasks(tables: Mapping[str, Any], tasks: Collection[str]) -> dict[str,
             if remaining is EMPTY:
                 raise _task_error(plugin, _find_tasks(options, tasks)[0])
             result[part] = {**choice, "options": remaining}
-    terms = _table(tables, "terms")
-    if terms:
-        result["terms"] = _terms(terms, tasks)
+    for part, keep in (("terms", _terms), ("relations", _relations)):
+        table = _table(tables, part)
+        if table:
+            result[part] = keep(table, tasks)
     return result
+
+
+def _relations(relations: Mapping[str, Any], tasks: Collection[str]) -> dict[str, Any]:
+    """The relations that name none of the tasks; they may need one without naming it."""
+    remaining = {}
+    for name, table in relations.items():
+        named = {*table.get("reads", ()), table.get("gives", "")}
+        if not named.intersection(tasks):
+            remaining[name] = {**table, "if_possible": True}
+    return remaining
 
 
 def _train(train: Mapping[str, Any], tasks: Collection[str]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Binds the relations of a recipe to the tasks of a project."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,14 +71,28 @@ def bind_relations(
         RecipeError: an option is wrong; a task is unknown, missing, of another kind, or one of
             several; or exact relations derive tasks from one another.
     """
-    bound = []
-    for name, choice in choices.items():
-        relation = bind(name, choice, tasks)
-        if choice.trust:
-            bound.append(relation)
+    bound = [relation for relation in declared_relations(choices, tasks) if relation.trust]
     bound.sort(key=lambda relation: -relation.trust)
     _refuse_circles([relation for relation in bound if relation.exact])
     return bound
+
+
+def declared_relations(
+    choices: Mapping[str, RelationChoice], tasks: Mapping[str, TaskDef]
+) -> list[BoundRelation]:
+    """The relations of a recipe, on or off, in its order; see `bind_relations`."""
+    bound = []
+    for name, choice in choices.items():
+        if not choice.if_possible or _has_tasks(name, choice, tasks):
+            bound.append(bind(name, choice, tasks))
+    return bound
+
+
+def _has_tasks(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> bool:
+    """Whether there is a task for each kind that a relation connects."""
+    relation = _relation(name, choice)
+    needed = Counter([*relation.reads, relation.gives])
+    return needed <= Counter(task.kind for task in tasks.values())
 
 
 @contextmanager

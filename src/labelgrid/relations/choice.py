@@ -18,6 +18,8 @@ class RelationChoice:
         exact: derived labels are as good as bought ones: queries leave out the cells that follow.
         coverage: the share of a label's pixels that the derived one reaches, from 0 to 1; queries
             value a cell that follows by what is left.
+        if_possible: leave the relation out, without an error, where a task of its kinds lacks. Set
+            in the recipes of runs with some of a study's tasks.
         options: of the plug-in.
     """
 
@@ -27,6 +29,7 @@ class RelationChoice:
     trust: float = 0.0
     exact: bool = False
     coverage: float = 1.0
+    if_possible: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -25,7 +25,7 @@ from labelgrid.project.records import Fit, newest_fit
 from labelgrid.project.sources import ProjectSource
 from labelgrid.project.unusable_images import usable_images
 from labelgrid.recipes.resolve import build_plugin, hash_of, training_options
-from labelgrid.relations.bound import bind
+from labelgrid.relations.bound import declared_relations
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images, tasks_by_image
 from labelgrid.rounds.fillers import Fillers, check_cameras
 from labelgrid.rounds.model_record import measure_heldout, record_model
@@ -145,9 +145,7 @@ def plan_of(
         previous=partial(previous_model, context, number or project.round_number),
         labels=tasks_by_image(context.source.labels),
         derived={image_id: frozenset(tasks) for image_id, tasks in fillers.items()},
-        relations=[
-            bind(name, choice, context.definitions) for name, choice in recipe.relations.items()
-        ],
+        relations=declared_relations(recipe.relations, context.definitions),
         continued=bool(start),
     )
 

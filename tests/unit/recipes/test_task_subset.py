@@ -25,6 +25,15 @@ def test_entries_by_task_go_and_all_others_stay() -> None:
     )  # what is given is left as it is
 
 
+def test_relations_that_connect_a_task_go_and_others_hold_where_their_tasks_are() -> None:
+    tables = {"relations": {"a": {"gives": "depth"}, "b": {"trust": 0.5}, "c": {"reads": ["x"]}}}
+    found = remove_tasks(tables, ["depth", "edges"])["relations"]
+    assert found == {
+        "b": {"trust": 0.5, "if_possible": True},
+        "c": {"reads": ["x"], "if_possible": True},
+    }
+
+
 def test_images_are_mixed_for_the_tasks_that_are_left_and_not_at_all_if_none_is() -> None:
     tables = {"train": {"mix": "cut", "mix_tasks": ["semseg", "parts"], "steps": 9}}
     left = {"mix": "cut", "mix_tasks": ["parts"], "steps": 9}

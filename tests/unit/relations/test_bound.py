@@ -119,3 +119,9 @@ def test_exact_relations_in_a_circle_are_refused() -> None:
     }
     with pytest.raises(RecipeError, match="derive left, right from one another"):
         bind_relations(choices, STEREO)
+
+
+def test_a_relation_that_may_lack_a_task_is_left_out_where_it_does() -> None:
+    choices = {"depth_normals": RelationChoice(trust=0.5, if_possible=True)}
+    assert bind_relations(choices, {"depth": TASKS["depth"]}) == []
+    assert [relation.gives for relation in bind_relations(choices, TASKS)] == ["normals"]
