@@ -38,11 +38,6 @@ def remove_tasks(tables: Mapping[str, Any], tasks: Collection[str]) -> dict[str,
     if isinstance(tasks, str) or not all(isinstance(task, str) for task in tasks):
         raise RecipeError(f"{WITHOUT} must be a list of names of tasks; it is {tasks!r}.")
     result = dict(tables)
-    objective = _table(tables, "objective")
-    if objective:
-        result["objective"] = {
-            name: _remove_from(value, tasks) for name, value in objective.items()
-        }
     train = _table(tables, "train")
     if train.get("mix_tasks"):
         result["train"] = _train(train, tasks)
@@ -55,11 +50,17 @@ def remove_tasks(tables: Mapping[str, Any], tasks: Collection[str]) -> dict[str,
             if remaining is EMPTY:
                 raise _task_error(plugin, _find_tasks(options, tasks)[0])
             result[part] = {**choice, "options": remaining}
-    for part, keep in (("terms", _terms), ("relations", _relations)):
+    parts = (("objective", _objective), ("terms", _terms), ("relations", _relations))
+    for part, keep in parts:
         table = _table(tables, part)
         if table:
             result[part] = keep(table, tasks)
     return result
+
+
+def _objective(objective: Mapping[str, Any], tasks: Collection[str]) -> dict[str, Any]:
+    """The objective's weights and losses without the tasks."""
+    return {name: _remove_from(value, tasks) for name, value in objective.items()}
 
 
 def _relations(relations: Mapping[str, Any], tasks: Collection[str]) -> dict[str, Any]:
