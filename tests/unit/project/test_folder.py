@@ -1,5 +1,6 @@
 """Laws of a project's folder: its settings, its groups, what is inside it and what is not."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from labelgrid.project.settings import (
     group_of,
     resolve_recipe,
     settings_text,
+    text_with_tables,
 )
 from labelgrid.recipes.schema import PluginChoice
 from tests.campaigns import Make
@@ -196,3 +198,41 @@ def test_a_folder_of_a_round_that_leads_out_of_the_project_is_refused(
         (project.folder / "kept").mkdir()
         link.symlink_to(project.folder / "kept")
         assert project.round_folder(3) == project.folder / "rounds" / "0003"
+
+
+def with_tables(text: str) -> str:
+    tables = {"depth_normals": {"trust": 0.9, "options": {"radius": 3}}}
+    return text_with_tables(text, "relations", tables)
+
+
+def test_a_table_is_added_to_settings_whose_other_lines_stay() -> None:
+    text = f"# mine\n{settings_text(Settings())}"
+    changed = with_tables(text)
+    assert changed.startswith(text.rstrip("\n")) and with_tables(changed) == changed
+    changes = tomllib.loads(changed)["changes"]
+    assert changes == {"relations": {"depth_normals": {"trust": 0.9, "options": {"radius": 3}}}}
+
+
+def test_a_table_replaces_the_earlier_one_of_its_name_alone() -> None:
+    text = (
+        "[changes.relations.depth_normals]\ntrust = 0.2 # old\nexact = true\n\n"
+        "[changes.relations.other]\ntrust = 1\n# [changes.relations.depth_normals]\nexact = true\n"
+    )
+    changed = with_tables(text)
+    relations = tomllib.loads(changed)["changes"]["relations"]
+    assert relations["other"] == {"trust": 1, "exact": True}
+    assert relations["depth_normals"] == {"trust": 0.9, "options": {"radius": 3}}
+    assert "old" not in changed and "# [changes" in changed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'recipe = "small"\nchanges = { train = { steps = 7 } }\n',
+        'recipe = "small"\n[changes.train]\nsteps = 7\n[changes]\nrelations = { depth_normals = {} }\n',
+    ],
+)
+def test_settings_that_hold_changes_in_another_way_are_written_anew(text: str) -> None:
+    settings = tomllib.loads(with_tables(text))
+    assert settings["recipe"] == "small" and settings["changes"]["train"] == {"steps": 7}
+    assert settings["changes"]["relations"]["depth_normals"]["trust"] == 0.9
