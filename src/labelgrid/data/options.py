@@ -89,6 +89,11 @@ class SupplierChoice:
             if not 0 <= trust <= 1:
                 raise ValueError(f"trust lies between 0 and 1; it is {trust}")
 
+    @property
+    def is_on(self) -> bool:
+        """Whether its labels are trusted in any task."""
+        return bool(self.trust or any(self.tasks.values()))
+
     def trust_in(self, task: str) -> float:
         """The trust in the labels of a task.
 

@@ -9,7 +9,7 @@ from labelgrid.data.options import DataOptions, SupplierChoice
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.plugins import PluginChoice
 from labelgrid.relations.choice import RelationChoice
-from labelgrid.train.options import ObjectiveOptions, TrainOptions
+from labelgrid.train.options import MIXING, ObjectiveOptions, TrainOptions
 
 __all__ = ["SECTIONS", "PluginChoice", "Recipe"]
 
@@ -55,3 +55,21 @@ class Recipe:
     def json(self) -> str:
         """The whole recipe as canonical JSON."""
         return json.dumps(asdict(self), sort_keys=True)
+
+    def effective(self) -> dict[str, Any]:
+        """The recipe as JSON values, without keys that are off and so change nothing.
+
+        They came later than the others: what was begun without them can be resumed.
+        """
+        tables: dict[str, Any] = json.loads(self.json())
+        if not self.data.average_flips:
+            del tables["data"]["average_flips"]
+        if self.train.mix == "none":
+            for name in MIXING:
+                del tables["train"][name]
+        read_by_terms = self.relations and self.terms
+        if not (read_by_terms or any(choice.trust for choice in self.relations.values())):
+            del tables["relations"]
+        if not any(choice.is_on for choice in self.suppliers.values()):
+            del tables["suppliers"]
+        return tables

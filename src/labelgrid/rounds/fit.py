@@ -160,10 +160,9 @@ def identity_of(context: RoundContext, train: list[str], val: list[str], start: 
     for cell, label in context.source.labels.items():
         if cell.image_id in used:
             labels.append((cell.image_id, cell.task, label.path.name, label.weight))
-    recipe = json.loads(context.recipe.json())
+    recipe = context.recipe.effective()
     recipe["train"] = context.recipe.train.shaping()
     del recipe["score"]
-    _drop_what_is_off(recipe, context)
     tasks = [(task.name, task.kind, asdict(task.form)) for task in context.definitions.values()]
     supplied = [supplied_identity(context.suppliers, train)] if context.suppliers else []
     data = hash_of(train, val, sorted(labels), *supplied)
@@ -179,20 +178,6 @@ def identity_of(context: RoundContext, train: list[str], val: list[str], start: 
     if cameras:
         identity["cameras"] = hash_of(cameras)
     return json.dumps(identity, sort_keys=True)
-
-
-def _drop_what_is_off(recipe: dict[str, Any], context: RoundContext) -> None:
-    """Drop what changes nothing of a recipe's tables.
-
-    So a training that was begun before labelgrid had it resumes.
-    """
-    if not context.recipe.data.average_flips:
-        del recipe["data"]["average_flips"]
-    read_by_terms = recipe["relations"] and recipe["terms"]
-    if not (context.relations or read_by_terms):
-        del recipe["relations"]
-    if not context.suppliers:
-        del recipe["suppliers"]
 
 
 def fit(

@@ -155,7 +155,7 @@ def identities_of(request: StudyRequest, runs: Sequence[Run]) -> Identities:
 def _run_identity(run: Run, study: Study, recipe: str, root: Path) -> dict[str, Any]:
     """What a run's results depend on, without the seed, the images, the weights and its start."""
     loaded = load_recipe(recipe, run.overrides(study))
-    identity = json.loads(loaded.json())
+    identity = loaded.effective()
     del identity["score"]  # of its statistics, only those that its strategy reads count
     for name in WITHOUT_EFFECT:
         identity["train"].pop(name, None)

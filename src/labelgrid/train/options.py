@@ -48,6 +48,8 @@ LEVELS = 31
 LENGTHS = ("epochs", "steps", "label_visits")
 #: Options that change no result: they are about speed and logs.
 WITHOUT_EFFECT = frozenset({"workers", "tensorboard", "cache"})
+#: The options of mixing images, which change nothing if `mix` is "none".
+MIXING = ("mix", "mix_share", "mix_tasks")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +211,6 @@ class TrainOptions:
         if not self.patience:  # val_every then decides no length
             options.pop("val_every", None)
         if self.mix == "none":
-            for name in ("mix", "mix_share", "mix_tasks"):
+            for name in MIXING:
                 options.pop(name)
         return options
