@@ -9,6 +9,8 @@ from labelgrid.project.class_order import class_use
 from labelgrid.project.edge_evidence import OutlineFit
 from labelgrid.project.label_doubt import LIMITS
 from labelgrid.project.label_evidence import (
+    Evidence,
+    blamed,
     edge_evidence_of,
     figure_evidence,
     order_evidence,
@@ -44,6 +46,19 @@ def test_slopes_are_compared_with_those_of_the_other_labels_of_the_image() -> No
     assert slope_evidence({DEPTH: depth, NORMALS: flat}, {}) == {}
     assert slope_evidence({DEPTH: depth}, {}) == {}
     assert slope_evidence({DEPTH: depth, NORMALS: replace(normals, slope=slope[:9])}, {}) == {}
+
+
+def test_of_two_labels_that_contradict_each_other_the_one_off_the_images_edges_is_blamed() -> None:
+    follows = Evidence(-6.0, "")
+    strays = Evidence(-0.2, "")
+    both = [DEPTH, NORMALS]
+    assert blamed(both, {DEPTH: strays, NORMALS: follows}) == [DEPTH]
+    assert blamed(both, {NORMALS: strays}) == [NORMALS]
+    for unsure in ({}, {DEPTH: follows, NORMALS: follows}, {DEPTH: strays, NORMALS: strays}):
+        assert blamed(both, unsure) == both
+    slope = np.ones((20, 20, 2), np.int8)
+    labels = {DEPTH: Summary(slope=slope), NORMALS: Summary(slope=-slope)}
+    assert slope_evidence(labels, {DEPTH: strays, NORMALS: follows}).keys() == {DEPTH}
 
 
 def metres(value: float) -> dict[str, LabelFigure]:
