@@ -163,12 +163,14 @@ class ImageFiles:
         labels: the folder of labels, or the folder above its `labels/`.
         whole: the images whose labels have the image's extension in their names.
         digests: image id -> expected content digest, for images with a known one.
+        cameras: of the images, by their ids; None: unknown.
     """
 
     paths: Mapping[str, Path]
     labels: Path | None = None
     whole: frozenset[str] = field(default=frozenset(), repr=False)
     digests: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cameras: Cameras | None = None
 
     @classmethod
     def of(
@@ -202,6 +204,12 @@ class ImageFiles:
     def image(self, image_id: str) -> NDArray[np.uint8]:
         """As `ImageSource.image`."""
         return read_image(self.paths[image_id], self.digests.get(image_id, ""))
+
+    def camera(self, image_id: str, size: tuple[int, int]) -> Camera | None:
+        """As `CameraSource.camera`."""
+        if self.cameras is None:
+            return None
+        return self.cameras.camera(image_id, size, self.paths[image_id])
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from labelgrid.annotate.answers import Fault
+from labelgrid.data.cameras import read_cameras
 from labelgrid.data.dataset import camera_of
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.formats.naming import whole_names
@@ -63,7 +64,8 @@ def predict(
             network can use none, or a file cannot be read.
     """
     fit = model_of(project)
-    source = ImageFiles.of(images, known, left_out)
+    cameras = read_cameras(project.folder)
+    source = replace(ImageFiles.of(images, known, left_out), cameras=cameras)
     if left_out is not None:
         source = replace(source, paths=readable_images(source.paths, left_out, progress))
         write_left_out(project.folder, left_out)
