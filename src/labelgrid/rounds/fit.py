@@ -239,7 +239,7 @@ def fit(
         spent=spent,
         named=recipe,
         tasks=target_declarations(context.definitions),
-        filled=Counter(task for tasks in plan.derived.values() for task in sorted(tasks)),
+        filled=dict(Counter(task for tasks in plan.derived.values() for task in sorted(tasks))),
     )
     record_model(project, record)
     _measure(project, context, model=model, record=record, progress=progress)

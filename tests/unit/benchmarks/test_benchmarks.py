@@ -116,6 +116,7 @@ TINY = {
         "--repeats",
         "1",
     ],
+    "relations": ["--height", "24", "--width", "32", "--repeats", "1"],
     "relation_term": ["--images", "2", "--size", "32", "64", "--repeats", "1"],
     "round_cost": [
         "--batch",
