@@ -32,7 +32,8 @@ import labelgrid.formats.codecs.classes, labelgrid.formats.codecs.depth
 import labelgrid.tasks.kinds.semseg, labelgrid.tasks.kinds.depth
 from labelgrid import plugins
 for name in plugins.names("tools"): plugins.create("tools", name)
-import labelgrid.project.import_picture
+for name in plugins.names("relations"): plugins.resolve("relations", name)
+import importlib.readers, pydantic, labelgrid.project.import_picture, labelgrid.recipes.resolve
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 def after(count, module, name):
