@@ -613,7 +613,7 @@ class Project(ProjectContents):
             return audit(self._project, folds, progress)
 
     def relate(self, *, write: bool = False) -> "Related":
-        """Measure the relations between tasks on random training images, and propose their trust.
+        """Measure how well labels follow from one another, and propose how far to trust that.
 
         Args:
             write: write the trust into `labelgrid.toml`, and the field of view of unknown cameras

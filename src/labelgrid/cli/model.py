@@ -133,7 +133,7 @@ def query(
     ] = 0,
     control: Annotated[
         str, typer.Option(metavar="N%", help="A share of the budget to spend on random cells.")
-    ] = "0%",
+    ] = "0",
     prelabels: Annotated[
         bool, typer.Option(help="Write the model's predictions for the picks.")
     ] = True,

@@ -12,6 +12,7 @@ from labelgrid.ledger.store import RoundRow, Store
 from labelgrid.project.settings import Settings, read_settings
 
 if TYPE_CHECKING:
+    from labelgrid.relations.bound import BoundRelation
     from labelgrid.tasks.task import TaskDef
 
 SETTINGS = "labelgrid.toml"
@@ -74,6 +75,25 @@ class ProjectFolder:
         from labelgrid.tasks.task import definitions  # a new project's status needs none of it
 
         return definitions(self.store.tasks())
+
+    def relations(self) -> "list[BoundRelation]":
+        """The relations of the recipe that are on, the most trusted first.
+
+        Raises:
+            RecipeError: the recipe or a relation is wrong.
+        """
+        # A new project's status needs little of it.
+        from labelgrid.recipes.resolve import load_tables
+
+        settings = self.settings
+        tables = load_tables(settings.recipe, settings.changes, beside=self.folder)
+        if not tables.get("relations"):
+            return []
+        from labelgrid.recipes.resolve import load_recipe
+        from labelgrid.relations.bound import bind_relations
+
+        recipe = load_recipe(settings.recipe, settings.changes, beside=self.folder)
+        return bind_relations(recipe.relations, self.tasks())
 
     @property
     def round_number(self) -> int:

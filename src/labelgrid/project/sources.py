@@ -154,7 +154,7 @@ def source_of(project: ProjectFolder) -> ProjectSource | OracleSource:
     return ProjectSource(image_files, labels, read_cameras(project.folder))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImageFiles:
     """Any images, with the labels `<task>/<image path>.<ext>` of an optional folder: a `Source`.
 
@@ -195,7 +195,7 @@ class ImageFiles:
             paths = {name: path / name for name in folder.image_ids}
         if labels:
             labels = labels_folder(labels)
-        return cls(paths, labels, whole_names(paths, paths))
+        return cls(paths=paths, labels=labels, whole=whole_names(paths, paths))
 
     def images(self) -> Sequence[str]:
         """As `ImageSource.images`."""

@@ -109,7 +109,12 @@ def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) ->
         rows = list(project.store.images())
         paths = {row.image_id: Path(row.root) / row.image_id for row in rows}
         digests = {row.image_id: row.digest for row in rows}
-    source = ImageFiles(paths, labels_folder(labels), whole_names(paths, paths), digests)
+    source = ImageFiles(
+        paths=paths,
+        labels=labels_folder(labels),
+        whole=whole_names(paths, paths),
+        digests=digests,
+    )
     image_ids = []
     for image_id in source.images():
         labels_of_image = (source.label(image_id, task) for task in context.definitions.values())

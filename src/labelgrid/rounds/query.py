@@ -20,7 +20,6 @@ from labelgrid.errors import (
 )
 from labelgrid.ledger.grid import Grid, Move, Pick, State, Unit
 from labelgrid.progress import Progress, Silent
-from labelgrid.project.derived_labels import relations_of
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.pairs import drawn_pairs, note_pairs, paired_tasks
 from labelgrid.project.prices import apply_learned_costs
@@ -52,7 +51,7 @@ from labelgrid.select.draws import (
     Drawn,
     RandomDraws,
     draw_beside,
-    read_share,
+    read_draws,
 )
 from labelgrid.select.following import brings_of, leave_out_following
 from labelgrid.select.strategy import Budget, PoolView, Strategy
@@ -200,7 +199,9 @@ def _random_draws(project: ProjectFolder, pairs: int, control: str | float) -> R
     Raises:
         LabelgridError: a number is wrong, or no relation is declared.
     """
-    draws = RandomDraws(pairs=pairs, control=read_share(control))
+    if not pairs and control in ("0", 0):
+        return RandomDraws()
+    draws = read_draws(pairs, control)
     if not pairs:
         return draws
     return replace(draws, tasks=paired_tasks(project), earlier=drawn_pairs(project))
@@ -239,7 +240,7 @@ class _Query:
     @cached_property
     def relations(self) -> list[BoundRelation]:
         """The relations of the project's recipe that are on."""
-        return relations_of(self.project)
+        return self.project.relations()
 
     @cached_property
     def key(self) -> str:
@@ -395,7 +396,8 @@ def _pool(job: _Query, budget: Budget) -> _Pool:
     number = project.round_number
     if project.settings.costs == "times":
         grid = apply_learned_costs(project, grid, job.progress)
-    grid = leave_out_following(grid, job.relations, project.settings.seed)
+    if job.relations:
+        grid = leave_out_following(grid, job.relations, project.settings.seed)
     check_budget(budget, grid)
     if job.name != job.asked:
         job.progress.say(
@@ -446,13 +448,15 @@ def _choose_readable(job: _Query, pool: _Pool, budget: Budget) -> Choice:
     while True:
         grid = pool.grid.without(excluded)
         check_budget(budget, grid, len(excluded))
-        drawn = draw_beside(
-            job.draws,
-            grid,
-            Budget(budget.amount + rest, budget.unit),
-            seed=project.settings.seed,
-            round=pool.number,
-        )
+        drawn = Drawn(grid=grid, images=(), picks=(), spent=0.0)
+        if job.draws.pairs or job.draws.control:
+            drawn = draw_beside(
+                job.draws,
+                grid,
+                Budget(budget.amount + rest, budget.unit),
+                seed=project.settings.seed,
+                round=pool.number,
+            )
         left = pool_size(drawn.grid, budget.unit)
         amount = min(budget.amount + rest - drawn.spent, left)
         choice = _choose_beside(job, pool, drawn, Budget(amount, budget.unit))
@@ -560,7 +564,7 @@ def _view(job: _Query, pool: _Pool, grid: Grid) -> PoolView:
         seed=seed_of(project.settings.seed, "select", pool.number),
         calibration=project.store.get(job.key, {}),
         read_history=partial(training_history, project.folder),
-        brings=brings_of(job.relations),
+        brings=brings_of(job.relations) if job.relations else {},
     )
 
 
@@ -618,7 +622,8 @@ def _request(job: _Query, pool: _Pool, choice: Choice, budget: Budget) -> None:
         _check_unchanged(project, pool)
         project.store.put(key, dict(choice.calibration))
         project.store.put(ASKED.format(choice.round), job.asked_note)
-        note_pairs(project, choice.pairs)
+        if choice.pairs:
+            note_pairs(project, choice.pairs)
         unspent = {**project.store.get(CARRIED, {}), budget.unit: choice.unspent}
         project.store.put(CARRIED, unspent)
         row = replace(

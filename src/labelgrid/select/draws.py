@@ -38,13 +38,6 @@ class RandomDraws:
     earlier: Collection[str] = ()
     control: float = 0.0
 
-    def __post_init__(self) -> None:
-        if self.pairs < 0:
-            raise UsageError(
-                f"--pairs must be a number of images from 0 up. Found {self.pairs}.",
-                next_step="Use, for example, --pairs 10.",
-            )
-
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn:
@@ -61,6 +54,21 @@ class Drawn:
     images: Sequence[str]
     picks: Sequence[Pick]
     spent: float
+
+
+def read_draws(pairs: int, control: str | float) -> RandomDraws:
+    """The draws that a user asks for, without tasks.
+
+    Raises:
+        UsageError: a number is wrong.
+    """
+    if pairs < 0:
+        raise UsageError(
+            f"--pairs must be a number of images from 0 up. Found {pairs}.",
+            next_step="Use, for example, --pairs 10.",
+            unchanged="Nothing was requested.",
+        )
+    return RandomDraws(pairs=pairs, control=read_share(control))
 
 
 def read_share(share: str | float) -> float:
@@ -106,8 +114,6 @@ def draw_beside(draws: RandomDraws, grid: Grid, budget: Budget, *, seed: int, ro
     Raises:
         LabelgridError: the budget does not pay for the pairs.
     """
-    if not (draws.pairs or draws.control):
-        return Drawn(grid=grid, images=(), picks=(), spent=0.0)
     whole = replace(grid, left_out=None)  # what follows must be bought, too, to measure the trust
     rows = _pair_rows(draws, whole, seed)
     pairs = _missing_items(rows, whole, draws.tasks)

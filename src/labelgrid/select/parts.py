@@ -244,7 +244,8 @@ class ComposedStrategy:
         calibration = self.normaliser.calibrate(raw.values, grid, pool.calibration)
         scores = self.normaliser.apply(raw.values, grid, calibration)
         scores = fill_unknown(scores, grid, pool.seed)
-        scores = value_with_following(scores, grid, pool.brings)
+        if pool.brings:
+            scores = value_with_following(scores, grid, pool.brings)
         pick_best = best_cells if self.unit == "cells" else best_images
         picks = pick_best(
             scores,

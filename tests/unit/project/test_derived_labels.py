@@ -7,7 +7,7 @@ import pytest
 
 from labelgrid.errors import RecipeError
 from labelgrid.ledger.grid import Cell, Move, State
-from labelgrid.project.derived_labels import DerivedCount, derived_counts, relations_of
+from labelgrid.project.derived_labels import DerivedCount, derived_counts
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import settings_text
 from labelgrid.project.status import status_of
@@ -60,4 +60,4 @@ def test_a_wrong_relation_is_refused(data: Made, tmp_path: Path) -> None:
         pass
     wrong = {"relations": {"depth_normals": {"trust": 2}}}
     with changed(plain, wrong) as project, pytest.raises(RecipeError, match="between 0 and 1"):
-        relations_of(project)
+        project.relations()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from labelgrid.errors import LabelgridError, UsageError
 from labelgrid.ledger.grid import State
 from labelgrid.select.budget import check_picks, payable_amount
-from labelgrid.select.draws import CONTROL, PAIR, RandomDraws, draw_beside, read_share
+from labelgrid.select.draws import CONTROL, PAIR, RandomDraws, draw_beside, read_draws, read_share
 from labelgrid.select.strategy import Budget
 from tests.contracts.strategy_laws import grid_of
 
@@ -183,4 +183,4 @@ def test_a_wrong_share_is_refused(share):
 
 def test_a_number_of_pairs_below_0_is_refused():
     with pytest.raises(UsageError, match=r"--pairs .* Found -1"):
-        RandomDraws(pairs=-1)
+        read_draws(-1, 0)
