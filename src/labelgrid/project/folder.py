@@ -89,10 +89,11 @@ class ProjectFolder:
         tables = load_tables(settings.recipe, settings.changes, beside=self.folder)
         if not tables.get("relations"):
             return []
-        from labelgrid.recipes.resolve import load_recipe
+        from labelgrid.config import parse
+        from labelgrid.recipes.schema import Recipe
         from labelgrid.relations.bound import bind_relations
 
-        recipe = load_recipe(settings.recipe, settings.changes, beside=self.folder)
+        recipe = parse(Recipe, tables, f"recipe {settings.recipe}")
         return bind_relations(recipe.relations, self.tasks())
 
     @property

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from labelgrid.errors import LedgerError, RecipeError
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.recipes.resolve import load_recipe
-from labelgrid.relations.bound import bind
+from labelgrid.relations.bound import declared_relations
 
 #: The ledger's key of the drawn images, the first drawn first.
 DRAWN_IMAGES = "pairs"
@@ -62,8 +62,7 @@ def paired_tasks(project: ProjectFolder) -> list[str]:
     recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
     tasks = project.tasks()
     connected = set[str]()
-    for name, choice in recipe.relations.items():
-        relation = bind(name, choice, tasks)
+    for relation in declared_relations(recipe.relations, tasks):
         connected |= {*relation.reads, relation.gives}
     if not connected:
         raise RecipeError(

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from labelgrid import plugins
 from labelgrid.data.cameras import NAME as CAMERAS
 from labelgrid.data.dataset import camera_of, nonempty_label
 from labelgrid.errors import ProjectError, RecipeError, command, note_unchanged
@@ -24,7 +23,7 @@ from labelgrid.project.settings import text_with_tables
 from labelgrid.project.sources import source_of
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.relations.agreement import FEWEST, Measured, TruePair, measure_relation
-from labelgrid.relations.bound import BoundRelation, bind
+from labelgrid.relations.bound import BoundRelation, bind, undeclared_relations
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.relations.search import Setting, find_setting
 from labelgrid.streams import image_key
@@ -135,16 +134,7 @@ def _candidates(
     tasks = project.tasks()
     for name, choice in declared.items():
         bind(name, choice, tasks)
-    choices = dict(declared)
-    used = {choice.plugin or name for name, choice in declared.items()}
-    for name in plugins.names("relations"):
-        if name in used:
-            continue
-        try:
-            bind(name, RelationChoice(), tasks)
-        except RecipeError:  # it needs other tasks, or options
-            continue
-        choices[name] = RelationChoice()
+    choices = {**declared, **undeclared_relations(declared, tasks)}
     if not choices:
         raise RecipeError(
             "No relation is declared, and none fits the project's tasks without options.",

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid import plugins
 from labelgrid.camera import Camera
 from labelgrid.data.dataset import ImageSource, camera_of
 from labelgrid.errors import LabelgridError, command
@@ -29,7 +28,7 @@ from labelgrid.project.plausibility import Doubt
 from labelgrid.project.sources import source_of
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.recipes.resolve import load_recipe
-from labelgrid.relations.bound import BoundRelation, bind
+from labelgrid.relations.bound import BoundRelation, bind, undeclared_relations
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.words import count_text, join_names
@@ -157,11 +156,7 @@ def checked_relations(project: ProjectFolder) -> list[BoundRelation]:
     declared: Mapping[str, RelationChoice] = {}
     with suppress(LabelgridError):  # commands that need the recipe say so
         declared = load_recipe(settings.recipe, settings.changes, project.folder).relations
-    choices = dict(declared)
-    used = {choice.plugin or name for name, choice in declared.items()}
-    for name in plugins.names("relations"):
-        if name not in used:
-            choices[name] = RelationChoice()
+    choices = {**declared, **undeclared_relations(declared, tasks)}
     relations = []
     for name, choice in choices.items():
         with suppress(LabelgridError):

@@ -88,6 +88,23 @@ def declared_relations(
     return bound
 
 
+def undeclared_relations(
+    choices: Mapping[str, RelationChoice], tasks: Mapping[str, TaskDef]
+) -> dict[str, RelationChoice]:
+    """The shipped relations that a recipe does not declare and that fit the tasks by default."""
+    used = {choice.plugin or name for name, choice in choices.items()}
+    found = {}
+    for name in plugins.names("relations"):
+        if name in used:
+            continue
+        try:
+            bind(name, RelationChoice(), tasks)
+        except RecipeError:  # it needs other tasks, or options
+            continue
+        found[name] = RelationChoice()
+    return found
+
+
 def _has_tasks(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> bool:
     """Whether there is a task for each kind that a relation connects."""
     relation = _relation(name, choice)
