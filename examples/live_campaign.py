@@ -45,8 +45,26 @@ def answer(request: Path, source: Source, project: Path) -> int:
     return labelled
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+def link_images(options: argparse.Namespace, source: Source) -> Path:
+    """A folder with links to some of the images of a data set.
+
+    Paths in a list file are below its own folder, and ROOT must not be changed.
+    """
+    image_ids = sorted(source.images())
+    chosen = image_ids[:: max(1, len(image_ids) // options.frames)][: options.frames]
+    originals = options.root.absolute() / "images"
+    images: Path = options.out.with_name(options.out.name + "-images")
+    for image_id in chosen:
+        link = images / image_id
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.exists():
+            link.symlink_to(originals / image_id)
+    return images
+
+
+def campaign_parser(description: str) -> argparse.ArgumentParser:
+    """The options of any campaign on a data set."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--data", default="nyud", help="the layout of ROOT: a data plug-in")
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--classes", required=True, help="a file of class names")
@@ -59,26 +77,17 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--holdout", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--budget", type=int, default=36, help="labels per round")
-    parser.add_argument("--strategy", default="random_images")
     parser.add_argument("--epochs", type=int, default=0, help="instead of the recipe's")
-    return parser.parse_args()
+    return parser
 
 
 def main() -> None:
-    options = parse()
+    parser = campaign_parser(__doc__ or "")
+    parser.add_argument("--strategy", default="random_images")
+    options = parser.parse_args()
     started = time.monotonic()
     source: Source = plugins.resolve("layouts", options.data)(options.root)
-    image_ids = sorted(source.images())
-    chosen = image_ids[:: max(1, len(image_ids) // options.frames)][: options.frames]
-    originals = options.root.absolute() / "images"
-    # Paths in a list file are below its own folder, and ROOT must not be changed, so the images are
-    # linked.
-    images = options.out.with_name(options.out.name + "-images")
-    for image_id in chosen:
-        link = images / image_id
-        link.parent.mkdir(parents=True, exist_ok=True)
-        if not link.exists():
-            link.symlink_to(originals / image_id)
+    images = link_images(options, source)
     weights = ["--weights", options.weights] if options.weights else []
     tasks = ["--task", f"semseg:{options.classes}", "--task", "depth", "--task", "normals"]
     how = ["--holdout", str(options.holdout), "--recipe", options.recipe]

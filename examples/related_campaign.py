@@ -8,11 +8,10 @@ follow from one another, and through which camera. Then three rounds buy classes
     --out flat
 """
 
-import argparse
 import time
 from pathlib import Path
 
-from live_campaign import answer, run
+from live_campaign import answer, campaign_parser, link_images, run
 
 from labelgrid import plugins
 from labelgrid.data.dataset import Source
@@ -37,40 +36,11 @@ def declare(project: Path) -> None:
     path.write_text(text.partition("[strategy]")[0] + STRATEGY + RELATIONS)
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", default="nyud", help="the layout of ROOT: a data plug-in")
-    parser.add_argument("--root", type=Path, required=True)
-    parser.add_argument("--classes", required=True, help="a file of class names")
-    parser.add_argument(
-        "--weights", type=Path, help="a file of backbone weights; by default they are downloaded"
-    )
-    parser.add_argument("--recipe", default="small-shared-heads")
-    parser.add_argument("--out", type=Path, required=True, help="the project's folder")
-    parser.add_argument("--frames", type=int, default=60)
-    parser.add_argument("--holdout", type=int, default=12)
-    parser.add_argument("--pairs", type=int, default=10)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--budget", type=int, default=16, help="labels per round")
-    parser.add_argument("--epochs", type=int, default=0, help="instead of the recipe's")
-    return parser.parse_args()
-
-
-def link_images(options: argparse.Namespace, source: Source) -> Path:
-    """A folder with links to some of the images of a data set, which stays as it is."""
-    image_ids = sorted(source.images())
-    chosen = image_ids[:: max(1, len(image_ids) // options.frames)][: options.frames]
-    images: Path = options.out.with_name(options.out.name + "-images")
-    for image_id in chosen:
-        link = images / image_id
-        link.parent.mkdir(parents=True, exist_ok=True)
-        if not link.exists():
-            link.symlink_to(options.root.absolute() / "images" / image_id)
-    return images
-
-
 def main() -> None:
-    options = parse()
+    parser = campaign_parser(__doc__ or "")
+    parser.set_defaults(budget=16)
+    parser.add_argument("--pairs", type=int, default=10)
+    options = parser.parse_args()
     project: Path = options.out
     started = time.monotonic()
     source: Source = plugins.resolve("layouts", options.data)(options.root)
