@@ -37,6 +37,7 @@ class InitialLabels:
             existing project; "published": those of a split file of MTPSL.
         images: how many images; 0: the whole pool; None: the study's `initial`. Not used by plans
             with a file.
+        tasks: of the plan "images", the tasks whose labels each image has; all if empty.
         shares: task -> its share, such as { semseg = 1, depth = 9 }.
         file: its path, absolute or below the data set's root: of "cells" a CSV file with the
             columns image and task, of "ledger" the folder of a project or of a study's run, of
@@ -49,6 +50,7 @@ class InitialLabels:
 
     plan: InitialPlan = "images"
     images: int | None = None
+    tasks: tuple[str, ...] = ()
     shares: Mapping[str, float] = field(default_factory=dict)
     file: str = ""
     rows: str = ""
@@ -59,13 +61,16 @@ class InitialLabels:
         return min(self.images or pool, pool)
 
     def may_have(self, task: str) -> bool:
-        """Whether it may have a label of a task; only `shares` and `columns` can tell."""
-        tasks = {name for name, share in self.shares.items() if share} or self.columns
+        """Whether it may have a label of a task; `tasks`, `shares` and `columns` can tell."""
+        shared = {name for name, share in self.shares.items() if share}
+        tasks = self.tasks or shared or self.columns
         return not tasks or task in tasks
 
     def __post_init__(self) -> None:
         if self.images is not None and self.images < 0:
             raise ValueError(f"initial.images must be a number of at least 0; it is {self.images}")
+        if self.tasks and self.plan != "images":
+            raise ValueError("only the plan 'images' uses initial.tasks")
         if bool(self.shares) != (self.plan == "shares"):
             raise ValueError("the plan 'shares' needs initial.shares, and no other plan uses it")
         if bool(self.file) != (self.plan in LISTED):
@@ -140,7 +145,8 @@ def check_tasks(arms: Mapping[str, Arm], tasks: Mapping[str, Any]) -> None:
         choices = arm.tasks or tasks
         unknown = [task for task in arm.tasks if task not in tasks]
         if arm.initial:
-            initial_tasks = [*arm.initial.shares, *arm.initial.columns]
+            plan = arm.initial
+            initial_tasks = [*plan.tasks, *plan.shares, *plan.columns]
             unknown += [task for task in initial_tasks if task not in choices]
         if unknown:
             raise ValueError(

@@ -55,9 +55,10 @@ def _shuffled(images: Sequence[str], seed: int) -> list[str]:
 
 
 def _all_labels(
-    images: Sequence[str], tasks: Sequence[str], _: InitialLabels, __: int
+    images: Sequence[str], tasks: Sequence[str], plan: InitialLabels, _: int
 ) -> list[Cell]:
-    return [Cell(image, task) for image in images for task in tasks]
+    used = [task for task in tasks if plan.may_have(task)]
+    return [Cell(image, task) for image in images for task in used]
 
 
 def _one_label(

@@ -30,6 +30,20 @@ def test_the_order_of_the_pool_changes_no_cell_and_another_seed_does(plan: Initi
     assert len(cells) <= most_labels(plan, len(IMAGES), len(TASKS))
 
 
+def test_whole_images_may_have_the_labels_of_some_tasks() -> None:
+    plan = InitialLabels(tasks=("depth", "semseg"))
+    cells = initial_cells(plan, ["b", "a"], TASKS, seed=0)
+    assert [(cell.image_id, cell.task) for cell in cells] == [
+        ("a", "depth"),
+        ("a", "semseg"),
+        ("b", "depth"),
+        ("b", "semseg"),
+    ]
+    assert not plan.may_have("normals")
+    with pytest.raises(ValueError, match="only the plan 'images' uses"):
+        InitialLabels(plan="one", tasks=("depth",))
+
+
 def test_the_random_labels_of_an_image_are_the_same_in_any_company() -> None:
     whole = initial_cells(InitialLabels(plan="random"), IMAGES, TASKS, seed=0)
     few = initial_cells(InitialLabels(plan="random"), IMAGES[50:60], TASKS, seed=0)
