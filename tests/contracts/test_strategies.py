@@ -30,6 +30,7 @@ VARIANTS = [
     ("clasp_pe", {"by_class": 1.0}),
     ("clasp_pe", {"statistic": "ensemble"}),
     ("equal", {"task": "depth"}),
+    ("joint", {"gains": "equal", "images": "separate"}),
     ("learning_loss", {"unit": "cells"}),
     ("partal", {"normalise": "none"}),
     ("partal", {"normalise": "each", "unit": "images"}),

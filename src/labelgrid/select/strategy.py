@@ -43,7 +43,8 @@ class TrainedRound:
         round: the number of the round.
         labels: the number of labels by task that were trained on.
         cost: the cost of all labels in the splits train and val at that time.
-        val: metrics on the val images by `task/metric`, and `loss_mtl`; empty if there are none.
+        val: metrics on the val images by `task/metric`, losses by `task/loss`, and `loss_mtl`;
+            empty if there are none.
     """
 
     round: int

@@ -52,8 +52,8 @@ class Evaluation:
     without: Mapping[str, Mapping[str, Sequence[float]]]
 
     def flat(self) -> dict[str, float]:
-        """Return the values by `task/metric`, and `loss_mtl`."""
-        values = {}
+        """Return the values by `task/metric`, the losses by `task/loss`, and `loss_mtl`."""
+        values = {f"{task}/loss": loss for task, loss in self.losses.items()}
         for task, group in self.metrics.items():
             for name, result in group.items():
                 values[f"{task}/{name}"] = result.value

@@ -1,0 +1,175 @@
+"""Buys the label that the tasks together gain most from for its cost, relations counted.
+
+Between two tasks of equal gain and cost this is an equal number of labels. A label counts for what
+follows from it, too: where depth holds the normals, it is worth both. Images are drawn at random.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.ledger.grid import Grid
+from labelgrid.select.budget import Floats, cell_costs, payable_amount
+from labelgrid.select.parts import draw_cells, draw_images
+from labelgrid.select.shares import random_order
+from labelgrid.select.strategy import Budget, PoolView, Selection
+from labelgrid.select.task_gains import task_gains
+
+#: A free label counts as if it took this much of the budget.
+FREE = 1e-9
+
+
+@dataclass(frozen=True)
+class Options:
+    """How tasks are weighed, and which images get labels.
+
+    Args:
+        gains: `"curves"`: tasks whose loss on the val images falls faster with their labels get
+            more, as far as three rounds or more can tell; `"equal"`: all tasks gain alike.
+        images: `"whole"`: all tasks draw images in one random order, those with labels first, so
+            that images are completed and then taken whole; `"separate"`: each task draws its own.
+    """
+
+    gains: Literal["curves", "equal"] = "curves"
+    images: Literal["whole", "separate"] = "whole"
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Picks cells one at a time, each by the gain of all tasks for its cost.
+
+    A task gains `gain / (labels + 1)` from a label, the derivative of `gain * log(labels + 1)`. A
+    label that follows from others counts by its share.
+    """
+
+    options: Options
+    needs: ClassVar[frozenset[str]] = frozenset()
+    unit: ClassVar[Literal["cells"]] = "cells"
+
+    def select(self, pool: PoolView, budget: Budget) -> Selection:
+        """As `Strategy.select`."""
+        grid = pool.grid
+        gains = np.ones(len(grid.tasks))
+        if self.options.gains == "curves":
+            gains = task_gains(pool.history, grid.tasks, pool.brings)
+        shares = _shares(pool)
+        costs, amount = cell_costs(grid, budget)
+        market = _Market(
+            gains=gains,
+            shares=shares,
+            prices=_task_prices(costs, grid),
+            reached=_reached_shares(grid, shares),
+        )
+        orders = _orders(grid, pool.seed, self.options.images)
+        columns = random_order(len(grid.tasks), pool.seed, "tasks")
+        queues = {column: iter(orders[column].tolist()) for column in columns}
+        chosen = []
+        for row, column, value in _buy(market, queues, payable_amount(amount)):
+            chosen.append((row * len(grid.tasks) + column, value, "gains most for its cost"))
+        return Selection(picks=grid.cell_picks(chosen))
+
+
+def _shares(pool: PoolView) -> Floats:
+    """Float64 [t, t]: the share of each column's label that a row's label gives."""
+    tasks = pool.grid.tasks
+    shares = np.eye(len(tasks))
+    for task, brought in pool.brings.items():
+        for name, share in brought.items():
+            shares[tasks.index(task), tasks.index(name)] = share
+    return shares
+
+
+def _task_prices(costs: Floats, grid: Grid) -> Floats:
+    """What a label of each task takes of the budget, float64 [t]; infinite if none is left."""
+    return costs.reshape(grid.state.shape).min(0, initial=np.inf)
+
+
+def _reached_shares(grid: Grid, shares: Floats) -> Floats:
+    """The share of each cell's label that is bought or follows from bought ones, [n, t]."""
+    reached = np.zeros(grid.state.shape)
+    for column in range(len(grid.tasks)):
+        given = grid.bought[:, [column]] * shares[column]
+        reached = np.maximum(reached, given)
+    return reached
+
+
+def _orders(grid: Grid, seed: int, images: str) -> list[NDArray[np.intp]]:
+    """The rows with a missing cell of each task, in the order in which they are taken."""
+    draw = draw_images if images == "whole" else draw_cells
+    draws = draw(grid, seed)
+    later = np.asarray(~grid.bought.any(1)) & (images == "whole")
+    orders = []
+    for column in range(len(grid.tasks)):
+        order = np.lexsort((grid.keys, draws[:, column], later))
+        orders.append(order[grid.eligible[order, column]])
+    return orders
+
+
+@dataclass(kw_only=True)
+class _Market:
+    """What labels are worth, as more and more are bought.
+
+    Args:
+        gains: of each task [t].
+        shares: what a label gives of each [t, t].
+        prices: of a label of each task [t].
+        reached: the share of each cell's label that is there [n, t]; changes with each purchase.
+    """
+
+    gains: Floats
+    shares: Floats
+    prices: Floats
+    reached: Floats
+
+    def __post_init__(self) -> None:
+        self.labels = self.reached.sum(0)
+
+    def value(self, row: int, column: int) -> float:
+        """The gain of all tasks by a cell's label, for its cost."""
+        gain = self._added(row, column) @ (self.gains / (self.labels + 1))
+        return float(gain / max(self.prices[column], FREE))
+
+    def buy(self, row: int, column: int) -> None:
+        """Count a cell's label as bought."""
+        added = self._added(row, column)
+        self.labels += added
+        self.reached[row] += added
+
+    def _added(self, row: int, column: int) -> Floats:
+        """The share that a cell's label adds to each task's label of the image [t]."""
+        return np.maximum(self.shares[column] - self.reached[row], 0.0)
+
+
+def _buy(
+    market: _Market, queues: Mapping[int, Iterator[int]], amount: float
+) -> Iterator[tuple[int, int, float]]:
+    """Buy the best cell for its cost until nothing more can be paid; yield row, column and value.
+
+    Args:
+        market: what labels are worth.
+        queues: by column, the rows in the order in which they are taken; of equal values, the first
+            column's is bought.
+        amount: what may be spent.
+    """
+    heads = {column: next(queue, None) for column, queue in queues.items()}
+    while True:
+        values = {}
+        for column, row in heads.items():
+            if row is not None and market.prices[column] <= amount:
+                values[column] = (market.value(row, column), row)
+        if not values:
+            return
+        column = max(values, key=lambda column: values[column][0])
+        value, row = values[column]
+        market.buy(row, column)
+        amount -= float(market.prices[column])
+        heads[column] = next(queues[column], None)
+        yield row, column, value
+
+
+def build(options: Options) -> Joint:
+    """Build the strategy."""
+    return Joint(options)

@@ -1,0 +1,81 @@
+"""Joint shares: each label by what all tasks gain from it for its cost, relations counted."""
+
+from collections import Counter
+
+import numpy as np
+
+from labelgrid.ledger.grid import State
+from labelgrid.select.strategies import joint
+from labelgrid.select.strategy import Budget, PoolView, TrainedRound
+from tests.contracts.strategy_laws import grid_of
+
+#: What `test_declared.py` compares with.
+DECLARED = [{"unit": "cells", "whys": "gains most for its cost"}]
+
+
+def made(n=60, taken=()):
+    state = np.full((n, 3), State.MISSING)
+    for column, count in taken:
+        state[:count, column] = State.LABELLED
+    return grid_of([f"i{k}" for k in range(n)], state)
+
+
+def picks_of(grid, budget, *, brings=None, history=(), seed=0, **options):
+    pool = PoolView(grid=grid, seed=seed, brings=brings or {}, read_history=lambda: history)
+    return joint.build(joint.Options(**options)).select(pool, budget).picks
+
+
+def counts(picks):
+    return dict(Counter(pick.cell.task for pick in picks))
+
+
+def test_without_anything_known_each_task_gets_the_same_number_or_cost():
+    assert counts(picks_of(made(), Budget(36))) == {"depth": 12, "normals": 12, "semseg": 12}
+    by_cost = counts(picks_of(made(), Budget(60, "cost")))  # costs 1, 2, 10
+    assert by_cost == {"depth": 20, "normals": 10, "semseg": 2}
+
+
+def test_a_task_that_has_labels_waits_for_the_others():
+    assert counts(picks_of(made(taken=[(0, 12)]), Budget(24))) == {"normals": 12, "semseg": 12}
+
+
+def test_what_follows_is_not_bought_and_what_brings_it_is_worth_more():
+    brings = {"depth": {"normals": 1.0}}
+    found = counts(picks_of(made(), Budget(30), brings=brings))
+    assert "normals" not in found
+    assert found["depth"] > found["semseg"] > 5
+    part = counts(picks_of(made(), Budget(30), brings={"depth": {"normals": 0.3}}))
+    assert 0 < part["normals"] < part["semseg"] <= part["depth"]
+
+
+def test_tasks_whose_loss_falls_faster_get_more():
+    history = []
+    for number, labels in enumerate((10, 20, 40, 80)):
+        val = {
+            "depth/loss": labels**-0.6,
+            "normals/loss": labels**-0.1,
+            "semseg/loss": labels**-0.2,
+        }
+        trained = dict.fromkeys(("depth", "normals", "semseg"), labels)
+        history.append(TrainedRound(number, trained, 3.0 * labels, val))
+    found = counts(picks_of(made(200), Budget(90), history=history))
+    assert found["depth"] > found["semseg"] >= found["normals"] > 5
+    assert counts(picks_of(made(200), Budget(90), history=history, gains="equal")) == {
+        "depth": 30,
+        "normals": 30,
+        "semseg": 30,
+    }
+
+
+def test_images_are_completed_then_taken_whole_or_drawn_for_each_task():
+    grid = made(taken=[(0, 4)])
+    whole = picks_of(grid, Budget(8 + 30))
+    images = {pick.cell.image_id for pick in whole}
+    assert {"i0", "i1", "i2", "i3"} <= images
+    assert len(images) == 14
+    assert len({pick.cell.image_id for pick in picks_of(grid, Budget(38), images="separate")}) > 20
+
+
+def test_the_task_that_begins_is_drawn():
+    first = {picks_of(made(), Budget(1), seed=seed)[0].cell.task for seed in range(20)}
+    assert first == {"depth", "normals", "semseg"}

@@ -1,0 +1,65 @@
+"""Gains of tasks: the exponents of their curves, and nothing that noise could have made."""
+
+import numpy as np
+import pytest
+
+from labelgrid.select.strategy import TrainedRound
+from labelgrid.select.task_gains import LEAST, task_gains
+
+TASKS = ["depth", "edges", "semseg"]
+
+
+def history(exponents, noise=0.0, rounds=6, seed=0):
+    rng = np.random.default_rng(seed)
+    found = []
+    for number in range(rounds):
+        labels = 20 * (number + 1)
+        losses = {
+            f"{task}/loss": labels**-exponent * np.exp(noise * rng.normal())
+            for task, exponent in zip(TASKS, exponents, strict=True)
+        }
+        found.append(TrainedRound(number, dict.fromkeys(TASKS, labels), 3.0 * labels, losses))
+    return found
+
+
+def test_exact_curves_give_their_exponents_over_the_mean():
+    found = task_gains(history((0.3, 0.1, 0.2)), TASKS, {})
+    np.testing.assert_allclose(found, [1.5, 0.5, 1.0], rtol=1e-9)
+
+
+def test_noise_alone_gives_equal_gains_more_often_than_not_and_never_extreme_ones():
+    found = [task_gains(history((0.2,) * 3, 0.1, seed=seed), TASKS, {}) for seed in range(200)]
+    spread = np.ptp(np.array(found), axis=1)
+    assert np.median(spread) < 0.5
+    assert np.mean(spread == 0) > 0.3
+
+
+def test_a_task_that_does_not_gain_keeps_a_share():
+    found = task_gains(history((0.3, -0.3, 0.3)), TASKS, {})
+    assert found[1] == LEAST
+
+
+@pytest.mark.parametrize(
+    "rounds",
+    [
+        [],
+        history((0.3, 0.1, 0.2))[:2],
+        [TrainedRound(n, dict.fromkeys(TASKS, 5), 1.0, {"depth/loss": 1.0}) for n in range(4)],
+        history((-0.3, -0.2, -0.3)),
+        [TrainedRound(n, dict.fromkeys(TASKS, n), 1.0, {}) for n in range(4)],
+    ],
+    ids=["none", "two", "equal labels", "rising", "no val"],
+)
+def test_where_nothing_can_be_said_gains_are_equal(rounds):
+    assert task_gains(rounds, TASKS, {}).tolist() == [1.0] * 3
+
+
+def test_what_follows_counts_as_labels():
+    rounds = []
+    for number in range(4):
+        depth = 10 * 2**number
+        losses = {"depth/loss": depth**-0.2, "edges/loss": (depth + 5) ** -0.2}
+        labels = {"depth": depth, "edges": 5}
+        rounds.append(TrainedRound(number, labels, 1.0, losses))
+    found = task_gains(rounds, TASKS, {"depth": {"edges": 1.0}})
+    np.testing.assert_allclose(found, 1, rtol=1e-9)
