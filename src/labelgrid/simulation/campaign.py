@@ -132,7 +132,7 @@ def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: P
             f"The pool has {count_text(pool, 'image')}, fewer than `initial` ({plan.images}): "
             "all are used."
         )
-    if plan.plan == "images":
+    if plan.plan == "images" and not plan.tasks:
         images = Budget(plan.count(pool), "images")
         query.query(project, images, progress, strategy=FIRST, prelabels=False)
         return
@@ -159,7 +159,7 @@ def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: P
 
 
 def _planned_cells(project: ProjectFolder, run: Run, study: Study) -> list[Cell]:
-    """List or draw the cells of an initial plan that does not buy whole images.
+    """List or draw the cells of an initial plan that does not buy all labels of images.
 
     They are drawn with all tasks of the run's arm, so that a network of one task has the same
     labels of this task as the arm.

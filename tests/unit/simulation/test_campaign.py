@@ -204,6 +204,20 @@ def test_fewer_images_than_the_initial_ones_are_said(place: Path, tmp_path: Path
         assert [line for line in said.lines if "pool" in line] == expected
 
 
+def test_initial_images_may_have_the_labels_of_some_tasks(place: Path, tmp_path: Path) -> None:
+    arms = {"few": {"initial": {"images": 3, "tasks": ["depth"]}}}
+    run = Run(kind="start", name="start.few", seed=0, start_arm="few")
+    same = Run(kind="start", name="start", seed=0)
+    images = {}
+    for each in (run, same):
+        with start(place, tmp_path / each.key, each, arms=arms) as project:
+            step(project, each, study(place, arms=arms), Silent())
+            images[each.key] = {row.cell for row in project.store.cells(state=State.REQUESTED)}
+    few = images[run.key]
+    assert len(few) == 3
+    assert few == {cell for cell in images[same.key] if cell.task == "depth"}
+
+
 def test_a_pool_that_runs_out_ends_the_campaign(place: Path, tmp_path: Path) -> None:
     of = study(place, rounds=9, budget=7)
     run = Run(kind="strategy", name="random_cells", seed=0)
