@@ -9,7 +9,7 @@ from labelgrid.data.options import DataOptions, SupplierChoice
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.plugins import PluginChoice
 from labelgrid.relations.choice import RelationChoice
-from labelgrid.train.options import MIXING, ObjectiveOptions, TrainOptions
+from labelgrid.train.options import ObjectiveOptions, TrainOptions
 
 __all__ = ["SECTIONS", "PluginChoice", "Recipe"]
 
@@ -64,9 +64,8 @@ class Recipe:
         tables: dict[str, Any] = json.loads(self.json())
         if not self.data.average_flips:
             del tables["data"]["average_flips"]
-        if self.train.mix == "none":
-            for name in MIXING:
-                del tables["train"][name]
+        for name in self.train.unused():
+            del tables["train"][name]
         read_by_terms = self.relations and self.terms
         if not (read_by_terms or any(choice.trust for choice in self.relations.values())):
             del tables["relations"]

@@ -85,6 +85,8 @@ class TrainOptions:
             them stay whole; other tasks keep their labels outside of the pasted part.
         images: train on the images with a label, or on all images of the train split (terms may
             learn from them).
+        labelled_share: the share of each batch's images that have a label, with `images = "all"`;
+            a pass then is one over the labelled images. 0: as they come.
         choose: the final model: the last epoch's, or the best epoch's on the val split.
         val_share: share of the labelled training images (whole groups) kept for model selection if
             the project has no val split.
@@ -116,6 +118,7 @@ class TrainOptions:
     mix_share: float = 0.5
     mix_tasks: tuple[str, ...] = ()
     images: Literal["labelled", "all"] = "labelled"
+    labelled_share: float = 0.0
     choose: Literal["last", "best"] = "last"
     val_share: float = 0.0
     val_every: int = 0
@@ -143,6 +146,7 @@ class TrainOptions:
             workers=(0, 1024),
             cache=(0, 10**6),
             mix_share=(0, 1),
+            labelled_share=(0, 1),
         )
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0; it is {self.learning_rate}")
@@ -165,6 +169,8 @@ class TrainOptions:
                 "fill = 'labels' needs images = 'labelled': "
                 "images without labels would fill no batch"
             )
+        if self.labelled_share and self.images != "all":
+            raise ValueError("labelled_share needs images = 'all'")
         if self.steps and self.label_visits:
             raise ValueError("steps and label_visits are both above 0; set one of them to 0")
 
@@ -210,7 +216,20 @@ class TrainOptions:
             options.pop(name, None)
         if not self.patience:  # val_every then decides no length
             options.pop("val_every", None)
-        if self.mix == "none":
-            for name in MIXING:
-                options.pop(name)
+        for name in self.unused():
+            options.pop(name)
         return options
+
+    def unused(self) -> tuple[str, ...]:
+        """The options that change nothing, so that they count for no identity.
+
+        Example:
+            >>> TrainOptions(images="all", labelled_share=0.5).unused()
+            ('mix', 'mix_share', 'mix_tasks')
+        """
+        names: tuple[str, ...] = ()
+        if self.mix == "none":
+            names = MIXING
+        if not self.labelled_share:
+            names += ("labelled_share",)
+        return names

@@ -66,8 +66,24 @@ class Plan:
 
     @cached_property
     def _sizes(self) -> tuple[int, int, int]:
-        """The numbers of training images, of their labels and of tasks."""
-        return len(self.train), sum(map(self._labels_of, self.train)), len(self.tasks)
+        """The numbers of images of a pass, of their labels and of tasks."""
+        images = len(self.train)
+        if self._labelled_images:
+            images = max(len(self._labelled_ids) // self._labelled_images, 1) * self.options.batch
+        return images, sum(map(self._labels_of, self.train)), len(self.tasks)
+
+    @cached_property
+    def _labelled_ids(self) -> frozenset[str]:
+        """The training images with a label."""
+        return frozenset(image_id for image_id in self.train if self._labels_of(image_id))
+
+    @property
+    def _labelled_images(self) -> int:
+        """The number of images with a label in each batch; 0 if they come as they come."""
+        share = self.options.labelled_share
+        if not share or len(self._labelled_ids) in (0, len(self.train)):
+            return 0
+        return max(round(share * self.options.batch), 1)
 
     def _labels_of(self, image_id: str) -> int:
         """Count the labels of a training image."""
@@ -105,8 +121,11 @@ class Plan:
         """Split one pass over the training images into batches, one for each step.
 
         Batches of images drop an incomplete last batch, unless it is the only one. Batches of
-        labels have nearly equally many labels, and drop no image.
+        labels have nearly equally many labels, and drop no image. With `labelled_share`, batches
+        drop the images without a label that are too many.
         """
+        if self._labelled_images:
+            return self._mixed_batches(ordered)
         count = self.steps_per_pass
         size = self.options.batch
         ids = list(ordered)
@@ -119,6 +138,19 @@ class Plan:
         for number, image_id in zip(numbers, ids, strict=True):
             batches.setdefault(number, []).append(image_id)
         return list(batches.values())
+
+    def _mixed_batches(self, ordered: Sequence[str]) -> list[list[str]]:
+        """Split one pass over the labelled images into batches with some of the others each."""
+        labelled = [image_id for image_id in ordered if image_id in self._labelled_ids]
+        others = [image_id for image_id in ordered if image_id not in self._labelled_ids]
+        first = self._labelled_images
+        second = self.options.batch - first
+        batches = []
+        for number in range(self.steps_per_pass):
+            with_labels = labelled[number * first : (number + 1) * first]
+            without = others[number * second : (number + 1) * second]
+            batches.append([*with_labels, *without])
+        return batches
 
     @property
     def largest_batch(self) -> int:

@@ -136,3 +136,26 @@ def test_a_rate_that_is_halved_is_so_after_each_share(tmp_path):
         2.0,
         0.125,
     ]
+
+
+def test_a_share_of_each_batch_has_labels_and_a_pass_is_over_these(plan):
+    options = TrainOptions(images="all", labelled_share=0.5, batch=4, epochs=3)
+    made = filled(plan, {f"i{n}": int(n < 6) for n in range(30)}, options)
+    assert (made.steps_per_pass, made.steps) == (3, 9)
+    batches = made.batches(made.train)
+    assert [len(part) for part in batches] == [4, 4, 4]
+    for part in batches:
+        assert sum(name in {f"i{n}" for n in range(6)} for name in part) == 2
+    assert len({name for part in batches for name in part}) == 12
+
+
+@pytest.mark.parametrize("labelled", [0, 30])
+def test_without_two_sorts_of_images_no_batch_is_mixed(plan, labelled):
+    options = TrainOptions(images="all", labelled_share=0.5, batch=4)
+    made = filled(plan, {f"i{n}": int(n < labelled) for n in range(30)}, options)
+    assert [len(part) for part in made.batches(made.train)] == [4] * 7
+
+
+def test_a_share_of_labelled_images_needs_all_images():
+    with pytest.raises(ValueError, match="needs images = 'all'"):
+        TrainOptions(labelled_share=0.5)
