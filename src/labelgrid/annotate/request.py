@@ -8,7 +8,7 @@ from labelgrid.ledger.grid import Cell, Pick
 from labelgrid.tasks.task import TaskDef
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RequestItem:
     """One requested cell, and where its label is expected.
 
@@ -17,12 +17,14 @@ class RequestItem:
         path: the expected path of the label, below the request's folder.
         format: the label format, a module of `labelgrid.formats.codecs`.
         round: the round that requested it.
+        brings: the tasks of which the image's label follows from this one, by relations.
     """
 
     pick: Pick
     path: str
     format: str
     round: int = 0
+    brings: tuple[str, ...] = ()
 
     @property
     def cell(self) -> Cell:

@@ -1,7 +1,9 @@
 """Says which labels of a project follow from others, and what they would have cost."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
+from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
 
 
@@ -34,3 +36,36 @@ def derived_counts(project: ProjectFolder) -> dict[str, DerivedCount]:
         if task in derived:
             found[task] = DerivedCount(count, count * cost)
     return found
+
+
+def brought_labels(project: ProjectFolder, cells: Collection[Cell]) -> dict[Cell, tuple[str, ...]]:
+    """What the labels of some cells bring along: the tasks whose missing label would follow.
+
+    A label follows if the others that its relation reads are there or asked for. Cells that bring
+    nothing are left out.
+    """
+    relations = project.relations()
+    if not relations:
+        return {}
+    states = _states(project, {cell.image_id for cell in cells})
+    brought = {}
+    for cell in cells:
+        of_image = states[cell.image_id]
+        bought = {name for name, state in of_image.items() if state != State.SKIPPED}
+        found = []
+        for relation in relations:
+            reads = cell.task in relation.reads and relation.follows(bought)
+            if reads and relation.gives not in of_image:
+                found.append(relation.gives)
+        if found:
+            brought[cell] = tuple(sorted(found))
+    return brought
+
+
+def _states(project: ProjectFolder, image_ids: Collection[str]) -> dict[str, dict[str, State]]:
+    """The states of the cells of some images that are not missing, by image and task."""
+    states: dict[str, dict[str, State]] = {image_id: {} for image_id in image_ids}
+    for row in project.store.cells():
+        if row.cell.image_id in states:
+            states[row.cell.image_id][row.cell.task] = row.state
+    return states

@@ -19,6 +19,7 @@ from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.images.reading import changed_image_error, image_size
 from labelgrid.ledger.grid import SPLITS, Cell, Explanation, ImageRow, Move, Pick, State
 from labelgrid.progress import Progress, Silent
+from labelgrid.project.derived_labels import brought_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_files import size_of
 from labelgrid.project.records import read_picks
@@ -165,6 +166,7 @@ def _request(project: ProjectFolder, moves: Mapping[Cell, Move], progress: Progr
     picks = _picks(project, {move.round for move in moves.values()}, progress)
     image_ids = {cell.image_id for cell in moves}
     whole = whole_names(image_ids, project.store.grid(SPLITS).images)
+    brought = brought_labels(project, moves)
     items = []
     prelabels = {}
     for cell, move in moves.items():
@@ -173,7 +175,14 @@ def _request(project: ProjectFolder, moves: Mapping[Cell, Move], progress: Progr
         name = label_name(cell.image_id, codec(task.spec.codec).EXTENSIONS[0], is_whole)
         path = f"labels/{cell.task}/{name}"
         pick = _requested_pick(move, picks.get((move.round, cell)))
-        items.append(RequestItem(pick, path, task.spec.codec, move.round))
+        item = RequestItem(
+            pick=pick,
+            path=path,
+            format=task.spec.codec,
+            round=move.round,
+            brings=brought.get(cell, ()),
+        )
+        items.append(item)
         prelabel_path = prelabel(project, move, task, is_whole)
         if prelabel_path:
             prelabels[cell] = prelabel_path

@@ -210,7 +210,8 @@ def request(tmp_path: Path, *tasks: str) -> Request:
     items = []
     for name in tasks:
         pick = Pick(cell=Cell("a b.jpg", name), score=0.5, cost=2.0, request_id=f"r3-{name}")
-        items.append(RequestItem(pick, f"labels/{name}.png", known[name].spec.codec, 3))
+        path = f"labels/{name}.png"
+        items.append(RequestItem(pick=pick, path=path, format=known[name].spec.codec, round=3))
     prelabel = tmp_path / "prelabel.png"
     value = np.arange(96).reshape(8, 12, 1) % 2
     known["semseg"].write(prelabel, LabelArray(value, value[..., 0] < 2))

@@ -1,5 +1,6 @@
 """Labels that follow from others, as a status counts them."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 
 from labelgrid.errors import RecipeError
 from labelgrid.ledger.grid import Cell, Move, State
-from labelgrid.project.derived_labels import DerivedCount, derived_counts
+from labelgrid.project.derived_labels import DerivedCount, brought_labels, derived_counts
+from labelgrid.project.export import export
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import settings_text
 from labelgrid.project.status import status_of
@@ -61,3 +63,30 @@ def test_a_wrong_relation_is_refused(data: Made, tmp_path: Path) -> None:
     wrong = {"relations": {"depth_normals": {"trust": 2}}}
     with changed(plain, wrong) as project, pytest.raises(RecipeError, match="between 0 and 1"):
         project.relations()
+
+
+def test_a_request_says_what_its_label_brings_along(data: Made, tmp_path: Path) -> None:
+    with make_project(tmp_path / "flat", data) as plain:
+        first, second, third, fourth = data.names
+        label(plain, second, "normals")
+        moves = [
+            Move(cell=Cell(image_id, task), to=State.REQUESTED, request_id=f"{image_id}-{task}")
+            for image_id, task in (
+                (first, "depth"),
+                (second, "depth"),
+                (third, "depth"),
+                (third, "normals"),
+                (fourth, "normals"),
+            )
+        ]
+        plain.store.move(moves)
+        assert brought_labels(plain, [move.cell for move in moves]) == {}
+    with changed(plain, ON) as project:
+        cells = [move.cell for move in moves]
+        assert brought_labels(project, cells) == {Cell(first, "depth"): ("normals",)}
+        export(project, tmp_path / "out")
+    rows = json.loads((tmp_path / "out/manifest.json").read_text())
+    brings = {(row["image"], row["task"]): row.get("brings") for row in rows}
+    assert brings[first, "depth"] == ["normals"]
+    assert [cell for cell, brought in brings.items() if brought] == [(first, "depth")]
+    assert "brings" in (tmp_path / "out/manifest.csv").read_text().splitlines()[0]

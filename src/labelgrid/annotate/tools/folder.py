@@ -61,6 +61,8 @@ run: labelgrid import PROJECT THIS_FOLDER
 
 #: The key of where the image, or its copy, is in the folder; requests of older versions lack it.
 FILE = "file"
+#: The key of the tasks whose labels follow from this one; only where there are any.
+BRINGS = "brings"
 #: The file with the names and colours of the numbers in a task's predictions.
 LEGEND = "legend.csv"
 #: The keys of all entries of a manifest; those that explain the pick are only where they are known.
@@ -198,7 +200,7 @@ def _earlier_files(out: Path) -> set[str]:
 
 def _is_own_row(row: Mapping[str, Any]) -> bool:
     """Whether an entry of a manifest has the keys that a request of this connector has."""
-    return {*_KEYS} - {FILE} <= row.keys() <= {*_KEYS, *EXPLAINING}
+    return {*_KEYS} - {FILE} <= row.keys() <= {*_KEYS, BRINGS, *EXPLAINING}
 
 
 def _filled_in(out: Path) -> FolderLists:
@@ -225,6 +227,8 @@ def _manifest(request: Request, earlier: FolderLists) -> str:
     for item in request.items:
         row = _row(item, request, earlier, in_manifest=True)
         explaining = {"terms": item.pick.terms, "explanation": item.pick.explanation}
+        if item.brings:
+            row[BRINGS] = list(item.brings)
         rows.append(explained_row(row | explaining))
     return json.dumps(rows, indent=1) + "\n"
 
@@ -235,8 +239,10 @@ def _manifest_table(request: Request, earlier: FolderLists) -> str:
     for item in request.items:
         row = _row(item, request, earlier, in_manifest=False)
         explanation = item.pick.explanation
-        rows.append(row | {"rank": explanation.rank or "", "nearest": explanation.nearest})
-    return csv_text([*_KEYS, "rank", "nearest"], rows)
+        row |= {"rank": explanation.rank or "", "nearest": explanation.nearest}
+        row[BRINGS] = " ".join(item.brings)
+        rows.append(row)
+    return csv_text([*_KEYS, "rank", "nearest", BRINGS], rows)
 
 
 def _said_in(values: Mapping[Cell, tuple[T, str]], cell: Cell, in_manifest: bool) -> T | None:

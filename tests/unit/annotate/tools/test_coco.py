@@ -227,7 +227,8 @@ def request_of(made: Made, *, predicted: bool = True) -> Request:
             cell = Cell(name, row.name)
             request_id = f"r1-{name[:-4]}-{row.name}"
             pick = Pick(cell=cell, score=0.5, request_id=request_id)
-            items.append(RequestItem(pick, f"labels/{row.name}/{name[:-4]}.png", row.kind))
+            path = f"labels/{row.name}/{name[:-4]}.png"
+            items.append(RequestItem(pick=pick, path=path, format=row.kind))
             if predicted:
                 prelabels[cell] = made.label(name, row.name)
     return Request(

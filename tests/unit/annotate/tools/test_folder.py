@@ -29,7 +29,7 @@ from tests.support import Made
 def request_of(made: Made, names: tuple[str, ...]) -> Request:
     asks = [
         RequestItem(
-            Pick(
+            pick=Pick(
                 cell=Cell(name, row.name),
                 score=0.5,
                 why="it",
@@ -363,7 +363,7 @@ def test_what_to_write_is_what_the_task_declares(
 ) -> None:
     task = TaskDef.of(TaskRow("mine", kind, 1.0, options))
     pick = Pick(cell=Cell("a.jpg", "mine"), score=None, cost=1.0, request_id="r1")
-    asked = RequestItem(pick, path="labels/mine/a.png", format=task.spec.codec)
+    asked = RequestItem(pick=pick, path="labels/mine/a.png", format=task.spec.codec)
     text = _readme(
         Request(items=[asked], tasks={"mine": task}, images={}, names={}, sizes={}, prelabels={})
     )
