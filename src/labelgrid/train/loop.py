@@ -25,6 +25,9 @@ from labelgrid.train.plan import Plan
 from labelgrid.train.trainer import Trainer
 from labelgrid.words import count_text
 
+#: Bytes of the disk for images with derived labels, where the options set no cache.
+DERIVED = 2**30
+
 
 def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
     """Train a network, or resume its training.
@@ -93,13 +96,22 @@ def _refuse_unseen_labels(trainer: Trainer) -> None:
 
 @contextmanager
 def _use_cache(trainer: Trainer, folder: Path, progress: Progress) -> Iterator[None]:
-    """Let a training that has not ended read decoded files from a cache, if the options say so."""
+    """Let a training that has not ended read decoded files from a cache, if the options say so.
+
+    Without a cache, that of images with derived labels: these are derived once, not in each epoch.
+    """
     plan = trainer.plan
-    limit = 0 if _has_ended(trainer) else round(plan.options.cache * 2**30)
+    image_ids = [*plan.train, *plan.val]
+    limit = round(plan.options.cache * 2**30)
+    if not limit:
+        image_ids = [image_id for image_id in plan.train if plan.derived.get(image_id)]
+        limit = DERIVED
+    if _has_ended(trainer):
+        limit = 0
     with cache_source(
         plan.source,
         plan.definitions,
-        image_ids=[*plan.train, *plan.val],
+        image_ids=image_ids,
         limit=limit,
         folder=folder,
         progress=progress,

@@ -1,6 +1,7 @@
 """Laws of relations that need cameras: who is trained on what follows, and what is said."""
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from labelgrid.progress import Silent
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
+from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds import fit
 from labelgrid.rounds.context import context_of
 from labelgrid.rounds.fillers import Fillers
@@ -58,6 +60,22 @@ def test_normals_follow_where_the_camera_is_known_and_the_others_are_said_once(
         "unknown, such as that of '"
     )
     assert lines[0].endswith("', 48x40.")
+
+
+def test_a_label_is_derived_once_not_in_each_epoch(
+    project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project.folder / "camera.toml").write_text("field_of_view = 66.0")
+    derived = Counter[str]()
+    label = BoundRelation.label
+
+    def counted(self: BoundRelation, labels: Any, camera: Any) -> Any:
+        derived["labels"] += 1
+        return label(self, labels, camera)
+
+    monkeypatch.setattr(BoundRelation, "label", counted)
+    record = fit.fit(project, Silent(), changes=ON | {"train": {**QUICK["train"], "epochs": 3}})
+    assert derived["labels"] == record.filled["normals"] == 6
 
 
 def test_without_any_known_camera_nothing_is_trained(project: ProjectFolder) -> None:
