@@ -1,11 +1,13 @@
-"""Measures a relation on images that have all its labels, and what trust follows. Loads no torch.
+"""Measures labels that are not true on images with true ones, and what trust follows.
+
+They follow by a relation, or a supplier gave them. Loads no torch.
 
 The unit is the image: a figure is the mean over images, and its interval is drawn from images.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,7 @@ from labelgrid.results import Result
 from labelgrid.streams import stream
 from labelgrid.tasks.task import TaskDef
 
-#: The fewest images that a relation is measured on.
+#: The fewest images that labels are measured on.
 FEWEST = 2
 #: With fewer images, an interval reaches from the best to the worst of them.
 MANY = 6
@@ -26,6 +28,13 @@ DRAWS = 2000
 TAIL = 0.025
 #: The label of each image is compared with those of so many others.
 OTHERS = 3
+
+
+class LabelPair(NamedTuple):
+    """A label that is measured, and the true one of the same image and task."""
+
+    label: LabelArray
+    truth: LabelArray
 
 
 @dataclass(frozen=True)
@@ -62,12 +71,12 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """How well derived labels agree with true ones.
+    """How well labels agree with true ones.
 
     Args:
         images: the number of images in which they can be compared.
         figures: by name; trust follows from the first.
-        coverage: the share of the true labels' pixels that derived ones reach.
+        coverage: the share of the true labels' pixels that they reach.
         error: the first figure as an error, at the unfavourable end of its interval.
         chance: the error of another image's true label.
         trust: from 0 to 1, see `trust_of`.
@@ -114,12 +123,27 @@ def measure_relation(
         view: the field of view of unknown cameras, in degrees.
         seed: of the interval.
     """
+    made = (LabelPair(pair.derive(relation, view), pair.truth) for pair in pairs)
+    return measure_labels(made, task, seed=seed)
+
+
+def measure_labels(pairs: Iterable[LabelPair], task: TaskDef, *, seed: int = 0) -> Measured | None:
+    """Measure labels on images with true ones; None if fewer than two can be compared.
+
+    Pixels count that are valid in both labels.
+
+    Args:
+        pairs: of the images, a random sample, in random order.
+        task: of the labels.
+        seed: of the interval.
+    """
+    truths = []
     results = []
     coverages = []
-    for pair in pairs:
-        label = pair.derive(relation, view)
-        results.append(task.agreement(label, pair.truth))
-        coverages.append(coverage_of(label, pair.truth))
+    for label, truth in pairs:
+        truths.append(truth)
+        results.append(task.agreement(label, truth))
+        coverages.append(coverage_of(label, truth))
     results = [figures for figures in results if figures]
     if len(results) < FEWEST:
         return None
@@ -133,7 +157,7 @@ def measure_relation(
         )
     errors = np.array([error_of(result[0]) for result in results])
     error = _interval(errors, seed)[1]
-    chance = chance_error([pair.truth for pair in pairs], task)
+    chance = chance_error(truths, task)
     return Measured(
         images=len(results),
         figures=figures,
@@ -150,7 +174,7 @@ def error_of(result: Result) -> float:
 
 
 def coverage_of(label: LabelArray, truth: LabelArray) -> float:
-    """The share of a true label's pixels that a derived one reaches."""
+    """The share of a true label's pixels that another one of the image reaches."""
     return float((label.valid & truth.valid).sum() / max(truth.valid.sum(), 1))
 
 

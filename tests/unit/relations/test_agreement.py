@@ -1,4 +1,4 @@
-"""Laws of how a relation is measured, and what trust follows."""
+"""Laws of how labels that are not true are measured, and what trust follows."""
 
 import numpy as np
 import pytest
@@ -6,10 +6,12 @@ import pytest
 from labelgrid.camera import Camera
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.agreement import (
+    LabelPair,
     TruePair,
     chance_error,
     coverage_of,
     error_of,
+    measure_labels,
     measure_relation,
     trust_of,
 )
@@ -129,6 +131,28 @@ def test_fewer_than_two_comparable_images_say_nothing() -> None:
     assert measured(lambda label: label, count=1) is None
     assert measured(lambda label: label, count=2).images == 2
     assert measured(nowhere) is None
+
+
+def test_a_relation_is_measured_as_the_labels_that_it_derives() -> None:
+    made = pairs("normals", 7)
+    labels = (LabelPair(turned(pair.truth), pair.truth) for pair in made)
+    assert measure_labels(labels, TASKS["normals"]) == measured(turned, count=7)
+    assert measure_labels([], TASKS["normals"]) is None
+
+
+def test_pixels_that_are_not_valid_say_nothing_but_how_far_the_labels_reach() -> None:
+    half = np.zeros((48, 64), np.bool_)
+    half[:24] = True
+    found = []
+    for valid in (half, half | True):
+        labels = []
+        for pair in pairs("normals", 4):
+            wrong = np.where(half[..., None], pair.truth.value, -pair.truth.value)
+            labels.append(LabelPair(LabelArray(wrong, valid), pair.truth))
+        found.append(measure_labels(labels, TASKS["normals"]))
+    sure, everywhere = found
+    assert (sure.trust, sure.coverage) == (1, 0.5)
+    assert (everywhere.trust, everywhere.coverage) == (0, 1)
 
 
 def test_coverage_is_the_share_of_true_pixels_that_are_reached() -> None:
