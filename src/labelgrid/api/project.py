@@ -403,6 +403,7 @@ class Project(ProjectContents):
         dry_run: bool = False,
         new: bool = False,
         pairs: int = 0,
+        audit: int = 0,
         control: str | float = 0.0,
         prelabels: bool = True,
     ) -> "QueryResult":
@@ -418,6 +419,8 @@ class Project(ProjectContents):
             new: request further cells while the last ones are unanswered.
             pairs: the number of training images to draw at random; first of all, their missing
                 labels of all tasks that relations connect are requested.
+            audit: the number of training cells to draw at random of those of each supplier and
+                task; their missing labels are requested first of all, too.
             control: a share of the rest of the budget to spend on random cells, such as "20%".
             prelabels: write the model's predictions for the picks, for annotators.
         """
@@ -433,6 +436,7 @@ class Project(ProjectContents):
                 dry_run=dry_run,
                 new=new,
                 pairs=pairs,
+                audit=audit,
                 control=control,
                 prelabels=prelabels,
             )

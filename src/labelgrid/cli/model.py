@@ -131,6 +131,13 @@ def query(
         int,
         typer.Option(help="Training images to draw at random, to measure relations on.", min=0),
     ] = 0,
+    audit: Annotated[
+        int,
+        typer.Option(
+            help="Cells to draw at random of each supplier and task, to measure suppliers on.",
+            min=0,
+        ),
+    ] = 0,
     control: Annotated[
         str, typer.Option(metavar="N%", help="A share of the budget to spend on random cells.")
     ] = "0",
@@ -151,6 +158,7 @@ def query(
             dry_run=dry_run,
             new=new,
             pairs=pairs,
+            audit=audit,
             control=control,
             prelabels=prelabels,
         )

@@ -18,6 +18,7 @@ from labelgrid.project.records import Fit, fit_val_metrics, read_fit
 from labelgrid.rounds.round_scores import FEATURES
 from labelgrid.score.table import Table
 from labelgrid.select.budget import check_picks
+from labelgrid.select.draws import SuppliedCells
 from labelgrid.select.explain import explain_picks, nearest_labelled_images
 from labelgrid.select.strategy import Budget, PoolView, Strategy, TrainedRound
 from labelgrid.words import count_text
@@ -36,6 +37,7 @@ class Choice:
             is used up.
         seed: of the round's draws.
         pairs: the images that the query drew as pairs.
+        audited: the cells that it drew to audit suppliers.
     """
 
     round: int
@@ -45,6 +47,7 @@ class Choice:
     unspent: float
     seed: int
     pairs: Sequence[str] = ()
+    audited: Sequence[SuppliedCells] = ()
 
     @property
     def cost(self) -> float:

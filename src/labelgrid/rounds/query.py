@@ -20,6 +20,7 @@ from labelgrid.errors import (
 )
 from labelgrid.ledger.grid import Grid, Move, Pick, State, Unit
 from labelgrid.progress import Progress, Silent
+from labelgrid.project.audited_cells import cells_to_audit, note_audits
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.pairs import drawn_pairs, note_pairs, paired_tasks
 from labelgrid.project.prices import apply_learned_costs
@@ -46,6 +47,7 @@ from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_o
 from labelgrid.score.table import Table
 from labelgrid.select.budget import check_budget, payable_amount, pool_size
 from labelgrid.select.draws import (
+    AUDIT,
     CONTROL,
     PAIR,
     Drawn,
@@ -112,6 +114,7 @@ def query(
     dry_run: bool = False,
     new: bool = False,
     pairs: int = 0,
+    audit: int = 0,
     control: str | float = 0.0,
     prelabels: bool = True,
     pictures: bool | None = None,
@@ -134,6 +137,8 @@ def query(
         new: request further cells even if the query repeats the last one.
         pairs: the number of training images to draw at random, of which the missing labels of all
             tasks that relations connect are requested first.
+        audit: the number of training cells to draw at random of those of each supplier and task;
+            the missing labels are requested first, too.
         control: the share of the rest of the budget that is spent on random cells.
         prelabels: write the model's prediction of each pick as a label file.
         pictures: write pictures of the first picks; None: as `prelabels`.
@@ -142,7 +147,7 @@ def query(
         LabelgridError: the budget buys nothing, or the scores are stale.
     """
     _refuse_unfinished_training(project)
-    draws = _random_draws(project, pairs, control)
+    draws = _random_draws(project, pairs, audit, control)
     job = _prepare(project, strategy, draws=draws, progress=progress)
     previews = job.previews(prelabels, prelabels if pictures is None else pictures)
     if not dry_run:
@@ -193,18 +198,22 @@ def _refuse_unfinished_training(project: ProjectFolder) -> None:
         )
 
 
-def _random_draws(project: ProjectFolder, pairs: int, control: str | float) -> RandomDraws:
+def _random_draws(
+    project: ProjectFolder, pairs: int, audit: int, control: str | float
+) -> RandomDraws:
     """What the query draws at random.
 
     Raises:
-        LabelgridError: a number is wrong, or no relation is declared.
+        LabelgridError: a number is wrong, no relation is declared, or there is no supplier.
     """
-    if not pairs and control in ("0", 0):
+    if not (pairs or audit) and control in ("0", 0):
         return RandomDraws()
-    draws = read_draws(pairs, control)
-    if not pairs:
-        return draws
-    return replace(draws, tasks=paired_tasks(project), earlier=drawn_pairs(project))
+    draws = read_draws(pairs, audit, control)
+    if pairs:
+        draws = replace(draws, tasks=paired_tasks(project), earlier=drawn_pairs(project))
+    if audit:
+        draws = replace(draws, supplied=cells_to_audit(project))
+    return draws
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,9 +261,10 @@ class _Query:
     def asked_note(self) -> str:
         """The ledger's note of what the query asks for beside a budget."""
         draws = self.draws
-        if not (draws.pairs or draws.control):
+        if draws == RandomDraws():
             return self.key
-        return f"{self.key}/{draws.pairs} pairs of {list(draws.tasks)}/control {draws.control}"
+        note = f"{self.key}/{draws.pairs} pairs of {list(draws.tasks)}/control {draws.control}"
+        return f"{note}/audit {draws.audit}" if draws.audit else note
 
     def previews(self, prelabels: bool, pictures: bool) -> list[str]:
         """The names of the previews that follow the request: none without a trained model."""
@@ -448,8 +458,8 @@ def _choose_readable(job: _Query, pool: _Pool, budget: Budget) -> Choice:
     while True:
         grid = pool.grid.without(excluded)
         check_budget(budget, grid, len(excluded))
-        drawn = Drawn(grid=grid, images=(), picks=(), spent=0.0)
-        if job.draws.pairs or job.draws.control:
+        drawn = Drawn(grid=grid, images=(), audited=(), picks=(), spent=0.0)
+        if job.draws != RandomDraws():
             drawn = draw_beside(
                 job.draws,
                 grid,
@@ -461,6 +471,8 @@ def _choose_readable(job: _Query, pool: _Pool, budget: Budget) -> Choice:
         amount = min(budget.amount + rest - drawn.spent, left)
         choice = _choose_beside(job, pool, drawn, Budget(amount, budget.unit))
         picked = {*choice.pairs, *(pick.cell.image_id for pick in choice.picks)}
+        for cells in choice.audited:
+            picked |= set(cells.images)
         faulty = find_unusable_images(project, picked, Silent())
         if not faulty:
             _say_drawn(job, drawn)
@@ -514,7 +526,8 @@ def _choose_beside(job: _Query, pool: _Pool, drawn: Drawn, budget: Budget) -> Ch
             f"Not spent: {choice.unspent:g} {budget.unit}; beside what was drawn, no pick of "
             f"'{job.name}' fits. The rest is for the next query with a budget in {budget.unit}."
         )
-    return replace(choice, picks=[*choice.picks, *drawn.picks], pairs=drawn.images)
+    picks = [*choice.picks, *drawn.picks]
+    return replace(choice, picks=picks, pairs=drawn.images, audited=drawn.audited)
 
 
 def _say_drawn(job: _Query, drawn: Drawn) -> None:
@@ -529,6 +542,13 @@ def _say_drawn(job: _Query, drawn: Drawn) -> None:
         job.progress.say(
             f"Drawn at random as pairs: {images}. {labels} of {join_names(draws.tasks)} are "
             "requested in them; all others are there, asked for or skipped."
+        )
+    if draws.audit:
+        cells = [f"{len(each.images)} {each.task} of {each.supplier}" for each in drawn.audited]
+        labels = count_text(reasons[AUDIT], "label is", "labels are")
+        job.progress.say(
+            f"Drawn at random to audit suppliers: {join_names(cells)}. {labels} requested for "
+            "that alone; all others are there, asked for or skipped."
         )
     if draws.control:
         job.progress.say(f"Drawn at random as a control: {count_text(reasons[CONTROL], 'label')}.")
@@ -624,6 +644,8 @@ def _request(job: _Query, pool: _Pool, choice: Choice, budget: Budget) -> None:
         project.store.put(ASKED.format(choice.round), job.asked_note)
         if choice.pairs:
             note_pairs(project, choice.pairs)
+        if choice.audited:
+            note_audits(project, choice.audited)
         unspent = {**project.store.get(CARRIED, {}), budget.unit: choice.unspent}
         project.store.put(CARRIED, unspent)
         row = replace(

@@ -1,9 +1,9 @@
-"""Draws cells at random beside the picks of a strategy: pairs for relations, and a control.
+"""Draws cells at random beside a strategy's picks: for relations, for suppliers, and as a control.
 
 No draw depends on what a strategy picks, or on the order of the pool.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +18,25 @@ from labelgrid.words import count_text, join_names
 
 #: The reasons of cells that were drawn; they stand with the picks and in the ledger's events.
 PAIR = "random (pair)"
+AUDIT = "random (audit)"
 CONTROL = "random (control)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SuppliedCells:
+    """Cells of a task that a supplier gave labels of.
+
+    Args:
+        supplier: its name.
+        task: the task.
+        images: of the cells.
+        earlier: the images of those that earlier queries drew.
+    """
+
+    supplier: str
+    task: str
+    images: Collection[str]
+    earlier: Collection[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +47,18 @@ class RandomDraws:
         pairs: the number of training images to draw, whatever labels they have.
         tasks: the tasks of which a drawn image gets all labels.
         earlier: the images that earlier queries drew.
-        control: the share of the budget that is spent on random cells, from 0 to 1. What the pairs
-            take is not part of it.
+        audit: the number of cells to draw of those of each supplier and task, whether they have a
+            true label or not.
+        supplied: the cells that suppliers gave labels of.
+        control: the share of the budget that is spent on random cells, from 0 to 1. What pairs and
+            audits take is not part of it.
     """
 
     pairs: int = 0
     tasks: Sequence[str] = ()
     earlier: Collection[str] = ()
+    audit: int = 0
+    supplied: Sequence[SuppliedCells] = ()
     control: float = 0.0
 
 
@@ -46,29 +69,32 @@ class Drawn:
     Args:
         grid: the pool, in which the drawn cells are requested.
         images: the images of the pairs, also those without a missing cell.
+        audited: the cells that were drawn of suppliers, also those with a true label.
         picks: the drawn cells; their score is None.
         spent: what they take of the budget, in its unit.
     """
 
     grid: Grid
     images: Sequence[str]
+    audited: Sequence[SuppliedCells]
     picks: Sequence[Pick]
     spent: float
 
 
-def read_draws(pairs: int, control: str | float) -> RandomDraws:
-    """The draws that a user asks for, without tasks.
+def read_draws(pairs: int, audit: int, control: str | float) -> RandomDraws:
+    """The draws that a user asks for, without tasks and cells.
 
     Raises:
         UsageError: a number is wrong.
     """
-    if pairs < 0:
-        raise UsageError(
-            f"--pairs must be a number of images from 0 up. Found {pairs}.",
-            next_step="Use, for example, --pairs 10.",
-            unchanged="Nothing was requested.",
-        )
-    return RandomDraws(pairs=pairs, control=read_share(control))
+    for option, count, what in (("--pairs", pairs, "images"), ("--audit", audit, "cells")):
+        if count < 0:
+            raise UsageError(
+                f"{option} must be a number of {what} from 0 up. Found {count}.",
+                next_step=f"Use, for example, {option} 10.",
+                unchanged="Nothing was requested.",
+            )
+    return RandomDraws(pairs=pairs, audit=audit, control=read_share(control))
 
 
 def read_share(share: str | float) -> float:
@@ -100,9 +126,10 @@ def read_share(share: str | float) -> float:
 def draw_beside(draws: RandomDraws, grid: Grid, budget: Budget, *, seed: int, round: int) -> Drawn:
     """Draw the cells of a query that its strategy does not pick.
 
-    The pairs are the first images, of all training images in one random order, that no earlier
+    All training images stand in one random order. The pairs are its first images that no earlier
     query drew; so all images drawn so far are a random sample of the training images. An image that
-    was drawn earlier is drawn again if it lacks a label that nobody was asked for.
+    was drawn earlier is drawn again if it lacks a label that nobody was asked for. The same holds
+    for the cells of each supplier and task: the label of a pair is often that of an audit, too.
 
     Args:
         draws: what to draw.
@@ -112,17 +139,21 @@ def draw_beside(draws: RandomDraws, grid: Grid, budget: Budget, *, seed: int, ro
         round: its number. The control is drawn anew in each.
 
     Raises:
-        LabelgridError: the budget does not pay for the pairs.
+        LabelgridError: the budget does not pay for the pairs and the audits.
     """
     whole = replace(grid, left_out=None)  # what follows must be bought, too, to measure the trust
-    rows = _pair_rows(draws, whole, seed)
+    order = _random_order(whole, seed)
+    rows = _first_rows(order, whole, draws.tasks, draws.pairs, earlier=draws.earlier)
     pairs = _missing_items(rows, whole, draws.tasks)
+    audited = [_first_cells(order, whole, cells, draws.audit) for cells in draws.supplied]
+    audits = _audit_items(audited, whole, besides=set(pairs))
     costs, amount = cell_costs(whole, budget)
     unit = budget.amount / amount  # of a budget of images, a cell takes a part of one
-    paid = float(costs[pairs].sum())
+    paid = float(costs[pairs + audits].sum())
     if paid > payable_amount(amount):
-        raise _too_dear(draws, len(rows), cells=len(pairs), budget=budget, needed=paid * unit)
-    left = _requested(grid, pairs)
+        counts = {PAIR: len(pairs), AUDIT: len(audits)}
+        raise _too_dear(draws, counts, budget=budget, needed=paid * unit)
+    left = _requested(grid, pairs + audits)
     costs, _ = cell_costs(left, budget)
     control = []
     if draws.control:
@@ -130,28 +161,64 @@ def draw_beside(draws: RandomDraws, grid: Grid, budget: Budget, *, seed: int, ro
         scores[np.isinf(costs)] = np.nan
         keys = np.repeat(left.keys, len(left.tasks))
         control = buy(scores, keys, costs, amount=draws.control * (amount - paid))
-    picks = _picks(grid, pairs, PAIR, round) + _picks(grid, control, CONTROL, round)
+    picks = []
+    for why, items in ((PAIR, pairs), (AUDIT, audits), (CONTROL, control)):
+        picks += _picks(grid, items, why, round)
     return Drawn(
         grid=_requested(left, control),
         images=[grid.images[row] for row in rows],
+        audited=audited,
         picks=picks,
         spent=(paid + float(costs[control].sum())) * unit,
     )
 
 
-def _pair_rows(draws: RandomDraws, grid: Grid, seed: int) -> list[int]:
-    """The rows of the images that are drawn, in the order of the draw."""
+def _random_order(grid: Grid, seed: int) -> list[int]:
+    """All rows in a random order that depends on the names of their images alone."""
     numbers = keyed_uniform(grid.keys, seed_of(seed, "pairs"))
-    earlier = set(draws.earlier)
-    columns = _columns(grid, draws.tasks)
+    return [int(row) for row in np.lexsort((grid.keys, numbers))]
+
+
+def _first_rows(
+    order: Iterable[int],
+    grid: Grid,
+    tasks: Sequence[str],
+    count: int,
+    *,
+    earlier: Collection[str],
+) -> list[int]:
+    """The first rows of an order that are drawn, at most `count`."""
+    known = set(earlier)
+    lacking = np.any(grid.eligible[:, _columns(grid, tasks)], axis=1)
     rows: list[int] = []
-    lacking = np.any(grid.eligible[:, columns], axis=1)
-    for row in np.lexsort((grid.keys, numbers)).tolist():
-        if len(rows) == draws.pairs:
+    for row in order:
+        if len(rows) == count:
             break
-        if lacking[row] or grid.images[row] not in earlier:
+        if lacking[row] or grid.images[row] not in known:
             rows.append(row)
     return rows
+
+
+def _first_cells(
+    order: Sequence[int], grid: Grid, cells: SuppliedCells, count: int
+) -> SuppliedCells:
+    """Those of a supplier's cells that are drawn, in the order of the draw."""
+    given = set(cells.images)
+    own = [row for row in order if grid.images[row] in given]
+    rows = _first_rows(own, grid, [cells.task], count, earlier=cells.earlier)
+    return replace(cells, images=[grid.images[row] for row in rows], earlier=())
+
+
+def _audit_items(
+    audited: Iterable[SuppliedCells], grid: Grid, *, besides: Collection[int]
+) -> list[int]:
+    """The indices of the missing ones of drawn cells, each once, without some."""
+    rows = {image_id: row for row, image_id in enumerate(grid.images)}
+    items: dict[int, None] = {}
+    for cells in audited:
+        drawn = [rows[image_id] for image_id in cells.images]
+        items |= dict.fromkeys(_missing_items(drawn, grid, [cells.task]))
+    return [item for item in items if item not in besides]
 
 
 def _columns(grid: Grid, tasks: Sequence[str]) -> list[int]:
@@ -191,13 +258,24 @@ def _picks(grid: Grid, items: Sequence[int], why: str, round: int) -> list[Pick]
 
 
 def _too_dear(
-    draws: RandomDraws, images: int, *, cells: int, budget: Budget, needed: float
+    draws: RandomDraws, counts: Mapping[str, int], *, budget: Budget, needed: float
 ) -> LabelgridError:
-    """The error of a budget that does not pay for the pairs."""
+    """The error of a budget that does not pay for the pairs and the audits.
+
+    Args:
+        draws: what was to be drawn.
+        counts: the number of labels to request, by reason.
+        budget: the budget.
+        needed: what they take of it.
+    """
+    purposes = {PAIR: f"as pairs of {join_names(draws.tasks)}", AUDIT: "to audit suppliers"}
+    options = {PAIR: "--pairs", AUDIT: "--audit"}
+    wanted = [why for why, count in counts.items() if count]
+    texts = [f"{count_text(counts[why], 'label')} {purposes[why]}" for why in wanted]
+    fewer = " or ".join(options[why] for why in wanted)
     return LabelgridError(
-        f"The budget of {budget.amount:.10g} {budget.unit} does not pay for "
-        f"{count_text(images, 'pair')}: {count_text(cells, 'label')} of {join_names(draws.tasks)} "
-        f"are missing in these images, which takes {needed:.10g} {budget.unit}.",
-        next_step=f"Ask for at least --budget {needed:.10g}, or for fewer --pairs.",
+        f"The budget of {budget.amount:.10g} {budget.unit} does not pay for what is drawn at "
+        f"random: {' and '.join(texts)}, which takes {needed:.10g} {budget.unit}.",
+        next_step=f"Ask for at least --budget {needed:.10g}, or for fewer {fewer}.",
         unchanged="Nothing was requested.",
     )

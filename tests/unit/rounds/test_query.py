@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,14 +14,16 @@ import pytest
 from labelgrid.errors import LabelgridError, ProjectError, RecipeError
 from labelgrid.ledger.grid import Cell, Explanation, Move, State, request_id
 from labelgrid.progress import Silent
+from labelgrid.project.audited_cells import DRAWN_CELLS
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.import_supplied import import_supplied
 from labelgrid.project.pairs import drawn_pairs
 from labelgrid.project.records import read_fit, read_picks
 from labelgrid.rounds import fit, models, pool_scorer, query, round_scores, score
 from labelgrid.rounds.choose import training_history
 from labelgrid.score.statistic import Statistic, TrainedStatistic
 from labelgrid.score.table import read_table
-from labelgrid.select.draws import CONTROL, PAIR
+from labelgrid.select.draws import AUDIT, CONTROL, PAIR
 from labelgrid.select.parts import AsIs, ComposedStrategy, ScorerResult, draw_cells
 from labelgrid.select.strategy import Budget
 from tests.projects import Said, answer, make_project
@@ -486,3 +489,69 @@ def test_an_image_whose_file_is_gone_is_not_drawn(related, bought):
 def test_pairs_need_a_relation(project):
     with pytest.raises(RecipeError, match="No relation between tasks is declared"):
         query.query(project, Budget(9), Silent(), pairs=2)
+
+
+@pytest.fixture
+def supplied(related):
+    """The same project, of whose 12 training images a supplier gave the depth and the normals."""
+    project, made = related
+    shutil.rmtree(made.labels / "semseg")
+    import_supplied(project, made.labels, supplier="s", accept=True)
+    return project
+
+
+def test_audits_are_paid_from_the_budget_beside_the_picks_and_kept_by_supplier_and_task(supplied):
+    said = Said()
+    words = {"audit": 3, "pairs": 2, "control": "50%", "prelabels": False}
+    asked = query.query(supplied, Budget(20), said, **words)
+    found = cells_by_reason(asked)
+    assert {why: len(cells) for why, cells in found.items()} == {
+        PAIR: 4,
+        AUDIT: 2,
+        CONTROL: 7,
+        "random cell": 7,
+    }
+    noted = supplied.store.get(DRAWN_CELLS)
+    assert {task: len(images) for task, images in noted["s"].items()} == {"depth": 3, "normals": 3}
+    drawn = {Cell(image_id, task) for task, images in noted["s"].items() for image_id in images}
+    assert drawn <= found[AUDIT] | found[PAIR]
+    kept = {event.move.cell for event in supplied.store.events(why=AUDIT)}
+    assert kept == found[AUDIT]
+    assert any(
+        line.startswith("Drawn at random to audit suppliers: 3 depth") for line in said.lines
+    )
+
+
+def test_the_same_audit_draws_once_and_a_further_one_goes_on(supplied):
+    words = {"audit": 2, "prelabels": False}
+    shown = query.query(supplied, Budget(4), Silent(), dry_run=True, **words)
+    assert supplied.store.get(DRAWN_CELLS) is None
+    first = query.query(supplied, Budget(4), Silent(), **words)
+    assert first == shown and set(cells_by_reason(first)) == {AUDIT}
+    again = query.query(supplied, Budget(4), Silent(), **words)
+    assert again == replace(first, repeated=True)
+    further = query.query(supplied, Budget(4), Silent(), new=True, **words)
+    assert not {pick.cell for pick in further.picks} & {pick.cell for pick in first.picks}
+    assert len(supplied.store.get(DRAWN_CELLS)["s"]["depth"]) == 4
+
+
+def test_audits_that_the_budget_does_not_pay_are_refused_and_nothing_changes(supplied):
+    before = supplied.store.pool_hash()
+    with pytest.raises(
+        LabelgridError, match=r"6 labels to audit suppliers(.|\n)*--budget 6(.|\n)*Nothing was req"
+    ):
+        query.query(supplied, Budget(5), Silent(), audit=3, prelabels=False)
+    assert supplied.store.pool_hash() == before and supplied.store.get(DRAWN_CELLS) is None
+
+
+def test_a_cell_whose_image_is_gone_is_not_audited(supplied):
+    first = query.query(supplied, Budget(6), Silent(), audit=3, dry_run=True, prelabels=False)
+    gone = supplied.store.image(first.picks[0].cell.image_id)
+    (Path(gone.root) / gone.image_id).unlink()
+    asked = query.query(supplied, Budget(6), Silent(), audit=3, prelabels=False)
+    assert gone.image_id not in str(supplied.store.get(DRAWN_CELLS)) and len(asked.picks) == 6
+
+
+def test_audits_need_a_supplier(project):
+    with pytest.raises(ProjectError, match=r"nothing to audit(.|\n)*--supplier NAME"):
+        query.query(project, Budget(9), Silent(), audit=2)

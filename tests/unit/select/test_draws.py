@@ -10,11 +10,21 @@ from hypothesis import strategies as st
 from labelgrid.errors import LabelgridError, UsageError
 from labelgrid.ledger.grid import State
 from labelgrid.select.budget import check_picks, payable_amount
-from labelgrid.select.draws import CONTROL, PAIR, RandomDraws, draw_beside, read_draws, read_share
+from labelgrid.select.draws import (
+    AUDIT,
+    CONTROL,
+    PAIR,
+    RandomDraws,
+    SuppliedCells,
+    draw_beside,
+    read_draws,
+    read_share,
+)
 from labelgrid.select.strategy import Budget
 from tests.contracts.strategy_laws import grid_of
 
 PAIRED = ("depth", "normals")
+TWELVE = [f"image-{number}" for number in range(12)]
 WHOLE = [State.LABELLED] * 3
 
 
@@ -31,11 +41,24 @@ def grids(draw):
 
 
 @st.composite
+def supplied(draw):
+    images = draw(st.sets(st.sampled_from(TWELVE), min_size=1))
+    return SuppliedCells(
+        supplier=draw(st.sampled_from("ab")),
+        task=draw(st.sampled_from(PAIRED)),
+        images=images,
+        earlier=draw(st.lists(st.sampled_from(sorted(images)))),
+    )
+
+
+@st.composite
 def asked(draw):
     return RandomDraws(
         pairs=draw(st.integers(0, 4)),
         tasks=PAIRED,
-        earlier=draw(st.lists(st.sampled_from([f"image-{number}" for number in range(12)]))),
+        earlier=draw(st.lists(st.sampled_from(TWELVE))),
+        audit=draw(st.integers(0, 4)),
+        supplied=draw(st.lists(supplied(), max_size=3)),
         control=draw(st.sampled_from([0.0, 0.2, 0.5, 1.0])),
     )
 
@@ -81,6 +104,7 @@ def test_the_same_cells_are_drawn_in_any_pool_order(draws, grid, unit, order):
     assert (one is None) == (other is None)
     if one and other:
         assert (one.images, one.picks) == (other.images, other.picks)
+        assert one.audited == other.audited
 
 
 @settings(deadline=None)
@@ -149,6 +173,83 @@ def test_a_budget_that_does_not_pay_for_the_pairs_is_refused_and_the_least_that_
         assert draw_beside(draws, many(5), Budget(least, unit), seed=0, round=1).spent == least
 
 
+def audit(count, *cells):
+    """Draw cells of suppliers: each a task, and the numbers of its images."""
+    supplied = []
+    for number, (task, images) in enumerate(cells):
+        names = [f"image-{image}" for image in images]
+        supplied.append(SuppliedCells(supplier=f"s{number}", task=task, images=names))
+    return RandomDraws(audit=count, supplied=supplied)
+
+
+def test_cells_with_a_supplied_label_alone_are_drawn_as_many_of_each_supplier_and_task():
+    draws = audit(3, ("depth", range(8)), ("normals", range(4, 9)), ("depth", [1, 2]))
+    drawn = draw_beside(draws, many(9), Budget(99), seed=0, round=7)
+    found = {(cells.supplier, cells.task): set(cells.images) for cells in drawn.audited}
+    assert [len(images) for images in found.values()] == [3, 3, 2]
+    for cells in draws.supplied:
+        assert found[cells.supplier, cells.task] <= set(cells.images)
+    requested = {(pick.cell.image_id, pick.cell.task) for pick in drawn.picks}
+    depth = found["s0", "depth"] | found["s2", "depth"]
+    of_depth = {(image_id, "depth") for image_id in depth}
+    assert requested == of_depth | {(image_id, "normals") for image_id in found["s1", "normals"]}
+    assert len(drawn.picks) == len(requested) == drawn.spent
+    assert {pick.why for pick in drawn.picks} == {AUDIT} and not drawn.images
+
+
+def test_suppliers_of_the_same_images_share_their_audits():
+    draws = audit(3, ("depth", range(9)), ("depth", range(9)))
+    assert len(draw_beside(draws, many(9), Budget(99), seed=0, round=1).picks) == 3
+
+
+@settings(deadline=None)
+@given(state=st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=3), min_size=9, max_size=9))
+def test_audited_cells_do_not_depend_on_what_was_bought(state):
+    draws = audit(4, ("depth", range(7)))
+    bought = draw_beside(draws, many(9, state), Budget(99), seed=0, round=1)
+    nothing = draw_beside(draws, many(9), Budget(99), seed=0, round=1)
+    assert bought.audited == nothing.audited and len(nothing.picks) == 4
+
+
+def test_every_cell_is_audited_as_often_as_every_other():
+    counts = dict.fromkeys(TWELVE[:8], 0)
+    for seed in range(2000):
+        drawn = draw_beside(audit(2, ("depth", range(8))), many(9), Budget(9), seed=seed, round=1)
+        for image_id in drawn.audited[0].images:
+            counts[image_id] += 1
+    assert all(abs(count - 500) < 5 * np.sqrt(500 * 0.75) for count in counts.values()), counts
+
+
+def test_audits_go_on_where_the_last_ones_ended():
+    both = draw_beside(audit(6, ("depth", range(9))), many(9), Budget(99), seed=3, round=1)
+    draws = audit(2, ("depth", range(9)))
+    first = draw_beside(draws, many(9), Budget(99), seed=3, round=1)
+    drawn = first.audited[0].images
+    further = replace(draws, audit=4, supplied=[replace(draws.supplied[0], earlier=drawn)])
+    second = draw_beside(further, first.grid, Budget(99), seed=3, round=2)
+    assert [*drawn, *second.audited[0].images] == both.audited[0].images
+    cancelled = draw_beside(further, many(9), Budget(99), seed=3, round=2)
+    assert cancelled.audited[0].images == both.audited[0].images[:4]
+
+
+def test_the_label_of_a_pair_audits_a_supplier_too():
+    draws = replace(audit(3, ("depth", range(9))), pairs=3, tasks=PAIRED)
+    drawn = draw_beside(draws, many(9), Budget(99), seed=3, round=1)
+    assert drawn.audited[0].images == drawn.images
+    assert [pick.why for pick in drawn.picks] == [PAIR] * 6
+
+
+def test_a_budget_that_does_not_pay_for_the_audits_is_refused_and_the_least_that_does_is_named():
+    draws = audit(3, ("normals", range(9)))
+    for unit, least in (("labels", 3), ("cost", 6), ("images", 1)):
+        with pytest.raises(LabelgridError, match=rf"takes {least} {unit}(.|\n)*fewer --audit"):
+            draw_beside(draws, many(9), Budget(least - 0.1, unit), seed=0, round=1)
+        assert draw_beside(draws, many(9), Budget(least, unit), seed=0, round=1).spent == least
+    both = replace(audit(2, ("depth", [5, 6])), pairs=1, tasks=["semseg"])
+    with pytest.raises(LabelgridError, match="1 label as pairs of semseg and 2 labels to audit"):
+        draw_beside(both, many(9), Budget(2), seed=0, round=1)
+
+
 @pytest.mark.parametrize(("unit", "count"), [("labels", 4), ("images", 12)])
 def test_the_control_is_a_share_of_what_the_pairs_leave(unit, count):
     draws = RandomDraws(pairs=3, tasks=PAIRED, control=0.25)
@@ -181,6 +282,8 @@ def test_a_wrong_share_is_refused(share):
         read_share(share)
 
 
-def test_a_number_of_pairs_below_0_is_refused():
-    with pytest.raises(UsageError, match=r"--pairs .* Found -1"):
-        read_draws(-1, 0)
+def test_a_number_of_pairs_or_audits_below_0_is_refused():
+    with pytest.raises(UsageError, match=r"--pairs must be a number of images .* Found -1"):
+        read_draws(-1, 0, 0)
+    with pytest.raises(UsageError, match=r"--audit must be a number of cells .* Found -2"):
+        read_draws(0, -2, 0)
