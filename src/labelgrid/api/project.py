@@ -26,7 +26,6 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.project.image_files import Check
     from labelgrid.project.imported import Imported
     from labelgrid.project.records import Fit
-    from labelgrid.project.relate import Related
     from labelgrid.project.remove import Removed, Restored
     from labelgrid.project.task_change import Changed
     from labelgrid.project.verify import Verified
@@ -34,6 +33,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.rounds.audit import Audited
     from labelgrid.rounds.derived_predictions import Derived
     from labelgrid.rounds.query import QueryResult
+    from labelgrid.rounds.relate import Related
     from labelgrid.score.table import Table
 
 #: One or several paths of files or folders.
@@ -617,13 +617,13 @@ class Project(ProjectContents):
             return audit(self._project, folds, progress)
 
     def relate(self, *, write: bool = False) -> "Related":
-        """Measure how well labels follow from one another, and propose how far to trust that.
+        """Measure relations and suppliers by true labels, and propose how far to trust them.
 
         Args:
             write: write the trust into `labelgrid.toml`, and the field of view of unknown cameras
                 into `camera.toml`.
         """
-        from labelgrid.project.relate import relate
+        from labelgrid.rounds.relate import relate
 
         if not write:
             return relate(self._project, self._progress)

@@ -306,9 +306,11 @@ def _show_suppliers(suppliers: Mapping[str, Any]) -> None:
     for name, values in suppliers.items():
         for task, count in values["labels"].items():
             cost = values["cost"] * count
-            rows.append([name, task, count, cost, values["trust"][task]])
+            measured = values["measured"].get(task, "")
+            rows.append([name, task, count, cost, values["trust"][task], measured])
     if rows:
-        screen.print_table("", ["supplier", "task", "labels", "cost", "trust"], rows)
+        columns = ["supplier", "task", "labels", "cost", "trust", "measured"]
+        screen.print_table("", columns, rows)
 
 
 def _show_rows(first: str, entries: Mapping[str, Mapping[str, Any]], titles: Titles) -> None:

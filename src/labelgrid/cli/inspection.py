@@ -12,7 +12,10 @@ from labelgrid.errors import note_unchanged
 from labelgrid.words import count_text, join_names
 
 if TYPE_CHECKING:
-    from labelgrid.project.relate import RelationRow
+    from labelgrid.project.relation_trust import RelationRow
+    from labelgrid.relations.agreement import Measured
+    from labelgrid.rounds.relate import Related
+    from labelgrid.rounds.supplier_trust import SupplierRow
 
 #: The rows of the table of an audit.
 DOUBTFUL = 20
@@ -141,7 +144,7 @@ def relate(
     ] = False,
     json: AsJson = False,
 ) -> None:
-    """Measure how well labels follow from one another, and propose how far to trust that.
+    """Measure relations and suppliers by true labels, and propose how far to trust them.
 
     Measures on training images that were drawn at random.
 
@@ -154,11 +157,7 @@ def relate(
     if json:
         screen.print_json(asdict(related))
         return
-    rows = [_relation_row(row) for row in related.relations]
-    screen.print_table("", ["relation", "images", "agreement", "coverage", "trust", "now"], rows)
-    for row in related.relations:
-        if row.remark:
-            screen.say(f"{row.name}: {row.remark}")
+    _show_related(related)
     if related.files:
         screen.say("Written:" if related.written else "Proposed; --write writes it:")
     for name, text in related.files.items():
@@ -166,20 +165,45 @@ def relate(
         screen.say("\n    ".join(lines))
 
 
+def _show_related(related: "Related") -> None:
+    """Print what was measured, then why some could not be."""
+    figures = ["images", "agreement", "coverage", "trust", "now"]
+    relations = [_relation_row(row) for row in related.relations]
+    if relations:
+        screen.print_table("", ["relation", *figures], relations)
+    suppliers = [_supplier_row(row) for row in related.suppliers]
+    if suppliers:
+        screen.print_table("", ["supplier", "task", *figures], suppliers)
+    remarks = [(row.name, row.remark) for row in related.relations]
+    remarks += [(f"{row.supplier}, {row.task}", row.remark) for row in related.suppliers]
+    for name, remark in remarks:
+        if remark:
+            screen.say(f"{name}: {remark}")
+
+
 def _relation_row(row: "RelationRow") -> tuple[str, ...]:
     """The cells of a relation in the table."""
     name = f"{row.name}: {join_names(row.reads)} → {row.gives}"
     now = f"{row.now:g}" if row.declared else "not declared"
-    if row.measured is None:
-        return (name, row.sample, "", "", "", now)
+    return (name, row.sample, *_figures(row.measured), now)
+
+
+def _supplier_row(row: "SupplierRow") -> tuple[str, ...]:
+    """The cells of a supplier and task in the table."""
+    return (row.supplier, row.task, row.sample, *_figures(row.measured), f"{row.now:g}")
+
+
+def _figures(measured: "Measured | None") -> tuple[str, str, str]:
+    """Agreement, coverage and trust in words; empty ones if they could not be measured."""
+    if measured is None:
+        return ("", "", "")
     texts = []
-    for figure, interval in row.measured.figures.items():
+    for figure, interval in measured.figures.items():
         unit = f" {interval.unit}" if interval.unit else ""
         texts.append(
             f"{figure} {interval.value:.3g} ({interval.low:.3g} to {interval.high:.3g}){unit}"
         )
-    coverage = f"{row.measured.coverage:.0%}"
-    return (name, row.sample, "; ".join(texts), coverage, f"{row.measured.trust:g}", now)
+    return ("; ".join(texts), f"{measured.coverage:.0%}", f"{measured.trust:g}")
 
 
 def list_(

@@ -51,11 +51,11 @@ def _noted_images(project: ProjectFolder) -> list[str]:
     )
 
 
-def paired_tasks(project: ProjectFolder) -> list[str]:
+def connected_tasks(project: ProjectFolder) -> list[str]:
     """The tasks that the recipe's relations connect, on or off, in the order they were added.
 
     Raises:
-        RecipeError: the recipe declares no relation, or a wrong one.
+        RecipeError: the recipe declares a wrong relation.
         PluginError: there is no such relation.
     """
     settings = project.settings
@@ -64,6 +64,17 @@ def paired_tasks(project: ProjectFolder) -> list[str]:
     connected = set[str]()
     for relation in declared_relations(recipe.relations, tasks):
         connected |= {*relation.reads, relation.gives}
+    return [task for task in tasks if task in connected]
+
+
+def paired_tasks(project: ProjectFolder) -> list[str]:
+    """The tasks of which an image that is drawn as a pair gets all labels: `connected_tasks`.
+
+    Raises:
+        RecipeError: the recipe declares no relation, or a wrong one.
+        PluginError: there is no such relation.
+    """
+    connected = connected_tasks(project)
     if not connected:
         raise RecipeError(
             "No relation between tasks is declared, so no labels make a pair.",
@@ -72,4 +83,4 @@ def paired_tasks(project: ProjectFolder) -> list[str]:
             "`labelgrid list relations` shows all.",
             unchanged="Nothing was requested.",
         )
-    return [task for task in tasks if task in connected]
+    return connected

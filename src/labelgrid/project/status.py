@@ -27,8 +27,8 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
     cells of training images whose label follows from others, and `saved` what these would have
     cost; only of tasks of which a relation gives labels. `set_aside` holds the images that the last
     commands left out and that still cannot be used, with the reasons.
-    `suppliers` says of each how many labels it gave, what they cost, and how far the recipe trusts
-    them.
+    `suppliers` says of each how many labels it gave, what they cost, how far the recipe trusts
+    them, and what trust was measured and written last, if no label came since.
     `camera` says of how many images the camera is known; None without a `camera.toml` or a relation
     that needs one.
     """

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from labelgrid import files
 from labelgrid.annotate.answer_folder import DECLARATION
@@ -25,6 +25,9 @@ from labelgrid.tasks.alignment import Align
 from labelgrid.words import join_names
 
 INDEX = "index.json"
+#: The measured trust in a supplier's labels.
+MEASURED = "measured.json"
+T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _WHAT_IS_DECLARED = {
     "cost": "of one label; suppliers' costs are shown beside what was spent, never in it",
@@ -137,6 +140,19 @@ class SupplierIndex:
         return self.deliveries[label.delivery].classes.get(task)
 
 
+@dataclass(frozen=True)
+class MeasuredTrust:
+    """The trust in a supplier's labels that was measured last.
+
+    Args:
+        tasks: by task.
+        deliveries: the number of its imports until then.
+    """
+
+    tasks: Mapping[str, float] = field(default_factory=dict)
+    deliveries: int = 0
+
+
 def supplier_names(project: ProjectFolder) -> list[str]:
     """The names of the project's suppliers, sorted."""
     found = (project.folder / SUPPLIED).glob(f"*/{INDEX}")
@@ -176,23 +192,35 @@ def read_index(project: ProjectFolder, name: str) -> SupplierIndex:
         ProjectError: it is damaged.
     """
     path = supplier_folder(project, name) / INDEX
-    try:
-        with files.disk_errors(path):
-            values = json.loads(files.read_text(path)) if path.exists() else {}
-        index = parse(SupplierIndex, values, str(path), finite=False)
-    except (ValueError, TypeError, RecipeError) as error:
-        raise _damaged(path) from error
+    index = _read(SupplierIndex, path)
     for labels in index.labels.values():
         if any(not 0 <= label.delivery < len(index.deliveries) for label in labels.values()):
             raise _damaged(path)
     return index
 
 
+def _read(kind: type[T], path: Path) -> T:
+    """What a file of a supplier's folder holds; `kind` without values if there is none.
+
+    Raises:
+        ProjectError: it is damaged.
+    """
+    try:
+        with files.disk_errors(path):
+            values = json.loads(files.read_text(path)) if path.exists() else {}
+        return parse(kind, values, str(path), finite=False)
+    except (ValueError, TypeError, RecipeError) as error:
+        raise _damaged(path) from error
+
+
 def _damaged(path: Path) -> ProjectError:
+    steps = {
+        INDEX: "Remove this file and import the supplier's labels again; or remove the folder.",
+        MEASURED: "Remove this file; `labelgrid relate DIR --write` measures again.",
+    }
+    what = {INDEX: "list of a supplier's labels", MEASURED: "trust measured of a supplier"}
     return ProjectError(
-        "The list of a supplier's labels is damaged.",
-        where=str(path),
-        next_step="Remove this file and import the supplier's labels again; or remove the folder.",
+        f"The {what[path.name]} is damaged.", where=str(path), next_step=steps[path.name]
     )
 
 
@@ -204,6 +232,29 @@ def write_index(project: ProjectFolder, name: str, index: SupplierIndex) -> None
     """
     text = json.dumps(asdict(index), ensure_ascii=False, separators=(",", ":"))
     files.write_text(supplier_folder(project, name) / INDEX, f"{text}\n")
+
+
+def note_trust(project: ProjectFolder, name: str, tasks: Mapping[str, float]) -> None:
+    """Keep the trust that was measured in a supplier's labels, by task.
+
+    Raises:
+        ProjectError: the disk reports an error.
+    """
+    measured = MeasuredTrust(tasks, len(read_index(project, name).deliveries))
+    text = json.dumps(asdict(measured), ensure_ascii=False)
+    files.write_text(supplier_folder(project, name) / MEASURED, f"{text}\n")
+
+
+def noted_trust(project: ProjectFolder, name: str) -> Mapping[str, float]:
+    """The trust that was measured in a supplier's labels, by task; none of labels that came since.
+
+    Raises:
+        ProjectError: the note or the list of labels is damaged.
+    """
+    measured = _read(MeasuredTrust, supplier_folder(project, name) / MEASURED)
+    if measured.deliveries != len(read_index(project, name).deliveries):
+        return {}
+    return measured.tasks
 
 
 def supplier_values(
@@ -220,6 +271,7 @@ def supplier_values(
             "labels": counts,
             "cost": supplier.cost,
             "trust": {task: choice.trust_in(task) for task in counts},
+            "measured": dict(noted_trust(project, name)),
             "origin": supplier.origin,
             "licence": supplier.licence,
         }

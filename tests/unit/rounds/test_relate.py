@@ -16,12 +16,14 @@ from labelgrid.progress import Silent
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.pairs import note_pairs
-from labelgrid.project.relate import CAMERAS, Related, RelationRow, relate
+from labelgrid.project.relation_trust import RelationRow
 from labelgrid.project.settings import read_settings
 from labelgrid.rounds.context import context_of
+from labelgrid.rounds.relate import CAMERAS, Related, relate
 from tests.projects import make_project
 from tests.support import Made
 
+COVERS = ["labelgrid.project.relation_trust"]
 TABLE = "[changes.relations.depth_normals]\ntrust = 0.5\n"
 
 

@@ -1,40 +1,24 @@
 """Measures the relations between a project's tasks on its training images. Loads no torch.
 
-Only random images say how far a relation can be trusted: those drawn as pairs, or labels that no
-strategy picked. Held-out images are never read.
+They are measured on a random sample of these alone, see `RandomLabels`.
 """
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
-from labelgrid.data.cameras import NAME as CAMERAS
 from labelgrid.data.dataset import camera_of, nonempty_label
-from labelgrid.errors import ProjectError, RecipeError, command, note_unchanged
-from labelgrid.files import disk_errors, read_text, write_text
-from labelgrid.ledger.grid import Cell, State
+from labelgrid.errors import command
 from labelgrid.progress import Progress
-from labelgrid.project.folder import SETTINGS, ProjectFolder
+from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.known_cameras import camera_step
-from labelgrid.project.pairs import drawn_pairs
-from labelgrid.project.settings import text_with_tables
+from labelgrid.project.random_labels import ENOUGH, MOST, MOST_PIXELS, RandomLabels
 from labelgrid.project.sources import source_of
-from labelgrid.recipes.resolve import load_recipe
 from labelgrid.relations.agreement import FEWEST, Measured, TruePair, measure_relation
 from labelgrid.relations.bound import BoundRelation, bind, undeclared_relations
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.relations.search import Setting, find_setting
-from labelgrid.streams import image_key
 from labelgrid.words import count_text, join_names
-
-#: A relation is measured on at most so many images, and so many pixels if these are many.
-MOST = 50
-MOST_PIXELS = 40_000_000
-#: What a message asks for.
-ENOUGH = 10
-UNCHANGED = "Nothing was written."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,81 +52,31 @@ class RelationRow:
     remark: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Related:
-    """The relations of a project, measured.
-
-    Args:
-        relations: a row for each.
-        files: what is proposed for files of the project, by name: tables of `labelgrid.toml`, and
-            `camera.toml` if cameras were unknown.
-        written: whether that was written.
-    """
-
-    relations: Sequence[RelationRow]
-    files: Mapping[str, str]
-    written: bool
-
-
-@note_unchanged(UNCHANGED)
-def relate(project: ProjectFolder, progress: Progress, *, write: bool = False) -> Related:
-    """Measure the relations of the recipe, and the shipped ones that fit the tasks.
+def measure_relations(
+    project: ProjectFolder, progress: Progress, declared: Mapping[str, RelationChoice]
+) -> list[RelationRow]:
+    """Measure the relations of a recipe, and the shipped ones that fit the tasks.
 
     Args:
         project: the project.
         progress: reports each relation.
-        write: write the trust, and the camera if it was unknown, into the project's files.
+        declared: those of the recipe.
 
     Raises:
-        RecipeError: the recipe is wrong, or no relation fits the tasks.
+        RecipeError: one of the recipe is wrong.
         LabelError: a label's file is missing or has changed.
-        ProjectError: the camera cannot be written.
-    """
-    settings = project.settings
-    recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
-    choices = _candidates(project, recipe.relations)
-    sampler = _Sampler(project)
-    progress.start("Measuring relations", len(choices), "relations")
-    rows = []
-    for name, choice in choices.items():
-        rows.append(_Measuring(sampler, name, choice, name in recipe.relations).row())
-        progress.advance()
-    tables = {}
-    for row in rows:
-        table = _proposed(row, recipe.relations.get(row.name))
-        if table:
-            tables[row.name] = table
-    camera = _proposed_camera(rows)
-    if write:
-        _write(project, tables, camera)
-    files = {}
-    if tables:
-        files[SETTINGS] = f"{text_with_tables('', 'relations', tables).strip()}\n"
-    if camera:
-        files[CAMERAS] = camera
-    return Related(relations=rows, files=files, written=write and bool(files))
-
-
-def _candidates(
-    project: ProjectFolder, declared: Mapping[str, RelationChoice]
-) -> dict[str, RelationChoice]:
-    """The relations of the recipe, then the shipped ones that fit the tasks with their defaults.
-
-    Raises:
-        RecipeError: one of the recipe is wrong, or there is none.
     """
     tasks = project.tasks()
     for name, choice in declared.items():
         bind(name, choice, tasks)
     choices = {**declared, **undeclared_relations(declared, tasks)}
-    if not choices:
-        raise RecipeError(
-            "No relation is declared, and none fits the project's tasks without options.",
-            where=str(project.folder / SETTINGS),
-            next_step="`labelgrid list relations` shows all; declare one as a table "
-            "[changes.relations.NAME].",
-        )
-    return choices
+    sampler = _Sampler(project)
+    progress.start("Measuring relations", len(choices), "relations")
+    rows = []
+    for name, choice in choices.items():
+        rows.append(_Measuring(sampler, name, choice, name in declared).row())
+        progress.advance()
+    return rows
 
 
 class _Sampler:
@@ -152,36 +86,7 @@ class _Sampler:
         self.project = project
         self.tasks = project.tasks()
         self.source = source_of(project)
-
-    @cached_property
-    def labelled(self) -> dict[str, set[str]]:
-        """The tasks of which each training image has a label."""
-        tasks: dict[str, set[str]] = {}
-        for row in self.project.store.cells(state=State.LABELLED, splits=("train",)):
-            tasks.setdefault(row.cell.image_id, set()).add(row.cell.task)
-        return tasks
-
-    @cached_property
-    def picked(self) -> set[Cell]:
-        """The cells that strategies picked, ever."""
-        cells = set()
-        for event in self.project.store.events():
-            if event.move.to == State.REQUESTED and event.move.score is not None:
-                cells.add(event.move.cell)
-        return cells
-
-    def images(self, names: Iterable[str]) -> tuple[list[str], str]:
-        """The images with labels of all these tasks that are a random sample, and which these are.
-
-        In an order that depends on their names alone.
-        """
-        needed = set(names)
-        whole = {image_id for image_id, tasks in self.labelled.items() if needed <= tasks}
-        drawn = whole.intersection(drawn_pairs(self.project))
-        if len(drawn) >= FEWEST:
-            return sorted(drawn, key=image_key), "drawn at random"
-        picked = {cell.image_id for cell in self.picked if cell.task in needed}
-        return sorted(whole - picked, key=image_key), "imported, not picked"
+        self.random = RandomLabels(project)
 
     def pairs(self, relation: BoundRelation, image_ids: Sequence[str]) -> list[TruePair]:
         """The labels of images, as far as they have valid pixels, and their cameras."""
@@ -225,7 +130,7 @@ class _Measuring:
     def row(self) -> RelationRow:
         """Measure the relation."""
         relation = self.bound(self.choice.options)
-        ids, which = self.sampler.images([*relation.reads, relation.gives])
+        ids, which = self.sampler.random.images([*relation.reads, relation.gives])
         pairs = self.sampler.pairs(relation, ids)
         row = RelationRow(
             name=self.name,
@@ -296,6 +201,18 @@ class _Measuring:
         )
 
 
+def relation_tables(
+    rows: Iterable[RelationRow], declared: Mapping[str, RelationChoice]
+) -> dict[str, dict[str, Any]]:
+    """The tables that are proposed for relations, by name; `declared` are those of the recipe."""
+    tables = {}
+    for row in rows:
+        table = _proposed(row, declared.get(row.name))
+        if table:
+            tables[row.name] = table
+    return tables
+
+
 def _proposed(row: RelationRow, declared: RelationChoice | None) -> dict[str, Any]:
     """The table that is proposed for a relation; empty if it may stay as it is."""
     table: dict[str, Any] = {}
@@ -319,31 +236,10 @@ def _proposed(row: RelationRow, declared: RelationChoice | None) -> dict[str, An
     return table
 
 
-def _proposed_camera(rows: Iterable[RelationRow]) -> str:
+def proposed_camera(rows: Iterable[RelationRow]) -> str:
     """The content of `camera.toml` by the most trusted relation that found a field of view."""
     found = [row for row in rows if row.field_of_view and row.trust]
     if not found:
         return ""
     best = max(found, key=lambda row: row.trust or 0.0)
     return f"field_of_view = {best.field_of_view}\n"
-
-
-def _write(project: ProjectFolder, tables: Mapping[str, Mapping[str, Any]], camera: str) -> None:
-    """Write what is proposed.
-
-    Raises:
-        ProjectError: the cameras are a data set's, or `camera.toml` exists.
-    """
-    path = project.folder / CAMERAS
-    if camera and (project.settings.oracle or os.path.lexists(path)):
-        raise ProjectError(
-            "Cameras of some images were found, but another file says what is known of them.",
-            where=str(project.settings.oracle.root if project.settings.oracle else path),
-            next_step=f"Add `{camera.strip()}` to its {CAMERAS}, then run the same command again.",
-        )
-    file = project.folder / SETTINGS
-    with disk_errors(file, UNCHANGED):
-        text = text_with_tables(read_text(file), "relations", tables)
-        if camera:
-            write_text(path, camera)
-        write_text(file, text)

@@ -1,0 +1,94 @@
+"""Finds labels of training images that are a random sample, to measure others on. Loads no torch.
+
+These are the ones that queries drew at random, or else those that no strategy picked. Held-out
+images are never among them.
+"""
+
+from collections.abc import Collection, Iterable
+from functools import cached_property
+
+from labelgrid.ledger.grid import Cell, State
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.pairs import connected_tasks, drawn_pairs
+from labelgrid.relations.agreement import FEWEST
+from labelgrid.select.draws import CONTROL, SuppliedCells
+from labelgrid.streams import image_key
+
+#: Labels are measured on at most so many images, and so many pixels if these are many.
+MOST = 50
+MOST_PIXELS = 40_000_000
+#: The number of images that a message asks for.
+ENOUGH = 10
+#: How a sample came about, in words.
+DRAWN = "drawn at random"
+NOT_PICKED = "imported, not picked"
+
+
+class RandomLabels:
+    """The labels of a project's training images, and which of them are a random sample."""
+
+    def __init__(self, project: ProjectFolder) -> None:
+        self.project = project
+
+    @cached_property
+    def labelled(self) -> dict[str, set[str]]:
+        """The tasks of which each training image has a label."""
+        tasks: dict[str, set[str]] = {}
+        for row in self.project.store.cells(state=State.LABELLED, splits=("train",)):
+            tasks.setdefault(row.cell.image_id, set()).add(row.cell.task)
+        return tasks
+
+    @cached_property
+    def picked(self) -> set[Cell]:
+        """The cells that strategies picked, ever."""
+        cells = set()
+        for event in self.project.store.events():
+            if event.move.to == State.REQUESTED and event.move.score is not None:
+                cells.add(event.move.cell)
+        return cells
+
+    @cached_property
+    def control(self) -> set[Cell]:
+        """The cells that queries drew as a control."""
+        return {event.move.cell for event in self.project.store.events(why=CONTROL)}
+
+    @cached_property
+    def pairs(self) -> set[str]:
+        """The images that queries drew as pairs."""
+        return set(drawn_pairs(self.project))
+
+    @cached_property
+    def paired_tasks(self) -> list[str]:
+        """The tasks of which an image that was drawn as a pair got all labels."""
+        return connected_tasks(self.project)
+
+    def images(self, names: Iterable[str]) -> tuple[list[str], str]:
+        """The images with labels of all these tasks that are a random sample, and which these are.
+
+        In an order that depends on their names alone.
+        """
+        needed = set(names)
+        whole = {image_id for image_id, tasks in self.labelled.items() if needed <= tasks}
+        return self._sample(whole, self.pairs, needed)
+
+    def audited(self, cells: SuppliedCells) -> tuple[list[str], str]:
+        """The images of a supplier's cells with a true label that are a random sample; as `images`.
+
+        A cell was drawn to audit the supplier, as one of a pair, or as a control.
+        """
+        task = cells.task
+        whole = {image_id for image_id in cells.images if task in self.labelled.get(image_id, ())}
+        drawn = {*cells.earlier, *(cell.image_id for cell in self.control if cell.task == task)}
+        if task in self.paired_tasks:
+            drawn |= self.pairs
+        return self._sample(whole, drawn, {task})
+
+    def _sample(
+        self, whole: Collection[str], drawn: Collection[str], tasks: Collection[str]
+    ) -> tuple[list[str], str]:
+        """Of images with labels of some tasks, those that were drawn, or that were not picked."""
+        found = set(whole).intersection(drawn)
+        if len(found) >= FEWEST:
+            return sorted(found, key=image_key), DRAWN
+        picked = {cell.image_id for cell in self.picked if cell.task in tasks}
+        return sorted(set(whole) - picked, key=image_key), NOT_PICKED

@@ -1,0 +1,122 @@
+"""Measures the relations and the suppliers of a project, and proposes how far to trust them.
+
+Nothing changes until it is told to. Loads no torch.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from labelgrid.data.cameras import NAME as CAMERAS
+from labelgrid.errors import ProjectError, RecipeError, note_unchanged
+from labelgrid.files import disk_errors, read_text, write_text
+from labelgrid.progress import Progress
+from labelgrid.project.folder import SETTINGS, ProjectFolder
+from labelgrid.project.relation_trust import (
+    RelationRow,
+    measure_relations,
+    proposed_camera,
+    relation_tables,
+)
+from labelgrid.project.settings import text_with_tables
+from labelgrid.recipes.resolve import load_recipe
+from labelgrid.rounds.supplier_trust import (
+    SupplierRow,
+    measure_suppliers,
+    note_measured_trust,
+    supplier_tables,
+)
+
+UNCHANGED = "Nothing was written."
+#: Tables [changes.SECTION.NAME]: by section, then by name.
+Tables = Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Related:
+    """The relations and the suppliers of a project, measured.
+
+    Args:
+        relations: a row for each.
+        suppliers: a row for each supplier and task.
+        files: what is proposed for files of the project, by name: tables of `labelgrid.toml`, and
+            `camera.toml` if cameras were unknown.
+        written: whether that was written.
+    """
+
+    relations: Sequence[RelationRow]
+    suppliers: Sequence[SupplierRow]
+    files: Mapping[str, str]
+    written: bool
+
+
+@note_unchanged(UNCHANGED)
+def relate(project: ProjectFolder, progress: Progress, *, write: bool = False) -> Related:
+    """Measure the relations of the recipe, the shipped ones that fit the tasks, and the suppliers.
+
+    Args:
+        project: the project.
+        progress: reports each relation, and each task of a supplier.
+        write: write the trust, and the camera if it was unknown, into the project's files.
+
+    Raises:
+        RecipeError: the recipe is wrong, or there is neither a relation nor a supplier.
+        LabelError: a label's file is missing or has changed.
+        ProjectError: the camera cannot be written.
+    """
+    settings = project.settings
+    recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
+    relations = measure_relations(project, progress, recipe.relations)
+    suppliers = measure_suppliers(project, progress, recipe.suppliers)
+    if not (relations or suppliers):
+        raise RecipeError(
+            "No relation is declared, and none fits the project's tasks without options.",
+            where=str(project.folder / SETTINGS),
+            next_step="`labelgrid list relations` shows all; declare one as a table "
+            "[changes.relations.NAME].",
+        )
+    tables = {
+        "relations": relation_tables(relations, recipe.relations),
+        "suppliers": supplier_tables(suppliers, settings.changes.get("suppliers", {})),
+    }
+    camera = proposed_camera(relations)
+    files = {}
+    if any(tables.values()):
+        files[SETTINGS] = f"{_with_tables('', tables).strip()}\n"
+    if camera:
+        files[CAMERAS] = camera
+    if write:
+        _write(project, tables, camera)
+        note_measured_trust(project, suppliers)
+    return Related(
+        relations=relations, suppliers=suppliers, files=files, written=write and bool(files)
+    )
+
+
+def _with_tables(text: str, tables: Tables) -> str:
+    """Settings with these tables."""
+    for section, own in tables.items():
+        text = text_with_tables(text, section, own) if own else text
+    return text
+
+
+def _write(project: ProjectFolder, tables: Tables, camera: str) -> None:
+    """Write what is proposed.
+
+    Raises:
+        ProjectError: the cameras are a data set's, or `camera.toml` exists.
+    """
+    path = project.folder / CAMERAS
+    if camera and (project.settings.oracle or os.path.lexists(path)):
+        raise ProjectError(
+            "Cameras of some images were found, but another file says what is known of them.",
+            where=str(project.settings.oracle.root if project.settings.oracle else path),
+            next_step=f"Add `{camera.strip()}` to its {CAMERAS}, then run the same command again.",
+        )
+    file = project.folder / SETTINGS
+    with disk_errors(file, UNCHANGED):
+        text = _with_tables(read_text(file), tables)
+        if camera:
+            write_text(path, camera)
+        write_text(file, text)

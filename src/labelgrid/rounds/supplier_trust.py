@@ -1,0 +1,174 @@
+"""Measures the labels of a project's suppliers against true ones. Loads no torch.
+
+They are measured on a random sample of the training images alone, see `RandomLabels`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from labelgrid.data.dataset import Source
+from labelgrid.data.options import SupplierChoice
+from labelgrid.errors import command
+from labelgrid.ledger.grid import Cell, State
+from labelgrid.progress import Progress
+from labelgrid.project.audited_cells import supplied_cells
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.random_labels import ENOUGH, MOST, MOST_PIXELS, RandomLabels
+from labelgrid.project.sources import source_of
+from labelgrid.project.suppliers import note_trust
+from labelgrid.relations.agreement import FEWEST, LabelPair, Measured, measure_labels
+from labelgrid.rounds.supplied import pairs
+from labelgrid.select.draws import SuppliedCells
+from labelgrid.tasks.task import TaskDef
+from labelgrid.words import count_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupplierRow:
+    """The labels that a supplier gave of a task, and what was measured.
+
+    Args:
+        supplier: its name.
+        task: the task.
+        now: the trust in them in the recipe.
+        sample: the images that they were measured on, in words.
+        trust: how far they can be trusted; None: that could not be measured.
+        measured: the figures; None: there are none.
+        remark: why trust could not be measured, and the next step.
+    """
+
+    supplier: str
+    task: str
+    now: float
+    sample: str
+    trust: float | None = None
+    measured: Measured | None = None
+    remark: str = ""
+
+
+def measure_suppliers(
+    project: ProjectFolder, progress: Progress, choices: Mapping[str, SupplierChoice]
+) -> list[SupplierRow]:
+    """Measure the labels of each supplier and task, trusted or not.
+
+    Args:
+        project: the project.
+        progress: reports each supplier and task.
+        choices: the recipe's, by supplier.
+
+    Raises:
+        ProjectError: the list of a supplier's labels is damaged.
+        LabelError: a label's file is missing or has changed.
+    """
+    supplied = supplied_cells(project)
+    if not supplied:
+        return []
+    measuring = _Measuring(project, supplied)
+    progress.start("Measuring suppliers", len(supplied), "suppliers and tasks")
+    rows = []
+    for cells in supplied:
+        choice = choices.get(cells.supplier, SupplierChoice())
+        rows.append(measuring.row(cells, choice.trust_in(cells.task)))
+        progress.advance()
+    return rows
+
+
+class _Measuring:
+    """Measures the labels of a project's suppliers."""
+
+    def __init__(self, project: ProjectFolder, supplied: Sequence[SuppliedCells]) -> None:
+        self.project = project
+        self.supplied = supplied
+        self.tasks = project.tasks()
+        self.source = source_of(project)
+        self.random = RandomLabels(project)
+
+    def row(self, cells: SuppliedCells, now: float) -> SupplierRow:
+        """Measure the labels of a supplier and task; `now` is the trust in them."""
+        image_ids, which = self.random.audited(cells)
+        row = SupplierRow(
+            supplier=cells.supplier,
+            task=cells.task,
+            now=now,
+            sample=f"{count_text(len(image_ids), 'image')} {which}",
+        )
+        if len(image_ids) < FEWEST:
+            return replace(row, remark=self._lacking(cells, len(image_ids)))
+        task = self.tasks[cells.task]
+        some = _some_pairs(self.project, cells.supplier, task, self.source, image_ids=image_ids)
+        measured = measure_labels(some, task, seed=self.project.settings.seed)
+        if measured is None:
+            remark = f"Fewer than {FEWEST} of these images have pixels that are valid in both."
+            return replace(row, remark=remark)
+        sample = f"{count_text(measured.images, 'image')} {which}"
+        return replace(row, sample=sample, trust=measured.trust, measured=measured)
+
+    def _lacking(self, cells: SuppliedCells, count: int) -> str:
+        folder = self.project.folder
+        images = count_text(count, "training image has", "training images have")
+        asked = self._asked(cells)
+        if count + asked >= FEWEST:
+            answers = count_text(asked, "label is", "labels are")
+            step = f"{answers} asked for; `{command('import', folder)}` brings them."
+        else:
+            budget = ENOUGH * len({each.task for each in self.supplied})
+            words = ("--audit", str(ENOUGH), "--budget", str(budget))
+            step = f"`{command('query', folder, *words)}` requests them."
+        return (
+            f"{images} a true label beside the supplier's that no strategy picked: trust needs at "
+            f"least {FEWEST}, and {ENOUGH} are better. {step}"
+        )
+
+    def _asked(self, cells: SuppliedCells) -> int:
+        """How many labels of the drawn cells are asked for."""
+        drawn = [Cell(image_id, cells.task) for image_id in cells.earlier]
+        rows = self.project.store.find(drawn).values()
+        return sum(row.state == State.REQUESTED for row in rows)
+
+
+def _some_pairs(
+    project: ProjectFolder,
+    supplier: str,
+    task: TaskDef,
+    source: Source,
+    *,
+    image_ids: Sequence[str],
+) -> Iterator[LabelPair]:
+    """Supplied labels of images with the true ones, as many as are measured."""
+    pixels = 0
+    found = pairs(project, supplier, task, source=source, image_ids=image_ids)
+    for number, (_, true, supplied) in enumerate(found):
+        if number >= FEWEST and (number == MOST or pixels > MOST_PIXELS):
+            return
+        pixels += true.valid.size
+        yield LabelPair(supplied, true)
+
+
+def supplier_tables(
+    rows: Iterable[SupplierRow], changes: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """The tables that are proposed for suppliers whose trust is to change, by name.
+
+    Args:
+        rows: what was measured.
+        changes: the settings' tables of suppliers, of which all else stays.
+    """
+    tables: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if row.trust is None or row.trust == row.now:
+            continue
+        table = tables.setdefault(row.supplier, dict(changes.get(row.supplier, {})))
+        table["tasks"] = {**table.get("tasks", {}), row.task: row.trust}
+    return tables
+
+
+def note_measured_trust(project: ProjectFolder, rows: Iterable[SupplierRow]) -> None:
+    """Keep what was measured of the suppliers' labels, for `status`."""
+    trusts: dict[str, dict[str, float]] = {}
+    for row in rows:
+        known = trusts.setdefault(row.supplier, {})
+        if row.trust is not None:
+            known[row.task] = row.trust
+    for supplier, trust in trusts.items():
+        note_trust(project, supplier, trust)
