@@ -55,6 +55,7 @@ def test_a_supplier_is_imported_shown_trusted_and_verified(
         "labels": {"depth": 8},
         "cost": 0.01,
         "trust": {"depth": 0.25},
+        "measured": {},
         "origin": "a bad ruler",
         "licence": "",
     }
@@ -65,6 +66,41 @@ def test_a_supplier_is_imported_shown_trusted_and_verified(
     assert trusted["model"] != untrusted["model"]
     assert trusted["labels"] == untrusted["labels"] and trusted["spent"] == untrusted["spent"]
     assert "8 labels of suppliers: 0 faults" in done("verify", flat).out
+
+
+def test_trust_is_measured_on_cells_that_were_drawn_and_bought_for_it(
+    project: Copy, data: Made, tmp_path: Path
+) -> None:
+    flat = project("new")
+    assert "nothing to audit" in refused(flat, "query", flat, "--audit", 3, "--budget", 9)
+    folder = given(tmp_path / "given", data, 1)
+    for path in (folder / "depth").iterdir():
+        pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(path), pixels + (pixels // 20))  # 5 % too far
+    done("import", flat, folder, "--supplier", "ruler")
+    lacking = done("relate", flat).out
+    assert f"labelgrid query {flat} --audit 10 --budget 10" in lacking
+    words = ("query", flat, "--audit", 3, "--strategy", "random_cells")
+    assert "3 labels to audit suppliers" in refused(flat, *words, "--budget", 2)
+    out = done(*words, "--budget", 5)
+    assert "Drawn at random to audit suppliers: 3 depth of ruler" in out.err + out.out
+    audited = set()
+    for pick in json.loads((flat / "rounds/0001/picks.json").read_text()):
+        if pick["why"] == "random (audit)":
+            audited.add((pick["image"], pick["task"]))
+    assert len(audited) == 3 and {task for _, task in audited} == {"depth"}
+    assert "3 labels are asked for" in done("relate", flat).out
+    done("import", flat, data.labels, "--accept")
+    related = json.loads(done("relate", flat, "--json").out)
+    (row,) = related["suppliers"]
+    assert row["sample"] == "3 images drawn at random" and row["measured"]["images"] == 3
+    assert 0.5 < row["trust"] < 1 and not related["written"]
+    said = done("relate", flat, "--write").out
+    assert "[changes.suppliers.ruler]" in said
+    values = status(flat)["suppliers"]["ruler"]
+    assert values["trust"] == values["measured"] == {"depth": row["trust"]}
+    (line,) = [line for line in done("status", flat).out.splitlines() if "ruler" in line]
+    assert line.count(f"{row['trust']:g}") == 2
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.9, 1.0])

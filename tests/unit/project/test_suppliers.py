@@ -12,8 +12,11 @@ from labelgrid.project.import_supplied import import_supplied
 from labelgrid.project.suppliers import (
     Delivery,
     IndexedLabel,
+    MeasuredTrust,
     Supplier,
     SupplierIndex,
+    note_trust,
+    noted_trust,
     read_declaration,
     read_index,
     refuse_unknown_suppliers,
@@ -37,6 +40,24 @@ def test_the_list_is_read_as_it_was_written(project: ProjectFolder) -> None:
     row = INDEX.row(Cell("é #.jpg", "depth"))
     assert (row.state, row.digest) == (State.LABELLED, "01" * 16)
     assert INDEX.row(Cell("é #.jpg", "semseg")).state == State.MISSING
+
+
+def test_a_measured_trust_is_that_of_the_labels_that_were_there(project: ProjectFolder) -> None:
+    write_index(project, "s", INDEX)
+    assert noted_trust(project, "s") == {} == MeasuredTrust().tasks
+    note_trust(project, "s", {"depth": 0.25})
+    assert noted_trust(project, "s") == {"depth": 0.25}
+    further = (*INDEX.deliveries, Delivery(imported="2026-11-28"))
+    write_index(project, "s", SupplierIndex(further, INDEX.labels))
+    assert noted_trust(project, "s") == {}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"tasks": {"depth": "much"}}', '{"more": 1}'])
+def test_a_damaged_measurement_is_named(project: ProjectFolder, text: str) -> None:
+    write_index(project, "s", INDEX)
+    (supplier_folder(project, "s") / "measured.json").write_text(text)
+    with pytest.raises(ProjectError, match=r"trust measured of a supplier is damaged(.|\n)*relate"):
+        noted_trust(project, "s")
 
 
 def test_a_project_without_suppliers_has_an_empty_list(project: ProjectFolder) -> None:
