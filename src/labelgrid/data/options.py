@@ -79,10 +79,13 @@ class SupplierChoice:
     Args:
         trust: how far its labels are believed, from 0 to 1: their weight in training. 0: not used.
         tasks: another trust, by task.
+        folder: in a study, where its labels lie, one folder a task: an absolute path, or one below
+            the data set's root. A project has its labels by `import --supplier` instead.
     """
 
     trust: float = 0.0
     tasks: Mapping[str, float] = field(default_factory=dict)
+    folder: str = ""
 
     def __post_init__(self) -> None:
         for trust in (self.trust, *self.tasks.values()):

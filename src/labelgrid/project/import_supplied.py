@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -214,26 +213,12 @@ class SuppliedImport(LabelImport):
         declaration = folder / DECLARATION
         if not declaration.is_file() or read_declaration(declaration) != self.declared:
             files.write_text(declaration, self.declared.text(), UNCHANGED)
-        index = _with_delivery(self.known, self._delivery(), validated=validated, paths=paths)
+        delivery = self.declared.delivery(self.project.tasks())
+        index = _with_delivery(self.known, delivery, validated=validated, paths=paths)
         if index == self.known:
             return
         write_index(self.project, self.name, index)
         files.remove_files(self.project.folder, self.known.paths() - index.paths())
-
-    def _delivery(self) -> Delivery:
-        declared = self.declared
-        return Delivery(
-            imported=datetime.now(UTC).date().isoformat(),
-            origin=declared.origin,
-            revision=declared.revision,
-            licence=declared.licence,
-            date=declared.date,
-            classes=_class_counts(self.project),
-        )
-
-
-def _class_counts(project: ProjectFolder) -> dict[str, int]:
-    return {name: len(task.classes) for name, task in project.tasks().items() if task.classes}
 
 
 def _with_delivery(

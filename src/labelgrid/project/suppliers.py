@@ -10,8 +10,9 @@ import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from labelgrid import files
 from labelgrid.annotate.answer_folder import DECLARATION
@@ -23,6 +24,9 @@ from labelgrid.ledger.store import CellRow
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
 from labelgrid.tasks.alignment import Align
 from labelgrid.words import join_names
+
+if TYPE_CHECKING:
+    from labelgrid.tasks.task import TaskDef
 
 INDEX = "index.json"
 #: The measured trust in a supplier's labels.
@@ -72,6 +76,17 @@ class Supplier:
     def __post_init__(self) -> None:
         if not 0 <= self.cost < math.inf:
             raise ValueError(f"cost must be a number from 0 up; it is {self.cost:g}")
+
+    def delivery(self, tasks: "Mapping[str, TaskDef]") -> "Delivery":
+        """What is kept of an import of today."""
+        return Delivery(
+            imported=datetime.now(UTC).date().isoformat(),
+            origin=self.origin,
+            revision=self.revision,
+            licence=self.licence,
+            date=self.date,
+            classes={name: len(task.classes) for name, task in tasks.items() if task.classes},
+        )
 
     def text(self) -> str:
         """The declaration as commented TOML."""

@@ -71,4 +71,6 @@ class Recipe:
             del tables["relations"]
         if not any(choice.is_on for choice in self.suppliers.values()):
             del tables["suppliers"]
+        for supplier in tables.get("suppliers", {}).values():
+            del supplier["folder"]  # what its labels are counts, not where they lie
         return tables

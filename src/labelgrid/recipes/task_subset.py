@@ -21,6 +21,7 @@ def remove_tasks(tables: Mapping[str, Any], tasks: Collection[str]) -> dict[str,
     The objective's weights and losses lose these tasks, and so do `mix_tasks` of the training, and
     lists and tables in the options of the network, the balancer and the terms. A term goes if a
     list in its options is left empty, which would mean all tasks; a relation, if it connects one.
+    A supplier's trust in them goes.
 
     Args:
         tables: of a recipe, by name; they stay as they are.
@@ -50,7 +51,12 @@ def remove_tasks(tables: Mapping[str, Any], tasks: Collection[str]) -> dict[str,
             if remaining is EMPTY:
                 raise _task_error(plugin, _find_tasks(options, tasks)[0])
             result[part] = {**choice, "options": remaining}
-    parts = (("objective", _objective), ("terms", _terms), ("relations", _relations))
+    parts = (
+        ("objective", _objective),
+        ("terms", _terms),
+        ("relations", _relations),
+        ("suppliers", _suppliers),
+    )
     for part, keep in parts:
         table = _table(tables, part)
         if table:
@@ -71,6 +77,11 @@ def _relations(relations: Mapping[str, Any], tasks: Collection[str]) -> dict[str
         if not named.intersection(tasks):
             remaining[name] = {**table, "if_possible": True}
     return remaining
+
+
+def _suppliers(suppliers: Mapping[str, Any], tasks: Collection[str]) -> dict[str, Any]:
+    """The suppliers without the trust in labels of the tasks."""
+    return {name: _objective(table, tasks) for name, table in suppliers.items()}
 
 
 def _train(train: Mapping[str, Any], tasks: Collection[str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from labelgrid.config import check_tasks
 from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.data.options import SupplierChoice
 from labelgrid.data.supplied import SuppliedFile, SuppliedLabels
+from labelgrid.errors import RecipeError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.suppliers import (
@@ -51,16 +52,29 @@ def trust_by_supplier(
     """The suppliers that a recipe trusts, and how far in each task that it trusts them in.
 
     Raises:
-        RecipeError: a task is unknown, or the project has no labels of a supplier.
+        RecipeError: a task is unknown, or the project has no labels of a supplier, or the recipe
+            names a folder of them, which is for studies.
     """
     trusted = {}
     for name, choice in choices.items():
         check_tasks(f"suppliers.{name}.tasks", choice.tasks, tasks)
         trust = {task: choice.trust_in(task) for task in tasks if choice.trust_in(task)}
         if trust:
+            _refuse_folder(project, name, choice)
             trusted[name] = trust
     refuse_unknown_suppliers(project, trusted)
     return trusted
+
+
+def _refuse_folder(project: ProjectFolder, name: str, choice: SupplierChoice) -> None:
+    if choice.folder and project.settings.oracle is None:
+        raise RecipeError(
+            f"The recipe names the folder '{choice.folder}' of a supplier's labels, which only a "
+            "study reads.",
+            where=f"suppliers.{name}.folder",
+            next_step=f"Import them with `labelgrid import {project.folder} {choice.folder} "
+            f"--supplier {name}`, and leave `folder` out.",
+        )
 
 
 def bind_suppliers(

@@ -7,7 +7,7 @@ reported like a live one.
 import math
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from labelgrid.errors import NothingToBuyError, RecipeError
 from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow, request_id
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.create import atomic_project, new_project
-from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.folder import SUPPLIED, ProjectFolder
 from labelgrid.project.records import read_fit, read_log, read_measurement, val_metrics
 from labelgrid.project.settings import Settings, group_of
 from labelgrid.project.sources import dataset_of
@@ -82,11 +82,19 @@ def create_run(
 
 
 def copy_run(start: Path, folder: Path, settings: Settings) -> None:
-    """Create a run's project as a copy of the run it continues, atomically."""
+    """Create a run's project as a copy of the run it continues, atomically.
+
+    Each takes the labels of its suppliers itself: see `study_suppliers`.
+    """
     with atomic_project(folder, settings) as building:
-        shutil.copytree(start, building)
+        shutil.copytree(start, building, ignore=_own_labels(start))
         for name in (DONE, TIMES):
             (building / name).unlink(missing_ok=True)
+
+
+def _own_labels(start: Path) -> Callable[[str, list[str]], list[str]]:
+    """Say what a copy of a run leaves out, for `shutil.copytree`: the labels of suppliers."""
+    return lambda folder, _: [SUPPLIED] if Path(folder) == start else []
 
 
 def step(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> bool:

@@ -6,6 +6,7 @@ Runs of an arm that differ in their seed alone have one identity: the seed is in
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from labelgrid.simulation.cell_lists import listed_cells
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Study
+from labelgrid.simulation.study_suppliers import StudySupplier, suppliers_of
 from labelgrid.train.options import WITHOUT_EFFECT
 
 #: The settings of a study that count for each of its runs.
@@ -140,16 +142,27 @@ def identities_of(request: StudyRequest, runs: Sequence[Run]) -> Identities:
     weights = digest(Path(request.weights)) if request.weights else ""
     hashes: dict[str, str] = {}
     values: dict[str, Mapping[str, Any]] = {}
+    digest_labels = cache(StudySupplier.digest)  # of a folder, once for all runs
     for run in runs:
         first = replace(run, seed=0)
         if first.key not in hashes:
             identity = _run_identity(first, request.study, request.recipe, request.root)
+            for supplier in _suppliers(first, request):
+                labels = digest_labels(supplier, frozenset(request.study.used_tasks))
+                identity["suppliers"][supplier.name]["labels"] = labels
             identity |= {"images": "", "weights": weights}
             if run.kind == "strategy":
                 identity["start"] = hashes[first.start(request.study).key]
             hashes[first.key] = hash_of(identity)
             values[hashes[first.key]] = identity
     return Identities({run.key: hashes[replace(run, seed=0).key] for run in runs}, values)
+
+
+def _suppliers(run: Run, request: StudyRequest) -> list[StudySupplier]:
+    """The suppliers that a run trusts."""
+    recipe = load_recipe(request.recipe, run.overrides(request.study))
+    tasks = [row.name for row in run.rows(request.study)]
+    return suppliers_of(recipe, request.root, tasks)
 
 
 def _run_identity(run: Run, study: Study, recipe: str, root: Path) -> dict[str, Any]:

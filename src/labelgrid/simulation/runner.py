@@ -15,6 +15,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.simulation.campaign import copy_run, create_run, step
 from labelgrid.simulation.jobs import Job, count_trainings
 from labelgrid.simulation.runs import DONE, Run
+from labelgrid.simulation.study_suppliers import take_labels
 
 #: Where the runs are executed, and what is loaded there: all that trains, scores and evaluates.
 EXECUTOR = "processes"
@@ -69,6 +70,7 @@ def run_job(job: Job, progress: Progress) -> None:
         else:
             create_run(job.folder, job.settings, job.study, job.run.rows(job.study))
     with ProjectFolder.open(job.folder) as project, project.lock():
+        take_labels(project, progress)
         while step(project, job.run, job.study, progress):
             pass
     write_text(job.folder / DONE, job.run.done_text(job.study))

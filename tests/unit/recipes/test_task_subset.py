@@ -34,6 +34,13 @@ def test_relations_that_connect_a_task_go_and_others_hold_where_their_tasks_are(
     }
 
 
+def test_a_supplier_is_trusted_in_the_tasks_that_are_left() -> None:
+    trusts = {"trust": 0.5, "tasks": {"depth": 0.1, "semseg": 0.2}, "folder": "given"}
+    found = remove_tasks({"suppliers": {"depth": trusts, "b": {}}}, ["depth"])["suppliers"]
+    left = {"trust": 0.5, "tasks": {"semseg": 0.2}, "folder": "given"}
+    assert found == {"depth": left, "b": {}}
+
+
 def test_images_are_mixed_for_the_tasks_that_are_left_and_not_at_all_if_none_is() -> None:
     tables = {"train": {"mix": "cut", "mix_tasks": ["semseg", "parts"], "steps": 9}}
     left = {"mix": "cut", "mix_tasks": ["parts"], "steps": 9}

@@ -151,6 +151,7 @@ def test_trust_may_differ_by_task(supplied: tuple[ProjectFolder, Made]) -> None:
         ({"nobody": {"trust": 0.5}}, "the supplier 'nobody', of whom the project has no labels"),
         ({"s": {"tasks": {"dept": 0.5}}}, "names dept, which is not a task"),
         ({"s": {"trust": 2.0}}, "trust lies between 0 and 1"),
+        ({"s": {"trust": 0.5, "folder": "net"}}, "(?s)which only a study reads.*import .* net "),
     ],
 )
 def test_a_recipe_that_cannot_be_meant_is_refused(

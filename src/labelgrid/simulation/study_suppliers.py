@@ -1,0 +1,289 @@
+"""Gives the runs of a study the labels of suppliers, which lie in folders that the recipe names.
+
+A run's project then has them as after an import: of images of the pool alone.
+"""
+
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from labelgrid import files
+from labelgrid.annotate.answer_folder import DECLARATION
+from labelgrid.annotate.answers import Answer
+from labelgrid.annotate.class_names import ClassNames
+from labelgrid.annotate.import_options import ImportOptions
+from labelgrid.config import check_tasks
+from labelgrid.data.dataset import Dataset, size_of
+from labelgrid.data.layouts.folder import label_file
+from labelgrid.errors import EmptyLabelError, LabelError, RecipeError
+from labelgrid.files import digest
+from labelgrid.formats.codec import size_error
+from labelgrid.formats.naming import label_name, whole_names
+from labelgrid.ledger.grid import Cell
+from labelgrid.progress import Progress
+from labelgrid.project.folder import SUPPLIED, ProjectFolder
+from labelgrid.project.sources import dataset_of
+from labelgrid.project.supplier_classes import OtherClasses, other_classes
+from labelgrid.project.suppliers import (
+    IndexedLabel,
+    Supplier,
+    SupplierIndex,
+    read_declaration,
+    supplier_folder,
+    supplier_names,
+    write_index,
+)
+from labelgrid.project.validate_labels import as_file
+from labelgrid.recipes.resolve import hash_of
+from labelgrid.recipes.schema import Recipe
+from labelgrid.rounds.context import recipe_of
+from labelgrid.tasks.task import TaskDef
+from labelgrid.words import join_names
+
+UNCHANGED = "Nothing was run."
+
+
+@dataclass(frozen=True, order=True)
+class StudySupplier:
+    """A supplier of a study: its name, and the folder of its labels."""
+
+    name: str
+    folder: Path
+
+    def declared(self) -> Supplier:
+        """What its folder declares of its labels.
+
+        Raises:
+            RecipeError: the declaration is wrong.
+        """
+        path = self.folder / DECLARATION
+        return read_declaration(path) if path.is_file() else Supplier()
+
+    def digest(self, tasks: Collection[str]) -> str:
+        """A digest of its labels of some tasks, and of what it declares."""
+        found = {}
+        for prefix, _, names in files.walk(self.folder, links=True):
+            task = prefix.partition("/")[0]
+            for name in names:
+                if task in tasks or prefix + name == DECLARATION:
+                    found[prefix + name] = digest(self.folder / prefix / name)
+        return hash_of(found)
+
+
+def suppliers_of(recipe: Recipe, root: Path, tasks: Collection[str]) -> list[StudySupplier]:
+    """The suppliers that the recipe of a study trusts.
+
+    Args:
+        recipe: the recipe.
+        root: the data set's root, below which their folders are.
+        tasks: the study's.
+
+    Raises:
+        RecipeError: one has no folder, or a task of its trust is unknown.
+    """
+    found = []
+    for name, choice in recipe.suppliers.items():
+        where = f"suppliers.{name}"
+        check_tasks(f"{where}.tasks", choice.tasks, tasks)
+        if not choice.is_on:
+            continue
+        folder = root / choice.folder
+        if not choice.folder or not folder.is_dir():
+            fault = f"There is no folder '{folder}'."
+            if not choice.folder:
+                fault = "A study needs the folder of a supplier's labels."
+            raise RecipeError(
+                fault,
+                where=f"{where}.folder",
+                next_step="Name a folder with a folder of labels for each task: an absolute path, "
+                "or one below the data set's root.",
+                unchanged=UNCHANGED,
+            )
+        found.append(StudySupplier(name, folder))
+    return found
+
+
+@dataclass(frozen=True)
+class SuppliedCell:
+    """A label of a supplier that is a label of its task, as a file.
+
+    Args:
+        cell: the cell.
+        path: the file, which may be a temporary one.
+        is_own: whether it is the file of the supplier.
+    """
+
+    cell: Cell
+    path: Path
+    is_own: bool
+
+
+@dataclass(frozen=True)
+class SupplierReader:
+    """Reads the labels in a supplier's folder.
+
+    Args:
+        supplier: the supplier.
+        dataset: has the images.
+        tasks: those of which labels are read.
+        classes: the supplier's classes, of tasks of which it has others.
+        whole: the images whose labels keep the image's extension.
+    """
+
+    supplier: StudySupplier
+    dataset: Dataset
+    tasks: Mapping[str, TaskDef]
+    classes: Mapping[str, OtherClasses]
+    whole: frozenset[str]
+
+    @classmethod
+    def of(
+        cls, supplier: StudySupplier, dataset: Dataset, tasks: Mapping[str, TaskDef]
+    ) -> "SupplierReader":
+        """Prepare to read.
+
+        Raises:
+            LabelError: a class that the supplier declares is of no task.
+        """
+        declared = supplier.declared()
+        present = {name: names for name, names in declared.classes.items() if name in tasks}
+        classes = {}
+        if present:
+            known = ClassNames(tasks, ImportOptions(names=declared.map), {})
+            classes = other_classes(present, tasks, known)
+        image_ids = dataset.images()
+        whole = whole_names(image_ids, image_ids)
+        return cls(supplier, dataset, tasks, classes, whole)
+
+    @contextmanager
+    def label(self, cell: Cell) -> Iterator[SuppliedCell | None]:
+        """The label of a cell; None if there is none, or one without a valid pixel.
+
+        Raises:
+            LabelError: the file is no label of the task, or has another size than its image.
+        """
+        task = self.tasks[cell.task]
+        path = label_file(self.supplier.folder / task.name, cell.image_id, task, self.whole)
+        if path is None:
+            yield None
+            return
+        size = size_of(self.dataset, cell.image_id)
+        answer = Answer(cell=cell, where=str(path), label=path)
+        if cell.task in self.classes:
+            read = partial(self.classes[cell.task].read, path)
+            answer = Answer(cell=cell, where=str(path), label=read)
+        with as_file(answer, task, size) as file:
+            if file is None or not _is_label(file, task, size, path):
+                yield None
+            else:
+                yield SuppliedCell(cell, file, file == path)
+
+
+def _is_label(file: Path, task: TaskDef, size: tuple[int, int], shown: Path) -> bool:
+    """Whether a file has a label with a valid pixel."""
+    try:
+        label = task.read(file)
+    except EmptyLabelError:
+        return False
+    if label.size != size:
+        error = size_error(label.size, size, "Make it at the image's size, upright.")
+        error.where = str(shown)
+        raise error
+    return bool(label.valid.any())
+
+
+def check_labels(
+    supplier: StudySupplier,
+    dataset: Dataset,
+    tasks: Mapping[str, TaskDef],
+    image_ids: Collection[str],
+) -> None:
+    """Read every label of a supplier that a study may train on.
+
+    Raises:
+        LabelError: one is wrong, or there is none.
+    """
+    reader = SupplierReader.of(supplier, dataset, tasks)
+    count = 0
+    for task in tasks:
+        for image_id in image_ids:
+            with reader.label(Cell(image_id, task)) as label:
+                count += label is not None
+    if not count:
+        raise LabelError(
+            f"The supplier '{supplier.name}' has no label of an image of the pool.",
+            where=str(supplier.folder),
+            next_step="Name its files after the images: TASK/IMAGE.png. "
+            f"The tasks are {join_names(list(tasks))}.",
+            unchanged=UNCHANGED,
+        )
+
+
+def take_labels(project: ProjectFolder, progress: Progress) -> None:
+    """Give a run's project the labels of the suppliers that its recipe trusts, once.
+
+    Files are linked to, where the disk can do that. A call after a kill completes it.
+    """
+    assert project.settings.oracle is not None
+    recipe = recipe_of(project)
+    if not recipe.suppliers:
+        return
+    root = Path(project.settings.oracle.root)
+    tasks = project.tasks()
+    known = supplier_names(project)
+    for supplier in suppliers_of(recipe, root, tasks):
+        if supplier.name not in known:
+            _take(project, supplier, tasks, progress)
+
+
+def _take(
+    project: ProjectFolder,
+    supplier: StudySupplier,
+    tasks: Mapping[str, TaskDef],
+    progress: Progress,
+) -> None:
+    """Give a project the labels of a supplier."""
+    assert project.settings.oracle is not None
+    reader = SupplierReader.of(supplier, dataset_of(project.settings.oracle), tasks)
+    image_ids = [row.image_id for row in project.store.images(("train",))]
+    labels: dict[str, dict[str, IndexedLabel]] = {}
+    total = len(image_ids) * len(tasks)
+    progress.start(f"Reading labels of '{supplier.name}'", total, "cells")
+    for name in tasks:
+        for image_id in image_ids:
+            with reader.label(Cell(image_id, name)) as label:
+                if label:
+                    kept = _keep(project, supplier, label)
+                    labels.setdefault(name, {})[image_id] = kept
+            progress.advance()
+    declared = supplier.declared()
+    folder = supplier_folder(project, supplier.name)
+    files.write_text(folder / DECLARATION, declared.text())
+    index = SupplierIndex((declared.delivery(tasks),), labels)
+    write_index(project, supplier.name, index)
+
+
+def _keep(project: ProjectFolder, supplier: StudySupplier, label: SuppliedCell) -> IndexedLabel:
+    """Link to a label's file, or copy it, into the project."""
+    cell = label.cell
+    name = label_name(cell.image_id, label.path.suffix.lower(), whole=True)
+    path = f"{SUPPLIED}/{supplier.name}/{cell.task}/{name}"
+    target = project.folder / path
+    with files.disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        if not (label.is_own and _has_linked(label.path, target)):
+            shutil.copyfile(label.path, target)
+    return IndexedLabel(path, digest(target), 0)
+
+
+def _has_linked(source: Path, target: Path) -> bool:
+    """Make a hard link; returns whether the disk can do that."""
+    try:
+        target.hardlink_to(source.resolve())
+    except OSError:
+        return False
+    return True
