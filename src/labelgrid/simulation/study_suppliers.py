@@ -121,7 +121,7 @@ class SuppliedCell:
     is_own: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SupplierReader:
     """Reads the labels in a supplier's folder.
 
@@ -155,8 +155,13 @@ class SupplierReader:
             known = ClassNames(tasks, ImportOptions(names=declared.map), {})
             classes = other_classes(present, tasks, known)
         image_ids = dataset.images()
-        whole = whole_names(image_ids, image_ids)
-        return cls(supplier, dataset, tasks, classes, whole)
+        return cls(
+            supplier=supplier,
+            dataset=dataset,
+            tasks=tasks,
+            classes=classes,
+            whole=whole_names(image_ids, image_ids),
+        )
 
     @contextmanager
     def label(self, cell: Cell) -> Iterator[SuppliedCell | None]:
