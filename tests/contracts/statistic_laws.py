@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from labelgrid.data.supplied import MostTrusted, SuppliedFile, SuppliedLabels
+from labelgrid.files import digest
 from labelgrid.pixel.target import Target
 from labelgrid.progress import Silent
 from labelgrid.recipes.resolve import build_plugin
@@ -50,6 +52,16 @@ def dataset(folder: Path) -> Made:
     return make_dataset(folder, n=5, size=[(32, 64), (48, 40)], tasks=KINDS)
 
 
+def supplier_labels(made: Made) -> dict[str, list[SuppliedLabels]]:
+    """A supplier's labels of all images: the true ones."""
+    labels = {}
+    for task in KINDS:
+        paths = {name: made.label(name, task) for name in made.names}
+        files = {name: SuppliedFile(path, digest(path)) for name, path in paths.items()}
+        labels[task] = [SuppliedLabels(supplier="s", trust=0.5, files=files)]
+    return labels
+
+
 def case_of(
     statistic: Statistic, made: Made, folder: Path, terms_read: Collection[str] = ()
 ) -> Case:
@@ -72,6 +84,7 @@ def case_of(
         statistics={"statistic": statistic},
         stamp={"model": "toy"},
         batch=3,
+        supplier_labels=MostTrusted(supplier_labels(made), found, {}),
     )
     names = list(made.names)
     images = FitImages(
@@ -106,7 +119,13 @@ def what_lies_behind_invalid_pixels_changes_nothing(case: Case) -> None:
     for batch in case.batches(case.names, 3):
         assert any(not target.valid.all() for target in batch.batch.targets.values())
         spoilt = {name: _spoilt(target) for name, target in batch.batch.targets.items()}
-        other = replace(batch, batch=replace(batch.batch, targets=spoilt))
+        other = replace(
+            batch,
+            batch=replace(batch.batch, targets=spoilt),
+            supplier_labels={
+                name: _spoilt(target) for name, target in batch.supplier_labels.items()
+            },
+        )
         plain, changed = case.rows([batch]), case.rows([other])
         for name, values in plain.items():
             np.testing.assert_array_equal(changed[name], values)

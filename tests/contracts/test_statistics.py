@@ -62,6 +62,13 @@ class ReadsTheInvalid(Statistic):
         return batch.batch.targets["depth"].value.mean((1, 2, 3)).numpy()
 
 
+class ReadsTheInvalidOfSuppliers(Statistic):
+    axis = "image"
+
+    def __call__(self, batch):
+        return batch.supplier_labels["depth"].value.mean((1, 2, 3)).numpy()
+
+
 class MovesBuffers(Statistic):
     axis = "image"
 
@@ -87,6 +94,7 @@ class LeavesItTraining(Statistic):
         (ByCompany, laws.an_images_numbers_depend_on_the_image_alone),
         (OfAnotherAxis, laws.its_numbers_have_the_shape_of_its_axis),
         (ReadsTheInvalid, laws.what_lies_behind_invalid_pixels_changes_nothing),
+        (ReadsTheInvalidOfSuppliers, laws.what_lies_behind_invalid_pixels_changes_nothing),
         (MovesBuffers, laws.the_model_is_left_as_it_was),
         (LeavesItTraining, laws.the_model_is_left_as_it_was),
     ],

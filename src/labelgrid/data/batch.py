@@ -127,7 +127,7 @@ def collate(
     targets = {}
     for name, task in tasks.items():
         labels = [item.labels.get(name) for item in items]
-        targets[name] = _target(labels, task, size)
+        targets[name] = stack_labels(labels, task, size)
     weights = [list(item.weights) for item in items]
     return Batch(
         ids=tuple(item.id for item in items),
@@ -220,11 +220,14 @@ def _soft_target(
         if soft is not None:
             confidence[i] = soft.confidence
             labels[i] = soft.label
-    target = _target(labels, task, size)
+    target = stack_labels(labels, task, size)
     return SoftTarget(target, torch.from_numpy(confidence)[:, None] * target.valid)
 
 
-def _target(labels: Sequence[LabelArray | None], task: TaskDef, size: tuple[int, ...]) -> Target:
+def stack_labels(
+    labels: Sequence[LabelArray | None], task: TaskDef, size: tuple[int, ...]
+) -> Target:
+    """The target of labels of one size; a missing one is 0 and nowhere valid."""
     label_format = codec(task.spec.codec)
     value = np.zeros((len(labels), *size, label_format.CHANNELS), cast("Any", label_format.DTYPE))
     valid = np.zeros((len(labels), *size), np.bool_)

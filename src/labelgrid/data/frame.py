@@ -205,11 +205,16 @@ def to_input(label: LabelArray, frame: Frame, task: TaskDef) -> Target:
 
     A network accepts it as a known label.
     """
+    return target_of(on_input(label, frame, task))
+
+
+def on_input(label: LabelArray, frame: Frame, task: TaskDef) -> LabelArray:
+    """Place a label at original size on the network's input."""
     height, width = frame.original
     whole = Placement(
         source=(slice(0, height), slice(0, width)), target=frame.content, canvas=frame.input
     )
-    return target_of(place_label(label, whole, task))
+    return place_label(label, whole, task)
 
 
 def target_of(label: LabelArray, rows: slice | None = None) -> Target:

@@ -1,6 +1,6 @@
 """Reads labels of suppliers, which cost nearly nothing and are not true."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -58,3 +58,35 @@ class SuppliedLabels:
         if self.usual:
             label = align_to(label, self.usual, self.align)
         return invert(label) if self.inverted else label
+
+
+@dataclass(frozen=True)
+class MostTrusted:
+    """Reads the most trusted supplied label of each cell that has no true one.
+
+    Args:
+        by_task: the labels of all suppliers.
+        tasks: by name.
+        labelled: the tasks of which each image has a true label.
+    """
+
+    by_task: Mapping[str, Sequence[SuppliedLabels]]
+    tasks: Mapping[str, TaskDef]
+    labelled: Mapping[str, Collection[str]]
+
+    def labels(self, image_id: str) -> dict[str, LabelArray]:
+        """The labels of an image, by task.
+
+        Raises:
+            LabelError: as by `SuppliedLabels.label`.
+        """
+        found = {}
+        for task, several in self.by_task.items():
+            if task in self.labelled.get(image_id, ()):
+                continue
+            for labels in sorted(several, key=lambda labels: -labels.trust):
+                label = labels.label(image_id, self.tasks[task])
+                if label is not None:
+                    found[task] = label
+                    break
+        return found

@@ -15,7 +15,7 @@ from labelgrid.errors import NothingToBuyError, ProjectError
 from labelgrid.ledger.grid import Grid, Pick, State, request_id
 from labelgrid.progress import Progress
 from labelgrid.project.records import Fit, fit_val_metrics, read_fit
-from labelgrid.rounds.round_scores import FEATURES
+from labelgrid.rounds.round_scores import FEATURES, reads_suppliers
 from labelgrid.score.table import Table
 from labelgrid.select.budget import check_picks
 from labelgrid.select.draws import SuppliedCells
@@ -75,6 +75,8 @@ def training_history(folder: Path) -> tuple[TrainedRound, ...]:
 def pool_statistics(table: Table, fit: Fit, grid: Grid) -> dict[str, NDArray[Any]]:
     """The statistics at the grid's rows; NaN for tasks whose head is untrained.
 
+    So it is for cells without a supplied label in a statistic that reads these.
+
     Raises:
         ProjectError: a required value is not finite. (Picking such cells at random would hide the
             fault.)
@@ -84,7 +86,8 @@ def pool_statistics(table: Table, fit: Fit, grid: Grid) -> dict[str, NDArray[Any
     for name, values in statistics.items():
         if table.axes[name] == "cell":
             statistics[name] = np.where(untrained, np.nan, values)
-            faulty = ~np.isfinite(values) & grid.eligible & ~untrained
+            wrong = np.isinf(values) if reads_suppliers(name) else ~np.isfinite(values)
+            faulty = wrong & grid.eligible & ~untrained
             unit = ("cell of a trained task has", "cells of trained tasks have")
         else:
             sums = values if values.ndim == 1 else values.sum(1, dtype=np.float64)

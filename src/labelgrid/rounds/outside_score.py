@@ -39,7 +39,7 @@ class OutsideJob(ScoringJob):
 
     def batches(self, image_ids: Sequence[str]) -> Iterator[PoolBatch]:
         """As `ScoringJob.batches`."""
-        return self.predictions.batches(image_ids)
+        return map(self.with_supplier_labels, self.predictions.batches(image_ids))
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,7 @@ class OutsideScorer(PoolScorer):
             statistics=self.statistics,
             stamp=self.scores.stamp,
             predictions=self.predictions,
+            supplier_labels=self.supplier_labels,
         )
 
     def _explain(self, images: ScoredImages) -> Explaining:

@@ -9,6 +9,7 @@ import numpy as np
 
 from labelgrid.config import parse
 from labelgrid.data.frame import Frame
+from labelgrid.data.supplied import MostTrusted
 from labelgrid.errors import ImageError, ProjectError, command
 from labelgrid.ledger.grid import Grid
 from labelgrid.nets.network import Raw
@@ -22,11 +23,13 @@ from labelgrid.rounds.context import (
     RoundContext,
     context_for_recipe,
     labelled_images,
+    tasks_by_image,
     training_context,
 )
 from labelgrid.rounds.members import train_member
 from labelgrid.rounds.models import restore_model, untrained_model
 from labelgrid.rounds.round_scores import RoundScores, terms_of
+from labelgrid.rounds.supplied import supplied_by_task
 from labelgrid.score.fit import FitImages, fit_statistics
 from labelgrid.score.pool import Explaining, ScoringJob, gather, pool_batches
 from labelgrid.score.statistic import PoolBatch, Statistic
@@ -152,10 +155,31 @@ class PoolScorer:
             objective=self.context.recipe.objective,
         )
         job = scoring_job(self.context, self.model, self.statistics, self.scores.stamp)
+        job = replace(job, supplier_labels=self.supplier_labels)
         job = fit_statistics(job, fit_images, folder, self.progress)
         if self._members() != members:  # a statistic trained one
             job = replace(job, model=restore_model(self.context, self.fit))
         return replace(job, stamp={**job.stamp, **self.scores.members_stamp()})
+
+    @cached_property
+    def supplier_labels(self) -> MostTrusted | None:
+        """The labels of suppliers that statistics read; None if none reads any."""
+        if self.scores.suppliers is None:
+            return None
+        context = self.context
+        known = tasks_by_image(context.source.labels)
+        labelled = {
+            row.image_id: known.get(row.image_id, frozenset[str]())
+            for row in self.project.store.images(("train",))
+        }
+        supplied = supplied_by_task(
+            self.project,
+            self.scores.suppliers,
+            source=context.source,
+            tasks=context.definitions,
+            labelled=labelled,
+        )
+        return MostTrusted(supplied, context.definitions, labelled)
 
     def _explain(self, images: "ScoredImages") -> Explaining:
         """What is computed only to explain the picks."""

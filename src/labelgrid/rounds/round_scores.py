@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid import plugins
-from labelgrid.config import merge
+from labelgrid.config import merge, parse
 from labelgrid.errors import PluginError, ProjectError, RecipeError, command
 from labelgrid.files import digest
 from labelgrid.project.folder import ProjectFolder
@@ -20,8 +20,9 @@ from labelgrid.recipes.resolve import (
     load_tables,
     resolved_options,
 )
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.rounds.outside_files import predictions_changed
+from labelgrid.rounds.supplied import BoundSupplier, bind_suppliers, supplied_identity
 from labelgrid.score.table import EXPLAINING, FILE, Table, read_stamp, read_table, weights_stamp
 from labelgrid.select.strategy import Strategy
 
@@ -90,6 +91,32 @@ def terms_of(statistic: str) -> frozenset[str]:
             next_step='Write `terms: ClassVar[frozenset[str]] = frozenset({"NAME"})`.',
         )
     return terms
+
+
+def reads_suppliers(statistic: str) -> bool:
+    """Whether a statistic reads labels of suppliers: `suppliers` of its class `Options`.
+
+    It has no value for a cell without one.
+
+    Raises:
+        PluginError: there is no such plug-in, or it has no options.
+
+    Example:
+        >>> reads_suppliers("supplier_disagreement"), reads_suppliers("dropout")
+        (True, False)
+    """
+    return bool(getattr(plugins.options_class("statistics", statistic), "suppliers", False))
+
+
+def no_supplier_error(statistic: str) -> RecipeError:
+    """The error about a statistic that reads labels of suppliers, where none is trusted."""
+    return RecipeError(
+        f"The statistic '{statistic}' reads labels of suppliers, and the recipe trusts none.",
+        where="suppliers",
+        next_step="Give a supplier a trust above 0 in a table [suppliers.NAME], or choose another "
+        "statistic.",
+        unchanged="Nothing was scored.",
+    )
 
 
 def check_expected_options(
@@ -238,6 +265,22 @@ class RoundScores:
         return score_tables(self.strategy, tables)
 
     @cached_property
+    def suppliers(self) -> list[BoundSupplier] | None:
+        """The suppliers that the current recipe trusts; None if no statistic reads their labels.
+
+        Raises:
+            RecipeError: it trusts none.
+        """
+        readers = [name for name in sorted(self.strategy.needs) if reads_suppliers(name)]
+        if not readers:
+            return None
+        recipe = parse(Recipe, self.tables, "recipe")
+        suppliers = bind_suppliers(self.project, recipe.suppliers, self.project.tasks())
+        if not suppliers:
+            raise no_supplier_error(readers[0])
+        return suppliers
+
+    @cached_property
     def stamp(self) -> dict[str, str]:
         """What scores depend on.
 
@@ -250,12 +293,18 @@ class RoundScores:
         needs = sorted(self.strategy.needs)
         options = self.options
         data = self.fit.recipe["data"]
-        return {
+        stamp = {
             "model": self.fit.model,
             "recipe": hash_of(data, resolved_options("statistics", needs, options), self.fit.seed),
             "pool": self.project.store.pool_hash(),
             "statistics": ",".join(needs),
         }
+        if self.suppliers is not None:
+            image_ids = [row.image_id for row in self.project.store.images(("train",))]
+            trusted = [(supplier.name, supplier.trust) for supplier in self.suppliers]
+            supplied = supplied_identity(self.suppliers, image_ids)
+            stamp["suppliers"] = hash_of(trusted, supplied)
+        return stamp
 
     @cached_property
     def explaining(self) -> frozenset[str]:

@@ -10,9 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from labelgrid.data.batch import stack_labels
 from labelgrid.data.dataset import Source, labels_of
+from labelgrid.data.frame import on_input
 from labelgrid.data.loader import eval_batches
 from labelgrid.data.options import DataOptions
+from labelgrid.data.supplied import MostTrusted
 from labelgrid.errors import PluginError
 from labelgrid.progress import Progress
 from labelgrid.score.statistic import PoolBatch, Statistic
@@ -42,6 +45,7 @@ class ScoringJob:
         stamp: identifies the model, the recipe and the pool.
         batch: the number of images in a batch.
         part: the number of images in a partial file, the unit that a killed run does not repeat.
+        supplier_labels: reads the labels of suppliers; None: no statistic reads any.
     """
 
     model: TrainedModel
@@ -54,10 +58,27 @@ class ScoringJob:
     batch: int = 8
     workers: int = 0
     part: int = 256
+    supplier_labels: MostTrusted | None = None
 
     def batches(self, image_ids: Sequence[str]) -> Iterator[PoolBatch]:
         """The batches of images that statistics get, in the given order."""
         return pool_batches(self, image_ids)
+
+    def with_supplier_labels(self, batch: PoolBatch) -> PoolBatch:
+        """The batch with the labels of suppliers, if a statistic reads them."""
+        if self.supplier_labels is None:
+            return batch
+        labels = [self.supplier_labels.labels(image_id) for image_id in batch.batch.ids]
+        frames = batch.batch.frames
+        targets = {}
+        for name, task in self.definitions.items():
+            placed = []
+            for found, frame in zip(labels, frames, strict=True):
+                label = found.get(name)
+                placed.append(on_input(label, frame, task) if label else None)
+            target = stack_labels(placed, task, frames[0].input)
+            targets[name] = target.to(batch.batch.images.device)
+        return replace(batch, supplier_labels=targets)
 
 
 @dataclass(frozen=True)
@@ -166,7 +187,7 @@ def pool_batches(job: ScoringJob, image_ids: Sequence[str]) -> Iterator[PoolBatc
         keys = image_keys(batch.ids)
         with torch.no_grad():
             features = network.encode(batch.images)
-        yield PoolBatch(
+        pool = PoolBatch(
             batch=batch,
             keys=keys,
             features=features,
@@ -174,6 +195,7 @@ def pool_batches(job: ScoringJob, image_ids: Sequence[str]) -> Iterator[PoolBatc
             tasks=job.tasks,
             definitions=job.definitions,
         )
+        yield job.with_supplier_labels(pool)
 
 
 def _score_part(job: ScoringJob, image_ids: Sequence[str], progress: Progress) -> Table:

@@ -41,6 +41,8 @@ class PoolBatch:
         tasks: the tasks by name.
         definitions: the tasks as they are defined, by name; their `transform` says how a mirrored
             view's values differ.
+        supplier_labels: of suppliers, by task, for cells without a true label; empty unless a
+            statistic reads them.
     """
 
     batch: Batch
@@ -49,6 +51,7 @@ class PoolBatch:
     model: TrainedModel
     tasks: Mapping[str, Task]
     definitions: Mapping[str, TaskDef] = field(default_factory=dict)
+    supplier_labels: Mapping[str, Target] = field(default_factory=dict)
 
     @property
     def known(self) -> Mapping[str, Target] | None:

@@ -17,7 +17,7 @@ from labelgrid.select.uncertainty import Options as UncertaintyOptions
 from labelgrid.streams import keyed_uniform, seed_of
 
 #: The reason given for a pick whose score was drawn at random.
-DRAWN = "drawn at random: the model says nothing of this task yet"
+DRAWN = "drawn at random: nothing is known of this cell yet"
 #: Scores in a range up to this count as equal, and a mean up to this as 0: a division by such a
 #: number overflows.
 LEAST_RANGE = 1e-300

@@ -18,7 +18,13 @@ from labelgrid.recipes.resolve import build_plugin, check_recipe, has_own_encode
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.relations.bound import relations_with_camera
 from labelgrid.results import LOSS
-from labelgrid.rounds.round_scores import check_expected_options, lacking_term, score_tables
+from labelgrid.rounds.round_scores import (
+    check_expected_options,
+    lacking_term,
+    no_supplier_error,
+    reads_suppliers,
+    score_tables,
+)
 from labelgrid.select.strategy import Strategy, check_task_names
 from labelgrid.simulation.cell_lists import listed_cells
 from labelgrid.simulation.request import StudyRequest
@@ -191,7 +197,10 @@ def _check_scoring(recipe: str, study: Study, run: Run) -> None:
                 unchanged="Nothing was run.",
             )
     score = score_tables(strategy, own_recipe.score)
+    trusts = any(choice.is_on for choice in own_recipe.suppliers.values())
     for name in sorted(strategy.needs):
+        if reads_suppliers(name) and not trusts:
+            raise no_supplier_error(name)
         if ":" in name:
             build_plugin("statistics", PluginChoice(name, score.get(name, {})), 0)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from labelgrid.data.options import SupplierChoice
-from labelgrid.data.supplied import SuppliedFile, SuppliedLabels
+from labelgrid.data.supplied import MostTrusted, SuppliedFile, SuppliedLabels
 from labelgrid.errors import LabelError
 from labelgrid.files import digest
 from labelgrid.formats.codec import LabelArray
@@ -63,6 +63,22 @@ def test_a_file_that_changed_is_refused(tmp_path: Path) -> None:
     labels = SuppliedLabels(supplier="s", trust=0.5, files={"a": file._replace(digest="0" * 32)})
     with pytest.raises(LabelError, match="has changed"):
         labels.label("a", TASKS["depth"])
+
+
+def test_the_most_trusted_label_of_a_cell_without_a_true_one_is_read(tmp_path: Path) -> None:
+    values = {0.2: ("a", "b"), 0.7: ("a", "c")}
+    several = []
+    for trust, images in values.items():
+        folder = tmp_path / str(trust)
+        folder.mkdir()
+        file = stored(folder, "depth", np.full((*SIZE, 1), trust, np.float32))
+        files = dict.fromkeys(images, file)
+        several.append(SuppliedLabels(supplier=str(trust), trust=trust, files=files))
+    most = MostTrusted({"depth": several}, TASKS, {"c": {"depth"}, "b": {"semseg"}})
+    found = {image_id: most.labels(image_id).get("depth") for image_id in "abcd"}
+    assert found["a"] and found["a"].value[0, 0, 0] == np.float32(0.7)
+    assert found["b"] and found["b"].value[0, 0, 0] == np.float32(0.2)
+    assert found["c"] is None and found["d"] is None
 
 
 @pytest.mark.parametrize("trust", [{"trust": 1.5}, {"tasks": {"depth": -0.1}}])

@@ -157,10 +157,12 @@ def test_classes_and_formats_are_those_that_an_import_reads(place: Path, tmp_pat
         assert not list(pairs(project, "net", semseg, source=source, image_ids=image_ids))
 
 
-def request(folder: Path, suppliers: dict[str, Any], **more: Any) -> StudyRequest:
+def request(
+    folder: Path, suppliers: dict[str, Any], strategy: Any = "random_cells", **more: Any
+) -> StudyRequest:
     """A study of an arm with suppliers and one without."""
     arms = {
-        "with": {"strategy": "random_cells", "changes": {"suppliers": suppliers}},
+        "with": {"strategy": strategy, "changes": {"suppliers": suppliers}},
         "without": {"strategy": "random_cells"},
     }
     return study_request(folder, arms=arms, strategies=list(arms), **more)
@@ -220,6 +222,22 @@ def test_what_cannot_be_used_is_refused_before_anything_is_run(
     assert not of.out.exists()
 
 
+def test_a_statistic_of_suppliers_without_one_is_refused_before_anything_is_run(
+    tmp_path: Path,
+) -> None:
+    made = make_data(tmp_path / "data")
+    supply(made, tmp_path / "data/supplied/net")
+    strategy = {"name": "partal", "options": {"statistic": "supplier_disagreement"}}
+    for suppliers, message in ((OFF, "the recipe trusts none"), (TRUST, "")):
+        arms = {"asks": {"strategy": strategy, "changes": {"suppliers": suppliers}}}
+        of = study_request(tmp_path, arms=arms, strategies=["asks"])
+        if not message:
+            validate_study(of)
+            continue
+        with pytest.raises(LabelgridError, match=f"(?s){message}.*Nothing was"):
+            validate_study(of)
+
+
 def test_a_wrong_label_of_an_image_that_measures_is_not_even_read(tmp_path: Path) -> None:
     made = make_data(tmp_path / "data")
     folder = supply(made, tmp_path / "data/supplied/net")
@@ -233,7 +251,15 @@ def test_a_study_of_arms_with_and_without_a_supplier_is_run(tmp_path: Path) -> N
     shutil.rmtree(folder / "semseg")
     suppliers = {"net": {"tasks": {"depth": 0.5}, "folder": "supplied/net"}}
     changes = {"single": {"suppliers": suppliers}}
-    of = request(tmp_path, suppliers, rounds=1, single=True, full=False, changes=changes)
+    of = request(
+        tmp_path,
+        suppliers,
+        strategy={"name": "partal", "options": {"statistic": "supplier_disagreement"}},
+        rounds=1,
+        single=True,
+        full=False,
+        changes=changes,
+    )
     result = run_study(of)
     assert not result.failed
     supplied = {path.parts[-3] for path in of.out.glob("runs/*/supplied/net")}

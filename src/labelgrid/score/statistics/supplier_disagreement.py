@@ -1,0 +1,58 @@
+"""Computes how far each task's prediction is from the label that a supplier gave for the image.
+
+It is the task's loss of the prediction on that label, a mean over the label's valid pixels. Where
+it is large, one of the two is wrong, so that a true label is worth more there. The label is that of
+the most trusted supplier. A cell without a supplied label has no value; strategies give it that of
+a random other cell. Without a trusted supplier it is refused.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.score.statistic import PoolBatch, Reads, Statistic
+from labelgrid.train.objective import image_losses
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the prediction is made from.
+
+    Args:
+        known: feed the known labels of other tasks in.
+    """
+
+    suppliers: ClassVar[bool] = True
+
+    known: bool = True
+
+
+@dataclass(frozen=True)
+class SupplierDisagreement(Statistic):
+    """The loss of each task on the supplied label; NaN where there is none."""
+
+    options: Options
+    reads: Reads = "predictions"
+
+    def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
+        """The losses of a batch, float64 [b, t].
+
+        The loss of a network that predicts no numbers is infinite.
+        """
+        raws = batch.decoded(self.options.known).final
+        values = np.full((len(batch.keys), len(batch.tasks)), np.nan)
+        for column, (name, task) in enumerate(batch.tasks.items()):
+            target = batch.supplier_labels.get(name)
+            if target is None:
+                continue
+            (losses,) = image_losses(task, [raws[name]], target)
+            known = np.nan_to_num(losses.double().cpu().numpy(), nan=np.inf, posinf=np.inf)
+            values[:, column] = np.where(target.present.cpu().numpy(), known, np.nan)
+        return values
+
+
+def build(seed: int, options: Options) -> SupplierDisagreement:
+    """Build the statistic."""
+    return SupplierDisagreement(options)
