@@ -55,10 +55,10 @@ def dataset(folder: Path) -> Made:
 def supplier_labels(made: Made) -> dict[str, list[SuppliedLabels]]:
     """A supplier's labels of all images: the true ones."""
     labels = {}
-    for task in KINDS:
-        paths = {name: made.label(name, task) for name in made.names}
+    for row in made.rows:
+        paths = {name: made.label(name, row.name) for name in made.names}
         files = {name: SuppliedFile(path, digest(path)) for name, path in paths.items()}
-        labels[task] = [SuppliedLabels(supplier="s", trust=0.5, files=files)]
+        labels[row.name] = [SuppliedLabels(supplier="s", trust=0.5, files=files)]
     return labels
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import labelgrid
-from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.context import context_of, labelled_images
 from labelgrid.rounds.supplied import pairs

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from labelgrid import plugins
 from labelgrid.errors import LabelError, ModelError, ProjectError
 from labelgrid.progress import Silent
+from labelgrid.project.import_supplied import import_supplied
 from labelgrid.project.records import newest_fit, read_measurement, read_picks
 from labelgrid.project.status import status_of
 from labelgrid.recipes.resolve import build_plugin
@@ -17,7 +19,7 @@ from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import evaluate, fit, models, outside_score, predict, query, score
 from labelgrid.rounds.context import context_of, labelled_images
 from labelgrid.rounds.outside_predictions import OutsidePredictions
-from labelgrid.rounds.round_scores import strategy_of
+from labelgrid.rounds.round_scores import reads_suppliers, strategy_of
 from labelgrid.select.strategy import Budget
 from tests.outside import export_network, made_up, write_file, write_made_up
 from tests.projects import Said, answer
@@ -137,6 +139,26 @@ def test_predictions_of_our_network_as_files_give_its_scores(
             assert np.allclose(values[unlabelled], files, rtol=1e-4, atol=1e-5), name
 
 
+def test_files_disagree_with_a_supplier_as_our_network_does(tmp_path, fitted):
+    project = fitted(tmp_path)
+    statistic = {"statistic": "supplier_disagreement"}
+    trusting = {**project.settings.changes, "suppliers": {"s": {"trust": 0.5}}}
+    with project:
+        (root, *_) = {row.root for row in project.store.images()}
+        import_supplied(project, Path(root).parent / "labels", supplier="s")
+        project.settings = replace(
+            project.settings, strategy=PluginChoice("partal", statistic), changes=trusting
+        )
+        own = score.score(project, Silent())
+        export_network(project, tmp_path / "predictions", "logits", False)
+        outside = run(project, tmp_path)
+        unlabelled = [name not in labelled_images(project, "train") for name in own.images]
+    values = own.statistics["supplier_disagreement"][unlabelled]
+    assert np.isfinite(values).all() and len(values) > 5
+    files = outside.statistics["supplier_disagreement"][unlabelled]
+    assert np.allclose(values, files, rtol=1e-3, atol=1e-4)
+
+
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
     """Copies of a project with a trained network that sees whole images, without padding."""
@@ -157,9 +179,10 @@ def test_every_statistic_that_reads_no_network_is_computed_from_files(made, tmp_
     for name in plugins.names("statistics"):
         statistic = build_plugin("statistics", PluginChoice(name, {}), 0)
         if statistic.reads != "network":
-            assert np.isfinite(statistic(pool)).all()
+            # This image has no label of a supplier.
+            assert np.isfinite(statistic(pool)).all() != reads_suppliers(name)
             computed.add(name)
-    assert len(computed) == 6
+    assert len(computed) == 7
 
 
 def test_a_value_with_a_variance_is_as_sure_as_its_variance(tmp_path):
