@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
+from labelgrid.comparison import compare
 from labelgrid.report.content import Measurement
 from labelgrid.report.means import delta_mtl_getter
-from labelgrid.report.statistics import compare
 from labelgrid.report.study_content import PointResults
 from labelgrid.report.study_data import study_report
 from labelgrid.results import Better

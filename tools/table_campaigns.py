@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import mean
 
+from labelgrid.comparison import LEVEL, smallest_p
 from labelgrid.project.records import Measurement
 from labelgrid.report.campaign_measures import DELTA_MTL, CampaignMeasure, campaign_measures
 from labelgrid.report.final_networks import LAST, equal_cost_ending
 from labelgrid.report.means import delta_mtl_getter, label_count, label_count_getter, metric_getter
-from labelgrid.report.statistics import LEVEL, smallest_p
 from labelgrid.report.study_content import PointResults, StudyReport
 from labelgrid.results import LOSS
 from labelgrid.words import count_text

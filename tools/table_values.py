@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from labelgrid.report.statistics import MIN_PAIRS, PairComparison, compare
+from labelgrid.comparison import MIN_PAIRS, PairComparison, compare
 from labelgrid.results import LOSS
 from labelgrid.simulation.results import Outcome
 from tools.table_about import About, RunsTable

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 
+from labelgrid.comparison import Curve, PairComparison, compare, first_crossing, mean_over
 from labelgrid.project.records import Measurement
 from labelgrid.report.final_networks import Ending, equal_cost_ending, last_round_ending
 from labelgrid.report.means import (
@@ -19,7 +20,6 @@ from labelgrid.report.means import (
     same_for_all_seeds,
     total_loss,
 )
-from labelgrid.report.statistics import Curve, PairComparison, compare, first_crossing, mean_over
 from labelgrid.report.study_content import PointResults, RunResult, StudyReport
 from labelgrid.results import Better, mean_and_deviation
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from labelgrid.comparison import Curve
 from labelgrid.project.records import Measurement
-from labelgrid.report.statistics import Curve
 from labelgrid.report.study_content import RunResult
 from labelgrid.results import Result, delta_mtl, mean_and_deviation
 

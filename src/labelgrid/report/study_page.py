@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from labelgrid.comparison import MIN_PAIRS
 from labelgrid.report.blocks import (
     Block,
     Column,
@@ -35,7 +36,6 @@ from labelgrid.report.shared_blocks import (
     uncertainty_charts,
 )
 from labelgrid.report.spending import spending_table
-from labelgrid.report.statistics import MIN_PAIRS
 from labelgrid.report.study_content import PointResults, StudyReport
 from labelgrid.report.verdicts import power_statement, verdicts
 from labelgrid.words import count_text, join_names

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from labelgrid.comparison import LEVEL, PairComparison, seeds_needed, smallest_p
 from labelgrid.drawings.wording import number, rough_number, rough_range
 from labelgrid.report.campaign_measures import CampaignMeasure
-from labelgrid.report.statistics import LEVEL, PairComparison, seeds_needed, smallest_p
 from labelgrid.words import count_text
 
 #: Up to this many pairs have a sentence each; beyond it, pairs without a difference are summed up.

@@ -42,7 +42,7 @@ class Evaluation:
         loss_mtl: the weighted sum of the losses, with the recipe's fixed weights.
         labels: the number of labels by task.
         without: by task and metric, its values with each block of images left out in turn, for
-            `report.statistics.jackknife_interval`.
+            `project.headlines.jackknife_interval`.
     """
 
     metrics: Mapping[str, Mapping[str, Result]]

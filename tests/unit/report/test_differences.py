@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from labelgrid.comparison import bootstrap_interval
 from labelgrid.drawings.charts import MAX_BANDS
 from labelgrid.drawings.wording import rough_number, rough_range
 from labelgrid.project.records import Measurement
@@ -21,7 +22,6 @@ from labelgrid.report.means import (
     total_loss,
 )
 from labelgrid.report.page import render
-from labelgrid.report.statistics import bootstrap_interval
 from labelgrid.report.study_content import PointResults
 from labelgrid.report.study_page import study_page
 from labelgrid.results import delta_mtl

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from labelgrid.comparison import compare
 from labelgrid.report import campaign_measures
 from labelgrid.report.campaign_measures import study_measures
 from labelgrid.report.json_values import delta_mtl_rows, study_values
-from labelgrid.report.statistics import compare
 from labelgrid.report.study_content import StudyReport
 from labelgrid.report.study_page import study_page
 from tests.unit.report.made import network, planted, point_results, study
