@@ -1,4 +1,4 @@
-"""Puts counts and lists of names into words, for messages and reports."""
+"""Puts counts, durations and lists of names into words, for messages and reports."""
 
 from collections.abc import Sequence
 
@@ -41,3 +41,16 @@ def join_names(names: Sequence[object], shown: int = SHOWN, between: str = ", ")
     if len(names) > shown:
         texts.append(f"and {len(names) - shown:,} more")
     return between.join(texts)
+
+
+def duration(seconds: float) -> str:
+    """A duration in words.
+
+    Example:
+        >>> duration(40), duration(400), duration(40000)
+        ('40 s', '7 min', '11 h 7 min')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

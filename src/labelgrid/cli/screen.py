@@ -15,7 +15,7 @@ from rich.table import Table
 
 from labelgrid.errors import LabelgridError
 from labelgrid.results import replace_non_finite
-from labelgrid.words import count_text
+from labelgrid.words import count_text, duration
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -273,19 +273,6 @@ class StudyBar(Bar):
         super().__exit__(kind, error, trace)
         if self.table is not None:
             self.table.__exit__(kind, error, trace)
-
-
-def duration(seconds: float) -> str:
-    """A duration in words.
-
-    Example:
-        >>> duration(40), duration(400), duration(40000)
-        ('40 s', '7 min', '11 h 7 min')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def print_error(fault: LabelgridError) -> None:

@@ -9,7 +9,7 @@ import typer
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Weights
 from labelgrid.errors import note_unchanged
-from labelgrid.words import count_text, join_names
+from labelgrid.words import count_text, duration, join_names
 
 if TYPE_CHECKING:
     from labelgrid.simulation.analysis import Mean
@@ -140,7 +140,7 @@ def _show_plan(plan: "StudyPlan") -> None:
         )
         return
     screen.say(
-        f"{work}: about {screen.duration(seconds)}, at the rate of the finished steps. "
+        f"{work}: about {duration(seconds)}, at the rate of the finished steps. "
         "Nothing was written."
     )
 

@@ -1,9 +1,8 @@
 """Compares each label with the prediction of a network that did not learn from its image."""
 
-import json
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,10 +10,9 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from labelgrid.config import parse
 from labelgrid.data.frame import Frame
-from labelgrid.errors import RecipeError, UsageError
-from labelgrid.files import disk_errors, read_text, remove_folder, write_text
+from labelgrid.errors import UsageError
+from labelgrid.files import disk_errors
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.progress import Progress
@@ -24,21 +22,20 @@ from labelgrid.project.label_evidence import Evidence
 from labelgrid.project.unusable_images import usable_images
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext, context_of
-from labelgrid.rounds.fit import Splits, plan_of, splits_for_training
-from labelgrid.rounds.models import new_network
+from labelgrid.rounds.fit import Splits, splits_for_training
+from labelgrid.rounds.further_fits import FurtherFit, Told
 from labelgrid.rounds.outputs import predicted_label
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.pictures import thumbnail
 from labelgrid.tasks.task import TaskDef
-from labelgrid.train.checkpoint import load, same_training
 from labelgrid.train.evaluate import Measure, predictions
-from labelgrid.train.loop import fit as train
-from labelgrid.train.model import TrainedModel, restore_states
-from labelgrid.train.plan import Plan
+from labelgrid.train.model import TrainedModel
 
 #: The folder of the project with what an audit trains.
 FOLDER = "audit"
 PICTURES = "pictures"
+#: The file of a fold with what its network says.
+RECORD = "labels.json"
 #: The width of the kept pictures of predictions.
 WIDTH = 320
 
@@ -63,10 +60,9 @@ class FoldLabel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FoldLabels:
-    """A fold's `labels.json`: all of its labels, and what they depend on."""
+class FoldLabels(Told):
+    """A fold's `labels.json`: all of its labels."""
 
-    identity: str
     labels: Sequence[FoldLabel]
 
 
@@ -152,54 +148,34 @@ class _Fold:
                 unchanged="Nothing was trained.",
             )
         seed = seed_of(self.context.seed, "audit fold", self.number)
-        seeded = replace(self.context, seed=seed)
-        network = new_network(seeded, self.project, self.progress)
-        # Round 1 has no previous round, whose model may have learned from these labels.
-        plan = plan_of(seeded, self.project, network=network, splits=(learn, choose), number=1)
-        identity = self._identity(plan, image_ids)
-        kept = self._read(identity)
+        further = FurtherFit(
+            context=replace(self.context, seed=seed),
+            splits=(learn, choose),
+            folder=self.folder,
+            progress=self.progress,
+        )
+        identity = self._identity(further, image_ids)
+        kept = further.read(FoldLabels, RECORD, identity)
         if kept is None:
-            model = self._train(plan)
-            kept = self._measure(model, plan.labelled_tasks, image_ids)
-            entries = json.dumps(asdict(FoldLabels(identity=identity, labels=kept)), indent=1)
-            write_text(self.folder / "labels.json", entries)
-            remove_folder(self.folder / "fit")
-        return kept
+            model = further.train()
+            labels = self._measure(model, image_ids)
+            kept = FoldLabels(identity=identity, labels=labels)
+            further.keep(kept, RECORD)
+        return kept.labels
 
-    def _identity(self, plan: Plan, image_ids: Sequence[str]) -> str:
+    def _identity(self, further: FurtherFit, image_ids: Sequence[str]) -> str:
         """The training and the labels of the fold, as a hash."""
         left_out = set(image_ids)
         labels = []
         for cell, label in self.context.source.labels.items():
             if cell.image_id in left_out:
                 labels.append((cell.image_id, cell.task, label.path.name))
-        return hash_of(plan.identity, sorted(labels))
+        return hash_of(further.identity, sorted(labels))
 
-    def _read(self, identity: str) -> Sequence[FoldLabel] | None:
-        path = self.folder / "labels.json"
-        if not path.is_file():
-            return None
-        try:
-            kept = parse(FoldLabels, json.loads(read_text(path)), str(path))
-        except (ValueError, RecipeError):
-            return None
-        return kept.labels if kept.identity == identity else None
-
-    def _train(self, plan: Plan) -> TrainedModel:
-        """Train the network, or resume its training."""
-        last = self.folder / "fit" / "last.ckpt"
-        if last.exists() and not same_training(load(last).identity, plan.identity):
-            self.progress.say("The labels or the recipe changed: restarting this fold.")
-            remove_folder(self.folder / "fit")
+    def _measure(self, model: TrainedModel, image_ids: Sequence[str]) -> list[FoldLabel]:
+        """Compare the labels of the fold with the predictions of its network."""
         with disk_errors(self.folder):
             (self.folder / PICTURES).mkdir(parents=True, exist_ok=True)
-        checkpoint = train(plan, self.folder / "fit", self.progress)
-        return restore_states(load(checkpoint), plan.network, plan.terms)
-
-    def _measure(
-        self, model: TrainedModel, tasks: Collection[str], image_ids: Sequence[str]
-    ) -> list[FoldLabel]:
-        """Compare the labels of the fold with the predictions of its network."""
         context = self.context
         self.progress.start("Comparing with predictions", len(image_ids), "images")
         outputs = predictions(
@@ -212,7 +188,7 @@ class _Fold:
         )
         entries: list[FoldLabel] = []
         for image_id, raws, frame in outputs:
-            for name in sorted(tasks):
+            for name in sorted(model.trained or ()):
                 label = context.source.label(image_id, context.definitions[name])
                 if label is not None and label.valid.any():
                     picture = f"{PICTURES}/{len(entries):06}.png"

@@ -16,7 +16,7 @@ from labelgrid.progress import Progress, Silent
 from labelgrid.project import audit_sheet
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
-from labelgrid.rounds import audit_folds, fit
+from labelgrid.rounds import audit_folds, fit, further_fits
 from labelgrid.rounds.audit import Audited, audit
 from labelgrid.train.plan import Plan
 from tests.campaigns import make_project as plain_project
@@ -159,8 +159,8 @@ class Trainings:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.plans: list[Plan] = []
-        self._train = audit_folds.train
-        monkeypatch.setattr(audit_folds, "train", self)
+        self._train = further_fits.train
+        monkeypatch.setattr(further_fits, "train", self)
 
     def __call__(self, plan: Plan, folder: Path, progress: Progress) -> Path:
         self.plans.append(plan)
@@ -216,11 +216,11 @@ def test_a_killed_audit_resumes_and_finds_the_same_and_changes_nothing_of_the_ro
     with project:
         before = snapshot(project)
         undisturbed = losses(project, 2)
-        audit_folds.remove_folder(project.folder / audit_folds.FOLDER)
+        further_fits.remove_folder(project.folder / audit_folds.FOLDER)
         with pytest.raises(Killed):
             losses(project, 2, Killing(3))
         assert losses(project, 2) == undisturbed
-        audit_folds.remove_folder(project.folder / audit_folds.FOLDER)
+        further_fits.remove_folder(project.folder / audit_folds.FOLDER)
         assert snapshot(project) == before
 
 
