@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.project.verify import Verified
     from labelgrid.report.write import WrittenReport
     from labelgrid.rounds.audit import Audited
+    from labelgrid.rounds.control import ControlComparison
     from labelgrid.rounds.derived_predictions import Derived
     from labelgrid.rounds.query import QueryResult
     from labelgrid.rounds.relate import Related
@@ -615,6 +616,20 @@ class Project(ProjectContents):
             return audit(self._project, 0, self._progress)
         with self._job() as progress:
             return audit(self._project, folds, progress)
+
+    def control(self, *, seeds: int = 6) -> "ControlComparison":
+        """Measure whether a strategy's picks pay: compare them with as many random labels.
+
+        Networks are trained on all other labels and on as many of both as there are, and measured
+        on the held-out images. If a call is killed, the same call resumes its trainings.
+
+        Args:
+            seeds: the number of trainings on each of the two; 6 at least.
+        """
+        from labelgrid.rounds.control import compare_with_control
+
+        with self._job() as progress:
+            return compare_with_control(self._project, seeds, progress)
 
     def relate(self, *, write: bool = False) -> "Related":
         """Measure relations and suppliers by true labels, and propose how far to trust them.

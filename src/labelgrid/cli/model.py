@@ -1,4 +1,4 @@
-"""Commands that use the model: fit, score, query, predict, evaluate."""
+"""Commands that use the model: fit, score, query, predict, evaluate, control."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from labelgrid.cli.grid import (
 )
 from labelgrid.cli.opening import open_project
 from labelgrid.errors import command, note_unchanged
-from labelgrid.words import count_text
+from labelgrid.words import count_text, join_names
 
 if TYPE_CHECKING:
     from labelgrid.rounds.query import QueryResult
@@ -267,7 +267,38 @@ def evaluate(
         screen.print_metrics(values)
 
 
+@note_unchanged("The rounds are unchanged; finished trainings of the comparison are kept.")
+def control(
+    folder: Folder,
+    seeds: Annotated[int, typer.Option(help="The trainings on each of the two; 6 at least.")] = 6,
+    json: AsJson = False,
+) -> None:
+    """Measure whether a strategy's picks pay: compare them with as many random labels.
+
+    The random labels are those of `query --control`.
+
+    Example: [bold]labelgrid control flat[/]
+    """
+    from dataclasses import asdict
+
+    from labelgrid.rounds.control_verdict import table_rows
+
+    with open_project(folder) as project:
+        compared = project.control(seeds=seeds)
+    if json:
+        screen.print_json(asdict(compared))
+        return
+    columns = ["on the held-out images", "picks", "random", "difference", "95 % interval", "p"]
+    screen.print_table("", columns, table_rows(compared.measures))
+    labels = _say_counts({row.task: row.compared for row in compared.labels if row.compared})
+    screen.say(
+        f"Each training had {count_text(compared.shared, 'label')} of both, and {labels} that "
+        f"{join_names(compared.strategies)} picked or the control drew."
+    )
+    screen.say(compared.text)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for each in (fit, score, query, predict, evaluate):
+    for each in (fit, score, query, predict, evaluate, control):
         app.command()(each)

@@ -1,0 +1,182 @@
+"""Trains on a strategy's picks and on as many random labels, and says whether the picks pay."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from labelgrid.comparison import seeds_needed
+from labelgrid.errors import ProjectError, UsageError, command
+from labelgrid.ledger.grid import Cell, State
+from labelgrid.progress import Progress
+from labelgrid.project.chosen_labels import ChosenLabels, chosen_labels, equal_counts
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.rounds.context import context_of, labelled_images
+from labelgrid.rounds.control_trainings import ControlTrainings, TaskLabels
+from labelgrid.rounds.control_verdict import (
+    Answer,
+    MeasureRow,
+    answer_of,
+    compare_measures,
+    sentence,
+)
+from labelgrid.rounds.fit import splits_for_training
+from labelgrid.select.draws import CONTROL
+from labelgrid.words import count_text, join_names
+
+#: Fewer labels of each set show nothing.
+FEWEST = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlComparison:
+    """The answer to whether the picks pay.
+
+    Args:
+        answer: in one word.
+        text: in one sentence, with the numbers that support it.
+        seeds: the number of trainings on each label set.
+        strategies: that picked.
+        labels: by task, those that were compared.
+        shared: the number of labels that all trainings have: neither picked nor drawn as a control.
+        measures: `loss_mtl` and the tasks' headline metrics on the held-out images.
+    """
+
+    answer: Answer
+    text: str
+    seeds: int
+    strategies: Sequence[str]
+    labels: Sequence[TaskLabels]
+    shared: int
+    measures: Sequence[MeasureRow]
+
+
+def compare_with_control(
+    project: ProjectFolder, seeds: int, progress: Progress
+) -> ControlComparison:
+    """Train on the picks and on as many labels of the control, and compare on held-out images.
+
+    Both sets of labels also have all others: first labels, pairs, imported ones. Each seed draws
+    the labels anew. Finished trainings are kept in the project's folder `control`, a killed one is
+    resumed. Nothing of the project's rounds is changed.
+
+    Args:
+        project: the project.
+        seeds: the number of trainings on each set, at least 6.
+        progress: receives the progress.
+
+    Raises:
+        UsageError: there are too few seeds to show a difference.
+        ProjectError: there are no labels to compare, or to measure on.
+        LabelgridError: as by `fit`.
+    """
+    _refuse(project, seeds)
+    chosen = chosen_labels(project)
+    _refuse_few(project, chosen)
+    context = context_of(project)
+    splits = splits_for_training(context, project, progress)
+    labels = chosen_labels(project).within(splits[0])
+    _refuse_few(project, labels)
+    work = ControlTrainings(
+        context=context, splits=splits, chosen=labels, seeds=seeds, progress=progress
+    )
+    _say_left_out(work.labels, progress)
+    picks, control = work.measured()
+    measures = compare_measures(picks, control)
+    return ControlComparison(
+        answer=answer_of(measures[0]),
+        text=sentence(measures[0]),
+        seeds=seeds,
+        strategies=sorted(set(labels.picks.values())),
+        labels=work.labels,
+        shared=work.shared,
+        measures=measures,
+    )
+
+
+# What is refused
+
+
+def _refuse(project: ProjectFolder, seeds: int) -> None:
+    """Refuse what no training is needed to see.
+
+    Raises:
+        UsageError: there are too few seeds.
+        ProjectError: the project is a run of a simulation, or has no held-out label.
+    """
+    needed = seeds_needed(1)
+    if seeds < needed:
+        raise UsageError(
+            f"With {count_text(seeds, 'seed')} no difference can be seen, however large.",
+            next_step=f"Use --seeds {needed}, or more.",
+            unchanged="Nothing was trained.",
+        )
+    if project.settings.oracle:
+        raise ProjectError(
+            "This project is a run of a simulation.",
+            where=str(project.folder),
+            next_step="Compare strategies as the arms of a study: `labelgrid simulate`.",
+            unchanged="Nothing was trained.",
+        )
+    if labelled_images(project, "heldout"):
+        return
+    step = f"Hold images out: `{command('add', project.folder, '--holdout', '20%')}`."
+    if project.store.count_images(("heldout",)):
+        step = f"Import their labels first; `{command('export', project.folder)}` asks for them."
+    raise ProjectError(
+        "There is no label of a held-out image to measure on.",
+        where=str(project.folder),
+        next_step=step,
+        unchanged="Nothing was trained.",
+    )
+
+
+def _refuse_few(project: ProjectFolder, labels: ChosenLabels) -> None:
+    """Refuse to compare too few labels.
+
+    Raises:
+        ProjectError: there are fewer than `FEWEST` of a set, or in common.
+    """
+    draw = ("--budget", "100", "--control", "20%")
+    query = command("query", project.folder, *draw)
+    if not labels.control:
+        what = "No training label was drawn as a control."
+        step = f"`{query}` draws some; import their labels then."
+        if _is_requested(project):
+            step = "Import the labels of the control that were requested."
+    elif not labels.picks:
+        what = "No training label was picked by a strategy since there was a model."
+        step = f"Run `{command('fit', project.folder)}`, then `{query}`; import the labels then."
+    elif sum(equal_counts(labels.picks, labels.control).values()) < FEWEST:
+        what = (
+            f"The picks and the control have fewer than {FEWEST} labels of the same tasks: the "
+            f"picks {_counts_text(labels.picks)}, the control {_counts_text(labels.control)}."
+        )
+        step = f"`{query}` draws more; import their labels then."
+    else:
+        return
+    raise ProjectError(
+        what, where=str(project.folder), next_step=step, unchanged="Nothing was trained."
+    )
+
+
+def _is_requested(project: ProjectFolder) -> bool:
+    """Whether labels of a control are asked for."""
+    asked = {event.move.request_id for event in project.store.events(why=CONTROL)}
+    rows = project.store.cells(state=State.REQUESTED, splits=("train",))
+    return any(row.request_id in asked for row in rows)
+
+
+def _counts_text(cells: Collection[Cell]) -> str:
+    """The numbers of labels by task, in words."""
+    counts = Counter(cell.task for cell in cells)
+    return join_names([f"{count} {task}" for task, count in sorted(counts.items())])
+
+
+def _say_left_out(labels: Sequence[TaskLabels], progress: Progress) -> None:
+    """Say of which tasks the two sets have no labels to compare."""
+    for row in labels:
+        if not row.compared:
+            progress.say(
+                f"{row.task} is left out: {count_text(row.picks, 'pick')} and "
+                f"{count_text(row.control, 'label')} of the control."
+            )

@@ -1,0 +1,187 @@
+"""Trains on a strategy's picks, and on as many labels of its control, seed by seed."""
+
+import math
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+from labelgrid.progress import Progress
+from labelgrid.project.chosen_labels import ChosenLabels, draw_equal, equal_counts
+from labelgrid.recipes.resolve import hash_of
+from labelgrid.results import LOSS, Result
+from labelgrid.rounds.context import RoundContext, labelled_images, tasks_by_image
+from labelgrid.rounds.fit import Splits
+from labelgrid.rounds.further_fits import FurtherFit, Told
+from labelgrid.rounds.model_record import measure
+from labelgrid.streams import seed_of
+from labelgrid.train.evaluate import Evaluation
+from labelgrid.words import duration
+
+#: The folder of the project with what is trained, and the file of each training with its metrics.
+FOLDER = "control"
+RECORD = "measured.json"
+#: Which labels a training has beside those of both.
+Side = Literal["picks", "control"]
+SIDES: tuple[Side, ...] = ("picks", "control")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskLabels:
+    """The labels of a task by who chose them.
+
+    Args:
+        task: its name.
+        picks: that a strategy picked.
+        control: that were drawn as a control.
+        compared: that each training has of one of the two; 0: the task is left out.
+    """
+
+    task: str
+    picks: int
+    control: int
+    compared: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SideMetrics(Told):
+    """What a network measures on the held-out images: its `measured.json`.
+
+    Args:
+        values: `loss_mtl`, and by task the headline metric, as far as they are numbers.
+    """
+
+    values: Mapping[str, Result]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlTrainings:
+    """The trainings on both sets of labels, two for each seed.
+
+    Args:
+        context: of the project, with all of its labels.
+        splits: the training images and the val images. A val image keeps all of its labels in all
+            trainings: none learns from them.
+        chosen: the labels of the training images by who chose them.
+        seeds: their number.
+        progress: receives the progress.
+    """
+
+    context: RoundContext
+    splits: Splits
+    chosen: ChosenLabels
+    seeds: int
+    progress: Progress
+
+    @cached_property
+    def labels(self) -> list[TaskLabels]:
+        """The labels of each task that one of the two has."""
+        counts = equal_counts(self.chosen.picks, self.chosen.control)
+        picks = Counter(cell.task for cell in self.chosen.picks)
+        control = Counter(cell.task for cell in self.chosen.control)
+        rows = []
+        for task in self.context.definitions:
+            if picks[task] or control[task]:
+                row = TaskLabels(
+                    task=task,
+                    picks=picks[task],
+                    control=control[task],
+                    compared=counts.get(task, 0),
+                )
+                rows.append(row)
+        return rows
+
+    @cached_property
+    def shared(self) -> int:
+        """The number of labels of training images that all trainings have."""
+        learn = set(self.splits[0])
+        ours = sum(cell.image_id in learn for cell in self.context.source.labels)
+        return ours - len(self.chosen.picks) - len(self.chosen.control)
+
+    def measured(self) -> tuple[list[Mapping[str, Result]], list[Mapping[str, Result]]]:
+        """What was measured with the picks and with the control, seed by seed."""
+        results: dict[Side, list[Mapping[str, Result]]] = {side: [] for side in SIDES}
+        total = len(SIDES) * self.seeds
+        seconds: list[float] = []
+        for index in range(total):
+            side = SIDES[index % len(SIDES)]
+            training = self._training(index // len(SIDES) + 1, side)
+            identity = self._identity(training)
+            told = training.read(SideMetrics, RECORD, identity)
+            if told is None:
+                self._say_start(index, total, seconds)
+                begun = time.monotonic()
+                told = self._measure(training, identity)
+                seconds.append(time.monotonic() - begun)
+            results[side].append(told.values)
+        return results["picks"], results["control"]
+
+    def _say_start(self, index: int, total: int, seconds: Sequence[float]) -> None:
+        """Say which training starts, and for how long all will take, as far as that is known."""
+        side = SIDES[index % len(SIDES)]
+        left = ""
+        if seconds:
+            left = f"; {duration(sum(seconds) / len(seconds) * (total - index))} to go"
+        self.progress.say(
+            f"Training {index + 1} of {total}: seed {index // len(SIDES) + 1}, {side}{left}."
+        )
+
+    def _training(self, seed: int, side: Side) -> FurtherFit:
+        """The training of a seed on one of the two sets."""
+        project = self.context.project
+        cells = self.chosen.picks if side == "picks" else self.chosen.control
+        counts = {row.task: row.compared for row in self.labels if row.compared}
+        drawn = draw_equal(cells, counts, seed_of(self.context.seed, "control", side, seed))
+        left_out = {*self.chosen.picks, *self.chosen.control}.difference(drawn)
+        labels = {
+            cell: label
+            for cell, label in self.context.source.labels.items()
+            if cell not in left_out
+        }
+        learn = self.splits[0]
+        if self.context.recipe.train.images != "all":
+            labelled = tasks_by_image(labels)
+            learn = [image_id for image_id in learn if image_id in labelled]
+        context = replace(
+            self.context,
+            source=replace(self.context.source, labels=labels),
+            seed=seed_of(self.context.seed, "control training", seed),
+        )
+        return FurtherFit(
+            context=context,
+            splits=(learn, self.splits[1]),
+            folder=project.folder / FOLDER / f"seed-{seed}-{side}",
+            progress=self.progress,
+        )
+
+    def _identity(self, training: FurtherFit) -> str:
+        """The training and the held-out labels, as a hash."""
+        heldout = set(labelled_images(self.context.project, "heldout"))
+        labels = []
+        for cell, label in self.context.source.labels.items():
+            if cell.image_id in heldout:
+                labels.append((cell.image_id, cell.task, label.digest))
+        return hash_of(training.identity, sorted(labels))
+
+    def _measure(self, training: FurtherFit, identity: str) -> SideMetrics:
+        """Train, measure on the held-out images, and keep what was measured."""
+        model = training.train()
+        context = training.context
+        evaluation = measure(
+            context.project, context, model=model, split="heldout", progress=self.progress
+        )
+        assert evaluation is not None  # there are held-out labels
+        told = SideMetrics(identity=identity, values=_finite_values(evaluation, context))
+        training.keep(told, RECORD)
+        return told
+
+
+def _finite_values(evaluation: Evaluation, context: RoundContext) -> dict[str, Result]:
+    """The loss, and the headline metrics of tasks with held-out labels, that are numbers."""
+    values = {LOSS: evaluation.loss_mtl}
+    for name, task in context.tasks.items():
+        if evaluation.labels.get(name):
+            values[name] = evaluation.metrics[name][task.headline]
+    return {name: result for name, result in values.items() if math.isfinite(result.value)}
