@@ -1,6 +1,7 @@
 """What tests of rounds share: a labelled project, a training killed in a step and resumed, and a whole round."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,22 @@ def labelled(folder: Path, images: int = 5, **options: Any) -> tuple[ProjectFold
     project, made = make_project(folder, **options)
     tasks = len(project.tasks())
     query.query(project, Budget(images * tasks), Silent())
+    answer(project, made)
+    return project, made
+
+
+def with_control(folder: Path, **options: Any) -> tuple[ProjectFolder, Made]:
+    """A project with first labels, a quick model, and a round of picks beside a control, all answered.
+
+    Each round drew half of its labels as a control; later trainings are quick, too.
+    """
+    words = {"n": 14, "strategy": "random_tasks", "tasks": ("semseg", "depth"), **options}
+    project, made = make_project(folder, **words)
+    project.settings = replace(project.settings, changes=QUICK)
+    query.query(project, Budget(6), Silent(), control="50%", prelabels=False)
+    answer(project, made)
+    fit.fit(project, Silent())
+    query.query(project, Budget(8), Silent(), control="50%", prelabels=False)
     answer(project, made)
     return project, made
 

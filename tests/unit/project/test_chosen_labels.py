@@ -7,31 +7,19 @@ from pathlib import Path
 import pytest
 
 from labelgrid.ledger.grid import Cell, Move, State
-from labelgrid.progress import Silent
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.chosen_labels import chosen_labels, draw_equal, equal_counts
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
-from labelgrid.rounds import fit, query
 from labelgrid.select.draws import CONTROL
-from labelgrid.select.strategy import Budget
-from tests.projects import answer, make_project
-from tests.rounds import QUICK
+from tests.rounds import with_control
 from tests.support import Made
-
-TASKS = ("semseg", "depth")
 
 
 @pytest.fixture
 def bought(tmp_path: Path) -> Iterator[tuple[ProjectFolder, Made]]:
-    """A project with first labels, and with a round of picks beside a control, all answered."""
-    project, made = make_project(tmp_path, n=14, strategy="random_tasks", tasks=TASKS)
+    project, made = with_control(tmp_path)
     with project:
-        query.query(project, Budget(6), Silent(), control="50%", prelabels=False)
-        answer(project, made)
-        fit.fit(project, Silent(), changes=QUICK)
-        query.query(project, Budget(8), Silent(), control="50%", prelabels=False)
-        answer(project, made)
         yield project, made
 
 
