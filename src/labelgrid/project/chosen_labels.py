@@ -103,7 +103,7 @@ def draw_equal(cells: Collection[Cell], counts: Mapping[str, int], seed: int) ->
     """
     drawn: list[Cell] = []
     for task, count in counts.items():
-        candidates = sorted(cell for cell in cells if cell.task == task)
+        candidates = [cell for cell in cells if cell.task == task]
         drawn += _draw(candidates, count, seed_of(seed, task))
     return drawn
 

@@ -74,7 +74,7 @@ def compare_with_control(
     _refuse_few(project, chosen)
     context = context_of(project)
     splits = splits_for_training(context, project, progress)
-    labels = chosen_labels(project).within(splits[0])
+    labels = chosen.within(splits[0])  # no training learns from a val image
     _refuse_few(project, labels)
     work = ControlTrainings(
         context=context, splits=splits, chosen=labels, seeds=seeds, progress=progress

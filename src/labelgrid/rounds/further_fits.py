@@ -69,7 +69,10 @@ class FurtherFit:
             told = parse(kind, json.loads(read_text(path)), str(path))
         except (ValueError, RecipeError):
             return None
-        return told if told.identity == identity else None
+        if told.identity != identity:
+            return None
+        remove_folder(self.folder / "fit")  # a process killed after the record may have left it
+        return told
 
     def keep(self, told: Told, name: str) -> None:
         """Write what the finished training tells into a file, and remove its checkpoints."""
