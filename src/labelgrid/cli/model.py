@@ -292,8 +292,8 @@ def control(
     screen.print_table("", columns, table_rows(compared.measures))
     labels = _say_counts({row.task: row.compared for row in compared.labels if row.compared})
     screen.say(
-        f"Each training had {count_text(compared.shared, 'label')} of both, and {labels} that "
-        f"{join_names(compared.strategies)} picked or the control drew."
+        f"All trainings share {count_text(compared.shared, 'label')}. To these come {labels}: "
+        f"picks of {join_names(compared.strategies)}, or labels of the control."
     )
     screen.say(compared.text)
 
