@@ -94,7 +94,7 @@ def init(
     ] = "small-shared-heads",
     strategy: Annotated[
         str, typer.Option(help="Strategy that picks cells; see `labelgrid list strategies`.")
-    ] = "random_images",
+    ] = "joint",
     weights: Weights = None,
     seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = 0,
     check: Checking = Check.full,

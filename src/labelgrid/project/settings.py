@@ -12,7 +12,7 @@ from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.plugins import PluginChoice
 
 #: The default strategy and recipe, by what was measured: docs/choosing.md.
-STRATEGY = "random_images"
+STRATEGY = "joint"
 RECIPE = "small-shared-heads"
 
 

@@ -103,7 +103,7 @@ def _orders(grid: Grid, seed: int, images: str) -> list[NDArray[np.intp]]:
     later = np.asarray(~grid.bought.any(1)) & (images == "whole")
     orders = []
     for column in range(len(grid.tasks)):
-        order = np.lexsort((grid.keys, draws[:, column], later))
+        order = np.lexsort((grid.keys, -draws[:, column], later))
         orders.append(order[grid.eligible[order, column]])
     return orders
 

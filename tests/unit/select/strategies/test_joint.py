@@ -3,9 +3,10 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 
 from labelgrid.ledger.grid import State
-from labelgrid.select.strategies import joint
+from labelgrid.select.strategies import joint, random_images
 from labelgrid.select.strategy import Budget, PoolView, TrainedRound
 from tests.contracts.strategy_laws import grid_of
 
@@ -79,3 +80,12 @@ def test_images_are_completed_then_taken_whole_or_drawn_for_each_task():
 def test_the_task_that_begins_is_drawn():
     first = {picks_of(made(), Budget(1), seed=seed)[0].cell.task for seed in range(20)}
     assert first == {"depth", "normals", "semseg"}
+
+
+@pytest.mark.parametrize("budget", [Budget(4, "images"), Budget(12)], ids=str)
+def test_where_nothing_is_known_it_picks_the_images_that_random_images_picks(budget):
+    for seed in range(10):
+        pool = PoolView(grid=made(), seed=seed)
+        plain = random_images.build(random_images.Options()).select(pool, budget).picks
+        picks = picks_of(made(), budget, seed=seed)
+        assert {pick.cell for pick in picks} == {pick.cell for pick in plain}
