@@ -149,6 +149,17 @@ def test_two_classes_that_predictions_exchange_are_found() -> None:
     assert other and np.flatnonzero(other.share).tolist() == [2, 5]
 
 
+def test_a_model_that_says_one_class_everywhere_raises_no_doubt_where_another_is_most_common() -> (
+    None
+):
+    pairs = []
+    for number in range(6):
+        label = np.zeros((40, 60), np.int16)
+        label[:10] = 1 + number % 3
+        pairs.append((label, np.full(label.shape, 5, np.int16)))
+    assert order_in_predictions(pairs, COUNT) is None
+
+
 @pytest.mark.parametrize("right", [0.0, 0.2, 0.8])
 def test_a_poor_model_and_one_that_takes_a_class_for_another_raise_no_doubt(right: float) -> None:
     pairs = guesses(maps(*range(6)), right)

@@ -173,7 +173,7 @@ def test_a_project_that_holds_nothing_out_says_that_it_measures_nothing(
 
 
 def test_the_strategy_is_named_with_its_options(project: ProjectFolder) -> None:
-    assert project_report(project).about["Strategy"] == "random_images"
+    assert project_report(project).about["Strategy"] == "joint"
     chosen = PluginChoice("random_cells", {"spread": 2, "keep": "first"})
     other = ProjectFolder(project.folder, replace(project.settings, strategy=chosen), project.store)
     assert project_report(other).about["Strategy"] == "random_cells (spread = 2, keep = first)"

@@ -8,6 +8,7 @@ import pytest
 from labelgrid.ledger.grid import State
 from labelgrid.select.strategies import joint, random_images
 from labelgrid.select.strategy import Budget, PoolView, TrainedRound
+from tests.contracts.planted import Planted
 from tests.contracts.strategy_laws import grid_of
 
 #: What `test_declared.py` compares with.
@@ -28,6 +29,17 @@ def picks_of(grid, budget, *, brings=None, history=(), seed=0, **options):
 
 def counts(picks):
     return dict(Counter(pick.cell.task for pick in picks))
+
+
+def planted():
+    """Four of sixty images lack only the task that has the fewest labels."""
+    grid = made(taken=[(0, 4), (1, 4)])
+    answer = {grid.cell(row, 2) for row in range(4)}
+    return Planted(PoolView(grid=grid), Budget(4), lambda picked: picked == answer)
+
+
+#: What `test_planted.py` buys from.
+PLANTED = [({}, planted())]
 
 
 def test_without_anything_known_each_task_gets_the_same_number_or_cost():
