@@ -22,7 +22,10 @@ from tools.source import ROOT
 RECIPE = ROOT / "tests/tiny.toml"
 #: The commands of a round, and the names of those that are counted.
 COMMANDS = (
-    ("init flat --images images --task depth --holdout 1 --recipe tiny.toml", ""),
+    (
+        "init flat --images images --task depth --holdout 1 --recipe tiny.toml --strategy random_images",
+        "",
+    ),
     ("import flat labels", "import"),
     ("fit flat", "fit"),
     ("score flat", "score"),
