@@ -4,7 +4,7 @@ A run's project then has them as after an import: of images of the pool alone.
 """
 
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -61,16 +61,6 @@ class StudySupplier:
         """
         path = self.folder / DECLARATION
         return read_declaration(path) if path.is_file() else Supplier()
-
-    def digest(self, tasks: Collection[str]) -> str:
-        """A digest of its labels of some tasks, and of what it declares."""
-        found = {}
-        for prefix, _, names in files.walk(self.folder, links=True):
-            task = prefix.partition("/")[0]
-            for name in names:
-                if task in tasks or prefix + name == DECLARATION:
-                    found[prefix + name] = digest(self.folder / prefix / name)
-        return hash_of(found)
 
 
 def suppliers_of(recipe: Recipe, root: Path, tasks: Collection[str]) -> list[StudySupplier]:
@@ -163,6 +153,29 @@ class SupplierReader:
             whole=whole_names(image_ids, image_ids),
         )
 
+    def path(self, cell: Cell) -> Path | None:
+        """The file of a cell's label; None if there is none.
+
+        Raises:
+            LabelError: two files match the image, or one file matches several images.
+        """
+        task = self.tasks[cell.task]
+        return label_file(self.supplier.folder / task.name, cell.image_id, task, self.whole)
+
+    def digest(self, image_ids: Iterable[str]) -> str:
+        """A digest of the labels of some images, and of what is declared of them.
+
+        Raises:
+            LabelError: as by `path`.
+        """
+        cells = [Cell(image_id, task) for image_id in image_ids for task in self.tasks]
+        paths = [path for path in map(self.path, cells) if path]
+        declaration = self.supplier.folder / DECLARATION
+        if declaration.is_file():
+            paths.append(declaration)
+        folder = self.supplier.folder
+        return hash_of({path.relative_to(folder).as_posix(): digest(path) for path in paths})
+
     @contextmanager
     def label(self, cell: Cell) -> Iterator[SuppliedCell | None]:
         """The label of a cell; None if there is none, or one without a valid pixel.
@@ -171,7 +184,7 @@ class SupplierReader:
             LabelError: the file is no label of the task, or has another size than its image.
         """
         task = self.tasks[cell.task]
-        path = label_file(self.supplier.folder / task.name, cell.image_id, task, self.whole)
+        path = self.path(cell)
         if path is None:
             yield None
             return

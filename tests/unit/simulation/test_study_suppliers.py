@@ -185,6 +185,10 @@ def test_the_labels_belong_to_the_identity_of_the_runs_that_trust_them(tmp_path:
     assert moved == on
     (tmp_path / "moved/notes.txt").write_text("not a label")
     assert identities({"net": {"trust": 0.5, "folder": str(tmp_path / "moved")}}) == on
+    (tmp_path / "moved/depth/.DS_Store").write_text("not a label")
+    test_label = Path(made.names[-1]).with_suffix(".png")
+    shutil.copy(made.label(made.names[-1], "depth"), tmp_path / "moved/depth" / test_label)
+    assert identities({"net": {"trust": 0.5, "folder": str(tmp_path / "moved")}}) == on
     shutil.copy(made.label(made.names[0], "depth"), tmp_path / "data/supplied/net/depth/0000.png")
     now = identities(TRUST)
     (change,) = on.changes("with-seed0", now)
