@@ -8,18 +8,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labelgrid.errors import LabelError, LedgerError, ProjectError, command, note_unchanged
+from labelgrid.errors import (
+    LabelError,
+    LedgerError,
+    ProjectError,
+    RecipeError,
+    command,
+    note_unchanged,
+)
 from labelgrid.ledger.grid import State, TaskRow
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress, Silent
 from labelgrid.project import plausibility
 from labelgrid.project.cancel import cancel_all
-from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.project.older_classes import declare_complete, older_labels
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.stored_labels import misfits, refuse_misfits
 from labelgrid.project.strides import check_strides
 from labelgrid.project.task_spec import changed_row
+from labelgrid.recipes.resolve import load_recipe
+from labelgrid.relations.bound import declared_relations
+from labelgrid.relations.choice import RelationChoice
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import count_text, join_names
 
@@ -135,7 +145,7 @@ def drop_task(project: ProjectFolder, name: str) -> int:
 
     Raises:
         LedgerError: there is no such task.
-        ProjectError: it is the only one.
+        ProjectError: it is the only one, or the recipe declares a relation that needs it.
     """
     store = project.store
     with store.transaction("task"):
@@ -145,6 +155,7 @@ def drop_task(project: ProjectFolder, name: str) -> int:
                 f"'{name}' is the project's only task.",
                 next_step="Add another one first, with `labelgrid add`.",
             )
+        _refuse_needed(project, name)
         requested = list(store.cells(task=name, state=State.REQUESTED))
         cancelled = cancel_all(store, requested, "task dropped")
         store.remove("tasks", [name])
@@ -184,6 +195,36 @@ def _task(project: ProjectFolder, name: str) -> TaskRow:
             next_step=f"Its tasks are: {', '.join(tasks)}.",
         )
     return tasks[name]
+
+
+def _refuse_needed(project: ProjectFolder, name: str) -> None:
+    """Refuse to drop a task that a declared relation needs: no command would run then.
+
+    Raises:
+        ProjectError: names the relation.
+    """
+    settings = project.settings
+    recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
+    tasks = project.tasks()
+    remaining = {task: each for task, each in tasks.items() if task != name}
+    for relation, choice in recipe.relations.items():
+        own = {relation: choice}
+        if _can_bind(own, tasks) and not _can_bind(own, remaining):
+            raise ProjectError(
+                f"The relation '{relation}' of the recipe needs the task '{name}'.",
+                where=str(project.folder / SETTINGS),
+                next_step="Set `if_possible = true` in its table "
+                f"[changes.relations.{relation}], or remove the table.",
+            )
+
+
+def _can_bind(relations: Mapping[str, RelationChoice], tasks: Mapping[str, TaskDef]) -> bool:
+    """Whether declared relations fit tasks."""
+    try:
+        declared_relations(relations, tasks)
+    except RecipeError:
+        return False
+    return True
 
 
 def _keep_indices(before: TaskDef, after: TaskDef, progress: Progress) -> None:

@@ -51,13 +51,16 @@ def trust_by_supplier(
 ) -> dict[str, dict[str, float]]:
     """The suppliers that a recipe trusts, and how far in each task that it trusts them in.
 
+    A trust in a dropped task stays in the recipe, and counts for nothing.
+
     Raises:
         RecipeError: a task is unknown, or the project has no labels of a supplier, or the recipe
             names a folder of them, which is for studies.
     """
     trusted = {}
+    known = [*tasks, *project.store.removed("tasks")]
     for name, choice in choices.items():
-        check_tasks(f"suppliers.{name}.tasks", choice.tasks, tasks)
+        check_tasks(f"suppliers.{name}.tasks", choice.tasks, known)
         trust = {task: choice.trust_in(task) for task in tasks if choice.trust_in(task)}
         if trust:
             _refuse_folder(project, name, choice)

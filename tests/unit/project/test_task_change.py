@@ -22,7 +22,7 @@ from labelgrid.project.sources import source_of
 from labelgrid.project.task_change import Changed, TaskChange, change_task, drop_task, restore_task
 from tests.campaigns import ask, cells_of, ledger, make_project
 from tests.projects import Said
-from tests.support import Made
+from tests.support import Made, make_dataset
 
 COVERS = [
     "labelgrid.project.declaration_changes",
@@ -264,6 +264,26 @@ def test_a_dropped_task_is_gone_until_it_is_restored_with_its_labels(
     assert labelled == {Cell(name, "depth") for name in data.names[1:]}
     with pytest.raises(LedgerError, match="No task 'depth' was dropped"):
         restore_task(project, "depth")
+
+
+def test_a_task_that_a_declared_relation_needs_is_not_dropped(tmp_path: Path) -> None:
+    made = make_dataset(tmp_path / "made", n=1, size=(16, 24), tasks=("semseg", "depth", "normals"))
+    with make_project(tmp_path / "project", made) as project:
+        before = ledger(project)
+
+        def declare(**table: object) -> None:
+            changes = {"relations": {"depth_normals": table}}
+            project.settings = replace(project.settings, changes=changes)
+
+        for table in ({"trust": 0.9}, {"trust": 0.0}):
+            declare(**table)
+            with pytest.raises(ProjectError, match=r"'depth_normals' .* needs the task 'depth'"):
+                drop_task(project, "depth")
+        assert ledger(project) == before
+        declare(trust=0.9, if_possible=True)
+        assert project.relations()
+        drop_task(project, "depth")
+        assert not project.relations()
 
 
 def test_a_task_whose_stride_a_new_image_does_not_allow_is_not_restored(

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from labelgrid.data.options import SupplierChoice
 from labelgrid.errors import RecipeError
 from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Silent
@@ -16,10 +17,11 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.import_supplied import import_supplied
 from labelgrid.project.sources import source_of
+from labelgrid.project.task_change import drop_task
 from labelgrid.rounds import fit
 from labelgrid.rounds.context import context_of, labelled_images
 from labelgrid.rounds.models import new_network
-from labelgrid.rounds.supplied import pairs
+from labelgrid.rounds.supplied import pairs, trust_by_supplier
 from labelgrid.train.plan import Plan
 from tests.rounds import QUICK, copied, labelled
 from tests.support import Made
@@ -137,6 +139,16 @@ def test_other_labels_of_the_supplier_are_another_training(
         assert plan_with(project, TRUST).identity == before
         import_supplied(other, made.labels, supplier="s")
         assert plan_with(other, TRUST).identity != before
+
+
+def test_a_trust_in_a_dropped_task_counts_for_nothing(
+    supplied: tuple[ProjectFolder, Made], tmp_path: Path
+) -> None:
+    choices = {"s": SupplierChoice(tasks={"depth": 0.5, "normals": 0.4})}
+    with copied(supplied[0], tmp_path / "flat") as project:
+        drop_task(project, "depth")
+        found = trust_by_supplier(project, choices, project.tasks())
+        assert found == {"s": {"normals": 0.4}}
 
 
 def test_trust_may_differ_by_task(supplied: tuple[ProjectFolder, Made]) -> None:
