@@ -3,55 +3,71 @@
 On these images relations are measured. Loads no torch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from labelgrid.errors import LedgerError, RecipeError
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.relations.bound import declared_relations
 
-#: The ledger's key of the drawn images, the first drawn first.
-DRAWN_IMAGES = "pairs"
+#: The ledger's key of the drawn images with their tasks, the first drawn first.
+DRAWN_IMAGES = "drawn pairs"
 
 
-def drawn_pairs(project: ProjectFolder) -> list[str]:
-    """The training images that queries drew at random as pairs, the first drawn first.
+def drawn_pairs(project: ProjectFolder, tasks: Collection[str]) -> list[str]:
+    """The training images that queries drew at random as pairs of some tasks, in their order.
 
     They are a random sample of the training images, whatever strategies picked. Their labels may
-    still be missing. Images that were removed or held out since are left out.
+    still be missing. Images that were drawn for other tasks alone are no pairs of these: a strategy
+    may have picked their labels. Images that were removed or held out since are left out, too.
 
     Raises:
         LedgerError: the ledger's note is damaged.
     """
+    wanted = set(tasks)
     noted = _noted_images(project)
-    training = {row.image_id for row in project.store.images(("train",), noted)}
-    return [image_id for image_id in noted if image_id in training]
+    drawn = [image_id for image_id, of in noted.items() if wanted <= {*of}]
+    training = {row.image_id for row in project.store.images(("train",), drawn)}
+    return [image_id for image_id in drawn if image_id in training]
 
 
-def note_pairs(project: ProjectFolder, image_ids: Sequence[str]) -> None:
-    """Add images to those that were drawn; call it in the transaction that requests their cells."""
-    if image_ids:
-        noted = dict.fromkeys([*_noted_images(project), *image_ids])
-        project.store.put(DRAWN_IMAGES, list(noted))
+def note_pairs(project: ProjectFolder, image_ids: Sequence[str], tasks: Sequence[str]) -> None:
+    """Note that images were drawn as pairs of some tasks.
+
+    Call it in the transaction that requests their cells.
+    """
+    if not image_ids:
+        return
+    noted = _noted_images(project)
+    for image_id in image_ids:
+        noted[image_id] = sorted({*noted.get(image_id, ()), *tasks})
+    project.store.put(DRAWN_IMAGES, [list(pair) for pair in noted.items()])
 
 
-def _noted_images(project: ProjectFolder) -> list[str]:
-    """The images of the ledger's note.
+def _noted_images(project: ProjectFolder) -> dict[str, list[str]]:
+    """The images of the ledger's note, the first drawn first, each with its tasks.
 
     Raises:
-        LedgerError: it is not a list of names.
+        LedgerError: it holds something else.
     """
     note = project.store.get(DRAWN_IMAGES, [])
-    if isinstance(note, list) and all(isinstance(image_id, str) for image_id in note):
-        return note
+    if isinstance(note, list) and all(map(_is_image_with_tasks, note)):
+        return dict(note)
     raise LedgerError(
-        f"The ledger's note '{DRAWN_IMAGES}' is no list of images: {note!r:.80}.",
+        f"The ledger's note '{DRAWN_IMAGES}' does not say which images were drawn: {note!r:.80}.",
         where=str(project.folder),
         next_step="Restore the project from a backup.",
     )
 
 
-def connected_tasks(project: ProjectFolder) -> list[str]:
+def _is_image_with_tasks(entry: object) -> bool:
+    """Whether an entry of the note is an image with a list of tasks."""
+    if not (isinstance(entry, list) and len(entry) == 2):
+        return False
+    return isinstance(entry[0], str) and isinstance(entry[1], list)
+
+
+def _connected_tasks(project: ProjectFolder) -> list[str]:
     """The tasks that the recipe's relations connect, on or off, in the order they were added.
 
     Raises:
@@ -68,13 +84,13 @@ def connected_tasks(project: ProjectFolder) -> list[str]:
 
 
 def paired_tasks(project: ProjectFolder) -> list[str]:
-    """The tasks of which an image that is drawn as a pair gets all labels: `connected_tasks`.
+    """The tasks of which an image that is drawn as a pair gets all labels: `_connected_tasks`.
 
     Raises:
         RecipeError: the recipe declares no relation, or a wrong one.
         PluginError: there is no such relation.
     """
-    connected = connected_tasks(project)
+    connected = _connected_tasks(project)
     if not connected:
         raise RecipeError(
             "No relation between tasks is declared, so no labels make a pair.",

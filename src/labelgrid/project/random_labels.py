@@ -9,7 +9,7 @@ from functools import cached_property
 
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.pairs import connected_tasks, drawn_pairs
+from labelgrid.project.pairs import drawn_pairs
 from labelgrid.relations.agreement import FEWEST
 from labelgrid.select.draws import CONTROL, SuppliedCells
 from labelgrid.streams import image_key
@@ -52,16 +52,6 @@ class RandomLabels:
         """The cells that queries drew as a control."""
         return {event.move.cell for event in self.project.store.events(why=CONTROL)}
 
-    @cached_property
-    def pairs(self) -> set[str]:
-        """The images that queries drew as pairs."""
-        return set(drawn_pairs(self.project))
-
-    @cached_property
-    def paired_tasks(self) -> list[str]:
-        """The tasks of which an image that was drawn as a pair got all labels."""
-        return connected_tasks(self.project)
-
     def images(self, names: Iterable[str]) -> tuple[list[str], str]:
         """The images with labels of all these tasks that are a random sample, and which these are.
 
@@ -69,7 +59,7 @@ class RandomLabels:
         """
         needed = set(names)
         whole = {image_id for image_id, tasks in self.labelled.items() if needed <= tasks}
-        return self._sample(whole, self.pairs, needed)
+        return self._sample(whole, drawn_pairs(self.project, needed), needed)
 
     def audited(self, cells: SuppliedCells) -> tuple[list[str], str]:
         """The images of a supplier's cells with a true label that are a random sample; as `images`.
@@ -79,8 +69,7 @@ class RandomLabels:
         task = cells.task
         whole = {image_id for image_id in cells.images if task in self.labelled.get(image_id, ())}
         drawn = {*cells.earlier, *(cell.image_id for cell in self.control if cell.task == task)}
-        if task in self.paired_tasks:
-            drawn |= self.pairs
+        drawn.update(drawn_pairs(self.project, {task}))
         return self._sample(whole, drawn, {task})
 
     def _sample(

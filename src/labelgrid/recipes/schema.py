@@ -69,8 +69,12 @@ class Recipe:
         read_by_terms = self.relations and self.terms
         if not (read_by_terms or any(choice.trust for choice in self.relations.values())):
             del tables["relations"]
-        if not any(choice.is_on for choice in self.suppliers.values()):
-            del tables["suppliers"]
-        for supplier in tables.get("suppliers", {}).values():
-            del supplier["folder"]  # what its labels are counts, not where they lie
+        suppliers = {}
+        for name, choice in self.suppliers.items():
+            if choice.is_on:
+                suppliers[name] = tables["suppliers"][name]
+                del suppliers[name]["folder"]  # what its labels are counts, not where they lie
+        del tables["suppliers"]
+        if suppliers:
+            tables["suppliers"] = suppliers
         return tables

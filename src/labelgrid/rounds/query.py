@@ -210,7 +210,8 @@ def _random_draws(
         return RandomDraws()
     draws = read_draws(pairs, audit, control)
     if pairs:
-        draws = replace(draws, tasks=paired_tasks(project), earlier=drawn_pairs(project))
+        tasks = paired_tasks(project)
+        draws = replace(draws, tasks=tasks, earlier=drawn_pairs(project, tasks))
     if audit:
         draws = replace(draws, supplied=cells_to_audit(project))
     return draws
@@ -643,7 +644,7 @@ def _request(job: _Query, pool: _Pool, choice: Choice, budget: Budget) -> None:
         project.store.put(key, dict(choice.calibration))
         project.store.put(ASKED.format(choice.round), job.asked_note)
         if choice.pairs:
-            note_pairs(project, choice.pairs)
+            note_pairs(project, choice.pairs, job.draws.tasks)
         if choice.audited:
             note_audits(project, choice.audited)
         unspent = {**project.store.get(CARRIED, {}), budget.unit: choice.unspent}

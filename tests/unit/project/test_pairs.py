@@ -18,36 +18,50 @@ def project(tmp_path):
         yield made
 
 
+TASKS = ("depth", "normals")
+
+
 def training(project):
     return [row.image_id for row in project.store.images(("train",))]
 
 
 def test_drawn_images_are_kept_in_the_order_of_the_draw_and_once(project):
     first, second, third, *_ = training(project)
-    note_pairs(project, [third, first])
-    note_pairs(project, [])
-    note_pairs(project, [first, second])
-    assert drawn_pairs(project) == [third, first, second]
+    note_pairs(project, [third, first], TASKS)
+    note_pairs(project, [], TASKS)
+    note_pairs(project, [first, second], TASKS)
+    assert drawn_pairs(project, TASKS) == [third, first, second]
+
+
+def test_images_drawn_for_other_tasks_are_no_pairs_until_they_are_drawn_for_these(project):
+    first, second, *_ = training(project)
+    note_pairs(project, [first, second], ["depth"])
+    assert drawn_pairs(project, TASKS) == []
+    note_pairs(project, [second], TASKS)
+    assert drawn_pairs(project, TASKS) == [second]
+    assert drawn_pairs(project, ["depth"]) == [first, second]
 
 
 def test_a_project_has_no_drawn_images_before_the_first_draw(project):
-    note_pairs(project, [])
-    assert drawn_pairs(project) == [] and project.store.get(DRAWN_IMAGES) is None
+    note_pairs(project, [], TASKS)
+    assert drawn_pairs(project, TASKS) == [] and project.store.get(DRAWN_IMAGES) is None
 
 
 def test_images_that_were_removed_or_held_out_since_are_none_of_them(project):
     first, second, third, *_ = training(project)
-    note_pairs(project, [first, second, third])
+    note_pairs(project, [first, second, third], TASKS)
     remove(project, [second])
     project.store.update_images([replace(project.store.image(first), split="heldout")])
-    assert drawn_pairs(project) == [third]
+    assert drawn_pairs(project, TASKS) == [third]
 
 
-@pytest.mark.parametrize("note", ["a.png", {"a.png": 1}, [1], None])
+@pytest.mark.parametrize(
+    "note", ["a.png", {"a.png": 1}, [1], None, ["a.png"], [["a.png", 1]], [[1, []]]]
+)
 def test_a_damaged_note_is_refused(project, note):
     project.store.put(DRAWN_IMAGES, note)
-    with pytest.raises(LedgerError, match="'pairs' is no list of images"):
-        drawn_pairs(project)
+    with pytest.raises(LedgerError, match="'drawn pairs' does not say which images"):
+        drawn_pairs(project, TASKS)
 
 
 def test_relations_connect_their_tasks_though_they_are_off(project):

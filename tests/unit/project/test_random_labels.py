@@ -78,11 +78,12 @@ def test_drawn_cells_go_before_others_once_there_are_two(project: ProjectFolder)
     assert (set(two[0]), two[1]) == ({ids[0], ids[2]}, DRAWN)
 
 
-def test_a_pair_says_nothing_of_a_task_that_no_relation_connects(project: ProjectFolder) -> None:
+def test_a_pair_says_nothing_of_a_task_that_it_was_not_drawn_for(project: ProjectFolder) -> None:
     ids = training(project)
     label(project, cells_of(project, "depth", range(4)))
-    note_pairs(project, ids[:2])
+    note_pairs(project, ids[:2], ["semseg", "edges"])
     assert RandomLabels(project).audited(supplied(project, []))[1] == NOT_PICKED
-    project.settings.changes["relations"] = {"depth_normals": {}}  # type: ignore[index]
+    assert RandomLabels(project).images(["depth"])[1] == NOT_PICKED
+    note_pairs(project, ids[:2], ["depth", "normals"])
     found, which = RandomLabels(project).audited(supplied(project, []))
     assert (set(found), which) == (set(ids[:2]), DRAWN)

@@ -6,6 +6,7 @@ import pytest
 
 from labelgrid import plugins
 from labelgrid.data.layouts import pascal
+from labelgrid.data.options import SupplierChoice
 from labelgrid.errors import PluginError, RecipeError
 from labelgrid.recipes.resolve import (
     build_plugin,
@@ -16,7 +17,7 @@ from labelgrid.recipes.resolve import (
     override,
     shipped_recipes,
 )
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.simulation.study import study_of
 from labelgrid.simulation.validate import check_arms
 from labelgrid.tasks.task import spec_of
@@ -327,3 +328,11 @@ def test_an_object_that_is_no_plug_in_is_refused_not_called_to_a_traceback(tmp_p
             build_plugin("strategies", PluginChoice(f"mineplug_of_a_test:{name}"))
         with pytest.raises(PluginError, match="cannot be built"):
             plugins.create("strategies", f"mineplug_of_a_test:{name}", 1, 2)
+
+
+def test_suppliers_that_are_off_count_for_nothing_beside_one_that_is_on() -> None:
+    on = SupplierChoice(trust=0.5, folder="a")
+    alone = Recipe(suppliers={"on": on})
+    both = Recipe(suppliers={"off": SupplierChoice(folder="b"), "on": replace(on, folder="c")})
+    assert alone.effective() == both.effective()
+    assert "suppliers" not in Recipe(suppliers={"off": SupplierChoice()}).effective()

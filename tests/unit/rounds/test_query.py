@@ -370,7 +370,9 @@ def test_pairs_and_a_control_are_paid_from_the_budget_and_the_strategy_picks_oth
     assert len({pick.cell for pick in asked.picks}) == 20
     held = {row.image_id for row in project.store.images(("heldout",))}
     assert held and not held & {pick.cell.image_id for pick in asked.picks}
-    pairs = {(image_id, task) for image_id in drawn_pairs(project) for task in ("depth", "normals")}
+    pairs = {
+        (image_id, task) for image_id in drawn_pairs(project, ()) for task in ("depth", "normals")
+    }
     assert {(cell.image_id, cell.task) for cell in cells_by_reason(asked)[PAIR]} == pairs
     assert read_picks(project.round_folder(1)) == asked.picks
 
@@ -394,7 +396,9 @@ def test_the_images_of_pairs_are_the_same_whatever_strategies_bought(project, tm
     with empty:
         empty.settings = project.settings
         query.query(empty, Budget(8), Silent(), pairs=4, prelabels=False)
-        assert drawn_pairs(project) == drawn_pairs(empty) and len(drawn_pairs(empty)) == 4
+        assert (
+            drawn_pairs(project, ()) == drawn_pairs(empty, ()) and len(drawn_pairs(empty, ())) == 4
+        )
     assert len(cells_by_reason(asked)[PAIR]) < 8  # others were bought before
     assert len(asked.picks) <= 9
 
@@ -426,7 +430,7 @@ def test_pairs_that_the_budget_does_not_pay_are_refused_and_nothing_changes(rela
     before = project.store.pool_hash()
     with pytest.raises(LabelgridError, match=r"takes 6 labels(.|\n)*Nothing was requested"):
         query.query(project, Budget(5), Silent(), pairs=3, prelabels=False)
-    assert project.store.pool_hash() == before and not drawn_pairs(project)
+    assert project.store.pool_hash() == before and not drawn_pairs(project, ())
     assert not project.store.rounds()
 
 
@@ -434,19 +438,19 @@ def test_a_dry_run_draws_what_the_query_draws_and_keeps_nothing(related):
     project, _ = related
     words = {"pairs": 2, "control": "50%", "prelabels": False}
     shown = query.query(project, Budget(9), Silent(), dry_run=True, **words)
-    assert not drawn_pairs(project) and not project.store.rounds()
+    assert not drawn_pairs(project, ()) and not project.store.rounds()
     assert query.query(project, Budget(9), Silent(), **words) == shown
 
 
 def test_the_same_query_draws_once_and_one_with_other_draws_again(related):
     project, _ = related
     first = query.query(project, Budget(9), Silent(), pairs=2, prelabels=False)
-    drawn = drawn_pairs(project)
+    drawn = drawn_pairs(project, ())
     again = query.query(project, Budget(9), Silent(), pairs=2, prelabels=False)
-    assert again == replace(first, repeated=True) and drawn_pairs(project) == drawn
+    assert again == replace(first, repeated=True) and drawn_pairs(project, ()) == drawn
     further = query.query(project, Budget(9), Silent(), pairs=3, prelabels=False)
-    assert further.round == 2 and drawn_pairs(project)[:2] == drawn
-    assert len(drawn_pairs(project)) == 5
+    assert further.round == 2 and drawn_pairs(project, ())[:2] == drawn
+    assert len(drawn_pairs(project, ())) == 5
     assert query.query(project, Budget(9), Silent(), control=0.5, prelabels=False).round == 3
 
 
@@ -460,7 +464,7 @@ def test_a_query_killed_while_it_requests_draws_the_same_when_it_is_run_again(
     with copied(project, tmp_path / "twin" / "flat") as twin:
         twin.settings = project.settings
         undisturbed = query.query(twin, Budget(9), Silent(), **words)
-        drawn = drawn_pairs(twin)
+        drawn = drawn_pairs(twin, ())
 
     def killed(*_):
         raise Killed
@@ -468,9 +472,9 @@ def test_a_query_killed_while_it_requests_draws_the_same_when_it_is_run_again(
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(query, step, killed)
         query.query(project, Budget(9), Silent(), **words)
-    assert not drawn_pairs(project)
+    assert not drawn_pairs(project, ())
     assert query.query(project, Budget(9), Silent(), **words) == undisturbed
-    assert drawn_pairs(project) == drawn
+    assert drawn_pairs(project, ()) == drawn
 
 
 @pytest.mark.parametrize("bought", [False, True])
@@ -483,7 +487,7 @@ def test_an_image_whose_file_is_gone_is_not_drawn(related, bought):
         project.store.move([Move(cell=cell, to=State.LABELLED, path="a.png") for cell in cells])
     (made.images / gone).unlink()
     asked = query.query(project, Budget(6), Silent(), pairs=3, prelabels=False)
-    assert gone not in drawn_pairs(project) and len(asked.picks) == 6
+    assert gone not in drawn_pairs(project, ()) and len(asked.picks) == 6
 
 
 def test_pairs_need_a_relation(project):

@@ -99,7 +99,7 @@ def test_drawn_pairs_are_measured_alone(made) -> None:
     ids = training(project)
     label(project, data, ids[:6])
     label(project, data, ids[6:8], picked=True)
-    note_pairs(project, [ids[0], ids[6], ids[9]])
+    note_pairs(project, [ids[0], ids[6], ids[9]], ["depth", "normals"])
     assert row(relate(project, Silent())).sample == "2 images drawn at random"
 
 

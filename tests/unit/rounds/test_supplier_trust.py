@@ -148,7 +148,7 @@ def test_audits_pairs_and_controls_are_measured_though_strategies_picked_some(ma
     note_audits(project, [SuppliedCells(supplier="s", task="depth", images=[ids[0], ids[9]])])
     assert row(relate(project, Silent())).sample == "2 images drawn at random"
     note_audits(project, [SuppliedCells(supplier="other", task="depth", images=ids[:8])])
-    note_pairs(project, ids[2:4])  # no relation connects depth: it was not asked for
+    note_pairs(project, ids[2:4], ["semseg"])  # depth was not asked for
     assert row(relate(project, Silent())).sample == "2 images drawn at random"
 
 
@@ -158,7 +158,7 @@ def test_pairs_count_for_tasks_that_relations_connect(tmp_path: Path) -> None:
         project.settings = replace(project.settings, changes={"relations": {"depth_normals": {}}})
         import_supplied(project, data.labels, supplier="s", accept=True)
         import_labels(project, data.labels, accept=True)
-        note_pairs(project, training(project)[1:4])
+        note_pairs(project, training(project)[1:4], ["depth", "normals"])
         found = relate(project, Silent()).suppliers
     assert [each.task for each in found] == ["depth", "normals"]
     assert {each.sample for each in found} == {"3 images drawn at random"}
