@@ -103,12 +103,19 @@ def _work(attack: Attack, pipe: Connection) -> None:
     with suppress(EOFError, KeyboardInterrupt):
         while True:
             number = pipe.recv()
-            before = _peak(fresh=True)
-            name, outcome, note = _tried(attack, number)
-            more = _peak() - before
+            name, outcome, note, more = _measured(attack, number)
+            if more > MEMORY:  # what stays loaded, such as a library, is not taken a second time
+                name, outcome, note, more = _measured(attack, number)
             if more > MEMORY and outcome in ("refused", "right", "unnoticed"):
                 outcome, note = "memory", f"trial {number}: {more:.0f} MiB"
             pipe.send((name, outcome, note))
+
+
+def _measured(attack: Any, number: int) -> tuple[str, str, str, float]:
+    """How a trial ended, and the memory that it added to this process, in MiB."""
+    before = _peak(fresh=True)
+    name, outcome, note = _tried(attack, number)
+    return name, outcome, note, _peak() - before
 
 
 def _tried(attack: Any, number: int) -> tuple[str, str, str]:
