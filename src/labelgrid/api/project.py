@@ -397,7 +397,7 @@ class Project(ProjectContents):
 
     def query(
         self,
-        budget: float,
+        budget: float | None = None,
         unit: Unit = "labels",
         *,
         strategy: str = "",
@@ -413,7 +413,7 @@ class Project(ProjectContents):
         The same call again returns the same picks while they are unanswered.
 
         Args:
-            budget: how much to spend.
+            budget: how much to spend; None: what `pairs` and `audit` take.
             unit: "labels", "images" (all missing labels of one) or "cost".
             strategy: replaces the project's strategy.
             dry_run: return the picks and request nothing.
@@ -431,7 +431,7 @@ class Project(ProjectContents):
         with self._job() as progress:
             return query(
                 self._project,
-                Budget(budget, unit),
+                None if budget is None else Budget(budget, unit),
                 progress,
                 strategy=strategy,
                 dry_run=dry_run,

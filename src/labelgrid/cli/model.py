@@ -115,7 +115,12 @@ def score(
 @note_unchanged("Nothing was requested.")
 def query(
     folder: Folder,
-    budget: Annotated[float, typer.Option(help="How much to spend, in --unit.")],
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            help="How much to spend, in --unit; without it, what --pairs and --audit take."
+        ),
+    ] = None,
     unit: Annotated[
         Unit, typer.Option(help="Labels, images (all missing labels of one) or cost.")
     ] = Unit.labels,

@@ -16,6 +16,7 @@ from labelgrid.errors import (
     LedgerError,
     NothingToBuyError,
     ProjectError,
+    UsageError,
     command,
 )
 from labelgrid.ledger.grid import Grid, Move, Pick, State, Unit
@@ -53,6 +54,7 @@ from labelgrid.select.draws import (
     Drawn,
     RandomDraws,
     draw_beside,
+    labels_to_draw,
     read_draws,
 )
 from labelgrid.select.following import brings_of, leave_out_following
@@ -107,7 +109,7 @@ class QueryResult:
 
 def query(
     project: ProjectFolder,
-    budget: Budget,
+    budget: Budget | None,
     progress: Progress,
     *,
     strategy: str = "",
@@ -130,7 +132,7 @@ def query(
 
     Args:
         project: the project.
-        budget: the most that the picks may take.
+        budget: the most that the picks may take; None: what the pairs and the audits take.
         progress: receives the progress.
         strategy: replaces the strategy of the settings.
         dry_run: request and write nothing; show what the query would do.
@@ -148,6 +150,9 @@ def query(
     """
     _refuse_unfinished_training(project)
     draws = _random_draws(project, pairs, audit, control)
+    if budget is None:
+        draws = replace(draws, alone=True)
+        budget = _budget_of_draws(project, draws)
     job = _prepare(project, strategy, draws=draws, progress=progress)
     previews = job.previews(prelabels, prelabels if pictures is None else pictures)
     if not dry_run:
@@ -217,6 +222,29 @@ def _random_draws(
     return draws
 
 
+def _budget_of_draws(project: ProjectFolder, draws: RandomDraws) -> Budget:
+    """The labels that pairs and audits take, of a query without a budget.
+
+    Raises:
+        LabelgridError: nothing is drawn.
+    """
+    if not (draws.pairs or draws.audit):
+        raise UsageError(
+            "A query needs a budget, or else --pairs or --audit. Found none.",
+            next_step="Add, for example, --budget 60.",
+            unchanged="Nothing was requested.",
+        )
+    grid = project.store.grid()
+    labels = labels_to_draw(draws, grid, seed=project.settings.seed)
+    if not labels:
+        raise NothingToBuyError(
+            "The labels of what is drawn at random are all there, asked for or skipped.",
+            next_step="Draw more, or ask for other labels with --budget.",
+            unchanged="Nothing was requested.",
+        )
+    return Budget(labels, "labels")
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Query:
     """A query: which strategy picks, and by which scores.
@@ -265,7 +293,9 @@ class _Query:
         if draws == RandomDraws():
             return self.key
         note = f"{self.key}/{draws.pairs} pairs of {list(draws.tasks)}/control {draws.control}"
-        return f"{note}/audit {draws.audit}" if draws.audit else note
+        if draws.audit:
+            note += f"/audit {draws.audit}"
+        return f"{note}/alone" if draws.alone else note
 
     def previews(self, prelabels: bool, pictures: bool) -> list[str]:
         """The names of the previews that follow the request: none without a trained model."""
@@ -351,7 +381,8 @@ def _repeated_result(job: _Query, budget: Budget) -> QueryResult | None:
         return None
     last = closed[-1]
     fit = newest_fit(project.folder)
-    if (last.strategy, last.budget, last.unit) != (job.name, budget.amount, budget.unit):
+    amount = last.budget if job.draws.alone else budget.amount
+    if (last.strategy, last.budget, last.unit) != (job.name, amount, budget.unit):
         return None
     if fit and fit.round > last.number:
         return None

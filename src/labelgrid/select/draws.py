@@ -52,6 +52,7 @@ class RandomDraws:
         supplied: the cells that suppliers gave labels of.
         control: the share of the budget that is spent on random cells, from 0 to 1. What pairs and
             audits take is not part of it.
+        alone: whether the query has no other budget, and its strategy picks nothing.
     """
 
     pairs: int = 0
@@ -60,6 +61,7 @@ class RandomDraws:
     audit: int = 0
     supplied: Sequence[SuppliedCells] = ()
     control: float = 0.0
+    alone: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,19 +143,17 @@ def draw_beside(draws: RandomDraws, grid: Grid, budget: Budget, *, seed: int, ro
     Raises:
         LabelgridError: the budget does not pay for the pairs and the audits.
     """
-    whole = replace(grid, left_out=None)  # what follows must be bought, too, to measure the trust
-    order = _random_order(whole, seed)
-    rows = _first_rows(order, whole, draws.tasks, draws.pairs, earlier=draws.earlier)
-    pairs = _missing_items(rows, whole, draws.tasks)
-    audited = [_first_cells(order, whole, cells, draws.audit) for cells in draws.supplied]
-    audits = _audit_items(audited, whole, besides=set(pairs))
+    first = _first_drawn(draws, grid, seed)
+    pairs = first.pairs
+    audits = first.audits
+    whole = first.grid
     costs, amount = cell_costs(whole, budget)
     unit = budget.amount / amount  # of a budget of images, a cell takes a part of one
-    paid = float(costs[pairs + audits].sum())
+    paid = float(costs[[*pairs, *audits]].sum())
     if paid > payable_amount(amount):
         counts = {PAIR: len(pairs), AUDIT: len(audits)}
         raise _too_dear(draws, counts, budget=budget, needed=paid * unit)
-    left = _requested(grid, pairs + audits)
+    left = _requested(grid, [*pairs, *audits])
     costs, _ = cell_costs(left, budget)
     control = []
     if draws.control:
@@ -166,11 +166,47 @@ def draw_beside(draws: RandomDraws, grid: Grid, budget: Budget, *, seed: int, ro
         picks += _picks(grid, items, why, round)
     return Drawn(
         grid=_requested(left, control),
-        images=[grid.images[row] for row in rows],
-        audited=audited,
+        images=[grid.images[row] for row in first.rows],
+        audited=first.audited,
         picks=picks,
         spent=(paid + float(costs[control].sum())) * unit,
     )
+
+
+def labels_to_draw(draws: RandomDraws, grid: Grid, *, seed: int) -> int:
+    """The number of missing labels of the pairs and the audits that `draw_beside` draws."""
+    first = _first_drawn(draws, grid, seed)
+    return len(first.pairs) + len(first.audits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _FirstDrawn:
+    """What is drawn of the pool first of all.
+
+    Args:
+        grid: the pool, with the cells that follow from others: they measure the trust, too.
+        rows: the rows of the pairs' images.
+        pairs: the indices of their missing cells in the flattened grid.
+        audited: the cells that are drawn of suppliers.
+        audits: the indices of the missing ones of these that are not the pairs'.
+    """
+
+    grid: Grid
+    rows: Sequence[int]
+    pairs: Sequence[int]
+    audited: Sequence[SuppliedCells]
+    audits: Sequence[int]
+
+
+def _first_drawn(draws: RandomDraws, grid: Grid, seed: int) -> _FirstDrawn:
+    """Draw the pairs and the audits."""
+    whole = replace(grid, left_out=None)
+    order = _random_order(whole, seed)
+    rows = _first_rows(order, whole, draws.tasks, draws.pairs, earlier=draws.earlier)
+    pairs = _missing_items(rows, whole, draws.tasks)
+    audited = [_first_cells(order, whole, cells, draws.audit) for cells in draws.supplied]
+    audits = _audit_items(audited, whole, besides=set(pairs))
+    return _FirstDrawn(grid=whole, rows=rows, pairs=pairs, audited=audited, audits=audits)
 
 
 def _random_order(grid: Grid, seed: int) -> list[int]:

@@ -409,6 +409,28 @@ def test_a_budget_of_the_pairs_alone_leaves_nothing_to_the_strategy(related):
     assert set(cells_by_reason(asked)) == {PAIR} and query.unspent_budget(project, "labels") == 0
 
 
+def test_pairs_without_a_budget_are_all_that_is_requested(related):
+    project, _ = related
+    asked = query.query(project, None, Silent(), pairs=2, prelabels=False)
+    assert {why: len(cells) for why, cells in cells_by_reason(asked).items()} == {PAIR: 4}
+    assert project.store.rounds()[-1].budget == 4
+    again = query.query(project, None, Silent(), pairs=2, prelabels=False)
+    assert again == replace(asked, repeated=True)
+    further = query.query(project, None, Silent(), pairs=3, prelabels=False)
+    assert len(further.picks) == 6 and not further.repeated
+
+
+def test_a_query_without_a_budget_draws_something(related):
+    project, made = related
+    with pytest.raises(LabelgridError, match=r"needs a budget, or else --pairs or --audit"):
+        query.query(project, None, Silent(), control="20%")
+    query.query(project, None, Silent(), pairs=12, prelabels=False)
+    answer(project, made)
+    with pytest.raises(LabelgridError, match=r"are all there, asked for or skipped"):
+        query.query(project, None, Silent(), pairs=12, prelabels=False)
+    assert len(project.store.rounds()) == 1
+
+
 def test_what_the_strategy_cannot_spend_beside_the_pairs_is_kept_for_the_next_query(related):
     project, _ = related
     said = Said()
