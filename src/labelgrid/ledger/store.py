@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from labelgrid.ledger import database, moves, rebuild, roster, rounds, views
+from labelgrid.ledger import database, image_pages, moves, rebuild, roster, rounds, views
 from labelgrid.ledger.grid import Cell, Grid, ImageRow, Move, Split, State, TaskRow
+from labelgrid.ledger.image_pages import ImageFilter, ImagePage
 from labelgrid.ledger.moves import CellRow
 from labelgrid.ledger.operations import Operation
 from labelgrid.ledger.rounds import RoundRow
@@ -135,6 +136,23 @@ class Store:
         """
         with self._database.reading() as connection:
             return roster.image(connection, image_id)
+
+    def image_page(self, wanted: ImageFilter, *, first: int = 0, count: int = 60) -> ImagePage:
+        """The matching images from number `first` on, at most `count`, and how many match in all.
+
+        Their order is that of their ids.
+
+        Raises:
+            LedgerError: there is no such task.
+        """
+        with self._database.reading() as connection:
+            total = image_pages.count_matches(connection, wanted)
+            return ImagePage(total, image_pages.page(connection, wanted, first=first, count=count))
+
+    def position(self, wanted: ImageFilter, image_id: str) -> int:
+        """The number of matching images before this one, in the order of their ids."""
+        with self._database.reading() as connection:
+            return image_pages.position(connection, wanted, image_id)
 
     def count_images(self, splits: Sequence[Split] | None = None) -> int:
         """The number of images in some splits (None: all)."""

@@ -1,0 +1,125 @@
+"""Reads the images of the ledger page by page, with the states of their cells.
+
+A page of a hundred thousand images is read as fast as one of a hundred: nothing is listed but what
+it shows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select
+
+from labelgrid.errors import LedgerError
+from labelgrid.ledger import roster
+from labelgrid.ledger.grid import Split, State
+from labelgrid.ledger.schema import CELLS, IMAGES
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFilter:
+    """Which images are listed: those with at least one cell that matches all of this.
+
+    Args:
+        splits: of their images; None: all.
+        task: the cell's task; empty: any.
+        state: its state; None: any.
+        round: the round that requested it; None: any.
+        name: a part of the image's id; empty: any.
+    """
+
+    splits: Sequence[Split] | None = None
+    task: str = ""
+    state: State | None = None
+    round: int | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedImage:
+    """An image of a page.
+
+    Args:
+        image_id: its id.
+        split: its split.
+        digest: the content hash of its file.
+        states: the state of each of its cells, by task.
+    """
+
+    image_id: str
+    split: str
+    digest: str
+    states: dict[str, State]
+
+
+@dataclass(frozen=True)
+class ImagePage:
+    """A page of images: the number of all that match, and those of the page."""
+
+    total: int
+    images: list[ListedImage]
+
+
+def count_matches(connection: Connection, wanted: ImageFilter) -> int:
+    """The number of images that match."""
+    return connection.scalar(_matching(connection, select(func.count(IMAGES.c.id)), wanted)) or 0
+
+
+def position(connection: Connection, wanted: ImageFilter, image_id: str) -> int:
+    """The number of matching images before this one, in the order of their ids."""
+    before = _matching(connection, select(func.count(IMAGES.c.id)), wanted)
+    return connection.scalar(before.where(IMAGES.c.name < image_id)) or 0
+
+
+def page(
+    connection: Connection, wanted: ImageFilter, *, first: int, count: int
+) -> list[ListedImage]:
+    """The matching images from number `first` on, at most `count`, in the order of their ids."""
+    columns = select(IMAGES.c.id, IMAGES.c.name, IMAGES.c.split, IMAGES.c.digest)
+    statement = _matching(connection, columns, wanted).order_by(IMAGES.c.name)
+    images = list(connection.execute(statement.offset(first).limit(count)))
+    tasks = {number: task.name for number, task in roster.tasks(connection).items()}
+    states = {row.id: dict.fromkeys(tasks.values(), State.MISSING) for row in images}
+    cells = select(CELLS.c.image_id, CELLS.c.task_id, CELLS.c.state)
+    for ids in roster.batches(states):
+        for image, task, state in connection.execute(cells.where(CELLS.c.image_id.in_(ids))):
+            if task in tasks:
+                states[image][tasks[task]] = State(state)
+    listed = []
+    for row in images:
+        image = ListedImage(
+            image_id=row.name, split=row.split, digest=row.digest, states=states[row.id]
+        )
+        listed.append(image)
+    return listed
+
+
+def _matching(connection: Connection, statement: Select[Any], wanted: ImageFilter) -> Select[Any]:
+    """Restrict a statement to the matching images."""
+    tasks = {task.name: number for number, task in roster.tasks(connection).items()}
+    if wanted.task and wanted.task not in tasks:
+        raise LedgerError(
+            f"There is no task '{wanted.task}'.", next_step=f"The tasks are: {', '.join(tasks)}."
+        )
+    chosen = [tasks[wanted.task]] if wanted.task else list(tasks.values())
+    statement = roster.restrict_to_splits(statement, wanted.splits)
+    if wanted.name:
+        statement = statement.where(IMAGES.c.name.icontains(wanted.name, autoescape=True))
+    if wanted.state == State.MISSING:
+        return statement.where(or_(*(~_has_cell(IMAGES.c.id, [task]) for task in chosen)))
+    if wanted.state is None and wanted.round is None:
+        return statement
+    conditions = []
+    if wanted.state is not None:
+        conditions.append(CELLS.c.state == int(wanted.state))
+    if wanted.round is not None:
+        conditions.append(CELLS.c.round == wanted.round)
+    return statement.where(_has_cell(IMAGES.c.id, chosen, *conditions))
+
+
+def _has_cell(
+    image: ColumnElement[int], tasks: Sequence[int], *conditions: ColumnElement[bool]
+) -> ColumnElement[bool]:
+    """Whether an image has a cell, of one of these tasks, that is not missing."""
+    here = and_(CELLS.c.image_id == image, CELLS.c.task_id.in_(tasks), *conditions)
+    return exists().where(here)
