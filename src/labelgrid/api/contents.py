@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from labelgrid.errors import LabelgridError, LedgerError, UsageError
 from labelgrid.ledger.grid import Cell, Pick, State
+from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
@@ -156,6 +157,77 @@ class ProjectContents:
         rows = self._cell_rows(wanted, task, image_ids=list(splits), names=names)
         return [self._table_row(row, splits[row.cell.image_id]) for row in rows]
 
+    def image_page(self, wanted: ImageFilter, *, first: int = 0, count: int = 60) -> ImagePage:
+        """The images with a cell that matches, from number `first` on, with their cells' states.
+
+        Only these are read, so a page of a large project takes no longer than one of a small one.
+
+        Args:
+            wanted: which images.
+            first: the number of the first one, in the order of their ids.
+            count: the most images.
+
+        Raises:
+            LedgerError: there is no such task.
+        """
+        return self._project.store.image_page(wanted, first=first, count=count)
+
+    def listed_image(self, image_id: str) -> ListedImage:
+        """An image with the states of its cells.
+
+        Raises:
+            LedgerError: the id is unknown, or the image was removed.
+        """
+        store = self._project.store
+        store.image(image_id)
+        place = store.position(ImageFilter(), image_id)
+        images = store.image_page(ImageFilter(), first=place, count=1).images
+        if not images or images[0].image_id != image_id:
+            raise LedgerError(f"The image '{image_id}' was removed.", where=str(self.folder))
+        return images[0]
+
+    def neighbours(self, wanted: ImageFilter, image_id: str) -> tuple[str, str]:
+        """The matching images before and after this one, in the order of their ids; "" for none."""
+        store = self._project.store
+        place = store.position(wanted, image_id)
+        before = store.image_page(wanted, first=place - 1, count=1).images if place else []
+        around = store.image_page(wanted, first=place, count=2).images
+        after = [row for row in around if row.image_id > image_id]
+        return (before[0].image_id if before else "", after[0].image_id if after else "")
+
+    def history(self, cell: str | Cell) -> list[dict[str, Any]]:
+        """All that happened to a cell, the first event first.
+
+        Args:
+            cell: an image and a task as `IMAGE:TASK`.
+
+        Returns:
+            `event` (its number), `at` (UTC), `command`, `before`, `after` (states), `round`, `why`,
+            `cost`, `seconds`, `annotator` and `path` (of the label's file, or "").
+
+        Raises:
+            LedgerError: there is no such cell.
+        """
+        row = self._cell_row(cell)
+        events = []
+        for event in self._project.store.history(row.cell):
+            move = event.move
+            values = {
+                "event": event.id,
+                "at": event.operation.at,
+                "command": event.operation.command,
+                "before": event.before.name.lower(),
+                "after": move.to.name.lower(),
+                "round": move.round,
+                "why": move.why,
+                "cost": move.cost,
+                "seconds": move.seconds,
+                "annotator": move.annotator,
+                "path": move.path,
+            }
+            events.append(values)
+        return events
+
     def _cell_rows(
         self,
         state: State | None,
@@ -252,6 +324,18 @@ class ProjectContents:
 
     def _labelled_row(self, cell: str | Cell) -> CellRow:
         """The row of a cell with a label."""
+        row = self._cell_row(cell)
+        cell = row.cell
+        if row.state != State.LABELLED:
+            raise LedgerError(
+                f"'{cell.image_id}:{cell.task}' has no label: it is {row.state.name.lower()}.",
+                where=str(self.folder),
+                next_step='`cells(state="labelled")` lists the cells with a label.',
+            )
+        return row
+
+    def _cell_row(self, cell: str | Cell) -> CellRow:
+        """The row of a cell, given as `IMAGE:TASK` or as a pair."""
         if isinstance(cell, str):
             image_id, _, task = cell.rpartition(":")
             cell = Cell(image_id, task)
@@ -263,12 +347,6 @@ class ProjectContents:
                 f"The project has no cell '{cell.image_id}:{cell.task}'.",
                 where=str(self.folder),
                 next_step="Give an image and a task as IMAGE:TASK; `cells()` lists all.",
-            )
-        if row.state != State.LABELLED:
-            raise LedgerError(
-                f"'{cell.image_id}:{cell.task}' has no label: it is {row.state.name.lower()}.",
-                where=str(self.folder),
-                next_step='`cells(state="labelled")` lists the cells with a label.',
             )
         return row
 

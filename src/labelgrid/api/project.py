@@ -675,6 +675,18 @@ class Project(ProjectContents):
 
         return restore(self._project, list(images), self._progress)
 
+    @contextmanager
+    def transaction(self, command: str) -> Iterator[None]:
+        """Make the changes of several calls one operation: all of them or none.
+
+        Others wait with their changes, so what is read inside stays true until the end.
+
+        Args:
+            command: the name of the operation in the history of its cells.
+        """
+        with self._project.store.transaction(command):
+            yield
+
     def close(self) -> None:
         """Close the database. A `with` block closes it at its end."""
         self._project.close()
