@@ -12,6 +12,7 @@ KNOWN = (
     "the real NYUv2 frames are not in",
     "Label Studio is not installed",
     "the tools' own libraries are not installed",
+    "Chromium is not installed",
     "this file system takes Unicode names alone",
     "this system does not allow a test to mount a disk",
     "root cannot drop its capability",

@@ -13,7 +13,17 @@ from typing import Annotated, Any
 import typer
 
 from labelgrid import __version__
-from labelgrid.cli import corrections, datasets, exchange, grid, inspection, model, screen, study
+from labelgrid.cli import (
+    corrections,
+    datasets,
+    exchange,
+    grid,
+    inspection,
+    model,
+    page,
+    screen,
+    study,
+)
 from labelgrid.errors import LabelgridError, ProjectError, shortage
 from labelgrid.processes import stop_on_sigterm
 
@@ -85,7 +95,7 @@ def add_trust_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-for part in (grid, exchange, corrections, model, inspection, study, datasets):
+for part in (grid, exchange, corrections, model, inspection, page, study, datasets):
     part.register(app)
 groups = [group.typer_instance for group in app.registered_groups if group.typer_instance]
 for part_app in (app, *groups):

@@ -1,0 +1,95 @@
+"""Collects what the page of the grid shows: a page of images with the states of their cells."""
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from labelgrid.api.project import Project
+from labelgrid.errors import UsageError
+from labelgrid.ledger.grid import State
+from labelgrid.ledger.image_pages import ImageFilter, ImagePage
+
+#: The images of a page.
+COUNT = 48
+SPLITS = {"": None, "train": ("train",), "heldout": ("heldout",)}
+
+
+class GridQuery(BaseModel):
+    """What a user looks for in the grid; the query of the page's address."""
+
+    model_config = ConfigDict(frozen=True)
+
+    task: str = Field("", description="Of the cells; empty: any.")
+    state: str = Field("", description="missing, requested, labelled or skipped; empty: any.")
+    split: str = Field("", description="train or heldout; empty: all images.")
+    round: str = Field("", description="The round that requested the cells; empty: any.")
+    name: str = Field("", description="A part of the images' ids.")
+    page: int = Field(1, ge=1, description="The number of the page.")
+
+    def address(self, **changes: object) -> str:
+        """The query of an address, with some values changed."""
+        values = {}
+        for name, field in GridQuery.model_fields.items():
+            value = changes.get(name, getattr(self, name))
+            if value != field.default:
+                values[name] = value
+        return urlencode(values)
+
+    def filter(self) -> ImageFilter:
+        """The images that it asks for.
+
+        Raises:
+            UsageError: there is no such state or split, or the round is no number.
+        """
+        states = {state.name.lower(): state for state in State}
+        if self.state and self.state not in states:
+            raise _unknown("state", self.state, list(states))
+        if self.split not in SPLITS:
+            raise _unknown("split", self.split, list(SPLITS)[1:])
+        if self.round and not self.round.isdecimal():
+            raise UsageError(f"A round is a number. Found '{self.round:.40}'.")
+        return ImageFilter(
+            splits=SPLITS[self.split],  # type: ignore[arg-type]
+            task=self.task,
+            state=states.get(self.state),
+            round=int(self.round) if self.round else None,
+            name=self.name,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridPage:
+    """A page of the grid.
+
+    Args:
+        query: what it shows.
+        tasks: the names of all tasks.
+        rounds: the numbers of all rounds.
+        found: its images, and the number of all that match.
+        pages: the number of pages.
+    """
+
+    query: GridQuery
+    tasks: list[str]
+    rounds: list[int]
+    found: ImagePage
+    pages: int
+
+
+def grid_page(project: Project, query: GridQuery) -> GridPage:
+    """A page of the grid; a number beyond the last page is the last one."""
+    wanted = query.filter()
+    first = (query.page - 1) * COUNT
+    found = project.image_page(wanted, first=first, count=COUNT)
+    pages = max(1, -(-found.total // COUNT))
+    if query.page > pages:
+        return grid_page(project, query.model_copy(update={"page": pages}))
+    rounds = [row["round"] for row in project.status()["rounds"]]
+    return GridPage(query=query, tasks=list(project.tasks), rounds=rounds, found=found, pages=pages)
+
+
+def _unknown(what: str, found: str, names: list[str]) -> UsageError:
+    return UsageError(
+        f"There is no {what} '{found:.40}'.", next_step=f"There are: {', '.join(names)}."
+    )

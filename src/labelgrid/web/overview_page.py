@@ -1,0 +1,71 @@
+"""Collects what the first page shows: quality, costs, what is open, and the next step."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from labelgrid.api.project import Project
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskLine:
+    """A task on the first page.
+
+    Args:
+        name: of the task.
+        quality: its headline metric on the held-out images as a sentence; empty if not measured.
+        counts: the number of its cells by state.
+        spent: what its labels cost.
+    """
+
+    name: str
+    quality: str
+    counts: dict[str, int]
+    spent: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectOverview:
+    """The first page.
+
+    Args:
+        name: of the project's folder.
+        images: the number of images.
+        heldout: the number of those that are held out.
+        tasks: a line each.
+        spent: what all labels cost.
+        rounds: the rounds, newest first.
+        next_step: the next command.
+        warnings: images that cannot be used, by id, with the reason.
+    """
+
+    name: str
+    images: int
+    heldout: int
+    tasks: list[TaskLine]
+    spent: float
+    rounds: list[dict[str, Any]]
+    next_step: str
+    warnings: dict[str, str]
+
+
+def overview(project: Project) -> ProjectOverview:
+    """What the first page shows."""
+    status = project.status()
+    quality = {line["task"]: line["text"] for line in status["headlines"]}
+    tasks = []
+    for name, values in status["tasks"].items():
+        counts = {state: values[state] for state in ("labelled", "requested", "skipped", "missing")}
+        line = TaskLine(
+            name=name, quality=quality.get(name, ""), counts=counts, spent=values["spent"]
+        )
+        tasks.append(line)
+    return ProjectOverview(
+        name=project.folder.resolve().name,
+        images=status["images"],
+        heldout=status["heldout_images"],
+        tasks=tasks,
+        spent=status["spent"],
+        rounds=list(reversed(status["rounds"])),
+        next_step=status["next"],
+        warnings=dict(status["set_aside"]),
+    )

@@ -1,0 +1,37 @@
+"""Answers with the pages that a user reads; no page needs JavaScript."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse, Response
+
+from labelgrid.api.project import Project
+from labelgrid.web.grid_page import GridQuery, grid_page
+from labelgrid.web.image_page import ImageQuery, image_view
+from labelgrid.web.overview_page import overview
+from labelgrid.web.pages import render
+
+
+def router(opened: Callable[[], Project]) -> APIRouter:
+    """The routes of the pages; `opened` opens the project."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/", response_class=HTMLResponse)
+    def show_overview() -> Response:
+        with opened() as project:
+            return render("overview.html.j2", view=overview(project))
+
+    @routes.get("/grid", response_class=HTMLResponse)
+    def show_grid(query: Annotated[GridQuery, Query()]) -> Response:
+        with opened() as project:
+            view = grid_page(project, query)
+        return render("grid.html.j2", view=view)
+
+    @routes.get("/image", response_class=HTMLResponse)
+    def show_image(query: Annotated[ImageQuery, Query()]) -> Response:
+        with opened() as project:
+            view = image_view(project, query)
+        return render("image.html.j2", view=view)
+
+    return routes

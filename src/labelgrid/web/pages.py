@@ -1,0 +1,28 @@
+"""Renders the templates of the pages; all text is escaped."""
+
+from functools import cache
+from typing import Any
+
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from labelgrid.drawings.wording import number
+
+
+def render(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """A page from a template and its values."""
+    text = _environment().get_template(template).render(status=status, **values)
+    return HTMLResponse(text, status_code=status)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("labelgrid.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = number
+    return environment

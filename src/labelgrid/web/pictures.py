@@ -1,0 +1,89 @@
+"""Draws the pictures of the page: photographs and labels, at the size at which they are shown."""
+
+import hashlib
+from collections import OrderedDict
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.api.project import Project
+from labelgrid.ledger.grid import Cell
+from labelgrid.tasks.pictures import colour_map
+
+#: The longer side of a picture in pixels: of a tile of the grid, and of a page of an image.
+TILE = 240
+LARGE = 1280
+#: The most bytes of pictures that are kept in memory.
+KEPT = 64 * 2**20
+
+
+class KeptPictures:
+    """Encoded pictures, of which the latest are kept; safe to use from several threads."""
+
+    def __init__(self, most: int = KEPT) -> None:
+        self._most = most
+        self._size = 0
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: str) -> bytes | None:
+        """A picture that is kept."""
+        with self._lock:
+            if key not in self._kept:
+                return None
+            self._kept.move_to_end(key)
+            return self._kept[key]
+
+    def keep(self, key: str, picture: bytes) -> None:
+        """Keep a picture, and drop those that were not asked for the longest."""
+        with self._lock:
+            self._size += len(picture) - len(self._kept.pop(key, b""))
+            self._kept[key] = picture
+            while self._size > self._most:
+                _, dropped = self._kept.popitem(last=False)
+                self._size -= len(dropped)
+
+
+def picture_key(*parts: object) -> str:
+    """The key of a picture: a hash of all that it depends on."""
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+
+
+def draw_image(project: Project, image_id: str, longest: int) -> bytes:
+    """A photograph as JPEG, its longer side at most `longest` pixels."""
+    import cv2
+
+    small = _fit(project.image(image_id), longest)
+    return _encoded(cv2.cvtColor(small, cv2.COLOR_RGB2BGR), ".jpg")
+
+
+def draw_label(project: Project, cell: Cell, longest: int) -> bytes:
+    """A label as PNG in the colours of its task; what is not valid is transparent."""
+    import cv2
+
+    label = project.label(cell)
+    colours = colour_map(project.tasks[cell.task], label.value, True)
+    shown = np.isfinite(label.value).all(2) & label.valid
+    alpha = np.where(shown, 255, 0).astype(np.uint8)
+    rgba = np.concatenate([colours, alpha[..., None]], axis=2)
+    small = _fit(rgba, longest, smooth=False)
+    return _encoded(cv2.cvtColor(small, cv2.COLOR_RGBA2BGRA), ".png")
+
+
+def _fit(picture: NDArray[np.uint8], longest: int, *, smooth: bool = True) -> NDArray[np.uint8]:
+    """The picture with its longer side at most `longest` pixels."""
+    import cv2
+
+    height, width = picture.shape[:2]
+    scale = min(1.0, longest / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    how = cv2.INTER_AREA if smooth else cv2.INTER_NEAREST
+    return np.asarray(cv2.resize(picture, size, interpolation=how), np.uint8)
+
+
+def _encoded(picture: NDArray[np.uint8], suffix: str) -> bytes:
+    import cv2
+
+    _, encoded = cv2.imencode(suffix, picture)
+    return bytes(encoded.tobytes())

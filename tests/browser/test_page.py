@@ -1,0 +1,130 @@
+"""The page in a real browser: a user looks for a label, takes it back, and leaves by keys alone."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from labelgrid import Project
+from tests.pages import cell_in, labelled_project, take_back
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: ./dev browser")
+#: Milliseconds that the browser waits for the page, on a busy machine.
+PATIENCE = 60_000
+expect.set_options(timeout=PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return labelled_project(tmp_path)
+
+
+@pytest.fixture
+def address(folder) -> Iterator[str]:
+    """The address of the project's page, served by the command."""
+    words = [sys.executable, "-m", "labelgrid", "serve", str(folder), "--port", "0"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        yield process.stdout.readline().split()[0]
+        process.terminate()
+
+
+def opened(browser, **options):
+    """A page that fails the test at a script's error or a message of the browser's console."""
+    page = browser.new_page(**options)
+    page.set_default_timeout(PATIENCE)
+    page.faults = []
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.on("console", lambda message: page.faults.append(message.text))
+    return page
+
+
+def test_a_label_is_found_looked_at_and_taken_back(browser, address, folder):
+    cell = cell_in(folder, "labelled", "depth")
+    page = opened(browser)
+    page.goto(address)
+    page.get_by_role("link", name="Grid", exact=True).click()
+    page.get_by_label("task").select_option("depth")
+    page.get_by_label("state").select_option("labelled")
+    page.get_by_label("images").select_option("train")
+    page.get_by_role("button", name="Show").click()
+    assert page.locator(".tiles > li").count() == 2
+    assert page.evaluate("[...document.images].every(image => image.complete || image.loading)")
+    page.locator(".tiles > li").first.get_by_role("link", name="depth").click()
+    label = page.get_by_alt_text("Label of depth")
+    label.wait_for()
+    assert label.evaluate("image => image.naturalWidth") > 0
+    page.get_by_label("opacity").fill("20")
+    assert label.evaluate("image => getComputedStyle(image).opacity") == "0.2"
+    page.get_by_role("button", name="Take the label back").click()
+    page.get_by_text("withdrawn").wait_for()
+    assert not page.faults
+    with Project.open(folder) as project:
+        assert project.history(cell)[-1]["after"] == "missing"
+
+
+def test_keys_lead_through_the_images_and_their_tasks(browser, address):
+    page = opened(browser)
+    page.goto(address + "grid")
+    names = page.locator(".tiles .name").all_inner_texts()
+    page.locator(".tiles > li > a").first.click()
+    heading = page.locator("h1")
+    for key, name in (("ArrowRight", names[1]), ("ArrowRight", names[2]), ("ArrowLeft", names[1])):
+        page.keyboard.press(key)
+        expect(heading).to_have_text(name)
+    chosen = page.locator(".tasks [aria-current]")
+    first = chosen.inner_text().split()[0]
+    page.keyboard.press("ArrowDown")
+    expect(chosen).not_to_contain_text(first)
+    page.keyboard.press("?")
+    assert page.get_by_role("dialog").is_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    page.wait_for_url("**/grid**")
+    page.get_by_label("name").fill("x")
+    page.get_by_label("name").press("g")
+    assert "/grid" in page.url and not page.faults
+
+
+def test_a_conflict_is_told_and_nothing_changes(browser, address, folder):
+    cell = cell_in(folder, "labelled", "depth")
+    image, _, task = cell.rpartition(":")
+    page = opened(browser)
+    page.goto(f"{address}image?image={image}&shown={task}")
+    take_back(folder, cell)
+    page.get_by_role("button", name="Take the label back").click()
+    page.get_by_role("heading", name="Somebody was faster").wait_for()
+    with Project.open(folder) as project:
+        assert [event["after"] for event in project.history(cell)][-2:] == ["labelled", "missing"]
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+@pytest.mark.parametrize("width", [1440, 800, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_is_wider_than_the_window(browser, address, folder, width, scheme, javascript):
+    image = cell_in(folder, "labelled").rpartition(":")[0]
+    page = opened(
+        browser,
+        viewport={"width": width, "height": 800},
+        color_scheme=scheme,
+        java_script_enabled=javascript,
+    )
+    for path in ("", "grid", f"image?image={image}"):
+        page.goto(address + path)
+        assert page.locator("h1").is_visible()
+        if javascript:
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert not page.faults

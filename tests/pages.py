@@ -1,0 +1,53 @@
+"""What tests of the page share: a project with some labels, and a client that talks to its application."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from starlette.testclient import TestClient
+
+from labelgrid.ledger.grid import Cell
+from labelgrid.progress import Silent
+from labelgrid.project.cancel import unlabel
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.rounds import query
+from labelgrid.select.strategy import Budget
+from labelgrid.web.app import build_app
+from labelgrid.web.guard import Access
+from tests.projects import answer, make_project
+
+HOST = "http://127.0.0.1:8000"
+
+
+def labelled_project(folder: Path, *, n: int = 8) -> Path:
+    """A project whose held-out images and two training images have all labels; two cells are requested."""
+    project, made = make_project(folder, n=n, strategy="random_cells")
+    with project:
+        query.query(project, Budget(2, "images"), Silent(), strategy="random_images")
+        answer(project, made)
+        query.query(project, Budget(2), Silent(), new=True)
+        return project.folder
+
+
+@contextmanager
+def client_of(folder: Path, access: Access | None = None, host: str = HOST) -> Iterator[TestClient]:
+    """A client that follows no redirect."""
+    app = build_app(folder, access)
+    with TestClient(app, base_url=host, follow_redirects=False) as client:
+        yield client
+
+
+def cell_in(folder: Path, state: str, task: str = "") -> str:
+    """A cell in a state, as `IMAGE:TASK`."""
+    from labelgrid import Project
+
+    with Project.open(folder) as project:
+        rows = project.cells(state=state, task=task or None)
+    row = next(row for row in rows if row["split"] == "train")
+    return f"{row['image']}:{row['task']}"
+
+
+def take_back(folder: Path, cell: str) -> list[Cell]:
+    """What somebody else does meanwhile."""
+    with ProjectFolder.open(folder) as project:
+        return unlabel(project, [cell])

@@ -1,0 +1,108 @@
+"""The API: what a program reads, and what the buttons change."""
+
+import json
+
+import pytest
+
+from labelgrid import Project
+from tests.pages import cell_in, client_of, labelled_project, take_back
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return labelled_project(tmp_path)
+
+
+def state_of(folder, cell):
+    with Project.open(folder) as project:
+        rows = {f"{row['image']}:{row['task']}": row["state"] for row in project.cells()}
+    return rows[cell]
+
+
+def test_the_status_and_the_images_are_those_of_the_project(folder):
+    with client_of(folder) as client, Project.open(folder) as project:
+        assert client.get("/api/status").json() == json.loads(json.dumps(project.status()))
+        images = client.get("/api/images").json()
+        cells = {(row["image"], row["task"]): row["state"] for row in project.cells()}
+    assert images["total"] == 8 and images["page"] == 1
+    for image in images["images"]:
+        for task, state in image["states"].items():
+            assert cells[image["image"], task] == state
+
+
+def test_a_label_is_taken_back_and_a_request_cancelled(folder):
+    for action, before in (("unlabel", "labelled"), ("cancel", "requested")):
+        cell = cell_in(folder, before)
+        with client_of(folder) as client:
+            answer = client.post(f"/api/cells/{action}", json={"cells": [cell]})
+            history = client.get("/api/history", params={"cell": cell}).json()
+        assert answer.json() == {"changed": [cell]} and state_of(folder, cell) == "missing"
+        assert history[-1]["after"] == "missing" and history[-1]["command"] == action
+
+
+def test_a_form_does_the_same_and_leads_back(folder):
+    cell = cell_in(folder, "labelled")
+    with client_of(folder) as client:
+        form = {"cell": cell, "back": "/image?image=x", "seen": "999999"}
+        answer = client.post("/api/form/unlabel", data=form)
+        assert answer.status_code == 303 and answer.headers["location"] == "/image?image=x"
+        form = {"cell": cell_in(folder, "requested"), "back": "//evil.example"}
+        answer = client.post("/api/form/cancel", data=form)
+    assert answer.headers["location"] == "/evil.example"
+    assert state_of(folder, cell) == "missing"
+
+
+def test_a_cell_that_somebody_else_changed_since_is_a_conflict(folder):
+    cell = cell_in(folder, "labelled")
+    with client_of(folder) as client:
+        seen = client.get("/api/history", params={"cell": cell}).json()[-1]["event"]
+        take_back(folder, cell)
+        body = {"cells": [cell], "seen": {cell: seen}}
+        answer = client.post("/api/cells/unlabel", json=body)
+        page = client.post(
+            "/api/form/unlabel", data={"cell": cell, "seen": seen}, headers={"Accept": "text/html"}
+        )
+    assert answer.status_code == 409 and "it became missing" in answer.json()["what"]
+    assert page.status_code == 409 and "Somebody was faster" in page.text
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "status"),
+    [
+        ("unlabel", {"cells": ["nothing:depth"]}, 404),
+        ("unlabel", {"cells": []}, 400),
+        ("unlabel", {"cells": ["x:depth"] * 10_001}, 400),
+        ("unlabel", {"cells": "x"}, 422),
+        ("unlabel", {}, 422),
+        ("erase", {"cells": ["x:depth"]}, 422),
+        ("cancel", {"cells": ["../../etc/passwd:depth"]}, 404),
+        ("cancel", {"cells": ["\ud800:depth"]}, 404),
+        ("cancel", {"cells": ["x\x00:depth"]}, 404),
+    ],
+)
+def test_a_wrong_change_is_refused_and_nothing_changes(folder, action, body, status):
+    with Project.open(folder) as project:
+        before = project.cells()
+    with client_of(folder) as client:
+        answer = client.post(f"/api/cells/{action}", content=json.dumps(body), headers=JSON)
+    assert answer.status_code == status
+    with Project.open(folder) as project:
+        assert project.cells() == before
+
+
+def test_of_several_cells_all_change_or_none(folder):
+    cell = cell_in(folder, "labelled")
+    with client_of(folder) as client:
+        body = {"cells": [cell, cell_in(folder, "requested")]}
+        assert client.post("/api/cells/unlabel", json=body).status_code == 404
+    assert state_of(folder, cell) == "labelled"
+
+
+def test_the_api_describes_itself(folder):
+    with client_of(folder) as client:
+        described = client.get("/api/openapi.json").json()
+    assert {"/api/status", "/api/images", "/api/history", "/api/cells/{action}"} <= set(
+        described["paths"]
+    )

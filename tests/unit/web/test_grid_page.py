@@ -1,0 +1,36 @@
+"""The query of the grid's address."""
+
+import pytest
+
+from labelgrid import Project
+from labelgrid.errors import UsageError
+from labelgrid.ledger.grid import State
+from labelgrid.web.grid_page import GridQuery, grid_page
+from tests.pages import labelled_project
+
+
+def test_an_address_holds_what_differs_from_the_defaults():
+    query = GridQuery(task="depth & co", state="labelled", page=3)
+    assert query.address(page=4) == "task=depth+%26+co&state=labelled&page=4"
+    assert query.address(page=1, task="") == "state=labelled"
+
+
+def test_a_query_asks_for_images_with_such_a_cell():
+    wanted = GridQuery(task="depth", state="skipped", split="heldout", round="2", name="a").filter()
+    assert wanted.state == State.SKIPPED and wanted.splits == ("heldout",)
+    assert (wanted.task, wanted.round, wanted.name) == ("depth", 2, "a")
+
+
+@pytest.mark.parametrize("wrong", [{"state": "x"}, {"split": "val"}, {"round": "two"}])
+def test_a_wrong_query_is_refused(wrong):
+    with pytest.raises(UsageError, match=r"Found|There is no"):
+        GridQuery(**wrong).filter()
+
+
+def test_pages_follow_one_another(tmp_path, monkeypatch):
+    monkeypatch.setattr("labelgrid.web.grid_page.COUNT", 3)
+    with Project.open(labelled_project(tmp_path)) as project:
+        pages = [grid_page(project, GridQuery(page=number)) for number in (1, 2, 3, 4)]
+        ids = [image.image_id for page in pages[:3] for image in page.found.images]
+        assert ids == sorted({row["image"] for row in project.cells()})
+    assert [page.query.page for page in pages] == [1, 2, 3, 3] and pages[0].pages == 3

@@ -1,0 +1,41 @@
+"""What the page of an image shows."""
+
+import pytest
+
+from labelgrid import Project
+from labelgrid.errors import LedgerError
+from labelgrid.web.image_page import ImageQuery, image_view
+from tests.pages import cell_in, labelled_project
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return labelled_project(tmp_path_factory.mktemp("image"))
+
+
+def view_of(folder, **query):
+    with Project.open(folder) as project:
+        return image_view(project, ImageQuery(**query))
+
+
+def test_a_labelled_task_is_shown_large_unless_another_is_asked_for(folder):
+    image = cell_in(folder, "requested").rpartition(":")[0]
+    view = view_of(folder, image=image)
+    assert view.chosen == "semseg" and view.cell.state != "labelled"
+    labelled = cell_in(folder, "labelled").rpartition(":")[0]
+    assert view_of(folder, image=labelled, shown="normals").cell.task == "normals"
+
+
+def test_a_cell_knows_its_last_event_and_the_colours_of_its_classes(folder):
+    image = cell_in(folder, "labelled").rpartition(":")[0]
+    cells = {cell.task: cell for cell in view_of(folder, image=image).cells}
+    assert cells["semseg"].seen == cells["semseg"].history[-1]["event"] > 0
+    assert all(len(colour) == 7 for _, colour in cells["semseg"].classes)
+    assert not cells["depth"].classes
+
+
+@pytest.mark.parametrize("wrong", [{"image": "nothing"}, {"shown": "nothing"}])
+def test_an_unknown_image_or_task_is_refused(folder, wrong):
+    image = cell_in(folder, "labelled").rpartition(":")[0]
+    with pytest.raises(LedgerError):
+        view_of(folder, **{"image": image, **wrong})

@@ -1,0 +1,18 @@
+"""Templates escape what they show, and need all values that they name."""
+
+import jinja2
+import pytest
+
+from labelgrid.errors import LabelgridError
+from labelgrid.web.pages import render
+
+
+def test_text_is_escaped_and_the_status_is_that_of_the_answer():
+    answer = render("error.html.j2", status=404, error=LabelgridError("<b>&", where="'\""))
+    assert answer.status_code == 404
+    assert b"&lt;b&gt;&amp;" in answer.body and b"<code>&#39;&#34;</code>" in answer.body
+
+
+def test_a_value_that_is_not_given_is_an_error():
+    with pytest.raises(jinja2.UndefinedError):
+        render("overview.html.j2")
