@@ -178,22 +178,11 @@ class ProjectContents:
         Raises:
             LedgerError: the id is unknown, or the image was removed.
         """
-        store = self._project.store
-        store.image(image_id)
-        place = store.position(ImageFilter(), image_id)
-        images = store.image_page(ImageFilter(), first=place, count=1).images
-        if not images or images[0].image_id != image_id:
-            raise LedgerError(f"The image '{image_id}' was removed.", where=str(self.folder))
-        return images[0]
+        return self._project.store.listed_image(image_id)
 
     def neighbours(self, wanted: ImageFilter, image_id: str) -> tuple[str, str]:
         """The matching images before and after this one, in the order of their ids; "" for none."""
-        store = self._project.store
-        place = store.position(wanted, image_id)
-        before = store.image_page(wanted, first=place - 1, count=1).images if place else []
-        around = store.image_page(wanted, first=place, count=2).images
-        after = [row for row in around if row.image_id > image_id]
-        return (before[0].image_id if before else "", after[0].image_id if after else "")
+        return self._project.store.neighbours(wanted, image_id)
 
     def history(self, cell: str | Cell) -> list[dict[str, Any]]:
         """All that happened to a cell, the first event first.
@@ -302,6 +291,10 @@ class ProjectContents:
             return dataset_of(oracle).image(image_id)
         return read_image(Path(row.root) / image_id, row.digest)
 
+    def rounds(self) -> list[int]:
+        """The numbers of the rounds, without round 0."""
+        return [row.number for row in self._project.store.rounds()]
+
     def picks(self, round: int) -> list[Pick]:
         """The picks of a round, best first, with their scores, reasons and terms.
 
@@ -313,7 +306,7 @@ class ProjectContents:
         """
         from labelgrid.project.records import read_picks
 
-        numbers = [row.number for row in self._project.store.rounds()]
+        numbers = self.rounds()
         if round not in numbers:
             raise LedgerError(
                 f"The project has no round {round}.",

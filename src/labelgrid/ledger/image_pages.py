@@ -16,6 +16,9 @@ from labelgrid.ledger.grid import Split, State
 from labelgrid.ledger.schema import CELLS, IMAGES
 
 
+_COLUMNS = (IMAGES.c.id, IMAGES.c.name, IMAGES.c.split, IMAGES.c.digest)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageFilter:
     """Which images are listed: those with at least one cell that matches all of this.
@@ -65,19 +68,35 @@ def count_matches(connection: Connection, wanted: ImageFilter) -> int:
     return connection.scalar(_matching(connection, select(func.count(IMAGES.c.id)), wanted)) or 0
 
 
-def position(connection: Connection, wanted: ImageFilter, image_id: str) -> int:
-    """The number of matching images before this one, in the order of their ids."""
-    before = _matching(connection, select(func.count(IMAGES.c.id)), wanted)
-    return connection.scalar(before.where(IMAGES.c.name < image_id)) or 0
-
-
 def page(
     connection: Connection, wanted: ImageFilter, *, first: int, count: int
 ) -> list[ListedImage]:
     """The matching images from number `first` on, at most `count`, in the order of their ids."""
-    columns = select(IMAGES.c.id, IMAGES.c.name, IMAGES.c.split, IMAGES.c.digest)
-    statement = _matching(connection, columns, wanted).order_by(IMAGES.c.name)
-    images = list(connection.execute(statement.offset(first).limit(count)))
+    statement = _matching(connection, select(*_COLUMNS), wanted).order_by(IMAGES.c.name)
+    return _listed(connection, statement.offset(first).limit(count))
+
+
+def listed_image(connection: Connection, image_id: str) -> ListedImage:
+    """An image with the states of its cells; see `Store.listed_image`."""
+    named = select(*_COLUMNS).where(IMAGES.c.name == image_id)
+    found = _listed(connection, roster.restrict_to_splits(named, None))
+    if not found:
+        raise roster.unknown_image_error(image_id)
+    return found[0]
+
+
+def neighbours(connection: Connection, wanted: ImageFilter, image_id: str) -> tuple[str, str]:
+    """The matching images before and after this one; see `Store.neighbours`."""
+    name = IMAGES.c.name
+    matching = _matching(connection, select(name), wanted).limit(1)
+    before = connection.scalar(matching.where(name < image_id).order_by(name.desc()))
+    after = connection.scalar(matching.where(name > image_id).order_by(name))
+    return before or "", after or ""
+
+
+def _listed(connection: Connection, statement: Select[Any]) -> list[ListedImage]:
+    """The images of a statement, with the states of their cells."""
+    images = list(connection.execute(statement))
     tasks = {number: task.name for number, task in roster.tasks(connection).items()}
     states = {row.id: dict.fromkeys(tasks.values(), State.MISSING) for row in images}
     cells = select(CELLS.c.image_id, CELLS.c.task_id, CELLS.c.state)

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from labelgrid.ledger import database, image_pages, moves, rebuild, roster, rounds, views
 from labelgrid.ledger.grid import Cell, Grid, ImageRow, Move, Split, State, TaskRow
-from labelgrid.ledger.image_pages import ImageFilter, ImagePage
+from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
 from labelgrid.ledger.moves import CellRow
 from labelgrid.ledger.operations import Operation
 from labelgrid.ledger.rounds import RoundRow
@@ -149,10 +149,19 @@ class Store:
             total = image_pages.count_matches(connection, wanted)
             return ImagePage(total, image_pages.page(connection, wanted, first=first, count=count))
 
-    def position(self, wanted: ImageFilter, image_id: str) -> int:
-        """The number of matching images before this one, in the order of their ids."""
+    def listed_image(self, image_id: str) -> ListedImage:
+        """An image with the states of its cells.
+
+        Raises:
+            LedgerError: there is no such image, or it was removed.
+        """
         with self._database.reading() as connection:
-            return image_pages.position(connection, wanted, image_id)
+            return image_pages.listed_image(connection, image_id)
+
+    def neighbours(self, wanted: ImageFilter, image_id: str) -> tuple[str, str]:
+        """The matching images before and after this one, in the order of their ids; "" for none."""
+        with self._database.reading() as connection:
+            return image_pages.neighbours(connection, wanted, image_id)
 
     def count_images(self, splits: Sequence[Split] | None = None) -> int:
         """The number of images in some splits (None: all)."""

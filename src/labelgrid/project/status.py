@@ -3,10 +3,12 @@
 Loads no torch.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from labelgrid.errors import command
+from labelgrid.ledger.views import TaskCount
 from labelgrid.project.declaration_changes import redeclared_tasks
 from labelgrid.project.derived_labels import derived_counts
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
@@ -70,7 +72,7 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
             "images": len(project.store.removed("images")),
             "tasks": project.store.removed("tasks"),
         },
-        "next": next_command(project),
+        "next": _next_command(project, counts),
     }
 
 
@@ -101,8 +103,13 @@ def _counts(count: Any) -> dict[str, Any]:
 
 def next_command(project: ProjectFolder) -> str:
     """The next command of the campaign."""
+    return _next_command(project, project.store.counts())
+
+
+def _next_command(project: ProjectFolder, counts: Mapping[str, TaskCount]) -> str:
+    """The next command, where the cells of all images are counted."""
     folder = project.folder
-    if any(count.requested for count in project.store.counts().values()):
+    if any(count.requested for count in counts.values()):
         return f"{command('export', folder)}, then {command('import', folder)} with the labels"
     pool = project.store.counts(("train",))
     is_fitted = _has_current_fit(project)

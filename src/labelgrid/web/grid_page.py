@@ -85,8 +85,9 @@ def grid_page(project: Project, query: GridQuery) -> GridPage:
     pages = max(1, -(-found.total // COUNT))
     if query.page > pages:
         return grid_page(project, query.model_copy(update={"page": pages}))
-    rounds = [row["round"] for row in project.status()["rounds"]]
-    return GridPage(query=query, tasks=list(project.tasks), rounds=rounds, found=found, pages=pages)
+    return GridPage(
+        query=query, tasks=list(project.tasks), rounds=project.rounds(), found=found, pages=pages
+    )
 
 
 def _unknown(what: str, found: str, names: list[str]) -> UsageError:

@@ -81,9 +81,21 @@ def test_a_page_says_the_states_of_all_cells_and_how_many_images_match(store):
     assert image.states == {"depth": State.LABELLED, "normals": State.REQUESTED}
 
 
-def test_the_position_of_an_image_is_the_number_of_matching_ones_before_it(store):
+def test_the_neighbours_of_an_image_are_the_nearest_matching_ones(store):
     wanted = ImageFilter(state=State.LABELLED)
-    assert [store.position(wanted, name(number)) for number in (0, 4, 5, 6)] == [0, 1, 2, 2]
+    assert store.neighbours(wanted, name(4)) == (name(0), name(6))
+    assert store.neighbours(wanted, name(5)) == (name(4), name(6))
+    assert store.neighbours(wanted, name(0)) == ("", name(4))
+    assert store.neighbours(wanted, name(6)) == (name(4), "")
+
+
+def test_one_image_is_listed_with_the_states_of_its_cells(store):
+    image = store.listed_image(name(1))
+    assert image.states == {"depth": State.REQUESTED, "normals": State.MISSING}
+    store.remove("images", [name(1)])
+    for wrong in (name(1), "nothing"):
+        with pytest.raises(LedgerError, match="has no image"):
+            store.listed_image(wrong)
 
 
 def test_removed_images_and_dropped_tasks_are_not_listed(store):
