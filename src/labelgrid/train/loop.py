@@ -53,8 +53,7 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
                 if resumed:
                     progress.say(f"Resuming after epoch {trainer.epoch} of {plan.epochs}.")
                 trainer.prepare(folder / "terms", progress, resumed=resumed)
-                steps = max(plan.steps - trainer.step, 0)
-                progress.start("Training", round(steps * plan.images_per_step), "images")
+                progress.start("Training", plan.images_after(trainer.step), "images")
             while not _has_ended(trainer):
                 trainer.history.append(_train_epoch(trainer, progress))
                 if _is_best(trainer.history):

@@ -99,13 +99,14 @@ class Plan:
         """The number of optimiser steps of one pass over the training images."""
         return self.options.steps_per_pass(*self._sizes)
 
-    @property
-    def images_per_step(self) -> float:
-        """The number of images that a step sees, on average if batches are filled by labels."""
-        count = len(self.train)
-        if self.options.fill == "labels":
-            return count / self.steps_per_pass
-        return min(self.options.batch, count)
+    def images_after(self, step: int) -> int:
+        """The number of images, each as often as it is seen, of the training after so many steps.
+
+        Nearly, if batches are filled by labels and the training ends within a pass.
+        """
+        sizes = [len(batch) for batch in self.batches(self.train)]
+        passes, rest = divmod(max(self.steps - step, 0), len(sizes))
+        return passes * sum(sizes) + sum(sizes[:rest])
 
     @property
     def passes(self) -> int:

@@ -156,6 +156,37 @@ def test_without_two_sorts_of_images_no_batch_is_mixed(plan, labelled):
     assert [len(part) for part in made.batches(made.train)] == [4] * 7
 
 
+@pytest.mark.parametrize(
+    ("labelled", "options"),
+    [
+        (6, {"epochs": 2}),  # the images without a label are used up before a pass ends
+        (6, {"steps": 9}),  # and the last pass ends before its small batches
+        (1, {"epochs": 3, "labelled_share": 0.75}),  # fewer labelled images than a batch takes
+    ],
+)
+def test_the_announced_images_are_those_that_a_training_sees(data, tmp_path, labelled, options):
+    both = frozenset({"semseg", "depth"})
+    shared = {"images": "all", "labelled_share": 0.25, "batch": 4, "known": 0.0}
+    made = toy_plan(
+        data,
+        TrainOptions(**(shared | options)),
+        net="shared_heads",
+        labels=dict.fromkeys(data.names[:labelled], both),
+    )
+    seen = Counter()
+
+    class Counting(Silent):
+        def start(self, what, total, unit):
+            if what == "Training":
+                seen["announced"] = total
+
+        def advance(self, amount=1, note=""):
+            seen["images"] += amount
+
+    fit(made, tmp_path, Counting())
+    assert seen["images"] == seen["announced"]
+
+
 def test_a_share_of_labelled_images_needs_all_images():
     with pytest.raises(ValueError, match="needs images = 'all'"):
         TrainOptions(labelled_share=0.5)
