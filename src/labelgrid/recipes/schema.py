@@ -66,15 +66,26 @@ class Recipe:
             del tables["data"]["average_flips"]
         for name in self.train.unused():
             del tables["train"][name]
-        read_by_terms = self.relations and self.terms
-        if not (read_by_terms or any(choice.trust for choice in self.relations.values())):
-            del tables["relations"]
-        suppliers = {}
+        tables["relations"] = self._relations_that_count(tables["relations"])
+        tables["suppliers"] = self._suppliers_that_count(tables["suppliers"])
+        for name in ("relations", "suppliers"):
+            if not tables[name]:
+                del tables[name]
+        return tables
+
+    def _relations_that_count(self, tables: Mapping[str, Any]) -> dict[str, Any]:
+        """The tables of the relations that are on; all where terms may read one that is off."""
+        is_read = bool(self.terms)
+        names = [name for name, choice in self.relations.items() if choice.trust or is_read]
+        return {name: tables[name] for name in names}
+
+    def _suppliers_that_count(self, tables: Mapping[str, Any]) -> dict[str, Any]:
+        """The tables of the suppliers that are on, without their folders.
+
+        What its labels are counts, not where they lie.
+        """
+        found = {}
         for name, choice in self.suppliers.items():
             if choice.is_on:
-                suppliers[name] = tables["suppliers"][name]
-                del suppliers[name]["folder"]  # what its labels are counts, not where they lie
-        del tables["suppliers"]
-        if suppliers:
-            tables["suppliers"] = suppliers
-        return tables
+                found[name] = {key: tables[name][key] for key in tables[name] if key != "folder"}
+        return found

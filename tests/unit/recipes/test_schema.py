@@ -18,6 +18,7 @@ from labelgrid.recipes.resolve import (
     shipped_recipes,
 )
 from labelgrid.recipes.schema import PluginChoice, Recipe
+from labelgrid.relations.choice import RelationChoice
 from labelgrid.simulation.study import study_of
 from labelgrid.simulation.validate import check_arms
 from labelgrid.tasks.task import spec_of
@@ -336,3 +337,17 @@ def test_suppliers_that_are_off_count_for_nothing_beside_one_that_is_on() -> Non
     both = Recipe(suppliers={"off": SupplierChoice(folder="b"), "on": replace(on, folder="c")})
     assert alone.effective() == both.effective()
     assert "suppliers" not in Recipe(suppliers={"off": SupplierChoice()}).effective()
+
+
+def test_relations_that_are_off_count_for_nothing_beside_one_that_is_on() -> None:
+    on = {"depth_normals": RelationChoice(trust=0.5)}
+    off = {"semseg_edges": RelationChoice(options={"width": 3})}
+    assert Recipe(relations=on).effective() == Recipe(relations=on | off).effective()
+    assert "relations" not in Recipe(relations=off).effective()
+
+
+def test_relations_that_are_off_count_where_terms_may_read_them() -> None:
+    off = {"depth_normals": RelationChoice()}
+    terms: dict[str, dict[str, object]] = {"relation": {"relations": ["depth_normals"]}}
+    recipe = Recipe(relations=off, terms=terms)
+    assert recipe.effective()["relations"].keys() == off.keys()
