@@ -13,6 +13,7 @@ from labelgrid.project.sources import OracleSource, ProjectSource, source_of
 from labelgrid.recipes.resolve import check_options, load_recipe
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.relations.bound import BoundRelation, bind_relations
+from labelgrid.rounds.image_cameras import ImageCameras
 from labelgrid.rounds.supplied import BoundSupplier, bind_suppliers, trust_by_supplier
 from labelgrid.tasks.task import Task, TaskDef, build_all
 
@@ -41,6 +42,11 @@ class RoundContext:
     def relations(self) -> list[BoundRelation]:
         """The recipe's relations that are on, the most trusted first."""
         return bind_relations(self.recipe.relations, self.definitions)
+
+    @cached_property
+    def cameras(self) -> ImageCameras:
+        """The cameras of the images."""
+        return ImageCameras(self.project, self.source)
 
     @cached_property
     def suppliers(self) -> list[BoundSupplier]:

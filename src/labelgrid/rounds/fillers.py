@@ -1,14 +1,12 @@
 """Finds what fills the missing labels of training images: relations and suppliers."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from labelgrid.camera import Camera
-from labelgrid.data.dataset import camera_of, size_of
 from labelgrid.data.derived import Filler, add_supplied, derivable
-from labelgrid.errors import ImageError, RecipeError
+from labelgrid.errors import RecipeError
 from labelgrid.progress import Progress
 from labelgrid.project.known_cameras import camera_step
 from labelgrid.relations.bound import BoundRelation
@@ -19,20 +17,25 @@ from labelgrid.words import join_names
 
 @dataclass(frozen=True)
 class Fillers:
-    """What fills the missing labels of a project's training images."""
+    """What fills the missing labels of some training images of a project.
+
+    Args:
+        context: the project's context.
+        image_ids: the images.
+    """
 
     context: RoundContext
+    image_ids: Sequence[str]
 
-    def by_image(self, image_ids: Collection[str]) -> dict[str, dict[str, Filler]]:
-        """The most trusted filler of each missing label of some images, by image and task."""
+    def by_image(self) -> dict[str, dict[str, Filler]]:
+        """The most trusted filler of each missing label, by image and task."""
         context = self.context
         fillers: dict[str, dict[str, Filler]] = {}
-        for image_id, relations in self._derivable(image_ids).items():
+        for image_id, relations in self._derivable.items():
             fillers[image_id] = dict(relations)
         if not context.suppliers:
             return fillers
-        known = self._labelled(image_ids)
-        labelled = {image_id: known.get(image_id, frozenset[str]()) for image_id in image_ids}
+        labelled = dict.fromkeys(self.image_ids, frozenset[str]()) | self._labelled
         supplied = supplied_by_task(
             context.project,
             context.suppliers,
@@ -43,77 +46,56 @@ class Fillers:
         add_supplied(fillers, supplied, labelled)
         return fillers
 
-    def cameras(self, image_ids: Collection[str]) -> dict[str, dict[str, Any]]:
-        """The cameras through which labels of some images are derived, by image, as JSON values."""
+    def cameras(self) -> dict[str, dict[str, Any]]:
+        """The cameras through which labels are derived, by image, as JSON values."""
         cameras = {}
-        for image_id, relations in self._derivable(image_ids).items():
-            camera = self.camera(image_id)
+        for image_id, relations in self._derivable.items():
+            camera = self.context.cameras.camera(image_id)
             if camera and any(relation.needs_camera for relation in relations.values()):
                 cameras[image_id] = asdict(camera)
         return cameras
 
-    def following(self, relation: BoundRelation, image_ids: Collection[str]) -> list[str]:
-        """The images among some whose label follows by a relation, if their cameras are known."""
-        labelled = self._labelled(image_ids)
-        return [image_id for image_id, tasks in labelled.items() if relation.follows(tasks)]
-
-    def camera(self, image_id: str) -> Camera | None:
-        """The camera of an image in its own pixels; None if it is unknown."""
-        return camera_of(self.context.source, image_id, self.size(image_id))
-
-    def has_camera(self, image_id: str) -> bool:
-        """Whether the camera of an image is known; that of one that cannot be read is not."""
-        try:
-            return self.camera(image_id) is not None
-        except ImageError:
-            return False
-
-    def size(self, image_id: str) -> tuple[int, int]:
-        """The height and width of an image."""
-        size = self._sizes.get(image_id, (0, 0))
-        if not all(size):  # of a simulated campaign, or of an image that was not checked
-            size = size_of(self.context.source, image_id)
-        return size
+    def following(self, relation: BoundRelation) -> list[str]:
+        """The images whose label follows by a relation, if their cameras are known."""
+        labelled = self._labelled.items()
+        return [image_id for image_id, tasks in labelled if relation.follows(tasks)]
 
     @cached_property
-    def _sizes(self) -> dict[str, tuple[int, int]]:
-        """The sizes of the images, as far as the ledger knows them."""
-        images = self.context.project.store.images()
-        return {row.image_id: (row.height, row.width) for row in images}
-
-    def _derivable(self, image_ids: Collection[str]) -> dict[str, dict[str, BoundRelation]]:
-        """The missing labels of some images that follow from their others, by image and task."""
-        if not self.context.relations:
+    def _derivable(self) -> dict[str, dict[str, BoundRelation]]:
+        """The missing labels that follow from others of their image, by image and task."""
+        context = self.context
+        if not context.relations:
             return {}
-        labelled = self._labelled(image_ids)
-        return derivable(self.context.relations, labelled, self.has_camera)
+        return derivable(context.relations, self._labelled, context.cameras.is_known)
 
-    def _labelled(self, image_ids: Collection[str]) -> dict[str, frozenset[str]]:
-        """The tasks of the labels of some images."""
-        used = set(image_ids)
+    @cached_property
+    def _labelled(self) -> dict[str, frozenset[str]]:
+        """The tasks of the labels of the images that have some."""
+        used = set(self.image_ids)
         cells = (cell for cell in self.context.source.labels if cell.image_id in used)
         return tasks_by_image(cells)
 
 
-def check_cameras(context: RoundContext, image_ids: Collection[str], progress: Progress) -> None:
+def check_cameras(fillers: Fillers, progress: Progress) -> None:
     """Say in how many images a label follows; refuse a relation that no image has a camera for.
 
     Raises:
         RecipeError: the camera of no training image is known.
     """
-    fillers = Fillers(context)
+    context = fillers.context
+    cameras = context.cameras
     for relation in context.relations:
         if not relation.needs_camera:
             continue
-        images = fillers.following(relation, image_ids)
-        lacking = [image_id for image_id in images if not fillers.has_camera(image_id)]
+        images = fillers.following(relation)
+        lacking = [image_id for image_id in images if not cameras.is_known(image_id)]
         if not lacking:
             continue
-        height, width = fillers.size(lacking[0])
+        height, width = cameras.size(lacking[0])
         first = f"such as that of '{lacking[0]}', {height}x{width}"
         reads = join_names([f"'{name}'" for name in relation.reads])
         known = len(images) - len(lacking)
-        if known or _is_any_camera_known(fillers):
+        if known or _is_any_camera_known(context):
             progress.say(
                 f"'{relation.gives}' follows from {reads} in {known:,} of {len(images):,} images; "
                 f"the camera of {len(lacking):,} is unknown, {first}."
@@ -128,7 +110,7 @@ def check_cameras(context: RoundContext, image_ids: Collection[str], progress: P
         )
 
 
-def _is_any_camera_known(fillers: Fillers) -> bool:
+def _is_any_camera_known(context: RoundContext) -> bool:
     """Whether the camera of any training image is known, with labels or without."""
-    rows = fillers.context.project.store.images(("train",))
-    return any(fillers.has_camera(row.image_id) for row in rows)
+    rows = context.project.store.images(("train",))
+    return any(context.cameras.is_known(row.image_id) for row in rows)

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -124,7 +125,8 @@ def plan_of(
     objective = context.recipe.objective
     weights = fixed_weights(context.tasks, objective)
     train, val = splits or splits_for_training(context, project, Silent())
-    fillers = Fillers(context).by_image(train)
+    fillers = Fillers(context, train)
+    filled = fillers.by_image()
     reduce = partial(supervised_loss, reduction=objective.reduction)
     with seed_torch(context.seed, "init", "balance"):
         balancer = build_plugin("balance", recipe.balance, weights, reduce)
@@ -132,7 +134,7 @@ def plan_of(
         network=network,
         tasks=context.tasks,
         definitions=context.definitions,
-        source=DerivedSource(context.source, context.definitions, fillers),
+        source=DerivedSource(context.source, context.definitions, filled),
         train=train,
         val=val,
         data=recipe.data,
@@ -141,20 +143,27 @@ def plan_of(
         balancer=balancer,
         seed=context.seed,
         terms=terms_of(context, network),
-        identity=identity_of(context, train, val, start),
+        identity=identity_of(fillers, val, start),
         previous=partial(previous_model, context, number or project.round_number),
         labels=tasks_by_image(context.source.labels),
-        derived={image_id: frozenset(tasks) for image_id, tasks in fillers.items()},
+        derived={image_id: frozenset(tasks) for image_id, tasks in filled.items()},
         relations=declared_relations(recipe.relations, context.definitions),
         continued=bool(start),
     )
 
 
-def identity_of(context: RoundContext, train: list[str], val: list[str], start: str) -> str:
+def identity_of(fillers: Fillers, val: Sequence[str], start: str) -> str:
     """Everything that affects the trained weights, as JSON.
 
     A checkpoint with another identity is not resumed.
+
+    Args:
+        fillers: of the training images.
+        val: the val images.
+        start: see `plan_of`.
     """
+    context = fillers.context
+    train = fillers.image_ids
     used = {*train, *val}
     labels = []
     for cell, label in context.source.labels.items():
@@ -174,7 +183,7 @@ def identity_of(context: RoundContext, train: list[str], val: list[str], start: 
         "start": start,
         "options": training_options(context.recipe),
     }
-    cameras = Fillers(context).cameras(train)
+    cameras = fillers.cameras()
     if cameras:
         identity["cameras"] = hash_of(cameras)
     return json.dumps(identity, sort_keys=True)
@@ -203,7 +212,7 @@ def fit(
     _refuse_early(context)
     splits = splits_for_training(context, project, progress)
     train_ids, val_ids = splits
-    check_cameras(context, train_ids, progress)
+    check_cameras(Fillers(context, train_ids), progress)
     _check_labels(context, {*train_ids, *val_ids, *labelled_images(project, "heldout")})
     network = new_network(context, project, progress, weights)
     number = project.open_round().number

@@ -10,6 +10,7 @@ from labelgrid.errors import RecipeError
 from labelgrid.files import read_text, remove_folder, write_text
 from labelgrid.progress import Progress
 from labelgrid.rounds.context import RoundContext
+from labelgrid.rounds.fillers import Fillers
 from labelgrid.rounds.fit import Splits, identity_of, plan_of
 from labelgrid.rounds.models import new_network
 from labelgrid.train.checkpoint import load, same_training
@@ -52,7 +53,8 @@ class FurtherFit:
     @property
     def identity(self) -> str:
         """The recipe, seed, tasks and labels of the training, as JSON."""
-        return identity_of(self.context, *self.splits, start="")
+        train, val = self.splits
+        return identity_of(Fillers(self.context, train), val, start="")
 
     def read(self, kind: type[T], name: str, identity: str) -> T | None:
         """What the finished training told; None if it did not, or with another identity.

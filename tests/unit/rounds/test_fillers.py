@@ -14,10 +14,11 @@ from labelgrid.progress import Silent
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
+from labelgrid.project.sources import ProjectSource
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds import fit
 from labelgrid.rounds.context import context_of
-from labelgrid.rounds.fillers import Fillers
+from labelgrid.rounds.fillers import Fillers, check_cameras
 from labelgrid.rounds.models import new_network
 from labelgrid.train.plan import Plan
 from tests.projects import Said, make_project
@@ -78,6 +79,27 @@ def test_a_label_is_derived_once_not_in_each_epoch(
     assert derived["labels"] == record.filled["normals"] == 6
 
 
+def test_the_camera_of_an_image_is_found_once_for_all_that_a_fit_asks_of_it(
+    project: ProjectFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project.folder / "camera.toml").write_text("field_of_view = 66.0")
+    asked = Counter[str]()
+    camera = ProjectSource.camera
+
+    def counted(self: ProjectSource, image_id: str, size: tuple[int, int]) -> Any:
+        asked[image_id] += 1
+        return camera(self, image_id, size)
+
+    monkeypatch.setattr(ProjectSource, "camera", counted)
+    context = context_of(project, changes=ON)
+    splits = fit.splits_for_training(context, project, Silent())
+    check_cameras(Fillers(context, splits[0]), Silent())
+    network = new_network(context, project, Silent(), None)
+    plan = fit.plan_of(context, project, network, splits=splits)
+    assert len(plan.derived) == 6
+    assert asked == dict.fromkeys(plan.derived, 1)
+
+
 def test_without_any_known_camera_nothing_is_trained(project: ProjectFolder) -> None:
     with pytest.raises(RecipeError) as error:
         fit.fit(project, Silent(), changes=ON)
@@ -99,14 +121,6 @@ def test_if_only_images_without_labels_have_cameras_the_rest_is_trained(
     said = Said()
     assert fit.fit(project, said, changes=ON).labels == {"depth": 5}
     assert any("in 0 of 5 images; the camera of 5 is unknown" in line for line in said.lines)
-
-
-def test_exif_of_a_file_that_is_gone_is_no_camera(project: ProjectFolder) -> None:
-    (project.folder / "camera.toml").write_text("exif = true")
-    context = context_of(project, changes=ON)
-    row = next(project.store.images(("train",)))
-    (Path(row.root) / row.image_id).unlink()
-    assert not Fillers(context).has_camera(row.image_id)
 
 
 def test_a_relation_that_is_off_needs_no_camera_and_a_camera_then_changes_nothing(
