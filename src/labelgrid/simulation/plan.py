@@ -1,7 +1,7 @@
 """Plans a study: its runs, what is left of them, and how long that takes. Loads no torch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from labelgrid.errors import note_unchanged
 from labelgrid.simulation.forecast import Pace, recorded_seconds, seconds_left
@@ -10,7 +10,8 @@ from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.resume_check import check_same, extra_runs_note, widen_study
 from labelgrid.simulation.run_identity import Identities, identities_of
 from labelgrid.simulation.runs import Run
-from labelgrid.simulation.study import earlier_values, kept_study
+from labelgrid.simulation.study import earlier_values, kept_study, supplied_of
+from labelgrid.simulation.supplied_digests import SuppliedDigests
 from labelgrid.simulation.validate import check_weights, validate_study
 
 
@@ -24,6 +25,7 @@ class StudyPlan:
         identities: of the runs, without the digest of the images.
         left: run key -> remaining work.
         note: what the request did not ask for, in words; "" if there is nothing.
+        supplied: stamps of the suppliers' files, with the digests of their labels.
     """
 
     request: StudyRequest
@@ -31,6 +33,7 @@ class StudyPlan:
     identities: Identities
     left: Mapping[str, RunWork]
     note: str
+    supplied: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def planned(self) -> dict[str, Run]:
@@ -75,18 +78,28 @@ def plan_study(request: StudyRequest) -> StudyPlan:
         LabelgridError: the study is refused. Nothing was run.
     """
     note = ""
+    known: Mapping[str, str] = {}
     earlier = earlier_values(request.out)
     if earlier is not None:
         old = kept_study(earlier, request.out)
         study = widen_study(request.study, old)
         note = extra_runs_note(request.study, study, old)
+        known = supplied_of(earlier)
         request = replace(request, study=study)
     runs = validate_study(request)
-    identities = identities_of(request, runs)
+    supplied = SuppliedDigests(request, known)
+    identities = identities_of(request, runs, supplied)
     check_same(request, runs, identities)
     jobs = jobs_of(request, runs)
     left = {key: work_left(job) for key, job in jobs.items()}
     if not request.weights:
         unfinished = [jobs[key].run for key, work in left.items() if work.steps]
         check_weights(request.recipe, request.study, unfinished)
-    return StudyPlan(request=request, jobs=jobs, identities=identities, left=left, note=note)
+    return StudyPlan(
+        request=request,
+        jobs=jobs,
+        identities=identities,
+        left=left,
+        note=note,
+        supplied=supplied.found,
+    )

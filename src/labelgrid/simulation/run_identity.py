@@ -6,13 +6,11 @@ Runs of an arm that differ in their seed alone have one identity: the seed is in
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from labelgrid.files import digest
-from labelgrid.project.settings import Oracle
-from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.resolve import (
     build_plugin,
     hash_of,
@@ -26,8 +24,8 @@ from labelgrid.simulation.cell_lists import listed_cells
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Study
-from labelgrid.simulation.study_suppliers import StudySupplier, SupplierReader, suppliers_of
-from labelgrid.tasks.task import definitions
+from labelgrid.simulation.study_suppliers import StudySupplier, suppliers_of
+from labelgrid.simulation.supplied_digests import SuppliedDigests
 from labelgrid.train.options import WITHOUT_EFFECT
 
 #: The settings of a study that count for each of its runs.
@@ -137,15 +135,27 @@ class Identities:
         return [one for one in changed if one not in in_start]
 
 
-def identities_of(request: StudyRequest, runs: Sequence[Run]) -> Identities:
+def identities_of(
+    request: StudyRequest, runs: Sequence[Run], supplied: SuppliedDigests | None = None
+) -> Identities:
     """Resolve the identities of a study's runs, without the digest of its images.
 
     Starts come before the runs that continue them.
+
+    Args:
+        request: the request of the study.
+        runs: its runs.
+        supplied: digests of the suppliers' labels; None: all are read.
+
+    Raises:
+        RecipeError: a supplier has no folder.
+        LabelError: a label of a supplier is wrong.
     """
+    supplied = supplied or SuppliedDigests(request)
     weights = digest(Path(request.weights)) if request.weights else ""
     hashes: dict[str, str] = {}
     values: dict[str, Mapping[str, Any]] = {}
-    digest_labels = cache(partial(_digest_labels, request))  # of a folder, once for all runs
+    digest_labels = cache(supplied.of)  # of a folder, once for all runs
     for run in runs:
         first = replace(run, seed=0)
         if first.key not in hashes:
@@ -165,14 +175,6 @@ def _suppliers(run: Run, request: StudyRequest) -> list[StudySupplier]:
     recipe = load_recipe(request.recipe, run.overrides(request.study))
     tasks = [row.name for row in run.rows(request.study)]
     return suppliers_of(recipe, request.root, tasks)
-
-
-def _digest_labels(request: StudyRequest, supplier: StudySupplier) -> str:
-    """A digest of the labels of a supplier that the study's runs can have."""
-    study = request.study
-    dataset = dataset_of(Oracle(study.data, str(request.root)))
-    reader = SupplierReader.of(supplier, dataset, definitions(study.rows()))
-    return reader.digest(study.splits(request.root)[study.pool])
 
 
 def _run_identity(run: Run, study: Study, recipe: str, root: Path) -> dict[str, Any]:

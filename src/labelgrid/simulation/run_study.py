@@ -113,6 +113,8 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
             # Another process may have run some since they were planned.
             values = check_same(request, list(plan.planned.values()), plan.identities, images)
         values |= {"pictures": images} | _history(earlier, values, jobs)
+        if plan.supplied:
+            values["supplied"] = dict(plan.supplied)
         with files.disk_errors(out):
             (out / ENDINGS).unlink(missing_ok=True)  # it may not match the new request
         write_text(out / KEPT, json.dumps(values, indent=1) + "\n")

@@ -324,6 +324,14 @@ def code_of(values: Mapping[str, Any]) -> dict[str, str]:
     return _texts(values.get("code"))
 
 
+def supplied_of(values: Mapping[str, Any]) -> dict[str, str]:
+    """Read the digests of suppliers' labels, by stamp, from the values of `study.json`.
+
+    Empty if it has none.
+    """
+    return _texts(values.get("supplied"))
+
+
 def _texts(table: Any) -> dict[str, str]:
     """A table of texts; empty if it is none."""
     if not isinstance(table, Mapping):

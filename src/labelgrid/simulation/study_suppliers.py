@@ -18,7 +18,7 @@ from labelgrid.annotate.import_options import ImportOptions
 from labelgrid.config import check_tasks
 from labelgrid.data.dataset import Dataset, size_of
 from labelgrid.data.layouts.folder import label_file
-from labelgrid.errors import EmptyLabelError, LabelError, RecipeError
+from labelgrid.errors import EmptyLabelError, RecipeError
 from labelgrid.files import digest
 from labelgrid.formats.codec import size_error
 from labelgrid.formats.naming import label_name, whole_names
@@ -37,16 +37,14 @@ from labelgrid.project.suppliers import (
     write_index,
 )
 from labelgrid.project.validate_labels import as_file
-from labelgrid.recipes.resolve import hash_of
 from labelgrid.recipes.schema import Recipe
 from labelgrid.rounds.context import recipe_of
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import join_names
 
 UNCHANGED = "Nothing was run."
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class StudySupplier:
     """A supplier of a study: its name, and the folder of its labels."""
 
@@ -162,8 +160,8 @@ class SupplierReader:
         task = self.tasks[cell.task]
         return label_file(self.supplier.folder / task.name, cell.image_id, task, self.whole)
 
-    def digest(self, image_ids: Iterable[str]) -> str:
-        """A digest of the labels of some images, and of what is declared of them.
+    def files(self, image_ids: Iterable[str]) -> list[Path]:
+        """The files of the labels of some images, and the declaration, if there is one.
 
         Raises:
             LabelError: as by `path`.
@@ -173,8 +171,7 @@ class SupplierReader:
         declaration = self.supplier.folder / DECLARATION
         if declaration.is_file():
             paths.append(declaration)
-        folder = self.supplier.folder
-        return hash_of({path.relative_to(folder).as_posix(): digest(path) for path in paths})
+        return paths
 
     @contextmanager
     def label(self, cell: Cell) -> Iterator[SuppliedCell | None]:
@@ -211,33 +208,6 @@ def _is_label(file: Path, task: TaskDef, size: tuple[int, int], shown: Path) -> 
         error.where = str(shown)
         raise error
     return bool(label.valid.any())
-
-
-def check_labels(
-    supplier: StudySupplier,
-    dataset: Dataset,
-    tasks: Mapping[str, TaskDef],
-    image_ids: Collection[str],
-) -> None:
-    """Read every label of a supplier that a study may train on.
-
-    Raises:
-        LabelError: one is wrong, or there is none.
-    """
-    reader = SupplierReader.of(supplier, dataset, tasks)
-    count = 0
-    for task in tasks:
-        for image_id in image_ids:
-            with reader.label(Cell(image_id, task)) as label:
-                count += label is not None
-    if not count:
-        raise LabelError(
-            f"The supplier '{supplier.name}' has no label of an image of the pool.",
-            where=str(supplier.folder),
-            next_step="Name its files after the images: TASK/IMAGE.png. "
-            f"The tasks are {join_names(list(tasks))}.",
-            unchanged=UNCHANGED,
-        )
 
 
 def take_labels(project: ProjectFolder, progress: Progress) -> None:

@@ -30,7 +30,6 @@ from labelgrid.simulation.cell_lists import listed_cells
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.runs import Run, runs_of
 from labelgrid.simulation.study import Study
-from labelgrid.simulation.study_suppliers import check_labels, suppliers_of
 from labelgrid.tasks.task import definitions
 from labelgrid.words import count_text
 
@@ -52,7 +51,6 @@ def validate_study(request: StudyRequest) -> list[Run]:
     _check_cells(study, splits, request.root)
     _check_labels(study, request.root)
     _check_cameras(request, runs, splits[study.pool])
-    _check_suppliers(request, runs, splits[study.pool])
     return runs
 
 
@@ -303,19 +301,6 @@ def _check_cameras(request: StudyRequest, runs: Iterable[Run], image_ids: Sequen
                 next_step=dataset_camera_step(oracle),
                 unchanged="Nothing was run.",
             )
-
-
-def _check_suppliers(request: StudyRequest, runs: Iterable[Run], image_ids: Sequence[str]) -> None:
-    """Refuse a supplier without a folder, and one of whose labels is wrong."""
-    study = request.study
-    tasks = definitions(study.rows())
-    dataset = dataset_of(Oracle(study.data, str(request.root)))
-    suppliers = set()
-    for run, loaded in _recipes(request.recipe, study, runs):
-        names = [row.name for row in run.rows(study)]
-        suppliers.update(suppliers_of(loaded, request.root, names))
-    for supplier in sorted(suppliers):
-        check_labels(supplier, dataset, tasks, image_ids)
 
 
 def _has_any_camera(dataset: Dataset, image_ids: Iterable[str]) -> bool:

@@ -1,5 +1,6 @@
 """Laws of suppliers in studies: labels of the pool alone, from a folder, as far as they are trusted."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,12 @@ from labelgrid.rounds.context import context_of
 from labelgrid.rounds.supplied import pairs
 from labelgrid.simulation.campaign import copy_run
 from labelgrid.simulation.jobs import settings_of
+from labelgrid.simulation.plan import plan_study
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.run_identity import Identities, identities_of
 from labelgrid.simulation.run_study import run_study
 from labelgrid.simulation.runs import Run, runs_of
 from labelgrid.simulation.study_suppliers import take_labels
-from labelgrid.simulation.validate import validate_study
 from tests.studies import make_data, make_recipe, study_request
 from tests.support import Made
 from tests.unit.simulation.test_campaign import (
@@ -222,8 +223,29 @@ def test_what_cannot_be_used_is_refused_before_anything_is_run(
     (bad / "class/supplier.toml").write_text('classes = { semseg = ["wall", "lamp"] }\n')
     of = request(tmp_path, {"net": table})
     with pytest.raises(LabelgridError, match=f"(?s){message}.*Nothing was run"):
-        validate_study(of)
+        plan_study(of)
     assert not of.out.exists()
+
+
+def test_files_that_are_as_before_are_not_read_again_for_their_study(tmp_path: Path) -> None:
+    made = make_data(tmp_path / "data")
+    folder = supply(made, tmp_path / "data/supplied/net")
+    of = request(tmp_path, TRUST, rounds=0, full=False)
+    first = plan_study(of)
+    assert not run_study(of).failed
+    path = folder / "depth/0000.png"
+    times = path.stat()
+    path.write_bytes(b"?" * times.st_size)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    again = plan_study(of)  # it looks the same, so nobody sees that it is none
+    assert again.identities == first.identities
+    assert not run_study(of).failed
+    os.utime(path)
+    with pytest.raises(LabelgridError, match=r"(?s)0000\.png.*Nothing was run"):
+        plan_study(of)
+    path.unlink()
+    with pytest.raises(LabelgridError, match=r"suppliers\.net\.labels changed"):
+        plan_study(of)
 
 
 def test_a_statistic_of_suppliers_without_one_is_refused_before_anything_is_run(
@@ -236,17 +258,17 @@ def test_a_statistic_of_suppliers_without_one_is_refused_before_anything_is_run(
         arms = {"asks": {"strategy": strategy, "changes": {"suppliers": suppliers}}}
         of = study_request(tmp_path, arms=arms, strategies=["asks"])
         if not message:
-            validate_study(of)
+            plan_study(of)
             continue
         with pytest.raises(LabelgridError, match=f"(?s){message}.*Nothing was"):
-            validate_study(of)
+            plan_study(of)
 
 
 def test_a_wrong_label_of_an_image_that_measures_is_not_even_read(tmp_path: Path) -> None:
     made = make_data(tmp_path / "data")
     folder = supply(made, tmp_path / "data/supplied/net")
     (folder / "depth" / f"{Path(made.names[-1]).stem}.png").write_bytes(b"no picture")
-    validate_study(request(tmp_path, TRUST))
+    plan_study(request(tmp_path, TRUST))
 
 
 def test_a_study_of_arms_with_and_without_a_supplier_is_run(tmp_path: Path) -> None:
