@@ -33,6 +33,19 @@ class Result:
         return round(gain, 12)
 
 
+@dataclass(frozen=True)
+class ClassScore:
+    """How well a class was predicted.
+
+    Args:
+        iou: in percent, over the set; NaN if it is neither in the labels nor in the predictions.
+        pixels: the number of the labels' pixels of the class.
+    """
+
+    iou: float
+    pixels: int
+
+
 def delta_mtl(results: Mapping[str, Result], single: Mapping[str, Result]) -> float:
     """Mean signed relative gain over the tasks' single-task networks, as a fraction.
 

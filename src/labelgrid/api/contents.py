@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
 
     from labelgrid.annotate.answers import Fault
     from labelgrid.formats.codec import LabelArray
+    from labelgrid.project.class_rows import ClassRow
     from labelgrid.tasks.task import TaskDef
 
 StateName = Literal["missing", "requested", "labelled", "skipped"]
@@ -183,6 +184,16 @@ class ProjectContents:
     def neighbours(self, wanted: ImageFilter, image_id: str) -> tuple[str, str]:
         """The matching images before and after this one, in the order of their ids; "" for none."""
         return self._project.store.neighbours(wanted, image_id)
+
+    def classes(self) -> "dict[str, list[ClassRow]]":
+        """The classes of each task on the held-out labels in the newest measured round.
+
+        The worst are first. Empty before the first one.
+        """
+        from labelgrid.project.class_rows import class_rows
+        from labelgrid.project.records import measured_rounds
+
+        return class_rows(measured_rounds(self.folder, newest=2))
 
     def history(self, cell: str | Cell) -> list[dict[str, Any]]:
         """All that happened to a cell, the first event first.

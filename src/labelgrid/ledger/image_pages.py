@@ -15,7 +15,6 @@ from labelgrid.ledger import roster
 from labelgrid.ledger.grid import Split, State
 from labelgrid.ledger.schema import CELLS, IMAGES
 
-
 _COLUMNS = (IMAGES.c.id, IMAGES.c.name, IMAGES.c.split, IMAGES.c.digest)
 
 

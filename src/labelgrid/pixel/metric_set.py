@@ -5,9 +5,9 @@ from typing import Self
 
 from torch import Tensor
 
-from labelgrid.pixel.metrics import Metric
+from labelgrid.pixel.metrics import ClassMetric, Metric
 from labelgrid.pixel.target import Target
-from labelgrid.results import Result
+from labelgrid.results import ClassScore, Result
 
 
 class MetricSet:
@@ -37,3 +37,10 @@ class MetricSet:
         for metric in self.metrics:
             results |= metric.compute()
         return results
+
+    def class_scores(self) -> list[ClassScore]:
+        """The scores of the classes by the first metric that has them; empty without one."""
+        for metric in self.metrics:
+            if isinstance(metric, ClassMetric):
+                return metric.class_scores()
+        return []

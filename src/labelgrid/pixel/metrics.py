@@ -7,7 +7,7 @@ prediction at a valid pixel that is NaN or infinite.
 """
 
 import math
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from labelgrid.pixel.target import Target
-from labelgrid.results import Result
+from labelgrid.results import ClassScore, Result
 
 
 class Metric(Protocol):
@@ -46,6 +46,14 @@ class Metric(Protocol):
 
     def compute(self) -> dict[str, Result]:
         """The values over everything added so far, by name; more may be added afterwards."""
+
+
+@runtime_checkable
+class ClassMetric(Protocol):
+    """A metric that also says how well each class was predicted."""
+
+    def class_scores(self) -> list[ClassScore]:
+        """The scores of the classes, in their order, over everything added so far."""
 
 
 class SumMetric:
@@ -133,16 +141,29 @@ class SegmentationMetric(SumMetric):
 
     def compute(self) -> dict[str, Result]:
         """`mIoU` and `pixAcc`."""
-        hits = self.sums.diag()
         total = self.sums.sum()
-        either = self.sums[:, :-1].sum(0) + self.sums.sum(1) - hits
-        iou = hits / either
+        iou = self._iou()
         if self.absent == "zero" and total > 0:
             iou = iou.nan_to_num(0.0)
         return {
             "mIoU": _percent("mIoU", iou.nanmean()),
-            "pixAcc": _percent("pixAcc", hits.sum() / total),
+            "pixAcc": _percent("pixAcc", self.sums.diag().sum() / total),
         }
+
+    def class_scores(self) -> list[ClassScore]:
+        """The IoU of each class in percent, and the number of its pixels in the labels."""
+        shares = (100 * self._iou()).tolist()
+        pixels = self.sums.sum(1).tolist()
+        return [
+            ClassScore(iou, 0 if math.isnan(count) else int(count))
+            for iou, count in zip(shares, pixels, strict=True)
+        ]
+
+    def _iou(self) -> Tensor:
+        """The IoU of each class; NaN of one that is neither in labels nor in predictions."""
+        hits = self.sums.diag()
+        either = self.sums[:, :-1].sum(0) + self.sums.sum(1) - hits
+        return hits / either
 
 
 class DepthMetric(SumMetric):

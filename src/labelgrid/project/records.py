@@ -14,7 +14,7 @@ from labelgrid.config import parse
 from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.files import disk_errors, read_text, remove_folder, write_text
 from labelgrid.ledger.grid import Pick, explained_row
-from labelgrid.results import Result, replace_non_finite
+from labelgrid.results import ClassScore, Result, replace_non_finite
 
 T = TypeVar("T")
 #: The checkpoint of the epoch with the least loss on val.
@@ -99,6 +99,7 @@ class Measurement:
         heldout_set: the hash of the held-out labels; metrics on other labels are not comparable. ""
             if unknown.
         without: by task and metric, its values with each block of held-out images left out in turn.
+        classes: by task, the score of each class on the held-out labels; empty in older files.
     """
 
     round: int
@@ -110,6 +111,7 @@ class Measurement:
     loss_mtl: float
     heldout_set: str = ""
     without: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+    classes: Mapping[str, Mapping[str, ClassScore]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

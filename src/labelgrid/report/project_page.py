@@ -1,8 +1,11 @@
 """Builds the report page of one project: status, curves, rounds, picks and training."""
 
+import math
+
 from labelgrid.drawings.bars import Bars
 from labelgrid.drawings.charts import Chart, Line
 from labelgrid.drawings.wording import add_unit, number, signed_number
+from labelgrid.project.class_rows import class_rows
 from labelgrid.project.headlines import headlines_of
 from labelgrid.report.blocks import (
     Block,
@@ -153,6 +156,7 @@ def _curves(report: ProjectReport) -> list[Block]:
     if all_curves:
         blocks += _cautions(report)
         blocks += [Heading(f"Newest metrics: round {report.measured[-1].round}"), _newest(report)]
+        blocks += _classes(report)
     heights = {}
     for headline in headlines_of(report.measured, report.headlines):
         if headline.change_interval:
@@ -216,6 +220,20 @@ def _newest(report: ProjectReport) -> DataTable:
             ]
         )
     return DataTable([*columns, *number_columns("held-out labels")], rows)
+
+
+def _classes(report: ProjectReport) -> list[Block]:
+    """A table of the classes of each task that has some, the worst first."""
+    blocks: list[Block] = []
+    columns = [Column("class"), *number_columns("IoU, %", "change", "share of the pixels, %")]
+    for task, rows in class_rows(report.measured).items():
+        cells: list[list[Value]] = []
+        for row in rows:
+            iou = None if math.isnan(row.iou) else row.iou
+            change = None if row.change is None else signed_number(row.change)
+            cells.append([row.name, iou, change, row.share])
+        blocks += [Heading(f"Classes of {task}, the worst first"), DataTable(columns, cells)]
+    return blocks
 
 
 def _curve(curve: Curve, least_height: float) -> list[Block]:

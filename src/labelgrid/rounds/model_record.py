@@ -53,6 +53,7 @@ def record_measurement(
             loss_mtl=result.loss_mtl.value,
             heldout_set=hash_of(sorted(labels), target_declarations(context.definitions)),
             without=result.without,
+            classes=result.classes,
         )
         write_measurement(project.round_folder(fit.round), record, spent, result.losses)
 

@@ -14,10 +14,10 @@ from labelgrid.data.options import DataOptions
 from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.nets.network import Raw
-from labelgrid.pixel.metrics import Metric
+from labelgrid.pixel.metrics import ClassMetric, Metric
 from labelgrid.pixel.target import Target
 from labelgrid.progress import Progress, Silent
-from labelgrid.results import Result
+from labelgrid.results import ClassScore, Result
 from labelgrid.tasks.task import Task, TaskDef, build_all
 from labelgrid.train.flip_average import predict_whole
 from labelgrid.train.model import TrainedModel
@@ -43,6 +43,7 @@ class Evaluation:
         labels: the number of labels by task.
         without: by task and metric, its values with each block of images left out in turn, for
             `project.headlines.jackknife_interval`.
+        classes: the score of each class by its name, of the tasks whose metric has them.
     """
 
     metrics: Mapping[str, Mapping[str, Result]]
@@ -50,6 +51,7 @@ class Evaluation:
     loss_mtl: Result
     labels: Mapping[str, int]
     without: Mapping[str, Mapping[str, Sequence[float]]]
+    classes: Mapping[str, Mapping[str, ClassScore]]
 
     def flat(self) -> dict[str, float]:
         """Return the values by `task/metric`, the losses by `task/loss`, and `loss_mtl`."""
@@ -188,7 +190,22 @@ def evaluate_outputs(
         loss_mtl=Result("loss_mtl", total, "", "lower"),
         labels={name: measure.labels for name, measure in measures.items()},
         without={name: measure.without() for name, measure in measures.items()},
+        classes=_class_scores(measures, definitions),
     )
+
+
+def _class_scores(
+    measures: Mapping[str, "Measure"], definitions: Mapping[str, TaskDef]
+) -> dict[str, dict[str, ClassScore]]:
+    """The scores of the classes of all tasks that were measured and whose metric has them."""
+    scores = {}
+    for task, measure in measures.items():
+        by_class = []
+        if measure.labels and isinstance(measure.metric, ClassMetric):
+            by_class = measure.metric.class_scores()
+        if by_class:
+            scores[task] = dict(zip(definitions[task].class_names, by_class, strict=True))
+    return scores
 
 
 class Measure:

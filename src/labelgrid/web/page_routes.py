@@ -28,6 +28,11 @@ def router(opened: Callable[[], Project]) -> APIRouter:
             view = grid_page(project, query)
         return render("grid.html.j2", view=view)
 
+    @routes.get("/classes", response_class=HTMLResponse)
+    def show_classes() -> Response:
+        with opened() as project:
+            return render("classes.html.j2", tables=project.classes())
+
     @routes.get("/image", response_class=HTMLResponse)
     def show_image(query: Annotated[ImageQuery, Query()]) -> Response:
         with opened() as project:

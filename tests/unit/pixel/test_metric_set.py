@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from labelgrid.pixel.metric_set import MetricSet
-from labelgrid.pixel.metrics import DepthMetric, SaliencyMetric
+from labelgrid.pixel.metrics import DepthMetric, SaliencyMetric, SegmentationMetric
 from labelgrid.pixel.target import Target
 
 
@@ -36,3 +36,12 @@ def test_merging_sets_merges_each_metric() -> None:
 def test_sets_of_other_metrics_do_not_merge() -> None:
     with pytest.raises(ValueError, match="zip"):
         made().merge(MetricSet([DepthMetric()]))
+
+
+def test_a_set_has_the_class_scores_of_the_first_metric_that_has_some() -> None:
+    truth = torch.tensor([[[[0, 1]]]])
+    metric = MetricSet([SegmentationMetric(2)])
+    pixels = Target(truth, torch.ones(1, 1, 1, 2).bool())
+    metric.update(torch.eye(2)[[0, 0]].T.view(1, 2, 1, 2), pixels)
+    assert [score.iou for score in metric.class_scores()] == [50.0, 0.0]
+    assert MetricSet([]).class_scores() == []

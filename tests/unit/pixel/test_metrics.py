@@ -59,6 +59,17 @@ def test_a_class_predicted_but_never_true_counts_against() -> None:
     assert measured(SegmentationMetric(2), (one_hot(guess, 2), truth))["mIoU"] == 25
 
 
+def test_each_class_has_its_own_iou_and_number_of_pixels() -> None:
+    truth, guess = torch.tensor([[[[0, 0, 0, 1]]]]), torch.tensor([[[[0, 0, 1, 2]]]])
+    metric = SegmentationMetric(4)
+    measured(metric, (one_hot(guess, 4), truth))
+    scores = metric.class_scores()
+    assert [score.iou for score in scores[:3]] == [pytest.approx(200 / 3), 0, 0]
+    assert math.isnan(scores[3].iou) and [score.pixels for score in scores] == [3, 1, 0, 0]
+    metric.sums += math.nan
+    assert all(math.isnan(score.iou) and score.pixels == 0 for score in metric.class_scores())
+
+
 @pytest.mark.parametrize("absent", ["skip", "zero"])
 def test_without_a_pixel_there_is_no_miou(absent: str) -> None:
     assert math.isnan(SegmentationMetric(3, absent=absent).compute()["mIoU"].value)  # type: ignore[arg-type]

@@ -79,6 +79,17 @@ def test_figures_without_a_block_are_the_figures_of_the_other_images(parts, monk
                 assert values[block] == pytest.approx(rest.metrics[task][name].value, rel=1e-5)
 
 
+def test_classes_are_measured_by_name_and_their_mean_is_the_metric(parts):
+    result = run(parts)
+    scores = result.classes["semseg"]
+    assert set(result.classes) == {"semseg"} and list(scores) == list(
+        parts[1]["semseg"].class_names
+    )
+    ious = [score.iou for score in scores.values()]
+    assert np.nanmean(ious) == pytest.approx(result.metrics["semseg"]["mIoU"].value)
+    assert sum(score.pixels for score in scores.values()) > 0
+
+
 def test_one_image_alone_cannot_be_left_out(parts):
     assert not any(run(parts, names=list(parts[0].names)[:1]).without.values())
 

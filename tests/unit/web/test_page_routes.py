@@ -2,6 +2,7 @@
 
 import pytest
 
+from labelgrid import Project
 from labelgrid.project.folder import ProjectFolder
 from tests.pages import cell_in, client_of, labelled_project
 
@@ -100,3 +101,15 @@ def test_names_are_escaped_wherever_they_are_shown(tmp_path):
         assert "<img src=x" not in read(client, address)
         wrong = client.get(f"/grid?state={evil}", headers={"Accept": "text/html"})
         assert evil not in wrong.text
+
+
+def test_classes_are_listed_with_the_worst_first(tmp_path):
+    folder = labelled_project(tmp_path)
+    with client_of(folder) as client:
+        assert "No network has been measured" in read(client, "/classes")
+        with Project.open(folder) as project:
+            project.fit()
+            rows = project.classes()["semseg"]
+        page = read(client, "/classes")
+    places = [page.index(f'<th scope="row">{row.name}</th>') for row in rows]
+    assert places == sorted(places) and "semseg, the worst first" in page

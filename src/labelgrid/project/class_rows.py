@@ -1,0 +1,66 @@
+"""Lists how well each class is predicted, the worst first, with the change since the round before.
+
+Loads no torch.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from labelgrid.project.records import Measurement
+from labelgrid.results import ClassScore
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassRow:
+    """A class of a task.
+
+    Args:
+        name: of the class.
+        iou: on the held-out labels, in percent; NaN if it is neither in these nor predicted.
+        change: of the IoU since the measured round before; None without one on the same labels.
+        share: of the held-out labels' pixels, in percent.
+        pixels: their number.
+    """
+
+    name: str
+    iou: float
+    change: float | None
+    share: float
+    pixels: int
+
+
+def class_rows(measured: Sequence[Measurement]) -> dict[str, list[ClassRow]]:
+    """The classes of each task in the newest measured round, the worst first.
+
+    Args:
+        measured: the measured rounds, ordered by number.
+    """
+    if not measured:
+        return {}
+    newest = measured[-1]
+    earlier: Mapping[str, Mapping[str, ClassScore]] = {}
+    if len(measured) > 1 and measured[-2].heldout_set == newest.heldout_set:
+        earlier = measured[-2].classes
+    tables = {}
+    for task, scores in newest.classes.items():
+        tables[task] = _rows(scores, earlier.get(task, {}))
+    return tables
+
+
+def _rows(scores: Mapping[str, ClassScore], earlier: Mapping[str, ClassScore]) -> list[ClassRow]:
+    total = max(sum(score.pixels for score in scores.values()), 1)
+    rows = []
+    for name, score in scores.items():
+        change = None
+        if name in earlier and math.isfinite(score.iou - earlier[name].iou):
+            change = score.iou - earlier[name].iou
+        row = ClassRow(
+            name=name,
+            iou=score.iou,
+            change=change,
+            share=100 * score.pixels / total,
+            pixels=score.pixels,
+        )
+        rows.append(row)
+    return sorted(rows, key=lambda row: (math.isnan(row.iou), row.iou, -row.pixels))
