@@ -238,6 +238,17 @@ def a_camera_that_it_needs_is_demanded(name: str) -> None:
     )
 
 
+def a_guess_is_a_number(name: str) -> None:
+    bound = Bound(name)
+    labels = [truth(kind) for kind in bound.relation.reads]
+    values = bound.derive(labels, camera_of(labels)).value
+    expect(
+        not bound.relation.guesses or bool(np.isfinite(values).all()),
+        f"`derive` of {name} must return finite values also where it is not sure, as `guesses` "
+        "says: they become predictions.",
+    )
+
+
 def it_does_not_import_torch(name: str) -> None:
     run = run_alone(ALONE, name)
     expect(
@@ -256,6 +267,7 @@ LAWS: tuple[Callable[[str], None], ...] = (
     a_mirrored_image_has_the_mirrored_label,
     the_labels_that_it_reads_stay_as_they_are,
     a_camera_that_it_needs_is_demanded,
+    a_guess_is_a_number,
     it_does_not_import_torch,
 )
 LAW_OF_NAME = {law.__name__: law for law in LAWS}

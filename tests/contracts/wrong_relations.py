@@ -1,14 +1,22 @@
 """Relations that each break one law: a right one with one fault."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from labelgrid.camera import Camera
 from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray
-from labelgrid.relations.relation import Derive, Relation
+from labelgrid.relations.relation import Derive, DerivePredicted, Relation
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from labelgrid.pixel.target import Target
 
 
 @dataclass(frozen=True)
@@ -25,13 +33,25 @@ def twice(labels: Sequence[LabelArray], camera: Camera | None) -> LabelArray:
     return LabelArray(value, depth.valid)
 
 
-def by(derive: Derive) -> Relation:
+def predicted_twice(predictions: Sequence[Tensor], _camera: Tensor | None) -> Target:
+    """As `twice`, of predictions."""
+    import torch
+
+    from labelgrid.pixel.target import Target
+
+    (depth,) = predictions
+    valid = depth.isfinite()
+    return Target(2 * torch.where(valid, depth, 0), valid)
+
+
+def by(derive: Derive, predicted: DerivePredicted = predicted_twice) -> Relation:
     """The relation that derives so, whatever the tasks."""
     return Relation(
         reads=("depth",),
         gives="depth",
         between=lambda _reads, _gives: derive,
         needs_camera=True,
+        on_predictions=lambda _reads, _gives: predicted,
     )
 
 
@@ -125,11 +145,80 @@ def assumes_a_camera(_options: object) -> Relation:
     return by(derive)
 
 
+def guesses_nothing(_options: object) -> Relation:
+    def derive(labels: Sequence[LabelArray], camera: Camera | None) -> LabelArray:
+        label = twice(labels, camera)
+        valid = label.valid.copy()
+        valid[0, 0] = False
+        return LabelArray(np.where(valid[..., None], label.value, np.float32(np.nan)), valid)
+
+    return replace(by(derive), guesses=True)
+
+
 def loads_torch(_options: object) -> Relation:
     import torch
 
     assert torch
     return RIGHT
+
+
+def predicts_half(_options: object) -> Relation:
+    def derive(predictions: Sequence[Tensor], _camera: Tensor | None) -> Target:
+        found = predicted_twice(predictions, None)
+        return replace(found, value=found.value / 4)
+
+    return by(twice, derive)
+
+
+def predicts_one_row_less(_options: object) -> Relation:
+    def derive(predictions: Sequence[Tensor], _camera: Tensor | None) -> Target:
+        found = predicted_twice(predictions, None)
+        return replace(found, value=found.value[:, :, 1:])
+
+    return by(twice, derive)
+
+
+def predicts_too_little(_options: object) -> Relation:
+    def derive(predictions: Sequence[Tensor], _camera: Tensor | None) -> Target:
+        found = predicted_twice(predictions, None)
+        return replace(found, valid=found.valid & (found.value < found.value.median()))
+
+    return by(twice, derive)
+
+
+def stops_gradients(_options: object) -> Relation:
+    def derive(predictions: Sequence[Tensor], _camera: Tensor | None) -> Target:
+        found = predicted_twice(predictions, None)
+        return replace(found, value=found.value.detach())
+
+    return by(twice, derive)
+
+
+def looks_at_the_batch(_options: object) -> Relation:
+    def derive(predictions: Sequence[Tensor], _camera: Tensor | None) -> Target:
+        found = predicted_twice(predictions, None)
+        return replace(found, value=found.value.flip(0).flip(3))
+
+    return by(twice, derive)
+
+
+def believes_what_is_not_finite(_options: object) -> Relation:
+    def derive(predictions: Sequence[Tensor], _camera: Tensor | None) -> Target:
+        found = predicted_twice(predictions, None)
+        return replace(found, valid=found.valid | ~found.valid)
+
+    return by(twice, derive)
+
+
+def divides_by_what_is_not_finite(_options: object) -> Relation:
+    def derive(predictions: Sequence[Tensor], _camera: Tensor | None) -> Target:
+        import torch
+
+        (depth,) = predictions
+        found = predicted_twice(predictions, None)
+        return replace(found, value=torch.where(found.valid, 2 * depth**2 / depth, 0))
+
+    return by(twice, derive)
 
 
 #: A law, a relation that breaks it, and words of the message to the relation's author.
@@ -146,5 +235,25 @@ BREAKS = (
     ("a_mirrored_image_has_the_mirrored_label", takes_the_left_neighbour, "exactly the mirrored"),
     ("the_labels_that_it_reads_stay_as_they_are", writes_into_its_labels, "must not write"),
     ("a_camera_that_it_needs_is_demanded", assumes_a_camera, "with a LabelError"),
+    ("a_guess_is_a_number", guesses_nothing, "finite values"),
     ("it_does_not_import_torch", loads_torch, "without importing torch"),
+)
+
+#: The same for the laws of relations on predictions.
+BREAKS_PREDICTED = (
+    ("certain_predictions_give_what_the_labels_give", predicts_half, "certain predictions"),
+    ("certain_predictions_give_what_the_labels_give", predicts_one_row_less, "the shape of"),
+    ("certain_predictions_give_what_the_labels_give", predicts_too_little, "wherever the label"),
+    ("gradients_reach_what_it_reads", stops_gradients, "gradients to all"),
+    ("an_image_does_not_depend_on_others_of_the_batch", looks_at_the_batch, "on other images"),
+    (
+        "what_is_not_finite_is_not_valid_and_spoils_no_gradient",
+        believes_what_is_not_finite,
+        "where a prediction is NaN",
+    ),
+    (
+        "what_is_not_finite_is_not_valid_and_spoils_no_gradient",
+        divides_by_what_is_not_finite,
+        "gradients finite",
+    ),
 )

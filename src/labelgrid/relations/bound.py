@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from labelgrid import plugins
 from labelgrid.camera import Camera
@@ -31,6 +33,7 @@ class BoundRelation:
         needs_camera: whether it needs the camera that took the image.
         derive: derives a label.
         derive_predicted: derives from predictions, with gradients; None: it cannot.
+        guesses: see `Relation`.
         tries: see `Relation`.
     """
 
@@ -43,6 +46,7 @@ class BoundRelation:
     needs_camera: bool
     derive: Derive
     derive_predicted: DerivePredicted | None = None
+    guesses: bool = False
     tries: Sequence[Mapping[str, Any]] = ()
 
     def follows(self, labelled: Iterable[str]) -> bool:
@@ -57,6 +61,14 @@ class BoundRelation:
             LabelError: the relation needs a camera, and it is unknown.
         """
         return self.derive([labels[name] for name in self.reads], camera)
+
+    def guess(self, labels: Mapping[str, LabelArray], camera: Camera | None) -> LabelArray:
+        """As `label`, of predictions: valid also where it is a guess, if the relation makes one."""
+        label = self.label(labels, camera)
+        if not self.guesses:
+            return label
+        known = np.logical_and.reduce([labels[name].valid for name in self.reads])
+        return replace(label, valid=label.valid | known)
 
 
 def bind_relations(
@@ -187,6 +199,7 @@ def _bind(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> Bo
         needs_camera=relation.needs_camera,
         derive=derive,
         derive_predicted=derive_predicted,
+        guesses=relation.guesses,
         tries=relation.tries,
     )
 

@@ -43,6 +43,8 @@ class Relation:
         on_predictions: for tasks that `between` accepts: the function that derives from
             predictions, with gradients: the same values, valid also where it is less sure. Imports
             torch when it is called. None: there is none.
+        guesses: whether its values are its best guess also where it is not sure, if it is sure of
+            what it reads: `predict` writes them, as a prediction is one everywhere.
         tries: options that `relate` tries beside the defaults, those of a table [options] each.
     """
 
@@ -51,4 +53,5 @@ class Relation:
     between: Callable[[Sequence[TaskDef], TaskDef], Derive]
     needs_camera: bool = False
     on_predictions: Callable[[Sequence[TaskDef], TaskDef], DerivePredicted] | None = None
+    guesses: bool = False
     tries: Sequence[Mapping[str, Any]] = ()

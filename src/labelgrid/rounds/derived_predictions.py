@@ -93,21 +93,19 @@ class ImagePredictions:
     def derived(self, relation: BoundRelation) -> LabelArray:
         """The prediction that follows from others; with a head, the mean of both.
 
-        In the mean, what follows weighs as much as it is trusted.
+        In the mean, what follows weighs as much as it is trusted, where the relation is sure.
 
         Raises:
             LabelError: the relation needs the camera, which is unknown, and there is no head.
         """
         read = {name: self.label(name) for name in relation.reads}
         raw = self.raws[relation.gives] if relation.gives in self.learned else None
+        if raw is None:
+            return relation.guess(read, self.camera)
         try:
             label = relation.label(read, self.camera)
         except LabelError:
-            if raw is None:
-                raise
             return self.label(relation.gives)
-        if raw is None:
-            return label
         return self._mean(relation, raw, label)
 
     def _mean(self, relation: BoundRelation, raw: Tensor, derived: LabelArray) -> LabelArray:

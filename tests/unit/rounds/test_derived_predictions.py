@@ -93,6 +93,32 @@ def test_without_a_camera_the_head_alone_predicts_or_nothing_does() -> None:
         image(None, ["depth"]).derived(NORMALS)
 
 
+@pytest.mark.parametrize("name", ["semseg_edges", "classes_saliency"])
+def test_edges_and_the_salient_object_follow_from_predicted_classes(
+    name: str, tmp_path: Path
+) -> None:
+    options = {"classes": ["wall", "person"]}
+    rows = [TaskRow("semseg", "semseg", 1.0, options)]
+    rows += [TaskRow(kind, kind, 1.0) for kind in ("edges", "saliency")]
+    defined = definitions(rows)
+    relation = bind(name, RelationChoice(trust=1.0), defined)
+    raw = torch.zeros(2, *SIZE)
+    raw[1, :, 16:] = 5.0
+    raw[0, :, :16] = 5.0
+    predictions = replace(
+        image(None, ["semseg"]), tasks=build_all(defined), definitions=defined, raws={"semseg": raw}
+    )
+    path = tmp_path / "out.png"
+    predictions.write(relation.gives, relation, path)
+    lit = defined[relation.gives].read(path).value[12, :, 0] >= 0.5
+    wanted = [15] if name == "semseg_edges" else [*range(16, 32)]
+    assert lit.nonzero()[0].tolist() == wanted
+    raw[1] = -9.0  # all is wall
+    predictions = replace(predictions, raws={"semseg": raw})
+    predictions.write(relation.gives, relation, path)
+    assert not defined[relation.gives].read(path).value.any()
+
+
 def test_only_learned_tasks_are_read_and_only_wanted_ones_derived() -> None:
     other = replace(NORMALS, name="second")
     both = [NORMALS, other]

@@ -3,12 +3,17 @@
 People often leave the borders of objects unlabelled. Such thin gaps are filled first, each pixel
 with the nearest class; of equally near ones, with the first of the list. So the edge runs through
 the middle of the gap. What lies deep in wider gaps, or beside these, is not valid.
+
+Of predicted probabilities, an edge is as sure as the classes change: 1 - the overlap of the
+probabilities of a pixel and of the neighbour that is least like it. Soft borders are not valid.
 """
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
@@ -16,8 +21,13 @@ from numpy.typing import NDArray
 
 from labelgrid.camera import Camera
 from labelgrid.formats.codec import LabelArray
-from labelgrid.relations.relation import Derive, Relation
+from labelgrid.relations.relation import Derive, DerivePredicted, Relation
 from labelgrid.tasks.task import TaskDef
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from labelgrid.pixel.target import Target
 
 #: A class that no pixel has: there is none.
 NO_CLASS = 65535
@@ -65,6 +75,16 @@ def derive_edges(
     return LabelArray((edge & valid).astype(np.float32)[..., None], valid)
 
 
+def predicted_edges(
+    options: Options, predictions: Sequence[Tensor], _camera: Tensor | None
+) -> Target:
+    """As `derive_edges`, of class probabilities, with gradients; these have no gaps."""
+    from labelgrid.pixel.class_borders import class_borders
+
+    (probabilities,) = predictions
+    return class_borders(probabilities, options.side)
+
+
 def _smallest_around(classes: Classes) -> Classes:
     """The smallest number of each pixel and its eight neighbours."""
     return np.asarray(cv2.erode(classes, np.ones((3, 3), np.uint8)), np.uint16)
@@ -101,4 +121,13 @@ def build(options: Options) -> Relation:
     def between(_reads: Sequence[TaskDef], _gives: TaskDef) -> Derive:
         return partial(derive_edges, options)
 
-    return Relation(reads=("semseg",), gives="edges", between=between)
+    def on_predictions(_reads: Sequence[TaskDef], _gives: TaskDef) -> DerivePredicted:
+        return partial(predicted_edges, options)
+
+    return Relation(
+        reads=("semseg",),
+        gives="edges",
+        between=between,
+        on_predictions=on_predictions,
+        guesses=True,
+    )

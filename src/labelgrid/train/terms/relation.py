@@ -1,7 +1,7 @@
 """Relation: a prediction agrees with what a relation derives from other predictions of its image.
 
 No label is needed. The relations are the recipe's, in [relations.NAME]: those that can be
-differentiated, as `depth_normals`.
+differentiated, as `depth_normals`. Edges by `semseg_edges` are as wide as pixels of the heads.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ class Options:
             that are on and can be differentiated.
         learn: which predictions get gradients: those of the task that is given and of the tasks
             that are read (`"both"`), or only those of one side (`"gives"`, `"reads"`). Where a loss
-            counts classes, the tasks that are read get none.
+            counts classes, as those of edges and saliency do, the tasks that are read get none.
         images: `"all"`, or those without a label of the given task (`"unlabelled"`).
     """
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from labelgrid.errors import RecipeError
 from labelgrid.ledger.grid import TaskRow
@@ -50,6 +51,20 @@ def test_without_a_pixel_of_the_classes_nothing_is_sure() -> None:
         assert np.array_equal(found, semseg.valid & person)
         shares.append(found.mean())
     assert min(shares) == 0 < max(shares)
+
+
+def test_predicted_probabilities_of_the_classes_are_added() -> None:
+    on_predictions = build(Options(("wall", "floor"))).on_predictions
+    assert on_predictions is not None
+    derive = on_predictions([SEMSEG], SALIENCY)
+    probabilities = torch.zeros(2, len(SEMSEG.class_names), 1, 3)
+    wall, floor = map(SEMSEG.class_names.index, ("wall", "floor"))
+    probabilities[:, wall] = torch.tensor([0.3, 0.1, 0.0])
+    probabilities[0, floor] = torch.tensor([0.3, 0.1, 0.2])
+    found = derive([probabilities], None)
+    torch.testing.assert_close(found.value[0, 0, 0], torch.tensor([0.6, 0.2, 0.2]))
+    assert found.valid[0].all()
+    assert not found.valid[1].any()  # below 0.5 everywhere: none of the classes is there
 
 
 def test_a_class_that_there_is_not_and_an_empty_set_are_refused() -> None:

@@ -13,7 +13,7 @@ from labelgrid.errors import RecipeError
 from labelgrid.progress import Silent
 from labelgrid.relations.bound import bind
 from labelgrid.relations.choice import RelationChoice
-from labelgrid.scenes.maps import scene_labels
+from labelgrid.scenes.maps import TASKS, scene_labels
 from labelgrid.scenes.ray_casting import cast
 from labelgrid.scenes.rooms import FOV, make_scene
 from labelgrid.tasks.task import definitions
@@ -21,7 +21,7 @@ from labelgrid.train.terms import relation
 from labelgrid.train.terms.relation import Options
 from labelgrid.train.trainer import Trainer
 from tests.contracts.trained import OPTIONS
-from tests.support import Made, task_rows
+from tests.support import Made
 from tests.toys import toy_plan
 from tests.unit.train.terms.stepped import (
     Said,
@@ -189,9 +189,10 @@ def test_a_network_learns_normals_from_its_depth_alone(training):
     assert losses[-1] < 0.2 * losses[0]
 
 
-def rooms(folder):
-    """Four rooms with depth and normals, and the camera that they are seen through."""
-    made = Made(folder, tuple(f"{i}.png" for i in range(4)), task_rows(("depth", "normals")))
+def rooms(folder, names):
+    """Four rooms with labels of these tasks, and the camera that they are seen through."""
+    rows = tuple(row for row in TASKS if row.name in names)
+    made = Made(folder, tuple(f"{i}.png" for i in range(4)), rows)
     made.images.mkdir(parents=True)
     (folder / "camera.toml").write_text(f"field_of_view = {FOV}\n")
     for i, name in enumerate(made.names):
@@ -206,15 +207,24 @@ def rooms(folder):
     return made
 
 
-def test_a_training_on_rooms_has_finite_losses_and_weights_and_the_term_takes_part(tmp_path):
-    made = rooms(tmp_path / "made")
-    options = replace(OPTIONS, epochs=10, batch=4, learning_rate=1e-2)
-    bound = bind("depth_normals", RelationChoice(trust=0.5), definitions(list(made.rows)))
+@pytest.mark.parametrize(
+    ("name", "tasks", "options"),
+    [
+        ("depth_normals", ("depth", "normals"), {}),
+        ("semseg_edges", ("semseg", "edges"), {}),
+        ("classes_saliency", ("semseg", "saliency"), {"classes": ["wall", "person"]}),
+    ],
+)
+def test_a_training_on_rooms_has_finite_losses_and_weights_and_the_term_takes_part(
+    tmp_path, name, tasks, options
+):
+    made = rooms(tmp_path / "made", tasks)
+    train = replace(OPTIONS, epochs=10, batch=4, learning_rate=1e-2)
+    choice = RelationChoice(trust=0.5, options=options)
+    bound = bind(name, choice, definitions(list(made.rows)))
     term = relation.build({}, None, Options())
-    training = Trainer(toy_plan(made, options, terms={"it": term}, relations=[bound]))
+    training = Trainer(toy_plan(made, train, terms={"it": term}, relations=[bound]))
     training.prepare(tmp_path / "terms", Silent(), resumed=False)
-    found = [
-        training.run_epoch(Silent())["terms"]["it.depth_normals"] for _ in range(options.epochs)
-    ]
+    found = [training.run_epoch(Silent())["terms"][f"it.{name}"] for _ in range(train.epochs)]
     assert all(map(math.isfinite, found)) and found[-1] > 0.01
     assert all(weights.isfinite().all() for weights in training.network.state_dict().values())
