@@ -13,6 +13,7 @@ from labelgrid.data.transforms import place_label
 from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.ledger.grid import TaskRow
+from labelgrid.relations.bands import rows_of
 from labelgrid.relations.relation import Relation
 from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.task import TaskDef, spec_of
@@ -238,6 +239,25 @@ def a_camera_that_it_needs_is_demanded(name: str) -> None:
     )
 
 
+def rows_beyond_its_margin_change_nothing(name: str) -> None:
+    bound = Bound(name)
+    margin = bound.relation.margin
+    labels = [truth(kind) for kind in bound.relation.reads]
+    camera = camera_of(labels)
+    height = labels[0].size[0]
+    if margin is None or height < 2 * margin + 3:
+        return
+    whole = rows_of(bound.derive(labels, camera), slice(height - 2, height))
+    first = height - 2 - margin
+    parts = [rows_of(label, slice(first, height)) for label in labels]
+    part = rows_of(bound.derive(parts, camera.shift(0, first)), slice(margin, margin + 2))
+    close = np.allclose(part.value[whole.valid], whole.value[whole.valid], atol=1e-5)
+    expect(
+        close and np.array_equal(part.valid, whole.valid),
+        f"`derive` of {name} must not look further than `margin`, {margin} rows.",
+    )
+
+
 def a_guess_is_a_number(name: str) -> None:
     bound = Bound(name)
     labels = [truth(kind) for kind in bound.relation.reads]
@@ -267,6 +287,7 @@ LAWS: tuple[Callable[[str], None], ...] = (
     a_mirrored_image_has_the_mirrored_label,
     the_labels_that_it_reads_stay_as_they_are,
     a_camera_that_it_needs_is_demanded,
+    rows_beyond_its_margin_change_nothing,
     a_guess_is_a_number,
     it_does_not_import_torch,
 )

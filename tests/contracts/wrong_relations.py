@@ -145,6 +145,16 @@ def assumes_a_camera(_options: object) -> Relation:
     return by(derive)
 
 
+def looks_too_far(_options: object) -> Relation:
+    def derive(labels: Sequence[LabelArray], camera: Camera | None) -> LabelArray:
+        label = twice(labels, camera)
+        above = np.roll(label.value, 3, 0)
+        above[:3] = 0
+        return replace(label, value=label.value + above * label.valid[..., None])
+
+    return replace(by(derive), margin=2)
+
+
 def guesses_nothing(_options: object) -> Relation:
     def derive(labels: Sequence[LabelArray], camera: Camera | None) -> LabelArray:
         label = twice(labels, camera)
@@ -235,6 +245,7 @@ BREAKS = (
     ("a_mirrored_image_has_the_mirrored_label", takes_the_left_neighbour, "exactly the mirrored"),
     ("the_labels_that_it_reads_stay_as_they_are", writes_into_its_labels, "must not write"),
     ("a_camera_that_it_needs_is_demanded", assumes_a_camera, "with a LabelError"),
+    ("rows_beyond_its_margin_change_nothing", looks_too_far, "further than `margin`, 2"),
     ("a_guess_is_a_number", guesses_nothing, "finite values"),
     ("it_does_not_import_torch", loads_torch, "without importing torch"),
 )

@@ -15,6 +15,7 @@ from labelgrid.project.known_cameras import camera_step
 from labelgrid.project.random_labels import ENOUGH, MOST, MOST_PIXELS, RandomLabels
 from labelgrid.project.sources import source_of
 from labelgrid.relations.agreement import FEWEST, Measured, TruePair, measure_relation
+from labelgrid.relations.bands import thin_pair
 from labelgrid.relations.bound import BoundRelation, bind, undeclared_relations
 from labelgrid.relations.choice import RelationChoice
 from labelgrid.relations.search import Setting, find_setting
@@ -144,7 +145,8 @@ class _Measuring:
         if len(pairs) < FEWEST:
             return replace(row, remark=self._lacking(relation, len(pairs)))
         task = self.sampler.tasks[relation.gives]
-        setting = find_setting(self.bound, self._tries(relation), pairs, task)
+        tries = self._tries(relation)
+        setting = find_setting(self.bound, tries, self._thinned(pairs, tries), task)
         if setting is None:
             return replace(row, remark=self._without_camera(relation))
         return self._measured(row, setting, pairs)
@@ -179,6 +181,16 @@ class _Measuring:
             if merged not in tries:
                 tries.append(merged)
         return tries
+
+    def _thinned(
+        self, pairs: Sequence[TruePair], tries: Sequence[Mapping[str, Any]]
+    ) -> Sequence[TruePair]:
+        """The pairs for a search, which derives labels hundreds of times: bands of large images."""
+        margins = [self.bound(options).margin for options in tries]
+        known = [margin for margin in margins if margin is not None]
+        if len(known) < len(margins):  # it needs whole images
+            return pairs
+        return [thin_pair(pair, max(known)) for pair in pairs]
 
     def _lacking(self, relation: BoundRelation, count: int) -> str:
         folder = self.sampler.project.folder

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.camera import Camera
+from labelgrid.camera import Camera, Size
 from labelgrid.formats.codec import LabelArray
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.results import Result
@@ -51,12 +51,20 @@ class TruePair:
     truth: LabelArray
     camera: Camera | None = None
 
+    @property
+    def size(self) -> Size:
+        """The size of the image."""
+        return self.truth.size
+
+    def camera_by(self, view: float | None) -> Camera | None:
+        """The camera; an unknown one by its field of view in degrees."""
+        if self.camera is None and view is not None:
+            return Camera.of_view(view, self.size)
+        return self.camera
+
     def derive(self, relation: BoundRelation, view: float | None = None) -> LabelArray:
         """The derived label; `view` is the field of view of an unknown camera, in degrees."""
-        camera = self.camera
-        if camera is None and view is not None:
-            camera = Camera.of_view(view, self.truth.size)
-        return relation.label(self.labels, camera)
+        return relation.label(self.labels, self.camera_by(view))
 
 
 @dataclass(frozen=True, kw_only=True)

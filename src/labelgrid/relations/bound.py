@@ -33,6 +33,7 @@ class BoundRelation:
         needs_camera: whether it needs the camera that took the image.
         derive: derives a label.
         derive_predicted: derives from predictions, with gradients; None: it cannot.
+        margin: see `Relation`.
         guesses: see `Relation`.
         tries: see `Relation`.
     """
@@ -46,6 +47,7 @@ class BoundRelation:
     needs_camera: bool
     derive: Derive
     derive_predicted: DerivePredicted | None = None
+    margin: int | None = None
     guesses: bool = False
     tries: Sequence[Mapping[str, Any]] = ()
 
@@ -199,6 +201,7 @@ def _bind(name: str, choice: RelationChoice, tasks: Mapping[str, TaskDef]) -> Bo
         needs_camera=relation.needs_camera,
         derive=derive,
         derive_predicted=derive_predicted,
+        margin=relation.margin,
         guesses=relation.guesses,
         tries=relation.tries,
     )

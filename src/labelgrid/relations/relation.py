@@ -43,6 +43,10 @@ class Relation:
         on_predictions: for tasks that `between` accepts: the function that derives from
             predictions, with gradients: the same values, valid also where it is less sure. Imports
             torch when it is called. None: there is none.
+        margin: what it derives of a row of pixels is known from so many rows above and below it:
+            `relate` searches options and cameras on bands of rows of large images. How all of a
+            label is stored, such as its steps, may count, too. Where labels are compared by more
+            than single pixels, as lines are, and by default: None, it needs the whole image.
         guesses: whether its values are its best guess also where it is not sure, if it is sure of
             what it reads: `predict` writes them, as a prediction is one everywhere.
         tries: options that `relate` tries beside the defaults, those of a table [options] each.
@@ -53,5 +57,6 @@ class Relation:
     between: Callable[[Sequence[TaskDef], TaskDef], Derive]
     needs_camera: bool = False
     on_predictions: Callable[[Sequence[TaskDef], TaskDef], DerivePredicted] | None = None
+    margin: int | None = None
     guesses: bool = False
     tries: Sequence[Mapping[str, Any]] = ()

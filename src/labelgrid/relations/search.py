@@ -61,6 +61,8 @@ def find_setting(
         view = _find_view(trials, pairs[:MOST])
         if view is None:
             return None
+    if len(tries) == 1:
+        return Setting(tries[0], view)
     chance = chance_error([pair.truth for pair in pairs], task)
     values = []
     for trial in trials:

@@ -22,6 +22,8 @@ Agreement = Callable[[LabelArray, LabelArray, Any], Sequence[Result]]
 POSITIVE = 0.5
 #: A line may be so far from its true place, as a share of the image's diagonal.
 DISTANCE = 0.0075
+#: Lines of larger maps are compared in square blocks of pixels, about so many.
+BLOCKS = 1_000_000
 
 
 def no_agreement(_label: LabelArray, _truth: LabelArray, _options: object) -> Sequence[Result]:
@@ -77,19 +79,21 @@ def distance_agreement(label: LabelArray, truth: LabelArray, options: Any) -> Se
 def line_agreement(label: LabelArray, truth: LabelArray, _options: object) -> Sequence[Result]:
     """F, precision and recall of lines in percent, within 0.0075 of the diagonal, or a pixel.
 
-    Without a line in one of the two, its share is 100 if there is none in the other.
+    In large maps, a block of pixels is one of a line if any of them is. Without a line in one of
+    the two, its share is 100 if there is none in the other.
     """
     from labelgrid.pixel.boundaries import boundary_counts  # slow to load
 
     both = label.valid & truth.valid
     if not both.any():
         return ()
-    drawn = np.where(both, label.value[..., 0] >= POSITIVE, 0.0)
-    lines = both & (truth.value[..., 0] >= POSITIVE)
+    side = max(1, round((both.size / BLOCKS) ** 0.5))
+    drawn = _any_in_blocks(both & (label.value[..., 0] >= POSITIVE), side)
+    lines = _any_in_blocks(both & (truth.value[..., 0] >= POSITIVE), side)
     counts = boundary_counts(
         drawn.astype(np.float64),
         [lines],
-        distance=max(DISTANCE, 1 / float(np.hypot(*both.shape))),
+        distance=max(DISTANCE, 1 / float(np.hypot(*lines.shape))),
         thresholds=np.array([POSITIVE]),
     )
     found, every, right, predicted = counts[:, 0].tolist()
@@ -98,6 +102,13 @@ def line_agreement(label: LabelArray, truth: LabelArray, _options: object) -> Se
     f = 2 * precision * recall / max(precision + recall, 1e-9)
     names = {"F": f, "precision": precision, "recall": recall}
     return [Result(name, 100 * value, "%", "higher") for name, value in names.items()]
+
+
+def _any_in_blocks(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
+    """Whether any pixel of each block of so many rows and columns is set."""
+    for axis in range(2):
+        mask = np.logical_or.reduceat(mask, np.arange(0, mask.shape[axis], side), axis)
+    return mask
 
 
 def _share(count: int, total: int, empty: bool) -> float:

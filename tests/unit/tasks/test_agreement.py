@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from labelgrid.formats.codec import LabelArray
+from labelgrid.tasks import agreement
 from labelgrid.tasks.agreement import (
     angle_agreement,
     class_agreement,
@@ -12,6 +13,7 @@ from labelgrid.tasks.agreement import (
     no_agreement,
     region_agreement,
 )
+from tests.rooms import room_labels
 
 SIZE = (40, 60)
 COMPARE = [angle_agreement, class_agreement, distance_agreement, line_agreement, region_agreement]
@@ -111,3 +113,15 @@ def test_a_class_that_was_not_annotated_in_one_label_is_not_held_against_the_oth
     some = label(np.array([[[0], [1], [1], [1]]]), annotated=[True, True, False])
     assert values(class_agreement, some, truth) == [100, 100]
     assert values(class_agreement, truth, some) == [100, 100]
+
+
+def test_lines_of_large_maps_are_compared_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = room_labels(1, (240, 320))["edges"]
+    moved = np.roll(truth.value, 2, 1) * (np.arange(320) % 7 > 0)[:, None]
+    broken = LabelArray(moved.astype(np.float32), truth.valid)
+    (whole, *_) = line_agreement(broken, truth, None)
+    monkeypatch.setattr(agreement, "BLOCKS", 240 * 320 // 9)
+    (blocks, *_) = line_agreement(broken, truth, None)
+    assert 50 < whole.value < 99
+    assert blocks.value == pytest.approx(whole.value, abs=4)
+    assert line_agreement(truth, truth, None)[0].value == 100

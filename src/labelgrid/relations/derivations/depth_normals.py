@@ -285,5 +285,6 @@ def build(options: Options) -> Relation:
         between=between,
         needs_camera=True,
         on_predictions=on_predictions,
+        margin=options.radius,
         tries=TRIES,
     )
