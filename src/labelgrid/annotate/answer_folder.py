@@ -4,7 +4,7 @@ The folder's lists name the cell of a file, or the file's own name does.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -34,6 +34,7 @@ from labelgrid.formats.codec import codec
 from labelgrid.formats.naming import stem
 from labelgrid.images.opening import FORMATS
 from labelgrid.ledger.grid import Cell
+from labelgrid.tasks.legend import LEGEND_PICTURE, LEGEND_TABLE, OVERLAY, OVERLAYS
 from labelgrid.tasks.task import TaskDef
 
 README = "README.txt"
@@ -79,7 +80,8 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
         )
     lists = read_lists(folder)
     answers = Answers(faults=lists.faults)
-    names = list(_walk(folder, set(index.tasks)))
+    found = _walk(folder, set(index.tasks))
+    names = [name for name in found if name in lists.files or not _is_shown(name, index.tasks)]
     skips = skip_lines(folder, answers.faults)
     skipped_ids = {request_id for _, request_id, _ in skips}
     tables = _look_up(index, names, lists.files, skipped_ids)
@@ -120,6 +122,14 @@ def _walk(folder: Path, tasks: set[str]) -> Iterator[str]:
             hidden = name.startswith(".") and name != _SHOWN_HIDDEN
             if not hidden and not (is_top and name in _OTHER_FILES):
                 yield prefix + name
+
+
+def _is_shown(name: str, tasks: Collection[str]) -> bool:
+    """Whether a file is one of those that `predict` writes for people beside its label files."""
+    path = PurePosixPath(name)
+    if len(path.parts) == 1:
+        return name in (LEGEND_TABLE, LEGEND_PICTURE)
+    return path.parts[0] == OVERLAYS and OVERLAYS not in tasks and path.suffix == OVERLAY
 
 
 def _refuse_unreadable(error: OSError) -> None:

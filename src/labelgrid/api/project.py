@@ -523,6 +523,7 @@ class Project(ProjectContents):
         *,
         known: Place | None = None,
         soft: bool = False,
+        overlay: bool = False,
         relations: "Derived" = "missing",
         leave_out: bool = False,
     ) -> int:
@@ -533,6 +534,8 @@ class Project(ProjectContents):
             out: the folder for the predictions, as `OUT/TASK/IMAGE`.
             known: a folder of known labels to feed to the network.
             soft: also write class probabilities and the like, as .npz.
+            overlay: also draw each photograph with each prediction over it, as
+                `OUT/overlays/TASK/IMAGE.jpg`.
             relations: predictions that follow from others by a relation that is on are derived:
                 "missing": those that the network did not learn; "mean": also the others, whose
                 predictions become the mean of both; "none".
@@ -552,6 +555,7 @@ class Project(ProjectContents):
             known=optional_path(known),
             progress=self._progress,
             soft=soft,
+            overlay=overlay,
             relations=relations,
             left_out=left_out if leave_out else None,
         )

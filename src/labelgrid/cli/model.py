@@ -211,6 +211,13 @@ def predict(
     soft: Annotated[
         bool, typer.Option("--soft", help="Also write class probabilities and the like, as .npz.")
     ] = False,
+    overlay: Annotated[
+        bool,
+        typer.Option(
+            "--overlay",
+            help="Also draw each photograph with each prediction over it: OUT/overlays.",
+        ),
+    ] = False,
     relations: Annotated[
         DerivedPredictions,
         typer.Option(
@@ -231,6 +238,7 @@ def predict(
             out,
             known=known,
             soft=soft,
+            overlay=overlay,
             relations=relations.value,
             leave_out=leave_out,
         )

@@ -130,6 +130,14 @@ def label_sheet(
     return page.png()
 
 
+def legends(tasks: Sequence[SheetTask], width: int) -> RGB:
+    """The legends of tasks alone, as a picture of this width."""
+    page = _Page(width)
+    for task in tasks:
+        _draw_legend(page, task)
+    return page.pixels()
+
+
 def _draw_rows(
     page: "_Page", rows: Sequence[SheetRow], tasks: Sequence[SheetTask], layout: Layout
 ) -> None:
@@ -258,12 +266,19 @@ class _Page:
         draw = self._draw(top + SWATCH + 2)
         draw.rectangle((left, top, left + SWATCH, top + SWATCH), colour, (150, 150, 150))
 
+    def pixels(self) -> RGB:
+        """The page as a picture."""
+        return np.array(self._page())
+
     def png(self) -> bytes:
         """The page as a PNG file."""
         file = io.BytesIO()
-        page = self._image.crop((0, 0, self.width, self.top))
-        page.save(file, "PNG", compress_level=3)
+        self._page().save(file, "PNG", compress_level=3)
         return file.getvalue()
+
+    def _page(self) -> Image.Image:
+        """The page without what is below its end."""
+        return self._image.crop((0, 0, self.width, self.top))
 
     def _draw(self, bottom: int) -> ImageDraw.ImageDraw:
         """What draws on the page, which reaches down to `bottom` at least."""

@@ -16,7 +16,8 @@ from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.nets.network import Raw
 from labelgrid.relations.bound import BoundRelation
-from labelgrid.rounds.outputs import predicted_label, write_label
+from labelgrid.rounds.outputs import predicted_label
+from labelgrid.tasks.legend import write_coloured
 from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.evaluate import as_target, strips
 
@@ -67,28 +68,30 @@ class ImagePredictions:
     def _labels(self) -> dict[str, LabelArray]:
         return {}
 
-    def write(self, task: str, relation: BoundRelation | None, path: Path) -> None:
+    def write(self, task: str, relation: BoundRelation | None, path: Path) -> LabelArray:
         """Write a prediction as a label file: the derived one, if a relation is given.
+
+        Returns:
+            what was written.
 
         Raises:
             LabelError: the format cannot hold it; or as `derived`.
         """
-        if relation is None:
-            raw = self.raws[task]
-            definition = self.definitions[task]
-            write_label(self.tasks[task], definition, raw=raw, frame=self.frame, path=path)
-            return
-        label = self.derived(relation)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.definitions[task].write(path, label)
+        label = self._predicted(task) if relation is None else self.derived(relation)
+        write_coloured(self.definitions[task], path, label)
+        return label
 
     def label(self, task: str) -> LabelArray:
         """The prediction of the network's head, made once."""
         if task not in self._labels:
-            self._labels[task] = predicted_label(
-                self.tasks[task], self.definitions[task], raw=self.raws[task], frame=self.frame
-            )
+            self._labels[task] = self._predicted(task)
         return self._labels[task]
+
+    def _predicted(self, task: str) -> LabelArray:
+        """The prediction of the network's head."""
+        return predicted_label(
+            self.tasks[task], self.definitions[task], raw=self.raws[task], frame=self.frame
+        )
 
     def derived(self, relation: BoundRelation) -> LabelArray:
         """The prediction that follows from others; with a head, the mean of both.

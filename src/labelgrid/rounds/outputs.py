@@ -15,6 +15,7 @@ from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.formats.soft import EXTENSION, write_soft
 from labelgrid.pixel.prediction import contenders
 from labelgrid.rounds.blocks import class_map
+from labelgrid.tasks.legend import write_coloured
 from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.evaluate import strips
 
@@ -67,9 +68,8 @@ def window_label(task: Task, raw: Tensor, frame: Frame, rows: slice, columns: sl
 
 
 def write_label(task: Task, definition: TaskDef, raw: Tensor, frame: Frame, path: Path) -> None:
-    """Write a prediction as a label file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    definition.write(path, predicted_label(task, definition, raw, frame))
+    """Write a prediction as a label file, whose classes have colours."""
+    write_coloured(definition, path, predicted_label(task, definition, raw, frame))
 
 
 def write_soft_prediction(task: Task, raw: Tensor, frame: Frame, path: Path) -> None:

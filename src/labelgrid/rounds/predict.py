@@ -19,8 +19,7 @@ from labelgrid.relations.bound import BoundRelation, bind_relations
 from labelgrid.rounds.context import RoundContext, context_of, training_context
 from labelgrid.rounds.derived_predictions import Derived, ImagePredictions, derived_tasks
 from labelgrid.rounds.models import model_of, need_two_stages, restore_model
-from labelgrid.rounds.outputs import write_soft_prediction
-from labelgrid.rounds.previews import label_path
+from labelgrid.rounds.prediction_writer import PredictionWriter, write_legends
 from labelgrid.train.evaluate import predictions
 from labelgrid.train.model import TrainedModel
 from labelgrid.words import join_names
@@ -36,13 +35,14 @@ def predict(
     progress: Progress,
     *,
     soft: bool = False,
+    overlay: bool = False,
     relations: Derived = "missing",
     left_out: list[Fault] | None = None,
 ) -> int:
     """Write the predictions of all tasks for a folder of images, as label files at original size.
 
     A prediction that the network did not learn, but that follows from others by a relation that is
-    on, is derived.
+    on, is derived. Classes have colours, which a table and a picture in the folder name.
 
     Args:
         project: with a trained model.
@@ -52,6 +52,7 @@ def predict(
         progress: receives the progress.
         soft: also write the soft predictions (class probabilities, say) beside each label file;
             `formats.soft` reads them.
+        overlay: also draw each photograph with each prediction over it.
         relations: of which tasks predictions are derived; a derived one is no soft prediction.
         left_out: gets the images that cannot be read, which are listed in a file of the project,
             too; None: one is an error.
@@ -79,7 +80,6 @@ def predict(
     image_ids = list(source.images())
     written = 0
     progress.start("Predicting", len(image_ids), "images")
-    whole = whole_names(image_ids, image_ids)
     outputs = predictions(
         model,
         heads.definitions,
@@ -89,6 +89,16 @@ def predict(
         known=known is not None,
         progress=progress,
     )
+    writer = PredictionWriter(
+        out=out,
+        source=source,
+        derived=derived,
+        whole=whole_names(image_ids, image_ids),
+        soft=soft,
+        overlay=overlay,
+        progress=progress,
+    )
+    write_legends(out, definitions)
     for image_id, raws, frame in _with_advice(outputs, left_out is None):
         made = ImagePredictions(
             tasks=context.tasks,
@@ -98,18 +108,7 @@ def predict(
             frame=frame,
             camera=camera_of(source, image_id, frame.original),
         )
-        for task in definitions:
-            path = label_path(out, definitions[task], image_id, image_id in whole)
-            try:
-                made.write(task, derived.get(task), path)
-                if soft and task not in derived:
-                    write_soft_prediction(context.tasks[task], raws[task], frame, path)
-                written += 1
-            except LabelError as error:
-                # A failed write is not specific to this label.
-                if isinstance(error.__cause__, OSError):
-                    raise
-                progress.say(f"{task} of {image_id} was not written: {error.what}")
+        written += writer.write(image_id, made)
     return written
 
 

@@ -1,12 +1,24 @@
 """Shows the classes of label files: by a palette in the file, and by a legend beside it."""
 
-from labelgrid.formats.codec import codec
+from collections.abc import Iterable
+from pathlib import Path
+
+from labelgrid.files import read_bytes
+from labelgrid.formats.arrays import file_errors, save_bytes
+from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.formats.colours import LegendRow, colour_codes, colour_text
 from labelgrid.images.png import add_palette
 from labelgrid.spreadsheets import csv_text
 from labelgrid.tasks.pictures import palette
 from labelgrid.tasks.task import TaskDef
 
+#: What lies above the folders of predictions: their classes as a table and as a picture, and the
+#: folder of photographs under predictions.
+LEGEND_TABLE = "legend.csv"
+LEGEND_PICTURE = "legend.png"
+OVERLAYS = "overlays"
+#: The extension of the pictures in `OVERLAYS`.
+OVERLAY = ".jpg"
 _COLUMNS = ("number", "name", "colour")
 
 
@@ -22,12 +34,24 @@ def legend_of(task: TaskDef) -> list[LegendRow]:
 
 def legend_text(task: TaskDef) -> str:
     """A task's legend as a table in CSV; empty if it has no classes."""
-    lines = []
+    lines = _lines(task)
+    return csv_text(_COLUMNS, lines) if lines else ""
+
+
+def legends_text(tasks: Iterable[TaskDef]) -> str:
+    """The legends of several tasks as one table in CSV; empty if none has classes."""
+    lines: list[dict[str, str | int]] = []
+    for task in tasks:
+        lines += [{"task": task.name, **line} for line in _lines(task)]
+    return csv_text(("task", *_COLUMNS), lines) if lines else ""
+
+
+def _lines(task: TaskDef) -> list[dict[str, str | int]]:
+    lines: list[dict[str, str | int]] = []
     for row in legend_of(task):
         number = "" if row.number is None else row.number
-        colour = colour_text(row.colour)
-        lines.append({"number": number, "name": row.name, "colour": colour})
-    return csv_text(_COLUMNS, lines) if lines else ""
+        lines.append({"number": number, "name": row.name, "colour": colour_text(row.colour)})
+    return lines
 
 
 def coloured(task: TaskDef, content: bytes) -> bytes:
@@ -41,3 +65,19 @@ def coloured(task: TaskDef, content: bytes) -> bytes:
         start = 3 * (row.number or 0)
         colours[start : start + 3] = row.colour.to_bytes(3)
     return add_palette(content, bytes(colours)) if rows else content
+
+
+def write_coloured(task: TaskDef, path: Path, label: LabelArray) -> None:
+    """Write a prediction as a label file whose classes have colours; makes missing folders.
+
+    Raises:
+        LabelError: the format cannot hold it, or the disk reports an error.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    task.write(path, label)
+    if legend_of(task):
+        with file_errors(path):
+            content = read_bytes(path)
+        shown = coloured(task, content)
+        if shown != content:
+            save_bytes(path, shown)

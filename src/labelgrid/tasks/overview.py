@@ -48,6 +48,8 @@ class Overview:
 
     #: Whether pictures keep lines of a pixel, as the edges of things are.
     lines: bool = False
+    #: Whether labels answer yes or no with 1 and 0; over a photograph only what is yes is shown.
+    yes_or_no: bool = False
 
     def __init__(self, options: Any) -> None:
         self.options = options
@@ -100,6 +102,7 @@ class BinaryOverview(Overview):
     """Of binary labels: the share of positive pixels, and how many labels have none."""
 
     lines = True
+    yes_or_no = True
 
     def __init__(self, options: Any) -> None:
         super().__init__(options)

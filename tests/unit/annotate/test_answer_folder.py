@@ -128,6 +128,21 @@ def test_what_belongs_to_the_request_or_the_system_is_no_label(
     assert not answers.faults
 
 
+def test_what_predict_writes_for_people_is_no_label(store: Store, put: Callable[..., Path]) -> None:
+    folder = put("semseg/b.png.png", "legend.csv", "legend.png", "overlays/semseg/b.png.jpg")
+    answers = got(store, folder)
+    assert [answer.where for answer in answers.labels] == ["semseg/b.png.png"]
+    assert not answers.faults and not answers.stray
+    folder = put("overlays/semseg/b.png", "depth/legend.png")
+    assert len(faults(store, folder)) == 2
+
+
+def test_a_list_can_name_any_file_a_label(store: Store, put: Callable[..., Path]) -> None:
+    folder = put("legend.png", **{"labels.csv": "image,task,path\na.jpg,depth,legend.png\n"})
+    (label,) = got(store, folder).labels
+    assert (label.cell, label.where) == (Cell("a.jpg", "depth"), "legend.png")
+
+
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [

@@ -97,3 +97,11 @@ def test_a_photograph_is_resized_to_what_fits() -> None:
     grey = np.full((10, 20, 3), 77, np.uint8)
     for size in (Size(5, 10), Size(40, 80)):
         assert resize(grey, size).shape == (*size, 3) and (resize(grey, size) == 77).all()
+
+
+def test_legends_alone_have_the_colours_and_the_width() -> None:
+    swatches = [((200, 3 * number, 1), f"class {number}") for number in range(60)]
+    tasks = [SheetTask("semseg", "", Legend(swatches=swatches)), SheetTask("depth", "", Legend())]
+    found = label_sheet.legends(tasks, 500)
+    assert found.shape[1] == 500 and found.dtype == np.uint8
+    assert {colour for colour, _ in swatches} <= set(map(tuple, found.reshape(-1, 3).tolist()))

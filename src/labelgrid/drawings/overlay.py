@@ -1,0 +1,107 @@
+"""Draws a photograph with a label or a prediction over it, and the legend of the colours below."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.drawings.label_sheet import RGB, Colour, SheetTask, Size, legends, resize
+from labelgrid.formats.codec import LabelArray
+from labelgrid.tasks.overview import Legend, Overview
+from labelgrid.tasks.task import TaskDef
+
+#: What is yes, over a photograph: the colour that few photographs hold.
+MARK = (255, 40, 160)
+#: How much of the photograph a label covers, from 0 to 1; what is yes covers more.
+OPACITY = 0.6
+OPACITY_YES = 0.8
+#: The longer side of a photograph in pixels, at least and at most.
+SHORTEST = 640
+LONGEST = 1600
+#: The space above the legend, which is at least as wide as a small photograph.
+GAP = 12
+
+
+def draw_overlay(photograph: RGB, task: TaskDef, label: LabelArray) -> RGB:
+    """A label over its photograph, with a legend; the photograph shows where it is not valid.
+
+    Args:
+        photograph: RGB, uint8 [h, w, 3].
+        task: of the label.
+        label: of any size, stretched over the photograph.
+    """
+    size = _shown_size(photograph)
+    overview = task.overview()
+    small = _at_size(label, size, lines=overview.lines)
+    overview.add("", small)
+    legend = Legend()
+    picture = resize(photograph, size)
+    if small.valid.any():
+        picture = _covered(picture, task, small, overview)
+        legend = _legend(overview)
+    text = "" if small.valid.any() else "nothing at any pixel"
+    width = max(size.width, SHORTEST)
+    strip = legends([SheetTask(task.name, text, legend)], width)
+    page = np.full((size.height + GAP + len(strip), width, 3), 255, np.uint8)
+    page[: size.height, : size.width] = picture
+    page[size.height + GAP :] = strip
+    return page
+
+
+def picture_file(picture: RGB, extension: str) -> bytes:
+    """The content of an image file of a picture, in the format of an extension.
+
+    Example:
+        >>> picture_file(np.zeros((2, 3, 3), np.uint8), ".png")[1:4]
+        b'PNG'
+    """
+    _, data = cv2.imencode(extension, picture[..., ::-1])
+    return bytes(data.tobytes())
+
+
+def _shown_size(photograph: RGB) -> Size:
+    """The size at which a photograph is shown."""
+    height, width = photograph.shape[:2]
+    longer = max(height, width)
+    scale = min(max(longer, SHORTEST), LONGEST) / longer
+    return Size(max(1, round(height * scale)), max(1, round(width * scale)))
+
+
+def _at_size(label: LabelArray, size: Size, *, lines: bool) -> LabelArray:
+    """A label at another size, each pixel with the value of the nearest one.
+
+    With `lines`, it has the largest value of those that it stands for.
+    """
+    value = label.value
+    if lines:
+        width = -(-max(label.size) // max(size))
+        value = cv2.dilate(value, np.ones((width, width), np.uint8)).reshape(value.shape)
+    rows = _nearest(label.size[0], size.height)[:, None]
+    columns = _nearest(label.size[1], size.width)
+    return LabelArray(value[rows, columns], label.valid[rows, columns])
+
+
+def _nearest(stored: int, shown: int) -> NDArray[np.int64]:
+    """The row or column that each shown one is taken from."""
+    return (2 * np.arange(shown) + 1) * stored // (2 * shown)
+
+
+def _covered(photograph: RGB, task: TaskDef, label: LabelArray, overview: Overview) -> RGB:
+    """A photograph, covered by what a label of its size shows."""
+    shown = np.isfinite(label.value).all(2) & label.valid
+    value = np.where(shown[..., None], label.value, 0)
+    if overview.yes_or_no:
+        colours = np.array(MARK, np.float32)
+        cover = OPACITY_YES * value.astype(np.float32)
+    else:
+        colours = task.render(value, shown, overview.limits()).astype(np.float32)
+        cover = OPACITY * shown[..., None].astype(np.float32)
+    mixed = photograph + cover * (colours - photograph)
+    return np.rint(mixed).astype(np.uint8)
+
+
+def _legend(overview: Overview) -> Legend:
+    """What the colours over the photograph mean."""
+    if overview.yes_or_no:
+        yes: tuple[Colour, str] = (MARK, "yes")
+        return Legend(swatches=[yes])
+    return overview.legend(overview.limits())
