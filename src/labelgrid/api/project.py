@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.annotate.import_options import Keep
     from labelgrid.project.export import Exported
     from labelgrid.project.extend import Added
+    from labelgrid.project.grid_sheet import DrawnSheet
     from labelgrid.project.image_files import Check
     from labelgrid.project.imported import Imported
     from labelgrid.project.records import Fit
@@ -597,6 +598,17 @@ class Project(ProjectContents):
         from labelgrid.api.study import report
 
         return report(self.folder, out, plots=plots, pictures=pictures)
+
+    def sheet(self, out: Place | None = None, *, count: int = 12) -> "DrawnSheet":
+        """Draw images of a project beside their labels of all tasks, with names and legends.
+
+        Args:
+            out: the PNG file; None: `sheet.png` in the project.
+            count: the most images, spread evenly over those that have a label.
+        """
+        from labelgrid.project.grid_sheet import draw_sheet
+
+        return draw_sheet(self._project, optional_path(out), count, self._progress)
 
     def verify(self) -> "Verified":
         """Read every image and label of a project, and list those that are damaged or changed."""

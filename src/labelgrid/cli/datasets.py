@@ -1,7 +1,6 @@
-"""Commands on data sets: render one, and draw sheets of images with their labels."""
+"""Commands on data sets: render one, draw its images with their labels, also those of a project."""
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -70,27 +69,80 @@ def scenes(
 
 
 def sheet(
-    root: Root,
-    out: Annotated[Path, typer.Option(help="The PNG file to write.")],
+    root: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="A project, or the root of a data set.",
+            exists=True,
+            file_okay=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The PNG file to write; of a project, sheet.png in it by default."),
+    ] = None,
     format: Annotated[
-        str, typer.Option(help="The data set's layout; see `labelgrid list layouts`.")
+        str, typer.Option(help="A data set's layout; see `labelgrid list layouts`.")
     ] = "folder",
-    tasks: Tasks = None,
+    tasks: Annotated[
+        Path | None, typer.Option(help="A TOML file of tasks; by default the data set's own.")
+    ] = None,
     count: Annotated[
-        int, typer.Option(help="Number of images, spread evenly over the data set.", min=1)
+        int,
+        typer.Option(
+            help="Number of images, spread evenly over the data set, or a project's images with "
+            "labels.",
+            min=1,
+        ),
     ] = 12,
 ) -> None:
-    """Draw images of a data set beside their labels: one row per image, one column per task.
+    """Draw images of a project or a data set beside their labels.
 
-    Example: [bold]labelgrid sheet rooms --out sheet.png[/]
+    Example: [bold]labelgrid sheet flat[/]
     """
+    from labelgrid.errors import UsageError
+    from labelgrid.project.folder import SETTINGS, STUDY
+
+    if (root / SETTINGS).is_file() or (root / STUDY).is_file():
+        if tasks or format != "folder":
+            raise UsageError(
+                "A project knows its layout and its tasks.",
+                where=str(root),
+                next_step="Leave out --format and --tasks.",
+            )
+        _draw_project(root, out, count)
+        return
+    if out is None:
+        raise UsageError(
+            "A data set must not be changed, so its sheet needs a place of its own.",
+            where=str(root),
+            next_step="Name a PNG file: --out sheet.png.",
+        )
+    _draw_dataset(root, out, format=format, tasks=tasks, count=count)
+
+
+def _draw_project(folder: Path, out: Path | None, count: int) -> None:
+    """Draw the sheet of a project, and say what is on it."""
+    from labelgrid.cli.opening import open_project
+
+    with open_project(folder) as project:
+        drawn = project.sheet(out, count=count)
+    images = "image with labels" if drawn.labelled else "image, none of which has a label"
+    whole = count_text(drawn.images, images, images.replace("image", "images"))
+    screen.say(f"Wrote {drawn.path}: {drawn.shown} of {whole}.")
+
+
+def _draw_dataset(root: Path, out: Path, *, format: str, tasks: Path | None, count: int) -> None:
+    """Draw the sheet of a data set, and say what is on it."""
     from labelgrid.drawings.contact_sheet import contact_sheet
     from labelgrid.project.dataset_check import tasks_of
+    from labelgrid.project.grid_sheet import spread
 
     _refuse_inside(out, root)
     source = _source(format, root)
     image_ids = source.images()
-    chosen = _spread(image_ids, count)
+    chosen = spread(image_ids, count)
     contact_sheet(source, tasks_of(source, root, tasks), chosen, out)
     screen.say(f"Wrote {out}: {len(chosen)} of {count_text(len(image_ids), 'image')}.")
 
@@ -118,13 +170,14 @@ def check(
 
     from labelgrid.drawings.contact_sheet import check_out, contact_sheet
     from labelgrid.project.dataset_check import layout_faults, read_contents, tasks_of
+    from labelgrid.project.grid_sheet import spread
 
     if out:
         _refuse_inside(out, root)
         check_out(out)
     source = _source(name, root)
     definitions = tasks_of(source, root, tasks)
-    chosen = _spread(source.images(), count or len(source.images()))
+    chosen = spread(source.images(), count or len(source.images()))
     with screen.Bar() as bar:
         contents = read_contents(
             source, definitions, image_ids=chosen, layout=layout_faults(name, root), progress=bar
@@ -136,7 +189,7 @@ def check(
     wrong = {fault.cell.image_id for fault in contents.faults if fault.cell}
     sound = [image_id for image_id in chosen if image_id not in wrong]
     if out and sound:
-        contact_sheet(source, definitions, _spread(sound, 12), out)
+        contact_sheet(source, definitions, spread(sound, 12), out)
         screen.note(f"Wrote {out}.")
     if contents.faults or contents.layout:
         raise typer.Exit(1)
@@ -241,12 +294,6 @@ def _refuse_inside(out: Path, root: Path) -> None:
             f"{out} is inside the data set, which must not be changed.",
             next_step="Name another path.",
         )
-
-
-def _spread(image_ids: Sequence[str], count: int) -> list[str]:
-    """So many of the images, or all, spread evenly."""
-    count = min(count, len(image_ids))
-    return [image_ids[index * len(image_ids) // count] for index in range(count)]
 
 
 def _show(contents: "Contents") -> None:

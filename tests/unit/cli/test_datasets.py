@@ -43,6 +43,22 @@ def test_a_sheet_is_written_over_nothing_but_a_png(tmp_path: Path) -> None:
     assert image.read_bytes() == before and not image.with_suffix(".png").exists()
 
 
+def test_a_sheet_of_a_project_is_drawn_in_it(tmp_path: Path) -> None:
+    made = make_dataset(tmp_path / "data", n=3, size=(16, 24), tasks=("depth",))
+    done("init", tmp_path / "flat", "--images", made.images, "--task", "depth", "--holdout", 0)
+    said = done("sheet", tmp_path / "flat", "--count", 2).out
+    assert "sheet.png: 2 of 3 images, none of which has a label." in " ".join(said.split())
+    done("import", tmp_path / "flat", made.root / "labels")
+    said = done("sheet", tmp_path / "flat", "--out", tmp_path / "own.png").out
+    assert "own.png: 3 of 3 images with labels." in " ".join(said.split())
+    for path in (tmp_path / "flat/sheet.png", tmp_path / "own.png"):
+        assert path.read_bytes().startswith(b"\x89PNG")
+    found = typed("sheet", tmp_path / "flat", "--format", "nyud")
+    assert found.code == 2 and "Leave out --format and --tasks" in " ".join(found.err.split())
+    found = typed("sheet", made.root)
+    assert found.code == 2 and "Name a PNG file: --out sheet.png" in " ".join(found.err.split())
+
+
 def test_a_data_set_is_checked_and_drawn(tmp_path: Path) -> None:
     made = make_dataset(tmp_path / "data", n=3, size=(16, 24), tasks=("depth",))
     (made.root / "tasks.toml").write_text("[depth]\n")
