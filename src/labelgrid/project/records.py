@@ -49,6 +49,7 @@ class Fit:
         predictions: the folder of predictions by a network outside the program, whose digest is
             `model`; "" for a training.
         filled: the number of labels that nobody bought, derived or supplied, by task.
+        derived: what those that follow from others of the image are worth in bought ones, by task.
     """
 
     round: int
@@ -64,6 +65,7 @@ class Fit:
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     predictions: str = ""
     filled: Mapping[str, int] = field(default_factory=dict)
+    derived: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def predicts(self) -> bool:

@@ -68,7 +68,8 @@ def training_history(folder: Path) -> tuple[TrainedRound, ...]:
         fit = read_fit(path.parent)
         if fit:
             val = fit_val_metrics(path.parent, fit.checkpoint)
-            history.append(TrainedRound(fit.round, fit.labels, fit.spent, val))
+            trained = TrainedRound(fit.round, fit.labels, fit.spent, val, derived=fit.derived)
+            history.append(trained)
     return tuple(history)
 
 

@@ -46,6 +46,18 @@ class Fillers:
         add_supplied(fillers, supplied, labelled)
         return fillers
 
+    def worth(self) -> dict[str, float]:
+        """What the missing labels that follow are worth in bought ones, by task.
+
+        A label that follows counts by the trust in its relation times its coverage; one that was
+        bought follows from none.
+        """
+        worth: dict[str, float] = {}
+        for relations in self._derivable.values():
+            for task, relation in relations.items():
+                worth[task] = worth.get(task, 0.0) + relation.trust * relation.coverage
+        return worth
+
     def cameras(self) -> dict[str, dict[str, Any]]:
         """The cameras through which labels are derived, by image, as JSON values."""
         cameras = {}

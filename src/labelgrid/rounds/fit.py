@@ -249,6 +249,7 @@ def fit(
         named=recipe,
         tasks=target_declarations(context.definitions),
         filled=dict(Counter(task for tasks in plan.derived.values() for task in sorted(tasks))),
+        derived=Fillers(context, plan.train).worth(),
     )
     record_model(project, record)
     _measure(project, context, model=model, record=record, progress=progress)

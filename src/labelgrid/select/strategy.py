@@ -45,12 +45,15 @@ class TrainedRound:
         cost: the cost of all labels in the splits train and val at that time.
         val: metrics on the val images by `task/metric`, losses by `task/loss`, and `loss_mtl`;
             empty if there are none.
+        derived: what labels that nobody bought, but that follow from others of the same image, were
+            worth beside these, in labels by task.
     """
 
     round: int
     labels: Mapping[str, int]
     cost: float
     val: Mapping[str, float]
+    derived: Mapping[str, float] = field(default_factory=dict, kw_only=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.select.strategy import Brings, TrainedRound
+from labelgrid.select.strategy import TrainedRound
 
 Floats = NDArray[np.float64]
 #: The fewest rounds with losses on val images: fewer give a line, but not how sure it is.
@@ -18,7 +18,7 @@ FEWEST = 3
 LEAST = 0.25
 
 
-def task_gains(history: Sequence[TrainedRound], tasks: Sequence[str], brings: Brings) -> Floats:
+def task_gains(history: Sequence[TrainedRound], tasks: Sequence[str]) -> Floats:
     """The gain of each task, float64 [t], with a mean of about 1.
 
     The exponents are drawn toward their mean as far as the curves do not tell them apart: where
@@ -27,7 +27,6 @@ def task_gains(history: Sequence[TrainedRound], tasks: Sequence[str], brings: Br
     Args:
         history: the campaign's finished trainings.
         tasks: t names.
-        brings: as of `PoolView`; what follows counts as labels, too.
 
     Example:
         >>> rounds = []
@@ -35,28 +34,29 @@ def task_gains(history: Sequence[TrainedRound], tasks: Sequence[str], brings: Br
         ...     val = {"depth/loss": labels**-0.3, "edges/loss": labels**-0.1}
         ...     counts = {"depth": labels, "edges": labels}
         ...     rounds.append(TrainedRound(number, counts, 2.0 * labels, val))
-        >>> task_gains(rounds, ["depth", "edges"], {}).round(2).tolist()
+        >>> task_gains(rounds, ["depth", "edges"]).round(2).tolist()
         [1.5, 0.5]
-        >>> task_gains(rounds[:2], ["depth", "edges"], {}).tolist()
+        >>> task_gains(rounds[:2], ["depth", "edges"]).tolist()
         [1.0, 1.0]
     """
     exponents = np.full(len(tasks), np.nan)
     errors = np.full(len(tasks), np.nan)
     for column, task in enumerate(tasks):
-        curve = _curve(history, task, brings)
+        curve = _curve(history, task)
         if len(curve) >= FEWEST and np.ptp(curve[:, 0]) > 0:
             exponents[column], errors[column] = _fit_line(curve)
     return _shrink(exponents, errors)
 
 
-def _curve(history: Sequence[TrainedRound], task: str, brings: Brings) -> Floats:
-    """The logarithms of labels and of 1 / loss [rounds, 2], of the rounds that have both."""
+def _curve(history: Sequence[TrainedRound], task: str) -> Floats:
+    """The logarithms of labels and of 1 / loss [rounds, 2], of the rounds that have both.
+
+    What followed from other labels counts as labels, too.
+    """
     points = []
     for trained in history:
         loss = trained.val.get(f"{task}/loss", 0.0)
-        labels = float(trained.labels.get(task, 0))
-        for source, shares in brings.items():
-            labels += shares.get(task, 0.0) * trained.labels.get(source, 0)
+        labels = trained.labels.get(task, 0) + trained.derived.get(task, 0.0)
         if loss > 0 and labels > 0:
             points.append((np.log(labels), -np.log(loss)))
     return np.array(points).reshape(-1, 2)

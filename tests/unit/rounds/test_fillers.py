@@ -17,6 +17,7 @@ from labelgrid.project.import_labels import import_labels
 from labelgrid.project.sources import ProjectSource
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds import fit
+from labelgrid.rounds.choose import training_history
 from labelgrid.rounds.context import context_of
 from labelgrid.rounds.fillers import Fillers, check_cameras
 from labelgrid.rounds.models import new_network
@@ -98,6 +99,22 @@ def test_the_camera_of_an_image_is_found_once_for_all_that_a_fit_asks_of_it(
     plan = fit.plan_of(context, project, network, splits=splits)
     assert len(plan.derived) == 6
     assert asked == dict.fromkeys(plan.derived, 1)
+
+
+def test_what_follows_is_worth_trust_times_coverage_and_nothing_where_its_label_was_bought(
+    project: ProjectFolder, tmp_path: Path
+) -> None:
+    (project.folder / "camera.toml").write_text("field_of_view = 66.0")
+    bought = min((tmp_path / "labels" / "depth").iterdir()).name
+    (tmp_path / "more" / "normals").mkdir(parents=True)
+    shutil.copy(tmp_path / "made" / "labels" / "normals" / bought, tmp_path / "more" / "normals")
+    import_labels(project, tmp_path / "more")
+    relation = {"depth_normals": {"trust": 0.5, "coverage": 0.8}}
+    record = fit.fit(project, Silent(), changes=ON | {"relations": relation})
+    assert record.labels == {"depth": 6, "normals": 1} and record.filled == {"normals": 5}
+    assert record.derived == pytest.approx({"normals": 5 * 0.5 * 0.8})
+    (trained,) = training_history(project.folder)
+    assert (trained.labels, trained.derived) == (record.labels, record.derived)
 
 
 def test_without_any_known_camera_nothing_is_trained(project: ProjectFolder) -> None:

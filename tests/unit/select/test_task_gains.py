@@ -23,19 +23,19 @@ def history(exponents, noise=0.0, rounds=6, seed=0):
 
 
 def test_exact_curves_give_their_exponents_over_the_mean():
-    found = task_gains(history((0.3, 0.1, 0.2)), TASKS, {})
+    found = task_gains(history((0.3, 0.1, 0.2)), TASKS)
     np.testing.assert_allclose(found, [1.5, 0.5, 1.0], rtol=1e-9)
 
 
 def test_noise_alone_gives_equal_gains_more_often_than_not_and_never_extreme_ones():
-    found = [task_gains(history((0.2,) * 3, 0.1, seed=seed), TASKS, {}) for seed in range(200)]
+    found = [task_gains(history((0.2,) * 3, 0.1, seed=seed), TASKS) for seed in range(200)]
     spread = np.ptp(np.array(found), axis=1)
     assert np.median(spread) < 0.5
     assert np.mean(spread == 0) > 0.3
 
 
 def test_a_task_that_does_not_gain_keeps_a_share():
-    found = task_gains(history((0.3, -0.3, 0.3)), TASKS, {})
+    found = task_gains(history((0.3, -0.3, 0.3)), TASKS)
     assert found[1] == LEAST
 
 
@@ -51,15 +51,30 @@ def test_a_task_that_does_not_gain_keeps_a_share():
     ids=["none", "two", "equal labels", "rising", "no val"],
 )
 def test_where_nothing_can_be_said_gains_are_equal(rounds):
-    assert task_gains(rounds, TASKS, {}).tolist() == [1.0] * 3
+    assert task_gains(rounds, TASKS).tolist() == [1.0] * 3
+
+
+def of_two(depth, edges, derived):
+    """A history in which the loss of each task is a power of all its labels, derived ones included."""
+    rounds = []
+    for number, labels in enumerate(zip(depth, edges, derived, strict=True)):
+        losses = {
+            "depth/loss": labels[0] ** -0.2,
+            "edges/loss": (labels[1] + 0.5 * labels[2]) ** -0.2,
+        }
+        counts = {"depth": labels[0], "edges": labels[1]}
+        worth = {"edges": 0.5 * labels[2]}
+        rounds.append(TrainedRound(number, counts, 1.0, losses, derived=worth))
+    return rounds
 
 
 def test_what_follows_counts_as_labels():
-    rounds = []
-    for number in range(4):
-        depth = 10 * 2**number
-        losses = {"depth/loss": depth**-0.2, "edges/loss": (depth + 5) ** -0.2}
-        labels = {"depth": depth, "edges": 5}
-        rounds.append(TrainedRound(number, labels, 1.0, losses))
-    found = task_gains(rounds, TASKS, {"depth": {"edges": 1.0}})
+    found = task_gains(of_two((10, 20, 40, 80), (5, 5, 5, 5), (10, 20, 40, 80)), TASKS)
+    np.testing.assert_allclose(found, 1, rtol=1e-9)
+
+
+def test_a_label_that_was_bought_beside_what_it_follows_from_counts_once():
+    found = task_gains(of_two((10, 20, 40, 80), (10, 20, 40, 80), (0, 0, 0, 0)), TASKS)
+    np.testing.assert_allclose(found, 1, rtol=1e-9)
+    found = task_gains(of_two((10, 20, 40, 80), (2, 16, 20, 70), (8, 4, 20, 10)), TASKS)
     np.testing.assert_allclose(found, 1, rtol=1e-9)

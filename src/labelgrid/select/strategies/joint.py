@@ -54,7 +54,7 @@ class Joint:
         grid = pool.grid
         gains = np.ones(len(grid.tasks))
         if self.options.gains == "curves":
-            gains = task_gains(pool.history, grid.tasks, pool.brings)
+            gains = task_gains(pool.history, grid.tasks)
         shares = _shares(pool)
         costs, amount = cell_costs(grid, budget)
         market = _Market(
