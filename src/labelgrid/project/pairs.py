@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from labelgrid.errors import LedgerError, RecipeError
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.recipes.resolve import load_recipe
-from labelgrid.relations.bound import declared_relations
+from labelgrid.relations.bound import related_tasks
 
 #: The ledger's key of the drawn images with their tasks, the first drawn first.
 DRAWN_IMAGES = "drawn pairs"
@@ -67,7 +67,7 @@ def _is_image_with_tasks(entry: object) -> bool:
     return isinstance(entry[0], str) and isinstance(entry[1], list)
 
 
-def _connected_tasks(project: ProjectFolder) -> list[str]:
+def connected_tasks(project: ProjectFolder) -> list[str]:
     """The tasks that the recipe's relations connect, on or off, in the order they were added.
 
     Raises:
@@ -76,21 +76,17 @@ def _connected_tasks(project: ProjectFolder) -> list[str]:
     """
     settings = project.settings
     recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
-    tasks = project.tasks()
-    connected = set[str]()
-    for relation in declared_relations(recipe.relations, tasks):
-        connected |= {*relation.reads, relation.gives}
-    return [task for task in tasks if task in connected]
+    return related_tasks(recipe.relations, project.tasks())
 
 
 def paired_tasks(project: ProjectFolder) -> list[str]:
-    """The tasks of which an image that is drawn as a pair gets all labels: `_connected_tasks`.
+    """The tasks of which an image that is drawn as a pair gets all labels: `connected_tasks`.
 
     Raises:
         RecipeError: the recipe declares no relation, or a wrong one.
         PluginError: there is no such relation.
     """
-    connected = _connected_tasks(project)
+    connected = connected_tasks(project)
     if not connected:
         raise RecipeError(
             "No relation between tasks is declared, so no labels make a pair.",

@@ -102,6 +102,19 @@ def declared_relations(
     return bound
 
 
+def related_tasks(choices: Mapping[str, RelationChoice], tasks: Mapping[str, TaskDef]) -> list[str]:
+    """The tasks that the relations of a recipe connect, on or off, in their order.
+
+    Raises:
+        PluginError: there is no such relation.
+        RecipeError: one is wrong.
+    """
+    connected = set[str]()
+    for relation in declared_relations(choices, tasks):
+        connected |= {*relation.reads, relation.gives}
+    return [task for task in tasks if task in connected]
+
+
 def undeclared_relations(
     choices: Mapping[str, RelationChoice], tasks: Mapping[str, TaskDef]
 ) -> dict[str, RelationChoice]:

@@ -330,10 +330,21 @@ def _special_settings(study: Study) -> dict[str, str]:
         about["Grid"] = json.dumps(study.grid)
     if study.changes:
         about["Overrides by kind of run"] = json.dumps(study.changes)
+    about |= _random_draws(study)
     if study.spend:
         about["Stops when"] = f"{study.spend:g} is spent"
     if study.until:
         about["Stops at"] = json.dumps(dict(study.until))
+    return about
+
+
+def _random_draws(study: Study) -> dict[str, str]:
+    """What its queries draw at random beside the strategies' picks."""
+    about = {}
+    if study.pairs:
+        about["Pairs"] = f"{count_text(study.pairs, 'random image')} in the first budget"
+    if study.control:
+        about["Control"] = f"{study.control:.4g} of each budget buys random cells"
     return about
 
 

@@ -18,6 +18,7 @@ from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow, r
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.create import atomic_project, new_project
 from labelgrid.project.folder import SUPPLIED, ProjectFolder
+from labelgrid.project.pairs import connected_tasks
 from labelgrid.project.records import read_fit, read_log, read_measurement, val_metrics
 from labelgrid.project.settings import Settings, group_of
 from labelgrid.project.sources import dataset_of
@@ -128,7 +129,7 @@ def _next_step(project: ProjectFolder, run: Run, study: Study, progress: Progres
     reached = _has_reached_goal(project, study, folder)
     if reached or run.kind != "strategy" or len(closed) > run.rounds(study):
         return False
-    return _query(project, run, study, progress)
+    return _query(project, run, study, is_first=len(closed) == 1, progress=progress)
 
 
 def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> None:
@@ -185,8 +186,12 @@ def _planned_cells(project: ProjectFolder, run: Run, study: Study) -> list[Cell]
     return initial_cells(plan, image_ids, tasks, project.settings.seed)
 
 
-def _query(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> bool:
+def _query(
+    project: ProjectFolder, run: Run, study: Study, *, is_first: bool, progress: Progress
+) -> bool:
     """Request a round's labels, or the rest of the pool; returns False if nothing is left.
+
+    The first query of an arm with relations also draws the study's pairs.
 
     For seed 0, pictures of scored picks are made for the report, while their labels are still
     hidden.
@@ -202,7 +207,15 @@ def _query(project: ProjectFolder, run: Run, study: Study, progress: Progress) -
     scored = bool(strategy_of(project)[1].needs)
     budget = Budget(min(amount, pool), study.unit)
     try:
-        query.query(project, budget, progress, prelabels=False, pictures=scored and run.seed == 0)
+        query.query(
+            project,
+            budget,
+            progress,
+            pairs=study.pairs if is_first and connected_tasks(project) else 0,
+            control=study.control,
+            prelabels=False,
+            pictures=scored and run.seed == 0,
+        )
     except NothingToBuyError:
         return False
     return True

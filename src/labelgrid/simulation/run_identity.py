@@ -213,7 +213,7 @@ def _add_purchases(
     choice = study.chosen(run.name)
     strategy: Strategy = build_plugin("strategies", choice)
     given = {choice.name: choice.options}
-    identity["simulate"] |= {"budget": study.budget, "unit": study.unit}
+    identity["simulate"] |= {"budget": study.budget, "unit": study.unit, **study.draws()}
     identity["strategy"] = asdict(choice)
     identity["options"]["strategies"] = resolved_options("strategies", given, given)
     identity["score"] = resolved_options(

@@ -56,6 +56,9 @@ class Study:
         budget: of a round, in `unit`.
         unit: what the budget counts: labels, images or cost.
         rounds: the number of budgets.
+        pairs: the number of images of which the first budget buys all labels that relations
+            connect, drawn at random; an arm without relations buys none.
+        control: the share of each budget that is spent on random cells.
         strategies: what is compared: names of `arms`, of `variants`, or of strategies.
         seeds: the number of seeds.
         full: also train once per seed on every label of the pool.
@@ -88,6 +91,8 @@ class Study:
     budget: float = 240
     unit: Unit = "labels"
     rounds: int = 5
+    pairs: int = 0
+    control: float = 0.0
     strategies: tuple[str, ...] = ("partal", "random_cells", "random_images")
     seeds: int = 3
     full: bool = True
@@ -112,6 +117,7 @@ class Study:
                     f"{name} must be a number of at least {value}; it is {getattr(self, name)}"
                 )
         check_ranges(self, initial=(1, 10**9), seeds=(1, 10_000), rounds=(0, 10_000))
+        check_ranges(self, pairs=(0, 10**9), control=(0, 1))
         if math.prod(map(len, self.grid.values())) > 10_000:
             raise ValueError("grid has more than 10000 combinations")
         if not self.budget:
@@ -151,6 +157,16 @@ class Study:
         """Return the number of budgets that an arm spends."""
         rounds = self.arm(name).rounds
         return self.rounds if rounds is None else rounds
+
+    def draws(self) -> dict[str, float]:
+        """What its queries draw at random beside a strategy's picks; nothing that is off.
+
+        Example:
+            >>> Study(data="folder", tasks={}, control=0.2).draws()
+            {'control': 0.2}
+        """
+        values = {"pairs": self.pairs, "control": self.control}
+        return {name: value for name, value in values.items() if value}
 
     def initial_of(self, name: str) -> InitialLabels:
         """Return the labels an arm starts with, with the number of images filled in.

@@ -16,7 +16,7 @@ from labelgrid.project.settings import Oracle, check_pattern
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.resolve import build_plugin, check_recipe, has_own_encoder, load_recipe
 from labelgrid.recipes.schema import PluginChoice, Recipe
-from labelgrid.relations.bound import relations_with_camera
+from labelgrid.relations.bound import related_tasks, relations_with_camera
 from labelgrid.results import LOSS
 from labelgrid.rounds.round_scores import (
     check_expected_options,
@@ -25,13 +25,14 @@ from labelgrid.rounds.round_scores import (
     reads_suppliers,
     score_tables,
 )
+from labelgrid.select.budget import payable_amount
 from labelgrid.select.strategy import Strategy, check_task_names
 from labelgrid.simulation.cell_lists import listed_cells
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.runs import Run, runs_of
 from labelgrid.simulation.study import Study
 from labelgrid.tasks.task import definitions
-from labelgrid.words import count_text
+from labelgrid.words import count_text, join_names
 
 #: How many images are read at most to find a label of a task.
 LOOKED_AT = 20
@@ -67,6 +68,8 @@ def check_arms(recipe: str, study: Study) -> list[Run]:
         check_recipe(loaded)
         _check_terms(study, run, loaded)
     definitions(study.rows())
+    if study.pairs:
+        _check_pairs(recipe, study, runs)
     for strategy in study.strategies:
         _check_strategy(study, strategy)
     for name in chain(*study.best_of.values()):
@@ -78,6 +81,39 @@ def check_arms(recipe: str, study: Study) -> list[Run]:
     check_pattern(study.group)
     _check_until(study)
     return runs
+
+
+def _check_pairs(recipe: str, study: Study, runs: Iterable[Run]) -> None:
+    """Refuse pairs that no arm can draw, and a budget that may not pay for them."""
+    drawing = 0
+    for run in runs:
+        if run.kind != "strategy" or not run.rounds(study) or run.seed:
+            continue
+        rows = run.rows(study)
+        relations = load_recipe(recipe, run.overrides(study)).relations
+        tasks = related_tasks(relations, definitions(rows))
+        drawing += bool(tasks)
+        prices = {
+            "labels": len(tasks),
+            "images": len(tasks) / len(rows),
+            "cost": sum(row.cost for row in rows if row.name in tasks),
+        }
+        needed = study.pairs * prices[study.unit]
+        if needed > payable_amount(study.budget):
+            raise RecipeError(
+                f"The budget of {study.budget:g} {study.unit} may not pay for "
+                f"{count_text(study.pairs, 'image')} with all labels of {join_names(tasks)}, which "
+                f"'{run.shown}' draws as pairs: they take up to {needed:g}.",
+                next_step="Raise `budget`, or lower `pairs`.",
+                unchanged="Nothing was run.",
+            )
+    if not drawing:
+        raise RecipeError(
+            f"pairs = {study.pairs}, and no arm that buys labels declares a relation between its "
+            "tasks, so no labels make a pair.",
+            next_step="Add a table such as [relations.depth_normals], or leave out `pairs`.",
+            unchanged="Nothing was run.",
+        )
 
 
 def _check_until(study: Study) -> None:

@@ -1,5 +1,6 @@
 """Laws of one simulated campaign: a live one's rounds, hidden labels hidden, killed anywhere without harm."""
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,11 +9,19 @@ import numpy as np
 import pytest
 
 from labelgrid.errors import LabelError, RecipeError
-from labelgrid.ledger.grid import State, Unit
+from labelgrid.ledger.grid import Cell, State, Unit
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.records import EpochRecord, Measurement, read_fit, read_measurement
+from labelgrid.project.pairs import drawn_pairs
+from labelgrid.project.records import (
+    EpochRecord,
+    Measurement,
+    read_fit,
+    read_measurement,
+    read_picks,
+)
 from labelgrid.rounds.query import unspent_budget
+from labelgrid.select.draws import CONTROL, PAIR
 from labelgrid.simulation import campaign
 from labelgrid.simulation.campaign import copy_run, create_run, step
 from labelgrid.simulation.forecast import TIMES, recorded_seconds
@@ -47,6 +56,19 @@ def start(place: Path, folder: Path, run: Run, **changes: object) -> ProjectFold
         study(place, **changes),
     )
     return ProjectFolder.open(folder)
+
+
+def make_related(folder: Path) -> None:
+    """A data set and a recipe in which normals follow from depth."""
+    tasks = ("semseg", "depth", "normals")
+    made = make_dataset(folder / "data", n=11, size=(32, 64), tasks=tasks)
+    (made.root / "camera.toml").write_text("field_of_view = 66.0\n")
+    (made.root / "splits").mkdir()
+    for split, names in (("train", made.names[:8]), ("test", made.names[8:])):
+        text = "".join(f"{name}\n" for name in names)
+        (made.root / "splits" / f"{split}.txt").write_text(text)
+    relation = "trust = 1.0\nexact = true\noptions = { residual = 60.0 }"
+    make_recipe(folder, f"normals = {{}}\n[relations.depth_normals]\n{relation}\n")
 
 
 def finish(project: ProjectFolder, run: Run, of: Study) -> int:
@@ -129,15 +151,7 @@ def test_hidden_labels_stay_hidden(
 
 def test_hidden_labels_stay_hidden_where_labels_follow_from_others(tmp_path: Path) -> None:
     """Normals follow from depth, and a network learns them though none was bought."""
-    tasks = ("semseg", "depth", "normals")
-    made = make_dataset(tmp_path / "data", n=11, size=(32, 64), tasks=tasks)
-    (made.root / "camera.toml").write_text("field_of_view = 66.0\n")
-    (made.root / "splits").mkdir()
-    for split, names in (("train", made.names[:8]), ("test", made.names[8:])):
-        text = "".join(f"{name}\n" for name in names)
-        (made.root / "splits" / f"{split}.txt").write_text(text)
-    relation = "trust = 1.0\nexact = true\noptions = { residual = 60.0 }"
-    make_recipe(tmp_path, f"normals = {{}}\n[relations.depth_normals]\n{relation}\n")
+    make_related(tmp_path)
     of = study(tmp_path)
     random = Run(kind="strategy", name="random_cells", seed=0)
     expected = []
@@ -150,6 +164,45 @@ def test_hidden_labels_stay_hidden_where_labels_follow_from_others(tmp_path: Pat
             assert fit.trained == ["depth", "normals", "semseg"]
             assert "normals" not in fit.labels
     assert expected[0] == expected[1]
+
+
+def reasons(project: ProjectFolder) -> list[Counter[str]]:
+    """How many cells were picked for each reason, by round."""
+    folders = sorted(project.folder.glob("rounds/*"))
+    picks = [read_picks(folder) for folder in folders]
+    return [Counter(pick.why for pick in one) for one in picks if one]
+
+
+def test_a_control_buys_its_share_of_each_budget_at_random(place: Path, tmp_path: Path) -> None:
+    of = study(place, control=0.2)
+    with start(place, tmp_path / "run", PARTAL, control=0.2) as project:
+        finish(project, PARTAL, of)
+        _, *bought = reasons(project)
+        assert [(sum(one.values()), one[CONTROL]) for one in bought] == [(5, 1), (5, 1)]
+        kept = [event.move.round for event in project.store.events(why=CONTROL)]
+        assert sorted(set(kept)) == [2, 3]
+
+
+def test_pairs_are_drawn_by_the_first_query_and_paid(tmp_path: Path) -> None:
+    make_related(tmp_path)
+    of = study(tmp_path, pairs=4, budget=9, initial=2)
+    run = Run(kind="strategy", name="random_cells", seed=0)
+    with start(tmp_path, tmp_path / "run", run, pairs=4, budget=9, initial=2) as project:
+        finish(project, run, of)
+        pairs = drawn_pairs(project, ["depth", "normals"])
+        assert len(pairs) == 4
+        labelled = {row.cell for row in project.store.cells(state=State.LABELLED)}
+        assert labelled >= {Cell(name, task) for name in pairs for task in ("depth", "normals")}
+        _, first, second = reasons(project)
+        assert first[PAIR] and sum(first.values()) == 9 and not second[PAIR]
+        assert [sum(one.labels.values()) for one in measured(project)][1] == 2 * 2 + 9
+
+
+def test_an_arm_without_relations_draws_no_pairs(place: Path, tmp_path: Path) -> None:
+    of = study(place, pairs=2)
+    with start(place, tmp_path / "run", PARTAL, pairs=2) as project:
+        finish(project, PARTAL, of)
+        assert not drawn_pairs(project, []) and sum(reasons(project)[1].values()) == 5
 
 
 def test_the_guard_of_the_test_above_would_be_noticed(place: Path, tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ ALL = {*BUYING, "start-seed0", "full-seed0"}
     [
         ({"budget": 4}, BUYING),
         ({"unit": "cost", "budget": 11}, BUYING),
+        ({"control": 0.2}, BUYING),
+        ({"control": 0.0, "pairs": 0}, set()),
         ({"threads": 2}, ALL),
         ({"group": "^(.)"}, ALL),
         ({"only": ["depth"]}, ALL),

@@ -50,6 +50,17 @@ def named(name: str, **options: object) -> dict[str, object]:
             },
             "'one' picks by the task 'depth'",
         ),
+        ({"control": 1.5}, "control must be from 0 to 1; it is 1.5"),
+        ({"pairs": 2}, "pairs = 2, and no arm that buys labels declares a relation"),
+        (
+            {
+                "tasks": {"depth": {}, "normals": {}},
+                "pairs": 3,
+                "strategies": ["x"],
+                "arms": {"x": {"changes": {"relations": {"depth_normals": {}}}}},
+            },
+            "of 5 labels may not pay for 3 images with all labels of depth, normals, which 'x' draws",
+        ),
         ({"val": "val", "until": {"sem/mIoU": 5.0}}, "until names 'sem/mIoU'"),
         ({"grid": {"train.steps": []}}, "grid.train.steps has no value"),
         ({"grid": {"train.stepz": [5]}}, "stepz"),
