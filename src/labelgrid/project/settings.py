@@ -81,29 +81,45 @@ def _parsed(values: dict[str, Any], where: str) -> Settings:
 def text_with_tables(text: str, section: str, tables: Mapping[str, Mapping[str, Any]]) -> str:
     """Settings with some tables [changes.SECTION.NAME]; earlier ones of these names are replaced.
 
-    The rest of the text stays, with its comments, unless it holds the tables in another way.
+    The rest of the text stays, and so do its comments and the order.
     """
-    changed = text
+    import tomlkit  # slow to load
+
+    document = tomlkit.parse(text)
+    chosen = _table(_table(document, "changes"), section)
     for name, table in tables.items():
-        header = f"[changes.{section}.{_key(name)}]"
-        own = rf"^{re.escape(header)}.*\n(?:(?!\[).*\n?)*"
-        changed = re.sub(own, "", changed, flags=re.MULTILINE)
-        lines = [f"{_key(key)} = {as_toml(value)}" for key, value in table.items()]
-        changed = "\n".join([changed.rstrip("\n"), "", header, *lines, ""])
+        _fill(_table(chosen, name), table)
+    changed = tomlkit.dumps(document)
     old = _parsed(tomllib.loads(text), "")
     others = {**old.changes.get(section, {}), **tables}
     wanted = replace(old, changes={**old.changes, section: others})
-    try:
-        if _parsed(tomllib.loads(changed), "") == wanted:
-            return changed
-    except (ValueError, RecipeError):  # a table cannot be given twice
-        pass
-    return settings_text(wanted)
+    if _parsed(tomllib.loads(changed), "") != wanted:  # a text that cannot be changed in its place
+        return settings_text(wanted)
+    return changed
 
 
-def _key(name: str) -> str:
-    """A key of TOML."""
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else as_toml(name)
+def _table(holder: Any, name: str) -> Any:
+    """A table of a TOML document, made if there is none; within inline tables, one of these."""
+    import tomlkit
+
+    if name not in holder:
+        inline = isinstance(holder, tomlkit.items.InlineTable)
+        holder[name] = tomlkit.inline_table() if inline else tomlkit.table(is_super_table=True)
+    return holder[name]
+
+
+def _fill(holder: Any, values: Mapping[str, Any]) -> None:
+    """Give a table of a TOML document these values; what is equal stays as it was written."""
+    import tomlkit
+
+    for key in [key for key in holder if key not in values]:
+        del holder[key]
+    for key, value in values.items():
+        nested = isinstance(value, Mapping) and isinstance(holder.get(key), Mapping)
+        if nested:
+            _fill(holder[key], value)
+        elif key not in holder or holder[key] != value:
+            holder[key] = tomlkit.value(as_toml(value))
 
 
 def settings_text(settings: Settings) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labelgrid.data.cameras import NAME as CAMERAS
-from labelgrid.errors import ProjectError, RecipeError, note_unchanged
+from labelgrid.errors import ProjectError, RecipeError, command, note_unchanged
 from labelgrid.files import disk_errors, read_text, write_text
 from labelgrid.progress import Progress
 from labelgrid.project.folder import SETTINGS, ProjectFolder
@@ -70,11 +70,13 @@ def relate(project: ProjectFolder, progress: Progress, *, write: bool = False) -
     relations = measure_relations(project, progress, recipe.relations)
     suppliers = measure_suppliers(project, progress, recipe.suppliers)
     if not (relations or suppliers):
+        imports = command("import", project.folder, "FOLDER", "--supplier", "NAME")
         raise RecipeError(
-            "No relation is declared, and none fits the project's tasks without options.",
+            "No relation is declared, none fits the project's tasks without options, and no "
+            "supplier gave labels.",
             where=str(project.folder / SETTINGS),
-            next_step="`labelgrid list relations` shows all; declare one as a table "
-            "[changes.relations.NAME].",
+            next_step="`labelgrid list relations` shows all relations; declare one as a table "
+            f"[changes.relations.NAME]. Or `{imports}` brings a supplier's labels.",
         )
     tables = {
         "relations": relation_tables(relations, recipe.relations),

@@ -222,7 +222,7 @@ def test_a_table_replaces_the_earlier_one_of_its_name_alone() -> None:
     relations = tomllib.loads(changed)["changes"]["relations"]
     assert relations["other"] == {"trust": 1, "exact": True}
     assert relations["depth_normals"] == {"trust": 0.9, "options": {"radius": 3}}
-    assert "old" not in changed and "# [changes" in changed
+    assert "trust = 0.9 # old\n" in changed and "# [changes" in changed
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_a_table_replaces_the_earlier_one_of_its_name_alone() -> None:
         'recipe = "small"\n[changes.train]\nsteps = 7\n[changes]\nrelations = { depth_normals = {} }\n',
     ],
 )
-def test_settings_that_hold_changes_in_another_way_are_written_anew(text: str) -> None:
+def test_settings_that_hold_changes_in_another_way_are_changed_there(text: str) -> None:
     settings = tomllib.loads(with_tables(text))
     assert settings["recipe"] == "small" and settings["changes"]["train"] == {"steps": 7}
     assert settings["changes"]["relations"]["depth_normals"]["trust"] == 0.9

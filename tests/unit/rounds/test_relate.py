@@ -192,8 +192,12 @@ def test_without_a_camera_that_explains_the_labels_the_next_step_is_said(made) -
 
 def test_tasks_that_no_relation_connects_are_said(tmp_path: Path) -> None:
     with make_project(tmp_path, n=3, holdout=0, tasks=("depth",))[0] as project:
-        with pytest.raises(RecipeError, match="none fits the project's tasks"):
+        with pytest.raises(RecipeError, match="none fits the project's tasks") as raised:
             relate(project, Silent())
+        assert "no supplier gave labels" in raised.value.what
+        assert "[changes.relations.NAME]" in raised.value.next_step
+        step = f"`labelgrid import {project.folder} FOLDER --supplier NAME`"
+        assert step in raised.value.next_step
         project.settings = replace(
             project.settings, changes={"relations": {"depth_normals": {"trust": 1.0}}}
         )

@@ -235,6 +235,21 @@ def test_the_rest_of_a_supplier_s_table_stays(made) -> None:
     assert choice == {"trust": 0.5, "tasks": {"depth": 1.0}}
 
 
+def test_comments_and_order_of_nested_tables_stay(made) -> None:
+    project, data = made
+    label(project, data, training(project)[:4])
+    path = project.folder / SETTINGS
+    nested = (
+        "[changes.suppliers.s] # theirs\n# by eye\ntrust = 0.5 # a half\n"
+        "[changes.suppliers.s.tasks]\n# before: 0.1\ndepth = 0.2 # low\n\n"
+        "[changes.train] # short\nepochs = 1\n"
+    )
+    path.write_text(f"{path.read_text()}{nested}")
+    before = path.read_text()
+    relate(reopened(project), Silent(), write=True)
+    assert path.read_text() == before.replace("depth = 0.2 # low", "depth = 1.0 # low")
+
+
 def test_a_measured_trust_is_not_shown_of_labels_that_came_since(made) -> None:
     project, data = made
     label(project, data, training(project)[:4])
