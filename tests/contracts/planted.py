@@ -94,7 +94,10 @@ def best_of_each_class(statistic: str) -> Planted:
     )
     unsure = np.stack([np.random.default_rng(0).normal(-2, 0.1, 60), by_class[:, 1].sum(1)], 1)
     unsure[20:26, 0] = 3
-    grid, done = _grid(60, TASKS[:2]), [TrainedRound(number, {}, 0.0, {}) for number in range(9)]
+    grid, done = (
+        _grid(60, TASKS[:2]),
+        [TrainedRound(round=number, labels={}, cost=0.0, val={}) for number in range(9)],
+    )
     statistics = {statistic: unsure, "class_entropy": by_class.reshape(60, 8).astype(np.float32)}
     view = PoolView(grid=grid, statistics=statistics, read_history=lambda: done)
     best = [*((row, 0) for row in range(20, 26)), *((row, 1) for row in range(10, 16))]

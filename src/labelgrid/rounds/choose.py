@@ -68,7 +68,9 @@ def training_history(folder: Path) -> tuple[TrainedRound, ...]:
         fit = read_fit(path.parent)
         if fit:
             val = fit_val_metrics(path.parent, fit.checkpoint)
-            trained = TrainedRound(fit.round, fit.labels, fit.spent, val, derived=fit.derived)
+            trained = TrainedRound(
+                round=fit.round, labels=fit.labels, cost=fit.spent, val=val, derived=fit.derived
+            )
             history.append(trained)
     return tuple(history)
 

@@ -70,7 +70,8 @@ def relate(project: ProjectFolder, progress: Progress, *, write: bool = False) -
     relations = measure_relations(project, progress, recipe.relations)
     suppliers = measure_suppliers(project, progress, recipe.suppliers)
     if not (relations or suppliers):
-        imports = command("import", project.folder, "FOLDER", "--supplier", "NAME")
+        words = ("FOLDER", "--supplier", "NAME")
+        imports = command("import", project.folder, *words)
         raise RecipeError(
             "No relation is declared, none fits the project's tasks without options, and no "
             "supplier gave labels.",

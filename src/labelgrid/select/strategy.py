@@ -33,7 +33,7 @@ class Budget:
 Brings = Mapping[str, Mapping[str, float]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainedRound:
     """A finished training in the campaign's history.
 
@@ -53,7 +53,7 @@ class TrainedRound:
     labels: Mapping[str, int]
     cost: float
     val: Mapping[str, float]
-    derived: Mapping[str, float] = field(default_factory=dict, kw_only=True)
+    derived: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ def task_gains(history: Sequence[TrainedRound], tasks: Sequence[str]) -> Floats:
         >>> for number, labels in enumerate((10, 20, 40, 80)):
         ...     val = {"depth/loss": labels**-0.3, "edges/loss": labels**-0.1}
         ...     counts = {"depth": labels, "edges": labels}
-        ...     rounds.append(TrainedRound(number, counts, 2.0 * labels, val))
+        ...     rounds.append(TrainedRound(round=number, labels=counts, cost=2.0 * labels, val=val))
         >>> task_gains(rounds, ["depth", "edges"]).round(2).tolist()
         [1.5, 0.5]
         >>> task_gains(rounds[:2], ["depth", "edges"]).tolist()

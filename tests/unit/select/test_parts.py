@@ -144,7 +144,7 @@ def test_history_is_read_when_it_is_asked_for_and_once():
 
     def read():
         reads.append(1)
-        return [TrainedRound(1, {"a": 3}, 3.0, {"a/RMSE": 0.5})]
+        return [TrainedRound(round=1, labels={"a": 3}, cost=3.0, val={"a/RMSE": 0.5})]
 
     view = PoolView(grid=grid([[0, 0]]), read_history=read)
     assert (

@@ -18,7 +18,11 @@ def history(exponents, noise=0.0, rounds=6, seed=0):
             f"{task}/loss": labels**-exponent * np.exp(noise * rng.normal())
             for task, exponent in zip(TASKS, exponents, strict=True)
         }
-        found.append(TrainedRound(number, dict.fromkeys(TASKS, labels), 3.0 * labels, losses))
+        found.append(
+            TrainedRound(
+                round=number, labels=dict.fromkeys(TASKS, labels), cost=3.0 * labels, val=losses
+            )
+        )
     return found
 
 
@@ -44,9 +48,12 @@ def test_a_task_that_does_not_gain_keeps_a_share():
     [
         [],
         history((0.3, 0.1, 0.2))[:2],
-        [TrainedRound(n, dict.fromkeys(TASKS, 5), 1.0, {"depth/loss": 1.0}) for n in range(4)],
+        [
+            TrainedRound(round=n, labels=dict.fromkeys(TASKS, 5), cost=1.0, val={"depth/loss": 1.0})
+            for n in range(4)
+        ],
         history((-0.3, -0.2, -0.3)),
-        [TrainedRound(n, dict.fromkeys(TASKS, n), 1.0, {}) for n in range(4)],
+        [TrainedRound(round=n, labels=dict.fromkeys(TASKS, n), cost=1.0, val={}) for n in range(4)],
     ],
     ids=["none", "two", "equal labels", "rising", "no val"],
 )
@@ -64,7 +71,9 @@ def of_two(depth, edges, derived):
         }
         counts = {"depth": labels[0], "edges": labels[1]}
         worth = {"edges": 0.5 * labels[2]}
-        rounds.append(TrainedRound(number, counts, 1.0, losses, derived=worth))
+        rounds.append(
+            TrainedRound(round=number, labels=counts, cost=1.0, val=losses, derived=worth)
+        )
     return rounds
 
 

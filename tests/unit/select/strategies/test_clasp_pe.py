@@ -34,7 +34,9 @@ def pool(rounds=1, seed=0, **changed):
         "dropout": unsure,
         "class_entropy": by_class.reshape(N, 8).astype(np.float32),
     } | changed
-    history = [TrainedRound(number + 1, {}, 0.0, {}) for number in range(rounds)]
+    history = [
+        TrainedRound(round=number + 1, labels={}, cost=0.0, val={}) for number in range(rounds)
+    ]
     grid = grid_of([f"i{n}" for n in range(N)], np.zeros((N, 2)), TASKS, (1.0, 3.0))
     return PoolView(grid=grid, statistics=statistics, seed=seed, read_history=lambda: history)
 

@@ -70,7 +70,7 @@ def test_tasks_whose_loss_falls_faster_get_more():
             "semseg/loss": labels**-0.2,
         }
         trained = dict.fromkeys(("depth", "normals", "semseg"), labels)
-        history.append(TrainedRound(number, trained, 3.0 * labels, val))
+        history.append(TrainedRound(round=number, labels=trained, cost=3.0 * labels, val=val))
     found = counts(picks_of(made(200), Budget(90), history=history))
     assert found["depth"] > found["semseg"] >= found["normals"] > 5
     assert counts(picks_of(made(200), Budget(90), history=history, gains="equal")) == {
