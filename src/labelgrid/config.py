@@ -3,6 +3,7 @@
 import difflib
 import json
 import math
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
@@ -14,6 +15,8 @@ from labelgrid.errors import RecipeError
 from labelgrid.files import read_text
 
 T = TypeVar("T")
+#: A dot between two parts of a key, which is in no quotes.
+_DOT = re.compile(r'\.(?=(?:[^"]*"[^"]*")*[^"]*$)')
 #: The largest whole number in a file of settings: the largest that a database and TOML hold.
 LARGEST = 2**63 - 1
 
@@ -259,6 +262,25 @@ def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, An
 
 def _renames(old: Mapping[str, Any], overrides: Mapping[str, Any]) -> bool:
     return "name" in overrides and overrides["name"] != old.get("name")
+
+
+def tables_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The nested tables that values under dotted keys are in; quotes keep the dots of a name.
+
+    A table comes before its content, and its `name` first, which replaces the options of another.
+
+    Example:
+        >>> tables_of({"train.steps": 500, "train.batch": 4, 'terms."my.own:loss"': False})
+        {'terms': {'my.own:loss': False}, 'train': {'batch': 4, 'steps': 500}}
+    """
+    tables: dict[str, Any] = {}
+    paths = [([part.strip().strip('"') for part in _DOT.split(key)], key) for key in values]
+    for path, key in sorted(paths, key=lambda item: (len(item[0]), item[0][-1] != "name", item[1])):
+        value = values[key]
+        for part in reversed(path):
+            value = {part: value}
+        tables = merge(tables, value)
+    return tables
 
 
 def as_toml(value: object) -> str:

@@ -143,6 +143,28 @@ def test_calls_do_what_the_commands_of_their_names_do(place):
         assert json.loads(json.dumps(project.status()).replace("called", "typed")) == typed
 
 
+def test_keys_of_one_training_are_set_and_recorded(place):
+    images, recipe = place / "made/images", place / "tiny.toml"
+    made = {"recipe": str(recipe), "changes": {"train": {"epochs": 5}, "data": {"fit": "pad"}}}
+    with labelgrid.Project.create(place / "flat", images, ["depth", "normals"], **made) as project:
+        project.import_labels(place / "made/labels")
+        typed = ("fit", place / "flat", "--set", "train.steps=1", "--set", "train.batch=2")
+        fit = json.loads(done(*typed, "--json").out)
+        assert fit["changes"] == {"train": {"steps": 1, "batch": 2}}
+        assert (fit["recipe"]["train"]["steps"], fit["recipe"]["data"]["fit"]) == (1, "pad")
+        assert len((place / "flat/rounds/0001/fit/log.jsonl").read_text().splitlines()) == 1
+        same = project.fit(changes=fit["changes"])
+        assert same.model == fit["model"]
+        project.score("partal")
+        both = project.fit(changes={"train": {"steps": 7, "batch": 2}}, epochs=1)
+        assert both.changes == {"train": {"steps": 0, "batch": 2, "epochs": 1}}
+        assert both.model != fit["model"]
+        with pytest.raises(labelgrid.LabelgridError, match="A training computes no scores") as no:
+            project.fit(changes={"score": {"dropout": {"passes": 3}}})
+        assert "[changes.score]" in str(no.value)
+        assert project.fit(changes=both.changes).model == both.model
+
+
 def test_one_process_fits_or_queries_a_project(place):
     with labelgrid.Project.create(place / "flat", place / "made/images", ["depth"]) as project:
         with labelgrid.Project.open(place / "flat") as other, project._project.lock():
@@ -200,7 +222,7 @@ OWN_CALLS = {"remove": "restore", "simulate": "dry_run"}
 #: Keys of [simulate], which `labelgrid.simulate` takes all.
 OF_STUDIES = {"strategies", "only", "seeds", "rounds", "single"}
 #: Arguments of calls alone.
-OF_CALLS = {"self", "progress", "study", "options", "changes"}
+OF_CALLS = {"self", "progress", "study", "options"}
 #: Commands that say otherwise what they do: in words of the command line.
 OTHERWISE = {"status", "cancel", "remove"}
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
-from labelgrid.config import merge, parse, read_toml
+from labelgrid.config import merge, parse, read_toml, tables_of
 from labelgrid.errors import RecipeError
 
 
@@ -88,3 +88,20 @@ def test_the_options_of_another_plug_in_are_not_inherited():
     }
     other = merge(base, {"network": {"name": "shared_heads", "options": {"width": 64}}})
     assert other["network"] == {"name": "shared_heads", "options": {"width": 64}}
+
+
+def test_values_of_dotted_keys_are_tables_whose_names_come_first():
+    values = {
+        "network.options.width": 8,
+        "network.name": "mti_net",
+        "train.steps": 5,
+        'score."my.own:build".passes': 2,
+        "data": {"size": [32, 64], "fit": "crop"},
+        "data.fit": "pad",
+    }
+    assert tables_of(values) == {
+        "data": {"size": [32, 64], "fit": "pad"},
+        "network": {"name": "mti_net", "options": {"width": 8}},
+        "train": {"steps": 5},
+        "score": {"my.own:build": {"passes": 2}},
+    }

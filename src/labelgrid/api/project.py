@@ -335,7 +335,12 @@ class Project(ProjectContents):
         )
 
     def fit(
-        self, *, recipe: str = "", epochs: int | None = None, weights: Place | None = None
+        self,
+        *,
+        recipe: str = "",
+        epochs: int | None = None,
+        weights: Place | None = None,
+        changes: Mapping[str, Any] | None = None,
     ) -> "Fit":
         """Train on all labels or resume a stopped training, then measure on the held-out images.
 
@@ -344,12 +349,15 @@ class Project(ProjectContents):
                 a file.
             epochs: replaces the recipe's length.
             weights: a local file of backbone weights that replaces the project's.
+            changes: overrides of the recipe for this training, merged table by table; `fit.json`
+                keeps them.
         """
+        from labelgrid.recipes.resolve import override
         from labelgrid.rounds.fit import fit
 
-        changes = None
+        overrides = dict(changes or {})
         if epochs:
-            changes = {"train": {"epochs": epochs}}
+            overrides = override(overrides, {"train": {"epochs": epochs}})
         if recipe:
             recipe = resolve_recipe(recipe)
         with self._job() as progress:
@@ -357,7 +365,7 @@ class Project(ProjectContents):
                 self._project,
                 progress,
                 recipe=recipe,
-                changes=changes,
+                changes=overrides,
                 weights=optional_path(weights),
             )
 

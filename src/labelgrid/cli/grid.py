@@ -43,6 +43,14 @@ LeaveOut = Annotated[
         "--leave-out", help="Go on without images that cannot be read; left-out.txt lists them."
     ),
 ]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A key of the recipe and its value, such as train.steps=2000. Repeatable.",
+    ),
+]
 Titles = Mapping[str, str]
 #: Value of a task -> the title of its column in `status`.
 STATE_COLUMNS: Titles = {
@@ -92,6 +100,7 @@ def init(
     recipe: Annotated[
         str, typer.Option(help="A shipped recipe, or the path of one.")
     ] = "small-shared-heads",
+    changes: Changes = None,
     strategy: Annotated[
         str, typer.Option(help="Strategy that picks cells; see `labelgrid list strategies`.")
     ] = "joint",
@@ -108,6 +117,7 @@ def init(
     """
     from labelgrid.api.project import Project
     from labelgrid.errors import UsageError
+    from labelgrid.project.overrides import parse_overrides
 
     if not images:
         raise UsageError("No images were named.", next_step="Add --images FOLDER.")
@@ -119,6 +129,7 @@ def init(
             holdout=holdout,
             group=group,
             recipe=recipe,
+            changes=parse_overrides(changes or []),
             strategy=strategy,
             weights=weights,
             seed=seed,

@@ -11,6 +11,7 @@ import typer
 from labelgrid.cli import screen
 from labelgrid.cli.grid import (
     AsJson,
+    Changes,
     Folder,
     LeaveOut,
     Weights,
@@ -64,6 +65,7 @@ def fit(
     ] = "",
     epochs: Annotated[int | None, typer.Option(help="Replaces the recipe's length.", min=1)] = None,
     weights: Weights = None,
+    changes: Changes = None,
     json: AsJson = False,
 ) -> None:
     """Train on all labels or resume a stopped training, then measure on the held-out images.
@@ -72,8 +74,11 @@ def fit(
     """
     from dataclasses import asdict
 
+    from labelgrid.project.overrides import parse_overrides
+
+    overrides = parse_overrides(changes or [])
     with open_project(folder) as project:
-        done = project.fit(recipe=recipe, epochs=epochs, weights=weights)
+        done = project.fit(recipe=recipe, epochs=epochs, weights=weights, changes=overrides)
         status = project.status()
     if json:
         screen.print_json(asdict(done) | {"headlines": status["headlines"]})

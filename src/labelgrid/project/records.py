@@ -50,6 +50,7 @@ class Fit:
             `model`; "" for a training.
         filled: the number of labels that nobody bought, derived or supplied, by task.
         derived: what those that follow from others of the image are worth in bought ones, by task.
+        changes: the overrides of the recipe that were given for this training alone.
     """
 
     round: int
@@ -66,6 +67,7 @@ class Fit:
     predictions: str = ""
     filled: Mapping[str, int] = field(default_factory=dict)
     derived: Mapping[str, float] = field(default_factory=dict)
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def predicts(self) -> bool:

@@ -141,8 +141,6 @@ def settings_text(settings: Settings) -> str:
     ]
     if settings.explain is not None:
         lines.append(f"explain = {as_toml(settings.explain)}")
-    if changes:
-        lines.append(f"changes = {as_toml(changes)}    # overrides of the recipe")
     lines += ["", "[strategy]", f"name = {as_toml(strategy.name)}"]
     if strategy.options:
         lines.append(f"options = {as_toml(strategy.options)}")
@@ -153,9 +151,25 @@ def settings_text(settings: Settings) -> str:
             f"data = {as_toml(oracle.data)}",
             f"root = {as_toml(oracle.root)}",
         ]
-    if not changes:
+    if changes:
+        lines += ["", "# Overrides of the recipe:", *_table_lines("changes", changes)]
+    else:
         lines += ["", "# [changes.train]         # overrides of the recipe", "# steps = 2000"]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _table_lines(header: str, table: Mapping[str, Any]) -> list[str]:
+    """The lines of a table, then those of each table in it, under headers of their own."""
+    lines = []
+    inner: list[str] = []
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            inner += ["", *_table_lines(f"{header}.{_key(name)}", value)]
+        elif value is not None:
+            lines.append(f"{_key(name)} = {as_toml(value)}")
+    if inner and not lines:
+        return inner[1:]
+    return [f"[{header}]", *lines, *inner]
 
 
 def group_of(pattern: str, image_id: str) -> str:

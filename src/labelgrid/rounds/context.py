@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from labelgrid.config import merge, parse
+from labelgrid.config import parse
 from labelgrid.ledger.grid import Cell, Split, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit
 from labelgrid.project.sources import OracleSource, ProjectSource, source_of
-from labelgrid.recipes.resolve import check_options, load_recipe
+from labelgrid.recipes.resolve import check_options, load_recipe, override
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.relations.bound import BoundRelation, bind_relations
 from labelgrid.rounds.image_cameras import ImageCameras
@@ -62,7 +62,7 @@ def recipe_of(
     `recipe` and `changes` (from the command line) override them.
     """
     settings = project.settings
-    overrides = merge(settings.changes, changes or {})
+    overrides = override(settings.changes, changes or {})
     return load_recipe(recipe or settings.recipe, overrides, beside=project.folder)
 
 

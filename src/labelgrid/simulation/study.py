@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from labelgrid import plugins
-from labelgrid.config import check_ranges, merge, parse
+from labelgrid.config import check_ranges, merge, parse, tables_of
 from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.ledger.grid import TaskRow, Unit
 from labelgrid.project.task_spec import task_rows_of
@@ -203,10 +203,7 @@ class Study:
             {'train': {'steps': 900, 'workers': 0, 'batch': 4}}
         """
         changes = override(self.changes.get(kind, {}), self.arm(arm).changes)
-        values = dict(changes)
-        for key in sorted(point, key=_names_first):
-            values = merge(values, _nested(key, point[key]))
-        values = override(values, changes)
+        values = override(merge(changes, tables_of(point)), changes)
         if kind != "strategy":
             values.pop("score", None)  # these runs score nothing
         return values
@@ -388,19 +385,3 @@ def _check_grid(grid: Mapping[str, Sequence[Any]]) -> None:
     for name, values in grid.items():
         if len({*map(repr, values)}) < len(values):
             raise ValueError(f"grid.{name} has a value twice")
-
-
-def _nested(key: str, value: Any) -> dict[str, Any]:
-    """Write the value of a dotted key as nested tables."""
-    first, _, rest = key.partition(".")
-    if rest:
-        value = _nested(rest, value)
-    return {first: value}
-
-
-def _names_first(key: str) -> tuple[int, bool, str]:
-    """A sort key that puts tables before their content, and `name` first.
-
-    A new name discards the options of the old one.
-    """
-    return key.count("."), not key.endswith(".name"), key

@@ -268,6 +268,23 @@ def test_add_says_what_is_new(flat: Path, data: Made, tmp_path: Path) -> None:
         )  # the held-out image's label is requested at once
 
 
+def test_init_keeps_recipe_keys_that_are_set(data: Made, tmp_path: Path) -> None:
+    words = ("init", tmp_path / "a", "--images", data.images, "--task", "depth")
+    given = ("--set", "train.steps=70", "--set", "network.options.width=32", "--json")
+    done(*words, *given)
+    with ProjectFolder.open(tmp_path / "a") as project:
+        expected = {"train": {"steps": 70}, "network": {"options": {"width": 32}}}
+        assert project.settings.changes == expected
+    words = ("init", tmp_path / "b", *words[2:])
+    for wrong, said in (
+        ("train.step=3", "train.step: unknown key (did you mean 'steps'?)"),
+        ("train.steps=many", "train.steps: input should be a valid integer"),
+    ):
+        refused = typed(*words, "--set", wrong)
+        assert refused.code == 1 and said in refused.err and "Nothing was made." in refused.err
+        assert not (tmp_path / "b").exists()
+
+
 def test_images_that_cannot_be_read_are_left_out_and_listed(data: Made, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     for name in data.names:

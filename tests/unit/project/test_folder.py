@@ -51,6 +51,20 @@ def test_settings_that_are_written_are_read_again(
     assert parse(Settings, read_toml(path), "it") == settings
 
 
+def test_overrides_are_tables_beside_which_others_can_be_written() -> None:
+    changes = {
+        "without_tasks": ["depth"],
+        "network": {"options": {"width": 8}},
+        "terms": {"my.own:loss": {}, "rbf": False},
+    }
+    text = settings_text(Settings(changes=changes))
+    assert "\n[changes.network.options]\nwidth = 8\n" in text
+    assert tomllib.loads(f"{text}\n[changes.train]\nsteps = 7\n")["changes"] == {
+        **changes,
+        "train": {"steps": 7},
+    }
+
+
 def test_a_live_campaign_explains_and_a_simulated_one_does_if_it_is_told_to() -> None:
     oracle = Oracle("folder", "somewhere")
     assert Settings().explains and not Settings(explain=False).explains
