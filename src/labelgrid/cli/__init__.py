@@ -37,6 +37,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},  # commands inherit them
     rich_markup_mode="rich",
     help="Decide which (image, task) labels to pay for next, "
     "and train on a partially labelled grid.",

@@ -81,6 +81,11 @@ def test_help_says_first_what_a_command_does(name: str) -> None:
     assert first.endswith(".") and first in " ".join(done(*name.split(), "--help").out.split())
 
 
+@pytest.mark.parametrize("name", ["", "data", *COMMANDS])
+def test_h_is_short_for_help(name: str) -> None:
+    assert done(*name.split(), "-h").out == done(*name.split(), "--help").out
+
+
 def test_the_first_page_names_every_command_and_the_way_round() -> None:
     text = done("--help").out
     assert all(re.search(rf"│ {name} ", text) for name in APP.commands)
