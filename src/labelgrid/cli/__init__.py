@@ -35,7 +35,6 @@ WITHOUT_PLUG_INS = (datasets.scenes, inspection.list_)
 app = typer.Typer(
     name="labelgrid",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},  # commands inherit them
     rich_markup_mode="rich",
@@ -114,7 +113,7 @@ def main() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         with stop_on_sigterm():
-            code = app(standalone_mode=False)
+            code = app(prog_name="labelgrid", standalone_mode=False)
         if code == STOPPED:  # the parser caught Ctrl-C
             raise KeyboardInterrupt
     except LabelgridError as error:

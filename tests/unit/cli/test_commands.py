@@ -93,6 +93,25 @@ def test_the_first_page_names_every_command_and_the_way_round() -> None:
     assert typed().out.strip() == text.strip()
 
 
+def test_a_shell_completes_commands_and_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_LABELGRID_COMPLETE", "complete_bash")
+    for words, found in (("labelgrid que", "query\n"), ("labelgrid query --pre", "--prelabels\n")):
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+        assert done().out == found
+
+
+def test_the_completion_is_installed_for_a_shell(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    assert "completion installed in" in done("--install-completion", "bash").out
+    assert "_LABELGRID_COMPLETE=complete_bash" in (
+        tmp_path / ".bash_completions/labelgrid.sh"
+    ).read_text()
+
+
 def test_the_version_is_the_packages() -> None:
     assert done("--version").out == f"{__version__}\n"
 
