@@ -189,6 +189,14 @@ def test_a_strategy_that_is_added_stays_beside_those_there_are(studies: Path) ->
     }
 
 
+def test_the_states_of_the_runs_are_printed_for_programs(studies: Path) -> None:
+    values = json.loads(done(*words(studies, "whole"), "--json").out)
+    assert values["outcomes"] == str(studies / "whole/outcomes.csv")
+    assert len(values["runs"]) == 4
+    for row in values["runs"].values():
+        assert row == {"state": "done", "fault": ""}
+
+
 def test_another_budget_is_refused(studies: Path) -> None:
     text = (studies / "study.toml").read_text()
     (studies / "other.toml").write_text(text.replace("budget = 5", "budget = 4"))
@@ -205,6 +213,13 @@ def test_a_dry_run_lists_the_arms_and_makes_nothing(studies: Path) -> None:
     assert re.search(r"3 runs, \d+ steps at most, 2 at a time\..* known after the first", shown), (
         shown
     )
+    values = json.loads(
+        done(*words(studies, "dry"), "--strategy", "partal", "--dry-run", "--json").out
+    )
+    assert (values["runs"], values["at_once"], values["seconds"]) == (3, 2, None)
+    rows = {(row["arm"], row["kind"]): row for row in values["arms"]}
+    work = {"runs": 1, "trainings": 2, "labels": 16, "steps": 4}
+    assert rows["partal", "strategy"] == {"arm": "partal", "kind": "strategy", **work}
     two = done(*words(studies, "dry"), "--strategy", "partal", "--seeds", "2", "--dry-run").out
     assert re.search(r"partal +│ strategy │ +2 │ +4 │ +16 │ +8 │", two), two
     assert not (studies / "dry").exists()

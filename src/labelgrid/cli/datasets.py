@@ -46,6 +46,7 @@ def scenes(
     jobs: Annotated[
         int, typer.Option(help="Parallel processes; 0: one per processor core.", min=0)
     ] = 0,
+    json: AsJson = False,
 ) -> None:
     """Render rooms with exact labels of every task, as a data set of the layout `folder`.
 
@@ -62,6 +63,9 @@ def scenes(
     settings = SceneSettings((int(match[1]), int(match[2])), seed, samples, frames)
     with screen.Bar() as bar:
         total, new = write_scenes(out, count, settings=settings, progress=bar, jobs=jobs)
+    if json:
+        screen.print_json({"folder": str(out), "scenes": total, "rendered": new})
+        return
     screen.say(
         f"{out}: {count_text(total, 'scene')}, {new:,} of them rendered now. "
         f"Look at some: {command('sheet', out, '--out', 'sheet.png')}"
@@ -96,6 +100,7 @@ def sheet(
             min=1,
         ),
     ] = 12,
+    json: AsJson = False,
 ) -> None:
     """Draw images of a project or a data set beside their labels.
 
@@ -144,6 +149,9 @@ def _draw_dataset(root: Path, out: Path, *, format: str, tasks: Path | None, cou
     image_ids = source.images()
     chosen = spread(image_ids, count)
     contact_sheet(source, tasks_of(source, root, tasks), chosen, out)
+    if json:
+        screen.print_json({"sheet": str(out), "shown": len(chosen), "images": len(image_ids)})
+        return
     screen.say(f"Wrote {out}: {len(chosen)} of {count_text(len(image_ids), 'image')}.")
 
 
@@ -241,7 +249,7 @@ def evaluate(
         screen.print_metrics(values)
 
 
-def layout(name: Layout) -> None:
+def layout(name: Layout, json: AsJson = False) -> None:
     """Print the layout of a data set: where to get it, and which files it has.
 
     Example: [bold]labelgrid data layout nyud[/]
@@ -249,9 +257,15 @@ def layout(name: Layout) -> None:
     from labelgrid import plugins
 
     module = plugins.module("layouts", name)
-    screen.say((module.__doc__ or "").strip().partition("\n")[0])
-    screen.say(f"Where to get it: {getattr(module, 'ORIGIN', 'not said')}\n")
-    screen.say(getattr(module, "LAYOUT", "The module has no text LAYOUT.").rstrip())
+    what = (module.__doc__ or "").strip().partition("\n")[0]
+    origin = getattr(module, "ORIGIN", "")
+    files = getattr(module, "LAYOUT", "").strip("\n")
+    if json:
+        screen.print_json({"name": name, "what": what, "origin": origin, "layout": files})
+        return
+    screen.say(what)
+    screen.say(f"Where to get it: {origin or 'not said'}\n")
+    screen.say(files or "The module has no text LAYOUT.")
 
 
 data = typer.Typer(

@@ -3,11 +3,11 @@
 Loads no torch.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from labelgrid.cli.grid import AsJson, Folder
 from labelgrid.cli.opening import open_project
 from labelgrid.errors import command, note_unchanged
 from labelgrid.words import count_text
+
+if TYPE_CHECKING:
+    from labelgrid.ledger.grid import Cell
 
 Url = Annotated[
     str,
@@ -250,6 +253,7 @@ def export(
             "of its own machine.",
         ),
     ] = None,
+    json: AsJson = False,
 ) -> None:
     """Write the open requests (or all labels) as files; run again, it updates the folder.
 
@@ -267,7 +271,11 @@ def export(
             token_file=token_file,
             local_files=local_files,
         )
-    screen.say(str(done))
+    if json:
+        folders = [str(folder) for folder in done.folders]
+        screen.print_json({**vars(done), "folders": folders})
+    else:
+        screen.say(str(done))
 
 
 @note_unchanged("Nothing was cancelled.")
@@ -284,6 +292,7 @@ def cancel(
         bool,
         typer.Option("--requeue", help="Ask again for skipped cells; held-out ones are requested."),
     ] = False,
+    json: AsJson = False,
 ) -> None:
     """Cancel requests; without cells and --round, all open ones except those of held-out images.
 
@@ -292,15 +301,23 @@ def cancel(
     with open_project(folder) as project:
         changed = project.cancel(cells or [], round=round, requeue=requeue)
     held = len(changed.heldout)
-    missing = len(changed.cells)
-    if requeue:
-        missing -= held
-    screen.say(f"{count_text(missing, 'cell is', 'cells are')} missing again.")
+    requested = changed.heldout if requeue else []
+    missing = [cell for cell in changed.cells if cell not in set(requested)]
+    if json:
+        values = {"missing": cells_as_json(missing), "requested": cells_as_json(requested)}
+        screen.print_json(values)
+        return
+    screen.say(f"{count_text(len(missing), 'cell is', 'cells are')} missing again.")
     if held and requeue:
         screen.say(say_requested_again(held))
     elif held:
         again = command("cancel", folder, "--requeue", *(cells or ["--round", "0"]))
         screen.say(f"No strategy picks held-out images: `{again}` requests theirs again.")
+
+
+def cells_as_json(cells: "Iterable[Cell]") -> list[dict[str, str]]:
+    """Cells as JSON values."""
+    return [{"image": cell.image_id, "task": cell.task} for cell in cells]
 
 
 def say_requested_again(count: int) -> str:

@@ -104,6 +104,7 @@ def score(
             file_okay=False,
         ),
     ] = None,
+    json: AsJson = False,
 ) -> None:
     """Score the pool with the newest model, or resume a stopped run.
 
@@ -113,6 +114,10 @@ def score(
     """
     with open_project(folder) as project:
         table = project.score(strategy, predictions=predictions)
+    if json:
+        values = {"images": len(table.images), "statistics": list(table.statistics)}
+        screen.print_json(values)
+        return
     images = count_text(len(table.images), "image")
     screen.say(f"Scored {images}: {', '.join(table.statistics) or 'no statistics needed'}.")
 

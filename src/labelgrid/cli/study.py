@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from labelgrid.simulation.analysis import Mean
     from labelgrid.simulation.jobs import RunWork
     from labelgrid.simulation.plan import StudyPlan
+    from labelgrid.simulation.run_study import StudyResult
+
+#: The values of a plan in JSON, and the keys of the work of each of its arms.
+PLANNED = ("runs", "steps", "at_once", "seconds", "note")
+WORK = ("arm", "kind", "runs", "trainings", "labels", "steps")
 
 
 @note_unchanged("Finished steps of the runs are kept.")
@@ -59,6 +64,7 @@ def simulate(
             "--dry-run", help="Show the runs, what is left and, if known, the time; run nothing."
         ),
     ] = False,
+    json: AsJson = False,
 ) -> None:
     """Run simulated campaigns: arms × seeds × recipe keys, labels hidden until they are bought.
 
@@ -75,23 +81,34 @@ def simulate(
     }
     changes = {name: value for name, value in options.items() if _is_named(value)}
     if dry_run:
-        _show_plan(
-            study.estimate(recipe, data, out, weights=weights, jobs=jobs, force=force, **changes)
-        )
+        plan = study.estimate(recipe, data, out, weights=weights, jobs=jobs, force=force, **changes)
+        _print_plan(plan, json)
         return
     with screen.StudyBar() as bar:
         result = study.simulate(
             recipe, data, out, weights=weights, progress=bar, jobs=jobs, force=force, **changes
         )
-    runs = count_text(len(result.runs), "run is", "runs are")
-    done = len(result.runs) - len(result.failed) - len(result.stopped)
-    screen.say(f"{done} of {runs} done -> {out}/outcomes.csv")
+    _print_runs(result, json)
     if result.stopped:
         screen.note(f"Not finished: {join_names(result.stopped, 5)}.")
     if result.failed:
         _refuse_failed(result.failed)
     if result.stopped:
         raise KeyboardInterrupt
+
+
+def _print_runs(result: "StudyResult", json: bool) -> None:
+    """Print how the runs ended."""
+    outcomes = f"{result.out}/outcomes.csv"
+    if json:
+        rows = {}
+        for key, status in result.runs.items():
+            rows[key] = {"state": status.state, "fault": status.fault}
+        screen.print_json({"outcomes": outcomes, "runs": rows})
+        return
+    runs = count_text(len(result.runs), "run is", "runs are")
+    done = len(result.runs) - len(result.failed) - len(result.stopped)
+    screen.say(f"{done} of {runs} done -> {outcomes}")
 
 
 def _is_named(value: object) -> bool:
@@ -112,11 +129,22 @@ def _refuse_failed(failed: dict[str, str]) -> None:
     )
 
 
-def _show_plan(plan: "StudyPlan") -> None:
+def _print_plan(plan: "StudyPlan", json: bool) -> None:
     """Print the remaining work of each arm over all seeds and points, and the time of all."""
     groups: dict[tuple[str, str], list[RunWork]] = {}
     for key, run in plan.planned.items():
         groups.setdefault((run.name, run.kind), []).append(plan.left[key])
+    rows = [(*arm, *_sums(works)) for arm, works in groups.items()]
+    if not json:
+        _show_plan(plan, rows)
+        return
+    values = {name: getattr(plan, name) for name in PLANNED}
+    arms = [dict(zip(WORK, row, strict=True)) for row in rows]
+    screen.print_json({**values, "arms": arms})
+
+
+def _show_plan(plan: "StudyPlan", rows: Sequence[Sequence[str | int]]) -> None:
+    """Print a plan for people; `rows` have the work of each arm."""
     columns = [
         "arm",
         "kind",
@@ -125,7 +153,7 @@ def _show_plan(plan: "StudyPlan") -> None:
         "labels of a run at most",
         "steps left at most",
     ]
-    screen.print_table("", columns, [[*arm, *_sums(works)] for arm, works in groups.items()])
+    screen.print_table("", columns, rows)
     if plan.note:
         screen.say(plan.note)
     if not plan.runs:

@@ -81,6 +81,11 @@ def test_help_says_first_what_a_command_does(name: str) -> None:
     assert first.endswith(".") and first in " ".join(done(*name.split(), "--help").out.split())
 
 
+@every_command
+def test_every_command_prints_its_result_as_json_if_asked(name: str) -> None:
+    assert "--json" in {word for option in COMMANDS[name].params for word in option.opts}
+
+
 @pytest.mark.parametrize("name", ["", "data", *COMMANDS])
 def test_h_is_short_for_help(name: str) -> None:
     assert done(*name.split(), "-h").out == done(*name.split(), "--help").out
@@ -107,9 +112,10 @@ def test_the_completion_is_installed_for_a_shell(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
     assert "completion installed in" in done("--install-completion", "bash").out
-    assert "_LABELGRID_COMPLETE=complete_bash" in (
-        tmp_path / ".bash_completions/labelgrid.sh"
-    ).read_text()
+    assert (
+        "_LABELGRID_COMPLETE=complete_bash"
+        in (tmp_path / ".bash_completions/labelgrid.sh").read_text()
+    )
 
 
 def test_the_version_is_the_packages() -> None:
@@ -238,6 +244,27 @@ def test_export_says_where_the_requests_are(flat: Path, tmp_path: Path) -> None:
     assert found.out == f"Wrote requests (1 semseg, 1 depth) to {tmp_path / 'out'}.\n"
     assert all(path.is_symlink() for path in (tmp_path / "out" / "images").iterdir())
     assert f"{flat}/rounds/0001/request" in done("export", flat, "--round", 1).out
+
+
+def test_exports_and_cancelled_requests_have_the_form_that_programs_rely_on(
+    flat: Path, tmp_path: Path
+) -> None:
+    assert json.loads(done("export", flat, "--out", tmp_path / "out", "--json").out) == {
+        "folders": [str(tmp_path / "out")],
+        "tasks": {"semseg": 1, "depth": 1},
+        "prelabels": 0,
+        "server": "",
+        "new": 0,
+        "what": "requests",
+    }
+    depth = {"image": "0001.jpg", "task": "depth"}
+    cancelled = json.loads(done("cancel", flat, "0001.jpg:depth", "--json").out)
+    assert cancelled == {"missing": [depth], "requested": []}
+    with ProjectFolder.open(flat) as project:
+        rows = {row.image_id: row for row in project.store.images()}
+        project.store.update_images([replace(rows["0001.jpg"], split="heldout")])
+    again = json.loads(done("cancel", flat, "--requeue", "0001.jpg:depth", "--json").out)
+    assert again == {"missing": [], "requested": [depth]}
 
 
 def test_export_of_labels_lies_in_the_project_unless_told(flat: Path, data: Made) -> None:

@@ -21,8 +21,11 @@ def test_a_size_that_is_none_is_refused(size: str, tmp_path: Path) -> None:
 def test_scenes_are_rendered_and_shown(tmp_path: Path) -> None:
     pytest.importorskip("mitsuba", reason="scenes need the extra [scenes]")
     rooms, picture = tmp_path / "rooms", tmp_path / "sheet.png"
-    said = done("scenes", rooms, "--count", 3, "--size", "16x24", "--samples", 2, "--jobs", 1).out
-    assert "3 scenes, 3 of them rendered now" in " ".join(said.split())
+    words = ("scenes", rooms, "--size", "16x24", "--samples", 2, "--jobs", 1)
+    said = done(*words, "--count", 2).out
+    assert "2 scenes, 2 of them rendered now" in " ".join(said.split())
+    values = json.loads(done(*words, "--count", 3, "--json").out)
+    assert values == {"folder": str(rooms), "scenes": 3, "rendered": 1}
     done("sheet", rooms, "--out", picture, "--count", 2)
     assert picture.read_bytes().startswith(b"\x89PNG")
 
@@ -35,7 +38,8 @@ def test_a_sheet_is_written_over_nothing_but_a_png(tmp_path: Path) -> None:
     found = typed("sheet", made.root, "--out", other)
     assert found.code == 1 and "Name it notes.png" in " ".join(found.err.split())
     assert other.read_text() == "mine"
-    done("sheet", made.root, "--out", tmp_path / "sheet.PNG")
+    drawn = json.loads(done("sheet", made.root, "--out", tmp_path / "sheet.PNG", "--json").out)
+    assert drawn == {"sheet": str(tmp_path / "sheet.PNG"), "shown": 1, "images": 1}
     image = next((made.root / "images").iterdir())
     before = image.read_bytes()
     found = typed("sheet", made.root, "--out", image.with_suffix(".png"))
@@ -86,6 +90,9 @@ def test_a_layout_says_where_to_get_the_data_set_and_which_files_it_has() -> Non
         out = done("data", "layout", name).out
         module = plugins.module("layouts", name)
         assert module.ORIGIN in out and module.LAYOUT.strip() in out
+        values = json.loads(done("data", "layout", name, "--json").out)
+        assert values["origin"] == module.ORIGIN and values["layout"] == module.LAYOUT.strip("\n")
+        assert values["layout"] in out and out.startswith(values["what"])
     assert "pascal" in typed("data", "layout", "pascall").err
 
 
