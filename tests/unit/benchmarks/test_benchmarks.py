@@ -20,6 +20,7 @@ from tools.bench import benchmarks
 from tools.source import ROOT
 
 TINY = {
+    "advice": ["--studies", "restarts", "learning-loss-weights", "task-gains-120"],
     "audit": ["--scenes", "0", "--nyuv2", "nowhere"],
     "balancers": ["--images", "4", "--size", "24", "32", "--repeats", "1"],
     "epoch": ["--images", "8", "--size", "24", "32", "--repeats", "1", "--tiny"],

@@ -1,0 +1,237 @@
+"""Foresees a metric from the rounds that were measured, by a curve over the labels they had.
+
+The odds of a percentage, or the logarithm of another metric, rise with each doubling of the task's
+own labels and with the square root of the labels of all tasks, which training grows with. How fast,
+and how far a round lies beside the curve, is known from campaigns of the past before the first
+round is: so two rounds give an interval already.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.results import Better
+
+Floats = NDArray[np.float64]
+#: Fewer measured rounds show no curve.
+FEWEST = 2
+#: The share of next rounds that an interval should hold.
+SHARE = 0.8
+#: As many rounds are behind what is known of the noise before a campaign is measured.
+FREEDOM = 4.0
+#: Percentages count as this far from 0 and from 100 at least: their odds would be infinite.
+EDGE = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePrior:
+    """What is known of a metric's curve before a campaign is measured.
+
+    Args:
+        own: the mean gain by a doubling of the task's own labels.
+        all: by the labels of all tasks, in twice their square root over that of the first round.
+        own_spread: the variance of `own` from curve to curve, as a multiple of that of the noise.
+        all_spread: of `all`.
+        shared_spread: their covariance.
+        noise: the standard deviation of a round beside the curve.
+    """
+
+    own: float
+    all: float
+    own_spread: float
+    all_spread: float
+    shared_spread: float
+    noise: float
+
+    @property
+    def slopes(self) -> Floats:
+        """The mean gains [2]."""
+        return np.array([self.own, self.all])
+
+    @property
+    def spread(self) -> Floats:
+        """The covariance of the gains, as a multiple of the variance of the noise [2, 2]."""
+        return np.array(
+            [[self.own_spread, self.shared_spread], [self.shared_spread, self.all_spread]]
+        )
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """A measured round.
+
+    Args:
+        own: the labels of the task that its network was trained on.
+        all: the labels of all tasks.
+        value: of the metric.
+    """
+
+    own: float
+    all: float
+    value: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a metric may be, with an 80 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Makes gains of a metric comparable: odds of percentages, logarithms of all others.
+
+    Args:
+        unit: of the metric; "%" is a percentage.
+        better: whether higher or lower values are better.
+
+    Example:
+        >>> error = Scale("m", "lower")
+        >>> [round(error.gained(value), 2) for value in (2.0, 1.0, 0.5)]
+        [-0.69, -0.0, 0.69]
+        >>> round(error.value(0.69), 2)
+        0.5
+    """
+
+    unit: str
+    better: Better
+
+    @property
+    def _sign(self) -> float:
+        return 1.0 if self.better == "higher" else -1.0
+
+    def gained(self, value: float) -> float:
+        """Where a value lies; more is better."""
+        if self.unit == "%":
+            share = min(max(value, EDGE), 100 - EDGE) / 100
+            return self._sign * math.log(share / (1 - share))
+        return self._sign * math.log(max(value, 1e-12))
+
+    def value(self, gained: float) -> float:
+        """The value that lies there."""
+        if self.unit == "%":
+            return 100 / (1 + math.exp(-self._sign * gained))
+        return math.exp(self._sign * gained)
+
+
+def curve_inputs(points: Sequence[CurvePoint], first: CurvePoint) -> Floats:
+    """What gains of points are linear in, beside a constant [n, 2]; `first` is the first round."""
+    own = np.array([point.own for point in points]) / first.own
+    everything = np.array([point.all for point in points]) / first.all
+    return np.stack([np.log2(own), 2 * np.sqrt(everything)], 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelCurve:
+    """A metric's curve as far as rounds and what was known before tell.
+
+    Args:
+        scale: of the metric.
+        first: the first round.
+        newest: the newest round.
+        centre: the mean of the rounds' inputs [2].
+        level: the mean of where they lie.
+        slopes: the gains that are most likely [2].
+        spread: their covariance, as a multiple of the variance of the noise [2, 2].
+        noise: the standard deviation of a round beside the curve.
+        rounds: their number.
+    """
+
+    scale: Scale
+    first: CurvePoint
+    newest: CurvePoint
+    centre: Floats
+    level: float
+    slopes: Floats
+    spread: Floats
+    noise: float
+    rounds: int
+
+    def forecast(self, own: float, all: float) -> Forecast:
+        """What the next round measures with so many labels of the task, and of all tasks."""
+        away = self._inputs(own, all) - self.centre
+        variance = float(away @ self.spread @ away) + 1 + 1 / self.rounds
+        return self._interval(self.level + float(away @ self.slopes), variance)
+
+    def change(self, own: float, all: float) -> Forecast:
+        """The metric if the newest round lay on the curve, and only the labels became so many.
+
+        The noise of the next round is not in its interval: it is what labels do.
+        """
+        further = self._inputs(own, all) - self._inputs(self.newest.own, self.newest.all)
+        now = self.scale.gained(self.newest.value)
+        gain = float(further @ self.slopes)
+        return self._interval(now + gain, float(further @ self.spread @ further))
+
+    def _inputs(self, own: float, all: float) -> Floats:
+        row: Floats = curve_inputs([CurvePoint(own, all, 0.0)], self.first)[0]
+        return row
+
+    def _interval(self, gained: float, variance: float) -> Forecast:
+        """A forecast of a place and its variance, as a multiple of that of the noise."""
+        from scipy.special import stdtrit  # slow to load
+
+        freedom = FREEDOM + self.rounds - 1
+        reach = float(stdtrit(freedom, (1 + SHARE) / 2)) * self.noise * math.sqrt(variance)
+        low, high = sorted((self.scale.value(gained - reach), self.scale.value(gained + reach)))
+        return Forecast(self.scale.value(gained), low, high)
+
+
+def fit_curve(points: Sequence[CurvePoint], scale: Scale, prior: CurvePrior) -> LabelCurve | None:
+    """The curve of a task's metric; None with fewer than `FEWEST` rounds.
+
+    Source: a regression with the conjugate prior (normal, inverse gamma), whose noise is each
+    campaign's own as far as its rounds tell.
+
+    Args:
+        points: the measured rounds, the newest last, of the same held-out labels; those without a
+            label of the task do not count.
+        scale: of the metric.
+        prior: what is known before.
+
+    Example:
+        >>> prior = CurvePrior(
+        ...     own=0.1, all=0.0, own_spread=1.0, all_spread=1.0, shared_spread=0.0, noise=0.02
+        ... )
+        >>> points = [CurvePoint(20, 40, 1.0), CurvePoint(40, 80, 0.9)]
+        >>> next_round = fit_curve(points, Scale("m", "lower"), prior).forecast(80, 160)
+        >>> round(next_round.value, 2), round(next_round.low, 2), round(next_round.high, 2)
+        (0.81, 0.77, 0.86)
+    """
+    counted = [point for point in points if point.own > 0 and math.isfinite(point.value)]
+    if len(counted) < FEWEST:
+        return None
+    inputs = curve_inputs(counted, counted[0])
+    gained = np.array([scale.gained(point.value) for point in counted])
+    centre = inputs.mean(0)
+    level = float(gained.mean())
+    around = inputs - centre
+    precision = np.linalg.inv(prior.spread)
+    spread = np.linalg.inv(precision + around.T @ around)
+    slopes = spread @ (precision @ prior.slopes + around.T @ (gained - level))
+    rest = gained - level - around @ slopes
+    moved = slopes - prior.slopes
+    squares = float(rest @ rest + moved @ precision @ moved)
+    variance = (FREEDOM * prior.noise**2 + squares) / (FREEDOM + len(counted) - 1)
+    return LabelCurve(
+        scale=scale,
+        first=counted[0],
+        newest=counted[-1],
+        centre=centre,
+        level=level,
+        slopes=slopes,
+        spread=spread,
+        noise=math.sqrt(variance),
+        rounds=len(counted),
+    )
+
+
+def prior_of(metric: str, unit: str, priors: Mapping[str, CurvePrior]) -> CurvePrior:
+    """What is known of a metric: of its name, or else of all of its unit."""
+    return priors.get(metric) or priors["percentage" if unit == "%" else "other"]
