@@ -1,4 +1,4 @@
-"""Commands that show results, faults and plug-ins: report, verify, audit, list."""
+"""Commands that show results, faults, advice and plug-ins: report, verify, audit, ...."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -131,6 +131,33 @@ def audit(
         )
 
 
+def advise(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")],
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            help="The cost that purchases are compared at; by default that of the last round."
+        ),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Say which labels to buy next, what they may gain, and what else would help.
+
+    Foresees metrics from the measured rounds; trains nothing and changes nothing.
+
+    Example: [bold]labelgrid advise flat --budget 60[/]
+    """
+    from dataclasses import asdict
+
+    with open_project(folder) as project:
+        advised = project.advise(budget=budget)
+    if json:
+        screen.print_json(asdict(advised))
+        return
+    for advice in advised.advice:
+        screen.say(advice.text)
+
+
 @note_unchanged("Nothing was written.")
 def relate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")],
@@ -240,5 +267,6 @@ def register(app: typer.Typer) -> None:
     app.command()(report)
     app.command()(verify)
     app.command()(audit)
+    app.command()(advise)
     app.command()(relate)
     app.command("list")(list_)

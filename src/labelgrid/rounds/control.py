@@ -11,6 +11,7 @@ from labelgrid.progress import Progress
 from labelgrid.project.chosen_labels import ChosenLabels, chosen_labels, equal_counts
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.context import context_of, labelled_images
+from labelgrid.rounds.control_record import ComparisonRecord, write_comparison
 from labelgrid.rounds.control_trainings import ControlTrainings, TaskLabels
 from labelgrid.rounds.control_verdict import (
     Answer,
@@ -56,8 +57,8 @@ def compare_with_control(
     """Train on the picks and on as many labels of the control, and compare on held-out images.
 
     Both sets of labels also have all others: first labels, pairs, imported ones. Each seed draws
-    the labels anew. Finished trainings are kept in the project's folder `control`, a killed one is
-    resumed. Nothing of the project's rounds is changed.
+    the labels anew. Finished trainings and the last answer are kept in the project's folder
+    `control`; a killed training is resumed. Nothing of the project's rounds is changed.
 
     Args:
         project: the project.
@@ -82,9 +83,16 @@ def compare_with_control(
     _say_left_out(work.labels, progress)
     picks, control = work.measured()
     measures = compare_measures(picks, control)
-    return ControlComparison(
+    record = ComparisonRecord(
         answer=answer_of(measures[0]),
         text=sentence(measures[0]),
+        spent=project.store.spent(("train",)),
+        seeds=seeds,
+    )
+    write_comparison(project.folder, record)
+    return ControlComparison(
+        answer=record.answer,
+        text=record.text,
         seeds=seeds,
         strategies=sorted(set(labels.picks.values())),
         labels=work.labels,

@@ -1,7 +1,7 @@
 """What is known of metrics' curves before a campaign is measured, learnt from recorded campaigns.
 
-`benchmarks/advice.py --priors` learns them from `docs/results/records`; `percentage` and `other` are
-for metrics that no record has.
+`benchmarks/advice.py --priors` learns them from `docs/results/records`. `percentage` and `other`
+are for metrics that no record has.
 """
 
 from collections.abc import Mapping

@@ -1,0 +1,93 @@
+"""Says what to do next in a campaign, from what its rounds measured. Loads no torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from labelgrid.errors import UsageError
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.prices import times_of
+from labelgrid.project.records import Fit, measured_rounds, newest_fit
+from labelgrid.recipes.resolve import load_recipe
+from labelgrid.rounds.advised import Advice
+from labelgrid.rounds.buying_advice import Offer, buying_advice, flat_advice, next_round_advice
+from labelgrid.rounds.further_advice import (
+    following_advice,
+    heldout_advice,
+    picks_advice,
+    training_advice,
+)
+from labelgrid.rounds.task_curves import task_curves
+from labelgrid.select.following import brings_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advised:
+    """The advice for a project.
+
+    Args:
+        advice: the sentences, what to buy first.
+        budget: what the purchases are for, in the unit of costs.
+    """
+
+    advice: Sequence[Advice]
+    budget: float
+
+
+def advise(project: ProjectFolder, budget: float | None = None) -> Advised:
+    """Advice from the curves of a project's rounds.
+
+    Args:
+        project: the project.
+        budget: what purchases may cost; None: what labels cost between the last two trainings.
+
+    Raises:
+        UsageError: the budget is not above 0.
+        RecipeError: the recipe is wrong.
+        ProjectError: a file of a round is damaged.
+    """
+    if budget is not None and not 0 < budget < float("inf"):
+        raise UsageError(
+            f"A budget is a cost above 0. Found {budget:g}.",
+            next_step="Leave it out for what the last round cost.",
+        )
+    settings = project.settings
+    recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
+    paid = _last_cost(project) if budget is None else budget
+    curves = task_curves(project)
+    newest = measured_rounds(project.folder, newest=1)
+    headlines = {name: task.headline for name, task in project.tasks().items()}
+    rows = buying_advice(curves, _offers(project), brings_of(project.relations()), paid)
+    rows += flat_advice(curves)
+    rows += next_round_advice(curves)
+    rows += following_advice(project, recipe)
+    rows += heldout_advice(newest[0] if newest else None, headlines)
+    rows.append(picks_advice(project))
+    training = training_advice(project)
+    if training:
+        rows.append(training)
+    return Advised(advice=rows, budget=paid)
+
+
+def _last_cost(project: ProjectFolder) -> float:
+    """What labels cost between the last two trainings, or before the only one."""
+    last = newest_fit(project.folder)
+    if last is None:
+        return project.store.spent(("train",))
+    before: Fit | None = newest_fit(project.folder, last.round) if last.round else None
+    return max(last.spent - (before.spent if before else 0.0), 0.0) or last.spent
+
+
+def _offers(project: ProjectFolder) -> Mapping[str, Offer]:
+    """What can be bought of each task."""
+    times = times_of(project)
+    counts = project.store.counts(("train",))
+    offers = {}
+    for row in project.store.tasks():
+        timed = times.get(row.name)
+        learned = timed and project.settings.costs == "times"
+        offers[row.name] = Offer(
+            missing=counts[row.name].missing,
+            price=timed.cost if timed and learned else row.cost,
+            seconds=timed.mean if timed else None,
+        )
+    return offers

@@ -1,0 +1,42 @@
+"""A piece of advice: a sentence for people, and its numbers for programs."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+#: What a piece of advice is about: which labels to buy, what the next round may measure, a task
+#: that has flattened, labels that need not be bought, held-out images, picks, the training.
+Topic = Literal["buy", "next round", "flat", "follows", "held out", "picks", "training"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advice:
+    """One sentence of advice with its numbers; what is not known is None.
+
+    Args:
+        topic: what it is about.
+        text: the sentence.
+        answered: whether it is an answer; False: it is too early to say, and what would tell.
+        task: that it is about; "" for all.
+        metric: of the task.
+        unit: of the metric, and of the values.
+        count: the labels to buy, or the images to hold out.
+        now: the metric as it was measured last.
+        value: what it may become.
+        low, high: the 80 % interval of `value`.
+        price: of the labels, in the unit of costs.
+        seconds: that the labels take, as far as labels with times tell.
+    """
+
+    topic: Topic
+    text: str
+    answered: bool = True
+    task: str = ""
+    metric: str = ""
+    unit: str = ""
+    count: int | None = None
+    now: float | None = None
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    price: float | None = None
+    seconds: float | None = None

@@ -1,0 +1,256 @@
+"""Says which task's labels to buy next, what they may gain, and which task has flattened."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from labelgrid.drawings.wording import number, rough_number
+from labelgrid.rounds.advised import Advice, Topic
+from labelgrid.rounds.task_curves import TaskCurve
+from labelgrid.select.label_curve import FEWEST, Forecast, LabelCurve
+from labelgrid.select.strategy import Brings
+from labelgrid.words import count_text, duration, join_names
+
+#: A task has flattened if a doubling of its labels may move its metric by this share at most.
+FLAT = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """The labels of a task that can be bought.
+
+    Args:
+        missing: the number of training images without one.
+        price: of one label.
+        seconds: that one takes; None: unknown.
+    """
+
+    missing: int
+    price: float
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Purchase:
+    """Further labels of a task, and what they do.
+
+    Args:
+        curve: of the task.
+        count: the labels.
+        becomes: the metric with them.
+        rate: the relative gain of all tasks that have more labels by it, for the price.
+        error: of the rate, half of its 80 % interval.
+        offer: of the task.
+    """
+
+    curve: TaskCurve
+    count: int
+    becomes: Forecast
+    rate: float
+    error: float
+    offer: Offer
+
+
+def buying_advice(
+    curves: Sequence[TaskCurve], offers: Mapping[str, Offer], brings: Brings, budget: float
+) -> list[Advice]:
+    """Advice on the next labels, the best purchase first.
+
+    A purchase is of one task's labels, for the budget; never more than the task has, since a curve
+    says little of what lies beyond a doubling.
+
+    Args:
+        curves: of the tasks.
+        offers: by task.
+        brings: as of `PoolView`: what a label brings along gains, too.
+        budget: what may be spent.
+    """
+    known = {curve.task: curve for curve in curves if curve.curve}
+    if not known:
+        return [_too_early(curves)]
+    purchases = []
+    for task, curve in known.items():
+        count = _affordable(curve, offers[task], budget)
+        if count:
+            purchases.append(_purchase(curve, count, offers[task], brings, known))
+    purchases.sort(key=lambda purchase: -purchase.rate)
+    rows = []
+    for place, purchase in enumerate(purchases):
+        equal = _cannot_tell(purchases) if place == 0 else []
+        rows.append(_buy(purchase, first=place == 0, equal=equal))
+    return rows
+
+
+def next_round_advice(curves: Sequence[TaskCurve]) -> list[Advice]:
+    """What the next round should measure, if it buys as the last one did."""
+    rows = []
+    for task_curve in curves:
+        curve = task_curve.curve
+        if curve is None:
+            continue
+        before, newest = task_curve.points[-2:]
+        own = 2 * newest.own - before.own
+        everything = 2 * newest.all - before.all
+        if everything <= newest.all:
+            continue
+        found = curve.forecast(max(own, newest.own), everything)
+        text = (
+            f"{task_curve.task}: if the next round buys as the last one did, {task_curve.metric} "
+            f"should be {_value(found.value, task_curve)} ({_interval(found)}; now "
+            f"{number(newest.value)})."
+        )
+        rows.append(_foreseen("next round", text, task_curve, found))
+    return rows
+
+
+def flat_advice(curves: Sequence[TaskCurve]) -> list[Advice]:
+    """The tasks whose further labels hardly help."""
+    rows = []
+    for task_curve in curves:
+        curve = task_curve.curve
+        if curve is None:
+            continue
+        newest = curve.newest
+        doubled = curve.change(2 * newest.own, newest.all + newest.own)
+        best = doubled.high if curve.scale.better == "higher" else doubled.low
+        if _relative(best, curve) > FLAT:
+            continue
+        text = (
+            f"{task_curve.task} has flattened: twice its {count_text(round(newest.own), 'label')} "
+            f"would take {task_curve.metric} from {number(newest.value)} to "
+            f"{_value(best, task_curve)} at best (80 % interval)."
+        )
+        rows.append(_foreseen("flat", text, task_curve, doubled))
+    return rows
+
+
+def _affordable(curve: TaskCurve, offer: Offer, budget: float) -> int:
+    """The labels that the budget pays for, of those there are, up to a doubling."""
+    most = min(offer.missing, math.ceil(curve.points[-1].own))
+    if offer.price <= 0:
+        return most
+    return min(most, int(budget / offer.price + 1e-9))
+
+
+def _purchase(
+    curve: TaskCurve,
+    count: int,
+    offer: Offer,
+    brings: Brings,
+    known: Mapping[str, TaskCurve],
+) -> _Purchase:
+    fitted = _fitted(curve)
+    becomes = _with_labels(fitted, count)
+    price = max(count * offer.price, 1e-9)
+    gain = _relative(becomes.value, fitted)
+    squares = _reach(becomes, fitted) ** 2
+    for name, share in brings.get(curve.task, {}).items():
+        if name in known:
+            other = _fitted(known[name])
+            brought = _with_labels(other, share * count)
+            gain += _relative(brought.value, other)
+            squares += _reach(brought, other) ** 2
+    return _Purchase(
+        curve=curve,
+        count=count,
+        becomes=becomes,
+        rate=gain / price,
+        error=math.sqrt(squares) / price,
+        offer=offer,
+    )
+
+
+def _fitted(curve: TaskCurve) -> LabelCurve:
+    assert curve.curve is not None  # only such curves are asked for
+    return curve.curve
+
+
+def _with_labels(curve: LabelCurve, further: float) -> Forecast:
+    """The metric with further labels of the task alone: those of all tasks are left as they are.
+
+    What labels of all tasks do is mostly longer training, which one task's labels do not buy.
+    """
+    return curve.change(curve.newest.own + further, curve.newest.all)
+
+
+def _relative(value: float, curve: LabelCurve) -> float:
+    """The gain over the newest round as a share of its metric; positive is better."""
+    now = curve.newest.value
+    gain = (value - now) / max(abs(now), 1e-9)
+    return gain if curve.scale.better == "higher" else -gain
+
+
+def _reach(forecast: Forecast, curve: LabelCurve) -> float:
+    """Half of a forecast's interval as a share of the metric."""
+    return (forecast.high - forecast.low) / 2 / max(abs(curve.newest.value), 1e-9)
+
+
+def _cannot_tell(purchases: Sequence[_Purchase]) -> list[str]:
+    """The tasks whose labels may be as good a purchase as the best one."""
+    best, *others = purchases
+    return [
+        other.curve.task
+        for other in others
+        if best.rate - other.rate < math.hypot(best.error, other.error)
+    ]
+
+
+def _buy(purchase: _Purchase, *, first: bool, equal: Sequence[str]) -> Advice:
+    curve = purchase.curve
+    now = curve.points[-1].value
+    found = purchase.becomes
+    price = purchase.count * purchase.offer.price
+    seconds = None
+    paid = f"price {number(price)}"
+    if purchase.offer.seconds is not None:
+        seconds = purchase.count * purchase.offer.seconds
+        paid += f", about {duration(seconds)}"
+    labels = count_text(purchase.count, "more label")
+    change = rough_number(found.value - now)
+    unit = "points" if curve.unit == "%" else curve.unit
+    unit = f" {unit}" if unit else ""
+    text = (
+        f"{labels} of {curve.task} ({paid}): {curve.metric} {change}{unit}, from {number(now)} to "
+        f"{number(found.value)} ({_interval(found)})."
+    )
+    if first and equal:
+        text = f"{text[:-1]}; the most for its price, but it may be {join_names(equal)} as well."
+    elif first:
+        text = f"{text[:-1]}; the most for its price."
+    advice = _foreseen("buy", text, curve, found)
+    return replace(advice, count=purchase.count, price=price, seconds=seconds)
+
+
+def _foreseen(topic: Topic, text: str, curve: TaskCurve, found: Forecast) -> Advice:
+    """Advice with the numbers of what is foreseen."""
+    return Advice(
+        topic=topic,
+        text=text,
+        task=curve.task,
+        metric=curve.metric,
+        unit=curve.unit,
+        now=curve.points[-1].value,
+        value=found.value,
+        low=found.low,
+        high=found.high,
+    )
+
+
+def _value(value: float, curve: TaskCurve) -> str:
+    return f"{number(value)} {curve.unit}".rstrip()
+
+
+def _interval(found: Forecast) -> str:
+    return f"80 % interval {number(found.low)} to {number(found.high)}"
+
+
+def _too_early(curves: Sequence[TaskCurve]) -> Advice:
+    rounds = max((len(curve.points) for curve in curves), default=0)
+    return Advice(
+        topic="buy",
+        answered=False,
+        text=(
+            f"Which labels gain most: too early to say. {count_text(rounds, 'round')} measured on "
+            f"the same labels; {FEWEST} would tell, with other numbers of labels each."
+        ),
+    )

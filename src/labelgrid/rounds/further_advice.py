@@ -1,0 +1,237 @@
+"""Advice beside purchases: what follows, held-out images, whether picks pay, and the training."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from labelgrid.drawings.wording import number
+from labelgrid.errors import command
+from labelgrid.project.derived_labels import derived_counts
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.headlines import jackknife_interval
+from labelgrid.project.records import EpochRecord, Measurement, newest_fit, read_log
+from labelgrid.project.suppliers import supplier_values
+from labelgrid.recipes.schema import Recipe
+from labelgrid.relations.bound import bind, declared_relations, undeclared_relations
+from labelgrid.results import LOSS
+from labelgrid.rounds.advised import Advice
+from labelgrid.rounds.control_record import read_comparison
+from labelgrid.select.following import known_labels
+from labelgrid.words import count_text, join_names
+
+#: The wanted half of the 95 % interval of a percentage, in points.
+POINTS = 2.0
+#: Of another metric, as a share of it.
+OF_VALUE = 0.05
+#: A training is too short if its loss on the val images falls by this share in its last quarter.
+STILL_FALLING = 0.02
+#: Fewer epochs with val metrics show no trend.
+EPOCHS = 4
+
+
+# What follows
+
+
+def following_advice(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
+    """What relations and suppliers save or may save."""
+    rows = []
+    for task, count in derived_counts(project).items():
+        if count.derived:
+            labels = count_text(count.derived, "label follows", "labels follow")
+            text = f"{task}: {labels} from others and need not be bought ({number(count.saved)})."
+            rows.append(
+                Advice(
+                    topic="follows", text=text, task=task, count=count.derived, price=count.saved
+                )
+            )
+    rows += _possible_relations(project, recipe)
+    return [*rows, *_unmeasured_suppliers(project, recipe)]
+
+
+def _possible_relations(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
+    """The relations that are off or not declared, and how many labels they may give at once."""
+    tasks = project.tasks()
+    declared = declared_relations(recipe.relations, tasks)
+    found = [(relation, "is off") for relation in declared if not relation.trust]
+    for name, choice in undeclared_relations(recipe.relations, tasks).items():
+        found += [(bind(name, choice, tasks), "is not declared")]
+    if not found:
+        return []
+    grid = project.store.grid()
+    rows = []
+    for relation, state in found:
+        column = grid.tasks.index(relation.gives)
+        count = int(known_labels(grid, [relation])[:, column].sum())
+        if count:
+            saved = count * float(grid.cost[column])
+            text = (
+                f"{relation.gives} may follow from {join_names(relation.reads)}: the relation "
+                f"{relation.name} {state}, and would give {count_text(count, 'label')} "
+                f"({number(saved)}); `{command('relate', project.folder)}` measures how well."
+            )
+            rows.append(
+                Advice(topic="follows", text=text, task=relation.gives, count=count, price=saved)
+            )
+    return rows
+
+
+def _unmeasured_suppliers(project: ProjectFolder, recipe: Recipe) -> list[Advice]:
+    """The supplied labels that are not used, as nobody measured their trust."""
+    rows = []
+    for name, supplier in supplier_values(project, recipe.suppliers).items():
+        for task, count in supplier["labels"].items():
+            if supplier["trust"][task] or task in supplier["measured"]:
+                continue
+            text = (
+                f"{count_text(count, 'label')} of {task} by {name} may save true ones, but nobody "
+                f"measured how true they are: `{command('query', project.folder, '--audit', '10')}`"
+                f" and then `{command('relate', project.folder)}` do."
+            )
+            rows.append(Advice(topic="follows", text=text, task=task, count=count))
+    return rows
+
+
+# Held-out images
+
+
+def heldout_advice(measured: Measurement | None, headlines: Mapping[str, str]) -> list[Advice]:
+    """How many more held-out images make the intervals of metrics narrow enough.
+
+    Args:
+        measured: the newest measurement; None: there is none.
+        headlines: the metric of each task.
+    """
+    if measured is None:
+        return []
+    rows = []
+    for task, metric in headlines.items():
+        result = measured.metrics.get(task, {}).get(metric)
+        if result is None or not math.isfinite(result.value):
+            continue
+        without = measured.without.get(task, {}).get(metric, ())
+        found = jackknife_interval(result.value, [0.0] * len(without), without)
+        if found is None:
+            continue
+        reach = (found[1] - found[0]) / 2
+        wanted = POINTS if result.unit == "%" else OF_VALUE * abs(result.value)
+        images = measured.heldout_labels.get(task, 0)
+        more = further_images(images, reach, wanted)
+        if more:
+            unit = "points" if result.unit == "%" else result.unit
+            words = count_text(images, "held-out label")
+            text = (
+                f"{task}: {metric} is known to ±{number(reach)} {unit} from {words} (95 % "
+                f"interval); {more:,} more would make it ±{number(wanted)}."
+            )
+            rows.append(
+                Advice(
+                    topic="held out",
+                    text=text,
+                    task=task,
+                    metric=metric,
+                    unit=result.unit,
+                    count=more,
+                    now=result.value,
+                )
+            )
+    return rows
+
+
+def further_images(images: int, reach: float, wanted: float) -> int:
+    """The further images that narrow an interval; its width falls with their square root.
+
+    Example:
+        >>> further_images(50, 4.0, 2.0), further_images(50, 1.0, 2.0)
+        (150, 0)
+    """
+    if wanted <= 0 or reach <= wanted:
+        return 0
+    return math.ceil(images * (reach / wanted) ** 2 - 1e-9) - images
+
+
+# Picks
+
+
+def picks_advice(project: ProjectFolder) -> Advice:
+    """Whether picks pay, as far as `labelgrid control` has measured it."""
+    compared = read_comparison(project.folder)
+    control = command("control", project.folder)
+    if compared is None:
+        text = f"Whether picks pay: cannot tell, since `{control}` has not measured it."
+        return Advice(topic="picks", text=text, answered=False)
+    text = compared.text
+    spent = project.store.spent(("train",))
+    if spent != compared.spent:
+        text = f"{text[:-1]}; labels have come since, and `{control}` would count them."
+    return Advice(topic="picks", text=text, answered=compared.answer != "cannot tell")
+
+
+# Training
+
+
+def training_advice(project: ProjectFolder) -> Advice | None:
+    """Whether the newest training was too short; None before the first one."""
+    fit = newest_fit(project.folder, outside=False)
+    if fit is None:
+        return None
+    falling = late_fall(read_log(project.round_folder(fit.round)) or [])
+    longer = command("fit", project.folder, "--epochs", "N")
+    if falling is None:
+        text = (
+            "Whether the training is long enough: too early to say, since it has no metrics on val "
+            "images; `val_share` and `val_every` of the recipe's [train] give some."
+        )
+        return Advice(topic="training", text=text, answered=False)
+    labels = count_text(sum(fit.labels.values()), "label")
+    if falling.share > STILL_FALLING and falling.newest_is_best:
+        text = (
+            f"The training is short for {labels}: {LOSS} on val images still fell by "
+            f"{falling.share:.0%} in its last quarter; `{longer}` trains longer."
+        )
+    else:
+        text = (
+            f"The training is long enough for {labels}: {LOSS} on val images moved by "
+            f"{-falling.share:+.0%} in its last quarter."
+        )
+    return Advice(topic="training", text=text, value=falling.share)
+
+
+@dataclass(frozen=True)
+class LateFall:
+    """How a loss moved in the last quarter of a training.
+
+    Args:
+        share: by which it fell; negative: it rose.
+        newest_is_best: whether it was never lower than at the end.
+    """
+
+    share: float
+    newest_is_best: bool
+
+
+def late_fall(log: Iterable[EpochRecord]) -> LateFall | None:
+    """How the loss on val images moved at the end; None with too few epochs that measured it.
+
+    Example:
+        >>> losses = (8.0, 6.0, 5.0, 4.0)
+        >>> log = [EpochRecord(epoch, {}, {LOSS: loss}) for epoch, loss in enumerate(losses, 1)]
+        >>> late_fall(log)
+        LateFall(share=0.2, newest_is_best=True)
+    """
+    epochs: list[EpochRecord] = [one for one in log if math.isfinite(_loss(one.val))]
+    if len(epochs) < EPOCHS:
+        return None
+    losses = [_loss(one.val) for one in epochs]
+    late = 0.75 * epochs[-1].epoch
+    before: Sequence[float] = [
+        loss for one, loss in zip(epochs, losses, strict=True) if one.epoch <= late
+    ]
+    if not before or before[-1] <= 0:
+        return None
+    share = (before[-1] - losses[-1]) / before[-1]
+    return LateFall(share, losses[-1] <= min(losses))
+
+
+def _loss(val: Mapping[str, Any]) -> float:
+    return float(val.get(LOSS, math.nan))

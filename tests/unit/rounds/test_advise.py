@@ -1,0 +1,274 @@
+"""Advice of a project: from its rounds alone, each sentence with its numbers, and refused where it is too early."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labelgrid.api.project import Project
+from labelgrid.errors import ProjectError, UsageError
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import (
+    EpochRecord,
+    Fit,
+    Measurement,
+    read_fit,
+    write_fit,
+    write_measurement,
+)
+from labelgrid.results import LOSS, Result
+from labelgrid.rounds.advise import Advised, advise
+from labelgrid.rounds.advised import Advice
+from labelgrid.rounds.buying_advice import Offer, buying_advice, flat_advice, next_round_advice
+from labelgrid.rounds.control_record import (
+    ANSWER,
+    ComparisonRecord,
+    read_comparison,
+    write_comparison,
+)
+from labelgrid.rounds.further_advice import further_images, heldout_advice, late_fall
+from labelgrid.rounds.task_curves import TaskCurve, task_curves
+from labelgrid.select.curve_priors import PRIORS
+from labelgrid.select.label_curve import CurvePoint, Scale, fit_curve, prior_of
+from tests.projects import make_project
+
+COVERS = [
+    "labelgrid.rounds.advise",
+    "labelgrid.rounds.advised",
+    "labelgrid.rounds.buying_advice",
+    "labelgrid.rounds.control_record",
+    "labelgrid.rounds.further_advice",
+    "labelgrid.rounds.task_curves",
+    "labelgrid.select.curve_priors",
+]
+METRICS = {"depth": ("RMSE", "m", "lower"), "semseg": ("mIoU", "%", "higher")}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[ProjectFolder]:
+    made, _ = make_project(tmp_path, n=14, tasks=("semseg", "depth", "normals"))
+    with made:
+        yield made
+
+
+def measured(
+    number: int, labels: int, values: Mapping[str, float], **options: Any
+) -> tuple[Fit, Measurement]:
+    """A round with so many labels of each task, and its headline metrics."""
+    counts = dict.fromkeys(values, labels)
+    fit = Fit(
+        round=number,
+        checkpoint=f"rounds/{number:04d}/fit/last.ckpt",
+        model=f"model {number}",
+        recipe={},
+        seed=0,
+        trained=sorted(values),
+        images=labels,
+        labels=counts,
+        spent=11.0 * labels,
+    )
+    metrics = {}
+    for task, value in values.items():
+        name, unit, better = METRICS[task]
+        metrics[task] = {name: Result(name, value, unit, better)}  # type: ignore[arg-type]
+    measurement = Measurement(
+        round=number,
+        model=fit.model,
+        labels=counts,
+        spent=fit.spent,
+        heldout_labels=dict.fromkeys(values, 40),
+        metrics=metrics,
+        loss_mtl=1.0,
+        **options,
+    )
+    return fit, measurement
+
+
+def write_round(project: ProjectFolder, fit: Fit, measurement: Measurement) -> None:
+    folder = project.round_folder(fit.round)
+    folder.mkdir(parents=True)
+    write_fit(folder, fit)
+    write_measurement(folder, measurement, 0.0, {})
+
+
+def curve(
+    task: str, values: tuple[float, ...], labels: tuple[int, ...] = (20, 40, 60)
+) -> TaskCurve:
+    name, unit, better = METRICS[task]
+    points = [CurvePoint(own, 2 * own, value) for own, value in zip(labels, values, strict=False)]
+    scale = Scale(unit, better)  # type: ignore[arg-type]
+    fitted = fit_curve(points, scale, prior_of(name, unit, PRIORS))
+    return TaskCurve(task=task, metric=name, unit=unit, points=points, curve=fitted)
+
+
+def of_topic(advised: Advised, topic: str) -> list[Advice]:
+    return [advice for advice in advised.advice if advice.topic == topic]
+
+
+def test_a_project_without_rounds_is_told_what_would_tell(project: ProjectFolder) -> None:
+    advised = advise(project)
+    assert not any(advice.answered for advice in advised.advice)
+    assert "too early to say. 0 rounds measured" in of_topic(advised, "buy")[0].text
+    assert "labelgrid control" in of_topic(advised, "picks")[0].text
+
+
+def test_two_rounds_are_enough_for_what_to_buy_and_what_comes_next(project: ProjectFolder) -> None:
+    write_round(project, *measured(1, 4, {"depth": 0.8, "semseg": 20.0}))
+    write_round(project, *measured(2, 8, {"depth": 0.7, "semseg": 22.0}))
+    advised = advise(project)
+    assert advised.budget == 44.0  # as the second round cost
+    first, second = of_topic(advised, "buy")
+    assert first.task == "semseg"
+    assert first.text.endswith("the most for its price, but it may be depth as well.")
+    assert first.text.startswith("8 more labels of semseg (price 8): mIoU +")
+    assert " points, from 22 to " in first.text
+    assert second.text.startswith("8 more labels of depth (price 8): RMSE −0.0")
+    assert second.low is not None and second.value is not None and second.high is not None
+    assert second.low < second.value < 0.7 and second.value < second.high
+    assert second.count == 8 and second.price == 8.0  # no more than a doubling
+    upcoming = {advice.task: advice for advice in of_topic(advised, "next round")}
+    assert set(upcoming) == {"depth", "semseg"}
+    assert "(80 % interval 0." in upcoming["depth"].text and "now 0.7" in upcoming["depth"].text
+
+
+def test_a_budget_of_ones_own_buys_as_much(project: ProjectFolder) -> None:
+    write_round(project, *measured(1, 4, {"depth": 0.8, "semseg": 20.0}))
+    write_round(project, *measured(2, 8, {"depth": 0.7, "semseg": 22.0}))
+    bought = {advice.task: advice.count for advice in of_topic(advise(project, 6.5), "buy")}
+    assert bought == {"depth": 6, "semseg": 6}
+    with pytest.raises(UsageError, match="above 0"):
+        advise(project, 0.0)
+
+
+def test_rounds_on_other_heldout_labels_are_not_compared(project: ProjectFolder) -> None:
+    write_round(project, *measured(1, 4, {"depth": 0.8}, heldout_set="old"))
+    write_round(project, *measured(2, 8, {"depth": 0.7}, heldout_set="new"))
+    (found,) = task_curves(project)
+    assert found.curve is None and len(found.points) == 1
+    assert "1 round measured" in of_topic(advise(project), "buy")[0].text
+
+
+def test_without_heldout_labels_losses_on_val_images_tell(project: ProjectFolder) -> None:
+    for number, labels in ((1, 4), (2, 8)):
+        fit, _ = measured(number, labels, {"depth": 0.8})
+        folder = project.round_folder(number)
+        (folder / "fit").mkdir(parents=True)
+        write_fit(folder, fit)
+        line = {"epoch": 1, "loss": {}, "val": {"depth/loss": 2.0 / labels, LOSS: 1.0}}
+        (folder / "fit" / "log.jsonl").write_text(json.dumps(line) + "\n")
+    assert (
+        "8 more labels of depth (price 8): loss on val images −"
+        in of_topic(advise(project), "buy")[0].text
+    )
+
+
+def test_labels_that_follow_count_by_their_share(project: ProjectFolder) -> None:
+    changes = {"relations": {"depth_normals": {"trust": 0.5, "coverage": 0.8}}}
+    project.settings = replace(project.settings, changes=changes)
+    METRICS["normals"] = ("mErr", "degree", "lower")
+    for number, labels in ((1, 4), (2, 8)):
+        fit, measurement = measured(number, labels, {"depth": 0.8, "normals": 30.0})
+        write_round(project, replace(fit, filled={"normals": 10}), measurement)
+    points = {found.task: [point.own for point in found.points] for found in task_curves(project)}
+    assert points == {"depth": [4, 8], "normals": [8.0, 12.0]}
+    first = of_topic(advise(project), "buy")[0]
+    assert first.task == "depth"  # it brings normals
+
+
+def test_what_costs_the_same_and_gains_the_same_cannot_be_told_apart() -> None:
+    curves = [curve("depth", (0.8, 0.75, 0.72)), curve("semseg", (20.0, 22.0, 23.0))]
+    offers = dict.fromkeys(METRICS, Offer(missing=100, price=1.0, seconds=60.0))
+    first, _ = buying_advice(curves, offers, {}, 30)
+    assert "but it may be" in first.text and "about 30 min" in first.text
+    assert first.seconds == 1800
+    dear = {**offers, first.task: Offer(missing=100, price=30.0)}
+    other, _ = buying_advice(curves, dear, {}, 30)
+    assert other.task != first.task and "but it may be" not in other.text
+
+
+def test_what_cannot_be_bought_is_not_advised() -> None:
+    curves = [curve("depth", (0.8, 0.75)), curve("semseg", (20.0, 22.0))]
+    offers = {"depth": Offer(missing=0, price=1.0), "semseg": Offer(missing=50, price=100.0)}
+    assert buying_advice(curves, offers, {}, 30) == []
+    free = {**offers, "semseg": Offer(missing=50, price=0.0)}
+    (found,) = buying_advice(curves, free, {}, 30)
+    assert found.count == 40 and found.price == 0
+
+
+def test_a_task_that_stands_still_has_flattened_and_one_that_falls_has_not() -> None:
+    labels = (20, 40, 80, 160, 320, 640)
+    still = curve("depth", (0.5,) * 6, labels)
+    falling = curve("depth", (0.8, 0.7, 0.6, 0.5, 0.4, 0.3), labels)
+    (found,) = flat_advice([still, falling])
+    assert found.text.startswith("depth has flattened: twice its 640 labels would take RMSE")
+    assert flat_advice([falling]) == []
+
+
+def test_a_round_without_new_labels_foretells_none() -> None:
+    assert next_round_advice([curve("depth", (0.8, 0.7), (20, 20))]) == []
+    assert next_round_advice([curve("depth", (0.8,))]) == []
+
+
+def test_wide_intervals_ask_for_heldout_images() -> None:
+    _, measurement = measured(1, 4, {"depth": 0.8, "semseg": 20.0})
+    without = {"semseg": {"mIoU": [18.0, 19.0, 20.0, 21.0, 22.0]}, "depth": {"RMSE": [0.8] * 5}}
+    headlines = {"depth": "RMSE", "semseg": "mIoU", "normals": "mErr"}
+    (found,) = heldout_advice(replace(measurement, without=without), headlines)
+    assert found.task == "semseg" and found.count and found.text.endswith("would make it ±2.")
+    assert further_images(40, 8.0, 2.0) == 600
+    assert heldout_advice(measurement, headlines) == [] == heldout_advice(None, headlines)
+
+
+def test_the_last_answer_of_control_is_shown_and_its_age(project: ProjectFolder) -> None:
+    record = ComparisonRecord(answer="pay", text="The picks pay: so it is.", spent=0.0, seeds=6)
+    write_comparison(project.folder, record)
+    (found,) = of_topic(advise(project), "picks")
+    assert found.text == record.text and found.answered
+    write_comparison(project.folder, replace(record, spent=5.0, answer="cannot tell"))
+    (old,) = of_topic(advise(project), "picks")
+    assert "labels have come since" in old.text and not old.answered
+    (project.folder / ANSWER).write_text("{")
+    with pytest.raises(ProjectError, match="damaged"):
+        read_comparison(project.folder)
+
+
+@pytest.mark.parametrize(
+    ("losses", "words"),
+    [
+        ((8.0, 6.0, 5.0, 4.0), "still fell by 20%"),
+        ((8.0, 6.0, 5.0, 4.99), "long enough for 4 labels"),
+        ((8.0, 3.0, 5.0, 4.0), "long enough"),
+        ((8.0, 6.0), "too early to say"),
+    ],
+)
+def test_a_training_that_still_improves_is_short(
+    project: ProjectFolder, losses: tuple[float, ...], words: str
+) -> None:
+    fit, measurement = measured(1, 4, {"depth": 0.8})
+    write_round(project, fit, measurement)
+    folder = project.round_folder(1) / "fit"
+    folder.mkdir()
+    lines = [
+        json.dumps({"epoch": epoch, "loss": {}, "val": {LOSS: loss}})
+        for epoch, loss in enumerate(losses, 1)
+    ]
+    (folder / "log.jsonl").write_text("\n".join(lines) + "\n")
+    (found,) = of_topic(advise(project), "training")
+    assert words in found.text and found.answered == ("too early" not in words)
+
+
+def test_epochs_without_val_metrics_show_no_trend() -> None:
+    assert late_fall([EpochRecord(epoch, {}) for epoch in range(1, 9)]) is None
+
+
+def test_the_call_and_its_numbers_are_json(project: ProjectFolder) -> None:
+    write_round(project, *measured(1, 4, {"depth": 0.8}))
+    write_round(project, *measured(2, 8, {"depth": 0.7}))
+    with Project.open(project.folder) as opened:
+        advised = opened.advise(budget=5)
+    assert advised == advise(project, 5.0)
+    assert json.dumps([vars(advice) for advice in advised.advice])
+    assert read_fit(project.round_folder(2)) is not None  # nothing was changed
