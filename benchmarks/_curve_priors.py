@@ -19,7 +19,7 @@ from labelgrid.select.label_curve import (
     CurvePoint,
     CurvePrior,
     Floats,
-    Scale,
+    MetricScale,
     curve_inputs,
 )
 from labelgrid.simulation.results import Outcome, read_outcomes
@@ -48,7 +48,7 @@ class PastCurve:
     run: Run
     task: str
     metric: str
-    scale: Scale
+    scale: MetricScale
     points: tuple[CurvePoint, ...]
 
     @property
@@ -76,7 +76,7 @@ def _study_curves(folder: Path) -> Iterator[PastCurve]:
                 run=run,
                 task=task,
                 metric=rows[0].metric,
-                scale=Scale(rows[0].unit, rows[0].better),
+                scale=MetricScale(rows[0].unit, rows[0].better),
                 points=tuple(CurvePoint(row.task_labels, row.labels, row.value) for row in rows),
             )
 
@@ -142,15 +142,15 @@ def own_gain(curves: Sequence[PastCurve]) -> float:
     for curve in curves:
         of_task[curve.study, curve.task].append(curve)
     for group in of_task.values():
-        alone = [curve for curve in group if _bought(curve) == "alone"]
-        others = [curve for curve in group if _bought(curve) == "others"]
+        alone = [curve for curve in group if bought(curve) == "alone"]
+        others = [curve for curve in group if bought(curve) == "others"]
         if alone and others:
             doublings = np.mean([np.log2(one.points[1].own / one.points[0].own) for one in alone])
             gains.append((_mean_gain(alone) - _mean_gain(others)) / doublings)
     return max(float(np.mean(gains)), 0.0) if gains else 0.0
 
 
-def _bought(curve: PastCurve) -> str:
+def bought(curve: PastCurve) -> str:
     """Whether the second of two rounds had more labels of the task alone, or only of others."""
     first, second = curve.points[:2]
     own = second.own - first.own

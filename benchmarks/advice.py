@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from _curve_priors import RECORDS, PastCurve, Run, learn_priors, past_curves
+from _curve_priors import RECORDS, PastCurve, Run, bought, learn_priors, past_curves
 from _measure import check_limit
 
 from labelgrid.select.curve_priors import PRIORS
-from labelgrid.select.label_curve import CurvePrior, fit_curve, prior_of
+from labelgrid.select.label_curve import CurvePrior, LabelCurve, curve_inputs, fit_curve, prior_of
 
 #: The fewest rounds of a campaign that is foreseen, and the most that are seen of it.
 ROUNDS = 3
@@ -86,6 +86,36 @@ def left_out_in_turn(curves: Sequence[PastCurve], *, unknown: bool) -> list[Fore
     return [foreseen for foreseen in found if foreseen]
 
 
+def alone_in_turn(curves: Sequence[PastCurve]) -> list[bool]:
+    """Whether the intervals of what labels of one task alone do hold the second of two rounds.
+
+    Nothing but the first round is known of these arms, beside what the other studies tell.
+    """
+    found = []
+    for study in sorted({curve.study for curve in curves}):
+        asked = [one for one in curves if one.study == study and bought(one) == "alone"]
+        if not asked:
+            continue
+        priors = learn_priors([one for one in curves if one.study != study])
+        for one in asked:
+            first, second = one.points
+            prior = prior_of(one.metric, one.scale.unit, priors)
+            curve = LabelCurve(
+                scale=one.scale,
+                first=first,
+                newest=first,
+                centre=curve_inputs([first], first)[0],
+                level=one.scale.gained(first.value),
+                slopes=prior.slopes,
+                spread=prior.spread,
+                noise=prior.noise,
+                rounds=1,
+            )
+            change = curve.change(second.own, first.all)
+            found.append(change.low <= second.value <= change.high)
+    return found
+
+
 def chosen_runs(curves: Iterable[PastCurve]) -> set[tuple[str, Run]]:
     """60 campaigns with enough rounds, as many of each study as there are, far apart in the order of their names."""
     runs: dict[str, set[Run]] = defaultdict(set)
@@ -138,6 +168,10 @@ def main() -> int:
             print(name, {key: float(f"{value:.3g}") for key, value in vars(prior).items()})
         return 0
     found = left_out_in_turn(curves, unknown=False)
+    alone = alone_in_turn(curves)
+    if alone:
+        share = sum(alone) / len(alone)
+        print(f"labels of one task alone, after one round: {share:.1%} of {len(alone)} gains held")
     chosen = chosen_runs(curves)
     sixty = [one for one in found if (one.curve.study, one.curve.run) in chosen]
     answered = len({(one.curve.study, one.curve.run) for one in sixty})

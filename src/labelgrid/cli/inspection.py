@@ -1,4 +1,4 @@
-"""Commands that show results, faults, advice and plug-ins: report, verify, audit, ...."""
+"""Commands that show what was found: report, verify, audit, advise, relate, list."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -72,7 +72,9 @@ def buying_advice(
     for task, curve in known.items():
         count = _affordable(curve, offers[task], budget)
         if count:
-            purchases.append(_purchase(curve, count, offers[task], brings, known))
+            brought = brings.get(task, {}).items()
+            others = [(_fitted(known[name]), share) for name, share in brought if name in known]
+            purchases.append(_purchase(curve, count, offers[task], others))
     purchases.sort(key=lambda purchase: -purchase.rate)
     rows = []
     for place, purchase in enumerate(purchases):
@@ -133,23 +135,18 @@ def _affordable(curve: TaskCurve, offer: Offer, budget: float) -> int:
 
 
 def _purchase(
-    curve: TaskCurve,
-    count: int,
-    offer: Offer,
-    brings: Brings,
-    known: Mapping[str, TaskCurve],
+    curve: TaskCurve, count: int, offer: Offer, others: Sequence[tuple[LabelCurve, float]]
 ) -> _Purchase:
+    """A purchase of labels; `others` are the curves that gain too, with their share of a label."""
     fitted = _fitted(curve)
     becomes = _with_labels(fitted, count)
     price = max(count * offer.price, 1e-9)
     gain = _relative(becomes.value, fitted)
     squares = _reach(becomes, fitted) ** 2
-    for name, share in brings.get(curve.task, {}).items():
-        if name in known:
-            other = _fitted(known[name])
-            brought = _with_labels(other, share * count)
-            gain += _relative(brought.value, other)
-            squares += _reach(brought, other) ** 2
+    for other, share in others:
+        brought = _with_labels(other, share * count)
+        gain += _relative(brought.value, other)
+        squares += _reach(brought, other) ** 2
     return _Purchase(
         curve=curve,
         count=count,

@@ -10,7 +10,7 @@ from labelgrid.results import Result
 from labelgrid.rounds.choose import training_history
 from labelgrid.select.curve_priors import PRIORS
 from labelgrid.select.following import brings_of
-from labelgrid.select.label_curve import CurvePoint, LabelCurve, Scale, fit_curve, prior_of
+from labelgrid.select.label_curve import CurvePoint, LabelCurve, MetricScale, fit_curve, prior_of
 from labelgrid.select.strategy import Brings
 
 
@@ -112,7 +112,7 @@ def _task_curve(name: str, result: Result, points: Sequence[CurvePoint]) -> Task
         metric=result.name,
         unit=result.unit,
         points=points,
-        curve=fit_curve(points, Scale(result.unit, result.better), prior),
+        curve=fit_curve(points, MetricScale(result.unit, result.better), prior),
     )
 
 

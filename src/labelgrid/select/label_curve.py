@@ -84,7 +84,7 @@ class Forecast:
 
 
 @dataclass(frozen=True)
-class Scale:
+class MetricScale:
     """Makes gains of a metric comparable: odds of percentages, logarithms of all others.
 
     Args:
@@ -92,7 +92,7 @@ class Scale:
         better: whether higher or lower values are better.
 
     Example:
-        >>> error = Scale("m", "lower")
+        >>> error = MetricScale("m", "lower")
         >>> [round(error.gained(value), 2) for value in (2.0, 1.0, 0.5)]
         [-0.69, -0.0, 0.69]
         >>> round(error.value(0.69), 2)
@@ -143,7 +143,7 @@ class LabelCurve:
         rounds: their number.
     """
 
-    scale: Scale
+    scale: MetricScale
     first: CurvePoint
     newest: CurvePoint
     centre: Floats
@@ -183,7 +183,9 @@ class LabelCurve:
         return Forecast(self.scale.value(gained), low, high)
 
 
-def fit_curve(points: Sequence[CurvePoint], scale: Scale, prior: CurvePrior) -> LabelCurve | None:
+def fit_curve(
+    points: Sequence[CurvePoint], scale: MetricScale, prior: CurvePrior
+) -> LabelCurve | None:
     """The curve of a task's metric; None with fewer than `FEWEST` rounds.
 
     Source: a regression with the conjugate prior (normal, inverse gamma), whose noise is each
@@ -200,7 +202,7 @@ def fit_curve(points: Sequence[CurvePoint], scale: Scale, prior: CurvePrior) -> 
         ...     own=0.1, all=0.0, own_spread=1.0, all_spread=1.0, shared_spread=0.0, noise=0.02
         ... )
         >>> points = [CurvePoint(20, 40, 1.0), CurvePoint(40, 80, 0.9)]
-        >>> next_round = fit_curve(points, Scale("m", "lower"), prior).forecast(80, 160)
+        >>> next_round = fit_curve(points, MetricScale("m", "lower"), prior).forecast(80, 160)
         >>> round(next_round.value, 2), round(next_round.low, 2), round(next_round.high, 2)
         (0.81, 0.77, 0.86)
     """

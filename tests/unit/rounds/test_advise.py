@@ -10,7 +10,9 @@ import pytest
 
 from labelgrid.api.project import Project
 from labelgrid.errors import ProjectError, UsageError
+from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.import_supplied import import_supplied
 from labelgrid.project.records import (
     EpochRecord,
     Fit,
@@ -19,6 +21,7 @@ from labelgrid.project.records import (
     write_fit,
     write_measurement,
 )
+from labelgrid.recipes.schema import PluginChoice
 from labelgrid.results import LOSS, Result
 from labelgrid.rounds.advise import Advised, advise
 from labelgrid.rounds.advised import Advice
@@ -30,10 +33,12 @@ from labelgrid.rounds.control_record import (
     write_comparison,
 )
 from labelgrid.rounds.further_advice import further_images, heldout_advice, late_fall
+from labelgrid.rounds.query import query
 from labelgrid.rounds.task_curves import TaskCurve, task_curves
 from labelgrid.select.curve_priors import PRIORS
-from labelgrid.select.label_curve import CurvePoint, Scale, fit_curve, prior_of
-from tests.projects import make_project
+from labelgrid.select.label_curve import CurvePoint, MetricScale, fit_curve, prior_of
+from labelgrid.select.strategy import Budget
+from tests.projects import answer, make_project
 
 COVERS = [
     "labelgrid.rounds.advise",
@@ -44,7 +49,11 @@ COVERS = [
     "labelgrid.rounds.task_curves",
     "labelgrid.select.curve_priors",
 ]
-METRICS = {"depth": ("RMSE", "m", "lower"), "semseg": ("mIoU", "%", "higher")}
+METRICS = {
+    "depth": ("RMSE", "m", "lower"),
+    "semseg": ("mIoU", "%", "higher"),
+    "normals": ("mErr", "degree", "lower"),
+}
 
 
 @pytest.fixture
@@ -99,7 +108,7 @@ def curve(
 ) -> TaskCurve:
     name, unit, better = METRICS[task]
     points = [CurvePoint(own, 2 * own, value) for own, value in zip(labels, values, strict=False)]
-    scale = Scale(unit, better)  # type: ignore[arg-type]
+    scale = MetricScale(unit, better)  # type: ignore[arg-type]
     fitted = fit_curve(points, scale, prior_of(name, unit, PRIORS))
     return TaskCurve(task=task, metric=name, unit=unit, points=points, curve=fitted)
 
@@ -168,7 +177,6 @@ def test_without_heldout_labels_losses_on_val_images_tell(project: ProjectFolder
 def test_labels_that_follow_count_by_their_share(project: ProjectFolder) -> None:
     changes = {"relations": {"depth_normals": {"trust": 0.5, "coverage": 0.8}}}
     project.settings = replace(project.settings, changes=changes)
-    METRICS["normals"] = ("mErr", "degree", "lower")
     for number, labels in ((1, 4), (2, 8)):
         fit, measurement = measured(number, labels, {"depth": 0.8, "normals": 30.0})
         write_round(project, replace(fit, filled={"normals": 10}), measurement)
@@ -233,6 +241,39 @@ def test_the_last_answer_of_control_is_shown_and_its_age(project: ProjectFolder)
     (project.folder / ANSWER).write_text("{")
     with pytest.raises(ProjectError, match="damaged"):
         read_comparison(project.folder)
+
+
+def test_what_may_follow_is_named_and_what_follows_is_counted(tmp_path: Path) -> None:
+    made, data = make_project(tmp_path, n=8, holdout=0, tasks=("depth", "normals"))
+    with made as project:
+        only_depth = {"normals": 0, "depth": 1}
+        strategy = PluginChoice("random_tasks", {"shares": only_depth})
+        project.settings = replace(project.settings, strategy=strategy)
+        query(project, Budget(4), Silent(), prelabels=False)
+        answer(project, data)
+        (possible,) = of_topic(advise(project), "follows")
+        assert possible.text.startswith(
+            "normals may follow from depth: the relation depth_normals is not declared, and would "
+            "give 4 labels"
+        )
+        assert possible.count == 4 and possible.price == 4
+        for trust, words in ((0.0, "depth_normals is off"), (0.9, "normals: 4 labels follow from")):
+            changes = {"relations": {"depth_normals": {"trust": trust}}}
+            project.settings = replace(project.settings, changes=changes)
+            (found,) = of_topic(advise(project), "follows")
+            assert words in found.text and found.count == 4
+
+
+def test_supplied_labels_that_nobody_measured_are_named(tmp_path: Path) -> None:
+    made, data = make_project(tmp_path, n=4, holdout=0, tasks=("depth",))
+    with made as project:
+        import_supplied(project, data.labels, supplier="sensor")
+        (found,) = of_topic(advise(project), "follows")
+        assert found.text.startswith("4 labels of depth by sensor may save true ones")
+        assert "labelgrid query" in found.text and "--audit 10" in found.text
+        changes = {"suppliers": {"sensor": {"trust": 0.3}}}
+        project.settings = replace(project.settings, changes=changes)
+        assert of_topic(advise(project), "follows") == []
 
 
 @pytest.mark.parametrize(

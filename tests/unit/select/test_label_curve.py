@@ -9,7 +9,7 @@ from labelgrid.select.label_curve import (
     EDGE,
     CurvePoint,
     CurvePrior,
-    Scale,
+    MetricScale,
     curve_inputs,
     fit_curve,
     prior_of,
@@ -18,8 +18,8 @@ from labelgrid.select.label_curve import (
 PRIOR = CurvePrior(
     own=0.1, all=0.05, own_spread=0.5, all_spread=0.5, shared_spread=-0.1, noise=0.03
 )
-METRES = Scale("m", "lower")
-PERCENT = Scale("%", "higher")
+METRES = MetricScale("m", "lower")
+PERCENT = MetricScale("%", "higher")
 
 
 def measured(scale, slopes, labels=(20, 40, 60, 80), noise=0.0, seed=0, level=0.3):
@@ -33,7 +33,9 @@ def measured(scale, slopes, labels=(20, 40, 60, 80), noise=0.0, seed=0, level=0.
     ]
 
 
-@pytest.mark.parametrize("scale", [METRES, PERCENT, Scale("%", "lower"), Scale("", "higher")])
+@pytest.mark.parametrize(
+    "scale", [METRES, PERCENT, MetricScale("%", "lower"), MetricScale("", "higher")]
+)
 def test_a_scale_goes_there_and_back_and_more_is_better(scale):
     for value in (0.4, 3.0, 80.0):
         assert scale.value(scale.gained(value)) == pytest.approx(value)
