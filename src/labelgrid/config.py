@@ -274,13 +274,18 @@ def tables_of(values: Mapping[str, Any]) -> dict[str, Any]:
         {'terms': {'my.own:loss': False}, 'train': {'batch': 4, 'steps': 500}}
     """
     tables: dict[str, Any] = {}
-    paths = [([part.strip().strip('"') for part in _DOT.split(key)], key) for key in values]
+    paths = [(_parts(key), key) for key in values]
     for path, key in sorted(paths, key=lambda item: (len(item[0]), item[0][-1] != "name", item[1])):
         value = values[key]
         for part in reversed(path):
             value = {part: value}
         tables = merge(tables, value)
     return tables
+
+
+def _parts(key: str) -> list[str]:
+    """The names of a dotted key."""
+    return [part.strip().strip('"') for part in _DOT.split(key)]
 
 
 def as_toml(value: object) -> str:

@@ -116,7 +116,7 @@ def sheet(
                 where=str(root),
                 next_step="Leave out --format and --tasks.",
             )
-        _draw_project(root, out, count)
+        _draw_project(root, out, count, json=json)
         return
     if out is None:
         raise UsageError(
@@ -124,22 +124,31 @@ def sheet(
             where=str(root),
             next_step="Name a PNG file: --out sheet.png.",
         )
-    _draw_dataset(root, out, format=format, tasks=tasks, count=count)
+    shown, images = _draw_dataset(root, out, format=format, tasks=tasks, count=count)
+    if json:
+        screen.print_json({"sheet": str(out), "shown": shown, "images": images})
+        return
+    screen.say(f"Wrote {out}: {shown} of {count_text(images, 'image')}.")
 
 
-def _draw_project(folder: Path, out: Path | None, count: int) -> None:
+def _draw_project(folder: Path, out: Path | None, count: int, *, json: bool) -> None:
     """Draw the sheet of a project, and say what is on it."""
     from labelgrid.cli.opening import open_project
 
     with open_project(folder) as project:
         drawn = project.sheet(out, count=count)
+    if json:
+        screen.print_json({"sheet": str(drawn.path), "shown": drawn.shown, "images": drawn.images})
+        return
     images = "image with labels" if drawn.labelled else "image, none of which has a label"
     whole = count_text(drawn.images, images, images.replace("image", "images"))
     screen.say(f"Wrote {drawn.path}: {drawn.shown} of {whole}.")
 
 
-def _draw_dataset(root: Path, out: Path, *, format: str, tasks: Path | None, count: int) -> None:
-    """Draw the sheet of a data set, and say what is on it."""
+def _draw_dataset(
+    root: Path, out: Path, *, format: str, tasks: Path | None, count: int
+) -> tuple[int, int]:
+    """Draw the sheet of a data set; returns how many images it shows, and how many there are."""
     from labelgrid.drawings.contact_sheet import contact_sheet
     from labelgrid.project.dataset_check import tasks_of
     from labelgrid.project.grid_sheet import spread
@@ -149,10 +158,7 @@ def _draw_dataset(root: Path, out: Path, *, format: str, tasks: Path | None, cou
     image_ids = source.images()
     chosen = spread(image_ids, count)
     contact_sheet(source, tasks_of(source, root, tasks), chosen, out)
-    if json:
-        screen.print_json({"sheet": str(out), "shown": len(chosen), "images": len(image_ids)})
-        return
-    screen.say(f"Wrote {out}: {len(chosen)} of {count_text(len(image_ids), 'image')}.")
+    return len(chosen), len(image_ids)
 
 
 def check(

@@ -134,7 +134,7 @@ def _print_plan(plan: "StudyPlan", json: bool) -> None:
     groups: dict[tuple[str, str], list[RunWork]] = {}
     for key, run in plan.planned.items():
         groups.setdefault((run.name, run.kind), []).append(plan.left[key])
-    rows = [(*arm, *_sums(works)) for arm, works in groups.items()]
+    rows: list[list[str | int]] = [[*arm, *_sums(works)] for arm, works in groups.items()]
     if not json:
         _show_plan(plan, rows)
         return

@@ -172,6 +172,11 @@ def _table_lines(header: str, table: Mapping[str, Any]) -> list[str]:
     return [f"[{header}]", *lines, *inner]
 
 
+def _key(name: str) -> str:
+    """A key of TOML."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else as_toml(name)
+
+
 def group_of(pattern: str, image_id: str) -> str:
     r"""The group of an image: the match of the pattern's first group, otherwise the id.
 

@@ -82,7 +82,9 @@ def test_help_says_first_what_a_command_does(name: str) -> None:
 
 
 @every_command
-def test_every_command_prints_its_result_as_json_if_asked(name: str) -> None:
+def test_every_command_with_a_result_prints_it_as_json_if_asked(name: str) -> None:
+    if name == "serve":  # it has none
+        return
     assert "--json" in {word for option in COMMANDS[name].params for word in option.opts}
 
 
