@@ -11,7 +11,7 @@ from labelgrid.results import LOSS, Result
 from labelgrid.simulation.analysis import Finding, Mean
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
-from research.analyses.label_curves import last_measurement
+from research.analyses.label_curves import measurements_of
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,7 @@ class Differences:
         progress.start("Reading", len(runs), "runs")
         losses = []
         for run, folder in runs:
-            measured = last_measurement(folder)
-            if measured:
+            for measured in measurements_of(folder)[-1:]:
                 losses.append((run, measured.loss_mtl))
             progress.advance(note=run.key)
         reference = self.options.reference

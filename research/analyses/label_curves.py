@@ -1,7 +1,7 @@
 """Draws the loss of arms over the labels that they pay for, a line for each series of arms.
 
 Arms that differ in their number of labels alone make one line: how many labels reach the same loss
-is where the lines reach the same height. The loss is that after the last round.
+is where the lines reach the same height. The loss is that after the last round, or after each.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,10 +25,12 @@ class Options:
     Args:
         series: by the name of a line, its arms.
         unused: by line, the labels that its arms pay for and are not trained on.
+        every_round: take the losses after all rounds of an arm, not only after its last one.
     """
 
     series: Mapping[str, tuple[str, ...]]
     unused: Mapping[str, int] = field(default_factory=dict)
+    every_round: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,9 @@ class LabelCurves:
         lines = {arm: line for line, arms in self.options.series.items() for arm in arms}
         progress.start("Reading", len(runs), "runs")
         for run, folder in runs:
-            measured = last_measurement(folder)
             line = lines.get(run.name)
-            if measured and line:
+            measurements = measurements_of(folder) if line else []
+            for measured in measurements if self.options.every_round else measurements[-1:]:
                 labels = sum(measured.labels.values())
                 yield Finding(
                     run=run,
@@ -62,10 +64,10 @@ class LabelCurves:
         return [_chart(group) for group in group_means(means).values()]
 
 
-def last_measurement(folder: Path) -> Measurement | None:
-    """What was measured after the last round of a run; None if nothing was."""
+def measurements_of(folder: Path) -> list[Measurement]:
+    """What was measured after the rounds of a run, in their order."""
     measured = [read_measurement(path) for path in sorted(folder.glob("rounds/*"))]
-    return next((each for each in reversed(measured) if each), None)
+    return [each for each in measured if each]
 
 
 def _chart(means: Sequence[Mean]) -> Chart:

@@ -28,3 +28,16 @@ def test_a_line_has_the_arms_of_its_series_and_counts_labels_that_are_not_traine
         assert finding.keys["labels"] == outcome.labels + unused
     written = texts((tmp_path / "label-curves.svg").read_bytes())
     assert {"bought", "taught"} <= set(written)
+
+
+def test_a_line_has_the_losses_after_all_rounds_if_asked(study: Any, tmp_path: Path) -> None:
+    options = {"series": {"bought": ["cells"]}, "every_round": True}
+    result = analyse(study.folder, "research.analyses.label_curves:build", tmp_path, options)
+    wanted = set()
+    for outcome in read_outcomes(study.folder):
+        if outcome.metric == "loss_mtl" and outcome.strategy == "cells":
+            wanted.add((outcome.seed, outcome.labels, outcome.value))
+    found = set()
+    for finding in result.findings:
+        found.add((finding.run.seed, finding.keys["labels"], finding.result.value))
+    assert found == wanted and len(wanted) > len({seed for seed, _, _ in wanted})
