@@ -60,12 +60,13 @@ MISTYPED = {
     "initt flat": "No such command 'initt'. Did you mean 'init'?",
     "init": "Missing argument 'DIR'.",
     "init flat": "No images were named.\n  Add --images FOLDER. Nothing was made.",
-    "init flat --imagse photos": "No such option: --imagse (Possible options: --images)",
+    "init flat --imagse photos": "No such option: --imagse (Possible options: --images, --set)",
     "init flat --images photos --task depth --weights nowhere.pt": "Invalid value for '--weights': "
     "file 'nowhere.pt' does not exist.",
     "add flat": "Neither images nor tasks were named.\n  Add --images FOLDER, or --task NAME, such as --task depth. "
     "Nothing was added.",
-    "query flat": "Missing option '--budget'.",
+    "query flat": "A query needs a budget, or else --pairs or --audit. Found none.\n"
+    "  Add, for example, --budget 60. Nothing was requested.",
     "query flat --budget many": "Invalid value for '--budget': ",
     "query flat --budget 1 --unit pixels": "Invalid value for '--unit': ",
     "fit flat --epochs 0": "Invalid value for '--epochs': ",

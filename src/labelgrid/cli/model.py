@@ -165,6 +165,9 @@ def query(
 
     Example: [bold]labelgrid query flat --budget 240 --strategy partal[/]
     """
+    from labelgrid.select.draws import need_budget
+
+    need_budget(budget, pairs, audit)
     with open_project(folder) as project:
         result = project.query(
             budget,

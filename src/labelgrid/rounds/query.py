@@ -16,7 +16,6 @@ from labelgrid.errors import (
     LedgerError,
     NothingToBuyError,
     ProjectError,
-    UsageError,
     command,
 )
 from labelgrid.ledger.grid import Grid, Move, Pick, State, Unit
@@ -55,6 +54,7 @@ from labelgrid.select.draws import (
     RandomDraws,
     draw_beside,
     labels_to_draw,
+    need_budget,
     read_draws,
 )
 from labelgrid.select.following import brings_of, leave_out_following
@@ -228,12 +228,7 @@ def _budget_of_draws(project: ProjectFolder, draws: RandomDraws) -> Budget:
     Raises:
         LabelgridError: nothing is drawn.
     """
-    if not (draws.pairs or draws.audit):
-        raise UsageError(
-            "A query needs a budget, or else --pairs or --audit. Found none.",
-            next_step="Add, for example, --budget 60.",
-            unchanged="Nothing was requested.",
-        )
+    need_budget(None, draws.pairs, draws.audit)
     grid = project.store.grid()
     labels = labels_to_draw(draws, grid, seed=project.settings.seed)
     if not labels:

@@ -99,6 +99,20 @@ def read_draws(pairs: int, audit: int, control: str | float) -> RandomDraws:
     return RandomDraws(pairs=pairs, audit=audit, control=read_share(control))
 
 
+def need_budget(budget: float | None, pairs: int, audit: int) -> None:
+    """Refuse a query that would ask for nothing.
+
+    Raises:
+        UsageError: there is no budget, and nothing is drawn.
+    """
+    if budget is None and not (pairs or audit):
+        raise UsageError(
+            "A query needs a budget, or else --pairs or --audit. Found none.",
+            next_step="Add, for example, --budget 60.",
+            unchanged="Nothing was requested.",
+        )
+
+
 def read_share(share: str | float) -> float:
     """A share of the budget as a number from 0 to 1.
 
