@@ -76,22 +76,30 @@ def test_a_label_is_found_looked_at_and_taken_back(browser, address, folder):
         assert project.history(cell)[-1]["after"] == "missing"
 
 
+def press(page, key):
+    """Press a key once the page's script listens."""
+    page.wait_for_load_state()
+    page.keyboard.press(key)
+
+
 def test_keys_lead_through_the_images_and_their_tasks(browser, address):
     page = opened(browser)
     page.goto(address + "grid")
     names = page.locator(".tiles .name").all_inner_texts()
     page.locator(".tiles > li > a").first.click()
     heading = page.locator("h1")
+    expect(heading).to_have_text(names[0])
     for key, name in (("ArrowRight", names[1]), ("ArrowRight", names[2]), ("ArrowLeft", names[1])):
-        page.keyboard.press(key)
+        press(page, key)
         expect(heading).to_have_text(name)
     chosen = page.locator(".tasks [aria-current]")
     first = chosen.inner_text().split()[0]
-    page.keyboard.press("ArrowDown")
+    press(page, "ArrowDown")
     expect(chosen).not_to_contain_text(first)
-    page.keyboard.press("?")
-    assert page.get_by_role("dialog").is_visible()
+    press(page, "?")
+    expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
+    expect(page.locator("#keys")).to_be_hidden()
     page.keyboard.press("g")
     page.wait_for_url("**/grid**")
     page.get_by_label("name").fill("x")
