@@ -51,7 +51,9 @@ class ProjectOverview:
 def overview(project: Project) -> ProjectOverview:
     """What the first page shows."""
     status = project.status()
-    quality = {line["task"]: line["text"] for line in status["headlines"]}
+    quality = {}
+    for line in status["headlines"]:
+        quality[line["task"]] = line["text"].removeprefix(f"{line['task']} ")
     tasks = []
     for name, values in status["tasks"].items():
         counts = {state: values[state] for state in ("labelled", "requested", "skipped", "missing")}
