@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from labelgrid import plugins
 from labelgrid.api.contents import ChangedCells, ProjectContents
 from labelgrid.api.places import Place, optional_path
-from labelgrid.errors import UsageError
+from labelgrid.errors import RecipeError, UsageError
 from labelgrid.executors.job import record_job
 from labelgrid.ledger.grid import Cell, Split, TaskRow, Unit
 from labelgrid.progress import Progress, Silent
@@ -357,6 +357,7 @@ class Project(ProjectContents):
         from labelgrid.rounds.fit import fit
 
         overrides = dict(changes or {})
+        _refuse_scoring(overrides)
         if epochs:
             overrides = override(overrides, {"train": {"epochs": epochs}})
         if recipe:
@@ -740,6 +741,17 @@ class Project(ProjectContents):
         from labelgrid.project.cancel import heldout_cells
 
         return ChangedCells(cells, heldout_cells(self._project.store, cells))
+
+
+def _refuse_scoring(changes: Mapping[str, Any]) -> None:
+    """Refuse overrides of how the pool is scored, which is read long after the training."""
+    if "score" in changes:
+        raise RecipeError(
+            "A training computes no scores: overrides of [score] have no effect on it.",
+            next_step="Write them below [changes.score] into labelgrid.toml, which `labelgrid "
+            "score` and `labelgrid query` read.",
+            unchanged="Nothing was trained.",
+        )
 
 
 def _as_list(paths: Places) -> list[Place]:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,6 @@ from labelgrid.errors import (
     ImageError,
     PluginError,
     ProjectError,
-    RecipeError,
     TrainingError,
     command,
 )
@@ -204,12 +203,11 @@ def fit(
 
     Raises:
         TrainingError: there is no label, or a loss is not finite.
-        RecipeError: the recipe is wrong, or `changes` are of [score], which no training reads.
+        RecipeError: the recipe is wrong.
         ProjectError: it lacks a term that the strategy reads.
         ModelError: the network or its weights cannot be used.
         LabelError: a label's file is missing or has changed.
     """
-    _refuse_scoring(changes or {})
     context = context_of(project, recipe, changes)
     _refuse_early(context)
     splits = splits_for_training(context, project, progress)
@@ -257,17 +255,6 @@ def fit(
     record_model(project, record)
     _measure(project, context, model=model, record=record, progress=progress)
     return record
-
-
-def _refuse_scoring(changes: Mapping[str, Any]) -> None:
-    """Refuse overrides of how the pool is scored, which is read long after the training."""
-    if "score" in changes:
-        raise RecipeError(
-            "A training computes no scores: overrides of [score] have no effect on it.",
-            next_step="Write them below [changes.score] into labelgrid.toml, which `labelgrid "
-            "score` and `labelgrid query` read.",
-            unchanged="Nothing was trained.",
-        )
 
 
 def _refuse_early(context: RoundContext) -> None:
