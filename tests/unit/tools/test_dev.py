@@ -187,7 +187,7 @@ def gate(plant, tmp_path):
 @pytest.mark.parametrize("fail", ["", "check", "wheel", "test", "check test"])
 def test_the_gate_runs_all_parts_with_the_tests_last_and_fails_when_one_does(gate, fail):
     tests = "test --only-known-skips --ignore=tests/docs"
-    parts = ["install", "check", "wheel --try", "label-studio", "oracles", tests]
+    parts = ["install", "check", "wheel --try", "label-studio", "oracles", "browser", tests]
     assert gate(fail) == (int(bool(fail)), parts)
 
 
@@ -202,6 +202,7 @@ def test_the_gate_runs_all_parts_with_the_tests_last_and_fails_when_one_does(gat
             "oracles",
             "The tools' own libraries could not be installed: the test that needs them is skipped.",
         ),
+        ("browser", "Chromium could not be installed: the tests that drive it are skipped."),
     ],
 )
 def test_the_gate_goes_on_where_what_some_tests_need_cannot_be_installed(gate, fail, sentence):
