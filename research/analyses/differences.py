@@ -39,8 +39,7 @@ class Differences:
         progress.start("Reading", len(runs), "runs")
         losses = []
         for run, folder in runs:
-            for measured in measurements_of(folder)[-1:]:
-                losses.append((run, measured.loss_mtl))
+            losses += [(run, measured.loss_mtl) for measured in measurements_of(folder)[-1:]]
             progress.advance(note=run.key)
         reference = self.options.reference
         zeros = {run.seed: loss for run, loss in losses if run.name == reference}
