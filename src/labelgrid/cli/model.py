@@ -165,9 +165,10 @@ def query(
 
     Example: [bold]labelgrid query flat --budget 240 --strategy partal[/]
     """
-    from labelgrid.select.draws import need_budget
+    if budget is None:
+        from labelgrid.select.draws import need_budget
 
-    need_budget(budget, pairs, audit)
+        need_budget(budget, pairs, audit)
     with open_project(folder) as project:
         result = project.query(
             budget,
