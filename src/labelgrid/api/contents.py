@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from labelgrid.errors import LabelgridError, LedgerError, UsageError
-from labelgrid.ledger.grid import Cell, Pick, State
+from labelgrid.ledger.grid import STATE_NAMES, Cell, Pick, State
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress, Silent
@@ -364,9 +364,8 @@ class ProjectContents:
 
 def _state_of(name: str) -> State:
     """The state of this name."""
-    states = {state.name.lower(): state for state in State}
-    if name not in states:
+    if name not in STATE_NAMES:
         raise LedgerError(
-            f"There is no state '{name}'.", next_step=f"The states are: {', '.join(states)}."
+            f"There is no state '{name}'.", next_step=f"The states are: {', '.join(STATE_NAMES)}."
         )
-    return states[name]
+    return STATE_NAMES[name]

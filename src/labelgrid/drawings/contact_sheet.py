@@ -10,7 +10,7 @@ from labelgrid import files
 from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.errors import ProjectError
 from labelgrid.images.reading import Pixels
-from labelgrid.tasks.pictures import colour_map
+from labelgrid.tasks.pictures import colour_map, picture_file
 from labelgrid.tasks.task import TaskDef
 
 #: The gap between pictures, in pixels.
@@ -39,9 +39,8 @@ def contact_sheet(
         for column, picture in enumerate(_pictures(source, tasks, image_id, (width, height))):
             left = column * (width + GAP)
             sheet[top : top + height, left : left + width] = picture
-    _, data = cv2.imencode(".png", sheet[..., ::-1])
     with files.disk_errors(out), files.atomic_write(out, durable=True) as temporary:
-        temporary.write_bytes(data.tobytes())
+        temporary.write_bytes(picture_file(sheet, ".png"))
 
 
 def check_out(out: Path) -> None:

@@ -1,12 +1,12 @@
 """Draws a photograph with a label or a prediction over it, and the legend of the colours below."""
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.drawings.label_sheet import RGB, Colour, SheetTask, Size, legends, resize
 from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.overview import Legend, Overview
+from labelgrid.tasks.pictures import thicken_lines
 from labelgrid.tasks.task import TaskDef
 
 #: What is yes, over a photograph: the colour that few photographs hold.
@@ -47,17 +47,6 @@ def draw_overlay(photograph: RGB, task: TaskDef, label: LabelArray) -> RGB:
     return page
 
 
-def picture_file(picture: RGB, extension: str) -> bytes:
-    """The content of an image file of a picture, in the format of an extension.
-
-    Example:
-        >>> picture_file(np.zeros((2, 3, 3), np.uint8), ".png")[1:4]
-        b'PNG'
-    """
-    _, data = cv2.imencode(extension, picture[..., ::-1])
-    return bytes(data.tobytes())
-
-
 def _shown_size(photograph: RGB) -> Size:
     """The size at which a photograph is shown."""
     height, width = photograph.shape[:2]
@@ -71,10 +60,7 @@ def _at_size(label: LabelArray, size: Size, *, lines: bool) -> LabelArray:
 
     With `lines`, it has the largest value of those that it stands for.
     """
-    value = label.value
-    if lines:
-        width = -(-max(label.size) // max(size))
-        value = cv2.dilate(value, np.ones((width, width), np.uint8)).reshape(value.shape)
+    value = thicken_lines(label, size) if lines else label.value
     rows = _nearest(label.size[0], size.height)[:, None]
     columns = _nearest(label.size[1], size.width)
     return LabelArray(value[rows, columns], label.valid[rows, columns])

@@ -51,6 +51,9 @@ class State(IntEnum):
     SKIPPED = 3
 
 
+#: The states by their names, as files and commands write them.
+STATE_NAMES = {state.name.lower(): state for state in State}
+
 #: The moves that the ledger allows; all others are refused.
 LEGAL: frozenset[tuple[State, State]] = frozenset(
     {

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from labelgrid.project.headlines import comparable_round
 from labelgrid.project.records import Measurement
 from labelgrid.results import ClassScore
 
@@ -38,12 +39,10 @@ def class_rows(measured: Sequence[Measurement]) -> dict[str, list[ClassRow]]:
     """
     if not measured:
         return {}
-    newest = measured[-1]
-    earlier: Mapping[str, Mapping[str, ClassScore]] = {}
-    if len(measured) > 1 and measured[-2].heldout_set == newest.heldout_set:
-        earlier = measured[-2].classes
+    previous = comparable_round(measured)
+    earlier = previous.classes if previous else {}
     tables = {}
-    for task, scores in newest.classes.items():
+    for task, scores in measured[-1].classes.items():
         tables[task] = _rows(scores, earlier.get(task, {}))
     return tables
 

@@ -77,7 +77,7 @@ def headlines_of(measured: Sequence[Measurement], metrics: Mapping[str, str]) ->
     if not measured:
         return []
     last = measured[-1]
-    previous = _comparable_round(measured)
+    previous = comparable_round(measured)
     headlines = []
     for task, metric in metrics.items():
         result = last.metrics.get(task, {}).get(metric)
@@ -102,17 +102,12 @@ def headlines_of(measured: Sequence[Measurement], metrics: Mapping[str, str]) ->
     return headlines
 
 
-def _comparable_round(measured: Sequence[Measurement]) -> Measurement | None:
+def comparable_round(measured: Sequence[Measurement]) -> Measurement | None:
     """The round before the newest; None without one, or if it was measured on other labels."""
     if len(measured) < 2:
         return None
-    previous = measured[-2]
-    last = measured[-1]
-    if previous.heldout_set != last.heldout_set:
-        return None
-    if previous.heldout_labels != last.heldout_labels:
-        return None
-    return previous
+    previous, last = measured[-2:]
+    return previous if previous.is_comparable(last) else None
 
 
 def jackknife_interval(

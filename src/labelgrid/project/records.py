@@ -117,6 +117,11 @@ class Measurement:
     without: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
     classes: Mapping[str, Mapping[str, ClassScore]] = field(default_factory=dict)
 
+    def is_comparable(self, other: "Measurement") -> bool:
+        """Whether another round was measured on the same held-out labels."""
+        own = (self.heldout_set, self.heldout_labels)
+        return own == (other.heldout_set, other.heldout_labels)
+
 
 @dataclass(frozen=True)
 class EpochRecord:

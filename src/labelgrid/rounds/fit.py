@@ -212,7 +212,8 @@ def fit(
     _refuse_early(context)
     splits = splits_for_training(context, project, progress)
     train_ids, val_ids = splits
-    check_cameras(Fillers(context, train_ids), progress)
+    fillers = Fillers(context, train_ids)
+    check_cameras(fillers, progress)
     _check_labels(context, {*train_ids, *val_ids, *labelled_images(project, "heldout")})
     network = new_network(context, project, progress, weights)
     number = project.open_round().number
@@ -249,7 +250,7 @@ def fit(
         named=recipe,
         tasks=target_declarations(context.definitions),
         filled=dict(Counter(task for tasks in plan.derived.values() for task in sorted(tasks))),
-        derived=Fillers(context, plan.train).worth(),
+        derived=fillers.worth(),
         changes=changes or {},
     )
     record_model(project, record)

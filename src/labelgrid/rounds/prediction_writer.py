@@ -4,14 +4,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from labelgrid import files
 from labelgrid.data.dataset import ImageSource
 from labelgrid.drawings.label_sheet import Colour, SheetTask, legends
-from labelgrid.drawings.overlay import draw_overlay, picture_file
+from labelgrid.drawings.overlay import draw_overlay
 from labelgrid.errors import LabelError
+from labelgrid.files import write_text
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.naming import label_name
 from labelgrid.progress import Progress
+from labelgrid.project.import_picture import write_picture
 from labelgrid.relations.bound import BoundRelation
 from labelgrid.rounds.derived_predictions import ImagePredictions
 from labelgrid.rounds.outputs import write_soft_prediction
@@ -25,6 +26,7 @@ from labelgrid.tasks.legend import (
     legends_text,
 )
 from labelgrid.tasks.overview import Legend
+from labelgrid.tasks.pictures import picture_file
 from labelgrid.tasks.task import TaskDef
 
 #: The width of the picture of all legends, in pixels.
@@ -75,7 +77,7 @@ class PredictionWriter:
             written += 1
             if photograph is not None:
                 picture = draw_overlay(photograph, made.definitions[task], label)
-                _save(self._overlay_path(image_id, task), picture_file(picture, OVERLAY))
+                write_picture(self._overlay_path(image_id, task), picture_file(picture, OVERLAY))
         return written
 
     def _write(self, image_id: str, task: str, made: ImagePredictions) -> LabelArray:
@@ -102,8 +104,8 @@ def write_legends(out: Path, tasks: Mapping[str, TaskDef]) -> None:
     if not text:
         return
     shown = [_with_numbers(task) for task in tasks.values() if legend_of(task)]
-    _save(out / LEGEND_TABLE, text.encode())
-    _save(out / LEGEND_PICTURE, picture_file(legends(shown, WIDTH), ".png"))
+    write_text(out / LEGEND_TABLE, text)
+    write_picture(out / LEGEND_PICTURE, picture_file(legends(shown, WIDTH), ".png"))
 
 
 def _with_numbers(task: TaskDef) -> SheetTask:
@@ -114,8 +116,3 @@ def _with_numbers(task: TaskDef) -> SheetTask:
         name = row.name if row.number is None else f"{row.number}  {row.name}"
         swatches.append(((red, green, blue), name))
     return SheetTask(task.name, "", Legend(swatches=swatches))
-
-
-def _save(path: Path, content: bytes) -> None:
-    with files.disk_errors(path), files.atomic_write(path) as temporary:
-        temporary.write_bytes(content)

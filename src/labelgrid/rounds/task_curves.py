@@ -1,7 +1,7 @@
 """Reads the curves of a project's tasks over their labels from its rounds. Loads no torch."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labelgrid.project.folder import ProjectFolder
@@ -70,9 +70,7 @@ def comparable_rounds(measured: Sequence[Measurement]) -> list[Measurement]:
     """The rounds that were measured on the same held-out labels as the newest."""
     if not measured:
         return []
-    last = measured[-1]
-    labels = (last.heldout_set, last.heldout_labels)
-    return [one for one in measured if (one.heldout_set, one.heldout_labels) == labels]
+    return [one for one in measured if one.is_comparable(measured[-1])]
 
 
 def following_shares(brings: Brings) -> dict[str, float]:
@@ -114,8 +112,3 @@ def _task_curve(name: str, result: Result, points: Sequence[CurvePoint]) -> Task
         points=points,
         curve=fit_curve(points, MetricScale(result.unit, result.better), prior),
     )
-
-
-def by_task(curves: Sequence[TaskCurve]) -> Mapping[str, LabelCurve]:
-    """The curves through enough rounds, by task."""
-    return {curve.task: curve.curve for curve in curves if curve.curve}

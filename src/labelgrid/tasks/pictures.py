@@ -98,10 +98,7 @@ def thumbnail(
     step = max(1, min(label.size[0] // (4 * size[0]), label.size[1] // (4 * size[1])))
     if label.valid.mean() < 0.5:  # a step could miss all measured pixels of a grid
         step = 1
-    value = label.value
-    if lines:
-        width = -(-max(label.size) // max(size))
-        value = cv2.dilate(value, np.ones((width, width), np.uint8)).reshape(value.shape)
+    value = thicken_lines(label, size) if lines else label.value
     value = value[::step, ::step]
     shown = np.isfinite(value).all(2) & label.valid[::step, ::step]
     picture = task.render(np.where(shown[..., None], value, 0), shown, limits)
@@ -111,6 +108,18 @@ def thumbnail(
     total = cv2.resize(picture * weight[..., None], width_first, interpolation=cv2.INTER_AREA)
     mean = np.rint(total / np.maximum(density, 1e-6)[..., None]).astype(np.uint8)
     return _hatch(mean, (density > 1e-6) & (density >= shown.mean() / 2))
+
+
+def thicken_lines(label: LabelArray, size: tuple[int, int]) -> NDArray[Any]:
+    """The values of a label with lines so wide that they are seen at another size (height, width).
+
+    Each pixel has the largest value of those around it that one pixel there stands for.
+    """
+    import cv2  # imported late: task kinds import this module for their plain data
+
+    width = -(-max(label.size) // max(size))
+    square = np.ones((width, width), np.uint8)
+    return np.asarray(cv2.dilate(label.value, square)).reshape(label.value.shape)
 
 
 def distance_scale(height: int = 18, width: int = 260) -> RGB:
@@ -165,8 +174,22 @@ def jpeg(picture: np.ndarray) -> bytes:
     height, width = picture.shape[:2]
     scale = min(1.0, WIDTH / width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+    return picture_file(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), ".jpg")
+
+
+def picture_file(picture: RGB, extension: str) -> bytes:
+    """The content of an image file of a picture [h, w, 3 or 4], in the format of an extension.
+
+    A fourth channel says how opaque a pixel is.
+
+    Example:
+        >>> picture_file(np.zeros((2, 3, 3), np.uint8), ".png")[1:4]
+        b'PNG'
+    """
+    import cv2  # imported late: task kinds import this module for their plain data
+
+    blue_first = (2, 1, 0, 3)[: picture.shape[2]]
+    _, encoded = cv2.imencode(extension, picture[..., blue_first])
     return bytes(encoded.tobytes())
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from labelgrid.api.project import Project
 from labelgrid.errors import UsageError
-from labelgrid.ledger.grid import State
+from labelgrid.ledger.grid import STATE_NAMES
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage
 
 #: The images of a page.
@@ -42,9 +42,8 @@ class GridQuery(BaseModel):
         Raises:
             UsageError: there is no such state or split, or the round is no number.
         """
-        states = {state.name.lower(): state for state in State}
-        if self.state and self.state not in states:
-            raise _unknown("state", self.state, list(states))
+        if self.state and self.state not in STATE_NAMES:
+            raise _unknown("state", self.state, list(STATE_NAMES))
         if self.split not in SPLITS:
             raise _unknown("split", self.split, list(SPLITS)[1:])
         if self.round and not self.round.isdecimal():
@@ -52,7 +51,7 @@ class GridQuery(BaseModel):
         return ImageFilter(
             splits=SPLITS[self.split],  # type: ignore[arg-type]
             task=self.task,
-            state=states.get(self.state),
+            state=STATE_NAMES.get(self.state),
             round=int(self.round) if self.round else None,
             name=self.name,
         )

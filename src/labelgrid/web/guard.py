@@ -6,7 +6,7 @@ the headers of each answer (frames, scripts, pictures).
 """
 
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -39,11 +39,9 @@ class Access:
     Args:
         token: what a browser or program must show; empty: nothing, but then only names of this
             machine are answered.
-        hosts: further names under which a browser may ask without a token; for tests.
     """
 
     token: str = ""
-    hosts: Iterable[str] = ()
 
 
 class Guard:
@@ -57,7 +55,6 @@ class Guard:
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
         self._token = access.token
-        self._hosts = {*LOOPBACK, *access.hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, as ASGI describes it."""
@@ -81,7 +78,7 @@ class Guard:
     def _refusal(self, request: Request) -> Response | None:
         """The answer to a request that is not let in."""
         host = _host_name(request.headers.get("host", ""))
-        if not self._token and host not in self._hosts:
+        if not self._token and host not in LOOPBACK:
             return _refuse(f"This page answers under the names {', '.join(LOOPBACK)} alone.", 421)
         if request.method not in SAFE_METHODS and not _is_own_origin(request):
             return _refuse("The request comes from another web site. Nothing was changed.", 403)

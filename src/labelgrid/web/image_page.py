@@ -7,6 +7,7 @@ from pydantic import Field
 
 from labelgrid.api.project import Project
 from labelgrid.errors import LedgerError
+from labelgrid.formats.colours import colour_codes, colour_text
 from labelgrid.ledger.grid import Cell
 from labelgrid.ledger.image_pages import ListedImage
 from labelgrid.tasks.pictures import palette
@@ -101,9 +102,6 @@ def _shown_cell(project: Project, image: ListedImage, task: str) -> ShownCell:
 
 def _classes(project: Project, task: str) -> list[tuple[str, str]]:
     """The classes of a task with their colours; empty if its kind has none."""
-    names = getattr(project.tasks[task].options, "names", ())
-    colours = palette(len(names)) if names else ()
-    return [
-        (name, f"#{red:02x}{green:02x}{blue:02x}")
-        for name, (red, green, blue) in zip(names, colours, strict=True)
-    ]
+    names = project.tasks[task].class_names
+    colours = colour_codes(palette(len(names))).tolist()
+    return list(zip(names, map(colour_text, colours), strict=True))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from labelgrid.api.project import Project
 from labelgrid.ledger.grid import Cell
-from labelgrid.tasks.pictures import colour_map
+from labelgrid.tasks.pictures import colour_map, picture_file
 
 #: The longer side of a picture in pixels: of a tile of the grid, and of a page of an image.
 TILE = 240
@@ -52,23 +52,17 @@ def picture_key(*parts: object) -> str:
 
 def draw_image(project: Project, image_id: str, longest: int) -> bytes:
     """A photograph as JPEG, its longer side at most `longest` pixels."""
-    import cv2
-
-    small = _fit(project.image(image_id), longest)
-    return _encoded(cv2.cvtColor(small, cv2.COLOR_RGB2BGR), ".jpg")
+    return picture_file(_fit(project.image(image_id), longest), ".jpg")
 
 
 def draw_label(project: Project, cell: Cell, longest: int) -> bytes:
     """A label as PNG in the colours of its task; what is not valid is transparent."""
-    import cv2
-
     label = project.label(cell)
     colours = colour_map(project.tasks[cell.task], label.value, True)
     shown = np.isfinite(label.value).all(2) & label.valid
     alpha = np.where(shown, 255, 0).astype(np.uint8)
     rgba = np.concatenate([colours, alpha[..., None]], axis=2)
-    small = _fit(rgba, longest, smooth=False)
-    return _encoded(cv2.cvtColor(small, cv2.COLOR_RGBA2BGRA), ".png")
+    return picture_file(_fit(rgba, longest, smooth=False), ".png")
 
 
 def _fit(picture: NDArray[np.uint8], longest: int, *, smooth: bool = True) -> NDArray[np.uint8]:
@@ -80,10 +74,3 @@ def _fit(picture: NDArray[np.uint8], longest: int, *, smooth: bool = True) -> ND
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     how = cv2.INTER_AREA if smooth else cv2.INTER_NEAREST
     return np.asarray(cv2.resize(picture, size, interpolation=how), np.uint8)
-
-
-def _encoded(picture: NDArray[np.uint8], suffix: str) -> bytes:
-    import cv2
-
-    _, encoded = cv2.imencode(suffix, picture)
-    return bytes(encoded.tobytes())

@@ -1,12 +1,9 @@
 """A label over its photograph: covered where it is valid, alone what is yes, of any sizes, with a legend."""
 
-import io
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
 from labelgrid.drawings.overlay import (
     LONGEST,
@@ -14,7 +11,6 @@ from labelgrid.drawings.overlay import (
     OPACITY,
     SHORTEST,
     draw_overlay,
-    picture_file,
 )
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
@@ -88,12 +84,3 @@ def test_a_label_without_a_valid_pixel_says_so(kind: str) -> None:
     found = draw_overlay(photograph(48, 64), task(kind, **options), label)
     assert (found[:480] == GREY).all()
     assert (found[480:] < 128).any(), "a text"
-
-
-def test_a_picture_is_kept_in_colour_and_size() -> None:
-    picture = np.zeros((40, 60, 3), np.uint8)
-    picture[:, :30] = (250, 10, 20)
-    png = np.asarray(Image.open(io.BytesIO(picture_file(picture, ".png"))))
-    assert np.array_equal(png, picture)
-    jpeg = cv2.imdecode(np.frombuffer(picture_file(picture, ".jpg"), np.uint8), cv2.IMREAD_COLOR)
-    assert np.abs(jpeg[20, 10, ::-1].astype(int) - (250, 10, 20)).max() < 20

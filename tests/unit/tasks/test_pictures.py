@@ -1,7 +1,10 @@
+import io
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
@@ -13,6 +16,7 @@ from labelgrid.tasks.pictures import (
     colour_map,
     heat_map,
     palette,
+    picture_file,
     thumbnail,
 )
 from labelgrid.tasks.task import TaskDef
@@ -153,3 +157,20 @@ def test_a_thumbnail_of_a_large_label_is_that_of_all_its_pixels_but_for_borders(
     index = np.repeat(np.arange(3), 200)[None, :, None].repeat(600, 0)
     small = thumbnail(CLASSES, dense(index), (6, 6))
     assert (small[:, ::2] == palette(3)[[0, 1, 2]]).all()
+
+
+def test_a_picture_is_kept_in_colour_and_size() -> None:
+    picture = np.zeros((40, 60, 3), np.uint8)
+    picture[:, :30] = (250, 10, 20)
+    png = np.asarray(Image.open(io.BytesIO(picture_file(picture, ".png"))))
+    assert np.array_equal(png, picture)
+    jpeg = cv2.imdecode(np.frombuffer(picture_file(picture, ".jpg"), np.uint8), cv2.IMREAD_COLOR)
+    assert np.abs(jpeg[20, 10, ::-1].astype(int) - (250, 10, 20)).max() < 20
+
+
+def test_a_fourth_channel_says_how_opaque_a_pixel_is() -> None:
+    picture = np.zeros((4, 6, 4), np.uint8)
+    picture[:, :3] = (250, 10, 20, 255)
+    assert np.array_equal(
+        np.asarray(Image.open(io.BytesIO(picture_file(picture, ".png")))), picture
+    )
