@@ -178,7 +178,15 @@ class MemoryShortageError(LabelgridError):
 
 
 class LedgerError(LabelgridError):
-    """The ledger does not allow the move of a cell, or its database cannot be used."""
+    """The ledger does not allow what was asked, or its database cannot be used."""
+
+
+class StateError(LedgerError):
+    """A cell is in another state than the change needs."""
+
+
+class DatabaseError(LedgerError):
+    """The ledger's database cannot be used: it is damaged, locked, or none of labelgrid."""
 
 
 class ModelError(LabelgridError):

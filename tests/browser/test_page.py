@@ -114,7 +114,7 @@ def test_a_conflict_is_told_and_nothing_changes(browser, address, folder):
     page.goto(f"{address}image?image={image}&shown={task}")
     take_back(folder, cell)
     page.get_by_role("button", name="Take the label back").click()
-    page.get_by_role("heading", name="Somebody was faster").wait_for()
+    page.get_by_role("heading", name="That is not possible any more").wait_for()
     with Project.open(folder) as project:
         assert [event["after"] for event in project.history(cell)][-2:] == ["labelled", "missing"]
 

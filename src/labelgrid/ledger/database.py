@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
-from labelgrid.errors import LedgerError
+from labelgrid.errors import DatabaseError, LedgerError
 from labelgrid.ledger.dialect import FOREIGN, INTERRUPTED, Dialect, SQLite, dialect_of
 from labelgrid.ledger.schema import (
     APPEND_ONLY,
@@ -130,13 +130,13 @@ class Database:
         except (DBAPIError, self._engine.dialect.dbapi.Error) as error:  # type: ignore[union-attr]
             if getattr(getattr(error, "orig", error), "sqlite_errorname", "") == INTERRUPTED:
                 raise KeyboardInterrupt from error
-            raise self._ledger_error(error) from error
+            raise self._database_error(error) from error
 
-    def _ledger_error(self, error: Exception) -> LedgerError:
+    def _database_error(self, error: Exception) -> DatabaseError:
         cause = getattr(error, "orig", error)
         unknown = f"the database reports '{cause}'", "Run again."
         fault, next_step = self.dialect.meaning(cause) or unknown
-        return LedgerError(
+        return DatabaseError(
             _message(fault), where=str(self.path), next_step=next_step, unchanged=UNCHANGED
         )
 
@@ -260,9 +260,9 @@ def check_name(name: Any, owner: str) -> None:
         raise foreign_row_error(f"{owner} has the name {name!r}")
 
 
-def foreign_row_error(fault: str) -> LedgerError:
+def foreign_row_error(fault: str) -> DatabaseError:
     """The error for a row that this program did not write."""
-    return LedgerError(
+    return DatabaseError(
         _message(f"{fault}, which labelgrid does not write"),
         next_step="Restore the ledger from a copy, or use a project whose origin you know.",
         unchanged=UNCHANGED,
@@ -271,7 +271,7 @@ def foreign_row_error(fault: str) -> LedgerError:
 
 @contextmanager
 def foreign_value_errors() -> Iterator[None]:
-    """Turn the errors of unreadable values into `LedgerError`, such as of damaged JSON."""
+    """Turn the errors of unreadable values into `DatabaseError`, such as of damaged JSON."""
     try:
         yield
     except (KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
@@ -300,7 +300,7 @@ def _is_current(connection: Connection, path: Path) -> bool:
     version = _version(connection)
     if version is None:
         fault, next_step = FOREIGN
-        raise LedgerError(
+        raise DatabaseError(
             _message(fault), where=str(path), next_step=next_step, unchanged=UNCHANGED
         )
     if not inspect(connection).has_table(OPERATIONS.name):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, func, or_, select
 
 from labelgrid.errors import LedgerError
 from labelgrid.ledger import roster
@@ -124,6 +124,8 @@ def _matching(connection: Connection, statement: Select[Any], wanted: ImageFilte
     if wanted.name:
         statement = statement.where(IMAGES.c.name.icontains(wanted.name, autoescape=True))
     if wanted.state == State.MISSING:
+        if wanted.round is not None:
+            return statement.where(false())  # nobody has asked for a missing cell
         return statement.where(or_(*(~_has_cell(IMAGES.c.id, [task]) for task in chosen)))
     if wanted.state is None and wanted.round is None:
         return statement

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, insert, select
 
-from labelgrid.errors import LedgerError
+from labelgrid.errors import LedgerError, StateError
 from labelgrid.ledger import class_lists, operations, roster
 from labelgrid.ledger.database import UNCHANGED, check_optional, check_values, foreign_value_errors
 from labelgrid.ledger.grid import LEGAL, Cell, Move, State, is_time
@@ -162,7 +162,7 @@ def _check(working: _Working, old: CellRow, step: Move) -> None:
         )
     if (old.state, step.to) not in LEGAL:
         allowed = [_word(after) for before, after in sorted(LEGAL) if before == old.state]
-        raise LedgerError(
+        raise StateError(
             f"{_name(step.cell)} is {_word(old.state)} and cannot become {_word(step.to)}.",
             next_step=f"It may become {' or '.join(allowed)}.",
             unchanged=UNCHANGED,

@@ -145,7 +145,7 @@ def images(
     if names is None:
         yield from map(_image, connection.execute(statement))
         return
-    wanted = sorted(name for name in set(names) if _is_text(name))
+    wanted = sorted(name for name in set(names) if is_text(name))
     for batch in batches(wanted):
         yield from map(_image, connection.execute(statement.where(IMAGES.c.name.in_(batch))))
 
@@ -183,7 +183,7 @@ def unknown_image_error(image_id: str) -> LedgerError:
     )
 
 
-def _is_text(name: str) -> bool:
+def is_text(name: str) -> bool:
     """Whether a name can be in the ledger: a command's word may hold bytes that are no Unicode."""
     return name == name.encode(errors="ignore").decode()
 

@@ -5,8 +5,9 @@ Loads no torch.
 
 from collections.abc import Collection, Sequence
 
-from labelgrid.errors import LedgerError, UsageError
+from labelgrid.errors import LedgerError, StateError, UsageError
 from labelgrid.ledger.grid import Cell, Move, Split, State
+from labelgrid.ledger.roster import is_text
 from labelgrid.ledger.store import CellRow, Store
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import request_heldout
@@ -173,14 +174,16 @@ def _find_rows(
     Cells of the images `may_be_missing` may be missing, too.
 
     Raises:
-        LedgerError: a name is unknown, or its cell is in another state; lists them. `done` is what
-            would be done.
+        LedgerError: a name is unknown, or its cell is in another state (`StateError`, if no name
+            is unknown); lists them. `done` is what would be done.
     """
     rows: dict[Cell, CellRow] = {}
     faults = []
+    fault_type: type[LedgerError] = StateError
     for name in names:
         row = _find_row(project, name)
         if row is None:
+            fault_type = LedgerError
             faults.append(
                 f"'{name}' is neither a cell (IMAGE:TASK) of the project nor the id of a request"
             )
@@ -191,7 +194,7 @@ def _find_rows(
         else:
             faults.append(f"'{name}' is {row.state.name.lower()}, not {state.name.lower()}")
     if faults:
-        raise LedgerError(
+        raise fault_type(
             f"{join_names(faults, between='; ')}.",
             where=str(project.folder),
             next_step=_example(project, state),
@@ -211,7 +214,7 @@ def _example(project: ProjectFolder, state: State) -> str:
 
 def _find_row(project: ProjectFolder, name: str) -> CellRow | None:
     """The row of a cell, named as `IMAGE:TASK` or by the id of its request."""
-    if not name:
+    if not name or not is_text(name):
         return None
     image, _, task = name.rpartition(":")
     if image:

@@ -3,21 +3,22 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Query
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from labelgrid.api.project import Project
-from labelgrid.web.changes import Action, Change, apply
+from labelgrid.web.changes import MOST, Action, Change, apply
 from labelgrid.web.grid_page import GridQuery, grid_page
 
 
 class ChangeBody(BaseModel):
     """The cells to change."""
 
-    cells: list[str] = Field(description="Each as IMAGE:TASK.")
+    cells: list[str] = Field(max_length=MOST, description="Each as IMAGE:TASK.")
     seen: dict[str, int] = Field(
         default_factory=dict,
+        max_length=MOST,
         description="By cell, the number of its last event that was seen; with a newer one: 409.",
     )
 
@@ -58,15 +59,17 @@ def router(opened: Callable[[], Project]) -> APIRouter:
 
     @routes.post("/form/{action}", include_in_schema=False)
     def change_by_form(
+        request: Request,
         action: Action,
         cell: Annotated[list[str], Form()],
-        back: Annotated[str, Form()] = "/",
+        back: Annotated[str, Form(max_length=2000)] = "/",
         seen: Annotated[int | None, Form()] = None,
     ) -> Response:
         """The same from a form of the page, without JavaScript."""
+        request.state.back = "/" + back.lstrip("/\\")  # where an error leads
         known = {} if seen is None else dict.fromkeys(cell, seen)
         with opened() as project:
             apply(project, action, Change(cells=cell, seen=known))
-        return RedirectResponse("/" + back.lstrip("/\\"), status_code=303)
+        return RedirectResponse(request.state.back, status_code=303)
 
     return routes

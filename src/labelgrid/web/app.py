@@ -3,16 +3,12 @@
 from functools import partial
 from pathlib import Path
 
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from labelgrid.api.project import Project
-from labelgrid.errors import LabelgridError, UsageError
-from labelgrid.web import api_routes, page_routes, picture_routes
-from labelgrid.web.changes import ConflictError
+from labelgrid.web import api_routes, faults, page_routes, picture_routes
 from labelgrid.web.guard import Access, Guard
-from labelgrid.web.pages import render
 
 STATIC = Path(__file__).parent / "static"
 
@@ -43,22 +39,5 @@ def build_app(folder: Path, access: Access | None = None) -> Guard:
     app.include_router(picture_routes.router(opened))
     app.include_router(api_routes.router(opened))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.add_exception_handler(LabelgridError, _answer_error)
+    faults.add_handlers(app)
     return Guard(app, access or Access())
-
-
-def _answer_error(request: Request, error: Exception) -> Response:
-    """What a user or a program is told of an error."""
-    assert isinstance(error, LabelgridError)
-    status = 409 if isinstance(error, ConflictError) else 404
-    if isinstance(error, UsageError):
-        status = 400
-    if wants_page(request):
-        return render("error.html.j2", status=status, error=error)
-    names = ("what", "where", "next_step", "unchanged")
-    return JSONResponse({name: getattr(error, name) for name in names}, status_code=status)
-
-
-def wants_page(request: Request) -> bool:
-    """Whether a browser asks for a page, not a program for JSON."""
-    return "text/html" in request.headers.get("accept", "")

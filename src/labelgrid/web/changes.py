@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from labelgrid.api.project import Project
-from labelgrid.errors import LedgerError, UsageError
+from labelgrid.errors import StateError, UsageError
 from labelgrid.ledger.grid import Cell
 
 #: What a button does: withdraws labels, cancels requests, or asks for skipped cells again.
@@ -14,7 +14,7 @@ Action = Literal["unlabel", "cancel", "requeue"]
 MOST = 10_000
 
 
-class ConflictError(LedgerError):
+class ConflictError(StateError):
     """A cell was changed since the page that the user sees was made."""
 
 
@@ -45,8 +45,8 @@ def apply(project: Project, action: Action, change: Change) -> list[Cell]:
             unchanged="Nothing was changed.",
         )
     with project.transaction(action):
-        for cell, seen in change.seen.items():
-            _check_unchanged(project, cell, seen)
+        for cell in change.seen.keys() & set(change.cells):
+            _check_unchanged(project, cell, change.seen[cell])
         if action == "unlabel":
             return list(project.unlabel(change.cells).cells)
         return list(project.cancel(change.cells, requeue=action == "requeue").cells)

@@ -12,6 +12,7 @@ from labelgrid.ledger.image_pages import ImageFilter, ImagePage
 
 #: The images of a page.
 COUNT = 48
+MOST_PAGES = 1_000_000
 SPLITS = {"": None, "train": ("train",), "heldout": ("heldout",)}
 
 
@@ -23,9 +24,11 @@ class GridQuery(BaseModel):
     task: str = Field("", description="Of the cells; empty: any.")
     state: str = Field("", description="missing, requested, labelled or skipped; empty: any.")
     split: str = Field("", description="train or heldout; empty: all images.")
-    round: str = Field("", description="The round that requested the cells; empty: any.")
+    round: str = Field(
+        "", max_length=9, description="The round that requested the cells; empty: any."
+    )
     name: str = Field("", description="A part of the images' ids.")
-    page: int = Field(1, ge=1, description="The number of the page.")
+    page: int = Field(1, ge=1, le=MOST_PAGES, description="The number of the page.")
 
     def address(self, **changes: object) -> str:
         """The query of an address, with some values changed."""

@@ -5,23 +5,27 @@ the browser was told (DNS rebinding), by the origin of requests that change some
 the headers of each answer (frames, scripts, pictures).
 """
 
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from ipaddress import ip_address
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-#: The names of this machine that no other web site can have.
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-#: The cookie that keeps the token.
+#: The cookie that keeps the token; a port of its own follows, since ports share their cookies.
 COOKIE = "labelgrid-token"
+#: A Host header: a name or an address, and a port.
+HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9.-]+))(?::[0-9]{1,5})?", re.IGNORECASE)
+#: The most bytes of a request.
+MOST_BYTES = 64 * 2**20
 #: The methods that change nothing.
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; img-src 'self' data: blob:; script-src 'self'; "
+    "Content-Security-Policy": "default-src 'none'; img-src 'self'; script-src 'self'; "
     "style-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -58,9 +62,12 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, as ASGI describes it."""
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        if scope["type"] != "http":
+            return  # a WebSocket: nothing here speaks it
+        request = Request(scope)
 
         async def send_with_headers(message: dict[str, object]) -> None:
             if message["type"] == "http.response.start":
@@ -71,36 +78,42 @@ class Guard:
                 ]
             await send(message)
 
-        refusal = self._refusal(Request(scope))
-        answer: ASGIApp = refusal or self._app
-        await answer(scope, receive, send_with_headers)  # type: ignore[arg-type]
+        answer: ASGIApp = self._refusal(request) or self._app
+        await answer(scope, _limited(receive), send_with_headers)  # type: ignore[arg-type]
 
     def _refusal(self, request: Request) -> Response | None:
         """The answer to a request that is not let in."""
-        host = _host_name(request.headers.get("host", ""))
-        if not self._token and host not in LOOPBACK:
-            return _refuse(f"This page answers under the names {', '.join(LOOPBACK)} alone.", 421)
+        host = HOST.fullmatch(request.headers.get("host", ""))
+        if not self._token and not (host and is_loopback(host[1] or host[2])):
+            return _refuse("This page answers under localhost and 127.0.0.1 alone.", 421)
         if request.method not in SAFE_METHODS and not _is_own_origin(request):
             return _refuse("The request comes from another web site. Nothing was changed.", 403)
-        if not self._token or self._shows_token(request):
+        if not self._token:
             return None
-        given = request.query_params.get("token", "")
-        if request.method == "GET" and secrets.compare_digest(_bytes(given), _bytes(self._token)):
+        if request.method == "GET" and self._is_token(request.query_params.get("token", "")):
             return self._keep_token(request)
+        if self._shows_token(request):
+            return None
         return _refuse("Open the address that `labelgrid serve` printed: it holds the token.", 401)
 
     def _shows_token(self, request: Request) -> bool:
         """Whether the request holds the token, as a cookie or in its header."""
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-        given = bearer if scheme.lower() == "bearer" else request.cookies.get(COOKIE, "")
-        return secrets.compare_digest(_bytes(given), _bytes(self._token))
+        if scheme.lower() == "bearer":
+            return self._is_token(bearer)
+        return self._is_token(request.cookies.get(_cookie(request), ""))
+
+    def _is_token(self, given: str) -> bool:
+        return secrets.compare_digest(
+            given.encode("utf-8", "surrogateescape"), self._token.encode()
+        )
 
     def _keep_token(self, request: Request) -> Response:
         """Send the browser to the same address without the token, which it keeps as a cookie."""
         target = request.url.remove_query_params("token")
         place = target.path + (f"?{target.query}" if target.query else "")
         answer = RedirectResponse("/" + place.lstrip("/\\"), status_code=303)
-        answer.set_cookie(COOKIE, self._token, httponly=True, samesite="strict")
+        answer.set_cookie(_cookie(request), self._token, httponly=True, samesite="strict")
         return answer
 
 
@@ -109,20 +122,44 @@ def _is_own_origin(request: Request) -> bool:
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site in ("same-origin", "none")
-    origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    host = request.headers.get("host", "")
+    return request.headers.get("origin") in (None, f"http://{host}", f"https://{host}")
 
 
-def _host_name(host: str) -> str:
-    """The name in a Host header, without the port."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0].lower()
+def is_loopback(host: str) -> bool:
+    """Whether a name or address is one of this machine, which no other web site can have.
+
+    Example:
+        >>> is_loopback("127.0.0.1"), is_loopback("LOCALHOST"), is_loopback("192.168.0.7")
+        (True, True, False)
+    """
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _cookie(request: Request) -> str:
+    """The name of the cookie of the port that the browser asked."""
+    return f"{COOKIE}-{request.url.port or 80}"
+
+
+def _limited(receive: Receive) -> Receive:
+    """Receive a request up to the most bytes; the rest is refused."""
+    received = 0
+
+    async def receive_part() -> Message:
+        nonlocal received
+        part = await receive()
+        received += len(part.get("body", b""))
+        if received > MOST_BYTES:
+            raise HTTPException(413, f"A request has at most {MOST_BYTES // 2**20} MB.")
+        return part
+
+    return receive_part
 
 
 def _refuse(text: str, status: int) -> Response:
     return PlainTextResponse(text + "\n", status_code=status)
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")

@@ -12,7 +12,12 @@ from labelgrid.drawings.wording import number
 def render(template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
     """A page from a template and its values."""
     text = _environment().get_template(template).render(status=status, **values)
-    return HTMLResponse(text, status_code=status)
+    return HTMLResponse(as_unicode(text), status_code=status)
+
+
+def as_unicode(text: str) -> str:
+    """A text that can be sent; a request may hold characters that are none, and they become "?"."""
+    return text.encode("utf-8", "replace").decode()
 
 
 @cache

@@ -40,7 +40,8 @@ def router(opened: Callable[[], Project]) -> APIRouter:
         """A label as PNG in the colours of its task; what is not valid is transparent."""
         cell = Cell(image, task)
         with opened() as project:
-            key = picture_key("label", cell, project.history(cell)[-1:], size)
+            shown = (project.history(cell)[-1:], project.tasks[task].options)
+            key = picture_key("label", cell, shown, size)
             draw = partial(draw_label, project, cell, SIZES[size])
             return _answer(request, kept, key=key, draw=draw)
 

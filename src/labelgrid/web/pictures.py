@@ -7,6 +7,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid import __version__
 from labelgrid.api.project import Project
 from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.pictures import colour_map, picture_file
@@ -46,8 +47,9 @@ class KeptPictures:
 
 
 def picture_key(*parts: object) -> str:
-    """The key of a picture: a hash of all that it depends on."""
-    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+    """The key of a picture: a hash of all that it depends on, and of who draws it."""
+    drawn = repr((__version__, parts)).encode("utf-8", "replace")
+    return hashlib.blake2b(drawn, digest_size=16).hexdigest()
 
 
 def draw_image(project: Project, image_id: str, longest: int) -> bytes:

@@ -1,6 +1,6 @@
 """Serves the page of a project until it is stopped."""
 
-import ipaddress
+import re
 import secrets
 import socket
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import uvicorn
 
 from labelgrid.errors import UsageError
 from labelgrid.web.app import build_app
-from labelgrid.web.guard import LOOPBACK, Access
+from labelgrid.web.guard import Access, is_loopback
 
 #: Seconds that open requests get when the server is stopped.
 PATIENCE = 3
@@ -38,7 +38,8 @@ def serve(
         UsageError: nothing can listen there.
         LabelgridError: there is no project.
     """
-    if not token and not _is_loopback(host):
+    _check(host, token)
+    if not token and not is_loopback(host):
         token = secrets.token_urlsafe(24)
     app = build_app(folder, Access(token=token))
     with _listening(host, port) as listener:
@@ -47,19 +48,21 @@ def serve(
             app,
             log_level="warning",
             server_header=False,
+            ws="none",
             timeout_graceful_shutdown=PATIENCE,
         )
         uvicorn.Server(config).run(sockets=[listener])
 
 
-def _is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
-    if host in LOOPBACK:
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _check(host: str, token: str) -> None:
+    """Refuse what no browser could open."""
+    if not host:
+        raise UsageError("The --host is empty.", next_step="0.0.0.0 listens on all networks.")
+    if not re.fullmatch(r"[A-Za-z0-9_-]*", token):
+        raise UsageError(
+            "The --token has characters that an address cannot hold.",
+            next_step="Take letters, digits, _ and - alone, or leave it out to get a new one.",
+        )
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -63,6 +63,7 @@ def matching(store, **wanted):
         ({"round": 1}, [0, 2, 4, 6]),
         ({"round": 2}, [1]),
         ({"round": 2, "state": State.LABELLED}, []),
+        ({"round": 2, "state": State.MISSING}, []),
         ({"task": "depth"}, [0, 1, 2, 3, 4, 5, 6]),
         ({"name": "4"}, [4]),
         ({"name": "_%"}, [3]),

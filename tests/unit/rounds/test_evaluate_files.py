@@ -46,7 +46,9 @@ def test_files_of_a_model_have_the_models_metrics(tmp_path: Path) -> None:
         for task, group in own["metrics"].items():
             for name, result in group.items():
                 assert files["metrics"][task][name]["value"] == pytest.approx(
-                    result["value"], rel=2e-3, abs=0.02
+                    result["value"],
+                    rel=1e-2,
+                    abs=0.02,  # a tie between classes may be rounded
                 ), name
         for path in (tmp_path / "soft").rglob("*.npz"):
             path.unlink()  # what is left are label files

@@ -1,6 +1,7 @@
 """The API: what a program reads, and what the buttons change."""
 
 import json
+import math
 
 import pytest
 
@@ -65,7 +66,22 @@ def test_a_cell_that_somebody_else_changed_since_is_a_conflict(folder):
             "/api/form/unlabel", data={"cell": cell, "seen": seen}, headers={"Accept": "text/html"}
         )
     assert answer.status_code == 409 and "it became missing" in answer.json()["what"]
-    assert page.status_code == 409 and "Somebody was faster" in page.text
+    assert page.status_code == 409 and "That is not possible any more" in page.text
+
+
+def test_a_refused_form_leads_back_to_the_page_that_it_came_from(folder):
+    form = {"cell": cell_in(folder, "requested"), "back": "/image?image=x&task=y"}
+    with client_of(folder) as client:
+        page = client.post("/api/form/unlabel", data=form, headers={"Accept": "text/html"})
+    assert page.status_code == 409 and "is requested, not labelled" in page.text
+    assert 'href="/image?image=x&amp;task=y">Load the page again' in page.text
+
+
+def test_a_body_that_is_too_long_is_cut_off(folder):
+    parts = iter([b"x" * 2**20] * 65)  # an iterator, so its length is not told
+    with client_of(folder) as client:
+        answer = client.post("/api/cells/unlabel", content=parts, headers=JSON)
+    assert answer.status_code == 413 and answer.json()["what"] == "A request has at most 64 MB."
 
 
 @pytest.mark.parametrize(
@@ -73,7 +89,11 @@ def test_a_cell_that_somebody_else_changed_since_is_a_conflict(folder):
     [
         ("unlabel", {"cells": ["nothing:depth"]}, 404),
         ("unlabel", {"cells": []}, 400),
-        ("unlabel", {"cells": ["x:depth"] * 10_001}, 400),
+        ("unlabel", {"cells": ["x:depth"] * 10_001}, 422),
+        ("unlabel", {"cells": ["x:depth"], "seen": dict.fromkeys(map(str, range(10_001)), 1)}, 422),
+        ("unlabel", {"cells": [math.nan]}, 422),
+        ("unlabel", {"cells": [{"\ud800": 1}]}, 422),
+        ("unlabel", {"cells": ["x"]}, 404),
         ("unlabel", {"cells": "x"}, 422),
         ("unlabel", {}, 422),
         ("erase", {"cells": ["x:depth"]}, 422),
@@ -96,7 +116,7 @@ def test_of_several_cells_all_change_or_none(folder):
     cell = cell_in(folder, "labelled")
     with client_of(folder) as client:
         body = {"cells": [cell, cell_in(folder, "requested")]}
-        assert client.post("/api/cells/unlabel", json=body).status_code == 404
+        assert client.post("/api/cells/unlabel", json=body).status_code == 409
     assert state_of(folder, cell) == "labelled"
 
 

@@ -13,14 +13,25 @@ def folder(tmp_path_factory):
     return labelled_project(tmp_path_factory.mktemp("guard"))
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost", "[::1]:8000", "LOCALHOST:1"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8000", "localhost", "[::1]:8000", "LOCALHOST:1", "127.0.0.2:80"]
+)
 def test_names_of_this_machine_are_answered(folder, host):
     with client_of(folder) as client:
         assert client.get("/", headers={"Host": host}).status_code == 200
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", ""]
+    "host",
+    [
+        "evil.example",
+        "evil.example:8000",
+        "127.0.0.1.evil.example",
+        "127.0.0.1:80@evil.example",
+        "127.0.0.1, evil.example",
+        "localhost:x",
+        "",
+    ],
 )
 def test_other_names_are_refused_without_a_token(folder, host):
     with client_of(folder) as client:
@@ -33,6 +44,8 @@ def test_other_names_are_refused_without_a_token(folder, host):
     [
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
+        {"Origin": ""},
         {"Origin": "http://127.0.0.1:9999"},
         {"Sec-Fetch-Site": "cross-site", "Origin": "http://127.0.0.1:8000"},
         {"Sec-Fetch-Site": "same-site"},
@@ -63,10 +76,19 @@ def test_a_token_lets_in_from_any_name_and_nothing_else_does(folder):
         assert client.get("/api/status", headers=header).status_code == 200
         opened = client.get(f"/grid?state=labelled&token={TOKEN}")
         assert opened.status_code == 303 and opened.headers["location"] == "/grid?state=labelled"
-        assert COOKIE in client.cookies
+        assert f"{COOKIE}-80" in client.cookies
         kept = opened.headers["set-cookie"]
         assert "HttpOnly" in kept and "samesite=strict" in kept.lower()
         assert client.get("/").status_code == 200
+        again = client.get(f"/grid?token={TOKEN}")
+        assert again.status_code == 303 and again.headers["location"] == "/grid"
+
+
+def test_two_pages_on_two_ports_keep_their_tokens(folder):
+    with client_of(folder, Access(token=TOKEN), "http://lab.example:8001") as client:
+        client.get(f"/?token={TOKEN}")
+        assert list(client.cookies) == [f"{COOKIE}-8001"]
+        assert client.get("/", headers={"Host": "lab.example:8002"}).status_code == 401
 
 
 def test_a_token_in_the_address_changes_nothing(folder):

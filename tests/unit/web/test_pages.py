@@ -8,7 +8,9 @@ from labelgrid.web.pages import render
 
 
 def test_text_is_escaped_and_the_status_is_that_of_the_answer():
-    answer = render("error.html.j2", status=404, error=LabelgridError("<b>&", where="'\""))
+    answer = render(
+        "error.html.j2", back="/", status=404, error=LabelgridError("<b>&", where="'\"")
+    )
     assert answer.status_code == 404
     assert b"&lt;b&gt;&amp;" in answer.body and b"<code>&#39;&#34;</code>" in answer.body
 

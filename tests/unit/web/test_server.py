@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from labelgrid.errors import ProjectError, UsageError
-from labelgrid.web import server
+from labelgrid.web import guard, server
 from tests.pages import labelled_project
 
 
@@ -43,7 +43,15 @@ def test_a_folder_without_a_project_is_refused(tmp_path):
     ],
 )
 def test_only_addresses_of_this_machine_need_no_token(host, loopback):
-    assert server._is_loopback(host) == loopback
+    assert guard.is_loopback(host) == loopback
+
+
+@pytest.mark.parametrize(
+    ("host", "token", "fault"), [("", "", "--host is empty"), ("127.0.0.1", "a b?", "--token has")]
+)
+def test_what_no_browser_could_open_is_refused(folder, host, token, fault):
+    with pytest.raises(UsageError, match=fault):
+        server.serve(folder, host=host, token=token)
 
 
 def test_other_machines_need_a_token_which_the_address_holds(folder, monkeypatch):

@@ -1,0 +1,61 @@
+"""Tells users and programs what went wrong: a page for browsers, JSON for programs."""
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from labelgrid.errors import DatabaseError, LabelgridError, StateError, UsageError
+from labelgrid.web.pages import as_unicode, render
+
+#: The status of an answer by the type of its error; of any other one: 404.
+STATUS: dict[type[LabelgridError], int] = {UsageError: 400, StateError: 409, DatabaseError: 503}
+#: The most faults of a request that are listed.
+MOST = 5
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Let an application answer errors."""
+    app.add_exception_handler(LabelgridError, _answer_error)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(HTTPException, _answer_http)
+
+
+def _answer_error(request: Request, error: Exception) -> Response:
+    """What labelgrid refused."""
+    assert isinstance(error, LabelgridError)
+    statuses = [status for kind, status in STATUS.items() if isinstance(error, kind)]
+    return _answer(request, error, next(iter(statuses), 404))
+
+
+def _answer_invalid(request: Request, error: Exception) -> Response:
+    """What has a wrong form; the values are not repeated, they may be anything."""
+    assert isinstance(error, RequestValidationError)
+    lines = []
+    for fault in error.errors()[:MOST]:
+        place = ".".join(map(str, fault["loc"]))
+        lines.append(f"{place:.80}: {fault['msg']:.200}")
+    problem = UsageError(f"{'; '.join(lines)}.", unchanged="Nothing was changed.")
+    return _answer(request, problem, 422)
+
+
+def _answer_http(request: Request, error: Exception) -> Response:
+    """What has no address here, or another method."""
+    assert isinstance(error, HTTPException)
+    text = "There is nothing at this address" if error.status_code == 404 else error.detail
+    problem = LabelgridError(f"{text.rstrip('.')}.", unchanged="Nothing was changed.")
+    return _answer(request, problem, error.status_code)
+
+
+def _answer(request: Request, error: LabelgridError, status: int) -> Response:
+    if _wants_page(request):
+        back = getattr(request.state, "back", "/")
+        return render("error.html.j2", status=status, error=error, back=back)
+    names = ("what", "where", "next_step", "unchanged")
+    values = {name: as_unicode(getattr(error, name)) for name in names}
+    return JSONResponse(values, status_code=status)
+
+
+def _wants_page(request: Request) -> bool:
+    """Whether a browser asks for a page, not a program for JSON."""
+    return "text/html" in request.headers.get("accept", "")
