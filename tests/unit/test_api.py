@@ -46,6 +46,9 @@ with labelgrid.Project.create(place + "/flat", place + "/images", "depth", holdo
     assert project.task("depth", {"cost": 2}).row.cost == 2
     assert len(project.cells()) == 6 and repr(project).startswith("<Project ")
     assert len(project.unlabel(["0000.jpg:depth"]).cells) == 1
+    missing = project.cells(state="missing")[0]
+    chosen = [missing["image"] + ":" + missing["task"]]
+    assert project.request(chosen).cells == project.skip(chosen, why="dark").cells
     assert project.remove(["0001.jpg"]).images == 1
     project.report()
 assert not {"torch", "typer"} & sys.modules.keys()
@@ -203,7 +206,8 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_made(place, wrong,
 
 #: Commands that stand on the method of their name.
 NAMESAKES = (
-    *("add", "task", "cancel", "export", "remove", "unlabel", "verify", "status"),
+    *("add", "task", "cancel", "export", "remove", "unlabel", "request", "skip"),
+    *("verify", "status"),
     *("fit", "score", "query", "predict", "evaluate", "audit", "relate", "control", "advise"),
 )
 #: Each command that stands on a call.

@@ -696,6 +696,27 @@ class Project(ProjectContents):
 
         return self._changed(unlabel(self._project, list(cells)))
 
+    def request(self, cells: Iterable[str]) -> ChangedCells:
+        """Request labels that you chose yourself, beside what queries pick.
+
+        Args:
+            cells: missing cells as `IMAGE:TASK`.
+        """
+        from labelgrid.project.by_hand import request
+
+        return self._changed(request(self._project, list(cells)))
+
+    def skip(self, cells: Iterable[str], *, why: str = "") -> ChangedCells:
+        """Skip requests that nobody can answer: no query picks these cells again.
+
+        Args:
+            cells: requested cells as `IMAGE:TASK`, or request ids.
+            why: the reason, one line.
+        """
+        from labelgrid.project.by_hand import skip
+
+        return self._changed(skip(self._project, list(cells), why))
+
     def remove(self, images: Iterable[str]) -> "Removed":
         """Take images out of the project; their files, labels and history are kept.
 

@@ -1,4 +1,4 @@
-"""Commands that correct a project: change a task, withdraw labels, take images out.
+"""Commands that correct a project: tasks, labels, requests and images, as a user names them.
 
 Loads no torch.
 """
@@ -150,6 +150,50 @@ def unlabel(
     screen.say(text)
 
 
+@note_unchanged("Nothing was requested.")
+def request(
+    folder: Folder,
+    cells: Annotated[
+        list[str], typer.Argument(metavar="CELLS", help="Missing cells as IMAGE:TASK.")
+    ],
+    json: AsJson = False,
+) -> None:
+    """Request labels that you chose yourself, beside what queries pick.
+
+    Example: [bold]labelgrid request flat kitchen/0004.jpg:depth[/]
+    """
+    with open_project(folder) as project:
+        requested = project.request(cells)
+        next_command = project.next_command()
+    if json:
+        screen.print_json({"requested": len(requested.cells)})
+        return
+    screen.say(f"Requested {count_text(len(requested.cells), 'label')}.\nNext: {next_command}")
+
+
+@note_unchanged("Nothing was skipped.")
+def skip(
+    folder: Folder,
+    cells: Annotated[
+        list[str],
+        typer.Argument(metavar="CELLS", help="Requested cells as IMAGE:TASK, or request ids."),
+    ],
+    why: Annotated[str, typer.Option(help="The reason, one line.")] = "",
+    json: AsJson = False,
+) -> None:
+    """Skip requests that nobody can answer: no query picks these cells again.
+
+    Example: [bold]labelgrid skip flat kitchen/0004.jpg:depth --why "too dark"[/]
+    """
+    with open_project(folder) as project:
+        skipped = project.skip(cells, why=why)
+    if json:
+        screen.print_json({"skipped": len(skipped.cells)})
+        return
+    requests = count_text(len(skipped.cells), "request")
+    screen.say(f"Skipped {requests}. `labelgrid cancel --requeue` asks for them again.")
+
+
 @note_unchanged("Nothing was removed.")
 def remove(
     folder: Folder,
@@ -177,5 +221,5 @@ def remove(
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for each in (task, unlabel, remove):
+    for each in (task, unlabel, request, skip, remove):
         app.command()(each)

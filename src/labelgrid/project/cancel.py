@@ -5,7 +5,7 @@ Loads no torch.
 
 from collections.abc import Collection, Sequence
 
-from labelgrid.errors import LedgerError, StateError, UsageError
+from labelgrid.errors import LedgerError, StateError, UsageError, command
 from labelgrid.ledger.grid import Cell, Move, Split, State
 from labelgrid.ledger.roster import is_text
 from labelgrid.ledger.store import CellRow, Store
@@ -50,7 +50,7 @@ def cancel(
         if requeue:
             return _requeue(project, cells, round)
         if cells:
-            rows = _find_rows(project, cells, state=State.REQUESTED, done="cancelled")
+            rows = find_rows(project, cells, state=State.REQUESTED, done="cancelled")
         else:
             rows = _rows_of_round(project, round, State.REQUESTED)
         cancel_all(store, rows, "cancelled")
@@ -62,7 +62,7 @@ def _requeue(project: ProjectFolder, cells: Sequence[str], round: int | None) ->
     store = project.store
     heldout = {row.image_id for row in store.images(("heldout",))}
     if cells:
-        rows = _find_rows(
+        rows = find_rows(
             project, cells, state=State.SKIPPED, done="cancelled", may_be_missing=heldout
         )
     else:
@@ -116,7 +116,7 @@ def unlabel(project: ProjectFolder, cells: Sequence[str]) -> list[Cell]:
     """
     store = project.store
     with store.transaction("unlabel"):
-        rows = _find_rows(project, cells, State.LABELLED, "withdrawn")
+        rows = find_rows(project, cells, State.LABELLED, "withdrawn")
         store.move([_move_to_missing(row, WITHDRAWN) for row in rows])
         _request_again(store, [row.cell for row in rows])
     return [row.cell for row in rows]
@@ -162,7 +162,7 @@ def _rows_of_round(project: ProjectFolder, round: int | None, state: State) -> l
     return list(project.store.cells(state=state, round=round, splits=splits))
 
 
-def _find_rows(
+def find_rows(
     project: ProjectFolder,
     names: Sequence[str],
     state: State,
@@ -205,6 +205,9 @@ def _find_rows(
 
 def _example(project: ProjectFolder, state: State) -> str:
     """A cell in this state, as a hint."""
+    if state == State.MISSING:  # the ledger has no rows of these
+        listed = command("cells", project.folder, "--state", "missing")
+        return f"`{listed}` lists the missing cells."
     row = next(project.store.cells(state=state), None)
     word = state.name.lower()
     if row is None:

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 def request_heldout(store: Store, image_ids: Sequence[str], tasks: Sequence[str]) -> None:
     """Request the missing cells of held-out images for these tasks, as round 0."""
     cells = [Cell(image_id, task) for image_id in image_ids for task in tasks]
+    request_outside_rounds(store, cells, "held out for measuring")
+
+
+def request_outside_rounds(store: Store, cells: Sequence[Cell], why: str) -> None:
+    """Request those of the cells that are missing, as round 0; `why` is the reason."""
     costs = {task.name: task.cost for task in store.tasks()}
     rows = store.find(cells)
     moves = []
@@ -28,7 +33,7 @@ def request_heldout(store: Store, image_ids: Sequence[str], tasks: Sequence[str]
                 round=0,
                 request_id=request_id(0, cell),
                 cost=costs[cell.task],
-                why="held out for measuring",
+                why=why,
             )
             moves.append(move)
     store.move(moves)

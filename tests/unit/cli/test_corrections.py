@@ -102,6 +102,16 @@ def test_labels_are_withdrawn_and_images_removed(flat: Path) -> None:
         assert not list(project.store.cells())
 
 
+def test_labels_are_requested_and_skipped_by_hand(flat: Path) -> None:
+    said = run("request", flat, "0002.jpg:depth")
+    assert said.startswith("Requested 1 label.\nNext: labelgrid ")
+    assert values("request", flat, "0000.jpg:semseg", "0001.jpg:semseg") == {"requested": 2}
+    assert run("skip", flat, "0000.jpg:semseg", "--why", "too dark") == (
+        "Skipped 1 request. `labelgrid cancel --requeue` asks for them again.\n"
+    )
+    assert values("skip", flat, "0001.jpg:semseg") == {"skipped": 1}
+
+
 def test_only_withdrawn_labels_of_held_out_images_are_said_to_be_requested_again(
     flat: Path,
 ) -> None:

@@ -1,0 +1,46 @@
+"""Laws of requests and skips by hand."""
+
+import pytest
+
+from labelgrid.errors import StateError, UsageError
+from labelgrid.ledger.grid import Cell, ImageRow
+from labelgrid.project.by_hand import request, skip
+from labelgrid.project.folder import ProjectFolder
+from tests.campaigns import ledger, states
+from tests.support import Made
+
+
+def test_a_cell_that_was_chosen_is_requested_at_the_cost_of_its_task(
+    project: ProjectFolder, data: Made
+) -> None:
+    assert request(project, ["0001.jpg:depth"]) == [Cell("0001.jpg", "depth")]
+    move = project.store.history(Cell("0001.jpg", "depth"))[-1].move
+    costs = {task.name: task.cost for task in project.store.tasks()}
+    assert (move.round, move.why, move.cost) == (0, "chosen by hand", costs["depth"])
+    assert project.store.find([move.cell])[move.cell].request_id
+
+
+def test_a_skip_says_why_and_costs_nothing(project: ProjectFolder, data: Made) -> None:
+    request(project, ["0001.jpg:depth", "0002.jpg:depth"])
+    assert skip(project, ["0001.jpg:depth"], "too dark") == [Cell("0001.jpg", "depth")]
+    assert states(project)[Cell("0001.jpg", "depth")] == "skipped"
+    assert project.store.history(Cell("0001.jpg", "depth"))[-1].move.why == "too dark"
+    assert project.store.spent() == 0
+
+
+def test_one_cell_in_another_state_and_nothing_changes(project: ProjectFolder, data: Made) -> None:
+    request(project, ["0001.jpg:depth"])
+    before = ledger(project)
+    with pytest.raises(StateError, match="'0001.jpg:depth' is requested, not missing"):
+        request(project, ["0000.jpg:depth", "0001.jpg:depth"])
+    with pytest.raises(StateError, match="'0000.jpg:depth' is missing, not requested"):
+        skip(project, ["0001.jpg:depth", "0000.jpg:depth"])
+    for why in ("x" * 501, "two\nlines"):
+        with pytest.raises(UsageError, match="one line"):
+            skip(project, ["0001.jpg:depth"], why)
+    assert ledger(project) == before
+
+
+def test_images_whose_names_hold_colons_are_requested(project: ProjectFolder, data: Made) -> None:
+    project.store.add_images([ImageRow(image_id="a:b.jpg", root="x")])
+    assert request(project, ["a:b.jpg:depth"]) == [Cell("a:b.jpg", "depth")]
