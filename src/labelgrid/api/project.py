@@ -717,6 +717,21 @@ class Project(ProjectContents):
 
         return self._changed(skip(self._project, list(cells), why))
 
+    def hold_out(self, images: Iterable[str]) -> list[str]:
+        """Hold out images that you chose, with their groups and copies, and request their labels.
+
+        Images drawn at random measure more honestly: `add(holdout=20)` draws them.
+
+        Args:
+            images: ids of images that no training has used.
+
+        Returns:
+            the ids of all that are held out now and were not before.
+        """
+        from labelgrid.project.by_hand import hold_out
+
+        return hold_out(self._project, list(images))
+
     def remove(self, images: Iterable[str]) -> "Removed":
         """Take images out of the project; their files, labels and history are kept.
 

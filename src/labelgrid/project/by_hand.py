@@ -1,12 +1,16 @@
-"""Requests and skips the cells that a user names, beside what queries pick. Loads no torch."""
+"""Requests and skips the cells, and holds out the images, that a user names. Loads no torch."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from labelgrid.errors import UsageError
+from labelgrid.errors import ProjectError, UsageError
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.cancel import find_rows
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.requests import request_outside_rounds
+from labelgrid.project.holdout import families, images_trained_on
+from labelgrid.project.records import all_fits
+from labelgrid.project.requests import request_heldout, request_outside_rounds
+from labelgrid.words import join_names
 
 #: The reason of a request by hand.
 CHOSEN = "chosen by hand"
@@ -55,3 +59,55 @@ def skip(project: ProjectFolder, cells: Sequence[str], why: str = "") -> list[Ce
         rows = find_rows(project, cells, State.REQUESTED, "skipped")
         store.move([Move(cell=row.cell, to=State.SKIPPED, why=why) for row in rows])
     return [row.cell for row in rows]
+
+
+def hold_out(project: ProjectFolder, image_ids: Sequence[str]) -> list[str]:
+    """Hold out images for measuring, with their groups and copies, and request their labels.
+
+    Images that were drawn at random measure more honestly; `add --holdout` draws them.
+
+    Args:
+        project: the project.
+        image_ids: images to train on that no training has used.
+
+    Returns:
+        the images that are held out now and were not before.
+
+    Raises:
+        LedgerError: there is no such image.
+        ProjectError: a training may have used one, or none would be left to train on. Nothing was
+            held out.
+    """
+    store = project.store
+    with store.transaction("hold out"):
+        for image_id in image_ids:
+            store.image(image_id)  # refuses unknown ones
+        rows = list(store.images())
+        family = families(rows)
+        chosen = {family[image_id] for image_id in image_ids}
+        relatives = [row for row in rows if family[row.image_id] in chosen]
+        used = images_trained_on(store, rows, all_fits(project.folder))
+        fixed = {row.image_id for row in rows if row.split in ("val", "test")} | used
+        _refuse(project, [row.image_id for row in relatives if row.image_id in fixed])
+        held = [row for row in relatives if row.split == "train"]
+        if len(held) == store.count_images(("train",)):
+            raise ProjectError(
+                "All images would be held out.",
+                next_step="Leave some to train on.",
+                unchanged="Nothing was held out.",
+            )
+        store.update_images(replace(row, split="heldout") for row in held)
+        names = [row.image_id for row in held]
+        request_heldout(store, names, [task.name for task in store.tasks()])
+    return names
+
+
+def _refuse(project: ProjectFolder, image_ids: Sequence[str]) -> None:
+    """Refuse to hold out images of another use."""
+    if image_ids:
+        raise ProjectError(
+            f"A training may have used {join_names(image_ids, 5)}, or it measures something else.",
+            where=str(project.folder),
+            next_step="Choose images, groups and copies that never had a label.",
+            unchanged="Nothing was held out.",
+        )

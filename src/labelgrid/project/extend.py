@@ -21,7 +21,7 @@ from labelgrid.project.image_files import (
     write_left_out,
 )
 from labelgrid.project.near_duplicates import MOST, read_thumbnails
-from labelgrid.project.records import Fit, read_fit
+from labelgrid.project.records import all_fits
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.stored_labels import read_stored_label
 from labelgrid.project.strides import check_strides
@@ -117,7 +117,7 @@ def add(
             project.settings.seed,
             count=count,
             progress=progress,
-            fits=_fits(project),
+            fits=all_fits(project.folder),
             new=new_ids,
         )
         heldout = [row.image_id for row in store.images(("heldout",))]
@@ -159,16 +159,6 @@ def _without_removed(
             f"{command('remove', project.folder, '--restore', names[0])}"
         )
     return rest, len(left_out)
-
-
-def _fits(project: ProjectFolder) -> list[Fit]:
-    """All finished trainings."""
-    fits = []
-    for folder in sorted(project.folder.glob("rounds/*")):
-        fit = read_fit(folder)
-        if fit:
-            fits.append(fit)
-    return fits
 
 
 def _moved_and_changed(

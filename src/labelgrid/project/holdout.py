@@ -80,7 +80,7 @@ def hold_out(
         return 0
     rows = list(store.images())
     family = families(rows)
-    used = _trained_on(store, rows, fits) - set(new)
+    used = images_trained_on(store, rows, fits) - set(new)
     fixed = set()
     for row in rows:
         if row.image_id in used or row.split in ("val", "test"):
@@ -193,7 +193,7 @@ def _count_copies(rows: Iterable[ImageRow]) -> int:
     return len(digests) - len(set(digests))
 
 
-def _trained_on(store: Store, rows: Sequence[ImageRow], fits: Sequence[Fit]) -> set[str]:
+def images_trained_on(store: Store, rows: Sequence[ImageRow], fits: Sequence[Fit]) -> set[str]:
     """The images that a finished training may have used.
 
     Those are the ones that ever had a label, or all if a training used all images.

@@ -150,6 +150,12 @@ def read_fit(folder: Path) -> Fit | None:
     return _record(Fit, _json(path), path) if path.is_file() else None
 
 
+def all_fits(project_folder: Path) -> list[Fit]:
+    """All finished trainings, in the order of their rounds."""
+    folders = sorted((project_folder / "rounds").glob("*"))
+    return [fit for folder in folders if (fit := read_fit(folder))]
+
+
 def newest_fit(project_folder: Path, before: int = 0, *, outside: bool = True) -> Fit | None:
     """The newest finished training, or the newest one of a round before `before`.
 

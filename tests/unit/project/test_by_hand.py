@@ -1,10 +1,12 @@
 """Laws of requests and skips by hand."""
 
+from dataclasses import replace
+
 import pytest
 
-from labelgrid.errors import StateError, UsageError
+from labelgrid.errors import LedgerError, ProjectError, StateError, UsageError
 from labelgrid.ledger.grid import Cell, ImageRow
-from labelgrid.project.by_hand import request, skip
+from labelgrid.project.by_hand import hold_out, request, skip
 from labelgrid.project.folder import ProjectFolder
 from tests.campaigns import ledger, states
 from tests.support import Made
@@ -31,9 +33,9 @@ def test_a_skip_says_why_and_costs_nothing(project: ProjectFolder, data: Made) -
 def test_one_cell_in_another_state_and_nothing_changes(project: ProjectFolder, data: Made) -> None:
     request(project, ["0001.jpg:depth"])
     before = ledger(project)
-    with pytest.raises(StateError, match="'0001.jpg:depth' is requested, not missing"):
+    with pytest.raises(StateError, match=r"'0001\.jpg:depth' is requested, not missing"):
         request(project, ["0000.jpg:depth", "0001.jpg:depth"])
-    with pytest.raises(StateError, match="'0000.jpg:depth' is missing, not requested"):
+    with pytest.raises(StateError, match=r"'0000\.jpg:depth' is missing, not requested"):
         skip(project, ["0001.jpg:depth", "0000.jpg:depth"])
     for why in ("x" * 501, "two\nlines"):
         with pytest.raises(UsageError, match="one line"):
@@ -44,3 +46,27 @@ def test_one_cell_in_another_state_and_nothing_changes(project: ProjectFolder, d
 def test_images_whose_names_hold_colons_are_requested(project: ProjectFolder, data: Made) -> None:
     project.store.add_images([ImageRow(image_id="a:b.jpg", root="x")])
     assert request(project, ["a:b.jpg:depth"]) == [Cell("a:b.jpg", "depth")]
+
+
+def test_held_out_images_take_their_copies_along_and_their_labels_are_requested(
+    project: ProjectFolder,
+) -> None:
+    rows = [ImageRow(image_id=name, root="x", digest=name[0]) for name in ("a1", "a2", "b", "c")]
+    project.store.add_images(rows)
+    assert hold_out(project, ["a1"]) == ["a1", "a2"]
+    assert hold_out(project, ["a2"]) == []
+    assert states(project)[Cell("a2", "depth")] == "requested"
+
+
+def test_images_that_were_trained_on_and_the_last_ones_are_not_held_out(
+    project: ProjectFolder, data: Made
+) -> None:
+    before = ledger(project)
+    with pytest.raises(LedgerError):
+        hold_out(project, ["0000.jpg", "nothing.jpg"])
+    with pytest.raises(ProjectError, match="All images"):
+        hold_out(project, data.names)
+    project.store.update_images([replace(project.store.image("0000.jpg"), split="val")])
+    with pytest.raises(ProjectError, match=r"may have used 0000\.jpg"):
+        hold_out(project, ["0000.jpg", "0001.jpg"])
+    assert ledger(project) == before
