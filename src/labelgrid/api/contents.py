@@ -11,6 +11,7 @@ from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.image_order import image_orders, ordered_names
 from labelgrid.words import count_text
 
 if TYPE_CHECKING:  # each method imports the modules that it needs
@@ -158,20 +159,39 @@ class ProjectContents:
         rows = self._cell_rows(wanted, task, image_ids=list(splits), names=names)
         return [self._table_row(row, splits[row.cell.image_id]) for row in rows]
 
-    def image_page(self, wanted: ImageFilter, *, first: int = 0, count: int = 60) -> ImagePage:
+    def image_page(
+        self, wanted: ImageFilter, *, order: str = "", first: int = 0, count: int = 60
+    ) -> ImagePage:
         """The images with a cell that matches, from number `first` on, with their cells' states.
 
         Only these are read, so a page of a large project takes no longer than one of a small one.
 
         Args:
             wanted: which images.
-            first: the number of the first one, in the order of their ids.
+            order: one of `image_orders`; empty: by their ids.
+            first: the number of the first one in this order.
             count: the most images.
 
         Raises:
             LedgerError: there is no such task.
+            UsageError: there is no such order.
         """
-        return self._project.store.image_page(wanted, first=first, count=count)
+        store = self._project.store
+        if not order:
+            return store.image_page(wanted, first=first, count=count)
+        names = ordered_names(self._project, wanted, order)
+        return ImagePage(len(names), store.listed_images(names[first : first + count]))
+
+    def image_orders(self) -> list[str]:
+        """The orders of images: "changed", the last changed first, and the scored statistics.
+
+        The images with the highest values of a statistic in the newest scores are first.
+        """
+        return image_orders(self._project)
+
+    def last_event(self) -> int:
+        """The number of the newest event of the history; 0 without any."""
+        return self._project.store.last_event()
 
     def listed_image(self, image_id: str) -> ListedImage:
         """An image with the states of its cells.
@@ -181,9 +201,18 @@ class ProjectContents:
         """
         return self._project.store.listed_image(image_id)
 
-    def neighbours(self, wanted: ImageFilter, image_id: str) -> tuple[str, str]:
-        """The matching images before and after this one, in the order of their ids; "" for none."""
-        return self._project.store.neighbours(wanted, image_id)
+    def neighbours(self, wanted: ImageFilter, image_id: str, *, order: str = "") -> tuple[str, str]:
+        """The matching images before and after this one, in an order of `image_page`; "" for none.
+
+        In another order than by ids, an image that does not match has none.
+        """
+        if not order:
+            return self._project.store.neighbours(wanted, image_id)
+        names = ["", *ordered_names(self._project, wanted, order), ""]
+        if image_id not in names[1:-1]:
+            return "", ""
+        here = names.index(image_id, 1)
+        return names[here - 1], names[here + 1]
 
     def classes(self) -> "dict[str, list[ClassRow]]":
         """The classes of each task on the held-out labels in the newest measured round.

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, f
 from labelgrid.errors import LedgerError
 from labelgrid.ledger import roster
 from labelgrid.ledger.grid import Split, State
-from labelgrid.ledger.schema import CELLS, IMAGES
+from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES
 
 _COLUMNS = (IMAGES.c.id, IMAGES.c.name, IMAGES.c.split, IMAGES.c.digest)
 
@@ -75,10 +75,30 @@ def page(
     return _listed(connection, statement.offset(first).limit(count))
 
 
+def names(connection: Connection, wanted: ImageFilter, *, newest: bool) -> list[str]:
+    """The ids of all images that match; see `Store.matching_names`."""
+    statement = _matching(connection, select(IMAGES.c.name), wanted)
+    if newest:
+        last = select(EVENTS.c.image_id, func.max(EVENTS.c.id).label("last"))
+        changes = last.group_by(EVENTS.c.image_id).subquery()
+        statement = statement.outerjoin(changes, changes.c.image_id == IMAGES.c.id)
+        statement = statement.order_by(func.coalesce(changes.c.last, 0).desc())
+    return list(connection.scalars(statement.order_by(IMAGES.c.name)))
+
+
+def listed_images(connection: Connection, image_ids: Sequence[str]) -> list[ListedImage]:
+    """Images with the states of their cells, in this order; see `Store.listed_images`."""
+    listed: dict[str, ListedImage] = {}
+    for batch in roster.batches(image_ids):
+        named = select(*_COLUMNS).where(IMAGES.c.name.in_(batch))
+        for image in _listed(connection, roster.restrict_to_splits(named, None)):
+            listed[image.image_id] = image
+    return [listed[image_id] for image_id in image_ids if image_id in listed]
+
+
 def listed_image(connection: Connection, image_id: str) -> ListedImage:
     """An image with the states of its cells; see `Store.listed_image`."""
-    named = select(*_COLUMNS).where(IMAGES.c.name == image_id)
-    found = _listed(connection, roster.restrict_to_splits(named, None))
+    found = listed_images(connection, [image_id])
     if not found:
         raise roster.unknown_image_error(image_id)
     return found[0]

@@ -149,6 +149,21 @@ class Store:
             total = image_pages.count_matches(connection, wanted)
             return ImagePage(total, image_pages.page(connection, wanted, first=first, count=count))
 
+    def matching_names(self, wanted: ImageFilter, *, newest: bool = False) -> list[str]:
+        """The ids of all images that match, in their order or, `newest`, the last changed first."""
+        with self._database.reading() as connection:
+            return image_pages.names(connection, wanted, newest=newest)
+
+    def listed_images(self, image_ids: Sequence[str]) -> list[ListedImage]:
+        """Images with the states of their cells, in this order; unknown ones are left out."""
+        with self._database.reading() as connection:
+            return image_pages.listed_images(connection, image_ids)
+
+    def last_event(self) -> int:
+        """The number of the newest event; 0 without any."""
+        with self._database.reading() as connection:
+            return views.last_event(connection)
+
     def listed_image(self, image_id: str) -> ListedImage:
         """An image with the states of its cells.
 

@@ -211,9 +211,14 @@ def count_change(connection: Connection) -> None:
     rounds.put(connection, CONTENTS, count + 1 if isinstance(count, int) else 1)
 
 
+def last_event(connection: Connection) -> int:
+    """The number of the newest event; 0 without any."""
+    return connection.scalar(select(func.max(EVENTS.c.id))) or 0
+
+
 def pool_hash(connection: Connection) -> str:
     """A hash of states, images, their contents and tasks; see `Store.pool_hash`."""
-    last = connection.scalar(select(func.max(EVENTS.c.id))) or 0
+    last = last_event(connection)
     # Half of each key is enough to detect a new image, and the sum of 2**31 halves fits the
     # database's integers.
     sums = select(IMAGES.c.split, func.count(), func.sum(IMAGES.c.key % 2**32)).group_by(

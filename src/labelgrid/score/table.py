@@ -221,6 +221,41 @@ def _empty(axis: Axis, count: int, width: int) -> NDArray[Any]:
     return np.empty((count, width), np.float32 if axis == "feature" else np.float64)
 
 
+def statistic_names(path: Path) -> list[str]:
+    """The names of a table's statistics of images and cells, without their values.
+
+    Raises:
+        ProjectError: the file is not a score table.
+    """
+    with _reading(path), open_regular(path) as source:
+        metadata = json.loads(pq.read_schema(source).metadata[b"labelgrid"])
+        entries = metadata["statistics"].items()
+        count = len(metadata["tasks"])
+        return [name for name, entry in entries if _shape(entry, count)[0] != "feature"]
+
+
+def read_statistic(path: Path, name: str) -> Table:
+    """The table of one statistic of images or cells; nothing else is read.
+
+    Raises:
+        ProjectError: the file is not a score table, or lacks the statistic.
+    """
+    with _reading(path), open_regular(path) as source, pq.ParquetFile(source) as file:
+        metadata = json.loads(file.schema_arrow.metadata[b"labelgrid"])
+        tasks = tuple(metadata["tasks"])
+        axis, _ = _shape(metadata["statistics"][name], len(tasks))
+        columns = _columns_of(name, file.schema_arrow.names)
+        read = file.read(["image", *columns])
+        arrays = [read[column].to_numpy() for column in columns]
+        return Table(
+            images=read["image"].to_pylist(),
+            statistics={name: arrays[0] if axis == "image" else np.stack(arrays, 1)},
+            tasks=tasks,
+            stamp=metadata["stamp"],
+            axes={name: axis},
+        )
+
+
 def read_stamp(path: Path) -> Mapping[str, str]:
     """Read the stamp of a score table, without its values.
 

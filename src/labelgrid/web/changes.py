@@ -1,15 +1,15 @@
 """Changes cells as the page's buttons ask: the work of the commands, if nobody was faster."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from labelgrid.api.contents import StateName
 from labelgrid.api.project import Project
 from labelgrid.errors import StateError, UsageError
-from labelgrid.ledger.grid import Cell
 
-#: What a button does: withdraws labels, cancels requests, or asks for skipped cells again.
-Action = Literal["unlabel", "cancel", "requeue"]
+#: What a button does to cells.
+Action = Literal["unlabel", "cancel", "requeue", "request", "skip"]
 #: The most cells of one request.
 MOST = 10_000
 
@@ -26,14 +26,38 @@ class Change:
         cells: each as `IMAGE:TASK`.
         seen: by cell, the number of the last event that the user saw; cells without are not
             compared.
+        why: the reason of a skip.
     """
 
-    cells: list[str]
+    cells: Sequence[str]
     seen: Mapping[str, int]
+    why: str = ""
 
 
-def apply(project: Project, action: Action, change: Change) -> list[Cell]:
-    """Change cells, all or none, and return those that changed.
+@dataclass(frozen=True)
+class Deed:
+    """What an action does.
+
+    Args:
+        state: of the cells that it changes.
+        apply: changes them.
+    """
+
+    state: StateName
+    apply: Callable[[Project, Change], object]
+
+
+DEEDS: dict[Action, Deed] = {
+    "unlabel": Deed("labelled", lambda project, change: project.unlabel(change.cells)),
+    "cancel": Deed("requested", lambda project, change: project.cancel(change.cells)),
+    "requeue": Deed("skipped", lambda project, change: project.cancel(change.cells, requeue=True)),
+    "request": Deed("missing", lambda project, change: project.request(change.cells)),
+    "skip": Deed("requested", lambda project, change: project.skip(change.cells, why=change.why)),
+}
+
+
+def apply(project: Project, action: Action, change: Change) -> Sequence[str]:
+    """Change cells, all or none, and return them.
 
     Raises:
         ConflictError: somebody else changed one since. Nothing was changed.
@@ -47,9 +71,31 @@ def apply(project: Project, action: Action, change: Change) -> list[Cell]:
     with project.transaction(action):
         for cell in change.seen.keys() & set(change.cells):
             _check_unchanged(project, cell, change.seen[cell])
-        if action == "unlabel":
-            return list(project.unlabel(change.cells).cells)
-        return list(project.cancel(change.cells, requeue=action == "requeue").cells)
+        DEEDS[action].apply(project, change)
+    return list(dict.fromkeys(change.cells))
+
+
+def cells_of_images(
+    project: Project, action: Action, images: Sequence[str], task: str = ""
+) -> list[str]:
+    """The cells of these images that an action changes, as `IMAGE:TASK`.
+
+    Args:
+        project: the project.
+        action: what is to be done.
+        images: their ids.
+        task: of the cells; empty: all tasks.
+
+    Raises:
+        LedgerError: there is no such image.
+    """
+    cells = []
+    for image_id in images:
+        states = project.listed_image(image_id).states
+        for name, state in states.items():
+            if task in ("", name) and state.name.lower() == DEEDS[action].state:
+                cells.append(f"{image_id}:{name}")
+    return cells
 
 
 def _check_unchanged(project: Project, cell: str, seen: int) -> None:

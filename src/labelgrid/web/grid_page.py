@@ -28,6 +28,7 @@ class GridQuery(BaseModel):
         "", max_length=9, description="The round that requested the cells; empty: any."
     )
     name: str = Field("", description="A part of the images' ids.")
+    order: str = Field("", description="changed, or a scored statistic; empty: by id.")
     page: int = Field(1, ge=1, le=MOST_PAGES, description="The number of the page.")
 
     def address(self, **changes: object) -> str:
@@ -68,27 +69,38 @@ class GridPage:
         query: what it shows.
         tasks: the names of all tasks.
         rounds: the numbers of all rounds.
+        orders: in which images can be listed.
         found: its images, and the number of all that match.
         pages: the number of pages.
+        seen: the number of the newest event: who changes cells says what he saw.
     """
 
     query: GridQuery
     tasks: list[str]
     rounds: list[int]
+    orders: list[str]
     found: ImagePage
     pages: int
+    seen: int
 
 
 def grid_page(project: Project, query: GridQuery) -> GridPage:
     """A page of the grid; a number beyond the last page is the last one."""
     wanted = query.filter()
     first = (query.page - 1) * COUNT
-    found = project.image_page(wanted, first=first, count=COUNT)
+    seen = project.last_event()
+    found = project.image_page(wanted, order=query.order, first=first, count=COUNT)
     pages = max(1, -(-found.total // COUNT))
     if query.page > pages:
         return grid_page(project, query.model_copy(update={"page": pages}))
     return GridPage(
-        query=query, tasks=list(project.tasks), rounds=project.rounds(), found=found, pages=pages
+        query=query,
+        tasks=list(project.tasks),
+        rounds=project.rounds(),
+        orders=project.image_orders(),
+        found=found,
+        pages=pages,
+        seen=seen,
     )
 
 

@@ -78,7 +78,7 @@ def image_view(project: Project, query: ImageQuery) -> ImageView:
         raise LedgerError(f"The project has no task '{task:.80}'.")
     cells = [_shown_cell(project, image, name) for name in image.states]
     labelled = [cell.task for cell in cells if cell.state == "labelled"]
-    before, after = project.neighbours(query.filter(), query.image)
+    before, after = project.neighbours(query.filter(), query.image, order=query.order)
     return ImageView(
         image=image,
         cells=cells,

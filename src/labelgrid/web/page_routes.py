@@ -7,10 +7,15 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse, Response
 
 from labelgrid.api.project import Project
+from labelgrid.web.changes import MOST
 from labelgrid.web.grid_page import GridQuery, grid_page
 from labelgrid.web.image_page import ImageQuery, image_view
 from labelgrid.web.overview_page import overview
 from labelgrid.web.pages import render
+
+
+#: How much a form has changed, of which the page then tells.
+Done = Annotated[int | None, Query(ge=0, le=MOST)]
 
 
 def router(opened: Callable[[], Project]) -> APIRouter:
@@ -23,10 +28,10 @@ def router(opened: Callable[[], Project]) -> APIRouter:
             return render("overview.html.j2", view=overview(project))
 
     @routes.get("/grid", response_class=HTMLResponse)
-    def show_grid(query: Annotated[GridQuery, Query()]) -> Response:
+    def show_grid(query: Annotated[GridQuery, Query()], done: Done = None) -> Response:
         with opened() as project:
             view = grid_page(project, query)
-        return render("grid.html.j2", view=view)
+        return render("grid.html.j2", view=view, done=done)
 
     @routes.get("/classes", response_class=HTMLResponse)
     def show_classes() -> Response:
@@ -34,9 +39,9 @@ def router(opened: Callable[[], Project]) -> APIRouter:
             return render("classes.html.j2", tables=project.classes())
 
     @routes.get("/image", response_class=HTMLResponse)
-    def show_image(query: Annotated[ImageQuery, Query()]) -> Response:
+    def show_image(query: Annotated[ImageQuery, Query()], done: Done = None) -> Response:
         with opened() as project:
             view = image_view(project, query)
-        return render("image.html.j2", view=view)
+        return render("image.html.j2", view=view, done=done)
 
     return routes

@@ -90,6 +90,20 @@ def test_the_neighbours_of_an_image_are_the_nearest_matching_ones(store):
     assert store.neighbours(wanted, name(6)) == (name(4), "")
 
 
+def test_the_last_changed_images_are_first_and_unchanged_ones_last(store):
+    store.move([Move(cell=Cell(name(3), "depth"), to=State.REQUESTED)])
+    wanted = ImageFilter(splits=("train",))
+    assert store.matching_names(wanted) == [name(number) for number in range(6)]
+    assert store.matching_names(wanted, newest=True) == [name(n) for n in (3, 4, 2, 1, 0, 5)]
+    assert store.last_event() == list(store.events())[-1].id
+
+
+def test_images_are_listed_in_the_order_that_is_asked_for(store):
+    asked = [name(5), "unknown", name(0)]
+    assert [image.image_id for image in store.listed_images(asked)] == [name(5), name(0)]
+    assert store.listed_images([]) == []
+
+
 def test_one_image_is_listed_with_the_states_of_its_cells(store):
     image = store.listed_image(name(1))
     assert image.states == {"depth": State.REQUESTED, "normals": State.MISSING}

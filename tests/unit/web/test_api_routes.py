@@ -48,10 +48,10 @@ def test_a_form_does_the_same_and_leads_back(folder):
     with client_of(folder) as client:
         form = {"cell": cell, "back": "/image?image=x", "seen": "999999"}
         answer = client.post("/api/form/unlabel", data=form)
-        assert answer.status_code == 303 and answer.headers["location"] == "/image?image=x"
+        assert answer.status_code == 303 and answer.headers["location"] == "/image?image=x&done=1"
         form = {"cell": cell_in(folder, "requested"), "back": "//evil.example"}
         answer = client.post("/api/form/cancel", data=form)
-    assert answer.headers["location"] == "/evil.example"
+    assert answer.headers["location"] == "/evil.example?done=1"
     assert state_of(folder, cell) == "missing"
 
 
@@ -67,6 +67,44 @@ def test_a_cell_that_somebody_else_changed_since_is_a_conflict(folder):
         )
     assert answer.status_code == 409 and "it became missing" in answer.json()["what"]
     assert page.status_code == 409 and "That is not possible any more" in page.text
+
+
+def test_the_fitting_cells_of_chosen_images_are_changed(folder):
+    with Project.open(folder) as project:
+        rows = project.cells()
+        seen = project.last_event()
+    images = sorted({row["image"] for row in rows if row["split"] == "train"})
+    missing = [row for row in rows if row["image"] in images and row["state"] == "missing"]
+    form = {"image": images, "task": "depth", "seen": seen, "back": "/grid?page=1"}
+    depths = [row for row in missing if row["task"] == "depth"]
+    with client_of(folder) as client:
+        answer = client.post("/api/form/request", data=form)
+        assert answer.headers["location"] == f"/grid?page=1&done={len(depths)}"
+        again = client.post("/api/form/request", data=form)
+        assert again.status_code == 400 and "No missing cell" in again.json()["what"]
+        conflict = client.post("/api/form/skip", data=form)
+        assert conflict.status_code == 409  # they were requested since
+        form |= {"seen": 10**9, "why": "too dark"}
+        assert client.post("/api/form/skip", data=form).status_code == 303
+    cell = f"{depths[0]['image']}:depth"
+    with Project.open(folder) as project:
+        assert project.history(cell)[-1]["why"] == "too dark"
+        assert len(project.cells(state="missing", task="normals")) > 0
+
+
+def test_images_are_held_out(tmp_path):
+    folder = labelled_project(tmp_path)
+    with Project.open(folder) as project:
+        first, second, *_ = [
+            r["image"] for r in project.cells(task="depth") if r["split"] == "train"
+        ]
+    with client_of(folder) as client:
+        answer = client.post("/api/images/hold-out", json={"images": [first]})
+        assert answer.json() == {"held_out": [first]}
+        form = {"image": [first, second]}
+        assert client.post("/api/form/hold-out", data=form).headers["location"] == "/?done=1"
+        page = client.get("/grid?split=heldout&done=1")
+    assert first in page.text and second in page.text and "Done: 1 changed." in page.text
 
 
 def test_a_refused_form_leads_back_to_the_page_that_it_came_from(folder):

@@ -27,6 +27,25 @@ def test_a_wrong_query_is_refused(wrong):
         GridQuery(**wrong).filter()
 
 
+def test_the_grid_and_the_neighbours_have_the_chosen_order(tmp_path):
+    with Project.open(labelled_project(tmp_path)) as project:
+        page = grid_page(project, GridQuery(order="changed"))
+        ids = [image.image_id for image in page.found.images]
+        wanted = GridQuery().filter()
+        newest = {row["image"]: 0 for row in project.cells()}
+        for row in project.cells():
+            for event in project.history(f"{row['image']}:{row['task']}"):
+                newest[row["image"]] = max(newest[row["image"]], event["event"])
+        assert ids == sorted(newest, key=lambda image_id: (-newest[image_id], image_id))
+        assert page.seen == max(newest.values()) and page.orders == ["changed"]
+        around = project.neighbours(wanted, ids[1], order="changed")
+        assert around == (ids[0], ids[2])
+        assert project.neighbours(wanted, ids[0], order="changed") == ("", ids[1])
+        assert project.neighbours(wanted, "unknown", order="changed") == ("", "")
+        with pytest.raises(UsageError, match="no order 'beauty'"):
+            grid_page(project, GridQuery(order="beauty"))
+
+
 def test_pages_follow_one_another(tmp_path, monkeypatch):
     monkeypatch.setattr("labelgrid.web.grid_page.COUNT", 3)
     with Project.open(labelled_project(tmp_path)) as project:

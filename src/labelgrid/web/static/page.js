@@ -41,3 +41,31 @@ if (opacity && over) {
     window.sessionStorage.setItem("opacity", opacity.value);
   });
 }
+
+const chosen = document.getElementById("chosen");
+if (chosen) {
+  const boxes = [...chosen.querySelectorAll("input[name=image]")];
+  const all = document.getElementById("all");
+  const count = document.getElementById("count");
+  let last = null;
+  const tell = () => {
+    const number = boxes.filter((box) => box.checked).length;
+    count.textContent = number ? `: ${number}` : "";
+    all.textContent = number === boxes.length ? "Choose none" : "Choose all";
+  };
+  all.hidden = false;
+  all.addEventListener("click", () => {
+    const checked = !boxes.every((box) => box.checked);
+    boxes.forEach((box) => { box.checked = checked; });
+    tell();
+  });
+  boxes.forEach((box, index) => box.addEventListener("click", (event) => {
+    if (event.shiftKey && last !== null) { // all between this box and the last one
+      const [from, to] = [Math.min(last, index), Math.max(last, index)];
+      boxes.slice(from, to + 1).forEach((each) => { each.checked = box.checked; });
+    }
+    last = index;
+    tell();
+  }));
+  tell();
+}

@@ -1,0 +1,52 @@
+"""The order of images by what the newest scores say."""
+
+import numpy as np
+import pytest
+
+from labelgrid.ledger.image_pages import ImageFilter
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.image_order import image_orders, ordered_names
+from labelgrid.score.table import Table, write_table
+from tests.support import Made
+
+
+@pytest.fixture
+def scored(project: ProjectFolder, data: Made) -> ProjectFolder:
+    """A project with a table of an older round, and a newer one of two of its three images."""
+    first, second, _ = data.names
+    for number, images in ((1, data.names), (2, [second, first])):
+        table = Table(
+            images=images,
+            statistics={
+                "doubt": np.array([[0.1, 0.9], [0.5, np.nan], [2, 2]])[: len(images)],
+                "novelty": np.array([1.0, 3.0, 2.0])[: len(images)],
+                "features": np.zeros((len(images), 7), np.float32),
+            },
+            tasks=("semseg", "depth"),
+            stamp={},
+            axes={"doubt": "cell", "novelty": "image", "features": "feature"},
+        )
+        folder = project.round_folder(number)
+        folder.mkdir(parents=True)
+        write_table(table, folder / "scores.parquet")
+    return project
+
+
+@pytest.mark.parametrize(
+    ("order", "task", "places"),
+    [
+        ("doubt", "", [1, 0, 2]),
+        ("doubt", "semseg", [0, 1, 2]),
+        ("doubt", "depth", [1, 0, 2]),
+        ("novelty", "depth", [0, 1, 2]),
+    ],
+)
+def test_the_highest_values_of_the_newest_scores_are_first_and_unknown_ones_last(
+    scored: ProjectFolder, data: Made, order: str, task: str, places: list[int]
+) -> None:
+    names = ordered_names(scored, ImageFilter(task=task), order)
+    assert names == [data.names[place] for place in places]
+
+
+def test_features_are_no_order(scored: ProjectFolder) -> None:
+    assert image_orders(scored) == ["changed", "doubt", "novelty"]
