@@ -4,8 +4,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
 from labelgrid import Project
@@ -35,11 +38,28 @@ def folder(tmp_path):
 
 @pytest.fixture
 def address(folder) -> Iterator[str]:
-    """The address of the project's page, served by the command."""
+    """The address of the project's page."""
+    with served(folder) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def unchanged(tmp_path_factory) -> Iterator[tuple[Path, str]]:
+    """A project that no test changes, and the address of its page."""
+    folder = labelled_project(tmp_path_factory.mktemp("unchanged"))
+    with served(folder) as address:
+        yield folder, address
+
+
+@contextmanager
+def served(folder) -> Iterator[str]:
+    """The address of a project's page, served by the command."""
     words = [sys.executable, "-m", "labelgrid", "serve", str(folder), "--port", "0"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-        yield process.stdout.readline().split()[0]
-        process.terminate()
+        try:
+            yield process.stdout.readline().split()[0]
+        finally:
+            process.terminate()
 
 
 def opened(browser, **options):
@@ -57,7 +77,7 @@ def test_a_label_is_found_looked_at_and_taken_back(browser, address, folder):
     page = opened(browser)
     page.goto(address)
     page.get_by_role("link", name="Grid", exact=True).click()
-    page.get_by_label("task").select_option("depth")
+    page.locator(".filters").get_by_label("task").select_option("depth")
     page.get_by_label("state").select_option("labelled")
     page.get_by_label("images").select_option("train")
     page.get_by_role("button", name="Show").click()
@@ -102,9 +122,26 @@ def test_keys_lead_through_the_images_and_their_tasks(browser, address):
     expect(page.locator("#keys")).to_be_hidden()
     page.keyboard.press("g")
     page.wait_for_url("**/grid**")
-    page.get_by_label("name").fill("x")
-    page.get_by_label("name").press("g")
+    page.get_by_role("textbox", name="name").fill("x")
+    page.get_by_role("textbox", name="name").press("g")
     assert "/grid" in page.url and not page.faults
+
+
+def test_many_images_are_chosen_and_their_missing_labels_requested(browser, address, folder):
+    page = opened(browser)
+    page.goto(address + "grid?split=train&order=changed")
+    boxes = page.get_by_role("checkbox")
+    boxes.nth(0).click()
+    boxes.nth(2).click(modifiers=["Shift"])
+    expect(page.locator("summary")).to_have_text("Change chosen images: 3")
+    images = [boxes.nth(number).get_attribute("value") for number in range(3)]
+    page.locator(".chosen").get_by_label("task").select_option("depth")
+    page.get_by_role("button", name="Request missing labels").click()
+    expect(page.get_by_role("status").first).to_contain_text("changed")
+    assert "order=changed" in page.url and not page.faults
+    with Project.open(folder) as project:
+        missing = {row["image"] for row in project.cells(state="missing", task="depth")}
+    assert missing and not missing & set(images)
 
 
 def test_a_conflict_is_told_and_nothing_changes(browser, address, folder):
@@ -119,18 +156,35 @@ def test_a_conflict_is_told_and_nothing_changes(browser, address, folder):
         assert [event["after"] for event in project.history(cell)][-2:] == ["labelled", "missing"]
 
 
+def pages_of(folder):
+    """The address of each page."""
+    image = cell_in(folder, "labelled").rpartition(":")[0]
+    return ["", "grid", "classes", f"image?image={image}"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_screen_readers_and_weak_eyes_find_no_serious_fault(browser, unchanged, scheme):
+    folder, address = unchanged
+    page = browser.new_page(color_scheme=scheme)
+    for path in [*pages_of(folder), "nothing"]:
+        page.goto(address + path, timeout=PATIENCE)
+        found = Axe().run(page).response["violations"]
+        serious = [each for each in found if each["impact"] in ("serious", "critical")]
+        assert not [(path, each["id"], each["nodes"][0]["html"]) for each in serious]
+
+
 @pytest.mark.parametrize("javascript", [True, False])
 @pytest.mark.parametrize("width", [1440, 800, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_page_is_wider_than_the_window(browser, address, folder, width, scheme, javascript):
-    image = cell_in(folder, "labelled").rpartition(":")[0]
+def test_no_page_is_wider_than_the_window(browser, unchanged, width, scheme, javascript):
+    folder, address = unchanged
     page = opened(
         browser,
         viewport={"width": width, "height": 800},
         color_scheme=scheme,
         java_script_enabled=javascript,
     )
-    for path in ("", "grid", f"image?image={image}"):
+    for path in pages_of(folder):
         page.goto(address + path)
         assert page.locator("h1").is_visible()
         if javascript:

@@ -51,6 +51,7 @@ if (chosen) {
   const tell = () => {
     const number = boxes.filter((box) => box.checked).length;
     count.textContent = number ? `: ${number}` : "";
+    if (number) chosen.querySelector("details").open = true;
     all.textContent = number === boxes.length ? "Choose none" : "Choose all";
   };
   all.hidden = false;
