@@ -1,4 +1,4 @@
-"""Orders a project's images by their last change or by what the newest scores say. Loads no torch."""
+"""Orders images by their last change or by what the newest scores say. Loads no torch."""
 
 from pathlib import Path
 

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from labelgrid.api.project import Project
-from labelgrid.web import api_routes, faults, page_routes, picture_routes
+from labelgrid.web import api_routes, change_routes, faults, page_routes, picture_routes
 from labelgrid.web.guard import Access, Guard
 
 STATIC = Path(__file__).parent / "static"
@@ -38,6 +38,7 @@ def build_app(folder: Path, access: Access | None = None) -> Guard:
     app.include_router(page_routes.router(opened))
     app.include_router(picture_routes.router(opened))
     app.include_router(api_routes.router(opened))
+    app.include_router(change_routes.router(opened))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     faults.add_handlers(app)
     return Guard(app, access or Access())

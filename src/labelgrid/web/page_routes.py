@@ -13,7 +13,6 @@ from labelgrid.web.image_page import ImageQuery, image_view
 from labelgrid.web.overview_page import overview
 from labelgrid.web.pages import render
 
-
 #: How much a form has changed, of which the page then tells.
 Done = Annotated[int | None, Query(ge=0, le=MOST)]
 
