@@ -103,6 +103,7 @@ TINY = {
         "1",
     ],
     "nearest": ["--images", "40", "--width", "3", "--labelled", "9", "--repeats", "1"],
+    "page": ["--images", "300", "--repeats", "1", "--load", "2"],
     "plausibility": ["--scenes", "0", "--nyuv2", "nowhere"],
     "prediction": ["--size", "48", "64", "--repeats", "1"],
     "recipe_step": [
