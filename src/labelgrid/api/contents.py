@@ -189,6 +189,10 @@ class ProjectContents:
         """
         return image_orders(self._project)
 
+    def annotators(self) -> list[str]:
+        """Who or what made labels, in alphabetical order."""
+        return self._project.store.annotators()
+
     def last_event(self) -> int:
         """The number of the newest event of the history; 0 without any."""
         return self._project.store.last_event()

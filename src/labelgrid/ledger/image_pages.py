@@ -27,6 +27,7 @@ class ImageFilter:
         task: the cell's task; empty: any.
         state: its state; None: any.
         round: the round that requested it; None: any.
+        annotator: who or what made the cell's label; empty: any.
         name: a part of the image's id; empty: any.
     """
 
@@ -34,6 +35,7 @@ class ImageFilter:
     task: str = ""
     state: State | None = None
     round: int | None = None
+    annotator: str = ""
     name: str = ""
 
 
@@ -84,6 +86,11 @@ def names(connection: Connection, wanted: ImageFilter, *, newest: bool) -> list[
         statement = statement.outerjoin(changes, changes.c.image_id == IMAGES.c.id)
         statement = statement.order_by(func.coalesce(changes.c.last, 0).desc())
     return list(connection.scalars(statement.order_by(IMAGES.c.name)))
+
+
+def annotators(connection: Connection) -> list[str]:
+    """Who or what made labels, in alphabetical order; see `Store.annotators`."""
+    return sorted(filter(None, connection.scalars(select(CELLS.c.annotator).distinct())))
 
 
 def listed_images(connection: Connection, image_ids: Sequence[str]) -> list[ListedImage]:
@@ -144,17 +151,25 @@ def _matching(connection: Connection, statement: Select[Any], wanted: ImageFilte
     if wanted.name:
         statement = statement.where(IMAGES.c.name.icontains(wanted.name, autoescape=True))
     if wanted.state == State.MISSING:
-        if wanted.round is not None:
+        if wanted.round is not None or wanted.annotator:
             return statement.where(false())  # nobody has asked for a missing cell
         return statement.where(or_(*(~_has_cell(IMAGES.c.id, [task]) for task in chosen)))
-    if wanted.state is None and wanted.round is None:
+    conditions = _conditions(wanted)
+    if not conditions:
         return statement
+    return statement.where(_has_cell(IMAGES.c.id, chosen, *conditions))
+
+
+def _conditions(wanted: ImageFilter) -> list[ColumnElement[bool]]:
+    """What a cell must be that is not missing."""
     conditions = []
     if wanted.state is not None:
         conditions.append(CELLS.c.state == int(wanted.state))
     if wanted.round is not None:
         conditions.append(CELLS.c.round == wanted.round)
-    return statement.where(_has_cell(IMAGES.c.id, chosen, *conditions))
+    if wanted.annotator:
+        conditions.append(CELLS.c.annotator == wanted.annotator)
+    return conditions
 
 
 def _has_cell(

@@ -159,6 +159,11 @@ class Store:
         with self._database.reading() as connection:
             return image_pages.listed_images(connection, image_ids)
 
+    def annotators(self) -> list[str]:
+        """Who or what made labels, in alphabetical order."""
+        with self._database.reading() as connection:
+            return image_pages.annotators(connection)
+
     def last_event(self) -> int:
         """The number of the newest event; 0 without any."""
         with self._database.reading() as connection:

@@ -27,6 +27,7 @@ class GridQuery(BaseModel):
     round: str = Field(
         "", max_length=9, description="The round that requested the cells; empty: any."
     )
+    by: str = Field("", description="Who or what made the cells' labels; empty: any.")
     name: str = Field("", description="A part of the images' ids.")
     order: str = Field("", description="changed, or a scored statistic; empty: by id.")
     page: int = Field(1, ge=1, le=MOST_PAGES, description="The number of the page.")
@@ -57,6 +58,7 @@ class GridQuery(BaseModel):
             task=self.task,
             state=STATE_NAMES.get(self.state),
             round=int(self.round) if self.round else None,
+            annotator=self.by,
             name=self.name,
         )
 
@@ -69,6 +71,7 @@ class GridPage:
         query: what it shows.
         tasks: the names of all tasks.
         rounds: the numbers of all rounds.
+        annotators: who or what made labels.
         orders: in which images can be listed.
         found: its images, and the number of all that match.
         pages: the number of pages.
@@ -78,6 +81,7 @@ class GridPage:
     query: GridQuery
     tasks: list[str]
     rounds: list[int]
+    annotators: list[str]
     orders: list[str]
     found: ImagePage
     pages: int
@@ -97,6 +101,7 @@ def grid_page(project: Project, query: GridQuery) -> GridPage:
         query=query,
         tasks=list(project.tasks),
         rounds=project.rounds(),
+        annotators=project.annotators(),
         orders=project.image_orders(),
         found=found,
         pages=pages,

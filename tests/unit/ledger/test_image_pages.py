@@ -39,7 +39,9 @@ def bring(store, cell, state, round):
     steps = [State.REQUESTED] if state == State.REQUESTED else [State.REQUESTED, state]
     for step in steps:
         path = "labels/x.png" if step == State.LABELLED else ""
-        store.move([Move(cell=cell, to=step, round=round, request_id=str(cell), path=path)])
+        by = "Ada" if step == State.LABELLED and cell.image_id > name(3) else ""
+        move = Move(cell=cell, to=step, round=round, request_id=str(cell), path=path, annotator=by)
+        store.move([move])
 
 
 def matching(store, **wanted):
@@ -65,6 +67,9 @@ def matching(store, **wanted):
         ({"round": 2, "state": State.LABELLED}, []),
         ({"round": 2, "state": State.MISSING}, []),
         ({"task": "depth"}, [0, 1, 2, 3, 4, 5, 6]),
+        ({"annotator": "Ada"}, [4, 6]),
+        ({"annotator": "Ada", "state": State.MISSING}, []),
+        ({"annotator": "Ada", "splits": ("train",)}, [4]),
         ({"name": "4"}, [4]),
         ({"name": "_%"}, [3]),
         ({"name": "ROOMS/5.JPG"}, [5]),
@@ -102,6 +107,10 @@ def test_images_are_listed_in_the_order_that_is_asked_for(store):
     asked = [name(5), "unknown", name(0)]
     assert [image.image_id for image in store.listed_images(asked)] == [name(5), name(0)]
     assert store.listed_images([]) == []
+
+
+def test_who_made_labels_is_listed_once(store):
+    assert store.annotators() == ["Ada"]
 
 
 def test_one_image_is_listed_with_the_states_of_its_cells(store):
