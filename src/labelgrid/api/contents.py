@@ -113,10 +113,15 @@ class ProjectContents:
         )
 
     def status(self) -> dict[str, Any]:
-        """The images, cells by state, costs and rounds, as `status --json` prints them."""
-        from labelgrid.project.status import status_of
+        """The images, cells by state, costs and rounds, as `status --json` prints them.
 
-        return status_of(self._project)
+        `advice` is the first sentence of `advise`, or "" while it is too early to say.
+        """
+        from labelgrid.project.status import status_of
+        from labelgrid.rounds.advise import main_advice
+
+        advice = main_advice(self._project)
+        return status_of(self._project) | {"advice": advice.text if advice else ""}
 
     def next_command(self) -> str:
         """The next command of the campaign."""
@@ -124,11 +129,11 @@ class ProjectContents:
 
         return next_command(self._project)
 
-    def advice(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """What would stop or disappoint later, each line with the command that helps."""
-        from labelgrid.project.advice import advice_of
+        from labelgrid.project.early_warnings import early_warnings
 
-        return advice_of(self._project)
+        return early_warnings(self._project)
 
     def cells(
         self, *, state: StateName | None = None, task: str | None = None

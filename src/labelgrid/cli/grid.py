@@ -183,7 +183,7 @@ def _show_new(project: "Project") -> None:
     words = ("task", folder, "TASK", "--set", "cost=2")
     example = command(*words)
     screen.say(f"  If your costs or label files differ: {example}, for example.")
-    for line in project.advice():
+    for line in project.warnings():
         screen.say(f"  {line}")
     if counts.heldout:
         screen.say(f"Next: {command('export', folder)}{HELDOUT_FIRST}")
@@ -284,6 +284,8 @@ def status(folder: Folder, json: AsJson = False) -> None:
         screen.print_table("", columns, [row_of(row) for row in values["rounds"]])
     for headline in values["headlines"]:
         screen.say(headline["text"])
+    if values["advice"]:
+        screen.say(f"Advice: {values['advice']}")
     screen.say(f"Next: {values['next']}")
 
 

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from labelgrid.errors import UsageError
+from labelgrid.project.class_rows import class_rows
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import times_of
 from labelgrid.project.records import Fit, measured_rounds, newest_fit
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.rounds.advised import Advice
 from labelgrid.rounds.buying_advice import Offer, buying_advice, flat_advice, next_round_advice
+from labelgrid.rounds.class_advice import class_advice
 from labelgrid.rounds.further_advice import (
     following_advice,
     heldout_advice,
@@ -57,6 +59,7 @@ def advise(project: ProjectFolder, budget: float | None = None) -> Advised:
     newest = measured_rounds(project.folder, newest=1)
     headlines = {name: task.headline for name, task in project.tasks().items()}
     rows = buying_advice(curves, _offers(project), brings_of(project.relations()), paid)
+    rows += class_advice(class_rows(measured_rounds(project.folder, newest=2)))
     rows += flat_advice(curves)
     rows += next_round_advice(curves)
     rows += following_advice(project, recipe)
@@ -66,6 +69,20 @@ def advise(project: ProjectFolder, budget: float | None = None) -> Advised:
     if training:
         rows.append(training)
     return Advised(advice=rows, budget=paid)
+
+
+def main_advice(project: ProjectFolder) -> Advice | None:
+    """The best purchase for what the last round cost; None if it is too early to say.
+
+    Raises:
+        ProjectError: a file of a round is damaged.
+    """
+    curves = task_curves(project)
+    if not any(curve.curve for curve in curves):
+        return None
+    brings = brings_of(project.relations())
+    rows = buying_advice(curves, _offers(project), brings, _last_cost(project))
+    return rows[0] if rows else None
 
 
 def _last_cost(project: ProjectFolder) -> float:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-#: What a piece of advice is about: which labels to buy, what the next round may measure, a task
-#: that has flattened, labels that need not be bought, held-out images, picks, the training.
-Topic = Literal["buy", "next round", "flat", "follows", "held out", "picks", "training"]
+#: What a piece of advice is about: which labels to buy, the classes of a task, what the next round
+#: may measure, a task that has flattened, labels that need not be bought, held-out images, picks,
+#: the training.
+Topic = Literal["buy", "classes", "next round", "flat", "follows", "held out", "picks", "training"]
 
 
 @dataclass(frozen=True, kw_only=True)

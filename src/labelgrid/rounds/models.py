@@ -10,8 +10,8 @@ from labelgrid.errors import ModelError, ProjectError, UsageError, command
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network, example_output
 from labelgrid.progress import Progress
-from labelgrid.project.advice import missing_weights_advice, unused_weights_advice
 from labelgrid.project.declaration_changes import redeclared_tasks
+from labelgrid.project.early_warnings import missing_weights_warning, unused_weights_warning
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_members
 from labelgrid.recipes.resolve import build_plugin, has_own_encoder
@@ -77,13 +77,13 @@ def _refuse_unused_weights(
     """
     if weights is not None:
         raise ModelError(
-            unused_weights_advice(network, weights),
+            unused_weights_warning(network, weights),
             where=str(project.folder),
             next_step="Leave out the weights, or name a network that uses [backbone], such as "
             "shared_heads.",
             unchanged="Nothing was trained.",
         )
-    advice = unused_weights_advice(network, project.weights())
+    advice = unused_weights_warning(network, project.weights())
     if advice:
         progress.say(advice)
 
@@ -93,7 +93,7 @@ def _build_on_backbone(
 ) -> Network:
     """Build the network on the recipe's backbone, after a check that its weights can be had."""
     backbone = context.recipe.backbone
-    advice = missing_weights_advice(backbone, weights)
+    advice = missing_weights_warning(backbone, weights)
     if advice:
         fit_with_file = command("fit", project.folder, "--weights", "FILE")
         raise ModelError(

@@ -10,7 +10,7 @@ from typing import Any
 from labelgrid.data.dataset import CameraSource, Dataset, nonempty_label, size_of
 from labelgrid.errors import ModelError, ProjectError, RecipeError, note_unchanged
 from labelgrid.progress import Progress
-from labelgrid.project.advice import missing_weights_advice
+from labelgrid.project.early_warnings import missing_weights_warning
 from labelgrid.project.known_cameras import dataset_camera_step
 from labelgrid.project.settings import Oracle, check_pattern
 from labelgrid.project.sources import dataset_of
@@ -150,7 +150,7 @@ def check_weights(recipe: str, study: Study, runs: Iterable[Run]) -> None:
         if not has_own_encoder(loaded.network.name) and loaded.backbone not in backbones:
             backbones.append(loaded.backbone)
     for backbone in backbones:
-        advice = missing_weights_advice(backbone, None)
+        advice = missing_weights_warning(backbone, None)
         if advice:
             raise ModelError(
                 advice,

@@ -1,8 +1,11 @@
 """Builds the application: the pages, the pictures, and the JSON API that every button calls."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
@@ -11,6 +14,8 @@ from labelgrid.web import api_routes, change_routes, faults, page_routes, pictur
 from labelgrid.web.guard import Access, Guard
 
 STATIC = Path(__file__).parent / "static"
+#: The most requests that are answered at once; each may need the memory of a large project's page.
+AT_ONCE = 8
 
 
 def build_app(folder: Path, access: Access | None = None) -> Guard:
@@ -34,6 +39,7 @@ def build_app(folder: Path, access: Access | None = None) -> Guard:
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
+        lifespan=_few_threads,
     )
     app.include_router(page_routes.router(opened))
     app.include_router(picture_routes.router(opened))
@@ -42,3 +48,10 @@ def build_app(folder: Path, access: Access | None = None) -> Guard:
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     faults.add_handlers(app)
     return Guard(app, access or Access())
+
+
+@asynccontextmanager
+async def _few_threads(app: FastAPI) -> AsyncIterator[None]:
+    """Answer few requests at once, and let the others wait."""
+    current_default_thread_limiter().total_tokens = AT_ONCE
+    yield

@@ -259,7 +259,7 @@ def test_a_training_without_its_weights_is_refused_at_once(
 ) -> None:
     monkeypatch.setattr(
         models,
-        "missing_weights_advice",
+        "missing_weights_warning",
         lambda backbone, file: "" if file else "The weights are away.",
     )
     project, _ = labelled(tmp_path)
@@ -278,7 +278,7 @@ def test_a_training_without_its_weights_is_refused_at_once(
 def test_a_network_with_an_encoder_of_its_own_takes_no_backbone_and_no_weights(
     network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("missing_weights_advice", "Encoder"):
+    for name in ("missing_weights_warning", "Encoder"):
         monkeypatch.setattr(models, name, lambda *_, **__: pytest.fail("it asked for a backbone"))
     project, _ = labelled(tmp_path, images=2)
     file = tmp_path / "weights.pt"

@@ -11,7 +11,7 @@ import pytest
 
 from labelgrid.ledger.grid import ImageRow
 from labelgrid.nets.options import BackboneOptions
-from labelgrid.project.advice import advice_of, missing_weights_advice, shape_advice
+from labelgrid.project.early_warnings import early_warnings, missing_weights_warning, shape_warning
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.schema import Recipe
 from labelgrid.trusted_code import VARIABLE
@@ -37,7 +37,7 @@ def answering(error: Exception) -> Any:
 
 
 def test_weights_that_cannot_be_fetched_are_missing_at_once() -> None:
-    assert missing_weights_advice(BACKBONE, None) == (
+    assert missing_weights_warning(BACKBONE, None) == (
         "The ImageNet weights of 'mobilenetv2_035' are not in the local cache, and https://weights.invalid cannot be "
         "reached."
     )
@@ -46,19 +46,19 @@ def test_weights_that_cannot_be_fetched_are_missing_at_once() -> None:
 def test_weights_are_not_missing_if_given_cached_fetchable_or_not_wanted(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert missing_weights_advice(replace(BACKBONE, pretrained=False), None) == ""
-    assert missing_weights_advice(BACKBONE, tmp_path / "weights.pt") == ""
+    assert missing_weights_warning(replace(BACKBONE, pretrained=False), None) == ""
+    assert missing_weights_warning(BACKBONE, tmp_path / "weights.pt") == ""
     kept = cache / "models--timm--mobilenetv2_035.some_tag" / "snapshots" / "1"
     kept.mkdir(parents=True)
-    assert missing_weights_advice(BACKBONE, None)
+    assert missing_weights_warning(BACKBONE, None)
     (kept / "model.safetensors").write_bytes(b"x")
-    assert missing_weights_advice(BACKBONE, None) == ""
+    assert missing_weights_warning(BACKBONE, None) == ""
     (kept / "model.safetensors").unlink()
     refusal = urllib.error.HTTPError("https://weights.invalid", 405, "no HEAD", None, None)  # type: ignore[arg-type]
     monkeypatch.setattr(urllib.request, "urlopen", answering(refusal))
-    assert missing_weights_advice(BACKBONE, None) == ""
+    assert missing_weights_warning(BACKBONE, None) == ""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert missing_weights_advice(BACKBONE, None)
+    assert missing_weights_warning(BACKBONE, None)
 
 
 def test_weights_of_a_network_with_an_encoder_of_its_own_are_neither_missed_nor_passed_over(
@@ -69,7 +69,7 @@ def test_weights_of_a_network_with_an_encoder_of_its_own_are_neither_missed_nor_
         for weights, wanted in (("w.pt", 1), ("", 0)):
             (project.folder / "labelgrid.toml").write_text(text.replace("w.pt", weights))
             with ProjectFolder.open(project.folder) as changed:
-                lines = [line for line in advice_of(changed) if "backbone weights" in line]
+                lines = [line for line in early_warnings(changed) if "backbone weights" in line]
             assert len(lines) == wanted
             assert all(
                 line
@@ -89,45 +89,45 @@ def rows(upright: int, wide: int) -> list[ImageRow]:
 
 def test_images_that_would_be_squeezed_are_counted_with_the_option_that_helps() -> None:
     recipe = Recipe()
-    text = shape_advice(rows(3, 9), recipe)
+    text = shape_warning(rows(3, 9), recipe)
     assert text.startswith(
         "3 of 12 images are upright and will be squeezed into a wide input of 96x128. "
     )
     assert 'fit = "crop"' in text and 'fit = "pad"' in text
-    assert shape_advice(rows(0, 9), recipe) == shape_advice(rows(1, 40), recipe) == ""
+    assert shape_warning(rows(0, 9), recipe) == shape_warning(rows(1, 40), recipe) == ""
     tall = replace(recipe, data=replace(recipe.data, size=(128, 96)))
-    assert "3 of 8 images are wide" in shape_advice(rows(5, 3), tall)
+    assert "3 of 8 images are wide" in shape_warning(rows(5, 3), tall)
     for fit in ("crop", "pad"):
-        assert shape_advice(rows(3, 9), replace(recipe, data=replace(recipe.data, fit=fit))) == ""  # type: ignore[arg-type]
+        assert shape_warning(rows(3, 9), replace(recipe, data=replace(recipe.data, fit=fit))) == ""  # type: ignore[arg-type]
 
 
 def test_a_project_without_held_out_images_is_told_what_it_will_lack(make: Make) -> None:
     with make("none") as project:
-        first, *_ = advice_of(project)
+        first, *_ = early_warnings(project)
         assert first.startswith(
             "No image is held out, so nothing will be measured: no metrics, no curves"
         )
         assert f"`labelgrid add {project.folder} --holdout 20%`" in first
         assert any(
             line.endswith(f"`labelgrid fit {project.folder} --weights FILE`.")
-            for line in advice_of(project)
+            for line in early_warnings(project)
         )
     with make("some", holdout=2) as project:
-        assert not any("held out" in line for line in advice_of(project))
+        assert not any("held out" in line for line in early_warnings(project))
 
 
 def test_backbones_of_other_sources_are_looked_for_where_they_are_kept(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, "hf-hub,local-dir")
-    assert missing_weights_advice(replace(BACKBONE, name="local-dir:/a/folder"), None) == ""
+    assert missing_weights_warning(replace(BACKBONE, name="local-dir:/a/folder"), None) == ""
     others = [
         replace(BACKBONE, name=name)
         for name in ("hf-hub:owner/model@main", "hf_hub:timm/mobilenetv2_035.some_tag")
     ]
-    assert all(missing_weights_advice(one, None) for one in others)
+    assert all(missing_weights_warning(one, None) for one in others)
     for name in ("owner--model", "timm--mobilenetv2_035.some_tag"):
         kept = cache / f"models--{name}" / "snapshots" / "1"
         kept.mkdir(parents=True)
         (kept / "model.safetensors").write_bytes(b"x")
-    assert not any(missing_weights_advice(one, None) for one in others)
+    assert not any(missing_weights_warning(one, None) for one in others)

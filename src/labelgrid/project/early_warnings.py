@@ -21,7 +21,7 @@ from labelgrid.words import count_text
 PATIENCE = 5.0
 
 
-def advice_of(project: ProjectFolder) -> list[str]:
+def early_warnings(project: ProjectFolder) -> list[str]:
     """What will be missing or disappoint in a new project, and the command or option that helps."""
     recipe = load_recipe(project.settings.recipe, project.settings.changes, beside=project.folder)
     lines = []
@@ -31,18 +31,18 @@ def advice_of(project: ProjectFolder) -> list[str]:
             f"report. `{command('add', project.folder, '--holdout', '20%')}` holds some out, also "
             "later."
         )
-    lines.append(shape_advice(project.store.images(), recipe))
+    lines.append(shape_warning(project.store.images(), recipe))
     if has_own_encoder(recipe.network.name):
-        lines.append(unused_weights_advice(recipe.network.name, project.weights()))
+        lines.append(unused_weights_warning(recipe.network.name, project.weights()))
     else:
-        missing = missing_weights_advice(recipe.backbone, project.weights())
+        missing = missing_weights_warning(recipe.backbone, project.weights())
         fit = command("fit", project.folder, "--weights", "FILE")
         if missing:
             lines.append(f"{missing} Give a file with `{fit}`.")
     return [line for line in lines if line]
 
 
-def missing_weights_advice(backbone: BackboneOptions, weights: Path | None) -> str:
+def missing_weights_warning(backbone: BackboneOptions, weights: Path | None) -> str:
     """Why a training cannot start from ImageNet weights, or "".
 
     It cannot if no file was given, none is cached, and the server is away.
@@ -61,7 +61,7 @@ def missing_weights_advice(backbone: BackboneOptions, weights: Path | None) -> s
     )
 
 
-def unused_weights_advice(network: str, weights: Path | None) -> str:
+def unused_weights_warning(network: str, weights: Path | None) -> str:
     """What becomes of weights for a network with an encoder of its own: nothing.
 
     "" if none were given.
@@ -115,7 +115,7 @@ def _is_reachable() -> bool:
         return False
 
 
-def shape_advice(rows: Iterable[ImageRow], recipe: Recipe) -> str:
+def shape_warning(rows: Iterable[ImageRow], recipe: Recipe) -> str:
     """What to do about images that the recipe would stretch; "" if few.
 
     It would stretch them from upright to wide, or the other way round.
