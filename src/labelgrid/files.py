@@ -198,8 +198,21 @@ def write_text(path: Path, text: str, unchanged: str = "") -> None:
     Raises:
         ProjectError: the disk reports an error; `unchanged` is added to the message.
     """
-    with disk_errors(path, unchanged), atomic_write(path, durable=True) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
+    write_texts(path, [text], unchanged)
+
+
+def write_texts(path: Path, texts: Iterable[str], unchanged: str = "") -> None:
+    """Write texts as one file, atomically and durably; each is taken when it is written.
+
+    Raises:
+        ProjectError: the disk reports an error; `unchanged` is added to the message.
+    """
+    with (
+        disk_errors(path, unchanged),
+        atomic_write(path, durable=True) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        file.writelines(texts)
 
 
 def remove_folder(folder: Path) -> None:

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 #: A text that a spreadsheet would take for a formula, or a marked one.
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
@@ -40,11 +40,19 @@ def unescape_formula(text: str) -> str:
     return text
 
 
-def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
-    """Rows as CSV with a line of column names."""
+def csv_lines(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
+    """Rows as CSV, a line of column names first; each row is taken when its line is."""
     text = io.StringIO()
     table = csv.DictWriter(text, columns, lineterminator="\n")
     table.writeheader()
     for row in rows:
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
         table.writerow({name: escape_formula(value) for name, value in row.items()})
-    return text.getvalue()
+    yield text.getvalue()
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
+    """Rows as CSV with a line of column names."""
+    return "".join(csv_lines(columns, rows))

@@ -207,7 +207,7 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_made(place, wrong,
 #: Commands that stand on the method of their name.
 NAMESAKES = (
     *("add", "task", "cancel", "export", "remove", "unlabel", "request", "skip"),
-    *("verify", "status"),
+    *("verify", "status", "cells"),
     *("fit", "score", "query", "predict", "evaluate", "audit", "relate", "control", "advise"),
 )
 #: Each command that stands on a call.
@@ -221,14 +221,14 @@ CALLS = {
 }
 #: Options of the command line alone: how it prints, and whose code it trusts; a path among the
 #: tasks; and what is a call of its own, `restore` and `labelgrid.estimate`.
-OF_COMMANDS = {"json", "trust", "task_file"}
+OF_COMMANDS = {"json", "csv", "trust", "task_file"}
 OWN_CALLS = {"remove": "restore", "simulate": "dry_run"}
 #: Keys of [simulate], which `labelgrid.simulate` takes all.
 OF_STUDIES = {"strategies", "only", "seeds", "rounds", "single"}
 #: Arguments of calls alone.
 OF_CALLS = {"self", "progress", "study", "options"}
 #: Commands that say otherwise what they do: in words of the command line.
-OTHERWISE = {"status", "cancel", "remove"}
+OTHERWISE = {"status", "cancel", "cells", "remove"}
 
 
 def options_of(command):

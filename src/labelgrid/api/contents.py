@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from labelgrid.errors import LabelgridError, LedgerError, UsageError
-from labelgrid.ledger.grid import STATE_NAMES, Cell, Pick, State
+from labelgrid.ledger.grid import Cell, Pick, Split, State
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress, Silent
+from labelgrid.project.cell_table import StateName, each_cell
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_order import image_orders, ordered_names
 from labelgrid.words import count_text
@@ -22,8 +23,6 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.formats.codec import LabelArray
     from labelgrid.project.class_rows import ClassRow
     from labelgrid.tasks.task import TaskDef
-
-StateName = Literal["missing", "requested", "labelled", "skipped"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +135,12 @@ class ProjectContents:
         return early_warnings(self._project)
 
     def cells(
-        self, *, state: StateName | None = None, task: str | None = None
+        self,
+        *,
+        state: StateName | None = None,
+        task: str | None = None,
+        split: Split | None = None,
+        round: int | None = None,
     ) -> list[dict[str, Any]]:
         """The cells as a table: a dictionary for each, ordered by image, then task.
 
@@ -145,6 +149,8 @@ class ProjectContents:
         Args:
             state: only the cells in this state; None: all, and those without a label too.
             task: only the cells of this task; None: all tasks.
+            split: only the cells of the images of this split, such as "heldout"; None: all.
+            round: only the cells that this round asked for; None: all.
 
         Returns:
             `image`, `task`, `split`, `state`, `round` (that asked for the label; 0 outside the
@@ -152,17 +158,20 @@ class ProjectContents:
             the label took, or None) and `path` (of the label's file, or "").
 
         Raises:
-            LedgerError: there is no such state or task.
+            LedgerError: there is no such state, task or split.
         """
-        wanted = None if state is None else _state_of(state)
-        names = list(self.tasks)
-        if task is not None:
-            if task not in names:
-                raise self._unknown_task(task)
-            names = [task]
-        splits = {row.image_id: row.split for row in self._project.store.images()}
-        rows = self._cell_rows(wanted, task, image_ids=list(splits), names=names)
-        return [self._table_row(row, splits[row.cell.image_id]) for row in rows]
+        return list(self.each_cell(state=state, task=task, split=split, round=round))
+
+    def each_cell(
+        self,
+        *,
+        state: StateName | None = None,
+        task: str | None = None,
+        split: Split | None = None,
+        round: int | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """The dictionaries of `cells`, read while they are consumed: for very many cells."""
+        return each_cell(self._project, state=state, task=task, split=split, round=round)
 
     def image_page(
         self, wanted: ImageFilter, *, order: str = "", first: int = 0, count: int = 60
@@ -266,40 +275,6 @@ class ProjectContents:
             events.append(values)
         return events
 
-    def _cell_rows(
-        self,
-        state: State | None,
-        task: str | None,
-        *,
-        image_ids: Sequence[str],
-        names: Sequence[str],
-    ) -> Iterator[CellRow]:
-        """The rows of cells; the ledger keeps none for a cell that was never asked for."""
-        store = self._project.store
-        if state not in (None, State.MISSING):
-            yield from store.cells(state=state, task=task)
-            return
-        rows = {row.cell: row for row in store.cells(task=task)}
-        for image_id in image_ids:
-            for name in names:
-                cell = Cell(image_id, name)
-                row = rows.get(cell, CellRow(cell=cell))
-                if state is None or row.state == state:
-                    yield row
-
-    def _table_row(self, row: CellRow, split: str) -> dict[str, Any]:
-        return {
-            "image": row.cell.image_id,
-            "task": row.cell.task,
-            "split": split,
-            "state": row.state.name.lower(),
-            "round": row.round,
-            "cost": row.cost,
-            "weight": row.weight,
-            "seconds": row.seconds,
-            "path": row.path and str(self.folder / row.path),
-        }
-
     def label(self, cell: str | Cell) -> "LabelArray":
         """The label of a cell, given as `IMAGE:TASK`, as arrays.
 
@@ -391,19 +366,3 @@ class ProjectContents:
                 next_step="Give an image and a task as IMAGE:TASK; `cells()` lists all.",
             )
         return row
-
-    def _unknown_task(self, name: str) -> LedgerError:
-        return LedgerError(
-            f"The project has no task '{name}'.",
-            where=str(self.folder),
-            next_step=f"Its tasks are: {', '.join(self.tasks)}.",
-        )
-
-
-def _state_of(name: str) -> State:
-    """The state of this name."""
-    if name not in STATE_NAMES:
-        raise LedgerError(
-            f"There is no state '{name}'.", next_step=f"The states are: {', '.join(STATE_NAMES)}."
-        )
-    return STATE_NAMES[name]

@@ -18,6 +18,7 @@ from labelgrid.cli import (
     datasets,
     exchange,
     grid,
+    history,
     inspection,
     model,
     page,
@@ -95,7 +96,7 @@ def add_trust_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-for part in (grid, exchange, corrections, model, inspection, page, study, datasets):
+for part in (grid, exchange, corrections, history, model, inspection, page, study, datasets):
     part.register(app)
 groups = [group.typer_instance for group in app.registered_groups if group.typer_instance]
 for part_app in (app, *groups):

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -299,6 +299,16 @@ def say(text: str) -> None:
 def print_json(value: Any) -> None:
     """Print a result as JSON that any reader takes: NaN and infinity as `null`."""
     sys.stdout.write(json.dumps(replace_non_finite(value), indent=1, allow_nan=False) + "\n")
+
+
+def print_json_list(values: Iterable[Any]) -> None:
+    """Print a list as JSON, a line a value; each is taken when it is printed."""
+    before = "["
+    for value in values:
+        text = json.dumps(replace_non_finite(value), allow_nan=False)
+        sys.stdout.write(f"{before}\n{text}")
+        before = ","
+    sys.stdout.write("[]\n" if before == "[" else "\n]\n")
 
 
 def print_metrics(values: Mapping[str, Any]) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from labelgrid.api.contents import StateName
 from labelgrid.api.project import Project
 from labelgrid.errors import StateError, UsageError
+from labelgrid.project.cell_table import StateName
 
 #: What a button does to cells.
 Action = Literal["unlabel", "cancel", "requeue", "request", "skip"]

@@ -1,0 +1,73 @@
+"""Laws of the commands that look into the ledger: what they print, as text, JSON and CSV."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from labelgrid.cli import app, history
+from labelgrid.errors import LabelgridError, UsageError
+from labelgrid.ledger.grid import Cell
+from tests.campaigns import ask, make_project
+from tests.support import Made, make_dataset
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Made:
+    return make_dataset(tmp_path / "made", n=3, tasks=("semseg", "depth"), size=(16, 24))
+
+
+@pytest.fixture
+def flat(data: Made, tmp_path: Path) -> Path:
+    """Three images of two tasks; a query asked for one label."""
+    with make_project(tmp_path / "flat", data) as project:
+        ask(project, [Cell("0001.jpg", "depth")], number=1)
+    return tmp_path / "flat"
+
+
+def run(*words: object) -> str:
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    if isinstance(done.exception, LabelgridError):
+        raise done.exception
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def values(*words: object) -> Any:
+    return json.loads(run(*words, "--json"))
+
+
+def test_cells_are_a_table_a_list_and_a_file_of_the_same_rows(flat: Path, tmp_path: Path) -> None:
+    rows = values("cells", flat)
+    assert [row["state"] for row in rows] == ["missing"] * 3 + ["requested"] + ["missing"] * 2
+    assert run("cells", flat, "--csv", tmp_path / "all.csv") == f"Wrote {tmp_path / 'all.csv'}\n"
+    with (tmp_path / "all.csv").open(newline="") as file:
+        written = list(csv.DictReader(file))
+    assert [list(row) for row in written] == [list(row) for row in rows]
+    assert [row["image"] for row in written] == [row["image"] for row in rows]
+    shown = run("cells", flat, "--state", "requested", "--round", 1, "--split", "train")
+    assert "0001.jpg" in shown and "0000.jpg" not in shown
+    with pytest.raises(UsageError, match="exclude each other"):
+        run("cells", flat, "--csv", tmp_path / "both.csv", "--json")
+    assert not (tmp_path / "both.csv").exists()
+
+
+def test_no_cell_is_said_kindly_and_an_empty_list(flat: Path, tmp_path: Path) -> None:
+    assert run("cells", flat, "--state", "skipped") == (
+        f"There is no such cell. `labelgrid status {flat}` counts all by state.\n"
+    )
+    assert values("cells", flat, "--state", "skipped") == []
+    run("cells", flat, "--state", "skipped", "--csv", tmp_path / "none.csv")
+    assert (tmp_path / "none.csv").read_text().count("\n") == 1
+
+
+def test_a_terminal_shows_the_first_cells_and_how_many_more_there_are(
+    flat: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "SHOWN", 4)
+    shown = run("cells", flat)
+    assert shown.count(".jpg") == 4
+    assert shown.endswith("And 2 cells more: `--csv cells.csv` writes all.\n")
