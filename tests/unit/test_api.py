@@ -28,6 +28,7 @@ COVERS = [
     "labelgrid.api.project",
     "labelgrid.api.study",
     "labelgrid.cli.opening",
+    "labelgrid.project.operation_log",
 ]
 
 #: What needs no network loads neither torch nor the command line.
@@ -207,7 +208,7 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_made(place, wrong,
 #: Commands that stand on the method of their name.
 NAMESAKES = (
     *("add", "task", "cancel", "export", "remove", "unlabel", "request", "skip"),
-    *("verify", "status", "cells"),
+    *("verify", "status", "cells", "log"),
     *("fit", "score", "query", "predict", "evaluate", "audit", "relate", "control", "advise"),
 )
 #: Each command that stands on a call.
@@ -428,6 +429,37 @@ def test_a_study_runs_from_python(tmp_path):
 def test_a_path_in_place_of_an_opened_project_is_refused_with_the_way_to_open_it(tmp_path):
     with pytest.raises(labelgrid.LabelgridError, match=r"Use Project\.open\('somewhere'\)"):
         labelgrid.Project("somewhere")
+
+
+def test_the_history_of_a_cell_outlives_its_image_and_its_task(flat):
+    event = flat.history("0000.jpg:depth")[-1]
+    assert (event["command"], event["after"]) == ("import", "labelled")
+    flat.remove(["0000.jpg"])
+    flat.task("depth", drop=True)
+    for cell in ("0000.jpg:depth", "0000:depth"):
+        assert flat.history(cell)[-1] == flat.log(cell)[-1] == event
+    with pytest.raises(labelgrid.LabelgridError, match=r"no cell '0000\.jpg:normals'"):
+        flat.history("0000.jpg:normals")  # nothing ever happened to it
+    assert flat.history("0001:normals") == []
+
+
+@pytest.mark.parametrize("name", ["0000.jpg", ":depth", "", "nothing"])
+def test_a_name_that_is_no_cell_is_told_what_a_cell_is(flat, name):
+    with pytest.raises(labelgrid.LabelgridError, match=f"no cell '{name}'") as caught:
+        flat.history(name)
+    assert "A cell is IMAGE:TASK" in str(caught.value)
+
+
+def test_the_log_has_the_operations_the_last_one_first(flat):
+    flat.query(3, strategy="random_cells")
+    newest, imported, started = flat.log()
+    assert newest["moves"] == [{"before": "missing", "after": "requested", "cells": 3}]
+    assert (newest["command"], newest["rounds"], newest["undone"]) == ("query", [1], False)
+    assert (imported["command"], imported["operation"]) == ("import", 2)
+    assert (started["command"], started["rounds"]) == ("init", [0])
+    assert flat.log(last=1) == [newest]
+    with pytest.raises(labelgrid.LabelgridError, match="at least 1"):
+        flat.log(last=0)
 
 
 def test_a_cell_may_be_a_pair_of_image_and_task(flat):

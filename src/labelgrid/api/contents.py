@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelgrid.errors import LabelgridError, LedgerError, UsageError
+from labelgrid.errors import LabelgridError, LedgerError, UsageError, command
 from labelgrid.ledger.grid import Cell, Pick, Split, State
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress, Silent
+from labelgrid.project.cell_names import named_cells
 from labelgrid.project.cell_table import StateName, each_cell
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_order import image_orders, ordered_names
@@ -245,6 +246,8 @@ class ProjectContents:
     def history(self, cell: str | Cell) -> list[dict[str, Any]]:
         """All that happened to a cell, the first event first.
 
+        Also to one of a removed image or of a dropped task.
+
         Args:
             cell: an image and a task as `IMAGE:TASK`.
 
@@ -255,9 +258,12 @@ class ProjectContents:
         Raises:
             LedgerError: there is no such cell.
         """
-        row = self._cell_row(cell)
+        named = self._named_cell(cell, removed=True)
+        history = self._project.store.history(named)
+        if not history:
+            self._cell_row(named)  # refuses an unknown cell
         events = []
-        for event in self._project.store.history(row.cell):
+        for event in history:
             move = event.move
             values = {
                 "event": event.id,
@@ -274,6 +280,28 @@ class ProjectContents:
             }
             events.append(values)
         return events
+
+    def log(self, cell: str = "", *, last: int = 20) -> list[dict[str, Any]]:
+        """Show the newest operations of a project, or all that happened to a cell.
+
+        An operation is a command that moved cells.
+
+        Args:
+            cell: an image and a task as `IMAGE:TASK`: the result is that of `history`. Empty: the
+                operations, the last one first.
+            last: the most operations.
+
+        Returns:
+            `operation` (its number), `at` (UTC), `command`, `moves` (`before`, `after`, and the
+            number of `cells`), `rounds` (that its cells were requested in), and whether it was
+            `undone`.
+
+        Raises:
+            LedgerError: there is no such cell.
+        """
+        from labelgrid.project.operation_log import operation_rows
+
+        return self.history(cell) if cell else operation_rows(self._project, last)
 
     def label(self, cell: str | Cell) -> "LabelArray":
         """The label of a cell, given as `IMAGE:TASK`, as arrays.
@@ -353,16 +381,27 @@ class ProjectContents:
 
     def _cell_row(self, cell: str | Cell) -> CellRow:
         """The row of a cell, given as `IMAGE:TASK` or as a pair."""
-        if isinstance(cell, str):
-            image_id, _, task = cell.rpartition(":")
-            cell = Cell(image_id, task)
-        elif isinstance(cell, tuple):
-            cell = Cell(*cell)
-        row = self._project.store.find([cell]).get(cell)
+        named = self._named_cell(cell)
+        row = self._project.store.find([named]).get(named)
         if row is None:
-            raise LedgerError(
-                f"The project has no cell '{cell.image_id}:{cell.task}'.",
-                where=str(self.folder),
-                next_step="Give an image and a task as IMAGE:TASK; `cells()` lists all.",
-            )
+            raise self._no_cell(f"{named.image_id}:{named.task}")
         return row
+
+    def _named_cell(self, cell: str | Cell, *, removed: bool = False) -> Cell:
+        """The cell that is given as `IMAGE:TASK` or as a pair; the project may not have it."""
+        if isinstance(cell, Cell):
+            return cell
+        if isinstance(cell, tuple):
+            return Cell(*cell)
+        cells = named_cells(self._project, [cell], removed=removed)
+        if cell not in cells:
+            raise self._no_cell(cell)
+        return cells[cell]
+
+    def _no_cell(self, name: str) -> LedgerError:
+        return LedgerError(
+            f"The project has no cell '{name}'.",
+            where=str(self.folder),
+            next_step="A cell is IMAGE:TASK, such as room/0003.png:depth; "
+            f"`{command('cells', self.folder)}` lists all.",
+        )

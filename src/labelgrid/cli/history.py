@@ -3,7 +3,7 @@
 Loads no torch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from itertools import islice
 from operator import itemgetter
@@ -22,6 +22,18 @@ from labelgrid.words import count_text
 SHOWN = 1000
 #: The columns that a terminal shows; a file has all.
 SHOWN_COLUMNS = ("image", "task", "split", "state", "round", "cost")
+
+#: What a terminal shows of an event, and the titles.
+EVENT_COLUMNS = {
+    "at": "at (UTC)",
+    "command": "command",
+    "before": "before",
+    "after": "after",
+    "round": "round",
+    "cost": "cost",
+    "annotator": "annotator",
+    "why": "why",
+}
 
 
 class CellState(StrEnum):
@@ -94,7 +106,45 @@ def _show_cells(folder: Path, rows: Iterator[dict[str, Any]]) -> None:
         screen.say(f"And {count_text(more, 'cell')} more: `--csv cells.csv` writes all.")
 
 
+def log(
+    folder: Folder,
+    cell: Annotated[
+        str, typer.Argument(metavar="[IMAGE:TASK]", help="Show all that happened to this cell.")
+    ] = "",
+    last: Annotated[int, typer.Option(help="The most operations.", min=1)] = 20,
+    json: AsJson = False,
+) -> None:
+    """Show the newest operations of a project, or all that happened to a cell.
+
+    Example: [bold]labelgrid log flat kitchen/0004.jpg:depth[/]
+    """
+    with open_project(folder) as project:
+        rows = project.log(cell, last=last)
+    if json:
+        screen.print_json(rows)
+    elif not rows:
+        screen.say("Nothing has happened yet.")
+    elif cell:
+        screen.print_table("", list(EVENT_COLUMNS.values()), [_event(row) for row in rows])
+    else:
+        columns = ["operation", "at (UTC)", "command", "cells", "rounds"]
+        screen.print_table("", columns, [_operation(row) for row in rows])
+
+
+def _event(row: Mapping[str, Any]) -> list[Any]:
+    """The row of an event in the table of a cell."""
+    return ["" if row[name] is None else row[name] for name in EVENT_COLUMNS]
+
+
+def _operation(row: Mapping[str, Any]) -> list[Any]:
+    """The row of an operation in the table."""
+    moves = [f"{move['cells']:,} {move['before']} → {move['after']}" for move in row["moves"]]
+    command = row["command"] + (" (undone)" if row["undone"] else "")
+    rounds = ", ".join(map(str, row["rounds"]))
+    return [row["operation"], row["at"], command, ", ".join(moves), rounds]
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for each in (cells,):
+    for each in (cells, log):
         app.command()(each)

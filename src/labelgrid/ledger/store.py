@@ -5,15 +5,32 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from labelgrid.ledger import database, image_pages, moves, rebuild, roster, rounds, views
+from labelgrid.ledger import (
+    database,
+    image_pages,
+    moves,
+    operations,
+    rebuild,
+    roster,
+    rounds,
+    views,
+)
 from labelgrid.ledger.grid import Cell, Grid, ImageRow, Move, Split, State, TaskRow
 from labelgrid.ledger.image_pages import ImageFilter, ImagePage, ListedImage
 from labelgrid.ledger.moves import CellRow
-from labelgrid.ledger.operations import Operation
+from labelgrid.ledger.operations import Operation, OperationSummary
 from labelgrid.ledger.rounds import RoundRow
 from labelgrid.ledger.views import Event, TaskCount
 
-__all__ = ["CellRow", "Event", "Operation", "RoundRow", "Store", "TaskCount"]
+__all__ = [
+    "CellRow",
+    "Event",
+    "Operation",
+    "OperationSummary",
+    "RoundRow",
+    "Store",
+    "TaskCount",
+]
 
 
 class Store:
@@ -318,6 +335,11 @@ class Store:
     def history(self, cell: Cell) -> tuple[Event, ...]:
         """All events of one cell; those to `labelled` are the versions of its label."""
         return tuple(self.events(image_id=cell.image_id, task=cell.task))
+
+    def operations(self, count: int) -> list[OperationSummary]:
+        """The newest operations, at most so many, the last one first, with what they did."""
+        with self._database.reading() as connection:
+            return operations.newest(connection, count)
 
     def pool_hash(self) -> str:
         """A hash that changes with any move, any new task, and any image added or updated."""

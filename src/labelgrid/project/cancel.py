@@ -3,12 +3,13 @@
 Loads no torch.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from labelgrid.errors import LedgerError, StateError, UsageError, command
+from labelgrid.errors import LedgerError, StateError, UsageError, command, note_unchanged
 from labelgrid.ledger.grid import Cell, Move, Split, State
 from labelgrid.ledger.roster import is_text
 from labelgrid.ledger.store import CellRow, Store
+from labelgrid.project.cell_names import named_cells
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import request_heldout
 from labelgrid.words import join_names
@@ -180,8 +181,7 @@ def find_rows(
     rows: dict[Cell, CellRow] = {}
     faults = []
     fault_type: type[LedgerError] = StateError
-    for name in names:
-        row = _find_row(project, name)
+    for name, row in _named_rows(project, names, done):
         if row is None:
             fault_type = LedgerError
             faults.append(
@@ -215,14 +215,15 @@ def _example(project: ProjectFolder, state: State) -> str:
     return f"A {word} cell is, for example, '{row.cell.image_id}:{row.cell.task}'."
 
 
-def _find_row(project: ProjectFolder, name: str) -> CellRow | None:
-    """The row of a cell, named as `IMAGE:TASK` or by the id of its request."""
-    if not name or not is_text(name):
-        return None
-    image, _, task = name.rpartition(":")
-    if image:
-        cell = Cell(image, task)
-        row = project.store.find([cell]).get(cell)
-        if row:
-            return row
-    return next(project.store.cells(request_id=name), None)
+def _named_rows(
+    project: ProjectFolder, names: Sequence[str], done: str
+) -> Iterator[tuple[str, CellRow | None]]:
+    """Each name with the row of its cell, which it is, or whose request's id it is."""
+    with note_unchanged(f"Nothing was {done}."):
+        cells = named_cells(project, names)
+    rows = project.store.find(cells.values())
+    for name in names:
+        row = rows.get(cells[name]) if name in cells else None
+        if row is None and name and is_text(name):
+            row = next(project.store.cells(request_id=name), None)
+        yield name, row

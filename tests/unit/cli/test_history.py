@@ -71,3 +71,15 @@ def test_a_terminal_shows_the_first_cells_and_how_many_more_there_are(
     shown = run("cells", flat)
     assert shown.count(".jpg") == 4
     assert shown.endswith("And 2 cells more: `--csv cells.csv` writes all.\n")
+
+
+def test_the_log_shows_operations_and_the_history_of_a_cell(flat: Path) -> None:
+    run("skip", flat, "0001:depth", "--why", "too dark")
+    shown = run("log", flat)
+    assert shown.index("1 requested → skipped") < shown.index("1 missing → requested")
+    assert [row["command"] for row in values("log", flat, "--last", 1)] == ["skip"]
+    of_cell = run("log", flat, "0001.jpg:depth")
+    assert of_cell.index("requested") < of_cell.index("too dark")
+    assert [row["after"] for row in values("log", flat, "0001:depth")] == ["requested", "skipped"]
+    assert values("log", flat, "0000:depth") == []
+    assert run("log", flat, "0000:depth") == "Nothing has happened yet.\n"

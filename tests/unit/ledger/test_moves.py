@@ -10,7 +10,7 @@ from labelgrid.ledger.moves import cell_row
 from labelgrid.ledger.store import CellRow, Store
 from tests.databases import rows
 
-COVERS = ["labelgrid.ledger.class_lists", "labelgrid.ledger.operations"]
+COVERS = ["labelgrid.ledger.class_lists"]
 
 A = Cell("a", "depth")
 #: A way from missing to each state.
