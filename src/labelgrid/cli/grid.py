@@ -282,6 +282,11 @@ def status(folder: Folder, json: AsJson = False) -> None:
         columns = ["round", "strategy", "budget", "unit", "state"]
         row_of = itemgetter(*columns)
         screen.print_table("", columns, [row_of(row) for row in values["rounds"]])
+    _show_results(values)
+
+
+def _show_results(values: Mapping[str, Any]) -> None:
+    """What was measured, and what to do next."""
     for headline in values["headlines"]:
         screen.say(headline["text"])
     if values["advice"]:

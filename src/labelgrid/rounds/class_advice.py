@@ -34,9 +34,8 @@ def class_advice(tables: Mapping[str, Sequence[ClassRow]]) -> list[Advice]:
 
 
 def _worst(task: str, classes: Sequence[ClassRow]) -> Advice:
-    words = []
-    for row in sorted(classes, key=lambda row: row.iou)[:MOST]:
-        words.append(f"{row.name} {number(row.iou)} % ({row.share:.1f} % of the pixels)")
+    worst = sorted(classes, key=lambda row: row.iou)[:MOST]
+    words = [f"{row.name} {number(row.iou)} % ({row.share:.1f} % of the pixels)" for row in worst]
     count = count_text(len(classes), "class", "classes")
     return Advice(
         topic="classes",
