@@ -1,6 +1,5 @@
 """The page in a real browser: a user looks for a label, takes it back, and leaves by keys alone."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,26 +8,13 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from labelgrid import Project
+from tests.browsers import PATIENCE, opened
 from tests.pages import cell_in, labelled_project, take_back
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: ./dev browser")
-#: Milliseconds that the browser waits for the page, on a busy machine.
-PATIENCE = 60_000
 expect.set_options(timeout=PATIENCE)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE
-        )
-        yield started
-        started.close()
 
 
 @pytest.fixture
@@ -60,16 +46,6 @@ def served(folder) -> Iterator[str]:
             yield process.stdout.readline().split()[0]
         finally:
             process.terminate()
-
-
-def opened(browser, **options):
-    """A page that fails the test at a script's error or a message of the browser's console."""
-    page = browser.new_page(**options)
-    page.set_default_timeout(PATIENCE)
-    page.faults = []
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.on("console", lambda message: page.faults.append(message.text))
-    return page
 
 
 def test_a_label_is_found_looked_at_and_taken_back(browser, address, folder):
