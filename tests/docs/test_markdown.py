@@ -8,8 +8,8 @@ from tests.support import CLASSES, make_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-#: A whole campaign, which tests/e2e/test_story.py runs.
-STORY = ROOT / "docs" / "story.md"
+#: Whole campaigns, which tests/e2e/test_story.py and test_tutorial.py run.
+CAMPAIGNS = [ROOT / "docs" / name for name in ("story.md", "tutorial.md")]
 
 
 def name(page):
@@ -30,7 +30,7 @@ def run_page(page):
         example.evaluate()
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page != STORY], ids=name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in CAMPAIGNS], ids=name)
 def test_the_examples_of_a_page_run_and_print_what_it_shows(page, request):
     if list(examples_of(page)):  # most pages have none, and need no folder
         request.getfixturevalue("place")
