@@ -1,0 +1,55 @@
+"""The notebooks of docs/ run, and print what they show, but for numbers and verdicts."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
+
+from tools.notebook import FOLDER, executed
+from tools.source import ROOT
+
+COVERS = ["tools.notebook"]
+NOTEBOOKS = sorted((ROOT / FOLDER).glob("*.ipynb"))
+#: They differ between machines.
+VARIES = re.compile(r"better|worse|within noise|[-−+]?\d+(\.\d+)?")
+
+
+def outputs(notebook: NotebookNode) -> list[list[str]]:
+    """What each cell of code printed, and what kinds of data it shows."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return [[part for output in cell.outputs for part in parts(output)] for cell in cells]
+
+
+def parts(output: NotebookNode) -> list[str]:
+    data = output.get("data", {})
+    text = output.get("text", data.get("text/plain", ""))
+    return [output.output_type, VARIES.sub("…", text), *sorted(data)]
+
+
+def write(path: Path, *sources: str) -> Path:
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_a_notebook_runs_and_prints_what_it_shows(path: Path) -> None:
+    shown = outputs(nbformat.read(path, as_version=4))
+    assert any(shown)
+    assert outputs(executed(path)) == shown
+
+
+def test_what_a_cell_prints_is_kept_but_for_its_messages(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.ipynb", "import sys\nprint(1.5, file=sys.stderr)\nprint(2, 'a')\n[3]"
+    )
+    assert outputs(executed(path)) == [["stream", "… a\n", "execute_result", "[…]", "text/plain"]]
+
+
+def test_a_notebook_with_a_cell_that_fails_fails(tmp_path: Path) -> None:
+    with pytest.raises(CellExecutionError, match="no good"):
+        executed(write(tmp_path / "a.ipynb", "raise ValueError('no good')"))
