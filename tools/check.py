@@ -19,7 +19,7 @@ PYTEST = (*PYTHON, "pytest", "-q", "-n", "0")
 #: The project's own checks that take a second: all run in this process, which parses a file once.
 LIGHT = (
     *("mirror", "density", "papers", "unsafe", "names", "documented"),
-    *("modulemap", "classes", "addresses", "links"),
+    *("modulemap", "classes", "addresses", "links", "clicks"),
 )
 #: The commands by name, the slowest first. The project's own checks have the names of their
 #: modules.
@@ -27,7 +27,10 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "markdown": (*PYTEST, "tests/docs"),
     "mypy": (*PYTHON, "mypy", "src/labelgrid", "tools"),
     "doctests": (*PYTEST, "--doctest-modules", "src", "tools", "--ignore-glob=*/migrations/*"),
-    **{name: (*PYTHON, f"tools.{name}") for name in ("notorch", "reference", *LIGHT, "tables")},
+    **{
+        name: (*PYTHON, f"tools.{name}")
+        for name in ("notorch", "site", "reference", *LIGHT, "tables")
+    },
     "ruff": (*PYTHON, "ruff", "check"),
     "format": (*PYTHON, "ruff", "format", "--check"),
     "imports": (
